@@ -1,0 +1,144 @@
+"""One request to be made, and how it ended: frozen values that travel through every layer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from math import inf
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from aws_bedrock_inference.fault import Fault
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Where a call goes, and so whose quota and whose circuit it touches.
+
+    `model` is the id as the caller wrote it. `base` is that id without a geography prefix and `pool` the quota pool the prefix
+    selects (`on-demand`, `geographic`, `global` or `provisioned`): `us.x` and `global.x` draw on two quotas of one model.
+    `account` is empty when the credentials do not tell it.
+    """
+
+    model: str
+    region: str = ""
+    account: str = ""
+    base: str = ""
+    pool: str = "on-demand"
+
+    def __str__(self) -> str:
+        return f"{self.model} in {self.region}" if self.region else self.model
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What a call may cost before it is made, in tokens.
+
+    The service reserves `input_tokens + output_tokens` at admission, and at the end charges output times `burndown`.
+    """
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    burndown: float = 1.0
+
+    @property
+    def reservation(self) -> int:
+        """Tokens set aside until the real usage is known."""
+        return self.input_tokens + self.output_tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens a call really used, as the service reported them."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
+
+    def charge(self, burndown: float) -> float:
+        """Tokens this usage takes from the quota at settlement; reads from the prompt cache are free."""
+        return self.input_tokens + self.cache_write_tokens + self.output_tokens * burndown
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timeout:
+    """How long one attempt may take, in seconds. Each limit can be lifted with `math.inf`.
+
+    `connect` 10: a healthy endpoint answers a connection in well under one second.
+    `first_byte` 3600: a unary answer arrives whole, so its first byte comes after the last token; AWS advises an hour for
+    long generations (facts: bedrock-large-model-read-timeouts). Dead peers are found sooner, by TCP keep-alive.
+    `first_event` 120: a stream starts as soon as the model has read the prompt.
+    `idle` 60: longest silence between two chunks of a stream that has started.
+    `total` unlimited: one attempt is bounded by the deadline over all attempts.
+    """
+
+    connect: float = 10.0
+    first_byte: float = 3600.0
+    first_event: float = 120.0
+    idle: float = 60.0
+    total: float = inf
+
+    def __post_init__(self) -> None:
+        for name in ("connect", "first_byte", "first_event", "idle", "total"):
+            seconds = getattr(self, name)
+            if not seconds > 0:
+                raise ValueError(f"Timeout({name}={seconds!r}): give a number of seconds above 0, or math.inf for no limit")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One request to be made.
+
+    `operation` is boto3's method name (`converse`, `invoke_model_with_response_stream` …) and `params` exactly what that method
+    takes. `arrived` and `deadline` are readings of the world's clock; `deadline` covers all attempts and waits.
+    """
+
+    operation: str
+    params: Mapping[str, Any]
+    route: Route
+    estimate: Estimate = Estimate()
+    timeout: Timeout = Timeout()
+    arrived: float = 0.0
+    deadline: float = inf
+
+    def until(self, deadline: float) -> Call:
+        """Return the same call with an earlier deadline."""
+        return Call(
+            operation=self.operation,
+            params=self.params,
+            route=self.route,
+            estimate=self.estimate,
+            timeout=self.timeout,
+            arrived=self.arrived,
+            deadline=min(deadline, self.deadline),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One try that failed: what went wrong, and how long we waited before the next, in seconds."""
+
+    fault: Fault
+    wait: float
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a call ended: a value or a fault.
+
+    `emitted` counts the events of a stream that the caller has already been given; once it is not 0, a repeat would say things
+    twice. `earlier` holds the failed tries before the last one.
+    """
+
+    value: Any = None
+    fault: Fault | None = None
+    usage: Usage | None = None
+    emitted: int = 0
+    earlier: tuple[Attempt, ...] = field(default=())
+
+    @property
+    def attempts(self) -> int:
+        """Number of tries, the last one included."""
+        return len(self.earlier) + 1

@@ -1,0 +1,22 @@
+"""The one place that reads time.
+
+Everything else takes a `Clock`: a callable that returns seconds and never goes back. Tests and the virtual-time driver pass
+their own; ruff's banned-API rule keeps `time` out of the rules, the policies and the knowledge.
+"""
+
+from __future__ import annotations
+
+import time  # noqa: TID251 - this module is where the ban leads
+from collections.abc import Callable
+
+Clock = Callable[[], float]
+"""Seconds from an arbitrary start, never decreasing."""
+
+monotonic: Clock = time.monotonic
+"""The default clock of the blocking and the asyncio world."""
+
+wall: Clock = time.time
+"""Seconds since the epoch, for signatures and records that people read."""
+
+sleep: Callable[[float], None] = time.sleep
+"""The default way to wait in the blocking world; Ctrl-C interrupts it."""

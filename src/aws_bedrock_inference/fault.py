@@ -1,0 +1,87 @@
+"""One thing that went wrong, with everything a policy or a person needs to decide what to do about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+
+class Category(Enum):
+    """Whether time heals it."""
+
+    TRANSIENT = "transient"
+    PERMANENT = "permanent"
+    UNKNOWN = "unknown"
+
+
+class Decision(Enum):
+    """What to do with the same request."""
+
+    RETRY = "RETRY"
+    FAIL = "FAIL"
+    RETRY_LIMITED = "RETRY_LIMITED"
+
+
+class Kind(Enum):
+    """The coarse class of a fault; users catch one exception class for each."""
+
+    THROTTLED = "throttled"
+    OVERLOADED = "overloaded"
+    NOT_READY = "not-ready"
+    SERVER = "server"
+    MODEL = "model"
+    TIMED_OUT = "timed-out"
+    UNREACHABLE = "unreachable"
+    STREAM = "stream"
+    INVALID = "invalid"
+    DENIED = "denied"
+    NOT_FOUND = "not-found"
+    REFUSED = "refused"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Hint:
+    """How a fault wants to be retried. Seconds and counts; the defaults are those of AWS SDK retry 2.1 for transient errors.
+
+    `base` and `cap` shape the exponential back-off, `floor` is the shortest useful wait, `attempts` counts all tries, and `cost`
+    is taken from the shared retry budget.
+    """
+
+    base: float = 0.05
+    cap: float = 20.0
+    floor: float = 0.0
+    attempts: int = 4
+    cost: int = 14
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One failure, as facts.
+
+    `code` is the service's own error name in its canonical spelling, `cause` a stable slug of what is behind it, `limit` the
+    quota dimension a throttle names (`requests`, `tokens`, `tokens-per-day`). `unhealthy` tells a circuit breaker that the
+    service, not the caller, is at fault. `retry_after` is the server's own wish in seconds; `paced` says that something else,
+    the quota, already decides when the next try may go, so a further wait would be blind.
+    """
+
+    code: str
+    message: str
+    kind: Kind = Kind.UNKNOWN
+    decision: Decision = Decision.RETRY_LIMITED
+    category: Category = Category.UNKNOWN
+    cause: str = "unknown"
+    advice: str = ""
+    hint: Hint = Hint(attempts=2)
+    unhealthy: bool = False
+    limit: str | None = None
+    status: int | None = None
+    retry_after: float | None = None
+    paced: bool = False
+    request_id: str | None = None
+    response: dict[str, Any] | None = field(default=None, repr=False, compare=False)
+    error: BaseException | None = field(default=None, repr=False, compare=False)
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.message}" if self.message else self.code
