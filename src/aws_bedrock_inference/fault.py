@@ -52,7 +52,7 @@ class Hint:
     base: float = 0.05
     cap: float = 20.0
     floor: float = 0.0
-    attempts: int = 4
+    attempts: int = 3
     cost: int = 14
 
 
