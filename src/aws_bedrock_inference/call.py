@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import inf
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from aws_bedrock_inference.fault import Fault
 
 
@@ -26,6 +25,13 @@ class Route:
     account: str = ""
     base: str = ""
     pool: str = "on-demand"
+    quota_key: str = field(init=False, repr=False, compare=False)
+    health_key: str = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        # Made once: both are looked up on every attempt.
+        object.__setattr__(self, "quota_key", f"{self.account}|{self.region}|{self.base or self.model}|{self.pool}")
+        object.__setattr__(self, "health_key", f"{self.account}|{self.region}|{self.model}")
 
     def __str__(self) -> str:
         return f"{self.model} in {self.region}" if self.region else self.model
@@ -87,9 +93,8 @@ class Timeout:
                 raise ValueError(f"Timeout({name}={seconds!r}): give a number of seconds above 0, or math.inf for no limit")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
-    """One request to be made.
+class Call(NamedTuple):
+    """One request to be made. (A named tuple, since one is made for every call: it costs half of a frozen dataclass.)
 
     `operation` is boto3's method name (`converse`, `invoke_model_with_response_stream` …) and `params` exactly what that method
     takes. `arrived` and `deadline` are readings of the world's clock; `deadline` covers all attempts and waits.
@@ -104,16 +109,8 @@ class Call:
     deadline: float = inf
 
     def until(self, deadline: float) -> Call:
-        """Return the same call with an earlier deadline."""
-        return Call(
-            operation=self.operation,
-            params=self.params,
-            route=self.route,
-            estimate=self.estimate,
-            timeout=self.timeout,
-            arrived=self.arrived,
-            deadline=min(deadline, self.deadline),
-        )
+        """Return the same call with another deadline."""
+        return Call(self.operation, self.params, self.route, self.estimate, self.timeout, self.arrived, deadline)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,19 +121,19 @@ class Attempt:
     wait: float
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """How a call ended: a value or a fault.
 
     `emitted` counts the events of a stream that the caller has already been given; once it is not 0, a repeat would say things
-    twice. `earlier` holds the failed tries before the last one.
+    twice. `earlier` holds the failed tries before the last one, and `gave_up` says why no other followed.
     """
 
     value: Any = None
     fault: Fault | None = None
     usage: Usage | None = None
     emitted: int = 0
-    earlier: tuple[Attempt, ...] = field(default=())
+    earlier: tuple[Attempt, ...] = ()
+    gave_up: str = ""
 
     @property
     def attempts(self) -> int:

@@ -1,12 +1,13 @@
-"""The one place that reads time.
+"""The one place that reads time and rolls dice.
 
 Everything else takes a `Clock`: a callable that returns seconds and never goes back. Tests and the virtual-time driver pass
-their own; ruff's banned-API rule keeps `time` out of the rules, the policies and the knowledge.
+their own; ruff's banned-API rule keeps `time` and `random` out of the rules, the policies and the knowledge.
 """
 
 from __future__ import annotations
 
-import time  # noqa: TID251 - this module is where the ban leads
+import random  # noqa: TID251 - this module is where the ban leads
+import time  # noqa: TID251
 from collections.abc import Callable
 
 Clock = Callable[[], float]
@@ -20,3 +21,9 @@ wall: Clock = time.time
 
 sleep: Callable[[float], None] = time.sleep
 """The default way to wait in the blocking world; Ctrl-C interrupts it."""
+
+Chance = Callable[[], float]
+"""A number from 0 up to, not including, 1."""
+
+chance: Chance = random.random
+"""The default dice: back-off needs to be spread, not unpredictable."""

@@ -62,8 +62,10 @@ class Fault:
 
     `code` is the service's own error name in its canonical spelling, `cause` a stable slug of what is behind it, `limit` the
     quota dimension a throttle names (`requests`, `tokens`, `tokens-per-day`). `unhealthy` tells a circuit breaker that the
-    service, not the caller, is at fault. `retry_after` is the server's own wish in seconds; `paced` says that something else,
-    the quota, already decides when the next try may go, so a further wait would be blind.
+    service, not the caller, is at fault. `reached` is False when the request surely never arrived; without a `status` its fate is
+    unknown otherwise. `retry_after` (header `Retry-After`) and `suggested_wait` (header `x-amz-retry-after`) are
+    the server's own wishes in seconds. `paced` says that something else, the quota, already decides when the next try may go, so a
+    further wait would be blind.
     """
 
     code: str
@@ -75,9 +77,11 @@ class Fault:
     advice: str = ""
     hint: Hint = Hint(attempts=2)
     unhealthy: bool = False
+    reached: bool = True
     limit: str | None = None
     status: int | None = None
     retry_after: float | None = None
+    suggested_wait: float | None = None
     paced: bool = False
     request_id: str | None = None
     response: dict[str, Any] | None = field(default=None, repr=False, compare=False)

@@ -1,15 +1,176 @@
 """The plan of one call, without any I/O in it.
 
-A flow is a generator. It yields *effects*, what it asks of the world, and returns an `Outcome`. A driver (`drive`, `adrive`,
-`virtual`) performs the effects. Flows yield only through the typed helpers below, so each reply has its type in one place.
+A flow is a generator: it yields *effects*, what it asks of the world, and returns an `Outcome`. A driver (`drive`, `adrive`,
+`virtual`) performs the effects and sends the replies back. Flows yield only through the helpers below, so that each reply's
+type is stated in one place.
+
+    Send     carry the call to the service           → Outcome
+    Next     read one event of an open stream        → event, Fault, or None at the end of the body
+    Give     hand an event to the consumer           → whether it wants more
+    Sleep    let time pass                           → None
+    Wait     stand still until woken, or until a time → None
+    Ask      put a request to a store                → what the store answers
+    Emit     tell the listeners                      → None
+
+When a task is cancelled or Ctrl-C strikes, the driver throws that interruption into the flow where it stands. A policy that holds
+something gives it back and lets the interruption pass. A consumer that goes away is no interruption: `Give` answers False.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from typing import TYPE_CHECKING, Any, Protocol, cast
-
-from aws_bedrock_inference.call import Call, Outcome
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar, cast
 
 if TYPE_CHECKING:
+    from aws_bedrock_inference.call import Call, Outcome
     from aws_bedrock_inference.clock import Clock
+    from aws_bedrock_inference.fault import Fault
+
+T_co = TypeVar("T_co", covariant=True)
+
+
+class Waiter(Protocol):
+    """What a flow waits on. The one who can end the wait calls the attached `wake`."""
+
+    def attach(self, wake: Callable[[], object]) -> bool:
+        """Register `wake`; False when the wait is over already, and `wake` will not be needed."""
+
+
+class Request(Protocol[T_co]):
+    """A question to a store, which can be put in both worlds."""
+
+    def run(self) -> T_co:
+        """Ask and block until answered."""
+
+    async def arun(self) -> T_co:
+        """Ask and await the answer."""
+
+
+class Send:
+    """Carry the call to the service once."""
+
+    __slots__ = ("call",)
+
+    def __init__(self, call: Call) -> None:
+        self.call = call
+
+
+class Next:
+    """Read one event of an open stream."""
+
+    __slots__ = ("source",)
+
+    def __init__(self, source: Any) -> None:
+        self.source = source
+
+
+class Give:
+    """Hand one item to whoever consumes the stream."""
+
+    __slots__ = ("item",)
+
+    def __init__(self, item: Any) -> None:
+        self.item = item
+
+
+class Sleep:
+    """Let `seconds` pass."""
+
+    __slots__ = ("seconds",)
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+
+
+class Wait:
+    """Stand still until `waiter` is woken, or until the clock shows `until`."""
+
+    __slots__ = ("until", "waiter")
+
+    def __init__(self, waiter: Waiter, until: float) -> None:
+        self.waiter = waiter
+        self.until = until
+
+
+class Ask:
+    """Put a request to a store."""
+
+    __slots__ = ("request",)
+
+    def __init__(self, request: Request[Any]) -> None:
+        self.request = request
+
+
+class Emit:
+    """Tell the listeners what happened."""
+
+    __slots__ = ("event",)
+
+    def __init__(self, event: object) -> None:
+        self.event = event
+
+
+Effect: TypeAlias = Send | Next | Give | Sleep | Wait | Ask | Emit
+Flow: TypeAlias = "Generator[Effect, Any, Outcome]"
+Step: TypeAlias = "Callable[[Call], Flow]"
+
+
+def read(source: Any) -> Generator[Effect, Any, dict[str, Any] | Fault | None]:
+    """Read the next event of an open stream."""
+    return cast("dict[str, Any] | Fault | None", (yield Next(source)))
+
+
+def give(item: Any) -> Generator[Effect, Any, bool]:
+    """Hand `item` to the consumer; False when the consumer has gone away."""
+    return cast("bool", (yield Give(item)))
+
+
+def sleep(seconds: float) -> Generator[Effect, Any, None]:
+    """Let `seconds` pass."""
+    yield Sleep(seconds)
+
+
+def wait(waiter: Waiter, until: float) -> Generator[Effect, Any, None]:
+    """Stand still until woken, or until the clock shows `until`."""
+    yield Wait(waiter, until)
+
+
+def ask(request: Request[T_co]) -> Generator[Effect, Any, T_co]:
+    """Put a request to a store and return its answer."""
+    return cast("T_co", (yield Ask(request)))
+
+
+def emit(event: object) -> Generator[Effect, Any, None]:
+    """Tell the listeners about `event`, a frozen record of `events`."""
+    yield Emit(event)
+
+
+def send(call: Call) -> Flow:
+    """Carry `call` to the service once: the innermost step of every pipeline for a unary operation."""
+    return cast("Outcome", (yield Send(call)))
+
+
+class Policy(Protocol):
+    """One concern around a call: it may refuse it, delay it, repeat it or watch it, and knows no other policy."""
+
+    def around(self, step: Step, clock: Clock) -> Step:
+        """Return `step` with this concern around it; `clock` is that of the world the flow will live in."""
+
+
+class Pipeline:
+    """Policies listed outside-in: `Pipeline(Deadline(), Retry(), Breaker(), Quota())` nests as it reads.
+
+    The order is part of the meaning: here every attempt passes the breaker and pays quota, and the deadline covers all attempts.
+    """
+
+    def __init__(self, *policies: Policy) -> None:
+        self.policies = policies
+
+    def around(self, step: Step, clock: Clock) -> Step:
+        """Return `step` with all policies around it."""
+        for policy in reversed(self.policies):
+            step = policy.around(step, clock)
+        return step
+
+    def __repr__(self) -> str:
+        return f"Pipeline({', '.join(map(repr, self.policies))})"

@@ -25,12 +25,13 @@ def answered(
     operation: str,
     request_id: str | None = None,
     retry_after: float | None = None,
+    suggested_wait: float | None = None,
     response: dict[str, Any] | None = None,
 ) -> Fault:
     """Return the fault behind an error answer of the service, or an exception inside its stream.
 
     `code` may be in the lower-camel spelling of stream events; without a known code the HTTP `status` decides, and a code that
-    nothing knows is RETRY_LIMITED. `retry_after` is in seconds.
+    nothing knows is RETRY_LIMITED. `retry_after` (`Retry-After`) and `suggested_wait` (`x-amz-retry-after`) are in seconds.
     """
     code = code[:1].upper() + code[1:] if code.endswith(("Exception", "Error")) else code
     codes, statuses = _entries(_SERVICE)
@@ -43,6 +44,7 @@ def answered(
         status=status,
         request_id=request_id,
         retry_after=retry_after,
+        suggested_wait=suggested_wait,
         response=response if response is not None else {"Error": {"Code": code, "Message": message}},
     )
 
@@ -83,5 +85,6 @@ def _template(entry: dict[str, Any]) -> Fault:
         advice=entry["advice"],
         hint=Hint(**entry.get("hint", {} if decision is Decision.RETRY else {"attempts": 2})),
         unhealthy=entry.get("unhealthy", False),
+        reached=entry.get("reached", True),
         limit=entry.get("limit"),
     )

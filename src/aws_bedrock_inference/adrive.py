@@ -1,0 +1,172 @@
+"""The asyncio driver: performs the effects of a flow in the running task. Same order of lines as `drive`."""
+
+from __future__ import annotations
+
+import asyncio  # noqa: TID251 - the asyncio driver
+from contextlib import suppress
+from math import inf
+from typing import TYPE_CHECKING, Any, Protocol
+
+from aws_bedrock_inference import clock as clocks
+from aws_bedrock_inference.events import Listeners
+from aws_bedrock_inference.flow import Ask, Effect, Emit, Flow, Give, Next, Send, Sleep, Wait
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from aws_bedrock_inference.call import Call, Outcome
+    from aws_bedrock_inference.clock import Clock
+    from aws_bedrock_inference.fault import Fault
+
+
+class AsyncEventSource(Protocol):
+    """An open stream of answers, not yet read to its end."""
+
+    response: dict[str, Any]
+
+    async def next(self) -> dict[str, Any] | Fault | None:
+        """Return the next event, what broke the stream, or None at the end of the body."""
+
+    def close(self) -> None:
+        """Let go of the connection; harmless when repeated."""
+
+
+class AsyncTransport(Protocol):
+    """Carries one call once. Failures are values in the outcome; it never repeats anything."""
+
+    async def send(self, call: Call) -> Outcome:
+        """Carry `call`; the outcome's value is boto3's response, or an `AsyncEventSource` for a streaming operation."""
+
+    async def close(self) -> None:
+        """Let go of the connections."""
+
+
+class AsyncDriver:
+    """Runs flows in the running task; tasks of one event loop share one driver."""
+
+    def __init__(
+        self,
+        send: Callable[[Call], Awaitable[Outcome]],
+        *,
+        clock: Clock = clocks.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        listeners: Listeners | None = None,
+    ) -> None:
+        self._send = send
+        self.clock = clock
+        self._sleep = sleep
+        self.listeners = listeners if listeners is not None else Listeners()
+
+    async def run(self, flow: Flow) -> Outcome:
+        """Run `flow` to its end. A cancellation is thrown into it, and passes when it has cleaned up."""
+        try:
+            effect = next(flow)
+            while True:
+                try:
+                    reply = await (self._send(effect.call) if type(effect) is Send else self._perform(effect))
+                except BaseException as interruption:  # noqa: BLE001 - the flow raises it again
+                    effect = flow.throw(interruption)
+                else:
+                    effect = flow.send(reply)
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]
+
+    def stream(self, flow: Flow) -> AsyncStream:
+        """Run `flow` as far as its consumer reads."""
+        return AsyncStream(flow, self)
+
+    async def _perform(self, effect: Effect) -> Any:
+        if isinstance(effect, Emit):
+            return self.listeners.tell(effect.event)
+        if isinstance(effect, Next):
+            return await effect.source.next()
+        if isinstance(effect, Sleep):
+            return await self._sleep(effect.seconds)
+        if isinstance(effect, Wait):
+            return await self._wait(effect)
+        if isinstance(effect, Send):
+            return await self._send(effect.call)
+        if isinstance(effect, Ask):
+            return await effect.request.arun()
+        raise TypeError(f"{type(effect).__name__} is not an effect of a unary flow")
+
+    async def _wait(self, effect: Wait) -> None:
+        loop = asyncio.get_running_loop()
+        woken: asyncio.Future[None] = loop.create_future()
+
+        def end() -> None:
+            if not woken.done():
+                woken.set_result(None)
+
+        if not effect.waiter.attach(lambda: loop.call_soon_threadsafe(end)):
+            return
+        timer = None if effect.until == inf else loop.call_later(max(0.0, effect.until - self.clock()), end)
+        try:
+            await woken
+        finally:
+            if timer is not None:
+                timer.cancel()
+
+
+class AsyncStream:
+    """A flow that gives items: iterate to read them; `outcome` is set once it has ended.
+
+    Closing it, or leaving it to the garbage collector, tells the flow that nobody wants more, so that what it holds is given back.
+    """
+
+    def __init__(self, flow: Flow, driver: AsyncDriver) -> None:
+        self._flow = flow
+        self._driver = driver
+        self._reply: Any = None
+        self._source: AsyncEventSource | None = None
+        self.outcome: Outcome | None = None
+
+    def __aiter__(self) -> AsyncStream:
+        return self
+
+    async def __anext__(self) -> Any:
+        if self.outcome is not None:
+            raise StopAsyncIteration
+        flow, perform = self._flow, self._driver._perform  # noqa: SLF001 - the other half of the driver
+        try:
+            effect = flow.send(self._reply)
+            while not isinstance(effect, Give):
+                try:
+                    reply = await perform(effect)
+                    if isinstance(effect, Send):
+                        self._hold(reply.value)
+                except BaseException as interruption:  # noqa: BLE001 - the flow raises it again
+                    effect = flow.throw(interruption)
+                else:
+                    effect = flow.send(reply)
+        except StopIteration as end:
+            self.outcome = end.value
+            self._hold(None)
+            raise StopAsyncIteration from None
+        except BaseException:
+            self._hold(None)
+            raise
+        self._reply = True
+        return effect.item
+
+    async def aclose(self) -> None:
+        """Abandon what has not been read; what the flow holds is given back."""
+        if self.outcome is None and self._reply:
+            self._reply = False
+            async for _ in self:
+                break
+        self._flow.close()
+        self._hold(None)
+
+    def _hold(self, source: AsyncEventSource | None) -> None:
+        if self._source is not None:
+            self._source.close()
+        self._source = source
+
+    def __del__(self) -> None:
+        # Nothing can be awaited here, but giving back what is held in memory needs no waiting.
+        if self.outcome is None and self._reply:
+            with suppress(StopIteration):
+                self._flow.send(False)
+        self._flow.close()
+        self._hold(None)

@@ -1,0 +1,154 @@
+"""The blocking driver: performs the effects of a flow in the calling thread."""
+
+from __future__ import annotations
+
+import threading
+from math import inf
+from typing import TYPE_CHECKING, Any, Protocol
+
+from aws_bedrock_inference import clock as clocks
+from aws_bedrock_inference.events import Listeners
+from aws_bedrock_inference.flow import Ask, Effect, Emit, Flow, Give, Next, Send, Sleep, Wait
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from aws_bedrock_inference.call import Call, Outcome
+    from aws_bedrock_inference.clock import Clock
+    from aws_bedrock_inference.fault import Fault
+
+
+class EventSource(Protocol):
+    """An open stream of answers, not yet read to its end."""
+
+    response: dict[str, Any]
+
+    def next(self) -> dict[str, Any] | Fault | None:
+        """Return the next event, what broke the stream, or None at the end of the body."""
+
+    def close(self) -> None:
+        """Let go of the connection; harmless when repeated."""
+
+
+class Transport(Protocol):
+    """Carries one call once. Failures are values in the outcome; it never repeats anything."""
+
+    def send(self, call: Call) -> Outcome:
+        """Carry `call`; the outcome's value is boto3's response, or an `EventSource` for a streaming operation."""
+
+    def close(self) -> None:
+        """Let go of the connections."""
+
+
+class Driver:
+    """Runs flows in the calling thread; any number of threads may share one driver."""
+
+    def __init__(
+        self,
+        send: Callable[[Call], Outcome],
+        *,
+        clock: Clock = clocks.monotonic,
+        sleep: Callable[[float], None] = clocks.sleep,
+        listeners: Listeners | None = None,
+    ) -> None:
+        self._send = send
+        self.clock = clock
+        self._sleep = sleep
+        self.listeners = listeners if listeners is not None else Listeners()
+
+    def run(self, flow: Flow) -> Outcome:
+        """Run `flow` to its end. An interruption is thrown into it, and passes when it has cleaned up."""
+        try:
+            effect = next(flow)
+            while True:
+                try:
+                    reply = self._send(effect.call) if type(effect) is Send else self._perform(effect)
+                except BaseException as interruption:  # noqa: BLE001 - the flow raises it again
+                    effect = flow.throw(interruption)
+                else:
+                    effect = flow.send(reply)
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]
+
+    def stream(self, flow: Flow) -> Stream:
+        """Run `flow` as far as its consumer reads."""
+        return Stream(flow, self)
+
+    def _perform(self, effect: Effect) -> Any:
+        if isinstance(effect, Emit):
+            return self.listeners.tell(effect.event)
+        if isinstance(effect, Next):
+            return effect.source.next()
+        if isinstance(effect, Sleep):
+            return self._sleep(effect.seconds)
+        if isinstance(effect, Wait):
+            return self._wait(effect)
+        if isinstance(effect, Send):
+            return self._send(effect.call)
+        if isinstance(effect, Ask):
+            return effect.request.run()
+        raise TypeError(f"{type(effect).__name__} is not an effect of a unary flow")
+
+    def _wait(self, effect: Wait) -> None:
+        woken = threading.Event()
+        if effect.waiter.attach(woken.set):
+            woken.wait(None if effect.until == inf else max(0.0, effect.until - self.clock()))
+
+
+class Stream:
+    """A flow that gives items: iterate to read them; `outcome` is set once it has ended.
+
+    Closing it, or leaving it to the garbage collector, tells the flow that nobody wants more, so that what it holds is given back.
+    """
+
+    def __init__(self, flow: Flow, driver: Driver) -> None:
+        self._flow = flow
+        self._driver = driver
+        self._reply: Any = None
+        self._source: EventSource | None = None
+        self.outcome: Outcome | None = None
+
+    def __iter__(self) -> Stream:
+        return self
+
+    def __next__(self) -> Any:
+        if self.outcome is not None:
+            raise StopIteration
+        flow, perform = self._flow, self._driver._perform  # noqa: SLF001 - the other half of the driver
+        try:
+            effect = flow.send(self._reply)
+            while not isinstance(effect, Give):
+                try:
+                    reply = perform(effect)
+                    if isinstance(effect, Send):
+                        self._hold(reply.value)
+                except BaseException as interruption:  # noqa: BLE001 - the flow raises it again
+                    effect = flow.throw(interruption)
+                else:
+                    effect = flow.send(reply)
+        except StopIteration as end:
+            self.outcome = end.value
+            self._hold(None)
+            raise StopIteration from None
+        except BaseException:
+            self._hold(None)
+            raise
+        self._reply = True
+        return effect.item
+
+    def close(self) -> None:
+        """Abandon what has not been read; what the flow holds is given back."""
+        if self.outcome is None and self._reply:
+            self._reply = False
+            for _ in self:
+                break
+        self._flow.close()
+        self._hold(None)
+
+    def _hold(self, source: EventSource | None) -> None:
+        if self._source is not None:
+            self._source.close()
+        self._source = source
+
+    def __del__(self) -> None:
+        self.close()

@@ -1,0 +1,96 @@
+"""What happened to a call, as frozen records, and how to listen.
+
+    stop = client.listen(print)     # every event, as it happens
+    stop()                          # no more
+
+A listener is called in the thread or task of the call it hears of and must be quick; what it raises is logged and never hurts
+the call. Events carry routes, codes and counts, not prompts or answers.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from aws_bedrock_inference.call import Outcome, Route
+    from aws_bedrock_inference.fault import Fault
+
+_log = logging.getLogger(__name__)
+
+Listener = Callable[[object], None]
+
+
+@dataclass(frozen=True, slots=True)
+class CallEnded:
+    """A call is over, well or not. `seconds` covers all its attempts and waits."""
+
+    operation: str
+    route: Route
+    outcome: Outcome
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class RetryScheduled:
+    """An attempt failed and another will follow after `wait` seconds."""
+
+    route: Route
+    fault: Fault
+    attempt: int
+    wait: float
+
+
+@dataclass(frozen=True, slots=True)
+class QuotaQueued:
+    """A call waits for quota. `tokens` is what it wants to reserve, `ahead` how many stand before it."""
+
+    route: Route
+    tokens: int
+    ahead: int
+
+
+@dataclass(frozen=True, slots=True)
+class Throttled:
+    """The service said that the quota is used up, although the ledger had let the call go. `limit` is the dimension it named."""
+
+    route: Route
+    limit: str | None
+    reserved: int
+
+
+@dataclass(frozen=True, slots=True)
+class CircuitChanged:
+    """A circuit opened, let a probe through, or closed. `state` is the new one: `open`, `half-open` or `closed`."""
+
+    route: Route
+    state: str
+
+
+class Listeners:
+    """Who wants to hear. Empty is falsy, so that an event nobody hears is not even made."""
+
+    def __init__(self) -> None:
+        self._listeners: tuple[Listener, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self._listeners)
+
+    def add(self, listener: Listener) -> Callable[[], None]:
+        """Call `listener` with every event from now on; the returned function ends that."""
+        self._listeners = (*self._listeners, listener)
+
+        def stop() -> None:
+            self._listeners = tuple(known for known in self._listeners if known is not listener)
+
+        return stop
+
+    def tell(self, event: object) -> None:
+        """Tell everybody about `event`."""
+        for listener in self._listeners:
+            try:
+                listener(event)
+            except Exception:
+                _log.exception("listener %r failed on %s", listener, type(event).__name__)

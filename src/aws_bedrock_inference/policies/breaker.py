@@ -1,0 +1,113 @@
+"""Stop calling a model that is ill, and probe until it is well."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from aws_bedrock_inference.call import Call, Outcome
+from aws_bedrock_inference.events import CircuitChanged
+from aws_bedrock_inference.fault import Category, Decision, Fault, Hint, Kind
+from aws_bedrock_inference.flow import emit
+from aws_bedrock_inference.rules.circuit import Circuit, Refusal, Verdict
+
+if TYPE_CHECKING:
+    from aws_bedrock_inference.call import Route
+    from aws_bedrock_inference.clock import Clock
+    from aws_bedrock_inference.flow import Flow, Step
+
+
+class Breaker:
+    """Refuse calls to a model in a Region while it fails; one circuit for each (account, Region, model).
+
+    A circuit opens when at least `failures` 5 calls and the share `ratio` 0.5 of all calls failed within `window` 10 seconds: a
+    handful, so that one bad answer opens nothing, and a share, so that the rare faults of heavy traffic do not. After `recovery` 10
+    seconds, longer than most hiccups, `probes` 1 call at a time may find out whether the service is back. Only faults of the
+    service count: throttles, cold models and the caller's bad input never open a circuit.
+
+    Refuses with `CircuitOpen`. Emits `CircuitChanged`.
+    """
+
+    def __init__(
+        self,
+        *,
+        failures: int = 5,
+        ratio: float = 0.5,
+        window: float = 10.0,
+        recovery: float = 10.0,
+        probes: int = 1,
+    ) -> None:
+        if failures < 1 or probes < 1 or not 0 < ratio <= 1 or not window > 0 or not recovery > 0:
+            raise ValueError(
+                "Breaker: failures and probes are 1 or more, ratio is above 0 and at most 1, window and recovery are seconds above 0; "
+                f"got failures={failures!r}, ratio={ratio!r}, window={window!r}, recovery={recovery!r}, probes={probes!r}"
+            )
+        self.failures = failures
+        self.ratio = ratio
+        self.window = window
+        self.recovery = recovery
+        self.probes = probes
+        self._circuits: dict[str, Circuit] = {}
+        self._lock = threading.Lock()
+
+    def around(self, step: Step, clock: Clock) -> Step:
+        """Return `step` behind a circuit."""
+        circuits = self._circuits
+
+        def flow(call: Call) -> Flow:
+            circuit = circuits.get(call.route.health_key) or self.circuit(call.route)
+            ticket = circuit.admit(clock())
+            if isinstance(ticket, Refusal):
+                return Outcome(fault=_open(call.route, ticket.wait))
+            verdict = Verdict.IGNORED
+            try:
+                if ticket.probe:
+                    yield from emit(CircuitChanged(call.route, "half-open"))
+                outcome = yield from step(call)
+                verdict = _verdict(outcome.fault)
+            finally:
+                changed = circuit.report(ticket, verdict, clock())
+            if changed is not None:
+                yield from emit(CircuitChanged(call.route, changed.value))
+            return outcome
+
+        return flow
+
+    def circuit(self, route: Route) -> Circuit:
+        """Return the circuit that calls on `route` pass, made at its first use."""
+        with self._lock:
+            return self._circuits.setdefault(
+                route.health_key,
+                Circuit(
+                    failures=self.failures,
+                    ratio=self.ratio,
+                    window=self.window,
+                    recovery=self.recovery,
+                    probes=self.probes,
+                ),
+            )
+
+    def __repr__(self) -> str:
+        return f"Breaker(failures={self.failures}, ratio={self.ratio:g}, window={self.window:g}, recovery={self.recovery:g})"
+
+
+def _verdict(fault: Fault | None) -> Verdict:
+    if fault is None:
+        return Verdict.OK
+    return Verdict.FAILED if fault.unhealthy else Verdict.IGNORED
+
+
+def _open(route: Route, wait: float) -> Fault:
+    return Fault(
+        code="CircuitOpen",
+        message=f"{route} failed repeatedly; no call is made for another {wait:.1f} s",
+        kind=Kind.REFUSED,
+        reached=False,
+        decision=Decision.RETRY,
+        category=Category.TRANSIENT,
+        cause="circuit-open",
+        advice="Wait for the service to recover, or use another model or Region; nothing was sent.",
+        # Waiting for the circuit loads nobody, so it costs no budget; six turns of `recovery` are about a minute's patience.
+        hint=Hint(base=0.1, attempts=6, cost=0),
+        retry_after=wait,
+    )

@@ -1,0 +1,57 @@
+"""A limit on the whole call: all attempts, all waits."""
+
+from __future__ import annotations
+
+from math import inf
+from typing import TYPE_CHECKING
+
+from aws_bedrock_inference.call import Call, Outcome
+from aws_bedrock_inference.fault import Category, Decision, Fault, Kind
+
+if TYPE_CHECKING:
+    from aws_bedrock_inference.clock import Clock
+    from aws_bedrock_inference.flow import Flow, Step
+
+
+class Deadline:
+    """Give every call that has none a deadline `seconds` after it arrived, and refuse one that comes too late.
+
+    `seconds` 900: long enough for a generation of many thousand tokens and for a quota minute or two of waiting, short enough that
+    a forgotten call ends by itself. A call's own earlier deadline stands.
+
+    Refuses with `DeadlineTooClose`. Emits nothing.
+    """
+
+    def __init__(self, seconds: float = 900.0) -> None:
+        if not seconds > 0:
+            raise ValueError(f"Deadline({seconds!r}): give a number of seconds above 0, or math.inf for no limit")
+        self.seconds = seconds
+
+    def around(self, step: Step, clock: Clock) -> Step:
+        """Return `step` under this deadline."""
+
+        def flow(call: Call) -> Flow:
+            if call.deadline == inf:
+                call = call.until(call.arrived + self.seconds)
+            if clock() >= call.deadline:
+                return Outcome(fault=too_close("the call's deadline had passed before it could be sent"))
+            return (yield from step(call))
+
+        return flow
+
+    def __repr__(self) -> str:
+        return f"Deadline({self.seconds:g})"
+
+
+def too_close(message: str) -> Fault:
+    """Return the refusal of a call that cannot end in time."""
+    return Fault(
+        code="DeadlineTooClose",
+        message=message,
+        kind=Kind.REFUSED,
+        reached=False,
+        decision=Decision.FAIL,
+        category=Category.TRANSIENT,
+        cause="deadline-too-close",
+        advice="Give the call more time, or make it cheaper (lower max_tokens); nothing was sent.",
+    )

@@ -1,0 +1,86 @@
+"""Try again what time heals. The only owner of retries: nothing underneath repeats anything."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from aws_bedrock_inference import clock as clocks
+from aws_bedrock_inference.call import Attempt, Call, Outcome
+from aws_bedrock_inference.events import RetryScheduled
+from aws_bedrock_inference.flow import emit, sleep
+from aws_bedrock_inference.rules.backoff import JITTERS
+from aws_bedrock_inference.rules.retry import Budget, Stop, decide
+
+if TYPE_CHECKING:
+    from aws_bedrock_inference.clock import Chance, Clock
+    from aws_bedrock_inference.flow import Flow, Step
+
+
+class Retry:
+    """Repeat a failed call as its fault wants it: each fault brings its own schedule and number of tries.
+
+    `attempts` 15 bounds the tries of one call whatever their faults. `jitter` is `full` (AWS's own choice: spreads a crowd best),
+    `equal` or `decorrelated`. `budget` is shared by all calls under this policy, and by several policies if they are given the same.
+    `chance` is the dice.
+
+    Refuses nothing. Emits `RetryScheduled` before each wait.
+    """
+
+    def __init__(
+        self,
+        *,
+        attempts: int = 15,
+        jitter: str = "full",
+        budget: Budget | None = None,
+        chance: Chance = clocks.chance,
+    ) -> None:
+        if attempts < 1:
+            raise ValueError(f"Retry(attempts={attempts!r}): give 1 for no repeats, or more")
+        if jitter not in JITTERS:
+            raise ValueError(f"Retry(jitter={jitter!r}): choose one of {', '.join(JITTERS)}")
+        self.attempts = attempts
+        self.jitter = jitter
+        self.budget = budget if budget is not None else Budget()
+        self._chance = chance
+
+    def around(self, step: Step, clock: Clock) -> Step:
+        """Return `step`, repeated as long as that makes sense."""
+        budget = self.budget
+
+        def flow(call: Call) -> Flow:
+            outcome = yield from step(call)
+            if outcome.fault is not None:
+                return (yield from self._again(step, call, outcome, clock))
+            budget.give(1)
+            return outcome
+
+        return flow
+
+    def _again(self, step: Step, call: Call, outcome: Outcome, clock: Clock) -> Flow:
+        earlier: list[Attempt] = []
+        cost = 0
+        while (fault := outcome.fault) is not None:
+            verdict = decide(
+                outcome,
+                fault,
+                earlier,
+                now=clock(),
+                deadline=call.deadline,
+                most=self.attempts,
+                budget=self.budget,
+                jitter=JITTERS[self.jitter],
+                chance=self._chance,
+            )
+            if isinstance(verdict, Stop):
+                return outcome._replace(earlier=tuple(earlier), gave_up=verdict.reason)
+            cost = verdict.cost
+            earlier.append(Attempt(fault, verdict.wait))
+            yield from emit(RetryScheduled(call.route, fault, len(earlier), verdict.wait))
+            if verdict.wait > 0.0:
+                yield from sleep(verdict.wait)
+            outcome = yield from step(call)
+        self.budget.give(cost)
+        return outcome._replace(earlier=tuple(earlier))
+
+    def __repr__(self) -> str:
+        return f"Retry(attempts={self.attempts}, jitter={self.jitter!r})"

@@ -1,0 +1,56 @@
+"""How long to wait before the next try: AWS SDK retry 2.1 arithmetic, with three kinds of jitter."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from aws_bedrock_inference.clock import Chance
+    from aws_bedrock_inference.fault import Fault, Hint
+
+# How far above its own back-off the SDK follows the `x-amz-retry-after` header, in seconds (botocore 1.44.5, retries/standard.py).
+SUGGESTION_SLACK = 5.0
+
+Jitter = Callable[["Hint", int, float, "Chance"], float]
+
+
+def ceiling(hint: Hint, retry: int) -> float:
+    """Return the longest wait before the `retry`-th repeat (1 is the first), in seconds."""
+    return min(hint.cap, hint.base * 2.0 ** min(retry - 1, 64))
+
+
+def full(hint: Hint, retry: int, previous: float, chance: Chance) -> float:  # noqa: ARG001 - one signature for all
+    """Return anything from nothing to the ceiling: spreads a crowd best, and is what the SDKs do."""
+    return chance() * ceiling(hint, retry)
+
+
+def equal(hint: Hint, retry: int, previous: float, chance: Chance) -> float:  # noqa: ARG001 - one signature for all
+    """Return at least half the ceiling: for waits that are useless when short."""
+    half = ceiling(hint, retry) / 2
+    return half + chance() * half
+
+
+def decorrelated(hint: Hint, retry: int, previous: float, chance: Chance) -> float:  # noqa: ARG001 - one signature for all
+    """Return anything from the base to three times the previous wait."""
+    highest = max(hint.base, 3 * previous)
+    return min(hint.cap, hint.base + chance() * (highest - hint.base))
+
+
+JITTERS: dict[str, Jitter] = {"full": full, "equal": equal, "decorrelated": decorrelated}
+
+
+def delay(fault: Fault, retry: int, previous: float, *, jitter: Jitter, chance: Chance) -> float:
+    """Return the seconds to wait before the `retry`-th repeat after `fault`.
+
+    `Retry-After` is obeyed; `x-amz-retry-after` is followed within [own wait, own wait + 5 s]; never below the fault's floor. A
+    fault that something else already paces is not waited for at all.
+    """
+    if fault.paced:
+        return 0.0
+    own = max(fault.hint.floor, jitter(fault.hint, retry, previous, chance))
+    if fault.suggested_wait is not None:
+        own = max(own, min(fault.suggested_wait, own + SUGGESTION_SLACK))
+    if fault.retry_after is not None:
+        own = max(own, fault.retry_after)
+    return own

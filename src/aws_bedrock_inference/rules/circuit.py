@@ -1,0 +1,129 @@
+"""When to stop calling a service that is ill, and how to find out that it is well again."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from enum import Enum
+
+SLOTS = 10
+
+
+class State(Enum):
+    """Closed lets calls pass, open lets none, half-open lets a few probes through."""
+
+    CLOSED = "closed"
+    OPEN = "open"
+    HALF_OPEN = "half-open"
+
+
+class Verdict(Enum):
+    """How an admitted call ended. IGNORED says nothing about the service: cancelled, throttled, or the caller's bad input."""
+
+    OK = "ok"
+    FAILED = "failed"
+    IGNORED = "ignored"
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """Leave to make one call, valid for one generation of the circuit."""
+
+    generation: int
+    probe: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """No leave now; asking again makes sense after `wait` seconds."""
+
+    wait: float
+
+
+class Circuit:
+    """Opens when at least `failures` calls and at least the share `ratio` of all failed within `window` seconds.
+
+    After `recovery` seconds it lets `probes` calls through at a time; as many successes close it, one failure opens it again.
+    Each change of state begins a new generation, and the answer to a call of an older one counts for nothing.
+    """
+
+    def __init__(self, *, failures: int, ratio: float, window: float, recovery: float, probes: int) -> None:
+        self.failures = failures
+        self.ratio = ratio
+        self.recovery = recovery
+        self.probes = probes
+        self.state = State.CLOSED
+        self._lock = threading.Lock()
+        self._slots_per_second = SLOTS / window
+        self._opened = 0.0
+        self._probing = 0
+        self._recovered = 0
+        self._begin(State.CLOSED, generation=0)
+
+    def admit(self, now: float) -> Ticket | Refusal:
+        """Ask for leave to make a call."""
+        if self.state is State.CLOSED:
+            return self._pass
+        with self._lock:
+            return self._admit_to_probe(now)
+
+    def report(self, ticket: Ticket, verdict: Verdict, now: float) -> State | None:
+        """Say how the call of `ticket` ended; returns the new state if that changed it."""
+        with self._lock:
+            if ticket.generation != self._pass.generation:
+                return None
+            if ticket.probe:
+                return self._probed(verdict, now)
+            if verdict is Verdict.IGNORED:
+                return None
+            slot = int(now * self._slots_per_second)
+            if slot != self._slot:
+                self._advance(slot)
+            if verdict is Verdict.OK:
+                self._ok[slot % SLOTS] += 1
+                return None
+            self._failed[slot % SLOTS] += 1
+            failed = sum(self._failed)
+            if failed < self.failures or failed < self.ratio * (failed + sum(self._ok)):
+                return None
+            return self._open(now)
+
+    def _admit_to_probe(self, now: float) -> Ticket | Refusal:
+        if self.state is State.OPEN:
+            if now < self._opened + self.recovery:
+                return Refusal(self._opened + self.recovery - now)
+            self._begin(State.HALF_OPEN, self._pass.generation + 1)
+        elif self.state is State.CLOSED:
+            return self._pass
+        if self._probing + self._recovered >= self.probes:
+            return Refusal(self.recovery / SLOTS)
+        self._probing += 1
+        return Ticket(self._pass.generation, probe=True)
+
+    def _probed(self, verdict: Verdict, now: float) -> State | None:
+        self._probing -= 1
+        if verdict is Verdict.FAILED:
+            return self._open(now)
+        if verdict is Verdict.OK:
+            self._recovered += 1
+            if self._recovered >= self.probes:
+                return self._begin(State.CLOSED, self._pass.generation + 1)
+        return None
+
+    def _open(self, now: float) -> State:
+        self._opened = now
+        return self._begin(State.OPEN, self._pass.generation + 1)
+
+    def _begin(self, state: State, generation: int) -> State:
+        self._pass = Ticket(generation)
+        self._probing = self._recovered = 0
+        self._slot = -1
+        self._ok = [0] * SLOTS
+        self._failed = [0] * SLOTS
+        self.state = state
+        return state
+
+    def _advance(self, slot: int) -> None:
+        for passed in range(max(self._slot + 1, slot - SLOTS + 1), slot + 1):
+            self._ok[passed % SLOTS] = self._failed[passed % SLOTS] = 0
+        self._slot = max(slot, self._slot)

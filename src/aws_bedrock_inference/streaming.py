@@ -1,0 +1,97 @@
+"""The innermost step of a streaming call: open the stream, hand its events over, and know whether the answer is whole.
+
+Nothing is handed over before the first event with content, so a fault until then, also one that arrives as the first frame, can be
+retried without the consumer noticing. Every stream must end with its closing event; without it the answer is not presented as whole.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from aws_bedrock_inference.call import Outcome
+from aws_bedrock_inference.fault import Category, Decision, Fault, Kind
+from aws_bedrock_inference.flow import Send, give, read
+from aws_bedrock_inference.knowledge.classify import unanswered
+from aws_bedrock_inference.rules.transcript import NativeTranscript, Transcript
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from aws_bedrock_inference.call import Call
+    from aws_bedrock_inference.flow import Flow
+
+ABANDONED = Fault(
+    code="Abandoned",
+    message="the consumer stopped reading the stream",
+    kind=Kind.STREAM,
+    decision=Decision.FAIL,
+    category=Category.PERMANENT,
+    cause="abandoned",
+)
+
+
+def stream(call: Call) -> Flow:
+    """Give the response's head, then its events. The outcome's value is the transcript of what was received."""
+    opened = cast("Outcome", (yield Send(call)))
+    if opened.fault is not None:
+        return opened
+    source, transcript = opened.value, _transcript(call)
+    held: list[Any] = [source.response]
+    emitted = 0
+    while True:
+        event = yield from read(source)
+        if event is None or isinstance(event, Fault):
+            fault = _verdict(event, transcript)
+            if fault is not None:
+                return Outcome(transcript, fault, _spent(call, transcript), emitted)
+            transcript.begun = True
+        else:
+            transcript.add(event)
+            held.append(event)
+        if transcript.begun:
+            for item in held:
+                emitted += 1
+                if not (yield from give(item)):
+                    return Outcome(transcript, ABANDONED, transcript.spent(call.estimate), emitted)
+            held.clear()
+        if event is None or isinstance(event, Fault):
+            return Outcome(transcript, None, transcript.spent(call.estimate), emitted)
+
+
+def collect(call: Call) -> Flow:
+    """Read a ConverseStream to its end and return it as the response Converse would have given.
+
+    Since nothing is handed over before, a stream that breaks anywhere can be retried like any other failure.
+    """
+    opened = cast("Outcome", (yield Send(call)))
+    if opened.fault is not None:
+        return opened
+    source, transcript = opened.value, _transcript(call)
+    while True:
+        event = yield from read(source)
+        if event is None or isinstance(event, Fault):
+            fault = _verdict(event, transcript)
+            if fault is not None:
+                return Outcome(transcript, fault, _spent(call, transcript))
+            return Outcome(transcript.response(source.response), None, transcript.spent(call.estimate))
+        transcript.add(event)
+
+
+def _transcript(call: Call) -> Transcript:
+    return Transcript() if call.operation == "converse_stream" else NativeTranscript()
+
+
+def _verdict(end: Fault | None, transcript: Transcript) -> Fault | None:
+    """Return what is wrong with a stream that has ended. One that broke after its closing event is whole all the same."""
+    if transcript.whole:
+        return None
+    if end is not None:
+        return end
+    if isinstance(transcript, NativeTranscript) and transcript.unknown and transcript.begun:
+        return None
+    return unanswered(None, code="StreamIncomplete", message="the stream ended without its closing event; the answer is cut off")
+
+
+def _spent(call: Call, transcript: Transcript) -> Any:
+    """Return the usage of a stream that failed: what it showed; None, so that all is given back, when it had not begun."""
+    return transcript.spent(call.estimate) if transcript.begun else None

@@ -1,0 +1,110 @@
+"""The virtual-time driver: many flows in one thread, in which an hour passes as fast as it can be computed.
+
+For simulation and tests. The service is a function of call and time that says how the call will end and how long that takes.
+"""
+
+from __future__ import annotations
+
+import heapq
+from itertools import count
+from math import inf
+from typing import TYPE_CHECKING, Any
+
+from aws_bedrock_inference.events import Listeners
+from aws_bedrock_inference.flow import Ask, Emit, Send, Sleep, Wait
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+    from aws_bedrock_inference.call import Call, Outcome
+    from aws_bedrock_inference.flow import Effect
+
+
+class Task:
+    """One flow under way in virtual time. `result` is what it returned, `error` what it raised, once `done`."""
+
+    __slots__ = ("done", "error", "flow", "result", "turn")
+
+    def __init__(self, flow: Generator[Effect, Any, Any]) -> None:
+        self.flow = flow
+        self.turn = 0
+        self.done = False
+        self.result: Any = None
+        self.error: BaseException | None = None
+
+
+class VirtualDriver:
+    """Runs flows side by side. `now` is the virtual time in seconds; `clock` reads it.
+
+    `send(call, now)` returns the seconds the service will take and the outcome.
+    """
+
+    def __init__(self, send: Callable[[Call, float], tuple[float, Outcome]], *, listeners: Listeners | None = None) -> None:
+        self._send = send
+        self.now = 0.0
+        self.listeners = listeners if listeners is not None else Listeners()
+        self._agenda: list[tuple[float, int, Task, int, Any]] = []
+        self._sequence = count()
+
+    def clock(self) -> float:
+        """Return the virtual time."""
+        return self.now
+
+    def spawn(self, flow: Generator[Effect, Any, Any], *, after: float = 0.0) -> Task:
+        """Start `flow` in `after` seconds. It may be a call's flow, or a generator that makes many calls with `yield from`."""
+        task = Task(flow)
+        self._schedule(self.now + after, task, None)
+        return task
+
+    def run(self, until: float = inf) -> None:
+        """Let time pass until nothing is left to happen, or until the clock shows `until`."""
+        agenda = self._agenda
+        while agenda and agenda[0][0] <= until:
+            self.now, _, task, turn, reply = heapq.heappop(agenda)
+            if turn == task.turn and not task.done:
+                task.turn += 1
+                self._advance(task, task.flow.send, reply)
+        if until != inf:
+            self.now = max(self.now, until)
+
+    def interrupt(self, task: Task, interruption: BaseException) -> None:
+        """Throw `interruption` into a task where it stands, as a cancellation would."""
+        task.turn += 1
+        self._advance(task, task.flow.throw, interruption)
+
+    def _schedule(self, when: float, task: Task, reply: Any) -> None:
+        heapq.heappush(self._agenda, (when, next(self._sequence), task, task.turn, reply))
+
+    def _advance(self, task: Task, resume: Callable[[Any], Effect], value: Any) -> None:
+        try:
+            effect = resume(value)
+            while True:
+                if isinstance(effect, Emit):
+                    self.listeners.tell(effect.event)
+                    effect = next(task.flow)
+                elif isinstance(effect, Ask):
+                    effect = task.flow.send(effect.request.run())
+                else:
+                    return self._suspend(task, effect)
+        except StopIteration as end:
+            task.done, task.result = True, end.value
+        except BaseException as error:  # noqa: BLE001 - kept for whoever started the task
+            task.done, task.error = True, error
+
+    def _suspend(self, task: Task, effect: Effect) -> None:
+        if isinstance(effect, Send):
+            seconds, outcome = self._send(effect.call, self.now)
+            self._schedule(self.now + seconds, task, outcome)
+        elif isinstance(effect, Sleep):
+            self._schedule(self.now + effect.seconds, task, None)
+        elif isinstance(effect, Wait):
+            turn = task.turn
+
+            def wake() -> None:
+                heapq.heappush(self._agenda, (self.now, next(self._sequence), task, turn, None))
+
+            until = effect.until if effect.waiter.attach(wake) else self.now
+            if until < inf:
+                self._schedule(until, task, None)
+        else:
+            raise TypeError(f"{type(effect).__name__} is not an effect that virtual time knows")
