@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import re
+import tomllib
+from importlib.resources import files
+
+import pytest
+
+from aws_bedrock_inference.knowledge.models import model_facts, split_profile
+
+
+@pytest.mark.parametrize(
+    ("model", "rate"),
+    [
+        ("anthropic.claude-opus-4-8", 15),
+        ("anthropic.claude-opus-4-8-20260801-v1:0", 15),
+        ("anthropic.claude-opus-5-5", 10),
+        ("anthropic.claude-opus-5-20260901-v1:0", 10),
+        ("anthropic.claude-sonnet-5", 10),
+        ("openai.gpt-5.6-sol", 10),
+        ("openai.gpt-6-astra-v1:0", 10),
+        ("anthropic.claude-sonnet-4-5-20250929-v1:0", 5),
+        ("anthropic.claude-sonnet-4-20250514-v1:0", 5),
+        ("anthropic.claude-opus-4-7", 5),
+        ("anthropic.claude-3-sonnet-20240229-v1:0", 5),
+        ("anthropic.claude-3-7-sonnet-20250219-v1:0", 5),
+        ("anthropic.claude-v2:1", 5),
+        ("anthropic.claude-instant-v1", 5),
+        ("amazon.nova-pro-v1:0", 1),
+        ("meta.llama3-1-70b-instruct-v1:0", 1),
+        ("openai.gpt-oss-120b-1:0", 1),
+    ],
+)
+def test_burndown_is_that_of_the_table(model: str, rate: float) -> None:
+    assert model_facts(model).burndown == rate
+
+
+@pytest.mark.parametrize(
+    "model", ["anthropic.claude-opus-5-7", "anthropic.claude-sonnet-6-20270101-v1:0", "anthropic.saga-1"]
+)
+def test_an_anthropic_model_newer_than_the_table_counts_at_the_highest_rate(model: str) -> None:
+    assert model_facts(model).burndown == 15
+
+
+@pytest.mark.parametrize(
+    ("model", "tokens"),
+    [
+        ("amazon.nova-pro-v1:0", 10_000),
+        ("anthropic.claude-sonnet-4-5-20250929-v1:0", 64_000),
+        ("anthropic.claude-3-sonnet-20240229-v1:0", 4_096),
+        ("anthropic.claude-3-5-sonnet-20241022-v2:0", 8_192),
+    ],
+)
+def test_an_unset_maximum_is_that_of_the_family(model: str, tokens: int) -> None:
+    assert model_facts(model).max_output_tokens == tokens
+
+
+def test_the_provider_is_the_first_label() -> None:
+    assert model_facts("anthropic.claude-3-sonnet-20240229-v1:0").provider == "anthropic"
+
+
+@pytest.mark.parametrize(
+    ("model", "base", "pool"),
+    [
+        ("anthropic.claude-sonnet-5", "anthropic.claude-sonnet-5", "on-demand"),
+        ("us.anthropic.claude-sonnet-5", "anthropic.claude-sonnet-5", "geographic"),
+        ("us-gov.anthropic.claude-sonnet-5", "anthropic.claude-sonnet-5", "geographic"),
+        ("global.anthropic.claude-sonnet-5", "anthropic.claude-sonnet-5", "global"),
+        ("arn:aws:bedrock:us-east-1::foundation-model/amazon.nova-pro-v1:0", "amazon.nova-pro-v1:0", "on-demand"),
+        (
+            "arn:aws:bedrock:us-east-1:123456789012:inference-profile/eu.amazon.nova-pro-v1:0",
+            "amazon.nova-pro-v1:0",
+            "geographic",
+        ),
+        (
+            "arn:aws:bedrock:us-east-1:123456789012:inference-profile/global.amazon.nova-pro-v1:0",
+            "amazon.nova-pro-v1:0",
+            "global",
+        ),
+    ],
+)
+def test_an_id_tells_model_and_pool(model: str, base: str, pool: str) -> None:
+    assert split_profile(model) == (base, pool)
+
+
+@pytest.mark.parametrize(
+    ("kind", "pool"),
+    [
+        ("application-inference-profile", "on-demand"),
+        ("provisioned-model", "provisioned"),
+        ("custom-model-deployment", "on-demand"),
+        ("imported-model", "on-demand"),
+    ],
+)
+def test_an_arn_that_names_no_model_is_its_own_base(kind: str, pool: str) -> None:
+    arn = f"arn:aws:bedrock:us-east-1:123456789012:{kind}/abc123"
+    assert split_profile(arn) == (arn, pool)
+
+
+def test_every_table_has_a_source_and_a_date_and_patterns_that_compile() -> None:
+    text = files("aws_bedrock_inference.knowledge").joinpath("models.toml").read_text(encoding="utf-8")
+    data = tomllib.loads(text)
+    tables = [data["profiles"], data["arns"], *data["burndown"], *data["max_output_tokens"]]
+    assert all(table["source"] and table["seen"] for table in tables)
+    for table in tables:
+        for pattern in table.get("patterns", ()):
+            re.compile(pattern)
