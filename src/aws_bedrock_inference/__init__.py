@@ -1,3 +1,94 @@
-"""Use Amazon Bedrock without being hurt by its errors."""
+"""Use Amazon Bedrock without being hurt by its errors.
+
+    from aws_bedrock_inference import BedrockClient, Quota
+
+    client = BedrockClient("anthropic.claude-3-sonnet-20240229-v1:0", quota=Quota(rpm=500, tpm=200_000))
+    print(client.invoke("Why is the sky blue?", max_tokens=400).text)
+
+Names are loaded when they are first used, so that importing the package loads neither boto3 nor aiohttp.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from aws_bedrock_inference.call import Call, Outcome, Route, Timeout, Usage
+    from aws_bedrock_inference.clients.aclient import AsyncBedrockClient
+    from aws_bedrock_inference.clients.client import BedrockClient, BedrockStreamingClient
+    from aws_bedrock_inference.clients.reply import Reply
+    from aws_bedrock_inference.exceptions import (
+        BedrockError,
+        CircuitOpen,
+        DeadlineTooClose,
+        Denied,
+        InvalidByService,
+        InvalidRequest,
+        ModelFailed,
+        NotFound,
+        NotReady,
+        Overloaded,
+        QuotaExhausted,
+        Refused,
+        ServerFailed,
+        ServiceFault,
+        StreamBroken,
+        Throttled,
+        TimedOut,
+        Unreachable,
+    )
+    from aws_bedrock_inference.fault import Category, Decision, Fault
+    from aws_bedrock_inference.flow import Pipeline
+    from aws_bedrock_inference.policies import Breaker, Deadline, Quota, Retry, standard
 
 __version__ = "0.1.0"
+
+_HOMES = {
+    "call": ("Call", "Outcome", "Route", "Timeout", "Usage"),
+    "clients.aclient": ("AsyncBedrockClient",),
+    "clients.client": ("BedrockClient", "BedrockStreamingClient"),
+    "clients.reply": ("Reply",),
+    "exceptions": (
+        "BedrockError",
+        "CircuitOpen",
+        "DeadlineTooClose",
+        "Denied",
+        "InvalidByService",
+        "InvalidRequest",
+        "ModelFailed",
+        "NotFound",
+        "NotReady",
+        "Overloaded",
+        "QuotaExhausted",
+        "Refused",
+        "ServerFailed",
+        "ServiceFault",
+        "StreamBroken",
+        "Throttled",
+        "TimedOut",
+        "Unreachable",
+    ),
+    "fault": ("Category", "Decision", "Fault"),
+    "flow": ("Pipeline",),
+    "policies": ("Breaker", "Deadline", "Quota", "Retry", "standard"),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = [  # noqa: PLE0604 - made from the table above, which a test holds equal to the imports
+    "__version__",
+    *_HOME_OF,
+]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOME_OF.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{home}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOME_OF})

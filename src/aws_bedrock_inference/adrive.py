@@ -111,7 +111,8 @@ class AsyncDriver:
 class AsyncStream:
     """A flow that gives items: iterate to read them; `outcome` is set once it has ended.
 
-    Closing it, or leaving it to the garbage collector, tells the flow that nobody wants more, so that what it holds is given back.
+    Closing it, or leaving it to the garbage collector, tells the flow that nobody wants more, so that what it holds
+    is given back.
     """
 
     def __init__(self, flow: Flow, driver: AsyncDriver) -> None:
@@ -167,6 +168,6 @@ class AsyncStream:
         # Nothing can be awaited here, but giving back what is held in memory needs no waiting.
         if self.outcome is None and self._reply:
             with suppress(StopIteration):
-                self._flow.send(False)
+                self._flow.send(False)  # noqa: FBT003 - the reply to Give
         self._flow.close()
         self._hold(None)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import inf
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from aws_bedrock_inference.fault import Fault
 
 
@@ -15,9 +16,9 @@ if TYPE_CHECKING:
 class Route:
     """Where a call goes, and so whose quota and whose circuit it touches.
 
-    `model` is the id as the caller wrote it. `base` is that id without a geography prefix and `pool` the quota pool the prefix
-    selects (`on-demand`, `geographic`, `global` or `provisioned`): `us.x` and `global.x` draw on two quotas of one model.
-    `account` is empty when the credentials do not tell it.
+    `model` is the id as the caller wrote it. `base` is that id without a geography prefix and `pool` the quota pool
+    the prefix selects (`on-demand`, `geographic`, `global` or `provisioned`): `us.x` and `global.x` draw on two
+    quotas of one model. `account` is empty when the credentials do not tell it.
     """
 
     model: str
@@ -42,11 +43,13 @@ class Estimate:
     """What a call may cost before it is made, in tokens.
 
     The service reserves `input_tokens + output_tokens` at admission, and at the end charges output times `burndown`.
+    What is not `metered`, such as counting tokens, takes nothing from the inference quota.
     """
 
     input_tokens: int = 0
     output_tokens: int = 0
     burndown: float = 1.0
+    metered: bool = True
 
     @property
     def reservation(self) -> int:
@@ -72,12 +75,11 @@ class Usage:
 class Timeout:
     """How long one attempt may take, in seconds. Each limit can be lifted with `math.inf`.
 
-    `connect` 10: a healthy endpoint answers a connection in well under one second.
-    `first_byte` 3600: a unary answer arrives whole, so its first byte comes after the last token; AWS advises an hour for
-    long generations (facts: bedrock-large-model-read-timeouts). Dead peers are found sooner, by TCP keep-alive.
-    `first_event` 120: a stream starts as soon as the model has read the prompt.
-    `idle` 60: longest silence between two chunks of a stream that has started.
-    `total` unlimited: one attempt is bounded by the deadline over all attempts.
+    `connect` 10: a healthy endpoint answers a connection in well under one second. `first_byte` 3600: a unary answer
+    arrives whole, so its first byte comes after the last token; AWS advises an hour for long generations (facts:
+    bedrock-large-model-read-timeouts). Dead peers are found sooner, by TCP keep-alive. `first_event` 120: a stream
+    starts as soon as the model has read the prompt. `idle` 60: longest silence between two chunks of a stream that
+    has started. `total` unlimited: one attempt is bounded by the deadline over all attempts.
     """
 
     connect: float = 10.0
@@ -90,14 +92,17 @@ class Timeout:
         for name in ("connect", "first_byte", "first_event", "idle", "total"):
             seconds = getattr(self, name)
             if not seconds > 0:
-                raise ValueError(f"Timeout({name}={seconds!r}): give a number of seconds above 0, or math.inf for no limit")
+                raise ValueError(
+                    f"Timeout({name}={seconds!r}): give a number of seconds above 0, or math.inf for no limit"
+                )
 
 
 class Call(NamedTuple):
-    """One request to be made. (A named tuple, since one is made for every call: it costs half of a frozen dataclass.)
+    """One request to be made. A named tuple, since one is made for every call and costs half of a frozen dataclass.
 
-    `operation` is boto3's method name (`converse`, `invoke_model_with_response_stream` …) and `params` exactly what that method
-    takes. `arrived` and `deadline` are readings of the world's clock; `deadline` covers all attempts and waits.
+    `operation` is boto3's method name (`converse`, `invoke_model_with_response_stream` …) and `params` exactly what
+    that method takes. `arrived` and `deadline` are readings of the world's clock; `deadline` covers all attempts and
+    waits.
     """
 
     operation: str
@@ -124,8 +129,8 @@ class Attempt:
 class Outcome(NamedTuple):
     """How a call ended: a value or a fault.
 
-    `emitted` counts the events of a stream that the caller has already been given; once it is not 0, a repeat would say things
-    twice. `earlier` holds the failed tries before the last one, and `gave_up` says why no other followed.
+    `emitted` counts the events of a stream that the caller has already been given; once it is not 0, a repeat would
+    say things twice. `earlier` holds the failed tries before the last one, and `gave_up` says why no other followed.
     """
 
     value: Any = None

@@ -1,7 +1,8 @@
 """The one place that reads time and rolls dice.
 
-Everything else takes a `Clock`: a callable that returns seconds and never goes back. Tests and the virtual-time driver pass
-their own; ruff's banned-API rule keeps `time` and `random` out of the rules, the policies and the knowledge.
+Everything else takes a `Clock`: a callable that returns seconds and never goes back. Tests and the virtual-time
+driver pass their own; ruff's banned-API rule keeps `time` and `random` out of the rules, the policies and the
+knowledge.
 """
 
 from __future__ import annotations

@@ -98,7 +98,8 @@ class Driver:
 class Stream:
     """A flow that gives items: iterate to read them; `outcome` is set once it has ended.
 
-    Closing it, or leaving it to the garbage collector, tells the flow that nobody wants more, so that what it holds is given back.
+    Closing it, or leaving it to the garbage collector, tells the flow that nobody wants more, so that what it holds
+    is given back.
     """
 
     def __init__(self, flow: Flow, driver: Driver) -> None:

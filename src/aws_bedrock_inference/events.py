@@ -3,8 +3,8 @@
     stop = client.listen(print)     # every event, as it happens
     stop()                          # no more
 
-A listener is called in the thread or task of the call it hears of and must be quick; what it raises is logged and never hurts
-the call. Events carry routes, codes and counts, not prompts or answers.
+A listener is called in the thread or task of the call it hears of and must be quick; what it raises is logged and
+never hurts the call. Events carry routes, codes and counts, not prompts or answers.
 """
 
 from __future__ import annotations
@@ -54,7 +54,9 @@ class QuotaQueued:
 
 @dataclass(frozen=True, slots=True)
 class Throttled:
-    """The service said that the quota is used up, although the ledger had let the call go. `limit` is the dimension it named."""
+    """The service said that the quota is used up, although the ledger had let the call go. `limit` is the dimension
+    it named.
+    """
 
     route: Route
     limit: str | None
@@ -92,5 +94,5 @@ class Listeners:
         for listener in self._listeners:
             try:
                 listener(event)
-            except Exception:
+            except Exception:  # noqa: BLE001 - a listener must never hurt the call
                 _log.exception("listener %r failed on %s", listener, type(event).__name__)

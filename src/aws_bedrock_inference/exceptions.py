@@ -19,8 +19,8 @@
         ├── Unreachable             no connection (also a ConnectionError)
         └── StreamBroken            the answer broke off; what arrived is in `received`
 
-Every one carries what was known when it was raised: `code`, `decision`, `cause`, `advice`, `attempts`, `request_id`, `route`,
-`retry_after` and, for each earlier try, a note.
+Every one carries what was known when it was raised: `code`, `decision`, `cause`, `advice`, `attempts`, `request_id`,
+`route`, `retry_after` and, for each earlier try, a note.
 """
 
 from __future__ import annotations
@@ -29,11 +29,10 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from aws_bedrock_inference.call import Outcome, Route
 from aws_bedrock_inference.fault import Decision, Fault, Kind
 
 if TYPE_CHECKING:
-    from aws_bedrock_inference.call import Attempt
+    from aws_bedrock_inference.call import Attempt, Outcome, Route
     from aws_bedrock_inference.rules.transcript import Transcript
 
 
@@ -51,7 +50,9 @@ class BedrockError(Exception):
         self.operation = operation
         self.route = route
         for attempt in outcome.earlier:
-            self.add_note(f"earlier: {attempt.fault} (request id {attempt.fault.request_id}), then waited {attempt.wait:.2f} s")
+            self.add_note(
+                f"earlier: {attempt.fault} (request id {attempt.fault.request_id}), then waited {attempt.wait:.2f} s"
+            )
 
     @property
     def code(self) -> str:
@@ -237,7 +238,11 @@ def error_of(outcome: Outcome, operation: str, route: Route) -> BedrockError:
 
 
 def _sentence(outcome: Outcome, fault: Fault, operation: str, route: Route) -> str:
-    tries = "" if fault.kind is Kind.REFUSED and not outcome.earlier else f" after {outcome.attempts} attempt" + "s" * (outcome.attempts > 1)
+    tries = (
+        ""
+        if fault.kind is Kind.REFUSED and not outcome.earlier
+        else f" after {outcome.attempts} attempt" + "s" * (outcome.attempts > 1)
+    )
     gave_up = f", gave up: {outcome.gave_up}" if outcome.gave_up and outcome.earlier else ""
     request = f", request id {fault.request_id}" if fault.request_id else ""
     return f"{fault} [{operation} on {route}{tries}{gave_up}{request}] {fault.advice}".rstrip()

@@ -43,10 +43,11 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Hint:
-    """How a fault wants to be retried. Seconds and counts; the defaults are those of AWS SDK retry 2.1 for transient errors.
+    """How a fault wants to be retried. Seconds and counts; the defaults are those of AWS SDK retry 2.1 for transient
+    errors.
 
-    `base` and `cap` shape the exponential back-off, `floor` is the shortest useful wait, `attempts` counts all tries, and `cost`
-    is taken from the shared retry budget.
+    `base` and `cap` shape the exponential back-off, `floor` is the shortest useful wait, `attempts` counts all tries,
+    and `cost` is taken from the shared retry budget.
     """
 
     base: float = 0.05
@@ -60,12 +61,12 @@ class Hint:
 class Fault:
     """One failure, as facts.
 
-    `code` is the service's own error name in its canonical spelling, `cause` a stable slug of what is behind it, `limit` the
-    quota dimension a throttle names (`requests`, `tokens`, `tokens-per-day`). `unhealthy` tells a circuit breaker that the
-    service, not the caller, is at fault. `reached` is False when the request surely never arrived; without a `status` its fate is
-    unknown otherwise. `retry_after` (header `Retry-After`) and `suggested_wait` (header `x-amz-retry-after`) are
-    the server's own wishes in seconds. `paced` says that something else, the quota, already decides when the next try may go, so a
-    further wait would be blind.
+    `code` is the service's own error name in its canonical spelling, `cause` a stable slug of what is behind it,
+    `limit` the quota dimension a throttle names (`requests`, `tokens`, `tokens-per-day`). `unhealthy` tells a circuit
+    breaker that the service, not the caller, is at fault. `reached` is False when the request surely never arrived;
+    without a `status` its fate is unknown otherwise. `retry_after` (header `Retry-After`) and `suggested_wait`
+    (header `x-amz-retry-after`) are the server's own wishes in seconds. `paced` says that something else, the quota,
+    already decides when the next try may go, so a further wait would be blind.
     """
 
     code: str

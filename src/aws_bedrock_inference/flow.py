@@ -1,8 +1,8 @@
 """The plan of one call, without any I/O in it.
 
-A flow is a generator: it yields *effects*, what it asks of the world, and returns an `Outcome`. A driver (`drive`, `adrive`,
-`virtual`) performs the effects and sends the replies back. Flows yield only through the helpers below, so that each reply's
-type is stated in one place.
+A flow is a generator: it yields *effects*, what it asks of the world, and returns an `Outcome`. A driver (`drive`,
+`adrive`, `virtual`) performs the effects and sends the replies back. Flows yield only through the helpers below, so
+that each reply's type is stated in one place.
 
     Send     carry the call to the service           → Outcome
     Next     read one event of an open stream        → event, Fault, or None at the end of the body
@@ -12,16 +12,18 @@ type is stated in one place.
     Ask      put a request to a store                → what the store answers
     Emit     tell the listeners                      → None
 
-When a task is cancelled or Ctrl-C strikes, the driver throws that interruption into the flow where it stands. A policy that holds
-something gives it back and lets the interruption pass. A consumer that goes away is no interruption: `Give` answers False.
+When a task is cancelled or Ctrl-C strikes, the driver throws that interruption into the flow where it stands. A
+policy that holds something gives it back and lets the interruption pass. A consumer that goes away is no
+interruption: `Give` answers False.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar, cast
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
     from aws_bedrock_inference.call import Call, Outcome
     from aws_bedrock_inference.clock import Clock
     from aws_bedrock_inference.fault import Fault
@@ -160,7 +162,8 @@ class Policy(Protocol):
 class Pipeline:
     """Policies listed outside-in: `Pipeline(Deadline(), Retry(), Breaker(), Quota())` nests as it reads.
 
-    The order is part of the meaning: here every attempt passes the breaker and pays quota, and the deadline covers all attempts.
+    The order is part of the meaning: here every attempt passes the breaker and pays quota, and the deadline covers
+    all attempts.
     """
 
     def __init__(self, *policies: Policy) -> None:

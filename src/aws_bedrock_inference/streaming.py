@@ -1,7 +1,8 @@
 """The innermost step of a streaming call: open the stream, hand its events over, and know whether the answer is whole.
 
-Nothing is handed over before the first event with content, so a fault until then, also one that arrives as the first frame, can be
-retried without the consumer noticing. Every stream must end with its closing event; without it the answer is not presented as whole.
+Nothing is handed over before the first event with content, so a fault until then, also one that arrives as the first
+frame, can be retried without the consumer noticing. Every stream must end with its closing event; without it the
+answer is not presented as whole.
 """
 
 from __future__ import annotations
@@ -82,16 +83,22 @@ def _transcript(call: Call) -> Transcript:
 
 
 def _verdict(end: Fault | None, transcript: Transcript) -> Fault | None:
-    """Return what is wrong with a stream that has ended. One that broke after its closing event is whole all the same."""
+    """Return what is wrong with a stream that has ended. One that broke after its closing event is whole all the
+    same.
+    """
     if transcript.whole:
         return None
     if end is not None:
         return end
     if isinstance(transcript, NativeTranscript) and transcript.unknown and transcript.begun:
         return None
-    return unanswered(None, code="StreamIncomplete", message="the stream ended without its closing event; the answer is cut off")
+    return unanswered(
+        None, code="StreamIncomplete", message="the stream ended without its closing event; the answer is cut off"
+    )
 
 
 def _spent(call: Call, transcript: Transcript) -> Any:
-    """Return the usage of a stream that failed: what it showed; None, so that all is given back, when it had not begun."""
+    """Return the usage of a stream that failed: what it showed; None, so that all is given back, when it had not
+    begun.
+    """
     return transcript.spent(call.estimate) if transcript.begun else None

@@ -1,6 +1,7 @@
 """The virtual-time driver: many flows in one thread, in which an hour passes as fast as it can be computed.
 
-For simulation and tests. The service is a function of call and time that says how the call will end and how long that takes.
+For simulation and tests. The service is a function of call and time that says how the call will end and how long that
+takes.
 """
 
 from __future__ import annotations
@@ -39,7 +40,9 @@ class VirtualDriver:
     `send(call, now)` returns the seconds the service will take and the outcome.
     """
 
-    def __init__(self, send: Callable[[Call, float], tuple[float, Outcome]], *, listeners: Listeners | None = None) -> None:
+    def __init__(
+        self, send: Callable[[Call, float], tuple[float, Outcome]], *, listeners: Listeners | None = None
+    ) -> None:
         self._send = send
         self.now = 0.0
         self.listeners = listeners if listeners is not None else Listeners()
@@ -51,7 +54,9 @@ class VirtualDriver:
         return self.now
 
     def spawn(self, flow: Generator[Effect, Any, Any], *, after: float = 0.0) -> Task:
-        """Start `flow` in `after` seconds. It may be a call's flow, or a generator that makes many calls with `yield from`."""
+        """Start `flow` in `after` seconds. It may be a call's flow, or a generator that makes many calls with `yield
+        from`.
+        """
         task = Task(flow)
         self._schedule(self.now + after, task, None)
         return task

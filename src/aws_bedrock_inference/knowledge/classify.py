@@ -22,7 +22,6 @@ def answered(
     message: str,
     *,
     status: int | None,
-    operation: str,
     request_id: str | None = None,
     retry_after: float | None = None,
     suggested_wait: float | None = None,
@@ -30,8 +29,9 @@ def answered(
 ) -> Fault:
     """Return the fault behind an error answer of the service, or an exception inside its stream.
 
-    `code` may be in the lower-camel spelling of stream events; without a known code the HTTP `status` decides, and a code that
-    nothing knows is RETRY_LIMITED. `retry_after` (`Retry-After`) and `suggested_wait` (`x-amz-retry-after`) are in seconds.
+    `code` may be in the lower-camel spelling of stream events; without a known code the HTTP `status` decides, and a
+    code that nothing knows is RETRY_LIMITED. `retry_after` (`Retry-After`) and `suggested_wait` (`x-amz-retry-after`)
+    are in seconds.
     """
     code = code[:1].upper() + code[1:] if code.endswith(("Exception", "Error")) else code
     codes, statuses = _entries(_SERVICE)
@@ -50,7 +50,9 @@ def answered(
 
 
 def unanswered(error: BaseException | None, *, code: str, message: str) -> Fault:
-    """Return the fault behind a failure on our side of the wire; `code` is botocore's name for it where there is one."""
+    """Return the fault behind a failure on our side of the wire; `code` is botocore's name for it where there is
+    one.
+    """
     codes, _ = _entries(_CLIENT)
     entry = codes.get(code)
     template = _refined(entry, message) if entry else Fault(code=code, message="")

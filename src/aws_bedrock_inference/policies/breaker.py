@@ -20,10 +20,11 @@ if TYPE_CHECKING:
 class Breaker:
     """Refuse calls to a model in a Region while it fails; one circuit for each (account, Region, model).
 
-    A circuit opens when at least `failures` 5 calls and the share `ratio` 0.5 of all calls failed within `window` 10 seconds: a
-    handful, so that one bad answer opens nothing, and a share, so that the rare faults of heavy traffic do not. After `recovery` 10
-    seconds, longer than most hiccups, `probes` 1 call at a time may find out whether the service is back. Only faults of the
-    service count: throttles, cold models and the caller's bad input never open a circuit.
+    A circuit opens when at least `failures` 5 calls and the share `ratio` 0.5 of all calls failed within `window` 10
+    seconds: a handful, so that one bad answer opens nothing, and a share, so that the rare faults of heavy traffic do
+    not. After `recovery` 10 seconds, longer than most hiccups, `probes` 1 call at a time may find out whether the
+    service is back. Only faults of the service count: throttles, cold models and the caller's bad input never open a
+    circuit.
 
     Refuses with `CircuitOpen`. Emits `CircuitChanged`.
     """
@@ -39,8 +40,9 @@ class Breaker:
     ) -> None:
         if failures < 1 or probes < 1 or not 0 < ratio <= 1 or not window > 0 or not recovery > 0:
             raise ValueError(
-                "Breaker: failures and probes are 1 or more, ratio is above 0 and at most 1, window and recovery are seconds above 0; "
-                f"got failures={failures!r}, ratio={ratio!r}, window={window!r}, recovery={recovery!r}, probes={probes!r}"
+                "Breaker: failures and probes are 1 or more, ratio is above 0 and at most 1, window and recovery are "
+                f"seconds above 0; got failures={failures!r}, ratio={ratio!r}, window={window!r}, recovery={recovery!r}, "
+                f"probes={probes!r}"
             )
         self.failures = failures
         self.ratio = ratio
@@ -88,7 +90,7 @@ class Breaker:
             )
 
     def __repr__(self) -> str:
-        return f"Breaker(failures={self.failures}, ratio={self.ratio:g}, window={self.window:g}, recovery={self.recovery:g})"
+        return f"Breaker(failures={self.failures}, window={self.window:g}, recovery={self.recovery:g})"
 
 
 def _verdict(fault: Fault | None) -> Verdict:
@@ -107,7 +109,8 @@ def _open(route: Route, wait: float) -> Fault:
         category=Category.TRANSIENT,
         cause="circuit-open",
         advice="Wait for the service to recover, or use another model or Region; nothing was sent.",
-        # Waiting for the circuit loads nobody, so it costs no budget; six turns of `recovery` are about a minute's patience.
+        # Waiting for the circuit loads nobody, so it costs no budget; six turns of `recovery` are about a minute's
+        # patience.
         hint=Hint(base=0.1, attempts=6, cost=0),
         retry_after=wait,
     )

@@ -26,21 +26,24 @@ if TYPE_CHECKING:
 class Quota:
     """Let calls go as the quota carries them: one ledger for each (account, Region, model, pool).
 
-    `rpm` and `tpm` are the account's requests and tokens per minute; None means not limited here, and only the service's own
-    throttles slow the calls down. Each call reserves its input and max_tokens as the service does, and settles with what it really
-    used; who does not fit waits, first come first served. `burst` 5 is how many seconds' worth of quota may go at once: the
-    service's own window is not documented, and 5 s is the smallest seen, so a larger burst may be throttled.
+    `rpm` and `tpm` are the account's requests and tokens per minute; None means not limited here, and only the
+    service's own throttles slow the calls down. Each call reserves its input and max_tokens as the service does, and
+    settles with what it really used; who does not fit waits, first come first served. `burst` 5 is how many seconds'
+    worth of quota may go at once: the service's own window is not documented, and 5 s is the smallest seen, so a
+    larger burst may be throttled.
 
     The object is the quota: clients that are given the same object share it.
 
-    Refuses with `QuotaExhausted` (a call larger than a whole minute's tokens) and `DeadlineTooClose`. Emits `QuotaQueued` and
-    `Throttled`.
+    Refuses with `QuotaExhausted` (a call larger than a whole minute's tokens) and `DeadlineTooClose`. Emits
+    `QuotaQueued` and `Throttled`.
     """
 
     def __init__(self, *, rpm: float | None = None, tpm: float | None = None, burst: float = 5.0) -> None:
         for name, value in (("rpm", rpm), ("tpm", tpm), ("burst", burst)):
             if value is not None and not 0 < value < inf:
-                raise ValueError(f"Quota({name}={value!r}): give a number above 0, or leave it out when there is no such limit")
+                raise ValueError(
+                    f"Quota({name}={value!r}): give a number above 0, or leave it out when there is no such limit"
+                )
         self.rpm = rpm
         self.tpm = tpm
         self.burst = burst
@@ -52,8 +55,10 @@ class Quota:
         ledgers = self._ledgers
 
         def flow(call: Call) -> Flow:
-            ledger = ledgers.get(call.route.quota_key) or self.ledger(call.route, clock())
             estimate = call.estimate
+            if not estimate.metered:
+                return (yield from step(call))
+            ledger = ledgers.get(call.route.quota_key) or self.ledger(call.route, clock())
             tokens = estimate.input_tokens + estimate.output_tokens
             if self.tpm is not None and tokens > self.tpm:
                 return Outcome(fault=_too_large(tokens, self.tpm))
@@ -92,9 +97,7 @@ class Quota:
         return f"Quota(rpm={self.rpm}, tpm={self.tpm})"
 
 
-def _stand_in_line(
-    ledger: Ledger, ticket: Ticket, call: Call, clock: Clock
-) -> Generator[Effect, None, Fault | None]:
+def _stand_in_line(ledger: Ledger, ticket: Ticket, call: Call, clock: Clock) -> Generator[Effect, None, Fault | None]:
     now = clock()
     if ledger.earliest(ticket.tokens, now) >= call.deadline:
         return too_close("the quota cannot admit the call before its deadline")
@@ -110,7 +113,9 @@ def _stand_in_line(
 
 
 def _settle(ledger: Ledger, ticket: Ticket, call: Call, outcome: Outcome | None, now: float) -> None:
-    """Charge what is known to have been used. Where the fate is unknown the service may still be at work: all is charged."""
+    """Charge what is known to have been used. Where the fate is unknown the service may still be at work: all is
+    charged.
+    """
     fault = outcome.fault if outcome is not None else None
     if outcome is not None and outcome.usage is not None:
         ledger.settle(ticket, outcome.usage.charge(call.estimate.burndown), now)
@@ -127,11 +132,11 @@ def _settle(ledger: Ledger, ticket: Ticket, call: Call, outcome: Outcome | None,
 def _too_large(tokens: int, tpm: float) -> Fault:
     return Fault(
         code="QuotaExhausted",
-        message=f"the call would reserve {tokens:,} tokens (input and max_tokens), more than the quota of {tpm:,.0f} a minute",
+        message=f"the call would reserve {tokens:,} tokens (input + max_tokens); the quota is {tpm:,.0f} a minute",
         kind=Kind.REFUSED,
         reached=False,
         decision=Decision.FAIL,
         category=Category.PERMANENT,
         cause="request-larger-than-quota",
-        advice="Lower max_tokens (unset means the model's maximum), shorten the input, or raise the quota; nothing was sent.",
+        advice="Lower max_tokens (unset counts as the model's maximum) or raise the quota; nothing was sent.",
     )

@@ -9,7 +9,8 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.clock import Chance
     from aws_bedrock_inference.fault import Fault, Hint
 
-# How far above its own back-off the SDK follows the `x-amz-retry-after` header, in seconds (botocore 1.44.5, retries/standard.py).
+# How far above its own back-off the SDK follows the `x-amz-retry-after` header, in seconds (botocore 1.44.5,
+# retries/standard.py).
 SUGGESTION_SLACK = 5.0
 
 Jitter = Callable[["Hint", int, float, "Chance"], float]
@@ -43,8 +44,8 @@ JITTERS: dict[str, Jitter] = {"full": full, "equal": equal, "decorrelated": deco
 def delay(fault: Fault, retry: int, previous: float, *, jitter: Jitter, chance: Chance) -> float:
     """Return the seconds to wait before the `retry`-th repeat after `fault`.
 
-    `Retry-After` is obeyed; `x-amz-retry-after` is followed within [own wait, own wait + 5 s]; never below the fault's floor. A
-    fault that something else already paces is not waited for at all.
+    `Retry-After` is obeyed; `x-amz-retry-after` is followed within [own wait, own wait + 5 s]; never below the
+    fault's floor. A fault that something else already paces is not waited for at all.
     """
     if fault.paced:
         return 0.0

@@ -1,16 +1,18 @@
-"""One quota dimension as a token bucket: it fills at a steady rate, and what is reserved from it can be settled later."""
+"""One quota dimension as a token bucket: it fills at a steady rate, and what is reserved from it can be settled
+later.
+"""
 
 from __future__ import annotations
 
-# Amounts closer than this are equal: refilling in floating point must not leave a waiter a billionth short.
+# Waits shorter than this many seconds are none: time added up in floating point must not leave a waiter a billionth short.
 TOLERANCE = 1e-6
 
 
 class Bucket:
     """Fills with `per_minute` units a minute up to `capacity`.
 
-    It may be overdrawn: an amount larger than the capacity is let go from a full bucket, and a settlement may turn out higher than
-    its reservation. The debt is then paid off by time.
+    It may be overdrawn: an amount larger than the capacity is let go from a full bucket, and a settlement may turn
+    out higher than its reservation. The debt is then paid off by time.
     """
 
     __slots__ = ("_at", "capacity", "level", "rate")
@@ -27,8 +29,8 @@ class Bucket:
             level = self.level + (now - self._at) * self.rate
             self.level = level if level < self.capacity else self.capacity
             self._at = now
-        short = (amount if amount < self.capacity else self.capacity) - self.level
-        return short / self.rate if short > TOLERANCE else 0.0
+        wait = ((amount if amount < self.capacity else self.capacity) - self.level) / self.rate
+        return wait if wait > TOLERANCE else 0.0
 
     def take(self, amount: float) -> None:
         """Take `amount`, which `wait_for` has just found to be there."""

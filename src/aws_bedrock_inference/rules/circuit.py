@@ -18,7 +18,9 @@ class State(Enum):
 
 
 class Verdict(Enum):
-    """How an admitted call ended. IGNORED says nothing about the service: cancelled, throttled, or the caller's bad input."""
+    """How an admitted call ended. IGNORED says nothing about the service: cancelled, throttled, or the caller's bad
+    input.
+    """
 
     OK = "ok"
     FAILED = "failed"
@@ -43,8 +45,9 @@ class Refusal:
 class Circuit:
     """Opens when at least `failures` calls and at least the share `ratio` of all failed within `window` seconds.
 
-    After `recovery` seconds it lets `probes` calls through at a time; as many successes close it, one failure opens it again.
-    Each change of state begins a new generation, and the answer to a call of an older one counts for nothing.
+    After `recovery` seconds it lets `probes` calls through at a time; as many successes close it, one failure opens
+    it again. Each change of state begins a new generation, and the answer to a call of an older one counts for
+    nothing.
     """
 
     def __init__(self, *, failures: int, ratio: float, window: float, recovery: float, probes: int) -> None:

@@ -1,8 +1,9 @@
 """Who may call now: requests and tokens per minute of one quota, with a queue that is served in order.
 
-A reservation takes what a call may cost before it goes (input + max_tokens, as the service does); the settlement puts back what
-it did not use. Callers that do not fit stand in a queue ordered by when their call arrived, so that a repeat keeps its place.
-Nobody polls: the head of the queue knows when its turn comes by time alone, the others are woken.
+A reservation takes what a call may cost before it goes (input + max_tokens, as the service does); the settlement puts
+back what it did not use. Callers that do not fit stand in a queue ordered by when their call arrived, so that a
+repeat keeps its place. Nobody polls: the head of the queue knows when its turn comes by time alone, the others are
+woken.
 """
 
 from __future__ import annotations
@@ -13,12 +14,13 @@ from itertools import count
 from math import inf
 from typing import TYPE_CHECKING
 
-from aws_bedrock_inference.rules.bucket import Bucket
+from aws_bedrock_inference.rules.bucket import TOLERANCE, Bucket
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-# After a second throttle in a row the ledger stands still: 1 s, doubling up to 20 s, as the SDK backs off from throttling.
+# After a second throttle in a row the ledger stands still: 1 s, doubling up to 20 s, as the SDK backs off from
+# throttling.
 PAUSE_FIRST = 1.0
 PAUSE_LONGEST = 20.0
 
@@ -80,7 +82,9 @@ class Ledger:
         self._strikes = 0
 
     def reserve(self, tokens: float, order: float, now: float) -> Ticket:
-        """Return a ticket, admitted if it is its turn and it fits; else it stands in the queue and `claim` says what to wait for."""
+        """Return a ticket, admitted if it is its turn and it fits; else it stands in the queue and `claim` says what
+        to wait for.
+        """
         ticket = Ticket(tokens, order)
         with self._lock:
             if self._queue or self._wait_for(tokens, now) > 0.0:
@@ -90,7 +94,9 @@ class Ledger:
         return ticket
 
     def claim(self, ticket: Ticket, now: float) -> float:
-        """Return when to look again: at once means admitted (`now`), a time for the head of the queue, `inf` for all behind it."""
+        """Return when to look again: at once means admitted (`now`), a time for the head of the queue, `inf` for all
+        behind it.
+        """
         with self._lock:
             ticket._woken = False  # noqa: SLF001 - a ticket belongs to its ledger
             woken = self._serve(now)
@@ -122,10 +128,10 @@ class Ledger:
         _wake(woken)
 
     def throttled(self, ticket: Ticket, limit: str | None, now: float) -> None:
-        """The service refused an admitted call: give it back, and believe that dimension `limit` (or any) is empty.
+        """Give back a call that the service refused, and believe that dimension `limit` (or any) is empty.
 
-        Throttles in a row, each of a call admitted after the last, make the whole ledger stand still for longer and longer, so that
-        a belief far above the truth costs few requests.
+        Throttles in a row, each of a call admitted after the last, make the whole ledger stand still for longer and
+        longer, so that a belief far above the truth costs few requests.
         """
         with self._lock:
             if ticket.admitted_at > self._struck_at:
@@ -142,7 +148,9 @@ class Ledger:
         _wake(woken)
 
     def earliest(self, tokens: float, now: float) -> float:
-        """Return the soonest a new call could be admitted, if everything outstanding came back unused and nobody stood before it."""
+        """Return the soonest a new call could be admitted, if everything outstanding came back unused and nobody
+        stood before it.
+        """
         with self._lock:
             wait = max(0.0, self._paused_until - now)
             if self._requests is not None:
@@ -157,7 +165,7 @@ class Ledger:
         return len(self._queue)
 
     def _wait_for(self, tokens: float, now: float) -> float:
-        wait = self._paused_until - now if now < self._paused_until else 0.0
+        wait = self._paused_until - now if now < self._paused_until - TOLERANCE else 0.0
         if self._requests is not None and (needed := self._requests.wait_for(1.0, now)) > wait:
             wait = needed
         if self._tokens is not None and (needed := self._tokens.wait_for(tokens, now)) > wait:
@@ -183,7 +191,9 @@ class Ledger:
         ticket._state = _CLOSED  # noqa: SLF001 - a ticket belongs to its ledger
 
     def _serve(self, now: float) -> list[Ticket]:
-        """Admit from the head while it fits; return who must be woken: the admitted, and a head whose alarm is not set or too late."""
+        """Admit from the head while it fits; return who must be woken: the admitted, and a head whose alarm is not
+        set or too late.
+        """
         woken = []
         while self._queue:
             head = self._queue[0][2]

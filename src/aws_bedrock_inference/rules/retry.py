@@ -35,8 +35,9 @@ class Stop:
 class Budget:
     """What all calls together may spend on repeats, so that an outage does not multiply the load.
 
-    500 units, 14 a repeat, 5 a repeat after a throttle: about 35 or 100 repeats without a success in between. A success gives
-    back what its own last repeat cost, a success at the first try gives 1 (AWS SDK retry 2.1; botocore 1.44.5, retries/quota.py).
+    500 units, 14 a repeat, 5 a repeat after a throttle: about 35 or 100 repeats without a success in between. A
+    success gives back what its own last repeat cost, a success at the first try gives 1 (AWS SDK retry 2.1; botocore
+    1.44.5, retries/quota.py).
     """
 
     def __init__(self, capacity: int = 500) -> None:
@@ -73,8 +74,8 @@ def decide(
 ) -> Again | Stop:
     """Return what to do after `outcome`, which ended with `fault`.
 
-    Tries are counted for each code on its own, since each has its own rule; `most` bounds them all. A wait that could not end
-    before the deadline is not started, and a stream that has already given something is not repeated.
+    Tries are counted for each code on its own, since each has its own rule; `most` bounds them all. A wait that could
+    not end before the deadline is not started, and a stream that has already given something is not repeated.
     """
     if fault.decision is Decision.FAIL:
         return Stop("the same request would fail again")

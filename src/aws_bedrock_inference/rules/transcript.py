@@ -7,15 +7,16 @@ from typing import Any
 
 from aws_bedrock_inference.call import Estimate, Usage
 
-# A rough count for streams that break off before they report their usage; English text has about four characters a token.
+# A rough count for streams that break off before they report their usage; English text has about four characters a
+# token.
 CHARACTERS_PER_TOKEN = 4
 
 
 class Transcript:
     """Follows a ConverseStream; `NativeTranscript` follows the chunks of InvokeModelWithResponseStream.
 
-    `begun` turns true with the first event that carries content: from then on a repeat would be noticed. `whole` turns true with the
-    event that closes the answer.
+    `begun` turns true with the first event that carries content: from then on a repeat would be noticed. `whole`
+    turns true with the event that closes the answer.
     """
 
     def __init__(self) -> None:
@@ -87,9 +88,9 @@ class Transcript:
 class NativeTranscript(Transcript):
     """Follows InvokeModelWithResponseStream: each chunk is JSON in the model's own dialect.
 
-    Knows Anthropic's messages, Nova (Converse's event names) and the flat dialects of Titan, Llama, Mistral and Cohere. Every dialect
-    ends with `amazon-bedrock-invocationMetrics` in its last chunk. Of a stream that showed no known sign, nothing is claimed: it
-    counts as whole when its body ends.
+    Knows Anthropic's messages, Nova (Converse's event names) and the flat dialects of Titan, Llama, Mistral and
+    Cohere. Every dialect ends with `amazon-bedrock-invocationMetrics` in its last chunk. Of a stream that showed no
+    known sign, nothing is claimed: it counts as whole when its body ends.
     """
 
     def __init__(self) -> None:
@@ -117,7 +118,14 @@ class NativeTranscript(Transcript):
             self.whole = True
         if "type" in chunk:
             self._anthropic(chunk)
-        elif chunk.keys() & {"messageStart", "contentBlockStart", "contentBlockDelta", "contentBlockStop", "messageStop", "metadata"}:
+        elif chunk.keys() & {
+            "messageStart",
+            "contentBlockStart",
+            "contentBlockDelta",
+            "contentBlockStop",
+            "messageStop",
+            "metadata",
+        }:
             self._known = True
             super().add({name: body for name, body in chunk.items() if not name.startswith("amazon-bedrock-")})
         else:
@@ -152,7 +160,10 @@ class NativeTranscript(Transcript):
 
     def _flat(self, chunk: dict[str, Any]) -> None:
         self.begun = True
-        parts = [chunk, *(part for key in ("outputs", "choices") for part in chunk.get(key) or () if isinstance(part, dict))]
+        parts = [
+            chunk,
+            *(part for key in ("outputs", "choices") for part in chunk.get(key) or () if isinstance(part, dict)),
+        ]
         for part in parts:
             for key in ("outputText", "generation", "text"):
                 if isinstance(part.get(key), str):
@@ -189,9 +200,9 @@ def _join_reasoning(block: dict[str, Any], delta: dict[str, Any]) -> None:
 
 def _closed(block: dict[str, Any]) -> dict[str, Any]:
     tool = block.get("toolUse")
-    if not tool or not isinstance(tool.get("input"), str):
+    if tool is None or not isinstance(tool.get("input", ""), str):
         return block
     try:
-        return {**block, "toolUse": {**tool, "input": json.loads(tool["input"] or "{}")}}
+        return {**block, "toolUse": {**tool, "input": json.loads(tool.get("input") or "{}")}}
     except ValueError:
         return block

@@ -1,0 +1,188 @@
+"""The blocking clients. The asyncio twin is `aclient`, in the same order; a parity test holds them equal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self
+
+from aws_bedrock_inference.clients.base import BaseClient, with_attempts
+from aws_bedrock_inference.clients.reply import Reply, reply_of
+from aws_bedrock_inference.clients.streams import EventStream, TextStream
+from aws_bedrock_inference.drive import Driver
+from aws_bedrock_inference.flow import send
+from aws_bedrock_inference.streaming import collect, stream
+from aws_bedrock_inference.transports.blocking import BlockingTransport
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from aws_bedrock_inference.call import Call, Timeout
+    from aws_bedrock_inference.flow import Pipeline
+    from aws_bedrock_inference.policies import Quota
+
+
+class BedrockClient(BaseClient):
+    """Calls one model, and carries each call through throttling, faults and waits. Safe to share between threads.
+
+    `model_id` is a model id, inference profile id or ARN; a call may name another. `region_name`, `endpoint_url` and
+    credentials are found as boto3 finds them where they are not given, from `session` (boto3's or botocore's) if
+    there is one. `quota` is the account's `Quota(rpm=..., tpm=...)`; the same object may be given to several clients,
+    which then share it. `pipeline` replaces the recommended policies. `timeout` is the seconds a whole call may take,
+    waits and repeats included (default 900), or a `Timeout` with limits for each attempt.
+
+    Raises `ValueError` for arguments that cannot be right and botocore's `NoRegionError` when no Region is found.
+    """
+
+    def __init__(
+        self,
+        model_id: str,
+        *,
+        region_name: str | None = None,
+        endpoint_url: str | None = None,
+        session: Any = None,
+        quota: Quota | None = None,
+        pipeline: Pipeline | None = None,
+        timeout: float | Timeout | None = None,
+    ) -> None:
+        super().__init__(
+            model_id,
+            region_name=region_name,
+            endpoint_url=endpoint_url,
+            session=session,
+            quota=quota,
+            pipeline=pipeline,
+            timeout=timeout,
+        )
+        self._transport = BlockingTransport(self._endpoint, clock=self._clock)
+        self._driver = Driver(self._transport.send, clock=self._clock, listeners=self._listeners)
+        self._send = self.pipeline.around(send, self._clock)
+        self._stream = self.pipeline.around(stream, self._clock)
+        self._collect = self.pipeline.around(collect, self._clock)
+
+    def invoke(
+        self,
+        prompt: str | None = None,
+        *,
+        messages: Sequence[Mapping[str, Any]] | None = None,
+        system: str | Sequence[Mapping[str, Any]] | None = None,
+        max_tokens: int | None = None,
+        temperature: float | None = None,
+        stop_sequences: Sequence[str] | None = None,
+        tools: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
+        stream: bool = False,
+        **converse: Any,
+    ) -> Reply:
+        """Ask the model and return its whole answer.
+
+        Give `prompt`, or `messages` in Converse's form. `max_tokens` is worth setting: Bedrock reserves it from the
+        quota, and unset it counts as the model's maximum. `tools` is a list of Converse tools or a whole
+        `toolConfig`. Anything else that Converse takes may be given by its own name. With `stream=True` the answer
+        travels as a stream and is returned when it is whole: long generations are then watched chunk by chunk, and
+        one that breaks is asked for again.
+
+        Raises `InvalidRequest` before anything is sent, other `Refused` when the call could not be made,
+        `ServiceFault` when it failed.
+        """
+        call = self._invoke_call(
+            "converse_stream" if stream else "converse",
+            {
+                "prompt": prompt,
+                "messages": messages,
+                "system": system,
+                "max_tokens": max_tokens,
+                "temperature": temperature,
+                "stop_sequences": stop_sequences,
+                "tools": tools,
+                "more": converse,
+            },
+        )
+        outcome = self._collected(call) if stream else self._driver.run(self._send(call))
+        self._value(call, outcome)
+        return reply_of(outcome, call.route)
+
+    def invoke_stream(
+        self,
+        prompt: str | None = None,
+        *,
+        messages: Sequence[Mapping[str, Any]] | None = None,
+        system: str | Sequence[Mapping[str, Any]] | None = None,
+        max_tokens: int | None = None,
+        temperature: float | None = None,
+        stop_sequences: Sequence[str] | None = None,
+        tools: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
+        **converse: Any,
+    ) -> TextStream:
+        """Ask the model and return its answer as pieces of text, as they come.
+
+        A fault before the first piece is retried unseen. One after it raises `StreamBroken`, with what arrived in
+        `received`; so does a stream that ends without its closing event. After the end, `reply` on the stream has
+        usage and stop reason.
+        """
+        call = self._invoke_call(
+            "converse_stream",
+            {
+                "prompt": prompt,
+                "messages": messages,
+                "system": system,
+                "max_tokens": max_tokens,
+                "temperature": temperature,
+                "stop_sequences": stop_sequences,
+                "tools": tools,
+                "more": converse,
+            },
+        )
+        return TextStream(self._events(call))
+
+    def converse(self, **params: Any) -> dict[str, Any]:
+        """boto3's `converse`: the same parameters (`modelId` may be left out), the same response."""
+        return self._unary("converse", params)
+
+    def converse_stream(self, **params: Any) -> dict[str, Any]:
+        """boto3's `converse_stream`. Its `stream` raises `StreamBroken` when the answer breaks off."""
+        events = self._open(self._make_call("converse_stream", params))
+        return {**events.head, "stream": events}
+
+    def invoke_model(self, **params: Any) -> dict[str, Any]:
+        """boto3's `invoke_model`: the model's own body in, the model's own body out."""
+        return self._unary("invoke_model", params)
+
+    def invoke_model_with_response_stream(self, **params: Any) -> dict[str, Any]:
+        """boto3's `invoke_model_with_response_stream`. Its `body` raises `StreamBroken` when the answer breaks off."""
+        events = self._open(self._make_call("invoke_model_with_response_stream", params))
+        return {**events.head, "body": events}
+
+    def count_tokens(self, **params: Any) -> dict[str, Any]:
+        """boto3's `count_tokens`; free, and takes nothing from the quota."""
+        return self._unary("count_tokens", params)
+
+    def close(self) -> None:
+        """Let go of the connections. Calls under way end by themselves."""
+        self._transport.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _unary(self, operation: str, params: Mapping[str, Any]) -> dict[str, Any]:
+        call = self._make_call(operation, params)
+        outcome = self._driver.run(self._send(call))
+        return with_attempts(self._value(call, outcome), outcome)
+
+    def _open(self, call: Call) -> EventStream:
+        events = self._events(call)
+        events.begin()
+        return events
+
+    def _events(self, call: Call) -> EventStream:
+        return EventStream(self._driver.stream(self._stream(call)), call, self._ended)
+
+    def _collected(self, call: Call) -> Any:
+        answer = self._driver.stream(self._collect(call))
+        for _ in answer:
+            raise AssertionError("a collected stream hands nothing over")
+        return answer.outcome
+
+
+class BedrockStreamingClient(BedrockClient):
+    """`BedrockClient` under the name that goes with `invoke_stream`."""

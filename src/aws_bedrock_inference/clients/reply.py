@@ -1,0 +1,77 @@
+"""What `invoke` returns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from aws_bedrock_inference.call import Attempt, Outcome, Route, Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer. Attributes for what one mostly wants; `reply["output"]` and so on for all that boto3's `converse`
+    returns.
+
+    `stop_reason` tells whether the answer is whole (`end_turn`), was cut at max_tokens (`max_tokens`), or is a refusal
+    (`guardrail_intervened`, `content_filtered`).
+    """
+
+    text: str
+    stop_reason: str
+    usage: Usage
+    route: Route
+    earlier: tuple[Attempt, ...]
+    response: dict[str, Any] = field(repr=False)
+
+    @property
+    def attempts(self) -> int:
+        """How many times the service was called for this answer."""
+        return len(self.earlier) + 1
+
+    @property
+    def output(self) -> dict[str, Any]:
+        """Converse's `output`, with the message."""
+        output: dict[str, Any] = self.response["output"]
+        return output
+
+    @property
+    def request_id(self) -> str | None:
+        """The request id of the answer."""
+        request_id: str | None = self.response.get("ResponseMetadata", {}).get("RequestId")
+        return request_id
+
+    def __getitem__(self, key: str) -> Any:
+        return self.response[key]
+
+    def __contains__(self, key: object) -> bool:
+        return key in self.response
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.response)
+
+    def keys(self) -> Any:
+        """Return the keys of boto3's response, so that `dict(reply)` is that response."""
+        return self.response.keys()
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """Return what boto3's response holds under `key`, or `default`."""
+        return self.response.get(key, default)
+
+
+def reply_of(outcome: Outcome, route: Route) -> Reply:
+    """Return the reply of an outcome that ended well."""
+    assert outcome.usage is not None  # noqa: S101 - Converse always reports it
+    response: dict[str, Any] = outcome.value
+    content = response["output"]["message"]["content"]
+    return Reply(
+        text="".join(block["text"] for block in content if "text" in block),
+        stop_reason=response.get("stopReason", ""),
+        usage=outcome.usage,
+        route=route,
+        earlier=outcome.earlier,
+        response=response,
+    )

@@ -1,0 +1,94 @@
+"""From what a person writes to what Converse takes, with bad input refused in a sentence they can act on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+
+class BadRequestError(ValueError):
+    """The arguments cannot be right; the clients raise it as `InvalidRequest` with the route on it."""
+
+
+def converse_params(
+    *,
+    prompt: str | None,
+    messages: Sequence[Mapping[str, Any]] | None,
+    system: str | Sequence[Mapping[str, Any]] | None,
+    max_tokens: int | None,
+    temperature: float | None,
+    stop_sequences: Sequence[str] | None,
+    tools: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None,
+    more: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Return Converse's parameters, `modelId` left out. `more` is passed on as it is."""
+    params: dict[str, Any] = {**more, "messages": _messages(prompt, messages)}
+    if system is not None:
+        params["system"] = [{"text": _text(system, "system")}] if isinstance(system, str) else list(system)
+    if tools is not None:
+        params["toolConfig"] = dict(tools) if hasattr(tools, "keys") else {"tools": list(tools)}
+    config = {
+        "maxTokens": _max_tokens(max_tokens),
+        "temperature": _temperature(temperature),
+        "stopSequences": _stop_sequences(stop_sequences),
+    }
+    given = {name: value for name, value in config.items() if value is not None}
+    if given:
+        params["inferenceConfig"] = {**params.get("inferenceConfig", {}), **given}
+    return params
+
+
+def _messages(prompt: str | None, messages: Sequence[Mapping[str, Any]] | None) -> list[Any]:
+    if (prompt is None) == (messages is None):
+        raise BadRequestError("give either prompt='...' or messages=[...], not " + ("both" if messages else "neither"))
+    if prompt is not None:
+        return [{"role": "user", "content": [{"text": _text(prompt, "prompt")}]}]
+    if isinstance(messages, (str, bytes)) or not messages:
+        raise BadRequestError(
+            "messages must be a list with at least one message: [{'role': 'user', 'content': [{'text': '...'}]}]"
+        )
+    return [_message(message, f"messages[{index}]") for index, message in enumerate(messages)]
+
+
+def _message(message: Mapping[str, Any], where: str) -> dict[str, Any]:
+    if not hasattr(message, "keys") or not {"role", "content"} <= message.keys():
+        raise BadRequestError(
+            f"{where} needs 'role' and 'content', such as {{'role': 'user', 'content': [{{'text': '...'}}]}}"
+        )
+    content = message["content"]
+    if isinstance(content, str):
+        content = [{"text": content}]
+    for index, block in enumerate(content):
+        if hasattr(block, "keys") and "text" in block:
+            _text(block["text"], f"{where}['content'][{index}]['text']")
+    return {**message, "content": content}
+
+
+def _text(text: Any, where: str) -> str:
+    if not isinstance(text, str):
+        raise BadRequestError(f"{where} must be a string, not {type(text).__name__}")
+    if not text.strip():
+        raise BadRequestError(f"{where} is blank; Bedrock refuses blank text")
+    return text
+
+
+def _max_tokens(value: int | None) -> int | None:
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+        raise BadRequestError(f"max_tokens={value!r}: give a whole number of tokens, 1 or more")
+    return value
+
+
+def _temperature(value: float | None) -> float | None:
+    if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1):
+        raise BadRequestError(f"temperature={value!r}: give a number from 0 to 1")
+    return value
+
+
+def _stop_sequences(value: Sequence[str] | None) -> list[str] | None:
+    if value is None:
+        return None
+    if isinstance(value, str) or not all(isinstance(sequence, str) and sequence for sequence in value):
+        raise BadRequestError(f"stop_sequences={value!r}: give a list of strings that are not empty")
+    return list(value)

@@ -1,0 +1,1 @@
+"""What the account may do, and what a call may cost."""

@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import pytest
+
+from aws_bedrock_inference.rules.circuit import Circuit, Refusal, State, Ticket, Verdict
+
+
+def circuit(**options):
+    return Circuit(**{"failures": 3, "ratio": 0.5, "window": 10.0, "recovery": 5.0, "probes": 1, **options})
+
+
+def fail(it, now, times=3):
+    for _ in range(times):
+        it.report(it.admit(now), Verdict.FAILED, now)
+
+
+def test_opens_after_enough_failures_and_says_when_to_come_back():
+    it = circuit()
+    fail(it, 1.0, 2)
+    assert it.state is State.CLOSED
+    assert it.report(it.admit(1.0), Verdict.FAILED, 1.0) is State.OPEN
+    assert it.admit(2.0) == Refusal(4.0)
+
+
+def test_failures_outside_the_window_are_forgotten():
+    it = circuit()
+    fail(it, 0.0, 2)
+    fail(it, 11.0, 2)
+    assert it.state is State.CLOSED
+
+
+def test_rare_failures_of_heavy_traffic_do_not_open_it():
+    it = circuit()
+    for _ in range(100):
+        it.report(it.admit(1.0), Verdict.OK, 1.0)
+    fail(it, 1.0, 50)
+    assert it.state is State.CLOSED
+    fail(it, 1.0, 50)
+    assert it.state is State.OPEN
+
+
+def test_ignored_outcomes_say_nothing():
+    it = circuit()
+    for _ in range(100):
+        it.report(it.admit(0.0), Verdict.IGNORED, 0.0)
+    fail(it, 0.0)
+    assert it.state is State.OPEN
+
+
+def test_half_open_lets_a_bounded_number_probe():
+    it = circuit(probes=2)
+    fail(it, 0.0)
+    first, second, third = (it.admit(5.0) for _ in range(3))
+    assert isinstance(first, Ticket)
+    assert isinstance(second, Ticket)
+    assert isinstance(third, Refusal)
+    assert it.report(first, Verdict.OK, 5.1) is None
+    assert it.report(second, Verdict.OK, 5.2) is State.CLOSED
+    assert it.admit(5.2) == Ticket(it.admit(5.2).generation)
+
+
+@pytest.mark.parametrize(("verdict", "state"), [(Verdict.FAILED, State.OPEN), (Verdict.IGNORED, State.HALF_OPEN)])
+def test_a_probe_that_fails_opens_it_again_and_one_that_says_nothing_frees_its_place(verdict, state):
+    it = circuit()
+    fail(it, 0.0)
+    it.report(it.admit(5.0), verdict, 6.0)
+    assert it.state is state
+    assert isinstance(it.admit(6.0), Refusal) is (state is State.OPEN)
+
+
+@pytest.mark.parametrize("verdict", list(Verdict))
+def test_a_late_answer_to_an_older_generation_changes_nothing(verdict):
+    it = circuit()
+    old = it.admit(0.0)
+    fail(it, 0.0)
+    assert it.report(old, verdict, 1.0) is None
+    assert it.state is State.OPEN
+    probe = it.admit(5.0)
+    assert it.report(old, verdict, 5.0) is None
+    assert it.state is State.HALF_OPEN
+    it.report(probe, Verdict.OK, 5.0)
+    assert it.state is State.CLOSED
+    assert it.report(probe, Verdict.FAILED, 5.0) is None
+    assert it.state is State.CLOSED
