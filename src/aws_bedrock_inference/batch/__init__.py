@@ -1,0 +1,1 @@
+"""Many prompts in, answers out, with a journal: nothing is lost and nothing is asked twice."""

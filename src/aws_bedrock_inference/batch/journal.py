@@ -1,0 +1,181 @@
+"""What a run leaves behind: the answers, each on disk as soon as it has come, and the failures of the last run.
+
+The answers file is also the journal: what it holds is not asked again on the next run. A line is written whole or, when
+the run is killed, torn at its end; a torn end is cut off and its record asked again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from array import array
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any, Self
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from aws_bedrock_inference.batch.records import Record
+
+_STARTS = (b'{"id": ', b'{"recordId": ')
+
+
+class Keys:
+    """A set of record ids that keeps 8 bytes of each, in a table at most two thirds full: about 20 MB a million.
+
+    Two of 10 million ids share their 8 bytes with a chance of 3 in a million.
+    """
+
+    def __init__(self) -> None:
+        self._table = array("Q", bytes(8 * 1024))
+        self._count = 0
+
+    def add(self, key: str) -> bool:
+        """Take `key` in; False when it was there already."""
+        if 3 * self._count >= 2 * len(self._table):
+            self._grow()
+        digest = _digest(key)
+        place = self._place(digest)
+        if self._table[place]:
+            return False
+        self._table[place] = digest
+        self._count += 1
+        return True
+
+    def __contains__(self, key: str) -> bool:
+        return self._table[self._place(_digest(key))] != 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def _place(self, digest: int) -> int:
+        table, mask = self._table, len(self._table) - 1
+        place = digest & mask
+        while table[place] not in (0, digest):
+            place = (place + 1) & mask
+        return place
+
+    def _grow(self) -> None:
+        old = self._table
+        self._table = array("Q", bytes(16 * len(old)))
+        for digest in old:
+            if digest:
+                self._table[self._place(digest)] = digest
+
+
+def _digest(key: str) -> int:
+    # 0 marks an empty place.
+    return int.from_bytes(blake2b(key.encode(errors="surrogatepass"), digest_size=8).digest()) or 1
+
+
+class Journal:
+    """The answers file, open for more, and its failures file `<answers>.failed.jsonl`.
+
+    The failures are gathered beside the old failures file and take its place at the end, so that the old file may be
+    the input of this very run.
+
+    Raises `ValueError` when the file holds anything but answers or another run is writing it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        if path.exists() and not path.is_file():
+            raise ValueError(f"{path} is no regular file; the next run must be able to read the answers in it")
+        self.path = path
+        self.failed_path = path.with_name(path.name + ".failed.jsonl")
+        self._gathering = path.with_name(path.name + ".failed.jsonl.part")
+        self._file = path.open("a+b", buffering=0)
+        try:
+            _lock(self._file.fileno(), path)
+            self.answered = self._read()
+            self._failures = self._gathering.open("wb", buffering=0)
+        except BaseException:
+            self._file.close()
+            raise
+
+    def answer(self, record: Record, answer: dict[str, Any]) -> None:
+        """Write an answer down."""
+        _write(self._file.fileno(), answer)
+        self.answered.add(record.key)
+
+    def fail(self, record: Record, error: dict[str, Any]) -> None:
+        """Write down a record that could not be answered, as it was read and with the reason."""
+        _write(self._failures.fileno(), {**record.source, "error": error})
+
+    def close(self, *, publish: bool) -> None:
+        """Close both files. `publish` puts this run's failures in the place of the last run's; else those stay."""
+        failed = self._failures.tell() > 0
+        self._failures.close()
+        if publish and failed:
+            self._gathering.replace(self.failed_path)
+        else:
+            self._gathering.unlink()
+            if publish:
+                self.failed_path.unlink(missing_ok=True)
+        os.fsync(self._file.fileno())
+        self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if not self._file.closed:
+            self.close(publish=False)
+
+    def _read(self) -> Keys:
+        keys = Keys()
+        end = 0
+        with self.path.open("rb") as lines:
+            for number, line in enumerate(lines, 1):
+                key = _answered(line)
+                if key is not None:
+                    keys.add(key)
+                    if not line.endswith(b"\n"):
+                        end += self._file.write(b"\n")
+                elif _torn(line):
+                    break
+                elif line.strip():
+                    raise ValueError(
+                        f"{self.path}, line {number}, is no answer of an earlier run, and nothing is overwritten. "
+                        "Choose another file for the answers"
+                    )
+                end += len(line)
+        self._file.truncate(end)
+        return keys
+
+
+def _answered(line: bytes) -> str | None:
+    """Return the id of an answer, None for any other line."""
+    try:
+        answer = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(answer, dict) or not ("text" in answer or "modelOutput" in answer):
+        return None
+    key = answer.get("id", answer.get("recordId"))
+    return None if key is None else str(key)
+
+
+def _torn(line: bytes) -> bool:
+    """Whether this is the beginning of an answer and no more; after a power cut, zeros may stand for the rest."""
+    if line.endswith((b"\n", b"}")):
+        return False
+    return any(line.startswith(start) or start.startswith(line) for start in _STARTS) or not line.strip(b"\0")
+
+
+def _write(file: int, value: dict[str, Any]) -> None:
+    # Half a surrogate pair, which JSON can hold and UTF-8 cannot, stays the escape it was.
+    line = (json.dumps(value, ensure_ascii=False) + "\n").encode(errors="backslashreplace")
+    while line:
+        line = line[os.write(file, line) :]
+
+
+def _lock(file: int, path: Path) -> None:
+    if sys.platform == "win32":
+        return
+    import fcntl  # noqa: PLC0415 - not on Windows
+
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise ValueError(f"{path} is being written by another run. Wait for it, or choose another file") from None
