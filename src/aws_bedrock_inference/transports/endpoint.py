@@ -1,0 +1,137 @@
+"""Where calls go and who makes them, found as boto3 finds it: by asking a boto3 client, once."""
+
+from __future__ import annotations
+
+import os
+import threading
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NoReturn
+from urllib.parse import urlsplit
+
+import boto3
+from botocore.credentials import DeferredRefreshableCredentials
+from botocore.exceptions import InvalidEndpointConfigurationError, NoRegionError
+from botocore.utils import get_environ_proxies
+
+from aws_bedrock_inference.transports.operations import SERVICE
+from aws_bedrock_inference.transports.signing import Signer, signer
+
+if TYPE_CHECKING:
+    from botocore.awsrequest import AWSRequest
+
+# A session makes one client at a time: boto3 documents that making them is not thread-safe.
+_making = threading.Lock()
+
+_PATH = "/model/asked/converse"
+
+
+class NoRegion(NoRegionError):
+    """No Region was given and none is configured."""
+
+    fmt = (
+        "No AWS Region: give region_name='us-east-1' (or another), or a session that has one, set AWS_DEFAULT_REGION, "
+        "or write `region` into the profile in ~/.aws/config"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where calls go. `url` has no trailing slash. `account` is empty when the credentials do not tell it.
+
+    `proxy` is the proxy's URL or None, `verify` the CA bundle's path, or True for botocore's own.
+    """
+
+    url: str
+    region: str
+    account: str
+    signer: Signer = field(repr=False)
+    proxy: str | None = field(default=None, repr=False)
+    verify: str | bool = True
+
+
+def find_endpoint(session: Any = None, *, region_name: str | None = None, endpoint_url: str | None = None) -> Endpoint:
+    """Return where boto3 would send a call, and the signer it would use.
+
+    `session` is boto3's or botocore's; None for boto3's default one. Region, endpoint (also
+    `AWS_ENDPOINT_URL_BEDROCK_RUNTIME`, `AWS_ENDPOINT_URL`, the profile's services section, FIPS and dual-stack),
+    proxies, CA bundle, credentials and bearer token (`AWS_BEARER_TOKEN_BEDROCK`) are found by boto3. Client
+    certificates and `proxies_config` are not used.
+
+    Raises `NoRegion` when no Region is found, `InvalidEndpointConfigurationError` when a bearer token would travel
+    unencrypted to another machine, and what boto3 raises for a profile or endpoint that cannot be right.
+    """
+    with _making:
+        if session is None:
+            if boto3.DEFAULT_SESSION is None:
+                boto3.setup_default_session()
+            session = boto3.DEFAULT_SESSION
+        core = getattr(session, "_session", session)
+        try:
+            client = core.create_client(SERVICE, region_name=region_name, endpoint_url=endpoint_url)
+        except NoRegionError:
+            raise NoRegion from None
+        asked = _ask(client)
+        credentials = core.get_credentials()
+    url = str(asked.request.url).removesuffix(_PATH)
+    if asked.signature_version == "bearer" and not _private(url):
+        raise InvalidEndpointConfigurationError(msg=f"A bearer token must not travel unencrypted; {url} is not https.")
+    proxies = client.meta.config.proxies
+    if proxies is None:
+        proxies = get_environ_proxies(url)
+    return Endpoint(
+        url=url,
+        region=client.meta.region_name,
+        account=_account(credentials),
+        signer=signer(core, asked.signature_version, asked.signing_name, asked.region),
+        proxy=_with_scheme(proxies.get(urlsplit(url).scheme)),
+        verify=core.get_config_variable("ca_bundle") or os.environ.get("REQUESTS_CA_BUNDLE") or True,
+    )
+
+
+class _Asked(Exception):  # no error: carries botocore's decisions out of a call that is never made
+    def __init__(self, request: AWSRequest, signature_version: Any, signing_name: str, region: str) -> None:
+        super().__init__("asked")
+        self.request = request
+        self.signature_version = signature_version
+        self.signing_name = signing_name
+        self.region = region
+
+
+def _ask(client: Any) -> _Asked:
+    """Let botocore prepare a call up to its signing, and return what it decided on the way.
+
+    The URL in `client.meta` is not it: endpoint rules and authentication schemes are settled call by call.
+    """
+
+    def stop(request: AWSRequest, signature_version: Any, signing_name: str, region_name: str, **_: object) -> NoReturn:
+        signing = request.context.get("signing", {})
+        raise _Asked(
+            request,
+            signature_version,
+            signing.get("signing_name") or signing_name,
+            signing.get("region") or region_name,
+        )
+
+    client.meta.events.register_last(f"before-sign.{SERVICE}.Converse", stop)
+    try:
+        client.converse(modelId="asked", messages=[])
+    except _Asked as asked:
+        return asked
+    raise AssertionError("botocore signed nothing")
+
+
+def _private(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    return url.startswith("https:") or host in ("localhost", "::1") or host.startswith("127.")
+
+
+def _account(credentials: Any) -> str:
+    if credentials is None or isinstance(credentials, DeferredRefreshableCredentials):
+        return ""  # asking these would fetch them, over the network
+    return getattr(credentials, "account_id", None) or ""
+
+
+def _with_scheme(proxy: str | None) -> str | None:
+    if not proxy or "://" in proxy:
+        return proxy or None
+    return f"http://{proxy.removeprefix('//')}"

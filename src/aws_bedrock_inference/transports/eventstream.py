@@ -1,0 +1,85 @@
+"""From the bytes of a stream to boto3's events, and to the faults in it.
+
+Frames are read by botocore's parser. botocore loses the text of an exception whose name the stream's model does not
+list, such as `modelTimeoutException` in ConverseStream; here every exception keeps its name and its text.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from typing import TYPE_CHECKING, Any, cast
+
+from botocore.eventstream import EventStreamBuffer, ParserError
+
+from aws_bedrock_inference.knowledge.classify import answered, unanswered
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from botocore.eventstream import EventStreamMessage
+
+    from aws_bedrock_inference.fault import Fault
+    from aws_bedrock_inference.transports.operations import Operation
+
+
+class Decoder:
+    """Reads one stream: `feed` it what arrives, take `next` until that gives None, and ask `end` when no more comes.
+
+    `head` is boto3's response without the stream; its request id goes on the faults.
+    """
+
+    def __init__(self, plan: Operation, head: dict[str, Any]) -> None:
+        self._plan = plan
+        self._metadata = head["ResponseMetadata"]
+        self._buffer = EventStreamBuffer()
+        self._open = 0
+
+    def feed(self, data: bytes) -> None:
+        """Take in the next bytes of the body."""
+        self._open += len(data)
+        self._buffer.add_data(data)
+
+    def next(self) -> dict[str, Any] | Fault | None:
+        """Return the next event or the fault that ends the stream; None when more bytes are needed."""
+        try:
+            for message in cast("Iterator[EventStreamMessage]", self._buffer):
+                self._open -= message.prelude.total_length
+                if message.headers.get(":message-type") in ("exception", "error"):
+                    return self._fault(message)
+                event = self._plan.event(message.headers, message.payload)
+                if event:
+                    return event
+        except (ParserError, ValueError, KeyError, struct.error) as error:
+            return unanswered(error, code="StreamBroken", message=f"a frame of the stream is damaged: {error}")
+        return None
+
+    def end(self) -> Fault | None:
+        """Return what is wrong with a stream whose body ends here: a frame that was cut off."""
+        if not self._open:
+            return None
+        return unanswered(None, code="StreamBroken", message="the stream was cut off inside a frame")
+
+    def _fault(self, message: EventStreamMessage) -> Fault:
+        headers: Any = message.headers
+        if headers[":message-type"] == "error":
+            code, members = headers.get(":error-code", ""), {"message": headers.get(":error-message", "")}
+        else:
+            code, members = headers.get(":exception-type", ""), _members(message.payload)
+        text = str(members.pop("message", members.pop("Message", "")))
+        return answered(
+            code,
+            text,
+            status=self._plan.event_status(code),
+            request_id=self._metadata.get("RequestId"),
+            response={"Error": {"Code": code, "Message": text}, "ResponseMetadata": self._metadata, **members},
+        )
+
+
+def _members(payload: bytes) -> dict[str, Any]:
+    text = payload.decode(errors="replace")
+    try:
+        members = json.loads(text)
+    except ValueError:
+        members = text
+    return members if isinstance(members, dict) else {"message": text}

@@ -1,0 +1,203 @@
+"""How boto3's methods travel: their HTTP requests, and the dictionaries made of the answers.
+
+All of it is botocore's own knowledge, its service model, validator, serializer and parsers, put together once for
+each operation.
+"""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from functools import cache
+from io import BytesIO
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from botocore import xform_name
+from botocore.loaders import Loader
+from botocore.model import ServiceModel
+from botocore.parsers import EventStreamJSONParser, create_parser
+from botocore.response import StreamingBody
+from botocore.serialize import create_serializer
+from botocore.utils import percent_encode_sequence
+from botocore.validate import ParamValidator
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from botocore.model import OperationModel
+
+SERVICE = "bedrock-runtime"
+
+# What botocore's validator finds, by its own names for it.
+_FINDINGS = {
+    "missing required field": "needs {required_name!r}",
+    "invalid range": "must be at least {min_allowed}",
+    "invalid length": "must have a length of at least {min_allowed}",
+    "more than one input": "may have only one of {members}",
+    "empty input": "needs one of {members}",
+    "unable to encode to json": "must be something that JSON can hold",
+}
+
+_serializer = create_serializer("rest-json", include_validation=False)
+_parser = create_parser("rest-json")
+_event_parser = EventStreamJSONParser()
+_validator = ParamValidator()
+
+
+class Request(NamedTuple):
+    """One HTTP request, not yet signed. `target` is the percent-encoded path and query."""
+
+    method: str
+    target: str
+    headers: dict[str, str]
+    body: bytes
+
+
+class MalformedError(ValueError):
+    """An answer that is not what the service model says."""
+
+
+class Operation:
+    """One operation of the runtime. `stream` is the response's member that holds its event stream, if it has one."""
+
+    def __init__(self, service: ServiceModel, model: OperationModel) -> None:
+        self.name = model.name
+        self._service = service
+        self._model = model
+        self._input = model.input_shape
+        self._places = _places(self._input)
+        output: Any = model.output_shape
+        self._output = output
+        self.stream: str | None = output.event_stream_name
+        self._events: Any = output.members[self.stream] if self.stream else None
+
+    def problem(self, params: Mapping[str, Any]) -> str | None:
+        """Return what is wrong with boto3's `params`, in a sentence that shows none of their values, or None."""
+        if self._input is None:
+            return None
+        report = _validator.validate(params, self._input)
+        if not report.has_errors():
+            return None
+        findings = report._errors  # noqa: SLF001 - the report's own text shows values, and these may be prompts
+        return f"{xform_name(self.name)}: " + "; ".join(_sentence(finding, self._places) for finding in findings)
+
+    def request(self, params: Mapping[str, Any]) -> Request:
+        """Return the HTTP request for `params`, which have no `problem`. A file given as body is read from where it
+        stands, and put back there, so that the same call can be sent again.
+        """
+        parts = _serializer.serialize_to_request(params, self._model)
+        target = parts["url_path"]
+        if parts["query_string"]:
+            target += "?" + percent_encode_sequence(parts["query_string"])
+        return Request(parts["method"], target, dict(parts["headers"]), _bytes(parts["body"]))
+
+    def response(self, status: int, headers: Mapping[str, str], body: bytes) -> dict[str, Any]:
+        """Return boto3's response to a call that went well; of a streaming operation, all but the stream.
+
+        Raises `MalformedError`.
+        """
+        content: Any = StreamingBody(BytesIO(body), len(body)) if self._model.has_streaming_output else body
+        raw = {"status_code": status, "headers": headers, "body": content, "context": {}}
+        try:
+            response: dict[str, Any] = _parser.parse(raw, self._output)
+        except Exception as error:
+            raise MalformedError(f"{type(error).__name__} while reading the answer") from error
+        if self.stream:
+            del response[self.stream]
+        elif not any(name in response for name in self._output.required_members):
+            raise MalformedError("the answer has nothing of what the service promises")
+        response["ResponseMetadata"]["RetryAttempts"] = 0
+        return response
+
+    def error(self, status: int, headers: Mapping[str, str], body: bytes) -> dict[str, Any]:
+        """Return the dictionary that boto3's `ClientError` would carry; with the status as its code when the answer
+        cannot be read.
+        """
+        raw = {"status_code": status, "headers": headers, "body": body, "context": {}}
+        try:
+            response: dict[str, Any] = _parser.parse(raw, self._output)
+            modelled = self._service.shape_for_error_code(response["Error"]["Code"])
+            if modelled is not None:
+                response.update(_parser.parse(raw, modelled))
+        except Exception:  # noqa: BLE001 - whatever the parser stumbles over, the status is known
+            metadata = {"HTTPStatusCode": status, "HTTPHeaders": {name.lower(): headers[name] for name in headers}}
+            response = {"Error": {"Code": str(status), "Message": ""}, "ResponseMetadata": metadata}
+        response["ResponseMetadata"]["RetryAttempts"] = 0
+        return response
+
+    def event(self, headers: Mapping[str, Any], payload: bytes) -> dict[str, Any]:
+        """Return boto3's form of one event of the stream; empty for an event that botocore does not know.
+
+        Raises `MalformedError`.
+        """
+        try:
+            event: dict[str, Any] = _event_parser.parse(
+                {"status_code": 200, "headers": headers, "body": payload}, self._events
+            )
+        except Exception as error:
+            raise MalformedError(f"{type(error).__name__} while reading an event") from error
+        if event and payload != b"{}" and not any(event.values()):
+            raise MalformedError("an event has nothing of what the service promises")
+        return event
+
+    def event_status(self, exception: str) -> int | None:
+        """Return the HTTP status that the model gives to an exception of the stream; None if it names none."""
+        shape = self._events.members.get(exception)
+        status: int | None = shape.metadata.get("error", {}).get("httpStatusCode") if shape is not None else None
+        return status
+
+
+@cache
+def operation(name: str) -> Operation:
+    """Return the operation behind boto3's method `name`, such as `converse`.
+
+    Raises `ValueError` for a method that boto3's client does not have.
+    """
+    names = {xform_name(known): known for known in _service().operation_names}
+    if name not in names:
+        raise ValueError(f"{SERVICE} has no operation {name!r}; it has {', '.join(sorted(names))}")
+    return Operation(_service(), _service().operation_model(names[name]))
+
+
+@cache
+def _service() -> ServiceModel:
+    return ServiceModel(Loader().load_service_model(SERVICE, "service-2"), service_name=SERVICE)
+
+
+def _bytes(body: Any) -> bytes:
+    if not hasattr(body, "read"):
+        return bytes(body)
+    start = body.tell() if body.seekable() else None
+    content = body.read()
+    if start is not None:
+        body.seek(start)
+    return content.encode() if isinstance(content, str) else bytes(content)
+
+
+def _places(shape: Any) -> dict[str, str]:
+    """Return where each member of a request and of its parts belongs, so that `max_tokens` finds its home."""
+    places: dict[str, str] = {}
+    for name, member in shape.members.items() if shape is not None else ():
+        for inner in member.members if member.type_name == "structure" else ():
+            places.setdefault(inner, f"{name}.{inner}")
+    return places | {name: name for name in (shape.members if shape is not None else ())}
+
+
+def _sentence(finding: tuple[str, str, Mapping[str, Any]], places: Mapping[str, str]) -> str:
+    """Say one finding of botocore's validator, without the value it found."""
+    reason, place, facts = finding
+    where = place.lstrip(".") or "the request"
+    if reason == "unknown field":
+        known = {name: name for name in facts["valid_names"]} if place else places
+        near = get_close_matches(_camel(str(facts["unknown_param"])), known, n=1, cutoff=0.8)
+        rest = f"did you mean {known[near[0]]!r}?" if near else f"it takes {', '.join(facts['valid_names'])}"
+        return f"{where} takes no {facts['unknown_param']!r}; {rest}"
+    if "valid_types" in facts:
+        wanted = " or ".join(kind.removeprefix("<class '").removesuffix("'>") for kind in facts["valid_types"])
+        return f"{where} must be {wanted}, not {type(facts['param']).__name__}"
+    members = ", ".join(facts.get("members", ()))
+    return f"{where} " + _FINDINGS.get(reason, reason).format_map({**facts, "members": members})
+
+
+def _camel(name: str) -> str:
+    first, *rest = name.split("_")
+    return first + "".join(map(str.title, rest))
