@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 import os
 import sys
-from array import array
-from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Self
+
+from aws_bedrock_inference.batch.keys import Keys
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,54 +19,6 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.batch.records import Record
 
 _STARTS = (b'{"id": ', b'{"recordId": ')
-
-
-class Keys:
-    """A set of record ids that keeps 8 bytes of each, in a table at most two thirds full: about 20 MB a million.
-
-    Two of 10 million ids share their 8 bytes with a chance of 3 in a million.
-    """
-
-    def __init__(self) -> None:
-        self._table = array("Q", bytes(8 * 1024))
-        self._count = 0
-
-    def add(self, key: str) -> bool:
-        """Take `key` in; False when it was there already."""
-        if 3 * self._count >= 2 * len(self._table):
-            self._grow()
-        digest = _digest(key)
-        place = self._place(digest)
-        if self._table[place]:
-            return False
-        self._table[place] = digest
-        self._count += 1
-        return True
-
-    def __contains__(self, key: str) -> bool:
-        return self._table[self._place(_digest(key))] != 0
-
-    def __len__(self) -> int:
-        return self._count
-
-    def _place(self, digest: int) -> int:
-        table, mask = self._table, len(self._table) - 1
-        place = digest & mask
-        while table[place] not in (0, digest):
-            place = (place + 1) & mask
-        return place
-
-    def _grow(self) -> None:
-        old = self._table
-        self._table = array("Q", bytes(16 * len(old)))
-        for digest in old:
-            if digest:
-                self._table[self._place(digest)] = digest
-
-
-def _digest(key: str) -> int:
-    # 0 marks an empty place.
-    return int.from_bytes(blake2b(key.encode(errors="surrogatepass"), digest_size=8).digest()) or 1
 
 
 class Journal:
@@ -82,7 +34,7 @@ class Journal:
         if path.exists() and not path.is_file():
             raise ValueError(f"{path} is no regular file; the next run must be able to read the answers in it")
         self.path = path
-        self.failed_path = path.with_name(path.name + ".failed.jsonl")
+        self.failed_path = self.failed_beside(path)
         self._gathering = path.with_name(path.name + ".failed.jsonl.part")
         self._file = path.open("a+b", buffering=0)
         try:
@@ -93,10 +45,14 @@ class Journal:
             self._file.close()
             raise
 
-    def answer(self, record: Record, answer: dict[str, Any]) -> None:
+    @staticmethod
+    def failed_beside(path: Path) -> Path:
+        """Return where the failures of the answers file `path` are."""
+        return path.with_name(path.name + ".failed.jsonl")
+
+    def answer(self, answer: dict[str, Any]) -> None:
         """Write an answer down."""
         _write(self._file.fileno(), answer)
-        self.answered.add(record.key)
 
     def fail(self, record: Record, error: dict[str, Any]) -> None:
         """Write down a record that could not be answered, as it was read and with the reason."""
@@ -158,9 +114,13 @@ def _answered(line: bytes) -> str | None:
 
 def _torn(line: bytes) -> bool:
     """Whether this is the beginning of an answer and no more; after a power cut, zeros may stand for the rest."""
-    if line.endswith((b"\n", b"}")):
+    if line.endswith(b"\n"):
         return False
-    return any(line.startswith(start) or start.startswith(line) for start in _STARTS) or not line.strip(b"\0")
+    try:
+        json.loads(line)
+    except (ValueError, RecursionError):
+        return any(line.startswith(start) or start.startswith(line) for start in _STARTS) or not line.strip(b"\0")
+    return False
 
 
 def _write(file: int, value: dict[str, Any]) -> None:

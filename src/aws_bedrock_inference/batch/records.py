@@ -16,6 +16,8 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from aws_bedrock_inference.batch.keys import Keys
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -73,19 +75,24 @@ class BadLine:
 
 
 def read_records(file: BinaryIO, name: str) -> Iterator[Record | BadLine]:
-    """Yield what each line of `file` is; blank lines are passed over. Holds one line at a time.
+    """Yield what each line of `file` is; blank lines are passed over. Holds one line at a time, and 8 bytes of
+    each id to find one used twice.
 
     Raises `ValueError` when the file as a whole is not in JSON Lines.
     """
+    seen = Keys()
     for number, line in _lines(file):
         if number == 1:
             _check_start(line, name)
             line = line.removeprefix(b"\xef\xbb\xbf")  # noqa: PLW2901 - the byte order mark belongs to no line
         if line.strip():
             try:
-                yield _record(line)
+                record = _record(line)
             except _ProblemError as problem:
                 yield BadLine(name, number, str(problem))
+            else:
+                again = f'the id "{record.key}" was used on an earlier line. Give each line its own'
+                yield record if seen.add(record.key) else BadLine(name, number, again)
 
 
 class _ProblemError(Exception):

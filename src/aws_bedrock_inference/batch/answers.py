@@ -1,0 +1,131 @@
+"""One record asked, and its answer in the form that goes with the record."""
+
+from __future__ import annotations
+
+import base64
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from aws_bedrock_inference.batch.records import Record
+    from aws_bedrock_inference.clients.aclient import AsyncBedrockClient
+    from aws_bedrock_inference.clients.reply import Reply
+    from aws_bedrock_inference.exceptions import BedrockError
+
+# How answers say that they were cut, or held back, in Converse and in the dialects of Anthropic, Nova, Titan and Llama
+# (botocore 1.44.5, service model; model parameter pages of the Bedrock user guide).
+TRUNCATED = frozenset({"max_tokens", "model_context_window_exceeded", "length"})
+FILTERED = frozenset({"guardrail_intervened", "content_filtered", "refusal"})
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What goes into the answers file, and why the model stopped (lower case)."""
+
+    line: dict[str, Any]
+    stop_reason: str
+
+
+def asker(
+    client: AsyncBedrockClient,
+    *,
+    system: str | None = None,
+    max_tokens: int | None = None,
+    streamed: Callable[[Record], bool] = lambda _: False,
+) -> Callable[[Record], Awaitable[Answer]]:
+    """Return what asks `client` one record.
+
+    `system` and `max_tokens` hold for records in the short form that have none of their own; batch records go as they
+    are. The answers of the records for which `streamed` says so travel as streams, and count when they are whole.
+    """
+
+    async def ask(record: Record) -> Answer:
+        source = record.source
+        if record.is_prompt:
+            reply = await client.invoke(
+                source["prompt"],
+                system=source.get("system", system),
+                max_tokens=source.get("max_tokens", max_tokens),
+                temperature=source.get("temperature"),
+                stream=streamed(record),
+            )
+            return Answer({"id": source["id"], **_short(reply)}, reply.stop_reason)
+        if record.is_converse:
+            reply = await client.invoke(**_with_bytes(source["modelInput"]), stream=streamed(record))
+            return _batch_answer(source, {key: reply[key] for key in reply if key != "ResponseMetadata"})
+        response = await client.invoke_model(body=json.dumps(source["modelInput"]))
+        return _batch_answer(source, json.loads(response["body"].read()))
+
+    return ask
+
+
+def error_line(error: BedrockError) -> dict[str, Any]:
+    """Return what the failures file says about a record; Bedrock's own has `errorCode` and `errorMessage`."""
+    fault = error.fault
+    return {
+        "errorCode": fault.status,
+        "errorMessage": fault.message,
+        "code": fault.code,
+        "cause": fault.cause,
+        "advice": fault.advice,
+        "decision": fault.decision.value,
+        "attempts": error.attempts,
+        "requestId": fault.request_id,
+    }
+
+
+def _short(reply: Reply) -> dict[str, Any]:
+    usage = reply.usage
+    tokens = {
+        "input_tokens": usage.input_tokens,
+        "output_tokens": usage.output_tokens,
+        "cache_read_tokens": usage.cache_read_tokens,
+        "cache_write_tokens": usage.cache_write_tokens,
+    }
+    return {"text": reply.text, "stop_reason": reply.stop_reason, "usage": tokens, "attempts": reply.attempts}
+
+
+def _batch_answer(source: dict[str, Any], output: Any) -> Answer:
+    plain = json.loads(json.dumps(output, default=_base64))
+    line = {"recordId": source["recordId"], "modelInput": source["modelInput"], "modelOutput": plain}
+    return Answer(line, _stop_reason(plain))
+
+
+def _stop_reason(output: Any) -> str:
+    if not isinstance(output, dict):
+        return ""
+    places = [output, *(place for place in output.get("results") or () if isinstance(place, dict))]
+    found = (
+        place[name] for place in places for name in ("stopReason", "stop_reason", "completionReason") if place.get(name)
+    )
+    return str(next(found, "")).lower()
+
+
+def _with_bytes(value: Any) -> Any:
+    """Return a Converse body with its media decoded: base64 in JSON, bytes in Python. Tools' own JSON is let be."""
+    if isinstance(value, list):
+        return [_with_bytes(part) for part in value]
+    if not isinstance(value, dict):
+        return value
+    return {
+        name: _decoded(part)
+        if name in ("bytes", "redactedContent")
+        else part
+        if name in ("input", "json")
+        else _with_bytes(part)
+        for name, part in value.items()
+    }
+
+
+def _decoded(text: Any) -> Any:
+    try:
+        return base64.b64decode(text, validate=True)
+    except (TypeError, ValueError):
+        return text  # the client says what is wrong with it
+
+
+def _base64(value: bytes) -> str:
+    return base64.b64encode(value).decode()

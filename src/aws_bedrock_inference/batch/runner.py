@@ -1,0 +1,217 @@
+"""The run: as many records in flight as there is room for, each answer written as it comes.
+
+What failed for a reason that time heals is put back and asked again.
+"""
+
+from __future__ import annotations
+
+import asyncio  # noqa: TID251 - the batch runner lives in asyncio
+import heapq
+from dataclasses import dataclass
+from itertools import count
+from typing import TYPE_CHECKING, Protocol
+
+from aws_bedrock_inference.batch.answers import FILTERED, TRUNCATED, Answer, error_line
+from aws_bedrock_inference.batch.records import BadLine, Record
+from aws_bedrock_inference.exceptions import BedrockError
+from aws_bedrock_inference.fault import Category, Decision, Fault, Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from aws_bedrock_inference.batch.journal import Journal
+    from aws_bedrock_inference.batch.tally import Tally
+
+# So many records that failed for one reason which is not theirs, without an answer in between, end the run.
+HOPELESS_AFTER = 5
+_HOPELESS_KINDS = frozenset({Kind.DENIED, Kind.NOT_FOUND, Kind.UNREACHABLE})
+_HOPELESS_CAUSES = frozenset({"on-demand-not-supported-use-inference-profile", "tokens-per-day-exhausted"})
+
+# A record that is put back waits at least 5 s, then 10 s, 20 s: the client's own repeats have seen to anything shorter.
+_FIRST_PAUSE = 5.0
+
+# Records put back are kept in memory: with this many, no new ones are read before some of them are through.
+_MOST_PUT_BACK = 1000
+
+# How often, in seconds, to look whether the quota's line has become short enough for more.
+_GLANCE = 0.05
+
+
+class Source(Protocol):
+    """Where the records come from."""
+
+    async def get(self) -> Record | BadLine | None:
+        """Return the next one, None at the end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a run ended: `interrupted` by its user, by a `fault` that every record would meet, or else at the end."""
+
+    interrupted: bool = False
+    fault: Fault | None = None
+
+    @property
+    def early(self) -> bool:
+        """Whether records are left that were not asked."""
+        return self.interrupted or self.fault is not None
+
+
+class Run:
+    """Asks the records of `source` and writes what becomes of them into `journal`, counted in `tally`.
+
+    At most `concurrency` records are in flight, and none is taken while `room` says no. A record that failed for a
+    reason that time heals is put back, up to `rounds` times (3: together with the client's own repeats several
+    minutes), and asked again after the others. `grace` (5) is how many seconds what is in flight may take to end after
+    `interrupt`. `complain` hears of bad lines. Errors that are not about a record, such as a full disk, are raised.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        ask: Callable[[Record], Awaitable[Answer]],
+        journal: Journal,
+        tally: Tally,
+        *,
+        concurrency: int,
+        room: Callable[[], bool] = lambda: True,
+        rounds: int = 3,
+        grace: float = 5.0,
+        complain: Callable[[BadLine], None] = lambda _: None,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._source = source
+        self._ask = ask
+        self._journal = journal
+        self._tally = tally
+        self._free = asyncio.Semaphore(concurrency)
+        self._room = room
+        self._rounds = rounds
+        self._grace = grace
+        self._complain = complain
+        self._sleep = sleep
+        self._read_all = False
+        self._back: list[tuple[float, int, int, Record]] = []
+        self._order = count()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._taking: asyncio.Task[None] | None = None
+        self._ending = Ending()
+        self._streak: tuple[str, int] = ("", 0)
+
+    async def over(self) -> Ending:
+        """Do it all and return how it ended."""
+        self._taking = asyncio.create_task(self._take())
+        await asyncio.wait({self._taking})
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=0 if self._ending.fault else self._grace)
+        for task in self._tasks:
+            task.cancel()
+        ended = await asyncio.gather(self._taking, *self._tasks, return_exceptions=True)
+        for error in ended:
+            if isinstance(error, Exception):
+                raise error
+        return self._ending
+
+    def interrupt(self) -> None:
+        """Take no more records and let those in flight end; the second time, end at once."""
+        if self._ending.early:
+            for task in self._tasks:
+                task.cancel()
+        else:
+            self._stop(Ending(interrupted=True))
+
+    async def _take(self) -> None:
+        while True:
+            await self._free.acquire()
+            taken = await self._next()
+            if taken is None:
+                return
+            self._tally.in_flight += 1
+            task = asyncio.create_task(self._carry(*taken))
+            self._tasks.add(task)
+            task.add_done_callback(self._done)
+
+    async def _next(self) -> tuple[Record, int] | None:
+        """Return a record and how often it was put back: new ones first, so that trouble has time to pass."""
+        while True:
+            if not self._room():
+                await self._sleep(_GLANCE)
+            elif self._back and (self._read_all or len(self._back) >= _MOST_PUT_BACK):
+                wait = self._back[0][0] - self._tally.clock()
+                if wait <= 0:
+                    *_, rounds, record = heapq.heappop(self._back)
+                    self._tally.put_back -= 1
+                    return record, rounds
+                await self._sleep(min(wait, 1.0))
+            elif not self._read_all:
+                item = await self._source.get()
+                if isinstance(item, Record):
+                    return item, 0
+                self._pass_over(item)
+            elif self._tasks:
+                await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
+            else:
+                return None
+
+    def _pass_over(self, item: BadLine | None) -> None:
+        if item is None:
+            self._read_all = True
+        else:
+            self._tally.bad += 1
+            self._complain(item)
+
+    async def _carry(self, record: Record, rounds: int) -> None:
+        try:
+            answer = await self._ask(record)
+        except BedrockError as error:
+            if rounds < self._rounds and _passes(error.fault):
+                self._put_back(record, rounds, error.fault)
+            else:
+                self._fail(record, error)
+        else:
+            self._journal.answer(answer.line)
+            self._tally.answered += 1
+            self._tally.answer_rate.add(1)
+            self._tally.truncated += answer.stop_reason in TRUNCATED
+            self._tally.filtered += answer.stop_reason in FILTERED
+            self._streak = ("", 0)
+        finally:
+            self._tally.in_flight -= 1
+            self._free.release()
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            # Nothing more can be written down: end, and let `over` raise it.
+            self._tasks.add(task)
+            self._stop(Ending(interrupted=True))
+
+    def _put_back(self, record: Record, rounds: int, fault: Fault) -> None:
+        due = self._tally.clock() + max(_FIRST_PAUSE * 2**rounds, fault.retry_after or 0.0)
+        heapq.heappush(self._back, (due, next(self._order), rounds + 1, record))
+        self._tally.put_back += 1
+
+    def _fail(self, record: Record, error: BedrockError) -> None:
+        fault = error.fault
+        self._journal.fail(record, error_line(error))
+        self._tally.failed += 1
+        self._tally.reasons[fault.code] += 1
+        if hits_every_record(fault):
+            self._streak = (fault.cause, self._streak[1] + 1 if self._streak[0] == fault.cause else 1)
+            if self._streak[1] >= HOPELESS_AFTER:
+                self._stop(Ending(fault=fault))
+
+    def _stop(self, ending: Ending) -> None:
+        if not self._ending.early and self._taking is not None:
+            self._ending = ending
+            self._taking.cancel()
+
+
+def _passes(fault: Fault) -> bool:
+    """Whether time heals it, though the client could not wait so long."""
+    return fault.decision is Decision.RETRY or fault.category is Category.TRANSIENT
+
+
+def hits_every_record(fault: Fault) -> bool:
+    """Whether the reason is not the record's: credentials, access, the model, the endpoint, the day's quota."""
+    return fault.kind in _HOPELESS_KINDS or fault.cause in _HOPELESS_CAUSES

@@ -1,0 +1,97 @@
+"""What a run has done so far, for those who watch it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from aws_bedrock_inference.events import CallEnded, RetryScheduled
+from aws_bedrock_inference.fault import Kind
+from aws_bedrock_inference.knowledge.models import model_facts
+
+if TYPE_CHECKING:
+    from aws_bedrock_inference.clock import Clock
+
+_WINDOW = 60
+
+
+class Meter:
+    """How much per minute, from what was counted in the last 60 seconds, or since the start when that is less."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._started = clock()
+        self._slots = [0.0] * _WINDOW
+        self._last = int(self._started)
+
+    def add(self, amount: float) -> None:
+        """Count `amount` now."""
+        self._slots[self._advance() % _WINDOW] += amount
+
+    def per_minute(self) -> float:
+        """Return the present rate."""
+        self._advance()
+        seconds = min(float(_WINDOW), self._clock() - self._started)
+        return sum(self._slots) * 60 / seconds if seconds >= 1 else 0.0
+
+    def _advance(self) -> int:
+        now = int(self._clock())
+        for passed in range(max(self._last + 1, now - _WINDOW + 1), now + 1):
+            self._slots[passed % _WINDOW] = 0.0
+        self._last = now
+        return now
+
+
+@dataclass
+class Tally:
+    """Counts of one run. `bad` lines could not be read as records; `tokens` is what the quota was charged.
+
+    `truncated` and `filtered` answers are counted among the `answered`: they are whole replies that the model, or a
+    guardrail, ended early.
+    """
+
+    clock: Clock
+    skipped: int = 0
+    bad: int = 0
+    answered: int = 0
+    failed: int = 0
+    truncated: int = 0
+    filtered: int = 0
+    in_flight: int = 0
+    put_back: int = 0
+    retries: int = 0
+    throttles: int = 0
+    tokens: float = 0.0
+    reasons: Counter[str] = field(default_factory=Counter)
+
+    def __post_init__(self) -> None:
+        self.started = self.clock()
+        self.answer_rate = Meter(self.clock)
+        self.token_rate = Meter(self.clock)
+
+    @property
+    def seconds(self) -> float:
+        """Since the start."""
+        return self.clock() - self.started
+
+    @property
+    def lines(self) -> int:
+        """Lines of the input that are dealt with."""
+        return self.skipped + self.bad + self.answered + self.failed
+
+    def hear(self, event: object) -> None:
+        """Listen to a client."""
+        if isinstance(event, CallEnded):
+            outcome = event.outcome
+            self._fault(outcome.fault.kind if outcome.fault is not None else None)
+            if outcome.usage is not None:
+                charge = outcome.usage.charge(model_facts(event.route.base).burndown)
+                self.tokens += charge
+                self.token_rate.add(charge)
+        elif isinstance(event, RetryScheduled):
+            self.retries += 1
+            self._fault(event.fault.kind)
+
+    def _fault(self, kind: Kind | None) -> None:
+        self.throttles += kind is Kind.THROTTLED

@@ -1,0 +1,158 @@
+"""A job: one input file, one output file, one model, and all that is wired together to get from one to the other."""
+
+from __future__ import annotations
+
+import asyncio  # noqa: TID251 - signals are taken by the loop in which the run lives
+import contextlib
+import signal
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from aws_bedrock_inference import clock
+from aws_bedrock_inference.batch.answers import asker
+from aws_bedrock_inference.batch.feed import Feed
+from aws_bedrock_inference.batch.journal import Journal
+from aws_bedrock_inference.batch.records import Record, read_records
+from aws_bedrock_inference.batch.runner import Run
+from aws_bedrock_inference.clients.aclient import AsyncBedrockClient
+from aws_bedrock_inference.events import QuotaQueued
+from aws_bedrock_inference.policies import Quota
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import BinaryIO
+
+    from aws_bedrock_inference.batch.records import BadLine
+    from aws_bedrock_inference.batch.runner import Ending
+    from aws_bedrock_inference.batch.tally import Tally
+    from aws_bedrock_inference.call import Route
+
+STDIN = Path("-")
+
+# Without a quota only this bounds the load. With one, the ledger bounds it, and this many may be under way at once.
+_CONCURRENCY = 64
+_CONCURRENCY_WITH_QUOTA = 512
+
+# A few calls that wait for quota see to it that none is left unused; more would only grow old in the line.
+_ENOUGH_IN_LINE = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """What is to be done. `streamed` says whose answers travel as streams; None for `concurrency` means a default."""
+
+    source: Path
+    output: Path
+    model: str
+    system: str | None = None
+    max_tokens: int | None = None
+    region: str | None = None
+    endpoint_url: str | None = None
+    session: Any = None
+    rpm: float | None = None
+    tpm: float | None = None
+    concurrency: int | None = None
+    streamed: Callable[[Record], bool] = lambda _: False
+
+    @property
+    def source_name(self) -> str:
+        """The input's name for messages."""
+        return "standard input" if self.source == STDIN else str(self.source)
+
+    @property
+    def failed(self) -> Path:
+        """Where the records go that could not be answered."""
+        return Journal.failed_beside(self.output)
+
+    @property
+    def redoes_failures(self) -> bool:
+        """Whether the input is the failures file that this job writes."""
+        return self.source.exists() and self.failed.exists() and self.source.samefile(self.failed)
+
+
+async def carry_out(job: Job, tally: Tally, complain: Callable[[BadLine], None]) -> Ending:
+    """Do the job. `tally` counts along, `complain` hears of lines that are no records.
+
+    Ctrl-C and SIGTERM end it in good order. Raises `ValueError` when a file cannot be used as what it is given for.
+    """
+    limited = job.rpm is not None or job.tpm is not None
+    quota = Quota(rpm=job.rpm, tpm=job.tpm)
+    client = AsyncBedrockClient(
+        job.model, region_name=job.region, endpoint_url=job.endpoint_url, session=job.session, quota=quota
+    )
+    client.listen(tally.hear)
+    with Journal(job.output) as journal, _opened(job.source) as file:
+        feed = Feed(_unanswered(read_records(file, job.source_name), journal, tally))
+        run = Run(
+            feed,
+            asker(client, system=job.system, max_tokens=job.max_tokens, streamed=job.streamed),
+            journal,
+            tally,
+            concurrency=job.concurrency or (_CONCURRENCY_WITH_QUOTA if limited else _CONCURRENCY),
+            room=_room(client, quota),
+            complain=complain,
+        )
+        async with client:
+            with contextlib.closing(feed), _interruptible(run):
+                ending = await run.over()
+        # What was not asked is in the failures file alone when that is the input: then it has to stay.
+        journal.close(publish=not (ending.early and job.redoes_failures))
+    return ending
+
+
+def _unanswered(lines: Iterator[Record | BadLine], journal: Journal, tally: Tally) -> Iterator[Record | BadLine]:
+    for line in lines:
+        if isinstance(line, Record) and line.key in journal.answered:
+            tally.skipped += 1
+        else:
+            yield line
+
+
+def _room(client: AsyncBedrockClient, quota: Quota) -> Callable[[], bool]:
+    """Return what tells whether another call may join the line for quota."""
+    routes: set[Route] = set()
+
+    def hear(event: object) -> None:
+        if isinstance(event, QuotaQueued):
+            routes.add(event.route)
+
+    client.listen(hear)
+    return lambda: sum(quota.ledger(route, clock.monotonic()).queued for route in routes) < _ENOUGH_IN_LINE
+
+
+@contextlib.contextmanager
+def _opened(source: Path) -> Iterator[BinaryIO]:
+    if source == STDIN:
+        yield sys.stdin.buffer
+    else:
+        with source.open("rb") as file:
+            yield file
+
+
+@contextlib.contextmanager
+def _interruptible(run: Run) -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM end the run in good order; the second time at once; the third time the hard way."""
+    loop = asyncio.get_running_loop()
+    signals = (signal.SIGINT, signal.SIGTERM)
+    strikes = 0
+
+    def strike() -> None:
+        nonlocal strikes
+        strikes += 1
+        run.interrupt()
+        if strikes > 1:
+            for number in signals:
+                loop.remove_signal_handler(number)
+                signal.signal(number, signal.SIG_DFL)
+
+    with contextlib.suppress(NotImplementedError):  # on Windows Ctrl-C ends the run at once
+        for number in signals:
+            loop.add_signal_handler(number, strike)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(NotImplementedError):
+            for number in signals:
+                loop.remove_signal_handler(number)

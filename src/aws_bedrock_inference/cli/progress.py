@@ -1,0 +1,125 @@
+"""What a run shows while it goes: one block on a terminal, a line every few seconds elsewhere."""
+
+from __future__ import annotations
+
+import asyncio  # noqa: TID251 - refreshed from the loop in which the run lives
+import contextlib
+from typing import TYPE_CHECKING
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from rich.console import RenderableType
+
+    from aws_bedrock_inference.batch.tally import Tally
+
+_BLOCK_EVERY = 0.2
+_LINE_EVERY = 5.0
+
+
+class Progress:
+    """Shows `tally` on `console`. `total` may become known later; `rpm` and `tpm` are the quota, where one is given."""
+
+    def __init__(self, console: Console, tally: Tally, *, rpm: float | None = None, tpm: float | None = None) -> None:
+        self.console = console
+        self.total: int | None = None
+        self._tally = tally
+        self._rpm = rpm
+        self._tpm = tpm
+
+    @contextlib.asynccontextmanager
+    async def shown(self) -> AsyncIterator[None]:
+        """Keep it up to date for the time of the block, then leave nothing behind."""
+        with contextlib.ExitStack() as stack:
+            if self.console.is_terminal:
+                live = stack.enter_context(Live(self.block(), console=self.console, auto_refresh=False, transient=True))
+                task = asyncio.create_task(self._refresh(live))
+            else:
+                task = asyncio.create_task(self._lines())
+            try:
+                yield
+            finally:
+                task.cancel()
+
+    async def _refresh(self, live: Live) -> None:
+        while True:
+            live.update(self.block(), refresh=True)
+            await asyncio.sleep(_BLOCK_EVERY)
+
+    async def _lines(self) -> None:
+        while True:
+            await asyncio.sleep(_LINE_EVERY)
+            self.console.print(self.line(), soft_wrap=True, highlight=False)
+
+    def block(self) -> RenderableType:
+        """Return the block for a terminal."""
+        tally = self._tally
+        bar = Table.grid(padding=(0, 1), expand=True)
+        bar.add_column(ratio=1)
+        bar.add_column(justify="right", no_wrap=True)
+        bar.add_row(
+            ProgressBar(total=self.total, completed=tally.lines, pulse=self.total is None),
+            Text.assemble((self._done(), "bold"), ("  " + self._left(), "dim")),
+        )
+        counts = Text.assemble(
+            (f"answered {tally.answered:,}", "green"),
+            *_part("failed", tally.failed, "red"),
+            *_part("unreadable lines", tally.bad, "red"),
+            *_part("answered before", tally.skipped, "dim"),
+            *_part("put back", tally.put_back, "yellow"),
+            f"  in flight {tally.in_flight:,}",
+            *_part("throttled", tally.throttles, "yellow"),
+            *_part("retried", tally.retries, "yellow"),
+        )
+        return Group(bar, counts, Text(self._rates(), style="dim"))
+
+    def line(self) -> str:
+        """Return the line for a log."""
+        tally = self._tally
+        parts = [
+            f"{clock_time(tally.seconds)} {self._done()}",
+            f"failed {tally.failed:,}",
+            f"in flight {tally.in_flight:,}",
+            self._rates(),
+            f"throttled {tally.throttles:,}",
+            f"retried {tally.retries:,}",
+            self._left(),
+        ]
+        return ", ".join(part for part in parts if part)
+
+    def _done(self) -> str:
+        done = self._tally.lines
+        if not self.total:
+            return f"{done:,} done"
+        return f"{done:,} of {self.total:,} done ({done * 100 // self.total} %)"
+
+    def _left(self) -> str:
+        rate = self._tally.answer_rate.per_minute()
+        if self.total is None or rate == 0:
+            return ""
+        return f"{clock_time((self.total - self._tally.lines) * 60 / rate)} left"
+
+    def _rates(self) -> str:
+        answers = f"{self._tally.answer_rate.per_minute():,.0f} answers/min" + _quota(self._rpm)
+        return f"{answers}, {self._tally.token_rate.per_minute():,.0f} tokens/min" + _quota(self._tpm)
+
+
+def clock_time(seconds: float) -> str:
+    """Return `m:ss`, or `h:mm:ss` from an hour on."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def _quota(limit: float | None) -> str:
+    return f" of {limit:,.0f}" if limit else ""
+
+
+def _part(name: str, number: int, style: str) -> list[tuple[str, str]]:
+    return [("  ", ""), (f"{name} {number:,}", style)] if number else []

@@ -1,0 +1,88 @@
+"""`bedrock run`: a file of prompts in, a file of answers out."""
+
+from __future__ import annotations
+
+import asyncio  # noqa: TID251 - the command starts the loop
+import contextlib
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.console import Console
+
+from aws_bedrock_inference import clock
+from aws_bedrock_inference.batch.tally import Tally
+from aws_bedrock_inference.cli.job import Job, carry_out
+from aws_bedrock_inference.cli.options import call_options, chosen_model
+from aws_bedrock_inference.cli.progress import Progress
+from aws_bedrock_inference.cli.report import exit_code, summary
+from aws_bedrock_inference.cli.simulated import MODEL, simulated
+
+if TYPE_CHECKING:
+    from aws_bedrock_inference.batch.records import BadLine
+    from aws_bedrock_inference.batch.runner import Ending
+
+_MOST_COMPLAINTS = 20
+_INPUT = click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path)
+_OUTPUT = click.Path(dir_okay=False, path_type=Path)
+_PER_MINUTE = click.FloatRange(min=0, min_open=True)
+_CONCURRENCY = "Most calls in flight. [default: 64; with a quota 512, and the quota sets the pace]"
+
+
+@click.command()
+@click.argument("source", metavar="INPUT", type=_INPUT)
+@click.option("-o", "--output", required=True, metavar="FILE", type=_OUTPUT, help="Where the answers go.")
+@call_options
+@click.option("--rpm", type=_PER_MINUTE, metavar="N", help="Your quota of requests per minute.")
+@click.option("--tpm", type=_PER_MINUTE, metavar="N", help="Your quota of tokens per minute.")
+@click.option("--concurrency", type=click.IntRange(min=1), metavar="N", help=_CONCURRENCY)
+@click.option("--stream", is_flag=True, help="Let answers travel as streams; broken ones are asked again.")
+@click.option(
+    "--simulate",
+    is_flag=False,
+    flag_value="calm",
+    metavar="[SCENARIO]",
+    help="Use the built-in simulator; no credentials needed.",
+)
+@click.pass_context
+def run(ctx: click.Context, /, *, stream: bool, simulate: str | None, **options: Any) -> None:
+    """Ask every prompt of a file; write each answer as it comes.
+
+    INPUT has one JSON object on each line, {"id": ..., "prompt": ...} or a record of Bedrock's batch inference, or is -
+    for standard input. What the output file already answers is not asked again: after an interruption, run the same
+    command. Failures go to FILE.failed.jsonl, which can be run in its turn.
+    """
+    source, output = options["source"], options["output"]
+    if source.exists() and output.exists() and source.samefile(output):
+        raise click.UsageError("INPUT and --output are the same file.")
+    with contextlib.ExitStack() as stack:
+        if simulate is not None:
+            options["endpoint_url"], options["session"] = stack.enter_context(simulated(simulate))
+            options["model"] = options["model"] or MODEL
+        chosen_model(options["model"])
+        job = Job(**options, streamed=lambda _: stream)
+        tally = Tally(clock.monotonic)
+        ending = asyncio.run(_watched(job, tally, Console(stderr=True, highlight=False)))
+    for line in summary(job, tally, ending, ctx.meta["arguments"]):
+        click.echo(line, err=True)
+    ctx.exit(exit_code(tally, ending))
+
+
+async def _watched(job: Job, tally: Tally, console: Console) -> Ending:
+    progress = Progress(console, tally, rpm=job.rpm, tpm=job.tpm)
+    if job.source.is_file():
+        threading.Thread(target=_count, args=(job.source, progress), daemon=True).start()
+
+    def complain(line: BadLine) -> None:
+        if tally.bad <= _MOST_COMPLAINTS:
+            more = " (more such lines are only counted)" if tally.bad == _MOST_COMPLAINTS else ""
+            console.print(f"{line}{more}", markup=False, soft_wrap=True)
+
+    async with progress.shown():
+        return await carry_out(job, tally, complain)
+
+
+def _count(source: Path, progress: Progress) -> None:
+    with source.open("rb") as lines:
+        progress.total = sum(1 for line in lines if not line.isspace())
