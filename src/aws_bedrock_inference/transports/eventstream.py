@@ -17,8 +17,6 @@ from aws_bedrock_inference.knowledge.classify import answered, unanswered
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from botocore.eventstream import EventStreamMessage
-
     from aws_bedrock_inference.fault import Fault
     from aws_bedrock_inference.transports.operations import Operation
 
@@ -43,7 +41,7 @@ class Decoder:
     def next(self) -> dict[str, Any] | Fault | None:
         """Return the next event or the fault that ends the stream; None when more bytes are needed."""
         try:
-            for message in cast("Iterator[EventStreamMessage]", self._buffer):
+            for message in cast("Iterator[Any]", self._buffer):
                 self._open -= message.prelude.total_length
                 if message.headers.get(":message-type") in ("exception", "error"):
                     return self._fault(message)
@@ -60,8 +58,8 @@ class Decoder:
             return None
         return unanswered(None, code="StreamBroken", message="the stream was cut off inside a frame")
 
-    def _fault(self, message: EventStreamMessage) -> Fault:
-        headers: Any = message.headers
+    def _fault(self, message: Any) -> Fault:
+        headers = message.headers
         if headers[":message-type"] == "error":
             code, members = headers.get(":error-code", ""), {"message": headers.get(":error-message", "")}
         else:
