@@ -81,13 +81,13 @@ class Journal:
     def _read(self) -> Keys:
         keys = Keys()
         end = 0
+        open_ended = False
         with self.path.open("rb") as lines:
             for number, line in enumerate(lines, 1):
                 key = _answered(line)
                 if key is not None:
                     keys.add(key)
-                    if not line.endswith(b"\n"):
-                        end += self._file.write(b"\n")
+                    open_ended = not line.endswith(b"\n")
                 elif _torn(line):
                     break
                 elif line.strip():
@@ -97,6 +97,8 @@ class Journal:
                     )
                 end += len(line)
         self._file.truncate(end)
+        if open_ended:
+            self._file.write(b"\n")
         return keys
 
 

@@ -209,7 +209,8 @@ class Run:
 
 def _passes(fault: Fault) -> bool:
     """Whether time heals it, though the client could not wait so long."""
-    return fault.decision is Decision.RETRY or fault.category is Category.TRANSIENT
+    heals = fault.decision is Decision.RETRY or fault.category is Category.TRANSIENT
+    return heals and fault.cause not in _HOPELESS_CAUSES
 
 
 def hits_every_record(fault: Fault) -> bool:

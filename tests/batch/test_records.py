@@ -1,0 +1,154 @@
+from __future__ import annotations
+
+import io
+import json
+import tracemalloc
+from typing import Any
+
+import pytest
+
+from aws_bedrock_inference.batch import records
+from aws_bedrock_inference.batch.records import BadLine, Record, read_records
+
+GOOD = b'{"id": "p1", "prompt": "Hello"}'
+
+
+def read(text: bytes) -> list[Record | BadLine]:
+    return list(read_records(io.BytesIO(text), "prompts.jsonl"))
+
+
+def only(text: bytes) -> Any:
+    (found,) = read(text)
+    return found
+
+
+def test_both_forms_may_be_mixed() -> None:
+    found = read(GOOD + b'\n{"recordId": "r1", "modelInput": {"inputText": "Hi"}}\n')
+    assert [(item.key, item.is_prompt) for item in found if isinstance(item, Record)] == [("p1", True), ("r1", False)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"\xef\xbb\xbf" + GOOD + b"\n",
+        GOOD + b"\r\n",
+        GOOD,
+        b"\n\n  \n" + GOOD + b"\n\r\n",
+        b'{"id": "p1", "prompt": "Hello", "category": "greeting"}\n',
+    ],
+    ids=["byte order mark", "CRLF", "no newline at the end", "blank lines", "a member of the user's own"],
+)
+def test_what_editors_and_users_leave_in_a_file_does_no_harm(text: bytes) -> None:
+    assert only(text).source["prompt"] == "Hello"
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        (b'{"id": "p1", "prompt": "Hel', "not JSON"),
+        (b'{"id": "p1", "prompt": "caf\xe9"}', "byte 28 is not UTF-8"),
+        (b'"Hello"', "a JSON object is wanted, this is text"),
+        (b'{"id": "p1"}', 'no "prompt"'),
+        (b'{"id": "p1", "promt": "Hello"}', 'no "prompt", but "promt"'),
+        (b'{"id": "p1", "prompt": 7}', '"prompt" must be text, this is a number'),
+        (b'{"id": "p1", "prompt": "  "}', '"prompt" is blank'),
+        (b'{"id": "p1", "prompt": "Hello", "system": ["x"]}', '"system" must be text, this is a list'),
+        (b'{"prompt": "Hello"}', '"id" is missing'),
+        (b'{"id": null, "prompt": "Hello"}', '"id" is missing'),
+        (b'{"id": true, "prompt": "Hello"}', '"id" is true'),
+        (b'{"id": "p1", "prompt": "Hello", "max_tokens": "400"}', '"max_tokens" is "400"'),
+        (b'{"id": "p1", "prompt": "Hello", "max_tokens": 0}', '"max_tokens" is 0'),
+        (b'{"id": "p1", "prompt": "Hello", "temperature": 2}', '"temperature" is 2'),
+        (b'{"id": "p1", "prompt": "Hello", "max_token": 400}', 'Did you mean "max_tokens"?'),
+        (b'{"id": "p1", "prompt": "Hello", "maxTokens": 400}', 'Did you mean "max_tokens"?'),
+        (b'{"recordId": "r1", "modelInput": "Hello"}', '"modelInput" must be an object'),
+        (b'{"recordId": "r1", "modelInput": {}}', "this is empty"),
+        (b'{"recordId": "r1", "modelInput": {"modelId": "x"}}', "has a modelId"),
+        (b'{"modelInput": {"inputText": "x"}}', '"recordId" is missing'),
+        (b"[" * 100_000, "nested too deeply"),
+        (b'{"id": 1, "prompt": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", "nested too deeply"),
+        (b'{"id": 1' + b"0" * 5000 + b', "prompt": "x"}', "number too long"),
+    ],
+)
+def test_a_bad_line_says_where_it_is_and_what_is_wrong(line: bytes, says: str) -> None:
+    bad = only(b"\n" + line + b"\n")
+    assert isinstance(bad, BadLine)
+    assert str(bad).startswith("prompts.jsonl, line 2: ")
+    assert says in bad.problem
+
+
+def test_lines_after_a_bad_one_are_read() -> None:
+    found = read(b"nonsense\n" + GOOD + b"\n")
+    assert [type(item) for item in found] == [BadLine, Record]
+
+
+def test_an_id_may_be_used_once_also_as_a_number() -> None:
+    found = read(b'{"id": 7, "prompt": "a"}\n{"id": "7", "prompt": "b"}\n{"id": 8, "prompt": "c"}\n')
+    assert [type(item) for item in found] == [Record, BadLine, Record]
+    assert 'the id "7" was used on an earlier line' in str(found[1])
+
+
+@pytest.mark.parametrize("form", ["utf-16", "array"])
+def test_a_file_in_another_format_is_refused_with_the_command_that_converts_it(form: str) -> None:
+    text = GOOD.decode().encode("utf-16") if form == "utf-16" else b"[\n" + GOOD + b"\n]"
+    with pytest.raises(ValueError, match="iconv" if form == "utf-16" else "jq -c"):
+        read(text)
+
+
+def test_a_line_without_end_is_one_bad_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(records, "LONGEST_LINE", 1000)
+    found = read(b'{"id": "p0", "prompt": "' + b"x" * 5500 + b'"}\n' + GOOD + b"\n")
+    assert isinstance(found[0], BadLine)
+    assert "longer than 1,000 bytes" in found[0].problem
+    assert isinstance(found[1], Record)
+
+
+def test_what_an_earlier_run_wrote_to_its_failures_file_is_a_record() -> None:
+    record = only(b'{"id": "p1", "prompt": "Hello", "error": {"code": "ThrottlingException"}}\n')
+    assert record.source == {"id": "p1", "prompt": "Hello"}
+
+
+@pytest.mark.parametrize(
+    ("body", "converse"),
+    [
+        ({"messages": [{"role": "user", "content": [{"text": "Hi"}]}], "inferenceConfig": {"maxTokens": 9}}, True),
+        ({"messages": [{"role": "user", "content": "Hi"}]}, False),
+        ({"anthropic_version": "bedrock-2023-05-31", "max_tokens": 9, "messages": []}, False),
+        (
+            {"messages": [{"role": "user", "content": [{"text": "Hi"}]}], "inferenceConfig": {"max_new_tokens": 9}},
+            False,
+        ),
+        ({"inputText": "Hi", "textGenerationConfig": {}}, False),
+        ({"messages": "Hi"}, False),
+        ({"messages": ["Hi"], "inferenceConfig": 3}, False),
+    ],
+    ids=["converse", "anthropic without version", "anthropic", "nova", "titan", "nonsense", "more nonsense"],
+)
+def test_only_a_converse_body_goes_to_converse(body: dict[str, Any], *, converse: bool) -> None:
+    assert only(json.dumps({"recordId": "r1", "modelInput": body}).encode()).is_converse is converse
+
+
+def test_a_large_file_is_read_in_little_memory() -> None:
+    class Endless(io.RawIOBase):
+        """Makes 64 MB of lines up as they are read."""
+
+        def __init__(self) -> None:
+            self.line = 0
+
+        def readable(self) -> bool:
+            return True
+
+        def readinto(self, buffer: Any) -> int:
+            if self.line == 32_000:
+                return 0
+            self.line += 1
+            line = b'{"id": "p%06d", "prompt": "%s"}\n' % (self.line, b"x" * 2000)
+            buffer[: len(line)] = line
+            return len(line)
+
+    tracemalloc.start()
+    count = sum(isinstance(item, Record) for item in read_records(io.BufferedReader(Endless()), "large.jsonl"))
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert count == 32_000
+    assert most < 3_000_000

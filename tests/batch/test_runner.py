@@ -1,0 +1,315 @@
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections import deque
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from tests_support import INVALID, ROUTE, THROTTLE, UNAVAILABLE, World
+
+from aws_bedrock_inference.batch.answers import Answer
+from aws_bedrock_inference.batch.feed import Feed
+from aws_bedrock_inference.batch.journal import Journal
+from aws_bedrock_inference.batch.records import BadLine, Record
+from aws_bedrock_inference.batch.runner import Ending, Run
+from aws_bedrock_inference.batch.tally import Meter, Tally
+from aws_bedrock_inference.call import Outcome, Usage
+from aws_bedrock_inference.events import CallEnded, RetryScheduled
+from aws_bedrock_inference.exceptions import error_of
+from aws_bedrock_inference.knowledge.classify import answered, unanswered
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable, Iterator
+    from pathlib import Path
+
+    from aws_bedrock_inference.fault import Fault
+
+DENIED = answered("AccessDeniedException", "You don't have access to the model.", status=403)
+DAILY = answered("ThrottlingException", "Too many tokens per day, please wait before trying again.", status=429)
+OFFLINE = unanswered(None, code="EndpointConnectionError", message="refused")
+
+
+def records(number: int) -> list[Record]:
+    return [Record(f"p{index}", {"id": f"p{index}", "prompt": "x"}) for index in range(1, number + 1)]
+
+
+class Script:
+    """A service that answers record by record as it is told; whatever is not told is answered."""
+
+    def __init__(self, **script: list[Fault | str]) -> None:
+        self.script = {key: deque(entries) for key, entries in script.items()}
+        self.asked: list[str] = []
+
+    async def __call__(self, record: Record) -> Answer:
+        self.asked.append(record.key)
+        entries = self.script.get(record.key) or self.script.get("every")
+        entry = entries.popleft() if entries else "end_turn"
+        if isinstance(entry, str):
+            return Answer({"id": record.key, "text": "Hi", "stop_reason": entry}, entry)
+        raise error_of(Outcome(fault=entry), "converse", ROUTE)
+
+
+class Bench:
+    """A run over real files, in a time that the test owns."""
+
+    def __init__(self, folder: Path) -> None:
+        self.world = World()
+        self.tally = Tally(self.world.clock)
+        self.journal = Journal(folder / "answers.jsonl")
+        self.bad: list[BadLine] = []
+        self.run: Run | None = None
+
+    async def sleep(self, seconds: float) -> None:
+        self.world.sleep(seconds)
+        await asyncio.sleep(0)
+
+    async def over(
+        self, items: Iterable[Record | BadLine], ask: Callable[[Record], Awaitable[Answer]], **options: Any
+    ) -> Ending:
+        options = {"concurrency": 1, "sleep": self.sleep, "complain": self.bad.append, **options}
+        feed = Feed(items)
+        self.run = Run(feed, ask, self.journal, self.tally, **options)
+        ending = await self.run.over()
+        feed.close()
+        self.journal.close(publish=True)
+        return ending
+
+    @property
+    def answers(self) -> list[str]:
+        return [json.loads(line)["id"] for line in self.journal.path.read_text().splitlines()]
+
+    @property
+    def failures(self) -> dict[str, Any]:
+        path = self.journal.failed_path
+        lines = path.read_text().splitlines() if path.exists() else []
+        return {line["id"]: line["error"] for line in map(json.loads, lines)}
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    bench = Bench(tmp_path)
+    with bench.journal:
+        yield bench
+
+
+def test_every_record_is_answered_and_written(bench: Bench) -> None:
+    ending = asyncio.run(bench.over(records(200), Script(), concurrency=16))
+    assert ending == Ending()
+    assert sorted(bench.answers) == sorted(record.key for record in records(200))
+    assert (bench.tally.answered, bench.tally.failed, bench.tally.in_flight) == (200, 0, 0)
+
+
+def test_what_time_heals_is_asked_again_after_the_others(bench: Bench) -> None:
+    ask = Script(p1=[UNAVAILABLE, UNAVAILABLE])
+    asyncio.run(bench.over(records(3), ask))
+    assert ask.asked == ["p1", "p2", "p3", "p1", "p1"]
+    assert bench.answers == ["p2", "p3", "p1"]
+    assert bench.world.now == pytest.approx(15.0)
+
+
+def test_the_services_own_wish_to_wait_is_respected(bench: Bench) -> None:
+    asyncio.run(bench.over(records(1), Script(p1=[replace(UNAVAILABLE, retry_after=42.0)])))
+    assert bench.answers == ["p1"]
+    assert bench.world.now == pytest.approx(42.0)
+
+
+def test_after_three_rounds_a_record_has_failed_with_its_reason_and_can_be_run_again(bench: Bench) -> None:
+    ask = Script(p1=[UNAVAILABLE] * 4)
+    asyncio.run(bench.over(records(2), ask))
+    assert ask.asked.count("p1") == 4
+    assert bench.answers == ["p2"]
+    error = bench.failures["p1"]
+    assert (error["code"], error["errorCode"], error["decision"]) == ("ServiceUnavailableException", 503, "RETRY")
+    assert error["advice"]
+
+
+def test_what_no_repeat_can_heal_fails_at_once(bench: Bench) -> None:
+    ask = Script(p1=[INVALID])
+    asyncio.run(bench.over(records(2), ask))
+    assert ask.asked == ["p1", "p2"]
+    assert bench.failures["p1"]["cause"] == "request-invalid"
+    assert bench.tally.reasons == {"ValidationException": 1}
+
+
+@pytest.mark.parametrize("fault", [DENIED, DAILY], ids=["no access", "the day's quota is spent"])
+def test_what_every_record_would_meet_stops_the_run_early(bench: Bench, fault: Fault) -> None:
+    ask = Script(every=[fault] * 100)
+    ending = asyncio.run(bench.over(records(100), ask))
+    assert ending.fault is not None
+    assert ending.fault.cause == fault.cause
+    assert len(ask.asked) == len(bench.failures) == 5
+
+
+def test_an_endpoint_that_cannot_be_reached_stops_the_run_when_the_rounds_are_over(bench: Bench) -> None:
+    ending = asyncio.run(bench.over(records(10), Script(every=[OFFLINE] * 100)))
+    assert ending.fault is not None
+    assert ending.fault.code == "EndpointConnectionError"
+
+
+def test_an_answer_in_between_shows_that_not_every_record_meets_the_fault(bench: Bench) -> None:
+    script: dict[str, list[Fault | str]] = {f"p{index}": [DENIED] for index in range(1, 21) if index % 5}
+    ending = asyncio.run(bench.over(records(20), Script(**script)))
+    assert ending == Ending()
+    assert bench.tally.failed == 16
+
+
+def test_an_invalid_record_never_stops_the_run(bench: Bench) -> None:
+    ending = asyncio.run(bench.over(records(20), Script(every=[INVALID] * 20)))
+    assert ending == Ending()
+    assert bench.tally.failed == 20
+
+
+def test_bad_lines_are_told_and_passed_over(bench: Bench) -> None:
+    line = BadLine("prompts.jsonl", 1, "not JSON")
+    asyncio.run(bench.over([line, *records(1)], Script()))
+    assert bench.bad == [line]
+    assert (bench.tally.bad, bench.tally.answered) == (1, 1)
+
+
+def test_answers_that_ended_early_are_counted(bench: Bench) -> None:
+    asyncio.run(bench.over(records(3), Script(p1=["max_tokens"], p2=["guardrail_intervened"])))
+    assert (bench.tally.answered, bench.tally.truncated, bench.tally.filtered) == (3, 1, 1)
+
+
+def test_no_more_are_in_flight_than_allowed_and_no_more_are_read_than_needed(bench: Bench) -> None:
+    read: list[str] = []
+    most = 0
+
+    def source() -> Iterator[Record]:
+        for record in records(500):
+            read.append(record.key)
+            yield record
+
+    async def ask(record: Record) -> Answer:
+        nonlocal most
+        most = max(most, bench.tally.in_flight)
+        assert len(read) <= bench.tally.answered + bench.tally.in_flight + 66
+        await asyncio.sleep(0)
+        return Answer({"id": record.key, "text": "Hi"}, "end_turn")
+
+    asyncio.run(bench.over(source(), ask, concurrency=7))
+    assert most == 7
+    assert bench.tally.answered == 500
+
+
+def test_none_is_taken_while_there_is_no_room(bench: Bench) -> None:
+    def room() -> bool:
+        return bench.world.now >= 3.0
+
+    ask = Script()
+    asyncio.run(bench.over(records(2), ask, concurrency=10, room=room))
+    assert bench.world.now == pytest.approx(3.0, abs=0.1)
+    assert bench.answers == ["p1", "p2"]
+
+
+class Gate:
+    """A service that answers only when the test lets it."""
+
+    def __init__(self, bench: Bench, at: int) -> None:
+        self.bench = bench
+        self.at = at
+        self.started = 0
+        self.opened = asyncio.Event()
+
+    async def __call__(self, record: Record) -> Answer:
+        self.started += 1
+        if self.started == self.at:
+            assert self.bench.run is not None
+            self.strike(self.bench.run)
+        await self.opened.wait()
+        return Answer({"id": record.key, "text": "Hi"}, "end_turn")
+
+    def strike(self, run: Run) -> None:
+        run.interrupt()
+
+
+def test_an_interruption_lets_those_in_flight_end_and_takes_no_more(bench: Bench) -> None:
+    class Polite(Gate):
+        def strike(self, run: Run) -> None:
+            run.interrupt()
+            self.opened.set()
+
+    async def scenario() -> Ending:
+        return await bench.over(records(100), Polite(bench, at=4), concurrency=4)
+
+    assert asyncio.run(scenario()) == Ending(interrupted=True)
+    assert sorted(bench.answers) == ["p1", "p2", "p3", "p4"]
+    assert bench.failures == {}
+
+
+def test_a_second_interruption_ends_at_once_and_loses_nothing_that_was_written(bench: Bench) -> None:
+    class Impatient(Gate):
+        def strike(self, run: Run) -> None:
+            run.interrupt()
+            run.interrupt()
+
+    async def scenario() -> Ending:
+        return await bench.over(records(100), Impatient(bench, at=4), concurrency=4, grace=3600.0)
+
+    assert asyncio.run(scenario()) == Ending(interrupted=True)
+    assert bench.answers == []
+    assert bench.failures == {}
+
+
+def test_a_full_disk_ends_the_run_with_its_own_error(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(bench.journal, "answer", full)
+    with pytest.raises(OSError, match="No space left"):
+        asyncio.run(bench.over(records(100), Script(), concurrency=3))
+
+
+def test_what_reading_the_input_raises_ends_the_run(bench: Bench) -> None:
+    def source() -> Iterator[Record]:
+        yield from records(2)
+        raise ValueError("prompts.jsonl is in UTF-16")
+
+    with pytest.raises(ValueError, match="UTF-16"):
+        asyncio.run(bench.over(source(), Script()))
+    assert bench.answers == ["p1", "p2"]
+
+
+def test_a_slow_pipe_stalls_no_call_under_way(bench: Bench) -> None:
+    answered_first = threading.Event()
+
+    def pipe() -> Iterator[Record]:
+        first, second = records(2)
+        yield first
+        assert answered_first.wait(30), "the first answer did not come while the input stood still"
+        yield second
+
+    async def ask(record: Record) -> Answer:
+        await asyncio.sleep(0)
+        answered_first.set()
+        return Answer({"id": record.key, "text": "Hi"}, "end_turn")
+
+    asyncio.run(bench.over(pipe(), ask))
+    assert bench.answers == ["p1", "p2"]
+
+
+def test_the_tally_hears_throttles_retries_and_what_the_quota_is_charged(world: World) -> None:
+    tally = Tally(world.clock)
+    tally.hear(RetryScheduled(ROUTE, THROTTLE, 1, 2.0))
+    tally.hear(RetryScheduled(ROUTE, UNAVAILABLE, 2, 2.0))
+    tally.hear(CallEnded("converse", ROUTE, Outcome(usage=Usage(100, 20)), 1.0))
+    tally.hear(CallEnded("converse", ROUTE, Outcome(fault=THROTTLE), 1.0))
+    assert (tally.retries, tally.throttles) == (2, 2)
+    assert tally.tokens > 120, "an Anthropic model newer than the table counts output more than once"
+
+
+def test_a_meter_forgets_what_is_older_than_a_minute(world: World) -> None:
+    meter = Meter(world.clock)
+    world.now = 10.0
+    meter.add(30)
+    assert meter.per_minute() == pytest.approx(180.0)
+    world.now = 60.0
+    meter.add(10)
+    assert meter.per_minute() == pytest.approx(40.0)
+    world.now = 75.0
+    assert meter.per_minute() == pytest.approx(10.0)
+    world.now = 10_000.0
+    assert meter.per_minute() == 0.0
