@@ -1,0 +1,277 @@
+"""The three drivers do the same: same calls, same sleeps, same outcomes, for any script of faults."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests_support import FAULTS, OK, ROUTE, World, call, failed
+
+from aws_bedrock_inference.adrive import AsyncDriver
+from aws_bedrock_inference.call import Outcome, Usage
+from aws_bedrock_inference.drive import Driver
+from aws_bedrock_inference.events import Listeners
+from aws_bedrock_inference.flow import Pipeline, send
+from aws_bedrock_inference.policies import Breaker, Deadline, Quota, Retry
+from aws_bedrock_inference.streaming import collect, stream
+from aws_bedrock_inference.virtual import VirtualDriver
+
+SCRIPT = st.lists(
+    st.one_of(
+        st.builds(lambda tokens: Outcome(value="fine", usage=Usage(100, tokens)), st.integers(0, 500)),
+        st.builds(
+            lambda fault, hint: failed(replace(fault, retry_after=hint)),
+            st.sampled_from(FAULTS),
+            st.sampled_from([None, 0.5, 30.0]),
+        ),
+    ),
+    min_size=1,
+    max_size=40,
+)
+
+
+class Run:
+    """One world in which a few calls are made one after the other, and everything seen is written down."""
+
+    def __init__(self, script, dice):
+        self.world = World()
+        self.script = iter(script)
+        self.dice = dice
+        self.log = []
+        self.listeners = Listeners()
+        self.listeners.add(lambda event: self.log.append(("event", event)))
+        self.pipeline = Pipeline(
+            Deadline(120.0),
+            Retry(chance=lambda: self.dice),
+            Breaker(failures=3, window=30.0, recovery=5.0),
+            Quota(rpm=120, tpm=60_000),
+        )
+
+    def answer(self, one):
+        self.log.append(("sent", self.world.now, one.arrived, one.deadline))
+        return next(self.script, OK)
+
+    def calls(self, clock):
+        step = self.pipeline.around(send, clock)
+        for _ in range(8):
+            yield step(call(arrived=clock(), tokens=300, output=700))
+
+
+def blocking(script, dice):
+    run = Run(script, dice)
+    driver = Driver(run.answer, clock=run.world.clock, sleep=run.world.sleep, listeners=run.listeners)
+    driver._wait = lambda effect: run.world.sleep(effect.until - run.world.now)
+    outcomes = [driver.run(flow) for flow in run.calls(run.world.clock)]
+    return outcomes, run.world.sleeps, run.log
+
+
+def asynchronous(script, dice):
+    run = Run(script, dice)
+
+    async def answer(one):
+        return run.answer(one)
+
+    async def sleep(seconds):
+        run.world.sleep(seconds)
+
+    async def main():
+        driver = AsyncDriver(answer, clock=run.world.clock, sleep=sleep, listeners=run.listeners)
+        driver._wait = lambda effect: sleep(effect.until - run.world.now)
+        return [await driver.run(flow) for flow in run.calls(run.world.clock)]
+
+    return asyncio.run(main()), run.world.sleeps, run.log
+
+
+def virtual(script, dice):
+    run = Run(script, dice)
+
+    def answer(one, now):
+        run.world.now = now
+        return 0.0, run.answer(one)
+
+    driver = VirtualDriver(answer, listeners=run.listeners)
+    outcomes = []
+
+    def one_after_the_other():
+        for flow in run.calls(driver.clock):
+            outcomes.append((yield from flow))
+
+    driver.spawn(one_after_the_other())
+    driver.run()
+    return outcomes, run.log
+
+
+@given(script=SCRIPT, dice=st.sampled_from([0.0, 0.3, 0.999]))
+def test_blocking_and_asyncio_give_the_same_calls_sleeps_and_outcomes(script, dice):
+    assert blocking(script, dice) == asynchronous(script, dice)
+
+
+@given(script=SCRIPT, dice=st.sampled_from([0.0, 0.3, 0.999]))
+def test_virtual_time_gives_the_same_calls_and_outcomes(script, dice):
+    outcomes, _, log = blocking(script, dice)
+    theirs, their_log = virtual(script, dice)
+    assert theirs == outcomes
+    assert their_log == log
+
+
+class Source:
+    """A stream that says what it is told, in both worlds."""
+
+    def __init__(self, events):
+        self.response = {"ResponseMetadata": {}}
+        self.events = iter(events)
+        self.closed = 0
+
+    def next(self):
+        event = next(self.events, None)
+        if isinstance(event, BaseException):
+            raise event
+        return event
+
+    def close(self):
+        self.closed += 1
+
+
+class AsyncSource(Source):
+    async def next(self):
+        return super().next()
+
+
+START = {"messageStart": {"role": "assistant"}}
+TEXT = {"contentBlockDelta": {"contentBlockIndex": 0, "delta": {"text": "hello"}}}
+STOP = {"messageStop": {"stopReason": "end_turn"}}
+USAGE = {"metadata": {"usage": {"inputTokens": 7, "outputTokens": 1}, "metrics": {"latencyMs": 1}}}
+STREAMS = st.lists(
+    st.lists(st.sampled_from([START, TEXT, STOP, USAGE, *FAULTS]), max_size=6) | st.just([START, TEXT, STOP, USAGE]),
+    min_size=1,
+    max_size=5,
+)
+
+
+def stream_blocking(scripts, step, take):
+    world, sources = World(), []
+    scripts = iter(scripts)
+
+    def answer(_):
+        sources.append(Source(next(scripts, [START, TEXT, STOP, USAGE])))
+        return Outcome(value=sources[-1])
+
+    driver = Driver(answer, clock=world.clock, sleep=world.sleep)
+    driver._wait = lambda effect: world.sleep(effect.until - world.now)
+    pipeline = Pipeline(Retry(chance=world.chance), Breaker(), Quota(tpm=600_000))
+    answering = driver.stream(pipeline.around(step, world.clock)(call()._replace(operation="converse_stream")))
+    items = []
+    for item in answering:
+        items.append(item)
+        if len(items) == take:
+            answering.close()
+    return items, answering.outcome._replace(value=None), world.sleeps, [source.closed > 0 for source in sources]
+
+
+def stream_asynchronous(scripts, step, take):
+    world, sources = World(), []
+    scripts = iter(scripts)
+
+    async def answer(_):
+        sources.append(AsyncSource(next(scripts, [START, TEXT, STOP, USAGE])))
+        return Outcome(value=sources[-1])
+
+    async def sleep(seconds):
+        world.sleep(seconds)
+
+    async def main():
+        driver = AsyncDriver(answer, clock=world.clock, sleep=sleep)
+        driver._wait = lambda effect: sleep(effect.until - world.now)
+        pipeline = Pipeline(Retry(chance=world.chance), Breaker(), Quota(tpm=600_000))
+        answering = driver.stream(pipeline.around(step, world.clock)(call()._replace(operation="converse_stream")))
+        items = []
+        async for item in answering:
+            items.append(item)
+            if len(items) == take:
+                await answering.aclose()
+        return items, answering.outcome._replace(value=None), world.sleeps, [source.closed > 0 for source in sources]
+
+    return asyncio.run(main())
+
+
+@given(scripts=STREAMS, take=st.integers(1, 8))
+def test_streams_give_the_same_items_and_outcomes_and_close_what_they_opened(scripts, take):
+    for step in (stream, collect):
+        ours = stream_blocking(scripts, step, take)
+        assert ours == stream_asynchronous(scripts, step, take)
+        assert all(ours[-1])
+
+
+@pytest.mark.parametrize("interruption", [KeyboardInterrupt, SystemExit])
+def test_ctrl_c_during_a_wait_leaves_nothing_behind(interruption, world):
+    quota = Quota(rpm=60, burst=1.0)
+    step = quota.around(send, world.clock)
+    driver = Driver(lambda _: OK, clock=world.clock)
+    driver.run(step(call()))
+
+    def strike(_effect):
+        raise interruption
+
+    driver._wait = strike
+    with pytest.raises(interruption):
+        driver.run(step(call()))
+    world.now = 1.0
+    assert driver.run(step(call())) == OK
+
+
+def test_cancelling_a_task_in_the_queue_lets_the_next_one_in(world):
+    async def main():
+        quota = Quota(tpm=6000, burst=60.0)
+        step = quota.around(send, world.clock)
+        answer: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+
+        async def service(one):
+            return await answer if one.estimate.input_tokens == 5000 else OK
+
+        driver = AsyncDriver(service, clock=world.clock)
+        under_way = asyncio.create_task(driver.run(step(call(tokens=5000, output=0))))
+        await asyncio.sleep(0)
+        impatient = asyncio.create_task(driver.run(step(call(tokens=4000, output=0, arrived=1.0))))
+        patient = asyncio.create_task(driver.run(step(call(tokens=500, output=0, arrived=2.0))))
+        await asyncio.sleep(0)
+        assert quota.ledger(ROUTE, 0.0).queued == 2
+        impatient.cancel()
+        assert await patient == OK
+        with pytest.raises(asyncio.CancelledError):
+            await impatient
+        answer.set_result(OK)
+        assert await under_way == OK
+
+    asyncio.run(main())
+
+
+def test_a_thread_is_woken_by_another_thread_s_refund():
+    world = World()
+    quota = Quota(tpm=6000, burst=60.0)
+    step = quota.around(send, world.clock)
+    release, sent = threading.Event(), threading.Event()
+
+    def service(one):
+        if one.estimate.input_tokens == 6000:
+            sent.set()
+            release.wait()
+        return Outcome(usage=Usage(1, 1))
+
+    driver = Driver(service, clock=world.clock)
+    holder = threading.Thread(target=lambda: driver.run(step(call(tokens=6000, output=0))))
+    holder.start()
+    sent.wait()
+    queued = threading.Event()
+    driver.listeners.add(lambda _event: queued.set())
+    outcomes = []
+    waiter = threading.Thread(target=lambda: outcomes.append(driver.run(step(call(tokens=5000, output=0)))))
+    waiter.start()
+    queued.wait()
+    release.set()
+    waiter.join()
+    holder.join()
+    assert outcomes[0].fault is None
