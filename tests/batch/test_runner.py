@@ -295,8 +295,8 @@ def test_the_tally_hears_throttles_retries_and_what_the_quota_is_charged(world: 
     tally = Tally(world.clock)
     tally.hear(RetryScheduled(ROUTE, THROTTLE, 1, 2.0))
     tally.hear(RetryScheduled(ROUTE, UNAVAILABLE, 2, 2.0))
-    tally.hear(CallEnded("converse", ROUTE, Outcome(usage=Usage(100, 20)), 1.0))
-    tally.hear(CallEnded("converse", ROUTE, Outcome(fault=THROTTLE), 1.0))
+    tally.hear(CallEnded("converse", ROUTE, None, Usage(100, 20), 1, 1.0))
+    tally.hear(CallEnded("converse", ROUTE, THROTTLE, None, 1, 1.0))
     assert (tally.retries, tally.throttles) == (2, 2)
     assert tally.tokens > 120, "an Anthropic model newer than the table counts output more than once"
 

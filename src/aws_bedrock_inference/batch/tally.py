@@ -12,6 +12,7 @@ from aws_bedrock_inference.knowledge.models import model_facts
 
 if TYPE_CHECKING:
     from aws_bedrock_inference.clock import Clock
+    from aws_bedrock_inference.fault import Fault
 
 _WINDOW = 60
 
@@ -83,15 +84,14 @@ class Tally:
     def hear(self, event: object) -> None:
         """Listen to a client."""
         if isinstance(event, CallEnded):
-            outcome = event.outcome
-            self._fault(outcome.fault.kind if outcome.fault is not None else None)
-            if outcome.usage is not None:
-                charge = outcome.usage.charge(model_facts(event.route.base).burndown)
+            self._fault(event.fault)
+            if event.usage is not None:
+                charge = event.usage.charge(model_facts(event.route.base).burndown)
                 self.tokens += charge
                 self.token_rate.add(charge)
         elif isinstance(event, RetryScheduled):
             self.retries += 1
-            self._fault(event.fault.kind)
+            self._fault(event.fault)
 
-    def _fault(self, kind: Kind | None) -> None:
-        self.throttles += kind is Kind.THROTTLED
+    def _fault(self, fault: Fault | None) -> None:
+        self.throttles += fault is not None and fault.kind is Kind.THROTTLED
