@@ -149,7 +149,9 @@ class _Body:
             raise
 
     async def whole(self, limit: str) -> bytes:
-        """Return all of it."""
+        """Return all of it. What has come already needs no timer."""
+        if self._answer.content.is_eof():
+            return await self._answer.read()
         try:
             async with asyncio.timeout(self._exchange.patience(limit)):
                 return await self._answer.read()

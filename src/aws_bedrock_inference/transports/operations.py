@@ -6,6 +6,7 @@ each operation.
 
 from __future__ import annotations
 
+import json
 from difflib import get_close_matches
 from functools import cache
 from io import BytesIO
@@ -19,6 +20,8 @@ from botocore.response import StreamingBody
 from botocore.serialize import create_serializer
 from botocore.utils import percent_encode_sequence
 from botocore.validate import ParamValidator
+
+from aws_bedrock_inference.transports.shapes import Structure
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -69,6 +72,9 @@ class Operation:
         self._output = output
         self.stream: str | None = output.event_stream_name
         self._events: Any = output.members[self.stream] if self.stream else None
+        # An answer that is all JSON, as Converse's, is read faster than botocore does; others have headers or a stream.
+        whole = not any("location" in member.serialization for member in output.members.values())
+        self._read = Structure(output) if whole and not self.stream else None
 
     def problem(self, params: Mapping[str, Any]) -> str | None:
         """Return what is wrong with boto3's `params`, in a sentence that shows none of their values, or None."""
@@ -95,18 +101,14 @@ class Operation:
 
         Raises `MalformedError`.
         """
+        if self._read is not None:
+            return {**_read(self._read, body), "ResponseMetadata": _metadata(status, headers)}
         content: Any = StreamingBody(BytesIO(body), len(body)) if self._model.has_streaming_output else body
         raw = {"status_code": status, "headers": headers, "body": content, "context": {}}
-        try:
-            response: dict[str, Any] = _parser.parse(raw, self._output)
-        except Exception as error:
-            raise MalformedError(f"{type(error).__name__} while reading the answer") from error
+        response: dict[str, Any] = _parser.parse(raw, self._output)
         if self.stream:
             del response[self.stream]
-        elif not any(name in response for name in self._output.required_members):
-            raise MalformedError("the answer has nothing of what the service promises")
-        response["ResponseMetadata"]["RetryAttempts"] = 0
-        return response
+        return {**response, "ResponseMetadata": _metadata(status, headers)}
 
     def error(self, status: int, headers: Mapping[str, str], body: bytes) -> dict[str, Any]:
         """Return the dictionary that boto3's `ClientError` would carry; with the status as its code when the answer
@@ -119,10 +121,8 @@ class Operation:
             if modelled is not None:
                 response.update(_parser.parse(raw, modelled))
         except Exception:  # noqa: BLE001 - whatever the parser stumbles over, the status is known
-            metadata = {"HTTPStatusCode": status, "HTTPHeaders": {name.lower(): headers[name] for name in headers}}
-            response = {"Error": {"Code": str(status), "Message": ""}, "ResponseMetadata": metadata}
-        response["ResponseMetadata"]["RetryAttempts"] = 0
-        return response
+            response = {"Error": {"Code": str(status), "Message": ""}}
+        return {**response, "ResponseMetadata": _metadata(status, headers)}
 
     def event(self, headers: Mapping[str, Any], payload: bytes) -> dict[str, Any]:
         """Return boto3's form of one event of the stream; empty for an event that botocore does not know.
@@ -161,6 +161,27 @@ def operation(name: str) -> Operation:
 @cache
 def _service() -> ServiceModel:
     return ServiceModel(Loader().load_service_model(SERVICE, "service-2"), service_name=SERVICE)
+
+
+def _read(read: Structure, body: bytes) -> dict[str, Any]:
+    try:
+        response = read(json.loads(body.decode()))
+    except (ValueError, TypeError, AttributeError) as error:
+        raise MalformedError(f"{type(error).__name__} while reading the answer") from error
+    if not response:
+        raise MalformedError("the answer has nothing of what the service promises")
+    return response
+
+
+def _metadata(status: int, headers: Mapping[str, str]) -> dict[str, Any]:
+    metadata: dict[str, Any] = {
+        "HTTPStatusCode": status,
+        "HTTPHeaders": {name.lower(): headers[name] for name in headers},
+        "RetryAttempts": 0,
+    }
+    if "x-amzn-requestid" in headers:
+        metadata["RequestId"] = headers["x-amzn-requestid"]
+    return metadata
 
 
 def _bytes(body: Any) -> bytes:

@@ -47,6 +47,5 @@ class Outgoing:
             # Which try it is, the retry policy knows; to the service each is a call of its own.
             "amz-sdk-invocation-id": str(uuid4()),
             "amz-sdk-request": "attempt=1; max=1",
-            "Content-Length": str(len(request.body)),
         }
         return Request(request.method, target, headers, request.body)
