@@ -59,7 +59,7 @@ class AsyncTransport:
                 answer = await self._session().request(
                     request.method,
                     URL(self._outgoing.origin + request.target, encoded=True),
-                    data=request.body,
+                    data=request.body or None,
                     headers=request.headers,
                     allow_redirects=False,
                     timeout=aiohttp.ClientTimeout(total=None, connect=exchange.patience("connect")),

@@ -61,7 +61,7 @@ class BlockingTransport:
             answer = self._pool.urlopen(
                 request.method,
                 self._before + request.target,
-                request.body,
+                request.body or None,
                 request.headers,
                 retries=False,
                 redirect=False,
@@ -134,6 +134,8 @@ class _Body:
 
     def read(self, limit: str) -> bytes:
         """Return what has come, waiting for it as long as `limit` allows; empty at the end."""
+        if self._answer.closed:
+            return b""  # the socket may already serve another thread
         self._socket.settimeout(self._exchange.patience(limit))
         try:
             return self._answer.read1(READ)
@@ -184,11 +186,11 @@ def _manager(endpoint: Endpoint) -> urllib3.PoolManager:
 def _fault(error: Exception, exchange: Exchange, limit: str, broken: str) -> Fault:
     """Return the fault behind urllib3's error; `broken` is what a lost connection means at this point."""
     cause = error.args[-1] if error.args else None
+    if isinstance(error, exceptions.NewConnectionError):
+        return exchange.failed("EndpointConnectionError", error)
     if isinstance(error, (exceptions.ConnectTimeoutError, exceptions.ReadTimeoutError)):
         return exchange.late("connect" if isinstance(error, exceptions.ConnectTimeoutError) else limit, error)
-    if isinstance(error, exceptions.NewConnectionError):
-        code = "EndpointConnectionError"
-    elif isinstance(error, exceptions.ProxyError) or str(cause).startswith("Tunnel connection failed"):
+    if isinstance(error, exceptions.ProxyError) or str(cause).startswith("Tunnel connection failed"):
         code = "ProxyConnectionError"
     elif isinstance(cause, ssl.SSLCertVerificationError):
         code = "SSLError"
