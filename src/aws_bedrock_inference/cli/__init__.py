@@ -84,6 +84,6 @@ class Commands(click.Group):
     cls=Commands, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
 )
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
-@click.version_option(__version__, message="%(prog)s %(version)s")
+@click.version_option(__version__, message="bedrock %(version)s")
 def main(*, debug: bool) -> None:
     """Use Amazon Bedrock without being hurt by its errors."""

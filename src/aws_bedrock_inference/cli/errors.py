@@ -20,7 +20,10 @@ def explained(error: Exception) -> tuple[str, int]:
     code = FAILED
     text = f"{type(error).__name__}: {error}\nThis should not happen; `bedrock --debug ...` shows where it comes from."
     if isinstance(error, NoRegionError):
-        text, code = "no AWS Region is set. Give --region, or set AWS_REGION or a region in ~/.aws/config.", CANNOT_WORK
+        text, code = (
+            "no AWS Region is set. Give --region, or set AWS_DEFAULT_REGION or a region in ~/.aws/config.",
+            CANNOT_WORK,
+        )
     elif isinstance(error, BotoCoreError):
         text, code = str(error), CANNOT_WORK
     elif isinstance(error, ValueError):

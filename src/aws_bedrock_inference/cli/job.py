@@ -72,8 +72,10 @@ class Job:
         return self.source.exists() and self.failed.exists() and self.source.samefile(self.failed)
 
 
-async def carry_out(job: Job, tally: Tally, complain: Callable[[BadLine], None]) -> Ending:
-    """Do the job. `tally` counts along, `complain` hears of lines that are no records.
+async def carry_out(
+    job: Job, tally: Tally, *, complain: Callable[[BadLine], None], say: Callable[[str], None]
+) -> Ending:
+    """Do the job. `tally` counts along, `complain` hears of lines that are no records, `say` of all else.
 
     Ctrl-C and SIGTERM end it in good order. Raises `ValueError` when a file cannot be used as what it is given for.
     """
@@ -95,7 +97,7 @@ async def carry_out(job: Job, tally: Tally, complain: Callable[[BadLine], None])
             complain=complain,
         )
         async with client:
-            with contextlib.closing(feed), _interruptible(run):
+            with contextlib.closing(feed), _interruptible(run, tally, say):
                 ending = await run.over()
         # What was not asked is in the failures file alone when that is the input: then it has to stay.
         journal.close(publish=not (ending.early and job.redoes_failures))
@@ -132,7 +134,7 @@ def _opened(source: Path) -> Iterator[BinaryIO]:
 
 
 @contextlib.contextmanager
-def _interruptible(run: Run) -> Iterator[None]:
+def _interruptible(run: Run, tally: Tally, say: Callable[[str], None]) -> Iterator[None]:
     """Let Ctrl-C and SIGTERM end the run in good order; the second time at once; the third time the hard way."""
     loop = asyncio.get_running_loop()
     signals = (signal.SIGINT, signal.SIGTERM)
@@ -142,7 +144,9 @@ def _interruptible(run: Run) -> Iterator[None]:
         nonlocal strikes
         strikes += 1
         run.interrupt()
-        if strikes > 1:
+        if strikes == 1:
+            say(f"Stopping: {tally.in_flight:,} calls in flight may end; interrupt again to leave at once.")
+        else:
             for number in signals:
                 loop.remove_signal_handler(number)
                 signal.signal(number, signal.SIG_DFL)

@@ -77,10 +77,13 @@ async def _watched(job: Job, tally: Tally, console: Console) -> Ending:
     def complain(line: BadLine) -> None:
         if tally.bad <= _MOST_COMPLAINTS:
             more = " (more such lines are only counted)" if tally.bad == _MOST_COMPLAINTS else ""
-            console.print(f"{line}{more}", markup=False, soft_wrap=True)
+            say(f"{line}{more}")
+
+    def say(message: str) -> None:
+        console.print(message, markup=False, soft_wrap=True)
 
     async with progress.shown():
-        return await carry_out(job, tally, complain)
+        return await carry_out(job, tally, complain=complain, say=say)
 
 
 def _count(source: Path, progress: Progress) -> None:

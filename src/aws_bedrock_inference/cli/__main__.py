@@ -1,0 +1,8 @@
+"""`python -m aws_bedrock_inference.cli` is `bedrock`."""
+
+from __future__ import annotations
+
+from aws_bedrock_inference.cli import main
+
+if __name__ == "__main__":
+    main(prog_name="bedrock")

@@ -1,0 +1,358 @@
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from click.testing import CliRunner
+
+from aws_bedrock_inference.cli import main
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MODEL = "amazon.nova-lite-v1:0"
+
+
+class Desk:
+    """A folder with prompts, and the command that runs them against the stub."""
+
+    def __init__(self, folder: Path, stub: Any) -> None:
+        self.folder = folder
+        self.stub = stub
+        self.source = folder / "prompts.jsonl"
+        self.output = folder / "answers.jsonl"
+
+    def prompts(self, number: int) -> None:
+        self.lines(*({"id": f"p{index}", "prompt": f"prompt {index}"} for index in range(1, number + 1)))
+
+    def lines(self, *lines: Any) -> None:
+        self.source.write_text("".join(f"{line if isinstance(line, str) else json.dumps(line)}\n" for line in lines))
+
+    def arguments(self, *more: str) -> list[str]:
+        return [
+            "run",
+            str(self.source),
+            "-o",
+            str(self.output),
+            "--model",
+            MODEL,
+            "--endpoint-url",
+            self.stub.url,
+            *more,
+        ]
+
+    def run(self, *more: str, stdin: bytes | None = None) -> Any:
+        return CliRunner().invoke(main, self.arguments(*more), input=stdin)
+
+    def child(self, *more: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "aws_bedrock_inference.cli", *self.arguments(*more)]
+        return subprocess.Popen(command, stderr=subprocess.PIPE, text=True)  # noqa: S603 - our own
+
+    @property
+    def answers(self) -> dict[Any, Any]:
+        found = [json.loads(line) for line in self.output.read_text().splitlines()]
+        assert len({line["id"] for line in found}) == len(found), "an id is answered twice"
+        return {line["id"]: line for line in found}
+
+    @property
+    def failures(self) -> Path:
+        return self.folder / "answers.jsonl.failed.jsonl"
+
+
+@pytest.fixture
+def desk(tmp_path: Path, stub: Any) -> Desk:
+    return Desk(tmp_path, stub)
+
+
+def refuse(status: int, code: str, message: str, *prompts: str) -> Any:
+    """Answer with an error, to those prompts or to all."""
+
+    def script(stub: Any, prompt: str) -> Any:
+        if not prompts or prompt in prompts:
+            return status, code, message
+        return 200, "", body(prompt)
+
+    return script
+
+
+def body(text: str, stop: str = "end_turn") -> dict[str, Any]:
+    return {
+        "output": {"message": {"role": "assistant", "content": [{"text": text}]}},
+        "stopReason": stop,
+        "usage": {"inputTokens": 3, "outputTokens": 5, "totalTokens": 8},
+        "metrics": {"latencyMs": 1},
+    }
+
+
+def test_every_prompt_is_answered(desk: Desk) -> None:
+    desk.prompts(50)
+    result = desk.run()
+    assert result.exit_code == 0
+    assert len(desk.answers) == 50
+    assert desk.answers["p7"] == {
+        "id": "p7",
+        "text": "prompt 7",
+        "stop_reason": "end_turn",
+        "usage": {"input_tokens": 3, "output_tokens": 5, "cache_read_tokens": 0, "cache_write_tokens": 0},
+        "attempts": 1,
+    }
+    assert "50 answered" in result.stderr
+    assert not desk.failures.exists()
+
+
+def test_a_second_run_asks_only_what_is_not_answered(desk: Desk) -> None:
+    desk.prompts(10)
+    desk.run()
+    desk.prompts(12)
+    result = desk.run()
+    assert result.exit_code == 0
+    assert len(desk.stub.prompts) == 12
+    assert len(desk.answers) == 12
+    assert "2 answered" in result.stderr
+    assert "10 before" in result.stderr
+
+
+def test_options_hold_for_records_that_have_none_of_their_own(desk: Desk) -> None:
+    desk.lines(
+        {"id": 1, "prompt": "plain"},
+        {"id": 2, "prompt": "own", "max_tokens": 9, "system": "Be kind.", "temperature": 0.5},
+    )
+    desk.run("--max-tokens", "77", "--system", "Be brief.")
+    plain, own = sorted(desk.stub.bodies, key=lambda body: body["messages"][0]["content"][0]["text"], reverse=True)
+    assert (plain["inferenceConfig"], plain["system"]) == ({"maxTokens": 77}, [{"text": "Be brief."}])
+    assert (own["inferenceConfig"], own["system"]) == ({"maxTokens": 9, "temperature": 0.5}, [{"text": "Be kind."}])
+    assert set(desk.answers) == {1, 2}
+
+
+def test_batch_records_go_where_they_belong_and_come_back_as_bedrock_writes_them(desk: Desk) -> None:
+    converse = {"messages": [{"role": "user", "content": [{"text": "Hi"}]}], "inferenceConfig": {"maxTokens": 9}}
+    titan = {"inputText": "Ho", "textGenerationConfig": {"maxTokenCount": 9}}
+    desk.lines({"recordId": "r1", "modelInput": converse}, {"recordId": "r2", "modelInput": titan})
+    ho = {"results": [{"outputText": "Ho", "completionReason": "LENGTH"}]}
+    desk.stub.script = lambda stub, prompt: (200, "", body("Hi") if prompt == "Hi" else ho)
+    result = desk.run("--max-tokens", "500")
+    answers = {line["recordId"]: line for line in map(json.loads, desk.output.read_text().splitlines())}
+    assert sorted(path.rpartition("/")[2] for path in desk.stub.paths) == ["converse", "invoke"]
+    assert converse in desk.stub.bodies
+    assert titan in desk.stub.bodies
+    assert answers["r1"]["modelInput"] == converse
+    assert answers["r1"]["modelOutput"] == body("Hi")
+    assert answers["r2"]["modelOutput"]["results"][0]["outputText"] == "Ho"
+    assert "1 of them cut off at max_tokens" in result.stderr
+
+
+def test_images_in_converse_records_travel(desk: Desk) -> None:
+    image = {"image": {"format": "png", "source": {"bytes": "iVBORw=="}}}
+    desk.lines({"recordId": "r1", "modelInput": {"messages": [{"role": "user", "content": [{"text": "?"}, image]}]}})
+    assert desk.run().exit_code == 0
+    assert desk.stub.bodies[0]["messages"][0]["content"][1] == image
+
+
+def test_standard_input_is_read(desk: Desk) -> None:
+    arguments = ["run", "-", "-o", str(desk.output), "--model", MODEL, "--endpoint-url", desk.stub.url]
+    result = CliRunner().invoke(main, arguments, input=b'{"id": "p1", "prompt": "Hi"}\n')
+    assert result.exit_code == 0
+    assert desk.answers["p1"]["text"] == "Hi"
+
+
+def test_a_failed_record_is_kept_explained_and_can_be_run_again(desk: Desk) -> None:
+    desk.prompts(3)
+    desk.stub.script = refuse(400, "ValidationException", "Input is too long for requested model.", "prompt 2")
+    result = desk.run()
+    assert result.exit_code == 1
+    assert set(desk.answers) == {"p1", "p3"}
+    failed = json.loads(desk.failures.read_text())
+    assert (failed["id"], failed["prompt"]) == ("p2", "prompt 2")
+    assert failed["error"]["cause"] == "input-too-long"
+    assert f"bedrock run {desk.failures} -o {desk.output}" in result.stderr
+
+    desk.stub.script = lambda stub, prompt: (200, "", body("better now"))
+    again = CliRunner().invoke(
+        main, ["run", str(desk.failures), "-o", str(desk.output), "--model", MODEL, "--endpoint-url", desk.stub.url]
+    )
+    assert again.exit_code == 0
+    assert set(desk.answers) == {"p1", "p2", "p3"}
+    assert not desk.failures.exists()
+
+
+def test_a_truncated_answer_is_kept_and_told(desk: Desk) -> None:
+    desk.prompts(2)
+    desk.stub.script = lambda stub, prompt: (
+        200,
+        "",
+        body(prompt, "max_tokens" if prompt == "prompt 1" else "end_turn"),
+    )
+    result = desk.run()
+    assert result.exit_code == 0
+    assert desk.answers["p1"]["stop_reason"] == "max_tokens"
+    assert "1 of them cut off at max_tokens" in result.stderr
+
+
+def test_bad_lines_are_told_and_the_others_answered(desk: Desk) -> None:
+    desk.lines({"id": "p1", "prompt": "Hi"}, "nonsense", {"id": "p1", "prompt": "twice"})
+    result = desk.run()
+    assert result.exit_code == 2
+    assert set(desk.answers) == {"p1"}
+    assert "prompts.jsonl, line 2: not JSON" in result.stderr
+    assert "prompts.jsonl, line 3: the id" in result.stderr
+
+
+def test_a_flood_of_bad_lines_is_cut_short(desk: Desk) -> None:
+    desk.lines(*["nonsense"] * 500)
+    result = desk.run()
+    assert result.stderr.count("not JSON") == 20
+    assert "500 lines are no records" in result.stderr
+
+
+def test_without_access_the_run_stops_early_and_says_why(desk: Desk) -> None:
+    desk.prompts(200)
+    desk.stub.script = refuse(403, "AccessDeniedException", "You don't have access to the model.")
+    result = desk.run("--concurrency", "2")
+    assert result.exit_code == 3
+    assert len(desk.stub.prompts) < 10
+    assert "Stopped: every call meets AccessDeniedException" in result.stderr
+    assert "Go on with: bedrock run" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "says"),
+    [
+        (["--model", " "], 2, "No model. Give --model ID or set BEDROCK_MODEL_ID"),
+        (["--rpm", "0"], 2, "--rpm"),
+        (["--simulate", "prompts.jsonl"], 2, "Put --simulate last"),
+    ],
+)
+def test_what_is_wrong_with_the_command_is_said(desk: Desk, change: list[str], code: int, says: str) -> None:
+    desk.prompts(1)
+    result = desk.run(*change)
+    assert (result.exit_code, desk.stub.prompts) == (code, [])
+    assert says in result.stderr
+
+
+def test_an_answers_file_that_is_none_is_left_alone(desk: Desk) -> None:
+    desk.prompts(1)
+    desk.output.write_text("my diary\n")
+    result = desk.run()
+    assert result.exit_code == 2
+    assert "is no answer of an earlier run" in result.stderr
+    assert desk.output.read_text() == "my diary\n"
+
+
+def test_input_and_output_must_differ(desk: Desk) -> None:
+    desk.prompts(1)
+    desk.output = desk.source
+    assert "same file" in desk.run().stderr
+
+
+def test_no_region_is_an_error_with_the_way_out(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_DEFAULT_REGION")
+    desk.prompts(1)
+    result = desk.run()
+    assert result.exit_code == 3
+    assert "Give --region" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_no_credentials_stop_the_run(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    desk.prompts(100)
+    result = desk.run()
+    assert result.exit_code == 3
+    assert "NoCredentialsError" in result.stderr
+    assert desk.stub.prompts == []
+
+
+class Hold:
+    """Holds answers back from the Nth request on, until it is let go; `reached` tells that it holds."""
+
+    def __init__(self, at: int) -> None:
+        self.at = at
+        self.reached = threading.Event()
+        self.let_go = threading.Event()
+
+    def __call__(self, stub: Any, prompt: str) -> Any:
+        if len(stub.prompts) >= self.at:
+            self.reached.set()
+            self.let_go.wait(60)
+        return 200, "", body(prompt)
+
+
+def interrupted(desk: Desk, number: signal.Signals) -> tuple[Hold, subprocess.Popen[str]]:
+    """Return a run of 40 prompts that has just been told to stop, with four calls in flight."""
+    desk.prompts(40)
+    hold = desk.stub.script = Hold(at=8)
+    child = desk.child("--concurrency", "4")
+    assert hold.reached.wait(60)
+    child.send_signal(number)
+    assert child.stderr is not None
+    assert next(line for line in child.stderr if line.startswith("Stopping: "))
+    return hold, child
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_lets_those_in_flight_end_and_goes_on_where_it_was(
+    desk: Desk, number: signal.Signals
+) -> None:
+    hold, child = interrupted(desk, number)
+    hold.let_go.set()
+    _, said = child.communicate(timeout=60)
+    assert child.returncode == 130
+    asked = len(desk.stub.prompts)
+    assert len(desk.answers) == asked < 40
+    assert f"Go on with: bedrock run {desk.source} -o {desk.output}" in said
+
+    assert desk.run().exit_code == 0
+    assert len(desk.answers) == 40
+    assert len(desk.stub.prompts) == 40, "nothing was asked twice"
+
+
+def test_a_second_interruption_leaves_at_once(desk: Desk) -> None:
+    hold, child = interrupted(desk, signal.SIGINT)
+    child.send_signal(signal.SIGINT)
+    _, said = child.communicate(timeout=60)
+    assert child.returncode == 130
+    assert "Traceback" not in said
+    assert not hold.let_go.is_set(), "the service never answered those in flight"
+    hold.let_go.set()
+    assert desk.run().exit_code == 0
+    assert len(desk.answers) == 40
+
+
+def test_a_killed_run_goes_on_where_it_was(desk: Desk) -> None:
+    desk.prompts(40)
+    hold = desk.stub.script = Hold(at=20)
+    child = desk.child("--concurrency", "4")
+    assert hold.reached.wait(60)
+    child.kill()
+    child.communicate(timeout=60)
+    with desk.output.open("a") as file:
+        file.write('{"id": "p40", "text": "torn he')
+    hold.let_go.set()
+    assert desk.run().exit_code == 0
+    assert len(desk.answers) == 40
+
+
+def test_an_interrupted_run_of_the_failures_keeps_those_it_did_not_come_to(desk: Desk) -> None:
+    desk.prompts(40)
+    desk.stub.script = refuse(400, "ValidationException", "bad")
+    desk.run()
+    assert len(desk.failures.read_text().splitlines()) == 40
+    desk.stub.prompts.clear()
+    desk.source.unlink()
+    desk.source = desk.failures
+    hold = desk.stub.script = Hold(at=8)
+    child = desk.child("--concurrency", "4")
+    assert hold.reached.wait(60)
+    child.send_signal(signal.SIGINT)
+    assert child.stderr is not None
+    assert next(line for line in child.stderr if line.startswith("Stopping: "))
+    hold.let_go.set()
+    child.communicate(timeout=60)
+    assert desk.run().exit_code == 0
+    assert len(desk.answers) == 40
