@@ -1,0 +1,160 @@
+"""Requests and answers by the service model: equal to botocore's, and refusals that a person can act on."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import pytest
+from botocore.awsrequest import HeadersDict
+from botocore.parsers import ResponseParserError, create_parser
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aws_bedrock_inference.transports.operations import MalformedError, _service, operation
+from aws_bedrock_inference.transports.shapes import Structure
+
+MESSAGES = [{"role": "user", "content": [{"text": "secret prompt"}]}]
+
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=3),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=3), inner, max_size=2),
+    max_leaves=4,
+)
+UNKNOWN = st.just({"inventedLater": 1})
+SCALARS = {
+    "string": st.text(max_size=5),
+    "integer": st.integers(-9, 9),
+    "long": st.integers(-9, 9),
+    "float": st.integers(-9, 9) | st.floats(-1, 1),
+    "double": st.integers(-9, 9) | st.floats(-1, 1),
+    "boolean": st.booleans() | st.sampled_from(["true", "false"]),
+    "blob": st.binary(max_size=5).map(lambda blob: base64.b64encode(blob).decode()),
+    "timestamp": st.sampled_from(["2026-11-20T20:00:00Z", 1_790_000_000, 1.5]),
+}
+
+
+def json_of(shape: Any, depth: int = 6) -> st.SearchStrategy[Any]:
+    """Return JSON as the service may send it: members missing, null or unknown; documents of any form."""
+    few = 2 if depth > 0 else 0
+    if shape.type_name == "list":
+        return st.lists(st.none() | json_of(shape.member, depth - 1), max_size=few)
+    if shape.type_name == "map":
+        return st.dictionaries(st.text(max_size=3), json_of(shape.value, depth - 1), max_size=few)
+    if shape.type_name == "structure":
+        return anything if shape.is_document_type else structures(shape, depth)
+    return SCALARS[shape.type_name]
+
+
+def later(shape: Any, depth: int) -> st.SearchStrategy[Any]:
+    return st.deferred(lambda: json_of(shape, depth))
+
+
+def structures(shape: Any, depth: int) -> st.SearchStrategy[Any]:
+    members: dict[str, st.SearchStrategy[Any]] = {}
+    if depth > 0:
+        members = {name: later(member, depth - 1) for name, member in shape.members.items()}
+    if shape.is_tagged_union:
+        return st.one_of(*(st.fixed_dictionaries({name: value}) for name, value in members.items()), UNKNOWN)
+    return st.fixed_dictionaries(
+        {}, optional={"inventedLater": anything, **{name: st.none() | value for name, value in members.items()}}
+    )
+
+
+def botocores(shape: Any, body: Any) -> Any:
+    parser: Any = create_parser("rest-json")
+    return parser._parse_shape(shape, body)
+
+
+@pytest.mark.parametrize("name", ["Converse", "CountTokens", "ApplyGuardrail", "ListAsyncInvokes"])
+@given(data=st.data())
+def test_answers_are_read_as_botocore_reads_them(name: str, data: st.DataObject) -> None:
+    shape: Any = _service().operation_model(name).output_shape
+    body = data.draw(json_of(shape))
+    theirs = botocores(shape, body)
+    assert Structure(shape)(body) == theirs
+
+
+@pytest.mark.parametrize(
+    "union", [{}, {"text": "a", "toolUse": {}}, {"text": "a", "inventedLater": 1}, {"__type": "x"}]
+)
+def test_a_union_that_is_none_is_refused_as_by_botocore(union: dict[str, Any]) -> None:
+    shape: Any = _service().shape_for("ContentBlock")
+    with pytest.raises(ResponseParserError):
+        botocores(shape, union)
+    with pytest.raises(ValueError, match="union"):
+        Structure(shape)(union)
+
+
+def test_a_malformed_answer_says_nothing_of_its_content() -> None:
+    with pytest.raises(MalformedError) as raised:
+        operation("converse").response(200, HeadersDict({}), b'{"output": {"message": "secret')
+    assert "secret" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "params", "problem"),
+    [
+        ("converse", {"modelId": "m"}, None),
+        ("converse", {}, "converse: the request needs 'modelId'"),
+        (
+            "converse",
+            {"modelId": "m", "max_tokens": 5},
+            "converse: the request takes no 'max_tokens'; did you mean 'inferenceConfig.maxTokens'?",
+        ),
+        (
+            "converse",
+            {"modelId": "m", "inferenceConfig": {"maxToken": 5}},
+            "converse: inferenceConfig takes no 'maxToken'; did you mean 'maxTokens'?",
+        ),
+        (
+            "converse",
+            {"modelId": "m", "inferenceConfig": {"x": 5}},
+            "converse: inferenceConfig takes no 'x'; it takes maxTokens, temperature, topP, stopSequences",
+        ),
+        (
+            "converse",
+            {"modelId": "m", "messages": [{"role": "user", "content": "secret prompt"}]},
+            "converse: messages[0].content must be list or tuple, not str",
+        ),
+        (
+            "converse",
+            {"modelId": "m", "inferenceConfig": {"maxTokens": 0, "temperature": "hot"}},
+            (
+                "converse: inferenceConfig.maxTokens must be at least 1; "
+                "inferenceConfig.temperature must be float or decimal.Decimal or int, not str"
+            ),
+        ),
+        ("converse", {"modelId": ""}, "converse: modelId must have a length of at least 1"),
+        ("count_tokens", {"modelId": "m", "input": {}}, "count_tokens: input needs one of invokeModel, converse"),
+        (
+            "count_tokens",
+            {"modelId": "m", "input": {"invokeModel": {"body": b""}, "converse": {}}},
+            "count_tokens: input may have only one of invokeModel, converse",
+        ),
+        (
+            "converse",
+            {"modelId": "m", "additionalModelRequestFields": {"a{b}": object()}},
+            "converse: a{b} must be str or int or bool or float or list or dict, not object",
+        ),
+    ],
+)
+def test_a_problem_is_said_in_a_sentence_without_the_value(name: str, params: Any, problem: str | None) -> None:
+    assert operation(name).problem(params) == problem
+
+
+def test_an_unknown_operation_is_refused_with_those_that_are_known() -> None:
+    with pytest.raises(ValueError, match=r"no operation 'conserve'.*converse_stream"):
+        operation("conserve")
+
+
+def test_a_file_that_cannot_go_back_is_read_once() -> None:
+    class Pipe:
+        def read(self) -> str:
+            return '{"a": "ü"}'
+
+        def seekable(self) -> bool:
+            return False
+
+    request = operation("invoke_model").request({"modelId": "m", "body": Pipe()})
+    assert request.body == '{"a": "ü"}'.encode()
