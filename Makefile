@@ -47,6 +47,7 @@ imports: $(VENV)/.ready ## Check that imports point one way
 
 bench: $(VENV)/.ready $(PEERS)/.ready ## Measure, beside the peers
 	@$(PEERS)/bin/python bench/overhead.py
+	@$(PEERS)/bin/python bench/waiting.py
 	@$(PEERS)/bin/python bench/transport.py
 
 clean: ## Remove the environments and caches

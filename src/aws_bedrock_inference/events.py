@@ -12,10 +12,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from aws_bedrock_inference.call import Outcome, Route
+    from aws_bedrock_inference.call import Route, Usage
     from aws_bedrock_inference.fault import Fault
 
 _log = logging.getLogger(__name__)
@@ -23,13 +23,17 @@ _log = logging.getLogger(__name__)
 Listener = Callable[[object], None]
 
 
-@dataclass(frozen=True, slots=True)
-class CallEnded:
-    """A call is over, well or not. `seconds` covers all its attempts and waits."""
+class CallEnded(NamedTuple):
+    """A call is over, well (`fault` is None) or not. `seconds` covers all its attempts and waits.
+
+    The one event of a call that goes well, so it is a named tuple: half the cost of a frozen dataclass.
+    """
 
     operation: str
     route: Route
-    outcome: Outcome
+    fault: Fault | None
+    usage: Usage | None
+    attempts: int
     seconds: float
 
 

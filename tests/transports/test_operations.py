@@ -34,7 +34,7 @@ SCALARS = {
 }
 
 
-def json_of(shape: Any, depth: int = 6) -> st.SearchStrategy[Any]:
+def json_of(shape: Any, depth: int = 9) -> st.SearchStrategy[Any]:
     """Return JSON as the service may send it: members missing, null or unknown; documents of any form."""
     few = 2 if depth > 0 else 0
     if shape.type_name == "list":

@@ -37,7 +37,7 @@ class BaseClient:
         pipeline: Pipeline | None,
         timeout: float | Timeout | None,
     ) -> None:
-        if not isinstance(model_id, str) or not model_id.strip():
+        if not str(model_id or "").strip():
             raise ValueError(f"model_id={model_id!r}: give a model id, inference profile id or ARN")
         if quota is not None and pipeline is not None:
             raise ValueError(
@@ -101,7 +101,10 @@ class BaseClient:
 
     def _ended(self, call: Call, outcome: Outcome) -> None:
         if self._listeners:
-            self._listeners.tell(CallEnded(call.operation, call.route, outcome, self._clock() - call.arrived))
+            seconds = self._clock() - call.arrived
+            self._listeners.tell(
+                CallEnded(call.operation, call.route, outcome.fault, outcome.usage, outcome.attempts, seconds)
+            )
 
     def _value(self, call: Call, outcome: Outcome) -> Any:
         """Return what the call is worth, or raise what went wrong."""

@@ -24,7 +24,7 @@ class Reply:
     stop_reason: str
     usage: Usage
     route: Route
-    earlier: tuple[Attempt, ...]
+    earlier: tuple[Attempt, ...] = field(repr=False)
     response: dict[str, Any] = field(repr=False)
 
     @property

@@ -42,10 +42,11 @@ def converse_params(
 
 def _messages(prompt: str | None, messages: Sequence[Mapping[str, Any]] | None) -> list[Any]:
     if (prompt is None) == (messages is None):
-        raise BadRequestError("give either prompt='...' or messages=[...], not " + ("both" if messages else "neither"))
+        given = "neither was" if prompt is None else "both were"
+        raise BadRequestError(f"give either prompt='...' or messages=[...]; {given} given")
     if prompt is not None:
         return [{"role": "user", "content": [{"text": _text(prompt, "prompt")}]}]
-    if isinstance(messages, (str, bytes)) or not messages:
+    if not messages or not isinstance(messages, (list, tuple)):
         raise BadRequestError(
             "messages must be a list with at least one message: [{'role': 'user', 'content': [{'text': '...'}]}]"
         )
@@ -74,19 +75,19 @@ def _text(text: Any, where: str) -> str:
     return text
 
 
-def _max_tokens(value: int | None) -> int | None:
-    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-        raise BadRequestError(f"max_tokens={value!r}: give a whole number of tokens, 1 or more")
-    return value
+def _max_tokens(value: Any) -> int | None:
+    if value is None or (isinstance(value, int) and not isinstance(value, bool) and value >= 1):
+        return value
+    raise BadRequestError(f"max_tokens={value!r}: give a whole number of tokens, 1 or more")
 
 
-def _temperature(value: float | None) -> float | None:
-    if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1):
-        raise BadRequestError(f"temperature={value!r}: give a number from 0 to 1")
-    return value
+def _temperature(value: Any) -> float | None:
+    if value is None or (isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= 1):
+        return value
+    raise BadRequestError(f"temperature={value!r}: give a number from 0 to 1")
 
 
-def _stop_sequences(value: Sequence[str] | None) -> list[str] | None:
+def _stop_sequences(value: Any) -> list[str] | None:
     if value is None:
         return None
     if isinstance(value, str) or not all(isinstance(sequence, str) and sequence for sequence in value):

@@ -1,0 +1,162 @@
+"""What the full default pipeline costs around a send that does nothing, beside other libraries' parts of it.
+
+Each row is the median of nine runs of 20,000 calls, in microseconds of CPU a call, less the bare send; the spread is between the
+quickest and the slowest run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+from aws_bedrock_inference.adrive import AsyncDriver
+from aws_bedrock_inference.call import Call, Estimate, Outcome, Route, Usage
+from aws_bedrock_inference.drive import Driver
+from aws_bedrock_inference.events import CallEnded, Listeners
+from aws_bedrock_inference.flow import send
+from aws_bedrock_inference.policies import Quota, standard
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+RUNS, CALLS = 9, 20_000
+ROUTE = Route("anthropic.claude-3-sonnet-20240229-v1:0", "us-east-1")
+ESTIMATE = Estimate(100, 400, 5.0)
+OK = Outcome(value={}, usage=Usage(100, 40))
+
+
+def a_call() -> Call:
+    return Call("converse", {}, ROUTE, ESTIMATE, arrived=time.monotonic())
+
+
+def blocking(function: Callable[[], object]) -> list[float]:
+    def once() -> float:
+        started = time.process_time()
+        for _ in range(CALLS):
+            function()
+        return (time.process_time() - started) / CALLS * 1e6
+
+    once()
+    return [once() for _ in range(RUNS)]
+
+
+def asynchronous(function: Callable[[], Awaitable[object]]) -> list[float]:
+    async def once() -> float:
+        started = time.process_time()
+        for _ in range(CALLS):
+            await function()
+        return (time.process_time() - started) / CALLS * 1e6
+
+    async def all_runs() -> list[float]:
+        await once()
+        return [await once() for _ in range(RUNS)]
+
+    return asyncio.run(all_runs())
+
+
+def ours(*, listened: bool) -> list[tuple[str, list[float]]]:
+    """The pipeline with request and token quotas far above what is measured, an event for each call when somebody listens."""
+    step = standard(Quota(rpm=6e9, tpm=6e12)).around(send, time.monotonic)
+    heard: list[object] = []
+    listeners = Listeners()
+    if listened:
+        listeners.add(heard.append)
+
+    def ended(call: Call, outcome: Outcome) -> None:
+        if listeners:
+            seconds = time.monotonic() - call.arrived
+            listeners.tell(
+                CallEnded(call.operation, call.route, outcome.fault, outcome.usage, outcome.attempts, seconds)
+            )
+            heard.clear()
+
+    driver = Driver(lambda _: OK, listeners=listeners)
+
+    def call() -> None:
+        one = a_call()
+        ended(one, driver.run(step(one)))
+
+    async def nothing(_: Call) -> Outcome:
+        return OK
+
+    adriver = AsyncDriver(nothing, listeners=listeners)
+
+    async def acall() -> None:
+        one = a_call()
+        ended(one, await adriver.run(step(one)))
+
+    def bare() -> None:
+        a_call()
+
+    async def abare() -> None:
+        a_call()
+        await nothing_at_all()
+
+    async def nothing_at_all() -> Outcome:
+        return OK
+
+    suffix = ", one listener" if listened else ""
+    return [
+        (f"this package, blocking{suffix}", less(blocking(call), blocking(bare))),
+        (f"this package, asyncio{suffix}", less(asynchronous(acall), asynchronous(abare))),
+    ]
+
+
+def peers() -> list[tuple[str, list[float]]]:
+    def nothing() -> Outcome:
+        return OK
+
+    rows: list[tuple[str, Callable[[], object]]] = []
+    try:
+        import tenacity
+
+        rows.append(("tenacity (retry only)", tenacity.retry(stop=tenacity.stop_after_attempt(3))(nothing)))
+    except ImportError:
+        pass
+    try:
+        import stamina
+
+        rows.append(("stamina (retry only)", stamina.retry(on=ValueError)(nothing)))
+    except ImportError:
+        pass
+    try:
+        import pybreaker
+
+        breaker: Any = pybreaker.CircuitBreaker()
+        rows.append(("pybreaker (breaker only)", lambda: breaker.call(nothing)))
+    except ImportError:
+        pass
+    try:
+        import limits
+
+        limiter = limits.strategies.FixedWindowRateLimiter(limits.storage.MemoryStorage())
+        item = limits.parse("1000000000/minute")
+
+        def limited() -> Outcome:
+            limiter.hit(item, "model")
+            return nothing()
+
+        rows.append(("limits (fixed window only)", limited))
+    except ImportError:
+        pass
+    bare = blocking(nothing)
+    return [(name, less(blocking(function), bare)) for name, function in rows]
+
+
+def less(measured: list[float], bare: list[float]) -> list[float]:
+    floor = median(bare)
+    return [value - floor for value in measured]
+
+
+def main() -> None:
+    print(f"Overhead a call around an empty send, CPU us, Python {sys.version.split()[0]}; median of {RUNS} x {CALLS:,} calls")
+    for name, values in [*ours(listened=False), *ours(listened=True), *peers()]:
+        print(f"  {name:42} {median(values):6.2f}   ({min(values):.2f} to {max(values):.2f})")
+    print("  goal: at most 5 blocking, 7 asyncio")
+
+
+if __name__ == "__main__":
+    main()

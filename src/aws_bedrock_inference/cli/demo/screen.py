@@ -1,0 +1,92 @@
+"""What the demo shows: both sides while they run, and the table at the end."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from typing import TYPE_CHECKING
+
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from aws_bedrock_inference.cli.progress import clock_time
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from rich.console import Console
+
+    from aws_bedrock_inference.cli.demo.side import Side
+
+_LINE_EVERY = 5.0
+
+
+@contextlib.contextmanager
+def shown(console: Console, sides: Sequence[Side], total: int) -> Iterator[None]:
+    """Show the sides for the time of the block: bars on a terminal, elsewhere a line every five seconds."""
+    if console.is_terminal:
+        with Live(get_renderable=lambda: _bars(sides, total), console=console, refresh_per_second=8):
+            yield
+        return
+    over = threading.Event()
+
+    def lines() -> None:
+        while not over.wait(_LINE_EVERY):
+            console.print(_line(sides, total), soft_wrap=True)
+
+    thread = threading.Thread(target=lines, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+        console.print(_line(sides, total), soft_wrap=True)
+
+
+def _bars(sides: Sequence[Side], total: int) -> Table:
+    grid = Table.grid(padding=(0, 2))
+    for side in sides:
+        answered, lost = side.done
+        grid.add_row(
+            Text(side.name, style="bold" if side.started is not None else "dim"),
+            ProgressBar(total=total, completed=answered + lost, width=30),
+            Text(f"answered {answered:3}", style="green"),
+            Text(f"lost {lost:3}", style="red" if lost else "dim"),
+            Text(clock_time(side.seconds) if side.started is not None else "next", style="dim"),
+        )
+    return grid
+
+
+def _line(sides: Sequence[Side], total: int) -> str:
+    running = [side for side in sides if side.started is not None][-1:]
+    return "".join(
+        f"{clock_time(side.seconds)} {side.name}: {side.done[0]} of {total} answered, {side.done[1]} lost" for side in running
+    )
+
+
+def table(sides: Sequence[Side], reference: Mapping[str, str]) -> Table:
+    """Return the comparison. `reference` has the whole answer to every prompt."""
+    total = len(reference)
+    result = Table(title=f"{total} prompts on a bad day", title_justify="left", title_style="bold")
+    result.add_column("")
+    for side in sides:
+        result.add_column(side.name, justify="right")
+
+    def row(name: str, values: Sequence[str], *, style: str = "") -> None:
+        result.add_row(name, *values, style=style)
+
+    whole = [side.whole(reference) for side in sides]
+    row("answered whole", [f"{count} of {total}" for count in whole], style="bold")
+    row("lost (an error)", [str(side.lost.total()) for side in sides])
+    row("cut off, but taken for whole [1]", [str(len(side.answers) - count) for side, count in zip(sides, whole, strict=True)])
+    row("upstream requests", [str(side.stats["arrived"]) for side in sides])
+    row(
+        "upstream requests per whole answer",
+        [f"{side.stats['arrived'] / count:.2f}" if count else "-" for side, count in zip(sides, whole, strict=True)],
+    )
+    row("throttled by the service", [str(side.throttled) for side in sides])
+    row("time", [clock_time(side.seconds) for side in sides])
+    return result

@@ -1,0 +1,151 @@
+"""What the simulated models say: always the same answer to the same prompt, seed and model.
+
+A token is four characters, here as in the service's own rule of thumb. Lengths are log-normal, as those of real
+answers are: most are short, a few are long.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from functools import cache
+from hashlib import blake2b
+from importlib.resources import files
+from math import cos, exp, log, pi, sqrt
+from typing import Any, NamedTuple
+
+CHARACTERS_PER_TOKEN = 4
+MEDIA_TOKENS = 1600
+"""A flat count for an image or a document, which are not looked into."""
+
+END, MAXIMUM, STOP, TOOL, FILTERED, GUARDRAIL = (
+    "end_turn",
+    "max_tokens",
+    "stop_sequence",
+    "tool_use",
+    "content_filtered",
+    "guardrail_intervened",
+)
+
+
+class Tool(NamedTuple):
+    """A tool that the request forces the model to use, by name, with the JSON schema of its input."""
+
+    name: str
+    schema: dict[str, Any]
+
+
+@dataclass(slots=True)
+class Prompt:
+    """A request in any dialect, as far as it shapes the answer; readers add to it part by part."""
+
+    max_tokens: int | None = None
+    stop_sequences: tuple[str, ...] = ()
+    tool: Tool | None = None
+    tokens: int = 0
+    cached_tokens: int = 0
+    cached_parts: int = 0
+    parts: list[str] = field(default_factory=list)
+
+    def add(self, text: str) -> None:
+        """Add a piece of text."""
+        self.parts.append(text)
+        self.tokens += count(text)
+
+    def add_media(self) -> None:
+        """Add something that is not text."""
+        self.tokens += MEDIA_TOKENS
+
+    def mark(self) -> None:
+        """Everything so far may be kept in the prompt cache."""
+        self.cached_tokens, self.cached_parts = self.tokens, len(self.parts)
+
+    @property
+    def text(self) -> str:
+        """All of its text, to which the answer belongs."""
+        return "\n".join(self.parts)
+
+
+class Usage(NamedTuple):
+    """Tokens of one request, as the answer reports them."""
+
+    input: int
+    cache_read: int = 0
+    cache_write: int = 0
+    output: int = 0
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return self.input + self.cache_read + self.cache_write + self.output
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the model says, why it stopped, and two numbers from 0 to 1 that the caller may spend as chance."""
+
+    text: str
+    stop: str
+    stop_sequence: str | None
+    tokens: int
+    tool: Tool | None
+    identity: str
+    normal: float
+
+
+def count(text: str) -> int:
+    """Return the number of tokens in a text."""
+    return -(-len(text) // CHARACTERS_PER_TOKEN)
+
+
+def answer(prompt: Prompt, *, seed: int, model: str, limit: int, median: float, spread: float) -> Answer:
+    """Return the answer that belongs to the prompt, at most `limit` tokens long."""
+    digest = blake2b(f"{seed}\0{model}\0{prompt.text}".encode(), digest_size=32).digest()
+    first, second, third = (int.from_bytes(digest[at : at + 8]) / 2**64 for at in (0, 8, 16))
+    normal, other = _normal(first, second)
+    identity = digest[24:].hex()
+    if prompt.tool:
+        written = json.dumps(example(prompt.tool.schema))
+        return Answer(written, TOOL, None, count(written), prompt.tool, identity, other)
+    text = _prose(max(1, round(median * exp(normal * spread))), third)
+    stop, found = END, None
+    for sequence in prompt.stop_sequences:
+        head, separator, _ = text.partition(sequence)
+        if separator:
+            text, stop, found = head, STOP, sequence
+    if count(text) > limit:
+        text, stop, found = text[: limit * CHARACTERS_PER_TOKEN], MAXIMUM, None
+    return Answer(text, stop, found, count(text), None, identity, other)
+
+
+def example(schema: dict[str, Any]) -> Any:
+    """Return the simplest value that a JSON schema allows."""
+    if "enum" in schema:
+        return schema["enum"][0]
+    kind = schema.get("type", "object")
+    if kind == "object":
+        properties = schema.get("properties", {})
+        return {name: example(properties.get(name, {"type": "string"})) for name in schema.get("required", ())}
+    return {"string": "simulated", "number": 1.0, "integer": 1, "boolean": True, "array": []}.get(kind)
+
+
+def _normal(first: float, second: float) -> tuple[float, float]:
+    radius = sqrt(-2 * log(1 - first))
+    return radius * cos(2 * pi * second), radius * cos(2 * pi * (second + 0.25))
+
+
+def _prose(tokens: int, where: float) -> str:
+    """Whole sentences from a place in the text, at least one, about as many tokens as asked for."""
+    text, starts = _corpus()
+    start = starts[int(where * len(starts))]
+    wanted = start + tokens * CHARACTERS_PER_TOKEN
+    repeated = text if wanted < len(text) else text * (wanted // len(text) + 2)
+    end = repeated.find(". ", wanted - CHARACTERS_PER_TOKEN)
+    return repeated[start : end + 1]
+
+
+@cache
+def _corpus() -> tuple[str, list[int]]:
+    sentences = files(__package__).joinpath("answers.txt").read_text(encoding="utf-8").splitlines()
+    starts = [sum(len(sentence) + 1 for sentence in sentences[:index]) for index in range(len(sentences))]
+    return " ".join(sentences) + " ", starts

@@ -1,0 +1,32 @@
+"""What the service says when it refuses, and the exception that carries it through the simulator."""
+
+from __future__ import annotations
+
+import tomllib
+from importlib.resources import files
+from typing import Any
+
+_DATA: dict[str, Any] = tomllib.loads(files(__package__).joinpath("messages.toml").read_text(encoding="utf-8"))
+ERRORS: dict[str, dict[str, Any]] = _DATA["error"]
+
+
+class ServiceError(Exception):
+    """An error answer: code, message and HTTP status; the last two default to the service's own."""
+
+    def __init__(self, code: str, message: str = "", status: int | None = None) -> None:
+        known = ERRORS.get(code, {})
+        super().__init__(message or known.get("message", ""))
+        self.code = code
+        self.status = status or known.get("status", 500)
+        self.headers: list[tuple[str, str]] = []
+
+
+def text(section: str, name: str, **values: object) -> str:
+    """Return the service's sentence, with its gaps filled."""
+    sentence: str = _DATA[section][name]
+    return sentence.format(**values) if values else sentence
+
+
+def invalid(name: str, **values: object) -> ServiceError:
+    """Return the validation error of that name."""
+    return ServiceError("ValidationException", text("invalid", name, **values))

@@ -1,0 +1,197 @@
+"""What the account may do: requests and tokens per minute, tokens per day, under four disciplines.
+
+Pure arithmetic over `now`, in seconds from any start. A pool has one limit per dimension; a request is admitted when it
+fits all of them, and its reservation is settled with what it really used.
+
+    bucket    a bucket that holds one minute and refills steadily
+    tight     a bucket that holds five seconds; what is larger is admitted only when it is full, and leaves a debt
+    fixed     minute windows that start together
+    sliding   the sixty seconds before now
+
+AWS does not publish its discipline; these are the ones a client must survive.
+Sources: https://docs.aws.amazon.com/bedrock/latest/userguide/quotas-token-burndown.html and quotas-runtime.html.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+MINUTE = 60.0
+DAY = 86_400.0
+TIGHT_SECONDS = 5.0
+
+REQUESTS, TOKENS, TOKENS_PER_DAY = "requests", "tokens", "tokens-per-day"
+
+
+class Limit(Protocol):
+    """One dimension of a quota."""
+
+    def fits(self, amount: float, now: float) -> bool:
+        """Whether `amount` may be taken now."""
+
+    def take(self, amount: float, now: float) -> Any:
+        """Take `amount`; the answer identifies the taking."""
+
+    def adjust(self, taking: Any, by: float, now: float) -> None:
+        """Correct an earlier taking: more was used when `by` is positive, less when it is negative."""
+
+
+class Bucket:
+    """Refills at `limit` a minute up to `capacity`."""
+
+    def __init__(self, limit: float, capacity: float, now: float) -> None:
+        self.limit = limit
+        self.capacity = capacity
+        self._level = capacity
+        self._at = now
+
+    def level(self, now: float) -> float:
+        """What can be taken now; negative while in debt."""
+        self._level = min(self.capacity, self._level + (now - self._at) * self.limit / MINUTE)
+        self._at = now
+        return self._level
+
+    def fits(self, amount: float, now: float) -> bool:
+        """Whether the level covers `amount`, or the bucket is full and a minute would cover it."""
+        return amount <= self.limit and self.level(now) >= min(amount, self.capacity)
+
+    def take(self, amount: float, now: float) -> None:
+        """Lower the level."""
+        self._level = self.level(now) - amount
+
+    def adjust(self, taking: None, by: float, now: float) -> None:  # noqa: ARG002 - a bucket remembers no takings
+        """Lower or raise the level, never above the capacity."""
+        self._level = min(self.capacity, self.level(now) - by)
+
+
+class Fixed:
+    """Counts per window; a new window starts empty."""
+
+    def __init__(self, limit: float, window: float, now: float) -> None:
+        self.limit = limit
+        self._window = window
+        self._start = now
+        self._index = 0
+        self._used = 0.0
+
+    def used(self, now: float) -> float:
+        """What the current window has taken."""
+        index = int((now - self._start) // self._window)
+        if index != self._index:
+            self._index, self._used = index, 0.0
+        return self._used
+
+    def fits(self, amount: float, now: float) -> bool:
+        """Whether the current window still has room."""
+        return self.used(now) + amount <= self.limit
+
+    def take(self, amount: float, now: float) -> int:
+        """Count in the current window."""
+        self._used = self.used(now) + amount
+        return self._index
+
+    def adjust(self, taking: int, by: float, now: float) -> None:
+        """Charge an excess to the current window; give back only to the window that was charged."""
+        used = self.used(now)
+        if by > 0 or taking == self._index:
+            self._used = used + by
+
+
+class Sliding:
+    """Counts over the window before now."""
+
+    def __init__(self, limit: float, window: float) -> None:
+        self.limit = limit
+        self._window = window
+        self._takings: deque[list[float]] = deque()
+        self._used = 0.0
+
+    def used(self, now: float) -> float:
+        """What the window before now has taken."""
+        while self._takings and self._takings[0][0] <= now - self._window:
+            self._used -= self._takings.popleft()[1]
+        return self._used
+
+    def fits(self, amount: float, now: float) -> bool:
+        """Whether the window before now still has room."""
+        return self.used(now) + amount <= self.limit
+
+    def take(self, amount: float, now: float) -> list[float]:
+        """Count from now on, for one window."""
+        taking = [now, amount]
+        self._takings.append(taking)
+        self._used = self.used(now) + amount
+        return taking
+
+    def adjust(self, taking: list[float], by: float, now: float) -> None:
+        """Correct the taking where it stands; charge an excess now when it has left the window."""
+        self.used(now)
+        if taking[0] > now - self._window:
+            taking[1] += by
+            self._used += by
+        elif by > 0:
+            self.take(by, now)
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """What one pool may do: requests and tokens per minute, tokens per day. None means unlimited, 0 nothing at all."""
+
+    rpm: float | None = None
+    tpm: float | None = None
+    tpd: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("rpm", "tpm", "tpd"):
+            limit = getattr(self, name)
+            if limit is not None and not limit >= 0:
+                raise ValueError(f"{name} is {limit!r}; give a number from 0 up, or leave it out for no limit")
+
+
+DISCIPLINES: dict[str, Callable[[float, float], Limit]] = {
+    "bucket": lambda limit, now: Bucket(limit, limit, now),
+    "tight": lambda limit, now: Bucket(limit, limit * TIGHT_SECONDS / MINUTE, now),
+    "fixed": lambda limit, now: Fixed(limit, MINUTE, now),
+    "sliding": lambda limit, _: Sliding(limit, MINUTE),
+}
+
+
+@dataclass(slots=True)
+class Ticket:
+    """One admitted request: what it reserved, and where."""
+
+    reserved: float
+    takings: list[tuple[Limit, Any]]
+
+    def settle(self, used: float, now: float) -> None:
+        """Replace the reservation by what was used; a second settlement changes nothing."""
+        for limit, taking in self.takings:
+            limit.adjust(taking, used - self.reserved, now)
+        self.takings = []
+
+
+class Pool:
+    """The quota of one model in one region and pool."""
+
+    def __init__(self, quota: Quota, discipline: str, now: float) -> None:
+        new = DISCIPLINES[discipline]
+        self._requests: Limit | None = None if quota.rpm is None else new(quota.rpm, now)
+        self._tokens: Limit | None = None if quota.tpm is None else new(quota.tpm, now)
+        self._day: Limit | None = None if quota.tpd is None else Fixed(quota.tpd, DAY, now)
+
+    def admit(self, tokens: float, now: float) -> Ticket | str:
+        """Return a ticket, or the name of the dimension that refuses; a refusal charges nothing."""
+        if self._requests and not self._requests.fits(1, now):
+            return REQUESTS
+        if self._tokens and not self._tokens.fits(tokens, now):
+            return TOKENS
+        if self._day and not self._day.fits(tokens, now):
+            return TOKENS_PER_DAY
+        if self._requests:
+            self._requests.take(1, now)
+        return Ticket(tokens, [(limit, limit.take(tokens, now)) for limit in (self._tokens, self._day) if limit])

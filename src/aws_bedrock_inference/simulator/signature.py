@@ -1,0 +1,115 @@
+"""Who is asking: SigV4 and bearer tokens, checked as the service checks them.
+
+Algorithm: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
+"""
+
+from __future__ import annotations
+
+import hmac
+import re
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl, quote
+
+from aws_bedrock_inference.simulator.messages import ServiceError, text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from aws_bedrock_inference.simulator.scenario import Credentials
+
+SKEW = timedelta(minutes=5)
+_STAMP = "%Y%m%dT%H%M%SZ"
+_FIELDS = re.compile(r"(Credential|SignedHeaders|Signature)=([^\s,]+)")
+
+
+def region(authorization: str) -> str | None:
+    """Return the region of the credential scope, or None when there is no such scope."""
+    scope = authorization.partition("Credential=")[2].partition(",")[0].split("/")
+    return scope[2] if len(scope) == 5 else None  # noqa: PLR2004 - key/date/region/service/aws4_request
+
+
+def check(method: str, path: str, query: str, headers: Mapping[str, str], body: bytes, now: float, who: Credentials) -> None:
+    """Raise ServiceError unless the request is signed by, or carries the token of, `who`. `now` is the epoch."""
+    authorization = headers.get("authorization", "")
+    if authorization.startswith("Bearer "):
+        _check_bearer(authorization.removeprefix("Bearer "), who)
+    elif who.secret_key:
+        _check_token(headers, who)
+        _check_signature(method, path, query, headers, body, datetime.fromtimestamp(now, UTC), who)
+
+
+def _check_bearer(token: str, who: Credentials) -> None:
+    if token in who.expired_tokens:
+        raise ServiceError("AccessDeniedException", text("access", "bearer"))
+    if who.bearer_token and not hmac.compare_digest(token, who.bearer_token):
+        raise ServiceError("AccessDeniedException", text("access", "bearer-invalid"))
+    if who.secret_key and not who.bearer_token:
+        raise ServiceError("AccessDeniedException", text("access", "bearer-invalid"))
+
+
+def _check_token(headers: Mapping[str, str], who: Credentials) -> None:
+    if headers.get("x-amz-security-token") in who.expired_tokens:
+        raise ServiceError("ExpiredTokenException")
+
+
+def _check_signature(
+    method: str, path: str, query: str, headers: Mapping[str, str], body: bytes, now: datetime, who: Credentials
+) -> None:
+    authorization = headers.get("authorization", "")
+    if not authorization:
+        raise ServiceError("MissingAuthenticationTokenException")
+    given = dict(_FIELDS.findall(authorization))
+    stamp = headers.get("x-amz-date", "")
+    if len(given) != 3 or not re.fullmatch(r"\d{8}T\d{6}Z", stamp):  # noqa: PLR2004 - the three fields
+        raise ServiceError("IncompleteSignatureException")
+    key, _, scope = given["Credential"].partition("/")
+    if key != who.access_key:
+        raise ServiceError("UnrecognizedClientException")
+    _check_clock(stamp, now)
+    names = given["SignedHeaders"].split(";")
+    payload = headers.get("x-amz-content-sha256", "")
+    digest = payload if payload == "UNSIGNED-PAYLOAD" else sha256(body).hexdigest()
+    signed = "".join(f"{name}:{' '.join(headers.get(name, '').split())}\n" for name in names)
+    for canonical_path in _canonical_paths(path):
+        parts = (method, canonical_path, _canonical_query(query), signed, given["SignedHeaders"], digest)
+        request = sha256("\n".join(parts).encode()).hexdigest()
+        to_sign = f"AWS4-HMAC-SHA256\n{stamp}\n{scope}\n{request}"
+        if hmac.compare_digest(_sign(_signing_key(who.secret_key, scope), to_sign).hex(), given["Signature"]):
+            return
+    raise ServiceError("InvalidSignatureException")
+
+
+def _check_clock(stamp: str, now: datetime) -> None:
+    signed = datetime.strptime(stamp, _STAMP).replace(tzinfo=UTC)
+    for name, limit, skewed in (("late", now - SKEW, signed < now - SKEW), ("early", now + SKEW, signed > now + SKEW)):
+        if skewed:
+            sentence = text("access", name, signed=stamp, limit=limit.strftime(_STAMP), now=now.strftime(_STAMP))
+            raise ServiceError("InvalidSignatureException", sentence)
+
+
+def _canonical_paths(path: str) -> Iterator[str]:
+    """The server hands over the path decoded, so both ways of having written the model id are tried: with its `:` and
+    `/` encoded, and plain.
+    """
+    head, _, rest = path.removeprefix("/").partition("/")
+    model, _, tail = rest.rpartition("/")
+    for sent in (quote(model, safe=""), quote(model, safe="/:"), quote(model, safe="/")):
+        yield quote(f"/{head}/{sent}/{tail}", safe="/~")
+
+
+def _canonical_query(query: str) -> str:
+    pairs = sorted((quote(k, safe="~"), quote(v, safe="~")) for k, v in parse_qsl(query, keep_blank_values=True))
+    return "&".join(f"{key}={value}" for key, value in pairs)
+
+
+def _signing_key(secret: str, scope: str) -> bytes:
+    key = f"AWS4{secret}".encode()
+    for part in scope.split("/"):
+        key = _sign(key, part)
+    return key
+
+
+def _sign(key: bytes, message: str) -> bytes:
+    return hmac.new(key, message.encode(), sha256).digest()

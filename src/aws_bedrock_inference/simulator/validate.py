@@ -1,0 +1,159 @@
+"""Whether the service would take the request: botocore's service model, then the rules that no model writes down."""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from botocore.loaders import Loader
+from botocore.model import ServiceModel
+
+from aws_bedrock_inference.knowledge.models import model_facts
+from aws_bedrock_inference.simulator.messages import ServiceError, invalid
+
+if TYPE_CHECKING:
+    from botocore.model import Shape
+
+    from aws_bedrock_inference.simulator.answers import Prompt
+    from aws_bedrock_inference.simulator.scenario import Models
+
+# Families that take temperature or top_p, not both: https://github.com/BerriAI/litellm/issues/15070
+_ONE_SAMPLING = ("anthropic.claude-*-4-5*", "anthropic.claude-*-4-6*")
+
+_JSON_TYPES: dict[str, type | tuple[type, ...]] = {
+    "structure": dict,
+    "map": dict,
+    "list": list,
+    "string": str,
+    "blob": str,
+    "boolean": bool,
+    "integer": int,
+    "long": int,
+    "float": (int, float),
+    "double": (int, float),
+    "timestamp": (int, float, str),
+}
+
+
+@cache
+def service_model() -> ServiceModel:
+    """Return botocore's model of the runtime."""
+    return ServiceModel(Loader().load_service_model("bedrock-runtime", "service-2"))
+
+
+def check_shape(operation: str, body: dict[str, Any]) -> None:
+    """Refuse what the service model does not allow; members that it does not know are ignored, as the service does."""
+    shape = service_model().operation_model(operation).input_shape
+    assert shape
+    for name in shape.required_members:
+        if name not in body and not shape.members[name].serialization.get("location"):
+            raise _violation(f"/{name}", "Member must not be null")
+    for name, value in body.items():
+        member = shape.members.get(name)
+        if member is not None and value is not None:
+            _check(member, value, f"/{name}")
+
+
+def _check(shape: Shape, value: Any, place: str) -> None:
+    if getattr(shape, "is_document_type", False):
+        return
+    kind = shape.type_name
+    expected = _JSON_TYPES[kind]
+    if not isinstance(value, expected) or (isinstance(value, bool) and expected is not bool):
+        raise ServiceError("SerializationException", f"{place}: {type(value).__name__} found, {kind} expected")
+    _check_size(shape, value, place)
+    if kind == "structure":
+        _check_structure(shape, value, place)
+    elif kind == "list":
+        for number, item in enumerate(value):
+            _check(shape.member, item, f"{place}/{number}")
+    elif kind == "map":
+        for key, item in value.items():
+            _check(shape.value, item, f"{place}/{key}")
+    elif kind == "string" and shape.enum and value not in shape.enum:
+        raise _violation(place, f"Member must satisfy enum value set: [{', '.join(shape.enum)}]")
+
+
+def _check_structure(shape: Shape, value: dict[str, Any], place: str) -> None:
+    members = shape.members
+    if shape.metadata.get("union") and len([name for name in value if value[name] is not None]) != 1:
+        raise ServiceError("SerializationException", f"{place}: exactly one of {', '.join(members)} expected")
+    for name in shape.required_members:
+        if value.get(name) is None:
+            raise _violation(f"{place}/{name}", "Member must not be null")
+    for name, item in value.items():
+        member = members.get(name)
+        if member is not None and item is not None:
+            _check(member, item, f"{place}/{name}")
+
+
+def _check_size(shape: Shape, value: Any, place: str) -> None:
+    least, most = shape.metadata.get("min"), shape.metadata.get("max")
+    if least is None and most is None:
+        return
+    number = isinstance(value, (int, float))
+    size = value if number else len(value)
+    what = "Member must have {} {}" if not number else "Member must have value {} {}"
+    if least is not None and size < least:
+        relation = "greater than or equal to" if number else "length greater than or equal to"
+        raise _violation(place, what.format(relation, least))
+    if most is not None and size > most and shape.type_name != "blob":
+        relation = "less than or equal to" if number else "length less than or equal to"
+        raise _violation(place, what.format(relation, most))
+
+
+def _violation(place: str, constraint: str) -> ServiceError:
+    return invalid("constraint", place=place, constraint=constraint)
+
+
+def check_model(base: str, pool: str, model: str, operation: str, models: Models) -> None:
+    """Refuse a model that does not exist here, or not in this way."""
+    if not _any(base, models.known):
+        raise invalid("model")
+    if pool == "on-demand" and operation != "CountTokens" and _any(base, models.profile_only):
+        raise invalid("profile", model=model)
+    if operation.startswith("Converse") and _any(base, models.not_chat):
+        raise invalid("not-chat")
+
+
+def check_conversation(body: dict[str, Any]) -> None:
+    """Refuse what Converse refuses in `messages`: roles, blank text, tools without a tool configuration."""
+    previous = None
+    for number, message in enumerate(body.get("messages") or ()):
+        role, content = message["role"], message["content"]
+        if number == 0 and role != "user":
+            raise invalid("start")
+        if role == previous:
+            raise invalid("alternate")
+        previous = role
+        if not content:
+            raise invalid("empty", message=number)
+        for position, block in enumerate(content):
+            text = block.get("text")
+            if text is not None and not text.strip():
+                raise invalid("blank", message=number, block=position)
+            if ("toolUse" in block or "toolResult" in block) and not body.get("toolConfig"):
+                raise invalid("tool-config")
+
+
+def check_limits(base: str, body: dict[str, Any], prompt: Prompt, models: Models) -> None:
+    """Refuse what is too long, and settings that exclude each other."""
+    limit = model_facts(base).max_output_tokens
+    if prompt.max_tokens is not None and prompt.max_tokens > limit and base.startswith(("amazon.", "anthropic.")):
+        raise invalid("maximum", limit=limit)
+    if prompt.tokens > models.context_tokens:
+        raise invalid("too-long")
+    settings = body.get("inferenceConfig") or body
+    both = "temperature" in settings and ("topP" in settings or "top_p" in settings)
+    if both and _any(base, _ONE_SAMPLING):
+        raise invalid("sampling")
+
+
+@cache
+def _matches(name: str, patterns: tuple[str, ...]) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def _any(name: str, patterns: tuple[str, ...]) -> bool:
+    return _matches(name, patterns)
