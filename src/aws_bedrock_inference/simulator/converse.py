@@ -52,7 +52,11 @@ def _forced(tools: dict[str, Any]) -> Tool | None:
     choice = tools.get("toolChoice") or {}
     offered = {tool["toolSpec"]["name"]: tool["toolSpec"] for tool in tools.get("tools", ()) if "toolSpec" in tool}
     name = choice["tool"].get("name") if "tool" in choice else next(iter(offered), None) if "any" in choice else None
-    return Tool(name, offered[name].get("inputSchema", {}).get("json", {})) if name in offered else None
+    return (
+        Tool(name, offered[name].get("inputSchema", {}).get("json", {}))
+        if name is not None and name in offered
+        else None
+    )
 
 
 def body(answer: Answer, usage: Usage, milliseconds: int) -> dict[str, Any]:
@@ -83,7 +87,7 @@ def events(answer: Answer, usage: Usage, milliseconds: int) -> Iterator[tuple[st
 
 
 def _tool_use(answer: Answer) -> dict[str, Any]:
-    assert answer.tool
+    assert answer.tool  # noqa: S101 - asked for by the callers
     return {"toolUseId": f"tooluse_{answer.identity}", "name": answer.tool.name}
 
 
@@ -95,4 +99,3 @@ def _usage(usage: Usage) -> dict[str, int]:
         "cacheReadInputTokens": usage.cache_read,
         "cacheWriteInputTokens": usage.cache_write,
     }
-

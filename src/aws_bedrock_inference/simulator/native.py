@@ -6,7 +6,7 @@ Source: https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters.ht
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from aws_bedrock_inference.simulator import converse
 from aws_bedrock_inference.simulator.answers import END, FILTERED, GUARDRAIL, MAXIMUM, STOP, Prompt, Tool
@@ -68,10 +68,27 @@ class Anthropic:
     """The Messages API, with `anthropic_version` in the body and no `model`."""
 
     _KEYS = frozenset(
-        "anthropic_version anthropic_beta max_tokens messages system temperature top_p top_k tools tool_choice "
-        "stop_sequences thinking metadata output_config context_management service_tier mcp_servers".split()
+        [
+            "anthropic_version",
+            "anthropic_beta",
+            "max_tokens",
+            "messages",
+            "system",
+            "temperature",
+            "top_p",
+            "top_k",
+            "tools",
+            "tool_choice",
+            "stop_sequences",
+            "thinking",
+            "metadata",
+            "output_config",
+            "context_management",
+            "service_tier",
+            "mcp_servers",
+        ]
     )
-    _REASONS = {FILTERED: "refusal", GUARDRAIL: END}
+    _REASONS: ClassVar = {FILTERED: "refusal", GUARDRAIL: END}
 
     def read(self, body: dict[str, Any]) -> Prompt:
         """Read the Messages request."""
@@ -104,7 +121,7 @@ class Anthropic:
         """Write the Messages API's stream events."""
         start = {**self._message(answer, usage._replace(output=1)), "stop_reason": None, "stop_sequence": None}
         yield {"type": "message_start", "message": start}
-        empty = {"input": {}} if answer.tool else {"text": ""}
+        empty: dict[str, Any] = {"input": {}} if answer.tool else {"text": ""}
         yield {"type": "content_block_start", "index": 0, "content_block": {**self._block(answer), **empty}}
         for at in range(0, len(answer.text), converse.PIECE):
             piece = answer.text[at : at + converse.PIECE]
@@ -166,13 +183,13 @@ def _forced(body: dict[str, Any]) -> Tool | None:
     name = choice.get("name") if choice.get("type") == "tool" else None
     if choice.get("type") == "any":
         name = next(iter(offered), None)
-    return Tool(name, offered[name]) if name in offered else None
+    return Tool(name, offered[name]) if name is not None and name in offered else None
 
 
 class Titan:
     """`inputText` in, `results` out."""
 
-    _REASONS = {MAXIMUM: "LENGTH", STOP: "STOP_CRITERIA_MET", FILTERED: "CONTENT_FILTERED"}
+    _REASONS: ClassVar = {MAXIMUM: "LENGTH", STOP: "STOP_CRITERIA_MET", FILTERED: "CONTENT_FILTERED"}
 
     def read(self, body: dict[str, Any]) -> Prompt:
         """Read `inputText` and `textGenerationConfig`."""

@@ -51,7 +51,7 @@ class Bucket:
         self._at = now
 
     def level(self, now: float) -> float:
-        """What can be taken now; negative while in debt."""
+        """Return what can be taken now; negative while in debt."""
         self._level = min(self.capacity, self._level + (now - self._at) * self.limit / MINUTE)
         self._at = now
         return self._level
@@ -80,7 +80,7 @@ class Fixed:
         self._used = 0.0
 
     def used(self, now: float) -> float:
-        """What the current window has taken."""
+        """Return what the current window has taken."""
         index = int((now - self._start) // self._window)
         if index != self._index:
             self._index, self._used = index, 0.0
@@ -112,7 +112,7 @@ class Sliding:
         self._used = 0.0
 
     def used(self, now: float) -> float:
-        """What the window before now has taken."""
+        """Return what the window before now has taken."""
         while self._takings and self._takings[0][0] <= now - self._window:
             self._used -= self._takings.popleft()[1]
         return self._used

@@ -120,7 +120,9 @@ class FaultRule:
     @property
     def name(self) -> str:
         """What it is called in the statistics."""
-        return f"{self.kind}:{self.code or self.limit}" if self.kind in {"error", "exception", "throttle"} else self.kind
+        return (
+            f"{self.kind}:{self.code or self.limit}" if self.kind in {"error", "exception", "throttle"} else self.kind
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,7 +170,9 @@ def load(source: str | Path | None) -> Scenario:
     try:
         text = path.read_text(encoding="utf-8") if path.is_file() else shipped.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise ScenarioError(f"no scenario file {str(source)!r}; give a path, or one of: {', '.join(names())}") from error
+        raise ScenarioError(
+            f"no scenario file {str(source)!r}; give a path, or one of: {', '.join(names())}"
+        ) from error
     return parse(text)
 
 

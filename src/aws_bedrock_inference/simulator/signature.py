@@ -30,7 +30,9 @@ def region(authorization: str) -> str | None:
     return scope[2] if len(scope) == 5 else None  # noqa: PLR2004 - key/date/region/service/aws4_request
 
 
-def check(method: str, path: str, query: str, headers: Mapping[str, str], body: bytes, now: float, who: Credentials) -> None:
+def check(  # noqa: PLR0917 - the parts of a request, in their order
+    method: str, path: str, query: str, headers: Mapping[str, str], body: bytes, now: float, who: Credentials
+) -> None:
     """Raise ServiceError unless the request is signed by, or carries the token of, `who`. `now` is the epoch."""
     authorization = headers.get("authorization", "")
     if authorization.startswith("Bearer "):
@@ -54,7 +56,7 @@ def _check_token(headers: Mapping[str, str], who: Credentials) -> None:
         raise ServiceError("ExpiredTokenException")
 
 
-def _check_signature(
+def _check_signature(  # noqa: PLR0917 - as above
     method: str, path: str, query: str, headers: Mapping[str, str], body: bytes, now: datetime, who: Credentials
 ) -> None:
     authorization = headers.get("authorization", "")
@@ -90,8 +92,8 @@ def _check_clock(stamp: str, now: datetime) -> None:
 
 
 def _canonical_paths(path: str) -> Iterator[str]:
-    """The server hands over the path decoded, so both ways of having written the model id are tried: with its `:` and
-    `/` encoded, and plain.
+    """Return the paths that may have been signed. The server hands over the path decoded, so both ways of having
+    written the model id are tried: with its `:` and `/` encoded, and plain.
     """
     head, _, rest = path.removeprefix("/").partition("/")
     model, _, tail = rest.rpartition("/")

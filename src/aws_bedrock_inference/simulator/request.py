@@ -1,0 +1,62 @@
+"""A request as it came over the wire, and what it asks for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from aws_bedrock_inference.knowledge.models import split_profile
+from aws_bedrock_inference.simulator.messages import ServiceError
+from aws_bedrock_inference.simulator.signature import region
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+# The last part of the path, /model/{modelId}/...: botocore 1.44.5, bedrock-runtime 2023-09-30.
+_OPERATIONS = {
+    "converse": "Converse",
+    "converse-stream": "ConverseStream",
+    "invoke": "InvokeModel",
+    "invoke-with-response-stream": "InvokeModelWithResponseStream",
+    "count-tokens": "CountTokens",
+}
+
+
+class Request(NamedTuple):
+    """As it came. The path is decoded, header names are in lower case."""
+
+    method: str
+    path: str
+    query: str
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Asked(NamedTuple):
+    """What is asked of which model. `model` is as the caller wrote it, `base` without profile or ARN."""
+
+    operation: str
+    model: str
+    base: str
+    pool: str
+    region: str
+
+    @property
+    def streaming(self) -> bool:
+        """Whether the answer is an event stream."""
+        return self.operation.endswith("Stream")
+
+    @property
+    def native(self) -> bool:
+        """Whether bodies are in the model's own dialect."""
+        return self.operation.startswith("InvokeModel")
+
+
+def asked(request: Request, home: str) -> Asked:
+    """Read path and signature; `home` is the region of requests that name none. Raises ServiceError."""
+    head, _, rest = request.path.removeprefix("/").partition("/")
+    model, _, last = rest.rpartition("/")
+    operation = _OPERATIONS.get(last)
+    if request.method != "POST" or head != "model" or not model or operation is None:
+        raise ServiceError("UnknownOperationException")
+    base, pool = split_profile(model)
+    return Asked(operation, model, base, pool, region(request.headers.get("authorization", "")) or home)

@@ -1,0 +1,81 @@
+"""What the endpoint has seen: the other side of what a client believes about itself."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from dataclasses import asdict, dataclass
+from typing import Any
+
+_KEPT_SECONDS = 3600  # of the history by second; totals are kept for good
+
+
+@dataclass(slots=True)
+class Second:
+    """One second of traffic; `tokens` are those settled in it."""
+
+    second: int
+    arrived: int = 0
+    answered: int = 0
+    throttled: int = 0
+    tokens: float = 0.0
+
+
+class Stats:
+    """Counts since the scenario was loaded. `now` is in seconds since then."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[str] = Counter()
+        self._throttled: Counter[str] = Counter()
+        self._faults: Counter[str] = Counter()
+        self._errors: Counter[str] = Counter()
+        self._tokens: Counter[str] = Counter()
+        self._seconds: deque[Second] = deque(maxlen=_KEPT_SECONDS)
+
+    def arrived(self, now: float) -> None:
+        """Count a request, whatever comes of it."""
+        self._counts["arrived"] += 1
+        self._second(now).arrived += 1
+
+    def admitted(self, reserved: float) -> None:
+        """Count a request that passed the quotas, and the tokens that it reserves."""
+        self._counts["admitted"] += 1
+        self._tokens["reserved"] += round(reserved)
+
+    def settled(self, now: float, *, read: int, written: int, charged: float) -> None:
+        """Count the tokens of a request that is over: read, written, and charged to the quota."""
+        self._tokens.update({"input": read, "output": written, "charged": round(charged)})
+        self._second(now).tokens += charged
+
+    def answered(self, now: float) -> None:
+        """Count an answer that went out whole."""
+        self._counts["answered"] += 1
+        self._second(now).answered += 1
+
+    def throttled(self, now: float, limit: str) -> None:
+        """Count a throttle, by the limit that it names."""
+        self._throttled[limit] += 1
+        self._second(now).throttled += 1
+
+    def struck(self, fault: str) -> None:
+        """Count a fault of the scenario that took effect."""
+        self._faults[fault] += 1
+
+    def refused(self, code: str) -> None:
+        """Count an error answer, of whatever origin."""
+        self._errors[code] += 1
+
+    def report(self) -> dict[str, Any]:
+        """Return all counts, as JSON."""
+        return {
+            **{name: self._counts[name] for name in ("arrived", "admitted", "answered")},
+            "throttled": dict(self._throttled),
+            "faults": dict(self._faults),
+            "errors": dict(self._errors),
+            "tokens": {name: self._tokens[name] for name in ("reserved", "charged", "input", "output")},
+            "seconds": [asdict(second) for second in self._seconds],
+        }
+
+    def _second(self, now: float) -> Second:
+        if not self._seconds or self._seconds[-1].second != int(now):
+            self._seconds.append(Second(int(now)))
+        return self._seconds[-1]
