@@ -65,8 +65,9 @@ class VirtualDriver:
         """Let time pass until nothing is left to happen, or until the clock shows `until`."""
         agenda = self._agenda
         while agenda and agenda[0][0] <= until:
-            self.now, _, task, turn, reply = heapq.heappop(agenda)
+            when, _, task, turn, reply = heapq.heappop(agenda)
             if turn == task.turn and not task.done:
+                self.now = when
                 task.turn += 1
                 self._advance(task, task.flow.send, reply)
         if until != inf:
