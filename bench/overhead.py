@@ -1,7 +1,7 @@
 """What the full default pipeline costs around a send that does nothing, beside other libraries' parts of it.
 
-Each row is the median of nine runs of 20,000 calls, in microseconds of CPU a call, less the bare send; the spread is between the
-quickest and the slowest run.
+Each row is the median of nine runs of 20,000 calls, in microseconds of CPU a call, less the bare send; the spread is
+between the quickest and the slowest run.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def asynchronous(function: Callable[[], Awaitable[object]]) -> list[float]:
 
 
 def ours(*, listened: bool) -> list[tuple[str, list[float]]]:
-    """The pipeline with request and token quotas far above what is measured, an event for each call when somebody listens."""
+    """The pipeline with quotas far above what is measured; an event for each call when somebody listens."""
     step = standard(Quota(rpm=6e9, tpm=6e12)).around(send, time.monotonic)
     heard: list[object] = []
     listeners = Listeners()
@@ -152,7 +152,10 @@ def less(measured: list[float], bare: list[float]) -> list[float]:
 
 
 def main() -> None:
-    print(f"Overhead a call around an empty send, CPU us, Python {sys.version.split()[0]}; median of {RUNS} x {CALLS:,} calls")
+    print(
+        f"Overhead a call around an empty send, CPU us, Python {sys.version.split()[0]}; "
+        f"median of {RUNS} x {CALLS:,} calls"
+    )
     for name, values in [*ours(listened=False), *ours(listened=True), *peers()]:
         print(f"  {name:42} {median(values):6.2f}   ({min(values):.2f} to {max(values):.2f})")
     print("  goal: at most 5 blocking, 7 asyncio")

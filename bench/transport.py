@@ -1,4 +1,5 @@
-"""What one whole Converse call over loopback costs: ours beside boto3, aiobotocore and litellm, in microseconds of CPU and of time.
+"""What one whole Converse call over loopback costs, in microseconds of CPU and of time: ours beside boto3, aiobotocore
+and litellm.
 
 Every client calls the same server, a child process that answers with the same bytes in one write. Rows of one table
 are measured in turns, so that a busy machine troubles all alike; each is the median of its runs, and the spread goes
@@ -62,7 +63,7 @@ class Stub(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._read += data
-        while (end := self._read.find(b"\r\n\r\n") + 4) > 3:
+        while (end := self._read.find(b"\r\n\r\n") + 4) >= 4:
             head = self._read[:end].lower()
             length = int(head.partition(b"content-length:")[2].partition(b"\r\n")[0] or 0)
             if len(self._read) < end + length:
@@ -110,7 +111,7 @@ def _each(cpu: float, wall: float) -> tuple[float, float]:
 
 
 def measure_blocking(url: str) -> dict[str, Runs]:
-    import boto3  # noqa: PLC0415 - after the import of ours was measured alone
+    import boto3
 
     with ExitStack() as opened:
         ours = opened.enter_context(BedrockClient(MODEL, endpoint_url=url, quota=Quota(rpm=UNLIMITED, tpm=UNLIMITED)))
@@ -125,8 +126,8 @@ def measure_blocking(url: str) -> dict[str, Runs]:
 
 
 async def measure_in_flight(url: str) -> dict[str, Runs]:
-    from aiobotocore.config import AioConfig  # noqa: PLC0415 - as above
-    from aiobotocore.session import get_session  # noqa: PLC0415
+    from aiobotocore.config import AioConfig
+    from aiobotocore.session import get_session
 
     async with AsyncExitStack() as opened:
         ours = await opened.enter_async_context(
@@ -146,7 +147,7 @@ async def measure_in_flight(url: str) -> dict[str, Runs]:
 
 def litellms(url: str) -> dict[str, Callable[[], Awaitable[object]]]:
     try:
-        import litellm  # noqa: PLC0415 - may not be installed
+        import litellm
     except ImportError:
         return {}
     litellm.suppress_debug_info = True
@@ -195,7 +196,8 @@ def imports() -> None:
         loaded = done.stdout.strip()
     spread = f"{min(times):.1f}-{max(times):.1f}"
     print(
-        f"import aws_bedrock_inference: {median(times):.1f} ms ({spread}), budget 60; loads {loaded or 'none'} of {HEAVY}"
+        f"import aws_bedrock_inference: {median(times):.1f} ms ({spread}), budget 60; "
+        f"loads {loaded or 'none'} of {HEAVY}"
     )
 
 
@@ -206,8 +208,7 @@ def main() -> int:
     imports()
     with subprocess.Popen([sys.executable, __file__, "serve"], stdout=subprocess.PIPE, text=True) as server:
         try:
-            assert server.stdout is not None
-            url = f"http://127.0.0.1:{int(server.stdout.readline())}"
+            url = f"http://127.0.0.1:{int(server.stdout.readline())}"  # type: ignore[union-attr]
             failed = table("one call after the other, us a call", measure_blocking(url))
             failed += table(f"asyncio, {IN_FLIGHT} in flight, us a call", asyncio.run(measure_in_flight(url)))
         finally:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 from hypothesis import settings
-
 from tests_support import World
 
 settings.register_profile("ci", deadline=None, derandomize=True)

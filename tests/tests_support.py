@@ -57,13 +57,14 @@ class World:
         self.now += seconds
 
 
-def drive_by_hand(flow: Flow, replies: Iterable[Any] = ()) -> tuple[list[Effect], Outcome | None]:
+def drive_by_hand(flow: Flow, replies: Iterable[Any] = ()) -> tuple[list[Any], Any]:
     """Send `replies` into a flow one after the other; return the effects it yielded, and its outcome if it ended."""
-    effects: list[Effect] = []
+    effects: list[Any] = []
     try:
         effects.append(next(flow))
         for reply in replies:
-            effects.append(flow.send(reply))
+            effect = flow.send(reply)
+            effects.append(effect)
     except StopIteration as end:
         return effects, end.value
     return effects, None
@@ -74,7 +75,7 @@ def scripted(outcomes: Iterable[Outcome]) -> Any:
     script = iter(outcomes)
 
     def step(call: Call) -> Generator[Effect, Any, Outcome]:
+        yield from ()
         return next(script)
-        yield
 
     return step

@@ -75,9 +75,44 @@ _HOMES = {
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
-__all__ = [  # noqa: PLE0604 - made from the table above, which a test holds equal to the imports
+__all__ = [
+    "AsyncBedrockClient",
+    "BedrockClient",
+    "BedrockError",
+    "BedrockStreamingClient",
+    "Breaker",
+    "Call",
+    "Category",
+    "CircuitOpen",
+    "Deadline",
+    "DeadlineTooClose",
+    "Decision",
+    "Denied",
+    "Fault",
+    "InvalidByService",
+    "InvalidRequest",
+    "ModelFailed",
+    "NotFound",
+    "NotReady",
+    "Outcome",
+    "Overloaded",
+    "Pipeline",
+    "Quota",
+    "QuotaExhausted",
+    "Refused",
+    "Reply",
+    "Retry",
+    "Route",
+    "ServerFailed",
+    "ServiceFault",
+    "StreamBroken",
+    "Throttled",
+    "TimedOut",
+    "Timeout",
+    "Unreachable",
+    "Usage",
     "__version__",
-    *_HOME_OF,
+    "standard",
 ]
 
 

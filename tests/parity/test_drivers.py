@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
@@ -19,6 +20,9 @@ from aws_bedrock_inference.flow import Pipeline, send
 from aws_bedrock_inference.policies import Breaker, Deadline, Quota, Retry
 from aws_bedrock_inference.streaming import collect, stream
 from aws_bedrock_inference.virtual import VirtualDriver
+
+if TYPE_CHECKING:
+    from aws_bedrock_inference.clock import Clock
 
 SCRIPT = st.lists(
     st.one_of(
@@ -37,11 +41,11 @@ SCRIPT = st.lists(
 class Run:
     """One world in which a few calls are made one after the other, and everything seen is written down."""
 
-    def __init__(self, script, dice):
+    def __init__(self, script: Any, dice: float) -> None:
         self.world = World()
         self.script = iter(script)
         self.dice = dice
-        self.log = []
+        self.log: list[Any] = []
         self.listeners = Listeners()
         self.listeners.add(lambda event: self.log.append(("event", event)))
         self.pipeline = Pipeline(
@@ -51,54 +55,55 @@ class Run:
             Quota(rpm=120, tpm=60_000),
         )
 
-    def answer(self, one):
+    def answer(self, one: Any) -> Any:
         self.log.append(("sent", self.world.now, one.arrived, one.deadline))
         return next(self.script, OK)
 
-    def calls(self, clock):
+    def calls(self, clock: Clock) -> Any:
         step = self.pipeline.around(send, clock)
         for _ in range(8):
             yield step(call(arrived=clock(), tokens=300, output=700))
 
 
-def blocking(script, dice):
+def blocking(script: Any, dice: float) -> Any:
     run = Run(script, dice)
-    driver = Driver(run.answer, clock=run.world.clock, sleep=run.world.sleep, listeners=run.listeners)
+    driver: Any = Driver(run.answer, clock=run.world.clock, sleep=run.world.sleep, listeners=run.listeners)
     driver._wait = lambda effect: run.world.sleep(effect.until - run.world.now)
     outcomes = [driver.run(flow) for flow in run.calls(run.world.clock)]
     return outcomes, run.world.sleeps, run.log
 
 
-def asynchronous(script, dice):
+def asynchronous(script: Any, dice: float) -> Any:
     run = Run(script, dice)
 
-    async def answer(one):
+    async def answer(one: Any) -> Any:
         return run.answer(one)
 
-    async def sleep(seconds):
+    async def sleep(seconds: float) -> None:
         run.world.sleep(seconds)
 
-    async def main():
-        driver = AsyncDriver(answer, clock=run.world.clock, sleep=sleep, listeners=run.listeners)
+    async def main() -> Any:
+        driver: Any = AsyncDriver(answer, clock=run.world.clock, sleep=sleep, listeners=run.listeners)
         driver._wait = lambda effect: sleep(effect.until - run.world.now)
         return [await driver.run(flow) for flow in run.calls(run.world.clock)]
 
     return asyncio.run(main()), run.world.sleeps, run.log
 
 
-def virtual(script, dice):
+def virtual(script: Any, dice: float) -> Any:
     run = Run(script, dice)
 
-    def answer(one, now):
+    def answer(one: Any, now: float) -> Any:
         run.world.now = now
         return 0.0, run.answer(one)
 
     driver = VirtualDriver(answer, listeners=run.listeners)
     outcomes = []
 
-    def one_after_the_other():
+    def one_after_the_other() -> Any:
         for flow in run.calls(driver.clock):
-            outcomes.append((yield from flow))
+            outcome = yield from flow
+            outcomes.append(outcome)
 
     driver.spawn(one_after_the_other())
     driver.run()
@@ -106,12 +111,12 @@ def virtual(script, dice):
 
 
 @given(script=SCRIPT, dice=st.sampled_from([0.0, 0.3, 0.999]))
-def test_blocking_and_asyncio_give_the_same_calls_sleeps_and_outcomes(script, dice):
+def test_blocking_and_asyncio_give_the_same_calls_sleeps_and_outcomes(script: Any, dice: float) -> None:
     assert blocking(script, dice) == asynchronous(script, dice)
 
 
 @given(script=SCRIPT, dice=st.sampled_from([0.0, 0.3, 0.999]))
-def test_virtual_time_gives_the_same_calls_and_outcomes(script, dice):
+def test_virtual_time_gives_the_same_calls_and_outcomes(script: Any, dice: float) -> None:
     outcomes, _, log = blocking(script, dice)
     theirs, their_log = virtual(script, dice)
     assert theirs == outcomes
@@ -121,23 +126,23 @@ def test_virtual_time_gives_the_same_calls_and_outcomes(script, dice):
 class Source:
     """A stream that says what it is told, in both worlds."""
 
-    def __init__(self, events):
-        self.response = {"ResponseMetadata": {}}
+    def __init__(self, events: Any) -> None:
+        self.response: dict[str, Any] = {"ResponseMetadata": {}}
         self.events = iter(events)
         self.closed = 0
 
-    def next(self):
+    def next(self) -> Any:
         event = next(self.events, None)
         if isinstance(event, BaseException):
             raise event
         return event
 
-    def close(self):
+    def close(self) -> None:
         self.closed += 1
 
 
 class AsyncSource(Source):
-    async def next(self):
+    async def next(self) -> Any:
         return super().next()
 
 
@@ -152,15 +157,15 @@ STREAMS = st.lists(
 )
 
 
-def stream_blocking(scripts, step, take):
+def stream_blocking(scripts: Any, step: Any, take: int) -> Any:
     world, sources = World(), []
     scripts = iter(scripts)
 
-    def answer(_):
+    def answer(_: Any) -> Any:
         sources.append(Source(next(scripts, [START, TEXT, STOP, USAGE])))
         return Outcome(value=sources[-1])
 
-    driver = Driver(answer, clock=world.clock, sleep=world.sleep)
+    driver: Any = Driver(answer, clock=world.clock, sleep=world.sleep)
     driver._wait = lambda effect: world.sleep(effect.until - world.now)
     pipeline = Pipeline(Retry(chance=world.chance), Breaker(), Quota(tpm=600_000))
     answering = driver.stream(pipeline.around(step, world.clock)(call()._replace(operation="converse_stream")))
@@ -172,19 +177,19 @@ def stream_blocking(scripts, step, take):
     return items, answering.outcome._replace(value=None), world.sleeps, [source.closed > 0 for source in sources]
 
 
-def stream_asynchronous(scripts, step, take):
+def stream_asynchronous(scripts: Any, step: Any, take: int) -> Any:
     world, sources = World(), []
     scripts = iter(scripts)
 
-    async def answer(_):
+    async def answer(_: Any) -> Any:
         sources.append(AsyncSource(next(scripts, [START, TEXT, STOP, USAGE])))
         return Outcome(value=sources[-1])
 
-    async def sleep(seconds):
+    async def sleep(seconds: float) -> None:
         world.sleep(seconds)
 
-    async def main():
-        driver = AsyncDriver(answer, clock=world.clock, sleep=sleep)
+    async def main() -> Any:
+        driver: Any = AsyncDriver(answer, clock=world.clock, sleep=sleep)
         driver._wait = lambda effect: sleep(effect.until - world.now)
         pipeline = Pipeline(Retry(chance=world.chance), Breaker(), Quota(tpm=600_000))
         answering = driver.stream(pipeline.around(step, world.clock)(call()._replace(operation="converse_stream")))
@@ -199,7 +204,7 @@ def stream_asynchronous(scripts, step, take):
 
 
 @given(scripts=STREAMS, take=st.integers(1, 8))
-def test_streams_give_the_same_items_and_outcomes_and_close_what_they_opened(scripts, take):
+def test_streams_give_the_same_items_and_outcomes_and_close_what_they_opened(scripts: Any, take: int) -> None:
     for step in (stream, collect):
         ours = stream_blocking(scripts, step, take)
         assert ours == stream_asynchronous(scripts, step, take)
@@ -207,13 +212,13 @@ def test_streams_give_the_same_items_and_outcomes_and_close_what_they_opened(scr
 
 
 @pytest.mark.parametrize("interruption", [KeyboardInterrupt, SystemExit])
-def test_ctrl_c_during_a_wait_leaves_nothing_behind(interruption, world):
+def test_ctrl_c_during_a_wait_leaves_nothing_behind(interruption: type[BaseException], world: World) -> None:
     quota = Quota(rpm=60, burst=1.0)
     step = quota.around(send, world.clock)
-    driver = Driver(lambda _: OK, clock=world.clock)
+    driver: Any = Driver(lambda _: OK, clock=world.clock)
     driver.run(step(call()))
 
-    def strike(_effect):
+    def strike(_effect: Any) -> None:
         raise interruption
 
     driver._wait = strike
@@ -223,16 +228,16 @@ def test_ctrl_c_during_a_wait_leaves_nothing_behind(interruption, world):
     assert driver.run(step(call())) == OK
 
 
-def test_cancelling_a_task_in_the_queue_lets_the_next_one_in(world):
-    async def main():
+def test_cancelling_a_task_in_the_queue_lets_the_next_one_in(world: World) -> None:
+    async def main() -> None:
         quota = Quota(tpm=6000, burst=60.0)
         step = quota.around(send, world.clock)
         answer: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
 
-        async def service(one):
+        async def service(one: Any) -> Any:
             return await answer if one.estimate.input_tokens == 5000 else OK
 
-        driver = AsyncDriver(service, clock=world.clock)
+        driver: Any = AsyncDriver(service, clock=world.clock)
         under_way = asyncio.create_task(driver.run(step(call(tokens=5000, output=0))))
         await asyncio.sleep(0)
         impatient = asyncio.create_task(driver.run(step(call(tokens=4000, output=0, arrived=1.0))))
@@ -249,19 +254,19 @@ def test_cancelling_a_task_in_the_queue_lets_the_next_one_in(world):
     asyncio.run(main())
 
 
-def test_a_thread_is_woken_by_another_thread_s_refund():
+def test_a_thread_is_woken_by_another_thread_s_refund() -> None:
     world = World()
     quota = Quota(tpm=6000, burst=60.0)
     step = quota.around(send, world.clock)
     release, sent = threading.Event(), threading.Event()
 
-    def service(one):
+    def service(one: Any) -> Any:
         if one.estimate.input_tokens == 6000:
             sent.set()
             release.wait()
         return Outcome(usage=Usage(1, 1))
 
-    driver = Driver(service, clock=world.clock)
+    driver: Any = Driver(service, clock=world.clock)
     holder = threading.Thread(target=lambda: driver.run(step(call(tokens=6000, output=0))))
     holder.start()
     sent.wait()

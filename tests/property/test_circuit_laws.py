@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from math import inf
+from typing import Any
+
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, rule
@@ -13,18 +16,18 @@ class CircuitLaws(RuleBasedStateMachine):
     tickets = Bundle("tickets")
 
     @initialize(failures=st.integers(1, 4), probes=st.integers(1, 3), ratio=st.sampled_from([0.01, 0.5, 1.0]))
-    def make(self, failures, probes, ratio):
+    def make(self, failures: int, probes: int, ratio: float) -> None:
         self.now = 0.0
         self.circuit = Circuit(failures=failures, ratio=ratio, window=10.0, recovery=5.0, probes=probes)
         self.probing = 0
-        self.opened_at = None
+        self.opened_at = inf
 
     @rule(seconds=st.floats(0.0, 8.0))
-    def pass_time(self, seconds):
+    def pass_time(self, seconds: float) -> None:
         self.now += seconds
 
     @rule(target=tickets)
-    def admit(self):
+    def admit(self) -> Any:
         before = self.circuit.state
         ticket = self.circuit.admit(self.now)
         if before is State.OPEN and self.circuit.state is State.HALF_OPEN:
@@ -43,7 +46,7 @@ class CircuitLaws(RuleBasedStateMachine):
         return ticket
 
     @rule(ticket=consumes(tickets), verdict=st.sampled_from(Verdict))
-    def report(self, ticket, verdict):
+    def report(self, ticket: Any, verdict: Any) -> None:
         if isinstance(ticket, Refusal):
             return
         before = self.circuit.state
@@ -64,7 +67,7 @@ class CircuitLaws(RuleBasedStateMachine):
             assert changed is State.OPEN
 
     @invariant()
-    def it_is_never_stuck(self):
+    def it_is_never_stuck(self) -> None:
         if hasattr(self, "circuit") and self.circuit.state is State.OPEN:
             assert self.now - self.opened_at >= 0
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tests_support import THROTTLE, UNAVAILABLE, call, failed
 
 from aws_bedrock_inference.call import Outcome, Usage
@@ -12,7 +14,7 @@ from aws_bedrock_inference.virtual import VirtualDriver
 HOUR = 3600.0
 
 
-def dice(seed):
+def dice(seed: int) -> Any:
     """A small generator of our own, so that the hour is the same everywhere."""
     state = seed
     while True:
@@ -20,12 +22,12 @@ def dice(seed):
         yield state / 2**31
 
 
-def traffic(seed, until=HOUR):
+def traffic(seed: int, until: Any = HOUR) -> Any:
     chance = dice(seed)
     service_level = {"tokens": 60_000.0 / 12, "at": 0.0}
     counts = {"arrived": 0, "throttled": 0, "answered": 0, "tokens": 0.0}
 
-    def service(one, now):
+    def service(one: Any, now: float) -> Any:
         """A token bucket of 5 s, as tight as the service is known to be, with a 30 s outage."""
         counts["arrived"] += 1
         level = service_level["tokens"] + (now - service_level["at"]) * 10_000
@@ -41,13 +43,11 @@ def traffic(seed, until=HOUR):
         return 0.5 + next(chance) * 2, Outcome(usage=Usage(100, used - 100))
 
     driver = VirtualDriver(service)
-    pipeline = Pipeline(
-        Deadline(900.0), Retry(chance=lambda: next(chance)), Breaker(), Quota(rpm=6000, tpm=600_000)
-    )
+    pipeline = Pipeline(Deadline(900.0), Retry(chance=lambda: next(chance)), Breaker(), Quota(rpm=6000, tpm=600_000))
     step = pipeline.around(send, driver.clock)
     lost = []
 
-    def client():
+    def client() -> Any:
         while driver.now < until:
             outcome = yield from step(call(tokens=100, output=900, arrived=driver.now))
             counts["answered"] += outcome.fault is None
@@ -61,7 +61,7 @@ def traffic(seed, until=HOUR):
     return counts, lost
 
 
-def test_an_hour_of_a_hundred_clients_uses_the_quota_and_hardly_meets_a_throttle():
+def test_an_hour_of_a_hundred_clients_uses_the_quota_and_hardly_meets_a_throttle() -> None:
     counts, lost = traffic(seed=7)
     assert counts["answered"] > 70_000
     assert counts["throttled"] <= counts["answered"] * 0.01
@@ -70,5 +70,5 @@ def test_an_hour_of_a_hundred_clients_uses_the_quota_and_hardly_meets_a_throttle
     assert counts["arrived"] <= counts["answered"] * 1.01
 
 
-def test_the_same_seed_gives_the_same_traffic():
+def test_the_same_seed_gives_the_same_traffic() -> None:
     assert traffic(seed=3, until=120.0) == traffic(seed=3, until=120.0)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -18,7 +19,7 @@ from aws_bedrock_inference.rules.backoff import JITTERS, ceiling, delay, full
         (NOT_READY, [10, 20, 40, 60, 60]),
     ],
 )
-def test_ceilings_follow_retry_2_1_and_the_fault_s_own_schedule(fault, ceilings):
+def test_ceilings_follow_retry_2_1_and_the_fault_s_own_schedule(fault: Any, ceilings: Any) -> None:
     assert [ceiling(fault.hint, retry) for retry in range(1, len(ceilings) + 1)] == pytest.approx(ceilings)
 
 
@@ -26,11 +27,11 @@ def test_ceilings_follow_retry_2_1_and_the_fault_s_own_schedule(fault, ceilings)
     ("jitter", "expected"),
     [("full", 0.5 * 4), ("equal", 3.0), ("decorrelated", 1 + 0.5 * (3 * 2 - 1))],
 )
-def test_jitters(jitter, expected):
+def test_jitters(jitter: Any, expected: Any) -> None:
     assert delay(THROTTLE, 3, 2.0, jitter=JITTERS[jitter], chance=lambda: 0.5) == pytest.approx(expected)
 
 
-def test_a_cold_model_is_never_asked_again_at_once():
+def test_a_cold_model_is_never_asked_again_at_once() -> None:
     assert delay(NOT_READY, 1, 0.0, jitter=full, chance=lambda: 0.0) == NOT_READY.hint.floor > 1
 
 
@@ -38,17 +39,17 @@ def test_a_cold_model_is_never_asked_again_at_once():
     ("suggested", "expected"),
     [(0.1, 0.5), (3.0, 3.0), (5.5, 5.5), (60.0, 5.5)],
 )
-def test_v2_1_suggested_wait_is_clamped_to_five_seconds_above_our_own(suggested, expected):
+def test_v2_1_suggested_wait_is_clamped_to_five_seconds_above_our_own(suggested: Any, expected: Any) -> None:
     fault = replace(THROTTLE, suggested_wait=suggested)
     assert delay(fault, 1, 0.0, jitter=full, chance=lambda: 0.5) == pytest.approx(expected)
 
 
-def test_retry_after_is_obeyed():
+def test_retry_after_is_obeyed() -> None:
     fault = replace(INTERNAL, retry_after=42.0)
     assert delay(fault, 1, 0.0, jitter=full, chance=lambda: 0.5) == 42.0
 
 
-def test_what_the_quota_paces_is_not_waited_for_twice():
+def test_what_the_quota_paces_is_not_waited_for_twice() -> None:
     assert delay(replace(THROTTLE, paced=True), 4, 1.0, jitter=full, chance=lambda: 0.9) == 0.0
 
 
@@ -58,5 +59,5 @@ def test_what_the_quota_paces_is_not_waited_for_twice():
     jitter=st.sampled_from(sorted(JITTERS)),
     previous=st.floats(0, 20),
 )
-def test_no_wait_is_longer_than_the_cap(retry, dice, jitter, previous):
+def test_no_wait_is_longer_than_the_cap(retry: Any, dice: float, jitter: Any, previous: Any) -> None:
     assert 0.0 <= delay(THROTTLE, retry, previous, jitter=JITTERS[jitter], chance=lambda: dice) <= THROTTLE.hint.cap

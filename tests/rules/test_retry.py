@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from math import inf
+from typing import Any
 
 import pytest
 from tests_support import INTERNAL, INVALID, NOT_READY, READ_TIMEOUT, THROTTLE, failed
@@ -12,7 +13,17 @@ from aws_bedrock_inference.rules.backoff import full
 from aws_bedrock_inference.rules.retry import Again, Budget, Stop, decide
 
 
-def verdict(fault, *, tries=1, emitted=0, now=0.0, deadline=inf, most=15, budget=None, others=()):
+def verdict(
+    fault: Any,
+    *,
+    tries: int = 1,
+    emitted: int = 0,
+    now: float = 0.0,
+    deadline: float = inf,
+    most: Any = 15,
+    budget: Any = None,
+    others: Any = (),
+) -> Any:
     earlier = [Attempt(fault, 0.1)] * (tries - 1) + [Attempt(other, 0.1) for other in others]
     return decide(
         failed(fault)._replace(emitted=emitted),
@@ -41,52 +52,52 @@ def verdict(fault, *, tries=1, emitted=0, now=0.0, deadline=inf, most=15, budget
         (INVALID, 1),
     ],
 )
-def test_each_fault_has_its_own_number_of_tries(fault, tries):
+def test_each_fault_has_its_own_number_of_tries(fault: Any, tries: int) -> None:
     made = 1
     while isinstance(verdict(fault, tries=made, most=100), Again):
         made += 1
     assert made == tries
 
 
-def test_tries_of_another_fault_do_not_count():
+def test_tries_of_another_fault_do_not_count() -> None:
     assert isinstance(verdict(INTERNAL, others=[THROTTLE] * 7), Again)
 
 
-def test_the_policy_bounds_them_all():
+def test_the_policy_bounds_them_all() -> None:
     assert verdict(INTERNAL, others=[THROTTLE] * 7, most=8) == Stop("all attempts are used up")
 
 
 @pytest.mark.parametrize("code", ["ModelTimeoutException", "ModelErrorException", "ThrottlingException"])
-def test_nothing_is_repeated_once_part_of_it_was_handed_over(code):
+def test_nothing_is_repeated_once_part_of_it_was_handed_over(code: Any) -> None:
     stop = verdict(answered(code, "", status=408), emitted=1)
     assert stop == Stop("part of the answer had already been handed over")
 
 
-def test_a_wait_that_cannot_end_in_time_is_not_started():
+def test_a_wait_that_cannot_end_in_time_is_not_started() -> None:
     assert verdict(THROTTLE, now=10.0, deadline=10.5) == Stop("the deadline is too close for another attempt")
     assert isinstance(verdict(THROTTLE, now=10.0, deadline=10.6), Again)
 
 
-def test_v2_1_budget_allows_35_transient_or_100_throttled_repeats_without_a_success():
+def test_v2_1_budget_allows_35_transient_or_100_throttled_repeats_without_a_success() -> None:
     for fault, repeats in ((INTERNAL, 35), (THROTTLE, 100)):
         budget = Budget()
         assert sum(isinstance(verdict(fault, budget=budget), Again) for _ in range(500)) == repeats
         assert verdict(fault, budget=budget) == Stop("the shared retry budget is spent")
 
 
-def test_waiting_for_a_cold_model_costs_no_budget():
+def test_waiting_for_a_cold_model_costs_no_budget() -> None:
     budget = Budget()
     verdict(NOT_READY, budget=budget)
     assert budget.available == budget.capacity
 
 
-def test_an_unknown_code_is_tried_twice_even_when_it_looks_like_nothing_known():
+def test_an_unknown_code_is_tried_twice_even_when_it_looks_like_nothing_known() -> None:
     fault = answered("", "", status=None)
     assert isinstance(verdict(fault), Again)
     assert isinstance(verdict(fault, tries=2), Stop)
 
 
-def test_budget_never_exceeds_its_capacity():
+def test_budget_never_exceeds_its_capacity() -> None:
     budget = Budget(20)
     assert budget.take(14)
     assert not budget.take(14)
@@ -94,5 +105,5 @@ def test_budget_never_exceeds_its_capacity():
     assert budget.available == 20
 
 
-def test_a_fail_decision_is_final_whatever_its_hint():
+def test_a_fail_decision_is_final_whatever_its_hint() -> None:
     assert isinstance(verdict(replace(INVALID, hint=THROTTLE.hint)), Stop)

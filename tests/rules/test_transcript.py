@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -11,32 +12,32 @@ START = {"messageStart": {"role": "assistant"}}
 STOP = {"messageStop": {"stopReason": "end_turn"}}
 
 
-def text(piece, index=0):
+def text(piece: Any, index: Any = 0) -> Any:
     return {"contentBlockDelta": {"contentBlockIndex": index, "delta": {"text": piece}}}
 
 
-def follow(*events):
+def follow(*events: Any) -> Any:
     transcript = Transcript()
     for event in events:
         transcript.add(event)
     return transcript
 
 
-def chunks(*bodies):
+def chunks(*bodies: Any) -> Any:
     transcript = NativeTranscript()
     for body in bodies:
         transcript.add({"chunk": {"bytes": json.dumps(body).encode()}})
     return transcript
 
 
-def test_begins_with_content_and_is_whole_with_its_closing_event():
+def test_begins_with_content_and_is_whole_with_its_closing_event() -> None:
     assert not follow(START).begun
     assert follow(START, text("a")).begun
     assert not follow(START, text("a")).whole
     assert follow(START, text("a"), STOP).whole
 
 
-def test_adds_up_to_what_converse_would_have_answered():
+def test_adds_up_to_what_converse_would_have_answered() -> None:
     usage = {"inputTokens": 3, "outputTokens": 5, "totalTokens": 8}
     transcript = follow(
         START,
@@ -71,7 +72,7 @@ def test_adds_up_to_what_converse_would_have_answered():
     assert transcript.spent(Estimate()) == Usage(3, 5)
 
 
-def test_a_tool_input_cut_in_half_stays_text():
+def test_a_tool_input_cut_in_half_stays_text() -> None:
     transcript = follow(
         START,
         {"contentBlockStart": {"contentBlockIndex": 0, "start": {"toolUse": {"toolUseId": "t", "name": "f"}}}},
@@ -80,12 +81,14 @@ def test_a_tool_input_cut_in_half_stays_text():
     assert transcript.message()["content"][0]["toolUse"]["input"] == '{"a"'
 
 
-def test_a_tool_without_input_has_an_empty_one():
-    transcript = follow({"contentBlockStart": {"contentBlockIndex": 0, "start": {"toolUse": {"toolUseId": "t", "name": "f"}}}})
+def test_a_tool_without_input_has_an_empty_one() -> None:
+    transcript = follow(
+        {"contentBlockStart": {"contentBlockIndex": 0, "start": {"toolUse": {"toolUseId": "t", "name": "f"}}}}
+    )
     assert transcript.message()["content"][0]["toolUse"]["input"] == {}
 
 
-def test_without_reported_usage_it_charges_what_was_shown():
+def test_without_reported_usage_it_charges_what_was_shown() -> None:
     assert follow(START, text("x" * 400)).spent(Estimate(25, 1000)) == Usage(25, 100)
 
 
@@ -109,7 +112,7 @@ def test_without_reported_usage_it_charges_what_was_shown():
     ],
     ids=["anthropic", "nova", "titan", "llama", "mistral"],
 )
-def test_every_dialect_tells_whether_it_is_whole(bodies):
+def test_every_dialect_tells_whether_it_is_whole(bodies: Any) -> None:
     assert chunks(*bodies).whole
     cut = chunks(*bodies[:-1])
     assert not cut.whole
@@ -117,7 +120,7 @@ def test_every_dialect_tells_whether_it_is_whole(bodies):
     assert chunks(*bodies).text == "hi"
 
 
-def test_anthropic_s_opening_frames_are_no_content():
+def test_anthropic_s_opening_frames_are_no_content() -> None:
     opening = [
         {"type": "message_start", "message": {}},
         {"type": "content_block_start", "content_block": {"type": "text", "text": ""}},
@@ -126,14 +129,19 @@ def test_anthropic_s_opening_frames_are_no_content():
     assert not chunks(*opening).begun
 
 
-def test_the_metrics_of_the_last_chunk_are_the_usage():
-    metrics = {"inputTokenCount": 5, "outputTokenCount": 7, "cacheReadInputTokenCount": 2, "cacheWriteInputTokenCount": 3}
+def test_the_metrics_of_the_last_chunk_are_the_usage() -> None:
+    metrics = {
+        "inputTokenCount": 5,
+        "outputTokenCount": 7,
+        "cacheReadInputTokenCount": 2,
+        "cacheWriteInputTokenCount": 3,
+    }
     transcript = chunks({"whatever": 1}, {"amazon-bedrock-invocationMetrics": metrics})
     assert transcript.whole
     assert transcript.usage == Usage(5, 7, 2, 3)
 
 
-def test_nothing_is_claimed_of_an_unknown_dialect():
+def test_nothing_is_claimed_of_an_unknown_dialect() -> None:
     assert chunks({"whatever": 1}).unknown
     unreadable = NativeTranscript()
     unreadable.add({"chunk": {"bytes": b"\xff"}})

@@ -1,0 +1,1 @@
+"""What AWS errors and models mean, as data with dates."""

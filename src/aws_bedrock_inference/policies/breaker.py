@@ -41,8 +41,8 @@ class Breaker:
         if failures < 1 or probes < 1 or not 0 < ratio <= 1 or not window > 0 or not recovery > 0:
             raise ValueError(
                 "Breaker: failures and probes are 1 or more, ratio is above 0 and at most 1, window and recovery are "
-                f"seconds above 0; got failures={failures!r}, ratio={ratio!r}, window={window!r}, recovery={recovery!r}, "
-                f"probes={probes!r}"
+                f"seconds above 0; got failures={failures!r}, ratio={ratio!r}, window={window!r}, "
+                f"recovery={recovery!r}, probes={probes!r}"
             )
         self.failures = failures
         self.ratio = ratio

@@ -4,7 +4,8 @@ later.
 
 from __future__ import annotations
 
-# Waits shorter than this many seconds are none: time added up in floating point must not leave a waiter a billionth short.
+# Waits shorter than this many seconds are none: time added up in floating point must not leave a waiter a billionth
+# short.
 TOLERANCE = 1e-6
 
 

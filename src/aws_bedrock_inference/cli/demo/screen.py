@@ -63,7 +63,8 @@ def _bars(sides: Sequence[Side], total: int) -> Table:
 def _line(sides: Sequence[Side], total: int) -> str:
     running = [side for side in sides if side.started is not None][-1:]
     return "".join(
-        f"{clock_time(side.seconds)} {side.name}: {side.done[0]} of {total} answered, {side.done[1]} lost" for side in running
+        f"{clock_time(side.seconds)} {side.name}: {side.done[0]} of {total} answered, {side.done[1]} lost"
+        for side in running
     )
 
 
@@ -81,7 +82,10 @@ def table(sides: Sequence[Side], reference: Mapping[str, str]) -> Table:
     whole = [side.whole(reference) for side in sides]
     row("answered whole", [f"{count} of {total}" for count in whole], style="bold")
     row("lost (an error)", [str(side.lost.total()) for side in sides])
-    row("cut off, but taken for whole [1]", [str(len(side.answers) - count) for side, count in zip(sides, whole, strict=True)])
+    row(
+        "cut off, but taken for whole [1]",
+        [str(len(side.answers) - count) for side, count in zip(sides, whole, strict=True)],
+    )
     row("upstream requests", [str(side.stats["arrived"]) for side in sides])
     row(
         "upstream requests per whole answer",
