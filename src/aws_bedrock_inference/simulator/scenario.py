@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import tomllib
 from dataclasses import dataclass, field, fields
+from fnmatch import fnmatchcase
 from importlib.resources import files
 from math import inf
 from pathlib import Path
@@ -85,6 +86,10 @@ class QuotaRule:
     tpm: float | None = None
     tpd: float | None = None
 
+    def covers(self, model: str, region: str, pool: str) -> bool:
+        """Whether this is the rule for that pool."""
+        return fnmatchcase(model, self.model) and fnmatchcase(region, self.region) and fnmatchcase(pool, self.pool)
+
     @property
     def quota(self) -> Quota:
         """The quota alone."""
@@ -161,19 +166,26 @@ _WHICH = {"kind", "model", "region", "operation"}
 _WHEN = {"rate", "from", "until", "first", "requests"}
 
 
-def load(source: str | Path | None) -> Scenario:
-    """Read a scenario from a file, or from those that ship with the package (`calm`, `bad-day`) by name."""
-    if source is None:
-        return Scenario()
+def tables(source: str | Path | dict[str, Any] | None, **options: Any) -> dict[str, Any]:
+    """Return the tables of a scenario: of a file, of one that ships with the package by its name, or those given.
+
+    `options` replace whole tables and top-level values. Raises ScenarioError, also when the tables make no scenario.
+    """
+    written = {} if source is None else source if isinstance(source, dict) else parse(_written(source))
+    found = {**written, **options}
+    read(found)
+    return found
+
+
+def _written(source: str | Path) -> str:
     path = Path(source)
     shipped = files(__package__).joinpath("scenarios", f"{source}.toml")
     try:
-        text = path.read_text(encoding="utf-8") if path.is_file() else shipped.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8") if path.is_file() else shipped.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ScenarioError(
             f"no scenario file {str(source)!r}; give a path, or one of: {', '.join(names())}"
         ) from error
-    return parse(text)
 
 
 def names() -> list[str]:
@@ -181,16 +193,16 @@ def names() -> list[str]:
     return sorted(entry.name[:-5] for entry in files(__package__).joinpath("scenarios").iterdir())
 
 
-def parse(text: str) -> Scenario:
-    """Read a scenario from TOML text."""
+def parse(text: str) -> dict[str, Any]:
+    """Return the tables of a scenario in TOML."""
     try:
-        return read(tomllib.loads(text))
+        return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ScenarioError(f"the scenario is not valid TOML: {error}") from error
 
 
 def read(data: dict[str, Any]) -> Scenario:
-    """Read a scenario from the tables that TOML or JSON has given."""
+    """Return the scenario that the tables describe. Raises ScenarioError."""
     scenario: Scenario = _table(Scenario, data, "the scenario")
     if scenario.discipline not in DISCIPLINES:
         raise ScenarioError(f"discipline {scenario.discipline!r} is unknown; use one of {', '.join(DISCIPLINES)}")
@@ -250,7 +262,8 @@ def _check_fault(data: dict[str, Any], where: str) -> None:
     kind = data.get("kind")
     if kind not in KINDS:
         raise ScenarioError(f"{where}: kind is {kind!r}; use one of {', '.join(KINDS)}")
-    _refuse_unknown(data, KINDS[kind] | _WHICH | _WHEN, f"{where} ({kind})")
+    allowed = {"kind", "from", "until"} if kind == "refused" else KINDS[kind] | _WHICH | _WHEN
+    _refuse_unknown(data, allowed, f"{where} ({kind})")
     code = data.get("code")
     if kind in {"error", "exception"} and not code:
         raise ScenarioError(f"{where} ({kind}): code is missing, such as ThrottlingException")

@@ -1,0 +1,25 @@
+"""The simulator as a process of its own: tables as one line of JSON on standard input, its URL on standard output.
+
+It ends when standard input does, so that it never outlives who started it.
+"""
+
+from __future__ import annotations
+
+import asyncio  # noqa: TID251 - as server.py
+import json
+import sys
+
+from aws_bedrock_inference.simulator.server import serve
+
+
+async def _main() -> None:
+    tables = json.loads(await asyncio.to_thread(sys.stdin.readline))
+    serving = asyncio.create_task(serve(tables, "127.0.0.1", 0, lambda url: print(url, flush=True)))  # noqa: T201
+    parent_gone = asyncio.create_task(asyncio.to_thread(sys.stdin.read))
+    await asyncio.wait({serving, parent_gone}, return_when=asyncio.FIRST_COMPLETED)
+    serving.cancel()
+    await asyncio.wait({serving})
+
+
+if __name__ == "__main__":
+    asyncio.run(_main())

@@ -1,0 +1,130 @@
+"""What the server is to do for one request: wait, write, or break the connection, step by step."""
+
+from __future__ import annotations
+
+import enum
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterable
+
+    from aws_bedrock_inference.simulator.messages import ServiceError
+
+
+class Break(enum.Enum):
+    """How a connection ends before its answer does."""
+
+    RESET = enum.auto()
+
+
+Step = float | bytes | Break
+"""Seconds to wait, bytes to write, or how to break."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The head, then the steps. `streamed` writes each piece as it comes; else head and body are one write.
+
+    Whoever runs the steps closes them, also when the client is gone: that is when quotas are settled.
+    """
+
+    status: int
+    headers: list[tuple[str, str]]
+    steps: Generator[Step, None, None]
+    streamed: bool = False
+
+
+def whole(
+    status: int,
+    body: bytes,
+    headers: Iterable[tuple[str, str]] = (),
+    *,
+    wait: float = 0.0,
+    over: Callable[[], None] = lambda: None,
+) -> Plan:
+    """Return the plan of an answer in one piece. `over` is called at its end, also when the client has left."""
+    return Plan(status, [("content-type", "application/json"), *headers], _at_once(wait, body, over))
+
+
+def report(content: Any) -> Plan:
+    """Return the plan of an answer about the simulator itself."""
+    return whole(200, json.dumps(content).encode())
+
+
+def refusal(error: ServiceError) -> Plan:
+    """Return the plan of an error answer, as the service writes it."""
+    headers = [("x-amzn-errortype", error.code), *error.headers]
+    return whole(error.status, json.dumps({"message": str(error)}).encode(), headers)
+
+
+def broken() -> Plan:
+    """Return the plan of a connection that is reset before its answer."""
+    return Plan(200, [], _reset())
+
+
+def later(plan: Plan, seconds: float) -> Plan:
+    """Return the same plan, begun later."""
+    return Plan(plan.status, plan.headers, _delayed(plan.steps, seconds), plan.streamed)
+
+
+def stream(
+    frames: list[Step],
+    headers: list[tuple[str, str]],
+    *,
+    wait: float,
+    pause: float,
+    over: Callable[[float], None],
+) -> Plan:
+    """Return the plan of a stream: `wait` before the head, `pause` after each frame.
+
+    `over` hears at the end which share of the frames went out, from 0 to 1.
+    """
+    head = [("content-type", "application/vnd.amazon.eventstream"), *headers]
+    return Plan(200, head, _streamed(frames, wait, pause, over), streamed=True)
+
+
+def _at_once(wait: float, body: bytes, over: Callable[[], None]) -> Generator[Step, None, None]:
+    try:
+        yield wait
+        yield body
+    finally:
+        over()
+
+
+def _reset() -> Generator[Step, None, None]:
+    yield Break.RESET
+
+
+def _delayed(steps: Generator[Step, None, None], seconds: float) -> Generator[Step, None, None]:
+    yield seconds
+    yield from steps
+
+
+def _streamed(
+    frames: list[Step], wait: float, pause: float, over: Callable[[float], None]
+) -> Generator[Step, None, None]:
+    share = 0.0
+    try:
+        yield wait
+        if not pause:
+            frames = _joined(frames)
+        for number, frame in enumerate(frames, 1):
+            yield frame
+            share = number / len(frames)
+            if pause and isinstance(frame, bytes):
+                yield pause
+    finally:
+        over(share)
+
+
+def _joined(frames: list[Step]) -> list[Step]:
+    """One write for all that is due at once, as a loaded service does."""
+    joined: list[Step] = []
+    for frame in frames:
+        if joined and isinstance(frame, bytes) and isinstance(joined[-1], bytes):
+            joined[-1] += frame
+        else:
+            joined.append(frame)
+    return joined

@@ -1,0 +1,95 @@
+"""The answer to an admitted request: what the model says, how long that takes, and what a fault makes of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from math import exp
+from typing import TYPE_CHECKING
+
+from aws_bedrock_inference.simulator import frames, plan, speech
+from aws_bedrock_inference.simulator.answers import FILTERED, GUARDRAIL, Answer, answer, count
+from aws_bedrock_inference.simulator.messages import ERRORS, text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from aws_bedrock_inference.simulator.answers import Prompt, Usage
+    from aws_bedrock_inference.simulator.plan import Plan, Step
+    from aws_bedrock_inference.simulator.request import Asked
+    from aws_bedrock_inference.simulator.scenario import FaultRule, Scenario
+
+HARMLESS = {"stall", "content-filtered", "guardrail"}
+"""Faults under which an answer is still one."""
+
+
+def reply(
+    scenario: Scenario,
+    asked: Asked,
+    prompt: Prompt,
+    usage: Usage,
+    *,
+    limit: int,
+    fault: FaultRule | None,
+    over: Callable[[float, int], None],
+) -> Plan:
+    """Return the plan. `over` hears at its end which share went out, and how many tokens the whole answer has."""
+    lengths = scenario.answers
+    said = answer(
+        prompt, seed=scenario.seed, model=asked.base, limit=limit, median=lengths.tokens, spread=lengths.spread
+    )
+    if fault:
+        said = _held_back(said, fault)
+    usage = usage._replace(output=said.tokens)
+    latency = scenario.latency
+    first = latency.first_token * exp(said.normal * latency.spread)
+    seconds = first + said.tokens / latency.tokens_per_second
+    if asked.streaming:
+        track = _track(speech.events(asked, said, usage, seconds), fault)
+        pause = (seconds - first) / len(track)
+        headers = [("x-amzn-bedrock-content-type", "application/json")] if asked.native else []
+        return plan.stream(track, headers, wait=first, pause=pause, over=lambda share: over(share, said.tokens))
+    headers, body = speech.whole(asked, said, usage, seconds)
+    if fault and fault.kind == "malformed":
+        body = body[: len(body) // 2]
+    return plan.whole(200, body, headers, wait=seconds, over=lambda: over(1.0, said.tokens))
+
+
+def _held_back(said: Answer, fault: FaultRule) -> Answer:
+    if fault.kind == "content-filtered":
+        kept = said.text[: len(said.text) // 2]
+        return replace(said, text=kept, tokens=count(kept), stop=FILTERED, stop_sequence=None, tool=None)
+    if fault.kind == "guardrail":
+        blocked = text("guardrail", "blocked")
+        return replace(said, text=blocked, tokens=count(blocked), stop=GUARDRAIL, stop_sequence=None, tool=None)
+    return said
+
+
+def _track(events: list[tuple[str, bytes]], fault: FaultRule | None) -> list[Step]:
+    """Return the frames of the stream, as far as the fault lets them through.
+
+    It strikes before the closing event at the latest, so that an answer shorter than expected is not spared.
+    """
+    track: list[Step] = [frames.event(name, payload) for name, payload in events]
+    if fault is None or (fault.kind == "stall" and fault.after is None):  # that one is before the first byte
+        return track
+    usual = 0 if fault.kind == "exception" else len(events) // 2
+    at = min(usual if fault.after is None else fault.after, max(0, len(events) - 2))
+    rest = track[at:]
+    match fault.kind:
+        case "exception":
+            rest = [_exception(fault)]
+        case "truncate":
+            rest = []
+        case "reset":
+            rest = [plan.Break.RESET]
+        case "stall":
+            rest = [fault.seconds, *rest]
+        case "malformed":
+            name, payload = events[at]
+            rest = [frames.event(name, payload[: len(payload) // 2]), *rest[1:]]
+    return track[:at] + rest
+
+
+def _exception(fault: FaultRule) -> bytes:
+    known = ERRORS.get(fault.code[:1].upper() + fault.code[1:], {})
+    return speech.exception(fault.code, fault.message or known.get("message", ""))

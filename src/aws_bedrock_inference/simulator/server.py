@@ -1,0 +1,206 @@
+"""The service on a socket: HTTP/1.1 and h2c with prior knowledge on one port, served by granian."""
+
+from __future__ import annotations
+
+import asyncio  # noqa: TID251 - a server lives in a loop
+import contextlib
+import json
+import logging
+import os
+import socket
+import struct
+from math import inf
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from granian.constants import Interfaces
+from granian.rsgi import ProtocolClosed  # type: ignore[attr-defined] - imported there to be imported from there
+from granian.server.embed import Server
+
+from aws_bedrock_inference import clock
+from aws_bedrock_inference.simulator import plan, scenario
+from aws_bedrock_inference.simulator.messages import ServiceError, invalid
+from aws_bedrock_inference.simulator.plan import Break
+from aws_bedrock_inference.simulator.request import Request
+from aws_bedrock_inference.simulator.service import Service
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from granian._granian import RSGIHTTPProtocol
+    from granian.rsgi import Scope
+
+    from aws_bedrock_inference.simulator.plan import Plan
+
+# The longest body that InvokeModel takes: botocore 1.44.5, bedrock-runtime, shape Body. Nothing longer is read.
+_LONGEST_BODY = 25_000_000
+_BACKLOG = 2048
+_DRAIN_SECONDS = 1.0
+_POLL_SECONDS = 0.01
+
+
+class Endpoint:
+    """The application that granian runs: one call of `__rsgi__` for each request."""
+
+    def __init__(self, service: Service) -> None:
+        self.service = service
+        self.changed = asyncio.Event()
+
+    async def __rsgi__(self, scope: Scope, protocol: RSGIHTTPProtocol) -> None:
+        """Answer one request."""
+        try:
+            todo = await self._plan(scope, protocol)
+        except Exception:
+            logging.getLogger(__name__).exception("the simulator has failed; this is a fault of its own")
+            todo = plan.refusal(ServiceError("InternalServerException", "the simulator has failed; see its log"))
+        await _carry_out(todo, scope, protocol)
+
+    async def _plan(self, scope: Scope, protocol: RSGIHTTPProtocol) -> Plan:
+        headers = dict(scope.headers.items())
+        if int(headers.get("content-length", 0)) > _LONGEST_BODY:
+            constraint = f"Member must have length less than or equal to {_LONGEST_BODY}"
+            return plan.refusal(invalid("constraint", place="/body", constraint=constraint))
+        request = Request(scope.method, scope.path, scope.query_string, headers, await protocol())
+        if request.path.startswith("/_simulator/"):
+            return self._about_itself(request)
+        return self.service.handle(request)
+
+    def _about_itself(self, request: Request) -> Plan:
+        match request.method, request.path:
+            case "GET", "/_simulator/stats":
+                return plan.report(self.service.stats.report())
+            case "POST", "/_simulator/scenario":
+                try:
+                    self.service.load(scenario.read(_tables(request)))
+                except scenario.ScenarioError as error:
+                    return plan.refusal(ServiceError("ValidationException", str(error)))
+                self.changed.set()
+                return plan.report({"loaded": True})
+        return plan.refusal(ServiceError("UnknownOperationException", "GET stats, or POST scenario"))
+
+
+def _tables(request: Request) -> dict[str, Any]:
+    text = request.body.decode(errors="replace")
+    if not text.lstrip().startswith("{"):
+        return scenario.parse(text)
+    try:
+        tables: dict[str, Any] = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise scenario.ScenarioError(f"the scenario is not valid JSON: {error}") from error
+    return tables
+
+
+async def _carry_out(todo: Plan, scope: Scope, protocol: RSGIHTTPProtocol) -> None:
+    stream = None
+    with contextlib.closing(todo.steps), contextlib.suppress(ProtocolClosed):
+        for step in todo.steps:
+            if isinstance(step, float):
+                if not await _waited(step, protocol):
+                    return
+            elif isinstance(step, bytes):
+                if not todo.streamed:
+                    protocol.response_bytes(todo.status, todo.headers, step)
+                    continue
+                if stream is None:
+                    stream = protocol.response_stream(todo.status, todo.headers)
+                await stream.send_bytes(step)
+            elif step is Break.RESET:
+                _reset(scope.client)
+                await protocol.client_disconnect()
+        if todo.streamed and stream is None:
+            protocol.response_bytes(todo.status, todo.headers, b"")
+
+
+async def _waited(seconds: float, protocol: RSGIHTTPProtocol) -> bool:
+    """Wait; the answer tells whether the client has waited too."""
+    if seconds <= 0:
+        return True
+    gone = asyncio.ensure_future(protocol.client_disconnect())
+    done, _ = await asyncio.wait({gone}, timeout=None if seconds == inf else seconds)
+    gone.cancel()
+    return not done
+
+
+def _reset(client: str) -> None:
+    """Reset the connection to `client`: granian has no way to do it, so its socket is looked up among this process's.
+
+    With no time to linger, closing sends RST; shutting the reading side makes granian close.
+    """
+    host, _, port = client.rpartition(":")
+    peer = (host.strip("[]"), int(port))
+    for entry in Path("/dev/fd").iterdir():
+        try:
+            candidate = socket.socket(fileno=os.dup(int(entry.name)))
+        except OSError:
+            continue
+        with candidate, contextlib.suppress(OSError):
+            if candidate.family in {socket.AF_INET, socket.AF_INET6} and candidate.getpeername()[:2] == peer:
+                candidate.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                candidate.shutdown(socket.SHUT_RD)
+                return
+
+
+async def serve(tables: dict[str, Any], host: str, port: int, ready: Callable[[str], None]) -> None:
+    """Serve the scenario until cancelled. Port 0 takes a free one; `ready` is called with the URL.
+
+    While the scenario refuses connections, nothing listens; what is under way may end. Raises OSError when the address
+    cannot be had.
+    """
+    service = Service(scenario.read(tables), clock=clock.monotonic, wall=clock.wall)
+    endpoint = Endpoint(service)
+    port = _port(host, port)
+    listener: Server | None = None
+    serving: set[asyncio.Task[None]] = set()
+    try:
+        while True:
+            refusing, change = service.refusing()
+            if refusing and listener:
+                listener.stop()  # type: ignore[no-untyped-call]
+                listener = None
+            elif not refusing and not listener:
+                listener = _listener(endpoint, host, port)
+                task = asyncio.create_task(listener.serve())
+                serving.add(task)
+                task.add_done_callback(serving.discard)
+                await _accepting(host, port)
+            ready(f"http://{f'[{host}]' if ':' in host else host}:{port}")
+            ready = _told
+            endpoint.changed.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(endpoint.changed.wait(), change)
+    finally:
+        if listener:
+            listener.stop()  # type: ignore[no-untyped-call]
+        if serving:
+            await asyncio.wait(serving, timeout=_DRAIN_SECONDS)
+
+
+def _told(_: str) -> None:
+    """Once is enough."""
+
+
+def _listener(endpoint: Endpoint, host: str, port: int) -> Server:
+    return Server(
+        endpoint, host, port, interface=Interfaces.RSGI, backlog=_BACKLOG, websockets=False, log_enabled=False
+    )
+
+
+def _port(host: str, port: int) -> int:
+    """Return the port, or a free one for 0; granian would keep to itself that an address is taken."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind((host, port))
+        bound: int = probe.getsockname()[1]
+        return bound
+
+
+async def _accepting(host: str, port: int) -> None:
+    while True:
+        try:
+            _, writer = await asyncio.open_connection(host, port)
+        except OSError:
+            await asyncio.sleep(_POLL_SECONDS)
+        else:
+            writer.close()
+            return

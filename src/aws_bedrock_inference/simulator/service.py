@@ -1,0 +1,180 @@
+"""The simulated service: one request in, the plan of its answer out. No I/O; clocks are arguments."""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from aws_bedrock_inference.knowledge.models import model_facts
+from aws_bedrock_inference.simulator import plan, signature, speech, validate
+from aws_bedrock_inference.simulator.answers import Usage
+from aws_bedrock_inference.simulator.faults import Faults
+from aws_bedrock_inference.simulator.messages import ERRORS, ServiceError, text
+from aws_bedrock_inference.simulator.quota import Pool, Ticket
+from aws_bedrock_inference.simulator.reply import HARMLESS, reply
+from aws_bedrock_inference.simulator.request import asked
+from aws_bedrock_inference.simulator.stats import Stats
+
+if TYPE_CHECKING:
+    from aws_bedrock_inference.clock import Clock
+    from aws_bedrock_inference.simulator.answers import Prompt
+    from aws_bedrock_inference.simulator.plan import Plan
+    from aws_bedrock_inference.simulator.request import Asked, Request
+    from aws_bedrock_inference.simulator.scenario import FaultRule, Scenario
+
+_CACHE_SECONDS = 300  # a prompt cache lives five minutes from its last use
+
+
+class Service:
+    """An account at Bedrock: its quotas, its models, and the day it is having."""
+
+    def __init__(self, scenario: Scenario, *, clock: Clock, wall: Clock) -> None:
+        self._clock = clock
+        self._wall = wall
+        self.load(scenario)
+
+    def load(self, scenario: Scenario) -> None:
+        """Begin anew: fresh quotas, statistics and schedule."""
+        self.scenario = scenario
+        self.stats = Stats()
+        self._started = self._clock()
+        self._faults = Faults(scenario.faults, scenario.seed)
+        self._pools: dict[tuple[str, str, str], Pool] = {}
+        self._cached: dict[tuple[str, str], float] = {}
+        self._count = 0
+
+    @property
+    def now(self) -> float:
+        """Seconds since the scenario was loaded."""
+        return self._clock() - self._started
+
+    def refusing(self) -> tuple[bool, float | None]:
+        """Return whether connections are refused now, and in how many seconds that may change (None: never)."""
+        now = self.now
+        spans = [rule for rule in self.scenario.faults if rule.kind == "refused"]
+        edges = [edge - now for rule in spans for edge in (rule.since, rule.until) if edge > now]
+        return any(rule.since <= now < rule.until for rule in spans), min(edges, default=None)
+
+    def handle(self, request: Request) -> Plan:
+        """Return what to answer. Every request has one, also what no service should have to read."""
+        self.stats.arrived(self.now)
+        self._count += 1
+        fault = None
+        try:
+            wanted = asked(request, self.scenario.region)
+            fault = self._strike(wanted)
+            answer = self._answer(request, wanted, fault)
+        except ServiceError as error:
+            self.stats.refused(error.code)
+            answer = plan.refusal(error)
+        answer.headers.append(("x-amzn-requestid", self._request_id()))
+        if fault and fault.after is None and fault.kind == "stall":
+            return plan.later(answer, fault.seconds)
+        return answer
+
+    def _strike(self, wanted: Asked) -> FaultRule | None:
+        fault = self._faults.strike(wanted, self.now)
+        if fault:
+            self.stats.struck(fault.name)
+        return fault
+
+    def _answer(self, request: Request, wanted: Asked, fault: FaultRule | None) -> Plan:
+        if fault and fault.kind == "reset" and fault.after is None:
+            return plan.broken()
+        if fault and fault.kind == "outage":
+            raise _error("ServiceUnavailableException", fault)
+        self._check_caller(request)
+        prompt = self._read(request, wanted)
+        if wanted.operation == "CountTokens":
+            return plan.report({"inputTokens": prompt.tokens})
+        limit = prompt.max_tokens or model_facts(wanted.base).max_output_tokens
+        if fault:
+            self._refuse(wanted, prompt, limit, fault)
+        ticket = self._admit(wanted, prompt, limit)
+        usage = self._usage(wanted, prompt)
+
+        def over(share: float, written: int) -> None:
+            self._settle(wanted, ticket, usage, written * share)
+            if share == 1 and (fault is None or fault.kind in HARMLESS):
+                self.stats.answered(self.now)
+
+        return reply(self.scenario, wanted, prompt, usage, limit=limit, fault=fault, over=over)
+
+    def _check_caller(self, request: Request) -> None:
+        method, path, query, headers, body = request
+        signature.check(method, path, query, headers, body, self._wall(), self.scenario.credentials)
+
+    def _read(self, request: Request, wanted: Asked) -> Prompt:
+        models = self.scenario.models
+        body = speech.parsed(request.body, wanted)
+        if not wanted.native:
+            validate.check_shape(wanted.operation, body)
+        validate.check_model(wanted.base, wanted.pool, wanted.model, wanted.operation, models)
+        if not wanted.native:
+            validate.check_conversation(body)
+        prompt = speech.prompt(body, wanted)
+        validate.check_limits(wanted.base, body, prompt, models)
+        return prompt
+
+    def _refuse(self, wanted: Asked, prompt: Prompt, limit: int, fault: FaultRule) -> None:
+        """Raise the error that the fault is, if it is one."""
+        if fault.kind == "error":
+            if ERRORS.get(fault.code, {}).get("admitted"):
+                self._settle(wanted, self._admit(wanted, prompt, limit), Usage(prompt.tokens), 0)
+            raise _error(fault.code, fault)
+        if fault.kind == "throttle":
+            self.stats.throttled(self.now, fault.limit)
+            raise _error("ThrottlingException", fault, text("throttle", fault.limit))
+        if fault.kind == "not-ready":
+            raise _error("ModelNotReadyException", fault)
+        if fault.kind == "access-pending":
+            raise _error("AccessDeniedException", fault, text("access", "pending"))
+
+    def _admit(self, wanted: Asked, prompt: Prompt, limit: int) -> Ticket:
+        reserved = prompt.tokens + limit
+        ticket = self._pool(wanted).admit(reserved, self.now)
+        if isinstance(ticket, Ticket):
+            self.stats.admitted(reserved)
+            return ticket
+        self.stats.throttled(self.now, ticket)
+        raise ServiceError("ThrottlingException", text("throttle", ticket))
+
+    def _settle(self, wanted: Asked, ticket: Ticket, usage: Usage, written: float) -> None:
+        # Tokens read from the prompt cache were reserved, but are free in the end.
+        charged = usage.input + usage.cache_write + written * model_facts(wanted.base).burndown
+        ticket.settle(charged, self.now)
+        read = usage.input + usage.cache_read + usage.cache_write
+        self.stats.settled(self.now, read=read, written=round(written), charged=charged)
+
+    def _pool(self, wanted: Asked) -> Pool:
+        key = (wanted.base, wanted.region, wanted.pool)
+        if key not in self._pools:
+            rules = (
+                rule.quota for rule in self.scenario.quotas if rule.covers(wanted.base, wanted.region, wanted.pool)
+            )
+            quota = next(rules, self.scenario.quota)
+            self._pools[key] = Pool(quota, self.scenario.discipline, self.now)
+        return self._pools[key]
+
+    def _usage(self, wanted: Asked, prompt: Prompt) -> Usage:
+        """Return what the prompt costs, with the prompt cache in mind; the output is not known yet."""
+        cached = prompt.cached_tokens
+        if not cached:
+            return Usage(prompt.tokens)
+        start = "\n".join(prompt.parts[: prompt.cached_parts])
+        key = (wanted.base, blake2b(start.encode(), digest_size=16).hexdigest())
+        hit = self._cached.get(key, 0.0) > self.now
+        self._cached[key] = self.now + _CACHE_SECONDS
+        fresh = prompt.tokens - cached
+        return Usage(fresh, cache_read=cached) if hit else Usage(fresh, cache_write=cached)
+
+    def _request_id(self) -> str:
+        return str(UUID(bytes=blake2b(f"{self.scenario.seed} {self._count}".encode(), digest_size=16).digest()))
+
+
+def _error(code: str, fault: FaultRule, message: str = "") -> ServiceError:
+    error = ServiceError(code, fault.message or message, fault.status)
+    if fault.retry_after is not None:
+        error.headers.append(("x-amz-retry-after", str(round(fault.retry_after * 1000))))
+    return error

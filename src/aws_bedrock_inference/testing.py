@@ -1,0 +1,90 @@
+"""A Bedrock endpoint for tests: the simulator in a process of its own, on a free port of the loopback interface.
+
+    from aws_bedrock_inference.testing import simulator
+
+    with simulator(quota={"rpm": 60}) as endpoint:
+        client = boto3.client("bedrock-runtime", endpoint_url=endpoint.url, region_name="us-east-1")
+
+Needs the extra `simulator`. With pytest, the fixture `bedrock_simulator` is there without an import.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from typing import IO, TYPE_CHECKING, Any
+
+from aws_bedrock_inference.simulator.scenario import ScenarioError, tables
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+__all__ = ["ScenarioError", "Simulator", "simulator"]
+
+_STOP_SECONDS = 5.0
+
+
+class Simulator:
+    """A running endpoint. `url` is what clients take for `endpoint_url`."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def stats(self) -> dict[str, Any]:
+        """Return what it has seen since the scenario was loaded: requests, throttles, faults, errors, tokens."""
+        with urllib.request.urlopen(f"{self.url}/_simulator/stats") as response:  # noqa: S310 - our own loopback URL
+            found: dict[str, Any] = json.load(response)
+        return found
+
+    def scenario(self, source: str | Path | dict[str, Any] | None = None, **options: Any) -> None:
+        """Load another scenario, as `simulator` takes it: fresh quotas, schedule and statistics."""
+        body = json.dumps(tables(source, **options)).encode()
+        request = urllib.request.Request(f"{self.url}/_simulator/scenario", body)  # noqa: S310 - as above
+        urllib.request.urlopen(request).close()  # noqa: S310 - as above
+
+
+@contextlib.contextmanager
+def simulator(source: str | Path | dict[str, Any] | None = None, **options: Any) -> Iterator[Simulator]:
+    """Run a simulator for the time of the block.
+
+    `source` is a scenario: a path, the name of one that ships with the package (`calm`, `bad-day`), its tables, or None
+    for no faults and no quotas. `options` replace its top-level values and tables: `seed=7`, `quota={"rpm": 60}`,
+    `faults=[{"kind": "outage", "until": 5}]`. Raises ScenarioError when that makes no scenario.
+    """
+    given = json.dumps(tables(source, **options))
+    command = [sys.executable, "-m", "aws_bedrock_inference.simulator"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603
+        try:
+            yield Simulator(_started(process, given))
+        finally:
+            _stop(process)
+
+
+def _started(process: subprocess.Popen[str], given: str) -> str:
+    stdin, stdout = _pipes(process)
+    stdin.write(f"{given}\n")
+    stdin.flush()
+    url = stdout.readline().strip()
+    if not url:
+        raise RuntimeError("the simulator did not start; what it says is on standard error")
+    return url
+
+
+def _stop(process: subprocess.Popen[str]) -> None:
+    stdin, _ = _pipes(process)
+    stdin.close()
+    try:
+        process.wait(_STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+
+
+def _pipes(process: subprocess.Popen[str]) -> tuple[IO[str], IO[str]]:
+    if process.stdin is None or process.stdout is None:
+        raise AssertionError("both are pipes")
+    return process.stdin, process.stdout
