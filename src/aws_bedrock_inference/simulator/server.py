@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from granian.constants import Interfaces
-from granian.rsgi import ProtocolClosed  # type: ignore[attr-defined] - imported there to be imported from there
+from granian.rsgi import ProtocolClosed  # type: ignore[attr-defined]
 from granian.server.embed import Server
 
 from aws_bedrock_inference import clock
