@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import os
+from typing import TYPE_CHECKING, Any
+
+import boto3
 import pytest
+from botocore.config import Config
 from hypothesis import settings
-from tests_support import World
+from tests_support import World, session
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 settings.register_profile("ci", deadline=None, derandomize=True)
 settings.load_profile("ci")
@@ -13,3 +21,30 @@ settings.load_profile("ci")
 @pytest.fixture
 def world() -> World:
     return World()
+
+
+@pytest.fixture
+def alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+    """No settings of the machine that runs the tests."""
+    for name in list(os.environ):
+        if name.startswith("AWS_") or name.lower().endswith("_proxy") or name == "REQUESTS_CA_BUNDLE":
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
+
+
+@pytest.fixture
+def oracle(alone: None) -> Iterator[Callable[[str], Any]]:
+    """Makes boto3's own clients, which do not retry."""
+    made = []
+
+    def client(url: str) -> Any:
+        config = Config(retries={"total_max_attempts": 1})
+        made.append(session().client("bedrock-runtime", endpoint_url=url, config=config))
+        return made[-1]
+
+    yield client
+    for used in made:
+        used.close()

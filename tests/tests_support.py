@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 from typing import TYPE_CHECKING, Any
+
+import boto3
 
 from aws_bedrock_inference.call import Call, Estimate, Outcome, Route, Usage
 from aws_bedrock_inference.fault import Decision, Fault
@@ -37,6 +40,12 @@ def failed(fault: Fault, **fields: Any) -> Outcome:
 
 def never_again(fault: Fault) -> Fault:
     return replace(fault, decision=Decision.FAIL)
+
+
+@cache
+def session() -> Any:
+    """One for all tests: a session reads its models once."""
+    return boto3.Session("AKIDEXAMPLE", "secret", region_name="us-east-1")
 
 
 class World:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
-import boto3
+from tests_support import session
 
 from aws_bedrock_inference.transports.asynchronous import AsyncTransport
 from aws_bedrock_inference.transports.blocking import BlockingTransport
@@ -14,12 +13,6 @@ from aws_bedrock_inference.transports.endpoint import Endpoint, find_endpoint
 
 if TYPE_CHECKING:
     from aws_bedrock_inference.call import Call, Outcome
-
-
-@cache
-def session() -> Any:
-    """One for all tests: a session reads its models once."""
-    return boto3.Session("AKIDEXAMPLE", "secret", region_name="us-east-1")
 
 
 class Blocking:

@@ -12,8 +12,9 @@ from typing import Any
 import boto3
 import pytest
 from botocore.exceptions import ClientError
-from transports.faces import Blocking, session
-from transports.wire import Wire, answer, eventually, head
+from tests_support import session
+from transports.faces import Blocking
+from wire import Wire, answer, eventually, head
 
 from aws_bedrock_inference import clock
 from aws_bedrock_inference.call import Call, Outcome, Route, Timeout, Usage

@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import EventStreamError
-from transports.faces import Asyncio, session
-from transports.wire import STREAM_HEAD, Wire, answer, exception, frame, stream
-from transports.wire import event as encoded
+from tests_support import session
+from transports.faces import Asyncio
+from wire import STREAM_HEAD, Wire, answer, exception, frame, stream
+from wire import event as encoded
 
 from aws_bedrock_inference import clock
 from aws_bedrock_inference.call import Call, Route, Timeout
