@@ -17,7 +17,7 @@ class Deadline:
     """Give every call that has none a deadline `seconds` after it arrived, and refuse one that comes too late.
 
     `seconds` 900: long enough for a generation of many thousand tokens and for a quota minute or two of waiting,
-    short enough that a forgotten call ends by itself. A call's own earlier deadline stands.
+    short enough that a forgotten call ends by itself. A call's own deadline stands.
 
     Refuses with `DeadlineTooClose`. Emits nothing.
     """

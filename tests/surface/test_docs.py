@@ -1,0 +1,218 @@
+"""The documentation is true: its code runs, its files are read, its commands work, its links lead somewhere."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import re
+import shlex
+import socket
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pytest
+from click.testing import CliRunner
+
+from aws_bedrock_inference.cli import main
+from aws_bedrock_inference.simulator.scenario import parse, read
+from aws_bedrock_inference.testing import simulator
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
+LANGUAGES = {"python", "toml", "console", "json", "text"}
+
+PROMPTS = '{"id": "p1", "prompt": "Why is the sky blue?"}\n{"id": "p2", "prompt": "Why is grass green?"}\n'
+SCENARIO = 'seed = 7\n[[faults]]\nkind = "outage"\nuntil = 5\n'
+
+
+class Block(NamedTuple):
+    page: Path
+    line: int
+    language: str
+    text: str
+
+    @property
+    def name(self) -> str:
+        return f"{self.page.relative_to(ROOT)}:{self.line}"
+
+
+def blocks_of(page: Path) -> Iterator[Block]:
+    text = page.read_text(encoding="utf-8")
+    for found in re.finditer(r"^( *)```(.*)\n((?:.*\n)*?)\1```$", text, re.MULTILINE):
+        line = text.count("\n", 0, found.start()) + 2
+        yield Block(page, line, found[2].strip(), found[3])
+
+
+BLOCKS = [block for page in PAGES for block in blocks_of(page)]
+
+
+def written_in(language: str) -> list[Any]:
+    return [pytest.param(block, id=block.name) for block in BLOCKS if block.language == language]
+
+
+def commands() -> list[Any]:
+    return [
+        pytest.param(shlex.split(line[2:]), id=f"{block.name} {line}")
+        for block in BLOCKS
+        if block.language == "console"
+        for line in block.text.splitlines()
+        if line.startswith("$ ")
+    ]
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    with simulator(answers={"tokens": 30, "spread": 0.1}) as running:
+        yield running.url
+
+
+@pytest.fixture
+def shell(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A reader's shell in a directory with the files that the pages speak of; no way leads to AWS."""
+    connect = socket.socket.connect
+
+    def connect_here(self: socket.socket, address: Any) -> None:
+        if isinstance(address, tuple) and not str(address[0]).startswith("127."):
+            pytest.fail(f"the documentation calls {address}")
+        connect(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", connect_here)
+    monkeypatch.setattr("boto3.DEFAULT_SESSION", None)
+    for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_BEARER_TOKEN_BEDROCK", "BEDROCK_MODEL_ID"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in {
+        "AWS_ENDPOINT_URL_BEDROCK_RUNTIME": url,
+        "AWS_ACCESS_KEY_ID": "AKIDSIMULATOR",
+        "AWS_SECRET_ACCESS_KEY": "not-a-secret",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_CONFIG_FILE": str(tmp_path / "none"),
+        "AWS_SHARED_CREDENTIALS_FILE": str(tmp_path / "none"),
+    }.items():
+        monkeypatch.setenv(name, value)
+    (tmp_path / "prompts.jsonl").write_text(PROMPTS)
+    (tmp_path / "my-scenario.toml").write_text(SCENARIO)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("page", [pytest.param(page, id=str(page.relative_to(ROOT))) for page in PAGES])
+def test_python_blocks_run_and_print_what_they_say(page: Path, shell: Path) -> None:
+    namespace: dict[str, Any] = {"__name__": "documentation"}
+    for block in blocks_of(page):
+        if block.language == "python":
+            code = compile("\n" * (block.line - 1) + block.text, str(page), "exec", dont_inherit=True)
+            with contextlib.redirect_stdout(io.StringIO()) as output:
+                exec(code, namespace)  # noqa: S102 - what a reader would do
+            missing = promised(block.text) - {*output.getvalue().splitlines()}
+            assert not missing, f"{block.name} printed:\n{output.getvalue()}"
+
+
+def promised(code: str) -> set[str]:
+    """What `print(...)  # text` says it prints; a list of words is one for each time."""
+    texts: set[str] = set()
+    for comment in re.findall(r"print\(.*\)  # (.*)$", code, re.MULTILINE):
+        texts |= set(comment.split(", ")) if re.fullmatch(r"\w+(, \w+)+", comment) else {comment}
+    return texts
+
+
+@pytest.mark.parametrize("block", [param for param in written_in("python") if "def test_" in param.values[0].text])
+def test_tests_in_the_pages_pass(block: Block, shell: Path) -> None:
+    (shell / "test_page.py").write_text(block.text)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_page.py"]
+    done = subprocess.run(command, cwd=shell, capture_output=True, text=True, check=False)  # noqa: S603 - a page of ours
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("block", written_in("toml"))
+def test_scenarios_can_be_read(block: Block) -> None:
+    read(parse(block.text))
+
+
+@pytest.mark.parametrize("block", written_in("json"))
+def test_json_blocks_are_json_lines(block: Block) -> None:
+    for line in block.text.splitlines():
+        assert isinstance(json.loads(line), dict)
+
+
+@pytest.mark.parametrize("command", commands())
+def test_commands_work(command: list[str], shell: Path) -> None:
+    program, *arguments = command
+    match program:
+        case "bedrock":
+            run_bedrock(arguments)
+        case "aws":
+            subprocess.run([sys.executable, "-m", "awscli", *arguments], check=True, capture_output=True)  # noqa: S603 - ours
+        case "make":
+            assert re.search(rf"^{arguments[0]}:.*##", (ROOT / "Makefile").read_text(), re.MULTILINE)
+        case "pip":
+            check_install(arguments)
+        case _:
+            pytest.fail(f"no reader can be sure of {program}: it is not tried out here")
+
+
+def run_bedrock(arguments: list[str]) -> None:
+    name = arguments[0]
+    if name in ("simulate", "demo"):  # these go on for long; what matters here is that they take the options
+        context = main.make_context("bedrock", arguments)
+        _, command, options = main.resolve_command(context, arguments)
+        assert command is not None
+        assert command.make_context(name, options).params is not None
+        return
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 0, result.output
+
+
+def check_install(arguments: list[str]) -> None:
+    verb, target = arguments
+    assert verb == "install"
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert target in {".", *(f".[{extra}]" for extra in extras)}
+
+
+@pytest.mark.parametrize("block", [pytest.param(block, id=block.name) for block in BLOCKS])
+def test_no_block_escapes(block: Block) -> None:
+    assert block.language in LANGUAGES
+    if block.language == "text":
+        with pytest.raises(SyntaxError):
+            compile(block.text, block.name, "exec")
+    if block.language == "console":
+        assert all(line.startswith("$ ") for line in block.text.splitlines())
+
+
+@pytest.mark.parametrize("page", [pytest.param(page, id=str(page.relative_to(ROOT))) for page in PAGES])
+def test_links_lead_somewhere(page: Path) -> None:
+    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    for link in re.findall(r"\]\(([^)\s]+)\)", text):
+        if not link.startswith("https://"):
+            path, _, anchor = link.partition("#")
+            target = (page.parent / path).resolve() if path else page
+            assert target.is_relative_to(ROOT)
+            assert target.exists(), link
+            assert not anchor or anchor in anchors(target), link
+
+
+def anchors(page: Path) -> set[str]:
+    headings = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_every_page_is_in_the_readme() -> None:
+    readme = PAGES[0].read_text(encoding="utf-8")
+    for page in PAGES[1:]:
+        assert f"({page.relative_to(ROOT)})" in readme
+
+
+def test_pages_of_policies_have_the_same_headings() -> None:
+    headings = {
+        tuple(re.findall(r"^## (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE))
+        for page in (ROOT / "docs" / "policies").glob("*.md")
+    }
+    assert headings == {("What it does", "Options", "What it refuses", "Events", "Example")}
