@@ -1,0 +1,23 @@
+"""Fixtures of the clients' tests."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from clients.faces import Asyncio, Blocking, Streaming
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture(autouse=True)
+def _alone(alone: None) -> None:
+    """Every test here."""
+
+
+@pytest.fixture(params=[Blocking, Streaming, Asyncio])
+def face(request: pytest.FixtureRequest) -> Iterator[Any]:
+    made = request.param()
+    yield made
+    made.end()
