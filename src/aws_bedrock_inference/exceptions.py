@@ -243,7 +243,8 @@ def _sentence(outcome: Outcome, fault: Fault, operation: str, route: Route) -> s
         if fault.kind is Kind.REFUSED and not outcome.earlier
         else f" after {outcome.attempts} attempt" + "s" * (outcome.attempts > 1)
     )
-    gave_up = f", gave up: {outcome.gave_up}" if outcome.gave_up and outcome.earlier else ""
+    repeatable = outcome.earlier or fault.decision is not Decision.FAIL
+    gave_up = f", gave up: {outcome.gave_up}" if outcome.gave_up and repeatable else ""
     request = f", request id {fault.request_id}" if fault.request_id else ""
     return f"{fault} [{operation} on {route}{tries}{gave_up}{request}] {fault.advice}".rstrip()
 

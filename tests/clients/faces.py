@@ -18,6 +18,7 @@ from aws_bedrock_inference import (
     Quota,
     Retry,
 )
+from aws_bedrock_inference.clients.streams import AsyncTextStream, TextStream
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,6 +50,11 @@ class Blocking:
     def items(self, stream: Any) -> Iterator[Any]:
         """Read the stream as far as the items are wanted."""
         return iter(stream)
+
+    def whole(self, value: Any) -> Any:
+        """Return the value, or all items when it is a stream."""
+        value = self.get(value)
+        return list(self.items(value)) if isinstance(value, (TextStream, AsyncTextStream)) else value
 
     def leave(self, stream: Any) -> None:
         stream.close()

@@ -1,0 +1,213 @@
+"""Answers as they come: faults before the first piece are unseen, no half answer passes for a whole one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from clients.answers import FRAMES, MESSAGES, THROTTLED_FRAME, UNAVAILABLE, chunk
+from clients.faces import at_once
+from wire import Wire, event, exception, stream
+
+from aws_bedrock_inference import (
+    InvalidRequest,
+    Quota,
+    ServiceFault,
+    StreamBroken,
+    Throttled,
+    TimedOut,
+    Timeout,
+    Usage,
+)
+from aws_bedrock_inference.events import CallEnded, RetryScheduled
+
+WHOLE = stream(*FRAMES)
+TOOL = [
+    FRAMES[0],
+    event("contentBlockStart", {"contentBlockIndex": 0, "start": {"toolUse": {"toolUseId": "t", "name": "n"}}}),
+    event("contentBlockDelta", {"contentBlockIndex": 0, "delta": {"toolUse": {"input": '{"ci'}}}),
+]
+
+
+def broken(face: Any, stream: Any) -> tuple[list[str], Any]:
+    """Read until it breaks; return what came and what was raised."""
+    pieces: list[str] = []
+    with pytest.raises(StreamBroken) as raised:
+        pieces.extend(face.items(stream))
+    return pieces, raised.value
+
+
+def test_pieces_then_the_reply(face: Any) -> None:
+    with Wire(WHOLE) as wire:
+        answer = face.open(wire.url).invoke_stream("Why?", max_tokens=9)
+        with pytest.raises(ValueError, match="read it to its end before asking for the reply"):
+            _ = answer.reply
+        assert list(face.items(answer)) == ["Because ", "of Rayleigh."]
+        assert list(face.items(answer)) == []
+    reply = answer.reply
+    assert (reply.text, reply.stop_reason, reply.usage) == ("Because of Rayleigh.", "end_turn", Usage(3, 5))
+    assert (reply.attempts, reply.request_id) == (1, "request-1")
+
+
+def test_nothing_is_sent_before_the_first_piece_is_wanted(face: Any) -> None:
+    with Wire(WHOLE) as wire:
+        answer = face.open(wire.url).invoke_stream("Why?")
+        assert wire.received == []
+        assert next(face.items(answer)) == "Because "
+        face.leave(answer)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        pytest.param(UNAVAILABLE, id="an error answer"),
+        pytest.param(stream(THROTTLED_FRAME), id="a fault as first frame"),
+        pytest.param(stream(FRAMES[0], THROTTLED_FRAME), id="a fault before the first piece"),
+        pytest.param(stream(), id="an empty stream"),
+        pytest.param(("cut", stream(FRAMES[0], end=False)), id="a connection cut before the first piece"),
+    ],
+)
+def test_a_fault_before_the_first_piece_is_retried_unseen(face: Any, bad: Any) -> None:
+    with Wire(bad, WHOLE, bad, WHOLE, bad, WHOLE) as wire:
+        client = face.open(wire.url)
+        answer = client.invoke_stream("Why?")
+        assert "".join(face.items(answer)) == "Because of Rayleigh."
+        assert (answer.reply.attempts, len(wire.received)) == (2, 2)
+        events = face.get(client.converse_stream(messages=MESSAGES))["stream"]
+        assert len(list(face.items(events))) == len(FRAMES)
+        assert face.get(client.invoke("Why?", stream=True)).attempts == 2
+        assert len(wire.received) == 6
+
+
+@pytest.mark.parametrize(
+    ("bad", "code"),
+    [
+        pytest.param(stream(*FRAMES[:3]), "StreamIncomplete", id="the closing event is missing"),
+        pytest.param(("cut", stream(*FRAMES[:3], end=False)), "StreamBroken", id="the connection is cut"),
+        pytest.param(stream(*FRAMES[:3], THROTTLED_FRAME), "ThrottlingException", id="a fault in the middle"),
+        pytest.param(
+            stream(*FRAMES[:3], exception("modelStreamErrorException", {"message": "oh"})),
+            "ModelStreamErrorException",
+            id="the model's own fault in the middle",
+        ),
+    ],
+)
+def test_half_an_answer_is_never_a_whole_one(face: Any, bad: Any, code: str) -> None:
+    with Wire(bad) as wire:
+        pieces, error = broken(face, face.open(wire.url).invoke_stream("Why?"))
+        assert len(wire.received) == 1
+    assert error.code == code
+    assert error.received == "".join(pieces) == "Because of Rayleigh."
+    assert error.received_message == {"role": "assistant", "content": [{"text": "Because of Rayleigh."}]}
+    assert isinstance(error, ServiceFault)
+
+
+def test_boto3s_streams_break_aloud_too(face: Any) -> None:
+    native = [chunk({"type": "content_block_delta", "delta": {"text": "Bec"}})]
+    with Wire(stream(*FRAMES[:2]), stream(*native)) as wire:
+        client = face.open(wire.url)
+        events, error = broken(face, face.get(client.converse_stream(messages=MESSAGES))["stream"])
+        assert (len(events), error.received) == (2, "Because ")
+        events, error = broken(face, face.get(client.invoke_model_with_response_stream(body=b"{}"))["body"])
+        assert (len(events), error.received) == (1, "Bec")
+
+
+def test_a_tool_cut_in_half_keeps_its_input_as_text(face: Any) -> None:
+    with Wire(stream(*TOOL)) as wire:
+        _, error = broken(face, face.get(face.open(wire.url).converse_stream(messages=MESSAGES))["stream"])
+    [block] = error.received_message["content"]
+    assert block == {"toolUse": {"toolUseId": "t", "name": "n", "input": '{"ci'}}
+
+
+def test_a_collected_stream_is_asked_for_again_wherever_it_breaks(face: Any) -> None:
+    with Wire(stream(*FRAMES[:3]), stream(*FRAMES[:2], THROTTLED_FRAME), WHOLE) as wire:
+        reply = face.get(face.open(wire.url).invoke("Why?", stream=True))
+        assert (reply.text, reply.attempts, len(wire.received)) == ("Because of Rayleigh.", 3, 3)
+
+
+def test_faults_that_stay_are_raised_where_boto3_raises_them(face: Any) -> None:
+    denied = exception("validationException", {"message": "no"})
+    with Wire(stream(denied)) as wire:
+        client = face.open(wire.url)
+        with pytest.raises(ServiceFault, match="ValidationException: no"):
+            face.get(client.converse_stream(messages=MESSAGES))
+        with pytest.raises(ServiceFault, match="ValidationException: no"):
+            next(face.items(client.invoke_stream("Why?")))
+
+
+def test_silence_after_the_first_piece_breaks_the_stream(face: Any) -> None:
+    with Wire(("stall", stream(*FRAMES[:2], end=False))) as wire:
+        client = face.open(wire.url, timeout=Timeout(idle=0.05))
+        pieces, error = broken(face, client.invoke_stream("Why?"))
+    assert (pieces, error.code, error.received) == (["Because "], "IdleTimeout", "Because ")
+
+
+def test_silence_before_the_first_piece_is_a_time_out(face: Any) -> None:
+    with Wire(("stall", stream(end=False))) as wire:
+        client = face.open(wire.url, pipeline=at_once(), timeout=Timeout(first_event=0.05, total=0.2))
+        client.pipeline.policies[1].attempts = 1
+        with pytest.raises(TimedOut):
+            list(face.items(client.invoke_stream("Why?")))
+
+
+@pytest.mark.parametrize("how", ["left", "forgotten"])
+def test_an_abandoned_stream_gives_its_tokens_back(face: Any, how: str) -> None:
+    with Wire(("stall", stream(*FRAMES[:2], end=False)), WHOLE) as wire:
+        client = face.open(wire.url, quota=Quota(tpm=1000, burst=60.0), timeout=30.0)
+        answer = client.invoke_stream("Why?", max_tokens=900)
+        assert next(face.items(answer)) == "Because "
+        if how == "left":
+            face.leave(answer)
+        del answer
+        assert "".join(face.items(client.invoke_stream("Why?", max_tokens=900))) == "Because of Rayleigh."
+        assert len(wire.received) == 2
+
+
+def test_a_broken_stream_gives_its_tokens_back(face: Any) -> None:
+    with Wire(stream(*FRAMES[:2]), WHOLE) as wire:
+        client = face.open(wire.url, quota=Quota(tpm=1000, burst=60.0), timeout=30.0)
+        broken(face, client.invoke_stream("Why?", max_tokens=900))
+        assert "".join(face.items(client.invoke_stream("Why?", max_tokens=900))) == "Because of Rayleigh."
+
+
+def test_a_stream_that_was_left_ends_without_an_error(face: Any) -> None:
+    with Wire(("stall", stream(*FRAMES[:2], end=False))) as wire:
+        answer = face.open(wire.url).invoke_stream("Why?")
+        assert next(face.items(answer)) == "Because "
+        face.leave(answer)
+        face.leave(answer)
+        assert list(face.items(answer)) == []
+        assert wire.gone.wait(10)
+
+
+def test_listeners_hear_the_end_of_a_stream_once(face: Any) -> None:
+    heard: list[Any] = []
+    with Wire(UNAVAILABLE, WHOLE, stream(*FRAMES[:2])) as wire:
+        client = face.open(wire.url)
+        client.listen(heard.append)
+        answer = client.invoke_stream("Why?")
+        list(face.items(answer))
+        list(face.items(answer))
+        assert [type(event) for event in heard] == [RetryScheduled, CallEnded]
+        assert (heard[1].operation, heard[1].attempts) == ("converse_stream", 2)
+        assert (heard[1].fault, heard[1].usage) == (None, Usage(3, 5))
+        heard.clear()
+        broken(face, client.invoke_stream("Why?"))
+        [ended] = heard
+        assert (ended.fault.code, ended.attempts) == ("StreamIncomplete", 1)
+
+
+def test_a_throttle_that_stays_is_not_a_broken_stream(face: Any) -> None:
+    with Wire(stream(THROTTLED_FRAME)) as wire:
+        client = face.open(wire.url)
+        client.pipeline.policies[1].attempts = 2
+        with pytest.raises(Throttled) as raised:
+            list(face.items(client.invoke_stream("Why?")))
+        assert raised.value.attempts == len(wire.received) == 2
+
+
+def test_bad_input_of_a_stream_is_refused_when_it_is_asked_for(face: Any) -> None:
+    with Wire(WHOLE) as wire:
+        with pytest.raises(InvalidRequest):
+            face.open(wire.url).invoke_stream("")
+        assert wire.received == []
