@@ -1,0 +1,41 @@
+"""What real clients have in common here: credentials in the environment, and an endpoint that checks them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from aws_bedrock_inference.testing import Simulator
+
+ENVIRONMENT = {
+    "AWS_ACCESS_KEY_ID": "AKIDSIMULATOR",
+    "AWS_SECRET_ACCESS_KEY": "simulated-secret",
+    "AWS_DEFAULT_REGION": "us-east-1",
+    "AWS_REGION": "us-east-1",
+    "AWS_EC2_METADATA_DISABLED": "true",
+    "AWS_CONFIG_FILE": "/nowhere",
+    "AWS_SHARED_CREDENTIALS_FILE": "/nowhere",
+    "AWS_MAX_ATTEMPTS": "1",
+    "NO_PROXY": "127.0.0.1",
+}
+
+
+@pytest.fixture
+def endpoint(bedrock_simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> Simulator:
+    """The simulator, which verifies signatures."""
+    for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_BEARER_TOKEN_BEDROCK"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", bedrock_simulator.url)
+    monkeypatch.setattr("boto3.DEFAULT_SESSION", None)
+    bedrock_simulator.scenario(credentials={"secret_key": "simulated-secret"}, quota={"rpm": 100, "tpm": 1_000_000})
+    return bedrock_simulator
+
+
+@pytest.fixture
+def signing() -> dict[str, object]:
+    """The table that keeps signatures verified when a test loads a scenario of its own."""
+    return {"credentials": {"secret_key": "simulated-secret"}}

@@ -1,0 +1,97 @@
+"""boto3, unmodified, against the simulator."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError, EventStreamError
+
+HAIKU = "us.anthropic.claude-haiku-4-5-20251001-v1:0"
+NOVA = "amazon.nova-lite-v1:0"
+MESSAGES: Any = [{"role": "user", "content": [{"text": "Why is the sky blue?"}]}]
+BODY = json.dumps(
+    {
+        "anthropic_version": "bedrock-2023-05-31",
+        "max_tokens": 30,
+        "messages": [{"role": "user", "content": "Why is the sky blue?"}],
+    }
+)
+
+
+@pytest.fixture
+def client(endpoint: Any) -> Any:
+    client = boto3.client("bedrock-runtime")
+    yield client
+    client.close()
+
+
+@pytest.mark.parametrize("model", [HAIKU, NOVA, f"arn:aws:bedrock:us-east-1:123456789012:inference-profile/{HAIKU}"])
+def test_converse_whole_and_streamed_say_the_same(client: Any, model: Any) -> None:
+    whole = client.converse(modelId=model, messages=MESSAGES)
+    text = whole["output"]["message"]["content"][0]["text"]
+    events = list(client.converse_stream(modelId=model, messages=MESSAGES)["stream"])
+    deltas = [event["contentBlockDelta"]["delta"]["text"] for event in events if "contentBlockDelta" in event]
+    assert "".join(deltas) == text
+    assert events[-1]["metadata"]["usage"] == whole["usage"]
+    assert next(event for event in events if "messageStop" in event)["messageStop"]["stopReason"] == whole["stopReason"]
+
+
+def test_invoke_model_whole_and_streamed_say_the_same(client: Any) -> None:
+    whole = json.loads(client.invoke_model(modelId=HAIKU, body=BODY)["body"].read())
+    stream = client.invoke_model_with_response_stream(modelId=HAIKU, body=BODY)["body"]
+    chunks = [json.loads(event["chunk"]["bytes"]) for event in stream]
+    text = "".join(chunk["delta"].get("text", "") for chunk in chunks if chunk["type"] == "content_block_delta")
+    assert text == whole["content"][0]["text"]
+    assert chunks[-1]["amazon-bedrock-invocationMetrics"]["outputTokenCount"] == whole["usage"]["output_tokens"] == 30
+    assert whole["stop_reason"] == "max_tokens"
+
+
+def test_images_and_documents(client: Any) -> None:
+    content: Any = [
+        {"text": "What is this?"},
+        {"image": {"format": "png", "source": {"bytes": b"\x89PNG"}}},
+        {"document": {"format": "pdf", "name": "doc", "source": {"bytes": b"%PDF"}}},
+    ]
+    answer = client.converse(modelId=NOVA, messages=[{"role": "user", "content": content}])
+    assert answer["usage"]["inputTokens"] > 3000
+
+
+def test_count_tokens(client: Any) -> None:
+    assert client.count_tokens(modelId=NOVA, input={"converse": {"messages": MESSAGES}})["inputTokens"] == 5
+    assert client.count_tokens(modelId=HAIKU, input={"invokeModel": {"body": BODY}})["inputTokens"] == 5
+
+
+def test_errors_are_the_modelled_exceptions(client: Any, endpoint: Any, signing: Any) -> None:
+    with pytest.raises(client.exceptions.ValidationException) as invalid:
+        client.converse(modelId="nobody.knows", messages=MESSAGES)
+    assert invalid.value.response["Error"]["Message"] == "The provided model identifier is invalid."
+    assert invalid.value.response["ResponseMetadata"]["HTTPStatusCode"] == 400
+    assert len(invalid.value.response["ResponseMetadata"]["RequestId"]) == 36
+    for code in (
+        "ThrottlingException",
+        "ServiceUnavailableException",
+        "ModelTimeoutException",
+        "ModelNotReadyException",
+    ):
+        endpoint.scenario(faults=[{"kind": "error", "code": code}], **signing)
+        with pytest.raises(getattr(client.exceptions, code)):
+            client.converse(modelId=NOVA, messages=MESSAGES)
+
+
+def test_an_exception_in_a_stream_is_an_event_stream_error(client: Any, endpoint: Any, signing: Any) -> None:
+    endpoint.scenario(faults=[{"kind": "exception", "code": "throttlingException", "after": 3}], **signing)
+    seen = []
+    with pytest.raises(EventStreamError) as broken:
+        seen.extend(iter(client.converse_stream(modelId=NOVA, messages=MESSAGES)["stream"]))
+    assert broken.value.response["Error"]["Code"] == "throttlingException"
+
+
+def test_a_wrong_secret(endpoint: Any) -> None:
+    client = boto3.client("bedrock-runtime", aws_secret_access_key="wrong", aws_access_key_id="AKIDSIMULATOR")
+    with pytest.raises(ClientError) as denied:
+        client.converse(modelId=NOVA, messages=MESSAGES)
+    client.close()
+    assert denied.value.response["Error"]["Code"] == "InvalidSignatureException"

@@ -1,0 +1,70 @@
+"""No discipline lets through more than it declares, whatever is asked and settled."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aws_bedrock_inference.simulator.quota import DISCIPLINES, MINUTE, TOKENS, Pool, Quota, Ticket
+
+LIMIT = 6000.0
+# What any minute may settle at most: `bucket` a full bucket and its refill, `fixed` the ends of two windows.
+MOST = {"bucket": 2.0, "tight": 1 + 5 / 60, "fixed": 2.0, "sliding": 1.0}
+
+requests = st.lists(
+    st.tuples(st.floats(0, 30), st.floats(1, LIMIT), st.floats(0, 1)),
+    min_size=1,
+    max_size=60,
+)
+
+
+@pytest.mark.parametrize("discipline", DISCIPLINES)
+@given(asked=requests)
+def test_no_minute_is_admitted_more_than_the_declared_burst(discipline: Any, asked: Any) -> None:
+    pool, now = Pool(Quota(tpm=LIMIT), discipline, 0.0), 0.0
+    taken: list[tuple[float, float]] = []
+    for pause, reserved, share in asked:
+        now += pause
+        ticket = pool.admit(reserved, now)
+        if isinstance(ticket, Ticket):
+            ticket.settle(reserved * share, now)
+            taken.append((now, reserved * share))
+    # `tight` admits what is larger than its bucket only when that is full, so one such request is its burst.
+    burst = max((tokens for _, tokens in taken), default=0) if discipline == "tight" else 0
+    for start, _ in taken:
+        minute = sum(tokens for at, tokens in taken if start <= at < start + MINUTE)
+        assert minute <= MOST[discipline] * LIMIT + burst + 1e-6
+
+
+@pytest.mark.parametrize("discipline", DISCIPLINES)
+def test_what_was_not_used_comes_back_at_once_and_only_once(discipline: Any) -> None:
+    pool = Pool(Quota(tpm=LIMIT), discipline, 0.0)
+    ticket = pool.admit(LIMIT, 0.0)
+    assert isinstance(ticket, Ticket)
+    assert pool.admit(LIMIT, 0.0) == TOKENS
+    ticket.settle(0, 0.0)
+    ticket.settle(0, 0.0)
+    assert isinstance(pool.admit(LIMIT, 0.0), Ticket)
+    assert pool.admit(1, 0.0) == TOKENS
+
+
+@pytest.mark.parametrize("discipline", DISCIPLINES)
+def test_an_excess_is_charged(discipline: Any) -> None:
+    pool = Pool(Quota(tpm=LIMIT), discipline, 0.0)
+    ticket = pool.admit(1, 0.0)
+    assert isinstance(ticket, Ticket)
+    ticket.settle(LIMIT, 0.0)
+    assert pool.admit(LIMIT / 10, 0.0) == TOKENS
+
+
+def test_a_quota_of_zero_admits_nothing_and_none_everything() -> None:
+    assert Pool(Quota(rpm=0), "bucket", 0.0).admit(1, 0.0) == "requests"
+    assert isinstance(Pool(Quota(), "bucket", 0.0).admit(1e12, 0.0), Ticket)
+
+
+def test_what_can_never_fit_is_refused_even_when_all_is_free() -> None:
+    for discipline in DISCIPLINES:
+        assert Pool(Quota(tpm=LIMIT), discipline, 0.0).admit(LIMIT + 1, 0.0) == TOKENS

@@ -1,0 +1,64 @@
+"""Scenarios are read whole or refused with a sentence that says where and why."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from aws_bedrock_inference.simulator.scenario import KINDS, ScenarioError, names, parse, read, tables
+
+
+def test_the_scenarios_that_ship_are_good() -> None:
+    assert names() == ["bad-day", "calm"]
+    for name in names():
+        read(tables(name))
+    bad = read(tables("bad-day"))
+    assert {fault.kind for fault in bad.faults} >= {"outage", "error", "throttle", "reset", "truncate", "exception"}
+
+
+def test_every_kind_of_fault_can_be_written() -> None:
+    needed = {"error": 'code = "X"\nstatus = 500', "exception": 'code = "x"', "refused": "until = 1"}
+    for kind in KINDS:
+        assert read(parse(f'[[faults]]\nkind = "{kind}"\n{needed.get(kind, "")}')).faults[0].kind == kind
+
+
+def test_options_replace_what_the_source_says(tmp_path: Any) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text('seed = 3\n[quota]\nrpm = 5\ntpm = 100\n[[faults]]\nkind = "reset"')
+    scenario = read(tables(path, seed=4, quota={"rpm": 9}))
+    assert (scenario.seed, scenario.quota.rpm, scenario.quota.tpm) == (4, 9, None)
+    assert scenario.faults[0].kind == "reset"
+    assert read(tables(str(path))).seed == 3
+
+
+WRONG = {
+    'faluts = "x"': "the scenario has no 'faluts'; allowed here: answers, credentials, discipline, faults,",
+    "[quota]\nrmp = 5": r"[quota] has no 'rmp'; allowed here: rpm, tpd, tpm",
+    "[quota]\nrpm = -5": "[quota]: rpm must not be negative",
+    '[quota]\nrpm = "5"': "[quota]: rpm must be a number, not '5'",
+    'discipline = "leaky"': "discipline 'leaky' is unknown; use one of bucket, tight, fixed, sliding",
+    'seed = "x"': "the scenario: seed must be a whole number, not 'x'",
+    "quota = 5": "[quota] must be a table",
+    '[[faults]]\nkind = "explode"': "[[faults]] number 1: kind is 'explode'; use one of error, throttle, outage,",
+    '[[faults]]\nkind = "reset"\n[[faults]]\nkind = "error"': "[[faults]] number 2 (error): code is missing",
+    '[[faults]]\nkind = "error"\ncode = "Odd"': "number 1 (error): Odd is not an error of Bedrock's; give it a status",
+    '[[faults]]\nkind = "throttle"\nlimit = "coins"': "limit must be one of requests, tokens, tokens-per-day",
+    '[[faults]]\nkind = "refused"': "(refused): until is missing; the span must end for the simulator to be reachable",
+    '[[faults]]\nkind = "refused"\nuntil = 3\nmodel = "x"': "(refused) has no 'model'; allowed here: from, kind, until",
+    '[[faults]]\nkind = "truncate"\nseconds = 3': "(truncate) has no 'seconds'; allowed here: after,",
+    "[models]\nknown = 5": "[models]: known must be a list of strings",
+    "[[faults]\n": "the scenario is not valid TOML",
+}
+
+
+@pytest.mark.parametrize("text", WRONG)
+def test_what_is_wrong_is_said(text: Any) -> None:
+    with pytest.raises(ScenarioError) as refused:
+        read(parse(text))
+    assert WRONG[text] in str(refused.value)
+
+
+def test_a_file_that_is_not_there() -> None:
+    with pytest.raises(ScenarioError, match=r"no scenario file 'nope'; give a path, or one of: bad-day, calm"):
+        tables("nope")
