@@ -204,6 +204,17 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
+def test_the_architecture_names_what_is_there() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    named = re.findall(r"`([\w/]+\.(?:py|toml))(?:: ([\w.]+)(?:\(.*?\))?)?`", text)
+    assert len(named) > 40
+    for path, name in named:
+        files = [*ROOT.glob(path), *(ROOT / "src").rglob(path)]
+        assert len(files) > 0, path
+        for part in filter(None, name.split(".")):
+            assert any(re.search(rf"\b(def|class) {part}\b", file.read_text()) for file in files), (path, part)
+
+
 def test_every_page_is_in_the_readme() -> None:
     readme = PAGES[0].read_text(encoding="utf-8")
     for page in PAGES[1:]:
