@@ -45,7 +45,7 @@ class Got:
 
     @property
     def error(self) -> tuple[int, str, str]:
-        return self.status, self.headers["x-amzn-errortype"], self.json["message"]
+        return self.status, self.headers["x-amzn-errortype"].partition(":")[0], self.json["message"]
 
     @property
     def events(self) -> list[tuple[str, Any]]:

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.simulator.messages import ServiceError
 
 
+# What follows the code in the header: https://github.com/aws-samples/amazon-bedrock-client-for-mac/issues/99
+_NAMESPACE = "http://internal.amazon.com/coral/com.amazon.bedrock/"
+
+
 class Break(enum.Enum):
     """How a connection ends before its answer does."""
 
@@ -55,7 +59,7 @@ def report(content: Any) -> Plan:
 
 def refusal(error: ServiceError) -> Plan:
     """Return the plan of an error answer, as the service writes it."""
-    headers = [("x-amzn-errortype", error.code), *error.headers]
+    headers = [("x-amzn-errortype", f"{error.code}:{_NAMESPACE}"), *error.headers]
     return whole(error.status, json.dumps({"message": str(error)}).encode(), headers)
 
 
