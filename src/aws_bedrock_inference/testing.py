@@ -58,7 +58,10 @@ def simulator(source: str | Path | dict[str, Any] | None = None, **options: Any)
     """
     given = json.dumps(tables(source, **options))
     command = [sys.executable, "-m", "aws_bedrock_inference.simulator"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603
+    # In a process group of its own, for Ctrl-C is meant for whoever calls the endpoint and may yet need it.
+    with subprocess.Popen(  # noqa: S603
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, process_group=0
+    ) as process:
         try:
             yield Simulator(_started(process, given))
         finally:

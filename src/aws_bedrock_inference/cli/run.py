@@ -58,7 +58,8 @@ def run(ctx: click.Context, /, *, stream: bool, simulate: str | None, **options:
         raise click.UsageError("INPUT and --output are the same file.")
     with contextlib.ExitStack() as stack:
         if simulate is not None:
-            options["endpoint_url"], options["session"] = stack.enter_context(simulated(simulate))
+            running, options["session"] = stack.enter_context(simulated(simulate))
+            options["endpoint_url"] = running.url
             options["model"] = options["model"] or MODEL
         chosen_model(options["model"])
         job = Job(**options, streamed=lambda _: stream)

@@ -3,26 +3,35 @@
 from __future__ import annotations
 
 import contextlib
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import boto3
 import click
 
+from aws_bedrock_inference.testing import Simulator, simulator
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 MODEL = "us.anthropic.claude-haiku-4-5-20251001-v1:0"
 
 
 @contextlib.contextmanager
-def simulated(scenario: str, **options: Any) -> Iterator[tuple[str, Any]]:
-    """Run the simulator with `scenario`; yield its URL and a session with made-up credentials."""
-    if scenario.endswith((".jsonl", ".json")):
+def simulated(scenario: str | Path | dict[str, Any]) -> Iterator[tuple[Simulator, Any]]:
+    """Run the simulator with `scenario`; yield it and a session with made-up credentials."""
+    if isinstance(scenario, str) and scenario.endswith((".jsonl", ".json")):
         raise click.UsageError(
             f"--simulate took {scenario} for its scenario. Put --simulate last, or write --simulate=bad-day."
         )
-    from aws_bedrock_inference.testing import simulator  # noqa: PLC0415 - needs the extra `simulator`
-
+    need_extra()
     session = boto3.Session("SIMULATED", "simulated", region_name="us-east-1")
-    with simulator(scenario, **options) as running:
-        yield running.url, session
+    with simulator(scenario) as running:
+        yield running, session
+
+
+def need_extra() -> None:
+    """Say how to install the simulator's server when it is missing."""
+    if find_spec("granian") is None:
+        raise click.UsageError("The simulator needs an extra: pip install 'aws-bedrock-inference[simulator]'")

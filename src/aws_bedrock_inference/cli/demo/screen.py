@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import boto3
+from rich import box
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from aws_bedrock_inference.cli.demo.plain import WORKERS
 from aws_bedrock_inference.cli.progress import clock_time
 
 if TYPE_CHECKING:
@@ -70,27 +73,32 @@ def _line(sides: Sequence[Side], total: int) -> str:
 
 def table(sides: Sequence[Side], reference: Mapping[str, str]) -> Table:
     """Return the comparison. `reference` has the whole answer to every prompt."""
-    total = len(reference)
-    result = Table(title=f"{total} prompts on a bad day", title_justify="left", title_style="bold")
+    result = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     result.add_column("")
     for side in sides:
         result.add_column(side.name, justify="right")
-
-    def row(name: str, values: Sequence[str], *, style: str = "") -> None:
-        result.add_row(name, *values, style=style)
-
     whole = [side.whole(reference) for side in sides]
-    row("answered whole", [f"{count} of {total}" for count in whole], style="bold")
-    row("lost (an error)", [str(side.lost.total()) for side in sides])
-    row(
-        "cut off, but taken for whole [1]",
-        [str(len(side.answers) - count) for side, count in zip(sides, whole, strict=True)],
-    )
-    row("upstream requests", [str(side.stats["arrived"]) for side in sides])
-    row(
-        "upstream requests per whole answer",
-        [f"{side.stats['arrived'] / count:.2f}" if count else "-" for side, count in zip(sides, whole, strict=True)],
-    )
-    row("throttled by the service", [str(side.throttled) for side in sides])
-    row("time", [clock_time(side.seconds) for side in sides])
+    arrived = [side.stats["arrived"] for side in sides]
+    cut = [len(side.answers) - count for side, count in zip(sides, whole, strict=True)]
+    each = [f"{number / count:.2f}" if count else "-" for number, count in zip(arrived, whole, strict=True)]
+    rows: dict[str, list[Any]] = {
+        "answered whole [1]": [f"{count} of {len(reference)}" for count in whole],
+        "lost, with an error": [side.lost.total() for side in sides],
+        "cut off, but taken for whole [2]": cut,
+        "requests upstream": arrived,
+        "requests upstream per whole answer": each,
+        "throttled by the service [3]": [side.throttled for side in sides],
+        "time": [clock_time(side.seconds) for side in sides],
+    }
+    for name, values in rows.items():
+        result.add_row(name, *map(str, values))
     return result
+
+
+def footnotes(quota: Mapping[str, float]) -> Iterator[str]:
+    """Yield what one must know to read the table, a line each."""
+    told = " and ".join(f"{name} {limit:,g}" for name, limit in quota.items())
+    yield "[1] says what the model says on a day without trouble"
+    yield "[2] the stream ended without its closing event; boto3 hands out what came"
+    yield f"[3] this package was told the quota: {told}"
+    yield f"Both met the same scenario from its start. boto3 {boto3.__version__}: {WORKERS} threads, default retries."

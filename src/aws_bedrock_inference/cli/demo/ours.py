@@ -1,0 +1,39 @@
+"""The same prompts with this package, as `bedrock run` asks them."""
+
+from __future__ import annotations
+
+import asyncio  # noqa: TID251 - the command starts the loop
+import json
+from typing import TYPE_CHECKING
+
+from aws_bedrock_inference import clock
+from aws_bedrock_inference.batch.tally import Tally
+from aws_bedrock_inference.cli.job import Job, carry_out
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from aws_bedrock_inference.cli.demo.side import Side, Task
+
+
+def run_ours(source: Path, output: Path, side: Side, task: Task, say: Callable[[str], None]) -> bool:
+    """Ask all records of `source` and put into `side` what came of them; False when that was interrupted."""
+    job = Job(
+        source=source,
+        output=output,
+        model=task.model,
+        max_tokens=task.max_tokens,
+        endpoint_url=task.url,
+        session=task.session,
+        streamed=task.streamed,
+        rpm=task.quota.get("rpm"),
+        tpm=task.quota.get("tpm"),
+    )
+    tally = Tally(clock.monotonic)
+    side.progress = lambda: (tally.answered, tally.failed)
+    ending = asyncio.run(carry_out(job, tally, complain=lambda line: say(str(line)), say=say))
+    side.lost = tally.reasons
+    with output.open(encoding="utf-8") as answers:
+        side.answers = {answer["id"]: answer["text"] for answer in map(json.loads, answers)}
+    return not ending.interrupted

@@ -1,0 +1,120 @@
+"""`bedrock simulate`: the simulator at an address of its own, until it is interrupted."""
+
+from __future__ import annotations
+
+import asyncio  # noqa: TID251 - the command starts the loop
+import contextlib
+import ipaddress
+import signal
+import socket
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from aws_bedrock_inference.cli.simulated import need_extra
+from aws_bedrock_inference.simulator import scenario
+from aws_bedrock_inference.simulator.quota import DISCIPLINES
+from aws_bedrock_inference.testing import Simulator
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_PER_MINUTE = click.FloatRange(min=0)
+
+
+@click.command()
+@click.argument("source", metavar="[SCENARIO]", required=False)
+@click.option("--host", default="127.0.0.1", show_default=True, metavar="ADDRESS", help="Where to listen.")
+@click.option(
+    "--port", default=8099, show_default=True, type=click.IntRange(0, 65535), metavar="N", help="0 takes a free one."
+)
+@click.option("--seed", type=int, metavar="N", help="Other answers, other chances.")
+@click.option("--discipline", type=click.Choice(list(DISCIPLINES)), help="How a minute's quota is counted.")
+@click.option("--rpm", type=_PER_MINUTE, metavar="N", help="Quota of requests per minute, of each model.")
+@click.option("--tpm", type=_PER_MINUTE, metavar="N", help="Quota of tokens per minute, of each model.")
+def simulate(source: str | None, *, host: str, port: int, **options: Any) -> None:
+    """Serve a Bedrock endpoint on this machine, with quotas and faults.
+
+    SCENARIO is calm, bad-day or a TOML file; without one there are no limits and no faults. The options replace what
+    it says. Ctrl-C ends it.
+    """
+    need_extra()
+    tables = _with_options(scenario.tables(source), **options)
+    try:
+        asyncio.run(_serve(tables, _address(host), port))
+    except OSError as error:
+        raise ValueError(
+            f"cannot listen on port {port} of {host}: {error.strerror}. Give another --port; 0 takes a free one."
+        ) from error
+
+
+def _with_options(tables: dict[str, Any], *, rpm: float | None, tpm: float | None, **values: Any) -> dict[str, Any]:
+    quota = {name: value for name, value in (("rpm", rpm), ("tpm", tpm)) if value is not None}
+    given = {name: value for name, value in values.items() if value is not None}
+    return {**tables, **given, "quota": {**tables.get("quota", {}), **quota}}
+
+
+def _address(host: str) -> str:
+    try:
+        return str(ipaddress.ip_address(host))
+    except ValueError:
+        return socket.gethostbyname(host)
+
+
+async def _serve(tables: dict[str, Any], address: str, port: int) -> None:
+    from aws_bedrock_inference.simulator.server import serve  # noqa: PLC0415 - needs the extra `simulator`
+
+    stop = asyncio.Event()
+    urls: list[str] = []
+
+    def ready(url: str) -> None:
+        urls.append(url)
+        for line in _greeting(url, address):
+            click.echo(line)
+
+    serving = asyncio.create_task(serve(tables, address, port, ready))
+    stopping = asyncio.create_task(stop.wait())
+    with _told_to_stop(stop):
+        await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    if serving.done():
+        serving.result()
+    if urls:
+        click.echo(await asyncio.to_thread(_total, urls[0]))
+    serving.cancel()
+    await asyncio.wait({serving})
+
+
+@contextlib.contextmanager
+def _told_to_stop(stop: asyncio.Event) -> Iterator[None]:
+    """Set `stop` on the first Ctrl-C or SIGTERM; the second has its usual effect."""
+    loop = asyncio.get_running_loop()
+    with contextlib.suppress(NotImplementedError):  # on Windows Ctrl-C ends it at once
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, stop.set)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(NotImplementedError):
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.remove_signal_handler(number)
+
+
+def _greeting(url: str, address: str) -> Iterator[str]:
+    yield f"A Bedrock endpoint listens at {url}"
+    yield f"  AWS CLI, SDKs   export AWS_ENDPOINT_URL_BEDROCK_RUNTIME={url}"
+    yield f'  boto3           boto3.client("bedrock-runtime", endpoint_url="{url}", region_name="us-east-1")'
+    yield f"  this package    bedrock run prompts.jsonl -o answers.jsonl --endpoint-url {url}"
+    yield f"  statistics      {url}/_simulator/stats"
+    yield "Clients want a Region and credentials: any, unless the scenario says which. Ctrl-C ends it."
+    if not ipaddress.ip_address(address).is_loopback:
+        yield f"Warning: {address} can be reached from other machines, and whoever reaches it may change the scenario."
+
+
+def _total(url: str) -> str:
+    try:
+        stats = Simulator(url).stats()
+    except OSError:
+        return "Stopped."
+    throttled, struck = sum(stats["throttled"].values()), sum(stats["faults"].values())
+    requests = f"{stats['arrived']:,} requests, {stats['answered']:,} answered"
+    return f"Stopped: {requests}, {throttled:,} throttled, {struck:,} met a fault of the scenario."
