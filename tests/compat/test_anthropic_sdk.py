@@ -9,12 +9,19 @@ import anthropic
 import pytest
 
 MODEL = "us.anthropic.claude-haiku-4-5-20251001-v1:0"
+# Given, not left to the environment: the SDK keeps the first credentials it finds there for the life of the process.
+OPTIONS: Any = {
+    "aws_region": "us-east-1",
+    "aws_access_key": "AKIDSIMULATOR",
+    "aws_secret_key": "simulated-secret",
+    "max_retries": 0,
+}
 ASK: Any = {"model": MODEL, "max_tokens": 40, "messages": [{"role": "user", "content": "Why is the sky blue?"}]}
 
 
 @pytest.fixture
 def client(endpoint: Any) -> Any:
-    with anthropic.AnthropicBedrock(base_url=endpoint.url, aws_region="us-east-1", max_retries=0) as client:
+    with anthropic.AnthropicBedrock(base_url=endpoint.url, **OPTIONS) as client:
         yield client
 
 
@@ -38,7 +45,7 @@ def test_a_tool(client: Any) -> None:
 def test_in_asyncio(endpoint: Any) -> None:
     async def ask() -> Any:
         async with (
-            anthropic.AsyncAnthropicBedrock(base_url=endpoint.url, aws_region="us-east-1", max_retries=0) as client,
+            anthropic.AsyncAnthropicBedrock(base_url=endpoint.url, **OPTIONS) as client,
             client.messages.stream(**ASK) as stream,
         ):
             return [text async for text in stream.text_stream], (await client.messages.create(**ASK)).content
