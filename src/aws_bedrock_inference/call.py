@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from aws_bedrock_inference.fault import Fault, Kind
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from aws_bedrock_inference.fault import Fault
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,5 +142,6 @@ class Outcome(NamedTuple):
 
     @property
     def attempts(self) -> int:
-        """Number of tries, the last one included."""
-        return len(self.earlier) + 1
+        """Number of tries that were sent, the last one included; what was refused here was not sent."""
+        sent = [attempt for attempt in self.earlier if attempt.fault.kind is not Kind.REFUSED]
+        return len(sent) + (self.fault is None or self.fault.kind is not Kind.REFUSED)

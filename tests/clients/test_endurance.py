@@ -87,6 +87,7 @@ def test_an_ill_model_is_left_alone_until_it_may_be_well(face: Any) -> None:
         assert len(wire.received) == 3
         assert raised.value.retry_after == pytest.approx(60, abs=30)
         assert isinstance(raised.value, Refused)
+        assert raised.value.attempts == 0
         with pytest.raises(ServerFailed):
             face.get(client.converse(modelId="another.model", messages=MESSAGES))
 

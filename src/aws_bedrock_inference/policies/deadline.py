@@ -33,7 +33,7 @@ class Deadline:
         def flow(call: Call) -> Flow:
             if call.deadline == inf:
                 call = call.until(call.arrived + self.seconds)
-            elif clock() >= call.deadline:
+            if clock() >= call.deadline:
                 return Outcome(fault=too_close("the call's deadline had passed before it could be sent"))
             return (yield from step(call))
 
