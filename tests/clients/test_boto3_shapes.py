@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from clients.answers import FRAMES, MESSAGES, REPLY, UNAVAILABLE, chunk
 from clients.faces import MODEL
+from judge import assert_same_requests, plain
 from wire import STREAM_HEAD, Wire, answer, stream
 
 from aws_bedrock_inference import Reply, Usage
@@ -48,21 +49,6 @@ STREAMED: list[tuple[str, str, dict[str, Any], list[bytes]]] = [
         ],
     ),
 ]
-OUR_OWN = {"user-agent", "amz-sdk-invocation-id", "amz-sdk-request", "authorization", "x-amz-date", "accept-encoding"}
-
-
-def plain(response: dict[str, Any]) -> dict[str, Any]:
-    """boto3's response with its body read, without the words it has for its own retries."""
-    metadata = {name: value for name, value in response["ResponseMetadata"].items() if name != "MaxAttemptsReached"}
-    body = {"body": response["body"].read()} if "body" in response else {}
-    return {**response, "ResponseMetadata": metadata, **body}
-
-
-def assert_same_requests(wire: Wire) -> None:
-    theirs, ours = wire.received
-    assert (ours.method, ours.target, ours.body) == (theirs.method, theirs.target, theirs.body)
-    names = (theirs.headers.keys() | ours.headers.keys()) - OUR_OWN
-    assert {name: ours.headers.get(name) for name in names} == {name: theirs.headers.get(name) for name in names}
 
 
 @pytest.mark.parametrize("named", [True, False], ids=["model named", "the client's own model"])

@@ -12,6 +12,7 @@ from typing import Any
 import boto3
 import pytest
 from botocore.exceptions import ClientError
+from judge import assert_same_requests, plain
 from tests_support import session
 from transports.faces import Blocking
 from wire import Wire, answer, eventually, head
@@ -89,18 +90,10 @@ REQUESTS: list[tuple[str, dict[str, Any], Any]] = [
         {"invocationArn": "a", "modelArn": "m", "status": "Failed", "submitTime": "2026-11-20T20:00:00Z"},
     ),
 ]
-OUR_OWN = {"user-agent", "amz-sdk-invocation-id", "amz-sdk-request", "authorization", "x-amz-date", "accept-encoding"}
 
 
 def call(operation: str = "converse", params: Any = None, **fields: Any) -> Call:
     return Call(operation, params or {"modelId": ARN, "messages": MESSAGES}, Route(ARN), **fields)
-
-
-def plain(response: dict[str, Any]) -> dict[str, Any]:
-    """boto3's response with its body read, without the words it has for its own retries."""
-    metadata = {name: value for name, value in response["ResponseMetadata"].items() if name != "MaxAttemptsReached"}
-    body = {"body": response["body"].read()} if "body" in response else {}
-    return {**response, "ResponseMetadata": metadata, **body}
 
 
 @pytest.mark.parametrize(("operation", "params", "reply"), REQUESTS)
@@ -114,8 +107,7 @@ def test_sends_and_returns_what_boto3_sends_and_returns(
         assert ours.fault is None
         assert plain(ours.value) == plain(theirs)
         expected, sent = wire.received
-        assert (sent.method, sent.target, sent.body) == (expected.method, expected.target, expected.body)
-        assert {**sent.headers, **dict.fromkeys(OUR_OWN)} == {**expected.headers, **dict.fromkeys(OUR_OWN)}
+        assert_same_requests(wire)
         assert sent.headers["accept-encoding"] == "identity"
         assert "aws-bedrock-inference/" in sent.headers["user-agent"]
         signed = expected.headers["authorization"].split("SignedHeaders=")[1].split(",")[0]
