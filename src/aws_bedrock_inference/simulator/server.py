@@ -45,9 +45,23 @@ class Endpoint:
     def __init__(self, service: Service) -> None:
         self.service = service
         self.changed = asyncio.Event()
+        self._under_way: set[asyncio.Task[None] | None] = set()
 
     async def __rsgi__(self, scope: Scope, protocol: RSGIHTTPProtocol) -> None:
         """Answer one request."""
+        self._under_way.add(task := asyncio.current_task())
+        try:
+            await self._answer(scope, protocol)
+        finally:
+            self._under_way.discard(task)
+
+    def give_up(self) -> None:
+        """Answer no further what is under way; granian does not end before that has."""
+        for task in self._under_way:
+            if task:
+                task.cancel()
+
+    async def _answer(self, scope: Scope, protocol: RSGIHTTPProtocol) -> None:
         try:
             todo = await self._plan(scope, protocol)
         except Exception:
@@ -172,7 +186,10 @@ async def serve(tables: dict[str, Any], host: str, port: int, ready: Callable[[s
         if listener:
             listener.stop()  # type: ignore[no-untyped-call]
         if serving:
-            await asyncio.wait(serving, timeout=_DRAIN_SECONDS)
+            _, slow = await asyncio.wait(serving, timeout=_DRAIN_SECONDS)
+            if slow:
+                endpoint.give_up()
+                await asyncio.wait(slow, timeout=_DRAIN_SECONDS)
 
 
 def _told(_: str) -> None:
