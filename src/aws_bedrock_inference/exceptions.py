@@ -136,7 +136,10 @@ class ServiceFault(BedrockError, ClientError):
         BedrockError.__init__(self, outcome, operation, route)
         response: Any = dict(self.fault.response or {})
         response["Error"] = {**response.get("Error", {}), "Code": self.fault.code, "Message": self.fault.message}
-        response["ResponseMetadata"] = {**response.get("ResponseMetadata", {}), "RetryAttempts": max(0, outcome.attempts - 1)}
+        response["ResponseMetadata"] = {
+            **response.get("ResponseMetadata", {}),
+            "RetryAttempts": max(0, outcome.attempts - 1),
+        }
         self.response = response
         self.operation_name = "".join(part.title() for part in operation.split("_"))
 
