@@ -268,6 +268,25 @@ def test_no_credentials_stop_the_run(desk: Desk, monkeypatch: pytest.MonkeyPatch
     assert desk.stub.prompts == []
 
 
+def test_a_bad_day_is_simulated_without_credentials(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    monkeypatch.delenv("AWS_DEFAULT_REGION")
+    desk.prompts(20)
+    day = tmp_path / "day.toml"
+    day.write_text('[[faults]]\nkind = "error"\ncode = "InternalServerException"\nrequests = [2, 4]\n')
+    result = CliRunner().invoke(
+        main, ["run", str(desk.source), "-o", str(desk.output), "--stream", "--simulate", str(day)]
+    )
+    assert result.exit_code == 0, result.output
+    assert len(desk.answers) == 20
+    assert all(answer["stop_reason"] == "end_turn" and answer["text"] for answer in desk.answers.values())
+    assert sorted(answer["attempts"] for answer in desk.answers.values())[-2:] == [2, 2]
+    assert "2 retried" in result.stderr
+
+
 class Hold:
     """Holds answers back from the Nth request on, until it is let go; `reached` tells that it holds."""
 

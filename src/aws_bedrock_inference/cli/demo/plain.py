@@ -7,6 +7,7 @@ its default (standard mode, three attempts).
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from botocore.config import Config
@@ -40,7 +41,7 @@ def run_plain(records: Sequence[Record], side: Side, task: Task) -> None:
         events = client.converse_stream(**request)["stream"]
         return "".join(event.get("contentBlockDelta", {}).get("delta", {}).get("text", "") for event in events)
 
-    with ThreadPoolExecutor(WORKERS) as pool:
+    with closing(client), ThreadPoolExecutor(WORKERS) as pool:
         try:
             futures = {pool.submit(ask, record): record for record in records}
             for future in as_completed(futures):

@@ -97,7 +97,7 @@ def table(sides: Sequence[Side], reference: Mapping[str, str]) -> Table:
 
 def footnotes(quota: Mapping[str, float]) -> Iterator[str]:
     """Yield what one must know to read the table, a line each."""
-    told = " and ".join(f"{name} {limit:,g}" for name, limit in quota.items())
+    told = " and ".join(f"{name} {limit:,.0f}" for name, limit in quota.items())
     yield "[1] says what the model says on a day without trouble"
     yield "[2] the stream ended without its closing event; boto3 hands out what came"
     yield f"[3] this package was told the quota: {told}"
