@@ -119,7 +119,7 @@ class TestBreaker:
         results = self.run(policy, world, *[failed(UNAVAILABLE)] * 4)
         assert events(results[2][0]) == [CircuitChanged(call().route, "open")]
         refusal = results[3][1].fault
-        assert (refusal.code, refusal.kind, refusal.retry_after) == ("CircuitOpen", Kind.REFUSED, 10.0)
+        assert (refusal.code, refusal.kind, refusal.retry_after) == ("CircuitOpen", Kind.REFUSED, 5.0)
 
     @pytest.mark.parametrize("fault", [INVALID, THROTTLE, NOT_READY])
     def test_bad_input_throttles_and_cold_models_never_open_it(self, world: World, fault: Any) -> None:
@@ -132,13 +132,14 @@ class TestBreaker:
         assert self.run(policy, world, OK, route=Route("m", "eu-west-1"))[0][1] == OK
         assert self.run(policy, world, OK)[0][1].fault.code == "CircuitOpen"
 
-    def test_a_probe_closes_it(self, world: World) -> None:
+    def test_probes_close_it_though_one_of_them_fails(self, world: World) -> None:
         policy = Breaker(failures=1, recovery=10.0)
         self.run(policy, world, failed(UNAVAILABLE))
         world.now = 10.0
-        [(effects, outcome)] = self.run(policy, world, OK)
-        assert [event.state for event in events(effects)] == ["half-open", "closed"]
-        assert outcome == OK
+        results = self.run(policy, world, failed(UNAVAILABLE), OK, OK)
+        told = [event.state for effects, _ in results for event in events(effects)]
+        assert told == ["half-open", "half-open", "half-open", "closed"]
+        assert self.run(policy, world, OK) == [([], OK)]
 
     def test_an_interrupted_probe_frees_its_place(self, world: World) -> None:
         policy = Breaker(failures=1, recovery=10.0)
@@ -313,7 +314,7 @@ def test_a_pipeline_nests_as_it_reads(world: World) -> None:
 
 def test_the_standard_pipeline_reads_as_documented() -> None:
     assert repr(standard(Quota(rpm=5))) == (
-        "Pipeline(Deadline(900), Retry(attempts=15, jitter='full'), Breaker(failures=5, window=10, recovery=10), "
+        "Pipeline(Deadline(900), Retry(attempts=15, jitter='full'), Breaker(failures=5, window=10, recovery=5), "
         "Quota(rpm=5, tpm=None))"
     )
 

@@ -32,7 +32,7 @@ class CircuitLaws(RuleBasedStateMachine):
         ticket = self.circuit.admit(self.now)
         if before is State.OPEN and self.circuit.state is State.HALF_OPEN:
             assert self.now >= self.opened_at + 5.0
-            self.probing = 0
+            self.probing = self.failed = self.well = 0
         if before is State.CLOSED:
             assert not isinstance(ticket, Refusal)
             assert not ticket.probe
@@ -63,8 +63,12 @@ class CircuitLaws(RuleBasedStateMachine):
         if changed is State.CLOSED:
             assert before is State.HALF_OPEN
             assert verdict is Verdict.OK
-        if current and before is State.HALF_OPEN and ticket.probe and verdict is Verdict.FAILED:
-            assert changed is State.OPEN
+        if current and before is State.HALF_OPEN and ticket.probe:
+            self.failed += verdict is Verdict.FAILED
+            self.well += verdict is Verdict.OK
+            assert (changed is State.OPEN) == (self.failed >= self.circuit.ratio * self.circuit.probes)
+            still_to_come = self.circuit.probes - self.well
+            assert (changed is State.CLOSED) == (still_to_come < self.circuit.ratio * self.circuit.probes)
 
     @invariant()
     def it_is_never_stuck(self) -> None:

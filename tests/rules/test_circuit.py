@@ -58,8 +58,26 @@ def test_half_open_lets_a_bounded_number_probe() -> None:
     assert isinstance(second, Ticket)
     assert isinstance(third, Refusal)
     assert it.report(first, Verdict.OK, 5.1) is None
+    assert isinstance(it.admit(5.1), Refusal)
     assert it.report(second, Verdict.OK, 5.2) is State.CLOSED
     assert it.admit(5.2) == Ticket(it.admit(5.2).generation)
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "state"),
+    [
+        ([Verdict.OK, Verdict.OK], State.CLOSED),
+        ([Verdict.FAILED, Verdict.OK, Verdict.OK], State.CLOSED),
+        ([Verdict.FAILED, Verdict.FAILED], State.OPEN),
+        ([Verdict.OK, Verdict.FAILED], State.HALF_OPEN),
+    ],
+)
+def test_the_probes_are_judged_together(verdicts: Any, state: Any) -> None:
+    it = circuit(probes=3)
+    fail(it, 0.0)
+    for ticket, verdict in zip([it.admit(5.0) for _ in verdicts], verdicts, strict=True):
+        it.report(ticket, verdict, 6.0)
+    assert it.state is state
 
 
 @pytest.mark.parametrize(("verdict", "state"), [(Verdict.FAILED, State.OPEN), (Verdict.IGNORED, State.HALF_OPEN)])

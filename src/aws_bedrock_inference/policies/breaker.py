@@ -22,9 +22,9 @@ class Breaker:
 
     A circuit opens when at least `failures` 5 calls and the share `ratio` 0.5 of all calls failed within `window` 10
     seconds: a handful, so that one bad answer opens nothing, and a share, so that the rare faults of heavy traffic do
-    not. After `recovery` 10 seconds, longer than most hiccups, `probes` 1 call at a time may find out whether the
-    service is back. Only faults of the service count: throttles, cold models and the caller's bad input never open a
-    circuit.
+    not. After `recovery` 5 seconds, longer than most hiccups, `probes` 3 calls find out whether the service is back;
+    when that share of them fails it opens again, while one that fails by chance does no harm. Only faults of the
+    service count: throttles, cold models and the caller's bad input never open a circuit.
 
     Refuses with `CircuitOpen`. Emits `CircuitChanged`.
     """
@@ -35,8 +35,8 @@ class Breaker:
         failures: int = 5,
         ratio: float = 0.5,
         window: float = 10.0,
-        recovery: float = 10.0,
-        probes: int = 1,
+        recovery: float = 5.0,
+        probes: int = 3,
     ) -> None:
         if failures < 1 or probes < 1 or not 0 < ratio <= 1 or not window > 0 or not recovery > 0:
             raise ValueError(
@@ -109,8 +109,8 @@ def _open(route: Route, wait: float) -> Fault:
         category=Category.TRANSIENT,
         cause="circuit-open",
         advice="Wait for the service to recover, or use another model or Region; nothing was sent.",
-        # Waiting for the circuit loads nobody, so it costs no budget; six turns of `recovery` are about a minute's
-        # patience.
-        hint=Hint(base=0.1, attempts=6, cost=0),
+        # Waiting for the circuit loads nobody, so it costs no budget, and only the policy's own limit bounds the tries:
+        # fifteen turns of `recovery` are about a minute's patience.
+        hint=Hint(base=0.1, attempts=15, cost=0),
         retry_after=wait,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass
 from enum import Enum
+from math import ceil
 
 SLOTS = 10
 
@@ -45,9 +46,10 @@ class Refusal:
 class Circuit:
     """Opens when at least `failures` calls and at least the share `ratio` of all failed within `window` seconds.
 
-    After `recovery` seconds it lets `probes` calls through at a time; as many successes close it, one failure opens
-    it again. Each change of state begins a new generation, and the answer to a call of an older one counts for
-    nothing.
+    After `recovery` seconds it lets `probes` calls through, and judges them by the same `ratio`: it opens again when
+    that share of them has failed, and closes as soon as that can no longer happen. So a rare fault that befalls a
+    probe does not keep it open. Each change of state begins a new generation, and the answer to a call of an older one
+    counts for nothing.
     """
 
     def __init__(self, *, failures: int, ratio: float, window: float, recovery: float, probes: int) -> None:
@@ -55,12 +57,14 @@ class Circuit:
         self.ratio = ratio
         self.recovery = recovery
         self.probes = probes
+        self._relapse = ceil(ratio * probes)
         self.state = State.CLOSED
         self._lock = threading.Lock()
         self._slots_per_second = SLOTS / window
         self._opened = 0.0
         self._probing = 0
         self._recovered = 0
+        self._relapsed = 0
         self._begin(State.CLOSED, generation=0)
 
     def admit(self, now: float) -> Ticket | Refusal:
@@ -98,19 +102,19 @@ class Circuit:
             self._begin(State.HALF_OPEN, self._pass.generation + 1)
         elif self.state is State.CLOSED:
             return self._pass
-        if self._probing + self._recovered >= self.probes:
-            return Refusal(self.recovery / SLOTS)
+        if self._probing + self._recovered + self._relapsed >= self.probes:
+            return Refusal(self.recovery / 2)
         self._probing += 1
         return Ticket(self._pass.generation, probe=True)
 
     def _probed(self, verdict: Verdict, now: float) -> State | None:
         self._probing -= 1
-        if verdict is Verdict.FAILED:
+        self._relapsed += verdict is Verdict.FAILED
+        self._recovered += verdict is Verdict.OK
+        if self._relapsed >= self._relapse:
             return self._open(now)
-        if verdict is Verdict.OK:
-            self._recovered += 1
-            if self._recovered >= self.probes:
-                return self._begin(State.CLOSED, self._pass.generation + 1)
+        if self._recovered > self.probes - self._relapse:
+            return self._begin(State.CLOSED, self._pass.generation + 1)
         return None
 
     def _open(self, now: float) -> State:
@@ -119,7 +123,7 @@ class Circuit:
 
     def _begin(self, state: State, generation: int) -> State:
         self._pass = Ticket(generation)
-        self._probing = self._recovered = 0
+        self._probing = self._recovered = self._relapsed = 0
         self._slot = -1
         self._ok = [0] * SLOTS
         self._failed = [0] * SLOTS
