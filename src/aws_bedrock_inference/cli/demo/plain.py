@@ -38,8 +38,8 @@ def run_plain(records: Sequence[Record], side: Side, task: Task) -> None:
         if not task.streamed(record):
             response = client.converse(**request)
             return str(response["output"]["message"]["content"][0]["text"])
-        events = client.converse_stream(**request)["stream"]
-        return "".join(event.get("contentBlockDelta", {}).get("delta", {}).get("text", "") for event in events)
+        with closing(client.converse_stream(**request)["stream"]) as events:
+            return "".join(event.get("contentBlockDelta", {}).get("delta", {}).get("text", "") for event in events)
 
     with closing(client), ThreadPoolExecutor(WORKERS) as pool:
         try:
