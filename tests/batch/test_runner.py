@@ -19,6 +19,7 @@ from aws_bedrock_inference.batch.tally import Meter, Tally
 from aws_bedrock_inference.call import Outcome, Usage
 from aws_bedrock_inference.events import CallEnded, RetryScheduled
 from aws_bedrock_inference.exceptions import error_of
+from aws_bedrock_inference.fault import Kind
 from aws_bedrock_inference.knowledge.classify import answered, unanswered
 
 if TYPE_CHECKING:
@@ -299,6 +300,20 @@ def test_the_tally_hears_throttles_retries_and_what_the_quota_is_charged(world: 
     tally.hear(CallEnded("converse", ROUTE, THROTTLE, None, 1, 1.0))
     assert (tally.retries, tally.throttles) == (2, 2)
     assert tally.tokens > 120, "an Anthropic model newer than the table counts output more than once"
+
+
+def test_the_tally_keeps_the_trouble_that_nothing_has_ended(world: World) -> None:
+    tally = Tally(world.clock)
+    tally.hear(RetryScheduled(ROUTE, THROTTLE, 1, 2.0))
+    tally.hear(CallEnded("converse", ROUTE, None, Usage(100, 20), 1, 1.0))
+    kept: Fault | None = tally.trouble
+    assert kept is None
+    world.now = 7.0
+    tally.hear(RetryScheduled(ROUTE, THROTTLE, 1, 2.0))
+    world.now = 9.0
+    tally.hear(CallEnded("converse", ROUTE, UNAVAILABLE, None, 1, 1.0))
+    tally.hear(RetryScheduled(ROUTE, replace(UNAVAILABLE, kind=Kind.REFUSED), 1, 2.0))
+    assert (tally.trouble, tally.troubled_since) == (UNAVAILABLE, 7.0)
 
 
 def test_a_meter_forgets_what_is_older_than_a_minute(world: World) -> None:

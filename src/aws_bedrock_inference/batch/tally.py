@@ -48,6 +48,8 @@ class Meter:
 class Tally:
     """Counts of one run. `bad` lines could not be read as records; `tokens` is what the quota was charged.
 
+    `trouble` is the latest fault when no call has gone well since the first, at `troubled_since`.
+
     `truncated` and `filtered` answers are counted among the `answered`: they are whole replies that the model, or a
     guardrail, ended early.
     """
@@ -65,6 +67,8 @@ class Tally:
     throttles: int = 0
     tokens: float = 0.0
     reasons: Counter[str] = field(default_factory=Counter)
+    trouble: Fault | None = None
+    troubled_since: float = 0.0
 
     def __post_init__(self) -> None:
         self.started = self.clock()
@@ -94,4 +98,10 @@ class Tally:
             self._fault(event.fault)
 
     def _fault(self, fault: Fault | None) -> None:
-        self.throttles += fault is not None and fault.kind is Kind.THROTTLED
+        if fault is None:
+            self.trouble = None
+            return
+        self.throttles += fault.kind is Kind.THROTTLED
+        if fault.kind is not Kind.REFUSED:
+            self.troubled_since = self.troubled_since if self.trouble else self.clock()
+            self.trouble = fault

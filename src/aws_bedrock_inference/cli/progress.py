@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 _BLOCK_EVERY = 0.2
 _LINE_EVERY = 5.0
 
+# What is wrong is shown only when nothing has been answered for so many seconds: retries see to the rest.
+_PATIENCE = 3.0
+
 
 class Progress:
     """Shows `tally` on `console`. `total` may become known later; `rpm` and `tpm` are the quota, where one is given."""
@@ -77,7 +80,8 @@ class Progress:
             *_part("throttled", tally.throttles, "yellow"),
             *_part("retried", tally.retries, "yellow"),
         )
-        return Group(bar, counts, Text(self._rates(), style="dim"))
+        trouble = Text(self._trouble(), style="yellow", no_wrap=True, overflow="ellipsis")
+        return Group(bar, counts, Text(self._rates(), style="dim"), *([trouble] if trouble else []))
 
     def line(self) -> str:
         """Return the line for a log."""
@@ -90,6 +94,7 @@ class Progress:
             f"throttled {tally.throttles:,}",
             f"retried {tally.retries:,}",
             self._left(),
+            self._trouble(),
         ]
         return ", ".join(part for part in parts if part)
 
@@ -104,6 +109,13 @@ class Progress:
         if self.total is None or rate == 0:
             return ""
         return f"{clock_time((self.total - self._tally.lines) * 60 / rate)} left"
+
+    def _trouble(self) -> str:
+        tally = self._tally
+        seconds = tally.clock() - tally.troubled_since
+        if tally.trouble is None or seconds < _PATIENCE:
+            return ""
+        return f"no answer for {clock_time(seconds)}: {tally.trouble}"
 
     def _rates(self) -> str:
         answers = f"{self._tally.answer_rate.per_minute():,.0f} answers/min" + _quota(self._rpm)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import boto3
+import botocore.session
 import click
 
 from aws_bedrock_inference.testing import Simulator, simulator
@@ -26,9 +28,19 @@ def simulated(scenario: str | Path | dict[str, Any]) -> Iterator[tuple[Simulator
             f"--simulate took {scenario} for its scenario. Put --simulate last, or write --simulate=bad-day."
         )
     need_extra()
-    session = boto3.Session("SIMULATED", "simulated", region_name="us-east-1")
+    # Proxies are for the world outside; Python gives the lower case precedence.
+    os.environ["no_proxy"] = ",".join(
+        filter(None, [os.environ.get("no_proxy", os.environ.get("NO_PROXY")), "127.0.0.1"])
+    )
     with simulator(scenario) as running:
-        yield running, session
+        yield running, _session()
+
+
+def _session() -> boto3.Session:
+    """Return a session that knows nothing of the user's profiles, which may be broken or ask for a sign-in."""
+    unset = (None, None, None, None)
+    alone = botocore.session.Session({"profile": unset, "config_file": unset, "credentials_file": unset})
+    return boto3.Session("SIMULATED", "simulated", region_name="us-east-1", botocore_session=alone)
 
 
 def need_extra() -> None:
