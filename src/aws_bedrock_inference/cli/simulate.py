@@ -46,6 +46,9 @@ def simulate(source: str | None, *, host: str, port: int, **options: Any) -> Non
         raise ValueError(
             f"cannot listen on port {port} of {host}: {error.strerror}. Give another --port; 0 takes a free one."
         ) from error
+    from aws_bedrock_inference.simulator.server import leave  # noqa: PLC0415 - needs the extra `simulator`
+
+    leave()
 
 
 def _with_options(tables: dict[str, Any], *, rpm: float | None, tpm: float | None, **values: Any) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import asyncio  # noqa: TID251 - as server.py
 import json
 import sys
 
-from aws_bedrock_inference.simulator.server import serve
+from aws_bedrock_inference.simulator.server import leave, serve
 
 
 async def _main() -> None:
@@ -23,3 +23,4 @@ async def _main() -> None:
 
 if __name__ == "__main__":
     asyncio.run(_main())
+    leave()

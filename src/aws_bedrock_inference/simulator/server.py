@@ -9,9 +9,10 @@ import logging
 import os
 import socket
 import struct
+import sys
 from math import inf
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from granian.constants import Interfaces
 from granian.rsgi import ProtocolClosed  # type: ignore[attr-defined]
@@ -190,6 +191,16 @@ async def serve(tables: dict[str, Any], host: str, port: int, ready: Callable[[s
             if slow:
                 endpoint.give_up()
                 await asyncio.wait(slow, timeout=_DRAIN_SECONDS)
+
+
+def leave() -> NoReturn:
+    """End the process as it stands.
+
+    Threads of granian's outlive its loop, and panic when the interpreter is taken down under them.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 def _told(_: str) -> None:
