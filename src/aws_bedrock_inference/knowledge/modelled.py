@@ -1,0 +1,275 @@
+"""Every error that AWS's own service models name, for what the catalogue does not describe.
+
+`python -m aws_bedrock_inference.knowledge.modelled` writes `modelled.json`: for each code its services, HTTP status,
+fault side and retry trait, and no word of AWS's. Descriptions are read from the installed botocore when they are asked
+for. A code that the index lacks is looked up in the installed models when these are of another version.
+
+The decision follows from what the model says, in this order:
+
+1. A retry trait, a name that the SDKs count as throttling, or status 429: RETRY. A model that says so knows best.
+   But the name of a quota or limit mostly means a fixed one: FAIL, because waiting frees nothing. With status 429, and
+   for the one name of that kind in the SDKs' list, it may be a rate: RETRY_LIMITED.
+2. The service's own fault (trait, name, or status 500, 502, 503, 504) or status 408: RETRY, as the SDKs do. Its
+   faults with another status are repeated by no SDK: RETRY_LIMITED.
+3. A state that may pass (409, 423, 424, 425 or a name such as InUse, NotReady, Concurrent), unless the name says
+   that something exists already: RETRY_LIMITED.
+4. Anything else is about the request, and the same request gets the same answer: FAIL. A model without a status is
+   of a protocol that answers 400.
+"""
+
+from __future__ import annotations
+
+import gzip
+import html
+import json
+import re
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import botocore
+
+from aws_bedrock_inference.fault import Category, Decision
+
+INDEX = "modelled.json"
+_DATA = Path(botocore.__file__).parent / "data"
+_LONGEST_DESCRIPTION = 600
+
+_FAULT, _SENDER, _RETRY, _THROTTLE = "fault", "sender", "retry", "throttle"
+
+_THROTTLED = re.compile(r"Throttl|TooManyRequest|^RequestLimitExceeded|Rate(?:Limit|Exceeded)|SlowDown|BandwidthLimit")
+_TRANSIENT = re.compile(r"ProvisionedThroughputExceeded|PriorRequestNotComplete|TransactionInProgress|^RequestTimeout")
+_INTERNAL = re.compile(r"Internal(?:Server|Service|Error|Failure)|^Server|ServiceUnavailable")
+_SHARED_NAME = "LimitExceededException"
+_LIMIT = re.compile(r"Quota|Limits?(?:Exceeded|Reached)|ExceedsLimit|TooMany|MaximumReached")
+_STATE = re.compile(
+    r"InUse|NotReady|NotStable|Concurrent|Conflict|InProgress|Busy|Pending|Unavailable|Timeout|TimedOut"
+)
+_EXISTS = re.compile(r"Exists|Duplicate|Mismatch")
+_DENIED = re.compile(r"AccessDenied|Unauthori[sz]ed|NotAuthori[sz]ed|Forbidden|Permission|Credential")
+_MISSING = re.compile(r"NotFound|NoSuch|DoesNotExist|NonExist|Unknown")
+
+_TOO_MANY = 429
+_TRANSIENT_STATUSES = frozenset({408, 500, 502, 503, 504})
+_STATE_STATUSES = frozenset({409, 423, 424, 425})
+
+
+class Verdict(NamedTuple):
+    """What follows from a model: the decision, its reason, what to do, and the shortest useful wait in seconds."""
+
+    decision: Decision
+    category: Category
+    reason: str
+    remedy: str
+    run: str = ""
+    wait: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Modelled:
+    """One error of one service, as its model has it. `trait` is `retry`, `throttle`, `fault`, `sender` or empty."""
+
+    code: str
+    service: str
+    status: int | None
+    trait: str
+
+    @property
+    def verdict(self) -> Verdict:
+        """What to do about it."""
+        return _verdict(self.code, self.status, self.trait)
+
+    @property
+    def description(self) -> str:
+        """What AWS says about it, from the installed botocore; empty where it says nothing."""
+        return next((facts.text for facts in _errors_of(self.service) if self.code in (facts.code, facts.shape)), "")
+
+
+def modelled(code: str, service: str | None = None) -> list[Modelled]:
+    """Return what the models say about a code, by service; `service` may be any name that AWS calls it by."""
+    found = _found(_shipped(), code, service)
+    if not found and _shipped()["botocore"] != botocore.__version__:
+        found = _found(_installed(), code, service)
+    return found
+
+
+def codes() -> list[str]:
+    """Return every code of the index."""
+    return list(_shipped()["codes"])
+
+
+def service_names(service: str, index: dict[str, Any] | None = None) -> set[str]:
+    """Return the names that the models use for what a person calls `service`."""
+    services = (index or _shipped())["services"]
+    wanted = _plain(service)
+    exactly = {name for name in services if _plain(name) == wanted}
+    return exactly or {name for name, aliases in services.items() if wanted in aliases}
+
+
+def _found(index: dict[str, Any], code: str, service: str | None) -> list[Modelled]:
+    groups = index["codes"].get(code, ())
+    wanted = service_names(service, index) if service else index["services"].keys()
+    names = list(index["services"])
+    return [
+        Modelled(code, names[number], status or None, trait)
+        for status, trait, numbers in groups
+        for number in numbers
+        if names[number] in wanted
+    ]
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", name.lower().removeprefix("amazon").removeprefix("aws"))
+
+
+def _verdict(code: str, status: int | None, trait: str) -> Verdict:
+    return (
+        _throttle_or_limit(code, status, trait)
+        or _transient(code, status, trait)
+        or _passing(code, status)
+        or _about_the_request(code, status)
+    )
+
+
+def _throttle_or_limit(code: str, status: int | None, trait: str) -> Verdict | None:
+    if trait == _THROTTLE or _THROTTLED.search(code):
+        return _retry("a throttle, by its trait or name", "Call less often, wait longer between tries.", wait=1.0)
+    if trait != _RETRY and _LIMIT.search(code):
+        if status == _TOO_MANY or code == _SHARED_NAME:
+            return _limited(
+                "services use this for a rate and for a fixed limit",
+                "Wait and try once more; if it comes again, free something or ask for a higher quota.",
+                "aws service-quotas list-services",
+            )
+        return _fail("a fixed limit: waiting frees nothing", "Free something, or ask for a higher quota.")
+    return None
+
+
+def _transient(code: str, status: int | None, trait: str) -> Verdict | None:
+    if trait == _RETRY or _TRANSIENT.search(code):
+        return _retry("its model or the SDKs mark it as worth a retry", "Repeat it with back-off.")
+    if status == _TOO_MANY:
+        return _retry("HTTP 429", "Call less often, wait longer between tries.", wait=1.0)
+    if status in _TRANSIENT_STATUSES or (trait == _FAULT and status is None) or _INTERNAL.search(code):
+        return _retry("a fault of the service", "Repeat it with back-off; if it lasts, see the AWS Health Dashboard.")
+    if trait == _FAULT:
+        return _limited("a fault of the service that SDKs do not repeat", "Try once more, then read the message.")
+    return None
+
+
+def _passing(code: str, status: int | None) -> Verdict | None:
+    if (status in _STATE_STATUSES or _STATE.search(code)) and not _EXISTS.search(code):
+        return _limited("a state that may pass", "Look at the resource's state; repeat when it has settled.")
+    return None
+
+
+def _about_the_request(code: str, status: int | None) -> Verdict:
+    if status in {401, 403} or _DENIED.search(code):
+        return _fail(
+            "the caller may not do this", "See who calls, then which policy is missing.", "aws sts get-caller-identity"
+        )
+    if status == 404 or _MISSING.search(code):  # noqa: PLR2004 - an HTTP status
+        return _fail(
+            "what the request names is not there",
+            "Check the name, the Region and the account of what the request names.",
+            "aws configure list",
+        )
+    return _fail("the same request gets the same answer", "Correct the request; the message says what is wrong.")
+
+
+def _retry(reason: str, remedy: str, *, wait: float = 0.05) -> Verdict:
+    return Verdict(Decision.RETRY, Category.TRANSIENT, reason, remedy, wait=wait)
+
+
+def _limited(reason: str, remedy: str, run: str = "") -> Verdict:
+    return Verdict(Decision.RETRY_LIMITED, Category.UNKNOWN, reason, remedy, run, wait=1.0)
+
+
+def _fail(reason: str, remedy: str, run: str = "") -> Verdict:
+    return Verdict(Decision.FAIL, Category.PERMANENT, reason, remedy, run)
+
+
+class _Facts(NamedTuple):
+    code: str
+    shape: str
+    status: int
+    trait: str
+    text: str
+
+
+@cache
+def _errors_of(service: str) -> tuple[_Facts, ...]:
+    """Return what the installed model of one service says; nothing where there is none."""
+    model = _model(service)
+    found = []
+    for name, shape in model.get("shapes", {}).items():
+        if shape.get("exception") or "error" in shape:
+            error = shape.get("error", {})
+            code, status = error.get("code", name), error.get("httpStatusCode", 0)
+            found.append(_Facts(code, name, status, _trait(shape), _text(shape.get("documentation", ""))))
+    return tuple(found)
+
+
+def _trait(shape: dict[str, Any]) -> str:
+    if "retryable" in shape:
+        return _THROTTLE if shape["retryable"].get("throttling") else _RETRY
+    if shape.get("fault"):
+        return _FAULT
+    return _SENDER if shape.get("error", {}).get("senderFault") else ""
+
+
+def _text(documentation: str) -> str:
+    text = " ".join(html.unescape(re.sub(r"<[^<>]*>", " ", documentation)).split())
+    return text if len(text) <= _LONGEST_DESCRIPTION else text[:_LONGEST_DESCRIPTION].rsplit(" ", 1)[0] + " …"
+
+
+def _model(service: str) -> dict[str, Any]:
+    found = sorted((_DATA / service).glob("*/service-2.json*"))
+    if not found:
+        return {}
+    content = found[-1].read_bytes()
+    model: dict[str, Any] = json.loads(gzip.decompress(content) if found[-1].suffix == ".gz" else content)
+    return model
+
+
+@cache
+def _shipped() -> dict[str, Any]:
+    index: dict[str, Any] = json.loads(files(__package__).joinpath(INDEX).read_bytes())
+    return index
+
+
+@cache
+def _installed() -> dict[str, Any]:
+    return build()
+
+
+def build() -> dict[str, Any]:
+    """Return the index of the installed botocore's models."""
+    services: dict[str, list[str]] = {}
+    found: dict[str, dict[tuple[int, str], list[int]]] = {}
+    for number, name in enumerate(sorted(path.name for path in _DATA.iterdir() if path.is_dir())):
+        about = _model(name).get("metadata", {})
+        called = {_plain(about.get(key, "")) for key in ("serviceId", "endpointPrefix")}
+        services[name] = sorted(called - {"", _plain(name)})
+        for facts in _errors_of(name):
+            for code in {facts.code, facts.shape}:
+                found.setdefault(code, {}).setdefault((facts.status, facts.trait), []).append(number)
+    return {
+        "botocore": botocore.__version__,
+        "services": services,
+        "codes": {
+            code: [[*facts, numbers] for facts, numbers in sorted(groups.items())]
+            for code, groups in sorted(found.items())
+        },
+    }
+
+
+def written(index: dict[str, Any]) -> str:
+    """Return the text of the index file."""
+    return json.dumps(index, separators=(",", ":")) + "\n"
+
+
+if __name__ == "__main__":
+    Path(__file__).with_name(INDEX).write_text(written(build()), encoding="utf-8")

@@ -1,0 +1,110 @@
+"""Every error that the models of AWS name has facts, a decision and its reason."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from importlib.resources import files
+from typing import Any
+
+import pytest
+
+from aws_bedrock_inference.fault import Decision
+from aws_bedrock_inference.knowledge import modelled as module
+from aws_bedrock_inference.knowledge.modelled import build, codes, modelled, service_names, written
+
+SHIPPED = json.loads(files("aws_bedrock_inference.knowledge").joinpath("modelled.json").read_text(encoding="utf-8"))
+
+
+def test_the_index_holds_every_modelled_error_of_some_botocore() -> None:
+    assert SHIPPED["botocore"].count(".") == 2
+    assert len(SHIPPED["services"]) > 400
+    assert len(codes()) > 2_600
+
+
+def test_the_index_is_what_the_installed_models_say() -> None:
+    installed = build()
+    if SHIPPED["botocore"] != installed["botocore"]:
+        pytest.skip("made from another botocore; `make index` makes it from this one")
+    assert written(SHIPPED) == written(installed)
+
+
+@pytest.mark.parametrize(
+    ("service", "code", "decision"),
+    [
+        ("dynamodb", "ExportNotFoundException", Decision.FAIL),
+        ("dynamodb", "ProvisionedThroughputExceededException", Decision.RETRY),
+        ("dynamodb", "TransactionInProgressException", Decision.RETRY),
+        ("lambda", "TooManyRequestsException", Decision.RETRY),
+        ("lambda", "ResourceConflictException", Decision.RETRY_LIMITED),
+        ("bedrock-runtime", "ModelNotReadyException", Decision.RETRY),
+        ("bedrock-runtime", "ServiceQuotaExceededException", Decision.FAIL),
+        ("bedrock-runtime", "ModelErrorException", Decision.RETRY_LIMITED),
+        ("bedrock-runtime", "InternalServerException", Decision.RETRY),
+        ("route53", "PriorRequestNotComplete", Decision.RETRY),
+        ("cloudfront", "DistributionAlreadyExists", Decision.FAIL),
+        ("ecr", "RepositoryAlreadyExistsException", Decision.FAIL),
+        ("iam", "LimitExceeded", Decision.FAIL),
+        ("iam", "LimitExceededException", Decision.RETRY_LIMITED),
+        ("elasticache", "CacheClusterNotFound", Decision.FAIL),
+        ("kinesis", "ProvisionedThroughputExceededException", Decision.RETRY),
+        ("kms", "KMSInternalException", Decision.RETRY),
+        ("ssm", "InternalServerError", Decision.RETRY),
+        ("lambda", "AccessDeniedException", None),
+    ],
+)
+def test_the_decision_follows_from_trait_status_and_name(service: str, code: str, decision: Decision | None) -> None:
+    assert [facts.verdict.decision for facts in modelled(code, service)] == ([decision] if decision else [])
+
+
+def test_no_code_is_without_a_reason_and_a_remedy() -> None:
+    verdicts = [facts.verdict for code in codes() for facts in modelled(code)]
+    assert all(verdict.reason and verdict.remedy for verdict in verdicts)
+    assert all((verdict.wait is None) == (verdict.decision is Decision.FAIL) for verdict in verdicts)
+
+
+def test_a_code_of_many_services_has_facts_for_each() -> None:
+    found = modelled("ConflictException")
+    assert len(found) > 100
+    assert len({facts.service for facts in found}) == len(found)
+
+
+@pytest.mark.parametrize(
+    ("called", "name"),
+    [("EventBridge", "events"), ("cloudwatch-logs", "logs"), ("Amazon DynamoDB", "dynamodb"), ("sfn", "stepfunctions")],
+)
+def test_a_service_goes_by_every_name_that_aws_gives_it(called: str, name: str) -> None:
+    assert service_names(called) == {name}
+
+
+def test_an_exception_is_found_by_its_name_in_boto3_and_by_its_code_on_the_wire() -> None:
+    for code in ("CacheClusterNotFoundFault", "CacheClusterNotFound"):
+        assert [facts.service for facts in modelled(code)] == ["elasticache"]
+
+
+def test_the_description_is_read_from_the_installed_model() -> None:
+    (facts,) = modelled("ExportNotFoundException", "dynamodb")
+    assert "export" in facts.description.lower()
+    assert "<" not in facts.description
+
+
+def test_another_botocore_is_asked_for_what_the_index_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
+    lacking: dict[str, Any] = {**SHIPPED, "botocore": "1.0.0", "codes": {}}
+    monkeypatch.setattr(module, "_shipped", lambda: lacking)
+    assert [facts.service for facts in modelled("ExportNotFoundException")] == ["dynamodb"]
+    assert modelled("NoSuchErrorAnywhere") == []
+
+
+def test_looking_up_a_code_reads_no_model() -> None:
+    script = (
+        "import gzip\n"
+        "def refused(*_): raise SystemExit('a model was read')\n"
+        "gzip.decompress = refused\n"
+        "from aws_bedrock_inference.knowledge.modelled import modelled\n"
+        "import sys\n"
+        "assert modelled('ExportNotFoundException')[0].verdict.decision.value == 'FAIL'\n"
+        "assert not {'boto3', 'botocore.session', 'jmespath', 'aiohttp'} & set(sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)  # noqa: S603
+    assert done.returncode == 0, done.stderr
