@@ -224,6 +224,7 @@ def test_without_access_the_run_stops_early_and_says_why(desk: Desk) -> None:
     [
         (["--model", " "], 2, "No model. Give --model ID or set BEDROCK_MODEL_ID"),
         (["--rpm", "0"], 2, "--rpm"),
+        (["--output", "-"], 2, "--output must be a file"),
         (["--simulate", "prompts.jsonl"], 2, "Put --simulate last"),
     ],
 )

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.batch.tally import Tally
     from aws_bedrock_inference.call import Route
 
-STDIN = Path("-")
+DASH = Path("-")
 
 # Without a quota only this bounds the load. With one, the ledger bounds it, and this many may be under way at once.
 _CONCURRENCY = 64
@@ -59,7 +59,7 @@ class Job:
     @property
     def source_name(self) -> str:
         """The input's name for messages."""
-        return "standard input" if self.source == STDIN else str(self.source)
+        return "standard input" if self.source == DASH else str(self.source)
 
     @property
     def failed(self) -> Path:
@@ -126,7 +126,7 @@ def _room(client: AsyncBedrockClient, quota: Quota) -> Callable[[], bool]:
 
 @contextlib.contextmanager
 def _opened(source: Path) -> Iterator[BinaryIO]:
-    if source == STDIN:
+    if source == DASH:
         yield sys.stdin.buffer
     else:
         with source.open("rb") as file:

@@ -6,7 +6,7 @@ import shlex
 from typing import TYPE_CHECKING
 
 from aws_bedrock_inference.cli.errors import CANNOT_WORK, FAILED, INTERRUPTED, NEEDS_CORRECTION
-from aws_bedrock_inference.cli.job import STDIN
+from aws_bedrock_inference.cli.job import DASH
 from aws_bedrock_inference.cli.progress import clock_time
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def summary(job: Job, tally: Tally, ending: Ending, arguments: Sequence[str]) ->
         yield f"{tally.bad:,} lines are no records, see above"
     yield f"{tally.tokens:,.0f} tokens charged to the quota, {tally.throttles:,} throttled, {tally.retries:,} retried"
     if ending.early:
-        yield f"Go on with{' the same input and' if job.source == STDIN else ''}: {_command(arguments)}"
+        yield f"Go on with{' the same input and' if job.source == DASH else ''}: {_command(arguments)}"
     elif tally.failed:
         again = [str(job.failed) if argument == str(job.source) else argument for argument in arguments]
         yield f"Ask those that failed again: {_command(again)}"

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from aws_bedrock_inference import clock
 from aws_bedrock_inference.batch.tally import Tally
-from aws_bedrock_inference.cli.job import Job, carry_out
+from aws_bedrock_inference.cli.job import DASH, Job, carry_out
 from aws_bedrock_inference.cli.options import call_options, chosen_model
 from aws_bedrock_inference.cli.progress import Progress
 from aws_bedrock_inference.cli.report import exit_code, summary
@@ -54,6 +54,8 @@ def run(ctx: click.Context, /, *, stream: bool, simulate: str | None, **options:
     command. Failures go to FILE.failed.jsonl, which can be run in its turn.
     """
     source, output = options["source"], options["output"]
+    if output == DASH:
+        raise click.UsageError("--output must be a file: the next run reads in it what is answered already.")
     if source.exists() and output.exists() and source.samefile(output):
         raise click.UsageError("INPUT and --output are the same file.")
     with contextlib.ExitStack() as stack:
