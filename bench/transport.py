@@ -3,7 +3,8 @@ and litellm.
 
 Every client calls the same server, a child process that answers with the same bytes in one write. Rows of one table
 are measured in turns, so that a busy machine troubles all alike; each is the median of its runs, and the spread goes
-from the quickest to the slowest. Run with the interpreter of .venv-peers.
+from the quickest to the slowest. litellm has its turn after the others, for what it imports slows all that follows,
+and makes fewer calls. Run with the interpreter of .venv-peers.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from aws_bedrock_inference import AsyncBedrockClient, BedrockClient, Quota
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-RUNS, CALLS, IN_FLIGHT = 5, 2_000, 32
+RUNS, CALLS, LITELLM_CALLS, IN_FLIGHT = 5, 2_000, 100, 32
 REGION = "us-east-1"
 MODEL = "anthropic.claude-3-sonnet-20240229-v1:0"
 PARAMS: dict[str, Any] = {
@@ -86,11 +87,11 @@ def blocking(ways: dict[str, Callable[[], object]]) -> dict[str, Runs]:
             for _ in range(CALLS):
                 call()
             if turn:
-                runs[name].append(_each(cpu, wall))
+                runs[name].append(_each(cpu, wall, CALLS))
     return runs
 
 
-async def in_flight(ways: dict[str, Callable[[], Awaitable[object]]]) -> dict[str, Runs]:
+async def in_flight(ways: dict[str, Callable[[], Awaitable[object]]], calls: int) -> dict[str, Runs]:
     async def work(call: Callable[[], Awaitable[object]], turns: Any) -> None:
         for _ in turns:
             await call()
@@ -98,16 +99,16 @@ async def in_flight(ways: dict[str, Callable[[], Awaitable[object]]]) -> dict[st
     runs: dict[str, Runs] = {name: [] for name in ways}
     for turn in range(RUNS + 1):
         for name, call in ways.items():
-            turns = iter(range(CALLS))
+            turns = iter(range(calls))
             cpu, wall = time.process_time(), time.perf_counter()
             await asyncio.gather(*(work(call, turns) for _ in range(IN_FLIGHT)))
             if turn:
-                runs[name].append(_each(cpu, wall))
+                runs[name].append(_each(cpu, wall, calls))
     return runs
 
 
-def _each(cpu: float, wall: float) -> tuple[float, float]:
-    return (time.process_time() - cpu) / CALLS * 1e6, (time.perf_counter() - wall) / CALLS * 1e6
+def _each(cpu: float, wall: float, calls: int) -> tuple[float, float]:
+    return (time.process_time() - cpu) / calls * 1e6, (time.perf_counter() - wall) / calls * 1e6
 
 
 def measure_blocking(url: str) -> dict[str, Runs]:
@@ -136,16 +137,18 @@ async def measure_in_flight(url: str) -> dict[str, Runs]:
         config = AioConfig(max_pool_connections=IN_FLIGHT)
         client = get_session().create_client("bedrock-runtime", endpoint_url=url, config=config)
         theirs = await opened.enter_async_context(client)
-        return await in_flight(
+        runs = await in_flight(
             {
                 "AsyncBedrockClient": lambda: ours.converse(**PARAMS),
                 f"aiobotocore {version('aiobotocore')}": lambda: theirs.converse(**PARAMS),
-                **litellms(url),
-            }
+            },
+            CALLS,
         )
+    return runs | await in_flight(litellms(url), LITELLM_CALLS)
 
 
 def litellms(url: str) -> dict[str, Callable[[], Awaitable[object]]]:
+    os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # else it fetches a list of prices
     try:
         import litellm
     except ImportError:

@@ -1,15 +1,17 @@
 """How boto3's methods travel: their HTTP requests, and the dictionaries made of the answers.
 
 All of it is botocore's own knowledge, its service model, validator, serializer and parsers, put together once for
-each operation.
+each operation. `plain` and `shapes` spare the common request and answer botocore's way through it.
 """
 
 from __future__ import annotations
 
 import json
+from base64 import b64encode
 from difflib import get_close_matches
-from functools import cache
+from functools import cache, lru_cache
 from io import BytesIO
+from string import Formatter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from botocore import xform_name
@@ -18,9 +20,10 @@ from botocore.model import ServiceModel
 from botocore.parsers import EventStreamJSONParser, create_parser
 from botocore.response import StreamingBody
 from botocore.serialize import create_serializer
-from botocore.utils import percent_encode_sequence
+from botocore.utils import percent_encode, percent_encode_sequence
 from botocore.validate import ParamValidator
 
+from aws_bedrock_inference.transports.plain import never, plain
 from aws_bedrock_inference.transports.shapes import Structure
 
 if TYPE_CHECKING:
@@ -44,6 +47,8 @@ _serializer = create_serializer("rest-json", include_validation=False)
 _parser = create_parser("rest-json")
 _event_parser = EventStreamJSONParser()
 _validator = ParamValidator()
+_encode = json.JSONEncoder(default=lambda blob: b64encode(blob).decode()).encode
+_label = lru_cache(maxsize=256)(percent_encode)
 
 
 class Request(NamedTuple):
@@ -68,6 +73,10 @@ class Operation:
         self._model = model
         self._input = model.input_shape
         self._places = _places(self._input)
+        self._uri: str = model.http["requestUri"]
+        self._labels = frozenset(name for _, name, _, _ in Formatter().parse(self._uri) if name)
+        # Plain params are checked and written here, at a third of botocore's cost; all others are botocore's to judge.
+        self._plain = plain(self._input) if _only_json(model, self._labels) else never
         output: Any = model.output_shape
         self._output = output
         self.stream: str | None = output.event_stream_name
@@ -78,7 +87,7 @@ class Operation:
 
     def problem(self, params: Mapping[str, Any]) -> str | None:
         """Return what is wrong with boto3's `params`, in a sentence that shows none of their values, or None."""
-        if self._input is None:
+        if self._input is None or self._plain(params):
             return None
         report = _validator.validate(params, self._input)
         if not report.has_errors():
@@ -90,11 +99,19 @@ class Operation:
         """Return the HTTP request for `params`, which have no `problem`. A file given as body is read from where it
         stands, and put back there, so that the same call can be sent again.
         """
+        if self._plain(params):
+            return self._written(params)
         parts = _serializer.serialize_to_request(params, self._model)
         target = parts["url_path"]
         if parts["query_string"]:
             target += "?" + percent_encode_sequence(parts["query_string"])
         return Request(parts["method"], target, dict(parts["headers"]), _bytes(parts["body"]))
+
+    def _written(self, params: Mapping[str, Any]) -> Request:
+        labels = {name: _label(params[name]) for name in self._labels}
+        body = _encode({name: value for name, value in params.items() if name not in labels})
+        headers = {"Content-Type": "application/json"}
+        return Request(self._model.http["method"], self._uri.format_map(labels), headers, body.encode())
 
     def response(self, status: int, headers: Mapping[str, str], body: bytes) -> dict[str, Any]:
         """Return boto3's response to a call that went well; of a streaming operation, all but the stream.
@@ -182,6 +199,16 @@ def _metadata(status: int, headers: Mapping[str, str]) -> dict[str, Any]:
     if "x-amzn-requestid" in headers:
         metadata["RequestId"] = headers["x-amzn-requestid"]
     return metadata
+
+
+def _only_json(model: OperationModel, labels: frozenset[str]) -> bool:
+    """Whether a request of `model` is JSON and nothing else, but for the `labels` in its path."""
+    shape: Any = model.input_shape
+    if shape is None or "payload" in shape.serialization or model.endpoint is not None:
+        return False
+    members: Mapping[str, Any] = shape.members
+    elsewhere = {name for name, member in members.items() if "location" in member.serialization}
+    return labels == elsewhere < members.keys()
 
 
 def _bytes(body: Any) -> bytes:

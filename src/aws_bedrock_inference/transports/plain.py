@@ -1,0 +1,120 @@
+"""Telling quickly that a request's params are right and are JSON as they stand, but for their blobs.
+
+botocore asks each shape anew what it is, once to validate and once more to serialize; a check has asked before. It
+says yes only to what botocore certainly takes and sends unchanged. All else, right or wrong, is left to botocore, so
+that its findings and its conversions stay the only ones. A test holds the two equal.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+Check = Callable[[Any], bool]
+
+_LARGEST = sys.float_info.max
+
+
+def plain(shape: Any) -> Check:
+    """Return what tells whether a value is one of `shape` and is JSON already; `bytes` stand for their base64."""
+    make = _CHECKS.get(shape.type_name)
+    return make(shape) if make is not None else never
+
+
+class Structure:
+    """Checks one structure. Its members' checks are made when first met, for shapes may contain themselves."""
+
+    def __init__(self, shape: Any) -> None:
+        self._union: bool = shape.is_tagged_union
+        self._required = frozenset(shape.metadata.get("required", ()))
+        self._members: dict[str, Any] = shape.members
+        self._checks: dict[str, Check] = {}
+
+    def __call__(self, value: Any) -> bool:
+        """Whether `value` has what it must have, nothing unknown, and is plain in every part."""
+        if type(value) is not dict or (self._union and len(value) != 1) or not self._required <= value.keys():
+            return False
+        for name, part in value.items():
+            check = self._checks.get(name) or self._meet(name)
+            if not check(part):
+                return False
+        return True
+
+    def _meet(self, name: str) -> Check:
+        member = self._members.get(name)
+        if member is None:
+            return never
+        renamed = member.serialization.get("name", name) != name
+        check = self._checks[name] = never if renamed else plain(member)
+        return check
+
+
+def _structure(shape: Any) -> Check:
+    return _document if shape.is_document_type else Structure(shape)
+
+
+def _list(shape: Any) -> Check:
+    check, least = plain(shape.member), shape.metadata.get("min", 0)
+    return lambda value: type(value) in (list, tuple) and len(value) >= least and all(map(check, value))
+
+
+def _map(shape: Any) -> Check:
+    key, part = plain(shape.key), plain(shape.value)
+    return lambda value: type(value) is dict and all(map(key, value)) and all(map(part, value.values()))
+
+
+def _string(shape: Any) -> Check:
+    least = shape.metadata.get("min", 0)
+    return lambda value: type(value) is str and len(value) >= least
+
+
+def _integer(shape: Any) -> Check:
+    least = shape.metadata.get("min", -_LARGEST)
+    return lambda value: type(value) is int and value >= least
+
+
+def _float(shape: Any) -> Check:
+    least = shape.metadata.get("min", -_LARGEST)
+    return lambda value: type(value) in (float, int) and least <= value <= _LARGEST
+
+
+def _boolean(_: Any) -> Check:
+    return lambda value: type(value) is bool
+
+
+def _blob(_: Any) -> Check:
+    return lambda value: type(value) in (bytes, bytearray)
+
+
+def _document(value: Any) -> bool:
+    # botocore leaves out a member that is null, and keeps a null within it.
+    return value is not None and _json(value)
+
+
+def _json(value: Any) -> bool:
+    kind = type(value)
+    if kind is dict:
+        return all(type(key) is str for key in value) and all(map(_json, value.values()))
+    if kind is list:
+        return all(map(_json, value))
+    return value is None or kind in (str, int, bool, float)
+
+
+def never(_: Any) -> bool:
+    """No: whatever it is, botocore decides."""
+    return False
+
+
+_CHECKS: dict[str, Callable[[Any], Check]] = {
+    "blob": _blob,
+    "boolean": _boolean,
+    "double": _float,
+    "float": _float,
+    "integer": _integer,
+    "list": _list,
+    "long": _integer,
+    "map": _map,
+    "string": _string,
+    "structure": _structure,
+}
