@@ -104,5 +104,6 @@ def shell(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("boto3.DEFAULT_SESSION", None)
     for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_BEARER_TOKEN_BEDROCK", "BEDROCK_MODEL_ID"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("no_proxy", "")
     for name, value in Env.CREDENTIALS.items():
         monkeypatch.setenv(name, value)

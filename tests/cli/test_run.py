@@ -269,12 +269,14 @@ def test_no_credentials_stop_the_run(desk: Desk, monkeypatch: pytest.MonkeyPatch
     assert desk.stub.prompts == []
 
 
-def test_a_bad_day_is_simulated_without_credentials(
+def test_a_bad_day_is_simulated_without_credentials_profile_or_proxy(
     desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
     monkeypatch.delenv("AWS_DEFAULT_REGION")
+    monkeypatch.setenv("AWS_PROFILE", "nowhere")
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     desk.prompts(20)
     day = tmp_path / "day.toml"
     day.write_text('[[faults]]\nkind = "error"\ncode = "InternalServerException"\nrequests = [2, 4]\n')

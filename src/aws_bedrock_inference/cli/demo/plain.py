@@ -1,7 +1,7 @@
 """The same prompts as one asks them with boto3 today: a thread pool, boto3's own retries, errors caught and counted.
 
-Nothing here is worse than it needs to be: the connection pool is as large as the thread pool, and boto3's retries are
-its default (standard mode, three attempts).
+Nothing here is worse than it needs to be: the connection pool is as large as the thread pool, streams are closed, and
+retries are as boto3 comes.
 """
 
 from __future__ import annotations

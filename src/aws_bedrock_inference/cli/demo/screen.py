@@ -101,4 +101,4 @@ def footnotes(quota: Mapping[str, float]) -> Iterator[str]:
     yield "[1] says what the model says on a day without trouble"
     yield "[2] the stream ended without its closing event; boto3 hands out what came"
     yield f"[3] this package was told the quota: {told}"
-    yield f"Both met the same scenario from its start. boto3 {boto3.__version__}: {WORKERS} threads, default retries."
+    yield f"Both met the same scenario. boto3 {boto3.__version__}: {WORKERS} threads, default retries."
