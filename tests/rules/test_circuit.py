@@ -42,6 +42,21 @@ def test_rare_failures_of_heavy_traffic_do_not_open_it() -> None:
     assert states == [State.CLOSED, State.OPEN]
 
 
+def test_quick_failures_of_a_burst_do_not_open_it_before_the_rest_has_answered() -> None:
+    it = circuit()
+    burst = [it.admit(1.0) for _ in range(20)]
+    states = []
+    for number, ticket in enumerate(burst):
+        it.report(ticket, Verdict.FAILED if number < 10 else Verdict.OK, 1.0)
+        states.append(it.state)
+    assert states[8:10] == [State.CLOSED, State.OPEN]
+    healthy = circuit()
+    burst = [healthy.admit(1.0) for _ in range(20)]
+    for number, ticket in enumerate(burst):
+        healthy.report(ticket, Verdict.FAILED if number < 9 else Verdict.OK, 1.0)
+    assert healthy.state is State.CLOSED
+
+
 def test_ignored_outcomes_say_nothing() -> None:
     it = circuit()
     for _ in range(100):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass
 from enum import Enum
+from itertools import count
 from math import ceil
 
 SLOTS = 10
@@ -46,6 +47,9 @@ class Refusal:
 class Circuit:
     """Opens when at least `failures` calls and at least the share `ratio` of all failed within `window` seconds.
 
+    Calls under way count as not failed: errors come back sooner than answers, and a few quick ones at the start of a
+    burst say little of the rest.
+
     After `recovery` seconds it lets `probes` calls through, and judges them by the same `ratio`: it opens again when
     that share of them has failed, and closes as soon as that can no longer happen. So a rare fault that befalls a
     probe does not keep it open. Each change of state begins a new generation, and the answer to a call of an older one
@@ -70,6 +74,7 @@ class Circuit:
     def admit(self, now: float) -> Ticket | Refusal:
         """Ask for leave to make a call."""
         if self.state is State.CLOSED:
+            self._admitted = next(self._count)
             return self._pass
         with self._lock:
             return self._admit_to_probe(now)
@@ -81,6 +86,7 @@ class Circuit:
                 return None
             if ticket.probe:
                 return self._probed(verdict, now)
+            self._reported += 1
             if verdict is Verdict.IGNORED:
                 return None
             slot = int(now * self._slots_per_second)
@@ -91,7 +97,8 @@ class Circuit:
                 return None
             self._failed[slot % SLOTS] += 1
             failed = sum(self._failed)
-            if failed < self.failures or failed < self.ratio * (failed + sum(self._ok)):
+            under_way = self._admitted - self._reported
+            if failed < self.failures or failed < self.ratio * (failed + sum(self._ok) + under_way):
                 return None
             return self._open(now)
 
@@ -123,6 +130,8 @@ class Circuit:
 
     def _begin(self, state: State, generation: int) -> State:
         self._pass = Ticket(generation)
+        self._count = count(1)
+        self._admitted = self._reported = 0
         self._probing = self._recovered = self._relapsed = 0
         self._slot = -1
         self._ok = [0] * SLOTS
