@@ -1,0 +1,191 @@
+"""Logs as they are: compressed or not, of any size, with events of several lines and times in a dozen forms."""
+
+from __future__ import annotations
+
+import codecs
+import gzip
+import io
+import re
+import zlib
+from datetime import UTC, datetime, timedelta
+from importlib import import_module
+from typing import TYPE_CHECKING, BinaryIO, cast
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+BLOCK = 1 << 18
+"""Bytes that are looked at together; more is not faster."""
+
+_GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+_UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+
+
+class LogError(Exception):
+    """A log cannot be read, or not to its end; the message says why."""
+
+
+def blocks(file: BinaryIO) -> Iterator[bytes]:
+    """Yield what a log holds, unpacked and in UTF-8. Raises LogError, after what could be read."""
+    plain = file if isinstance(file, io.BufferedReader) else io.BufferedReader(cast("io.RawIOBase", file))
+    head = plain.peek(4)[:4]
+    if head.startswith(_GZIP):
+        yield from _unpacked(gzip.GzipFile(fileobj=plain))
+    elif head.startswith(_ZSTD):
+        yield from _unpacked(_zstd(plain))
+    elif head.startswith(_UTF16):
+        decoder = codecs.getincrementaldecoder("utf-16")("replace")
+        while block := plain.read1(BLOCK):
+            yield decoder.decode(block).encode()
+    else:
+        while block := plain.read1(BLOCK):
+            yield block
+
+
+def _unpacked(file: BinaryIO | gzip.GzipFile) -> Iterator[bytes]:
+    while True:
+        try:
+            block = file.read(BLOCK)
+        except (EOFError, OSError, zlib.error) as error:
+            raise LogError(f"the compressed data is cut off or damaged ({error})") from error
+        except Exception as error:  # zstd's own errors have a class of their own in each library
+            raise LogError(f"the compressed data is damaged ({error})") from error
+        if not block:
+            return
+        yield block
+
+
+def _zstd(file: BinaryIO) -> BinaryIO:
+    try:
+        opened: BinaryIO = import_module("compression.zstd").ZstdFile(file)
+    except ImportError:
+        try:
+            packer = import_module("zstandard").ZstdDecompressor()
+        except ImportError:
+            raise LogError("this is zstd: `pip install zstandard`, or pipe it through `zstd -dc`") from None
+        opened = packer.stream_reader(file, read_across_frames=True)
+    return opened
+
+
+_LEVEL = rb"(?:TRACE|DEBUG|INFO|NOTICE|WARN|WARNING|ERROR|FATAL|CRITICAL|SEVERE)\b"
+_HEAD = re.compile(
+    rb"[^\w\s]{0,2}(?:\d{4}[-/]\d\d[-/]\d\d|[A-Z][a-z]{2} [ \d]\d \d\d:|\d{13}\b|[IWEF]\d{4} |" + _LEVEL + rb")"
+    rb"|\[(?i:" + _LEVEL + rb')|\{"|(?:START|END|REPORT|INIT_START) |[^\s][^\n]{0,60}?\d\d:\d\d:\d\d'
+)
+_CHAIN = re.compile(rb"During handling of|The above exception was|Traceback \(most recent")
+_GOES_ON = re.compile(rb"[ \t]|[}\])]|Caused by:|Suppressed:|\.\.\. \d|at ")
+_BLANK = re.compile(rb"\s*?(?:\n|\Z)")
+_RAISED = re.compile(rb"(?=[\w.$]{0,99}[a-z])[A-Za-z_][\w.$]{0,99}(?::|\s*?(?:\n|\Z))")
+_EXCEPTION = re.compile(rb"[A-Za-z_][\w.$]{0,99}(?:Error|Exception|Fault)\b")
+
+_LONGEST_EVENT = 1 << 15
+_MOST_LINES = 300
+_NEAR = 20
+"""Lines under one with a time, which are taken for its message."""
+
+
+def event_around(buffer: bytes, line: int, floor: int) -> tuple[int, int]:
+    """Return where the event that the line at `line` belongs to begins, not before `floor`, and ends.
+
+    A traceback, what led to it, and the line of the log that announces it are one event. So are a line that begins
+    with a time or a level and the few below that do not; where none does, each line is its own.
+    """
+    head = _head_above(buffer, line, floor)
+    start = line if head is None else head
+    for _ in range(_MOST_LINES if head is None else 0):
+        if start <= floor or line - start > _LONGEST_EVENT or not _joined(buffer, start):
+            break
+        start = max(floor, buffer.rfind(b"\n", 0, start - 1) + 1)
+    end = _next(buffer, line)
+    for number in range(_MOST_LINES):
+        near = head is not None and number < _NEAR and not _HEAD.match(buffer, end)
+        if end >= len(buffer) or end - start > _LONGEST_EVENT or not (near or _joined(buffer, end)):
+            break
+        end = _next(buffer, end)
+    return start, end
+
+
+def _head_above(buffer: bytes, line: int, floor: int) -> int | None:
+    """Return the line with a time or a level that the line at `line` is, or stands close under."""
+    gaps = 0
+    while gaps < _NEAR and line - floor < _LONGEST_EVENT:
+        if _HEAD.match(buffer, line):
+            return line
+        if line <= floor:
+            break
+        gaps += not _joined(buffer, line)
+        line = max(floor, buffer.rfind(b"\n", 0, line - 1) + 1)
+    return None
+
+
+def _next(buffer: bytes, line: int) -> int:
+    return buffer.find(b"\n", line) + 1 or len(buffer)
+
+
+def _joined(buffer: bytes, line: int) -> bool:
+    """Say whether a line goes on with what the line before it began."""
+    if _HEAD.match(buffer, line):
+        return False
+    if _CHAIN.match(buffer, line):
+        return True
+    before = buffer.rfind(b"\n", 0, line - 1) + 1
+    if _BLANK.match(buffer, line):
+        return bool(_CHAIN.match(buffer, _next(buffer, line)) or _CHAIN.match(buffer, before))
+    if _GOES_ON.match(buffer, line):
+        return True
+    if buffer[before : before + 1] in {b" ", b"\t"}:
+        return bool(_RAISED.match(buffer, line))
+    return bool(_HEAD.match(buffer, before) and _EXCEPTION.match(buffer, line))
+
+
+_MONTHS = {name: number for number, name in enumerate(b"Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(), 1)}
+_TIME = re.compile(
+    rb"(?P<year>\d{4})[-/](?P<month>\d\d)[-/](?P<day>\d\d)[T _](?P<clock>\d\d:\d\d:\d\d)(?:[.,]\d{1,9})? ?"
+    rb"(?P<zone>Z|[+-]\d\d:?\d\d)?"
+    rb"|(?P<day2>\d{1,2})[/ -](?P<name2>[A-Z][a-z]{2})[/ -](?P<year2>\d{4})[: ](?P<clock2>\d\d:\d\d:\d\d)"
+    rb"(?:[.,]\d{1,9})? ?(?P<zone2>[+-]\d{4})?"
+    rb"|\b(?P<name3>[A-Z][a-z]{2}) {1,2}(?P<day3>\d{1,2}) (?P<clock3>\d\d:\d\d:\d\d)"
+    rb"|^[IWEF](?P<month4>\d\d)(?P<day4>\d\d) (?P<clock4>\d\d:\d\d:\d\d)"
+    rb"|(?<![\w.])(?P<epoch>1\d{9})(?:\d{3}|\.\d{1,9})?(?![\w.])"
+)
+_HEAD_LENGTH = 400
+
+
+def time_of(text: bytes, now: datetime) -> datetime | None:
+    """Return the first time in a text. One without a zone is UTC, one without a year the last such day before `now`."""
+    found = _TIME.search(text, 0, _HEAD_LENGTH) or _TIME.search(text, _HEAD_LENGTH, 8 * _HEAD_LENGTH)
+    if found is None:
+        return None
+    try:
+        return _moment({name.rstrip("234"): part for name, part in found.groupdict().items() if part}, now)
+    except (ValueError, OverflowError):
+        return None
+
+
+def last_time(text: bytes, now: datetime) -> datetime | None:
+    """Return the last time in a text."""
+    last = None
+    for last in _TIME.finditer(text):  # noqa: B007 - only the last is wanted
+        pass
+    return time_of(last.group(), now) if last else None
+
+
+def _moment(parts: dict[str, bytes], now: datetime) -> datetime:
+    if "epoch" in parts:
+        return datetime.fromtimestamp(int(parts["epoch"]), UTC)
+    month = _MONTHS.get(parts["name"], 0) if "name" in parts else int(parts["month"])
+    hour, minute, second = map(int, parts["clock"].split(b":"))
+    day = int(parts["day"])
+    if "year" in parts:
+        at = datetime(int(parts["year"]), month, day, hour, minute, min(second, 59), tzinfo=UTC)
+        return at - _offset(parts.get("zone", b"Z"))
+    at = datetime(now.year, month, day, hour, minute, min(second, 59), tzinfo=UTC)
+    return at if at <= now + timedelta(days=1) else at.replace(year=now.year - 1)
+
+
+def _offset(zone: bytes) -> timedelta:
+    if zone == b"Z":
+        return timedelta()
+    digits = zone[1:].replace(b":", b"")
+    offset = timedelta(hours=int(digits[:2]), minutes=int(digits[2:]))
+    return -offset if zone.startswith(b"-") else offset
