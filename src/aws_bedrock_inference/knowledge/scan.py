@@ -173,7 +173,7 @@ class Scan:
         if self._since is not None and (at is None or at < self._since):
             self.undated += at is None
             return
-        meaning = self._meaning(event)
+        meaning = self._remembered(event)
         if meaning is None:
             self.other += 1
             return
@@ -184,7 +184,7 @@ class Scan:
             self.findings[meaning.cause] = finding
         finding.add(at, meaning.service, meaning.code)
 
-    def _meaning(self, event: bytes) -> _Meaning | None:
+    def _remembered(self, event: bytes) -> _Meaning | None:
         alike = hash(_VARIES.sub(b"#", event))
         if alike not in self._meanings:
             if len(self._meanings) >= _MOST_REMEMBERED:
@@ -205,28 +205,6 @@ def _marked(buffer: bytes, end: int) -> list[tuple[int, int]]:
             following = low.find(b"\n", at, end)
             at = low.find(mark, following, end) if following >= 0 else -1
     return sorted(lines.items())
-
-
-def _meaning(self, event: bytes) -> _Meaning | None:
-    alike = hash(_VARIES.sub(b"#", event))
-    if alike not in self._meanings:
-        if len(self._meanings) >= _MOST_REMEMBERED:
-            self._meanings.clear()
-        self._meanings[alike] = _meaning(event.decode(errors="replace"))
-    return self._meanings[alike]
-
-
-def _marked(buffer: bytes, end: int) -> list[int]:
-    """Return where the lines begin that hold a mark."""
-    low = buffer.lower()
-    lines = set()
-    for mark in MARKS:
-        at = low.find(mark, 0, end)
-        while at >= 0:
-            lines.add(low.rfind(b"\n", 0, at) + 1)
-            following = low.find(b"\n", at, end)
-            at = low.find(mark, following, end) if following >= 0 else -1
-    return sorted(lines)
 
 
 def _meaning(text: str) -> _Meaning | None:
