@@ -87,10 +87,13 @@ class Modelled:
         return next((facts.text for facts in _errors_of(self.service) if self.code in (facts.code, facts.shape)), "")
 
 
-def modelled(code: str, service: str | None = None) -> list[Modelled]:
-    """Return what the models say about a code, by service; `service` may be any name that AWS calls it by."""
+def modelled(code: str, service: str | None = None, *, fresh: bool = True) -> list[Modelled]:
+    """Return what the models say about a code, by service; `service` may be any name that AWS calls it by.
+
+    `fresh` reads all installed models, for about a second, if they are of another version and the index lacks the code.
+    """
     found = _found(_shipped(), code, service)
-    if not found and _shipped()["botocore"] != botocore.__version__:
+    if not found and fresh and _shipped()["botocore"] != botocore.__version__:
         found = _found(_installed(), code, service)
     return found
 

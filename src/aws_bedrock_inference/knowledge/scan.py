@@ -195,14 +195,14 @@ class Scan:
 
 def _marked(buffer: bytes, end: int) -> list[tuple[int, int]]:
     """Return where the lines begin that hold a mark, and where the first mark of each stands."""
-    low = buffer.lower()
+    low = buffer[:end].lower()
     lines: dict[int, int] = {}
     for mark in MARKS:
-        at = low.find(mark, 0, end)
+        at = low.find(mark)
         while at >= 0:
             line = low.rfind(b"\n", 0, at) + 1
             lines[line] = min(at, lines.get(line, at))
-            following = low.find(b"\n", at, end)
+            following = low.find(b"\n", at)
             at = low.find(mark, following, end) if following >= 0 else -1
     return sorted(lines.items())
 
@@ -213,7 +213,7 @@ def _meaning(text: str) -> _Meaning | None:
         return _Meaning(known.cause, known.title, known.decision, known.service, known.code)
     for found in _CODE.finditer(text):
         code = found[1] or found[2]
-        facts = modelled(code)
+        facts = modelled(code, fresh=False)
         if facts:
             decisions = {each.verdict.decision for each in facts}
             decision = decisions.pop() if len(decisions) == 1 else Decision.RETRY_LIMITED

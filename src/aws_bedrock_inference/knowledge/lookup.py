@@ -1,0 +1,119 @@
+"""From what a person typed, a code or a text, to its meanings: the catalogue first, then AWS's own models."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from typing import TYPE_CHECKING
+
+from aws_bedrock_inference.fault import Decision
+from aws_bedrock_inference.knowledge.catalogue import ANY, Remedy, catalogue
+from aws_bedrock_inference.knowledge.explain import Explanation, explain_text
+from aws_bedrock_inference.knowledge.modelled import codes, modelled, service_names
+
+if TYPE_CHECKING:
+    from aws_bedrock_inference.knowledge.modelled import Modelled
+
+_ONE_WORD = re.compile(r"[A-Za-z_][\w.:#-]{1,120}")
+_CODE = re.compile(r"error occurred \(([\w.]{2,80})\)|\b([A-Z]\w{2,60}(?:Exception|Fault|Error))\b")
+_MOST_CODES = 20
+_MOST_NEAR = 3
+_NEAR_ENOUGH = 0.7
+
+
+def meanings(text: str, service: str | None = None) -> list[Explanation]:
+    """Return what a text or a code by itself means: one for each service where a code's meanings differ.
+
+    Nothing for what is not known.
+    """
+    word = text.strip().strip("\"'()")
+    if _ONE_WORD.fullmatch(word):
+        found = _of_code(word, service)
+        if found:
+            return found
+    explained = explain_text(text, service=service)
+    if explained.cause != "unknown":
+        return [explained]
+    for code in _codes(text):
+        found = _of_code(code, service)
+        if found:
+            return found[:1]
+    return []
+
+
+def near(text: str) -> list[str]:
+    """Return known codes that are spelt like the code in a text."""
+    known = {code.lower(): code for code in (*codes(), *catalogue().by_code)}
+    for code in _codes(text) or text.split()[:1]:
+        found = difflib.get_close_matches(code.lower(), known, _MOST_NEAR, _NEAR_ENOUGH)
+        if found:
+            return [known[name] for name in found]
+    return []
+
+
+def service_called(name: str) -> str | None:
+    """Return the service that a person calls `name`, or None."""
+    in_models = service_names(name)
+    wanted = {name.lower(), *in_models}
+    for service, about in catalogue().services.items():
+        if service in wanted or name.lower() in about["names"]:
+            return service
+    return min(in_models, default=None)
+
+
+def _codes(text: str) -> list[str]:
+    found = [match[1] or match[2] for match in _CODE.finditer(text)]
+    return list(dict.fromkeys(found))[:_MOST_CODES]
+
+
+def _of_code(word: str, service: str | None) -> list[Explanation]:
+    code = _spelling(word)
+    entries = catalogue().by_code.get(code, [])
+    places = {entry.service for entry in entries if service is None or entry.service in {service, ANY}}
+    found = {each.cause: each for each in (explain_text(code, service=service or place) for place in sorted(places))}
+    return list(found.values()) or _from_models(modelled(code, service))
+
+
+def _from_models(facts: list[Modelled]) -> list[Explanation]:
+    """Return one meaning for each decision that the services' models lead to."""
+    alike: dict[tuple[Decision, str], list[Modelled]] = {}
+    for each in facts:
+        alike.setdefault((each.verdict.decision, each.verdict.reason), []).append(each)
+    return [_from_model(group) for group in sorted(alike.values(), key=len, reverse=True)]
+
+
+def _from_model(group: list[Modelled]) -> Explanation:
+    first, verdict = group[0], group[0].verdict
+    return Explanation(
+        cause="modelled",
+        title=_words(first.code),
+        code=first.code,
+        service=first.service if len(group) == 1 else "",
+        operation="",
+        status=first.status if len({each.status for each in group}) == 1 else None,
+        decision=verdict.decision,
+        category=verdict.category,
+        confidence="medium" if len(group) == 1 else "low",
+        decided_by=first.code,
+        meaning=f"Not in the catalogue; by AWS's model of the service it is about this: {verdict.reason}.",
+        remedies=(Remedy(verdict.remedy, verdict.run),),
+        wait=verdict.wait,
+        attempts={Decision.RETRY: 3, Decision.RETRY_LIMITED: 2, Decision.FAIL: 1}[verdict.decision],
+        fields={"services": [each.service for each in group]} if len(group) > 1 else {},
+    )
+
+
+def _words(code: str) -> str:
+    """Return a code as words: `ExportNotFoundException` is `Export not found`."""
+    plain = re.sub(r"(?:Exception|Fault|Error)$", "", code.rsplit(".", 1)[-1]) or code
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", plain).capitalize()
+
+
+def _spelling(word: str) -> str:
+    """Return the known code that a word means: `botocore.errorfactory.X`, `x` and `X:` are X."""
+    last = re.split(r"[.:#]", word.rstrip(":#."))[-1]
+    for candidate in (word, last, last[:1].upper() + last[1:]):
+        if candidate in catalogue().by_code or modelled(candidate, fresh=False):
+            return candidate
+    lower = {code.lower(): code for code in (*codes(), *catalogue().by_code)}
+    return lower.get(last.lower(), word)
