@@ -17,7 +17,17 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.call import Call, Outcome, Route, Timeout, Usage
     from aws_bedrock_inference.clients.aclient import AsyncBedrockClient
     from aws_bedrock_inference.clients.client import BedrockClient, BedrockStreamingClient
+    from aws_bedrock_inference.clients.documented import (
+        CircuitBreaker,
+        CircuitBreakerOpenError,
+        TokenBucket,
+        handle_aws_error,
+        is_recoverable_error,
+        retry_with_exponential_backoff,
+    )
+    from aws_bedrock_inference.clients.functions import attempts
     from aws_bedrock_inference.clients.reply import Reply
+    from aws_bedrock_inference.clients.resilient import resilient
     from aws_bedrock_inference.exceptions import (
         BedrockError,
         CircuitOpen,
@@ -48,7 +58,17 @@ _HOMES = {
     "call": ("Call", "Outcome", "Route", "Timeout", "Usage"),
     "clients.aclient": ("AsyncBedrockClient",),
     "clients.client": ("BedrockClient", "BedrockStreamingClient"),
+    "clients.documented": (
+        "CircuitBreaker",
+        "CircuitBreakerOpenError",
+        "TokenBucket",
+        "handle_aws_error",
+        "is_recoverable_error",
+        "retry_with_exponential_backoff",
+    ),
+    "clients.functions": ("attempts",),
     "clients.reply": ("Reply",),
+    "clients.resilient": ("resilient",),
     "exceptions": (
         "BedrockError",
         "CircuitOpen",
@@ -83,6 +103,8 @@ __all__ = [
     "Breaker",
     "Call",
     "Category",
+    "CircuitBreaker",
+    "CircuitBreakerOpenError",
     "CircuitOpen",
     "Deadline",
     "DeadlineTooClose",
@@ -109,9 +131,15 @@ __all__ = [
     "Throttled",
     "TimedOut",
     "Timeout",
+    "TokenBucket",
     "Unreachable",
     "Usage",
     "__version__",
+    "attempts",
+    "handle_aws_error",
+    "is_recoverable_error",
+    "resilient",
+    "retry_with_exponential_backoff",
     "standard",
 ]
 

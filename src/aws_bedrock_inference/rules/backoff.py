@@ -38,7 +38,12 @@ def decorrelated(hint: Hint, retry: int, previous: float, chance: Chance) -> flo
     return min(hint.cap, hint.base + chance() * (highest - hint.base))
 
 
-JITTERS: dict[str, Jitter] = {"full": full, "equal": equal, "decorrelated": decorrelated}
+def near(hint: Hint, retry: int, previous: float, chance: Chance) -> float:  # noqa: ARG001 - one signature for all
+    """Return the ceiling, up to a fifth more or less: a plain exponential back-off, spread a little."""
+    return ceiling(hint, retry) * (0.8 + 0.4 * chance())
+
+
+JITTERS: dict[str, Jitter] = {"full": full, "equal": equal, "decorrelated": decorrelated, "near": near}
 
 
 def delay(fault: Fault, retry: int, previous: float, *, jitter: Jitter, chance: Chance) -> float:

@@ -102,6 +102,14 @@ class Circuit:
                 return None
             return self._open(now)
 
+    def failed(self, now: float) -> int:
+        """Return how many calls failed within the window, as far as the circuit is closed."""
+        with self._lock:
+            slot = int(now * self._slots_per_second)
+            if slot != self._slot:
+                self._advance(slot)
+            return sum(self._failed)
+
     def _admit_to_probe(self, now: float) -> Ticket | Refusal:
         if self.state is State.OPEN:
             if now < self._opened + self.recovery:

@@ -159,6 +159,14 @@ class Ledger:
                 wait = max(wait, self._tokens.wait_for(tokens, now) - self._outstanding / self._tokens.rate)
             return now + wait
 
+    def available(self, now: float) -> float:
+        """Return how many tokens are there now; `inf` when they are not limited."""
+        if self._tokens is None:
+            return inf
+        with self._lock:
+            self._tokens.wait_for(0.0, now)
+            return self._tokens.level
+
     @property
     def queued(self) -> int:
         """How many calls stand in the queue."""

@@ -59,8 +59,8 @@ def refusal(plan: Operation, status: int, headers: Mapping[str, str], body: byte
         error["Message"],
         status=status,
         request_id=response["ResponseMetadata"].get("RequestId"),
-        retry_after=_retry_after(headers.get("retry-after"), wall),
-        suggested_wait=_milliseconds(headers.get("x-amz-retry-after")),
+        retry_after=retry_after(headers.get("retry-after"), wall),
+        suggested_wait=milliseconds(headers.get("x-amz-retry-after")),
         response=response,
     )
 
@@ -102,11 +102,13 @@ def _native_usage(native: dict[str, Any]) -> Usage | None:
     return None
 
 
-def _milliseconds(value: str | None) -> float | None:
+def milliseconds(value: str | None) -> float | None:
+    """Return the seconds in `x-amz-retry-after`, or None."""
     return int(value) / 1000 if value is not None and value.isdecimal() else None
 
 
-def _retry_after(value: str | None, wall: float) -> float | None:
+def retry_after(value: str | None, wall: float) -> float | None:
+    """Return the seconds in `Retry-After`, which may be a date, or None."""
     if value is None:
         return None
     if value.isdecimal():

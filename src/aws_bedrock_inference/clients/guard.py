@@ -1,0 +1,118 @@
+"""What is around a call that is not ours: policies, a world with a clock, and the caller's own exceptions.
+
+Failures inside are outcomes, as everywhere. At the edge the original exception is raised again, since code in the
+field catches that; what is known about it is attached.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from math import inf
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from aws_bedrock_inference import clock as clocks
+from aws_bedrock_inference.call import Attempt, Call, Outcome, Route
+from aws_bedrock_inference.events import CallEnded, Listener, Listeners
+from aws_bedrock_inference.exceptions import error_of
+from aws_bedrock_inference.fault import Decision, Kind
+from aws_bedrock_inference.flow import Pipeline
+from aws_bedrock_inference.policies import Breaker, Deadline, Quota, Retry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from aws_bedrock_inference.clock import Clock
+    from aws_bedrock_inference.fault import Fault
+
+PATIENCE = 300.0
+"""Seconds for a whole call by default: four of botocore's 60-second time-outs, with the waits between them."""
+
+
+class Guard:
+    """The policies around the calls of one client or function, and the world that these live in."""
+
+    def __init__(
+        self,
+        *,
+        pipeline: Pipeline | None = None,
+        quota: Quota | None = None,
+        timeout: float | None = None,
+        listener: Listener | None = None,
+        clock: Clock = clocks.monotonic,
+        sleep: Callable[[float], Any] | None = None,
+    ) -> None:
+        if quota is not None and pipeline is not None:
+            raise ValueError(
+                "give either quota= or pipeline=; a pipeline has its own: Pipeline(..., Quota(rpm=..., tpm=...))"
+            )
+        if timeout is not None and not timeout > 0:
+            raise ValueError(
+                f"timeout={timeout!r}: give seconds above 0 for the whole call, waits and repeats included"
+            )
+        policies = (Deadline(PATIENCE), Retry(), Breaker(), *((quota,) if quota is not None else ()))
+        self.pipeline = pipeline if pipeline is not None else Pipeline(*policies)
+        self.clock = clock
+        self.sleep = sleep
+        self.listeners = Listeners()
+        if listener is not None:
+            self.listeners.add(listener)
+        self._patience = inf if timeout is None else timeout
+
+    def call(self, operation: str, params: Mapping[str, Any], route: Route) -> Call:
+        """Return a call that arrives now."""
+        now = self.clock()
+        return Call(operation, params, route, arrived=now, deadline=now + self._patience)
+
+    def ended(self, call: Call, outcome: Outcome) -> None:
+        """Tell the listeners that a call is over."""
+        if self.listeners:
+            seconds = self.clock() - call.arrived
+            self.listeners.tell(
+                CallEnded(call.operation, call.route, outcome.fault, outcome.usage, outcome.attempts, seconds)
+            )
+
+
+def raisable(outcome: Outcome, operation: str, route: Route, notes: Iterable[str] = ()) -> BaseException:
+    """Return the exception that tells of a failed outcome: the original one, the last if there were several.
+
+    It has two new attributes, `fault` and `outcome`, and says in its notes what was tried and what to do. Where
+    nothing was sent at all there is no original; then it is a `Refused`.
+    """
+    fault = outcome.fault
+    assert fault is not None  # noqa: S101 - only a failed outcome becomes an exception
+    errors = [fault.error, *(attempt.fault.error for attempt in reversed(outcome.earlier))]
+    error = next((error for error in errors if error is not None), None)
+    if error is None:
+        return error_of(outcome, operation, route)
+    for note in (_summary(outcome, fault, operation, route), fault.advice, *notes, *map(_earlier, outcome.earlier)):
+        if note:
+            error.add_note(note)
+    if isinstance(error, ClientError):
+        response: dict[str, Any] = vars(error)["response"]
+        response.setdefault("ResponseMetadata", {})["RetryAttempts"] = max(0, outcome.attempts - 1)
+    vars(error).update(fault=_bare(fault), outcome=_without_errors(outcome))
+    return error
+
+
+def _summary(outcome: Outcome, fault: Fault, operation: str, route: Route) -> str:
+    attempts = f"{outcome.attempts} attempt" + "s" * (outcome.attempts != 1)
+    last = f", then {fault}" if fault.kind is Kind.REFUSED else ""
+    repeatable = outcome.earlier or fault.decision is not Decision.FAIL
+    gave_up = f", gave up: {outcome.gave_up}" if outcome.gave_up and repeatable else ""
+    return f"{operation} on {route}: {attempts}{last}, {fault.decision.value}, cause {fault.cause}{gave_up}"
+
+
+def _earlier(attempt: Attempt) -> str:
+    return f"earlier: {attempt.fault} (request id {attempt.fault.request_id}), then waited {attempt.wait:.2f} s"
+
+
+def _bare(fault: Fault) -> Fault:
+    """Return the fault without its exception, which would hold itself and all its frames alive."""
+    return replace(fault, error=None)
+
+
+def _without_errors(outcome: Outcome) -> Outcome:
+    earlier = tuple(Attempt(_bare(attempt.fault), attempt.wait) for attempt in outcome.earlier)
+    return outcome._replace(fault=_bare(outcome.fault) if outcome.fault else None, earlier=earlier)

@@ -1,0 +1,228 @@
+"""What may be sent again when nobody knows whether the first try was carried out.
+
+A time-out after sending, or a connection lost before the answer, leaves the fate of a request unknown. To repeat a
+read is harmless; to repeat a write is safe only where the service itself makes a second one do nothing. The rules
+below are data: first what botocore's model of an operation says, then what the services document.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from aws_bedrock_inference.fault import Fault, Kind
+
+if TYPE_CHECKING:
+    from botocore.model import OperationModel
+
+Condition = Callable[[Mapping[str, Any]], bool]
+"""Whether a request with these parameters may be repeated although its fate is unknown."""
+
+# HTTP's own promise, RFC 9110 section 9.2. AWS keeps it for PUT where something is replaced; where PUT starts, sends
+# or creates (Connect's calls, image builds), it does not.
+_READ_METHODS = frozenset({"GET", "HEAD"})
+_REPLACING_METHODS = frozenset({"PUT", "DELETE"})
+_MAKES_SOMETHING = re.compile(r"(?:Start|Send|Create)(?=[A-Z])")
+
+# Smithy's traits, which newer service models carry: https://smithy.io/2.0/spec/behavior-traits.html
+_TRAITS = ("readonly", "idempotent")
+
+# Protocols that know only POST say in the operation's name that it reads, or that it takes away.
+_HARMLESS_NAME = re.compile(
+    r"(?:Get|List|Describe|Head|BatchGet|Scan|Query|Search|Lookup|Simulate|Count|Delete|Remove|Tag|Untag)(?=[A-Z]|$)"
+)
+
+
+def _always(_: Mapping[str, Any]) -> bool:
+    return True
+
+
+def _never(_: Mapping[str, Any]) -> bool:
+    return False
+
+
+def _dry_run(params: Mapping[str, Any]) -> bool:
+    return params.get("InvocationType") == "DryRun"
+
+
+def _named(params: Mapping[str, Any]) -> bool:
+    return bool(params.get("name"))
+
+
+def _fifo(params: Mapping[str, Any]) -> bool:
+    return str(params.get("QueueUrl") or params.get("TopicArn") or "").endswith(".fifo")
+
+
+def _returns_nothing_old(params: Mapping[str, Any]) -> bool:
+    return "ReturnValues" not in params or params["ReturnValues"] == "NONE"
+
+
+_NAME = r"(#?[\w.#]+)"
+_ASSIGNMENTS = re.compile(rf"\s*SET\s+{_NAME}\s*=\s*:\w+(?:\s*,\s*{_NAME}\s*=\s*:\w+)*\s*", re.IGNORECASE)
+_ARGUMENTS = re.compile(r"\([^()]*\)")
+_CHANGED = re.compile(rf"(?:\bSET\b|\bADD\b|\bREMOVE\b|,)\s*{_NAME}", re.IGNORECASE)
+_ABSENT = re.compile(rf"attribute_not_exists\s*\(\s*{_NAME}\s*\)", re.IGNORECASE)
+_EQUAL = re.compile(rf"{_NAME}\s*=\s*(:\w+)")
+_BRANCHES = re.compile(r"\b(?:OR|NOT)\b", re.IGNORECASE)
+
+
+def _update(params: Mapping[str, Any]) -> bool:
+    """Values are only assigned, or the condition tests what the update changes, so that a second one fails it."""
+    if params.get("ReturnValues", "NONE") not in ("NONE", "ALL_NEW", "UPDATED_NEW"):
+        return False
+    update = _ARGUMENTS.sub("", params.get("UpdateExpression", ""))
+    if _ASSIGNMENTS.fullmatch(update):
+        return True
+    condition = params.get("ConditionExpression", "")
+    if _BRANCHES.search(condition):
+        return False
+    names = params.get("ExpressionAttributeNames", {})
+    changed = set(_CHANGED.findall(update))
+    made = changed if "REMOVE" not in update.upper() else set[str]()
+    same = set(_EQUAL.findall(update))
+    return any(
+        name in made or names.get(name, name) in params.get("Key", ()) for name in _ABSENT.findall(condition)
+    ) or any(name in changed and (name, value) not in same for name, value in _EQUAL.findall(condition))
+
+
+class Rule(NamedTuple):
+    """What a service documents about some of its operations. `when` looks at the parameters; `source` says where."""
+
+    service: str
+    operations: str
+    when: Condition
+    source: str
+
+
+RULES = (
+    Rule(
+        "dynamodb",
+        "PutItem DeleteItem",
+        _returns_nothing_old,
+        "The whole item is replaced or gone: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_PutItem.html",
+    ),
+    Rule(
+        "dynamodb",
+        "UpdateItem",
+        _update,
+        "Conditional writes can be idempotent: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/WorkingWithItems.html",
+    ),
+    Rule("dynamodb", "BatchWriteItem", _always, "Puts and deletes of whole items only: API_BatchWriteItem.html"),
+    Rule("dynamodb", "CreateTable UpdateTimeToLive", _always, "The name is taken, or the state is set"),
+    Rule(
+        "sqs",
+        "SendMessage SendMessageBatch",
+        _fifo,
+        "FIFO queues drop duplicates for 5 minutes: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/FIFO-queues-exactly-once-processing.html",
+    ),
+    Rule(
+        "sqs",
+        "CreateQueue ReceiveMessage ChangeMessageVisibility ChangeMessageVisibilityBatch SetQueueAttributes PurgeQueue",
+        _always,
+        "Sets a state; messages received twice reappear after their visibility time-out",
+    ),
+    Rule("sns", "Publish PublishBatch", _fifo, "FIFO topics drop duplicates for 5 minutes: fifo-message-dedup.html"),
+    Rule("sns", "CreateTopic Subscribe SetTopicAttributes", _always, "Answers with what exists: API_CreateTopic.html"),
+    Rule(
+        "events",
+        "PutRule PutTargets EnableRule DisableRule CreateEventBus PutPermission",
+        _always,
+        "Creates or replaces by name: API_PutRule.html",
+    ),
+    Rule(
+        "logs",
+        "CreateLogGroup CreateLogStream PutRetentionPolicy PutMetricFilter PutSubscriptionFilter PutResourcePolicy "
+        "FilterLogEvents StartQuery StopQuery",
+        _always,
+        "The name is taken, the state is set, or it reads",
+    ),
+    Rule(
+        "cloudwatch", "PutMetricAlarm PutDashboard SetAlarmState", _always, "Replaces by name: API_PutMetricAlarm.html"
+    ),
+    Rule(
+        "lambda",
+        "Invoke",
+        _dry_run,
+        "A dry run only checks: https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html",
+    ),
+    Rule(
+        "lambda",
+        "CreateFunction CreateAlias CreateEventSourceMapping AddPermission PublishVersion",
+        _always,
+        "The name or statement is taken; a version is published only of what changed: API_PublishVersion.html",
+    ),
+    Rule(
+        "s3",
+        "CreateBucket CreateMultipartUpload CompleteMultipartUpload RestoreObject SelectObjectContent",
+        _always,
+        "The name is taken; an upload without parts is empty; completing twice leaves one object",
+    ),
+    Rule("stepfunctions", "StartExecution", _named, "Idempotent by name and input: API_StartExecution.html"),
+    Rule("sts", "AssumeRole AssumeRoleWithSAML AssumeRoleWithWebIdentity DecodeAuthorizationMessage", _always, "Reads"),
+    Rule(
+        "kms",
+        "Encrypt Decrypt ReEncrypt Sign Verify GenerateMac VerifyMac GenerateDataKey GenerateDataKeyPair "
+        "GenerateDataKeyWithoutPlaintext GenerateRandom",
+        _always,
+        "Keeps nothing",
+    ),
+    Rule(
+        "iam",
+        "CreateRole CreateUser CreateGroup CreatePolicy CreateInstanceProfile AttachRolePolicy AttachUserPolicy "
+        "AttachGroupPolicy DetachRolePolicy DetachUserPolicy DetachGroupPolicy PutRolePolicy PutUserPolicy "
+        "PutGroupPolicy AddUserToGroup AddRoleToInstanceProfile UpdateAssumeRolePolicy UpdateRole",
+        _always,
+        "The name is taken, or the state is set",
+    ),
+    Rule(
+        "bedrock-runtime",
+        "Converse ConverseStream InvokeModel InvokeModelWithResponseStream CountTokens ApplyGuardrail",
+        _always,
+        "Changes nothing; a repeat is paid for, so the catalogue limits it",
+    ),
+    Rule("bedrock-agent-runtime", "Retrieve RetrieveAndGenerate", _always, "Changes nothing"),
+    Rule("kinesis", "SubscribeToShard", _always, "Reads"),
+)
+_BY_OPERATION = {(rule.service, name): rule.when for rule in RULES for name in rule.operations.split()}
+
+# Answers after which a write may have been done nonetheless.
+_DOUBTFUL = frozenset({("dynamodb", "InternalServerError")})  # developerguide/Programming.Errors.html
+_GATEWAY_TIMED_OUT, _UNAVAILABLE = 504, 503
+_NEVER_SENT = frozenset({Kind.INVALID, Kind.DENIED, Kind.NOT_FOUND, Kind.REFUSED, Kind.THROTTLED})
+
+
+def repeatable(operation: OperationModel) -> Condition:
+    """Return the condition under which `operation` may be repeated blindly."""
+    service, name = operation.service_model.service_name, operation.name
+    documented = _BY_OPERATION.get((service, name))
+    if documented is not None:
+        return documented
+    method = operation.http.get("method")
+    traits: Mapping[str, Any] = operation._operation_model  # type: ignore[attr-defined]  # noqa: SLF001 - has no accessor
+    safe = (
+        method in _READ_METHODS
+        or any(traits.get(trait) for trait in _TRAITS)
+        or (method in _REPLACING_METHODS and not _MAKES_SOMETHING.match(name))
+        or bool(operation.idempotent_members)
+        or _HARMLESS_NAME.match(name) is not None
+    )
+    return _always if safe else _never
+
+
+def fate_unknown(service: str, fault: Fault) -> bool:
+    """Whether the request behind `fault` may have been carried out: no answer came, or one that does not tell.
+
+    A 5xx without the service's own error code comes from something in between, which lost the answer; a 503 was
+    turned away.
+    """
+    if not fault.reached:
+        return False
+    if fault.status is None:
+        return fault.kind not in _NEVER_SENT
+    bare = fault.code in ("", str(fault.status), f"HTTP {fault.status}")
+    return (
+        fault.status == _GATEWAY_TIMED_OUT
+        or (bare and fault.status >= 500 and fault.status != _UNAVAILABLE)  # noqa: PLR2004 - the service's faults
+        or (service, fault.code) in _DOUBTFUL
+    )
