@@ -88,5 +88,39 @@ class Fault:
     response: dict[str, Any] | None = field(default=None, repr=False, compare=False)
     error: BaseException | None = field(default=None, repr=False, compare=False)
 
+    def seen(
+        self,
+        code: str,
+        message: str,
+        *,
+        status: int | None = None,
+        request_id: str | None = None,
+        retry_after: float | None = None,
+        suggested_wait: float | None = None,
+        response: dict[str, Any] | None = None,
+        error: BaseException | None = None,
+    ) -> Fault:
+        """Return what this one says of an error, with the facts of one occurrence: `replace`, at a third of its cost."""
+        return Fault(
+            code,
+            message,
+            self.kind,
+            self.decision,
+            self.category,
+            self.cause,
+            self.advice,
+            self.hint,
+            self.unhealthy,
+            self.reached,
+            self.limit,
+            status,
+            retry_after,
+            suggested_wait,
+            self.paced,
+            request_id,
+            response,
+            error,
+        )
+
     def __str__(self) -> str:
         return f"{self.code}: {self.message}" if self.message else self.code

@@ -1,20 +1,21 @@
-"""From what the wire showed to a `Fault`: the code's entry in the data files, refined by its message.
+"""From an error to a `Fault`: what it is, whether to retry, and how.
 
-The data files are read at the first fault, not at import.
+The catalogue is read at the first fault, not at import.
 """
 
 from __future__ import annotations
 
-import tomllib
-from dataclasses import replace
-from functools import cache
-from importlib.resources import files
+from functools import lru_cache
 from typing import Any
 
-from aws_bedrock_inference.fault import Category, Decision, Fault, Hint, Kind
+from aws_bedrock_inference.fault import Fault
+from aws_bedrock_inference.knowledge import reading
+from aws_bedrock_inference.knowledge.catalogue import ANY, catalogue
+from aws_bedrock_inference.knowledge.explain import explain_text
 
-_SERVICE = "bedrock_runtime.toml"
-_CLIENT = "client.toml"
+RUNTIME = "bedrock-runtime"
+
+_UNKNOWN = Fault(code="", message="", advice="Unknown to this version.")
 
 
 def answered(
@@ -22,30 +23,30 @@ def answered(
     message: str,
     *,
     status: int | None,
+    service: str | None = RUNTIME,
     request_id: str | None = None,
     retry_after: float | None = None,
     suggested_wait: float | None = None,
     response: dict[str, Any] | None = None,
+    error: BaseException | None = None,
 ) -> Fault:
-    """Return the fault behind an error answer of the service, or an exception inside its stream.
+    """Return the fault behind an error answer of a service, or an exception inside its stream.
 
     `code` may be in the lower-camel spelling of stream events; without a known code the HTTP `status` decides, and a
-    code that nothing knows is RETRY_LIMITED. `retry_after` (`Retry-After`) and `suggested_wait` (`x-amz-retry-after`)
-    are in seconds.
+    code that nothing knows is RETRY_LIMITED. `service` is AWS's own short name, as in its endpoints; None when it is
+    not known. `retry_after` (`Retry-After`) and `suggested_wait` (`x-amz-retry-after`) are in seconds.
     """
     code = code[:1].upper() + code[1:] if code.endswith(("Exception", "Error")) else code
-    codes, statuses = _entries(_SERVICE)
-    entry = codes.get(code) or (statuses.get(status) if status is not None else None)
-    template = _refined(entry, message) if entry else Fault(code=code, message="", advice="Unknown to this version.")
-    return replace(
-        template,
-        code=code or f"HTTP {status}",
-        message=message,
+    template = _template(service, code, status, message)
+    return template.seen(
+        code or f"HTTP {status}",
+        message,
         status=status,
         request_id=request_id,
         retry_after=retry_after,
         suggested_wait=suggested_wait,
         response=response if response is not None else {"Error": {"Code": code, "Message": message}},
+        error=error,
     )
 
 
@@ -53,40 +54,67 @@ def unanswered(error: BaseException | None, *, code: str, message: str) -> Fault
     """Return the fault behind a failure on our side of the wire; `code` is botocore's name for it where there is
     one.
     """
-    codes, _ = _entries(_CLIENT)
-    entry = codes.get(code)
-    template = _refined(entry, message) if entry else Fault(code=code, message="")
-    return replace(template, code=code, message=message, error=error)
+    return _template(ANY, code, None, message).seen(code, message, error=error)
 
 
-@cache
-def _entries(name: str) -> tuple[dict[str, dict[str, Any]], dict[int, dict[str, Any]]]:
-    data = tomllib.loads(files(__package__).joinpath(name).read_text(encoding="utf-8"))
-    by_code = {code: entry for entry in data["fault"] for code in entry["codes"]}
-    by_status = {status: entry for entry in data["fault"] for status in entry.get("statuses", ())}
-    return by_code, by_status
+def classify(x: Any, *, service: str | None = None) -> Fault:
+    """Return what an error is: its cause, its decision, and how it wants to be retried.
+
+    `x` is an exception (botocore's, urllib3's, aiohttp's, this package's, and what wraps them: causes, contexts,
+    groups, LiteLLM, LangChain, the Anthropic and OpenAI SDKs), boto3's dictionary of an error, an HTTP answer, or a
+    text. `service` is AWS's short name (`dynamodb`), needed only where services give one code different meanings and
+    the operation does not tell which it was. Nothing raises: what is not known is RETRY_LIMITED.
+    """
+    if isinstance(x, Fault):
+        return x
+    if isinstance(x, BaseException):
+        return _of_exception(x, service)
+    if isinstance(x, dict):
+        return _of_answer(reading.boto3_answer(x), service)
+    if isinstance(x, (str, bytes)):
+        return _of_text(x if isinstance(x, str) else x.decode(errors="replace"), service)
+    seen = reading.http_answer(x)
+    return _of_answer(seen, service) if seen else _UNKNOWN.seen(type(x).__name__, "")
 
 
-def _refined(entry: dict[str, Any], message: str) -> Fault:
-    text = message.lower()
-    for rule in entry.get("message", ()):
-        if any(part in text for part in rule["contains"]):
-            return _template({**entry, **rule, "hint": {**entry.get("hint", {}), **rule.get("hint", {})}})
-    return _template(entry)
+def _of_exception(error: BaseException, service: str | None) -> Fault:
+    """Return the fault of the first link of the chain that carries an answer; else of the last that has a known name:
+    wrappers come first.
+    """
+    named = None
+    for link in reading.chain(error):
+        fault = reading.held(link)
+        if fault is not None:
+            return fault
+        seen = reading.answer(link)
+        if seen is not None:
+            return _of_answer(seen, service)
+        named = reading.named(link, catalogue()) or named
+    if named is None:
+        return _of_text(f"{type(error).__name__}: {error}", service, error)
+    return _template(ANY, named.code, None, named.message).seen(named.code, named.message, error=error)
 
 
-def _template(entry: dict[str, Any]) -> Fault:
-    decision = Decision(entry["decision"])
-    return Fault(
-        code="",
-        message="",
-        kind=Kind(entry["kind"]),
-        decision=decision,
-        category=Category(entry["category"]),
-        cause=entry["cause"],
-        advice=entry["advice"],
-        hint=Hint(**entry.get("hint", {} if decision is Decision.RETRY else {"attempts": 2})),
-        unhealthy=entry.get("unhealthy", False),
-        reached=entry.get("reached", True),
-        limit=entry.get("limit"),
+def _of_answer(seen: reading.Seen, service: str | None) -> Fault:
+    metadata = (seen.response or {}).get("ResponseMetadata")
+    return answered(
+        seen.code,
+        seen.message,
+        status=seen.status,
+        service=service or catalogue().operations.get(seen.operation),
+        request_id=metadata.get("RequestId") if isinstance(metadata, dict) else None,
+        response=seen.response,
+        error=seen.error,
     )
+
+
+def _of_text(text: str, service: str | None, error: BaseException | None = None) -> Fault:
+    found = explain_text(text, service=service)
+    entry = catalogue().entry(found.service or None, found.code) if found.code else None
+    template = catalogue().templates.get(found.cause) or (entry.template if entry else _UNKNOWN)
+    return template.seen(found.code or found.cause, text, status=found.status, error=error)
+
+
+@lru_cache(maxsize=1024)  # the same few errors come again and again; messages with ids in them are soon forgotten
+def _template(service: str | None, code: str, status: int | None, message: str) -> Fault:
+    return catalogue().meant(service, code, status, message) or _UNKNOWN

@@ -1,0 +1,206 @@
+"""Makes the index of the catalogue: `python -m aws_bedrock_inference.knowledge.build`.
+
+The catalogue is written in TOML, one file a service, to be read and corrected by people. TOML of that size takes a
+tenth of a second to read, so what runs reads one JSON file instead; a test holds it equal to its sources.
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from aws_bedrock_inference.fault import Category, Decision, Hint, Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+HERE = Path(__file__).parent
+SOURCES = HERE / "errors"
+INDEX = HERE / "index.json"
+OPERATIONS = HERE / "operations.json"
+
+ANY = "any"
+"""The service of files whose errors every service may answer with."""
+
+# Services of the catalogue that are several of botocore's.
+_SDK = {"bedrock-agents": ("bedrock-agent", "bedrock-agent-runtime")}
+
+_CATEGORY = {"RETRY": "transient", "FAIL": "permanent", "RETRY_LIMITED": "unknown"}
+
+# What kind of fault a group's causes are, where the fault does not say it.
+_KINDS = {
+    "throttling": "throttled",
+    "service-fault": "server",
+    "network": "unreachable",
+    "model-output": "model",
+    "credentials": "denied",
+    "authorization": "denied",
+    "model-access": "denied",
+}
+
+_CAUSE = {
+    "group": str,
+    "title": str,
+    "meaning": str,
+    "decision": str,
+    "category": str,
+    "scope": str,
+    "remedies": list,
+    "link": str,
+    "seen": date,
+    "source": str,
+    "practice": str,
+}
+_CAUSE_NEEDS = ("group", "title", "meaning", "decision", "scope", "remedies", "source", "seen")
+_SCOPES = ("request", "resource", "model", "region", "account", "credentials", "client")
+_FAULT = {
+    "codes": list,
+    "statuses": list,
+    "cause": str,
+    "kind": str,
+    "hint": dict,
+    "unhealthy": bool,
+    "reached": bool,
+    "limit": str,
+    "why": str,
+    "source": str,
+    "example": str,
+    "message": list,
+}
+_MESSAGE = {
+    "contains": list,
+    "all": list,
+    "none": list,
+    "cause": str,
+    "kind": str,
+    "hint": dict,
+    "unhealthy": bool,
+    "limit": str,
+    "rank": int,
+    "coded": bool,
+    "why": str,
+    "seen": str,
+    "example": str,
+}
+_FILE = {"service": str, "title": str, "names": list, "practice": dict, "cause": dict, "fault": list}
+
+
+class CatalogueError(ValueError):
+    """An entry of the catalogue is not as it must be; the message says where and why."""
+
+
+def build(sources: Path = SOURCES) -> dict[str, Any]:
+    """Return the index of all files in `sources`. Raises CatalogueError."""
+    files = {path.stem: tomllib.loads(path.read_text(encoding="utf-8")) for path in sorted(sources.glob("*.toml"))}
+    causes: dict[str, Any] = {}
+    faults: list[dict[str, Any]] = []
+    services: dict[str, Any] = {}
+    for name, data in files.items():
+        _check(data, _FILE, (), name)
+        services.setdefault(data["service"], {"title": data["title"], "names": data.get("names", []), "practice": {}})
+        services[data["service"]]["practice"] |= data.get("practice", {})
+        for slug, entry in data.get("cause", {}).items():
+            if slug in causes:
+                raise CatalogueError(f"{name}: cause {slug} is written twice")
+            causes[slug] = _cause(entry, f"{name}: cause {slug}")
+        for number, entry in enumerate(data.get("fault", ()), 1):
+            faults.append(
+                _fault(entry, data["service"], f"{name}: fault {number} ({', '.join(entry.get('codes', ()))})")
+            )
+    for fault in faults:
+        for slug in (fault["cause"], *(rule["cause"] for rule in fault["messages"])):
+            if slug not in causes:
+                # TEMPORARY while files are being written in parallel
+                print(f"MISSING {fault['service']}: cause {slug} is named by a fault and described nowhere")
+                causes[slug] = _cause(
+                    {
+                        "group": "missing",
+                        "title": slug,
+                        "meaning": "missing",
+                        "decision": "FAIL",
+                        "scope": "request",
+                        "remedies": [{"do": "missing"}],
+                        "source": "x",
+                        "seen": date(2026, 11, 21),
+                    },
+                    slug,
+                )
+    for fault in faults:
+        _settle_kinds(fault, causes)
+    return {"causes": causes, "faults": faults, "services": services}
+
+
+def _cause(entry: dict[str, Any], where: str) -> dict[str, Any]:
+    _check(entry, _CAUSE, _CAUSE_NEEDS, where)
+    if entry["scope"] not in _SCOPES:
+        raise CatalogueError(f"{where}: scope {entry['scope']!r}; use one of {', '.join(_SCOPES)}")
+    Decision(entry["decision"])
+    category = Category(entry.get("category", _CATEGORY[entry["decision"]])).value
+    remedies = []
+    for remedy in entry["remedies"]:
+        if not isinstance(remedy, dict) or not remedy.get("do") or not remedy.keys() <= {"do", "run"}:
+            raise CatalogueError(f"{where}: a remedy is {{ do = '...', run = '...' }}, not {remedy!r}")
+        remedies.append([remedy["do"], remedy.get("run", "")])
+    if not remedies:
+        raise CatalogueError(f"{where}: no remedy")
+    return {**entry, "category": category, "remedies": remedies, "seen": entry["seen"].isoformat()}
+
+
+def _fault(entry: dict[str, Any], service: str, where: str) -> dict[str, Any]:
+    _check(entry, _FAULT, ("cause",), where)
+    rules = []
+    for rule in entry.get("message", ()):
+        _check(rule, _MESSAGE, ("cause",), f"{where}: message {rule.get('contains')}")
+        texts = [*rule.get("contains", ()), *rule.get("all", ()), *rule.get("none", ())]
+        if not texts or any(text != text.lower() or "\u2019" in text for text in texts):
+            raise CatalogueError(f"{where}: contains and all are needed, in lower case, with straight quotes: {texts}")
+        rules.append({key: value for key, value in rule.items() if key not in {"why", "seen", "example"}})
+    for hinted in (entry, *rules):
+        Hint(**hinted.get("hint", {}))
+    kept = {key: value for key, value in entry.items() if key not in {"why", "source", "example", "message"}}
+    return {"codes": [], "statuses": [], **kept, "service": service, "messages": rules}
+
+
+def _settle_kinds(fault: dict[str, Any], causes: dict[str, Any]) -> None:
+    for entry in (fault, *fault["messages"]):
+        known = entry.get("kind") or _KINDS.get(causes[entry["cause"]]["group"]) or fault.get("kind") or "invalid"
+        entry["kind"] = Kind(known).value
+
+
+def _check(entry: dict[str, Any], allowed: Mapping[str, type], needed: tuple[str, ...], where: str) -> None:
+    for key, value in entry.items():
+        if key not in allowed:
+            raise CatalogueError(f"{where}: {key!r} is not known here; allowed are {', '.join(allowed)}")
+        if not isinstance(value, allowed[key]):
+            raise CatalogueError(f"{where}: {key} must be {allowed[key].__name__}, not {value!r}")
+    for key in needed:
+        if not entry.get(key):
+            raise CatalogueError(f"{where}: {key} is missing")
+
+
+def written(index: dict[str, Any]) -> str:
+    """Return the text of the index file."""
+    return json.dumps(index, ensure_ascii=False, separators=(",", ":"), sort_keys=True) + "\n"
+
+
+def operations(services: Iterable[str]) -> dict[str, str]:
+    """Return the service of each operation name that only one of `services` has, from the installed botocore."""
+    from botocore.loaders import Loader  # noqa: PLC0415 - only when building
+
+    found: dict[str, str] = {}
+    shared = set()
+    for service in services:
+        for sdk in _SDK.get(service, (service,)):
+            for name in Loader().load_service_model(sdk, "service-2")["operations"]:
+                if found.setdefault(name, service) != service:
+                    shared.add(name)
+    return {name: service for name, service in found.items() if name not in shared}
+
+
+if __name__ == "__main__":
+    made = build()
+    INDEX.write_text(written(made), encoding="utf-8")
+    OPERATIONS.write_text(written(operations(set(made["services"]) - {ANY})), encoding="utf-8")

@@ -1,0 +1,229 @@
+"""The catalogue: which error means what, and what to do about it. Read from its index at the first question."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from aws_bedrock_inference.fault import Category, Decision, Fault, Hint, Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_WORD = re.compile(r"\w+")
+_ENDS = re.compile(r"^\w+|\w+$")
+
+ANY = "any"
+"""The service of errors that every service may answer with."""
+
+
+class Remedy(NamedTuple):
+    """One thing to do, and the command that checks or does it where there is one."""
+
+    do: str
+    run: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """What is behind an error. `slug` is its stable name; `scope` what must change, or heal, for it to go away."""
+
+    slug: str
+    group: str
+    title: str
+    meaning: str
+    decision: Decision
+    category: Category
+    scope: str
+    remedies: tuple[Remedy, ...]
+    link: str = ""
+    source: str = ""
+    seen: str = ""
+    practice: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """What a message must contain to have this cause: any of `contains`, all of `all`, none of `none`.
+
+    `coded` messages are too common to decide without the error's code or service; `rank` orders signatures that match
+    the same text.
+    """
+
+    fault: Entry
+    template: Fault
+    contains: tuple[str, ...]
+    all: tuple[str, ...] = ()
+    none: tuple[str, ...] = ()
+    rank: int = 0
+    coded: bool = False
+
+    def matched(self, text: str) -> str:
+        """Return the longest part of the `normal` text that decides, or nothing."""
+        found = [part for part in self.contains if part in text]
+        return self.decided(text, found) if found or not self.contains else ""
+
+    def decided(self, text: str, found: list[str]) -> str:
+        """Return the same, when it is known which of `contains` are there."""
+        if any(part not in text for part in self.all) or any(part in text for part in self.none):
+            return ""
+        return max((*found, *self.all), key=len)
+
+
+@dataclass(eq=False, slots=True)
+class Entry:
+    """One error of one service: its codes and statuses, what it means by itself, and what its messages tell."""
+
+    service: str
+    codes: tuple[str, ...]
+    statuses: tuple[int, ...]
+    template: Fault
+    signatures: list[Signature] = field(default_factory=list)
+
+    def refined(self, message: str) -> Fault | None:
+        """Return what the error means with this message, if one of its signatures says it."""
+        text = normal(message) if self.signatures else ""
+        found = [
+            (rule.rank, len(words), number, rule.template)
+            for number, rule in enumerate(self.signatures)
+            if (words := rule.matched(text))
+        ]
+        return max(found)[3] if found else None
+
+
+class Catalogue:
+    """All of it, with the ways to look things up. `operations` tells the service of an operation's name."""
+
+    def __init__(self, index: dict[str, Any], operations: dict[str, str]) -> None:
+        self.operations = operations
+        self.causes = {slug: _cause(slug, data) for slug, data in index["causes"].items()}
+        self.services: dict[str, dict[str, Any]] = index["services"]
+        self.entries = [self._entry(data) for data in index["faults"]]
+        self.by_code: dict[str, list[Entry]] = {}
+        self._by_status: dict[tuple[str, int], Entry] = {}
+        for entry in self.entries:
+            for code in entry.codes:
+                self.by_code.setdefault(code, []).append(entry)
+            for status in entry.statuses:
+                self._by_status.setdefault((entry.service, status), entry)
+        self.signatures = [signature for entry in self.entries for signature in entry.signatures]
+        self._by_word: dict[str, list[tuple[Signature, str]]] = {}
+        for signature in self.signatures:
+            for part in signature.contains or signature.all[:1]:
+                self._by_word.setdefault(_key(part), []).append((signature, part))
+        self.templates: dict[str, Fault] = {}
+        for template in [rule.template for rule in self.signatures] + [entry.template for entry in self.entries]:
+            self.templates.setdefault(template.cause, template)
+
+    def entry(self, service: str | None, code: str) -> Entry | None:
+        """Return what `code` means at `service`; else to every service; without a service, at the first that has it."""
+        entries = self.by_code.get(code, ())
+        for wanted in (service, ANY):
+            for entry in entries:
+                if entry.service == wanted:
+                    return entry
+        return entries[0] if entries and service is None else None
+
+    def meant(self, service: str | None, code: str, status: int | None, message: str) -> Fault | None:
+        """Return what an error answer means: by its code, else its status, each refined by the message.
+
+        When the service is not known, the message may tell which one's error it is.
+        """
+        entry = self.entry(service, code)
+        if entry is None and status is not None:
+            entry = self.by_status(service, status)
+        if entry is None:
+            return None
+        entries = [entry] if service else [entry, *self.by_code.get(code, ())]
+        return next((found for one in entries if (found := one.refined(message))), entry.template)
+
+    def matching(self, text: str) -> Iterator[tuple[Signature, str]]:
+        """Yield the signatures that match a `normal` text, each with the words that decided.
+
+        A part of a signature is looked for only when its rarest word is in the text: there are thousands of parts.
+        """
+        found: dict[int, tuple[Signature, list[str]]] = {}
+        for word in {"", *_WORD.findall(text)} & self._by_word.keys():
+            for signature, part in self._by_word[word]:
+                if part in text:
+                    found.setdefault(id(signature), (signature, []))[1].append(part)
+        for signature, parts in found.values():
+            words = signature.decided(text, parts)
+            if words:
+                yield signature, words
+
+    def by_status(self, service: str | None, status: int) -> Entry | None:
+        """Return what an HTTP status without a known code means."""
+        return self._by_status.get((service or ANY, status)) or self._by_status.get((ANY, status))
+
+    def _entry(self, data: dict[str, Any]) -> Entry:
+        entry = Entry(data["service"], tuple(data["codes"]), tuple(data["statuses"]), self._template(data))
+        for rule in data["messages"]:
+            entry.signatures.append(
+                Signature(
+                    entry,
+                    self._template(
+                        {**_inherited(data), **rule, "hint": {**data.get("hint", {}), **rule.get("hint", {})}}
+                    ),
+                    tuple(rule.get("contains", ())),
+                    tuple(rule.get("all", ())),
+                    tuple(rule.get("none", ())),
+                    rule.get("rank", 0),
+                    rule.get("coded", False),
+                )
+            )
+        return entry
+
+    def _template(self, data: dict[str, Any]) -> Fault:
+        cause = self.causes[data["cause"]]
+        hint = data.get("hint", {})
+        if "attempts" not in hint and cause.decision is not Decision.RETRY:
+            hint = {**hint, "attempts": 1 if cause.decision is Decision.FAIL else 2}
+        return Fault(
+            code="",
+            message="",
+            kind=Kind(data["kind"]),
+            decision=cause.decision,
+            category=cause.category,
+            cause=cause.slug,
+            advice=cause.remedies[0].do,
+            hint=Hint(**hint),
+            unhealthy=data.get("unhealthy", False),
+            reached=data.get("reached", True),
+            limit=data.get("limit"),
+        )
+
+
+def _inherited(data: dict[str, Any]) -> dict[str, Any]:
+    return {key: data[key] for key in ("unhealthy", "reached") if key in data}
+
+
+def _cause(slug: str, data: dict[str, Any]) -> Cause:
+    known = {**data, "decision": Decision(data["decision"]), "category": Category(data["category"])}
+    known["remedies"] = tuple(Remedy(*remedy) for remedy in data["remedies"])
+    return Cause(slug=slug, **known)
+
+
+@cache
+def catalogue() -> Catalogue:
+    """Return the catalogue, read at the first call."""
+    index, operations = (
+        json.loads(files(__package__).joinpath(name).read_text(encoding="utf-8"))
+        for name in ("index.json", "operations.json")
+    )
+    return Catalogue(index, operations)
+
+
+def _key(part: str) -> str:
+    """Return the longest word that stands whole in a part of a signature: those at its ends may go on in a text."""
+    return max(_WORD.findall(_ENDS.sub(" ", part)), key=len, default="")
+
+
+def normal(text: str) -> str:
+    """Return a text as signatures are written: lower case, straight quotes, single spaces."""
+    text = text.lower().replace("\u2019", "'")
+    return " ".join(text.split())
