@@ -50,6 +50,8 @@ if TYPE_CHECKING:
     )
     from aws_bedrock_inference.fault import Category, Decision, Fault
     from aws_bedrock_inference.flow import Pipeline
+    from aws_bedrock_inference.knowledge.classify import classify
+    from aws_bedrock_inference.knowledge.explain import Explanation, explain
     from aws_bedrock_inference.policies import Breaker, Deadline, Quota, Retry, standard
 
 __version__ = "0.1.0"
@@ -91,6 +93,8 @@ _HOMES = {
     ),
     "fault": ("Category", "Decision", "Fault"),
     "flow": ("Pipeline",),
+    "knowledge.classify": ("classify",),
+    "knowledge.explain": ("Explanation", "explain"),
     "policies": ("Breaker", "Deadline", "Quota", "Retry", "standard"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
@@ -110,6 +114,7 @@ __all__ = [
     "DeadlineTooClose",
     "Decision",
     "Denied",
+    "Explanation",
     "Fault",
     "InvalidByService",
     "InvalidRequest",
@@ -136,6 +141,8 @@ __all__ = [
     "Usage",
     "__version__",
     "attempts",
+    "classify",
+    "explain",
     "handle_aws_error",
     "is_recoverable_error",
     "resilient",
