@@ -99,7 +99,7 @@ def build(sources: Path = SOURCES) -> dict[str, Any]:
     faults: list[dict[str, Any]] = []
     services: dict[str, Any] = {}
     for name, data in files.items():
-        _check(data, _FILE, (), name)
+        _check(data, _FILE, ("service", "title"), name)
         services.setdefault(data["service"], {"title": data["title"], "names": data.get("names", []), "practice": {}})
         services[data["service"]]["practice"] |= data.get("practice", {})
         for slug, entry in data.get("cause", {}).items():
@@ -110,27 +110,24 @@ def build(sources: Path = SOURCES) -> dict[str, Any]:
             faults.append(
                 _fault(entry, data["service"], f"{name}: fault {number} ({', '.join(entry.get('codes', ()))})")
             )
-    for fault in faults:
-        for slug in (fault["cause"], *(rule["cause"] for rule in fault["messages"])):
-            if slug not in causes:
-                # TEMPORARY while files are being written in parallel
-                print(f"MISSING {fault['service']}: cause {slug} is named by a fault and described nowhere")
-                causes[slug] = _cause(
-                    {
-                        "group": "missing",
-                        "title": slug,
-                        "meaning": "missing",
-                        "decision": "FAIL",
-                        "scope": "request",
-                        "remedies": [{"do": "missing"}],
-                        "source": "x",
-                        "seen": date(2026, 11, 21),
-                    },
-                    slug,
-                )
+    _check_whole(faults, causes)
     for fault in faults:
         _settle_kinds(fault, causes)
     return {"causes": causes, "faults": faults, "services": services}
+
+
+def _check_whole(faults: list[dict[str, Any]], causes: dict[str, Any]) -> None:
+    """Refuse a cause that is described nowhere, and a code that a service has twice: the second is never met."""
+    met: set[tuple[str, str]] = set()
+    for fault in faults:
+        service = fault["service"]
+        for slug in (fault["cause"], *(rule["cause"] for rule in fault["messages"])):
+            if slug not in causes:
+                raise CatalogueError(f"{service}: cause {slug} is named by a fault and described nowhere")
+        for code in fault["codes"]:
+            if (service, code) in met:
+                raise CatalogueError(f"{service}: code {code} stands in two faults")
+            met.add((service, code))
 
 
 def _cause(entry: dict[str, Any], where: str) -> dict[str, Any]:

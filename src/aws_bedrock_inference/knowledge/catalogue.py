@@ -83,6 +83,8 @@ class Entry:
     statuses: tuple[int, ...]
     template: Fault
     signatures: list[Signature] = field(default_factory=list)
+    own_codes: frozenset[str] = frozenset()
+    """Those that are not also known of every service: they tell whose error it is."""
 
     def refined(self, message: str) -> Fault | None:
         """Return what the error means with this message, if one of its signatures says it."""
@@ -108,6 +110,9 @@ class Catalogue:
         for entry in self.entries:
             for code in entry.codes:
                 self.by_code.setdefault(code, []).append(entry)
+        for entry in self.entries:
+            shared = entry.service != ANY
+            entry.own_codes = frozenset(code for code in entry.codes if not (shared and self._at_any(code)))
             for status in entry.statuses:
                 self._by_status.setdefault((entry.service, status), entry)
         self.signatures = [signature for entry in self.entries for signature in entry.signatures]
@@ -118,6 +123,9 @@ class Catalogue:
         self.templates: dict[str, Fault] = {}
         for template in [rule.template for rule in self.signatures] + [entry.template for entry in self.entries]:
             self.templates.setdefault(template.cause, template)
+
+    def _at_any(self, code: str) -> bool:
+        return any(entry.service == ANY for entry in self.by_code[code])
 
     def entry(self, service: str | None, code: str) -> Entry | None:
         """Return what `code` means at `service`; else to every service; without a service, at the first that has it."""
@@ -131,14 +139,16 @@ class Catalogue:
     def meant(self, service: str | None, code: str, status: int | None, message: str) -> Fault | None:
         """Return what an error answer means: by its code, else its status, each refined by the message.
 
-        When the service is not known, the message may tell which one's error it is.
+        Every service's answer may say what any service says, so those messages are tried after its own. When the
+        service is not known, the message may tell which one's error it is.
         """
         entry = self.entry(service, code)
         if entry is None and status is not None:
             entry = self.by_status(service, status)
         if entry is None:
             return None
-        entries = [entry] if service else [entry, *self.by_code.get(code, ())]
+        also = [one for one in self.by_code.get(code, ()) if service is None or one.service == ANY]
+        entries = [entry, *also]
         return next((found for one in entries if (found := one.refined(message))), entry.template)
 
     def matching(self, text: str) -> Iterator[tuple[Signature, str]]:

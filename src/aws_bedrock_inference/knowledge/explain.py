@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 # outweigh either; a service that is named elsewhere speaks against.
 _MESSAGE, _CODE, _STATUS = 100.0, 40.0, 5.0
 _WITH_CODE, _WITH_SERVICE, _OTHER_SERVICE = 60.0, 30.0, -70.0
+_FOREIGN = 0.5  # when no service is named, a code means first what it means to all
 _LONGEST_COUNTED = 60
 _RANK = 200.0
 _MOST_ALTERNATIVES = 3
@@ -99,14 +100,16 @@ def _candidates(seen: Evidence, services: tuple[str, ...]) -> list[_Candidate]:
         entry = signature.fault
         coded = not codes.isdisjoint(entry.codes)
         at_home = _at_home(entry, services)
-        if coded or at_home > 0 or not signature.coded:
+        telling = coded if not services else not codes.isdisjoint(entry.own_codes)
+        if telling or at_home > 0 or not signature.coded:
             score = _MESSAGE + min(len(words), _LONGEST_COUNTED) + _WITH_CODE * coded + at_home + _RANK * signature.rank
             found.append(_Candidate(score, signature.template, entry, words, "high"))
     for position, code in enumerate(seen.codes):
         for entry in known.by_code[code.name]:
             at_home = _at_home(entry, services)
             confidence = "medium" if at_home > 0 else "low"
-            found.append(_Candidate(_CODE + at_home - position / 100, entry.template, entry, code.name, confidence))
+            score = _CODE + at_home - position / 100 - _FOREIGN * (entry.service != ANY and not services)
+            found.append(_Candidate(score, entry.template, entry, code.name, confidence))
     if not found and seen.status is not None:
         meant = known.by_status(services[0] if services else None, seen.status)
         if meant is not None:
