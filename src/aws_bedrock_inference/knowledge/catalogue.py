@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -116,13 +116,18 @@ class Catalogue:
             for status in entry.statuses:
                 self._by_status.setdefault((entry.service, status), entry)
         self.signatures = [signature for entry in self.entries for signature in entry.signatures]
-        self._by_word: dict[str, list[tuple[Signature, str]]] = {}
-        for signature in self.signatures:
-            for part in signature.contains or signature.all[:1]:
-                self._by_word.setdefault(_key(part), []).append((signature, part))
         self.templates: dict[str, Fault] = {}
         for template in [rule.template for rule in self.signatures] + [entry.template for entry in self.entries]:
             self.templates.setdefault(template.cause, template)
+
+    @cached_property
+    def _by_word(self) -> dict[str, list[tuple[Signature, str]]]:
+        """Made when the first text is read: what classifies coded errors need not wait for it."""
+        found: dict[str, list[tuple[Signature, str]]] = {}
+        for signature in self.signatures:
+            for part in signature.contains or signature.all[:1]:
+                found.setdefault(_key(part), []).append((signature, part))
+        return found
 
     def _at_any(self, code: str) -> bool:
         return any(entry.service == ANY for entry in self.by_code[code])
