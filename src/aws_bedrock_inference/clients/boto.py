@@ -19,7 +19,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from aws_bedrock_inference import clock as clocks
 from aws_bedrock_inference.call import Call, Outcome, Route
 from aws_bedrock_inference.clients.guard import Guard, raisable
-from aws_bedrock_inference.clients.partial import FORMS, Batch, Form
+from aws_bedrock_inference.clients.partial import FORMS, Batch, Form, send_batch
 from aws_bedrock_inference.clients.repeatable import Condition, fate_unknown, repeatable
 from aws_bedrock_inference.drive import Driver
 from aws_bedrock_inference.fault import Decision, Fault
@@ -38,6 +38,9 @@ _APART = {"bedrock-runtime": "modelId"}
 
 _RETRYING = ("botocore.retries", "botocore.retryhandler")
 _RETRY_EVENTS = ("needs-retry", "before-send", "after-call", "request-created")
+
+# How a service answers a second write of what is there already, or gone already.
+_REFUSALS = frozenset({400, 404, 409, 412})
 
 _DOUBT = (
     "Its fate is unknown: it may have been carried out, and {} cannot be repeated safely. Look before sending it again."
@@ -113,19 +116,20 @@ class Calls:
             self._once, clock=guard.clock, sleep=guard.sleep or clocks.sleep, listeners=guard.listeners
         )
         self._step = guard.pipeline.around(send, guard.clock)
+        self._batch_step = guard.pipeline.around(send_batch, guard.clock)
 
     def make(self, name: str, params: dict[str, Any]) -> Any:
         """Make one call of the client, with all its tries; return what botocore returns, or raise what it raises."""
         operation = self._operations.get(name) or self._learn(name)
         for token in operation.tokens:
             params.setdefault(token, str(uuid4()))
-        call = self._guard.call(name, params, self._part(params) if self._apart else self._route)
         step, batch = self._step, None
         if operation.form is not None:
-            batch = Batch(operation.form, params, self._service)
-            step = self._guard.pipeline.around(batch.step, self._guard.clock)
+            step = self._batch_step
+            params = batch = Batch(params, operation.form, self._service)
         elif operation.payload and hasattr(params.get(operation.payload), "read"):
             step = self._guard.pipeline.around(_rewound(params[operation.payload]), self._guard.clock)
+        call = self._guard.call(name, params, self._part(params) if self._apart else self._route)
         outcome = self._driver.run(step(call))
         if outcome.fault is not None and batch is not None and batch.answer is not None:
             outcome = outcome._replace(value=batch.answer, fault=None)
@@ -152,8 +156,9 @@ class Calls:
         return fault
 
     def _echo(self, outcome: Outcome) -> list[str]:
+        refused = outcome.fault is not None and outcome.fault.status in _REFUSALS
         doubt = any(fate_unknown(self._service, attempt.fault) for attempt in outcome.earlier)
-        return [_ECHO] if doubt and outcome.fault is not None and outcome.fault.decision is Decision.FAIL else []
+        return [_ECHO] if refused and doubt else []
 
     def _part(self, params: Mapping[str, Any]) -> Route:
         part = str(params.get(self._apart, self._service))

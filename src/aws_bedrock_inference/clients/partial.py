@@ -66,6 +66,8 @@ class Positions(NamedTuple):
     def rest(self, params: Params, answer: Params, service: str) -> tuple[Params, Fault | None]:
         """Return the failed entries that time may heal."""
         faults = self._faults(answer, service)
+        if not faults:
+            return params, None
         return {**params, self.entries: [params[self.entries][place] for place in faults]}, _slowest(faults.values())
 
     def merge(self, params: Params, whole: Params, part: Params, service: str) -> None:  # noqa: ARG002 - as the protocol
@@ -96,6 +98,8 @@ class Names(NamedTuple):
     def rest(self, params: Params, answer: Params, service: str) -> tuple[Params, Fault | None]:
         """Return the failed entries that time may heal."""
         faults = self._faults(answer, service)
+        if not faults:
+            return params, None
         entries = [entry for entry in self._entries(params) if self._name(entry) in faults]
         outer, *inner = self.entries
         again = {**params, outer: {**params[outer], inner[0]: entries} if inner else entries}
@@ -146,27 +150,36 @@ FORMS: dict[tuple[str, str], Form] = {
 }
 
 
-class Batch:
-    """One batch on its way: `step` sends what is still to be done, `answer` is all that is known so far."""
+class Batch(Params):
+    """The parameters of one batch, which remember what is still to be sent; `answer` is all that is known so far."""
 
-    def __init__(self, form: Form, params: Params, service: str) -> None:
+    __slots__ = ("_form", "_rest", "_service", "answer")
+
+    def __init__(self, params: Params, form: Form, service: str) -> None:
+        super().__init__(params)
         self.answer: Params | None = None
         self._form = form
-        self._params = self._rest = params
+        self._rest: Params | None = None
         self._service = service
 
     def step(self, call: Call) -> Flow:
-        """Send what is left, as the innermost step of a pipeline."""
-        outcome = yield from send(call._replace(params=self._rest))
+        """Send what is left."""
+        outcome = yield from send(call if self._rest is None else call._replace(params=self._rest))
         if outcome.fault is not None:
             return outcome
         if self.answer is None:
             self.answer = outcome.value
         else:
-            self._form.merge(self._params, self.answer, outcome.value, self._service)
+            self._form.merge(self, self.answer, outcome.value, self._service)
             self.answer["ResponseMetadata"] = outcome.value["ResponseMetadata"]
-        self._rest, fault = self._form.rest(self._params, self.answer, self._service)
-        return Outcome(value=self.answer, fault=fault)
+        self._rest, fault = self._form.rest(self, self.answer, self._service)
+        return outcome if fault is None and outcome.value is self.answer else Outcome(value=self.answer, fault=fault)
+
+
+def send_batch(call: Call) -> Flow:
+    """Send what is left of the batch that is the parameters of `call`: the innermost step of its pipeline."""
+    batch: Any = call.params
+    return batch.step(call)  # type: ignore[no-any-return]
 
 
 def _fault(code: str, message: str, service: str) -> Fault:
