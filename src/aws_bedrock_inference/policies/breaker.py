@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.clock import Clock
     from aws_bedrock_inference.flow import Flow, Step
 
+_OK, _FAILED, _IGNORED = Verdict  # looked up once: every call needs one
+
 
 class Breaker:
     """Refuse calls to a model in a Region while it fails; one circuit for each (account, Region, model).
@@ -61,7 +63,7 @@ class Breaker:
             ticket = circuit.admit(clock())
             if isinstance(ticket, Refusal):
                 return Outcome(fault=_open(call.route, ticket.wait))
-            verdict = Verdict.IGNORED
+            verdict = _IGNORED
             try:
                 if ticket.probe:
                     yield from emit(CircuitChanged(call.route, "half-open"))
@@ -95,8 +97,8 @@ class Breaker:
 
 def _verdict(fault: Fault | None) -> Verdict:
     if fault is None:
-        return Verdict.OK
-    return Verdict.FAILED if fault.unhealthy else Verdict.IGNORED
+        return _OK
+    return _FAILED if fault.unhealthy else _IGNORED
 
 
 def _open(route: Route, wait: float) -> Fault:

@@ -29,6 +29,11 @@ class Verdict(Enum):
     IGNORED = "ignored"
 
 
+# Every call passes here, and looking a member up in its Enum costs as much as calling a function.
+_CLOSED, _OPEN, _HALF_OPEN = State
+_OK, _FAILED, _IGNORED = Verdict
+
+
 @dataclass(frozen=True, slots=True)
 class Ticket:
     """Leave to make one call, valid for one generation of the circuit."""
@@ -62,18 +67,18 @@ class Circuit:
         self.recovery = recovery
         self.probes = probes
         self._relapse = ceil(ratio * probes)
-        self.state = State.CLOSED
+        self.state = _CLOSED
         self._lock = threading.Lock()
         self._slots_per_second = SLOTS / window
         self._opened = 0.0
         self._probing = 0
         self._recovered = 0
         self._relapsed = 0
-        self._begin(State.CLOSED, generation=0)
+        self._begin(_CLOSED, generation=0)
 
     def admit(self, now: float) -> Ticket | Refusal:
         """Ask for leave to make a call."""
-        if self.state is State.CLOSED:
+        if self.state is _CLOSED:
             self._admitted = next(self._count)
             return self._pass
         with self._lock:
@@ -87,12 +92,12 @@ class Circuit:
             if ticket.probe:
                 return self._probed(verdict, now)
             self._reported += 1
-            if verdict is Verdict.IGNORED:
+            if verdict is _IGNORED:
                 return None
             slot = int(now * self._slots_per_second)
             if slot != self._slot:
                 self._advance(slot)
-            if verdict is Verdict.OK:
+            if verdict is _OK:
                 self._ok[slot % SLOTS] += 1
                 return None
             self._failed[slot % SLOTS] += 1
@@ -111,11 +116,11 @@ class Circuit:
             return sum(self._failed)
 
     def _admit_to_probe(self, now: float) -> Ticket | Refusal:
-        if self.state is State.OPEN:
+        if self.state is _OPEN:
             if now < self._opened + self.recovery:
                 return Refusal(self._opened + self.recovery - now)
-            self._begin(State.HALF_OPEN, self._pass.generation + 1)
-        elif self.state is State.CLOSED:
+            self._begin(_HALF_OPEN, self._pass.generation + 1)
+        elif self.state is _CLOSED:
             return self._pass
         if self._probing + self._recovered + self._relapsed >= self.probes:
             return Refusal(self.recovery / 2)
@@ -124,17 +129,17 @@ class Circuit:
 
     def _probed(self, verdict: Verdict, now: float) -> State | None:
         self._probing -= 1
-        self._relapsed += verdict is Verdict.FAILED
-        self._recovered += verdict is Verdict.OK
+        self._relapsed += verdict is _FAILED
+        self._recovered += verdict is _OK
         if self._relapsed >= self._relapse:
             return self._open(now)
         if self._recovered > self.probes - self._relapse:
-            return self._begin(State.CLOSED, self._pass.generation + 1)
+            return self._begin(_CLOSED, self._pass.generation + 1)
         return None
 
     def _open(self, now: float) -> State:
         self._opened = now
-        return self._begin(State.OPEN, self._pass.generation + 1)
+        return self._begin(_OPEN, self._pass.generation + 1)
 
     def _begin(self, state: State, generation: int) -> State:
         self._pass = Ticket(generation)

@@ -27,26 +27,22 @@ PAUSE_LONGEST = 20.0
 # A refund that brings the head's turn nearer by less than this many seconds does not wake it to set its alarm anew.
 ALARM_PRECISION = 0.001
 
-_QUEUED, _ADMITTED, _CLOSED = range(3)
-
 
 class Ticket:
-    """One call's place in the queue, then its reservation. Waited on by a driver through `attach`."""
+    """One call's place in the queue, then its reservation. Waited on by a driver through `attach`.
 
-    __slots__ = ("_state", "_wake", "_woken", "admitted_at", "order", "tokens")
+    `admitted` says whether the call may go.
+    """
 
-    def __init__(self, tokens: float, order: float) -> None:
+    __slots__ = ("_closed", "_wake", "_woken", "admitted", "admitted_at", "tokens")
+
+    def __init__(self, tokens: float) -> None:
         self.tokens = tokens
-        self.order = order
+        self.admitted = False
         self.admitted_at = -inf
-        self._state = _QUEUED
+        self._closed = False
         self._woken = False
         self._wake: Callable[[], object] | None = None
-
-    @property
-    def admitted(self) -> bool:
-        """Whether the call may go."""
-        return self._state == _ADMITTED
 
     def attach(self, wake: Callable[[], object]) -> bool:
         """Register who is to be woken; False when that is due already."""
@@ -85,7 +81,7 @@ class Ledger:
         """Return a ticket, admitted if it is its turn and it fits; else it stands in the queue and `claim` says what
         to wait for.
         """
-        ticket = Ticket(tokens, order)
+        ticket = Ticket(tokens)
         with self._lock:
             if self._queue or self._wait_for(tokens, now) > 0.0:
                 heapq.heappush(self._queue, (order, next(self._turn), ticket))
@@ -187,7 +183,7 @@ class Ledger:
             self._tokens.take(ticket.tokens)
         self._outstanding += ticket.tokens
         ticket.admitted_at = now
-        ticket._state = _ADMITTED  # noqa: SLF001 - a ticket belongs to its ledger
+        ticket.admitted = True
 
     def _close(self, ticket: Ticket, tokens: float, requests: float, now: float) -> None:
         if ticket.admitted:
@@ -196,7 +192,8 @@ class Ledger:
             if tokens and self._tokens is not None:
                 self._tokens.give(tokens, now)
             self._outstanding -= ticket.tokens
-        ticket._state = _CLOSED  # noqa: SLF001 - a ticket belongs to its ledger
+            ticket.admitted = False
+        ticket._closed = True  # noqa: SLF001 - a ticket belongs to its ledger
 
     def _serve(self, now: float) -> list[Ticket]:
         """Admit from the head while it fits; return who must be woken: the admitted, and a head whose alarm is not
@@ -205,7 +202,7 @@ class Ledger:
         woken = []
         while self._queue:
             head = self._queue[0][2]
-            if head._state == _QUEUED:  # noqa: SLF001 - a ticket belongs to its ledger
+            if not (head.admitted or head._closed):  # noqa: SLF001 - a ticket belongs to its ledger
                 wait = self._wait_for(head.tokens, now)
                 if wait > 0.0:
                     if head is not self._alarm or now + wait < self._alarm_at - ALARM_PRECISION:
