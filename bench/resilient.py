@@ -64,8 +64,10 @@ class Raw:
 def stubbed(session: boto3.Session, case: Case) -> Any:
     client: Any = session.client(case.service, config=ONCE)  # type: ignore[call-overload]
 
+    length: Any = {"content-length": str(len(case.body))}
+
     def answer(**_: Any) -> AWSResponse:
-        return AWSResponse("https://stub", 200, {"content-length": str(len(case.body))}, Raw(case.body))
+        return AWSResponse("https://stub", 200, length, Raw(case.body))
 
     client.meta.events.register_first("before-send", answer)
     return client
@@ -98,15 +100,15 @@ def main() -> None:
     print(f"Overhead of resilient() a call, CPU us, Python {sys.version.split()[0]}, botocore {botocore.__version__}")
     print(f"  {'':34}{'added':>7}   {'smallest to largest':22}{'bare call':>10}")
     for case in CASES:
-        for title, options in (("", {}), (" + quota", {"quota": Quota(rpm=6e9)})):
-            guarded = resilient(stubbed(session, case), **options)
+        for title, quota in (("", None), (" + quota", Quota(rpm=6e9))):
+            guarded = resilient(stubbed(session, case), quota=quota)
             added, bare = differences(stubbed(session, case), guarded, case)
             name = f"{case.service}.{case.method}{title}"
             print(f"  {name:34}{median(added):7.1f}   {f'({min(added):.1f} to {max(added):.1f})':22}{bare:10.0f}")
     print("  goal: at most 15")
     for case in CASES:
-        added = alone(resilient(stubbed(session, case)), case)
-        print(f"  {case.service + '.' + case.method:34}{added:7.1f}   around a botocore that does nothing")
+        least = alone(resilient(stubbed(session, case)), case)
+        print(f"  {case.service + '.' + case.method:34}{least:7.1f}   around a botocore that does nothing")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from injected import Script
+from resilient.injected import Script
 from tests_support import session
 
 from aws_bedrock_inference import resilient

@@ -25,7 +25,10 @@ class Body:
 def answer(content: Any, status: int = 200, **headers: str) -> Any:
     """The service answers so, and does nothing."""
     body = content if isinstance(content, bytes) else json.dumps(content).encode()
-    sent = {"content-type": "application/json", **{name.replace("_", "-"): value for name, value in headers.items()}}
+    sent: Any = {
+        "content-type": "application/json",
+        **{name.replace("_", "-"): value for name, value in headers.items()},
+    }
     return lambda client, request: AWSResponse(request.url, status, sent, Body(body))
 
 

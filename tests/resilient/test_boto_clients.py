@@ -11,7 +11,7 @@ import boto3
 import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError, ParamValidationError
-from injected import Script, answer, error, lost, refused
+from resilient.injected import Script, answer, error, lost, refused
 from tests_support import session
 
 from aws_bedrock_inference import Breaker, CircuitOpen, DeadlineTooClose, Pipeline, Quota, Retry, resilient

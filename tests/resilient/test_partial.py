@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 from botocore.exceptions import ClientError
-from injected import Script, answer, error, lost
+from resilient.injected import Script, answer, error, lost
 from tests_support import session
 
 from aws_bedrock_inference import resilient
@@ -111,7 +111,7 @@ class Positional(NamedTuple):
     method: str
     entries: str
     results: str
-    count: str
+    number: str
     result: str
     more: dict[str, str]
     entry: Callable[[str], dict[str, Any]]
@@ -151,13 +151,13 @@ def test_failed_entries_are_sent_again_and_answers_keep_their_places(form: Posit
     )
     client, script = scripted(
         form.service,
-        answer({form.count: 2, form.results: [{form.result: "a"}, internal, {form.result: "c"}, throttled]}),
-        answer({form.count: 1, form.results: [{form.result: "b"}, throttled]}),
-        answer({form.count: 0, form.results: [{form.result: "d"}]}),
+        answer({form.number: 2, form.results: [{form.result: "a"}, internal, {form.result: "c"}, throttled]}),
+        answer({form.number: 1, form.results: [{form.result: "b"}, throttled]}),
+        answer({form.number: 0, form.results: [{form.result: "d"}]}),
     )
     response = getattr(client, form.method)(**{form.entries: [form.entry(name) for name in "abcd"]}, **form.more)
     assert [result[form.result] for result in response[form.results]] == ["a", "b", "c", "d"]
-    assert response[form.count] == 0
+    assert response[form.number] == 0
     first, second, third = (request[form.entries] for request in script.sent)
     assert second == [first[1], first[3]]
     assert third == [first[3]]

@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import pytest
 from botocore.exceptions import ClientError, ConnectionClosedError, ReadTimeoutError
-from injected import answer, error, late, lost, refused
+from resilient.injected import answer, error, late, lost, refused
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -137,7 +137,7 @@ WORKS = [
 ]
 
 
-def works(*, safe: bool | None = None) -> Any:
+def works(*, safe: bool | None = None) -> pytest.MarkDecorator:
     chosen = [work for work in WORKS if safe is None or work.safe is safe]
     names = [f"{work.service}-{work.method}-{work.prepare.__name__}" for work in chosen]
     return pytest.mark.parametrize("work", chosen, ids=names)
