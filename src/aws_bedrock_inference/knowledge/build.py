@@ -7,6 +7,7 @@ tenth of a second to read, so what runs reads one JSON file instead; a test hold
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from datetime import date
 from pathlib import Path
@@ -74,6 +75,7 @@ _MESSAGE = {
     "contains": list,
     "all": list,
     "none": list,
+    "pattern": str,
     "cause": str,
     "kind": str,
     "hint": dict,
@@ -154,6 +156,7 @@ def _fault(entry: dict[str, Any], service: str, where: str) -> dict[str, Any]:
         texts = [*rule.get("contains", ()), *rule.get("all", ()), *rule.get("none", ())]
         if not texts or any(text != text.lower() or "\u2019" in text for text in texts):
             raise CatalogueError(f"{where}: contains and all are needed, in lower case, with straight quotes: {texts}")
+        re.compile(rule.get("pattern", ""))
         rules.append({key: value for key, value in rule.items() if key not in {"why", "seen", "example"}})
     for hinted in (entry, *rules):
         Hint(**hinted.get("hint", {}))

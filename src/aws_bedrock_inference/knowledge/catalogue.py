@@ -48,7 +48,8 @@ class Cause:
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """What a message must contain to have this cause: any of `contains`, all of `all`, none of `none`.
+    """What a message must contain to have this cause: any of `contains`, all of `all`, none of `none`, and `pattern`
+    where words alone cannot say it, as that one of them stands there twice.
 
     `coded` messages are too common to decide without the error's code or service; `rank` orders signatures that match
     the same text.
@@ -59,6 +60,7 @@ class Signature:
     contains: tuple[str, ...]
     all: tuple[str, ...] = ()
     none: tuple[str, ...] = ()
+    pattern: str = ""
     rank: int = 0
     coded: bool = False
 
@@ -71,7 +73,10 @@ class Signature:
         """Return the same, when it is known which of `contains` are there."""
         if any(part not in text for part in self.all) or any(part in text for part in self.none):
             return ""
-        return max((*found, *self.all), key=len)
+        if not self.pattern:
+            return max((*found, *self.all), key=len)
+        match = re.search(self.pattern, text)
+        return match.group() if match else ""
 
 
 @dataclass(eq=False, slots=True)
@@ -181,17 +186,24 @@ class Catalogue:
             entry.signatures.append(
                 Signature(
                     entry,
-                    self._template(
-                        {**_inherited(data), **rule, "hint": {**data.get("hint", {}), **rule.get("hint", {})}}
-                    ),
+                    self._template(self._merged(data, rule)),
                     tuple(rule.get("contains", ())),
                     tuple(rule.get("all", ())),
                     tuple(rule.get("none", ())),
+                    rule.get("pattern", ""),
                     rule.get("rank", 0),
                     rule.get("coded", False),
                 )
             )
         return entry
+
+    def _merged(self, data: dict[str, Any], rule: dict[str, Any]) -> dict[str, Any]:
+        """Return a message's rule with what it takes over from its fault: how often to try if both decide alike."""
+        kept = {key: data[key] for key in ("unhealthy", "reached") if key in data}
+        hint = data.get("hint", {})
+        if self.causes[data["cause"]].decision is not self.causes[rule["cause"]].decision:
+            hint = {key: value for key, value in hint.items() if key != "attempts"}
+        return {**kept, **rule, "hint": {**hint, **rule.get("hint", {})}}
 
     def _template(self, data: dict[str, Any]) -> Fault:
         cause = self.causes[data["cause"]]
@@ -211,10 +223,6 @@ class Catalogue:
             reached=data.get("reached", True),
             limit=data.get("limit"),
         )
-
-
-def _inherited(data: dict[str, Any]) -> dict[str, Any]:
-    return {key: data[key] for key in ("unhealthy", "reached") if key in data}
 
 
 def _cause(slug: str, data: dict[str, Any]) -> Cause:

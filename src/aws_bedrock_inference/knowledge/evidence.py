@@ -22,7 +22,7 @@ _NAME = re.compile(r"[A-Za-z_$][\w$]*(?:[.:#/][A-Za-z_$][\w$]*){0,12}")
 _STATUS = re.compile(
     r"(?:status[ _-]?code|http[ _-]?status(?:[ _-]?code)?|error code|statuscode|httpstatuscode|status)"
     r"[\"' ]{0,3}[:=,]?[\"' ]{0,3}(?:http status code[:=]? ?)?([1-5]\d\d)\b"
-    r"|\bhttp/?[\d.]* ([1-5]\d\d)\b|^([45]\d\d)\b",
+    r"|\bhttp/?[\d.]* ([1-5]\d\d)\b|^([45]\d\d)\b|\(([45]\d\d)\) when calling",
     re.IGNORECASE,
 )
 _OPERATION = re.compile(
