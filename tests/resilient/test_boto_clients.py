@@ -139,6 +139,13 @@ def test_what_is_raised_is_botocore_s_own_with_all_that_is_known(enduring: Any) 
     assert pickle.loads(pickle.dumps(raised.outcome)) == raised.outcome  # noqa: S301 - our own
 
 
+def test_an_answer_damaged_on_its_way_is_asked_for_again(enduring: Any) -> None:
+    client, script = enduring("dynamodb")
+    script.then(answer({"TableNames": ["dam"]}, x_amz_crc32="1"))
+    assert "dam" not in client.list_tables()["TableNames"]
+    assert len(script.requests) == 2
+
+
 def test_bad_parameters_and_foreign_exceptions_pass_at_once(enduring: Any) -> None:
     client, script = enduring("dynamodb")
     with pytest.raises(ParamValidationError):

@@ -116,7 +116,7 @@ def test_a_block_that_fails_for_good_raises_its_own(world: World) -> None:
     with pytest.raises(ClientError) as caught:
         copy()
     assert caught.value is error
-    assert caught.value.__notes__[0].startswith("copy on copy: 2 attempts, FAIL")
+    assert caught.value.__notes__[0].startswith("copy: 2 attempts, FAIL")
     assert len(calls) == 2
     assert [type(event).__name__ for event in heard] == ["RetryScheduled", "CallEnded"]
 

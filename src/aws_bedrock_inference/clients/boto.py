@@ -11,10 +11,11 @@ import inspect
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import uuid4
+from zlib import crc32
 
 from botocore import xform_name
 from botocore.client import BaseClient
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ChecksumError, ClientError
 
 from aws_bedrock_inference import clock as clocks
 from aws_bedrock_inference.call import Call, Outcome, Route
@@ -71,6 +72,7 @@ def guarded(client: BaseClient, guard: Guard, safe: Collection[str]) -> BaseClie
     if unknown:
         raise ValueError(f"safe={sorted(unknown)}: no such operation of {client.meta.service_model.service_name}")
     _switch_off_retries(client)
+    client.meta.events.register("before-parse.dynamodb", _check_sum, unique_id="resilient-check-sum")
     twin: Guarded = object.__new__(
         type(own.__name__, (Guarded, own), {"__module__": own.__module__, "__doc__": own.__doc__})
     )
@@ -89,6 +91,14 @@ def _switch_off_retries(client: BaseClient) -> None:
         for handler in registered(f"{event}.{service}"):
             if (getattr(handler, "__module__", None) or type(handler).__module__).startswith(_RETRYING):
                 events.unregister(event if handler in everywhere else f"{event}.{service}", handler)
+
+
+def _check_sum(response_dict: dict[str, Any], **_: Any) -> None:
+    """Refuse an answer of DynamoDB that was damaged on its way, as botocore's own retries would have done."""
+    expected = response_dict["headers"].get("x-amz-crc32")
+    actual = crc32(response_dict["body"])
+    if expected is not None and int(expected) != actual:
+        raise ChecksumError(checksum_type="crc32", expected_checksum=expected, actual_checksum=str(actual))
 
 
 class Operation(NamedTuple):

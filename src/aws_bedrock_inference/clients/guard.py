@@ -101,7 +101,8 @@ def _summary(outcome: Outcome, fault: Fault, operation: str, route: Route) -> st
     last = f", then {fault}" if fault.kind is Kind.REFUSED else ""
     repeatable = outcome.earlier or fault.decision is not Decision.FAIL
     gave_up = f", gave up: {outcome.gave_up}" if outcome.gave_up and repeatable else ""
-    return f"{operation} on {route}: {attempts}{last}, {fault.decision.value}, cause {fault.cause}{gave_up}"
+    where = operation if operation == str(route) else f"{operation} on {route}"
+    return f"{where}: {attempts}{last}, {fault.decision.value}, cause {fault.cause}{gave_up}"
 
 
 def _earlier(attempt: Attempt) -> str:
