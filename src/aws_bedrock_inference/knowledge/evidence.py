@@ -15,7 +15,7 @@ from aws_bedrock_inference.knowledge.catalogue import normal
 if TYPE_CHECKING:
     from aws_bedrock_inference.knowledge.catalogue import Catalogue
 
-LONGEST = 98_304
+LONGEST = 49_152
 """Characters that are read; of a longer text the first third and the last two, where errors stand."""
 
 _NAME = re.compile(r"[A-Za-z_$][\w$]*(?:[.:#/][A-Za-z_$][\w$]*){0,12}")
@@ -29,6 +29,7 @@ _OPERATION = re.compile(
     r"when calling the (\w{2,60}) operation|operation error [\w ]{2,40}: (\w{2,60})\b"
     r"|\b[a-z0-9-]{2,30}:([A-Z]\w{2,60})\b"
 )
+_MARKS = re.compile(r"[.:#/]")
 _SURELY = 100  # an operation's name outweighs any name of a service in the text
 _UNESCAPED = (("\\n", " "), ('\\"', '"'), ("\\u2019", "'"), ("\\'", "'"), ("\\/", "/"))
 
@@ -69,23 +70,31 @@ def evidence(text: str, known: Catalogue) -> Evidence:
 
 def _codes(text: str, known: Catalogue) -> list[Code]:
     found = []
+    parts: dict[str, str | None] = {}
     for match in _NAME.finditer(text):
         name = match.group()
-        for candidate in (name, *_shorter(name)):
-            code = candidate if candidate in known.by_code else candidate[:1].upper() + candidate[1:]
-            if code in known.by_code:
-                start = match.start() + name.rfind(candidate)
-                found.append(Code(code, start, start + len(candidate)))
-                break
+        if name not in parts:
+            parts[name] = _part(name, known)
+        part = parts[name]
+        if part is not None:
+            start = match.start() + name.rfind(part)
+            code = part if part in known.by_code else _folded(part)
+            found.append(Code(code, start, start + len(part)))
     return found
 
 
-def _shorter(name: str) -> list[str]:
-    """Return the last part of a dotted name, and the last two: `botocore.errorfactory.X`, `Runtime.Y`."""
-    if not any(mark in name for mark in ".:#/"):
-        return []
-    parts = re.split(r"[.:#/]", name)
-    return [".".join(parts[-2:]), parts[-1], parts[0]]
+def _part(name: str, known: Catalogue) -> str | None:
+    """Return the part of a dotted name that is a code: all of it, its last two parts (`Runtime.ExitError`), its last
+    (`botocore.errorfactory.X`) or its first (`X:http://...`).
+    """
+    pieces = _MARKS.split(name)
+    candidates = [name, ".".join(pieces[-2:]), pieces[-1], pieces[0]] if len(pieces) > 1 else [name]
+    return next((part for part in candidates if part in known.by_code or _folded(part) in known.by_code), None)
+
+
+def _folded(code: str) -> str:
+    """Return a code as the catalogue has it: streams write its first letter small."""
+    return code[:1].upper() + code[1:]
 
 
 def _operation(text: str) -> str:
