@@ -39,8 +39,8 @@ def decorrelated(hint: Hint, retry: int, previous: float, chance: Chance) -> flo
 
 
 def near(hint: Hint, retry: int, previous: float, chance: Chance) -> float:  # noqa: ARG001 - one signature for all
-    """Return the ceiling, up to a fifth more or less: a plain exponential back-off, spread a little."""
-    return ceiling(hint, retry) * (0.8 + 0.4 * chance())
+    """Return the ceiling, up to a fifth more or less, but no more than the cap: the plain back-off, spread a little."""
+    return min(hint.cap, ceiling(hint, retry) * (0.8 + 0.4 * chance()))
 
 
 JITTERS: dict[str, Jitter] = {"full": full, "equal": equal, "decorrelated": decorrelated, "near": near}
