@@ -130,6 +130,14 @@ def test_boto3_s_dictionary_and_an_http_answer() -> None:
     assert classify(bare).decision is Decision.RETRY
 
 
+def test_an_error_that_only_its_service_s_model_knows() -> None:
+    busy = classify(client_error("InvalidClusterStateFault", operation="DeleteCluster"), service="dax")
+    missing = classify(client_error("FileSystemNotFound", status=404), service="efs")
+    assert (busy.cause, missing.cause) == ("modelled", "modelled")
+    assert missing.decision is Decision.FAIL
+    assert missing.advice
+
+
 def test_what_nothing_knows_is_unknown_and_limited() -> None:
     for strange in (client_error("BrandNewException", "never seen", 0), ValueError("nonsense"), 17, None, object()):
         assert classify(strange).decision is Decision.RETRY_LIMITED

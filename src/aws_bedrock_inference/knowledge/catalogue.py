@@ -199,7 +199,7 @@ class Catalogue:
 
     def _merged(self, data: dict[str, Any], rule: dict[str, Any]) -> dict[str, Any]:
         """Return a message's rule with what it takes over from its fault: how often to try if both decide alike."""
-        kept = {key: data[key] for key in ("unhealthy", "reached") if key in data}
+        kept: dict[str, Any] = {key: data[key] for key in ("unhealthy", "reached") if key in data}
         hint = data.get("hint", {})
         if self.causes[data["cause"]].decision is not self.causes[rule["cause"]].decision:
             hint = {key: value for key, value in hint.items() if key != "attempts"}

@@ -8,12 +8,16 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
-from aws_bedrock_inference.fault import Fault
+from aws_bedrock_inference.fault import Decision, Fault, Hint, Kind
 from aws_bedrock_inference.knowledge import reading
 from aws_bedrock_inference.knowledge.catalogue import ANY, catalogue
 from aws_bedrock_inference.knowledge.explain import explain_text
 
 RUNTIME = "bedrock-runtime"
+
+# For errors known by their model alone: the SDK's own number of tries, and who is at fault.
+_ATTEMPTS = {Decision.RETRY: 3, Decision.RETRY_LIMITED: 2, Decision.FAIL: 1}
+_KINDS = {Decision.RETRY: Kind.SERVER, Decision.RETRY_LIMITED: Kind.UNKNOWN, Decision.FAIL: Kind.INVALID}
 
 _UNKNOWN = Fault(code="", message="", advice="Unknown to this version.")
 
@@ -117,4 +121,30 @@ def _of_text(text: str, service: str | None, error: BaseException | None = None)
 
 @lru_cache(maxsize=1024)  # the same few errors come again and again; messages with ids in them are soon forgotten
 def _template(service: str | None, code: str, status: int | None, message: str) -> Fault:
-    return catalogue().meant(service, code, status, message) or _UNKNOWN
+    known = catalogue()
+    if code and service != ANY and known.entry(service, code) is None:
+        found = _modelled(service, code)
+        if found is not None:
+            return found
+    return known.meant(service, code, status, message) or _UNKNOWN
+
+
+def _modelled(service: str | None, code: str) -> Fault | None:
+    """Return what AWS's own model says of an error that the catalogue does not describe."""
+    from aws_bedrock_inference.knowledge.modelled import modelled  # noqa: PLC0415 - imports botocore, and is seldom needed
+
+    verdicts = {found.verdict for found in modelled(code, service, fresh=False)}
+    if len({verdict.decision for verdict in verdicts}) != 1:
+        return None
+    verdict = verdicts.pop()
+    attempts = _ATTEMPTS[verdict.decision]
+    return Fault(
+        code=code,
+        message="",
+        kind=_KINDS[verdict.decision],
+        decision=verdict.decision,
+        category=verdict.category,
+        cause="modelled",
+        advice=verdict.remedy,
+        hint=Hint(attempts=attempts) if verdict.wait is None else Hint(base=verdict.wait, attempts=attempts),
+    )

@@ -95,7 +95,7 @@ def _from_model(group: list[Modelled]) -> Explanation:
         category=verdict.category,
         confidence="medium" if len(group) == 1 else "low",
         decided_by=first.code,
-        meaning=f"Not in the catalogue; by AWS's model of the service it is about this: {verdict.reason}.",
+        meaning=f"Not in the catalogue; AWS's model of the service says: {verdict.reason}.",
         remedies=(Remedy(verdict.remedy, verdict.run),),
         wait=verdict.wait,
         attempts={Decision.RETRY: 3, Decision.RETRY_LIMITED: 2, Decision.FAIL: 1}[verdict.decision],
