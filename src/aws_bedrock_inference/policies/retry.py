@@ -20,8 +20,8 @@ class Retry:
     """Repeat a failed call as its fault wants it: each fault brings its own schedule and number of tries.
 
     `attempts` 15 bounds the tries of one call whatever their faults. `jitter` is `full` (AWS's own choice: spreads a
-    crowd best), `equal`, `decorrelated` or `near`. `budget` is shared by all calls under this policy, and by several policies
-    if they are given the same. `chance` is the dice.
+    crowd best), `equal`, `decorrelated` or `near`. `budget` is shared by all calls under this policy, and by several
+    policies if they are given the same. `chance` is the dice.
 
     Refuses nothing. Emits `RetryScheduled` before each wait.
     """
