@@ -10,13 +10,18 @@ import click
 
 from aws_bedrock_inference import __version__
 
-# Name: what `bedrock --help` says. Each is a function in a module of the same name, loaded when it is used.
+# Name: what `bedrock --help` says. Each is a function in a module of the same name, loaded when it is used;
+# `errors` is taken by what all commands say when they fail.
 COMMANDS = {
+    "explain": "Say what an AWS error means, what to do, and whether to retry.",
+    "scan": "Count the AWS errors of logs by cause.",
+    "errors": "List the errors of the catalogue.",
     "run": "Ask every prompt of a file; write each answer as it comes.",
     "invoke": "Ask one prompt and print the answer.",
     "simulate": "Serve a Bedrock endpoint on this machine, with quotas and faults.",
     "demo": "Watch a bad day: plain boto3 beside this package, on one simulator.",
 }
+_MODULES = {"errors": "errors_list"}
 
 EPILOG = """\b
 Exit codes
@@ -38,7 +43,7 @@ class Commands(click.Group):
         """Load one command."""
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = getattr(import_module(f"{__name__}.{cmd_name}"), cmd_name)
+        command: click.Command = getattr(import_module(f"{__name__}.{_MODULES.get(cmd_name, cmd_name)}"), cmd_name)
         return command
 
     def resolve_command(

@@ -1,0 +1,211 @@
+"""`bedrock explain`: what an error means, what to do, and whether to retry."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from rich.console import Console
+from rich.text import Text
+
+from aws_bedrock_inference.cli.errors import FAILED
+from aws_bedrock_inference.fault import Decision
+from aws_bedrock_inference.knowledge.catalogue import catalogue
+from aws_bedrock_inference.knowledge.lookup import meanings, near, service_called
+from aws_bedrock_inference.knowledge.mask import masked
+from aws_bedrock_inference.knowledge.modelled import modelled
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from aws_bedrock_inference.knowledge.explain import Explanation
+
+COLOURS = {Decision.RETRY: "green", Decision.RETRY_LIMITED: "yellow", Decision.FAIL: "red"}
+
+_WIDEST = 100
+_MOST_BYTES = 1 << 20
+_MOST_SERVICES = 8
+
+
+def chosen_service(name: str | None) -> str | None:
+    """Return the service that is meant, or say that there is none of that name."""
+    if name is None:
+        return None
+    service = service_called(name)
+    if service is None:
+        known = ", ".join(sorted(set(catalogue().services) - {"any"}))
+        raise click.UsageError(f"There is no service {name!r}. Use its name in the AWS CLI, or one of: {known}.")
+    return service
+
+
+@click.command(context_settings={"ignore_unknown_options": True})
+@click.argument("words", nargs=-1, metavar="[CODE | TEXT... | FILE | -]", type=click.UNPROCESSED)
+@click.option("--service", metavar="NAME", help="The service that answered, where the text does not say.")
+@click.option("--short", is_flag=True, help="One line: decision, cause, the first thing to do.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line, for each meaning.")
+def explain(*, words: tuple[str, ...], service: str | None, short: bool, as_json: bool) -> None:
+    """Say what an AWS error means, what to do, and whether to retry it.
+
+    Give an error code, a pasted text, a file, or pipe it in: `python app.py 2>&1 | bedrock explain`. Any form will do:
+    tracebacks, the AWS CLI's, JSON, Lambda's logs. Exits with 1 when the error is unknown.
+    """
+    text = _text(words)
+    if not text.strip():
+        raise click.UsageError("There is no text. Give an error code, a text, a FILE, or - for standard input.")
+    service = chosen_service(service)
+    found = meanings(text, service)
+    if as_json:
+        _print_json(found, text)
+    elif short:
+        _print_short(found, text)
+    else:
+        console = Console(highlight=False)
+        console.width = min(console.width, _WIDEST)
+        _print(console, found, text, service)
+    if not found:
+        sys.exit(FAILED)
+
+
+def _text(words: tuple[str, ...]) -> str:
+    if not words:
+        if sys.stdin.isatty():
+            raise click.UsageError("Give an error code, a text, a FILE, or pipe one in.")
+        words = ("-",)
+    if words == ("-",):
+        return _head_and_tail(sys.stdin.buffer.read())
+    if len(words) == 1 and _is_file(words[0]):
+        return _head_and_tail(Path(words[0]).read_bytes())
+    return " ".join(words)
+
+
+def _is_file(word: str) -> bool:
+    try:
+        return Path(word).is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def _head_and_tail(content: bytes) -> str:
+    if len(content) > _MOST_BYTES:
+        click.echo(
+            "A long text: its beginning and its end were read. `bedrock scan` counts all errors in it.", err=True
+        )
+        content = content[: _MOST_BYTES // 2] + b"\n" + content[-_MOST_BYTES // 2 :]
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return content.decode("utf-16", errors="replace")
+    return content.decode(errors="replace")
+
+
+def _print_json(found: Sequence[Explanation], text: str) -> None:
+    if not found:
+        click.echo(json.dumps({"cause": "unknown", "near": near(text)}))
+    for each in found:
+        click.echo(
+            json.dumps(asdict(each), default=lambda value: value.value if isinstance(value, Enum) else str(value))
+        )
+
+
+def _print_short(found: Sequence[Explanation], text: str) -> None:
+    if not found:
+        click.echo(f"unknown{_near_words(text)}")
+    for each in found:
+        click.echo(f"{each.decision.value}  {each.cause}  {each.title}. {each.remedies[0].do}")
+
+
+def _near_words(text: str) -> str:
+    close = near(text)
+    return f"; near: {', '.join(close)}" if close else ""
+
+
+def _print(console: Console, found: Sequence[Explanation], text: str, service: str | None) -> None:
+    if not found:
+        shown = masked(" ".join(text.split()))
+        console.print(Text.assemble(("Unknown: ", "bold"), shown[:_WIDEST]))
+        close = near(text)
+        if close:
+            console.print(f"Near it are {', '.join(close)}.")
+        else:
+            console.print("Paste the whole message, with what stands before and after it.")
+        return
+    if len(found) == 1:
+        _print_one(console, found[0], service)
+        return
+    console.print(
+        Text.assemble((found[0].code, "bold"), f" has {len(found)} meanings; --service says which is yours.\n")
+    )
+    for each in found:
+        console.print(Text(each.title, "bold"), Text(each.cause, "dim"))
+        place = each.service or f"{len(each.fields.get('services', ()))} services"
+        _wrapped(console, f"  {place}: ", _verdict(each))
+        _wrapped(console, "  ", Text(each.remedies[0].do))
+        console.print()
+
+
+def _print_one(console: Console, known: Explanation, service: str | None) -> None:
+    facts = [
+        known.code,
+        known.service or service or "",
+        known.operation,
+        f"HTTP {known.status}" if known.status else "",
+    ]
+    console.print(Text(known.title, "bold"))
+    console.print(Text(" · ".join(fact for fact in (known.cause, *facts) if fact), "dim"))
+    console.print()
+    _wrapped(console, "", _verdict(known))
+    _wrapped(console, "", Text(_said_by_aws(known) or known.meaning))
+    console.print()
+    console.print(Text("Do this", "bold"))
+    for number, remedy in enumerate(known.remedies, 1):
+        _wrapped(console, f"  {number}. ", Text(remedy.do))
+        if remedy.run:
+            console.print(Text(f"     $ {remedy.run}", "cyan"), soft_wrap=True)
+    console.print()
+    for name, value in _reasons(known):
+        _wrapped(console, f"{name:<8}", Text(value))
+    if known.link:
+        console.print(Text.assemble(("More    ", "dim"), known.link), soft_wrap=True)
+
+
+def _wrapped(console: Console, head: str, text: Text) -> None:
+    """Print a text with its lines under each other, behind `head`."""
+    for number, line in enumerate(text.wrap(console, max(20, console.width - len(head)))):
+        line.rstrip()
+        console.print(Text.assemble((" " * len(head) if number else head, "dim"), line))
+
+
+def _verdict(known: Explanation) -> Text:
+    wait = f"{known.wait:g} s" if known.wait and known.wait >= 1 else f"{(known.wait or 0) * 1000:.0f} ms"
+    words = {
+        Decision.RETRY: f"repeat it with growing waits from {wait}, {known.attempts} tries in all.",
+        Decision.RETRY_LIMITED: f"once more may help, after {wait}; at most {known.attempts} tries in all.",
+        Decision.FAIL: "do not repeat it; the same request gets the same answer.",
+    }[known.decision]
+    return Text.assemble((known.decision.value, f"bold {COLOURS[known.decision]}"), f": {words}")
+
+
+def _reasons(known: Explanation) -> Iterator[tuple[str, str]]:
+    yield "Why", f"“{known.decided_by}” decided; confidence {known.confidence}"
+    if known.cause == "modelled":
+        yield "", known.meaning
+    for slug in known.alternatives:
+        yield "Or", f"{catalogue().causes[slug].title} ({slug})"
+    for name, value in known.fields.items():
+        shown = [*value[:_MOST_SERVICES], "…"] if isinstance(value, list) and len(value) > _MOST_SERVICES else value
+        yield "Found", f"{name.replace('_', ' ')}: {', '.join(map(str, shown)) if isinstance(shown, list) else shown}"
+    for about in catalogue().services.values():
+        if known.practice in about["practice"]:
+            yield "Before", about["practice"][known.practice]
+            break
+
+
+def _said_by_aws(known: Explanation) -> str:
+    """Return AWS's own description of what the catalogue does not describe."""
+    if known.cause != "modelled":
+        return ""
+    facts = modelled(known.code, known.service or None, fresh=False)
+    return facts[0].description if facts else ""

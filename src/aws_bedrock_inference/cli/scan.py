@@ -1,0 +1,247 @@
+"""`bedrock scan`: the AWS errors of logs, by cause."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
+from rich.text import Text
+
+from aws_bedrock_inference import clock
+from aws_bedrock_inference.cli.errors import FAILED, INTERRUPTED
+from aws_bedrock_inference.cli.explain import COLOURS
+from aws_bedrock_inference.knowledge.logs import LogError, blocks
+from aws_bedrock_inference.knowledge.scan import Scan
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from aws_bedrock_inference.knowledge.scan import Finding
+
+_BARS = "▁▂▃▄▅▆▇█"
+_SPARKS = 24
+_WIDTHS = {"hour": 3_600, "day": 86_400}
+_UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_MOST_NAMED = 4
+_LOG = click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path)
+
+
+class Since(click.ParamType):  # type: ignore[type-arg] # click's class takes none when it runs
+    """A time, or how long ago."""
+
+    name = "since"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        """Return the time that is meant; without a zone it is UTC."""
+        ago = re.fullmatch(r"(\d{1,6})([mhdw])", value)
+        try:
+            if ago:
+                return _now() - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
+            at = datetime.fromisoformat(value)
+        except (ValueError, OverflowError):
+            self.fail(f"{value!r} is neither like 30m, 2h, 7d nor like 2026-11-20T14:00.", param, ctx)
+        return at if at.tzinfo else at.replace(tzinfo=UTC)
+
+
+@click.command()
+@click.argument("logs", nargs=-1, metavar="[LOG...]", type=_LOG)
+@click.option("--since", type=Since(), metavar="2h|TIME", help="Only what is not older. A time without a zone is UTC.")
+@click.option("--by", type=click.Choice(["cause", "service", "hour", "day"]), default="cause", show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object with everything that was found.")
+def scan(*, logs: tuple[Path, ...], since: datetime | None, by: str, as_json: bool) -> None:
+    """Count the AWS errors of logs by cause.
+
+    LOG is a file of any size, plain, gzip or zstd, or - for standard input. Ctrl-C shows what was found so far.
+    """
+    if not logs:
+        if sys.stdin.isatty():
+            raise click.UsageError("Give a LOG, or pipe one in.")
+        logs = (Path("-"),)
+    found = Scan(now=_now(), since=since)
+    code = 0
+    try:
+        code = _read(found, logs)
+    except KeyboardInterrupt:
+        click.echo("Interrupted; this is what was found so far.", err=True)
+        code = INTERRUPTED
+    if as_json:
+        click.echo(json.dumps(_as_dict(found)))
+    else:
+        console = Console(highlight=False)
+        _print(console, found, by)
+    sys.exit(code)
+
+
+def _now() -> datetime:
+    return datetime.fromtimestamp(clock.wall(), UTC)
+
+
+def _read(found: Scan, logs: Sequence[Path]) -> int:
+    code = 0
+    console = Console(stderr=True)
+    columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+    with Progress(
+        "{task.description}", *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as bar:
+        for path in logs:
+            try:
+                if str(path) == "-":
+                    found.read(_shown(bar, sys.stdin.buffer, "standard input", None))
+                else:
+                    with path.open("rb") as file:
+                        found.read(_shown(bar, file, path.name, path.stat().st_size))
+            except (LogError, OSError) as error:
+                click.echo(f"{path}: {error}. What could be read of it is counted.", err=True)
+                code = FAILED
+    return code
+
+
+def _shown(bar: Progress, file: BinaryIO, name: str, total: int | None) -> Iterator[bytes]:
+    """Yield the blocks of a file and show how far it is."""
+    task = bar.add_task(name, total=total)
+    for block in blocks(file):
+        yield block
+        if not bar.disable:
+            bar.update(task, completed=file.tell()) if total else bar.advance(task, len(block))
+    bar.remove_task(task)
+
+
+def _print(console: Console, found: Scan, by: str) -> None:
+    findings = found.by_cause()
+    errors = sum(finding.count for finding in findings)
+    span = _span(findings)
+    when = f", {_time(span[0])} to {_time(span[1])} UTC" if span else ""
+    size = f"{found.lines:,} lines ({found.bytes / 1e6:,.1f} MB)"
+    console.print(f"{errors:,} AWS errors of {len(findings)} causes in {size}{when}\n", soft_wrap=True)
+    if by == "cause":
+        for finding in findings:
+            _print_cause(console, finding, span)
+    elif by == "service":
+        _print_rows(console, _services(findings))
+    else:
+        _print_rows(console, _times(findings, _WIDTHS[by]))
+    if found.other:
+        console.print(f"{found.other:,} more speak of trouble, and of none that AWS is known for.", soft_wrap=True)
+    if found.undated:
+        console.print(f"{found.undated:,} bear no time, so --since left them out.", soft_wrap=True)
+    if findings and by == "cause":
+        codes = findings[0].codes
+        name = next(iter(codes)) if codes else "TEXT"
+        console.print(f"What to do about one: bedrock explain {name}", soft_wrap=True)
+
+
+def _print_cause(console: Console, finding: Finding, span: tuple[datetime, datetime] | None) -> None:
+    colour = COLOURS[finding.decision]
+    head = Text.assemble(
+        (f"{finding.count:>9,}  ", "bold"),
+        (f"{finding.decision.value:<13} ", colour),
+        finding.title,
+        "  ",
+        (finding.cause, "dim"),
+    )
+    _line(console, head)
+    facts = [_names(finding.services), _names(finding.codes)]
+    if finding.first and finding.last and span:
+        facts = [f"{_time(finding.first)} to {_time(finding.last)}", sparkline(finding.timeline.buckets, *span), *facts]
+    _line(console, Text(" " * 11 + "  ".join(fact for fact in facts if fact)))
+    _line(console, Text(" " * 11 + finding.example, "dim"))
+    console.print()
+
+
+def _line(console: Console, text: Text) -> None:
+    """Print one line: cut on a terminal, whole elsewhere."""
+    console.print(
+        text, no_wrap=True, overflow="ellipsis" if console.is_terminal else "ignore", crop=console.is_terminal
+    )
+
+
+def _print_rows(console: Console, rows: dict[str, Counter[str]]) -> None:
+    most = max((causes.total() for causes in rows.values()), default=1)
+    for name, causes in rows.items():
+        bar = "█" * max(1, round(causes.total() * _SPARKS / most))
+        _line(console, Text(f"{name:<17} {causes.total():>9,}  {bar:<{_SPARKS}}  {_names(causes)}"))
+    console.print()
+
+
+def _names(names: Counter[str]) -> str:
+    shown = [f"{name} {count:,}" if len(names) > 1 else name for name, count in names.most_common(_MOST_NAMED)]
+    return ", ".join([*shown, f"{len(names) - _MOST_NAMED} more"] if len(names) > _MOST_NAMED else shown)
+
+
+def _services(findings: Iterable[Finding]) -> dict[str, Counter[str]]:
+    rows: dict[str, Counter[str]] = {}
+    for finding in findings:
+        unnamed = finding.count - finding.services.total()
+        for service, count in (*finding.services.items(), ("(not named)", unnamed)):
+            if count:
+                rows.setdefault(service, Counter())[finding.cause] += count
+    return dict(sorted(rows.items(), key=lambda row: -row[1].total()))
+
+
+def _times(findings: Iterable[Finding], width: int) -> dict[str, Counter[str]]:
+    rows: dict[int, Counter[str]] = {}
+    undated: Counter[str] = Counter()
+    for finding in findings:
+        for start, count in finding.timeline.by(width).items():
+            rows.setdefault(start, Counter())[finding.cause] += count
+        undated[finding.cause] += finding.count - finding.timeline.buckets.total()
+    shown = {_time(datetime.fromtimestamp(start, UTC)): causes for start, causes in sorted(rows.items())}
+    return shown | ({"(no time)": +undated} if +undated else {})
+
+
+def _span(findings: Iterable[Finding]) -> tuple[datetime, datetime] | None:
+    times = [at for finding in findings for at in (finding.first, finding.last) if at is not None]
+    return (min(times), max(times)) if times else None
+
+
+def sparkline(counts: Counter[int], first: datetime, last: datetime) -> str:
+    """Return counts over the time from `first` to `last` as a row of bars."""
+    start = first.timestamp()
+    step = max(1.0, (last.timestamp() - start + 1) / _SPARKS)
+    cells = [0] * _SPARKS
+    for at, count in counts.items():
+        cells[min(_SPARKS - 1, max(0, int((at - start) / step)))] += count
+    most = max(cells)
+    return "".join(_BARS[-(-count * (len(_BARS) - 1) // most)] if count else " " for count in cells)
+
+
+def _time(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M}"
+
+
+def _as_dict(found: Scan) -> dict[str, Any]:
+    return {
+        "bytes": found.bytes,
+        "lines": found.lines,
+        "other": found.other,
+        "undated": found.undated,
+        "causes": [
+            {
+                "cause": finding.cause,
+                "title": finding.title,
+                "decision": finding.decision.value,
+                "count": finding.count,
+                "first": finding.first and finding.first.isoformat(),
+                "last": finding.last and finding.last.isoformat(),
+                "services": dict(finding.services),
+                "codes": dict(finding.codes),
+                "example": finding.example,
+                "timeline": {
+                    "seconds": finding.timeline.width,
+                    "counts": {
+                        datetime.fromtimestamp(start, UTC).isoformat(): count
+                        for start, count in sorted(finding.timeline.buckets.items())
+                    },
+                },
+            }
+            for finding in found.by_cause()
+        ],
+    }
