@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 _WORD = re.compile(r"\w+")
 _ENDS = re.compile(r"^\w+|\w+$")
 
+Trigrams = set[tuple[str, str, str]]
+
 ANY = "any"
 """The service of errors that every service may answer with."""
 
@@ -126,25 +128,30 @@ class Catalogue:
             self.templates.setdefault(template.cause, template)
 
     @cached_property
-    def _by_word(self) -> dict[str, list[tuple[Signature, str]]]:
+    def _by_word(self) -> dict[str, list[tuple[Signature, str, Trigrams]]]:
         """Made when the first text is read: what classifies coded errors need not wait for it."""
-        found: dict[str, list[tuple[Signature, str]]] = {}
+        found: dict[str, list[tuple[Signature, str, Trigrams]]] = {}
         for signature in self.signatures:
             for part in signature.contains or signature.all[:1]:
-                found.setdefault(_key(part), []).append((signature, part))
+                found.setdefault(_key(part), []).append((signature, part, ends(part)))
         return found
+
+    @cached_property
+    def names(self) -> list[tuple[str, str, Trigrams]]:
+        """Every name of every service, as texts have it: service, name, its ends."""
+        return [(service, name, ends(name)) for service, facts in self.services.items() for name in facts["names"]]
 
     def _at_any(self, code: str) -> bool:
         return any(entry.service == ANY for entry in self.by_code[code])
 
     def entry(self, service: str | None, code: str) -> Entry | None:
-        """Return what `code` means at `service`; else to every service; without a service, at the first that has it."""
+        """Return what `code` means at `service`; else to every service; else at the first that has it."""
         entries = self.by_code.get(code, ())
         for wanted in (service, ANY):
             for entry in entries:
                 if entry.service == wanted:
                     return entry
-        return entries[0] if entries and service is None else None
+        return entries[0] if entries else None
 
     def meant(self, service: str | None, code: str, status: int | None, message: str) -> Fault | None:
         """Return what an error answer means: by its code, else its status, each refined by the message.
@@ -161,15 +168,16 @@ class Catalogue:
         entries = [entry, *also]
         return next((found for one in entries if (found := one.refined(message))), entry.template)
 
-    def matching(self, text: str) -> Iterator[tuple[Signature, str]]:
+    def matching(self, text: str, there: Trigrams) -> Iterator[tuple[Signature, str]]:
         """Yield the signatures that match a `normal` text, each with the words that decided.
 
-        A part of a signature is looked for only when its rarest word is in the text: there are thousands of parts.
+        There are thousands of parts: one is looked for only when its longest word, or for lack of one its ends, are in
+        the text.
         """
         found: dict[int, tuple[Signature, list[str]]] = {}
         for word in {"", *_WORD.findall(text)} & self._by_word.keys():
-            for signature, part in self._by_word[word]:
-                if part in text:
+            for signature, part, ends in self._by_word[word]:
+                if there.issuperset(ends) and part in text:
                     found.setdefault(id(signature), (signature, []))[1].append(part)
         for signature, parts in found.values():
             words = signature.decided(text, parts)
@@ -244,6 +252,16 @@ def catalogue() -> Catalogue:
 def _key(part: str) -> str:
     """Return the longest word that stands whole in a part of a signature: those at its ends may go on in a text."""
     return max(_WORD.findall(_ENDS.sub(" ", part)), key=len, default="")
+
+
+def trigrams(text: str) -> Trigrams:
+    """Return all threes of neighbouring characters: what has none of them in common with a text is not in it."""
+    return set(zip(text, text[1:], text[2:], strict=False))
+
+
+def ends(part: str) -> Trigrams:
+    """Return the first and the last three characters of a part, as trigrams."""
+    return trigrams(part[:3]) | trigrams(part[-3:])
 
 
 def normal(text: str) -> str:

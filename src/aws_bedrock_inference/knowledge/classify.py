@@ -5,6 +5,7 @@ The catalogue is read at the first fault, not at import.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -116,13 +117,14 @@ def _of_text(text: str, service: str | None, error: BaseException | None = None)
     found = explain_text(text, service=service)
     entry = catalogue().entry(found.service or None, found.code) if found.code else None
     template = catalogue().templates.get(found.cause) or (entry.template if entry else _UNKNOWN)
+    template = replace(template, reached=True)  # a text cannot prove that nothing was sent
     return template.seen(found.code or found.cause, text, status=found.status, error=error)
 
 
 @lru_cache(maxsize=1024)  # the same few errors come again and again; messages with ids in them are soon forgotten
 def _template(service: str | None, code: str, status: int | None, message: str) -> Fault:
     known = catalogue()
-    if code and service != ANY and known.entry(service, code) is None:
+    if code and code not in known.by_code:
         found = _modelled(service, code)
         if found is not None:
             return found

@@ -10,12 +10,12 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from aws_bedrock_inference.knowledge.catalogue import normal
+from aws_bedrock_inference.knowledge.catalogue import normal, trigrams
 
 if TYPE_CHECKING:
-    from aws_bedrock_inference.knowledge.catalogue import Catalogue
+    from aws_bedrock_inference.knowledge.catalogue import Catalogue, Trigrams
 
-LONGEST = 49_152
+LONGEST = 98_304
 """Characters that are read; of a longer text the first third and the last two, where errors stand."""
 
 _NAME = re.compile(r"[A-Za-z_$][\w$]*(?:[.:#/][A-Za-z_$][\w$]*){0,12}")
@@ -48,6 +48,7 @@ class Evidence:
 
     text: str
     lower: str
+    there: Trigrams
     codes: tuple[Code, ...]
     services: tuple[str, ...]
     operation: str
@@ -62,9 +63,16 @@ def evidence(text: str, known: Catalogue) -> Evidence:
     for escaped, character in _UNESCAPED:
         plain = plain.replace(escaped, character)
     lower = normal(plain)
+    there = trigrams(lower)
     operation = _operation(text)
     return Evidence(
-        text, lower, tuple(_codes(text, known)), _services(lower, operation, known), operation, _status(text)
+        text,
+        lower,
+        there,
+        tuple(_codes(text, known)),
+        _services(lower, there, operation, known),
+        operation,
+        _status(text),
     )
 
 
@@ -107,13 +115,12 @@ def _status(text: str) -> int | None:
     return int(next(group for group in match.groups() if group)) if match else None
 
 
-def _services(lower: str, operation: str, known: Catalogue) -> tuple[str, ...]:
+def _services(lower: str, there: Trigrams, operation: str, known: Catalogue) -> tuple[str, ...]:
     """Return the services that the text names, the most specific name first."""
     found: dict[str, int] = {}
     if operation in known.operations:
         found[known.operations[operation]] = _SURELY
-    for service, facts in known.services.items():
-        for name in facts["names"]:
-            if name in lower:
-                found[service] = max(found.get(service, 0), len(name))
+    for service, name, ends in known.names:
+        if there.issuperset(ends) and name in lower:
+            found[service] = max(found.get(service, 0), len(name))
     return tuple(sorted(found, key=lambda service: -found[service]))

@@ -96,7 +96,7 @@ def _candidates(seen: Evidence, services: tuple[str, ...]) -> list[_Candidate]:
     known = catalogue()
     codes = {code.name for code in seen.codes}
     found = []
-    for signature, words in known.matching(seen.lower):
+    for signature, words in known.matching(seen.lower, seen.there):
         entry = signature.fault
         coded = not codes.isdisjoint(entry.codes)
         at_home = _at_home(entry, services)

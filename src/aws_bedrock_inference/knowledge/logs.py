@@ -118,6 +118,12 @@ def _head_above(buffer: bytes, line: int, floor: int) -> int | None:
     return None
 
 
+def lines_after(buffer: bytes, end: int) -> int:
+    """Return how many whole lines stand after `end`; two is enough to know."""
+    first = buffer.find(b"\n", end)
+    return 0 if first < 0 else 1 + (buffer.find(b"\n", first + 1) >= 0)
+
+
 def _next(buffer: bytes, line: int) -> int:
     return buffer.find(b"\n", line) + 1 or len(buffer)
 

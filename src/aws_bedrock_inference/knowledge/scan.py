@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from aws_bedrock_inference.fault import Decision
 from aws_bedrock_inference.knowledge.explain import explain_text
-from aws_bedrock_inference.knowledge.logs import event_around, last_time, time_of
+from aws_bedrock_inference.knowledge.logs import event_around, last_time, lines_after, time_of
 from aws_bedrock_inference.knowledge.mask import masked
 from aws_bedrock_inference.knowledge.modelled import modelled
 
@@ -23,15 +23,19 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 MARKS = (
-    *(b"exception", b"error", b"throttl", b"denied", b"timed out", b"exceed", b"fail", b"unable to", b" not "),
+    *(b"exce", b"error", b"throttl", b"denied", b"timed out", b"fail", b"unable to", b" not "),
     *(b"too many", b"status code", b"nosuch", b"slowdown"),
 )
-"""What lines must hold, in lower case, to be looked at. Each costs about half a nanosecond a byte."""
+"""What lines must hold, in lower case, to be looked at: `exce` is exception and exceeded. Each costs about half a
+nanosecond a byte."""
 
 _LONGEST_LINE = 1 << 20
 _EXPLAINED, _HEAD = 8_192, 1_024
 _EXAMPLE = 300
 _LOOK_BACK = 4_096
+_DECIDE = 2
+"""Lines after an event that must be known to say that it has ended: an empty one, and what may follow it."""
+
 _MOST_REMEMBERED = 1 << 16
 _MOST_NAMES = 50
 
@@ -151,25 +155,25 @@ class Scan:
         return sorted(self.findings.values(), key=lambda finding: (-finding.count, finding.cause))
 
     def _search(self, buffer: bytes, *, last: bool) -> int:
-        """Count the events of a buffer and return where what is not yet complete begins."""
+        """Count the events of a buffer and return where that begins which the next events may need."""
         complete = len(buffer) if last else buffer.rfind(b"\n") + 1
         done = 0
         for line, mark in _marked(buffer, complete):
             if line < done:
                 continue
             start, end = event_around(buffer, line, done)
-            if end >= complete and not last:
+            if not last and lines_after(buffer, end) < _DECIDE:
                 return start
-            self._count(buffer, start, end, mark)
+            self._time = last_time(buffer[max(done, start - _LOOK_BACK) : start], self._now) or self._time
+            event = buffer[start:end]
+            if len(event) > _EXPLAINED:
+                event = event[:_HEAD] + buffer[max(start + _HEAD, mark - _HEAD) : min(end, mark + _EXPLAINED)]
+            self._count(event)
             done = end
-        return complete
+        return complete if last else max(done, buffer.rfind(b"\n", 0, max(0, complete - _LOOK_BACK)) + 1)
 
-    def _count(self, buffer: bytes, start: int, end: int, mark: int) -> None:
-        event = buffer[start:end]
-        if len(event) > _EXPLAINED:
-            event = event[:_HEAD] + buffer[max(start + _HEAD, mark - _HEAD) : min(end, mark + _EXPLAINED)]
-        at = time_of(event, self._now) or last_time(buffer[max(0, start - _LOOK_BACK) : start], self._now)
-        self._time = at = at or self._time
+    def _count(self, event: bytes) -> None:
+        self._time = at = time_of(event, self._now) or self._time
         if self._since is not None and (at is None or at < self._since):
             self.undated += at is None
             return
