@@ -6,7 +6,6 @@ import codecs
 import gzip
 import io
 import re
-import zlib
 from datetime import UTC, datetime, timedelta
 from importlib import import_module
 from typing import TYPE_CHECKING, BinaryIO, cast
@@ -42,22 +41,24 @@ def blocks(file: BinaryIO) -> Iterator[bytes]:
             yield block
 
 
-def _unpacked(file: BinaryIO | gzip.GzipFile) -> Iterator[bytes]:
-    while True:
-        try:
-            block = file.read(BLOCK)
-        except (EOFError, OSError, zlib.error) as error:
-            raise LogError(f"the compressed data is cut off or damaged ({error})") from error
-        except Exception as error:  # zstd's own errors have a class of their own in each library
-            raise LogError(f"the compressed data is damaged ({error})") from error
-        if not block:
-            return
-        yield block
-
-
-def _zstd(file: BinaryIO) -> BinaryIO:
+def _unpacked(file: io.BufferedIOBase) -> Iterator[bytes]:
+    """Yield blocks; what stands before a damage is yielded before it is raised."""
+    block = bytearray()
     try:
-        opened: BinaryIO = import_module("compression.zstd").ZstdFile(file)
+        while piece := file.read1(BLOCK):
+            block += piece
+            if len(block) >= BLOCK:
+                yield bytes(block)
+                block.clear()
+    except Exception as error:  # each library has errors of its own for data that is not what it says
+        yield bytes(block)
+        raise LogError(f"the compressed data is cut off or damaged ({error})") from error
+    yield bytes(block)
+
+
+def _zstd(file: io.BufferedReader) -> io.BufferedIOBase:
+    try:
+        opened: io.BufferedIOBase = import_module("compression.zstd").ZstdFile(file)
     except ImportError:
         try:
             packer = import_module("zstandard").ZstdDecompressor()

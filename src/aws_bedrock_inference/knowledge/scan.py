@@ -163,17 +163,16 @@ class Scan:
                 continue
             start, end = event_around(buffer, line, done)
             if not last and lines_after(buffer, end) < _DECIDE:
-                return start
-            self._time = last_time(buffer[max(done, start - _LOOK_BACK) : start], self._now) or self._time
+                return _context(buffer, start, done)
             event = buffer[start:end]
             if len(event) > _EXPLAINED:
                 event = event[:_HEAD] + buffer[max(start + _HEAD, mark - _HEAD) : min(end, mark + _EXPLAINED)]
-            self._count(event)
+            self._count(event, before=buffer[max(done, start - _LOOK_BACK) : start])
             done = end
-        return complete if last else max(done, buffer.rfind(b"\n", 0, max(0, complete - _LOOK_BACK)) + 1)
+        return _context(buffer, complete, done)
 
-    def _count(self, event: bytes) -> None:
-        self._time = at = time_of(event, self._now) or self._time
+    def _count(self, event: bytes, before: bytes) -> None:
+        self._time = at = time_of(event, self._now) or last_time(before, self._now) or self._time
         if self._since is not None and (at is None or at < self._since):
             self.undated += at is None
             return
@@ -195,6 +194,11 @@ class Scan:
                 self._meanings.clear()
             self._meanings[alike] = _meaning(event.decode(errors="replace"))
         return self._meanings[alike]
+
+
+def _context(buffer: bytes, at: int, done: int) -> int:
+    """Return where the lines begin that may tell when, and under what, an event at `at` happened."""
+    return max(done, buffer.rfind(b"\n", 0, max(0, at - _LOOK_BACK)) + 1)
 
 
 def _marked(buffer: bytes, end: int) -> list[tuple[int, int]]:
