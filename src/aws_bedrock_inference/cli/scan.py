@@ -70,7 +70,7 @@ def scan(*, logs: tuple[Path, ...], since: datetime | None, by: str, as_json: bo
     try:
         code = _read(found, logs)
     except KeyboardInterrupt:
-        click.echo("Interrupted; this is what was found so far.", err=True)
+        click.echo("Interrupted. This was found so far:", err=True)
         code = INTERRUPTED
     if as_json:
         click.echo(json.dumps(_as_dict(found)))
@@ -119,8 +119,10 @@ def _print(console: Console, found: Scan, by: str) -> None:
     errors = sum(finding.count for finding in findings)
     span = _span(findings)
     when = f", {_time(span[0])} to {_time(span[1])} UTC" if span else ""
-    size = f"{found.lines:,} lines ({found.bytes / 1e6:,.1f} MB)"
-    console.print(f"{errors:,} AWS errors of {len(findings)} causes in {size}{when}\n", soft_wrap=True)
+    size = f"{found.bytes / 1e6:,.1f} MB"
+    console.print(
+        f"{_number(errors, 'AWS error')} of {_number(len(findings), 'cause')} in {size}{when}\n", soft_wrap=True
+    )
     if by == "cause":
         for finding in findings:
             _print_cause(console, finding, span)
@@ -136,6 +138,10 @@ def _print(console: Console, found: Scan, by: str) -> None:
         codes = findings[0].codes
         name = next(iter(codes)) if codes else "TEXT"
         console.print(f"What to do about one: bedrock explain {name}", soft_wrap=True)
+
+
+def _number(count: int, of: str) -> str:
+    return f"{count:,} {of}" if count == 1 else f"{count:,} {of}s"
 
 
 def _print_cause(console: Console, finding: Finding, span: tuple[datetime, datetime] | None) -> None:
@@ -220,7 +226,6 @@ def _time(at: datetime) -> str:
 def _as_dict(found: Scan) -> dict[str, Any]:
     return {
         "bytes": found.bytes,
-        "lines": found.lines,
         "other": found.other,
         "undated": found.undated,
         "causes": [

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 MARKS = (
     *(b"exce", b"error", b"throttl", b"denied", b"timed out", b"fail", b"unable to", b" not "),
-    *(b"too many", b"status code", b"nosuch", b"slowdown"),
+    *(b"too many", b"status code", b"slowdown"),
 )
 """What lines must hold, in lower case, to be looked at: `exce` is exception and exceeded. Each costs about half a
 nanosecond a byte."""
@@ -118,7 +118,6 @@ class Scan:
     def __init__(self, *, now: datetime, since: datetime | None = None) -> None:
         self.findings: dict[str, Finding] = {}
         self.bytes = 0
-        self.lines = 0
         self.other = 0
         self.undated = 0
         self._now = now
@@ -139,7 +138,6 @@ class Scan:
     def feed(self, block: bytes) -> None:
         """Read the next bytes of a log."""
         self.bytes += len(block)
-        self.lines += block.count(b"\n")
         buffer = self._rest + block if self._rest else block
         self._rest = b""
         read = self._search(buffer, last=len(buffer) > _LONGEST_LINE)

@@ -1,0 +1,155 @@
+"""`bedrock explain` and `bedrock errors`, as a person uses them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from aws_bedrock_inference.cli import main
+from aws_bedrock_inference.cli.errors_list import page
+from aws_bedrock_inference.knowledge.catalogue import catalogue
+from aws_bedrock_inference.knowledge.modelled import codes, modelled
+
+DENIED = (
+    "An error occurred (AccessDeniedException) when calling the InvokeModel operation: User: "
+    "arn:aws:iam::123456789012:user/bob is not authorized to perform: bedrock:InvokeModel on resource: "
+    "arn:aws:bedrock:us-east-1::foundation-model/x because no identity-based policy allows the bedrock:InvokeModel "
+    "action"
+)
+
+
+def bedrock(*arguments: str, text: str | bytes | None = None) -> Result:
+    return CliRunner().invoke(main, list(arguments), input=text)
+
+
+@pytest.mark.parametrize("way", ["words", "one argument", "standard input", "dash", "file"])
+def test_a_text_is_taken_from_wherever_it_is(way: str, tmp_path: Path) -> None:
+    file = tmp_path / "error.txt"
+    file.write_text(DENIED)
+    result = {
+        "words": lambda: bedrock("explain", *DENIED.split()),
+        "one argument": lambda: bedrock("explain", DENIED),
+        "standard input": lambda: bedrock("explain", text=DENIED),
+        "dash": lambda: bedrock("explain", "-", text=DENIED),
+        "file": lambda: bedrock("explain", str(file)),
+    }[way]()
+    assert result.exit_code == 0
+    assert result.output.startswith("No policy of the caller allows the action\niam-denied-identity-policy · ")
+
+
+def test_the_answer_has_decision_remedies_proof_and_link_and_no_account_id() -> None:
+    text = bedrock("explain", DENIED).output
+    for part in (
+        "FAIL: do not repeat it",
+        "Do this\n  1. ",
+        "     $ aws ",
+        "confidence high",
+        "action: bedrock:InvokeModel",
+    ):
+        assert part in text
+    assert "More    https://docs.aws.amazon.com/" in text
+    assert "123456789012" not in text
+    assert "\x1b" not in text
+
+
+def test_a_code_with_several_meanings_lists_them_by_service() -> None:
+    result = bedrock("explain", "ResourceNotFoundException")
+    assert result.exit_code == 0
+    assert "--service says which is yours" in result.output
+    assert "lambda: FAIL" in result.output
+    assert "dynamodb: FAIL" in result.output
+
+
+def test_the_service_picks_one_meaning() -> None:
+    result = bedrock("explain", "ResourceNotFoundException", "--service", "lambda")
+    assert result.output.splitlines()[1] == "lambda-function-missing · ResourceNotFoundException · lambda"
+
+
+@pytest.mark.parametrize(
+    "code", ["throttlingexception", "botocore.errorfactory.ThrottlingException", "ThrottlingException:"]
+)
+def test_a_code_is_known_in_every_spelling(code: str) -> None:
+    result = bedrock("explain", code, "--service", "bedrock-runtime")
+    assert "throttled-unspecified · ThrottlingException · bedrock-runtime" in result.output
+
+
+def test_what_the_catalogue_lacks_comes_from_aws_s_models() -> None:
+    code = next(code for code in codes() if code not in catalogue().by_code and modelled(code)[0].description)
+    (facts, *_) = modelled(code)
+    result = bedrock("explain", code, "--service", facts.service)
+    assert result.exit_code == 0
+    assert f"modelled · {code} · {facts.service}" in result.output
+    assert facts.verdict.decision.value in result.output
+    assert facts.description.split()[0] in result.output
+    text = f"An error occurred ({code}) when calling the DoIt operation: no"
+    assert json.loads(bedrock("explain", text, "--json").output)["decision"] == facts.verdict.decision.value
+
+
+def test_an_unknown_code_gets_near_matches_and_exit_code_1() -> None:
+    result = bedrock("explain", "ThrotlingExeption")
+    assert result.exit_code == 1
+    assert "Near it are ThrottlingException" in result.output
+    assert json.loads(bedrock("explain", "ThrotlingExeption", "--json").output)["near"][0] == "ThrottlingException"
+
+
+@pytest.mark.parametrize(
+    "arguments", [("explain", " "), ("explain", "X", "--service", "nosuchservice"), ("errors", "nosuchservice")]
+)
+def test_bad_usage_is_exit_code_2(arguments: tuple[str, ...]) -> None:
+    assert bedrock(*arguments).exit_code == 2
+
+
+def test_short_is_one_line() -> None:
+    (line,) = bedrock("explain", "--short", DENIED).output.splitlines()
+    assert line.startswith("FAIL  iam-denied-identity-policy  No policy of the caller allows the action. ")
+
+
+def test_json_is_one_object_a_line_for_each_meaning() -> None:
+    lines = [json.loads(line) for line in bedrock("explain", "ResourceNotFoundException", "--json").output.splitlines()]
+    assert len(lines) > 1
+    (line,) = [json.loads(line) for line in bedrock("explain", DENIED, "--json").output.splitlines()]
+    assert (line["cause"], line["decision"], line["category"]) == ("iam-denied-identity-policy", "FAIL", "permanent")
+    assert line["fields"]["action"] == "bedrock:InvokeModel"
+
+
+def test_a_long_text_is_read_at_both_ends_and_scan_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "long.log"
+    file.write_text("calm line\n" * 200_000 + DENIED)
+    result = bedrock("explain", str(file))
+    assert "iam-denied-identity-policy" in result.output
+    assert "bedrock scan" in result.output
+
+
+def test_bytes_that_are_no_text_are_no_reason_to_fail() -> None:
+    assert bedrock("explain", text=b"\xff\xfe\x00\x80" + b"\xed\xa0\x80 \x00").exit_code == 1
+    assert "iam-denied" in bedrock("explain", text=DENIED.encode("utf-16")).output
+
+
+def test_errors_lists_code_decision_and_cause_of_a_service() -> None:
+    result = bedrock("errors", "lambda")
+    assert result.exit_code == 0
+    assert "FAIL" in result.output
+    assert "lambda-timeout" in result.output
+    assert "Runtime.ImportModuleError" in result.output
+    assert "dynamodb-" not in result.output
+
+
+def test_errors_lists_every_cause() -> None:
+    text = bedrock("errors").output
+    assert [slug for slug in _used() if slug not in text] == []
+
+
+def test_the_page_of_the_documentation_holds_every_cause_and_is_up_to_date() -> None:
+    text = "\n".join(page()) + "\n"
+    assert [slug for slug in _used() if f"### {slug}\n" not in text] == []
+    assert (Path(__file__).parents[2] / "docs" / "errors.md").read_text(encoding="utf-8") == text, "run `make index`"
+
+
+def _used() -> set[str]:
+    entries = catalogue().entries
+    return {entry.template.cause for entry in entries} | {
+        rule.template.cause for entry in entries for rule in entry.signatures
+    }
