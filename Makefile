@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PEERS := .venv-peers
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types imports bench clean
+.PHONY: help demo test lint types imports index bench clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -45,10 +45,16 @@ imports: $(VENV)/.ready ## Check that imports point one way
 	@echo "Checking the direction of imports …"
 	@$(BIN)/lint-imports --no-cache > .lint-imports.log 2>&1 || { cat .lint-imports.log; exit 1; }
 
+index: $(VENV)/.ready ## Write what the package reads of the errors' catalogue and of botocore's models, and docs/errors.md
+	@$(BIN)/python -m aws_bedrock_inference.knowledge.build
+	@$(BIN)/python -m aws_bedrock_inference.knowledge.modelled
+	@$(BIN)/bedrock errors --markdown > docs/errors.md
+
 bench: $(VENV)/.ready $(PEERS)/.ready ## Measure, beside the peers
 	@$(PEERS)/bin/python bench/overhead.py
 	@$(PEERS)/bin/python bench/waiting.py
 	@$(PEERS)/bin/python bench/transport.py
+	@$(BIN)/python bench/scan.py
 
 clean: ## Remove the environments and caches
 	rm -rf $(VENV) $(PEERS) .mypy_cache .ruff_cache .pytest_cache .hypothesis
