@@ -30,6 +30,7 @@ LANGUAGES = {"python", "toml", "console", "json", "text"}
 
 PROMPTS = '{"id": "p1", "prompt": "Why is the sky blue?"}\n{"id": "p2", "prompt": "Why is grass green?"}\n'
 SCENARIO = 'seed = 7\n[[faults]]\nkind = "outage"\nuntil = 5\n'
+LOG = "2026-11-20T03:30:00Z ERROR An error occurred (ThrottlingException) when calling the Query operation: slow down\n"
 
 
 class Block(NamedTuple):
@@ -99,6 +100,8 @@ def shell(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         monkeypatch.setenv(name, value)
     (tmp_path / "prompts.jsonl").write_text(PROMPTS)
     (tmp_path / "my-scenario.toml").write_text(SCENARIO)
+    for name in ("app.log", "trace.txt"):
+        (tmp_path / name).write_text(LOG)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
