@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 _WORD = re.compile(r"\w+")
 _ENDS = re.compile(r"^\w+|\w+$")
 
+_NO_WORD = 15  # letters: the longest word of English that is also a code has fewer
+
 Trigrams = set[tuple[str, str, str]]
 
 ANY = "any"
@@ -183,6 +185,21 @@ class Catalogue:
             words = signature.decided(text, parts)
             if words:
                 yield signature, words
+
+    def code(self, name: str) -> str:
+        """Return the code that a name is, or nothing. Streams write the first letter small; all small is taken for a
+        code only when it is no ordinary word.
+        """
+        if name in self.by_code:
+            return name
+        folded = name[:1].upper() + name[1:]
+        if folded in self.by_code:
+            return folded
+        return self._small.get(name, "") if len(name) >= _NO_WORD and name.islower() else ""
+
+    @cached_property
+    def _small(self) -> dict[str, str]:
+        return {code.lower(): code for code in self.by_code}
 
     def by_status(self, service: str | None, status: int) -> Entry | None:
         """Return what an HTTP status without a known code means."""

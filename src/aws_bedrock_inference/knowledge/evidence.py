@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from html import unescape
 from typing import TYPE_CHECKING, NamedTuple
 
 from aws_bedrock_inference.knowledge.catalogue import normal, trigrams
@@ -29,6 +30,9 @@ _OPERATION = re.compile(
     r"when calling the (\w{2,60}) operation|operation error [\w ]{2,40}: (\w{2,60})\b"
     r"|\b[a-z0-9-]{2,30}:([A-Z]\w{2,60})\b"
 )
+# What terminals, Terraform, Markdown and docker-compose put before each line; and where they cut lines.
+_PREFIX = re.compile(r"^[ \t]{0,8}(?:[\u2502\u2503|>*#\u2577\u2575]{1,3}|[\w.-]{1,40} {1,8}\|)[ \t]?", re.MULTILINE)
+_CUT = re.compile(r"[ \t]*\n[ \t]*")
 _MARKS = re.compile(r"[.:#/]")
 _SURELY = 100  # an operation's name outweighs any name of a service in the text
 _UNESCAPED = (("\\n", " "), ('\\"', '"'), ("\\u2019", "'"), ("\\'", "'"), ("\\/", "/"))
@@ -55,25 +59,24 @@ class Evidence:
     status: int | None
 
 
-def evidence(text: str, known: Catalogue) -> Evidence:
-    """Read a text. Any text will do; none raises."""
+def evidence(text: str, known: Catalogue, *, rejoined: bool = False) -> Evidence:
+    """Read a text. Any text will do; none raises. `rejoined` takes line breaks for cuts inside words, as narrow tables
+    make them.
+    """
     if len(text) > LONGEST:
         text = text[: LONGEST // 3] + "\n" + text[-2 * LONGEST // 3 :]
-    plain = text
+    plain = _PREFIX.sub("", text)
+    if rejoined:
+        plain = text = _CUT.sub("", plain)
+    if "&" in plain:
+        plain = unescape(plain)
     for escaped, character in _UNESCAPED:
         plain = plain.replace(escaped, character)
     lower = normal(plain)
     there = trigrams(lower)
     operation = _operation(text)
-    return Evidence(
-        text,
-        lower,
-        there,
-        tuple(_codes(text, known)),
-        _services(lower, there, operation, known),
-        operation,
-        _status(text),
-    )
+    codes = tuple(_codes(text, known))
+    return Evidence(text, lower, there, codes, _services(lower, there, operation, known), operation, _status(text))
 
 
 def _codes(text: str, known: Catalogue) -> list[Code]:
@@ -86,8 +89,7 @@ def _codes(text: str, known: Catalogue) -> list[Code]:
         part = parts[name]
         if part is not None:
             start = match.start() + name.rfind(part)
-            code = part if part in known.by_code else _folded(part)
-            found.append(Code(code, start, start + len(part)))
+            found.append(Code(known.code(part), start, start + len(part)))
     return found
 
 
@@ -97,12 +99,7 @@ def _part(name: str, known: Catalogue) -> str | None:
     """
     pieces = _MARKS.split(name)
     candidates = [name, ".".join(pieces[-2:]), pieces[-1], pieces[0]] if len(pieces) > 1 else [name]
-    return next((part for part in candidates if part in known.by_code or _folded(part) in known.by_code), None)
-
-
-def _folded(code: str) -> str:
-    """Return a code as the catalogue has it: streams write its first letter small."""
-    return code[:1].upper() + code[1:]
+    return next((part for part in candidates if known.code(part)), None)
 
 
 def _operation(text: str) -> str:

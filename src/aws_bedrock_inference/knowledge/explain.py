@@ -79,17 +79,24 @@ def explain(x: Any, *, service: str | None = None) -> Explanation:
 
 def explain_text(text: str, *, service: str | None = None) -> Explanation:
     """Return what the error in a text means. No text raises; one that says nothing is explained as unknown."""
-    known = catalogue()
-    seen = evidence(text, known)
+    first, others, seen, services = _decided(evidence(text, catalogue()), service)
+    if "\n" in text and (first is None or first.confidence != "high"):
+        again = _decided(evidence(text, catalogue(), rejoined=True), service)
+        if again[0] is not None and again[0].confidence == "high":
+            first, others, seen, services = again
+    return _unknown(seen, services) if first is None else _explained(first, others, seen, services)
+
+
+def _decided(
+    seen: Evidence, service: str | None
+) -> tuple[_Candidate | None, list[_Candidate], Evidence, tuple[str, ...]]:
+    """Return the best candidate, the best of each other cause, and what they were found in."""
     services = (service, *seen.services) if service else seen.services
-    candidates = sorted(_candidates(seen, services), key=lambda candidate: -candidate.score)
     best: dict[str, _Candidate] = {}
-    for candidate in candidates:
+    for candidate in sorted(_candidates(seen, services), key=lambda candidate: -candidate.score):
         best.setdefault(candidate.template.cause, candidate)
-    if not best:
-        return _unknown(seen, services)
-    first, *others = best.values()
-    return _explained(first, others, seen, services)
+    first, *others = best.values() or (None,)
+    return first, others, seen, services
 
 
 def _candidates(seen: Evidence, services: tuple[str, ...]) -> list[_Candidate]:
