@@ -114,7 +114,8 @@ def _print_short(found: Sequence[Explanation], text: str) -> None:
     if not found:
         click.echo(f"unknown{_near_words(text)}")
     for each in found:
-        click.echo(f"{each.decision.value}  {each.cause}  {each.title}. {each.remedies[0].do}")
+        place = f"{_places(each)}: " if len(found) > 1 else ""
+        click.echo(f"{each.decision.value}  {each.cause}  {place}{each.title}. {each.remedies[0].do}")
 
 
 def _near_words(text: str) -> str:
@@ -140,8 +141,7 @@ def _print(console: Console, found: Sequence[Explanation], text: str, service: s
     )
     for each in found:
         console.print(Text(each.title, "bold"), Text(each.cause, "dim"))
-        place = each.service or f"{len(each.fields.get('services', ()))} services"
-        _wrapped(console, f"  {place}: ", _verdict(each))
+        _wrapped(console, "  ", Text.assemble(f"{_places(each)}: ", _verdict(each)))
         _wrapped(console, "  ", Text(each.remedies[0].do))
         console.print()
 
@@ -169,6 +169,13 @@ def _print_one(console: Console, known: Explanation, service: str | None) -> Non
         _wrapped(console, f"{name:<8}", Text(value))
     if known.link:
         console.print(Text.assemble(("More    ", "dim"), known.link), soft_wrap=True)
+
+
+def _places(known: Explanation) -> str:
+    names: list[str] = known.fields.get("services", [])
+    if len(names) > _MOST_SERVICES:
+        return f"{len(names)} services"
+    return known.service or ", ".join(names) or "any service"
 
 
 def _wrapped(console: Console, head: str, text: Text) -> None:

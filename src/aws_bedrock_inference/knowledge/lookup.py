@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from aws_bedrock_inference.fault import Decision
@@ -70,8 +71,19 @@ def _of_code(word: str, service: str | None) -> list[Explanation]:
     code = _spelling(word)
     entries = catalogue().by_code.get(code, [])
     places = {entry.service for entry in entries if service is None or entry.service in {service, ANY}}
-    found = {each.cause: each for each in (explain_text(code, service=service or place) for place in sorted(places))}
-    return list(found.values()) or _from_models(modelled(code, service))
+    found: dict[str, list[Explanation]] = {}
+    for place in sorted(places, key=lambda place: (place == ANY, place)):
+        meant = explain_text(code, service=service or place)
+        found.setdefault(meant.cause, []).append(meant)
+    return [_at_home(alike) for alike in found.values()] or _from_models(modelled(code, service))
+
+
+def _at_home(alike: list[Explanation]) -> Explanation:
+    """Return one meaning for all the services that share it; without a service it may be of any."""
+    first, names = alike[0], [each.service for each in alike if each.service != ANY]
+    if len(names) > 1:
+        return replace(first, service="", fields={**first.fields, "services": names})
+    return replace(first, service=names[0] if names and len(alike) == 1 else "")
 
 
 def _from_models(facts: list[Modelled]) -> list[Explanation]:
