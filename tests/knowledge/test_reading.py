@@ -138,6 +138,19 @@ def test_an_error_that_only_its_service_s_model_knows() -> None:
     assert missing.advice
 
 
+@pytest.mark.parametrize(
+    ("stop", "cause"), [("guardrail_intervened", "guardrail-blocked"), ("content_filtered", "content-filtered")]
+)
+def test_an_answer_that_is_a_refusal_is_explained_too(bedrock_simulator: Simulator, stop: str, cause: str) -> None:
+    kind = "guardrail" if stop.startswith("guardrail") else "content-filtered"
+    bedrock_simulator.scenario(faults=[{"kind": kind}])
+    client = BedrockClient("amazon.nova-lite-v1:0", region_name="us-east-1", endpoint_url=bedrock_simulator.url)
+    with client:
+        response = client.converse(messages=[{"role": "user", "content": [{"text": "Why?"}]}])
+    assert response["stopReason"] == stop
+    assert explain(response).cause == classify(response).cause == cause
+
+
 def test_what_nothing_knows_is_unknown_and_limited() -> None:
     for strange in (client_error("BrandNewException", "never seen", 0), ValueError("nonsense"), 17, None, object()):
         assert classify(strange).decision is Decision.RETRY_LIMITED

@@ -74,6 +74,8 @@ def classify(x: Any, *, service: str | None = None) -> Fault:
         return x
     if isinstance(x, BaseException):
         return _of_exception(x, service)
+    if isinstance(x, dict) and "Error" not in x:
+        return _of_text(reading.told(x), service)
     if isinstance(x, dict):
         return _of_answer(reading.boto3_answer(x), service)
     if isinstance(x, (str, bytes)):

@@ -134,6 +134,8 @@ def held(error: BaseException) -> Fault | None:
 
 def told(x: Any) -> str:
     """Return the text of an error that is not one: each link of an exception's chain on a line, the root first."""
+    if isinstance(x, dict) and "Error" not in x:
+        return json.dumps(x, default=str)  # an answer that may be a refusal: a filter's, a guardrail's
     if isinstance(x, BaseException):
         return "\n".join(_line(link) for link in reversed(list(chain(x))))
     seen = boto3_answer(x) if isinstance(x, dict) else http_answer(x)
