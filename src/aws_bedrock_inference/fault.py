@@ -100,7 +100,7 @@ class Fault:
         response: dict[str, Any] | None = None,
         error: BaseException | None = None,
     ) -> Fault:
-        """Return what this one says of an error, with the facts of one occurrence: `replace`, at a third of its cost."""
+        """Return what this says of an error, with the facts of one occurrence: `replace`, at a third of its cost."""
         return Fault(
             code,
             message,

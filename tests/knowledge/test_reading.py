@@ -8,6 +8,7 @@ import ssl
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+import boto3
 import pytest
 from botocore import exceptions as botocore_exceptions
 from botocore.exceptions import ClientError, EventStreamError
@@ -22,6 +23,7 @@ from aws_bedrock_inference.knowledge.mask import masked
 if TYPE_CHECKING:
     from aws_bedrock_inference.testing import Simulator
 
+SESSION = boto3.Session("AKIDEXAMPLE", "made-up", region_name="us-east-1")
 TOKENS = "Too many tokens, please wait before trying again."
 
 
@@ -115,10 +117,11 @@ def test_what_is_wrapped_is_found(how: str) -> None:
 
 def test_an_exception_of_this_package_keeps_its_fault(bedrock_simulator: Simulator) -> None:
     bedrock_simulator.scenario(faults=[{"kind": "error", "code": "AccessDeniedException"}])
-    client = BedrockClient("amazon.nova-lite-v1:0", region_name="us-east-1", endpoint_url=bedrock_simulator.url)
+    client = BedrockClient("amazon.nova-lite-v1:0", session=SESSION, endpoint_url=bedrock_simulator.url)
     with client, pytest.raises(BedrockError) as raised:
         client.invoke("Why?")
     assert classify(raised.value) is raised.value.fault
+    assert raised.value.code == "AccessDeniedException"
 
 
 def test_boto3_s_dictionary_and_an_http_answer() -> None:
@@ -144,7 +147,7 @@ def test_an_error_that_only_its_service_s_model_knows() -> None:
 def test_an_answer_that_is_a_refusal_is_explained_too(bedrock_simulator: Simulator, stop: str, cause: str) -> None:
     kind = "guardrail" if stop.startswith("guardrail") else "content-filtered"
     bedrock_simulator.scenario(faults=[{"kind": kind}])
-    client = BedrockClient("amazon.nova-lite-v1:0", region_name="us-east-1", endpoint_url=bedrock_simulator.url)
+    client = BedrockClient("amazon.nova-lite-v1:0", session=SESSION, endpoint_url=bedrock_simulator.url)
     with client:
         response = client.converse(messages=[{"role": "user", "content": [{"text": "Why?"}]}])
     assert response["stopReason"] == stop
