@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from aws_bedrock_inference.cli import main
-from aws_bedrock_inference.cli.errors_list import page
+from aws_bedrock_inference.cli.errors import page
 from aws_bedrock_inference.knowledge.catalogue import catalogue
 from aws_bedrock_inference.knowledge.modelled import codes, modelled
 

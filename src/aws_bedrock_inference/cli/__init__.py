@@ -11,17 +11,15 @@ import click
 from aws_bedrock_inference import __version__
 
 # Name: what `bedrock --help` says. Each is a function in a module of the same name, loaded when it is used;
-# `errors` is taken by what all commands say when they fail.
 COMMANDS = {
-    "explain": "Say what an AWS error means, what to do, and whether to retry.",
+    "explain": "Say what an AWS error means, what to do, and whether to retry it.",
     "scan": "Count the AWS errors of logs by cause.",
-    "errors": "List the errors of the catalogue.",
+    "errors": "List the errors of the catalogue: code, what it may mean, whether to retry.",
     "run": "Ask every prompt of a file; write each answer as it comes.",
     "invoke": "Ask one prompt and print the answer.",
     "simulate": "Serve a Bedrock endpoint on this machine, with quotas and faults.",
     "demo": "Watch a bad day: plain boto3 beside this package, on one simulator.",
 }
-_MODULES = {"errors": "errors_list"}
 
 EPILOG = """\b
 Exit codes
@@ -43,7 +41,7 @@ class Commands(click.Group):
         """Load one command."""
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = getattr(import_module(f"{__name__}.{_MODULES.get(cmd_name, cmd_name)}"), cmd_name)
+        command: click.Command = getattr(import_module(f"{__name__}.{cmd_name}"), cmd_name)
         return command
 
     def resolve_command(
@@ -78,7 +76,7 @@ class Commands(click.Group):
         except Exception as error:
             if ctx.params["debug"]:
                 raise
-            from aws_bedrock_inference.cli.errors import explained  # noqa: PLC0415 - heavy, and only needed now
+            from aws_bedrock_inference.cli.failures import explained  # noqa: PLC0415 - heavy, and only needed now
 
             text, code = explained(error)
             click.echo(f"Error: {text}", err=True)

@@ -1,40 +1,111 @@
-"""Errors in the words of a terminal, and the exit codes that go with them."""
+"""`bedrock errors`: the catalogue as a list, and as the page docs/errors.md."""
 
 from __future__ import annotations
 
-from botocore.exceptions import BotoCoreError, NoRegionError
+from collections import defaultdict
+from typing import TYPE_CHECKING
 
-from aws_bedrock_inference.batch.runner import hits_every_record
-from aws_bedrock_inference.exceptions import BedrockError, InvalidRequest
+import click
+from rich.console import Console
+from rich.text import Text
 
-FAILED = 1
-NEEDS_CORRECTION = 2
-CANNOT_WORK = 3
-INTERRUPTED = 130
+from aws_bedrock_inference.cli.explain import COLOURS, chosen_service
+from aws_bedrock_inference.knowledge.catalogue import ANY, catalogue
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from aws_bedrock_inference.knowledge.catalogue import Cause
 
 
-def explained(error: Exception) -> tuple[str, int]:
-    """Return one or two lines about `error` and the exit code."""
-    if isinstance(error, BedrockError):
-        return _call_failed(error)
-    code = FAILED
-    text = f"{type(error).__name__}: {error}\nThis should not happen; `bedrock --debug ...` shows where it comes from."
-    if isinstance(error, NoRegionError):
-        text, code = (
-            "no AWS Region is set. Give --region, or set AWS_DEFAULT_REGION or a region in ~/.aws/config.",
-            CANNOT_WORK,
+@click.command()
+@click.argument("service", required=False)
+@click.option("--markdown", is_flag=True, help="Write the page of the documentation, with remedies and links.")
+def errors(*, service: str | None, markdown: bool) -> None:
+    """List the errors of the catalogue: code, what it may mean, whether to retry.
+
+    SERVICE is a service's name in the AWS CLI; errors that every service may answer with are listed without one.
+    """
+    if markdown:
+        click.echo("\n".join(page()))
+        return
+    wanted = chosen_service(service)
+    console = Console(highlight=False)
+    places = _by_place()
+    if wanted is not None and wanted not in places:
+        raise click.UsageError(
+            f"The catalogue has nothing of {wanted}'s own; `bedrock explain CODE --service {wanted}` "
+            "knows the errors that AWS's model of it names."
         )
-    elif isinstance(error, BotoCoreError):
-        text, code = str(error), CANNOT_WORK
-    elif isinstance(error, ValueError):
-        text, code = str(error), NEEDS_CORRECTION
-    elif isinstance(error, OSError):
-        text = f"{error.filename}: {error.strerror}" if error.filename else str(error)
-    return text, code
+    for place, causes in places.items():
+        if wanted in {None, place}:
+            _print_place(console, place, causes)
 
 
-def _call_failed(error: BedrockError) -> tuple[str, int]:
-    if isinstance(error, InvalidRequest):
-        return f"{error.fault.message}. {error.advice}", NEEDS_CORRECTION
-    tries = f" ({error.attempts} attempts)" if error.attempts > 1 else ""
-    return f"{error.fault}{tries}\n{error.advice}", CANNOT_WORK if hits_every_record(error.fault) else FAILED
+def _print_place(console: Console, place: str, causes: dict[str, list[str]]) -> None:
+    console.print(Text(_title(place), "bold"))
+    for slug, names in causes.items():
+        cause = catalogue().causes[slug]
+        decision = (f"{cause.decision.value:<13} ", COLOURS[cause.decision])
+        line = Text.assemble("  ", decision, f"{cause.title}  ", (f"{slug}  ", "dim"), ", ".join(names))
+        crop = console.is_terminal
+        console.print(line, no_wrap=True, overflow="ellipsis" if crop else "ignore", crop=crop)
+    console.print()
+
+
+def _by_place() -> dict[str, dict[str, list[str]]]:
+    """Return for each service its causes, and for each cause the codes that may have it."""
+    places: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+    for entry in catalogue().entries:
+        for slug in dict.fromkeys((entry.template.cause, *(rule.template.cause for rule in entry.signatures))):
+            known = places[entry.service][slug]
+            known += [code for code in entry.codes if code not in known]
+    return dict(sorted(places.items(), key=lambda place: (place[0] == ANY, place[0])))
+
+
+def _title(place: str) -> str:
+    return "Every service, and the client's side" if place == ANY else catalogue().services[place]["title"]
+
+
+def page() -> Iterator[str]:
+    """Yield the lines of docs/errors.md."""
+    places = _by_place()
+    causes = catalogue().causes
+    yield "# Errors"
+    yield ""
+    yield "Every cause in the catalogue: what it means, whether to retry, and what to do. `make index` writes this"
+    yield "page; `bedrock explain` finds the cause of an error, and [Knowing errors](knowing.md) says how."
+    for place, known in places.items():
+        yield ""
+        yield f"## {_title(place)}"
+        if place == ANY:
+            yield ""
+            yield "Codes that services share, and what goes wrong before an answer comes."
+        for slug in known:
+            if next(other for other, its in places.items() if slug in its) == place:
+                yield from _section(causes[slug], places)
+        practice = catalogue().services[place]["practice"]
+        if practice:
+            yield ""
+            yield f"### Before errors come: {_title(place)}"
+            yield ""
+            yield from (f"* {text}" for text in practice.values())
+
+
+def _section(cause: Cause, places: dict[str, dict[str, list[str]]]) -> Iterator[str]:
+    yield ""
+    yield f"### {cause.slug}"
+    yield ""
+    yield f"**{cause.title}.** {cause.meaning}"
+    yield ""
+    yield f"* Decision: {cause.decision.value}; what must heal or change: {cause.scope}"
+    for place, known in places.items():
+        names = known.get(cause.slug)
+        if names:
+            yield f"* {'every service' if place == ANY else place}: {', '.join(f'`{name}`' for name in names)}"
+    yield ""
+    for number, remedy in enumerate(cause.remedies, 1):
+        yield f"{number}. {remedy.do}" + (f"<br>`{remedy.run}`" if remedy.run else "")
+    if cause.link:
+        yield ""
+        yield f"[AWS's documentation]({cause.link})"

@@ -13,7 +13,7 @@ import click
 from rich.console import Console
 from rich.text import Text
 
-from aws_bedrock_inference.cli.errors import FAILED
+from aws_bedrock_inference.cli.failures import FAILED
 from aws_bedrock_inference.fault import Decision
 from aws_bedrock_inference.knowledge.catalogue import catalogue
 from aws_bedrock_inference.knowledge.lookup import meanings, near, service_called

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
-from aws_bedrock_inference.cli.errors import CANNOT_WORK, FAILED, INTERRUPTED, NEEDS_CORRECTION
+from aws_bedrock_inference.cli.failures import CANNOT_WORK, FAILED, INTERRUPTED, NEEDS_CORRECTION
 from aws_bedrock_inference.cli.job import DASH
 from aws_bedrock_inference.cli.progress import clock_time
 

@@ -1,0 +1,40 @@
+"""Errors in the words of a terminal, and the exit codes that go with them."""
+
+from __future__ import annotations
+
+from botocore.exceptions import BotoCoreError, NoRegionError
+
+from aws_bedrock_inference.batch.runner import hits_every_record
+from aws_bedrock_inference.exceptions import BedrockError, InvalidRequest
+
+FAILED = 1
+NEEDS_CORRECTION = 2
+CANNOT_WORK = 3
+INTERRUPTED = 130
+
+
+def explained(error: Exception) -> tuple[str, int]:
+    """Return one or two lines about `error` and the exit code."""
+    if isinstance(error, BedrockError):
+        return _call_failed(error)
+    code = FAILED
+    text = f"{type(error).__name__}: {error}\nThis should not happen; `bedrock --debug ...` shows where it comes from."
+    if isinstance(error, NoRegionError):
+        text, code = (
+            "no AWS Region is set. Give --region, or set AWS_DEFAULT_REGION or a region in ~/.aws/config.",
+            CANNOT_WORK,
+        )
+    elif isinstance(error, BotoCoreError):
+        text, code = str(error), CANNOT_WORK
+    elif isinstance(error, ValueError):
+        text, code = str(error), NEEDS_CORRECTION
+    elif isinstance(error, OSError):
+        text = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+    return text, code
+
+
+def _call_failed(error: BedrockError) -> tuple[str, int]:
+    if isinstance(error, InvalidRequest):
+        return f"{error.fault.message}. {error.advice}", NEEDS_CORRECTION
+    tries = f" ({error.attempts} attempts)" if error.attempts > 1 else ""
+    return f"{error.fault}{tries}\n{error.advice}", CANNOT_WORK if hits_every_record(error.fault) else FAILED
