@@ -10,7 +10,8 @@ import pytest
 from aws_bedrock_inference.fault import Decision
 from aws_bedrock_inference.knowledge import build
 from aws_bedrock_inference.knowledge.catalogue import catalogue
-from aws_bedrock_inference.knowledge.explain import explain
+from aws_bedrock_inference.knowledge.evidence import evidence
+from aws_bedrock_inference.knowledge.explain import _decided, explain
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,6 +33,13 @@ def examples() -> list[Any]:
 def test_every_example_is_explained_by_its_cause(text: str, cause: str) -> None:
     found = explain(text)
     assert found.cause == cause, f"{found.cause}, by {found.decided_by!r}"
+
+
+@pytest.mark.parametrize(("text", "cause"), examples())
+def test_no_two_causes_claim_the_same_text_with_equal_right(text: str, cause: str) -> None:
+    first, others, *_ = _decided(evidence(text, catalogue()), None)
+    assert first is not None
+    assert [other.template.cause for other in others if other.score == first.score] == []
 
 
 def test_the_index_is_made_from_the_files() -> None:
