@@ -16,6 +16,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
+from importlib.util import find_spec
 from typing import IO, TYPE_CHECKING, Any
 
 from aws_bedrock_inference.simulator.scenario import ScenarioError, tables
@@ -54,9 +55,12 @@ def simulator(source: str | Path | dict[str, Any] | None = None, **options: Any)
 
     `source` is a scenario: a path, the name of one that ships with the package (`calm`, `bad-day`), its tables, or None
     for no faults and no quotas. `options` replace its top-level values and tables: `seed=7`, `quota={"rpm": 60}`,
-    `faults=[{"kind": "outage", "until": 5}]`. Raises ScenarioError when that makes no scenario.
+    `faults=[{"kind": "outage", "until": 5}]`. Raises ScenarioError when that makes no scenario, and
+    ModuleNotFoundError without the extra `simulator`.
     """
     given = json.dumps(tables(source, **options))
+    if find_spec("granian") is None:
+        raise ModuleNotFoundError("the simulator needs an extra: pip install 'aws-bedrock-inference[simulator]'")
     command = [sys.executable, "-m", "aws_bedrock_inference.simulator"]
     # In a process group of its own, for Ctrl-C is meant for whoever calls the endpoint and may yet need it.
     with subprocess.Popen(  # noqa: S603

@@ -136,3 +136,9 @@ def test_the_process_ends_with_whoever_started_it() -> None:
         owner.stdin.close()
     while connected(running):
         pass
+
+
+def test_without_its_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("aws_bedrock_inference.testing.find_spec", lambda _: None)
+    with pytest.raises(ModuleNotFoundError, match=r"pip install 'aws-bedrock-inference\[simulator\]'"), simulator():
+        pass
