@@ -18,6 +18,7 @@ from aws_bedrock_inference import (
     Call,
     Deadline,
     Decision,
+    Explanation,
     Fault,
     Pipeline,
     Quota,
@@ -27,12 +28,20 @@ from aws_bedrock_inference import (
     StreamBroken,
     Timeout,
     Usage,
+    classify,
+    explain,
+    resilient,
     standard,
 )
 from aws_bedrock_inference.clients.streams import AsyncTextStream, TextStream
 
+
 if TYPE_CHECKING:
     from aws_bedrock_inference.flow import Flow, Step
+
+
+class S3Client:
+    """Stands for any class of a boto3 client."""
 
 
 def blocking(client: BedrockClient) -> None:
@@ -95,6 +104,17 @@ def built() -> None:
     BedrockClient("m", region_name="us-east-1", pipeline=pipeline, timeout=Timeout(idle=5))
     BedrockClient("m", quota=Quota(rpm=500, tpm=200_000, burst=5), timeout=60)
     assert_type(standard(Quota(rpm=1)), Pipeline)
+
+
+def knowing(error: Exception) -> None:
+    assert_type(explain(error), Explanation)
+    assert_type(explain("text", service="s3").decision, Decision)
+    assert_type(classify(error), Fault)
+
+
+def others(s3: S3Client, ask: Callable[[str], int]) -> None:
+    assert_type(resilient(s3), S3Client)
+    assert_type(resilient(ask)("why"), int)
 
 
 def wrong(client: BedrockClient, later: AsyncBedrockClient) -> None:
