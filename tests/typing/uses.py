@@ -35,7 +35,6 @@ from aws_bedrock_inference import (
 )
 from aws_bedrock_inference.clients.streams import AsyncTextStream, TextStream
 
-
 if TYPE_CHECKING:
     from aws_bedrock_inference.flow import Flow, Step
 
