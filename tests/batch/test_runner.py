@@ -184,11 +184,15 @@ def test_no_more_are_in_flight_than_allowed_and_no_more_are_read_than_needed(ben
             read.append(record.key)
             yield record
 
+    full = asyncio.Event()  # the first wait for each other: the thread that reads may be slower than they are
+
     async def ask(record: Record) -> Answer:
         nonlocal most
         most = max(most, bench.tally.in_flight)
         assert len(read) <= bench.tally.answered + bench.tally.in_flight + 66
-        await asyncio.sleep(0)
+        if bench.tally.in_flight == 7:
+            full.set()
+        await full.wait()
         return Answer({"id": record.key, "text": "Hi"}, "end_turn")
 
     asyncio.run(bench.over(source(), ask, concurrency=7))
