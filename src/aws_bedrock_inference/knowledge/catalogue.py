@@ -135,7 +135,8 @@ class Catalogue:
         found: dict[str, list[tuple[Signature, str, Trigrams]]] = {}
         for signature in self.signatures:
             for part in signature.contains or signature.all[:1]:
-                found.setdefault(_key(part), []).append((signature, part, ends(part)))
+                key = _key(part)
+                found.setdefault(key, []).append((signature, part, set() if key else ends(part)))
         return found
 
     @cached_property

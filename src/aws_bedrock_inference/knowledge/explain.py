@@ -24,6 +24,7 @@ _FOREIGN = 0.5  # when no service is named, a code means first what it means to 
 _LONGEST_COUNTED = 60
 _RANK = 200.0
 _MOST_ALTERNATIVES = 3
+_NARROW = 16_384  # characters: what narrow tables cut into lines is one message, no log
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,7 @@ def explain(x: Any, *, service: str | None = None) -> Explanation:
 def explain_text(text: str, *, service: str | None = None) -> Explanation:
     """Return what the error in a text means. No text raises; one that says nothing is explained as unknown."""
     first, others, seen, services = _decided(evidence(text, catalogue()), service)
-    if "\n" in text and (first is None or first.confidence != "high"):
+    if "\n" in text and len(text) <= _NARROW and (first is None or first.confidence != "high"):
         again = _decided(evidence(text, catalogue(), rejoined=True), service)
         if again[0] is not None and again[0].confidence == "high":
             first, others, seen, services = again
