@@ -54,7 +54,9 @@ bench: $(VENV)/.ready $(PEERS)/.ready ## Measure, beside the peers
 	@$(PEERS)/bin/python bench/overhead.py
 	@$(PEERS)/bin/python bench/waiting.py
 	@$(PEERS)/bin/python bench/transport.py
+	@$(BIN)/python bench/knowing.py
 	@$(BIN)/python bench/scan.py
+	@$(BIN)/python bench/resilient.py
 
 clean: ## Remove the environments and caches
 	rm -rf $(VENV) $(PEERS) .mypy_cache .ruff_cache .pytest_cache .hypothesis
