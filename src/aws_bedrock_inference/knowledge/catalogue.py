@@ -193,10 +193,10 @@ class Catalogue:
         """
         if name in self.by_code:
             return name
+        if name.islower():
+            return self._small.get(name, "") if len(name) >= _NO_WORD else ""
         folded = name[:1].upper() + name[1:]
-        if folded in self.by_code:
-            return folded
-        return self._small.get(name, "") if len(name) >= _NO_WORD and name.islower() else ""
+        return folded if folded in self.by_code else ""
 
     @cached_property
     def _small(self) -> dict[str, str]:

@@ -23,6 +23,7 @@ _WITH_CODE, _WITH_SERVICE, _OTHER_SERVICE = 60.0, 30.0, -70.0
 _FOREIGN = 0.5  # when no service is named, a code means first what it means to all
 _LONGEST_COUNTED = 60
 _RANK = 200.0
+_TELLING = 25  # characters: fewer, with no AWS code or service beside them, may be anybody's words
 _MOST_ALTERNATIVES = 3
 _NARROW = 16_384  # characters: what narrow tables cut into lines is one message, no log
 
@@ -32,7 +33,8 @@ class Explanation:
     """What an error means.
 
     `cause` is a stable slug; `decided_by` the words of the text that decided, `confidence` `high` when a message says
-    it, `medium` when only code and service do, `low` when only a code or a status does, `none` when nothing is known.
+    it, `medium` when only code and service do, or a few words that others use too, `low` when only a code or a status
+    does, `none` when nothing is known.
     `wait` is in seconds; `fields` what the text's structure holds (action, principal, resource, region, reasons).
     Secrets and account ids are masked in all of it.
     """
@@ -111,7 +113,8 @@ def _candidates(seen: Evidence, services: tuple[str, ...]) -> list[_Candidate]:
         telling = coded if not services else not codes.isdisjoint(entry.own_codes)
         if telling or at_home > 0 or not signature.coded:
             score = _MESSAGE + min(len(words), _LONGEST_COUNTED) + _WITH_CODE * coded + at_home + _RANK * signature.rank
-            found.append(_Candidate(score, signature.template, entry, words, "high"))
+            sure = coded or at_home > 0 or len(words) >= _TELLING
+            found.append(_Candidate(score, signature.template, entry, words, "high" if sure else "medium"))
     for position, code in enumerate(seen.codes):
         for entry in known.by_code[code.name]:
             at_home = _at_home(entry, services)
