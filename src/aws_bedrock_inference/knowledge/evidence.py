@@ -26,6 +26,7 @@ _STATUS = re.compile(
     r"|\bhttp/?[\d.]* ([1-5]\d\d)\b|^([45]\d\d)\b|\(([45]\d\d)\) when calling",
     re.IGNORECASE,
 )
+_THREE_DIGITS = re.compile(r"[1-5]\d\d\b")
 _OPERATION = re.compile(
     r"when calling the (\w{2,60}) operation|operation error [\w ]{2,40}: (\w{2,60})\b"
     r"|\b[a-z0-9-]{2,30}:([A-Z]\w{2,60})\b"
@@ -108,6 +109,8 @@ def _operation(text: str) -> str:
 
 
 def _status(text: str) -> int | None:
+    if not _THREE_DIGITS.search(text):
+        return None
     match = _STATUS.search(text)
     return int(next(group for group in match.groups() if group)) if match else None
 
