@@ -153,3 +153,14 @@ def _used() -> set[str]:
     return {entry.template.cause for entry in entries} | {
         rule.template.cause for entry in entries for rule in entry.signatures
     }
+
+
+def test_of_a_long_file_the_beginning_and_the_end_are_read(tmp_path: Path) -> None:
+    log = tmp_path / "long.log"
+    with log.open("wb") as file:
+        file.truncate(3 << 20)
+        file.seek(0, 2)
+        file.write(b"\nbotocore.exceptions.NoCredentialsError: Unable to locate credentials\n")
+    for result in (bedrock("explain", "--short", str(log)), bedrock("explain", "--short", text=log.read_bytes())):
+        assert "credentials-missing" in result.stdout
+        assert "its beginning and its end were read" in result.stderr

@@ -327,3 +327,13 @@ def test_texts_made_to_be_slow_cost_work_in_proportion_to_their_length(text: str
 def test_the_examples_of_a_scan_can_be_written_as_json() -> None:
     scan = scanned(f"ERROR {THROTTLED} \udcff".encode(errors="surrogateescape"))
     assert json.dumps(only(scan).example)
+
+
+def test_a_line_without_end_is_not_kept() -> None:
+    scan = Scan(now=NOW)
+    for _ in range(8):
+        scan.feed(b"\x00" * (1 << 20))
+        assert len(scan._rest) <= 2 << 20
+    scan.feed(f"\n{THROTTLED}\n".encode())
+    scan.close()
+    assert only(scan).count == 1

@@ -22,13 +22,14 @@ from aws_bedrock_inference.knowledge.modelled import modelled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from typing import BinaryIO
 
     from aws_bedrock_inference.knowledge.explain import Explanation
 
 COLOURS = {Decision.RETRY: "green", Decision.RETRY_LIMITED: "yellow", Decision.FAIL: "red"}
 
 _WIDEST = 100
-_MOST_BYTES = 1 << 20
+_HALF = 1 << 19  # bytes: how much of the beginning, and of the end, is read of a long text
 _MOST_SERVICES = 8
 
 
@@ -77,9 +78,10 @@ def _text(words: tuple[str, ...]) -> str:
             raise click.UsageError("Give an error code, a text, a FILE, or pipe one in.")
         words = ("-",)
     if words == ("-",):
-        return _head_and_tail(sys.stdin.buffer.read())
+        return _head_and_tail(sys.stdin.buffer)
     if len(words) == 1 and _is_file(words[0]):
-        return _head_and_tail(Path(words[0]).read_bytes())
+        with Path(words[0]).open("rb") as file:
+            return _head_and_tail(file)
     return " ".join(words)
 
 
@@ -90,12 +92,19 @@ def _is_file(word: str) -> bool:
         return False
 
 
-def _head_and_tail(content: bytes) -> str:
-    if len(content) > _MOST_BYTES:
+def _head_and_tail(file: BinaryIO) -> str:
+    """Return the text of a file of any size: of a long one the beginning and the end, and no more is held."""
+    head, tail = file.read(_HALF), b""
+    left_out = False
+    while block := file.read(_HALF):
+        left_out = left_out or len(tail) + len(block) > _HALF
+        tail = (tail + block)[-_HALF:]
+    if left_out:
         click.echo(
             "A long text: its beginning and its end were read. `bedrock scan` counts all errors in it.", err=True
         )
-        content = content[: _MOST_BYTES // 2] + b"\n" + content[-_MOST_BYTES // 2 :]
+        head += b"\n"
+    content = head + tail
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
         return content.decode("utf-16", errors="replace")
     return content.decode(errors="replace")

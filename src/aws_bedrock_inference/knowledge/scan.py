@@ -195,8 +195,11 @@ class Scan:
 
 
 def _context(buffer: bytes, at: int, done: int) -> int:
-    """Return where the lines begin that may tell when, and under what, an event at `at` happened."""
-    return max(done, buffer.rfind(b"\n", 0, max(0, at - _LOOK_BACK)) + 1)
+    """Return where the lines begin that may tell when, and under what, an event at `at` happened.
+
+    A line without end is no context: what is kept of it is bounded.
+    """
+    return max(done, buffer.rfind(b"\n", 0, max(0, at - _LOOK_BACK)) + 1, at - _LONGEST_LINE)
 
 
 def _marked(buffer: bytes, end: int) -> list[tuple[int, int]]:
