@@ -103,10 +103,15 @@ def connected(running: Simulator) -> bool:
     return True
 
 
-def test_connections_are_refused_for_a_span_and_accepted_again() -> None:
-    with simulator(faults=[{"kind": "refused", "from": 0.01, "until": 0.5}]) as running:
+def test_connections_are_refused_while_the_span_lasts() -> None:
+    with simulator() as running:
+        running.scenario(faults=[{"kind": "refused", "until": 1e6}])
         while connected(running):
             pass
+
+
+def test_connections_are_accepted_again_after_the_span() -> None:
+    with simulator(faults=[{"kind": "refused", "until": 0.3}]) as running:
         while not connected(running):
             pass
         assert running.stats()["arrived"] == 0
