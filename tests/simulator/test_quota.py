@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aws_bedrock_inference.simulator.quota import DISCIPLINES, MINUTE, TOKENS, Pool, Quota, Ticket
+from aws_bedrock_inference.simulator.quota import DISCIPLINES, MINUTE, TOKENS, Bucket, Pool, Quota, Ticket
 
 LIMIT = 6000.0
 # What any minute may settle at most: `bucket` a full bucket and its refill, `fixed` the ends of two windows.
@@ -68,3 +68,66 @@ def test_a_quota_of_zero_admits_nothing_and_none_everything() -> None:
 def test_what_can_never_fit_is_refused_even_when_all_is_free() -> None:
     for discipline in DISCIPLINES:
         assert Pool(Quota(tpm=LIMIT), discipline, 0.0).admit(LIMIT + 1, 0.0) == TOKENS
+
+
+@pytest.mark.parametrize("discipline", DISCIPLINES)
+def test_a_limit_that_is_lowered_holds_at_once_and_counts_what_was_taken(discipline: Any) -> None:
+    pool = Pool(Quota(tpm=LIMIT), discipline, 0.0)
+    assert isinstance(pool.admit(LIMIT / 2, 0.0), Ticket)
+    pool.change(Quota(tpm=LIMIT / 2), 0.0)
+    assert pool.admit(LIMIT / 2 + 1, 120.0) == TOKENS
+    assert isinstance(pool.admit(LIMIT / 2, 120.0), Ticket)
+    assert pool.admit(LIMIT / 60, 120.0) == TOKENS
+
+
+# What is free at once when LIMIT is all taken and then doubled: buckets refill, windows have room for the difference.
+FREED = {"bucket": 0.0, "tight": -LIMIT * 11 / 12, "fixed": LIMIT, "sliding": LIMIT}
+
+
+@pytest.mark.parametrize("discipline", DISCIPLINES)
+def test_a_limit_that_is_raised_gives_what_the_discipline_has_not_taken(discipline: Any) -> None:
+    pool = Pool(Quota(tpm=LIMIT), discipline, 0.0)
+    assert isinstance(pool.admit(LIMIT, 0.0), Ticket)
+    pool.change(Quota(tpm=2 * LIMIT), 10.0)
+    refilled = 10 * LIMIT / 60 if discipline in {"bucket", "tight"} else 0.0
+    free = FREED[discipline] + refilled
+    assert pool.admit(max(0.0, free) + 1, 10.0) == TOKENS
+    if free > 0:
+        assert isinstance(pool.admit(free, 10.0), Ticket)
+    assert isinstance(pool.admit(LIMIT, 60.0), Ticket)
+
+
+@pytest.mark.parametrize("seconds", [60.0, 5.0])
+def test_a_bucket_refills_at_the_rate_of_its_time_and_never_above_its_capacity(seconds: float) -> None:
+    bucket = Bucket(LIMIT, seconds, 0.0)
+    bucket.take(bucket.capacity, 0.0)
+    bucket.change(LIMIT / 2, 1.0)
+    assert bucket.level(1.0) == pytest.approx(LIMIT / 60)
+    assert bucket.level(3.0) == pytest.approx(2 * LIMIT / 60)
+    assert bucket.level(1000.0) == bucket.capacity == LIMIT / 2 * seconds / 60
+    bucket.change(LIMIT / 4, 1000.0)
+    assert bucket.level(1000.0) == bucket.capacity == LIMIT / 4 * seconds / 60
+
+
+@pytest.mark.parametrize("discipline", DISCIPLINES)
+def test_a_taking_from_before_the_change_is_settled_after_it(discipline: Any) -> None:
+    pool = Pool(Quota(tpm=LIMIT), discipline, 0.0)
+    ticket = pool.admit(LIMIT / 2, 0.0)
+    assert isinstance(ticket, Ticket)
+    pool.change(Quota(tpm=LIMIT / 2), 0.0)
+    ticket.settle(0.0, 0.0)
+    assert isinstance(pool.admit(LIMIT / 2, 0.0), Ticket)
+
+
+def test_a_change_leaves_other_limits_alone_and_a_new_one_counts_from_its_time_on() -> None:
+    pool = Pool(Quota(rpm=1), "sliding", 0.0)
+    assert isinstance(pool.admit(LIMIT, 0.0), Ticket)
+    pool.change(Quota(tpm=LIMIT), 1.0)
+    assert pool.admit(1, 1.0) == "requests"
+    assert isinstance(pool.admit(LIMIT, 60.0), Ticket)
+
+
+@pytest.mark.parametrize("limit", [-1.0, float("inf"), float("nan")])
+def test_what_is_no_limit_is_refused(limit: float) -> None:
+    with pytest.raises(ValueError, match=r"tpm is .*; give a number from 0 up, or leave it out for no limit"):
+        Quota(tpm=limit)

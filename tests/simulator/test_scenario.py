@@ -33,7 +33,7 @@ def test_options_replace_what_the_source_says(tmp_path: Any) -> None:
 
 
 WRONG = {
-    'faluts = "x"': "the scenario has no 'faluts'; allowed here: answers, credentials, discipline, faults,",
+    'faluts = "x"': "the scenario has no 'faluts'; allowed here: answers, changes, credentials, discipline,",
     "[quota]\nrmp = 5": r"[quota] has no 'rmp'; allowed here: rpm, tpd, tpm",
     "[quota]\nrpm = -5": "[quota]: rpm must not be negative",
     '[quota]\nrpm = "5"': "[quota]: rpm must be a number, not '5'",
@@ -47,6 +47,12 @@ WRONG = {
     '[[faults]]\nkind = "refused"': "(refused): until is missing; the span must end for the simulator to be reachable",
     '[[faults]]\nkind = "refused"\nuntil = 3\nmodel = "x"': "(refused) has no 'model'; allowed here: from, kind, until",
     '[[faults]]\nkind = "truncate"\nseconds = 3': "(truncate) has no 'seconds'; allowed here: after,",
+    "[[quotas]]\nrpm = inf": "[[quotas]] number 1: rpm is inf; give a number from 0 up, or leave it out for no limit",
+    "[[changes]]\ntpm = 5": "[[changes]] number 1: at is missing, in seconds since the scenario was loaded",
+    "[[changes]]\nat = 5": "[[changes]] number 1: nothing changes; give rpm, tpm or tpd",
+    "[[changes]]\nat = -5\ntpm = 5": "[[changes]] number 1: at must not be negative",
+    "[[changes]]\nat = 5\ntpm = -5": "[[changes]] number 1: tpm must not be negative",
+    "[[changes]]\nfrom = 5\ntpm = 5": "[[changes]] number 1 has no 'from'; allowed here: at, model, pool, region, rpm,",
     "[models]\nknown = 5": "[models]: known must be a list of strings",
     "[[faults]\n": "the scenario is not valid TOML",
 }

@@ -8,7 +8,8 @@ fits all of them, and its reservation is settled with what it really used.
     fixed     minute windows that start together
     sliding   the sixty seconds before now
 
-AWS does not publish its discipline; these are the ones a client must survive.
+AWS does not publish its discipline; these are the ones a client must survive. A limit may change while it is used:
+what was taken stays taken.
 Sources: https://docs.aws.amazon.com/bedrock/latest/userguide/quotas-token-burndown.html and quotas-runtime.html.
 """
 
@@ -16,6 +17,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
+from math import inf
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -40,14 +42,17 @@ class Limit(Protocol):
     def adjust(self, taking: Any, by: float, now: float) -> None:
         """Correct an earlier taking: more was used when `by` is positive, less when it is negative."""
 
+    def change(self, limit: float, now: float) -> None:
+        """Allow `limit` from now on. What was taken stays taken."""
+
 
 class Bucket:
-    """Refills at `limit` a minute up to `capacity`."""
+    """Refills at `limit` a minute, up to what comes in `seconds`."""
 
-    def __init__(self, limit: float, capacity: float, now: float) -> None:
+    def __init__(self, limit: float, seconds: float, now: float) -> None:
+        self._share = seconds / MINUTE
         self.limit = limit
-        self.capacity = capacity
-        self._level = capacity
+        self.capacity = self._level = limit * self._share
         self._at = now
 
     def level(self, now: float) -> float:
@@ -67,6 +72,13 @@ class Bucket:
     def adjust(self, taking: None, by: float, now: float) -> None:  # noqa: ARG002 - a bucket remembers no takings
         """Lower or raise the level, never above the capacity."""
         self._level = min(self.capacity, self.level(now) - by)
+
+    def change(self, limit: float, now: float) -> None:
+        """Refill at the new rate; the level stays, as far as the new capacity holds it."""
+        level = self.level(now)
+        self.limit = limit
+        self.capacity = limit * self._share
+        self._level = min(self.capacity, level)
 
 
 class Fixed:
@@ -100,6 +112,10 @@ class Fixed:
         used = self.used(now)
         if by > 0 or taking == self._index:
             self._used = used + by
+
+    def change(self, limit: float, now: float) -> None:  # noqa: ARG002 - windows keep their times and counts
+        """Hold the current window, too, to the new limit."""
+        self.limit = limit
 
 
 class Sliding:
@@ -137,6 +153,10 @@ class Sliding:
         elif by > 0:
             self.take(by, now)
 
+    def change(self, limit: float, now: float) -> None:  # noqa: ARG002 - the window keeps its takings
+        """Hold what was taken in the window before now, too, to the new limit."""
+        self.limit = limit
+
 
 @dataclass(frozen=True, slots=True)
 class Quota:
@@ -149,13 +169,18 @@ class Quota:
     def __post_init__(self) -> None:
         for name in ("rpm", "tpm", "tpd"):
             limit = getattr(self, name)
-            if limit is not None and not limit >= 0:
+            if limit is not None and not 0 <= limit < inf:
                 raise ValueError(f"{name} is {limit!r}; give a number from 0 up, or leave it out for no limit")
+
+    def changed(self, by: Quota) -> Quota:
+        """Return this quota with the limits of another; what that leaves out stays."""
+        limits = zip((by.rpm, by.tpm, by.tpd), (self.rpm, self.tpm, self.tpd), strict=True)
+        return Quota(*(old if new is None else new for new, old in limits))
 
 
 DISCIPLINES: dict[str, Callable[[float, float], Limit]] = {
-    "bucket": lambda limit, now: Bucket(limit, limit, now),
-    "tight": lambda limit, now: Bucket(limit, limit * TIGHT_SECONDS / MINUTE, now),
+    "bucket": lambda limit, now: Bucket(limit, MINUTE, now),
+    "tight": lambda limit, now: Bucket(limit, TIGHT_SECONDS, now),
     "fixed": lambda limit, now: Fixed(limit, MINUTE, now),
     "sliding": lambda limit, _: Sliding(limit, MINUTE),
 }
@@ -179,10 +204,20 @@ class Pool:
     """The quota of one model in one region and pool."""
 
     def __init__(self, quota: Quota, discipline: str, now: float) -> None:
-        new = DISCIPLINES[discipline]
-        self._requests: Limit | None = None if quota.rpm is None else new(quota.rpm, now)
-        self._tokens: Limit | None = None if quota.tpm is None else new(quota.tpm, now)
-        self._day: Limit | None = None if quota.tpd is None else Fixed(quota.tpd, DAY, now)
+        self._new = DISCIPLINES[discipline]
+        self._requests: Limit | None = None
+        self._tokens: Limit | None = None
+        self._day: Limit | None = None
+        self.change(quota, now)
+
+    def change(self, quota: Quota, now: float) -> None:
+        """Allow `quota` from now on; what it leaves out stays as it was.
+
+        A limit where there was none counts from now on.
+        """
+        self._requests = _changed(self._requests, quota.rpm, now, self._new)
+        self._tokens = _changed(self._tokens, quota.tpm, now, self._new)
+        self._day = _changed(self._day, quota.tpd, now, lambda limit, start: Fixed(limit, DAY, start))
 
     def admit(self, tokens: float, now: float) -> Ticket | str:
         """Return a ticket, or the name of the dimension that refuses; a refusal charges nothing."""
@@ -195,3 +230,12 @@ class Pool:
         if self._requests:
             self._requests.take(1, now)
         return Ticket(tokens, [(limit, limit.take(tokens, now)) for limit in (self._tokens, self._day) if limit])
+
+
+def _changed(limit: Limit | None, to: float | None, now: float, new: Callable[[float, float], Limit]) -> Limit | None:
+    if to is None:
+        return limit
+    if limit is None:
+        return new(to, now)
+    limit.change(to, now)
+    return limit

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from aws_bedrock_inference.knowledge.models import split_profile
 from aws_bedrock_inference.simulator.messages import ServiceError
-from aws_bedrock_inference.simulator.signature import region
+from aws_bedrock_inference.simulator.signature import caller, region
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,13 +32,14 @@ class Request(NamedTuple):
 
 
 class Asked(NamedTuple):
-    """What is asked of which model. `model` is as the caller wrote it, `base` without profile or ARN."""
+    """What is asked of which model, by whom. `model` is as the caller wrote it, `base` without profile or ARN."""
 
     operation: str
     model: str
     base: str
     pool: str
     region: str
+    caller: str
 
     @property
     def streaming(self) -> bool:
@@ -59,4 +60,5 @@ def asked(request: Request, home: str) -> Asked:
     if request.method != "POST" or head != "model" or not model or operation is None:
         raise ServiceError("UnknownOperationException")
     base, pool = split_profile(model)
-    return Asked(operation, model, base, pool, region(request.headers.get("authorization", "")) or home)
+    authorization = request.headers.get("authorization", "")
+    return Asked(operation, model, base, pool, region(authorization) or home, caller(authorization))

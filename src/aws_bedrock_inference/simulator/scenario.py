@@ -86,6 +86,9 @@ class QuotaRule:
     tpm: float | None = None
     tpd: float | None = None
 
+    def __post_init__(self) -> None:
+        Quota(self.rpm, self.tpm, self.tpd)  # refuses what is no limit
+
     def covers(self, model: str, region: str, pool: str) -> bool:
         """Whether this is the rule for that pool."""
         return fnmatchcase(model, self.model) and fnmatchcase(region, self.region) and fnmatchcase(pool, self.pool)
@@ -94,6 +97,18 @@ class QuotaRule:
     def quota(self) -> Quota:
         """The quota alone."""
         return Quota(self.rpm, self.tpm, self.tpd)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuotaChange(QuotaRule):
+    """What the pools it matches may do from `at` on, in seconds since the scenario was loaded; the rest stays."""
+
+    at: float
+
+    def __post_init__(self) -> None:
+        QuotaRule.__post_init__(self)
+        if self.quota == Quota():
+            raise ValueError("nothing changes; give rpm, tpm or tpd")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,6 +158,7 @@ class Scenario:
     models: Models = field(default_factory=Models)
     credentials: Credentials = field(default_factory=Credentials)
     quotas: tuple[QuotaRule, ...] = ()
+    changes: tuple[QuotaChange, ...] = ()
     faults: tuple[FaultRule, ...] = ()
 
 
@@ -211,7 +227,7 @@ def read(data: dict[str, Any]) -> Scenario:
 
 _TABLES: dict[str, type] = {"quota": Quota, "latency": Latency, "answers": Answers, "models": Models}
 _TABLES["credentials"] = Credentials
-_LISTS: dict[str, type] = {"quotas": QuotaRule, "faults": FaultRule}
+_LISTS: dict[str, type] = {"quotas": QuotaRule, "changes": QuotaChange, "faults": FaultRule}
 
 
 def _table(kind: type, data: Any, where: str) -> Any:
@@ -222,6 +238,8 @@ def _table(kind: type, data: Any, where: str) -> Any:
     _refuse_unknown(data, set(allowed), where)
     if kind is FaultRule:
         _check_fault(data, where)
+    if kind is QuotaChange and "at" not in data:
+        raise ScenarioError(f"{where}: at is missing, in seconds since the scenario was loaded")
     values = {}
     for key, value in data.items():
         place = f"{where}: {key}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -20,8 +21,9 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.clock import Clock
     from aws_bedrock_inference.simulator.answers import Prompt
     from aws_bedrock_inference.simulator.plan import Plan
+    from aws_bedrock_inference.simulator.quota import Quota
     from aws_bedrock_inference.simulator.request import Asked, Request
-    from aws_bedrock_inference.simulator.scenario import FaultRule, Scenario
+    from aws_bedrock_inference.simulator.scenario import FaultRule, QuotaChange, Scenario
 
 _CACHE_SECONDS = 300  # a prompt cache lives five minutes from its last use
 
@@ -41,6 +43,8 @@ class Service:
         self._started = self._clock()
         self._faults = Faults(scenario.faults, scenario.seed)
         self._pools: dict[tuple[str, str, str], Pool] = {}
+        self._changes = deque(sorted(scenario.changes, key=lambda change: change.at))
+        self._changed: list[QuotaChange] = []
         self._cached: dict[tuple[str, str], float] = {}
         self._count = 0
 
@@ -97,7 +101,7 @@ class Service:
         def over(share: float, written: int) -> None:
             self._settle(wanted, ticket, usage, written * share)
             if share == 1 and (fault is None or fault.kind in HARMLESS):
-                self.stats.answered(self.now)
+                self.stats.answered(self.now, wanted)
 
         return reply(self.scenario, wanted, prompt, usage, limit=limit, fault=fault, over=over)
 
@@ -124,7 +128,7 @@ class Service:
                 self._settle(wanted, self._admit(wanted, prompt, limit), Usage(prompt.tokens), 0)
             raise _error(fault.code, fault)
         if fault.kind == "throttle":
-            self.stats.throttled(self.now, fault.limit)
+            self.stats.throttled(self.now, wanted, fault.limit)
             raise _error("ThrottlingException", fault, text("throttle", fault.limit))
         if fault.kind == "not-ready":
             raise _error("ModelNotReadyException", fault)
@@ -137,25 +141,41 @@ class Service:
         if isinstance(ticket, Ticket):
             self.stats.admitted(reserved)
             return ticket
-        self.stats.throttled(self.now, ticket)
+        self.stats.throttled(self.now, wanted, ticket)
         raise ServiceError("ThrottlingException", text("throttle", ticket))
 
     def _settle(self, wanted: Asked, ticket: Ticket, usage: Usage, written: float) -> None:
         # Tokens read from the prompt cache were reserved, but are free in the end.
         charged = usage.input + usage.cache_write + written * model_facts(wanted.base).burndown
+        self._change()
         ticket.settle(charged, self.now)
         read = usage.input + usage.cache_read + usage.cache_write
-        self.stats.settled(self.now, read=read, written=round(written), charged=charged)
+        self.stats.settled(self.now, wanted, read=read, written=round(written), charged=charged)
 
     def _pool(self, wanted: Asked) -> Pool:
+        self._change()
         key = (wanted.base, wanted.region, wanted.pool)
         if key not in self._pools:
-            rules = (
-                rule.quota for rule in self.scenario.quotas if rule.covers(wanted.base, wanted.region, wanted.pool)
-            )
-            quota = next(rules, self.scenario.quota)
-            self._pools[key] = Pool(quota, self.scenario.discipline, self.now)
+            self._pools[key] = Pool(self._quota(*key), self.scenario.discipline, self.now)
         return self._pools[key]
+
+    def _quota(self, model: str, region: str, pool: str) -> Quota:
+        """Return what a pool may do that is used for the first time now."""
+        rules = (rule.quota for rule in self.scenario.quotas if rule.covers(model, region, pool))
+        quota = next(rules, self.scenario.quota)
+        for change in self._changed:
+            if change.covers(model, region, pool):
+                quota = quota.changed(change.quota)
+        return quota
+
+    def _change(self) -> None:
+        """Make the changes of quotas that are due, each as of its own time, before anything is taken or settled."""
+        while self._changes and self._changes[0].at <= self.now:
+            change = self._changes.popleft()
+            self._changed.append(change)
+            for key, pool in self._pools.items():
+                if change.covers(*key):
+                    pool.change(change.quota, change.at)
 
     def _usage(self, wanted: Asked, prompt: Prompt) -> Usage:
         """Return what the prompt costs, with the prompt cache in mind; the output is not known yet."""

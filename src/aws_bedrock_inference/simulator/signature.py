@@ -30,6 +30,13 @@ def region(authorization: str) -> str | None:
     return scope[2] if len(scope) == 5 else None  # noqa: PLR2004 - key/date/region/service/aws4_request
 
 
+def caller(authorization: str) -> str:
+    """Return the access key id that a request is signed with, or how it comes instead: `bearer` or `unsigned`."""
+    if authorization.startswith("Bearer "):
+        return "bearer"
+    return authorization.partition("Credential=")[2].partition("/")[0] or "unsigned"
+
+
 def check(  # noqa: PLR0917 - the parts of a request, in their order
     method: str, path: str, query: str, headers: Mapping[str, str], body: bytes, now: float, who: Credentials
 ) -> None:

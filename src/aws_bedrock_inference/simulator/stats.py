@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from aws_bedrock_inference.simulator.request import Asked
 
 _KEPT_SECONDS = 3600  # of the history by second; totals are kept for good
 
@@ -20,6 +23,15 @@ class Second:
     tokens: float = 0.0
 
 
+@dataclass(slots=True)
+class Share:
+    """What one pool, or one caller, has had; `tokens` are those settled."""
+
+    answered: int = 0
+    throttled: int = 0
+    tokens: float = 0.0
+
+
 class Stats:
     """Counts since the scenario was loaded. `now` is in seconds since then."""
 
@@ -30,6 +42,8 @@ class Stats:
         self._errors: Counter[str] = Counter()
         self._tokens: Counter[str] = Counter()
         self._seconds: deque[Second] = deque(maxlen=_KEPT_SECONDS)
+        self._pools: defaultdict[str, Share] = defaultdict(Share)
+        self._callers: defaultdict[str, Share] = defaultdict(Share)
 
     def arrived(self, now: float) -> None:
         """Count a request, whatever comes of it."""
@@ -41,20 +55,26 @@ class Stats:
         self._counts["admitted"] += 1
         self._tokens["reserved"] += round(reserved)
 
-    def settled(self, now: float, *, read: int, written: int, charged: float) -> None:
+    def settled(self, now: float, asked: Asked, *, read: int, written: int, charged: float) -> None:
         """Count the tokens of a request that is over: read, written, and charged to the quota."""
         self._tokens.update({"input": read, "output": written, "charged": round(charged)})
         self._second(now).tokens += charged
+        for share in self._shares(asked):
+            share.tokens += charged
 
-    def answered(self, now: float) -> None:
+    def answered(self, now: float, asked: Asked) -> None:
         """Count an answer that went out whole."""
         self._counts["answered"] += 1
         self._second(now).answered += 1
+        for share in self._shares(asked):
+            share.answered += 1
 
-    def throttled(self, now: float, limit: str) -> None:
+    def throttled(self, now: float, asked: Asked, limit: str) -> None:
         """Count a throttle, by the limit that it names."""
         self._throttled[limit] += 1
         self._second(now).throttled += 1
+        for share in self._shares(asked):
+            share.throttled += 1
 
     def struck(self, fault: str) -> None:
         """Count a fault of the scenario that took effect."""
@@ -72,8 +92,13 @@ class Stats:
             "faults": dict(self._faults),
             "errors": dict(self._errors),
             "tokens": {name: self._tokens[name] for name in ("reserved", "charged", "input", "output")},
+            "pools": {name: asdict(share) for name, share in self._pools.items()},
+            "callers": {name: asdict(share) for name, share in self._callers.items()},
             "seconds": [asdict(second) for second in self._seconds],
         }
+
+    def _shares(self, asked: Asked) -> tuple[Share, Share]:
+        return self._pools[f"{asked.base} {asked.region} {asked.pool}"], self._callers[asked.caller]
 
     def _second(self, now: float) -> Second:
         if not self._seconds or self._seconds[-1].second != int(now):
