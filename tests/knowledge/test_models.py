@@ -26,9 +26,14 @@ from aws_bedrock_inference.knowledge.models import model_facts, split_profile
         ("anthropic.claude-3-7-sonnet-20250219-v1:0", 5),
         ("anthropic.claude-v2:1", 5),
         ("anthropic.claude-instant-v1", 5),
+        ("anthropic.claude-fable-5-1", 10),
+        ("anthropic.claude-haiku-4-5-20251001-v1:0", 5),
+        ("anthropic.claude-opus-4-6-v1", 5),
+        ("openai.gpt-5.6-luna", 10),
         ("amazon.nova-pro-v1:0", 1),
         ("meta.llama3-1-70b-instruct-v1:0", 1),
         ("openai.gpt-oss-120b-1:0", 1),
+        ("openai.gpt-5.5", 1),
     ],
 )
 def test_burndown_is_that_of_the_table(model: str, rate: float) -> None:
@@ -40,6 +45,23 @@ def test_burndown_is_that_of_the_table(model: str, rate: float) -> None:
 )
 def test_an_anthropic_model_newer_than_the_table_counts_at_the_highest_rate(model: str) -> None:
     assert model_facts(model).burndown == 15
+
+
+@pytest.mark.parametrize("model", ["openai.gpt-6.1-sol", "openai.gpt-6-luna", "openai.gpt-5.6-cyber-v1:0"])
+def test_an_openai_model_newer_than_the_table_counts_as_those_it_names(model: str) -> None:
+    assert model_facts(model).burndown == 10
+
+
+@pytest.mark.parametrize(
+    "model", ["anthropic.claude-opus-4-9", "anthropic.claude-fable-5", "anthropic.claude-haiku-5-5-20261001-v1:0"]
+)
+def test_an_anthropic_model_between_those_of_the_table_counts_at_the_highest_rate(model: str) -> None:
+    assert model_facts(model).burndown == 15
+
+
+def test_the_table_says_which_model_was_the_newest_when_it_was_read() -> None:
+    data = tomllib.loads(files("aws_bedrock_inference.knowledge").joinpath("models.toml").read_text(encoding="utf-8"))
+    assert [entry["newest"] for entry in data["burndown"] if "newest" in entry] == ["Claude Opus 5.5", "GPT-6 Astra"]
 
 
 @pytest.mark.parametrize(

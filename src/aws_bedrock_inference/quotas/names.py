@@ -1,0 +1,144 @@
+"""What the name of a quota means: which model, which pools, which number.
+
+Service Quotas knows no model ids, and AWS spells names as it likes. A name and an id mean the same model when they have
+the same provider and exactly the same words, versions and sizes among them; never because one contains the other.
+What is not certain means nothing. Spellings and known codes are data, in `quotas.toml`.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_DIMENSIONS = {("requests", "minute"): "rpm", ("tokens", "minute"): "tpm", ("tokens", "day"): "tpd"}
+
+# The day of a release says nothing about which model it is; `-1:0` is how OpenAI's open models write their version.
+_RELEASE = re.compile(r"[-@]20\d{6}(?=$|[-:])|(?<=[a-z])-1:0$|:0$")
+
+# Mistral's 25.02 is 2502 in ids; llama3 and llama 3 are one; 4-5 in ids is 4.5.
+_SPELLINGS = (
+    (re.compile(r"\b(2\d)\.(0[1-9]|1[0-2])\b"), r"\1\2"),
+    (re.compile(r"\b([a-z]{3,})(\d)"), r"\1-\2"),
+    (re.compile(r"(?<![\w.])(v?\d{1,2})-(\d{1,2})(?![\w.])"), r"\1.\2"),
+)
+
+
+class Model(NamedTuple):
+    """Which model it is, however it is written."""
+
+    provider: str
+    words: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """What a quota limits: `dimension` (`rpm`, `tpm`, `tpd`) of a model in pools, each with the factor by which its
+    number counts there. Without a model it is the one number for all.
+
+    `label` is the model as AWS writes it; `certain` when the code is known, not only the name.
+    """
+
+    dimension: str
+    model: Model | None = None
+    pools: Mapping[str, float] | None = None
+    label: str = ""
+    certain: bool = False
+
+
+def meaning(code: str, name: str) -> Meaning | None:
+    """Return what the quota limits; None when it is no limit on inference, or of an unknown model."""
+    cross = facts()["cross_model"]
+    if code == cross["code"] or re.fullmatch(cross["pattern"], name, re.IGNORECASE):
+        return Meaning("tpd")
+    named = _named(name)
+    known = _codes().get(code)
+    if known is None:
+        return named
+    model, pool, dimension = known
+    label = named.label if named is not None else name.rpartition(" for ")[2]
+    return Meaning(dimension, model, {pool: 1}, label, certain=True)
+
+
+@lru_cache(maxsize=4096)  # asked for every call; bounded, since ids may come from outside
+def model_of_id(base_model_id: str) -> Model | None:
+    """Return which model a base id names (no geography prefix), or None when its provider is unknown."""
+    label, _, rest = base_model_id.lower().partition(".")
+    provider = facts()["words"]["same"].get(label, label)
+    if provider not in facts()["providers"]:
+        return None
+    return _model(provider, _words(_RELEASE.sub("", rest).replace(":", ".")))
+
+
+def model_of_name(name: str) -> Model | None:
+    """Return which model the words of a quota's name mean, or None when its provider cannot be told."""
+    alias = _aliases().get(name.lower())
+    if alias is not None:
+        return model_of_id(alias)
+    words = _words(name)
+    providers = facts()["providers"].items()
+    first = {provider for provider, about in providers if words and words[0] in about["words"]}
+    possible = first or {provider for provider, about in providers if not {*about["families"]}.isdisjoint(words)}
+    return _model(possible.pop(), words) if len(possible) == 1 else None
+
+
+@cache
+def facts() -> dict[str, Any]:
+    """Return what `quotas.toml` holds."""
+    return tomllib.loads(files(__package__).joinpath("quotas.toml").read_text(encoding="utf-8"))
+
+
+def _named(name: str) -> Meaning | None:
+    for entry in facts()["patterns"]:
+        found = re.fullmatch(entry["pattern"], name, re.IGNORECASE)
+        if found is not None:
+            parts = found.groupdict()
+            dimension = _DIMENSIONS.get((parts["unit"].lower(), (parts.get("period") or "minute").lower()))
+            model = model_of_name(parts["model"])
+            if dimension is None or model is None:
+                return None
+            return Meaning(dimension, model, entry["pools"], parts["model"])
+    return None
+
+
+def _model(provider: str, words: list[str]) -> Model | None:
+    rest = frozenset(words) - {*facts()["providers"][provider]["words"]}
+    return Model(provider, rest) if rest else None
+
+
+def _words(text: str) -> list[str]:
+    text = text.lower()
+    for pattern, spelling in _SPELLINGS:
+        text = pattern.sub(spelling, text)
+    about = facts()["words"]
+    words = [word.strip(".") for word in re.findall(r"[\w.]+", text)]
+    return [about["same"].get(word, _version(word)) for word in words if word and word not in about["noise"]]
+
+
+def _version(word: str) -> str:
+    found = re.fullmatch(r"v?(\d+)\.(\d+)", word)
+    if found is None:
+        return word
+    return found[1] if int(found[2]) == 0 else f"{found[1]}.{found[2]}"
+
+
+@cache
+def _codes() -> dict[str, tuple[Model, str, str]]:
+    known: dict[str, tuple[Model, str, str]] = {}
+    for model_id, pools in facts()["codes"].items():
+        model = model_of_id(model_id)
+        if model is not None and isinstance(pools, dict):
+            for pool, dimensions in pools.items():
+                known |= {code: (model, pool, dimension) for dimension, code in dimensions.items()}
+    return known
+
+
+@cache
+def _aliases() -> dict[str, str]:
+    return {name.lower(): model_id for name, model_id in facts()["aliases"].items()}

@@ -1,0 +1,25 @@
+"""Readers of the documentation have an account: its quotas are asked of a Service Quotas of this machine."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from service_quotas import ServiceQuotas
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture(scope="session")
+def service_quotas() -> Iterator[ServiceQuotas]:
+    fake = ServiceQuotas()
+    yield fake
+    fake.close()
+
+
+@pytest.fixture(autouse=True)
+def account(service_quotas: ServiceQuotas, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL_SERVICE_QUOTAS", service_quotas.url)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
