@@ -13,7 +13,8 @@ from aws_bedrock_inference.exceptions import InvalidRequest, error_of
 from aws_bedrock_inference.fault import Category, Decision, Fault, Kind
 from aws_bedrock_inference.knowledge.models import split_profile
 from aws_bedrock_inference.policies import Quota, standard
-from aws_bedrock_inference.quotas.estimate import estimate
+from aws_bedrock_inference.quotas.estimate import estimate, learn
+from aws_bedrock_inference.quotas.gauge import TokenGauge
 from aws_bedrock_inference.transports.endpoint import Endpoint, find_endpoint
 from aws_bedrock_inference.transports.operations import operation as plan_of
 
@@ -55,6 +56,7 @@ class BaseClient:
         self._clock = clocks.monotonic
         self._listeners = Listeners()
         self._routes: dict[str, Route] = {}
+        self._gauge = TokenGauge()
 
     @property
     def region_name(self) -> str:
@@ -85,7 +87,7 @@ class BaseClient:
             operation=operation,
             params=params,
             route=route,
-            estimate=estimate(operation, params, route.base),
+            estimate=estimate(operation, params, route.base, self._gauge),
             timeout=self._timeout,
             arrived=now,
             deadline=now + self._patience,
@@ -100,6 +102,8 @@ class BaseClient:
         return route
 
     def _ended(self, call: Call, outcome: Outcome) -> None:
+        if outcome.fault is None and outcome.usage is not None:
+            learn(self._gauge, call.route.base, call.estimate, outcome.usage)
         if self._listeners:
             seconds = self._clock() - call.arrived
             self._listeners.tell(

@@ -1,28 +1,21 @@
-"""What a call may cost, guessed before it is sent; the settlement corrects the guess.
-
-Rough on purpose: a token is about four bytes of text in the languages and tokenizers Bedrock serves, and media count
-as a flat sum.
-"""
+"""What a call may cost, guessed before it is sent. The settlement corrects the guess, and its usage the next ones."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from aws_bedrock_inference.call import Estimate
 from aws_bedrock_inference.knowledge.models import model_facts
+from aws_bedrock_inference.quotas.media import BYTES_PER_TOKEN
+from aws_bedrock_inference.quotas.weight import weigh
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-BYTES_PER_TOKEN = 4
-
-# A flat guess for one image or document: Anthropic's vision guide gives width x height / 750, which is about this for
-# a large image.
-MEDIA_TOKENS = 1600
-
-# Members that hold media, in Converse and in the models' own bodies; their content is not text.
-_MEDIA = frozenset({"bytes", "data", "s3Location", "redactedContent"})
+    from aws_bedrock_inference.call import Usage
+    from aws_bedrock_inference.quotas.gauge import TokenGauge
 
 # Where each dialect says how much it may answer.
 _MAXIMUM = ("max_tokens", "maxTokens", "max_new_tokens", "max_gen_len", "maxTokenCount", "max_completion_tokens")
@@ -31,20 +24,53 @@ _CONFIGURATIONS = ("inferenceConfig", "textGenerationConfig", "inference_params"
 UNMETERED = Estimate(metered=False)
 
 
-def estimate(operation: str, params: Mapping[str, Any], base_model: str) -> Estimate:
-    """Return what `operation` with boto3's `params` may cost on `base_model`; an unset maximum counts as the model's
-    own.
+@dataclass(frozen=True, slots=True)
+class Weighed(Estimate):
+    """An estimate that knows what it was made of, so that the real usage can correct the next one.
+
+    `unbounded` says that the request sets no maximum: `output_tokens` is the model's own.
+    """
+
+    text_bytes: int = 0
+    other_tokens: int = 0
+    unbounded: bool = False
+
+
+def estimate(operation: str, params: Mapping[str, Any], base_model: str, gauge: TokenGauge | None = None) -> Estimate:
+    """Return what `operation` with boto3's `params` may cost on `base_model`.
+
+    An unset maximum counts as the model's own. Text counts as `gauge` has learnt, or as a token for four bytes.
     """
     if operation == "count_tokens":
         return UNMETERED
     facts = model_facts(base_model)
     request = _body(params["body"]) if "body" in params else params
     output = _maximum(request)
-    return Estimate(
-        input_tokens=_bytes(request) // BYTES_PER_TOKEN + 1,
-        output_tokens=facts.max_output_tokens if output is None else output,
-        burndown=facts.burndown,
+    text, other = weigh(request, base_model)
+    tokens = text // BYTES_PER_TOKEN + 1 if gauge is None else gauge.tokens(base_model, text)
+    unbounded = output is None
+    return Weighed(
+        tokens + other,
+        facts.max_output_tokens if output is None else output,
+        facts.burndown,
+        True,  # noqa: FBT003 - by position: keywords cost a fifth of the construction
+        text,
+        other,
+        unbounded,
     )
+
+
+def learn(gauge: TokenGauge, base_model: str, guess: Estimate, usage: Usage) -> None:
+    """Teach `gauge` from the usage of a call that ended well.
+
+    Nothing is learnt where the text was the smaller part, since the ratio would take the error of the others, nor where
+    the usage is the guess itself, as of a stream that reported none.
+    """
+    if not isinstance(guess, Weighed):
+        return
+    tokens = usage.input_tokens + usage.cache_read_tokens + usage.cache_write_tokens
+    if tokens != guess.input_tokens and tokens > 2 * guess.other_tokens:
+        gauge.learn(base_model, guess.text_bytes, tokens - guess.other_tokens)
 
 
 def _body(body: Any) -> Any:
@@ -57,23 +83,18 @@ def _body(body: Any) -> Any:
 def _maximum(request: Any) -> int | None:
     if not isinstance(request, dict):
         return None
-    for place in (request, *(request.get(name) for name in _CONFIGURATIONS)):
+    for configuration in _CONFIGURATIONS:
+        place = request.get(configuration)
         if isinstance(place, dict):
-            for name in _MAXIMUM:
-                if isinstance(place.get(name), int):
-                    return int(place[name])
+            found = _first(place)
+            if found is not None:
+                return found
+    return _first(request)
+
+
+def _first(place: dict[str, Any]) -> int | None:
+    for name in _MAXIMUM:
+        value = place.get(name)
+        if isinstance(value, int):
+            return int(value)
     return None
-
-
-def _bytes(value: Any) -> int:
-    if isinstance(value, str):
-        return len(value) if value.isascii() else len(value.encode(errors="replace"))
-    if isinstance(value, dict):
-        return sum(
-            MEDIA_TOKENS * BYTES_PER_TOKEN if name in _MEDIA else _bytes(part)
-            for name, part in value.items()
-            if name != "modelId"
-        )
-    if isinstance(value, (list, tuple)):
-        return sum(map(_bytes, value))
-    return 0

@@ -1,0 +1,168 @@
+"""How long answers really are, and so which `max_tokens` would carry more calls through the same quota."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from math import ceil, floor, log, log10
+from typing import TYPE_CHECKING, Any, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+# Each bucket ends 5 % above the one before, so a quantile is at most 5 % too high; 300 of them reach two million
+# tokens. What is longer counts in the last.
+_GROWTH = 1.05
+_SCALE = 1 / log(_GROWTH)
+_BUCKETS = 300
+
+# The 98 % quantile of fewer answers than these is the longest or nearly: no ground for advice.
+ENOUGH = 50
+_QUANTILE = 0.98
+
+# Twice what 98 % of answers need: the two beyond it, and next month's longer ones, still fit.
+_ROOM = 2
+
+# A gain below a tenth is not worth a changed setting.
+_WORTH = 1.1
+
+
+class AnswerSizes:
+    """Counts answers by their output tokens, in buckets about 5 % wide, and sums up what was reserved for them.
+
+    A fixed size, whatever it counts. Safe to share between threads.
+    """
+
+    def __init__(self) -> None:
+        self._buckets = [0] * _BUCKETS
+        self._lock = threading.Lock()
+        self.count = 0
+        self.output = 0
+        self.reserved = 0
+        self.full = 0
+
+    def add(self, output: int, reserved: int) -> None:
+        """Count an answer of `output` tokens that had `reserved` (its max_tokens) set aside.
+
+        One that used all of them counts as `full`: it was probably cut off.
+        """
+        bucket = int(log(output) * _SCALE + 1e-9) if output > 1 else 0
+        with self._lock:
+            self._buckets[bucket if bucket < _BUCKETS else -1] += 1
+            self.count += 1
+            self.output += output
+            self.reserved += reserved
+            if output >= reserved:
+                self.full += 1
+
+    def quantile(self, share: float) -> int:
+        """Return how many tokens `share` (0 to 1) of the answers do not exceed, at most 5 % too high; 0 of none."""
+        if not 0 <= share <= 1:
+            raise ValueError(f"quantile({share!r}): give a share from 0 to 1, such as 0.98")
+        with self._lock:
+            wanted = max(1, ceil(share * self.count))
+            for bucket, number in enumerate(self._buckets):
+                wanted -= number
+                if wanted <= 0:
+                    return floor(_GROWTH ** (bucket + 1))
+        return 0
+
+    def merge(self, other: AnswerSizes) -> None:
+        """Add all that `other` has counted."""
+        counted = other.as_dict()
+        with self._lock:
+            for bucket, number in counted["buckets"].items():
+                self._buckets[int(bucket)] += number
+            self.count += counted["count"]
+            self.output += counted["output"]
+            self.reserved += counted["reserved"]
+            self.full += counted["full"]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return all that was counted, fit for JSON; empty buckets are left out."""
+        with self._lock:
+            return {
+                "growth": _GROWTH,
+                "count": self.count,
+                "output": self.output,
+                "reserved": self.reserved,
+                "full": self.full,
+                "buckets": {str(bucket): number for bucket, number in enumerate(self._buckets) if number},
+            }
+
+    @classmethod
+    def from_dict(cls, counted: Mapping[str, Any]) -> Self:
+        """Return the sizes that `as_dict` wrote; `ValueError` when it did not write them."""
+        sizes = cls()
+        try:
+            for bucket, number in counted["buckets"].items():
+                sizes._buckets[_index(bucket)] = int(number)
+            sizes.count, sizes.output = int(counted["count"]), int(counted["output"])
+            sizes.reserved, sizes.full = int(counted["reserved"]), int(counted["full"])
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            raise ValueError(f"these are no answer sizes: {error!r}; give what as_dict() returned") from None
+        if counted.get("growth") != _GROWTH or sum(sizes._buckets) != sizes.count:
+            raise ValueError("these answer sizes do not add up, or have other buckets; give what as_dict() returned")
+        return sizes
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """What to set `max_tokens` to, and what that would change.
+
+    `max_tokens` is None where nothing would be gained, or where too little is known; `text` says which. `concurrency`
+    is how many times as many calls fit into the quota at once. `answer` is what 98 % of the answers do not exceed,
+    `reserved` the mean reservation for an answer now, and `charge` the mean of what a call takes when it ends, which no
+    setting changes: all in tokens.
+    """
+
+    max_tokens: int | None
+    concurrency: float
+    answer: int
+    reserved: int
+    charge: int
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
+def advise_max_tokens(sizes: AnswerSizes, *, burndown: float, mean_input: float) -> Advice:
+    """Return which `max_tokens` the answers in `sizes` need, for calls of `mean_input` tokens on a model whose output
+    counts `burndown` times when a call ends.
+    """
+    if not (burndown > 0 and mean_input >= 0):
+        raise ValueError(
+            f"advise_max_tokens(burndown={burndown!r}, mean_input={mean_input!r}): give a burndown above 0, and tokens "
+            "from 0 up"
+        )
+    count = sizes.count
+    if count < ENOUGH:
+        return Advice(None, 1.0, 0, 0, 0, f"{count} answers are too few to advise on max_tokens; {ENOUGH} are needed.")
+    answer, reserved = sizes.quantile(_QUANTILE), round(sizes.reserved / count)
+    charge = round(mean_input + burndown * sizes.output / count)
+    wanted = _rounded(_ROOM * answer)
+    concurrency = (mean_input + reserved) / (mean_input + wanted)
+    known = f"98 % of answers are under {answer + 1:,} tokens; you reserve {reserved:,}"
+    if sizes.full > (1 - _QUANTILE) * count:
+        text = f"{sizes.full / count:.0%} of answers used all of their max_tokens ({reserved:,}): do not lower it."
+        return Advice(None, 1.0, answer, reserved, charge, text)
+    if concurrency < _WORTH:
+        return Advice(None, 1.0, answer, reserved, charge, f"{known}: a lower max_tokens would gain nothing.")
+    text = f"{known}; {wanted:,} would carry {concurrency:.1f} times the concurrency."
+    if charge > mean_input + wanted:
+        text += f" The rate it can last is set by what a call takes when it ends, {charge:,} tokens."
+    return Advice(wanted, concurrency, answer, reserved, charge, text)
+
+
+def _index(bucket: str) -> int:
+    index = int(bucket)
+    if not 0 <= index < _BUCKETS:
+        raise ValueError(f"bucket {bucket}")
+    return index
+
+
+def _rounded(tokens: float) -> int:
+    """Round up to two digits: 612 becomes 620."""
+    unit: int = 10 ** max(0, floor(log10(tokens)) - 1)
+    return ceil(tokens / unit) * unit

@@ -1,0 +1,59 @@
+"""Exact input tokens, counted by the service for those who ask: CountTokens, free and outside the inference quota."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from aws_bedrock_inference.knowledge.models import split_profile
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from aws_bedrock_inference.call import Estimate
+
+# Members of Converse's input that CountTokens takes: botocore 1.44.5, bedrock-runtime 2023-09-30,
+# ConverseTokensRequest.
+_COUNTED = ("messages", "system", "toolConfig", "additionalModelRequestFields")
+
+
+def count_request(operation: str, params: Mapping[str, Any]) -> dict[str, Any]:
+    """Return boto3's `count_tokens` parameters for `operation` (`converse`, `invoke_model` or a stream of either) with
+    boto3's `params`.
+
+    `modelId` becomes the foundation model's: an inference profile's id was reported to be refused. An application
+    inference profile's ARN does not tell its model and is left as it is; expect it to be refused. Not every model can
+    count. Sources: https://docs.aws.amazon.com/bedrock/latest/userguide/count-tokens.html (2026-11-20), and one report
+    for the refusal.
+
+    Raises `ValueError` for another operation, and where `params` lack what is to be counted.
+    """
+    if "modelId" not in params:
+        raise ValueError("count_request(): params have no modelId; name the model whose tokens are to be counted")
+    model, _ = split_profile(str(params["modelId"]))
+    match operation:
+        case "converse" | "converse_stream":
+            counted = {name: params[name] for name in _COUNTED if name in params}
+            return {"modelId": model, "input": {"converse": counted}}
+        case "invoke_model" | "invoke_model_with_response_stream":
+            return {"modelId": model, "input": {"invokeModel": {"body": _body(params)}}}
+    raise ValueError(
+        f"count_request({operation!r}): give converse, converse_stream, invoke_model or "
+        "invoke_model_with_response_stream"
+    )
+
+
+def exactly(estimate: Estimate, input_tokens: int) -> Estimate:
+    """Return `estimate` with the input tokens that the service counted."""
+    if input_tokens < 0:
+        raise ValueError(f"exactly(input_tokens={input_tokens}): give the number that count_tokens returned")
+    return replace(estimate, input_tokens=input_tokens)
+
+
+def _body(params: Mapping[str, Any]) -> bytes:
+    body = params.get("body")
+    if isinstance(body, str):
+        return body.encode()
+    if isinstance(body, (bytes, bytearray)):
+        return bytes(body)
+    raise ValueError(f"count_request(): body is {type(body).__name__}; give bytes or str, which can be sent twice")

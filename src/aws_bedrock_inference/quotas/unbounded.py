@@ -1,0 +1,76 @@
+"""A warning, once for each model, that requests without a maximum reserve the model's own: the dearest default."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import warnings
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+# Models warned of in this process. Ids may come from outside, so only so many are remembered, and the rest not warned.
+_MOST = 1024
+_PACKAGE = __package__.partition(".")[0]
+
+
+class UnboundedAnswerWarning(UserWarning):
+    """`max_tokens` is not set, and so each call reserves the model's maximum from the quota."""
+
+
+class Warned:
+    """Remembers which models somebody has been warned of. Safe to share between threads."""
+
+    def __init__(self) -> None:
+        self._models: set[str] = set()
+        self._lock = threading.Lock()
+
+    def first(self, model: str) -> bool:
+        """Whether `model` comes here for the first time."""
+        if model in self._models:
+            return False
+        with self._lock:
+            if model in self._models or len(self._models) >= _MOST:
+                return False
+            self._models.add(model)
+            return True
+
+
+PROCESS = Warned()
+
+
+def unbounded_warning(model: str, reserved: int, tpm: float) -> str:
+    """Return what a missing maximum costs: `reserved` tokens for each answer of `model`, of `tpm` a minute."""
+    calls = int(tpm // reserved)
+    if calls:
+        at_once = f"that is {calls:,} call{'' if calls == 1 else 's'} at a time"
+    else:
+        at_once = "that is more than a whole minute has, and no call can go"
+    return (
+        f"max_tokens is not set: each call of {model} reserves {reserved:,} tokens of the quota for its answer; "
+        f"at {tpm:,.0f} a minute {at_once}. Set max_tokens to what answers need."
+    )
+
+
+def warn_unbounded(model: str, reserved: int, tpm: float, *, warned: Warned = PROCESS) -> None:
+    """Warn with `UnboundedAnswerWarning`, once for each model that `warned` has not seen, at the caller's own line.
+
+    For clients whose quota of tokens is known (`tpm`); without one nothing is reserved, and nothing is to be said.
+    """
+    if warned.first(model):
+        warnings.warn(unbounded_warning(model, reserved, tpm), UnboundedAnswerWarning, stacklevel=_outside())
+
+
+def _outside() -> int:
+    """Return the stack level, as `warnings.warn` of the calling function counts it, of the first caller outside this
+    package.
+    """
+    level = 0
+    frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - `skip_file_prefixes` comes with Python 3.12
+    while frame is not None:
+        level += 1
+        if frame.f_globals.get("__name__", "").partition(".")[0] != _PACKAGE:
+            return level
+        frame = frame.f_back
+    return level
