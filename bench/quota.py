@@ -4,7 +4,8 @@
 answered is the service's own count; how long calls were in the system is the clients'. Each client has a simulator to
 itself, and none is told how it counts. A worker whose call failed waits a second before its next one. Times in system
 are of calls that were begun in the measured span and did not fail; what is unfinished when the run ends counts with
-its age. boto3 has its documented default of 3 attempts, with the retries of botocore 1.44.
+its age. A fair turn is workers by answers a second; fewer tokens an answer than others have means that long calls went
+short. boto3 has its documented default of 3 attempts, with the retries of botocore 1.44.
 
     quota.py                            all clients under all disciplines, about 21 minutes
     quota.py --processes 4              four processes that know nothing of each other or of the quota

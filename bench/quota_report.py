@@ -32,7 +32,6 @@ def column(result: Result) -> dict[str, Any]:
         "used": charged / (sum(limits) / len(limits) * elapsed),
         "throttled": throttled / max(1, answered),
         "requests": (after["arrived"] - before["arrived"]) / max(1, answered),
-        "per second": answered / elapsed,
         "tokens": charged / max(1, answered),
         "round": result["workers"] * result["processes"] / max(1e-9, answered / elapsed),
         "errors": Counter(call[4] for call in begun if call[4]),
@@ -90,11 +89,12 @@ def held(parts: list[float]) -> int | None:
 
 def plain(results: list[Result]) -> None:
     several = results[0]["processes"] > 1
-    print(
-        f"{'':16}{'settled':>8}{'throttled':>11}{'failed':>8}{'requests':>10}{'p50':>8}{'p99':>8}{'p99 / fair':>12}"
-        f"{'Jain' if several else '':>8}\n"
-        f"{'':16}{'/ quota':>8}{'/ answered':>11}{'calls':>8}{'/ answer':>10}{'s':>8}{'s':>8}{'turn':>12}"
+    heads = (
+        ("", "settled", "throttled", "failed", "requests", "tokens", "p50", "p99", "p99 / fair", "Jain" * several),
+        ("", "/ quota", "/ answered", "calls", "/ answer", "/ answer", "s", "s", "turn", ""),
     )
+    for head in heads:
+        print("{:16}{:>8}{:>11}{:>8}{:>10}{:>10}{:>8}{:>8}{:>12}{:>8}".format(*head).rstrip())
     for result in results:
         if "refused" in result:
             print(f"{result['client']:16}{result['refused']}")
@@ -104,7 +104,7 @@ def plain(results: list[Result]) -> None:
         fairness = f"{row['jain']:8.3f}" if several else ""
         print(
             f"{result['client']:16}{row['used']:8.3f}{row['throttled']:11.3f}{sum(row['errors'].values()):8}"
-            f"{row['requests']:10.3f}{spent['inside50']:8.2f}{spent['inside99']:8.2f}"
+            f"{row['requests']:10.3f}{row['tokens']:10.0f}{spent['inside50']:8.2f}{spent['inside99']:8.2f}"
             f"{spent['inside99'] / row['round']:12.2f}{fairness}"
             f"{said(row['errors'])}"
         )
@@ -218,9 +218,8 @@ def main() -> None:
         these = [result for result in results if result["discipline"] == discipline]
         rows = [column(result) for result in these if "refused" not in result]
         busy = max((row["busy"] for row in rows), default=0.0)
-        pace = f", {rows[0]['per second']:.1f} answers a second of {rows[0]['tokens']:.0f} tokens" if rows else ""
         print(
-            f"\n{discipline}: warm-up {these[0]['warm']:.0f} s, then {these[0]['seconds']:.0f} s{pace}; "
+            f"\n{discipline}: warm-up {these[0]['warm']:.0f} s, then {these[0]['seconds']:.0f} s; "
             f"machine {busy:.0%} busy{' - TOO BUSY, the times are not to be trusted' if busy > BUSY else ''}"
         )
         {"plain": plain, "mixed": mixed, "changes": changes}[data["mode"]](these)
