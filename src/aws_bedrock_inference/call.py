@@ -12,6 +12,21 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
+PRIORITIES: dict[str, float] = {"interactive": 0.0, "normal": 1.0, "batch": 2.0}
+"""Names of the usual priorities; the smallest number goes first."""
+
+NORMAL = PRIORITIES["normal"]
+
+
+def priority_number(priority: str | float) -> float:
+    """Return the number behind a priority's name; a number stands for itself. Raises `ValueError` for other names."""
+    if isinstance(priority, str):
+        if priority not in PRIORITIES:
+            raise ValueError(f"priority={priority!r}: give a number, or one of {', '.join(PRIORITIES)}")
+        return PRIORITIES[priority]
+    return float(priority)
+
+
 @dataclass(frozen=True, slots=True)
 class Route:
     """Where a call goes, and so whose quota and whose circuit it touches.
@@ -43,13 +58,15 @@ class Estimate:
     """What a call may cost before it is made, in tokens.
 
     The service reserves `input_tokens + output_tokens` at admission, and at the end charges output times `burndown`.
-    What is not `metered`, such as counting tokens, takes nothing from the inference quota.
+    What is not `metered`, such as counting tokens, takes nothing from the inference quota. `unbounded` says that the
+    request sets no maximum: `output_tokens` is the model's own.
     """
 
     input_tokens: int = 0
     output_tokens: int = 0
     burndown: float = 1.0
     metered: bool = True
+    unbounded: bool = False
 
     @property
     def reservation(self) -> int:
@@ -102,7 +119,7 @@ class Call(NamedTuple):
 
     `operation` is boto3's method name (`converse`, `invoke_model_with_response_stream` …) and `params` exactly what
     that method takes. `arrived` and `deadline` are readings of the world's clock; `deadline` covers all attempts and
-    waits.
+    waits. `priority` is the place in the queue for quota, the smallest number first (see `PRIORITIES`).
     """
 
     operation: str
@@ -112,10 +129,13 @@ class Call(NamedTuple):
     timeout: Timeout = Timeout()
     arrived: float = 0.0
     deadline: float = inf
+    priority: float = NORMAL
 
     def until(self, deadline: float) -> Call:
         """Return the same call with another deadline."""
-        return Call(self.operation, self.params, self.route, self.estimate, self.timeout, self.arrived, deadline)
+        return Call(
+            self.operation, self.params, self.route, self.estimate, self.timeout, self.arrived, deadline, self.priority
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,10 +11,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from math import inf
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from aws_bedrock_inference.call import Route, Usage
     from aws_bedrock_inference.fault import Fault
 
@@ -58,13 +61,36 @@ class QuotaQueued:
 
 @dataclass(frozen=True, slots=True)
 class Throttled:
-    """The service said that the quota is used up, although the ledger had let the call go. `limit` is the dimension
-    it named.
+    """The service said that the quota is used up, although the ledger had let the call go.
+
+    `limit` is the dimension the service named, `cause` the one that the ledger found to be behind it. `reserved` is
+    what the call wanted, `outstanding` what all calls under way have reserved, in tokens. `used` is what the last
+    minute took of that dimension, `believed` what the ledger now thinks a minute allows, both of this process alone.
+    `waiting` is how many calls wait and `consumers` what the last minute was used for, in tokens, both by priority;
+    `advice` is what to do.
     """
 
     route: Route
     limit: str | None
     reserved: int
+    cause: str = ""
+    outstanding: int = 0
+    used: int = 0
+    believed: float = inf
+    waiting: Mapping[float, int] = field(default_factory=dict)
+    consumers: Mapping[float, int] = field(default_factory=dict)
+    advice: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StoreChanged:
+    """The store that shares a quota between processes cannot be reached, or answers again. `pool` is the quota:
+    account, Region, model and pool. Until it answers, calls go on with the part that this process had last.
+    """
+
+    pool: str
+    available: bool
+    message: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,8 @@
     ├── Refused                     we did not call
     │   ├── InvalidRequest          the request cannot be right (also a ValueError)
     │   ├── CircuitOpen             the model keeps failing; asking again makes sense after `retry_after` seconds
-    │   ├── QuotaExhausted          larger than a whole minute's quota
+    │   ├── QuotaExhausted          larger than a whole minute's quota, or the day's tokens are spent
+    │   ├── QueueFull               too many calls wait for quota already
     │   └── DeadlineTooClose        could not have ended in time (also a TimeoutError)
     └── ServiceFault                the service or the network answered (also botocore's ClientError)
         ├── Throttled               the account's quota is used up
@@ -122,7 +123,11 @@ class CircuitOpen(Refused):
 
 
 class QuotaExhausted(Refused):
-    """The call is larger than a whole minute's quota."""
+    """The quota cannot carry the call: it is larger than a whole minute's, the day's is spent, or AWS holds it at 0."""
+
+
+class QueueFull(Refused):
+    """Too many calls wait for quota already."""
 
 
 class DeadlineTooClose(Refused, TimeoutError):
@@ -222,6 +227,7 @@ _REFUSALS: dict[str, type[BedrockError]] = {
     "InvalidRequest": InvalidRequest,
     "CircuitOpen": CircuitOpen,
     "QuotaExhausted": QuotaExhausted,
+    "QueueFull": QueueFull,
     "DeadlineTooClose": DeadlineTooClose,
 }
 

@@ -89,13 +89,20 @@ class VirtualDriver:
                     self.listeners.tell(effect.event)
                     effect = next(task.flow)
                 elif isinstance(effect, Ask):
-                    effect = task.flow.send(effect.request.run())
+                    effect = self._ask(task, effect)
                 else:
                     return self._suspend(task, effect)
         except StopIteration as end:
             task.done, task.result = True, end.value
         except BaseException as error:  # noqa: BLE001 - kept for whoever started the task
             task.done, task.error = True, error
+
+    def _ask(self, task: Task, effect: Ask) -> Effect:
+        try:
+            answer = effect.request.run()
+        except Exception as error:  # noqa: BLE001 - the flow decides what it means
+            return task.flow.throw(error)
+        return task.flow.send(answer)
 
     def _suspend(self, task: Task, effect: Effect) -> None:
         if isinstance(effect, Send):

@@ -121,7 +121,7 @@ def _room(client: AsyncBedrockClient, quota: Quota) -> Callable[[], bool]:
             routes.add(event.route)
 
     client.listen(hear)
-    return lambda: sum(quota.ledger(route, clock.monotonic()).queued for route in routes) < _ENOUGH_IN_LINE
+    return lambda: sum(len(quota.ledger(route, clock.monotonic()).queue) for route in routes) < _ENOUGH_IN_LINE
 
 
 @contextlib.contextmanager

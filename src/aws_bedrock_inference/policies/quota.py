@@ -1,120 +1,237 @@
-"""Keep within the account's requests and tokens per minute, and use them all."""
+"""Keep within the account's quota, and use it all."""
 
 from __future__ import annotations
 
 import threading
 from dataclasses import replace
 from math import inf
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from aws_bedrock_inference.call import Call, Outcome
+from aws_bedrock_inference import clock as clocks
+from aws_bedrock_inference.call import Call, Outcome, priority_number
 from aws_bedrock_inference.events import QuotaQueued, Throttled
-from aws_bedrock_inference.fault import Category, Decision, Fault, Kind
+from aws_bedrock_inference.fault import Kind
 from aws_bedrock_inference.flow import emit, wait
 from aws_bedrock_inference.policies.deadline import too_close
+from aws_bedrock_inference.policies.refusals import day_spent, held, queue_full, too_large
+from aws_bedrock_inference.policies.sharing import Membership
+from aws_bedrock_inference.quotas.discovery import A_DAY, discover
+from aws_bedrock_inference.quotas.limits import Limits
+from aws_bedrock_inference.quotas.unbounded import warn_unbounded
+from aws_bedrock_inference.rules.brakes import Day
 from aws_bedrock_inference.rules.ledger import Ledger
+from aws_bedrock_inference.stores import open_store
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Mapping
+    from pathlib import Path
 
     from aws_bedrock_inference.call import Route
     from aws_bedrock_inference.clock import Clock
+    from aws_bedrock_inference.fault import Fault
     from aws_bedrock_inference.flow import Effect, Flow, Step
+    from aws_bedrock_inference.quotas.limits import QuotaTable
+    from aws_bedrock_inference.rules.account import Account
     from aws_bedrock_inference.rules.ledger import Ticket
+    from aws_bedrock_inference.stores import ShareStore
+
+WAITING = 10_000
+"""How many calls may stand before a new one by default: at ten calls a second, the last waits a quarter of an hour, as
+long as a call may take."""
 
 
 class Quota:
     """Let calls go as the quota carries them: one ledger for each (account, Region, model, pool).
 
-    `rpm` and `tpm` are the account's requests and tokens per minute; None means not limited here, and only the
-    service's own throttles slow the calls down. Each call reserves its input and max_tokens as the service does, and
-    settles with what it really used; who does not fit waits, first come first served. `burst` 5 is how many seconds'
-    worth of quota may go at once: the service's own window is not documented, and 5 s is the smallest seen, so a
-    larger burst may be throttled.
+    `rpm`, `tpm` and `tpd` are the account's requests and tokens per minute and tokens per day. What is given is never
+    exceeded; what the service really allows is learnt below it, and without anything given from the throttles alone.
+    Each call reserves its input and max_tokens as the service does, and settles with what it really used; who does not
+    fit waits, by priority, then first come first served. `concurrency` bounds the calls under way; without it only
+    capacity errors do. `waiting` is how many calls may stand before a new one, default 10,000. `shares` says what part
+    of the quota a priority has for sure while higher ones take all they can, as {"batch": 0.2}; default 0.05.
+    `store`, a URL such as `redis://host` or `sqlite:///path`, makes one quota of all processes that name the same.
 
     The object is the quota: clients that are given the same object share it.
 
-    Refuses with `QuotaExhausted` (a call larger than a whole minute's tokens) and `DeadlineTooClose`. Emits
-    `QuotaQueued` and `Throttled`.
+    Refuses with `QuotaExhausted` (a call larger than a whole minute's tokens, a spent day), `QueueFull` and
+    `DeadlineTooClose`. Emits `QuotaQueued` and `Throttled`.
     """
 
-    def __init__(self, *, rpm: float | None = None, tpm: float | None = None, burst: float = 5.0) -> None:
-        for name, value in (("rpm", rpm), ("tpm", tpm), ("burst", burst)):
+    def __init__(
+        self,
+        *,
+        rpm: float | None = None,
+        tpm: float | None = None,
+        tpd: float | None = None,
+        concurrency: int | None = None,
+        waiting: int = WAITING,
+        shares: Mapping[str | float, float] | None = None,
+        store: str | ShareStore | None = None,
+    ) -> None:
+        for name, value in (("rpm", rpm), ("tpm", tpm), ("tpd", tpd), ("concurrency", concurrency)):
             if value is not None and not 0 < value < inf:
                 raise ValueError(
                     f"Quota({name}={value!r}): give a number above 0, or leave it out when there is no such limit"
                 )
+        if waiting < 1:
+            raise ValueError(f"Quota(waiting={waiting!r}): give how many calls may wait, 1 or more")
         self.rpm = rpm
         self.tpm = tpm
-        self.burst = burst
-        self._ledgers: dict[str, Ledger] = {}
+        self.tpd = tpd
+        self.concurrency = concurrency
+        self.waiting = waiting
+        self.shares = _checked(shares or {})
+        self.store = open_store(store) if isinstance(store, str) else store
+        self._table: QuotaTable | None = None
+        self._ledgers: dict[str, _Pool] = {}
         self._lock = threading.Lock()
+
+    @classmethod
+    def discovered(
+        cls,
+        session: Any = None,
+        *,
+        region_name: str | None = None,
+        cache: str | Path | None = None,
+        max_age: float = A_DAY,
+        **options: Any,
+    ) -> Quota:
+        """Return a quota that starts from what Service Quotas lists for each model, and learns from there.
+
+        Asks once, now, and remembers the answer on disk for `max_age` seconds; the permissions are
+        servicequotas:ListServiceQuotas and ListAWSDefaultServiceQuotas. `options` are those of `Quota`: what is given
+        there goes before what is listed. A model that is not listed is learnt from its throttles alone. Raises
+        `QuotasUnknown` when Service Quotas cannot be asked and nothing is remembered.
+        """
+        quota = cls(**options)
+        quota._table = discover(session, region_name=region_name, cache=cache, max_age=max_age)
+        return quota
 
     def around(self, step: Step, clock: Clock) -> Step:
         """Return `step`, admitted by the ledger."""
-        ledgers = self._ledgers
+        pools = self._ledgers
 
         def flow(call: Call) -> Flow:
             estimate = call.estimate
             if not estimate.metered:
                 return (yield from step(call))
-            ledger = ledgers.get(call.route.quota_key) or self.ledger(call.route, clock())
+            pool = pools.get(call.route.quota_key) or self._pool(call.route, clock())
             tokens = estimate.input_tokens + estimate.output_tokens
-            if self.tpm is not None and tokens > self.tpm:
-                return Outcome(fault=_too_large(tokens, self.tpm))
-            ticket = ledger.reserve(tokens, call.arrived, clock())
+            if tokens > pool.largest or pool.held:
+                return Outcome(fault=held(str(call.route)) if pool.held else too_large(tokens, pool.largest))
+            if estimate.unbounded and pool.largest < inf:
+                warn_unbounded(call.route.base, estimate.output_tokens, pool.largest)
+            ledger, member = pool.ledger, pool.member
+            now = clock()
+            if member is not None and now >= member.due:
+                yield from member.renew(now)
+                now = clock()
+            ticket = ledger.reserve(tokens, call.arrived, now, call.priority)
             outcome: Outcome | None = None
             try:
-                if not ticket.admitted:
-                    refusal = yield from _stand_in_line(ledger, ticket, call, clock)
+                if ticket.slot is None:
+                    refusal = yield from self._stand_in_line(pool, ticket, call, clock)
                     if refusal is not None:
                         return Outcome(fault=refusal)
                 outcome = yield from step(call)
             finally:
-                _settle(ledger, ticket, call, outcome, clock())
-            if outcome.fault is not None and outcome.fault.kind is Kind.THROTTLED:
-                yield from emit(Throttled(call.route, outcome.fault.limit, tokens))
-                return outcome._replace(fault=replace(outcome.fault, paced=self._paces(outcome.fault)))
+                limit = _settle(ledger, ticket, call, outcome, clock())
+                if member is not None and outcome is not None:
+                    member.saw(call, outcome)
+            if limit is not None:
+                return (yield from _throttled(pool, call, outcome, limit, clock()))
             return outcome
 
         return flow
 
     def ledger(self, route: Route, now: float) -> Ledger:
         """Return the ledger that calls on `route` share, made at its first use."""
-        with self._lock:
-            return self._ledgers.setdefault(
-                route.quota_key, Ledger(rpm=self.rpm, tpm=self.tpm, burst=self.burst, now=now)
-            )
+        return self._pool(route, now).ledger
 
-    def _paces(self, fault: Fault) -> bool:
-        if fault.limit == "requests":
-            return self.rpm is not None
-        if fault.limit == "tokens":
-            return self.tpm is not None
-        return fault.limit is None and (self.rpm is not None or self.tpm is not None)
+    def _pool(self, route: Route, now: float) -> _Pool:
+        with self._lock:
+            pool = self._ledgers.get(route.quota_key)
+            if pool is None:
+                pool = self._ledgers[route.quota_key] = self._open(route, now)
+            return pool
+
+    def _open(self, route: Route, now: float) -> _Pool:
+        listed = self._table.limits(route.base or route.model, route.pool) if self._table is not None else None
+        listed = listed or Limits()
+        given = self.rpm is not None or self.tpm is not None
+        rpm, tpm = (self.rpm, self.tpm) if given else (listed.rpm, listed.tpm)
+        ledger = Ledger(
+            rpm=rpm or None,
+            tpm=tpm or None,
+            now=now,
+            firm=given,
+            day=None if self.tpd is None else Day(self.tpd, now + A_DAY - clocks.wall() % A_DAY),
+            concurrency=inf if self.concurrency is None else self.concurrency,
+            shares=self.shares,
+        )
+        member = None if self.store is None else Membership(self.store, route.quota_key, ledger)
+        return _Pool(ledger, member, held=not given and listed.held, largest=tpm or inf)
+
+    def _stand_in_line(
+        self, pool: _Pool, ticket: Ticket, call: Call, clock: Clock
+    ) -> Generator[Effect, None, Fault | None]:
+        ledger, member = pool.ledger, pool.member
+        now = clock()
+        ahead = ledger.queue.ahead(call.priority) - 1
+        if ahead >= self.waiting:
+            return queue_full(ahead)
+        soonest = ledger.earliest(ticket.tokens, now, call.priority)
+        if soonest >= call.deadline:
+            spent = ledger.day_spent(now)
+            return (
+                day_spent(soonest - now) if spent else too_close("the quota cannot admit the call before its deadline")
+            )
+        yield from emit(QuotaQueued(call.route, int(ticket.tokens), ahead))
+        while True:
+            due = ledger.claim(ticket, now)
+            if ticket.admitted:
+                return None
+            if now >= call.deadline:
+                return too_close("the call's deadline passed while it waited for quota")
+            if member is not None:
+                member.hurry(call.priority, now)
+                if now >= member.due:
+                    yield from member.renew(now)
+                    now = clock()
+                    continue
+                if due < inf:
+                    due = min(due, member.due)
+            yield from wait(ticket, min(due, call.deadline))
+            now = clock()
 
     def __repr__(self) -> str:
         return f"Quota(rpm={self.rpm}, tpm={self.tpm})"
 
 
-def _stand_in_line(ledger: Ledger, ticket: Ticket, call: Call, clock: Clock) -> Generator[Effect, None, Fault | None]:
-    now = clock()
-    if ledger.earliest(ticket.tokens, now) >= call.deadline:
-        return too_close("the quota cannot admit the call before its deadline")
-    yield from emit(QuotaQueued(call.route, int(ticket.tokens), ledger.queued - 1))
-    while True:
-        due = ledger.claim(ticket, now)
-        if ticket.admitted:
-            return None
-        if now >= call.deadline:
-            return too_close("the call's deadline passed while it waited for quota")
-        yield from wait(ticket, min(due, call.deadline))
-        now = clock()
+class _Pool:
+    """What is kept for one quota key. `largest` is the largest call that can ever go, in tokens."""
+
+    __slots__ = ("held", "largest", "ledger", "member")
+
+    def __init__(self, ledger: Ledger, member: Membership | None, *, held: bool, largest: float) -> None:
+        self.ledger = ledger
+        self.member = member
+        self.held = held
+        self.largest = largest
 
 
-def _settle(ledger: Ledger, ticket: Ticket, call: Call, outcome: Outcome | None, now: float) -> None:
-    """Charge what is known to have been used. Where the fate is unknown the service may still be at work: all is
-    charged.
+def _checked(shares: Mapping[str | float, float]) -> dict[float, float]:
+    for name, share in shares.items():
+        if not 0 <= share < 1:
+            raise ValueError(
+                f"Quota(shares={{{name!r}: {share!r}}}): a share is a part of the quota, from 0 to below 1"
+            )
+    return {priority_number(name): share for name, share in shares.items()}
+
+
+def _settle(ledger: Ledger, ticket: Ticket, call: Call, outcome: Outcome | None, now: float) -> str | None:
+    """Charge what is known to have been used; return the dimension that was throttled, if one was. Where the fate is
+    unknown the service may still be at work: all is charged.
     """
     fault = outcome.fault if outcome is not None else None
     if outcome is not None and outcome.usage is not None:
@@ -124,19 +241,42 @@ def _settle(ledger: Ledger, ticket: Ticket, call: Call, outcome: Outcome | None,
     elif fault is None or fault.status is None:
         ledger.settle(ticket, ticket.tokens, now)
     elif fault.kind is Kind.THROTTLED:
-        ledger.throttled(ticket, fault.limit, now)
+        return ledger.throttled(ticket, fault.limit, now)
+    elif fault.kind is Kind.OVERLOADED:
+        ledger.short(ticket, now)
     else:
         ledger.cancel(ticket, now, sent=True)
+    return None
 
 
-def _too_large(tokens: int, tpm: float) -> Fault:
-    return Fault(
-        code="QuotaExhausted",
-        message=f"the call would reserve {tokens:,} tokens (input + max_tokens); the quota is {tpm:,.0f} a minute",
-        kind=Kind.REFUSED,
-        reached=False,
-        decision=Decision.FAIL,
-        category=Category.PERMANENT,
-        cause="request-larger-than-quota",
-        advice="Lower max_tokens (unset counts as the model's maximum) or raise the quota; nothing was sent.",
+def _throttled(pool: _Pool, call: Call, outcome: Outcome, limit: str, now: float) -> Generator[Effect, None, Outcome]:
+    assert outcome.fault is not None  # noqa: S101 - only a fault can have been a throttle
+    account = pool.ledger.account
+    if pool.member is not None:
+        pool.member.throttled()
+    believed = account.tokens if limit == "tokens" else account.requests
+    yield from emit(
+        Throttled(
+            route=call.route,
+            limit=outcome.fault.limit,
+            reserved=call.estimate.reservation,
+            cause=limit,
+            outstanding=int(account.outstanding),
+            used=int(believed.used),
+            believed=believed.believed * believed.share,
+            waiting={priority: calls for priority, (calls, _) in pool.ledger.queue.waiting().items()},
+            consumers=pool.ledger.consumers.minute(now),
+            advice=_advice(limit, account),
+        )
     )
+    return outcome._replace(fault=replace(outcome.fault, paced=limit != "tokens-per-day"))
+
+
+def _advice(limit: str, account: Account) -> str:
+    if limit == "requests":
+        return "Requests per minute are used up: fewer, larger calls, or a higher quota (bedrock quota show)."
+    if limit == "tokens-per-day":
+        return "The day's tokens are spent: calls wait or are refused until it ends."
+    if account.outstanding > account.tokens.used / 2:
+        return "Most of the minute is reserved, not used: lower max_tokens to what answers need (bedrock quota advise)."
+    return "Tokens per minute are used up: the ledger now lets fewer calls go; others may use the same quota."

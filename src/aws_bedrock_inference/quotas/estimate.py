@@ -26,14 +26,10 @@ UNMETERED = Estimate(metered=False)
 
 @dataclass(frozen=True, slots=True)
 class Weighed(Estimate):
-    """An estimate that knows what it was made of, so that the real usage can correct the next one.
-
-    `unbounded` says that the request sets no maximum: `output_tokens` is the model's own.
-    """
+    """An estimate that knows what it was made of, so that the real usage can correct the next one."""
 
     text_bytes: int = 0
     other_tokens: int = 0
-    unbounded: bool = False
 
 
 def estimate(operation: str, params: Mapping[str, Any], base_model: str, gauge: TokenGauge | None = None) -> Estimate:
@@ -48,15 +44,14 @@ def estimate(operation: str, params: Mapping[str, Any], base_model: str, gauge: 
     output = _maximum(request)
     text, other = weigh(request, base_model)
     tokens = text // BYTES_PER_TOKEN + 1 if gauge is None else gauge.tokens(base_model, text)
-    unbounded = output is None
     return Weighed(
         tokens + other,
         facts.max_output_tokens if output is None else output,
         facts.burndown,
         True,  # noqa: FBT003 - by position: keywords cost a fifth of the construction
+        output is None,
         text,
         other,
-        unbounded,
     )
 
 

@@ -1,48 +1,47 @@
-"""Who may call now: requests and tokens per minute of one quota, with a queue that is served in order.
+"""Who may call now: one quota with all its dimensions, and a queue that is served in order.
 
 A reservation takes what a call may cost before it goes (input + max_tokens, as the service does); the settlement puts
-back what it did not use. Callers that do not fit stand in a queue ordered by when their call arrived, so that a
-repeat keeps its place. Nobody polls: the head of the queue knows when its turn comes by time alone, the others are
+back what it did not use. Nobody polls: the head of the queue knows when its turn comes by time alone, the others are
 woken.
 """
 
 from __future__ import annotations
 
-import heapq
 import threading
-from itertools import count
 from math import inf
 from typing import TYPE_CHECKING
 
-from aws_bedrock_inference.rules.bucket import TOLERANCE, Bucket
+from aws_bedrock_inference.call import NORMAL
+from aws_bedrock_inference.rules.account import BURST, RECENT, TOLERANCE, Account, Slot
+from aws_bedrock_inference.rules.brakes import PARKED, Concurrency, Day, Standstill
+from aws_bedrock_inference.rules.limit import MINUTE
+from aws_bedrock_inference.rules.queue import Queue
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-# After a second throttle in a row the ledger stands still: 1 s, doubling up to 20 s, as the SDK backs off from
-# throttling.
-PAUSE_FIRST = 1.0
-PAUSE_LONGEST = 20.0
+    from collections.abc import Callable, Mapping, Sequence
 
 # A refund that brings the head's turn nearer by less than this many seconds does not wake it to set its alarm anew.
 ALARM_PRECISION = 0.001
 
 
 class Ticket:
-    """One call's place in the queue, then its reservation. Waited on by a driver through `attach`.
+    """One call's place in the queue, then its reservation. Waited on by a driver through `attach`."""
 
-    `admitted` says whether the call may go.
-    """
+    __slots__ = ("_wake", "_woken", "admitted_at", "left", "priority", "slot", "tokens")
 
-    __slots__ = ("_closed", "_wake", "_woken", "admitted", "admitted_at", "tokens")
-
-    def __init__(self, tokens: float) -> None:
+    def __init__(self, tokens: float, priority: float, now: float) -> None:
         self.tokens = tokens
-        self.admitted = False
-        self.admitted_at = -inf
-        self._closed = False
+        self.priority = priority
+        self.slot: Slot | None = None
+        self.admitted_at = now
+        self.left = False
         self._woken = False
         self._wake: Callable[[], object] | None = None
+
+    @property
+    def admitted(self) -> bool:
+        """Whether the call may go, and has not ended."""
+        return self.slot is not None
 
     def attach(self, wake: Callable[[], object]) -> bool:
         """Register who is to be woken; False when that is due already."""
@@ -55,50 +54,109 @@ class Ticket:
         if self._wake is not None:
             self._wake()
 
+    def rest(self) -> None:
+        """Wait anew."""
+        self._woken = False
 
-class Ledger:
-    """The account of one quota. Dimensions that are None are not limited.
 
-    `burst` is how many seconds' worth may go at once. Every method takes `now`, a reading of one clock, and none waits.
+class Consumers:
+    """What each priority has used lately, in tokens; half of it is forgotten every 30 seconds, so that the sum is about
+    that of the last minute.
     """
 
-    def __init__(self, *, rpm: float | None, tpm: float | None, burst: float, now: float) -> None:
-        self.rpm = rpm
-        self.tpm = tpm
-        self._requests = Bucket(rpm, max(1.0, rpm * burst / 60), now) if rpm else None
-        self._tokens = Bucket(tpm, tpm * burst / 60, now) if tpm else None
+    __slots__ = ("_at", "_used")
+
+    def __init__(self) -> None:
+        self._used: dict[float, float] = {}
+        self._at = -inf
+
+    def add(self, priority: float, used: float, now: float) -> None:
+        """Count `used` tokens."""
+        self._age(now)
+        self._used[priority] = self._used.get(priority, 0.0) + used
+
+    def minute(self, now: float) -> dict[float, int]:
+        """Return tokens a minute by priority."""
+        self._age(now)
+        return {priority: int(used) for priority, used in self._used.items() if used >= 1.0}
+
+    def _age(self, now: float) -> None:
+        if now > self._at:
+            kept = 0.5 ** ((now - self._at) / 30.0)
+            self._used = {priority: used * kept for priority, used in self._used.items()}
+            self._at = now
+
+
+class Ledger:
+    """The account of one quota. A dimension that is None has no limit that is known: it is learnt from throttles.
+
+    `firm` limits are never exceeded. `burst` is how many seconds' worth may go at once, `windowed` keeps each minute
+    within the limit, too. `shares` are what priorities earn while higher ones are served. Every method takes `now`, a
+    reading of one clock, and none waits.
+    """
+
+    def __init__(
+        self,
+        *,
+        rpm: float | None,
+        tpm: float | None,
+        now: float,
+        burst: float = BURST,
+        firm: bool = True,
+        windowed: bool = True,
+        day: Day | None = None,
+        concurrency: float = inf,
+        shares: Mapping[float, float] | None = None,
+    ) -> None:
+        self.account = Account(rpm=rpm, tpm=tpm, now=now, burst=burst, firm=firm, windowed=windowed)
+        self.concurrency = Concurrency(concurrency)
+        self.standstill = Standstill()
+        self.queue = Queue(shares)
+        self.day = day
+        self.consumers = Consumers()
         self._lock = threading.Lock()
-        self._queue: list[tuple[float, int, Ticket]] = []
-        self._turn = count()
-        self._outstanding = 0.0
         self._alarm: Ticket | None = None
         self._alarm_at = inf
-        self._paused_until = -inf
-        self._struck_at = -inf
-        self._strikes = 0
+        self._watched = False
+        self._spent_until = -inf
+        self._plain = False
+        self._look(now)
 
-    def reserve(self, tokens: float, order: float, now: float) -> Ticket:
+    def reserve(self, tokens: float, order: float, now: float, priority: float = NORMAL) -> Ticket:
         """Return a ticket, admitted if it is its turn and it fits; else it stands in the queue and `claim` says what
         to wait for.
         """
-        ticket = Ticket(tokens)
+        ticket = Ticket(tokens, priority, now)
+        account = self.account
+        of_tokens, of_requests, concurrency = account.tokens, account.requests, self.concurrency
         with self._lock:
-            if self._queue or self._wait_for(tokens, now) > 0.0:
-                heapq.heappush(self._queue, (order, next(self._turn), ticket))
-            else:
-                self._admit(ticket, now)
-        return ticket
+            # Nothing in here calls anything: Python does not change threads before the lock is free again.
+            slot = account.slot
+            if (
+                self._plain
+                and now < slot.end
+                and priority == NORMAL
+                and tokens <= of_tokens.free
+                and of_requests.free >= 1.0
+            ):
+                of_tokens.free -= tokens
+                of_requests.free -= 1.0
+                account.outstanding += tokens
+                concurrency.flying += 1
+                ticket.slot = slot
+                return ticket
+        return self._stand(ticket, order, now)
 
     def claim(self, ticket: Ticket, now: float) -> float:
         """Return when to look again: at once means admitted (`now`), a time for the head of the queue, `inf` for all
         behind it.
         """
         with self._lock:
-            ticket._woken = False  # noqa: SLF001 - a ticket belongs to its ledger
+            ticket.rest()
             woken = self._serve(now)
             if ticket.admitted:
                 due = now
-            elif self._queue[0][2] is ticket:
+            elif self.queue.head() is ticket:
                 due = self._alarm_at = now + self._wait_for(ticket.tokens, now)
                 self._alarm = ticket
             else:
@@ -108,110 +166,183 @@ class Ledger:
 
     def settle(self, ticket: Ticket, used: float, now: float) -> None:
         """Replace the reservation by what the call really used, in tokens after burndown."""
+        account, concurrency = self.account, self.concurrency
+        of_tokens = account.tokens
         with self._lock:
-            if ticket.admitted_at > self._struck_at:
-                self._strikes = 0
-            self._close(ticket, ticket.tokens - used, 0.0, now)
-            woken = self._serve(now) if self._queue else None
-        if woken:
-            _wake(woken)
+            # As in `reserve`.
+            slot = ticket.slot
+            if self._plain and slot is not None and slot.alive:
+                back = ticket.tokens - used
+                of_tokens.free += back
+                account.outstanding -= ticket.tokens
+                concurrency.flying -= 1
+                if slot is not account.slot:
+                    slot.tokens -= back
+                    of_tokens.returned += back
+                ticket.slot = None
+                return
+        self._settle(ticket, used, now)
 
     def cancel(self, ticket: Ticket, now: float, *, sent: bool) -> None:
         """Leave the queue, or give the tokens back; the request too, unless it was `sent`."""
         with self._lock:
-            self._close(ticket, ticket.tokens, 0.0 if sent else 1.0, now)
+            self._close(ticket, 0.0, 0.0 if sent else 1.0)
             woken = self._serve(now)
         _wake(woken)
 
-    def throttled(self, ticket: Ticket, limit: str | None, now: float) -> None:
-        """Give back a call that the service refused, and believe that dimension `limit` (or any) is empty.
-
-        Throttles in a row, each of a call admitted after the last, make the whole ledger stand still for longer and
-        longer, so that a belief far above the truth costs few requests.
-        """
+    def short(self, ticket: Ticket, now: float) -> None:
+        """Give back a call that failed for lack of capacity, and send fewer at once. The quota is not to blame."""
         with self._lock:
-            if ticket.admitted_at > self._struck_at:
-                self._strikes += 1
-                self._struck_at = now
-                if self._strikes > 1:
-                    pause = min(PAUSE_LONGEST, PAUSE_FIRST * 2.0 ** min(self._strikes - 2, 32))
-                    self._paused_until = now + pause
-            self._close(ticket, ticket.tokens, 0.0, now)
-            for bucket, name in ((self._requests, "requests"), (self._tokens, "tokens")):
-                if bucket is not None and limit in (name, None):
-                    bucket.drain()
+            self.concurrency.short(ticket.admitted_at, now)
+            self._close(ticket, 0.0, 0.0)
             woken = self._serve(now)
         _wake(woken)
 
-    def earliest(self, tokens: float, now: float) -> float:
-        """Return the soonest a new call could be admitted, if everything outstanding came back unused and nobody
-        stood before it.
+    def throttled(self, ticket: Ticket, limit: str | None, now: float) -> str:
+        """Give back a call that the service refused, and believe less of the dimension `limit`; return which one.
+
+        Where the service names none, it is the one that is nearest to its limit. Throttles in a row, each of a call
+        admitted after the last, make the whole ledger stand still for longer and longer, so that a belief far above
+        the truth costs few requests. A day that is spent is left alone until it ends.
         """
         with self._lock:
-            wait = max(0.0, self._paused_until - now)
-            if self._requests is not None:
-                wait = max(wait, self._requests.wait_for(1.0, now))
-            if self._tokens is not None:
-                wait = max(wait, self._tokens.wait_for(tokens, now) - self._outstanding / self._tokens.rate)
-            return now + wait
+            self._close(ticket, 0.0, 0.0)
+            self.account.refresh(now)
+            fresh = self.standstill.struck(ticket.admitted_at, now)
+            if limit == "tokens-per-day":
+                ends = self.day.ends if self.day is not None else inf
+                self._spent_until = min(ends, now + PARKED)
+                self.standstill.park(self._spent_until)
+            else:
+                limit = limit or self._nearest()
+                self._cut(limit, now, fresh=fresh)
+            woken = self._serve(now)
+        _wake(woken)
+        return limit
+
+    def earliest(self, tokens: float, now: float, priority: float = NORMAL) -> float:
+        """Return the soonest a call that stands in the queue can be admitted, if everything under way came back
+        unused.
+        """
+        with self._lock:
+            self.account.refresh(now)
+            ahead = max(0, self.queue.ahead(priority) - 1)
+            held = max(0.0, self.standstill.until - now)
+            if self.day is not None:
+                held = max(held, self.day.wait_for(tokens, now))
+            return now + max(held, self.account.earliest(tokens, ahead))
+
+    def day_spent(self, now: float) -> bool:
+        """Whether the day's tokens are what holds calls back."""
+        with self._lock:
+            return now < self._spent_until or (self.day is not None and self.day.wait_for(1.0, now) > 0.0)
 
     def available(self, now: float) -> float:
         """Return how many tokens are there now; `inf` when they are not limited."""
-        if self._tokens is None:
-            return inf
         with self._lock:
-            self._tokens.wait_for(0.0, now)
-            return self._tokens.level
+            self.account.refresh(now)
+            return inf if self.account.tokens.believed == inf else self.account.tokens.free
 
-    @property
-    def queued(self) -> int:
-        """How many calls stand in the queue."""
-        return len(self._queue)
+    def watch(self) -> None:
+        """Keep count of what each priority takes, also while there is only one."""
+        with self._lock:
+            self._watched = True
+            self._plain = False
+
+    def lease(self, share: float, limits: Mapping[str, float], now: float) -> None:
+        """Have `share` of the quota, of which others have the rest, and believe `limits`."""
+        with self._lock:
+            self.account.refresh(now)
+            for name, limit in self.account.dimensions:
+                limit.lease(share, limits.get(name, limit.believed))
+            woken = self._serve(now)
+        _wake(woken)
+
+    def _stand(self, ticket: Ticket, order: float, now: float) -> Ticket:
+        with self._lock:
+            self._watched = self._watched or ticket.priority != NORMAL
+            if self.queue or self._wait_for(ticket.tokens, now) > 0.0:
+                self._plain = False
+                self.queue.push(ticket, order)
+            else:
+                self._admit(ticket, now)
+        return ticket
+
+    def _settle(self, ticket: Ticket, used: float, now: float) -> None:
+        with self._lock:
+            self.standstill.passed(ticket.admitted_at)
+            self.concurrency.passed()
+            self._close(ticket, used, 0.0)
+            if self._watched:
+                self.consumers.add(ticket.priority, used, now)
+            woken = self._serve(now)
+        _wake(woken)
 
     def _wait_for(self, tokens: float, now: float) -> float:
-        wait = self._paused_until - now if now < self._paused_until - TOLERANCE else 0.0
-        if self._requests is not None and (needed := self._requests.wait_for(1.0, now)) > wait:
-            wait = needed
-        if self._tokens is not None and (needed := self._tokens.wait_for(tokens, now)) > wait:
-            wait = needed
+        wait = self.account.wait_for(tokens, now)
+        if now < self.standstill.until - TOLERANCE:
+            wait = max(wait, self.standstill.until - now)
+        if self.day is not None:
+            wait = max(wait, self.day.wait_for(tokens + self.account.outstanding, now))
+        if self.concurrency.flying >= self.concurrency.most:
+            wait = inf
         return wait
 
     def _admit(self, ticket: Ticket, now: float) -> None:
-        if self._requests is not None:
-            self._requests.take(1.0)
-        if self._tokens is not None:
-            self._tokens.take(ticket.tokens)
-        self._outstanding += ticket.tokens
+        self.standstill.going(now)
+        self.concurrency.flying += 1
         ticket.admitted_at = now
-        ticket.admitted = True
+        ticket.slot = self.account.take(ticket.tokens)
 
-    def _close(self, ticket: Ticket, tokens: float, requests: float, now: float) -> None:
-        if ticket.admitted:
-            if requests and self._requests is not None:
-                self._requests.give(requests, now)
-            if tokens and self._tokens is not None:
-                self._tokens.give(tokens, now)
-            self._outstanding -= ticket.tokens
-            ticket.admitted = False
-        ticket._closed = True  # noqa: SLF001 - a ticket belongs to its ledger
+    def _close(self, ticket: Ticket, used: float, requests: float) -> None:
+        ticket.left = True
+        slot = ticket.slot
+        if slot is not None:
+            ticket.slot = None
+            self.account.give(slot, ticket.tokens, ticket.tokens - used, requests)
+            self.concurrency.flying -= 1
+            if self.day is not None:
+                self.day.used += used
+
+    def _nearest(self) -> str:
+        fills = {
+            name: limit.used / (limit.believed * limit.share) for name, limit in self.account.dimensions if limit.known
+        }
+        return max(fills, key=lambda name: fills[name], default="tokens")
+
+    def _cut(self, name: str, now: float, *, fresh: bool) -> None:
+        limit = self.account.tokens if name == "tokens" else self.account.requests
+        if fresh:
+            recently, lately = (self.account.lately(name, now, seconds) / limit.share for seconds in (RECENT, MINUTE))
+            limit.cut(self.standstill.strikes, recently, lately)
+        limit.drain()
 
     def _serve(self, now: float) -> list[Ticket]:
         """Admit from the head while it fits; return who must be woken: the admitted, and a head whose alarm is not
         set or too late.
         """
-        woken = []
-        while self._queue:
-            head = self._queue[0][2]
-            if not (head.admitted or head._closed):  # noqa: SLF001 - a ticket belongs to its ledger
-                wait = self._wait_for(head.tokens, now)
-                if wait > 0.0:
-                    if head is not self._alarm or now + wait < self._alarm_at - ALARM_PRECISION:
-                        woken.append(head)
-                    break
-                self._admit(head, now)
-                woken.append(head)
-            heapq.heappop(self._queue)
+        woken: list[Ticket] = []
+        while (head := self.queue.head()) is not None:
+            wait = self._wait_for(head.tokens, now)
+            if wait > 0.0:
+                if head is not self._alarm or now + wait < self._alarm_at - ALARM_PRECISION:
+                    woken.append(head)
+                break
+            self.queue.pop(head)
+            self._admit(head, now)
+            woken.append(head)
+        self._look(now)
         return woken
+
+    def _look(self, now: float) -> None:
+        """Find out whether requests and tokens per minute are all there is to ask."""
+        self._plain = (
+            not self.queue
+            and self.standstill.over(now)
+            and self.concurrency.most == inf
+            and self.day is None
+            and not self._watched
+        )
 
 
 def _wake(tickets: Sequence[Ticket], but: Ticket | None = None) -> None:

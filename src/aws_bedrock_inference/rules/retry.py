@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
+from math import inf
 from typing import TYPE_CHECKING
 
 from aws_bedrock_inference.fault import Decision
@@ -74,13 +75,16 @@ def decide(
 ) -> Again | Stop:
     """Return what to do after `outcome`, which ended with `fault`.
 
-    Tries are counted for each code on its own, since each has its own rule; `most` bounds them all. A wait that could
-    not end before the deadline is not started, and a stream that has already given something is not repeated.
+    Tries are counted for each code on its own, since each has its own rule; `most` bounds them all, but for throttles
+    that the quota paces: those end with the deadline, and cost the service hardly anything. A wait that could not end
+    before the deadline is not started, and a stream that has already given something is not repeated.
     """
     if fault.decision is Decision.FAIL:
         return Stop("the same request would fail again")
     if outcome.emitted:
         return Stop("part of the answer had already been handed over")
+    if fault.paced and now < deadline < inf:
+        return Again(0.0, 0)
     same = [attempt for attempt in earlier if attempt.fault.code == fault.code]
     if len(same) + 1 >= fault.hint.attempts or len(earlier) + 1 >= most:
         return Stop("all attempts are used up")

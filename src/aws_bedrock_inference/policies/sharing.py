@@ -1,0 +1,162 @@
+"""How one process takes part in a quota that a store shares between many.
+
+About once a second one of the calls that pass says to the store what this process needs, and hears which part of the
+quota it may use. When the store is gone, the last part stays; without one, each process goes on alone and learns.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import uuid
+from math import inf
+from typing import TYPE_CHECKING
+
+from aws_bedrock_inference.events import StoreChanged
+from aws_bedrock_inference.flow import ask, emit
+from aws_bedrock_inference.quotas.advice import AnswerSizes
+from aws_bedrock_inference.rules.limit import MINUTE
+from aws_bedrock_inference.rules.shares import Ask
+from aws_bedrock_inference.stores import StoreUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from aws_bedrock_inference.call import Call, Outcome
+    from aws_bedrock_inference.flow import Effect
+    from aws_bedrock_inference.rules.ledger import Ledger
+    from aws_bedrock_inference.rules.shares import Grant
+    from aws_bedrock_inference.stores import ShareStore
+
+# Before the first answer nearly nothing may go: whoever is first asks, the others wait for what it hears.
+NOTHING_YET = 1e-6
+
+# What waits now is wanted within this many seconds; what is not held back may grow by this factor before we ask again,
+# and by this part of the quota from nothing.
+HORIZON = 2.0
+GROWTH = 1.25
+LEAST = 0.01
+
+# When a priority has to wait that had no needs when we last asked, we ask again, this many seconds after at the soonest.
+HURRY = 0.25
+
+# While one call asks, others do not; an answer takes a quarter of a second at the most. After a failure, the store is
+# left alone for a second, doubling.
+ASKING = 1.0
+AGAIN_FIRST = 1.0
+AGAIN_LONGEST = 8.0
+
+
+class Membership:
+    """One process, ours, as a member of the pool `pool` at `store`. `due` is when the store is to be asked again."""
+
+    def __init__(self, store: ShareStore, pool: str, ledger: Ledger) -> None:
+        self.due = -inf
+        self.sizes = AnswerSizes()
+        self.throttles = 0
+        self._store = store
+        self._pool = pool
+        self._ledger = ledger
+        self._pid = 0
+        self._name = ""
+        self._share = 0.0
+        self._asked = -inf
+        self._failures = 0
+        self._needy: frozenset[float] = frozenset()
+        self._known: dict[str, tuple[float, int]] = {}
+        ledger.watch()
+        ledger.lease(NOTHING_YET, {}, 0.0)
+
+    def renew(self, now: float) -> Generator[Effect, object, None]:
+        """Ask the store, which takes a quarter of a second at the most."""
+        self.due = now + ASKING
+        self._asked = now
+        try:
+            grant = yield from ask(self._store.renew(self._pool, self._who(), self._needs(now)))
+        except StoreUnavailable as error:
+            self._lose(now)
+            if self._failures == 1:
+                yield from emit(StoreChanged(self._pool, available=False, message=str(error)))
+            return
+        self._have(grant, now)
+        if self._failures:
+            self._failures = 0
+            yield from emit(StoreChanged(self._pool, available=True, message="the store answers again"))
+
+    def hurry(self, priority: float, now: float) -> None:
+        """Ask earlier, since a call of `priority` has to wait and nobody has asked on its behalf."""
+        if not self._failures and priority not in self._needy:
+            self.due = min(self.due, max(now, self._asked + HURRY))
+
+    def throttled(self) -> None:
+        """Tell the others soon what a throttle taught."""
+        self.throttles += 1
+        if not self._failures:
+            self.due = -inf
+
+    def saw(self, call: Call, outcome: Outcome) -> None:
+        """Count how long an answer was."""
+        if outcome.fault is None and outcome.usage is not None:
+            self.sizes.add(outcome.usage.output_tokens, call.estimate.output_tokens)
+
+    def _who(self) -> str:
+        """Return this process' name; a forked child is somebody else."""
+        if self._pid != os.getpid():
+            self._pid = os.getpid()
+            self._name = f"{socket.gethostname()}:{self._pid}:{uuid.uuid4().hex[:8]}"
+            self._share = 0.0
+        return self._name
+
+    def _needs(self, now: float) -> Ask:
+        account, queue = self._ledger.account, self._ledger.queue
+        used = max(limit.used / limit.believed for _, limit in account.dimensions)
+        spent = self._ledger.consumers.minute(now)
+        total = max(1.0, float(sum(spent.values())))
+        waiting = queue.waiting()
+        needs = []
+        for priority in sorted({*spent, *waiting}):
+            calls, tokens = waiting.get(priority, (0, 0.0))
+            part = spent.get(priority, 0) / total
+            wanted = max(tokens / account.tokens.believed, calls / account.requests.believed) * MINUTE / HORIZON
+            needs.append(
+                (priority, GROWTH * used * part + LEAST + wanted, calls + self._ledger.concurrency.flying * part)
+            )
+        self._needy = frozenset(priority for priority, (calls, _) in waiting.items() if calls)
+        limits = tuple(
+            (name, limit.believed, *self._stamp(name, limit.believed))
+            for name, limit in account.dimensions
+            if limit.known
+        )
+        rate = account.requests.used / MINUTE
+        return Ask(max(0.0, self._share), tuple(needs), limits, self._report(now), rate)
+
+    def _stamp(self, name: str, believed: float) -> tuple[int, bool]:
+        adopted, stamp = self._known.get(name, (inf, 0))
+        return stamp, believed < adopted
+
+    def _report(self, now: float) -> str:
+        account = self._ledger.account
+        return json.dumps(
+            {
+                "used": {name: round(limit.used) for name, limit in account.dimensions},
+                "reserved": round(account.outstanding),
+                "waiting": {str(priority): calls for priority, (calls, _) in self._ledger.queue.waiting().items()},
+                "consumers": {str(priority): used for priority, used in self._ledger.consumers.minute(now).items()},
+                "throttled": self.throttles,
+                "answers": self.sizes.as_dict(),
+            }
+        )
+
+    def _have(self, grant: Grant, asked: float) -> None:
+        self._share = grant.share
+        self._known = {name: (believed, stamp) for name, believed, stamp in grant.limits}
+        self.due = asked + grant.again
+        limits = {name: believed for name, believed, _ in grant.limits}
+        self._ledger.lease(max(NOTHING_YET, grant.share), limits, asked)
+
+    def _lose(self, now: float) -> None:
+        self._failures += 1
+        self.due = now + min(AGAIN_LONGEST, AGAIN_FIRST * 2.0 ** (self._failures - 1))
+        if not self._share:
+            self._ledger.lease(1.0, {}, now)

@@ -1,0 +1,72 @@
+"""What is due to each member of a shared quota: needs by priority, then what is left over.
+
+A need is (priority, fraction of the quota, calls that want it), the smallest priority first in rank. Within a priority
+everyone gets what it needs if there is enough; else each call gets the same, and no member more than it needs.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+Need: TypeAlias = tuple[float, float, float]
+
+# What each lower priority keeps of the quota as long as it has needs, and what all of them keep at most.
+GUARANTEED = 0.05
+GUARANTEED_TO_ALL = 0.5
+
+# What stays free for newcomers when nobody needs it.
+FREE = 0.1
+
+# The weight of a need that names fewer calls than this.
+FEWEST = 0.01
+
+# Stands for infinity where JSON and Lua have none.
+UNLIMITED = 1e300
+
+
+def divide(members: Iterable[Iterable[Need]]) -> tuple[dict[float, float], float]:
+    """Return what each call may have at each priority that anybody needs, and what is left over for each member."""
+    wants: dict[float, list[tuple[float, float]]] = {}
+    count = 0
+    for needs in members:
+        count += 1
+        for priority, need, calls in needs:
+            if need > 0.0:
+                wants.setdefault(priority, []).append((need, max(calls, FEWEST)))
+    order = sorted(wants)
+    each = min(GUARANTEED, GUARANTEED_TO_ALL / max(1, len(order) - 1))
+    kept = {priority: min(each, sum(need for need, _ in wants[priority])) for priority in order[1:]}
+    left, reserved = 1.0, sum(kept.values())
+    levels = {}
+    for priority in order:
+        reserved -= kept.get(priority, 0.0)
+        levels[priority], served = _level(wants[priority], max(0.0, left - reserved))
+        left -= served
+    return levels, max(0.0, left - FREE) / max(1, count)
+
+
+def due(needs: Iterable[Need], levels: Mapping[float, float], surplus: float) -> float:
+    """Return what is due to a member with these needs."""
+    return surplus + sum(
+        min(need, levels[priority] * max(calls, FEWEST)) for priority, need, calls in needs if need > 0.0
+    )
+
+
+def _level(wants: list[tuple[float, float]], left: float) -> tuple[float, float]:
+    """Return what each call may have, so that (need, calls) of all get the smaller of need and level times calls and
+    together use up `left`; and how much they use.
+    """
+    total = sum(need for need, _ in wants)
+    if total <= left:
+        return UNLIMITED, total
+    calls = sum(weight for _, weight in wants)
+    rest = left
+    for need, weight in sorted(wants, key=lambda want: want[0] / want[1]):
+        if need * calls > rest * weight:
+            return rest / calls, left
+        rest -= need
+        calls -= weight
+    return UNLIMITED, left
