@@ -43,6 +43,7 @@ class AsyncBedrockClient(BaseClient):
         quota: Quota | None = None,
         pipeline: Pipeline | None = None,
         timeout: float | Timeout | None = None,
+        priority: str | float = "normal",
     ) -> None:
         super().__init__(
             model_id,
@@ -52,6 +53,7 @@ class AsyncBedrockClient(BaseClient):
             quota=quota,
             pipeline=pipeline,
             timeout=timeout,
+            priority=priority,
         )
         self._transport = AsyncTransport(self._endpoint, clock=self._clock)
         self._driver = AsyncDriver(self._transport.send, clock=self._clock, listeners=self._listeners)
@@ -70,6 +72,8 @@ class AsyncBedrockClient(BaseClient):
         stop_sequences: Sequence[str] | None = None,
         tools: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
         stream: bool = False,
+        priority: str | float | None = None,
+        tier: str | None = None,
         **converse: Any,
     ) -> Reply:
         """Ask the model and return its whole answer.
@@ -85,6 +89,7 @@ class AsyncBedrockClient(BaseClient):
         """
         call = self._invoke_call(
             "converse_stream" if stream else "converse",
+            priority,
             {
                 "prompt": prompt,
                 "messages": messages,
@@ -93,6 +98,7 @@ class AsyncBedrockClient(BaseClient):
                 "temperature": temperature,
                 "stop_sequences": stop_sequences,
                 "tools": tools,
+                "tier": tier,
                 "more": converse,
             },
         )
@@ -110,6 +116,8 @@ class AsyncBedrockClient(BaseClient):
         temperature: float | None = None,
         stop_sequences: Sequence[str] | None = None,
         tools: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
+        priority: str | float | None = None,
+        tier: str | None = None,
         **converse: Any,
     ) -> AsyncTextStream:
         """Ask the model and return its answer as pieces of text, as they come.
@@ -120,6 +128,7 @@ class AsyncBedrockClient(BaseClient):
         """
         call = self._invoke_call(
             "converse_stream",
+            priority,
             {
                 "prompt": prompt,
                 "messages": messages,
@@ -128,6 +137,7 @@ class AsyncBedrockClient(BaseClient):
                 "temperature": temperature,
                 "stop_sequences": stop_sequences,
                 "tools": tools,
+                "tier": tier,
                 "more": converse,
             },
         )

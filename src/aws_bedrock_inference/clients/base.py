@@ -6,7 +6,7 @@ from math import inf
 from typing import TYPE_CHECKING, Any
 
 from aws_bedrock_inference import clock as clocks
-from aws_bedrock_inference.call import Call, Outcome, Route, Timeout
+from aws_bedrock_inference.call import Call, Outcome, Route, Timeout, priority_number
 from aws_bedrock_inference.clients.request import BadRequestError, converse_params
 from aws_bedrock_inference.events import CallEnded, Listener, Listeners
 from aws_bedrock_inference.exceptions import InvalidRequest, error_of
@@ -37,6 +37,7 @@ class BaseClient:
         quota: Quota | None,
         pipeline: Pipeline | None,
         timeout: float | Timeout | None,
+        priority: str | float,
     ) -> None:
         if not str(model_id or "").strip():
             raise ValueError(f"model_id={model_id!r}: give a model id, inference profile id or ARN")
@@ -49,6 +50,7 @@ class BaseClient:
                 f"timeout={timeout!r}: give seconds above 0 for the whole call, or a Timeout for each attempt"
             )
         self.model_id = model_id
+        self.priority = priority_number(priority)
         self.pipeline = pipeline if pipeline is not None else standard(quota)
         self._endpoint: Endpoint = find_endpoint(session, region_name=region_name, endpoint_url=endpoint_url)
         self._timeout = timeout if isinstance(timeout, Timeout) else Timeout()
@@ -67,13 +69,14 @@ class BaseClient:
         """Call `listener` with every event of this client's calls (see `events`); the returned function ends that."""
         return self._listeners.add(listener)
 
-    def _invoke_call(self, operation: str, arguments: Mapping[str, Any]) -> Call:
+    def _invoke_call(self, operation: str, priority: str | float | None, arguments: Mapping[str, Any]) -> Call:
         """Return the Converse or ConverseStream call behind `invoke`'s arguments."""
+        number = self.priority if priority is None else priority_number(priority)
         try:
-            params = converse_params(**arguments)
+            params = converse_params(priority=number, **arguments)
         except BadRequestError as error:
             raise self._invalid(operation, str(error), self._route(self.model_id)) from None
-        return self._make_call(operation, params)
+        return self._make_call(operation, params)._replace(priority=number)
 
     def _make_call(self, operation: str, params: Mapping[str, Any]) -> Call:
         """Return the call of boto3's `operation` with boto3's `params`; `modelId` may be left out."""
@@ -91,6 +94,7 @@ class BaseClient:
             timeout=self._timeout,
             arrived=now,
             deadline=now + self._patience,
+            priority=self.priority,
         )
 
     def _route(self, model_id: str) -> Route:

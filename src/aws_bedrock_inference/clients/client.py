@@ -27,7 +27,8 @@ class BedrockClient(BaseClient):
     credentials are found as boto3 finds them where they are not given, from `session` (boto3's or botocore's) if
     there is one. `quota` is the account's `Quota(rpm=..., tpm=...)`; the same object may be given to several clients,
     which then share it. `pipeline` replaces the recommended policies. `timeout` is the seconds a whole call may take,
-    waits and repeats included (default 900), or a `Timeout` with limits for each attempt.
+    waits and repeats included (default 900), or a `Timeout` with limits for each attempt. `priority` says who goes
+    first where calls wait for quota: `interactive`, `normal`, `batch` or a number.
 
     Raises `ValueError` for arguments that cannot be right and botocore's `NoRegionError` when no Region is found.
     """
@@ -42,6 +43,7 @@ class BedrockClient(BaseClient):
         quota: Quota | None = None,
         pipeline: Pipeline | None = None,
         timeout: float | Timeout | None = None,
+        priority: str | float = "normal",
     ) -> None:
         super().__init__(
             model_id,
@@ -51,6 +53,7 @@ class BedrockClient(BaseClient):
             quota=quota,
             pipeline=pipeline,
             timeout=timeout,
+            priority=priority,
         )
         self._transport = BlockingTransport(self._endpoint, clock=self._clock)
         self._driver = Driver(self._transport.send, clock=self._clock, listeners=self._listeners)
@@ -69,6 +72,8 @@ class BedrockClient(BaseClient):
         stop_sequences: Sequence[str] | None = None,
         tools: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
         stream: bool = False,
+        priority: str | float | None = None,
+        tier: str | None = None,
         **converse: Any,
     ) -> Reply:
         """Ask the model and return its whole answer.
@@ -77,13 +82,15 @@ class BedrockClient(BaseClient):
         quota, and unset it counts as the model's maximum. `tools` is a list of Converse tools or a whole
         `toolConfig`. Anything else that Converse takes may be given by its own name. With `stream=True` the answer
         travels as a stream and is returned when it is whole: long generations are then watched chunk by chunk, and
-        one that breaks is asked for again.
+        one that breaks is asked for again. `priority` is for this call alone. `tier` is one of Bedrock's service tiers
+        (`priority`, `default`, `flex`), or `match` for the one that goes with the priority; not all models have all.
 
         Raises `InvalidRequest` before anything is sent, other `Refused` when the call could not be made,
         `ServiceFault` when it failed.
         """
         call = self._invoke_call(
             "converse_stream" if stream else "converse",
+            priority,
             {
                 "prompt": prompt,
                 "messages": messages,
@@ -92,6 +99,7 @@ class BedrockClient(BaseClient):
                 "temperature": temperature,
                 "stop_sequences": stop_sequences,
                 "tools": tools,
+                "tier": tier,
                 "more": converse,
             },
         )
@@ -109,6 +117,8 @@ class BedrockClient(BaseClient):
         temperature: float | None = None,
         stop_sequences: Sequence[str] | None = None,
         tools: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
+        priority: str | float | None = None,
+        tier: str | None = None,
         **converse: Any,
     ) -> TextStream:
         """Ask the model and return its answer as pieces of text, as they come.
@@ -119,6 +129,7 @@ class BedrockClient(BaseClient):
         """
         call = self._invoke_call(
             "converse_stream",
+            priority,
             {
                 "prompt": prompt,
                 "messages": messages,
@@ -127,6 +138,7 @@ class BedrockClient(BaseClient):
                 "temperature": temperature,
                 "stop_sequences": stop_sequences,
                 "tools": tools,
+                "tier": tier,
                 "more": converse,
             },
         )

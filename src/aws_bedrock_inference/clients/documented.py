@@ -96,7 +96,7 @@ class TokenBucket:
         self.refill_rate = float(refill_rate)
         self._clock = clock
         self._sleep = sleep
-        self._ledger = Ledger(rpm=None, tpm=refill_rate * 60, burst=capacity / refill_rate, now=clock())
+        self._ledger = Ledger(rpm=None, tpm=refill_rate * 60, burst=capacity / refill_rate, windowed=False, now=clock())
 
     @property
     def tokens(self) -> float:

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from aws_bedrock_inference.call import NORMAL
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+
+TIERS = ("priority", "default", "flex", "reserved")
+"""Bedrock's service tiers, as botocore's model of Converse lists them (2026-11). All but `reserved` share one quota."""
 
 
 class BadRequestError(ValueError):
@@ -21,6 +27,8 @@ def converse_params(
     temperature: float | None,
     stop_sequences: Sequence[str] | None,
     tools: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None,
+    tier: str | None,
+    priority: float,
     more: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Return Converse's parameters, `modelId` left out. `more` is passed on as it is."""
@@ -29,6 +37,8 @@ def converse_params(
         params["system"] = [{"text": _text(system, "system")}] if isinstance(system, str) else list(system)
     if tools is not None:
         params["toolConfig"] = dict(tools) if hasattr(tools, "keys") else {"tools": list(tools)}
+    if tier is not None:
+        params["serviceTier"] = {"type": _tier(tier, priority)}
     config = {
         "maxTokens": _max_tokens(max_tokens),
         "temperature": _temperature(temperature),
@@ -38,6 +48,15 @@ def converse_params(
     if given:
         params["inferenceConfig"] = {**params.get("inferenceConfig", {}), **given}
     return params
+
+
+def _tier(tier: str, priority: float) -> str:
+    """Return the service tier of that name, or the one that goes with `priority`."""
+    if tier == "match":
+        return "priority" if priority < NORMAL else "default" if priority == NORMAL else "flex"
+    if tier not in TIERS:
+        raise BadRequestError(f"tier={tier!r}: give one of {', '.join(TIERS)}, or 'match' for the call's priority")
+    return tier
 
 
 def _messages(prompt: str | None, messages: Sequence[Mapping[str, Any]] | None) -> list[Any]:

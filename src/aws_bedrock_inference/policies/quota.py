@@ -14,13 +14,9 @@ from aws_bedrock_inference.fault import Kind
 from aws_bedrock_inference.flow import emit, wait
 from aws_bedrock_inference.policies.deadline import too_close
 from aws_bedrock_inference.policies.refusals import day_spent, held, queue_full, too_large
-from aws_bedrock_inference.policies.sharing import Membership
-from aws_bedrock_inference.quotas.discovery import A_DAY, discover
-from aws_bedrock_inference.quotas.limits import Limits
 from aws_bedrock_inference.quotas.unbounded import warn_unbounded
-from aws_bedrock_inference.rules.brakes import Day
+from aws_bedrock_inference.rules.brakes import A_DAY, Day
 from aws_bedrock_inference.rules.ledger import Ledger
-from aws_bedrock_inference.stores import open_store
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
@@ -30,6 +26,7 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.clock import Clock
     from aws_bedrock_inference.fault import Fault
     from aws_bedrock_inference.flow import Effect, Flow, Step
+    from aws_bedrock_inference.policies.sharing import Membership
     from aws_bedrock_inference.quotas.limits import QuotaTable
     from aws_bedrock_inference.rules.account import Account
     from aws_bedrock_inference.rules.ledger import Ticket
@@ -81,7 +78,7 @@ class Quota:
         self.concurrency = concurrency
         self.waiting = waiting
         self.shares = _checked(shares or {})
-        self.store = open_store(store) if isinstance(store, str) else store
+        self.store = _opened(store) if isinstance(store, str) else store
         self._table: QuotaTable | None = None
         self._ledgers: dict[str, _Pool] = {}
         self._lock = threading.Lock()
@@ -103,6 +100,8 @@ class Quota:
         there goes before what is listed. A model that is not listed is learnt from its throttles alone. Raises
         `QuotasUnknown` when Service Quotas cannot be asked and nothing is remembered.
         """
+        from aws_bedrock_inference.quotas.discovery import discover  # noqa: PLC0415 - heavy; only who asks needs it
+
         quota = cls(**options)
         quota._table = discover(session, region_name=region_name, cache=cache, max_age=max_age)
         return quota
@@ -157,9 +156,8 @@ class Quota:
 
     def _open(self, route: Route, now: float) -> _Pool:
         listed = self._table.limits(route.base or route.model, route.pool) if self._table is not None else None
-        listed = listed or Limits()
-        given = self.rpm is not None or self.tpm is not None
-        rpm, tpm = (self.rpm, self.tpm) if given else (listed.rpm, listed.tpm)
+        given = self.rpm is not None or self.tpm is not None or listed is None
+        rpm, tpm = (self.rpm, self.tpm) if given or listed is None else (listed.rpm, listed.tpm)
         ledger = Ledger(
             rpm=rpm or None,
             tpm=tpm or None,
@@ -169,8 +167,15 @@ class Quota:
             concurrency=inf if self.concurrency is None else self.concurrency,
             shares=self.shares,
         )
-        member = None if self.store is None else Membership(self.store, route.quota_key, ledger)
-        return _Pool(ledger, member, held=not given and listed.held, largest=tpm or inf)
+        held_at_zero = listed is not None and listed.held and not given
+        return _Pool(ledger, self._member(route, ledger), held=held_at_zero, largest=tpm or inf)
+
+    def _member(self, route: Route, ledger: Ledger) -> Membership | None:
+        if self.store is None:
+            return None
+        from aws_bedrock_inference.policies.sharing import Membership  # noqa: PLC0415 - only who shares needs it
+
+        return Membership(self.store, route.quota_key, ledger)
 
     def _stand_in_line(
         self, pool: _Pool, ticket: Ticket, call: Call, clock: Clock
@@ -218,6 +223,12 @@ class _Pool:
         self.member = member
         self.held = held
         self.largest = largest
+
+
+def _opened(url: str) -> ShareStore:
+    from aws_bedrock_inference.stores import open_store  # noqa: PLC0415 - only who shares needs it
+
+    return open_store(url)
 
 
 def _checked(shares: Mapping[str | float, float]) -> dict[float, float]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from aws_bedrock_inference.fault import Category, Decision, Fault, Kind
-from aws_bedrock_inference.quotas.limits import explain_hold
 
 
 def too_large(tokens: float, tpm: float) -> Fault:
@@ -19,6 +18,8 @@ def too_large(tokens: float, tpm: float) -> Fault:
 
 def held(route: str) -> Fault:
     """Return the refusal of every call where AWS holds the quota at 0."""
+    from aws_bedrock_inference.quotas.limits import explain_hold  # noqa: PLC0415 - who never meets a hold needs no data
+
     return _refusal(
         "QuotaExhausted",
         f"AWS holds the quota of {route} at 0: nothing can be called, and waiting does not help",

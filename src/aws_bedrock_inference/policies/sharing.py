@@ -38,7 +38,7 @@ HORIZON = 2.0
 GROWTH = 1.25
 LEAST = 0.01
 
-# When a priority has to wait that had no needs when we last asked, we ask again, this many seconds after at the soonest.
+# When a priority has to wait that had no needs when we last asked, we ask again, but not within these seconds.
 HURRY = 0.25
 
 # While one call asks, others do not; an answer takes a quarter of a second at the most. After a failure, the store is

@@ -14,12 +14,12 @@ PROBE = 0.3
 
 A_DAY = 86_400.0
 
-# How long a quota of tokens per day that the service called spent is left alone before one call tries it again. AWS does
-# not say when a day ends; it may be a sliding one, and an increase may come at any time.
+# How long a quota of tokens per day that the service called spent is left alone before one call tries it again. AWS
+# does not say when a day ends; it may be a sliding one, and an increase may come at any time.
 PARKED = 900.0
 
-# A capacity error cuts the calls under way to this share; as many successes as may be under way give one call back. From
-# twice what it was cut from there is no limit any more.
+# A capacity error cuts the calls under way to this share; as many successes as may be under way give one call back.
+# From twice what it was cut from there is no limit any more.
 CAPACITY_CUT = 0.7
 CAPACITY_OVER = 2.0
 

@@ -79,10 +79,9 @@ def decide(
     that the quota paces: those end with the deadline, and cost the service hardly anything. A wait that could not end
     before the deadline is not started, and a stream that has already given something is not repeated.
     """
-    if fault.decision is Decision.FAIL:
-        return Stop("the same request would fail again")
-    if outcome.emitted:
-        return Stop("part of the answer had already been handed over")
+    if fault.decision is Decision.FAIL or outcome.emitted:
+        already = "part of the answer had already been handed over"
+        return Stop(already if outcome.emitted else "the same request would fail again")
     if fault.paced and now < deadline < inf:
         return Again(0.0, 0)
     same = [attempt for attempt in earlier if attempt.fault.code == fault.code]
