@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PEERS := .venv-peers
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types imports index bench clean
+.PHONY: help demo test redis lint types imports index bench clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -28,9 +28,16 @@ $(PEERS)/.ready: bench/requirements-peers.txt
 demo: $(VENV)/.ready ## Run the main job against the built-in simulator, plain boto3 beside this package
 	@$(BIN)/bedrock demo
 
-test: lint types imports $(PEERS)/.ready ## Check style, types and import direction, then run every test
+test: lint types imports redis $(PEERS)/.ready ## Check style, types and import direction, then run every test
 	@echo "Running the tests …"
 	@$(BIN)/python -m pytest -q
+
+redis: ## Check that there is a server for tests to start, redis-server or valkey-server; install it where apt-get may
+	@command -v redis-server valkey-server > /dev/null || { \
+	  [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null && echo "Installing redis-server, which some tests start …" && \
+	  { apt-get install -qq redis-server || { apt-get update -qq && apt-get install -qq redis-server; }; } > /dev/null; } || { \
+	  echo "Some tests start redis-server or valkey-server, and neither is here. Install one, for example:"; \
+	  echo "  apt-get install redis-server   or   dnf install valkey   or   brew install valkey"; exit 1; }
 
 lint: $(VENV)/.ready ## Check style
 	@echo "Checking style …"

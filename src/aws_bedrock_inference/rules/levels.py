@@ -23,6 +23,9 @@ FREE = 0.1
 # The weight of a need that names fewer calls than this.
 FEWEST = 0.01
 
+# Needs that exceed what is there by less fit: added up in another order they may differ by as much.
+TOLERANCE = 1e-9
+
 # Stands for infinity where JSON and Lua have none.
 UNLIMITED = 1e300
 
@@ -60,7 +63,7 @@ def _level(wants: list[tuple[float, float]], left: float) -> tuple[float, float]
     together use up `left`; and how much they use.
     """
     total = sum(need for need, _ in wants)
-    if total <= left:
+    if total <= left + TOLERANCE:
         return UNLIMITED, total
     calls = sum(weight for _, weight in wants)
     rest = left

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
     from aws_bedrock_inference.rules.levels import Need
 
-# What is due is found anew over all members after this many seconds; a renewal in between costs the same for any number.
+# What is due is found anew over all members after this many seconds; a renewal in between costs the same however many
+# they are.
 PLAN = 0.2
 
 # A member comes again after this many of its calls, within bounds in seconds: a busy one has more to say.
@@ -37,8 +38,8 @@ SOON = 0.3
 RENEWALS = 3.0
 SHORTEST = 4.0
 
-# A store that was restarted has forgotten every lease. Who had one comes back within SELDOM seconds; until then only
-# this part of what looks free is given to newcomers.
+# A store that was restarted has forgotten every lease. Who had one comes back within SELDOM seconds; until then all
+# keep what they hold, and a newcomer gets no more than this part of what looks free.
 GRACE = SELDOM + 2 * SOON
 CAUTIOUS = 0.25
 
@@ -161,7 +162,7 @@ class Shares:
             if rejoins:
                 most = ask.holding
             elif self._rejoined:
-                most = min(deserved, lease.share if known else CAUTIOUS * free)
+                most = lease.share if known else min(deserved, CAUTIOUS * free)
         share = min(most, free)
         soon = not known or share < SHORT * deserved
         again = SOON if soon else min(SELDOM, max(OFTEN, CALLS / ask.rate)) if ask.rate > 0.0 else SELDOM
@@ -177,7 +178,7 @@ class Shares:
         if lease is not None:
             self._advance(now)
             self._leased -= lease.share
-            del self.reports[member]
+            self.reports.pop(member, None)
 
     def look(self, now: float) -> View:
         """Return who holds a lease now. Changes nothing."""

@@ -1,0 +1,58 @@
+"""Where the processes that use one quota meet: in memory, in a file, or at a Redis or Valkey server."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from aws_bedrock_inference.stores.memory import MemoryStore
+from aws_bedrock_inference.stores.request import PATIENCE, ShareStore, StoreUnavailable
+from aws_bedrock_inference.stores.sqlite import SqliteStore
+
+__all__ = ["PATIENCE", "MemoryStore", "ShareStore", "SqliteStore", "StoreUnavailable", "open_store"]
+
+_SERVERS = ("redis", "rediss", "valkey", "valkeys", "unix")
+
+
+def open_store(url: str) -> ShareStore:
+    """Return the store at `url`; nothing is connected yet.
+
+    redis://[[user]:password@]host[:port][/number], rediss:// over TLS, valkey:// and valkeys:// for the same,
+    unix://[[user]:password@]/path/to/socket[?db=number], sqlite:///absolute/path or sqlite://relative/path.
+
+    Raises `ValueError` when `url` is none of these or the package for it is missing.
+    """
+    scheme, separator, rest = url.partition("://")
+    if scheme == "sqlite" and separator:
+        path = unquote(rest.removeprefix("/")) if rest.startswith("//") else unquote(rest)
+        if not path or path.endswith("/"):
+            raise ValueError("sqlite:// is followed by no file. Write sqlite:///absolute/path/to/shares.db")
+        return SqliteStore(Path(path).expanduser())
+    if scheme in _SERVERS and separator:
+        return _server(url)
+    known = ", ".join(f"{name}://" for name in (*_SERVERS, "sqlite"))
+    raise ValueError(
+        f"No store is known for {scheme[:20] + '://' if separator else 'a URL without ://'}; known are {known}"
+    )
+
+
+def _server(url: str) -> ShareStore:
+    try:
+        from aws_bedrock_inference.stores.valkey import ValkeyStore  # noqa: PLC0415 - redis-py is an extra
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] != "redis":
+            raise
+        raise ValueError(
+            "Sharing a quota through a server needs redis-py: pip install 'aws-bedrock-inference[valkey]'"
+        ) from error
+    try:
+        store = ValkeyStore(url)
+        readable = "@" not in url or "@" in urlsplit(url).netloc
+    except (ValueError, TypeError):
+        # Their messages quote the URL, which may hold a password.
+        readable = False
+    if not readable:
+        raise ValueError(
+            f"The {url.partition('://')[0]}:// URL of the store cannot be read; percent-encode special characters"
+        )
+    return store

@@ -1,0 +1,60 @@
+"""Quotas shared within one process: for tests and simulations, and to try things out."""
+
+from __future__ import annotations
+
+import threading
+from functools import partial
+from typing import TYPE_CHECKING
+
+from aws_bedrock_inference.clock import monotonic
+from aws_bedrock_inference.rules.shares import Shares
+from aws_bedrock_inference.stores.request import Instant
+
+if TYPE_CHECKING:
+    from aws_bedrock_inference.clock import Clock
+    from aws_bedrock_inference.rules.shares import Ask, Grant, View
+
+
+class MemoryStore:
+    """Keeps everything in this object; `clock` is the store's."""
+
+    def __init__(self, clock: Clock = monotonic) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._pools: dict[str, Shares] = {}
+
+    def renew(self, pool: str, member: str, ask: Ask) -> Instant[Grant]:
+        """Say what `member` needs and get its new lease."""
+        return Instant(partial(self._renew, pool, member, ask))
+
+    def leave(self, pool: str, member: str) -> Instant[None]:
+        """Free the lease of `member`."""
+        return Instant(partial(self._leave, pool, member))
+
+    def look(self, pool: str | None = None) -> Instant[dict[str, View]]:
+        """Return who shares `pool`, or every pool."""
+        return Instant(partial(self._look, pool))
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+    def __repr__(self) -> str:
+        return "MemoryStore()"
+
+    def _renew(self, pool: str, member: str, ask: Ask) -> Grant:
+        with self._lock:
+            now = self._clock()
+            shares = self._pools.get(pool)
+            if shares is None:
+                shares = self._pools[pool] = Shares(now)
+            return shares.renew(member, ask, now)
+
+    def _leave(self, pool: str, member: str) -> None:
+        with self._lock:
+            if pool in self._pools:
+                self._pools[pool].leave(member, self._clock())
+
+    def _look(self, pool: str | None) -> dict[str, View]:
+        with self._lock:
+            now = self._clock()
+            return {name: shares.look(now) for name, shares in sorted(self._pools.items()) if pool in (None, name)}

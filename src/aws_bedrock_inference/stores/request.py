@@ -1,0 +1,76 @@
+"""What every store of shared quotas promises, and the requests it answers."""
+
+from __future__ import annotations
+
+import asyncio  # noqa: TID251 - a request knows how to be awaited
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from aws_bedrock_inference.flow import Request
+    from aws_bedrock_inference.rules.shares import Ask, Grant, View
+
+T = TypeVar("T")
+
+PATIENCE = 0.25
+"""Seconds a store may take for each thing it is asked; a slower one is as good as none."""
+
+
+class StoreUnavailable(Exception):
+    """The store failed or was too slow. The message says what happened and where, without any password.
+
+    Nothing was tried again; when to ask next is the caller's decision.
+    """
+
+
+class ShareStore(Protocol):
+    """Where the members of a quota meet. A pool is one quota, named by account, Region, model and kind.
+
+    All requests raise `StoreUnavailable`. A store may be used by threads, tasks and forked processes at once.
+    """
+
+    def renew(self, pool: str, member: str, ask: Ask) -> Request[Grant]:
+        """Say what `member` needs and get its new lease."""
+
+    def leave(self, pool: str, member: str) -> Request[None]:
+        """Free the lease of `member`."""
+
+    def look(self, pool: str | None = None) -> Request[Mapping[str, View]]:
+        """Return who shares `pool`, or every pool that has been used within the hour."""
+
+    def close(self) -> None:
+        """Let go of connections and files; the next request opens them again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question(Generic[T]):
+    """A request that blocks for at most a moment; awaited, it is answered in a thread, since one question a second is
+    not worth a second client.
+    """
+
+    answer: Callable[[], T]
+
+    def run(self) -> T:
+        """Ask and block until answered."""
+        return self.answer()
+
+    async def arun(self) -> T:
+        """Ask and await the answer."""
+        return await asyncio.to_thread(self.answer)
+
+
+@dataclass(frozen=True, slots=True)
+class Instant(Generic[T]):
+    """A request that is answered from memory."""
+
+    answer: Callable[[], T]
+
+    def run(self) -> T:
+        """Return the answer."""
+        return self.answer()
+
+    async def arun(self) -> T:
+        """Return the answer."""
+        return self.answer()

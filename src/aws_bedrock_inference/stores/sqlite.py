@@ -1,0 +1,207 @@
+"""Quotas shared by the processes of one machine, in a file.
+
+The file must be on a disk of this machine: SQLite's write-ahead log does not work over a network
+(https://www.sqlite.org/wal.html, section 1).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import tempfile
+import threading
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from aws_bedrock_inference.clock import wall
+from aws_bedrock_inference.rules.shares import Shares
+from aws_bedrock_inference.stores.request import PATIENCE, Question, StoreUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from aws_bedrock_inference.clock import Clock
+    from aws_bedrock_inference.rules.shares import Ask, Grant, View
+
+# Seconds until a pool that nobody uses is forgotten.
+UNUSED = 3600.0
+
+_TABLES = """
+    CREATE TABLE IF NOT EXISTS pools (pool TEXT PRIMARY KEY, used REAL NOT NULL, state TEXT NOT NULL);
+    CREATE TABLE IF NOT EXISTS reports (pool TEXT, member TEXT, report TEXT NOT NULL, PRIMARY KEY (pool, member));
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """A connection, which the threads of one process take turns to use."""
+
+    connection: sqlite3.Connection
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+class SqliteStore:
+    """Keeps one row for each pool, and the members' reports beside it. `clock` must be the same for all processes.
+
+    The file is made for its owner alone.
+    """
+
+    def __init__(self, path: Path | str, clock: Clock = wall) -> None:
+        self.path = Path(path)
+        self._clock = clock
+        # By process: a forked child must neither use nor close what its parent has opened, and opens its own.
+        self._opened: dict[int, _Opened] = {}
+
+    def renew(self, pool: str, member: str, ask: Ask) -> Question[Grant]:
+        """Say what `member` needs and get its new lease."""
+        return Question(partial(self._renew, pool, member, ask))
+
+    def leave(self, pool: str, member: str) -> Question[None]:
+        """Free the lease of `member`."""
+        return Question(partial(self._leave, pool, member))
+
+    def look(self, pool: str | None = None) -> Question[dict[str, View]]:
+        """Return who shares `pool`, or every pool that is kept."""
+        return Question(partial(self._look, pool))
+
+    def close(self) -> None:
+        """Close the file; the next request opens it again."""
+        opened = self._opened.pop(os.getpid(), None)
+        if opened is not None:
+            with opened.lock:
+                opened.connection.close()
+
+    def __repr__(self) -> str:
+        return f"SqliteStore({str(self.path)!r})"
+
+    def _renew(self, pool: str, member: str, ask: Ask) -> Grant:
+        with self._changing() as database:
+            now = self._clock()
+            shares = _read(database, pool)
+            if shares is None:
+                _forget_unused(database, now)
+                shares = Shares(now)
+            before = shares.members
+            grant = shares.renew(member, ask, now)
+            _write(database, pool, shares, now)
+            gone = before - shares.members
+            database.executemany("DELETE FROM reports WHERE pool = ? AND member = ?", [(pool, name) for name in gone])
+            database.execute("INSERT OR REPLACE INTO reports VALUES (?, ?, ?)", (pool, member, ask.report))
+            return grant
+
+    def _leave(self, pool: str, member: str) -> None:
+        with self._changing() as database:
+            now = self._clock()
+            shares = _read(database, pool)
+            if shares is not None:
+                shares.leave(member, now)
+                _write(database, pool, shares, now)
+                database.execute("DELETE FROM reports WHERE pool = ? AND member = ?", (pool, member))
+
+    def _look(self, pool: str | None) -> dict[str, View]:
+        with self._changing() as database:
+            names = [name for (name,) in database.execute("SELECT pool FROM pools ORDER BY pool")]
+            views = {}
+            for name in names if pool is None else [pool]:
+                shares = _read(database, name)
+                if shares is not None:
+                    rows = database.execute("SELECT member, report FROM reports WHERE pool = ?", (name,))
+                    shares.reports.update(rows.fetchall())
+                    views[name] = shares.look(self._clock())
+            return views
+
+    @contextmanager
+    def _changing(self) -> Iterator[sqlite3.Connection]:
+        """Hold the file for one change, whole or not at all."""
+        try:
+            opened = self._here()
+            if not opened.lock.acquire(timeout=PATIENCE):
+                raise StoreUnavailable(f"{self.path}: other threads kept it busy for longer than {PATIENCE} s")
+            try:
+                with opened.connection as database:
+                    database.execute("BEGIN IMMEDIATE")
+                    yield database
+            finally:
+                opened.lock.release()
+        except (KeyError, TypeError, ValueError) as error:
+            raise StoreUnavailable(_corrupt(self.path, error)) from error
+        except sqlite3.Error as error:
+            raise StoreUnavailable(_explained(self.path, error)) from error
+        except OSError as error:
+            raise StoreUnavailable(f"{self.path} cannot be used to share a quota: {error.strerror}") from error
+
+    def _here(self) -> _Opened:
+        opened = self._opened.get(os.getpid())
+        if opened is None:
+            made = _Opened(_open(self.path))
+            opened = self._opened.setdefault(os.getpid(), made)
+            if opened is not made:
+                made.connection.close()
+        return opened
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    if not path.exists():
+        _make(path)
+    return _connected(path)
+
+
+def _make(path: Path) -> None:
+    """Make the file beside its place and put it there whole: while SQLite changes a file to write-ahead logging, others
+    who open it are refused at once.
+    """
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".new")  # readable by its owner only
+    os.close(descriptor)
+    try:
+        _connected(Path(name)).close()
+        with suppress(FileExistsError):
+            os.link(name, path)
+    finally:
+        Path(name).unlink()
+
+
+def _connected(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=PATIENCE, isolation_level=None, check_same_thread=False)
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.executescript(_TABLES)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _read(database: sqlite3.Connection, pool: str) -> Shares | None:
+    row = database.execute("SELECT state FROM pools WHERE pool = ?", (pool,)).fetchone()
+    return None if row is None else Shares.of(json.loads(row[0]))
+
+
+def _write(database: sqlite3.Connection, pool: str, shares: Shares, now: float) -> None:
+    state = json.dumps(shares.plain(), separators=(",", ":"))
+    database.execute("INSERT OR REPLACE INTO pools VALUES (?, ?, ?)", (pool, now, state))
+
+
+def _forget_unused(database: sqlite3.Connection, now: float) -> None:
+    database.execute("DELETE FROM pools WHERE used < ?", (now - UNUSED,))
+    database.execute("DELETE FROM reports WHERE pool NOT IN (SELECT pool FROM pools)")
+
+
+def _explained(path: Path, error: sqlite3.Error) -> str:
+    code = getattr(error, "sqlite_errorcode", None)
+    if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
+        return _corrupt(path, error)
+    if code == sqlite3.SQLITE_BUSY:
+        return f"{path}: other processes kept it busy for longer than {PATIENCE} s"
+    return f"{path} cannot be used to share a quota: {error}"
+
+
+def _corrupt(path: Path, error: Exception) -> str:
+    return (
+        f"{path} is not, or no longer, a file that shares quotas ({error}). Nothing in it outlives a minute: delete it "
+        f"together with {path.name}-wal and {path.name}-shm while nobody uses it, or name another file"
+    )

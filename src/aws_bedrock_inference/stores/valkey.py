@@ -1,0 +1,125 @@
+"""Quotas shared through a Redis (6.2 or newer) or Valkey server, by redis-py: by any number of machines.
+
+Each request is one script on the keys of one pool, which carry the same hash tag and so lie on one node of a cluster.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from functools import partial
+from importlib.resources import files
+from math import inf
+from typing import TYPE_CHECKING, Any
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from aws_bedrock_inference.rules.levels import UNLIMITED
+from aws_bedrock_inference.rules.shares import Grant, Seen, View
+from aws_bedrock_inference.stores.request import PATIENCE, Question, StoreUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from aws_bedrock_inference.rules.shares import Ask
+
+_PREFIX = "bedrock:quota:{"
+_LEASES = "}:leases"
+_REPORTS = "}:reports"
+
+_SCHEMES = {"valkey": "redis", "valkeys": "rediss"}
+
+
+class ValkeyStore:
+    """Keeps a pool in two hashes, which the server forgets after an hour unused; time is the server's.
+
+    `place` is the URL without user, password and options.
+    """
+
+    def __init__(self, url: str) -> None:
+        scheme, _, rest = url.partition("://")
+        self.place = f"{scheme}://{rest.rpartition('@')[2].partition('?')[0]}"
+        self._client: Any = redis.Redis.from_url(
+            f"{_SCHEMES.get(scheme, scheme)}://{rest}",
+            decode_responses=True,
+            socket_timeout=PATIENCE,
+            socket_connect_timeout=PATIENCE,
+            retry=Retry(NoBackoff(), 0),
+        )
+        self._client.connection_pool.make_connection()  # connects nothing, and raises on options that mean nothing
+        self._script = self._client.register_script(
+            files("aws_bedrock_inference.stores").joinpath("shares.lua").read_text(encoding="utf-8")
+        )
+
+    def renew(self, pool: str, member: str, ask: Ask) -> Question[Grant]:
+        """Say what `member` needs and get its new lease."""
+        return Question(partial(self._renew, pool, member, ask))
+
+    def leave(self, pool: str, member: str) -> Question[None]:
+        """Free the lease of `member`."""
+        return Question(partial(self._leave, pool, member))
+
+    def look(self, pool: str | None = None) -> Question[dict[str, View]]:
+        """Return who shares `pool`, or every pool that has been used within the hour."""
+        return Question(partial(self._look, pool))
+
+    def close(self) -> None:
+        """Close the connections; the next request opens one again."""
+        self._client.close()
+
+    def __repr__(self) -> str:
+        return f"ValkeyStore({self.place!r})"
+
+    def _renew(self, pool: str, member: str, ask: Ask, now: float | None = None) -> Grant:
+        if not member:
+            raise ValueError("A member needs a name")
+        limits = (
+            item
+            for name, limit, stamp, lowered in ask.limits
+            for item in (name, repr(min(limit, UNLIMITED)), stamp, int(lowered))
+        )
+        needs = (repr(float(number)) for need in ask.needs for number in need)
+        said = (repr(float(ask.holding)), repr(float(ask.rate)), ask.report, len(ask.needs), *needs, *limits)
+        share, valid, again, believed = self._run("renew", pool, now, member, *said)
+        return Grant(float(share), float(valid), float(again), _limits(believed))
+
+    def _leave(self, pool: str, member: str, now: float | None = None) -> None:
+        self._run("leave", pool, now, member)
+
+    def _look(self, pool: str | None, now: float | None = None) -> dict[str, View]:
+        views = {}
+        for name in self._pools() if pool is None else [pool]:
+            members, limits = self._run("look", name, now)
+            if members or limits:
+                views[name] = View(tuple(sorted(map(_seen, members), key=lambda seen: seen.member)), _limits(limits))
+        return views
+
+    def _pools(self) -> list[str]:
+        with self._errors():
+            keys = list(self._client.scan_iter(match=f"{_PREFIX}*{_LEASES}", count=1000))
+        return sorted(key.removeprefix(_PREFIX).removesuffix(_LEASES) for key in keys)
+
+    def _run(self, operation: str, pool: str, now: float | None, *rest: Any) -> Any:
+        keys = [f"{_PREFIX}{pool}{_LEASES}", f"{_PREFIX}{pool}{_REPORTS}"]
+        with self._errors():
+            return self._script(keys, [operation, "" if now is None else repr(now), *rest])
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except redis.TimeoutError as error:
+            raise StoreUnavailable(f"{self.place} took longer than {PATIENCE} s: {error}") from error
+        except (redis.RedisError, OSError) as error:
+            raise StoreUnavailable(f"{self.place} cannot be used to share a quota: {error}") from error
+
+
+def _seen(fields: list[str]) -> Seen:
+    member, share, age, rate, report = fields
+    return Seen(member, float(share), float(age), float(rate), report)
+
+
+def _limits(entries: list[list[str]]) -> tuple[tuple[str, float, int], ...]:
+    limits = ((name, float(limit), int(float(stamp))) for name, limit, stamp in entries)
+    return tuple(sorted((name, inf if limit >= UNLIMITED else limit, stamp) for name, limit, stamp in limits))

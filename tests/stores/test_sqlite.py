@@ -1,0 +1,150 @@
+"""One file and many processes."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import stat
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from aws_bedrock_inference.rules.shares import Ask
+from aws_bedrock_inference.stores import PATIENCE, SqliteStore, StoreUnavailable
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MEMBER = """
+import json, sys
+from aws_bedrock_inference.rules.shares import Ask
+from aws_bedrock_inference.stores import StoreUnavailable, open_store
+
+store, name, share, unavailable = open_store(sys.argv[1]), sys.argv[2], 0.0, 0
+sys.stdin.readline()
+for _ in range(30):
+    try:
+        share = store.renew("p", name, Ask(share, ((0.0, 0.4, 1.0),))).run().share
+    except StoreUnavailable as error:
+        assert "busy" in str(error), error
+        unavailable += 1
+store.close()
+print(json.dumps([name, share, unavailable]))
+"""
+
+FORK = """
+import os, sys
+from aws_bedrock_inference.rules.shares import Ask
+from aws_bedrock_inference.stores import open_store
+
+store = open_store(sys.argv[1])
+store.renew("p", "parent", Ask(0.0, ((0.0, 0.4, 1.0),))).run()
+child = os.fork()
+if not child:
+    store.renew("p", "child", Ask(0.0, ((0.0, 0.4, 1.0),))).run()
+    store.close()
+    os._exit(0)
+assert os.waitpid(child, 0)[1] == 0
+store.renew("p", "parent", Ask(0.4, ((0.0, 0.4, 1.0),))).run()
+print(*(seen.member for seen in store.look("p").run()["p"].members))
+store.close()
+"""
+
+
+def wants(need: float) -> Ask:
+    return Ask(0.0, ((0.0, need, 1.0),))
+
+
+def start(script: str, *arguments: Any) -> subprocess.Popen[str]:
+    return subprocess.Popen(  # noqa: S603 - this Python
+        [sys.executable, "-c", script, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+
+
+def test_processes_share_one_quota(tmp_path: Path) -> None:
+    url = f"sqlite://{tmp_path}/shares.db"
+    processes = [start(MEMBER, url, f"m{number}") for number in range(4)]
+    for process in processes:
+        assert process.stdin
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    ends = [json.loads(process.communicate(timeout=60)[0]) for process in processes]
+    assert sum(share for _, share, _ in ends) <= 1.0 + 1e-9
+    assert all(unavailable < 30 for _, _, unavailable in ends)
+    store = SqliteStore(tmp_path / "shares.db")
+    assert {seen.member for seen in store.look("p").run()["p"].members} <= {name for name, _, _ in ends}
+    store.close()
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "server"])
+def test_a_forked_child_may_go_on_with_it(kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    url = f"sqlite://{tmp_path}/shares.db" if kind == "sqlite" else request.getfixturevalue("server").url
+    out, _ = start(FORK, url).communicate(timeout=60)
+    assert out.split() == ["child", "parent"]
+
+
+def test_the_file_is_for_its_owner_alone(sqlite: SqliteStore) -> None:
+    sqlite.renew("p", "a", wants(1.0)).run()
+    assert {stat.S_IMODE(file.stat().st_mode) for file in sqlite.path.parent.iterdir()} == {0o600}
+
+
+def test_members_and_pools_that_are_gone_leave_nothing_behind(tmp_path: Path) -> None:
+    now = [1e9]
+    store = SqliteStore(tmp_path / "shares.db", lambda: now[0])
+    for pool in ("old", "p"):
+        store.renew(pool, "a", Ask(0.0, (), report="x")).run()
+    now[0] += 20.0
+    store.renew("p", "b", Ask(0.0, (), report="y")).run()
+    assert rows(store, "SELECT pool, member FROM reports ORDER BY pool") == [("old", "a"), ("p", "b")]
+    now[0] += 3599.0
+    store.renew("new", "a", wants(1.0)).run()
+    assert rows(store, "SELECT pool FROM pools ORDER BY pool") == [("new",), ("p",)]
+    assert rows(store, "SELECT pool FROM reports ORDER BY pool") == [("new",), ("p",)]
+    store.close()
+
+
+def rows(store: Any, query: str) -> Any:
+    database = sqlite3.connect(store.path)
+    try:
+        return database.execute(query).fetchall()
+    finally:
+        database.close()
+
+
+def test_a_file_that_is_none_of_ours_says_what_to_do(tmp_path: Path) -> None:
+    path = tmp_path / "shares.db"
+    path.write_bytes(b"not a database" * 100)
+    with pytest.raises(StoreUnavailable, match=r"shares.db is not, or no longer, .* delete it"):
+        SqliteStore(path).renew("p", "a", wants(1.0)).run()
+
+
+@pytest.mark.parametrize("state", ["", "{}", "[]", "null", '{"born": "x"}'])
+def test_a_row_that_is_none_of_ours_says_what_to_do(sqlite: SqliteStore, state: str) -> None:
+    sqlite.renew("p", "a", wants(1.0)).run()
+    database = sqlite3.connect(sqlite.path)
+    database.execute("UPDATE pools SET state = ?", (state,))
+    database.commit()
+    database.close()
+    with pytest.raises(StoreUnavailable, match=r"shares.db is not, or no longer, .* delete it"):
+        sqlite.renew("p", "a", wants(1.0)).run()
+    assert sqlite.renew("other", "a", wants(1.0)).run().share == 1.0
+
+
+def test_a_place_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(StoreUnavailable, match=r"missing/shares.db cannot be used .* No such file or directory"):
+        SqliteStore(tmp_path / "missing" / "shares.db").renew("p", "a", wants(1.0)).run()
+    with pytest.raises(StoreUnavailable, match="cannot be used"):
+        SqliteStore(tmp_path).renew("p", "a", wants(1.0)).run()
+
+
+def test_a_file_that_others_keep_busy_is_not_waited_for(sqlite: SqliteStore) -> None:
+    sqlite.renew("p", "a", wants(1.0)).run()
+    database = sqlite3.connect(sqlite.path, isolation_level=None)
+    database.execute("BEGIN IMMEDIATE")
+    with pytest.raises(StoreUnavailable, match=f"busy for longer than {PATIENCE} s"):
+        sqlite.renew("p", "a", wants(1.0)).run()
+    database.rollback()
+    database.close()
+    assert sqlite.renew("p", "a", wants(1.0)).run().share == 1.0

@@ -1,0 +1,85 @@
+"""The arithmetic in Python and its twin inside the server: the same grants for the same questions."""
+
+from __future__ import annotations
+
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from aws_bedrock_inference.rules.shares import Ask, Shares, View
+
+if TYPE_CHECKING:
+    from aws_bedrock_inference.stores.valkey import ValkeyStore
+
+NAMES = st.sampled_from(["a", "b", "c", "d", "e", "f"])
+SECONDS = st.sampled_from([0.0, 0.01, 0.1, 0.2, 0.3, 1.0, 4.0, 6.0, 16.0, -0.5, -100.0])
+ASKS = st.builds(
+    Ask,
+    st.sampled_from([0.0, 0.0, 0.3, 0.8]),
+    st.lists(st.tuples(st.sampled_from([-1.0, 0.0, 2.5]), st.floats(0.0, 1.5), st.floats(0.0, 50.0)), max_size=4).map(
+        tuple
+    ),
+    st.lists(
+        st.tuples(
+            st.sampled_from(["requests", "tokens"]),
+            st.floats(0.5, None, allow_nan=False),
+            st.integers(0, 4),
+            st.booleans(),
+        ),
+        max_size=2,
+    ).map(tuple),
+    st.sampled_from(["", "{}"]),
+    st.floats(0.0, 20.0),
+)
+DOINGS = st.one_of(ASKS, ASKS, ASKS, st.sampled_from(["leave", "look"]))
+STEPS = st.lists(st.tuples(SECONDS, NAMES, DOINGS), max_size=40)
+POOLS = count()
+
+
+def close(number: Any) -> Any:
+    return pytest.approx(number, rel=1e-6, abs=1e-6)
+
+
+@given(STEPS)
+@settings(max_examples=250, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_both_say_the_same(valkey: ValkeyStore, steps: Any) -> None:
+    pool, now = f"pool {next(POOLS)}", 1e9
+    shares = None
+    for seconds, name, doing in steps:
+        now += seconds
+        if not isinstance(doing, str):
+            shares = shares or Shares(now)
+        if shares is None:
+            valkey._leave(pool, name, now)
+            assert valkey._look(pool, now) == {}
+        elif doing == "leave":
+            shares.leave(name, now)
+            valkey._leave(pool, name, now)
+        elif doing == "look":
+            same_view(shares.look(now), valkey._look(pool, now).get(pool, View((), ())))
+        else:
+            here, there = shares.renew(name, doing, now), valkey._renew(pool, name, doing, now)
+            assert there.share == close(here.share)
+            assert (there.valid, there.again) == (close(here.valid), close(here.again))
+            assert there.limits == here.limits
+
+
+def same_view(here: View, there: View) -> None:
+    assert [(seen.member, seen.rate, seen.report) for seen in there.members] == [
+        (seen.member, seen.rate, seen.report) for seen in here.members
+    ]
+    assert [seen.share for seen in there.members] == close([seen.share for seen in here.members])
+    assert [seen.age for seen in there.members] == close([seen.age for seen in here.members])
+    assert there.limits == here.limits
+
+
+def test_both_have_the_same_clock_when_none_is_told(valkey: ValkeyStore) -> None:
+    """The server's time has its fraction: a second renewal at once is no new plan, and its age is less than that."""
+    ask = Ask(0.0, ((0.0, 1.0, 1.0),))
+    grants = [valkey.renew("p", "a", ask).run() for _ in range(3)]
+    assert [grant.share for grant in grants] == [1.0] * 3
+    [seen] = valkey.look("p").run()["p"].members
+    assert 0.0 < seen.age < 60.0

@@ -1,0 +1,118 @@
+"""A real server: slow, gone, restarted, and what it keeps."""
+
+from __future__ import annotations
+
+import socket
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import redis
+from redis.crc import key_slot
+
+from aws_bedrock_inference.rules.shares import REPORT, Ask
+from aws_bedrock_inference.stores import PATIENCE, StoreUnavailable, open_store
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from aws_bedrock_inference.stores.valkey import ValkeyStore
+
+
+def wants(need: float, holding: float = 0.0, report: str = "") -> Ask:
+    return Ask(holding, ((0.0, need, 1.0),), report=report)
+
+
+@pytest.fixture
+def bare(server: Any) -> Iterator[Any]:
+    client = redis.Redis.from_url(server.url, decode_responses=True)
+    yield client
+    client.close()
+
+
+def test_a_server_that_is_killed_and_comes_back_empty_takes_no_members_part(private_server: Any) -> None:
+    first, second = open_store(private_server.url), open_store(private_server.url)
+    assert first.renew("p", "a", wants(1.0)).run().share == 1.0
+    private_server.kill()
+    with pytest.raises(StoreUnavailable, match=f"unix://{private_server.socket} cannot be used"):
+        first.renew("p", "a", wants(1.0, 0.6)).run()
+    private_server.start()
+    assert first.renew("p", "a", wants(0.6, 0.6)).run().share == 0.6
+    assert second.renew("p", "new", wants(0.1)).run().share <= 0.1 + 1e-9
+    assert second.renew("p", "b", wants(0.3, 0.3)).run().share == pytest.approx(0.3)
+    for store in (first, second):
+        store.close()
+
+
+def test_a_server_that_does_not_answer_is_not_waited_for(directory: Path) -> None:
+    path = directory / "silent"
+    with socket.socket(socket.AF_UNIX) as silent:
+        silent.bind(str(path))
+        silent.listen()
+        store = open_store(f"unix://{path}")
+        with pytest.raises(StoreUnavailable, match=f"unix://{path} took longer than {PATIENCE} s"):
+            store.renew("p", "a", wants(1.0)).run()
+        store.close()
+
+
+def test_no_message_holds_the_password(server: Any) -> None:
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        url = f"redis://user:s3cret@127.0.0.1:{nobody.getsockname()[1]}/0"
+    store = open_store(url)
+    for request in (store.renew("p", "a", wants(1.0)), store.leave("p", "a"), store.look()):
+        with pytest.raises(StoreUnavailable, match=r"redis://127.0.0.1:\d+/0 cannot be used") as caught:
+            request.run()
+        assert "s3cret" not in str(caught.value) + repr(store)
+    store.close()
+    wrong = open_store(server.url.replace("unix://", "unix://user:s3cret@"))
+    with pytest.raises(StoreUnavailable, match="cannot be used") as caught:
+        wrong.renew("p", "a", wants(1.0)).run()
+    assert "s3cret" not in str(caught.value)
+    wrong.close()
+
+
+def test_the_script_is_loaded_again_when_the_server_has_dropped_it(valkey: ValkeyStore, bare: Any) -> None:
+    valkey.renew("p", "a", wants(1.0)).run()
+    bare.script_flush()
+    assert valkey.renew("p", "a", wants(1.0)).run().share == 1.0
+
+
+def test_what_nobody_uses_is_forgotten_after_an_hour(valkey: ValkeyStore, bare: Any) -> None:
+    valkey.renew("p", "a", wants(1.0, report="x")).run()
+    keys = bare.keys("*")
+    assert len(keys) == 2
+    assert all(key.startswith("bedrock:quota:{p}:") for key in keys)
+    assert all(3500 < bare.ttl(key) <= 3600 for key in keys)
+
+
+def test_all_of_a_pool_is_on_one_node_of_a_cluster(valkey: ValkeyStore, bare: Any) -> None:
+    valkey.renew("123|us-east-1|model:0", "a", wants(1.0, report="x")).run()
+    assert len({key_slot(key.encode()) for key in bare.keys("*")}) == 1
+
+
+def test_members_that_are_gone_leave_nothing_behind(valkey: ValkeyStore, bare: Any) -> None:
+    for number in range(300):
+        valkey._renew("p", f"m{number}", wants(0.0, report="x" * REPORT), now=1000.0 + number / 1000)
+    valkey._renew("p", "last", wants(0.0), now=2000.0)
+    assert set(bare.hkeys("bedrock:quota:{p}:leases")) == {"", "last"}
+    assert not bare.exists("bedrock:quota:{p}:reports")
+
+
+def test_a_key_that_is_none_of_ours_is_a_store_that_fails(valkey: ValkeyStore, bare: Any) -> None:
+    bare.set("bedrock:quota:{p}:leases", "something else")
+    with pytest.raises(StoreUnavailable, match="WRONGTYPE"):
+        valkey.renew("p", "a", wants(1.0)).run()
+
+
+def test_a_member_needs_a_name(valkey: ValkeyStore) -> None:
+    with pytest.raises(ValueError, match="needs a name"):
+        valkey.renew("p", "", wants(1.0)).run()
+
+
+def test_without_the_clients_package_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "redis", None)
+    monkeypatch.delitem(sys.modules, "aws_bedrock_inference.stores.valkey")
+    with pytest.raises(ValueError, match=r"pip install 'aws-bedrock-inference\[valkey\]'"):
+        open_store("redis://localhost")
