@@ -266,6 +266,7 @@ def _throttled(pool: _Pool, call: Call, outcome: Outcome, limit: str, now: float
     if pool.member is not None:
         pool.member.throttled()
     believed = account.tokens if limit == "tokens" else account.requests
+    paced = limit != "tokens-per-day" and not pool.ledger.standstill.hopeless(now)
     yield from emit(
         Throttled(
             route=call.route,
@@ -280,7 +281,7 @@ def _throttled(pool: _Pool, call: Call, outcome: Outcome, limit: str, now: float
             advice=_advice(limit, account),
         )
     )
-    return outcome._replace(fault=replace(outcome.fault, paced=limit != "tokens-per-day"))
+    return outcome._replace(fault=replace(outcome.fault, paced=paced))
 
 
 def _advice(limit: str, account: Account) -> str:

@@ -9,8 +9,11 @@ from aws_bedrock_inference.rules.limit import MINUTE, Limit
 
 # The minute is counted in slots of this many seconds. A slot leaves it as a whole, LAG after its last call would: by
 # then the service has counted even a call that travelled slowly.
-SLOT = 0.1
-LAG = 0.05
+SLOT = 0.05
+LAG = 0.03
+
+# How often the rate is fitted to what the minute will bring, in seconds.
+SPREAD = 0.25
 
 # Seconds' worth of a quota that may go at once. AWS does not publish its window; 5 s is the smallest seen, and a larger
 # burst may be throttled.
@@ -24,7 +27,10 @@ UNKNOWN_BURST = 100.0
 RECENT = 5.0
 
 # Ends nearer than this are no reason to slow down: within it, calls are uneven anyway.
-SOON = 2.0
+SOON = 5.0
+
+# Nor is a gap of so many calls a reason.
+GRAIN = 5.0
 
 # From this share of the minute on, what calls under way have reserved is worth a try to exceed the minute by it.
 RESERVED = 0.1
@@ -35,7 +41,7 @@ TOLERANCE = 1e-6
 
 
 class Slot:
-    """What a tenth of a second took, as long as it is `alive`: part of the minute."""
+    """What a moment took, as long as it is `alive`: part of the minute."""
 
     __slots__ = ("alive", "end", "requests", "tokens")
 
@@ -72,6 +78,7 @@ class Account:
         self.outstanding = 0.0
         self._slots: deque[Slot] = deque()
         self._at = now
+        self._spread_at = now
 
     @property
     def dimensions(self) -> tuple[tuple[str, Limit], ...]:
@@ -108,7 +115,9 @@ class Account:
         if now >= slot.end:
             self._slots.append(slot)
             self.slot = Slot(now + SLOT)
-            self._spread(now)
+            if now >= self._spread_at:
+                self._spread_at = now + SPREAD
+                self._spread(now)
         tokens = requests = 0.0
         slots, gone = self._slots, now - MINUTE - LAG
         while slots and slots[0].end <= gone:
@@ -136,11 +145,12 @@ class Account:
 
     def earliest(self, tokens: float, ahead: int) -> float:
         """Return the seconds that a call must wait at the least, with `ahead` calls before it, if everything under way
-        came back unused.
+        came back unused and nobody else used the quota.
         """
         before = ahead * self.tokens.used / max(1.0, self.requests.used)
         short = min(tokens, self.tokens.capacity) + before - self.tokens.level - self.outstanding
-        return max(0.0, short / self.tokens.rate, (1.0 + ahead - self.requests.level) / self.requests.rate)
+        fewer = 1.0 + ahead - self.requests.level
+        return max(0.0, short * MINUTE / self.tokens.believed, fewer * MINUTE / self.requests.believed)
 
     def lately(self, name: str, now: float, seconds: float) -> float:
         """Return what the last `seconds` used, as units a minute."""
@@ -154,7 +164,7 @@ class Account:
         return used * MINUTE / max(1.0, now - first)
 
     def _wait_in(self, limit: Limit, amount: float, name: str, now: float) -> float:
-        wait = (min(amount, limit.capacity) - limit.level) / limit.rate
+        wait = (limit.needs(amount) - limit.level) / limit.rate
         if limit.windowed:
             over = min(amount, limit.believed * limit.share) - limit.room
             for slot in (*self._slots, self.slot):
@@ -172,7 +182,7 @@ class Account:
         for name, limit in self.dimensions:
             limit.pace = inf
             if limit.hungry and limit.windowed:
-                room = limit.room
+                room = limit.room + GRAIN * limit.used / max(1.0, self.requests.used)
                 for slot in self._slots:
                     ahead = slot.end + MINUTE + LAG - now
                     if ahead > SOON and room < limit.pace * ahead:

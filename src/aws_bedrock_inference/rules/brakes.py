@@ -12,6 +12,9 @@ PAUSE_FIRST = 1.0
 PAUSE_LONGEST = 4.0
 PROBE = 0.3
 
+# A row of throttles longer than this is no full minute any more: nobody should wait for its end without knowing.
+HOPELESS = 90.0
+
 A_DAY = 86_400.0
 
 # How long a quota of tokens per day that the service called spent is left alone before one call tries it again. AWS
@@ -27,11 +30,12 @@ CAPACITY_OVER = 2.0
 class Standstill:
     """Throttles in a row, and the pauses they make. `strikes` counts them; a success after them ends the row."""
 
-    __slots__ = ("_probing", "_struck_at", "strikes", "until")
+    __slots__ = ("_probing", "_since", "_struck_at", "strikes", "until")
 
     def __init__(self) -> None:
         self.strikes = 0
         self.until = -inf
+        self._since = -inf
         self._struck_at = -inf
         self._probing = False
 
@@ -39,11 +43,17 @@ class Standstill:
         """Count a throttle of a call let go at `admitted_at`; False if it went before the last throttle was known."""
         if admitted_at <= self._struck_at:
             return False
+        if not self.strikes:
+            self._since = now
         self.strikes += 1
         self._struck_at = now
         if self.strikes > 1:
             self.park(now + min(PAUSE_LONGEST, PAUSE_FIRST * 2.0 ** min(self.strikes - 2, 32)))
         return True
+
+    def hopeless(self, now: float) -> bool:
+        """Whether nothing has succeeded for longer than a minute window could explain."""
+        return self.strikes > 1 and now > self._since + HOPELESS
 
     def park(self, until: float) -> None:
         """Stand still until `until`; then one call goes first."""

@@ -25,6 +25,7 @@ START = 0.7
 
 # A throttle cuts by `swing`. It starts wide, so that several who share a limit soon have equal parts, and settles.
 SWING_FIRST = 0.3
+SWING_TOLD = 0.05
 SWING_LEAST = 0.12
 SWING_SETTLES = 0.9
 
@@ -64,11 +65,19 @@ SLACK_LEAST = 0.02
 SLACK_CUT = 0.8
 
 
+# What stays free of each minute, because what calls under way have reserved is counted only roughly.
+MARGIN = 0.0005
+
+# Of a burst, this many seconds' worth stay back, so that a call may go as soon as those before it are paid for, and pay
+# for itself afterwards: large calls then wait no longer than small ones.
+CREDIT = 1.0
+
+
 class Limit:
     """What one dimension allows.
 
-    `believed` units a minute, never above `ceiling`; `burst` is how many seconds' worth may go at once; `share` is the
-    part of it that is ours. `free` is what may be taken now: takers lower it, and whoever gives back raises it,
+    `believed` units a minute, never above `ceiling`; `burst` is how many seconds' worth may go at once, of which CREDIT
+    stays back where minutes are counted (`windowed`); `share` is the part of it that is ours. `free` is what may be taken now: takers lower it, and whoever gives back raises it,
     until `renew` counts anew. `pace` is a lower rate, in units a second, for as long as the minute needs it.
     """
 
@@ -85,6 +94,7 @@ class Limit:
         "believed",
         "burst",
         "ceiling",
+        "credit",
         "free",
         "hungry",
         "known",
@@ -108,7 +118,8 @@ class Limit:
         windowed: bool = True,
     ) -> None:
         self.believed = believed
-        self.burst = burst
+        self.credit = min(CREDIT, burst / 2.0) if windowed else 0.0
+        self.burst = burst - self.credit
         self.ceiling = ceiling
         self.known = known
         self.windowed = windowed
@@ -118,8 +129,8 @@ class Limit:
         self.used = 0.0
         self.returned = 0.0
         self.hungry = False
-        self.level = PLENTY if believed == inf else max(least, believed * burst / MINUTE)
-        self._swing = SWING_FIRST
+        self.level = PLENTY if believed == inf else max(least, believed * self.burst / MINUTE)
+        self._swing = SWING_FIRST if ceiling == inf else SWING_TOLD
         self._mark = believed
         self._full = 0.0
         self._quiet = 0.0
@@ -141,10 +152,16 @@ class Limit:
         capacity = self.believed * self.share / MINUTE * self.burst
         return capacity if capacity > 1.0 else 1.0
 
+    def needs(self, amount: float) -> float:
+        """Return the level at which `amount` may go. What is larger than the capacity goes when that is full."""
+        capacity, rate = self.capacity, self.believed * self.share / MINUTE
+        needed = (amount if amount < capacity else capacity) - self.credit * rate
+        return needed if needed > 0.0 else 0.0
+
     @property
     def room(self) -> float:
         """What the minute before now leaves."""
-        return self.believed * self.share * (1.0 + self.slack) + self._excess - self.used
+        return self.believed * self.share * (1.0 + self.slack - MARGIN) + self._excess - self.used
 
     def lease(self, share: float, believed: float) -> None:
         """Have `share` of a limit that all who share it believe to be `believed`."""
