@@ -42,10 +42,10 @@ LEAST = 0.01
 HURRY = 0.25
 
 # While one call asks, others do not; an answer takes a quarter of a second at the most. After a failure, the store is
-# left alone for a second, doubling.
+# left alone for a second, then for two, then for four.
 ASKING = 1.0
 AGAIN_FIRST = 1.0
-AGAIN_LONGEST = 8.0
+AGAIN_LONGEST = 4.0
 
 
 class Membership:
@@ -62,6 +62,7 @@ class Membership:
         self._name = ""
         self._share = 0.0
         self._asked = -inf
+        self._until = -inf
         self._failures = 0
         self._needy: frozenset[float] = frozenset()
         self._known: dict[str, tuple[float, int]] = {}
@@ -129,7 +130,8 @@ class Membership:
             if limit.known
         )
         rate = account.requests.used / MINUTE
-        return Ask(max(0.0, self._share), tuple(needs), limits, self._report(now), rate)
+        holding = self._share if self._failures or now < self._until else 0.0
+        return Ask(holding, tuple(needs), limits, self._report(now), rate)
 
     def _stamp(self, name: str, believed: float) -> tuple[int, bool]:
         adopted, stamp = self._known.get(name, (inf, 0))
@@ -152,6 +154,7 @@ class Membership:
         self._share = grant.share
         self._known = {name: (believed, stamp) for name, believed, stamp in grant.limits}
         self.due = asked + grant.again
+        self._until = asked + grant.valid
         limits = {name: believed for name, believed, _ in grant.limits}
         self._ledger.lease(max(NOTHING_YET, grant.share), limits, asked)
 
