@@ -65,6 +65,8 @@ class Endpoint:
     async def _answer(self, scope: Scope, protocol: RSGIHTTPProtocol) -> None:
         try:
             todo = await self._plan(scope, protocol)
+        except ProtocolClosed:
+            return  # the client left before it had said what it wanted
         except Exception:
             logging.getLogger(__name__).exception("the simulator has failed; this is a fault of its own")
             todo = plan.refusal(ServiceError("InternalServerException", "the simulator has failed; see its log"))
