@@ -59,7 +59,10 @@ index: $(VENV)/.ready ## Write what the package reads of the errors' catalogue a
 
 bench: $(VENV)/.ready $(PEERS)/.ready ## Measure, beside the peers
 	@$(PEERS)/bin/python bench/overhead.py
+	@$(PEERS)/bin/python bench/admission.py
 	@$(PEERS)/bin/python bench/waiting.py
+	@$(PEERS)/bin/python bench/scale.py
+	@$(PEERS)/bin/python bench/scale_store.py
 	@$(PEERS)/bin/python bench/transport.py
 	@$(BIN)/python bench/knowing.py
 	@$(BIN)/python bench/scan.py

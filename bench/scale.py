@@ -1,0 +1,225 @@
+"""How one quota is used by 1,000 hosts with 100 callers each, who share it through a store.
+
+The fleet runs in virtual time in one process: each host has a `Quota` of its own, all meet in one store in memory, and
+the service counts with the simulator's arithmetic. Each caller makes one call after the other; one that is throttled is
+made again. After a minute of warm-up three are measured. Use is what the service settled. Waits are of calls begun in
+the first of these minutes; one that never went counts with what it had waited by the end. A fair turn is the callers
+by the answers a second. Jain's index is 1 when all have the same, 1/n when one of n has everything: over hosts, of
+tokens for each of their callers; over callers, of answers, and beside it the best that whole answers allow; both for
+the time they are busy.
+
+    even      1,000 hosts with 100 callers: a host makes one call a second
+    few       the same quota for 100 hosts with 100 callers: ten calls a second
+    uneven    1,000 hosts with 10 callers, so that a turn is short beside what changes; every other host is idle every
+              other minute, and one has 100 callers
+
+    scale.py                       three minutes
+    scale.py --discipline bucket   how the service counts: bucket, tight, fixed or sliding (the default)
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import math
+import random
+import time
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from aws_bedrock_inference.call import Call, Estimate, Outcome, Route, Usage
+from aws_bedrock_inference.flow import Sleep
+from aws_bedrock_inference.knowledge.classify import answered
+from aws_bedrock_inference.policies import Quota
+from aws_bedrock_inference.simulator.quota import DISCIPLINES, Pool, Ticket
+from aws_bedrock_inference.simulator.quota import Quota as Allowed
+from aws_bedrock_inference.stores import MemoryStore
+from aws_bedrock_inference.virtual import VirtualDriver
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Sequence
+
+    from aws_bedrock_inference.flow import Effect, Flow, Step
+    from aws_bedrock_inference.rules.shares import Ask, Grant
+    from aws_bedrock_inference.stores.request import Instant
+
+RPM, TPM = 60_000, 36_000_000
+WARM, MEASURED, BEGUN = 60.0, 180.0, 60.0
+ROUTE = Route("amazon.nova-lite-v1:0", "us-east-1", base="amazon.nova-lite-v1:0")
+# A call: mean input and answer in tokens (both vary), its max_tokens; seconds that it takes, and travels at the most.
+INPUT, ANSWER, MAX_TOKENS = 520, 110, 300
+LATENCY, TRAVEL = 0.8, 0.02
+IDLE = 60.0
+FAULTS = {
+    name: answered("ThrottlingException", f"Too many {name}, please wait before trying again.", status=429)
+    for name in ("tokens", "requests")
+}
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """`crowd` are the callers of the last host. `resting`: every other host is idle every other minute."""
+
+    name: str
+    hosts: int
+    callers: int
+    crowd: int
+    resting: bool = False
+
+
+FLEETS = (
+    Fleet("even", 1000, 100, 100),
+    Fleet("few", 100, 100, 100),
+    Fleet("uneven", 1000, 10, 100, resting=True),
+)
+
+
+class Counted(MemoryStore):
+    """A store that counts what it is asked."""
+
+    renewals = 0
+
+    def renew(self, pool: str, member: str, ask: Ask) -> Instant[Grant]:
+        self.renewals += 1
+        return super().renew(pool, member, ask)
+
+
+class World:
+    """A fleet and its service. The counts are of the measured time."""
+
+    def __init__(self, fleet: Fleet, discipline: str) -> None:
+        self.fleet = fleet
+        self.chance = random.Random(7)  # noqa: S311 - a simulation
+        self.driver = VirtualDriver(lambda *_: (0.0, Outcome()))
+        self.store = Counted(self.driver.clock)
+        self.service = Pool(Allowed(rpm=RPM, tpm=TPM), discipline, 0.0)
+        self.measuring = False
+        self.throttled = 0
+        self.waits: list[float] = []
+        self.begun: dict[int, float] = {}
+        callers = [fleet.crowd if host == fleet.hosts - 1 else fleet.callers for host in range(fleet.hosts)]
+        self.host_of = [host for host, count in enumerate(callers) for _ in range(count)]
+        self.tokens = [0] * len(self.host_of)
+        self.counts = [0] * len(self.host_of)
+        self.phases = [self.chance.uniform(0.0, 2 * IDLE) for _ in callers]
+        steps = [
+            Quota(rpm=RPM, tpm=TPM, store=self.store).around(self.call, self.driver.clock) for _ in range(fleet.hosts)
+        ]
+        self.tasks = [
+            self.driver.spawn(self.calling(caller, host, steps[host]), after=self.chance.random())
+            for caller, host in enumerate(self.host_of)
+        ]
+
+    def run(self, until: float) -> None:
+        self.driver.run(until)
+        for task in self.tasks:
+            if task.error is not None:
+                raise task.error
+
+    def calling(self, caller: int, host: int, step: Step) -> Generator[Effect, None, None]:
+        chance, driver = self.chance, self.driver
+        while True:
+            pause = self.pause(host, driver.now)
+            if pause:
+                yield Sleep(pause)
+            tokens = min(3000, max(60, int(chance.lognormvariate(math.log(INPUT) - 0.32, 0.8))))
+            answer = min(MAX_TOKENS, max(5, int(chance.lognormvariate(math.log(ANSWER) - 0.08, 0.4))))
+            params = {"caller": caller, "tokens": tokens, "answer": answer}
+            begun = self.begun[caller] = driver.now
+            call = Call("converse", params, ROUTE, Estimate(tokens, MAX_TOKENS), arrived=begun)
+            while (yield from step(call)).fault:
+                pass
+
+    def call(self, call: Call) -> Flow:
+        """The service, with the way to it and back."""
+        chance, driver = self.chance, self.driver
+        caller, tokens, answer = call.params.values()
+        waited = driver.now - call.arrived
+        yield Sleep(chance.uniform(0.001, TRAVEL))
+        ticket = self.service.admit(tokens + MAX_TOKENS, driver.now)
+        if not isinstance(ticket, Ticket):
+            self.throttled += self.measuring
+            yield Sleep(chance.uniform(0.001, TRAVEL))
+            return Outcome(fault=FAULTS[ticket])
+        self.begun.pop(caller, None)
+        if WARM <= call.arrived < WARM + BEGUN:
+            self.waits.append(waited)
+        yield Sleep(LATENCY * chance.lognormvariate(0.0, 0.3))
+        ticket.settle(tokens + answer, driver.now)
+        if self.measuring:
+            self.counts[caller] += 1
+            self.tokens[caller] += tokens + answer
+        yield Sleep(chance.uniform(0.001, TRAVEL))
+        return Outcome(value={}, usage=Usage(tokens, answer))
+
+    def pause(self, host: int, now: float) -> float:
+        """Return how long the host still rests."""
+        if not self.fleet.resting or host % 2:
+            return 0.0
+        return max(0.0, IDLE - (now + self.phases[host]) % (2 * IDLE))
+
+    def busy(self, host: int) -> float:
+        """Return how much of the measured time the host does not rest."""
+        moments = [WARM + second + 0.5 for second in range(int(MEASURED))]
+        return sum(self.pause(host, moment) == 0.0 for moment in moments) / len(moments)
+
+
+def jain(parts: Sequence[float]) -> float:
+    return sum(parts) ** 2 / (len(parts) * sum(part * part for part in parts))
+
+
+def whole(mean: float) -> float:
+    """Return the best index over callers who have whole answers, `mean` on average."""
+    few = math.floor(mean)
+    return mean**2 / (few**2 + (mean - few) * (2 * few + 1))
+
+
+def run(fleet: Fleet, discipline: str) -> None:
+    """Print the fleet's line."""
+    started = time.perf_counter()
+    world = World(fleet, discipline)
+    gc.disable()  # a hundred thousand generators at rest would be looked at again and again
+    world.run(WARM)
+    world.measuring, before = True, world.store.renewals
+    world.run(WARM + MEASURED)
+    renewals = world.store.renewals - before
+    gc.enable()
+    late = [WARM + MEASURED - begun for begun in world.begun.values() if WARM <= begun < WARM + BEGUN]
+    waits = sorted(world.waits + late)
+    busy = [world.busy(host) for host in range(fleet.hosts)]
+    tokens, callers = Counter[int](), Counter(world.host_of)
+    for host, used in zip(world.host_of, world.tokens, strict=True):
+        tokens[host] += used
+    over_hosts = [tokens[host] / callers[host] / busy[host] for host in callers]
+    over_callers = [count / busy[host] for host, count in zip(world.host_of, world.counts, strict=True)]
+    answers = sum(world.counts)
+    turn = sum(busy[host] for host in world.host_of) * MEASURED / answers
+    print(
+        f"  {fleet.name:8}{len(world.host_of):>8,}{sum(tokens.values()) / (TPM * MEASURED / 60):>8.1%}"
+        f"{answers / (RPM * MEASURED / 60):>9.1%}{world.throttled / answers:>11.2%}"
+        f"{jain(over_hosts):>8.3f}{jain(over_callers):>9.3f} ({whole(answers / len(world.host_of)):.3f})"
+        f"{waits[len(waits) // 2]:>8.1f}{waits[len(waits) * 99 // 100]:>8.1f}{turn:>8.1f}"
+        f"{renewals / MEASURED:>9.0f}{renewals / answers:>10.2f}{time.perf_counter() - started:>9.0f}",
+        flush=True,
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--discipline", default="sliding", choices=sorted(DISCIPLINES))
+    discipline = parser.parse_args().discipline
+    print(
+        f"One quota of {RPM:,} requests and {TPM:,} tokens a minute ({discipline}); a call has {INPUT} + {ANSWER}"
+        f" tokens on average, max_tokens {MAX_TOKENS}, and takes {LATENCY} s\n"
+        "                      use of          throttled    Jain's index over         wait, s    fair"
+        "    store asked     real\n"
+        "  fleet    callers  tokens requests   /answers   hosts  callers (best)     p50     p99    turn"
+        "       /s   /answer        s"
+    )
+    for fleet in FLEETS:
+        run(fleet, discipline)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,142 @@
+"""How many hosts one redis-server carries that share one quota.
+
+A redis-server of our own, asked by redis-benchmark over 8 connections with what `ValkeyStore` sends for hosts that want
+twice what there is. `renewals/s` is what it answers when it has nothing else to do; `script` is what the server counts
+for one of these, and `plan` for one that has to find anew what is due to every host: at most five times a second.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import tempfile
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import redis
+
+from aws_bedrock_inference.rules.shares import CALLS, OFTEN, PLAN, SELDOM, Ask
+from aws_bedrock_inference.stores.request import PATIENCE
+from aws_bedrock_inference.stores.valkey import ValkeyStore
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+HOSTS = (4, 100, 1_000, 4_000, 16_000)
+RENEWALS, CONNECTIONS, PLANS = 100_000, 8, 8
+RPM, TPM = 60_000, 36_000_000
+REPORT = (
+    '{"used":{"requests":60,"tokens":36000},"reserved":640,"waiting":{"1.0":100},"consumers":{"1.0":35000},'
+    '"throttled":0,"answers":{"count":1000,"output":110000,"reserved":300000,"full":3,"buckets":{"80":1000}}}'
+)
+
+
+class Row(NamedTuple):
+    rate: float
+    late: float
+    script: float
+    plan: float
+
+
+class Spelled(ValkeyStore):
+    """Remembers the command it sent."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self.sent: list[str] = []
+        self._register: Any = self._script
+        self._script: Any = self._spell
+
+    def _spell(self, keys: list[str], said: list[Any]) -> Any:
+        self.sent = ["EVALSHA", self._register.sha, str(len(keys)), *keys, *map(str, said)]
+        return self._register(keys, said)
+
+
+@contextmanager
+def server() -> Iterator[str]:
+    """Run a redis-server that keeps nothing; give its socket."""
+    program = str(shutil.which("redis-server"))
+    with tempfile.TemporaryDirectory() as folder:
+        path = f"{folder}/redis.sock"
+        command = [program, "--port", "0", "--unixsocket", path, "--save", "", "--appendonly", "no"]
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        try:
+            while not Path(path).exists():
+                if process.poll() is not None:
+                    raise SystemExit("redis-server does not start")
+                time.sleep(0.05)
+            yield path
+        finally:
+            process.kill()
+            process.wait()
+
+
+def measured(path: str, hosts: int) -> Row:
+    client: Any = redis.Redis(unix_socket_path=path)
+    client.flushall()
+    store = Spelled(f"unix://{path}")
+    limits = (("requests", float(RPM), 0, False), ("tokens", float(TPM), 0, False))
+    renew = store.renew("quota", "host-__rand_int__", Ask(0.0, ((1.0, 2.0 / hosts, 100.0),), limits, REPORT, 1.0))
+    renew.run()
+    flood(path, store.sent, hosts, 4 * hosts)
+    client.config_resetstat()
+    rate, late = flood(path, store.sent, hosts, RENEWALS)
+    script = counted(client)
+    client.config_resetstat()
+    for _ in range(PLANS):
+        time.sleep(1.1 * PLAN)
+        renew.run()
+    plan = counted(client)
+    store.close()
+    client.close()
+    return Row(rate, late, script, plan)
+
+
+def flood(path: str, command: list[str], hosts: int, renewals: int) -> tuple[float, float]:
+    """Renew by one random host after the other; return renewals a second and the 99 % quantile of their times in ms."""
+    program = str(shutil.which("redis-benchmark"))
+    options = ["-s", path, "-c", str(CONNECTIONS), "-r", str(hosts), "-n", str(renewals), "--csv"]
+    said = subprocess.run([program, *options, *command], capture_output=True, text=True, check=True).stdout
+    rate, _mean, _least, _median, _, late, _most = said.splitlines()[-1].rsplit(",", 7)[1:]
+    return float(rate.strip('"')), float(late.strip('"'))
+
+
+def counted(client: Any) -> float:
+    """Return the server's own count of microseconds a script."""
+    return float(client.info("commandstats")["cmdstat_evalsha"]["usec_per_call"])
+
+
+def main() -> None:
+    if not (shutil.which("redis-server") and shutil.which("redis-benchmark")):
+        print("What one store carries is not measured: redis-server and redis-benchmark are not on the PATH")
+        return
+    print(f"One redis-server, hosts that share one quota, {RENEWALS:,} renewals")
+    print(f"  {'hosts':>8}{'renewals/s':>13}{'p99, ms':>9}{'script, us':>12}{'plan, ms':>10}{'plan, us a host':>17}")
+    rows = {}
+    with server() as path:
+        for hosts in HOSTS:
+            row = rows[hosts] = measured(path, hosts)
+            print(
+                f"  {hosts:>8,}{row.rate:>13,.0f}{row.late:>9.2f}{row.script:>12.1f}{row.plan / 1e3:>10.2f}"
+                f"{row.plan / hosts:>17.2f}"
+            )
+    # Few hosts, whose plans cost next to nothing, for the renewal; many for the plan, and the dearer of two.
+    renewal = 1e6 / rows[HOSTS[1]].rate
+    plan = max(rows[hosts].plan / hosts for hosts in HOSTS[-2:])
+    print(
+        f"  The server's one core is busy with N hosts when N x ({renewal:.0f} us x renewals a second + "
+        f"{plan:.1f} us x {1 / PLAN:.0f} plans a second) = 1 s:"
+    )
+    for calls, again in ((f"at most {CALLS / SELDOM:.1f}", SELDOM), (f"at least {CALLS / OFTEN:.0f}", OFTEN)):
+        hosts = int(1e6 / (renewal / again + plan / PLAN))
+        print(
+            f"    {calls} calls a second and host, a renewal every {again:.0f} s: {hosts:,} hosts, "
+            f"{hosts / again:,.0f} renewals/s; a plan then holds up the others for {hosts * plan / 1e3:.0f} ms "
+            f"(they wait {PATIENCE * 1e3:.0f})"
+        )
+
+
+if __name__ == "__main__":
+    main()
