@@ -139,9 +139,15 @@ class TestRestart:
     def test_afterwards_everyone_gets_its_part(self) -> None:
         members = Members()
         members.has = {"a": 0.9, "b": 0.1}
-        members.rounds(dict.fromkeys("ab", 1.0))
-        members.now = rule.GRACE
+        members.rounds(dict.fromkeys("ab", 1.0), count=int(rule.GRACE / 0.3) + 1)
         assert members.rounds(dict.fromkeys("ab", 1.0)) == {"a": 0.5, "b": 0.5}
+
+    def test_a_store_that_was_out_of_reach_is_as_careful(self) -> None:
+        members = Members()
+        members.rounds(dict.fromkeys("abcd", 1.0))
+        members.now += 60.0  # every lease has run out, but all four went on with theirs
+        assert members.renew("a", 1.0).share == pytest.approx(0.25)
+        assert members.renew("b", 1.0).share == pytest.approx(0.25)
 
     def test_who_comes_last_comes_before_it_is_over(self) -> None:
         assert rule.GRACE > rule.SELDOM

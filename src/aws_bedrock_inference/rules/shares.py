@@ -144,7 +144,7 @@ class Shares:
         """Hear what `member` needs and return its new lease, which takes the place of the one it had."""
         now = self._advance(now)
         lease = self._leases.get(member)
-        known = lease is not None
+        known = lease is not None and lease.until > now
         if lease is None:
             lease = self._leases[member] = Lease(0.0, now, now, 0.0, ())
         lease.until, lease.seen, lease.rate, lease.needs = now + SHORTEST, now, ask.rate, ask.needs
@@ -156,8 +156,10 @@ class Shares:
         deserved = due(ask.needs, self._levels, self._surplus)
         free = max(0.0, 1.0 - (self._leased - lease.share))
         most = deserved
+        rejoins = not known and ask.holding > 0.0
+        if rejoins and now >= self._born + GRACE:
+            self._born = now
         if now < self._born + GRACE:
-            rejoins = not known and ask.holding > 0.0
             self._rejoined = self._rejoined or rejoins
             if rejoins:
                 most = ask.holding

@@ -167,7 +167,9 @@ end
 local function renew(pool, member, now)
   local holding, rate, report, needs = tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6], tonumber(ARGV[7])
   local old = redis.call('HGET', leases, member)
-  local had = old and cmsgpack.unpack(old)[SHARE] or 0
+  old = old and cmsgpack.unpack(old)
+  local had = old and old[SHARE] or 0
+  local known = old and old[UNTIL] > now
   local lease = {had, now + SHORTEST, now, rate}
   for i = 8, 7 + 3 * needs do
     lease[#lease + 1] = tonumber(ARGV[i])
@@ -179,17 +181,20 @@ local function renew(pool, member, now)
   end
   local free = math.max(0, 1 - (pool.leased - had))
   local most = due
+  local rejoins = not known and holding > 0
+  if rejoins and now >= pool.born + GRACE then
+    pool.born = now
+  end
   if now < pool.born + GRACE then
-    local rejoins = not old and holding > 0
     pool.rejoined = pool.rejoined or rejoins
     if rejoins then
       most = holding
     elseif pool.rejoined then
-      most = old and had or math.min(due, CAUTIOUS * free)
+      most = known and had or math.min(due, CAUTIOUS * free)
     end
   end
   local share, again = math.min(most, free), SELDOM
-  if not old or share < SHORT * due then
+  if not known or share < SHORT * due then
     again = SOON
   elseif rate > 0 then
     again = math.min(SELDOM, math.max(OFTEN, CALLS / rate))
