@@ -64,7 +64,6 @@ SLACK_MOST = 4.0
 SLACK_LEAST = 0.02
 SLACK_CUT = 0.8
 
-
 # What stays free of each minute, because what calls under way have reserved is counted only roughly.
 MARGIN = 0.0005
 
@@ -77,8 +76,9 @@ class Limit:
     """What one dimension allows.
 
     `believed` units a minute, never above `ceiling`; `burst` is how many seconds' worth may go at once, of which CREDIT
-    stays back where minutes are counted (`windowed`); `share` is the part of it that is ours. `free` is what may be taken now: takers lower it, and whoever gives back raises it,
-    until `renew` counts anew. `pace` is a lower rate, in units a second, for as long as the minute needs it.
+    stays back where minutes are counted (`windowed`); `share` is the part of it that is ours. `free` is what may be
+    taken now: takers lower it, and whoever gives back raises it, until `renew` counts anew. `pace` is a lower rate, in
+    units a second, for as long as the minute needs it.
     """
 
     __slots__ = (
