@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import shutil
+import socket
 import subprocess
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+import redis
 
 from aws_bedrock_inference.stores import MemoryStore, SqliteStore
 from aws_bedrock_inference.stores.valkey import ValkeyStore
@@ -20,21 +22,22 @@ if TYPE_CHECKING:
 class Server:
     """A Redis or Valkey server at a socket in `directory`, which keeps nothing when it is killed."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *options: str) -> None:
         self.socket = directory / "socket"
         self.url = f"unix://{self.socket}"
+        self.options = options
         self.start()
 
-    def start(self, *options: str) -> None:
+    def start(self) -> None:
         program = shutil.which("redis-server") or shutil.which("valkey-server")
         assert program, "These tests start redis-server or valkey-server: install one of them"
-        command = [program, "--port", "0", "--unixsocket", str(self.socket), "--save", "", *options]
+        command = [program, "--port", "0", "--unixsocket", str(self.socket), "--save", "", *self.options]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)  # noqa: S603 - found above
+        self.wait_for("ready to accept connections")
+
+    def wait_for(self, said: str) -> None:
         assert self.process.stdout
-        for line in self.process.stdout:
-            if "ready to accept connections" in line.lower():
-                return
-        raise AssertionError(f"{program} did not start")
+        assert any(said in line.lower() for line in self.process.stdout), f"The server has ended without: {said}"
 
     def kill(self) -> None:
         self.process.kill()
@@ -62,9 +65,9 @@ def common_server(directory: Path) -> Iterator[Server]:
 def server(common_server: Server) -> Iterator[Server]:
     """The server, empty."""
     yield common_server
-    store = ValkeyStore(common_server.url)
-    store._client.flushall()
-    store.close()
+    client = redis.Redis.from_url(common_server.url)
+    client.flushall()
+    client.close()
 
 
 @pytest.fixture
@@ -74,6 +77,25 @@ def private_server() -> Iterator[Server]:
         server = Server(Path(directory))
         yield server
         server.kill()
+
+
+@pytest.fixture
+def cluster() -> Iterator[str]:
+    """A cluster of one node, which refuses all that a cluster refuses."""
+    with tempfile.TemporaryDirectory() as directory:
+        port = next(port for port in range(20_000, 30_000) if free(port) and free(port + 10_000))
+        server = Server(Path(directory), "--port", str(port), "--cluster-enabled", "yes", "--dir", directory)
+        client: Any = redis.Redis.from_url(server.url)
+        client.execute_command("CLUSTER", "ADDSLOTS", *range(16_384))
+        server.wait_for("cluster state changed: ok")
+        client.close()
+        yield f"redis+cluster://127.0.0.1:{port}"
+        server.kill()
+
+
+def free(port: int) -> bool:
+    with socket.socket() as tried:
+        return tried.connect_ex(("127.0.0.1", port)) != 0
 
 
 @pytest.fixture

@@ -100,6 +100,17 @@ def test_members_that_are_gone_leave_nothing_behind(valkey: ValkeyStore, bare: A
     assert not bare.exists("bedrock:quota:{p}:reports")
 
 
+def test_a_cluster_is_a_store(cluster: str) -> None:
+    store = open_store(cluster)
+    for number in range(5):
+        assert store.renew(f"p{number}", "a", wants(1.0, report="x")).run().share == 1.0
+    assert [view.members[0].report for view in store.look().run().values()] == ["x"] * 5
+    store.close()
+    nowhere = open_store("redis+cluster://127.0.0.1:1")
+    with pytest.raises(StoreUnavailable, match=r"redis\+cluster://127.0.0.1:1 cannot be used"):
+        nowhere.look().run()
+
+
 def test_a_key_that_is_none_of_ours_is_a_store_that_fails(valkey: ValkeyStore, bare: Any) -> None:
     bare.set("bedrock:quota:{p}:leases", "something else")
     with pytest.raises(StoreUnavailable, match="WRONGTYPE"):

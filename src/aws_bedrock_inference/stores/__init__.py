@@ -11,14 +11,16 @@ from aws_bedrock_inference.stores.sqlite import SqliteStore
 
 __all__ = ["PATIENCE", "MemoryStore", "ShareStore", "SqliteStore", "StoreUnavailable", "open_store"]
 
-_SERVERS = ("redis", "rediss", "valkey", "valkeys", "unix")
+_HOSTS = ("redis", "rediss", "valkey", "valkeys")
+_SERVERS = (*_HOSTS, *(f"{name}+cluster" for name in _HOSTS), "unix")
 
 
 def open_store(url: str) -> ShareStore:
     """Return the store at `url`; nothing is connected yet.
 
-    redis://[[user]:password@]host[:port][/number], rediss:// over TLS, valkey:// and valkeys:// for the same,
-    unix://[[user]:password@]/path/to/socket[?db=number], sqlite:///absolute/path or sqlite://relative/path.
+    redis://[[user]:password@]host[:port][/number], or rediss:// over TLS; valkey:// and valkeys:// mean the same. For a
+    cluster, redis+cluster:// and so on. unix://[[user]:password@]/path/to/socket[?db=number].
+    sqlite:///absolute/path or sqlite://relative/path.
 
     Raises `ValueError` when `url` is none of these or the package for it is missing.
     """

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import redis
 from redis.backoff import NoBackoff
+from redis.exceptions import RedisClusterException
 from redis.retry import Retry
 
 from aws_bedrock_inference.rules.levels import UNLIMITED
@@ -39,18 +40,13 @@ class ValkeyStore:
 
     def __init__(self, url: str) -> None:
         scheme, _, rest = url.partition("://")
-        self.place = f"{scheme}://{rest.rpartition('@')[2].partition('?')[0]}"
-        self._client: Any = redis.Redis.from_url(
-            f"{_SCHEMES.get(scheme, scheme)}://{rest}",
-            decode_responses=True,
-            socket_timeout=PATIENCE,
-            socket_connect_timeout=PATIENCE,
-            retry=Retry(NoBackoff(), 0),
-        )
-        self._client.connection_pool.make_connection()  # connects nothing, and raises on options that mean nothing
-        self._script = self._client.register_script(
-            files("aws_bedrock_inference.stores").joinpath("shares.lua").read_text(encoding="utf-8")
-        )
+        scheme, cluster, _ = scheme.partition("+")
+        self.place = f"{url.partition('://')[0]}://{rest.rpartition('@')[2].partition('?')[0]}"
+        self._url = f"{_SCHEMES.get(scheme, scheme)}://{rest}"
+        self._kind = redis.RedisCluster if cluster else redis.Redis
+        redis.ConnectionPool.from_url(self._url).make_connection()  # connects nothing; raises on what makes no sense
+        self._lua = files("aws_bedrock_inference.stores").joinpath("shares.lua").read_text(encoding="utf-8")
+        self._made: Any = None
 
     def renew(self, pool: str, member: str, ask: Ask) -> Question[Grant]:
         """Say what `member` needs and get its new lease."""
@@ -66,7 +62,9 @@ class ValkeyStore:
 
     def close(self) -> None:
         """Close the connections; the next request opens one again."""
-        self._client.close()
+        script, self._made = self._made, None
+        if script is not None:
+            script.registered_client.close()
 
     def __repr__(self) -> str:
         return f"ValkeyStore({self.place!r})"
@@ -97,13 +95,27 @@ class ValkeyStore:
 
     def _pools(self) -> list[str]:
         with self._errors():
-            keys = list(self._client.scan_iter(match=f"{_PREFIX}*{_LEASES}", count=1000))
+            keys = list(self._script().registered_client.scan_iter(match=f"{_PREFIX}*{_LEASES}", count=1000))
         return sorted(key.removeprefix(_PREFIX).removesuffix(_LEASES) for key in keys)
 
     def _run(self, operation: str, pool: str, now: float | None, *rest: Any) -> Any:
         keys = [f"{_PREFIX}{pool}{_LEASES}", f"{_PREFIX}{pool}{_REPORTS}"]
         with self._errors():
-            return self._script(keys, [operation, "" if now is None else repr(now), *rest])
+            return self._script()(keys, [operation, "" if now is None else repr(now), *rest])
+
+    def _script(self) -> Any:
+        """Return the script with its client, made at first use: that of a cluster connects at once."""
+        if self._made is None:
+            kind: Any = self._kind
+            client = kind.from_url(
+                self._url,
+                decode_responses=True,
+                socket_timeout=PATIENCE,
+                socket_connect_timeout=PATIENCE,
+                retry=Retry(NoBackoff(), 0),
+            )
+            self._made = client.register_script(self._lua)
+        return self._made
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
@@ -111,7 +123,7 @@ class ValkeyStore:
             yield
         except redis.TimeoutError as error:
             raise StoreUnavailable(f"{self.place} took longer than {PATIENCE} s: {error}") from error
-        except (redis.RedisError, OSError) as error:
+        except (redis.RedisError, RedisClusterException, OSError) as error:
             raise StoreUnavailable(f"{self.place} cannot be used to share a quota: {error}") from error
 
 
