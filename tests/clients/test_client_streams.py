@@ -11,7 +11,9 @@ from wire import Wire, event, exception, stream
 
 from aws_bedrock_inference import (
     InvalidRequest,
+    Pipeline,
     Quota,
+    Retry,
     ServiceFault,
     StreamBroken,
     Throttled,
@@ -153,7 +155,7 @@ def test_silence_before_the_first_piece_is_a_time_out(face: Any) -> None:
 @pytest.mark.parametrize("how", ["left", "forgotten"])
 def test_an_abandoned_stream_gives_its_tokens_back(face: Any, how: str) -> None:
     with Wire(("stall", stream(*FRAMES[:2], end=False)), WHOLE) as wire:
-        client = face.open(wire.url, quota=Quota(tpm=1000, burst=60.0), timeout=30.0)
+        client = face.open(wire.url, quota=Quota(tpm=1000), timeout=30.0)
         answer = client.invoke_stream("Why?", max_tokens=900)
         assert next(face.items(answer)) == "Because "
         if how == "left":
@@ -165,7 +167,7 @@ def test_an_abandoned_stream_gives_its_tokens_back(face: Any, how: str) -> None:
 
 def test_a_broken_stream_gives_its_tokens_back(face: Any) -> None:
     with Wire(stream(*FRAMES[:2]), WHOLE) as wire:
-        client = face.open(wire.url, quota=Quota(tpm=1000, burst=60.0), timeout=30.0)
+        client = face.open(wire.url, quota=Quota(tpm=1000), timeout=30.0)
         broken(face, client.invoke_stream("Why?", max_tokens=900))
         assert "".join(face.items(client.invoke_stream("Why?", max_tokens=900))) == "Because of Rayleigh."
 
@@ -199,8 +201,7 @@ def test_listeners_hear_the_end_of_a_stream_once(face: Any) -> None:
 
 def test_a_throttle_that_stays_is_not_a_broken_stream(face: Any) -> None:
     with Wire(stream(THROTTLED_FRAME)) as wire:
-        client = face.open(wire.url)
-        client.pipeline.policies[1].attempts = 2
+        client = face.open(wire.url, pipeline=Pipeline(Retry(attempts=2, chance=lambda: 0.0)))
         with pytest.raises(Throttled) as raised:
             list(face.items(client.invoke_stream("Why?")))
         assert raised.value.attempts == len(wire.received) == 2

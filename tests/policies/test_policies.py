@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from math import inf
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,8 +11,6 @@ from tests_support import (
     INVALID,
     NOT_READY,
     OK,
-    READ_TIMEOUT,
-    REFUSED_CONNECTION,
     THROTTLE,
     UNAVAILABLE,
     World,
@@ -23,10 +20,10 @@ from tests_support import (
     scripted,
 )
 
-from aws_bedrock_inference.call import Outcome, Route, Usage
-from aws_bedrock_inference.events import CircuitChanged, QuotaQueued, RetryScheduled, Throttled
+from aws_bedrock_inference.call import Route
+from aws_bedrock_inference.events import CircuitChanged, RetryScheduled
 from aws_bedrock_inference.fault import Fault, Kind
-from aws_bedrock_inference.flow import Emit, Pipeline, Send, Sleep, Wait, send
+from aws_bedrock_inference.flow import Emit, Pipeline, Send, Sleep, send
 from aws_bedrock_inference.policies import Breaker, Deadline, Quota, Retry, standard
 from aws_bedrock_inference.rules.retry import Budget
 
@@ -165,133 +162,6 @@ class TestBreaker:
     def test_refuses_options_that_mean_nothing(self, options: Any) -> None:
         with pytest.raises(ValueError, match=next(iter(options))):
             Breaker(**options)
-
-
-class TestQuota:
-    def start(self, policy: Any, world: World, **fields: Any) -> Any:
-        flow = policy.around(send, world.clock)(call(**fields))
-        return flow, next(flow)
-
-    def end(self, flow: Any, outcome: Any, replies: Any = ()) -> Any:
-        try:
-            flow.send(outcome)
-            for reply in replies:
-                flow.send(reply)
-        except StopIteration as stop:
-            return stop.value
-        return None
-
-    def tokens(self, policy: Any, world: World) -> Any:
-        """What could go now: probed with a call that is cancelled again."""
-        book = policy.ledger(call().route, world.now)
-        return book._tokens.level, book._requests.level
-
-    def test_settles_with_real_usage_times_burndown(self, world: World) -> None:
-        policy = Quota(rpm=600, tpm=60_000)
-        flow, _ = self.start(policy, world, tokens=1000, output=3000, burndown=5.0)
-        assert self.tokens(policy, world) == (1000, 49)
-        assert (
-            self.end(flow, Outcome(usage=Usage(900, 200, cache_read_tokens=5000, cache_write_tokens=100))) is not None
-        )
-        assert self.tokens(policy, world) == (5000 - 900 - 100 - 200 * 5, 49)
-
-    @pytest.mark.parametrize(
-        ("fault", "left"),
-        [
-            (UNAVAILABLE, (5000, 49)),
-            (INVALID, (5000, 49)),
-            (READ_TIMEOUT, (3000, 49)),
-            (REFUSED_CONNECTION, (5000, 50)),
-            (THROTTLE, (0, 49)),
-        ],
-        ids=lambda value: getattr(value, "code", ""),
-    )
-    def test_gives_back_what_a_failure_did_not_use(self, world: World, fault: Any, left: Any) -> None:
-        policy = Quota(rpm=600, tpm=60_000)
-        flow, _ = self.start(policy, world, tokens=1000, output=1000)
-        self.end(flow, failed(fault), [None])
-        assert self.tokens(policy, world) == left
-
-    def test_a_broken_stream_is_charged_by_what_it_had_shown(self, world: World) -> None:
-        policy = Quota(rpm=600, tpm=60_000)
-        flow, _ = self.start(policy, world, tokens=1000, output=3000)
-        self.end(flow, Outcome(fault=UNAVAILABLE, usage=Usage(1000, 50), emitted=3))
-        assert self.tokens(policy, world) == (5000 - 1050, 49)
-
-    def test_an_interrupted_call_is_charged_in_full_since_the_service_may_go_on(self, world: World) -> None:
-        policy = Quota(rpm=600, tpm=60_000)
-        flow, _ = self.start(policy, world, tokens=1000, output=1000)
-        with pytest.raises(KeyboardInterrupt):
-            flow.throw(KeyboardInterrupt())
-        assert self.tokens(policy, world) == (3000, 49)
-
-    def test_waits_its_turn_and_is_woken(self, world: World) -> None:
-        policy = Quota(rpm=60, burst=1.0)
-        self.start(policy, world)
-        flow, effect = self.start(policy, world, arrived=1.0)
-        assert effect.event == QuotaQueued(call().route, 200, 0)
-        effect = flow.send(None)
-        assert isinstance(effect, Wait)
-        assert effect.until == pytest.approx(1.0)
-        world.now = 1.0
-        assert isinstance(flow.send(None), Send)
-
-    def test_a_call_cancelled_in_the_queue_leaves_it(self, world: World) -> None:
-        policy = Quota(rpm=60, burst=1.0)
-        self.start(policy, world)
-        impatient, _ = self.start(policy, world)
-        assert isinstance(impatient.send(None), Wait)
-        patient, _ = self.start(policy, world)
-        assert patient.send(None).until == inf
-        with pytest.raises(KeyboardInterrupt):
-            impatient.throw(KeyboardInterrupt())
-        assert patient.send(None).until == pytest.approx(1.0)
-
-    def test_a_deadline_that_cannot_be_met_is_refused_at_once(self, world: World) -> None:
-        policy = Quota(rpm=60, burst=1.0)
-        self.start(policy, world)
-        effects, outcome = drive_by_hand(policy.around(send, world.clock)(call(deadline=0.9)))
-        assert effects == []
-        assert outcome.fault.code == "DeadlineTooClose"
-
-    def test_a_deadline_that_passes_in_the_queue_ends_the_wait(self, world: World) -> None:
-        policy = Quota(tpm=6000, burst=60.0)
-        under_way = self.start(policy, world, tokens=6000, output=0)
-        flow, _ = self.start(policy, world, tokens=100, output=0, deadline=0.5)
-        assert flow.send(None).until == 0.5
-        world.now = 0.5
-        assert self.end(flow, None).fault.code == "DeadlineTooClose"
-        assert under_way
-
-    def test_a_call_larger_than_a_minute_is_refused_with_what_to_do(self, world: World) -> None:
-        effects, outcome = drive_by_hand(Quota(tpm=1000).around(send, world.clock)(call(tokens=200, output=64_000)))
-        assert effects == []
-        assert outcome.fault.code == "QuotaExhausted"
-        assert "64,200" in outcome.fault.message
-        assert "max_tokens" in outcome.fault.advice
-
-    def test_a_throttle_is_told_and_marked_as_paced_when_the_quota_is_known(self, world: World) -> None:
-        for policy, paced in ((Quota(tpm=60_000), True), (Quota(rpm=60), False), (Quota(), False)):
-            flow, _ = self.start(policy, world)
-            assert flow.send(failed(THROTTLE)).event == Throttled(call().route, "tokens", 200)
-            assert self.end(flow, None).fault.paced is paced
-
-    def test_one_object_is_one_quota_for_all_who_share_it(self, world: World) -> None:
-        policy = Quota(rpm=60, burst=1.0)
-        assert isinstance(self.start(policy, world)[1], Send)
-        assert isinstance(self.start(policy, world)[1], Emit)
-        assert isinstance(self.start(Quota(rpm=60, burst=1.0), world)[1], Send)
-
-    def test_pools_of_one_model_are_two_quotas(self, world: World) -> None:
-        policy = Quota(rpm=60, burst=1.0)
-        assert isinstance(self.start(policy, world, route=Route("us.m", "us-east-1", "", "m", "geographic"))[1], Send)
-        assert isinstance(self.start(policy, world, route=Route("global.m", "us-east-1", "", "m", "global"))[1], Send)
-        assert isinstance(self.start(policy, world, route=Route("us.m", "us-east-1", "", "m", "geographic"))[1], Emit)
-
-    @pytest.mark.parametrize("options", [{"rpm": 0}, {"tpm": -1}, {"burst": inf}])
-    def test_refuses_options_that_mean_nothing(self, options: Any) -> None:
-        with pytest.raises(ValueError, match=next(iter(options))):
-            Quota(**options)
 
 
 def test_a_pipeline_nests_as_it_reads(world: World) -> None:

@@ -1,0 +1,380 @@
+"""Quota: what a call waits for, what is charged for how it ended, and what is refused unsent."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from math import inf
+from typing import Any
+
+import pytest
+from tests_support import (
+    INVALID,
+    OK,
+    READ_TIMEOUT,
+    REFUSED_CONNECTION,
+    THROTTLE,
+    UNAVAILABLE,
+    World,
+    call,
+    drive_by_hand,
+    failed,
+)
+
+from aws_bedrock_inference.call import PRIORITIES, Outcome, Route, Usage
+from aws_bedrock_inference.events import QuotaQueued, Throttled
+from aws_bedrock_inference.fault import Category
+from aws_bedrock_inference.flow import Emit, Pipeline, Send, Sleep, Wait, send
+from aws_bedrock_inference.knowledge.classify import answered
+from aws_bedrock_inference.policies import Deadline, Quota, Retry
+from aws_bedrock_inference.quotas.limits import Found, Limits
+from aws_bedrock_inference.virtual import VirtualDriver
+
+DAY_SPENT = answered("ThrottlingException", "Too many tokens per day, please wait before trying again.", status=429)
+TOO_MANY = answered("ThrottlingException", "Too many requests, please wait before trying again.", status=429)
+UNNAMED = answered("ThrottlingException", "Slow down", status=429)
+ONE_AT_ONCE = 12  # requests a minute: five seconds' worth is one call
+
+
+def start(policy: Any, world: World, **fields: Any) -> Any:
+    flow = policy.around(send, world.clock)(call(**fields))
+    return flow, next(flow)
+
+
+def end(flow: Any, outcome: Any, replies: Any = ()) -> Any:
+    try:
+        flow.send(outcome)
+        for reply in replies:
+            flow.send(reply)
+    except StopIteration as stop:
+        return stop.value
+    return None
+
+
+class Charged:
+    """What a policy of 60,000 tokens and 600 requests a minute has charged since it was made."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.policy = Quota(rpm=600, tpm=60_000)
+        self.before = self.free()
+
+    def free(self) -> Any:
+        book = self.policy.ledger(call().route, self.world.now)
+        return book.available(self.world.now), book.account.requests.free
+
+    @property
+    def since(self) -> Any:
+        (tokens, requests), (tokens_now, requests_now) = self.before, self.free()
+        return tokens - tokens_now, requests - requests_now
+
+
+class TestCharges:
+    def test_settles_with_real_usage_times_burndown(self, world: World) -> None:
+        charged = Charged(world)
+        flow, _ = start(charged.policy, world, tokens=1000, output=2000, burndown=5.0)
+        assert charged.since == (3000, 1)
+        end(flow, Outcome(usage=Usage(900, 200, cache_read_tokens=5000, cache_write_tokens=100)))
+        assert charged.since == (900 + 100 + 200 * 5, 1)
+
+    @pytest.mark.parametrize(
+        ("fault", "charge"),
+        [
+            (UNAVAILABLE, (0, 1)),
+            (INVALID, (0, 1)),
+            (READ_TIMEOUT, (2000, 1)),
+            (REFUSED_CONNECTION, (0, 0)),
+        ],
+        ids=lambda value: getattr(value, "code", ""),
+    )
+    def test_gives_back_what_a_failure_did_not_use(self, world: World, fault: Any, charge: Any) -> None:
+        charged = Charged(world)
+        flow, _ = start(charged.policy, world, tokens=1000, output=1000)
+        end(flow, failed(fault))
+        assert charged.since == charge
+
+    def test_a_throttle_shows_that_nothing_is_left(self, world: World) -> None:
+        charged = Charged(world)
+        flow, _ = start(charged.policy, world, tokens=1000, output=1000)
+        end(flow, failed(THROTTLE), [None])
+        assert charged.free()[0] <= 0
+        assert charged.since[1] == 1
+
+    def test_a_broken_stream_is_charged_by_what_it_had_shown(self, world: World) -> None:
+        charged = Charged(world)
+        flow, _ = start(charged.policy, world, tokens=1000, output=2000)
+        end(flow, Outcome(fault=UNAVAILABLE, usage=Usage(1000, 50), emitted=3))
+        assert charged.since == (1050, 1)
+
+    def test_an_interrupted_call_is_charged_in_full_since_the_service_may_go_on(self, world: World) -> None:
+        charged = Charged(world)
+        flow, _ = start(charged.policy, world, tokens=1000, output=1000)
+        with pytest.raises(KeyboardInterrupt):
+            flow.throw(KeyboardInterrupt())
+        assert charged.since == (2000, 1)
+
+    def test_what_is_not_metered_takes_nothing(self, world: World) -> None:
+        charged = Charged(world)
+        free = call()._replace(estimate=replace(call().estimate, metered=False))
+        [effect], _ = drive_by_hand(charged.policy.around(send, world.clock)(free))
+        assert isinstance(effect, Send)
+        assert charged.since == (0, 0)
+
+
+class TestWaits:
+    def test_waits_its_turn_and_is_woken(self, world: World) -> None:
+        policy = Quota(rpm=ONE_AT_ONCE)
+        start(policy, world)
+        flow, effect = start(policy, world, arrived=1.0)
+        assert effect.event == QuotaQueued(call().route, 200, 0)
+        effect = flow.send(None)
+        assert isinstance(effect, Wait)
+        assert 3.0 <= effect.until <= 6.0
+        world.now = effect.until
+        assert isinstance(flow.send(None), Send)
+
+    def test_a_call_cancelled_in_the_queue_leaves_it(self, world: World) -> None:
+        policy = Quota(rpm=ONE_AT_ONCE)
+        start(policy, world)
+        impatient, _ = start(policy, world)
+        turn = impatient.send(None).until
+        patient, told = start(policy, world)
+        assert told.event.ahead == 1
+        assert patient.send(None).until == inf
+        with pytest.raises(KeyboardInterrupt):
+            impatient.throw(KeyboardInterrupt())
+        assert patient.send(None).until == turn
+
+    def test_a_higher_priority_goes_before_those_who_came_first(self, world: World) -> None:
+        policy = Quota(rpm=ONE_AT_ONCE)
+        start(policy, world)
+        batch, _ = start(policy, world, priority=PRIORITIES["batch"])
+        turn = batch.send(None).until
+        urgent, told = start(policy, world, arrived=1.0, priority=PRIORITIES["interactive"])
+        assert told.event.ahead == 0
+        assert urgent.send(None).until == turn
+        world.now = turn
+        assert isinstance(batch.send(None), Wait)
+        assert isinstance(urgent.send(None), Send)
+
+    def test_one_object_is_one_quota_for_all_who_share_it(self, world: World) -> None:
+        policy = Quota(rpm=ONE_AT_ONCE)
+        assert isinstance(start(policy, world)[1], Send)
+        assert isinstance(start(policy, world)[1], Emit)
+        assert isinstance(start(Quota(rpm=ONE_AT_ONCE), world)[1], Send)
+
+    def test_pools_of_one_model_are_two_quotas(self, world: World) -> None:
+        policy = Quota(rpm=ONE_AT_ONCE)
+        assert isinstance(start(policy, world, route=Route("us.m", "us-east-1", "", "m", "geographic"))[1], Send)
+        assert isinstance(start(policy, world, route=Route("global.m", "us-east-1", "", "m", "global"))[1], Send)
+        assert isinstance(start(policy, world, route=Route("us.m", "us-east-1", "", "m", "geographic"))[1], Emit)
+
+    def test_no_more_calls_are_under_way_than_allowed(self, world: World) -> None:
+        policy = Quota(concurrency=1)
+        first, effect = start(policy, world)
+        assert isinstance(effect, Send)
+        second, _ = start(policy, world)
+        assert second.send(None).until == inf
+        end(first, OK)
+        assert isinstance(second.send(None), Send)
+
+
+class TestRefusals:
+    def refused(self, policy: Any, world: World, **fields: Any) -> Any:
+        effects, outcome = drive_by_hand(policy.around(send, world.clock)(call(**fields)))
+        assert effects == []
+        assert not outcome.fault.reached
+        return outcome.fault
+
+    def test_a_deadline_that_cannot_be_met_is_refused_at_once(self, world: World) -> None:
+        policy = Quota(rpm=ONE_AT_ONCE)
+        start(policy, world)
+        assert self.refused(policy, world, deadline=0.9).code == "DeadlineTooClose"
+
+    def test_who_has_many_before_it_is_refused_at_once(self, world: World) -> None:
+        policy = Quota(rpm=60)
+        waiting = [start(policy, world) for _ in range(105)]
+        assert self.refused(policy, world, deadline=90.0).code == "DeadlineTooClose"
+        assert isinstance(start(policy, world, deadline=130.0)[1], Emit)
+        assert isinstance(start(policy, world, deadline=90.0, priority=PRIORITIES["interactive"])[1], Emit)
+        assert waiting
+
+    def test_a_deadline_that_passes_in_the_queue_ends_the_wait(self, world: World) -> None:
+        policy = Quota(tpm=6000)
+        under_way = start(policy, world, tokens=6000, output=0)
+        flow, _ = start(policy, world, tokens=100, output=0, deadline=0.5)
+        assert flow.send(None).until == 0.5
+        world.now = 0.5
+        assert end(flow, None).fault.code == "DeadlineTooClose"
+        assert under_way
+
+    def test_a_call_larger_than_a_minute_is_refused_with_what_to_do(self, world: World) -> None:
+        fault = self.refused(Quota(tpm=1000), world, tokens=200, output=64_000)
+        assert fault.code == "QuotaExhausted"
+        assert "64,200" in fault.message
+        assert "max_tokens" in fault.advice
+
+    def test_a_quota_that_aws_holds_at_zero_is_refused_with_what_to_do(self, world: World) -> None:
+        policy = Quota()
+        held = Limits(rpm=0.0, known={"rpm": Found("L-1", "requests", applied=0.0, default=100.0)})
+        policy._table = type("Table", (), {"limits": lambda *_: held})()
+        fault = self.refused(policy, world)
+        assert (fault.code, fault.cause, fault.category) == ("QuotaExhausted", "quota-zero", Category.PERMANENT)
+        assert "waiting does not help" in fault.message
+        assert fault.advice
+
+    def test_a_queue_that_is_full_refuses_who_would_stand_behind_it(self, world: World) -> None:
+        policy = Quota(rpm=ONE_AT_ONCE, waiting=2)
+        waiting = [start(policy, world) for _ in range(3)]
+        fault = self.refused(policy, world)
+        assert (fault.code, fault.cause, fault.category) == ("QueueFull", "queue-full", Category.TRANSIENT)
+        assert "2 calls wait" in fault.message
+        assert self.refused(policy, world, priority=PRIORITIES["batch"]).code == "QueueFull"
+        assert isinstance(start(policy, world, priority=PRIORITIES["interactive"])[1], Emit)
+        assert waiting
+
+    def test_who_was_refused_stands_in_nobodys_way(self, world: World) -> None:
+        policy = Quota(rpm=ONE_AT_ONCE, waiting=1)
+        start(policy, world)
+        flow, _ = start(policy, world)
+        for _ in range(5):
+            self.refused(policy, world)
+        world.now = flow.send(None).until
+        assert isinstance(flow.send(None), Send)
+        assert len(policy.ledger(call().route, world.now).queue) == 0
+
+    @pytest.mark.parametrize(
+        "options",
+        [{"rpm": 0}, {"tpm": -1}, {"tpd": inf}, {"concurrency": 0}, {"waiting": 0}, {"shares": {"batch": 1.0}}],
+        ids=lambda options: next(iter(options)),
+    )
+    def test_refuses_options_that_mean_nothing(self, options: Any) -> None:
+        with pytest.raises(ValueError, match=next(iter(options))):
+            Quota(**options)
+
+    def test_refuses_a_share_for_a_priority_that_is_none(self) -> None:
+        with pytest.raises(ValueError, match="urgent"):
+            Quota(shares={"urgent": 0.5})
+
+
+class TestThrottles:
+    @pytest.mark.parametrize("options", [{"tpm": 60_000}, {"rpm": 60}, {}], ids=str)
+    def test_a_throttle_is_marked_as_paced_whatever_is_known(self, world: World, options: Any) -> None:
+        flow, _ = start(Quota(**options), world)
+        flow.send(failed(THROTTLE))
+        assert end(flow, None).fault.paced
+
+    def test_tells_what_the_ledger_knows(self, world: World) -> None:
+        policy = Quota(rpm=600, tpm=12_000)
+        policy.ledger(call().route, world.now).watch()
+        urgent, _ = start(policy, world, tokens=200, output=100, priority=PRIORITIES["interactive"])
+        end(urgent, Outcome(usage=Usage(150, 50)))
+        flow, _ = start(policy, world, tokens=200, output=200)
+        others = [start(policy, world, tokens=200, output=200) for _ in range(3)]
+        effect = flow.send(failed(UNNAMED))
+        assert effect.event == Throttled(
+            route=call().route,
+            limit=None,
+            reserved=400,
+            cause="tokens",
+            outstanding=effect.event.outstanding,
+            used=effect.event.used,
+            believed=effect.event.believed,
+            waiting={1.0: effect.event.waiting[1.0]},
+            consumers={0.0: 200},
+            advice=effect.event.advice,
+        )
+        assert effect.event.outstanding % 400 == 0
+        assert effect.event.used == 200 + effect.event.outstanding
+        assert effect.event.outstanding // 400 + effect.event.waiting[1.0] == len(others)
+        assert effect.event.believed < 12_000
+
+    @pytest.mark.parametrize(
+        ("fault", "tokens", "advice"),
+        [
+            (
+                answered("ThrottlingException", "Too many requests, please wait.", status=429),
+                100,
+                "fewer, larger calls",
+            ),
+            (DAY_SPENT, 100, "The day's tokens are spent"),
+            (THROTTLE, 3000, "lower max_tokens"),
+        ],
+        ids=["requests", "day", "tokens"],
+    )
+    def test_says_what_to_do(self, world: World, fault: Any, tokens: int, advice: str) -> None:
+        policy = Quota(rpm=600, tpm=60_000)
+        under_way = start(policy, world, tokens=100, output=tokens)
+        flow, _ = start(policy, world, tokens=100)
+        assert advice in flow.send(failed(fault)).event.advice
+        assert under_way
+
+    def test_a_spent_day_is_no_storm_of_tries(self) -> None:
+        """Of calls that would all be refused until midnight, one goes every quarter of an hour."""
+        sent: list[float] = []
+
+        def service(one: Any, now: float) -> Any:
+            sent.append(now)
+            return 0.1, OK if now > 3600 else failed(DAY_SPENT)
+
+        driver = VirtualDriver(service)
+        step = Pipeline(Deadline(7200.0), Retry(chance=lambda: 0.5), Quota(tpm=60_000)).around(send, driver.clock)
+        tasks = [driver.spawn(step(call(arrived=float(index))), after=float(index)) for index in range(20)]
+        driver.run()
+        early = [now for now in sent if now <= 3600]
+        assert early == pytest.approx([0.0, 900.1, 1800.2, 2700.3], abs=5)
+        assert sum(task.result.fault is None for task in tasks) == 20 - len(early)
+
+    def test_a_call_whose_deadline_is_before_the_next_try_of_a_spent_day_is_refused_at_once(self, world: World) -> None:
+        policy = Quota(tpm=60_000)
+        flow, _ = start(policy, world)
+        outcome = end(flow, failed(DAY_SPENT), [None])
+        assert not outcome.fault.paced
+        effects, outcome = drive_by_hand(policy.around(send, world.clock)(call(deadline=60.0)))
+        assert effects == []
+        assert (outcome.fault.code, outcome.fault.cause) == ("QuotaExhausted", "daily-quota-spent")
+        assert "900 s" in outcome.fault.message
+
+    def test_the_day_that_was_told_is_kept_to(self) -> None:
+        driver = VirtualDriver(lambda one, now: (1.0, Outcome(usage=Usage(100, 100))))
+        step = Quota(tpd=1000).around(send, driver.clock)
+        tasks = [driver.spawn(step(call(arrived=0.0, deadline=30.0)), after=index * 2.0) for index in range(8)]
+        driver.run()
+        codes = [task.result.fault and task.result.fault.code for task in tasks]
+        assert codes == [None] * 5 + ["QuotaExhausted"] * 3
+
+
+def test_a_lack_of_capacity_lowers_what_is_under_way_and_it_comes_back() -> None:
+    """The service carries 10 calls at once for a minute, then 40: 503s stay few, and capacity that is back is used."""
+    flying = 0
+    counts = {"early": 0, "late": 0, "short": 0}
+    driver: Any = None
+
+    def step(one: Any) -> Any:
+        nonlocal flying
+        if flying >= (10 if driver.now < 60 else 40):
+            counts["short"] += 1
+            yield Sleep(0.01)
+            return failed(UNAVAILABLE)
+        flying += 1
+        yield Sleep(0.5)
+        flying -= 1
+        counts["early" if driver.now < 60 else "late"] += 1
+        return Outcome(usage=Usage(100, 100))
+
+    driver = VirtualDriver(lambda one, now: (0.0, OK))
+    policy = Quota(tpm=600_000)
+    admitted = policy.around(step, driver.clock)
+
+    def client() -> Any:
+        while driver.now < 120:
+            outcome = yield from admitted(call(arrived=driver.now))
+            if outcome.fault is not None:
+                yield Sleep(0.2)
+
+    for _ in range(40):
+        driver.spawn(client())
+    driver.run()
+    assert counts["early"] > 0.7 * 10 * 2 * 60
+    assert counts["late"] > 2 * counts["early"]
+    assert counts["short"] < 0.2 * (counts["early"] + counts["late"])
+    assert policy.ledger(call().route, driver.now).account.tokens.believed == 600_000
