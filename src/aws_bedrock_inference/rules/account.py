@@ -166,7 +166,7 @@ class Account:
     def _wait_in(self, limit: Limit, amount: float, name: str, now: float) -> float:
         wait = (limit.needs(amount) - limit.level) / limit.rate
         if limit.windowed:
-            over = min(amount, limit.believed * limit.share) - limit.room
+            over = min(amount, limit.minute) - limit.room
             for slot in (*self._slots, self.slot):
                 if over <= TOLERANCE:
                     break

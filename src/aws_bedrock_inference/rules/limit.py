@@ -159,9 +159,14 @@ class Limit:
         return needed if needed > 0.0 else 0.0
 
     @property
+    def minute(self) -> float:
+        """What a whole minute is counted to hold."""
+        return self.believed * self.share * (1.0 - MARGIN)
+
+    @property
     def room(self) -> float:
         """What the minute before now leaves."""
-        return self.believed * self.share * (1.0 + self.slack - MARGIN) + self._excess - self.used
+        return self.minute + self.slack * self.believed * self.share + self._excess - self.used
 
     def lease(self, share: float, believed: float) -> None:
         """Have `share` of a limit that all who share it believe to be `believed`."""
