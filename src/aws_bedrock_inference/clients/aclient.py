@@ -28,7 +28,8 @@ class AsyncBedrockClient(BaseClient):
     credentials are found as boto3 finds them where they are not given, from `session` (boto3's or botocore's) if
     there is one. `quota` is the account's `Quota(rpm=..., tpm=...)`; the same object may be given to several clients,
     which then share it. `pipeline` replaces the recommended policies. `timeout` is the seconds a whole call may take,
-    waits and repeats included (default 900), or a `Timeout` with limits for each attempt.
+    waits and repeats included (default 900), or a `Timeout` with limits for each attempt. `priority` says who goes
+    first where calls wait for quota: `interactive`, `normal`, `batch` or a number.
 
     Raises `ValueError` for arguments that cannot be right and botocore's `NoRegionError` when no Region is found.
     """
@@ -82,7 +83,8 @@ class AsyncBedrockClient(BaseClient):
         quota, and unset it counts as the model's maximum. `tools` is a list of Converse tools or a whole
         `toolConfig`. Anything else that Converse takes may be given by its own name. With `stream=True` the answer
         travels as a stream and is returned when it is whole: long generations are then watched chunk by chunk, and
-        one that breaks is asked for again.
+        one that breaks is asked for again. `priority` is for this call alone. `tier` is one of Bedrock's service tiers
+        (`priority`, `default`, `flex`), or `match` for the one that goes with the priority; not all models have all.
 
         Raises `InvalidRequest` before anything is sent, other `Refused` when the call could not be made,
         `ServiceFault` when it failed.
