@@ -10,17 +10,35 @@ import click
 from rich.console import Console
 from rich.text import Text
 
+from aws_bedrock_inference import clock
 from aws_bedrock_inference.cli.failures import CANNOT_WORK, FAILED
+from aws_bedrock_inference.cli.quota_advise import advise
+from aws_bedrock_inference.cli.quota_usage import (
+    aligned,
+    opened_store,
+    plain_shared,
+    print_lines,
+    shared_lines,
+    shared_quotas,
+    used_lines,
+    watch,
+)
 from aws_bedrock_inference.knowledge.models import split_profile
 from aws_bedrock_inference.quotas.discovery import A_DAY, QuotasUnknown, discover, service_quotas
 from aws_bedrock_inference.quotas.increase import plan_increase
 from aws_bedrock_inference.quotas.limits import DIMENSIONS, POOLS, Listed, explain_hold
 from aws_bedrock_inference.quotas.names import facts
+from aws_bedrock_inference.quotas.usage import UsageUnknown, used_lately
+from aws_bedrock_inference.quotas.usage import facts as usage_facts
+from aws_bedrock_inference.stores import StoreUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from aws_bedrock_inference.quotas.limits import Found, QuotaTable
+    from aws_bedrock_inference.quotas.members import SharedQuota
+    from aws_bedrock_inference.quotas.usage import Used
+    from aws_bedrock_inference.stores import ShareStore
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
@@ -30,7 +48,7 @@ _WIDEST = 100
 
 
 class Unknown(click.ClickException):
-    """The quotas could not be read."""
+    """The quotas, or what was used of them, could not be read."""
 
     exit_code = CANNOT_WORK
 
@@ -55,19 +73,34 @@ def known_quotas(region: str | None, endpoint_url: str | None, *, fresh: bool = 
 
 @click.group()
 def quota() -> None:
-    """Show what the account may do, and ask for more.
+    """Show what the account may do and what is used of it, and ask for more.
 
     Reads Service Quotas, which needs servicequotas:ListServiceQuotas and servicequotas:ListAWSDefaultServiceQuotas.
     """
 
 
+quota.add_command(watch)
+quota.add_command(advise)
+
+
 @quota.command()
 @click.argument("models", nargs=-1, metavar="[MODEL]...")
 @quota_options
+@click.option(
+    "--store", metavar="URL", callback=opened_store, help="Also who uses them, where processes share a quota."
+)
+@click.option("--usage", is_flag=True, help="Also what was used in the last minute and day, as CloudWatch counted it.")
 @click.option("--refresh", is_flag=True, help="Read them now, even if they were read today.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def show(
-    *, models: tuple[str, ...], region: str | None, endpoint_url: str | None, refresh: bool, as_json: bool
+    *,
+    models: tuple[str, ...],
+    region: str | None,
+    endpoint_url: str | None,
+    store: ShareStore | None,
+    usage: bool,
+    refresh: bool,
+    as_json: bool,
 ) -> None:
     """Show what holds now, by model and pool.
 
@@ -76,14 +109,18 @@ def show(
     """
     table = known_quotas(region, endpoint_url, fresh=refresh)
     rows, unknown = _chosen(table, models)
+    shared, used, troubles = _looked(table, rows if models else None, store, usage=usage)
     if as_json:
-        click.echo(json.dumps(_plain(table, rows)))
+        click.echo(json.dumps(_plain(table, rows) | plain_shared(shared, used)))
     else:
         _print(table, rows)
+        _print_used(table, shared, used)
     for model in unknown:
         click.echo(f"No quota of {model} is known in {table.region}; that does not mean that it has none.", err=True)
     if not rows and not models:
         click.echo(f"Service Quotas lists no model in {table.region} that this package knows.", err=True)
+    if troubles:
+        raise Unknown("\n".join(troubles))
     if unknown or not rows:
         raise click.exceptions.Exit(FAILED)
 
@@ -137,6 +174,46 @@ def _chosen(table: QuotaTable, models: Sequence[str]) -> tuple[list[Listed], lis
     return rows, unknown
 
 
+def _looked(
+    table: QuotaTable, rows: Sequence[Listed] | None, store: ShareStore | None, *, usage: bool
+) -> tuple[list[SharedQuota] | None, list[Used] | None, list[str]]:
+    """Return who shares the quotas and what was used, as far as wanted, and what kept either from being read. `rows`
+    are the chosen ones, None for all.
+    """
+    shared, used, troubles = None, None, []
+
+    def wanted(base: str, pool: str) -> bool:
+        limits = table.limits(base, pool)
+        return rows is None or (limits is not None and any(row.limits == limits for row in rows))
+
+    if store is not None:
+        try:
+            shared = [each for each in shared_quotas(store) if wanted(each.place[2], each.place[3])]
+        except StoreUnavailable as error:
+            troubles.append(str(error))
+    if usage:
+        try:
+            used = [
+                each
+                for each in used_lately(region_name=table.region, now=clock.wall)
+                if wanted(*split_profile(each.model))
+            ]
+        except UsageUnknown as error:
+            troubles.append(str(error))
+    return shared, used, troubles
+
+
+def _print_used(table: QuotaTable, shared: Sequence[SharedQuota] | None, used: Sequence[Used] | None) -> None:
+    console = Console(highlight=False)
+    if shared is not None:
+        lines = list(shared_lines(shared)) or [("Nobody shares these quotas through the store now.", "")]
+        print_lines(console, [("", ""), *lines])
+    if used is not None:
+        lines = list(used_lines(table, used)) if used else [("CloudWatch has counted no call in two weeks.", "")]
+        text = textwrap.fill(" ".join(usage_facts()["cloudwatch"]["text"].split()), min(console.width, _WIDEST))
+        print_lines(console, [("", ""), *lines, (text, "dim")])
+
+
 def _print(table: QuotaTable, rows: Sequence[Listed]) -> None:
     console = Console(highlight=False)
     console.width = min(console.width, _WIDEST)
@@ -156,22 +233,17 @@ def _print(table: QuotaTable, rows: Sequence[Listed]) -> None:
     if not rows:
         return
     console.print()
-    for line, style in _lines(table, rows):
-        console.print(Text(line, style), no_wrap=True, overflow="ignore", crop=False)
+    print_lines(console, _lines(table, rows))
 
 
 def _lines(table: QuotaTable, rows: Sequence[Listed]) -> Iterator[tuple[str, str]]:
-    """Yield the table's lines, each with its style. Behind a number that is not AWS's default stands the default."""
+    """Return the table's lines, each with its style. Behind a number that is not AWS's default stands the default."""
     columns = ["rpm", "tpm", *(["tpd"] if table.cross_model is None and any(row.limits.tpd for row in rows) else [])]
     cells = [("model", "pool", *(cell for column in columns for cell in (_TITLES[column], "")))]
     for row in rows:
         numbers = (cell for column in columns for cell in _number_and_default(row.limits.known.get(column)))
         cells.append((row.model, row.pool, *numbers))
-    sides = "<<" + "><" * len(columns)
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    for number, line in enumerate(cells):
-        parts = [f"{cell:{side}{width}}" for cell, side, width in zip(line, sides, widths, strict=True) if width]
-        yield "  ".join(parts).rstrip(), "" if number else "dim"
+    return aligned(cells, "<<" + "><" * len(columns))
 
 
 def _number_and_default(found: Found | None) -> tuple[str, str]:

@@ -1,0 +1,223 @@
+"""What is used of the quotas: by the processes that share one, live, and by the account, as CloudWatch counted it."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager, suppress
+from itertools import count
+from math import inf
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.console import Console, Group
+from rich.live import Live
+from rich.text import Text
+
+from aws_bedrock_inference import clock
+from aws_bedrock_inference.call import PRIORITIES
+from aws_bedrock_inference.knowledge.models import split_profile
+from aws_bedrock_inference.quotas.members import SharedQuota
+from aws_bedrock_inference.stores import SqliteStore, StoreUnavailable, open_store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from aws_bedrock_inference.quotas.limits import QuotaTable
+    from aws_bedrock_inference.quotas.members import Member
+    from aws_bedrock_inference.quotas.usage import Used
+    from aws_bedrock_inference.stores import ShareStore
+
+Line = tuple[str, str]
+"""A line and its style."""
+
+_MOST_MEMBERS = 40
+_NAMES = {number: name for name, number in PRIORITIES.items()}
+
+
+def opened_store(ctx: click.Context, param: click.Parameter, value: str | None) -> ShareStore | None:
+    """Return the store that an option names; nothing is connected yet."""
+    try:
+        return None if value is None else open_store(value)
+    except ValueError as error:
+        raise click.BadParameter(f"{error}.", ctx, param) from error
+
+
+@click.command()
+@click.argument("models", nargs=-1, metavar="[MODEL]...")
+@click.option(
+    "--store", metavar="URL", required=True, callback=opened_store, help="Where the processes share their quota."
+)
+@click.option(
+    "--every",
+    type=click.FloatRange(min=0.1),
+    default=1.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How often to look.",
+)
+@click.option("--count", "looks", type=click.IntRange(min=1), metavar="N", help="Look so many times, then end.")
+def watch(*, models: tuple[str, ...], store: ShareStore, every: float, looks: int | None) -> None:
+    """Watch who uses a shared quota, until Ctrl-C.
+
+    Shows the processes that share quotas through the store: each one's part, calls a second, tokens, and what waits.
+    MODEL is a model or inference profile, by id or ARN; without one, all shared quotas are shown. Needs the store only,
+    no AWS credentials. On a terminal the table is live; elsewhere each look is printed.
+    """
+    with suppress(KeyboardInterrupt), _screen(Console(highlight=False)) as show:
+        seen: list[Line] = []
+        for number in count(1):
+            try:
+                seen = list(shared_lines(shared_quotas(store, models)))
+                show(seen or [("Nobody shares a quota here now.", "")], seen)
+            except StoreUnavailable as error:
+                show([(str(error), "yellow")], seen)
+            if number == looks:
+                break
+            clock.sleep(every)
+
+
+def shared_quotas(store: ShareStore, models: Sequence[str] = ()) -> list[SharedQuota]:
+    """Return the quotas that are shared through `store`; only those of `models`, where some are named.
+
+    Raises `StoreUnavailable`, also for a file that is not there: looking makes none.
+    """
+    if isinstance(store, SqliteStore) and not store.path.exists():
+        store.close()  # what is open may be a file that was deleted
+        raise StoreUnavailable(f"{store.path} is not there; the first process with Quota(store=...) makes it.")
+    chosen = {split_profile(model) for model in models}
+    quotas = (SharedQuota.of(key, view) for key, view in store.look().run().items())
+    return [quota for quota in quotas if quota.members and (not models or _meant(quota, chosen))]
+
+
+def _meant(quota: SharedQuota, chosen: set[tuple[str, str]]) -> bool:
+    _, _, model, pool = quota.place
+    return (model, pool) in chosen
+
+
+def shared_lines(quotas: Iterable[SharedQuota]) -> Iterator[Line]:
+    """Yield a block for each quota: what all use together, then each member."""
+    for number, quota in enumerate(quotas):
+        account, region, model, pool = quota.place
+        if number:
+            yield "", ""
+        yield f"{model} {pool}{region and f' in {region}'}{account and f', account {account}'}".strip(), "bold"
+        reserved = f", {quota.reserved:,} of them reserved" if quota.reserved else ""
+        yield f"  used in the last minute: {_filled(quota, 'tokens')}{reserved}; {_filled(quota, 'requests')}", ""
+        yield f"  waiting: {_by_priority(quota.waiting)}; throttled: {quota.throttled:,}", ""
+        if len(quota.consumers) > 1:
+            yield f"  used for: {_by_priority(quota.consumers)} (tokens a minute)", ""
+        yield f"  what limits now: {quota.holding()}", ""
+        members = sorted(quota.members, key=lambda member: (-member.share, member.name))
+        yield from aligned([_HEAD, *map(_row, members[:_MOST_MEMBERS])], "<>>>>><>>", indent="  ")
+        if len(members) > _MOST_MEMBERS:
+            yield f"  and {len(members) - _MOST_MEMBERS:,} members with smaller shares", ""
+
+
+_HEAD = ("member", "share", "calls/s", "tokens", "reserved", "requests", "waiting", "throttled", "heard")
+
+
+def _row(member: Member) -> tuple[str, ...]:
+    return (
+        member.name,
+        f"{member.share:.1%}",
+        f"{member.rate:,.1f}",
+        f"{member.used.get('tokens', 0):,}",
+        f"{member.reserved:,}",
+        f"{member.used.get('requests', 0):,}",
+        _by_priority(member.waiting),
+        f"{member.throttled:,}",
+        f"{member.age:.1f} s ago",
+    )
+
+
+def _filled(quota: SharedQuota, dimension: str) -> str:
+    used, limit = quota.used(dimension), quota.limits.get(dimension, inf)
+    known = f" of {limit:,.0f} ({used / limit:.0%})" if limit < inf else ""
+    return f"{used:,}{known} {dimension}"
+
+
+def _by_priority(counts: Mapping[float, int]) -> str:
+    return ", ".join(f"{n:,} {priority_name(priority)}" for priority, n in sorted(counts.items()) if n) or "0"
+
+
+def priority_name(priority: float) -> str:
+    """Return a priority's name, or its number where it has none."""
+    return _NAMES.get(priority, f"priority {priority:g}")
+
+
+def used_lines(table: QuotaTable, used: Sequence[Used]) -> Iterator[Line]:
+    """Yield what CloudWatch counted, a line for each model id. A percentage is of the id's own tokens a minute."""
+    head = ("model id", "tokens last minute", "", "busiest", "", "24 h", "calls", "24 h", "throttled", "24 h")
+    yield from aligned([head, *(_used_row(table, each) for each in used)], "<><><>>>>>")
+
+
+def _used_row(table: QuotaTable, used: Used) -> tuple[str, ...]:
+    limits = table.limits(*split_profile(used.model))
+    tpm = limits.tpm if limits is not None else None
+
+    def part(tokens: int) -> str:
+        return f"{tokens / tpm:.0%}" if tpm else ""
+
+    minute, day = used.minute, used.day
+    counts = (day.tokens, minute.calls, day.calls, minute.throttles, day.throttles)
+    tokens = (f"{minute.tokens:,}", part(minute.tokens), f"{used.busiest:,}", part(used.busiest))
+    return (used.model, *tokens, *(f"{number:,}" for number in counts))
+
+
+def plain_shared(shared: Iterable[SharedQuota] | None, used: Iterable[Used] | None) -> dict[str, Any]:
+    """Return what was looked at as JSON knows it."""
+    plain: dict[str, Any] = {}
+    if shared is not None:
+        plain["shared"] = [
+            {
+                "quota": quota.key,
+                "limits": {name: limit for name, limit in quota.limits.items() if limit < inf},
+                "holding": quota.holding(),
+                "members": [_plain_member(member) for member in quota.members],
+            }
+            for quota in shared
+        ]
+    if used is not None:
+        plain["usage"] = [
+            {"model": each.model, "minute": each.minute._asdict(), "day": each.day._asdict(), "busiest": each.busiest}
+            for each in used
+        ]
+    return plain
+
+
+def _plain_member(member: Member) -> dict[str, Any]:
+    numbers = ("name", "share", "rate", "age", "used", "reserved", "throttled")
+    by_priority = {
+        name: {priority_name(priority): number for priority, number in getattr(member, name).items()}
+        for name in ("waiting", "consumers")
+    }
+    return {name: getattr(member, name) for name in numbers} | by_priority
+
+
+def aligned(cells: Sequence[Sequence[str]], sides: str, indent: str = "") -> Iterator[Line]:
+    """Yield the rows of `cells` in columns, each on its side; the first row is the head. Empty columns are left out."""
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    for number, row in enumerate(cells):
+        parts = [f"{cell:{side}{width}}" for cell, side, width in zip(row, sides, widths, strict=True) if width]
+        yield (indent + "  ".join(parts)).rstrip(), "" if number else "dim"
+
+
+def print_lines(console: Console, lines: Iterable[Line]) -> None:
+    """Print lines whole, however narrow the terminal is."""
+    for line, style in lines:
+        console.print(Text(line, style), no_wrap=True, overflow="ignore", crop=False)
+
+
+@contextmanager
+def _screen(console: Console) -> Iterator[Callable[[list[Line], list[Line]], None]]:
+    """Return what shows a look: what is new, and what was seen last, which a terminal goes on showing."""
+    if not console.is_terminal:
+        yield lambda new, _: print_lines(console, new)
+        return
+    with Live(console=console, auto_refresh=False) as live:
+
+        def show(new: list[Line], last: list[Line]) -> None:
+            lines = new if new is last else [*new, *last]
+            texts = (Text(line, style, no_wrap=True, overflow="ellipsis") for line, style in lines)
+            live.update(Group(*texts), refresh=True)
+
+        yield show
