@@ -53,6 +53,7 @@ class Job:
     session: Any = None
     rpm: float | None = None
     tpm: float | None = None
+    store: str | None = None
     concurrency: int | None = None
     streamed: Callable[[Record], bool] = lambda _: False
 
@@ -80,9 +81,14 @@ async def carry_out(
     Ctrl-C and SIGTERM end it in good order. Raises `ValueError` when a file cannot be used as what it is given for.
     """
     limited = job.rpm is not None or job.tpm is not None
-    quota = Quota(rpm=job.rpm, tpm=job.tpm)
+    quota = Quota(rpm=job.rpm, tpm=job.tpm, store=job.store)
     client = AsyncBedrockClient(
-        job.model, region_name=job.region, endpoint_url=job.endpoint_url, session=job.session, quota=quota
+        job.model,
+        region_name=job.region,
+        endpoint_url=job.endpoint_url,
+        session=job.session,
+        quota=quota,
+        priority="batch",
     )
     client.listen(tally.hear)
     with Journal(job.output) as journal, _opened(job.source) as file:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio  # noqa: TID251 - the command starts the loop
 import contextlib
 import threading
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +37,7 @@ _CONCURRENCY = "Most calls in flight. [default: 64; with a quota 512, and the qu
 @call_options
 @click.option("--rpm", type=_PER_MINUTE, metavar="N", help="Your quota of requests per minute.")
 @click.option("--tpm", type=_PER_MINUTE, metavar="N", help="Your quota of tokens per minute.")
+@click.option("--store", metavar="URL", help="Share the quota with other processes: redis://HOST, sqlite:///FILE …")
 @click.option("--concurrency", type=click.IntRange(min=1), metavar="N", help=_CONCURRENCY)
 @click.option("--stream", is_flag=True, help="Let answers travel as streams; broken ones are asked again.")
 @click.option(
@@ -59,6 +61,8 @@ def run(ctx: click.Context, /, *, stream: bool, simulate: str | None, **options:
     if source.exists() and output.exists() and source.samefile(output):
         raise click.UsageError("INPUT and --output are the same file.")
     with contextlib.ExitStack() as stack:
+        stack.enter_context(warnings.catch_warnings())
+        warnings.showwarning = _warn  # type: ignore[assignment] - it takes whatever it is given
         if simulate is not None:
             running, options["session"] = stack.enter_context(simulated(simulate))
             options["endpoint_url"] = running.url
@@ -70,6 +74,10 @@ def run(ctx: click.Context, /, *, stream: bool, simulate: str | None, **options:
     for line in summary(job, tally, ending, ctx.meta["arguments"]):
         click.echo(line, err=True)
     ctx.exit(exit_code(tally, ending))
+
+
+def _warn(message: Warning | str, *_: object) -> None:
+    click.echo(f"Warning: {message}", err=True)
 
 
 async def _watched(job: Job, tally: Tally, console: Console) -> Ending:
