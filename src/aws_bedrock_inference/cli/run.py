@@ -62,7 +62,7 @@ def run(ctx: click.Context, /, *, stream: bool, simulate: str | None, **options:
         raise click.UsageError("INPUT and --output are the same file.")
     with contextlib.ExitStack() as stack:
         stack.enter_context(warnings.catch_warnings())
-        warnings.showwarning = _warn  # type: ignore[assignment] - it takes whatever it is given
+        warnings.showwarning = _warn  # type: ignore[assignment]  # it takes anything
         if simulate is not None:
             running, options["session"] = stack.enter_context(simulated(simulate))
             options["endpoint_url"] = running.url
