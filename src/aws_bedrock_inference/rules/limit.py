@@ -41,8 +41,9 @@ SWING_STILLS = 0.6
 SWING_WIDENS = 1.15
 
 # Growth back, in calls a second each second for a swing of 1: the same for large and small, as fairness needs. It slows
-# down where throttles come more often than every SPACING calls, and ends REACH swings above the last throttled level.
-GROWTH = 0.6
+# down where throttles come more often than every SPACING calls. It ends REACH swings above the last throttled level,
+# and nearer to it where swings are small.
+GROWTH = 0.4
 SPACING = 50.0
 SPACING_WEIGHT = 0.2
 REACH = 4.0
@@ -263,7 +264,7 @@ class Limit:
             self._quiet += seconds
         self._calls += calls * seconds
         growth = self._swing * GROWTH / max(calls, 0.1) * min(1.0, (self._spacing / SPACING) ** 2)
-        top = self._mark * (1.0 + REACH * self._swing)
+        top = self._mark * (1.0 + REACH * self._swing * min(1.0, self._swing / SWING_LEAST))
         if self._quiet > QUIET:
             growth = min(GROWTH_MOST, growth * 2.0 ** ((self._quiet - QUIET) / GROWTH_DOUBLES))
             top = 2.0 * self.used / self.share
