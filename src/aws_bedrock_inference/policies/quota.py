@@ -95,7 +95,7 @@ class Quota:
     ) -> Quota:
         """Return a quota that starts from what Service Quotas lists for each model, and learns from there.
 
-        Asks once, now, and remembers the answer on disk for `max_age` seconds; the permissions are
+        Asks once, now, about one Region, and remembers the answer on disk for `max_age` seconds; the permissions are
         servicequotas:ListServiceQuotas and ListAWSDefaultServiceQuotas. `options` are those of `Quota`: what is given
         there goes before what is listed. A model that is not listed is learnt from its throttles alone. Raises
         `QuotasUnknown` when Service Quotas cannot be asked and nothing is remembered.
@@ -155,7 +155,8 @@ class Quota:
             return pool
 
     def _open(self, route: Route, now: float) -> _Pool:
-        listed = self._table.limits(route.base or route.model, route.pool) if self._table is not None else None
+        table = self._table if self._table is not None and self._table.region == route.region else None
+        listed = table.limits(route.base or route.model, route.pool) if table is not None else None
         given = self.rpm is not None or self.tpm is not None or listed is None
         rpm, tpm = (self.rpm, self.tpm) if given or listed is None else (listed.rpm, listed.tpm)
         ledger = Ledger(
@@ -187,10 +188,9 @@ class Quota:
             return queue_full(ahead)
         soonest = ledger.earliest(ticket.tokens, now, call.priority)
         if soonest >= call.deadline:
-            spent = ledger.day_spent(now)
-            return (
-                day_spent(soonest - now) if spent else too_close("the quota cannot admit the call before its deadline")
-            )
+            if ledger.day_spent(now):
+                return day_spent(soonest - now)
+            return too_close("the quota cannot admit the call before its deadline")
         yield from emit(QuotaQueued(call.route, int(ticket.tokens), ahead))
         while True:
             due = ledger.claim(ticket, now)
