@@ -216,7 +216,7 @@ class TestRefusals:
     def test_a_quota_that_aws_holds_at_zero_is_refused_with_what_to_do(self, world: World) -> None:
         policy = Quota()
         held = Limits(rpm=0.0, known={"rpm": Found("L-1", "requests", applied=0.0, default=100.0)})
-        policy._table = type("Table", (), {"limits": lambda *_: held})()
+        policy._table = type("Table", (), {"region": "us-east-1", "limits": lambda *_: held})()
         fault = self.refused(policy, world)
         assert (fault.code, fault.cause, fault.category) == ("QuotaExhausted", "quota-zero", Category.PERMANENT)
         assert "waiting does not help" in fault.message
