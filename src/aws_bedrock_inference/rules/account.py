@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from itertools import chain
 from math import inf
 
 from aws_bedrock_inference.rules.limit import MINUTE, Limit
@@ -167,7 +168,7 @@ class Account:
         wait = (limit.needs(amount) - limit.level) / limit.rate
         if limit.windowed:
             over = min(amount, limit.minute) - limit.room
-            for slot in (*self._slots, self.slot):
+            for slot in chain(self._slots, (self.slot,)):
                 if over <= TOLERANCE:
                     break
                 over -= getattr(slot, name)
