@@ -54,7 +54,7 @@ def test_a_limit_that_holds_nothing_back_does_not_grow() -> None:
 
 
 def test_a_quota_that_was_raised_is_found_within_ninety_seconds() -> None:
-    it = limit(ceiling=inf)
+    it = limit(ceiling=12_000.0)
     it.used = 6000
     it.cut(1, 6000, 6000)
     pressed(it, 90)

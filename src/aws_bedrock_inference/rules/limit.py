@@ -49,9 +49,10 @@ SPACING_WEIGHT = 0.2
 REACH = 4.0
 
 # From QUIET seconds without a throttle on, longer than a minute window can hide one, the quota may have become larger:
-# growth doubles every two seconds, to find a doubled quota within 90 s. A minute counts only if it was used about as
-# much as the one that was throttled.
+# growth, at least GROWTH_QUIET of the limit a second, doubles every two seconds, to find a doubled quota within 90 s. A
+# minute counts only if it was used about as much as the one that was throttled.
 QUIET = 62.0
+GROWTH_QUIET = 0.002
 GROWTH_DOUBLES = 2.0
 GROWTH_MOST = 0.12
 SWING_QUIET = 0.1
@@ -266,7 +267,7 @@ class Limit:
         growth = self._swing * GROWTH / max(calls, 0.1) * min(1.0, (self._spacing / SPACING) ** 2)
         top = self._mark * (1.0 + REACH * self._swing * min(1.0, self._swing / SWING_LEAST))
         if self._quiet > QUIET:
-            growth = min(GROWTH_MOST, growth * 2.0 ** ((self._quiet - QUIET) / GROWTH_DOUBLES))
+            growth = min(GROWTH_MOST, max(growth, GROWTH_QUIET) * 2.0 ** ((self._quiet - QUIET) / GROWTH_DOUBLES))
             top = 2.0 * self.used / self.share
             self._swing = max(self._swing, SWING_QUIET)
         self.believed = min(self.ceiling, max(self.believed, top), self.believed * (1.0 + growth * seconds))
