@@ -1,0 +1,165 @@
+"""Members of one quota that a store divides, in virtual time: what they use together, and what they do without it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from tests_support import OK, THROTTLE, call, failed
+
+from aws_bedrock_inference.call import Outcome, Usage
+from aws_bedrock_inference.events import StoreChanged, Throttled
+from aws_bedrock_inference.flow import Pipeline, Sleep, send
+from aws_bedrock_inference.policies import Deadline, Quota, Retry
+from aws_bedrock_inference.stores import MemoryStore, StoreUnavailable
+from aws_bedrock_inference.stores.request import Instant
+from aws_bedrock_inference.virtual import VirtualDriver
+
+if TYPE_CHECKING:
+    from aws_bedrock_inference.rules.shares import Ask, Grant
+
+TPM = 864_000
+USED = 600
+
+
+class CountedStore(MemoryStore):
+    """A store that counts what it is asked, and is gone between two times."""
+
+    def __init__(self, clock: Any, gone: tuple[float, float] = (0.0, 0.0)) -> None:
+        super().__init__(clock)
+        self.gone = gone
+        self.asked: list[float] = []
+        self.refused = 0
+
+    def renew(self, pool: str, member: str, ask: Ask) -> Instant[Grant]:
+        now = self._clock()
+        self.asked.append(now)
+        if self.gone[0] <= now < self.gone[1]:
+            self.refused += 1
+            return Instant(unavailable)
+        return super().renew(pool, member, ask)
+
+
+def unavailable() -> Any:
+    raise StoreUnavailable("store.example:6379 refused the connection")
+
+
+class Fleet:
+    """Some processes with twelve callers each who never stop asking, at one service without limits of its own."""
+
+    def __init__(self, members: int = 4, gone: tuple[float, float] = (0.0, 0.0), callers: Any = 12) -> None:
+        self.done: list[tuple[float, int]] = []
+        self.failed: list[str] = []
+        self.driver = VirtualDriver(lambda one, now: (0.7, Outcome(usage=Usage(USED - 100, 100))))
+        self.events: list[Any] = []
+        self.driver.listeners.add(self.events.append)
+        self.store = CountedStore(self.driver.clock, gone)
+        self.quotas = [Quota(tpm=TPM, store=self.store) for _ in range(members)]
+        for member, quota in enumerate(self.quotas):
+            step = Pipeline(Deadline(300.0), Retry(chance=lambda: 0.5), quota).around(send, self.driver.clock)
+            for caller in range(callers if isinstance(callers, int) else callers[member]):
+                self.driver.spawn(self.caller(step, member), after=0.01 * (caller * members + member))
+
+    def caller(self, step: Any, member: int) -> Any:
+        while True:
+            outcome = yield from step(call(tokens=500, output=200, arrived=self.driver.now))
+            if outcome.fault is None:
+                self.done.append((self.driver.now, member))
+            else:
+                self.failed.append(outcome.fault.code)
+                yield Sleep(1.0)
+
+    def use(self, start: float, end: float) -> float:
+        calls = sum(start <= at < end for at, _ in self.done)
+        return calls * USED * 60 / (end - start) / TPM
+
+    def parts(self, start: float, end: float, members: int = 4) -> list[float]:
+        by = [sum(who == member and start <= at < end for at, who in self.done) for member in range(members)]
+        return [calls / sum(by) for calls in by]
+
+    def changes(self) -> list[tuple[bool, str]]:
+        return [(event.available, event.message) for event in self.events if isinstance(event, StoreChanged)]
+
+
+def test_four_members_use_the_quota_together_and_hardly_ask_the_store() -> None:
+    fleet = Fleet()
+    fleet.driver.run(until=180)
+    for minute in (60, 90, 120):
+        assert fleet.use(minute, minute + 60) <= 1.0 + 1e-9
+    assert fleet.use(60, 180) >= 0.98
+    assert fleet.parts(60, 180) == pytest.approx([0.25] * 4, abs=0.02)
+    assert len(fleet.store.asked) <= 0.2 * len(fleet.done)
+    assert fleet.failed == []
+    assert fleet.changes() == []
+
+
+def test_every_call_gets_the_same_whoever_makes_it() -> None:
+    fleet = Fleet(callers=(2, 20, 20, 20))
+    fleet.driver.run(until=120)
+    assert 0.97 <= fleet.use(60, 120) <= 1.0
+    assert fleet.parts(60, 120) == pytest.approx([2 / 62] + [20 / 62] * 3, abs=0.02)
+
+
+def test_who_is_alone_has_the_whole_quota_and_shares_it_when_others_come() -> None:
+    fleet = Fleet(members=1, callers=60)
+    fleet.driver.run(until=120)
+    assert 0.98 <= fleet.use(60, 120) <= 1.0
+    step = Quota(tpm=TPM, store=fleet.store).around(send, fleet.driver.clock)
+    for _ in range(60):
+        fleet.driver.spawn(fleet.caller(step, 1))
+    fleet.driver.run(until=240)
+    assert fleet.parts(180, 240, members=2) == pytest.approx([0.5, 0.5], abs=0.03)
+    assert max(fleet.use(start, start + 60) for start in (120, 150, 180)) <= 1.0
+
+
+def test_without_the_store_members_go_on_with_the_part_they_had_and_come_back_to_it() -> None:
+    fleet = Fleet(gone=(60.0, 90.0))
+    fleet.driver.run(until=180)
+    assert fleet.failed == []
+    for start in (60, 75, 90, 120):
+        assert fleet.use(start, start + 60) <= 1.0 + 1e-9
+    assert fleet.use(60, 90) >= 0.95
+    assert fleet.use(120, 180) >= 0.97
+    assert fleet.parts(62, 90) == pytest.approx([0.25] * 4, abs=0.03)
+    gone, back = fleet.changes()[:4], fleet.changes()[4:]
+    assert gone == [(False, "store.example:6379 refused the connection")] * 4
+    assert back == [(True, "the store answers again")] * 4
+    assert fleet.store.refused <= 4 * 10
+
+
+def test_a_store_that_was_never_there_leaves_each_member_to_itself() -> None:
+    fleet = Fleet(members=1, gone=(0.0, 1e9), callers=60)
+    fleet.driver.run(until=90)
+    assert fleet.failed == []
+    assert fleet.use(30, 90) >= 0.95
+    assert [available for available, _ in fleet.changes()] == [False]
+
+
+def test_what_a_throttle_taught_one_member_the_others_believe_within_seconds() -> None:
+    driver: Any = None
+
+    def service(one: Any, now: float) -> Any:
+        throttled = one.params.get("throttled", False)
+        return 0.1, failed(THROTTLE) if throttled and now < 30.0 else OK
+
+    driver = VirtualDriver(service)
+    heard: list[Any] = []
+    driver.listeners.add(heard.append)
+    store = MemoryStore(driver.clock)
+    quotas = [Quota(tpm=TPM, store=store) for _ in range(2)]
+
+    def caller(quota: Quota, unlucky: float) -> Any:
+        step = quota.around(send, driver.clock)
+        while driver.now < 40.0:
+            one = call(arrived=driver.now)._replace(params={"throttled": driver.now > unlucky})
+            yield from step(one)
+            yield Sleep(0.3)
+
+    driver.spawn(caller(quotas[0], 20.0))
+    driver.spawn(caller(quotas[1], 1e9))
+    driver.run(until=19.0)
+    other = quotas[1].ledger(call().route, driver.now).account.tokens
+    assert other.believed == TPM
+    driver.run(until=28.0)
+    assert any(isinstance(event, Throttled) for event in heard)
+    assert other.believed < TPM

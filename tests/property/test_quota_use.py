@@ -1,0 +1,211 @@
+"""How much of a quota is used, in virtual time, whichever way the service counts: 48 callers who never stop asking."""
+
+from __future__ import annotations
+
+from collections import Counter
+from math import log
+from random import Random
+from typing import Any, NamedTuple
+
+import pytest
+from tests_support import ROUTE
+
+from aws_bedrock_inference.call import PRIORITIES, Call, Estimate, Outcome, Usage
+from aws_bedrock_inference.flow import Pipeline, Sleep
+from aws_bedrock_inference.knowledge.classify import answered
+from aws_bedrock_inference.policies import Deadline, Quota, Retry
+from aws_bedrock_inference.simulator.quota import DISCIPLINES, Pool, Ticket
+from aws_bedrock_inference.simulator.quota import Quota as Allowed
+from aws_bedrock_inference.virtual import VirtualDriver
+
+TPM = 864_000
+WORKERS = 48
+TOO_MANY = {
+    name: answered("ThrottlingException", f"Too many {name}, please wait before trying again.", status=429)
+    for name in ("tokens", "requests")
+}
+
+
+class Done(NamedTuple):
+    at: float
+    tokens: int
+    who: int
+    seconds: float
+    priority: float
+
+
+class Service:
+    """A service in virtual time that counts as `discipline` says, some milliseconds away from its callers."""
+
+    def __init__(self, discipline: str, *, seed: int = 1, latency: float = 0.7, answer: int = 100, most: int = 300):
+        self.chance = Random(seed)  # noqa: S311 - the same in every run
+        self.pool = Pool(Allowed(tpm=TPM), discipline, 0.0)
+        self.driver = VirtualDriver(lambda *_: (0.0, Outcome()))
+        self.latency, self.answer, self.most = latency, answer, most
+        self.done: list[Done] = []
+        self.throttled: list[float] = []
+        self.failed: list[str] = []
+
+    def callers(self, quotas: list[Quota], count: int = WORKERS, priority: float = 1.0, pause: float = 0.0) -> None:
+        for index in range(count):
+            who = index % len(quotas)
+            policies = Pipeline(Deadline(900.0), Retry(chance=self.chance.random), quotas[who])
+            step = policies.around(self.serve, self.driver.clock)
+            self.driver.spawn(self.caller(step, who, priority, pause), after=self.chance.random() * 0.2)
+
+    def changes(self, at: float, tpm: float) -> None:
+        def change() -> Any:
+            yield Sleep(at)
+            self.pool.change(Allowed(tpm=tpm), self.driver.now)
+
+        self.driver.spawn(change())
+
+    def caller(self, step: Any, who: int, priority: float, pause: float) -> Any:
+        chance = self.chance
+        while True:
+            prompt = min(3000, max(60, int(chance.lognormvariate(log(500) - 0.32, 0.8))))
+            answer = min(self.most, max(5, int(chance.lognormvariate(log(self.answer) - 0.08, 0.4))))
+            start = self.driver.now
+            estimate = Estimate(int(prompt * chance.uniform(0.95, 1.05)), self.most)
+            params = {"prompt": prompt, "answer": answer}
+            call = Call("converse", params, ROUTE, estimate, arrived=start, priority=priority)
+            outcome = yield from step(call)
+            if outcome.fault is None:
+                self.done.append(
+                    Done(self.driver.now, prompt + answer, who, self.driver.now - start, priority),
+                )
+            else:
+                self.failed.append(outcome.fault.code)
+                yield Sleep(0.05)
+            if pause:
+                yield Sleep(pause * chance.expovariate(1.0))
+
+    def serve(self, call: Call) -> Any:
+        chance = self.chance
+        yield Sleep(chance.uniform(0.001, 0.021))
+        ticket = self.pool.admit(call.params["prompt"] + self.most, self.driver.now)
+        if not isinstance(ticket, Ticket):
+            self.throttled.append(self.driver.now)
+            yield Sleep(chance.uniform(0.001, 0.021))
+            return Outcome(fault=TOO_MANY[ticket])
+        yield Sleep(self.latency * chance.lognormvariate(0, 0.3))
+        ticket.settle(call.params["prompt"] + call.params["answer"], self.driver.now)
+        yield Sleep(chance.uniform(0.001, 0.021))
+        return Outcome(value={}, usage=Usage(call.params["prompt"], call.params["answer"]))
+
+    def use(self, start: float, end: float, tpm: float = TPM) -> float:
+        """Return which part of the quota was used between two times."""
+        return sum(call.tokens for call in self.done if start <= call.at < end) / (tpm * (end - start) / 60)
+
+    def throttles(self, start: float, end: float) -> float:
+        """Return throttles for each call that was served."""
+        refused = sum(start <= at < end for at in self.throttled)
+        return refused / max(1, sum(start <= call.at < end for call in self.done))
+
+    def slowest(self, start: float, end: float, priority: float = 1.0) -> float:
+        """Return the 99th percentile of how long calls took, in seconds."""
+        times = sorted(call.seconds for call in self.done if start <= call.at < end and call.priority == priority)
+        return times[int(len(times) * 0.99)]
+
+    def fair(self, start: float, end: float) -> float:
+        """Return how long each call would take if all took the same."""
+        return WORKERS * (end - start) / sum(start <= call.at < end for call in self.done)
+
+    def fairness(self, start: float, end: float, members: int) -> float:
+        """Return Jain's index over what each member used: 1 is equal, 1 / members is all for one."""
+        used: Counter[int] = Counter()
+        for call in self.done:
+            if start <= call.at < end:
+                used[call.who] += call.tokens
+        return sum(used.values()) ** 2 / (members * sum(tokens**2 for tokens in used.values()))
+
+
+def told(discipline: str, seed: int = 1) -> Service:
+    service = Service(discipline, seed=seed)
+    service.callers([Quota(tpm=TPM)])
+    service.driver.run(until=180)
+    return service
+
+
+def strangers(discipline: str, seed: int = 1) -> Service:
+    service = Service(discipline, seed=seed)
+    service.callers([Quota() for _ in range(4)])
+    service.driver.run(until=360)
+    return service
+
+
+def halved_and_back(discipline: str, seed: int = 1) -> Service:
+    service = Service(discipline, seed=seed)
+    service.callers([Quota(tpm=TPM)])
+    service.changes(120, TPM / 2)
+    service.changes(300, TPM)
+    service.driver.run(until=450)
+    return service
+
+
+def long_answers(discipline: str = "bucket", seed: int = 1) -> Service:
+    service = Service(discipline, seed=seed, latency=20.0, answer=400, most=4000)
+    service.callers([Quota(tpm=TPM)], count=600)
+    service.driver.run(until=480)
+    return service
+
+
+def two_priorities(discipline: str = "bucket", seed: int = 1) -> Service:
+    """Interactive calls of about 30 % of the quota, and batch that takes all there is."""
+    service = Service(discipline, seed=seed)
+    quota = Quota(tpm=TPM)
+    service.callers([quota], count=36, priority=PRIORITIES["interactive"], pause=4.0)
+    service.callers([quota], count=80, priority=PRIORITIES["batch"])
+    service.driver.run(until=180)
+    return service
+
+
+@pytest.mark.parametrize("discipline", DISCIPLINES)
+def test_a_quota_that_is_told_is_used_up_without_a_throttle(discipline: str) -> None:
+    service = told(discipline)
+    assert service.use(60, 180) >= 0.985
+    assert service.throttled == []
+    assert service.failed == []
+    assert service.slowest(60, 180) <= 1.5 * service.fair(60, 180)
+
+
+@pytest.mark.parametrize("discipline", DISCIPLINES)
+def test_four_who_know_nothing_find_the_quota_and_share_it(discipline: str) -> None:
+    service = strangers(discipline)
+    assert service.use(60, 360) >= 0.95
+    assert service.throttles(60, 360) <= 0.03
+    assert service.fairness(60, 360, 4) >= 0.93
+    assert service.failed == []
+
+
+@pytest.mark.parametrize("discipline", DISCIPLINES)
+def test_a_quota_that_is_halved_and_given_back_is_found_again(discipline: str) -> None:
+    service = halved_and_back(discipline)
+    assert service.use(210, 300, TPM / 2) >= 0.95
+    assert service.use(390, 450) >= 0.95
+    assert service.failed == []
+
+
+def test_long_answers_with_high_maxima_fill_the_quota() -> None:
+    """Nine tenths of what is reserved comes back, but only after twenty seconds."""
+    service = long_answers()
+    assert service.use(360, 480) > 0.9
+    assert service.failed == []
+
+
+def test_interactive_calls_do_not_wait_though_batch_wants_more_than_there_is() -> None:
+    service = two_priorities()
+    interactive = [call for call in service.done if call.priority == PRIORITIES["interactive"]]
+    batch = [call for call in service.done if call.priority == PRIORITIES["batch"]]
+    waited = service.slowest(60, 180, PRIORITIES["interactive"]) - served_within(service)
+    assert waited <= 1.0
+    assert 0.2 <= sum(call.tokens for call in interactive) / (TPM * 3) <= 0.4
+    assert sum(call.tokens for call in batch) / (TPM * 3) >= 0.55
+    assert service.use(60, 180) >= 0.98
+    assert service.failed == []
+    assert service.throttled == []
+
+
+def served_within(service: Service) -> float:
+    """Return the 99th percentile of the time the service itself takes, in seconds."""
+    return service.latency * 2.01
