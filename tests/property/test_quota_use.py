@@ -16,7 +16,7 @@ from aws_bedrock_inference.knowledge.classify import answered
 from aws_bedrock_inference.policies import Deadline, Quota, Retry
 from aws_bedrock_inference.simulator.quota import DISCIPLINES, Pool, Ticket
 from aws_bedrock_inference.simulator.quota import Quota as Allowed
-from aws_bedrock_inference.virtual import VirtualDriver
+from aws_bedrock_inference.virtual import Task, VirtualDriver
 
 TPM = 864_000
 WORKERS = 48
@@ -45,13 +45,15 @@ class Service:
         self.done: list[Done] = []
         self.throttled: list[float] = []
         self.failed: list[str] = []
+        self.tasks: list[Task] = []
 
     def callers(self, quotas: list[Quota], count: int = WORKERS, priority: float = 1.0, pause: float = 0.0) -> None:
         for index in range(count):
             who = index % len(quotas)
             policies = Pipeline(Deadline(900.0), Retry(chance=self.chance.random), quotas[who])
             step = policies.around(self.serve, self.driver.clock)
-            self.driver.spawn(self.caller(step, who, priority, pause), after=self.chance.random() * 0.2)
+            task = self.driver.spawn(self.caller(step, who, priority, pause), after=self.chance.random() * 0.2)
+            self.tasks.append(task)
 
     def changes(self, at: float, tpm: float) -> None:
         def change() -> Any:
@@ -59,6 +61,11 @@ class Service:
             self.pool.change(Allowed(tpm=tpm), self.driver.now)
 
         self.driver.spawn(change())
+
+    def run(self, until: float) -> Service:
+        self.driver.run(until=until)
+        assert [task.error for task in self.tasks if task.done] == []
+        return self
 
     def caller(self, step: Any, who: int, priority: float, pause: float) -> Any:
         chance = self.chance
@@ -123,15 +130,13 @@ class Service:
 def told(discipline: str, seed: int = 1) -> Service:
     service = Service(discipline, seed=seed)
     service.callers([Quota(tpm=TPM)])
-    service.driver.run(until=180)
-    return service
+    return service.run(180)
 
 
 def strangers(discipline: str, seed: int = 1) -> Service:
     service = Service(discipline, seed=seed)
     service.callers([Quota() for _ in range(4)])
-    service.driver.run(until=360)
-    return service
+    return service.run(360)
 
 
 def halved_and_back(discipline: str, seed: int = 1) -> Service:
@@ -139,15 +144,13 @@ def halved_and_back(discipline: str, seed: int = 1) -> Service:
     service.callers([Quota(tpm=TPM)])
     service.changes(120, TPM / 2)
     service.changes(300, TPM)
-    service.driver.run(until=450)
-    return service
+    return service.run(450)
 
 
 def long_answers(discipline: str = "bucket", seed: int = 1) -> Service:
     service = Service(discipline, seed=seed, latency=20.0, answer=400, most=4000)
     service.callers([Quota(tpm=TPM)], count=600)
-    service.driver.run(until=480)
-    return service
+    return service.run(480)
 
 
 def two_priorities(discipline: str = "bucket", seed: int = 1) -> Service:
@@ -156,8 +159,7 @@ def two_priorities(discipline: str = "bucket", seed: int = 1) -> Service:
     quota = Quota(tpm=TPM)
     service.callers([quota], count=36, priority=PRIORITIES["interactive"], pause=4.0)
     service.callers([quota], count=80, priority=PRIORITIES["batch"])
-    service.driver.run(until=180)
-    return service
+    return service.run(180)
 
 
 @pytest.mark.parametrize("discipline", DISCIPLINES)

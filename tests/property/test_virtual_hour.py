@@ -55,9 +55,9 @@ def traffic(seed: int, until: Any = HOUR) -> Any:
                 lost.append(outcome.fault.code)
             yield Sleep(next(chance))
 
-    for _ in range(100):
-        driver.spawn(client())
+    clients = [driver.spawn(client()) for _ in range(100)]
     driver.run()
+    assert [task.error for task in clients] == [None] * 100
     return counts, lost
 
 
