@@ -17,7 +17,7 @@ COMMANDS = {
     "errors": "List the errors of the catalogue: code, what it may mean, whether to retry.",
     "run": "Ask every prompt of a file; write each answer as it comes.",
     "invoke": "Ask one prompt and print the answer.",
-    "quota": "Show what the account may do, and ask for more.",
+    "quota": "Show what the account may do and what is used of it, and ask for more.",
     "simulate": "Serve a Bedrock endpoint on this machine, with quotas and faults.",
     "demo": "Watch a bad day: plain boto3 beside this package, on one simulator.",
 }
