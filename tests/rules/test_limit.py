@@ -129,3 +129,10 @@ def test_reservations_that_fill_the_minute_may_take_a_little_more_of_it_each_sec
     it.cut(1, 6000, 6000)
     assert room <= it.room - (it.believed - 6000) < wide
     assert it.believed == 6000
+
+
+def test_a_day_without_a_throttle_does_no_harm() -> None:
+    it = limit(ceiling=12_000.0)
+    it.cut(1, 6000, 6000)
+    pressed(it, 86_400, step=10.0)
+    assert it.believed == 12_000

@@ -54,6 +54,7 @@ REACH = 4.0
 QUIET = 62.0
 GROWTH_QUIET = 0.002
 GROWTH_DOUBLES = 2.0
+DOUBLINGS_MOST = 10.0
 GROWTH_MOST = 0.12
 SWING_QUIET = 0.1
 TESTED = 0.93
@@ -267,7 +268,8 @@ class Limit:
         growth = self._swing * GROWTH / max(calls, 0.1) * min(1.0, (self._spacing / SPACING) ** 2)
         top = self._mark * (1.0 + REACH * self._swing * min(1.0, self._swing / SWING_LEAST))
         if self._quiet > QUIET:
-            growth = min(GROWTH_MOST, max(growth, GROWTH_QUIET) * 2.0 ** ((self._quiet - QUIET) / GROWTH_DOUBLES))
+            doublings = min(DOUBLINGS_MOST, (self._quiet - QUIET) / GROWTH_DOUBLES)
+            growth = min(GROWTH_MOST, max(growth, GROWTH_QUIET) * 2.0**doublings)
             top = 2.0 * self.used / self.share
             self._swing = max(self._swing, SWING_QUIET)
         self.believed = min(self.ceiling, max(self.believed, top), self.believed * (1.0 + growth * seconds))
