@@ -101,7 +101,7 @@ class Watch:
 def built() -> None:
     pipeline = assert_type(Pipeline(Deadline(60), Retry(attempts=3), Breaker(failures=3), Watch(), Quota()), Pipeline)
     BedrockClient("m", region_name="us-east-1", pipeline=pipeline, timeout=Timeout(idle=5))
-    BedrockClient("m", quota=Quota(rpm=500, tpm=200_000, burst=5), timeout=60)
+    BedrockClient("m", quota=Quota(rpm=500, tpm=200_000), timeout=60)
     assert_type(standard(Quota(rpm=1)), Pipeline)
 
 

@@ -22,7 +22,7 @@ BURST = 5.0
 
 # A quota nobody has told starts here, and doubles every second that it holds calls back without a throttle.
 UNKNOWN_RPM = 1200.0
-UNKNOWN_BURST = 100.0
+UNKNOWN_BURST = 80.0
 
 # What went through "lately", to guess a limit from.
 RECENT = 5.0
@@ -98,13 +98,14 @@ class Account:
         self.tokens.free += tokens
         self.requests.free += requests
         self.outstanding -= reserved
+        if slot is self.slot:
+            return
+        self.tokens.returned += tokens
+        self.requests.returned += requests
         if slot.alive:
-            if slot is not self.slot:
-                slot.tokens -= tokens
-                slot.requests -= requests
-                self.tokens.returned += tokens
-                self.requests.returned += requests
-        else:
+            slot.tokens -= tokens
+            slot.requests -= requests
+        else:  # it is no part of the minute any more, and what was used in it gets no smaller
             self.tokens.used += tokens
             self.requests.used += requests
 

@@ -118,6 +118,6 @@ class Concurrency:
     def passed(self) -> None:
         """Allow a little more again."""
         if self.most < self.ceiling:
-            self.most += 1.0 / self.most
+            self.most = min(self.ceiling, self.most + 1.0 / self.most)
             if self.most >= CAPACITY_OVER * self._cut_from:
                 self.most = self.ceiling

@@ -215,7 +215,7 @@ class Ledger:
                 self.standstill.park(self._spent_until)
             else:
                 limit = limit or self._nearest()
-                self._cut(limit, now, fresh=fresh)
+                self._cut(limit, ticket.tokens, now, fresh=fresh)
             woken = self._serve(now)
         _wake(woken)
         return limit
@@ -260,7 +260,8 @@ class Ledger:
 
     def _stand(self, ticket: Ticket, order: float, now: float) -> Ticket:
         with self._lock:
-            self._watched = self._watched or ticket.priority != NORMAL
+            if ticket.priority != NORMAL:
+                self._watched, self._plain = True, False
             if self.queue or self._wait_for(ticket.tokens, now) > 0.0:
                 self._plain = False
                 self.queue.push(ticket, order)
@@ -295,8 +296,10 @@ class Ledger:
         ticket.slot = self.account.take(ticket.tokens)
 
     def _close(self, ticket: Ticket, used: float, requests: float) -> None:
-        ticket.left = True
         slot = ticket.slot
+        if slot is None and not ticket.left:
+            self.queue.leave(ticket)
+        ticket.left = True
         if slot is not None:
             ticket.slot = None
             self.account.give(slot, ticket.tokens, ticket.tokens - used, requests)
@@ -310,11 +313,11 @@ class Ledger:
         }
         return max(fills, key=lambda name: fills[name], default="tokens")
 
-    def _cut(self, name: str, now: float, *, fresh: bool) -> None:
+    def _cut(self, name: str, tokens: float, now: float, *, fresh: bool) -> None:
         limit = self.account.tokens if name == "tokens" else self.account.requests
         if fresh:
             recently, lately = (self.account.lately(name, now, seconds) / limit.share for seconds in (RECENT, MINUTE))
-            limit.cut(self.standstill.strikes, recently, lately)
+            limit.cut(self.standstill.strikes, recently, lately, tokens if name == "tokens" else 1.0)
         limit.drain()
 
     def _serve(self, now: float) -> list[Ticket]:

@@ -23,6 +23,10 @@ PLENTY = 1e12
 GROWTH_UNKNOWN = 0.7
 START = 0.7
 
+# Throttles alone never cut to less than so many calls a minute: a service that refuses everything says nothing of the
+# quota.
+LEAST_CALLS = 6.0
+
 # A throttle cuts by `swing`. It starts wide, so that several who share a limit soon have equal parts, and settles.
 SWING_FIRST = 0.3
 SWING_TOLD = 0.05
@@ -47,6 +51,12 @@ GROWTH = 0.4
 SPACING = 50.0
 SPACING_WEIGHT = 0.2
 REACH = 4.0
+
+# A row of throttles may be a bad minute of the service, not a lower quota. So a limit that was cut far below what went
+# through before them comes back quickly; where it was told, nearly to there.
+GROWTH_BACK = 0.04
+BACK = 0.8
+BACK_TOLD = 0.95
 
 # From QUIET seconds without a throttle on, longer than a minute window can hide one, the quota may have become larger:
 # growth, at least GROWTH_QUIET of the limit a second, doubles every two seconds, to find a doubled quota within 90 s. A
@@ -203,16 +213,18 @@ class Limit:
             self._excess = max(0.0, self._excess - self._glide * seconds)
         self._count()
 
-    def cut(self, strike: int, recently: float, lately: float) -> None:
+    def cut(self, strike: int, recently: float, lately: float, refused: float = 1.0) -> None:
         """Believe less, after the `strike`-th throttle in a row. `recently` is what the last seconds have used,
-        `lately` what the last minute has, both as units a minute.
+        `lately` what the last minute has, both as units a minute; `refused` is what the throttled call wanted.
         """
+        least = min(self.believed, LEAST_CALLS * refused)
         used = self.used / self.share
         self._full = min(used, self.believed)
         self._mark = min(self.believed, max(recently, used))
         if not self.known:
             self.known = True
-            self.believed = min(self.believed, max(1.0, START * recently))
+            self._mark = self.believed if START * recently < least else self._mark
+            self.believed = min(self.believed, START * recently)
         elif strike == 1 and self.slack > SLACK_LEAST:
             self.slack *= SLACK_CUT
         elif strike == 1:
@@ -228,6 +240,7 @@ class Limit:
         else:
             self.believed = max(CUT_MORE * self.believed, min(lately, self.believed))
             self._swing = max(SWING_STILL, self._swing * SWING_STILLS)
+        self.believed = max(least, self.believed)
         self._quiet = 0.0
         self.glide()
 
@@ -266,6 +279,8 @@ class Limit:
             self._quiet += seconds
         self._calls += calls * seconds
         growth = self._swing * GROWTH / max(calls, 0.1) * min(1.0, (self._spacing / SPACING) ** 2)
+        if self.believed < self._mark * (BACK_TOLD if self.ceiling < inf else BACK):
+            growth = max(growth, GROWTH_BACK)
         top = self._mark * (1.0 + REACH * self._swing * min(1.0, self._swing / SWING_LEAST))
         if self._quiet > QUIET:
             doublings = min(DOUBLINGS_MOST, (self._quiet - QUIET) / GROWTH_DOUBLES)

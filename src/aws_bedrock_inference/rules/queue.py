@@ -15,50 +15,73 @@ if TYPE_CHECKING:
 
     from aws_bedrock_inference.rules.ledger import Ticket
 
-# What a waiting priority earns of what higher ones are given: enough to go on, too little to be felt by them.
+# The part of the quota that a waiting priority has for sure: enough to go on, too little to be felt by higher ones.
 SHARE = 0.05
 
 
-class Queue:
-    """Tickets by priority (the smallest number first), then by when their call arrived, so that a repeat keeps its
-    place.
+class Line:
+    """Who waits at one priority, by when their call arrived, so that a repeat keeps its place."""
 
-    `shares` says what a priority earns while higher ones are served, 0 to 1, where that is not `SHARE`.
+    __slots__ = ("calls", "earned", "heap", "tokens")
+
+    def __init__(self) -> None:
+        self.heap: list[tuple[float, int, Ticket]] = []
+        self.calls = 0
+        self.tokens = 0.0
+        self.earned = 0.0
+
+    def head(self) -> Ticket | None:
+        """Return who is first, and forget who has left."""
+        while self.heap and self.heap[0][2].left:
+            heapq.heappop(self.heap)
+        return self.heap[0][2] if self.heap else None
+
+    def count(self, calls: int, tokens: float) -> None:
+        """Let so many more or fewer wait. Where nobody waits, nothing is earned."""
+        self.calls += calls
+        self.tokens = self.tokens + tokens if self.calls else 0.0
+        self.earned = self.earned if self.calls else 0.0
+
+
+class Queue:
+    """Tickets by priority, the smallest number first.
+
+    `shares` says what part of the quota a priority has while higher ones are served, where that is not `SHARE`. What
+    it tells may be read without the ledger's lock.
     """
 
     def __init__(self, shares: Mapping[float, float] | None = None) -> None:
         self._shares = dict(shares or {})
-        self._lines: dict[float, list[tuple[float, int, Ticket]]] = {}
-        self._earned: dict[float, float] = {}
-        self._tokens: dict[float, float] = {}
+        self._lines: dict[float, Line] = {}
         self._turn = count()
-        self._length = 0
 
     def __len__(self) -> int:
-        return self._length
+        return sum(line.calls for line in tuple(self._lines.values()))
 
     def push(self, ticket: Ticket, order: float) -> None:
         """Let `ticket` stand in its line."""
         line = self._lines.get(ticket.priority)
         if line is None:
-            line = self._lines[ticket.priority] = []
-            self._lines = dict(sorted(self._lines.items()))
-            self._earned[ticket.priority] = self._tokens[ticket.priority] = 0.0
-        heapq.heappush(line, (order, next(self._turn), ticket))
-        self._tokens[ticket.priority] += ticket.tokens
-        self._length += 1
+            line = Line()
+            self._lines = dict(sorted({**self._lines, ticket.priority: line}.items()))
+        heapq.heappush(line.heap, (order, next(self._turn), ticket))
+        line.count(1, ticket.tokens)
+
+    def leave(self, ticket: Ticket) -> None:
+        """Let go of a `ticket` that waits no longer; it is about to be marked as left."""
+        line = self._lines.get(ticket.priority)
+        if line is not None:
+            line.count(-1, -ticket.tokens)
 
     def head(self) -> Ticket | None:
         """Return who is next."""
         first = None
-        for priority, line in self._lines.items():
-            while line and line[0][2].left:
-                self._drop(priority, line)
-            if line:
-                ticket = line[0][2]
+        for line in self._lines.values():
+            ticket = line.head()
+            if ticket is not None:
                 if first is None:
                     first = ticket
-                elif self._earned[priority] >= ticket.tokens:
+                elif 0.0 < line.earned >= ticket.tokens:
                     return ticket
         return first
 
@@ -66,22 +89,17 @@ class Queue:
         """Take `ticket`, which is `head()`, out; whoever waits behind it earns its share."""
         for priority, line in self._lines.items():
             if priority == ticket.priority:
-                self._drop(priority, line)
-                self._earned[priority] = max(0.0, self._earned[priority] - ticket.tokens)
-            elif priority > ticket.priority and line:
-                self._earned[priority] += self._shares.get(priority, SHARE) * ticket.tokens
-            if not line:
-                self._earned[priority] = 0.0
+                heapq.heappop(line.heap)
+                line.earned = max(0.0, line.earned - ticket.tokens)
+                line.count(-1, -ticket.tokens)
+            elif priority > ticket.priority and line.calls:
+                share = self._shares.get(priority, SHARE)
+                line.earned += share / (1.0 - share) * ticket.tokens
 
     def ahead(self, priority: float) -> int:
         """Return how many stand before a newcomer of `priority`."""
-        return sum(len(line) for level, line in self._lines.items() if level <= priority)
+        return sum(line.calls for level, line in tuple(self._lines.items()) if level <= priority)
 
     def waiting(self) -> dict[float, tuple[int, float]]:
         """Return how many wait at each priority, and how many tokens they want."""
-        return {priority: (len(line), self._tokens[priority]) for priority, line in tuple(self._lines.items()) if line}
-
-    def _drop(self, priority: float, line: list[tuple[float, int, Ticket]]) -> None:
-        ticket = heapq.heappop(line)[2]
-        self._tokens[priority] = self._tokens[priority] - ticket.tokens if line else 0.0
-        self._length -= 1
+        return {level: (line.calls, line.tokens) for level, line in tuple(self._lines.items()) if line.calls}

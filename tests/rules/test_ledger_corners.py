@@ -1,0 +1,86 @@
+"""Corners of the ledger that were wrong once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from aws_bedrock_inference.rules.brakes import Concurrency
+from aws_bedrock_inference.rules.ledger import Ledger, Ticket
+from aws_bedrock_inference.rules.queue import Queue
+
+
+def admitted_at(book: Any, ticket: Any, now: float) -> float:
+    for _ in range(1000):
+        due = book.claim(ticket, now)
+        if ticket.admitted:
+            return now
+        now = due
+    raise AssertionError
+
+
+def test_a_quota_that_is_held_back_for_an_hour_without_a_throttle_goes_on() -> None:
+    book = Ledger(rpm=600, tpm=None, now=0.0)
+    now = 0.0
+    while now < 3600.0:
+        ticket = book.reserve(0, now, now)
+        now = now if ticket.admitted else admitted_at(book, ticket, now)
+        book.settle(ticket, 0, now)
+
+
+def test_a_first_call_that_is_throttled_on_tokens_does_not_end_everything() -> None:
+    book = Ledger(rpm=None, tpm=None, now=0.0)
+    book.throttled(book.reserve(8000, 0, 0.0), "tokens", 0.1)
+    now = 0.2
+    for order in range(5):
+        ticket = book.reserve(8000, order, now)
+        now = now if ticket.admitted else admitted_at(book, ticket, now)
+        book.settle(ticket, 300, now + 1)
+        now += 1
+    assert now < 60
+
+
+def test_who_left_the_queue_is_not_counted() -> None:
+    queue = Queue()
+    tickets = [Ticket(10, 1.0, 0.0) for _ in range(4)]
+    for order, ticket in enumerate(tickets):
+        queue.push(ticket, order)
+    book = Ledger(rpm=60, tpm=None, now=0.0, burst=1.0, windowed=False)
+    book.reserve(0, 0, 0.0)
+    _head, *others = [book.reserve(0, order, 0.0) for order in range(4)]
+    for ticket in others:
+        book.cancel(ticket, 0.0, sent=False)
+    assert book.queue.ahead(1.0) == len(book.queue) == 1
+
+
+def test_a_batch_call_of_no_tokens_does_not_pass_interactive_ones() -> None:
+    queue = Queue()
+    urgent, batch = Ticket(100, 0.0, 0.0), Ticket(0, 2.0, 0.0)
+    queue.push(urgent, 0.0)
+    queue.push(batch, 0.0)
+    assert queue.head() is urgent
+
+
+def test_concurrency_comes_back_to_its_ceiling_and_never_above() -> None:
+    calls = Concurrency(20)
+    calls.flying = 20
+    calls.short(0.0, 1.0)
+    for _ in range(1000):
+        calls.passed()
+    assert calls.most == 20
+
+
+def test_interactive_calls_are_counted_from_the_first_on() -> None:
+    book = Ledger(rpm=600, tpm=60_000, now=0.0)
+    book.settle(book.reserve(100, 0.0, 0.0, 0.0), 100, 0.0)
+    assert book.consumers.minute(0.0) == {0.0: 100}
+
+
+def test_a_call_longer_than_a_minute_leaves_nothing_behind() -> None:
+    book = Ledger(rpm=None, tpm=6000, now=0.0)
+    slow = book.reserve(1000, 0.0, 0.0)
+    book.available(70.0)
+    book.settle(slow, 100, 70.0)
+    book.available(200.0)
+    assert book.account.tokens.used == pytest.approx(0.0)
