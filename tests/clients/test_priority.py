@@ -1,0 +1,63 @@
+"""Who goes first, and which service tier that asks for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from aws_bedrock_inference import BedrockClient, InvalidRequest
+from aws_bedrock_inference.testing import simulator
+
+
+@pytest.fixture(autouse=True)
+def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+
+
+MODEL = "amazon.nova-lite-v1:0"
+
+
+@pytest.mark.parametrize(
+    ("priority", "tier"), [("interactive", "priority"), ("normal", "default"), ("batch", "flex"), (1.5, "flex")]
+)
+def test_a_tier_that_matches_goes_with_the_priority(priority: Any, tier: str) -> None:
+    with simulator() as service, BedrockClient(MODEL, endpoint_url=service.url, region_name="us-east-1") as client:
+        call = client._invoke_call("converse", priority, arguments(tier="match"))
+    assert call.params["serviceTier"] == {"type": tier}
+    assert call.priority == client_number(priority)
+
+
+def test_a_tier_is_asked_for_by_name_and_none_without() -> None:
+    with simulator() as service, BedrockClient(MODEL, endpoint_url=service.url, region_name="us-east-1") as client:
+        assert "serviceTier" not in client._invoke_call("converse", None, arguments(tier=None)).params
+        call = client._invoke_call("converse", None, arguments(tier="reserved"))
+    assert call.params["serviceTier"] == {"type": "reserved"}
+
+
+def test_the_clients_priority_is_that_of_its_calls_unless_one_says_otherwise() -> None:
+    options: Any = {"region_name": "us-east-1", "priority": "batch"}
+    with simulator() as service, BedrockClient(MODEL, endpoint_url=service.url, **options) as client:
+        assert client._make_call("converse", {"messages": []}).priority == 2.0
+        assert client._invoke_call("converse", "interactive", arguments(tier=None)).priority == 0.0
+        assert client.invoke("Why?", max_tokens=20, priority="interactive").stop_reason
+
+
+def test_names_that_do_not_exist_are_refused_with_those_that_do() -> None:
+    with pytest.raises(ValueError, match="interactive, normal, batch"):
+        BedrockClient(MODEL, region_name="us-east-1", priority="urgent")
+    with simulator() as service, BedrockClient(MODEL, endpoint_url=service.url, region_name="us-east-1") as client:
+        with pytest.raises(InvalidRequest, match="tier='fast': give one of priority, default, flex"):
+            client.invoke("Why?", tier="fast")
+        with pytest.raises(ValueError, match="priority='urgent'"):
+            client.invoke("Why?", priority="urgent")
+
+
+def arguments(**more: Any) -> dict[str, Any]:
+    nothing = dict.fromkeys(("messages", "system", "max_tokens", "temperature", "stop_sequences", "tools"))
+    return {"prompt": "Why?", **nothing, "more": {}, **more}
+
+
+def client_number(priority: Any) -> float:
+    return {"interactive": 0.0, "normal": 1.0, "batch": 2.0}.get(priority, priority)
