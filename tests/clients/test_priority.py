@@ -59,5 +59,5 @@ def arguments(**more: Any) -> dict[str, Any]:
     return {"prompt": "Why?", **nothing, "more": {}, **more}
 
 
-def client_number(priority: Any) -> float:
+def client_number(priority: Any) -> Any:
     return {"interactive": 0.0, "normal": 1.0, "batch": 2.0}.get(priority, priority)
