@@ -29,7 +29,7 @@ LEAST_CALLS = 6.0
 
 # A throttle cuts by `swing`. It starts wide, so that several who share a limit soon have equal parts, and settles.
 SWING_FIRST = 0.3
-SWING_TOLD = 0.05
+SWING_TOLD = 0.02
 SWING_LEAST = 0.12
 SWING_SETTLES = 0.9
 
@@ -286,5 +286,5 @@ class Limit:
             doublings = min(DOUBLINGS_MOST, (self._quiet - QUIET) / GROWTH_DOUBLES)
             growth = min(GROWTH_MOST, max(growth, GROWTH_QUIET) * 2.0**doublings)
             top = 2.0 * self.used / self.share
-            self._swing = max(self._swing, SWING_QUIET)
+            self._swing = max(self._swing, SWING_QUIET) if self.believed < self.ceiling else self._swing
         self.believed = min(self.ceiling, max(self.believed, top), self.believed * (1.0 + growth * seconds))
