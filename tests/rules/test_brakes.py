@@ -73,12 +73,18 @@ class TestDay:
         assert day.wait_for(1, 90_001.0) == pytest.approx(3600.0 + 2 * 86_400 - 90_001)
 
 
+def lacks(calls: Concurrency, admitted_at: float, now: float) -> None:
+    """Two capacity errors: one alone is nothing."""
+    calls.short(admitted_at, now)
+    calls.short(admitted_at, now)
+
+
 class TestConcurrency:
     def test_without_a_ceiling_there_is_no_limit_until_the_service_lacks_capacity(self) -> None:
         calls = Concurrency()
         calls.flying = 100
         assert calls.most == inf
-        calls.short(0.0, 1.0)
+        lacks(calls, 0.0, 1.0)
         assert calls.most == pytest.approx(70.0)
 
     def test_errors_of_one_crowd_count_once(self) -> None:
@@ -88,8 +94,18 @@ class TestConcurrency:
             calls.short(0.5, 1.0)
         assert calls.most == pytest.approx(70.0)
         calls.flying = 70
-        calls.short(1.5, 2.0)
+        lacks(calls, 1.5, 2.0)
         assert calls.most == pytest.approx(49.0)
+
+    def test_an_error_now_and_then_changes_nothing(self) -> None:
+        calls = Concurrency()
+        calls.flying = 100
+        for now in range(1, 200):
+            calls.short(now - 0.5, float(now))
+            for _ in range(10):
+                calls.passed()
+        assert calls.most == inf
+        assert calls.calm
 
     def test_one_call_may_always_go(self) -> None:
         calls = Concurrency()
@@ -101,7 +117,7 @@ class TestConcurrency:
     def test_successes_give_it_back_until_there_is_no_limit_any_more(self) -> None:
         calls = Concurrency()
         calls.flying = 10
-        calls.short(0.0, 1.0)
+        lacks(calls, 0.0, 1.0)
         for _ in range(7):
             calls.passed()
         assert calls.most == pytest.approx(8.0, abs=0.1)
@@ -112,7 +128,7 @@ class TestConcurrency:
     def test_comes_back_to_its_ceiling(self) -> None:
         calls = Concurrency(20)
         calls.flying = 20
-        calls.short(0.0, 1.0)
+        lacks(calls, 0.0, 1.0)
         assert calls.most == pytest.approx(14.0)
         for _ in range(1000):
             calls.passed()

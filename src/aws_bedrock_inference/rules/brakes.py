@@ -23,7 +23,10 @@ PARKED = 900.0
 
 # A capacity error cuts the calls under way to this share; as many successes as may be under way give one call back.
 # From twice what it was cut from there is no limit any more.
+# One such error in ten or more is the service's everyday; it takes two with fewer than seven successes for each.
 CAPACITY_CUT = 0.7
+CAPACITY_ERRORS = 2.0
+CAPACITY_FORGIVEN = 0.15
 CAPACITY_OVER = 2.0
 
 
@@ -99,7 +102,7 @@ class Day:
 class Concurrency:
     """How many calls may be under way. Not limited unless `ceiling` says so, until the service lacks capacity."""
 
-    __slots__ = ("_cut_at", "_cut_from", "ceiling", "flying", "most")
+    __slots__ = ("_cut_at", "_cut_from", "_errors", "ceiling", "flying", "most")
 
     def __init__(self, ceiling: float = inf) -> None:
         self.ceiling = ceiling
@@ -107,16 +110,27 @@ class Concurrency:
         self.flying = 0
         self._cut_at = -inf
         self._cut_from = 0.0
+        self._errors = 0.0
+
+    @property
+    def calm(self) -> bool:
+        """Whether there is neither a limit nor a reason to expect one."""
+        return self.most == inf and not self._errors
 
     def short(self, admitted_at: float, now: float) -> None:
         """Send fewer calls at once, after the service said it has no capacity. Calls of one crowd count once."""
-        if admitted_at > self._cut_at:
+        if admitted_at <= self._cut_at:
+            return
+        self._errors += 1.0
+        if self._errors >= CAPACITY_ERRORS:
+            self._errors = 0.0
             self._cut_at = now
             self._cut_from = min(self.most, self.flying)
             self.most = max(1.0, CAPACITY_CUT * self._cut_from)
 
     def passed(self) -> None:
         """Allow a little more again."""
+        self._errors = max(0.0, self._errors - CAPACITY_FORGIVEN)
         if self.most < self.ceiling:
             self.most = min(self.ceiling, self.most + 1.0 / self.most)
             if self.most >= CAPACITY_OVER * self._cut_from:

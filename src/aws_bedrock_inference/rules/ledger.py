@@ -342,7 +342,7 @@ class Ledger:
         self._plain = (
             not self.queue
             and self.standstill.over(now)
-            and self.concurrency.most == inf
+            and self.concurrency.calm
             and self.day is None
             and not self._watched
         )
