@@ -22,7 +22,7 @@ from aws_bedrock_inference.rules.ledger import Ledger
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from aws_bedrock_inference.rules.ledger import Ticket
+    from aws_bedrock_inference.rules.ticket import Ticket
 
 ROUNDS, CALLS, THREADS = 9, 40_000, 8
 WAITING, FLYING = 100, 800

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 from math import inf
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
@@ -12,7 +12,10 @@ from hypothesis import strategies as st
 
 from aws_bedrock_inference.call import PRIORITIES
 from aws_bedrock_inference.rules.brakes import Day
-from aws_bedrock_inference.rules.ledger import Ledger, Ticket
+from aws_bedrock_inference.rules.ledger import Ledger
+
+if TYPE_CHECKING:
+    from aws_bedrock_inference.rules.ticket import Ticket
 
 
 def ledger(rpm: Any = None, tpm: Any = None, **options: Any) -> Any:

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from aws_bedrock_inference.rules.brakes import Concurrency
-from aws_bedrock_inference.rules.ledger import Ledger, Ticket
+from aws_bedrock_inference.rules.ledger import Ledger
 from aws_bedrock_inference.rules.queue import Queue
+from aws_bedrock_inference.rules.ticket import Ticket
 
 
 def admitted_at(book: Any, ticket: Any, now: float) -> float:

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from aws_bedrock_inference.rules.ledger import Ticket
 from aws_bedrock_inference.rules.queue import Queue
+from aws_bedrock_inference.rules.ticket import Ticket
 
 INTERACTIVE, NORMAL, BATCH = 0.0, 1.0, 2.0
 

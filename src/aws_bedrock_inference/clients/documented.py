@@ -21,12 +21,13 @@ from aws_bedrock_inference.flow import send
 from aws_bedrock_inference.knowledge.classify import classify
 from aws_bedrock_inference.policies import Retry
 from aws_bedrock_inference.rules.circuit import Circuit, Refusal, State, Verdict
-from aws_bedrock_inference.rules.ledger import Ledger, Ticket
+from aws_bedrock_inference.rules.ledger import Ledger
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from aws_bedrock_inference.clock import Chance, Clock
+    from aws_bedrock_inference.rules.ticket import Ticket
 
 T = TypeVar("T")
 

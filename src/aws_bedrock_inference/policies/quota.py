@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.policies.sharing import Membership
     from aws_bedrock_inference.quotas.limits import QuotaTable
     from aws_bedrock_inference.rules.account import Account
-    from aws_bedrock_inference.rules.ledger import Ticket
+    from aws_bedrock_inference.rules.ticket import Ticket
     from aws_bedrock_inference.stores import ShareStore
 
 WAITING = 10_000

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from aws_bedrock_inference.rules.ledger import Ticket
+    from aws_bedrock_inference.rules.ticket import Ticket
 
 # The part of the quota that a waiting priority has for sure: enough to go on, too little to be felt by higher ones.
 SHARE = 0.05
