@@ -85,3 +85,45 @@ def test_a_call_longer_than_a_minute_leaves_nothing_behind() -> None:
     book.settle(slow, 100, 70.0)
     book.available(200.0)
     assert book.account.tokens.used == pytest.approx(0.0)
+
+
+def test_what_another_member_has_met_is_known_here_and_not_doubled_any_more() -> None:
+    book = Ledger(rpm=None, tpm=None, now=0.0)
+    book.lease(0.5, {"requests": 600.0}, 0.0)
+    now = 0.0
+    for order in range(60):
+        ticket = book.reserve(0, order, now)
+        now = now if ticket.admitted else admitted_at(book, ticket, now)
+        book.settle(ticket, 0, now)
+    assert book.account.requests.known
+    assert book.account.requests.believed < 800
+
+
+def test_a_call_whose_fate_is_unknown_ends_no_row_of_throttles() -> None:
+    book = Ledger(rpm=600, tpm=None, now=0.0)
+    for now in (0.0, 1.0, 4.0):
+        ticket = book.reserve(0, now, now)
+        admitted = now if ticket.admitted else admitted_at(book, ticket, now)
+        book.throttled(ticket, "requests", admitted)
+    strikes = book.standstill.strikes
+    assert strikes > 1
+    lost = book.reserve(0, 9.0, 20.0)
+    book.abandon(lost, 21.0)
+    assert book.standstill.strikes == strikes
+
+
+def test_a_priority_for_each_call_is_forgotten_with_it() -> None:
+    queue = Queue()
+    for number in range(1000):
+        ticket = Ticket(1.0, float(number), 0.0)
+        queue.push(ticket, 0.0)
+        queue.pop(ticket)
+    assert len(queue._lines) == 1
+
+
+def test_a_call_that_is_ended_twice_is_counted_once() -> None:
+    book = Ledger(rpm=600, tpm=600, now=0.0)
+    ticket = book.reserve(10, 0.0, 0.0)
+    book.settle(ticket, 10, 0.0)
+    book.cancel(ticket, 0.0, sent=False)
+    assert (len(book.queue), book.concurrency.flying) == (0, 0)

@@ -250,7 +250,7 @@ def _settle(ledger: Ledger, ticket: Ticket, call: Call, outcome: Outcome | None,
     elif not ticket.admitted or (fault is not None and not fault.reached):
         ledger.cancel(ticket, now, sent=False)
     elif fault is None or fault.status is None:
-        ledger.settle(ticket, ticket.tokens, now)
+        ledger.abandon(ticket, now)
     elif fault.kind is Kind.THROTTLED:
         return ledger.throttled(ticket, fault.limit, now)
     elif fault.kind is Kind.OVERLOADED:
@@ -277,7 +277,7 @@ def _throttled(pool: _Pool, call: Call, outcome: Outcome, limit: str, now: float
             used=int(believed.used),
             believed=believed.believed * believed.share,
             waiting={priority: calls for priority, (calls, _) in pool.ledger.queue.waiting().items()},
-            consumers=pool.ledger.consumers.minute(now),
+            consumers=pool.ledger.spent(now),
             advice=_advice(limit, account),
         )
     )

@@ -10,6 +10,8 @@ import json
 import os
 import socket
 import uuid
+import weakref
+from itertools import islice
 from math import inf
 from typing import TYPE_CHECKING
 
@@ -41,6 +43,9 @@ LEAST = 0.01
 # When a priority has to wait that had no needs when we last asked, we ask again, but not within these seconds.
 HURRY = 0.25
 
+# Of so many priorities a member tells who looks; programs that make up a number for each call have more.
+TOLD = 20
+
 # While one call asks, others do not; an answer takes a quarter of a second at the most. After a failure, the store is
 # left alone for a second, then for two, then for four.
 ASKING = 1.0
@@ -66,6 +71,7 @@ class Membership:
         self._failures = 0
         self._needy: frozenset[float] = frozenset()
         self._known: dict[str, tuple[float, int]] = {}
+        _members.add(self)
         ledger.watch()
         ledger.lease(NOTHING_YET, {}, 0.0)
 
@@ -111,8 +117,8 @@ class Membership:
 
     def _needs(self, now: float) -> Ask:
         account, queue = self._ledger.account, self._ledger.queue
-        used = max(limit.used / limit.believed for _, limit in account.dimensions)
-        spent = self._ledger.consumers.minute(now)
+        used = max(0.0, *(limit.used / limit.believed for _, limit in account.dimensions))
+        spent = self._ledger.spent(now)
         total = max(1.0, float(sum(spent.values())))
         waiting = queue.waiting()
         needs = []
@@ -129,7 +135,7 @@ class Membership:
             for name, limit in account.dimensions
             if limit.known
         )
-        rate = account.requests.used / MINUTE
+        rate = max(0.0, account.requests.used / MINUTE)
         holding = self._share if self._failures or now < self._until else 0.0
         return Ask(holding, tuple(needs), limits, self._report(now), rate)
 
@@ -139,12 +145,14 @@ class Membership:
 
     def _report(self, now: float) -> str:
         account = self._ledger.account
+        waiting = {str(priority): calls for priority, (calls, _) in self._ledger.queue.waiting().items()}
+        consumers = {str(priority): used for priority, used in self._ledger.spent(now).items()}
         return json.dumps(
             {
                 "used": {name: round(limit.used) for name, limit in account.dimensions},
                 "reserved": round(account.outstanding),
-                "waiting": {str(priority): calls for priority, (calls, _) in self._ledger.queue.waiting().items()},
-                "consumers": {str(priority): used for priority, used in self._ledger.consumers.minute(now).items()},
+                "waiting": dict(islice(waiting.items(), TOLD)),
+                "consumers": dict(islice(consumers.items(), TOLD)),
                 "throttled": self.throttles,
                 "answers": self.sizes.as_dict(),
             }
@@ -163,3 +171,16 @@ class Membership:
         self.due = now + min(AGAIN_LONGEST, AGAIN_FIRST * 2.0 ** (self._failures - 1))
         if not self._share:
             self._ledger.lease(1.0, {}, now)
+
+
+_members: weakref.WeakSet[Membership] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    """Let each member ask before its first call in a forked child: the lease is its parent's."""
+    for member in _members:
+        member.due = -inf
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which does not fork
+    os.register_at_fork(after_in_child=_after_fork)

@@ -118,8 +118,18 @@ class Ledger:
                     slot.tokens -= back
                     of_tokens.returned += back
                 ticket.slot = None
+                ticket.left = True
                 return
         self._settle(ticket, used, now)
+
+    def abandon(self, ticket: Ticket, now: float) -> None:
+        """Charge the whole reservation of a call whose fate is unknown: the service may still be at work on it. That it
+        was not refused says nothing, either.
+        """
+        with self._lock:
+            self._close(ticket, ticket.tokens, 0.0)
+            woken = self._serve(now)
+        _wake(woken)
 
     def cancel(self, ticket: Ticket, now: float, *, sent: bool) -> None:
         """Leave the queue, or give the tokens back; the request too, unless it was `sent`."""
@@ -181,6 +191,13 @@ class Ledger:
             self.account.refresh(now)
             return inf if self.account.tokens.believed == inf else self.account.tokens.free
 
+    def spent(self, now: float) -> dict[float, int]:
+        """Return how many tokens each priority has used in the last minute, about."""
+        with self._lock:
+            if not self._watched:
+                return {NORMAL: int(self.account.tokens.used)}
+            return self.consumers.minute(now)
+
     def watch(self) -> None:
         """Keep count of what each priority takes, also while there is only one."""
         with self._lock:
@@ -192,7 +209,7 @@ class Ledger:
         with self._lock:
             self.account.refresh(now)
             for name, limit in self.account.dimensions:
-                limit.lease(share, limits.get(name, limit.believed))
+                limit.lease(share, limits.get(name))
             woken = self._serve(now)
         _wake(woken)
 

@@ -181,12 +181,19 @@ class Limit:
         """What the minute before now leaves."""
         return self.minute + self.slack * self.believed * self.share + self._excess - self.used
 
-    def lease(self, share: float, believed: float) -> None:
-        """Have `share` of a limit that all who share it believe to be `believed`."""
-        shrinks = share * believed < self.share * self.believed
+    def lease(self, share: float, believed: float | None) -> None:
+        """Have `share` of a limit that all who share it believe to be `believed`; None when they know none. What one of
+        them has met in a throttle counts as met here.
+        """
+        before, held = self.believed, self.believed * self.share
         self.share = share
-        self.believed = min(self.ceiling, believed)
-        if shrinks:
+        if believed is not None:
+            self.believed = min(self.ceiling, believed)
+            if not self.known or self.believed < before:
+                self._mark = min(self._mark, max(before, self.believed) if self.known else self.believed)
+                self._quiet = 0.0
+            self.known = True
+        if self.believed * share < held:
             self.glide()
 
     def absorb(self) -> float:

@@ -63,7 +63,8 @@ class Queue:
         line = self._lines.get(ticket.priority)
         if line is None:
             line = Line()
-            self._lines = dict(sorted({**self._lines, ticket.priority: line}.items()))
+            kept = {level: other for level, other in self._lines.items() if other.calls}
+            self._lines = dict(sorted({**kept, ticket.priority: line}.items()))
         heapq.heappush(line.heap, (order, next(self._turn), ticket))
         line.count(1, ticket.tokens)
 

@@ -70,5 +70,5 @@ class Consumers:
     def _age(self, now: float) -> None:
         if now > self._at:
             kept = 0.5 ** ((now - self._at) / 30.0)
-            self._used = {priority: used * kept for priority, used in self._used.items()}
+            self._used = {priority: used * kept for priority, used in self._used.items() if used >= 1.0}
             self._at = now

@@ -1,0 +1,52 @@
+"""A forked child is a member of its own, and asks before its first call."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SCRIPT = """
+import os, sys, warnings
+warnings.simplefilter("ignore")
+from aws_bedrock_inference import Call, Outcome, Quota, Route, Usage
+from aws_bedrock_inference.call import Estimate
+from aws_bedrock_inference.clock import monotonic
+from aws_bedrock_inference.drive import Driver
+from aws_bedrock_inference.flow import send
+
+quota = Quota(tpm=60_000, store="sqlite://" + sys.argv[1])
+driver = Driver(lambda call: Outcome(usage=Usage(1, 1)))
+step = quota.around(send, monotonic)
+
+
+def ask():
+    return driver.run(step(Call("converse", {}, Route("m", "us-east-1"), Estimate(1, 1), arrived=monotonic())))
+
+
+assert ask().fault is None
+child = os.fork()
+if child:
+    os.waitpid(child, 0)
+    [view] = quota.store.look().run().values()
+    print(len(view.members), sum(member.share for member in view.members) <= 1.0)
+else:
+    ask()
+    os._exit(0)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_a_forked_child_asks_for_a_part_of_its_own(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT, str(tmp_path / "shares.db")],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.stdout.split() == ["2", "True"]
