@@ -17,12 +17,12 @@ from importlib import import_module
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from aws_bedrock_inference.rules.ledger import Ledger
+from aws_bedrock_inference.rules.quota.ledger import Ledger
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from aws_bedrock_inference.rules.ticket import Ticket
+    from aws_bedrock_inference.rules.quota.ticket import Ticket
 
 ROUNDS, CALLS, THREADS = 9, 40_000, 8
 WAITING, FLYING = 100, 800

@@ -12,9 +12,9 @@ import time
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from aws_bedrock_inference.adrive import AsyncDriver
 from aws_bedrock_inference.call import Call, Estimate, Outcome, Route, Usage
-from aws_bedrock_inference.drive import Driver
+from aws_bedrock_inference.drivers.asynchronous import AsyncDriver
+from aws_bedrock_inference.drivers.blocking import Driver
 from aws_bedrock_inference.events import CallEnded, Listeners
 from aws_bedrock_inference.flow import send
 from aws_bedrock_inference.policies import Quota, standard

@@ -29,19 +29,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from aws_bedrock_inference.call import Call, Estimate, Outcome, Route, Usage
+from aws_bedrock_inference.drivers.virtual import VirtualDriver
 from aws_bedrock_inference.flow import Sleep
 from aws_bedrock_inference.knowledge.classify import answered
 from aws_bedrock_inference.policies import Quota
 from aws_bedrock_inference.simulator.quota import DISCIPLINES, Pool, Ticket
 from aws_bedrock_inference.simulator.quota import Quota as Allowed
 from aws_bedrock_inference.stores import MemoryStore
-from aws_bedrock_inference.virtual import VirtualDriver
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
     from aws_bedrock_inference.flow import Effect, Flow, Step
-    from aws_bedrock_inference.rules.shares import Ask, Grant
+    from aws_bedrock_inference.rules.quota.leases import Ask, Grant
     from aws_bedrock_inference.stores.request import Instant
 
 RPM, TPM = 60_000, 36_000_000

@@ -19,14 +19,14 @@ from unittest.mock import patch
 
 import redis
 
-from aws_bedrock_inference.rules.shares import CALLS, OFTEN, PLAN, SELDOM, Ask
+from aws_bedrock_inference.rules.quota.leases import CALLS, OFTEN, PLAN, SELDOM, Ask
 from aws_bedrock_inference.stores.request import PATIENCE
 from aws_bedrock_inference.stores.valkey import ValkeyStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from aws_bedrock_inference.rules.shares import Grant
+    from aws_bedrock_inference.rules.quota.leases import Grant
     from aws_bedrock_inference.stores.request import Question
 
 HOSTS = (4, 100, 1_000, 4_000, 16_000)

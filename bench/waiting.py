@@ -12,8 +12,8 @@ import time
 import tracemalloc
 from typing import TYPE_CHECKING, Any
 
-from aws_bedrock_inference.adrive import AsyncDriver
 from aws_bedrock_inference.call import Call, Estimate, Outcome, Route, Usage
+from aws_bedrock_inference.drivers.asynchronous import AsyncDriver
 from aws_bedrock_inference.flow import send
 from aws_bedrock_inference.policies import Quota, standard
 

@@ -9,7 +9,7 @@ import boto3
 import pytest
 from botocore.config import Config
 from hypothesis import settings
-from tests_support import World, session
+from support.doubles import World, session
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.call import Call, Outcome, Route, Timeout, Usage
     from aws_bedrock_inference.clients.aclient import AsyncBedrockClient
     from aws_bedrock_inference.clients.client import BedrockClient, BedrockStreamingClient
-    from aws_bedrock_inference.clients.documented import (
+    from aws_bedrock_inference.clients.reply import Reply
+    from aws_bedrock_inference.compat import (
         CircuitBreaker,
         CircuitBreakerOpenError,
         TokenBucket,
@@ -25,9 +26,6 @@ if TYPE_CHECKING:
         is_recoverable_error,
         retry_with_exponential_backoff,
     )
-    from aws_bedrock_inference.clients.functions import attempts
-    from aws_bedrock_inference.clients.reply import Reply
-    from aws_bedrock_inference.clients.resilient import resilient
     from aws_bedrock_inference.exceptions import (
         BedrockError,
         CircuitOpen,
@@ -54,6 +52,8 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.knowledge.classify import classify
     from aws_bedrock_inference.knowledge.explain import Explanation, explain
     from aws_bedrock_inference.policies import Breaker, Deadline, Quota, Retry, standard
+    from aws_bedrock_inference.resilience.functions import attempts
+    from aws_bedrock_inference.resilience.wrap import resilient
 
 __version__ = "0.1.0"
 
@@ -61,7 +61,7 @@ _HOMES = {
     "call": ("Call", "Outcome", "Route", "Timeout", "Usage"),
     "clients.aclient": ("AsyncBedrockClient",),
     "clients.client": ("BedrockClient", "BedrockStreamingClient"),
-    "clients.documented": (
+    "compat": (
         "CircuitBreaker",
         "CircuitBreakerOpenError",
         "TokenBucket",
@@ -69,9 +69,9 @@ _HOMES = {
         "is_recoverable_error",
         "retry_with_exponential_backoff",
     ),
-    "clients.functions": ("attempts",),
+    "resilience.functions": ("attempts",),
     "clients.reply": ("Reply",),
-    "clients.resilient": ("resilient",),
+    "resilience.wrap": ("resilient",),
     "exceptions": (
         "BedrockError",
         "CircuitOpen",

@@ -34,7 +34,7 @@ from aws_bedrock_inference.fault import Decision, Fault, Kind
 
 if TYPE_CHECKING:
     from aws_bedrock_inference.call import Attempt, Outcome, Route
-    from aws_bedrock_inference.rules.transcript import Transcript
+    from aws_bedrock_inference.dialects.stream import Transcript
 
 
 class BedrockError(Exception):

@@ -10,10 +10,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, cast
 
 from aws_bedrock_inference.call import Outcome
+from aws_bedrock_inference.dialects.stream import NativeTranscript, Transcript
 from aws_bedrock_inference.fault import Category, Decision, Fault, Kind
 from aws_bedrock_inference.flow import Send, give, read
 from aws_bedrock_inference.knowledge.classify import unanswered
-from aws_bedrock_inference.rules.transcript import NativeTranscript, Transcript
 
 if TYPE_CHECKING:
     from typing import Any

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests_support import INVALID, ROUTE, THROTTLE, UNAVAILABLE, World
+from support.doubles import INVALID, ROUTE, THROTTLE, UNAVAILABLE, World
 
 from aws_bedrock_inference.batch.answers import Answer
 from aws_bedrock_inference.batch.feed import Feed

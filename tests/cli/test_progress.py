@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from tests_support import ROUTE, UNAVAILABLE
+from support.doubles import ROUTE, UNAVAILABLE
 
 from aws_bedrock_inference.batch.tally import Tally
 from aws_bedrock_inference.call import Usage
@@ -11,7 +11,7 @@ from aws_bedrock_inference.cli.progress import Progress
 from aws_bedrock_inference.events import CallEnded, RetryScheduled
 
 if TYPE_CHECKING:
-    from tests_support import World
+    from support.doubles import World
 
 
 def test_why_nothing_is_answered_is_shown_until_something_is(world: World) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from click.testing import CliRunner, Result
-from service_quotas import ON_DEMAND, ServiceQuotas, quota
+from support.service_quotas import ON_DEMAND, ServiceQuotas, quota
 
 from aws_bedrock_inference.cli import main
 

@@ -14,14 +14,14 @@ import pytest
 from click.testing import CliRunner, Result
 from moto import mock_aws
 from moto.core import set_initial_no_auth_action_count
-from service_quotas import GLOBAL, ON_DEMAND, ServiceQuotas, quota
+from support.service_quotas import GLOBAL, ON_DEMAND, ServiceQuotas, quota
 
 from aws_bedrock_inference import clock
 from aws_bedrock_inference.cli import main
 from aws_bedrock_inference.cli.quota import quota as quota_command
-from aws_bedrock_inference.quotas.advice import AnswerSizes
-from aws_bedrock_inference.rules.shares import Ask
+from aws_bedrock_inference.rules.quota.leases import Ask
 from aws_bedrock_inference.stores import SqliteStore
+from aws_bedrock_inference.tokens.answer_sizes import AnswerSizes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

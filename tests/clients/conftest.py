@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from clients.faces import Asyncio, Blocking, Streaming
+from support.client_faces import Asyncio, Blocking, Streaming
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,9 +7,9 @@ from typing import Any
 
 import boto3
 import pytest
-from clients.answers import MESSAGES, REPLY
-from clients.faces import MODEL
-from wire import Wire, answer
+from support.answers import MESSAGES, REPLY
+from support.client_faces import MODEL
+from support.wire import Wire, answer
 
 from aws_bedrock_inference import (
     AsyncBedrockClient,

@@ -6,10 +6,10 @@ import json
 from typing import Any
 
 import pytest
-from clients.answers import FRAMES, MESSAGES, REPLY, UNAVAILABLE, chunk
-from clients.faces import MODEL
-from judge import assert_same_requests, plain
-from wire import STREAM_HEAD, Wire, answer, stream
+from support.answers import FRAMES, MESSAGES, REPLY, UNAVAILABLE, chunk
+from support.client_faces import MODEL
+from support.judge import assert_same_requests, plain
+from support.wire import STREAM_HEAD, Wire, answer, stream
 
 from aws_bedrock_inference import Reply, Usage
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from clients.answers import FRAMES, MESSAGES, THROTTLED_FRAME, UNAVAILABLE, chunk
-from clients.faces import at_once
-from wire import Wire, event, exception, stream
+from support.answers import FRAMES, MESSAGES, THROTTLED_FRAME, UNAVAILABLE, chunk
+from support.client_faces import at_once
+from support.wire import Wire, event, exception, stream
 
 from aws_bedrock_inference import (
     InvalidRequest,

@@ -6,9 +6,9 @@ import logging
 from typing import Any
 
 import pytest
-from clients.answers import INTERNAL, MESSAGES, REPLY, THROTTLED, UNAVAILABLE, fault
-from clients.faces import at_once
-from wire import Wire, answer
+from support.answers import INTERNAL, MESSAGES, REPLY, THROTTLED, UNAVAILABLE, fault
+from support.client_faces import at_once
+from support.wire import Wire, answer
 
 from aws_bedrock_inference import (
     Breaker,

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from clients.answers import FRAMES, INTERNAL, MESSAGES, THROTTLED_FRAME, TOO_MANY, UNAVAILABLE, fault
-from clients.faces import MODEL, at_once
-from wire import Wire, stream
+from support.answers import FRAMES, INTERNAL, MESSAGES, THROTTLED_FRAME, TOO_MANY, UNAVAILABLE, fault
+from support.client_faces import MODEL, at_once
+from support.wire import Wire, stream
 
 import aws_bedrock_inference as package
 from aws_bedrock_inference import (

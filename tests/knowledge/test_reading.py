@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from aws_bedrock_inference import BedrockClient, BedrockError, Decision
 from aws_bedrock_inference.knowledge.classify import classify
 from aws_bedrock_inference.knowledge.explain import explain
-from aws_bedrock_inference.knowledge.mask import masked
+from aws_bedrock_inference.knowledge.masking import masked
 
 if TYPE_CHECKING:
     from aws_bedrock_inference.testing import Simulator

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests_support import FAULTS, OK, ROUTE, World, call, failed
+from support.doubles import FAULTS, OK, ROUTE, World, call, failed
 
-from aws_bedrock_inference.adrive import AsyncDriver
 from aws_bedrock_inference.call import Outcome, Usage
-from aws_bedrock_inference.drive import Driver
+from aws_bedrock_inference.drivers.asynchronous import AsyncDriver
+from aws_bedrock_inference.drivers.blocking import Driver
+from aws_bedrock_inference.drivers.virtual import VirtualDriver
 from aws_bedrock_inference.events import Listeners
 from aws_bedrock_inference.flow import Pipeline, send
 from aws_bedrock_inference.policies import Breaker, Deadline, Quota, Retry
 from aws_bedrock_inference.streaming import collect, stream
-from aws_bedrock_inference.virtual import VirtualDriver
 
 if TYPE_CHECKING:
     from aws_bedrock_inference.clock import Clock

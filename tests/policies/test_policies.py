@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests_support import (
+from support.doubles import (
     INTERNAL,
     INVALID,
     NOT_READY,

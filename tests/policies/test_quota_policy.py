@@ -7,7 +7,7 @@ from math import inf
 from typing import Any
 
 import pytest
-from tests_support import (
+from support.doubles import (
     INVALID,
     OK,
     READ_TIMEOUT,
@@ -21,13 +21,13 @@ from tests_support import (
 )
 
 from aws_bedrock_inference.call import PRIORITIES, Outcome, Route, Usage
+from aws_bedrock_inference.drivers.virtual import VirtualDriver
 from aws_bedrock_inference.events import QuotaQueued, Throttled
 from aws_bedrock_inference.fault import Category
 from aws_bedrock_inference.flow import Emit, Pipeline, Send, Sleep, Wait, send
 from aws_bedrock_inference.knowledge.classify import answered
 from aws_bedrock_inference.policies import Deadline, Quota, Retry
-from aws_bedrock_inference.quotas.limits import Found, Limits
-from aws_bedrock_inference.virtual import VirtualDriver
+from aws_bedrock_inference.service_quotas.table import Found, Limits
 
 DAY_SPENT = answered("ThrottlingException", "Too many tokens per day, please wait before trying again.", status=429)
 TOO_MANY = answered("ThrottlingException", "Too many requests, please wait before trying again.", status=429)

@@ -5,18 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests_support import OK, THROTTLE, call, failed
+from support.doubles import OK, THROTTLE, call, failed
 
 from aws_bedrock_inference.call import Outcome, Usage
+from aws_bedrock_inference.drivers.virtual import VirtualDriver
 from aws_bedrock_inference.events import StoreChanged, Throttled
 from aws_bedrock_inference.flow import Pipeline, Sleep, send
 from aws_bedrock_inference.policies import Deadline, Quota, Retry
 from aws_bedrock_inference.stores import MemoryStore, StoreUnavailable
 from aws_bedrock_inference.stores.request import Instant
-from aws_bedrock_inference.virtual import VirtualDriver
 
 if TYPE_CHECKING:
-    from aws_bedrock_inference.rules.shares import Ask, Grant
+    from aws_bedrock_inference.rules.quota.leases import Ask, Grant
 
 TPM = 864_000
 USED = 600

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -16,7 +15,7 @@ warnings.simplefilter("ignore")
 from aws_bedrock_inference import Call, Outcome, Quota, Route, Usage
 from aws_bedrock_inference.call import Estimate
 from aws_bedrock_inference.clock import monotonic
-from aws_bedrock_inference.drive import Driver
+from aws_bedrock_inference.drivers.blocking import Driver
 from aws_bedrock_inference.flow import send
 
 quota = Quota(tpm=60_000, store="sqlite://" + sys.argv[1])
@@ -40,9 +39,8 @@ else:
 """
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 def test_a_forked_child_asks_for_a_part_of_its_own(tmp_path: Path) -> None:
-    done = subprocess.run(
+    done = subprocess.run(  # noqa: S603 - our own script
         [sys.executable, "-c", SCRIPT, str(tmp_path / "shares.db")],
         check=True,
         capture_output=True,

@@ -8,11 +8,11 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aws_bedrock_inference.quotas.advice import AnswerSizes
-from aws_bedrock_inference.quotas.estimate import Weighed, estimate
-from aws_bedrock_inference.quotas.gauge import PRIOR, TokenGauge
-from aws_bedrock_inference.quotas.pixels import size_of
-from aws_bedrock_inference.quotas.weight import weigh
+from aws_bedrock_inference.tokens.answer_sizes import AnswerSizes
+from aws_bedrock_inference.tokens.content import weigh
+from aws_bedrock_inference.tokens.estimate import Weighed, estimate
+from aws_bedrock_inference.tokens.image_size import size_of
+from aws_bedrock_inference.tokens.ratio import PRIOR, TokenGauge
 
 MODEL = "anthropic.claude-sonnet-4-5-20250929-v1:0"
 NAMES = st.sampled_from(

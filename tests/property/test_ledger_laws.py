@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from tests_support import ROUTE, call
+from support.doubles import ROUTE, call
 
 from aws_bedrock_inference.call import Outcome, Usage
+from aws_bedrock_inference.drivers.virtual import VirtualDriver
 from aws_bedrock_inference.flow import send
 from aws_bedrock_inference.policies import Quota
-from aws_bedrock_inference.rules.ledger import Ledger
-from aws_bedrock_inference.virtual import VirtualDriver
+from aws_bedrock_inference.rules.quota.ledger import Ledger
 
 
 class LedgerLaws(RuleBasedStateMachine):

@@ -8,15 +8,15 @@ from random import Random
 from typing import Any, NamedTuple
 
 import pytest
-from tests_support import ROUTE
+from support.doubles import ROUTE
 
 from aws_bedrock_inference.call import PRIORITIES, Call, Estimate, Outcome, Usage
+from aws_bedrock_inference.drivers.virtual import Task, VirtualDriver
 from aws_bedrock_inference.flow import Pipeline, Sleep
 from aws_bedrock_inference.knowledge.classify import answered
 from aws_bedrock_inference.policies import Deadline, Quota, Retry
 from aws_bedrock_inference.simulator.quota import DISCIPLINES, Pool, Ticket
 from aws_bedrock_inference.simulator.quota import Quota as Allowed
-from aws_bedrock_inference.virtual import Task, VirtualDriver
 
 TPM = 864_000
 WORKERS = 48

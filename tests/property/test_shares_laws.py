@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from aws_bedrock_inference.rules.levels import GUARANTEED
-from aws_bedrock_inference.rules.shares import Ask, Shares
+from aws_bedrock_inference.rules.quota.fair_shares import GUARANTEED
+from aws_bedrock_inference.rules.quota.leases import Ask, Shares
 
 NAMES = ["a", "b", "c", "d", "e"]
 NEEDS = st.lists(

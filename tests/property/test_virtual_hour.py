@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests_support import THROTTLE, UNAVAILABLE, call, failed
+from support.doubles import THROTTLE, UNAVAILABLE, call, failed
 
 from aws_bedrock_inference.call import Outcome, Usage
+from aws_bedrock_inference.drivers.virtual import VirtualDriver
 from aws_bedrock_inference.flow import Pipeline, Sleep, send
 from aws_bedrock_inference.policies import Breaker, Deadline, Quota, Retry
-from aws_bedrock_inference.virtual import VirtualDriver
 
 HOUR = 3600.0
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests_support import INTERNAL, NOT_READY, THROTTLE
+from support.doubles import INTERNAL, NOT_READY, THROTTLE
 
 from aws_bedrock_inference.rules.backoff import JITTERS, ceiling, delay, full
 

@@ -5,7 +5,7 @@ from math import inf
 from typing import Any
 
 import pytest
-from tests_support import INTERNAL, INVALID, NOT_READY, READ_TIMEOUT, THROTTLE, failed
+from support.doubles import INTERNAL, INVALID, NOT_READY, READ_TIMEOUT, THROTTLE, failed
 
 from aws_bedrock_inference.call import Attempt
 from aws_bedrock_inference.knowledge.classify import answered

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from simulator.support import CLAUDE, NOVA, Account, tokens
+from support.simulated_account import CLAUDE, NOVA, Account, tokens
 
 GEOGRAPHIC = f"us.{NOVA}"
 

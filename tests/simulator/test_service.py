@@ -7,7 +7,7 @@ from base64 import b64encode
 from typing import Any
 
 import pytest
-from simulator.support import CLAUDE, HAIKU, NOVA, TITAN, Account, tokens
+from support.simulated_account import CLAUDE, HAIKU, NOVA, TITAN, Account, tokens
 
 from aws_bedrock_inference.simulator.request import Request
 

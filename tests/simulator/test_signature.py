@@ -10,7 +10,7 @@ import pytest
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
-from simulator.support import HAIKU, Account, Got
+from support.simulated_account import HAIKU, Account, Got
 
 from aws_bedrock_inference.simulator.request import Request
 

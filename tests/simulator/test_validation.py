@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from simulator.support import CLAUDE, HAIKU, NOVA, Account
+from support.simulated_account import CLAUDE, HAIKU, NOVA, Account
 
 HELLO = [{"text": "hello"}]
 USER = {"role": "user", "content": HELLO}

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from simulator.support import NOVA
+from support.simulated_account import NOVA
 
 from aws_bedrock_inference.testing import ScenarioError, Simulator, simulator
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from aws_bedrock_inference.rules.shares import Ask
+from aws_bedrock_inference.rules.quota.leases import Ask
 from aws_bedrock_inference.stores import PATIENCE, SqliteStore, StoreUnavailable
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 MEMBER = """
 import json, sys
-from aws_bedrock_inference.rules.shares import Ask
+from aws_bedrock_inference.rules.quota.leases import Ask
 from aws_bedrock_inference.stores import StoreUnavailable, open_store
 
 store, name, share, unavailable = open_store(sys.argv[1]), sys.argv[2], 0.0, 0
@@ -36,7 +36,7 @@ print(json.dumps([name, share, unavailable]))
 
 FORK = """
 import os, sys
-from aws_bedrock_inference.rules.shares import Ask
+from aws_bedrock_inference.rules.quota.leases import Ask
 from aws_bedrock_inference.stores import open_store
 
 store = open_store(sys.argv[1])

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from aws_bedrock_inference.rules.shares import Ask
+from aws_bedrock_inference.rules.quota.leases import Ask
 from aws_bedrock_inference.stores import open_store
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from aws_bedrock_inference.rules.shares import Ask, Shares, View
+from aws_bedrock_inference.rules.quota.leases import Ask, Shares, View
 
 if TYPE_CHECKING:
     from aws_bedrock_inference.stores.valkey import ValkeyStore

@@ -10,7 +10,7 @@ import pytest
 import redis
 from redis.crc import key_slot
 
-from aws_bedrock_inference.rules.shares import REPORT, Ask
+from aws_bedrock_inference.rules.quota.leases import REPORT, Ask
 from aws_bedrock_inference.stores import PATIENCE, StoreUnavailable, open_store
 
 if TYPE_CHECKING:

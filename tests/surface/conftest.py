@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from service_quotas import ServiceQuotas
+from support.service_quotas import ServiceQuotas
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

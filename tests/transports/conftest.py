@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from transports.faces import Asyncio, Blocking
+from support.transport_faces import Asyncio, Blocking
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,7 +14,7 @@ from botocore.credentials import DeferredRefreshableCredentials
 from botocore.exceptions import InvalidEndpointConfigurationError, NoRegionError
 
 from aws_bedrock_inference.transports.endpoint import NoRegion, find_endpoint
-from aws_bedrock_inference.transports.signing import Bearer, SigV4, Unsigned
+from aws_bedrock_inference.transports.fast.signing import Bearer, SigV4, Unsigned
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
-from wire import event
+from support.wire import event
 
 from aws_bedrock_inference.fault import Fault
 from aws_bedrock_inference.transports.eventstream import Decoder

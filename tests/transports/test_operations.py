@@ -11,8 +11,8 @@ from botocore.parsers import ResponseParserError, create_parser
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aws_bedrock_inference.transports.fast.response import Structure
 from aws_bedrock_inference.transports.operations import MalformedError, _service, operation
-from aws_bedrock_inference.transports.shapes import Structure
 
 MESSAGES = [{"role": "user", "content": [{"text": "secret prompt"}]}]
 

@@ -12,17 +12,17 @@ from typing import Any
 import boto3
 import pytest
 from botocore.exceptions import ClientError
-from judge import assert_same_requests, plain
-from tests_support import session
-from transports.faces import Blocking
-from wire import Wire, answer, eventually, head
+from support.doubles import session
+from support.judge import assert_same_requests, plain
+from support.transport_faces import Blocking
+from support.wire import Wire, answer, eventually, head
 
 from aws_bedrock_inference import clock
 from aws_bedrock_inference.call import Call, Outcome, Route, Timeout, Usage
 from aws_bedrock_inference.fault import Decision, Kind
 from aws_bedrock_inference.transports.asynchronous import AsyncTransport
 from aws_bedrock_inference.transports.endpoint import Endpoint, find_endpoint
-from aws_bedrock_inference.transports.signing import SigV4
+from aws_bedrock_inference.transports.fast.signing import SigV4
 
 ARN = "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/abc:0"
 MESSAGES = [{"role": "user", "content": [{"text": "Why is the sky blüe?"}]}]

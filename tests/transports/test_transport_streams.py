@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import EventStreamError
-from tests_support import session
-from transports.faces import Asyncio
-from wire import STREAM_HEAD, Wire, answer, exception, frame, stream
-from wire import event as encoded
+from support.doubles import session
+from support.transport_faces import Asyncio
+from support.wire import STREAM_HEAD, Wire, answer, exception, frame, stream
+from support.wire import event as encoded
 
 from aws_bedrock_inference import clock
 from aws_bedrock_inference.call import Call, Route, Timeout

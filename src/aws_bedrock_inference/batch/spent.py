@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from aws_bedrock_inference.batch.records import BadLine
 from aws_bedrock_inference.call import Usage
-from aws_bedrock_inference.quotas.estimate import estimate
+from aws_bedrock_inference.tokens.estimate import estimate
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

@@ -17,7 +17,7 @@ from aws_bedrock_inference.cli.failures import FAILED
 from aws_bedrock_inference.fault import Decision
 from aws_bedrock_inference.knowledge.catalogue import catalogue
 from aws_bedrock_inference.knowledge.lookup import meanings, near, service_called
-from aws_bedrock_inference.knowledge.mask import masked
+from aws_bedrock_inference.knowledge.masking import masked
 from aws_bedrock_inference.knowledge.modelled import modelled
 
 if TYPE_CHECKING:

@@ -24,21 +24,21 @@ from aws_bedrock_inference.cli.quota_usage import (
     watch,
 )
 from aws_bedrock_inference.knowledge.models import split_profile
-from aws_bedrock_inference.quotas.discovery import A_DAY, QuotasUnknown, discover, service_quotas
-from aws_bedrock_inference.quotas.increase import plan_increase
-from aws_bedrock_inference.quotas.limits import DIMENSIONS, POOLS, Listed, explain_hold
-from aws_bedrock_inference.quotas.names import facts
-from aws_bedrock_inference.quotas.usage import UsageUnknown, used_lately
-from aws_bedrock_inference.quotas.usage import facts as usage_facts
+from aws_bedrock_inference.service_quotas.cloudwatch import UsageUnknown, used_lately
+from aws_bedrock_inference.service_quotas.cloudwatch import facts as usage_facts
+from aws_bedrock_inference.service_quotas.discovery import A_DAY, QuotasUnknown, discover, service_quotas
+from aws_bedrock_inference.service_quotas.increase import plan_increase
+from aws_bedrock_inference.service_quotas.names import facts
+from aws_bedrock_inference.service_quotas.table import DIMENSIONS, POOLS, Listed, explain_hold
 from aws_bedrock_inference.stores import StoreUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from aws_bedrock_inference.quotas.limits import Found, QuotaTable
-    from aws_bedrock_inference.quotas.members import SharedQuota
-    from aws_bedrock_inference.quotas.usage import Used
+    from aws_bedrock_inference.service_quotas.cloudwatch import Used
+    from aws_bedrock_inference.service_quotas.table import Found, QuotaTable
     from aws_bedrock_inference.stores import ShareStore
+    from aws_bedrock_inference.stores.members import SharedQuota
 
 F = TypeVar("F", bound="Callable[..., Any]")
 

@@ -17,17 +17,17 @@ from aws_bedrock_inference.cli.failures import CANNOT_WORK, FAILED, NEEDS_CORREC
 from aws_bedrock_inference.cli.options import chosen_model
 from aws_bedrock_inference.cli.quota_usage import opened_store, shared_quotas
 from aws_bedrock_inference.knowledge.models import model_facts, split_profile
-from aws_bedrock_inference.quotas.advice import AnswerSizes, advise_max_tokens
-from aws_bedrock_inference.quotas.discovery import QuotasUnknown, discover
-from aws_bedrock_inference.quotas.usage import facts
+from aws_bedrock_inference.service_quotas.cloudwatch import facts
+from aws_bedrock_inference.service_quotas.discovery import QuotasUnknown, discover
 from aws_bedrock_inference.stores import StoreUnavailable
+from aws_bedrock_inference.tokens.answer_sizes import AnswerSizes, advise_max_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from aws_bedrock_inference.quotas.limits import QuotaTable
-    from aws_bedrock_inference.quotas.members import SharedQuota
+    from aws_bedrock_inference.service_quotas.table import QuotaTable
     from aws_bedrock_inference.stores import ShareStore
+    from aws_bedrock_inference.stores.members import SharedQuota
 
 _MOST_COMPLAINTS = 20
 

@@ -15,16 +15,16 @@ from rich.text import Text
 from aws_bedrock_inference import clock
 from aws_bedrock_inference.call import PRIORITIES
 from aws_bedrock_inference.knowledge.models import split_profile
-from aws_bedrock_inference.quotas.members import SharedQuota
 from aws_bedrock_inference.stores import SqliteStore, StoreUnavailable, open_store
+from aws_bedrock_inference.stores.members import SharedQuota
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from aws_bedrock_inference.quotas.limits import QuotaTable
-    from aws_bedrock_inference.quotas.members import Member
-    from aws_bedrock_inference.quotas.usage import Used
+    from aws_bedrock_inference.service_quotas.cloudwatch import Used
+    from aws_bedrock_inference.service_quotas.table import QuotaTable
     from aws_bedrock_inference.stores import ShareStore
+    from aws_bedrock_inference.stores.members import Member
 
 Line = tuple[str, str]
 """A line and its style."""

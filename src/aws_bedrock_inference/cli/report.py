@@ -5,16 +5,16 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
+from aws_bedrock_inference.batch.job import DASH
 from aws_bedrock_inference.cli.failures import CANNOT_WORK, FAILED, INTERRUPTED, NEEDS_CORRECTION
-from aws_bedrock_inference.cli.job import DASH
 from aws_bedrock_inference.cli.progress import clock_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from aws_bedrock_inference.batch.job import Job
     from aws_bedrock_inference.batch.runner import Ending
     from aws_bedrock_inference.batch.tally import Tally
-    from aws_bedrock_inference.cli.job import Job
 
 
 def exit_code(tally: Tally, ending: Ending) -> int:

@@ -13,8 +13,8 @@ import click
 from rich.console import Console
 
 from aws_bedrock_inference import clock
+from aws_bedrock_inference.batch.job import DASH, Job, carry_out
 from aws_bedrock_inference.batch.tally import Tally
-from aws_bedrock_inference.cli.job import DASH, Job, carry_out
 from aws_bedrock_inference.cli.options import call_options, chosen_model
 from aws_bedrock_inference.cli.progress import Progress
 from aws_bedrock_inference.cli.report import exit_code, summary

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Self
 
-from aws_bedrock_inference.adrive import AsyncDriver
 from aws_bedrock_inference.clients.base import BaseClient, with_attempts
 from aws_bedrock_inference.clients.reply import Reply, reply_of
 from aws_bedrock_inference.clients.streams import AsyncEventStream, AsyncTextStream
+from aws_bedrock_inference.drivers.asynchronous import AsyncDriver
 from aws_bedrock_inference.flow import send
 from aws_bedrock_inference.streaming import collect, stream
 from aws_bedrock_inference.transports.asynchronous import AsyncTransport

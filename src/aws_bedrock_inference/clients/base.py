@@ -13,8 +13,8 @@ from aws_bedrock_inference.exceptions import InvalidRequest, error_of
 from aws_bedrock_inference.fault import Category, Decision, Fault, Kind
 from aws_bedrock_inference.knowledge.models import split_profile
 from aws_bedrock_inference.policies import Quota, standard
-from aws_bedrock_inference.quotas.estimate import estimate, learn
-from aws_bedrock_inference.quotas.gauge import TokenGauge
+from aws_bedrock_inference.tokens.estimate import estimate, learn
+from aws_bedrock_inference.tokens.ratio import TokenGauge
 from aws_bedrock_inference.transports.endpoint import Endpoint, find_endpoint
 from aws_bedrock_inference.transports.operations import operation as plan_of
 

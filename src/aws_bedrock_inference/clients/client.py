@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 from aws_bedrock_inference.clients.base import BaseClient, with_attempts
 from aws_bedrock_inference.clients.reply import Reply, reply_of
 from aws_bedrock_inference.clients.streams import EventStream, TextStream
-from aws_bedrock_inference.drive import Driver
+from aws_bedrock_inference.drivers.blocking import Driver
 from aws_bedrock_inference.flow import send
 from aws_bedrock_inference.streaming import collect, stream
 from aws_bedrock_inference.transports.blocking import BlockingTransport

@@ -11,9 +11,9 @@ from aws_bedrock_inference.streaming import ABANDONED
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from aws_bedrock_inference.adrive import AsyncStream
     from aws_bedrock_inference.call import Call, Outcome
-    from aws_bedrock_inference.drive import Stream
+    from aws_bedrock_inference.drivers.asynchronous import AsyncStream
+    from aws_bedrock_inference.drivers.blocking import Stream
 
 
 class _Ending:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from aws_bedrock_inference.fault import Category, Decision, Fault
 from aws_bedrock_inference.knowledge.catalogue import ANY, Remedy, catalogue
 from aws_bedrock_inference.knowledge.evidence import Evidence, evidence
-from aws_bedrock_inference.knowledge.mask import masked
+from aws_bedrock_inference.knowledge.fields import details
+from aws_bedrock_inference.knowledge.masking import masked
 from aws_bedrock_inference.knowledge.reading import told
-from aws_bedrock_inference.knowledge.structure import details
 
 if TYPE_CHECKING:
     from aws_bedrock_inference.knowledge.catalogue import Entry

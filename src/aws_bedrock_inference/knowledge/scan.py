@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from aws_bedrock_inference.fault import Decision
 from aws_bedrock_inference.knowledge.explain import explain_text
 from aws_bedrock_inference.knowledge.logs import event_around, last_time, lines_after, time_of
-from aws_bedrock_inference.knowledge.mask import masked
+from aws_bedrock_inference.knowledge.masking import masked
 from aws_bedrock_inference.knowledge.modelled import modelled
 
 if TYPE_CHECKING:

@@ -14,9 +14,9 @@ from aws_bedrock_inference.fault import Kind
 from aws_bedrock_inference.flow import emit, wait
 from aws_bedrock_inference.policies.deadline import too_close
 from aws_bedrock_inference.policies.refusals import day_spent, held, queue_full, too_large
-from aws_bedrock_inference.quotas.unbounded import warn_unbounded
-from aws_bedrock_inference.rules.brakes import A_DAY, Day
-from aws_bedrock_inference.rules.ledger import Ledger
+from aws_bedrock_inference.rules.quota.gates import A_DAY, Day
+from aws_bedrock_inference.rules.quota.ledger import Ledger
+from aws_bedrock_inference.tokens.max_tokens_warning import warn_unbounded
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.fault import Fault
     from aws_bedrock_inference.flow import Effect, Flow, Step
     from aws_bedrock_inference.policies.sharing import Membership
-    from aws_bedrock_inference.quotas.limits import QuotaTable
-    from aws_bedrock_inference.rules.account import Account
-    from aws_bedrock_inference.rules.ticket import Ticket
+    from aws_bedrock_inference.rules.quota.ticket import Ticket
+    from aws_bedrock_inference.rules.quota.window import Account
+    from aws_bedrock_inference.service_quotas.table import QuotaTable
     from aws_bedrock_inference.stores import ShareStore
 
 WAITING = 10_000
@@ -100,7 +100,7 @@ class Quota:
         there goes before what is listed. A model that is not listed is learnt from its throttles alone. Raises
         `QuotasUnknown` when Service Quotas cannot be asked and nothing is remembered.
         """
-        from aws_bedrock_inference.quotas.discovery import discover  # noqa: PLC0415 - heavy; only who asks needs it
+        from aws_bedrock_inference.service_quotas.discovery import discover  # noqa: PLC0415 - heavy; only who asks needs it
 
         quota = cls(**options)
         quota._table = discover(session, region_name=region_name, cache=cache, max_age=max_age)

@@ -18,7 +18,7 @@ def too_large(tokens: float, tpm: float) -> Fault:
 
 def held(route: str) -> Fault:
     """Return the refusal of every call where AWS holds the quota at 0."""
-    from aws_bedrock_inference.quotas.limits import explain_hold  # noqa: PLC0415 - who never meets a hold needs no data
+    from aws_bedrock_inference.service_quotas.table import explain_hold  # noqa: PLC0415 - who never meets a hold needs no data
 
     return _refusal(
         "QuotaExhausted",

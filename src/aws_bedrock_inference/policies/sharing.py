@@ -17,18 +17,18 @@ from typing import TYPE_CHECKING
 
 from aws_bedrock_inference.events import StoreChanged
 from aws_bedrock_inference.flow import ask, emit
-from aws_bedrock_inference.quotas.advice import AnswerSizes
-from aws_bedrock_inference.rules.limit import MINUTE
-from aws_bedrock_inference.rules.shares import Ask
+from aws_bedrock_inference.rules.quota.leases import Ask
+from aws_bedrock_inference.rules.quota.limit import MINUTE
 from aws_bedrock_inference.stores import StoreUnavailable
+from aws_bedrock_inference.tokens.answer_sizes import AnswerSizes
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
     from aws_bedrock_inference.call import Call, Outcome
     from aws_bedrock_inference.flow import Effect
-    from aws_bedrock_inference.rules.ledger import Ledger
-    from aws_bedrock_inference.rules.shares import Grant
+    from aws_bedrock_inference.rules.quota.leases import Grant
+    from aws_bedrock_inference.rules.quota.ledger import Ledger
     from aws_bedrock_inference.stores import ShareStore
 
 # Before the first answer nearly nothing may go: whoever is first asks, the others wait for what it hears.

@@ -7,12 +7,12 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from aws_bedrock_inference.clock import monotonic
-from aws_bedrock_inference.rules.shares import Shares
+from aws_bedrock_inference.rules.quota.leases import Shares
 from aws_bedrock_inference.stores.request import Instant
 
 if TYPE_CHECKING:
     from aws_bedrock_inference.clock import Clock
-    from aws_bedrock_inference.rules.shares import Ask, Grant, View
+    from aws_bedrock_inference.rules.quota.leases import Ask, Grant, View
 
 
 class MemoryStore:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from aws_bedrock_inference.flow import Request
-    from aws_bedrock_inference.rules.shares import Ask, Grant, View
+    from aws_bedrock_inference.rules.quota.leases import Ask, Grant, View
 
 T = TypeVar("T")
 

@@ -18,14 +18,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aws_bedrock_inference.clock import wall
-from aws_bedrock_inference.rules.shares import Shares
+from aws_bedrock_inference.rules.quota.leases import Shares
 from aws_bedrock_inference.stores.request import PATIENCE, Question, StoreUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from aws_bedrock_inference.clock import Clock
-    from aws_bedrock_inference.rules.shares import Ask, Grant, View
+    from aws_bedrock_inference.rules.quota.leases import Ask, Grant, View
 
 # Seconds until a pool that nobody uses is forgotten.
 UNUSED = 3600.0

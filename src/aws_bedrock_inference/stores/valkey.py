@@ -16,14 +16,14 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisClusterException
 from redis.retry import Retry
 
-from aws_bedrock_inference.rules.levels import UNLIMITED
-from aws_bedrock_inference.rules.shares import Grant, Seen, View
+from aws_bedrock_inference.rules.quota.fair_shares import UNLIMITED
+from aws_bedrock_inference.rules.quota.leases import Grant, Seen, View
 from aws_bedrock_inference.stores.request import PATIENCE, Question, StoreUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from aws_bedrock_inference.rules.shares import Ask
+    from aws_bedrock_inference.rules.quota.leases import Ask
 
 _PREFIX = "bedrock:quota:{"
 _LEASES = "}:leases"
@@ -45,7 +45,7 @@ class ValkeyStore:
         self._url = f"{_SCHEMES.get(scheme, scheme)}://{rest}"
         self._kind = redis.RedisCluster if cluster else redis.Redis
         redis.ConnectionPool.from_url(self._url).make_connection()  # connects nothing; raises on what makes no sense
-        self._lua = files("aws_bedrock_inference.stores").joinpath("shares.lua").read_text(encoding="utf-8")
+        self._lua = files("aws_bedrock_inference.stores").joinpath("leases.lua").read_text(encoding="utf-8")
         self._made: Any = None
 
     def renew(self, pool: str, member: str, ask: Ask) -> Question[Grant]:

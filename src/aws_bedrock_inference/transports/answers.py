@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from aws_bedrock_inference.call import Outcome, Usage
+from aws_bedrock_inference.dialects.stream import usage_of
 from aws_bedrock_inference.knowledge.classify import answered, unanswered
-from aws_bedrock_inference.rules.transcript import usage_of
 from aws_bedrock_inference.transports.operations import MalformedError
 
 if TYPE_CHECKING:

@@ -17,9 +17,9 @@ from aws_bedrock_inference.fault import Fault
 from aws_bedrock_inference.transports.answers import ERROR, outcome, unidentified
 from aws_bedrock_inference.transports.connections import SOCKET_OPTIONS, proxy_authorization, tls_context
 from aws_bedrock_inference.transports.eventstream import Decoder
-from aws_bedrock_inference.transports.exchange import Exchange
 from aws_bedrock_inference.transports.operations import operation
-from aws_bedrock_inference.transports.outgoing import Outgoing
+from aws_bedrock_inference.transports.prepare import Outgoing
+from aws_bedrock_inference.transports.timeouts import Exchange
 
 if TYPE_CHECKING:
     from aws_bedrock_inference.call import Call

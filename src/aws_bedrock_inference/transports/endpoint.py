@@ -13,8 +13,8 @@ from botocore.credentials import DeferredRefreshableCredentials
 from botocore.exceptions import InvalidEndpointConfigurationError, NoRegionError
 from botocore.utils import get_environ_proxies
 
+from aws_bedrock_inference.transports.fast.signing import Signer, signer
 from aws_bedrock_inference.transports.operations import SERVICE
-from aws_bedrock_inference.transports.signing import Signer, signer
 
 if TYPE_CHECKING:
     from botocore.awsrequest import AWSRequest

@@ -23,8 +23,8 @@ from botocore.serialize import create_serializer
 from botocore.utils import percent_encode, percent_encode_sequence
 from botocore.validate import ParamValidator
 
-from aws_bedrock_inference.transports.plain import never, plain
-from aws_bedrock_inference.transports.shapes import Structure
+from aws_bedrock_inference.transports.fast.request import never, plain
+from aws_bedrock_inference.transports.fast.response import Structure
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -7,8 +7,8 @@ import json
 from typing import TYPE_CHECKING
 
 from aws_bedrock_inference import clock
+from aws_bedrock_inference.batch.job import Job, carry_out
 from aws_bedrock_inference.batch.tally import Tally
-from aws_bedrock_inference.cli.job import Job, carry_out
 
 if TYPE_CHECKING:
     from collections.abc import Callable

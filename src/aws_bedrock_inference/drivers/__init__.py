@@ -1,0 +1,1 @@
+"""Perform the effects of flows: blocking, asyncio, and virtual time."""

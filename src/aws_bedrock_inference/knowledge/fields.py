@@ -1,0 +1,42 @@
+"""What some errors hold beside their name: who may not do what to what, why a transaction was cancelled, where a bucket
+lives.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from aws_bedrock_inference.knowledge.masking import masked
+
+if TYPE_CHECKING:
+    from aws_bedrock_inference.knowledge.evidence import Evidence
+
+_PATTERNS = {
+    "principal": re.compile(r"user: (arn:[^\s\"']{1,300})", re.IGNORECASE),
+    "action": re.compile(r"not authorized to perform:? ?([a-z0-9-]{2,30}:[\w*]{1,80})", re.IGNORECASE),
+    "resource": re.compile(r"on resource:? ?((?:arn:)?[^\s\"']{1,300})", re.IGNORECASE),
+    "request_id": re.compile(r"request ?id[\"']?[:=]? ?[\"']?([0-9a-z-]{16,72})", re.IGNORECASE),
+    "model_limit": re.compile(r"model limit of (\d{1,9})", re.IGNORECASE),
+    "timeout_seconds": re.compile(r"task timed out after (\d{1,4}(?:\.\d{1,3})?) seconds", re.IGNORECASE),
+    "missing_module": re.compile(r"(?:no module named|cannot find module) ['\"]([\w./@-]{1,120})['\"]", re.IGNORECASE),
+    "bucket_region": re.compile(
+        r"(?:expecting|x-amz-bucket-region[\"']?:?|<region>) ?['\"]?([a-z]{2}(?:-[a-z]+){1,2}-\d)"
+    ),
+    "endpoint": re.compile(r"<endpoint>([\w.-]{1,255})</endpoint>", re.IGNORECASE),
+}
+_REASONS = re.compile(r"specific reasons:? ?\[([\w, .]{1,600})")
+
+
+def details(seen: Evidence) -> dict[str, Any]:
+    """Return the fields that the text's structure holds, masked."""
+    text = " ".join(seen.text.split())
+    found: dict[str, Any] = {}
+    for name, pattern in _PATTERNS.items():
+        match = pattern.search(text)
+        if match:
+            found[name] = masked(match.group(1).rstrip(".,;)"))
+    reasons = _REASONS.search(text)
+    if reasons:
+        found["reasons"] = [reason.strip() for reason in reasons.group(1).split(",") if reason.strip(" .")]
+    return found

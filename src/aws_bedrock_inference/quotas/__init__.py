@@ -1,1 +1,0 @@
-"""What the account may do, and what a call may cost."""

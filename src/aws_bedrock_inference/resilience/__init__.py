@@ -1,0 +1,1 @@
+"""Policies around any boto3 client or function."""

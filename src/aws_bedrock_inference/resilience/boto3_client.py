@@ -1,0 +1,235 @@
+"""Any boto3 client, with this package's policies around every call.
+
+The guarded client is an instance of a subclass of the client's own class. It shares the client's state and overrides
+the one method that every operation passes through, so paginators, waiters and transfers are guarded too. There is
+one owner of retries: botocore's own are switched off on that client.
+"""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple
+from uuid import uuid4
+from zlib import crc32
+
+from botocore import xform_name
+from botocore.client import BaseClient
+from botocore.exceptions import BotoCoreError, ChecksumError, ClientError
+
+from aws_bedrock_inference import clock as clocks
+from aws_bedrock_inference.call import Call, Outcome, Route
+from aws_bedrock_inference.drivers.blocking import Driver
+from aws_bedrock_inference.fault import Decision, Fault
+from aws_bedrock_inference.flow import send
+from aws_bedrock_inference.knowledge.classify import classify
+from aws_bedrock_inference.knowledge.models import split_profile
+from aws_bedrock_inference.resilience.batches import FORMS, Batch, Form, send_batch
+from aws_bedrock_inference.resilience.idempotency import Condition, fate_unknown, repeatable
+from aws_bedrock_inference.resilience.runtime import Guard, raisable
+from aws_bedrock_inference.transports.answers import milliseconds, retry_after
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from aws_bedrock_inference.flow import Flow, Step
+
+# Where health and quota belong to something that a parameter names, not to the service as a whole.
+_APART = {"bedrock-runtime": "modelId"}
+
+_RETRYING = ("botocore.retries", "botocore.retryhandler")
+_RETRY_EVENTS = ("needs-retry", "before-send", "after-call", "request-created")
+
+# How a service answers a second write of what is there already, or gone already.
+_REFUSALS = frozenset({400, 404, 409, 412})
+
+_DOUBT = (
+    "Its fate is unknown: it may have been carried out, and {} cannot be repeated safely. Look before sending it again."
+)
+_ECHO = "An earlier try, whose fate is unknown, may have been carried out; this may be its echo."
+_SPENT_BODY = "The body cannot be read a second time: give bytes or a file that can seek."
+
+
+class Guarded(BaseClient):
+    """Comes before the client's own class, and sends every call through its `_calls`."""
+
+    _calls: Calls
+
+    def _make_api_call(self, operation_name: str, api_params: dict[str, Any]) -> Any:
+        return self._calls.make(operation_name, api_params)
+
+    def _send_once(self, operation_name: str, api_params: dict[str, Any]) -> Any:
+        return super()._make_api_call(operation_name, api_params)  # type: ignore[misc]
+
+
+def guarded(client: BaseClient, guard: Guard, safe: Collection[str]) -> BaseClient:
+    """Return `client` with `guard` around its calls; a client that is guarded already gets the new guard alone."""
+    own = next(kind for kind in type(client).__mro__ if not issubclass(kind, Guarded))
+    if inspect.iscoroutinefunction(own._make_api_call):  # type: ignore[attr-defined]  # noqa: SLF001 - botocore's one way
+        raise TypeError(f"{own.__name__} is an asyncio client: resilient() takes boto3's; see also AsyncBedrockClient")
+    mapping = client.meta.method_to_api_mapping
+    unknown = set(safe) - mapping.keys() - set(mapping.values())
+    if unknown:
+        raise ValueError(f"safe={sorted(unknown)}: no such operation of {client.meta.service_model.service_name}")
+    _switch_off_retries(client)
+    client.meta.events.register("before-parse.dynamodb", _check_sum, unique_id="resilient-check-sum")
+    twin: Guarded = object.__new__(
+        type(own.__name__, (Guarded, own), {"__module__": own.__module__, "__doc__": own.__doc__})
+    )
+    vars(twin).update(vars(client))
+    twin._calls = Calls(twin, guard, frozenset(map(xform_name, safe)))  # noqa: SLF001 - made here
+    return twin
+
+
+def _switch_off_retries(client: BaseClient) -> None:
+    """Take away what botocore's retry modes registered. Others on the same events, as S3's redirector, stay."""
+    events: Any = client.meta.events
+    registered = events._emitter._handlers.prefix_search  # noqa: SLF001 - has no accessor
+    service = client.meta.service_model.service_id.hyphenize()
+    for event in _RETRY_EVENTS:
+        everywhere = registered(event)
+        for handler in registered(f"{event}.{service}"):
+            if (getattr(handler, "__module__", None) or type(handler).__module__).startswith(_RETRYING):
+                events.unregister(event if handler in everywhere else f"{event}.{service}", handler)
+
+
+def _check_sum(response_dict: dict[str, Any], **_: Any) -> None:
+    """Refuse an answer of DynamoDB that was damaged on its way, as botocore's own retries would have done."""
+    expected = response_dict["headers"].get("x-amz-crc32")
+    actual = crc32(response_dict["body"])
+    if expected is not None and int(expected) != actual:
+        raise ChecksumError(checksum_type="crc32", expected_checksum=expected, actual_checksum=str(actual))
+
+
+class Operation(NamedTuple):
+    """What must be known about an operation to repeat it: made once for each that is called."""
+
+    repeatable: Condition
+    tokens: tuple[str, ...]
+    payload: str
+    form: Form | None
+
+
+class Calls:
+    """All calls of one guarded client."""
+
+    def __init__(self, client: Guarded, guard: Guard, safe: frozenset[str]) -> None:
+        self._model = client.meta.service_model
+        self._service: str = self._model.service_name
+        self._route = Route(self._service, client.meta.region_name or "")
+        self._apart = _APART.get(self._service, "")
+        self._guard = guard
+        self._safe = safe
+        self._send_once = client._send_once  # noqa: SLF001 - its other half
+        self._operations: dict[str, Operation] = {}
+        self._driver = Driver(
+            self._once, clock=guard.clock, sleep=guard.sleep or clocks.sleep, listeners=guard.listeners
+        )
+        self._step = guard.pipeline.around(send, guard.clock)
+        self._batch_step = guard.pipeline.around(send_batch, guard.clock)
+
+    def make(self, name: str, params: dict[str, Any]) -> Any:
+        """Make one call of the client, with all its tries; return what botocore returns, or raise what it raises."""
+        operation = self._operations.get(name) or self._learn(name)
+        for token in operation.tokens:
+            params.setdefault(token, str(uuid4()))
+        step, batch = self._step, None
+        if operation.form is not None:
+            step = self._batch_step
+            params = batch = Batch(params, operation.form, self._service)
+        elif operation.payload and hasattr(params.get(operation.payload), "read"):
+            step = self._guard.pipeline.around(_rewound(params[operation.payload]), self._guard.clock)
+        call = self._guard.call(name, params, self._part(params) if self._apart else self._route)
+        outcome = self._driver.run(step(call))
+        if outcome.fault is not None and batch is not None and batch.answer is not None:
+            outcome = outcome._replace(value=batch.answer, fault=None)
+        self._guard.ended(call, outcome)
+        if outcome.fault is not None:
+            raise raisable(outcome, name, call.route, self._echo(outcome))
+        if outcome.earlier:
+            outcome.value["ResponseMetadata"]["RetryAttempts"] = len(outcome.earlier)
+        return outcome.value
+
+    def _once(self, call: Call) -> Outcome:
+        try:
+            # A copy: botocore's handlers write into what they are given.
+            return Outcome(value=self._send_once(call.operation, dict(call.params)))
+        except (ClientError, BotoCoreError) as error:
+            return Outcome(fault=self._fault(call, error))
+
+    def _fault(self, call: Call, error: ClientError | BotoCoreError) -> Fault:
+        fault = _with_wishes(classify(error, service=self._service), error)
+        if not fault.reached and fault.code != type(error).__name__:
+            fault = replace(fault, reached=True)  # concluded from a text; only botocore's own name for it is proof
+        if fate_unknown(self._service, fault) and not self._operations[call.operation].repeatable(call.params):
+            return _last(fault, _DOUBT.format(call.operation))
+        return fault
+
+    def _echo(self, outcome: Outcome) -> list[str]:
+        refused = outcome.fault is not None and outcome.fault.status in _REFUSALS
+        doubt = any(fate_unknown(self._service, attempt.fault) for attempt in outcome.earlier)
+        return [_ECHO] if refused and doubt else []
+
+    def _part(self, params: Mapping[str, Any]) -> Route:
+        part = str(params.get(self._apart, self._service))
+        return Route(part, self._route.region, "", *split_profile(part))
+
+    def _learn(self, name: str) -> Operation:
+        model = self._model.operation_model(name)
+        always = xform_name(name) in self._safe
+        payload = model.input_shape.serialization.get("payload", "") if model.input_shape is not None else ""
+        self._operations[name] = operation = Operation(
+            (lambda _: True) if always else repeatable(model),
+            tuple(model.idempotent_members),
+            payload,
+            FORMS.get((self._service, name)),
+        )
+        return operation
+
+
+def _rewound(body: Any) -> Step:
+    """Return an innermost step that sends a file again from where it stood; one that cannot seek is sent once."""
+    start: int | None
+    try:
+        start = body.tell()
+        body.seek(start)
+    except (AttributeError, OSError):
+        start = None
+    sent = False
+
+    def step(call: Call) -> Flow:
+        nonlocal sent
+        if sent:
+            body.seek(start)
+        sent = True
+        outcome = yield from send(call)
+        if outcome.fault is not None and start is None:
+            return outcome._replace(fault=_last(outcome.fault, _SPENT_BODY))
+        return outcome
+
+    return step
+
+
+def _last(fault: Fault, advice: str) -> Fault:
+    """Return a fault after which nothing follows, unless the request would fail anyway."""
+    if fault.decision is Decision.FAIL:
+        return fault
+    return replace(
+        fault,
+        decision=Decision.RETRY_LIMITED,
+        hint=replace(fault.hint, attempts=1),
+        advice=f"{advice} {fault.advice}".rstrip(),
+    )
+
+
+def _with_wishes(fault: Fault, error: ClientError | BotoCoreError) -> Fault:
+    """Return the fault with its exception, and with how long the service wants us to wait, where it says so."""
+    response: Mapping[str, Any] = getattr(error, "response", None) or {}
+    headers = response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+    seconds = response.get("retryAfterSeconds")  # Lambda's own member
+    return replace(
+        fault,
+        error=error,
+        retry_after=retry_after(headers.get("retry-after", seconds), clocks.wall()),
+        suggested_wait=milliseconds(headers.get("x-amz-retry-after")),
+    )

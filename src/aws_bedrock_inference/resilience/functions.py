@@ -1,0 +1,167 @@
+"""Any function, with this package's policies around it: as a decorator, or as a loop of attempts around a block.
+
+Only what the catalogue knows to be worth a repeat is repeated. What is guarded is trusted to be safe to repeat:
+whoever guards it has said so.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Self
+
+from aws_bedrock_inference import clock as clocks
+from aws_bedrock_inference.call import Outcome, Route
+from aws_bedrock_inference.drivers.blocking import Driver
+from aws_bedrock_inference.fault import Decision, Fault, Kind
+from aws_bedrock_inference.flow import give
+from aws_bedrock_inference.flow import send as sending
+from aws_bedrock_inference.knowledge.classify import classify
+from aws_bedrock_inference.resilience.runtime import Guard, raisable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from types import TracebackType
+
+    from aws_bedrock_inference.call import Call
+    from aws_bedrock_inference.clock import Clock
+    from aws_bedrock_inference.events import Listener
+    from aws_bedrock_inference.flow import Flow, Pipeline
+    from aws_bedrock_inference.policies import Quota
+
+
+def known_fault(error: BaseException) -> Fault:
+    """Return the fault behind an exception of somebody's function; what nobody knows is not repeated."""
+    fault = replace(classify(error), error=error)
+    if fault.decision is Decision.RETRY_LIMITED and fault.cause == "unknown":
+        return replace(fault, decision=Decision.FAIL)
+    return fault
+
+
+def guarded_function(function: Callable[..., Any], guard: Guard) -> Callable[..., Any]:
+    """Return `function`, or coroutine function, with `guard` around it."""
+    return _awaited(function, guard) if inspect.iscoroutinefunction(function) else _called(function, guard)
+
+
+def _called(function: Callable[..., Any], guard: Guard) -> Callable[..., Any]:
+    def once(call: Call) -> Outcome:
+        try:
+            return Outcome(value=function(*call.params["args"], **call.params["options"]))
+        except Exception as error:  # noqa: BLE001 - raised again at the edge
+            return Outcome(fault=known_fault(error))
+
+    name, route = _named(function)
+    driver = Driver(once, clock=guard.clock, sleep=guard.sleep or clocks.sleep, listeners=guard.listeners)
+    step = guard.pipeline.around(sending, guard.clock)
+
+    @functools.wraps(function)
+    def guarded(*args: Any, **options: Any) -> Any:
+        call = guard.call(name, {"args": args, "options": options}, route)
+        return _value(guard, call, driver.run(step(call)))
+
+    return guarded
+
+
+def _awaited(function: Callable[..., Any], guard: Guard) -> Callable[..., Any]:
+    from aws_bedrock_inference.drivers.asynchronous import AsyncDriver  # noqa: PLC0415 - blocking programs need no asyncio
+
+    async def once(call: Call) -> Outcome:
+        try:
+            return Outcome(value=await function(*call.params["args"], **call.params["options"]))
+        except Exception as error:  # noqa: BLE001 - raised again at the edge
+            return Outcome(fault=known_fault(error))
+
+    name, route = _named(function)
+    driver = AsyncDriver(once, clock=guard.clock, listeners=guard.listeners)
+    if guard.sleep is not None:
+        driver = AsyncDriver(once, clock=guard.clock, sleep=guard.sleep, listeners=guard.listeners)
+    step = guard.pipeline.around(sending, guard.clock)
+
+    @functools.wraps(function)
+    async def guarded(*args: Any, **options: Any) -> Any:
+        call = guard.call(name, {"args": args, "options": options}, route)
+        return _value(guard, call, await driver.run(step(call)))
+
+    return guarded
+
+
+def _named(function: Callable[..., Any]) -> tuple[str, Route]:
+    name = getattr(function, "__name__", type(function).__name__)
+    return name, Route(f"{getattr(function, '__module__', '')}.{getattr(function, '__qualname__', name)}")
+
+
+def _value(guard: Guard, call: Call, outcome: Outcome) -> Any:
+    guard.ended(call, outcome)
+    if outcome.fault is not None:
+        raise raisable(outcome, call.operation, call.route)
+    return outcome.value
+
+
+class Try:
+    """One attempt at a block: `with` it. A failure that is worth a repeat stays inside; the loop waits and goes on."""
+
+    def __init__(self) -> None:
+        self.outcome: Outcome | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> bool:
+        if error is None:
+            self.outcome = Outcome()
+        elif isinstance(error, Exception):
+            self.outcome = Outcome(fault=known_fault(error))
+            return True  # the loop raises it again, when no other attempt follows
+        return False
+
+
+def attempts(
+    *,
+    name: str = "block",
+    pipeline: Pipeline | None = None,
+    quota: Quota | None = None,
+    timeout: float | None = None,
+    listener: Listener | None = None,
+    clock: Clock = clocks.monotonic,
+    sleep: Callable[[float], Any] = clocks.sleep,
+) -> Iterator[Try]:
+    """Try a block until it succeeds or no other attempt makes sense; then its own exception is raised.
+
+        for attempt in attempts(timeout=60):
+            with attempt:
+                answer = ask()
+
+    `name` is what events and notes call the block. The other options are those of `resilient`.
+    """
+    guard = Guard(pipeline=pipeline, quota=quota, timeout=timeout, listener=listener, clock=clock, sleep=sleep)
+    call = guard.call(name, {}, Route(name))
+    stream = Driver(_nothing_is_sent, clock=clock, sleep=sleep, listeners=guard.listeners).stream(
+        guard.pipeline.around(_tried, clock)(call)
+    )
+    yield from stream
+    if stream.outcome is not None:
+        _value(guard, call, stream.outcome)
+
+
+def _tried(_: Call) -> Flow:
+    attempt = Try()
+    wanted = yield from give(attempt)
+    if not wanted or attempt.outcome is None:
+        return Outcome(fault=_ABANDONED)
+    return attempt.outcome
+
+
+def _nothing_is_sent(_: Call) -> Outcome:
+    raise AssertionError("a block makes its own calls")
+
+
+_ABANDONED = Fault(
+    code="Abandoned",
+    message="the loop went on without running the attempt",
+    kind=Kind.REFUSED,
+    decision=Decision.FAIL,
+    cause="attempt-abandoned",
+    advice="Put the block into `with attempt:`.",
+    reached=False,
+)

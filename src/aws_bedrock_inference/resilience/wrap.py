@@ -1,0 +1,88 @@
+"""One word for all: a boto3 client or a function goes in, the same comes out with this package's policies around it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar, overload
+
+from botocore.client import BaseClient
+
+from aws_bedrock_inference import clock as clocks
+from aws_bedrock_inference.resilience.boto3_client import guarded
+from aws_bedrock_inference.resilience.functions import guarded_function
+from aws_bedrock_inference.resilience.runtime import Guard
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+    from aws_bedrock_inference.clock import Clock
+    from aws_bedrock_inference.events import Listener
+    from aws_bedrock_inference.flow import Pipeline
+    from aws_bedrock_inference.policies import Quota
+
+T = TypeVar("T")
+
+
+@overload
+def resilient(
+    target: T,
+    *,
+    pipeline: Pipeline | None = ...,
+    quota: Quota | None = ...,
+    timeout: float | None = ...,
+    safe: Collection[str] = ...,
+    listener: Listener | None = ...,
+    clock: Clock = ...,
+    sleep: Callable[[float], Any] | None = ...,
+) -> T: ...
+
+
+@overload
+def resilient(
+    target: None = None,
+    *,
+    pipeline: Pipeline | None = ...,
+    quota: Quota | None = ...,
+    timeout: float | None = ...,
+    safe: Collection[str] = ...,
+    listener: Listener | None = ...,
+    clock: Clock = ...,
+    sleep: Callable[[float], Any] | None = ...,
+) -> Callable[[T], T]: ...
+
+
+def resilient(
+    target: Any = None,
+    *,
+    pipeline: Pipeline | None = None,
+    quota: Quota | None = None,
+    timeout: float | None = None,
+    safe: Collection[str] = (),
+    listener: Listener | None = None,
+    clock: Clock = clocks.monotonic,
+    sleep: Callable[[float], Any] | None = None,
+) -> Any:
+    """Return a boto3 client, or a function, that endures what AWS does to its calls.
+
+    A client keeps its API: operations, paginators, waiters, `meta`, `exceptions`, `isinstance`. Its own retries are
+    switched off; the catalogue decides for each service what is repeated, and how. A write whose fate is unknown is
+    repeated only where the service makes that safe. What fails raises botocore's own exception, with `fault`,
+    `outcome` and notes attached. A function, or coroutine function, is guarded in the same way; without `target` the
+    result is a decorator.
+
+    `pipeline` replaces the recommended policies, in which the deadline is 300 seconds. `quota` adds a `Quota`; its
+    `rpm` then limits the requests. `timeout` is the seconds that a call may take, waits and repeats included; an
+    attempt under way is not cut short. `safe` names operations of a client that may be repeated whatever happened.
+    `listener` is called with every event. `clock` and `sleep` replace time; for a coroutine function `sleep` is one.
+    """
+    guard = Guard(pipeline=pipeline, quota=quota, timeout=timeout, listener=listener, clock=clock, sleep=sleep)
+
+    def around(subject: Any) -> Any:
+        if isinstance(subject, BaseClient):
+            return guarded(subject, guard, safe)
+        if not callable(subject):
+            raise TypeError(f"resilient() takes a boto3 client or a function, not {type(subject).__name__}")
+        if safe:
+            raise ValueError("safe= names operations of a boto3 client; a guarded function is trusted to be safe")
+        return guarded_function(subject, guard)
+
+    return around if target is None else around(target)

@@ -1,0 +1,266 @@
+"""One quota among many processes: which fraction of it each may use now, and until when.
+
+A member holds a lease: a fraction of the quota for some seconds. The leases that have not run out never add up to more
+than 1, so each member may pace its own calls by its fraction and asks again about once a second, however many calls it
+makes. `Shares` is the state of one quota; what keeps it (`stores`) says what time it is. The script that runs inside a
+Redis server (`stores/leases.lua`) does the same arithmetic in the same order.
+
+The figures below are this package's own choice; none is a fact about AWS.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import inf, isfinite
+from typing import TYPE_CHECKING, Any, Self
+
+from aws_bedrock_inference.rules.quota.fair_shares import UNLIMITED, divide, due
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from aws_bedrock_inference.rules.quota.fair_shares import Need
+
+# What is due is found anew over all members after this many seconds; a renewal in between costs the same however many
+# they are.
+PLAN = 0.2
+
+# A member comes again after this many of its calls, within bounds in seconds: a busy one has more to say.
+CALLS = 8.0
+OFTEN = 1.0
+SELDOM = 5.0
+
+# A newcomer, and a member that has got less than this part of what is due to it, come again sooner.
+SHORT = 0.95
+SOON = 0.3
+
+# A lease outlives two renewals that fail, and is never shorter than this.
+RENEWALS = 3.0
+SHORTEST = 4.0
+
+# A store that was restarted has forgotten every lease. Who had one comes back within SELDOM seconds; until then all
+# keep what they hold, and a newcomer gets no more than this part of what looks free.
+GRACE = SELDOM + 2 * SOON
+CAUTIOUS = 0.25
+
+# A believed limit that differs by less is the same.
+SAME = 1e-9
+
+# Of what a member says about itself, in characters.
+REPORT = 16 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What a member says at each renewal.
+
+    `holding` is the fraction it is using now: its last grant, 0 when it is new or that lease has run out. `needs` are
+    (priority, fraction of the quota, calls that want it); the smallest priority is served first. `limits` are
+    (dimension, believed limit a minute, stamp that belief is based on, whether a throttle has lowered it since).
+    `rate` is its own calls a second. `report` is kept as given, for people to look at.
+    """
+
+    holding: float
+    needs: tuple[Need, ...]
+    limits: tuple[tuple[str, float, int, bool], ...] = ()
+    report: str = ""
+    rate: float = 0.0
+
+    def __post_init__(self) -> None:
+        numbers = [self.holding, self.rate, *(number for _, need, calls in self.needs for number in (need, calls))]
+        if not all(0.0 <= number < inf for number in numbers) or not all(isfinite(first) for first, _, _ in self.needs):
+            raise ValueError(f"holding, rate, needs and calls must be finite and not negative: {self!r}")
+        if not all(limit > 0.0 for _, limit, _, _ in self.limits):
+            raise ValueError(f"A limit must be above 0 (infinity when there is none): {self.limits!r}")
+        if len(self.report) > REPORT:
+            raise ValueError(f"The report has {len(self.report):,} characters; at most {REPORT:,} are kept")
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """A lease of the fraction `share` for `valid` seconds, to be renewed after `again` seconds.
+
+    Both times run from when the member asked, not from when it heard: then its lease ends no later than the store
+    believes. `limits` are (dimension, what all members believe, its stamp).
+    """
+
+    share: float
+    valid: float
+    again: float
+    limits: tuple[tuple[str, float, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A member as others see it: its fraction, seconds since it last asked, its calls a second, its report."""
+
+    member: str
+    share: float
+    age: float
+    rate: float
+    report: str
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """Who shares a quota, by name, and what they believe of its limits: (dimension, limit a minute, stamp)."""
+
+    members: tuple[Seen, ...]
+    limits: tuple[tuple[str, float, int], ...]
+
+
+class Lease:
+    """What one member has, and what it said when it last asked."""
+
+    __slots__ = ("needs", "rate", "seen", "share", "until")
+
+    def __init__(self, share: float, until: float, seen: float, rate: float, needs: Iterable[Iterable[float]]) -> None:
+        self.share = share
+        self.until = until
+        self.seen = seen
+        self.rate = rate
+        self.needs = tuple((priority, need, calls) for priority, need, calls in needs)
+
+
+class Shares:
+    """The leases of one quota. Every method takes `now`, seconds of the store's clock.
+
+    A clock that is set back does not lengthen a lease: time goes on from where it was.
+    """
+
+    def __init__(self, born: float) -> None:
+        self.reports: dict[str, str] = {}
+        self._born = self._at = born
+        self._offset = 0.0
+        self._planned = born - 2 * PLAN
+        self._rejoined = False
+        self._leased = 0.0
+        self._surplus = 0.0
+        self._levels: dict[float, float] = {}
+        self._leases: dict[str, Lease] = {}
+        self._limits: dict[str, tuple[float, int]] = {}
+
+    def renew(self, member: str, ask: Ask, now: float) -> Grant:
+        """Hear what `member` needs and return its new lease, which takes the place of the one it had."""
+        now = self._advance(now)
+        lease = self._leases.get(member)
+        known = lease is not None and lease.until > now
+        if lease is None:
+            lease = self._leases[member] = Lease(0.0, now, now, 0.0, ())
+        lease.until, lease.seen, lease.rate, lease.needs = now + SHORTEST, now, ask.rate, ask.needs
+        self.reports[member] = ask.report
+        if now - self._planned >= PLAN or any(
+            need > 0.0 and priority not in self._levels for priority, need, _ in ask.needs
+        ):
+            self._plan(now)
+        deserved = due(ask.needs, self._levels, self._surplus)
+        free = max(0.0, 1.0 - (self._leased - lease.share))
+        most = deserved
+        rejoins = not known and ask.holding > 0.0
+        if rejoins and now >= self._born + GRACE:
+            self._born = now
+        if now < self._born + GRACE:
+            self._rejoined = self._rejoined or rejoins
+            if rejoins:
+                most = ask.holding
+            elif self._rejoined:
+                most = lease.share if known else min(deserved, CAUTIOUS * free)
+        share = min(most, free)
+        soon = not known or share < SHORT * deserved
+        again = SOON if soon else min(SELDOM, max(OFTEN, CALLS / ask.rate)) if ask.rate > 0.0 else SELDOM
+        valid = max(RENEWALS * again, SHORTEST)
+        self._leased += share - lease.share
+        lease.share, lease.until = share, now + valid
+        self._learn(ask.limits)
+        return Grant(share, valid, again, self._believed())
+
+    def leave(self, member: str, now: float) -> None:
+        """Free the lease of `member` at once."""
+        lease = self._leases.pop(member, None)
+        if lease is not None:
+            self._advance(now)
+            self._leased -= lease.share
+            self.reports.pop(member, None)
+
+    def look(self, now: float) -> View:
+        """Return who holds a lease now. Changes nothing."""
+        now = max(self._at, now + self._offset)
+        return View(
+            tuple(
+                Seen(member, lease.share, now - lease.seen, lease.rate, self.reports.get(member, ""))
+                for member, lease in sorted(self._leases.items())
+                if lease.until > now
+            ),
+            self._believed(),
+        )
+
+    @property
+    def members(self) -> frozenset[str]:
+        """Who is remembered; the lease of some may have run out."""
+        return frozenset(self._leases)
+
+    def plain(self) -> dict[str, Any]:
+        """Return everything but the reports as JSON knows it."""
+        return {
+            "born": self._born,
+            "at": self._at,
+            "offset": self._offset,
+            "planned": self._planned,
+            "rejoined": self._rejoined,
+            "leased": self._leased,
+            "surplus": self._surplus,
+            "levels": list(self._levels.items()),
+            "leases": {
+                member: [lease.share, lease.until, lease.seen, lease.rate, lease.needs]
+                for member, lease in self._leases.items()
+            },
+            "limits": self._limits,
+        }
+
+    @classmethod
+    def of(cls, plain: Mapping[str, Any]) -> Self:
+        """Return what `plain` was made of. Raises `KeyError`, `TypeError` or `ValueError` when it was not made here."""
+        shares = cls(float(plain["born"]))
+        shares._at = float(plain["at"])
+        shares._offset = float(plain["offset"])
+        shares._planned = float(plain["planned"])
+        shares._rejoined = bool(plain["rejoined"])
+        shares._leased = float(plain["leased"])
+        shares._surplus = float(plain["surplus"])
+        shares._levels = dict(plain["levels"])
+        shares._leases = {member: Lease(*lease) for member, lease in dict(plain["leases"]).items()}
+        shares._limits = {name: (limit, stamp) for name, (limit, stamp) in dict(plain["limits"]).items()}
+        return shares
+
+    def _advance(self, now: float) -> float:
+        now += self._offset
+        if now < self._at:
+            self._offset += self._at - now
+        else:
+            self._at = now
+        return self._at
+
+    def _plan(self, now: float) -> None:
+        """Forget who was silent for too long, and find what is due to the others."""
+        self._leases = {member: lease for member, lease in self._leases.items() if lease.until > now}
+        self.reports = {member: report for member, report in self.reports.items() if member in self._leases}
+        self._leased = sum(lease.share for lease in self._leases.values())
+        self._levels, self._surplus = divide(lease.needs for lease in self._leases.values())
+        self._planned = now
+
+    def _learn(self, limits: Iterable[tuple[str, float, int, bool]]) -> None:
+        for name, limit, based_on, lowered in limits:
+            believed = min(limit, UNLIMITED)
+            known, stamp = self._limits.get(name, (believed, 0))
+            if stamp == 0:
+                self._limits[name] = (believed, 1)
+            elif based_on == stamp:
+                if abs(believed - known) > SAME * max(believed, known):
+                    self._limits[name] = (believed, stamp + 1)
+            elif lowered and believed < known:
+                self._limits[name] = (believed, stamp + 1)
+
+    def _believed(self) -> tuple[tuple[str, float, int], ...]:
+        return tuple(
+            (name, inf if limit >= UNLIMITED else limit, stamp) for name, (limit, stamp) in sorted(self._limits.items())
+        )

@@ -1,0 +1,192 @@
+"""What requests and tokens per minute leave free: two limits, counted over the minute before now."""
+
+from __future__ import annotations
+
+from collections import deque
+from itertools import chain
+from math import inf
+
+from aws_bedrock_inference.rules.quota.limit import MINUTE, Limit
+
+# The minute is counted in slots of this many seconds. A slot leaves it as a whole, LAG after its last call would: by
+# then the service has counted even a call that travelled slowly.
+SLOT = 0.05
+LAG = 0.03
+
+# How often the rate is fitted to what the minute will bring, in seconds.
+SPREAD = 0.25
+
+# Seconds' worth of a quota that may go at once. AWS does not publish its window; 5 s is the smallest seen, and a larger
+# burst may be throttled.
+BURST = 5.0
+
+# A quota nobody has told starts here, and doubles every second that it holds calls back without a throttle.
+UNKNOWN_RPM = 1200.0
+UNKNOWN_BURST = 80.0
+
+# What went through "lately", to guess a limit from.
+RECENT = 5.0
+
+# Ends nearer than this are no reason to slow down: within it, calls are uneven anyway.
+SOON = 5.0
+
+# Nor is a gap of so many calls a reason.
+GRAIN = 5.0
+
+# From this share of the minute on, what calls under way have reserved is worth a try to exceed the minute by it.
+RESERVED = 0.1
+
+# Waits shorter than this many seconds are none: time added up in floating point must not leave a waiter a billionth
+# short.
+TOLERANCE = 1e-6
+
+
+class Slot:
+    """What a moment took, as long as it is `alive`: part of the minute."""
+
+    __slots__ = ("alive", "end", "requests", "tokens")
+
+    def __init__(self, end: float) -> None:
+        self.end = end
+        self.tokens = 0.0
+        self.requests = 0.0
+        self.alive = True
+
+
+class Account:
+    """Two limits and the minute they share. `firm` limits are never exceeded; others are where learning starts.
+
+    Without either nothing is known: requests start at a moderate rate that doubles, and whichever dimension is
+    throttled first is learnt.
+    """
+
+    def __init__(
+        self, *, rpm: float | None, tpm: float | None, now: float, burst: float, firm: bool, windowed: bool
+    ) -> None:
+        unknown = rpm is None and tpm is None
+        self.tokens = Limit(
+            tpm or inf, ceiling=tpm or inf if firm else inf, burst=burst, known=tpm is not None, windowed=windowed
+        )
+        self.requests = Limit(
+            rpm or (UNKNOWN_RPM if unknown else inf),
+            ceiling=rpm or inf if firm else inf,
+            burst=burst,
+            known=rpm is not None,
+            least=UNKNOWN_BURST if unknown else 1.0,
+            windowed=windowed,
+        )
+        self.slot = Slot(now + SLOT)
+        self.outstanding = 0.0
+        self._slots: deque[Slot] = deque()
+        self._at = now
+        self._spread_at = now
+
+    @property
+    def dimensions(self) -> tuple[tuple[str, Limit], ...]:
+        """Return both limits under the names the service has for them."""
+        return ("requests", self.requests), ("tokens", self.tokens)
+
+    def take(self, tokens: float) -> Slot:
+        """Take one request of `tokens`, which `wait_for` has just found to fit; return where it was booked."""
+        self.requests.free -= 1.0
+        self.tokens.free -= tokens
+        self.outstanding += tokens
+        return self.slot
+
+    def give(self, slot: Slot, reserved: float, tokens: float, requests: float) -> None:
+        """Give back what a reservation of `slot` did not use; less than nothing when it used more."""
+        self.tokens.free += tokens
+        self.requests.free += requests
+        self.outstanding -= reserved
+        if slot is self.slot:
+            return
+        self.tokens.returned += tokens
+        self.requests.returned += requests
+        if slot.alive:
+            slot.tokens -= tokens
+            slot.requests -= requests
+        else:  # it is no part of the minute any more, and what was used in it gets no smaller
+            self.tokens.used += tokens
+            self.requests.used += requests
+
+    def refresh(self, now: float) -> None:
+        """Bring both dimensions to `now`."""
+        slot = self.slot
+        slot.tokens += self.tokens.absorb()
+        slot.requests += self.requests.absorb()
+        if now >= slot.end:
+            self._slots.append(slot)
+            self.slot = Slot(now + SLOT)
+            if now >= self._spread_at:
+                self._spread_at = now + SPREAD
+                self._spread(now)
+        tokens = requests = 0.0
+        slots, gone = self._slots, now - MINUTE - LAG
+        while slots and slots[0].end <= gone:
+            old = slots.popleft()
+            old.alive = False
+            tokens += old.tokens
+            requests += old.requests
+        seconds = now - self._at if now > self._at else 0.0
+        self._at += seconds
+        if self.outstanding > RESERVED * self.tokens.believed * self.tokens.share:
+            self.tokens.widen(seconds)
+        calls = self.requests.used / MINUTE
+        self.tokens.renew(seconds, tokens, calls)
+        self.requests.renew(seconds, requests, calls)
+
+    def wait_for(self, tokens: float, now: float) -> float:
+        """Return the seconds until a call of `tokens` fits; the dimension that holds it back is marked as hungry."""
+        self.refresh(now)
+        wait = 0.0
+        if self.requests.free < 1.0 - TOLERANCE:
+            wait = self._wait_in(self.requests, 1.0, "requests", now)
+        if self.tokens.free < tokens - TOLERANCE:
+            wait = max(wait, self._wait_in(self.tokens, tokens, "tokens", now))
+        return wait if wait > TOLERANCE else 0.0
+
+    def earliest(self, tokens: float, ahead: int) -> float:
+        """Return the seconds that a call must wait at the least, with `ahead` calls before it, if everything under way
+        came back unused and nobody else used the quota.
+        """
+        before = ahead * self.tokens.used / max(1.0, self.requests.used)
+        short = min(tokens, self.tokens.capacity) + before - self.tokens.level - self.outstanding
+        fewer = 1.0 + ahead - self.requests.level
+        return max(0.0, short * MINUTE / self.tokens.believed, fewer * MINUTE / self.requests.believed)
+
+    def lately(self, name: str, now: float, seconds: float) -> float:
+        """Return what the last `seconds` used, as units a minute."""
+        used = float(getattr(self.slot, name))
+        first = self.slot.end - SLOT
+        for slot in reversed(self._slots):
+            if slot.end <= now - seconds:
+                break
+            used += getattr(slot, name)
+            first = slot.end - SLOT
+        return used * MINUTE / max(1.0, now - first)
+
+    def _wait_in(self, limit: Limit, amount: float, name: str, now: float) -> float:
+        wait = (limit.needs(amount) - limit.level) / limit.rate
+        if limit.windowed:
+            over = min(amount, limit.minute) - limit.room
+            for slot in chain(self._slots, (self.slot,)):
+                if over <= TOLERANCE:
+                    break
+                over -= getattr(slot, name)
+                wait = max(wait, slot.end + MINUTE + LAG - now)
+        limit.hungry = wait > TOLERANCE
+        return wait
+
+    def _spread(self, now: float) -> None:
+        """Spread what the minute will bring over the time until it comes, so that a burst is not followed by a halt
+        when it is about to leave the minute, and again each minute after.
+        """
+        for name, limit in self.dimensions:
+            limit.pace = inf
+            if limit.hungry and limit.windowed:
+                room = limit.room + GRAIN * limit.used / max(1.0, self.requests.used)
+                for slot in self._slots:
+                    ahead = slot.end + MINUTE + LAG - now
+                    if ahead > SOON and room < limit.pace * ahead:
+                        limit.pace = max(0.0, room / ahead)
+                    room += getattr(slot, name)

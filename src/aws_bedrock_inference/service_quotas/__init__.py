@@ -1,0 +1,1 @@
+"""What AWS lists: quotas by Service Quotas, usage by CloudWatch, requests for an increase."""

@@ -1,0 +1,141 @@
+"""Ask Service Quotas what the account may do, and remember the answer on disk.
+
+Discovery is a convenience before calls, never a part of them: a program that cannot ask goes on without.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from typing import TYPE_CHECKING, Any
+
+from aws_bedrock_inference import clock
+from aws_bedrock_inference.service_quotas import cache as kept
+from aws_bedrock_inference.service_quotas.names import facts
+from aws_bedrock_inference.service_quotas.table import Found, QuotaTable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from aws_bedrock_inference.clock import Clock
+
+A_DAY = 86_400.0  # seconds
+
+# A session makes one client at a time: boto3 documents that making them is not thread-safe.
+_making = threading.Lock()
+
+_NEEDED = "servicequotas:ListServiceQuotas and servicequotas:ListAWSDefaultServiceQuotas"
+
+
+class QuotasUnknown(RuntimeError):
+    """The account's quotas could not be read, and none are remembered."""
+
+
+def discover(
+    session: Any = None,
+    *,
+    region_name: str | None = None,
+    endpoint_url: str | None = None,
+    cache: str | Path | None = None,
+    max_age: float = A_DAY,
+    now: Clock = clock.wall,
+) -> QuotaTable:
+    """Return the account's quotas for Bedrock in one Region.
+
+    `session` is boto3's or botocore's, None for boto3's default one; `endpoint_url` is one of Service Quotas, not of
+    Bedrock. A reading is kept in the directory `cache` (None: `aws-bedrock-inference` in `$XDG_CACHE_HOME` or
+    `~/.cache`) and serves for `max_age` seconds: a day, since quotas change by requests that people make; 0 reads anew.
+    When Service Quotas cannot be asked, an older reading is returned and says so in `stale`, `why` and `age`.
+
+    Raises `QuotasUnknown` when there is none, and `NoRegionError` without a Region.
+    """
+    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - heavy; only who asks needs it
+
+    client, credentials = service_quotas(session, region_name=region_name, endpoint_url=endpoint_url)
+    region = client.meta.region_name
+    try:
+        account, key = _whose(credentials)
+    except (BotoCoreError, ClientError) as error:
+        raise QuotasUnknown(_sentence(region, error)) from error
+    place = kept.place(cache, key, region, client.meta.endpoint_url)
+    reading = kept.read(place)
+    if reading is not None and 0 <= now() - reading.at < max_age:
+        return QuotaTable(reading.found, region, account, age=now() - reading.at)
+    try:
+        found = tuple(
+            _merged(_listed(client, "list_service_quotas"), _listed(client, "list_aws_default_service_quotas"))
+        )
+    except (BotoCoreError, ClientError) as error:
+        if reading is None:
+            raise QuotasUnknown(_sentence(region, error)) from error
+        return QuotaTable(reading.found, region, account, age=max(0.0, now() - reading.at), why=_reason(error))
+    kept.write(place, kept.Reading(now(), found))
+    return QuotaTable(found, region, account)
+
+
+def service_quotas(
+    session: Any = None, *, region_name: str | None = None, endpoint_url: str | None = None
+) -> tuple[Any, Any]:
+    """Return a client of Service Quotas and the credentials it signs with, both found as boto3 finds them.
+
+    Pages are listed without hurry, so the SDK's own retries will do: five attempts; Service Quotas throttles early.
+    """
+    import boto3  # noqa: PLC0415 - heavy; only who asks needs it
+    from botocore.config import Config  # noqa: PLC0415
+
+    config = Config(connect_timeout=5, read_timeout=20, retries={"mode": "standard", "total_max_attempts": 5})
+    with _making:
+        if session is None:
+            if boto3.DEFAULT_SESSION is None:
+                boto3.setup_default_session()
+            session = boto3.DEFAULT_SESSION
+        core = getattr(session, "_session", session)
+        client = core.create_client("service-quotas", region_name=region_name, endpoint_url=endpoint_url, config=config)
+        return client, core.get_credentials()
+
+
+def _whose(credentials: Any) -> tuple[str, str]:
+    """Return the account, where the credentials tell it, and a key for whose quotas these are."""
+    from botocore.exceptions import NoCredentialsError  # noqa: PLC0415
+
+    if credentials is None:
+        raise NoCredentialsError
+    frozen = credentials.get_frozen_credentials()
+    account = getattr(frozen, "account_id", None) or ""
+    return account, account or hashlib.sha256(frozen.access_key.encode()).hexdigest()[:16]
+
+
+def _listed(client: Any, operation: str) -> list[dict[str, Any]]:
+    pages = client.get_paginator(operation).paginate(ServiceCode=facts()["service"], PaginationConfig={"PageSize": 100})
+    return [quota for page in pages for quota in page.get("Quotas", ())]
+
+
+def _merged(applied: Iterable[dict[str, Any]], defaults: Iterable[dict[str, Any]]) -> Iterable[Found]:
+    applies = {
+        quota["QuotaCode"]: quota for quota in applied if quota.get("QuotaAppliedAtLevel", "ACCOUNT") == "ACCOUNT"
+    }
+    published = {quota["QuotaCode"]: quota for quota in defaults}
+    for code, quota in sorted({**published, **applies}.items()):
+        yield Found(
+            code=code,
+            name=quota["QuotaName"],
+            applied=_value(applies.get(code)),
+            default=_value(published.get(code)),
+            adjustable=quota.get("Adjustable", False),
+        )
+
+
+def _value(quota: dict[str, Any] | None) -> float | None:
+    return None if quota is None or "Value" not in quota else float(quota["Value"])
+
+
+def _sentence(region: str, error: Exception) -> str:
+    return (
+        f"the quotas of this account in {region} are unknown: {_reason(error)}. Allow {_NEEDED}, "
+        "or say what you know as rpm and tpm; calls need no discovery."
+    )
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split()).rstrip(".")

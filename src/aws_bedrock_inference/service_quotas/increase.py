@@ -1,0 +1,97 @@
+"""Ask AWS for more of a quota: what can be refused here is refused here, with the reason."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from aws_bedrock_inference.service_quotas.names import facts
+from aws_bedrock_inference.service_quotas.table import POOLS, explain_hold
+
+if TYPE_CHECKING:
+    from aws_bedrock_inference.service_quotas.table import Found, QuotaTable
+
+UNITS = {"rpm": "requests per minute", "tpm": "tokens per minute"}
+
+
+class IncreaseRefused(ValueError):
+    """The request was not filed, or AWS did not take it. The message says why and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Increase:
+    """A request that can be filed: raise `found` to `to` in `region`."""
+
+    found: Found
+    to: int
+    region: str
+
+    @property
+    def command(self) -> str:
+        """The AWS CLI's command that files it."""
+        return (
+            f"aws service-quotas request-service-quota-increase --service-code {facts()['service']} "
+            f"--quota-code {self.found.code} --desired-value {self.to} --region {self.region}"
+        )
+
+    @property
+    def history(self) -> str:
+        """The AWS CLI's command that shows what became of requests for this quota."""
+        return (
+            "aws service-quotas list-requested-service-quota-change-history-by-quota "
+            f"--service-code {facts()['service']} --quota-code {self.found.code} --region {self.region}"
+        )
+
+    def file(self, client: Any) -> dict[str, Any]:
+        """File it with a client of Service Quotas; return AWS's record: `Id`, `Status` and perhaps `CaseId`.
+
+        Raises `IncreaseRefused` when AWS does not take it.
+        """
+        from botocore.exceptions import ClientError  # noqa: PLC0415 - heavy; only who asks needs it
+
+        try:
+            answer = client.request_service_quota_increase(
+                ServiceCode=facts()["service"], QuotaCode=self.found.code, DesiredValue=float(self.to)
+            )
+        except ClientError as error:
+            raise IncreaseRefused(self._refused(error.response["Error"])) from error
+        record: dict[str, Any] = answer["RequestedQuota"]
+        return record
+
+    def _refused(self, error: Any) -> str:
+        known = facts()["increase"]["errors"].get(error["Code"])
+        said = f"{error['Code']}: {error['Message']}"
+        return f"{known}\n{said}\nSee {self.history}" if known else f"AWS did not take the request: {said}"
+
+
+def plan_increase(table: QuotaTable, base_model_id: str, pool: str, dimension: str, to: int) -> Increase:
+    """Return the request that raises `rpm` or `tpm` of a model's pool to `to`.
+
+    Raises `IncreaseRefused` when there is no such quota or AWS is known to refuse.
+    """
+    limits = table.limits(base_model_id, pool)
+    if limits is None:
+        raise IncreaseRefused(_no_pool(table, base_model_id, pool))
+    found = limits.known.get(dimension)
+    if found is None:
+        raise IncreaseRefused(
+            f"{base_model_id} has no quota of {UNITS[dimension]} in the pool {pool}: there is nothing to raise."
+        )
+    if found.held:
+        raise IncreaseRefused(f"{found.name} ({found.code}) is 0.\n{explain_hold()}")
+    if not found.adjustable:
+        instead = "" if (pool, dimension) == ("geographic", "tpm") else f" {facts()['increase']['instead'].strip()}"
+        raise IncreaseRefused(f"{found.name} ({found.code}) is not adjustable: no request raises it.{instead}")
+    for value, which in (
+        (found.value, "holds now"),
+        (found.default, "is the default, and the API takes nothing below it"),
+    ):
+        if value is not None and to <= value:
+            raise IncreaseRefused(f"{found.name}: {to:,} is not more than {value:,.15g}, which {which}.")
+    return Increase(found, to, table.region)
+
+
+def _no_pool(table: QuotaTable, base_model_id: str, pool: str) -> str:
+    others = [other for other in POOLS if table.limits(base_model_id, other) is not None]
+    known = f" It has quotas in: {', '.join(others)} (--pool)." if others else " `bedrock quota show` lists what is."
+    return f"no quota of {base_model_id} in the pool {pool} is known in {table.region}.{known}"

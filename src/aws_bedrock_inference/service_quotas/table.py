@@ -1,0 +1,165 @@
+"""What an account may do: the quotas that Service Quotas lists, by model and pool."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, NamedTuple
+
+from aws_bedrock_inference.service_quotas.names import Meaning, Model, facts, meaning, model_of_id
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+POOLS = ("on-demand", "geographic", "global", "latency-optimized")
+DIMENSIONS = ("rpm", "tpm", "tpd")
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One quota as Service Quotas lists it. `applied` is what holds for this account, `default` what AWS publishes;
+    None is not listed. A quota that is not `adjustable` cannot be raised through Service Quotas.
+    """
+
+    code: str
+    name: str
+    applied: float | None = None
+    default: float | None = None
+    adjustable: bool = False
+
+    @property
+    def value(self) -> float | None:
+        """What holds: the applied value, and the default where none is listed."""
+        return self.default if self.applied is None else self.applied
+
+    @property
+    def held(self) -> bool:
+        """Whether AWS holds it at 0: no waiting helps, only a Support case does."""
+        return self.applied == 0 and (self.default or 0) > 0
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one model may take from one pool: requests and tokens a minute, tokens a day. None is no such quota: many
+    models have none of requests.
+
+    `tpd` is the account's one daily quota for all models of the Region where AWS lists it. AWS weighs tokens by their
+    price against it, so for one model it is an upper bound and no more. `known` holds what is behind each number.
+    """
+
+    rpm: float | None = None
+    tpm: float | None = None
+    tpd: float | None = None
+    known: Mapping[str, Found] = field(default_factory=dict)
+
+    @property
+    def held(self) -> bool:
+        """Whether AWS holds one of them at 0, as in new accounts. `explain_hold` says what to do."""
+        return any(found.held for found in self.known.values())
+
+
+class Listed(NamedTuple):
+    """One row of a table: the model as AWS writes it, a pool, and the limits there."""
+
+    model: str
+    pool: str
+    limits: Limits
+
+
+@dataclass(frozen=True)
+class QuotaTable:
+    """The quotas of one account in one Region, as they were `age` seconds ago.
+
+    `stale` says that they are older than wished, and `why` what kept them from being read anew. `account` is empty when
+    the credentials do not tell it.
+    """
+
+    found: tuple[Found, ...]
+    region: str = ""
+    account: str = ""
+    age: float = 0.0
+    why: str = ""
+
+    @property
+    def stale(self) -> bool:
+        """Whether it should have been read anew, and could not be."""
+        return bool(self.why)
+
+    def limits(self, base_model_id: str, pool: str = "on-demand") -> Limits | None:
+        """Return what the model may take from the pool; both as `Route.base` and `Route.pool` name them.
+
+        None when no quota of requests or tokens per minute is listed that certainly means this model: nothing is known
+        then, which is not the same as no limit.
+        """
+        model = model_of_id(base_model_id)
+        return self._limits(model, pool) if model is not None else None
+
+    def models(self) -> Iterator[Listed]:
+        """Yield each model in each pool, sorted by name."""
+        for model, label in sorted(self._labels.items(), key=lambda item: item[1].lower()):
+            for pool in POOLS:
+                limits = self._limits(model, pool)
+                if limits is not None:
+                    yield Listed(label, pool, limits)
+
+    @property
+    def held(self) -> tuple[Found, ...]:
+        """The quotas that AWS holds at 0 although the default is more, among those that limit inference."""
+        return tuple(found for found, _ in self._meant if found.held)
+
+    @cached_property
+    def cross_model(self) -> Found | None:
+        """The account's tokens a day for all models of the Region together, weighted by price."""
+        return next((found for found, what in self._meant if what.model is None), None)
+
+    @cached_property
+    def _meant(self) -> list[tuple[Found, Meaning]]:
+        meant = ((found, meaning(found.code, found.name)) for found in self.found)
+        return [(found, what) for found, what in meant if what is not None]
+
+    @cached_property
+    def _labels(self) -> dict[Model, str]:
+        labels: dict[Model, str] = {}
+        for _, what in self._meant:
+            if what.model is not None:
+                labels[what.model] = min(
+                    labels.get(what.model, what.label), what.label, key=lambda text: (len(text), text)
+                )
+        return labels
+
+    @cached_property
+    def _index(self) -> dict[tuple[Model, str], dict[str, list[_Entry]]]:
+        index: dict[tuple[Model, str], dict[str, list[_Entry]]] = defaultdict(lambda: defaultdict(list))
+        for found, what in self._meant:
+            for pool, factor in (what.pools or {}).items():
+                if what.model is not None:
+                    index[what.model, pool][what.dimension].append(_Entry(found, factor, what.certain))
+        return index
+
+    def _limits(self, model: Model, pool: str) -> Limits | None:
+        known: dict[str, Found] = {}
+        values: dict[str, float | None] = {}
+        for dimension, entries in self._index.get((model, pool), {}).items():
+            certain = [entry for entry in entries if entry.certain] or entries
+            if len(certain) > 1:
+                return None  # two quotas of one name: nobody can tell which it is
+            found, factor, _ = certain[0]
+            known[dimension] = found
+            values[dimension] = None if found.value is None else found.value * factor
+        if not known.keys() & {"rpm", "tpm"}:
+            return None
+        if self.cross_model is not None:
+            known["tpd"], values["tpd"] = self.cross_model, self.cross_model.value
+        return Limits(**values, known=known)
+
+
+class _Entry(NamedTuple):
+    found: Found
+    factor: float
+    certain: bool
+
+
+def explain_hold() -> str:
+    """Return what a quota that is held at 0 means, and the only thing that helps."""
+    return str(facts()["hold"]["text"]).strip()

@@ -1,0 +1,258 @@
+-- The leases of one quota inside a Redis or Valkey server: the twin of rules/quota/leases.py and
+-- rules/quota/fair_shares.py, which explain it.
+-- Redis 6.2 or newer, Valkey. tests/stores/test_twins.py holds both equal.
+--
+-- KEYS  1: hash of the leases   "" -> what all share, and one field for each member
+--       2: hash of the reports  member -> text
+-- ARGV  operation, now in seconds or "" for the server's clock, then
+--   renew   member, holding, rate, report, number of needs, {priority, need, calls}…, {dimension, limit, stamp, "1" when lowered}…
+--   leave   member
+--   look
+-- Numbers are answered as text with 17 digits: Lua's conversion to a reply would cut off the fraction.
+
+local GUARANTEED, GUARANTEED_TO_ALL, FREE, PLAN = 0.05, 0.5, 0.1, 0.2
+local CALLS, OFTEN, SELDOM = 8, 1, 5
+local SHORT, SOON = 0.95, 0.3
+local RENEWALS, SHORTEST = 3, 4
+local GRACE, CAUTIOUS = SELDOM + 2 * SOON, 0.25
+local FEWEST, TOLERANCE, UNLIMITED, SAME = 0.01, 1e-9, 1e300, 1e-9
+local UNUSED = 3600 -- seconds until a quota that nobody uses is forgotten
+
+-- What a member's field holds; three numbers for each need follow.
+local SHARE, UNTIL, SEEN, RATE, NEEDS = 1, 2, 3, 4, 4
+
+local leases, reports = KEYS[1], KEYS[2]
+
+local function exact(number)
+  return string.format('%.17g', number)
+end
+
+local function server_time()
+  local time = redis.call('TIME')
+  return tonumber(time[1]) + tonumber(time[2]) / 1e6
+end
+
+local function born(now)
+  return {
+    born = now, at = now, offset = 0, planned = now - 2 * PLAN, rejoined = false, leased = 0, surplus = 0,
+    levels = {}, limits = {},
+  }
+end
+
+-- What each call may have, so that all get the smaller of need and level × calls and use up `left`; and what they use.
+local function level(wants, left)
+  local total, calls, rest = 0, 0, left
+  for _, want in ipairs(wants) do
+    total, calls = total + want[1], calls + want[2]
+  end
+  if total <= left + TOLERANCE then
+    return UNLIMITED, total
+  end
+  table.sort(wants, function(a, b) return a[1] / a[2] < b[1] / b[2] end)
+  for _, want in ipairs(wants) do
+    if want[1] * calls > rest * want[2] then
+      return rest / calls, left
+    end
+    rest, calls = rest - want[1], calls - want[2]
+  end
+  return UNLIMITED, left
+end
+
+-- Collects into `wants`, and the priorities met for the first time into `order`.
+local function gather(lease, wants, order)
+  for i = NEEDS + 1, #lease, 3 do
+    local priority, need = lease[i], lease[i + 1]
+    if need > 0 then
+      local same = wants[priority]
+      if not same then
+        same = {}
+        wants[priority] = same
+        order[#order + 1] = priority
+      end
+      same[#same + 1] = {need, math.max(lease[i + 2], FEWEST)}
+    end
+  end
+end
+
+-- Forgets who was silent for too long, and finds what is due to whom. `member` has just asked.
+local function plan(pool, member, asking, now)
+  local fields = redis.call('HGETALL', leases)
+  local wants, order, members = {}, {}, 1
+  pool.leased = asking[SHARE]
+  gather(asking, wants, order)
+  for i = 1, #fields, 2 do
+    local name = fields[i]
+    if name ~= '' and name ~= member then
+      local lease = cmsgpack.unpack(fields[i + 1])
+      if lease[UNTIL] > now then
+        members = members + 1
+        pool.leased = pool.leased + lease[SHARE]
+        gather(lease, wants, order)
+      else
+        redis.call('HDEL', leases, name)
+        redis.call('HDEL', reports, name)
+      end
+    end
+  end
+  table.sort(order)
+  local each, kept, reserved = math.min(GUARANTEED, GUARANTEED_TO_ALL / math.max(1, #order - 1)), {}, 0
+  for i = 2, #order do
+    local total = 0
+    for _, want in ipairs(wants[order[i]]) do
+      total = total + want[1]
+    end
+    kept[i] = math.min(each, total)
+    reserved = reserved + kept[i]
+  end
+  local left, served = 1, 0
+  pool.levels = {}
+  for i, priority in ipairs(order) do
+    reserved = reserved - (kept[i] or 0)
+    local found
+    found, served = level(wants[priority], math.max(0, left - reserved))
+    pool.levels[#pool.levels + 1] = {priority, found}
+    left = left - served
+  end
+  pool.surplus = math.max(0, left - FREE) / members
+  pool.planned = now
+end
+
+-- What the plan gives to a lease; nil when it needs at a priority that the plan does not know.
+local function due_to(pool, lease)
+  local due, levels = pool.surplus, {}
+  for _, entry in ipairs(pool.levels) do
+    levels[entry[1]] = entry[2]
+  end
+  for i = NEEDS + 1, #lease, 3 do
+    local need = lease[i + 1]
+    if need > 0 then
+      local found = levels[lease[i]]
+      if not found then
+        return nil
+      end
+      due = due + math.min(need, found * math.max(lease[i + 2], FEWEST))
+    end
+  end
+  return due
+end
+
+local function learn(pool, first)
+  for i = first, #ARGV, 4 do
+    local name, limit, based_on, lowered = ARGV[i], tonumber(ARGV[i + 1]), tonumber(ARGV[i + 2]), ARGV[i + 3] == '1'
+    local known
+    for _, entry in ipairs(pool.limits) do
+      if entry[1] == name then
+        known = entry
+      end
+    end
+    if not known then
+      pool.limits[#pool.limits + 1] = {name, limit, 1}
+    else
+      local differs = math.abs(limit - known[2]) > SAME * math.max(limit, known[2])
+      if (based_on == known[3] and differs) or (based_on ~= known[3] and lowered and limit < known[2]) then
+        known[2], known[3] = limit, known[3] + 1
+      end
+    end
+  end
+end
+
+local function believed(pool)
+  local limits = {}
+  for i, entry in ipairs(pool.limits) do
+    limits[i] = {entry[1], exact(entry[2]), exact(entry[3])}
+  end
+  return limits
+end
+
+local function renew(pool, member, now)
+  local holding, rate, report, needs = tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6], tonumber(ARGV[7])
+  local old = redis.call('HGET', leases, member)
+  old = old and cmsgpack.unpack(old)
+  local had = old and old[SHARE] or 0
+  local known = old and old[UNTIL] > now
+  local lease = {had, now + SHORTEST, now, rate}
+  for i = 8, 7 + 3 * needs do
+    lease[#lease + 1] = tonumber(ARGV[i])
+  end
+  local due = now - pool.planned < PLAN and due_to(pool, lease)
+  if not due then
+    plan(pool, member, lease, now)
+    due = due_to(pool, lease)
+  end
+  local free = math.max(0, 1 - (pool.leased - had))
+  local most = due
+  local rejoins = not known and holding > 0
+  if rejoins and now >= pool.born + GRACE then
+    pool.born = now
+  end
+  if now < pool.born + GRACE then
+    pool.rejoined = pool.rejoined or rejoins
+    if rejoins then
+      most = holding
+    elseif pool.rejoined then
+      most = known and had or math.min(due, CAUTIOUS * free)
+    end
+  end
+  local share, again = math.min(most, free), SELDOM
+  if not known or share < SHORT * due then
+    again = SOON
+  elseif rate > 0 then
+    again = math.min(SELDOM, math.max(OFTEN, CALLS / rate))
+  end
+  local valid = math.max(RENEWALS * again, SHORTEST)
+  pool.leased = pool.leased + share - had
+  lease[SHARE], lease[UNTIL] = share, now + valid
+  learn(pool, 8 + 3 * needs)
+  redis.call('HSET', leases, '', cmsgpack.pack(pool), member, cmsgpack.pack(lease))
+  redis.call('EXPIRE', leases, UNUSED)
+  if report == '' then
+    redis.call('HDEL', reports, member)
+  else
+    redis.call('HSET', reports, member, report)
+    redis.call('EXPIRE', reports, UNUSED)
+  end
+  return {exact(share), exact(valid), exact(again), believed(pool)}
+end
+
+local function leave(pool, member)
+  local old = redis.call('HGET', leases, member)
+  if old then
+    pool.leased = pool.leased - cmsgpack.unpack(old)[SHARE]
+    redis.call('HDEL', leases, member)
+    redis.call('HDEL', reports, member)
+    redis.call('HSET', leases, '', cmsgpack.pack(pool))
+  end
+  return {}
+end
+
+local function look(pool, now)
+  local fields, members = redis.call('HGETALL', leases), {}
+  for i = 1, #fields, 2 do
+    local name = fields[i]
+    if name ~= '' then
+      local lease = cmsgpack.unpack(fields[i + 1])
+      if lease[UNTIL] > now then
+        local report = redis.call('HGET', reports, name) or ''
+        members[#members + 1] = {name, exact(lease[SHARE]), exact(now - lease[SEEN]), exact(lease[RATE]), report}
+      end
+    end
+  end
+  return {members, believed(pool)}
+end
+
+local operation, member = ARGV[1], ARGV[3]
+local now = tonumber(ARGV[2]) or server_time()
+local kept = redis.call('HGET', leases, '')
+local pool = kept and cmsgpack.unpack(kept) or born(now)
+now = now + pool.offset
+if now < pool.at then
+  pool.offset = pool.offset + pool.at - now
+  now = pool.at
+end
+pool.at = now
+if operation == 'renew' then
+  return renew(pool, member, now)
+elseif operation == 'leave' then
+  return leave(pool, member)
+end
+return look(pool, now)

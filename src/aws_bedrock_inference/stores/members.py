@@ -1,0 +1,163 @@
+"""Who shares a quota, as each member describes itself at the store; for people to look at.
+
+A report is written by `policies.sharing`, perhaps of another version: what cannot be read counts as nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import dataclass
+from math import inf
+from typing import TYPE_CHECKING, Any, Self
+
+from aws_bedrock_inference.tokens.answer_sizes import AnswerSizes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from aws_bedrock_inference.rules.quota.leases import Seen, View
+
+# From this part of a limit on, it is the minute that holds calls back.
+_FULL = 0.8
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One process. `share` is the part of the quota it may use, `rate` its calls a second; `age` seconds have passed
+    since it said so.
+
+    `used` is what its last minute took, by dimension, with what calls under way have `reserved`, in tokens. `waiting`
+    are calls and `consumers` tokens a minute, both by priority; `throttled` counts since the process began.
+    """
+
+    name: str
+    share: float
+    rate: float
+    age: float
+    used: Mapping[str, int]
+    reserved: int
+    waiting: Mapping[float, int]
+    consumers: Mapping[float, int]
+    throttled: int
+    answers: AnswerSizes
+
+    @classmethod
+    def of(cls, seen: Seen) -> Self:
+        """Return the member behind what the store shows."""
+        said = _said(seen.report)
+        return cls(
+            seen.member,
+            seen.share,
+            seen.rate,
+            seen.age,
+            used={name: _count(value) for name, value in _mapping(said.get("used")).items()},
+            reserved=_count(said.get("reserved")),
+            waiting=_by_priority(said.get("waiting")),
+            consumers=_by_priority(said.get("consumers")),
+            throttled=_count(said.get("throttled")),
+            answers=_sizes(said.get("answers")),
+        )
+
+
+@dataclass(frozen=True)
+class SharedQuota:
+    """One quota and who shares it. `limits` are what its members believe of each dimension, a minute."""
+
+    key: str
+    members: tuple[Member, ...]
+    limits: Mapping[str, float]
+
+    @classmethod
+    def of(cls, key: str, view: View) -> Self:
+        """Return what the store shows under `key`."""
+        return cls(key, tuple(map(Member.of, view.members)), {name: limit for name, limit, _ in view.limits})
+
+    @property
+    def place(self) -> tuple[str, str, str, str]:
+        """Account, Region, base model and pool, as `Route.quota_key` joins them."""
+        account, region, model, pool = self.key.split("|") if self.key.count("|") == 3 else ("", "", self.key, "")  # noqa: PLR2004
+        return account, region, model, pool
+
+    def used(self, dimension: str) -> int:
+        """Return what all members' last minute took."""
+        return sum(member.used.get(dimension, 0) for member in self.members)
+
+    @property
+    def reserved(self) -> int:
+        """Tokens that calls under way have set aside."""
+        return sum(member.reserved for member in self.members)
+
+    @property
+    def throttled(self) -> int:
+        """Throttles since each member began."""
+        return sum(member.throttled for member in self.members)
+
+    @property
+    def waiting(self) -> dict[float, int]:
+        """How many calls wait, by priority."""
+        return _sum(member.waiting for member in self.members)
+
+    @property
+    def consumers(self) -> dict[float, int]:
+        """Tokens a minute, by priority."""
+        return _sum(member.consumers for member in self.members)
+
+    @property
+    def answers(self) -> AnswerSizes:
+        """How long all members' answers were."""
+        sizes = AnswerSizes()
+        for member in self.members:
+            sizes.merge(member.answers)
+        return sizes
+
+    def holding(self) -> str:
+        """Say what keeps calls waiting now."""
+        if not any(self.waiting.values()):
+            return "nothing: no call waits"
+        fills = {name: self.used(name) / limit for name, limit in self.limits.items() if limit < inf}
+        fullest = max(fills, key=lambda name: fills[name], default="")
+        if fills.get(fullest, 0.0) < _FULL:
+            return "not a full minute: calls are paced evenly, or held by throttles before, a spent day or concurrency"
+        if fullest == "tokens" and self.reserved > self.used("tokens") / 2:
+            return "tokens per minute, most of them reserved and not used: a lower max_tokens lets more calls go"
+        return f"{fullest} per minute"
+
+
+def _sum(counts: Iterable[Mapping[float, int]]) -> dict[float, int]:
+    total: Counter[float] = Counter()
+    for each in counts:
+        total.update(each)
+    return dict(sorted(total.items()))
+
+
+def _said(report: str) -> Mapping[str, Any]:
+    try:
+        return _mapping(json.loads(report))
+    except ValueError:
+        return {}
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _count(value: Any) -> int:
+    return int(value) if isinstance(value, (int, float)) and 0 <= value < inf else 0
+
+
+def _by_priority(value: Any) -> dict[float, int]:
+    counts = {}
+    for name, count in _mapping(value).items():
+        try:
+            counts[float(name)] = _count(count)
+        except ValueError:
+            continue
+    return counts
+
+
+def _sizes(value: Any) -> AnswerSizes:
+    try:
+        return AnswerSizes.from_dict(value)
+    except (TypeError, ValueError):
+        return AnswerSizes()

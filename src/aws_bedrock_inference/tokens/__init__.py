@@ -1,0 +1,1 @@
+"""Estimate what a call costs in tokens, and learn from the answers."""

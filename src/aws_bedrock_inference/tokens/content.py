@@ -1,0 +1,99 @@
+"""What a request weighs: its text in bytes, and apart from it what its other parts may cost in tokens.
+
+Text is what a tokenizer's ratio can be learnt from; pictures, documents and the definitions of tools would spoil that
+ratio, so they are never counted with it.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from aws_bedrock_inference.tokens.media import Part, json_length, part_tokens
+
+
+class Weight(NamedTuple):
+    """`text_bytes` of UTF-8 text, and the `other_tokens` that everything else may cost."""
+
+    text_bytes: int
+    other_tokens: int
+
+
+# Members whose content is not text, in Converse and in the models' own bodies.
+_APART = {
+    "audio": "audio",
+    "document": "document",
+    "image": "image",
+    "image_url": "image",
+    "images": "image",
+    "inputImage": "image",
+    "source": "source",
+    "toolConfig": "tools",
+    "tools": "tools",
+    "video": "video",
+}
+
+# Members that tell the service how to answer and are no part of the prompt.
+_UNSEEN = (
+    "additionalModelRequestFields",
+    "additionalModelResponseFieldPaths",
+    "anthropic_beta",
+    "anthropic_version",
+    "cachePoint",
+    "cache_control",
+    "guardrailConfig",
+    "inferenceConfig",
+    "modelId",
+    "performanceConfig",
+    "requestMetadata",
+    "schemaVersion",
+    "serviceTier",
+    "stop_sequences",
+    "textGenerationConfig",
+    "tool_choice",
+    "type",
+)
+
+# Members that hold free JSON: what a tool was asked, and what it answered. The model reads the names in it too.
+_JSON = ("input", "json")
+
+_KINDS = {**_APART, **dict.fromkeys(_UNSEEN, "unseen"), **dict.fromkeys(_JSON, "json")}
+
+
+def weigh(request: Any, base_model: str) -> Weight:
+    """Return what `request` weighs on `base_model`: Converse's parameters, or a model's own body, parsed."""
+    apart: list[Part] = []
+    text = _text(request, apart)
+    return Weight(text, sum(part_tokens(part, base_model) for part in apart) if apart else 0)
+
+
+def _text(value: Any, apart: list[Part]) -> int:
+    if isinstance(value, str):
+        return len(value) if value.isascii() else len(value.encode(errors="replace"))
+    if isinstance(value, dict):
+        total = 0
+        for name, part in value.items():
+            kind = _KINDS.get(name)
+            if kind is None:
+                total += _text(part, apart)
+            elif kind != "unseen":
+                total += _special(kind, part, value, apart)
+        return total
+    if isinstance(value, (list, tuple)):
+        total = 0
+        for part in value:
+            total += _text(part, apart)
+        return total
+    return len(value) if isinstance(value, (bytes, bytearray)) else 0
+
+
+def _special(kind: str, part: Any, block: dict[str, Any], apart: list[Part]) -> int:
+    """Put `part` with what is counted apart, and return its bytes of text, if it is text after all."""
+    if kind == "json":
+        return json_length(part) if isinstance(part, (dict, list)) else _text(part, apart)
+    if isinstance(part, list) and kind == "image":
+        apart.extend(Part(kind, one, block) for one in part)
+    elif kind == "source" and not isinstance(part, dict):
+        return _text(part, apart)  # where a search result comes from
+    elif part is not None:
+        apart.append(Part(kind, part, block))
+    return 0

@@ -1,0 +1,106 @@
+"""Which requests may be sent again when nobody knows whether the first was carried out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from support.doubles import session
+
+from aws_bedrock_inference.resilience.idempotency import RULES, repeatable
+
+
+def may(service: Any, operation: str, **params: Any) -> bool:
+    return repeatable(session().client(service).meta.service_model.operation_model(operation))(params)
+
+
+@pytest.mark.parametrize(
+    ("service", "operation"),
+    [
+        ("s3", "GetObject"),
+        ("s3", "HeadObject"),
+        ("s3", "PutObject"),
+        ("s3", "DeleteObjects"),
+        ("s3", "CreateMultipartUpload"),
+        ("dynamodb", "Query"),
+        ("dynamodb", "BatchWriteItem"),
+        ("dynamodb", "TransactWriteItems"),
+        ("lambda", "UpdateFunctionCode"),
+        ("sqs", "ReceiveMessage"),
+        ("sqs", "DeleteMessageBatch"),
+        ("events", "PutTargets"),
+        ("logs", "FilterLogEvents"),
+        ("ec2", "DescribeInstances"),
+        ("bedrock-runtime", "Converse"),
+    ],
+)
+def test_reads_and_replacements_may(service: str, operation: str) -> None:
+    assert may(service, operation)
+
+
+@pytest.mark.parametrize(
+    ("service", "operation"),
+    [
+        ("dynamodb", "ExecuteStatement"),
+        ("lambda", "Invoke"),
+        ("events", "PutEvents"),
+        ("logs", "PutLogEvents"),
+        ("cloudwatch", "PutMetricData"),
+        ("kinesis", "PutRecords"),
+        ("iam", "CreateAccessKey"),
+        ("ses", "SendEmail"),
+        ("databrew", "SendProjectSessionAction"),
+    ],
+)
+def test_what_would_happen_twice_may_not(service: str, operation: str) -> None:
+    assert not may(service, operation)
+
+
+def test_parameters_decide_where_the_service_looks_at_them() -> None:
+    assert may("lambda", "Invoke", InvocationType="DryRun")
+    assert may("sqs", "SendMessage", QueueUrl="https://queue/orders.fifo")
+    assert not may("sqs", "SendMessage", QueueUrl="https://queue/orders")
+    assert may("sns", "Publish", TopicArn="arn:aws:sns:us-east-1:1:orders.fifo")
+    assert may("stepfunctions", "StartExecution", name="order-1")
+    assert not may("stepfunctions", "StartExecution")
+    assert may("dynamodb", "PutItem", Item={})
+    assert not may("dynamodb", "PutItem", Item={}, ReturnValues="ALL_OLD")
+
+
+@pytest.mark.parametrize(
+    ("update", "condition", "safe"),
+    [
+        ("SET #a = :a, b.c = :b", "", True),
+        ("ADD n :one", "", False),
+        ("SET n = n + :one", "", False),
+        ("SET a = b, b = a", "", False),
+        ("SET l = list_append(l, :x)", "", False),
+        ("REMOVE l[0]", "", False),
+        ("SET n = n + :one, version = :new", "version = :old", True),
+        ("ADD n :one SET version = :new", "version = :old", True),
+        ("ADD n :one", "attribute_exists(id)", False),
+        ("ADD n :one SET s = :s", "s = :s", False),
+        ("ADD n :one", "attribute_not_exists(id)", True),
+        ("SET n = n + :one, done = :yes", "attribute_not_exists(done)", True),
+        ("ADD n :one REMOVE done", "attribute_not_exists(done)", False),
+        ("SET n = n + :one, version = :new", "version = :old OR size(l) > :x", False),
+        ("SET l = list_append(l, version)", "version = :old", False),
+    ],
+)
+def test_an_update_may_when_a_second_one_changes_nothing(update: str, condition: str, safe: bool) -> None:  # noqa: FBT001 - a column of the table
+    params = {"Key": {"id": {"S": "1"}}, "UpdateExpression": update}
+    if condition:
+        params["ConditionExpression"] = condition
+    assert may("dynamodb", "UpdateItem", **params) is safe
+
+
+def test_updates_of_the_old_form_and_those_that_answer_with_the_old_may_not() -> None:
+    assert not may("dynamodb", "UpdateItem", AttributeUpdates={"n": {"Action": "ADD"}})
+    assert not may("dynamodb", "UpdateItem", UpdateExpression="SET a = :a", ReturnValues="UPDATED_OLD")
+
+
+@pytest.mark.parametrize("rule", RULES, ids=[f"{rule.service} {rule.operations[:30]}" for rule in RULES])
+def test_every_rule_is_about_operations_that_there_are_and_says_why(rule: Any) -> None:
+    model = session().client(rule.service).meta.service_model
+    assert set(rule.operations.split()) <= set(model.operation_names)
+    assert rule.source

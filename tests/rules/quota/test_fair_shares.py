@@ -1,0 +1,63 @@
+"""What is due to whom."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from aws_bedrock_inference.rules.quota.fair_shares import divide, due
+
+
+def shares(*members: Any) -> list[Any]:
+    levels, surplus = divide(members)
+    return [pytest.approx(due(needs, levels, surplus)) for needs in members]
+
+
+def test_needs_that_fit_are_met_and_the_rest_is_spread_but_for_a_tenth() -> None:
+    assert shares([(0, 0.3, 3)], [(0, 0.2, 9)]) == [0.3 + 0.2, 0.2 + 0.2]
+
+
+def test_nobody_needs_anything() -> None:
+    assert shares([], [(0, 0.0, 1)], []) == [0.3, 0.3, 0.3]
+
+
+def test_the_last_tenth_goes_to_who_needs_it() -> None:
+    assert shares([(0, 1.0, 1)]) == [1.0]
+    assert shares([(0, 0.95, 1)], []) == [0.95, 0.0]
+
+
+def test_scarcity_is_shared_by_calls() -> None:
+    assert shares([(0, 9.0, 3)], [(0, 9.0, 1)]) == [0.75, 0.25]
+
+
+def test_a_small_need_is_met_in_full_before_anyone_is_cut_below_it() -> None:
+    assert shares([(0, 0.1, 1)], [(0, 3.0, 1)], [(0, 2.0, 1)]) == [0.1, 0.45, 0.45]
+
+
+def test_the_smallest_priority_is_served_first_but_for_what_the_others_are_guaranteed() -> None:
+    assert shares([(-1.0, 2.0, 1)], [(5.0, 2.0, 1)], [(0, 2.0, 1)]) == [0.9, 0.05, 0.05]
+
+
+def test_no_more_is_guaranteed_than_is_needed() -> None:
+    assert shares([(0, 2.0, 1)], [(1, 0.01, 1)]) == [0.99, 0.01]
+
+
+def test_a_lower_priority_gets_what_the_higher_ones_leave() -> None:
+    assert shares([(0, 0.6, 1)], [(1, 2.0, 1)], [(2, 2.0, 1)]) == [0.6, 0.35, 0.05]
+
+
+def test_many_priorities_leave_half_to_the_first() -> None:
+    given = shares(*[[(priority, 2.0, 1)] for priority in range(30)])
+    assert given[0] == 0.5
+    assert given[1:] == [0.5 / 29] * 29
+
+
+def test_one_member_may_need_at_several_priorities() -> None:
+    assert shares([(0, 0.2, 1), (1, 2.0, 1)], [(1, 2.0, 3)]) == [0.2 + 0.2, 0.6]
+
+
+def test_who_names_no_calls_is_not_shut_out() -> None:
+    [none, one] = shares([(0, 1.0, 0)], [(0, 1.0, 1)])
+    assert none == 0.01 / 1.01
+    assert one == 1 / 1.01

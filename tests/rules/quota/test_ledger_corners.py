@@ -1,0 +1,129 @@
+"""Corners of the ledger that were wrong once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from aws_bedrock_inference.rules.quota.gates import Concurrency
+from aws_bedrock_inference.rules.quota.ledger import Ledger
+from aws_bedrock_inference.rules.quota.queue import Queue
+from aws_bedrock_inference.rules.quota.ticket import Ticket
+
+
+def admitted_at(book: Any, ticket: Any, now: float) -> float:
+    for _ in range(1000):
+        due = book.claim(ticket, now)
+        if ticket.admitted:
+            return now
+        now = due
+    raise AssertionError
+
+
+def test_a_quota_that_is_held_back_for_an_hour_without_a_throttle_goes_on() -> None:
+    book = Ledger(rpm=600, tpm=None, now=0.0)
+    now = 0.0
+    while now < 3600.0:
+        ticket = book.reserve(0, now, now)
+        now = now if ticket.admitted else admitted_at(book, ticket, now)
+        book.settle(ticket, 0, now)
+
+
+def test_a_first_call_that_is_throttled_on_tokens_does_not_end_everything() -> None:
+    book = Ledger(rpm=None, tpm=None, now=0.0)
+    book.throttled(book.reserve(8000, 0, 0.0), "tokens", 0.1)
+    now = 0.2
+    for order in range(5):
+        ticket = book.reserve(8000, order, now)
+        now = now if ticket.admitted else admitted_at(book, ticket, now)
+        book.settle(ticket, 300, now + 1)
+        now += 1
+    assert now < 60
+
+
+def test_who_left_the_queue_is_not_counted() -> None:
+    queue = Queue()
+    tickets = [Ticket(10, 1.0, 0.0) for _ in range(4)]
+    for order, ticket in enumerate(tickets):
+        queue.push(ticket, order)
+    book = Ledger(rpm=60, tpm=None, now=0.0, burst=1.0, windowed=False)
+    book.reserve(0, 0, 0.0)
+    _head, *others = [book.reserve(0, order, 0.0) for order in range(4)]
+    for ticket in others:
+        book.cancel(ticket, 0.0, sent=False)
+    assert book.queue.ahead(1.0) == len(book.queue) == 1
+
+
+def test_a_batch_call_of_no_tokens_does_not_pass_interactive_ones() -> None:
+    queue = Queue()
+    urgent, batch = Ticket(100, 0.0, 0.0), Ticket(0, 2.0, 0.0)
+    queue.push(urgent, 0.0)
+    queue.push(batch, 0.0)
+    assert queue.head() is urgent
+
+
+def test_concurrency_comes_back_to_its_ceiling_and_never_above() -> None:
+    calls = Concurrency(20)
+    calls.flying = 20
+    calls.short(0.0, 1.0)
+    for _ in range(1000):
+        calls.passed()
+    assert calls.most == 20
+
+
+def test_interactive_calls_are_counted_from_the_first_on() -> None:
+    book = Ledger(rpm=600, tpm=60_000, now=0.0)
+    book.settle(book.reserve(100, 0.0, 0.0, 0.0), 100, 0.0)
+    assert book.consumers.minute(0.0) == {0.0: 100}
+
+
+def test_a_call_longer_than_a_minute_leaves_nothing_behind() -> None:
+    book = Ledger(rpm=None, tpm=6000, now=0.0)
+    slow = book.reserve(1000, 0.0, 0.0)
+    book.available(70.0)
+    book.settle(slow, 100, 70.0)
+    book.available(200.0)
+    assert book.account.tokens.used == pytest.approx(0.0)
+
+
+def test_what_another_member_has_met_is_known_here_and_not_doubled_any_more() -> None:
+    book = Ledger(rpm=None, tpm=None, now=0.0)
+    book.lease(0.5, {"requests": 600.0}, 0.0)
+    now = 0.0
+    for order in range(60):
+        ticket = book.reserve(0, order, now)
+        now = now if ticket.admitted else admitted_at(book, ticket, now)
+        book.settle(ticket, 0, now)
+    assert book.account.requests.known
+    assert book.account.requests.believed < 800
+
+
+def test_a_call_whose_fate_is_unknown_ends_no_row_of_throttles() -> None:
+    book = Ledger(rpm=600, tpm=None, now=0.0)
+    for now in (0.0, 1.0, 4.0):
+        ticket = book.reserve(0, now, now)
+        admitted = now if ticket.admitted else admitted_at(book, ticket, now)
+        book.throttled(ticket, "requests", admitted)
+    strikes = book.standstill.strikes
+    assert strikes > 1
+    lost = book.reserve(0, 9.0, 20.0)
+    book.abandon(lost, 21.0)
+    assert book.standstill.strikes == strikes
+
+
+def test_a_priority_for_each_call_is_forgotten_with_it() -> None:
+    queue = Queue()
+    for number in range(1000):
+        ticket = Ticket(1.0, float(number), 0.0)
+        queue.push(ticket, 0.0)
+        queue.pop(ticket)
+    assert len(queue._lines) == 1
+
+
+def test_a_call_that_is_ended_twice_is_counted_once() -> None:
+    book = Ledger(rpm=600, tpm=600, now=0.0)
+    ticket = book.reserve(10, 0.0, 0.0)
+    book.settle(ticket, 10, 0.0)
+    book.cancel(ticket, 0.0, sent=False)
+    assert (len(book.queue), book.concurrency.flying) == (0, 0)

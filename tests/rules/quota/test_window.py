@@ -1,0 +1,93 @@
+"""Requests and tokens per minute together, over the minute before now."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from aws_bedrock_inference.rules.quota.window import Account
+
+
+def account(rpm: Any = None, tpm: Any = None, **options: Any) -> Any:
+    fields: Any = {"now": 0.0, "burst": 5.0, "firm": True, "windowed": True} | options
+    return Account(rpm=rpm, tpm=tpm, **fields)
+
+
+@pytest.mark.parametrize(
+    ("rpm", "tpm", "taken", "tokens", "wait"),
+    [
+        (60, None, 5, 0, 1.0),
+        (60, None, 4, 0, 0.0),
+        (None, 6000, 5, 100, 1.0),
+        (600, 6000, 5, 100, 1.0),
+        (60, 6000, 5, 50, 1.0),
+        (600, 60_000, 10, 10, 0.0),
+    ],
+    ids=["requests", "requests left", "tokens", "tokens, not requests", "requests, not tokens", "neither"],
+)
+def test_waits_for_the_dimension_that_holds_it_back(rpm: Any, tpm: Any, taken: int, tokens: float, wait: float) -> None:
+    book = account(rpm, tpm, windowed=False)
+    for _ in range(taken):
+        book.take(tokens)
+    assert book.wait_for(tokens, 0.0) == pytest.approx(wait)
+
+
+def test_what_was_taken_counts_for_a_minute() -> None:
+    book = account(rpm=6000, tpm=6000)
+    for second in range(60):
+        book.refresh(float(second))
+        book.give(book.take(90), 90, 0, 0)
+    assert (book.tokens.used, book.requests.used) == (pytest.approx(59 * 90, abs=91), pytest.approx(60, abs=2))
+    book.refresh(80.5)
+    assert book.tokens.used == pytest.approx(39 * 90, abs=181)
+    book.refresh(125.0)
+    assert (book.tokens.used, book.requests.used) == (pytest.approx(0), pytest.approx(0))
+
+
+def test_what_comes_back_frees_the_minute_it_was_taken_in() -> None:
+    book = account(tpm=6000)
+    slot = book.take(5000)
+    book.refresh(10.0)
+    book.give(slot, 5000, 4000, 0)
+    book.refresh(59.0)
+    assert book.tokens.used == pytest.approx(1000)
+    book.refresh(60.2)
+    assert book.tokens.used == pytest.approx(0)
+
+
+def test_what_comes_back_after_its_minute_changes_no_other_minute() -> None:
+    book = account(tpm=6000)
+    slot = book.take(1000)
+    book.refresh(70.0)
+    book.give(slot, 1000, 900, 0)
+    book.refresh(71.0)
+    assert book.tokens.used == pytest.approx(0)
+    assert book.outstanding == 0
+
+
+def test_tells_what_went_through_lately() -> None:
+    book = account(tpm=600_000)
+    for second in range(30):
+        book.refresh(float(second))
+        book.take(1000 if second < 20 else 100)
+    book.refresh(30.0)
+    assert book.lately("tokens", 30.0, 5.0) == pytest.approx(6000, rel=0.3)
+    assert book.lately("tokens", 30.0, 60.0) == pytest.approx(21_000 * 2, rel=0.1)
+
+
+def test_counts_calls_ahead_at_what_calls_have_used() -> None:
+    book = account(tpm=6000, windowed=False)
+    for _ in range(5):
+        book.give(book.take(100), 100, 0, 0)
+    book.refresh(0.0)
+    assert book.earliest(100, 0) == pytest.approx(1.0)
+    assert book.earliest(100, 10) == pytest.approx(11.0)
+
+
+def test_without_a_limit_requests_start_moderately_and_tokens_freely() -> None:
+    book = account(firm=False)
+    assert book.wait_for(1e9, 0.0) == 0.0
+    for _ in range(120):
+        book.take(1000)
+    assert 0.0 < book.wait_for(1000, 0.0) < 60.0
