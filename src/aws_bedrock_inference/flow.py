@@ -1,7 +1,7 @@
 """The plan of one call, without any I/O in it.
 
-A flow is a generator: it yields *effects*, what it asks of the world, and returns an `Outcome`. A driver (`drive`,
-`adrive`, `virtual`) performs the effects and sends the replies back. Flows yield only through the helpers below, so
+A flow is a generator: it yields *effects*, what it asks of the world, and returns an `Outcome`. A driver (see
+`drivers`) performs the effects and sends the replies back. Flows yield only through the helpers below, so
 that each reply's type is stated in one place.
 
     Send     carry the call to the service           → Outcome

@@ -1,1 +1,1 @@
-"""What each model family's bodies say, spelt once: pure functions without I/O."""
+"""What the bodies of each model family say, without I/O."""

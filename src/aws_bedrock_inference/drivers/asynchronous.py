@@ -1,4 +1,4 @@
-"""The asyncio driver: performs the effects of a flow in the running task. Same order of lines as `drive`."""
+"""The asyncio driver: performs the effects of a flow in the running task. Same order of lines as `blocking`."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """How boto3's methods travel: their HTTP requests, and the dictionaries made of the answers.
 
 All of it is botocore's own knowledge, its service model, validator, serializer and parsers, put together once for
-each operation. `plain` and `shapes` spare the common request and answer botocore's way through it.
+each operation. `fast.request` and `fast.response` spare the common request and answer botocore's way through it.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""The quota rules: admission, limits, learning, queue, and leases of a shared quota."""
+"""The quota rules: admission, limits, queue, and leases of a shared quota."""

@@ -1,4 +1,4 @@
-"""Faster equals of botocore's own serializer, parser and signer, each held equal to it by tests.
+"""Faster equals of botocore's serializer, parser and signer, each held equal to it by tests.
 
-They save about half of a call's processor time; `bench/transport.py` measures it.
+`bench/transport.py` measures whole calls with them.
 """
