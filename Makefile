@@ -3,34 +3,70 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PEERS := .venv-peers
+LATEST := .venv-latest
+OLDEST := .venv-oldest
+UPDATE := .venv-update
+PIP := python -m pip install --quiet --disable-pip-version-check
+PYTHONS := 3.11 3.12 3.13 3.14
+# The tests that run clients which need a newer botocore than our floor.
+NO_CLIENTS := -m "not newer_botocore" --ignore tests/compat/test_aws_cli.py --ignore tests/compat/test_langchain_aws.py
+COMPILE := $(UPDATE)/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
+  --no-emit-index-url --no-annotate --custom-compile-command "make update" requirements/build.in
+
+# $(call locked,VENV,LOCK): an environment of exactly what the lock names, and this package, built by the locked back end.
+define locked
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; set PYTHON=/path/to/it"; exit 1; }
+	@[ -x $(1)/bin/python ] || $(PYTHON) -m venv $(1)
+	@$(1)/bin/$(PIP) --require-hashes -r $(2)
+	@$(1)/bin/$(PIP) --no-deps --no-build-isolation --editable .
+endef
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test redis lint types imports index bench clean
+.PHONY: help demo test redis lint types imports index surface bench update test-latest test-oldest test-matrix wheel clean
 
 help: ## Show the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
-$(VENV)/.ready: pyproject.toml
-	@echo "Preparing $(VENV) (once; again when pyproject.toml changes) …"
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; set PYTHON=/path/to/it"; exit 1; }
-	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
-	@$(BIN)/python -m pip install --quiet --editable . --group dev
+$(VENV)/.demo: pyproject.toml requirements/demo.txt
+	@echo "Preparing $(VENV) for the demo, from requirements/demo.txt …"
+	$(call locked,$(VENV),requirements/demo.txt)
 	@touch $@
 
-$(PEERS)/.ready: bench/requirements-peers.txt
-	@echo "Preparing $(PEERS), the clients we compare with (their botocore is older than ours) …"
-	@$(PYTHON) -m venv $(PEERS)
-	@$(PEERS)/bin/python -m pip install --quiet --upgrade "pip>=25.1"
-	@$(PEERS)/bin/python -m pip install --quiet -r $< --editable .
+$(VENV)/.ready: pyproject.toml requirements/test.txt requirements/demo.txt
+	@echo "Preparing $(VENV) for the tests, from requirements/test.txt …"
+	$(call locked,$(VENV),requirements/test.txt)
+	@touch $(VENV)/.demo $@
+
+$(PEERS)/.ready: pyproject.toml requirements/peers.txt
+	@echo "Preparing $(PEERS), the clients we compare with, from requirements/peers.txt (their botocore is older than ours) …"
+	$(call locked,$(PEERS),requirements/peers.txt)
 	@touch $@
 
-demo: $(VENV)/.ready ## Run the main job against the built-in simulator, plain boto3 beside this package
+demo: $(VENV)/.demo ## Run the main job against the built-in simulator, plain boto3 beside this package
 	@$(BIN)/bedrock demo
 
 test: lint types imports redis $(PEERS)/.ready ## Check style, types and import direction, then run every test
 	@echo "Running the tests …"
 	@$(BIN)/python -m pytest -q
+
+test-latest: redis $(PEERS)/.ready ## Run the tests with the newest release of everything
+	@$(PYTHON) -m venv --clear $(LATEST)
+	@$(LATEST)/bin/$(PIP) --upgrade "pip>=25.1"
+	@$(LATEST)/bin/$(PIP) --editable . --group dev
+	@$(LATEST)/bin/python -m pytest -q
+
+test-oldest: redis $(PEERS)/.ready ## Run the tests with the oldest run-time dependencies that pyproject.toml allows
+	@$(PYTHON) -m venv --clear $(OLDEST)
+	$(call locked,$(OLDEST),requirements/oldest.txt)
+	@$(OLDEST)/bin/python -m pytest -q $(NO_CLIENTS)
+
+test-matrix: redis $(PEERS)/.ready ## Run the tests with each Python from 3.11 to 3.14 that is here, and say which are not
+	@missing=""; for version in $(PYTHONS); do \
+	  if command -v python$$version > /dev/null && python$$version -c "" 2> /dev/null; then \
+	    $(MAKE) --no-print-directory VENV=.venv-$$version PYTHON=python$$version .venv-$$version/.ready && \
+	    echo "Python $$version:" && .venv-$$version/bin/python -m pytest -q || exit 1; \
+	  else missing="$$missing $$version"; fi; done; \
+	[ -z "$$missing" ] || echo "Not tried, because not installed: Python$$missing"
 
 redis: ## Check that there is a server for tests to start, redis-server or valkey-server; install it where apt-get may
 	@command -v redis-server valkey-server > /dev/null || { \
@@ -57,6 +93,9 @@ index: $(VENV)/.ready ## Write what the package reads of the errors' catalogue a
 	@$(BIN)/python -m aws_bedrock_inference.knowledge.modelled
 	@$(BIN)/bedrock errors --markdown > docs/errors.md
 
+surface: $(VENV)/.ready ## Write the list of public names and signatures that a test holds
+	@$(BIN)/python tests/surface/public.py > tests/surface/public.txt
+
 bench: $(VENV)/.ready $(PEERS)/.ready ## Measure, beside the peers
 	@$(PEERS)/bin/python bench/overhead.py
 	@$(PEERS)/bin/python bench/admission.py
@@ -68,5 +107,18 @@ bench: $(VENV)/.ready $(PEERS)/.ready ## Measure, beside the peers
 	@$(BIN)/python bench/scan.py
 	@$(BIN)/python bench/resilient.py
 
+update: ## Renew the locks in requirements/ with the newest releases
+	@[ -x $(UPDATE)/bin/uv ] || { $(PYTHON) -m venv $(UPDATE) && $(UPDATE)/bin/$(PIP) --require-hashes -r requirements/update.txt; }
+	@$(COMPILE) pyproject.toml --extra simulator --extra valkey --group dev -o requirements/test.txt
+	@$(COMPILE) pyproject.toml --extra simulator -c requirements/test.txt -o requirements/demo.txt
+	@$(COMPILE) pyproject.toml requirements/peers.in -o requirements/peers.txt
+	@$(COMPILE) --resolution lowest-direct --no-header pyproject.toml --extra simulator --extra valkey -o $(UPDATE)/oldest.txt
+	@$(COMPILE) -c $(UPDATE)/oldest.txt pyproject.toml --extra simulator --extra valkey --group test -o requirements/oldest.txt
+	@$(subst requirements/build.in,requirements/update.in,$(COMPILE)) -o requirements/update.txt
+	@git diff --stat requirements
+
+wheel: $(VENV)/.ready ## Build the wheel, the same bytes each time, into dist/
+	@$(BIN)/python -m hatchling build -t wheel
+
 clean: ## Remove the environments and caches
-	rm -rf $(VENV) $(PEERS) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(PEERS) $(LATEST) $(OLDEST) $(UPDATE) .venv-3.* .mypy_cache .ruff_cache .pytest_cache .hypothesis

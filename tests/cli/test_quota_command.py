@@ -162,6 +162,7 @@ def test_a_request_is_shown_and_not_filed(service: ServiceQuotas) -> None:
     assert "RequestServiceQuotaIncrease" not in service.operations()
 
 
+@pytest.mark.newer_botocore
 def test_the_command_it_shows_is_one_the_aws_cli_takes(service: ServiceQuotas) -> None:
     line = next(line for line in bedrock("increase", PROFILE, "--to", "4000000").output.splitlines() if "$" in line)
     command = [sys.executable, "-m", "awscli", *shlex.split(line)[2:]]

@@ -11,10 +11,15 @@ from uuid import uuid4
 
 import pytest
 from botocore.exceptions import ClientError, ConnectionClosedError, ReadTimeoutError
+from support.doubles import session
 from support.injected import answer, error, late, lost, refused
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+TRUST = json.dumps(
+    {"Statement": [{"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}]}
+)
 
 
 class Work(NamedTuple):
@@ -67,6 +72,14 @@ def stored(client: Any, params: dict[str, Any]) -> int:
     return int(client.get_object(Bucket=params["Bucket"], Key="k")["Body"].read() == b"content")
 
 
+def role(url: str) -> str:
+    """Make a role of its own for each test: any `mock_aws` in this process empties the server's state."""
+    iam = session().client("iam", endpoint_url=url)
+    made = iam.create_role(RoleName=f"r-{uuid4()}", AssumeRolePolicyDocument=TRUST)["Role"]["Arn"]
+    iam.close()
+    return str(made)
+
+
 def a_function(client: Any) -> dict[str, Any]:
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w") as archive:
@@ -74,7 +87,7 @@ def a_function(client: Any) -> dict[str, Any]:
     return {
         "FunctionName": f"f-{uuid4()}",
         "Runtime": "python3.11",
-        "Role": "arn:aws:iam::123456789012:role/r",
+        "Role": role(client.meta.endpoint_url),
         "Handler": "main.handler",
         "Code": {"ZipFile": content.getvalue()},
     }

@@ -60,7 +60,11 @@ def written_in(language: str) -> list[Any]:
 
 def commands() -> list[Any]:
     return [
-        pytest.param(shlex.split(line[2:]), id=f"{block.name} {line}")
+        pytest.param(
+            shlex.split(line[2:]),
+            id=f"{block.name} {line}",
+            marks=[pytest.mark.newer_botocore] if line.startswith("$ aws ") else [],
+        )
         for block in BLOCKS
         if block.language == "console"
         for line in block.text.splitlines()
