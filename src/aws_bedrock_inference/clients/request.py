@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from aws_bedrock_inference.call import NORMAL
+from aws_bedrock_inference.dialects.request import CONVERSE_MAXIMUM, CONVERSE_SETTINGS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -40,13 +41,13 @@ def converse_params(
     if tier is not None:
         params["serviceTier"] = {"type": _tier(tier, priority)}
     config = {
-        "maxTokens": _max_tokens(max_tokens),
+        CONVERSE_MAXIMUM: _max_tokens(max_tokens),
         "temperature": _temperature(temperature),
         "stopSequences": _stop_sequences(stop_sequences),
     }
     given = {name: value for name, value in config.items() if value is not None}
     if given:
-        params["inferenceConfig"] = {**params.get("inferenceConfig", {}), **given}
+        params[CONVERSE_SETTINGS] = {**params.get(CONVERSE_SETTINGS, {}), **given}
     return params
 
 
