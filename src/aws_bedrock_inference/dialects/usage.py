@@ -13,11 +13,14 @@ from aws_bedrock_inference.call import Usage
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+# Llama's counts stand in the body itself.
+_LLAMA_INPUT, _LLAMA_OUTPUT = "prompt_token_count", "generation_token_count"
+
 # How each count is spelt, in the order of `Usage`: by Converse and Nova, by Anthropic, in the metrics of a stream's
-# last chunk, and in this package's own short form, where those differ.
+# last chunk, by OpenAI and AI21, by Llama, and in this package's own short form, where those differ.
 _COUNTS = (
-    ("inputTokens", "input_tokens", "inputTokenCount"),
-    ("outputTokens", "output_tokens", "outputTokenCount"),
+    ("inputTokens", "input_tokens", "inputTokenCount", "prompt_tokens", _LLAMA_INPUT),
+    ("outputTokens", "output_tokens", "outputTokenCount", "completion_tokens", _LLAMA_OUTPUT),
     ("cacheReadInputTokens", "cache_read_input_tokens", "cacheReadInputTokenCount", "cache_read_tokens"),
     ("cacheWriteInputTokens", "cache_creation_input_tokens", "cacheWriteInputTokenCount", "cache_write_tokens"),
 )
@@ -53,7 +56,7 @@ def usage_of(body: Mapping[str, Any]) -> Usage | None:
         return counted(reported)
     if isinstance(body.get(_TITAN_INPUT), int):
         return Usage(body[_TITAN_INPUT], sum(_count(result, (_TITAN_OUTPUT,)) or 0 for result in _answers(body)))
-    return None
+    return counted(body) if _LLAMA_OUTPUT in body else None
 
 
 def usage_of_generation(body: Mapping[str, Any]) -> Usage | None:
