@@ -68,7 +68,7 @@ def ours(*, listened: bool) -> list[tuple[str, list[float]]]:
     def ended(call: Call, outcome: Outcome) -> None:
         if listeners:
             seconds = time.monotonic() - call.arrived
-            listeners.tell(
+            listeners.notify(
                 CallEnded(call.operation, call.route, outcome.fault, outcome.usage, outcome.attempts, seconds)
             )
             heard.clear()

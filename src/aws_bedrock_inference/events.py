@@ -102,7 +102,7 @@ class CircuitChanged:
 
 
 class Listeners:
-    """Who wants to hear. Empty is falsy, so that an event nobody hears is not even made."""
+    """The listeners of one client. Empty is falsy, so that an event without a listener is not even made."""
 
     def __init__(self) -> None:
         self._listeners: tuple[Listener, ...] = ()
@@ -119,8 +119,8 @@ class Listeners:
 
         return stop
 
-    def tell(self, event: object) -> None:
-        """Tell everybody about `event`."""
+    def notify(self, event: object) -> None:
+        """Call every listener with `event`."""
         for listener in self._listeners:
             try:
                 listener(event)

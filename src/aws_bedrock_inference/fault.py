@@ -46,7 +46,7 @@ class Hint:
     """How a fault wants to be retried. Seconds and counts; the defaults are those of AWS SDK retry 2.1 for transient
     errors.
 
-    `base` and `cap` shape the exponential back-off, `floor` is the shortest useful wait, `attempts` counts all tries,
+    `base` and `cap` shape the exponential back-off, `floor` is the shortest useful wait, `attempts` counts all of them,
     and `cost` is taken from the shared retry budget.
     """
 
@@ -66,7 +66,7 @@ class Fault:
     breaker that the service, not the caller, is at fault. `reached` is False when the request surely never arrived;
     without a `status` its fate is unknown otherwise. `retry_after` (header `Retry-After`) and `suggested_wait`
     (header `x-amz-retry-after`) are the server's own wishes in seconds. `paced` says that something else, the quota,
-    already decides when the next try may go, so a further wait would be blind.
+    already decides when the next attempt may go, so a further wait would be blind.
     """
 
     code: str

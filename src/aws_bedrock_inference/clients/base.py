@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from aws_bedrock_inference import clock as clocks
 from aws_bedrock_inference.call import Call, Outcome, Route, Timeout, priority_number
-from aws_bedrock_inference.clients.request import BadRequestError, converse_params
+from aws_bedrock_inference.clients.request import BadRequestError
 from aws_bedrock_inference.events import CallEnded, Listener, Listeners
 from aws_bedrock_inference.exceptions import InvalidRequest, error_of
 from aws_bedrock_inference.fault import Category, Decision, Fault, Kind
@@ -21,6 +21,7 @@ from aws_bedrock_inference.transports.operations import operation as plan_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from aws_bedrock_inference.clients.request import Prompt
     from aws_bedrock_inference.flow import Pipeline
 
 
@@ -54,7 +55,7 @@ class BaseClient:
         self.pipeline = pipeline if pipeline is not None else standard(quota)
         self._endpoint: Endpoint = find_endpoint(session, region_name=region_name, endpoint_url=endpoint_url)
         self._timeout = timeout if isinstance(timeout, Timeout) else Timeout()
-        self._patience = inf if timeout is None or isinstance(timeout, Timeout) else timeout
+        self._total_timeout = inf if timeout is None or isinstance(timeout, Timeout) else timeout
         self._clock = clocks.monotonic
         self._listeners = Listeners()
         self._routes: dict[str, Route] = {}
@@ -69,11 +70,11 @@ class BaseClient:
         """Call `listener` with every event of this client's calls (see `events`); the returned function ends that."""
         return self._listeners.add(listener)
 
-    def _invoke_call(self, operation: str, priority: str | float | None, arguments: Mapping[str, Any]) -> Call:
-        """Return the Converse or ConverseStream call behind `invoke`'s arguments."""
+    def _invoke_call(self, operation: str, prompt: Prompt, priority: str | float | None) -> Call:
+        """Return the Converse or ConverseStream call for `prompt`."""
         number = self.priority if priority is None else priority_number(priority)
         try:
-            params = converse_params(priority=number, **arguments)
+            params = prompt.params(number)
         except BadRequestError as error:
             raise self._invalid(operation, str(error), self._route(self.model_id)) from None
         return self._make_call(operation, params)._replace(priority=number)
@@ -82,8 +83,9 @@ class BaseClient:
         """Return the call of boto3's `operation` with boto3's `params`; `modelId` may be left out."""
         params = {"modelId": self.model_id, **params}
         route = self._route(str(params["modelId"]))
-        problem = plan_of(operation).problem(params)
-        if problem is not None:
+        plan = plan_of(operation)
+        plain = plan.plain(params)
+        if not plain and (problem := plan.validate(params)) is not None:
             raise self._invalid(operation, problem, route)
         now = self._clock()
         return Call(
@@ -93,8 +95,9 @@ class BaseClient:
             estimate=estimate(operation, params, route.base, self._gauge),
             timeout=self._timeout,
             arrived=now,
-            deadline=now + self._patience,
+            deadline=now + self._total_timeout,
             priority=self.priority,
+            plain=plain,
         )
 
     def _route(self, model_id: str) -> Route:
@@ -105,21 +108,20 @@ class BaseClient:
             self._routes[model_id] = route
         return route
 
-    def _ended(self, call: Call, outcome: Outcome) -> None:
+    def _finish(self, call: Call, outcome: Outcome) -> None:
+        """Learn from how the call ended, and notify the listeners."""
         if outcome.fault is None and outcome.usage is not None:
             learn(self._gauge, call.route.base, call.estimate, outcome.usage)
         if self._listeners:
             seconds = self._clock() - call.arrived
-            self._listeners.tell(
+            self._listeners.notify(
                 CallEnded(call.operation, call.route, outcome.fault, outcome.usage, outcome.attempts, seconds)
             )
 
-    def _value(self, call: Call, outcome: Outcome) -> Any:
-        """Return what the call is worth, or raise what went wrong."""
-        self._ended(call, outcome)
+    def _raise_for(self, call: Call, outcome: Outcome) -> None:
+        """Raise what went wrong; return when nothing did."""
         if outcome.fault is not None:
             raise error_of(outcome, call.operation, call.route)
-        return outcome.value
 
     def _invalid(self, operation: str, message: str, route: Route) -> InvalidRequest:
         fault = Fault(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from aws_bedrock_inference.clients.base import BaseClient, with_attempts
 from aws_bedrock_inference.clients.reply import Reply, reply_of
+from aws_bedrock_inference.clients.request import Prompt
 from aws_bedrock_inference.clients.streams import EventStream, TextStream
 from aws_bedrock_inference.drivers.blocking import Driver
 from aws_bedrock_inference.flow import send
@@ -90,21 +91,22 @@ class BedrockClient(BaseClient):
         """
         call = self._invoke_call(
             "converse_stream" if stream else "converse",
+            Prompt(
+                prompt=prompt,
+                messages=messages,
+                system=system,
+                max_tokens=max_tokens,
+                temperature=temperature,
+                stop_sequences=stop_sequences,
+                tools=tools,
+                tier=tier,
+                more=converse,
+            ),
             priority,
-            {
-                "prompt": prompt,
-                "messages": messages,
-                "system": system,
-                "max_tokens": max_tokens,
-                "temperature": temperature,
-                "stop_sequences": stop_sequences,
-                "tools": tools,
-                "tier": tier,
-                "more": converse,
-            },
         )
-        outcome = self._collected(call) if stream else self._driver.run(self._send(call))
-        self._value(call, outcome)
+        outcome = self._driver.run(self._collect(call) if stream else self._send(call))
+        self._finish(call, outcome)
+        self._raise_for(call, outcome)
         return reply_of(outcome, call.route)
 
     def invoke_stream(
@@ -129,18 +131,18 @@ class BedrockClient(BaseClient):
         """
         call = self._invoke_call(
             "converse_stream",
+            Prompt(
+                prompt=prompt,
+                messages=messages,
+                system=system,
+                max_tokens=max_tokens,
+                temperature=temperature,
+                stop_sequences=stop_sequences,
+                tools=tools,
+                tier=tier,
+                more=converse,
+            ),
             priority,
-            {
-                "prompt": prompt,
-                "messages": messages,
-                "system": system,
-                "max_tokens": max_tokens,
-                "temperature": temperature,
-                "stop_sequences": stop_sequences,
-                "tools": tools,
-                "tier": tier,
-                "more": converse,
-            },
         )
         return TextStream(self._events(call))
 
@@ -179,7 +181,9 @@ class BedrockClient(BaseClient):
     def _unary(self, operation: str, params: Mapping[str, Any]) -> dict[str, Any]:
         call = self._make_call(operation, params)
         outcome = self._driver.run(self._send(call))
-        return with_attempts(self._value(call, outcome), outcome)
+        self._finish(call, outcome)
+        self._raise_for(call, outcome)
+        return with_attempts(outcome.value, outcome)
 
     def _open(self, call: Call) -> EventStream:
         events = self._events(call)
@@ -187,13 +191,7 @@ class BedrockClient(BaseClient):
         return events
 
     def _events(self, call: Call) -> EventStream:
-        return EventStream(self._driver.stream(self._stream(call)), call, self._ended)
-
-    def _collected(self, call: Call) -> Any:
-        answer = self._driver.stream(self._collect(call))
-        for _ in answer:
-            raise AssertionError("a collected stream hands nothing over")
-        return answer.outcome
+        return EventStream(self._driver.stream(self._stream(call)), call, self._finish)
 
 
 class BedrockStreamingClient(BedrockClient):

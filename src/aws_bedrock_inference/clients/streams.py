@@ -57,7 +57,7 @@ class EventStream(_Ending):
         if self.head:
             return
         for head in self._stream:
-            self.head = head
+            self.head = head.response
             return
         self.check(self._stream.outcome)
 
@@ -99,7 +99,7 @@ class AsyncEventStream(_Ending):
         if self.head:
             return
         async for head in self._stream:
-            self.head = head
+            self.head = head.response
             return
         self.check(self._stream.outcome)
 

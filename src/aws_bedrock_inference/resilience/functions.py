@@ -98,7 +98,7 @@ def _value(guard: Guard, call: Call, outcome: Outcome) -> Any:
     return outcome.value
 
 
-class Try:
+class BlockAttempt:
     """One attempt at a block: `with` it. A failure that is worth a repeat stays inside; the loop waits and goes on."""
 
     def __init__(self) -> None:
@@ -125,7 +125,7 @@ def attempts(
     listener: Listener | None = None,
     clock: Clock = clocks.monotonic,
     sleep: Callable[[float], Any] = clocks.sleep,
-) -> Iterator[Try]:
+) -> Iterator[BlockAttempt]:
     """Try a block until it succeeds or no other attempt makes sense; then its own exception is raised.
 
         for attempt in attempts(timeout=60):
@@ -137,15 +137,15 @@ def attempts(
     guard = Guard(pipeline=pipeline, quota=quota, timeout=timeout, listener=listener, clock=clock, sleep=sleep)
     call = guard.call(name, {}, Route(name))
     stream = Driver(_nothing_is_sent, clock=clock, sleep=sleep, listeners=guard.listeners).stream(
-        guard.pipeline.around(_tried, clock)(call)
+        guard.pipeline.around(_attempt_block, clock)(call)
     )
     yield from stream
     if stream.outcome is not None:
         _value(guard, call, stream.outcome)
 
 
-def _tried(_: Call) -> Flow:
-    attempt = Try()
+def _attempt_block(_: Call) -> Flow:
+    attempt = BlockAttempt()
     wanted = yield from give(attempt)
     if not wanted or attempt.outcome is None:
         return Outcome(fault=_ABANDONED)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.transports.operations import Operation
 
 
-class AsyncTransport:
+class AiohttpTransport:
     """Carries calls to one endpoint over kept connections. Each event loop that uses it has connections of its own.
 
     Await `close` in each of them before it ends: aiohttp warns of connections that nobody closed.
@@ -51,18 +51,18 @@ class AsyncTransport:
             identity = await asyncio.to_thread(self._signer.identity) if self._signer.due() else self._signer.identity()
         except (BotoCoreError, ClientError) as error:
             return Outcome(fault=unidentified(error))
-        request = self._outgoing.write(plan.request(call.params), identity, self._wall())
+        request = self._outgoing.write(plan.request(call.params, plain=call.plain), identity, self._wall())
         exchange = Exchange(call, self._outgoing.host, self._clock)
         first = "first_event" if plan.stream else "first_byte"
         try:
-            async with asyncio.timeout(exchange.patience(first)):
+            async with asyncio.timeout(exchange.timeout(first)):
                 answer = await self._session().request(
                     request.method,
                     URL(self._outgoing.origin + request.target, encoded=True),
                     data=request.body or None,
                     headers=request.headers,
                     allow_redirects=False,
-                    timeout=aiohttp.ClientTimeout(total=None, connect=exchange.patience("connect")),
+                    timeout=aiohttp.ClientTimeout(total=None, connect=exchange.timeout("connect")),
                 )
         except (aiohttp.ClientError, OSError) as error:
             return Outcome(fault=_fault(error, exchange, first, "ConnectionClosedError"))
@@ -142,7 +142,7 @@ class _Body:
     async def read(self, limit: str) -> bytes:
         """Return what has come, waiting for it as long as `limit` allows; empty at the end."""
         try:
-            async with asyncio.timeout(self._exchange.patience(limit)):
+            async with asyncio.timeout(self._exchange.timeout(limit)):
                 return await self._answer.content.readany()
         except BaseException:
             self.close()
@@ -153,7 +153,7 @@ class _Body:
         if self._answer.content.is_eof():
             return await self._answer.read()
         try:
-            async with asyncio.timeout(self._exchange.patience(limit)):
+            async with asyncio.timeout(self._exchange.timeout(limit)):
                 return await self._answer.read()
         except BaseException:
             self.close()

@@ -54,7 +54,7 @@ class BlockingTransport:
             identity = self._signer.identity()
         except (BotoCoreError, ClientError) as error:
             return Outcome(fault=unidentified(error))
-        request = self._outgoing.write(plan.request(call.params), identity, self._wall())
+        request = self._outgoing.write(plan.request(call.params, plain=call.plain), identity, self._wall())
         exchange = Exchange(call, self._outgoing.host, self._clock)
         first = "first_event" if plan.stream else "first_byte"
         try:
@@ -66,7 +66,7 @@ class BlockingTransport:
                 retries=False,
                 redirect=False,
                 assert_same_host=False,
-                timeout=urllib3.Timeout(connect=exchange.patience("connect"), read=exchange.patience(first)),
+                timeout=urllib3.Timeout(connect=exchange.timeout("connect"), read=exchange.timeout(first)),
                 preload_content=False,
                 decode_content=False,
             )
@@ -136,7 +136,7 @@ class _Body:
         """Return what has come, waiting for it as long as `limit` allows; empty at the end."""
         if self._answer.closed:
             return b""  # the socket may already serve another thread
-        self._socket.settimeout(self._exchange.patience(limit))
+        self._socket.settimeout(self._exchange.timeout(limit))
         try:
             return self._answer.read1(READ)
         except BaseException:
