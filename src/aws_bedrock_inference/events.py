@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from aws_bedrock_inference.call import Route, Usage
+    from aws_bedrock_inference.call import Call, Outcome, Route, Usage
     from aws_bedrock_inference.fault import Fault
 
 _log = logging.getLogger(__name__)
@@ -118,6 +118,11 @@ class Listeners:
             self._listeners = tuple(known for known in self._listeners if known is not listener)
 
         return stop
+
+    def call_ended(self, call: Call, outcome: Outcome, now: float) -> None:
+        """Call every listener with the end of `call`."""
+        seconds = now - call.arrived
+        self.notify(CallEnded(call.operation, call.route, outcome.fault, outcome.usage, outcome.attempts, seconds))
 
     def notify(self, event: object) -> None:
         """Call every listener with `event`."""

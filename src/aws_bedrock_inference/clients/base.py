@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 from aws_bedrock_inference import clock as clocks
 from aws_bedrock_inference.call import Call, Outcome, Route, Timeout, priority_number
 from aws_bedrock_inference.clients.request import BadRequestError
-from aws_bedrock_inference.events import CallEnded, Listener, Listeners
+from aws_bedrock_inference.events import Listener, Listeners
 from aws_bedrock_inference.exceptions import InvalidRequest, error_of
-from aws_bedrock_inference.fault import Category, Decision, Fault, Kind
+from aws_bedrock_inference.flow import send
 from aws_bedrock_inference.knowledge.models import split_profile
-from aws_bedrock_inference.policies import Quota, standard
+from aws_bedrock_inference.policies import Quota, one_owner, standard
+from aws_bedrock_inference.policies.refusals import invalid_request
+from aws_bedrock_inference.streaming import collect, stream
 from aws_bedrock_inference.tokens.estimate import estimate, learn
 from aws_bedrock_inference.tokens.ratio import TokenGauge
 from aws_bedrock_inference.transports.endpoint import Endpoint, find_endpoint
@@ -32,20 +34,17 @@ class BaseClient:
         self,
         model_id: str,
         *,
-        region_name: str | None,
-        endpoint_url: str | None,
-        session: Any,
-        quota: Quota | None,
-        pipeline: Pipeline | None,
-        timeout: float | Timeout | None,
-        priority: str | float,
+        region_name: str | None = None,
+        endpoint_url: str | None = None,
+        session: Any = None,
+        quota: Quota | None = None,
+        pipeline: Pipeline | None = None,
+        timeout: float | Timeout | None = None,
+        priority: str | float = "normal",
     ) -> None:
         if not str(model_id or "").strip():
             raise ValueError(f"model_id={model_id!r}: give a model id, inference profile id or ARN")
-        if quota is not None and pipeline is not None:
-            raise ValueError(
-                "give either quota= or pipeline=; a pipeline has its own: Pipeline(..., Quota(rpm=..., tpm=...))"
-            )
+        one_owner(quota, pipeline)
         if timeout is not None and not isinstance(timeout, Timeout) and not timeout > 0:
             raise ValueError(
                 f"timeout={timeout!r}: give seconds above 0 for the whole call, or a Timeout for each attempt"
@@ -60,6 +59,14 @@ class BaseClient:
         self._listeners = Listeners()
         self._routes: dict[str, Route] = {}
         self._gauge = TokenGauge()
+        self._send = self.pipeline.around(send, self._clock)
+        self._stream = self.pipeline.around(stream, self._clock)
+        self._collect = self.pipeline.around(collect, self._clock)
+        self._connect()
+
+    def _connect(self) -> None:
+        """Make the transport and the driver, of which each twin has its own."""
+        raise NotImplementedError
 
     @property
     def region_name(self) -> str:
@@ -113,10 +120,7 @@ class BaseClient:
         if outcome.fault is None and outcome.usage is not None:
             learn(self._gauge, call.route.base, call.estimate, outcome.usage)
         if self._listeners:
-            seconds = self._clock() - call.arrived
-            self._listeners.notify(
-                CallEnded(call.operation, call.route, outcome.fault, outcome.usage, outcome.attempts, seconds)
-            )
+            self._listeners.call_ended(call, outcome, self._clock())
 
     def _raise_for(self, call: Call, outcome: Outcome) -> None:
         """Raise what went wrong; return when nothing did."""
@@ -124,17 +128,7 @@ class BaseClient:
             raise error_of(outcome, call.operation, call.route)
 
     def _invalid(self, operation: str, message: str, route: Route) -> InvalidRequest:
-        fault = Fault(
-            code="InvalidRequest",
-            message=message,
-            kind=Kind.REFUSED,
-            decision=Decision.FAIL,
-            category=Category.PERMANENT,
-            cause="request-invalid",
-            reached=False,
-            advice="Nothing was sent.",
-        )
-        return InvalidRequest(Outcome(fault=fault), operation, route)
+        return InvalidRequest(Outcome(fault=invalid_request(message)), operation, route)
 
 
 def with_attempts(response: dict[str, Any], outcome: Outcome) -> dict[str, Any]:

@@ -9,16 +9,12 @@ from aws_bedrock_inference.clients.reply import Reply, reply_of
 from aws_bedrock_inference.clients.request import Prompt
 from aws_bedrock_inference.clients.streams import EventStream, TextStream
 from aws_bedrock_inference.drivers.blocking import Driver
-from aws_bedrock_inference.flow import send
-from aws_bedrock_inference.streaming import collect, stream
 from aws_bedrock_inference.transports.blocking import BlockingTransport
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from aws_bedrock_inference.call import Call, Timeout
-    from aws_bedrock_inference.flow import Pipeline
-    from aws_bedrock_inference.policies import Quota
+    from aws_bedrock_inference.call import Call
 
 
 class BedrockClient(BaseClient):
@@ -34,33 +30,9 @@ class BedrockClient(BaseClient):
     Raises `ValueError` for arguments that cannot be right and botocore's `NoRegionError` when no Region is found.
     """
 
-    def __init__(
-        self,
-        model_id: str,
-        *,
-        region_name: str | None = None,
-        endpoint_url: str | None = None,
-        session: Any = None,
-        quota: Quota | None = None,
-        pipeline: Pipeline | None = None,
-        timeout: float | Timeout | None = None,
-        priority: str | float = "normal",
-    ) -> None:
-        super().__init__(
-            model_id,
-            region_name=region_name,
-            endpoint_url=endpoint_url,
-            session=session,
-            quota=quota,
-            pipeline=pipeline,
-            timeout=timeout,
-            priority=priority,
-        )
+    def _connect(self) -> None:
         self._transport = BlockingTransport(self._endpoint, clock=self._clock)
         self._driver = Driver(self._transport.send, clock=self._clock, listeners=self._listeners)
-        self._send = self.pipeline.around(send, self._clock)
-        self._stream = self.pipeline.around(stream, self._clock)
-        self._collect = self.pipeline.around(collect, self._clock)
 
     def invoke(
         self,

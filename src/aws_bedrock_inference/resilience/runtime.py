@@ -14,11 +14,11 @@ from botocore.exceptions import ClientError
 
 from aws_bedrock_inference import clock as clocks
 from aws_bedrock_inference.call import Attempt, Call, Outcome, Route
-from aws_bedrock_inference.events import CallEnded, Listener, Listeners
+from aws_bedrock_inference.events import Listener, Listeners
 from aws_bedrock_inference.exceptions import error_of
 from aws_bedrock_inference.fault import Decision, Kind
 from aws_bedrock_inference.flow import Pipeline
-from aws_bedrock_inference.policies import Breaker, Deadline, Quota, Retry
+from aws_bedrock_inference.policies import Breaker, Deadline, Quota, Retry, one_owner
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -43,10 +43,7 @@ class Guard:
         clock: Clock = clocks.monotonic,
         sleep: Callable[[float], Any] | None = None,
     ) -> None:
-        if quota is not None and pipeline is not None:
-            raise ValueError(
-                "give either quota= or pipeline=; a pipeline has its own: Pipeline(..., Quota(rpm=..., tpm=...))"
-            )
+        one_owner(quota, pipeline)
         if timeout is not None and not timeout > 0:
             raise ValueError(
                 f"timeout={timeout!r}: give seconds above 0 for the whole call, waits and repeats included"
@@ -68,10 +65,7 @@ class Guard:
     def ended(self, call: Call, outcome: Outcome) -> None:
         """Notify the listeners that a call is over."""
         if self.listeners:
-            seconds = self.clock() - call.arrived
-            self.listeners.notify(
-                CallEnded(call.operation, call.route, outcome.fault, outcome.usage, outcome.attempts, seconds)
-            )
+            self.listeners.call_ended(call, outcome, self.clock())
 
 
 def raisable(outcome: Outcome, operation: str, route: Route, notes: Iterable[str] = ()) -> BaseException:

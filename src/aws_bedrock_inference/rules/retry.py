@@ -76,8 +76,8 @@ def decide(
     """Return what to do after `outcome`, which ended with `fault`.
 
     Attempts are counted for each code on its own, since each has its own rule; `most` bounds them all, but for
-    throttles that the quota paces: those end with the deadline, and cost the service hardly anything. A wait that could not end
-    before the deadline is not started, and a stream that has already given something is not repeated.
+    throttles that the quota paces: those end with the deadline, and cost the service hardly anything. A wait that
+    could not end before the deadline is not started, and a stream that has already given something is not repeated.
     """
     if fault.decision is Decision.FAIL or outcome.emitted:
         already = "part of the answer had already been handed over"

@@ -16,7 +16,7 @@ from aws_bedrock_inference.call import Outcome
 from aws_bedrock_inference.fault import Fault
 from aws_bedrock_inference.transports.answers import ERROR, outcome, unidentified
 from aws_bedrock_inference.transports.connections import SOCKET_OPTIONS, tls_context
-from aws_bedrock_inference.transports.eventstream import Decoder
+from aws_bedrock_inference.transports.eventstream import OpenAnswer
 from aws_bedrock_inference.transports.operations import operation
 from aws_bedrock_inference.transports.prepare import Outgoing
 from aws_bedrock_inference.transports.timeouts import Exchange
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.call import Call
     from aws_bedrock_inference.clock import Clock
     from aws_bedrock_inference.transports.endpoint import Endpoint
-    from aws_bedrock_inference.transports.operations import Operation
 
 
 class AiohttpTransport:
@@ -68,7 +67,7 @@ class AiohttpTransport:
             return Outcome(fault=_fault(error, exchange, first, "ConnectionClosedError"))
         body = _Body(answer, exchange)
         if plan.stream and answer.status < ERROR:
-            return Outcome(AsyncSource(plan, answer, body, exchange))
+            return Outcome(AsyncSource(plan, plan.response(answer.status, answer.headers, b""), body, exchange))
         try:
             content = await body.whole(first)
         except (aiohttp.ClientError, OSError) as error:
@@ -95,16 +94,8 @@ class AiohttpTransport:
         return session
 
 
-class AsyncSource:
-    """The open stream of an answer. It holds a connection until its end, or until it is closed."""
-
-    def __init__(self, plan: Operation, answer: aiohttp.ClientResponse, body: _Body, exchange: Exchange) -> None:
-        self.response: dict[str, Any] = plan.response(answer.status, answer.headers, b"")
-        self._decoder = Decoder(plan, self.response)
-        self._body = body
-        self._exchange = exchange
-        self._limit = "first_event"
-        self._ended = False
+class AsyncSource(OpenAnswer["_Body"]):
+    """An open answer whose events are awaited."""
 
     async def next(self) -> dict[str, Any] | Fault | None:
         """Return the next event, what broke the stream, or None at the end of the body."""
@@ -125,11 +116,6 @@ class AsyncSource:
         if isinstance(event, Fault):
             self.close()
         return event
-
-    def close(self) -> None:
-        """Let go of the connection; one with unread bytes is closed, not kept."""
-        self._ended = True
-        self._body.close()
 
 
 class _Body:
