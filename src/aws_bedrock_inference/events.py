@@ -59,7 +59,7 @@ class QuotaQueued:
     ahead: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Throttled:
     """The service said that the quota is used up, although the ledger had let the call go.
 

@@ -57,7 +57,7 @@ class Hint:
     cost: int = 14
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
     """One failure, as facts.
 
@@ -102,24 +102,24 @@ class Fault:
     ) -> Fault:
         """Return what this says of an error, with the facts of one occurrence: `replace`, at a third of its cost."""
         return Fault(
-            code,
-            message,
-            self.kind,
-            self.decision,
-            self.category,
-            self.cause,
-            self.advice,
-            self.hint,
-            self.unhealthy,
-            self.reached,
-            self.limit,
-            status,
-            retry_after,
-            suggested_wait,
-            self.paced,
-            request_id,
-            response,
-            error,
+            code=code,
+            message=message,
+            kind=self.kind,
+            decision=self.decision,
+            category=self.category,
+            cause=self.cause,
+            advice=self.advice,
+            hint=self.hint,
+            unhealthy=self.unhealthy,
+            reached=self.reached,
+            limit=self.limit,
+            status=status,
+            retry_after=retry_after,
+            suggested_wait=suggested_wait,
+            paced=self.paced,
+            request_id=request_id,
+            response=response,
+            error=error,
         )
 
     def __str__(self) -> str:
