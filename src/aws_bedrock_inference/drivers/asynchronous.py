@@ -81,7 +81,8 @@ class AsyncDriver:
         except StopIteration as end:
             return end.value  # type: ignore[no-any-return]
         finally:
-            replaced(source, None)
+            if source is not None:
+                source.close()
 
     def stream(self, flow: Flow) -> AsyncStream:
         """Run `flow` as far as its consumer reads."""

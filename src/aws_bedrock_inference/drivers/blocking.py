@@ -80,7 +80,8 @@ class Driver:
         except StopIteration as end:
             return end.value  # type: ignore[no-any-return]
         finally:
-            replaced(source, None)
+            if source is not None:
+                source.close()
 
     def stream(self, flow: Flow) -> Stream:
         """Run `flow` as far as its consumer reads."""

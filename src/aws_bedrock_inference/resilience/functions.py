@@ -58,7 +58,9 @@ def _called(function: Callable[..., Any], guard: Guard) -> Callable[..., Any]:
     @functools.wraps(function)
     def guarded(*args: Any, **options: Any) -> Any:
         call = guard.call(name, {"args": args, "options": options}, route)
-        return _value(guard, call, driver.run(step(call)))
+        outcome = driver.run(step(call))
+        _finish(guard, call, outcome)
+        return outcome.value
 
     return guarded
 
@@ -81,7 +83,9 @@ def _awaited(function: Callable[..., Any], guard: Guard) -> Callable[..., Any]:
     @functools.wraps(function)
     async def guarded(*args: Any, **options: Any) -> Any:
         call = guard.call(name, {"args": args, "options": options}, route)
-        return _value(guard, call, await driver.run(step(call)))
+        outcome = await driver.run(step(call))
+        _finish(guard, call, outcome)
+        return outcome.value
 
     return guarded
 
@@ -91,11 +95,11 @@ def _named(function: Callable[..., Any]) -> tuple[str, Route]:
     return name, Route(f"{getattr(function, '__module__', '')}.{getattr(function, '__qualname__', name)}")
 
 
-def _value(guard: Guard, call: Call, outcome: Outcome) -> Any:
+def _finish(guard: Guard, call: Call, outcome: Outcome) -> None:
+    """Notify the listeners, and raise what went wrong."""
     guard.ended(call, outcome)
     if outcome.fault is not None:
         raise raisable(outcome, call.operation, call.route)
-    return outcome.value
 
 
 class BlockAttempt:
@@ -141,7 +145,7 @@ def attempts(
     )
     yield from stream
     if stream.outcome is not None:
-        _value(guard, call, stream.outcome)
+        _finish(guard, call, stream.outcome)
 
 
 def _attempt_block(_: Call) -> Flow:
