@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from aws_bedrock_inference.call import Call, Estimate, Outcome, Route, Usage
 from aws_bedrock_inference.drivers.asynchronous import AsyncDriver
 from aws_bedrock_inference.drivers.blocking import Driver
-from aws_bedrock_inference.events import CallEnded, Listeners
+from aws_bedrock_inference.events import Listeners
 from aws_bedrock_inference.flow import send
 from aws_bedrock_inference.policies import Quota, standard
 
@@ -67,10 +67,7 @@ def ours(*, listened: bool) -> list[tuple[str, list[float]]]:
 
     def ended(call: Call, outcome: Outcome) -> None:
         if listeners:
-            seconds = time.monotonic() - call.arrived
-            listeners.tell(
-                CallEnded(call.operation, call.route, outcome.fault, outcome.usage, outcome.attempts, seconds)
-            )
+            listeners.call_ended(call, outcome, time.monotonic())
             heard.clear()
 
     driver = Driver(lambda _: OK, listeners=listeners)

@@ -20,7 +20,7 @@ from unittest.mock import patch
 import redis
 
 from aws_bedrock_inference.rules.quota.leases import CALLS, OFTEN, PLAN, SELDOM, Ask
-from aws_bedrock_inference.stores.request import PATIENCE
+from aws_bedrock_inference.stores.request import STORE_TIMEOUT
 from aws_bedrock_inference.stores.valkey import ValkeyStore
 
 if TYPE_CHECKING:
@@ -145,7 +145,7 @@ def main() -> None:
         print(
             f"    {calls} calls a second and host, a renewal every {again:.0f} s: {hosts:,} hosts, "
             f"{hosts / again:,.0f} renewals/s; a plan then holds up the others for {hosts * plan / 1e3:.0f} ms "
-            f"(they wait {PATIENCE * 1e3:.0f})"
+            f"(they wait {STORE_TIMEOUT * 1e3:.0f})"
         )
 
 

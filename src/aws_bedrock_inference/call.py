@@ -120,6 +120,7 @@ class Call(NamedTuple):
     `operation` is boto3's method name (`converse`, `invoke_model_with_response_stream` …) and `params` exactly what
     that method takes. `arrived` and `deadline` are readings of the world's clock; `deadline` covers all attempts and
     waits. `priority` is the place in the queue for quota, the smallest number first (see `PRIORITIES`).
+    `plain` says that the params were checked and are JSON as they stand, so that no attempt checks them again.
     """
 
     operation: str
@@ -130,17 +131,26 @@ class Call(NamedTuple):
     arrived: float = 0.0
     deadline: float = inf
     priority: float = NORMAL
+    plain: bool = False
 
     def until(self, deadline: float) -> Call:
         """Return the same call with another deadline."""
         return Call(
-            self.operation, self.params, self.route, self.estimate, self.timeout, self.arrived, deadline, self.priority
+            self.operation,
+            self.params,
+            self.route,
+            self.estimate,
+            self.timeout,
+            self.arrived,
+            deadline,
+            self.priority,
+            self.plain,
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One try that failed: what went wrong, and how long we waited before the next, in seconds."""
+    """An attempt that failed: what went wrong, and how long we waited before the next, in seconds."""
 
     fault: Fault
     wait: float
@@ -150,7 +160,7 @@ class Outcome(NamedTuple):
     """How a call ended: a value or a fault.
 
     `emitted` counts the events of a stream that the caller has already been given; once it is not 0, a repeat would
-    say things twice. `earlier` holds the failed tries before the last one, and `gave_up` says why no other followed.
+    say things twice. `earlier` holds the failed attempts before the last one, and `gave_up` says why no other followed.
     """
 
     value: Any = None
@@ -162,6 +172,6 @@ class Outcome(NamedTuple):
 
     @property
     def attempts(self) -> int:
-        """Number of tries that were sent, the last one included; what was refused here was not sent."""
+        """Number of attempts that were sent, the last one included; what was refused here was not sent."""
         sent = [attempt for attempt in self.earlier if attempt.fault.kind is not Kind.REFUSED]
         return len(sent) + (self.fault is None or self.fault.kind is not Kind.REFUSED)

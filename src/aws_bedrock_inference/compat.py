@@ -38,7 +38,7 @@ def handle_aws_error(error: Any) -> str:
 
 
 def is_recoverable_error(error: BaseException) -> bool:
-    """Return whether another try makes sense; for what nobody knows it does not."""
+    """Return whether another attempt makes sense; for what nobody knows it does not."""
     return known_fault(error).decision is not Decision.FAIL
 
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from aws_bedrock_inference.call import Route, Usage
+    from aws_bedrock_inference.call import Call, Outcome, Route, Usage
     from aws_bedrock_inference.fault import Fault
 
 _log = logging.getLogger(__name__)
@@ -59,7 +59,7 @@ class QuotaQueued:
     ahead: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Throttled:
     """The service said that the quota is used up, although the ledger had let the call go.
 
@@ -102,7 +102,7 @@ class CircuitChanged:
 
 
 class Listeners:
-    """Who wants to hear. Empty is falsy, so that an event nobody hears is not even made."""
+    """The listeners of one client. Empty is falsy, so that an event without a listener is not even made."""
 
     def __init__(self) -> None:
         self._listeners: tuple[Listener, ...] = ()
@@ -119,8 +119,13 @@ class Listeners:
 
         return stop
 
-    def tell(self, event: object) -> None:
-        """Tell everybody about `event`."""
+    def call_ended(self, call: Call, outcome: Outcome, now: float) -> None:
+        """Call every listener with the end of `call`."""
+        seconds = now - call.arrived
+        self.notify(CallEnded(call.operation, call.route, outcome.fault, outcome.usage, outcome.attempts, seconds))
+
+    def notify(self, event: object) -> None:
+        """Call every listener with `event`."""
         for listener in self._listeners:
             try:
                 listener(event)

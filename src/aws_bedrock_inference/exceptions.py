@@ -21,7 +21,7 @@
         └── StreamBroken            the answer broke off; what arrived is in `received`
 
 Every one carries what was known when it was raised: `code`, `decision`, `cause`, `advice`, `attempts`, `request_id`,
-`route`, `retry_after` and, for each earlier try, a note.
+`route`, `retry_after` and, for each earlier attempt, a note.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ class BedrockError(Exception):
 
     @property
     def retry_after(self) -> float | None:
-        """Seconds after which another try makes sense, where that is known."""
+        """Seconds after which another attempt makes sense, where that is known."""
         return self.fault.retry_after
 
     @property
@@ -247,7 +247,7 @@ def error_of(outcome: Outcome, operation: str, route: Route) -> BedrockError:
 
 
 def _sentence(outcome: Outcome, fault: Fault, operation: str, route: Route) -> str:
-    tries = (
+    attempts = (
         ""
         if fault.kind is Kind.REFUSED and not outcome.earlier
         else f" after {outcome.attempts} attempt" + "s" * (outcome.attempts > 1)
@@ -255,7 +255,7 @@ def _sentence(outcome: Outcome, fault: Fault, operation: str, route: Route) -> s
     repeatable = outcome.earlier or fault.decision is not Decision.FAIL
     gave_up = f", gave up: {outcome.gave_up}" if outcome.gave_up and repeatable else ""
     request = f", request id {fault.request_id}" if fault.request_id else ""
-    return f"{fault} [{operation} on {route}{tries}{gave_up}{request}] {fault.advice}".rstrip()
+    return f"{fault} [{operation} on {route}{attempts}{gave_up}{request}] {fault.advice}".rstrip()
 
 
 def _portable(outcome: Outcome) -> Outcome:

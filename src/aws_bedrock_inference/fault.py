@@ -46,7 +46,7 @@ class Hint:
     """How a fault wants to be retried. Seconds and counts; the defaults are those of AWS SDK retry 2.1 for transient
     errors.
 
-    `base` and `cap` shape the exponential back-off, `floor` is the shortest useful wait, `attempts` counts all tries,
+    `base` and `cap` shape the exponential back-off, `floor` is the shortest useful wait, `attempts` counts all of them,
     and `cost` is taken from the shared retry budget.
     """
 
@@ -57,7 +57,7 @@ class Hint:
     cost: int = 14
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
     """One failure, as facts.
 
@@ -66,7 +66,7 @@ class Fault:
     breaker that the service, not the caller, is at fault. `reached` is False when the request surely never arrived;
     without a `status` its fate is unknown otherwise. `retry_after` (header `Retry-After`) and `suggested_wait`
     (header `x-amz-retry-after`) are the server's own wishes in seconds. `paced` says that something else, the quota,
-    already decides when the next try may go, so a further wait would be blind.
+    already decides when the next attempt may go, so a further wait would be blind.
     """
 
     code: str
@@ -102,24 +102,24 @@ class Fault:
     ) -> Fault:
         """Return what this says of an error, with the facts of one occurrence: `replace`, at a third of its cost."""
         return Fault(
-            code,
-            message,
-            self.kind,
-            self.decision,
-            self.category,
-            self.cause,
-            self.advice,
-            self.hint,
-            self.unhealthy,
-            self.reached,
-            self.limit,
-            status,
-            retry_after,
-            suggested_wait,
-            self.paced,
-            request_id,
-            response,
-            error,
+            code=code,
+            message=message,
+            kind=self.kind,
+            decision=self.decision,
+            category=self.category,
+            cause=self.cause,
+            advice=self.advice,
+            hint=self.hint,
+            unhealthy=self.unhealthy,
+            reached=self.reached,
+            limit=self.limit,
+            status=status,
+            retry_after=retry_after,
+            suggested_wait=suggested_wait,
+            paced=self.paced,
+            request_id=request_id,
+            response=response,
+            error=error,
         )
 
     def __str__(self) -> str:

@@ -10,7 +10,7 @@ that each reply's type is stated in one place.
     Sleep    let time pass                           → None
     Wait     stand still until woken, or until a time → None
     Ask      put a request to a store                → what the store answers
-    Emit     tell the listeners                      → None
+    Emit     notify the listeners                    → None
 
 When a task is cancelled or Ctrl-C strikes, the driver throws that interruption into the flow where it stands. A
 policy that holds something gives it back and lets the interruption pass. A consumer that goes away is no
@@ -104,7 +104,7 @@ class Ask:
 
 
 class Emit:
-    """Tell the listeners what happened."""
+    """Notify the listeners of what happened."""
 
     __slots__ = ("event",)
 
@@ -143,7 +143,7 @@ def ask(request: Request[T_co]) -> Generator[Effect, Any, T_co]:
 
 
 def emit(event: object) -> Generator[Effect, Any, None]:
-    """Tell the listeners about `event`, a frozen record of `events`."""
+    """Notify the listeners of `event`, a frozen record of `events`."""
     yield Emit(event)
 
 

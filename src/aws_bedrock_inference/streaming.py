@@ -7,7 +7,7 @@ answer is not presented as whole.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from aws_bedrock_inference.call import Outcome
 from aws_bedrock_inference.dialects.stream import NativeTranscript, Transcript
@@ -16,8 +16,6 @@ from aws_bedrock_inference.flow import Send, give, read
 from aws_bedrock_inference.knowledge.classify import unanswered
 
 if TYPE_CHECKING:
-    from typing import Any
-
     from aws_bedrock_inference.call import Call
     from aws_bedrock_inference.flow import Flow
 
@@ -31,13 +29,19 @@ ABANDONED = Fault(
 )
 
 
+class Head(NamedTuple):
+    """The first item that a stream gives: boto3's response, all but the stream itself."""
+
+    response: dict[str, Any]
+
+
 def stream(call: Call) -> Flow:
-    """Give the response's head, then its events. The outcome's value is the transcript of what was received."""
+    """Give the response's `Head`, then its events. The outcome's value is the transcript of what was received."""
     opened = cast("Outcome", (yield Send(call)))
     if opened.fault is not None:
         return opened
     source, transcript = opened.value, _transcript(call)
-    held: list[Any] = [source.response]
+    held: list[Any] = [Head(source.response)]
     emitted = 0
     while True:
         event = yield from read(source)

@@ -27,6 +27,7 @@ from aws_bedrock_inference import (
 )
 from aws_bedrock_inference.events import CallEnded, CircuitChanged, QuotaQueued, RetryScheduled
 from aws_bedrock_inference.events import Throttled as ThrottledEvent
+from aws_bedrock_inference.transports.operations import operation
 
 OK = answer(REPLY)
 HOURLESS = 30.0  # seconds a call may take; a quota of one a minute cannot admit a second call in them
@@ -40,6 +41,21 @@ def test_a_passing_fault_is_never_seen(face: Any, bad: bytes) -> None:
         assert reply.earlier[0].wait == 0
         assert len(wire.received) == 2
         assert wire.received[0].body == wire.received[1].body
+
+
+def test_however_often_a_call_is_repeated_its_body_is_checked_once(face: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    converse, checked = operation("converse"), []
+    original = converse.plain
+
+    def plain(params: Any) -> bool:
+        checked.append(params)
+        return original(params)
+
+    monkeypatch.setattr(converse, "plain", plain)
+    with Wire(UNAVAILABLE, UNAVAILABLE, OK) as wire:
+        face.get(face.open(wire.url).invoke("Why?"))
+        assert len(wire.received) == 3
+        assert len(checked) == 1
 
 
 def test_a_lost_connection_is_a_passing_fault(face: Any) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from aws_bedrock_inference import BedrockClient, InvalidRequest
+from aws_bedrock_inference.clients.request import Prompt
 from aws_bedrock_inference.testing import simulator
 
 
@@ -24,15 +25,15 @@ MODEL = "amazon.nova-lite-v1:0"
 )
 def test_a_tier_that_matches_goes_with_the_priority(priority: Any, tier: str) -> None:
     with simulator() as service, BedrockClient(MODEL, endpoint_url=service.url, region_name="us-east-1") as client:
-        call = client._invoke_call("converse", priority, arguments(tier="match"))
+        call = client._invoke_call("converse", Prompt("Why?", tier="match"), priority)
     assert call.params["serviceTier"] == {"type": tier}
     assert call.priority == client_number(priority)
 
 
 def test_a_tier_is_asked_for_by_name_and_none_without() -> None:
     with simulator() as service, BedrockClient(MODEL, endpoint_url=service.url, region_name="us-east-1") as client:
-        assert "serviceTier" not in client._invoke_call("converse", None, arguments(tier=None)).params
-        call = client._invoke_call("converse", None, arguments(tier="reserved"))
+        assert "serviceTier" not in client._invoke_call("converse", Prompt("Why?", tier=None), None).params
+        call = client._invoke_call("converse", Prompt("Why?", tier="reserved"), None)
     assert call.params["serviceTier"] == {"type": "reserved"}
 
 
@@ -40,7 +41,7 @@ def test_the_clients_priority_is_that_of_its_calls_unless_one_says_otherwise() -
     options: Any = {"region_name": "us-east-1", "priority": "batch"}
     with simulator() as service, BedrockClient(MODEL, endpoint_url=service.url, **options) as client:
         assert client._make_call("converse", {"messages": []}).priority == 2.0
-        assert client._invoke_call("converse", "interactive", arguments(tier=None)).priority == 0.0
+        assert client._invoke_call("converse", Prompt("Why?", tier=None), "interactive").priority == 0.0
         assert client.invoke("Why?", max_tokens=20, priority="interactive").stop_reason
 
 
@@ -52,11 +53,6 @@ def test_names_that_do_not_exist_are_refused_with_those_that_do() -> None:
             client.invoke("Why?", tier="fast")
         with pytest.raises(ValueError, match="priority='urgent'"):
             client.invoke("Why?", priority="urgent")
-
-
-def arguments(**more: Any) -> dict[str, Any]:
-    nothing = dict.fromkeys(("messages", "system", "max_tokens", "temperature", "stop_sequences", "tools"))
-    return {"prompt": "Why?", **nothing, "more": {}, **more}
 
 
 def client_number(priority: Any) -> Any:

@@ -211,6 +211,38 @@ def test_streams_give_the_same_items_and_outcomes_and_close_what_they_opened(scr
         assert all(ours[-1])
 
 
+def collected_blocking(source: Source) -> Any:
+    driver: Any = Driver(lambda _: Outcome(value=source))
+    return driver.run(collect(call()._replace(operation="converse_stream")))
+
+
+def collected_asynchronous(source: Source) -> Any:
+    async def main() -> Any:
+        opened = []
+
+        async def answer(_: Any) -> Any:
+            opened.append(AsyncSource(source.events))
+            return Outcome(value=opened[0])
+
+        try:
+            return await AsyncDriver(answer).run(collect(call()._replace(operation="converse_stream")))
+        finally:
+            source.closed = opened[0].closed
+
+    return asyncio.run(main())
+
+
+@pytest.mark.parametrize("run", [collected_blocking, collected_asynchronous])
+def test_a_stream_read_to_its_end_is_closed_whatever_happens(run: Any) -> None:
+    source = Source([START, TEXT, STOP, USAGE])
+    assert run(source).value["output"]["message"]["content"] == [{"text": "hello"}]
+    assert source.closed
+    source = Source([START, TEXT, KeyboardInterrupt()])
+    with pytest.raises(KeyboardInterrupt):
+        run(source)
+    assert source.closed
+
+
 @pytest.mark.parametrize("interruption", [KeyboardInterrupt, SystemExit])
 def test_ctrl_c_during_a_wait_leaves_nothing_behind(interruption: type[BaseException], world: World) -> None:
     quota = Quota(rpm=12)  # one at once

@@ -191,7 +191,9 @@ def test_the_standard_pipeline_reads_as_documented() -> None:
 
 def test_a_refusal_by_the_circuit_is_waited_for_and_then_tried_again(world: World) -> None:
     policy = Pipeline(Retry(chance=world.chance), Breaker(failures=1, recovery=10.0))
-    fault = Fault("ServiceUnavailableException", "", unhealthy=True, hint=replace(UNAVAILABLE.hint, base=0.1))
+    fault = Fault(
+        code="ServiceUnavailableException", message="", unhealthy=True, hint=replace(UNAVAILABLE.hint, base=0.1)
+    )
     fault = replace(fault, decision=UNAVAILABLE.decision)
     flow = policy.around(scripted([failed(fault), OK]), world.clock)(call())
     effects = [next(flow)]

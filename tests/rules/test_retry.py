@@ -16,7 +16,7 @@ from aws_bedrock_inference.rules.retry import Again, Budget, Stop, decide
 def verdict(
     fault: Any,
     *,
-    tries: int = 1,
+    attempts: int = 1,
     emitted: int = 0,
     now: float = 0.0,
     deadline: float = inf,
@@ -24,7 +24,7 @@ def verdict(
     budget: Any = None,
     others: Any = (),
 ) -> Any:
-    earlier = [Attempt(fault, 0.1)] * (tries - 1) + [Attempt(other, 0.1) for other in others]
+    earlier = [Attempt(fault, 0.1)] * (attempts - 1) + [Attempt(other, 0.1) for other in others]
     return decide(
         failed(fault)._replace(emitted=emitted),
         fault,
@@ -39,7 +39,7 @@ def verdict(
 
 
 @pytest.mark.parametrize(
-    ("fault", "tries"),
+    ("fault", "attempts"),
     [
         (INTERNAL, 5),
         (THROTTLE, 8),
@@ -52,11 +52,11 @@ def verdict(
         (INVALID, 1),
     ],
 )
-def test_each_fault_has_its_own_number_of_tries(fault: Any, tries: int) -> None:
+def test_each_fault_has_its_own_number_of_tries(fault: Any, attempts: int) -> None:
     made = 1
-    while isinstance(verdict(fault, tries=made, most=100), Again):
+    while isinstance(verdict(fault, attempts=made, most=100), Again):
         made += 1
-    assert made == tries
+    assert made == attempts
 
 
 def test_tries_of_another_fault_do_not_count() -> None:
@@ -94,7 +94,7 @@ def test_waiting_for_a_cold_model_costs_no_budget() -> None:
 def test_an_unknown_code_is_tried_twice_even_when_it_looks_like_nothing_known() -> None:
     fault = answered("", "", status=None)
     assert isinstance(verdict(fault), Again)
-    assert isinstance(verdict(fault, tries=2), Stop)
+    assert isinstance(verdict(fault, attempts=2), Stop)
 
 
 def test_budget_never_exceeds_its_capacity() -> None:

@@ -11,8 +11,10 @@ from botocore.credentials import Credentials
 from botocore.exceptions import CredentialRetrievalError
 from support.service_quotas import GEOGRAPHIC, ON_DEMAND, ServiceQuotas, quota
 
-from aws_bedrock_inference.service_quotas.discovery import QuotasUnknown, discover
+from aws_bedrock_inference import sessions
+from aws_bedrock_inference.service_quotas.discovery import QuotasUnknown, discover, service_quotas
 from aws_bedrock_inference.service_quotas.table import Found, QuotaTable, explain_hold
+from aws_bedrock_inference.transports.endpoint import find_endpoint
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -188,6 +190,28 @@ def test_access_keys_of_one_account_share_a_reading(read: Reader) -> None:
 def test_a_boto3_and_a_botocore_session_are_both_taken(read: Reader) -> None:
     session = boto3.Session("AKIDONE", "secret", region_name="us-east-1")
     assert discover(session._session, endpoint_url=read.service.url).region == "us-east-1"
+
+
+class Watched:
+    """A session that notes, for each client made from it, whether another thread could be making one meanwhile."""
+
+    def __init__(self) -> None:
+        self.core = boto3.Session(region_name="us-east-1")._session
+        self.alone: dict[str, bool] = {}
+
+    def create_client(self, service: str, **options: Any) -> Any:
+        self.alone[service] = sessions._making.locked()
+        return self.core.create_client(service, **options)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.core, name)
+
+
+def test_one_session_makes_one_client_at_a_time_whatever_it_is_for(service: ServiceQuotas) -> None:
+    session = Watched()
+    find_endpoint(session)
+    service_quotas(session, endpoint_url=service.url)
+    assert session.alone == {"bedrock-runtime": True, "service-quotas": True}
 
 
 def test_nothing_of_the_key_is_on_the_disk(read: Reader, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from aws_bedrock_inference.rules.quota.leases import Ask
-from aws_bedrock_inference.stores import PATIENCE, SqliteStore, StoreUnavailable
+from aws_bedrock_inference.stores import STORE_TIMEOUT, SqliteStore, StoreUnavailable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -143,7 +143,7 @@ def test_a_file_that_others_keep_busy_is_not_waited_for(sqlite: SqliteStore) -> 
     sqlite.renew("p", "a", wants(1.0)).run()
     database = sqlite3.connect(sqlite.path, isolation_level=None)
     database.execute("BEGIN IMMEDIATE")
-    with pytest.raises(StoreUnavailable, match=f"busy for longer than {PATIENCE} s"):
+    with pytest.raises(StoreUnavailable, match=f"busy for longer than {STORE_TIMEOUT} s"):
         sqlite.renew("p", "a", wants(1.0)).run()
     database.rollback()
     database.close()

@@ -11,7 +11,7 @@ import redis
 from redis.crc import key_slot
 
 from aws_bedrock_inference.rules.quota.leases import REPORT, Ask
-from aws_bedrock_inference.stores import PATIENCE, StoreUnavailable, open_store
+from aws_bedrock_inference.stores import STORE_TIMEOUT, StoreUnavailable, open_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,7 +51,7 @@ def test_a_server_that_does_not_answer_is_not_waited_for(directory: Path) -> Non
         silent.bind(str(path))
         silent.listen()
         store = open_store(f"unix://{path}")
-        with pytest.raises(StoreUnavailable, match=f"unix://{path} took longer than {PATIENCE} s"):
+        with pytest.raises(StoreUnavailable, match=f"unix://{path} took longer than {STORE_TIMEOUT} s"):
             store.renew("p", "a", wants(1.0)).run()
         store.close()
 

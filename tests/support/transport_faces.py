@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from support.doubles import session
 
-from aws_bedrock_inference.transports.asynchronous import AsyncTransport
+from aws_bedrock_inference.transports.asynchronous import AiohttpTransport
 from aws_bedrock_inference.transports.blocking import BlockingTransport
 from aws_bedrock_inference.transports.endpoint import Endpoint, find_endpoint
 
@@ -38,11 +38,11 @@ class Blocking:
 class Asyncio:
     def __init__(self) -> None:
         self.runner = asyncio.Runner()
-        self._opened: list[AsyncTransport] = []
+        self._opened: list[AiohttpTransport] = []
 
     def open(self, url: str | Endpoint) -> Any:
         endpoint = url if isinstance(url, Endpoint) else find_endpoint(session(), endpoint_url=url)
-        self._opened.append(AsyncTransport(endpoint))
+        self._opened.append(AiohttpTransport(endpoint))
         return self._opened[-1]
 
     def send(self, transport: Any, call: Call) -> Outcome:

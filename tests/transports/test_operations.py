@@ -140,7 +140,7 @@ def test_a_malformed_answer_says_nothing_of_its_content() -> None:
     ],
 )
 def test_a_problem_is_said_in_a_sentence_without_the_value(name: str, params: Any, problem: str | None) -> None:
-    assert operation(name).problem(params) == problem
+    assert operation(name).validate(params) == problem
 
 
 def test_an_unknown_operation_is_refused_with_those_that_are_known() -> None:

@@ -20,7 +20,7 @@ from support.wire import Wire, answer, eventually, head
 from aws_bedrock_inference import clock
 from aws_bedrock_inference.call import Call, Outcome, Route, Timeout, Usage
 from aws_bedrock_inference.fault import Decision, Kind
-from aws_bedrock_inference.transports.asynchronous import AsyncTransport
+from aws_bedrock_inference.transports.asynchronous import AiohttpTransport
 from aws_bedrock_inference.transports.endpoint import Endpoint, find_endpoint
 from aws_bedrock_inference.transports.fast.signing import SigV4
 
@@ -368,7 +368,7 @@ def test_a_cancelled_task_passes_on_its_cancellation_and_drops_the_connection() 
     with Wire(("stall", b"")) as wire:
 
         async def main() -> None:
-            transport = AsyncTransport(find_endpoint(session(), endpoint_url=wire.url))
+            transport = AiohttpTransport(find_endpoint(session(), endpoint_url=wire.url))
             task = asyncio.create_task(transport.send(call()))
             await asyncio.to_thread(eventually, lambda: bool(wire.received))
             task.cancel()
@@ -382,7 +382,7 @@ def test_a_cancelled_task_passes_on_its_cancellation_and_drops_the_connection() 
 
 def test_one_asyncio_transport_serves_one_event_loop_after_another() -> None:
     with Wire(answer(REPLY)) as wire:
-        transport = AsyncTransport(find_endpoint(session(), endpoint_url=wire.url))
+        transport = AiohttpTransport(find_endpoint(session(), endpoint_url=wire.url))
 
         async def main() -> Any:
             outcome = await transport.send(call())
@@ -406,7 +406,7 @@ def test_credentials_are_renewed_beside_the_event_loop() -> None:
         endpoint = Endpoint(wire.url, "us-east-1", "", SigV4(Renewing(), "bedrock", "us-east-1"))
 
         async def main() -> None:
-            transport = AsyncTransport(endpoint)
+            transport = AiohttpTransport(endpoint)
             assert (await transport.send(call())).fault is None
             await transport.close()
 
@@ -417,7 +417,7 @@ def test_credentials_are_renewed_beside_the_event_loop() -> None:
 
 def test_secrets_are_in_no_repr() -> None:
     endpoint = find_endpoint(session(), endpoint_url="http://127.0.0.1:1")
-    assert "secret" not in repr(endpoint) + repr(endpoint.signer) + repr(AsyncTransport(endpoint))
+    assert "secret" not in repr(endpoint) + repr(endpoint.signer) + repr(AiohttpTransport(endpoint))
 
 
 def test_a_status_line_alone_is_enough(face: Any) -> None:

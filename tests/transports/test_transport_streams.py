@@ -18,7 +18,7 @@ from support.wire import event as encoded
 from aws_bedrock_inference import clock
 from aws_bedrock_inference.call import Call, Route, Timeout
 from aws_bedrock_inference.fault import Fault, Kind
-from aws_bedrock_inference.transports.asynchronous import AsyncTransport, _socket
+from aws_bedrock_inference.transports.asynchronous import AiohttpTransport, _socket
 from aws_bedrock_inference.transports.blocking import BlockingTransport
 from aws_bedrock_inference.transports.endpoint import find_endpoint
 
@@ -255,7 +255,7 @@ def test_a_task_cancelled_while_it_reads_drops_the_connection() -> None:
     with Wire(("stall", stream(*FRAMES[:1], end=False))) as wire:
 
         async def main() -> None:
-            transport = AsyncTransport(find_endpoint(session(), endpoint_url=wire.url))
+            transport = AiohttpTransport(find_endpoint(session(), endpoint_url=wire.url))
             source = (await transport.send(call())).value
             await source.next()
             task = asyncio.create_task(source.next())

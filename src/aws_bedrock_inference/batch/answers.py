@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import base64
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
+
+from aws_bedrock_inference.dialects.usage import stop_reason
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -14,11 +16,6 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.clients.aclient import AsyncBedrockClient
     from aws_bedrock_inference.clients.reply import Reply
     from aws_bedrock_inference.exceptions import BedrockError
-
-# How answers say that they were cut, or held back, in Converse and in the dialects of Anthropic, Nova, Titan and Llama
-# (botocore 1.44.5, service model; model parameter pages of the Bedrock user guide).
-TRUNCATED = frozenset({"max_tokens", "model_context_window_exceeded", "length"})
-FILTERED = frozenset({"guardrail_intervened", "content_filtered", "refusal"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,30 +75,14 @@ def error_line(error: BedrockError) -> dict[str, Any]:
 
 
 def _short(reply: Reply) -> dict[str, Any]:
-    usage = reply.usage
-    tokens = {
-        "input_tokens": usage.input_tokens,
-        "output_tokens": usage.output_tokens,
-        "cache_read_tokens": usage.cache_read_tokens,
-        "cache_write_tokens": usage.cache_write_tokens,
-    }
-    return {"text": reply.text, "stop_reason": reply.stop_reason, "usage": tokens, "attempts": reply.attempts}
+    usage = asdict(reply.usage)
+    return {"text": reply.text, "stop_reason": reply.stop_reason, "usage": usage, "attempts": reply.attempts}
 
 
 def _batch_answer(source: dict[str, Any], output: Any) -> Answer:
     plain = json.loads(json.dumps(output, default=_base64))
     line = {"recordId": source["recordId"], "modelInput": source["modelInput"], "modelOutput": plain}
-    return Answer(line, _stop_reason(plain))
-
-
-def _stop_reason(output: Any) -> str:
-    if not isinstance(output, dict):
-        return ""
-    places = [output, *(place for place in output.get("results") or () if isinstance(place, dict))]
-    found = (
-        place[name] for place in places for name in ("stopReason", "stop_reason", "completionReason") if place.get(name)
-    )
-    return str(next(found, "")).lower()
+    return Answer(line, stop_reason(plain).lower() if isinstance(plain, dict) else "")
 
 
 def _with_bytes(value: Any) -> Any:

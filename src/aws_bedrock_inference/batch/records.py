@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from aws_bedrock_inference.batch.keys import Keys
+from aws_bedrock_inference.dialects.request import is_converse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,14 +27,6 @@ LONGEST_LINE = 40_000_000
 
 _PROMPT_KEYS = ("id", "prompt", "system", "max_tokens", "temperature")
 _BATCH_KEYS = ("recordId", "modelInput")
-
-# Members of a Converse request and of its inferenceConfig (botocore 1.44.5, service model).
-_CONVERSE = frozenset({
-    "messages", "system", "inferenceConfig", "toolConfig", "guardrailConfig", "additionalModelRequestFields",
-    "promptVariables", "additionalModelResponseFieldPaths", "requestMetadata", "performanceConfig", "serviceTier",
-    "outputConfig",
-})  # fmt: skip
-_INFERENCE = frozenset({"maxTokens", "temperature", "topP", "stopSequences"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,15 +44,7 @@ class Record:
     @property
     def is_converse(self) -> bool:
         """Whether it is a batch record in Converse's form."""
-        body = self.source.get("modelInput", {})
-        messages, inference = body.get("messages"), body.get("inferenceConfig", {})
-        return (
-            isinstance(messages, list)
-            and isinstance(inference, dict)
-            and body.keys() <= _CONVERSE
-            and inference.keys() <= _INFERENCE
-            and all(isinstance(message, dict) and isinstance(message.get("content"), list) for message in messages)
-        )
+        return is_converse(self.source.get("modelInput", {}))
 
 
 @dataclass(frozen=True, slots=True)

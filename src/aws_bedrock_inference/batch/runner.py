@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from itertools import count
 from typing import TYPE_CHECKING, Protocol
 
-from aws_bedrock_inference.batch.answers import FILTERED, TRUNCATED, Answer, error_line
+from aws_bedrock_inference.batch.answers import Answer, error_line
 from aws_bedrock_inference.batch.records import BadLine, Record
+from aws_bedrock_inference.dialects.usage import FILTERED, TRUNCATED
 from aws_bedrock_inference.exceptions import BedrockError
 from aws_bedrock_inference.fault import Category, Decision, Fault, Kind
 

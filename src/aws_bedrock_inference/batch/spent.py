@@ -4,23 +4,16 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from aws_bedrock_inference.batch.records import BadLine
-from aws_bedrock_inference.call import Usage
-from aws_bedrock_inference.tokens.estimate import estimate
+from aws_bedrock_inference.dialects.request import max_tokens
+from aws_bedrock_inference.dialects.usage import usage_of_generation
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator
 
-# How usage is written, in the order of `Usage`: in the short form, by Anthropic, by Converse, and by Nova where that
-# differs.
-_SPELLINGS = (
-    ("input_tokens", "inputTokens"),
-    ("output_tokens", "outputTokens"),
-    ("cache_read_tokens", "cache_read_input_tokens", "cacheReadInputTokens", "cacheReadInputTokenCount"),
-    ("cache_write_tokens", "cache_creation_input_tokens", "cacheWriteInputTokens", "cacheWriteInputTokenCount"),
-)
+    from aws_bedrock_inference.call import Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,15 +24,15 @@ class Spent:
     max_tokens: int | None
 
 
-def read_spent(lines: Iterable[bytes], name: str, base_model: str) -> Iterator[Spent | BadLine]:
+def read_spent(lines: Iterable[bytes], name: str) -> Iterator[Spent | BadLine]:
     """Yield what each line of the answers file `name` is; blank lines are passed over."""
     for number, line in enumerate(lines, 1):
         if line.strip():
-            spent = _spent(line, base_model)
+            spent = _spent(line)
             yield BadLine(name, number, spent) if isinstance(spent, str) else spent
 
 
-def _spent(line: bytes, base_model: str) -> Spent | str:
+def _spent(line: bytes) -> Spent | str:
     """Return the answer, or what is wrong with the line."""
     try:
         answer = json.loads(line)
@@ -48,21 +41,7 @@ def _spent(line: bytes, base_model: str) -> Spent | str:
     if not isinstance(answer, dict) or not ("text" in answer or "modelOutput" in answer):
         return "no answer. Give the answers file of `bedrock run`, not its input or its failures"
     body, request = answer.get("modelOutput", answer), answer.get("modelInput")
-    usage = _usage(body) if isinstance(body, dict) else None
+    usage = usage_of_generation(body) if isinstance(body, dict) else None
     if usage is None:
         return "the answer does not say how many tokens it had"
-    asked = estimate("converse", request, base_model) if isinstance(request, dict) else None
-    return Spent(usage, None if asked is None or asked.unbounded else asked.output_tokens)
-
-
-def _usage(body: Mapping[str, Any]) -> Usage | None:
-    said = body.get("usage")
-    if isinstance(said, dict) and any(isinstance(said.get(name), int) for name in _SPELLINGS[1]):
-        return Usage(
-            *(next((said[name] for name in names if isinstance(said.get(name), int)), 0) for names in _SPELLINGS)
-        )
-    results = body.get("results")
-    if isinstance(body.get("inputTextTokenCount"), int) and isinstance(results, list):  # Titan
-        counts = (result.get("tokenCount", 0) for result in results if isinstance(result, dict))
-        return Usage(body["inputTextTokenCount"], sum(counts))
-    return None
+    return Spent(usage, max_tokens(request))

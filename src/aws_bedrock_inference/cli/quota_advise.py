@@ -118,7 +118,7 @@ def _of_files(files: Sequence[Path], model: str, max_tokens: int | None) -> tupl
     seen: Counter[str] = Counter()
     with ExitStack() as opened:
         for path in files:
-            for each in read_spent(opened.enter_context(path.open("rb")), str(path), base):
+            for each in read_spent(opened.enter_context(path.open("rb")), str(path)):
                 if isinstance(each, BadLine):
                     seen["bad"] += 1
                     _complain(each, seen["bad"])

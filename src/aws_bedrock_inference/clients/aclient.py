@@ -6,18 +6,15 @@ from typing import TYPE_CHECKING, Any, Self
 
 from aws_bedrock_inference.clients.base import BaseClient, with_attempts
 from aws_bedrock_inference.clients.reply import Reply, reply_of
+from aws_bedrock_inference.clients.request import Prompt
 from aws_bedrock_inference.clients.streams import AsyncEventStream, AsyncTextStream
 from aws_bedrock_inference.drivers.asynchronous import AsyncDriver
-from aws_bedrock_inference.flow import send
-from aws_bedrock_inference.streaming import collect, stream
-from aws_bedrock_inference.transports.asynchronous import AsyncTransport
+from aws_bedrock_inference.transports.asynchronous import AiohttpTransport
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from aws_bedrock_inference.call import Call, Timeout
-    from aws_bedrock_inference.flow import Pipeline
-    from aws_bedrock_inference.policies import Quota
+    from aws_bedrock_inference.call import Call
 
 
 class AsyncBedrockClient(BaseClient):
@@ -34,33 +31,9 @@ class AsyncBedrockClient(BaseClient):
     Raises `ValueError` for arguments that cannot be right and botocore's `NoRegionError` when no Region is found.
     """
 
-    def __init__(
-        self,
-        model_id: str,
-        *,
-        region_name: str | None = None,
-        endpoint_url: str | None = None,
-        session: Any = None,
-        quota: Quota | None = None,
-        pipeline: Pipeline | None = None,
-        timeout: float | Timeout | None = None,
-        priority: str | float = "normal",
-    ) -> None:
-        super().__init__(
-            model_id,
-            region_name=region_name,
-            endpoint_url=endpoint_url,
-            session=session,
-            quota=quota,
-            pipeline=pipeline,
-            timeout=timeout,
-            priority=priority,
-        )
-        self._transport = AsyncTransport(self._endpoint, clock=self._clock)
+    def _connect(self) -> None:
+        self._transport = AiohttpTransport(self._endpoint, clock=self._clock)
         self._driver = AsyncDriver(self._transport.send, clock=self._clock, listeners=self._listeners)
-        self._send = self.pipeline.around(send, self._clock)
-        self._stream = self.pipeline.around(stream, self._clock)
-        self._collect = self.pipeline.around(collect, self._clock)
 
     async def invoke(
         self,
@@ -91,21 +64,22 @@ class AsyncBedrockClient(BaseClient):
         """
         call = self._invoke_call(
             "converse_stream" if stream else "converse",
+            Prompt(
+                prompt=prompt,
+                messages=messages,
+                system=system,
+                max_tokens=max_tokens,
+                temperature=temperature,
+                stop_sequences=stop_sequences,
+                tools=tools,
+                tier=tier,
+                more=converse,
+            ),
             priority,
-            {
-                "prompt": prompt,
-                "messages": messages,
-                "system": system,
-                "max_tokens": max_tokens,
-                "temperature": temperature,
-                "stop_sequences": stop_sequences,
-                "tools": tools,
-                "tier": tier,
-                "more": converse,
-            },
         )
-        outcome = await (self._collected(call) if stream else self._driver.run(self._send(call)))
-        self._value(call, outcome)
+        outcome = await self._driver.run(self._collect(call) if stream else self._send(call))
+        self._finish(call, outcome)
+        self._raise_for(call, outcome)
         return reply_of(outcome, call.route)
 
     def invoke_stream(
@@ -130,18 +104,18 @@ class AsyncBedrockClient(BaseClient):
         """
         call = self._invoke_call(
             "converse_stream",
+            Prompt(
+                prompt=prompt,
+                messages=messages,
+                system=system,
+                max_tokens=max_tokens,
+                temperature=temperature,
+                stop_sequences=stop_sequences,
+                tools=tools,
+                tier=tier,
+                more=converse,
+            ),
             priority,
-            {
-                "prompt": prompt,
-                "messages": messages,
-                "system": system,
-                "max_tokens": max_tokens,
-                "temperature": temperature,
-                "stop_sequences": stop_sequences,
-                "tools": tools,
-                "tier": tier,
-                "more": converse,
-            },
         )
         return AsyncTextStream(self._events(call))
 
@@ -180,7 +154,9 @@ class AsyncBedrockClient(BaseClient):
     async def _unary(self, operation: str, params: Mapping[str, Any]) -> dict[str, Any]:
         call = self._make_call(operation, params)
         outcome = await self._driver.run(self._send(call))
-        return with_attempts(self._value(call, outcome), outcome)
+        self._finish(call, outcome)
+        self._raise_for(call, outcome)
+        return with_attempts(outcome.value, outcome)
 
     async def _open(self, call: Call) -> AsyncEventStream:
         events = self._events(call)
@@ -188,10 +164,4 @@ class AsyncBedrockClient(BaseClient):
         return events
 
     def _events(self, call: Call) -> AsyncEventStream:
-        return AsyncEventStream(self._driver.stream(self._stream(call)), call, self._ended)
-
-    async def _collected(self, call: Call) -> Any:
-        answer = self._driver.stream(self._collect(call))
-        async for _ in answer:
-            raise AssertionError("a collected stream hands nothing over")
-        return answer.outcome
+        return AsyncEventStream(self._driver.stream(self._stream(call)), call, self._finish)

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from aws_bedrock_inference import clock as clocks
 from aws_bedrock_inference.call import Call, Outcome, Route, Timeout, priority_number
-from aws_bedrock_inference.clients.request import BadRequestError, converse_params
-from aws_bedrock_inference.events import CallEnded, Listener, Listeners
+from aws_bedrock_inference.clients.request import BadRequestError
+from aws_bedrock_inference.events import Listener, Listeners
 from aws_bedrock_inference.exceptions import InvalidRequest, error_of
-from aws_bedrock_inference.fault import Category, Decision, Fault, Kind
+from aws_bedrock_inference.flow import send
 from aws_bedrock_inference.knowledge.models import split_profile
-from aws_bedrock_inference.policies import Quota, standard
+from aws_bedrock_inference.policies import Quota, one_owner, standard
+from aws_bedrock_inference.policies.refusals import invalid_request
+from aws_bedrock_inference.streaming import collect, stream
 from aws_bedrock_inference.tokens.estimate import estimate, learn
 from aws_bedrock_inference.tokens.ratio import TokenGauge
 from aws_bedrock_inference.transports.endpoint import Endpoint, find_endpoint
@@ -21,6 +23,7 @@ from aws_bedrock_inference.transports.operations import operation as plan_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from aws_bedrock_inference.clients.request import Prompt
     from aws_bedrock_inference.flow import Pipeline
 
 
@@ -31,20 +34,17 @@ class BaseClient:
         self,
         model_id: str,
         *,
-        region_name: str | None,
-        endpoint_url: str | None,
-        session: Any,
-        quota: Quota | None,
-        pipeline: Pipeline | None,
-        timeout: float | Timeout | None,
-        priority: str | float,
+        region_name: str | None = None,
+        endpoint_url: str | None = None,
+        session: Any = None,
+        quota: Quota | None = None,
+        pipeline: Pipeline | None = None,
+        timeout: float | Timeout | None = None,
+        priority: str | float = "normal",
     ) -> None:
         if not str(model_id or "").strip():
             raise ValueError(f"model_id={model_id!r}: give a model id, inference profile id or ARN")
-        if quota is not None and pipeline is not None:
-            raise ValueError(
-                "give either quota= or pipeline=; a pipeline has its own: Pipeline(..., Quota(rpm=..., tpm=...))"
-            )
+        one_owner(quota, pipeline)
         if timeout is not None and not isinstance(timeout, Timeout) and not timeout > 0:
             raise ValueError(
                 f"timeout={timeout!r}: give seconds above 0 for the whole call, or a Timeout for each attempt"
@@ -54,11 +54,19 @@ class BaseClient:
         self.pipeline = pipeline if pipeline is not None else standard(quota)
         self._endpoint: Endpoint = find_endpoint(session, region_name=region_name, endpoint_url=endpoint_url)
         self._timeout = timeout if isinstance(timeout, Timeout) else Timeout()
-        self._patience = inf if timeout is None or isinstance(timeout, Timeout) else timeout
+        self._total_timeout = inf if timeout is None or isinstance(timeout, Timeout) else timeout
         self._clock = clocks.monotonic
         self._listeners = Listeners()
         self._routes: dict[str, Route] = {}
         self._gauge = TokenGauge()
+        self._send = self.pipeline.around(send, self._clock)
+        self._stream = self.pipeline.around(stream, self._clock)
+        self._collect = self.pipeline.around(collect, self._clock)
+        self._connect()
+
+    def _connect(self) -> None:
+        """Make the transport and the driver, of which each twin has its own."""
+        raise NotImplementedError
 
     @property
     def region_name(self) -> str:
@@ -69,11 +77,11 @@ class BaseClient:
         """Call `listener` with every event of this client's calls (see `events`); the returned function ends that."""
         return self._listeners.add(listener)
 
-    def _invoke_call(self, operation: str, priority: str | float | None, arguments: Mapping[str, Any]) -> Call:
-        """Return the Converse or ConverseStream call behind `invoke`'s arguments."""
+    def _invoke_call(self, operation: str, prompt: Prompt, priority: str | float | None) -> Call:
+        """Return the Converse or ConverseStream call for `prompt`."""
         number = self.priority if priority is None else priority_number(priority)
         try:
-            params = converse_params(priority=number, **arguments)
+            params = prompt.params(number)
         except BadRequestError as error:
             raise self._invalid(operation, str(error), self._route(self.model_id)) from None
         return self._make_call(operation, params)._replace(priority=number)
@@ -82,8 +90,9 @@ class BaseClient:
         """Return the call of boto3's `operation` with boto3's `params`; `modelId` may be left out."""
         params = {"modelId": self.model_id, **params}
         route = self._route(str(params["modelId"]))
-        problem = plan_of(operation).problem(params)
-        if problem is not None:
+        plan = plan_of(operation)
+        plain = plan.plain(params)
+        if not plain and (problem := plan.validate(params)) is not None:
             raise self._invalid(operation, problem, route)
         now = self._clock()
         return Call(
@@ -93,8 +102,9 @@ class BaseClient:
             estimate=estimate(operation, params, route.base, self._gauge),
             timeout=self._timeout,
             arrived=now,
-            deadline=now + self._patience,
+            deadline=now + self._total_timeout,
             priority=self.priority,
+            plain=plain,
         )
 
     def _route(self, model_id: str) -> Route:
@@ -105,34 +115,20 @@ class BaseClient:
             self._routes[model_id] = route
         return route
 
-    def _ended(self, call: Call, outcome: Outcome) -> None:
+    def _finish(self, call: Call, outcome: Outcome) -> None:
+        """Learn from how the call ended, and notify the listeners."""
         if outcome.fault is None and outcome.usage is not None:
             learn(self._gauge, call.route.base, call.estimate, outcome.usage)
         if self._listeners:
-            seconds = self._clock() - call.arrived
-            self._listeners.tell(
-                CallEnded(call.operation, call.route, outcome.fault, outcome.usage, outcome.attempts, seconds)
-            )
+            self._listeners.call_ended(call, outcome, self._clock())
 
-    def _value(self, call: Call, outcome: Outcome) -> Any:
-        """Return what the call is worth, or raise what went wrong."""
-        self._ended(call, outcome)
+    def _raise_for(self, call: Call, outcome: Outcome) -> None:
+        """Raise what went wrong; return when nothing did."""
         if outcome.fault is not None:
             raise error_of(outcome, call.operation, call.route)
-        return outcome.value
 
     def _invalid(self, operation: str, message: str, route: Route) -> InvalidRequest:
-        fault = Fault(
-            code="InvalidRequest",
-            message=message,
-            kind=Kind.REFUSED,
-            decision=Decision.FAIL,
-            category=Category.PERMANENT,
-            cause="request-invalid",
-            reached=False,
-            advice="Nothing was sent.",
-        )
-        return InvalidRequest(Outcome(fault=fault), operation, route)
+        return InvalidRequest(Outcome(fault=invalid_request(message)), operation, route)
 
 
 def with_attempts(response: dict[str, Any], outcome: Outcome) -> dict[str, Any]:

@@ -6,18 +6,15 @@ from typing import TYPE_CHECKING, Any, Self
 
 from aws_bedrock_inference.clients.base import BaseClient, with_attempts
 from aws_bedrock_inference.clients.reply import Reply, reply_of
+from aws_bedrock_inference.clients.request import Prompt
 from aws_bedrock_inference.clients.streams import EventStream, TextStream
 from aws_bedrock_inference.drivers.blocking import Driver
-from aws_bedrock_inference.flow import send
-from aws_bedrock_inference.streaming import collect, stream
 from aws_bedrock_inference.transports.blocking import BlockingTransport
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from aws_bedrock_inference.call import Call, Timeout
-    from aws_bedrock_inference.flow import Pipeline
-    from aws_bedrock_inference.policies import Quota
+    from aws_bedrock_inference.call import Call
 
 
 class BedrockClient(BaseClient):
@@ -33,33 +30,9 @@ class BedrockClient(BaseClient):
     Raises `ValueError` for arguments that cannot be right and botocore's `NoRegionError` when no Region is found.
     """
 
-    def __init__(
-        self,
-        model_id: str,
-        *,
-        region_name: str | None = None,
-        endpoint_url: str | None = None,
-        session: Any = None,
-        quota: Quota | None = None,
-        pipeline: Pipeline | None = None,
-        timeout: float | Timeout | None = None,
-        priority: str | float = "normal",
-    ) -> None:
-        super().__init__(
-            model_id,
-            region_name=region_name,
-            endpoint_url=endpoint_url,
-            session=session,
-            quota=quota,
-            pipeline=pipeline,
-            timeout=timeout,
-            priority=priority,
-        )
+    def _connect(self) -> None:
         self._transport = BlockingTransport(self._endpoint, clock=self._clock)
         self._driver = Driver(self._transport.send, clock=self._clock, listeners=self._listeners)
-        self._send = self.pipeline.around(send, self._clock)
-        self._stream = self.pipeline.around(stream, self._clock)
-        self._collect = self.pipeline.around(collect, self._clock)
 
     def invoke(
         self,
@@ -90,21 +63,22 @@ class BedrockClient(BaseClient):
         """
         call = self._invoke_call(
             "converse_stream" if stream else "converse",
+            Prompt(
+                prompt=prompt,
+                messages=messages,
+                system=system,
+                max_tokens=max_tokens,
+                temperature=temperature,
+                stop_sequences=stop_sequences,
+                tools=tools,
+                tier=tier,
+                more=converse,
+            ),
             priority,
-            {
-                "prompt": prompt,
-                "messages": messages,
-                "system": system,
-                "max_tokens": max_tokens,
-                "temperature": temperature,
-                "stop_sequences": stop_sequences,
-                "tools": tools,
-                "tier": tier,
-                "more": converse,
-            },
         )
-        outcome = self._collected(call) if stream else self._driver.run(self._send(call))
-        self._value(call, outcome)
+        outcome = self._driver.run(self._collect(call) if stream else self._send(call))
+        self._finish(call, outcome)
+        self._raise_for(call, outcome)
         return reply_of(outcome, call.route)
 
     def invoke_stream(
@@ -129,18 +103,18 @@ class BedrockClient(BaseClient):
         """
         call = self._invoke_call(
             "converse_stream",
+            Prompt(
+                prompt=prompt,
+                messages=messages,
+                system=system,
+                max_tokens=max_tokens,
+                temperature=temperature,
+                stop_sequences=stop_sequences,
+                tools=tools,
+                tier=tier,
+                more=converse,
+            ),
             priority,
-            {
-                "prompt": prompt,
-                "messages": messages,
-                "system": system,
-                "max_tokens": max_tokens,
-                "temperature": temperature,
-                "stop_sequences": stop_sequences,
-                "tools": tools,
-                "tier": tier,
-                "more": converse,
-            },
         )
         return TextStream(self._events(call))
 
@@ -179,7 +153,9 @@ class BedrockClient(BaseClient):
     def _unary(self, operation: str, params: Mapping[str, Any]) -> dict[str, Any]:
         call = self._make_call(operation, params)
         outcome = self._driver.run(self._send(call))
-        return with_attempts(self._value(call, outcome), outcome)
+        self._finish(call, outcome)
+        self._raise_for(call, outcome)
+        return with_attempts(outcome.value, outcome)
 
     def _open(self, call: Call) -> EventStream:
         events = self._events(call)
@@ -187,13 +163,7 @@ class BedrockClient(BaseClient):
         return events
 
     def _events(self, call: Call) -> EventStream:
-        return EventStream(self._driver.stream(self._stream(call)), call, self._ended)
-
-    def _collected(self, call: Call) -> Any:
-        answer = self._driver.stream(self._collect(call))
-        for _ in answer:
-            raise AssertionError("a collected stream hands nothing over")
-        return answer.outcome
+        return EventStream(self._driver.stream(self._stream(call)), call, self._finish)
 
 
 class BedrockStreamingClient(BedrockClient):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from aws_bedrock_inference.dialects.usage import stop_reason
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -69,7 +71,7 @@ def reply_of(outcome: Outcome, route: Route) -> Reply:
     content = response["output"]["message"]["content"]
     return Reply(
         text="".join(block["text"] for block in content if "text" in block),
-        stop_reason=response.get("stopReason", ""),
+        stop_reason=stop_reason(response),
         usage=outcome.usage,
         route=route,
         earlier=outcome.earlier,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aws_bedrock_inference.call import NORMAL
+from aws_bedrock_inference.dialects.request import CONVERSE_MAXIMUM, CONVERSE_SETTINGS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -18,36 +20,45 @@ class BadRequestError(ValueError):
     """The arguments cannot be right; the clients raise it as `InvalidRequest` with the route on it."""
 
 
-def converse_params(
-    *,
-    prompt: str | None,
-    messages: Sequence[Mapping[str, Any]] | None,
-    system: str | Sequence[Mapping[str, Any]] | None,
-    max_tokens: int | None,
-    temperature: float | None,
-    stop_sequences: Sequence[str] | None,
-    tools: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None,
-    tier: str | None,
-    priority: float,
-    more: Mapping[str, Any],
-) -> dict[str, Any]:
-    """Return Converse's parameters, `modelId` left out. `more` is passed on as it is."""
-    params: dict[str, Any] = {**more, "messages": _messages(prompt, messages)}
-    if system is not None:
-        params["system"] = [{"text": _text(system, "system")}] if isinstance(system, str) else list(system)
-    if tools is not None:
-        params["toolConfig"] = dict(tools) if hasattr(tools, "keys") else {"tools": list(tools)}
-    if tier is not None:
-        params["serviceTier"] = {"type": _tier(tier, priority)}
-    config = {
-        "maxTokens": _max_tokens(max_tokens),
-        "temperature": _temperature(temperature),
-        "stopSequences": _stop_sequences(stop_sequences),
-    }
-    given = {name: value for name, value in config.items() if value is not None}
-    if given:
-        params["inferenceConfig"] = {**params.get("inferenceConfig", {}), **given}
-    return params
+class Prompt(NamedTuple):
+    """What a caller of `invoke` asks, as it was given. `more` is passed on to Converse as it is.
+
+    A named tuple, as `Call`: one is made for every call.
+    """
+
+    prompt: str | None = None
+    messages: Sequence[Mapping[str, Any]] | None = None
+    system: str | Sequence[Mapping[str, Any]] | None = None
+    max_tokens: int | None = None
+    temperature: float | None = None
+    stop_sequences: Sequence[str] | None = None
+    tools: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None
+    tier: str | None = None
+    more: Mapping[str, Any] = MappingProxyType({})
+
+    def params(self, priority: float) -> dict[str, Any]:
+        """Return Converse's parameters, `modelId` left out; `priority` is what the tier `match` goes by.
+
+        Raises `BadRequestError`.
+        """
+        params: dict[str, Any] = {**self.more, "messages": _messages(self.prompt, self.messages)}
+        if self.system is not None:
+            params["system"] = (
+                [{"text": _text(self.system, "system")}] if isinstance(self.system, str) else list(self.system)
+            )
+        if self.tools is not None:
+            params["toolConfig"] = dict(self.tools) if hasattr(self.tools, "keys") else {"tools": list(self.tools)}
+        if self.tier is not None:
+            params["serviceTier"] = {"type": _tier(self.tier, priority)}
+        config = {
+            CONVERSE_MAXIMUM: _max_tokens(self.max_tokens),
+            "temperature": _temperature(self.temperature),
+            "stopSequences": _stop_sequences(self.stop_sequences),
+        }
+        given = {name: value for name, value in config.items() if value is not None}
+        if given:
+            params[CONVERSE_SETTINGS] = {**params.get(CONVERSE_SETTINGS, {}), **given}
+        return params
 
 
 def _tier(tier: str, priority: float) -> str:

@@ -19,17 +19,17 @@ if TYPE_CHECKING:
 class _Ending:
     """What both worlds do when a stream has ended."""
 
-    def __init__(self, call: Call, ended: Callable[[Call, Outcome], None]) -> None:
+    def __init__(self, call: Call, finish: Callable[[Call, Outcome], None]) -> None:
         self.call = call
         self.head: dict[str, Any] = {}
-        self._ended = ended
-        self._told = False
+        self._finish = finish
+        self._finished = False
 
     def end(self, outcome: Outcome | None) -> None:
-        """Tell the listeners, once."""
-        if outcome is not None and not self._told:
-            self._told = True
-            self._ended(self.call, outcome)
+        """Finish the call, once."""
+        if outcome is not None and not self._finished:
+            self._finished = True
+            self._finish(self.call, outcome)
 
     def check(self, outcome: Outcome | None) -> None:
         """Raise what broke the stream; that the consumer itself has closed it is no break."""
@@ -48,8 +48,8 @@ class _Ending:
 class EventStream(_Ending):
     """boto3's events of a stream, one by one. Raises when the stream breaks; closing it early gives everything back."""
 
-    def __init__(self, stream: Stream, call: Call, ended: Callable[[Call, Outcome], None]) -> None:
-        super().__init__(call, ended)
+    def __init__(self, stream: Stream, call: Call, finish: Callable[[Call, Outcome], None]) -> None:
+        super().__init__(call, finish)
         self._stream = stream
 
     def begin(self) -> None:
@@ -57,7 +57,7 @@ class EventStream(_Ending):
         if self.head:
             return
         for head in self._stream:
-            self.head = head
+            self.head = head.response
             return
         self.check(self._stream.outcome)
 
@@ -90,8 +90,8 @@ class EventStream(_Ending):
 class AsyncEventStream(_Ending):
     """boto3's events of a stream, one by one. Raises when the stream breaks; closing it early gives everything back."""
 
-    def __init__(self, stream: AsyncStream, call: Call, ended: Callable[[Call, Outcome], None]) -> None:
-        super().__init__(call, ended)
+    def __init__(self, stream: AsyncStream, call: Call, finish: Callable[[Call, Outcome], None]) -> None:
+        super().__init__(call, finish)
         self._stream = stream
 
     async def begin(self) -> None:
@@ -99,7 +99,7 @@ class AsyncEventStream(_Ending):
         if self.head:
             return
         async for head in self._stream:
-            self.head = head
+            self.head = head.response
             return
         self.check(self._stream.outcome)
 

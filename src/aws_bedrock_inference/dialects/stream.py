@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from aws_bedrock_inference.call import Estimate, Usage
+from aws_bedrock_inference.dialects.usage import parts, stop_reason, usage_in_chunk, usage_of
 
 # A rough count for streams that break off before they report their usage; English text has about four characters a
 # token.
@@ -42,11 +43,11 @@ class Transcript:
                 self._role = body["role"]
             elif name == "messageStop":
                 self.whole = True
-                self.stop_reason = body["stopReason"]
+                self.stop_reason = stop_reason(body)
                 self._stop = body
             elif name == "metadata":
                 self._metadata = body
-                self.usage = usage_of(body["usage"]) if "usage" in body else None
+                self.usage = usage_of(body)
 
     @property
     def text(self) -> str:
@@ -108,13 +109,8 @@ class NativeTranscript(Transcript):
         if not isinstance(chunk, dict):
             self.begun = True
             return
-        if metrics := chunk.get("amazon-bedrock-invocationMetrics"):
-            self.usage = Usage(
-                metrics.get("inputTokenCount", 0),
-                metrics.get("outputTokenCount", 0),
-                metrics.get("cacheReadInputTokenCount", 0),
-                metrics.get("cacheWriteInputTokenCount", 0),
-            )
+        if usage := usage_in_chunk(chunk):
+            self.usage = usage
             self.whole = True
         if "type" in chunk:
             self._anthropic(chunk)
@@ -154,39 +150,24 @@ class NativeTranscript(Transcript):
             self._write(delta.get("text", ""))
             self._written += len(delta.get("partial_json", "")) + len(delta.get("thinking", ""))
         elif kind == "message_delta":
-            self.stop_reason = chunk.get("delta", {}).get("stop_reason")
+            self.stop_reason = stop_reason(chunk.get("delta", {})) or None
         elif kind == "message_stop":
             self.whole = True
 
     def _flat(self, chunk: dict[str, Any]) -> None:
         self.begun = True
-        parts = [
-            chunk,
-            *(part for key in ("outputs", "choices") for part in chunk.get(key) or () if isinstance(part, dict)),
-        ]
-        for part in parts:
+        for part in parts(chunk):
             for key in ("outputText", "generation", "text"):
                 if isinstance(part.get(key), str):
                     self._known = True
                     self._write(part[key])
-            for key in ("completionReason", "stop_reason", "finish_reason"):
-                if part.get(key):
-                    self._known = self.whole = True
-                    self.stop_reason = part[key]
+        if reason := stop_reason(chunk):
+            self._known = self.whole = True
+            self.stop_reason = reason
 
     def _write(self, text: str) -> None:
         self._text.append(text)
         self._written += len(text)
-
-
-def usage_of(usage: dict[str, Any]) -> Usage:
-    """Return Converse's usage as a value."""
-    return Usage(
-        usage.get("inputTokens", 0),
-        usage.get("outputTokens", 0),
-        usage.get("cacheReadInputTokens", 0),
-        usage.get("cacheWriteInputTokens", 0),
-    )
 
 
 def _join_reasoning(block: dict[str, Any], delta: dict[str, Any]) -> None:

@@ -8,6 +8,7 @@ from math import inf
 from typing import TYPE_CHECKING, Any, Protocol
 
 from aws_bedrock_inference import clock as clocks
+from aws_bedrock_inference.drivers.source import ItemFlow, replaced
 from aws_bedrock_inference.events import Listeners
 from aws_bedrock_inference.flow import Ask, Effect, Emit, Flow, Give, Next, Send, Sleep, Wait
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from aws_bedrock_inference.call import Call, Outcome
     from aws_bedrock_inference.clock import Clock
+    from aws_bedrock_inference.drivers.source import Source
     from aws_bedrock_inference.fault import Fault
 
 
@@ -28,7 +30,7 @@ class AsyncEventSource(Protocol):
         """Return the next event, what broke the stream, or None at the end of the body."""
 
     def close(self) -> None:
-        """Let go of the connection; harmless when repeated."""
+        """Release the connection; harmless when repeated."""
 
 
 class AsyncTransport(Protocol):
@@ -38,7 +40,7 @@ class AsyncTransport(Protocol):
         """Carry `call`; the outcome's value is boto3's response, or an `AsyncEventSource` for a streaming operation."""
 
     async def close(self) -> None:
-        """Let go of the connections."""
+        """Close the connections."""
 
 
 class AsyncDriver:
@@ -58,18 +60,29 @@ class AsyncDriver:
         self.listeners = listeners if listeners is not None else Listeners()
 
     async def run(self, flow: Flow) -> Outcome:
-        """Run `flow` to its end. A cancellation is thrown into it, and passes when it has cleaned up."""
+        """Run `flow` to its end. A cancellation is thrown into it, and passes when it has cleaned up.
+        A source that it reads is closed at the end.
+        """
+        source: Source | None = None
         try:
             effect = next(flow)
             while True:
                 try:
-                    reply = await (self._send(effect.call) if type(effect) is Send else self._perform(effect))
+                    if type(effect) is Send:
+                        reply = await self._send(effect.call)
+                    else:
+                        if type(effect) is Next:
+                            source = replaced(source, effect.source)
+                        reply = await self._perform(effect)
                 except BaseException as interruption:  # noqa: BLE001 - the flow raises it again
                     effect = flow.throw(interruption)
                 else:
                     effect = flow.send(reply)
         except StopIteration as end:
             return end.value  # type: ignore[no-any-return]
+        finally:
+            if source is not None:
+                source.close()
 
     def stream(self, flow: Flow) -> AsyncStream:
         """Run `flow` as far as its consumer reads."""
@@ -77,7 +90,7 @@ class AsyncDriver:
 
     async def _perform(self, effect: Effect) -> Any:
         if isinstance(effect, Emit):
-            return self.listeners.tell(effect.event)
+            return self.listeners.notify(effect.event)
         if isinstance(effect, Next):
             return await effect.source.next()
         if isinstance(effect, Sleep):
@@ -108,7 +121,7 @@ class AsyncDriver:
                 timer.cancel()
 
 
-class AsyncStream:
+class AsyncStream(ItemFlow):
     """A flow that gives items: iterate to read them; `outcome` is set once it has ended.
 
     Closing it, or leaving it to the garbage collector, tells the flow that nobody wants more, so that what it holds
@@ -116,11 +129,8 @@ class AsyncStream:
     """
 
     def __init__(self, flow: Flow, driver: AsyncDriver) -> None:
-        self._flow = flow
+        super().__init__(flow)
         self._driver = driver
-        self._reply: Any = None
-        self._source: AsyncEventSource | None = None
-        self.outcome: Outcome | None = None
 
     def __aiter__(self) -> AsyncStream:
         return self
@@ -133,16 +143,15 @@ class AsyncStream:
             effect = flow.send(self._reply)
             while not isinstance(effect, Give):
                 try:
+                    if isinstance(effect, Next):
+                        self._hold(effect.source)
                     reply = await perform(effect)
-                    if isinstance(effect, Send):
-                        self._hold(reply.value)
                 except BaseException as interruption:  # noqa: BLE001 - the flow raises it again
                     effect = flow.throw(interruption)
                 else:
                     effect = flow.send(reply)
         except StopIteration as end:
-            self.outcome = end.value
-            self._hold(None)
+            self._end(end.value)
             raise StopAsyncIteration from None
         except BaseException:
             self._hold(None)
@@ -158,11 +167,6 @@ class AsyncStream:
                 break
         self._flow.close()
         self._hold(None)
-
-    def _hold(self, source: AsyncEventSource | None) -> None:
-        if self._source is not None:
-            self._source.close()
-        self._source = source
 
     def __del__(self) -> None:
         # Nothing can be awaited here, but giving back what is held in memory needs no waiting.

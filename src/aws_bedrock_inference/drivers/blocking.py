@@ -7,6 +7,7 @@ from math import inf
 from typing import TYPE_CHECKING, Any, Protocol
 
 from aws_bedrock_inference import clock as clocks
+from aws_bedrock_inference.drivers.source import ItemFlow, replaced
 from aws_bedrock_inference.events import Listeners
 from aws_bedrock_inference.flow import Ask, Effect, Emit, Flow, Give, Next, Send, Sleep, Wait
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     from aws_bedrock_inference.call import Call, Outcome
     from aws_bedrock_inference.clock import Clock
+    from aws_bedrock_inference.drivers.source import Source
     from aws_bedrock_inference.fault import Fault
 
 
@@ -27,7 +29,7 @@ class EventSource(Protocol):
         """Return the next event, what broke the stream, or None at the end of the body."""
 
     def close(self) -> None:
-        """Let go of the connection; harmless when repeated."""
+        """Release the connection; harmless when repeated."""
 
 
 class Transport(Protocol):
@@ -37,7 +39,7 @@ class Transport(Protocol):
         """Carry `call`; the outcome's value is boto3's response, or an `EventSource` for a streaming operation."""
 
     def close(self) -> None:
-        """Let go of the connections."""
+        """Close the connections."""
 
 
 class Driver:
@@ -57,18 +59,29 @@ class Driver:
         self.listeners = listeners if listeners is not None else Listeners()
 
     def run(self, flow: Flow) -> Outcome:
-        """Run `flow` to its end. An interruption is thrown into it, and passes when it has cleaned up."""
+        """Run `flow` to its end. An interruption is thrown into it, and passes when it has cleaned up.
+        A source that it reads is closed at the end.
+        """
+        source: Source | None = None
         try:
             effect = next(flow)
             while True:
                 try:
-                    reply = self._send(effect.call) if type(effect) is Send else self._perform(effect)
+                    if type(effect) is Send:
+                        reply = self._send(effect.call)
+                    else:
+                        if type(effect) is Next:
+                            source = replaced(source, effect.source)
+                        reply = self._perform(effect)
                 except BaseException as interruption:  # noqa: BLE001 - the flow raises it again
                     effect = flow.throw(interruption)
                 else:
                     effect = flow.send(reply)
         except StopIteration as end:
             return end.value  # type: ignore[no-any-return]
+        finally:
+            if source is not None:
+                source.close()
 
     def stream(self, flow: Flow) -> Stream:
         """Run `flow` as far as its consumer reads."""
@@ -76,7 +89,7 @@ class Driver:
 
     def _perform(self, effect: Effect) -> Any:
         if isinstance(effect, Emit):
-            return self.listeners.tell(effect.event)
+            return self.listeners.notify(effect.event)
         if isinstance(effect, Next):
             return effect.source.next()
         if isinstance(effect, Sleep):
@@ -95,7 +108,7 @@ class Driver:
             woken.wait(None if effect.until == inf else max(0.0, effect.until - self.clock()))
 
 
-class Stream:
+class Stream(ItemFlow):
     """A flow that gives items: iterate to read them; `outcome` is set once it has ended.
 
     Closing it, or leaving it to the garbage collector, tells the flow that nobody wants more, so that what it holds
@@ -103,11 +116,8 @@ class Stream:
     """
 
     def __init__(self, flow: Flow, driver: Driver) -> None:
-        self._flow = flow
+        super().__init__(flow)
         self._driver = driver
-        self._reply: Any = None
-        self._source: EventSource | None = None
-        self.outcome: Outcome | None = None
 
     def __iter__(self) -> Stream:
         return self
@@ -120,16 +130,15 @@ class Stream:
             effect = flow.send(self._reply)
             while not isinstance(effect, Give):
                 try:
+                    if isinstance(effect, Next):
+                        self._hold(effect.source)
                     reply = perform(effect)
-                    if isinstance(effect, Send):
-                        self._hold(reply.value)
                 except BaseException as interruption:  # noqa: BLE001 - the flow raises it again
                     effect = flow.throw(interruption)
                 else:
                     effect = flow.send(reply)
         except StopIteration as end:
-            self.outcome = end.value
-            self._hold(None)
+            self._end(end.value)
             raise StopIteration from None
         except BaseException:
             self._hold(None)
@@ -145,11 +154,6 @@ class Stream:
                 break
         self._flow.close()
         self._hold(None)
-
-    def _hold(self, source: EventSource | None) -> None:
-        if self._source is not None:
-            self._source.close()
-        self._source = source
 
     def __del__(self) -> None:
         self.close()

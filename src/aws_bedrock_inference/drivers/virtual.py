@@ -86,7 +86,7 @@ class VirtualDriver:
             effect = resume(value)
             while True:
                 if isinstance(effect, Emit):
-                    self.listeners.tell(effect.event)
+                    self.listeners.notify(effect.event)
                     effect = next(task.flow)
                 elif isinstance(effect, Ask):
                     effect = self._ask(task, effect)

@@ -8,7 +8,7 @@ from aws_bedrock_inference.policies.deadline import Deadline
 from aws_bedrock_inference.policies.quota import Quota
 from aws_bedrock_inference.policies.retry import Retry
 
-__all__ = ["Breaker", "Deadline", "Quota", "Retry", "standard"]
+__all__ = ["Breaker", "Deadline", "Quota", "Retry", "one_owner", "standard"]
 
 
 def standard(quota: Quota | None = None) -> Pipeline:
@@ -16,3 +16,11 @@ def standard(quota: Quota | None = None) -> Pipeline:
     all.
     """
     return Pipeline(Deadline(), Retry(), Breaker(), quota if quota is not None else Quota())
+
+
+def one_owner(quota: Quota | None, pipeline: Pipeline | None) -> None:
+    """Raise `ValueError` when both are given, since the quota would have no place in the pipeline."""
+    if quota is not None and pipeline is not None:
+        raise ValueError(
+            "give either quota= or pipeline=; a pipeline has its own: Pipeline(..., Quota(rpm=..., tpm=...))"
+        )

@@ -1,4 +1,4 @@
-"""Stop calling a model that is ill, and probe until it is well."""
+"""Stop calling a model that is unhealthy, and probe until it is well."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 from aws_bedrock_inference.call import Call, Outcome
 from aws_bedrock_inference.events import CircuitChanged
-from aws_bedrock_inference.fault import Category, Decision, Fault, Hint, Kind
 from aws_bedrock_inference.flow import emit
+from aws_bedrock_inference.policies.refusals import circuit_open
 from aws_bedrock_inference.rules.circuit import Circuit, Refusal, Verdict
 
 if TYPE_CHECKING:
     from aws_bedrock_inference.call import Route
     from aws_bedrock_inference.clock import Clock
+    from aws_bedrock_inference.fault import Fault
     from aws_bedrock_inference.flow import Flow, Step
 
 _OK, _FAILED, _IGNORED = Verdict  # looked up once: every call needs one
@@ -62,7 +63,7 @@ class Breaker:
             circuit = circuits.get(call.route.health_key) or self.circuit(call.route)
             ticket = circuit.admit(clock())
             if isinstance(ticket, Refusal):
-                return Outcome(fault=_open(call.route, ticket.wait))
+                return Outcome(fault=circuit_open(str(call.route), ticket.wait))
             verdict = _IGNORED
             try:
                 if ticket.probe:
@@ -99,20 +100,3 @@ def _verdict(fault: Fault | None) -> Verdict:
     if fault is None:
         return _OK
     return _FAILED if fault.unhealthy else _IGNORED
-
-
-def _open(route: Route, wait: float) -> Fault:
-    return Fault(
-        code="CircuitOpen",
-        message=f"{route} failed repeatedly; no call is made for another {wait:.1f} s",
-        kind=Kind.REFUSED,
-        reached=False,
-        decision=Decision.RETRY,
-        category=Category.TRANSIENT,
-        cause="circuit-open",
-        advice="Wait for the service to recover, or use another model or Region; nothing was sent.",
-        # Waiting for the circuit loads nobody, so it costs no budget, and only the policy's own limit bounds the tries:
-        # fifteen turns of `recovery` are about a minute's patience.
-        hint=Hint(base=0.1, attempts=15, cost=0),
-        retry_after=wait,
-    )

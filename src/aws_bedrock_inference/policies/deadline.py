@@ -6,7 +6,7 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from aws_bedrock_inference.call import Call, Outcome
-from aws_bedrock_inference.fault import Category, Decision, Fault, Kind
+from aws_bedrock_inference.policies.refusals import too_close
 
 if TYPE_CHECKING:
     from aws_bedrock_inference.clock import Clock
@@ -41,17 +41,3 @@ class Deadline:
 
     def __repr__(self) -> str:
         return f"Deadline({self.seconds:g})"
-
-
-def too_close(message: str) -> Fault:
-    """Return the refusal of a call that cannot end in time."""
-    return Fault(
-        code="DeadlineTooClose",
-        message=message,
-        kind=Kind.REFUSED,
-        reached=False,
-        decision=Decision.FAIL,
-        category=Category.TRANSIENT,
-        cause="deadline-too-close",
-        advice="Give the call more time, or make it cheaper (lower max_tokens); nothing was sent.",
-    )

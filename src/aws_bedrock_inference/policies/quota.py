@@ -12,8 +12,7 @@ from aws_bedrock_inference.call import Call, Outcome, priority_number
 from aws_bedrock_inference.events import QuotaQueued, Throttled
 from aws_bedrock_inference.fault import Kind
 from aws_bedrock_inference.flow import emit, wait
-from aws_bedrock_inference.policies.deadline import too_close
-from aws_bedrock_inference.policies.refusals import day_spent, held, queue_full, too_large
+from aws_bedrock_inference.policies.refusals import day_spent, held, queue_full, too_close, too_large
 from aws_bedrock_inference.rules.quota.gates import A_DAY, Day
 from aws_bedrock_inference.rules.quota.ledger import Ledger
 from aws_bedrock_inference.tokens.max_tokens_warning import warn_unbounded

@@ -1,13 +1,15 @@
-"""What the quota answers to calls that it cannot carry. Nothing was sent in any of these cases."""
+"""The faults with which policies and clients refuse a call. Nothing was sent in any of these cases."""
 
 from __future__ import annotations
 
-from aws_bedrock_inference.fault import Category, Decision, Fault, Kind
+from dataclasses import replace
+
+from aws_bedrock_inference.fault import Category, Decision, Fault, Hint, Kind
 
 
 def too_large(tokens: float, tpm: float) -> Fault:
     """Return the refusal of a call that no minute could carry."""
-    return _refusal(
+    return refusal(
         "QuotaExhausted",
         f"the call would reserve {tokens:,.0f} tokens (input + max_tokens); the quota is {tpm:,.0f} a minute",
         Category.PERMANENT,
@@ -20,7 +22,7 @@ def held(route: str) -> Fault:
     """Return the refusal of every call where AWS holds the quota at 0."""
     from aws_bedrock_inference.service_quotas.table import explain_hold  # noqa: PLC0415 - who never meets a hold needs no data
 
-    return _refusal(
+    return refusal(
         "QuotaExhausted",
         f"AWS holds the quota of {route} at 0: nothing can be called, and waiting does not help",
         Category.PERMANENT,
@@ -31,7 +33,7 @@ def held(route: str) -> Fault:
 
 def day_spent(seconds: float) -> Fault:
     """Return the refusal of a call that the day's tokens no longer carry."""
-    return _refusal(
+    return refusal(
         "QuotaExhausted",
         f"the quota of tokens per day is spent; the next try makes sense in about {seconds:,.0f} s",
         Category.TRANSIENT,
@@ -42,7 +44,7 @@ def day_spent(seconds: float) -> Fault:
 
 def queue_full(ahead: int) -> Fault:
     """Return the refusal of a call that too many stand before."""
-    return _refusal(
+    return refusal(
         "QueueFull",
         f"{ahead:,} calls wait for quota already",
         Category.TRANSIENT,
@@ -51,7 +53,38 @@ def queue_full(ahead: int) -> Fault:
     )
 
 
-def _refusal(code: str, message: str, category: Category, cause: str, advice: str) -> Fault:
+def too_close(message: str) -> Fault:
+    """Return the refusal of a call that cannot end in time."""
+    return refusal(
+        "DeadlineTooClose",
+        message,
+        Category.TRANSIENT,
+        "deadline-too-close",
+        "Give the call more time, or make it cheaper (lower max_tokens); nothing was sent.",
+    )
+
+
+def circuit_open(route: str, wait: float) -> Fault:
+    """Return the refusal of a call to a model whose circuit is open for another `wait` seconds."""
+    fault = refusal(
+        "CircuitOpen",
+        f"{route} failed repeatedly; no call is made for another {wait:.1f} s",
+        Category.TRANSIENT,
+        "circuit-open",
+        "Wait for the service to recover, or use another model or Region; nothing was sent.",
+    )
+    # Waiting for the circuit loads nobody, so it costs no budget, and only the policy's own limit bounds the attempts:
+    # fifteen times `recovery` is about a minute.
+    return replace(fault, decision=Decision.RETRY, hint=Hint(base=0.1, attempts=15, cost=0), retry_after=wait)
+
+
+def invalid_request(message: str) -> Fault:
+    """Return the refusal of a call that the service could only reject."""
+    return refusal("InvalidRequest", message, Category.PERMANENT, "request-invalid", "Nothing was sent.")
+
+
+def refusal(code: str, message: str, category: Category, cause: str, advice: str) -> Fault:
+    """Return the fault of a call that was refused before it was sent."""
     return Fault(
         code=code,
         message=message,

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 
 class Retry:
-    """Repeat a failed call as its fault wants it: each fault brings its own schedule and number of tries.
+    """Repeat a failed call as its fault wants it: each fault brings its own schedule and number of attempts.
 
-    `attempts` 15 bounds the tries of one call whatever their faults. `jitter` is `full` (AWS's own choice: spreads a
+    `attempts` 15 bounds the attempts of one call whatever their faults. `jitter` is `full` (AWS's own choice: spreads a
     crowd best), `equal`, `decorrelated` or `near`. `budget` is shared by all calls under this policy, and by several
     policies if they are given the same. `chance` is the dice.
 

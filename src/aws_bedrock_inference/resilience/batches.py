@@ -2,7 +2,7 @@
 
 Services answer such a batch with HTTP 200 and a list of what did not work, which no SDK repeats. Here each answer is
 taken in, and what is left over is a fault like any other to the policies: the same back-off, budget and deadline
-apply. After the last try, what still failed stays in the answer as the service reported it.
+apply. After the last attempt, what still failed stays in the answer as the service reported it.
 """
 
 from __future__ import annotations
@@ -150,36 +150,28 @@ FORMS: dict[tuple[str, str], Form] = {
 }
 
 
-class Batch(Params):
-    """The parameters of one batch, which remember what is still to be sent; `answer` is all that is known so far."""
-
-    __slots__ = ("_form", "_rest", "_service", "answer")
+class Batch:
+    """One batch on its way: what is still to be sent, and in `answer` all that is known so far, None at first."""
 
     def __init__(self, params: Params, form: Form, service: str) -> None:
-        super().__init__(params)
         self.answer: Params | None = None
+        self._params = params
+        self._rest = params
         self._form = form
-        self._rest: Params | None = None
         self._service = service
 
     def step(self, call: Call) -> Flow:
-        """Send what is left."""
-        outcome = yield from send(call if self._rest is None else call._replace(params=self._rest))
+        """Send what is left: the innermost step of the pipeline around this batch alone."""
+        outcome = yield from send(call._replace(params=self._rest))
         if outcome.fault is not None:
             return outcome
         if self.answer is None:
             self.answer = outcome.value
         else:
-            self._form.merge(self, self.answer, outcome.value, self._service)
+            self._form.merge(self._params, self.answer, outcome.value, self._service)
             self.answer["ResponseMetadata"] = outcome.value["ResponseMetadata"]
-        self._rest, fault = self._form.rest(self, self.answer, self._service)
+        self._rest, fault = self._form.rest(self._params, self.answer, self._service)
         return outcome if fault is None and outcome.value is self.answer else Outcome(value=self.answer, fault=fault)
-
-
-def send_batch(call: Call) -> Flow:
-    """Send what is left of the batch that is the parameters of `call`: the innermost step of its pipeline."""
-    batch: Any = call.params
-    return batch.step(call)  # type: ignore[no-any-return]
 
 
 def _fault(code: str, message: str, service: str) -> Fault:

@@ -24,7 +24,7 @@ from aws_bedrock_inference.fault import Decision, Fault
 from aws_bedrock_inference.flow import send
 from aws_bedrock_inference.knowledge.classify import classify
 from aws_bedrock_inference.knowledge.models import split_profile
-from aws_bedrock_inference.resilience.batches import FORMS, Batch, Form, send_batch
+from aws_bedrock_inference.resilience.batches import FORMS, Batch, Form
 from aws_bedrock_inference.resilience.idempotency import Condition, fate_unknown, repeatable
 from aws_bedrock_inference.resilience.runtime import Guard, raisable
 from aws_bedrock_inference.transports.answers import milliseconds, retry_after
@@ -46,7 +46,7 @@ _REFUSALS = frozenset({400, 404, 409, 412})
 _DOUBT = (
     "Its fate is unknown: it may have been carried out, and {} cannot be repeated safely. Look before sending it again."
 )
-_ECHO = "An earlier try, whose fate is unknown, may have been carried out; this may be its echo."
+_ECHO = "An earlier attempt, whose fate is unknown, may have been carried out; this may be its echo."
 _SPENT_BODY = "The body cannot be read a second time: give bytes or a file that can seek."
 
 
@@ -126,17 +126,16 @@ class Calls:
             self._once, clock=guard.clock, sleep=guard.sleep or clocks.sleep, listeners=guard.listeners
         )
         self._step = guard.pipeline.around(send, guard.clock)
-        self._batch_step = guard.pipeline.around(send_batch, guard.clock)
 
     def make(self, name: str, params: dict[str, Any]) -> Any:
-        """Make one call of the client, with all its tries; return what botocore returns, or raise what it raises."""
+        """Make one call of the client, with all its attempts; return what botocore returns, or raise what it raises."""
         operation = self._operations.get(name) or self._learn(name)
         for token in operation.tokens:
             params.setdefault(token, str(uuid4()))
         step, batch = self._step, None
         if operation.form is not None:
-            step = self._batch_step
-            params = batch = Batch(params, operation.form, self._service)
+            batch = Batch(params, operation.form, self._service)
+            step = self._guard.pipeline.around(batch.step, self._guard.clock)
         elif operation.payload and hasattr(params.get(operation.payload), "read"):
             step = self._guard.pipeline.around(_rewound(params[operation.payload]), self._guard.clock)
         call = self._guard.call(name, params, self._part(params) if self._apart else self._route)

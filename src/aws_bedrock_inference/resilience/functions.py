@@ -58,7 +58,9 @@ def _called(function: Callable[..., Any], guard: Guard) -> Callable[..., Any]:
     @functools.wraps(function)
     def guarded(*args: Any, **options: Any) -> Any:
         call = guard.call(name, {"args": args, "options": options}, route)
-        return _value(guard, call, driver.run(step(call)))
+        outcome = driver.run(step(call))
+        _finish(guard, call, outcome)
+        return outcome.value
 
     return guarded
 
@@ -81,7 +83,9 @@ def _awaited(function: Callable[..., Any], guard: Guard) -> Callable[..., Any]:
     @functools.wraps(function)
     async def guarded(*args: Any, **options: Any) -> Any:
         call = guard.call(name, {"args": args, "options": options}, route)
-        return _value(guard, call, await driver.run(step(call)))
+        outcome = await driver.run(step(call))
+        _finish(guard, call, outcome)
+        return outcome.value
 
     return guarded
 
@@ -91,14 +95,14 @@ def _named(function: Callable[..., Any]) -> tuple[str, Route]:
     return name, Route(f"{getattr(function, '__module__', '')}.{getattr(function, '__qualname__', name)}")
 
 
-def _value(guard: Guard, call: Call, outcome: Outcome) -> Any:
+def _finish(guard: Guard, call: Call, outcome: Outcome) -> None:
+    """Notify the listeners, and raise what went wrong."""
     guard.ended(call, outcome)
     if outcome.fault is not None:
         raise raisable(outcome, call.operation, call.route)
-    return outcome.value
 
 
-class Try:
+class BlockAttempt:
     """One attempt at a block: `with` it. A failure that is worth a repeat stays inside; the loop waits and goes on."""
 
     def __init__(self) -> None:
@@ -125,7 +129,7 @@ def attempts(
     listener: Listener | None = None,
     clock: Clock = clocks.monotonic,
     sleep: Callable[[float], Any] = clocks.sleep,
-) -> Iterator[Try]:
+) -> Iterator[BlockAttempt]:
     """Try a block until it succeeds or no other attempt makes sense; then its own exception is raised.
 
         for attempt in attempts(timeout=60):
@@ -137,15 +141,15 @@ def attempts(
     guard = Guard(pipeline=pipeline, quota=quota, timeout=timeout, listener=listener, clock=clock, sleep=sleep)
     call = guard.call(name, {}, Route(name))
     stream = Driver(_nothing_is_sent, clock=clock, sleep=sleep, listeners=guard.listeners).stream(
-        guard.pipeline.around(_tried, clock)(call)
+        guard.pipeline.around(_attempt_block, clock)(call)
     )
     yield from stream
     if stream.outcome is not None:
-        _value(guard, call, stream.outcome)
+        _finish(guard, call, stream.outcome)
 
 
-def _tried(_: Call) -> Flow:
-    attempt = Try()
+def _attempt_block(_: Call) -> Flow:
+    attempt = BlockAttempt()
     wanted = yield from give(attempt)
     if not wanted or attempt.outcome is None:
         return Outcome(fault=_ABANDONED)

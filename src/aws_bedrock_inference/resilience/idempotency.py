@@ -1,4 +1,4 @@
-"""What may be sent again when nobody knows whether the first try was carried out.
+"""What may be sent again when nobody knows whether the first attempt was carried out.
 
 A time-out after sending, or a connection lost before the answer, leaves the fate of a request unknown. To repeat a
 read is harmless; to repeat a write is safe only where the service itself makes a second one do nothing. The rules

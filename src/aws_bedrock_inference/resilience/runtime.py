@@ -14,11 +14,11 @@ from botocore.exceptions import ClientError
 
 from aws_bedrock_inference import clock as clocks
 from aws_bedrock_inference.call import Attempt, Call, Outcome, Route
-from aws_bedrock_inference.events import CallEnded, Listener, Listeners
+from aws_bedrock_inference.events import Listener, Listeners
 from aws_bedrock_inference.exceptions import error_of
 from aws_bedrock_inference.fault import Decision, Kind
 from aws_bedrock_inference.flow import Pipeline
-from aws_bedrock_inference.policies import Breaker, Deadline, Quota, Retry
+from aws_bedrock_inference.policies import Breaker, Deadline, Quota, Retry, one_owner
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.clock import Clock
     from aws_bedrock_inference.fault import Fault
 
-PATIENCE = 300.0
+TOTAL_TIMEOUT = 300.0
 """Seconds for a whole call by default: four of botocore's 60-second time-outs, with the waits between them."""
 
 
@@ -43,35 +43,29 @@ class Guard:
         clock: Clock = clocks.monotonic,
         sleep: Callable[[float], Any] | None = None,
     ) -> None:
-        if quota is not None and pipeline is not None:
-            raise ValueError(
-                "give either quota= or pipeline=; a pipeline has its own: Pipeline(..., Quota(rpm=..., tpm=...))"
-            )
+        one_owner(quota, pipeline)
         if timeout is not None and not timeout > 0:
             raise ValueError(
                 f"timeout={timeout!r}: give seconds above 0 for the whole call, waits and repeats included"
             )
-        policies = (Deadline(PATIENCE), Retry(), Breaker(), *((quota,) if quota is not None else ()))
+        policies = (Deadline(TOTAL_TIMEOUT), Retry(), Breaker(), *((quota,) if quota is not None else ()))
         self.pipeline = pipeline if pipeline is not None else Pipeline(*policies)
         self.clock = clock
         self.sleep = sleep
         self.listeners = Listeners()
         if listener is not None:
             self.listeners.add(listener)
-        self._patience = inf if timeout is None else timeout
+        self._total_timeout = inf if timeout is None else timeout
 
     def call(self, operation: str, params: Mapping[str, Any], route: Route) -> Call:
         """Return a call that arrives now."""
         now = self.clock()
-        return Call(operation, params, route, arrived=now, deadline=now + self._patience)
+        return Call(operation, params, route, arrived=now, deadline=now + self._total_timeout)
 
     def ended(self, call: Call, outcome: Outcome) -> None:
-        """Tell the listeners that a call is over."""
+        """Notify the listeners that a call is over."""
         if self.listeners:
-            seconds = self.clock() - call.arrived
-            self.listeners.tell(
-                CallEnded(call.operation, call.route, outcome.fault, outcome.usage, outcome.attempts, seconds)
-            )
+            self.listeners.call_ended(call, outcome, self.clock())
 
 
 def raisable(outcome: Outcome, operation: str, route: Route, notes: Iterable[str] = ()) -> BaseException:

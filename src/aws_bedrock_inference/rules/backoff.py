@@ -1,4 +1,4 @@
-"""How long to wait before the next try: AWS SDK retry 2.1 arithmetic, with three kinds of jitter."""
+"""How long to wait before the next attempt: AWS SDK retry 2.1 arithmetic, with three kinds of jitter."""
 
 from __future__ import annotations
 

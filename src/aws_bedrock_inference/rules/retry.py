@@ -1,4 +1,4 @@
-"""Whether to try again: one decision from the fault, the tries so far, the shared budget and the deadline."""
+"""Whether to try again: one decision from the fault, the attempts so far, the shared budget and the deadline."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ class Budget:
     """What all calls together may spend on repeats, so that an outage does not multiply the load.
 
     500 units, 14 a repeat, 5 a repeat after a throttle: about 35 or 100 repeats without a success in between. A
-    success gives back what its own last repeat cost, a success at the first try gives 1 (AWS SDK retry 2.1; botocore
-    1.44.5, retries/quota.py).
+    success gives back what its own last repeat cost, a success at the first attempt gives 1 (AWS SDK retry 2.1;
+    botocore 1.44.5, retries/quota.py).
     """
 
     def __init__(self, capacity: int = 500) -> None:
@@ -75,9 +75,9 @@ def decide(
 ) -> Again | Stop:
     """Return what to do after `outcome`, which ended with `fault`.
 
-    Tries are counted for each code on its own, since each has its own rule; `most` bounds them all, but for throttles
-    that the quota paces: those end with the deadline, and cost the service hardly anything. A wait that could not end
-    before the deadline is not started, and a stream that has already given something is not repeated.
+    Attempts are counted for each code on its own, since each has its own rule; `most` bounds them all, but for
+    throttles that the quota paces: those end with the deadline, and cost the service hardly anything. A wait that
+    could not end before the deadline is not started, and a stream that has already given something is not repeated.
     """
     if fault.decision is Decision.FAIL or outcome.emitted:
         already = "part of the answer had already been handed over"

@@ -6,13 +6,13 @@ Discovery is a convenience before calls, never a part of them: a program that ca
 from __future__ import annotations
 
 import hashlib
-import threading
 from typing import TYPE_CHECKING, Any
 
 from aws_bedrock_inference import clock
 from aws_bedrock_inference.service_quotas import cache as kept
 from aws_bedrock_inference.service_quotas.names import facts
 from aws_bedrock_inference.service_quotas.table import Found, QuotaTable
+from aws_bedrock_inference.sessions import make_client
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.clock import Clock
 
 A_DAY = 86_400.0  # seconds
-
-# A session makes one client at a time: boto3 documents that making them is not thread-safe.
-_making = threading.Lock()
 
 _NEEDED = "servicequotas:ListServiceQuotas and servicequotas:ListAWSDefaultServiceQuotas"
 
@@ -81,18 +78,13 @@ def service_quotas(
 
     Pages are listed without hurry, so the SDK's own retries will do: five attempts; Service Quotas throttles early.
     """
-    import boto3  # noqa: PLC0415 - heavy; only who asks needs it
-    from botocore.config import Config  # noqa: PLC0415
+    from botocore.config import Config  # noqa: PLC0415 - heavy; only who asks needs it
 
     config = Config(connect_timeout=5, read_timeout=20, retries={"mode": "standard", "total_max_attempts": 5})
-    with _making:
-        if session is None:
-            if boto3.DEFAULT_SESSION is None:
-                boto3.setup_default_session()
-            session = boto3.DEFAULT_SESSION
-        core = getattr(session, "_session", session)
-        client = core.create_client("service-quotas", region_name=region_name, endpoint_url=endpoint_url, config=config)
-        return client, core.get_credentials()
+    client, _, credentials = make_client(
+        "service-quotas", session, region_name=region_name, endpoint_url=endpoint_url, config=config
+    )
+    return client, credentials
 
 
 def _whose(credentials: Any) -> tuple[str, str]:

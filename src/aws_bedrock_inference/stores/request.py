@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-PATIENCE = 0.25
+STORE_TIMEOUT = 0.25
 """Seconds a store may take for each thing it is asked; a slower one is as good as none."""
 
 

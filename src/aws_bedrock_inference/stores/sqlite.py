@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from aws_bedrock_inference.clock import wall
 from aws_bedrock_inference.rules.quota.leases import Shares
-from aws_bedrock_inference.stores.request import PATIENCE, Question, StoreUnavailable
+from aws_bedrock_inference.stores.request import STORE_TIMEOUT, Question, StoreUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -119,8 +119,8 @@ class SqliteStore:
         """Hold the file for one change, whole or not at all."""
         try:
             opened = self._here()
-            if not opened.lock.acquire(timeout=PATIENCE):
-                raise StoreUnavailable(f"{self.path}: other threads kept it busy for longer than {PATIENCE} s")
+            if not opened.lock.acquire(timeout=STORE_TIMEOUT):
+                raise StoreUnavailable(f"{self.path}: other threads kept it busy for longer than {STORE_TIMEOUT} s")
             try:
                 with opened.connection as database:
                     database.execute("BEGIN IMMEDIATE")
@@ -165,7 +165,7 @@ def _make(path: Path) -> None:
 
 
 def _connected(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, timeout=PATIENCE, isolation_level=None, check_same_thread=False)
+    connection = sqlite3.connect(path, timeout=STORE_TIMEOUT, isolation_level=None, check_same_thread=False)
     try:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
@@ -196,7 +196,7 @@ def _explained(path: Path, error: sqlite3.Error) -> str:
     if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
         return _corrupt(path, error)
     if code == sqlite3.SQLITE_BUSY:
-        return f"{path}: other processes kept it busy for longer than {PATIENCE} s"
+        return f"{path}: other processes kept it busy for longer than {STORE_TIMEOUT} s"
     return f"{path} cannot be used to share a quota: {error}"
 
 

@@ -18,7 +18,7 @@ from redis.retry import Retry
 
 from aws_bedrock_inference.rules.quota.fair_shares import UNLIMITED
 from aws_bedrock_inference.rules.quota.leases import Grant, Seen, View
-from aws_bedrock_inference.stores.request import PATIENCE, Question, StoreUnavailable
+from aws_bedrock_inference.stores.request import STORE_TIMEOUT, Question, StoreUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -110,8 +110,8 @@ class ValkeyStore:
             client = kind.from_url(
                 self._url,
                 decode_responses=True,
-                socket_timeout=PATIENCE,
-                socket_connect_timeout=PATIENCE,
+                socket_timeout=STORE_TIMEOUT,
+                socket_connect_timeout=STORE_TIMEOUT,
                 retry=Retry(NoBackoff(), 0),
             )
             self._made = client.register_script(self._lua)
@@ -122,7 +122,7 @@ class ValkeyStore:
         try:
             yield
         except redis.TimeoutError as error:
-            raise StoreUnavailable(f"{self.place} took longer than {PATIENCE} s: {error}") from error
+            raise StoreUnavailable(f"{self.place} took longer than {STORE_TIMEOUT} s: {error}") from error
         except (redis.RedisError, RedisClusterException, OSError) as error:
             raise StoreUnavailable(f"{self.place} cannot be used to share a quota: {error}") from error
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from aws_bedrock_inference.dialects.request import KINDS
 from aws_bedrock_inference.tokens.media import Part, json_length, part_tokens
 
 
@@ -16,47 +17,6 @@ class Weight(NamedTuple):
 
     text_bytes: int
     other_tokens: int
-
-
-# Members whose content is not text, in Converse and in the models' own bodies.
-_APART = {
-    "audio": "audio",
-    "document": "document",
-    "image": "image",
-    "image_url": "image",
-    "images": "image",
-    "inputImage": "image",
-    "source": "source",
-    "toolConfig": "tools",
-    "tools": "tools",
-    "video": "video",
-}
-
-# Members that tell the service how to answer and are no part of the prompt.
-_UNSEEN = (
-    "additionalModelRequestFields",
-    "additionalModelResponseFieldPaths",
-    "anthropic_beta",
-    "anthropic_version",
-    "cachePoint",
-    "cache_control",
-    "guardrailConfig",
-    "inferenceConfig",
-    "modelId",
-    "performanceConfig",
-    "requestMetadata",
-    "schemaVersion",
-    "serviceTier",
-    "stop_sequences",
-    "textGenerationConfig",
-    "tool_choice",
-    "type",
-)
-
-# Members that hold free JSON: what a tool was asked, and what it answered. The model reads the names in it too.
-_JSON = ("input", "json")
-
-_KINDS = {**_APART, **dict.fromkeys(_UNSEEN, "unseen"), **dict.fromkeys(_JSON, "json")}
 
 
 def weigh(request: Any, base_model: str) -> Weight:
@@ -72,7 +32,7 @@ def _text(value: Any, apart: list[Part]) -> int:
     if isinstance(value, dict):
         total = 0
         for name, part in value.items():
-            kind = _KINDS.get(name)
+            kind = KINDS.get(name)
             if kind is None:
                 total += _text(part, apart)
             elif kind != "unseen":

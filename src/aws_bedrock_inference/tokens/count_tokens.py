@@ -5,16 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from aws_bedrock_inference.dialects.request import counted_members
 from aws_bedrock_inference.knowledge.models import split_profile
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from aws_bedrock_inference.call import Estimate
-
-# Members of Converse's input that CountTokens takes: botocore 1.44.5, bedrock-runtime 2023-09-30,
-# ConverseTokensRequest.
-_COUNTED = ("messages", "system", "toolConfig", "additionalModelRequestFields")
 
 
 def count_request(operation: str, params: Mapping[str, Any]) -> dict[str, Any]:
@@ -33,8 +30,7 @@ def count_request(operation: str, params: Mapping[str, Any]) -> dict[str, Any]:
     model, _ = split_profile(str(params["modelId"]))
     match operation:
         case "converse" | "converse_stream":
-            counted = {name: params[name] for name in _COUNTED if name in params}
-            return {"modelId": model, "input": {"converse": counted}}
+            return {"modelId": model, "input": {"converse": counted_members(params)}}
         case "invoke_model" | "invoke_model_with_response_stream":
             return {"modelId": model, "input": {"invokeModel": {"body": _body(params)}}}
     raise ValueError(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from aws_bedrock_inference.call import Estimate
+from aws_bedrock_inference.dialects.request import max_tokens
 from aws_bedrock_inference.knowledge.models import model_facts
 from aws_bedrock_inference.tokens.content import weigh
 from aws_bedrock_inference.tokens.media import BYTES_PER_TOKEN
@@ -16,10 +17,6 @@ if TYPE_CHECKING:
 
     from aws_bedrock_inference.call import Usage
     from aws_bedrock_inference.tokens.ratio import TokenGauge
-
-# Where each dialect says how much it may answer.
-_MAXIMUM = ("max_tokens", "maxTokens", "max_new_tokens", "max_gen_len", "maxTokenCount", "max_completion_tokens")
-_CONFIGURATIONS = ("inferenceConfig", "textGenerationConfig", "inference_params")
 
 UNMETERED = Estimate(metered=False)
 
@@ -41,7 +38,7 @@ def estimate(operation: str, params: Mapping[str, Any], base_model: str, gauge: 
         return UNMETERED
     facts = model_facts(base_model)
     request = _body(params["body"]) if "body" in params else params
-    output = _maximum(request)
+    output = max_tokens(request)
     text, other = weigh(request, base_model)
     tokens = text // BYTES_PER_TOKEN + 1 if gauge is None else gauge.tokens(base_model, text)
     return Weighed(
@@ -73,23 +70,3 @@ def _body(body: Any) -> Any:
         return json.loads(body)
     except (ValueError, TypeError):
         return str(body) if isinstance(body, str) else {}
-
-
-def _maximum(request: Any) -> int | None:
-    if not isinstance(request, dict):
-        return None
-    for configuration in _CONFIGURATIONS:
-        place = request.get(configuration)
-        if isinstance(place, dict):
-            found = _first(place)
-            if found is not None:
-                return found
-    return _first(request)
-
-
-def _first(place: dict[str, Any]) -> int | None:
-    for name in _MAXIMUM:
-        value = place.get(name)
-        if isinstance(value, int):
-            return int(value)
-    return None

@@ -8,35 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from aws_bedrock_inference.call import Outcome, Usage
-from aws_bedrock_inference.dialects.stream import usage_of
+from aws_bedrock_inference.call import Outcome
+from aws_bedrock_inference.dialects.usage import usage_in_headers, usage_of
 from aws_bedrock_inference.knowledge.classify import answered, unanswered
 from aws_bedrock_inference.transports.operations import MalformedError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from aws_bedrock_inference.call import Usage
     from aws_bedrock_inference.fault import Fault
     from aws_bedrock_inference.transports.operations import Operation
 
 # From here on, botocore reads an answer as an error.
 ERROR = 301
-
-# Headers of InvokeModel's answers, in the order of `Usage`.
-_USAGE_HEADERS = (
-    "x-amzn-bedrock-input-token-count",
-    "x-amzn-bedrock-output-token-count",
-    "x-amzn-bedrock-cache-read-input-token-count",
-    "x-amzn-bedrock-cache-write-input-token-count",
-)
-
-# Where a model's own body says what it used, in the order of `Usage`: Anthropic's messages and Nova's.
-_USAGE_MEMBERS = (
-    ("input_tokens", "inputTokens"),
-    ("output_tokens", "outputTokens"),
-    ("cache_read_input_tokens", "cacheReadInputTokenCount"),
-    ("cache_creation_input_tokens", "cacheWriteInputTokenCount"),
-)
 
 
 def outcome(plan: Operation, status: int, headers: Mapping[str, str], body: bytes, *, wall: float) -> Outcome:
@@ -77,29 +62,13 @@ def unidentified(error: Exception) -> Fault:
 
 
 def _usage(response: dict[str, Any], headers: Mapping[str, str], body: bytes) -> Usage | None:
-    if "usage" in response:
-        return usage_of(response["usage"]) if "inputTokens" in response["usage"] else None
     if not response.get("contentType", "").startswith("application/json"):
-        return None
+        return usage_of(response)
     try:
         native = json.loads(body)
     except ValueError as error:
         raise MalformedError("the model's answer is not whole JSON") from error
-    if _USAGE_HEADERS[0] in headers:
-        return Usage(*(int(headers.get(name, 0)) for name in _USAGE_HEADERS))
-    return _native_usage(native) if isinstance(native, dict) else None
-
-
-def _native_usage(native: dict[str, Any]) -> Usage | None:
-    usage = native.get("usage")
-    if isinstance(usage, dict):
-        return Usage(
-            *(next((usage[name] for name in names if isinstance(usage.get(name), int)), 0) for names in _USAGE_MEMBERS)
-        )
-    if "inputTextTokenCount" in native:
-        results = native.get("results", ())
-        return Usage(native["inputTextTokenCount"], sum(result.get("tokenCount", 0) for result in results))
-    return None
+    return usage_in_headers(headers) or (usage_of(native) if isinstance(native, dict) else None)
 
 
 def milliseconds(value: str | None) -> float | None:

@@ -16,7 +16,7 @@ from aws_bedrock_inference.call import Outcome
 from aws_bedrock_inference.fault import Fault
 from aws_bedrock_inference.transports.answers import ERROR, outcome, unidentified
 from aws_bedrock_inference.transports.connections import SOCKET_OPTIONS, tls_context
-from aws_bedrock_inference.transports.eventstream import Decoder
+from aws_bedrock_inference.transports.eventstream import OpenAnswer
 from aws_bedrock_inference.transports.operations import operation
 from aws_bedrock_inference.transports.prepare import Outgoing
 from aws_bedrock_inference.transports.timeouts import Exchange
@@ -25,10 +25,9 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.call import Call
     from aws_bedrock_inference.clock import Clock
     from aws_bedrock_inference.transports.endpoint import Endpoint
-    from aws_bedrock_inference.transports.operations import Operation
 
 
-class AsyncTransport:
+class AiohttpTransport:
     """Carries calls to one endpoint over kept connections. Each event loop that uses it has connections of its own.
 
     Await `close` in each of them before it ends: aiohttp warns of connections that nobody closed.
@@ -51,24 +50,24 @@ class AsyncTransport:
             identity = await asyncio.to_thread(self._signer.identity) if self._signer.due() else self._signer.identity()
         except (BotoCoreError, ClientError) as error:
             return Outcome(fault=unidentified(error))
-        request = self._outgoing.write(plan.request(call.params), identity, self._wall())
+        request = self._outgoing.write(plan.request(call.params, plain=call.plain), identity, self._wall())
         exchange = Exchange(call, self._outgoing.host, self._clock)
         first = "first_event" if plan.stream else "first_byte"
         try:
-            async with asyncio.timeout(exchange.patience(first)):
+            async with asyncio.timeout(exchange.timeout(first)):
                 answer = await self._session().request(
                     request.method,
                     URL(self._outgoing.origin + request.target, encoded=True),
                     data=request.body or None,
                     headers=request.headers,
                     allow_redirects=False,
-                    timeout=aiohttp.ClientTimeout(total=None, connect=exchange.patience("connect")),
+                    timeout=aiohttp.ClientTimeout(total=None, connect=exchange.timeout("connect")),
                 )
         except (aiohttp.ClientError, OSError) as error:
             return Outcome(fault=_fault(error, exchange, first, "ConnectionClosedError"))
         body = _Body(answer, exchange)
         if plan.stream and answer.status < ERROR:
-            return Outcome(AsyncSource(plan, answer, body, exchange))
+            return Outcome(AsyncSource(plan, plan.response(answer.status, answer.headers, b""), body, exchange))
         try:
             content = await body.whole(first)
         except (aiohttp.ClientError, OSError) as error:
@@ -95,16 +94,8 @@ class AsyncTransport:
         return session
 
 
-class AsyncSource:
-    """The open stream of an answer. It holds a connection until its end, or until it is closed."""
-
-    def __init__(self, plan: Operation, answer: aiohttp.ClientResponse, body: _Body, exchange: Exchange) -> None:
-        self.response: dict[str, Any] = plan.response(answer.status, answer.headers, b"")
-        self._decoder = Decoder(plan, self.response)
-        self._body = body
-        self._exchange = exchange
-        self._limit = "first_event"
-        self._ended = False
+class AsyncSource(OpenAnswer["_Body"]):
+    """An open answer whose events are awaited."""
 
     async def next(self) -> dict[str, Any] | Fault | None:
         """Return the next event, what broke the stream, or None at the end of the body."""
@@ -126,11 +117,6 @@ class AsyncSource:
             self.close()
         return event
 
-    def close(self) -> None:
-        """Let go of the connection; one with unread bytes is closed, not kept."""
-        self._ended = True
-        self._body.close()
-
 
 class _Body:
     """The body of an answer, read as it comes. Whatever interrupts the reading closes the connection."""
@@ -142,7 +128,7 @@ class _Body:
     async def read(self, limit: str) -> bytes:
         """Return what has come, waiting for it as long as `limit` allows; empty at the end."""
         try:
-            async with asyncio.timeout(self._exchange.patience(limit)):
+            async with asyncio.timeout(self._exchange.timeout(limit)):
                 return await self._answer.content.readany()
         except BaseException:
             self.close()
@@ -153,7 +139,7 @@ class _Body:
         if self._answer.content.is_eof():
             return await self._answer.read()
         try:
-            async with asyncio.timeout(self._exchange.patience(limit)):
+            async with asyncio.timeout(self._exchange.timeout(limit)):
                 return await self._answer.read()
         except BaseException:
             self.close()

@@ -16,7 +16,7 @@ from aws_bedrock_inference.call import Outcome
 from aws_bedrock_inference.fault import Fault
 from aws_bedrock_inference.transports.answers import ERROR, outcome, unidentified
 from aws_bedrock_inference.transports.connections import SOCKET_OPTIONS, proxy_authorization, tls_context
-from aws_bedrock_inference.transports.eventstream import Decoder
+from aws_bedrock_inference.transports.eventstream import OpenAnswer
 from aws_bedrock_inference.transports.operations import operation
 from aws_bedrock_inference.transports.prepare import Outgoing
 from aws_bedrock_inference.transports.timeouts import Exchange
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.call import Call
     from aws_bedrock_inference.clock import Clock
     from aws_bedrock_inference.transports.endpoint import Endpoint
-    from aws_bedrock_inference.transports.operations import Operation
 
 # Idle connections that are kept, one for each thread that was calling at once; more may be open.
 KEPT = 256
@@ -54,7 +53,7 @@ class BlockingTransport:
             identity = self._signer.identity()
         except (BotoCoreError, ClientError) as error:
             return Outcome(fault=unidentified(error))
-        request = self._outgoing.write(plan.request(call.params), identity, self._wall())
+        request = self._outgoing.write(plan.request(call.params, plain=call.plain), identity, self._wall())
         exchange = Exchange(call, self._outgoing.host, self._clock)
         first = "first_event" if plan.stream else "first_byte"
         try:
@@ -66,7 +65,7 @@ class BlockingTransport:
                 retries=False,
                 redirect=False,
                 assert_same_host=False,
-                timeout=urllib3.Timeout(connect=exchange.patience("connect"), read=exchange.patience(first)),
+                timeout=urllib3.Timeout(connect=exchange.timeout("connect"), read=exchange.timeout(first)),
                 preload_content=False,
                 decode_content=False,
             )
@@ -74,7 +73,7 @@ class BlockingTransport:
             return Outcome(fault=_fault(error, exchange, first, "ConnectionClosedError"))
         body = _Body(answer, exchange)
         if plan.stream and answer.status < ERROR:
-            return Outcome(Source(plan, answer, body, exchange))
+            return Outcome(Source(plan, plan.response(answer.status, answer.headers, b""), body, exchange))
         try:
             content = body.whole(first)
         except (exceptions.HTTPError, OSError) as error:
@@ -87,16 +86,8 @@ class BlockingTransport:
         self._pool.close()
 
 
-class Source:
-    """The open stream of an answer. It holds a connection until its end, or until it is closed."""
-
-    def __init__(self, plan: Operation, answer: urllib3.BaseHTTPResponse, body: _Body, exchange: Exchange) -> None:
-        self.response: dict[str, Any] = plan.response(answer.status, answer.headers, b"")
-        self._decoder = Decoder(plan, self.response)
-        self._body = body
-        self._exchange = exchange
-        self._limit = "first_event"
-        self._ended = False
+class Source(OpenAnswer["_Body"]):
+    """An open answer whose events are read in the calling thread."""
 
     def next(self) -> dict[str, Any] | Fault | None:
         """Return the next event, what broke the stream, or None at the end of the body."""
@@ -118,11 +109,6 @@ class Source:
             self.close()
         return event
 
-    def close(self) -> None:
-        """Let go of the connection; one with unread bytes is closed, not kept."""
-        self._ended = True
-        self._body.close()
-
 
 class _Body:
     """The body of an answer, read as it comes. Whatever interrupts the reading closes the connection."""
@@ -136,7 +122,7 @@ class _Body:
         """Return what has come, waiting for it as long as `limit` allows; empty at the end."""
         if self._answer.closed:
             return b""  # the socket may already serve another thread
-        self._socket.settimeout(self._exchange.patience(limit))
+        self._socket.settimeout(self._exchange.timeout(limit))
         try:
             return self._answer.read1(READ)
         except BaseException:

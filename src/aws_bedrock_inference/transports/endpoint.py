@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import os
-import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import urlsplit
 
-import boto3
 from botocore.credentials import DeferredRefreshableCredentials
 from botocore.exceptions import InvalidEndpointConfigurationError, NoRegionError
 from botocore.utils import get_environ_proxies
 
+from aws_bedrock_inference.sessions import make_client
 from aws_bedrock_inference.transports.fast.signing import Signer, signer
 from aws_bedrock_inference.transports.operations import SERVICE
 
 if TYPE_CHECKING:
     from botocore.awsrequest import AWSRequest
-
-# A session makes one client at a time: boto3 documents that making them is not thread-safe.
-_making = threading.Lock()
 
 _PATH = "/model/asked/converse"
 
@@ -60,18 +56,11 @@ def find_endpoint(session: Any = None, *, region_name: str | None = None, endpoi
     Raises `NoRegion` when no Region is found, `InvalidEndpointConfigurationError` when a bearer token would travel
     unencrypted to another machine, and what boto3 raises for a profile or endpoint that cannot be right.
     """
-    with _making:
-        if session is None:
-            if boto3.DEFAULT_SESSION is None:
-                boto3.setup_default_session()
-            session = boto3.DEFAULT_SESSION
-        core = getattr(session, "_session", session)
-        try:
-            client = core.create_client(SERVICE, region_name=region_name, endpoint_url=endpoint_url)
-        except NoRegionError:
-            raise NoRegion from None
-        asked = _ask(client)
-        credentials = core.get_credentials()
+    try:
+        client, core, credentials = make_client(SERVICE, session, region_name=region_name, endpoint_url=endpoint_url)
+    except NoRegionError:
+        raise NoRegion from None
+    asked = _ask(client)
     url = str(asked.request.url).removesuffix(_PATH)
     if asked.signature_version == "bearer" and not _private(url):
         raise InvalidEndpointConfigurationError(msg=f"A bearer token must not travel unencrypted; {url} is not https.")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import struct
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast
 
 from botocore.eventstream import EventStreamBuffer, ParserError
 
@@ -19,6 +19,17 @@ if TYPE_CHECKING:
 
     from aws_bedrock_inference.fault import Fault
     from aws_bedrock_inference.transports.operations import Operation
+    from aws_bedrock_inference.transports.timeouts import Exchange
+
+
+class Body(Protocol):
+    """The body of an answer; each transport reads its own, blocking or awaited."""
+
+    def close(self) -> None:
+        """Release the connection; harmless when repeated."""
+
+
+B = TypeVar("B", bound=Body)
 
 
 class Decoder:
@@ -72,6 +83,23 @@ class Decoder:
             request_id=self._metadata.get("RequestId"),
             response={"Error": {"Code": code, "Message": text}, "ResponseMetadata": self._metadata, **members},
         )
+
+
+class OpenAnswer(Generic[B]):
+    """The open stream of an answer, of either transport. It holds a connection until its end, or until it is closed."""
+
+    def __init__(self, plan: Operation, head: dict[str, Any], body: B, exchange: Exchange) -> None:
+        self.response = head
+        self._decoder = Decoder(plan, head)
+        self._body = body
+        self._exchange = exchange
+        self._limit = "first_event"
+        self._ended = False
+
+    def close(self) -> None:
+        """Release the connection; one with unread bytes is closed, not kept."""
+        self._ended = True
+        self._body.close()
 
 
 def _members(payload: bytes) -> dict[str, Any]:

@@ -65,7 +65,11 @@ class MalformedError(ValueError):
 
 
 class Operation:
-    """One operation of the runtime. `stream` is the response's member that holds its event stream, if it has one."""
+    """One operation of the runtime. `stream` is the response's member that holds its event stream, if it has one.
+
+    `plain(params)` tells whether boto3's `params` are right and JSON as they stand. Those are checked and written here,
+    at a third of botocore's cost; all others are botocore's to judge. Ask once for each call.
+    """
 
     def __init__(self, service: ServiceModel, model: OperationModel) -> None:
         self.name = model.name
@@ -75,8 +79,7 @@ class Operation:
         self._places = _places(self._input)
         self._uri: str = model.http["requestUri"]
         self._labels = frozenset(name for _, name, _, _ in Formatter().parse(self._uri) if name)
-        # Plain params are checked and written here, at a third of botocore's cost; all others are botocore's to judge.
-        self._plain = plain(self._input) if _only_json(model, self._labels) else never
+        self.plain = plain(self._input) if _only_json(model, self._labels) else never
         output: Any = model.output_shape
         self._output = output
         self.stream: str | None = output.event_stream_name
@@ -85,9 +88,12 @@ class Operation:
         whole = not any("location" in member.serialization for member in output.members.values())
         self._read = Structure(output) if whole and not self.stream else None
 
-    def problem(self, params: Mapping[str, Any]) -> str | None:
-        """Return what is wrong with boto3's `params`, in a sentence that shows none of their values, or None."""
-        if self._input is None or self._plain(params):
+    def validate(self, params: Mapping[str, Any]) -> str | None:
+        """Return what is wrong with boto3's `params`, in a sentence that shows none of their values, or None.
+
+        Those that are `plain` need not be validated.
+        """
+        if self._input is None:
             return None
         report = _validator.validate(params, self._input)
         if not report.has_errors():
@@ -95,11 +101,11 @@ class Operation:
         findings = report._errors  # noqa: SLF001 - the report's own text shows values, and these may be prompts
         return f"{xform_name(self.name)}: " + "; ".join(_sentence(finding, self._places) for finding in findings)
 
-    def request(self, params: Mapping[str, Any]) -> Request:
-        """Return the HTTP request for `params`, which have no `problem`. A file given as body is read from where it
-        stands, and put back there, so that the same call can be sent again.
+    def request(self, params: Mapping[str, Any], *, plain: bool = False) -> Request:
+        """Return the HTTP request for `params` that are right. A file given as body is read from where it stands, and
+        put back there, so that the same call can be sent again. `plain` is what `plain` returned for these `params`.
         """
-        if self._plain(params):
+        if plain:
             return self._written(params)
         parts = _serializer.serialize_to_request(params, self._model)
         target = parts["url_path"]

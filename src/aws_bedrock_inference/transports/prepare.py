@@ -44,7 +44,7 @@ class Outgoing:
             **request.headers,
             **self._signer.sign(identity, request._replace(target=target), self.host, now),
             "User-Agent": USER_AGENT,
-            # Which try it is, the retry policy knows; to the service each is a call of its own.
+            # Which attempt it is, the retry policy knows; to the service each is a call of its own.
             "amz-sdk-invocation-id": str(uuid4()),
             "amz-sdk-request": "attempt=1; max=1",
         }

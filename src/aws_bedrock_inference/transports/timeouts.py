@@ -41,7 +41,7 @@ class Exchange:
         self._end = min(call.deadline, self._started + call.timeout.total)
         self._end_name = "the call's deadline" if self._end == call.deadline else "Timeout(total)"
 
-    def patience(self, limit: str) -> float | None:
+    def timeout(self, limit: str) -> float | None:
         """Return the seconds that the wait called `limit` in `Timeout` may take from now; None for no limit."""
         seconds: float = getattr(self._timeout, limit)
         now = self._clock()

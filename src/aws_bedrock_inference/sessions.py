@@ -1,0 +1,25 @@
+"""Clients made as boto3 makes them, one at a time: boto3 documents that making them is not thread-safe."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+_making = threading.Lock()
+
+
+def make_client(service: str, session: Any = None, **options: Any) -> tuple[Any, Any, Any]:
+    """Return a client of `service`, botocore's session behind it, and the credentials it signs with, if any.
+
+    `session` is boto3's or botocore's; None for boto3's default one, which is set up where there is none.
+    """
+    import boto3  # noqa: PLC0415 - heavy; only who makes a client needs it
+
+    with _making:
+        if session is None:
+            if boto3.DEFAULT_SESSION is None:
+                boto3.setup_default_session()
+            session = boto3.DEFAULT_SESSION
+        core = getattr(session, "_session", session)
+        client = core.create_client(service, **options)
+        return client, core, core.get_credentials()
