@@ -9,13 +9,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from aws_bedrock_inference.fault import Fault
 from aws_bedrock_inference.knowledge import reading
 from aws_bedrock_inference.knowledge.catalogue import ANY
 from aws_bedrock_inference.knowledge.evidence import CODE, SERVICE, Evidence
 from aws_bedrock_inference.knowledge.judge import judge
 
 if TYPE_CHECKING:
+    from aws_bedrock_inference.fault import Fault
     from aws_bedrock_inference.knowledge.judge import Verdict
 
 RUNTIME = "bedrock-runtime"

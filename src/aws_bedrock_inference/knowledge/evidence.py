@@ -1,8 +1,8 @@
 """What is known of one error before it is judged: codes, services, operation, status, and which of them are certain.
 
-`reading.py` makes `Evidence` of exceptions, dictionaries and HTTP answers, which state their facts. Texts do not: Python
-tracebacks, the AWS CLI, JavaScript v2 and v3, Java, Go v2, .NET, JSON bodies, XML, Lambda's and CloudWatch's logs and
-proxies' messages name the same facts in a dozen ways. `completed` finds what those ways share.
+`reading.py` makes `Evidence` of exceptions, dictionaries and HTTP answers, which state their facts. Texts do not:
+Python tracebacks, the AWS CLI, JavaScript v2 and v3, Java, Go v2, .NET, JSON bodies, XML, Lambda's and CloudWatch's
+logs and proxies' messages name the same facts in a dozen ways. `completed` finds what those ways share.
 """
 
 from __future__ import annotations

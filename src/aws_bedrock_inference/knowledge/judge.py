@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from aws_bedrock_inference.knowledge.catalogue import Entry
-    from aws_bedrock_inference.knowledge.modelled import Modelled, Verdict as ModelVerdict
+    from aws_bedrock_inference.knowledge.modelled import Modelled
+    from aws_bedrock_inference.knowledge.modelled import Verdict as ModelVerdict
 
 # What each kind of proof weighs. A message that says it outweighs a code that only suggests it, and both together
 # outweigh either; a service that is named elsewhere speaks against.
@@ -48,10 +49,10 @@ class Verdict(NamedTuple):
     """What an error is.
 
     `template` is its fault without the facts of one occurrence; its `cause` is a cause of the catalogue, `modelled` or
-    `unknown`. `entry` is the catalogue's entry that decided, `words` are the words that did; `confidence` is `high` when
-    a message says it, `medium` when only code and service do, or a few words that others use too, `low` when only a code
-    or a status does, `none` when nothing is known. `alternatives` are other causes. `models` are the services' models
-    that decided where the catalogue has nothing.
+    `unknown`. `entry` is the catalogue's entry that decided, `words` are the words that did; `confidence` is `high`
+    when a message says it, `medium` when only code and service do, or a few words that others use too, `low` when only
+    a code or a status does, `none` when nothing is known. `alternatives` are other causes. `models` are the services'
+    models that decided where the catalogue has nothing.
     """
 
     template: Fault

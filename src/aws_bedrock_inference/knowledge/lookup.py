@@ -7,13 +7,13 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from aws_bedrock_inference.fault import Decision
 from aws_bedrock_inference.knowledge.catalogue import ANY, catalogue
 from aws_bedrock_inference.knowledge.explain import Explanation, explain, from_models
 from aws_bedrock_inference.knowledge.modelled import codes, modelled
 from aws_bedrock_inference.knowledge.services import resolve
 
 if TYPE_CHECKING:
+    from aws_bedrock_inference.fault import Decision
     from aws_bedrock_inference.knowledge.modelled import Modelled
 
 _ONE_WORD = re.compile(r"[A-Za-z_][\w.:#-]{1,120}")

@@ -1,5 +1,5 @@
-"""From whatever holds an error to its `Evidence`: exceptions of any client, boto3's dictionaries, HTTP answers, and what
-wraps them.
+"""From whatever holds an error to its `Evidence`: exceptions of any client, boto3's dictionaries, HTTP answers, and
+what wraps them.
 
 Nothing here imports a client library: each is known by the shape of what it raises.
 """
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aws_bedrock_inference.fault import Fault
 from aws_bedrock_inference.knowledge.catalogue import catalogue
-from aws_bedrock_inference.knowledge.evidence import CODE, NOTHING, OPERATION, SERVICE, Evidence
+from aws_bedrock_inference.knowledge.evidence import CODE, OPERATION, SERVICE, Evidence
 from aws_bedrock_inference.knowledge.services import resolve
 
 if TYPE_CHECKING:

@@ -21,9 +21,9 @@ def resolve(name: str) -> str:
     name = name.strip().lower()
     if name == ANY or name in known.services:
         return name
-    if name in known.homes:
-        return known.homes[name]
-    return next((service for service, about in known.services.items() if name in about["names"]), "") or _modelled(name)
+    home = known.homes.get(name)
+    called = (service for service, about in known.services.items() if name in about["names"])
+    return home or next(called, "") or _modelled(name)
 
 
 def _modelled(name: str) -> str:
