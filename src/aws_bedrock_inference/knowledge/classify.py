@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from aws_bedrock_inference.knowledge import reading
-from aws_bedrock_inference.knowledge.catalogue import ANY
+from aws_bedrock_inference.knowledge.catalogue import ANY, catalogue
 from aws_bedrock_inference.knowledge.evidence import CODE, SERVICE, Evidence
 from aws_bedrock_inference.knowledge.judge import judge
 
@@ -92,6 +92,5 @@ def _sent(template: Fault) -> Fault:
 
 def _local(verdict: Verdict, code: str) -> Fault:
     """Return the template of a fault on our side: that nothing was sent follows from its code, never from words."""
-    if verdict.entry is not None and code in verdict.entry.codes:
-        return verdict.template
-    return _sent(verdict.template)
+    reached = all(entry.template.reached for entry in catalogue().by_code.get(code, ()))
+    return verdict.template if verdict.template.reached is reached else replace(verdict.template, reached=reached)

@@ -118,8 +118,11 @@ def ranked(seen: Evidence) -> list[Candidate]:
 def _by_message(seen: Evidence) -> Iterator[Candidate]:
     assert seen.words is not None  # noqa: S101 - completed evidence has them
     codes = frozenset(seen.codes)
+    own = _entries(seen.stated) if seen.services == (ANY,) else []  # ours: no service's words, and URLs in them
     for signature, words in catalogue().matching(*seen.words):
         entry = signature.fault
+        if own and entry not in own:
+            continue
         home = _home(entry, seen, _OTHER_SERVICE, passed_on=0.0)
         if home is None:
             continue
