@@ -132,6 +132,16 @@ class Catalogue:
         return found
 
     @cached_property
+    def general(self) -> frozenset[str]:
+        """The causes that any service may have: a code of one service that has such a cause means it elsewhere too."""
+        return frozenset(
+            template.cause
+            for entry in self.entries
+            if entry.service == ANY
+            for template in (entry.template, *(rule.template for rule in entry.signatures))
+        )
+
+    @cached_property
     def names(self) -> list[tuple[str, str, Trigrams]]:
         """Every name of every service, as texts have it: service, name, its ends."""
         return [(service, name, ends(name)) for service, facts in self.services.items() for name in facts["names"]]

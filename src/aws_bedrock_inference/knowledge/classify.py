@@ -42,8 +42,8 @@ def answered(
     """
     code = reading.spelt(code)
     codes, certain = ((code,), _ALL_CERTAIN) if code else ((), _SERVICE_CERTAIN)
-    template = _sent(judge(Evidence(message, codes, (RUNTIME,), "", status, certain)).template)
-    return template.with_details(
+    verdict = judge(Evidence(message, codes, (RUNTIME,), "", status, certain))
+    return _template(verdict, code).with_details(
         code or f"HTTP {status}",
         message,
         status=status,
@@ -59,7 +59,7 @@ def unanswered(error: BaseException | None, *, code: str, message: str) -> Fault
     one.
     """
     verdict = judge(Evidence(message, (code,), (ANY,), certain=_ALL_CERTAIN))
-    return _local(verdict, code).with_details(code, message, error=error)
+    return _template(verdict, code).with_details(code, message, error=error)
 
 
 def classify(x: Any, *, service: str | None = None) -> Fault:
@@ -75,7 +75,7 @@ def classify(x: Any, *, service: str | None = None) -> Fault:
         return seen.fault
     verdict = judge(seen.evidence)
     metadata = seen.response.get("ResponseMetadata") if seen.response else None
-    return (_local(verdict, seen.code) if seen.local else _sent(verdict.template)).with_details(
+    return _template(verdict, seen.code).with_details(
         seen.code or reading.code_of(verdict) or verdict.template.cause,
         seen.message,
         status=verdict.evidence.status,
@@ -85,12 +85,8 @@ def classify(x: Any, *, service: str | None = None) -> Fault:
     )
 
 
-def _sent(template: Fault) -> Fault:
-    """Return the template of a fault that was answered, or told by a text, which cannot prove that nothing was sent."""
-    return template if template.reached else replace(template, reached=True)
-
-
-def _local(verdict: Verdict, code: str) -> Fault:
-    """Return the template of a fault on our side: that nothing was sent follows from its code, never from words."""
+def _template(verdict: Verdict, code: str) -> Fault:
+    """Return a verdict's template: that nothing was sent follows from the error's own code, never from words."""
+    template = verdict.template
     reached = all(entry.template.reached for entry in catalogue().by_code.get(code, ()))
-    return verdict.template if verdict.template.reached is reached else replace(verdict.template, reached=reached)
+    return template if template.reached is reached else replace(template, reached=reached)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 _MESSAGE, _CODE = 100.0, 40.0
 _WITH_CODE, _WITH_SERVICE, _OTHER_SERVICE = 60.0, 30.0, -70.0
 _PASSED_ON = -20.0  # a code of a service whose errors the certain one passes on: less than what every service says
+_ELSEWHERE = -30.0  # a code that only other services have, with a meaning that is not theirs alone
 _FOREIGN = 0.5  # when no service is named, a code means first what it means to all
 _LONGEST_COUNTED = 60
 _RANK = 200.0
@@ -127,11 +128,16 @@ def _by_message(seen: Evidence) -> Iterator[Candidate]:
         if home is None:
             continue
         coded = not codes.isdisjoint(entry.codes)
-        telling = coded if not seen.services else not codes.isdisjoint(entry.own_codes)
+        telling = not codes.isdisjoint(entry.own_codes) or (coded and not seen.services and not _repeats(words, codes))
         if telling or home > 0 or not signature.coded:
             score = _MESSAGE + min(len(words), _LONGEST_COUNTED) + _WITH_CODE * coded + home + _RANK * signature.rank
             sure = coded or home > 0 or len(words) >= _TELLING
             yield Candidate(score, signature.template, entry, words, "high" if sure else "medium")
+
+
+def _repeats(words: str, codes: frozenset[str]) -> bool:
+    """Whether words only say a code again: `access denied` beside AccessDenied tells nothing of whose error it is."""
+    return words.replace(" ", "") in {code.lower() for code in codes}
 
 
 def _by_code(seen: Evidence) -> Iterator[Candidate]:
@@ -141,6 +147,8 @@ def _by_code(seen: Evidence) -> Iterator[Candidate]:
     for position, code in enumerate(codes):
         for entry in _entries(code):
             home = _home(entry, seen, _OTHER_SERVICE, passed_on=_PASSED_ON)
+            if home is None and entry.template.cause in catalogue().general:
+                home = _ELSEWHERE
             if home is not None:
                 score = _CODE + home - position / 100 - _FOREIGN * (entry.service != ANY and not seen.services)
                 yield Candidate(score, entry.template, entry, code, "medium" if home > 0 else "low")

@@ -38,8 +38,7 @@ _CERTAIN = {
 class Seen(NamedTuple):
     """One error as it came: its evidence, and the facts that are shown beside the verdict.
 
-    `fault` is there when an exception of this package carries its verdict already. `response` is boto3's dictionary;
-    `local` says that an exception's class named the error, so that it happened on our side of the wire.
+    `fault` is there when an exception of this package carries its verdict already. `response` is boto3's dictionary.
     """
 
     evidence: Evidence
@@ -48,7 +47,6 @@ class Seen(NamedTuple):
     response: dict[str, Any] | None = None
     error: BaseException | None = None
     fault: Fault | None = None
-    local: bool = False
 
 
 class Answer(NamedTuple):
@@ -101,7 +99,7 @@ def _of_exception(error: BaseException, service: str) -> Seen:
         return Seen(Evidence(error_text(error), (), *facts), "", f"{type(error).__name__}: {_said(error)}", error=error)
     link, code = named  # that tells more than a guess, less than an answer
     message = _said(link)
-    return Seen(Evidence(f"{code}: {message}", (), *facts), code, message, error=link, local=True)
+    return Seen(Evidence(f"{code}: {message}", (), *facts), code, message, error=link)
 
 
 def _of_answer(answer: Answer, operation: str, service: str, error: BaseException | None = None) -> Seen:
