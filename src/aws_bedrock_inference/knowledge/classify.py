@@ -67,8 +67,8 @@ def classify(x: Any, *, service: str | None = None) -> Fault:
 
     `x` is an exception (botocore's, urllib3's, aiohttp's, this package's, and what wraps them: causes, contexts,
     groups, LiteLLM, LangChain, the Anthropic and OpenAI SDKs), boto3's dictionary of an error, an HTTP answer, or a
-    text. `service` is any name that AWS uses for the service (`dynamodb`), needed only where services give one code different meanings and
-    the operation does not tell which it was. Nothing raises: what is not known is RETRY_LIMITED.
+    text. `service` is any name that AWS uses for the service (`dynamodb`), needed only where services give one code
+    different meanings and the operation does not tell which it was. Nothing raises: what is not known is RETRY_LIMITED.
     """
     seen = reading.read(x, service)
     if seen.fault is not None:
