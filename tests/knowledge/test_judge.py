@@ -187,6 +187,11 @@ def test_a_service_has_many_names(name: str, service: str) -> None:
     assert resolve(name) == service
 
 
+def test_models_calls_that_agents_make_fail_as_models_do() -> None:
+    error = client_error("ValidationException", "InvokeAgent", "The provided model identifier is invalid.")
+    assert classify(error).cause == explain(error).cause == "invalid-model-identifier"
+
+
 def test_every_name_of_boto3_is_known_and_those_of_the_catalogue_s_services_lead_to_it() -> None:
     session = botocore.session.get_session()
     known = catalogue()
@@ -211,6 +216,10 @@ def test_a_service_that_is_certain_wins_over_what_the_message_names() -> None:
     message = "An error occurred (NoSuchKey) when calling the GetObject operation: s3://bucket, Amazon S3"
     fault = classify(client_error("ResourceNotFoundException", "GetItem", message), service="dynamodb")
     assert fault.cause == "dynamodb-table-missing"
+    bucket = "The specified bucket does not exist"
+    for operation, service, cause in (("GetRole", None, "request-invalid"), ("TagRole", "ec2", "request-invalid")):
+        error = client_error("ValidationError", operation, bucket)
+        assert classify(error, service=service).cause == explain(error, service=service).cause == cause
     seen = completed(Evidence("amazon s3", ("ValidationException",), (), "GetItem", None, frozenset({CODE, OPERATION})))
     assert SERVICE in seen.certain
     assert seen.services == ("dynamodb",)
