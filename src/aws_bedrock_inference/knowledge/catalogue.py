@@ -132,6 +132,11 @@ class Catalogue:
         return found
 
     @cached_property
+    def unsent(self) -> frozenset[str]:
+        """The codes of errors that happen before anything is sent."""
+        return frozenset(code for entry in self.entries if not entry.template.reached for code in entry.codes)
+
+    @cached_property
     def general(self) -> frozenset[str]:
         """The causes that any service may have: a code of one service that has such a cause means it elsewhere too."""
         return frozenset(

@@ -88,5 +88,5 @@ def classify(x: Any, *, service: str | None = None) -> Fault:
 def _template(verdict: Verdict, code: str) -> Fault:
     """Return a verdict's template: that nothing was sent follows from the error's own code, never from words."""
     template = verdict.template
-    reached = all(entry.template.reached for entry in catalogue().by_code.get(code, ()))
+    reached = code not in catalogue().unsent
     return template if template.reached is reached else replace(template, reached=reached)
