@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aws_bedrock_inference.knowledge.catalogue import catalogue
-from aws_bedrock_inference.knowledge.explain import explain_text
+from aws_bedrock_inference.knowledge.explain import explain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -112,7 +112,7 @@ def main() -> None:
         ("100 KB: codes", ("ThrottlingException " * LONG)[:LONG], 5),
         ("100 KB: one dotted word", ("a." * LONG)[:LONG], 5),
     ):
-        print(f"{name:<34}{median(partial(explain_text, text), times) * 1e3:>8.2f}")
+        print(f"{name:<34}{median(partial(explain, text), times) * 1e3:>8.2f}")
     script = (
         "import time; start = time.perf_counter()\n"
         "from aws_bedrock_inference.knowledge.modelled import modelled\n"

@@ -88,7 +88,7 @@ class Fault:
     response: dict[str, Any] | None = field(default=None, repr=False, compare=False)
     error: BaseException | None = field(default=None, repr=False, compare=False)
 
-    def seen(
+    def with_details(
         self,
         code: str,
         message: str,

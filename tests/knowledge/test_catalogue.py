@@ -10,8 +10,10 @@ import pytest
 from aws_bedrock_inference.fault import Decision
 from aws_bedrock_inference.knowledge import build
 from aws_bedrock_inference.knowledge.catalogue import catalogue
-from aws_bedrock_inference.knowledge.evidence import evidence
-from aws_bedrock_inference.knowledge.explain import _decided, explain
+from aws_bedrock_inference.knowledge.classify import classify
+from aws_bedrock_inference.knowledge.evidence import Evidence, completed
+from aws_bedrock_inference.knowledge.explain import explain
+from aws_bedrock_inference.knowledge.judge import ranked
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,8 +39,7 @@ def test_every_example_is_explained_by_its_cause(text: str, cause: str) -> None:
 
 @pytest.mark.parametrize(("text", "cause"), examples())
 def test_no_two_causes_claim_the_same_text_with_equal_right(text: str, cause: str) -> None:
-    first, others, *_ = _decided(evidence(text, catalogue()), None)
-    assert first is not None
+    first, *others = ranked(completed(Evidence(text)))
     assert [other.template.cause for other in others if other.score == first.score] == []
 
 
@@ -139,9 +140,8 @@ bedrock-runtime ResourceNotFound FAIL
 def test_every_error_of_the_documents_has_entry_decision_cause_and_remedy(line: str) -> None:
     service, code, decision = line.split()
     known = catalogue()
-    entry = known.entry(service, code)
-    assert entry is not None
-    cause = known.causes[entry.template.cause]
+    fault = classify({"Error": {"Code": code, "Message": ""}}, service=service)
+    cause = known.causes[fault.cause]
     assert cause.decision is Decision(decision)
     assert cause.meaning
     assert cause.remedies

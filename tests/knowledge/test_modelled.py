@@ -8,10 +8,14 @@ import sys
 from importlib.resources import files
 from typing import Any
 
+import botocore
 import pytest
 
 from aws_bedrock_inference.fault import Decision
 from aws_bedrock_inference.knowledge import modelled as module
+from aws_bedrock_inference.knowledge.build import FOREIGN, OPERATIONS, operations
+from aws_bedrock_inference.knowledge.build import written as in_json
+from aws_bedrock_inference.knowledge.catalogue import catalogue
 from aws_bedrock_inference.knowledge.modelled import build, codes, modelled, service_names, written
 
 SHIPPED = json.loads(files("aws_bedrock_inference.knowledge").joinpath("modelled.json").read_text(encoding="utf-8"))
@@ -21,6 +25,13 @@ def test_the_index_holds_every_modelled_error_of_some_botocore() -> None:
     assert SHIPPED["botocore"].count(".") == 2
     assert len(SHIPPED["services"]) > 400
     assert len(codes()) > 2_600
+
+
+def test_the_operations_are_those_of_the_same_botocore() -> None:
+    here, foreign = operations(catalogue().services)
+    if SHIPPED["botocore"] == botocore.__version__:
+        assert OPERATIONS.read_text(encoding="utf-8") == in_json(here), "run `make index`"
+        assert FOREIGN.read_text(encoding="utf-8") == in_json({name: ops for name, ops in foreign.items() if ops})
 
 
 def test_every_code_of_the_installed_models_is_known_and_the_index_of_the_same_botocore_is_exact() -> None:

@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 
 from aws_bedrock_inference.knowledge import logs
 from aws_bedrock_inference.knowledge.catalogue import catalogue
-from aws_bedrock_inference.knowledge.evidence import evidence
-from aws_bedrock_inference.knowledge.explain import explain_text
+from aws_bedrock_inference.knowledge.evidence import Evidence, completed
+from aws_bedrock_inference.knowledge.explain import explain
 from aws_bedrock_inference.knowledge.logs import LogError, blocks, time_of
 from aws_bedrock_inference.knowledge.scan import Finding, Scan, Timeline
 
@@ -269,8 +269,8 @@ TEXTS = st.one_of(st.text(), st.lists(st.one_of(WORDS, st.text(max_size=5)), max
 
 @given(TEXTS)
 def test_no_text_breaks_the_explanation(text: str) -> None:
-    evidence(text, catalogue())
-    assert explain_text(text).remedies
+    completed(Evidence(text))
+    assert explain(text).remedies
 
 
 @given(st.one_of(st.binary(), TEXTS.map(lambda text: text.encode(errors="surrogatepass"))), st.integers(1, 200))
@@ -318,7 +318,7 @@ HOSTILE = {
 @pytest.mark.parametrize("text", [pytest.param(text, id=name) for name, text in HOSTILE.items()])
 def test_texts_made_to_be_slow_cost_work_in_proportion_to_their_length(text: str) -> None:
     """Counted in calls, not in seconds: an expression that goes back and forth for ever would not end at all."""
-    explain_text(text)
+    explain(text)
     scan = scanned(text)
     assert scan.bytes == len(text)
     assert scanned(text.replace("\n", " ")).bytes == len(text)

@@ -40,7 +40,9 @@ def chosen_service(name: str | None) -> str | None:
     service = service_called(name)
     if service is None:
         known = ", ".join(sorted(set(catalogue().services) - {"any"}))
-        raise click.UsageError(f"There is no service {name!r}. Use its name in the AWS CLI, or one of: {known}.")
+        raise click.UsageError(
+            f"There is no service {name!r}. Give a name that AWS uses for it, as the AWS CLI does, or one of: {known}."
+        )
     return service
 
 

@@ -16,18 +16,16 @@ from typing import TYPE_CHECKING, Any
 from aws_bedrock_inference.fault import Category, Decision, Hint, Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
 HERE = Path(__file__).parent
 SOURCES = HERE / "errors"
 INDEX = HERE / "index.json"
 OPERATIONS = HERE / "operations.json"
+FOREIGN = HERE / "foreign_operations.json"
 
 ANY = "any"
 """The service of files whose errors every service may answer with."""
-
-# Services of the catalogue that are several of botocore's.
-_SDK = {"bedrock-agents": ("bedrock-agent", "bedrock-agent-runtime")}
 
 _CATEGORY = {"RETRY": "transient", "FAIL": "permanent", "RETRY_LIMITED": "unknown"}
 
@@ -87,7 +85,8 @@ _MESSAGE = {
     "seen": str,
     "example": str,
 }
-_FILE = {"service": str, "title": str, "names": list, "practice": dict, "cause": dict, "fault": list}
+_FILE = {"service": str, "title": str, "names": list, "aws": list, "passes_on": list, "practice": dict}
+_FILE |= {"cause": dict, "fault": list}
 
 
 class CatalogueError(ValueError):
@@ -102,7 +101,7 @@ def build(sources: Path = SOURCES) -> dict[str, Any]:
     services: dict[str, Any] = {}
     for name, data in files.items():
         _check(data, _FILE, ("service", "title"), name)
-        services.setdefault(data["service"], {"title": data["title"], "names": data.get("names", []), "practice": {}})
+        services.setdefault(data["service"], _service(data))
         services[data["service"]]["practice"] |= data.get("practice", {})
         for slug, entry in data.get("cause", {}).items():
             if slug in causes:
@@ -116,6 +115,11 @@ def build(sources: Path = SOURCES) -> dict[str, Any]:
     for fault in faults:
         _settle_kinds(fault, causes)
     return {"causes": causes, "faults": faults, "services": services}
+
+
+def _service(data: dict[str, Any]) -> dict[str, Any]:
+    lists = {key: data.get(key, []) for key in ("aws", "passes_on", "names")}
+    return {"title": data["title"], "practice": {}, **lists}
 
 
 def _check_whole(faults: list[dict[str, Any]], causes: dict[str, Any]) -> None:
@@ -186,21 +190,29 @@ def written(index: dict[str, Any]) -> str:
     return json.dumps(index, ensure_ascii=False, separators=(",", ":"), sort_keys=True) + "\n"
 
 
-def operations(services: Iterable[str]) -> dict[str, str]:
-    """Return the service of each operation name that only one of `services` has, from the installed botocore."""
+def operations(services: Mapping[str, Any]) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
+    """Return the operations of the installed botocore: those of the catalogue's services, and all others by service.
+
+    The first names for each operation the catalogue's services that have it, then "" if others have it too.
+    """
     from botocore.loaders import Loader  # noqa: PLC0415 - only when building
 
-    found: dict[str, str] = {}
-    shared = set()
-    for service in services:
-        for sdk in _SDK.get(service, (service,)):
-            for name in Loader().load_service_model(sdk, "service-2")["operations"]:
-                if found.setdefault(name, service) != service:
-                    shared.add(name)
-    return {name: service for name, service in found.items() if name not in shared}
+    loader = Loader(include_default_search_paths=False, extra_search_paths=[Loader.BUILTIN_DATA_PATH])
+    homes = {aws: service for service, about in services.items() for aws in about["aws"]}
+    found: dict[str, set[str]] = {}
+    named: dict[str, list[str]] = {}
+    for aws in loader.list_available_services("service-2"):
+        named[aws] = list(loader.load_service_model(aws, "service-2")["operations"])
+        for name in named[aws]:
+            found.setdefault(name, set()).add(homes.get(aws, ""))
+    here = {name: sorted(places, key=lambda place: (not place, place)) for name, places in found.items()}
+    foreign = {aws: [name for name in names if here[name] == [""]] for aws, names in named.items()}
+    return {name: places for name, places in here.items() if places != [""]}, foreign
 
 
 if __name__ == "__main__":
     made = build()
     INDEX.write_text(written(made), encoding="utf-8")
-    OPERATIONS.write_text(written(operations(set(made["services"]) - {ANY})), encoding="utf-8")
+    here, foreign = operations(made["services"])
+    OPERATIONS.write_text(written(here), encoding="utf-8")
+    FOREIGN.write_text(written({aws: names for aws, names in foreign.items() if names}), encoding="utf-8")

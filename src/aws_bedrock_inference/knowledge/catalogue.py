@@ -68,13 +68,10 @@ class Signature:
     rank: int = 0
     coded: bool = False
 
-    def matched(self, text: str) -> str:
-        """Return the longest part of the `normal` text that decides, or nothing."""
-        found = [part for part in self.contains if part in text]
-        return self.decided(text, found) if found or not self.contains else ""
-
     def decided(self, text: str, found: list[str]) -> str:
-        """Return the same, when it is known which of `contains` are there."""
+        """Return the longest part of a `normal` text that decides, or nothing; `found` are those of `contains`, or the
+        first of `all`, that are there.
+        """
         if any(part not in text for part in self.all) or any(part in text for part in self.none):
             return ""
         if not self.pattern:
@@ -95,24 +92,19 @@ class Entry:
     own_codes: frozenset[str] = frozenset()
     """Those that are not also known of every service: they tell whose error it is."""
 
-    def refined(self, message: str) -> Fault | None:
-        """Return what the error means with this message, if one of its signatures says it."""
-        text = normal(message) if self.signatures else ""
-        found = [
-            (rule.rank, len(words), number, rule.template)
-            for number, rule in enumerate(self.signatures)
-            if (words := rule.matched(text))
-        ]
-        return max(found)[3] if found else None
-
 
 class Catalogue:
-    """All of it, with the ways to look things up. `operations` tells the service of an operation's name."""
+    """All of it, with the ways to look things up.
 
-    def __init__(self, index: dict[str, Any], operations: dict[str, str]) -> None:
+    `operations` has the services of an operation's name, with "" among them if services outside the catalogue have it
+    too; `homes` the catalogue's service of each of boto3's names.
+    """
+
+    def __init__(self, index: dict[str, Any], operations: dict[str, list[str]]) -> None:
         self.operations = operations
         self.causes = {slug: _cause(slug, data) for slug, data in index["causes"].items()}
         self.services: dict[str, dict[str, Any]] = index["services"]
+        self.homes = {aws: service for service, about in self.services.items() for aws in about["aws"]}
         self.entries = [self._entry(data) for data in index["faults"]]
         self.by_code: dict[str, list[Entry]] = {}
         self._by_status: dict[tuple[str, int], Entry] = {}
@@ -131,7 +123,7 @@ class Catalogue:
 
     @cached_property
     def _by_word(self) -> dict[str, list[tuple[Signature, str, Trigrams]]]:
-        """Made when the first text is read: what classifies coded errors need not wait for it."""
+        """Made when the first error is judged."""
         found: dict[str, list[tuple[Signature, str, Trigrams]]] = {}
         for signature in self.signatures:
             for part in signature.contains or signature.all[:1]:
@@ -140,36 +132,27 @@ class Catalogue:
         return found
 
     @cached_property
+    def unsent(self) -> frozenset[str]:
+        """The codes of errors that happen before anything is sent."""
+        return frozenset(code for entry in self.entries if not entry.template.reached for code in entry.codes)
+
+    @cached_property
+    def general(self) -> frozenset[str]:
+        """The causes that any service may have: a code of one service that has such a cause means it elsewhere too."""
+        return frozenset(
+            template.cause
+            for entry in self.entries
+            if entry.service == ANY
+            for template in (entry.template, *(rule.template for rule in entry.signatures))
+        )
+
+    @cached_property
     def names(self) -> list[tuple[str, str, Trigrams]]:
         """Every name of every service, as texts have it: service, name, its ends."""
         return [(service, name, ends(name)) for service, facts in self.services.items() for name in facts["names"]]
 
     def _at_any(self, code: str) -> bool:
         return any(entry.service == ANY for entry in self.by_code[code])
-
-    def entry(self, service: str | None, code: str) -> Entry | None:
-        """Return what `code` means at `service`; else to every service; else at the first that has it."""
-        entries = self.by_code.get(code, ())
-        for wanted in (service, ANY):
-            for entry in entries:
-                if entry.service == wanted:
-                    return entry
-        return entries[0] if entries else None
-
-    def meant(self, service: str | None, code: str, status: int | None, message: str) -> Fault | None:
-        """Return what an error answer means: by its code, else its status, each refined by the message.
-
-        Every service's answer may say what any service says, so those messages are tried after its own. When the
-        service is not known, the message may tell which one's error it is.
-        """
-        entry = self.entry(service, code)
-        if entry is None and status is not None:
-            entry = self.by_status(service, status)
-        if entry is None:
-            return None
-        also = [one for one in self.by_code.get(code, ()) if service is None or one.service == ANY]
-        entries = [entry, *also]
-        return next((found for one in entries if (found := one.refined(message))), entry.template)
 
     def matching(self, text: str, there: Trigrams) -> Iterator[tuple[Signature, str]]:
         """Yield the signatures that match a `normal` text, each with the words that decided.

@@ -1,23 +1,27 @@
-"""What a text shows: error codes, service, operation and status, wherever its form puts them.
+"""What is known of one error before it is judged: codes, services, operation, status, and which of them are certain.
 
+`reading.py` makes `Evidence` of exceptions, dictionaries and HTTP answers, which state their facts. Texts do not:
 Python tracebacks, the AWS CLI, JavaScript v2 and v3, Java, Go v2, .NET, JSON bodies, XML, Lambda's and CloudWatch's
-logs and proxies' messages name the same four things in a dozen ways; what is read here is what those ways share.
+logs and proxies' messages name the same facts in a dozen ways. `completed` finds what those ways share.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from html import unescape
 from typing import TYPE_CHECKING, NamedTuple
 
-from aws_bedrock_inference.knowledge.catalogue import normal, trigrams
+from aws_bedrock_inference.knowledge.catalogue import catalogue, normal, trigrams
+from aws_bedrock_inference.knowledge.services import places
 
 if TYPE_CHECKING:
     from aws_bedrock_inference.knowledge.catalogue import Catalogue, Trigrams
 
 LONGEST = 98_304
 """Characters that are read; of a longer text the first third and the last two, where errors stand."""
+
+CODE, OPERATION, SERVICE = "code", "operation", "service"
+NOTHING: frozenset[str] = frozenset()
 
 _NAME = re.compile(r"[A-Za-z_$][\w$]*(?:[.:#/][A-Za-z_$][\w$]*){0,12}")
 _STATUS = re.compile(
@@ -31,6 +35,8 @@ _OPERATION = re.compile(
     r"when calling the (\w{2,60}) operation|operation error [\w ]{2,40}: (\w{2,60})\b"
     r"|\b[a-z0-9-]{2,30}:([A-Z]\w{2,60})\b"
 )
+# How boto3 words a `ClientError`: a text in which one error stands so states it as the exception does.
+_STATED = re.compile(r"error occurred \(([\w.:-]{1,80})\) when calling the (\w{2,60}) operation")
 # What terminals, Terraform, Markdown and docker-compose put before each line; and where they cut lines.
 _PREFIX = re.compile(r"^[ \t]{0,8}(?:[\u2502\u2503|>*#\u2577\u2575]{1,3}|[\w.-]{1,40} {1,8}\|)[ \t]?", re.MULTILINE)
 _CUT = re.compile(r"[ \t]*\n[ \t]*")
@@ -39,31 +45,83 @@ _SURELY = 100  # an operation's name outweighs any name of a service in the text
 _UNESCAPED = (("\\n", " "), ('\\"', '"'), ("\\u2019", "'"), ("\\'", "'"), ("\\/", "/"))
 
 
-class Code(NamedTuple):
-    """An error code that the catalogue knows, and where it stands."""
+class Words(NamedTuple):
+    """A text as signatures are written, with its trigrams."""
 
-    name: str
-    start: int
-    end: int
-
-
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """What was found. `text` is as given, `lower` as signatures are written."""
-
-    text: str
     lower: str
     there: Trigrams
-    codes: tuple[Code, ...]
-    services: tuple[str, ...]
-    operation: str
-    status: int | None
 
 
-def evidence(text: str, known: Catalogue, *, rejoined: bool = False) -> Evidence:
-    """Read a text. Any text will do; none raises. `rejoined` takes line breaks for cuts inside words, as narrow tables
-    make them.
+class Evidence(NamedTuple):
+    """The facts of one error. `certain` names those that an exception, a client or the caller stated.
+
+    A fact that is certain never loses to a guess: a certain `code` comes first in `codes`, certain `services` are the
+    only ones that the error may be of. The others are what the text shows, the most specific first; they are there
+    once the evidence is `completed`, together with `words`. `status` is the HTTP status.
     """
+
+    text: str
+    codes: tuple[str, ...] = ()
+    services: tuple[str, ...] = ()
+    operation: str = ""
+    status: int | None = None
+    certain: frozenset[str] = NOTHING
+    words: Words | None = None
+
+    @property
+    def stated(self) -> str:
+        """The certain code, or nothing."""
+        return self.codes[0] if CODE in self.certain else ""
+
+
+def completed(seen: Evidence, *, rejoined: bool = False) -> Evidence:
+    """Return the evidence with all that its text shows. Any text will do; none raises.
+
+    `rejoined` takes line breaks for cuts inside words, as narrow tables make them.
+    """
+    known = catalogue()
+    text, plain = _plain(_sentence(seen), rejoined=rejoined)
+    lower = normal(plain)
+    words = Words(lower, trigrams(lower))
+    sure, code, operation = _facts(seen, text)
+    code = known.code(code) or code
+    status = _status(text) if seen.status is None else seen.status
+    if code.isdigit():  # botocore's stand-in for the code that an answer lacks
+        status, code = int(code), ""
+    codes = dict.fromkeys([code] * bool(code) + _codes(text, known))
+    certain = sure if code else sure - {CODE}
+    operation = operation or _operation(text)
+    if SERVICE in seen.certain:
+        return Evidence(text, tuple(codes), seen.services, operation, status, certain, words)
+    services, only = _services(words, operation, known)
+    if only and OPERATION in certain:
+        certain |= {SERVICE}
+    return Evidence(text, tuple(codes), services, operation, status, certain, words)
+
+
+def _sentence(seen: Evidence) -> str:
+    """Return the evidence in boto3's words, as a log would show it."""
+    code = seen.stated
+    if not code:
+        return seen.text
+    if not seen.operation:
+        return f"{code}: {seen.text}"
+    return f"An error occurred ({code}) when calling the {seen.operation} operation: {seen.text}"
+
+
+def _facts(seen: Evidence, text: str) -> tuple[frozenset[str], str, str]:
+    """Return what is certain, the certain code and operation: as given, else as the one error of the text states."""
+    if seen.certain & {CODE, OPERATION}:
+        return seen.certain, seen.stated, seen.operation
+    stated = set(_STATED.findall(text))
+    if len(stated) != 1:
+        return seen.certain, "", ""
+    ((code, operation),) = stated
+    return seen.certain | {CODE, OPERATION}, code, operation
+
+
+def _plain(text: str, *, rejoined: bool) -> tuple[str, str]:
+    """Return the text that is read, and the same without the marks of terminals and the escapes of JSON and XML."""
     if len(text) > LONGEST:
         text = text[: LONGEST // 3] + "\n" + text[-2 * LONGEST // 3 :]
     plain = _PREFIX.sub("", text)
@@ -73,34 +131,21 @@ def evidence(text: str, known: Catalogue, *, rejoined: bool = False) -> Evidence
         plain = unescape(plain)
     for escaped, character in _UNESCAPED:
         plain = plain.replace(escaped, character)
-    lower = normal(plain)
-    there = trigrams(lower)
-    operation = _operation(text)
-    codes = tuple(_codes(text, known))
-    return Evidence(text, lower, there, codes, _services(lower, there, operation, known), operation, _status(text))
+    return text, plain
 
 
-def _codes(text: str, known: Catalogue) -> list[Code]:
-    found = []
-    parts: dict[str, str | None] = {}
-    for match in _NAME.finditer(text):
-        name = match.group()
-        if name not in parts:
-            parts[name] = _part(name, known)
-        part = parts[name]
-        if part is not None:
-            start = match.start() + name.rfind(part)
-            found.append(Code(known.code(part), start, start + len(part)))
-    return found
+def _codes(text: str, known: Catalogue) -> list[str]:
+    found = {name: _code(name, known) for name in dict.fromkeys(_NAME.findall(text))}
+    return [code for code in found.values() if code]
 
 
-def _part(name: str, known: Catalogue) -> str | None:
-    """Return the part of a dotted name that is a code: all of it, its last two parts (`Runtime.ExitError`), its last
+def _code(name: str, known: Catalogue) -> str:
+    """Return the code in a dotted name: all of it, its last two parts (`Runtime.ExitError`), its last
     (`botocore.errorfactory.X`) or its first (`X:http://...`).
     """
     pieces = _MARKS.split(name)
     candidates = [name, ".".join(pieces[-2:]), pieces[-1], pieces[0]] if len(pieces) > 1 else [name]
-    return next((part for part in candidates if known.code(part)), None)
+    return next((code for part in candidates if (code := known.code(part))), "")
 
 
 def _operation(text: str) -> str:
@@ -115,12 +160,16 @@ def _status(text: str) -> int | None:
     return int(next(group for group in match.groups() if group)) if match else None
 
 
-def _services(lower: str, there: Trigrams, operation: str, known: Catalogue) -> tuple[str, ...]:
-    """Return the services that the text names, the most specific name first."""
-    found: dict[str, int] = {}
-    if operation in known.operations:
-        found[known.operations[operation]] = _SURELY
+def _services(words: Words, operation: str, known: Catalogue) -> tuple[tuple[str, ...], bool]:
+    """Return the services that the operation and the text name, the most specific first; and whether the operation
+    leaves no doubt.
+    """
+    possible, only = places(operation)
+    if only:
+        return possible, True
+    found: dict[str, int] = dict.fromkeys(possible, _SURELY) if len(possible) == 1 else {}
     for service, name, ends in known.names:
-        if there.issuperset(ends) and name in lower:
+        if words.there.issuperset(ends) and name in words.lower:
             found[service] = max(found.get(service, 0), len(name))
-    return tuple(sorted(found, key=lambda service: -found[service]))
+    named = sorted(found, key=lambda service: -found[service])
+    return tuple(service for service in named if len(possible) < 2 or service in possible), False  # noqa: PLR2004 - one

@@ -1,4 +1,6 @@
-"""From an error in any form to its cause, what to do, and whether to retry, with the words that decided."""
+"""What an error in any form means, what to do, and whether to retry, with the words that decided: `judge.py`'s verdict
+in words.
+"""
 
 from __future__ import annotations
 
@@ -8,24 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 from aws_bedrock_inference.fault import Category, Decision, Fault
 from aws_bedrock_inference.knowledge.catalogue import ANY, Remedy, catalogue
-from aws_bedrock_inference.knowledge.evidence import Evidence, evidence
 from aws_bedrock_inference.knowledge.fields import details
+from aws_bedrock_inference.knowledge.judge import MODELLED, UNKNOWN, judge
 from aws_bedrock_inference.knowledge.masking import masked
-from aws_bedrock_inference.knowledge.reading import told
+from aws_bedrock_inference.knowledge.reading import code_of, read
 
 if TYPE_CHECKING:
-    from aws_bedrock_inference.knowledge.catalogue import Entry
+    from collections.abc import Sequence
 
-# What each kind of proof weighs. A message that says it outweighs a code that only suggests it, and both together
-# outweigh either; a service that is named elsewhere speaks against.
-_MESSAGE, _CODE, _STATUS = 100.0, 40.0, 5.0
-_WITH_CODE, _WITH_SERVICE, _OTHER_SERVICE = 60.0, 30.0, -70.0
-_FOREIGN = 0.5  # when no service is named, a code means first what it means to all
-_LONGEST_COUNTED = 60
-_RANK = 200.0
-_TELLING = 25  # characters: fewer, with no AWS code or service beside them, may be anybody's words
-_MOST_ALTERNATIVES = 3
-_NARROW = 16_384  # characters: what narrow tables cut into lines is one message, no log
+    from aws_bedrock_inference.knowledge.evidence import Evidence
+    from aws_bedrock_inference.knowledge.judge import Verdict
+    from aws_bedrock_inference.knowledge.modelled import Modelled
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,108 +54,106 @@ class Explanation:
     fields: dict[str, Any] = field(default_factory=dict)
 
 
-@dataclass(slots=True)
-class _Candidate:
-    score: float
-    template: Fault
-    entry: Entry
-    words: str
-    confidence: str
-
-
 def explain(x: Any, *, service: str | None = None) -> Explanation:
     """Return what an error means, what caused it and what to do.
 
     `x` is a text in any form people paste (tracebacks, logs, the AWS CLI's, any SDK's dump, JSON), an exception with
-    all that it comes from, boto3's dictionary of an error, or an HTTP answer. `service` is AWS's short name, needed
-    only where one code has several meanings. Nothing raises; what is not known is explained as `unknown`.
+    all that it comes from, boto3's dictionary of an error, or an HTTP answer. `service` is any name that AWS uses for
+    the service, needed only where one code has several meanings. Nothing raises; what is not known is explained as
+    `unknown`.
     """
-    if isinstance(x, bytes):
-        x = x.decode(errors="replace")
-    return explain_text(x if isinstance(x, str) else told(x), service=service)
+    seen = read(x, service)
+    if seen.fault is not None:
+        return _of_fault(seen.fault, seen.evidence)
+    verdict = judge(seen.evidence)
+    cause = verdict.template.cause
+    if cause == UNKNOWN:
+        return _unknown(verdict.evidence)
+    return from_models(verdict.models, verdict.evidence) if cause == MODELLED else _explained(verdict)
 
 
-def explain_text(text: str, *, service: str | None = None) -> Explanation:
-    """Return what the error in a text means. No text raises; one that says nothing is explained as unknown."""
-    first, others, seen, services = _decided(evidence(text, catalogue()), service)
-    if "\n" in text and len(text) <= _NARROW and (first is None or first.confidence != "high"):
-        again = _decided(evidence(text, catalogue(), rejoined=True), service)
-        if again[0] is not None and again[0].confidence == "high":
-            first, others, seen, services = again
-    return _unknown(seen, services) if first is None else _explained(first, others, seen, services)
-
-
-def _decided(
-    seen: Evidence, service: str | None
-) -> tuple[_Candidate | None, list[_Candidate], Evidence, tuple[str, ...]]:
-    """Return the best candidate, the best of each other cause, and what they were found in."""
-    services = (service, *seen.services) if service else seen.services
-    best: dict[str, _Candidate] = {}
-    for candidate in sorted(_candidates(seen, services), key=lambda candidate: -candidate.score):
-        best.setdefault(candidate.template.cause, candidate)
-    first, *others = best.values() or (None,)
-    return first, others, seen, services
-
-
-def _candidates(seen: Evidence, services: tuple[str, ...]) -> list[_Candidate]:
-    known = catalogue()
-    codes = {code.name for code in seen.codes}
-    found = []
-    for signature, words in known.matching(seen.lower, seen.there):
-        entry = signature.fault
-        coded = not codes.isdisjoint(entry.codes)
-        at_home = _at_home(entry, services)
-        telling = coded if not services else not codes.isdisjoint(entry.own_codes)
-        if telling or at_home > 0 or not signature.coded:
-            score = _MESSAGE + min(len(words), _LONGEST_COUNTED) + _WITH_CODE * coded + at_home + _RANK * signature.rank
-            sure = coded or at_home > 0 or len(words) >= _TELLING
-            found.append(_Candidate(score, signature.template, entry, words, "high" if sure else "medium"))
-    for position, code in enumerate(seen.codes):
-        for entry in known.by_code[code.name]:
-            at_home = _at_home(entry, services)
-            confidence = "medium" if at_home > 0 else "low"
-            score = _CODE + at_home - position / 100 - _FOREIGN * (entry.service != ANY and not services)
-            found.append(_Candidate(score, entry.template, entry, code.name, confidence))
-    if not found and seen.status is not None:
-        meant = known.by_status(services[0] if services else None, seen.status)
-        if meant is not None:
-            found.append(_Candidate(_STATUS, meant.template, meant, str(seen.status), "low"))
-    return found
-
-
-def _at_home(entry: Entry, services: tuple[str, ...]) -> float:
-    if entry.service == ANY or not services:
-        return 0.0
-    if entry.service in services:
-        return _WITH_SERVICE - services.index(entry.service)
-    return _OTHER_SERVICE
-
-
-def _explained(first: _Candidate, others: list[_Candidate], seen: Evidence, services: tuple[str, ...]) -> Explanation:
-    cause = catalogue().causes[first.template.cause]
-    code = next((code.name for code in seen.codes if code.name in first.entry.codes), "")
+def _explained(verdict: Verdict) -> Explanation:
+    cause, seen, entry = catalogue().causes[verdict.template.cause], verdict.evidence, verdict.entry
     return Explanation(
         cause=cause.slug,
         title=cause.title,
-        code=code or (seen.codes[0].name if seen.codes else ""),
-        service=first.entry.service if first.entry.service != ANY else (services[0] if services else ""),
+        code=code_of(verdict),
+        service=entry.service if entry is not None and entry.service != ANY else _first(seen),
         operation=seen.operation,
         status=seen.status,
         decision=cause.decision,
         category=cause.category,
-        confidence=first.confidence,
-        decided_by=masked(_as_written(first.words, seen.text)),
+        confidence=verdict.confidence,
+        decided_by=masked(_as_written(verdict.words, seen.text)),
         meaning=cause.meaning,
         remedies=cause.remedies,
-        wait=_wait(first.template),
-        attempts=first.template.hint.attempts,
+        wait=_wait(verdict.template),
+        attempts=verdict.template.hint.attempts,
         link=cause.link,
         practice=cause.practice,
-        alternatives=tuple(
-            other.template.cause for other in others[:_MOST_ALTERNATIVES] if other.score > first.score - _MESSAGE
-        ),
-        fields=details(seen),
+        alternatives=verdict.alternatives,
+        fields=details(seen.text),
     )
+
+
+def _of_fault(fault: Fault, seen: Evidence) -> Explanation:
+    """Return the explanation of a fault that was judged already: the cause, in words, and the fault's own decision."""
+    cause = catalogue().causes.get(fault.cause)
+    return Explanation(
+        cause=fault.cause,
+        title=cause.title if cause else _words(fault.code),
+        code=fault.code,
+        service=_first(seen),
+        operation=seen.operation,
+        status=fault.status,
+        decision=fault.decision,
+        category=fault.category,
+        confidence="none" if fault.cause == UNKNOWN else "high",
+        decided_by=masked(fault.code),
+        meaning=cause.meaning if cause else masked(fault.message),
+        remedies=cause.remedies if cause else (Remedy(masked(fault.advice)),),
+        wait=_wait(fault),
+        attempts=fault.hint.attempts,
+        link=cause.link if cause else "",
+        practice=cause.practice if cause else "",
+        fields=details(fault.message),
+    )
+
+
+def from_models(models: Sequence[Modelled], seen: Evidence | None = None) -> Explanation:
+    """Return what the services' own models say of a code, where all of them come to one decision."""
+    first, verdict = models[0], models[0].verdict
+    statuses = {each.status for each in models}
+    return Explanation(
+        cause=MODELLED,
+        title=_words(first.code),
+        code=first.code,
+        service=first.service if len(models) == 1 else "",
+        operation=seen.operation if seen else "",
+        status=seen.status if seen and seen.status else first.status if len(statuses) == 1 else None,
+        decision=verdict.decision,
+        category=verdict.category,
+        confidence="medium" if len(models) == 1 else "low",
+        decided_by=first.code,
+        meaning=f"Not in the catalogue; AWS's model of the service says: {verdict.reason}.",
+        remedies=(Remedy(verdict.remedy, verdict.run),),
+        wait=verdict.wait,
+        attempts={Decision.RETRY: 3, Decision.RETRY_LIMITED: 2, Decision.FAIL: 1}[verdict.decision],
+        fields={
+            **(details(seen.text) if seen else {}),
+            **({"services": [each.service for each in models]} if len(models) > 1 else {}),
+        },
+    )
+
+
+def _words(code: str) -> str:
+    """Return a code as words: `ExportNotFoundException` is `Export not found`."""
+    plain = re.sub(r"(?:Exception|Fault|Error)$", "", code.rsplit(".", 1)[-1]) or code
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", plain).capitalize()
+
+
+def _first(seen: Evidence) -> str:
+    return next((service for service in seen.services if service != ANY), "")
 
 
 def _wait(template: Fault) -> float | None:
@@ -175,12 +168,12 @@ def _as_written(words: str, text: str) -> str:
     return match.group() if match else words
 
 
-def _unknown(seen: Evidence, services: tuple[str, ...]) -> Explanation:
+def _unknown(seen: Evidence) -> Explanation:
     return Explanation(
-        cause="unknown",
+        cause=UNKNOWN,
         title="Not in the catalogue",
-        code="",
-        service=services[0] if services else "",
+        code=seen.stated,
+        service=_first(seen),
         operation=seen.operation,
         status=seen.status,
         decision=Decision.RETRY_LIMITED,
@@ -189,5 +182,5 @@ def _unknown(seen: Evidence, services: tuple[str, ...]) -> Explanation:
         decided_by="",
         meaning="Nothing in this text is an error that the catalogue knows.",
         remedies=(Remedy("Read the message itself; keep the request id for AWS Support."),),
-        fields=details(seen),
+        fields=details(seen.text),
     )

@@ -5,12 +5,9 @@ lives.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from aws_bedrock_inference.knowledge.masking import masked
-
-if TYPE_CHECKING:
-    from aws_bedrock_inference.knowledge.evidence import Evidence
 
 _PATTERNS = {
     "principal": re.compile(r"user: (arn:[^\s\"']{1,300})", re.IGNORECASE),
@@ -28,9 +25,9 @@ _PATTERNS = {
 _REASONS = re.compile(r"specific reasons:? ?\[([\w, .]{1,600})")
 
 
-def details(seen: Evidence) -> dict[str, Any]:
+def details(text: str) -> dict[str, Any]:
     """Return the fields that the text's structure holds, masked."""
-    text = " ".join(seen.text.split())
+    text = " ".join(text.split())
     found: dict[str, Any] = {}
     for name, pattern in _PATTERNS.items():
         match = pattern.search(text)

@@ -7,12 +7,13 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from aws_bedrock_inference.fault import Decision
-from aws_bedrock_inference.knowledge.catalogue import ANY, Remedy, catalogue
-from aws_bedrock_inference.knowledge.explain import Explanation, explain_text
-from aws_bedrock_inference.knowledge.modelled import codes, modelled, service_names
+from aws_bedrock_inference.knowledge.catalogue import ANY, catalogue
+from aws_bedrock_inference.knowledge.explain import Explanation, explain, from_models
+from aws_bedrock_inference.knowledge.modelled import codes, modelled
+from aws_bedrock_inference.knowledge.services import resolve
 
 if TYPE_CHECKING:
+    from aws_bedrock_inference.fault import Decision
     from aws_bedrock_inference.knowledge.modelled import Modelled
 
 _ONE_WORD = re.compile(r"[A-Za-z_][\w.:#-]{1,120}")
@@ -32,7 +33,7 @@ def meanings(text: str, service: str | None = None) -> list[Explanation]:
         found = _of_code(word, service)
         if found:
             return found
-    explained = explain_text(text, service=service)
+    explained = explain(text, service=service)
     if explained.cause != "unknown":
         return [explained]
     for code in _codes(text):
@@ -54,12 +55,7 @@ def near(text: str) -> list[str]:
 
 def service_called(name: str) -> str | None:
     """Return the service that a person calls `name`, or None."""
-    in_models = service_names(name)
-    wanted = {name.lower(), *in_models}
-    for service, about in catalogue().services.items():
-        if service in wanted or name.lower() in about["names"]:
-            return service
-    return min(in_models, default=None)
+    return resolve(name) or None
 
 
 def _codes(text: str) -> list[str]:
@@ -73,9 +69,9 @@ def _of_code(word: str, service: str | None) -> list[Explanation]:
     places = {entry.service for entry in entries if service is None or entry.service in {service, ANY}}
     found: dict[str, list[Explanation]] = {}
     for place in sorted(places, key=lambda place: (place == ANY, place)):
-        meant = explain_text(code, service=service or place)
+        meant = explain(code, service=service or place)
         found.setdefault(meant.cause, []).append(meant)
-    return [_at_home(alike) for alike in found.values()] or _from_models(modelled(code, service))
+    return [_at_home(alike) for alike in found.values()] or _by_decision(_models(code, service))
 
 
 def _at_home(alike: list[Explanation]) -> Explanation:
@@ -86,39 +82,17 @@ def _at_home(alike: list[Explanation]) -> Explanation:
     return replace(first, service=names[0] if names and len(alike) == 1 else "")
 
 
-def _from_models(facts: list[Modelled]) -> list[Explanation]:
+def _models(code: str, service: str | None) -> list[Modelled]:
+    """Return what the models say of a code: those of one service of the catalogue may be several of AWS's."""
+    return [each for each in modelled(code) if service is None or resolve(each.service) == service]
+
+
+def _by_decision(facts: list[Modelled]) -> list[Explanation]:
     """Return one meaning for each decision that the services' models lead to."""
     alike: dict[tuple[Decision, str], list[Modelled]] = {}
     for each in facts:
         alike.setdefault((each.verdict.decision, each.verdict.reason), []).append(each)
-    return [_from_model(group) for group in sorted(alike.values(), key=len, reverse=True)]
-
-
-def _from_model(group: list[Modelled]) -> Explanation:
-    first, verdict = group[0], group[0].verdict
-    return Explanation(
-        cause="modelled",
-        title=_words(first.code),
-        code=first.code,
-        service=first.service if len(group) == 1 else "",
-        operation="",
-        status=first.status if len({each.status for each in group}) == 1 else None,
-        decision=verdict.decision,
-        category=verdict.category,
-        confidence="medium" if len(group) == 1 else "low",
-        decided_by=first.code,
-        meaning=f"Not in the catalogue; AWS's model of the service says: {verdict.reason}.",
-        remedies=(Remedy(verdict.remedy, verdict.run),),
-        wait=verdict.wait,
-        attempts={Decision.RETRY: 3, Decision.RETRY_LIMITED: 2, Decision.FAIL: 1}[verdict.decision],
-        fields={"services": [each.service for each in group]} if len(group) > 1 else {},
-    )
-
-
-def _words(code: str) -> str:
-    """Return a code as words: `ExportNotFoundException` is `Export not found`."""
-    plain = re.sub(r"(?:Exception|Fault|Error)$", "", code.rsplit(".", 1)[-1]) or code
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", plain).capitalize()
+    return [from_models(group) for group in sorted(alike.values(), key=len, reverse=True)]
 
 
 def _spelling(word: str) -> str:

@@ -254,7 +254,7 @@ def build() -> dict[str, Any]:
     found: dict[str, dict[tuple[int, str], list[int]]] = {}
     for number, name in enumerate(sorted(path.name for path in _DATA.iterdir() if path.is_dir())):
         about = _model(name).get("metadata", {})
-        called = {_plain(about.get(key, "")) for key in ("serviceId", "endpointPrefix")}
+        called = {_plain(about.get(key, "")) for key in ("serviceId", "endpointPrefix", "signingName")}
         services[name] = sorted(called - {"", _plain(name)})
         for facts in _errors_of(name):
             for code in {facts.code, facts.shape}:

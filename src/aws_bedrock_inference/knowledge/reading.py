@@ -1,5 +1,5 @@
-"""From whatever holds an error to its code, message and status: exceptions of any client, boto3's dictionaries, HTTP
-answers, and what wraps them.
+"""From whatever holds an error to its `Evidence`: exceptions of any client, boto3's dictionaries, HTTP answers, and
+what wraps them.
 
 Nothing here imports a client library: each is known by the shape of what it raises.
 """
@@ -10,27 +10,127 @@ import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aws_bedrock_inference.fault import Fault
+from aws_bedrock_inference.knowledge.catalogue import catalogue
+from aws_bedrock_inference.knowledge.evidence import CODE, OPERATION, SERVICE, Evidence
+from aws_bedrock_inference.knowledge.services import resolve
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from aws_bedrock_inference.knowledge.catalogue import Catalogue
+    from aws_bedrock_inference.knowledge.judge import Verdict
 
 _DEEPEST = 24  # links of a chain that are followed; real ones have fewer than ten
 
 # Where wrappers keep what they wrap: LiteLLM, Anthropic's and OpenAI's SDK, requests, aiobotocore, pydantic-ai.
 _WRAPPED = ("original_exception", "original_error", "__cause__", "__context__", "reason")
 
+# What is certain, by what was stated: a code, an operation, a service.
+_CERTAIN = {
+    (code, operation, service): frozenset(
+        name for name, there in ((CODE, code), (OPERATION, operation), (SERVICE, service)) if there
+    )
+    for code in (False, True)
+    for operation in (False, True)
+    for service in (False, True)
+}
+
 
 class Seen(NamedTuple):
-    """What an error answer says about itself. `response` is boto3's dictionary where there is one."""
+    """One error as it came: its evidence, and the facts that are shown beside the verdict.
+
+    `fault` is there when an exception of this package carries its verdict already. `response` is boto3's dictionary.
+    """
+
+    evidence: Evidence
+    code: str
+    message: str
+    response: dict[str, Any] | None = None
+    error: BaseException | None = None
+    fault: Fault | None = None
+
+
+class Answer(NamedTuple):
+    """What an error answer says about itself."""
 
     code: str
     message: str
     status: int | None = None
-    operation: str = ""
     response: dict[str, Any] | None = None
-    error: BaseException | None = None
+
+
+def read(x: Any, service: str | None = None) -> Seen:
+    """Return what there is to know of an error in any form. Nothing raises.
+
+    `service` is any name that AWS uses for one; a name that it does not use counts as none.
+    """
+    service = resolve(service) if service else ""
+    if isinstance(x, BaseException):
+        return _of_exception(x, service)
+    if isinstance(x, Fault):
+        return Seen(
+            Evidence(x.message, (x.code,), status=x.status, certain=_CERTAIN[True, False, False]), "", "", fault=x
+        )
+    if isinstance(x, (str, bytes)):
+        return _of_text(x if isinstance(x, str) else x.decode(errors="replace"), service)
+    if isinstance(x, dict):
+        return _of_answer(boto3_answer(x), "", service) if "Error" in x else _of_text(error_text(x), service)
+    answer = http_answer(x)
+    return _of_answer(answer, "", service) if answer else _of_text(error_text(x), service)
+
+
+def _of_exception(error: BaseException, service: str) -> Seen:
+    """Return what the first link of the chain says that carries an answer; else the last that has a known name:
+    wrappers come first.
+    """
+    named, status, operation = None, None, ""
+    for link in chain(error):
+        operation = operation or _operation_of(link)
+        fault = attached_fault(link)
+        if fault is not None:
+            evidence = Evidence(fault.message, (fault.code,), (), operation, fault.status, _CERTAIN[True, False, False])
+            return Seen(evidence, "", "", fault.response, link, fault)
+        answer = answer_of(link)
+        if answer is not None and (answer.code or answer.message or answer.response is not None):
+            return _of_answer(answer, _operation_of(link), service, link)
+        status = status or (answer.status if answer is not None else None)
+        named = by_class_name(link) or named
+    facts = ((service,) if service else (), operation, status, _CERTAIN[False, bool(operation), bool(service)])
+    if named is None:
+        return Seen(Evidence(error_text(error), (), *facts), "", f"{type(error).__name__}: {_said(error)}", error=error)
+    link, code = named  # that tells more than a guess, less than an answer
+    message = _said(link)
+    return Seen(Evidence(f"{code}: {message}", (), *facts), code, message, error=link)
+
+
+def _of_answer(answer: Answer, operation: str, service: str, error: BaseException | None = None) -> Seen:
+    code = spelt(answer.code)
+    evidence = Evidence(
+        answer.message,
+        (code,) if code else (),
+        (service,) if service else (),
+        operation,
+        answer.status,
+        _CERTAIN[bool(code), bool(operation), bool(service)],
+    )
+    return Seen(evidence, code or f"HTTP {answer.status}", answer.message, answer.response, error)
+
+
+def _of_text(text: str, service: str) -> Seen:
+    if not service:
+        return Seen(Evidence(text), "", text)
+    return Seen(Evidence(text, (), (service,), certain=_CERTAIN[False, False, True]), "", text)
+
+
+def spelt(code: str) -> str:
+    """Return a code as services spell it: streams write its first letter small."""
+    return code[:1].upper() + code[1:] if code.endswith(("Exception", "Error")) else code
+
+
+def code_of(verdict: Verdict) -> str:
+    """Return the code that belongs to a verdict: the entry's where the error has one of its, else the first."""
+    codes, entry = verdict.evidence.codes, verdict.entry
+    own = (code for code in codes if entry is not None and code in entry.codes)
+    return next(own, codes[0] if codes else "")
 
 
 def chain(error: BaseException) -> Iterator[BaseException]:
@@ -46,34 +146,40 @@ def chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def _inner(error: BaseException) -> list[BaseException]:
-    held = [getattr(error, name, None) for name in _WRAPPED]
+    wrapped = [getattr(error, name, None) for name in _WRAPPED]
     group = error.exceptions if isinstance(error, BaseExceptionGroup) else ()
-    return [found for found in (*group, *held, *error.args) if isinstance(found, BaseException)]
+    return [found for found in (*group, *wrapped, *error.args) if isinstance(found, BaseException)]
 
 
-def answer(error: BaseException) -> Seen | None:
+def answer_of(error: BaseException) -> Answer | None:
     """Return the error answer that an exception carries: boto3's, or the body and status of an HTTP client's."""
     response = getattr(error, "response", None)
     if isinstance(response, dict) and isinstance(response.get("Error"), dict):
-        return boto3_answer(response, getattr(error, "operation_name", "") or "", error)
+        return boto3_answer(response)
     if response is not None and not isinstance(response, dict):
-        return http_answer(response, error)
+        return http_answer(response)
     status, body = getattr(error, "status_code", None), getattr(error, "body", None)
     if isinstance(status, int) and isinstance(body, (dict, str, bytes)):
-        return _read(body, status, "", error)
+        return _read(body, status, "")
     return None
 
 
-def boto3_answer(response: dict[str, Any], operation: str = "", error: BaseException | None = None) -> Seen:
+def _operation_of(error: BaseException) -> str:
+    operation = getattr(error, "operation_name", None)
+    return operation if isinstance(operation, str) else ""
+
+
+def boto3_answer(response: dict[str, Any]) -> Answer:
     """Return what boto3's dictionary of an error says."""
-    facts = response.get("Error") or {}
+    facts = response.get("Error")
+    facts = facts if isinstance(facts, dict) else {}
     metadata = response.get("ResponseMetadata")
     status = metadata.get("HTTPStatusCode") if isinstance(metadata, dict) else None
     code, message = str(facts.get("Code") or ""), str(facts.get("Message") or "")
-    return Seen(code, message, status if isinstance(status, int) else None, operation, response, error)
+    return Answer(code, message, status if isinstance(status, int) else None, response)
 
 
-def http_answer(response: Any, error: BaseException | None = None) -> Seen | None:
+def http_answer(response: Any) -> Answer | None:
     """Return what an HTTP answer says, whoever's class it is; None for one that is no error, or not to be read."""
     status = next((s for n in ("status_code", "status") if isinstance(s := getattr(response, n, None), int)), None)
     headers = getattr(response, "headers", None)
@@ -88,22 +194,22 @@ def http_answer(response: Any, error: BaseException | None = None) -> Seen | Non
             continue
         if isinstance(body, (bytes, str)) and body:
             break
-    return _read(body, status, kind, error)
+    return _read(body, status, kind)
 
 
-def _read(body: Any, status: int, kind: str, error: BaseException | None) -> Seen:
+def _read(body: Any, status: int, kind: str) -> Answer:
     if isinstance(body, bytes):
         body = body.decode(errors="replace")
     if isinstance(body, str):
         try:
             body = json.loads(body)
         except (ValueError, RecursionError):
-            return Seen(_bare(kind), str(body), status, error=error)
+            return Answer(_bare(kind), str(body), status)
     inner = body.get("error", body) if isinstance(body, dict) else {}
     inner = inner if isinstance(inner, dict) else {"message": inner}
     code = kind or inner.get("__type") or inner.get("code") or inner.get("Code") or inner.get("type") or ""
     message = inner.get("message") or inner.get("Message") or ""
-    return Seen(_bare(str(code)), str(message), status, error=error)
+    return Answer(_bare(str(code)), str(message), status)
 
 
 def _bare(code: str) -> str:
@@ -111,12 +217,12 @@ def _bare(code: str) -> str:
     return code.partition(":")[0].rpartition("#")[2].strip()
 
 
-def named(error: BaseException, known: Catalogue) -> Seen | None:
-    """Return an exception that the catalogue knows by the name of its class, or of one that it descends from."""
-    for kind in type(error).__mro__[:-2]:
-        if kind.__name__ in known.by_code:
-            return Seen(kind.__name__, _said(error), error=error)
-    return None
+def by_class_name(error: BaseException) -> tuple[BaseException, str] | None:
+    """Return an exception that the catalogue knows by the name of its class, or of one that it descends from, and that
+    name.
+    """
+    known = catalogue().by_code
+    return next(((error, kind.__name__) for kind in type(error).__mro__[:-2] if kind.__name__ in known), None)
 
 
 def _said(error: object) -> str:
@@ -126,28 +232,19 @@ def _said(error: object) -> str:
         return ""
 
 
-def held(error: BaseException) -> Fault | None:
+def attached_fault(error: BaseException) -> Fault | None:
     """Return the fault that an exception of this package carries."""
     fault = getattr(error, "fault", None)
     return fault if isinstance(fault, Fault) else None
 
 
-def told(x: Any) -> str:
+def error_text(x: Any) -> str:
     """Return the text of an error that is not one: each link of an exception's chain on a line, the root first."""
-    if isinstance(x, dict) and "Error" not in x:
-        return json.dumps(x, default=str)  # an answer that may be a refusal: a filter's, a guardrail's
+    if isinstance(x, dict):
+        try:  # an answer that may be a refusal: a filter's, a guardrail's
+            return json.dumps(x, default=str)
+        except (TypeError, ValueError, RecursionError):
+            return _said(x)
     if isinstance(x, BaseException):
-        return "\n".join(_line(link) for link in reversed(list(chain(x))))
-    seen = boto3_answer(x) if isinstance(x, dict) else http_answer(x)
-    return _sentence(seen) if seen else _said(x)
-
-
-def _line(link: BaseException) -> str:
-    seen = answer(link)
-    return _sentence(seen) if seen and (seen.code or seen.message) else f"{type(link).__name__}: {_said(link)}"
-
-
-def _sentence(seen: Seen) -> str:
-    operation = f" when calling the {seen.operation} operation" if seen.operation else ""
-    status = f" (status code: {seen.status})" if seen.status else ""
-    return f"An error occurred ({seen.code}){operation}: {seen.message}{status}"
+        return "\n".join(f"{type(link).__name__}: {_said(link)}" for link in reversed(list(chain(x))))
+    return _said(x)

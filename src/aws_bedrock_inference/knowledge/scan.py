@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from aws_bedrock_inference.fault import Decision
-from aws_bedrock_inference.knowledge.explain import explain_text
+from aws_bedrock_inference.knowledge.explain import explain
+from aws_bedrock_inference.knowledge.judge import MODELLED, UNKNOWN
 from aws_bedrock_inference.knowledge.logs import event_around, last_time, lines_after, time_of
 from aws_bedrock_inference.knowledge.masking import masked
 from aws_bedrock_inference.knowledge.modelled import modelled
@@ -217,8 +218,8 @@ def _marked(buffer: bytes, end: int) -> list[tuple[int, int]]:
 
 
 def _meaning(text: str) -> _Meaning | None:
-    known = explain_text(text)
-    if known.cause != "unknown" and (known.code or known.service or not known.decided_by.isdigit()):
+    known = explain(text)
+    if known.cause not in {UNKNOWN, MODELLED} and (known.code or known.service or not known.decided_by.isdigit()):
         return _Meaning(known.cause, known.title, known.decision, known.service, known.code)
     for found in _CODE.finditer(text):
         code = found[1] or found[2]

@@ -1,0 +1,227 @@
+"""The one judge of errors: weighs evidence against the catalogue, and gives the verdict that all others present.
+
+What `classify` and `explain` say of one error cannot differ, because neither decides anything.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, NamedTuple
+
+from aws_bedrock_inference.fault import Decision, Fault, Hint, Kind
+from aws_bedrock_inference.knowledge.catalogue import ANY, catalogue
+from aws_bedrock_inference.knowledge.evidence import SERVICE, Evidence, completed
+from aws_bedrock_inference.knowledge.services import resolve
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from aws_bedrock_inference.knowledge.catalogue import Entry
+    from aws_bedrock_inference.knowledge.modelled import Modelled
+    from aws_bedrock_inference.knowledge.modelled import Verdict as ModelVerdict
+
+# What each kind of proof weighs. A message that says it outweighs a code that only suggests it, and both together
+# outweigh either; a service that is named elsewhere speaks against.
+_MESSAGE, _CODE = 100.0, 40.0
+_WITH_CODE, _WITH_SERVICE, _OTHER_SERVICE = 60.0, 30.0, -70.0
+_PASSED_ON = -20.0  # a code of a service whose errors the certain one passes on: less than what every service says
+_ELSEWHERE = -30.0  # a code that only other services have, with a meaning that is not theirs alone
+_FOREIGN = 0.5  # when no service is named, a code means first what it means to all
+_LONGEST_COUNTED = 60
+_RANK = 200.0
+_TELLING = 25  # characters: fewer, with no AWS code or service beside them, may be anybody's words
+_MOST_ALTERNATIVES = 3
+_NARROW = 16_384  # characters: what narrow tables cut into lines is one message, no log
+_LONGEST_KEPT = 2_048  # characters: messages that come again are short
+
+MODELLED, UNKNOWN = "modelled", "unknown"
+"""The causes of errors that only AWS's own models know, and that nothing knows."""
+
+# For errors known by their model alone: the SDK's own number of tries, and who is at fault.
+_ATTEMPTS = {Decision.RETRY: 3, Decision.RETRY_LIMITED: 2, Decision.FAIL: 1}
+_KINDS = {Decision.RETRY: Kind.SERVER, Decision.RETRY_LIMITED: Kind.UNKNOWN, Decision.FAIL: Kind.INVALID}
+
+_NOTHING_KNOWN = Fault(code="", message="", advice="Unknown to this version.")
+
+
+class Verdict(NamedTuple):
+    """What an error is.
+
+    `template` is its fault without the facts of one occurrence; its `cause` is a cause of the catalogue, `modelled` or
+    `unknown`. `entry` is the catalogue's entry that decided, `words` are the words that did; `confidence` is `high`
+    when a message says it, `medium` when only code and service do, or a few words that others use too, `low` when only
+    a code or a status does, `none` when nothing is known. `alternatives` are other causes. `models` are the services'
+    models that decided where the catalogue has nothing.
+    """
+
+    template: Fault
+    evidence: Evidence
+    entry: Entry | None = None
+    words: str = ""
+    confidence: str = "none"
+    alternatives: tuple[str, ...] = ()
+    models: tuple[Modelled, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One thing that the error may be, and what speaks for it."""
+
+    score: float
+    template: Fault
+    entry: Entry
+    words: str
+    confidence: str
+
+
+def judge(seen: Evidence) -> Verdict:
+    """Return the verdict on one error.
+
+    The same few errors come again and again, so verdicts are kept where something is certain. Texts are not kept: the
+    lines of a log differ, and a log of any size must fit.
+    """
+    return _kept(seen) if seen.certain and len(seen.text) <= _LONGEST_KEPT else _judged(seen)
+
+
+def _judged(seen: Evidence) -> Verdict:
+    verdict = _weighed(completed(seen))
+    if "\n" in seen.text and len(seen.text) <= _NARROW and verdict.confidence != "high":
+        again = _weighed(completed(seen, rejoined=True))
+        verdict = again if again.confidence == "high" else verdict
+    return verdict._replace(evidence=verdict.evidence._replace(words=None))  # trigrams are large
+
+
+_kept = lru_cache(maxsize=1024)(_judged)
+
+
+def _weighed(seen: Evidence) -> Verdict:
+    found = ranked(seen)
+    if not found or found[0].confidence != "high":
+        models = _models(seen)
+        if models:
+            return _modelled(seen, models)
+    if found:
+        return _of_candidate(seen, *found)
+    return _by_status(seen)
+
+
+def ranked(seen: Evidence) -> list[Candidate]:
+    """Return the best candidate of each cause, the best first. `seen` is completed evidence."""
+    best: dict[str, Candidate] = {}
+    found = [*_by_message(seen), *_by_code(seen)]
+    for candidate in sorted(found, key=lambda candidate: -candidate.score):
+        best.setdefault(candidate.template.cause, candidate)
+    return list(best.values())
+
+
+def _by_message(seen: Evidence) -> Iterator[Candidate]:
+    assert seen.words is not None  # noqa: S101 - completed evidence has them
+    codes = frozenset(seen.codes)
+    own = _entries(seen.stated) if seen.services == (ANY,) else []  # ours: no service's words, and URLs in them
+    for signature, words in catalogue().matching(*seen.words):
+        entry = signature.fault
+        if own and entry not in own:
+            continue
+        home = _home(entry, seen, _OTHER_SERVICE, passed_on=0.0)
+        if home is None:
+            continue
+        coded = not codes.isdisjoint(entry.codes)
+        telling = not codes.isdisjoint(entry.own_codes) or (coded and not seen.services and not _repeats(words, codes))
+        if telling or home > 0 or not signature.coded:
+            score = _MESSAGE + min(len(words), _LONGEST_COUNTED) + _WITH_CODE * coded + home + _RANK * signature.rank
+            sure = coded or home > 0 or len(words) >= _TELLING
+            yield Candidate(score, signature.template, entry, words, "high" if sure else "medium")
+
+
+def _repeats(words: str, codes: frozenset[str]) -> bool:
+    """Whether words only say a code again: `access denied` beside AccessDenied tells nothing of whose error it is."""
+    return words.replace(" ", "") in {code.lower() for code in codes}
+
+
+def _by_code(seen: Evidence) -> Iterator[Candidate]:
+    codes = seen.codes
+    if any(_home(entry, seen, None, passed_on=None) is not None for entry in _entries(seen.stated)):
+        codes = codes[:1]  # certain, and known here: other codes in the text are what it talks about
+    for position, code in enumerate(codes):
+        for entry in _entries(code):
+            home = _home(entry, seen, _OTHER_SERVICE, passed_on=_PASSED_ON)
+            if home is None and entry.template.cause in catalogue().general:
+                home = _ELSEWHERE
+            if home is not None:
+                score = _CODE + home - position / 100 - _FOREIGN * (entry.service != ANY and not seen.services)
+                yield Candidate(score, entry.template, entry, code, "medium" if home > 0 else "low")
+
+
+def _entries(code: str) -> list[Entry]:
+    return catalogue().by_code.get(code, [])
+
+
+def _home(entry: Entry, seen: Evidence, other: float | None, *, passed_on: float | None) -> float | None:
+    """Return what the error's services say for or against an entry; None if it cannot be of its service.
+
+    `other` is for the entries of services that a guess speaks against, `passed_on` for those whose errors the certain
+    service passes on.
+    """
+    services = seen.services
+    if entry.service == ANY or not services:
+        return 0.0
+    if entry.service in services:
+        return _WITH_SERVICE - services.index(entry.service)
+    if SERVICE not in seen.certain:
+        return other
+    about = catalogue().services
+    return passed_on if any(entry.service in about[one]["passes_on"] for one in services if one in about) else None
+
+
+def _of_candidate(seen: Evidence, first: Candidate, *others: Candidate) -> Verdict:
+    alternatives = [other.template.cause for other in others if other.score > first.score - _MESSAGE]
+    return Verdict(
+        first.template, seen, first.entry, first.words, first.confidence, tuple(alternatives[:_MOST_ALTERNATIVES])
+    )
+
+
+def _by_status(seen: Evidence) -> Verdict:
+    """Return what the HTTP status of an error says that has nothing else to tell."""
+    if seen.status is not None:
+        entry = catalogue().by_status(seen.services[0] if seen.services else None, seen.status)
+        if entry is not None:
+            return Verdict(entry.template, seen, entry, str(seen.status), "low")
+    return Verdict(_NOTHING_KNOWN, seen)
+
+
+def _models(seen: Evidence) -> tuple[Modelled, ...]:
+    """Return what AWS's models say of a certain code that the catalogue does not have, if all come to one decision."""
+    code = seen.stated
+    if not code or any(_home(entry, seen, 0.0, passed_on=0.0) is not None for entry in _entries(code)):
+        return ()
+    from aws_bedrock_inference.knowledge.modelled import modelled  # noqa: PLC0415 - imports botocore, seldom needed
+
+    facts = modelled(code, fresh=False)
+    if SERVICE in seen.certain:
+        facts = [each for each in facts if resolve(each.service) in seen.services]
+    if len({each.verdict.decision for each in facts}) != 1:
+        return ()
+    reasons = Counter(each.verdict.reason for each in facts)
+    return tuple(each for each in facts if each.verdict.reason == max(reasons, key=lambda one: reasons[one]))
+
+
+def _modelled(seen: Evidence, models: tuple[Modelled, ...]) -> Verdict:
+    told = models[0].verdict
+    confidence = "medium" if len(models) == 1 else "low"
+    return Verdict(_model_template(seen.stated, told), seen, None, seen.stated, confidence, (), models)
+
+
+def _model_template(code: str, told: ModelVerdict) -> Fault:
+    attempts = _ATTEMPTS[told.decision]
+    return Fault(
+        code=code,
+        message="",
+        kind=_KINDS[told.decision],
+        decision=told.decision,
+        category=told.category,
+        cause=MODELLED,
+        advice=told.remedy,
+        hint=Hint(attempts=attempts) if told.wait is None else Hint(base=told.wait, attempts=attempts),
+    )
