@@ -110,7 +110,18 @@ def shell(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("page", [pytest.param(page, id=str(page.relative_to(ROOT))) for page in PAGES])
+def pages() -> list[Any]:
+    return [
+        pytest.param(
+            page,
+            id=str(page.relative_to(ROOT)),
+            marks=[pytest.mark.newer_botocore] if "langchain_aws" in page.read_text(encoding="utf-8") else [],
+        )
+        for page in PAGES
+    ]
+
+
+@pytest.mark.parametrize("page", pages())
 def test_python_blocks_run_and_print_what_they_say(page: Path, shell: Path) -> None:
     namespace: dict[str, Any] = {"__name__": "documentation"}
     for block in blocks_of(page):

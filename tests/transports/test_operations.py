@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import base64
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import botocore
 import pytest
 from botocore.awsrequest import HeadersDict
+from botocore.loaders import Loader
+from botocore.model import ServiceModel
 from botocore.parsers import ResponseParserError, create_parser
 from hypothesis import given
 from hypothesis import strategies as st
+from support.doubles import session
 
+from aws_bedrock_inference import BedrockClient, InvalidRequest
+from aws_bedrock_inference.transports import operations
 from aws_bedrock_inference.transports.fast.response import Structure
 from aws_bedrock_inference.transports.operations import MalformedError, _service, operation
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 MESSAGES = [{"role": "user", "content": [{"text": "secret prompt"}]}]
 
@@ -158,3 +167,50 @@ def test_a_file_that_cannot_go_back_is_read_once() -> None:
 
     request = operation("invoke_model").request({"modelId": "m", "body": Pipe()})
     assert request.body == '{"a": "ü"}'.encode()
+
+
+@pytest.fixture
+def old_boto3(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The models of an older release, which lack what came later."""
+    model = Loader().load_service_model("bedrock-runtime", "service-2")
+    model["shapes"]["ConverseRequest"]["members"].pop("outputConfig", None)
+    model["shapes"]["ContentBlock"]["members"].pop("audio", None)
+    model["operations"].pop("CountTokens", None)
+    old = ServiceModel(model, "bedrock-runtime")
+    monkeypatch.setattr(operations, "_service", lambda: old)
+    monkeypatch.setattr(botocore, "__version__", "1.40.0")
+    operation.cache_clear()
+    yield
+    operation.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("params", "where", "release"),
+    [
+        ({"messages": MESSAGES, "outputConfig": {}}, "the request takes no 'outputConfig'", "1.42.42"),
+        (
+            {"messages": [{"role": "user", "content": [{"text": "t"}, {"audio": {}}]}]},
+            "messages[0].content[1] takes no 'audio'",
+            "1.42.1",
+        ),
+    ],
+)
+def test_what_the_installed_boto3_lacks_names_the_one_that_has_it(
+    params: dict[str, Any], where: str, release: str, old_boto3: None
+) -> None:
+    with BedrockClient("amazon.nova-lite-v1:0", session=session()) as client, pytest.raises(InvalidRequest) as raised:
+        client.converse(**params)
+    assert where in str(raised.value)
+    assert f"the installed boto3 1.40.0 is too old for it: pip install 'boto3>={release}'" in str(raised.value)
+    assert "secret" not in str(raised.value)
+
+
+def test_an_operation_that_the_installed_boto3_lacks_names_the_one_that_has_it(old_boto3: None) -> None:
+    params = {"input": {"converse": {"messages": MESSAGES}}}
+    with BedrockClient("amazon.nova-lite-v1:0", session=session()) as client, pytest.raises(InvalidRequest) as raised:
+        client.count_tokens(**params)
+    assert "pip install 'boto3>=1.40.14'" in str(raised.value)
+
+
+def test_a_member_that_no_release_has_is_refused_with_those_that_are_there(old_boto3: None) -> None:
+    assert "too old" not in str(operation("converse").validate({"modelId": "m", "inventedLater": 1}))

@@ -6,6 +6,7 @@ import json
 import re
 import sys
 from collections import Counter
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -88,9 +89,8 @@ def _read(found: Scan, logs: Sequence[Path]) -> int:
     code = 0
     console = Console(stderr=True)
     columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
-    with Progress(
-        "{task.description}", *columns, console=console, transient=True, disable=not console.is_terminal
-    ) as bar:
+    bar = Progress("{task.description}", *columns, console=console, transient=True, disable=not console.is_terminal)
+    with bar if console.is_terminal else nullcontext():  # some releases of rich write a line for a disabled bar
         for path in logs:
             try:
                 if str(path) == "-":

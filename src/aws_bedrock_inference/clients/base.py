@@ -90,7 +90,10 @@ class BaseClient:
         """Return the call of boto3's `operation` with boto3's `params`; `modelId` may be left out."""
         params = {"modelId": self.model_id, **params}
         route = self._route(str(params["modelId"]))
-        plan = plan_of(operation)
+        try:
+            plan = plan_of(operation)
+        except ValueError as error:
+            raise self._invalid(operation, str(error), route) from None
         plain = plan.plain(params)
         if not plain and (problem := plan.validate(params)) is not None:
             raise self._invalid(operation, problem, route)

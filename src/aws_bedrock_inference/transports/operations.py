@@ -25,6 +25,7 @@ from botocore.validate import ParamValidator
 
 from aws_bedrock_inference.transports.fast.request import never, plain
 from aws_bedrock_inference.transports.fast.response import Structure
+from aws_bedrock_inference.transports.releases import too_old_for
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -99,7 +100,23 @@ class Operation:
         if not report.has_errors():
             return None
         findings = report._errors  # noqa: SLF001 - the report's own text shows values, and these may be prompts
-        return f"{xform_name(self.name)}: " + "; ".join(_sentence(finding, self._places) for finding in findings)
+        return f"{xform_name(self.name)}: " + "; ".join(self._sentence(finding) for finding in findings)
+
+    def _sentence(self, finding: tuple[str, str, Mapping[str, Any]]) -> str:
+        """Say one finding of botocore's validator, without the value it found."""
+        reason, place, facts = finding
+        where = place.lstrip(".") or "the request"
+        if reason == "unknown field":
+            unknown = str(facts["unknown_param"])
+            known = {name: name for name in facts["valid_names"]} if place else self._places
+            near = get_close_matches(_camel(unknown), known, n=1, cutoff=0.8)
+            rest = f"did you mean {known[near[0]]!r}?" if near else f"it takes {', '.join(facts['valid_names'])}"
+            return f"{where} takes no {unknown!r}; {too_old_for(self.name, place, unknown) or rest}"
+        if "valid_types" in facts:
+            wanted = " or ".join(kind.removeprefix("<class '").removesuffix("'>") for kind in facts["valid_types"])
+            return f"{where} must be {wanted}, not {type(facts['param']).__name__}"
+        members = ", ".join(facts.get("members", ()))
+        return f"{where} " + _FINDINGS.get(reason, reason).format_map({**facts, "members": members})
 
     def request(self, params: Mapping[str, Any], *, plain: bool = False) -> Request:
         """Return the HTTP request for `params` that are right. A file given as body is read from where it stands, and
@@ -177,7 +194,8 @@ def operation(name: str) -> Operation:
     """
     names = {xform_name(known): known for known in _service().operation_names}
     if name not in names:
-        raise ValueError(f"{SERVICE} has no operation {name!r}; it has {', '.join(sorted(names))}")
+        rest = too_old_for("".join(map(str.title, name.split("_")))) or f"it has {', '.join(sorted(names))}"
+        raise ValueError(f"{SERVICE} has no operation {name!r}; {rest}")
     return Operation(_service(), _service().operation_model(names[name]))
 
 
@@ -234,22 +252,6 @@ def _places(shape: Any) -> dict[str, str]:
         for inner in member.members if member.type_name == "structure" else ():
             places.setdefault(inner, f"{name}.{inner}")
     return places | {name: name for name in (shape.members if shape is not None else ())}
-
-
-def _sentence(finding: tuple[str, str, Mapping[str, Any]], places: Mapping[str, str]) -> str:
-    """Say one finding of botocore's validator, without the value it found."""
-    reason, place, facts = finding
-    where = place.lstrip(".") or "the request"
-    if reason == "unknown field":
-        known = {name: name for name in facts["valid_names"]} if place else places
-        near = get_close_matches(_camel(str(facts["unknown_param"])), known, n=1, cutoff=0.8)
-        rest = f"did you mean {known[near[0]]!r}?" if near else f"it takes {', '.join(facts['valid_names'])}"
-        return f"{where} takes no {facts['unknown_param']!r}; {rest}"
-    if "valid_types" in facts:
-        wanted = " or ".join(kind.removeprefix("<class '").removesuffix("'>") for kind in facts["valid_types"])
-        return f"{where} must be {wanted}, not {type(facts['param']).__name__}"
-    members = ", ".join(facts.get("members", ()))
-    return f"{where} " + _FINDINGS.get(reason, reason).format_map({**facts, "members": members})
 
 
 def _camel(name: str) -> str:

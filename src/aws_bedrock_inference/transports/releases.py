@@ -1,0 +1,46 @@
+"""Which boto3 first had an operation or a member of a request, for those whose boto3 is older."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from functools import cache
+from importlib.resources import files
+
+import botocore
+
+_INDEX = re.compile(r"\[\d+\]")
+
+# Operations that take the same members: `releases.toml` names each member once.
+_SAME = (
+    ("ConverseStream.", "Converse."),
+    ("CountTokens.input.converse.", "Converse."),
+    ("InvokeModelWithResponseStream.", "InvokeModel."),
+)
+
+
+def too_old_for(operation: str, place: str = "", member: str = "") -> str | None:
+    """Return what to install, if a newer boto3 than the installed one has it: a member at botocore's `place` of a
+    request, such as `messages[0].content[1]`, or the operation itself. None if no release is known to have it.
+    """
+    releases = _releases()
+    if not member:
+        release = releases["operations"].get(operation)
+    else:
+        path = ".".join(part for part in (operation, _INDEX.sub("", place).strip("."), member) if part)
+        release = releases["members"].get(path)
+        for prefix, same in _SAME:
+            if release is None and path.startswith(prefix):
+                release = releases["members"].get(same + path.removeprefix(prefix))
+    if release is None or _number(release) <= _number(botocore.__version__):
+        return None
+    return f"the installed boto3 {botocore.__version__} is too old for it: pip install 'boto3>={release}'"
+
+
+def _number(release: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d+", release)[:3])
+
+
+@cache
+def _releases() -> dict[str, dict[str, str]]:
+    return tomllib.loads(files(__package__).joinpath("releases.toml").read_text(encoding="utf-8"))
