@@ -94,7 +94,7 @@ index: $(VENV)/.ready ## Write what the package reads of the errors' catalogue a
 	@$(BIN)/bedrock errors --markdown > docs/errors.md
 
 surface: $(VENV)/.ready ## Write the list of public names and signatures that a test holds
-	@$(BIN)/python tests/surface/public.py > tests/surface/public.txt
+	@PYTHONPATH=tests $(BIN)/python -m support.public_surface > tests/surface/public.txt
 
 bench: $(VENV)/.ready $(PEERS)/.ready ## Measure, beside the peers
 	@$(PEERS)/bin/python bench/overhead.py

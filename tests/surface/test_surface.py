@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import ast
 import inspect
+import os
 import re
+import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 import pytest
+from support import public_surface
 
 import aws_bedrock_inference as package
 from aws_bedrock_inference import events, testing
@@ -160,3 +164,26 @@ def test_every_command_and_option_is_in_the_documentation(name: str) -> None:
         if spelling.startswith("--") and not any(spelling in text for text in pages.values())
     ]
     assert missing == []
+
+
+def test_the_public_surface_changes_on_purpose_only() -> None:
+    kept = Path(__file__).with_name("public.txt").read_text(encoding="utf-8").splitlines()
+    assert public_surface.lines() == kept, "if it changed on purpose: `make surface`, and say so in CHANGELOG.md"
+
+
+def test_the_wheel_is_the_same_bytes_each_time(tmp_path: Path) -> None:
+    built: list[Path] = []
+    for name in ("one", "two"):
+        copy = tmp_path / name
+        shutil.copytree(ROOT / "src", copy / "src", ignore=shutil.ignore_patterns("__pycache__"))
+        for file in ("pyproject.toml", "README.md", "LICENSE", "NOTICE"):
+            shutil.copyfile(ROOT / file, copy / file)
+        for source in copy.rglob("*.py"):
+            os.utime(source, (1_000_000_000 + len(built), 1_000_000_000))
+        command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel"]
+        subprocess.run(command, cwd=copy, check=True, capture_output=True)  # noqa: S603 - the locked back end
+        built.append(next((copy / "dist").glob("*.whl")))
+    assert built[0].read_bytes() == built[1].read_bytes()
+    with zipfile.ZipFile(built[0]) as wheel:
+        names = {Path(name).name for name in wheel.namelist()}
+    assert {"modelled.json", "releases.toml", "leases.lua", "py.typed", "NOTICE"} <= names

@@ -99,7 +99,10 @@ class Operation:
         report = _validator.validate(params, self._input)
         if not report.has_errors():
             return None
-        findings = report._errors  # noqa: SLF001 - the report's own text shows values, and these may be prompts
+        # The report's own text shows values, and these may be prompts: only its parts are used.
+        findings = getattr(report, "_errors", None)
+        if findings is None:
+            return f"{xform_name(self.name)}: the request is not what boto3's model of it says"
         return f"{xform_name(self.name)}: " + "; ".join(self._sentence(finding) for finding in findings)
 
     def _sentence(self, finding: tuple[str, str, Mapping[str, Any]]) -> str:
