@@ -33,10 +33,10 @@ _PER_MINUTE = click.FloatRange(min=0)
 @click.option("--rpm", type=_PER_MINUTE, metavar="N", help="Requests per minute for each model.")
 @click.option("--tpm", type=_PER_MINUTE, metavar="N", help="Tokens per minute for each model.")
 def simulate(source: str | None, *, host: str, port: int, **options: Any) -> None:
-    """Run a local Bedrock endpoint with quotas and faults, until Ctrl-C.
+    """Run a local Bedrock endpoint with quotas and faults.
 
     SCENARIO is calm, bad-day or a TOML file. Without SCENARIO there are no quotas and no faults. Options override the
-    scenario.
+    scenario. Press Ctrl-C to stop.
     """
     need_extra()
     tables = _with_options(scenario.tables(source), **options)

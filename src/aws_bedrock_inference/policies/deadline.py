@@ -1,4 +1,4 @@
-"""A limit on the whole call: all attempts, all waits."""
+"""A time limit for the whole call, with all attempts and waits."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 
 class Deadline:
-    """Give every call that has none a deadline `seconds` after it arrived, and refuse one that comes too late.
+    """A total timeout: each call without its own deadline gets one, `seconds` after its arrival.
 
-    `seconds` 900: long enough for a generation of many thousand tokens and for a quota minute or two of waiting,
-    short enough that a forgotten call ends by itself. A call's own deadline stands.
+    `seconds` 900: long enough to generate many thousand tokens and to wait a minute or two for quota, short enough that
+    a forgotten call ends by itself. A call's own deadline takes precedence. A call whose deadline has passed is refused.
 
     Refuses with `DeadlineTooClose`. Emits nothing.
     """
@@ -34,7 +34,7 @@ class Deadline:
             if call.deadline == inf:
                 call = call.until(call.arrived + self.seconds)
             if clock() >= call.deadline:
-                return Outcome(fault=too_close("the call's deadline had passed before it could be sent"))
+                return Outcome(fault=too_close("the call's deadline passed before the call could be sent"))
             return (yield from step(call))
 
         return flow
@@ -53,5 +53,5 @@ def too_close(message: str) -> Fault:
         decision=Decision.FAIL,
         category=Category.TRANSIENT,
         cause="deadline-too-close",
-        advice="Give the call more time, or make it cheaper (lower max_tokens); nothing was sent.",
+        advice="Give the call a longer timeout, or lower max_tokens so that it fits into the quota sooner. Nothing was sent.",
     )
