@@ -125,7 +125,7 @@ def test_a_client_that_cannot_be_right_is_not_made(make: Any, options: dict[str,
     ("make", "sentence"),
     [
         (lambda: Timeout(idle=0), "Timeout(idle=0): give a number of seconds above 0, or math.inf for no limit"),
-        (lambda: Quota(rpm=0), "Quota(rpm=0): give a number above 0, or leave it out"),
+        (lambda: Quota(rpm=0), "Quota(rpm=0): give a number above 0, or omit it"),
     ],
 )
 def test_an_option_that_cannot_be_right_says_what_can(make: Any, sentence: str) -> None:

@@ -112,7 +112,7 @@ def test_calls_wait_for_the_quota_or_are_refused_unsent(face: Any) -> None:
         face.get(client.invoke("Why?"))
         with pytest.raises(DeadlineTooClose) as raised:
             face.get(client.invoke("Why?"))
-        assert "the quota cannot admit the call before its deadline" in str(raised.value)
+        assert "the quota has no room for the call before its deadline" in str(raised.value)
         assert isinstance(raised.value, TimeoutError)
         assert len(wire.received) == 1
 
@@ -139,7 +139,7 @@ def test_a_call_larger_than_the_quota_is_refused_unsent(face: Any) -> None:
         client = face.open(wire.url, quota=Quota(tpm=1000))
         with pytest.raises(QuotaExhausted) as raised:
             face.get(client.invoke("Why?", max_tokens=2000))
-        assert "the quota is 1,000 a minute" in str(raised.value)
+        assert "the quota is 1,000 per minute" in str(raised.value)
         assert "Lower max_tokens" in raised.value.advice
         assert wire.received == []
 

@@ -86,7 +86,7 @@ def test_every_try_is_told(face: Any) -> None:
     assert error.response["ResponseMetadata"]["RetryAttempts"] == 2
     assert "after 3 attempts, gave up: no attempts are left" in str(error)
     assert [note.partition(", then")[0] for note in error.__notes__] == [
-        f"earlier: InternalServerException: It went wrong. (request id request-{number})" for number in (1, 2)
+        f"earlier attempt: InternalServerException: It went wrong. (request id request-{number})" for number in (1, 2)
     ]
 
 

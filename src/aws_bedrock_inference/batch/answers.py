@@ -1,4 +1,4 @@
-"""One record asked, and its answer in the form that goes with the record."""
+"""The call for one record, and its answer in the record's own format."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.clients.reply import Reply
     from aws_bedrock_inference.exceptions import BedrockError
 
-# How answers say that they were cut, or held back, in Converse and in the dialects of Anthropic, Nova, Titan and Llama
+# Stop reasons of truncated and of blocked answers, in Converse and in the dialects of Anthropic, Nova, Titan and Llama
 # (botocore 1.44.5, service model; model parameter pages of the Bedrock user guide).
 TRUNCATED = frozenset({"max_tokens", "model_context_window_exceeded", "length"})
 FILTERED = frozenset({"guardrail_intervened", "content_filtered", "refusal"})
@@ -23,7 +23,7 @@ FILTERED = frozenset({"guardrail_intervened", "content_filtered", "refusal"})
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What goes into the answers file, and why the model stopped (lower case)."""
+    """A line of the answers file and the stop reason (lower case)."""
 
     line: dict[str, Any]
     stop_reason: str
@@ -36,10 +36,10 @@ def asker(
     max_tokens: int | None = None,
     streamed: Callable[[Record], bool] = lambda _: False,
 ) -> Callable[[Record], Awaitable[Answer]]:
-    """Return what asks `client` one record.
+    """Return a function that sends one record through `client`.
 
-    `system` and `max_tokens` hold for records in the short form that have none of their own; batch records go as they
-    are. The answers of the records for which `streamed` says so travel as streams, and count when they are whole.
+    `system` and `max_tokens` are the defaults for records in the short form; batch records are sent unchanged. `streamed`
+    selects the records whose answers are received as streams; such an answer counts when it is complete.
     """
 
     async def ask(record: Record) -> Answer:
@@ -63,7 +63,7 @@ def asker(
 
 
 def error_line(error: BedrockError) -> dict[str, Any]:
-    """Return what the failures file says about a record; Bedrock's own has `errorCode` and `errorMessage`."""
+    """Return the error entry for the failures file; `errorCode` and `errorMessage` are as in Bedrock's own batch output."""
     fault = error.fault
     return {
         "errorCode": fault.status,
@@ -105,7 +105,7 @@ def _stop_reason(output: Any) -> str:
 
 
 def _with_bytes(value: Any) -> Any:
-    """Return a Converse body with its media decoded: base64 in JSON, bytes in Python. Tools' own JSON is let be."""
+    """Return a Converse body with its media decoded: base64 in JSON, bytes in Python. The JSON of tools stays unchanged."""
     if isinstance(value, list):
         return [_with_bytes(part) for part in value]
     if not isinstance(value, dict):

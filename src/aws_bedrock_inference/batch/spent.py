@@ -1,4 +1,4 @@
-"""What the answers of a run cost, read from its answers file."""
+"""The token usage of the answers of a run, read from its answers file."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from aws_bedrock_inference.tokens.estimate import estimate
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-# How usage is written, in the order of `Usage`: in the short form, by Anthropic, by Converse, and by Nova where that
-# differs.
+# The names of usage members, in the order of `Usage`: in the short form, of Anthropic, of Converse, and of Nova where
+# they differ.
 _SPELLINGS = (
     ("input_tokens", "inputTokens"),
     ("output_tokens", "outputTokens"),
@@ -25,14 +25,14 @@ _SPELLINGS = (
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """One answer. `max_tokens` is None where its record does not say it, as in the short form."""
+    """The usage of one answer. `max_tokens` is None if the record does not contain it, as in the short form."""
 
     usage: Usage
     max_tokens: int | None
 
 
 def read_spent(lines: Iterable[bytes], name: str, base_model: str) -> Iterator[Spent | BadLine]:
-    """Yield what each line of the answers file `name` is; blank lines are passed over."""
+    """Yield the usage or an error for each line of the answers file `name`; skip blank lines."""
     for number, line in enumerate(lines, 1):
         if line.strip():
             spent = _spent(line, base_model)
@@ -44,13 +44,13 @@ def _spent(line: bytes, base_model: str) -> Spent | str:
     try:
         answer = json.loads(line)
     except (ValueError, RecursionError):
-        return "no JSON. Give the answers file of `bedrock run`"
+        return "not JSON. Give the answers file of `bedrock run`"
     if not isinstance(answer, dict) or not ("text" in answer or "modelOutput" in answer):
-        return "no answer. Give the answers file of `bedrock run`, not its input or its failures"
+        return "not an answer. Give the answers file of `bedrock run`, not its input or its failures"
     body, request = answer.get("modelOutput", answer), answer.get("modelInput")
     usage = _usage(body) if isinstance(body, dict) else None
     if usage is None:
-        return "the answer does not say how many tokens it had"
+        return "the answer has no token usage"
     asked = estimate("converse", request, base_model) if isinstance(request, dict) else None
     return Spent(usage, None if asked is None or asked.unbounded else asked.output_tokens)
 

@@ -1,4 +1,4 @@
-"""From what a person writes to what Converse takes, with bad input refused in a sentence they can act on."""
+"""Conversion of `invoke`'s arguments to Converse parameters; invalid input is refused with an actionable message."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TIERS = ("priority", "default", "flex", "reserved")
 
 
 class BadRequestError(ValueError):
-    """The arguments cannot be right; the clients raise it as `InvalidRequest` with the route on it."""
+    """Invalid arguments; the clients raise it as `InvalidRequest` with the route."""
 
 
 def converse_params(
@@ -31,7 +31,7 @@ def converse_params(
     priority: float,
     more: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Return Converse's parameters, `modelId` left out. `more` is passed on as it is."""
+    """Return Converse's parameters without `modelId`. `more` is passed on unchanged."""
     params: dict[str, Any] = {**more, "messages": _messages(prompt, messages)}
     if system is not None:
         params["system"] = [{"text": _text(system, "system")}] if isinstance(system, str) else list(system)
@@ -51,7 +51,7 @@ def converse_params(
 
 
 def _tier(tier: str, priority: float) -> str:
-    """Return the service tier of that name, or the one that goes with `priority`."""
+    """Return the service tier of that name; for `match`, the tier that corresponds to `priority`."""
     if tier == "match":
         return "priority" if priority < NORMAL else "default" if priority == NORMAL else "flex"
     if tier not in TIERS:

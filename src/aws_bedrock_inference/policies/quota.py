@@ -287,7 +287,7 @@ def _throttled(pool: _Pool, call: Call, outcome: Outcome, limit: str, now: float
 
 def _advice(limit: str, account: Account) -> str:
     if limit == "requests":
-        return "The requests per minute are exhausted: send fewer and larger calls, or request a higher quota (bedrock quota show)."
+        return "The requests per minute are exhausted: send fewer, larger calls, or request a higher quota (bedrock quota show)."
     if limit == "tokens-per-day":
         return "The daily token quota is exhausted: calls wait or are refused until the day ends."
     if account.outstanding > account.tokens.used / 2:
