@@ -240,7 +240,7 @@ def test_an_answers_file_that_is_none_is_left_alone(desk: Desk) -> None:
     desk.output.write_text("my diary\n")
     result = desk.run()
     assert result.exit_code == 2
-    assert "is no answer of an earlier run" in result.stderr
+    assert "is not an answer of an earlier run" in result.stderr
     assert desk.output.read_text() == "my diary\n"
 
 

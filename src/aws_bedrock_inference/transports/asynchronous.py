@@ -127,7 +127,7 @@ class AsyncSource:
         return event
 
     def close(self) -> None:
-        """Let go of the connection; one with unread bytes is closed, not kept."""
+        """Release the connection; a connection with unread bytes is closed, not reused."""
         self._ended = True
         self._body.close()
 
@@ -160,7 +160,7 @@ class _Body:
             raise
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Release the connection."""
         self._answer.close()
 
 

@@ -119,7 +119,7 @@ class Source:
         return event
 
     def close(self) -> None:
-        """Let go of the connection; one with unread bytes is closed, not kept."""
+        """Release the connection; a connection with unread bytes is closed, not reused."""
         self._ended = True
         self._body.close()
 
@@ -151,12 +151,12 @@ class _Body:
         return b"".join(parts)
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Release the connection."""
         self._answer.close()
 
 
 class _Wired(HTTPConnection):
-    """A connection that remembers its socket, which `http.client` lets go of when the answer is the last one, and
+    """A connection that remembers its socket, which `http.client` releases when the answer is the last one, and
     whose time-out while being made, TLS included, is a connect time-out.
     """
 
