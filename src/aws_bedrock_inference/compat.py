@@ -1,7 +1,8 @@
 """Functions and classes with the names that AWS's troubleshooting pages use, on top of this package's rules.
 
-Programs written for those pages run unchanged, without their race conditions: threads that wait for tokens are served in
-order of arrival, one probe at a time tests an open circuit, and a late answer of an old call cannot close the circuit.
+Programs written for those pages run unchanged, without their race conditions: threads that wait for tokens are served
+in order of arrival, one probe at a time tests an open circuit, and a late answer of an old call cannot close the
+circuit.
 """
 
 from __future__ import annotations
@@ -54,8 +55,8 @@ def retry_with_exponential_backoff(
 ) -> T:
     """Call `func` until it succeeds, fails permanently, or has been retried `max_retries` times.
 
-    The wait before the n-th retry is `base_delay` x 2^(n-1) seconds, at most `max_delay`, and up to a fifth more or less;
-    longer if the service asks for it. The last exception is raised unchanged, with notes about all attempts.
+    The wait before the n-th retry is `base_delay` x 2^(n-1) seconds, at most `max_delay`, and up to a fifth more or
+    less; longer if the service asks for it. The last exception is raised unchanged, with notes about all attempts.
     """
     hint = Hint(base=base_delay, cap=max_delay, attempts=max_retries + 1, cost=0)
 
@@ -170,8 +171,8 @@ class CircuitBreaker:
     """A circuit breaker that refuses calls after repeated failures and tests the target later.
 
     After `failure_threshold` failures within `failure_window` seconds the circuit opens: `execute` raises
-    `CircuitBreakerOpenError`. `recovery_timeout` seconds later it admits one call; if that succeeds, the circuit closes.
-    Mistakes of the caller (bad input, no permission, not found) do not count. `timeout` is another name of
+    `CircuitBreakerOpenError`. `recovery_timeout` seconds later it admits one call; if that succeeds, the circuit
+    closes. Mistakes of the caller (bad input, no permission, not found) do not count. `timeout` is another name of
     `recovery_timeout`. `retry_timeout` is accepted and stored because the page has it, but it has no effect. `clock`
     replaces time.
     """

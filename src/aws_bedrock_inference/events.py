@@ -3,8 +3,8 @@
     stop = client.listen(print)     # receive every event
     stop()                          # receive no more events
 
-A listener runs in the thread or task of the call, so it must be quick. An exception of a listener is logged and does not
-affect the call. Events contain routes, codes and counts, never prompts or answers.
+A listener runs in the thread or task of the call, so it must be quick. An exception of a listener is logged and does
+not affect the call. Events contain routes, codes and counts, never prompts or answers.
 """
 
 from __future__ import annotations
@@ -42,7 +42,9 @@ class CallEnded(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class RetryScheduled:
-    """An attempt failed, and the next one follows after `wait` seconds. `attempt` is the number of the failed attempt."""
+    """An attempt failed, and the next one follows after `wait` seconds. `attempt` is the number of the failed
+    attempt.
+    """
 
     route: Route
     fault: Fault
@@ -65,9 +67,9 @@ class Throttled:
 
     `limit` is the dimension that the service named, `cause` the one that the ledger considers exhausted. `reserved` is
     the call's reservation, `outstanding` the reservations of all calls in flight, in tokens. `used` is the use of that
-    dimension in the last minute, `believed` the new estimated limit per minute, both for this process alone. `waiting` is
-    the number of waiting calls and `consumers` the use of the last minute in tokens, both by priority. `advice` is the
-    recommended action.
+    dimension in the last minute, `believed` the new estimated limit per minute, both for this process alone. `waiting`
+    is the number of waiting calls and `consumers` the use of the last minute in tokens, both by priority. `advice` is
+    the recommended action.
     """
 
     route: Route

@@ -52,7 +52,8 @@ class BedrockError(Exception):
         self.route = route
         for attempt in outcome.earlier:
             self.add_note(
-                f"earlier attempt: {attempt.fault} (request id {attempt.fault.request_id}), then waited {attempt.wait:.2f} s"
+                f"earlier attempt: {attempt.fault} (request id {attempt.fault.request_id}), "
+                f"then waited {attempt.wait:.2f} s"
             )
 
     @property

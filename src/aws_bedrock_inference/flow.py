@@ -153,7 +153,9 @@ def send(call: Call) -> Flow:
 
 
 class Policy(Protocol):
-    """One concern around a call. A policy may refuse, delay, retry or observe the call; it does not know other policies."""
+    """One concern around a call. A policy may refuse, delay, retry or observe the call; it does not know other
+    policies.
+    """
 
     def around(self, step: Step, clock: Clock) -> Step:
         """Return `step` with this concern around it; `clock` is the clock of the driver that runs the flow."""

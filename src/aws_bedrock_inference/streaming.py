@@ -95,5 +95,7 @@ def _verdict(end: Fault | None, transcript: Transcript) -> Fault | None:
 
 
 def _spent(call: Call, transcript: Transcript) -> Any:
-    """Return the usage that a failed stream reported; None, so that the reservation is released, if it had not begun."""
+    """Return the usage that a failed stream reported; None, so that the reservation is released, if it had not
+    begun.
+    """
     return transcript.spent(call.estimate) if transcript.begun else None

@@ -60,7 +60,9 @@ def simulator(source: str | Path | dict[str, Any] | None = None, **options: Any)
     """
     given = json.dumps(tables(source, **options))
     if find_spec("granian") is None:
-        raise ModuleNotFoundError("the simulator needs the extra `simulator`: pip install 'aws-bedrock-inference[simulator]'")
+        raise ModuleNotFoundError(
+            "the simulator needs the extra `simulator`: pip install 'aws-bedrock-inference[simulator]'"
+        )
     command = [sys.executable, "-m", "aws_bedrock_inference.simulator"]
     # In its own process group: Ctrl-C is for the caller, which may still need the endpoint.
     with subprocess.Popen(  # noqa: S603

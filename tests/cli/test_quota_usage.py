@@ -97,7 +97,7 @@ class TestWatch:
             "  waiting: 4 interactive, 60 batch; throttled: 2",
             "  used by priority: 100,000 interactive, 500,000 batch (tokens per minute)",
         ]
-        assert lines[4].startswith("  limited by: not a full minute: calls are paced evenly, or held by")
+        assert lines[4].startswith("  limited by: even pacing, a pause after throttles")
         assert lines[5].split() == [
             "member", "share", "calls/s", "tokens", "reserved", "requests", "waiting", "throttled", "last", "seen",
         ]  # fmt: skip
@@ -108,8 +108,8 @@ class TestWatch:
         ("said", "tpm", "words"),
         [
             ({}, 310_000.0, "limited by: tokens per minute\n"),
-            ({"reserved": 200_000}, 310_000.0, "most of them reserved and not used: a lower max_tokens"),
-            ({"waiting": {}}, 310_000.0, "limited by: nothing: no call waits"),
+            ({"reserved": 200_000}, 310_000.0, "most of them reserved and not used; a lower max_tokens"),
+            ({"waiting": {}}, 310_000.0, "limited by: nothing; no call waits"),
         ],
     )
     def test_it_says_what_limits_now(self, path: Path, url: str, said: Any, tpm: float, words: str) -> None:
@@ -185,8 +185,8 @@ class TestWatch:
         ("arguments", "words"),
         [
             ([], "Missing option '--store'"),
-            (["--store", "redsi://host"], "No store is known for redsi://"),
-            (["--store", "sqlite://"], "is followed by no file"),
+            (["--store", "redsi://host"], "A store cannot have redsi://"),
+            (["--store", "sqlite://"], "has no file name"),
             (["--store", "sqlite://x.db", "--every", "0"], "--every"),
         ],
     )
@@ -315,7 +315,7 @@ class TestAdvise:
         lines = result.output.splitlines()
         assert lines[0] == f"amazon.nova-pro-v1:0 geographic, 60 answers ({file})"
         assert lines[1].startswith("  98 % of answers are under ")
-        assert "you reserve 4,000; 190 would carry 19.1 times the concurrency" in lines[1]
+        assert "you reserve 4,000; max_tokens=190 allows 19.1 times as many calls at once" in lines[1]
         assert "share this quota" in lines[-1]
 
     def test_without_max_tokens_it_says_what_it_takes_for_it(self, service: ServiceQuotas, tmp_path: Path) -> None:
@@ -358,7 +358,7 @@ class TestAdvise:
         output = bedrock("advise", "--store", url).output
         assert "amazon.nova-pro-v1:0 geographic, 60 answers (2 processes in us-east-1)" in output
         # 3,000 tokens a call were used, 200 of them answer: (2,800 + 4,000) / (2,800 + 410)
-        assert "410 would carry 2.1 times the concurrency" in output
+        assert "max_tokens=410 allows 2.1 times as many calls at once" in output
 
     def test_prompts_of_unknown_length_are_said_to_be_left_out(
         self, service: ServiceQuotas, path: Path, url: str
@@ -391,7 +391,7 @@ class TestAdvise:
     def test_of_few_answers_it_says_so(self, service: ServiceQuotas, tmp_path: Path) -> None:
         result = bedrock("advise", written(tmp_path, [short(1, 90)]), "--model", NOVA)
         assert result.exit_code == 0
-        assert "1 answers are too few to advise on max_tokens; 50 are needed." in result.output
+        assert "1 answers are too few to recommend max_tokens; at least 50 are needed." in result.output
 
     def test_lines_that_are_no_answers_are_named_and_the_others_used(
         self, service: ServiceQuotas, tmp_path: Path
@@ -403,13 +403,13 @@ class TestAdvise:
         result = bedrock("advise", file, "--model", NOVA, "--max-tokens", "4000")
         assert result.exit_code == 2
         assert "60 answers" in result.stdout
-        assert f"{file}, line 61: no answer" in result.stderr
+        assert f"{file}, line 61: not an answer" in result.stderr
         assert f"{file}, line 62: the answer does not say how many tokens it had" in result.stderr
         assert f"{file}, line 63: no JSON" in result.stderr
 
     def test_bad_lines_beyond_twenty_are_only_counted(self, service: ServiceQuotas, tmp_path: Path) -> None:
         result = bedrock("advise", written(tmp_path, [{"id": "x"}] * 30), "--model", NOVA)
-        assert result.stderr.count("no answer.") == 20
+        assert result.stderr.count("not an answer.") == 20
         assert "(further bad lines are counted, not shown)" in result.stderr
 
     @pytest.mark.parametrize(
@@ -420,7 +420,7 @@ class TestAdvise:
             (["empty.jsonl", "--model", NOVA], 1, "No answers were found."),
             (["missing.jsonl", "--model", NOVA], 2, "'missing.jsonl' does not exist"),
             (["--store", "sqlite://missing.db"], 3, "missing.db does not exist"),
-            (["--store", "redsi://x"], 2, "No store is known for redsi://"),
+            (["--store", "redsi://x"], 2, "A store cannot have redsi://"),
         ],
     )
     def test_without_anything_to_learn_from_it_says_what_is_missing(

@@ -38,8 +38,8 @@ def asker(
 ) -> Callable[[Record], Awaitable[Answer]]:
     """Return a function that sends one record through `client`.
 
-    `system` and `max_tokens` are the defaults for records in the short form; batch records are sent unchanged. `streamed`
-    selects the records whose answers are received as streams; such an answer counts when it is complete.
+    `system` and `max_tokens` are the defaults for records in the short form; batch records are sent unchanged.
+    `streamed` selects the records whose answers are received as streams; such an answer counts when it is complete.
     """
 
     async def ask(record: Record) -> Answer:
@@ -63,7 +63,9 @@ def asker(
 
 
 def error_line(error: BedrockError) -> dict[str, Any]:
-    """Return the error entry for the failures file; `errorCode` and `errorMessage` are as in Bedrock's own batch output."""
+    """Return the error entry for the failures file; `errorCode` and `errorMessage` are as in Bedrock's own batch
+    output.
+    """
     fault = error.fault
     return {
         "errorCode": fault.status,
@@ -105,7 +107,9 @@ def _stop_reason(output: Any) -> str:
 
 
 def _with_bytes(value: Any) -> Any:
-    """Return a Converse body with its media decoded: base64 in JSON, bytes in Python. The JSON of tools stays unchanged."""
+    """Return a Converse body with its media decoded: base64 in JSON, bytes in Python. The JSON of tools stays
+    unchanged.
+    """
     if isinstance(value, list):
         return [_with_bytes(part) for part in value]
     if not isinstance(value, dict):

@@ -41,7 +41,9 @@ _ENOUGH_IN_LINE = 8
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """The options of a job. `streamed` selects the records answered as streams; None for `concurrency` means a default."""
+    """The options of a job. `streamed` selects the records answered as streams; None for `concurrency` means a
+    default.
+    """
 
     source: Path
     output: Path

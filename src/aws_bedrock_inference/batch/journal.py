@@ -24,8 +24,8 @@ _STARTS = (b'{"id": ', b'{"recordId": ')
 class Journal:
     """The answers file, open for appending, and its failures file `<answers>.failed.jsonl`.
 
-    New failures are written to a temporary file that replaces the old failures file at the end, so that the old file can
-    be the input of the same run.
+    New failures are written to a temporary file that replaces the old failures file at the end, so that the old file
+    can be the input of the same run.
 
     Raises `ValueError` if the file contains anything but answers, or if another run is writing it.
     """

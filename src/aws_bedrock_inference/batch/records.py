@@ -75,8 +75,8 @@ class BadLine:
 
 
 def read_records(file: BinaryIO, name: str) -> Iterator[Record | BadLine]:
-    """Yield a record or an error for each line of `file`; skip blank lines. Memory holds one line at a time, and 8 bytes
-    of each id to find duplicates.
+    """Yield a record or an error for each line of `file`; skip blank lines. Memory holds one line at a time, and 8
+    bytes of each id to find duplicates.
 
     Raises `ValueError` if the file as a whole is not in JSON Lines format.
     """
@@ -139,7 +139,8 @@ def _record(line: bytes) -> Record:
 def _prompt_record(source: dict[str, Any]) -> Record:
     if "prompt" not in source:
         raise _ProblemError(
-            f'"prompt" is missing{_meant(source, "prompt")}. Give each line an id and a prompt, or a recordId and a modelInput'
+            f'"prompt" is missing{_meant(source, "prompt")}. '
+            "Give each line an id and a prompt, or a recordId and a modelInput"
         )
     _check_names(source, _PROMPT_KEYS)
     for name in ("prompt", "system"):

@@ -27,7 +27,8 @@ HOPELESS_AFTER = 5
 _HOPELESS_KINDS = frozenset({Kind.DENIED, Kind.NOT_FOUND, Kind.UNREACHABLE})
 _HOPELESS_CAUSES = frozenset({"on-demand-not-supported-use-inference-profile", "tokens-per-day-exhausted"})
 
-# A record that is queued again waits at least 5 s, then 10 s, 20 s; shorter faults were handled by the client's retries.
+# A record that is queued again waits at least 5 s, then 10 s, 20 s; shorter faults were handled by the client's
+# retries.
 _FIRST_PAUSE = 5.0
 
 # Records queued again are kept in memory; at this number, no new ones are read until some of them are done.
@@ -61,9 +62,10 @@ class Run:
     """A run that sends the records of `source`, writes the results to `journal` and counts them in `tally`.
 
     At most `concurrency` records are in flight, and no record is taken while `room` returns False. A record with a
-    transient fault is queued again, up to `rounds` times (3: with the client's own retries this covers several minutes),
+    transient fault is queued again, up to `rounds` times (3: with the client's retries this covers several minutes),
     and sent after the others. `grace` (5) is the number of seconds that calls in flight may take to end after
-    `interrupt`. `complain` receives invalid lines. Errors that do not belong to a record, such as a full disk, are raised.
+    `interrupt`. `complain` receives invalid lines. Errors that do not belong to a record, such as a full disk, are
+    raised.
     """
 
     def __init__(
@@ -132,7 +134,9 @@ class Run:
             task.add_done_callback(self._done)
 
     async def _next(self) -> tuple[Record, int] | None:
-        """Return a record and how often it was queued again. New records come first, so that a fault has time to pass."""
+        """Return a record and how often it was queued again. New records come first, so that a fault has time to
+        pass.
+        """
         while True:
             if not self._room():
                 await self._sleep(_GLANCE)

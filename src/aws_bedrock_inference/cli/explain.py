@@ -102,7 +102,8 @@ def _head_and_tail(file: BinaryIO) -> str:
         tail = (tail + block)[-_HALF:]
     if left_out:
         click.echo(
-            "The text is long: only its beginning and its end were read. `bedrock scan` counts all errors in it.", err=True
+            "The text is long: only its beginning and its end were read. `bedrock scan` counts all errors in it.",
+            err=True,
         )
         head += b"\n"
     content = head + tail
@@ -146,9 +147,7 @@ def _print(console: Console, found: Sequence[Explanation], text: str, service: s
     if len(found) == 1:
         _print_one(console, found[0], service)
         return
-    console.print(
-        Text.assemble((found[0].code, "bold"), f" has {len(found)} meanings; select yours with --service.\n")
-    )
+    console.print(Text.assemble((found[0].code, "bold"), f" has {len(found)} meanings; select yours with --service.\n"))
     for each in found:
         console.print(Text(each.title, "bold"), Text(each.cause, "dim"))
         _wrapped(console, "  ", Text.assemble(f"{_places(each)}: ", _verdict(each)))

@@ -37,7 +37,9 @@ def invoke(
     PROMPT is the text, or - for standard input.
     """
     if stream and as_json:
-        raise click.UsageError("--stream prints text as it arrives, --json prints one object at the end. Choose one of them.")
+        raise click.UsageError(
+            "--stream prints text as it arrives, --json prints one object at the end. Choose one of them."
+        )
     text = sys.stdin.read() if prompt == "-" else prompt
     with BedrockClient(chosen_model(model), region_name=region, endpoint_url=endpoint_url) as client:
         if stream:

@@ -26,7 +26,9 @@ _OPTIONS = (
         help="Maximum length of an answer. Bedrock reserves it from the quota. [default: the model's maximum]",
     ),
     click.option("--region", metavar="NAME", help="AWS Region. [default: from AWS_DEFAULT_REGION or ~/.aws/config]"),
-    click.option("--endpoint-url", metavar="URL", help="URL to call instead of AWS, such as the URL of `bedrock simulate`."),
+    click.option(
+        "--endpoint-url", metavar="URL", help="URL to call instead of AWS, such as the URL of `bedrock simulate`."
+    ),
 )
 
 

@@ -57,7 +57,9 @@ def quota_options(function: F) -> F:
     """Add the options that select the Region and the endpoint."""
     for option in (
         click.option("--endpoint-url", metavar="URL", help="URL of Service Quotas to call instead of AWS."),
-        click.option("--region", metavar="NAME", help="AWS Region. [default: from AWS_DEFAULT_REGION or ~/.aws/config]"),
+        click.option(
+            "--region", metavar="NAME", help="AWS Region. [default: from AWS_DEFAULT_REGION or ~/.aws/config]"
+        ),
     ):
         function = option(function)
     return function
@@ -87,7 +89,10 @@ quota.add_command(advise)
 @click.argument("models", nargs=-1, metavar="[MODEL]...")
 @quota_options
 @click.option(
-    "--store", metavar="URL", callback=opened_store, help="Also show the processes that share a quota through this store."
+    "--store",
+    metavar="URL",
+    callback=opened_store,
+    help="Also show the processes that share a quota through this store.",
 )
 @click.option("--usage", is_flag=True, help="Also show the use in the last minute and day, from CloudWatch.")
 @click.option("--refresh", is_flag=True, help="Read the quotas again, even if they were read in the last 24 hours.")
@@ -116,7 +121,9 @@ def show(
         _print(table, rows)
         _print_used(table, shared, used)
     for model in unknown:
-        click.echo(f"Service Quotas lists no quota for {model} in {table.region}; the model may still have one.", err=True)
+        click.echo(
+            f"Service Quotas lists no quota for {model} in {table.region}; the model may still have one.", err=True
+        )
     if not rows and not models:
         click.echo(f"Service Quotas lists no model in {table.region} that this package recognizes.", err=True)
     if troubles:
@@ -227,7 +234,9 @@ def _print(table: QuotaTable, rows: Sequence[Listed]) -> None:
     whose = f", account {table.account}" if table.account else ""
     console.print(Text(f"Amazon Bedrock in {table.region}{whose}, read {_ago(table.age)}", "bold"))
     if table.stale:
-        console.print(Text(f"These are cached values. The quotas could not be read again: {table.why}", "yellow"), soft_wrap=True)
+        console.print(
+            Text(f"These are cached values. The quotas could not be read again: {table.why}", "yellow"), soft_wrap=True
+        )
     if table.cross_model is not None:
         number, default = _number_and_default(table.cross_model)
         console.print(f"All models together: {number} tokens per day, weighted by price{default and f' ({default})'}")

@@ -53,7 +53,12 @@ class _Experience:
 
 @click.command()
 @click.argument("files", nargs=-1, metavar="[FILE]...", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--store", metavar="URL", callback=opened_store, help="Use the statistics of the processes that share a quota through this store.")
+@click.option(
+    "--store",
+    metavar="URL",
+    callback=opened_store,
+    help="Use the statistics of the processes that share a quota through this store.",
+)
 @click.option(
     "--model",
     metavar="ID",
@@ -66,7 +71,9 @@ class _Experience:
     metavar="N",
     help="Value of --max-tokens in that run, for answers without it. [default: the model's maximum]",
 )
-@click.option("--region", metavar="NAME", help="AWS Region of the quotas. [default: from AWS_DEFAULT_REGION or ~/.aws/config]")
+@click.option(
+    "--region", metavar="NAME", help="AWS Region of the quotas. [default: from AWS_DEFAULT_REGION or ~/.aws/config]"
+)
 @click.option("--endpoint-url", metavar="URL", help="URL of Service Quotas to call instead of AWS.")
 @click.pass_context
 def advise(
@@ -135,7 +142,9 @@ def _of_files(files: Sequence[Path], model: str, max_tokens: int | None) -> tupl
             "If the run had --max-tokens, give the same value here."
         )
     if seen["cached"]:
-        known.remarks.append("Tokens read from the prompt cache are counted as input here; Bedrock does not charge them to the quota.")
+        known.remarks.append(
+            "Tokens read from the prompt cache are counted as input here; Bedrock does not charge them to the quota."
+        )
     return seen["bad"], known
 
 
@@ -155,9 +164,7 @@ def _of_store(quota: SharedQuota) -> _Experience:
         known.inputs = charge - model_facts(model).burndown * known.sizes.output / known.sizes.count
     if known.inputs is None or known.inputs < 0:
         known.inputs = None
-        known.remarks.append(
-            "The length of the prompts is unknown now and counts as 0, so the real gain is smaller."
-        )
+        known.remarks.append("The length of the prompts is unknown now and counts as 0, so the real gain is smaller.")
     return known
 
 
@@ -192,6 +199,6 @@ def _pools(known: _Experience, table: QuotaTable) -> Iterator[str]:
             continue
         if mine is not None and mine.tpm and other.tpm > mine.tpm:
             yield (
-                f"Pool {pool}: {other.tpm:,.0f} tokens per minute, {other.tpm / mine.tpm:.3g} times the {mine.tpm:,.0f} "
-                f"of {known.pool}. Call the model through {called}; other Regions may then process the prompts."
+                f"Pool {pool}: {other.tpm:,.0f} tokens per minute, {other.tpm / mine.tpm:.3g} times the "
+                f"{mine.tpm:,.0f} of {known.pool}. Call the model through {called}; other Regions may then process the prompts."
             )

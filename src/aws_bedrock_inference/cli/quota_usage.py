@@ -44,7 +44,11 @@ def opened_store(ctx: click.Context, param: click.Parameter, value: str | None) 
 @click.command()
 @click.argument("models", nargs=-1, metavar="[MODEL]...")
 @click.option(
-    "--store", metavar="URL", required=True, callback=opened_store, help="Store through which the processes share their quota."
+    "--store",
+    metavar="URL",
+    required=True,
+    callback=opened_store,
+    help="Store through which the processes share their quota.",
 )
 @click.option(
     "--every",

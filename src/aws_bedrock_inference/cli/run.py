@@ -37,7 +37,9 @@ _CONCURRENCY = "Maximum number of calls in flight. [default: 64; 512 with --rpm 
 @call_options
 @click.option("--rpm", type=_PER_MINUTE, metavar="N", help="Quota in requests per minute.")
 @click.option("--tpm", type=_PER_MINUTE, metavar="N", help="Quota in tokens per minute.")
-@click.option("--store", metavar="URL", help="Store that shares the quota with other processes: redis://HOST, sqlite:///FILE …")
+@click.option(
+    "--store", metavar="URL", help="Store that shares the quota with other processes: redis://HOST, sqlite:///FILE …"
+)
 @click.option("--concurrency", type=click.IntRange(min=1), metavar="N", help=_CONCURRENCY)
 @click.option("--stream", is_flag=True, help="Receive the answers as streams; retry a stream that breaks.")
 @click.option(
@@ -57,7 +59,9 @@ def run(ctx: click.Context, /, *, stream: bool, simulate: str | None, **options:
     """
     source, output = options["source"], options["output"]
     if output == DASH:
-        raise click.UsageError("--output must be a file, because the next run reads it to skip the records that have an answer.")
+        raise click.UsageError(
+            "--output must be a file, because the next run reads it to skip the records that have an answer."
+        )
     if source.exists() and output.exists() and source.samefile(output):
         raise click.UsageError("INPUT and --output are the same file.")
     with contextlib.ExitStack() as stack:

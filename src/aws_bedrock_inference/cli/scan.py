@@ -47,7 +47,11 @@ class Since(click.ParamType):  # type: ignore[type-arg] # click's class takes no
                 return _now() - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
             at = datetime.fromisoformat(value)
         except (ValueError, OverflowError):
-            self.fail(f"{value!r} is not a time. Write a duration such as 30m, 2h or 7d, or a time such as 2026-11-20T14:00.", param, ctx)
+            self.fail(
+                f"{value!r} is not a time. Write a duration such as 30m, 2h or 7d, or a time such as 2026-11-20T14:00.",
+                param,
+                ctx,
+            )
         return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 

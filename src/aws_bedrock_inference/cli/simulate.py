@@ -26,7 +26,12 @@ _PER_MINUTE = click.FloatRange(min=0)
 @click.argument("source", metavar="[SCENARIO]", required=False)
 @click.option("--host", default="127.0.0.1", show_default=True, metavar="ADDRESS", help="Address to listen on.")
 @click.option(
-    "--port", default=8099, show_default=True, type=click.IntRange(0, 65535), metavar="N", help="Port to listen on; 0 selects a free port."
+    "--port",
+    default=8099,
+    show_default=True,
+    type=click.IntRange(0, 65535),
+    metavar="N",
+    help="Port to listen on; 0 selects a free port.",
 )
 @click.option("--seed", type=int, metavar="N", help="Seed for answers and faults.")
 @click.option("--discipline", type=click.Choice(list(DISCIPLINES)), help="Algorithm that counts the quota of a minute.")

@@ -46,4 +46,6 @@ def _session() -> boto3.Session:
 def need_extra() -> None:
     """Raise `UsageError` with the install command if the simulator's server is missing."""
     if find_spec("granian") is None:
-        raise click.UsageError("The simulator needs the extra `simulator`: pip install 'aws-bedrock-inference[simulator]'")
+        raise click.UsageError(
+            "The simulator needs the extra `simulator`: pip install 'aws-bedrock-inference[simulator]'"
+        )

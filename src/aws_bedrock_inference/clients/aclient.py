@@ -79,15 +79,15 @@ class AsyncBedrockClient(BaseClient):
     ) -> Reply:
         """Send the prompt and return the complete answer.
 
-        Give `prompt`, or `messages` in Converse's form. Set `max_tokens`: Bedrock reserves it from the quota, and without
-        it reserves the model's maximum. `tools` is a list of Converse tools or a whole `toolConfig`. Other parameters of
-        Converse can be given by their own names. With `stream=True` the answer is received as a stream and returned when
-        it is complete: a stalled generation is then noticed early, and a stream that breaks is retried. `priority`
-        applies to this call alone. `tier` is one of Bedrock's service tiers (`priority`, `default`, `flex`), or `match`
-        for the tier that corresponds to the priority; not every model has every tier.
+        Give `prompt`, or `messages` in Converse's form. Set `max_tokens`: Bedrock reserves it from the quota, and
+        without it reserves the model's maximum. `tools` is a list of Converse tools or a whole `toolConfig`. Other
+        parameters of Converse can be given by their own names. With `stream=True` the answer is received as a stream
+        and returned when it is complete: a stalled generation is then noticed early, and a stream that breaks is
+        retried. `priority` applies to this call alone. `tier` is one of Bedrock's service tiers (`priority`, `default`,
+        `flex`), or `match` for the tier that corresponds to the priority; not every model has every tier.
 
-        Raises `InvalidRequest` before anything is sent, another `Refused` if the call was not sent, and `ServiceFault` if
-        the call failed.
+        Raises `InvalidRequest` before anything is sent, another `Refused` if the call was not sent, and `ServiceFault`
+        if the call failed.
         """
         call = self._invoke_call(
             "converse_stream" if stream else "converse",

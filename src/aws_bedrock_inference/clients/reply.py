@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer. Its attributes are the common values; `reply["output"]` and so on give the members of boto3's `converse`
-    response.
+    """An answer. Its attributes are the common values; `reply["output"]` and so on give the members of boto3's
+    `converse` response.
 
     `stop_reason` says whether the answer is complete (`end_turn`), truncated at max_tokens (`max_tokens`), or blocked
     (`guardrail_intervened`, `content_filtered`).

@@ -46,7 +46,9 @@ class _Ending:
 
 
 class EventStream(_Ending):
-    """An iterator over boto3's events of a stream. It raises if the stream breaks; closing it early releases everything."""
+    """An iterator over boto3's events of a stream. It raises if the stream breaks; closing it early releases
+    everything.
+    """
 
     def __init__(self, stream: Stream, call: Call, ended: Callable[[Call, Outcome], None]) -> None:
         super().__init__(call, ended)
@@ -88,7 +90,9 @@ class EventStream(_Ending):
 
 
 class AsyncEventStream(_Ending):
-    """An iterator over boto3's events of a stream. It raises if the stream breaks; closing it early releases everything."""
+    """An iterator over boto3's events of a stream. It raises if the stream breaks; closing it early releases
+    everything.
+    """
 
     def __init__(self, stream: AsyncStream, call: Call, ended: Callable[[Call, Outcome], None]) -> None:
         super().__init__(call, ended)

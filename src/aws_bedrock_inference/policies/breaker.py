@@ -22,11 +22,11 @@ _OK, _FAILED, _IGNORED = Verdict  # looked up once: every call needs one
 class Breaker:
     """A circuit breaker that refuses calls to a failing model: one circuit for each (account, Region, model).
 
-    A circuit opens if at least `failures` 5 calls and at least the share `ratio` 0.5 of all calls failed within `window`
-    10 seconds. The number prevents one bad answer from opening it; the share prevents the rare faults of heavy traffic
-    from opening it. After `recovery` 5 seconds, longer than most short failures, `probes` 3 calls test the service. If
-    that share of them fails, the circuit opens again; a single random failure does not open it. Only faults of the service
-    count: throttles, loading models and invalid requests never open a circuit.
+    A circuit opens if at least `failures` 5 calls and at least the share `ratio` 0.5 of all calls failed within
+    `window` 10 seconds. The number prevents one bad answer from opening it; the share prevents the rare faults of heavy
+    traffic from opening it. After `recovery` 5 seconds, longer than most short failures, `probes` 3 calls test the
+    service. If that share of them fails, the circuit opens again; a single random failure does not open it. Only faults
+    of the service count: throttles, loading models and invalid requests never open a circuit.
 
     Refuses with `CircuitOpen`. Emits `CircuitChanged`.
     """

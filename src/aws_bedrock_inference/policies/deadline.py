@@ -17,7 +17,8 @@ class Deadline:
     """A total timeout: each call without its own deadline gets one, `seconds` after its arrival.
 
     `seconds` 900: long enough to generate many thousand tokens and to wait a minute or two for quota, short enough that
-    a forgotten call ends by itself. A call's own deadline takes precedence. A call whose deadline has passed is refused.
+    a forgotten call ends by itself. A call's own deadline takes precedence. A call whose deadline has passed is
+    refused.
 
     Refuses with `DeadlineTooClose`. Emits nothing.
     """
@@ -53,5 +54,5 @@ def too_close(message: str) -> Fault:
         decision=Decision.FAIL,
         category=Category.TRANSIENT,
         cause="deadline-too-close",
-        advice="Give the call a longer timeout, or lower max_tokens so that it fits into the quota sooner. Nothing was sent.",
+        advice="Give the call a longer timeout, or lower max_tokens so that it needs less quota. Nothing was sent.",
     )

@@ -33,20 +33,21 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.stores import ShareStore
 
 WAITING = 10_000
-"""The default limit of calls ahead of a new one in the queue: at ten calls per second, the last one waits a quarter of an
+"""The default limit of calls ahead of a new one in the queue: at ten calls per second, the last one waits a quarter of
+an
 hour, which is also the default limit for a whole call."""
 
 
 class Quota:
     """A policy that admits calls as the quota allows, with one ledger for each (account, Region, model, pool).
 
-    `rpm`, `tpm` and `tpd` are the account's requests per minute, tokens per minute and tokens per day. A configured limit
-    is never exceeded; if the service allows less, the estimated limit is lowered. Without configured limits, they are
-    estimated from throttles alone. Each call reserves its input and max_tokens before sending, as the service does, and
-    is charged for its real use at the end. A call that does not fit waits, ordered by priority, then arrival.
-    `concurrency` limits the calls in flight; without it, only capacity errors limit them. `waiting` is the maximum number
-    of calls ahead of a new one in the queue, default 10,000. `shares` guarantees a priority a part of the quota while
-    higher priorities use the rest, as {"batch": 0.2}; default 0.05. `store`, a URL such as `redis://host` or
+    `rpm`, `tpm` and `tpd` are the account's requests per minute, tokens per minute and tokens per day. A configured
+    limit is never exceeded; if the service allows less, the estimated limit is lowered. Without configured limits, they
+    are estimated from throttles alone. Each call reserves its input and max_tokens before sending, as the service does,
+    and is charged for its real use at the end. A call that does not fit waits, ordered by priority, then arrival.
+    `concurrency` limits the calls in flight; without it, only capacity errors limit them. `waiting` is the maximum
+    number of calls ahead of a new one in the queue, default 10,000. `shares` guarantees a priority a part of the quota
+    while higher priorities use the rest, as {"batch": 0.2}; default 0.05. `store`, a URL such as `redis://host` or
     `sqlite:///path`, shares one quota between all processes with the same store.
 
     Clients that get the same object share the quota.
@@ -96,10 +97,10 @@ class Quota:
     ) -> Quota:
         """Return a quota whose limits start from the values that Service Quotas lists for each model.
 
-        Service Quotas is read once, immediately, for one Region; the result is cached on disk for `max_age` seconds. This
-        needs the permissions servicequotas:ListServiceQuotas and ListAWSDefaultServiceQuotas. `options` are the options
-        of `Quota`; they take precedence over listed values. The limits of a model that is not listed are estimated from
-        throttles alone. Raises `QuotasUnknown` if Service Quotas cannot be read and nothing is cached.
+        Service Quotas is read once, immediately, for one Region; the result is cached on disk for `max_age` seconds.
+        This needs the permissions servicequotas:ListServiceQuotas and ListAWSDefaultServiceQuotas. `options` are the
+        options of `Quota`; they take precedence over listed values. The limits of a model that is not listed are
+        estimated from throttles alone. Raises `QuotasUnknown` if Service Quotas cannot be read and nothing is cached.
         """
         from aws_bedrock_inference.service_quotas.discovery import discover  # noqa: PLC0415 - heavy; only who asks needs it
 
@@ -242,8 +243,8 @@ def _checked(shares: Mapping[str | float, float]) -> dict[float, float]:
 
 
 def _settle(ledger: Ledger, ticket: Ticket, call: Call, outcome: Outcome | None, now: float) -> str | None:
-    """Charge the known use; return the dimension that was throttled, or None. If the fate of the request is unknown, the
-    service may still process it, so the whole reservation is charged.
+    """Charge the known use; return the dimension that was throttled, or None. If the fate of the request is unknown,
+    the service may still process it, so the whole reservation is charged.
     """
     fault = outcome.fault if outcome is not None else None
     if outcome is not None and outcome.usage is not None:
@@ -287,9 +288,9 @@ def _throttled(pool: _Pool, call: Call, outcome: Outcome, limit: str, now: float
 
 def _advice(limit: str, account: Account) -> str:
     if limit == "requests":
-        return "The requests per minute are exhausted: send fewer, larger calls, or request a higher quota (bedrock quota show)."
+        return "Requests per minute are exhausted: send fewer, larger calls, or request a higher quota (bedrock quota show)."
     if limit == "tokens-per-day":
         return "The daily token quota is exhausted: calls wait or are refused until the day ends."
     if account.outstanding > account.tokens.used / 2:
         return "Most of the quota is reserved, not used: lower max_tokens to the length of real answers (bedrock quota advise)."
-    return "The tokens per minute are exhausted: the ledger now admits fewer calls; other programs may use the same quota."
+    return "Tokens per minute are exhausted: the ledger now admits fewer calls; other programs may use the same quota."

@@ -36,7 +36,7 @@ def day_spent(seconds: float) -> Fault:
         f"the daily token quota is exhausted; try again in about {seconds:,.0f} s",
         Category.TRANSIENT,
         "daily-quota-spent",
-        "Wait for the next day, use another model, Region or account, or ask AWS Support for a higher quota. Nothing was sent.",
+        "Wait for the next day, use another model, Region or account, or ask AWS Support for more. Nothing was sent.",
     )
 
 

@@ -20,8 +20,8 @@ class Retry:
     """A policy that retries a failed call; each fault has its own back-off and number of attempts.
 
     `attempts` 15 limits the attempts of one call, whatever their faults. `jitter` is `full` (AWS's own choice, which
-    spreads simultaneous retries best), `equal`, `decorrelated` or `near`. `budget` limits the retries of all calls under
-    this policy; several policies can share one. `chance` is the random source.
+    spreads simultaneous retries best), `equal`, `decorrelated` or `near`. `budget` limits the retries of all calls
+    under this policy; several policies can share one. `chance` is the random source.
 
     Refuses nothing. Emits `RetryScheduled` before each wait.
     """

@@ -1,8 +1,8 @@
 """The part of one process in a quota that a store shares between many processes.
 
-About once a second, one call reports to the store what this process needs and receives the share of the quota that it may
-use. While the store is unavailable, the last share stays in force; a process that never had a share uses the whole quota
-and estimates the limits from throttles.
+About once a second, one call reports to the store what this process needs and receives the share of the quota that it
+may use. While the store is unavailable, the last share stays in force; a process that never had a share uses the whole
+quota and estimates the limits from throttles.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ AGAIN_LONGEST = 4.0
 
 
 class Membership:
-    """This process as a member of the pool `pool` at `store`. `due` is the time of the next request to the store."""
+    """A member of the pool `pool` at `store`. `due` is the time of the next request to the store."""
 
     def __init__(self, store: ShareStore, pool: str, ledger: Ledger) -> None:
         self.due = -inf

@@ -1,8 +1,8 @@
 """Retries for batches that partly succeed: only the failed entries are sent again, and the answers are merged.
 
-Services answer such a batch with HTTP 200 and a list of failed entries, which no SDK retries. Here the failed entries of
-each answer are a fault for the policies: the same back-off, budget and deadline apply. Entries that still fail after the
-last attempt stay in the answer as the service reported them.
+Services answer such a batch with HTTP 200 and a list of failed entries, which no SDK retries. Here the failed entries
+of each answer are a fault for the policies: the same back-off, budget and deadline apply. Entries that still fail after
+the last attempt stay in the answer as the service reported them.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A wrapper that adds this package's policies to every call of a boto3 client.
 
-The wrapped client is an instance of a subclass of the client's own class. It shares the client's state and overrides the
-one method that every operation uses, so paginators, waiters and transfers are covered too. There is one owner of
+The wrapped client is an instance of a subclass of the client's own class. It shares the client's state and overrides
+the one method that every operation uses, so paginators, waiters and transfers are covered too. There is one owner of
 retries: botocore's own retries are switched off on that client.
 """
 
@@ -43,9 +43,8 @@ _RETRY_EVENTS = ("needs-retry", "before-send", "after-call", "request-created")
 # HTTP statuses for a repeated write whose effect already exists.
 _REFUSALS = frozenset({400, 404, 409, 412})
 
-_DOUBT = (
-    "The service may or may not have executed this request, and {} cannot be repeated safely. Check before sending it again."
-)
+_DOUBT = "The service may or may not have executed this request, and {} cannot be repeated safely. "
+    "Check before sending it again."
 _ECHO = "The service may have executed an earlier attempt that got no answer; this error may be a result of that."
 _SPENT_BODY = "The body cannot be read a second time. Give bytes or a seekable file."
 
@@ -66,7 +65,9 @@ def guarded(client: BaseClient, guard: Guard, safe: Collection[str]) -> BaseClie
     """Return `client` with `guard` around its calls; on a wrapped client the new guard replaces the old one."""
     own = next(kind for kind in type(client).__mro__ if not issubclass(kind, Guarded))
     if inspect.iscoroutinefunction(own._make_api_call):  # type: ignore[attr-defined]  # noqa: SLF001 - botocore's one way
-        raise TypeError(f"{own.__name__} is an asyncio client; resilient() takes only boto3 clients. For Bedrock, use AsyncBedrockClient")
+        raise TypeError(
+            f"{own.__name__} is an asyncio client; resilient() takes boto3 clients. For Bedrock, use AsyncBedrockClient"
+        )
     mapping = client.meta.method_to_api_mapping
     unknown = set(safe) - mapping.keys() - set(mapping.values())
     if unknown:
@@ -82,7 +83,9 @@ def guarded(client: BaseClient, guard: Guard, safe: Collection[str]) -> BaseClie
 
 
 def _switch_off_retries(client: BaseClient) -> None:
-    """Unregister the handlers of botocore's retry modes. Other handlers of these events, such as S3's redirector, stay."""
+    """Unregister the handlers of botocore's retry modes. Other handlers of these events, such as S3's
+    redirector, stay.
+    """
     events: Any = client.meta.events
     registered = events._emitter._handlers.prefix_search  # noqa: SLF001 - has no accessor
     service = client.meta.service_model.service_id.hyphenize()
@@ -188,7 +191,9 @@ class Calls:
 
 
 def _rewound(body: Any) -> Step:
-    """Return an innermost step that sends a file again from its start position; a file that cannot seek is sent once."""
+    """Return an innermost step that sends a file again from its start position; a file that cannot seek is sent
+    once.
+    """
     start: int | None
     try:
         start = body.tell()

@@ -1,7 +1,7 @@
 """Retries and other policies for any function, as a decorator or as a loop of attempts around a block.
 
-Only errors that the catalogue lists as retryable are retried. The function is assumed to be safe to repeat; whoever wraps
-it vouches for that.
+Only errors that the catalogue lists as retryable are retried. The function is assumed to be safe to repeat; whoever
+wraps it vouches for that.
 """
 
 from __future__ import annotations
@@ -99,7 +99,9 @@ def _value(guard: Guard, call: Call, outcome: Outcome) -> Any:
 
 
 class Try:
-    """One attempt at a block, used as a context manager. It absorbs a failure that can be retried; the loop then continues."""
+    """One attempt at a block, used as a context manager. It absorbs a failure that can be retried; the loop then
+    continues.
+    """
 
     def __init__(self) -> None:
         self.outcome: Outcome | None = None

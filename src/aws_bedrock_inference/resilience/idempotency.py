@@ -1,8 +1,8 @@
 """Rules for requests that may be repeated although the service may already have executed them.
 
 After a time-out or a lost connection it is unknown whether the service executed the request. Repeating a read is
-harmless. Repeating a write is safe only if the service ignores the second one. The rules below are data: first the traits
-in botocore's model of an operation, then the documentation of the services.
+harmless. Repeating a write is safe only if the service ignores the second one. The rules below are data: first the
+traits in botocore's model of an operation, then the documentation of the services.
 """
 
 from __future__ import annotations

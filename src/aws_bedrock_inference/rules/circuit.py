@@ -50,15 +50,16 @@ class Refusal:
 
 
 class Circuit:
-    """A circuit that opens when at least `failures` calls and the share `ratio` of all calls failed within `window` seconds.
+    """A circuit that opens when at least `failures` calls and the share `ratio` of all calls failed within `window`
+    seconds.
 
     Calls in flight count as not failed: errors return sooner than answers, and a few quick errors at the start of a
     burst say little about the rest.
 
-    After `recovery` seconds it admits `probes` calls and judges them by the same `ratio`: it opens again when that share
-    of them has failed, and closes as soon as that can no longer happen. So one rare fault of a probe does not keep it
-    open. Each change of state begins a new generation, and the answer to a call of an older one
-    counts for nothing.
+    After `recovery` seconds it admits `probes` calls and judges them by the same `ratio`: it opens again when that
+    share of them has failed, and closes as soon as that can no longer happen. So one rare fault of a probe does not
+    keep it open. Each change of state begins a new generation, and the answer to a call of an older one counts for
+    nothing.
     """
 
     def __init__(self, *, failures: int, ratio: float, window: float, recovery: float, probes: int) -> None:

@@ -24,11 +24,11 @@ _FULL = 0.8
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One process. `share` is the part of the quota that it may use, `rate` its calls per second; `age` is the number of
-    seconds since its last report.
+    """One process. `share` is the part of the quota that it may use, `rate` its calls per second; `age` is the number
+    of seconds since its last report.
 
-    `used` is its use in the last minute, by dimension, including the tokens `reserved` by calls in flight. `waiting` are
-    calls and `consumers` tokens per minute, both by priority; `throttled` counts since the start of the process.
+    `used` is its use in the last minute, by dimension, including the tokens `reserved` by calls in flight. `waiting`
+    are calls and `consumers` tokens per minute, both by priority; `throttled` counts since the start of the process.
     """
 
     name: str

@@ -202,6 +202,6 @@ def _explained(path: Path, error: sqlite3.Error) -> str:
 
 def _corrupt(path: Path, error: Exception) -> str:
     return (
-        f"{path} is damaged or is not a file of a shared quota ({error}). It holds no data older than a minute: stop the "
+        f"{path} is damaged or is not a file of a shared quota ({error}). It has no data older than a minute: stop the "
         f"processes that use it and delete it with {path.name}-wal and {path.name}-shm, or use another file"
     )

@@ -138,7 +138,9 @@ def advise_max_tokens(sizes: AnswerSizes, *, burndown: float, mean_input: float)
         )
     count = sizes.count
     if count < ENOUGH:
-        return Advice(None, 1.0, 0, 0, 0, f"{count} answers are too few to recommend max_tokens; at least {ENOUGH} are needed.")
+        return Advice(
+            None, 1.0, 0, 0, 0, f"{count} answers are too few to recommend max_tokens; at least {ENOUGH} are needed."
+        )
     answer, reserved = sizes.quantile(_QUANTILE), round(sizes.reserved / count)
     charge = round(mean_input + burndown * sizes.output / count)
     wanted = _rounded(_ROOM * answer)

@@ -47,7 +47,9 @@ def compare(source: Path, day: Mapping[str, Any], console: Console) -> int:
     with simulated(_without_trouble(day)) as (running, session), TemporaryDirectory() as folder:
         task = Task(running.url, session, MODEL, _MAX_TOKENS, day["quota"], lambda record: record.key in streamed)
         run_plain(records, reference, task)
-        console.print(f"{len(records)} prompts in the scenario bad-day, first with plain boto3, then with this package.")
+        console.print(
+            f"{len(records)} prompts in the scenario bad-day, first with plain boto3, then with this package."
+        )
         with shown(console, (plain, ours), len(records)):
             with plain.on(day, running):
                 run_plain(records, plain, task)

@@ -31,8 +31,8 @@ class Task:
 
 @dataclass
 class Side:
-    """The results of one side, filled while it runs. `answers` has each text that the user received as an answer; `lost`
-    counts the failures by reason.
+    """The results of one side, filled while it runs. `answers` has each text that the user received as an answer;
+    `lost` counts the failures by reason.
     """
 
     name: str
