@@ -46,8 +46,8 @@ class Hint:
     """The retry schedule of a fault, in seconds and counts. The defaults are those of AWS SDK retry 2.1 for transient
     errors.
 
-    `base` and `cap` shape the exponential back-off, `floor` is the shortest useful wait, `attempts` is the maximum number
-    of attempts, and `cost` is taken from the shared retry budget.
+    `base` and `cap` shape the exponential back-off, `floor` is the shortest useful wait, `attempts` is the maximum
+    number of attempts, and `cost` is taken from the shared retry budget.
     """
 
     base: float = 0.05

@@ -113,7 +113,8 @@ def test_advises_twice_what_nearly_all_answers_need() -> None:
     assert advice.max_tokens == 610
     assert advice.concurrency == pytest.approx((500 + 4096) / (500 + 610))
     assert str(advice) == (
-        "98 % of answers are under 302 tokens; you reserve 4,096; max_tokens=610 allows 4.1 times as many calls at once."
+        "98 % of answers are under 302 tokens; you reserve 4,096; "
+        "max_tokens=610 allows 4.1 times as many calls at once."
     )
 
 

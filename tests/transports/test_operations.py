@@ -110,8 +110,10 @@ def test_a_malformed_answer_says_nothing_of_its_content() -> None:
         (
             "converse",
             {"modelId": "m", "inferenceConfig": {"x": 5}},
-            "converse: inferenceConfig has no parameter 'x'; its parameters are maxTokens, temperature, topP, "
-            "stopSequences",
+            (
+                "converse: inferenceConfig has no parameter 'x'; its parameters are maxTokens, temperature, topP, "
+                "stopSequences"
+            ),
         ),
         (
             "converse",

@@ -200,5 +200,6 @@ def _pools(known: _Experience, table: QuotaTable) -> Iterator[str]:
         if mine is not None and mine.tpm and other.tpm > mine.tpm:
             yield (
                 f"Pool {pool}: {other.tpm:,.0f} tokens per minute, {other.tpm / mine.tpm:.3g} times the "
-                f"{mine.tpm:,.0f} of {known.pool}. Call the model through {called}; other Regions may then process the prompts."
+                f"{mine.tpm:,.0f} of {known.pool}. Call the model through {called}; "
+                "other Regions may then process the prompts."
             )

@@ -288,9 +288,9 @@ def _throttled(pool: _Pool, call: Call, outcome: Outcome, limit: str, now: float
 
 def _advice(limit: str, account: Account) -> str:
     if limit == "requests":
-        return "Requests per minute are exhausted: send fewer, larger calls, or request a higher quota (bedrock quota show)."
+        return "Requests per minute are exhausted: send fewer, larger calls, or raise the quota (bedrock quota show)."
     if limit == "tokens-per-day":
         return "The daily token quota is exhausted: calls wait or are refused until the day ends."
     if account.outstanding > account.tokens.used / 2:
-        return "Most of the quota is reserved, not used: lower max_tokens to the length of real answers (bedrock quota advise)."
-    return "Tokens per minute are exhausted: the ledger now admits fewer calls; other programs may use the same quota."
+        return "Most of the quota is reserved, not used: lower max_tokens to what answers need (bedrock quota advise)."
+    return "Tokens per minute are exhausted: fewer calls are admitted now; others may use the same quota."

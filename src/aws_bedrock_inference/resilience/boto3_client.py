@@ -43,8 +43,10 @@ _RETRY_EVENTS = ("needs-retry", "before-send", "after-call", "request-created")
 # HTTP statuses for a repeated write whose effect already exists.
 _REFUSALS = frozenset({400, 404, 409, 412})
 
-_DOUBT = "The service may or may not have executed this request, and {} cannot be repeated safely. "
+_DOUBT = (
+    "The service may or may not have executed this request, and {} cannot be repeated safely. "
     "Check before sending it again."
+)
 _ECHO = "The service may have executed an earlier attempt that got no answer; this error may be a result of that."
 _SPENT_BODY = "The body cannot be read a second time. Give bytes or a seekable file."
 
