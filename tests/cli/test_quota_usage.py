@@ -405,7 +405,7 @@ class TestAdvise:
         assert "60 answers" in result.stdout
         assert f"{file}, line 61: not an answer" in result.stderr
         assert f"{file}, line 62: the answer has no token usage" in result.stderr
-        assert f"{file}, line 63: no JSON" in result.stderr
+        assert f"{file}, line 63: not JSON" in result.stderr
 
     def test_bad_lines_beyond_twenty_are_only_counted(self, service: ServiceQuotas, tmp_path: Path) -> None:
         result = bedrock("advise", written(tmp_path, [{"id": "x"}] * 30), "--model", NOVA)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class AsyncBedrockClient(BaseClient):
-    """An asyncio client for one model, with retries, quota control and circuit breaking. Tasks of one event loop can
+    """A client for one model, with retries, quota control and circuit breaking. Tasks of one event loop can
     share it.
 
     `model_id` is a model id, inference profile id or ARN; a call may name another one. If `region_name`, `endpoint_url`

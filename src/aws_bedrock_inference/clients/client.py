@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class BedrockClient(BaseClient):
-    """A client for one model, with retries, quota control and circuit breaking. It can be shared between threads.
+    """A client for one model, with retries, quota control and circuit breaking. Threads can share it.
 
     `model_id` is a model id, inference profile id or ARN; a call may name another one. If `region_name`, `endpoint_url`
     or credentials are not given, they are found as boto3 finds them, from `session` (boto3's or botocore's) if given.
