@@ -254,7 +254,7 @@ def test_an_exception_that_was_judged_already_keeps_its_verdict(bedrock_simulato
         client.converse(messages=[{"role": "user", "content": [{"text": "Why?"}]}])
     found = explain(raised.value)
     assert (found.cause, found.decision, found.operation) == (raised.value.cause, raised.value.decision, "Converse")
-    refused = Fault("CircuitOpen", "the model keeps failing", cause="circuit-open", advice="Wait.")
+    refused = Fault(code="CircuitOpen", message="the model keeps failing", cause="circuit-open", advice="Wait.")
     assert (explain(refused).cause, explain(refused).remedies[0].do) == ("circuit-open", "Wait.")
 
 

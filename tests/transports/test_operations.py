@@ -100,17 +100,20 @@ def test_a_malformed_answer_says_nothing_of_its_content() -> None:
         (
             "converse",
             {"modelId": "m", "max_tokens": 5},
-            "converse: the request takes no 'max_tokens'; did you mean 'inferenceConfig.maxTokens'?",
+            "converse: the request has no parameter 'max_tokens'; did you mean 'inferenceConfig.maxTokens'?",
         ),
         (
             "converse",
             {"modelId": "m", "inferenceConfig": {"maxToken": 5}},
-            "converse: inferenceConfig takes no 'maxToken'; did you mean 'maxTokens'?",
+            "converse: inferenceConfig has no parameter 'maxToken'; did you mean 'maxTokens'?",
         ),
         (
             "converse",
             {"modelId": "m", "inferenceConfig": {"x": 5}},
-            "converse: inferenceConfig takes no 'x'; it takes maxTokens, temperature, topP, stopSequences",
+            (
+                "converse: inferenceConfig has no parameter 'x'; its parameters are maxTokens, temperature, topP, "
+                "stopSequences"
+            ),
         ),
         (
             "converse",

@@ -243,8 +243,8 @@ def _sentence(finding: tuple[str, str, Mapping[str, Any]], places: Mapping[str, 
     if reason == "unknown field":
         known = {name: name for name in facts["valid_names"]} if place else places
         near = get_close_matches(_camel(str(facts["unknown_param"])), known, n=1, cutoff=0.8)
-        rest = f"did you mean {known[near[0]]!r}?" if near else f"it takes {', '.join(facts['valid_names'])}"
-        return f"{where} takes no {facts['unknown_param']!r}; {rest}"
+        rest = f"did you mean {known[near[0]]!r}?" if near else f"its parameters are {', '.join(facts['valid_names'])}"
+        return f"{where} has no parameter {facts['unknown_param']!r}; {rest}"
     if "valid_types" in facts:
         wanted = " or ".join(kind.removeprefix("<class '").removesuffix("'>") for kind in facts["valid_types"])
         return f"{where} must be {wanted}, not {type(facts['param']).__name__}"
