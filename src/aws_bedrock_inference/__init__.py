@@ -1,11 +1,11 @@
-"""Use Amazon Bedrock without being hurt by its errors.
+"""Call Amazon Bedrock, or AWS through boto3, with retries, quota control and explained errors.
 
     from aws_bedrock_inference import BedrockClient, Quota
 
     client = BedrockClient("anthropic.claude-3-sonnet-20240229-v1:0", quota=Quota(rpm=500, tpm=200_000))
     print(client.invoke("Why is the sky blue?", max_tokens=400).text)
 
-Names are loaded when they are first used, so that importing the package loads neither boto3 nor aiohttp.
+Names are loaded on first use, so importing the package loads neither boto3 nor aiohttp.
 """
 
 from __future__ import annotations

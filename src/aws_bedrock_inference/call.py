@@ -1,4 +1,4 @@
-"""One request to be made, and how it ended: frozen values that travel through every layer."""
+"""A request and its outcome, as frozen values that pass through every layer."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 PRIORITIES: dict[str, float] = {"interactive": 0.0, "normal": 1.0, "batch": 2.0}
-"""Names of the usual priorities; the smallest number goes first."""
+"""The names of the usual priorities; the smallest number goes first."""
 
 NORMAL = PRIORITIES["normal"]
 
@@ -29,7 +29,7 @@ def priority_number(priority: str | float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Where a call goes, and so whose quota and whose circuit it touches.
+    """The target of a call, which determines its quota and its circuit.
 
     `model` is the id as the caller wrote it. `base` is that id without a geography prefix and `pool` the quota pool
     the prefix selects (`on-demand`, `geographic`, `global` or `provisioned`): `us.x` and `global.x` draw on two
@@ -55,7 +55,7 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """What a call may cost before it is made, in tokens.
+    """The estimated cost of a call before it is sent, in tokens.
 
     The service reserves `input_tokens + output_tokens` at admission, and at the end charges output times `burndown`.
     What is not `metered`, such as counting tokens, takes nothing from the inference quota. `unbounded` says that the
@@ -70,13 +70,13 @@ class Estimate:
 
     @property
     def reservation(self) -> int:
-        """Tokens set aside until the real usage is known."""
+        """The tokens reserved until the real usage is known."""
         return self.input_tokens + self.output_tokens
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens a call really used, as the service reported them."""
+    """The tokens that a call used, as the service reported them."""
 
     input_tokens: int = 0
     output_tokens: int = 0
@@ -84,16 +84,16 @@ class Usage:
     cache_write_tokens: int = 0
 
     def charge(self, burndown: float) -> float:
-        """Tokens this usage takes from the quota at settlement; reads from the prompt cache are free."""
+        """Return the tokens that this usage charges to the quota; reads from the prompt cache are free."""
         return self.input_tokens + self.cache_write_tokens + self.output_tokens * burndown
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timeout:
-    """How long one attempt may take, in seconds. Each limit can be lifted with `math.inf`.
+    """The time limits of one attempt, in seconds. `math.inf` removes a limit.
 
     `connect` 10: a healthy endpoint answers a connection in well under one second. `first_byte` 3600: a unary answer
-    arrives whole, so its first byte comes after the last token; AWS advises an hour for long generations (facts:
+    arrives all at once, so its first byte comes after the last token; AWS advises an hour for long generations (facts:
     bedrock-large-model-read-timeouts). Dead peers are found sooner, by TCP keep-alive. `first_event` 120: a stream
     starts as soon as the model has read the prompt. `idle` 60: longest silence between two chunks of a stream that
     has started. `total` unlimited: one attempt is bounded by the deadline over all attempts.
@@ -115,7 +115,7 @@ class Timeout:
 
 
 class Call(NamedTuple):
-    """One request to be made. A named tuple, since one is made for every call and costs half of a frozen dataclass.
+    """A request to the service. It is a named tuple because that costs half of a frozen dataclass.
 
     `operation` is boto3's method name (`converse`, `invoke_model_with_response_stream` …) and `params` exactly what
     that method takes. `arrived` and `deadline` are readings of the world's clock; `deadline` covers all attempts and
@@ -150,17 +150,17 @@ class Call(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """An attempt that failed: what went wrong, and how long we waited before the next, in seconds."""
+    """A failed attempt: its fault, and the wait before the next attempt, in seconds."""
 
     fault: Fault
     wait: float
 
 
 class Outcome(NamedTuple):
-    """How a call ended: a value or a fault.
+    """The result of a call: a value or a fault.
 
-    `emitted` counts the events of a stream that the caller has already been given; once it is not 0, a repeat would
-    say things twice. `earlier` holds the failed attempts before the last one, and `gave_up` says why no other followed.
+    `emitted` counts the events of a stream that the caller has already received; if it is not 0, a retry would deliver
+    events twice. `earlier` has the failed attempts before the last one, and `gave_up` the reason why no other followed.
     """
 
     value: Any = None
@@ -172,6 +172,6 @@ class Outcome(NamedTuple):
 
     @property
     def attempts(self) -> int:
-        """Number of attempts that were sent, the last one included; what was refused here was not sent."""
+        """The number of attempts that were sent, including the last one; refused attempts were not sent."""
         sent = [attempt for attempt in self.earlier if attempt.fault.kind is not Kind.REFUSED]
         return len(sent) + (self.fault is None or self.fault.kind is not Kind.REFUSED)

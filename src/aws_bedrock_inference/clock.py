@@ -1,4 +1,4 @@
-"""The one place that reads time and rolls dice.
+"""The only module that reads the clock and has the random source.
 
 Everything else takes a `Clock`: a callable that returns seconds and never goes back. Tests and the virtual-time
 driver pass their own; ruff's banned-API rule keeps `time` and `random` out of the rules, the policies and the
@@ -24,7 +24,7 @@ sleep: Callable[[float], None] = time.sleep
 """The default way to wait in the blocking world; Ctrl-C interrupts it."""
 
 Chance = Callable[[], float]
-"""A number from 0 up to, not including, 1."""
+"""A random source: it returns a number from 0 up to, but not including, 1."""
 
 chance: Chance = random.random
-"""The default dice: back-off needs to be spread, not unpredictable."""
+"""The default random source: back-off needs spread values, not unpredictable ones."""

@@ -1,7 +1,8 @@
-"""The names that AWS's troubleshooting pages and their readers' programs use, as thin faces of the rules.
+"""Functions and classes with the names that AWS's troubleshooting pages use, on top of this package's rules.
 
-Programs written against those pages run unchanged, without the races they had: who waits for tokens stands in a line
-and gets them in turn, one probe at a time tests an open circuit, and the answer to an old call cannot close it.
+Programs written for those pages run unchanged, without their race conditions: threads that wait for tokens are served
+in order of arrival, one probe at a time tests an open circuit, and a late answer of an old call cannot close the
+circuit.
 """
 
 from __future__ import annotations
@@ -33,12 +34,12 @@ T = TypeVar("T")
 
 
 def handle_aws_error(error: Any) -> str:
-    """Return what to do about an error: `RETRY`, `FAIL` or `RETRY_LIMITED`."""
+    """Return the decision about an error: `RETRY`, `FAIL` or `RETRY_LIMITED`."""
     return classify(error).decision.value
 
 
 def is_recoverable_error(error: BaseException) -> bool:
-    """Return whether another attempt makes sense; for what nobody knows it does not."""
+    """Return whether a retry can help; False for an unknown error."""
     return known_fault(error).decision is not Decision.FAIL
 
 
@@ -52,10 +53,10 @@ def retry_with_exponential_backoff(
     sleep: Callable[[float], None] = clocks.sleep,
     chance: Chance = clocks.chance,
 ) -> T:
-    """Call `func` until it succeeds, fails for good, or has been repeated `max_retries` times.
+    """Call `func` until it succeeds, fails permanently, or has been retried `max_retries` times.
 
-    The wait before the n-th repeat is `base_delay` x 2^(n-1) seconds, at most `max_delay`, and up to a fifth more or
-    less; longer where the service asks for it. The last exception is raised as it was, with notes of what was tried.
+    The wait before the n-th retry is `base_delay` x 2^(n-1) seconds, at most `max_delay`, and up to a fifth more or
+    less; longer if the service asks for it. The last exception is raised unchanged, with notes about all attempts.
     """
     hint = Hint(base=base_delay, cap=max_delay, attempts=max_retries + 1, cost=0)
 
@@ -76,7 +77,7 @@ def retry_with_exponential_backoff(
 
 
 class TokenBucket:
-    """Limits a rate: holds at most `capacity` tokens and gets `refill_rate` new ones a second.
+    """A token bucket: it holds at most `capacity` tokens and gains `refill_rate` tokens per second.
 
     Any number of threads may share it. `clock` and `sleep` replace time.
     """
@@ -101,14 +102,14 @@ class TokenBucket:
 
     @property
     def tokens(self) -> float:
-        """How many tokens are there now."""
+        """The number of available tokens."""
         return self._ledger.available(self._clock())
 
     def consume(self, tokens: float = 1.0, block: bool = True, timeout: float | None = None) -> bool:  # noqa: FBT001, FBT002 - the documented signature
         """Take `tokens`, and return whether they were taken.
 
-        With `block` it waits its turn, first come first served, for at most `timeout` seconds; a wait that would be
-        longer is not begun. More tokens than the bucket holds are never there, and not waited for.
+        With `block`, callers wait in order of arrival, for at most `timeout` seconds; a wait that would take longer
+        returns False immediately. So does a request for more tokens than the capacity.
         """
         if not tokens >= 0:
             raise ValueError(f"consume({tokens!r}): give a number of tokens, 0 or more")
@@ -135,7 +136,7 @@ class TokenBucket:
                 return True
             if now >= latest:
                 return False
-            if due < inf:  # at the head of the line, only time is missing
+            if due < inf:  # first in the queue: only time is missing
                 self._sleep(min(due, latest) - now)
             else:
                 woken = threading.Event()
@@ -144,7 +145,7 @@ class TokenBucket:
 
 
 class CircuitBreakerOpenError(Exception):
-    """The circuit is open: nothing was called. Asking again makes sense after `retry_after` seconds."""
+    """A call refused by an open circuit. Nothing was called; try again after `retry_after` seconds."""
 
     def __init__(self, message: str = "Circuit breaker is open", retry_after: float | None = None) -> None:
         super().__init__(message)
@@ -167,13 +168,13 @@ class BreakerState(str):
 
 
 class CircuitBreaker:
-    """Stops calling what keeps failing, and tries it again later.
+    """A circuit breaker that refuses calls after repeated failures and tests the target later.
 
-    After `failure_threshold` failures within `failure_window` seconds it is open: `execute` raises
-    `CircuitBreakerOpenError`. `recovery_timeout` seconds later one call may try; if it succeeds the circuit closes.
-    What the caller did wrong (bad input, no permission, not found) counts for nothing. `timeout` is another name of
-    `recovery_timeout`. `retry_timeout` is taken and kept, as in the page that names it; nothing there or here reads
-    it. `clock` replaces time.
+    After `failure_threshold` failures within `failure_window` seconds the circuit opens: `execute` raises
+    `CircuitBreakerOpenError`. `recovery_timeout` seconds later it admits one call; if that succeeds, the circuit
+    closes. Mistakes of the caller (bad input, no permission, not found) do not count. `timeout` is another name of
+    `recovery_timeout`. `retry_timeout` is accepted and stored because the page has it, but it has no effect. `clock`
+    replaces time.
     """
 
     CLOSED = BreakerState("closed")
@@ -215,13 +216,13 @@ class CircuitBreaker:
 
     @property
     def failure_count(self) -> int:
-        """How many calls failed within the window; while not closed, as many as opened it."""
+        """The number of failures within the window; while the circuit is not closed, the number that opened it."""
         if self._circuit.state is not State.CLOSED:
             return self.failure_threshold
         return self._circuit.failed(self._clock())
 
     def execute(self, func: Callable[..., T], *args: Any, **options: Any) -> T:
-        """Call `func` and return what it returns; what it raises passes unchanged."""
+        """Call `func` and return its result; its exceptions are raised unchanged."""
         ticket = self._circuit.admit(self._clock())
         if isinstance(ticket, Refusal):
             raise CircuitBreakerOpenError(retry_after=ticket.wait)
@@ -239,7 +240,7 @@ class CircuitBreaker:
     call = execute
 
 
-# However many calls succeed meanwhile: the pages count failures only.
+# The pages count failures only, however many calls succeed.
 _ANY_SHARE = 1e-9
 
 _CALLERS_OWN = frozenset({Kind.INVALID, Kind.DENIED, Kind.NOT_FOUND})

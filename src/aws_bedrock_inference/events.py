@@ -1,10 +1,10 @@
-"""What happened to a call, as frozen records, and how to listen.
+"""Events about calls, as frozen records, and the listeners that receive them.
 
-    stop = client.listen(print)     # every event, as it happens
-    stop()                          # no more
+    stop = client.listen(print)     # receive every event
+    stop()                          # receive no more events
 
-A listener is called in the thread or task of the call it hears of and must be quick; what it raises is logged and
-never hurts the call. Events carry routes, codes and counts, not prompts or answers.
+A listener runs in the thread or task of the call, so it must be quick. An exception of a listener is logged and does
+not affect the call. Events contain routes, codes and counts, never prompts or answers.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ Listener = Callable[[object], None]
 
 
 class CallEnded(NamedTuple):
-    """A call is over, well (`fault` is None) or not. `seconds` covers all its attempts and waits.
+    """A call ended, successfully (`fault` is None) or not. `seconds` includes all attempts and waits.
 
-    The one event of a call that goes well, so it is a named tuple: half the cost of a frozen dataclass.
+    It is the only event of a successful call, so it is a named tuple: half the cost of a frozen dataclass.
     """
 
     operation: str
@@ -42,7 +42,9 @@ class CallEnded(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class RetryScheduled:
-    """An attempt failed and another will follow after `wait` seconds."""
+    """An attempt failed, and the next one follows after `wait` seconds. `attempt` is the number of the failed
+    attempt.
+    """
 
     route: Route
     fault: Fault
@@ -52,7 +54,7 @@ class RetryScheduled:
 
 @dataclass(frozen=True, slots=True)
 class QuotaQueued:
-    """A call waits for quota. `tokens` is what it wants to reserve, `ahead` how many stand before it."""
+    """A call waits for quota. `tokens` is its reservation, `ahead` the number of calls before it in the queue."""
 
     route: Route
     tokens: int
@@ -61,13 +63,13 @@ class QuotaQueued:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Throttled:
-    """The service said that the quota is used up, although the ledger had let the call go.
+    """The service throttled a call that the ledger had admitted.
 
-    `limit` is the dimension the service named, `cause` the one that the ledger found to be behind it. `reserved` is
-    what the call wanted, `outstanding` what all calls under way have reserved, in tokens. `used` is what the last
-    minute took of that dimension, `believed` what the ledger now thinks a minute allows, both of this process alone.
-    `waiting` is how many calls wait and `consumers` what the last minute was used for, in tokens, both by priority;
-    `advice` is what to do.
+    `limit` is the dimension that the service named, `cause` the one that the ledger considers exhausted. `reserved` is
+    the call's reservation, `outstanding` the reservations of all calls in flight, in tokens. `used` is the use of that
+    dimension in the last minute, `believed` the new estimated limit per minute, both for this process alone. `waiting`
+    is the number of waiting calls and `consumers` the use of the last minute in tokens, both by priority. `advice` is
+    the recommended action.
     """
 
     route: Route
@@ -84,8 +86,8 @@ class Throttled:
 
 @dataclass(frozen=True, slots=True)
 class StoreChanged:
-    """The store that shares a quota between processes cannot be reached, or answers again. `pool` is the quota:
-    account, Region, model and pool. Until it answers, calls go on with the part that this process had last.
+    """The store that shares a quota between processes became unavailable, or available again. `pool` names the quota:
+    account, Region, model and pool. While the store is unavailable, this process uses its last share.
     """
 
     pool: str
@@ -95,14 +97,14 @@ class StoreChanged:
 
 @dataclass(frozen=True, slots=True)
 class CircuitChanged:
-    """A circuit opened, let a probe through, or closed. `state` is the new one: `open`, `half-open` or `closed`."""
+    """A circuit opened, sent a probe, or closed. `state` is its new state: `open`, `half-open` or `closed`."""
 
     route: Route
     state: str
 
 
 class Listeners:
-    """The listeners of one client. Empty is falsy, so that an event without a listener is not even made."""
+    """The listeners of one client. Without listeners it is falsy, so that no event needs to be created."""
 
     def __init__(self) -> None:
         self._listeners: tuple[Listener, ...] = ()
@@ -111,7 +113,7 @@ class Listeners:
         return bool(self._listeners)
 
     def add(self, listener: Listener) -> Callable[[], None]:
-        """Call `listener` with every event from now on; the returned function ends that."""
+        """Call `listener` with every event from now on; the returned function removes the listener."""
         self._listeners = (*self._listeners, listener)
 
         def stop() -> None:
@@ -120,12 +122,12 @@ class Listeners:
         return stop
 
     def call_ended(self, call: Call, outcome: Outcome, now: float) -> None:
-        """Call every listener with the end of `call`."""
+        """Emit the end of `call`."""
         seconds = now - call.arrived
         self.notify(CallEnded(call.operation, call.route, outcome.fault, outcome.usage, outcome.attempts, seconds))
 
     def notify(self, event: object) -> None:
-        """Call every listener with `event`."""
+        """Pass `event` to all listeners."""
         for listener in self._listeners:
             try:
                 listener(event)

@@ -1,27 +1,27 @@
-"""What users catch.
+"""The exceptions that users catch.
 
-    BedrockError                    everything below
-    ├── Refused                     we did not call
-    │   ├── InvalidRequest          the request cannot be right (also a ValueError)
-    │   ├── CircuitOpen             the model keeps failing; asking again makes sense after `retry_after` seconds
-    │   ├── QuotaExhausted          larger than a whole minute's quota, or the day's tokens are spent
-    │   ├── QueueFull               too many calls wait for quota already
-    │   └── DeadlineTooClose        could not have ended in time (also a TimeoutError)
-    └── ServiceFault                the service or the network answered (also botocore's ClientError)
-        ├── Throttled               the account's quota is used up
-        ├── Overloaded              AWS's shared capacity is
+    BedrockError                    base class
+    ├── Refused                     nothing was sent
+    │   ├── InvalidRequest          the request is invalid (also a ValueError)
+    │   ├── CircuitOpen             the model keeps failing; retry after `retry_after` seconds
+    │   ├── QuotaExhausted          the call is larger than a minute's quota, or the daily quota is exhausted
+    │   ├── QueueFull               too many calls already wait for quota
+    │   └── DeadlineTooClose        the call could not end before its deadline (also a TimeoutError)
+    └── ServiceFault                the service returned an error, or the network failed (also botocore's ClientError)
+        ├── Throttled               the account's quota is exhausted
+        ├── Overloaded              AWS's shared capacity is exhausted
         ├── NotReady                an imported or custom model is still loading
-        ├── ServerFailed            a fault inside AWS
+        ├── ServerFailed            an internal error of AWS
         ├── ModelFailed             the model failed on this request
-        ├── InvalidByService        the service does not accept the request
-        ├── Denied                  credentials, permission or access to the model are missing
+        ├── InvalidByService        the service rejected the request as invalid
+        ├── Denied                  credentials, permissions or access to the model are missing
         ├── NotFound                no such model or resource
         ├── TimedOut                no answer in time (also a TimeoutError)
         ├── Unreachable             no connection (also a ConnectionError)
-        └── StreamBroken            the answer broke off; what arrived is in `received`
+        └── StreamBroken            the answer is incomplete; the part that arrived is in `received`
 
-Every one carries what was known when it was raised: `code`, `decision`, `cause`, `advice`, `attempts`, `request_id`,
-`route`, `retry_after` and, for each earlier attempt, a note.
+Each exception has the attributes `code`, `decision`, `cause`, `advice`, `attempts`, `request_id`, `route` and
+`retry_after`, and one note for each earlier attempt.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 
 class BedrockError(Exception):
-    """A call that did not end well. The message says what happened, what was done, and what to do."""
+    """A failed call. The message says what happened, what the library did, and what to do."""
 
     def __init__(self, outcome: Outcome, operation: str, route: Route) -> None:
         assert outcome.fault is not None  # noqa: S101 - only a failed outcome becomes an exception
@@ -52,32 +52,33 @@ class BedrockError(Exception):
         self.route = route
         for attempt in outcome.earlier:
             self.add_note(
-                f"earlier: {attempt.fault} (request id {attempt.fault.request_id}), then waited {attempt.wait:.2f} s"
+                f"earlier attempt: {attempt.fault} (request id {attempt.fault.request_id}), "
+                f"then waited {attempt.wait:.2f} s"
             )
 
     @property
     def code(self) -> str:
-        """The service's error code, or our name for it, in its canonical spelling."""
+        """The service's error code in its canonical spelling, or this library's name for the error."""
         return self.fault.code
 
     @property
     def decision(self) -> Decision:
-        """Whether the same request may be tried again."""
+        """Whether the same request may be retried."""
         return self.fault.decision
 
     @property
     def cause(self) -> str:
-        """A stable slug of what is behind it."""
+        """The cause as a stable slug."""
         return self.fault.cause
 
     @property
     def advice(self) -> str:
-        """What to do."""
+        """The recommended action."""
         return self.fault.advice
 
     @property
     def attempts(self) -> int:
-        """How many times it was sent; 0 when it was refused before that."""
+        """The number of attempts that were sent; 0 if the call was refused before sending."""
         return self.outcome.attempts
 
     @property
@@ -93,7 +94,7 @@ class BedrockError(Exception):
 
     @property
     def retry_after(self) -> float | None:
-        """Seconds after which another attempt makes sense, where that is known."""
+        """The seconds after which a retry can succeed, if known."""
         return self.fault.retry_after
 
     @property
@@ -111,31 +112,31 @@ class BedrockError(Exception):
 
 
 class Refused(BedrockError):
-    """We did not call."""
+    """A call that was not sent."""
 
 
 class InvalidRequest(Refused, ValueError):
-    """The request cannot be right: the message says what is wrong, where, and what to do."""
+    """An invalid request. The message says what is wrong, where, and what to do."""
 
 
 class CircuitOpen(Refused):
-    """The model keeps failing in this Region; calls are held back until it recovers."""
+    """A call refused because the model keeps failing in this Region."""
 
 
 class QuotaExhausted(Refused):
-    """The quota cannot carry the call: it is larger than a whole minute's, the day's is spent, or AWS holds it at 0."""
+    """A call larger than a minute's quota, a daily quota that is exhausted, or a quota that AWS has set to 0."""
 
 
 class QueueFull(Refused):
-    """Too many calls wait for quota already."""
+    """A call refused because too many calls already wait for quota."""
 
 
 class DeadlineTooClose(Refused, TimeoutError):
-    """The call could not have ended before its deadline."""
+    """A call that could not end before its deadline."""
 
 
 class ServiceFault(BedrockError, ClientError):
-    """The service or the network answered. Also a botocore `ClientError`, with `response` and `operation_name`."""
+    """An error of the service or the network. Also a botocore `ClientError`, with `response` and `operation_name`."""
 
     def __init__(self, outcome: Outcome, operation: str, route: Route) -> None:
         BedrockError.__init__(self, outcome, operation, route)
@@ -150,47 +151,47 @@ class ServiceFault(BedrockError, ClientError):
 
 
 class Throttled(ServiceFault):
-    """The account's quota is used up."""
+    """A throttle: the account's quota is exhausted."""
 
 
 class Overloaded(ServiceFault):
-    """AWS's shared capacity is short."""
+    """A lack of AWS's shared capacity."""
 
 
 class NotReady(ServiceFault):
-    """An imported or custom model is still being loaded."""
+    """An imported or custom model that is still loading."""
 
 
 class ServerFailed(ServiceFault):
-    """A fault inside AWS."""
+    """An internal error of AWS."""
 
 
 class ModelFailed(ServiceFault):
-    """The model failed on this request."""
+    """A failure of the model on this request."""
 
 
 class InvalidByService(ServiceFault):
-    """The service does not accept the request."""
+    """A request that the service rejected as invalid."""
 
 
 class Denied(ServiceFault):
-    """Credentials, permission or access to the model are missing."""
+    """Missing credentials, permissions or access to the model."""
 
 
 class NotFound(ServiceFault):
-    """There is no such model or resource in this Region."""
+    """A model or resource that does not exist in this Region."""
 
 
 class TimedOut(ServiceFault, TimeoutError):
-    """No answer came in time."""
+    """A missing answer: the time limit passed."""
 
 
 class Unreachable(ServiceFault, ConnectionError):
-    """There was no connection, or it was lost before an answer."""
+    """A connection that could not be made, or that was lost before the answer."""
 
 
 class StreamBroken(ServiceFault):
-    """The answer broke off before its end."""
+    """An answer that ended too early."""
 
     @property
     def received(self) -> str:
@@ -199,12 +200,12 @@ class StreamBroken(ServiceFault):
 
     @property
     def received_message(self) -> dict[str, Any]:
-        """All that arrived before the break, as a Converse message; a tool's input cut in half stays text."""
+        """The content that arrived before the break, as a Converse message; incomplete tool input stays text."""
         return self.transcript.message() if self.transcript is not None else {"role": "assistant", "content": []}
 
     @property
     def transcript(self) -> Transcript | None:
-        """What the stream had said."""
+        """The events that arrived before the break."""
         transcript: Transcript | None = self.outcome.value
         return transcript
 
@@ -233,7 +234,7 @@ _REFUSALS: dict[str, type[BedrockError]] = {
 
 
 def error_of(outcome: Outcome, operation: str, route: Route) -> BedrockError:
-    """Return the exception that tells users of `outcome`, chained to the error underneath it."""
+    """Return the exception for `outcome`, chained to the original error."""
     fault = outcome.fault
     assert fault is not None  # noqa: S101 - only a failed outcome becomes an exception
     if fault.kind is Kind.REFUSED:
@@ -259,7 +260,7 @@ def _sentence(outcome: Outcome, fault: Fault, operation: str, route: Route) -> s
 
 
 def _portable(outcome: Outcome) -> Outcome:
-    """Return the outcome without what cannot cross a process: the exception underneath."""
+    """Return the outcome without the original exceptions, which cannot be pickled."""
     from dataclasses import replace  # noqa: PLC0415 - only when pickled
 
     def bare(attempt: Attempt) -> Attempt:

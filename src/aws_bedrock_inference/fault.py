@@ -1,4 +1,4 @@
-"""One thing that went wrong, with everything a policy or a person needs to decide what to do about it."""
+"""A failure, with everything that a policy or a person needs to decide what to do."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 
 class Category(Enum):
-    """Whether time heals it."""
+    """Whether the failure is transient."""
 
     TRANSIENT = "transient"
     PERMANENT = "permanent"
@@ -16,7 +16,7 @@ class Category(Enum):
 
 
 class Decision(Enum):
-    """What to do with the same request."""
+    """The decision about sending the same request again."""
 
     RETRY = "RETRY"
     FAIL = "FAIL"
@@ -43,11 +43,11 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Hint:
-    """How a fault wants to be retried. Seconds and counts; the defaults are those of AWS SDK retry 2.1 for transient
+    """The retry schedule of a fault, in seconds and counts. The defaults are those of AWS SDK retry 2.1 for transient
     errors.
 
-    `base` and `cap` shape the exponential back-off, `floor` is the shortest useful wait, `attempts` counts all of them,
-    and `cost` is taken from the shared retry budget.
+    `base` and `cap` shape the exponential back-off, `floor` is the shortest useful wait, `attempts` is the maximum
+    number of attempts, and `cost` is taken from the shared retry budget.
     """
 
     base: float = 0.05
@@ -59,9 +59,9 @@ class Hint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """One failure, as facts.
+    """The facts of one failure.
 
-    `code` is the service's own error name in its canonical spelling, `cause` a stable slug of what is behind it,
+    `code` is the service's own error name in its canonical spelling, `cause` the cause as a stable slug,
     `limit` the quota dimension a throttle names (`requests`, `tokens`, `tokens-per-day`). `unhealthy` tells a circuit
     breaker that the service, not the caller, is at fault. `reached` is False when the request surely never arrived;
     without a `status` its fate is unknown otherwise. `retry_after` (header `Retry-After`) and `suggested_wait`

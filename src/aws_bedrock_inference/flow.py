@@ -8,13 +8,13 @@ that each reply's type is stated in one place.
     Next     read one event of an open stream        → event, Fault, or None at the end of the body
     Give     hand an event to the consumer           → whether it wants more
     Sleep    let time pass                           → None
-    Wait     stand still until woken, or until a time → None
+    Wait     wait until woken, or until a time       → None
     Ask      put a request to a store                → what the store answers
     Emit     notify the listeners                    → None
 
-When a task is cancelled or Ctrl-C strikes, the driver throws that interruption into the flow where it stands. A
-policy that holds something gives it back and lets the interruption pass. A consumer that goes away is no
-interruption: `Give` answers False.
+When a task is cancelled or Ctrl-C is pressed, the driver throws that interruption into the flow. A policy that holds a
+resource releases it and lets the interruption pass. A consumer that stops reading is not an interruption: `Give` then
+returns False.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ T_co = TypeVar("T_co", covariant=True)
 
 
 class Waiter(Protocol):
-    """What a flow waits on. The one who can end the wait calls the attached `wake`."""
+    """The object that a flow waits on. Whoever can end the wait calls the attached `wake`."""
 
     def attach(self, wake: Callable[[], object]) -> bool:
         """Register `wake`; False when the wait is over already, and `wake` will not be needed."""
@@ -85,7 +85,7 @@ class Sleep:
 
 
 class Wait:
-    """Stand still until `waiter` is woken, or until the clock shows `until`."""
+    """Wait until `waiter` is woken, or until the clock shows `until`."""
 
     __slots__ = ("until", "waiter")
 
@@ -104,7 +104,7 @@ class Ask:
 
 
 class Emit:
-    """Notify the listeners of what happened."""
+    """Notify the listeners of an event."""
 
     __slots__ = ("event",)
 
@@ -133,7 +133,7 @@ def sleep(seconds: float) -> Generator[Effect, Any, None]:
 
 
 def wait(waiter: Waiter, until: float) -> Generator[Effect, Any, None]:
-    """Stand still until woken, or until the clock shows `until`."""
+    """Wait until woken, or until the clock shows `until`."""
     yield Wait(waiter, until)
 
 
@@ -153,10 +153,12 @@ def send(call: Call) -> Flow:
 
 
 class Policy(Protocol):
-    """One concern around a call: it may refuse it, delay it, repeat it or watch it, and knows no other policy."""
+    """One concern around a call. A policy may refuse, delay, retry or observe the call; it does not know other
+    policies.
+    """
 
     def around(self, step: Step, clock: Clock) -> Step:
-        """Return `step` with this concern around it; `clock` is that of the world the flow will live in."""
+        """Return `step` with this concern around it; `clock` is the clock of the driver that runs the flow."""
 
 
 class Pipeline:

@@ -1,4 +1,4 @@
-"""Fixtures for pytest, found by its entry point: an endpoint for the session, new for each test that asks for it."""
+"""The pytest fixture `bedrock_simulator`: one simulator for the session, reset for each test that uses it."""
 
 from __future__ import annotations
 
@@ -22,6 +22,6 @@ def _bedrock_simulator_process() -> Iterator[Simulator]:
 
 @pytest.fixture
 def bedrock_simulator(_bedrock_simulator_process: Simulator) -> Simulator:
-    """Return a Bedrock endpoint without faults and quotas; `bedrock_simulator.scenario(...)` gives it some."""
+    """Return a Bedrock endpoint without faults and quotas; add them with `bedrock_simulator.scenario(...)`."""
     _bedrock_simulator_process.scenario()
     return _bedrock_simulator_process

@@ -1,8 +1,7 @@
-"""The innermost step of a streaming call: open the stream, hand its events over, and know whether the answer is whole.
+"""The innermost step of a streaming call: open the stream, deliver its events, and check that the answer is complete.
 
-Nothing is handed over before the first event with content, so a fault until then, also one that arrives as the first
-frame, can be retried without the consumer noticing. Every stream must end with its closing event; without it the
-answer is not presented as whole.
+Nothing is delivered before the first event with content, so a fault until then, also in the first frame, can be retried
+without the consumer noticing. Every stream must end with its closing event; without it the answer counts as truncated.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ class Head(NamedTuple):
 
 
 def stream(call: Call) -> Flow:
-    """Give the response's `Head`, then its events. The outcome's value is the transcript of what was received."""
+    """Deliver the response's `Head`, then its events. The outcome's value is the transcript of the received events."""
     opened = cast("Outcome", (yield Send(call)))
     if opened.fault is not None:
         return opened
@@ -66,7 +65,7 @@ def stream(call: Call) -> Flow:
 def collect(call: Call) -> Flow:
     """Read a ConverseStream to its end and return it as the response Converse would have given.
 
-    Since nothing is handed over before, a stream that breaks anywhere can be retried like any other failure.
+    Nothing is delivered before the end, so a stream that breaks anywhere can be retried like any other failure.
     """
     opened = cast("Outcome", (yield Send(call)))
     if opened.fault is not None:
@@ -87,9 +86,7 @@ def _transcript(call: Call) -> Transcript:
 
 
 def _verdict(end: Fault | None, transcript: Transcript) -> Fault | None:
-    """Return what is wrong with a stream that has ended. One that broke after its closing event is whole all the
-    same.
-    """
+    """Return the fault of a stream that has ended, or None. A stream that broke after its closing event is complete."""
     if transcript.whole:
         return None
     if end is not None:
@@ -97,12 +94,12 @@ def _verdict(end: Fault | None, transcript: Transcript) -> Fault | None:
     if isinstance(transcript, NativeTranscript) and transcript.unknown and transcript.begun:
         return None
     return unanswered(
-        None, code="StreamIncomplete", message="the stream ended without its closing event; the answer is cut off"
+        None, code="StreamIncomplete", message="the stream ended without its closing event; the answer is truncated"
     )
 
 
 def _spent(call: Call, transcript: Transcript) -> Any:
-    """Return the usage of a stream that failed: what it showed; None, so that all is given back, when it had not
+    """Return the usage that a failed stream reported; None, so that the reservation is released, if it had not
     begun.
     """
     return transcript.spent(call.estimate) if transcript.begun else None

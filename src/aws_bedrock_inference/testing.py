@@ -1,11 +1,11 @@
-"""A Bedrock endpoint for tests: the simulator in a process of its own, on a free port of the loopback interface.
+"""A Bedrock endpoint for tests: the simulator in a separate process, on a free port of the loopback interface.
 
     from aws_bedrock_inference.testing import simulator
 
     with simulator(quota={"rpm": 60}) as endpoint:
         client = boto3.client("bedrock-runtime", endpoint_url=endpoint.url, region_name="us-east-1")
 
-Needs the extra `simulator`. With pytest, the fixture `bedrock_simulator` is there without an import.
+This needs the extra `simulator`. In pytest, the fixture `bedrock_simulator` is available without an import.
 """
 
 from __future__ import annotations
@@ -31,19 +31,19 @@ _STOP_SECONDS = 5.0
 
 
 class Simulator:
-    """A running endpoint. `url` is what clients take for `endpoint_url`."""
+    """A running endpoint. Pass `url` to clients as `endpoint_url`."""
 
     def __init__(self, url: str) -> None:
         self.url = url
 
     def stats(self) -> dict[str, Any]:
-        """Return what it has seen since the scenario was loaded: requests, throttles, faults, errors, tokens."""
+        """Return the statistics since the scenario was loaded: requests, throttles, faults, errors, tokens."""
         with urllib.request.urlopen(f"{self.url}/_simulator/stats") as response:  # noqa: S310 - our own loopback URL
             found: dict[str, Any] = json.load(response)
         return found
 
     def scenario(self, source: str | Path | dict[str, Any] | None = None, **options: Any) -> None:
-        """Load another scenario, as `simulator` takes it: fresh quotas, schedule and statistics."""
+        """Load another scenario, with the arguments of `simulator`; quotas, schedule and statistics start anew."""
         body = json.dumps(tables(source, **options)).encode()
         request = urllib.request.Request(f"{self.url}/_simulator/scenario", body)  # noqa: S310 - as above
         urllib.request.urlopen(request).close()  # noqa: S310 - as above
@@ -51,18 +51,20 @@ class Simulator:
 
 @contextlib.contextmanager
 def simulator(source: str | Path | dict[str, Any] | None = None, **options: Any) -> Iterator[Simulator]:
-    """Run a simulator for the time of the block.
+    """Run a simulator during the block.
 
     `source` is a scenario: a path, the name of one that ships with the package (`calm`, `bad-day`), its tables, or None
     for no faults and no quotas. `options` replace its top-level values and tables: `seed=7`, `quota={"rpm": 60}`,
-    `faults=[{"kind": "outage", "until": 5}]`. Raises ScenarioError when that makes no scenario, and
-    ModuleNotFoundError without the extra `simulator`.
+    `faults=[{"kind": "outage", "until": 5}]`. Raises ScenarioError if the scenario is invalid, and ModuleNotFoundError
+    without the extra `simulator`.
     """
     given = json.dumps(tables(source, **options))
     if find_spec("granian") is None:
-        raise ModuleNotFoundError("the simulator needs an extra: pip install 'aws-bedrock-inference[simulator]'")
+        raise ModuleNotFoundError(
+            "the simulator needs the extra `simulator`: pip install 'aws-bedrock-inference[simulator]'"
+        )
     command = [sys.executable, "-m", "aws_bedrock_inference.simulator"]
-    # In a process group of its own, for Ctrl-C is meant for whoever calls the endpoint and may yet need it.
+    # In its own process group: Ctrl-C is for the caller, which may still need the endpoint.
     with subprocess.Popen(  # noqa: S603
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, process_group=0
     ) as process:
@@ -78,7 +80,7 @@ def _started(process: subprocess.Popen[str], given: str) -> str:
     stdin.flush()
     url = stdout.readline().strip()
     if not url:
-        raise RuntimeError("the simulator did not start; what it says is on standard error")
+        raise RuntimeError("the simulator did not start; the reason is on standard error")
     return url
 
 

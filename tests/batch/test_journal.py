@@ -71,7 +71,7 @@ def test_a_whole_answer_without_its_newline_is_kept(path: Path) -> None:
 )
 def test_a_file_of_anything_else_is_never_touched(path: Path, content: str) -> None:
     path.write_text(content)
-    with pytest.raises(ValueError, match="line 1, is no answer"):
+    with pytest.raises(ValueError, match="line 1, is not an answer"):
         Journal(path)
     assert path.read_text() == content
 
@@ -85,7 +85,7 @@ def test_two_runs_cannot_write_one_file(path: Path) -> None:
 
 def test_a_pipe_is_refused(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(ValueError, match="no regular file"):
+    with pytest.raises(ValueError, match="not a regular file"):
         Journal(tmp_path / "pipe")
 
 

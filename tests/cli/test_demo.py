@@ -41,30 +41,30 @@ def test_broken_streams_are_lost_or_cut_by_one_side_and_asked_again_by_the_other
     broken = {"kind": "exception", "code": "internalServerException", "after": 2, "requests": [1]}
     code, table = compared(prompts, broken, {"kind": "truncate", "after": 3, "requests": [2]})
     assert code == 0
-    assert row(table, "answered whole [1]") == ["4 of 6", "6 of 6"]
-    assert row(table, "lost, with an error") == ["1", "0"]
-    assert row(table, "cut off, but taken for whole [2]") == ["1", "0"]
-    assert row(table, "requests upstream") == ["6", "8"]
-    assert row(table, "requests upstream per whole answer") == ["1.50", "1.33"]
+    assert row(table, "complete answers [1]") == ["4 of 6", "6 of 6"]
+    assert row(table, "failed with an error") == ["1", "0"]
+    assert row(table, "truncated, returned as complete [2]") == ["1", "0"]
+    assert row(table, "requests to the service") == ["6", "8"]
+    assert row(table, "requests per complete answer") == ["1.50", "1.33"]
 
 
 def test_nothing_is_held_against_boto3_on_a_day_without_faults(prompts: Path) -> None:
     code, table = compared(prompts)
     assert code == 0
-    assert row(table, "answered whole [1]") == ["6 of 6", "6 of 6"]
-    assert row(table, "requests upstream") == ["6", "6"]
+    assert row(table, "complete answers [1]") == ["6 of 6", "6 of 6"]
+    assert row(table, "requests to the service") == ["6", "6"]
 
 
 def test_it_fails_when_this_package_has_not_answered_all(prompts: Path) -> None:
     code, table = compared(prompts, {"kind": "error", "code": "ValidationException", "requests": [2]})
     assert code == 1
-    assert row(table, "answered whole [1]") == ["5 of 6", "5 of 6"]
-    assert row(table, "lost, with an error") == ["1", "1"]
+    assert row(table, "complete answers [1]") == ["5 of 6", "5 of 6"]
+    assert row(table, "failed with an error") == ["1", "1"]
 
 
 def test_the_table_says_how_both_were_asked(prompts: Path) -> None:
     _, table = compared(prompts)
-    assert "[3] this package was told the quota: rpm 60,000 and tpm 10,000,000" in table
+    assert "[3] this package was configured with the quota: rpm 60,000 and tpm 10,000,000" in table
     assert re.search(r"boto3 [\d.]+: 24 threads, default retries", table)
 
 

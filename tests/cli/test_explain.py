@@ -43,7 +43,7 @@ def test_a_text_is_taken_from_wherever_it_is(way: str, tmp_path: Path) -> None:
 def test_the_answer_has_decision_remedies_proof_and_link_and_no_account_id() -> None:
     text = bedrock("explain", DENIED).output
     for part in (
-        "FAIL: do not repeat it",
+        "FAIL: do not retry",
         "Do this\n  1. ",
         "     $ aws ",
         "confidence high",
@@ -58,7 +58,7 @@ def test_the_answer_has_decision_remedies_proof_and_link_and_no_account_id() -> 
 def test_a_code_with_several_meanings_lists_them_by_service() -> None:
     result = bedrock("explain", "ResourceNotFoundException")
     assert result.exit_code == 0
-    assert "--service says which is yours" in result.output
+    assert "select yours with --service" in result.output
     assert "lambda: FAIL" in result.output
     assert "dynamodb: FAIL" in result.output
 
@@ -91,7 +91,7 @@ def test_what_the_catalogue_lacks_comes_from_aws_s_models() -> None:
 def test_an_unknown_code_gets_near_matches_and_exit_code_1() -> None:
     result = bedrock("explain", "ThrotlingExeption")
     assert result.exit_code == 1
-    assert "Near it are ThrottlingException" in result.output
+    assert "Similar codes: ThrottlingException" in result.output
     assert json.loads(bedrock("explain", "ThrotlingExeption", "--json").output)["near"][0] == "ThrottlingException"
 
 

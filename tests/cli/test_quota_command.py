@@ -41,15 +41,15 @@ def test_all_models_are_shown_with_their_limits(service: ServiceQuotas) -> None:
     assert result.exit_code == 0
     assert result.output.splitlines() == [
         "Amazon Bedrock in us-east-1, read now",
-        "All models together: 700,000,000 tokens a day, weighted by price",
+        "All models together: 700,000,000 tokens per day, weighted by price",
         "",
-        "model                                             pool        requests a minute  tokens a minute",
-        "Amazon Nova Lite                                  geographic              2,000        8,000,000",
-        "Amazon Nova Pro                                   on-demand                   -        1,000,000",
-        "Amazon Nova Pro                                   geographic                500        3,000,000  default 2,000,000",  # noqa: E501 - as printed
-        "Anthropic Claude Sonnet 4.5 V1                    geographic                  -        5,000,000",
-        "Anthropic Claude Sonnet 4.5 V1                    global                      -        5,000,000",
-        "Anthropic Claude Sonnet 4.5 V1 1M Context Length  geographic                  -        1,000,000",
+        "model                                             pool        requests per minute  tokens per minute",
+        "Amazon Nova Lite                                  geographic                2,000          8,000,000",
+        "Amazon Nova Pro                                   on-demand                     -          1,000,000",
+        "Amazon Nova Pro                                   geographic                  500          3,000,000  default 2,000,000",  # noqa: E501 - as printed
+        "Anthropic Claude Sonnet 4.5 V1                    geographic                    -          5,000,000",
+        "Anthropic Claude Sonnet 4.5 V1                    global                        -          5,000,000",
+        "Anthropic Claude Sonnet 4.5 V1 1M Context Length  geographic                    -          1,000,000",
     ]
 
 
@@ -88,7 +88,7 @@ def test_a_model_of_which_nothing_is_known_is_named_and_fails(service: ServiceQu
     result = bedrock("show", PROFILE, "us.meta.llama9-1b-instruct-v1:0")
     assert result.exit_code == 1
     assert "2,000,000" in result.stdout
-    assert "No quota of us.meta.llama9-1b-instruct-v1:0 is known in us-east-1" in result.stderr
+    assert "Service Quotas lists no quota for us.meta.llama9-1b-instruct-v1:0 in us-east-1" in result.stderr
 
 
 def test_where_no_model_is_listed_it_says_so(service: ServiceQuotas) -> None:
@@ -101,7 +101,7 @@ def test_where_no_model_is_listed_it_says_so(service: ServiceQuotas) -> None:
 def test_a_hold_comes_first(service: ServiceQuotas) -> None:
     service.apply("L-C0326783", 0)
     text = bedrock("show").stdout
-    assert text.startswith("Held at 0: Cross-region model inference tokens per minute for Amazon Nova Pro\n")
+    assert text.startswith("Set to 0 by AWS: Cross-region model inference tokens per minute for Amazon Nova Pro\n")
     assert "Waiting and retrying never help" in " ".join(text.split())
     assert "0  default 2,000,000\n" in text
     assert "Support case" in json.loads(bedrock("show", "--json").output)["hold"]
@@ -122,7 +122,7 @@ def test_an_old_reading_says_why_it_is_old(service: ServiceQuotas) -> None:
     service.refusals["ListServiceQuotas"] = ("AccessDeniedException", "not allowed")
     result = bedrock("show", "--refresh")
     assert result.exit_code == 0
-    assert "They could not be read anew" in result.output
+    assert "The quotas could not be read again" in result.output
     assert "not allowed" in result.output
 
 
@@ -158,7 +158,7 @@ def test_a_request_is_shown_and_not_filed(service: ServiceQuotas) -> None:
         "  $ aws service-quotas request-service-quota-increase --service-code bedrock --quota-code L-C0326783 "
         "--desired-value 4000000 --region us-east-1\n"
     ) in result.output
-    assert "Nothing was filed: --yes does it." in result.output
+    assert "Nothing was submitted. Add --yes to submit the request." in result.output
     assert "RequestServiceQuotaIncrease" not in service.operations()
 
 
@@ -179,7 +179,7 @@ def test_yes_files_it_and_says_what_became_of_it(service: ServiceQuotas) -> None
         "RequestServiceQuotaIncrease",
         {"ServiceCode": "bedrock", "QuotaCode": "L-C0326783", "DesiredValue": 4_000_000},
     )
-    assert "Filed: PENDING, request abc123, Support case 171." in result.output
+    assert "Submitted: PENDING, request abc123, Support case 171." in result.output
 
 
 def test_pool_and_dimension_choose_the_quota(service: ServiceQuotas) -> None:
@@ -258,5 +258,5 @@ def test_daily_tokens_of_single_models_have_a_column_of_their_own(service: Servi
     ]
     service.applied = service.defaults
     lines = bedrock("show").output.splitlines()
-    assert lines[-2].endswith("tokens a day")
+    assert lines[-2].endswith("tokens per day")
     assert lines[-1].endswith("14,400")

@@ -95,11 +95,11 @@ class TestWatch:
             "amazon.nova-pro-v1:0 geographic in us-east-1",
             "  used in the last minute: 600,000 of 864,000 (69%) tokens, 40,000 of them reserved; 200 requests",
             "  waiting: 4 interactive, 60 batch; throttled: 2",
-            "  used for: 100,000 interactive, 500,000 batch (tokens a minute)",
+            "  used by priority: 100,000 interactive, 500,000 batch (tokens per minute)",
         ]
-        assert lines[4].startswith("  what limits now: not a full minute: calls are paced evenly, or held by")
+        assert lines[4].startswith("  limited by: even pacing, a pause after throttles")
         assert lines[5].split() == [
-            "member", "share", "calls/s", "tokens", "reserved", "requests", "waiting", "throttled", "heard",
+            "member", "share", "calls/s", "tokens", "reserved", "requests", "waiting", "throttled", "last", "seen",
         ]  # fmt: skip
         assert [line.split()[0] for line in lines[6:]] == ["a:1", "b:2"]
         assert "4.5  300,000    20,000       100  2 interactive, 30 batch          1" in lines[6]
@@ -107,9 +107,9 @@ class TestWatch:
     @pytest.mark.parametrize(
         ("said", "tpm", "words"),
         [
-            ({}, 310_000.0, "what limits now: tokens per minute\n"),
-            ({"reserved": 200_000}, 310_000.0, "most of them reserved and not used: a lower max_tokens"),
-            ({"waiting": {}}, 310_000.0, "what limits now: nothing: no call waits"),
+            ({}, 310_000.0, "limited by: tokens per minute\n"),
+            ({"reserved": 200_000}, 310_000.0, "most of them reserved and not used; a lower max_tokens"),
+            ({"waiting": {}}, 310_000.0, "limited by: nothing; no call waits"),
         ],
     )
     def test_it_says_what_limits_now(self, path: Path, url: str, said: Any, tpm: float, words: str) -> None:
@@ -155,7 +155,7 @@ class TestWatch:
         sleeps(monkeypatch, lambda: delete(path), lambda: join(path, "b:2"))
         result = bedrock("watch", "--store", url, "--count", "3")
         assert result.exit_code == 0
-        first, then = result.output.split(f"{path} is not there; the first process with Quota(store=...) makes it.")
+        first, then = result.output.split(f"{path} does not exist. The first process with Quota(store=...) creates it.")
         assert "a:1 " in first
         assert "b:2 " in then
         assert "a:1 " not in then
@@ -179,14 +179,14 @@ class TestWatch:
         sleeps(monkeypatch, lambda: delete(path))
         result = bedrock("watch", "--store", url, "--count", "2")
         assert result.exit_code == 0
-        assert "a:1 " in result.output.partition("is not there")[2]
+        assert "a:1 " in result.output.partition("does not exist")[2]
 
     @pytest.mark.parametrize(
         ("arguments", "words"),
         [
             ([], "Missing option '--store'"),
-            (["--store", "redsi://host"], "No store is known for redsi://"),
-            (["--store", "sqlite://"], "is followed by no file"),
+            (["--store", "redsi://host"], "A store cannot have redsi://"),
+            (["--store", "sqlite://"], "has no file name"),
             (["--store", "sqlite://x.db", "--every", "0"], "--every"),
         ],
     )
@@ -234,13 +234,13 @@ class TestShow:
         result = bedrock("show", NOVA, "--store", url)
         assert result.exit_code == 3
         assert "2,000,000" in result.stdout
-        assert "is not there" in result.stderr
+        assert "does not exist" in result.stderr
 
     def test_where_nobody_shares_it_says_so(self, service: ServiceQuotas, path: Path, url: str) -> None:
         join(path, "a:1", key="|us-east-1|amazon.nova-lite-v1:0|geographic")
         result = bedrock("show", NOVA, "--store", url)
         assert result.exit_code == 0
-        assert "Nobody shares these quotas through the store now." in result.output
+        assert "No process shares these quotas through the store now." in result.output
 
     def test_json_has_the_members(self, service: ServiceQuotas, path: Path, url: str) -> None:
         join(path, "a:1")
@@ -276,7 +276,7 @@ class TestShow:
     def test_without_any_call_usage_says_so(self, service: ServiceQuotas) -> None:
         result = bedrock("show", "--usage")
         assert result.exit_code == 0
-        assert "CloudWatch has counted no call" in result.output
+        assert "CloudWatch counted no call" in result.output
 
     @mock_aws
     @set_initial_no_auth_action_count(0)  # whoever asks is refused
@@ -315,14 +315,14 @@ class TestAdvise:
         lines = result.output.splitlines()
         assert lines[0] == f"amazon.nova-pro-v1:0 geographic, 60 answers ({file})"
         assert lines[1].startswith("  98 % of answers are under ")
-        assert "you reserve 4,000; 190 would carry 19.1 times the concurrency" in lines[1]
+        assert "you reserve 4,000; max_tokens=190 allows 19.1 times as many calls at once" in lines[1]
         assert "share this quota" in lines[-1]
 
     def test_without_max_tokens_it_says_what_it_takes_for_it(self, service: ServiceQuotas, tmp_path: Path) -> None:
         file = written(tmp_path, (short(number, 90) for number in range(60)))
         output = bedrock("advise", file, "--model", NOVA).output
-        assert "60 records do not say their max_tokens: the model's maximum" in output
-        assert "If the run had --max-tokens, give the same here." in output
+        assert "60 records have no max_tokens; the model's maximum" in output
+        assert "If the run had --max-tokens, give the same value here." in output
 
     @pytest.mark.parametrize(
         ("request_", "answer"),
@@ -348,7 +348,7 @@ class TestAdvise:
         output = bedrock("advise", written(tmp_path, lines), "--model", NOVA).output
         assert "you reserve 3,000" in output
         assert "do not say their max_tokens" not in output
-        assert ("Reads from the prompt cache" in output) == ("cache" in json.dumps(answer))
+        assert ("Tokens read from the prompt cache" in output) == ("cache" in json.dumps(answer))
 
     def test_the_members_of_a_shared_quota_are_learnt_from_together(
         self, service: ServiceQuotas, path: Path, url: str
@@ -358,18 +358,18 @@ class TestAdvise:
         output = bedrock("advise", "--store", url).output
         assert "amazon.nova-pro-v1:0 geographic, 60 answers (2 processes in us-east-1)" in output
         # 3,000 tokens a call were used, 200 of them answer: (2,800 + 4,000) / (2,800 + 410)
-        assert "410 would carry 2.1 times the concurrency" in output
+        assert "max_tokens=410 allows 2.1 times as many calls at once" in output
 
     def test_prompts_of_unknown_length_are_said_to_be_left_out(
         self, service: ServiceQuotas, path: Path, url: str
     ) -> None:
         join(path, "a:1", text=report(used={}))
-        assert "How long prompts are cannot be told now" in bedrock("advise", "--store", url).output
+        assert "The length of the prompts is unknown now" in bedrock("advise", "--store", url).output
 
     def test_a_pool_with_more_is_named(self, service: ServiceQuotas, tmp_path: Path) -> None:
         file = written(tmp_path, (short(number, 90) for number in range(60)))
         pools = bedrock("advise", file, "--model", "amazon.nova-pro-v1:0").output
-        assert "Pool geographic: 2,000,000 tokens a minute, 2 times the 1,000,000 of on-demand." in pools
+        assert "Pool geographic: 2,000,000 tokens per minute, 2 times the 1,000,000 of on-demand." in pools
         assert "Pool" not in bedrock("advise", file, "--model", NOVA).output
 
     def test_a_pool_that_is_held_at_0_is_not(self, service: ServiceQuotas, tmp_path: Path) -> None:
@@ -386,12 +386,12 @@ class TestAdvise:
         result = bedrock("advise", written(tmp_path, (short(n, 90) for n in range(60))), "--model", NOVA)
         assert result.exit_code == 0
         assert "98 % of answers" in result.output
-        assert "Other pools are not compared: the quotas of this account in us-east-1 are unknown" in result.output
+        assert "Other pools were not compared: the quotas of this account in us-east-1 are unknown" in result.output
 
     def test_of_few_answers_it_says_so(self, service: ServiceQuotas, tmp_path: Path) -> None:
         result = bedrock("advise", written(tmp_path, [short(1, 90)]), "--model", NOVA)
         assert result.exit_code == 0
-        assert "1 answers are too few to advise on max_tokens; 50 are needed." in result.output
+        assert "1 answers are too few to recommend max_tokens; at least 50 are needed." in result.output
 
     def test_lines_that_are_no_answers_are_named_and_the_others_used(
         self, service: ServiceQuotas, tmp_path: Path
@@ -403,24 +403,24 @@ class TestAdvise:
         result = bedrock("advise", file, "--model", NOVA, "--max-tokens", "4000")
         assert result.exit_code == 2
         assert "60 answers" in result.stdout
-        assert f"{file}, line 61: no answer" in result.stderr
-        assert f"{file}, line 62: the answer does not say how many tokens it had" in result.stderr
-        assert f"{file}, line 63: no JSON" in result.stderr
+        assert f"{file}, line 61: not an answer" in result.stderr
+        assert f"{file}, line 62: the answer has no token usage" in result.stderr
+        assert f"{file}, line 63: not JSON" in result.stderr
 
     def test_bad_lines_beyond_twenty_are_only_counted(self, service: ServiceQuotas, tmp_path: Path) -> None:
         result = bedrock("advise", written(tmp_path, [{"id": "x"}] * 30), "--model", NOVA)
-        assert result.stderr.count("no answer.") == 20
-        assert "(more such lines are only counted)" in result.stderr
+        assert result.stderr.count("not an answer.") == 20
+        assert "(further bad lines are counted, not shown)" in result.stderr
 
     @pytest.mark.parametrize(
         ("arguments", "code", "words"),
         [
-            ([], 2, "Give answers files of `bedrock run`, or --store URL."),
-            (["empty.jsonl"], 2, "No model. Give --model ID"),
-            (["empty.jsonl", "--model", NOVA], 1, "No answer was found to learn from."),
+            ([], 2, "Give output files of `bedrock run`, or --store URL."),
+            (["empty.jsonl"], 2, "No model is set. Give --model ID"),
+            (["empty.jsonl", "--model", NOVA], 1, "No answers were found."),
             (["missing.jsonl", "--model", NOVA], 2, "'missing.jsonl' does not exist"),
-            (["--store", "sqlite://missing.db"], 3, "missing.db is not there"),
-            (["--store", "redsi://x"], 2, "No store is known for redsi://"),
+            (["--store", "sqlite://missing.db"], 3, "missing.db does not exist"),
+            (["--store", "redsi://x"], 2, "A store cannot have redsi://"),
         ],
     )
     def test_without_anything_to_learn_from_it_says_what_is_missing(

@@ -114,7 +114,7 @@ def test_a_second_run_asks_only_what_is_not_answered(desk: Desk) -> None:
     assert len(desk.stub.prompts) == 12
     assert len(desk.answers) == 12
     assert "2 answered" in result.stderr
-    assert "10 before" in result.stderr
+    assert "10 answered by earlier runs" in result.stderr
 
 
 def test_options_hold_for_records_that_have_none_of_their_own(desk: Desk) -> None:
@@ -143,7 +143,7 @@ def test_batch_records_go_where_they_belong_and_come_back_as_bedrock_writes_them
     assert answers["r1"]["modelInput"] == converse
     assert answers["r1"]["modelOutput"] == body("Hi")
     assert answers["r2"]["modelOutput"]["results"][0]["outputText"] == "Ho"
-    assert "1 of them cut off at max_tokens" in result.stderr
+    assert "1 of them truncated at max_tokens" in result.stderr
 
 
 def test_images_in_converse_records_travel(desk: Desk) -> None:
@@ -190,7 +190,7 @@ def test_a_truncated_answer_is_kept_and_told(desk: Desk) -> None:
     result = desk.run()
     assert result.exit_code == 0
     assert desk.answers["p1"]["stop_reason"] == "max_tokens"
-    assert "1 of them cut off at max_tokens" in result.stderr
+    assert "1 of them truncated at max_tokens" in result.stderr
 
 
 def test_bad_lines_are_told_and_the_others_answered(desk: Desk) -> None:
@@ -206,7 +206,7 @@ def test_a_flood_of_bad_lines_is_cut_short(desk: Desk) -> None:
     desk.lines(*["nonsense"] * 500)
     result = desk.run()
     assert result.stderr.count("not JSON") == 20
-    assert "500 lines are no records" in result.stderr
+    assert "500 lines are not valid records" in result.stderr
 
 
 def test_without_access_the_run_stops_early_and_says_why(desk: Desk) -> None:
@@ -215,14 +215,14 @@ def test_without_access_the_run_stops_early_and_says_why(desk: Desk) -> None:
     result = desk.run("--concurrency", "2")
     assert result.exit_code == 3
     assert len(desk.stub.prompts) < 10
-    assert "Stopped: every call meets AccessDeniedException" in result.stderr
-    assert "Go on with: bedrock run" in result.stderr
+    assert "Stopped, because every call fails with AccessDeniedException" in result.stderr
+    assert "To continue, run: bedrock run" in result.stderr
 
 
 @pytest.mark.parametrize(
     ("change", "code", "says"),
     [
-        (["--model", " "], 2, "No model. Give --model ID or set BEDROCK_MODEL_ID"),
+        (["--model", " "], 2, "No model is set. Give --model ID or set BEDROCK_MODEL_ID"),
         (["--rpm", "0"], 2, "--rpm"),
         (["--output", "-"], 2, "--output must be a file"),
         (["--simulate", "prompts.jsonl"], 2, "Put --simulate last"),
@@ -240,7 +240,7 @@ def test_an_answers_file_that_is_none_is_left_alone(desk: Desk) -> None:
     desk.output.write_text("my diary\n")
     result = desk.run()
     assert result.exit_code == 2
-    assert "is no answer of an earlier run" in result.stderr
+    assert "is not an answer of an earlier run" in result.stderr
     assert desk.output.read_text() == "my diary\n"
 
 
@@ -327,7 +327,7 @@ def test_an_interrupted_run_lets_those_in_flight_end_and_goes_on_where_it_was(
     assert child.returncode == 130
     asked = len(desk.stub.prompts)
     assert len(desk.answers) == asked < 40
-    assert f"Go on with: bedrock run {desk.source} -o {desk.output}" in said
+    assert f"To continue, run: bedrock run {desk.source} -o {desk.output}" in said
 
     assert desk.run().exit_code == 0
     assert len(desk.answers) == 40

@@ -42,13 +42,13 @@ def test_causes_are_shown_with_counts_times_services_and_an_example(log: Path) -
     result = scan(log)
     assert result.exit_code == 0
     lines = result.output.splitlines()
-    assert lines[0] == "5 AWS errors of 2 causes in 0.0 MB, 2026-11-20 03:30 to 2026-11-21 09:30 UTC"
+    assert lines[0] == "5 AWS errors with 2 causes in 0.0 MB, 2026-11-20 03:30 to 2026-11-21 09:30 UTC"
     assert lines[2].split()[:2] == ["4", "RETRY"]
     assert "throttled-tokens-per-minute" in lines[2]
     assert "2026-11-20 03:30 to 2026-11-20 07:30" in lines[3]
     assert "bedrock-runtime  ThrottlingException" in lines[3]
     assert THROTTLED in lines[4]
-    assert "1 more speak of trouble" in result.output
+    assert "1 more error line matches no known AWS error" in result.output
     assert result.output.endswith("bedrock explain ThrottlingException\n")
 
 
@@ -56,8 +56,8 @@ def test_files_compressed_files_and_standard_input_are_added_up(log: Path, tmp_p
     packed = tmp_path / "old.log.gz"
     packed.write_bytes(gzip.compress(log.read_bytes()))
     result = scan(log, packed, "-", text=log.read_bytes())
-    assert result.output.startswith("15 AWS errors of 2 causes")
-    assert scan(text=log.read_bytes()).output.startswith("5 AWS errors of 2 causes")
+    assert result.output.startswith("15 AWS errors with 2 causes")
+    assert scan(text=log.read_bytes()).output.startswith("5 AWS errors with 2 causes")
 
 
 @pytest.mark.parametrize(
@@ -83,11 +83,11 @@ def test_json_has_everything(log: Path) -> None:
 
 
 def test_since_a_time_and_since_a_while_ago(log: Path) -> None:
-    assert scan(log, "--since", "2026-11-20T04:00").output.startswith("3 AWS errors of 2 causes")
+    assert scan(log, "--since", "2026-11-20T04:00").output.startswith("3 AWS errors with 2 causes")
     assert scan(log, "--since", "2026-11-20T06:00+02:00").output.startswith("3 AWS errors")
     fresh = f"{(datetime.now(UTC) - timedelta(minutes=5)).isoformat()} ERROR {THROTTLED}\n"
     assert scan("-", "--since", "2h", text="2001-01-01T00:00:00Z ERROR " + THROTTLED + "\n" + fresh).output.startswith(
-        "1 AWS error of 1 cause"
+        "1 AWS error with 1 cause"
     )
 
 
@@ -102,12 +102,12 @@ def test_a_damaged_file_is_named_and_the_rest_is_counted(log: Path, tmp_path: Pa
     result = scan(damaged, log)
     assert result.exit_code == 1
     assert f"{damaged}: the compressed data is cut off" in result.output
-    assert "AWS errors of 2 causes" in result.output
+    assert "AWS errors with 2 causes" in result.output
 
 
 def test_nothing_found_is_said_and_is_no_failure() -> None:
     result = scan("-", text="all is well\n")
-    assert (result.exit_code, result.output) == (0, "0 AWS errors of 0 causes in 0.0 MB\n\n")
+    assert (result.exit_code, result.output) == (0, "0 AWS errors with 0 causes in 0.0 MB\n\n")
 
 
 def test_ctrl_c_prints_what_was_found_so_far() -> None:
@@ -120,7 +120,7 @@ def test_ctrl_c_prints_what_was_found_so_far() -> None:
         running.send_signal(signal.SIGINT)
         output, complaint = running.communicate()
     assert running.returncode == 130, complaint
-    assert "AWS errors of 1 cause" in output.decode()
+    assert "AWS errors with 1 cause" in output.decode()
     assert "Interrupted" in complaint.decode()
 
 

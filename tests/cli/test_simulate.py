@@ -32,7 +32,7 @@ class Simulated:
         self.said = []
         for line in self.process.stdout:
             self.said.append(line.rstrip())
-            if "Ctrl-C ends it" in line:
+            if "Press Ctrl-C to stop" in line:
                 break
         assert self.said, self.process.communicate()
         self.url = self.said[0].rpartition(" ")[2]
@@ -72,7 +72,7 @@ def test_it_serves_until_it_is_told_to_stop_and_says_what_it_has_seen(simulated:
     assert ask(endpoint.url)
     code, out, err = endpoint.end(number)
     assert (code, err) == (0, "")
-    assert out == "Stopped: 1 requests, 1 answered, 0 throttled, 0 met a fault of the scenario.\n"
+    assert out == "Stopped: 1 requests, 1 answered, 0 throttled, 0 with an injected fault.\n"
 
 
 def test_what_it_says_can_be_pasted(simulated: Any) -> None:
@@ -116,7 +116,7 @@ def test_a_stream_under_way_does_not_keep_it(simulated: Any, tmp_path: Path) -> 
 
 def test_an_address_that_others_reach_is_warned_about(simulated: Any) -> None:
     endpoint = simulated("--host", "0.0.0.0")  # noqa: S104 - what the warning is for
-    assert "Warning: 0.0.0.0 can be reached from other machines" in endpoint.process.stdout.readline()
+    assert "Warning: other machines can reach 0.0.0.0" in endpoint.process.stdout.readline()
 
 
 def test_a_port_that_is_taken_is_said_to_be() -> None:

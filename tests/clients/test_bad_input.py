@@ -44,8 +44,8 @@ INVOKE: list[tuple[dict[str, Any], str]] = [
     ({"prompt": "x", "stop_sequences": "END"}, "stop_sequences='END': give a list of strings"),
     ({"prompt": "x", "stop_sequences": [""]}, "stop_sequences=['']: give a list of strings that are not empty"),
     ({"prompt": "x", "maxTokens": 5}, "did you mean 'inferenceConfig.maxTokens'?"),
-    ({"prompt": "x", "temprature": 0.5}, "the request takes no 'temprature'; did you mean"),
-    ({"prompt": "x", "guardrailConfig": {"trace": "enabled", "bogus": 1}}, "guardrailConfig takes no 'bogus'"),
+    ({"prompt": "x", "temprature": 0.5}, "the request has no parameter 'temprature'; did you mean"),
+    ({"prompt": "x", "guardrailConfig": {"trace": "enabled", "bogus": 1}}, "guardrailConfig has no parameter 'bogus'"),
 ]
 CONVERSE: list[tuple[str, dict[str, Any], str]] = [
     ("converse", {"messages": "x"}, "converse: messages must be list or tuple, not str"),
@@ -125,7 +125,7 @@ def test_a_client_that_cannot_be_right_is_not_made(make: Any, options: dict[str,
     ("make", "sentence"),
     [
         (lambda: Timeout(idle=0), "Timeout(idle=0): give a number of seconds above 0, or math.inf for no limit"),
-        (lambda: Quota(rpm=0), "Quota(rpm=0): give a number above 0, or leave it out"),
+        (lambda: Quota(rpm=0), "Quota(rpm=0): give a number above 0, or omit it"),
     ],
 )
 def test_an_option_that_cannot_be_right_says_what_can(make: Any, sentence: str) -> None:

@@ -42,7 +42,7 @@ def broken(face: Any, stream: Any) -> tuple[list[str], Any]:
 def test_pieces_then_the_reply(face: Any) -> None:
     with Wire(WHOLE) as wire:
         answer = face.open(wire.url).invoke_stream("Why?", max_tokens=9)
-        with pytest.raises(ValueError, match="read it to its end before asking for the reply"):
+        with pytest.raises(ValueError, match="read it to its end before you use"):
             _ = answer.reply
         assert list(face.items(answer)) == ["Because ", "of Rayleigh."]
         assert list(face.items(answer)) == []

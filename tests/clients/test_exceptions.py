@@ -84,9 +84,9 @@ def test_every_try_is_told(face: Any) -> None:
     error = raised.value
     assert (error.attempts, error.request_ids) == (3, ("request-1", "request-2", "request-3"))
     assert error.response["ResponseMetadata"]["RetryAttempts"] == 2
-    assert "after 3 attempts, gave up: all attempts are used up" in str(error)
+    assert "after 3 attempts, gave up: no attempts are left" in str(error)
     assert [note.partition(", then")[0] for note in error.__notes__] == [
-        f"earlier: InternalServerException: It went wrong. (request id request-{number})" for number in (1, 2)
+        f"earlier attempt: InternalServerException: It went wrong. (request id request-{number})" for number in (1, 2)
     ]
 
 

@@ -88,5 +88,5 @@ def test_the_streaming_client_is_the_client() -> None:
 def test_both_classes_are_described_alike() -> None:
     blocking, awaited = (inspect.getdoc(kind) or "" for kind in (BedrockClient, AsyncBedrockClient))
     assert " ".join(blocking.split()).replace(
-        "Safe to share between threads.", "Tasks of one event loop may share it."
+        "Threads can share it.", "Tasks of one event loop can share it."
     ) == " ".join(awaited.split())

@@ -90,7 +90,7 @@ class TestRetry:
         drive_by_hand(self.flow(world, [failed(INTERNAL)] * 5, budget=budget), [None] * 6)
         assert budget.available == 0
         _, outcome = drive_by_hand(self.flow(world, [failed(INTERNAL)], budget=budget))
-        assert outcome.gave_up == "the shared retry budget is spent"
+        assert outcome.gave_up == "the shared retry budget is exhausted"
         drive_by_hand(self.flow(world, [OK], budget=budget))
         assert budget.available == 1
         budget.give(13)

@@ -227,7 +227,7 @@ class TestRefusals:
         waiting = [start(policy, world) for _ in range(3)]
         fault = self.refused(policy, world)
         assert (fault.code, fault.cause, fault.category) == ("QueueFull", "queue-full", Category.TRANSIENT)
-        assert "2 calls wait" in fault.message
+        assert "2 calls already wait" in fault.message
         assert self.refused(policy, world, priority=PRIORITIES["batch"]).code == "QueueFull"
         assert isinstance(start(policy, world, priority=PRIORITIES["interactive"])[1], Emit)
         assert waiting
@@ -296,7 +296,7 @@ class TestThrottles:
                 100,
                 "fewer, larger calls",
             ),
-            (DAY_SPENT, 100, "The day's tokens are spent"),
+            (DAY_SPENT, 100, "The daily token quota is exhausted"),
             (THROTTLE, 3000, "lower max_tokens"),
         ],
         ids=["requests", "day", "tokens"],

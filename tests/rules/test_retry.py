@@ -64,17 +64,17 @@ def test_tries_of_another_fault_do_not_count() -> None:
 
 
 def test_the_policy_bounds_them_all() -> None:
-    assert verdict(INTERNAL, others=[THROTTLE] * 7, most=8) == Stop("all attempts are used up")
+    assert verdict(INTERNAL, others=[THROTTLE] * 7, most=8) == Stop("no attempts are left")
 
 
 @pytest.mark.parametrize("code", ["ModelTimeoutException", "ModelErrorException", "ThrottlingException"])
 def test_nothing_is_repeated_once_part_of_it_was_handed_over(code: Any) -> None:
     stop = verdict(answered(code, "", status=408), emitted=1)
-    assert stop == Stop("part of the answer had already been handed over")
+    assert stop == Stop("part of the answer had already been delivered")
 
 
 def test_a_wait_that_cannot_end_in_time_is_not_started() -> None:
-    assert verdict(THROTTLE, now=10.0, deadline=10.5) == Stop("the deadline is too close for another attempt")
+    assert verdict(THROTTLE, now=10.0, deadline=10.5) == Stop("the next attempt would start after the deadline")
     assert isinstance(verdict(THROTTLE, now=10.0, deadline=10.6), Again)
 
 
@@ -82,7 +82,7 @@ def test_v2_1_budget_allows_35_transient_or_100_throttled_repeats_without_a_succ
     for fault, repeats in ((INTERNAL, 35), (THROTTLE, 100)):
         budget = Budget()
         assert sum(isinstance(verdict(fault, budget=budget), Again) for _ in range(500)) == repeats
-        assert verdict(fault, budget=budget) == Stop("the shared retry budget is spent")
+        assert verdict(fault, budget=budget) == Stop("the shared retry budget is exhausted")
 
 
 def test_waiting_for_a_cold_model_costs_no_budget() -> None:

@@ -116,7 +116,7 @@ def rows(store: Any, query: str) -> Any:
 def test_a_file_that_is_none_of_ours_says_what_to_do(tmp_path: Path) -> None:
     path = tmp_path / "shares.db"
     path.write_bytes(b"not a database" * 100)
-    with pytest.raises(StoreUnavailable, match=r"shares.db is not, or no longer, .* delete it"):
+    with pytest.raises(StoreUnavailable, match=r"shares.db is damaged or is not a file of a shared quota .* delete it"):
         SqliteStore(path).renew("p", "a", wants(1.0)).run()
 
 
@@ -127,7 +127,7 @@ def test_a_row_that_is_none_of_ours_says_what_to_do(sqlite: SqliteStore, state: 
     database.execute("UPDATE pools SET state = ?", (state,))
     database.commit()
     database.close()
-    with pytest.raises(StoreUnavailable, match=r"shares.db is not, or no longer, .* delete it"):
+    with pytest.raises(StoreUnavailable, match=r"shares.db is damaged or is not a file of a shared quota .* delete it"):
         sqlite.renew("p", "a", wants(1.0)).run()
     assert sqlite.renew("other", "a", wants(1.0)).run().share == 1.0
 
@@ -143,7 +143,7 @@ def test_a_file_that_others_keep_busy_is_not_waited_for(sqlite: SqliteStore) -> 
     sqlite.renew("p", "a", wants(1.0)).run()
     database = sqlite3.connect(sqlite.path, isolation_level=None)
     database.execute("BEGIN IMMEDIATE")
-    with pytest.raises(StoreUnavailable, match=f"busy for longer than {STORE_TIMEOUT} s"):
+    with pytest.raises(StoreUnavailable, match=f"for more than {STORE_TIMEOUT} s"):
         sqlite.renew("p", "a", wants(1.0)).run()
     database.rollback()
     database.close()

@@ -105,11 +105,11 @@ def test_closed_it_opens_again(store: Any) -> None:
 @pytest.mark.parametrize(
     ("url", "said"),
     [
-        ("postgres://user:s3cret@host/db", "No store is known for postgres://; known are redis://.*sqlite://"),
+        ("postgres://user:s3cret@host/db", "A store cannot have postgres://; use one of redis://.*sqlite://"),
         ("s3cret@host", "a URL without ://"),
         ("", "a URL without ://"),
-        ("sqlite://", "followed by no file"),
-        ("sqlite:///", "followed by no file"),
+        ("sqlite://", "has no file name"),
+        ("sqlite:///", "has no file name"),
         ("redis://user:s3cret@host:port/0", "redis:// URL of the store cannot be read"),
         ("redis://:s3cret/1@host", "percent-encode"),
         ("rediss://:123/s3cret@host", "percent-encode"),

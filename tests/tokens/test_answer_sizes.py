@@ -113,14 +113,15 @@ def test_advises_twice_what_nearly_all_answers_need() -> None:
     assert advice.max_tokens == 610
     assert advice.concurrency == pytest.approx((500 + 4096) / (500 + 610))
     assert str(advice) == (
-        "98 % of answers are under 302 tokens; you reserve 4,096; 610 would carry 4.1 times the concurrency."
+        "98 % of answers are under 302 tokens; you reserve 4,096; "
+        "max_tokens=610 allows 4.1 times as many calls at once."
     )
 
 
 def test_says_when_the_charge_at_the_end_sets_the_pace() -> None:
     advice = advise([300] * 100, 4096, burndown=5)
     assert advice.charge == 500 + 5 * 300
-    assert advice.text.endswith("The rate it can last is set by what a call takes when it ends, 2,000 tokens.")
+    assert advice.text.endswith("The lasting rate is limited by the charge of a finished call, 2,000 tokens.")
 
 
 @pytest.mark.parametrize("reserved", [400, 610, 700])
@@ -128,7 +129,7 @@ def test_says_when_nothing_would_be_gained(reserved: int) -> None:
     advice = advise([300] * 100, reserved)
     assert advice.max_tokens is None
     assert advice.concurrency == 1
-    assert advice.text.endswith("a lower max_tokens would gain nothing.")
+    assert advice.text.endswith("a lower max_tokens would not help.")
 
 
 def test_a_long_input_leaves_nothing_to_gain() -> None:

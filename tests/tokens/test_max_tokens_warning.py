@@ -18,14 +18,14 @@ from aws_bedrock_inference.tokens.max_tokens_warning import (
 
 def test_the_warning_names_the_cost_in_calls_at_a_time() -> None:
     assert unbounded_warning("anthropic.claude-sonnet-4-5", 64_000, 200_000) == (
-        "max_tokens is not set: each call of anthropic.claude-sonnet-4-5 reserves 64,000 tokens of the quota for its "
-        "answer; at 200,000 a minute that is 3 calls at a time. Set max_tokens to what answers need."
+        "max_tokens is not set, so each call of anthropic.claude-sonnet-4-5 reserves 64,000 tokens of the quota for "
+        "its answer; at 200,000 per minute that is 3 calls at a time. Set max_tokens to the length that answers need."
     )
 
 
 @pytest.mark.parametrize(
     ("tpm", "words"),
-    [(64_000, "that is 1 call at a time"), (63_999, "more than a whole minute has, and no call can go")],
+    [(64_000, "that is 1 call at a time"), (63_999, "more than a minute's quota, so no call can be admitted")],
 )
 def test_the_warning_is_worded_for_small_quotas_too(tpm: float, words: str) -> None:
     assert words in unbounded_warning("m", 64_000, tpm)

@@ -109,17 +109,20 @@ def test_a_malformed_answer_says_nothing_of_its_content() -> None:
         (
             "converse",
             {"modelId": "m", "max_tokens": 5},
-            "converse: the request takes no 'max_tokens'; did you mean 'inferenceConfig.maxTokens'?",
+            "converse: the request has no parameter 'max_tokens'; did you mean 'inferenceConfig.maxTokens'?",
         ),
         (
             "converse",
             {"modelId": "m", "inferenceConfig": {"maxToken": 5}},
-            "converse: inferenceConfig takes no 'maxToken'; did you mean 'maxTokens'?",
+            "converse: inferenceConfig has no parameter 'maxToken'; did you mean 'maxTokens'?",
         ),
         (
             "converse",
             {"modelId": "m", "inferenceConfig": {"x": 5}},
-            "converse: inferenceConfig takes no 'x'; it takes maxTokens, temperature, topP, stopSequences",
+            (
+                "converse: inferenceConfig has no parameter 'x'; its parameters are maxTokens, temperature, topP, "
+                "stopSequences"
+            ),
         ),
         (
             "converse",
@@ -187,10 +190,10 @@ def old_boto3(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.mark.parametrize(
     ("params", "where", "release"),
     [
-        ({"messages": MESSAGES, "outputConfig": {}}, "the request takes no 'outputConfig'", "1.42.42"),
+        ({"messages": MESSAGES, "outputConfig": {}}, "the request has no parameter 'outputConfig'", "1.42.42"),
         (
             {"messages": [{"role": "user", "content": [{"text": "t"}, {"audio": {}}]}]},
-            "messages[0].content[1] takes no 'audio'",
+            "messages[0].content[1] has no parameter 'audio'",
             "1.42.1",
         ),
     ],

@@ -1,1 +1,1 @@
-"""Many prompts in, answers out, with a journal: nothing is lost and nothing is asked twice."""
+"""Batch runs: files of prompts to files of answers. No answer is lost, and no answered record is sent again."""

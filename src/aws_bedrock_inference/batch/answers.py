@@ -1,4 +1,4 @@
-"""One record asked, and its answer in the form that goes with the record."""
+"""The call for one record, and its answer in the record's own format."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What goes into the answers file, and why the model stopped (lower case)."""
+    """A line of the answers file and the stop reason (lower case)."""
 
     line: dict[str, Any]
     stop_reason: str
@@ -33,10 +33,10 @@ def asker(
     max_tokens: int | None = None,
     streamed: Callable[[Record], bool] = lambda _: False,
 ) -> Callable[[Record], Awaitable[Answer]]:
-    """Return what asks `client` one record.
+    """Return a function that sends one record through `client`.
 
-    `system` and `max_tokens` hold for records in the short form that have none of their own; batch records go as they
-    are. The answers of the records for which `streamed` says so travel as streams, and count when they are whole.
+    `system` and `max_tokens` are the defaults for records in the short form; batch records are sent unchanged.
+    `streamed` selects the records whose answers are received as streams; such an answer counts when it is complete.
     """
 
     async def ask(record: Record) -> Answer:
@@ -60,7 +60,9 @@ def asker(
 
 
 def error_line(error: BedrockError) -> dict[str, Any]:
-    """Return what the failures file says about a record; Bedrock's own has `errorCode` and `errorMessage`."""
+    """Return the error entry for the failures file; `errorCode` and `errorMessage` are as in Bedrock's own batch
+    output.
+    """
     fault = error.fault
     return {
         "errorCode": fault.status,
@@ -86,7 +88,9 @@ def _batch_answer(source: dict[str, Any], output: Any) -> Answer:
 
 
 def _with_bytes(value: Any) -> Any:
-    """Return a Converse body with its media decoded: base64 in JSON, bytes in Python. Tools' own JSON is let be."""
+    """Return a Converse body with its media decoded: base64 in JSON, bytes in Python. The JSON of tools stays
+    unchanged.
+    """
     if isinstance(value, list):
         return [_with_bytes(part) for part in value]
     if not isinstance(value, dict):

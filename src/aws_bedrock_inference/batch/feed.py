@@ -1,4 +1,4 @@
-"""Input read in a thread of its own, so that a slow pipe stalls no call under way."""
+"""A reader of the input in its own thread, so that a slow pipe does not stall calls in flight."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ T = TypeVar("T")
 
 
 class Feed(Generic[T]):
-    """Gives the items of an iterable one by one and reads at most `ahead` more than were taken.
+    """A queue of the items of an iterable; it reads at most `ahead` items in advance.
 
-    Made inside the event loop. What the iterable raises is raised by `get`.
+    Create it inside the event loop. An exception of the iterable is raised by `get`.
     """
 
     def __init__(self, items: Iterable[T], ahead: int = 64) -> None:
@@ -24,11 +24,11 @@ class Feed(Generic[T]):
         self._queue: asyncio.Queue[T | BaseException | None] = asyncio.Queue()
         self._room = threading.Semaphore(ahead)
         self._closed = False
-        # A daemon: nobody can wake a thread that waits for a terminal or a pipe.
+        # A daemon, because a thread that waits for a terminal or a pipe cannot be woken.
         threading.Thread(target=self._read, args=(items,), daemon=True, name="bedrock-input").start()
 
     async def get(self) -> T | None:
-        """Return the next item, None at the end."""
+        """Return the next item, or None at the end."""
         item = await self._queue.get()
         if isinstance(item, BaseException):
             raise item
@@ -36,7 +36,7 @@ class Feed(Generic[T]):
         return item
 
     def close(self) -> None:
-        """Read no further."""
+        """Stop reading."""
         self._closed = True
         self._room.release()
 

@@ -1,4 +1,4 @@
-"""A job: one input file, one output file, one model, and all that is wired together to get from one to the other."""
+"""A batch job: one input file, one output file, one model, and the parts that run it."""
 
 from __future__ import annotations
 
@@ -31,17 +31,19 @@ if TYPE_CHECKING:
 
 DASH = Path("-")
 
-# Without a quota only this bounds the load. With one, the ledger bounds it, and this many may be under way at once.
+# Without a quota only this bounds the load. With one, the ledger bounds it, and this many may be in flight at once.
 _CONCURRENCY = 64
 _CONCURRENCY_WITH_QUOTA = 512
 
-# A few calls that wait for quota see to it that none is left unused; more would only grow old in the line.
+# A few waiting calls are enough to use the whole quota; more would only wait longer in the queue.
 _ENOUGH_IN_LINE = 8
 
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """What is to be done. `streamed` says whose answers travel as streams; None for `concurrency` means a default."""
+    """The options of a job. `streamed` selects the records answered as streams; None for `concurrency` means a
+    default.
+    """
 
     source: Path
     output: Path
@@ -64,7 +66,7 @@ class Job:
 
     @property
     def failed(self) -> Path:
-        """Where the records go that could not be answered."""
+        """The file for records that failed."""
         return Journal.failed_beside(self.output)
 
     @property
@@ -76,9 +78,9 @@ class Job:
 async def carry_out(
     job: Job, tally: Tally, *, complain: Callable[[BadLine], None], say: Callable[[str], None]
 ) -> Ending:
-    """Do the job. `tally` counts along, `complain` hears of lines that are no records, `say` of all else.
+    """Run the job. `tally` counts, `complain` receives invalid lines, `say` all other messages.
 
-    Ctrl-C and SIGTERM end it in good order. Raises `ValueError` when a file cannot be used as what it is given for.
+    Ctrl-C and SIGTERM end the job cleanly. Raises `ValueError` if a file cannot be used for its purpose.
     """
     limited = job.rpm is not None or job.tpm is not None
     quota = Quota(rpm=job.rpm, tpm=job.tpm, store=job.store)
@@ -119,7 +121,7 @@ def _unanswered(lines: Iterator[Record | BadLine], journal: Journal, tally: Tall
 
 
 def _room(client: AsyncBedrockClient, quota: Quota) -> Callable[[], bool]:
-    """Return what tells whether another call may join the line for quota."""
+    """Return a function that says whether another call may join the queue for quota."""
     routes: set[Route] = set()
 
     def hear(event: object) -> None:
@@ -141,7 +143,7 @@ def _opened(source: Path) -> Iterator[BinaryIO]:
 
 @contextlib.contextmanager
 def _interruptible(run: Run, tally: Tally, say: Callable[[str], None]) -> Iterator[None]:
-    """Let Ctrl-C and SIGTERM end the run in good order; the second time at once; the third time the hard way."""
+    """Let the first Ctrl-C or SIGTERM end the run cleanly, the second immediately, and the third kill the process."""
     loop = asyncio.get_running_loop()
     signals = (signal.SIGINT, signal.SIGTERM)
     strikes = 0
@@ -151,7 +153,7 @@ def _interruptible(run: Run, tally: Tally, say: Callable[[str], None]) -> Iterat
         strikes += 1
         run.interrupt()
         if strikes == 1:
-            say(f"Stopping: {tally.in_flight:,} calls in flight may end; interrupt again to leave at once.")
+            say(f"Stopping: waiting for {tally.in_flight:,} calls in flight. Interrupt again to stop immediately.")
         else:
             for number in signals:
                 loop.remove_signal_handler(number)

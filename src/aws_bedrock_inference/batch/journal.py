@@ -1,7 +1,7 @@
-"""What a run leaves behind: the answers, each on disk as soon as it has come, and the failures of the last run.
+"""The files that a run writes: the answers, each as soon as it arrives, and the failures of the last run.
 
-The answers file is also the journal: what it holds is not asked again on the next run. A line is written whole or, when
-the run is killed, torn at its end; a torn end is cut off and its record asked again.
+The answers file is also the journal: the next run skips the records that it contains. If a run is killed, the last line
+may be incomplete; the next run removes it and sends its record again.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ _STARTS = (b'{"id": ', b'{"recordId": ')
 
 
 class Journal:
-    """The answers file, open for more, and its failures file `<answers>.failed.jsonl`.
+    """The answers file, open for appending, and its failures file `<answers>.failed.jsonl`.
 
-    The failures are gathered beside the old failures file and take its place at the end, so that the old file may be
-    the input of this very run.
+    New failures are written to a temporary file that replaces the old failures file at the end, so that the old file
+    can be the input of the same run.
 
-    Raises `ValueError` when the file holds anything but answers or another run is writing it.
+    Raises `ValueError` if the file contains anything but answers, or if another run is writing it.
     """
 
     def __init__(self, path: Path) -> None:
         if path.exists() and not path.is_file():
-            raise ValueError(f"{path} is no regular file; the next run must be able to read the answers in it")
+            raise ValueError(f"{path} is not a regular file; the next run must be able to read the answers from it")
         self.path = path
         self.failed_path = self.failed_beside(path)
         self._gathering = path.with_name(path.name + ".failed.jsonl.part")
@@ -51,15 +51,15 @@ class Journal:
         return path.with_name(path.name + ".failed.jsonl")
 
     def answer(self, answer: dict[str, Any]) -> None:
-        """Write an answer down."""
+        """Append an answer."""
         _write(self._file.fileno(), answer)
 
     def fail(self, record: Record, error: dict[str, Any]) -> None:
-        """Write down a record that could not be answered, as it was read and with the reason."""
+        """Append a failed record, as it was read, with its error."""
         _write(self._failures.fileno(), {**record.source, "error": error})
 
     def close(self, *, publish: bool) -> None:
-        """Close both files. `publish` puts this run's failures in the place of the last run's; else those stay."""
+        """Close both files. With `publish`, this run's failures replace those of the last run; otherwise these stay."""
         failed = self._failures.tell() > 0
         self._failures.close()
         if publish and failed:
@@ -92,7 +92,7 @@ class Journal:
                     break
                 elif line.strip():
                     raise ValueError(
-                        f"{self.path}, line {number}, is no answer of an earlier run, and nothing is overwritten. "
+                        f"{self.path}, line {number}, is not an answer of an earlier run; the file was not changed. "
                         "Choose another file for the answers"
                     )
                 end += len(line)
@@ -115,7 +115,7 @@ def _answered(line: bytes) -> str | None:
 
 
 def _torn(line: bytes) -> bool:
-    """Whether this is the beginning of an answer and no more; after a power cut, zeros may stand for the rest."""
+    """Whether the line is an incomplete answer; after a power failure, zeros may fill the rest."""
     if line.endswith(b"\n"):
         return False
     try:
@@ -126,7 +126,7 @@ def _torn(line: bytes) -> bool:
 
 
 def _write(file: int, value: dict[str, Any]) -> None:
-    # Half a surrogate pair, which JSON can hold and UTF-8 cannot, stays the escape it was.
+    # Half a surrogate pair is valid in JSON but not in UTF-8, so it stays an escape sequence.
     line = (json.dumps(value, ensure_ascii=False) + "\n").encode(errors="backslashreplace")
     while line:
         line = line[os.write(file, line) :]

@@ -1,4 +1,4 @@
-"""Record ids by the million, in little memory."""
+"""A compact set for millions of record ids."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hashlib import blake2b
 class Keys:
     """A set of record ids that keeps 8 bytes of each, in a table at most two thirds full: about 20 MB a million.
 
-    Two of 10 million ids share their 8 bytes with a chance of 3 in a million.
+    For 10 million ids, the probability that any two share their 8 bytes is 3 in a million.
     """
 
     def __init__(self) -> None:
@@ -17,7 +17,7 @@ class Keys:
         self._count = 0
 
     def add(self, key: str) -> bool:
-        """Take `key` in; False when it was there already."""
+        """Add `key`; return False if it was already there."""
         if 3 * self._count >= 2 * len(self._table):
             self._grow()
         digest = _digest(key)

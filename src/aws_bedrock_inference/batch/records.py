@@ -1,4 +1,4 @@
-"""From lines of a file to requests, one at a time; a line that cannot be one says what is wrong with it.
+"""A reader of input files: each line becomes a request, or a message that says what is wrong with it.
 
 Two forms, also mixed in one file:
 
@@ -31,25 +31,25 @@ _BATCH_KEYS = ("recordId", "modelInput")
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One request. `source` is the line as it was read, without the error an earlier run may have added."""
+    """One request. `source` is the parsed line, without the error that an earlier run may have added."""
 
     key: str
     source: dict[str, Any]
 
     @property
     def is_prompt(self) -> bool:
-        """Whether it is in the short form."""
+        """Whether the record is in the short form."""
         return "prompt" in self.source
 
     @property
     def is_converse(self) -> bool:
-        """Whether it is a batch record in Converse's form."""
+        """Whether the record is a batch record in Converse's form."""
         return is_converse(self.source.get("modelInput", {}))
 
 
 @dataclass(frozen=True, slots=True)
 class BadLine:
-    """A line that is no request: where it is, what is wrong, and what to do."""
+    """An invalid line: its place, what is wrong, and what to do."""
 
     file: str
     number: int
@@ -60,10 +60,10 @@ class BadLine:
 
 
 def read_records(file: BinaryIO, name: str) -> Iterator[Record | BadLine]:
-    """Yield what each line of `file` is; blank lines are passed over. Holds one line at a time, and 8 bytes of
-    each id to find one used twice.
+    """Yield a record or an error for each line of `file`; skip blank lines. Memory holds one line at a time, and 8
+    bytes of each id to find duplicates.
 
-    Raises `ValueError` when the file as a whole is not in JSON Lines.
+    Raises `ValueError` if the file as a whole is not in JSON Lines format.
     """
     seen = Keys()
     for number, line in _lines(file):
@@ -81,7 +81,7 @@ def read_records(file: BinaryIO, name: str) -> Iterator[Record | BadLine]:
 
 
 class _ProblemError(Exception):
-    """What is wrong with a line."""
+    """A problem with a line."""
 
 
 def _lines(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
@@ -97,24 +97,24 @@ def _check_start(line: bytes, name: str) -> None:
     if line.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise ValueError(f"{name} is in UTF-16. Convert it: iconv -f UTF-16 -t UTF-8 {name}")
     if line.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"["):
-        raise ValueError(f"{name} is a JSON array; one object on each line is wanted. Convert it: jq -c '.[]' {name}")
+        raise ValueError(f"{name} is a JSON array; one object on each line is required. Convert it: jq -c '.[]' {name}")
 
 
 def _record(line: bytes) -> Record:
     if len(line) >= LONGEST_LINE:
-        raise _ProblemError(f"longer than {LONGEST_LINE:,} bytes; Bedrock takes 25,000,000. Shorten it")
+        raise _ProblemError(f"longer than {LONGEST_LINE:,} bytes; Bedrock accepts 25,000,000. Shorten it")
     try:
         source = json.loads(line.decode("utf-8"))
     except UnicodeDecodeError as error:
         raise _ProblemError(f"byte {error.start + 1} is not UTF-8. Save the file as UTF-8") from None
     except json.JSONDecodeError as error:
         raise _ProblemError(
-            f"not JSON: {error.msg} at character {error.pos + 1}. One whole object belongs on each line"
+            f"not JSON: {error.msg} at character {error.pos + 1}. Write one complete object on each line"
         ) from None
     except (RecursionError, ValueError):
         raise _ProblemError("JSON nested too deeply, or with a number too long. Simplify it") from None
     if not isinstance(source, dict):
-        raise _ProblemError(f'a JSON object is wanted, this is {_kind(source)}. Write {{"id": ..., "prompt": ...}}')
+        raise _ProblemError(f'this is {_kind(source)}, not a JSON object. Write {{"id": ..., "prompt": ...}}')
     source.pop("error", None)
     if "modelInput" in source:
         return _batch_record(source)
@@ -124,15 +124,16 @@ def _record(line: bytes) -> Record:
 def _prompt_record(source: dict[str, Any]) -> Record:
     if "prompt" not in source:
         raise _ProblemError(
-            f'no "prompt"{_meant(source, "prompt")}. Give each line an id and a prompt, or a recordId and a modelInput'
+            f'"prompt" is missing{_meant(source, "prompt")}. '
+            "Give each line an id and a prompt, or a recordId and a modelInput"
         )
     _check_names(source, _PROMPT_KEYS)
     for name in ("prompt", "system"):
         text = source.get(name, "-")
         if not isinstance(text, str):
-            raise _ProblemError(f'"{name}" must be text, this is {_kind(text)}')
+            raise _ProblemError(f'"{name}" must be text, but is {_kind(text)}')
         if not text.strip():
-            raise _ProblemError(f'"{name}" is blank, and Bedrock refuses blank text. Fill it in or leave the line out')
+            raise _ProblemError(f'"{name}" is blank, and Bedrock refuses blank text. Fill it in or remove the line')
     tokens, temperature = source.get("max_tokens", 1), source.get("temperature", 0)
     if not isinstance(tokens, int) or isinstance(tokens, bool) or tokens < 1:
         raise _ProblemError(f'"max_tokens" is {json.dumps(tokens)}. Give a whole number, 1 or more')
@@ -146,7 +147,7 @@ def _batch_record(source: dict[str, Any]) -> Record:
     body = source["modelInput"]
     if not isinstance(body, dict) or not body:
         given = "empty" if body == {} else _kind(body)
-        raise _ProblemError(f'"modelInput" must be an object with the request\'s body, this is {given}')
+        raise _ProblemError(f'"modelInput" must be an object with the request\'s body, but is {given}')
     if "modelId" in body:
         raise _ProblemError('"modelInput" has a modelId. The model is given on the command line; remove it')
     return Record(_key(source, "recordId"), source)
@@ -157,13 +158,13 @@ def _key(source: dict[str, Any], name: str) -> str:
     if isinstance(key, bool) or not isinstance(key, (str, int)) or key == "":
         given = "missing" if key is None else f"{json.dumps(key)}, {_kind(key)}"
         raise _ProblemError(
-            f'"{name}" is {given}. Give each line its own text or whole number: a second run goes by it'
+            f'"{name}" is {given}. Give each line its own text or whole number; a second run finds the answer by it'
         )
     return str(key)
 
 
 def _check_names(source: dict[str, Any], known: tuple[str, ...]) -> None:
-    """Let foreign members be, but not a known one misspelt: it would be left out in silence."""
+    """Accept unknown members, but not a misspelt known one, which would be ignored silently."""
     for name in source.keys() - set(known):
         near = difflib.get_close_matches(name.lower(), known, 1, 0.8)
         if near and near[0] not in source:
@@ -172,7 +173,7 @@ def _check_names(source: dict[str, Any], known: tuple[str, ...]) -> None:
 
 def _meant(source: dict[str, Any], wanted: str) -> str:
     near = difflib.get_close_matches(wanted, source, 1, 0.7)
-    return f', but "{near[0]}"' if near else ""
+    return f' (there is "{near[0]}")' if near else ""
 
 
 def _kind(value: Any) -> str:

@@ -1,6 +1,6 @@
-"""The run: as many records in flight as there is room for, each answer written as it comes.
+"""The run: it keeps as many records in flight as allowed and writes each answer as it arrives.
 
-What failed for a reason that time heals is put back and asked again.
+Records that failed with a transient fault are queued again and sent later.
 """
 
 from __future__ import annotations
@@ -23,48 +23,50 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.batch.journal import Journal
     from aws_bedrock_inference.batch.tally import Tally
 
-# So many records that failed for one reason which is not theirs, without an answer in between, end the run.
+# The run ends after this many records failed in a row for one reason that does not depend on the record.
 HOPELESS_AFTER = 5
 _HOPELESS_KINDS = frozenset({Kind.DENIED, Kind.NOT_FOUND, Kind.UNREACHABLE})
 _HOPELESS_CAUSES = frozenset({"on-demand-not-supported-use-inference-profile", "tokens-per-day-exhausted"})
 
-# A record that is put back waits at least 5 s, then 10 s, 20 s: the client's own repeats have seen to anything shorter.
+# A record that is queued again waits at least 5 s, then 10 s, 20 s; shorter faults were handled by the client's
+# retries.
 _FIRST_PAUSE = 5.0
 
-# Records put back are kept in memory: with this many, no new ones are read before some of them are through.
+# Records queued again are kept in memory; at this number, no new ones are read until some of them are done.
 _MOST_PUT_BACK = 1000
 
-# How often, in seconds, to look whether the quota's line has become short enough for more.
+# The interval, in seconds, of checks whether the queue for quota has room for more.
 _GLANCE = 0.05
 
 
 class Source(Protocol):
-    """Where the records come from."""
+    """A source of records."""
 
     async def get(self) -> Record | BadLine | None:
-        """Return the next one, None at the end."""
+        """Return the next record, or None at the end."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How a run ended: `interrupted` by its user, by a `fault` that every record would meet, or else at the end."""
+    """The end of a run: `interrupted` by the user, stopped by a `fault` that affects every record, or complete."""
 
     interrupted: bool = False
     fault: Fault | None = None
 
     @property
     def early(self) -> bool:
-        """Whether records are left that were not asked."""
+        """Whether some records were not sent."""
         return self.interrupted or self.fault is not None
 
 
 class Run:
-    """Asks the records of `source` and writes what becomes of them into `journal`, counted in `tally`.
+    """A run that sends the records of `source`, writes the results to `journal` and counts them in `tally`.
 
-    At most `concurrency` records are in flight, and none is taken while `room` says no. A record that failed for a
-    reason that time heals is put back, up to `rounds` times (3: together with the client's own repeats several
-    minutes), and asked again after the others. `grace` (5) is how many seconds what is in flight may take to end after
-    `interrupt`. `complain` hears of bad lines. Errors that are not about a record, such as a full disk, are raised.
+    At most `concurrency` records are in flight, and no record is taken while `room` returns False. A record with a
+    transient fault is queued again, up to `rounds` times (3: with the client's retries this covers several minutes),
+    and sent after the others. `grace` (5) is the number of seconds that calls in flight may take to end after
+    `interrupt`. `complain` receives invalid lines. Errors that do not belong to a record, such as a full disk, are
+    raised.
     """
 
     def __init__(
@@ -100,7 +102,7 @@ class Run:
         self._streak: tuple[str, int] = ("", 0)
 
     async def over(self) -> Ending:
-        """Do it all and return how it ended."""
+        """Run to the end and return how the run ended."""
         self._taking = asyncio.create_task(self._take())
         await asyncio.wait({self._taking})
         if self._tasks:
@@ -114,7 +116,7 @@ class Run:
         return self._ending
 
     def interrupt(self) -> None:
-        """Take no more records and let those in flight end; the second time, end at once."""
+        """Take no more records and let the calls in flight end; the second time, end immediately."""
         if self._ending.early:
             for task in self._tasks:
                 task.cancel()
@@ -133,7 +135,9 @@ class Run:
             task.add_done_callback(self._done)
 
     async def _next(self) -> tuple[Record, int] | None:
-        """Return a record and how often it was put back: new ones first, so that trouble has time to pass."""
+        """Return a record and how often it was queued again. New records come first, so that a fault has time to
+        pass.
+        """
         while True:
             if not self._room():
                 await self._sleep(_GLANCE)
@@ -183,7 +187,7 @@ class Run:
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and task.exception() is not None:
-            # Nothing more can be written down: end, and let `over` raise it.
+            # Nothing more can be written: end the run, and let `over` raise the error.
             self._tasks.add(task)
             self._stop(Ending(interrupted=True))
 
@@ -209,11 +213,11 @@ class Run:
 
 
 def _passes(fault: Fault) -> bool:
-    """Whether time heals it, though the client could not wait so long."""
+    """Whether the fault is transient, so that a later attempt can succeed."""
     heals = fault.decision is Decision.RETRY or fault.category is Category.TRANSIENT
     return heals and fault.cause not in _HOPELESS_CAUSES
 
 
 def hits_every_record(fault: Fault) -> bool:
-    """Whether the reason is not the record's: credentials, access, the model, the endpoint, the day's quota."""
+    """Whether the fault affects every record: credentials, access, the model, the endpoint, the daily quota."""
     return fault.kind in _HOPELESS_KINDS or fault.cause in _HOPELESS_CAUSES

@@ -1,4 +1,4 @@
-"""What the answers of a run cost, read from its answers file."""
+"""The token usage of the answers of a run, read from its answers file."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """One answer. `max_tokens` is None where its record does not say it, as in the short form."""
+    """The usage of one answer. `max_tokens` is None if the record does not contain it, as in the short form."""
 
     usage: Usage
     max_tokens: int | None
 
 
 def read_spent(lines: Iterable[bytes], name: str) -> Iterator[Spent | BadLine]:
-    """Yield what each line of the answers file `name` is; blank lines are passed over."""
+    """Yield the usage or an error for each line of the answers file `name`; skip blank lines."""
     for number, line in enumerate(lines, 1):
         if line.strip():
             spent = _spent(line)
@@ -37,11 +37,11 @@ def _spent(line: bytes) -> Spent | str:
     try:
         answer = json.loads(line)
     except (ValueError, RecursionError):
-        return "no JSON. Give the answers file of `bedrock run`"
+        return "not JSON. Give the answers file of `bedrock run`"
     if not isinstance(answer, dict) or not ("text" in answer or "modelOutput" in answer):
-        return "no answer. Give the answers file of `bedrock run`, not its input or its failures"
+        return "not an answer. Give the answers file of `bedrock run`, not its input or its failures"
     body, request = answer.get("modelOutput", answer), answer.get("modelInput")
     usage = usage_of_generation(body) if isinstance(body, dict) else None
     if usage is None:
-        return "the answer does not say how many tokens it had"
+        return "the answer has no token usage"
     return Spent(usage, max_tokens(request))

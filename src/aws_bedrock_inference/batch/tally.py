@@ -1,4 +1,4 @@
-"""What a run has done so far, for those who watch it."""
+"""The counts of a run, for its progress display."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _WINDOW = 60
 
 
 class Meter:
-    """How much per minute, from what was counted in the last 60 seconds, or since the start when that is less."""
+    """A rate per minute, from the counts of the last 60 seconds, or since the start if that is less."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -31,7 +31,7 @@ class Meter:
         self._slots[self._advance() % _WINDOW] += amount
 
     def per_minute(self) -> float:
-        """Return the present rate."""
+        """Return the current rate."""
         self._advance()
         seconds = min(float(_WINDOW), self._clock() - self._started)
         return sum(self._slots) * 60 / seconds if seconds >= 1 else 0.0
@@ -46,12 +46,12 @@ class Meter:
 
 @dataclass
 class Tally:
-    """Counts of one run. `bad` lines could not be read as records; `tokens` is what the quota was charged.
+    """The counts of one run. `bad` counts invalid lines; `tokens` is the charge to the quota.
 
-    `trouble` is the latest fault when no call has gone well since the first, at `troubled_since`.
+    `trouble` is the latest fault if no call has succeeded since the first fault, at `troubled_since`.
 
-    `truncated` and `filtered` answers are counted among the `answered`: they are whole replies that the model, or a
-    guardrail, ended early.
+    `truncated` and `filtered` answers are included in `answered`: they are received completely, but the model or a
+    guardrail ended them early.
     """
 
     clock: Clock
@@ -77,16 +77,16 @@ class Tally:
 
     @property
     def seconds(self) -> float:
-        """Since the start."""
+        """The seconds since the start."""
         return self.clock() - self.started
 
     @property
     def lines(self) -> int:
-        """Lines of the input that are dealt with."""
+        """The number of input lines that are done."""
         return self.skipped + self.bad + self.answered + self.failed
 
     def hear(self, event: object) -> None:
-        """Listen to a client."""
+        """Count an event of the client."""
         if isinstance(event, CallEnded):
             self._fault(event.fault)
             if event.usage is not None:

@@ -10,29 +10,29 @@ import click
 
 from aws_bedrock_inference import __version__
 
-# Name: what `bedrock --help` says. Each is a function in a module of the same name, loaded when it is used;
+# Command name: its line in `bedrock --help`. Each command is a function in a module of the same name, loaded on use.
 COMMANDS = {
-    "explain": "Say what an AWS error means, what to do, and whether to retry it.",
-    "scan": "Count the AWS errors of logs by cause.",
-    "errors": "List the errors of the catalogue: code, what it may mean, whether to retry.",
-    "run": "Ask every prompt of a file; write each answer as it comes.",
-    "invoke": "Ask one prompt and print the answer.",
-    "quota": "Show what the account may do and what is used of it, and ask for more.",
-    "simulate": "Serve a Bedrock endpoint on this machine, with quotas and faults.",
-    "demo": "Watch a bad day: plain boto3 beside this package, on one simulator.",
+    "explain": "Explain an AWS error: meaning, what to do, whether to retry.",
+    "scan": "Count the AWS errors in logs, by cause.",
+    "errors": "List the known AWS errors: cause, codes, whether to retry.",
+    "run": "Send every prompt of a file; write each answer as it arrives.",
+    "invoke": "Send one prompt and print the answer.",
+    "quota": "Show the account's quotas and their use; request increases.",
+    "simulate": "Run a local Bedrock endpoint with quotas and faults.",
+    "demo": "Compare plain boto3 with this package on a simulated bad day.",
 }
 
 EPILOG = """\b
 Exit codes
-  0    all answered
-  1    something failed; what is left can be run again
-  2    the command, or lines of the input, need correction
-  3    nothing can work: credentials, access, model or endpoint
-  130  interrupted; the same command goes on"""
+  0    success
+  1    something failed; run the failed part again
+  2    the command or the input contains errors
+  3    no call can succeed: check credentials, access, model, endpoint
+  130  interrupted; run the same command again to continue"""
 
 
 class Commands(click.Group):
-    """Loads a command when it is used, and says every error in a line or two."""
+    """A command group that loads a command on use and prints each error in one or two lines."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         """Return the names, in the order of use."""
@@ -48,11 +48,11 @@ class Commands(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command, or say which one may have been meant."""
+        """Return the command, or suggest one with a similar name."""
         name = args[0]
         if name not in COMMANDS and not name.startswith("-") and not ctx.resilient_parsing:
             near = difflib.get_close_matches(name, COMMANDS, 1, 0.5)
-            meant = f"Did you mean {near[0]}?" if near else f"There are {', '.join(COMMANDS)}."
+            meant = f"Did you mean {near[0]}?" if near else f"The commands are {', '.join(COMMANDS)}."
             ctx.fail(f"There is no command {name!r}. {meant}")
         return super().resolve_command(ctx, args)
 
@@ -62,12 +62,12 @@ class Commands(click.Group):
             formatter.write_dl(list(COMMANDS.items()))
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Keep the arguments as given, so that a command can say how to go on."""
+        """Keep the arguments as given, so that a command can print how to continue."""
         ctx.meta["arguments"] = list(args)
         return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; turn what it raises into plain words and an exit code."""
+        """Run the command; turn an exception into a short message and an exit code."""
         try:
             return super().invoke(ctx)
         except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
@@ -90,4 +90,4 @@ class Commands(click.Group):
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 @click.version_option(__version__, message="bedrock %(version)s")
 def main(*, debug: bool) -> None:
-    """Use Amazon Bedrock without being hurt by its errors."""
+    """Call Amazon Bedrock with retries and quota control, and explain AWS errors."""

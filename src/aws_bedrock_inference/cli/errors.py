@@ -1,4 +1,4 @@
-"""`bedrock errors`: the catalogue as a list, and as the page docs/errors.md."""
+"""`bedrock errors`: the error catalogue as a list, and as the page docs/errors.md."""
 
 from __future__ import annotations
 
@@ -20,11 +20,12 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("service", required=False)
-@click.option("--markdown", is_flag=True, help="Write the page of the documentation, with remedies and links.")
+@click.option("--markdown", is_flag=True, help="Print the documentation page, with remedies and links.")
 def errors(*, service: str | None, markdown: bool) -> None:
-    """List the errors of the catalogue: code, what it may mean, whether to retry.
+    """List the known AWS errors: cause, codes, whether to retry.
 
-    SERVICE is a service's name in the AWS CLI; errors that every service may answer with are listed without one.
+    SERVICE is the service's name in the AWS CLI. Without SERVICE, all errors are listed, also those common to all
+    services.
     """
     if markdown:
         click.echo("\n".join(page()))
@@ -34,8 +35,8 @@ def errors(*, service: str | None, markdown: bool) -> None:
     places = _by_place()
     if wanted is not None and wanted not in places:
         raise click.UsageError(
-            f"The catalogue has nothing of {wanted}'s own; `bedrock explain CODE --service {wanted}` "
-            "knows the errors that AWS's model of it names."
+            f"The catalogue has no errors specific to {wanted}. `bedrock explain CODE --service {wanted}` "
+            "explains the errors that AWS's service model lists."
         )
     for place, causes in places.items():
         if wanted in {None, place}:
@@ -64,7 +65,7 @@ def _by_place() -> dict[str, dict[str, list[str]]]:
 
 
 def _title(place: str) -> str:
-    return "Every service, and the client's side" if place == ANY else catalogue().services[place]["title"]
+    return "All services, and errors on the client's side" if place == ANY else catalogue().services[place]["title"]
 
 
 def page() -> Iterator[str]:
@@ -73,21 +74,21 @@ def page() -> Iterator[str]:
     causes = catalogue().causes
     yield "# Errors"
     yield ""
-    yield "Every cause in the catalogue: what it means, whether to retry, and what to do. `make index` writes this"
-    yield "page; `bedrock explain` finds the cause of an error, and [Knowing errors](knowing.md) says how."
+    yield "Every cause in the catalogue: its meaning, whether to retry, and what to do. `make index` writes this page."
+    yield "`bedrock explain` finds the cause of an error; [Knowing errors](knowing.md) describes how."
     for place, known in places.items():
         yield ""
         yield f"## {_title(place)}"
         if place == ANY:
             yield ""
-            yield "Codes that services share, and what goes wrong before an answer comes."
+            yield "Codes that services share, and failures before any answer arrives."
         for slug in known:
             if next(other for other, its in places.items() if slug in its) == place:
                 yield from _section(causes[slug], places)
         practice = catalogue().services[place]["practice"]
         if practice:
             yield ""
-            yield f"### Before errors come: {_title(place)}"
+            yield f"### Preventing errors: {_title(place)}"
             yield ""
             yield from (f"* {text}" for text in practice.values())
 
@@ -98,7 +99,7 @@ def _section(cause: Cause, places: dict[str, dict[str, list[str]]]) -> Iterator[
     yield ""
     yield f"**{cause.title}.** {cause.meaning}"
     yield ""
-    yield f"* Decision: {cause.decision.value}; what must heal or change: {cause.scope}"
+    yield f"* Decision: {cause.decision.value}; what must recover or change: {cause.scope}"
     for place, known in places.items():
         names = known.get(cause.slug)
         if names:

@@ -1,4 +1,4 @@
-"""`bedrock explain`: what an error means, what to do, and whether to retry."""
+"""`bedrock explain`: the meaning of an error, what to do, and whether to retry."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ if TYPE_CHECKING:
 COLOURS = {Decision.RETRY: "green", Decision.RETRY_LIMITED: "yellow", Decision.FAIL: "red"}
 
 _WIDEST = 100
-_HALF = 1 << 19  # bytes: how much of the beginning, and of the end, is read of a long text
+_HALF = 1 << 19  # bytes: the part of a long text that is read at its beginning, and again at its end
 _MOST_SERVICES = 8
 
 
 def chosen_service(name: str | None) -> str | None:
-    """Return the service that is meant, or say that there is none of that name."""
+    """Return the service of that name; raise `UsageError` for an unknown name."""
     if name is None:
         return None
     service = service_called(name)
@@ -48,18 +48,19 @@ def chosen_service(name: str | None) -> str | None:
 
 @click.command(context_settings={"ignore_unknown_options": True})
 @click.argument("words", nargs=-1, metavar="[CODE | TEXT... | FILE | -]", type=click.UNPROCESSED)
-@click.option("--service", metavar="NAME", help="The service that answered, where the text does not say.")
-@click.option("--short", is_flag=True, help="One line: decision, cause, the first thing to do.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line, for each meaning.")
+@click.option("--service", metavar="NAME", help="Service that returned the error, if the text does not name it.")
+@click.option("--short", is_flag=True, help="Print one line: decision, cause, first remedy.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line, one for each possible meaning.")
 def explain(*, words: tuple[str, ...], service: str | None, short: bool, as_json: bool) -> None:
-    """Say what an AWS error means, what to do, and whether to retry it.
+    """Explain an AWS error: meaning, what to do, whether to retry.
 
-    Give an error code, a pasted text, a file, or pipe it in: `python app.py 2>&1 | bedrock explain`. Any form will do:
-    tracebacks, the AWS CLI's, JSON, Lambda's logs. Exits with 1 when the error is unknown.
+    Give an error code, a pasted text or a file, or pipe the text: `python app.py 2>&1 | bedrock explain`. All common
+    forms are understood: tracebacks, output of the AWS CLI, JSON, Lambda logs. The exit code is 1 if the error is
+    unknown.
     """
     text = _text(words)
     if not text.strip():
-        raise click.UsageError("There is no text. Give an error code, a text, a FILE, or - for standard input.")
+        raise click.UsageError("The text is empty. Give an error code, a text, a FILE, or - for standard input.")
     service = chosen_service(service)
     found = meanings(text, service)
     if as_json:
@@ -95,7 +96,7 @@ def _is_file(word: str) -> bool:
 
 
 def _head_and_tail(file: BinaryIO) -> str:
-    """Return the text of a file of any size: of a long one the beginning and the end, and no more is held."""
+    """Return the text of a file; of a long file only the beginning and the end, so that memory stays bounded."""
     head, tail = file.read(_HALF), b""
     left_out = False
     while block := file.read(_HALF):
@@ -103,7 +104,8 @@ def _head_and_tail(file: BinaryIO) -> str:
         tail = (tail + block)[-_HALF:]
     if left_out:
         click.echo(
-            "A long text: its beginning and its end were read. `bedrock scan` counts all errors in it.", err=True
+            "The text is long: only its beginning and its end were read. `bedrock scan` counts all errors in it.",
+            err=True,
         )
         head += b"\n"
     content = head + tail
@@ -131,7 +133,7 @@ def _print_short(found: Sequence[Explanation], text: str) -> None:
 
 def _near_words(text: str) -> str:
     close = near(text)
-    return f"; near: {', '.join(close)}" if close else ""
+    return f"; similar: {', '.join(close)}" if close else ""
 
 
 def _print(console: Console, found: Sequence[Explanation], text: str, service: str | None) -> None:
@@ -140,16 +142,14 @@ def _print(console: Console, found: Sequence[Explanation], text: str, service: s
         console.print(Text.assemble(("Unknown: ", "bold"), shown[:_WIDEST]))
         close = near(text)
         if close:
-            console.print(f"Near it are {', '.join(close)}.")
+            console.print(f"Similar codes: {', '.join(close)}.")
         else:
-            console.print("Paste the whole message, with what stands before and after it.")
+            console.print("Paste the complete message, with the lines before and after it.")
         return
     if len(found) == 1:
         _print_one(console, found[0], service)
         return
-    console.print(
-        Text.assemble((found[0].code, "bold"), f" has {len(found)} meanings; --service says which is yours.\n")
-    )
+    console.print(Text.assemble((found[0].code, "bold"), f" has {len(found)} meanings; select yours with --service.\n"))
     for each in found:
         console.print(Text(each.title, "bold"), Text(each.cause, "dim"))
         _wrapped(console, "  ", Text.assemble(f"{_places(each)}: ", _verdict(each)))
@@ -190,7 +190,7 @@ def _places(known: Explanation) -> str:
 
 
 def _wrapped(console: Console, head: str, text: Text) -> None:
-    """Print a text with its lines under each other, behind `head`."""
+    """Print a wrapped text, indented under `head`."""
     for number, line in enumerate(text.wrap(console, max(20, console.width - len(head)))):
         line.rstrip()
         console.print(Text.assemble((" " * len(head) if number else head, "dim"), line))
@@ -199,15 +199,15 @@ def _wrapped(console: Console, head: str, text: Text) -> None:
 def _verdict(known: Explanation) -> Text:
     wait = f"{known.wait:g} s" if known.wait and known.wait >= 1 else f"{(known.wait or 0) * 1000:.0f} ms"
     words = {
-        Decision.RETRY: f"repeat it with growing waits from {wait}, {known.attempts} tries in all.",
-        Decision.RETRY_LIMITED: f"once more may help, after {wait}; at most {known.attempts} tries in all.",
-        Decision.FAIL: "do not repeat it; the same request gets the same answer.",
+        Decision.RETRY: f"retry with exponential back-off from {wait}, at most {known.attempts} attempts in all.",
+        Decision.RETRY_LIMITED: f"a retry after {wait} may help; at most {known.attempts} attempts in all.",
+        Decision.FAIL: "do not retry; the same request fails again.",
     }[known.decision]
     return Text.assemble((known.decision.value, f"bold {COLOURS[known.decision]}"), f": {words}")
 
 
 def _reasons(known: Explanation) -> Iterator[tuple[str, str]]:
-    yield "Why", f"“{known.decided_by}” decided; confidence {known.confidence}"
+    yield "Why", f"matched by “{known.decided_by}”; confidence {known.confidence}"
     if known.cause == "modelled":
         yield "", known.meaning
     for slug in known.alternatives:
@@ -217,12 +217,12 @@ def _reasons(known: Explanation) -> Iterator[tuple[str, str]]:
         yield "Found", f"{name.replace('_', ' ')}: {', '.join(map(str, shown)) if isinstance(shown, list) else shown}"
     for about in catalogue().services.values():
         if known.practice in about["practice"]:
-            yield "Before", about["practice"][known.practice]
+            yield "Prevent", about["practice"][known.practice]
             break
 
 
 def _said_by_aws(known: Explanation) -> str:
-    """Return AWS's own description of what the catalogue does not describe."""
+    """Return AWS's own description of an error that the catalogue does not describe."""
     if known.cause != "modelled":
         return ""
     facts = modelled(known.code, known.service or None, fresh=False)

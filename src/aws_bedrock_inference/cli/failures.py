@@ -1,4 +1,4 @@
-"""Errors in the words of a terminal, and the exit codes that go with them."""
+"""Error messages for the terminal, and their exit codes."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ INTERRUPTED = 130
 
 
 def explained(error: Exception) -> tuple[str, int]:
-    """Return one or two lines about `error` and the exit code."""
+    """Return the message for `error`, one or two lines, and the exit code."""
     if isinstance(error, BedrockError):
         return _call_failed(error)
     code = FAILED
-    text = f"{type(error).__name__}: {error}\nThis should not happen; `bedrock --debug ...` shows where it comes from."
+    text = f"{type(error).__name__}: {error}\nThis is a bug. `bedrock --debug ...` shows the traceback."
     if isinstance(error, NoRegionError):
         text, code = (
-            "no AWS Region is set. Give --region, or set AWS_DEFAULT_REGION or a region in ~/.aws/config.",
+            "no AWS Region is set. Give --region, or set AWS_DEFAULT_REGION, or set a region in ~/.aws/config.",
             CANNOT_WORK,
         )
     elif isinstance(error, BotoCoreError):

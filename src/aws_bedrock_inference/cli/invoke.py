@@ -1,4 +1,4 @@
-"""`bedrock invoke`: one prompt, one answer."""
+"""`bedrock invoke`: send one prompt, print one answer."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("prompt")
 @call_options
-@click.option("--stream", is_flag=True, help="Print the answer as it comes.")
+@click.option("--stream", is_flag=True, help="Print the answer as it arrives.")
 @click.option("--json", "as_json", is_flag=True, help="Print text, stop reason, usage and attempts as JSON.")
 def invoke(
     *,
@@ -32,12 +32,14 @@ def invoke(
     stream: bool,
     as_json: bool,
 ) -> None:
-    """Ask one prompt and print the answer.
+    """Send one prompt and print the answer.
 
-    PROMPT is the text, or - to read it from standard input.
+    PROMPT is the text, or - for standard input.
     """
     if stream and as_json:
-        raise click.UsageError("--stream prints text as it comes, --json one object at the end: choose one.")
+        raise click.UsageError(
+            "--stream prints text as it arrives, --json prints one object at the end. Choose one of them."
+        )
     text = sys.stdin.read() if prompt == "-" else prompt
     with BedrockClient(chosen_model(model), region_name=region, endpoint_url=endpoint_url) as client:
         if stream:
@@ -50,7 +52,7 @@ def invoke(
             reply = client.invoke(text, system=system, max_tokens=max_tokens)
             click.echo(_json(reply) if as_json else reply.text)
     if reply.stop_reason not in ("end_turn", "stop_sequence"):
-        click.echo(f"Note: the answer ended early, with stop reason {reply.stop_reason}.", err=True)
+        click.echo(f"Note: the answer is incomplete; stop reason {reply.stop_reason}.", err=True)
 
 
 def _json(reply: Reply) -> str:

@@ -1,4 +1,4 @@
-"""What a run shows while it goes: one block on a terminal, a line every few seconds elsewhere."""
+"""The progress display of a run: one block on a terminal, a line every few seconds elsewhere."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 _BLOCK_EVERY = 0.2
 _LINE_EVERY = 5.0
 
-# What is wrong is shown only when nothing has been answered for so many seconds: retries see to the rest.
-_TROUBLE_AFTER = 3.0
+# A fault is shown only after this many seconds without an answer: shorter faults are handled by retries.
+_SHOW_FAULT_AFTER = 3.0
 
 
 class Progress:
-    """Shows `tally` on `console`. `total` may become known later; `rpm` and `tpm` are the quota, where one is given."""
+    """A display of `tally` on `console`. `total` may be set later; `rpm` and `tpm` are the quota, if one is set."""
 
     def __init__(self, console: Console, tally: Tally, *, rpm: float | None = None, tpm: float | None = None) -> None:
         self.console = console
@@ -38,7 +38,7 @@ class Progress:
 
     @contextlib.asynccontextmanager
     async def shown(self) -> AsyncIterator[None]:
-        """Keep it up to date for the time of the block, then leave nothing behind."""
+        """Update the display during the block, then remove it."""
         with contextlib.ExitStack() as stack:
             if self.console.is_terminal:
                 live = stack.enter_context(Live(self.block(), console=self.console, auto_refresh=False, transient=True))
@@ -73,9 +73,9 @@ class Progress:
         counts = Text.assemble(
             (f"answered {tally.answered:,}", "green"),
             *_part("failed", tally.failed, "red"),
-            *_part("unreadable lines", tally.bad, "red"),
+            *_part("bad lines", tally.bad, "red"),
             *_part("answered before", tally.skipped, "dim"),
-            *_part("put back", tally.put_back, "yellow"),
+            *_part("to retry later", tally.put_back, "yellow"),
             f"  in flight {tally.in_flight:,}",
             *_part("throttled", tally.throttles, "yellow"),
             *_part("retried", tally.retries, "yellow"),
@@ -113,7 +113,7 @@ class Progress:
     def _trouble(self) -> str:
         tally = self._tally
         seconds = tally.clock() - tally.troubled_since
-        if tally.trouble is None or seconds < _TROUBLE_AFTER:
+        if tally.trouble is None or seconds < _SHOW_FAULT_AFTER:
             return ""
         return f"no answer for {clock_time(seconds)}: {tally.trouble}"
 
@@ -123,7 +123,7 @@ class Progress:
 
 
 def clock_time(seconds: float) -> str:
-    """Return `m:ss`, or `h:mm:ss` from an hour on."""
+    """Return `m:ss`, or `h:mm:ss` for an hour or more."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -1,4 +1,4 @@
-"""`bedrock quota`: what the account may do, and how to ask for more."""
+"""`bedrock quota`: the account's quotas, their use, and requests for increases."""
 
 from __future__ import annotations
 
@@ -42,29 +42,31 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
-_TITLES = {"rpm": "requests a minute", "tpm": "tokens a minute", "tpd": "tokens a day"}
+_TITLES = {"rpm": "requests per minute", "tpm": "tokens per minute", "tpd": "tokens per day"}
 _MOST_NAMED = 5
 _WIDEST = 100
 
 
 class Unknown(click.ClickException):
-    """The quotas, or what was used of them, could not be read."""
+    """The quotas or their use could not be read."""
 
     exit_code = CANNOT_WORK
 
 
 def quota_options(function: F) -> F:
-    """Add the options that say whose quotas."""
+    """Add the options that select the Region and the endpoint."""
     for option in (
-        click.option("--endpoint-url", metavar="URL", help="Another endpoint of Service Quotas."),
-        click.option("--region", metavar="NAME", help="AWS Region. [default: as for the AWS CLI]"),
+        click.option("--endpoint-url", metavar="URL", help="URL of Service Quotas to call instead of AWS."),
+        click.option(
+            "--region", metavar="NAME", help="AWS Region. [default: from AWS_DEFAULT_REGION or ~/.aws/config]"
+        ),
     ):
         function = option(function)
     return function
 
 
 def known_quotas(region: str | None, endpoint_url: str | None, *, fresh: bool = False) -> QuotaTable:
-    """Return the account's quotas, or end the command and say what kept them from being read."""
+    """Return the account's quotas; end the command with the reason if they cannot be read."""
     try:
         return discover(region_name=region, endpoint_url=endpoint_url, max_age=0.0 if fresh else A_DAY)
     except QuotasUnknown as error:
@@ -73,9 +75,9 @@ def known_quotas(region: str | None, endpoint_url: str | None, *, fresh: bool = 
 
 @click.group()
 def quota() -> None:
-    """Show what the account may do and what is used of it, and ask for more.
+    """Show the account's quotas and their use; request increases.
 
-    Reads Service Quotas, which needs servicequotas:ListServiceQuotas and servicequotas:ListAWSDefaultServiceQuotas.
+    Reading quotas needs the permissions servicequotas:ListServiceQuotas and servicequotas:ListAWSDefaultServiceQuotas.
     """
 
 
@@ -87,11 +89,14 @@ quota.add_command(advise)
 @click.argument("models", nargs=-1, metavar="[MODEL]...")
 @quota_options
 @click.option(
-    "--store", metavar="URL", callback=opened_store, help="Also who uses them, where processes share a quota."
+    "--store",
+    metavar="URL",
+    callback=opened_store,
+    help="Also show the processes that share a quota through this store.",
 )
-@click.option("--usage", is_flag=True, help="Also what was used in the last minute and day, as CloudWatch counted it.")
-@click.option("--refresh", is_flag=True, help="Read them now, even if they were read today.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@click.option("--usage", is_flag=True, help="Also show the use in the last minute and day, from CloudWatch.")
+@click.option("--refresh", is_flag=True, help="Read the quotas again, even if they were read in the last 24 hours.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def show(
     *,
     models: tuple[str, ...],
@@ -102,10 +107,10 @@ def show(
     refresh: bool,
     as_json: bool,
 ) -> None:
-    """Show what holds now, by model and pool.
+    """Show the current quotas by model and pool.
 
-    MODEL is a model or inference profile, by id or ARN; a profile's prefix (us., global.) selects its pool. Without
-    one, all models are listed. A reading serves for a day.
+    MODEL is the id or ARN of a model or inference profile. The prefix of a profile (us., global.) selects its pool.
+    Without MODEL, all models are listed. The result is cached for a day.
     """
     table = known_quotas(region, endpoint_url, fresh=refresh)
     rows, unknown = _chosen(table, models)
@@ -116,9 +121,11 @@ def show(
         _print(table, rows)
         _print_used(table, shared, used)
     for model in unknown:
-        click.echo(f"No quota of {model} is known in {table.region}; that does not mean that it has none.", err=True)
+        click.echo(
+            f"Service Quotas lists no quota for {model} in {table.region}; the model may still have one.", err=True
+        )
     if not rows and not models:
-        click.echo(f"Service Quotas lists no model in {table.region} that this package knows.", err=True)
+        click.echo(f"Service Quotas lists no model in {table.region} that this package recognizes.", err=True)
     if troubles:
         raise Unknown("\n".join(troubles))
     if unknown or not rows:
@@ -128,22 +135,23 @@ def show(
 @quota.command()
 @click.argument("model", metavar="MODEL")
 @click.option("--to", type=click.IntRange(min=1), required=True, metavar="N", help="The new value.")
-@click.option("--pool", type=click.Choice(POOLS), help="Which of the model's quotas. [default: as MODEL's prefix says]")
+@click.option("--pool", type=click.Choice(POOLS), help="Quota pool of the model. [default: from the prefix of MODEL]")
 @click.option(
     "--dimension",
     type=click.Choice(["tokens", "requests"]),
     default="tokens",
     show_default=True,
-    help="What a minute.",
+    help="Quota to raise: tokens or requests per minute.",
 )
 @quota_options
-@click.option("--yes", is_flag=True, help="File the request; without it nothing is sent.")
+@click.option("--yes", is_flag=True, help="Submit the request. Without it, nothing is sent.")
 def increase(
     *, model: str, to: int, pool: str | None, dimension: str, region: str | None, endpoint_url: str | None, yes: bool
 ) -> None:
-    """Show a request for more; with --yes, file it.
+    """Show a request for a quota increase; with --yes, submit it.
 
-    What AWS would refuse is refused here: a value that is not higher, a quota that is not adjustable or held at 0.
+    Requests that AWS would refuse are refused here: a value that is not higher, a quota that is not adjustable or that
+    AWS has set to 0.
     """
     base, its_pool = split_profile(model)
     table = known_quotas(region, endpoint_url, fresh=True)
@@ -151,17 +159,17 @@ def increase(
     click.echo(f"{asked.found.name}: {_number(asked.found.value)} to {to:,} in {table.region}")
     click.echo(f"  $ {asked.command}")
     if not yes:
-        click.echo(f"{facts()['increase']['text'].strip()}\nNothing was filed: --yes does it.")
+        click.echo(f"{facts()['increase']['text'].strip()}\nNothing was submitted. Add --yes to submit the request.")
         return
     client, _ = service_quotas(region_name=region, endpoint_url=endpoint_url)
     record = asked.file(client)
     case = f", Support case {record['CaseId']}" if record.get("CaseId") else ""
-    click.echo(f"Filed: {record.get('Status', 'PENDING')}, request {record.get('Id', '?')}{case}.")
-    click.echo(f"What becomes of it:\n  $ {asked.history}")
+    click.echo(f"Submitted: {record.get('Status', 'PENDING')}, request {record.get('Id', '?')}{case}.")
+    click.echo(f"To see its status:\n  $ {asked.history}")
 
 
 def _chosen(table: QuotaTable, models: Sequence[str]) -> tuple[list[Listed], list[str]]:
-    """Return the rows to show, and of which models nothing is known."""
+    """Return the rows to show, and the models without a known quota."""
     if not models:
         return list(table.models()), []
     rows, unknown = [], []
@@ -177,8 +185,8 @@ def _chosen(table: QuotaTable, models: Sequence[str]) -> tuple[list[Listed], lis
 def _looked(
     table: QuotaTable, rows: Sequence[Listed] | None, store: ShareStore | None, *, usage: bool
 ) -> tuple[list[SharedQuota] | None, list[Used] | None, list[str]]:
-    """Return who shares the quotas and what was used, as far as wanted, and what kept either from being read. `rows`
-    are the chosen ones, None for all.
+    """Return the shared quotas and the usage, each if requested, and the reasons why one could not be read. `rows` are
+    the selected rows, None for all.
     """
     shared, used, troubles = None, None, []
 
@@ -206,10 +214,10 @@ def _looked(
 def _print_used(table: QuotaTable, shared: Sequence[SharedQuota] | None, used: Sequence[Used] | None) -> None:
     console = Console(highlight=False)
     if shared is not None:
-        lines = list(shared_lines(shared)) or [("Nobody shares these quotas through the store now.", "")]
+        lines = list(shared_lines(shared)) or [("No process shares these quotas through the store now.", "")]
         print_lines(console, [("", ""), *lines])
     if used is not None:
-        lines = list(used_lines(table, used)) if used else [("CloudWatch has counted no call in two weeks.", "")]
+        lines = list(used_lines(table, used)) if used else [("CloudWatch counted no call in the last two weeks.", "")]
         text = textwrap.fill(" ".join(usage_facts()["cloudwatch"]["text"].split()), min(console.width, _WIDEST))
         print_lines(console, [("", ""), *lines, (text, "dim")])
 
@@ -221,15 +229,17 @@ def _print(table: QuotaTable, rows: Sequence[Listed]) -> None:
     if held:
         names = ", ".join(found.name for found in held[:_MOST_NAMED])
         more = f" and {len(held) - _MOST_NAMED} more" if len(held) > _MOST_NAMED else ""
-        console.print(Text(f"Held at 0: {names}{more}", "bold red"), soft_wrap=True)
+        console.print(Text(f"Set to 0 by AWS: {names}{more}", "bold red"), soft_wrap=True)
         console.print(Text(textwrap.fill(explain_hold(), console.width)), end="\n\n")
     whose = f", account {table.account}" if table.account else ""
     console.print(Text(f"Amazon Bedrock in {table.region}{whose}, read {_ago(table.age)}", "bold"))
     if table.stale:
-        console.print(Text(f"They could not be read anew: {table.why}", "yellow"), soft_wrap=True)
+        console.print(
+            Text(f"These are cached values. The quotas could not be read again: {table.why}", "yellow"), soft_wrap=True
+        )
     if table.cross_model is not None:
         number, default = _number_and_default(table.cross_model)
-        console.print(f"All models together: {number} tokens a day, weighted by price{default and f' ({default})'}")
+        console.print(f"All models together: {number} tokens per day, weighted by price{default and f' ({default})'}")
     if not rows:
         return
     console.print()
@@ -237,7 +247,7 @@ def _print(table: QuotaTable, rows: Sequence[Listed]) -> None:
 
 
 def _lines(table: QuotaTable, rows: Sequence[Listed]) -> Iterator[tuple[str, str]]:
-    """Return the table's lines, each with its style. Behind a number that is not AWS's default stands the default."""
+    """Return the table's lines, each with its style. A number that differs from AWS's default is followed by it."""
     columns = ["rpm", "tpm", *(["tpd"] if table.cross_model is None and any(row.limits.tpd for row in rows) else [])]
     cells = [("model", "pool", *(cell for column in columns for cell in (_TITLES[column], "")))]
     for row in rows:

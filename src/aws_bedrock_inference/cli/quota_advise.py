@@ -1,4 +1,4 @@
-"""`bedrock quota advise`: from answers that came, which max_tokens they need, and whether another pool has more."""
+"""`bedrock quota advise`: recommend max_tokens from the length of past answers, and a pool with a larger quota."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ if TYPE_CHECKING:
 
 _MOST_COMPLAINTS = 20
 
-# What a profile of each pool is called with; which prefix of a part of the world it is depends on the Region.
+# The name of each pool's inference profile; the geographic prefix depends on the Region.
 _CALLED = {"geographic": "a us., eu. or other geographic profile", "global": "its global. profile"}
 
 
 @dataclass(kw_only=True)
 class _Experience:
-    """What is known of one model's calls. `inputs` are tokens a call, None when that cannot be told; `account` and
-    `region` are empty where they are the caller's.
+    """Statistics of one model's calls. `inputs` is the mean of input tokens per call, None if unknown; `account` and
+    `region` are empty for the caller's own.
     """
 
     where: str
@@ -53,21 +53,28 @@ class _Experience:
 
 @click.command()
 @click.argument("files", nargs=-1, metavar="[FILE]...", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--store", metavar="URL", callback=opened_store, help="Advise on the quotas that processes share there.")
+@click.option(
+    "--store",
+    metavar="URL",
+    callback=opened_store,
+    help="Use the statistics of the processes that share a quota through this store.",
+)
 @click.option(
     "--model",
     metavar="ID",
     envvar="BEDROCK_MODEL_ID",
-    help="Which model answered in FILE; with --store, advise on this one only. [env: BEDROCK_MODEL_ID]",
+    help="Model that wrote the answers in FILE; with --store, only this model. [env: BEDROCK_MODEL_ID]",
 )
 @click.option(
     "--max-tokens",
     type=click.IntRange(min=1),
     metavar="N",
-    help="What --max-tokens was, for answers whose records do not say it. [default: the model's maximum]",
+    help="Value of --max-tokens in that run, for answers without it. [default: the model's maximum]",
 )
-@click.option("--region", metavar="NAME", help="AWS Region, for the account's quotas. [default: as for the AWS CLI]")
-@click.option("--endpoint-url", metavar="URL", help="Another endpoint of Service Quotas.")
+@click.option(
+    "--region", metavar="NAME", help="AWS Region of the quotas. [default: from AWS_DEFAULT_REGION or ~/.aws/config]"
+)
+@click.option("--endpoint-url", metavar="URL", help="URL of Service Quotas to call instead of AWS.")
 @click.pass_context
 def advise(
     ctx: click.Context,
@@ -80,13 +87,13 @@ def advise(
     region: str | None,
     endpoint_url: str | None,
 ) -> None:
-    """Say how the same quota would carry more.
+    """Recommend max_tokens and a quota pool for more calls.
 
-    Reads what answers really needed, in the answers files of `bedrock run` or from the processes that share a quota
-    through a store. Where the account's quotas can be read, it says which pool of the model has more.
+    Reads the length of past answers from the output files of `bedrock run`, or from the processes that share a quota
+    through a store. If the account's quotas can be read, it also names the pools of the model with a larger quota.
     """
     if not files and store is None:
-        raise click.UsageError("Nothing to learn from. Give answers files of `bedrock run`, or --store URL.")
+        raise click.UsageError("No answers are given. Give output files of `bedrock run`, or --store URL.")
     bad, known = 0, []
     if files:
         bad, of_files = _of_files(files, chosen_model(model), max_tokens)
@@ -99,7 +106,7 @@ def advise(
             ctx.exit(CANNOT_WORK)
     known = [each for each in known if each.sizes.count]
     if not known:
-        click.echo("No answer was found to learn from.", err=True)
+        click.echo("No answers were found.", err=True)
         ctx.exit(NEEDS_CORRECTION if bad else FAILED)
     tables: dict[str, QuotaTable | str] = {}
     for number, each in enumerate(known):
@@ -111,7 +118,7 @@ def advise(
 
 
 def _of_files(files: Sequence[Path], model: str, max_tokens: int | None) -> tuple[int, _Experience]:
-    """Return how many lines are no answers, and what the others tell."""
+    """Return the number of lines that are not answers, and the statistics of the others."""
     base, pool = split_profile(model)
     known = _Experience(where=", ".join(map(str, files)), model=base, pool=pool)
     unsaid = model_facts(base).max_output_tokens
@@ -131,17 +138,19 @@ def _of_files(files: Sequence[Path], model: str, max_tokens: int | None) -> tupl
     known.inputs = seen["input"] / max(1, known.sizes.count)
     if seen["unsaid"]:
         known.remarks.append(
-            f"{seen['unsaid']:,} records do not say their max_tokens: the model's maximum, {unsaid:,}, is taken. "
-            "If the run had --max-tokens, give the same here."
+            f"{seen['unsaid']:,} records have no max_tokens; the model's maximum, {unsaid:,}, is assumed. "
+            "If the run had --max-tokens, give the same value here."
         )
     if seen["cached"]:
-        known.remarks.append("Reads from the prompt cache count in the input; they are free when a call ends.")
+        known.remarks.append(
+            "Tokens read from the prompt cache are counted as input here; Bedrock does not charge them to the quota."
+        )
     return seen["bad"], known
 
 
 def _complain(line: BadLine, number: int) -> None:
     if number <= _MOST_COMPLAINTS:
-        click.echo(f"{line}{' (more such lines are only counted)' * (number == _MOST_COMPLAINTS)}", err=True)
+        click.echo(f"{line}{' (further bad lines are counted, not shown)' * (number == _MOST_COMPLAINTS)}", err=True)
 
 
 def _of_store(quota: SharedQuota) -> _Experience:
@@ -150,19 +159,17 @@ def _of_store(quota: SharedQuota) -> _Experience:
     known = _Experience(where=where, model=model, pool=pool, account=account, region=region, sizes=quota.answers)
     calls = quota.used("requests")
     if calls and known.sizes.count:
-        # What the last minute took, less what is only set aside and less the mean answer, was input.
+        # The input is the use of the last minute, without what is only reserved and without the mean answer.
         charge = (quota.used("tokens") - quota.reserved) / calls
         known.inputs = charge - model_facts(model).burndown * known.sizes.output / known.sizes.count
     if known.inputs is None or known.inputs < 0:
         known.inputs = None
-        known.remarks.append(
-            "How long prompts are cannot be told now: they are left out, so the gain is less than said."
-        )
+        known.remarks.append("The length of the prompts is unknown now and counts as 0, so the real gain is smaller.")
     return known
 
 
 def _listed(region: str | None, endpoint_url: str | None) -> QuotaTable | str:
-    """Return the account's quotas, or why they are unknown: advice goes on without them."""
+    """Return the account's quotas, or the reason why they are unknown; the advice does not need them."""
     try:
         return discover(region_name=region, endpoint_url=endpoint_url)
     except (QuotasUnknown, BotoCoreError) as error:
@@ -175,16 +182,16 @@ def _advice(known: _Experience, table: QuotaTable | str) -> Iterator[str]:
     yield f"  {advise_max_tokens(known.sizes, burndown=burndown, mean_input=known.inputs or 0.0)}"
     yield from (f"  {remark}" for remark in known.remarks)
     if isinstance(table, str):
-        yield f"  Other pools are not compared: {table}"
+        yield f"  Other pools were not compared: {table}"
     elif known.account and table.account and known.account != table.account:
-        yield f"  Other pools are not compared: the credentials are of account {table.account}."
+        yield f"  Other pools were not compared: the credentials belong to account {table.account}."
     else:
         yield from (f"  {line}" for line in _pools(known, table))
     yield f"  {' '.join(facts()['tiers']['text'].split())}"
 
 
 def _pools(known: _Experience, table: QuotaTable) -> Iterator[str]:
-    """Yield which pools of the model carry more. Each is a quota of its own: using both adds them up."""
+    """Yield the pools of the model with a larger quota. Each pool is a separate quota, so using both adds them up."""
     mine = table.limits(known.model, known.pool)
     for pool, called in _CALLED.items():
         other = table.limits(known.model, pool)
@@ -192,6 +199,7 @@ def _pools(known: _Experience, table: QuotaTable) -> Iterator[str]:
             continue
         if mine is not None and mine.tpm and other.tpm > mine.tpm:
             yield (
-                f"Pool {pool}: {other.tpm:,.0f} tokens a minute, {other.tpm / mine.tpm:.3g} times the {mine.tpm:,.0f} "
-                f"of {known.pool}. Call the model through {called}; prompts may then be answered in other Regions."
+                f"Pool {pool}: {other.tpm:,.0f} tokens per minute, {other.tpm / mine.tpm:.3g} times the "
+                f"{mine.tpm:,.0f} of {known.pool}. Call the model through {called}; "
+                "other Regions may then process the prompts."
             )

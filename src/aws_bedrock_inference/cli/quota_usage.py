@@ -1,4 +1,4 @@
-"""What is used of the quotas: by the processes that share one, live, and by the account, as CloudWatch counted it."""
+"""The use of quotas: live by the processes that share one, and by the account as CloudWatch counted it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _NAMES = {number: name for name, number in PRIORITIES.items()}
 
 
 def opened_store(ctx: click.Context, param: click.Parameter, value: str | None) -> ShareStore | None:
-    """Return the store that an option names; nothing is connected yet."""
+    """Return the store that an option names; it is not connected yet."""
     try:
         return None if value is None else open_store(value)
     except ValueError as error:
@@ -44,7 +44,11 @@ def opened_store(ctx: click.Context, param: click.Parameter, value: str | None) 
 @click.command()
 @click.argument("models", nargs=-1, metavar="[MODEL]...")
 @click.option(
-    "--store", metavar="URL", required=True, callback=opened_store, help="Where the processes share their quota."
+    "--store",
+    metavar="URL",
+    required=True,
+    callback=opened_store,
+    help="Store through which the processes share their quota.",
 )
 @click.option(
     "--every",
@@ -52,22 +56,22 @@ def opened_store(ctx: click.Context, param: click.Parameter, value: str | None) 
     default=1.0,
     show_default=True,
     metavar="SECONDS",
-    help="How often to look.",
+    help="Seconds between two updates.",
 )
-@click.option("--count", "looks", type=click.IntRange(min=1), metavar="N", help="Look so many times, then end.")
+@click.option("--count", "looks", type=click.IntRange(min=1), metavar="N", help="Stop after N updates.")
 def watch(*, models: tuple[str, ...], store: ShareStore, every: float, looks: int | None) -> None:
-    """Watch who uses a shared quota, until Ctrl-C.
+    """Show live which processes use a shared quota, until Ctrl-C.
 
-    Shows the processes that share quotas through the store: each one's part, calls a second, tokens, and what waits.
-    MODEL is a model or inference profile, by id or ARN; without one, all shared quotas are shown. Needs the store only,
-    no AWS credentials. On a terminal the table is live; elsewhere each look is printed.
+    Shows each process that shares a quota through the store: its share, calls per second, tokens and waiting calls.
+    MODEL is the id or ARN of a model or inference profile; without MODEL, all shared quotas are shown. Needs only the
+    store, no AWS credentials. On a terminal the table is updated in place; elsewhere each update is printed.
     """
     with suppress(KeyboardInterrupt), _screen(Console(highlight=False)) as show:
         seen: list[Line] = []
         for number in count(1):
             try:
                 seen = list(shared_lines(shared_quotas(store, models)))
-                show(seen or [("Nobody shares a quota here now.", "")], seen)
+                show(seen or [("No process shares a quota through this store now.", "")], seen)
             except StoreUnavailable as error:
                 show([(str(error), "yellow")], seen)
             if number == looks:
@@ -78,11 +82,11 @@ def watch(*, models: tuple[str, ...], store: ShareStore, every: float, looks: in
 def shared_quotas(store: ShareStore, models: Sequence[str] = ()) -> list[SharedQuota]:
     """Return the quotas that are shared through `store`; only those of `models`, where some are named.
 
-    Raises `StoreUnavailable`, also for a file that is not there: looking makes none.
+    Raises `StoreUnavailable`, also if the file of the store does not exist: reading does not create it.
     """
     if isinstance(store, SqliteStore) and not store.path.exists():
-        store.close()  # what is open may be a file that was deleted
-        raise StoreUnavailable(f"{store.path} is not there; the first process with Quota(store=...) makes it.")
+        store.close()  # the open file may have been deleted
+        raise StoreUnavailable(f"{store.path} does not exist. The first process with Quota(store=...) creates it.")
     chosen = {split_profile(model) for model in models}
     quotas = (SharedQuota.of(key, view) for key, view in store.look().run().items())
     return [quota for quota in quotas if quota.members and (not models or _meant(quota, chosen))]
@@ -94,7 +98,7 @@ def _meant(quota: SharedQuota, chosen: set[tuple[str, str]]) -> bool:
 
 
 def shared_lines(quotas: Iterable[SharedQuota]) -> Iterator[Line]:
-    """Yield a block for each quota: what all use together, then each member."""
+    """Yield a block for each quota: the totals, then each member."""
     for number, quota in enumerate(quotas):
         account, region, model, pool = quota.place
         if number:
@@ -104,15 +108,15 @@ def shared_lines(quotas: Iterable[SharedQuota]) -> Iterator[Line]:
         yield f"  used in the last minute: {_filled(quota, 'tokens')}{reserved}; {_filled(quota, 'requests')}", ""
         yield f"  waiting: {_by_priority(quota.waiting)}; throttled: {quota.throttled:,}", ""
         if len(quota.consumers) > 1:
-            yield f"  used for: {_by_priority(quota.consumers)} (tokens a minute)", ""
-        yield f"  what limits now: {quota.holding()}", ""
+            yield f"  used by priority: {_by_priority(quota.consumers)} (tokens per minute)", ""
+        yield f"  limited by: {quota.holding()}", ""
         members = sorted(quota.members, key=lambda member: (-member.share, member.name))
         yield from aligned([_HEAD, *map(_row, members[:_MOST_MEMBERS])], "<>>>>><>>", indent="  ")
         if len(members) > _MOST_MEMBERS:
             yield f"  and {len(members) - _MOST_MEMBERS:,} members with smaller shares", ""
 
 
-_HEAD = ("member", "share", "calls/s", "tokens", "reserved", "requests", "waiting", "throttled", "heard")
+_HEAD = ("member", "share", "calls/s", "tokens", "reserved", "requests", "waiting", "throttled", "last seen")
 
 
 def _row(member: Member) -> tuple[str, ...]:
@@ -145,7 +149,7 @@ def priority_name(priority: float) -> str:
 
 
 def used_lines(table: QuotaTable, used: Sequence[Used]) -> Iterator[Line]:
-    """Yield what CloudWatch counted, a line for each model id. A percentage is of the id's own tokens a minute."""
+    """Yield CloudWatch's counts, one line for each model id. Percentages are of the id's tokens per minute."""
     head = ("model id", "tokens last minute", "", "busiest", "", "24 h", "calls", "24 h", "throttled", "24 h")
     yield from aligned([head, *(_used_row(table, each) for each in used)], "<><><>>>>>")
 
@@ -164,7 +168,7 @@ def _used_row(table: QuotaTable, used: Used) -> tuple[str, ...]:
 
 
 def plain_shared(shared: Iterable[SharedQuota] | None, used: Iterable[Used] | None) -> dict[str, Any]:
-    """Return what was looked at as JSON knows it."""
+    """Return the shared quotas and the usage as JSON values."""
     plain: dict[str, Any] = {}
     if shared is not None:
         plain["shared"] = [
@@ -194,7 +198,7 @@ def _plain_member(member: Member) -> dict[str, Any]:
 
 
 def aligned(cells: Sequence[Sequence[str]], sides: str, indent: str = "") -> Iterator[Line]:
-    """Yield the rows of `cells` in columns, each on its side; the first row is the head. Empty columns are left out."""
+    """Yield the rows of `cells` as aligned columns; the first row is the header. Empty columns are omitted."""
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     for number, row in enumerate(cells):
         parts = [f"{cell:{side}{width}}" for cell, side, width in zip(row, sides, widths, strict=True) if width]
@@ -202,14 +206,14 @@ def aligned(cells: Sequence[Sequence[str]], sides: str, indent: str = "") -> Ite
 
 
 def print_lines(console: Console, lines: Iterable[Line]) -> None:
-    """Print lines whole, however narrow the terminal is."""
+    """Print lines without cropping, however narrow the terminal is."""
     for line, style in lines:
         console.print(Text(line, style), no_wrap=True, overflow="ignore", crop=False)
 
 
 @contextmanager
 def _screen(console: Console) -> Iterator[Callable[[list[Line], list[Line]], None]]:
-    """Return what shows a look: what is new, and what was seen last, which a terminal goes on showing."""
+    """Yield a function that shows an update: the new lines, and the last known lines, which a terminal keeps."""
     if not console.is_terminal:
         yield lambda new, _: print_lines(console, new)
         return

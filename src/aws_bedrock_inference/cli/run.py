@@ -1,4 +1,4 @@
-"""`bedrock run`: a file of prompts in, a file of answers out."""
+"""`bedrock run`: read a file of prompts, write a file of answers."""
 
 from __future__ import annotations
 
@@ -28,36 +28,40 @@ _MOST_COMPLAINTS = 20
 _INPUT = click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path)
 _OUTPUT = click.Path(dir_okay=False, path_type=Path)
 _PER_MINUTE = click.FloatRange(min=0, min_open=True)
-_CONCURRENCY = "Most calls in flight. [default: 64; with a quota 512, and the quota sets the pace]"
+_CONCURRENCY = "Maximum number of calls in flight. [default: 64; 512 with --rpm or --tpm]"
 
 
 @click.command()
 @click.argument("source", metavar="INPUT", type=_INPUT)
-@click.option("-o", "--output", required=True, metavar="FILE", type=_OUTPUT, help="Where the answers go.")
+@click.option("-o", "--output", required=True, metavar="FILE", type=_OUTPUT, help="File for the answers.")
 @call_options
-@click.option("--rpm", type=_PER_MINUTE, metavar="N", help="Your quota of requests per minute.")
-@click.option("--tpm", type=_PER_MINUTE, metavar="N", help="Your quota of tokens per minute.")
-@click.option("--store", metavar="URL", help="Share the quota with other processes: redis://HOST, sqlite:///FILE …")
+@click.option("--rpm", type=_PER_MINUTE, metavar="N", help="Quota in requests per minute.")
+@click.option("--tpm", type=_PER_MINUTE, metavar="N", help="Quota in tokens per minute.")
+@click.option(
+    "--store", metavar="URL", help="Store that shares the quota with other processes: redis://HOST, sqlite:///FILE …"
+)
 @click.option("--concurrency", type=click.IntRange(min=1), metavar="N", help=_CONCURRENCY)
-@click.option("--stream", is_flag=True, help="Let answers travel as streams; broken ones are asked again.")
+@click.option("--stream", is_flag=True, help="Receive the answers as streams; retry a stream that breaks.")
 @click.option(
     "--simulate",
     is_flag=False,
     flag_value="calm",
     metavar="[SCENARIO]",
-    help="Use the built-in simulator; no credentials needed.",
+    help="Call the built-in simulator instead of AWS; needs no credentials.",
 )
 @click.pass_context
 def run(ctx: click.Context, /, *, stream: bool, simulate: str | None, **options: Any) -> None:
-    """Ask every prompt of a file; write each answer as it comes.
+    """Send every prompt of a file; write each answer as it arrives.
 
-    INPUT has one JSON object on each line, {"id": ..., "prompt": ...} or a record of Bedrock's batch inference, or is -
-    for standard input. What the output file already answers is not asked again: after an interruption, run the same
-    command. Failures go to FILE.failed.jsonl, which can be run in its turn.
+    INPUT is a file with one JSON object on each line: {"id": ..., "prompt": ...} or a record of Bedrock's batch
+    inference. Use - for standard input. Records that already have an answer in FILE are skipped, so after an
+    interruption run the same command again. Records that fail are written to FILE.failed.jsonl, which is valid input.
     """
     source, output = options["source"], options["output"]
     if output == DASH:
-        raise click.UsageError("--output must be a file: the next run reads in it what is answered already.")
+        raise click.UsageError(
+            "--output must be a file, because the next run reads it to skip the records that have an answer."
+        )
     if source.exists() and output.exists() and source.samefile(output):
         raise click.UsageError("INPUT and --output are the same file.")
     with contextlib.ExitStack() as stack:
@@ -87,7 +91,7 @@ async def _watched(job: Job, tally: Tally, console: Console) -> Ending:
 
     def complain(line: BadLine) -> None:
         if tally.bad <= _MOST_COMPLAINTS:
-            more = " (more such lines are only counted)" if tally.bad == _MOST_COMPLAINTS else ""
+            more = " (further bad lines are counted, not shown)" if tally.bad == _MOST_COMPLAINTS else ""
             say(f"{line}{more}")
 
     def say(message: str) -> None:

@@ -1,4 +1,4 @@
-"""`bedrock scan`: the AWS errors of logs, by cause."""
+"""`bedrock scan`: count the AWS errors in logs, by cause."""
 
 from __future__ import annotations
 
@@ -36,42 +36,52 @@ _LOG = click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path)
 
 
 class Since(click.ParamType):  # type: ignore[type-arg] # click's class takes none when it runs
-    """A time, or how long ago."""
+    """A point in time, or a duration before now."""
 
     name = "since"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        """Return the time that is meant; without a zone it is UTC."""
+        """Return the time; without a zone it is UTC."""
         ago = re.fullmatch(r"(\d{1,6})([mhdw])", value)
         try:
             if ago:
                 return _now() - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
             at = datetime.fromisoformat(value)
         except (ValueError, OverflowError):
-            self.fail(f"{value!r} is neither like 30m, 2h, 7d nor like 2026-11-20T14:00.", param, ctx)
+            self.fail(
+                f"{value!r} is not a time. Write a duration such as 30m, 2h or 7d, or a time such as 2026-11-20T14:00.",
+                param,
+                ctx,
+            )
         return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
 @click.command()
 @click.argument("logs", nargs=-1, metavar="[LOG...]", type=_LOG)
-@click.option("--since", type=Since(), metavar="2h|TIME", help="Only what is not older. A time without a zone is UTC.")
-@click.option("--by", type=click.Choice(["cause", "service", "hour", "day"]), default="cause", show_default=True)
-@click.option("--json", "as_json", is_flag=True, help="One JSON object with everything that was found.")
+@click.option("--since", type=Since(), metavar="2h|TIME", help="Ignore older lines. A time without a zone is UTC.")
+@click.option(
+    "--by",
+    type=click.Choice(["cause", "service", "hour", "day"]),
+    default="cause",
+    show_default=True,
+    help="Group the counts by this.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object with all results.")
 def scan(*, logs: tuple[Path, ...], since: datetime | None, by: str, as_json: bool) -> None:
-    """Count the AWS errors of logs by cause.
+    """Count the AWS errors in logs, by cause.
 
-    LOG is a file of any size, plain, gzip or zstd, or - for standard input. Ctrl-C shows what was found so far.
+    LOG is a file of any size (plain text, gzip or zstd), or - for standard input. Ctrl-C prints the results so far.
     """
     if not logs:
         if sys.stdin.isatty():
-            raise click.UsageError("Give a LOG, or pipe one in.")
+            raise click.UsageError("No log is given. Give a LOG file, or pipe a log to standard input.")
         logs = (Path("-"),)
     found = Scan(now=_now(), since=since)
     code = 0
     try:
         code = _read(found, logs)
     except KeyboardInterrupt:
-        click.echo("Interrupted. This was found so far:", err=True)
+        click.echo("Interrupted. Results so far:", err=True)
         code = INTERRUPTED
     if as_json:
         click.echo(json.dumps(_as_dict(found)))
@@ -99,13 +109,13 @@ def _read(found: Scan, logs: Sequence[Path]) -> int:
                     with path.open("rb") as file:
                         found.read(_shown(bar, file, path.name, path.stat().st_size))
             except (LogError, OSError) as error:
-                click.echo(f"{path}: {error}. What could be read of it is counted.", err=True)
+                click.echo(f"{path}: {error}. The lines before this error are counted.", err=True)
                 code = FAILED
     return code
 
 
 def _shown(bar: Progress, file: BinaryIO, name: str, total: int | None) -> Iterator[bytes]:
-    """Yield the blocks of a file and show how far it is."""
+    """Yield the blocks of a file and update the progress bar."""
     task = bar.add_task(name, total=total)
     for block in blocks(file):
         yield block
@@ -121,7 +131,7 @@ def _print(console: Console, found: Scan, by: str) -> None:
     when = f", {_time(span[0])} to {_time(span[1])} UTC" if span else ""
     size = f"{found.bytes / 1e6:,.1f} MB"
     console.print(
-        f"{_number(errors, 'AWS error')} of {_number(len(findings), 'cause')} in {size}{when}\n", soft_wrap=True
+        f"{_number(errors, 'AWS error')} with {_number(len(findings), 'cause')} in {size}{when}\n", soft_wrap=True
     )
     if by == "cause":
         for finding in findings:
@@ -131,13 +141,14 @@ def _print(console: Console, found: Scan, by: str) -> None:
     else:
         _print_rows(console, _times(findings, _WIDTHS[by]))
     if found.other:
-        console.print(f"{found.other:,} more speak of trouble, and of none that AWS is known for.", soft_wrap=True)
+        lines = "error line matches" if found.other == 1 else "error lines match"
+        console.print(f"{found.other:,} more {lines} no known AWS error.", soft_wrap=True)
     if found.undated:
-        console.print(f"{found.undated:,} bear no time, so --since left them out.", soft_wrap=True)
+        console.print(f"{_number(found.undated, 'error')} without a time ignored because of --since.", soft_wrap=True)
     if findings and by == "cause":
         codes = findings[0].codes
         name = next(iter(codes)) if codes else "TEXT"
-        console.print(f"What to do about one: bedrock explain {name}", soft_wrap=True)
+        console.print(f"For advice on an error, run: bedrock explain {name}", soft_wrap=True)
 
 
 def _number(count: int, of: str) -> str:
@@ -163,7 +174,7 @@ def _print_cause(console: Console, finding: Finding, span: tuple[datetime, datet
 
 
 def _line(console: Console, text: Text) -> None:
-    """Print one line: cut on a terminal, whole elsewhere."""
+    """Print one line: cropped on a terminal, complete elsewhere."""
     console.print(
         text, no_wrap=True, overflow="ellipsis" if console.is_terminal else "ignore", crop=console.is_terminal
     )
@@ -209,7 +220,7 @@ def _span(findings: Iterable[Finding]) -> tuple[datetime, datetime] | None:
 
 
 def sparkline(counts: Counter[int], first: datetime, last: datetime) -> str:
-    """Return counts over the time from `first` to `last` as a row of bars."""
+    """Return the counts from `first` to `last` as a row of bars."""
     start = first.timestamp()
     step = max(1.0, (last.timestamp() - start + 1) / _SPARKS)
     cells = [0] * _SPARKS

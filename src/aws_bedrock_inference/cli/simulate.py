@@ -1,4 +1,4 @@
-"""`bedrock simulate`: the simulator at an address of its own, until it is interrupted."""
+"""`bedrock simulate`: run the simulator until it is interrupted."""
 
 from __future__ import annotations
 
@@ -24,19 +24,24 @@ _PER_MINUTE = click.FloatRange(min=0)
 
 @click.command()
 @click.argument("source", metavar="[SCENARIO]", required=False)
-@click.option("--host", default="127.0.0.1", show_default=True, metavar="ADDRESS", help="Where to listen.")
+@click.option("--host", default="127.0.0.1", show_default=True, metavar="ADDRESS", help="Address to listen on.")
 @click.option(
-    "--port", default=8099, show_default=True, type=click.IntRange(0, 65535), metavar="N", help="0 takes a free one."
+    "--port",
+    default=8099,
+    show_default=True,
+    type=click.IntRange(0, 65535),
+    metavar="N",
+    help="Port to listen on; 0 selects a free port.",
 )
-@click.option("--seed", type=int, metavar="N", help="Other answers, other chances.")
-@click.option("--discipline", type=click.Choice(list(DISCIPLINES)), help="How a minute's quota is counted.")
-@click.option("--rpm", type=_PER_MINUTE, metavar="N", help="Quota of requests per minute, of each model.")
-@click.option("--tpm", type=_PER_MINUTE, metavar="N", help="Quota of tokens per minute, of each model.")
+@click.option("--seed", type=int, metavar="N", help="Seed for answers and faults.")
+@click.option("--discipline", type=click.Choice(list(DISCIPLINES)), help="Algorithm that counts the quota of a minute.")
+@click.option("--rpm", type=_PER_MINUTE, metavar="N", help="Requests per minute for each model.")
+@click.option("--tpm", type=_PER_MINUTE, metavar="N", help="Tokens per minute for each model.")
 def simulate(source: str | None, *, host: str, port: int, **options: Any) -> None:
-    """Serve a Bedrock endpoint on this machine, with quotas and faults.
+    """Run a local Bedrock endpoint with quotas and faults.
 
-    SCENARIO is calm, bad-day or a TOML file; without one there are no limits and no faults. The options replace what
-    it says. Ctrl-C ends it.
+    SCENARIO is calm, bad-day or a TOML file. Without SCENARIO there are no quotas and no faults. Options override the
+    scenario. Press Ctrl-C to stop.
     """
     need_extra()
     tables = _with_options(scenario.tables(source), **options)
@@ -44,7 +49,7 @@ def simulate(source: str | None, *, host: str, port: int, **options: Any) -> Non
         asyncio.run(_serve(tables, _address(host), port))
     except OSError as error:
         raise ValueError(
-            f"cannot listen on port {port} of {host}: {error.strerror}. Give another --port; 0 takes a free one."
+            f"cannot listen on port {port} of {host}: {error.strerror}. Give another --port; 0 selects a free port."
         ) from error
     from aws_bedrock_inference.simulator.server import leave  # noqa: PLC0415 - needs the extra `simulator`
 
@@ -103,14 +108,14 @@ def _told_to_stop(stop: asyncio.Event) -> Iterator[None]:
 
 
 def _greeting(url: str, address: str) -> Iterator[str]:
-    yield f"A Bedrock endpoint listens at {url}"
+    yield f"Bedrock endpoint: {url}"
     yield f"  AWS CLI, SDKs   export AWS_ENDPOINT_URL_BEDROCK_RUNTIME={url}"
     yield f'  boto3           boto3.client("bedrock-runtime", endpoint_url="{url}", region_name="us-east-1")'
     yield f"  this package    bedrock run prompts.jsonl -o answers.jsonl --endpoint-url {url}"
     yield f"  statistics      {url}/_simulator/stats"
-    yield "Clients want a Region and credentials: any, unless the scenario says which. Ctrl-C ends it."
+    yield "Clients need a Region and credentials; any values work unless the scenario sets them. Press Ctrl-C to stop."
     if not ipaddress.ip_address(address).is_loopback:
-        yield f"Warning: {address} can be reached from other machines, and whoever reaches it may change the scenario."
+        yield f"Warning: other machines can reach {address}, and any client can change the scenario."
 
 
 def _total(url: str) -> str:
@@ -120,4 +125,4 @@ def _total(url: str) -> str:
         return "Stopped."
     throttled, struck = sum(stats["throttled"].values()), sum(stats["faults"].values())
     requests = f"{stats['arrived']:,} requests, {stats['answered']:,} answered"
-    return f"Stopped: {requests}, {throttled:,} throttled, {struck:,} met a fault of the scenario."
+    return f"Stopped: {requests}, {throttled:,} throttled, {struck:,} with an injected fault."

@@ -1,4 +1,4 @@
-"""`--simulate`: the built-in simulator for the time of one command."""
+"""`--simulate`: run the built-in simulator for one command."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ def simulated(scenario: str | Path | dict[str, Any]) -> Iterator[tuple[Simulator
     """Run the simulator with `scenario`; yield it and a session with made-up credentials."""
     if isinstance(scenario, str) and scenario.endswith((".jsonl", ".json")):
         raise click.UsageError(
-            f"--simulate took {scenario} for its scenario. Put --simulate last, or write --simulate=bad-day."
+            f"--simulate read {scenario} as its scenario. Put --simulate last, or write --simulate=bad-day."
         )
     need_extra()
-    # Proxies are for the world outside; Python gives the lower case precedence.
+    # The simulator is local, so no proxy is used for it. Python prefers the lower-case name.
     os.environ["no_proxy"] = ",".join(
         filter(None, [os.environ.get("no_proxy", os.environ.get("NO_PROXY")), "127.0.0.1"])
     )
@@ -37,13 +37,15 @@ def simulated(scenario: str | Path | dict[str, Any]) -> Iterator[tuple[Simulator
 
 
 def _session() -> boto3.Session:
-    """Return a session that knows nothing of the user's profiles, which may be broken or ask for a sign-in."""
+    """Return a session without the user's profiles, which may be broken or ask for a sign-in."""
     unset = (None, None, None, None)
     alone = botocore.session.Session({"profile": unset, "config_file": unset, "credentials_file": unset})
     return boto3.Session("SIMULATED", "simulated", region_name="us-east-1", botocore_session=alone)
 
 
 def need_extra() -> None:
-    """Say how to install the simulator's server when it is missing."""
+    """Raise `UsageError` with the install command if the simulator's server is missing."""
     if find_spec("granian") is None:
-        raise click.UsageError("The simulator needs an extra: pip install 'aws-bedrock-inference[simulator]'")
+        raise click.UsageError(
+            "The simulator needs the extra `simulator`: pip install 'aws-bedrock-inference[simulator]'"
+        )

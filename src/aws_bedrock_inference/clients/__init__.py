@@ -1,1 +1,1 @@
-"""What programs call: thin faces over the pipeline, a blocking and an asyncio one."""
+"""The Bedrock clients, blocking and asyncio."""

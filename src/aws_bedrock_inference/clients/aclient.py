@@ -1,4 +1,4 @@
-"""The asyncio client, twin of `client` in the same order; a parity test holds them equal."""
+"""The asyncio client. `client` has the blocking version in the same order; a test compares the two."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ if TYPE_CHECKING:
 
 
 class AsyncBedrockClient(BaseClient):
-    """Calls one model, and carries each call through throttling, faults and waits. Tasks of one event loop may share
-    it.
+    """A client for one model, with retries, quota control and circuit breaking. Tasks of one event loop can
+    share it.
 
-    `model_id` is a model id, inference profile id or ARN; a call may name another. `region_name`, `endpoint_url` and
-    credentials are found as boto3 finds them where they are not given, from `session` (boto3's or botocore's) if
-    there is one. `quota` is the account's `Quota(rpm=..., tpm=...)`; the same object may be given to several clients,
-    which then share it. `pipeline` replaces the recommended policies. `timeout` is the seconds a whole call may take,
-    waits and repeats included (default 900), or a `Timeout` with limits for each attempt. `priority` says who goes
-    first where calls wait for quota: `interactive`, `normal`, `batch` or a number.
+    `model_id` is a model id, inference profile id or ARN; a call may name another one. If `region_name`, `endpoint_url`
+    or credentials are not given, they are found as boto3 finds them, from `session` (boto3's or botocore's) if given.
+    `quota` is the account's `Quota(rpm=..., tpm=...)`; clients with the same object share it. `pipeline` replaces the
+    recommended policies. `timeout` is the maximum number of seconds for a whole call, including waits and retries
+    (default 900), or a `Timeout` with limits for each attempt. `priority` orders the calls that wait for quota:
+    `interactive`, `normal`, `batch` or a number.
 
-    Raises `ValueError` for arguments that cannot be right and botocore's `NoRegionError` when no Region is found.
+    Raises `ValueError` for invalid arguments, and botocore's `NoRegionError` if no Region is found.
     """
 
     def _connect(self) -> None:
@@ -50,17 +50,17 @@ class AsyncBedrockClient(BaseClient):
         tier: str | None = None,
         **converse: Any,
     ) -> Reply:
-        """Ask the model and return its whole answer.
+        """Send the prompt and return the complete answer.
 
-        Give `prompt`, or `messages` in Converse's form. `max_tokens` is worth setting: Bedrock reserves it from the
-        quota, and unset it counts as the model's maximum. `tools` is a list of Converse tools or a whole
-        `toolConfig`. Anything else that Converse takes may be given by its own name. With `stream=True` the answer
-        travels as a stream and is returned when it is whole: long generations are then watched chunk by chunk, and
-        one that breaks is asked for again. `priority` is for this call alone. `tier` is one of Bedrock's service tiers
-        (`priority`, `default`, `flex`), or `match` for the one that goes with the priority; not all models have all.
+        Give `prompt`, or `messages` in Converse's form. Set `max_tokens`: Bedrock reserves it from the quota, and
+        without it reserves the model's maximum. `tools` is a list of Converse tools or a whole `toolConfig`. Other
+        parameters of Converse can be given by their own names. With `stream=True` the answer is received as a stream
+        and returned when it is complete: a stalled generation is then noticed early, and a stream that breaks is
+        retried. `priority` applies to this call alone. `tier` is one of Bedrock's service tiers (`priority`, `default`,
+        `flex`), or `match` for the tier that corresponds to the priority; not every model has every tier.
 
-        Raises `InvalidRequest` before anything is sent, other `Refused` when the call could not be made,
-        `ServiceFault` when it failed.
+        Raises `InvalidRequest` before anything is sent, another `Refused` if the call was not sent, and `ServiceFault`
+        if the call failed.
         """
         call = self._invoke_call(
             "converse_stream" if stream else "converse",
@@ -96,11 +96,11 @@ class AsyncBedrockClient(BaseClient):
         tier: str | None = None,
         **converse: Any,
     ) -> AsyncTextStream:
-        """Ask the model and return its answer as pieces of text, as they come.
+        """Send the prompt and return the answer as pieces of text, as they arrive.
 
-        A fault before the first piece is retried unseen. One after it raises `StreamBroken`, with what arrived in
-        `received`; so does a stream that ends without its closing event. After the end, `reply` on the stream has
-        usage and stop reason.
+        A fault before the first piece is retried, and the caller does not notice. A later fault raises `StreamBroken`,
+        with the text that arrived in `received`; so does a stream that ends without its closing event. After the end,
+        `reply` on the stream has the usage and the stop reason.
         """
         call = self._invoke_call(
             "converse_stream",
@@ -120,29 +120,29 @@ class AsyncBedrockClient(BaseClient):
         return AsyncTextStream(self._events(call))
 
     async def converse(self, **params: Any) -> dict[str, Any]:
-        """boto3's `converse`: the same parameters (`modelId` may be left out), the same response."""
+        """boto3's `converse`: the same parameters (`modelId` is optional), the same response."""
         return await self._unary("converse", params)
 
     async def converse_stream(self, **params: Any) -> dict[str, Any]:
-        """boto3's `converse_stream`. Its `stream` raises `StreamBroken` when the answer breaks off."""
+        """boto3's `converse_stream`. Its `stream` raises `StreamBroken` if the answer is incomplete."""
         events = await self._open(self._make_call("converse_stream", params))
         return {**events.head, "stream": events}
 
     async def invoke_model(self, **params: Any) -> dict[str, Any]:
-        """boto3's `invoke_model`: the model's own body in, the model's own body out."""
+        """boto3's `invoke_model`: request and response bodies in the model's own format."""
         return await self._unary("invoke_model", params)
 
     async def invoke_model_with_response_stream(self, **params: Any) -> dict[str, Any]:
-        """boto3's `invoke_model_with_response_stream`. Its `body` raises `StreamBroken` when the answer breaks off."""
+        """boto3's `invoke_model_with_response_stream`. Its `body` raises `StreamBroken` if the answer is incomplete."""
         events = await self._open(self._make_call("invoke_model_with_response_stream", params))
         return {**events.head, "body": events}
 
     async def count_tokens(self, **params: Any) -> dict[str, Any]:
-        """boto3's `count_tokens`; free, and takes nothing from the quota."""
+        """boto3's `count_tokens`; it is free and does not use the quota."""
         return await self._unary("count_tokens", params)
 
     async def aclose(self) -> None:
-        """Let go of the connections. Calls under way end by themselves."""
+        """Close the connections. Calls in flight are not interrupted."""
         await self._transport.close()
 
     async def __aenter__(self) -> Self:

@@ -1,4 +1,4 @@
-"""What the blocking and the asyncio client share: everything but the sending and the waiting."""
+"""The code common to the blocking and the asyncio client: everything except sending and waiting."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class BaseClient:
-    """Holds what a client was built with, makes its calls, and turns their outcomes into values or exceptions."""
+    """The base of both clients: it builds calls and turns their outcomes into values or exceptions."""
 
     def __init__(
         self,
@@ -70,11 +70,11 @@ class BaseClient:
 
     @property
     def region_name(self) -> str:
-        """The Region that is called."""
+        """The Region of the endpoint."""
         return self._endpoint.region
 
     def listen(self, listener: Listener) -> Callable[[], None]:
-        """Call `listener` with every event of this client's calls (see `events`); the returned function ends that."""
+        """Call `listener` with every event of this client's calls (see `events`); the returned function removes it."""
         return self._listeners.add(listener)
 
     def _invoke_call(self, operation: str, prompt: Prompt, priority: str | float | None) -> Call:
@@ -87,7 +87,7 @@ class BaseClient:
         return self._make_call(operation, params)._replace(priority=number)
 
     def _make_call(self, operation: str, params: Mapping[str, Any]) -> Call:
-        """Return the call of boto3's `operation` with boto3's `params`; `modelId` may be left out."""
+        """Return the call of boto3's `operation` with boto3's `params`; `modelId` is optional."""
         params = {"modelId": self.model_id, **params}
         route = self._route(str(params["modelId"]))
         try:
@@ -126,7 +126,7 @@ class BaseClient:
             self._listeners.call_ended(call, outcome, self._clock())
 
     def _raise_for(self, call: Call, outcome: Outcome) -> None:
-        """Raise what went wrong; return when nothing did."""
+        """Raise the call's exception; return if it succeeded."""
         if outcome.fault is not None:
             raise error_of(outcome, call.operation, call.route)
 
@@ -135,7 +135,7 @@ class BaseClient:
 
 
 def with_attempts(response: dict[str, Any], outcome: Outcome) -> dict[str, Any]:
-    """Say in boto3's own place how often the call was repeated."""
+    """Set `RetryAttempts` in the response, where boto3 has it."""
     if outcome.earlier:
         response["ResponseMetadata"]["RetryAttempts"] = len(outcome.earlier)
     return response

@@ -1,4 +1,4 @@
-"""What `invoke` returns."""
+"""The result of `invoke`."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer. Attributes for what one mostly wants; `reply["output"]` and so on for all that boto3's `converse`
-    returns.
+    """An answer. Its attributes are the common values; `reply["output"]` and so on give the members of boto3's
+    `converse` response.
 
-    `stop_reason` tells whether the answer is whole (`end_turn`), was cut at max_tokens (`max_tokens`), or is a refusal
+    `stop_reason` says whether the answer is complete (`end_turn`), truncated at max_tokens (`max_tokens`), or blocked
     (`guardrail_intervened`, `content_filtered`).
     """
 
@@ -31,7 +31,7 @@ class Reply:
 
     @property
     def attempts(self) -> int:
-        """How many times the service was called for this answer."""
+        """The number of attempts for this answer."""
         return len(self.earlier) + 1
 
     @property
@@ -60,12 +60,12 @@ class Reply:
         return self.response.keys()
 
     def get(self, key: str, default: Any = None) -> Any:
-        """Return what boto3's response holds under `key`, or `default`."""
+        """Return the member `key` of boto3's response, or `default`."""
         return self.response.get(key, default)
 
 
 def reply_of(outcome: Outcome, route: Route) -> Reply:
-    """Return the reply of an outcome that ended well."""
+    """Return the reply of a successful outcome."""
     assert outcome.usage is not None  # noqa: S101 - Converse always reports it
     response: dict[str, Any] = outcome.value
     content = response["output"]["message"]["content"]

@@ -1,4 +1,4 @@
-"""From what a person writes to what Converse takes, with bad input refused in a sentence they can act on."""
+"""Conversion of `invoke`'s arguments to Converse parameters; invalid input is refused with an actionable message."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ TIERS = ("priority", "default", "flex", "reserved")
 
 
 class BadRequestError(ValueError):
-    """The arguments cannot be right; the clients raise it as `InvalidRequest` with the route on it."""
+    """Invalid arguments; the clients raise it as `InvalidRequest` with the route."""
 
 
 class Prompt(NamedTuple):
-    """What a caller of `invoke` asks, as it was given. `more` is passed on to Converse as it is.
+    """The arguments of `invoke`. `more` is passed on to Converse unchanged.
 
-    A named tuple, as `Call`: one is made for every call.
+    A named tuple like `Call`, because one is created for every call.
     """
 
     prompt: str | None = None
@@ -62,7 +62,7 @@ class Prompt(NamedTuple):
 
 
 def _tier(tier: str, priority: float) -> str:
-    """Return the service tier of that name, or the one that goes with `priority`."""
+    """Return the service tier of that name; for `match`, the tier that corresponds to `priority`."""
     if tier == "match":
         return "priority" if priority < NORMAL else "default" if priority == NORMAL else "flex"
     if tier not in TIERS:

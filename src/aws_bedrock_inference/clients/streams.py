@@ -1,4 +1,4 @@
-"""Answers as they come: boto3's events, and plain text, in both worlds."""
+"""Streamed answers as boto3's events or as text, blocking and asyncio."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class _Ending:
-    """What both worlds do when a stream has ended."""
+    """The end of a stream, common to the blocking and the asyncio classes."""
 
     def __init__(self, call: Call, finish: Callable[[Call, Outcome], None]) -> None:
         self.call = call
@@ -26,34 +26,36 @@ class _Ending:
         self._finished = False
 
     def end(self, outcome: Outcome | None) -> None:
-        """Finish the call, once."""
+        """Finish the call, once; emit its end."""
         if outcome is not None and not self._finished:
             self._finished = True
             self._finish(self.call, outcome)
 
     def check(self, outcome: Outcome | None) -> None:
-        """Raise what broke the stream; that the consumer itself has closed it is no break."""
+        """Raise the fault of a broken stream; a stream that the consumer closed is not broken."""
         self.end(outcome)
         if outcome is not None and outcome.fault not in (None, ABANDONED):
             raise error_of(outcome, self.call.operation, self.call.route)
 
     def reply(self, outcome: Outcome | None) -> Reply:
-        """Return what the stream added up to."""
+        """Return the complete answer of the stream."""
         if outcome is None:
-            raise ValueError("the stream has not ended: read it to its end before asking for the reply")
+            raise ValueError("the stream has not ended; read it to its end before you use `reply`")
         whole = outcome._replace(value=outcome.value.response(self.head))
         return reply_of(whole, self.call.route)
 
 
 class EventStream(_Ending):
-    """boto3's events of a stream, one by one. Raises when the stream breaks; closing it early gives everything back."""
+    """An iterator over boto3's events of a stream. It raises if the stream breaks; closing it early releases
+    everything.
+    """
 
     def __init__(self, stream: Stream, call: Call, finish: Callable[[Call, Outcome], None]) -> None:
         super().__init__(call, finish)
         self._stream = stream
 
     def begin(self) -> None:
-        """Go as far as the first content, unless that was done: from here on, faults can be seen."""
+        """Read up to the first content, if not done yet. Faults before that point were retried."""
         if self.head:
             return
         for head in self._stream:
@@ -63,7 +65,7 @@ class EventStream(_Ending):
 
     @property
     def outcome(self) -> Outcome | None:
-        """How the stream ended; None while it has not."""
+        """The outcome of the stream; None until it has ended."""
         return self._stream.outcome
 
     def __iter__(self) -> Self:
@@ -76,7 +78,7 @@ class EventStream(_Ending):
         raise StopIteration
 
     def close(self) -> None:
-        """Abandon what has not been read."""
+        """Close the stream without reading the rest."""
         self._stream.close()
         self.end(self._stream.outcome)
 
@@ -88,14 +90,16 @@ class EventStream(_Ending):
 
 
 class AsyncEventStream(_Ending):
-    """boto3's events of a stream, one by one. Raises when the stream breaks; closing it early gives everything back."""
+    """An iterator over boto3's events of a stream. It raises if the stream breaks; closing it early releases
+    everything.
+    """
 
     def __init__(self, stream: AsyncStream, call: Call, finish: Callable[[Call, Outcome], None]) -> None:
         super().__init__(call, finish)
         self._stream = stream
 
     async def begin(self) -> None:
-        """Go as far as the first content, unless that was done: from here on, faults can be seen."""
+        """Read up to the first content, if not done yet. Faults before that point were retried."""
         if self.head:
             return
         async for head in self._stream:
@@ -105,7 +109,7 @@ class AsyncEventStream(_Ending):
 
     @property
     def outcome(self) -> Outcome | None:
-        """How the stream ended; None while it has not."""
+        """The outcome of the stream; None until it has ended."""
         return self._stream.outcome
 
     def __aiter__(self) -> Self:
@@ -118,7 +122,7 @@ class AsyncEventStream(_Ending):
         raise StopAsyncIteration
 
     async def aclose(self) -> None:
-        """Abandon what has not been read."""
+        """Close the stream without reading the rest."""
         await self._stream.aclose()
         self.end(self._stream.outcome)
 
@@ -130,7 +134,7 @@ class AsyncEventStream(_Ending):
 
 
 class TextStream:
-    """The text of an answer, piece by piece; `reply` has usage and stop reason once it has ended."""
+    """An iterator over the text of an answer; after the end, `reply` has the usage and the stop reason."""
 
     def __init__(self, events: EventStream) -> None:
         self._events = events
@@ -147,11 +151,11 @@ class TextStream:
 
     @property
     def reply(self) -> Reply:
-        """The whole answer; `ValueError` while the stream has not ended."""
+        """The complete answer. Raises `ValueError` before the stream has ended."""
         return self._events.reply(self._events.outcome)
 
     def close(self) -> None:
-        """Abandon what has not been read."""
+        """Close the stream without reading the rest."""
         self._events.close()
 
     def __enter__(self) -> Self:
@@ -162,7 +166,7 @@ class TextStream:
 
 
 class AsyncTextStream:
-    """The text of an answer, piece by piece; `reply` has usage and stop reason once it has ended."""
+    """An iterator over the text of an answer; after the end, `reply` has the usage and the stop reason."""
 
     def __init__(self, events: AsyncEventStream) -> None:
         self._events = events
@@ -179,11 +183,11 @@ class AsyncTextStream:
 
     @property
     def reply(self) -> Reply:
-        """The whole answer; `ValueError` while the stream has not ended."""
+        """The complete answer. Raises `ValueError` before the stream has ended."""
         return self._events.reply(self._events.outcome)
 
     async def aclose(self) -> None:
-        """Abandon what has not been read."""
+        """Close the stream without reading the rest."""
         await self._events.aclose()
 
     async def __aenter__(self) -> Self:

@@ -1,4 +1,4 @@
-"""One concern around a call in each file; `standard` is the pipeline a client has when it is given none."""
+"""The policies, one concern in each file; `standard` is the default pipeline of a client."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ __all__ = ["Breaker", "Deadline", "Quota", "Retry", "one_owner", "standard"]
 
 
 def standard(quota: Quota | None = None) -> Pipeline:
-    """Return the recommended pipeline: every attempt passes the circuit and pays quota, the deadline covers them
-    all.
+    """Return the recommended pipeline: each attempt passes the circuit breaker and the quota; the deadline covers all
+    attempts.
     """
     return Pipeline(Deadline(), Retry(), Breaker(), quota if quota is not None else Quota())
 

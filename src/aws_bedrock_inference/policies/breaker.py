@@ -1,4 +1,4 @@
-"""Stop calling a model that is unhealthy, and probe until it is well."""
+"""A policy that stops calling an unhealthy model and probes until it recovers."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _OK, _FAILED, _IGNORED = Verdict  # looked up once: every call needs one
 
 
 class Breaker:
-    """Refuse calls to a model in a Region while it fails; one circuit for each (account, Region, model).
+    """A circuit breaker that refuses calls to a failing model: one circuit for each (account, Region, model).
 
-    A circuit opens when at least `failures` 5 calls and the share `ratio` 0.5 of all calls failed within `window` 10
-    seconds: a handful, so that one bad answer opens nothing, and a share, so that the rare faults of heavy traffic do
-    not. After `recovery` 5 seconds, longer than most hiccups, `probes` 3 calls find out whether the service is back;
-    when that share of them fails it opens again, while one that fails by chance does no harm. Only faults of the
-    service count: throttles, cold models and the caller's bad input never open a circuit.
+    A circuit opens if at least `failures` 5 calls and at least the share `ratio` 0.5 of all calls failed within
+    `window` 10 seconds. The number prevents one bad answer from opening it; the share prevents the rare faults of heavy
+    traffic from opening it. After `recovery` 5 seconds, longer than most short failures, `probes` 3 calls test the
+    service. If that share of them fails, the circuit opens again; a single random failure does not open it. Only faults
+    of the service count: throttles, loading models and invalid requests never open a circuit.
 
     Refuses with `CircuitOpen`. Emits `CircuitChanged`.
     """

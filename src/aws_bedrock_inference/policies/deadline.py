@@ -1,4 +1,4 @@
-"""A limit on the whole call: all attempts, all waits."""
+"""A time limit for the whole call, with all attempts and waits."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ if TYPE_CHECKING:
 
 
 class Deadline:
-    """Give every call that has none a deadline `seconds` after it arrived, and refuse one that comes too late.
+    """A total timeout: each call without its own deadline gets one, `seconds` after its arrival.
 
-    `seconds` 900: long enough for a generation of many thousand tokens and for a quota minute or two of waiting,
-    short enough that a forgotten call ends by itself. A call's own deadline stands.
+    `seconds` 900: long enough to generate many thousand tokens and to wait a minute or two for quota, short enough that
+    a forgotten call ends by itself. A call's own deadline takes precedence. A call whose deadline has passed is
+    refused.
 
     Refuses with `DeadlineTooClose`. Emits nothing.
     """
@@ -34,7 +35,7 @@ class Deadline:
             if call.deadline == inf:
                 call = call.until(call.arrived + self.seconds)
             if clock() >= call.deadline:
-                return Outcome(fault=too_close("the call's deadline had passed before it could be sent"))
+                return Outcome(fault=too_close("the call's deadline passed before the call could be sent"))
             return (yield from step(call))
 
         return flow

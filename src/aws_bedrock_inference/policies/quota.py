@@ -1,4 +1,4 @@
-"""Keep within the account's quota, and use it all."""
+"""A policy that uses the whole quota of the account and does not exceed it."""
 
 from __future__ import annotations
 
@@ -32,24 +32,26 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.stores import ShareStore
 
 WAITING = 10_000
-"""How many calls may stand before a new one by default: at ten calls a second, the last waits a quarter of an hour, as
-long as a call may take."""
+"""The default limit of calls ahead of a new one in the queue: at ten calls per second, the last one waits a quarter of
+an
+hour, which is also the default limit for a whole call."""
 
 
 class Quota:
-    """Let calls go as the quota carries them: one ledger for each (account, Region, model, pool).
+    """A policy that admits calls as the quota allows, with one ledger for each (account, Region, model, pool).
 
-    `rpm`, `tpm` and `tpd` are the account's requests and tokens per minute and tokens per day. What is given is never
-    exceeded; what the service really allows is learnt below it, and without anything given from the throttles alone.
-    Each call reserves its input and max_tokens as the service does, and settles with what it really used; who does not
-    fit waits, by priority, then first come first served. `concurrency` bounds the calls under way; without it only
-    capacity errors do. `waiting` is how many calls may stand before a new one, default 10,000. `shares` says what part
-    of the quota a priority has for sure while higher ones take all they can, as {"batch": 0.2}; default 0.05.
-    `store`, a URL such as `redis://host` or `sqlite:///path`, makes one quota of all processes that name the same.
+    `rpm`, `tpm` and `tpd` are the account's requests per minute, tokens per minute and tokens per day. A configured
+    limit is never exceeded; if the service allows less, the estimated limit is lowered. Without configured limits, they
+    are estimated from throttles alone. Each call reserves its input and max_tokens before sending, as the service does,
+    and is charged for its real use at the end. A call that does not fit waits, ordered by priority, then arrival.
+    `concurrency` limits the calls in flight; without it, only capacity errors limit them. `waiting` is the maximum
+    number of calls ahead of a new one in the queue, default 10,000. `shares` guarantees a priority a part of the quota
+    while higher priorities use the rest, as {"batch": 0.2}; default 0.05. `store`, a URL such as `redis://host` or
+    `sqlite:///path`, shares one quota between all processes with the same store.
 
-    The object is the quota: clients that are given the same object share it.
+    Clients that get the same object share the quota.
 
-    Refuses with `QuotaExhausted` (a call larger than a whole minute's tokens, a spent day), `QueueFull` and
+    Refuses with `QuotaExhausted` (a call larger than a minute's tokens, an exhausted daily quota), `QueueFull` and
     `DeadlineTooClose`. Emits `QuotaQueued` and `Throttled`.
     """
 
@@ -67,10 +69,10 @@ class Quota:
         for name, value in (("rpm", rpm), ("tpm", tpm), ("tpd", tpd), ("concurrency", concurrency)):
             if value is not None and not 0 < value < inf:
                 raise ValueError(
-                    f"Quota({name}={value!r}): give a number above 0, or leave it out when there is no such limit"
+                    f"Quota({name}={value!r}): give a number above 0, or omit it if there is no such limit"
                 )
         if waiting < 1:
-            raise ValueError(f"Quota(waiting={waiting!r}): give how many calls may wait, 1 or more")
+            raise ValueError(f"Quota(waiting={waiting!r}): give the number of calls that may wait, 1 or more")
         self.rpm = rpm
         self.tpm = tpm
         self.tpd = tpd
@@ -92,12 +94,12 @@ class Quota:
         max_age: float = A_DAY,
         **options: Any,
     ) -> Quota:
-        """Return a quota that starts from what Service Quotas lists for each model, and learns from there.
+        """Return a quota whose limits start from the values that Service Quotas lists for each model.
 
-        Asks once, now, about one Region, and remembers the answer on disk for `max_age` seconds; the permissions are
-        servicequotas:ListServiceQuotas and ListAWSDefaultServiceQuotas. `options` are those of `Quota`: what is given
-        there goes before what is listed. A model that is not listed is learnt from its throttles alone. Raises
-        `QuotasUnknown` when Service Quotas cannot be asked and nothing is remembered.
+        Service Quotas is read once, immediately, for one Region; the result is cached on disk for `max_age` seconds.
+        This needs the permissions servicequotas:ListServiceQuotas and ListAWSDefaultServiceQuotas. `options` are the
+        options of `Quota`; they take precedence over listed values. The limits of a model that is not listed are
+        estimated from throttles alone. Raises `QuotasUnknown` if Service Quotas cannot be read and nothing is cached.
         """
         from aws_bedrock_inference.service_quotas.discovery import discover  # noqa: PLC0415 - heavy; only who asks needs it
 
@@ -189,14 +191,14 @@ class Quota:
         if soonest >= call.deadline:
             if ledger.day_spent(now):
                 return day_spent(soonest - now)
-            return too_close("the quota cannot admit the call before its deadline")
+            return too_close("the quota has no room for the call before its deadline")
         yield from emit(QuotaQueued(call.route, int(ticket.tokens), ahead))
         while True:
             due = ledger.claim(ticket, now)
             if ticket.admitted:
                 return None
             if now >= call.deadline:
-                return too_close("the call's deadline passed while it waited for quota")
+                return too_close("the call's deadline passed while the call waited for quota")
             if member is not None:
                 member.hurry(call.priority, now)
                 if now >= member.due:
@@ -213,7 +215,7 @@ class Quota:
 
 
 class _Pool:
-    """What is kept for one quota key. `largest` is the largest call that can ever go, in tokens."""
+    """The state of one quota key. `largest` is the largest call that can ever be admitted, in tokens."""
 
     __slots__ = ("held", "largest", "ledger", "member")
 
@@ -240,8 +242,8 @@ def _checked(shares: Mapping[str | float, float]) -> dict[float, float]:
 
 
 def _settle(ledger: Ledger, ticket: Ticket, call: Call, outcome: Outcome | None, now: float) -> str | None:
-    """Charge what is known to have been used; return the dimension that was throttled, if one was. Where the fate is
-    unknown the service may still be at work: all is charged.
+    """Charge the known use; return the dimension that was throttled, or None. If the fate of the request is unknown,
+    the service may still process it, so the whole reservation is charged.
     """
     fault = outcome.fault if outcome is not None else None
     if outcome is not None and outcome.usage is not None:
@@ -285,9 +287,9 @@ def _throttled(pool: _Pool, call: Call, outcome: Outcome, limit: str, now: float
 
 def _advice(limit: str, account: Account) -> str:
     if limit == "requests":
-        return "Requests per minute are used up: fewer, larger calls, or a higher quota (bedrock quota show)."
+        return "Requests per minute are exhausted: send fewer, larger calls, or raise the quota (bedrock quota show)."
     if limit == "tokens-per-day":
-        return "The day's tokens are spent: calls wait or are refused until it ends."
+        return "The daily token quota is exhausted: calls wait or are refused until the day ends."
     if account.outstanding > account.tokens.used / 2:
-        return "Most of the minute is reserved, not used: lower max_tokens to what answers need (bedrock quota advise)."
-    return "Tokens per minute are used up: the ledger now lets fewer calls go; others may use the same quota."
+        return "Most of the quota is reserved, not used: lower max_tokens to what answers need (bedrock quota advise)."
+    return "Tokens per minute are exhausted: fewer calls are admitted now; others may use the same quota."

@@ -1,4 +1,4 @@
-"""The faults with which policies and clients refuse a call. Nothing was sent in any of these cases."""
+"""The refusals of the policies and the clients. Nothing was sent in any of these cases."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from aws_bedrock_inference.fault import Category, Decision, Fault, Hint, Kind
 
 
 def too_large(tokens: float, tpm: float) -> Fault:
-    """Return the refusal of a call that no minute could carry."""
+    """Return the refusal of a call that is larger than a minute's quota."""
     return refusal(
         "QuotaExhausted",
-        f"the call would reserve {tokens:,.0f} tokens (input + max_tokens); the quota is {tpm:,.0f} a minute",
+        f"the call would reserve {tokens:,.0f} tokens (input + max_tokens), but the quota is {tpm:,.0f} per minute",
         Category.PERMANENT,
         "request-larger-than-quota",
-        "Lower max_tokens (unset counts as the model's maximum) or raise the quota; nothing was sent.",
+        "Lower max_tokens (if unset, the model's maximum is reserved) or raise the quota. Nothing was sent.",
     )
 
 
 def held(route: str) -> Fault:
-    """Return the refusal of every call where AWS holds the quota at 0."""
+    """Return the refusal of a call whose quota AWS has set to 0."""
     from aws_bedrock_inference.service_quotas.table import explain_hold  # noqa: PLC0415 - who never meets a hold needs no data
 
     return refusal(
         "QuotaExhausted",
-        f"AWS holds the quota of {route} at 0: nothing can be called, and waiting does not help",
+        f"AWS has set the quota of {route} to 0, so no call can succeed and waiting does not help",
         Category.PERMANENT,
         "quota-zero",
         explain_hold(),
@@ -32,24 +32,24 @@ def held(route: str) -> Fault:
 
 
 def day_spent(seconds: float) -> Fault:
-    """Return the refusal of a call that the day's tokens no longer carry."""
+    """Return the refusal of a call for which the daily token quota has no room."""
     return refusal(
         "QuotaExhausted",
-        f"the quota of tokens per day is spent; the next try makes sense in about {seconds:,.0f} s",
+        f"the daily token quota is exhausted; try again in about {seconds:,.0f} s",
         Category.TRANSIENT,
         "daily-quota-spent",
-        "Wait for the next day, use another model, Region or account, or ask AWS Support for more; nothing was sent.",
+        "Wait for the next day, use another model, Region or account, or ask AWS Support for more. Nothing was sent.",
     )
 
 
 def queue_full(ahead: int) -> Fault:
-    """Return the refusal of a call that too many stand before."""
+    """Return the refusal of a call that finds the queue full."""
     return refusal(
         "QueueFull",
-        f"{ahead:,} calls wait for quota already",
+        f"the queue is full: {ahead:,} calls already wait for quota",
         Category.TRANSIENT,
         "queue-full",
-        "Make fewer calls at once, give urgent ones priority='interactive', or raise Quota(waiting=...).",
+        "Send fewer calls at once, send urgent calls with priority='interactive', or raise Quota(waiting=...).",
     )
 
 
@@ -60,7 +60,7 @@ def too_close(message: str) -> Fault:
         message,
         Category.TRANSIENT,
         "deadline-too-close",
-        "Give the call more time, or make it cheaper (lower max_tokens); nothing was sent.",
+        "Give the call a longer timeout, or lower max_tokens so that it needs less quota. Nothing was sent.",
     )
 
 
@@ -68,13 +68,13 @@ def circuit_open(route: str, wait: float) -> Fault:
     """Return the refusal of a call to a model whose circuit is open for another `wait` seconds."""
     fault = refusal(
         "CircuitOpen",
-        f"{route} failed repeatedly; no call is made for another {wait:.1f} s",
+        f"{route} keeps failing; the circuit breaker is open for another {wait:.1f} s",
         Category.TRANSIENT,
         "circuit-open",
-        "Wait for the service to recover, or use another model or Region; nothing was sent.",
+        "Wait for the service to recover, or use another model or Region. Nothing was sent.",
     )
-    # Waiting for the circuit loads nobody, so it costs no budget, and only the policy's own limit bounds the attempts:
-    # fifteen times `recovery` is about a minute.
+    # A wait for the circuit puts no load on the service, so it costs no budget; only the number of attempts limits
+    # it: fifteen times `recovery` is about a minute.
     return replace(fault, decision=Decision.RETRY, hint=Hint(base=0.1, attempts=15, cost=0), retry_after=wait)
 
 

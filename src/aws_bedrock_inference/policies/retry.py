@@ -1,4 +1,4 @@
-"""Try again what time heals. The only owner of retries: nothing underneath repeats anything."""
+"""The retry policy, the only owner of retries: no layer below it retries anything."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 
 class Retry:
-    """Repeat a failed call as its fault wants it: each fault brings its own schedule and number of attempts.
+    """A policy that retries a failed call; each fault has its own back-off and number of attempts.
 
-    `attempts` 15 bounds the attempts of one call whatever their faults. `jitter` is `full` (AWS's own choice: spreads a
-    crowd best), `equal`, `decorrelated` or `near`. `budget` is shared by all calls under this policy, and by several
-    policies if they are given the same. `chance` is the dice.
+    `attempts` 15 limits the attempts of one call, whatever their faults. `jitter` is `full` (AWS's own choice, which
+    spreads simultaneous retries best), `equal`, `decorrelated` or `near`. `budget` limits the retries of all calls
+    under this policy; several policies can share one. `chance` is the random source.
 
     Refuses nothing. Emits `RetryScheduled` before each wait.
     """
@@ -35,7 +35,7 @@ class Retry:
         chance: Chance = clocks.chance,
     ) -> None:
         if attempts < 1:
-            raise ValueError(f"Retry(attempts={attempts!r}): give 1 for no repeats, or more")
+            raise ValueError(f"Retry(attempts={attempts!r}): give 1 for no retries, or more")
         if jitter not in JITTERS:
             raise ValueError(f"Retry(jitter={jitter!r}): choose one of {', '.join(JITTERS)}")
         self.attempts = attempts
@@ -44,7 +44,7 @@ class Retry:
         self._chance = chance
 
     def around(self, step: Step, clock: Clock) -> Step:
-        """Return `step`, repeated as long as that makes sense."""
+        """Return `step` with retries."""
         budget = self.budget
 
         def flow(call: Call) -> Flow:

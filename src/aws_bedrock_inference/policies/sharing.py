@@ -1,7 +1,8 @@
-"""How one process takes part in a quota that a store shares between many.
+"""The part of one process in a quota that a store shares between many processes.
 
-About once a second one of the calls that pass says to the store what this process needs, and hears which part of the
-quota it may use. When the store is gone, the last part stays; without one, each process goes on alone and learns.
+About once a second, one call reports to the store what this process needs and receives the share of the quota that it
+may use. While the store is unavailable, the last share stays in force; a process that never had a share uses the whole
+quota and estimates the limits from throttles.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.rules.quota.ledger import Ledger
     from aws_bedrock_inference.stores import ShareStore
 
-# Before the first answer nearly nothing may go: whoever is first asks, the others wait for what it hears.
+# Before the first answer of the store nearly nothing is admitted: the first call asks, the others wait for the answer.
 NOTHING_YET = 1e-6
 
 # What waits now is wanted within this many seconds; what is not held back may grow by this factor before we ask again,
@@ -43,7 +44,7 @@ LEAST = 0.01
 # When a priority has to wait that had no needs when we last asked, we ask again, but not within these seconds.
 HURRY = 0.25
 
-# Of so many priorities a member tells who looks; programs that make up a number for each call have more.
+# The maximum number of priorities that a member reports; programs with a number for each call have more.
 TOLD = 20
 
 # While one call asks, others do not; an answer takes a quarter of a second at the most. After a failure, the store is
@@ -54,7 +55,7 @@ AGAIN_LONGEST = 4.0
 
 
 class Membership:
-    """One process, ours, as a member of the pool `pool` at `store`. `due` is when the store is to be asked again."""
+    """A member of the pool `pool` at `store`. `due` is the time of the next request to the store."""
 
     def __init__(self, store: ShareStore, pool: str, ledger: Ledger) -> None:
         self.due = -inf
@@ -76,7 +77,7 @@ class Membership:
         ledger.lease(NOTHING_YET, {}, 0.0)
 
     def renew(self, now: float) -> Generator[Effect, object, None]:
-        """Ask the store, which takes a quarter of a second at the most."""
+        """Request a share from the store, which takes at most a quarter of a second."""
         self.due = now + ASKING
         self._asked = now
         try:
@@ -92,23 +93,23 @@ class Membership:
             yield from emit(StoreChanged(self._pool, available=True, message="the store answers again"))
 
     def hurry(self, priority: float, now: float) -> None:
-        """Ask earlier, since a call of `priority` has to wait and nobody has asked on its behalf."""
+        """Ask the store earlier, because a call of `priority` waits that the last request did not include."""
         if not self._failures and priority not in self._needy:
             self.due = min(self.due, max(now, self._asked + HURRY))
 
     def throttled(self) -> None:
-        """Tell the others soon what a throttle taught."""
+        """Report a throttle to the other processes soon."""
         self.throttles += 1
         if not self._failures:
             self.due = -inf
 
     def saw(self, call: Call, outcome: Outcome) -> None:
-        """Count how long an answer was."""
+        """Record the length of an answer."""
         if outcome.fault is None and outcome.usage is not None:
             self.sizes.add(outcome.usage.output_tokens, call.estimate.output_tokens)
 
     def _who(self) -> str:
-        """Return this process' name; a forked child is somebody else."""
+        """Return the name of this process; a forked child gets its own name."""
         if self._pid != os.getpid():
             self._pid = os.getpid()
             self._name = f"{socket.gethostname()}:{self._pid}:{uuid.uuid4().hex[:8]}"

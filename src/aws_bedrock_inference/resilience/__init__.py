@@ -1,1 +1,1 @@
-"""Policies around any boto3 client or function."""
+"""Retries, quota and circuit breaking for any boto3 client or function."""

@@ -1,8 +1,8 @@
-"""Batches that succeed in part: what failed is sent again, alone, and the answers become one.
+"""Retries for batches that partly succeed: only the failed entries are sent again, and the answers are merged.
 
-Services answer such a batch with HTTP 200 and a list of what did not work, which no SDK repeats. Here each answer is
-taken in, and what is left over is a fault like any other to the policies: the same back-off, budget and deadline
-apply. After the last attempt, what still failed stays in the answer as the service reported it.
+Services answer such a batch with HTTP 200 and a list of failed entries, which no SDK retries. Here the failed entries
+of each answer are a fault for the policies: the same back-off, budget and deadline apply. Entries that still fail after
+the last attempt stay in the answer as the service reported them.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ Params = dict[str, Any]
 
 
 class Form(Protocol):
-    """How an operation says what failed, and how two of its answers become one."""
+    """The form in which an operation reports failed entries, and the way to merge two of its answers."""
 
     def rest(self, params: Params, answer: Params, service: str) -> tuple[Params, Fault | None]:
-        """Return the parameters that send again what time may heal, and the fault behind it; no fault for done."""
+        """Return the parameters that resend the retryable entries, and their fault; no fault if none is left."""
 
     def merge(self, params: Params, whole: Params, part: Params, service: str) -> None:
-        """Put the answer to what was sent again into the answer to the whole, in the order of `params`."""
+        """Merge the answer `part` of a retry into the answer `whole`, in the order of `params`."""
 
 
 class Remainder(NamedTuple):
-    """DynamoDB's: `left` holds the requests that there was no throughput for, ready to be sent again."""
+    """DynamoDB's form: `left` names the member with the unprocessed requests, which can be sent again as they are."""
 
     left: str
     code: str = "ProvisionedThroughputExceededException"
@@ -44,7 +44,7 @@ class Remainder(NamedTuple):
         return {**params, "RequestItems": left}, fault
 
     def merge(self, params: Params, whole: Params, part: Params, service: str) -> None:  # noqa: ARG002 - as the protocol
-        """Join the items of each table, and add up what was consumed."""
+        """Join the items of each table, and add up the consumed capacity."""
         whole[self.left] = part.get(self.left, {})
         for name in ("Responses", "ItemCollectionMetrics"):
             for table, items in part.get(name, {}).items():
@@ -57,21 +57,21 @@ class Remainder(NamedTuple):
 
 
 class Positions(NamedTuple):
-    """One result for each entry, in its order; those with an `ErrorCode` failed, and `number` says how many."""
+    """A form with one result for each entry, in order. Results with an `ErrorCode` failed; `number` is their count."""
 
     entries: str
     results: str
     number: str
 
     def rest(self, params: Params, answer: Params, service: str) -> tuple[Params, Fault | None]:
-        """Return the failed entries that time may heal."""
+        """Return the failed entries that a retry can fix."""
         faults = self._faults(answer, service)
         if not faults:
             return params, None
         return {**params, self.entries: [params[self.entries][place] for place in faults]}, _slowest(faults.values())
 
     def merge(self, params: Params, whole: Params, part: Params, service: str) -> None:  # noqa: ARG002 - as the protocol
-        """Put each new result in the place of the old."""
+        """Replace each failed result by the new one."""
         for place, result in zip(self._faults(whole, service), part[self.results], strict=True):
             whole[self.results][place] = result
         whole[self.number] = sum("ErrorCode" in result for result in whole[self.results])
@@ -88,7 +88,7 @@ class Positions(NamedTuple):
 
 
 class Names(NamedTuple):
-    """Entries have names, `key`; the answer lists those `done` and those `failed`, with a `Code` for each."""
+    """A form whose entries have names, `key`; the answer lists the entries `done` and `failed`, each with a `Code`."""
 
     entries: tuple[str, ...]
     key: tuple[str, ...]
@@ -96,7 +96,7 @@ class Names(NamedTuple):
     failed: str
 
     def rest(self, params: Params, answer: Params, service: str) -> tuple[Params, Fault | None]:
-        """Return the failed entries that time may heal."""
+        """Return the failed entries that a retry can fix."""
         faults = self._faults(answer, service)
         if not faults:
             return params, None
@@ -106,7 +106,7 @@ class Names(NamedTuple):
         return again, _slowest(faults.values())
 
     def merge(self, params: Params, whole: Params, part: Params, service: str) -> None:
-        """Move what worked now from one list to the other; both in the order of the entries."""
+        """Move the entries that succeeded now to the other list; keep both lists in the order of the entries."""
         again = self._faults(whole, service)
         final = [result for result in whole[self.failed] if self._name(result) not in again]
         order = {self._name(entry): place for place, entry in enumerate(self._entries(params))}
@@ -135,7 +135,7 @@ class Names(NamedTuple):
         return tuple(entry.get(part) for part in self.key)
 
 
-# What a rejected log event (`rejectedLogEventsInfo`) or record (Timestream) is, it stays: those are not here.
+# Rejected log events (`rejectedLogEventsInfo`) and rejected Timestream records are permanent, so they are not listed.
 FORMS: dict[tuple[str, str], Form] = {
     ("dynamodb", "BatchWriteItem"): Remainder("UnprocessedItems"),
     ("dynamodb", "BatchGetItem"): Remainder("UnprocessedKeys"),
@@ -151,7 +151,7 @@ FORMS: dict[tuple[str, str], Form] = {
 
 
 class Batch:
-    """One batch on its way: what is still to be sent, and in `answer` all that is known so far, None at first."""
+    """One batch and the entries that are still to be sent; `answer` is the merged answer so far, None at first."""
 
     def __init__(self, params: Params, form: Form, service: str) -> None:
         self.answer: Params | None = None
@@ -161,7 +161,7 @@ class Batch:
         self._service = service
 
     def step(self, call: Call) -> Flow:
-        """Send what is left: the innermost step of the pipeline around this batch alone."""
+        """Send the remaining entries: the innermost step of the pipeline around this batch alone."""
         outcome = yield from send(call._replace(params=self._rest))
         if outcome.fault is not None:
             return outcome
@@ -175,18 +175,18 @@ class Batch:
 
 
 def _fault(code: str, message: str, service: str) -> Fault:
-    """Return the fault behind one entry. It says nothing about the service's health: the rest of the batch worked."""
+    """Return the fault of one entry. It does not count as unhealthy, because the rest of the batch succeeded."""
     return replace(classify({"Error": {"Code": code, "Message": message}}, service=service), unhealthy=False)
 
 
 def _heals(fault: Fault, result: Params | None = None) -> bool:
-    """Whether time may heal it; where the service says whose fault it was, that counts."""
+    """Whether a retry can fix it; if the service reports `SenderFault`, that decides."""
     sender = result.get("SenderFault") if result is not None else None
     return not sender if sender is not None else fault.decision is not Decision.FAIL
 
 
 def _slowest(faults: Any) -> Fault | None:
-    """Return the one that wants the longest waits: they are all sent again at once."""
+    """Return the fault with the longest waits, because all entries are sent again at once."""
     slowest: Fault | None = max(faults, key=lambda fault: fault.hint.base, default=None)
     if slowest is not None and slowest.decision is Decision.FAIL:
         return replace(slowest, decision=Decision.RETRY_LIMITED, hint=replace(slowest.hint, attempts=2))
@@ -194,7 +194,7 @@ def _slowest(faults: Any) -> Fault | None:
 
 
 def _sum(one: Params, other: Params) -> Params:
-    """Add up numbers, also those in tables and indexes within."""
+    """Return the sums of all numbers, also of those in nested tables and indexes."""
     both = {**one, **other}
     for name in one.keys() & other.keys():
         if isinstance(one[name], dict):

@@ -1,8 +1,8 @@
-"""Any boto3 client, with this package's policies around every call.
+"""A wrapper that adds this package's policies to every call of a boto3 client.
 
-The guarded client is an instance of a subclass of the client's own class. It shares the client's state and overrides
-the one method that every operation passes through, so paginators, waiters and transfers are guarded too. There is
-one owner of retries: botocore's own are switched off on that client.
+The wrapped client is an instance of a subclass of the client's own class. It shares the client's state and overrides
+the one method that every operation uses, so paginators, waiters and transfers are covered too. There is one owner of
+retries: botocore's own retries are switched off on that client.
 """
 
 from __future__ import annotations
@@ -34,24 +34,25 @@ if TYPE_CHECKING:
 
     from aws_bedrock_inference.flow import Flow, Step
 
-# Where health and quota belong to something that a parameter names, not to the service as a whole.
+# Services whose health and quota belong to the value of a parameter, not to the whole service.
 _APART = {"bedrock-runtime": "modelId"}
 
 _RETRYING = ("botocore.retries", "botocore.retryhandler")
 _RETRY_EVENTS = ("needs-retry", "before-send", "after-call", "request-created")
 
-# How a service answers a second write of what is there already, or gone already.
+# HTTP statuses for a repeated write whose effect already exists.
 _REFUSALS = frozenset({400, 404, 409, 412})
 
 _DOUBT = (
-    "Its fate is unknown: it may have been carried out, and {} cannot be repeated safely. Look before sending it again."
+    "The service may or may not have executed this request, and {} cannot be repeated safely. "
+    "Check before sending it again."
 )
-_ECHO = "An earlier attempt, whose fate is unknown, may have been carried out; this may be its echo."
-_SPENT_BODY = "The body cannot be read a second time: give bytes or a file that can seek."
+_ECHO = "The service may have executed an earlier attempt that got no answer; this error may be a result of that."
+_SPENT_BODY = "The body cannot be read a second time. Give bytes or a seekable file."
 
 
 class Guarded(BaseClient):
-    """Comes before the client's own class, and sends every call through its `_calls`."""
+    """A mixin before the client's own class that sends every call through `_calls`."""
 
     _calls: Calls
 
@@ -63,14 +64,16 @@ class Guarded(BaseClient):
 
 
 def guarded(client: BaseClient, guard: Guard, safe: Collection[str]) -> BaseClient:
-    """Return `client` with `guard` around its calls; a client that is guarded already gets the new guard alone."""
+    """Return `client` with `guard` around its calls; on a wrapped client the new guard replaces the old one."""
     own = next(kind for kind in type(client).__mro__ if not issubclass(kind, Guarded))
     if inspect.iscoroutinefunction(own._make_api_call):  # type: ignore[attr-defined]  # noqa: SLF001 - botocore's one way
-        raise TypeError(f"{own.__name__} is an asyncio client: resilient() takes boto3's; see also AsyncBedrockClient")
+        raise TypeError(
+            f"{own.__name__} is an asyncio client; resilient() takes boto3 clients. For Bedrock, use AsyncBedrockClient"
+        )
     mapping = client.meta.method_to_api_mapping
     unknown = set(safe) - mapping.keys() - set(mapping.values())
     if unknown:
-        raise ValueError(f"safe={sorted(unknown)}: no such operation of {client.meta.service_model.service_name}")
+        raise ValueError(f"safe={sorted(unknown)}: not an operation of {client.meta.service_model.service_name}")
     _switch_off_retries(client)
     client.meta.events.register("before-parse.dynamodb", _check_sum, unique_id="resilient-check-sum")
     twin: Guarded = object.__new__(
@@ -82,7 +85,9 @@ def guarded(client: BaseClient, guard: Guard, safe: Collection[str]) -> BaseClie
 
 
 def _switch_off_retries(client: BaseClient) -> None:
-    """Take away what botocore's retry modes registered. Others on the same events, as S3's redirector, stay."""
+    """Unregister the handlers of botocore's retry modes. Other handlers of these events, such as S3's
+    redirector, stay.
+    """
     events: Any = client.meta.events
     registered = events._emitter._handlers.prefix_search  # noqa: SLF001 - has no accessor
     service = client.meta.service_model.service_id.hyphenize()
@@ -94,7 +99,7 @@ def _switch_off_retries(client: BaseClient) -> None:
 
 
 def _check_sum(response_dict: dict[str, Any], **_: Any) -> None:
-    """Refuse an answer of DynamoDB that was damaged on its way, as botocore's own retries would have done."""
+    """Reject a DynamoDB answer that was damaged in transit, as botocore's own retries do."""
     expected = response_dict["headers"].get("x-amz-crc32")
     actual = crc32(response_dict["body"])
     if expected is not None and int(expected) != actual:
@@ -102,7 +107,7 @@ def _check_sum(response_dict: dict[str, Any], **_: Any) -> None:
 
 
 class Operation(NamedTuple):
-    """What must be known about an operation to repeat it: made once for each that is called."""
+    """The properties of an operation that its retries need; created once for each operation that is called."""
 
     repeatable: Condition
     tokens: tuple[str, ...]
@@ -111,7 +116,7 @@ class Operation(NamedTuple):
 
 
 class Calls:
-    """All calls of one guarded client."""
+    """The calls of one wrapped client."""
 
     def __init__(self, client: Guarded, guard: Guard, safe: frozenset[str]) -> None:
         self._model = client.meta.service_model
@@ -128,7 +133,7 @@ class Calls:
         self._step = guard.pipeline.around(send, guard.clock)
 
     def make(self, name: str, params: dict[str, Any]) -> Any:
-        """Make one call of the client, with all its attempts; return what botocore returns, or raise what it raises."""
+        """Make one call with all its attempts; return botocore's result or raise botocore's exception."""
         operation = self._operations.get(name) or self._learn(name)
         for token in operation.tokens:
             params.setdefault(token, str(uuid4()))
@@ -159,7 +164,7 @@ class Calls:
     def _fault(self, call: Call, error: ClientError | BotoCoreError) -> Fault:
         fault = _with_wishes(classify(error, service=self._service), error)
         if not fault.reached and fault.code != type(error).__name__:
-            fault = replace(fault, reached=True)  # concluded from a text; only botocore's own name for it is proof
+            fault = replace(fault, reached=True)  # derived from a text; only botocore's own exception is proof
         if fate_unknown(self._service, fault) and not self._operations[call.operation].repeatable(call.params):
             return _last(fault, _DOUBT.format(call.operation))
         return fault
@@ -187,7 +192,9 @@ class Calls:
 
 
 def _rewound(body: Any) -> Step:
-    """Return an innermost step that sends a file again from where it stood; one that cannot seek is sent once."""
+    """Return an innermost step that sends a file again from its start position; a file that cannot seek is sent
+    once.
+    """
     start: int | None
     try:
         start = body.tell()
@@ -210,7 +217,7 @@ def _rewound(body: Any) -> Step:
 
 
 def _last(fault: Fault, advice: str) -> Fault:
-    """Return a fault after which nothing follows, unless the request would fail anyway."""
+    """Return the fault without further attempts; a fault with decision FAIL stays unchanged."""
     if fault.decision is Decision.FAIL:
         return fault
     return replace(
@@ -222,7 +229,7 @@ def _last(fault: Fault, advice: str) -> Fault:
 
 
 def _with_wishes(fault: Fault, error: ClientError | BotoCoreError) -> Fault:
-    """Return the fault with its exception, and with how long the service wants us to wait, where it says so."""
+    """Return the fault with its exception and with the wait that the service asks for, if any."""
     response: Mapping[str, Any] = getattr(error, "response", None) or {}
     headers = response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
     seconds = response.get("retryAfterSeconds")  # Lambda's own member

@@ -1,7 +1,7 @@
-"""Any function, with this package's policies around it: as a decorator, or as a loop of attempts around a block.
+"""Retries and other policies for any function, as a decorator or as a loop of attempts around a block.
 
-Only what the catalogue knows to be worth a repeat is repeated. What is guarded is trusted to be safe to repeat:
-whoever guards it has said so.
+Only errors that the catalogue lists as retryable are retried. The function is assumed to be safe to repeat; whoever
+wraps it vouches for that.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 def known_fault(error: BaseException) -> Fault:
-    """Return the fault behind an exception of somebody's function; what nobody knows is not repeated."""
+    """Return the fault of a user function's exception; an unknown exception is not retried."""
     fault = replace(classify(error), error=error)
     if fault.decision is Decision.RETRY_LIMITED and fault.cause == "unknown":
         return replace(fault, decision=Decision.FAIL)
@@ -103,7 +103,9 @@ def _finish(guard: Guard, call: Call, outcome: Outcome) -> None:
 
 
 class BlockAttempt:
-    """One attempt at a block: `with` it. A failure that is worth a repeat stays inside; the loop waits and goes on."""
+    """One attempt at a block, used as a context manager. It absorbs a failure that can be retried; the loop then
+    continues.
+    """
 
     def __init__(self) -> None:
         self.outcome: Outcome | None = None
@@ -116,7 +118,7 @@ class BlockAttempt:
             self.outcome = Outcome()
         elif isinstance(error, Exception):
             self.outcome = Outcome(fault=known_fault(error))
-            return True  # the loop raises it again, when no other attempt follows
+            return True  # the loop raises it again if no other attempt follows
         return False
 
 
@@ -130,13 +132,13 @@ def attempts(
     clock: Clock = clocks.monotonic,
     sleep: Callable[[float], Any] = clocks.sleep,
 ) -> Iterator[BlockAttempt]:
-    """Try a block until it succeeds or no other attempt makes sense; then its own exception is raised.
+    """Yield attempts at a block until it succeeds; raise its own exception when no further attempt can help.
 
         for attempt in attempts(timeout=60):
             with attempt:
                 answer = ask()
 
-    `name` is what events and notes call the block. The other options are those of `resilient`.
+    `name` is the name of the block in events and notes. The other options are those of `resilient`.
     """
     guard = Guard(pipeline=pipeline, quota=quota, timeout=timeout, listener=listener, clock=clock, sleep=sleep)
     call = guard.call(name, {}, Route(name))
@@ -162,7 +164,7 @@ def _nothing_is_sent(_: Call) -> Outcome:
 
 _ABANDONED = Fault(
     code="Abandoned",
-    message="the loop went on without running the attempt",
+    message="the loop continued without running the attempt",
     kind=Kind.REFUSED,
     decision=Decision.FAIL,
     cause="attempt-abandoned",

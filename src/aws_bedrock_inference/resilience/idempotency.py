@@ -1,8 +1,8 @@
-"""What may be sent again when nobody knows whether the first attempt was carried out.
+"""Rules for requests that may be repeated although the service may already have executed them.
 
-A time-out after sending, or a connection lost before the answer, leaves the fate of a request unknown. To repeat a
-read is harmless; to repeat a write is safe only where the service itself makes a second one do nothing. The rules
-below are data: first what botocore's model of an operation says, then what the services document.
+After a time-out or a lost connection it is unknown whether the service executed the request. Repeating a read is
+harmless. Repeating a write is safe only if the service ignores the second one. The rules below are data: first the
+traits in botocore's model of an operation, then the documentation of the services.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from botocore.model import OperationModel
 
 Condition = Callable[[Mapping[str, Any]], bool]
-"""Whether a request with these parameters may be repeated although its fate is unknown."""
+"""Whether a request with these parameters may be repeated although the service may have executed it."""
 
 # HTTP's own promise, RFC 9110 section 9.2. AWS keeps it for PUT where something is replaced; where PUT starts, sends
 # or creates (Connect's calls, image builds), it does not.
@@ -68,7 +68,7 @@ _BRANCHES = re.compile(r"\b(?:OR|NOT)\b", re.IGNORECASE)
 
 
 def _update(params: Mapping[str, Any]) -> bool:
-    """Values are only assigned, or the condition tests what the update changes, so that a second one fails it."""
+    """Whether an update only assigns values, or has a condition on the changed values, which a second update fails."""
     if params.get("ReturnValues", "NONE") not in ("NONE", "ALL_NEW", "UPDATED_NEW"):
         return False
     update = _ARGUMENTS.sub("", params.get("UpdateExpression", ""))
@@ -87,7 +87,7 @@ def _update(params: Mapping[str, Any]) -> bool:
 
 
 class Rule(NamedTuple):
-    """What a service documents about some of its operations. `when` looks at the parameters; `source` says where."""
+    """A documented rule about operations of a service. `when` checks the parameters; `source` is the documentation."""
 
     service: str
     operations: str
@@ -211,10 +211,10 @@ def repeatable(operation: OperationModel) -> Condition:
 
 
 def fate_unknown(service: str, fault: Fault) -> bool:
-    """Whether the request behind `fault` may have been carried out: no answer came, or one that does not tell.
+    """Whether the service may have executed the request of `fault`: there was no answer, or an inconclusive one.
 
-    A 5xx without the service's own error code comes from something in between, which lost the answer; a 503 was
-    turned away.
+    A 5xx without the service's own error code comes from a proxy or gateway that lost the answer. A 503 was rejected
+    without execution.
     """
     if not fault.reached:
         return False

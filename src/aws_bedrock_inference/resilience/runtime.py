@@ -1,7 +1,7 @@
-"""What is around a call that is not ours: policies, a world with a clock, and the caller's own exceptions.
+"""The runtime of wrapped clients and functions: policies, clock, listeners, and the original exceptions.
 
-Failures inside are outcomes, as everywhere. At the edge the original exception is raised again, since code in the
-field catches that; what is known about it is attached.
+Inside, failures are outcomes. At the edge the original exception is raised again, because existing code catches it;
+`fault`, `outcome` and notes are attached to it.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.fault import Fault
 
 TOTAL_TIMEOUT = 300.0
-"""Seconds for a whole call by default: four of botocore's 60-second time-outs, with the waits between them."""
+"""The default limit of a whole call in seconds: four of botocore's 60-second time-outs and the waits between them."""
 
 
 class Guard:
-    """The policies around the calls of one client or function, and the world that these live in."""
+    """The policies, clock and listeners for the calls of one client or function."""
 
     def __init__(
         self,
@@ -46,7 +46,7 @@ class Guard:
         one_owner(quota, pipeline)
         if timeout is not None and not timeout > 0:
             raise ValueError(
-                f"timeout={timeout!r}: give seconds above 0 for the whole call, waits and repeats included"
+                f"timeout={timeout!r}: give seconds above 0 for the whole call, including waits and retries"
             )
         policies = (Deadline(TOTAL_TIMEOUT), Retry(), Breaker(), *((quota,) if quota is not None else ()))
         self.pipeline = pipeline if pipeline is not None else Pipeline(*policies)
@@ -58,21 +58,21 @@ class Guard:
         self._total_timeout = inf if timeout is None else timeout
 
     def call(self, operation: str, params: Mapping[str, Any], route: Route) -> Call:
-        """Return a call that arrives now."""
+        """Return a new call with the current time as its arrival."""
         now = self.clock()
         return Call(operation, params, route, arrived=now, deadline=now + self._total_timeout)
 
     def ended(self, call: Call, outcome: Outcome) -> None:
-        """Notify the listeners that a call is over."""
+        """Emit `CallEnded`."""
         if self.listeners:
             self.listeners.call_ended(call, outcome, self.clock())
 
 
 def raisable(outcome: Outcome, operation: str, route: Route, notes: Iterable[str] = ()) -> BaseException:
-    """Return the exception that tells of a failed outcome: the original one, the last if there were several.
+    """Return the exception for a failed outcome: the original exception of the last attempt that has one.
 
-    It has two new attributes, `fault` and `outcome`, and says in its notes what was tried and what to do. Where
-    nothing was sent at all there is no original; then it is a `Refused`.
+    It gets the attributes `fault` and `outcome`, and notes that say what was tried and what to do. If nothing was sent,
+    there is no original exception, and the result is a `Refused`.
     """
     fault = outcome.fault
     assert fault is not None  # noqa: S101 - only a failed outcome becomes an exception
@@ -100,11 +100,11 @@ def _summary(outcome: Outcome, fault: Fault, operation: str, route: Route) -> st
 
 
 def _earlier(attempt: Attempt) -> str:
-    return f"earlier: {attempt.fault} (request id {attempt.fault.request_id}), then waited {attempt.wait:.2f} s"
+    return f"earlier attempt: {attempt.fault} (request id {attempt.fault.request_id}), then waited {attempt.wait:.2f} s"
 
 
 def _bare(fault: Fault) -> Fault:
-    """Return the fault without its exception, which would hold itself and all its frames alive."""
+    """Return the fault without its exception, because a cycle would keep all its frames alive."""
     return replace(fault, error=None)
 
 

@@ -1,4 +1,4 @@
-"""One word for all: a boto3 client or a function goes in, the same comes out with this package's policies around it."""
+"""`resilient`: add this package's policies to a boto3 client or a function."""
 
 from __future__ import annotations
 
@@ -61,18 +61,18 @@ def resilient(
     clock: Clock = clocks.monotonic,
     sleep: Callable[[float], Any] | None = None,
 ) -> Any:
-    """Return a boto3 client, or a function, that endures what AWS does to its calls.
+    """Return a boto3 client or a function whose calls have retries, a deadline and a circuit breaker.
 
     A client keeps its API: operations, paginators, waiters, `meta`, `exceptions`, `isinstance`. Its own retries are
-    switched off; the catalogue decides for each service what is repeated, and how. A write whose fate is unknown is
-    repeated only where the service makes that safe. What fails raises botocore's own exception, with `fault`,
-    `outcome` and notes attached. A function, or coroutine function, is guarded in the same way; without `target` the
-    result is a decorator.
+    switched off; the error catalogue decides for each service which errors are retried, and how. A write that the
+    service may already have executed is retried only if the service makes that safe. A failed call raises botocore's
+    own exception, with `fault`, `outcome` and notes attached. Functions and coroutine functions get the same policies;
+    without `target` the result is a decorator.
 
-    `pipeline` replaces the recommended policies, in which the deadline is 300 seconds. `quota` adds a `Quota`; its
-    `rpm` then limits the requests. `timeout` is the seconds that a call may take, waits and repeats included; an
-    attempt under way is not cut short. `safe` names operations of a client that may be repeated whatever happened.
-    `listener` is called with every event. `clock` and `sleep` replace time; for a coroutine function `sleep` is one.
+    `pipeline` replaces the recommended policies, whose deadline is 300 seconds. `quota` adds a `Quota`; its `rpm` then
+    limits the requests. `timeout` is the maximum number of seconds of a call, including waits and retries; an attempt
+    in flight is not interrupted. `safe` names operations of a client that may always be retried. `listener` is called
+    with every event. `clock` and `sleep` replace time; for a coroutine function `sleep` is a coroutine function.
     """
     guard = Guard(pipeline=pipeline, quota=quota, timeout=timeout, listener=listener, clock=clock, sleep=sleep)
 
@@ -82,7 +82,9 @@ def resilient(
         if not callable(subject):
             raise TypeError(f"resilient() takes a boto3 client or a function, not {type(subject).__name__}")
         if safe:
-            raise ValueError("safe= names operations of a boto3 client; a guarded function is trusted to be safe")
+            raise ValueError(
+                "safe= names operations of a boto3 client; a function is always assumed to be safe to retry"
+            )
         return guarded_function(subject, guard)
 
     return around if target is None else around(target)

@@ -1,4 +1,4 @@
-"""When to stop calling a service that is ill, and how to find out that it is well again."""
+"""The rule of the circuit breaker: when to stop calling an unhealthy service, and how to detect its recovery."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SLOTS = 10
 
 
 class State(Enum):
-    """Closed lets calls pass, open lets none, half-open lets a few probes through."""
+    """The state of a circuit: closed admits all calls, open none, half-open a few probes."""
 
     CLOSED = "closed"
     OPEN = "open"
@@ -50,15 +50,16 @@ class Refusal:
 
 
 class Circuit:
-    """Opens when at least `failures` calls and at least the share `ratio` of all failed within `window` seconds.
+    """A circuit that opens when at least `failures` calls and the share `ratio` of all calls failed within `window`
+    seconds.
 
-    Calls under way count as not failed: errors come back sooner than answers, and a few quick ones at the start of a
-    burst say little of the rest.
+    Calls in flight count as not failed: errors return sooner than answers, and a few quick errors at the start of a
+    burst say little about the rest.
 
-    After `recovery` seconds it lets `probes` calls through, and judges them by the same `ratio`: it opens again when
-    that share of them has failed, and closes as soon as that can no longer happen. So a rare fault that befalls a
-    probe does not keep it open. Each change of state begins a new generation, and the answer to a call of an older one
-    counts for nothing.
+    After `recovery` seconds it admits `probes` calls and judges them by the same `ratio`: it opens again when that
+    share of them has failed, and closes as soon as that can no longer happen. So one rare fault of a probe does not
+    keep it open. Each change of state begins a new generation, and the answer to a call of an older one counts for
+    nothing.
     """
 
     def __init__(self, *, failures: int, ratio: float, window: float, recovery: float, probes: int) -> None:

@@ -1,4 +1,4 @@
-"""Whether to try again: one decision from the fault, the attempts so far, the shared budget and the deadline."""
+"""The retry decision, made from the fault, the attempts so far, the shared budget and the deadline."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Again:
-    """Try once more after `wait` seconds; `cost` was taken from the budget."""
+    """A decision to retry after `wait` seconds; `cost` was taken from the budget."""
 
     wait: float
     cost: int
@@ -28,17 +28,17 @@ class Again:
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """Do not try again; `reason` completes "gave up: …"."""
+    """A decision not to retry; `reason` completes "gave up: …"."""
 
     reason: str
 
 
 class Budget:
-    """What all calls together may spend on repeats, so that an outage does not multiply the load.
+    """A limit for the retries of all calls together, so that an outage does not multiply the load.
 
-    500 units, 14 a repeat, 5 a repeat after a throttle: about 35 or 100 repeats without a success in between. A
-    success gives back what its own last repeat cost, a success at the first attempt gives 1 (AWS SDK retry 2.1;
-    botocore 1.44.5, retries/quota.py).
+    500 units; a retry costs 14, a retry after a throttle 5: about 35 or 100 retries without a success in between. A
+    success refunds the cost of its own last retry; a success at the first attempt adds 1 (AWS SDK retry 2.1; botocore
+    1.44.5, retries/quota.py).
     """
 
     def __init__(self, capacity: int = 500) -> None:
@@ -47,7 +47,7 @@ class Budget:
         self._lock = threading.Lock()
 
     def take(self, cost: int) -> bool:
-        """Take `cost` units, or nothing and return False when there are not as many."""
+        """Take `cost` units; if there are fewer, take nothing and return False."""
         with self._lock:
             if cost > self.available:
                 return False
@@ -55,7 +55,7 @@ class Budget:
             return True
 
     def give(self, units: int) -> None:
-        """Give units back, up to the capacity."""
+        """Add units, up to the capacity."""
         if self.available < self.capacity:
             with self._lock:
                 self.available = min(self.capacity, self.available + units)
@@ -73,23 +73,23 @@ def decide(
     jitter: Jitter,
     chance: Chance,
 ) -> Again | Stop:
-    """Return what to do after `outcome`, which ended with `fault`.
+    """Return the decision after `outcome`, which ended with `fault`.
 
-    Attempts are counted for each code on its own, since each has its own rule; `most` bounds them all, but for
-    throttles that the quota paces: those end with the deadline, and cost the service hardly anything. A wait that
-    could not end before the deadline is not started, and a stream that has already given something is not repeated.
+    Attempts are counted separately for each code, because each code has its own rule. `most` limits all of them, except
+    throttles that the quota paces: these end with the deadline and cost the service hardly anything. A wait that would
+    end after the deadline is not started. A stream that has already delivered an event is not retried.
     """
     if fault.decision is Decision.FAIL or outcome.emitted:
-        already = "part of the answer had already been handed over"
+        already = "part of the answer had already been delivered"
         return Stop(already if outcome.emitted else "the same request would fail again")
     if fault.paced and now < deadline < inf:
         return Again(0.0, 0)
     same = [attempt for attempt in earlier if attempt.fault.code == fault.code]
     if len(same) + 1 >= fault.hint.attempts or len(earlier) + 1 >= most:
-        return Stop("all attempts are used up")
+        return Stop("no attempts are left")
     wait = delay(fault, len(same) + 1, same[-1].wait if same else 0.0, jitter=jitter, chance=chance)
     if now + wait >= deadline:
-        return Stop("the deadline is too close for another attempt")
+        return Stop("the next attempt would start after the deadline")
     if not budget.take(fault.hint.cost):
-        return Stop("the shared retry budget is spent")
+        return Stop("the shared retry budget is exhausted")
     return Again(wait, fault.hint.cost)

@@ -125,7 +125,7 @@ def _value(quota: dict[str, Any] | None) -> float | None:
 def _sentence(region: str, error: Exception) -> str:
     return (
         f"the quotas of this account in {region} are unknown: {_reason(error)}. Allow {_NEEDED}, "
-        "or say what you know as rpm and tpm; calls need no discovery."
+        "or configure rpm and tpm yourself; calls do not need discovery."
     )
 
 

@@ -57,7 +57,7 @@ class Endpoint:
             self._under_way.discard(task)
 
     def give_up(self) -> None:
-        """Answer no further what is under way; granian does not end before that has."""
+        """Cancel the requests in flight, because granian does not stop before they end."""
         for task in self._under_way:
             if task:
                 task.cancel()
@@ -160,8 +160,8 @@ def _reset(client: str) -> None:
 async def serve(tables: dict[str, Any], host: str, port: int, ready: Callable[[str], None]) -> None:
     """Serve the scenario until cancelled. Port 0 takes a free one; `ready` is called with the URL.
 
-    While the scenario refuses connections, nothing listens; what is under way may end. Raises OSError when the address
-    cannot be had.
+    While the scenario refuses connections, nothing listens; requests in flight may end. Raises OSError if the address
+    is not available.
     """
     service = Service(scenario.read(tables), clock=clock.monotonic, wall=clock.wall)
     endpoint = Endpoint(service)

@@ -28,13 +28,13 @@ def open_store(url: str) -> ShareStore:
     if scheme == "sqlite" and separator:
         path = unquote(rest.removeprefix("/")) if rest.startswith("//") else unquote(rest)
         if not path or path.endswith("/"):
-            raise ValueError("sqlite:// is followed by no file. Write sqlite:///absolute/path/to/shares.db")
+            raise ValueError("sqlite:// has no file name. Write sqlite:///absolute/path/to/shares.db")
         return SqliteStore(Path(path).expanduser())
     if scheme in _SERVERS and separator:
         return _server(url)
     known = ", ".join(f"{name}://" for name in (*_SERVERS, "sqlite"))
     raise ValueError(
-        f"No store is known for {scheme[:20] + '://' if separator else 'a URL without ://'}; known are {known}"
+        f"A store cannot have {scheme[:20] + '://' if separator else 'a URL without ://'}; use one of {known}"
     )
 
 
@@ -45,7 +45,7 @@ def _server(url: str) -> ShareStore:
         if error.name is None or error.name.partition(".")[0] != "redis":
             raise
         raise ValueError(
-            "Sharing a quota through a server needs redis-py: pip install 'aws-bedrock-inference[valkey]'"
+            "Sharing a quota through a server needs the extra `valkey`: pip install 'aws-bedrock-inference[valkey]'"
         ) from error
     try:
         store = ValkeyStore(url)

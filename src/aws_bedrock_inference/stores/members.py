@@ -24,11 +24,11 @@ _FULL = 0.8
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One process. `share` is the part of the quota it may use, `rate` its calls a second; `age` seconds have passed
-    since it said so.
+    """One process. `share` is the part of the quota that it may use, `rate` its calls per second; `age` is the number
+    of seconds since its last report.
 
-    `used` is what its last minute took, by dimension, with what calls under way have `reserved`, in tokens. `waiting`
-    are calls and `consumers` tokens a minute, both by priority; `throttled` counts since the process began.
+    `used` is its use in the last minute, by dimension, including the tokens `reserved` by calls in flight. `waiting`
+    are calls and `consumers` tokens per minute, both by priority; `throttled` counts since the start of the process.
     """
 
     name: str
@@ -80,12 +80,12 @@ class SharedQuota:
         return account, region, model, pool
 
     def used(self, dimension: str) -> int:
-        """Return what all members' last minute took."""
+        """Return the use of all members in the last minute."""
         return sum(member.used.get(dimension, 0) for member in self.members)
 
     @property
     def reserved(self) -> int:
-        """Tokens that calls under way have set aside."""
+        """The tokens reserved by calls in flight."""
         return sum(member.reserved for member in self.members)
 
     @property
@@ -105,22 +105,22 @@ class SharedQuota:
 
     @property
     def answers(self) -> AnswerSizes:
-        """How long all members' answers were."""
+        """The lengths of the answers of all members."""
         sizes = AnswerSizes()
         for member in self.members:
             sizes.merge(member.answers)
         return sizes
 
     def holding(self) -> str:
-        """Say what keeps calls waiting now."""
+        """Return the reason why calls wait now."""
         if not any(self.waiting.values()):
-            return "nothing: no call waits"
+            return "nothing; no call waits"
         fills = {name: self.used(name) / limit for name, limit in self.limits.items() if limit < inf}
         fullest = max(fills, key=lambda name: fills[name], default="")
         if fills.get(fullest, 0.0) < _FULL:
-            return "not a full minute: calls are paced evenly, or held by throttles before, a spent day or concurrency"
+            return "even pacing, a pause after throttles, the daily quota or concurrency; the minute is not full"
         if fullest == "tokens" and self.reserved > self.used("tokens") / 2:
-            return "tokens per minute, most of them reserved and not used: a lower max_tokens lets more calls go"
+            return "tokens per minute, most of them reserved and not used; a lower max_tokens admits more calls"
         return f"{fullest} per minute"
 
 

@@ -38,10 +38,10 @@ class ShareStore(Protocol):
         """Free the lease of `member`."""
 
     def look(self, pool: str | None = None) -> Request[Mapping[str, View]]:
-        """Return who shares `pool`, or every pool that has been used within the hour."""
+        """Return the members of `pool`, or of every pool used within the last hour."""
 
     def close(self) -> None:
-        """Let go of connections and files; the next request opens them again."""
+        """Close connections and files; the next request opens them again."""
 
 
 @dataclass(frozen=True, slots=True)

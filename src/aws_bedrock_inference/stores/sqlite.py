@@ -120,7 +120,7 @@ class SqliteStore:
         try:
             opened = self._here()
             if not opened.lock.acquire(timeout=STORE_TIMEOUT):
-                raise StoreUnavailable(f"{self.path}: other threads kept it busy for longer than {STORE_TIMEOUT} s")
+                raise StoreUnavailable(f"{self.path}: locked by other threads for more than {STORE_TIMEOUT} s")
             try:
                 with opened.connection as database:
                     database.execute("BEGIN IMMEDIATE")
@@ -196,12 +196,12 @@ def _explained(path: Path, error: sqlite3.Error) -> str:
     if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
         return _corrupt(path, error)
     if code == sqlite3.SQLITE_BUSY:
-        return f"{path}: other processes kept it busy for longer than {STORE_TIMEOUT} s"
+        return f"{path}: locked by other processes for more than {STORE_TIMEOUT} s"
     return f"{path} cannot be used to share a quota: {error}"
 
 
 def _corrupt(path: Path, error: Exception) -> str:
     return (
-        f"{path} is not, or no longer, a file that shares quotas ({error}). Nothing in it outlives a minute: delete it "
-        f"together with {path.name}-wal and {path.name}-shm while nobody uses it, or name another file"
+        f"{path} is damaged or is not a file of a shared quota ({error}). It has no data older than a minute: stop the "
+        f"processes that use it and delete it with {path.name}-wal and {path.name}-shm, or use another file"
     )

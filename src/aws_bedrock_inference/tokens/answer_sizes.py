@@ -1,4 +1,4 @@
-"""How long answers really are, and so which `max_tokens` would carry more calls through the same quota."""
+"""Statistics of answer lengths, and the `max_tokens` that admits more calls within the same quota."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class AnswerSizes:
     def add(self, output: int, reserved: int) -> None:
         """Count an answer of `output` tokens that had `reserved` (its max_tokens) set aside.
 
-        One that used all of them counts as `full`: it was probably cut off.
+        An answer that used all of them counts as `full`: it was probably truncated.
         """
         bucket = int(log(output) * _SCALE + 1e-9) if output > 1 else 0
         with self._lock:
@@ -138,7 +138,9 @@ def advise_max_tokens(sizes: AnswerSizes, *, burndown: float, mean_input: float)
         )
     count = sizes.count
     if count < ENOUGH:
-        return Advice(None, 1.0, 0, 0, 0, f"{count} answers are too few to advise on max_tokens; {ENOUGH} are needed.")
+        return Advice(
+            None, 1.0, 0, 0, 0, f"{count} answers are too few to recommend max_tokens; at least {ENOUGH} are needed."
+        )
     answer, reserved = sizes.quantile(_QUANTILE), round(sizes.reserved / count)
     charge = round(mean_input + burndown * sizes.output / count)
     wanted = _rounded(_ROOM * answer)
@@ -148,10 +150,10 @@ def advise_max_tokens(sizes: AnswerSizes, *, burndown: float, mean_input: float)
         text = f"{sizes.full / count:.0%} of answers used all of their max_tokens ({reserved:,}): do not lower it."
         return Advice(None, 1.0, answer, reserved, charge, text)
     if concurrency < _WORTH:
-        return Advice(None, 1.0, answer, reserved, charge, f"{known}: a lower max_tokens would gain nothing.")
-    text = f"{known}; {wanted:,} would carry {concurrency:.1f} times the concurrency."
+        return Advice(None, 1.0, answer, reserved, charge, f"{known}: a lower max_tokens would not help.")
+    text = f"{known}; max_tokens={wanted:,} allows {concurrency:.1f} times as many calls at once."
     if charge > mean_input + wanted:
-        text += f" The rate it can last is set by what a call takes when it ends, {charge:,} tokens."
+        text += f" The lasting rate is limited by the charge of a finished call, {charge:,} tokens."
     return Advice(wanted, concurrency, answer, reserved, charge, text)
 
 

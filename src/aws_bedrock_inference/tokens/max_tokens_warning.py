@@ -1,4 +1,4 @@
-"""A warning, once for each model, that requests without a maximum reserve the model's own: the dearest default."""
+"""A warning, once per model, that requests without max_tokens reserve the model's maximum, the costliest default."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _PACKAGE = __package__.partition(".")[0]
 
 
 class UnboundedAnswerWarning(UserWarning):
-    """`max_tokens` is not set, and so each call reserves the model's maximum from the quota."""
+    """A warning that `max_tokens` is not set, so each call reserves the model's maximum from the quota."""
 
 
 class Warned:
@@ -46,10 +46,10 @@ def unbounded_warning(model: str, reserved: int, tpm: float) -> str:
     if calls:
         at_once = f"that is {calls:,} call{'' if calls == 1 else 's'} at a time"
     else:
-        at_once = "that is more than a whole minute has, and no call can go"
+        at_once = "that is more than a minute's quota, so no call can be admitted"
     return (
-        f"max_tokens is not set: each call of {model} reserves {reserved:,} tokens of the quota for its answer; "
-        f"at {tpm:,.0f} a minute {at_once}. Set max_tokens to what answers need."
+        f"max_tokens is not set, so each call of {model} reserves {reserved:,} tokens of the quota for its answer; "
+        f"at {tpm:,.0f} per minute {at_once}. Set max_tokens to the length that answers need."
     )
 
 

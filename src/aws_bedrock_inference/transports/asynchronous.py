@@ -146,7 +146,7 @@ class _Body:
             raise
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Release the connection."""
         self._answer.close()
 
 

@@ -137,12 +137,12 @@ class _Body:
         return b"".join(parts)
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Release the connection."""
         self._answer.close()
 
 
 class _Wired(HTTPConnection):
-    """A connection that remembers its socket, which `http.client` lets go of when the answer is the last one, and
+    """A connection that remembers its socket, which `http.client` releases when the answer is the last one, and
     whose time-out while being made, TLS included, is a connect time-out.
     """
 

@@ -67,7 +67,7 @@ class Decoder:
         """Return what is wrong with a stream whose body ends here: a frame that was cut off."""
         if not self._open:
             return None
-        return unanswered(None, code="StreamBroken", message="the stream was cut off inside a frame")
+        return unanswered(None, code="StreamBroken", message="the stream ended inside a frame")
 
     def _fault(self, message: Any) -> Fault:
         headers = message.headers

@@ -106,15 +106,17 @@ class Operation:
         return f"{xform_name(self.name)}: " + "; ".join(self._sentence(finding) for finding in findings)
 
     def _sentence(self, finding: tuple[str, str, Mapping[str, Any]]) -> str:
-        """Say one finding of botocore's validator, without the value it found."""
+        """Describe one finding of botocore's validator, without the value it found."""
         reason, place, facts = finding
         where = place.lstrip(".") or "the request"
         if reason == "unknown field":
             unknown = str(facts["unknown_param"])
             known = {name: name for name in facts["valid_names"]} if place else self._places
             near = get_close_matches(_camel(unknown), known, n=1, cutoff=0.8)
-            rest = f"did you mean {known[near[0]]!r}?" if near else f"it takes {', '.join(facts['valid_names'])}"
-            return f"{where} takes no {unknown!r}; {too_old_for(self.name, place, unknown) or rest}"
+            rest = (
+                f"did you mean {known[near[0]]!r}?" if near else f"its parameters are {', '.join(facts['valid_names'])}"
+            )
+            return f"{where} has no parameter {unknown!r}; {too_old_for(self.name, place, unknown) or rest}"
         if "valid_types" in facts:
             wanted = " or ".join(kind.removeprefix("<class '").removesuffix("'>") for kind in facts["valid_types"])
             return f"{where} must be {wanted}, not {type(facts['param']).__name__}"

@@ -1,4 +1,4 @@
-"""One request under way: how long each wait may be, and what it means when the network fails."""
+"""The time limits of one request in flight, and the faults of the network."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _LATE = {"connect": "ConnectTimeoutError", "idle": "IdleTimeout"}
 
 _SAID = {
     "EndpointConnectionError": "no connection to",
-    "SSLError": "no trust in",
-    "ProxyConnectionError": "no way through the proxy to",
-    "ConnectionClosedError": "the connection was closed before an answer by",
-    "IncompleteReadError": "the answer was cut off by",
-    "StreamBroken": "the stream was cut off by",
-    "MalformedResponse": "no HTTP answer from",
+    "SSLError": "TLS failed with",
+    "ProxyConnectionError": "the proxy could not connect to",
+    "ConnectionClosedError": "the connection was closed before the answer by",
+    "IncompleteReadError": "the answer was truncated by",
+    "StreamBroken": "the stream was truncated by",
+    "MalformedResponse": "the answer is not valid HTTP from",
 }
 
 
@@ -57,7 +57,7 @@ class Exchange:
         if self._end <= self._clock() and self._end - self._started < seconds:
             seconds, name = self._end - self._started, self._end_name
             code = code if limit == "connect" else "AttemptTimeout"
-        return unanswered(error, code=code, message=f"nothing from {self._host} within {seconds:.4g} s, {name}")
+        return unanswered(error, code=code, message=f"no data from {self._host} within {seconds:.4g} s ({name})")
 
     def failed(self, code: str, error: BaseException) -> Fault:
         """Return the fault called `code` that the network's `error` is; what lies under it says why."""

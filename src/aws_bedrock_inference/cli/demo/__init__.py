@@ -1,4 +1,4 @@
-"""`bedrock demo`: the same prompts on the same bad day, with plain boto3 and with this package."""
+"""`bedrock demo`: the same prompts in the same scenario, with plain boto3 and with this package."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _STREAMED = 3  # every third answer travels as a stream, on both sides the same 
 @click.command()
 @click.pass_context
 def demo(ctx: click.Context) -> None:
-    """Watch a bad day: plain boto3 beside this package, on one simulator.
+    """Compare plain boto3 with this package on a simulated bad day.
 
     Takes less than two minutes and needs no AWS account.
     """
@@ -39,7 +39,7 @@ def demo(ctx: click.Context) -> None:
 
 
 def compare(source: Path, day: Mapping[str, Any], console: Console) -> int:
-    """Ask the prompts of `source` twice on the day that the scenario `day` describes; return the exit code."""
+    """Send the prompts of `source` twice through the scenario `day`, once for each side; return the exit code."""
     with source.open("rb") as file:
         records = [record for record in read_records(file, source.name) if isinstance(record, Record)]
     streamed = {record.key for record in records[::_STREAMED]}
@@ -47,7 +47,9 @@ def compare(source: Path, day: Mapping[str, Any], console: Console) -> int:
     with simulated(_without_trouble(day)) as (running, session), TemporaryDirectory() as folder:
         task = Task(running.url, session, MODEL, _MAX_TOKENS, day["quota"], lambda record: record.key in streamed)
         run_plain(records, reference, task)
-        console.print(f"{len(records)} prompts on a bad day, first with plain boto3, then with this package.")
+        console.print(
+            f"{len(records)} prompts in the scenario bad-day, first with plain boto3, then with this package."
+        )
         with shown(console, (plain, ours), len(records)):
             with plain.on(day, running):
                 run_plain(records, plain, task)
@@ -62,5 +64,5 @@ def compare(source: Path, day: Mapping[str, Any], console: Console) -> int:
 
 
 def _without_trouble(day: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a day on which the models say the same."""
+    """Return the scenario with the same answers, but without quota and faults."""
     return {key: value for key, value in day.items() if key in ("seed", "answers")}

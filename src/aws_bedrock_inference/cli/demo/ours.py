@@ -1,4 +1,4 @@
-"""The same prompts with this package, as `bedrock run` asks them."""
+"""The side of this package: the prompts are sent as `bedrock run` sends them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def run_ours(source: Path, output: Path, side: Side, task: Task, say: Callable[[str], None]) -> bool:
-    """Ask all records of `source` and put into `side` what came of them; False when that was interrupted."""
+    """Send all records of `source` and store the results in `side`; return False when interrupted."""
     job = Job(
         source=source,
         output=output,

@@ -1,7 +1,7 @@
-"""The same prompts as one asks them with boto3 today: a thread pool, boto3's own retries, errors caught and counted.
+"""The side of plain boto3: a thread pool, boto3's own retries, errors caught and counted.
 
-Nothing here is worse than it needs to be: the connection pool is as large as the thread pool, streams are closed, and
-retries are as boto3 comes.
+The comparison is fair: the connection pool is as large as the thread pool, streams are closed, and retries have boto3's
+defaults.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ WORKERS = 24
 
 
 def run_plain(records: Sequence[Record], side: Side, task: Task) -> None:
-    """Ask all `records` and put into `side` what came of them."""
+    """Send all `records` and store the results in `side`."""
     client: Any = task.session.client(
         "bedrock-runtime", endpoint_url=task.url, config=Config(max_pool_connections=WORKERS)
     )

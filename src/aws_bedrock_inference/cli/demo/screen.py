@@ -1,4 +1,4 @@
-"""What the demo shows: both sides while they run, and the table at the end."""
+"""The screen of the demo: both sides while they run, and the table at the end."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _LINE_EVERY = 5.0
 
 @contextlib.contextmanager
 def shown(console: Console, sides: Sequence[Side], total: int) -> Iterator[None]:
-    """Show the sides for the time of the block: bars on a terminal, elsewhere a line every five seconds."""
+    """Show both sides during the block: bars on a terminal, elsewhere a line every five seconds."""
     if console.is_terminal:
         with Live(get_renderable=lambda: _bars(sides, total), console=console, refresh_per_second=8):
             yield
@@ -57,7 +57,7 @@ def _bars(sides: Sequence[Side], total: int) -> Table:
             Text(side.name, style="bold" if side.started is not None else "dim"),
             ProgressBar(total=total, completed=answered + lost, width=30),
             Text(f"answered {answered:3}", style="green"),
-            Text(f"lost {lost:3}", style="red" if lost else "dim"),
+            Text(f"failed {lost:3}", style="red" if lost else "dim"),
             Text(clock_time(side.seconds) if side.started is not None else "next", style="dim"),
         )
     return grid
@@ -66,13 +66,13 @@ def _bars(sides: Sequence[Side], total: int) -> Table:
 def _line(sides: Sequence[Side], total: int) -> str:
     running = [side for side in sides if side.started is not None][-1:]
     return "".join(
-        f"{clock_time(side.seconds)} {side.name}: {side.done[0]} of {total} answered, {side.done[1]} lost"
+        f"{clock_time(side.seconds)} {side.name}: {side.done[0]} of {total} answered, {side.done[1]} failed"
         for side in running
     )
 
 
 def table(sides: Sequence[Side], reference: Mapping[str, str]) -> Table:
-    """Return the comparison. `reference` has the whole answer to every prompt."""
+    """Return the comparison. `reference` has the complete answer to every prompt."""
     result = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     result.add_column("")
     for side in sides:
@@ -82,12 +82,12 @@ def table(sides: Sequence[Side], reference: Mapping[str, str]) -> Table:
     cut = [len(side.answers) - count for side, count in zip(sides, whole, strict=True)]
     each = [f"{number / count:.2f}" if count else "-" for number, count in zip(arrived, whole, strict=True)]
     rows: dict[str, list[Any]] = {
-        "answered whole [1]": [f"{count} of {len(reference)}" for count in whole],
-        "lost, with an error": [side.lost.total() for side in sides],
-        "cut off, but taken for whole [2]": cut,
-        "requests upstream": arrived,
-        "requests upstream per whole answer": each,
-        "throttled by the service [3]": [side.throttled for side in sides],
+        "complete answers [1]": [f"{count} of {len(reference)}" for count in whole],
+        "failed with an error": [side.lost.total() for side in sides],
+        "truncated, returned as complete [2]": cut,
+        "requests to the service": arrived,
+        "requests per complete answer": each,
+        "throttled requests [3]": [side.throttled for side in sides],
         "time": [clock_time(side.seconds) for side in sides],
     }
     for name, values in rows.items():
@@ -96,9 +96,9 @@ def table(sides: Sequence[Side], reference: Mapping[str, str]) -> Table:
 
 
 def footnotes(quota: Mapping[str, float]) -> Iterator[str]:
-    """Yield what one must know to read the table, a line each."""
-    told = " and ".join(f"{name} {limit:,.0f}" for name, limit in quota.items())
-    yield "[1] says what the model says on a day without trouble"
-    yield "[2] the stream ended without its closing event; boto3 hands out what came"
-    yield f"[3] this package was told the quota: {told}"
-    yield f"Both met the same scenario. boto3 {boto3.__version__}: {WORKERS} threads, default retries."
+    """Yield the notes that explain the table, one line each."""
+    limits = " and ".join(f"{name} {limit:,.0f}" for name, limit in quota.items())
+    yield "[1] the text equals the model's answer in a run without faults"
+    yield "[2] the stream ended without its closing event; boto3 returns the partial text"
+    yield f"[3] this package was configured with the quota: {limits}"
+    yield f"Both sides ran the same scenario. boto3 {boto3.__version__}: {WORKERS} threads, default retries."

@@ -1,4 +1,4 @@
-"""One side of the comparison: what it is given to do, what its user got, and what it cost upstream."""
+"""One side of the comparison: its task, the results of its user, and the requests that the service received."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Task:
-    """Where to ask, and how. `quota` is the endpoint's; `streamed` says whose answers travel as streams."""
+    """The endpoint and the options of the calls. `streamed` says which records are answered as streams."""
 
     url: str
     session: boto3.Session
@@ -31,7 +31,9 @@ class Task:
 
 @dataclass
 class Side:
-    """Filled while it runs. `answers` is what the user was handed as an answer, `lost` counts the rest by reason."""
+    """The results of one side, filled while it runs. `answers` has each text that the user received as an answer;
+    `lost` counts the failures by reason.
+    """
 
     name: str
     clock: Clock
@@ -44,7 +46,7 @@ class Side:
 
     @contextlib.contextmanager
     def on(self, day: Mapping[str, Any], simulator: Simulator) -> Iterator[None]:
-        """Begin the day anew for the time of the block, and keep its duration and statistics."""
+        """Restart the scenario for the block, and record its duration and statistics."""
         simulator.scenario(dict(day))
         self.started = self.clock()
         yield
@@ -53,21 +55,21 @@ class Side:
 
     @property
     def done(self) -> tuple[int, int]:
-        """How many prompts were answered, and lost, so far."""
+        """The numbers of prompts answered and failed so far."""
         return self.progress() if self.progress is not None else (len(self.answers), self.lost.total())
 
     @property
     def seconds(self) -> float:
-        """How long it took, so far."""
+        """The duration so far, in seconds."""
         if self.started is None:
             return 0.0
         return (self.ended if self.ended is not None else self.clock()) - self.started
 
     @property
     def throttled(self) -> int:
-        """How many of its requests the service throttled."""
+        """The number of requests that the service throttled."""
         return sum(self.stats["throttled"].values())
 
     def whole(self, reference: Mapping[str, str]) -> int:
-        """Count the answers that say what the model says when nothing goes wrong."""
+        """Return the number of answers that equal the model's answer in a run without faults."""
         return sum(self.answers[key] == text for key, text in reference.items() if key in self.answers)
