@@ -1,4 +1,4 @@
-"""Clients made as boto3 makes them, one at a time: boto3 documents that making them is not thread-safe."""
+"""The creation of boto3 clients, one at a time: boto3 documents that it is not thread-safe."""
 
 from __future__ import annotations
 

@@ -71,6 +71,7 @@ HELP = dict(commands(main, click.Context(main, info_name="bedrock")))
 
 
 def test_every_word_is_spelt_right() -> None:
+    pytest.importorskip("codespell_lib", reason="codespell comes with the dev group only")
     places = [str(path) for path in (*PAGES, SOURCE)]
     command = [sys.executable, "-m", "codespell_lib", "--skip", "*.json,*.jsonl,*.toml,*.lua", *places]
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - a tool of ours

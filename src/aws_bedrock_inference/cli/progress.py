@@ -23,7 +23,7 @@ _BLOCK_EVERY = 0.2
 _LINE_EVERY = 5.0
 
 # A fault is shown only after this many seconds without an answer: shorter faults are handled by retries.
-_SHOW_FAULT_AFTER = 3.0
+_TROUBLE_AFTER = 3.0
 
 
 class Progress:
@@ -113,7 +113,7 @@ class Progress:
     def _trouble(self) -> str:
         tally = self._tally
         seconds = tally.clock() - tally.troubled_since
-        if tally.trouble is None or seconds < _SHOW_FAULT_AFTER:
+        if tally.trouble is None or seconds < _TROUBLE_AFTER:
             return ""
         return f"no answer for {clock_time(seconds)}: {tally.trouble}"
 

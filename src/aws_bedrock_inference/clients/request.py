@@ -37,7 +37,7 @@ class Prompt(NamedTuple):
     more: Mapping[str, Any] = MappingProxyType({})
 
     def params(self, priority: float) -> dict[str, Any]:
-        """Return Converse's parameters, `modelId` left out; `priority` is what the tier `match` goes by.
+        """Return Converse's parameters without `modelId`; the tier `match` depends on `priority`.
 
         Raises `BadRequestError`.
         """

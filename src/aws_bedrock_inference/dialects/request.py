@@ -1,6 +1,6 @@
-"""What requests say in each model family's words: how long the answer may be, and which members hold the prompt.
+"""The maximum answer length and the prompt in requests, in the field names of each model family.
 
-Every spelling stands here once. Sources: botocore 1.44.5's service model for Converse, the model parameter pages of
+Each field name is listed here once. Sources: botocore 1.44.5's service model for Converse, the model parameter pages of
 the Bedrock user guide for the models' own bodies.
 """
 
@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# Converse's and Nova's settings of generation, and the longest answer in Converse's.
+# The settings of generation of Converse and Nova, and Converse's maximum answer length.
 CONVERSE_SETTINGS, CONVERSE_MAXIMUM = "inferenceConfig", "maxTokens"
 _TITAN_SETTINGS = "textGenerationConfig"
 
-# The longest answer: Anthropic, Mistral, Cohere, AI21, DeepSeek; Converse and Nova; Nova's other name; Llama; Titan;
-# OpenAI.
+# The maximum answer length: Anthropic, Mistral, Cohere, AI21, DeepSeek; Converse and Nova; Nova's other name; Llama;
+# Titan; OpenAI.
 _MAXIMUM = ("max_tokens", CONVERSE_MAXIMUM, "max_new_tokens", "max_gen_len", "maxTokenCount", "max_completion_tokens")
 
-# Members that may hold it; elsewhere it stands in the body itself.
+# Members that can contain it; otherwise it is in the body itself.
 _SETTINGS = (CONVERSE_SETTINGS, _TITAN_SETTINGS, "inference_params")
 
 # Members of a Converse request, and of its settings.
@@ -33,7 +33,7 @@ _CONVERSE_IN_SETTINGS = frozenset({CONVERSE_MAXIMUM, "temperature", "topP", "sto
 # Members of a Converse request that CountTokens takes (service model, ConverseTokensRequest).
 _COUNTED = ("messages", "system", "toolConfig", "additionalModelRequestFields")
 
-# Members whose content is not text: what it is instead.
+# Members whose content is not text, and its kind.
 _APART = {
     "audio": "audio",
     "document": "document",
@@ -47,7 +47,7 @@ _APART = {
     "video": "video",
 }
 
-# Members that say how to answer and are no part of the prompt.
+# Members that configure the answer and are not part of the prompt.
 _UNSEEN = (
     "additionalModelRequestFields",
     "additionalModelResponseFieldPaths",
@@ -68,16 +68,16 @@ _UNSEEN = (
     "type",
 )
 
-# Members that hold free JSON: what a tool was asked, and what it answered. The model reads the names in it too.
+# Members with free JSON: the input and the result of a tool. The model reads the names in it too.
 _JSON = ("input", "json")
 
 KINDS = {**_APART, **dict.fromkeys(_UNSEEN, "unseen"), **dict.fromkeys(_JSON, "json")}
-"""Kinds of members by their names; what has none is text, or holds text."""
+"""The kinds of members by name; a member without a kind is text or contains text."""
 
 
 def max_tokens(request: Any) -> int | None:
-    """Return how many tokens the answer to `request` may have: Converse's parameters, or a model's own body, parsed;
-    None where it does not say.
+    """Return the maximum number of tokens in the answer to `request`, which is Converse's parameters or the parsed body
+    of a model; None if it has no maximum.
     """
     if not isinstance(request, dict):
         return None
@@ -91,7 +91,7 @@ def max_tokens(request: Any) -> int | None:
 
 
 def is_converse(body: Mapping[str, Any]) -> bool:
-    """Whether `body` is made only of Converse's members, and so may go to Converse."""
+    """Return whether `body` has only Converse's members and so can be sent to Converse."""
     messages, settings = body.get("messages"), body.get(CONVERSE_SETTINGS, {})
     return (
         isinstance(messages, list)
@@ -103,7 +103,7 @@ def is_converse(body: Mapping[str, Any]) -> bool:
 
 
 def counted_members(params: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what of Converse's parameters CountTokens takes."""
+    """Return the part of Converse's parameters that CountTokens accepts."""
     return {name: params[name] for name in _COUNTED if name in params}
 
 

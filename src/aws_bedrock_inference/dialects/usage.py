@@ -1,6 +1,6 @@
-"""What answers say of the tokens they used and of why the model stopped, in each model family's words.
+"""The token usage and the stop reason in answers, in the field names of each model family.
 
-Every spelling stands here once. Sources: botocore 1.44.5's service model for Converse, the model parameter pages of
+Each field name is listed here once. Sources: botocore 1.44.5's service model for Converse, the model parameter pages of
 the Bedrock user guide for the models' own bodies.
 """
 
@@ -13,7 +13,7 @@ from aws_bedrock_inference.call import Usage
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-# Llama's counts stand in the body itself.
+# Llama has its counts in the body itself.
 _LLAMA_INPUT, _LLAMA_OUTPUT = "prompt_token_count", "generation_token_count"
 
 # How each count is spelt, in the order of `Usage`: by Converse and Nova, by Anthropic, in the metrics of a stream's
@@ -27,7 +27,7 @@ _COUNTS = (
 _USAGE = "usage"
 _METRICS = "amazon-bedrock-invocationMetrics"
 
-# Titan counts its input beside the answers, and the output in each of them; an embedding has input only.
+# Titan has the input count beside the answers and the output count in each answer; an embedding has input only.
 _TITAN_INPUT, _TITAN_OUTPUT, _TITAN_RESULTS = "inputTextTokenCount", "tokenCount", "results"
 
 # Headers of InvokeModel's answers, in the order of `Usage`.
@@ -44,13 +44,13 @@ _STOP_REASONS = ("stopReason", "stop_reason", "finish_reason", "completionReason
 # Lists that hold the answers of a body: Titan's; Mistral's; OpenAI's, AI21's and DeepSeek's; Cohere Command's.
 _ANSWERS = (_TITAN_RESULTS, "outputs", "choices", "generations")
 
-# How stop reasons say, in lower case, that an answer was cut off, or held back.
+# Stop reasons of truncated and of blocked answers, in lower case.
 TRUNCATED = frozenset({"max_tokens", "model_context_window_exceeded", "length"})
 FILTERED = frozenset({"guardrail_intervened", "content_filtered", "refusal"})
 
 
 def usage_of(body: Mapping[str, Any]) -> Usage | None:
-    """Return the usage that a whole answer reports, Converse's or a model's own; None where it reports none."""
+    """Return the usage in a complete answer of Converse or of a model; None if it has none."""
     reported = body.get(_USAGE)
     if isinstance(reported, dict):
         return counted(reported)
@@ -73,14 +73,14 @@ def usage_in_chunk(chunk: Mapping[str, Any]) -> Usage | None:
 
 
 def usage_in_headers(headers: Mapping[str, str]) -> Usage | None:
-    """Return the usage in the headers of InvokeModel's answer, which no dialect spells."""
+    """Return the usage in the headers of InvokeModel's answer; they are the same for all dialects."""
     if _HEADERS[0] not in headers:
         return None
     return Usage(*(int(headers.get(name, 0)) for name in _HEADERS))
 
 
 def counted(reported: Mapping[str, Any]) -> Usage | None:
-    """Return the counts that stand in one place, whatever their spelling; None where neither input nor output does."""
+    """Return the counts in one mapping, by any of their names; None without an input and an output count."""
     input_tokens, output_tokens = _count(reported, _COUNTS[0]), _count(reported, _COUNTS[1])
     if input_tokens is None and output_tokens is None:
         return None
@@ -90,7 +90,7 @@ def counted(reported: Mapping[str, Any]) -> Usage | None:
 
 
 def stop_reason(body: Mapping[str, Any]) -> str:
-    """Return why the model stopped, as the body spells it; empty while it does not say."""
+    """Return the stop reason as the body has it; empty if there is none yet."""
     for place in parts(body):
         for name in _STOP_REASONS:
             if place.get(name):
@@ -99,7 +99,7 @@ def stop_reason(body: Mapping[str, Any]) -> str:
 
 
 def parts(body: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """Yield the places in which a flat dialect may say something: the body, then each of the answers it lists."""
+    """Yield the mappings in which a flat dialect may have a field: the body, then each answer in its lists."""
     yield body
     yield from _answers(body)
 

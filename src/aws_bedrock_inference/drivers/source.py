@@ -1,6 +1,6 @@
-"""What the blocking and the asyncio driver share: the open source of a flow, and who closes it.
+"""The common part of the blocking and the asyncio driver: the open source of a flow and its release.
 
-The rest of the two is the same loop with and without `await`, which no function can serve for both.
+The rest of the two is the same loop with and without `await`, which no single function can be.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ class Source(Protocol):
 
 
 def replaced(held: Source | None, source: Source | None) -> Source | None:
-    """Close `held` unless it is `source`, and return `source`, which is held from now on."""
+    """Close `held` unless it is `source`, and return `source`, which replaces it."""
     if held is not None and held is not source:
         held.close()
     return source
 
 
 class ItemFlow:
-    """A flow that gives items, its open source, and its outcome once it has ended."""
+    """A flow that delivers items, with its open source and, after its end, its outcome."""
 
     def __init__(self, flow: Flow) -> None:
         self._flow = flow

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Task:
-    """One flow under way in virtual time. `result` is what it returned, `error` what it raised, once `done`."""
+    """One flow in flight in virtual time. `result` is what it returned, `error` what it raised, once `done`."""
 
     __slots__ = ("done", "error", "flow", "result", "turn")
 

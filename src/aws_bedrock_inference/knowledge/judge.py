@@ -1,4 +1,4 @@
-"""The one judge of errors: weighs evidence against the catalogue, and gives the verdict that all others present.
+"""The one judge of errors: it weighs evidence against the catalogue and returns the verdict that the others present.
 
 What `classify` and `explain` say of one error cannot differ, because neither decides anything.
 """
@@ -22,24 +22,24 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.knowledge.modelled import Modelled
     from aws_bedrock_inference.knowledge.modelled import Verdict as ModelVerdict
 
-# What each kind of proof weighs. A message that says it outweighs a code that only suggests it, and both together
-# outweigh either; a service that is named elsewhere speaks against.
+# The weight of each kind of evidence. A matching message outweighs a code, and both together outweigh either; another
+# service named in the text counts against.
 _MESSAGE, _CODE = 100.0, 40.0
 _WITH_CODE, _WITH_SERVICE, _OTHER_SERVICE = 60.0, 30.0, -70.0
-_PASSED_ON = -20.0  # a code of a service whose errors the certain one passes on: less than what every service says
+_PASSED_ON = -20.0  # a code of a service whose errors the certain one passes on: below the codes of every service
 _ELSEWHERE = -30.0  # a code that only other services have, with a meaning that is not theirs alone
-_FOREIGN = 0.5  # when no service is named, a code means first what it means to all
+_FOREIGN = 0.5  # without a named service, the common meaning of a code comes first
 _LONGEST_COUNTED = 60
 _RANK = 200.0
-_TELLING = 25  # characters: fewer, with no AWS code or service beside them, may be anybody's words
+_TELLING = 25  # characters: fewer, without an AWS code or service, can come from any program
 _MOST_ALTERNATIVES = 3
-_NARROW = 16_384  # characters: what narrow tables cut into lines is one message, no log
-_LONGEST_KEPT = 2_048  # characters: messages that come again are short
+_NARROW = 16_384  # characters: a message that a narrow table splits into lines is not a log
+_LONGEST_KEPT = 2_048  # characters: repeated messages are short
 
 MODELLED, UNKNOWN = "modelled", "unknown"
-"""The causes of errors that only AWS's own models know, and that nothing knows."""
+"""The causes of errors that only AWS's models have, and of unknown errors."""
 
-# For errors known by their model alone: the SDK's own number of tries, and who is at fault.
+# For errors known only from their model: the SDK's number of attempts, and the kind of fault.
 _ATTEMPTS = {Decision.RETRY: 3, Decision.RETRY_LIMITED: 2, Decision.FAIL: 1}
 _KINDS = {Decision.RETRY: Kind.SERVER, Decision.RETRY_LIMITED: Kind.UNKNOWN, Decision.FAIL: Kind.INVALID}
 
@@ -47,7 +47,7 @@ _NOTHING_KNOWN = Fault(code="", message="", advice="Unknown to this version.")
 
 
 class Verdict(NamedTuple):
-    """What an error is.
+    """The cause of an error, its decision, and the evidence for both.
 
     `template` is its fault without the facts of one occurrence; its `cause` is a cause of the catalogue, `modelled` or
     `unknown`. `entry` is the catalogue's entry that decided, `words` are the words that did; `confidence` is `high`
@@ -67,7 +67,7 @@ class Verdict(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One thing that the error may be, and what speaks for it."""
+    """A possible cause of the error, with its score."""
 
     score: float
     template: Fault
@@ -79,8 +79,8 @@ class Candidate:
 def judge(seen: Evidence) -> Verdict:
     """Return the verdict on one error.
 
-    The same few errors come again and again, so verdicts are kept where something is certain. Texts are not kept: the
-    lines of a log differ, and a log of any size must fit.
+    Most errors repeat, so verdicts on errors with certain facts are cached. Texts are not cached: the lines of a log
+    differ, and a log of any size must fit into memory.
     """
     return _kept(seen) if seen.certain and len(seen.text) <= _LONGEST_KEPT else _judged(seen)
 
@@ -136,7 +136,7 @@ def _by_message(seen: Evidence) -> Iterator[Candidate]:
 
 
 def _repeats(words: str, codes: frozenset[str]) -> bool:
-    """Whether words only say a code again: `access denied` beside AccessDenied tells nothing of whose error it is."""
+    """Return whether words only repeat a code: `access denied` with AccessDenied does not tell the service."""
     return words.replace(" ", "") in {code.lower() for code in codes}
 
 
@@ -159,9 +159,9 @@ def _entries(code: str) -> list[Entry]:
 
 
 def _home(entry: Entry, seen: Evidence, other: float | None, *, passed_on: float | None) -> float | None:
-    """Return what the error's services say for or against an entry; None if it cannot be of its service.
+    """Return the score of an entry's service for this error; None if the error cannot come from that service.
 
-    `other` is for the entries of services that a guess speaks against, `passed_on` for those whose errors the certain
+    `other` is the score of services that a guess contradicts, `passed_on` that of services whose errors the certain
     service passes on.
     """
     services = seen.services
@@ -183,7 +183,7 @@ def _of_candidate(seen: Evidence, first: Candidate, *others: Candidate) -> Verdi
 
 
 def _by_status(seen: Evidence) -> Verdict:
-    """Return what the HTTP status of an error says that has nothing else to tell."""
+    """Return the verdict by HTTP status, for an error without other evidence."""
     if seen.status is not None:
         entry = catalogue().by_status(seen.services[0] if seen.services else None, seen.status)
         if entry is not None:
@@ -192,7 +192,7 @@ def _by_status(seen: Evidence) -> Verdict:
 
 
 def _models(seen: Evidence) -> tuple[Modelled, ...]:
-    """Return what AWS's models say of a certain code that the catalogue does not have, if all come to one decision."""
+    """Return the facts in AWS's models on a certain code outside the catalogue, if all have the same decision."""
     code = seen.stated
     if not code or any(_home(entry, seen, 0.0, passed_on=0.0) is not None for entry in _entries(code)):
         return ()

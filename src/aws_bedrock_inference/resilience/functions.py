@@ -96,7 +96,7 @@ def _named(function: Callable[..., Any]) -> tuple[str, Route]:
 
 
 def _finish(guard: Guard, call: Call, outcome: Outcome) -> None:
-    """Notify the listeners, and raise what went wrong."""
+    """Emit `CallEnded`, and raise the exception of a failed call."""
     guard.ended(call, outcome)
     if outcome.fault is not None:
         raise raisable(outcome, call.operation, call.route)
