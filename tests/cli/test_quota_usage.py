@@ -19,7 +19,7 @@ from support.service_quotas import GLOBAL, ON_DEMAND, ServiceQuotas, quota
 from aws_bedrock_inference import clock
 from aws_bedrock_inference.cli import main
 from aws_bedrock_inference.cli.quota import quota as quota_command
-from aws_bedrock_inference.rules.quota.leases import Ask
+from aws_bedrock_inference.rules.quota.leases import LeaseRequest
 from aws_bedrock_inference.stores import SqliteStore
 from aws_bedrock_inference.tokens.answer_sizes import AnswerSizes
 
@@ -80,7 +80,7 @@ def join(path: Path, *members: str, key: str = KEY, tpm: float = 864_000.0, text
     """Let processes take part: all ask for half of the quota."""
     store = SqliteStore(path)
     for member in members:
-        ask = Ask(0.0, ((0.0, 0.5, 1.0),), (("tokens", tpm, 0, False),), text or report(), rate=4.5)
+        ask = LeaseRequest(0.0, ((0.0, 0.5, 1.0),), (("tokens", tpm, 0, False),), text or report(), rate=4.5)
         store.renew(key, member, ask).run()
     store.close()
 

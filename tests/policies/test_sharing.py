@@ -16,7 +16,7 @@ from aws_bedrock_inference.stores import MemoryStore, StoreUnavailable
 from aws_bedrock_inference.stores.request import Instant
 
 if TYPE_CHECKING:
-    from aws_bedrock_inference.rules.quota.leases import Ask, Grant
+    from aws_bedrock_inference.rules.quota.leases import Grant, LeaseRequest
 
 TPM = 864_000
 USED = 600
@@ -31,13 +31,13 @@ class CountedStore(MemoryStore):
         self.asked: list[float] = []
         self.refused = 0
 
-    def renew(self, pool: str, member: str, ask: Ask) -> Instant[Grant]:
+    def renew(self, pool: str, member: str, request: LeaseRequest) -> Instant[Grant]:
         now = self._clock()
         self.asked.append(now)
         if self.gone[0] <= now < self.gone[1]:
             self.refused += 1
             return Instant(unavailable)
-        return super().renew(pool, member, ask)
+        return super().renew(pool, member, request)
 
 
 def unavailable() -> Any:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from aws_bedrock_inference.events import StoreChanged
 from aws_bedrock_inference.flow import ask, emit
-from aws_bedrock_inference.rules.quota.leases import Ask
+from aws_bedrock_inference.rules.quota.leases import LeaseRequest
 from aws_bedrock_inference.rules.quota.limit import MINUTE
 from aws_bedrock_inference.stores import StoreUnavailable
 from aws_bedrock_inference.tokens.answer_sizes import AnswerSizes
@@ -115,7 +115,7 @@ class Membership:
             self._share = 0.0
         return self._name
 
-    def _needs(self, now: float) -> Ask:
+    def _needs(self, now: float) -> LeaseRequest:
         account, queue = self._ledger.account, self._ledger.queue
         used = max(0.0, *(limit.used / limit.believed for _, limit in account.dimensions))
         spent = self._ledger.spent(now)
@@ -137,7 +137,7 @@ class Membership:
         )
         rate = max(0.0, account.requests.used / MINUTE)
         holding = self._share if self._failures or now < self._until else 0.0
-        return Ask(holding, tuple(needs), limits, self._report(now), rate)
+        return LeaseRequest(holding, tuple(needs), limits, self._report(now), rate)
 
     def _stamp(self, name: str, believed: float) -> tuple[int, bool]:
         adopted, stamp = self._known.get(name, (inf, 0))
