@@ -60,14 +60,14 @@ class QuotaQueued:
 
 
 @dataclass(frozen=True, slots=True)
-class Throttled:
+class ThrottleReceived:
     """The service said that the quota is used up, although the ledger had let the call go.
 
     `limit` is the dimension the service named, `cause` the one that the ledger found to be behind it. `reserved` is
-    what the call wanted, `outstanding` what all calls under way have reserved, in tokens. `used` is what the last
-    minute took of that dimension, `believed` what the ledger now thinks a minute allows, both of this process alone.
-    `waiting` is how many calls wait and `consumers` what the last minute was used for, in tokens, both by priority;
-    `advice` is what to do.
+    what the call wanted, `outstanding` what all calls in flight have reserved, in tokens. `used` is what the last
+    minute took of that dimension, `estimate` what a minute allows, as the ledger now estimates, both of this process
+    alone. `waiting` is how many calls wait and `consumers` what the last minute was used for, in tokens, both by
+    priority; `advice` is what to do.
     """
 
     route: Route
@@ -76,7 +76,7 @@ class Throttled:
     cause: str = ""
     outstanding: int = 0
     used: int = 0
-    believed: float = inf
+    estimate: float = inf
     waiting: Mapping[float, int] = field(default_factory=dict)
     consumers: Mapping[float, int] = field(default_factory=dict)
     advice: str = ""

@@ -65,10 +65,10 @@ def test_a_batch_call_of_no_tokens_does_not_pass_interactive_ones() -> None:
 
 def test_concurrency_comes_back_to_its_ceiling_and_never_above() -> None:
     calls = Concurrency(20)
-    calls.flying = 20
-    calls.short(0.0, 1.0)
+    calls.in_flight = 20
+    calls.on_capacity_error(0.0, 1.0)
     for _ in range(1000):
-        calls.passed()
+        calls.on_success()
     assert calls.most == 20
 
 
@@ -84,7 +84,7 @@ def test_a_call_longer_than_a_minute_leaves_nothing_behind() -> None:
     book.available(70.0)
     book.settle(slow, 100, 70.0)
     book.available(200.0)
-    assert book.account.tokens.used == pytest.approx(0.0)
+    assert book.window.tokens.used == pytest.approx(0.0)
 
 
 def test_what_another_member_has_met_is_known_here_and_not_doubled_any_more() -> None:
@@ -95,8 +95,8 @@ def test_what_another_member_has_met_is_known_here_and_not_doubled_any_more() ->
         ticket = book.reserve(0, order, now)
         now = now if ticket.admitted else admitted_at(book, ticket, now)
         book.settle(ticket, 0, now)
-    assert book.account.requests.known
-    assert book.account.requests.believed < 800
+    assert book.window.requests.known
+    assert book.window.requests.estimate < 800
 
 
 def test_a_call_whose_fate_is_unknown_ends_no_row_of_throttles() -> None:
@@ -105,11 +105,11 @@ def test_a_call_whose_fate_is_unknown_ends_no_row_of_throttles() -> None:
         ticket = book.reserve(0, now, now)
         admitted = now if ticket.admitted else admitted_at(book, ticket, now)
         book.throttled(ticket, "requests", admitted)
-    strikes = book.standstill.strikes
-    assert strikes > 1
+    in_a_row = book.pause.in_a_row
+    assert in_a_row > 1
     lost = book.reserve(0, 9.0, 20.0)
     book.abandon(lost, 21.0)
-    assert book.standstill.strikes == strikes
+    assert book.pause.in_a_row == in_a_row
 
 
 def test_a_priority_for_each_call_is_forgotten_with_it() -> None:
@@ -126,4 +126,4 @@ def test_a_call_that_is_ended_twice_is_counted_once() -> None:
     ticket = book.reserve(10, 0.0, 0.0)
     book.settle(ticket, 10, 0.0)
     book.cancel(ticket, 0.0, sent=False)
-    assert (len(book.queue), book.concurrency.flying) == (0, 0)
+    assert (len(book.queue), book.concurrency.in_flight) == (0, 0)
