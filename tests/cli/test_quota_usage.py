@@ -133,6 +133,13 @@ class TestWatch:
         assert result.exit_code == 0
         assert "used in the last minute: 0 of 864,000 (0%) tokens; 0 requests" in result.output
 
+    def test_a_member_whose_report_is_too_new_is_named_and_not_counted(self, path: Path, url: str) -> None:
+        join(path, "a:1")
+        join(path, "new:2", text=report(version=9))
+        output = bedrock("watch", "--store", url, "--count", "1").output
+        assert "used in the last minute: 300,000 of" in output
+        assert "new:2 is not counted: its report has format 9" in output
+
     def test_of_many_members_the_largest_are_shown(self, path: Path, url: str) -> None:
         join(path, *(f"host:{number}" for number in range(50)))
         output = bedrock("watch", "--store", url, "--count", "1").output

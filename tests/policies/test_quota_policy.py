@@ -256,6 +256,17 @@ class TestRefusals:
             Quota(shares={"urgent": 0.5})
 
 
+class TestWaiting:
+    def test_says_how_many_calls_wait_for_a_route_and_for_all(self, world: World) -> None:
+        policy = Quota(rpm=ONE_AT_ONCE)
+        other = Route("other.model-v1:0", "us-east-1", base="other.model-v1:0")
+        assert policy.waiting() == policy.waiting(call().route) == 0
+        flows = [start(policy, world)[0] for _ in range(4)]
+        assert (policy.waiting(), policy.waiting(call().route), policy.waiting(other)) == (3, 3, 0)
+        flows[-1].close()
+        assert policy.waiting() == 2
+
+
 class TestThrottles:
     @pytest.mark.parametrize("options", [{"tpm": 60_000}, {"rpm": 60}, {}], ids=str)
     def test_a_throttle_is_marked_as_paced_whatever_is_known(self, world: World, options: Any) -> None:
