@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
     from aws_bedrock_inference.flow import Effect, Flow, Step
-    from aws_bedrock_inference.rules.quota.leases import Ask, Grant
+    from aws_bedrock_inference.rules.quota.leases import Grant, LeaseRequest
     from aws_bedrock_inference.stores.request import Instant
 
 RPM, TPM = 60_000, 36_000_000
@@ -80,9 +80,9 @@ class Counted(MemoryStore):
 
     renewals = 0
 
-    def renew(self, pool: str, member: str, ask: Ask) -> Instant[Grant]:
+    def renew(self, pool: str, member: str, request: LeaseRequest) -> Instant[Grant]:
         self.renewals += 1
-        return super().renew(pool, member, ask)
+        return super().renew(pool, member, request)
 
 
 class World:

@@ -19,7 +19,7 @@ from unittest.mock import patch
 
 import redis
 
-from aws_bedrock_inference.rules.quota.leases import CALLS, OFTEN, PLAN, SELDOM, Ask
+from aws_bedrock_inference.rules.quota.leases import CALLS, OFTEN, PLAN, SELDOM, LeaseRequest
 from aws_bedrock_inference.stores.request import STORE_TIMEOUT
 from aws_bedrock_inference.stores.valkey import ValkeyStore
 
@@ -73,7 +73,9 @@ def measured(path: str, hosts: int) -> Row:
     client.flushall()
     store = ValkeyStore(f"unix://{path}")
     limits = (("requests", float(RPM), 0, False), ("tokens", float(TPM), 0, False))
-    renew = store.renew("quota", "host-__rand_int__", Ask(0.0, ((1.0, 2.0 / hosts, 100.0),), limits, REPORT, 1.0))
+    renew = store.renew(
+        "quota", "host-__rand_int__", LeaseRequest(0.0, ((1.0, 2.0 / hosts, 100.0),), limits, REPORT, 1.0)
+    )
     command = sent(renew)
     flood(path, command, hosts, 4 * hosts)
     rates, cpu, late = [], [], []

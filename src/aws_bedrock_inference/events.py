@@ -62,12 +62,12 @@ class QuotaQueued:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Throttled:
+class ThrottleReceived:
     """The service throttled a call that the ledger had admitted.
 
     `limit` is the dimension that the service named, `cause` the one that the ledger considers exhausted. `reserved` is
     the call's reservation, `outstanding` the reservations of all calls in flight, in tokens. `used` is the use of that
-    dimension in the last minute, `believed` the new estimated limit per minute, both for this process alone. `waiting`
+    dimension in the last minute, `estimate` the new estimated limit per minute, both for this process alone. `waiting`
     is the number of waiting calls and `consumers` the use of the last minute in tokens, both by priority. `advice` is
     the recommended action.
     """
@@ -78,7 +78,7 @@ class Throttled:
     cause: str = ""
     outstanding: int = 0
     used: int = 0
-    believed: float = inf
+    estimate: float = inf
     waiting: Mapping[float, int] = field(default_factory=dict)
     consumers: Mapping[float, int] = field(default_factory=dict)
     advice: str = ""

@@ -38,7 +38,7 @@ class Waiter(Protocol):
         """Register `wake`; False when the wait is over already, and `wake` will not be needed."""
 
 
-class Request(Protocol[T_co]):
+class StoreRequest(Protocol[T_co]):
     """A question to a store, which can be put in both worlds."""
 
     def run(self) -> T_co:
@@ -99,7 +99,7 @@ class Ask:
 
     __slots__ = ("request",)
 
-    def __init__(self, request: Request[Any]) -> None:
+    def __init__(self, request: StoreRequest[Any]) -> None:
         self.request = request
 
 
@@ -137,7 +137,7 @@ def wait(waiter: Waiter, until: float) -> Generator[Effect, Any, None]:
     yield Wait(waiter, until)
 
 
-def ask(request: Request[T_co]) -> Generator[Effect, Any, T_co]:
+def ask(request: StoreRequest[T_co]) -> Generator[Effect, Any, T_co]:
     """Put a request to a store and return its answer."""
     return cast("T_co", (yield Ask(request)))
 

@@ -19,7 +19,7 @@ from support.service_quotas import GLOBAL, ON_DEMAND, ServiceQuotas, quota
 from aws_bedrock_inference import clock
 from aws_bedrock_inference.cli import main
 from aws_bedrock_inference.cli.quota import quota as quota_command
-from aws_bedrock_inference.rules.quota.leases import Ask
+from aws_bedrock_inference.rules.quota.leases import LeaseRequest
 from aws_bedrock_inference.stores import SqliteStore
 from aws_bedrock_inference.tokens.answer_sizes import AnswerSizes
 
@@ -80,7 +80,7 @@ def join(path: Path, *members: str, key: str = KEY, tpm: float = 864_000.0, text
     """Let processes take part: all ask for half of the quota."""
     store = SqliteStore(path)
     for member in members:
-        ask = Ask(0.0, ((0.0, 0.5, 1.0),), (("tokens", tpm, 0, False),), text or report(), rate=4.5)
+        ask = LeaseRequest(0.0, ((0.0, 0.5, 1.0),), (("tokens", tpm, 0, False),), text or report(), rate=4.5)
         store.renew(key, member, ask).run()
     store.close()
 
@@ -132,6 +132,13 @@ class TestWatch:
         result = bedrock("watch", "--store", url, "--count", "1")
         assert result.exit_code == 0
         assert "used in the last minute: 0 of 864,000 (0%) tokens; 0 requests" in result.output
+
+    def test_a_member_whose_report_is_too_new_is_named_and_not_counted(self, path: Path, url: str) -> None:
+        join(path, "a:1")
+        join(path, "new:2", text=report(version=9))
+        output = bedrock("watch", "--store", url, "--count", "1").output
+        assert "used in the last minute: 300,000 of" in output
+        assert "new:2 is not counted: its report has format 9" in output
 
     def test_of_many_members_the_largest_are_shown(self, path: Path, url: str) -> None:
         join(path, *(f"host:{number}" for number in range(50)))

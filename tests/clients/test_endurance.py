@@ -25,8 +25,7 @@ from aws_bedrock_inference import (
     Timeout,
     Usage,
 )
-from aws_bedrock_inference.events import CallEnded, CircuitChanged, QuotaQueued, RetryScheduled
-from aws_bedrock_inference.events import Throttled as ThrottledEvent
+from aws_bedrock_inference.events import CallEnded, CircuitChanged, QuotaQueued, RetryScheduled, ThrottleReceived
 from aws_bedrock_inference.transports.operations import operation
 
 OK = answer(REPLY)
@@ -224,7 +223,7 @@ def test_listeners_hear_what_happens_to_a_call(face: Any) -> None:
         stop()
         face.get(client.invoke("Why?"))
     throttled, first, second, ended = heard
-    assert isinstance(throttled, ThrottledEvent)
+    assert isinstance(throttled, ThrottleReceived)
     assert (throttled.route, throttled.limit, throttled.cause) == (reply.route, "requests", "requests")
     assert "fewer, larger calls" in throttled.advice
     assert isinstance(first, RetryScheduled)

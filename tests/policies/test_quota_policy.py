@@ -22,7 +22,7 @@ from support.doubles import (
 
 from aws_bedrock_inference.call import PRIORITIES, Outcome, Route, Usage
 from aws_bedrock_inference.drivers.virtual import VirtualDriver
-from aws_bedrock_inference.events import QuotaQueued, Throttled
+from aws_bedrock_inference.events import QuotaQueued, ThrottleReceived
 from aws_bedrock_inference.fault import Category
 from aws_bedrock_inference.flow import Emit, Pipeline, Send, Sleep, Wait, send
 from aws_bedrock_inference.knowledge.classify import answered
@@ -60,7 +60,7 @@ class Charged:
 
     def free(self) -> Any:
         book = self.policy.ledger(call().route, self.world.now)
-        return book.available(self.world.now), book.account.requests.free
+        return book.available(self.world.now), book.window.requests.free
 
     @property
     def since(self) -> Any:
@@ -240,7 +240,7 @@ class TestRefusals:
             self.refused(policy, world)
         world.now = flow.send(None).until
         assert isinstance(flow.send(None), Send)
-        assert len(policy.ledger(call().route, world.now).queue) == 0
+        assert policy.waiting(call().route) == 0
 
     @pytest.mark.parametrize(
         "options",
@@ -254,6 +254,17 @@ class TestRefusals:
     def test_refuses_a_share_for_a_priority_that_is_none(self) -> None:
         with pytest.raises(ValueError, match="urgent"):
             Quota(shares={"urgent": 0.5})
+
+
+class TestWaiting:
+    def test_says_how_many_calls_wait_for_a_route_and_for_all(self, world: World) -> None:
+        policy = Quota(rpm=ONE_AT_ONCE)
+        other = Route("other.model-v1:0", "us-east-1", base="other.model-v1:0")
+        assert policy.waiting() == policy.waiting(call().route) == 0
+        flows = [start(policy, world)[0] for _ in range(4)]
+        assert (policy.waiting(), policy.waiting(call().route), policy.waiting(other)) == (3, 3, 0)
+        flows[-1].close()
+        assert policy.waiting() == 2
 
 
 class TestThrottles:
@@ -271,14 +282,14 @@ class TestThrottles:
         flow, _ = start(policy, world, tokens=200, output=200)
         others = [start(policy, world, tokens=200, output=200) for _ in range(3)]
         effect = flow.send(failed(UNNAMED))
-        assert effect.event == Throttled(
+        assert effect.event == ThrottleReceived(
             route=call().route,
             limit=None,
             reserved=400,
             cause="tokens",
             outstanding=effect.event.outstanding,
             used=effect.event.used,
-            believed=effect.event.believed,
+            estimate=effect.event.estimate,
             waiting={1.0: effect.event.waiting[1.0]},
             consumers={0.0: 200},
             advice=effect.event.advice,
@@ -286,7 +297,7 @@ class TestThrottles:
         assert effect.event.outstanding % 400 == 0
         assert effect.event.used == 200 + effect.event.outstanding
         assert effect.event.outstanding // 400 + effect.event.waiting[1.0] == len(others)
-        assert effect.event.believed < 12_000
+        assert effect.event.estimate < 12_000
 
     @pytest.mark.parametrize(
         ("fault", "tokens", "advice"),
@@ -377,4 +388,4 @@ def test_a_lack_of_capacity_lowers_what_is_under_way_and_it_comes_back() -> None
     assert counts["early"] > 0.7 * 10 * 2 * 60
     assert counts["late"] > 2 * counts["early"]
     assert counts["short"] < 0.2 * (counts["early"] + counts["late"])
-    assert policy.ledger(call().route, driver.now).account.tokens.believed == 600_000
+    assert policy.ledger(call().route, driver.now).snapshot(driver.now).estimates["tokens"] == 600_000

@@ -34,7 +34,7 @@ class LedgerLaws(RuleBasedStateMachine):
         self.book: Any = Ledger(rpm=rpm, tpm=tpm, now=0.0, firm=firm, concurrency=concurrency)
         self.alarms: dict[Any, float] = {}
         self.woken: set[Any] = set()
-        self.flying: list[Any] = []
+        self.in_flight: list[Any] = []
         self.order = 0
 
     @rule(part=st.floats(0.0, 1.0), priority=st.sampled_from([0.0, 1.0, 1.0, 2.0]))
@@ -42,7 +42,7 @@ class LedgerLaws(RuleBasedStateMachine):
         self.order += 1
         ticket = self.book.reserve(float(int(1 + part * self.largest)), float(self.order), self.now, priority)
         if ticket.admitted:
-            self.flying.append(ticket)
+            self.in_flight.append(ticket)
         else:
             self.claim(ticket)
 
@@ -53,7 +53,7 @@ class LedgerLaws(RuleBasedStateMachine):
         assert ticket.admitted == (due == self.now)
         if ticket.admitted:
             self.alarms.pop(ticket, None)
-            self.flying.append(ticket)
+            self.in_flight.append(ticket)
         else:
             self.alarms[ticket] = due
             if not ticket.attach(lambda: self.woken.add(ticket)):
@@ -75,25 +75,25 @@ class LedgerLaws(RuleBasedStateMachine):
         self.now = until
 
     def taken(self, which: int) -> Any:
-        return self.flying.pop(which % len(self.flying))
+        return self.in_flight.pop(which % len(self.in_flight))
 
-    @precondition(lambda self: self.flying)
+    @precondition(lambda self: self.in_flight)
     @rule(which=st.integers(0, 99), share=st.floats(0.0, 1.5))
     def settle(self, which: int, share: float) -> None:
         ticket = self.taken(which)
         self.book.settle(ticket, ticket.tokens * share, self.now)
 
-    @precondition(lambda self: self.flying)
+    @precondition(lambda self: self.in_flight)
     @rule(which=st.integers(0, 99), sent=st.booleans())
     def fail(self, which: int, sent: bool) -> None:  # noqa: FBT001
         self.book.cancel(self.taken(which), self.now, sent=sent)
 
-    @precondition(lambda self: self.flying)
+    @precondition(lambda self: self.in_flight)
     @rule(which=st.integers(0, 99))
     def short(self, which: int) -> None:
-        self.book.short(self.taken(which), self.now)
+        self.book.on_capacity_error(self.taken(which), self.now)
 
-    @precondition(lambda self: self.flying)
+    @precondition(lambda self: self.in_flight)
     @rule(which=st.integers(0, 99), limit=st.sampled_from(["requests", "tokens", "tokens", None]))
     def throttled(self, which: int, limit: Any) -> None:
         assert self.book.throttled(self.taken(which), limit, self.now) in ("requests", "tokens")
@@ -110,27 +110,27 @@ class LedgerLaws(RuleBasedStateMachine):
             self.book.cancel(ticket, self.now, sent=False)
             self.woken.discard(ticket)
 
-    @rule(share=st.sampled_from([0.1, 0.5, 1.0]), believed=st.sampled_from([1.0, 0.7]))
-    def lease(self, share: float, believed: float) -> None:
-        limits = {name: limit.believed * believed for name, limit in self.book.account.dimensions if limit.known}
+    @rule(share=st.sampled_from([0.1, 0.5, 1.0]), estimate=st.sampled_from([1.0, 0.7]))
+    def lease(self, share: float, estimate: float) -> None:
+        limits = {name: limit.estimate * estimate for name, limit in self.book.window.dimensions if limit.known}
         self.book.lease(share, limits, self.now)
 
     @invariant()
     def nothing_is_created(self) -> None:
         if hasattr(self, "book"):
-            account = self.book.account
-            under_way = [ticket for ticket in (*self.flying, *self.alarms) if ticket.admitted]
-            assert self.book.concurrency.flying == len(under_way)
+            account = self.book.window
+            under_way = [ticket for ticket in (*self.in_flight, *self.alarms) if ticket.admitted]
+            assert self.book.concurrency.in_flight == len(under_way)
             assert account.outstanding == pytest.approx(sum(ticket.tokens for ticket in under_way), abs=1e-3)
             self.book.available(self.now)
             for _, limit in account.dimensions:
-                if limit.believed < inf:
+                if limit.estimate < inf:
                     assert limit.free <= limit.capacity * (1 + 1e-9) or limit.free <= 1.0
 
     @invariant()
     def the_head_of_the_queue_is_awake_or_has_an_alarm_or_another_call_s_end_brings_its_turn(self) -> None:
         if hasattr(self, "book") and (head := self.book.queue.head()) is not None:
-            held_by_others = self.book.concurrency.flying >= self.book.concurrency.most
+            held_by_others = self.book.concurrency.in_flight >= self.book.concurrency.most
             assert head in self.woken or self.alarms[head] < inf or held_by_others
 
     def teardown(self) -> None:
@@ -138,7 +138,7 @@ class LedgerLaws(RuleBasedStateMachine):
             return
         self.book.lease(1.0, self.limits, self.now)
         for _ in range(60):
-            while self.flying:
+            while self.in_flight:
                 self.settle(0, 0.5)
             if not self.alarms:
                 break
@@ -146,8 +146,8 @@ class LedgerLaws(RuleBasedStateMachine):
         assert not self.alarms, "somebody never had a turn"
         self.now += 61.0
         self.book.available(self.now)
-        account = self.book.account
-        assert len(self.book.queue) == self.book.concurrency.flying == 0
+        account = self.book.window
+        assert len(self.book.queue) == self.book.concurrency.in_flight == 0
         assert account.outstanding == pytest.approx(0.0, abs=1e-3)
         assert [limit.used for _, limit in account.dimensions] == pytest.approx([0.0, 0.0], abs=1e-3)
 
@@ -232,5 +232,5 @@ def test_nobody_is_forgotten_when_others_leave(traffic: Any, leave: set[int]) ->
     assert all(task.done for task in tasks)
     assert all(task.error is None or isinstance(task.error, KeyboardInterrupt) for task in tasks)
     ledger = policy.ledger(ROUTE, driver.now)
-    assert ledger.account.outstanding == pytest.approx(0.0)
+    assert ledger.window.outstanding == pytest.approx(0.0)
     assert len(ledger.queue) == 0

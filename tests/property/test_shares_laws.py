@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from aws_bedrock_inference.rules.quota.fair_shares import GUARANTEED
-from aws_bedrock_inference.rules.quota.leases import Ask, Shares
+from aws_bedrock_inference.rules.quota.leases import LeaseRequest, Leases
 
 NAMES = ["a", "b", "c", "d", "e"]
 NEEDS = st.lists(
@@ -28,7 +28,7 @@ class SharesLaws(RuleBasedStateMachine):
         """A restart: some members hold something that the store knows nothing of, and come back."""
         self.true = 1000.0
         self.behind = 0.0
-        self.shares = Shares(self.true)
+        self.shares = Leases(self.true)
         self.held = {name: (share, self.true + 15.0) for name, share in zip(NAMES, held, strict=False)}
         self.returning = {name for name, (share, _) in self.held.items() if share > 0.0}
 
@@ -38,7 +38,7 @@ class SharesLaws(RuleBasedStateMachine):
 
     @rule(name=st.sampled_from(NAMES), needs=NEEDS, rate=st.floats(0.0, 20.0))
     def renew(self, name: str, needs: tuple[tuple[float, float, float], ...], rate: float) -> None:
-        ask = Ask(self.holding(name), needs, rate=rate)
+        ask = LeaseRequest(self.holding(name), needs, rate=rate)
         grant = self.shares.renew(name, ask, self.true - self.behind)
         assert 0.0 <= grant.share <= 1.0 + 1e-9
         assert grant.again < grant.valid
@@ -62,7 +62,7 @@ class SharesLaws(RuleBasedStateMachine):
 
     @rule()
     def move_through_json(self) -> None:
-        self.shares = Shares.of(json.loads(json.dumps(self.shares.plain(), allow_nan=False)))
+        self.shares = Leases.of(json.loads(json.dumps(self.shares.plain(), allow_nan=False)))
 
     @invariant()
     def no_more_is_held_than_there_is(self) -> None:
@@ -75,8 +75,8 @@ class SharesLaws(RuleBasedStateMachine):
     def teardown(self) -> None:
         """Nothing leaks: when all have been silent for long enough, a newcomer gets everything."""
         if hasattr(self, "shares"):
-            self.shares.renew("a", Ask(0.0, ()), self.true - self.behind)
-            grant = self.shares.renew("new", Ask(0.0, ((0.0, 1.0, 1.0),)), self.true - self.behind + 16.0)
+            self.shares.renew("a", LeaseRequest(0.0, ()), self.true - self.behind)
+            grant = self.shares.renew("new", LeaseRequest(0.0, ((0.0, 1.0, 1.0),)), self.true - self.behind + 16.0)
             assert grant.share == 1.0
 
 
@@ -86,11 +86,11 @@ TestSharesLaws.settings = settings(max_examples=300, stateful_step_count=40, dea
 
 def settled(needs: list[tuple[float, float, float]], order: list[int]) -> list[float]:
     """Return the shares of members with one need each after they have come four times in turns."""
-    shares, has, now = Shares(0.0), [0.0] * len(needs), 0.0
+    shares, has, now = Leases(0.0), [0.0] * len(needs), 0.0
     for _ in range(4):
         for index in order:
             now += 0.3 / len(order)
-            has[index] = shares.renew(str(index), Ask(has[index], (needs[index],)), now).share
+            has[index] = shares.renew(str(index), LeaseRequest(has[index], (needs[index],)), now).share
     return has
 
 

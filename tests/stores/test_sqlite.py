@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from aws_bedrock_inference.rules.quota.leases import Ask
+from aws_bedrock_inference.rules.quota.leases import LeaseRequest
 from aws_bedrock_inference.stores import STORE_TIMEOUT, SqliteStore, StoreUnavailable
 
 if TYPE_CHECKING:
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 MEMBER = """
 import json, sys
-from aws_bedrock_inference.rules.quota.leases import Ask
+from aws_bedrock_inference.rules.quota.leases import LeaseRequest
 from aws_bedrock_inference.stores import StoreUnavailable, open_store
 
 store, name, share, unavailable = open_store(sys.argv[1]), sys.argv[2], 0.0, 0
 sys.stdin.readline()
 for _ in range(30):
     try:
-        share = store.renew("p", name, Ask(share, ((0.0, 0.4, 1.0),))).run().share
+        share = store.renew("p", name, LeaseRequest(share, ((0.0, 0.4, 1.0),))).run().share
     except StoreUnavailable as error:
         assert "busy" in str(error), error
         unavailable += 1
@@ -36,25 +36,25 @@ print(json.dumps([name, share, unavailable]))
 
 FORK = """
 import os, sys
-from aws_bedrock_inference.rules.quota.leases import Ask
+from aws_bedrock_inference.rules.quota.leases import LeaseRequest
 from aws_bedrock_inference.stores import open_store
 
 store = open_store(sys.argv[1])
-store.renew("p", "parent", Ask(0.0, ((0.0, 0.4, 1.0),))).run()
+store.renew("p", "parent", LeaseRequest(0.0, ((0.0, 0.4, 1.0),))).run()
 child = os.fork()
 if not child:
-    store.renew("p", "child", Ask(0.0, ((0.0, 0.4, 1.0),))).run()
+    store.renew("p", "child", LeaseRequest(0.0, ((0.0, 0.4, 1.0),))).run()
     store.close()
     os._exit(0)
 assert os.waitpid(child, 0)[1] == 0
-store.renew("p", "parent", Ask(0.4, ((0.0, 0.4, 1.0),))).run()
+store.renew("p", "parent", LeaseRequest(0.4, ((0.0, 0.4, 1.0),))).run()
 print(*(seen.member for seen in store.look("p").run()["p"].members))
 store.close()
 """
 
 
-def wants(need: float) -> Ask:
-    return Ask(0.0, ((0.0, need, 1.0),))
+def wants(need: float) -> LeaseRequest:
+    return LeaseRequest(0.0, ((0.0, need, 1.0),))
 
 
 def start(script: str, *arguments: Any) -> subprocess.Popen[str]:
@@ -94,9 +94,9 @@ def test_members_and_pools_that_are_gone_leave_nothing_behind(tmp_path: Path) ->
     now = [1e9]
     store = SqliteStore(tmp_path / "shares.db", lambda: now[0])
     for pool in ("old", "p"):
-        store.renew(pool, "a", Ask(0.0, (), report="x")).run()
+        store.renew(pool, "a", LeaseRequest(0.0, (), report="x")).run()
     now[0] += 20.0
-    store.renew("p", "b", Ask(0.0, (), report="y")).run()
+    store.renew("p", "b", LeaseRequest(0.0, (), report="y")).run()
     assert rows(store, "SELECT pool, member FROM reports ORDER BY pool") == [("old", "a"), ("p", "b")]
     now[0] += 3599.0
     store.renew("new", "a", wants(1.0)).run()

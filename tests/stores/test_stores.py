@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from aws_bedrock_inference.rules.quota.leases import Ask
+from aws_bedrock_inference.rules.quota.leases import LeaseRequest
 from aws_bedrock_inference.stores import open_store
 
 if TYPE_CHECKING:
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 POOL = "123456789012|us-east-1|anthropic.claude-test-v1:0|on-demand"
 
 
-def wants(need: float, *, holding: float = 0.0, **fields: Any) -> Ask:
-    return Ask(holding, ((0.0, need, 1.0),), **fields)
+def wants(need: float, *, holding: float = 0.0, **fields: Any) -> LeaseRequest:
+    return LeaseRequest(holding, ((0.0, need, 1.0),), **fields)
 
 
 def test_members_meet_in_a_pool(store: Any) -> None:

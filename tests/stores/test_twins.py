@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from aws_bedrock_inference.rules.quota.leases import Ask, Shares, View
+from aws_bedrock_inference.rules.quota.leases import LeaseRequest, Leases, View
 
 if TYPE_CHECKING:
     from aws_bedrock_inference.stores.valkey import ValkeyStore
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 NAMES = st.sampled_from(["a", "b", "c", "d", "e", "f"])
 SECONDS = st.sampled_from([0.0, 0.01, 0.1, 0.2, 0.3, 1.0, 4.0, 6.0, 16.0, -0.5, -100.0])
 ASKS = st.builds(
-    Ask,
+    LeaseRequest,
     st.sampled_from([0.0, 0.0, 0.3, 0.8]),
     st.lists(st.tuples(st.sampled_from([-1.0, 0.0, 2.5]), st.floats(0.0, 1.5), st.floats(0.0, 50.0)), max_size=4).map(
         tuple
@@ -51,7 +51,7 @@ def test_both_say_the_same(valkey: ValkeyStore, steps: Any) -> None:
     for seconds, name, doing in steps:
         now += seconds
         if not isinstance(doing, str):
-            shares = shares or Shares(now)
+            shares = shares or Leases(now)
         if shares is None:
             valkey._leave(pool, name, now)
             assert valkey._look(pool, now) == {}
@@ -78,7 +78,7 @@ def same_view(here: View, there: View) -> None:
 
 def test_both_have_the_same_clock_when_none_is_told(valkey: ValkeyStore) -> None:
     """The server's time has its fraction: a second renewal at once is no new plan, and its age is less than that."""
-    ask = Ask(0.0, ((0.0, 1.0, 1.0),))
+    ask = LeaseRequest(0.0, ((0.0, 1.0, 1.0),))
     grants = [valkey.renew("p", "a", ask).run() for _ in range(3)]
     assert [grant.share for grant in grants] == [1.0] * 3
     [seen] = valkey.look("p").run()["p"].members

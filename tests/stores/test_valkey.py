@@ -10,7 +10,7 @@ import pytest
 import redis
 from redis.crc import key_slot
 
-from aws_bedrock_inference.rules.quota.leases import REPORT, Ask
+from aws_bedrock_inference.rules.quota.leases import REPORT, LeaseRequest
 from aws_bedrock_inference.stores import STORE_TIMEOUT, StoreUnavailable, open_store
 
 if TYPE_CHECKING:
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.stores.valkey import ValkeyStore
 
 
-def wants(need: float, holding: float = 0.0, report: str = "") -> Ask:
-    return Ask(holding, ((0.0, need, 1.0),), report=report)
+def wants(need: float, holding: float = 0.0, report: str = "") -> LeaseRequest:
+    return LeaseRequest(holding, ((0.0, need, 1.0),), report=report)
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aws_bedrock_inference import clock
 from aws_bedrock_inference.batch.answers import asker
 from aws_bedrock_inference.batch.feed import Feed
 from aws_bedrock_inference.batch.journal import Journal
@@ -129,7 +128,7 @@ def _room(client: AsyncBedrockClient, quota: Quota) -> Callable[[], bool]:
             routes.add(event.route)
 
     client.listen(hear)
-    return lambda: sum(len(quota.ledger(route, clock.monotonic()).queue) for route in routes) < _ENOUGH_IN_LINE
+    return lambda: sum(map(quota.waiting, routes)) < _ENOUGH_IN_LINE
 
 
 @contextlib.contextmanager

@@ -114,21 +114,25 @@ def shared_lines(quotas: Iterable[SharedQuota]) -> Iterator[Line]:
         yield from aligned([_HEAD, *map(_row, members[:_MOST_MEMBERS])], "<>>>>><>>", indent="  ")
         if len(members) > _MOST_MEMBERS:
             yield f"  and {len(members) - _MOST_MEMBERS:,} members with smaller shares", ""
+        for member in members:
+            if member.unread:
+                yield f"  {member.name} is not counted: {member.unread}.", "yellow"
 
 
 _HEAD = ("member", "share", "calls/s", "tokens", "reserved", "requests", "waiting", "throttled", "last seen")
 
 
 def _row(member: Member) -> tuple[str, ...]:
+    report = member.report
     return (
         member.name,
         f"{member.share:.1%}",
         f"{member.rate:,.1f}",
-        f"{member.used.get('tokens', 0):,}",
-        f"{member.reserved:,}",
-        f"{member.used.get('requests', 0):,}",
-        _by_priority(member.waiting),
-        f"{member.throttled:,}",
+        f"{report.used.get('tokens', 0):,}",
+        f"{report.reserved:,}",
+        f"{report.used.get('requests', 0):,}",
+        _by_priority(report.waiting),
+        f"{report.throttled:,}",
         f"{member.age:.1f} s ago",
     )
 
@@ -189,12 +193,12 @@ def plain_shared(shared: Iterable[SharedQuota] | None, used: Iterable[Used] | No
 
 
 def _plain_member(member: Member) -> dict[str, Any]:
-    numbers = ("name", "share", "rate", "age", "used", "reserved", "throttled")
-    by_priority = {
-        name: {priority_name(priority): number for priority, number in getattr(member, name).items()}
-        for name in ("waiting", "consumers")
-    }
-    return {name: getattr(member, name) for name in numbers} | by_priority
+    report = member.report
+    plain: dict[str, Any] = {name: getattr(member, name) for name in ("name", "share", "rate", "age")}
+    plain |= {name: getattr(report, name) for name in ("used", "reserved", "throttled")}
+    for name, counts in (("waiting", report.waiting), ("consumers", report.consumers)):
+        plain[name] = {priority_name(priority): number for priority, number in counts.items()}
+    return plain | ({"unread": member.unread} if member.unread else {})
 
 
 def aligned(cells: Sequence[Sequence[str]], sides: str, indent: str = "") -> Iterator[Line]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from aws_bedrock_inference import clock as clocks
 from aws_bedrock_inference.call import Call, Outcome, priority_number
-from aws_bedrock_inference.events import QuotaQueued, Throttled
+from aws_bedrock_inference.events import QuotaQueued, ThrottleReceived
 from aws_bedrock_inference.fault import Kind
 from aws_bedrock_inference.flow import emit, wait
 from aws_bedrock_inference.policies.refusals import day_spent, held, queue_full, too_close, too_large
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.fault import Fault
     from aws_bedrock_inference.flow import Effect, Flow, Step
     from aws_bedrock_inference.policies.sharing import Membership
+    from aws_bedrock_inference.rules.quota.snapshot import Snapshot
     from aws_bedrock_inference.rules.quota.ticket import Ticket
-    from aws_bedrock_inference.rules.quota.window import Account
     from aws_bedrock_inference.service_quotas.table import QuotaTable
     from aws_bedrock_inference.stores import ShareStore
 
@@ -52,7 +52,7 @@ class Quota:
     Clients that get the same object share the quota.
 
     Refuses with `QuotaExhausted` (a call larger than a minute's tokens, an exhausted daily quota), `QueueFull` and
-    `DeadlineTooClose`. Emits `QuotaQueued` and `Throttled`.
+    `DeadlineTooClose`. Emits `QuotaQueued` and `ThrottleReceived`.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class Quota:
         self.tpm = tpm
         self.tpd = tpd
         self.concurrency = concurrency
-        self.waiting = waiting
+        self._most_waiting = waiting
         self.shares = _checked(shares or {})
         self.store = _opened(store) if isinstance(store, str) else store
         self._table: QuotaTable | None = None
@@ -130,7 +130,7 @@ class Quota:
             outcome: Outcome | None = None
             try:
                 if ticket.slot is None:
-                    refusal = yield from self._stand_in_line(pool, ticket, call, clock)
+                    refusal = yield from self._wait_in_queue(pool, ticket, call, clock)
                     if refusal is not None:
                         return Outcome(fault=refusal)
                 outcome = yield from step(call)
@@ -147,6 +147,11 @@ class Quota:
     def ledger(self, route: Route, now: float) -> Ledger:
         """Return the ledger that calls on `route` share, made at its first use."""
         return self._pool(route, now).ledger
+
+    def waiting(self, route: Route | None = None) -> int:
+        """Return how many calls wait for quota now: for that of `route`, or for all that this object holds."""
+        pools = dict(self._ledgers)
+        return sum(pool.ledger.ahead() for key, pool in pools.items() if route is None or key == route.quota_key)
 
     def _pool(self, route: Route, now: float) -> _Pool:
         with self._lock:
@@ -179,17 +184,17 @@ class Quota:
 
         return Membership(self.store, route.quota_key, ledger)
 
-    def _stand_in_line(
+    def _wait_in_queue(
         self, pool: _Pool, ticket: Ticket, call: Call, clock: Clock
     ) -> Generator[Effect, None, Fault | None]:
         ledger, member = pool.ledger, pool.member
         now = clock()
-        ahead = ledger.queue.ahead(call.priority) - 1
-        if ahead >= self.waiting:
+        ahead = ledger.ahead(call.priority) - 1
+        if ahead >= self._most_waiting:
             return queue_full(ahead)
         soonest = ledger.earliest(ticket.tokens, now, call.priority)
         if soonest >= call.deadline:
-            if ledger.day_spent(now):
+            if ledger.day_exhausted(now):
                 return day_spent(soonest - now)
             return too_close("the quota has no room for the call before its deadline")
         yield from emit(QuotaQueued(call.route, int(ticket.tokens), ahead))
@@ -255,7 +260,7 @@ def _settle(ledger: Ledger, ticket: Ticket, call: Call, outcome: Outcome | None,
     elif fault.kind is Kind.THROTTLED:
         return ledger.throttled(ticket, fault.limit, now)
     elif fault.kind is Kind.OVERLOADED:
-        ledger.short(ticket, now)
+        ledger.on_capacity_error(ticket, now)
     else:
         ledger.cancel(ticket, now, sent=True)
     return None
@@ -263,33 +268,33 @@ def _settle(ledger: Ledger, ticket: Ticket, call: Call, outcome: Outcome | None,
 
 def _throttled(pool: _Pool, call: Call, outcome: Outcome, limit: str, now: float) -> Generator[Effect, None, Outcome]:
     assert outcome.fault is not None  # noqa: S101 - only a fault can have been a throttle
-    account = pool.ledger.account
     if pool.member is not None:
         pool.member.throttled()
-    believed = account.tokens if limit == "tokens" else account.requests
-    paced = limit != "tokens-per-day" and not pool.ledger.standstill.hopeless(now)
+    taken = pool.ledger.snapshot(now)
+    dimension = "requests" if limit == "requests" else "tokens"
     yield from emit(
-        Throttled(
+        ThrottleReceived(
             route=call.route,
             limit=outcome.fault.limit,
             reserved=call.estimate.reservation,
             cause=limit,
-            outstanding=int(account.outstanding),
-            used=int(believed.used),
-            believed=believed.believed * believed.share,
-            waiting={priority: calls for priority, (calls, _) in pool.ledger.queue.waiting().items()},
-            consumers=pool.ledger.spent(now),
-            advice=_advice(limit, account),
+            outstanding=int(taken.outstanding),
+            used=int(taken.used[dimension]),
+            estimate=taken.estimates[dimension],
+            waiting=taken.waiting,
+            consumers=taken.consumers,
+            advice=_advice(limit, taken),
         )
     )
+    paced = limit != "tokens-per-day" and not taken.stalled
     return outcome._replace(fault=replace(outcome.fault, paced=paced))
 
 
-def _advice(limit: str, account: Account) -> str:
+def _advice(limit: str, taken: Snapshot) -> str:
     if limit == "requests":
         return "Requests per minute are exhausted: send fewer, larger calls, or raise the quota (bedrock quota show)."
     if limit == "tokens-per-day":
         return "The daily token quota is exhausted: calls wait or are refused until the day ends."
-    if account.outstanding > account.tokens.used / 2:
+    if taken.outstanding > taken.used["tokens"] / 2:
         return "Most of the quota is reserved, not used: lower max_tokens to what answers need (bedrock quota advise)."
     return "Tokens per minute are exhausted: fewer calls are admitted now; others may use the same quota."

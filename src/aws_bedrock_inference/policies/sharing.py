@@ -7,7 +7,6 @@ quota and estimates the limits from throttles.
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 import uuid
@@ -18,9 +17,9 @@ from typing import TYPE_CHECKING
 
 from aws_bedrock_inference.events import StoreChanged
 from aws_bedrock_inference.flow import ask, emit
-from aws_bedrock_inference.rules.quota.leases import Ask
-from aws_bedrock_inference.rules.quota.limit import MINUTE
+from aws_bedrock_inference.rules.quota.leases import LeaseRequest
 from aws_bedrock_inference.stores import StoreUnavailable
+from aws_bedrock_inference.stores.report import MemberReport
 from aws_bedrock_inference.tokens.answer_sizes import AnswerSizes
 
 if TYPE_CHECKING:
@@ -35,17 +34,11 @@ if TYPE_CHECKING:
 # Before the first answer of the store nearly nothing is admitted: the first call asks, the others wait for the answer.
 NOTHING_YET = 1e-6
 
-# What waits now is wanted within this many seconds; what is not held back may grow by this factor before we ask again,
-# and by this part of the quota from nothing.
-HORIZON = 2.0
-GROWTH = 1.25
-LEAST = 0.01
-
 # When a priority has to wait that had no needs when we last asked, we ask again, but not within these seconds.
 HURRY = 0.25
 
 # The maximum number of priorities that a member reports; programs with a number for each call have more.
-TOLD = 20
+SHOWN = 20
 
 # While one call asks, others do not; an answer takes a quarter of a second at the most. After a failure, the store is
 # left alone for a second, then for two, then for four.
@@ -81,7 +74,7 @@ class Membership:
         self.due = now + ASKING
         self._asked = now
         try:
-            grant = yield from ask(self._store.renew(self._pool, self._who(), self._needs(now)))
+            grant = yield from ask(self._store.renew(self._pool, self._who(), self._request(now)))
         except StoreUnavailable as error:
             self._lose(now)
             if self._failures == 1:
@@ -116,55 +109,35 @@ class Membership:
             self._share = 0.0
         return self._name
 
-    def _needs(self, now: float) -> Ask:
-        account, queue = self._ledger.account, self._ledger.queue
-        used = max(0.0, *(limit.used / limit.believed for _, limit in account.dimensions))
-        spent = self._ledger.spent(now)
-        total = max(1.0, float(sum(spent.values())))
-        waiting = queue.waiting()
-        needs = []
-        for priority in sorted({*spent, *waiting}):
-            calls, tokens = waiting.get(priority, (0, 0.0))
-            part = spent.get(priority, 0) / total
-            wanted = max(tokens / account.tokens.believed, calls / account.requests.believed) * MINUTE / HORIZON
-            needs.append(
-                (priority, GROWTH * used * part + LEAST + wanted, calls + self._ledger.concurrency.flying * part)
-            )
-        self._needy = frozenset(priority for priority, (calls, _) in waiting.items() if calls)
-        limits = tuple(
-            (name, limit.believed, *self._stamp(name, limit.believed))
-            for name, limit in account.dimensions
-            if limit.known
-        )
-        rate = max(0.0, account.requests.used / MINUTE)
+    def _request(self, now: float) -> LeaseRequest:
+        needs = self._ledger.needs(now)
+        self._needy = needs.waiting
+        limits = tuple((name, estimate, *self._stamp(name, estimate)) for name, estimate in needs.limits)
         holding = self._share if self._failures or now < self._until else 0.0
-        return Ask(holding, tuple(needs), limits, self._report(now), rate)
+        return LeaseRequest(holding, needs.by_priority, limits, self._report(now), needs.rate)
 
-    def _stamp(self, name: str, believed: float) -> tuple[int, bool]:
+    def _stamp(self, name: str, estimate: float) -> tuple[int, bool]:
         adopted, stamp = self._known.get(name, (inf, 0))
-        return stamp, believed < adopted
+        return stamp, estimate < adopted
 
     def _report(self, now: float) -> str:
-        account = self._ledger.account
-        waiting = {str(priority): calls for priority, (calls, _) in self._ledger.queue.waiting().items()}
-        consumers = {str(priority): used for priority, used in self._ledger.spent(now).items()}
-        return json.dumps(
-            {
-                "used": {name: round(limit.used) for name, limit in account.dimensions},
-                "reserved": round(account.outstanding),
-                "waiting": dict(islice(waiting.items(), TOLD)),
-                "consumers": dict(islice(consumers.items(), TOLD)),
-                "throttled": self.throttles,
-                "answers": self.sizes.as_dict(),
-            }
+        taken = self._ledger.snapshot(now)
+        report = MemberReport(
+            used={name: round(used) for name, used in taken.used.items()},
+            reserved=round(taken.outstanding),
+            waiting=dict(islice(taken.waiting.items(), SHOWN)),
+            consumers=dict(islice(taken.consumers.items(), SHOWN)),
+            throttled=self.throttles,
+            answers=self.sizes,
         )
+        return report.to_json()
 
     def _have(self, grant: Grant, asked: float) -> None:
         self._share = grant.share
-        self._known = {name: (believed, stamp) for name, believed, stamp in grant.limits}
+        self._known = {name: (estimate, stamp) for name, estimate, stamp in grant.limits}
         self.due = asked + grant.again
         self._until = asked + grant.valid
-        limits = {name: believed for name, believed, _ in grant.limits}
+        limits = {name: estimate for name, estimate, _ in grant.limits}
         self._ledger.lease(max(NOTHING_YET, grant.share), limits, asked)
 
     def _lose(self, now: float) -> None:

@@ -156,7 +156,7 @@ local function learn(pool, first)
   end
 end
 
-local function believed(pool)
+local function estimates(pool)
   local limits = {}
   for i, entry in ipairs(pool.limits) do
     limits[i] = {entry[1], exact(entry[2]), exact(entry[3])}
@@ -211,7 +211,7 @@ local function renew(pool, member, now)
     redis.call('HSET', reports, member, report)
     redis.call('EXPIRE', reports, UNUSED)
   end
-  return {exact(share), exact(valid), exact(again), believed(pool)}
+  return {exact(share), exact(valid), exact(again), estimates(pool)}
 end
 
 local function leave(pool, member)
@@ -237,7 +237,7 @@ local function look(pool, now)
       end
     end
   end
-  return {members, believed(pool)}
+  return {members, estimates(pool)}
 end
 
 local operation, member = ARGV[1], ARGV[3]

@@ -1,16 +1,13 @@
-"""Who shares a quota, as each member describes itself at the store; for people to look at.
-
-A report is written by `policies.sharing`, perhaps of another version: what cannot be read counts as nothing.
-"""
+"""Members of shared quotas, as the store shows them to people."""
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from dataclasses import dataclass
 from math import inf
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
+from aws_bedrock_inference.stores.report import MemberReport, ReportTooNew
 from aws_bedrock_inference.tokens.answer_sizes import AnswerSizes
 
 if TYPE_CHECKING:
@@ -25,44 +22,29 @@ _FULL = 0.8
 @dataclass(frozen=True, slots=True)
 class Member:
     """One process. `share` is the part of the quota that it may use, `rate` its calls per second; `age` is the number
-    of seconds since its last report.
-
-    `used` is its use in the last minute, by dimension, including the tokens `reserved` by calls in flight. `waiting`
-    are calls and `consumers` tokens per minute, both by priority; `throttled` counts since the start of the process.
+    of seconds since it sent `report`. `unread` says why the report could not be read; empty if it could.
     """
 
     name: str
     share: float
     rate: float
     age: float
-    used: Mapping[str, int]
-    reserved: int
-    waiting: Mapping[float, int]
-    consumers: Mapping[float, int]
-    throttled: int
-    answers: AnswerSizes
+    report: MemberReport
+    unread: str = ""
 
     @classmethod
     def of(cls, seen: Seen) -> Self:
         """Return the member behind what the store shows."""
-        said = _said(seen.report)
-        return cls(
-            seen.member,
-            seen.share,
-            seen.rate,
-            seen.age,
-            used={name: _count(value) for name, value in _mapping(said.get("used")).items()},
-            reserved=_count(said.get("reserved")),
-            waiting=_by_priority(said.get("waiting")),
-            consumers=_by_priority(said.get("consumers")),
-            throttled=_count(said.get("throttled")),
-            answers=_sizes(said.get("answers")),
-        )
+        try:
+            report, unread = MemberReport.from_json(seen.report), ""
+        except ReportTooNew as error:
+            report, unread = MemberReport(), str(error)
+        return cls(seen.member, seen.share, seen.rate, seen.age, report, unread)
 
 
 @dataclass(frozen=True)
 class SharedQuota:
-    """One quota and who shares it. `limits` are what its members believe of each dimension, a minute."""
+    """One quota and who shares it. `limits` are its members' estimates by dimension, a minute."""
 
     key: str
     members: tuple[Member, ...]
@@ -81,34 +63,34 @@ class SharedQuota:
 
     def used(self, dimension: str) -> int:
         """Return the use of all members in the last minute."""
-        return sum(member.used.get(dimension, 0) for member in self.members)
+        return sum(member.report.used.get(dimension, 0) for member in self.members)
 
     @property
     def reserved(self) -> int:
         """The tokens reserved by calls in flight."""
-        return sum(member.reserved for member in self.members)
+        return sum(member.report.reserved for member in self.members)
 
     @property
     def throttled(self) -> int:
         """Throttles since each member began."""
-        return sum(member.throttled for member in self.members)
+        return sum(member.report.throttled for member in self.members)
 
     @property
     def waiting(self) -> dict[float, int]:
         """How many calls wait, by priority."""
-        return _sum(member.waiting for member in self.members)
+        return _sum(member.report.waiting for member in self.members)
 
     @property
     def consumers(self) -> dict[float, int]:
         """Tokens a minute, by priority."""
-        return _sum(member.consumers for member in self.members)
+        return _sum(member.report.consumers for member in self.members)
 
     @property
     def answers(self) -> AnswerSizes:
         """The lengths of the answers of all members."""
         sizes = AnswerSizes()
         for member in self.members:
-            sizes.merge(member.answers)
+            sizes.merge(member.report.answers)
         return sizes
 
     def holding(self) -> str:
@@ -129,35 +111,3 @@ def _sum(counts: Iterable[Mapping[float, int]]) -> dict[float, int]:
     for each in counts:
         total.update(each)
     return dict(sorted(total.items()))
-
-
-def _said(report: str) -> Mapping[str, Any]:
-    try:
-        return _mapping(json.loads(report))
-    except ValueError:
-        return {}
-
-
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def _count(value: Any) -> int:
-    return int(value) if isinstance(value, (int, float)) and 0 <= value < inf else 0
-
-
-def _by_priority(value: Any) -> dict[float, int]:
-    counts = {}
-    for name, count in _mapping(value).items():
-        try:
-            counts[float(name)] = _count(count)
-        except ValueError:
-            continue
-    return counts
-
-
-def _sizes(value: Any) -> AnswerSizes:
-    try:
-        return AnswerSizes.from_dict(value)
-    except (TypeError, ValueError):
-        return AnswerSizes()

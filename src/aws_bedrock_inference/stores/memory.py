@@ -7,12 +7,12 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from aws_bedrock_inference.clock import monotonic
-from aws_bedrock_inference.rules.quota.leases import Shares
+from aws_bedrock_inference.rules.quota.leases import Leases
 from aws_bedrock_inference.stores.request import Instant
 
 if TYPE_CHECKING:
     from aws_bedrock_inference.clock import Clock
-    from aws_bedrock_inference.rules.quota.leases import Ask, Grant, View
+    from aws_bedrock_inference.rules.quota.leases import Grant, LeaseRequest, View
 
 
 class MemoryStore:
@@ -21,18 +21,18 @@ class MemoryStore:
     def __init__(self, clock: Clock = monotonic) -> None:
         self._clock = clock
         self._lock = threading.Lock()
-        self._pools: dict[str, Shares] = {}
+        self._pools: dict[str, Leases] = {}
 
-    def renew(self, pool: str, member: str, ask: Ask) -> Instant[Grant]:
+    def renew(self, pool: str, member: str, request: LeaseRequest) -> Instant[Grant]:
         """Say what `member` needs and get its new lease."""
-        return Instant(partial(self._renew, pool, member, ask))
+        return Instant(partial(self._renew, pool, member, request))
 
     def leave(self, pool: str, member: str) -> Instant[None]:
         """Free the lease of `member`."""
         return Instant(partial(self._leave, pool, member))
 
     def look(self, pool: str | None = None) -> Instant[dict[str, View]]:
-        """Return who shares `pool`, or every pool."""
+        """Return who leases `pool`, or every pool."""
         return Instant(partial(self._look, pool))
 
     def close(self) -> None:
@@ -41,13 +41,13 @@ class MemoryStore:
     def __repr__(self) -> str:
         return "MemoryStore()"
 
-    def _renew(self, pool: str, member: str, ask: Ask) -> Grant:
+    def _renew(self, pool: str, member: str, request: LeaseRequest) -> Grant:
         with self._lock:
             now = self._clock()
-            shares = self._pools.get(pool)
-            if shares is None:
-                shares = self._pools[pool] = Shares(now)
-            return shares.renew(member, ask, now)
+            leases = self._pools.get(pool)
+            if leases is None:
+                leases = self._pools[pool] = Leases(now)
+            return leases.renew(member, request, now)
 
     def _leave(self, pool: str, member: str) -> None:
         with self._lock:
@@ -57,4 +57,4 @@ class MemoryStore:
     def _look(self, pool: str | None) -> dict[str, View]:
         with self._lock:
             now = self._clock()
-            return {name: shares.look(now) for name, shares in sorted(self._pools.items()) if pool in (None, name)}
+            return {name: leases.look(now) for name, leases in sorted(self._pools.items()) if pool in (None, name)}

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from aws_bedrock_inference.flow import Request
-    from aws_bedrock_inference.rules.quota.leases import Ask, Grant, View
+    from aws_bedrock_inference.flow import StoreRequest
+    from aws_bedrock_inference.rules.quota.leases import Grant, LeaseRequest, View
 
 T = TypeVar("T")
 
@@ -31,13 +31,13 @@ class ShareStore(Protocol):
     All requests raise `StoreUnavailable`. A store may be used by threads, tasks and forked processes at once.
     """
 
-    def renew(self, pool: str, member: str, ask: Ask) -> Request[Grant]:
+    def renew(self, pool: str, member: str, request: LeaseRequest) -> StoreRequest[Grant]:
         """Say what `member` needs and get its new lease."""
 
-    def leave(self, pool: str, member: str) -> Request[None]:
+    def leave(self, pool: str, member: str) -> StoreRequest[None]:
         """Free the lease of `member`."""
 
-    def look(self, pool: str | None = None) -> Request[Mapping[str, View]]:
+    def look(self, pool: str | None = None) -> StoreRequest[Mapping[str, View]]:
         """Return the members of `pool`, or of every pool used within the last hour."""
 
     def close(self) -> None:

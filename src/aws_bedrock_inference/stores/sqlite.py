@@ -18,14 +18,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aws_bedrock_inference.clock import wall
-from aws_bedrock_inference.rules.quota.leases import Shares
+from aws_bedrock_inference.rules.quota.leases import Leases
 from aws_bedrock_inference.stores.request import STORE_TIMEOUT, Question, StoreUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from aws_bedrock_inference.clock import Clock
-    from aws_bedrock_inference.rules.quota.leases import Ask, Grant, View
+    from aws_bedrock_inference.rules.quota.leases import Grant, LeaseRequest, View
 
 # Seconds until a pool that nobody uses is forgotten.
 UNUSED = 3600.0
@@ -56,16 +56,16 @@ class SqliteStore:
         # By process: a forked child must neither use nor close what its parent has opened, and opens its own.
         self._opened: dict[int, _Opened] = {}
 
-    def renew(self, pool: str, member: str, ask: Ask) -> Question[Grant]:
+    def renew(self, pool: str, member: str, request: LeaseRequest) -> Question[Grant]:
         """Say what `member` needs and get its new lease."""
-        return Question(partial(self._renew, pool, member, ask))
+        return Question(partial(self._renew, pool, member, request))
 
     def leave(self, pool: str, member: str) -> Question[None]:
         """Free the lease of `member`."""
         return Question(partial(self._leave, pool, member))
 
     def look(self, pool: str | None = None) -> Question[dict[str, View]]:
-        """Return who shares `pool`, or every pool that is kept."""
+        """Return who leases `pool`, or every pool that is kept."""
         return Question(partial(self._look, pool))
 
     def close(self) -> None:
@@ -78,28 +78,28 @@ class SqliteStore:
     def __repr__(self) -> str:
         return f"SqliteStore({str(self.path)!r})"
 
-    def _renew(self, pool: str, member: str, ask: Ask) -> Grant:
+    def _renew(self, pool: str, member: str, request: LeaseRequest) -> Grant:
         with self._changing() as database:
             now = self._clock()
-            shares = _read(database, pool)
-            if shares is None:
+            leases = _read(database, pool)
+            if leases is None:
                 _forget_unused(database, now)
-                shares = Shares(now)
-            before = shares.members
-            grant = shares.renew(member, ask, now)
-            _write(database, pool, shares, now)
-            gone = before - shares.members
+                leases = Leases(now)
+            before = leases.members
+            grant = leases.renew(member, request, now)
+            _write(database, pool, leases, now)
+            gone = before - leases.members
             database.executemany("DELETE FROM reports WHERE pool = ? AND member = ?", [(pool, name) for name in gone])
-            database.execute("INSERT OR REPLACE INTO reports VALUES (?, ?, ?)", (pool, member, ask.report))
+            database.execute("INSERT OR REPLACE INTO reports VALUES (?, ?, ?)", (pool, member, request.report))
             return grant
 
     def _leave(self, pool: str, member: str) -> None:
         with self._changing() as database:
             now = self._clock()
-            shares = _read(database, pool)
-            if shares is not None:
-                shares.leave(member, now)
-                _write(database, pool, shares, now)
+            leases = _read(database, pool)
+            if leases is not None:
+                leases.leave(member, now)
+                _write(database, pool, leases, now)
                 database.execute("DELETE FROM reports WHERE pool = ? AND member = ?", (pool, member))
 
     def _look(self, pool: str | None) -> dict[str, View]:
@@ -107,11 +107,11 @@ class SqliteStore:
             names = [name for (name,) in database.execute("SELECT pool FROM pools ORDER BY pool")]
             views = {}
             for name in names if pool is None else [pool]:
-                shares = _read(database, name)
-                if shares is not None:
+                leases = _read(database, name)
+                if leases is not None:
                     rows = database.execute("SELECT member, report FROM reports WHERE pool = ?", (name,))
-                    shares.reports.update(rows.fetchall())
-                    views[name] = shares.look(self._clock())
+                    leases.reports.update(rows.fetchall())
+                    views[name] = leases.look(self._clock())
             return views
 
     @contextmanager
@@ -176,13 +176,13 @@ def _connected(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def _read(database: sqlite3.Connection, pool: str) -> Shares | None:
+def _read(database: sqlite3.Connection, pool: str) -> Leases | None:
     row = database.execute("SELECT state FROM pools WHERE pool = ?", (pool,)).fetchone()
-    return None if row is None else Shares.of(json.loads(row[0]))
+    return None if row is None else Leases.of(json.loads(row[0]))
 
 
-def _write(database: sqlite3.Connection, pool: str, shares: Shares, now: float) -> None:
-    state = json.dumps(shares.plain(), separators=(",", ":"))
+def _write(database: sqlite3.Connection, pool: str, leases: Leases, now: float) -> None:
+    state = json.dumps(leases.plain(), separators=(",", ":"))
     database.execute("INSERT OR REPLACE INTO pools VALUES (?, ?, ?)", (pool, now, state))
 
 

@@ -23,7 +23,7 @@ from aws_bedrock_inference.stores.request import STORE_TIMEOUT, Question, StoreU
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from aws_bedrock_inference.rules.quota.leases import Ask
+    from aws_bedrock_inference.rules.quota.leases import LeaseRequest
 
 _PREFIX = "bedrock:quota:{"
 _LEASES = "}:leases"
@@ -48,9 +48,9 @@ class ValkeyStore:
         self._lua = files("aws_bedrock_inference.stores").joinpath("leases.lua").read_text(encoding="utf-8")
         self._made: Any = None
 
-    def renew(self, pool: str, member: str, ask: Ask) -> Question[Grant]:
+    def renew(self, pool: str, member: str, request: LeaseRequest) -> Question[Grant]:
         """Say what `member` needs and get its new lease."""
-        return Question(partial(self._renew, pool, member, ask))
+        return Question(partial(self._renew, pool, member, request))
 
     def leave(self, pool: str, member: str) -> Question[None]:
         """Free the lease of `member`."""
@@ -69,18 +69,18 @@ class ValkeyStore:
     def __repr__(self) -> str:
         return f"ValkeyStore({self.place!r})"
 
-    def _renew(self, pool: str, member: str, ask: Ask, now: float | None = None) -> Grant:
+    def _renew(self, pool: str, member: str, request: LeaseRequest, now: float | None = None) -> Grant:
         if not member:
             raise ValueError("A member needs a name")
         limits = (
             item
-            for name, limit, stamp, lowered in ask.limits
+            for name, limit, stamp, lowered in request.limits
             for item in (name, repr(min(limit, UNLIMITED)), stamp, int(lowered))
         )
-        needs = (repr(float(number)) for need in ask.needs for number in need)
-        said = (repr(float(ask.holding)), repr(float(ask.rate)), ask.report, len(ask.needs), *needs, *limits)
-        share, valid, again, believed = self._run("renew", pool, now, member, *said)
-        return Grant(float(share), float(valid), float(again), _limits(believed))
+        needs = (repr(float(number)) for need in request.needs for number in need)
+        head = (repr(float(request.holding)), repr(float(request.rate)), request.report, len(request.needs))
+        share, valid, again, estimates = self._run("renew", pool, now, member, *head, *needs, *limits)
+        return Grant(float(share), float(valid), float(again), _limits(estimates))
 
     def _leave(self, pool: str, member: str, now: float | None = None) -> None:
         self._run("leave", pool, now, member)

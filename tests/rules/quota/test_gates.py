@@ -6,47 +6,47 @@ from math import inf
 
 import pytest
 
-from aws_bedrock_inference.rules.quota.gates import Concurrency, Day, Standstill
+from aws_bedrock_inference.rules.quota.gates import Concurrency, Day, Pause
 
 
-class TestStandstill:
+class TestPause:
     def test_pauses_grow_from_the_second_throttle_in_a_row_on(self) -> None:
-        brake = Standstill()
+        pause = Pause()
         pauses = []
         for now in (0.0, 10.0, 20.0, 30.0, 40.0):
-            assert brake.struck(now - 0.1, now)
-            pauses.append(max(0.0, brake.until - now))
+            assert pause.record_throttle(now - 0.1, now)
+            pauses.append(max(0.0, pause.until - now))
         assert pauses == [0.0, 1.0, 2.0, 4.0, 4.0]
 
     def test_a_call_that_went_before_the_last_throttle_was_known_counts_for_nothing(self) -> None:
-        brake = Standstill()
-        assert brake.struck(0.0, 1.0)
-        assert not brake.struck(0.5, 1.1)
-        assert not brake.struck(1.0, 1.2)
-        brake.passed(1.0)
-        assert brake.strikes == 1
-        brake.passed(1.1)
-        assert brake.strikes == 0
+        pause = Pause()
+        assert pause.record_throttle(0.0, 1.0)
+        assert not pause.record_throttle(0.5, 1.1)
+        assert not pause.record_throttle(1.0, 1.2)
+        pause.on_success(1.0)
+        assert pause.in_a_row == 1
+        pause.on_success(1.1)
+        assert pause.in_a_row == 0
 
     def test_after_a_pause_one_call_goes_and_the_others_follow_when_it_was_not_refused(self) -> None:
-        brake = Standstill()
-        brake.struck(0.0, 1.0)
-        brake.struck(1.1, 2.0)
-        assert brake.until == 3.0
-        brake.going(3.5)
-        assert brake.until == pytest.approx(3.8)
-        brake.going(3.9)
-        assert brake.until == pytest.approx(3.8)
-        assert not brake.over(3.9)
-        brake.passed(3.5)
-        assert brake.over(3.9)
+        pause = Pause()
+        pause.record_throttle(0.0, 1.0)
+        pause.record_throttle(1.1, 2.0)
+        assert pause.until == 3.0
+        pause.on_admit(3.5)
+        assert pause.until == pytest.approx(3.8)
+        pause.on_admit(3.9)
+        assert pause.until == pytest.approx(3.8)
+        assert not pause.over(3.9)
+        pause.on_success(3.5)
+        assert pause.over(3.9)
 
     def test_a_longer_park_is_not_cut_short_by_a_pause(self) -> None:
-        brake = Standstill()
-        brake.park(900.0)
-        brake.struck(0.0, 1.0)
-        brake.struck(1.1, 2.0)
-        assert brake.until == 900.0
+        pause = Pause()
+        pause.park(900.0)
+        pause.record_throttle(0.0, 1.0)
+        pause.record_throttle(1.1, 2.0)
+        assert pause.until == 900.0
 
 
 class TestDay:
@@ -75,61 +75,61 @@ class TestDay:
 
 def lacks(calls: Concurrency, admitted_at: float, now: float) -> None:
     """Two capacity errors: one alone is nothing."""
-    calls.short(admitted_at, now)
-    calls.short(admitted_at, now)
+    calls.on_capacity_error(admitted_at, now)
+    calls.on_capacity_error(admitted_at, now)
 
 
 class TestConcurrency:
     def test_without_a_ceiling_there_is_no_limit_until_the_service_lacks_capacity(self) -> None:
         calls = Concurrency()
-        calls.flying = 100
+        calls.in_flight = 100
         assert calls.most == inf
         lacks(calls, 0.0, 1.0)
         assert calls.most == pytest.approx(70.0)
 
     def test_errors_of_one_crowd_count_once(self) -> None:
         calls = Concurrency()
-        calls.flying = 100
+        calls.in_flight = 100
         for _ in range(20):
-            calls.short(0.5, 1.0)
+            calls.on_capacity_error(0.5, 1.0)
         assert calls.most == pytest.approx(70.0)
-        calls.flying = 70
+        calls.in_flight = 70
         lacks(calls, 1.5, 2.0)
         assert calls.most == pytest.approx(49.0)
 
     def test_an_error_now_and_then_changes_nothing(self) -> None:
         calls = Concurrency()
-        calls.flying = 100
+        calls.in_flight = 100
         for now in range(1, 200):
-            calls.short(now - 0.5, float(now))
+            calls.on_capacity_error(now - 0.5, float(now))
             for _ in range(10):
-                calls.passed()
+                calls.on_success()
         assert calls.most == inf
         assert calls.calm
 
     def test_one_call_may_always_go(self) -> None:
         calls = Concurrency()
         for now in range(1, 20):
-            calls.flying = 1
-            calls.short(now - 0.5, float(now))
+            calls.in_flight = 1
+            calls.on_capacity_error(now - 0.5, float(now))
         assert calls.most == 1.0
 
     def test_successes_give_it_back_until_there_is_no_limit_any_more(self) -> None:
         calls = Concurrency()
-        calls.flying = 10
+        calls.in_flight = 10
         lacks(calls, 0.0, 1.0)
         for _ in range(7):
-            calls.passed()
+            calls.on_success()
         assert calls.most == pytest.approx(8.0, abs=0.1)
         for _ in range(200):
-            calls.passed()
+            calls.on_success()
         assert calls.most == inf
 
     def test_comes_back_to_its_ceiling(self) -> None:
         calls = Concurrency(20)
-        calls.flying = 20
+        calls.in_flight = 20
         lacks(calls, 0.0, 1.0)
         assert calls.most == pytest.approx(14.0)
         for _ in range(1000):
-            calls.passed()
+            calls.on_success()
         assert calls.most == pytest.approx(20, abs=0.1)

@@ -10,11 +10,13 @@ import pytest
 
 from aws_bedrock_inference.rules.quota import leases as rule
 from aws_bedrock_inference.rules.quota.fair_shares import UNLIMITED, divide
-from aws_bedrock_inference.rules.quota.leases import Ask, Grant, Shares
+from aws_bedrock_inference.rules.quota.leases import Grant, LeaseRequest, Leases
 
 
-def ask(need: float = 0.0, *, holding: float = 0.0, priority: float = 0.0, calls: float = 1.0, **fields: Any) -> Ask:
-    return Ask(holding, ((priority, need, calls),), **fields)
+def ask(
+    need: float = 0.0, *, holding: float = 0.0, priority: float = 0.0, calls: float = 1.0, **fields: Any
+) -> LeaseRequest:
+    return LeaseRequest(holding, ((priority, need, calls),), **fields)
 
 
 class Members:
@@ -22,7 +24,7 @@ class Members:
 
     def __init__(self, shares: Any = None, now: float = 0.0) -> None:
         self.now = now
-        self.shares = shares or Shares(now)
+        self.shares = shares or Leases(now)
         self.has: dict[str, float] = {}
 
     def renew(self, member: str, need: float = 0.0, **fields: Any) -> Grant:
@@ -179,10 +181,10 @@ BELIEFS = {
 @pytest.mark.parametrize("name", BELIEFS)
 def test_what_is_believed_of_a_limit(name: str) -> None:
     before, said, after = BELIEFS[name]
-    plain = Shares(0.0).plain()
+    plain = Leases(0.0).plain()
     if before is not None:
         plain["limits"] = {"tokens": (min(before[0], UNLIMITED), before[1])}
-    members = Members(Shares.of(plain))
+    members = Members(Leases.of(plain))
     assert members.renew("a").limits == ((("tokens", *before),) if before else ())
     assert members.renew("b", limits=(("tokens", *said),)).limits == (("tokens", *after),)
     assert members.renew("a").limits == (("tokens", *after),)
@@ -205,13 +207,13 @@ def test_it_goes_on_from_json_as_if_nothing_had_been() -> None:
             members.now += 0.17
             grants.append(members.renew(f"m{step % 3}", need, calls=calls, priority=step % 2, rate=3.0, limits=limits))
         assert grants[0] == grants[1]
-        other.shares = Shares.of(json.loads(json.dumps(other.shares.plain(), allow_nan=False)))
+        other.shares = Leases.of(json.loads(json.dumps(other.shares.plain(), allow_nan=False)))
 
 
-@pytest.mark.parametrize("plain", [{}, {"born": "soon"}, {**Shares(0.0).plain(), "leases": {"a": [1]}}])
+@pytest.mark.parametrize("plain", [{}, {"born": "soon"}, {**Leases(0.0).plain(), "leases": {"a": [1]}}])
 def test_what_was_never_written_here_is_not_read(plain: dict[str, Any]) -> None:
     with pytest.raises((KeyError, TypeError, ValueError)):
-        Shares.of(plain)
+        Leases.of(plain)
 
 
 def test_a_clock_that_is_set_back_lengthens_no_lease_and_stops_nothing() -> None:

@@ -148,7 +148,7 @@ class TestSettlement:
         book.settle(ticket, 400, 0.0)
         book.cancel(ticket, 0.0, sent=False)
         assert book.available(0.0) == left
-        assert book.concurrency.flying == 0
+        assert book.concurrency.in_flight == 0
 
 
 class TestMinute:
@@ -180,12 +180,12 @@ class TestMinute:
         for order in range(40):
             book.settle(book.reserve(100, order, 0.0), 90, 0.0)
         slow = book.reserve(100, 99.0, 0.0)
-        assert book.account.tokens.used == pytest.approx(40 * 90)
+        assert book.window.tokens.used == pytest.approx(40 * 90)
         book.settle(slow, 70, 200.0)
         book.available(261.0)
-        assert book.account.tokens.used == pytest.approx(0.0)
-        assert book.account.requests.used == pytest.approx(0.0)
-        assert book.account.outstanding == 0.0
+        assert book.window.tokens.used == pytest.approx(0.0)
+        assert book.window.requests.used == pytest.approx(0.0)
+        assert book.window.outstanding == 0.0
 
 
 class TestThrottles:
@@ -193,8 +193,8 @@ class TestThrottles:
         book = ledger(rpm=600, tpm=60_000)
         assert book.throttled(book.reserve(100, 0.0, 0.0), "tokens", 0.0) == "tokens"
         assert book.available(0.0) <= 0
-        assert book.account.tokens.believed < 60_000
-        assert book.account.requests.believed == 600
+        assert book.window.tokens.estimate < 60_000
+        assert book.window.requests.estimate == 600
         assert admitted_at(book, book.reserve(3000, 1.0, 0.0), 0.0) > 1.5
 
     @pytest.mark.parametrize(
@@ -238,10 +238,10 @@ class TestThrottles:
         book = ledger(rpm=600_000)
         crowd = [book.reserve(0, 0.0, 0.0) for _ in range(50)]
         book.throttled(crowd.pop(), "requests", 1.0)
-        believed = book.account.requests.believed
+        estimate = book.window.requests.estimate
         for ticket in crowd:
             book.throttled(ticket, "requests", 1.0)
-        assert book.account.requests.believed == believed
+        assert book.window.requests.estimate == estimate
         assert admitted_at(book, book.reserve(0, 1.0, 1.0), 1.0) < 1.1
 
     def test_after_a_pause_one_call_goes_first_and_the_others_follow_it(self) -> None:
@@ -257,13 +257,13 @@ class TestThrottles:
     def test_a_spent_day_is_left_alone_and_does_not_change_what_a_minute_allows(self) -> None:
         book = ledger(rpm=600, tpm=60_000)
         assert book.throttled(book.reserve(100, 0.0, 0.0), "tokens-per-day", 1.0) == "tokens-per-day"
-        assert book.day_spent(2.0)
-        assert (book.account.tokens.believed, book.account.requests.believed) == (60_000, 600)
+        assert book.day_exhausted(2.0)
+        assert (book.window.tokens.estimate, book.window.requests.estimate) == (60_000, 600)
         waiting = [book.reserve(100, 1.0, 2.0) for _ in range(3)]
         assert book.earliest(100, 2.0) == 901.0
         assert admitted_at(book, waiting[0], 2.0) == 901.0
         assert not waiting[1].admitted
-        assert not book.day_spent(901.0)
+        assert not book.day_exhausted(901.0)
 
     def test_a_day_known_to_end_sooner_is_waited_for_no_longer(self) -> None:
         book = ledger(tpm=60_000, day=Day(1e9, 300.0))
@@ -280,9 +280,9 @@ class TestDayAndConcurrency:
         book.settle(first, 800, 1.0)
         assert waiting.admitted
         assert book.claim(book.reserve(1, 2.0, 1.0), 1.0) == 3600.0
-        assert book.day_spent(1.0) is False
+        assert book.day_exhausted(1.0) is False
         book.settle(waiting, 200, 2.0)
-        assert book.day_spent(2.0)
+        assert book.day_exhausted(2.0)
 
     def test_no_more_calls_are_under_way_than_allowed(self) -> None:
         book = ledger(concurrency=2)
@@ -296,9 +296,9 @@ class TestDayAndConcurrency:
     def test_a_lack_of_capacity_sends_fewer_calls_at_once_and_is_no_reason_to_believe_less(self) -> None:
         book = ledger(tpm=60_000_000)
         crowd = [book.reserve(100, order, 0.0) for order in range(100)]
-        book.short(crowd.pop(), 1.0)
-        book.short(crowd.pop(), 1.0)
-        assert book.account.tokens.believed == 60_000_000
+        book.on_capacity_error(crowd.pop(), 1.0)
+        book.on_capacity_error(crowd.pop(), 1.0)
+        assert book.window.tokens.estimate == 60_000_000
         waiting = book.reserve(100, 200.0, 1.0)
         for ticket in crowd[:25]:
             book.settle(ticket, 100, 2.0)
@@ -311,7 +311,7 @@ class TestDayAndConcurrency:
         book = ledger(tpm=60_000_000)
         crowd = [book.reserve(100, order, 0.0) for order in range(10)]
         for ticket in crowd:
-            book.short(ticket, 1.0)
+            book.on_capacity_error(ticket, 1.0)
         for order in range(300):
             book.settle(book.reserve(100, order, 2.0), 100, 2.0)
         assert all(book.reserve(100, order, 3.0).admitted for order in range(100))
@@ -374,9 +374,9 @@ class TestLease:
     def test_believes_what_others_learnt_but_not_more_than_was_told(self) -> None:
         book = ledger(tpm=6000)
         book.lease(0.5, {"tokens": 3000.0}, 0.0)
-        assert (book.account.tokens.believed, book.account.tokens.rate) == (3000.0, 25.0)
+        assert (book.window.tokens.estimate, book.window.tokens.rate) == (3000.0, 25.0)
         book.lease(0.5, {"tokens": 90_000.0}, 0.0)
-        assert book.account.tokens.believed == 6000.0
+        assert book.window.tokens.estimate == 6000.0
 
 
 STEPS = st.lists(
@@ -410,7 +410,7 @@ def test_the_short_way_and_the_long_way_give_the_same_account(steps: Any, rpm: A
                 elif action == "throttled" and ticket.admitted:
                     book.throttled(ticket, "requests", now)
                 elif action == "short" and ticket.admitted:
-                    book.short(ticket, now)
+                    book.on_capacity_error(ticket, now)
                 else:
                     book.cancel(ticket, now, sent=tokens % 2 == 0)
         assert [ticket.admitted for ticket, _ in under_way] == [ticket.admitted for _, ticket in under_way]
@@ -418,6 +418,6 @@ def test_the_short_way_and_the_long_way_give_the_same_account(steps: Any, rpm: A
 
 
 def seen(book: Ledger) -> list[float]:
-    account = book.account
-    counts = [account.outstanding, book.concurrency.flying, len(book.queue)]
-    return counts + [value for _, limit in account.dimensions for value in (limit.free, limit.used, limit.believed)]
+    account = book.window
+    counts = [account.outstanding, book.concurrency.in_flight, len(book.queue)]
+    return counts + [value for _, limit in account.dimensions for value in (limit.free, limit.used, limit.estimate)]

@@ -65,10 +65,10 @@ def test_a_batch_call_of_no_tokens_does_not_pass_interactive_ones() -> None:
 
 def test_concurrency_comes_back_to_its_ceiling_and_never_above() -> None:
     calls = Concurrency(20)
-    calls.flying = 20
-    calls.short(0.0, 1.0)
+    calls.in_flight = 20
+    calls.on_capacity_error(0.0, 1.0)
     for _ in range(1000):
-        calls.passed()
+        calls.on_success()
     assert calls.most == 20
 
 
@@ -84,7 +84,7 @@ def test_a_call_longer_than_a_minute_leaves_nothing_behind() -> None:
     book.available(70.0)
     book.settle(slow, 100, 70.0)
     book.available(200.0)
-    assert book.account.tokens.used == pytest.approx(0.0)
+    assert book.window.tokens.used == pytest.approx(0.0)
 
 
 def test_what_another_member_has_met_is_known_here_and_not_doubled_any_more() -> None:
@@ -95,8 +95,8 @@ def test_what_another_member_has_met_is_known_here_and_not_doubled_any_more() ->
         ticket = book.reserve(0, order, now)
         now = now if ticket.admitted else admitted_at(book, ticket, now)
         book.settle(ticket, 0, now)
-    assert book.account.requests.known
-    assert book.account.requests.believed < 800
+    assert book.window.requests.known
+    assert book.window.requests.estimate < 800
 
 
 def test_a_call_whose_fate_is_unknown_ends_no_row_of_throttles() -> None:
@@ -105,11 +105,11 @@ def test_a_call_whose_fate_is_unknown_ends_no_row_of_throttles() -> None:
         ticket = book.reserve(0, now, now)
         admitted = now if ticket.admitted else admitted_at(book, ticket, now)
         book.throttled(ticket, "requests", admitted)
-    strikes = book.standstill.strikes
-    assert strikes > 1
+    in_a_row = book.pause.in_a_row
+    assert in_a_row > 1
     lost = book.reserve(0, 9.0, 20.0)
     book.abandon(lost, 21.0)
-    assert book.standstill.strikes == strikes
+    assert book.pause.in_a_row == in_a_row
 
 
 def test_a_priority_for_each_call_is_forgotten_with_it() -> None:
@@ -126,4 +126,51 @@ def test_a_call_that_is_ended_twice_is_counted_once() -> None:
     ticket = book.reserve(10, 0.0, 0.0)
     book.settle(ticket, 10, 0.0)
     book.cancel(ticket, 0.0, sent=False)
-    assert (len(book.queue), book.concurrency.flying) == (0, 0)
+    assert (len(book.queue), book.concurrency.in_flight) == (0, 0)
+
+
+def test_a_call_whose_fate_is_unknown_counts_for_its_priority() -> None:
+    book = Ledger(rpm=600, tpm=60_000, now=0.0)
+    book.watch()
+    book.abandon(book.reserve(300, 0.0, 0.0, 2.0), 0.0)
+    book.settle(book.reserve(500, 0.0, 0.0, 0.0), 200, 0.0)
+    assert book.snapshot(0.0).consumers == {0.0: 200, 2.0: 300}
+
+
+def test_a_call_that_is_settled_twice_counts_once_for_its_priority() -> None:
+    book = Ledger(rpm=600, tpm=60_000, now=0.0)
+    ticket = book.reserve(300, 0.0, 0.0, 0.0)
+    book.settle(ticket, 200, 0.0)
+    book.settle(ticket, 200, 0.0)
+    assert book.snapshot(0.0).consumers == {0.0: 200}
+
+
+def test_a_snapshot_stays_as_it_was_taken_and_says_what_is_used_reserved_and_waiting() -> None:
+    book = Ledger(rpm=600, tpm=6000, now=0.0)
+    book.lease(0.5, {}, 0.0)
+    in_flight = [book.reserve(100, float(order), 0.0, 0.0) for order in range(2)]
+    waiting = [book.reserve(3000, float(order), 0.0, 2.0) for order in range(3)]
+    taken = book.snapshot(0.0)
+    for ticket in (*waiting, *in_flight):
+        book.cancel(ticket, 1.0, sent=False)
+    assert (taken.outstanding, taken.in_flight, taken.stalled) == (200, 2, False)
+    assert taken.used == {"requests": 2.0, "tokens": 200.0}
+    assert taken.estimates == {"requests": 300.0, "tokens": 3000.0}
+    assert taken.waiting == {2.0: 3}
+    assert (book.ahead(), book.ahead(0.0)) == (0, 0)
+
+
+def test_needs_name_what_waits_and_the_limits_that_are_known() -> None:
+    book = Ledger(rpm=None, tpm=6000, now=0.0)
+    book.watch()
+    book.settle(book.reserve(300, 0.0, 0.0, 1.0), 300, 0.0)
+    for order in range(3):
+        book.reserve(3000, float(order), 0.0, 2.0)
+    book.available(0.0)
+    needs: Any = book.needs(0.0)
+    assert needs.waiting == frozenset({2.0})
+    assert needs.limits == (("tokens", 6000),)
+    assert needs.by_priority == (
+        (1.0, pytest.approx(1.25 * 300 / 6000 + 0.01), 0.0),
+        (2.0, pytest.approx(0.01 + 9000 / 6000 * 30), 3.0),
+    )

@@ -1,4 +1,4 @@
-"""What is believed of one dimension: told limits are ceilings, throttles lower, quiet time raises."""
+"""One dimension with the default estimator: given limits are ceilings, throttles lower, quiet time raises."""
 
 from __future__ import annotations
 
@@ -8,74 +8,75 @@ from typing import Any
 
 import pytest
 
+from aws_bedrock_inference.rules.quota.learning import AimdEstimator, Throttle
 from aws_bedrock_inference.rules.quota.limit import Limit
 
 
-def limit(believed: float = 6000.0, **options: Any) -> Limit:
-    options = {"burst": 5.0, "ceiling": believed} | options
-    return Limit(believed, **options)
+def limit(estimate: float = 6000.0, **options: Any) -> Limit:
+    windowed = options.pop("windowed", True)
+    return Limit(AimdEstimator(estimate, **{"burst": 5.0, "ceiling": estimate} | options), windowed=windowed)
 
 
 def pressed(it: Limit, seconds: float, calls: float = 10.0, step: float = 0.1) -> None:
     """Let time pass in which the limit holds calls back and all it allows is used."""
     for _ in range(round(seconds / step)):
         it.absorb()
-        it.hungry = True
-        it.used = it.believed * it.share
+        it.held_back = True
+        it.used = it.estimate * it.share
         it.renew(step, 0.0, calls)
 
 
-def test_a_told_limit_is_never_exceeded_and_comes_back_after_a_throttle() -> None:
+def test_a_configured_limit_is_never_exceeded_and_comes_back_after_a_throttle() -> None:
     it = limit()
     pressed(it, 600)
-    assert it.believed == 6000
-    it.cut(1, 6000, 6000)
-    assert 3000 < it.believed < 6000
+    assert it.estimate == 6000
+    it.throttled(Throttle(1, 6000, 6000))
+    assert 3000 < it.estimate < 6000
     pressed(it, 600)
-    assert it.believed == 6000
+    assert it.estimate == 6000
 
 
 def test_an_unknown_limit_doubles_about_every_second_until_the_first_throttle() -> None:
     it = limit(1200.0, ceiling=inf, known=False)
     pressed(it, 1.0)
-    assert it.believed == pytest.approx(2400, rel=0.15)
+    assert it.estimate == pytest.approx(2400, rel=0.15)
     pressed(it, 9.0)
-    assert it.believed > 100_000
-    it.cut(1, 30_000, 30_000)
+    assert it.estimate > 100_000
+    it.throttled(Throttle(1, 30_000, 30_000))
     assert it.known
-    assert it.believed == pytest.approx(21_000)
+    assert it.estimate == pytest.approx(21_000)
 
 
-def test_a_limit_that_holds_nothing_back_does_not_grow() -> None:
+def test_a_limit_that_holds_nothing_back_is_not_raised() -> None:
     it = limit(1200.0, ceiling=inf, known=False)
     for _ in range(100):
         it.renew(1.0, 0.0, 1.0)
-    assert it.believed == 1200
+    assert it.estimate == 1200
 
 
 def test_a_quota_that_was_raised_is_found_within_ninety_seconds() -> None:
     it = limit(ceiling=12_000.0)
     it.used = 6000
-    it.cut(1, 6000, 6000)
+    it.throttled(Throttle(1, 6000, 6000))
     pressed(it, 90)
-    assert it.believed >= 11_000
+    assert it.estimate >= 11_000
 
 
-def test_throttles_in_a_row_cut_more() -> None:
+def test_throttles_in_a_row_lower_more() -> None:
     it = limit()
-    believed = []
-    for strike in range(1, 8):
-        it.cut(strike, 500, 500)
-        believed.append(it.believed)
-    assert all(later < earlier for earlier, later in pairwise(believed))
-    assert believed[-1] < 6000 / 3
+    estimates = []
+    for in_a_row in range(1, 8):
+        it.throttled(Throttle(in_a_row, 500, 500))
+        estimates.append(it.estimate)
+    assert all(later < earlier for earlier, later in pairwise(estimates))
+    assert estimates[-1] < 6000 / 3
 
 
-def test_the_third_in_a_row_believes_what_the_last_minute_used() -> None:
+def test_the_third_in_a_row_takes_what_the_last_minute_used() -> None:
     it = limit()
-    for strike in (1, 2, 3):
-        it.cut(strike, 6000, 4500)
-    assert it.believed == pytest.approx(4500)
+    for in_a_row in (1, 2, 3):
+        it.throttled(Throttle(in_a_row, 6000, 4500))
+    assert it.estimate == pytest.approx(4500)
 
 
 def test_an_empty_dimension_has_nothing_free_until_time_brings_it() -> None:
@@ -120,19 +121,19 @@ def test_a_minute_that_holds_more_than_the_limit_now_allows_runs_out_instead_of_
 def test_reservations_that_fill_the_minute_may_take_a_little_more_of_it_each_second() -> None:
     it = limit()
     it.used = 6000
-    it.hungry = True
     room = it.room
     for _ in range(60):
-        it.widen(1.0)
+        it.held_back = True
+        it.renew(1.0, 0.0, 1.0, reserved=True)
     assert it.room > room
     wide = it.room
-    it.cut(1, 6000, 6000)
-    assert room <= it.room - (it.believed - 6000) < wide
-    assert it.believed == 6000
+    it.throttled(Throttle(1, 6000, 6000))
+    assert room <= it.room - (it.estimate - 6000) < wide
+    assert it.estimate == 6000
 
 
 def test_a_day_without_a_throttle_does_no_harm() -> None:
     it = limit(ceiling=12_000.0)
-    it.cut(1, 6000, 6000)
+    it.throttled(Throttle(1, 6000, 6000))
     pressed(it, 86_400, step=10.0)
-    assert it.believed == 12_000
+    assert it.estimate == 12_000

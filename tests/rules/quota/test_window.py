@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from aws_bedrock_inference.rules.quota.window import Account
+from aws_bedrock_inference.rules.quota.window import Window
 
 
-def account(rpm: Any = None, tpm: Any = None, **options: Any) -> Any:
+def window(rpm: Any = None, tpm: Any = None, **options: Any) -> Any:
     fields: Any = {"now": 0.0, "burst": 5.0, "firm": True, "windowed": True} | options
-    return Account(rpm=rpm, tpm=tpm, **fields)
+    return Window(rpm=rpm, tpm=tpm, **fields)
 
 
 @pytest.mark.parametrize(
@@ -27,14 +27,14 @@ def account(rpm: Any = None, tpm: Any = None, **options: Any) -> Any:
     ids=["requests", "requests left", "tokens", "tokens, not requests", "requests, not tokens", "neither"],
 )
 def test_waits_for_the_dimension_that_holds_it_back(rpm: Any, tpm: Any, taken: int, tokens: float, wait: float) -> None:
-    book = account(rpm, tpm, windowed=False)
+    book = window(rpm, tpm, windowed=False)
     for _ in range(taken):
         book.take(tokens)
     assert book.wait_for(tokens, 0.0) == pytest.approx(wait)
 
 
 def test_what_was_taken_counts_for_a_minute() -> None:
-    book = account(rpm=6000, tpm=6000)
+    book = window(rpm=6000, tpm=6000)
     for second in range(60):
         book.refresh(float(second))
         book.give(book.take(90), 90, 0, 0)
@@ -46,7 +46,7 @@ def test_what_was_taken_counts_for_a_minute() -> None:
 
 
 def test_what_comes_back_frees_the_minute_it_was_taken_in() -> None:
-    book = account(tpm=6000)
+    book = window(tpm=6000)
     slot = book.take(5000)
     book.refresh(10.0)
     book.give(slot, 5000, 4000, 0)
@@ -57,7 +57,7 @@ def test_what_comes_back_frees_the_minute_it_was_taken_in() -> None:
 
 
 def test_what_comes_back_after_its_minute_changes_no_other_minute() -> None:
-    book = account(tpm=6000)
+    book = window(tpm=6000)
     slot = book.take(1000)
     book.refresh(70.0)
     book.give(slot, 1000, 900, 0)
@@ -67,7 +67,7 @@ def test_what_comes_back_after_its_minute_changes_no_other_minute() -> None:
 
 
 def test_tells_what_went_through_lately() -> None:
-    book = account(tpm=600_000)
+    book = window(tpm=600_000)
     for second in range(30):
         book.refresh(float(second))
         book.take(1000 if second < 20 else 100)
@@ -77,7 +77,7 @@ def test_tells_what_went_through_lately() -> None:
 
 
 def test_counts_calls_ahead_at_what_calls_have_used() -> None:
-    book = account(tpm=6000, windowed=False)
+    book = window(tpm=6000, windowed=False)
     for _ in range(5):
         book.give(book.take(100), 100, 0, 0)
     book.refresh(0.0)
@@ -86,7 +86,7 @@ def test_counts_calls_ahead_at_what_calls_have_used() -> None:
 
 
 def test_without_a_limit_requests_start_moderately_and_tokens_freely() -> None:
-    book = account(firm=False)
+    book = window(firm=False)
     assert book.wait_for(1e9, 0.0) == 0.0
     for _ in range(120):
         book.take(1000)

@@ -2,7 +2,7 @@
 
 A member holds a lease: a fraction of the quota for some seconds. The leases that have not run out never add up to more
 than 1, so each member may pace its own calls by its fraction and asks again about once a second, however many calls it
-makes. `Shares` is the state of one quota; what keeps it (`stores`) says what time it is. The script that runs inside a
+makes. `Leases` is the state of one quota; what keeps it (`stores`) says what time it is. The script that runs inside a
 Redis server (`stores/leases.lua`) does the same arithmetic in the same order.
 
 The figures below are this package's own choice; none is a fact about AWS.
@@ -43,7 +43,7 @@ SHORTEST = 4.0
 GRACE = SELDOM + 2 * SOON
 CAUTIOUS = 0.25
 
-# A believed limit that differs by less is the same.
+# An estimate that differs by less is the same.
 SAME = 1e-9
 
 # Of what a member says about itself, in characters.
@@ -51,12 +51,13 @@ REPORT = 16 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class LeaseRequest:
     """What a member says at each renewal.
 
     `holding` is the fraction it is using now: its last grant, 0 when it is new or that lease has run out. `needs` are
     (priority, fraction of the quota, calls that want it); the smallest priority is served first. `limits` are
-    (dimension, believed limit a minute, stamp that belief is based on, whether a throttle has lowered it since).
+    (dimension, estimated limit a minute, stamp of the estimate that it is based on, whether a throttle has lowered it
+    since).
     `rate` is its own calls a second. `report` is kept as given, for people to look at.
     """
 
@@ -81,7 +82,7 @@ class Grant:
     """A lease of the fraction `share` for `valid` seconds, to be renewed after `again` seconds.
 
     Both times run from when the member asked, not from when it heard: then its lease ends no later than the store
-    believes. `limits` are (dimension, what all members believe, its stamp).
+    assumes. `limits` are (dimension, the estimate that all members share, its stamp).
     """
 
     share: float
@@ -103,7 +104,7 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """Who shares a quota, by name, and what they believe of its limits: (dimension, limit a minute, stamp)."""
+    """Who shares a quota, by name, and their estimates of its limits: (dimension, units a minute, stamp)."""
 
     members: tuple[Seen, ...]
     limits: tuple[tuple[str, float, int], ...]
@@ -122,7 +123,7 @@ class Lease:
         self.needs = tuple((priority, need, calls) for priority, need, calls in needs)
 
 
-class Shares:
+class Leases:
     """The leases of one quota. Every method takes `now`, seconds of the store's clock.
 
     A clock that is set back does not lengthen a lease: time goes on from where it was.
@@ -140,39 +141,39 @@ class Shares:
         self._leases: dict[str, Lease] = {}
         self._limits: dict[str, tuple[float, int]] = {}
 
-    def renew(self, member: str, ask: Ask, now: float) -> Grant:
+    def renew(self, member: str, request: LeaseRequest, now: float) -> Grant:
         """Hear what `member` needs and return its new lease, which takes the place of the one it had."""
         now = self._advance(now)
         lease = self._leases.get(member)
         known = lease is not None and lease.until > now
         if lease is None:
             lease = self._leases[member] = Lease(0.0, now, now, 0.0, ())
-        lease.until, lease.seen, lease.rate, lease.needs = now + SHORTEST, now, ask.rate, ask.needs
-        self.reports[member] = ask.report
+        lease.until, lease.seen, lease.rate, lease.needs = now + SHORTEST, now, request.rate, request.needs
+        self.reports[member] = request.report
         if now - self._planned >= PLAN or any(
-            need > 0.0 and priority not in self._levels for priority, need, _ in ask.needs
+            need > 0.0 and priority not in self._levels for priority, need, _ in request.needs
         ):
             self._plan(now)
-        deserved = due(ask.needs, self._levels, self._surplus)
+        deserved = due(request.needs, self._levels, self._surplus)
         free = max(0.0, 1.0 - (self._leased - lease.share))
         most = deserved
-        rejoins = not known and ask.holding > 0.0
+        rejoins = not known and request.holding > 0.0
         if rejoins and now >= self._born + GRACE:
             self._born = now
         if now < self._born + GRACE:
             self._rejoined = self._rejoined or rejoins
             if rejoins:
-                most = ask.holding
+                most = request.holding
             elif self._rejoined:
                 most = lease.share if known else min(deserved, CAUTIOUS * free)
         share = min(most, free)
         soon = not known or share < SHORT * deserved
-        again = SOON if soon else min(SELDOM, max(OFTEN, CALLS / ask.rate)) if ask.rate > 0.0 else SELDOM
+        again = SOON if soon else min(SELDOM, max(OFTEN, CALLS / request.rate)) if request.rate > 0.0 else SELDOM
         valid = max(RENEWALS * again, SHORTEST)
         self._leased += share - lease.share
         lease.share, lease.until = share, now + valid
-        self._learn(ask.limits)
-        return Grant(share, valid, again, self._believed())
+        self._learn(request.limits)
+        return Grant(share, valid, again, self._estimates())
 
     def leave(self, member: str, now: float) -> None:
         """Free the lease of `member` at once."""
@@ -191,7 +192,7 @@ class Shares:
                 for member, lease in sorted(self._leases.items())
                 if lease.until > now
             ),
-            self._believed(),
+            self._estimates(),
         )
 
     @property
@@ -220,17 +221,17 @@ class Shares:
     @classmethod
     def of(cls, plain: Mapping[str, Any]) -> Self:
         """Return what `plain` was made of. Raises `KeyError`, `TypeError` or `ValueError` when it was not made here."""
-        shares = cls(float(plain["born"]))
-        shares._at = float(plain["at"])
-        shares._offset = float(plain["offset"])
-        shares._planned = float(plain["planned"])
-        shares._rejoined = bool(plain["rejoined"])
-        shares._leased = float(plain["leased"])
-        shares._surplus = float(plain["surplus"])
-        shares._levels = dict(plain["levels"])
-        shares._leases = {member: Lease(*lease) for member, lease in dict(plain["leases"]).items()}
-        shares._limits = {name: (limit, stamp) for name, (limit, stamp) in dict(plain["limits"]).items()}
-        return shares
+        leases = cls(float(plain["born"]))
+        leases._at = float(plain["at"])
+        leases._offset = float(plain["offset"])
+        leases._planned = float(plain["planned"])
+        leases._rejoined = bool(plain["rejoined"])
+        leases._leased = float(plain["leased"])
+        leases._surplus = float(plain["surplus"])
+        leases._levels = dict(plain["levels"])
+        leases._leases = {member: Lease(*lease) for member, lease in dict(plain["leases"]).items()}
+        leases._limits = {name: (limit, stamp) for name, (limit, stamp) in dict(plain["limits"]).items()}
+        return leases
 
     def _advance(self, now: float) -> float:
         now += self._offset
@@ -250,17 +251,17 @@ class Shares:
 
     def _learn(self, limits: Iterable[tuple[str, float, int, bool]]) -> None:
         for name, limit, based_on, lowered in limits:
-            believed = min(limit, UNLIMITED)
-            known, stamp = self._limits.get(name, (believed, 0))
+            estimate = min(limit, UNLIMITED)
+            known, stamp = self._limits.get(name, (estimate, 0))
             if stamp == 0:
-                self._limits[name] = (believed, 1)
+                self._limits[name] = (estimate, 1)
             elif based_on == stamp:
-                if abs(believed - known) > SAME * max(believed, known):
-                    self._limits[name] = (believed, stamp + 1)
-            elif lowered and believed < known:
-                self._limits[name] = (believed, stamp + 1)
+                if abs(estimate - known) > SAME * max(estimate, known):
+                    self._limits[name] = (estimate, stamp + 1)
+            elif lowered and estimate < known:
+                self._limits[name] = (estimate, stamp + 1)
 
-    def _believed(self) -> tuple[tuple[str, float, int], ...]:
+    def _estimates(self) -> tuple[tuple[str, float, int], ...]:
         return tuple(
             (name, inf if limit >= UNLIMITED else limit, stamp) for name, (limit, stamp) in sorted(self._limits.items())
         )

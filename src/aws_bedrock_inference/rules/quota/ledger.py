@@ -1,8 +1,7 @@
-"""Who may call now: one quota with all its dimensions, and a queue that is served in order.
+"""Admit calls to one quota with all its dimensions, through a queue that is served in order.
 
-A reservation takes what a call may cost before it goes (input + max_tokens, as the service does); the settlement puts
-back what it did not use. Nobody polls: the head of the queue knows when its turn comes by time alone, the others are
-woken.
+A reservation takes what a call may cost (input + max_tokens, as the service does), a settlement refunds what it did not
+use. Nobody polls: the head of the queue knows when its turn comes by time alone, the others are woken.
 """
 
 from __future__ import annotations
@@ -12,25 +11,29 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from aws_bedrock_inference.call import NORMAL
-from aws_bedrock_inference.rules.quota.gates import PARKED, Concurrency, Day, Standstill
-from aws_bedrock_inference.rules.quota.limit import MINUTE
+from aws_bedrock_inference.rules.quota.gates import PARKED, Concurrency, Day, Pause
+from aws_bedrock_inference.rules.quota.learning import AimdEstimator
 from aws_bedrock_inference.rules.quota.queue import Queue
-from aws_bedrock_inference.rules.quota.ticket import Consumers, Ticket
-from aws_bedrock_inference.rules.quota.window import BURST, RECENT, TOLERANCE, Account
+from aws_bedrock_inference.rules.quota.snapshot import needed, taken
+from aws_bedrock_inference.rules.quota.ticket import Consumers, Ticket, wake
+from aws_bedrock_inference.rules.quota.window import BURST, TOLERANCE, Window
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
+
+    from aws_bedrock_inference.rules.quota.learning import NewEstimator
+    from aws_bedrock_inference.rules.quota.snapshot import Needs, Snapshot
 
 # A refund that brings the head's turn nearer by less than this many seconds does not wake it to set its alarm anew.
 ALARM_PRECISION = 0.001
 
 
 class Ledger:
-    """The account of one quota. A dimension that is None has no limit that is known: it is learnt from throttles.
+    """A record of one quota's reservations and settlements, which admits calls.
 
-    `firm` limits are never exceeded. `burst` is how many seconds' worth may go at once, `windowed` keeps each minute
-    within the limit, too. `shares` are what priorities earn while higher ones are served. Every method takes `now`, a
-    reading of one clock, and none waits.
+    A limit that is None is learned from throttles. `firm` limits are never exceeded. `burst` is how many seconds' worth
+    may go at once, `windowed` keeps each minute within the limit, too. `shares` are what priorities earn while higher
+    ones are served, `estimator` makes what learns the limits. `now` is a reading of one clock. No method waits.
     """
 
     def __init__(
@@ -45,10 +48,11 @@ class Ledger:
         day: Day | None = None,
         concurrency: float = inf,
         shares: Mapping[float, float] | None = None,
+        estimator: NewEstimator = AimdEstimator,
     ) -> None:
-        self.account = Account(rpm=rpm, tpm=tpm, now=now, burst=burst, firm=firm, windowed=windowed)
+        self.window = Window(rpm=rpm, tpm=tpm, now=now, burst=burst, firm=firm, windowed=windowed, estimator=estimator)
         self.concurrency = Concurrency(concurrency)
-        self.standstill = Standstill()
+        self.pause = Pause()
         self.queue = Queue(shares)
         self.day = day
         self.consumers = Consumers()
@@ -56,20 +60,18 @@ class Ledger:
         self._alarm: Ticket | None = None
         self._alarm_at = inf
         self._watched = False
-        self._spent_until = -inf
+        self._exhausted_until = -inf
         self._plain = False
-        self._look(now)
+        self._find_plain(now)
 
     def reserve(self, tokens: float, order: float, now: float, priority: float = NORMAL) -> Ticket:
-        """Return a ticket, admitted if it is its turn and it fits; else it stands in the queue and `claim` says what
-        to wait for.
-        """
+        """Return a ticket: admitted if it is its turn and it fits, else in the queue; then `claim` says how to wait."""
         ticket = Ticket(tokens, priority, now)
-        account = self.account
-        of_tokens, of_requests, concurrency = account.tokens, account.requests, self.concurrency
+        window = self.window
+        of_tokens, of_requests, concurrency = window.tokens, window.requests, self.concurrency
         with self._lock:
             # Nothing in here calls anything: Python does not change threads before the lock is free again.
-            slot = account.slot
+            slot = window.slot
             if (
                 self._plain
                 and now < slot.end
@@ -79,11 +81,11 @@ class Ledger:
             ):
                 of_tokens.free -= tokens
                 of_requests.free -= 1.0
-                account.outstanding += tokens
-                concurrency.flying += 1
+                window.outstanding += tokens
+                concurrency.in_flight += 1
                 ticket.slot = slot
                 return ticket
-        return self._stand(ticket, order, now)
+        return self._enqueue(ticket, order, now)
 
     def claim(self, ticket: Ticket, now: float) -> float:
         """Return when to look again: at once means admitted (`now`), a time for the head of the queue, `inf` for all
@@ -99,22 +101,22 @@ class Ledger:
                 self._alarm = ticket
             else:
                 due = inf
-        _wake(woken, but=ticket)
+        wake(woken, but=ticket)
         return due
 
     def settle(self, ticket: Ticket, used: float, now: float) -> None:
         """Replace the reservation by what the call really used, in tokens after burndown."""
-        account, concurrency = self.account, self.concurrency
-        of_tokens = account.tokens
+        window, concurrency = self.window, self.concurrency
+        of_tokens = window.tokens
         with self._lock:
             # As in `reserve`.
             slot = ticket.slot
             if self._plain and slot is not None and slot.alive:
                 back = ticket.tokens - used
                 of_tokens.free += back
-                account.outstanding -= ticket.tokens
-                concurrency.flying -= 1
-                if slot is not account.slot:
+                window.outstanding -= ticket.tokens
+                concurrency.in_flight -= 1
+                if slot is not window.slot:
                     slot.tokens -= back
                     of_tokens.returned += back
                 ticket.slot = None
@@ -126,94 +128,95 @@ class Ledger:
         """Charge the whole reservation of a call whose fate is unknown: the service may still be at work on it. That it
         was not refused says nothing, either.
         """
-        with self._lock:
-            self._close(ticket, ticket.tokens, 0.0)
-            woken = self._serve(now)
-        _wake(woken)
+        self._end(ticket, ticket.tokens, 0.0, now)
 
     def cancel(self, ticket: Ticket, now: float, *, sent: bool) -> None:
-        """Leave the queue, or give the tokens back; the request too, unless it was `sent`."""
-        with self._lock:
-            self._close(ticket, 0.0, 0.0 if sent else 1.0)
-            woken = self._serve(now)
-        _wake(woken)
+        """Leave the queue, or refund the tokens; the request too, unless it was `sent`."""
+        self._end(ticket, 0.0, 0.0 if sent else 1.0, now)
 
-    def short(self, ticket: Ticket, now: float) -> None:
-        """Give back a call that failed for lack of capacity, and send fewer at once. The quota is not to blame."""
+    def on_capacity_error(self, ticket: Ticket, now: float) -> None:
+        """Refund a call that failed for lack of capacity, and allow fewer in flight. The quota is not to blame."""
         with self._lock:
-            self.concurrency.short(ticket.admitted_at, now)
-            self._close(ticket, 0.0, 0.0)
+            self.concurrency.on_capacity_error(ticket.admitted_at, now)
+            self._close(ticket, 0.0, 0.0, now)
             woken = self._serve(now)
-        _wake(woken)
+        wake(woken)
 
     def throttled(self, ticket: Ticket, limit: str | None, now: float) -> str:
-        """Give back a call that the service refused, and believe less of the dimension `limit`; return which one.
+        """Refund a call that the service refused, and learn about the dimension `limit`; return which one.
 
         Where the service names none, it is the one that is nearest to its limit. Throttles in a row, each of a call
-        admitted after the last, make the whole ledger stand still for longer and longer, so that a belief far above
-        the truth costs few requests. A day that is spent is left alone until it ends.
+        admitted after the last, pause the whole ledger for longer and longer, so that an estimate far above the limit
+        costs few requests. An exhausted day is left alone until it ends.
         """
         with self._lock:
-            self._close(ticket, 0.0, 0.0)
-            self.account.refresh(now)
-            fresh = self.standstill.struck(ticket.admitted_at, now)
+            self._close(ticket, 0.0, 0.0, now)
+            self.window.refresh(now)
+            fresh = self.pause.record_throttle(ticket.admitted_at, now)
             if limit == "tokens-per-day":
                 ends = self.day.ends if self.day is not None else inf
-                self._spent_until = min(ends, now + PARKED)
-                self.standstill.park(self._spent_until)
+                self._exhausted_until = min(ends, now + PARKED)
+                self.pause.park(self._exhausted_until)
             else:
-                limit = limit or self._nearest()
-                self._cut(limit, ticket.tokens, now, fresh=fresh)
+                limit = limit or self.window.nearest()
+                self.window.throttled(limit, ticket.tokens, now, self.pause.in_a_row if fresh else 0)
             woken = self._serve(now)
-        _wake(woken)
+        wake(woken)
         return limit
 
+    def ahead(self, priority: float = inf) -> int:
+        """Return how many calls wait before a newcomer of `priority`, the last one by default."""
+        return self.queue.ahead(priority)
+
     def earliest(self, tokens: float, now: float, priority: float = NORMAL) -> float:
-        """Return the soonest a call that stands in the queue can be admitted, if everything under way came back
-        unused.
-        """
+        """Return the soonest a call in the queue can be admitted, if everything in flight came back unused."""
         with self._lock:
-            self.account.refresh(now)
+            self.window.refresh(now)
             ahead = max(0, self.queue.ahead(priority) - 1)
-            held = max(0.0, self.standstill.until - now)
+            held = max(0.0, self.pause.until - now)
             if self.day is not None:
                 held = max(held, self.day.wait_for(tokens, now))
-            return now + max(held, self.account.earliest(tokens, ahead))
+            return now + max(held, self.window.earliest(tokens, ahead))
 
-    def day_spent(self, now: float) -> bool:
+    def day_exhausted(self, now: float) -> bool:
         """Whether the day's tokens are what holds calls back."""
         with self._lock:
-            return now < self._spent_until or (self.day is not None and self.day.wait_for(1.0, now) > 0.0)
+            return now < self._exhausted_until or (self.day is not None and self.day.wait_for(1.0, now) > 0.0)
 
     def available(self, now: float) -> float:
-        """Return how many tokens are there now; `inf` when they are not limited."""
+        """Return how many tokens are free now; `inf` when they are not limited."""
         with self._lock:
-            self.account.refresh(now)
-            return inf if self.account.tokens.believed == inf else self.account.tokens.free
+            self.window.refresh(now)
+            return inf if self.window.tokens.estimate == inf else self.window.tokens.free
 
-    def spent(self, now: float) -> dict[float, int]:
-        """Return how many tokens each priority has used in the last minute, about."""
+    def snapshot(self, now: float) -> Snapshot:
+        """Return how the quota is used now."""
         with self._lock:
-            if not self._watched:
-                return {NORMAL: int(self.account.tokens.used)}
-            return self.consumers.minute(now)
+            self.window.refresh(now)
+            asked = self.window, self.concurrency.in_flight, self.queue.waiting(), self._consumers(now)
+            return taken(*asked, stalled=self.pause.stalled_too_long(now))
+
+    def needs(self, now: float) -> Needs:
+        """Return what this process needs of a shared quota, by the minute as it was counted last."""
+        with self._lock:
+            return needed(self.window, self.concurrency.in_flight, self.queue.waiting(), self._consumers(now))
 
     def watch(self) -> None:
-        """Keep count of what each priority takes, also while there is only one."""
+        """Count what each priority takes, also while there is only one."""
         with self._lock:
             self._watched = True
             self._plain = False
 
     def lease(self, share: float, limits: Mapping[str, float], now: float) -> None:
-        """Have `share` of the quota, of which others have the rest, and believe `limits`."""
+        """Use `share` of the quota, of which others have the rest, and adopt their estimates `limits`."""
         with self._lock:
-            self.account.refresh(now)
-            for name, limit in self.account.dimensions:
+            self.window.refresh(now)
+            for name, limit in self.window.dimensions:
                 limit.lease(share, limits.get(name))
             woken = self._serve(now)
-        _wake(woken)
+        wake(woken)
 
-    def _stand(self, ticket: Ticket, order: float, now: float) -> Ticket:
+    def _enqueue(self, ticket: Ticket, order: float, now: float) -> Ticket:
         with self._lock:
             if ticket.priority != NORMAL:
                 self._watched, self._plain = True, False
@@ -226,54 +229,50 @@ class Ledger:
 
     def _settle(self, ticket: Ticket, used: float, now: float) -> None:
         with self._lock:
-            self.standstill.passed(ticket.admitted_at)
-            self.concurrency.passed()
-            self._close(ticket, used, 0.0)
-            if self._watched:
-                self.consumers.add(ticket.priority, used, now)
+            self.pause.on_success(ticket.admitted_at)
+            self.concurrency.on_success()
+            self._close(ticket, used, 0.0, now)
             woken = self._serve(now)
-        _wake(woken)
+        wake(woken)
+
+    def _end(self, ticket: Ticket, used: float, requests: float, now: float) -> None:
+        with self._lock:
+            self._close(ticket, used, requests, now)
+            woken = self._serve(now)
+        wake(woken)
 
     def _wait_for(self, tokens: float, now: float) -> float:
-        wait = self.account.wait_for(tokens, now)
-        if now < self.standstill.until - TOLERANCE:
-            wait = max(wait, self.standstill.until - now)
+        wait = self.window.wait_for(tokens, now)
+        if now < self.pause.until - TOLERANCE:
+            wait = max(wait, self.pause.until - now)
         if self.day is not None:
-            wait = max(wait, self.day.wait_for(tokens + self.account.outstanding, now))
-        if self.concurrency.flying >= self.concurrency.most:
+            wait = max(wait, self.day.wait_for(tokens + self.window.outstanding, now))
+        if self.concurrency.in_flight >= self.concurrency.most:
             wait = inf
         return wait
 
     def _admit(self, ticket: Ticket, now: float) -> None:
-        self.standstill.going(now)
-        self.concurrency.flying += 1
+        self.pause.on_admit(now)
+        self.concurrency.in_flight += 1
         ticket.admitted_at = now
-        ticket.slot = self.account.take(ticket.tokens)
+        ticket.slot = self.window.take(ticket.tokens)
 
-    def _close(self, ticket: Ticket, used: float, requests: float) -> None:
+    def _close(self, ticket: Ticket, used: float, requests: float, now: float) -> None:
         slot = ticket.slot
         if slot is None and not ticket.left:
             self.queue.leave(ticket)
         ticket.left = True
         if slot is not None:
             ticket.slot = None
-            self.account.give(slot, ticket.tokens, ticket.tokens - used, requests)
-            self.concurrency.flying -= 1
+            self.window.give(slot, ticket.tokens, ticket.tokens - used, requests)
+            self.concurrency.in_flight -= 1
             if self.day is not None:
                 self.day.used += used
+            if self._watched and used:
+                self.consumers.add(ticket.priority, used, now)
 
-    def _nearest(self) -> str:
-        fills = {
-            name: limit.used / (limit.believed * limit.share) for name, limit in self.account.dimensions if limit.known
-        }
-        return max(fills, key=lambda name: fills[name], default="tokens")
-
-    def _cut(self, name: str, tokens: float, now: float, *, fresh: bool) -> None:
-        limit = self.account.tokens if name == "tokens" else self.account.requests
-        if fresh:
-            recently, lately = (self.account.lately(name, now, seconds) / limit.share for seconds in (RECENT, MINUTE))
-            limit.cut(self.standstill.strikes, recently, lately, tokens if name == "tokens" else 1.0)
-        limit.drain()
+    def _consumers(self, now: float) -> dict[float, int]:
+        return self.consumers.minute(now) if self._watched else {NORMAL: int(self.window.tokens.used)}
 
     def _serve(self, now: float) -> list[Ticket]:
         """Admit from the head while it fits; return who must be woken: the admitted, and a head whose alarm is not
@@ -289,21 +288,11 @@ class Ledger:
             self.queue.pop(head)
             self._admit(head, now)
             woken.append(head)
-        self._look(now)
+        self._find_plain(now)
         return woken
 
-    def _look(self, now: float) -> None:
+    def _find_plain(self, now: float) -> None:
         """Find out whether requests and tokens per minute are all there is to ask."""
         self._plain = (
-            not self.queue
-            and self.standstill.over(now)
-            and self.concurrency.calm
-            and self.day is None
-            and not self._watched
+            not self.queue and self.pause.over(now) and self.concurrency.calm and self.day is None and not self._watched
         )
-
-
-def _wake(tickets: Sequence[Ticket], but: Ticket | None = None) -> None:
-    for ticket in tickets:
-        if ticket is not but:
-            ticket.wake()

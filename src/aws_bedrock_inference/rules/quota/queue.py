@@ -1,4 +1,4 @@
-"""Who waits for quota, and who is next: higher priorities first, first come first served within one.
+"""Queue of calls waiting for quota, ordered by priority, then arrival.
 
 So that nobody starves, whoever waits behind a higher priority earns a share of what that one is given, and goes next
 once this pays for the call.
@@ -46,8 +46,8 @@ class Line:
 class Queue:
     """Tickets by priority, the smallest number first.
 
-    `shares` says what part of the quota a priority has while higher ones are served, where that is not `SHARE`. What
-    it tells may be read without the ledger's lock.
+    `shares` says what part of the quota a priority has while higher ones are served, where that is not `SHARE`.
+    Read-only methods do not need the ledger's lock.
     """
 
     def __init__(self, shares: Mapping[float, float] | None = None) -> None:
@@ -59,7 +59,7 @@ class Queue:
         return sum(line.calls for line in tuple(self._lines.values()))
 
     def push(self, ticket: Ticket, order: float) -> None:
-        """Let `ticket` stand in its line."""
+        """Add `ticket` at its priority."""
         line = self._lines.get(ticket.priority)
         if line is None:
             line = Line()
@@ -98,7 +98,7 @@ class Queue:
                 line.earned += share / (1.0 - share) * ticket.tokens
 
     def ahead(self, priority: float) -> int:
-        """Return how many stand before a newcomer of `priority`."""
+        """Return how many wait before a newcomer of `priority`."""
         return sum(line.calls for level, line in tuple(self._lines.items()) if level <= priority)
 
     def waiting(self) -> dict[float, tuple[int, float]]:

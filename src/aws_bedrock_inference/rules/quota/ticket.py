@@ -6,7 +6,7 @@ from math import inf
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from aws_bedrock_inference.rules.quota.window import Slot
 
@@ -44,6 +44,13 @@ class Ticket:
     def rest(self) -> None:
         """Wait anew."""
         self._woken = False
+
+
+def wake(tickets: Iterable[Ticket], but: Ticket | None = None) -> None:
+    """End the wait on each of `tickets`."""
+    for ticket in tickets:
+        if ticket is not but:
+            ticket.wake()
 
 
 class Consumers:

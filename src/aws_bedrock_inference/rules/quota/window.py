@@ -1,12 +1,17 @@
-"""What requests and tokens per minute leave free: two limits, counted over the minute before now."""
+"""Count requests and tokens per minute: two limits over the minute before now."""
 
 from __future__ import annotations
 
 from collections import deque
 from itertools import chain
 from math import inf
+from typing import TYPE_CHECKING
 
+from aws_bedrock_inference.rules.quota.learning import AimdEstimator, Throttle
 from aws_bedrock_inference.rules.quota.limit import MINUTE, Limit
+
+if TYPE_CHECKING:
+    from aws_bedrock_inference.rules.quota.learning import NewEstimator
 
 # The minute is counted in slots of this many seconds. A slot leaves it as a whole, LAG after its last call would: by
 # then the service has counted even a call that travelled slowly.
@@ -20,7 +25,7 @@ SPREAD = 0.25
 # burst may be throttled.
 BURST = 5.0
 
-# A quota nobody has told starts here, and doubles every second that it holds calls back without a throttle.
+# An unknown quota starts here, and doubles every second that it holds calls back without a throttle.
 UNKNOWN_RPM = 1200.0
 UNKNOWN_BURST = 80.0
 
@@ -33,7 +38,7 @@ SOON = 5.0
 # Nor is a gap of so many calls a reason.
 GRAIN = 5.0
 
-# From this share of the minute on, what calls under way have reserved is worth a try to exceed the minute by it.
+# From this share of the minute on, what calls in flight have reserved makes it worth exceeding the minute by it.
 RESERVED = 0.1
 
 # Waits shorter than this many seconds are none: time added up in floating point must not leave a waiter a billionth
@@ -53,28 +58,33 @@ class Slot:
         self.alive = True
 
 
-class Account:
+class Window:
     """Two limits and the minute they share. `firm` limits are never exceeded; others are where learning starts.
 
     Without either nothing is known: requests start at a moderate rate that doubles, and whichever dimension is
-    throttled first is learnt.
+    throttled first is learned. `estimator` makes what learns.
     """
 
     def __init__(
-        self, *, rpm: float | None, tpm: float | None, now: float, burst: float, firm: bool, windowed: bool
+        self,
+        *,
+        rpm: float | None,
+        tpm: float | None,
+        now: float,
+        burst: float,
+        firm: bool,
+        windowed: bool,
+        estimator: NewEstimator = AimdEstimator,
     ) -> None:
         unknown = rpm is None and tpm is None
-        self.tokens = Limit(
-            tpm or inf, ceiling=tpm or inf if firm else inf, burst=burst, known=tpm is not None, windowed=windowed
-        )
-        self.requests = Limit(
-            rpm or (UNKNOWN_RPM if unknown else inf),
-            ceiling=rpm or inf if firm else inf,
-            burst=burst,
-            known=rpm is not None,
-            least=UNKNOWN_BURST if unknown else 1.0,
-            windowed=windowed,
-        )
+
+        def learned(limit: float | None, start: float, least: float) -> Limit:
+            ceiling = limit or inf if firm else inf
+            made = estimator(limit or start, burst=burst, ceiling=ceiling, known=limit is not None)
+            return Limit(made, least=least, windowed=windowed)
+
+        self.tokens = learned(tpm, inf, 1.0)
+        self.requests = learned(rpm, UNKNOWN_RPM if unknown else inf, UNKNOWN_BURST if unknown else 1.0)
         self.slot = Slot(now + SLOT)
         self.outstanding = 0.0
         self._slots: deque[Slot] = deque()
@@ -129,14 +139,13 @@ class Account:
             requests += old.requests
         seconds = now - self._at if now > self._at else 0.0
         self._at += seconds
-        if self.outstanding > RESERVED * self.tokens.believed * self.tokens.share:
-            self.tokens.widen(seconds)
         calls = self.requests.used / MINUTE
-        self.tokens.renew(seconds, tokens, calls)
+        reserved = self.outstanding > RESERVED * self.tokens.estimate * self.tokens.share
+        self.tokens.renew(seconds, tokens, calls, reserved=reserved)
         self.requests.renew(seconds, requests, calls)
 
     def wait_for(self, tokens: float, now: float) -> float:
-        """Return the seconds until a call of `tokens` fits; the dimension that holds it back is marked as hungry."""
+        """Return the seconds until a call of `tokens` fits; the dimension that holds it back is marked."""
         self.refresh(now)
         wait = 0.0
         if self.requests.free < 1.0 - TOLERANCE:
@@ -146,13 +155,13 @@ class Account:
         return wait if wait > TOLERANCE else 0.0
 
     def earliest(self, tokens: float, ahead: int) -> float:
-        """Return the seconds that a call must wait at the least, with `ahead` calls before it, if everything under way
+        """Return the seconds that a call must wait at the least, with `ahead` calls before it, if everything in flight
         came back unused and nobody else used the quota.
         """
         before = ahead * self.tokens.used / max(1.0, self.requests.used)
         short = min(tokens, self.tokens.capacity) + before - self.tokens.level - self.outstanding
         fewer = 1.0 + ahead - self.requests.level
-        return max(0.0, short * MINUTE / self.tokens.believed, fewer * MINUTE / self.requests.believed)
+        return max(0.0, short * MINUTE / self.tokens.estimate, fewer * MINUTE / self.requests.estimate)
 
     def lately(self, name: str, now: float, seconds: float) -> float:
         """Return what the last `seconds` used, as units a minute."""
@@ -165,6 +174,19 @@ class Account:
             first = slot.end - SLOT
         return used * MINUTE / max(1.0, now - first)
 
+    def nearest(self) -> str:
+        """Return the dimension that is nearest to its limit, of those whose limit is known."""
+        fills = {name: limit.used / (limit.estimate * limit.share) for name, limit in self.dimensions if limit.known}
+        return max(fills, key=lambda name: fills[name], default="tokens")
+
+    def throttled(self, name: str, tokens: float, now: float, in_a_row: int) -> None:
+        """Learn from the throttle of a call of `tokens`, the `in_a_row`-th; 0 when it counts with the one before."""
+        limit = self.tokens if name == "tokens" else self.requests
+        if in_a_row:
+            recently, lately = (self.lately(name, now, seconds) / limit.share for seconds in (RECENT, MINUTE))
+            limit.throttled(Throttle(in_a_row, recently, lately, tokens if name == "tokens" else 1.0))
+        limit.drain()
+
     def _wait_in(self, limit: Limit, amount: float, name: str, now: float) -> float:
         wait = (limit.needs(amount) - limit.level) / limit.rate
         if limit.windowed:
@@ -174,7 +196,7 @@ class Account:
                     break
                 over -= getattr(slot, name)
                 wait = max(wait, slot.end + MINUTE + LAG - now)
-        limit.hungry = wait > TOLERANCE
+        limit.held_back = wait > TOLERANCE
         return wait
 
     def _spread(self, now: float) -> None:
@@ -183,7 +205,7 @@ class Account:
         """
         for name, limit in self.dimensions:
             limit.pace = inf
-            if limit.hungry and limit.windowed:
+            if limit.held_back and limit.windowed:
                 room = limit.room + GRAIN * limit.used / max(1.0, self.requests.used)
                 for slot in self._slots:
                     ahead = slot.end + MINUTE + LAG - now

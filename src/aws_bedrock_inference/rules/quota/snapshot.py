@@ -1,0 +1,86 @@
+"""Frozen values that say how a quota is used and what its process needs of it; `Ledger` makes them under its lock."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+from aws_bedrock_inference.rules.quota.limit import MINUTE
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from aws_bedrock_inference.rules.quota.fair_shares import Need
+    from aws_bedrock_inference.rules.quota.window import Window
+
+Waiting: TypeAlias = "Mapping[float, tuple[int, float]]"
+"""Calls that wait and the tokens they want, by priority."""
+
+# What waits now is wanted within this many seconds; what is not held back may grow by this factor before the store is
+# asked again, and by this part of the quota from nothing.
+HORIZON = 2.0
+GROWTH = 1.25
+LEAST = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The use of a quota at one time, by this process.
+
+    `used` and `estimates` are what the last minute took and what a minute allows, as estimated, by dimension.
+    `outstanding` is what the `in_flight` calls have reserved, in tokens. `waiting` are calls and `consumers` tokens a
+    minute, both by priority. `stalled` says that nothing has succeeded for longer than a minute window could explain.
+    """
+
+    used: Mapping[str, float]
+    estimates: Mapping[str, float]
+    outstanding: float
+    in_flight: int
+    waiting: Mapping[float, int]
+    consumers: Mapping[float, int]
+    stalled: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """A process's needs of a quota that it shares. `by_priority` is as `fair_shares` divides by; calls wait at the
+    priorities `waiting`. `limits` are the estimates that rest on something, by dimension; `rate` is calls a second.
+    """
+
+    by_priority: tuple[Need, ...]
+    waiting: frozenset[float]
+    limits: tuple[tuple[str, float], ...]
+    rate: float
+
+
+def taken(
+    window: Window, in_flight: int, waiting: Waiting, consumers: Mapping[float, int], *, stalled: bool
+) -> Snapshot:
+    """Return the use of a quota whose queue holds `waiting`."""
+    return Snapshot(
+        used={name: limit.used for name, limit in window.dimensions},
+        estimates={name: limit.estimate * limit.share for name, limit in window.dimensions},
+        outstanding=window.outstanding,
+        in_flight=in_flight,
+        waiting={priority: calls for priority, (calls, _) in waiting.items()},
+        consumers=consumers,
+        stalled=stalled,
+    )
+
+
+def needed(window: Window, in_flight: int, waiting: Waiting, consumers: Mapping[float, int]) -> Needs:
+    """Return what a process needs whose queue holds `waiting` and whose last minute took `consumers`."""
+    used = max(0.0, *(limit.used / limit.estimate for _, limit in window.dimensions))
+    total = max(1.0, float(sum(consumers.values())))
+    by_priority = []
+    for priority in sorted({*consumers, *waiting}):
+        calls, tokens = waiting.get(priority, (0, 0.0))
+        part = consumers.get(priority, 0) / total
+        wanted = max(tokens / window.tokens.estimate, calls / window.requests.estimate) * MINUTE / HORIZON
+        by_priority.append((priority, GROWTH * used * part + LEAST + wanted, calls + in_flight * part))
+    return Needs(
+        tuple(by_priority),
+        frozenset(priority for priority, (calls, _) in waiting.items() if calls),
+        tuple((name, limit.estimate) for name, limit in window.dimensions if limit.known),
+        max(0.0, window.requests.used / MINUTE),
+    )

@@ -1,0 +1,101 @@
+"""The report of a member of a shared quota: what the store keeps for people to look at, in one format.
+
+A report carries the version of its format. The next version is read as far as its fields are known here, so that the
+processes of a fleet may be updated one by one; a newer one is refused. A field that cannot be read counts as nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from math import inf
+from typing import TYPE_CHECKING, Any, Self
+
+from aws_bedrock_inference.tokens.answer_sizes import AnswerSizes
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+VERSION = 1
+"""The format that is written. Reports of before there were versions have the same fields and none of this."""
+
+
+class ReportTooNew(ValueError):
+    """A report was written by a version of this package that is too new to be read here."""
+
+
+@dataclass(frozen=True, slots=True)
+class MemberReport:
+    """What a member says of itself.
+
+    `used` is what its last minute took, by dimension, with what calls in flight have `reserved`, in tokens. `waiting`
+    are calls and `consumers` tokens a minute, both by priority; `throttled` counts since the process began.
+    """
+
+    used: Mapping[str, int] = field(default_factory=dict)
+    reserved: int = 0
+    waiting: Mapping[float, int] = field(default_factory=dict)
+    consumers: Mapping[float, int] = field(default_factory=dict)
+    throttled: int = 0
+    answers: AnswerSizes = field(default_factory=AnswerSizes, compare=False)
+
+    def to_json(self) -> str:
+        """Return the report as the store keeps it."""
+        return json.dumps(
+            {
+                "version": VERSION,
+                "used": dict(self.used),
+                "reserved": self.reserved,
+                "waiting": {str(priority): calls for priority, calls in self.waiting.items()},
+                "consumers": {str(priority): tokens for priority, tokens in self.consumers.items()},
+                "throttled": self.throttled,
+                "answers": self.answers.as_dict(),
+            }
+        )
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Return the report that `to_json` wrote, perhaps in another version. Raises `ReportTooNew`."""
+        try:
+            fields = _mapping(json.loads(text))
+        except ValueError:
+            return cls()
+        version = _count(fields.get("version"))
+        if version > VERSION + 1:
+            raise ReportTooNew(
+                f"its report has format {version}, and formats up to {VERSION + 1} are read here: "
+                "update aws-bedrock-inference where you run this command"
+            )
+        return cls(
+            used={name: _count(value) for name, value in _mapping(fields.get("used")).items()},
+            reserved=_count(fields.get("reserved")),
+            waiting=_by_priority(fields.get("waiting")),
+            consumers=_by_priority(fields.get("consumers")),
+            throttled=_count(fields.get("throttled")),
+            answers=_sizes(fields.get("answers")),
+        )
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _count(value: Any) -> int:
+    return int(value) if isinstance(value, (int, float)) and 0 <= value < inf else 0
+
+
+def _by_priority(value: Any) -> dict[float, int]:
+    counts = {}
+    for name, count in _mapping(value).items():
+        try:
+            counts[float(name)] = _count(count)
+        except ValueError:
+            continue
+    return counts
+
+
+def _sizes(value: Any) -> AnswerSizes:
+    try:
+        return AnswerSizes.from_dict(value)
+    except (TypeError, ValueError):
+        return AnswerSizes()

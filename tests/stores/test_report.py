@@ -1,0 +1,63 @@
+"""The report of a member: what it writes, and what another version of this package reads of it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from aws_bedrock_inference.rules.quota.leases import Seen
+from aws_bedrock_inference.stores.members import Member
+from aws_bedrock_inference.stores.report import VERSION, MemberReport, ReportTooNew
+from aws_bedrock_inference.tokens.answer_sizes import AnswerSizes
+
+
+def report() -> MemberReport:
+    sizes = AnswerSizes()
+    sizes.add(200, 4000)
+    return MemberReport(
+        used={"requests": 10, "tokens": 3000},
+        reserved=400,
+        waiting={0.0: 2, 2.5: 30},
+        consumers={0.0: 1000},
+        throttled=3,
+        answers=sizes,
+    )
+
+
+def changed(**fields: Any) -> str:
+    return json.dumps(json.loads(report().to_json()) | fields)
+
+
+def test_what_one_member_writes_another_reads() -> None:
+    text = report().to_json()
+    assert json.loads(text)["version"] == VERSION
+    read = MemberReport.from_json(text)
+    assert read == report()
+    assert read.answers.as_dict() == report().answers.as_dict()
+
+
+def test_a_report_of_before_there_were_versions_is_read() -> None:
+    fields = json.loads(report().to_json())
+    del fields["version"]
+    assert MemberReport.from_json(json.dumps(fields)) == report()
+
+
+def test_a_report_of_the_next_version_is_read_as_far_as_it_is_known() -> None:
+    assert MemberReport.from_json(changed(version=VERSION + 1, new=[1], reserved="many")) == MemberReport(
+        used={"requests": 10, "tokens": 3000}, waiting={0.0: 2, 2.5: 30}, consumers={0.0: 1000}, throttled=3
+    )
+
+
+def test_a_newer_report_is_refused_with_what_to_do() -> None:
+    with pytest.raises(ReportTooNew, match=r"format 3, and formats up to 2 .* update aws-bedrock-inference"):
+        MemberReport.from_json(changed(version=VERSION + 2))
+    member = Member.of(Seen("a:1", 0.5, 1.0, 2.0, changed(version=VERSION + 2)))
+    assert (member.share, member.report) == (0.5, MemberReport())
+    assert "update aws-bedrock-inference" in member.unread
+
+
+@pytest.mark.parametrize("text", ["", "x", "[1]", '{"waiting": {"x": 1}, "answers": {"count": 1}, "reserved": -1}'])
+def test_what_is_no_report_counts_as_nothing(text: str) -> None:
+    assert MemberReport.from_json(text) == MemberReport()
