@@ -52,7 +52,7 @@ class RetryScheduled:
 
 @dataclass(frozen=True, slots=True)
 class QuotaQueued:
-    """A call waits for quota. `tokens` is what it wants to reserve, `ahead` how many stand before it."""
+    """A call waits for quota. `tokens` is what it wants to reserve, `ahead` how many wait before it."""
 
     route: Route
     tokens: int

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.stores import ShareStore
 
 WAITING = 10_000
-"""How many calls may stand before a new one by default: at ten calls a second, the last waits a quarter of an hour, as
+"""How many calls may wait before a new one by default: at ten calls a second, the last waits a quarter of an hour, as
 long as a call may take."""
 
 
@@ -43,8 +43,8 @@ class Quota:
     `rpm`, `tpm` and `tpd` are the account's requests and tokens per minute and tokens per day. What is given is never
     exceeded; what the service really allows is learnt below it, and without anything given from the throttles alone.
     Each call reserves its input and max_tokens as the service does, and settles with what it really used; who does not
-    fit waits, by priority, then first come first served. `concurrency` bounds the calls under way; without it only
-    capacity errors do. `waiting` is how many calls may stand before a new one, default 10,000. `shares` says what part
+    fit waits, by priority, then first come first served. `concurrency` bounds the calls in flight; without it only
+    capacity errors do. `waiting` is how many calls may wait before a new one, default 10,000. `shares` says what part
     of the quota a priority has for sure while higher ones take all they can, as {"batch": 0.2}; default 0.05.
     `store`, a URL such as `redis://host` or `sqlite:///path`, makes one quota of all processes that name the same.
 

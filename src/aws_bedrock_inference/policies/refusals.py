@@ -41,7 +41,7 @@ def day_spent(seconds: float) -> Fault:
 
 
 def queue_full(ahead: int) -> Fault:
-    """Return the refusal of a call that too many stand before."""
+    """Return the refusal of a call that too many calls wait before."""
     return _refusal(
         "QueueFull",
         f"{ahead:,} calls wait for quota already",
