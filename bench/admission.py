@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.rules.quota.ticket import Ticket
 
 ROUNDS, CALLS, THREADS = 9, 40_000, 8
-WAITING, FLYING = 100, 800
+WAITING, IN_FLIGHT = 100, 800
 RPM, TPM = 60_000, 36_000_000
 RESERVED, USED = 800.0, 600.0
 
@@ -65,15 +65,15 @@ def reading(_: None, calls: int) -> None:
 
 
 class Line:
-    """A ledger whose quota is used up: its time is told, a hundred calls wait and those before them are under way. Each
-    call stands in line, is woken, goes and settles.
+    """A ledger whose quota is exhausted: a hundred calls wait, and those before them are in flight. Each call waits, is
+    woken, is admitted and settles.
     """
 
     def __init__(self) -> None:
         self.ledger = Ledger(rpm=RPM, tpm=TPM, now=0.0)
         self.now = 0.0
         self.standing: deque[Ticket] = deque()
-        self.flying: deque[Ticket] = deque()
+        self.in_flight: deque[Ticket] = deque()
         for _ in range(WAITING):
             self._stand()
         self.go(int(RPM * 1.2))
@@ -85,9 +85,9 @@ class Line:
             while not head.admitted:
                 due = claim(head, self.now)
                 self.now = max(self.now, due)
-            self.flying.append(head)
-            if len(self.flying) > FLYING:
-                settle(self.flying.popleft(), USED, self.now)
+            self.in_flight.append(head)
+            if len(self.in_flight) > IN_FLIGHT:
+                settle(self.in_flight.popleft(), USED, self.now)
             self._stand()
 
     def _stand(self) -> None:

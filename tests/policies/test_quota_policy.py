@@ -356,19 +356,19 @@ class TestThrottles:
 
 def test_a_lack_of_capacity_lowers_what_is_under_way_and_it_comes_back() -> None:
     """The service carries 10 calls at once for a minute, then 40: 503s stay few, and capacity that is back is used."""
-    flying = 0
+    in_flight = 0
     counts = {"early": 0, "late": 0, "short": 0}
     driver: Any = None
 
     def step(one: Any) -> Any:
-        nonlocal flying
-        if flying >= (10 if driver.now < 60 else 40):
+        nonlocal in_flight
+        if in_flight >= (10 if driver.now < 60 else 40):
             counts["short"] += 1
             yield Sleep(0.01)
             return failed(UNAVAILABLE)
-        flying += 1
+        in_flight += 1
         yield Sleep(0.5)
-        flying -= 1
+        in_flight -= 1
         counts["early" if driver.now < 60 else "late"] += 1
         return Outcome(usage=Usage(100, 100))
 

@@ -1,4 +1,4 @@
-"""Pauses after throttles in a row, the day's tokens, and how many calls may be under way."""
+"""Pauses after throttles in a row, the day's tokens, and how many calls may be in flight."""
 
 from __future__ import annotations
 

@@ -161,7 +161,7 @@ class TestRestart:
 
 
 BELIEFS = {
-    # name: (what the store believes, what a member says) → what the store believes then
+    # name: (the store's estimate, what a member says) → the store's estimate then
     "unknown": (None, (900.0, 7, False), (900.0, 1)),
     "from the same belief": ((1000.0, 3), (900.0, 3, False), (900.0, 4)),
     "grown from the same belief": ((1000.0, 3), (1100.0, 3, False), (1100.0, 4)),
@@ -179,7 +179,7 @@ BELIEFS = {
 
 
 @pytest.mark.parametrize("name", BELIEFS)
-def test_what_is_believed_of_a_limit(name: str) -> None:
+def test_which_estimate_is_kept_of_a_limit(name: str) -> None:
     before, said, after = BELIEFS[name]
     plain = Leases(0.0).plain()
     if before is not None:

@@ -189,7 +189,7 @@ class TestMinute:
 
 
 class TestThrottles:
-    def test_a_throttle_empties_the_dimension_it_names_and_believes_less_of_it(self) -> None:
+    def test_a_throttle_empties_the_dimension_it_names_and_lowers_its_estimate(self) -> None:
         book = ledger(rpm=600, tpm=60_000)
         assert book.throttled(book.reserve(100, 0.0, 0.0), "tokens", 0.0) == "tokens"
         assert book.available(0.0) <= 0
@@ -293,7 +293,7 @@ class TestDayAndConcurrency:
         book.cancel(tickets[1], 5.0, sent=True)
         assert tickets[3].admitted
 
-    def test_a_lack_of_capacity_sends_fewer_calls_at_once_and_is_no_reason_to_believe_less(self) -> None:
+    def test_a_lack_of_capacity_sends_fewer_calls_at_once_and_does_not_lower_the_limit(self) -> None:
         book = ledger(tpm=60_000_000)
         crowd = [book.reserve(100, order, 0.0) for order in range(100)]
         book.on_capacity_error(crowd.pop(), 1.0)
@@ -371,7 +371,7 @@ class TestLease:
         assert woken == [1]
         assert book.claim(waiting, 0.0) == pytest.approx(before / 10)
 
-    def test_believes_what_others_learnt_but_not_more_than_was_told(self) -> None:
+    def test_adopts_what_others_learned_but_not_more_than_was_configured(self) -> None:
         book = ledger(tpm=6000)
         book.lease(0.5, {"tokens": 3000.0}, 0.0)
         assert (book.window.tokens.estimate, book.window.tokens.rate) == (3000.0, 25.0)

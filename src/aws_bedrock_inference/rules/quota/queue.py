@@ -69,7 +69,7 @@ class Queue:
         line.count(1, ticket.tokens)
 
     def leave(self, ticket: Ticket) -> None:
-        """Let go of a `ticket` that waits no longer; it is about to be marked as left."""
+        """Remove a `ticket` that waits no longer; it is about to be marked as left."""
         line = self._lines.get(ticket.priority)
         if line is not None:
             line.count(-1, -ticket.tokens)
