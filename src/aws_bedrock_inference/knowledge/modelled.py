@@ -103,6 +103,11 @@ def codes() -> list[str]:
     return list(_shipped()["codes"])
 
 
+def has_model(service: str) -> bool:
+    """Return whether the installed botocore has a model of `service`, by boto3's name for it."""
+    return service.replace("-", "").isalnum() and (_DATA / service).is_dir()
+
+
 def service_names(service: str, index: dict[str, Any] | None = None) -> set[str]:
     """Return the names that the models use for what a person calls `service`."""
     services = (index or _shipped())["services"]

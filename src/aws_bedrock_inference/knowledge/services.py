@@ -28,11 +28,14 @@ def resolve(name: str) -> str:
 
 def _modelled(name: str) -> str:
     """Return the service that AWS's own models call so: by its id, endpoint or signature."""
-    from aws_bedrock_inference.knowledge.modelled import service_names  # noqa: PLC0415 - imports botocore
+    from aws_bedrock_inference.knowledge.modelled import has_model, service_names  # noqa: PLC0415 - imports botocore
 
     homes = catalogue().homes
     found = sorted(service_names(name), key=lambda each: (each not in homes, each))
-    return homes.get(found[0], found[0]) if found else ""
+    if found:
+        home: str = homes.get(found[0], found[0])
+        return home
+    return name if has_model(name) else ""  # AWS retired it, and the installed boto3 is of before
 
 
 @lru_cache(maxsize=4096)
