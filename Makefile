@@ -52,7 +52,7 @@ test: lint types imports redis $(PEERS)/.ready ## Check style, types and import 
 test-latest: redis $(PEERS)/.ready ## Run the tests with the newest release of everything
 	@$(PYTHON) -m venv --clear $(LATEST)
 	@$(LATEST)/bin/$(PIP) --upgrade "pip>=25.1"
-	@$(LATEST)/bin/$(PIP) --editable . --group dev
+	@$(LATEST)/bin/$(PIP) --editable . --group dev -r requirements/build.in
 	@$(LATEST)/bin/python -m pytest -q
 
 test-oldest: redis $(PEERS)/.ready ## Run the tests with the oldest run-time dependencies that pyproject.toml allows
