@@ -8,7 +8,7 @@ from typing import Any
 
 
 class Category(Enum):
-    """Whether the failure is transient."""
+    """The category of a failure: transient, permanent or unknown."""
 
     TRANSIENT = "transient"
     PERMANENT = "permanent"

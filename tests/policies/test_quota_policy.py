@@ -342,7 +342,7 @@ class TestThrottles:
         assert not outcome.fault.paced
         effects, outcome = drive_by_hand(policy.around(send, world.clock)(call(deadline=60.0)))
         assert effects == []
-        assert (outcome.fault.code, outcome.fault.cause) == ("QuotaExhausted", "daily-quota-spent")
+        assert (outcome.fault.code, outcome.fault.cause) == ("QuotaExhausted", "daily-quota-exhausted")
         assert "900 s" in outcome.fault.message
 
     def test_the_day_that_was_told_is_kept_to(self) -> None:

@@ -5,6 +5,7 @@ CONTRIBUTING.md has the glossary. This list has only phrases without a correct u
 
 from __future__ import annotations
 
+import ast
 import io
 import re
 import subprocess
@@ -40,6 +41,9 @@ NEVER = re.compile(
     re.IGNORECASE,
 )
 
+# A docstring opens with an imperative or a noun phrase, not with a clause that lacks its main clause.
+HEADLESS = re.compile(r"\s*(?:What|Who|How|When|Where|Whether)\b")
+
 
 def without_code(page: str) -> str:
     """Return the prose of a page: no code, and not the glossary, which names what not to say."""
@@ -54,6 +58,14 @@ def said(module: Path) -> Iterator[tuple[int, str]]:
         if token.type in kinds:
             text = re.sub(r"`[^`]*`", "", token.string)
             yield token.start[0], re.sub(r"\s+(?:# )?", " ", text)
+
+
+def docstrings(module: Path) -> Iterator[tuple[int, str]]:
+    """Yield the docstrings of a module, also those under constants and attributes, each with its line."""
+    for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
+        match node:
+            case ast.Expr(value=ast.Constant(value=str(text))):
+                yield node.lineno, text
 
 
 def commands(command: click.Command, context: click.Context) -> Iterator[tuple[str, str]]:
@@ -93,5 +105,15 @@ def test_no_docstring_message_or_comment_has_a_phrase_that_is_never_right() -> N
         for module in MODULES
         for line, text in said(module)
         for phrase in NEVER.findall(text)
+    ]
+    assert found == []
+
+
+def test_no_docstring_opens_with_a_headless_clause() -> None:
+    found = [
+        f"{module.relative_to(ROOT)}:{line}: {text.strip().splitlines()[0]}"
+        for module in MODULES
+        for line, text in docstrings(module)
+        if HEADLESS.match(text)
     ]
     assert found == []

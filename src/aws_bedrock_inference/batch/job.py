@@ -70,7 +70,7 @@ class Job:
 
     @property
     def redoes_failures(self) -> bool:
-        """Whether the input is the failures file that this job writes."""
+        """True if the input is the failures file that this job writes."""
         return self.source.exists() and self.failed.exists() and self.source.samefile(self.failed)
 
 
@@ -106,7 +106,7 @@ async def carry_out(
         async with client:
             with contextlib.closing(feed), _interruptible(run, tally, say):
                 ending = await run.over()
-        # What was not asked is in the failures file alone when that is the input: then it has to stay.
+        # Records that were not sent are only in the failures file if that is the input: then the file has to stay.
         journal.close(publish=not (ending.early and job.redoes_failures))
     return ending
 

@@ -115,7 +115,7 @@ def _answered(line: bytes) -> str | None:
 
 
 def _torn(line: bytes) -> bool:
-    """Whether the line is an incomplete answer; after a power failure, zeros may fill the rest."""
+    """Return whether the line is an incomplete answer; after a power failure, zeros may fill the rest."""
     if line.endswith(b"\n"):
         return False
     try:

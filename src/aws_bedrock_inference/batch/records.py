@@ -38,12 +38,12 @@ class Record:
 
     @property
     def is_prompt(self) -> bool:
-        """Whether the record is in the short form."""
+        """True if the record is in the short form."""
         return "prompt" in self.source
 
     @property
     def is_converse(self) -> bool:
-        """Whether the record is a batch record in Converse's form."""
+        """True if the record is a batch record in Converse's form."""
         return is_converse(self.source.get("modelInput", {}))
 
 

@@ -55,7 +55,7 @@ class Ending:
 
     @property
     def early(self) -> bool:
-        """Whether some records were not sent."""
+        """True if some records were not sent."""
         return self.interrupted or self.fault is not None
 
 
@@ -213,11 +213,11 @@ class Run:
 
 
 def _passes(fault: Fault) -> bool:
-    """Whether the fault is transient, so that a later attempt can succeed."""
+    """Return whether the fault is transient, so that a later attempt can succeed."""
     heals = fault.decision is Decision.RETRY or fault.category is Category.TRANSIENT
     return heals and fault.cause not in _HOPELESS_CAUSES
 
 
 def hits_every_record(fault: Fault) -> bool:
-    """Whether the fault affects every record: credentials, access, the model, the endpoint, the daily quota."""
+    """Return whether the fault affects every record: credentials, access, the model, the endpoint, the daily quota."""
     return fault.kind in _HOPELESS_KINDS or fault.cause in _HOPELESS_CAUSES

@@ -123,6 +123,6 @@ def _total(url: str) -> str:
         stats = Simulator(url).stats()
     except OSError:
         return "Stopped."
-    throttled, struck = sum(stats["throttled"].values()), sum(stats["faults"].values())
+    throttled, faulted = sum(stats["throttled"].values()), sum(stats["faults"].values())
     requests = f"{stats['arrived']:,} requests, {stats['answered']:,} answered"
-    return f"Stopped: {requests}, {throttled:,} throttled, {struck:,} with an injected fault."
+    return f"Stopped: {requests}, {throttled:,} throttled, {faulted:,} with an injected fault."

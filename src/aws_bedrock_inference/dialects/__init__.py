@@ -1,1 +1,1 @@
-"""What the bodies of each model family say, without I/O."""
+"""Readers of each model family's bodies, without I/O."""

@@ -1,4 +1,4 @@
-"""What a stream has said so far: when it has begun, whether it is whole, what it cost, and the answer it adds up to."""
+"""The state of a stream: whether it has begun and is complete, its usage, and the answer that its events make."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ class NativeTranscript(Transcript):
 
     @property
     def unknown(self) -> bool:
-        """Whether the stream spoke no dialect known here."""
+        """True if the stream used no known dialect."""
         return not self._known
 
     def message(self) -> dict[str, Any]:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 # Llama has its counts in the body itself.
 _LLAMA_INPUT, _LLAMA_OUTPUT = "prompt_token_count", "generation_token_count"
 
-# How each count is spelt, in the order of `Usage`: by Converse and Nova, by Anthropic, in the metrics of a stream's
+# The spellings of each count, in the order of `Usage`: by Converse and Nova, by Anthropic, in the metrics of a stream's
 # last chunk, by OpenAI and AI21, by Llama, and in this package's own short form, where those differ.
 _COUNTS = (
     ("inputTokens", "input_tokens", "inputTokenCount", "prompt_tokens", _LLAMA_INPUT),

@@ -1,1 +1,1 @@
-"""What AWS errors and models mean, as data with dates."""
+"""The meaning of AWS errors and models, as data with dates."""

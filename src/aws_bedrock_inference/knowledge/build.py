@@ -29,7 +29,7 @@ ANY = "any"
 
 _CATEGORY = {"RETRY": "transient", "FAIL": "permanent", "RETRY_LIMITED": "unknown"}
 
-# What kind of fault a group's causes are, where the fault does not say it.
+# The kind of fault of a group's causes, if the fault does not state it.
 _KINDS = {
     "throttling": "throttled",
     "service-fault": "server",

@@ -34,7 +34,7 @@ class Remedy(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """What is behind an error. `slug` is its stable name; `scope` what must change, or heal, for it to go away."""
+    """The cause of an error. `slug` is its stable name; `scope` what must change, or heal, for it to go away."""
 
     slug: str
     group: str
@@ -52,7 +52,7 @@ class Cause:
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """What a message must contain to have this cause: any of `contains`, all of `all`, none of `none`, and `pattern`
+    """The words that a message of this cause contains: any of `contains`, all of `all`, none of `none`, and `pattern`
     where words alone cannot say it, as that one of them stands there twice.
 
     `coded` messages are too common to decide without the error's code or service; `rank` orders signatures that match

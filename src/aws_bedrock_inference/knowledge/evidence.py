@@ -1,4 +1,4 @@
-"""What is known of one error before it is judged: codes, services, operation, status, and which of them are certain.
+"""The facts of one error before it is judged: codes, services, operation, status, and which of them are certain.
 
 `reading.py` makes `Evidence` of exceptions, dictionaries and HTTP answers, which state their facts. Texts do not:
 Python tracebacks, the AWS CLI, JavaScript v2 and v3, Java, Go v2, .NET, JSON bodies, XML, Lambda's and CloudWatch's
@@ -35,9 +35,9 @@ _OPERATION = re.compile(
     r"when calling the (\w{2,60}) operation|operation error [\w ]{2,40}: (\w{2,60})\b"
     r"|\b[a-z0-9-]{2,30}:([A-Z]\w{2,60})\b"
 )
-# How boto3 words a `ClientError`: a text in which one error stands so states it as the exception does.
+# The wording of boto3's `ClientError`: a text with one error in this form states it as the exception does.
 _STATED = re.compile(r"error occurred \(([\w.:-]{1,80})\) when calling the (\w{2,60}) operation")
-# What terminals, Terraform, Markdown and docker-compose put before each line; and where they cut lines.
+# The prefix that terminals, Terraform, Markdown and docker-compose add to each line, and where they cut lines.
 _PREFIX = re.compile(r"^[ \t]{0,8}(?:[\u2502\u2503|>*#\u2577\u2575]{1,3}|[\w.-]{1,40} {1,8}\|)[ \t]?", re.MULTILINE)
 _CUT = re.compile(r"[ \t]*\n[ \t]*")
 _MARKS = re.compile(r"[.:#/]")

@@ -1,5 +1,5 @@
-"""What an error in any form means, what to do, and whether to retry, with the words that decided: `judge.py`'s verdict
-in words.
+"""Explanations of errors in any form: the meaning, the remedy, whether to retry, and the words that decided. They put
+`judge.py`'s verdict into words.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """What an error means.
+    """The explanation of an error.
 
     `cause` is a stable slug; `decided_by` the words of the text that decided, `confidence` `high` when a message says
     it, `medium` when only code and service do, or a few words that others use too, `low` when only a code or a status

@@ -1,5 +1,5 @@
-"""What some errors hold beside their name: who may not do what to what, why a transaction was cancelled, where a bucket
-lives.
+"""The details that some errors state beside their code: the principal, action and resource of a denied request, the
+reasons of a cancelled transaction, the Region of a bucket.
 """
 
 from __future__ import annotations

@@ -57,7 +57,7 @@ _STATE_STATUSES = frozenset({409, 423, 424, 425})
 
 
 class Verdict(NamedTuple):
-    """What follows from a model: the decision, its reason, what to do, and the shortest useful wait in seconds."""
+    """The verdict of a service model: the decision, its reason, the remedy, and the shortest useful wait in seconds."""
 
     decision: Decision
     category: Category
@@ -78,12 +78,12 @@ class Modelled:
 
     @property
     def verdict(self) -> Verdict:
-        """What to do about it."""
+        """The verdict on this error."""
         return _verdict(self.code, self.status, self.trait)
 
     @property
     def description(self) -> str:
-        """What AWS says about it, from the installed botocore; empty where it says nothing."""
+        """The error's description by AWS, from the installed botocore; empty if there is none."""
         return next((facts.text for facts in _errors_of(self.service) if self.code in (facts.code, facts.shape)), "")
 
 

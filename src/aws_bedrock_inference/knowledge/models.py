@@ -1,4 +1,4 @@
-"""What a model id says: whose model it is, which quota pool it draws on, and what its tokens cost.
+"""The facts that a model id states: the model's provider, the quota pool it draws on, and the cost of its tokens.
 
 The facts are data with a date, in `models.toml`, read at the first question.
 """
@@ -15,7 +15,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class ModelFacts:
-    """What quota arithmetic needs to know about one model.
+    """The facts about one model that quota arithmetic needs.
 
     `burndown` multiplies output tokens when a request is settled; `max_output_tokens` is what a request without a
     maximum of its own reserves.

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 _DEEPEST = 24  # links of a chain that are followed; real ones have fewer than ten
 
-# Where wrappers keep what they wrap: LiteLLM, Anthropic's and OpenAI's SDK, requests, aiobotocore, pydantic-ai.
+# The attributes that hold a wrapped error in LiteLLM, Anthropic's and OpenAI's SDK, requests, aiobotocore, pydantic-ai.
 _WRAPPED = ("original_exception", "original_error", "__cause__", "__context__", "reason")
 
-# What is certain, by what was stated: a code, an operation, a service.
+# The certain facts, by the stated ones: a code, an operation, a service.
 _CERTAIN = {
     (code, operation, service): frozenset(
         name for name, there in ((CODE, code), (OPERATION, operation), (SERVICE, service)) if there
@@ -50,7 +50,7 @@ class Seen(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What an error answer says about itself."""
+    """The facts that an error answer states."""
 
     code: str
     message: str

@@ -27,8 +27,8 @@ MARKS = (
     *(b"exce", b"error", b"throttl", b"denied", b"timed out", b"fail", b"unable to", b" not "),
     *(b"too many", b"status code", b"slowdown"),
 )
-"""What lines must hold, in lower case, to be looked at: `exce` is exception and exceeded. Each costs about half a
-nanosecond a byte."""
+"""The marks, in lower case; only lines with one of them are examined. `exce` is exception and exceeded. Each mark costs
+about half a nanosecond a byte."""
 
 _LONGEST_LINE = 1 << 20
 _EXPLAINED, _HEAD = 8_192, 1_024
@@ -40,7 +40,7 @@ _DECIDE = 2
 _MOST_REMEMBERED = 1 << 16
 _MOST_NAMES = 50
 
-# What differs between events that are alike: times, ids and numbers. Statuses and numbers of one digit decide.
+# The parts in which similar events differ: times, ids and numbers. Statuses and numbers of one digit decide.
 _VARIES = re.compile(
     rb"\d{4}[-/]\d\d[-/]\d\d[T _]?[\d:.,]*Z?|[0-9a-fA-F]{8}(?:-?[0-9a-fA-F]{4,12}){1,4}"
     rb"|(?<![A-Za-z\d])(?!\d(?!\d)|[1-5]\d\d(?!\d))\d+"

@@ -37,7 +37,7 @@ def day_spent(seconds: float) -> Fault:
         "QuotaExhausted",
         f"the daily token quota is exhausted; try again in about {seconds:,.0f} s",
         Category.TRANSIENT,
-        "daily-quota-spent",
+        "daily-quota-exhausted",
         "Wait for the next day, use another model, Region or account, or ask AWS Support for more. Nothing was sent.",
     )
 

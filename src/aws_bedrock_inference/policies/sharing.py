@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 # Before the first answer of the store nearly nothing is admitted: the first call asks, the others wait for the answer.
 NOTHING_YET = 1e-6
 
-# When a priority has to wait that had no needs when we last asked, we ask again, but not within these seconds.
+# A priority that waits now but had no needs at the last request causes a new request, but not within these seconds.
 HURRY = 0.25
 
 # The maximum number of priorities that a member reports; programs with a number for each call have more.

@@ -180,7 +180,7 @@ def _fault(code: str, message: str, service: str) -> Fault:
 
 
 def _heals(fault: Fault, result: Params | None = None) -> bool:
-    """Whether a retry can fix it; if the service reports `SenderFault`, that decides."""
+    """Return whether a retry can fix the fault; if the service reports `SenderFault`, that decides."""
     sender = result.get("SenderFault") if result is not None else None
     return not sender if sender is not None else fault.decision is not Decision.FAIL
 

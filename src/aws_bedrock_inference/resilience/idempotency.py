@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from botocore.model import OperationModel
 
 Condition = Callable[[Mapping[str, Any]], bool]
-"""Whether a request with these parameters may be repeated although the service may have executed it."""
+"""A function that returns whether a request with these parameters may be repeated after a possible execution."""
 
 # HTTP's own promise, RFC 9110 section 9.2. AWS keeps it for PUT where something is replaced; where PUT starts, sends
 # or creates (Connect's calls, image builds), it does not.
@@ -68,7 +68,9 @@ _BRANCHES = re.compile(r"\b(?:OR|NOT)\b", re.IGNORECASE)
 
 
 def _update(params: Mapping[str, Any]) -> bool:
-    """Whether an update only assigns values, or has a condition on the changed values, which a second update fails."""
+    """Return whether an update can be repeated: it only assigns values, or has a condition on the changed values, which
+    a second update fails.
+    """
     if params.get("ReturnValues", "NONE") not in ("NONE", "ALL_NEW", "UPDATED_NEW"):
         return False
     update = _ARGUMENTS.sub("", params.get("UpdateExpression", ""))
@@ -211,7 +213,7 @@ def repeatable(operation: OperationModel) -> Condition:
 
 
 def fate_unknown(service: str, fault: Fault) -> bool:
-    """Whether the service may have executed the request of `fault`: there was no answer, or an inconclusive one.
+    """Return whether the service may have executed the request of `fault`: there was no answer, or an inconclusive one.
 
     A 5xx without the service's own error code comes from a proxy or gateway that lost the answer. A 503 was rejected
     without execution.

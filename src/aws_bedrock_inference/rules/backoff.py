@@ -1,4 +1,4 @@
-"""How long to wait before the next attempt: AWS SDK retry 2.1 arithmetic, with three kinds of jitter."""
+"""The wait before the next attempt: AWS SDK retry 2.1 arithmetic, with three kinds of jitter."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.clock import Chance
     from aws_bedrock_inference.fault import Fault, Hint
 
-# How far above its own back-off the SDK follows the `x-amz-retry-after` header, in seconds (botocore 1.44.5,
+# The SDK follows the `x-amz-retry-after` header up to this many seconds above its own back-off (botocore 1.44.5,
 # retries/standard.py).
 SUGGESTION_SLACK = 5.0
 

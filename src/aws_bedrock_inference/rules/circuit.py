@@ -20,8 +20,8 @@ class State(Enum):
 
 
 class Verdict(Enum):
-    """How an admitted call ended. IGNORED says nothing about the service: cancelled, throttled, or the caller's bad
-    input.
+    """The result of an admitted call. IGNORED says nothing about the service: the call was cancelled or throttled, or
+    the caller's input was bad.
     """
 
     OK = "ok"

@@ -1,1 +1,1 @@
-"""What AWS lists: quotas by Service Quotas, usage by CloudWatch, requests for an increase."""
+"""The data that AWS lists: quotas by Service Quotas, usage by CloudWatch, requests for an increase."""

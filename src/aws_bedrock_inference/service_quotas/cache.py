@@ -24,7 +24,7 @@ _FORMAT = 1
 
 
 class Reading(NamedTuple):
-    """What was found, and when, in seconds since the epoch."""
+    """The quotas that were found, and the time of the reading, in seconds since the epoch."""
 
     at: float
     found: tuple[Found, ...]

@@ -1,4 +1,4 @@
-"""What the account used lately, as CloudWatch counted it: by model id, as callers wrote it."""
+"""The account's recent usage, as CloudWatch counted it: by model id, as callers wrote it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class UsageUnknown(RuntimeError):
 
 
 class Counts(NamedTuple):
-    """What was used in some time: `tokens` as calls ended, `calls` accepted, `throttles` answered."""
+    """The usage in a period: `tokens` as calls ended, `calls` accepted, `throttles` answered."""
 
     tokens: int = 0
     calls: int = 0
@@ -40,7 +40,7 @@ class Counts(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Used:
-    """What calls by one model id used. `minute` is the newest minute that is counted, zeros when there was none in the
+    """The usage by one model id. `minute` is the newest minute that is counted, zeros when there was none in the
     last five; `day` is the sum of the last 24 hours, `busiest` the tokens of the fullest minute in it.
     """
 

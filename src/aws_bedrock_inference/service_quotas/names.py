@@ -1,4 +1,4 @@
-"""What the name of a quota means: which model, which pools, which number.
+"""The meaning of a quota's name: which model, which pools, which number.
 
 Service Quotas knows no model ids, and AWS spells names as it likes. A name and an id mean the same model when they have
 the same provider and exactly the same words, versions and sizes among them; never because one contains the other.
@@ -39,7 +39,7 @@ class Model(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """What a quota limits: `dimension` (`rpm`, `tpm`, `tpd`) of a model in pools, each with the factor by which its
+    """The meaning of a quota: `dimension` (`rpm`, `tpm`, `tpd`) of a model in pools, each with the factor by which its
     number counts there. Without a model it is the one number for all.
 
     `label` is the model as AWS writes it; `certain` when the code is known, not only the name.

@@ -1,4 +1,4 @@
-"""What an account may do: the quotas that Service Quotas lists, by model and pool."""
+"""The quotas of an account that Service Quotas lists, by model and pool."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ class Found:
 
     @property
     def value(self) -> float | None:
-        """What holds: the applied value, and the default where none is listed."""
+        """The effective value: the applied one, or the default if none is listed."""
         return self.default if self.applied is None else self.applied
 
     @property
     def held(self) -> bool:
-        """Whether AWS holds it at 0: no waiting helps, only a Support case does."""
+        """True if AWS holds the quota at 0: waiting does not help, only a Support case does."""
         return self.applied == 0 and (self.default or 0) > 0
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one model may take from one pool: requests and tokens a minute, tokens a day. None is no such quota: many
+    """The limits of one model in one pool: requests and tokens a minute, tokens a day. None is no such quota: many
     models have none of requests.
 
     `tpd` is the account's one daily quota for all models of the Region where AWS lists it. AWS weighs tokens by their
@@ -55,7 +55,7 @@ class Limits:
 
     @property
     def held(self) -> bool:
-        """Whether AWS holds one of them at 0, as in new accounts. `explain_hold` says what to do."""
+        """True if AWS holds one of the quotas at 0, as in new accounts. `explain_hold` says what to do."""
         return any(found.held for found in self.known.values())
 
 
@@ -83,7 +83,7 @@ class QuotaTable:
 
     @property
     def stale(self) -> bool:
-        """Whether it should have been read anew, and could not be."""
+        """True if the table should have been read again but could not be."""
         return bool(self.why)
 
     def limits(self, base_model_id: str, pool: str = "on-demand") -> Limits | None:

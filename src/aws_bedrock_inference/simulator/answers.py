@@ -1,4 +1,4 @@
-"""What the simulated models say: always the same answer to the same prompt, seed and model.
+"""The answers of the simulated models: always the same answer to the same prompt, seed and model.
 
 A token is four characters, here as in the service's own rule of thumb. Lengths are log-normal, as those of real
 answers are: most are short, a few are long.
@@ -82,7 +82,10 @@ class Usage(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the model says, why it stopped, and two numbers from 0 to 1 that the caller may spend as chance."""
+    """A model's answer and the reason why it stopped. `identity` makes its ids unique.
+
+    `normal` is a standard normal random number, which varies the latency.
+    """
 
     text: str
     stop: str

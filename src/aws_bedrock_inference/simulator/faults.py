@@ -27,14 +27,14 @@ class Faults:
 
     def strike(self, asked: Asked, now: float) -> FaultRule | None:
         """Return the rule that strikes, or None. `now` is in seconds since the scenario was loaded."""
-        struck = None
+        faulted = None
         for number, rule in enumerate(self._rules):
             if not _matches(rule, asked):
                 continue
             self._seen[number] += 1
-            if struck is None and rule.since <= now < rule.until and self._hits(number, rule, asked, now):
-                struck = rule
-        return struck
+            if faulted is None and rule.since <= now < rule.until and self._hits(number, rule, asked, now):
+                faulted = rule
+        return faulted
 
     def _hits(self, number: int, rule: FaultRule, asked: Asked, now: float) -> bool:
         seen = self._seen[number]

@@ -1,4 +1,4 @@
-"""What the service says when it refuses, and the exception that carries it through the simulator."""
+"""The service's error messages, and the exception that carries them through the simulator."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Dialect(Protocol):
-    """How one family of models writes requests and answers."""
+    """The format of the requests and answers of one model family."""
 
     def read(self, body: dict[str, Any]) -> Prompt:
         """Return the prompt of a request; raises ServiceError for a body that is not of this family."""

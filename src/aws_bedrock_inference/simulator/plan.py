@@ -1,4 +1,4 @@
-"""What the server is to do for one request: wait, write, or break the connection, step by step."""
+"""The server's plan for one request: wait, write, or break the connection, step by step."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.simulator.messages import ServiceError
 
 
-# What follows the code in the header: https://github.com/aws-samples/amazon-bedrock-client-for-mac/issues/99
+# The text after the code in the header: https://github.com/aws-samples/amazon-bedrock-client-for-mac/issues/99
 _NAMESPACE = "http://internal.amazon.com/coral/com.amazon.bedrock/"
 
 
 class Break(enum.Enum):
-    """How a connection ends before its answer does."""
+    """The way in which a connection ends before its answer does."""
 
     RESET = enum.auto()
 
@@ -49,7 +49,7 @@ def whole(
     over: Callable[[], None] = lambda: None,
 ) -> Plan:
     """Return the plan of an answer in one piece. `over` is called at its end, also when the client has left."""
-    return Plan(status, [("content-type", "application/json"), *headers], _at_once(wait, body, over))
+    return Plan(status, [("content-type", "application/json"), *headers], _whole_body(wait, body, over))
 
 
 def report(content: Any) -> Plan:
@@ -89,7 +89,7 @@ def stream(
     return Plan(200, head, _streamed(frames, wait, pause, over), streamed=True)
 
 
-def _at_once(wait: float, body: bytes, over: Callable[[], None]) -> Generator[Step, None, None]:
+def _whole_body(wait: float, body: bytes, over: Callable[[], None]) -> Generator[Step, None, None]:
     try:
         yield wait
         yield body

@@ -1,4 +1,4 @@
-"""What the account may do: requests and tokens per minute, tokens per day, under four disciplines.
+"""The quotas of the account: requests and tokens per minute, tokens per day, under four disciplines.
 
 Pure arithmetic over `now`, in seconds from any start. A pool has one limit per dimension; a request is admitted when it
 fits all of them, and its reservation is settled with what it really used.
@@ -34,7 +34,7 @@ class Limit(Protocol):
     """One dimension of a quota."""
 
     def fits(self, amount: float, now: float) -> bool:
-        """Whether `amount` may be taken now."""
+        """Return whether `amount` may be taken now."""
 
     def take(self, amount: float, now: float) -> Any:
         """Take `amount`; the answer identifies the taking."""
@@ -62,7 +62,7 @@ class Bucket:
         return self._level
 
     def fits(self, amount: float, now: float) -> bool:
-        """Whether the level covers `amount`, or the bucket is full and a minute would cover it."""
+        """Return whether the level covers `amount`, or the bucket is full and a minute would cover it."""
         return amount <= self.limit and self.level(now) >= min(amount, self.capacity)
 
     def take(self, amount: float, now: float) -> None:
@@ -99,7 +99,7 @@ class Fixed:
         return self._used
 
     def fits(self, amount: float, now: float) -> bool:
-        """Whether the current window still has room."""
+        """Return whether `amount` fits into the current window."""
         return self.used(now) + amount <= self.limit
 
     def take(self, amount: float, now: float) -> int:
@@ -134,7 +134,7 @@ class Sliding:
         return self._used
 
     def fits(self, amount: float, now: float) -> bool:
-        """Whether the window before now still has room."""
+        """Return whether `amount` fits into the window before now."""
         return self.used(now) + amount <= self.limit
 
     def take(self, amount: float, now: float) -> list[float]:
@@ -160,7 +160,7 @@ class Sliding:
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """What one pool may do: requests and tokens per minute, tokens per day. None means unlimited, 0 nothing at all."""
+    """The quota of one pool: requests and tokens per minute, tokens per day. None means unlimited, 0 nothing at all."""
 
     rpm: float | None = None
     tpm: float | None = None

@@ -32,7 +32,7 @@ class Request(NamedTuple):
 
 
 class Asked(NamedTuple):
-    """What is asked of which model, by whom. `model` is as the caller wrote it, `base` without profile or ARN."""
+    """A request's operation, model and caller. `model` is as the caller wrote it, `base` without profile or ARN."""
 
     operation: str
     model: str
@@ -43,12 +43,12 @@ class Asked(NamedTuple):
 
     @property
     def streaming(self) -> bool:
-        """Whether the answer is an event stream."""
+        """True if the answer is an event stream."""
         return self.operation.endswith("Stream")
 
     @property
     def native(self) -> bool:
-        """Whether bodies are in the model's own dialect."""
+        """True if bodies are in the model's own dialect."""
         return self.operation.startswith("InvokeModel")
 
 

@@ -28,8 +28,8 @@ class ScenarioError(ValueError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Latency:
-    """How fast models answer: seconds to the first token, then tokens per second. `spread` is the standard deviation
-    of the logarithm of the first: 0.3 makes one answer in twenty start 1.6 times later than usual.
+    """The speed of answers: seconds to the first token, then tokens per second. `spread` is the standard deviation of
+    the logarithm of the first: 0.3 makes one answer in twenty start 1.6 times later than usual.
     """
 
     first_token: float = 0.0
@@ -39,7 +39,7 @@ class Latency:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answers:
-    """How long answers are: the median in tokens, and the standard deviation of its logarithm."""
+    """The length of answers: the median in tokens, and the standard deviation of its logarithm."""
 
     tokens: float = 130.0
     spread: float = 0.5
@@ -67,7 +67,9 @@ class Models:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Credentials:
-    """Who is let in. Without a secret key, signatures are not looked at; without a bearer token, every one is good."""
+    """The credentials that are accepted. Without a secret key, signatures are not checked; with neither
+    a secret key nor a bearer token, every bearer token that has not expired is accepted.
+    """
 
     access_key: str = "AKIDSIMULATOR"
     secret_key: str = ""
@@ -90,7 +92,7 @@ class QuotaRule:
         Quota(self.rpm, self.tpm, self.tpd)  # refuses what is no limit
 
     def covers(self, model: str, region: str, pool: str) -> bool:
-        """Whether this is the rule for that pool."""
+        """Return whether the rule applies to that pool."""
         return fnmatchcase(model, self.model) and fnmatchcase(region, self.region) and fnmatchcase(pool, self.pool)
 
     @property
@@ -101,7 +103,7 @@ class QuotaRule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QuotaChange(QuotaRule):
-    """What the pools it matches may do from `at` on, in seconds since the scenario was loaded; the rest stays."""
+    """A change of the matching pools' quota at `at`, in seconds since the scenario was loaded; the rest stays."""
 
     at: float
 
@@ -113,7 +115,7 @@ class QuotaChange(QuotaRule):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FaultRule:
-    """What goes wrong, for which requests, and when.
+    """A fault to inject: its kind, the requests it affects, and its schedule.
 
     Filters are shell patterns. `since` (written `from`) and `until` are seconds since the scenario was loaded;
     `requests` and `first` count the requests that the filters match; `rate` is a share of those that remain.
@@ -139,7 +141,7 @@ class FaultRule:
 
     @property
     def name(self) -> str:
-        """What it is called in the statistics."""
+        """The fault's name in the statistics."""
         return (
             f"{self.kind}:{self.code or self.limit}" if self.kind in {"error", "exception", "throttle"} else self.kind
         )
@@ -162,7 +164,7 @@ class Scenario:
     faults: tuple[FaultRule, ...] = ()
 
 
-# What each kind of fault may be told beside the filters and the schedule.
+# The settings of each kind of fault, apart from the filters and the schedule.
 KINDS = {
     "error": {"code", "message", "status", "retry_after"},
     "throttle": {"limit", "message", "retry_after"},

@@ -80,7 +80,7 @@ class Service:
     def _strike(self, wanted: Asked) -> FaultRule | None:
         fault = self._faults.strike(wanted, self.now)
         if fault:
-            self.stats.struck(fault.name)
+            self.stats.record_fault(fault.name)
         return fault
 
     def _answer(self, request: Request, wanted: Asked, fault: FaultRule | None) -> Plan:

@@ -1,4 +1,4 @@
-"""Who is asking: SigV4 and bearer tokens, checked as the service checks them.
+"""The caller's identity: SigV4 and bearer tokens, checked as the service checks them.
 
 Algorithm: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
 """

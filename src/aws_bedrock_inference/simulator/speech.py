@@ -1,4 +1,4 @@
-"""What goes over the wire for each operation: bodies in, bodies and event-stream frames out."""
+"""The wire format of each operation: bodies in, bodies and event-stream frames out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the endpoint has seen: the other side of what a client believes about itself."""
+"""The endpoint's own counts, to compare with those of a client."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Second:
 
 @dataclass(slots=True)
 class Share:
-    """What one pool, or one caller, has had; `tokens` are those settled."""
+    """The counts of one pool or one caller; `tokens` are those settled."""
 
     answered: int = 0
     throttled: int = 0
@@ -76,7 +76,7 @@ class Stats:
         for share in self._shares(asked):
             share.throttled += 1
 
-    def struck(self, fault: str) -> None:
+    def record_fault(self, fault: str) -> None:
         """Count a fault of the scenario that took effect."""
         self._faults[fault] += 1
 

@@ -1,4 +1,4 @@
-"""Whether the service would take the request: botocore's service model, then the rules that no model writes down."""
+"""The check whether the service would accept a request: botocore's service model, then the rules that no model has."""
 
 from __future__ import annotations
 

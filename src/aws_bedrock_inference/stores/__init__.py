@@ -1,4 +1,4 @@
-"""Where the processes that use one quota meet: in memory, in a file, or at a Redis or Valkey server."""
+"""The stores through which processes share one quota: in memory, in a file, or at a Redis or Valkey server."""
 
 from __future__ import annotations
 

@@ -77,7 +77,7 @@ class SharedQuota:
 
     @property
     def waiting(self) -> dict[float, int]:
-        """How many calls wait, by priority."""
+        """The number of waiting calls, by priority."""
         return _sum(member.report.waiting for member in self.members)
 
     @property

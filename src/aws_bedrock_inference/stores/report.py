@@ -26,7 +26,7 @@ class ReportTooNew(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class MemberReport:
-    """What a member says of itself.
+    """A member's report about itself.
 
     `used` is what its last minute took, by dimension, with what calls in flight have `reserved`, in tokens. `waiting`
     are calls and `consumers` tokens a minute, both by priority; `throttled` counts since the process began.

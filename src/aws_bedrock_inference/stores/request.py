@@ -1,4 +1,4 @@
-"""What every store of shared quotas promises, and the requests it answers."""
+"""The protocol of every store of shared quotas, and the requests it answers."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class StoreUnavailable(Exception):
 
 
 class ShareStore(Protocol):
-    """Where the members of a quota meet. A pool is one quota, named by account, Region, model and kind.
+    """A store through which members share a quota. A pool is one quota, named by account, Region, model and kind.
 
     All requests raise `StoreUnavailable`. A store may be used by threads, tasks and forked processes at once.
     """

@@ -108,7 +108,7 @@ class AnswerSizes:
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """What to set `max_tokens` to, and what that would change.
+    """A recommended value of `max_tokens`, and the effect of setting it.
 
     `max_tokens` is None where nothing would be gained, or where too little is known; `text` says which. `concurrency`
     is how many times as many calls fit into the quota at once. `answer` is what 98 % of the answers do not exceed,

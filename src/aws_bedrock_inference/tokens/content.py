@@ -1,4 +1,4 @@
-"""What a request weighs: its text in bytes, and apart from it what its other parts may cost in tokens.
+"""The size of a request: its text in bytes, and separately the possible cost of its other parts in tokens.
 
 Text is what a tokenizer's ratio can be learnt from; pictures, documents and the definitions of tools would spoil that
 ratio, so they are never counted with it.

@@ -1,4 +1,4 @@
-"""What a call may cost, guessed before it is sent. The settlement corrects the guess, and its usage the next ones."""
+"""The estimated cost of a call before it is sent. The settlement corrects the estimate; its usage, the next ones."""
 
 from __future__ import annotations
 

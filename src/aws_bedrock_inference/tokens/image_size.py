@@ -1,4 +1,4 @@
-"""How large a picture is, read from the first bytes of a PNG, GIF, WebP or JPEG file; nothing is decoded.
+"""The size of a picture, read from the first bytes of a PNG, GIF, WebP or JPEG file; nothing is decoded.
 
 Layouts: PNG (RFC 2083, 4.1.1), GIF89a (18), WebP (RFC 9649, 2.5 to 2.7), JPEG (ITU-T T.81, B.2.2).
 """

@@ -27,7 +27,7 @@ class Warned:
         self._lock = threading.Lock()
 
     def first(self, model: str) -> bool:
-        """Whether `model` comes here for the first time."""
+        """Return whether this is the first call for `model`; False too when too many models are remembered."""
         if model in self._models:
             return False
         with self._lock:

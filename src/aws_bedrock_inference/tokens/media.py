@@ -1,4 +1,4 @@
-"""What pictures, documents and tools of a request cost in input tokens, by the rules in `media.toml`."""
+"""The cost of a request's pictures, documents and tools in input tokens, by the rules in `media.toml`."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Part(NamedTuple):
 
 
 class _Data(NamedTuple):
-    """What is at hand of a part: bytes as boto3 takes them, or text, which may be `encoded` in base64."""
+    """The available content of a part: bytes as boto3 takes them, or text, which may be `encoded` in base64."""
 
     content: bytes | str
     encoded: bool

@@ -1,4 +1,4 @@
-"""How many tokens a byte of text makes, learnt for each model from the usage that comes back."""
+"""The number of tokens per byte of text, learnt for each model from the reported usage."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FULL_BYTES = 4096
 # task shows within tens of calls.
 MEMORY = 0.97
 
-# How far above the mean to guess, in standard deviations: of ratios spread as a normal distribution 2.3 % lie above it,
+# The estimate's distance above the mean, in standard deviations: of normally distributed ratios 2.3 % lie above it,
 # of any distribution at all at most a fifth (Cantelli's inequality).
 SIGMAS = 2.0
 

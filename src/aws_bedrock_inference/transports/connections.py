@@ -1,4 +1,4 @@
-"""How connections are made, in both worlds: kept alive, verified, through a proxy."""
+"""The connections of both the synchronous and the asynchronous transport: kept alive, verified, through a proxy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where calls go and who makes them, found as boto3 finds it: by asking a boto3 client, once."""
+"""The endpoint and the credentials of calls, found as boto3 finds them: by asking a boto3 client, once."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class NoRegion(NoRegionError):
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where calls go. `url` has no trailing slash. `account` is empty when the credentials do not tell it.
+    """The endpoint of calls. `url` has no trailing slash. `account` is empty when the credentials do not tell it.
 
     `proxy` is the proxy's URL or None, `verify` the CA bundle's path, or True for botocore's own.
     """

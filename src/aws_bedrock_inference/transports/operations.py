@@ -1,4 +1,4 @@
-"""How boto3's methods travel: their HTTP requests, and the dictionaries made of the answers.
+"""The HTTP form of boto3's methods: their requests, and the dictionaries made of the answers.
 
 All of it is botocore's own knowledge, its service model, validator, serializer and parsers, put together once for
 each operation. `fast.request` and `fast.response` spare the common request and answer botocore's way through it.
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 SERVICE = "bedrock-runtime"
 
-# What botocore's validator finds, by its own names for it.
+# The findings of botocore's validator, by its own names.
 _FINDINGS = {
     "missing required field": "needs {required_name!r}",
     "invalid range": "must be at least {min_allowed}",
@@ -231,7 +231,7 @@ def _metadata(status: int, headers: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _only_json(model: OperationModel, labels: frozenset[str]) -> bool:
-    """Whether a request of `model` is JSON and nothing else, but for the `labels` in its path."""
+    """Return whether a request of `model` is JSON only, apart from the `labels` in its path."""
     shape: Any = model.input_shape
     if shape is None or "payload" in shape.serialization or model.endpoint is not None:
         return False

@@ -1,4 +1,4 @@
-"""What both transports do before anything is sent: write the request and sign it."""
+"""The preparation of a request in both transports: write it and sign it."""
 
 from __future__ import annotations
 

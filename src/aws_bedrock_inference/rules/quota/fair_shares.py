@@ -1,4 +1,4 @@
-"""What is due to each member of a shared quota: needs by priority, then what is left over.
+"""The share that is due to each member of a shared quota: needs by priority, then the rest.
 
 A need is (priority, fraction of the quota, calls that want it), the smallest priority first in rank. Within a priority
 everyone gets what it needs if there is enough; else each call gets the same, and no member more than it needs.
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
 Need: TypeAlias = tuple[float, float, float]
 
-# What each lower priority keeps of the quota as long as it has needs, and what all of them keep at most.
+# The part of the quota that each lower priority keeps as long as it has needs, and the most that all of them keep.
 GUARANTEED = 0.05
 GUARANTEED_TO_ALL = 0.5
 
-# What stays free for newcomers when nobody needs it.
+# The part that stays free for newcomers when nobody needs it.
 FREE = 0.1
 
 # The weight of a need that names fewer calls than this.

@@ -17,7 +17,7 @@ STALLED = 90.0
 
 A_DAY = 86_400.0
 
-# How long a quota of tokens per day that the service called exhausted is left alone before one call tries it again. AWS
+# The seconds for which a daily token quota that the service called exhausted rests before one call tries it again. AWS
 # does not say when a day ends; it may be a sliding one, and an increase may come at any time.
 PARKED = 900.0
 
@@ -55,7 +55,7 @@ class Pause:
         return True
 
     def stalled_too_long(self, now: float) -> bool:
-        """Whether nothing has succeeded for longer than a minute window could explain."""
+        """Return whether nothing has succeeded for longer than a minute window could explain."""
         return self.in_a_row > 1 and now > self._since + STALLED
 
     def park(self, until: float) -> None:
@@ -64,7 +64,7 @@ class Pause:
         self._probing = True
 
     def over(self, now: float) -> bool:
-        """Whether neither a pause nor a row of throttles is left."""
+        """Return whether neither a pause nor a row of throttles is left."""
         if now >= self.until and not self._probing:
             self.until = -inf
         return self.until == -inf and not self.in_a_row
@@ -114,7 +114,7 @@ class Concurrency:
 
     @property
     def calm(self) -> bool:
-        """Whether there is neither a limit nor a reason to expect one."""
+        """True if there is neither a limit nor a reason to expect one."""
         return self.most == inf and not self._errors
 
     def on_capacity_error(self, admitted_at: float, now: float) -> None:

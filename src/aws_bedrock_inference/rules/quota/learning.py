@@ -90,7 +90,7 @@ PROBE_MOST = 0.12
 DECREASE_PROBING = 0.1
 TESTED = 0.93
 
-# Where answers take long and max_tokens is far above what they use, reservations fill the minute with what will never
+# If answers take long and max_tokens is far above their usage, reservations fill the minute with tokens that will never
 # be used. A bucket does not mind: so they may exceed the minute by this share more each second, and a throttle takes a
 # part back.
 SLACK_INCREASE = 0.005
@@ -100,11 +100,11 @@ SLACK_KEPT = 0.8
 
 
 class Counts(Protocol):
-    """What is counted of one dimension, as an estimator reads it."""
+    """The counts of one dimension that an estimator reads."""
 
     @property
     def used(self) -> float:
-        """What the minute before now holds of our share: what was admitted, less what settlements refunded."""
+        """The units of our share used in the minute before now: those admitted, less those refunded by settlements."""
 
     @property
     def share(self) -> float:
@@ -116,15 +116,15 @@ class Counts(Protocol):
 
     @property
     def held_back(self) -> bool:
-        """Whether the dimension made a call wait since the last observation."""
+        """True if the dimension made a call wait since the last observation."""
 
     @property
     def reserved(self) -> bool:
-        """Whether it did so because of reservations."""
+        """True if the dimension made a call wait because of reservations."""
 
     @property
     def windowed(self) -> bool:
-        """Whether the minute is counted beside the bucket."""
+        """True if the minute is counted in addition to the bucket."""
 
 
 class Throttle(NamedTuple):

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from aws_bedrock_inference.rules.quota.fair_shares import Need
 
-# What is due is found anew over all members after this many seconds; a renewal in between costs the same however many
-# they are.
+# The shares due to all members are computed again after this many seconds; the cost of a renewal in between does not
+# depend on their number.
 PLAN = 0.2
 
 # A member comes again after this many of its calls, within bounds in seconds: a busy one has more to say.
@@ -52,7 +52,7 @@ REPORT = 16 * 1024
 
 @dataclass(frozen=True, slots=True)
 class LeaseRequest:
-    """What a member says at each renewal.
+    """The data that a member sends at each renewal.
 
     `holding` is the fraction it is using now: its last grant, 0 when it is new or that lease has run out. `needs` are
     (priority, fraction of the quota, calls that want it); the smallest priority is served first. `limits` are
@@ -104,14 +104,14 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """Who shares a quota, by name, and their estimates of its limits: (dimension, units a minute, stamp)."""
+    """The members of a quota, by name, and their estimates of its limits: (dimension, units a minute, stamp)."""
 
     members: tuple[Seen, ...]
     limits: tuple[tuple[str, float, int], ...]
 
 
 class Lease:
-    """What one member has, and what it said when it last asked."""
+    """The share that one member has, and the needs and rate of its last request."""
 
     __slots__ = ("needs", "rate", "seen", "share", "until")
 
@@ -197,7 +197,7 @@ class Leases:
 
     @property
     def members(self) -> frozenset[str]:
-        """Who is remembered; the lease of some may have run out."""
+        """The names of the members with a recorded lease; some leases may have expired."""
         return frozenset(self._leases)
 
     def plain(self) -> dict[str, Any]:

@@ -179,7 +179,7 @@ class Ledger:
             return now + max(held, self.window.earliest(tokens, ahead))
 
     def day_exhausted(self, now: float) -> bool:
-        """Whether the day's tokens are what holds calls back."""
+        """Return whether an exhausted daily quota makes calls wait."""
         with self._lock:
             return now < self._exhausted_until or (self.day is not None and self.day.wait_for(1.0, now) > 0.0)
 

@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 MINUTE = 60.0
 
-# Where there is no limit, this much is free at once; a float that large still counts single units exactly.
+# Without a limit, this much is free at once; a float that large still counts single units exactly.
 PLENTY = 1e12
 
-# What stays free of each minute, because what calls in flight have reserved is counted only roughly.
+# The part of each minute that stays free, because the reservations of calls in flight are counted only roughly.
 MARGIN = 0.0005
 
 # Of a burst, this many seconds' worth stay back, so that a call may go as soon as those before it are paid for, and pay
@@ -80,12 +80,12 @@ class Limit:
 
     @property
     def known(self) -> bool:
-        """Whether the estimate rests on anything."""
+        """True if the estimate has a basis."""
         return self.estimator.known
 
     @property
     def room(self) -> float:
-        """What the minute before now leaves."""
+        """The units that the minute before now leaves free."""
         return self._allowed + self._excess - self.used
 
     def needs(self, amount: float) -> float:

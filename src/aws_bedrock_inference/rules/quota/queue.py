@@ -20,7 +20,7 @@ SHARE = 0.05
 
 
 class Line:
-    """Who waits at one priority, by when their call arrived, so that a repeat keeps its place."""
+    """The calls that wait at one priority, in order of arrival, so that a repeated call keeps its place."""
 
     __slots__ = ("calls", "earned", "heap", "tokens")
 

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 Waiting: TypeAlias = "Mapping[float, tuple[int, float]]"
 """Calls that wait and the tokens they want, by priority."""
 
-# What waits now is wanted within this many seconds; what is not held back may grow by this factor before the store is
-# asked again, and by this part of the quota from nothing.
+# Waiting calls are wanted within this many seconds; use that is not held back may grow by this factor before the store
+# is asked again, and by this part of the quota from nothing.
 HORIZON = 2.0
 GROWTH = 1.25
 LEAST = 0.01

@@ -27,7 +27,7 @@ class Ticket:
 
     @property
     def admitted(self) -> bool:
-        """Whether the call may go, and has not ended."""
+        """True if the call is admitted and has not ended."""
         return self.slot is not None
 
     def attach(self, wake: Callable[[], object]) -> bool:
@@ -54,7 +54,7 @@ def wake(tickets: Iterable[Ticket], but: Ticket | None = None) -> None:
 
 
 class Consumers:
-    """What each priority has used lately, in tokens; half of it is forgotten every 30 seconds, so that the sum is about
+    """The recent use of each priority, in tokens; half of it is forgotten every 30 seconds, so that the sum is about
     that of the last minute.
     """
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 SLOT = 0.05
 LAG = 0.03
 
-# How often the rate is fitted to what the minute will bring, in seconds.
+# The interval at which the rate is fitted to the rest of the minute, in seconds.
 SPREAD = 0.25
 
 # Seconds' worth of a quota that may go at once. AWS does not publish its window; 5 s is the smallest seen, and a larger
@@ -29,7 +29,7 @@ BURST = 5.0
 UNKNOWN_RPM = 1200.0
 UNKNOWN_BURST = 80.0
 
-# What went through "lately", to guess a limit from.
+# The last seconds whose calls are "recent", to estimate a limit from.
 RECENT = 5.0
 
 # Ends nearer than this are no reason to slow down: within it, calls are uneven anyway.
@@ -47,7 +47,7 @@ TOLERANCE = 1e-6
 
 
 class Slot:
-    """What a moment took, as long as it is `alive`: part of the minute."""
+    """The tokens and requests admitted in a short part of the minute; they count as long as it is `alive`."""
 
     __slots__ = ("alive", "end", "requests", "tokens")
 

@@ -32,7 +32,7 @@ class Structure:
         self._checks: dict[str, Check] = {}
 
     def __call__(self, value: Any) -> bool:
-        """Whether `value` has what it must have, nothing unknown, and is plain in every part."""
+        """Return whether `value` has all required members, no unknown one, and is plain in every part."""
         if type(value) is not dict or (self._union and len(value) != 1) or not self._required <= value.keys():
             return False
         for name, part in value.items():

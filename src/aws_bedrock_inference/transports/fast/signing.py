@@ -30,7 +30,7 @@ class Signer(Protocol):
     """Gives a request the headers that prove who makes it. Safe to share between threads."""
 
     def due(self) -> bool:
-        """Whether `identity` would now go over the network, to renew what has expired or soon will."""
+        """Return whether `identity` would now use the network, to renew credentials that have expired or soon will."""
 
     def identity(self) -> Any:
         """Return who we are. Raises botocore's errors when there is no knowing, such as `NoCredentialsError`."""
@@ -75,7 +75,7 @@ class Bearer:
         self._token = token
 
     def due(self) -> bool:
-        """Whether the token is of a kind that renews itself."""
+        """Return whether the token is of a kind that renews itself."""
         return self._token is not None and not isinstance(self._token, FrozenAuthToken)
 
     def identity(self) -> str:
@@ -103,7 +103,7 @@ class SigV4:
         self._key: tuple[str, str, bytes] = ("", "", b"")
 
     def due(self) -> bool:
-        """Whether the credentials want to be renewed."""
+        """Return whether the credentials are due for renewal."""
         needed = getattr(self._credentials, "refresh_needed", None)
         return needed is not None and needed()
 
