@@ -21,7 +21,7 @@ from aws_bedrock_inference.knowledge.catalogue import catalogue
 from aws_bedrock_inference.knowledge.evidence import Evidence, completed
 from aws_bedrock_inference.knowledge.explain import explain
 from aws_bedrock_inference.knowledge.logs import LogError, blocks, time_of
-from aws_bedrock_inference.knowledge.scan import Finding, Scan, Timeline
+from aws_bedrock_inference.knowledge.scan import Finding, LogScan, Timeline
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,18 +39,18 @@ DENIED = (
 CALM = "2026-11-21T03:00:00Z INFO request completed in 12 ms\n"
 
 
-def scanned(text: str | bytes, piece: int = 1 << 18, since: datetime | None = None) -> Scan:
+def scanned(text: str | bytes, piece: int = 1 << 18, since: datetime | None = None) -> LogScan:
     content = text.encode() if isinstance(text, str) else text
-    scan = Scan(now=NOW, since=since)
+    scan = LogScan(now=NOW, since=since)
     scan.read(content[at : at + piece] for at in range(0, len(content), piece))
     return scan
 
 
-def counts(scan: Scan) -> dict[str, int]:
+def counts(scan: LogScan) -> dict[str, int]:
     return {finding.cause: finding.count for finding in scan.by_cause()}
 
 
-def only(scan: Scan) -> Finding:
+def only(scan: LogScan) -> Finding:
     (finding,) = scan.by_cause()
     return finding
 
@@ -198,10 +198,10 @@ def test_compressed_logs_are_unpacked_by_what_they_hold_not_by_their_name() -> N
 def test_a_log_that_is_cut_off_counts_as_far_as_it_goes() -> None:
     log = f"2026-11-21T03:04:05Z ERROR {THROTTLED}\n".encode() * 20_000
     for packed in (gzip.compress(log)[:-100], gzip.compress(log)[:50] + b"x" * 99, b"\x28\xb5\x2f\xfd" + b"x" * 99):
-        scan = Scan(now=NOW)
+        scan = LogScan(now=NOW)
         with pytest.raises(LogError, match="damaged"):
             scan.read(blocks(io.BytesIO(packed)))
-    scan = Scan(now=NOW)
+    scan = LogScan(now=NOW)
     with pytest.raises(LogError, match="cut off"):
         scan.read(blocks(io.BytesIO(gzip.compress(log)[:-8])))
     assert only(scan).count == 20_000
@@ -225,7 +225,7 @@ def endless(lines: int) -> Iterator[bytes]:
 def test_memory_does_not_grow_with_the_log() -> None:
     def peak(lines: int) -> int:
         tracemalloc.start()
-        scan = Scan(now=NOW)
+        scan = LogScan(now=NOW)
         scan.read(endless(lines))
         used = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
@@ -237,7 +237,7 @@ def test_memory_does_not_grow_with_the_log() -> None:
 
 
 def test_a_line_without_an_end_is_read_in_bounded_memory() -> None:
-    scan = Scan(now=NOW)
+    scan = LogScan(now=NOW)
     tracemalloc.start()
     scan.read(b"error " * 10_000 for _ in range(500))
     used = tracemalloc.get_traced_memory()[1]
@@ -330,7 +330,7 @@ def test_the_examples_of_a_scan_can_be_written_as_json() -> None:
 
 
 def test_a_line_without_end_is_not_kept() -> None:
-    scan = Scan(now=NOW)
+    scan = LogScan(now=NOW)
     for _ in range(8):
         scan.feed(b"\x00" * (1 << 20))
         assert len(scan._rest) <= 2 << 20

@@ -20,7 +20,7 @@ from aws_bedrock_inference import clock
 from aws_bedrock_inference.cli.explain import COLOURS
 from aws_bedrock_inference.cli.failures import FAILED, INTERRUPTED
 from aws_bedrock_inference.knowledge.logs import LogError, blocks
-from aws_bedrock_inference.knowledge.scan import Scan
+from aws_bedrock_inference.knowledge.scan import LogScan
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -76,7 +76,7 @@ def scan(*, logs: tuple[Path, ...], since: datetime | None, by: str, as_json: bo
         if sys.stdin.isatty():
             raise click.UsageError("No log is given. Give a LOG file, or pipe a log to standard input.")
         logs = (Path("-"),)
-    found = Scan(now=_now(), since=since)
+    found = LogScan(now=_now(), since=since)
     code = 0
     try:
         code = _read(found, logs)
@@ -95,7 +95,7 @@ def _now() -> datetime:
     return datetime.fromtimestamp(clock.wall(), UTC)
 
 
-def _read(found: Scan, logs: Sequence[Path]) -> int:
+def _read(found: LogScan, logs: Sequence[Path]) -> int:
     code = 0
     console = Console(stderr=True)
     columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
@@ -124,7 +124,7 @@ def _shown(bar: Progress, file: BinaryIO, name: str, total: int | None) -> Itera
     bar.remove_task(task)
 
 
-def _print(console: Console, found: Scan, by: str) -> None:
+def _print(console: Console, found: LogScan, by: str) -> None:
     findings = found.by_cause()
     errors = sum(finding.count for finding in findings)
     span = _span(findings)
@@ -234,7 +234,7 @@ def _time(at: datetime) -> str:
     return f"{at:%Y-%m-%d %H:%M}"
 
 
-def _as_dict(found: Scan) -> dict[str, Any]:
+def _as_dict(found: LogScan) -> dict[str, Any]:
     return {
         "bytes": found.bytes,
         "other": found.other,

@@ -109,7 +109,7 @@ class _Meaning(NamedTuple):
     code: str
 
 
-class Scan:
+class LogScan:
     """Reads logs, block by block, and keeps what it found. What it keeps does not grow with the log.
 
     `other` counts the events that bear a mark of trouble and are no error of AWS; `undated` those that `since` could

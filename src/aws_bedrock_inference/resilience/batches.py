@@ -27,8 +27,8 @@ class Form(Protocol):
     def rest(self, params: Params, answer: Params, service: str) -> tuple[Params, Fault | None]:
         """Return the parameters that resend the retryable entries, and their fault; no fault if none is left."""
 
-    def merge(self, params: Params, whole: Params, part: Params, service: str) -> None:
-        """Merge the answer `part` of a retry into the answer `whole`, in the order of `params`."""
+    def merge(self, params: Params, combined: Params, partial: Params, service: str) -> None:
+        """Merge the answer `partial` of a retry into the answer `combined`, in the order of `params`."""
 
 
 class Remainder(NamedTuple):
@@ -43,17 +43,17 @@ class Remainder(NamedTuple):
         fault = _fault(self.code, f"{self.left} in the answer", service) if left else None
         return {**params, "RequestItems": left}, fault
 
-    def merge(self, params: Params, whole: Params, part: Params, service: str) -> None:  # noqa: ARG002 - as the protocol
+    def merge(self, params: Params, combined: Params, partial: Params, service: str) -> None:  # noqa: ARG002 - as the protocol
         """Join the items of each table, and add up the consumed capacity."""
-        whole[self.left] = part.get(self.left, {})
+        combined[self.left] = partial.get(self.left, {})
         for name in ("Responses", "ItemCollectionMetrics"):
-            for table, items in part.get(name, {}).items():
-                whole.setdefault(name, {}).setdefault(table, []).extend(items)
-        if "ConsumedCapacity" in part:
-            tables = {used["TableName"]: used for used in whole.get("ConsumedCapacity", ())}
-            for used in part["ConsumedCapacity"]:
+            for table, items in partial.get(name, {}).items():
+                combined.setdefault(name, {}).setdefault(table, []).extend(items)
+        if "ConsumedCapacity" in partial:
+            tables = {used["TableName"]: used for used in combined.get("ConsumedCapacity", ())}
+            for used in partial["ConsumedCapacity"]:
                 tables[used["TableName"]] = _sum(tables.get(used["TableName"], {}), used)
-            whole["ConsumedCapacity"] = list(tables.values())
+            combined["ConsumedCapacity"] = list(tables.values())
 
 
 class Positions(NamedTuple):
@@ -70,11 +70,11 @@ class Positions(NamedTuple):
             return params, None
         return {**params, self.entries: [params[self.entries][place] for place in faults]}, _slowest(faults.values())
 
-    def merge(self, params: Params, whole: Params, part: Params, service: str) -> None:  # noqa: ARG002 - as the protocol
+    def merge(self, params: Params, combined: Params, partial: Params, service: str) -> None:  # noqa: ARG002 - as the protocol
         """Replace each failed result by the new one."""
-        for place, result in zip(self._faults(whole, service), part[self.results], strict=True):
-            whole[self.results][place] = result
-        whole[self.number] = sum("ErrorCode" in result for result in whole[self.results])
+        for place, result in zip(self._faults(combined, service), partial[self.results], strict=True):
+            combined[self.results][place] = result
+        combined[self.number] = sum("ErrorCode" in result for result in combined[self.results])
 
     def _faults(self, answer: Params, service: str) -> dict[int, Fault]:
         if not answer.get(self.number):
@@ -105,18 +105,18 @@ class Names(NamedTuple):
         again = {**params, outer: {**params[outer], inner[0]: entries} if inner else entries}
         return again, _slowest(faults.values())
 
-    def merge(self, params: Params, whole: Params, part: Params, service: str) -> None:
+    def merge(self, params: Params, combined: Params, partial: Params, service: str) -> None:
         """Move the entries that succeeded now to the other list; keep both lists in the order of the entries."""
-        again = self._faults(whole, service)
-        final = [result for result in whole[self.failed] if self._name(result) not in again]
+        again = self._faults(combined, service)
+        final = [result for result in combined[self.failed] if self._name(result) not in again]
         order = {self._name(entry): place for place, entry in enumerate(self._entries(params))}
         for name, results in (
-            (self.done, [*whole.get(self.done, ()), *part.get(self.done, ())]),
-            (self.failed, [*final, *part.get(self.failed, ())]),
+            (self.done, [*combined.get(self.done, ()), *partial.get(self.done, ())]),
+            (self.failed, [*final, *partial.get(self.failed, ())]),
         ):
-            whole.pop(name, None)
+            combined.pop(name, None)
             if results:
-                whole[name] = sorted(results, key=lambda result: order.get(self._name(result), len(order)))
+                combined[name] = sorted(results, key=lambda result: order.get(self._name(result), len(order)))
 
     def _faults(self, answer: Params, service: str) -> dict[tuple[Any, ...], Fault]:
         return {

@@ -54,7 +54,7 @@ def discover(
     try:
         account, key = _whose(credentials)
     except (BotoCoreError, ClientError) as error:
-        raise QuotasUnknown(_sentence(region, error)) from error
+        raise QuotasUnknown(_failure_message(region, error)) from error
     place = kept.place(cache, key, region, client.meta.endpoint_url)
     reading = kept.read(place)
     if reading is not None and 0 <= now() - reading.at < max_age:
@@ -65,7 +65,7 @@ def discover(
         )
     except (BotoCoreError, ClientError) as error:
         if reading is None:
-            raise QuotasUnknown(_sentence(region, error)) from error
+            raise QuotasUnknown(_failure_message(region, error)) from error
         return QuotaTable(reading.found, region, account, age=max(0.0, now() - reading.at), why=_reason(error))
     kept.write(place, kept.Reading(now(), found))
     return QuotaTable(found, region, account)
@@ -122,7 +122,7 @@ def _value(quota: dict[str, Any] | None) -> float | None:
     return None if quota is None or "Value" not in quota else float(quota["Value"])
 
 
-def _sentence(region: str, error: Exception) -> str:
+def _failure_message(region: str, error: Exception) -> str:
     return (
         f"the quotas of this account in {region} are unknown: {_reason(error)}. Allow {_NEEDED}, "
         "or configure rpm and tpm yourself; calls do not need discovery."

@@ -46,10 +46,10 @@ def whole(
     headers: Iterable[tuple[str, str]] = (),
     *,
     wait: float = 0.0,
-    over: Callable[[], None] = lambda: None,
+    on_done: Callable[[], None] = lambda: None,
 ) -> Plan:
     """Return the plan of an answer in one piece. `over` is called at its end, also when the client has left."""
-    return Plan(status, [("content-type", "application/json"), *headers], _whole_body(wait, body, over))
+    return Plan(status, [("content-type", "application/json"), *headers], _whole_body(wait, body, on_done))
 
 
 def report(content: Any) -> Plan:
@@ -79,22 +79,22 @@ def stream(
     *,
     wait: float,
     pause: float,
-    over: Callable[[float], None],
+    on_done: Callable[[float], None],
 ) -> Plan:
     """Return the plan of a stream: `wait` before the head, `pause` after each frame.
 
     `over` hears at the end which share of the frames went out, from 0 to 1.
     """
     head = [("content-type", "application/vnd.amazon.eventstream"), *headers]
-    return Plan(200, head, _streamed(frames, wait, pause, over), streamed=True)
+    return Plan(200, head, _streamed(frames, wait, pause, on_done), streamed=True)
 
 
-def _whole_body(wait: float, body: bytes, over: Callable[[], None]) -> Generator[Step, None, None]:
+def _whole_body(wait: float, body: bytes, on_done: Callable[[], None]) -> Generator[Step, None, None]:
     try:
         yield wait
         yield body
     finally:
-        over()
+        on_done()
 
 
 def _reset() -> Generator[Step, None, None]:
@@ -107,7 +107,7 @@ def _delayed(steps: Generator[Step, None, None], seconds: float) -> Generator[St
 
 
 def _streamed(
-    frames: list[Step], wait: float, pause: float, over: Callable[[float], None]
+    frames: list[Step], wait: float, pause: float, on_done: Callable[[float], None]
 ) -> Generator[Step, None, None]:
     share = 0.0
     try:
@@ -120,7 +120,7 @@ def _streamed(
             if pause and isinstance(frame, bytes):
                 yield pause
     finally:
-        over(share)
+        on_done(share)
 
 
 def _joined(frames: list[Step]) -> list[Step]:

@@ -47,11 +47,11 @@ def reply(
         track = _track(speech.events(asked, said, usage, seconds), fault)
         pause = (seconds - first) / len(track)
         headers = [("x-amzn-bedrock-content-type", "application/json")] if asked.native else []
-        return plan.stream(track, headers, wait=first, pause=pause, over=lambda share: over(share, said.tokens))
+        return plan.stream(track, headers, wait=first, pause=pause, on_done=lambda share: over(share, said.tokens))
     headers, body = speech.whole(asked, said, usage, seconds)
     if fault and fault.kind == "malformed":
         body = body[: len(body) // 2]
-    return plan.whole(200, body, headers, wait=seconds, over=lambda: over(1.0, said.tokens))
+    return plan.whole(200, body, headers, wait=seconds, on_done=lambda: over(1.0, said.tokens))
 
 
 def _held_back(said: Answer, fault: FaultRule) -> Answer:

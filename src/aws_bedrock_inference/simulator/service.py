@@ -107,7 +107,7 @@ class Service:
 
     def _check_caller(self, request: Request) -> None:
         method, path, query, headers, body = request
-        signature.check(method, path, query, headers, body, self._wall(), self.scenario.credentials)
+        signature.verify(method, path, query, headers, body, self._wall(), self.scenario.credentials)
 
     def _read(self, request: Request, wanted: Asked) -> Prompt:
         models = self.scenario.models

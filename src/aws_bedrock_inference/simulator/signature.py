@@ -37,7 +37,7 @@ def caller(authorization: str) -> str:
     return authorization.partition("Credential=")[2].partition("/")[0] or "unsigned"
 
 
-def check(  # noqa: PLR0917 - the parts of a request, in their order
+def verify(  # noqa: PLR0917 - the parts of a request, in their order
     method: str, path: str, query: str, headers: Mapping[str, str], body: bytes, now: float, who: Credentials
 ) -> None:
     """Raise ServiceError unless the request is signed by, or carries the token of, `who`. `now` is the epoch."""

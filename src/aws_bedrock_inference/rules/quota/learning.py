@@ -159,7 +159,7 @@ class Estimator(Protocol):
         """Observe what all members of a shared quota estimate."""
 
 
-class NewEstimator(Protocol):
+class EstimatorFactory(Protocol):
     """A way to make an estimator, such as the class `AimdEstimator`."""
 
     def __call__(self, estimate: float, *, burst: float, ceiling: float = inf, known: bool = True) -> Estimator:

@@ -21,7 +21,7 @@ from aws_bedrock_inference.rules.quota.window import BURST, TOLERANCE, Window
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from aws_bedrock_inference.rules.quota.learning import NewEstimator
+    from aws_bedrock_inference.rules.quota.learning import EstimatorFactory
     from aws_bedrock_inference.rules.quota.snapshot import Needs, Snapshot
 
 # A refund that brings the head's turn nearer by less than this many seconds does not wake it to set its alarm anew.
@@ -48,7 +48,7 @@ class Ledger:
         day: Day | None = None,
         concurrency: float = inf,
         shares: Mapping[float, float] | None = None,
-        estimator: NewEstimator = AimdEstimator,
+        estimator: EstimatorFactory = AimdEstimator,
     ) -> None:
         self.window = Window(rpm=rpm, tpm=tpm, now=now, burst=burst, firm=firm, windowed=windowed, estimator=estimator)
         self.concurrency = Concurrency(concurrency)

@@ -11,7 +11,7 @@ from aws_bedrock_inference.rules.quota.learning import AimdEstimator, Throttle
 from aws_bedrock_inference.rules.quota.limit import MINUTE, Limit
 
 if TYPE_CHECKING:
-    from aws_bedrock_inference.rules.quota.learning import NewEstimator
+    from aws_bedrock_inference.rules.quota.learning import EstimatorFactory
 
 # The minute is counted in slots of this many seconds. A slot leaves it as a whole, LAG after its last call would: by
 # then the service has counted even a call that travelled slowly.
@@ -74,7 +74,7 @@ class Window:
         burst: float,
         firm: bool,
         windowed: bool,
-        estimator: NewEstimator = AimdEstimator,
+        estimator: EstimatorFactory = AimdEstimator,
     ) -> None:
         unknown = rpm is None and tpm is None
 
