@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import sqlite3
 import stat
@@ -148,3 +149,14 @@ def test_a_file_that_others_keep_busy_is_not_waited_for(sqlite: SqliteStore) -> 
     database.rollback()
     database.close()
     assert sqlite.renew("p", "a", wants(1.0)).run().share == 1.0
+
+
+def test_a_store_that_is_dropped_closes_its_connection(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path / "shares.db")
+    store.look().run()
+    (opened,) = store._opened.values()
+    connection = opened.connection
+    del store, opened
+    gc.collect()
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        connection.execute("SELECT 1")

@@ -34,11 +34,15 @@ _NAMES = {number: name for name, number in PRIORITIES.items()}
 
 
 def opened_store(ctx: click.Context, param: click.Parameter, value: str | None) -> ShareStore | None:
-    """Return the store that an option names; it is not connected yet."""
+    """Return the store that an option names; it is not connected yet, and is closed when the command ends."""
+    if value is None:
+        return None
     try:
-        return None if value is None else open_store(value)
+        store = open_store(value)
     except ValueError as error:
         raise click.BadParameter(f"{error}.", ctx, param) from error
+    ctx.call_on_close(store.close)
+    return store
 
 
 @click.command()

@@ -42,6 +42,12 @@ class _Opened:
 
     connection: sqlite3.Connection
     lock: threading.Lock = field(default_factory=threading.Lock)
+    pid: int = field(default_factory=os.getpid)
+
+    def __del__(self) -> None:
+        """Close a connection that nobody closed, in the process that opened it. It takes no lock: nobody uses it."""
+        if self.pid == os.getpid():
+            self.connection.close()
 
 
 class SqliteStore:
