@@ -98,16 +98,20 @@ def free(port: int) -> bool:
         return tried.connect_ex(("127.0.0.1", port)) != 0
 
 
+# Seconds: a test that is about something else must not fail because the machine is busy.
+PATIENT = 60.0
+
+
 @pytest.fixture
 def valkey(server: Server) -> Iterator[ValkeyStore]:
-    store = ValkeyStore(server.url)
+    store = ValkeyStore(server.url, timeout=PATIENT)
     yield store
     store.close()
 
 
 @pytest.fixture
 def sqlite(tmp_path: Path) -> Iterator[SqliteStore]:
-    store = SqliteStore(tmp_path / "shares.db")
+    store = SqliteStore(tmp_path / "shares.db", timeout=PATIENT)
     yield store
     store.close()
 

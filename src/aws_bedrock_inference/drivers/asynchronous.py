@@ -64,12 +64,13 @@ class AsyncDriver:
         A source that it reads is closed at the end.
         """
         source: Source | None = None
+        send, proceed = self._send, flow.send
         try:
             effect = next(flow)
             while True:
                 try:
                     if type(effect) is Send:
-                        reply = await self._send(effect.call)
+                        reply = await send(effect.call)
                     else:
                         if type(effect) is Next:
                             source = replaced(source, effect.source)
@@ -77,7 +78,7 @@ class AsyncDriver:
                 except BaseException as interruption:  # noqa: BLE001 - the flow raises it again
                     effect = flow.throw(interruption)
                 else:
-                    effect = flow.send(reply)
+                    effect = proceed(reply)
         except StopIteration as end:
             return end.value  # type: ignore[no-any-return]
         finally:

@@ -53,12 +53,14 @@ class _Opened:
 class SqliteStore:
     """Keeps one row for each pool, and the members' reports beside it. `clock` must be the same for all processes.
 
-    The file is made for its owner alone.
+    A request that waits longer than `timeout` seconds for other threads or processes raises `StoreUnavailable`. The
+    file is made for its owner alone.
     """
 
-    def __init__(self, path: Path | str, clock: Clock = wall) -> None:
+    def __init__(self, path: Path | str, clock: Clock = wall, *, timeout: float = STORE_TIMEOUT) -> None:
         self.path = Path(path)
         self._clock = clock
+        self._timeout = timeout
         # By process: a forked child must neither use nor close what its parent has opened, and opens its own.
         self._opened: dict[int, _Opened] = {}
 
@@ -125,8 +127,8 @@ class SqliteStore:
         """Hold the file for one change, whole or not at all."""
         try:
             opened = self._here()
-            if not opened.lock.acquire(timeout=STORE_TIMEOUT):
-                raise StoreUnavailable(f"{self.path}: locked by other threads for more than {STORE_TIMEOUT} s")
+            if not opened.lock.acquire(timeout=self._timeout):
+                raise StoreUnavailable(f"{self.path}: locked by other threads for more than {self._timeout} s")
             try:
                 with opened.connection as database:
                     database.execute("BEGIN IMMEDIATE")
@@ -136,42 +138,42 @@ class SqliteStore:
         except (KeyError, TypeError, ValueError) as error:
             raise StoreUnavailable(_corrupt(self.path, error)) from error
         except sqlite3.Error as error:
-            raise StoreUnavailable(_explained(self.path, error)) from error
+            raise StoreUnavailable(_explained(self.path, error, self._timeout)) from error
         except OSError as error:
             raise StoreUnavailable(f"{self.path} cannot be used to share a quota: {error.strerror}") from error
 
     def _here(self) -> _Opened:
         opened = self._opened.get(os.getpid())
         if opened is None:
-            made = _Opened(_open(self.path))
+            made = _Opened(_open(self.path, self._timeout))
             opened = self._opened.setdefault(os.getpid(), made)
             if opened is not made:
                 made.connection.close()
         return opened
 
 
-def _open(path: Path) -> sqlite3.Connection:
+def _open(path: Path, timeout: float) -> sqlite3.Connection:
     if not path.exists():
-        _make(path)
-    return _connected(path)
+        _make(path, timeout)
+    return _connected(path, timeout)
 
 
-def _make(path: Path) -> None:
+def _make(path: Path, timeout: float) -> None:
     """Make the file beside its place and put it there whole: while SQLite changes a file to write-ahead logging, others
     who open it are refused at once.
     """
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".new")  # readable by its owner only
     os.close(descriptor)
     try:
-        _connected(Path(name)).close()
+        _connected(Path(name), timeout).close()
         with suppress(FileExistsError):
             os.link(name, path)
     finally:
         Path(name).unlink()
 
 
-def _connected(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, timeout=STORE_TIMEOUT, isolation_level=None, check_same_thread=False)
+def _connected(path: Path, timeout: float) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=timeout, isolation_level=None, check_same_thread=False)
     try:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
@@ -197,12 +199,12 @@ def _forget_unused(database: sqlite3.Connection, now: float) -> None:
     database.execute("DELETE FROM reports WHERE pool NOT IN (SELECT pool FROM pools)")
 
 
-def _explained(path: Path, error: sqlite3.Error) -> str:
+def _explained(path: Path, error: sqlite3.Error, timeout: float) -> str:
     code = getattr(error, "sqlite_errorcode", None)
     if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
         return _corrupt(path, error)
     if code == sqlite3.SQLITE_BUSY:
-        return f"{path}: locked by other processes for more than {STORE_TIMEOUT} s"
+        return f"{path}: locked by other processes for more than {timeout} s"
     return f"{path} cannot be used to share a quota: {error}"
 
 

@@ -35,13 +35,15 @@ _SCHEMES = {"valkey": "redis", "valkeys": "rediss"}
 class ValkeyStore:
     """Keeps a pool in two hashes, which the server forgets after an hour unused; time is the server's.
 
-    `place` is the URL without user, password and options.
+    A request that takes longer than `timeout` seconds raises `StoreUnavailable`. `place` is the URL without user,
+    password and options.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, timeout: float = STORE_TIMEOUT) -> None:
         scheme, _, rest = url.partition("://")
         scheme, cluster, _ = scheme.partition("+")
         self.place = f"{url.partition('://')[0]}://{rest.rpartition('@')[2].partition('?')[0]}"
+        self._timeout = timeout
         self._url = f"{_SCHEMES.get(scheme, scheme)}://{rest}"
         self._kind = redis.RedisCluster if cluster else redis.Redis
         redis.ConnectionPool.from_url(self._url).make_connection()  # connects nothing; raises on what makes no sense
@@ -110,8 +112,8 @@ class ValkeyStore:
             client = kind.from_url(
                 self._url,
                 decode_responses=True,
-                socket_timeout=STORE_TIMEOUT,
-                socket_connect_timeout=STORE_TIMEOUT,
+                socket_timeout=self._timeout,
+                socket_connect_timeout=self._timeout,
                 retry=Retry(NoBackoff(), 0),
             )
             self._made = client.register_script(self._lua)
@@ -122,7 +124,7 @@ class ValkeyStore:
         try:
             yield
         except redis.TimeoutError as error:
-            raise StoreUnavailable(f"{self.place} took longer than {STORE_TIMEOUT} s: {error}") from error
+            raise StoreUnavailable(f"{self.place} took longer than {self._timeout} s: {error}") from error
         except (redis.RedisError, RedisClusterException, OSError) as error:
             raise StoreUnavailable(f"{self.place} cannot be used to share a quota: {error}") from error
 
