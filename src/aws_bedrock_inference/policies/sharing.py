@@ -10,13 +10,13 @@ from __future__ import annotations
 import os
 import socket
 import uuid
-import weakref
 from itertools import islice
 from math import inf
 from typing import TYPE_CHECKING
 
 from aws_bedrock_inference.events import StoreChanged
 from aws_bedrock_inference.flow import ask, emit
+from aws_bedrock_inference.forks import renew_after_fork
 from aws_bedrock_inference.rules.quota.leases import LeaseRequest
 from aws_bedrock_inference.stores import StoreUnavailable
 from aws_bedrock_inference.stores.report import MemberReport
@@ -65,9 +65,13 @@ class Membership:
         self._failures = 0
         self._needy: frozenset[float] = frozenset()
         self._known: dict[str, tuple[float, int]] = {}
-        _members.add(self)
+        renew_after_fork(self)
         ledger.watch()
         ledger.lease(NOTHING_YET, {}, 0.0)
+
+    def after_fork(self) -> None:
+        """Ask before the first call of a forked child: the lease is its parent's."""
+        self.due = -inf
 
     def renew(self, now: float) -> Generator[Effect, object, None]:
         """Request a share from the store, which takes at most a quarter of a second."""
@@ -145,16 +149,3 @@ class Membership:
         self.due = now + min(AGAIN_LONGEST, AGAIN_FIRST * 2.0 ** (self._failures - 1))
         if not self._share:
             self._ledger.lease(1.0, {}, now)
-
-
-_members: weakref.WeakSet[Membership] = weakref.WeakSet()
-
-
-def _after_fork() -> None:
-    """Let each member ask before its first call in a forked child: the lease is its parent's."""
-    for member in _members:
-        member.due = -inf
-
-
-if hasattr(os, "register_at_fork"):  # not on Windows, which does not fork
-    os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,34 @@
+"""State that must not cross a fork.
+
+A forked child inherits locks that no thread of it will ever release, connections that its parent goes on using, and
+leases that were granted to its parent. An object that has any of these registers itself with `renew_after_fork`.
+"""
+
+from __future__ import annotations
+
+import os
+import weakref
+from typing import Protocol
+
+
+class Forked(Protocol):
+    """An object with state that belongs to one process."""
+
+    def after_fork(self) -> None:
+        """Replace locks, and forget what the parent owns without closing it. Runs in the child, before its own code."""
+
+
+def renew_after_fork(owner: Forked) -> None:
+    """Call `owner.after_fork()` in each child that this process forks from now on, as long as `owner` exists."""
+    _owners.add(owner)
+
+
+def _in_child() -> None:
+    for owner in list(_owners):
+        owner.after_fork()
+
+
+_owners: weakref.WeakSet[Forked] = weakref.WeakSet()
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which does not fork
+    os.register_at_fork(after_in_child=_in_child)
