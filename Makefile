@@ -22,7 +22,7 @@ define locked
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test redis lint types imports index surface bench update test-latest test-oldest test-matrix wheel clean
+.PHONY: help demo test redis lint types imports index surface bench stress update test-latest test-oldest test-matrix wheel clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -106,6 +106,9 @@ bench: $(VENV)/.ready $(PEERS)/.ready ## Measure, beside the peers
 	@$(BIN)/python bench/knowing.py
 	@$(BIN)/python bench/scan.py
 	@$(BIN)/python bench/resilient.py
+
+stress: $(VENV)/.ready redis ## Try for a quarter of an hour what tests can only touch: forks, the garbage collector, dead peers, kills
+	@cd bench && ../$(BIN)/python -m stress
 
 update: ## Renew the locks in requirements/ with the newest releases
 	@[ -x $(UPDATE)/bin/uv ] || { $(PYTHON) -m venv $(UPDATE) && $(UPDATE)/bin/$(PIP) --require-hashes -r requirements/update.txt; }

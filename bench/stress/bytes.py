@@ -89,7 +89,8 @@ def main() -> None:
                 trials += 1
                 if end:
                     wrong.append(f"{end} at byte {at} of {'a stream' if streamed else 'an answer'}")
-    print(json.dumps({"trials": trials, "wrong": len(wrong), "detail": wrong[0] if wrong else "FIN and RST at each byte"}))
+    detail = wrong[0] if wrong else "FIN and RST at each byte"
+    print(json.dumps({"trials": trials, "wrong": len(wrong), "detail": detail}))
 
 
 if __name__ == "__main__":

@@ -4,28 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import random
-import time
+from contextlib import suppress
 from pathlib import Path
 
 from aws_bedrock_inference import AsyncBedrockClient, Quota
-from stress.server import MODEL, server
+from stress.server import MODEL, reserved, server
 
 CALLS, AT_ONCE = 10_000, 200
 
 
 def sockets() -> int:
-    return sum("socket:" in os.readlink(f"/proc/self/fd/{fd}") for fd in os.listdir("/proc/self/fd") if _exists(fd))
-
-
-def _exists(fd: str) -> bool:
-    return Path(f"/proc/self/fd/{fd}").is_symlink()
+    """Return how many sockets this process has open."""
+    found = 0
+    for entry in Path("/proc/self/fd").iterdir():
+        with suppress(FileNotFoundError):  # the directory's own
+            found += str(entry.readlink()).startswith("socket:")
+    return found
 
 
 async def trial(url: str) -> tuple[int, list[str]]:
-    dice, quota, ended, wrong = random.Random(7), Quota(rpm=60_000, tpm=6e7, concurrency=AT_ONCE // 2), 0, []
-    before = sockets()
+    dice = random.Random(7)  # noqa: S311 - moments, not secrets
+    quota = Quota(rpm=60_000, tpm=6e7, concurrency=AT_ONCE // 2)
+    ended, before = 0, sockets()
+    wrong: list[str] = []
     client = AsyncBedrockClient(MODEL, endpoint_url=url, region_name="us-east-1", quota=quota)
 
     async def one(number: int) -> None:
@@ -46,11 +48,9 @@ async def trial(url: str) -> tuple[int, list[str]]:
         ends = await asyncio.gather(*tasks, return_exceptions=True)
         ended += sum(end is None for end in ends)
         wrong.extend(repr(end)[:100] for end in ends if isinstance(end, Exception))
-    now = time.monotonic()
-    for pool in quota._ledgers.values():
-        state = pool.ledger.snapshot(now)
-        if state.outstanding or state.waiting or pool.ledger.concurrency.in_flight:
-            wrong.append(f"left: {state.outstanding} tokens, {state.waiting} waiting")
+    left = reserved(quota)
+    if left or quota.waiting():
+        wrong.append(f"left: {left} tokens, {quota.waiting()} waiting")
     await client.aclose()
     await asyncio.sleep(0.1)
     if sockets() > before:

@@ -10,7 +10,7 @@ import time
 from typing import Any
 
 from aws_bedrock_inference import AsyncBedrockClient, BedrockClient, Quota
-from stress.server import MODEL, server
+from stress.server import MODEL, reserved, server
 
 THREADS, ROUNDS, TASKS, TURNS = 4, 1500, 8, 200
 TEXT = "a text that needs several events " * 3
@@ -51,7 +51,7 @@ def outstanding(quota: Quota) -> float:
     until = time.monotonic() + 20.0
     while True:
         gc.collect()
-        left = sum(pool.ledger.snapshot(time.monotonic()).outstanding for pool in quota._ledgers.values())
+        left = reserved(quota)
         if not left or time.monotonic() > until:
             return left
         time.sleep(0.05)
@@ -59,7 +59,8 @@ def outstanding(quota: Quota) -> float:
 
 def main() -> None:
     gc.set_threshold(50, 5, 5)
-    quota, failures = Quota(rpm=6e7, tpm=6e9), []
+    quota = Quota(rpm=6e7, tpm=6e9)
+    failures: list[str] = []
     with server() as url:
         client = BedrockClient(MODEL, endpoint_url=url, region_name="us-east-1", quota=quota)
         threads = [threading.Thread(target=blocking, args=(client, failures)) for _ in range(THREADS)]

@@ -15,7 +15,7 @@ from pathlib import Path
 import redis
 
 from aws_bedrock_inference.rules.quota.leases import LeaseRequest
-from aws_bedrock_inference.stores import StoreUnavailable, open_store
+from aws_bedrock_inference.stores import ShareStore, StoreUnavailable, open_store
 
 TURNS, HEALED = 20, 5.0
 
@@ -49,7 +49,8 @@ def _carry(source: socket.socket, sink: socket.socket) -> None:
 
 def launch(place: Path, port: int) -> subprocess.Popen[bytes]:
     name = shutil.which("redis-server") or shutil.which("valkey-server")
-    assert name, "this story needs redis-server or valkey-server"
+    if name is None:
+        raise SystemExit("this story needs redis-server or valkey-server")
     command = [name, "--port", str(port), "--unixsocket", str(place), "--save", "", "--appendonly", "no"]
     return subprocess.Popen(command, stdout=subprocess.DEVNULL)
 
@@ -88,18 +89,18 @@ def turns(places: list[Path], ports: list[int]) -> list[float]:
     for turn in range(TURNS):
         primary, other = turn % 2, 1 - turn % 2
         store.renew("p", "a", LeaseRequest(0.5, ((1.0, 0.5, 1.0),))).run()
-        clients[other].slaveof("NO", "ONE")
-        clients[primary].slaveof("127.0.0.1", str(ports[other]))
+        clients[other].slaveof()
+        clients[primary].slaveof("127.0.0.1", ports[other])
         door.target = places[other]
         healed.append(heal(store))
     return healed
 
 
-def heal(store: object) -> float:
+def heal(store: ShareStore) -> float:
     started = time.monotonic()
     while time.monotonic() < started + 2 * HEALED:
         with suppress(StoreUnavailable):
-            store.renew("p", "a", LeaseRequest(0.5, ((1.0, 0.5, 1.0),))).run()  # type: ignore[attr-defined]
+            store.renew("p", "a", LeaseRequest(0.5, ((1.0, 0.5, 1.0),))).run()
             break
         time.sleep(0.1)
     return time.monotonic() - started

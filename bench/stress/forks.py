@@ -12,6 +12,10 @@ from stress.server import MODEL, server
 ROUNDS, WORKERS, CALLS, THREADS = 10, 4, 50, 4
 
 
+def opened(url: str) -> BedrockClient:
+    return BedrockClient(MODEL, endpoint_url=url, region_name="us-east-1", quota=Quota(rpm=6e6))
+
+
 def wrong(client: BedrockClient, name: str, calls: int) -> int:
     return sum(client.invoke(f"{name} {number}").text != f"{name} {number}" for number in range(calls))
 
@@ -28,7 +32,7 @@ def child(client: BedrockClient, name: str) -> int:
 
 def main() -> None:
     bad, stop = [0], threading.Event()
-    with server() as url, BedrockClient(MODEL, endpoint_url=url, region_name="us-east-1", quota=Quota(rpm=6e6)) as client:
+    with server() as url, opened(url) as client:
         wrong(client, "warm", 3)
 
         def go_on(name: str) -> None:
@@ -44,8 +48,8 @@ def main() -> None:
         stop.set()
         for thread in threads:
             thread.join()
-    trials = ROUNDS * WORKERS * CALLS
-    print(json.dumps({"trials": trials, "wrong": bad[0], "detail": f"{ROUNDS * WORKERS} forks beside {THREADS} threads"}))
+    detail = f"{ROUNDS * WORKERS} forks beside {THREADS} threads"
+    print(json.dumps({"trials": ROUNDS * WORKERS * CALLS, "wrong": bad[0], "detail": detail}))
 
 
 if __name__ == "__main__":

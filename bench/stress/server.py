@@ -11,23 +11,33 @@ import random
 import struct
 import subprocess
 import sys
+import time
 from binascii import crc32
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+
+from aws_bedrock_inference import Quota, Route
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 USAGE = {"inputTokens": 10, "outputTokens": 10, "totalTokens": 20}
 MODEL = "us.amazon.nova-lite-v1:0"
+ROUTE = Route(MODEL, "us-east-1", "", "amazon.nova-lite-v1:0", "geographic")
+
+
+def reserved(quota: Quota) -> float:
+    """Return the tokens that are reserved now for calls on the model of these stories."""
+    now = time.monotonic()
+    return quota.ledger(ROUTE, now).snapshot(now).outstanding
 
 
 @contextmanager
 def server() -> Iterator[str]:
     """Run the server during the block and give its URL."""
     with subprocess.Popen([sys.executable, "-m", "stress.server"], stdout=subprocess.PIPE, text=True) as child:
-        assert child.stdout
         try:
+            assert child.stdout is not None  # noqa: S101 - a pipe was asked for
             yield f"http://127.0.0.1:{int(child.stdout.readline())}"
         finally:
             child.kill()
@@ -74,7 +84,7 @@ def frame(name: str, body: dict[str, Any]) -> bytes:
 
 
 async def _talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    dice = random.Random(1)
+    dice = random.Random(1)  # noqa: S311 - moments, not secrets
     try:
         while True:
             head = (await reader.readuntil(b"\r\n\r\n")).decode()

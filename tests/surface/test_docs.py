@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
+# A block that opens with a comment of its file's name is a program of its own.
+PROGRAM = re.compile(r"# (\w+\.py)\n")
+# Python 3.12 and later warn of every fork beside threads; what a fork does to the client is what the programs show.
+FORKED = "ignore:This process:DeprecationWarning"
 LANGUAGES = {"python", "toml", "console", "json", "text"}
 
 PROMPTS = '{"id": "p1", "prompt": "Why is the sky blue?"}\n{"id": "p2", "prompt": "Why is grass green?"}\n'
@@ -125,12 +129,22 @@ def pages() -> list[Any]:
 def test_python_blocks_run_and_print_what_they_say(page: Path, shell: Path) -> None:
     namespace: dict[str, Any] = {"__name__": "documentation"}
     for block in blocks_of(page):
-        if block.language == "python":
+        if block.language == "python" and not PROGRAM.match(block.text):
             code = compile("\n" * (block.line - 1) + block.text, str(page), "exec", dont_inherit=True)
             with contextlib.redirect_stdout(io.StringIO()) as output:
                 exec(code, namespace)  # noqa: S102 - what a reader would do
             missing = promised(block.text) - {*output.getvalue().splitlines()}
             assert not missing, f"{block.name} printed:\n{output.getvalue()}"
+
+
+@pytest.mark.parametrize("block", [block for block in written_in("python") if PROGRAM.match(block.values[0].text)])
+def test_programs_run_on_their_own_and_print_what_they_say(block: Block, shell: Path) -> None:
+    program = shell / PROGRAM.match(block.text)[1]  # type: ignore[index]
+    program.write_text(block.text)
+    command = [sys.executable, "-W", "error", "-W", FORKED, str(program)]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - what a reader would do
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert promised(block.text) <= {*ended.stdout.splitlines()}
 
 
 def promised(code: str) -> set[str]:
