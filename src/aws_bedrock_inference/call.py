@@ -156,6 +156,11 @@ class Attempt:
     wait: float
 
 
+def sent(attempts: tuple[Attempt, ...]) -> int:
+    """Return how many of the attempts were sent: the circuit, the queue and the deadline refuse without sending."""
+    return sum(attempt.fault.kind is not Kind.REFUSED for attempt in attempts)
+
+
 class Outcome(NamedTuple):
     """The result of a call: a value or a fault.
 
@@ -173,5 +178,5 @@ class Outcome(NamedTuple):
     @property
     def attempts(self) -> int:
         """The number of attempts that were sent, including the last one; refused attempts were not sent."""
-        sent = [attempt for attempt in self.earlier if attempt.fault.kind is not Kind.REFUSED]
-        return len(sent) + (self.fault is None or self.fault.kind is not Kind.REFUSED)
+        last = self.fault is None or self.fault.kind is not Kind.REFUSED
+        return sent(self.earlier) + last if self.earlier else int(last)

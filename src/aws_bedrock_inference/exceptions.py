@@ -20,7 +20,7 @@
         ├── Unreachable             no connection (also a ConnectionError)
         └── StreamBroken            the answer is incomplete; the part that arrived is in `received`
 
-Each exception has the attributes `code`, `decision`, `cause`, `advice`, `attempts`, `request_id`, `route` and
+Each exception has the attributes `code`, `decision`, `cause`, `origin`, `advice`, `attempts`, `request_id`, `route` and
 `retry_after`, and one note for each earlier attempt.
 """
 
@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from aws_bedrock_inference.fault import Decision, Fault, Kind
+from aws_bedrock_inference.fault import Decision, Fault, Kind, Origin
 
 if TYPE_CHECKING:
     from aws_bedrock_inference.call import Attempt, Outcome, Route
@@ -75,6 +75,11 @@ class BedrockError(Exception):
     def advice(self) -> str:
         """The recommended action."""
         return self.fault.advice
+
+    @property
+    def origin(self) -> Origin:
+        """The place where the failure arose: the service, a source of credentials, the network, this machine."""
+        return self.fault.origin
 
     @property
     def attempts(self) -> int:
@@ -256,7 +261,9 @@ def _sentence(outcome: Outcome, fault: Fault, operation: str, route: Route) -> s
     repeatable = outcome.earlier or fault.decision is not Decision.FAIL
     gave_up = f", gave up: {outcome.gave_up}" if outcome.gave_up and repeatable else ""
     request = f", request id {fault.request_id}" if fault.request_id else ""
-    return f"{fault} [{operation} on {route}{attempts}{gave_up}{request}] {fault.advice}".rstrip()
+    # The class of a refused request has the name of its code: a traceback would show it twice.
+    said = fault.message if fault.code == "InvalidRequest" else fault
+    return f"{said} [{operation} on {route}{attempts}{gave_up}{request}] {fault.advice}".rstrip()
 
 
 def _portable(outcome: Outcome) -> Outcome:

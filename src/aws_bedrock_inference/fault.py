@@ -41,6 +41,23 @@ class Kind(Enum):
     UNKNOWN = "unknown"
 
 
+class Origin(Enum):
+    """The place where a failure arose. Only the called service's own failures say something of its quota.
+
+    SERVICE is the service that was called, DEPENDENCY another one that it uses, such as KMS. IDENTITY is a source of
+    credentials (STS, IAM Identity Center, instance metadata). NETWORK is the way to the service: DNS, proxy, TLS, a
+    connection that was not made or was lost. MACHINE is this process and its computer: file descriptors, memory,
+    threads, disk, clock. CALLER is the request itself, or a refusal of this library.
+    """
+
+    SERVICE = "service"
+    DEPENDENCY = "dependency"
+    IDENTITY = "identity"
+    NETWORK = "network"
+    MACHINE = "machine"
+    CALLER = "caller"
+
+
 @dataclass(frozen=True, slots=True)
 class Hint:
     """The retry schedule of a fault, in seconds and counts. The defaults are those of AWS SDK retry 2.1 for transient
@@ -66,7 +83,8 @@ class Fault:
     breaker that the service, not the caller, is at fault. `reached` is False when the request surely never arrived;
     without a `status` its fate is unknown otherwise. `retry_after` (header `Retry-After`) and `suggested_wait`
     (header `x-amz-retry-after`) are the server's own wishes in seconds. `paced` says that something else, the quota,
-    already decides when the next attempt may go, so a further wait would be blind.
+    already decides when the next attempt may go, so a further wait would be blind. `origin` is the place where it
+    arose.
     """
 
     code: str
@@ -84,6 +102,7 @@ class Fault:
     retry_after: float | None = None
     suggested_wait: float | None = None
     paced: bool = False
+    origin: Origin = Origin.SERVICE
     request_id: str | None = None
     response: dict[str, Any] | None = field(default=None, repr=False, compare=False)
     error: BaseException | None = field(default=None, repr=False, compare=False)
@@ -117,6 +136,7 @@ class Fault:
             retry_after=retry_after,
             suggested_wait=suggested_wait,
             paced=self.paced,
+            origin=self.origin,
             request_id=request_id,
             response=response,
             error=error,

@@ -137,5 +137,5 @@ class BaseClient:
 def with_attempts(response: dict[str, Any], outcome: Outcome) -> dict[str, Any]:
     """Set `RetryAttempts` in the response, where boto3 has it."""
     if outcome.earlier:
-        response["ResponseMetadata"]["RetryAttempts"] = len(outcome.earlier)
+        response["ResponseMetadata"]["RetryAttempts"] = outcome.attempts - 1
     return response

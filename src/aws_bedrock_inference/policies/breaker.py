@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from aws_bedrock_inference.call import Call, Outcome
 from aws_bedrock_inference.events import CircuitChanged
+from aws_bedrock_inference.fault import Origin
 from aws_bedrock_inference.flow import emit
 from aws_bedrock_inference.policies.refusals import circuit_open
 from aws_bedrock_inference.rules.circuit import Circuit, Refusal, Verdict
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.flow import Flow, Step
 
 _OK, _FAILED, _IGNORED = Verdict  # looked up once: every call needs one
+_COUNTED = frozenset({Origin.SERVICE, Origin.NETWORK})
 
 
 class Breaker:
@@ -27,7 +29,9 @@ class Breaker:
     `window` 10 seconds. The number prevents one bad answer from opening it; the share prevents the rare faults of heavy
     traffic from opening it. After `recovery` 5 seconds, longer than most short failures, `probes` 3 calls test the
     service. If that share of them fails, the circuit opens again; a single random failure does not open it. Only faults
-    of the service count: throttles, loading models and invalid requests never open a circuit.
+    of the service count: throttles, loading models and invalid requests never open a circuit. Nor do faults of
+    credentials, DNS, proxies, TLS or this machine. An endpoint that takes no connection counts, since each call would
+    wait for it in vain, and a Region that cannot be reached is one to leave.
 
     Refuses with `CircuitOpen`. Emits `CircuitChanged`.
     """
@@ -99,4 +103,4 @@ class Breaker:
 def _verdict(fault: Fault | None) -> Verdict:
     if fault is None:
         return _OK
-    return _FAILED if fault.unhealthy else _IGNORED
+    return _FAILED if fault.unhealthy and fault.origin in _COUNTED else _IGNORED

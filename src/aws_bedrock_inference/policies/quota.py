@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from aws_bedrock_inference import clock as clocks
 from aws_bedrock_inference.call import Call, Outcome, priority_number
 from aws_bedrock_inference.events import QuotaQueued, ThrottleReceived
-from aws_bedrock_inference.fault import Kind
+from aws_bedrock_inference.fault import Kind, Origin
 from aws_bedrock_inference.flow import emit, wait
 from aws_bedrock_inference.policies.refusals import day_spent, held, queue_full, too_close, too_large
 from aws_bedrock_inference.rules.quota.gates import A_DAY, Day
@@ -257,6 +257,8 @@ def _settle(ledger: Ledger, ticket: Ticket, call: Call, outcome: Outcome | None,
         ledger.cancel(ticket, now, sent=False)
     elif fault is None or fault.status is None:
         ledger.abandon(ticket, now)
+    elif fault.origin is not Origin.SERVICE:
+        ledger.cancel(ticket, now, sent=True)  # answered, and nothing of it says what the quota is
     elif fault.kind is Kind.THROTTLED:
         return ledger.throttled(ticket, fault.limit, now)
     elif fault.kind is Kind.OVERLOADED:

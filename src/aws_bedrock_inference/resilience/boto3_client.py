@@ -20,7 +20,7 @@ from botocore.exceptions import BotoCoreError, ChecksumError, ClientError
 from aws_bedrock_inference import clock as clocks
 from aws_bedrock_inference.call import Call, Outcome, Route
 from aws_bedrock_inference.drivers.blocking import Driver
-from aws_bedrock_inference.fault import Decision, Fault
+from aws_bedrock_inference.fault import Decision, Fault, Origin
 from aws_bedrock_inference.flow import send
 from aws_bedrock_inference.knowledge.classify import classify
 from aws_bedrock_inference.knowledge.models import split_profile
@@ -151,7 +151,7 @@ class Calls:
         if outcome.fault is not None:
             raise raisable(outcome, name, call.route, self._echo(outcome))
         if outcome.earlier:
-            outcome.value["ResponseMetadata"]["RetryAttempts"] = len(outcome.earlier)
+            outcome.value["ResponseMetadata"]["RetryAttempts"] = outcome.attempts - 1
         return outcome.value
 
     def _once(self, call: Call) -> Outcome:
@@ -163,7 +163,7 @@ class Calls:
 
     def _fault(self, call: Call, error: ClientError | BotoCoreError) -> Fault:
         fault = _with_wishes(classify(error, service=self._service), error)
-        if not fault.reached and fault.code != type(error).__name__:
+        if not fault.reached and fault.code != type(error).__name__ and fault.origin is not Origin.IDENTITY:
             fault = replace(fault, reached=True)  # derived from a text; only botocore's own exception is proof
         if fate_unknown(self._service, fault) and not self._operations[call.operation].repeatable(call.params):
             return _last(fault, _DOUBT.format(call.operation))

@@ -6,8 +6,6 @@ import json
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import ClientError
-
 from aws_bedrock_inference.call import Outcome
 from aws_bedrock_inference.dialects.usage import usage_in_headers, usage_of
 from aws_bedrock_inference.knowledge.classify import answered, unanswered
@@ -48,17 +46,6 @@ def refusal(plan: Operation, status: int, headers: Mapping[str, str], body: byte
         suggested_wait=milliseconds(headers.get("x-amz-retry-after")),
         response=response,
     )
-
-
-def unidentified(error: Exception) -> Fault:
-    """Return the fault of having no identity to sign with: no credentials, or none that could be refreshed."""
-    if isinstance(error, ClientError):
-        return answered(
-            error.response["Error"]["Code"],
-            f"while fetching credentials: {error.response['Error']['Message']}",
-            status=error.response["ResponseMetadata"].get("HTTPStatusCode"),
-        )
-    return unanswered(error, code=type(error).__name__, message=str(error))
 
 
 def _usage(response: dict[str, Any], headers: Mapping[str, str], body: bytes) -> Usage | None:
