@@ -96,7 +96,7 @@ def classify(x: Any, *, service: str | None = None) -> Fault:
         response=seen.response,
         error=seen.error,
     )
-    return placed(fault, x if isinstance(x, BaseException) else None, service or "")
+    return placed(fault, x if reading.is_a(x, BaseException) else None, service or "")
 
 
 def _template(verdict: Verdict, code: str) -> Fault:

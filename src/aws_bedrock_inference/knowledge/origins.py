@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from aws_bedrock_inference.fault import Fault, Kind, Origin
 from aws_bedrock_inference.knowledge.catalogue import catalogue
-from aws_bedrock_inference.knowledge.reading import attribute, chain
+from aws_bedrock_inference.knowledge.reading import attribute, chain, is_a
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -155,14 +155,13 @@ def _host(url: object) -> str:
 def _by_number(links: Iterable[BaseException]) -> Origin | None:
     """Return the origin that the operating system's error numbers prove, or None."""
     for link in links:
-        if isinstance(link, MemoryError) or (isinstance(link, RuntimeError) and link.args[:1] == (_NO_THREAD,)):
+        if is_a(link, MemoryError) or (is_a(link, RuntimeError) and attribute(link, "args") == (_NO_THREAD,)):
             return Origin.MACHINE
-        if isinstance(link, socket.gaierror):
+        if is_a(link, socket.gaierror):
             return Origin.NETWORK
-        if isinstance(link, OSError):
-            number = link.errno
-            if number in _OWN:
-                return Origin.MACHINE
-            if number in _NO_WAY:
-                return Origin.NETWORK
+        number = attribute(link, "errno") if is_a(link, OSError) else None
+        if number in _OWN:
+            return Origin.MACHINE
+        if number in _NO_WAY:
+            return Origin.NETWORK
     return None

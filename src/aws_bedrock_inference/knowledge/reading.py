@@ -8,7 +8,7 @@ object: its attributes and its text are read through `attribute` and `text_of`, 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeGuard, TypeVar
 
 from aws_bedrock_inference.fault import Fault
 from aws_bedrock_inference.knowledge.catalogue import catalogue
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from aws_bedrock_inference.knowledge.judge import Verdict
+
+T = TypeVar("T")
 
 _DEEPEST = 24  # links of a chain that are followed; real ones have fewer than ten
 
@@ -72,7 +74,7 @@ def read(x: Any, service: str | None = None) -> Seen:
 
 
 def _seen(x: Any, service: str) -> Seen:
-    if isinstance(x, BaseException):
+    if is_a(x, BaseException):
         return _of_exception(x, service)
     if isinstance(x, Fault):
         return Seen(
@@ -160,9 +162,9 @@ def chain(error: BaseException) -> Iterator[BaseException]:
 def _inner(error: BaseException) -> list[BaseException]:
     held = [attribute(error, name) for name in ("exceptions", "args")]
     group, args = (many if isinstance(many, tuple) else () for many in held)
-    group = group if isinstance(error, BaseExceptionGroup) else ()
+    group = group if is_a(error, BaseExceptionGroup) else ()
     wrapped = [attribute(error, name) for name in _WRAPPED]
-    return [found for found in (*group, *wrapped, *args) if issubclass(type(found), BaseException)]
+    return [found for found in (*group, *wrapped, *args) if is_a(found, BaseException)]
 
 
 def answer_of(error: BaseException) -> Answer | None:
@@ -249,6 +251,14 @@ def text_of(x: object) -> str:
         return f"{x!s}"
     except Exception:  # noqa: BLE001 - an exception that cannot say what it is, still is one
         return ""
+
+
+def is_a(x: object, kind: type[T]) -> TypeGuard[T]:
+    """Return `isinstance(x, kind)`; False for an object whose class cannot be asked for, such as a proxy of nothing."""
+    try:
+        return isinstance(x, kind)
+    except Exception:  # noqa: BLE001 - `__class__` is a property, too
+        return False
 
 
 def attribute(x: object, name: str) -> Any:
