@@ -206,8 +206,8 @@ def test_a_throttle_of_sts_inside_a_call_of_another_service_is_not_its_throttle(
     with pytest.raises(ClientError) as raised:
         client.list_tables()
     assert raised.value.fault.origin is Origin.IDENTITY  # type: ignore[attr-defined]
-    assert raised.value.fault.reached is False  # type: ignore[attr-defined]
-    route = client._calls._route  # type: ignore[attr-defined]
+    assert raised.value.fault.reached is False
+    route = client._calls._route
     assert quota.ledger(route, world.now).snapshot(world.now).estimates["requests"] == 600
 
 
