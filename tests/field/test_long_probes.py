@@ -11,7 +11,7 @@ from aws_bedrock_inference import Breaker, Deadline, Pipeline, Retry
 from aws_bedrock_inference.call import Outcome, Usage
 from aws_bedrock_inference.drivers.virtual import VirtualDriver
 from aws_bedrock_inference.flow import send
-from aws_bedrock_inference.rules.circuit import Refusal, State, Verdict
+from aws_bedrock_inference.rules.circuit import Refusal, State, Ticket, Verdict
 
 OUTAGE = 6.0  # seconds from the start
 
@@ -28,10 +28,11 @@ def day(lengths: dict[float, float], *, broken: Any = None) -> tuple[list[tuple[
 
     driver, breaker = VirtualDriver(service), Breaker()
     step = Pipeline(Deadline(), Retry(chance=lambda: 0.5), breaker).around(send, driver.clock)
+    once = Pipeline(breaker).around(send, driver.clock)
     ended: list[tuple[float, float, str]] = []
 
     def one(start: float, seconds: float) -> Any:
-        outcome = yield from step(call(arrived=start)._replace(params={"seconds": seconds}))
+        outcome = yield from (once if start < 1 else step)(call(arrived=start)._replace(params={"seconds": seconds}))
         ended.append((start, driver.now - start, outcome.fault.code if outcome.fault else "ok"))
         return outcome
 
@@ -41,7 +42,7 @@ def day(lengths: dict[float, float], *, broken: Any = None) -> tuple[list[tuple[
     return sorted(ended), breaker
 
 
-# Calls that fail in the outage open the circuit, and have no attempts left.
+# Calls that fail in the outage open the circuit; they are not repeated.
 BEFORE = {n / 100: 0.5 for n in range(20)}
 
 
@@ -76,7 +77,9 @@ def test_an_outage_that_goes_on_is_still_left_alone() -> None:
 @pytest.mark.parametrize("seconds", [4.9, 5.1])
 def test_the_number_of_probes_doubles_with_each_recovery_time(seconds: float) -> None:
     circuit = Breaker(failures=1).circuit(ROUTE)
-    circuit.report(circuit.admit(0.0), Verdict.FAILED, 0.0)
+    ticket = circuit.admit(0.0)
+    assert isinstance(ticket, Ticket)
+    circuit.report(ticket, Verdict.FAILED, 0.0)
     probes = [ticket for _ in range(10) if not isinstance(ticket := circuit.admit(5.0), Refusal)]
     more = [ticket for _ in range(10) if not isinstance(ticket := circuit.admit(5.0 + seconds), Refusal)]
     assert (len(probes), len(more)) == (3, 0 if seconds < 5 else 3)
