@@ -100,7 +100,8 @@ class BedrockError(Exception):
     @property
     def retry_after(self) -> float | None:
         """The seconds after which a retry can succeed, if known."""
-        return self.fault.retry_after
+        fault = self.fault
+        return None if fault.retry_after is fault.suggested_wait is None else fault.stated_wait
 
     @property
     def model(self) -> str:

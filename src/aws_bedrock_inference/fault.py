@@ -82,9 +82,9 @@ class Fault:
     `limit` the quota dimension a throttle names (`requests`, `tokens`, `tokens-per-day`). `unhealthy` tells a circuit
     breaker that the service, not the caller, is at fault. `reached` is False when the request surely never arrived;
     without a `status` its fate is unknown otherwise. `retry_after` (header `Retry-After`) and `suggested_wait`
-    (header `x-amz-retry-after`) are the server's own wishes in seconds. `paced` says that something else, the quota,
-    already decides when the next attempt may go, so a further wait would be blind. `origin` is the place where it
-    arose.
+    (header `x-amz-retry-after`) are the waits that the service states, in seconds; `stated_wait` is the longer one.
+    `paced` says that something else, the quota, already decides when the next attempt may go, so a further wait would
+    be blind. `origin` is the place where it arose.
     """
 
     code: str
@@ -106,6 +106,11 @@ class Fault:
     request_id: str | None = None
     response: dict[str, Any] | None = field(default=None, repr=False, compare=False)
     error: BaseException | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def stated_wait(self) -> float:
+        """The seconds that the service asks to wait before the same request is sent again; 0 if it does not say."""
+        return max(self.retry_after or 0.0, self.suggested_wait or 0.0)
 
     def with_details(
         self,

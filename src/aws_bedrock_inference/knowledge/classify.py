@@ -14,6 +14,7 @@ from aws_bedrock_inference.knowledge.catalogue import ANY, catalogue
 from aws_bedrock_inference.knowledge.evidence import CODE, SERVICE, Evidence
 from aws_bedrock_inference.knowledge.judge import UNKNOWN, judge
 from aws_bedrock_inference.knowledge.origins import of_identity, placed
+from aws_bedrock_inference.knowledge.waits import stated
 
 if TYPE_CHECKING:
     from aws_bedrock_inference.fault import Fault
@@ -87,12 +88,15 @@ def classify(x: Any, *, service: str | None = None) -> Fault:
     if seen.fault is not None:
         return seen.fault
     verdict = judge(seen.evidence)
+    retry_after, suggested_wait = stated(x, seen.response)
     metadata = seen.response.get("ResponseMetadata") if seen.response else None
     fault = _template(verdict, seen.code).with_details(
         seen.code or reading.code_of(verdict) or verdict.template.cause,
         seen.message,
         status=verdict.evidence.status,
         request_id=metadata.get("RequestId") if isinstance(metadata, dict) else None,
+        retry_after=retry_after,
+        suggested_wait=suggested_wait,
         response=seen.response,
         error=seen.error,
     )

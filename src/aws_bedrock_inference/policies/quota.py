@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import replace
 from math import inf
 from typing import TYPE_CHECKING, Any
 
 from aws_bedrock_inference import clock as clocks
 from aws_bedrock_inference.call import Call, Outcome, priority_number
-from aws_bedrock_inference.events import QuotaQueued, ThrottleReceived
+from aws_bedrock_inference.events import QuotaQueued
 from aws_bedrock_inference.fault import Kind, Origin
 from aws_bedrock_inference.flow import emit, wait
 from aws_bedrock_inference.policies.refusals import day_spent, held, queue_full, too_close, too_large
+from aws_bedrock_inference.policies.throttles import throttled
 from aws_bedrock_inference.rules.quota.gates import A_DAY, Day
 from aws_bedrock_inference.rules.quota.ledger import Ledger
 from aws_bedrock_inference.tokens.max_tokens_warning import warn_unbounded
@@ -139,7 +139,7 @@ class Quota:
                 if member is not None and outcome is not None:
                     member.saw(call, outcome)
             if limit is not None:
-                return (yield from _throttled(pool, call, outcome, limit, clock()))
+                return (yield from throttled(call, outcome, limit, pool.throttled(clock())))
             return outcome
 
         return flow
@@ -230,6 +230,12 @@ class _Pool:
         self.held = held
         self.largest = largest
 
+    def throttled(self, now: float) -> Snapshot:
+        """Report a throttle to those who share the quota; return how it is used now."""
+        if self.member is not None:
+            self.member.throttled()
+        return self.ledger.snapshot(now)
+
 
 def _opened(url: str) -> ShareStore:
     from aws_bedrock_inference.stores import open_store  # noqa: PLC0415 - only who shares needs it
@@ -260,43 +266,9 @@ def _settle(ledger: Ledger, ticket: Ticket, call: Call, outcome: Outcome | None,
     elif fault.origin is not Origin.SERVICE:
         ledger.cancel(ticket, now, sent=True)  # answered, and nothing of it says what the quota is
     elif fault.kind is Kind.THROTTLED:
-        return ledger.throttled(ticket, fault.limit, now)
+        return ledger.throttled(ticket, fault.limit, now, fault.stated_wait)
     elif fault.kind is Kind.OVERLOADED:
-        ledger.on_capacity_error(ticket, now)
+        ledger.on_capacity_error(ticket, now, fault.stated_wait)
     else:
         ledger.cancel(ticket, now, sent=True)
     return None
-
-
-def _throttled(pool: _Pool, call: Call, outcome: Outcome, limit: str, now: float) -> Generator[Effect, None, Outcome]:
-    assert outcome.fault is not None  # noqa: S101 - only a fault can have been a throttle
-    if pool.member is not None:
-        pool.member.throttled()
-    taken = pool.ledger.snapshot(now)
-    dimension = "requests" if limit == "requests" else "tokens"
-    yield from emit(
-        ThrottleReceived(
-            route=call.route,
-            limit=outcome.fault.limit,
-            reserved=call.estimate.reservation,
-            cause=limit,
-            outstanding=int(taken.outstanding),
-            used=int(taken.used[dimension]),
-            estimate=taken.estimates[dimension],
-            waiting=taken.waiting,
-            consumers=taken.consumers,
-            advice=_advice(limit, taken),
-        )
-    )
-    paced = limit != "tokens-per-day" and not taken.stalled
-    return outcome._replace(fault=replace(outcome.fault, paced=paced))
-
-
-def _advice(limit: str, taken: Snapshot) -> str:
-    if limit == "requests":
-        return "Requests per minute are exhausted: send fewer, larger calls, or raise the quota (bedrock quota show)."
-    if limit == "tokens-per-day":
-        return "The daily token quota is exhausted: calls wait or are refused until the day ends."
-    if taken.outstanding > taken.used["tokens"] / 2:
-        return "Most of the quota is reserved, not used: lower max_tokens to what answers need (bedrock quota advise)."
-    return "Tokens per minute are exhausted: fewer calls are admitted now; others may use the same quota."
