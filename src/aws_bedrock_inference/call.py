@@ -150,10 +150,17 @@ class Call(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """A failed attempt: its fault, and the wait before the next attempt, in seconds."""
+    """A failed attempt: its fault, and the wait before the next attempt, in seconds. `tokens` is what it may have been
+    charged, at most, if the service was already at work on it; the next attempt pays a second time.
+    """
 
     fault: Fault
     wait: float
+    tokens: int = 0
+
+    def __str__(self) -> str:
+        paid = f", which may have been charged {self.tokens:,} tokens" if self.tokens else ""
+        return f"{self.fault} (request id {self.fault.request_id}){paid}, then waited {self.wait:.2f} s"
 
 
 def sent(attempts: tuple[Attempt, ...]) -> int:

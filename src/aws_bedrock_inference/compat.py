@@ -69,7 +69,7 @@ def retry_with_exponential_backoff(
     route = Route(getattr(func, "__qualname__", type(func).__name__))
     call = Call(getattr(func, "__name__", "call"), {}, route)
     retry = Retry(attempts=max_retries + 1, jitter="near", chance=chance)
-    outcome = Driver(once, clock=clock, sleep=sleep).run(retry.around(send, clock)(call))
+    outcome = Driver(once, clock=clock, sleep=sleep).run(Pipeline(retry).around(send, clock)(call))
     if outcome.fault is not None:
         raise raisable(outcome, call.operation, route)
     value: T = outcome.value

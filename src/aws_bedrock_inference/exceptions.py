@@ -51,10 +51,7 @@ class BedrockError(Exception):
         self.operation = operation
         self.route = route
         for attempt in outcome.earlier:
-            self.add_note(
-                f"earlier attempt: {attempt.fault} (request id {attempt.fault.request_id}), "
-                f"then waited {attempt.wait:.2f} s"
-            )
+            self.add_note(f"earlier attempt: {attempt}")
 
     @property
     def code(self) -> str:

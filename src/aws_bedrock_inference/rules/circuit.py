@@ -11,6 +11,7 @@ from math import ceil
 SLOTS = 10
 
 MOST_DOUBLINGS = 16  # of the probes: as good as all calls
+SHORTEST_PERIOD = 1.0  # seconds between two doublings
 SHORTEST_WAIT = 0.001  # seconds: a refusal that names no wait would be tried again at once
 
 
@@ -62,9 +63,9 @@ class Circuit:
     After `recovery` seconds it admits `probes` calls and judges them by the same `ratio`: it opens again when that
     share of them has failed, and closes as soon as so many have succeeded that it could not have happened among the
     first. So one rare fault of a probe does not keep it open. A probe may be a generation that takes a minute, which
-    must not hold up calls that take a second: each further `recovery` seconds without a decision double the number of
-    probes. Each change of state begins a new generation, and the answer to a call of an older one counts for
-    nothing.
+    must not hold up calls that take a second: each further `recovery` seconds (1 at least) without a decision double
+    the number of probes. Each change of state begins a new generation, and the answer to a call of an older one counts
+    for nothing.
     """
 
     def __init__(self, *, failures: int, ratio: float, window: float, recovery: float, probes: int) -> None:
@@ -127,10 +128,11 @@ class Circuit:
             self._probed_since = now
         elif self.state is _CLOSED:
             return self._pass
-        doublings = int((now - self._probed_since) / self.recovery)
+        period = max(self.recovery, SHORTEST_PERIOD)
+        doublings = int((now - self._probed_since) / period)
         if self._probes >= self.probes * 2 ** min(doublings, MOST_DOUBLINGS):
-            until = self._probed_since + (doublings + 1) * self.recovery
-            return Refusal(min(self.recovery / 2, max(until - now, SHORTEST_WAIT)))
+            until = self._probed_since + (doublings + 1) * period
+            return Refusal(min(period / 2, max(until - now, SHORTEST_WAIT)))
         self._probes += 1
         return Ticket(self._pass.generation, probe=True)
 
