@@ -16,7 +16,7 @@ from aws_bedrock_inference import clock as clocks
 from aws_bedrock_inference.call import Call, Outcome, Route
 from aws_bedrock_inference.drivers.blocking import Driver
 from aws_bedrock_inference.fault import Decision, Hint, Kind
-from aws_bedrock_inference.flow import send
+from aws_bedrock_inference.flow import Pipeline, send
 from aws_bedrock_inference.knowledge.classify import classify
 from aws_bedrock_inference.policies import Retry
 from aws_bedrock_inference.resilience.functions import known_fault
