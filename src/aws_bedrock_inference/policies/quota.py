@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from math import inf
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,7 @@ from aws_bedrock_inference.call import Call, Outcome, priority_number
 from aws_bedrock_inference.events import QuotaQueued
 from aws_bedrock_inference.fault import Kind, Origin
 from aws_bedrock_inference.flow import emit, wait
+from aws_bedrock_inference.policies.keyed import Keyed
 from aws_bedrock_inference.policies.refusals import day_spent, held, queue_full, too_close, too_large
 from aws_bedrock_inference.policies.throttles import throttled
 from aws_bedrock_inference.rules.quota.gates import A_DAY, Day
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.rules.quota.ticket import Ticket
     from aws_bedrock_inference.service_quotas.table import QuotaTable
     from aws_bedrock_inference.stores import ShareStore
+
+LEAST_USE = 1e-6
+"""What a minute used below this is a rest of floating-point arithmetic."""
 
 WAITING = 10_000
 """The default limit of calls ahead of a new one in the queue: at ten calls per second, the last one waits a quarter of
@@ -81,8 +84,7 @@ class Quota:
         self.shares = _checked(shares or {})
         self.store = _opened(store) if isinstance(store, str) else store
         self._table: QuotaTable | None = None
-        self._ledgers: dict[str, _Pool] = {}
-        self._lock = threading.Lock()
+        self._ledgers = Keyed(_Pool.idle)
 
     @classmethod
     def discovered(
@@ -154,11 +156,7 @@ class Quota:
         return sum(pool.ledger.ahead() for key, pool in pools.items() if route is None or key == route.quota_key)
 
     def _pool(self, route: Route, now: float) -> _Pool:
-        with self._lock:
-            pool = self._ledgers.get(route.quota_key)
-            if pool is None:
-                pool = self._ledgers[route.quota_key] = self._open(route, now)
-            return pool
+        return self._ledgers.of(route.quota_key, lambda: self._open(route, now), now)
 
     def _open(self, route: Route, now: float) -> _Pool:
         table = self._table if self._table is not None and self._table.region == route.region else None
@@ -175,7 +173,8 @@ class Quota:
             shares=self.shares,
         )
         held_at_zero = listed is not None and listed.held and not given
-        return _Pool(ledger, self._member(route, ledger), held=held_at_zero, largest=tpm or inf)
+        first = ledger.snapshot(now).estimates
+        return _Pool(ledger, self._member(route, ledger), held=held_at_zero, largest=tpm or inf, first=first)
 
     def _member(self, route: Route, ledger: Ledger) -> Membership | None:
         if self.store is None:
@@ -220,15 +219,30 @@ class Quota:
 
 
 class _Pool:
-    """The state of one quota key. `largest` is the largest call that can ever be admitted, in tokens."""
+    """The state of one quota key. `largest` is the largest call that can ever be admitted, in tokens; `first` are the
+    limits from which learning starts.
+    """
 
-    __slots__ = ("held", "largest", "ledger", "member")
+    __slots__ = ("first", "held", "largest", "ledger", "member")
 
-    def __init__(self, ledger: Ledger, member: Membership | None, *, held: bool, largest: float) -> None:
+    def __init__(
+        self, ledger: Ledger, member: Membership | None, *, held: bool, largest: float, first: Mapping[str, float]
+    ) -> None:
+        self.first = first
         self.ledger = ledger
         self.member = member
         self.held = held
         self.largest = largest
+
+    def idle(self, now: float) -> bool:
+        """Return whether a new pool would act the same: no call is in flight, waits or counts, nothing is learned."""
+        ledger = self.ledger
+        taken = ledger.snapshot(now)
+        if taken.in_flight or taken.waiting or any(used >= LEAST_USE for used in taken.used.values()):
+            return False
+        if ledger.day_exhausted(now) or (ledger.day is not None and ledger.day.used):
+            return False
+        return taken.estimates == self.first and ledger.concurrency.most == ledger.concurrency.ceiling
 
     def throttled(self, now: float) -> Snapshot:
         """Report a throttle to those who share the quota; return how it is used now."""

@@ -11,6 +11,7 @@ from math import ceil
 SLOTS = 10
 
 MOST_DOUBLINGS = 16  # of the probes: as good as all calls
+FORGOTTEN = 600.0  # seconds after which an open circuit that nobody probed says nothing any more
 SHORTEST_PERIOD = 1.0  # seconds between two doublings
 SHORTEST_WAIT = 0.001  # seconds: a refusal that names no wait would be tried again at once
 
@@ -119,6 +120,15 @@ class Circuit:
             if slot != self._slot:
                 self._advance(slot)
             return sum(self._failed)
+
+    def idle(self, now: float) -> bool:
+        """Return whether a new circuit would act the same: no calls are in flight and no failure is recent. A circuit
+        that opened long ago is one that nobody needs any more.
+        """
+        recent = self.failed(now) if self.state is _CLOSED else now < self._opened + self.recovery + FORGOTTEN
+        with self._lock:
+            probing = self._probes - self._recovered - self._relapsed
+            return not recent and self._admitted <= self._reported and not probing
 
     def _admit_to_probe(self, now: float) -> Ticket | Refusal:
         if self.state is _OPEN:
