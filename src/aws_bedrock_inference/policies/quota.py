@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.stores import ShareStore
 
 LEAST_USE = 1e-6
-"""What a minute used below this is a rest of floating-point arithmetic."""
+"""The smallest use of a minute; below it is a rest of floating-point arithmetic."""
 
 WAITING = 10_000
 """The default limit of calls ahead of a new one in the queue: at ten calls per second, the last one waits a quarter of

@@ -1,4 +1,4 @@
-"""What a throttle says to those who listen, and to the retry policy."""
+"""The event of a throttle for listeners, and its mark for the retry policy."""
 
 from __future__ import annotations
 
