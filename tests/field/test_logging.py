@@ -39,7 +39,7 @@ def lines(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
 
 
 def test_one_line_for_each_retry_and_for_the_success(face: Any, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, logger=LOGGER.name)
     with Wire(UNAVAILABLE, answer(REPLY)) as wire:
         face.get(face.open(wire.url).invoke(SECRET))
     said = lines(caplog)
@@ -60,14 +60,14 @@ def test_one_line_for_a_failure(face: Any, caplog: pytest.LogCaptureFixture) -> 
 
 
 def test_throttles_are_info(face: Any, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO)
+    caplog.set_level(logging.INFO, logger=LOGGER.name)
     with Wire(THROTTLED, answer(REPLY)) as wire:
         face.get(face.open(wire.url, pipeline=at_once(Quota(rpm=600_000))).invoke(SECRET))
     assert [(level, "throttled by" in line) for level, line in lines(caplog)] == [("INFO", True), ("WARNING", False)]
 
 
 def test_nothing_of_the_call_is_said(face: Any, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, logger=LOGGER.name)
     echo = fault(500, "InternalServerException", SECRET)
     with Wire(echo, answer(REPLY)) as wire:
         face.get(face.open(wire.url).invoke(SECRET, system=SECRET))
