@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import errno
 import socket
+import traceback
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -26,7 +27,17 @@ from support.client_faces import Asyncio, Blocking, Streaming, at_once
 from support.doubles import ROUTE, UNAVAILABLE, World, call
 from support.wire import Wire
 
-from aws_bedrock_inference import Breaker, Deadline, Pipeline, Quota, Retry, Throttled, classify, resilient
+from aws_bedrock_inference import (
+    Breaker,
+    Deadline,
+    InvalidRequest,
+    Pipeline,
+    Quota,
+    Retry,
+    Throttled,
+    classify,
+    resilient,
+)
 from aws_bedrock_inference.call import Outcome, Usage
 from aws_bedrock_inference.clients.base import with_attempts
 from aws_bedrock_inference.clients.reply import reply_of
@@ -35,6 +46,7 @@ from aws_bedrock_inference.events import ThrottleReceived
 from aws_bedrock_inference.fault import Fault, Origin
 from aws_bedrock_inference.flow import send
 from aws_bedrock_inference.knowledge.classify import answered, unanswered, unidentified
+from aws_bedrock_inference.policies.refusals import invalid_request
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -209,6 +221,52 @@ def test_a_throttle_of_sts_inside_a_call_of_another_service_is_not_its_throttle(
     assert (fault.origin, fault.reached) == (Origin.IDENTITY, False)
     route = client._calls._route
     assert quota.ledger(route, world.now).snapshot(world.now).estimates["requests"] == 600
+
+
+def test_an_error_of_sts_that_was_handled_is_not_the_one_that_failed() -> None:
+    throttle = refused("ThrottlingException", "Converse", "Too many requests, please wait before trying again.", 429)
+    throttle.__context__ = refused("Throttling", "AssumeRole")
+    assert classify(throttle).origin is Origin.SERVICE
+    lost = ReadTimeoutError(endpoint_url="https://bedrock-runtime.us-east-1.amazonaws.com/", error="timed out")
+    lost.__context__ = ReadTimeoutError(endpoint_url=STS, error="timed out")
+    assert classify(lost).origin is Origin.SERVICE
+    answered_late = refused("InternalServerException", "Converse", "oops", 500)
+    answered_late.__context__ = OSError(errno.EMFILE, "Too many open files")
+    assert (classify(answered_late).origin, classify(answered_late).unhealthy) == (Origin.SERVICE, True)
+
+
+def test_a_wrapper_of_an_error_of_sts_is_one_of_sts() -> None:
+    try:
+        try:
+            raise refused("Throttling", "AssumeRole")
+        except ClientError as error:
+            raise RuntimeError("the chain failed") from error
+    except RuntimeError as wrapped:
+        fault = classify(wrapped)
+    assert (fault.origin, fault.reached) == (Origin.IDENTITY, False)
+
+
+def test_an_answer_of_a_proxy_costs_the_model_nothing() -> None:
+    fault = answered("", "", status=407)
+    assert (fault.origin, fault.cause) == (Origin.NETWORK, "proxy-unreachable")
+    assert booked(fault) == (600, 0, False)
+
+
+def test_what_a_provider_of_ones_own_says_is_masked() -> None:
+    fault = unidentified(RuntimeError("vault refused AKIAIOSFODNN7EXAMPLE"))
+    assert "AKIAIOSFODNN7EXAMPLE" not in str(fault)
+
+
+def test_credentials_that_the_service_refused_are_the_callers_and_the_request_counts() -> None:
+    fault = answered("ExpiredTokenException", "The security token included in the request is expired", status=403)
+    assert (fault.origin, fault.reached) == (Origin.IDENTITY, True)
+    assert booked(fault) == (600, 0, False)
+
+
+def test_an_invalid_request_says_its_name_once() -> None:
+    error = InvalidRequest(Outcome(fault=invalid_request("max_tokens=0: give 1 or more")), "converse", ROUTE)
+    assert str(error).startswith("max_tokens=0: give 1 or more [converse on")
+    assert "".join(traceback.format_exception_only(error)).count("InvalidRequest") == 1
 
 
 def test_whoever_calls_sts_meets_its_own_throttles() -> None:

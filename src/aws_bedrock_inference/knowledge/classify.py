@@ -13,6 +13,7 @@ from aws_bedrock_inference.knowledge import reading
 from aws_bedrock_inference.knowledge.catalogue import ANY, catalogue
 from aws_bedrock_inference.knowledge.evidence import CODE, SERVICE, Evidence
 from aws_bedrock_inference.knowledge.judge import UNKNOWN, judge
+from aws_bedrock_inference.knowledge.masking import masked
 from aws_bedrock_inference.knowledge.origins import of_identity, placed
 from aws_bedrock_inference.knowledge.waits import stated
 
@@ -72,7 +73,7 @@ def unidentified(error: Exception) -> Fault:
     """
     fault = classify(error, service="sts")
     if not fault.code or fault.cause == UNKNOWN:
-        fault = replace(fault, code=type(error).__name__, message=reading.text_of(error))
+        fault = replace(fault, code=type(error).__name__, message=masked(reading.text_of(error)))
     return of_identity(replace(fault, error=error), tuple(reading.chain(error)))
 
 

@@ -95,7 +95,7 @@ def placed(fault: Fault, error: BaseException | None, called: str = "") -> Fault
     links = tuple(chain(error)) if error is not None else ()
     if called not in IDENTITY_SERVICES and _source(links) is not None:
         return of_identity(fault, links)
-    origin = _by_number(links)
+    origin = _by_number(links) if fault.status is None else None  # an answer came all the way
     if origin is Origin.MACHINE and fault.cause == UNKNOWN:
         return replace(fault, origin=origin)
     if origin is Origin.MACHINE:
@@ -129,16 +129,18 @@ def of_identity(fault: Fault, links: Iterable[BaseException] = ()) -> Fault:
 
 
 def _source(links: Iterable[BaseException]) -> tuple[str, str] | None:
-    """Return the source of credentials that failed, and its operation, if one did."""
+    """Return the source of credentials that failed, and its operation, if one did. The first link that names an
+    operation or an endpoint decides: what lies under it may have been handled.
+    """
     for link in links:
         operation = attribute(link, "operation_name")
-        if isinstance(operation, str) and operation in _OPERATIONS:
-            return _OPERATIONS[operation], operation
+        if isinstance(operation, str):
+            return (_OPERATIONS[operation], operation) if operation in _OPERATIONS else None
         facts = attribute(link, "kwargs")
         host = _host(facts.get("endpoint_url")) if isinstance(facts, dict) else ""
         source = _HOSTS.get(host) or (_HOSTS.get(host.split(".")[0]) if host.endswith(_AWS) else None)
-        if source is not None:
-            return source, ""
+        if host:
+            return (source, "") if source is not None else None
     return None
 
 
