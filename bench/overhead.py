@@ -66,7 +66,7 @@ def ours(*, listened: bool) -> list[tuple[str, list[float]]]:
         listeners.add(heard.append)
 
     def ended(call: Call, outcome: Outcome) -> None:
-        if listeners:
+        if listeners.added:
             listeners.call_ended(call, outcome, time.monotonic())
             heard.clear()
 

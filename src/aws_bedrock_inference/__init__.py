@@ -47,7 +47,7 @@ if TYPE_CHECKING:
         TimedOut,
         Unreachable,
     )
-    from aws_bedrock_inference.fault import Category, Decision, Fault
+    from aws_bedrock_inference.fault import Category, Decision, Fault, Origin
     from aws_bedrock_inference.flow import Pipeline
     from aws_bedrock_inference.knowledge.classify import classify
     from aws_bedrock_inference.knowledge.explain import Explanation, explain
@@ -93,7 +93,7 @@ _HOMES = {
         "TimedOut",
         "Unreachable",
     ),
-    "fault": ("Category", "Decision", "Fault"),
+    "fault": ("Category", "Decision", "Fault", "Origin"),
     "flow": ("Pipeline",),
     "knowledge.classify": ("classify",),
     "knowledge.explain": ("Explanation", "explain"),
@@ -123,6 +123,7 @@ __all__ = [
     "ModelFailed",
     "NotFound",
     "NotReady",
+    "Origin",
     "Outcome",
     "Overloaded",
     "Pipeline",

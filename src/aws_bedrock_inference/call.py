@@ -150,10 +150,22 @@ class Call(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """A failed attempt: its fault, and the wait before the next attempt, in seconds."""
+    """A failed attempt: its fault, and the wait before the next attempt, in seconds. `tokens` is what it may have been
+    charged, at most, if the service was already at work on it; the next attempt pays a second time.
+    """
 
     fault: Fault
     wait: float
+    tokens: int = 0
+
+    def __str__(self) -> str:
+        paid = f", which may have been charged {self.tokens:,} tokens" if self.tokens else ""
+        return f"{self.fault} (request id {self.fault.request_id}){paid}, then waited {self.wait:.2f} s"
+
+
+def sent(attempts: tuple[Attempt, ...]) -> int:
+    """Return how many of the attempts were sent: the circuit, the queue and the deadline refuse without sending."""
+    return sum(attempt.fault.kind is not Kind.REFUSED for attempt in attempts)
 
 
 class Outcome(NamedTuple):
@@ -173,5 +185,5 @@ class Outcome(NamedTuple):
     @property
     def attempts(self) -> int:
         """The number of attempts that were sent, including the last one; refused attempts were not sent."""
-        sent = [attempt for attempt in self.earlier if attempt.fault.kind is not Kind.REFUSED]
-        return len(sent) + (self.fault is None or self.fault.kind is not Kind.REFUSED)
+        last = self.fault is None or self.fault.kind is not Kind.REFUSED
+        return sent(self.earlier) + last if self.earlier else int(last)

@@ -16,7 +16,7 @@ from aws_bedrock_inference import clock as clocks
 from aws_bedrock_inference.call import Call, Outcome, Route
 from aws_bedrock_inference.drivers.blocking import Driver
 from aws_bedrock_inference.fault import Decision, Hint, Kind
-from aws_bedrock_inference.flow import send
+from aws_bedrock_inference.flow import Pipeline, send
 from aws_bedrock_inference.knowledge.classify import classify
 from aws_bedrock_inference.policies import Retry
 from aws_bedrock_inference.resilience.functions import known_fault
@@ -69,7 +69,7 @@ def retry_with_exponential_backoff(
     route = Route(getattr(func, "__qualname__", type(func).__name__))
     call = Call(getattr(func, "__name__", "call"), {}, route)
     retry = Retry(attempts=max_retries + 1, jitter="near", chance=chance)
-    outcome = Driver(once, clock=clock, sleep=sleep).run(retry.around(send, clock)(call))
+    outcome = Driver(once, clock=clock, sleep=sleep).run(Pipeline(retry).around(send, clock)(call))
     if outcome.fault is not None:
         raise raisable(outcome, call.operation, route)
     value: T = outcome.value

@@ -43,13 +43,15 @@ class CallEnded(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class RetryScheduled:
     """An attempt failed, and the next one follows after `wait` seconds. `attempt` is the number of the failed
-    attempt.
+    attempt. `tokens` is what that one may have been charged, at most, if the service was already at work on it: a
+    repeat pays a second time.
     """
 
     route: Route
     fault: Fault
     attempt: int
     wait: float
+    tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,20 +106,20 @@ class CircuitChanged:
 
 
 class Listeners:
-    """The listeners of one client. Without listeners it is falsy, so that no event needs to be created."""
+    """The listeners of one client. `added` are those that were added; without them the event of a successful call need
+    not be created. `always` are called with every other event, too, before the others.
+    """
 
-    def __init__(self) -> None:
-        self._listeners: tuple[Listener, ...] = ()
-
-    def __bool__(self) -> bool:
-        return bool(self._listeners)
+    def __init__(self, *always: Listener) -> None:
+        self._always = always
+        self.added: tuple[Listener, ...] = ()
 
     def add(self, listener: Listener) -> Callable[[], None]:
         """Call `listener` with every event from now on; the returned function removes the listener."""
-        self._listeners = (*self._listeners, listener)
+        self.added = (*self.added, listener)
 
         def stop() -> None:
-            self._listeners = tuple(known for known in self._listeners if known is not listener)
+            self.added = tuple(known for known in self.added if known is not listener)
 
         return stop
 
@@ -128,7 +130,7 @@ class Listeners:
 
     def notify(self, event: object) -> None:
         """Pass `event` to all listeners."""
-        for listener in self._listeners:
+        for listener in (*self._always, *self.added):
             try:
                 listener(event)
             except Exception:  # noqa: BLE001 - a listener must never hurt the call

@@ -20,7 +20,7 @@
         ├── Unreachable             no connection (also a ConnectionError)
         └── StreamBroken            the answer is incomplete; the part that arrived is in `received`
 
-Each exception has the attributes `code`, `decision`, `cause`, `advice`, `attempts`, `request_id`, `route` and
+Each exception has the attributes `code`, `decision`, `cause`, `origin`, `advice`, `attempts`, `request_id`, `route` and
 `retry_after`, and one note for each earlier attempt.
 """
 
@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from aws_bedrock_inference.fault import Decision, Fault, Kind
+from aws_bedrock_inference.fault import Decision, Fault, Kind, Origin
 
 if TYPE_CHECKING:
     from aws_bedrock_inference.call import Attempt, Outcome, Route
@@ -51,10 +51,7 @@ class BedrockError(Exception):
         self.operation = operation
         self.route = route
         for attempt in outcome.earlier:
-            self.add_note(
-                f"earlier attempt: {attempt.fault} (request id {attempt.fault.request_id}), "
-                f"then waited {attempt.wait:.2f} s"
-            )
+            self.add_note(f"earlier attempt: {attempt}")
 
     @property
     def code(self) -> str:
@@ -77,6 +74,11 @@ class BedrockError(Exception):
         return self.fault.advice
 
     @property
+    def origin(self) -> Origin:
+        """The place where the failure arose: the service, a source of credentials, the network, this machine."""
+        return self.fault.origin
+
+    @property
     def attempts(self) -> int:
         """The number of attempts that were sent; 0 if the call was refused before sending."""
         return self.outcome.attempts
@@ -95,7 +97,8 @@ class BedrockError(Exception):
     @property
     def retry_after(self) -> float | None:
         """The seconds after which a retry can succeed, if known."""
-        return self.fault.retry_after
+        fault = self.fault
+        return None if fault.retry_after is fault.suggested_wait is None else fault.stated_wait
 
     @property
     def model(self) -> str:
@@ -256,7 +259,9 @@ def _sentence(outcome: Outcome, fault: Fault, operation: str, route: Route) -> s
     repeatable = outcome.earlier or fault.decision is not Decision.FAIL
     gave_up = f", gave up: {outcome.gave_up}" if outcome.gave_up and repeatable else ""
     request = f", request id {fault.request_id}" if fault.request_id else ""
-    return f"{fault} [{operation} on {route}{attempts}{gave_up}{request}] {fault.advice}".rstrip()
+    # The class of a refused request has the name of its code: a traceback would show it twice.
+    said = fault.message if fault.code == "InvalidRequest" else fault
+    return f"{said} [{operation} on {route}{attempts}{gave_up}{request}] {fault.advice}".rstrip()
 
 
 def _portable(outcome: Outcome) -> Outcome:

@@ -41,6 +41,23 @@ class Kind(Enum):
     UNKNOWN = "unknown"
 
 
+class Origin(Enum):
+    """The place where a failure arose. Only the called service's own failures say something of its quota.
+
+    SERVICE is the service that was called, DEPENDENCY another one that it uses, such as KMS. IDENTITY is a source of
+    credentials (STS, IAM Identity Center, instance metadata). NETWORK is the way to the service: DNS, proxy, TLS, a
+    connection that was not made or was lost. MACHINE is this process and its computer: file descriptors, memory,
+    threads, disk, clock. CALLER is the request itself, or a refusal of this library.
+    """
+
+    SERVICE = "service"
+    DEPENDENCY = "dependency"
+    IDENTITY = "identity"
+    NETWORK = "network"
+    MACHINE = "machine"
+    CALLER = "caller"
+
+
 @dataclass(frozen=True, slots=True)
 class Hint:
     """The retry schedule of a fault, in seconds and counts. The defaults are those of AWS SDK retry 2.1 for transient
@@ -65,8 +82,9 @@ class Fault:
     `limit` the quota dimension a throttle names (`requests`, `tokens`, `tokens-per-day`). `unhealthy` tells a circuit
     breaker that the service, not the caller, is at fault. `reached` is False when the request surely never arrived;
     without a `status` its fate is unknown otherwise. `retry_after` (header `Retry-After`) and `suggested_wait`
-    (header `x-amz-retry-after`) are the server's own wishes in seconds. `paced` says that something else, the quota,
-    already decides when the next attempt may go, so a further wait would be blind.
+    (header `x-amz-retry-after`) are the waits that the service states, in seconds; `stated_wait` is the longer one.
+    `paced` says that something else, the quota, already decides when the next attempt may go, so a further wait would
+    be blind. `origin` is the place where it arose.
     """
 
     code: str
@@ -84,9 +102,15 @@ class Fault:
     retry_after: float | None = None
     suggested_wait: float | None = None
     paced: bool = False
+    origin: Origin = Origin.SERVICE
     request_id: str | None = None
     response: dict[str, Any] | None = field(default=None, repr=False, compare=False)
     error: BaseException | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def stated_wait(self) -> float:
+        """The seconds that the service asks to wait before the same request is sent again; 0 if it does not say."""
+        return max(self.retry_after or 0.0, self.suggested_wait or 0.0)
 
     def with_details(
         self,
@@ -117,6 +141,7 @@ class Fault:
             retry_after=retry_after,
             suggested_wait=suggested_wait,
             paced=self.paced,
+            origin=self.origin,
             request_id=request_id,
             response=response,
             error=error,

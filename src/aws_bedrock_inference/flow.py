@@ -21,6 +21,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar, cast
 
+from aws_bedrock_inference.switch import policies_are_off
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
@@ -172,7 +174,9 @@ class Pipeline:
         self.policies = policies
 
     def around(self, step: Step, clock: Clock) -> Step:
-        """Return `step` with all policies around it."""
+        """Return `step` with all policies around it, or plain if the environment turns them off (see `switch`)."""
+        if policies_are_off():
+            return step
         for policy in reversed(self.policies):
             step = policy.around(step, clock)
         return step

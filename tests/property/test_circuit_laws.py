@@ -33,6 +33,7 @@ class CircuitLaws(RuleBasedStateMachine):
         if before is State.OPEN and self.circuit.state is State.HALF_OPEN:
             assert self.now >= self.opened_at + 5.0
             self.probing = self.failed = self.well = 0
+            self.probing_since = self.now
         if before is State.CLOSED:
             assert not isinstance(ticket, Refusal)
             assert not ticket.probe
@@ -42,7 +43,8 @@ class CircuitLaws(RuleBasedStateMachine):
         elif ticket.probe:
             assert self.circuit.state is State.HALF_OPEN
             self.probing += 1
-            assert self.probing <= self.circuit.probes
+            periods = int((self.now - self.probing_since) / 5.0)
+            assert self.probing <= self.circuit.probes * 2**periods
         return ticket
 
     @rule(ticket=consumes(tickets), verdict=st.sampled_from(Verdict))
@@ -66,9 +68,12 @@ class CircuitLaws(RuleBasedStateMachine):
         if current and before is State.HALF_OPEN and ticket.probe:
             self.failed += verdict is Verdict.FAILED
             self.well += verdict is Verdict.OK
-            assert (changed is State.OPEN) == (self.failed >= self.circuit.ratio * self.circuit.probes)
+            judged = max(self.circuit.probes, self.probing)
+            relapsed = verdict is Verdict.FAILED and self.failed >= self.circuit.ratio * judged
+            assert (changed is State.OPEN) == relapsed
             still_to_come = self.circuit.probes - self.well
-            assert (changed is State.CLOSED) == (still_to_come < self.circuit.ratio * self.circuit.probes)
+            recovered = still_to_come < self.circuit.ratio * self.circuit.probes
+            assert (changed is State.CLOSED) == (recovered and not relapsed)
 
     @invariant()
     def it_is_never_stuck(self) -> None:

@@ -192,7 +192,7 @@ class Run:
             self._stop(Ending(interrupted=True))
 
     def _put_back(self, record: Record, rounds: int, fault: Fault) -> None:
-        due = self._tally.clock() + max(_FIRST_PAUSE * 2**rounds, fault.retry_after or 0.0)
+        due = self._tally.clock() + max(_FIRST_PAUSE * 2**rounds, fault.stated_wait)
         heapq.heappush(self._back, (due, next(self._order), rounds + 1, record))
         self._tally.put_back += 1
 

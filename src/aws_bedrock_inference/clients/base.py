@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from logging import DEBUG
 from math import inf
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,8 @@ from aws_bedrock_inference.events import Listener, Listeners
 from aws_bedrock_inference.exceptions import InvalidRequest, error_of
 from aws_bedrock_inference.flow import send
 from aws_bedrock_inference.knowledge.models import split_profile
+from aws_bedrock_inference.log import enabled as log_enabled
+from aws_bedrock_inference.log import log
 from aws_bedrock_inference.policies import Quota, one_owner, standard
 from aws_bedrock_inference.policies.refusals import invalid_request
 from aws_bedrock_inference.streaming import collect, stream
@@ -56,7 +59,7 @@ class BaseClient:
         self._timeout = timeout if isinstance(timeout, Timeout) else Timeout()
         self._total_timeout = inf if timeout is None or isinstance(timeout, Timeout) else timeout
         self._clock = clocks.monotonic
-        self._listeners = Listeners()
+        self._listeners = Listeners(log)
         self._routes: dict[str, Route] = {}
         self._gauge = TokenGauge()
         self._send = self.pipeline.around(send, self._clock)
@@ -122,7 +125,7 @@ class BaseClient:
         """Learn from how the call ended, and notify the listeners."""
         if outcome.fault is None and outcome.usage is not None:
             learn(self._gauge, call.route.base, call.estimate, outcome.usage)
-        if self._listeners:
+        if outcome.fault is not None or self._listeners.added or log_enabled(DEBUG):
             self._listeners.call_ended(call, outcome, self._clock())
 
     def _raise_for(self, call: Call, outcome: Outcome) -> None:
@@ -137,5 +140,5 @@ class BaseClient:
 def with_attempts(response: dict[str, Any], outcome: Outcome) -> dict[str, Any]:
     """Set `RetryAttempts` in the response, where boto3 has it."""
     if outcome.earlier:
-        response["ResponseMetadata"]["RetryAttempts"] = len(outcome.earlier)
+        response["ResponseMetadata"]["RetryAttempts"] = outcome.attempts - 1
     return response

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from aws_bedrock_inference.call import sent
 from aws_bedrock_inference.dialects.usage import stop_reason
 
 if TYPE_CHECKING:
@@ -31,8 +32,8 @@ class Reply:
 
     @property
     def attempts(self) -> int:
-        """The number of attempts for this answer."""
-        return len(self.earlier) + 1
+        """The number of requests that were sent for this answer; what the circuit or the quota refused was not sent."""
+        return sent(self.earlier) + 1
 
     @property
     def output(self) -> dict[str, Any]:

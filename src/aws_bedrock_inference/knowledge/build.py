@@ -13,7 +13,7 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aws_bedrock_inference.fault import Category, Decision, Hint, Kind
+from aws_bedrock_inference.fault import Category, Decision, Hint, Kind, Origin
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,6 +40,17 @@ _KINDS = {
     "model-access": "denied",
 }
 
+# The origin of a group's causes, if the cause does not state it; all others are the service's.
+_ORIGINS = {
+    "network": "network",
+    "credentials": "identity",
+    "client-setup": "caller",
+    "region": "caller",
+    "request-shape": "caller",
+    "request-size": "caller",
+    "authorization": "caller",
+}
+
 _CAUSE = {
     "group": str,
     "title": str,
@@ -47,6 +58,7 @@ _CAUSE = {
     "decision": str,
     "category": str,
     "scope": str,
+    "origin": str,
     "remedies": list,
     "link": str,
     "seen": date,
@@ -142,6 +154,7 @@ def _cause(entry: dict[str, Any], where: str) -> dict[str, Any]:
         raise CatalogueError(f"{where}: scope {entry['scope']!r}; use one of {', '.join(_SCOPES)}")
     Decision(entry["decision"])
     category = Category(entry.get("category", _CATEGORY[entry["decision"]])).value
+    origin = Origin(entry.get("origin") or _ORIGINS.get(entry["group"], "service")).value
     remedies = []
     for remedy in entry["remedies"]:
         if not isinstance(remedy, dict) or not remedy.get("do") or not remedy.keys() <= {"do", "run"}:
@@ -149,7 +162,7 @@ def _cause(entry: dict[str, Any], where: str) -> dict[str, Any]:
         remedies.append([remedy["do"], remedy.get("run", "")])
     if not remedies:
         raise CatalogueError(f"{where}: no remedy")
-    return {**entry, "category": category, "remedies": remedies, "seen": entry["seen"].isoformat()}
+    return {**entry, "category": category, "origin": origin, "remedies": remedies, "seen": entry["seen"].isoformat()}
 
 
 def _fault(entry: dict[str, Any], service: str, where: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from functools import cache, cached_property
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from aws_bedrock_inference.fault import Category, Decision, Fault, Hint, Kind
+from aws_bedrock_inference.fault import Category, Decision, Fault, Hint, Kind, Origin
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,7 +34,9 @@ class Remedy(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """The cause of an error. `slug` is its stable name; `scope` what must change, or heal, for it to go away."""
+    """The cause of an error. `slug` is its stable name; `scope` what must change, or heal, for it to go away, `origin`
+    the place where it arises.
+    """
 
     slug: str
     group: str
@@ -43,6 +45,7 @@ class Cause:
     decision: Decision
     category: Category
     scope: str
+    origin: Origin
     remedies: tuple[Remedy, ...]
     link: str = ""
     source: str = ""
@@ -231,11 +234,13 @@ class Catalogue:
             unhealthy=data.get("unhealthy", False),
             reached=data.get("reached", True),
             limit=data.get("limit"),
+            origin=cause.origin,
         )
 
 
 def _cause(slug: str, data: dict[str, Any]) -> Cause:
     known = {**data, "decision": Decision(data["decision"]), "category": Category(data["category"])}
+    known["origin"] = Origin(data["origin"])
     known["remedies"] = tuple(Remedy(*remedy) for remedy in data["remedies"])
     return Cause(slug=slug, **known)
 

@@ -12,7 +12,10 @@ from typing import TYPE_CHECKING, Any
 from aws_bedrock_inference.knowledge import reading
 from aws_bedrock_inference.knowledge.catalogue import ANY, catalogue
 from aws_bedrock_inference.knowledge.evidence import CODE, SERVICE, Evidence
-from aws_bedrock_inference.knowledge.judge import judge
+from aws_bedrock_inference.knowledge.judge import UNKNOWN, judge
+from aws_bedrock_inference.knowledge.masking import masked
+from aws_bedrock_inference.knowledge.origins import of_identity, placed
+from aws_bedrock_inference.knowledge.waits import stated
 
 if TYPE_CHECKING:
     from aws_bedrock_inference.fault import Fault
@@ -43,7 +46,7 @@ def answered(
     code = reading.spelt(code)
     codes, certain = ((code,), _ALL_CERTAIN) if code else ((), _SERVICE_CERTAIN)
     verdict = judge(Evidence(message, codes, (RUNTIME,), "", status, certain))
-    return _template(verdict, code).with_details(
+    fault = _template(verdict, code).with_details(
         code or f"HTTP {status}",
         message,
         status=status,
@@ -52,6 +55,7 @@ def answered(
         suggested_wait=suggested_wait,
         response=response if response is not None else {"Error": {"Code": code, "Message": message}},
     )
+    return placed(fault, None, RUNTIME)
 
 
 def unanswered(error: BaseException | None, *, code: str, message: str) -> Fault:
@@ -59,7 +63,18 @@ def unanswered(error: BaseException | None, *, code: str, message: str) -> Fault
     one.
     """
     verdict = judge(Evidence(message, (code,), (ANY,), certain=_ALL_CERTAIN))
-    return _template(verdict, code).with_details(code, message, error=error)
+    return placed(_template(verdict, code).with_details(code, message, error=error), error, RUNTIME)
+
+
+def unidentified(error: Exception) -> Fault:
+    """Return the fault of having no identity to sign with: no credentials, or none that could be renewed.
+
+    Whatever a source of credentials raises ends here, also what botocore or a program's own provider did not expect.
+    """
+    fault = classify(error, service="sts")
+    if not fault.code or fault.cause == UNKNOWN:
+        fault = replace(fault, code=type(error).__name__, message=masked(reading.text_of(error)))
+    return of_identity(replace(fault, error=error), tuple(reading.chain(error)))
 
 
 def classify(x: Any, *, service: str | None = None) -> Fault:
@@ -74,15 +89,19 @@ def classify(x: Any, *, service: str | None = None) -> Fault:
     if seen.fault is not None:
         return seen.fault
     verdict = judge(seen.evidence)
+    retry_after, suggested_wait = stated(x, seen.response)
     metadata = seen.response.get("ResponseMetadata") if seen.response else None
-    return _template(verdict, seen.code).with_details(
+    fault = _template(verdict, seen.code).with_details(
         seen.code or reading.code_of(verdict) or verdict.template.cause,
         seen.message,
         status=verdict.evidence.status,
         request_id=metadata.get("RequestId") if isinstance(metadata, dict) else None,
+        retry_after=retry_after,
+        suggested_wait=suggested_wait,
         response=seen.response,
         error=seen.error,
     )
+    return placed(fault, x if reading.is_a(x, BaseException) else None, service or "")
 
 
 def _template(verdict: Verdict, code: str) -> Fault:

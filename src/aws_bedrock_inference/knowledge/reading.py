@@ -1,13 +1,14 @@
 """From whatever holds an error to its `Evidence`: exceptions of any client, boto3's dictionaries, HTTP answers, and
 what wraps them.
 
-Nothing here imports a client library: each is known by the shape of what it raises.
+Nothing here imports a client library: each is known by the shape of what it raises. Whatever comes is somebody else's
+object: its attributes and its text are read through `attribute` and `text_of`, which do not raise.
 """
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeGuard, TypeVar
 
 from aws_bedrock_inference.fault import Fault
 from aws_bedrock_inference.knowledge.catalogue import catalogue
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from aws_bedrock_inference.knowledge.judge import Verdict
+
+T = TypeVar("T")
 
 _DEEPEST = 24  # links of a chain that are followed; real ones have fewer than ten
 
@@ -64,16 +67,24 @@ def read(x: Any, service: str | None = None) -> Seen:
     `service` is any name that AWS uses for one; a name that it does not use counts as none.
     """
     service = resolve(service) if service else ""
-    if isinstance(x, BaseException):
+    try:
+        return _seen(x, service)
+    except Exception:  # noqa: BLE001 - an object that not even the readers below can handle, such as a proxy of nothing
+        return _of_text(type(x).__name__, service)
+
+
+def _seen(x: Any, service: str) -> Seen:
+    if is_a(x, BaseException):
         return _of_exception(x, service)
     if isinstance(x, Fault):
         return Seen(
             Evidence(x.message, (x.code,), status=x.status, certain=_CERTAIN[True, False, False]), "", "", fault=x
         )
-    if isinstance(x, (str, bytes)):
-        return _of_text(x if isinstance(x, str) else x.decode(errors="replace"), service)
+    if isinstance(x, (str, bytes, bytearray, memoryview)):
+        return _of_text(text_of(x) if isinstance(x, str) else bytes(x).decode(errors="replace"), service)
     if isinstance(x, dict):
-        return _of_answer(boto3_answer(x), "", service) if "Error" in x else _of_text(error_text(x), service)
+        stated = isinstance(x.get("Error"), dict)
+        return _of_answer(boto3_answer(x), "", service) if stated else _of_text(error_text(x), service)
     answer = http_answer(x)
     return _of_answer(answer, "", service) if answer else _of_text(error_text(x), service)
 
@@ -96,9 +107,11 @@ def _of_exception(error: BaseException, service: str) -> Seen:
         named = by_class_name(link) or named
     facts = ((service,) if service else (), operation, status, _CERTAIN[False, bool(operation), bool(service)])
     if named is None:
-        return Seen(Evidence(error_text(error), (), *facts), "", f"{type(error).__name__}: {_said(error)}", error=error)
+        return Seen(
+            Evidence(error_text(error), (), *facts), "", f"{type(error).__name__}: {text_of(error)}", error=error
+        )
     link, code = named  # that tells more than a guess, less than an answer
-    message = _said(link)
+    message = text_of(link)
     return Seen(Evidence(f"{code}: {message}", (), *facts), code, message, error=link)
 
 
@@ -112,7 +125,8 @@ def _of_answer(answer: Answer, operation: str, service: str, error: BaseExceptio
         answer.status,
         _CERTAIN[bool(code), bool(operation), bool(service)],
     )
-    return Seen(evidence, code or f"HTTP {answer.status}", answer.message, answer.response, error)
+    shown = code or (f"HTTP {answer.status}" if answer.status is not None else "")
+    return Seen(evidence, shown, answer.message, answer.response, error)
 
 
 def _of_text(text: str, service: str) -> Seen:
@@ -146,26 +160,28 @@ def chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def _inner(error: BaseException) -> list[BaseException]:
-    wrapped = [getattr(error, name, None) for name in _WRAPPED]
-    group = error.exceptions if isinstance(error, BaseExceptionGroup) else ()
-    return [found for found in (*group, *wrapped, *error.args) if isinstance(found, BaseException)]
+    held = [attribute(error, name) for name in ("exceptions", "args")]
+    group, args = (many if isinstance(many, tuple) else () for many in held)
+    group = group if is_a(error, BaseExceptionGroup) else ()
+    wrapped = [attribute(error, name) for name in _WRAPPED]
+    return [found for found in (*group, *wrapped, *args) if is_a(found, BaseException)]
 
 
 def answer_of(error: BaseException) -> Answer | None:
     """Return the error answer that an exception carries: boto3's, or the body and status of an HTTP client's."""
-    response = getattr(error, "response", None)
+    response = attribute(error, "response")
     if isinstance(response, dict) and isinstance(response.get("Error"), dict):
         return boto3_answer(response)
     if response is not None and not isinstance(response, dict):
         return http_answer(response)
-    status, body = getattr(error, "status_code", None), getattr(error, "body", None)
+    status, body = attribute(error, "status_code"), attribute(error, "body")
     if isinstance(status, int) and isinstance(body, (dict, str, bytes)):
         return _read(body, status, "")
     return None
 
 
 def _operation_of(error: BaseException) -> str:
-    operation = getattr(error, "operation_name", None)
+    operation = attribute(error, "operation_name")
     return operation if isinstance(operation, str) else ""
 
 
@@ -175,26 +191,30 @@ def boto3_answer(response: dict[str, Any]) -> Answer:
     facts = facts if isinstance(facts, dict) else {}
     metadata = response.get("ResponseMetadata")
     status = metadata.get("HTTPStatusCode") if isinstance(metadata, dict) else None
-    code, message = str(facts.get("Code") or ""), str(facts.get("Message") or "")
+    code, message = text_of(facts.get("Code") or ""), text_of(facts.get("Message") or "")
     return Answer(code, message, status if isinstance(status, int) else None, response)
 
 
 def http_answer(response: Any) -> Answer | None:
     """Return what an HTTP answer says, whoever's class it is; None for one that is no error, or not to be read."""
-    status = next((s for n in ("status_code", "status") if isinstance(s := getattr(response, n, None), int)), None)
-    headers = getattr(response, "headers", None)
+    status = next((s for n in ("status_code", "status") if isinstance(s := attribute(response, n), int)), None)
     if status is None or status < 400:  # noqa: PLR2004 - HTTP's own line between answers and errors
         return None
-    kind = str(headers.get("x-amzn-ErrorType") or headers.get("x-amzn-errortype") or "") if headers else ""
-    body: Any = b""
+    kind = header(response, "x-amzn-ErrorType")
     for name in ("content", "text", "data", "body"):
-        try:
-            body = getattr(response, name, b"")
-        except Exception:  # noqa: BLE001, S112 - a stream that was not read, or is closed: the headers must do
-            continue
+        body = attribute(response, name)  # None for a stream that was not read, or is closed: the headers must do
         if isinstance(body, (bytes, str)) and body:
-            break
-    return _read(body, status, kind)
+            return _read(body, status, kind)
+    return _read(b"", status, kind)
+
+
+def header(response: Any, name: str) -> str:
+    """Return a header of an HTTP answer, whoever's class it is, or nothing."""
+    headers = attribute(response, "headers")
+    try:
+        return text_of(headers.get(name) or headers.get(name.lower()) or "") if headers else ""
+    except Exception:  # noqa: BLE001 - headers in a form of their own
+        return ""
 
 
 def _read(body: Any, status: int, kind: str) -> Answer:
@@ -209,7 +229,7 @@ def _read(body: Any, status: int, kind: str) -> Answer:
     inner = inner if isinstance(inner, dict) else {"message": inner}
     code = kind or inner.get("__type") or inner.get("code") or inner.get("Code") or inner.get("type") or ""
     message = inner.get("message") or inner.get("Message") or ""
-    return Answer(_bare(str(code)), str(message), status)
+    return Answer(_bare(text_of(code)), text_of(message), status)
 
 
 def _bare(code: str) -> str:
@@ -225,16 +245,33 @@ def by_class_name(error: BaseException) -> tuple[BaseException, str] | None:
     return next(((error, kind.__name__) for kind in type(error).__mro__[:-2] if kind.__name__ in known), None)
 
 
-def _said(error: object) -> str:
+def text_of(x: object) -> str:
+    """Return the text of an object; nothing for one whose `__str__` raises."""
     try:
-        return str(error)
+        return f"{x!s}"
     except Exception:  # noqa: BLE001 - an exception that cannot say what it is, still is one
         return ""
 
 
+def is_a(x: object, kind: type[T]) -> TypeGuard[T]:
+    """Return `isinstance(x, kind)`; False for an object whose class cannot be asked for, such as a proxy of nothing."""
+    try:
+        return isinstance(x, kind)
+    except Exception:  # noqa: BLE001 - `__class__` is a property, too
+        return False
+
+
+def attribute(x: object, name: str) -> Any:
+    """Return an attribute of an object; None where there is none, or where reading it raises."""
+    try:
+        return getattr(x, name, None)
+    except Exception:  # noqa: BLE001 - properties of other people's exceptions
+        return None
+
+
 def attached_fault(error: BaseException) -> Fault | None:
     """Return the fault that an exception of this package carries."""
-    fault = getattr(error, "fault", None)
+    fault = attribute(error, "fault")
     return fault if isinstance(fault, Fault) else None
 
 
@@ -242,9 +279,9 @@ def error_text(x: Any) -> str:
     """Return the text of an error that is not one: each link of an exception's chain on a line, the root first."""
     if isinstance(x, dict):
         try:  # an answer that may be a refusal: a filter's, a guardrail's
-            return json.dumps(x, default=str)
-        except (TypeError, ValueError, RecursionError):
-            return _said(x)
+            return json.dumps(x, default=text_of)
+        except Exception:  # noqa: BLE001 - it holds itself, is too deep, or is no JSON in another way
+            return text_of(x)
     if isinstance(x, BaseException):
-        return "\n".join(f"{type(link).__name__}: {_said(link)}" for link in reversed(list(chain(x))))
-    return _said(x)
+        return "\n".join(f"{type(link).__name__}: {text_of(link)}" for link in reversed(list(chain(x))))
+    return text_of(x)

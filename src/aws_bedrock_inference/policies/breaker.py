@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import threading
+from math import inf
 from typing import TYPE_CHECKING
 
 from aws_bedrock_inference.call import Call, Outcome
 from aws_bedrock_inference.events import CircuitChanged
+from aws_bedrock_inference.fault import Origin
 from aws_bedrock_inference.flow import emit
+from aws_bedrock_inference.policies.keyed import Keyed
 from aws_bedrock_inference.policies.refusals import circuit_open
 from aws_bedrock_inference.rules.circuit import Circuit, Refusal, Verdict
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.flow import Flow, Step
 
 _OK, _FAILED, _IGNORED = Verdict  # looked up once: every call needs one
+_COUNTED = frozenset({Origin.SERVICE, Origin.NETWORK})
 
 
 class Breaker:
@@ -27,7 +30,9 @@ class Breaker:
     `window` 10 seconds. The number prevents one bad answer from opening it; the share prevents the rare faults of heavy
     traffic from opening it. After `recovery` 5 seconds, longer than most short failures, `probes` 3 calls test the
     service. If that share of them fails, the circuit opens again; a single random failure does not open it. Only faults
-    of the service count: throttles, loading models and invalid requests never open a circuit.
+    of the service count: throttles, loading models and invalid requests never open a circuit. Nor do faults of
+    credentials, DNS, proxies, TLS or this machine. An endpoint that takes no connection counts, since each call would
+    wait for it in vain, and a Region that cannot be reached is one to leave.
 
     Refuses with `CircuitOpen`. Emits `CircuitChanged`.
     """
@@ -52,16 +57,16 @@ class Breaker:
         self.window = window
         self.recovery = recovery
         self.probes = probes
-        self._circuits: dict[str, Circuit] = {}
-        self._lock = threading.Lock()
+        self._circuits = Keyed(Circuit.idle)
 
     def around(self, step: Step, clock: Clock) -> Step:
         """Return `step` behind a circuit."""
         circuits = self._circuits
 
         def flow(call: Call) -> Flow:
-            circuit = circuits.get(call.route.health_key) or self.circuit(call.route)
-            ticket = circuit.admit(clock())
+            now = clock()
+            circuit = circuits.get(call.route.health_key) or self._circuit(call.route, now)
+            ticket = circuit.admit(now)
             if isinstance(ticket, Refusal):
                 return Outcome(fault=circuit_open(str(call.route), ticket.wait))
             verdict = _IGNORED
@@ -80,17 +85,19 @@ class Breaker:
 
     def circuit(self, route: Route) -> Circuit:
         """Return the circuit that calls on `route` pass, made at its first use."""
-        with self._lock:
-            return self._circuits.setdefault(
-                route.health_key,
-                Circuit(
-                    failures=self.failures,
-                    ratio=self.ratio,
-                    window=self.window,
-                    recovery=self.recovery,
-                    probes=self.probes,
-                ),
-            )
+        return self._circuit(route, -inf)
+
+    def _circuit(self, route: Route, now: float) -> Circuit:
+        return self._circuits.of(route.health_key, self._new, now)
+
+    def _new(self) -> Circuit:
+        return Circuit(
+            failures=self.failures,
+            ratio=self.ratio,
+            window=self.window,
+            recovery=self.recovery,
+            probes=self.probes,
+        )
 
     def __repr__(self) -> str:
         return f"Breaker(failures={self.failures}, window={self.window:g}, recovery={self.recovery:g})"
@@ -99,4 +106,4 @@ class Breaker:
 def _verdict(fault: Fault | None) -> Verdict:
     if fault is None:
         return _OK
-    return _FAILED if fault.unhealthy else _IGNORED
+    return _FAILED if fault.unhealthy and fault.origin in _COUNTED else _IGNORED

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import threading
-from dataclasses import replace
 from math import inf
 from typing import TYPE_CHECKING, Any
 
 from aws_bedrock_inference import clock as clocks
 from aws_bedrock_inference.call import Call, Outcome, priority_number
-from aws_bedrock_inference.events import QuotaQueued, ThrottleReceived
-from aws_bedrock_inference.fault import Kind
+from aws_bedrock_inference.events import QuotaQueued
+from aws_bedrock_inference.fault import Kind, Origin
 from aws_bedrock_inference.flow import emit, wait
+from aws_bedrock_inference.policies.keyed import Keyed
 from aws_bedrock_inference.policies.refusals import day_spent, held, queue_full, too_close, too_large
+from aws_bedrock_inference.policies.throttles import throttled
 from aws_bedrock_inference.rules.quota.gates import A_DAY, Day
 from aws_bedrock_inference.rules.quota.ledger import Ledger
 from aws_bedrock_inference.tokens.max_tokens_warning import warn_unbounded
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.rules.quota.ticket import Ticket
     from aws_bedrock_inference.service_quotas.table import QuotaTable
     from aws_bedrock_inference.stores import ShareStore
+
+LEAST_USE = 1e-6
+"""The smallest use of a minute; below it is a rest of floating-point arithmetic."""
 
 WAITING = 10_000
 """The default limit of calls ahead of a new one in the queue: at ten calls per second, the last one waits a quarter of
@@ -81,8 +84,7 @@ class Quota:
         self.shares = _checked(shares or {})
         self.store = _opened(store) if isinstance(store, str) else store
         self._table: QuotaTable | None = None
-        self._ledgers: dict[str, _Pool] = {}
-        self._lock = threading.Lock()
+        self._ledgers = Keyed(_Pool.idle)
 
     @classmethod
     def discovered(
@@ -139,7 +141,7 @@ class Quota:
                 if member is not None and outcome is not None:
                     member.saw(call, outcome)
             if limit is not None:
-                return (yield from _throttled(pool, call, outcome, limit, clock()))
+                return (yield from throttled(call, outcome, limit, pool.throttled(clock())))
             return outcome
 
         return flow
@@ -154,11 +156,7 @@ class Quota:
         return sum(pool.ledger.ahead() for key, pool in pools.items() if route is None or key == route.quota_key)
 
     def _pool(self, route: Route, now: float) -> _Pool:
-        with self._lock:
-            pool = self._ledgers.get(route.quota_key)
-            if pool is None:
-                pool = self._ledgers[route.quota_key] = self._open(route, now)
-            return pool
+        return self._ledgers.of(route.quota_key, lambda: self._open(route, now), now)
 
     def _open(self, route: Route, now: float) -> _Pool:
         table = self._table if self._table is not None and self._table.region == route.region else None
@@ -175,7 +173,8 @@ class Quota:
             shares=self.shares,
         )
         held_at_zero = listed is not None and listed.held and not given
-        return _Pool(ledger, self._member(route, ledger), held=held_at_zero, largest=tpm or inf)
+        first = ledger.snapshot(now).estimates
+        return _Pool(ledger, self._member(route, ledger), held=held_at_zero, largest=tpm or inf, first=first)
 
     def _member(self, route: Route, ledger: Ledger) -> Membership | None:
         if self.store is None:
@@ -220,15 +219,36 @@ class Quota:
 
 
 class _Pool:
-    """The state of one quota key. `largest` is the largest call that can ever be admitted, in tokens."""
+    """The state of one quota key. `largest` is the largest call that can ever be admitted, in tokens; `first` are the
+    limits from which learning starts.
+    """
 
-    __slots__ = ("held", "largest", "ledger", "member")
+    __slots__ = ("first", "held", "largest", "ledger", "member")
 
-    def __init__(self, ledger: Ledger, member: Membership | None, *, held: bool, largest: float) -> None:
+    def __init__(
+        self, ledger: Ledger, member: Membership | None, *, held: bool, largest: float, first: Mapping[str, float]
+    ) -> None:
+        self.first = first
         self.ledger = ledger
         self.member = member
         self.held = held
         self.largest = largest
+
+    def idle(self, now: float) -> bool:
+        """Return whether a new pool would act the same: no call is in flight, waits or counts, nothing is learned."""
+        ledger = self.ledger
+        taken = ledger.snapshot(now)
+        if taken.in_flight or taken.waiting or any(used >= LEAST_USE for used in taken.used.values()):
+            return False
+        if ledger.day_exhausted(now) or (ledger.day is not None and ledger.day.used):
+            return False
+        return taken.estimates == self.first and ledger.concurrency.most == ledger.concurrency.ceiling
+
+    def throttled(self, now: float) -> Snapshot:
+        """Report a throttle to those who share the quota; return how it is used now."""
+        if self.member is not None:
+            self.member.throttled()
+        return self.ledger.snapshot(now)
 
 
 def _opened(url: str) -> ShareStore:
@@ -257,44 +277,12 @@ def _settle(ledger: Ledger, ticket: Ticket, call: Call, outcome: Outcome | None,
         ledger.cancel(ticket, now, sent=False)
     elif fault is None or fault.status is None:
         ledger.abandon(ticket, now)
+    elif fault.origin is not Origin.SERVICE:
+        ledger.cancel(ticket, now, sent=True)  # answered, and nothing of it says what the quota is
     elif fault.kind is Kind.THROTTLED:
-        return ledger.throttled(ticket, fault.limit, now)
+        return ledger.throttled(ticket, fault.limit, now, fault.stated_wait)
     elif fault.kind is Kind.OVERLOADED:
-        ledger.on_capacity_error(ticket, now)
+        ledger.on_capacity_error(ticket, now, fault.stated_wait)
     else:
         ledger.cancel(ticket, now, sent=True)
     return None
-
-
-def _throttled(pool: _Pool, call: Call, outcome: Outcome, limit: str, now: float) -> Generator[Effect, None, Outcome]:
-    assert outcome.fault is not None  # noqa: S101 - only a fault can have been a throttle
-    if pool.member is not None:
-        pool.member.throttled()
-    taken = pool.ledger.snapshot(now)
-    dimension = "requests" if limit == "requests" else "tokens"
-    yield from emit(
-        ThrottleReceived(
-            route=call.route,
-            limit=outcome.fault.limit,
-            reserved=call.estimate.reservation,
-            cause=limit,
-            outstanding=int(taken.outstanding),
-            used=int(taken.used[dimension]),
-            estimate=taken.estimates[dimension],
-            waiting=taken.waiting,
-            consumers=taken.consumers,
-            advice=_advice(limit, taken),
-        )
-    )
-    paced = limit != "tokens-per-day" and not taken.stalled
-    return outcome._replace(fault=replace(outcome.fault, paced=paced))
-
-
-def _advice(limit: str, taken: Snapshot) -> str:
-    if limit == "requests":
-        return "Requests per minute are exhausted: send fewer, larger calls, or raise the quota (bedrock quota show)."
-    if limit == "tokens-per-day":
-        return "The daily token quota is exhausted: calls wait or are refused until the day ends."
-    if taken.outstanding > taken.used["tokens"] / 2:
-        return "Most of the quota is reserved, not used: lower max_tokens to what answers need (bedrock quota advise)."
-    return "Tokens per minute are exhausted: fewer calls are admitted now; others may use the same quota."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from aws_bedrock_inference.fault import Category, Decision, Fault, Hint, Kind
+from aws_bedrock_inference.fault import Category, Decision, Fault, Hint, Kind, Origin
 
 
 def too_large(tokens: float, tpm: float) -> Fault:
@@ -94,4 +94,5 @@ def refusal(code: str, message: str, category: Category, cause: str, advice: str
         category=category,
         cause=cause,
         advice=advice,
+        origin=Origin.CALLER,
     )

@@ -13,6 +13,7 @@ from aws_bedrock_inference.rules.retry import Budget, Stop, decide
 
 if TYPE_CHECKING:
     from aws_bedrock_inference.clock import Chance, Clock
+    from aws_bedrock_inference.fault import Fault
     from aws_bedrock_inference.flow import Flow, Step
 
 
@@ -74,8 +75,9 @@ class Retry:
             if isinstance(verdict, Stop):
                 return outcome._replace(earlier=tuple(earlier), gave_up=verdict.reason)
             cost = verdict.cost
-            earlier.append(Attempt(fault, verdict.wait))
-            yield from emit(RetryScheduled(call.route, fault, len(earlier), verdict.wait))
+            tokens = _at_stake(call, fault)
+            earlier.append(Attempt(fault, verdict.wait, tokens))
+            yield from emit(RetryScheduled(call.route, fault, len(earlier), verdict.wait, tokens))
             if verdict.wait > 0.0:
                 yield from sleep(verdict.wait)
             outcome = yield from step(call)
@@ -84,3 +86,10 @@ class Retry:
 
     def __repr__(self) -> str:
         return f"Retry(attempts={self.attempts}, jitter={self.jitter!r})"
+
+
+def _at_stake(call: Call, fault: Fault) -> int:
+    """Return the tokens that a failed attempt may have been charged: the service may have generated them all, if it got
+    the request and did not refuse it.
+    """
+    return call.estimate.reservation if fault.reached and fault.status is None else 0

@@ -20,14 +20,13 @@ from botocore.exceptions import BotoCoreError, ChecksumError, ClientError
 from aws_bedrock_inference import clock as clocks
 from aws_bedrock_inference.call import Call, Outcome, Route
 from aws_bedrock_inference.drivers.blocking import Driver
-from aws_bedrock_inference.fault import Decision, Fault
+from aws_bedrock_inference.fault import Decision, Fault, Origin
 from aws_bedrock_inference.flow import send
 from aws_bedrock_inference.knowledge.classify import classify
 from aws_bedrock_inference.knowledge.models import split_profile
 from aws_bedrock_inference.resilience.batches import FORMS, Batch, Form
 from aws_bedrock_inference.resilience.idempotency import Condition, fate_unknown, repeatable
 from aws_bedrock_inference.resilience.runtime import Guard, raisable
-from aws_bedrock_inference.transports.answers import milliseconds, retry_after
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -151,7 +150,7 @@ class Calls:
         if outcome.fault is not None:
             raise raisable(outcome, name, call.route, self._echo(outcome))
         if outcome.earlier:
-            outcome.value["ResponseMetadata"]["RetryAttempts"] = len(outcome.earlier)
+            outcome.value["ResponseMetadata"]["RetryAttempts"] = outcome.attempts - 1
         return outcome.value
 
     def _once(self, call: Call) -> Outcome:
@@ -162,8 +161,8 @@ class Calls:
             return Outcome(fault=self._fault(call, error))
 
     def _fault(self, call: Call, error: ClientError | BotoCoreError) -> Fault:
-        fault = _with_wishes(classify(error, service=self._service), error)
-        if not fault.reached and fault.code != type(error).__name__:
+        fault = replace(classify(error, service=self._service), error=error)
+        if not fault.reached and fault.code != type(error).__name__ and fault.origin is not Origin.IDENTITY:
             fault = replace(fault, reached=True)  # derived from a text; only botocore's own exception is proof
         if fate_unknown(self._service, fault) and not self._operations[call.operation].repeatable(call.params):
             return _last(fault, _DOUBT.format(call.operation))
@@ -225,17 +224,4 @@ def _last(fault: Fault, advice: str) -> Fault:
         decision=Decision.RETRY_LIMITED,
         hint=replace(fault.hint, attempts=1),
         advice=f"{advice} {fault.advice}".rstrip(),
-    )
-
-
-def _with_wishes(fault: Fault, error: ClientError | BotoCoreError) -> Fault:
-    """Return the fault with its exception and with the wait that the service asks for, if any."""
-    response: Mapping[str, Any] = getattr(error, "response", None) or {}
-    headers = response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
-    seconds = response.get("retryAfterSeconds")  # Lambda's own member
-    return replace(
-        fault,
-        error=error,
-        retry_after=retry_after(headers.get("retry-after", seconds), clocks.wall()),
-        suggested_wait=milliseconds(headers.get("x-amz-retry-after")),
     )

@@ -7,6 +7,7 @@ Inside, failures are outcomes. At the edge the original exception is raised agai
 from __future__ import annotations
 
 from dataclasses import replace
+from logging import DEBUG
 from math import inf
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,8 @@ from aws_bedrock_inference.events import Listener, Listeners
 from aws_bedrock_inference.exceptions import error_of
 from aws_bedrock_inference.fault import Decision, Kind
 from aws_bedrock_inference.flow import Pipeline
+from aws_bedrock_inference.log import enabled as log_enabled
+from aws_bedrock_inference.log import log
 from aws_bedrock_inference.policies import Breaker, Deadline, Quota, Retry, one_owner
 
 if TYPE_CHECKING:
@@ -52,7 +55,7 @@ class Guard:
         self.pipeline = pipeline if pipeline is not None else Pipeline(*policies)
         self.clock = clock
         self.sleep = sleep
-        self.listeners = Listeners()
+        self.listeners = Listeners(log)
         if listener is not None:
             self.listeners.add(listener)
         self._total_timeout = inf if timeout is None else timeout
@@ -64,7 +67,7 @@ class Guard:
 
     def ended(self, call: Call, outcome: Outcome) -> None:
         """Emit `CallEnded`."""
-        if self.listeners:
+        if outcome.fault is not None or self.listeners.added or log_enabled(DEBUG):
             self.listeners.call_ended(call, outcome, self.clock())
 
 
@@ -100,7 +103,7 @@ def _summary(outcome: Outcome, fault: Fault, operation: str, route: Route) -> st
 
 
 def _earlier(attempt: Attempt) -> str:
-    return f"earlier attempt: {attempt.fault} (request id {attempt.fault.request_id}), then waited {attempt.wait:.2f} s"
+    return f"earlier attempt: {attempt}"
 
 
 def _bare(fault: Fault) -> Fault:
@@ -109,5 +112,5 @@ def _bare(fault: Fault) -> Fault:
 
 
 def _without_errors(outcome: Outcome) -> Outcome:
-    earlier = tuple(Attempt(_bare(attempt.fault), attempt.wait) for attempt in outcome.earlier)
+    earlier = tuple(replace(attempt, fault=_bare(attempt.fault)) for attempt in outcome.earlier)
     return outcome._replace(fault=_bare(outcome.fault) if outcome.fault else None, earlier=earlier)

@@ -9,10 +9,6 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.clock import Chance
     from aws_bedrock_inference.fault import Fault, Hint
 
-# The SDK follows the `x-amz-retry-after` header up to this many seconds above its own back-off (botocore 1.44.5,
-# retries/standard.py).
-SUGGESTION_SLACK = 5.0
-
 Jitter = Callable[["Hint", int, float, "Chance"], float]
 
 
@@ -49,14 +45,9 @@ JITTERS: dict[str, Jitter] = {"full": full, "equal": equal, "decorrelated": deco
 def delay(fault: Fault, retry: int, previous: float, *, jitter: Jitter, chance: Chance) -> float:
     """Return the seconds to wait before the `retry`-th repeat after `fault`.
 
-    `Retry-After` is obeyed; `x-amz-retry-after` is followed within [own wait, own wait + 5 s]; never below the
-    fault's floor. A fault that something else already paces is not waited for at all.
+    A wait that the service states is obeyed, whatever the fault; never below the fault's floor. A fault that something
+    else already paces is waited for only as long as the service says.
     """
     if fault.paced:
-        return 0.0
-    own = max(fault.hint.floor, jitter(fault.hint, retry, previous, chance))
-    if fault.suggested_wait is not None:
-        own = max(own, min(fault.suggested_wait, own + SUGGESTION_SLACK))
-    if fault.retry_after is not None:
-        own = max(own, fault.retry_after)
-    return own
+        return fault.stated_wait
+    return max(fault.hint.floor, jitter(fault.hint, retry, previous, chance), fault.stated_wait)

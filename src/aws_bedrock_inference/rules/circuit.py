@@ -10,6 +10,11 @@ from math import ceil
 
 SLOTS = 10
 
+MOST_DOUBLINGS = 16  # of the probes: as good as all calls
+FORGOTTEN = 600.0  # seconds after which an open circuit that nobody probed says nothing any more
+SHORTEST_PERIOD = 1.0  # seconds between two doublings
+SHORTEST_WAIT = 0.001  # seconds: a refusal that names no wait would be tried again at once
+
 
 class State(Enum):
     """The state of a circuit: closed admits all calls, open none, half-open a few probes."""
@@ -57,9 +62,11 @@ class Circuit:
     burst say little about the rest.
 
     After `recovery` seconds it admits `probes` calls and judges them by the same `ratio`: it opens again when that
-    share of them has failed, and closes as soon as that can no longer happen. So one rare fault of a probe does not
-    keep it open. Each change of state begins a new generation, and the answer to a call of an older one counts for
-    nothing.
+    share of them has failed, and closes as soon as so many have succeeded that it could not have happened among the
+    first. So one rare fault of a probe does not keep it open. A probe may be a generation that takes a minute, which
+    must not hold up calls that take a second: each further `recovery` seconds (1 at least) without a decision double
+    the number of probes. Each change of state begins a new generation, and the answer to a call of an older one counts
+    for nothing.
     """
 
     def __init__(self, *, failures: int, ratio: float, window: float, recovery: float, probes: int) -> None:
@@ -67,14 +74,12 @@ class Circuit:
         self.ratio = ratio
         self.recovery = recovery
         self.probes = probes
-        self._relapse = ceil(ratio * probes)
+        self._enough = probes - ceil(ratio * probes) + 1
         self.state = _CLOSED
         self._lock = threading.Lock()
         self._slots_per_second = SLOTS / window
         self._opened = 0.0
-        self._probing = 0
-        self._recovered = 0
-        self._relapsed = 0
+        self._probed_since = 0.0
         self._begin(_CLOSED, generation=0)
 
     def admit(self, now: float) -> Ticket | Refusal:
@@ -116,25 +121,38 @@ class Circuit:
                 self._advance(slot)
             return sum(self._failed)
 
+    def idle(self, now: float) -> bool:
+        """Return whether a new circuit would act the same: no calls are in flight and no failure is recent. A circuit
+        that opened long ago is one that nobody needs any more.
+        """
+        recent = self.failed(now) if self.state is _CLOSED else now < self._opened + self.recovery + FORGOTTEN
+        with self._lock:
+            probing = self._probes - self._recovered - self._relapsed
+            return not recent and self._admitted <= self._reported and not probing
+
     def _admit_to_probe(self, now: float) -> Ticket | Refusal:
         if self.state is _OPEN:
             if now < self._opened + self.recovery:
                 return Refusal(self._opened + self.recovery - now)
             self._begin(_HALF_OPEN, self._pass.generation + 1)
+            self._probed_since = now
         elif self.state is _CLOSED:
             return self._pass
-        if self._probing + self._recovered + self._relapsed >= self.probes:
-            return Refusal(self.recovery / 2)
-        self._probing += 1
+        period = max(self.recovery, SHORTEST_PERIOD)
+        doublings = int((now - self._probed_since) / period)
+        if self._probes >= self.probes * 2 ** min(doublings, MOST_DOUBLINGS):
+            until = self._probed_since + (doublings + 1) * period
+            return Refusal(min(period / 2, max(until - now, SHORTEST_WAIT)))
+        self._probes += 1
         return Ticket(self._pass.generation, probe=True)
 
     def _probed(self, verdict: Verdict, now: float) -> State | None:
-        self._probing -= 1
+        self._probes -= verdict is _IGNORED
         self._relapsed += verdict is _FAILED
         self._recovered += verdict is _OK
-        if self._relapsed >= self._relapse:
+        if verdict is _FAILED and self._relapsed >= self.ratio * max(self.probes, self._probes):
             return self._open(now)
-        if self._recovered > self.probes - self._relapse:
+        if self._recovered >= self._enough:
             return self._begin(_CLOSED, self._pass.generation + 1)
         return None
 
@@ -146,7 +164,7 @@ class Circuit:
         self._pass = Ticket(generation)
         self._count = count(1)
         self._admitted = self._reported = 0
-        self._probing = self._recovered = self._relapsed = 0
+        self._probes = self._recovered = self._relapsed = 0
         self._slot = -1
         self._ok = [0] * SLOTS
         self._failed = [0] * SLOTS

@@ -82,14 +82,16 @@ def decide(
     if fault.decision is Decision.FAIL or outcome.emitted:
         already = "part of the answer had already been delivered"
         return Stop(already if outcome.emitted else "the same request would fail again")
-    if fault.paced and now < deadline < inf:
-        return Again(0.0, 0)
+    stated = fault.stated_wait
+    if fault.paced and now + stated < deadline < inf:
+        return Again(stated, 0)
     same = [attempt for attempt in earlier if attempt.fault.code == fault.code]
     if len(same) + 1 >= fault.hint.attempts or len(earlier) + 1 >= most:
         return Stop("no attempts are left")
     wait = delay(fault, len(same) + 1, same[-1].wait if same else 0.0, jitter=jitter, chance=chance)
     if now + wait >= deadline:
-        return Stop("the next attempt would start after the deadline")
+        late = "the next attempt would start after the deadline"
+        return Stop(f"{late}; a wait of {stated:,.4g} s is asked for" if stated else late)
     if not budget.take(fault.hint.cost):
         return Stop("the shared retry budget is exhausted")
     return Again(wait, fault.hint.cost)

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
-
-from botocore.exceptions import ClientError
 
 from aws_bedrock_inference.call import Outcome
 from aws_bedrock_inference.dialects.usage import usage_in_headers, usage_of
 from aws_bedrock_inference.knowledge.classify import answered, unanswered
+from aws_bedrock_inference.knowledge.waits import milliseconds, retry_after
 from aws_bedrock_inference.transports.operations import MalformedError
 
 if TYPE_CHECKING:
@@ -50,17 +48,6 @@ def refusal(plan: Operation, status: int, headers: Mapping[str, str], body: byte
     )
 
 
-def unidentified(error: Exception) -> Fault:
-    """Return the fault of having no identity to sign with: no credentials, or none that could be refreshed."""
-    if isinstance(error, ClientError):
-        return answered(
-            error.response["Error"]["Code"],
-            f"while fetching credentials: {error.response['Error']['Message']}",
-            status=error.response["ResponseMetadata"].get("HTTPStatusCode"),
-        )
-    return unanswered(error, code=type(error).__name__, message=str(error))
-
-
 def _usage(response: dict[str, Any], headers: Mapping[str, str], body: bytes) -> Usage | None:
     if not response.get("contentType", "").startswith("application/json"):
         return usage_of(response)
@@ -69,20 +56,3 @@ def _usage(response: dict[str, Any], headers: Mapping[str, str], body: bytes) ->
     except ValueError as error:
         raise MalformedError("the model's answer is not whole JSON") from error
     return usage_in_headers(headers) or (usage_of(native) if isinstance(native, dict) else None)
-
-
-def milliseconds(value: str | None) -> float | None:
-    """Return the seconds in `x-amz-retry-after`, or None."""
-    return int(value) / 1000 if value is not None and value.isdecimal() else None
-
-
-def retry_after(value: str | None, wall: float) -> float | None:
-    """Return the seconds in `Retry-After`, which may be a date, or None."""
-    if value is None:
-        return None
-    if value.isdecimal():
-        return float(value)
-    try:
-        return max(0.0, parsedate_to_datetime(value).timestamp() - wall)
-    except ValueError:
-        return None

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 import aiohttp
-from botocore.exceptions import BotoCoreError, ClientError
 from yarl import URL
 
 from aws_bedrock_inference import clock as clocks
 from aws_bedrock_inference.call import Outcome
 from aws_bedrock_inference.fault import Fault
-from aws_bedrock_inference.transports.answers import ERROR, outcome, unidentified
+from aws_bedrock_inference.knowledge.classify import unidentified
+from aws_bedrock_inference.transports.answers import ERROR, outcome
 from aws_bedrock_inference.transports.connections import SOCKET_OPTIONS, tls_context
 from aws_bedrock_inference.transports.eventstream import OpenAnswer
 from aws_bedrock_inference.transports.operations import operation
@@ -48,7 +48,7 @@ class AiohttpTransport:
         try:
             # Renewing credentials goes over the network, and botocore does it blocking.
             identity = await asyncio.to_thread(self._signer.identity) if self._signer.due() else self._signer.identity()
-        except (BotoCoreError, ClientError) as error:
+        except Exception as error:  # noqa: BLE001 - sources of credentials raise what they like
             return Outcome(fault=unidentified(error))
         request = self._outgoing.write(plan.request(call.params, plain=call.plain), identity, self._wall())
         exchange = Exchange(call, self._outgoing.host, self._clock)

@@ -7,14 +7,14 @@ from http.client import HTTPException, IncompleteRead, RemoteDisconnected
 from typing import TYPE_CHECKING, Any, cast
 
 import urllib3
-from botocore.exceptions import BotoCoreError, ClientError
 from urllib3 import exceptions
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from aws_bedrock_inference import clock as clocks
 from aws_bedrock_inference.call import Outcome
 from aws_bedrock_inference.fault import Fault
-from aws_bedrock_inference.transports.answers import ERROR, outcome, unidentified
+from aws_bedrock_inference.knowledge.classify import unidentified
+from aws_bedrock_inference.transports.answers import ERROR, outcome
 from aws_bedrock_inference.transports.connections import SOCKET_OPTIONS, proxy_authorization, tls_context
 from aws_bedrock_inference.transports.eventstream import OpenAnswer
 from aws_bedrock_inference.transports.operations import operation
@@ -51,7 +51,7 @@ class BlockingTransport:
         plan = operation(call.operation)
         try:
             identity = self._signer.identity()
-        except (BotoCoreError, ClientError) as error:
+        except Exception as error:  # noqa: BLE001 - sources of credentials raise what they like
             return Outcome(fault=unidentified(error))
         request = self._outgoing.write(plan.request(call.params, plain=call.plain), identity, self._wall())
         exchange = Exchange(call, self._outgoing.host, self._clock)

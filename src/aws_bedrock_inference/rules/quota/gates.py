@@ -42,8 +42,11 @@ class Pause:
         self._throttled_at = -inf
         self._probing = False
 
-    def record_throttle(self, admitted_at: float, now: float) -> bool:
-        """Count a throttle of a call admitted at `admitted_at`; False if the last throttle was not known then."""
+    def record_throttle(self, admitted_at: float, now: float, stated: float = 0.0) -> bool:
+        """Count a throttle of a call admitted at `admitted_at`; False if the last throttle was not known then. `stated`
+        is the wait that the service asks for, in seconds.
+        """
+        self.obey(stated, now)
         if admitted_at <= self._throttled_at:
             return False
         if not self.in_a_row:
@@ -62,6 +65,11 @@ class Pause:
         """Pause until `until`; then one call goes first."""
         self.until = max(until, self.until)
         self._probing = True
+
+    def obey(self, stated: float, now: float) -> None:
+        """Pause for the wait that the service states, but after `PARKED` seconds one call tries it again."""
+        if stated:
+            self.park(now + min(stated, PARKED))
 
     def over(self, now: float) -> bool:
         """Return whether neither a pause nor a row of throttles is left."""

@@ -134,16 +134,18 @@ class Ledger:
         """Leave the queue, or refund the tokens; the request too, unless it was `sent`."""
         self._end(ticket, 0.0, 0.0 if sent else 1.0, now)
 
-    def on_capacity_error(self, ticket: Ticket, now: float) -> None:
+    def on_capacity_error(self, ticket: Ticket, now: float, stated: float = 0.0) -> None:
         """Refund a call that failed for lack of capacity, and allow fewer in flight. The quota is not to blame."""
         with self._lock:
+            self.pause.obey(stated, now)
             self.concurrency.on_capacity_error(ticket.admitted_at, now)
             self._close(ticket, 0.0, 0.0, now)
             woken = self._serve(now)
         wake(woken)
 
-    def throttled(self, ticket: Ticket, limit: str | None, now: float) -> str:
-        """Refund a call that the service refused, and learn about the dimension `limit`; return which one.
+    def throttled(self, ticket: Ticket, limit: str | None, now: float, stated: float = 0.0) -> str:
+        """Refund a call that the service refused, and learn about the dimension `limit`; return which one. A `stated`
+        wait holds for all calls.
 
         Where the service names none, it is the one that is nearest to its limit. Throttles in a row, each of a call
         admitted after the last, pause the whole ledger for longer and longer, so that an estimate far above the limit
@@ -152,7 +154,7 @@ class Ledger:
         with self._lock:
             self._close(ticket, 0.0, 0.0, now)
             self.window.refresh(now)
-            fresh = self.pause.record_throttle(ticket.admitted_at, now)
+            fresh = self.pause.record_throttle(ticket.admitted_at, now, stated)
             if limit == "tokens-per-day":
                 ends = self.day.ends if self.day is not None else inf
                 self._exhausted_until = min(ends, now + PARKED)

@@ -1,0 +1,169 @@
+"""The place where a failure arose, by facts and not by words: which host or operation failed, which error number the
+operating system gave.
+
+The catalogue states the origin of each cause. Some errors look alike wherever they arise (`Throttling`, a read
+time-out, a connection that was not made): what the exception and all that it comes from carry decides there.
+"""
+
+from __future__ import annotations
+
+import errno
+import re
+import socket
+from dataclasses import replace
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from aws_bedrock_inference.fault import Fault, Kind, Origin
+from aws_bedrock_inference.knowledge.catalogue import catalogue
+from aws_bedrock_inference.knowledge.reading import attribute, chain, is_a
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+# The operations with which botocore 1.44.5 fetches credentials (credentials.py, tokens.py, utils.py), by service.
+_OPERATIONS = {
+    "AssumeRole": "STS",
+    "AssumeRoleWithSAML": "STS",
+    "AssumeRoleWithWebIdentity": "STS",
+    "AssumeRoot": "STS",
+    "GetSessionToken": "STS",
+    "GetFederationToken": "STS",
+    "GetRoleCredentials": "IAM Identity Center",
+    "CreateToken": "IAM Identity Center",
+    "CreateTokenWithIAM": "IAM Identity Center",
+    "CreateOAuth2Token": "AWS Sign-In",
+}
+
+# The first labels of hosts, and addresses, that give credentials (the same files of botocore).
+_HOSTS = {
+    "sts": "STS",
+    "sts-fips": "STS",
+    "oidc": "IAM Identity Center",
+    "portal": "IAM Identity Center",
+    "signin": "AWS Sign-In",
+    "169.254.169.254": "Instance metadata",
+    "fd00:ec2::254": "Instance metadata",
+    "169.254.170.2": "The container's credentials",
+    "169.254.170.23": "EKS Pod Identity",
+    "fd00:ec2::23": "EKS Pod Identity",
+}
+
+# boto3's names of services that give credentials: for whoever calls these, they are the service itself.
+IDENTITY_SERVICES = frozenset({"sts", "sso", "sso-oidc", "signin"})
+
+_ADVICE = (
+    "The request was not sent, since its credentials could not be renewed: look at {}, its VPC endpoint, and "
+    "at how many processes renew at once."
+)
+
+_VERBS = {
+    Kind.THROTTLED: "throttled",
+    Kind.DENIED: "refused",
+    Kind.INVALID: "rejected",
+    Kind.TIMED_OUT: "did not answer in time",
+    Kind.UNREACHABLE: "could not be reached",
+}
+
+# Error numbers of a process or computer that lacks something: descriptors, memory, ports, room on a disk, threads.
+_OWN = frozenset(
+    getattr(errno, name)
+    for name in ("EMFILE", "ENFILE", "ENOMEM", "ENOBUFS", "EADDRNOTAVAIL", "ENOSPC", "EDQUOT", "EROFS", "EIO")
+    if hasattr(errno, name)
+)
+# Error numbers of a network that has no way to the host. A host that refuses, or that does not answer, is another
+# matter: it may be unhealthy.
+_NO_WAY = frozenset(
+    getattr(errno, name)
+    for name in ("ENETUNREACH", "ENETDOWN", "EHOSTUNREACH", "EHOSTDOWN", "EAFNOSUPPORT")
+    if hasattr(errno, name)
+)
+_NO_THREAD = "can't start new thread"  # CPython's words, for a RuntimeError that has no number
+
+# A service behind the one that was called: AWS's Java services name it as their SDK does, and KMS has codes of its own.
+_BEHIND = re.compile(r"\(service: (?:aws)?kms[;,]|^kms.{0,40}throttl", re.IGNORECASE)
+
+UNKNOWN = "unknown"
+EXHAUSTED = "machine-exhausted"
+"""The cause of failures for lack of something on this machine."""
+
+
+def placed(fault: Fault, error: BaseException | None, called: str = "") -> Fault:
+    """Return `fault` with the origin that the facts of `error` prove. `called` is boto3's name of the called service,
+    if known.
+    """
+    links = tuple(chain(error)) if error is not None else ()
+    if called not in IDENTITY_SERVICES and _source(links) is not None:
+        return of_identity(fault, links)
+    origin = _by_number(links) if fault.status is None else None  # an answer came all the way
+    if origin is Origin.MACHINE and fault.cause == UNKNOWN:
+        return replace(fault, origin=origin)
+    if origin is Origin.MACHINE:
+        about = catalogue().templates[EXHAUSTED]
+        return replace(fault, origin=origin, unhealthy=False, cause=about.cause, advice=about.advice)
+    if origin is Origin.NETWORK:
+        return replace(fault, origin=origin, unhealthy=False)
+    if fault.kind is Kind.THROTTLED and _BEHIND.search(f"{fault.code}: {fault.message}"):
+        return replace(fault, origin=Origin.DEPENDENCY, limit=None)
+    return fault
+
+
+def of_identity(fault: Fault, links: Iterable[BaseException] = ()) -> Fault:
+    """Return `fault` as one of a source of credentials: the called service never got the request."""
+    source, operation = _source(links) or ("", "")
+    message = fault.message
+    if source and not message.startswith(source):
+        verb = _VERBS.get(fault.kind, "failed")
+        at = f" {operation}" if fault.kind not in {Kind.TIMED_OUT, Kind.UNREACHABLE} else f" for {operation}"
+        message = f"{source} {verb}{at if operation else ''} while credentials were renewed: {message}"
+    advice = fault.advice if fault.kind is Kind.DENIED else _ADVICE.format(source or "the source of credentials")
+    return replace(
+        fault,
+        message=message,
+        advice=advice,
+        origin=Origin.IDENTITY,
+        reached=False,
+        unhealthy=False,
+        limit=None,
+    )
+
+
+def _source(links: Iterable[BaseException]) -> tuple[str, str] | None:
+    """Return the source of credentials that failed, and its operation, if one did. The first link that names an
+    operation or an endpoint decides: what lies under it may have been handled.
+    """
+    for link in links:
+        operation = attribute(link, "operation_name")
+        if isinstance(operation, str):
+            return (_OPERATIONS[operation], operation) if operation in _OPERATIONS else None
+        facts = attribute(link, "kwargs")
+        host = _host(facts.get("endpoint_url")) if isinstance(facts, dict) else ""
+        source = _HOSTS.get(host) or (_HOSTS.get(host.split(".")[0]) if host.endswith(_AWS) else None)
+        if host:
+            return (source, "") if source is not None else None
+    return None
+
+
+_AWS = (".amazonaws.com", ".amazonaws.com.cn", ".aws.amazon.com", ".api.aws", ".aws")
+
+
+def _host(url: object) -> str:
+    try:
+        return urlsplit(str(url)).hostname or ""
+    except ValueError:
+        return ""
+
+
+def _by_number(links: Iterable[BaseException]) -> Origin | None:
+    """Return the origin that the operating system's error numbers prove, or None."""
+    for link in links:
+        if is_a(link, MemoryError) or (is_a(link, RuntimeError) and attribute(link, "args") == (_NO_THREAD,)):
+            return Origin.MACHINE
+        if is_a(link, socket.gaierror):
+            return Origin.NETWORK
+        number = attribute(link, "errno") if is_a(link, OSError) else None
+        if number in _OWN:
+            return Origin.MACHINE
+        if number in _NO_WAY:
+            return Origin.NETWORK
+    return None

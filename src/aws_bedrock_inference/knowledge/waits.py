@@ -1,0 +1,80 @@
+"""The wait that a service states in an error answer, in seconds.
+
+It stands in the header `Retry-After` (seconds or a date), in AWS's `x-amz-retry-after` and the model vendors'
+`retry-after-ms` (milliseconds), or in a member `retryAfterSeconds`, as Lambda's and other services' throttles have it.
+No message of AWS states one in words. A value that cannot be meant is ignored.
+"""
+
+from __future__ import annotations
+
+import re
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any
+
+from aws_bedrock_inference import clock as clocks
+from aws_bedrock_inference.knowledge.reading import attribute, chain, header, is_a, text_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+LONGEST = 31_536_000.0
+"""A year: no service asks for more, and whoever sends more sends noise."""
+
+_MEMBERS = ("retryAfterSeconds", "RetryAfterSeconds")
+_NUMBER = re.compile(r"[0-9]{1,15}(?:\.[0-9]{0,15})?")
+
+
+def retry_after(value: object, wall: float) -> float | None:
+    """Return the seconds in `Retry-After`, which may be a date; `wall` is the time of day. None if it states none."""
+    seconds = _number(value)
+    if seconds is None and isinstance(value, str):
+        try:
+            seconds = max(0.0, parsedate_to_datetime(value).timestamp() - wall)
+        except (ValueError, TypeError, OverflowError, IndexError):
+            return None
+    return _sane(seconds)
+
+
+def milliseconds(value: object) -> float | None:
+    """Return the seconds in a header that counts milliseconds. None if it states none."""
+    number = _number(value)
+    return None if number is None else _sane(number / 1000)
+
+
+def stated(x: Any, response: Mapping[str, Any] | None) -> tuple[float | None, float | None]:
+    """Return what an error states: seconds, as `retry_after`, and AWS's milliseconds, as `suggested_wait`. `response`
+    is boto3's dictionary of it, if it has one.
+    """
+    if response is not None:
+        metadata = response.get("ResponseMetadata")
+        headers = metadata.get("HTTPHeaders") if isinstance(metadata, dict) else None
+        headers = headers if isinstance(headers, dict) else {}
+        members = (response.get(name) for name in _MEMBERS)
+        values = [headers.get("retry-after"), *members]
+        return _first(values), milliseconds(headers.get("x-amz-retry-after"))
+    for link in chain(x) if is_a(x, BaseException) else (x,):
+        answer = attribute(link, "response") if is_a(link, BaseException) else link
+        own = milliseconds(header(answer, "retry-after-ms"))
+        seconds = own if own is not None else _first([header(answer, "retry-after")])
+        suggested = milliseconds(header(answer, "x-amz-retry-after"))
+        if seconds is not None or suggested is not None:
+            return seconds, suggested
+    return None, None
+
+
+def _first(values: Iterable[object]) -> float | None:
+    """Return the first wait that is one. The time of day is read only for a date."""
+    for value in values:
+        wait = retry_after(value, clocks.wall()) if value is not None else None
+        if wait is not None:
+            return wait
+    return None
+
+
+def _number(value: object) -> float | None:
+    match = _NUMBER.fullmatch(text_of(value).strip()) if isinstance(value, (str, int, float)) else None
+    return float(match.group()) if match else None
+
+
+def _sane(seconds: float | None) -> float | None:
+    return seconds if seconds is not None and seconds <= LONGEST else None

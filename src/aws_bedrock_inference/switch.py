@@ -1,0 +1,32 @@
+"""The switch that turns all policies off, without a change of code: the environment variable `AWS_BEDROCK_INFERENCE`.
+
+With `off`, every call is one plain attempt: no retries, no waits for quota, no circuit, no default deadline, no store.
+It is read when a client or a wrapper is made, since an environment changes with a restart.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from functools import cache
+
+VARIABLE = "AWS_BEDROCK_INFERENCE"
+
+
+def policies_are_off() -> bool:
+    """Return whether the environment turns the policies off. Raises `ValueError` for a value that is neither."""
+    value = os.environ.get(VARIABLE, "")
+    state = value.strip().lower()
+    if state not in {"", "on", "off"}:
+        raise ValueError(f'{VARIABLE}={value!r}: set "off" for plain calls without policies, or "on", or unset it')
+    if state == "off":
+        _warn()
+    return state == "off"
+
+
+@cache
+def _warn() -> None:
+    """Say it once for the process."""
+    logging.getLogger("aws_bedrock_inference").warning(
+        "%s=off: each call is one attempt without retries, quota, circuit breaker and default deadline", VARIABLE
+    )
