@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import replace
 from math import inf
 from typing import TYPE_CHECKING, Any
 
 from aws_bedrock_inference import clock as clocks
 from aws_bedrock_inference.call import Call, Outcome, priority_number
-from aws_bedrock_inference.events import QuotaQueued, ThrottleReceived
+from aws_bedrock_inference.events import QuotaQueued
 from aws_bedrock_inference.fault import Kind
 from aws_bedrock_inference.flow import emit, wait
 from aws_bedrock_inference.policies.refusals import day_spent, held, queue_full, too_close, too_large
+from aws_bedrock_inference.policies.throttled import throttled
 from aws_bedrock_inference.rules.quota.gates import A_DAY, Day
 from aws_bedrock_inference.rules.quota.ledger import Ledger
 from aws_bedrock_inference.tokens.max_tokens_warning import warn_unbounded
@@ -26,15 +26,13 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.fault import Fault
     from aws_bedrock_inference.flow import Effect, Flow, Step
     from aws_bedrock_inference.policies.sharing import Membership
-    from aws_bedrock_inference.rules.quota.snapshot import Snapshot
     from aws_bedrock_inference.rules.quota.ticket import Ticket
     from aws_bedrock_inference.service_quotas.table import QuotaTable
     from aws_bedrock_inference.stores import ShareStore
 
 WAITING = 10_000
 """The default limit of calls ahead of a new one in the queue: at ten calls per second, the last one waits a quarter of
-an
-hour, which is also the default limit for a whole call."""
+an hour, which is also the default limit for a whole call."""
 
 
 class Quota:
@@ -45,9 +43,10 @@ class Quota:
     are estimated from throttles alone. Each call reserves its input and max_tokens before sending, as the service does,
     and is charged for its real use at the end. A call that does not fit waits, ordered by priority, then arrival.
     `concurrency` limits the calls in flight; without it, only capacity errors limit them. `waiting` is the maximum
-    number of calls ahead of a new one in the queue, default 10,000. `shares` guarantees a priority a part of the quota
-    while higher priorities use the rest, as {"batch": 0.2}; default 0.05. `store`, a URL such as `redis://host` or
-    `sqlite:///path`, shares one quota between all processes with the same store.
+    number of calls ahead of a new one in the queue, default 10,000. `shares` is about the priorities of this process:
+    {"batch": 0.2} keeps a fifth of its quota for batch calls that wait, while higher priorities use the rest; default
+    0.05 each. `store`, a URL such as `redis://host` or `sqlite:///path`, shares one quota between all processes with
+    the same store; one that cannot be used at all raises `StoreUnusable` from the first call.
 
     Clients that get the same object share the quota.
 
@@ -129,7 +128,11 @@ class Quota:
             ticket = ledger.reserve(tokens, call.arrived, now, call.priority)
             outcome: Outcome | None = None
             try:
-                if ticket.slot is None:
+                while ticket.slot is None or (member is not None and member.lapsed(clock())):
+                    if ticket.slot is not None:  # the process was stopped after it looked at the clock
+                        ledger.cancel(ticket, clock(), sent=False)
+                        ticket = ledger.reserve(tokens, call.arrived, clock(), call.priority)
+                        continue
                     refusal = yield from self._wait_in_queue(pool, ticket, call, clock)
                     if refusal is not None:
                         return Outcome(fault=refusal)
@@ -137,10 +140,8 @@ class Quota:
             finally:
                 limit = _settle(ledger, ticket, call, outcome, clock())
                 if member is not None and outcome is not None:
-                    member.saw(call, outcome)
-            if limit is not None:
-                return (yield from _throttled(pool, call, outcome, limit, clock()))
-            return outcome
+                    member.saw(call, outcome, throttled=limit is not None)
+            return outcome if limit is None else (yield from throttled(call, outcome, limit, ledger.snapshot(clock())))
 
         return flow
 
@@ -152,6 +153,12 @@ class Quota:
         """Return how many calls wait for quota now: for that of `route`, or for all that this object holds."""
         pools = dict(self._ledgers)
         return sum(pool.ledger.ahead() for key, pool in pools.items() if route is None or key == route.quota_key)
+
+    def leave(self) -> Generator[Effect, object, None]:
+        """Free this process's parts of shared quotas that no call uses."""
+        for pool in list(self._ledgers.values()):
+            if pool.member is not None:
+                yield from pool.member.leave()
 
     def _pool(self, route: Route, now: float) -> _Pool:
         with self._lock:
@@ -264,37 +271,3 @@ def _settle(ledger: Ledger, ticket: Ticket, call: Call, outcome: Outcome | None,
     else:
         ledger.cancel(ticket, now, sent=True)
     return None
-
-
-def _throttled(pool: _Pool, call: Call, outcome: Outcome, limit: str, now: float) -> Generator[Effect, None, Outcome]:
-    assert outcome.fault is not None  # noqa: S101 - only a fault can have been a throttle
-    if pool.member is not None:
-        pool.member.throttled()
-    taken = pool.ledger.snapshot(now)
-    dimension = "requests" if limit == "requests" else "tokens"
-    yield from emit(
-        ThrottleReceived(
-            route=call.route,
-            limit=outcome.fault.limit,
-            reserved=call.estimate.reservation,
-            cause=limit,
-            outstanding=int(taken.outstanding),
-            used=int(taken.used[dimension]),
-            estimate=taken.estimates[dimension],
-            waiting=taken.waiting,
-            consumers=taken.consumers,
-            advice=_advice(limit, taken),
-        )
-    )
-    paced = limit != "tokens-per-day" and not taken.stalled
-    return outcome._replace(fault=replace(outcome.fault, paced=paced))
-
-
-def _advice(limit: str, taken: Snapshot) -> str:
-    if limit == "requests":
-        return "Requests per minute are exhausted: send fewer, larger calls, or raise the quota (bedrock quota show)."
-    if limit == "tokens-per-day":
-        return "The daily token quota is exhausted: calls wait or are refused until the day ends."
-    if taken.outstanding > taken.used["tokens"] / 2:
-        return "Most of the quota is reserved, not used: lower max_tokens to what answers need (bedrock quota advise)."
-    return "Tokens per minute are exhausted: fewer calls are admitted now; others may use the same quota."

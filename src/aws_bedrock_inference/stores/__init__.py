@@ -6,10 +6,18 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from aws_bedrock_inference.stores.memory import MemoryStore
-from aws_bedrock_inference.stores.request import STORE_TIMEOUT, ShareStore, StoreUnavailable
+from aws_bedrock_inference.stores.request import STORE_TIMEOUT, ShareStore, StoreUnavailable, StoreUnusable
 from aws_bedrock_inference.stores.sqlite import SqliteStore
 
-__all__ = ["STORE_TIMEOUT", "MemoryStore", "ShareStore", "SqliteStore", "StoreUnavailable", "open_store"]
+__all__ = [
+    "STORE_TIMEOUT",
+    "MemoryStore",
+    "ShareStore",
+    "SqliteStore",
+    "StoreUnavailable",
+    "StoreUnusable",
+    "open_store",
+]
 
 _HOSTS = ("redis", "rediss", "valkey", "valkeys")
 _SERVERS = (*_HOSTS, *(f"{name}+cluster" for name in _HOSTS), "unix")

@@ -1,0 +1,48 @@
+"""The report of a throttle: which limit it was, what used it up, and what to do."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from aws_bedrock_inference.events import ThrottleReceived
+from aws_bedrock_inference.flow import emit
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from aws_bedrock_inference.call import Call, Outcome
+    from aws_bedrock_inference.flow import Effect
+    from aws_bedrock_inference.rules.quota.snapshot import Snapshot
+
+
+def throttled(call: Call, outcome: Outcome, limit: str, taken: Snapshot) -> Generator[Effect, None, Outcome]:
+    """Emit `ThrottleReceived`, with the use of the quota in `taken`; return the outcome, marked as paced or not."""
+    assert outcome.fault is not None  # noqa: S101 - only a fault can have been a throttle
+    dimension = "requests" if limit == "requests" else "tokens"
+    yield from emit(
+        ThrottleReceived(
+            route=call.route,
+            limit=outcome.fault.limit,
+            reserved=call.estimate.reservation,
+            cause=limit,
+            outstanding=int(taken.outstanding),
+            used=int(taken.used[dimension]),
+            estimate=taken.estimates[dimension],
+            waiting=taken.waiting,
+            consumers=taken.consumers,
+            advice=_advice(limit, taken),
+        )
+    )
+    paced = limit != "tokens-per-day" and not taken.stalled
+    return outcome._replace(fault=replace(outcome.fault, paced=paced))
+
+
+def _advice(limit: str, taken: Snapshot) -> str:
+    if limit == "requests":
+        return "Requests per minute are exhausted: send fewer, larger calls, or raise the quota (bedrock quota show)."
+    if limit == "tokens-per-day":
+        return "The daily token quota is exhausted: calls wait or are refused until the day ends."
+    if taken.outstanding > taken.used["tokens"] / 2:
+        return "Most of the quota is reserved, not used: lower max_tokens to what answers need (bedrock quota advise)."
+    return "Tokens per minute are exhausted: fewer calls are admitted now; others may use the same quota."
