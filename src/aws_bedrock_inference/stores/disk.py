@@ -108,9 +108,9 @@ def explained(path: Path, error: Exception, timeout: float) -> StoreUnavailable:
         error, (sqlite3.Error, OSError)
     ):
         return StoreUnusable(
-            f"{path} is damaged or is not a file of a shared quota ({str(error) or type(error).__name__}). It has "
-            f"no data older than a minute: stop the processes that use it and delete it with {path.name}-wal and "
-            f"{path.name}-shm, or use another file"
+            f"{path} is damaged or is not a file of a shared quota ({str(error) or type(error).__name__}). Use "
+            "another file. If it was one of a shared quota, it has no data older than a minute: stop the processes that "
+            f"use it and delete it with {path.name}-wal and {path.name}-shm"
         )
     if isinstance(error, OSError):
         error = OSError(error.strerror or str(error))

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import re
 
+import redis
+
 from aws_bedrock_inference.stores.request import StoreUnavailable, StoreUnusable
 
 _CREDENTIALS = "put the right user and password into the URL, percent-encoded"
@@ -77,4 +79,5 @@ def trouble(place: str, error: Exception) -> StoreUnavailable:
         for words, advice in known.items():
             if re.search(rf"(?<!\w){re.escape(words)}(?!\w)", text):
                 return kind(f"{place} cannot be used to share a quota: {advice} ({text})")
-    return StoreUnavailable(f"{place} cannot be used to share a quota: {text}")
+    advice = ". Check that the server runs there" if isinstance(error, redis.ConnectionError) else ""
+    return StoreUnavailable(f"{place} cannot be used to share a quota: {text.rstrip('.')}{advice}")
