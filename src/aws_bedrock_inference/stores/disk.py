@@ -35,11 +35,34 @@ Identity = tuple[int, int]
 
 def identity(path: Path) -> Identity | None:
     """Return what tells the file at `path` from one that takes its place; None if there is none."""
+    status = _status(path)
+    return None if status is None else (status.st_dev, status.st_ino)
+
+
+def is_still(path: Path, file: Identity | None) -> bool:
+    """Return whether the file at `path` is still `file`, and not emptied."""
+    return identity(path) == file and not _emptied(path)
+
+
+def remove_emptied(path: Path) -> None:
+    """Remove a file that was emptied while it was open. SQLite would go on with its log alone, which nobody who opens
+    the file now could join, and in the end write a part of it into the file.
+    """
+    if _emptied(path):
+        for name in (path.name, f"{path.name}-wal", f"{path.name}-shm"):
+            path.with_name(name).unlink(missing_ok=True)
+
+
+def _emptied(path: Path) -> bool:
+    status = _status(path)
+    return status is not None and status.st_size == 0
+
+
+def _status(path: Path) -> os.stat_result | None:
     try:
-        status = path.stat()
-    except FileNotFoundError:
+        return path.stat()
+    except (FileNotFoundError, NotADirectoryError):
         return None
-    return status.st_dev, status.st_ino
 
 
 def refuse_network(path: Path) -> None:
@@ -109,8 +132,8 @@ def explained(path: Path, error: Exception, timeout: float) -> StoreUnavailable:
     ):
         return StoreUnusable(
             f"{path} is damaged or is not a file of a shared quota ({str(error) or type(error).__name__}). Use "
-            "another file. If it was one of a shared quota, it has no data older than a minute: stop the processes that "
-            f"use it and delete it with {path.name}-wal and {path.name}-shm"
+            "another file. If it was one of a shared quota, it has no data older than a minute: stop the processes "
+            f"that use it and delete it with {path.name}-wal and {path.name}-shm"
         )
     if isinstance(error, OSError):
         error = OSError(error.strerror or str(error))

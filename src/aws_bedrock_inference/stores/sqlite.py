@@ -19,7 +19,15 @@ from typing import TYPE_CHECKING, TypeVar
 
 from aws_bedrock_inference.clock import wall
 from aws_bedrock_inference.rules.quota.leases import Leases, TooNew
-from aws_bedrock_inference.stores.disk import claim, explained, identity, refuse_network, too_new
+from aws_bedrock_inference.stores.disk import (
+    claim,
+    explained,
+    identity,
+    is_still,
+    refuse_network,
+    remove_emptied,
+    too_new,
+)
 from aws_bedrock_inference.stores.request import STORE_TIMEOUT, Question, StoreUnavailable, StoreUnusable
 
 if TYPE_CHECKING:
@@ -135,7 +143,7 @@ class SqliteStore:
             raise
         except TooNew as error:
             raise StoreUnusable(too_new(self.path, str(error))) from error
-        except (sqlite3.Error, OSError, LookupError, TypeError, ValueError, RecursionError) as error:
+        except (sqlite3.Error, OSError, LookupError, TypeError, ValueError, ArithmeticError, RecursionError) as error:
             trouble = explained(self.path, error, self._timeout)
             raise trouble from error
 
@@ -147,7 +155,7 @@ class SqliteStore:
         try:
             with opened.connection as database:
                 database.execute("BEGIN IMMEDIATE")
-                if opened.file != identity(self.path):
+                if not is_still(self.path, opened.file):
                     raise StoreUnavailable(f"{self.path} was deleted or replaced; the next request opens it anew")
                 yield database
         except sqlite3.Error as error:
@@ -160,8 +168,9 @@ class SqliteStore:
     def _current(self) -> _Opened:
         """Return this process's connection to the file that is at the path now."""
         opened = self._opened.get(os.getpid())
-        if opened is not None and opened.file != identity(self.path):
+        if opened is not None and not is_still(self.path, opened.file):
             with opened.lock:
+                remove_emptied(self.path)
                 self._drop(opened)
             opened = None
         if opened is None:

@@ -157,7 +157,7 @@ class ValkeyStore:
         except (redis.RedisError, RedisClusterException, OSError) as error:
             self.close()
             raise trouble(self.place, error) from error
-        except (ValueError, TypeError, IndexError) as error:
+        except (ValueError, TypeError, IndexError, ArithmeticError) as error:
             raise trouble(self.place, ValueError(f"BEDROCKDATA {error}")) from error
 
 
