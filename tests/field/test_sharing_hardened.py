@@ -75,9 +75,9 @@ class Process:
         self.sent.append(now)
         return 0.0, OK
 
-    def call(self, **fields: Any) -> Outcome:
+    def call(self, patience: float = 1.0, **fields: Any) -> Outcome:
         now = self.driver.now
-        outcome: Outcome = self.run(self.step(call(arrived=now, deadline=now + 1.0, **fields)))
+        outcome: Outcome = self.run(self.step(call(arrived=now, deadline=now + patience, **fields)))
         return outcome
 
     def leave(self) -> None:
@@ -117,9 +117,10 @@ def test_a_process_that_is_stopped_between_a_look_at_the_clock_and_the_call_chec
     process = Process()
     assert process.call().fault is None
     process.stop_at_reading = reading
-    process.call()
-    assert process.driver.now >= 20.0
-    assert process.sent == [0.0]
+    process.call(patience=60.0)
+    _, late = process.sent
+    assert any(20.0 <= at < late for at in process.store.asked)
+    assert late > 30.0  # when the lease of the other has run out
 
 
 def test_a_call_that_waits_is_not_admitted_by_another_that_ends_after_the_lease() -> None:
@@ -353,10 +354,10 @@ def test_a_process_that_ends_leaves_at_once(tmp_path: Path, ending: str, left: i
         assert len(store.look().run()["|us-east-1|m|on-demand"].members) == left
 
 
-def test_a_hundred_short_workers_leave_nothing_behind(tmp_path: Path) -> None:
+def test_short_workers_leave_nothing_behind(tmp_path: Path) -> None:
     script = LEAVES + (
         "context = multiprocessing.get_context('fork')\n"
-        "for _ in range(100):\n"
+        "for _ in range(30):\n"
         "    worker = context.Process(target=ask)\n"
         "    worker.start()\n"
         "    worker.join()\n"
