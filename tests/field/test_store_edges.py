@@ -187,3 +187,24 @@ def test_a_refused_connection_is_not_about_permissions(tmp_path: Path, monkeypat
     assert "check the Region, DNS, VPC endpoint, proxy" in result.stderr
     assert "servicequotas:" not in result.stderr
     assert "Allow" not in result.stderr
+
+
+@pytest.mark.usefixtures("alone")
+def test_a_store_that_is_spoilt_after_the_start_of_a_run_is_named(
+    tmp_path: Path, prompts: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    path = tmp_path / "shares.db"
+
+    def spoil(store: Any) -> None:
+        path.write_bytes(b"not a database" * 100)
+
+    monkeypatch.setattr("aws_bedrock_inference.cli.quota_usage.try_store", spoil)
+    with Wire(ANSWER) as wire:
+        place = ("--model", "m", "--region", "us-east-1", "--endpoint-url", wire.url)
+        result = bedrock("run", str(prompts), "-o", str(tmp_path / "out"), "--store", f"sqlite://{path}", *place)
+        assert result.exit_code == 3
+        assert "is not a file of a shared quota" in result.stderr
+        assert "bug" not in result.stderr
+        assert wire.received == []

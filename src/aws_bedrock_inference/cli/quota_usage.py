@@ -100,10 +100,10 @@ def watch(*, models: tuple[str, ...], store: ShareStore, every: float, looks: in
                 show(seen or [("No process shares a quota through this store now.", "")], seen)
                 failed = ""
             except StoreUnavailable as error:
-                failed = str(error)
-                if number == 1 and not isinstance(error, _NotYet):
+                failed = "" if isinstance(error, _NotYet) else str(error)
+                if number == 1 and failed:
                     break
-                show([(failed, "yellow")], seen)
+                show([(str(error), "yellow")], seen)
             if number == looks:
                 break
             clock.sleep(every)

@@ -124,7 +124,7 @@ class View:
 
 
 class TooNew(Exception):
-    """What is kept of a quota has a format that is too new to be read here."""
+    """The state of a quota was written in a format that is too new to be read here."""
 
 
 class Lease:
