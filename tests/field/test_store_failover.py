@@ -187,6 +187,19 @@ def test_a_members_data_that_cannot_be_read_harms_no_other(pair: Pair, store: Va
     store.leave("p", "odd").run()
 
 
+HUGE = "return redis.call('HSET', KEYS[1], 'odd', cmsgpack.pack({tonumber(ARGV[1]), tonumber(ARGV[2]), 0, 0}))"
+
+
+@pytest.mark.parametrize(("share", "until"), [("1", "1e300"), ("5", "0"), ("-3", "0"), ("0.5", "inf")])
+def test_a_lease_that_makes_no_sense_holds_nothing(pair: Pair, store: ValkeyStore, share: str, until: str) -> None:
+    soon = str(pair.first.time()[0] + 10.0)
+    renew(store)
+    store.leave("p", "a").run()
+    pair.first.eval(HUGE, 1, LEASES, share, soon if until == "0" else until)
+    assert store.look("p").run() == {}
+    assert renew(store) == 1.0
+
+
 @pytest.mark.parametrize("garbage", [b"", b"\xc1", b"\x93\x01\x02\x03", b"\xa1x", b"\x80"])
 def test_a_pool_that_cannot_be_read_says_what_to_delete(pair: Pair, store: ValkeyStore, garbage: bytes) -> None:
     pair.first.hset(LEASES, "", garbage)

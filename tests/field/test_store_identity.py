@@ -175,6 +175,17 @@ def test_a_lease_with_an_odd_number_is_refused(path: Path, store: SqliteStore) -
         renew(store, "b")
 
 
+@pytest.mark.parametrize("odd", ["$.leases.a[1]', 1e300", "$.leases.a[0]', 5.0", "$.leases.a[0]', -3.0"])
+def test_a_lease_that_makes_no_sense_holds_nothing(path: Path, odd: str) -> None:
+    now = [1e9]
+    with closing(SqliteStore(path, lambda: now[0], timeout=PATIENT)) as store:
+        renew(store)
+        change(path, f"UPDATE pools SET state = json_set(state, '{odd})")  # noqa: S608 - of our own
+        now[0] += 1.0
+        assert renew(store, "b") == 1.0
+        assert [seen.member for seen in store.look().run()["p"].members] == ["b"]
+
+
 def test_a_full_disk_is_named_and_heals(path: Path, store: SqliteStore) -> None:
     renew(store)
     (opened,) = store._opened.values()

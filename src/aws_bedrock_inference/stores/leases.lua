@@ -14,7 +14,7 @@
 local GUARANTEED, GUARANTEED_TO_ALL, FREE, PLAN = 0.05, 0.5, 0.1, 0.2
 local CALLS, OFTEN, SELDOM = 8, 1, 5
 local SHORT, SOON = 0.95, 0.3
-local RENEWALS, SHORTEST = 3, 4
+local RENEWALS, SHORTEST, LONGEST = 3, 4, 60
 local GRACE, CAUTIOUS = SELDOM + 2 * SOON, 0.25
 local FEWEST, TOLERANCE, UNLIMITED, SAME = 0.01, 1e-9, 1e300, 1e-9
 local UNUSED = 3600 -- seconds until a quota that nobody uses is forgotten
@@ -46,15 +46,19 @@ local function unpacked(field)
   return ok and type(value) == 'table' and value or nil
 end
 
--- A member's lease, nil when the field holds no numbers: it harms no other member.
+-- A member's lease, nil when the field holds no numbers or makes no sense: it harms no other member.
+local latest -- end of a lease that can be, once it is known what time it is
 local function unpacked_lease(field)
   local lease = unpacked(field)
   for i = 1, lease and math.max(#lease, NEEDS) or 0 do
-    if type(lease[i]) ~= 'number' or lease[i] ~= lease[i] then
+    if type(lease[i]) ~= 'number' or lease[i] ~= lease[i] or math.abs(lease[i]) == math.huge then
       return nil
     end
   end
-  return lease and (#lease - NEEDS) % 3 == 0 and lease or nil
+  if not lease or (#lease - NEEDS) % 3 ~= 0 or lease[SHARE] < 0 or lease[SHARE] > 1 + TOLERANCE or lease[UNTIL] > latest then
+    return nil
+  end
+  return lease
 end
 
 -- What each call may have, so that all get the smaller of need and level × calls and use up `left`; and what they use.
@@ -278,6 +282,7 @@ if now < pool.at then
   now = pool.at
 end
 pool.at = now
+latest = now + LONGEST
 if operation == 'renew' then
   return renew(pool, member, now)
 elseif operation == 'leave' then

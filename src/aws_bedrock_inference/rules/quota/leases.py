@@ -37,22 +37,20 @@ SOON = 0.3
 # A lease outlives two renewals that fail, and is never shorter than this.
 RENEWALS = 3.0
 SHORTEST = 4.0
+LONGEST = 60.0  # far longer than any: a lease that is kept as longer was not made here
 
 # A store that was restarted has forgotten every lease. Who had one comes back within SELDOM seconds; until then all
 # keep what they hold, and a newcomer gets no more than this part of what looks free.
 GRACE = SELDOM + 2 * SOON
 CAUTIOUS = 0.25
 
-# An estimate that differs by less is the same.
-SAME = 1e-9
+SAME = 1e-9  # an estimate that differs by less is the same
 
 # The format of what is kept of a quota; versions whose formats are adjacent share it. It had no number at first.
 FORMAT = 1
 
 _NUMBERS = ("born", "at", "offset", "planned", "leased", "surplus")
-
-# Of what a member says about itself, in characters.
-REPORT = 16 * 1024
+REPORT = 16 * 1024  # of what a member says about itself, in characters
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +60,7 @@ class LeaseRequest:
     `holding` is the fraction it is using now: its last grant, 0 when it is new or that lease has run out. `needs` are
     (priority, fraction of the quota, calls that want it); the smallest priority is served first. `limits` are
     (dimension, estimated limit a minute, stamp of the estimate that it is based on, whether a throttle has lowered it
-    since).
-    `rate` is its own calls a second. `report` is kept as given, for people to look at.
+    since). `rate` is its own calls a second. `report` is kept as given, for people to look at.
     """
 
     holding: float
@@ -255,6 +252,9 @@ class Leases:
             )
             for member, (share, until, seen, rate, needs) in dict(plain["leases"]).items()
         }
+        for member, lease in list(leases._leases.items()):
+            if not (0.0 <= lease.share <= 1.0 + TOLERANCE and lease.until <= leases._at + LONGEST):
+                del leases._leases[member]
         leases._limits = {name: (_finite(limit), int(stamp)) for name, (limit, stamp) in dict(plain["limits"]).items()}
         return leases
 
