@@ -9,6 +9,7 @@ import subprocess
 import sys
 from contextlib import closing
 from math import inf, nan
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -29,7 +30,6 @@ from aws_bedrock_inference.stores.request import Instant
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 ALL = LeaseRequest(0.0, ((0.0, 2.0, 1.0),))
 TPM = 60_000
@@ -409,6 +409,12 @@ def test_a_priority_that_is_no_finite_number_is_refused_where_it_is_given(priori
     with pytest.raises(ValueError, match=r"priority=.*: give a") as caught:
         priority_number(priority)
     assert len(str(caught.value)) < 150
+
+
+@pytest.mark.parametrize("store", [Path("shares.db"), 5, object(), MemoryStore])
+def test_what_is_no_store_is_refused_where_it_is_given(store: Any) -> None:
+    with pytest.raises(ValueError, match=r"Quota\(store=\.\.\.\) is a .*: give a URL"):
+        Quota(store=store)
 
 
 @pytest.mark.parametrize("priority", [-5.0, 1e300, -0.0, 7])

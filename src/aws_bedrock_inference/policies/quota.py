@@ -78,7 +78,7 @@ class Quota:
         self.concurrency = concurrency
         self._most_waiting = waiting
         self.shares = _checked(shares or {})
-        self.store = _opened(store) if isinstance(store, str) else store
+        self.store = None if store is None else _opened(store)
         self._table: QuotaTable | None = None
         self._ledgers: dict[str, _Pool] = {}
         self._lock = threading.Lock()
@@ -238,10 +238,18 @@ class _Pool:
         self.largest = largest
 
 
-def _opened(url: str) -> ShareStore:
-    from aws_bedrock_inference.stores import open_store  # noqa: PLC0415 - only who shares needs it
+def _opened(store: str | ShareStore) -> ShareStore:
+    if isinstance(store, str):
+        from aws_bedrock_inference.stores import open_store  # noqa: PLC0415 - only who shares needs it
 
-    return open_store(url)
+        return open_store(store)
+    asked = all(callable(getattr(store, name, None)) for name in ("renew", "leave", "look"))
+    if isinstance(store, type) or not asked:
+        raise ValueError(
+            f"Quota(store=...) is a {type(store).__name__}: give a URL such as sqlite:///path/shares.db or redis://host"
+            ", or a store of aws_bedrock_inference.stores"
+        )
+    return store
 
 
 def _checked(shares: Mapping[str | float, float]) -> dict[float, float]:
