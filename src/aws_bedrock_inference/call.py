@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from math import inf
+from math import inf, isfinite, nan
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aws_bedrock_inference.fault import Fault, Kind
@@ -17,14 +17,29 @@ PRIORITIES: dict[str, float] = {"interactive": 0.0, "normal": 1.0, "batch": 2.0}
 
 NORMAL = PRIORITIES["normal"]
 
+# A wrong name is quoted up to this length; a longer text is another argument in the wrong place, perhaps a prompt.
+_SHOWN = 20
+
 
 def priority_number(priority: str | float) -> float:
-    """Return the number behind a priority's name; a number stands for itself. Raises `ValueError` for other names."""
+    """Return the number behind a priority's name; a finite number stands for itself. Raises `ValueError` for others."""
     if isinstance(priority, str):
         if priority not in PRIORITIES:
-            raise ValueError(f"priority={priority!r}: give a number, or one of {', '.join(PRIORITIES)}")
+            shown = repr(priority) if len(priority) <= _SHOWN else f"a text of {len(priority):,} characters"
+            raise ValueError(f"priority={shown}: give a number, or one of {', '.join(PRIORITIES)}")
         return PRIORITIES[priority]
-    return float(priority)
+    given: object = priority
+    try:
+        number = float(priority)
+    except (TypeError, ValueError, OverflowError):
+        number = nan
+    if not isfinite(number):
+        shown = repr(number) if isinstance(given, float) else f"a {type(given).__name__}"
+        raise ValueError(
+            f"priority={shown}: give a finite number such as 3.5 (the smallest goes first), or one of "
+            f"{', '.join(PRIORITIES)}"
+        )
+    return number
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,7 +89,8 @@ class ThrottleReceived:
 @dataclass(frozen=True, slots=True)
 class StoreChanged:
     """The store that shares a quota between processes became unavailable, or available again. `pool` names the quota:
-    account, Region, model and pool. While the store is unavailable, this process uses its last share.
+    account, Region, model and pool. While the store is unavailable, this process uses its last share, or a part of the
+    quota that leaves room for the other members.
     """
 
     pool: str

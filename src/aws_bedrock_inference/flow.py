@@ -21,12 +21,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar, cast
 
+from aws_bedrock_inference.call import Outcome
 from aws_bedrock_inference.switch import policies_are_off
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
-    from aws_bedrock_inference.call import Call, Outcome
+    from aws_bedrock_inference.call import Call
     from aws_bedrock_inference.clock import Clock
     from aws_bedrock_inference.fault import Fault
 
@@ -180,6 +181,14 @@ class Pipeline:
         for policy in reversed(self.policies):
             step = policy.around(step, clock)
         return step
+
+    def leave(self) -> Flow:
+        """Give up what the policies hold outside of this process: a client that closes frees its shared quota."""
+        for policy in self.policies:
+            leave = getattr(policy, "leave", None)
+            if leave is not None:
+                yield from leave()
+        return Outcome()
 
     def __repr__(self) -> str:
         return f"Pipeline({', '.join(map(repr, self.policies))})"

@@ -169,8 +169,8 @@ class TestWatch:
 
     def test_a_server_that_does_not_answer_is_named_without_its_password(self) -> None:
         result = bedrock("watch", "--store", "redis://me:secret@127.0.0.1:1/0", "--count", "2", "--every", "0.1")
-        assert result.exit_code == 0
-        assert result.output.count("redis://127.0.0.1:1/0 cannot be used to share a quota") == 2
+        assert result.exit_code == 3
+        assert result.output.count("redis://127.0.0.1:1/0 cannot be used to share a quota") == 1
         assert "secret" not in result.output
 
     def test_looking_makes_no_file(self, path: Path, url: str) -> None:

@@ -7,6 +7,7 @@ import contextlib
 import signal
 import sys
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from aws_bedrock_inference.batch.journal import Journal
 from aws_bedrock_inference.batch.records import Record, read_records
 from aws_bedrock_inference.batch.runner import Run
 from aws_bedrock_inference.clients.aclient import AsyncBedrockClient
-from aws_bedrock_inference.events import QuotaQueued
+from aws_bedrock_inference.events import QuotaQueued, StoreChanged
 from aws_bedrock_inference.policies import Quota
 
 if TYPE_CHECKING:
@@ -92,6 +93,7 @@ async def carry_out(
         priority="batch",
     )
     client.listen(tally.hear)
+    client.listen(partial(_report_store, say))
     with Journal(job.output) as journal, _opened(job.source) as file:
         feed = Feed(_unanswered(read_records(file, job.source_name), journal, tally))
         run = Run(
@@ -109,6 +111,11 @@ async def carry_out(
         # Records that were not sent are only in the failures file if that is the input: then the file has to stay.
         journal.close(publish=not (ending.early and job.redoes_failures))
     return ending
+
+
+def _report_store(say: Callable[[str], None], event: object) -> None:
+    if isinstance(event, StoreChanged):
+        say(event.message if event.available else f"{event.message}. The quota is not shared for now.")
 
 
 def _unanswered(lines: Iterator[Record | BadLine], journal: Journal, tally: Tally) -> Iterator[Record | BadLine]:

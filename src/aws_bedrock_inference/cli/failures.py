@@ -6,6 +6,7 @@ from botocore.exceptions import BotoCoreError, NoRegionError
 
 from aws_bedrock_inference.batch.runner import hits_every_record
 from aws_bedrock_inference.exceptions import BedrockError, InvalidRequest
+from aws_bedrock_inference.stores import StoreUnavailable
 
 FAILED = 1
 NEEDS_CORRECTION = 2
@@ -24,7 +25,7 @@ def explained(error: Exception) -> tuple[str, int]:
             "no AWS Region is set. Give --region, or set AWS_DEFAULT_REGION, or set a region in ~/.aws/config.",
             CANNOT_WORK,
         )
-    elif isinstance(error, BotoCoreError):
+    elif isinstance(error, (BotoCoreError, StoreUnavailable)):
         text, code = str(error), CANNOT_WORK
     elif isinstance(error, ValueError):
         text, code = str(error), NEEDS_CORRECTION

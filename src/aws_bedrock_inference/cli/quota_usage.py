@@ -14,8 +14,9 @@ from rich.text import Text
 
 from aws_bedrock_inference import clock
 from aws_bedrock_inference.call import PRIORITIES
+from aws_bedrock_inference.cli.failures import CANNOT_WORK
 from aws_bedrock_inference.knowledge.models import split_profile
-from aws_bedrock_inference.stores import SqliteStore, StoreUnavailable, open_store
+from aws_bedrock_inference.stores import SqliteStore, StoreUnavailable, open_store, try_store
 from aws_bedrock_inference.stores.members import SharedQuota
 
 if TYPE_CHECKING:
@@ -45,6 +46,25 @@ def opened_store(ctx: click.Context, param: click.Parameter, value: str | None) 
     return store
 
 
+def usable_store(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    """Return the URL of a store after it has taken a member and let it go; end the command if it does not."""
+    store = opened_store(ctx, param, value)
+    if store is not None:
+        try:
+            try_store(store)
+        except StoreUnavailable as error:
+            raise StoreFailed(str(error)) from error
+        finally:
+            store.close()
+    return value
+
+
+class StoreFailed(click.ClickException):
+    """A store cannot be used."""
+
+    exit_code = CANNOT_WORK
+
+
 @click.command()
 @click.argument("models", nargs=-1, metavar="[MODEL]...")
 @click.option(
@@ -68,19 +88,31 @@ def watch(*, models: tuple[str, ...], store: ShareStore, every: float, looks: in
 
     Shows each process that shares a quota through the store: its share, calls per second, tokens and waiting calls.
     MODEL is the id or ARN of a model or inference profile; without MODEL, all shared quotas are shown. Needs only the
-    store, no AWS credentials. On a terminal the table is updated in place; elsewhere each update is printed.
+    store, no AWS credentials. On a terminal the table is updated in place; elsewhere each update is printed. If the
+    first or the last update cannot read the store, the exit code is 3.
     """
+    failed = ""
     with suppress(KeyboardInterrupt), _screen(Console(highlight=False)) as show:
         seen: list[Line] = []
         for number in count(1):
             try:
                 seen = list(shared_lines(shared_quotas(store, models)))
                 show(seen or [("No process shares a quota through this store now.", "")], seen)
+                failed = ""
             except StoreUnavailable as error:
+                failed = "" if isinstance(error, _NotYet) else str(error)
+                if number == 1 and failed:
+                    break
                 show([(str(error), "yellow")], seen)
             if number == looks:
                 break
             clock.sleep(every)
+    if failed:
+        raise StoreFailed(failed)
+
+
+class _NotYet(StoreUnavailable):
+    """No process has shared a quota through this file yet."""
 
 
 def shared_quotas(store: ShareStore, models: Sequence[str] = ()) -> list[SharedQuota]:
@@ -88,9 +120,8 @@ def shared_quotas(store: ShareStore, models: Sequence[str] = ()) -> list[SharedQ
 
     Raises `StoreUnavailable`, also if the file of the store does not exist: reading does not create it.
     """
-    if isinstance(store, SqliteStore) and not store.path.exists():
-        store.close()  # the open file may have been deleted
-        raise StoreUnavailable(f"{store.path} does not exist. The first process with Quota(store=...) creates it.")
+    if isinstance(store, SqliteStore) and not store.path.exists() and store.path.parent.is_dir():
+        raise _NotYet(f"{store.path} does not exist. The first process with Quota(store=...) creates it.")
     chosen = {split_profile(model) for model in models}
     quotas = (SharedQuota.of(key, view) for key, view in store.look().run().items())
     return [quota for quota in quotas if quota.members and (not models or _meant(quota, chosen))]

@@ -17,6 +17,7 @@ from aws_bedrock_inference.batch.job import DASH, Job, carry_out
 from aws_bedrock_inference.batch.tally import Tally
 from aws_bedrock_inference.cli.options import call_options, chosen_model
 from aws_bedrock_inference.cli.progress import Progress
+from aws_bedrock_inference.cli.quota_usage import usable_store
 from aws_bedrock_inference.cli.report import exit_code, summary
 from aws_bedrock_inference.cli.simulated import MODEL, simulated
 
@@ -38,7 +39,10 @@ _CONCURRENCY = "Maximum number of calls in flight. [default: 64; 512 with --rpm 
 @click.option("--rpm", type=_PER_MINUTE, metavar="N", help="Quota in requests per minute.")
 @click.option("--tpm", type=_PER_MINUTE, metavar="N", help="Quota in tokens per minute.")
 @click.option(
-    "--store", metavar="URL", help="Store that shares the quota with other processes: redis://HOST, sqlite:///FILE …"
+    "--store",
+    metavar="URL",
+    callback=usable_store,
+    help="Store that shares the quota with other processes: redis://HOST, sqlite:///FILE …",
 )
 @click.option("--concurrency", type=click.IntRange(min=1), metavar="N", help=_CONCURRENCY)
 @click.option("--stream", is_flag=True, help="Receive the answers as streams; retry a stream that breaks.")

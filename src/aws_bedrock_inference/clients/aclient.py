@@ -142,8 +142,11 @@ class AsyncBedrockClient(BaseClient):
         return await self._unary("count_tokens", params)
 
     async def aclose(self) -> None:
-        """Close the connections. Calls in flight are not interrupted."""
-        await self._transport.close()
+        """Close the connections, and free a part of a shared quota that no call uses. Calls in flight go on."""
+        try:
+            await self._driver.run(self.pipeline.leave())
+        finally:
+            await self._transport.close()
 
     async def __aenter__(self) -> Self:
         return self

@@ -67,7 +67,7 @@ class VirtualDriver:
         while agenda and agenda[0][0] <= until:
             when, _, task, turn, reply = heapq.heappop(agenda)
             if turn == task.turn and not task.done:
-                self.now = when
+                self.now = max(self.now, when)
                 task.turn += 1
                 self._advance(task, task.flow.send, reply)
         if until != inf:

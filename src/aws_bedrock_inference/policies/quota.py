@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.fault import Fault
     from aws_bedrock_inference.flow import Effect, Flow, Step
     from aws_bedrock_inference.policies.sharing import Membership
-    from aws_bedrock_inference.rules.quota.snapshot import Snapshot
     from aws_bedrock_inference.rules.quota.ticket import Ticket
     from aws_bedrock_inference.service_quotas.table import QuotaTable
     from aws_bedrock_inference.stores import ShareStore
@@ -36,8 +35,7 @@ LEAST_USE = 1e-6
 
 WAITING = 10_000
 """The default limit of calls ahead of a new one in the queue: at ten calls per second, the last one waits a quarter of
-an
-hour, which is also the default limit for a whole call."""
+an hour, which is also the default limit for a whole call."""
 
 
 class Quota:
@@ -48,9 +46,10 @@ class Quota:
     are estimated from throttles alone. Each call reserves its input and max_tokens before sending, as the service does,
     and is charged for its real use at the end. A call that does not fit waits, ordered by priority, then arrival.
     `concurrency` limits the calls in flight; without it, only capacity errors limit them. `waiting` is the maximum
-    number of calls ahead of a new one in the queue, default 10,000. `shares` guarantees a priority a part of the quota
-    while higher priorities use the rest, as {"batch": 0.2}; default 0.05. `store`, a URL such as `redis://host` or
-    `sqlite:///path`, shares one quota between all processes with the same store.
+    number of calls ahead of a new one in the queue, default 10,000. `shares` is about the priorities of this process:
+    {"batch": 0.2} keeps a fifth of its quota for batch calls that wait, while higher priorities use the rest; default
+    0.05 each. `store`, a URL such as `redis://host` or `sqlite:///path`, shares one quota between all processes with
+    the same store; one that cannot be used at all raises `StoreUnusable` from the first call.
 
     Clients that get the same object share the quota.
 
@@ -82,7 +81,7 @@ class Quota:
         self.concurrency = concurrency
         self._most_waiting = waiting
         self.shares = _checked(shares or {})
-        self.store = _opened(store) if isinstance(store, str) else store
+        self.store = None if store is None else _opened(store)
         self._table: QuotaTable | None = None
         self._ledgers = Keyed(_Pool.idle)
 
@@ -131,7 +130,11 @@ class Quota:
             ticket = ledger.reserve(tokens, call.arrived, now, call.priority)
             outcome: Outcome | None = None
             try:
-                if ticket.slot is None:
+                while ticket.slot is None or (member is not None and member.lapsed(clock())):
+                    if ticket.slot is not None:  # the process was stopped after it looked at the clock
+                        ledger.cancel(ticket, clock(), sent=False)
+                        ticket = ledger.reserve(tokens, call.arrived, clock(), call.priority)
+                        continue
                     refusal = yield from self._wait_in_queue(pool, ticket, call, clock)
                     if refusal is not None:
                         return Outcome(fault=refusal)
@@ -139,10 +142,8 @@ class Quota:
             finally:
                 limit = _settle(ledger, ticket, call, outcome, clock())
                 if member is not None and outcome is not None:
-                    member.saw(call, outcome)
-            if limit is not None:
-                return (yield from throttled(call, outcome, limit, pool.throttled(clock())))
-            return outcome
+                    member.saw(call, outcome, throttled=limit is not None)
+            return outcome if limit is None else (yield from throttled(call, outcome, limit, ledger.snapshot(clock())))
 
         return flow
 
@@ -154,6 +155,12 @@ class Quota:
         """Return how many calls wait for quota now: for that of `route`, or for all that this object holds."""
         pools = dict(self._ledgers)
         return sum(pool.ledger.ahead() for key, pool in pools.items() if route is None or key == route.quota_key)
+
+    def leave(self) -> Generator[Effect, object, None]:
+        """Free this process's parts of shared quotas that no call uses."""
+        for pool in list(self._ledgers.values()):
+            if pool.member is not None:
+                yield from pool.member.leave()
 
     def _pool(self, route: Route, now: float) -> _Pool:
         return self._ledgers.of(route.quota_key, lambda: self._open(route, now), now)
@@ -244,17 +251,19 @@ class _Pool:
             return False
         return taken.estimates == self.first and ledger.concurrency.most == ledger.concurrency.ceiling
 
-    def throttled(self, now: float) -> Snapshot:
-        """Report a throttle to those who share the quota; return how it is used now."""
-        if self.member is not None:
-            self.member.throttled()
-        return self.ledger.snapshot(now)
 
+def _opened(store: str | ShareStore) -> ShareStore:
+    if isinstance(store, str):
+        from aws_bedrock_inference.stores import open_store  # noqa: PLC0415 - only who shares needs it
 
-def _opened(url: str) -> ShareStore:
-    from aws_bedrock_inference.stores import open_store  # noqa: PLC0415 - only who shares needs it
-
-    return open_store(url)
+        return open_store(store)
+    asked = all(callable(getattr(store, name, None)) for name in ("renew", "leave", "look"))
+    if isinstance(store, type) or not asked:
+        raise ValueError(
+            f"Quota(store=...) is a {type(store).__name__}: give a URL such as sqlite:///path/shares.db or redis://host"
+            ", or a store of aws_bedrock_inference.stores"
+        )
+    return store
 
 
 def _checked(shares: Mapping[str | float, float]) -> dict[float, float]:

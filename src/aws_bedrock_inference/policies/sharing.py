@@ -1,15 +1,22 @@
 """The part of one process in a quota that a store shares between many processes.
 
 About once a second, one call reports to the store what this process needs and receives the share of the quota that it
-may use. While the store is unavailable, the last share stays in force; a process that never had a share uses the whole
-quota and estimates the limits from throttles.
+may use, for some seconds of its own clock. After them it uses nothing until it has asked again.
+
+A store that fails while the share is in force prolongs it: nobody else can be given it either. A process without a
+share waits for the second failure, then uses the quota divided by the members that it knew last, or UNSEEN if it knew
+none. A store that cannot be used at all is an error at the first call.
 """
 
 from __future__ import annotations
 
+import atexit
 import os
 import socket
+import sys
 import uuid
+import weakref
+from contextlib import suppress
 from itertools import islice
 from math import inf
 from typing import TYPE_CHECKING
@@ -17,8 +24,9 @@ from typing import TYPE_CHECKING
 from aws_bedrock_inference.events import StoreChanged
 from aws_bedrock_inference.flow import ask, emit
 from aws_bedrock_inference.forks import renew_after_fork
+from aws_bedrock_inference.rules.quota.fair_shares import FREE
 from aws_bedrock_inference.rules.quota.leases import LeaseRequest
-from aws_bedrock_inference.stores import StoreUnavailable
+from aws_bedrock_inference.stores import StoreUnavailable, StoreUnusable
 from aws_bedrock_inference.stores.report import MemberReport
 from aws_bedrock_inference.tokens.answer_sizes import AnswerSizes
 
@@ -26,13 +34,16 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
     from aws_bedrock_inference.call import Call, Outcome
-    from aws_bedrock_inference.flow import Effect
+    from aws_bedrock_inference.flow import Effect, StoreRequest
     from aws_bedrock_inference.rules.quota.leases import Grant
     from aws_bedrock_inference.rules.quota.ledger import Ledger
     from aws_bedrock_inference.stores import ShareStore
 
-# Before the first answer of the store nearly nothing is admitted: the first call asks, the others wait for the answer.
-NOTHING_YET = 1e-6
+# Without a share nothing is admitted: the first call asks, the others wait for the answer. Arithmetic needs a number.
+NOTHING = 1e-6
+
+# The part of a process that has never reached its store: what members leave free for newcomers.
+UNSEEN = FREE
 
 # A priority that waits now but had no needs at the last request causes a new request, but not within these seconds.
 HURRY = 0.25
@@ -40,8 +51,8 @@ HURRY = 0.25
 # The maximum number of priorities that a member reports; programs with a number for each call have more.
 SHOWN = 20
 
-# While one call asks, others do not; an answer takes a quarter of a second at the most. After a failure, the store is
-# left alone for a second, then for two, then for four.
+# While one call asks, others do not; an answer takes half a second at the most. After a failure, the store is left
+# alone for a second, then for two, then for four.
 ASKING = 1.0
 AGAIN_FIRST = 1.0
 AGAIN_LONGEST = 4.0
@@ -60,26 +71,36 @@ class Membership:
         self._pid = 0
         self._name = ""
         self._share = 0.0
+        self._members = 0
         self._asked = -inf
-        self._until = -inf
         self._failures = 0
         self._needy: frozenset[float] = frozenset()
         self._known: dict[str, tuple[float, int]] = {}
         renew_after_fork(self)
         ledger.watch()
-        ledger.lease(NOTHING_YET, {}, 0.0)
+        self._use(0.0, {}, 0.0, -inf)
 
     def after_fork(self) -> None:
-        """Ask before the first call of a forked child: the lease is its parent's."""
-        self.due = -inf
+        """Use nothing in a forked child until it has asked: the lease is its parent's."""
+        self.due = self._ledger.window.leased_until = -inf
+
+    def lapsed(self, now: float) -> bool:
+        """Return whether this process has no share now, by its own clock."""
+        return now >= self._ledger.window.leased_until
 
     def renew(self, now: float) -> Generator[Effect, object, None]:
-        """Request a share from the store, which takes at most a quarter of a second."""
+        """Request a share from the store, which takes at most half a second.
+
+        Raises `StoreUnusable` if there has never been one and waiting would not help.
+        """
         self.due = now + ASKING
         self._asked = now
         try:
             grant = yield from ask(self._store.renew(self._pool, self._who(), self._request(now)))
         except StoreUnavailable as error:
+            if isinstance(error, StoreUnusable) and not self._members:
+                self.due = -inf
+                raise
             self._lose(now)
             if self._failures == 1:
                 yield from emit(StoreChanged(self._pool, available=False, message=str(error)))
@@ -89,19 +110,34 @@ class Membership:
             self._failures = 0
             yield from emit(StoreChanged(self._pool, available=True, message="the store answers again"))
 
+    def leave(self) -> Generator[Effect, object, None]:
+        """Free the share, unless calls use it now."""
+        if not self._ledger.concurrency.in_flight and not self._ledger.ahead():
+            request = self._leaving()
+            if request is not None:
+                with suppress(StoreUnavailable):
+                    yield from ask(request)
+
+    def leave_at_exit(self, silent: set[ShareStore]) -> None:
+        """Free the share at the end of the program; a store that fails is put into `silent` and not asked again."""
+        request = None if self._store in silent else self._leaving()
+        if request is not None:
+            try:
+                request.run()
+            except StoreUnavailable:
+                silent.add(self._store)
+
     def hurry(self, priority: float, now: float) -> None:
         """Ask the store earlier, because a call of `priority` waits that the last request did not include."""
         if not self._failures and priority not in self._needy:
             self.due = min(self.due, max(now, self._asked + HURRY))
 
-    def throttled(self) -> None:
-        """Report a throttle to the other processes soon."""
-        self.throttles += 1
-        if not self._failures:
-            self.due = -inf
-
-    def saw(self, call: Call, outcome: Outcome) -> None:
-        """Record the length of an answer."""
+    def saw(self, call: Call, outcome: Outcome, *, throttled: bool) -> None:
+        """Record the length of an answer; report a throttle to the other processes soon."""
+        if throttled:
+            self.throttles += 1
+            if not self._failures:
+                self.due = -inf
         if outcome.fault is None and outcome.usage is not None:
             self.sizes.add(outcome.usage.output_tokens, call.estimate.output_tokens)
 
@@ -111,13 +147,22 @@ class Membership:
             self._pid = os.getpid()
             self._name = f"{socket.gethostname()}:{self._pid}:{uuid.uuid4().hex[:8]}"
             self._share = 0.0
+            _leave_at_exit(self)
         return self._name
+
+    def _leaving(self) -> StoreRequest[None] | None:
+        """Stop using the share and return the request that frees it; None if this process has none, or another has."""
+        if self._pid != os.getpid() or self._share == 0.0 or self._failures:
+            return None
+        self.due = self._ledger.window.leased_until = -inf
+        self._share = 0.0
+        return self._store.leave(self._pool, self._name)
 
     def _request(self, now: float) -> LeaseRequest:
         needs = self._ledger.needs(now)
         self._needy = needs.waiting
         limits = tuple((name, estimate, *self._stamp(name, estimate)) for name, estimate in needs.limits)
-        holding = self._share if self._failures or now < self._until else 0.0
+        holding = 0.0 if self.lapsed(now) else self._share
         return LeaseRequest(holding, needs.by_priority, limits, self._report(now), needs.rate)
 
     def _stamp(self, name: str, estimate: float) -> tuple[int, bool]:
@@ -137,15 +182,45 @@ class Membership:
         return report.to_json()
 
     def _have(self, grant: Grant, asked: float) -> None:
-        self._share = grant.share
+        self._members = grant.members
         self._known = {name: (estimate, stamp) for name, estimate, stamp in grant.limits}
         self.due = asked + grant.again
-        self._until = asked + grant.valid
-        limits = {name: estimate for name, estimate, _ in grant.limits}
-        self._ledger.lease(max(NOTHING_YET, grant.share), limits, asked)
+        self._use(grant.share, {name: estimate for name, estimate, _ in grant.limits}, asked, asked + grant.valid)
 
     def _lose(self, now: float) -> None:
         self._failures += 1
-        self.due = now + min(AGAIN_LONGEST, AGAIN_FIRST * 2.0 ** (self._failures - 1))
-        if not self._share:
-            self._ledger.lease(1.0, {}, now)
+        wait = min(AGAIN_LONGEST, AGAIN_FIRST * 2.0 ** min(self._failures - 1, 32))
+        self.due = now + wait
+        until = max(self._ledger.window.leased_until, self.due + ASKING)
+        if self._share and not self.lapsed(now):
+            self._use(self._share, {}, now, until)
+        elif self._failures > 1:
+            part = 1.0 / self._members if self._members else UNSEEN
+            self._use(min(self._share or 1.0, part), {}, now, until)
+
+    def _use(self, share: float, limits: dict[str, float], now: float, until: float) -> None:
+        self._share = share
+        self._ledger.lease(max(NOTHING, share), limits, now, until if share else -inf)
+
+
+_members: weakref.WeakSet[Membership] = weakref.WeakSet()
+_exits_of = 0
+
+
+def _leave_at_exit(member: Membership) -> None:
+    """Let `member` leave when this process ends; what ends a worker of multiprocessing is not `atexit`."""
+    global _exits_of  # noqa: PLW0603 - once for each process
+    _members.add(member)
+    if _exits_of != os.getpid():
+        _exits_of = os.getpid()
+        multiprocessing = sys.modules.get("multiprocessing.util")
+        if multiprocessing is not None:
+            multiprocessing.Finalize(None, _leave_all, exitpriority=0)
+        else:
+            atexit.register(_leave_all)
+
+
+def _leave_all() -> None:
+    silent: set[ShareStore] = set()
+    for member in list(_members):
+        member.leave_at_exit(silent)

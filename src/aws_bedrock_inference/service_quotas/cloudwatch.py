@@ -11,6 +11,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aws_bedrock_inference import clock
+from aws_bedrock_inference.service_quotas.advice import advice_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -75,7 +76,7 @@ def used_lately(
     except (BotoCoreError, ClientError) as error:
         reason = " ".join(str(error).split()).rstrip(".")
         raise UsageUnknown(
-            f"what was used in {client.meta.region_name} is unknown: {reason}. Allow {_NEEDED}."
+            f"what was used in {client.meta.region_name} is unknown: {reason}. {advice_for(error, _NEEDED)}"
         ) from error
     return tuple(_used(model, {metric: counted[model, metric] for metric in _METRICS}, last) for model in models)
 

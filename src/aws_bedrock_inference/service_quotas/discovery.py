@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from aws_bedrock_inference import clock
 from aws_bedrock_inference.service_quotas import cache as kept
+from aws_bedrock_inference.service_quotas.advice import advice_for
 from aws_bedrock_inference.service_quotas.names import facts
 from aws_bedrock_inference.service_quotas.table import Found, QuotaTable
 from aws_bedrock_inference.sessions import make_client
@@ -124,8 +125,8 @@ def _value(quota: dict[str, Any] | None) -> float | None:
 
 def _failure_message(region: str, error: Exception) -> str:
     return (
-        f"the quotas of this account in {region} are unknown: {_reason(error)}. Allow {_NEEDED}, "
-        "or configure rpm and tpm yourself; calls do not need discovery."
+        f"the quotas of this account in {region} are unknown: {_reason(error)}. {advice_for(error, _NEEDED)} "
+        "Or configure rpm and tpm yourself; calls do not need discovery."
     )
 
 

@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+import os
+import socket
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from aws_bedrock_inference.rules.quota.leases import LeaseRequest
 from aws_bedrock_inference.stores.memory import MemoryStore
-from aws_bedrock_inference.stores.request import STORE_TIMEOUT, ShareStore, StoreUnavailable
+from aws_bedrock_inference.stores.request import STORE_TIMEOUT, ShareStore, StoreUnavailable, StoreUnusable
 from aws_bedrock_inference.stores.sqlite import SqliteStore
 
-__all__ = ["STORE_TIMEOUT", "MemoryStore", "ShareStore", "SqliteStore", "StoreUnavailable", "open_store"]
+__all__ = [
+    "STORE_TIMEOUT",
+    "MemoryStore",
+    "ShareStore",
+    "SqliteStore",
+    "StoreUnavailable",
+    "StoreUnusable",
+    "open_store",
+    "try_store",
+]
+
+# A pool that is no quota: it is joined to see whether a store works.
+_TRIED = "try"
 
 _HOSTS = ("redis", "rediss", "valkey", "valkeys")
 _SERVERS = (*_HOSTS, *(f"{name}+cluster" for name in _HOSTS), "unix")
@@ -36,6 +51,13 @@ def open_store(url: str) -> ShareStore:
     raise ValueError(
         f"A store cannot have {scheme[:20] + '://' if separator else 'a URL without ://'}; use one of {known}"
     )
+
+
+def try_store(store: ShareStore) -> None:
+    """Let a member without needs join and leave. Raises `StoreUnavailable` if the store cannot be used."""
+    member = f"{socket.gethostname()}:{os.getpid()}"
+    store.renew(_TRIED, member, LeaseRequest(0.0, ())).run()
+    store.leave(_TRIED, member).run()
 
 
 def _server(url: str) -> ShareStore:

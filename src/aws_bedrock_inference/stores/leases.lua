@@ -4,16 +4,17 @@
 --
 -- KEYS  1: hash of the leases   "" -> what all share, and one field for each member
 --       2: hash of the reports  member -> text
--- ARGV  operation, now in seconds or "" for the server's clock, then
+-- ARGV  operation, now in seconds or "" for the server's clock, the format of the caller, then
 --   renew   member, holding, rate, report, number of needs, {priority, need, calls}…, {dimension, limit, stamp, "1" when lowered}…
 --   leave   member
 --   look
+-- Errors: BEDROCKFORMAT when a version wrote the data that is newer than the next one, BEDROCKDATA when none of ours did.
 -- Numbers are answered as text with 17 digits: Lua's conversion to a reply would cut off the fraction.
 
 local GUARANTEED, GUARANTEED_TO_ALL, FREE, PLAN = 0.05, 0.5, 0.1, 0.2
 local CALLS, OFTEN, SELDOM = 8, 1, 5
 local SHORT, SOON = 0.95, 0.3
-local RENEWALS, SHORTEST = 3, 4
+local RENEWALS, SHORTEST, LONGEST = 3, 4, 60
 local GRACE, CAUTIOUS = SELDOM + 2 * SOON, 0.25
 local FEWEST, TOLERANCE, UNLIMITED, SAME = 0.01, 1e-9, 1e300, 1e-9
 local UNUSED = 3600 -- seconds until a quota that nobody uses is forgotten
@@ -35,8 +36,29 @@ end
 local function born(now)
   return {
     born = now, at = now, offset = 0, planned = now - 2 * PLAN, rejoined = false, leased = 0, surplus = 0,
-    levels = {}, limits = {},
+    levels = {}, limits = {}, members = 1,
   }
+end
+
+-- What cmsgpack makes of a field, nil when it is none of ours.
+local function unpacked(field)
+  local ok, value = pcall(cmsgpack.unpack, field)
+  return ok and type(value) == 'table' and value or nil
+end
+
+-- A member's lease, nil when the field holds no numbers or makes no sense: it harms no other member.
+local latest -- end of a lease that can be, once it is known what time it is
+local function unpacked_lease(field)
+  local lease = unpacked(field)
+  for i = 1, lease and math.max(#lease, NEEDS) or 0 do
+    if type(lease[i]) ~= 'number' or lease[i] ~= lease[i] or math.abs(lease[i]) == math.huge then
+      return nil
+    end
+  end
+  if not lease or (#lease - NEEDS) % 3 ~= 0 or lease[SHARE] < 0 or lease[SHARE] > 1 + TOLERANCE or lease[UNTIL] > latest then
+    return nil
+  end
+  return lease
 end
 
 -- What each call may have, so that all get the smaller of need and level × calls and use up `left`; and what they use.
@@ -83,8 +105,8 @@ local function plan(pool, member, asking, now)
   for i = 1, #fields, 2 do
     local name = fields[i]
     if name ~= '' and name ~= member then
-      local lease = cmsgpack.unpack(fields[i + 1])
-      if lease[UNTIL] > now then
+      local lease = unpacked_lease(fields[i + 1])
+      if lease and lease[UNTIL] > now then
         members = members + 1
         pool.leased = pool.leased + lease[SHARE]
         gather(lease, wants, order)
@@ -114,6 +136,7 @@ local function plan(pool, member, asking, now)
     left = left - served
   end
   pool.surplus = math.max(0, left - FREE) / members
+  pool.members = members
   pool.planned = now
 end
 
@@ -165,13 +188,13 @@ local function estimates(pool)
 end
 
 local function renew(pool, member, now)
-  local holding, rate, report, needs = tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6], tonumber(ARGV[7])
+  local holding, rate, report, needs = tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7], tonumber(ARGV[8])
   local old = redis.call('HGET', leases, member)
-  old = old and cmsgpack.unpack(old)
+  old = old and unpacked_lease(old)
   local had = old and old[SHARE] or 0
   local known = old and old[UNTIL] > now
   local lease = {had, now + SHORTEST, now, rate}
-  for i = 8, 7 + 3 * needs do
+  for i = 9, 8 + 3 * needs do
     lease[#lease + 1] = tonumber(ARGV[i])
   end
   local due = now - pool.planned < PLAN and due_to(pool, lease)
@@ -202,7 +225,7 @@ local function renew(pool, member, now)
   local valid = math.max(RENEWALS * again, SHORTEST)
   pool.leased = pool.leased + share - had
   lease[SHARE], lease[UNTIL] = share, now + valid
-  learn(pool, 8 + 3 * needs)
+  learn(pool, 9 + 3 * needs)
   redis.call('HSET', leases, '', cmsgpack.pack(pool), member, cmsgpack.pack(lease))
   redis.call('EXPIRE', leases, UNUSED)
   if report == '' then
@@ -211,13 +234,14 @@ local function renew(pool, member, now)
     redis.call('HSET', reports, member, report)
     redis.call('EXPIRE', reports, UNUSED)
   end
-  return {exact(share), exact(valid), exact(again), estimates(pool)}
+  return {exact(share), exact(valid), exact(again), estimates(pool), pool.members or 1}
 end
 
 local function leave(pool, member)
   local old = redis.call('HGET', leases, member)
   if old then
-    pool.leased = pool.leased - cmsgpack.unpack(old)[SHARE]
+    local lease = unpacked_lease(old)
+    pool.leased = pool.leased - (lease and lease[SHARE] or 0)
     redis.call('HDEL', leases, member)
     redis.call('HDEL', reports, member)
     redis.call('HSET', leases, '', cmsgpack.pack(pool))
@@ -230,8 +254,8 @@ local function look(pool, now)
   for i = 1, #fields, 2 do
     local name = fields[i]
     if name ~= '' then
-      local lease = cmsgpack.unpack(fields[i + 1])
-      if lease[UNTIL] > now then
+      local lease = unpacked_lease(fields[i + 1])
+      if lease and lease[UNTIL] > now then
         local report = redis.call('HGET', reports, name) or ''
         members[#members + 1] = {name, exact(lease[SHARE]), exact(now - lease[SEEN]), exact(lease[RATE]), report}
       end
@@ -240,16 +264,25 @@ local function look(pool, now)
   return {members, estimates(pool)}
 end
 
-local operation, member = ARGV[1], ARGV[3]
+local operation, format, member = ARGV[1], tonumber(ARGV[3]), ARGV[4]
 local now = tonumber(ARGV[2]) or server_time()
 local kept = redis.call('HGET', leases, '')
-local pool = kept and cmsgpack.unpack(kept) or born(now)
+local pool = kept and unpacked(kept) or born(now)
+if kept and not (unpacked(kept) and pool.born and pool.at and pool.offset and pool.planned and pool.leased
+    and pool.surplus and pool.levels and pool.limits) then
+  return redis.error_reply('BEDROCKDATA the pool cannot be read')
+end
+if (pool.format or 0) > format + 1 then
+  return redis.error_reply('BEDROCKFORMAT the pool has format ' .. pool.format .. ', formats up to ' .. format + 1 .. ' are read')
+end
+pool.format = math.max(pool.format or 0, format)
 now = now + pool.offset
 if now < pool.at then
   pool.offset = pool.offset + pool.at - now
   now = pool.at
 end
 pool.at = now
+latest = now + LONGEST
 if operation == 'renew' then
   return renew(pool, member, now)
 elseif operation == 'leave' then

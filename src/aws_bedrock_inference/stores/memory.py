@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from aws_bedrock_inference.clock import monotonic
+from aws_bedrock_inference.forks import renew_after_fork
 from aws_bedrock_inference.rules.quota.leases import Leases
 from aws_bedrock_inference.stores.request import Instant
 
@@ -22,6 +23,11 @@ class MemoryStore:
         self._clock = clock
         self._lock = threading.Lock()
         self._pools: dict[str, Leases] = {}
+        renew_after_fork(self)
+
+    def after_fork(self) -> None:
+        """Replace the lock, which another thread of the parent may hold. A child has a store of its own."""
+        self._lock = threading.Lock()
 
     def renew(self, pool: str, member: str, request: LeaseRequest) -> Instant[Grant]:
         """Say what `member` needs and get its new lease."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from math import inf
+from math import isfinite
 from typing import TYPE_CHECKING, Any, Self
 
 from aws_bedrock_inference.tokens.answer_sizes import AnswerSizes
@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 
 VERSION = 1
 """The format that is written. Reports of before there were versions have the same fields and none of this."""
+
+
+# No count is larger: it is a mistake, and arithmetic with it would fail for all members.
+_MOST = 1e15
 
 
 class ReportTooNew(ValueError):
@@ -58,7 +62,7 @@ class MemberReport:
         """Return the report that `to_json` wrote, perhaps in another version. Raises `ReportTooNew`."""
         try:
             fields = _mapping(json.loads(text))
-        except ValueError:
+        except (ValueError, RecursionError):
             return cls()
         version = _count(fields.get("version"))
         if version > VERSION + 1:
@@ -81,21 +85,25 @@ def _mapping(value: Any) -> Mapping[str, Any]:
 
 
 def _count(value: Any) -> int:
-    return int(value) if isinstance(value, (int, float)) and 0 <= value < inf else 0
+    return int(value) if isinstance(value, (int, float)) and 0 <= value < _MOST else 0
 
 
 def _by_priority(value: Any) -> dict[float, int]:
     counts = {}
     for name, count in _mapping(value).items():
         try:
-            counts[float(name)] = _count(count)
+            priority = float(name)
         except ValueError:
             continue
+        if isfinite(priority):
+            counts[priority] = _count(count)
     return counts
 
 
 def _sizes(value: Any) -> AnswerSizes:
     try:
-        return AnswerSizes.from_dict(value)
-    except (TypeError, ValueError):
+        sizes = AnswerSizes.from_dict(value)
+    except (TypeError, ValueError, OverflowError):
         return AnswerSizes()
+    sound = all(0 <= count < _MOST for count in (sizes.count, sizes.output, sizes.reserved, sizes.full))
+    return sizes if sound else AnswerSizes()

@@ -6,6 +6,8 @@ import asyncio  # noqa: TID251 - a request knows how to be awaited
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
+from aws_bedrock_inference.background import in_background
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -15,13 +17,19 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 STORE_TIMEOUT = 0.25
-"""Seconds a store may take for each thing it is asked; a slower one is as good as none."""
+"""Seconds for each step of a request to a store, such as connecting. The whole request may take twice that."""
 
 
 class StoreUnavailable(Exception):
     """The store failed or was too slow. The message says what happened and where, without any password.
 
     Nothing was tried again; when to ask next is the caller's decision.
+    """
+
+
+class StoreUnusable(StoreUnavailable):
+    """The store cannot be used until somebody changes something: its URL, a password, a permission, another program's
+    file or key. The message says what to do. Waiting does not help, unlike with other `StoreUnavailable`.
     """
 
 
@@ -41,24 +49,43 @@ class ShareStore(Protocol):
         """Return the members of `pool`, or of every pool used within the last hour."""
 
     def close(self) -> None:
-        """Close connections and files; the next request opens them again."""
+        """Release the connections and files that this process holds open. It ends nothing: no lease is freed, which
+        only `leave` does, and a later request opens what it needs again.
+        """
 
 
 @dataclass(frozen=True, slots=True)
 class Question(Generic[T]):
-    """A request that blocks for at most a moment; awaited, it is answered in a thread, since one question a second is
-    not worth a second client.
+    """A request that blocks for at most `limit` seconds, whatever it waits for.
+
+    It is answered in a thread of its own: a look-up of a host name or a disk that hangs cannot be interrupted, only
+    left alone, and one question a second is not worth an asyncio client beside the blocking one.
     """
 
     answer: Callable[[], T]
+    limit: float
+    place: str
 
     def run(self) -> T:
         """Ask and block until answered."""
-        return self.answer()
+        try:
+            asked = in_background(self.answer)
+        except RuntimeError:  # the program is ending and starts no more threads
+            return self.answer()
+        try:
+            return asked.result(self.limit)
+        except TimeoutError:
+            raise self._too_slow() from None
 
     async def arun(self) -> T:
         """Ask and await the answer."""
-        return await asyncio.to_thread(self.answer)
+        try:
+            return await asyncio.wait_for(asyncio.wrap_future(in_background(self.answer)), self.limit)
+        except TimeoutError:
+            raise self._too_slow() from None
+
+    def _too_slow(self) -> StoreUnavailable:
+        return StoreUnavailable(f"{self.place} took longer than {self.limit:g} s")
 
 
 @dataclass(frozen=True, slots=True)

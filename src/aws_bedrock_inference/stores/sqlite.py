@@ -15,32 +15,40 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from aws_bedrock_inference.clock import wall
-from aws_bedrock_inference.rules.quota.leases import Leases
-from aws_bedrock_inference.stores.request import STORE_TIMEOUT, Question, StoreUnavailable
+from aws_bedrock_inference.rules.quota.leases import Leases, TooNew
+from aws_bedrock_inference.stores.disk import (
+    claim,
+    explained,
+    identity,
+    is_still,
+    refuse_network,
+    remove_emptied,
+    too_new,
+)
+from aws_bedrock_inference.stores.request import STORE_TIMEOUT, Question, StoreUnavailable, StoreUnusable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from aws_bedrock_inference.clock import Clock
     from aws_bedrock_inference.rules.quota.leases import Grant, LeaseRequest, View
+    from aws_bedrock_inference.stores.disk import Identity
+
+T = TypeVar("T")
 
 # Seconds until a pool that nobody uses is forgotten.
 UNUSED = 3600.0
 
-_TABLES = """
-    CREATE TABLE IF NOT EXISTS pools (pool TEXT PRIMARY KEY, used REAL NOT NULL, state TEXT NOT NULL);
-    CREATE TABLE IF NOT EXISTS reports (pool TEXT, member TEXT, report TEXT NOT NULL, PRIMARY KEY (pool, member));
-"""
-
 
 @dataclass(frozen=True, slots=True)
 class _Opened:
-    """A connection, which the threads of one process take turns to use."""
+    """A connection to `file`, which the threads of one process take turns to use."""
 
     connection: sqlite3.Connection
+    file: Identity | None
     lock: threading.Lock = field(default_factory=threading.Lock)
     pid: int = field(default_factory=os.getpid)
 
@@ -54,7 +62,7 @@ class SqliteStore:
     """Keeps one row for each pool, and the members' reports beside it. `clock` must be the same for all processes.
 
     A request that waits longer than `timeout` seconds for other threads or processes raises `StoreUnavailable`. The
-    file is made for its owner alone.
+    file is made for its owner alone. Where it was deleted or replaced, the next request uses what is there now.
     """
 
     def __init__(self, path: Path | str, clock: Clock = wall, *, timeout: float = STORE_TIMEOUT) -> None:
@@ -66,15 +74,15 @@ class SqliteStore:
 
     def renew(self, pool: str, member: str, request: LeaseRequest) -> Question[Grant]:
         """Say what `member` needs and get its new lease."""
-        return Question(partial(self._renew, pool, member, request))
+        return self._question(partial(self._renew, pool, member, request))
 
     def leave(self, pool: str, member: str) -> Question[None]:
         """Free the lease of `member`."""
-        return Question(partial(self._leave, pool, member))
+        return self._question(partial(self._leave, pool, member))
 
     def look(self, pool: str | None = None) -> Question[dict[str, View]]:
         """Return who leases `pool`, or every pool that is kept."""
-        return Question(partial(self._look, pool))
+        return self._question(partial(self._look, pool))
 
     def close(self) -> None:
         """Close the file; the next request opens it again."""
@@ -85,6 +93,9 @@ class SqliteStore:
 
     def __repr__(self) -> str:
         return f"SqliteStore({str(self.path)!r})"
+
+    def _question(self, answer: Callable[[], T]) -> Question[T]:
+        return Question(answer, 2 * self._timeout, str(self.path))
 
     def _renew(self, pool: str, member: str, request: LeaseRequest) -> Grant:
         with self._changing() as database:
@@ -126,36 +137,62 @@ class SqliteStore:
     def _changing(self) -> Iterator[sqlite3.Connection]:
         """Hold the file for one change, whole or not at all."""
         try:
-            opened = self._here()
-            if not opened.lock.acquire(timeout=self._timeout):
-                raise StoreUnavailable(f"{self.path}: locked by other threads for more than {self._timeout} s")
-            try:
-                with opened.connection as database:
-                    database.execute("BEGIN IMMEDIATE")
-                    yield database
-            finally:
-                opened.lock.release()
-        except (KeyError, TypeError, ValueError) as error:
-            raise StoreUnavailable(_corrupt(self.path, error)) from error
-        except sqlite3.Error as error:
-            raise StoreUnavailable(_explained(self.path, error, self._timeout)) from error
-        except OSError as error:
-            raise StoreUnavailable(f"{self.path} cannot be used to share a quota: {error.strerror}") from error
+            with self._held() as database:
+                yield database
+        except StoreUnavailable:
+            raise
+        except TooNew as error:
+            raise StoreUnusable(too_new(self.path, str(error))) from error
+        except (sqlite3.Error, OSError, LookupError, TypeError, ValueError, ArithmeticError, RecursionError) as error:
+            trouble = explained(self.path, error, self._timeout)
+            raise trouble from error
 
-    def _here(self) -> _Opened:
+    @contextmanager
+    def _held(self) -> Iterator[sqlite3.Connection]:
+        opened = self._current()
+        if not opened.lock.acquire(timeout=self._timeout):
+            raise StoreUnavailable(f"{self.path}: locked by other threads for more than {self._timeout:g} s")
+        try:
+            with opened.connection as database:
+                database.execute("BEGIN IMMEDIATE")
+                if not is_still(self.path, opened.file):
+                    raise StoreUnavailable(f"{self.path} was deleted or replaced; the next request opens it anew")
+                yield database
+        except sqlite3.Error as error:
+            if getattr(error, "sqlite_errorcode", None) != sqlite3.SQLITE_BUSY:
+                self._drop(opened)
+            raise
+        finally:
+            opened.lock.release()
+
+    def _current(self) -> _Opened:
+        """Return this process's connection to the file that is at the path now."""
         opened = self._opened.get(os.getpid())
+        if opened is not None and not is_still(self.path, opened.file):
+            with opened.lock:
+                remove_emptied(self.path)
+                self._drop(opened)
+            opened = None
         if opened is None:
-            made = _Opened(_open(self.path, self._timeout))
+            made = _Opened(*_open(self.path, self._timeout))
             opened = self._opened.setdefault(os.getpid(), made)
             if opened is not made:
                 made.connection.close()
         return opened
 
+    def _drop(self, opened: _Opened) -> None:
+        """Close a connection that is no good any more, whose lock is held; the next request makes another."""
+        if self._opened.get(os.getpid()) is opened:
+            del self._opened[os.getpid()]
+        opened.connection.close()
 
-def _open(path: Path, timeout: float) -> sqlite3.Connection:
+
+def _open(path: Path, timeout: float) -> tuple[sqlite3.Connection, Identity | None]:
+    refuse_network(path)
     if not path.exists():
         _make(path, timeout)
-    return _connected(path, timeout)
+    file = identity(path)  # before it is opened: if it is replaced in between, the next request notices
+    return _connected(path, timeout), file
 
 
 def _make(path: Path, timeout: float) -> None:
@@ -175,9 +212,9 @@ def _make(path: Path, timeout: float) -> None:
 def _connected(path: Path, timeout: float) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=timeout, isolation_level=None, check_same_thread=False)
     try:
+        claim(path, connection)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
-        connection.executescript(_TABLES)
     except BaseException:
         connection.close()
         raise
@@ -197,19 +234,3 @@ def _write(database: sqlite3.Connection, pool: str, leases: Leases, now: float) 
 def _forget_unused(database: sqlite3.Connection, now: float) -> None:
     database.execute("DELETE FROM pools WHERE used < ?", (now - UNUSED,))
     database.execute("DELETE FROM reports WHERE pool NOT IN (SELECT pool FROM pools)")
-
-
-def _explained(path: Path, error: sqlite3.Error, timeout: float) -> str:
-    code = getattr(error, "sqlite_errorcode", None)
-    if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
-        return _corrupt(path, error)
-    if code == sqlite3.SQLITE_BUSY:
-        return f"{path}: locked by other processes for more than {timeout} s"
-    return f"{path} cannot be used to share a quota: {error}"
-
-
-def _corrupt(path: Path, error: Exception) -> str:
-    return (
-        f"{path} is damaged or is not a file of a shared quota ({error}). It has no data older than a minute: stop the "
-        f"processes that use it and delete it with {path.name}-wal and {path.name}-shm, or use another file"
-    )

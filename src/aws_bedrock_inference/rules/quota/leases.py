@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from math import inf, isfinite
 from typing import TYPE_CHECKING, Any, Self
 
-from aws_bedrock_inference.rules.quota.fair_shares import UNLIMITED, divide, due
+from aws_bedrock_inference.rules.quota.fair_shares import TOLERANCE, UNLIMITED, divide, due
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -37,17 +37,20 @@ SOON = 0.3
 # A lease outlives two renewals that fail, and is never shorter than this.
 RENEWALS = 3.0
 SHORTEST = 4.0
+LONGEST = 60.0  # far longer than any: a lease that is kept as longer was not made here
 
 # A store that was restarted has forgotten every lease. Who had one comes back within SELDOM seconds; until then all
 # keep what they hold, and a newcomer gets no more than this part of what looks free.
 GRACE = SELDOM + 2 * SOON
 CAUTIOUS = 0.25
 
-# An estimate that differs by less is the same.
-SAME = 1e-9
+SAME = 1e-9  # an estimate that differs by less is the same
 
-# Of what a member says about itself, in characters.
-REPORT = 16 * 1024
+# The format of what is kept of a quota; versions whose formats are adjacent share it. It had no number at first.
+FORMAT = 1
+
+_NUMBERS = ("born", "at", "offset", "planned", "leased", "surplus")
+REPORT = 16 * 1024  # of what a member says about itself, in characters
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +60,7 @@ class LeaseRequest:
     `holding` is the fraction it is using now: its last grant, 0 when it is new or that lease has run out. `needs` are
     (priority, fraction of the quota, calls that want it); the smallest priority is served first. `limits` are
     (dimension, estimated limit a minute, stamp of the estimate that it is based on, whether a throttle has lowered it
-    since).
-    `rate` is its own calls a second. `report` is kept as given, for people to look at.
+    since). `rate` is its own calls a second. `report` is kept as given, for people to look at.
     """
 
     holding: float
@@ -82,13 +84,21 @@ class Grant:
     """A lease of the fraction `share` for `valid` seconds, to be renewed after `again` seconds.
 
     Both times run from when the member asked, not from when it heard: then its lease ends no later than the store
-    assumes. `limits` are (dimension, the estimate that all members share, its stamp).
+    assumes. `limits` are (dimension, the estimate that all members share, its stamp). `members` is the number of
+    members that the store knows.
     """
 
     share: float
     valid: float
     again: float
     limits: tuple[tuple[str, float, int], ...]
+    members: int = 1
+
+    def __post_init__(self) -> None:
+        # What comes from a store is checked here, once.
+        sound = 0.0 <= self.share <= 1.0 + TOLERANCE and 0.0 < self.again <= self.valid < inf and self.members >= 1
+        if not (sound and all(limit > 0.0 and stamp >= 0 for _, limit, stamp in self.limits)):
+            raise ValueError(f"{self!r} makes no sense")
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +118,10 @@ class View:
 
     members: tuple[Seen, ...]
     limits: tuple[tuple[str, float, int], ...]
+
+
+class TooNew(Exception):
+    """The state of a quota was written in a format that is too new to be read here."""
 
 
 class Lease:
@@ -135,6 +149,8 @@ class Leases:
         self._offset = 0.0
         self._planned = born - 2 * PLAN
         self._rejoined = False
+        self._members = 1
+        self._format = FORMAT
         self._leased = 0.0
         self._surplus = 0.0
         self._levels: dict[float, float] = {}
@@ -173,7 +189,7 @@ class Leases:
         self._leased += share - lease.share
         lease.share, lease.until = share, now + valid
         self._learn(request.limits)
-        return Grant(share, valid, again, self._estimates())
+        return Grant(share, valid, again, self._estimates(), self._members)
 
     def leave(self, member: str, now: float) -> None:
         """Free the lease of `member` at once."""
@@ -203,13 +219,10 @@ class Leases:
     def plain(self) -> dict[str, Any]:
         """Return everything but the reports as JSON knows it."""
         return {
-            "born": self._born,
-            "at": self._at,
-            "offset": self._offset,
-            "planned": self._planned,
+            "format": self._format,
+            "members": self._members,
+            **{name: getattr(self, f"_{name}") for name in _NUMBERS},
             "rejoined": self._rejoined,
-            "leased": self._leased,
-            "surplus": self._surplus,
             "levels": list(self._levels.items()),
             "leases": {
                 member: [lease.share, lease.until, lease.seen, lease.rate, lease.needs]
@@ -220,17 +233,29 @@ class Leases:
 
     @classmethod
     def of(cls, plain: Mapping[str, Any]) -> Self:
-        """Return what `plain` was made of. Raises `KeyError`, `TypeError` or `ValueError` when it was not made here."""
-        leases = cls(float(plain["born"]))
-        leases._at = float(plain["at"])
-        leases._offset = float(plain["offset"])
-        leases._planned = float(plain["planned"])
+        """Return what `plain` made. Raises `TooNew`; `LookupError`, `TypeError`, `ValueError` when it is foreign."""
+        if not isinstance(plain, dict):
+            raise TypeError(f"{type(plain).__name__} instead of the leases")
+        kept = int(plain.get("format", 0))
+        if kept > FORMAT + 1:
+            raise TooNew(f"it has format {kept}, and formats up to {FORMAT + 1} are read here")
+        leases = cls(0.0)
+        for name in _NUMBERS:
+            setattr(leases, f"_{name}", _finite(plain[name]))
+        leases._format = max(kept, FORMAT)
+        leases._members = max(1, int(plain.get("members", 1)))
         leases._rejoined = bool(plain["rejoined"])
-        leases._leased = float(plain["leased"])
-        leases._surplus = float(plain["surplus"])
-        leases._levels = dict(plain["levels"])
-        leases._leases = {member: Lease(*lease) for member, lease in dict(plain["leases"]).items()}
-        leases._limits = {name: (limit, stamp) for name, (limit, stamp) in dict(plain["limits"]).items()}
+        leases._levels = {_finite(priority): _finite(level) for priority, level in plain["levels"]}
+        leases._leases = {
+            member: Lease(
+                _finite(share), _finite(until), _finite(seen), _finite(rate), [map(_finite, need) for need in needs]
+            )
+            for member, (share, until, seen, rate, needs) in dict(plain["leases"]).items()
+        }
+        for member, lease in list(leases._leases.items()):
+            if not (0.0 <= lease.share <= 1.0 + TOLERANCE and lease.until <= leases._at + LONGEST):
+                del leases._leases[member]
+        leases._limits = {name: (_finite(limit), int(stamp)) for name, (limit, stamp) in dict(plain["limits"]).items()}
         return leases
 
     def _advance(self, now: float) -> float:
@@ -247,6 +272,7 @@ class Leases:
         self.reports = {member: report for member, report in self.reports.items() if member in self._leases}
         self._leased = sum(lease.share for lease in self._leases.values())
         self._levels, self._surplus = divide(lease.needs for lease in self._leases.values())
+        self._members = len(self._leases)
         self._planned = now
 
     def _learn(self, limits: Iterable[tuple[str, float, int, bool]]) -> None:
@@ -265,3 +291,10 @@ class Leases:
         return tuple(
             (name, inf if limit >= UNLIMITED else limit, stamp) for name, (limit, stamp) in sorted(self._limits.items())
         )
+
+
+def _finite(value: Any) -> float:
+    number = float(value)
+    if not isfinite(number):
+        raise ValueError(f"{number} among the leases")
+    return number

@@ -199,8 +199,9 @@ class Ledger:
             return taken(*asked, stalled=self.pause.stalled_too_long(now))
 
     def needs(self, now: float) -> Needs:
-        """Return what this process needs of a shared quota, by the minute as it was counted last."""
+        """Return what this process needs of a shared quota."""
         with self._lock:
+            self.window.refresh(now)
             return needed(self.window, self.concurrency.in_flight, self.queue.waiting(), self._consumers(now))
 
     def watch(self) -> None:
@@ -209,9 +210,10 @@ class Ledger:
             self._watched = True
             self._plain = False
 
-    def lease(self, share: float, limits: Mapping[str, float], now: float) -> None:
-        """Use `share` of the quota, of which others have the rest, and adopt their estimates `limits`."""
+    def lease(self, share: float, limits: Mapping[str, float], now: float, until: float = inf) -> None:
+        """Use `share` of the quota, which others share, until `until`, and adopt their estimates `limits`."""
         with self._lock:
+            self.window.leased_until = until
             self.window.refresh(now)
             for name, limit in self.window.dimensions:
                 limit.lease(share, limits.get(name))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import isfinite
 from typing import TYPE_CHECKING, TypeAlias
 
 from aws_bedrock_inference.rules.quota.limit import MINUTE
@@ -21,6 +22,9 @@ Waiting: TypeAlias = "Mapping[float, tuple[int, float]]"
 HORIZON = 2.0
 GROWTH = 1.25
 LEAST = 0.01
+
+# A larger need is the whole quota all the same.
+MOST = 1e6
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +81,10 @@ def needed(window: Window, in_flight: int, waiting: Waiting, consumers: Mapping[
         calls, tokens = waiting.get(priority, (0, 0.0))
         part = consumers.get(priority, 0) / total
         wanted = max(tokens / window.tokens.estimate, calls / window.requests.estimate) * MINUTE / HORIZON
-        by_priority.append((priority, GROWTH * used * part + LEAST + wanted, calls + in_flight * part))
+        need = GROWTH * used * part + LEAST + wanted
+        # A store has no number for what is infinite or none; such a call must not stop the others.
+        if isfinite(priority) and need >= 0.0:
+            by_priority.append((priority, min(need, MOST), calls + in_flight * part))
     return Needs(
         tuple(by_priority),
         frozenset(priority for priority, (calls, _) in waiting.items() if calls),

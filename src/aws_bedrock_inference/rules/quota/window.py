@@ -41,6 +41,9 @@ GRAIN = 5.0
 # From this share of the minute on, what calls in flight have reserved makes it worth exceeding the minute by it.
 RESERVED = 0.1
 
+# The part of a shared quota has run out: whoever heads the queue looks again after this many seconds.
+LOOK_AGAIN = 1.0
+
 # Waits shorter than this many seconds are none: time added up in floating point must not leave a waiter a billionth
 # short.
 TOLERANCE = 1e-6
@@ -87,6 +90,7 @@ class Window:
         self.requests = learned(rpm, UNKNOWN_RPM if unknown else inf, UNKNOWN_BURST if unknown else 1.0)
         self.slot = Slot(now + SLOT)
         self.outstanding = 0.0
+        self.leased_until = inf
         self._slots: deque[Slot] = deque()
         self._at = now
         self._spread_at = now
@@ -152,6 +156,8 @@ class Window:
             wait = self._wait_in(self.requests, 1.0, "requests", now)
         if self.tokens.free < tokens - TOLERANCE:
             wait = max(wait, self._wait_in(self.tokens, tokens, "tokens", now))
+        if now >= self.leased_until:
+            wait = max(wait, LOOK_AGAIN)
         return wait if wait > TOLERANCE else 0.0
 
     def earliest(self, tokens: float, ahead: int) -> float:

@@ -1,0 +1,153 @@
+"""The file of a shared quota: whether it is still the same one, whether it is ours, and whether its disk will do."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from pathlib import Path
+
+from aws_bedrock_inference.rules.quota.leases import FORMAT
+from aws_bedrock_inference.stores.request import StoreUnavailable, StoreUnusable
+
+# Stands in the file's header (https://www.sqlite.org/pragma.html#pragma_application_id): "bdrq" in ASCII.
+APPLICATION = 0x62647271
+
+_TABLES = (
+    "pools (pool TEXT PRIMARY KEY, used REAL NOT NULL, state TEXT NOT NULL)",
+    "reports (pool TEXT, member TEXT, report TEXT NOT NULL, PRIMARY KEY (pool, member))",
+)
+_NAMES = {"pools", "reports"}
+
+_MOUNTS = Path("/proc/self/mountinfo")
+
+# Types of file systems on which several machines meet (man 5 proc, /proc/filesystems; names with fuse. are by their
+# program). 9p is not one: WSL and sandboxes use it within one machine.
+_NETWORK = frozenset(
+    {"nfs", "nfs4", "cifs", "smb3", "smbfs", "ncpfs", "afs", "ceph", "gfs2", "ocfs2", "lustre", "gpfs", "beegfs"}
+)
+_NETWORK |= {
+    "glusterfs",
+    *(f"fuse.{name}" for name in ("glusterfs", "sshfs", "ceph", "s3fs", "mountpoint-s3", "gcsfuse", "juicefs")),
+}
+
+Identity = tuple[int, int]
+
+
+def identity(path: Path) -> Identity | None:
+    """Return what tells the file at `path` from one that takes its place; None if there is none."""
+    status = _status(path)
+    return None if status is None else (status.st_dev, status.st_ino)
+
+
+def is_still(path: Path, file: Identity | None) -> bool:
+    """Return whether the file at `path` is still `file`, and not emptied."""
+    return identity(path) == file and not _emptied(path)
+
+
+def remove_emptied(path: Path) -> None:
+    """Remove a file that was emptied while it was open. SQLite would go on with its log alone, which nobody who opens
+    the file now could join, and in the end write a part of it into the file.
+    """
+    if _emptied(path):
+        for name in (path.name, f"{path.name}-wal", f"{path.name}-shm"):
+            path.with_name(name).unlink(missing_ok=True)
+
+
+def _emptied(path: Path) -> bool:
+    status = _status(path)
+    return status is not None and status.st_size == 0
+
+
+def _status(path: Path) -> os.stat_result | None:
+    try:
+        return path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def refuse_network(path: Path) -> None:
+    """Raise `StoreUnusable` if `path` is on a file system that machines share, as far as the system says so."""
+    kind = _file_system(path.parent)
+    if kind in _NETWORK:
+        raise StoreUnusable(
+            f"{path} is on {kind}, a network file system, where SQLite's write-ahead log does not work: use a file on "
+            "a disk of this machine, or a server (redis://HOST) to share a quota between machines"
+        )
+
+
+def _file_system(directory: Path) -> str:
+    """Return the type of the file system of `directory`, empty where this is not Linux."""
+    try:
+        device = directory.stat().st_dev
+        mounts = _MOUNTS.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+    number = f"{os.major(device)}:{os.minor(device)}"
+    for line in mounts.splitlines():
+        fields, _, rest = line.partition(" - ")
+        if fields.split()[2:3] == [number] and rest:
+            return rest.split()[0]
+    return ""
+
+
+def claim(path: Path, connection: sqlite3.Connection) -> None:
+    """Make the file at `path` ours if it is empty; raise `StoreUnusable` if it is another program's or too new."""
+    if _stamps(connection) == (APPLICATION, FORMAT):
+        return
+    with connection:
+        connection.execute("BEGIN IMMEDIATE")
+        application, version = _stamps(connection)
+        tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
+        # Files of before there were formats have our tables and neither number.
+        if application not in (0, APPLICATION) or (not application and tables and tables != _NAMES):
+            raise StoreUnusable(
+                f"{path} is a database of another program and is left as it is: choose another file for a shared quota"
+            )
+        if version > FORMAT + 1:
+            raise StoreUnusable(too_new(path, f"it has format {version}, and formats up to {FORMAT + 1} are read here"))
+        for table in _TABLES:
+            connection.execute(f"CREATE TABLE IF NOT EXISTS {table}")
+        connection.execute(f"PRAGMA application_id = {APPLICATION}")
+        connection.execute(f"PRAGMA user_version = {max(version, FORMAT)}")
+
+
+def _stamps(connection: sqlite3.Connection) -> tuple[int, int]:
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    return application, version
+
+
+def too_new(path: Path, why: str) -> str:
+    """Return the message about a file that a newer version wrote."""
+    return f"{path} was written by a newer version of this package ({why}): update aws-bedrock-inference here"
+
+
+def explained(path: Path, error: Exception, timeout: float) -> StoreUnavailable:
+    """Return the exception for an error of SQLite or of the system."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # without what extends it
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return StoreUnavailable(f"{path}: locked by other processes for more than {timeout:g} s")
+    if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_ERROR) or not isinstance(
+        error, (sqlite3.Error, OSError)
+    ):
+        return StoreUnusable(
+            f"{path} is damaged or is not a file of a shared quota ({str(error) or type(error).__name__}). Use "
+            "another file. If it was one of a shared quota, it has no data older than a minute: stop the processes "
+            f"that use it and delete it with {path.name}-wal and {path.name}-shm"
+        )
+    if isinstance(error, OSError):
+        error = OSError(error.strerror or str(error))
+    kind = StoreUnavailable
+    if path.is_dir():
+        kind, advice = StoreUnusable, "it is a directory: name a file in it"
+    elif not path.parent.is_dir():
+        kind, advice = StoreUnusable, f"No such file or directory as {path.parent}: make it, or use another path"
+    elif code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH) or not os.access(
+        path if path.exists() else path.parent, os.W_OK
+    ):
+        kind, advice = StoreUnusable, f"it, or its directory, cannot be written by this user ({error})"
+    elif code == sqlite3.SQLITE_FULL:
+        advice = f"the disk is full ({error})"
+    else:
+        advice = str(error)
+    return kind(f"{path} cannot be used to share a quota: {advice}")
