@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio  # noqa: TID251 - the asyncio transport
 import weakref
+from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -18,7 +19,7 @@ from aws_bedrock_inference.transports.background import background
 from aws_bedrock_inference.transports.connections import proxy_authorization, tls_context, without_credentials
 from aws_bedrock_inference.transports.eventstream import OpenAnswer
 from aws_bedrock_inference.transports.failures import handshake_code, is_late, peer_vanished
-from aws_bedrock_inference.transports.loops import LoopConnections, finished
+from aws_bedrock_inference.transports.loops import LoopConnections, connecting, finished
 from aws_bedrock_inference.transports.operations import operation
 from aws_bedrock_inference.transports.prepare import Outgoing, UnsendableHeader, unsendable
 from aws_bedrock_inference.transports.timeouts import CREDENTIALS, Exchange
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.call import Call
     from aws_bedrock_inference.clock import Clock
     from aws_bedrock_inference.transports.endpoint import Endpoint
+
+# From here on, in bytes, aiohttp writes a body in pieces only if it is a file.
+LARGE = 1_000_000
 
 _Loops = dict[asyncio.AbstractEventLoop, LoopConnections]
 
@@ -68,7 +72,7 @@ class AiohttpTransport:
         try:
             identity = await self._renewed(exchange) if self._signer.due() else self._signer.identity()
         except Exception as error:  # noqa: BLE001 - botocore's errors, and those of whatever provides credentials
-            return Outcome(fault=exchange.late(CREDENTIALS) if is_late(error) else unidentified(error))
+            return Outcome(fault=exchange.late() if is_late(error) else unidentified(error))
         try:
             request = self._outgoing.write(plan.request(call.params, plain=call.plain), identity, self._wall())
         except UnsendableHeader as error:
@@ -76,29 +80,29 @@ class AiohttpTransport:
         first = "first_event" if plan.stream else "first_byte"
         connections = self._here()
         try:
-            connect = exchange.timeout("connect")
+            connecting.set((exchange, first))
             async with asyncio.timeout(exchange.timeout(first)):
                 answer = await connections.session.request(
                     request.method,
                     URL(self._outgoing.origin + request.target, encoded=True),
-                    data=request.body or None,
+                    data=(BytesIO(request.body) if len(request.body) > LARGE else request.body) or None,
                     headers=request.headers,
                     allow_redirects=False,
                     proxy=self._proxy,
                     proxy_headers=self._proxy_headers,
-                    timeout=aiohttp.ClientTimeout(total=None, connect=connect),
+                    timeout=aiohttp.ClientTimeout(total=None, connect=exchange.timeout("connect")),
                 )
         except (aiohttp.ClientError, OSError) as error:
             if peer_vanished(error) and not isinstance(error, aiohttp.ClientConnectorError):
                 connections.connector.forget()  # what was forgotten on the way to one was forgotten for all
-            return Outcome(fault=_fault(error, exchange, first, "ConnectionClosedError", proxy=self._proxy))
+            return Outcome(fault=_fault(error, exchange, "ConnectionClosedError", proxy=self._proxy))
         body = _Body(answer, exchange)
         if plan.stream and answer.status < ERROR:
             return Outcome(AsyncSource(plan, plan.response(answer.status, answer.headers, b""), body, exchange))
         try:
             content = await body.whole(first)
         except (aiohttp.ClientError, OSError) as error:
-            return Outcome(fault=_fault(error, exchange, first, "IncompleteReadError"))
+            return Outcome(fault=_fault(error, exchange, "IncompleteReadError"))
         return outcome(plan, answer.status, answer.headers, content, wall=self._wall())
 
     async def close(self) -> None:
@@ -115,9 +119,10 @@ class AiohttpTransport:
                 self._loops.pop(here, None)
 
     async def _renewed(self, exchange: Exchange) -> Any:
-        """Return the identity, renewed in the background: it goes over the network, and botocore does it blocking."""
+        """Return the identity, renewed in the background: botocore's requests know no deadline of ours."""
+        renewal = background.start(("identity", self._signer), self._signer.identity)
         async with asyncio.timeout(exchange.timeout(CREDENTIALS)):
-            return await finished(background.start(("identity", self._signer), self._signer.identity))
+            return self._signer.current() or await finished(renewal)
 
     def _here(self) -> LoopConnections:
         """Return the running loop's connections."""
@@ -154,7 +159,7 @@ class AsyncSource(OpenAnswer["_Body"]):
                     event = self._decoder.end()
                     self.close()
         except (aiohttp.ClientError, OSError) as error:
-            event = _fault(error, self._exchange, self._limit, "StreamBroken")
+            event = _fault(error, self._exchange, "StreamBroken")
         self._limit = "idle"
         if isinstance(event, Fault):
             self.close()
@@ -193,10 +198,10 @@ class _Body:
         self._answer.close()
 
 
-def _fault(error: Exception, exchange: Exchange, limit: str, broken: str, *, proxy: str | None = None) -> Fault:
+def _fault(error: Exception, exchange: Exchange, broken: str, *, proxy: str | None = None) -> Fault:
     """Return the fault behind aiohttp's error; `broken` is what a lost connection means at this point."""
     if is_late(error):
-        return exchange.late("connect" if isinstance(error, aiohttp.ConnectionTimeoutError) else limit)
+        return exchange.late()
     unresolved = proxy is not None and isinstance(error, aiohttp.ClientConnectorDNSError)
     if unresolved or isinstance(error, (aiohttp.ClientProxyConnectionError, aiohttp.ClientHttpProxyError)):
         code = "ProxyConnectionError"

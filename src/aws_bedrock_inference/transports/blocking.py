@@ -44,7 +44,7 @@ class BlockingTransport:
         try:
             identity = self._renewed(exchange) if self._signer.due() else self._signer.identity()
         except Exception as error:  # noqa: BLE001 - botocore's errors, and those of whatever provides credentials
-            return Outcome(fault=exchange.late(CREDENTIALS) if is_late(error) else unidentified(error))
+            return Outcome(fault=exchange.late() if is_late(error) else unidentified(error))
         try:
             request = self._outgoing.write(plan.request(call.params, plain=call.plain), identity, self._wall())
         except UnsendableHeader as error:
@@ -76,8 +76,9 @@ class BlockingTransport:
 
     def _renewed(self, exchange: Exchange) -> Any:
         """Return the identity, renewed in the background: botocore's requests know no deadline of ours."""
+        renewal = background.start(("identity", self._signer), self._signer.identity)
         exchange.begin(CREDENTIALS)
-        return background.start(("identity", self._signer), self._signer.identity).result(exchange.left())
+        return self._signer.current() or renewal.result(exchange.left())
 
     def _fault(self, error: Exception, exchange: Exchange, broken: str, wire: Wire | None) -> Fault:
         if wire is not None and not wire.fresh and peer_vanished(error):
@@ -163,5 +164,5 @@ def fault_of(error: Exception, exchange: Exchange, broken: str) -> Fault:
     if isinstance(error, Failed):
         return exchange.failed(error.code, error.error)
     if is_late(error):
-        return exchange.late(exchange.limit)
+        return exchange.late()
     return exchange.failed("MalformedResponse" if isinstance(error, MalformedAnswer) else broken, error)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio  # noqa: TID251 - the asyncio transport
 import socket
 from contextlib import suppress
+from contextvars import ContextVar
 from functools import partial
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
@@ -23,6 +24,12 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import AsyncGenerator, Callable
     from concurrent.futures import Future
+
+    from aws_bedrock_inference.transports.timeouts import Exchange
+
+
+# The exchange of the running task that waits for a connection, and what it will wait for then.
+connecting: ContextVar[tuple[Exchange, str]] = ContextVar("connecting")
 
 
 class LoopConnections:
@@ -98,6 +105,13 @@ class _Connector(aiohttp.TCPConnector):
         self.disowned = False
         self._handlers: WeakSet[_Handler] = WeakSet()
         self._factory: Any = partial(_Handler, self, self._handlers)
+
+    async def connect(self, *args: Any, **more: Any) -> Any:
+        """Return a connection; what the running exchange waits for from now on is its answer."""
+        connection = await super().connect(*args, **more)
+        exchange, first = connecting.get()
+        exchange.begin(first)
+        return connection
 
     def in_use(self) -> bool:
         """Return whether a call holds a connection."""

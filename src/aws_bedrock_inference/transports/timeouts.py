@@ -70,8 +70,9 @@ class Exchange:
         seconds = self._until - self._clock()
         return None if seconds > LONGEST else max(seconds, SHORTEST)
 
-    def late(self, limit: str) -> Fault:
-        """Return the fault of a wait that took longer than `limit` or than the attempt may."""
+    def late(self) -> Fault:
+        """Return the fault of a wait that took longer than its own limit or than the attempt may."""
+        limit = self.limit
         seconds: float = getattr(self._timeout, limit, inf)
         name, code = f"Timeout({limit})", _LATE.get(limit, "ReadTimeoutError")
         if self._end <= self._clock() and self._end - self._started < seconds:
