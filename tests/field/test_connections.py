@@ -7,14 +7,21 @@ import errno
 import gc
 import os
 import socket
+import ssl
 import stat
 import subprocess
 import sys
 import threading
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from ipaddress import IPv4Address
 from typing import Any
 
+import boto3
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from support.doubles import session
 from support.raw_server import Peer, RawServer, prompt_of, reply, text_of
 from support.transport_faces import Asyncio, Blocking
@@ -25,6 +32,8 @@ from aws_bedrock_inference.call import Call, Route, Timeout
 from aws_bedrock_inference.transports.asynchronous import AiohttpTransport
 from aws_bedrock_inference.transports.connections import made_socket
 from aws_bedrock_inference.transports.endpoint import Endpoint, find_endpoint
+from aws_bedrock_inference.transports.loops import _Handler
+from aws_bedrock_inference.transports.wires import Wire as Kept
 
 FRAMES = [encoded("messageStart", {"role": "assistant"}), encoded("messageStop", {"stopReason": "end_turn"})]
 
@@ -138,7 +147,6 @@ def vanish(face: Any, transport: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Have TCP give up on the next request."""
     gone = OSError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT))
     if isinstance(face, Asyncio):
-        from aws_bedrock_inference.transports.loops import _Handler
 
         async def read(self: Any) -> Any:
             self.connection_lost(gone)
@@ -146,7 +154,6 @@ def vanish(face: Any, transport: Any, monkeypatch: pytest.MonkeyPatch) -> None:
 
         monkeypatch.setattr(_Handler, "read", read)
     else:
-        from aws_bedrock_inference.transports.wires import Wire as Kept
 
         def more(self: Any, *_: object) -> None:
             raise gone
@@ -217,9 +224,7 @@ def test_a_child_has_connections_of_its_own() -> None:
             peer.send(answer(reply(prompt)))
 
     with RawServer(serve) as server:
-        done = subprocess.run(
-            [sys.executable, "-c", FORK, server.url], capture_output=True, text=True, timeout=120
-        )
+        done = subprocess.run([sys.executable, "-c", FORK, server.url], capture_output=True, text=True, timeout=120)
         assert (done.returncode, done.stderr) == (0, "")
         assert server.connections == 6  # two worlds in three processes
     assert len({number for number, _ in served}) == len(set(served)) == 6
@@ -232,7 +237,7 @@ def test_the_connections_of_a_loop_end_with_it() -> None:
     """The finding: a module's client with one `asyncio.run` for each event ran out of descriptors."""
     complaints: list[Any] = []
     with RawServer(echo) as server:
-        transport = AiohttpTransport(find_endpoint(session(), endpoint_url=server.url))
+        transport: Any = AiohttpTransport(find_endpoint(session(), endpoint_url=server.url))
 
         async def event(number: int) -> str | None:
             asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
@@ -241,8 +246,8 @@ def test_the_connections_of_a_loop_end_with_it() -> None:
         for number in range(20):
             assert asyncio.run(event(number)) == f"event {number}"
             assert to(server) == 0
-    del transport
-    gc.collect()
+        transport = None
+        gc.collect()
     assert complaints == []
 
 
@@ -251,7 +256,7 @@ def test_the_connections_of_a_loop_that_was_only_closed_end_too(scheme: str, tmp
     with TlsServer(tmp_path) if scheme == "https" else RawServer(echo) as server:
         there = find_endpoint(session(), endpoint_url=server.url)
         verify = str(tmp_path / "cert.pem") if scheme == "https" else True
-        transport = AiohttpTransport(Endpoint(server.url, "us-east-1", "", there.signer, verify=verify))
+        transport: Any = AiohttpTransport(Endpoint(server.url, "us-east-1", "", there.signer, verify=verify))
 
         def event(number: int) -> str | None:
             loop = asyncio.new_event_loop()
@@ -263,13 +268,13 @@ def test_the_connections_of_a_loop_that_was_only_closed_end_too(scheme: str, tmp
         for number in range(5):
             assert event(number) == f"event {number}"
             assert to(server) == 1  # the last loop's, until there is another
-        del transport
+        transport = None
+        gc.collect()
         assert to(server) == 0
 
 
 def to(server: RawServer) -> int:
     """Return the number of this process's open connections to `server`."""
-    gc.collect()
     count = 0
     for number in range(256):
         with suppress(OSError):
@@ -283,8 +288,6 @@ class TlsServer(RawServer):
     """An echoing server with a certificate for 127.0.0.1 that it makes itself."""
 
     def __init__(self, folder: Any) -> None:
-        import ssl
-
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(*certificate(folder))
 
@@ -299,13 +302,6 @@ class TlsServer(RawServer):
 
 
 def certificate(folder: Any) -> tuple[str, str]:
-    from datetime import UTC, datetime, timedelta
-    from ipaddress import IPv4Address
-
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "bedrock.test")])
     now = datetime.now(UTC)
@@ -402,8 +398,6 @@ def test_a_stream_in_flight_outlives_closing(face: Any) -> None:
     [b"nonsense\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{", b"", b"HTTP/1.1 200 OK\r\n: x\r\n\r\n"],
 )
 def test_no_fault_holds_a_secret(face: Any, kind: str, written: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    import boto3
-
     def serve(peer: Peer) -> None:
         peer.request()
         peer.send(written)
@@ -434,7 +428,8 @@ def test_no_fault_holds_the_proxys_password(face: Any, scheme: str, written: byt
 def everything(fault: Any) -> str:
     """Return all that can be reached from a fault's exception, variables of tracebacks included."""
     shown = [repr(fault), str(fault), repr(fault.response)]
-    waiting, seen = [fault.error], set()
+    waiting: list[Any] = [fault.error]
+    seen: set[int] = set()
     while waiting:
         item = waiting.pop()
         if item is None or id(item) in seen or len(seen) > 10_000:
@@ -457,8 +452,6 @@ def everything(fault: Any) -> str:
 
 
 def test_a_header_that_cannot_be_sent_is_refused_without_its_value(face: Any) -> None:
-    import boto3
-
     with Wire(answer(reply("y"))) as wire:
         broken = boto3.Session("AK", "SK", "SECRET\r\nX-Injected: 1", region_name="us-east-1")
         fault = face.send(face.open(find_endpoint(broken, endpoint_url=wire.url)), call()).fault
