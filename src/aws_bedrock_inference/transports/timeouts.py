@@ -18,6 +18,10 @@ SHORTEST = 0.001
 # The longest: C counts a socket's time-out in nanoseconds, and overflows after 292 years.
 LONGEST = 1e9
 
+# A model that thinks or writes a tool's input is silent for 125 to 196 s (GH OpenRouterTeam/ai-sdk-provider#440 and
+# manaflow-ai/subrouter#275, read on 2026-11-29): `Timeout(idle=...)` is that many times longer then.
+QUIET = 4
+
 CREDENTIALS = "credentials"
 
 _LATE = {"connect": "ConnectTimeoutError", "idle": "IdleTimeout", CREDENTIALS: "CredentialRetrievalError"}
@@ -35,7 +39,7 @@ _SAID = {
 
 class Exchange:
     """The limits of one request to `host`. Each wait has its own, and none goes beyond the end of the attempt
-    (`Timeout(total=...)`) or of the call.
+    (`Timeout(total=...)`) or of the call. While the model is `quiet`, it may be idle for longer.
 
     `begin` a wait; it may then take several steps, such as many receives, which share the time that is `left`.
     """
@@ -47,12 +51,13 @@ class Exchange:
         self._started = clock()
         self._end = min(call.deadline, self._started + call.timeout.total)
         self._end_name = "the call's deadline" if self._end == call.deadline else "Timeout(total)"
+        self.quiet = False
         self.limit = ""
         self._until = self._end
 
     def begin(self, limit: str) -> None:
         """Start the wait called `limit` in `Timeout`, or the wait for credentials, which only the end bounds."""
-        seconds: float = getattr(self._timeout, limit, inf)
+        seconds = self._seconds(limit)
         until = (self._started if limit == "first_event" else self._clock()) + seconds
         self.limit = limit
         self._until = until if until < self._end else self._end
@@ -73,7 +78,7 @@ class Exchange:
     def late(self) -> Fault:
         """Return the fault of a wait that took longer than its own limit or than the attempt may."""
         limit = self.limit
-        seconds: float = getattr(self._timeout, limit, inf)
+        seconds = self._seconds(limit)
         name, code = f"Timeout({limit})", _LATE.get(limit, "ReadTimeoutError")
         if self._end <= self._clock() and self._end - self._started < seconds:
             seconds, name = self._end - self._started, self._end_name
@@ -83,6 +88,10 @@ class Exchange:
         else:
             message = f"no data from {self._host} within {seconds:.4g} s ({name})"
         return unanswered(TimeoutError(message), code=code, message=message)
+
+    def _seconds(self, limit: str) -> float:
+        seconds: float = getattr(self._timeout, limit, inf)
+        return seconds * QUIET if self.quiet and limit == "idle" else seconds
 
     def failed(self, code: str, error: BaseException) -> Fault:
         """Return the fault called `code` that the network's `error` is."""
