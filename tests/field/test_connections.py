@@ -19,6 +19,7 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import InvalidProxiesConfigError
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -459,3 +460,15 @@ def test_a_header_that_cannot_be_sent_is_refused_without_its_value(face: Any) ->
         assert "X-Amz-Security-Token" in fault.message
         assert "SECRET" not in everything(fault)
         assert wire.received == []
+
+
+@pytest.mark.parametrize(
+    "proxy", ["http://me:SECRET/x@proxy.test:80", "socks5://me:SECRET@proxy.test", "http://:SECRET@"]
+)
+def test_a_proxy_that_cannot_be_right_is_refused_without_its_password(
+    proxy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", proxy)
+    with pytest.raises(InvalidProxiesConfigError, match="%2F") as raised:
+        find_endpoint(session())
+    assert "SECRET" not in str(raised.value)
