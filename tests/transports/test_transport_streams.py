@@ -18,8 +18,9 @@ from support.wire import event as encoded
 from aws_bedrock_inference import clock
 from aws_bedrock_inference.call import Call, Route, Timeout
 from aws_bedrock_inference.fault import Fault, Kind
-from aws_bedrock_inference.transports.asynchronous import AiohttpTransport, _socket
+from aws_bedrock_inference.transports.asynchronous import AiohttpTransport
 from aws_bedrock_inference.transports.blocking import BlockingTransport
+from aws_bedrock_inference.transports.connections import made_socket
 from aws_bedrock_inference.transports.endpoint import find_endpoint
 
 CONVERSE: dict[str, Any] = {"modelId": "m", "messages": [{"role": "user", "content": [{"text": "x"}]}]}
@@ -241,7 +242,7 @@ def test_connections_are_probed_while_an_answer_is_generated() -> None:
     with Wire(stream(*FRAMES)) as wire:
         transport = BlockingTransport(find_endpoint(session(), endpoint_url=wire.url))
         source = transport.send(call()).value
-        sockets = [source._body._socket, _socket((socket.AF_INET, socket.SOCK_STREAM, 0, "", ("", 0)))]
+        sockets = [source._body._wire.socket, made_socket((socket.AF_INET, socket.SOCK_STREAM, 0, "", ("", 0)))]
         for used in sockets:
             assert used.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
             assert used.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)

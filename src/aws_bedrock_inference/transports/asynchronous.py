@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio  # noqa: TID251 - the asyncio transport
-import socket
+import weakref
+from io import BytesIO
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
 
 import aiohttp
 from yarl import URL
@@ -13,24 +13,35 @@ from yarl import URL
 from aws_bedrock_inference import clock as clocks
 from aws_bedrock_inference.call import Outcome
 from aws_bedrock_inference.fault import Fault
+from aws_bedrock_inference.forks import renew_after_fork
 from aws_bedrock_inference.knowledge.classify import unidentified
 from aws_bedrock_inference.transports.answers import ERROR, outcome
-from aws_bedrock_inference.transports.connections import SOCKET_OPTIONS, tls_context
+from aws_bedrock_inference.transports.background import background
+from aws_bedrock_inference.transports.connections import proxy_authorization, tls_context, without_credentials
 from aws_bedrock_inference.transports.eventstream import OpenAnswer
+from aws_bedrock_inference.transports.failures import handshake_code, is_late, peer_vanished
+from aws_bedrock_inference.transports.loops import LoopConnections, connecting, finished
 from aws_bedrock_inference.transports.operations import operation
-from aws_bedrock_inference.transports.prepare import Outgoing
-from aws_bedrock_inference.transports.timeouts import Exchange
+from aws_bedrock_inference.transports.prepare import Outgoing, UnsendableHeader, unsendable
+from aws_bedrock_inference.transports.timeouts import CREDENTIALS, Exchange
 
 if TYPE_CHECKING:
     from aws_bedrock_inference.call import Call
     from aws_bedrock_inference.clock import Clock
     from aws_bedrock_inference.transports.endpoint import Endpoint
 
+# From here on, in bytes, aiohttp writes a body in pieces only if it is a file.
+LARGE = 1_000_000
+
+_Loops = dict[asyncio.AbstractEventLoop, LoopConnections]
+
+# A forked child's copies of its parent's connections: collecting them could change the parent's selector.
+_inherited: list[_Loops] = []
+
 
 class AiohttpTransport:
-    """Carries calls to one endpoint over kept connections. Each event loop that uses it has connections of its own.
-
-    Await `close` in each of them before it ends: aiohttp warns of connections that nobody closed.
+    """Carries calls to one endpoint over kept connections. Each event loop that uses it has connections of its own,
+    which close with it.
     """
 
     def __init__(self, endpoint: Endpoint, *, clock: Clock = clocks.monotonic, wall: Clock = clocks.wall) -> None:
@@ -38,60 +49,98 @@ class AiohttpTransport:
         self._outgoing = Outgoing(endpoint)
         self._clock = clock
         self._wall = wall
-        self._tls = tls_context(endpoint) if endpoint.url.startswith("https:") else False
-        self._proxy = endpoint.proxy
-        self._sessions: WeakKeyDictionary[asyncio.AbstractEventLoop, aiohttp.ClientSession] = WeakKeyDictionary()
+        self._tls = tls_context(endpoint) if endpoint.url.startswith("https:") else None
+        self._proxy = without_credentials(endpoint.proxy) if endpoint.proxy else None
+        self._proxy_headers = proxy_authorization(endpoint.proxy) if endpoint.proxy else None
+        self._closed = False
+        self._loops: _Loops = {}
+        self._dropped = weakref.finalize(self, _abandon, self._loops)
+        renew_after_fork(self)
+
+    def after_fork(self) -> None:
+        """Leave the parent's connections to it."""
+        self._dropped.detach()
+        for connections in self._loops.values():
+            connections.disown()
+        _inherited.append(self._loops)
+        self._loops = {}
+        self._dropped = weakref.finalize(self, _abandon, self._loops)
 
     async def send(self, call: Call) -> Outcome:
         """Carry `call` once; the outcome's value is boto3's response, or an `AsyncSource` for a streaming operation."""
         plan = operation(call.operation)
-        try:
-            # Renewing credentials goes over the network, and botocore does it blocking.
-            identity = await asyncio.to_thread(self._signer.identity) if self._signer.due() else self._signer.identity()
-        except Exception as error:  # noqa: BLE001 - sources of credentials raise what they like
-            return Outcome(fault=unidentified(error))
-        request = self._outgoing.write(plan.request(call.params, plain=call.plain), identity, self._wall())
         exchange = Exchange(call, self._outgoing.host, self._clock)
-        first = "first_event" if plan.stream else "first_byte"
         try:
+            identity = await self._renewed(exchange) if self._signer.due() else self._signer.identity()
+        except Exception as error:  # noqa: BLE001 - botocore's errors, and those of whatever provides credentials
+            return Outcome(fault=exchange.late() if is_late(error) else unidentified(error))
+        try:
+            request = self._outgoing.write(plan.request(call.params, plain=call.plain), identity, self._wall())
+        except UnsendableHeader as error:
+            return Outcome(fault=unsendable(error))
+        first = "first_event" if plan.stream else "first_byte"
+        connections = self._here()
+        try:
+            connecting.set((exchange, first))
             async with asyncio.timeout(exchange.timeout(first)):
-                answer = await self._session().request(
+                answer = await connections.session.request(
                     request.method,
                     URL(self._outgoing.origin + request.target, encoded=True),
-                    data=request.body or None,
+                    data=(BytesIO(request.body) if len(request.body) > LARGE else request.body) or None,
                     headers=request.headers,
                     allow_redirects=False,
+                    proxy=self._proxy,
+                    proxy_headers=self._proxy_headers,
                     timeout=aiohttp.ClientTimeout(total=None, connect=exchange.timeout("connect")),
                 )
         except (aiohttp.ClientError, OSError) as error:
-            return Outcome(fault=_fault(error, exchange, first, "ConnectionClosedError"))
+            if peer_vanished(error) and not isinstance(error, aiohttp.ClientConnectorError):
+                connections.connector.forget()  # what was forgotten on the way to one was forgotten for all
+            return Outcome(fault=_fault(error, exchange, "ConnectionClosedError", proxy=self._proxy))
         body = _Body(answer, exchange)
         if plan.stream and answer.status < ERROR:
             return Outcome(AsyncSource(plan, plan.response(answer.status, answer.headers, b""), body, exchange))
         try:
             content = await body.whole(first)
         except (aiohttp.ClientError, OSError) as error:
-            return Outcome(fault=_fault(error, exchange, first, "IncompleteReadError"))
+            return Outcome(fault=_fault(error, exchange, "IncompleteReadError"))
         return outcome(plan, answer.status, answer.headers, content, wall=self._wall())
 
     async def close(self) -> None:
-        """Close this event loop's connections."""
-        session = self._sessions.pop(asyncio.get_running_loop(), None)
-        if session is not None:
-            await session.close()
+        """Close the connections that are not in use, of all event loops; those in use close when their calls end."""
+        self._closed = True
+        here = asyncio.get_running_loop()
+        for loop in list(self._loops):
+            if loop is not here:
+                self._loops[loop].retire()
+        connections = self._loops.get(here)
+        if connections is not None:
+            await connections.close()
+            if not connections.connector.in_use():
+                self._loops.pop(here, None)
 
-    def _session(self) -> aiohttp.ClientSession:
+    async def _renewed(self, exchange: Exchange) -> Any:
+        """Return the identity, renewed in the background: botocore's requests know no deadline of ours."""
+        renewal = background.start(("identity", self._signer), self._signer.identity)
+        async with asyncio.timeout(exchange.timeout(CREDENTIALS)):
+            return self._signer.current() or await finished(renewal)
+
+    def _here(self) -> LoopConnections:
+        """Return the running loop's connections."""
         loop = asyncio.get_running_loop()
-        session = self._sessions.get(loop)
-        if session is None:
-            session = self._sessions[loop] = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0, ssl=self._tls, socket_factory=_socket),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                skip_auto_headers=("Accept", "Content-Type"),
-                auto_decompress=False,
-                proxy=self._proxy,
-            )
-        return session
+        connections = self._loops.get(loop)
+        if connections is None:
+            for other in list(self._loops):
+                if other.is_closed():
+                    self._loops.pop(other).abandon()
+            connections = self._loops[loop] = LoopConnections(self._tls)
+            connections.connector.retired = self._closed
+        return connections
+
+
+def _abandon(loops: _Loops) -> None:
+    while loops:
+        loops.popitem()[1].abandon()
 
 
 class AsyncSource(OpenAnswer["_Body"]):
@@ -111,7 +160,7 @@ class AsyncSource(OpenAnswer["_Body"]):
                     event = self._decoder.end()
                     self.close()
         except (aiohttp.ClientError, OSError) as error:
-            event = _fault(error, self._exchange, self._limit, "StreamBroken")
+            event = _fault(error, self._exchange, "StreamBroken")
         self._limit = "idle"
         if isinstance(event, Fault):
             self.close()
@@ -150,23 +199,17 @@ class _Body:
         self._answer.close()
 
 
-def _socket(address: Any) -> socket.socket:
-    """Return a socket for one of the endpoint's addresses, with the options of every connection."""
-    family, kind, protocol, _, _ = address
-    made = socket.socket(family=family, type=kind, proto=protocol)
-    for level, name, value in SOCKET_OPTIONS:
-        made.setsockopt(level, name, value)
-    return made
-
-
-def _fault(error: Exception, exchange: Exchange, limit: str, broken: str) -> Fault:
+def _fault(error: Exception, exchange: Exchange, broken: str, *, proxy: str | None = None) -> Fault:
     """Return the fault behind aiohttp's error; `broken` is what a lost connection means at this point."""
-    if isinstance(error, TimeoutError):
-        return exchange.late("connect" if isinstance(error, aiohttp.ConnectionTimeoutError) else limit, error)
-    if isinstance(error, (aiohttp.ClientProxyConnectionError, aiohttp.ClientHttpProxyError)):
+    if is_late(error):
+        return exchange.late()
+    unresolved = proxy is not None and isinstance(error, aiohttp.ClientConnectorDNSError)
+    if unresolved or isinstance(error, (aiohttp.ClientProxyConnectionError, aiohttp.ClientHttpProxyError)):
         code = "ProxyConnectionError"
-    elif isinstance(error, (aiohttp.ClientConnectorSSLError, aiohttp.ClientConnectorCertificateError)):
+    elif isinstance(error, aiohttp.ClientConnectorCertificateError):
         code = "SSLError"
+    elif isinstance(error, aiohttp.ClientConnectorSSLError):
+        code = handshake_code(error.os_error)
     elif isinstance(error, aiohttp.ClientConnectorError):
         code = "EndpointConnectionError"
     elif isinstance(error, aiohttp.ClientResponseError):

@@ -1,89 +1,90 @@
-"""The blocking transport, on urllib3. `asynchronous` is its twin, in the same order."""
+"""The blocking transport. `asynchronous` is its twin, in the same order."""
 
 from __future__ import annotations
 
-import ssl
-from http.client import HTTPException, IncompleteRead, RemoteDisconnected
-from typing import TYPE_CHECKING, Any, cast
-
-import urllib3
-from urllib3 import exceptions
-from urllib3.connection import HTTPConnection, HTTPSConnection
+from typing import TYPE_CHECKING, Any
 
 from aws_bedrock_inference import clock as clocks
 from aws_bedrock_inference.call import Outcome
 from aws_bedrock_inference.fault import Fault
 from aws_bedrock_inference.knowledge.classify import unidentified
 from aws_bedrock_inference.transports.answers import ERROR, outcome
-from aws_bedrock_inference.transports.connections import SOCKET_OPTIONS, proxy_authorization, tls_context
+from aws_bedrock_inference.transports.background import background
+from aws_bedrock_inference.transports.dial import Dialler
 from aws_bedrock_inference.transports.eventstream import OpenAnswer
+from aws_bedrock_inference.transports.failures import Failed, MalformedAnswer, is_late, peer_vanished
 from aws_bedrock_inference.transports.operations import operation
-from aws_bedrock_inference.transports.prepare import Outgoing
-from aws_bedrock_inference.transports.timeouts import Exchange
+from aws_bedrock_inference.transports.prepare import Outgoing, UnsendableHeader, unsendable
+from aws_bedrock_inference.transports.timeouts import CREDENTIALS, Exchange
+from aws_bedrock_inference.transports.wires import Wires
 
 if TYPE_CHECKING:
     from aws_bedrock_inference.call import Call
     from aws_bedrock_inference.clock import Clock
     from aws_bedrock_inference.transports.endpoint import Endpoint
+    from aws_bedrock_inference.transports.http1 import Answer
+    from aws_bedrock_inference.transports.wires import Wire
 
-# Idle connections that are kept, one for each thread that was calling at once; more may be open.
-KEPT = 256
-
-READ = 65536
+_BROKEN = (Failed, MalformedAnswer, OSError)
 
 
 class BlockingTransport:
-    """Carries calls to one endpoint over kept connections. Safe to share between threads."""
+    """Carries calls to one endpoint over kept connections. Safe to share between threads, and across forks."""
 
     def __init__(self, endpoint: Endpoint, *, clock: Clock = clocks.monotonic, wall: Clock = clocks.wall) -> None:
         self._signer = endpoint.signer
         self._outgoing = Outgoing(endpoint)
         self._clock = clock
         self._wall = wall
-        self._manager = _manager(endpoint)
-        self._pool = self._manager.connection_from_url(self._outgoing.origin)
-        # A proxy that forwards plain HTTP wants the whole URL.
-        self._before = self._outgoing.origin if endpoint.proxy and endpoint.url.startswith("http:") else ""
-        self._pool.ConnectionCls = _WiredTLS if endpoint.url.startswith("https:") else _Wired
+        self._wires = Wires(Dialler(endpoint).dial, clock)
 
     def send(self, call: Call) -> Outcome:
         """Carry `call` once; the outcome's value is boto3's response, or a `Source` for a streaming operation."""
         plan = operation(call.operation)
-        try:
-            identity = self._signer.identity()
-        except Exception as error:  # noqa: BLE001 - sources of credentials raise what they like
-            return Outcome(fault=unidentified(error))
-        request = self._outgoing.write(plan.request(call.params, plain=call.plain), identity, self._wall())
         exchange = Exchange(call, self._outgoing.host, self._clock)
-        first = "first_event" if plan.stream else "first_byte"
         try:
-            answer = self._pool.urlopen(
-                request.method,
-                self._before + request.target,
-                request.body or None,
-                request.headers,
-                retries=False,
-                redirect=False,
-                assert_same_host=False,
-                timeout=urllib3.Timeout(connect=exchange.timeout("connect"), read=exchange.timeout(first)),
-                preload_content=False,
-                decode_content=False,
-            )
-        except (exceptions.HTTPError, OSError) as error:
-            return Outcome(fault=_fault(error, exchange, first, "ConnectionClosedError"))
-        body = _Body(answer, exchange)
+            identity = self._renewed(exchange) if self._signer.due() else self._signer.identity()
+        except Exception as error:  # noqa: BLE001 - botocore's errors, and those of whatever provides credentials
+            return Outcome(fault=exchange.late() if is_late(error) else unidentified(error))
+        try:
+            request = self._outgoing.write(plan.request(call.params, plain=call.plain), identity, self._wall())
+        except UnsendableHeader as error:
+            return Outcome(fault=unsendable(error))
+        first = "first_event" if plan.stream else "first_byte"
+        wire = None
+        try:
+            wire = self._wires.take(exchange)
+            exchange.begin(first)
+            answer = wire.ask(self._outgoing.encoded(request), exchange)
+        except BaseException as error:
+            if wire is not None:
+                wire.close()
+            if not isinstance(error, _BROKEN):
+                raise
+            return Outcome(fault=self._fault(error, exchange, "ConnectionClosedError", wire))
+        body = _Body(self._wires, wire, answer, exchange)
         if plan.stream and answer.status < ERROR:
             return Outcome(Source(plan, plan.response(answer.status, answer.headers, b""), body, exchange))
         try:
             content = body.whole(first)
-        except (exceptions.HTTPError, OSError) as error:
-            return Outcome(fault=_fault(error, exchange, first, "IncompleteReadError"))
+        except _BROKEN as error:
+            return Outcome(fault=fault_of(error, exchange, "IncompleteReadError"))
         return outcome(plan, answer.status, answer.headers, content, wall=self._wall())
 
     def close(self) -> None:
         """Close the connections that are not in use; those in use close when their calls end."""
-        self._manager.clear()
-        self._pool.close()
+        self._wires.close()
+
+    def _renewed(self, exchange: Exchange) -> Any:
+        """Return the identity, renewed in the background: botocore's requests know no deadline of ours."""
+        renewal = background.start(("identity", self._signer), self._signer.identity)
+        exchange.begin(CREDENTIALS)
+        return self._signer.current() or renewal.result(exchange.left())
+
+    def _fault(self, error: Exception, exchange: Exchange, broken: str, wire: Wire | None) -> Fault:
+        if wire is not None and not wire.fresh and peer_vanished(error):
+            self._wires.forget()  # what was forgotten on the way to one was forgotten for all
+        return fault_of(error, exchange, broken)
 
 
 class Source(OpenAnswer["_Body"]):
@@ -102,8 +103,8 @@ class Source(OpenAnswer["_Body"]):
                 if not data:
                     event = self._decoder.end()
                     self.close()
-        except (exceptions.HTTPError, OSError) as error:
-            event = _fault(error, self._exchange, self._limit, "StreamBroken")
+        except _BROKEN as error:
+            event = fault_of(error, self._exchange, "StreamBroken")
         self._limit = "idle"
         if isinstance(event, Fault):
             self.close()
@@ -113,75 +114,56 @@ class Source(OpenAnswer["_Body"]):
 class _Body:
     """The body of an answer, read as it comes. Whatever interrupts the reading closes the connection."""
 
-    def __init__(self, answer: urllib3.BaseHTTPResponse, exchange: Exchange) -> None:
+    def __init__(self, wires: Wires, wire: Wire, answer: Answer, exchange: Exchange) -> None:
+        self._wires = wires
+        self._wire: Wire | None = wire
         self._answer = answer
         self._exchange = exchange
-        self._socket = cast("_Wired", answer.connection).wire
 
     def read(self, limit: str) -> bytes:
         """Return what has come, waiting for it as long as `limit` allows; empty at the end."""
-        if self._answer.closed:
-            return b""  # the socket may already serve another thread
-        self._socket.settimeout(self._exchange.timeout(limit))
-        try:
-            return self._answer.read1(READ)
-        except BaseException:
-            self.close()
-            raise
+        data = self._answer.take()
+        if not data:
+            self._exchange.begin(limit)
+            while not data and self._more():
+                data = self._answer.take()
+        return data
 
     def whole(self, limit: str) -> bytes:
         """Return all of it."""
-        parts = []
-        while part := self.read(limit):
-            parts.append(part)
-        return b"".join(parts)
+        self._exchange.begin(limit)
+        while self._more():
+            pass
+        return self._answer.take()
 
     def close(self) -> None:
-        """Release the connection."""
-        self._answer.close()
+        """Release the connection: one with unread bytes is closed, not kept."""
+        wire, self._wire = self._wire, None
+        if wire is None:
+            return
+        if self._answer.complete and self._answer.reusable:
+            self._wires.keep(wire)
+        else:
+            wire.close()
 
-
-class _Wired(HTTPConnection):
-    """A connection that remembers its socket, which `http.client` releases when the answer is the last one, and
-    whose time-out while being made, TLS included, is a connect time-out.
-    """
-
-    wire: Any
-
-    def connect(self) -> None:
+    def _more(self) -> bool:
+        """Wait for more of the body; False at its end, which releases the connection."""
+        wire = self._wire
+        if wire is None or self._answer.complete:
+            self.close()
+            return False
         try:
-            super().connect()
-        except TimeoutError as error:
-            raise exceptions.ConnectTimeoutError(self, "connecting took too long") from error
-        self.wire = self.sock
+            wire.more(self._answer, self._exchange)
+        except BaseException:
+            self.close()
+            raise
+        return True
 
 
-class _WiredTLS(_Wired, HTTPSConnection):
-    """The same over TLS."""
-
-
-def _manager(endpoint: Endpoint) -> urllib3.PoolManager:
-    options: dict[str, Any] = {"maxsize": KEPT, "block": False, "socket_options": SOCKET_OPTIONS}
-    if endpoint.url.startswith("https:"):
-        options["ssl_context"] = tls_context(endpoint)
-    if endpoint.proxy is None:
-        return urllib3.PoolManager(**options)
-    return urllib3.ProxyManager(endpoint.proxy, proxy_headers=proxy_authorization(endpoint.proxy), **options)
-
-
-def _fault(error: Exception, exchange: Exchange, limit: str, broken: str) -> Fault:
-    """Return the fault behind urllib3's error; `broken` is what a lost connection means at this point."""
-    cause = error.args[-1] if error.args else None
-    if isinstance(error, exceptions.NewConnectionError):
-        return exchange.failed("EndpointConnectionError", error)
-    if isinstance(error, (exceptions.ConnectTimeoutError, exceptions.ReadTimeoutError)):
-        return exchange.late("connect" if isinstance(error, exceptions.ConnectTimeoutError) else limit, error)
-    if isinstance(error, exceptions.ProxyError) or str(cause).startswith("Tunnel connection failed"):
-        code = "ProxyConnectionError"
-    elif isinstance(cause, ssl.SSLCertVerificationError):
-        code = "SSLError"
-    elif isinstance(cause, HTTPException) and not isinstance(cause, (RemoteDisconnected, IncompleteRead)):
-        code = "MalformedResponse"
-    else:
-        code = broken
-    return exchange.failed(code, error)
+def fault_of(error: Exception, exchange: Exchange, broken: str) -> Fault:
+    """Return the fault behind an error of the network; `broken` is what a lost connection means at this point."""
+    if isinstance(error, Failed):
+        return exchange.failed(error.code, error.error)
+    if is_late(error):
+        return exchange.late()
+    return exchange.failed("MalformedResponse" if isinstance(error, MalformedAnswer) else broken, error)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import socket
 import ssl
-from typing import TYPE_CHECKING
+import sys
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from botocore.httpsession import get_cert_path
@@ -14,19 +16,38 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.transports.endpoint import Endpoint
 
 # NAT gateways, load balancers and VPC endpoints drop a connection that is silent for 350 s, as it is while a long
-# answer is generated. A probe every 45 s keeps it, and finds a dead peer in about three minutes.
+# answer is generated. A probe after 20 s of silence, and then every 10 s, keeps it and finds a dead peer in 50 s.
 # Source: https://repost.aws/knowledge-center/bedrock-large-model-read-timeouts, read 2026-11-20.
-_KEEP_ALIVE = {"TCP_KEEPIDLE": 45, "TCP_KEEPALIVE": 45, "TCP_KEEPINTVL": 45, "TCP_KEEPCNT": 3}
+_TCP = {"TCP_KEEPIDLE": 20, "TCP_KEEPALIVE": 20, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}
 
-SOCKET_OPTIONS: list[tuple[int, int, int | bytes]] = [
+# A request that is not acknowledged for this long will not be: Linux would send it again for 15 minutes. Below the 60 s
+# after which boto3 gives up. On Linux it takes the place of TCP_KEEPCNT (tcp(7)): longer than two probes, so that one
+# lost probe does not end a long generation.
+UNACKNOWLEDGED = 45
+_TCP["TCP_USER_TIMEOUT"] = UNACKNOWLEDGED * 1000
+
+# <netinet/tcp.h> of macOS; in seconds. Python has no name for it.
+_TCP_RXT_CONNDROPTIME = 0x80
+
+# Idle connections are closed after this long: a handshake costs less than finding out that a NAT has forgotten one.
+KEPT_SECONDS = 60.0
+
+SOCKET_OPTIONS: list[tuple[int, int, int]] = [
     (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
     (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
-    *(
-        (socket.IPPROTO_TCP, getattr(socket, name), value)
-        for name, value in _KEEP_ALIVE.items()
-        if hasattr(socket, name)
-    ),
+    *((socket.IPPROTO_TCP, getattr(socket, name), value) for name, value in _TCP.items() if hasattr(socket, name)),
+    *([(socket.IPPROTO_TCP, _TCP_RXT_CONNDROPTIME, UNACKNOWLEDGED)] if sys.platform == "darwin" else []),
 ]
+
+
+def made_socket(address: Any) -> socket.socket:
+    """Return a socket for one of `getaddrinfo`'s addresses, with the options of every connection."""
+    family, kind, protocol, _, _ = address
+    made = socket.socket(family=family, type=kind, proto=protocol)
+    for level, name, value in SOCKET_OPTIONS:
+        with suppress(OSError):  # a connection without it is better than none
+            made.setsockopt(level, name, value)
+    return made
 
 
 def tls_context(endpoint: Endpoint) -> ssl.SSLContext:
@@ -41,3 +62,9 @@ def proxy_authorization(proxy: str) -> dict[str, str]:
         return {}
     secret = base64.b64encode(f"{unquote(parts.username)}:{unquote(parts.password)}".encode()).decode()
     return {"Proxy-Authorization": f"Basic {secret}"}
+
+
+def without_credentials(proxy: str) -> str:
+    """Return a proxy's URL without its user and password, which aiohttp would write into its errors."""
+    parts = urlsplit(proxy)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()

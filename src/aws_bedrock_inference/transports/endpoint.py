@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import urlsplit
 
 from botocore.credentials import DeferredRefreshableCredentials
-from botocore.exceptions import InvalidEndpointConfigurationError, NoRegionError
+from botocore.exceptions import InvalidEndpointConfigurationError, InvalidProxiesConfigError, NoRegionError
 from botocore.utils import get_environ_proxies
 
 from aws_bedrock_inference.sessions import make_client
@@ -27,6 +27,15 @@ class NoRegion(NoRegionError):
     fmt = (
         "No AWS Region: give region_name='us-east-1' (or another), or a session that has one, set AWS_DEFAULT_REGION, "
         "or write `region` into the profile in ~/.aws/config"
+    )
+
+
+class InvalidProxy(InvalidProxiesConfigError):
+    """The proxy's URL cannot be right. It is not quoted, since it may hold a password."""
+
+    fmt = (
+        "The proxy in HTTPS_PROXY, HTTP_PROXY or Config(proxies=...) is not http://user:password@host:port "
+        "(or https://). Write / @ : # in its password as %2F %40 %3A %23."
     )
 
 
@@ -54,7 +63,8 @@ def find_endpoint(session: Any = None, *, region_name: str | None = None, endpoi
     certificates and `proxies_config` are not used.
 
     Raises `NoRegion` when no Region is found, `InvalidEndpointConfigurationError` when a bearer token would travel
-    unencrypted to another machine, and what boto3 raises for a profile or endpoint that cannot be right.
+    unencrypted to another machine, `InvalidProxy` for a proxy whose URL cannot be right, and what boto3 raises for a
+    profile or endpoint that cannot be right.
     """
     try:
         client, core, credentials = make_client(SERVICE, session, region_name=region_name, endpoint_url=endpoint_url)
@@ -121,6 +131,15 @@ def _account(credentials: Any) -> str:
 
 
 def _with_scheme(proxy: str | None) -> str | None:
-    if not proxy or "://" in proxy:
-        return proxy or None
-    return f"http://{proxy.removeprefix('//')}"
+    """Return the proxy's URL with its scheme. Raises `InvalidProxy`."""
+    if not proxy:
+        return None
+    url = proxy if "://" in proxy else f"http://{proxy.removeprefix('//')}"
+    try:
+        parts = urlsplit(url)
+        right = bool(parts.hostname) and parts.scheme in ("http", "https") and parts.port != 0
+    except ValueError:
+        right = False
+    if not right:
+        raise InvalidProxy
+    return url

@@ -10,16 +10,23 @@ from uuid import uuid4
 import botocore
 
 from aws_bedrock_inference import __version__
+from aws_bedrock_inference.knowledge.classify import unanswered
+from aws_bedrock_inference.transports.connections import proxy_authorization
 from aws_bedrock_inference.transports.operations import Request
 
 if TYPE_CHECKING:
+    from aws_bedrock_inference.fault import Fault
     from aws_bedrock_inference.transports.endpoint import Endpoint
 
 USER_AGENT = (
     f"aws-bedrock-inference/{__version__} lang/python#{platform.python_version()} botocore/{botocore.__version__}"
 )
 
-_PORTS = {"http": 80, "https": 443}
+PORTS = {"http": 80, "https": 443}
+
+
+class UnsendableHeader(ValueError):
+    """A header, such as a session token with a line break in it, that cannot be sent."""
 
 
 class Outgoing:
@@ -28,14 +35,20 @@ class Outgoing:
     def __init__(self, endpoint: Endpoint) -> None:
         parts = urlsplit(endpoint.url)
         name = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
-        self.host = f"{name}:{parts.port}" if parts.port not in (None, _PORTS[parts.scheme]) else f"{name}"
+        self.host = f"{name}:{parts.port}" if parts.port not in (None, PORTS[parts.scheme]) else f"{name}"
         self.origin = f"{parts.scheme}://{self.host}"
         self._signer = endpoint.signer
         self._path = parts.path
+        # A proxy that forwards plain HTTP wants the whole URL, and to know who asks.
+        forwards = endpoint.proxy is not None and parts.scheme == "http"
+        self._before = self.origin if forwards else ""
+        self._forwarded = proxy_authorization(endpoint.proxy) if forwards and endpoint.proxy else {}
 
     def write(self, request: Request, identity: Any, now: float) -> Request:
         """Return `request` with the endpoint's own path and all its headers, signed by `identity` at `now`, seconds
         since the epoch.
+
+        Raises `UnsendableHeader`.
         """
         target = self._path + request.target
         headers = {
@@ -47,5 +60,22 @@ class Outgoing:
             # Which attempt it is, the retry policy knows; to the service each is a call of its own.
             "amz-sdk-invocation-id": str(uuid4()),
             "amz-sdk-request": "attempt=1; max=1",
+            **self._forwarded,
         }
+        for name, value in headers.items():
+            if not (value.isascii() and value.isprintable()):
+                raise UnsendableHeader(f"the value of the header {name} has a character that HTTP does not allow there")
         return Request(request.method, target, headers, request.body)
+
+    def encoded(self, request: Request) -> bytes:
+        """Return the bytes of a request that `write` returned."""
+        lines = [f"{request.method} {self._before}{request.target} HTTP/1.1"]
+        lines += [f"{name}: {value}" for name, value in request.headers.items()]
+        if request.body or request.method != "GET":
+            lines.append(f"Content-Length: {len(request.body)}")
+        return "\r\n".join([*lines, "", ""]).encode() + request.body
+
+
+def unsendable(error: UnsendableHeader) -> Fault:
+    """Return the fault of a request that cannot be sent."""
+    return unanswered(UnsendableHeader(*error.args), code="ParamValidationError", message=str(error))

@@ -6,6 +6,7 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from aws_bedrock_inference.knowledge.classify import unanswered
+from aws_bedrock_inference.transports.failures import clean
 
 if TYPE_CHECKING:
     from aws_bedrock_inference.call import Call
@@ -14,8 +15,16 @@ if TYPE_CHECKING:
 
 # The shortest wait that is asked of the network, in seconds: to a socket, 0 means not to wait at all.
 SHORTEST = 0.001
+# The longest: C counts a socket's time-out in nanoseconds, and overflows after 292 years.
+LONGEST = 1e9
 
-_LATE = {"connect": "ConnectTimeoutError", "idle": "IdleTimeout"}
+# A model that thinks or writes a tool's input is silent for 125 to 196 s (GH OpenRouterTeam/ai-sdk-provider#440 and
+# manaflow-ai/subrouter#275, read on 2026-11-29): `Timeout(idle=...)` is that many times longer then.
+QUIET = 4
+
+CREDENTIALS = "credentials"
+
+_LATE = {"connect": "ConnectTimeoutError", "idle": "IdleTimeout", CREDENTIALS: "CredentialRetrievalError"}
 
 _SAID = {
     "EndpointConnectionError": "no connection to",
@@ -30,7 +39,9 @@ _SAID = {
 
 class Exchange:
     """The limits of one request to `host`. Each wait has its own, and none goes beyond the end of the attempt
-    (`Timeout(total=...)`) or of the call.
+    (`Timeout(total=...)`) or of the call. While the model is `quiet`, it may be idle for longer.
+
+    `begin` a wait; it may then take several steps, such as many receives, which share the time that is `left`.
     """
 
     def __init__(self, call: Call, host: str, clock: Clock) -> None:
@@ -40,26 +51,49 @@ class Exchange:
         self._started = clock()
         self._end = min(call.deadline, self._started + call.timeout.total)
         self._end_name = "the call's deadline" if self._end == call.deadline else "Timeout(total)"
+        self.quiet = False
+        self.limit = ""
+        self._until = self._end
+
+    def begin(self, limit: str) -> None:
+        """Start the wait called `limit` in `Timeout`, or the wait for credentials, which only the end bounds."""
+        seconds = self._seconds(limit)
+        until = (self._started if limit == "first_event" else self._clock()) + seconds
+        self.limit = limit
+        self._until = until if until < self._end else self._end
+
+    def left(self) -> float | None:
+        """Return the seconds that are left of the wait; None for no limit. Raises `TimeoutError` after its end."""
+        seconds = self._until - self._clock()
+        if seconds <= 0:
+            raise TimeoutError("the time is over")
+        return None if seconds > LONGEST else seconds if seconds > SHORTEST else SHORTEST
 
     def timeout(self, limit: str) -> float | None:
-        """Return the seconds that the wait called `limit` in `Timeout` may take from now; None for no limit."""
-        seconds: float = getattr(self._timeout, limit)
-        now = self._clock()
-        if limit == "first_event":
-            seconds += self._started - now
-        seconds = min(seconds, self._end - now)
-        return None if seconds == inf else max(seconds, SHORTEST)
+        """Begin the wait called `limit`, and return the seconds that it may take; None for no limit."""
+        self.begin(limit)
+        seconds = self._until - self._clock()
+        return None if seconds > LONGEST else max(seconds, SHORTEST)
 
-    def late(self, limit: str, error: BaseException | None) -> Fault:
-        """Return the fault of a wait that took longer than `limit` or than the attempt may."""
-        seconds: float = getattr(self._timeout, limit)
+    def late(self) -> Fault:
+        """Return the fault of a wait that took longer than its own limit or than the attempt may."""
+        limit = self.limit
+        seconds = self._seconds(limit)
         name, code = f"Timeout({limit})", _LATE.get(limit, "ReadTimeoutError")
         if self._end <= self._clock() and self._end - self._started < seconds:
             seconds, name = self._end - self._started, self._end_name
-            code = code if limit == "connect" else "AttemptTimeout"
-        return unanswered(error, code=code, message=f"no data from {self._host} within {seconds:.4g} s ({name})")
+            code = code if limit in ("connect", CREDENTIALS) else "AttemptTimeout"
+        if limit == CREDENTIALS:
+            message = f"the credentials were not renewed within {seconds:.4g} s ({name})"
+        else:
+            message = f"no data from {self._host} within {seconds:.4g} s ({name})"
+        return unanswered(TimeoutError(message), code=code, message=message)
+
+    def _seconds(self, limit: str) -> float:
+        seconds: float = getattr(self._timeout, limit, inf)
+        return seconds * QUIET if self.quiet and limit == "idle" else seconds
 
     def failed(self, code: str, error: BaseException) -> Fault:
-        """Return the fault called `code` that the network's `error` is; what lies under it says why."""
-        reason = error.__cause__ or error.__context__ or error
-        return unanswered(error, code=code, message=f"{_SAID[code]} {self._host}: {reason}")
+        """Return the fault called `code` that the network's `error` is."""
+        reason = clean(error)
+        return unanswered(reason, code=code, message=f"{_SAID[code]} {self._host}: {reason}")

@@ -7,6 +7,7 @@ request and walks each header several times, which costs more than all the rest 
 from __future__ import annotations
 
 import hmac
+import threading
 from datetime import UTC, datetime
 from functools import lru_cache
 from hashlib import sha256
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import quote
 
 from botocore import UNSIGNED
+from botocore.credentials import RefreshableCredentials
 from botocore.exceptions import (
     NoAuthTokenError,
     NoCredentialsError,
@@ -22,8 +24,14 @@ from botocore.exceptions import (
 from botocore.tokens import FrozenAuthToken
 from botocore.utils import normalize_url_path
 
+from aws_bedrock_inference.forks import renew_after_fork
+
 if TYPE_CHECKING:
     from aws_bedrock_inference.transports.operations import Request
+
+
+# botocore's own `_mandatory_refresh_timeout`, in seconds.
+_NECESSARY = 600
 
 
 class Signer(Protocol):
@@ -31,6 +39,9 @@ class Signer(Protocol):
 
     def due(self) -> bool:
         """Return whether `identity` would now use the network, to renew credentials that have expired or soon will."""
+
+    def current(self) -> Any:
+        """Return the identity that still works while a due renewal goes on, or None when that must be waited for."""
 
     def identity(self) -> Any:
         """Return who we are. Raises botocore's errors when there is no knowing, such as `NoCredentialsError`."""
@@ -60,6 +71,9 @@ class Unsigned:
         """No."""
         return False
 
+    def current(self) -> None:
+        """Nobody."""
+
     def identity(self) -> None:
         """Nobody."""
 
@@ -73,6 +87,14 @@ class Bearer:
 
     def __init__(self, token: Any) -> None:
         self._token = token
+        renew_after_fork(self)
+
+    def after_fork(self) -> None:
+        """Replace the lock of a token that a thread of the parent was renewing."""
+        _replace_lock(self._token)
+
+    def current(self) -> None:
+        """Nobody: botocore does not say how long a token still works."""
 
     def due(self) -> bool:
         """Return whether the token is of a kind that renews itself."""
@@ -101,11 +123,27 @@ class SigV4:
         self._region = region
         # The derived key, kept for the secret and the day it was derived from.
         self._key: tuple[str, str, bytes] = ("", "", b"")
+        renew_after_fork(self)
+
+    def after_fork(self) -> None:
+        """Replace the lock of credentials that a thread of the parent was renewing."""
+        _replace_lock(self._credentials)
 
     def due(self) -> bool:
         """Return whether the credentials are due for renewal."""
         needed = getattr(self._credentials, "refresh_needed", None)
         return needed is not None and needed()
+
+    def current(self) -> Any:
+        """Return the credentials whose renewal is due but not yet necessary: botocore starts 15 minutes early, and
+        needs it 10 minutes before they expire.
+        """
+        credentials = self._credentials
+        if not isinstance(credentials, RefreshableCredentials):
+            return None
+        if credentials.refresh_needed(getattr(credentials, "_mandatory_refresh_timeout", _NECESSARY)):
+            return None
+        return getattr(credentials, "_frozen_credentials", None)
 
     def identity(self) -> Any:
         """Return the credentials as they are now, renewed if need be."""
@@ -154,6 +192,11 @@ class SigV4:
                 key = hmac.digest(key, part.encode(), "sha256")
             self._key = (secret, day, key)
         return key
+
+
+def _replace_lock(renewing: Any) -> None:
+    if hasattr(renewing, "_refresh_lock"):
+        renewing._refresh_lock = threading.Lock()  # noqa: SLF001 - botocore knows nothing of forks
 
 
 @lru_cache(maxsize=2)

@@ -1,0 +1,72 @@
+"""Work that cannot be interrupted: name look-ups, and botocore's renewal of credentials.
+
+Each runs in a daemon thread of its own, so that a call can leave it behind at its deadline and an exit never waits for
+it. The default executor of asyncio is not used: a few stuck look-ups would fill it for everybody.
+"""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any
+
+from aws_bedrock_inference.forks import renew_after_fork
+from aws_bedrock_inference.transports.failures import BackgroundFull
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable
+
+# Threads at once. Work is shared by its key, so that more than a few mean that all of them are stuck.
+MOST = 64
+
+
+class Background:
+    """Runs functions in daemon threads, at most one at a time for each key."""
+
+    def __init__(self) -> None:
+        self.after_fork()
+        renew_after_fork(self)
+
+    def after_fork(self) -> None:
+        """Forget what runs: its threads exist only in the parent."""
+        self._lock = threading.Lock()
+        self._running: dict[Hashable, Future[Any]] = {}
+
+    def start(self, key: Hashable, work: Callable[[], Any]) -> Future[Any]:
+        """Return the future of `work`, or of what already runs under the same key.
+
+        Raises `BackgroundFull`.
+        """
+        running = self._running
+        with self._lock:
+            future = running.get(key)
+            if future is not None:
+                return future
+            if len(running) >= MOST:
+                raise BackgroundFull(f"{MOST} name look-ups and renewals of credentials are stuck")
+            future = running[key] = Future()
+        thread = threading.Thread(
+            target=_run, args=(running, key, future, work), name="bedrock-background", daemon=True
+        )
+        try:
+            thread.start()
+        except RuntimeError as error:  # the system has no thread left
+            running.pop(key, None)
+            full = BackgroundFull(str(error))
+            future.set_exception(full)
+            raise full from None
+        return future
+
+
+def _run(running: dict[Hashable, Future[Any]], key: Hashable, future: Future[Any], work: Callable[[], Any]) -> None:
+    try:
+        value = work()
+    except BaseException as error:  # noqa: BLE001 - whoever waits gets it
+        running.pop(key, None)  # before anybody hears of it, so that the next call starts anew
+        future.set_exception(error)
+    else:
+        running.pop(key, None)
+        future.set_result(value)
+
+
+background = Background()

@@ -1,0 +1,238 @@
+"""aiohttp's connections, kept in step with their requests and closed with their event loop."""
+
+from __future__ import annotations
+
+import asyncio  # noqa: TID251 - the asyncio transport
+import socket
+from contextlib import suppress
+from contextvars import ContextVar
+from functools import partial
+from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
+
+import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.http_exceptions import BadHttpMessage
+from urllib3.util import wait_for_read
+
+from aws_bedrock_inference.transports.connections import KEPT_SECONDS, made_socket
+from aws_bedrock_inference.transports.http1 import MAX_INTERIM, SWITCHING
+from aws_bedrock_inference.transports.lookup import look_up
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import AsyncGenerator, Callable
+    from concurrent.futures import Future
+
+    from aws_bedrock_inference.transports.timeouts import Exchange
+
+
+# The exchange of the running task that waits for a connection, and what it will wait for then.
+connecting: ContextVar[tuple[Exchange, str]] = ContextVar("connecting")
+
+
+class LoopConnections:
+    """The connections of one event loop. They close when it ends: `asyncio.run` closes its asynchronous generators."""
+
+    def __init__(self, tls: ssl.SSLContext | None) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.connector = _Connector(tls)
+        self.session = aiohttp.ClientSession(
+            connector=self.connector,
+            connector_owner=False,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            skip_auto_headers=("Accept", "Content-Type"),
+            auto_decompress=False,
+        )
+        self._ending = self._end_with_loop()
+        with suppress(StopIteration):
+            self._ending.asend(None).send(None)
+
+    async def close(self) -> None:
+        """Close the connections that are not in use; the others close when their calls end."""
+        self.connector.retire()
+        if not self.connector.in_use():
+            await self._close()
+
+    def retire(self) -> None:
+        """Close from another thread what `close` closes."""
+        if self.loop.is_closed():
+            self.abandon()
+        else:
+            with suppress(RuntimeError):  # closed meanwhile
+                self.loop.call_soon_threadsafe(self.connector.retire)
+
+    def abandon(self) -> None:
+        """Close all without the loop: it is closed, or nobody is left to use these connections."""
+        self.session.detach()
+        if self.loop.is_closed():
+            _with_closed(self.loop, self.connector.drop)
+        else:
+            with suppress(RuntimeError):
+                self.loop.call_soon_threadsafe(self.connector.drop)
+
+    def disown(self) -> None:
+        """Leave all to the parent process, whose connections and selector these are."""
+        self.session.detach()
+        self.connector.disowned = True
+
+    async def _close(self) -> None:
+        self.session.detach()
+        await self.connector.close()
+
+    async def _end_with_loop(self) -> AsyncGenerator[None]:
+        try:
+            yield
+        finally:
+            await self._close()
+
+
+class _Connector(aiohttp.TCPConnector):
+    """Makes connections that know whether they may be used again."""
+
+    def __init__(self, tls: ssl.SSLContext | None) -> None:
+        super().__init__(
+            limit=0,
+            ssl=tls or False,
+            socket_factory=made_socket,
+            resolver=_Resolver(),
+            use_dns_cache=False,  # look-ups are shared, and a cache would keep the addresses of a failed zone
+            keepalive_timeout=KEPT_SECONDS,
+        )
+        self.era = 0
+        self.retired = False
+        self.disowned = False
+        self._handlers: WeakSet[_Handler] = WeakSet()
+        self._factory: Any = partial(_Handler, self, self._handlers)
+
+    async def connect(self, *args: Any, **more: Any) -> Any:
+        """Return a connection; what the running exchange waits for from now on is its answer."""
+        connection = await super().connect(*args, **more)
+        exchange, first = connecting.get()
+        exchange.begin(first)
+        return connection
+
+    def in_use(self) -> bool:
+        """Return whether a call holds a connection."""
+        return bool(self._acquired)
+
+    def forget(self) -> None:
+        """Use none of the connections made so far for another request."""
+        self.era += 1
+
+    def retire(self) -> None:
+        """Close the idle connections, and keep none from now on."""
+        self.retired = True
+        for kept in list(self._conns.values()):
+            for handler, _ in kept:
+                handler.close()
+
+    def drop(self) -> None:
+        """Close every connection at once."""
+        self.retired = True
+        for handler in list(self._handlers):
+            handler.abort()
+        closing = self.close().__await__()
+        with suppress(StopIteration, RuntimeError):
+            next(closing)  # what it would wait for has just been closed
+
+    def __del__(self, *_: Any) -> None:
+        if not self.disowned and not self.closed and self._loop.is_closed():
+            _with_closed(self._loop, self.drop)
+
+
+class _Handler(ResponseHandler):
+    """One connection of aiohttp, which is used again only if nothing can be left in it."""
+
+    def __init__(self, connector: _Connector, handlers: WeakSet[_Handler]) -> None:
+        super().__init__(connector._loop)  # noqa: SLF001 - aiohttp's own way to make one
+        self._connector = connector
+        self._era = connector.era
+        self._interim = 0
+        self._last = 0
+        handlers.add(self)
+
+    async def read(self) -> Any:
+        """Return the next head. Interim answers are bounded, and nobody asks to switch protocols."""
+        answer = await super().read()
+        self._last = status = answer[0].code
+        if status >= 200:  # noqa: PLR2004 - the final answer
+            self._interim = 0
+            return answer
+        self._interim += 1
+        if status == SWITCHING:
+            raise BadHttpMessage("a switch of protocols that nobody asked for")
+        if self._interim > MAX_INTERIM:
+            raise BadHttpMessage(f"more than {MAX_INTERIM} interim answers")
+        return answer
+
+    @property
+    def should_close(self) -> bool:
+        """Return whether the connection must not be used again."""
+        connector = self._connector
+        # Servers that send a body with 204 and 304 all the same do exist.
+        return super().should_close or connector.retired or self._era != connector.era or self._last in (204, 304)
+
+    def is_connected(self) -> bool:
+        """Return whether the connection waits for a request: open, with nothing that has come or waits to be read."""
+        if not super().is_connected() or self.should_close:
+            return False
+        transport: Any = self.transport
+        try:
+            return not wait_for_read(transport.get_extra_info("socket"), timeout=0.0)
+        except (OSError, ValueError):
+            return False
+
+
+class _Resolver(AbstractResolver):
+    """Looks names up in the background, and leaves a look-up behind when its call does not wait any longer."""
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        """Return the addresses of `host`."""
+        return [
+            ResolveResult(
+                hostname=host, host=str(where[0]), port=port, family=kind, proto=protocol, flags=socket.AI_NUMERICHOST
+            )
+            for kind, _, protocol, _, where in await finished(look_up(host, port))
+            if family in (socket.AF_UNSPEC, kind)
+        ]
+
+    async def close(self) -> None:
+        """Nothing to close."""
+
+
+async def finished(work: Future[Any]) -> Any:
+    """Return the result of `work`, which goes on when the waiting task is cancelled or its loop is closed."""
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[None] = loop.create_future()
+
+    def end() -> None:
+        if not done.done():
+            done.set_result(None)
+
+    def notify(_: object) -> None:
+        with suppress(RuntimeError):  # the loop is closed
+            loop.call_soon_threadsafe(end)
+
+    work.add_done_callback(notify)
+    await done
+    return work.result()
+
+
+def _with_closed(loop: Any, close: Callable[[], None]) -> None:
+    """Let `close` do at once what a closed loop would never do: transports end in callbacks of their loop."""
+
+    def at_once(callback: Callable[..., Any], *args: Any, context: Any = None) -> None:  # noqa: ARG001 - as every loop
+        callback(*args)
+
+    try:
+        loop.call_soon = at_once
+    except AttributeError:  # uvloop has closed its transports itself
+        return
+    try:
+        close()
+    finally:
+        del loop.call_soon

@@ -1,0 +1,251 @@
+"""A call gets the answer to its own request or a fault, whatever the server writes, and when."""
+
+from __future__ import annotations
+
+import json
+import threading
+from typing import Any
+
+import pytest
+from support.raw_server import Peer, RawServer, prompt_of, reply, text_of
+from support.wire import answer, head
+
+from aws_bedrock_inference.call import Call, Route, Timeout
+from aws_bedrock_inference.transports.failures import ConnectionClosed, MalformedAnswer
+from aws_bedrock_inference.transports.http1 import MAX_HEAD, MAX_LINE, Answer
+
+CALLS = 4
+
+
+def call(text: str, **fields: Any) -> Call:
+    params = {"modelId": "m", "messages": [{"role": "user", "content": [{"text": text}]}]}
+    return Call("converse", params, Route("m"), **{"timeout": Timeout(total=20), **fields})
+
+
+def ok(text: str) -> bytes:
+    return answer(reply(text))
+
+
+def framed(text: str, *fields: str) -> bytes:
+    """Return an answer with header fields of the test's own."""
+    body = json.dumps(reply(text)).encode()
+    lines = [field.replace("LENGTH", str(len(body))) for field in fields]
+    return "\r\n".join(["HTTP/1.1 200 OK", *lines, "", ""]).encode() + body
+
+
+def chunked(text: str) -> bytes:
+    body = json.dumps(reply(text)).encode()
+    return head("200 OK", {"Transfer-Encoding": "chunked"}) + b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
+
+
+def status(line: str) -> bytes:
+    return f"HTTP/1.1 {line}\r\n\r\n".encode()
+
+
+# What the server writes to a prompt; `ok("stale")` must never be anybody's answer.
+RIGHT: dict[str, Any] = {
+    "plain": ok,
+    "chunked": chunked,
+    "100 first": lambda text: status("100 Continue") + ok(text),
+    "102 first": lambda text: status("102 Processing") + ok(text),
+    "103 with headers first": lambda text: head("103 Early Hints", {"Link": "</x>; rel=preload"}) + ok(text),
+    "several interim answers": lambda text: status("102 Processing") * 9 + ok(text),
+    "a second answer behind the first": lambda text: ok(text) + ok("stale"),
+    "a second answer behind chunks": lambda text: chunked(text) + ok("stale"),
+    "half of a second answer": lambda text: ok(text) + ok("stale")[:30],
+    "an empty line behind the answer": lambda text: ok(text) + b"\r\n",
+    "an interim answer behind the answer": lambda text: ok(text) + status("100 Continue"),
+}
+WRONG: dict[str, Any] = {
+    "101": lambda text: head("101 Switching Protocols", {"Upgrade": "h2c", "Connection": "Upgrade"}) + ok("stale"),
+    "101 alone": lambda text: status("101 Switching Protocols") + ok("stale"),
+    "interim answers without end": lambda text: status("102 Processing") * 100 + ok(text),
+    "204 with a body": lambda text: head("204 No Content", {"Content-Length": "0"}) + ok("stale"),
+    "204 with a length": lambda text: answer(reply("stale"), status="204 No Content"),
+    "304 with a body": lambda text: answer(reply("stale"), status="304 Not Modified"),
+    "a length and chunks": lambda text: framed("stale", "Content-Length: LENGTH", "Transfer-Encoding: chunked"),
+    "chunks of another coding": lambda text: framed("stale", "Transfer-Encoding: gzip, chunked", "Content-Length: 5"),
+    "two lengths": lambda text: framed("stale", "Content-Length: 5", "Content-Length: LENGTH"),
+    "two lengths in one": lambda text: framed("stale", "Content-Length: 5, LENGTH"),
+    "a negative length": lambda text: framed("stale", "Content-Length: -LENGTH"),
+    "a length with a sign": lambda text: framed("stale", "Content-Length: +LENGTH"),
+    "a length that is too short": lambda text: framed("stale", "Content-Length: 5") + ok("stale"),
+    "a chunk longer than its size": lambda text: chunked(text).replace(b"\r\n{", b"\r\n{{") + ok("stale"),
+    "a size with a sign": lambda text: head("200 OK", {"Transfer-Encoding": "chunked"}) + b"-5\r\nhello\r\n0\r\n\r\n",
+    "no HTTP at all": lambda text: b"hello\r\n\r\n" + ok("stale"),
+    "HTTP/2's preface": lambda text: b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + ok("stale"),
+    "a header without a name": lambda text: b"HTTP/1.1 200 OK\r\n: x\r\n\r\n" + ok("stale"),
+}
+
+
+def writes(what: Any) -> Any:
+    def serve(peer: Peer) -> None:
+        while True:
+            peer.send(what(prompt_of(peer.request())))
+
+    return serve
+
+
+def answers(face: Any, transport: Any) -> list[str | None]:
+    return [text_of(face.send(transport, call(f"prompt {number}"))) for number in range(CALLS)]
+
+
+@pytest.mark.parametrize("what", RIGHT.values(), ids=RIGHT.keys())
+def test_each_call_gets_its_own_answer(face: Any, what: Any) -> None:
+    with RawServer(writes(what)) as server:
+        assert answers(face, face.open(server.url)) == [f"prompt {number}" for number in range(CALLS)]
+
+
+@pytest.mark.parametrize("what", WRONG.values(), ids=WRONG.keys())
+def test_no_call_gets_what_is_not_certainly_its_answer(face: Any, what: Any) -> None:
+    with RawServer(writes(what)) as server:
+        assert answers(face, face.open(server.url)) == [None] * CALLS
+        assert server.connections == CALLS  # each of them was the last one of its connection
+
+
+@pytest.mark.parametrize("between", [b"", b"HTTP/1.1 102 Processing\r\n\r\n"])
+def test_an_interim_answer_long_before_the_final_one(face: Any, between: bytes) -> None:
+    """The finding: 102 was taken as the answer, and each call got the one of the call before."""
+
+    def serve(peer: Peer) -> None:
+        while True:
+            prompt = prompt_of(peer.request())
+            peer.drip(status("103 Early Hints") + between, every=0.001)
+            peer.send(ok(prompt))
+
+    with RawServer(serve) as server:
+        assert answers(face, face.open(server.url)) == [f"prompt {number}" for number in range(CALLS)]
+        assert server.connections == 1
+
+
+def test_what_comes_between_two_calls_is_no_answer(face: Any) -> None:
+    """A server that closes an idle connection may say so in an answer that nobody asked for: 408, or worse."""
+    pushed, asked = threading.Event(), threading.Event()
+
+    def serve(peer: Peer) -> None:
+        while True:
+            peer.send(ok(prompt_of(peer.request())))
+            asked.wait(60)
+            asked.clear()
+            peer.send(ok("stale"))
+            pushed.set()
+
+    with RawServer(serve) as server:
+        transport = face.open(server.url)
+        for number in range(CALLS):
+            assert text_of(face.send(transport, call(f"prompt {number}"))) == f"prompt {number}"
+            asked.set()
+            assert pushed.wait(60)
+            pushed.clear()
+
+
+def test_an_answer_that_comes_while_the_request_is_still_sent(face: Any) -> None:
+    """It may be read or lost; its connection is not used again unless all of the request was read."""
+    large = "x" * 3_000_000
+
+    def serve(peer: Peer) -> None:
+        first = peer.socket.recv(1_000)
+        if b"content-length: 3" in first.lower():
+            peer.send(answer({"message": "too large"}, status="413 Too Large", x_amzn_ErrorType="ValidationException"))
+            return  # with most of the request unread: the client may see a reset instead
+        peer.send(ok("small"))
+        peer.hold()
+
+    with RawServer(serve) as server:
+        transport = face.open(server.url)
+        assert face.send(transport, call(large)).fault is not None
+        assert text_of(face.send(transport, call("small"))) == "small"
+
+
+def test_a_connection_that_closes_without_a_word(face: Any) -> None:
+    def serve(peer: Peer) -> None:
+        peer.send(ok(prompt_of(peer.request())))
+
+    with RawServer(serve) as server:
+        for number, text in enumerate(answers(face, face.open(server.url))):
+            assert text in {f"prompt {number}", None}  # None: the request was sent before the end was seen
+
+
+def test_a_call_that_gave_up_leaves_no_answer_behind(face: Any) -> None:
+    late = threading.Event()
+
+    def serve(peer: Peer) -> None:
+        while True:
+            prompt = prompt_of(peer.request())
+            if prompt == "slow":
+                late.wait(60)
+            peer.send(ok(prompt))
+
+    with RawServer(serve) as server:
+        transport = face.open(server.url)
+        assert text_of(face.send(transport, call("first"))) == "first"
+        assert face.send(transport, call("slow", timeout=Timeout(total=0.1))).fault.code == "AttemptTimeout"
+        late.set()
+        assert answers(face, transport) == [f"prompt {number}" for number in range(CALLS)]
+
+
+@pytest.mark.parametrize("size", [1, 2, 7, 1_000])
+@pytest.mark.parametrize(
+    "data",
+    [
+        status("102 x") + ok("a"),
+        chunked("a"),
+        b"HTTP/1.1 200 OK\nContent-Length: 2\nX-Folded: a\n b\n\nhi",
+        head("200 OK", {"Transfer-Encoding": "Chunked"})
+        + b"3;name=value\r\nabc\r\n10 \r\n0123456789abcdef\r\n0\r\nx: y\r\n\r\n",
+    ],
+)
+def test_an_answer_is_the_same_however_it_is_cut(data: bytes, size: int) -> None:
+    whole, cut, parts = Answer(), Answer(), []
+    whole.feed(data)
+    for start in range(0, len(data), size):
+        assert not cut.complete
+        cut.feed(data[start : start + size])
+        parts.append(cut.take())
+    assert b"".join(parts) == whole.take()
+    assert (cut.status, dict(cut.headers)) == (whole.status, dict(whole.headers))
+    assert cut.complete
+    assert whole.complete
+    assert cut.reusable
+    assert whole.reusable
+
+
+@pytest.mark.parametrize(
+    ("data", "body"),
+    [(b"HTTP/1.0 200 OK\r\n\r\nabc", b"abc"), (b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nabc", b"abc")],
+)
+def test_an_answer_without_a_length_ends_with_its_connection(data: bytes, body: bytes) -> None:
+    read = Answer()
+    read.feed(data)
+    assert not read.complete
+    read.feed(b"")
+    assert (read.complete, read.reusable, read.take()) == (True, False, body)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"HTTP/1.1 200 OK\r\na: " + b"b" * MAX_HEAD,
+        b"HTTP/1.1 200 OK\r\n" + b"a: b\r\n" * 300 + b"\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"0" * (MAX_LINE + 1),
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n" + b"a: b\r\n" * MAX_HEAD,
+        b"HTTP/1.1 2000 OK\r\n\r\n",
+        b"HTTP/1.1 020 OK\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 1" + b"0" * 400 + b"\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: \xb2\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length : 5\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\na: b\rc\r\n\r\n",
+        b"\r\n\r\n",
+    ],
+)
+def test_what_is_no_answer_is_malformed(data: bytes) -> None:
+    with pytest.raises(MalformedAnswer):
+        Answer().feed(data)
+
+
+@pytest.mark.parametrize("data", [b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nabc", b"HTTP/1.1 2", chunked("a")[:-3]])
+def test_an_answer_that_ends_too_early_is_no_answer(data: bytes) -> None:
+    read = Answer()
+    read.feed(data)
+    with pytest.raises(ConnectionClosed):
+        read.feed(b"")
