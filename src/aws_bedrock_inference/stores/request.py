@@ -6,10 +6,11 @@ import asyncio  # noqa: TID251 - a request knows how to be awaited
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
-from aws_bedrock_inference.background import in_background
+from aws_bedrock_inference.background import BackgroundFull, NoThreadLeft, background
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from concurrent.futures import Future
 
     from aws_bedrock_inference.flow import StoreRequest
     from aws_bedrock_inference.rules.quota.leases import Grant, LeaseRequest, View
@@ -69,20 +70,26 @@ class Question(Generic[T]):
     def run(self) -> T:
         """Ask and block until answered."""
         try:
-            asked = in_background(self.answer)
-        except RuntimeError:  # the program is ending and starts no more threads
+            return self._start().result(self.limit)
+        except NoThreadLeft:  # the program is ending: nobody waits behind this request
             return self.answer()
-        try:
-            return asked.result(self.limit)
         except TimeoutError:
             raise self._too_slow() from None
 
     async def arun(self) -> T:
         """Ask and await the answer."""
         try:
-            return await asyncio.wait_for(asyncio.wrap_future(in_background(self.answer)), self.limit)
+            return await asyncio.wait_for(asyncio.wrap_future(self._start()), self.limit)
         except TimeoutError:
             raise self._too_slow() from None
+
+    def _start(self) -> Future[T]:
+        try:
+            return background.start(object(), self.answer)
+        except NoThreadLeft:
+            raise
+        except BackgroundFull as full:
+            raise StoreUnavailable(f"{self.place} was not asked: {full}") from None
 
     def _too_slow(self) -> StoreUnavailable:
         return StoreUnavailable(f"{self.place} took longer than {self.limit:g} s")

@@ -11,12 +11,12 @@ import aiohttp
 from yarl import URL
 
 from aws_bedrock_inference import clock as clocks
+from aws_bedrock_inference.background import background
 from aws_bedrock_inference.call import Outcome
 from aws_bedrock_inference.fault import Fault
 from aws_bedrock_inference.forks import renew_after_fork
 from aws_bedrock_inference.knowledge.classify import unidentified
 from aws_bedrock_inference.transports.answers import ERROR, outcome
-from aws_bedrock_inference.transports.background import background
 from aws_bedrock_inference.transports.connections import proxy_authorization, tls_context, without_credentials
 from aws_bedrock_inference.transports.eventstream import OpenAnswer
 from aws_bedrock_inference.transports.failures import handshake_code, is_late, peer_vanished

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from aws_bedrock_inference import clock as clocks
+from aws_bedrock_inference.background import background
 from aws_bedrock_inference.call import Outcome
 from aws_bedrock_inference.fault import Fault
 from aws_bedrock_inference.knowledge.classify import unidentified
 from aws_bedrock_inference.transports.answers import ERROR, outcome
-from aws_bedrock_inference.transports.background import background
 from aws_bedrock_inference.transports.dial import Dialler
 from aws_bedrock_inference.transports.eventstream import OpenAnswer
 from aws_bedrock_inference.transports.failures import Failed, MalformedAnswer, is_late, peer_vanished

@@ -10,6 +10,8 @@ import errno
 import socket
 import ssl
 
+from aws_bedrock_inference.background import BackgroundFull
+
 
 class MalformedAnswer(Exception):
     """What came is not HTTP/1.1, or not one answer to one request. Its text is ours, and quotes nothing."""
@@ -17,10 +19,6 @@ class MalformedAnswer(Exception):
 
 class ConnectionClosed(ConnectionError):
     """The connection ended before the answer did."""
-
-
-class BackgroundFull(ConnectionError):
-    """Too much work is stuck in the background for more to be started."""
 
 
 class Failed(Exception):

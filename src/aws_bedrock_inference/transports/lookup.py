@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from aws_bedrock_inference.transports.background import background
+from aws_bedrock_inference.background import background
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
