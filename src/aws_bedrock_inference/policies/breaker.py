@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from aws_bedrock_inference.call import Call, Outcome
 from aws_bedrock_inference.events import CircuitChanged
 from aws_bedrock_inference.flow import emit
+from aws_bedrock_inference.forks import renew_after_fork
 from aws_bedrock_inference.policies.refusals import circuit_open
 from aws_bedrock_inference.rules.circuit import Circuit, Refusal, Verdict
 
@@ -53,6 +54,11 @@ class Breaker:
         self.recovery = recovery
         self.probes = probes
         self._circuits: dict[str, Circuit] = {}
+        self._lock = threading.Lock()
+        renew_after_fork(self)
+
+    def after_fork(self) -> None:
+        """Replace the lock, which another thread of the parent may hold."""
         self._lock = threading.Lock()
 
     def around(self, step: Step, clock: Clock) -> Step:

@@ -12,6 +12,7 @@ from aws_bedrock_inference.call import Call, Outcome, priority_number
 from aws_bedrock_inference.events import QuotaQueued, ThrottleReceived
 from aws_bedrock_inference.fault import Kind
 from aws_bedrock_inference.flow import emit, wait
+from aws_bedrock_inference.forks import renew_after_fork
 from aws_bedrock_inference.policies.refusals import day_spent, held, queue_full, too_close, too_large
 from aws_bedrock_inference.rules.quota.gates import A_DAY, Day
 from aws_bedrock_inference.rules.quota.ledger import Ledger
@@ -82,6 +83,11 @@ class Quota:
         self.store = _opened(store) if isinstance(store, str) else store
         self._table: QuotaTable | None = None
         self._ledgers: dict[str, _Pool] = {}
+        self._lock = threading.Lock()
+        renew_after_fork(self)
+
+    def after_fork(self) -> None:
+        """Replace the lock, which another thread of the parent may hold."""
         self._lock = threading.Lock()
 
     @classmethod

@@ -8,6 +8,8 @@ from enum import Enum
 from itertools import count
 from math import ceil
 
+from aws_bedrock_inference.forks import renew_after_fork
+
 SLOTS = 10
 
 
@@ -76,6 +78,12 @@ class Circuit:
         self._recovered = 0
         self._relapsed = 0
         self._begin(_CLOSED, generation=0)
+        renew_after_fork(self)
+
+    def after_fork(self) -> None:
+        """Keep the state, and expect no report of the parent's calls."""
+        self._lock = threading.Lock()
+        self._begin(self.state, self._pass.generation + 1)
 
     def admit(self, now: float) -> Ticket | Refusal:
         """Ask for leave to make a call."""

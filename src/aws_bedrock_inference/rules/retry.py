@@ -8,6 +8,7 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from aws_bedrock_inference.fault import Decision
+from aws_bedrock_inference.forks import renew_after_fork
 from aws_bedrock_inference.rules.backoff import Jitter, delay
 
 if TYPE_CHECKING:
@@ -44,6 +45,11 @@ class Budget:
     def __init__(self, capacity: int = 500) -> None:
         self.capacity = capacity
         self.available = capacity
+        self._lock = threading.Lock()
+        renew_after_fork(self)
+
+    def after_fork(self) -> None:
+        """Replace the lock, which another thread of the parent may hold."""
         self._lock = threading.Lock()
 
     def take(self, cost: int) -> bool:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from math import ceil, floor, log, log10
 from typing import TYPE_CHECKING, Any, Self
 
+from aws_bedrock_inference.forks import renew_after_fork
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -40,6 +42,11 @@ class AnswerSizes:
         self.output = 0
         self.reserved = 0
         self.full = 0
+        renew_after_fork(self)
+
+    def after_fork(self) -> None:
+        """Replace the lock, which another thread of the parent may hold."""
+        self._lock = threading.Lock()
 
     def add(self, output: int, reserved: int) -> None:
         """Count an answer of `output` tokens that had `reserved` (its max_tokens) set aside.

@@ -7,6 +7,8 @@ import threading
 import warnings
 from typing import TYPE_CHECKING
 
+from aws_bedrock_inference.forks import renew_after_fork
+
 if TYPE_CHECKING:
     from types import FrameType
 
@@ -24,6 +26,11 @@ class Warned:
 
     def __init__(self) -> None:
         self._models: set[str] = set()
+        self._lock = threading.Lock()
+        renew_after_fork(self)
+
+    def after_fork(self) -> None:
+        """Replace the lock, which another thread of the parent may hold."""
         self._lock = threading.Lock()
 
     def first(self, model: str) -> bool:

@@ -6,6 +6,8 @@ import threading
 from math import sqrt
 from typing import NamedTuple
 
+from aws_bedrock_inference.forks import renew_after_fork
+
 # Before anything is known: four bytes of text to a token. A rough rule for English; code and other scripts differ by
 # half and more.
 PRIOR = 0.25
@@ -61,6 +63,11 @@ class TokenGauge:
         self._sigmas = sigmas
         self._models = models
         self._learnt: dict[str, _Learnt] = {}
+        self._lock = threading.Lock()
+        renew_after_fork(self)
+
+    def after_fork(self) -> None:
+        """Replace the lock, which another thread of the parent may hold."""
         self._lock = threading.Lock()
 
     def tokens(self, model: str, text_bytes: int) -> int:
