@@ -1,9 +1,9 @@
 """Flows that nobody will finish: a stream that is dropped half-read, a task that is destroyed while it waits.
 
-The garbage collector finds them, at any moment and in any thread, also in one that holds a policy's lock. There, no lock
-may be taken, nothing read or written, no step of a flow run. So an open flow is known here until it ends, out of the
-collector's reach, and whoever loses it only puts it into a queue. The reaper, a thread of its own, ends it as its user
-would have: what it holds goes back, and callers that wait for this are woken.
+The garbage collector finds them, at any moment and in any thread, also in one that holds a policy's lock. There, no
+lock may be taken, nothing read or written, no step of a flow run. So an open flow is known here until it ends, out of
+the collector's reach, and whoever loses it only puts it into a queue. The reaper, a thread of its own, ends it as its
+user would have: what it holds goes back, and callers that wait for this are woken.
 """
 
 from __future__ import annotations
@@ -61,7 +61,9 @@ class OpenFlow:
 
     __slots__ = ("flow", "listeners", "loop", "reply", "source")
 
-    def __init__(self, flow: Flow, listeners: Listeners, source: Source | None = None, loop: Loop | None = None) -> None:
+    def __init__(
+        self, flow: Flow, listeners: Listeners, source: Source | None = None, loop: Loop | None = None
+    ) -> None:
         self.flow = flow
         self.listeners = listeners
         self.source = source
@@ -82,11 +84,11 @@ class OpenFlow:
             self.flow.close()
         finally:
             source, self.source = self.source, None
-            if source is not None and self.loop is None:
-                source.close()
-            elif source is not None:
+            if source is not None and self.loop is not None:
                 with suppress(RuntimeError):  # a closed loop has closed its connections
                     self.loop.call_soon_threadsafe(source.close)
+            elif source is not None:
+                source.close()
 
     def inherit(self) -> None:
         """Belong to the parent of this process: whoever reads on hears so, and the connection is left alone."""
@@ -116,14 +118,15 @@ class Reaper:
         self._abandoned: SimpleQueue[OpenFlow] = SimpleQueue()
         renew_after_fork(self)
 
-    def start(self) -> None:
-        """Start the thread. Where none can be started, end here and now what is abandoned already."""
+    def start(self) -> set[Flow]:
+        """Start the thread; where none can be started, end here and now what is abandoned already. Return `calls`."""
         self.running = True
         try:
             threading.Thread(target=self._reap, name="bedrock-abandoned", daemon=True).start()
         except RuntimeError:
             self.running = False
             self.drain()
+        return self.calls
 
     def keep(self, stream: OpenFlow) -> None:
         """Keep a stream that begins."""
@@ -161,7 +164,7 @@ class Reaper:
     def _end(self, flow: OpenFlow) -> None:
         try:
             flow.end()
-        except Exception:  # a policy that fails here has no caller; the others go on
+        except Exception:  # noqa: BLE001 - a policy that fails here has no caller; the others go on
             _log.exception("an abandoned call could not be ended")
         self._streams.discard(flow)
         self.calls.discard(flow.flow)

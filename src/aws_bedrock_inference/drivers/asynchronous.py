@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from aws_bedrock_inference.call import Call
     from aws_bedrock_inference.clock import Clock
-    from aws_bedrock_inference.drivers.abandoned import Source
+    from aws_bedrock_inference.drivers.abandoned import Loop, Source
     from aws_bedrock_inference.fault import Fault
 
 
@@ -67,9 +67,8 @@ class AsyncDriver:
         """
         source: Source | None = None
         loop: asyncio.AbstractEventLoop | None = None
-        proceed, calls = flow.send, reaper.calls
-        if not reaper.running:
-            reaper.start()
+        proceed = flow.send
+        calls = reaper.calls if reaper.running else reaper.start()
         calls.add(flow)
         try:
             effect = next(flow)
@@ -82,24 +81,18 @@ class AsyncDriver:
                             source, loop = replaced(source, effect.source), asyncio.get_running_loop()
                         reply = await self._perform(effect)
                 except GeneratorExit:
-                    # The task was destroyed, perhaps by the garbage collector.
-                    reaper.abandon(OpenFlow(flow, self.listeners, source, loop))
-                    source = None
                     raise
                 except BaseException as interruption:  # noqa: BLE001 - the flow raises it again
                     effect = flow.throw(interruption)
                 else:
                     effect = proceed(reply)
         except StopIteration as end:
-            calls.discard(flow)
             return end.value  # type: ignore[no-any-return]
-        except GeneratorExit:
-            raise
-        except BaseException:
-            flow.close()  # an interruption between two effects has not reached it
-            calls.discard(flow)
+        except BaseException as error:
+            source = self._left(error, flow, source, loop)
             raise
         finally:
+            calls.discard(flow)
             if source is not None:
                 source.close()
 
@@ -117,6 +110,17 @@ class AsyncDriver:
 
         self._send = refused
 
+    def _left(self, error: BaseException, flow: Flow, source: Source | None, loop: Loop | None) -> Source | None:
+        """End a flow that `error` leaves, and return the source that is to be closed.
+
+        A task that is being destroyed may be so by the garbage collector; then nothing may be locked, read or written.
+        """
+        if isinstance(error, GeneratorExit):
+            reaper.abandon(OpenFlow(flow, self.listeners, source, loop))
+            return None
+        flow.close()  # an interruption between two effects has not reached it
+        return source
+
     async def _perform(self, effect: Effect) -> Any:
         if isinstance(effect, Emit):
             return self.listeners.notify(effect.event)
@@ -130,9 +134,7 @@ class AsyncDriver:
             return await self._send(effect.call)
         if isinstance(effect, Ask):
             return await effect.request.arun()
-        if isinstance(effect, Give):
-            return False  # nobody wants more
-        raise TypeError(f"{type(effect).__name__} is not an effect of a flow")
+        raise TypeError(f"{type(effect).__name__} is not an effect of a unary flow")
 
     async def _wait(self, effect: Wait) -> None:
         loop = asyncio.get_running_loop()
@@ -183,16 +185,13 @@ class AsyncStream(ItemFlow):
         flow = running.flow
         try:
             effect = flow.send(reply)
-            while not isinstance(effect, Give) or self._leaving:
+            while not isinstance(effect, Give):
                 try:
                     if isinstance(effect, Next) and effect.source is not running.source:
                         running.loop = asyncio.get_running_loop()
                         running.hold(effect.source)
                     reply = await perform(effect)
                 except GeneratorExit:
-                    # The task was destroyed, perhaps by the garbage collector.
-                    self.outcome = Outcome(fault=INTERRUPTED)
-                    reaper.abandon(running)
                     raise
                 except BaseException as interruption:  # noqa: BLE001 - the flow raises it again
                     effect = flow.throw(interruption)
@@ -202,12 +201,15 @@ class AsyncStream(ItemFlow):
             self._end(end.value)
             raise StopAsyncIteration from None
         except GeneratorExit:
+            # The task that reads is being destroyed, as in `AsyncDriver.run`.
+            self.outcome = Outcome(fault=INTERRUPTED)
+            reaper.abandon(running)
             raise
         except BaseException:
             self._interrupted()
             raise
         running.reply = True
-        return effect.item
+        return effect.item if not self._leaving else await anext(self)
 
     async def aclose(self) -> None:
         """Abandon what has not been read; what the flow holds is given back. A read under way elsewhere ends with its

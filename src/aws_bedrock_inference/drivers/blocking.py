@@ -109,9 +109,7 @@ class Driver:
             return self._send(effect.call)
         if isinstance(effect, Ask):
             return effect.request.run()
-        if isinstance(effect, Give):
-            return False  # nobody wants more
-        raise TypeError(f"{type(effect).__name__} is not an effect of a flow")
+        raise TypeError(f"{type(effect).__name__} is not an effect of a unary flow")
 
     def _wait(self, effect: Wait) -> None:
         woken = threading.Event()
@@ -141,7 +139,7 @@ class Stream(ItemFlow):
         flow = running.flow
         try:
             effect = flow.send(reply)
-            while not isinstance(effect, Give) or self._leaving:
+            while not isinstance(effect, Give):
                 try:
                     if isinstance(effect, Next) and effect.source is not running.source:
                         running.hold(effect.source)
@@ -157,7 +155,7 @@ class Stream(ItemFlow):
             self._interrupted()
             raise
         running.reply = True
-        return effect.item
+        return effect.item if not self._leaving else next(self)
 
     def close(self) -> None:
         """Abandon what has not been read; what the flow holds is given back. A read under way elsewhere ends with its

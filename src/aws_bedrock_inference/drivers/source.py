@@ -63,7 +63,7 @@ class ItemFlow:
         if reply is None:
             reaper.keep(self._open)
         self._open.reply = BUSY
-        return reply
+        return reply and not self._leaving
 
     def _end(self, outcome: Outcome | None) -> None:
         """End with `outcome`, None for a flow that was closed before it began."""
