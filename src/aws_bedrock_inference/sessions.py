@@ -5,7 +5,23 @@ from __future__ import annotations
 import threading
 from typing import Any
 
-_making = threading.Lock()
+from aws_bedrock_inference.forks import renew_after_fork
+
+
+class _Turn:
+    """The turn to make a client."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        renew_after_fork(self)
+
+    def after_fork(self) -> None:
+        """Replace the lock, which another thread of the parent may hold."""
+        self.lock = threading.Lock()
+
+
+_turn = _Turn()
+
 
 
 def make_client(service: str, session: Any = None, **options: Any) -> tuple[Any, Any, Any]:
@@ -15,7 +31,7 @@ def make_client(service: str, session: Any = None, **options: Any) -> tuple[Any,
     """
     import boto3  # noqa: PLC0415 - heavy; only who makes a client needs it
 
-    with _making:
+    with _turn.lock:
         if session is None:
             if boto3.DEFAULT_SESSION is None:
                 boto3.setup_default_session()
