@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import threading
 from typing import Any
 
-from aws_bedrock_inference.forks import renew_after_fork
+from aws_bedrock_inference.forks import Locked
 
 
-class _Turn:
-    """The turn to make a client."""
+class _Turn(Locked):
+    """The turn to make a client, which one thread has at a time."""
 
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
-        renew_after_fork(self)
+    def __enter__(self) -> None:
+        self._lock.acquire()
 
-    def after_fork(self) -> None:
-        """Replace the lock, which another thread of the parent may hold."""
-        self.lock = threading.Lock()
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
 
 
-_turn = _Turn()
-
+_making = _Turn()
 
 
 def make_client(service: str, session: Any = None, **options: Any) -> tuple[Any, Any, Any]:
@@ -31,7 +27,7 @@ def make_client(service: str, session: Any = None, **options: Any) -> tuple[Any,
     """
     import boto3  # noqa: PLC0415 - heavy; only who makes a client needs it
 
-    with _turn.lock:
+    with _making:
         if session is None:
             if boto3.DEFAULT_SESSION is None:
                 boto3.setup_default_session()

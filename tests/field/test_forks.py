@@ -141,7 +141,7 @@ client.invoke("warm")
 route = client._route(MODEL)
 owners = [quota, breaker, retry.budget, quota.ledger(route, monotonic()), breaker.circuit(route)]
 owners += [client._gauge, max_tokens_warning.PROCESS]
-locks = [owner._lock for owner in owners] + [sessions._turn.lock]
+locks = [owner._lock for owner in owners] + [sessions._making._lock]
 held, release = threading.Event(), threading.Event()
 
 

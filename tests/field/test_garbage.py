@@ -1,4 +1,4 @@
-"""What the garbage collector finds: half-read streams and destroyed tasks. A finaliser runs anywhere, also under a lock."""
+"""What the garbage collector finds: half-read streams and destroyed tasks. It runs anywhere, also under a lock."""
 
 from __future__ import annotations
 
@@ -165,8 +165,8 @@ def in_a_cycle(thing: Any) -> None:
 def in_a_frame(thing: Any) -> None:
     """Put it where the everyday cycle is: a frame with the exception whose traceback holds the frame."""
     try:
-        raise LookupError
-    except LookupError as error:
+        dict[str, int]()["nothing"]
+    except KeyError as error:
         kept = error, thing
         assert kept
 

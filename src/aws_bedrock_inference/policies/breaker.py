@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING
 
 from aws_bedrock_inference.call import Call, Outcome
 from aws_bedrock_inference.events import CircuitChanged
 from aws_bedrock_inference.flow import emit
-from aws_bedrock_inference.forks import renew_after_fork
+from aws_bedrock_inference.forks import Locked
 from aws_bedrock_inference.policies.refusals import circuit_open
 from aws_bedrock_inference.rules.circuit import Circuit, Refusal, Verdict
 
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 _OK, _FAILED, _IGNORED = Verdict  # looked up once: every call needs one
 
 
-class Breaker:
+class Breaker(Locked):
     """A circuit breaker that refuses calls to a failing model: one circuit for each (account, Region, model).
 
     A circuit opens if at least `failures` 5 calls and at least the share `ratio` 0.5 of all calls failed within
@@ -54,12 +53,7 @@ class Breaker:
         self.recovery = recovery
         self.probes = probes
         self._circuits: dict[str, Circuit] = {}
-        self._lock = threading.Lock()
-        renew_after_fork(self)
-
-    def after_fork(self) -> None:
-        """Replace the lock, which another thread of the parent may hold."""
-        self._lock = threading.Lock()
+        super().__init__()
 
     def around(self, step: Step, clock: Clock) -> Step:
         """Return `step` behind a circuit."""

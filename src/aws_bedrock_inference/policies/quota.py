@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from dataclasses import replace
 from math import inf
 from typing import TYPE_CHECKING, Any
@@ -12,7 +11,7 @@ from aws_bedrock_inference.call import Call, Outcome, priority_number
 from aws_bedrock_inference.events import QuotaQueued, ThrottleReceived
 from aws_bedrock_inference.fault import Kind
 from aws_bedrock_inference.flow import emit, wait
-from aws_bedrock_inference.forks import renew_after_fork
+from aws_bedrock_inference.forks import Locked
 from aws_bedrock_inference.policies.refusals import day_spent, held, queue_full, too_close, too_large
 from aws_bedrock_inference.rules.quota.gates import A_DAY, Day
 from aws_bedrock_inference.rules.quota.ledger import Ledger
@@ -38,7 +37,7 @@ an
 hour, which is also the default limit for a whole call."""
 
 
-class Quota:
+class Quota(Locked):
     """A policy that admits calls as the quota allows, with one ledger for each (account, Region, model, pool).
 
     `rpm`, `tpm` and `tpd` are the account's requests per minute, tokens per minute and tokens per day. A configured
@@ -83,12 +82,7 @@ class Quota:
         self.store = _opened(store) if isinstance(store, str) else store
         self._table: QuotaTable | None = None
         self._ledgers: dict[str, _Pool] = {}
-        self._lock = threading.Lock()
-        renew_after_fork(self)
-
-    def after_fork(self) -> None:
-        """Replace the lock, which another thread of the parent may hold."""
-        self._lock = threading.Lock()
+        super().__init__()
 
     @classmethod
     def discovered(

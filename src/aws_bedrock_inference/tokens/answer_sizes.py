@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 from dataclasses import dataclass
 from math import ceil, floor, log, log10
 from typing import TYPE_CHECKING, Any, Self
 
-from aws_bedrock_inference.forks import renew_after_fork
+from aws_bedrock_inference.forks import Locked
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,7 +28,7 @@ _ROOM = 2
 _WORTH = 1.1
 
 
-class AnswerSizes:
+class AnswerSizes(Locked):
     """Counts answers by their output tokens, in buckets about 5 % wide, and sums up what was reserved for them.
 
     A fixed size, whatever it counts. Safe to share between threads.
@@ -37,16 +36,11 @@ class AnswerSizes:
 
     def __init__(self) -> None:
         self._buckets = [0] * _BUCKETS
-        self._lock = threading.Lock()
+        super().__init__()
         self.count = 0
         self.output = 0
         self.reserved = 0
         self.full = 0
-        renew_after_fork(self)
-
-    def after_fork(self) -> None:
-        """Replace the lock, which another thread of the parent may hold."""
-        self._lock = threading.Lock()
 
     def add(self, output: int, reserved: int) -> None:
         """Count an answer of `output` tokens that had `reserved` (its max_tokens) set aside.
