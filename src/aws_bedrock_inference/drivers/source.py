@@ -51,27 +51,28 @@ class ItemFlow:
     """
 
     def __init__(self, flow: Flow, listeners: Listeners, loop: Loop | None = None) -> None:
-        self._open = OpenFlow(flow, listeners, loop=loop)
         self._leaving = False
         self.outcome: Outcome | None = None
+        self._open = OpenFlow(flow, listeners, loop=loop)
 
     def _take_turn(self) -> Any:
         """Return the reply to resume the flow with; nobody else may resume it until it has given an item."""
         reply = self._open.reply
         if reply is BUSY:
             raise RuntimeError("the stream is being read by another thread or task; read it in one at a time")
+        self._open.reply = BUSY
         if reply is None:
             reaper.keep(self._open)
-        self._open.reply = BUSY
         return reply and not self._leaving
 
     def _end(self, outcome: Outcome | None) -> None:
         """End with `outcome`, None for a flow that was closed before it began."""
-        self.outcome = outcome
-        self._open.reply = None
+        # In this order: wherever Ctrl-C interrupts it, what is left is done when the handle is dropped.
         self._open.flow.close()
         self._open.hold(None)
         reaper.release(self._open)
+        self._open.reply = None
+        self.outcome = outcome
 
     def _interrupted(self) -> None:
         """End with the rest unread: what comes after an interruption must not pass for a whole answer."""
@@ -79,5 +80,6 @@ class ItemFlow:
 
     def __del__(self) -> None:
         # Here nothing may be locked, read or written: see `abandoned`.
-        if self.outcome is None and self._open.reply is not None:
-            reaper.abandon(self._open)
+        begun = getattr(self, "_open", None)  # not there when `__init__` was interrupted
+        if begun is not None and begun.reply is not None and self.outcome is None:
+            reaper.abandon(begun)

@@ -75,9 +75,13 @@ class Retry:
                 return outcome._replace(earlier=tuple(earlier), gave_up=verdict.reason)
             cost = verdict.cost
             earlier.append(Attempt(fault, verdict.wait))
-            yield from emit(RetryScheduled(call.route, fault, len(earlier), verdict.wait))
-            if verdict.wait > 0.0:
-                yield from sleep(verdict.wait)
+            try:
+                yield from emit(RetryScheduled(call.route, fault, len(earlier), verdict.wait))
+                if verdict.wait > 0.0:
+                    yield from sleep(verdict.wait)
+            except BaseException:
+                self.budget.give(cost)  # the call was cancelled; no repeat is sent
+                raise
             outcome = yield from step(call)
         self.budget.give(cost)
         return outcome._replace(earlier=tuple(earlier))
