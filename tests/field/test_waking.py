@@ -106,6 +106,32 @@ def test_who_waits_behind_a_closed_loop_goes_next() -> None:
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_closed_loop_at_the_head_is_noticed_though_nobody_is_in_flight() -> None:
+    world = World()
+    quota = Quota(rpm=12)
+    step = quota.around(send, world.clock)
+
+    async def answer(_: Any) -> Outcome:
+        return OK
+
+    async def begin() -> Any:
+        driver = AsyncDriver(answer, clock=world.clock)
+        assert await driver.run(step(call())) == OK
+        task = asyncio.ensure_future(driver.run(step(call(deadline=900.0))))
+        await asyncio.sleep(0)
+        return task
+
+    loop = asyncio.new_event_loop()
+    head = loop.run_until_complete(begin())
+    loop.close()
+    driver: Any = Driver(lambda _: OK, clock=world.clock)
+    driver._wait = lambda effect: world.sleep(effect.until - world.now)
+    assert driver.run(step(call(deadline=900.0))) == OK
+    assert world.now < 60.0
+    del head
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_loop_that_is_dropped_takes_its_waiters_along() -> None:
     shop = Shop()
     release, thread, _ = shop.hold()

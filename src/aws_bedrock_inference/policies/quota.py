@@ -15,6 +15,7 @@ from aws_bedrock_inference.forks import Locked
 from aws_bedrock_inference.policies.refusals import day_spent, held, queue_full, too_close, too_large
 from aws_bedrock_inference.rules.quota.gates import A_DAY, Day
 from aws_bedrock_inference.rules.quota.ledger import Ledger
+from aws_bedrock_inference.rules.quota.queue import LOOK
 from aws_bedrock_inference.tokens.max_tokens_warning import warn_unbounded
 
 if TYPE_CHECKING:
@@ -33,8 +34,7 @@ if TYPE_CHECKING:
 
 WAITING = 10_000
 """The default limit of calls ahead of a new one in the queue: at ten calls per second, the last one waits a quarter of
-an
-hour, which is also the default limit for a whole call."""
+an hour, which is also the default limit for a whole call."""
 
 
 class Quota(Locked):
@@ -212,7 +212,7 @@ class Quota(Locked):
                     continue
                 if due < inf:
                     due = min(due, member.due)
-            yield from wait(ticket, min(due, call.deadline))
+            yield from wait(ticket, min(due, now + LOOK, call.deadline))
             now = clock()
 
     def __repr__(self) -> str:

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 # The part of the quota that a waiting priority has for sure: enough to go on, too little to be felt by higher ones.
 SHARE = 0.05
 
+# Who waits looks again after so many seconds: the head, on whose alarm all others rely, may be in an event loop that was
+# closed.
+LOOK = 30.0
+
 
 class Line:
     """The calls that wait at one priority, in order of arrival, so that a repeated call keeps its place."""
