@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.exceptions import (
         BedrockError,
         CircuitOpen,
+        ClientClosed,
         DeadlineTooClose,
         Denied,
         InvalidByService,
@@ -75,6 +76,7 @@ _HOMES = {
     "exceptions": (
         "BedrockError",
         "CircuitOpen",
+        "ClientClosed",
         "DeadlineTooClose",
         "Denied",
         "InvalidByService",
@@ -112,6 +114,7 @@ __all__ = [
     "CircuitBreaker",
     "CircuitBreakerOpenError",
     "CircuitOpen",
+    "ClientClosed",
     "Deadline",
     "DeadlineTooClose",
     "Decision",

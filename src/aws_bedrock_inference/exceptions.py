@@ -6,7 +6,8 @@
     │   ├── CircuitOpen             the model keeps failing; retry after `retry_after` seconds
     │   ├── QuotaExhausted          the call is larger than a minute's quota, or the daily quota is exhausted
     │   ├── QueueFull               too many calls already wait for quota
-    │   └── DeadlineTooClose        the call could not end before its deadline (also a TimeoutError)
+    │   ├── DeadlineTooClose        the call could not end before its deadline (also a TimeoutError)
+    │   └── ClientClosed            the client was closed before the call could be sent
     └── ServiceFault                the service returned an error, or the network failed (also botocore's ClientError)
         ├── Throttled               the account's quota is exhausted
         ├── Overloaded              AWS's shared capacity is exhausted
@@ -138,6 +139,10 @@ class DeadlineTooClose(Refused, TimeoutError):
     """A call that could not end before its deadline."""
 
 
+class ClientClosed(Refused):
+    """A call of a client that was closed, or whose next attempt came after that."""
+
+
 class ServiceFault(BedrockError, ClientError):
     """An error of the service or the network. Also a botocore `ClientError`, with `response` and `operation_name`."""
 
@@ -233,6 +238,7 @@ _REFUSALS: dict[str, type[BedrockError]] = {
     "QuotaExhausted": QuotaExhausted,
     "QueueFull": QueueFull,
     "DeadlineTooClose": DeadlineTooClose,
+    "ClientClosed": ClientClosed,
 }
 
 

@@ -7,6 +7,7 @@ leases that were granted to its parent. An object that has any of these register
 from __future__ import annotations
 
 import os
+import threading
 import weakref
 from typing import Protocol
 
@@ -16,6 +17,20 @@ class Forked(Protocol):
 
     def after_fork(self) -> None:
         """Replace locks, and forget what the parent owns without closing it. Runs in the child, before its own code."""
+
+
+class Locked:
+    """The base of an object whose state one lock guards. A forked child gets a new lock, since another thread of the
+    parent may have held the old one.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        renew_after_fork(self)
+
+    def after_fork(self) -> None:
+        """Replace the lock."""
+        self._lock = threading.Lock()
 
 
 def renew_after_fork(owner: Forked) -> None:

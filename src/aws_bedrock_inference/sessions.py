@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
-import threading
 from typing import Any
 
-_making = threading.Lock()
+from aws_bedrock_inference.forks import Locked
+
+
+class _Turn(Locked):
+    """The turn to make a client, which one thread has at a time."""
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+
+_making = _Turn()
 
 
 def make_client(service: str, session: Any = None, **options: Any) -> tuple[Any, Any, Any]:

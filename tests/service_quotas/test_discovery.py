@@ -200,7 +200,7 @@ class Watched:
         self.alone: dict[str, bool] = {}
 
     def create_client(self, service: str, **options: Any) -> Any:
-        self.alone[service] = sessions._making.locked()
+        self.alone[service] = sessions._making._lock.locked()
         return self.core.create_client(service, **options)
 
     def __getattr__(self, name: str) -> Any:

@@ -1,5 +1,7 @@
 """The asyncio client. `client` has the blocking version in the same order; a test compares the two."""
 
+# ruff: noqa: ASYNC109 - `timeout` covers waits for quota and retries, which `asyncio.timeout` would only cancel
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Self
@@ -14,7 +16,7 @@ from aws_bedrock_inference.transports.asynchronous import AiohttpTransport
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from aws_bedrock_inference.call import Call
+    from aws_bedrock_inference.call import Call, Timeout
 
 
 class AsyncBedrockClient(BaseClient):
@@ -48,6 +50,7 @@ class AsyncBedrockClient(BaseClient):
         stream: bool = False,
         priority: str | float | None = None,
         tier: str | None = None,
+        timeout: float | Timeout | None = None,
         **converse: Any,
     ) -> Reply:
         """Send the prompt and return the complete answer.
@@ -57,7 +60,8 @@ class AsyncBedrockClient(BaseClient):
         parameters of Converse can be given by their own names. With `stream=True` the answer is received as a stream
         and returned when it is complete: a stalled generation is then noticed early, and a stream that breaks is
         retried. `priority` applies to this call alone. `tier` is one of Bedrock's service tiers (`priority`, `default`,
-        `flex`), or `match` for the tier that corresponds to the priority; not every model has every tier.
+        `flex`), or `match` for the tier that corresponds to the priority; not every model has every tier. `timeout`
+        replaces the client's for this call.
 
         Raises `InvalidRequest` before anything is sent, another `Refused` if the call was not sent, and `ServiceFault`
         if the call failed.
@@ -76,6 +80,7 @@ class AsyncBedrockClient(BaseClient):
                 more=converse,
             ),
             priority,
+            timeout,
         )
         outcome = await self._driver.run(self._collect(call) if stream else self._send(call))
         self._finish(call, outcome)
@@ -94,13 +99,15 @@ class AsyncBedrockClient(BaseClient):
         tools: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
         priority: str | float | None = None,
         tier: str | None = None,
+        timeout: float | Timeout | None = None,
         **converse: Any,
     ) -> AsyncTextStream:
         """Send the prompt and return the answer as pieces of text, as they arrive.
 
         A fault before the first piece is retried, and the caller does not notice. A later fault raises `StreamBroken`,
         with the text that arrived in `received`; so does a stream that ends without its closing event. After the end,
-        `reply` on the stream has the usage and the stop reason.
+        `reply` on the stream has the usage and the stop reason. `timeout` replaces the client's for this call: its
+        seconds are for the whole stream.
         """
         call = self._invoke_call(
             "converse_stream",
@@ -116,33 +123,41 @@ class AsyncBedrockClient(BaseClient):
                 more=converse,
             ),
             priority,
+            timeout,
         )
         return AsyncTextStream(self._events(call))
 
-    async def converse(self, **params: Any) -> dict[str, Any]:
-        """boto3's `converse`: the same parameters (`modelId` is optional), the same response."""
-        return await self._unary("converse", params)
+    async def converse(self, *, timeout: Any = None, **params: Any) -> dict[str, Any]:
+        """boto3's `converse`: the same parameters (`modelId` is optional), the same response. `timeout` is as in
+        `invoke`; its type is left open so that any dictionary can be unpacked into the parameters.
+        """
+        return await self._unary("converse", params, timeout)
 
-    async def converse_stream(self, **params: Any) -> dict[str, Any]:
+    async def converse_stream(self, *, timeout: Any = None, **params: Any) -> dict[str, Any]:
         """boto3's `converse_stream`. Its `stream` raises `StreamBroken` if the answer is incomplete."""
-        events = await self._open(self._make_call("converse_stream", params))
+        events = await self._open(self._make_call("converse_stream", params, timeout))
         return {**events.head, "stream": events}
 
-    async def invoke_model(self, **params: Any) -> dict[str, Any]:
+    async def invoke_model(self, *, timeout: Any = None, **params: Any) -> dict[str, Any]:
         """boto3's `invoke_model`: request and response bodies in the model's own format."""
-        return await self._unary("invoke_model", params)
+        return await self._unary("invoke_model", params, timeout)
 
-    async def invoke_model_with_response_stream(self, **params: Any) -> dict[str, Any]:
+    async def invoke_model_with_response_stream(self, *, timeout: Any = None, **params: Any) -> dict[str, Any]:
         """boto3's `invoke_model_with_response_stream`. Its `body` raises `StreamBroken` if the answer is incomplete."""
-        events = await self._open(self._make_call("invoke_model_with_response_stream", params))
+        events = await self._open(self._make_call("invoke_model_with_response_stream", params, timeout))
         return {**events.head, "body": events}
 
-    async def count_tokens(self, **params: Any) -> dict[str, Any]:
+    async def count_tokens(self, *, timeout: Any = None, **params: Any) -> dict[str, Any]:
         """boto3's `count_tokens`; it is free and does not use the quota."""
-        return await self._unary("count_tokens", params)
+        return await self._unary("count_tokens", params, timeout)
 
     async def aclose(self) -> None:
-        """Close the connections, and free a part of a shared quota that no call uses. Calls in flight go on."""
+        """Close the client and its connections, and free a part of a shared quota that no call uses. Attempts in flight
+        end by themselves, and nothing is sent any more: a later call, and one that would need another attempt, raises
+        `ClientClosed`.
+        """
+        self._refuse()
+        self._driver.close()
         try:
             await self._driver.run(self.pipeline.leave())
         finally:
@@ -154,8 +169,10 @@ class AsyncBedrockClient(BaseClient):
     async def __aexit__(self, *_: object) -> None:
         await self.aclose()
 
-    async def _unary(self, operation: str, params: Mapping[str, Any]) -> dict[str, Any]:
-        call = self._make_call(operation, params)
+    async def _unary(
+        self, operation: str, params: Mapping[str, Any], timeout: float | Timeout | None
+    ) -> dict[str, Any]:
+        call = self._make_call(operation, params, timeout)
         outcome = await self._driver.run(self._send(call))
         self._finish(call, outcome)
         self._raise_for(call, outcome)

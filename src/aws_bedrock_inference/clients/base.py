@@ -16,7 +16,7 @@ from aws_bedrock_inference.knowledge.models import split_profile
 from aws_bedrock_inference.log import enabled as log_enabled
 from aws_bedrock_inference.log import log
 from aws_bedrock_inference.policies import Quota, one_owner, standard
-from aws_bedrock_inference.policies.refusals import invalid_request
+from aws_bedrock_inference.policies.refusals import client_closed, invalid_request
 from aws_bedrock_inference.streaming import collect, stream
 from aws_bedrock_inference.tokens.estimate import estimate, learn
 from aws_bedrock_inference.tokens.ratio import TokenGauge
@@ -27,7 +27,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from aws_bedrock_inference.clients.request import Prompt
-    from aws_bedrock_inference.flow import Pipeline
+    from aws_bedrock_inference.flow import Flow, Pipeline
+
+# Model ids that are remembered with what they mean; more of them are read anew.
+ROUTES = 1024
 
 
 class BaseClient:
@@ -48,16 +51,12 @@ class BaseClient:
         if not str(model_id or "").strip():
             raise ValueError(f"model_id={model_id!r}: give a model id, inference profile id or ARN")
         one_owner(quota, pipeline)
-        if timeout is not None and not isinstance(timeout, Timeout) and not timeout > 0:
-            raise ValueError(
-                f"timeout={timeout!r}: give seconds above 0 for the whole call, or a Timeout for each attempt"
-            )
+        limits = (Timeout(), inf) if timeout is None else _limits(timeout, Timeout(), inf)
         self.model_id = model_id
         self.priority = priority_number(priority)
         self.pipeline = pipeline if pipeline is not None else standard(quota)
         self._endpoint: Endpoint = find_endpoint(session, region_name=region_name, endpoint_url=endpoint_url)
-        self._timeout = timeout if isinstance(timeout, Timeout) else Timeout()
-        self._total_timeout = inf if timeout is None or isinstance(timeout, Timeout) else timeout
+        self._timeout, self._total_timeout = limits
         self._clock = clocks.monotonic
         self._listeners = Listeners(log)
         self._routes: dict[str, Route] = {}
@@ -80,17 +79,25 @@ class BaseClient:
         """Call `listener` with every event of this client's calls (see `events`); the returned function removes it."""
         return self._listeners.add(listener)
 
-    def _invoke_call(self, operation: str, prompt: Prompt, priority: str | float | None) -> Call:
+    def _refuse(self) -> None:
+        """Refuse all calls from now on, before they wait for anything."""
+        self._send = self._stream = self._collect = _closed
+
+    def _invoke_call(
+        self, operation: str, prompt: Prompt, priority: str | float | None, timeout: float | Timeout | None = None
+    ) -> Call:
         """Return the Converse or ConverseStream call for `prompt`."""
         number = self.priority if priority is None else priority_number(priority)
         try:
             params = prompt.params(number)
         except BadRequestError as error:
             raise self._invalid(operation, str(error), self._route(self.model_id)) from None
-        return self._make_call(operation, params)._replace(priority=number)
+        return self._make_call(operation, params, timeout)._replace(priority=number)
 
-    def _make_call(self, operation: str, params: Mapping[str, Any]) -> Call:
-        """Return the call of boto3's `operation` with boto3's `params`; `modelId` is optional."""
+    def _make_call(self, operation: str, params: Mapping[str, Any], timeout: float | Timeout | None = None) -> Call:
+        """Return the call of boto3's `operation` with boto3's `params`; `modelId` is optional. `timeout` is as in the
+        constructor, for this call alone.
+        """
         params = {"modelId": self.model_id, **params}
         route = self._route(str(params["modelId"]))
         try:
@@ -100,15 +107,21 @@ class BaseClient:
         plain = plan.plain(params)
         if not plain and (problem := plan.validate(params)) is not None:
             raise self._invalid(operation, problem, route)
+        attempt, total = self._timeout, self._total_timeout
+        if timeout is not None:
+            try:
+                attempt, total = _limits(timeout, attempt, total)
+            except ValueError as error:
+                raise self._invalid(operation, str(error), route) from None
         now = self._clock()
         return Call(
             operation=operation,
             params=params,
             route=route,
             estimate=estimate(operation, params, route.base, self._gauge),
-            timeout=self._timeout,
+            timeout=attempt,
             arrived=now,
-            deadline=now + self._total_timeout,
+            deadline=now + total,
             priority=self.priority,
             plain=plain,
         )
@@ -118,6 +131,8 @@ class BaseClient:
         if route is None:
             base, pool = split_profile(model_id)
             route = Route(model_id, self._endpoint.region, self._endpoint.account, base, pool)
+            if len(self._routes) >= ROUTES:
+                self._routes.clear()
             self._routes[model_id] = route
         return route
 
@@ -135,6 +150,22 @@ class BaseClient:
 
     def _invalid(self, operation: str, message: str, route: Route) -> InvalidRequest:
         return InvalidRequest(Outcome(fault=invalid_request(message)), operation, route)
+
+
+def _limits(timeout: Any, attempt: Timeout, total: float) -> tuple[Timeout, float]:
+    """Return the limits of each attempt and of the whole call: `timeout` is either, and replaces that one."""
+    if isinstance(timeout, Timeout):
+        return timeout, total
+    number = isinstance(timeout, (int, float)) and not isinstance(timeout, bool)
+    if number and timeout > 0:
+        return attempt, timeout
+    given = repr(timeout) if number else type(timeout).__name__
+    raise ValueError(f"timeout={given}: give seconds above 0 for the whole call, or a Timeout for each attempt")
+
+
+def _closed(_: Call) -> Flow:
+    yield from ()
+    return Outcome(fault=client_closed())
 
 
 def with_attempts(response: dict[str, Any], outcome: Outcome) -> dict[str, Any]:

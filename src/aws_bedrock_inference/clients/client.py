@@ -14,7 +14,7 @@ from aws_bedrock_inference.transports.blocking import BlockingTransport
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from aws_bedrock_inference.call import Call
+    from aws_bedrock_inference.call import Call, Timeout
 
 
 class BedrockClient(BaseClient):
@@ -47,6 +47,7 @@ class BedrockClient(BaseClient):
         stream: bool = False,
         priority: str | float | None = None,
         tier: str | None = None,
+        timeout: float | Timeout | None = None,
         **converse: Any,
     ) -> Reply:
         """Send the prompt and return the complete answer.
@@ -56,7 +57,8 @@ class BedrockClient(BaseClient):
         parameters of Converse can be given by their own names. With `stream=True` the answer is received as a stream
         and returned when it is complete: a stalled generation is then noticed early, and a stream that breaks is
         retried. `priority` applies to this call alone. `tier` is one of Bedrock's service tiers (`priority`, `default`,
-        `flex`), or `match` for the tier that corresponds to the priority; not every model has every tier.
+        `flex`), or `match` for the tier that corresponds to the priority; not every model has every tier. `timeout`
+        replaces the client's for this call.
 
         Raises `InvalidRequest` before anything is sent, another `Refused` if the call was not sent, and `ServiceFault`
         if the call failed.
@@ -75,6 +77,7 @@ class BedrockClient(BaseClient):
                 more=converse,
             ),
             priority,
+            timeout,
         )
         outcome = self._driver.run(self._collect(call) if stream else self._send(call))
         self._finish(call, outcome)
@@ -93,13 +96,15 @@ class BedrockClient(BaseClient):
         tools: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
         priority: str | float | None = None,
         tier: str | None = None,
+        timeout: float | Timeout | None = None,
         **converse: Any,
     ) -> TextStream:
         """Send the prompt and return the answer as pieces of text, as they arrive.
 
         A fault before the first piece is retried, and the caller does not notice. A later fault raises `StreamBroken`,
         with the text that arrived in `received`; so does a stream that ends without its closing event. After the end,
-        `reply` on the stream has the usage and the stop reason.
+        `reply` on the stream has the usage and the stop reason. `timeout` replaces the client's for this call: its
+        seconds are for the whole stream.
         """
         call = self._invoke_call(
             "converse_stream",
@@ -115,33 +120,41 @@ class BedrockClient(BaseClient):
                 more=converse,
             ),
             priority,
+            timeout,
         )
         return TextStream(self._events(call))
 
-    def converse(self, **params: Any) -> dict[str, Any]:
-        """boto3's `converse`: the same parameters (`modelId` is optional), the same response."""
-        return self._unary("converse", params)
+    def converse(self, *, timeout: Any = None, **params: Any) -> dict[str, Any]:
+        """boto3's `converse`: the same parameters (`modelId` is optional), the same response. `timeout` is as in
+        `invoke`; its type is left open so that any dictionary can be unpacked into the parameters.
+        """
+        return self._unary("converse", params, timeout)
 
-    def converse_stream(self, **params: Any) -> dict[str, Any]:
+    def converse_stream(self, *, timeout: Any = None, **params: Any) -> dict[str, Any]:
         """boto3's `converse_stream`. Its `stream` raises `StreamBroken` if the answer is incomplete."""
-        events = self._open(self._make_call("converse_stream", params))
+        events = self._open(self._make_call("converse_stream", params, timeout))
         return {**events.head, "stream": events}
 
-    def invoke_model(self, **params: Any) -> dict[str, Any]:
+    def invoke_model(self, *, timeout: Any = None, **params: Any) -> dict[str, Any]:
         """boto3's `invoke_model`: request and response bodies in the model's own format."""
-        return self._unary("invoke_model", params)
+        return self._unary("invoke_model", params, timeout)
 
-    def invoke_model_with_response_stream(self, **params: Any) -> dict[str, Any]:
+    def invoke_model_with_response_stream(self, *, timeout: Any = None, **params: Any) -> dict[str, Any]:
         """boto3's `invoke_model_with_response_stream`. Its `body` raises `StreamBroken` if the answer is incomplete."""
-        events = self._open(self._make_call("invoke_model_with_response_stream", params))
+        events = self._open(self._make_call("invoke_model_with_response_stream", params, timeout))
         return {**events.head, "body": events}
 
-    def count_tokens(self, **params: Any) -> dict[str, Any]:
+    def count_tokens(self, *, timeout: Any = None, **params: Any) -> dict[str, Any]:
         """boto3's `count_tokens`; it is free and does not use the quota."""
-        return self._unary("count_tokens", params)
+        return self._unary("count_tokens", params, timeout)
 
     def close(self) -> None:
-        """Close the connections, and free a part of a shared quota that no call uses. Calls in flight go on."""
+        """Close the client and its connections, and free a part of a shared quota that no call uses. Attempts in flight
+        end by themselves, and nothing is sent any more: a later call, and one that would need another attempt, raises
+        `ClientClosed`.
+        """
+        self._refuse()
+        self._driver.close()
         try:
             self._driver.run(self.pipeline.leave())
         finally:
@@ -153,8 +166,8 @@ class BedrockClient(BaseClient):
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _unary(self, operation: str, params: Mapping[str, Any]) -> dict[str, Any]:
-        call = self._make_call(operation, params)
+    def _unary(self, operation: str, params: Mapping[str, Any], timeout: float | Timeout | None) -> dict[str, Any]:
+        call = self._make_call(operation, params, timeout)
         outcome = self._driver.run(self._send(call))
         self._finish(call, outcome)
         self._raise_for(call, outcome)

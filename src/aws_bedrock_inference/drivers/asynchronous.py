@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import asyncio  # noqa: TID251 - the asyncio driver
-from contextlib import suppress
 from math import inf
 from typing import TYPE_CHECKING, Any, Protocol
+from weakref import ref
 
 from aws_bedrock_inference import clock as clocks
-from aws_bedrock_inference.drivers.source import ItemFlow, replaced
+from aws_bedrock_inference.call import Outcome
+from aws_bedrock_inference.drivers.abandoned import OpenFlow, reaper
+from aws_bedrock_inference.drivers.source import INTERRUPTED, ItemFlow, refuse, replaced
 from aws_bedrock_inference.events import Listeners
 from aws_bedrock_inference.flow import Ask, Effect, Emit, Flow, Give, Next, Send, Sleep, Wait
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from aws_bedrock_inference.call import Call, Outcome
+    from aws_bedrock_inference.call import Call
     from aws_bedrock_inference.clock import Clock
-    from aws_bedrock_inference.drivers.source import Source
+    from aws_bedrock_inference.drivers.abandoned import Loop, Source
     from aws_bedrock_inference.fault import Fault
 
 
@@ -64,30 +66,60 @@ class AsyncDriver:
         A source that it reads is closed at the end.
         """
         source: Source | None = None
-        send, proceed = self._send, flow.send
+        loop: asyncio.AbstractEventLoop | None = None
+        proceed = flow.send
+        calls = reaper.calls if reaper.running else reaper.start()
+        calls.add(flow)
         try:
             effect = next(flow)
             while True:
                 try:
                     if type(effect) is Send:
-                        reply = await send(effect.call)
+                        reply = await self._send(effect.call)
                     else:
-                        if type(effect) is Next:
-                            source = replaced(source, effect.source)
+                        if type(effect) is Next and source is not effect.source:
+                            source, loop = replaced(source, effect.source), asyncio.get_running_loop()
                         reply = await self._perform(effect)
+                except GeneratorExit:
+                    raise
                 except BaseException as interruption:  # noqa: BLE001 - the flow raises it again
                     effect = flow.throw(interruption)
                 else:
                     effect = proceed(reply)
         except StopIteration as end:
             return end.value  # type: ignore[no-any-return]
+        except BaseException as error:
+            source = self._left(error, flow, source, loop)
+            raise
         finally:
+            calls.discard(flow)
             if source is not None:
                 source.close()
 
     def stream(self, flow: Flow) -> AsyncStream:
         """Run `flow` as far as its consumer reads."""
         return AsyncStream(flow, self)
+
+    def close(self) -> None:
+        """Send nothing from now on. What is being sent ends by itself; a call that comes to its next attempt is
+        refused.
+        """
+
+        async def refused(call: Call) -> Outcome:
+            return refuse(call)
+
+        self._send = refused
+
+    def _left(self, error: BaseException, flow: Flow, source: Source | None, loop: Loop | None) -> Source | None:
+        """End a flow that `error` leaves, and return the source that is to be closed.
+
+        A task that is being destroyed may be so by the garbage collector; then nothing may be locked, read or written.
+        """
+        if isinstance(error, GeneratorExit):
+            reaper.abandon(OpenFlow(flow, self.listeners, source, loop))
+            return None
+        flow.close()  # an interruption between two effects has not reached it
+        return source
 
     async def _perform(self, effect: Effect) -> Any:
         if isinstance(effect, Emit):
@@ -107,12 +139,21 @@ class AsyncDriver:
     async def _wait(self, effect: Wait) -> None:
         loop = asyncio.get_running_loop()
         woken: asyncio.Future[None] = loop.create_future()
+        # Weak: a queue must not keep a loop that nobody runs any more, with its tasks, from being collected.
+        its_loop, its_wait = ref(loop), ref(woken)
 
         def end() -> None:
-            if not woken.done():
-                woken.set_result(None)
+            waiting = its_wait()
+            if waiting is not None and not waiting.done():
+                waiting.set_result(None)
 
-        if not effect.waiter.attach(lambda: loop.call_soon_threadsafe(end)):
+        def wake() -> None:
+            running = its_loop()
+            if running is None:
+                raise RuntimeError("the event loop of the waiting call is gone")
+            running.call_soon_threadsafe(end)
+
+        if not effect.waiter.attach(wake):
             return
         timer = None if effect.until == inf else loop.call_later(max(0.0, effect.until - self.clock()), end)
         try:
@@ -130,7 +171,7 @@ class AsyncStream(ItemFlow):
     """
 
     def __init__(self, flow: Flow, driver: AsyncDriver) -> None:
-        super().__init__(flow)
+        super().__init__(flow, driver.listeners)
         self._driver = driver
 
     def __aiter__(self) -> AsyncStream:
@@ -139,14 +180,19 @@ class AsyncStream(ItemFlow):
     async def __anext__(self) -> Any:
         if self.outcome is not None:
             raise StopAsyncIteration
-        flow, perform = self._flow, self._driver._perform  # noqa: SLF001 - the other half of the driver
+        running, perform = self._open, self._driver._perform  # noqa: SLF001 - the other half of the driver
+        reply = self._take_turn()
+        flow = running.flow
         try:
-            effect = flow.send(self._reply)
+            effect = flow.send(reply)
             while not isinstance(effect, Give):
                 try:
-                    if isinstance(effect, Next):
-                        self._hold(effect.source)
+                    if isinstance(effect, Next) and effect.source is not running.source:
+                        running.loop = asyncio.get_running_loop()
+                        running.hold(effect.source)
                     reply = await perform(effect)
+                except GeneratorExit:
+                    raise
                 except BaseException as interruption:  # noqa: BLE001 - the flow raises it again
                     effect = flow.throw(interruption)
                 else:
@@ -154,25 +200,24 @@ class AsyncStream(ItemFlow):
         except StopIteration as end:
             self._end(end.value)
             raise StopAsyncIteration from None
-        except BaseException:
-            self._hold(None)
+        except GeneratorExit:
+            # The task that reads is being destroyed, as in `AsyncDriver.run`.
+            self.outcome = Outcome(fault=INTERRUPTED)
+            reaper.abandon(running)
             raise
-        self._reply = True
-        return effect.item
+        except BaseException:
+            self._interrupted()
+            raise
+        running.reply = True
+        return effect.item if not self._leaving else await anext(self)
 
     async def aclose(self) -> None:
-        """Abandon what has not been read; what the flow holds is given back."""
-        if self.outcome is None and self._reply:
-            self._reply = False
+        """Abandon what has not been read; what the flow holds is given back. A read under way elsewhere ends with its
+        next item.
+        """
+        self._leaving = True
+        if self._open.reply is True:
             async for _ in self:
                 break
-        self._flow.close()
-        self._hold(None)
-
-    def __del__(self) -> None:
-        # Nothing can be awaited here, but giving back what is held in memory needs no waiting.
-        if self.outcome is None and self._reply:
-            with suppress(StopIteration):
-                self._flow.send(False)  # noqa: FBT003 - the reply to Give
-        self._flow.close()
-        self._hold(None)
+        if self._open.reply is None and self.outcome is None:
+            self._open.flow.close()

@@ -7,7 +7,7 @@ from math import inf
 from typing import TYPE_CHECKING, Any, Protocol
 
 from aws_bedrock_inference import clock as clocks
-from aws_bedrock_inference.drivers.source import ItemFlow, replaced
+from aws_bedrock_inference.drivers.source import ItemFlow, refuse, replaced
 from aws_bedrock_inference.events import Listeners
 from aws_bedrock_inference.flow import Ask, Effect, Emit, Flow, Give, Next, Send, Sleep, Wait
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from aws_bedrock_inference.call import Call, Outcome
     from aws_bedrock_inference.clock import Clock
-    from aws_bedrock_inference.drivers.source import Source
+    from aws_bedrock_inference.drivers.abandoned import Source
     from aws_bedrock_inference.fault import Fault
 
 
@@ -79,6 +79,9 @@ class Driver:
                     effect = flow.send(reply)
         except StopIteration as end:
             return end.value  # type: ignore[no-any-return]
+        except BaseException:
+            flow.close()  # an interruption between two effects has not reached it
+            raise
         finally:
             if source is not None:
                 source.close()
@@ -86,6 +89,12 @@ class Driver:
     def stream(self, flow: Flow) -> Stream:
         """Run `flow` as far as its consumer reads."""
         return Stream(flow, self)
+
+    def close(self) -> None:
+        """Send nothing from now on. What is being sent ends by itself; a call that comes to its next attempt is
+        refused.
+        """
+        self._send = refuse
 
     def _perform(self, effect: Effect) -> Any:
         if isinstance(effect, Emit):
@@ -116,7 +125,7 @@ class Stream(ItemFlow):
     """
 
     def __init__(self, flow: Flow, driver: Driver) -> None:
-        super().__init__(flow)
+        super().__init__(flow, driver.listeners)
         self._driver = driver
 
     def __iter__(self) -> Stream:
@@ -125,13 +134,15 @@ class Stream(ItemFlow):
     def __next__(self) -> Any:
         if self.outcome is not None:
             raise StopIteration
-        flow, perform = self._flow, self._driver._perform  # noqa: SLF001 - the other half of the driver
+        running, perform = self._open, self._driver._perform  # noqa: SLF001 - the other half of the driver
+        reply = self._take_turn()
+        flow = running.flow
         try:
-            effect = flow.send(self._reply)
+            effect = flow.send(reply)
             while not isinstance(effect, Give):
                 try:
-                    if isinstance(effect, Next):
-                        self._hold(effect.source)
+                    if isinstance(effect, Next) and effect.source is not running.source:
+                        running.hold(effect.source)
                     reply = perform(effect)
                 except BaseException as interruption:  # noqa: BLE001 - the flow raises it again
                     effect = flow.throw(interruption)
@@ -141,19 +152,18 @@ class Stream(ItemFlow):
             self._end(end.value)
             raise StopIteration from None
         except BaseException:
-            self._hold(None)
+            self._interrupted()
             raise
-        self._reply = True
-        return effect.item
+        running.reply = True
+        return effect.item if not self._leaving else next(self)
 
     def close(self) -> None:
-        """Abandon what has not been read; what the flow holds is given back."""
-        if self.outcome is None and self._reply:
-            self._reply = False
+        """Abandon what has not been read; what the flow holds is given back. A read under way elsewhere ends with its
+        next item.
+        """
+        self._leaving = True
+        if self._open.reply is True:
             for _ in self:
                 break
-        self._flow.close()
-        self._hold(None)
-
-    def __del__(self) -> None:
-        self.close()
+        if self._open.reply is None and self.outcome is None:
+            self._open.flow.close()

@@ -1,22 +1,40 @@
-"""The common part of the blocking and the asyncio driver: the open source of a flow and its release.
+"""The common part of the blocking and the asyncio driver: the handle on a flow that delivers items, and its end.
 
 The rest of the two is the same loop with and without `await`, which no single function can be.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
+
+from aws_bedrock_inference.call import Outcome
+from aws_bedrock_inference.drivers.abandoned import OpenFlow, Source, reaper
+from aws_bedrock_inference.fault import Category, Decision, Fault, Kind
+from aws_bedrock_inference.policies.refusals import client_closed
 
 if TYPE_CHECKING:
-    from aws_bedrock_inference.call import Outcome
+    from aws_bedrock_inference.call import Call
+    from aws_bedrock_inference.drivers.abandoned import Loop
+    from aws_bedrock_inference.events import Listeners
     from aws_bedrock_inference.flow import Flow
 
+# The reply of a flow that somebody is resuming right now.
+BUSY = object()
 
-class Source(Protocol):
-    """An open stream of answers, of either driver."""
+INTERRUPTED = Fault(
+    code="StreamInterrupted",
+    message="a cancellation or another exception interrupted the reading of the stream; its rest is lost",
+    kind=Kind.STREAM,
+    decision=Decision.FAIL,
+    category=Category.PERMANENT,
+    cause="stream-interrupted",
+    advice="Make the call again. To stop reading on purpose, close the stream.",
+)
 
-    def close(self) -> None:
-        """Release the connection; harmless when repeated."""
+
+def refuse(_: Call) -> Outcome:
+    """Answer a call in the place of a transport that is closed."""
+    return Outcome(fault=client_closed())
 
 
 def replaced(held: Source | None, source: Source | None) -> Source | None:
@@ -27,17 +45,41 @@ def replaced(held: Source | None, source: Source | None) -> Source | None:
 
 
 class ItemFlow:
-    """A flow that delivers items, with its open source and, after its end, its outcome."""
+    """A handle on a flow that delivers items, with the outcome once it has ended.
 
-    def __init__(self, flow: Flow) -> None:
-        self._flow = flow
-        self._reply: Any = None
-        self._source: Source | None = None
+    The flow itself is kept by the reaper: a handle that is collected half-read only says so.
+    """
+
+    def __init__(self, flow: Flow, listeners: Listeners, loop: Loop | None = None) -> None:
+        self._leaving = False
         self.outcome: Outcome | None = None
+        self._open = OpenFlow(flow, listeners, loop=loop)
 
-    def _hold(self, source: Source | None) -> None:
-        self._source = replaced(self._source, source)
+    def _take_turn(self) -> Any:
+        """Return the reply to resume the flow with; nobody else may resume it until it has given an item."""
+        reply = self._open.reply
+        if reply is BUSY:
+            raise RuntimeError("the stream is being read by another thread or task; read it in one at a time")
+        self._open.reply = BUSY
+        if reply is None:
+            reaper.keep(self._open)
+        return reply and not self._leaving
 
-    def _end(self, outcome: Outcome) -> None:
+    def _end(self, outcome: Outcome | None) -> None:
+        """End with `outcome`, None for a flow that was closed before it began."""
+        # In this order: wherever Ctrl-C interrupts it, what is left is done when the handle is dropped.
+        self._open.flow.close()
+        self._open.hold(None)
+        reaper.release(self._open)
+        self._open.reply = None
         self.outcome = outcome
-        self._hold(None)
+
+    def _interrupted(self) -> None:
+        """End with the rest unread: what comes after an interruption must not pass for a whole answer."""
+        self._end(Outcome(fault=INTERRUPTED))
+
+    def __del__(self) -> None:
+        # Here nothing may be locked, read or written: see `abandoned`.
+        begun = getattr(self, "_open", None)  # not there when `__init__` was interrupted
+        if begun is not None and begun.reply is not None and self.outcome is None:
+            reaper.abandon(begun)

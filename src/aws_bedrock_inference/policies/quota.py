@@ -15,6 +15,7 @@ from aws_bedrock_inference.policies.refusals import day_spent, held, queue_full,
 from aws_bedrock_inference.policies.throttles import throttled
 from aws_bedrock_inference.rules.quota.gates import A_DAY, Day
 from aws_bedrock_inference.rules.quota.ledger import Ledger
+from aws_bedrock_inference.rules.quota.queue import LOOK
 from aws_bedrock_inference.tokens.max_tokens_warning import warn_unbounded
 
 if TYPE_CHECKING:
@@ -218,7 +219,7 @@ class Quota:
                     continue
                 if due < inf:
                     due = min(due, member.due)
-            yield from wait(ticket, min(due, call.deadline))
+            yield from wait(ticket, min(due, now + LOOK, call.deadline))
             now = clock()
 
     def __repr__(self) -> str:

@@ -83,6 +83,17 @@ def invalid_request(message: str) -> Fault:
     return refusal("InvalidRequest", message, Category.PERMANENT, "request-invalid", "Nothing was sent.")
 
 
+def client_closed() -> Fault:
+    """Return the refusal of a call whose client was closed before it could be sent."""
+    return refusal(
+        "ClientClosed",
+        "the client is closed and sends nothing any more",
+        Category.PERMANENT,
+        "client-closed",
+        "Make a new client, or close this one after its last call. Nothing was sent.",
+    )
+
+
 def refusal(code: str, message: str, category: Category, cause: str, advice: str) -> Fault:
     """Return the fault of a call that was refused before it was sent."""
     return Fault(

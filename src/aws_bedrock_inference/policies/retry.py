@@ -77,9 +77,13 @@ class Retry:
             cost = verdict.cost
             tokens = _at_stake(call, fault)
             earlier.append(Attempt(fault, verdict.wait, tokens))
-            yield from emit(RetryScheduled(call.route, fault, len(earlier), verdict.wait, tokens))
-            if verdict.wait > 0.0:
-                yield from sleep(verdict.wait)
+            try:
+                yield from emit(RetryScheduled(call.route, fault, len(earlier), verdict.wait, tokens))
+                if verdict.wait > 0.0:
+                    yield from sleep(verdict.wait)
+            except BaseException:
+                self.budget.give(cost)  # the call was cancelled; no repeat is sent
+                raise
             outcome = yield from step(call)
         self.budget.give(cost)
         return outcome._replace(earlier=tuple(earlier))

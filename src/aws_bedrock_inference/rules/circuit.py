@@ -8,6 +8,8 @@ from enum import Enum
 from itertools import count
 from math import ceil
 
+from aws_bedrock_inference.forks import renew_after_fork
+
 SLOTS = 10
 
 MOST_DOUBLINGS = 16  # of the probes: as good as all calls
@@ -81,6 +83,12 @@ class Circuit:
         self._opened = 0.0
         self._probed_since = 0.0
         self._begin(_CLOSED, generation=0)
+        renew_after_fork(self)
+
+    def after_fork(self) -> None:
+        """Keep the state, and expect no report of the parent's calls."""
+        self._lock = threading.Lock()
+        self._begin(self.state, self._pass.generation + 1)
 
     def admit(self, now: float) -> Ticket | Refusal:
         """Ask for leave to make a call."""

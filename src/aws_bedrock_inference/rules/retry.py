@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from dataclasses import dataclass
 from math import inf
 from typing import TYPE_CHECKING
 
 from aws_bedrock_inference.fault import Decision
+from aws_bedrock_inference.forks import Locked
 from aws_bedrock_inference.rules.backoff import Jitter, delay
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class Stop:
     reason: str
 
 
-class Budget:
+class Budget(Locked):
     """A limit for the retries of all calls together, so that an outage does not multiply the load.
 
     500 units; a retry costs 14, a retry after a throttle 5: about 35 or 100 retries without a success in between. A
@@ -44,7 +44,7 @@ class Budget:
     def __init__(self, capacity: int = 500) -> None:
         self.capacity = capacity
         self.available = capacity
-        self._lock = threading.Lock()
+        super().__init__()
 
     def take(self, cost: int) -> bool:
         """Take `cost` units; if there are fewer, take nothing and return False."""

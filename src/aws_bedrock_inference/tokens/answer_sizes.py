@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 from dataclasses import dataclass
 from math import ceil, floor, log, log10
 from typing import TYPE_CHECKING, Any, Self
+
+from aws_bedrock_inference.forks import Locked
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,7 +28,7 @@ _ROOM = 2
 _WORTH = 1.1
 
 
-class AnswerSizes:
+class AnswerSizes(Locked):
     """Counts answers by their output tokens, in buckets about 5 % wide, and sums up what was reserved for them.
 
     A fixed size, whatever it counts. Safe to share between threads.
@@ -35,7 +36,7 @@ class AnswerSizes:
 
     def __init__(self) -> None:
         self._buckets = [0] * _BUCKETS
-        self._lock = threading.Lock()
+        super().__init__()
         self.count = 0
         self.output = 0
         self.reserved = 0

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
-import threading
 import warnings
 from typing import TYPE_CHECKING
+
+from aws_bedrock_inference.forks import Locked
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -19,12 +20,12 @@ class UnboundedAnswerWarning(UserWarning):
     """A warning that `max_tokens` is not set, so each call reserves the model's maximum from the quota."""
 
 
-class Warned:
+class Warned(Locked):
     """Remembers which models somebody has been warned of. Safe to share between threads."""
 
     def __init__(self) -> None:
         self._models: set[str] = set()
-        self._lock = threading.Lock()
+        super().__init__()
 
     def first(self, model: str) -> bool:
         """Return whether this is the first call for `model`; False too when too many models are remembered."""

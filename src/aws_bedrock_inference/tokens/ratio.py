@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 from math import sqrt
 from typing import NamedTuple
+
+from aws_bedrock_inference.forks import Locked
 
 # Before anything is known: four bytes of text to a token. A rough rule for English; code and other scripts differ by
 # half and more.
@@ -45,7 +46,7 @@ class _Learnt:
         self.upper = PRIOR
 
 
-class TokenGauge:
+class TokenGauge(Locked):
     """Learns each model's ratio of tokens to bytes, and guesses high enough that reservations are rarely too small.
 
     A guess is mean + `sigmas` x standard deviation of what came back, both weighted by bytes and by age; until
@@ -61,7 +62,7 @@ class TokenGauge:
         self._sigmas = sigmas
         self._models = models
         self._learnt: dict[str, _Learnt] = {}
-        self._lock = threading.Lock()
+        super().__init__()
 
     def tokens(self, model: str, text_bytes: int) -> int:
         """Return how many tokens `text_bytes` of text may make on `model`, on the high side."""

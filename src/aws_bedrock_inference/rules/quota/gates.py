@@ -33,11 +33,11 @@ CAPACITY_OVER = 2.0
 class Pause:
     """A row of throttles and the pauses that they make; it counts `in_a_row`, and a success after them ends the row."""
 
-    __slots__ = ("_probing", "_since", "_throttled_at", "in_a_row", "until")
+    __slots__ = ("_probing", "_since", "_throttled_at", "exhausted_until", "in_a_row", "until")
 
     def __init__(self) -> None:
         self.in_a_row = 0
-        self.until = -inf
+        self.until = self.exhausted_until = -inf
         self._since = -inf
         self._throttled_at = -inf
         self._probing = False
@@ -70,6 +70,11 @@ class Pause:
         """Pause for the wait that the service states, but after `PARKED` seconds one call tries it again."""
         if stated:
             self.park(now + min(stated, PARKED))
+
+    def exhaust(self, now: float, ends: float) -> None:
+        """Park until the exhausted day ends, at most `PARKED` seconds."""
+        self.exhausted_until = min(ends, now + PARKED)
+        self.park(self.exhausted_until)
 
     def over(self, now: float) -> bool:
         """Return whether neither a pause nor a row of throttles is left."""

@@ -11,7 +11,8 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from aws_bedrock_inference.call import NORMAL
-from aws_bedrock_inference.rules.quota.gates import PARKED, Concurrency, Day, Pause
+from aws_bedrock_inference.forks import renew_after_fork
+from aws_bedrock_inference.rules.quota.gates import Concurrency, Day, Pause
 from aws_bedrock_inference.rules.quota.learning import AimdEstimator
 from aws_bedrock_inference.rules.quota.queue import Queue
 from aws_bedrock_inference.rules.quota.snapshot import needed, taken
@@ -57,12 +58,19 @@ class Ledger:
         self.day = day
         self.consumers = Consumers()
         self._lock = threading.Lock()
-        self._alarm: Ticket | None = None
+        self._alarm: Ticket | None = None  # the head, when it knows its turn, which is then `_alarm_at`
         self._alarm_at = inf
-        self._watched = False
-        self._exhausted_until = -inf
-        self._plain = False
+        self._watched = self._plain = False
         self._find_plain(now)
+        renew_after_fork(self)
+
+    def after_fork(self) -> None:
+        """Keep what was used and learned; calls in flight and in the queue are the parent's."""
+        self._lock = threading.Lock()
+        self.window.inherit()
+        self.concurrency.in_flight = 0
+        self.queue.clear()
+        self._alarm, self._alarm_at = None, inf
 
     def reserve(self, tokens: float, order: float, now: float, priority: float = NORMAL) -> Ticket:
         """Return a ticket: admitted if it is its turn and it fits, else in the queue; then `claim` says how to wait."""
@@ -72,13 +80,8 @@ class Ledger:
         with self._lock:
             # Nothing in here calls anything: Python does not change threads before the lock is free again.
             slot = window.slot
-            if (
-                self._plain
-                and now < slot.end
-                and priority == NORMAL
-                and tokens <= of_tokens.free
-                and of_requests.free >= 1.0
-            ):
+            plain = self._plain and now < slot.end and priority == NORMAL
+            if plain and tokens <= of_tokens.free and of_requests.free >= 1.0:
                 of_tokens.free -= tokens
                 of_requests.free -= 1.0
                 window.outstanding += tokens
@@ -101,13 +104,12 @@ class Ledger:
                 self._alarm = ticket
             else:
                 due = inf
-        wake(woken, but=ticket)
+        self._wake(woken, now, but=ticket)
         return due
 
     def settle(self, ticket: Ticket, used: float, now: float) -> None:
         """Replace the reservation by what the call really used, in tokens after burndown."""
-        window, concurrency = self.window, self.concurrency
-        of_tokens = window.tokens
+        window, concurrency, of_tokens = self.window, self.concurrency, self.window.tokens
         with self._lock:
             # As in `reserve`.
             slot = ticket.slot
@@ -122,7 +124,7 @@ class Ledger:
                 ticket.slot = None
                 ticket.left = True
                 return
-        self._settle(ticket, used, now)
+        self._end(ticket, used, 0.0, now, answered=True)
 
     def abandon(self, ticket: Ticket, now: float) -> None:
         """Charge the whole reservation of a call whose fate is unknown: the service may still be at work on it. That it
@@ -139,9 +141,7 @@ class Ledger:
         with self._lock:
             self.pause.obey(stated, now)
             self.concurrency.on_capacity_error(ticket.admitted_at, now)
-            self._close(ticket, 0.0, 0.0, now)
-            woken = self._serve(now)
-        wake(woken)
+        self._end(ticket, 0.0, 0.0, now)
 
     def throttled(self, ticket: Ticket, limit: str | None, now: float, stated: float = 0.0) -> str:
         """Refund a call that the service refused, and learn about the dimension `limit`; return which one. A `stated`
@@ -156,14 +156,12 @@ class Ledger:
             self.window.refresh(now)
             fresh = self.pause.record_throttle(ticket.admitted_at, now, stated)
             if limit == "tokens-per-day":
-                ends = self.day.ends if self.day is not None else inf
-                self._exhausted_until = min(ends, now + PARKED)
-                self.pause.park(self._exhausted_until)
+                self.pause.exhaust(now, self.day.ends if self.day is not None else inf)
             else:
                 limit = limit or self.window.nearest()
                 self.window.throttled(limit, ticket.tokens, now, self.pause.in_a_row if fresh else 0)
             woken = self._serve(now)
-        wake(woken)
+        self._wake(woken, now)
         return limit
 
     def ahead(self, priority: float = inf) -> int:
@@ -175,15 +173,13 @@ class Ledger:
         with self._lock:
             self.window.refresh(now)
             ahead = max(0, self.queue.ahead(priority) - 1)
-            held = max(0.0, self.pause.until - now)
-            if self.day is not None:
-                held = max(held, self.day.wait_for(tokens, now))
-            return now + max(held, self.window.earliest(tokens, ahead))
+            day = self.day.wait_for(tokens, now) if self.day is not None else 0.0
+            return now + max(day, self.pause.until - now, self.window.earliest(tokens, ahead))
 
     def day_exhausted(self, now: float) -> bool:
         """Return whether an exhausted daily quota makes calls wait."""
         with self._lock:
-            return now < self._exhausted_until or (self.day is not None and self.day.wait_for(1.0, now) > 0.0)
+            return now < self.pause.exhausted_until or (self.day is not None and self.day.wait_for(1.0, now) > 0.0)
 
     def available(self, now: float) -> float:
         """Return how many tokens are free now; `inf` when they are not limited."""
@@ -195,20 +191,18 @@ class Ledger:
         """Return how the quota is used now."""
         with self._lock:
             self.window.refresh(now)
-            asked = self.window, self.concurrency.in_flight, self.queue.waiting(), self._consumers(now)
-            return taken(*asked, stalled=self.pause.stalled_too_long(now))
+            return taken(*self._state(now), stalled=self.pause.stalled_too_long(now))
 
     def needs(self, now: float) -> Needs:
         """Return what this process needs of a shared quota."""
         with self._lock:
             self.window.refresh(now)
-            return needed(self.window, self.concurrency.in_flight, self.queue.waiting(), self._consumers(now))
+            return needed(*self._state(now))
 
     def watch(self) -> None:
         """Count what each priority takes, also while there is only one."""
         with self._lock:
-            self._watched = True
-            self._plain = False
+            self._watched, self._plain = True, False
 
     def lease(self, share: float, limits: Mapping[str, float], now: float, until: float = inf) -> None:
         """Use `share` of the quota, which others share, until `until`, and adopt their estimates `limits`."""
@@ -218,7 +212,7 @@ class Ledger:
             for name, limit in self.window.dimensions:
                 limit.lease(share, limits.get(name))
             woken = self._serve(now)
-        wake(woken)
+        self._wake(woken, now)
 
     def _enqueue(self, ticket: Ticket, order: float, now: float) -> Ticket:
         with self._lock:
@@ -231,19 +225,22 @@ class Ledger:
                 self._admit(ticket, now)
         return ticket
 
-    def _settle(self, ticket: Ticket, used: float, now: float) -> None:
+    def _end(self, ticket: Ticket, used: float, requests: float, now: float, *, answered: bool = False) -> None:
         with self._lock:
-            self.pause.on_success(ticket.admitted_at)
-            self.concurrency.on_success()
-            self._close(ticket, used, 0.0, now)
-            woken = self._serve(now)
-        wake(woken)
-
-    def _end(self, ticket: Ticket, used: float, requests: float, now: float) -> None:
-        with self._lock:
+            if answered:
+                self.pause.on_success(ticket.admitted_at)
+                self.concurrency.on_success()
             self._close(ticket, used, requests, now)
             woken = self._serve(now)
-        wake(woken)
+        self._wake(woken, now)
+
+    def _wake(self, woken: list[Ticket], now: float, but: Ticket | None = None) -> None:
+        """Wake who may go on. Who cannot be woken has left, and makes room."""
+        while gone := wake(woken, but):
+            with self._lock:
+                for ticket in gone:
+                    self._close(ticket, 0.0, 1.0, now)
+                woken = self._serve(now)
 
     def _wait_for(self, tokens: float, now: float) -> float:
         wait = self.window.wait_for(tokens, now)
@@ -266,8 +263,8 @@ class Ledger:
         if slot is None and not ticket.left:
             self.queue.leave(ticket)
         ticket.left = True
-        if slot is not None:
-            ticket.slot = None
+        ticket.slot = None
+        if slot is not None and not slot.inherited:
             self.window.give(slot, ticket.tokens, ticket.tokens - used, requests)
             self.concurrency.in_flight -= 1
             if self.day is not None:
@@ -275,8 +272,9 @@ class Ledger:
             if self._watched and used:
                 self.consumers.add(ticket.priority, used, now)
 
-    def _consumers(self, now: float) -> dict[float, int]:
-        return self.consumers.minute(now) if self._watched else {NORMAL: int(self.window.tokens.used)}
+    def _state(self, now: float) -> tuple[Window, int, dict[float, tuple[int, float]], dict[float, int]]:
+        consumers = self.consumers.minute(now) if self._watched else {NORMAL: int(self.window.tokens.used)}
+        return self.window, self.concurrency.in_flight, self.queue.waiting(), consumers
 
     def _serve(self, now: float) -> list[Ticket]:
         """Admit from the head while it fits; return who must be woken: the admitted, and a head whose alarm is not

@@ -10,6 +10,8 @@ import heapq
 from itertools import count
 from typing import TYPE_CHECKING
 
+from aws_bedrock_inference.rules.quota.ticket import level
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -17,6 +19,10 @@ if TYPE_CHECKING:
 
 # The part of the quota that a waiting priority has for sure: enough to go on, too little to be felt by higher ones.
 SHARE = 0.05
+
+# Who waits looks again after so many seconds: the head, on whose alarm all others rely, may be in an event loop that
+# was closed.
+LOOK = 30.0
 
 
 class Line:
@@ -59,14 +65,19 @@ class Queue:
         return sum(line.calls for line in tuple(self._lines.values()))
 
     def push(self, ticket: Ticket, order: float) -> None:
-        """Add `ticket` at its priority."""
+        """Add `ticket` at its priority, or at the next one where too many are told apart."""
         line = self._lines.get(ticket.priority)
         if line is None:
-            line = Line()
-            kept = {level: other for level, other in self._lines.items() if other.calls}
+            kept = {at: other for at, other in self._lines.items() if other.calls}
+            ticket.priority = level(ticket.priority, kept)
+            line = kept.get(ticket.priority) or Line()
             self._lines = dict(sorted({**kept, ticket.priority: line}.items()))
         heapq.heappush(line.heap, (order, next(self._turn), ticket))
         line.count(1, ticket.tokens)
+
+    def clear(self) -> None:
+        """Forget who waits."""
+        self._lines = {}
 
     def leave(self, ticket: Ticket) -> None:
         """Remove a `ticket` that waits no longer; it is about to be marked as left."""
@@ -99,8 +110,8 @@ class Queue:
 
     def ahead(self, priority: float) -> int:
         """Return how many wait before a newcomer of `priority`."""
-        return sum(line.calls for level, line in tuple(self._lines.items()) if level <= priority)
+        return sum(line.calls for at, line in tuple(self._lines.items()) if at <= priority)
 
     def waiting(self) -> dict[float, tuple[int, float]]:
         """Return how many wait at each priority, and how many tokens they want."""
-        return {level: (line.calls, line.tokens) for level, line in tuple(self._lines.items()) if line.calls}
+        return {at: (line.calls, line.tokens) for at, line in tuple(self._lines.items()) if line.calls}

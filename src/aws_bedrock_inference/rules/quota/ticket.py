@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from bisect import bisect
 from math import inf
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Collection, Iterable
 
     from aws_bedrock_inference.rules.quota.window import Slot
+
+# Priorities that are told apart at one time. Programs may number their calls; a queue of lines with one call each would
+# make every admission look at all of them.
+LEVELS = 64
 
 
 class Ticket:
@@ -46,16 +51,33 @@ class Ticket:
         self._woken = False
 
 
-def wake(tickets: Iterable[Ticket], but: Ticket | None = None) -> None:
-    """End the wait on each of `tickets`."""
+def wake(tickets: Iterable[Ticket], but: Ticket | None = None) -> list[Ticket]:
+    """End the wait on each of `tickets`; return those that nobody waits on any more, as in an event loop that was
+    closed. Each stands alone: who wakes is a bystander, and hears nothing of it.
+    """
+    gone = []
     for ticket in tickets:
         if ticket is not but:
-            ticket.wake()
+            try:
+                ticket.wake()
+            except Exception:  # noqa: BLE001 - whatever it is, this waiter cannot be reached
+                gone.append(ticket)
+    return gone
+
+
+def level(priority: float, levels: Collection[float]) -> float:
+    """Return the level at which `priority` counts: its own, or, where there are `LEVELS` others, the next one of these,
+    the last for the last.
+    """
+    if priority in levels or len(levels) < LEVELS:
+        return priority
+    ordered = sorted(levels)
+    return ordered[min(bisect(ordered, priority), len(ordered) - 1)]
 
 
 class Consumers:
     """The recent use of each priority, in tokens; half of it is forgotten every 30 seconds, so that the sum is about
-    that of the last minute.
+    that of the last minute. Of more than `LEVELS` priorities, neighbours are counted as one.
     """
 
     __slots__ = ("_at", "_used")
@@ -67,6 +89,7 @@ class Consumers:
     def add(self, priority: float, used: float, now: float) -> None:
         """Count `used` tokens."""
         self._age(now)
+        priority = level(priority, self._used)
         self._used[priority] = self._used.get(priority, 0.0) + used
 
     def minute(self, now: float) -> dict[float, int]:

@@ -50,15 +50,18 @@ TOLERANCE = 1e-6
 
 
 class Slot:
-    """The tokens and requests admitted in a short part of the minute; they count as long as it is `alive`."""
+    """The tokens and requests admitted in a short part of the minute; they count as long as it is `alive`. What is
+    reserved in an `inherited` slot is settled by the parent of a forked process.
+    """
 
-    __slots__ = ("alive", "end", "requests", "tokens")
+    __slots__ = ("alive", "end", "inherited", "requests", "tokens")
 
     def __init__(self, end: float) -> None:
         self.end = end
         self.tokens = 0.0
         self.requests = 0.0
         self.alive = True
+        self.inherited = False
 
 
 class Window:
@@ -122,6 +125,17 @@ class Window:
         else:  # it is no part of the minute any more, and what was used in it gets no smaller
             self.tokens.used += tokens
             self.requests.used += requests
+
+    def inherit(self) -> None:
+        """Take over the minute of the parent process, but none of its calls in flight: they count as used."""
+        self.outstanding = 0.0
+        slots = []
+        for slot in (*self._slots, self.slot):
+            slots.append(Slot(slot.end))
+            slots[-1].tokens, slots[-1].requests = slot.tokens, slot.requests
+            slot.alive, slot.inherited = False, True
+        self.slot = slots.pop()
+        self._slots = deque(slots)
 
     def refresh(self, now: float) -> None:
         """Bring both dimensions to `now`."""

@@ -1,0 +1,181 @@
+"""Flows that nobody will finish: a stream that is dropped half-read, a task that is destroyed while it waits.
+
+The garbage collector finds them, at any moment and in any thread, also in one that holds a policy's lock. There, no
+lock may be taken, nothing read or written, no step of a flow run. So an open flow is known here until it ends, out of
+the collector's reach, and whoever loses it only puts it into a queue. The reaper, a thread of its own, ends it as its
+user would have: what it holds goes back, and callers that wait for this are woken.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from contextlib import suppress
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any, Protocol
+
+from aws_bedrock_inference.call import Outcome
+from aws_bedrock_inference.fault import Category, Decision, Fault, Kind
+from aws_bedrock_inference.flow import Emit
+from aws_bedrock_inference.forks import renew_after_fork
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from aws_bedrock_inference.events import Listeners
+    from aws_bedrock_inference.flow import Flow
+
+_log = logging.getLogger(__name__)
+
+INHERITED = Fault(
+    code="StreamInherited",
+    message="the stream was opened before this process was forked; its connection belongs to the parent",
+    kind=Kind.STREAM,
+    decision=Decision.FAIL,
+    category=Category.PERMANENT,
+    cause="stream-inherited",
+    advice="Read the stream in the process that opened it, or make the call again here.",
+)
+
+
+class Source(Protocol):
+    """An open stream of answers, of either driver."""
+
+    def close(self) -> None:
+        """Release the connection; harmless when repeated."""
+
+
+class Loop(Protocol):
+    """The event loop that a source belongs to."""
+
+    def call_soon_threadsafe(self, callback: Callable[[], object]) -> object:
+        """Call `callback` in the loop's thread; `RuntimeError` when the loop is closed."""
+
+
+class OpenFlow:
+    """A flow that has begun or may begin, with the source that it reads; a source of asyncio belongs to `loop`.
+
+    `reply` is what the flow gets when it is resumed: None at its beginning, True after it gave an item. It is `BUSY`
+    meanwhile.
+    """
+
+    __slots__ = ("flow", "listeners", "loop", "reply", "source")
+
+    def __init__(
+        self, flow: Flow, listeners: Listeners, source: Source | None = None, loop: Loop | None = None
+    ) -> None:
+        self.flow = flow
+        self.listeners = listeners
+        self.source = source
+        self.loop = loop
+        self.reply: Any = None
+
+    def hold(self, source: Source | None) -> None:
+        """Close the source that was read until now, unless it is this one."""
+        if self.source is not None and self.source is not source:
+            self.source.close()
+        self.source = source
+
+    def end(self) -> None:
+        """End the flow in the calling thread: tell it that nobody wants more, and close it and its source."""
+        try:
+            if self.reply is True:
+                self._decline()
+            self.flow.close()
+        finally:
+            source, self.source = self.source, None
+            if source is not None and self.loop is not None:
+                with suppress(RuntimeError):  # a closed loop has closed its connections
+                    self.loop.call_soon_threadsafe(source.close)
+            elif source is not None:
+                source.close()
+
+    def inherit(self) -> None:
+        """Belong to the parent of this process: whoever reads on hears so, and the connection is left alone."""
+        _parents.append((self.flow, self.source))
+        self.flow, self.source, self.reply = _inherited(), None, True
+        next(self.flow)
+
+    def _decline(self) -> None:
+        self.reply = False
+        with suppress(StopIteration):
+            effect = self.flow.send(False)  # noqa: FBT003 - the reply to Give
+            while isinstance(effect, Emit):
+                self.listeners.notify(effect.event)
+                effect = next(self.flow)
+
+
+class Reaper:
+    """The open flows of this process, and the thread that ends the abandoned ones.
+
+    `calls` are flows that run in tasks of asyncio; a set, because each call enters and leaves it.
+    """
+
+    def __init__(self) -> None:
+        self.calls: set[Flow] = set()
+        self.running = False
+        self._streams: set[OpenFlow] = set()
+        self._abandoned: SimpleQueue[OpenFlow] = SimpleQueue()
+        renew_after_fork(self)
+
+    def start(self) -> set[Flow]:
+        """Start the thread; where none can be started, end here and now what is abandoned already. Return `calls`."""
+        self.running = True
+        try:
+            threading.Thread(target=self._reap, name="bedrock-abandoned", daemon=True).start()
+        except RuntimeError:
+            self.running = False
+            self.drain()
+        return self.calls
+
+    def keep(self, stream: OpenFlow) -> None:
+        """Keep a stream that begins."""
+        if not self.running:
+            self.start()
+        self._streams.add(stream)
+
+    def release(self, stream: OpenFlow) -> None:
+        """Forget a stream that has ended."""
+        self._streams.discard(stream)
+
+    def abandon(self, flow: OpenFlow) -> None:
+        """Leave `flow` to the reaper. Safe in a finaliser: `SimpleQueue.put` is reentrant."""
+        self._abandoned.put(flow)
+
+    def drain(self) -> None:
+        """End all that is abandoned, in the calling thread."""
+        while not self._abandoned.empty():
+            self._end(self._abandoned.get())
+
+    def after_fork(self) -> None:
+        """Begin anew in a forked child: what is open is the parent's, which ends it."""
+        streams, calls = self._streams, self.calls
+        _parents.append((calls, self._abandoned))
+        self.calls, self.running = set(), False
+        self._streams, self._abandoned = set(), SimpleQueue()
+        for stream in streams:
+            stream.inherit()
+
+    def _reap(self) -> None:
+        abandoned = self._abandoned
+        while True:
+            self._end(abandoned.get())
+
+    def _end(self, flow: OpenFlow) -> None:
+        try:
+            flow.end()
+        except Exception:  # noqa: BLE001 - a policy that fails here has no caller; the others go on
+            _log.exception("an abandoned call could not be ended")
+        self._streams.discard(flow)
+        self.calls.discard(flow.flow)
+
+
+def _inherited() -> Flow:
+    yield Emit(None)
+    return Outcome(fault=INHERITED)
+
+
+# What a parent had open, in a forked child: never ended here, and never collected.
+_parents: list[object] = []
+
+reaper = Reaper()

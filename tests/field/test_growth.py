@@ -1,0 +1,75 @@
+"""What callers name, models and priorities, does not fill the memory nor slow the others down."""
+
+from __future__ import annotations
+
+from math import inf
+from typing import Any
+
+import pytest
+from support.doubles import session
+from support.wire import Wire
+
+from aws_bedrock_inference import AsyncBedrockClient, BedrockClient
+from aws_bedrock_inference.clients.base import ROUTES
+from aws_bedrock_inference.rules.quota.ledger import Ledger
+from aws_bedrock_inference.rules.quota.queue import Queue
+from aws_bedrock_inference.rules.quota.ticket import LEVELS, Ticket
+
+
+@pytest.mark.parametrize("kind", [BedrockClient, AsyncBedrockClient])
+def test_a_client_remembers_so_many_model_ids(kind: Any) -> None:
+    with Wire(b"") as wire:
+        client = kind("amazon.nova-lite-v1:0", session=session(), endpoint_url=wire.url)
+        for number in range(3 * ROUTES):
+            assert client._route(f"us.tenant{number}.model").pool == "geographic"
+        assert len(client._routes) <= ROUTES
+
+
+def queue_of(priorities: list[float]) -> tuple[Queue, list[Ticket]]:
+    queue = Queue()
+    tickets = [Ticket(1.0, priority, 0.0) for priority in priorities]
+    for order, ticket in enumerate(tickets):
+        queue.push(ticket, float(order))
+    return queue, tickets
+
+
+def served(queue: Queue) -> list[Ticket]:
+    order = []
+    while (head := queue.head()) is not None:
+        queue.pop(head)
+        order.append(head)
+    return order
+
+
+def test_a_queue_tells_so_many_priorities_apart() -> None:
+    queue, tickets = queue_of([float(number) for number in range(10 * LEVELS)])
+    assert len(queue.waiting()) == LEVELS
+    assert len(queue) == len(tickets)
+    assert len(served(queue)) == len(tickets)
+    assert len(queue) == 0
+
+
+def test_a_newcomer_is_not_put_before_those_it_is_less_urgent_than() -> None:
+    queue, _ = queue_of([float(10 * number) for number in range(LEVELS)])
+    for priority, level in ((15.0, 20.0), (-5.0, 0.0), (1e9, 10.0 * (LEVELS - 1)), (inf, 10.0 * (LEVELS - 1))):
+        ticket = Ticket(1.0, priority, 0.0)
+        queue.push(ticket, 1000.0)
+        assert ticket.priority == level
+        queue.leave(ticket)
+        ticket.left = True
+
+
+def test_few_priorities_are_kept_as_they_are() -> None:
+    queue, tickets = queue_of([3.0, 1.5, 2.0, 1.5])
+    assert [ticket.priority for ticket in served(queue)] == [1.5, 1.5, 2.0, 3.0]
+    assert [ticket.priority for ticket in tickets] == [3.0, 1.5, 2.0, 1.5]
+
+
+def test_a_priority_for_each_call_does_not_grow_the_record_of_use() -> None:
+    ledger = Ledger(rpm=None, tpm=1e12, now=0.0)
+    for number in range(10 * LEVELS):
+        ticket = ledger.reserve(100.0, 0.0, 0.0, priority=float(number + 2))
+        ledger.settle(ticket, 100.0, 0.0)
+    consumers = ledger.snapshot(0.0).consumers
+    assert len(consumers) == LEVELS
+    assert sum(consumers.values()) == 100 * 10 * LEVELS

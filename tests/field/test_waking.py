@@ -1,0 +1,223 @@
+"""Waiters that cannot be woken, and loops and threads that share one quota."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from support.doubles import OK, ROUTE, World, call
+
+from aws_bedrock_inference.call import Outcome, Usage
+from aws_bedrock_inference.drivers.asynchronous import AsyncDriver
+from aws_bedrock_inference.drivers.blocking import Driver
+from aws_bedrock_inference.flow import send
+from aws_bedrock_inference.policies import Quota
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+LIMIT = 60.0
+
+
+class Shop:
+    """A quota with one slot, and callers of both worlds."""
+
+    def __init__(self) -> None:
+        self.quota = Quota(concurrency=1)
+        self.world = World()
+        self.step = self.quota.around(send, self.world.clock)
+
+    def hold(self) -> tuple[threading.Event, threading.Thread, list[Any]]:
+        """Take the slot in a thread until the event is set."""
+        sent, release = threading.Event(), threading.Event()
+        ends: list[Any] = []
+
+        def service(_: Any) -> Outcome:
+            sent.set()
+            assert release.wait(LIMIT)
+            return OK
+
+        def work() -> None:
+            try:
+                ends.append(Driver(service, clock=self.world.clock).run(self.step(call())))
+            except BaseException as error:  # noqa: BLE001 - shown by the test
+                ends.append(error)
+
+        thread = threading.Thread(target=work, daemon=True)
+        thread.start()
+        assert sent.wait(LIMIT)
+        return release, thread, ends
+
+    def ask(self) -> Any:
+        return Driver(lambda _: OK, clock=self.world.clock).run(self.step(call()))
+
+    def queue_in_a_loop(self, number: int = 1) -> tuple[asyncio.AbstractEventLoop, list[asyncio.Task[Any]]]:
+        """Let tasks wait for the slot; nobody runs their loop from then on."""
+
+        async def answer(_: Any) -> Outcome:
+            return OK
+
+        async def begin() -> list[asyncio.Task[Any]]:
+            driver = AsyncDriver(answer, clock=self.world.clock)
+            tasks = [asyncio.ensure_future(driver.run(self.step(call()))) for _ in range(number)]
+            await asyncio.sleep(0)  # each runs until it waits
+            assert self.quota.waiting(ROUTE) >= number
+            return tasks
+
+        loop = asyncio.new_event_loop()
+        return loop, loop.run_until_complete(begin())
+
+
+@pytest.mark.parametrize("dead", [1, 5, 3000])
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # asyncio says what was destroyed
+def test_waiters_of_a_closed_loop_leave_and_hurt_nobody(dead: int) -> None:
+    shop = Shop()
+    release, thread, ends = shop.hold()
+    loop, tasks = shop.queue_in_a_loop(dead)
+    loop.close()
+    release.set()
+    thread.join(LIMIT)
+    assert ends == [OK]
+    assert [shop.ask() for _ in range(3)] == [OK] * 3
+    assert shop.quota.waiting(ROUTE) == 0
+    assert shop.quota.ledger(ROUTE, 0.0).concurrency.in_flight == 0
+    del tasks
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_who_waits_behind_a_closed_loop_goes_next() -> None:
+    shop = Shop()
+    release, thread, _ = shop.hold()
+    loop, tasks = shop.queue_in_a_loop()
+    ends: list[Any] = []
+    behind = threading.Thread(target=lambda: ends.append(shop.ask()), daemon=True)
+    behind.start()
+    pause = threading.Event()
+    assert any(shop.quota.waiting(ROUTE) == 2 or pause.wait(0.001) for _ in range(10_000))
+    loop.close()
+    release.set()
+    behind.join(LIMIT)
+    thread.join(LIMIT)
+    assert ends == [OK]
+    del tasks
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_closed_loop_at_the_head_is_noticed_though_nobody_is_in_flight() -> None:
+    world = World()
+    quota = Quota(rpm=12)
+    step = quota.around(send, world.clock)
+
+    async def answer(_: Any) -> Outcome:
+        return OK
+
+    async def begin() -> Any:
+        driver = AsyncDriver(answer, clock=world.clock)
+        assert await driver.run(step(call())) == OK
+        task = asyncio.ensure_future(driver.run(step(call(deadline=900.0))))
+        await asyncio.sleep(0)
+        return task
+
+    loop = asyncio.new_event_loop()
+    head = loop.run_until_complete(begin())
+    loop.close()
+    driver: Any = Driver(lambda _: OK, clock=world.clock)
+    driver._wait = lambda effect: world.sleep(effect.until - world.now)
+    assert driver.run(step(call(deadline=900.0))) == OK
+    assert world.now < 60.0
+    del head
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_loop_that_is_dropped_takes_its_waiters_along() -> None:
+    shop = Shop()
+    release, thread, _ = shop.hold()
+    loop, tasks = shop.queue_in_a_loop(3)
+    loop.close()
+    del loop, tasks
+    gc.collect()
+    pause = threading.Event()
+    assert any(shop.quota.waiting(ROUTE) == 0 or pause.wait(0.001) for _ in range(10_000))
+    release.set()
+    thread.join(LIMIT)
+    assert shop.ask() == OK
+
+
+def test_a_wake_that_raises_is_the_waiters_own_affair() -> None:
+    shop = Shop()
+    ledger = shop.quota.ledger(ROUTE, 0.0)
+    first = ledger.reserve(1, 0.0, 0.0)
+    tickets = [ledger.reserve(1, float(place), 0.0) for place in range(1, 4)]
+    woken: list[int] = []
+
+    def waker(number: int) -> Callable[[], None]:
+        def wake() -> None:
+            woken.append(number)
+            if number < 2:
+                raise OSError("whatever")
+
+        return wake
+
+    for number, ticket in enumerate(tickets):
+        assert ticket.attach(waker(number))
+    ledger.settle(first, 1, 0.0)
+    assert woken == [0, 1, 2]
+    assert [ticket.admitted for ticket in tickets] == [False, False, True]
+    assert ledger.concurrency.in_flight == 1
+
+
+class Counter:
+    """Counts who is inside at once."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._inside = 0
+        self.most = 0
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self._inside += 1
+            self.most = max(self.most, self._inside)
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._inside -= 1
+
+
+def test_loops_and_threads_share_one_quota() -> None:
+    quota, world, inside = Quota(rpm=1e6, concurrency=2), World(), Counter()
+    step = quota.around(send, world.clock)
+    answers: list[Any] = []
+
+    def in_a_thread() -> None:
+        def service(_: Any) -> Outcome:
+            with inside:
+                return Outcome(usage=Usage(1, 1))
+
+        driver = Driver(service, clock=world.clock)
+        answers.extend(driver.run(step(call())) for _ in range(25))
+
+    def in_a_loop() -> None:
+        async def service(_: Any) -> Outcome:
+            with inside:
+                await asyncio.sleep(0)
+                return Outcome(usage=Usage(1, 1))
+
+        async def main() -> Any:
+            driver = AsyncDriver(service, clock=world.clock)
+            return await asyncio.gather(*(driver.run(step(call())) for _ in range(25)))
+
+        answers.extend(asyncio.run(main()))
+
+    threads = [threading.Thread(target=work, daemon=True) for work in (in_a_thread, in_a_loop) * 3]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(LIMIT)
+    assert len(answers) == 150
+    assert all(answer.fault is None for answer in answers)
+    assert inside.most <= 2
+    assert quota.ledger(ROUTE, world.now).concurrency.in_flight == 0
