@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from aws_bedrock_inference.bounds import is_number, shown_name
 from aws_bedrock_inference.fault import Fault, Kind
 
 if TYPE_CHECKING:
@@ -19,11 +20,15 @@ NORMAL = PRIORITIES["normal"]
 
 
 def priority_number(priority: str | float) -> float:
-    """Return the number behind a priority's name; a number stands for itself. Raises `ValueError` for other names."""
+    """Return the number behind a priority's name; a finite number stands for itself. Raises `ValueError` for all
+    others.
+    """
     if isinstance(priority, str):
         if priority not in PRIORITIES:
-            raise ValueError(f"priority={priority!r}: give a number, or one of {', '.join(PRIORITIES)}")
+            raise ValueError(f"priority={shown_name(priority)}: give a number, or one of {', '.join(PRIORITIES)}")
         return PRIORITIES[priority]
+    if not is_number(priority):
+        raise ValueError(f"priority={shown_name(priority)}: give a finite number, or one of {', '.join(PRIORITIES)}")
     return float(priority)
 
 
@@ -108,9 +113,9 @@ class Timeout:
     def __post_init__(self) -> None:
         for name in ("connect", "first_byte", "first_event", "idle", "total"):
             seconds = getattr(self, name)
-            if not seconds > 0:
+            if not is_number(seconds, above=0, infinite=True):
                 raise ValueError(
-                    f"Timeout({name}={seconds!r}): give a number of seconds above 0, or math.inf for no limit"
+                    f"Timeout({name}={shown_name(seconds)}): give a number of seconds above 0, or math.inf for no limit"
                 )
 
 

@@ -6,16 +6,18 @@ from math import inf
 from typing import TYPE_CHECKING, Any
 
 from aws_bedrock_inference import clock as clocks
+from aws_bedrock_inference.bounds import is_number, shown
 from aws_bedrock_inference.call import Call, Outcome, Route, Timeout, priority_number
 from aws_bedrock_inference.clients.request import BadRequestError
+from aws_bedrock_inference.clients.routes import Routes
 from aws_bedrock_inference.events import Listener, Listeners
 from aws_bedrock_inference.exceptions import InvalidRequest, error_of
 from aws_bedrock_inference.flow import send
-from aws_bedrock_inference.knowledge.models import split_profile
+from aws_bedrock_inference.knowledge.models import UNKNOWN_MODEL, ModelArn
 from aws_bedrock_inference.policies import Quota, one_owner, standard
 from aws_bedrock_inference.policies.refusals import invalid_request
 from aws_bedrock_inference.streaming import collect, stream
-from aws_bedrock_inference.tokens.estimate import estimate, learn
+from aws_bedrock_inference.tokens.estimate import BodyError, estimate, learn
 from aws_bedrock_inference.tokens.ratio import TokenGauge
 from aws_bedrock_inference.transports.endpoint import Endpoint, find_endpoint
 from aws_bedrock_inference.transports.operations import operation as plan_of
@@ -23,6 +25,7 @@ from aws_bedrock_inference.transports.operations import operation as plan_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from aws_bedrock_inference.call import Estimate
     from aws_bedrock_inference.clients.request import Prompt
     from aws_bedrock_inference.flow import Pipeline
 
@@ -45,11 +48,11 @@ class BaseClient:
         if not str(model_id or "").strip():
             raise ValueError(f"model_id={model_id!r}: give a model id, inference profile id or ARN")
         one_owner(quota, pipeline)
-        if timeout is not None and not isinstance(timeout, Timeout) and not timeout > 0:
+        if not (timeout is None or isinstance(timeout, Timeout) or is_number(timeout, above=0, infinite=True)):
             raise ValueError(
-                f"timeout={timeout!r}: give seconds above 0 for the whole call, or a Timeout for each attempt"
+                f"timeout={shown(timeout)}: give seconds above 0 for the whole call, or a Timeout for each attempt"
             )
-        self.model_id = model_id
+        self.model_id = str(model_id)
         self.priority = priority_number(priority)
         self.pipeline = pipeline if pipeline is not None else standard(quota)
         self._endpoint: Endpoint = find_endpoint(session, region_name=region_name, endpoint_url=endpoint_url)
@@ -57,11 +60,13 @@ class BaseClient:
         self._total_timeout = inf if timeout is None or isinstance(timeout, Timeout) else timeout
         self._clock = clocks.monotonic
         self._listeners = Listeners()
-        self._routes: dict[str, Route] = {}
+        self._routes = Routes(self._endpoint, session)
+        self._looks_up = False
         self._gauge = TokenGauge()
         self._send = self.pipeline.around(send, self._clock)
         self._stream = self.pipeline.around(stream, self._clock)
         self._collect = self.pipeline.around(collect, self._clock)
+        self._route(model_id)
         self._connect()
 
     def _connect(self) -> None:
@@ -89,7 +94,10 @@ class BaseClient:
     def _make_call(self, operation: str, params: Mapping[str, Any]) -> Call:
         """Return the call of boto3's `operation` with boto3's `params`; `modelId` is optional."""
         params = {"modelId": self.model_id, **params}
-        route = self._route(str(params["modelId"]))
+        model_id = params["modelId"]
+        route = self._route(model_id)
+        if isinstance(model_id, ModelArn):
+            params["modelId"] = str(model_id)
         try:
             plan = plan_of(operation)
         except ValueError as error:
@@ -97,12 +105,16 @@ class BaseClient:
         plain = plan.plain(params)
         if not plain and (problem := plan.validate(params)) is not None:
             raise self._invalid(operation, problem, route)
+        try:
+            guess = estimate(operation, params, route.base, self._gauge)
+        except BodyError as error:
+            raise self._invalid(operation, f"{operation}: {error}", route) from None
         now = self._clock()
         return Call(
             operation=operation,
             params=params,
             route=route,
-            estimate=estimate(operation, params, route.base, self._gauge),
+            estimate=guess,
             timeout=self._timeout,
             arrived=now,
             deadline=now + self._total_timeout,
@@ -110,13 +122,24 @@ class BaseClient:
             plain=plain,
         )
 
-    def _route(self, model_id: str) -> Route:
-        route = self._routes.get(model_id)
+    def _route(self, model_id: Any) -> Route:
+        route = self._routes.get(model_id) if type(model_id) is str else None
         if route is None:
-            base, pool = split_profile(model_id)
-            route = Route(model_id, self._endpoint.region, self._endpoint.account, base, pool)
-            self._routes[model_id] = route
+            route = self._routes.find(model_id)
+            if route.base == UNKNOWN_MODEL and not self._looks_up:
+                self._look_up()
         return route
+
+    def _look_up(self) -> None:
+        """Look up the models of ARNs that do not tell them, from now on; a client without such an ARN pays nothing."""
+
+        def guess(call: Call, route: Route) -> Estimate:
+            return estimate(call.operation, call.params, route.base, self._gauge)
+
+        self._looks_up = True
+        self._send = self._routes.looked_up(self._send, guess)
+        self._stream = self._routes.looked_up(self._stream, guess)
+        self._collect = self._routes.looked_up(self._collect, guess)
 
     def _finish(self, call: Call, outcome: Outcome) -> None:
         """Learn from how the call ended, and notify the listeners."""

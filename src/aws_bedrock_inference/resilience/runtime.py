@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from aws_bedrock_inference import clock as clocks
+from aws_bedrock_inference.bounds import is_number, shown
 from aws_bedrock_inference.call import Attempt, Call, Outcome, Route
 from aws_bedrock_inference.events import Listener, Listeners
 from aws_bedrock_inference.exceptions import error_of
@@ -44,9 +45,9 @@ class Guard:
         sleep: Callable[[float], Any] | None = None,
     ) -> None:
         one_owner(quota, pipeline)
-        if timeout is not None and not timeout > 0:
+        if timeout is not None and not is_number(timeout, above=0, infinite=True):
             raise ValueError(
-                f"timeout={timeout!r}: give seconds above 0 for the whole call, including waits and retries"
+                f"timeout={shown(timeout)}: give seconds above 0 for the whole call, including waits and retries"
             )
         policies = (Deadline(TOTAL_TIMEOUT), Retry(), Breaker(), *((quota,) if quota is not None else ()))
         self.pipeline = pipeline if pipeline is not None else Pipeline(*policies)

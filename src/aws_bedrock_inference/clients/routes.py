@@ -1,0 +1,71 @@
+"""The routes of one client's calls, by the model id that each call gives."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from aws_bedrock_inference.bounds import encodable
+from aws_bedrock_inference.call import Route
+from aws_bedrock_inference.flow import ask
+from aws_bedrock_inference.knowledge.models import UNKNOWN_MODEL, ModelArn, Target, can_be_looked_up, target
+from aws_bedrock_inference.service_quotas import profiles
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from aws_bedrock_inference.call import Call, Estimate
+    from aws_bedrock_inference.flow import Flow, Step
+    from aws_bedrock_inference.transports.endpoint import Endpoint
+
+# Routes remembered; ids may come from outside.
+_MOST = 4096
+
+
+class Routes:
+    """Finds the route of a model id. What an ARN does not tell is asked of AWS by the first call that uses it."""
+
+    def __init__(self, endpoint: Endpoint, session: Any, *, known: profiles.Profiles = profiles.PROCESS) -> None:
+        self._endpoint = endpoint
+        self._known = known
+        self._ask = profiles.asker(session, endpoint.url)
+        self._routes: dict[str, Route] = {}
+
+    def get(self, model_id: str) -> Route | None:
+        """Return the route of an id that was used before."""
+        return self._routes.get(model_id)
+
+    def find(self, model_id: Any) -> Route:
+        """Return the route of any model id; a `ModelArn` is remembered for its bare ARN, too."""
+        name = str(model_id)
+        route = None if isinstance(model_id, ModelArn) else self._routes.get(name)
+        return route or self._remember(name, target(model_id))
+
+    def looked_up(self, step: Step, estimate: Callable[[Call, Route], Estimate]) -> Step:
+        """Return `step` behind a look-up for calls whose model is not known."""
+
+        def flow(call: Call) -> Flow:
+            if call.route.base == UNKNOWN_MODEL:
+                route = yield from self._look_up(call.route.model)
+                call = call._replace(route=route, estimate=estimate(call, route))
+            return (yield from step(call))
+
+        return flow
+
+    def _look_up(self, arn: str) -> Any:
+        if can_be_looked_up(arn):
+            question = self._known.find(arn, self._ask)
+            if question is not None:
+                yield from ask(question)
+            found = self._known.known(arn)
+            if found is not None:
+                return self._remember(arn, found)
+        self._known.warn_once(arn)
+        return self._routes[arn]
+
+    def _remember(self, name: str, found: Target) -> Route:
+        if len(self._routes) >= _MOST:
+            self._routes.clear()
+        shown = name if encodable(name) else name.encode("ascii", "backslashreplace").decode()
+        route = Route(shown, self._endpoint.region, self._endpoint.account, found.base, found.pool)
+        self._routes[name] = route
+        return route
