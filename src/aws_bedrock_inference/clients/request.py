@@ -121,9 +121,9 @@ def _max_tokens(value: Any) -> int | None:
     raise BadRequestError(f"max_tokens={shown(value)}: give a whole number of tokens, 1 or more, at most {_LARGEST:,}")
 
 
-def _temperature(value: Any) -> float | None:
+def _temperature(value: float | None) -> float | None:
     if value is None or (type(value) in (int, float) and 0 <= value <= 1):
-        return float(value) if type(value) is float else int(value)
+        return value
     if is_number(value, least=0, most=1):
         return float(value)
     raise BadRequestError(f"temperature={shown_name(value)}: give a number from 0 to 1")

@@ -11,10 +11,10 @@ from aws_bedrock_inference.knowledge.models import UNKNOWN_MODEL, ModelArn, Targ
 from aws_bedrock_inference.service_quotas import profiles
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
 
     from aws_bedrock_inference.call import Call, Estimate
-    from aws_bedrock_inference.flow import Flow, Step
+    from aws_bedrock_inference.flow import Effect, Flow, Step
     from aws_bedrock_inference.transports.endpoint import Endpoint
 
 # Routes remembered; ids may come from outside.
@@ -24,9 +24,9 @@ _MOST = 4096
 class Routes:
     """Finds the route of a model id. What an ARN does not tell is asked of AWS by the first call that uses it."""
 
-    def __init__(self, endpoint: Endpoint, session: Any, *, known: profiles.Profiles = profiles.PROCESS) -> None:
+    def __init__(self, endpoint: Endpoint, session: Any) -> None:
         self._endpoint = endpoint
-        self._known = known
+        self._known = profiles.PROCESS
         self._ask = profiles.asker(session, endpoint.url)
         self._routes: dict[str, Route] = {}
 
@@ -45,13 +45,14 @@ class Routes:
 
         def flow(call: Call) -> Flow:
             if call.route.base == UNKNOWN_MODEL:
-                route = yield from self._look_up(call.route.model)
+                route = yield from self._look_up(call.route)
                 call = call._replace(route=route, estimate=estimate(call, route))
             return (yield from step(call))
 
         return flow
 
-    def _look_up(self, arn: str) -> Any:
+    def _look_up(self, route: Route) -> Generator[Effect, Any, Route]:
+        arn = route.model
         if can_be_looked_up(arn):
             question = self._known.find(arn, self._ask)
             if question is not None:
@@ -60,7 +61,7 @@ class Routes:
             if found is not None:
                 return self._remember(arn, found)
         self._known.warn_once(arn)
-        return self._routes[arn]
+        return route
 
     def _remember(self, name: str, found: Target) -> Route:
         if len(self._routes) >= _MOST:

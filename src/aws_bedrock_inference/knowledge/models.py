@@ -59,8 +59,8 @@ class Target(NamedTuple):
 class ModelArn(str):
     """An ARN that does not name its model, with the id of the `model` that it stands for.
 
-    The id says which quota the calls draw on: give the inference profile's id, such as `us.anthropic.claude-...`, if the
-    ARN was made from one. Use it wherever a model id is expected.
+    The id says which quota the calls draw on: give the inference profile's id, such as `us.anthropic.claude-...`, if
+    the ARN was made from one. Use it wherever a model id is expected.
     """
 
     __slots__ = ("model",)
@@ -77,8 +77,8 @@ class ModelArn(str):
         self.model = model
         return self
 
-    def __getnewargs__(self) -> tuple[str, str]:  # type: ignore[override] - str has one, this has two
-        return str(self), self.model
+    def __reduce__(self) -> tuple[type[Self], tuple[str, str]]:
+        return type(self), (str(self), self.model)
 
 
 def target(model_id: Any) -> Target:

@@ -23,7 +23,7 @@ from aws_bedrock_inference.drivers.blocking import Driver
 from aws_bedrock_inference.fault import Decision, Fault
 from aws_bedrock_inference.flow import send
 from aws_bedrock_inference.knowledge.classify import classify
-from aws_bedrock_inference.knowledge.models import split_profile
+from aws_bedrock_inference.knowledge.models import target
 from aws_bedrock_inference.resilience.batches import FORMS, Batch, Form
 from aws_bedrock_inference.resilience.idempotency import Condition, fate_unknown, repeatable
 from aws_bedrock_inference.resilience.runtime import Guard, raisable
@@ -175,8 +175,8 @@ class Calls:
         return [_ECHO] if refused and doubt else []
 
     def _part(self, params: Mapping[str, Any]) -> Route:
-        part = str(params.get(self._apart, self._service))
-        return Route(part, self._route.region, "", *split_profile(part))
+        part = params.get(self._apart, self._service)
+        return Route(str(part), self._route.region, "", *target(part))
 
     def _learn(self, name: str) -> Operation:
         model = self._model.operation_model(name)

@@ -15,7 +15,7 @@ from aws_bedrock_inference import clock as clocks
 from aws_bedrock_inference.forks import renew_after_fork
 from aws_bedrock_inference.knowledge.models import Target, target_of_models
 from aws_bedrock_inference.sessions import make_client
-from aws_bedrock_inference.tokens.max_tokens_warning import outside
+from aws_bedrock_inference.tokens.max_tokens_warning import Warned, outside
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,7 +49,6 @@ class _LookUp:
         self.done = threading.Event()
         self.started = now
         self.first = first
-        self.warned = not first
 
 
 class Profiles:
@@ -59,6 +58,7 @@ class Profiles:
         self._clock = clock
         self._patience = patience
         self._lookups: dict[str, _LookUp] = {}
+        self._warned = Warned()
         self._lock = threading.Lock()
         renew_after_fork(self)
 
@@ -90,9 +90,7 @@ class Profiles:
 
     def warn_once(self, arn: str) -> None:
         """Warn with `UnknownModelWarning`, at the caller's own line, that nobody could tell the model of `arn`."""
-        lookup = self._lookups.get(arn)
-        if lookup is not None and not lookup.warned:
-            lookup.warned = True
+        if self._warned.first(arn):
             warnings.warn(_warning(arn), UnknownModelWarning, stacklevel=outside())
 
     def _begin(self, arn: str, ask: Ask, now: float, *, first: bool) -> _LookUp:

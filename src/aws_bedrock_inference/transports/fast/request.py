@@ -115,7 +115,7 @@ def _json(value: Any, levels: int) -> bool:  # noqa: PLR0911 - a case for each t
                 return False
         return True
     if kind is int:
-        return value.bit_length() <= LONGEST_INTEGER
+        return int.bit_length(value) <= LONGEST_INTEGER
     return value is None or kind is bool or (kind is float and -_LARGEST <= value <= _LARGEST)
 
 
