@@ -22,6 +22,7 @@ from aws_bedrock_inference.knowledge.classify import classify
 from aws_bedrock_inference.policies import Retry
 from aws_bedrock_inference.resilience.functions import known_fault
 from aws_bedrock_inference.resilience.runtime import raisable
+from aws_bedrock_inference.resilience.targets import check_result, is_async, name_of
 from aws_bedrock_inference.rules.circuit import Circuit, Refusal, State, Verdict
 from aws_bedrock_inference.rules.quota.ledger import Ledger
 
@@ -64,6 +65,8 @@ def retry_with_exponential_backoff(
             raise ValueError(f"{name}={shown(seconds)}: give a number of seconds, 0 or more")
     if not is_number(max_retries, least=0, whole=True):
         raise ValueError(f"max_retries={shown(max_retries)}: give a whole number, 0 or more")
+    if is_async(func):
+        raise TypeError("func is a coroutine function; retry_with_exponential_backoff() calls and does not await it")
     hint = Hint(base=base_delay, cap=max_delay, attempts=max_retries + 1, cost=0)
 
     def once(_: Call) -> Outcome:
@@ -78,7 +81,7 @@ def retry_with_exponential_backoff(
     outcome = Driver(once, clock=clock, sleep=sleep).run(retry.around(send, clock)(call))
     if outcome.fault is not None:
         raise raisable(outcome, call.operation, route)
-    value: T = outcome.value
+    value: T = check_result(outcome.value, call.operation)
     return value
 
 
@@ -236,12 +239,14 @@ class CircuitBreaker:
 
     def execute(self, func: Callable[..., T], *args: Any, **options: Any) -> T:
         """Call `func` and return its result; its exceptions are raised unchanged."""
+        if is_async(func):
+            raise TypeError("func is a coroutine function; execute() calls and does not await it")
         ticket = self._circuit.admit(self._clock())
         if isinstance(ticket, Refusal):
             raise CircuitBreakerOpenError(retry_after=ticket.wait)
         verdict = Verdict.IGNORED
         try:
-            value = func(*args, **options)
+            value: T = check_result(func(*args, **options), name_of(func))
             verdict = Verdict.OK
         except Exception as error:
             verdict = Verdict.IGNORED if known_fault(error).kind in _CALLERS_OWN else Verdict.FAILED

@@ -16,8 +16,8 @@ from support.doubles import World
 from support.wire import Wire, answer, stream
 
 from aws_bedrock_inference import ModelArn, Quota, Route, resilient
-from aws_bedrock_inference.clients import routes
 from aws_bedrock_inference.knowledge.models import UNKNOWN_MODEL, Target, model_facts, target, target_of_models
+from aws_bedrock_inference.service_quotas import profiles
 from aws_bedrock_inference.service_quotas.profiles import AGAIN, Profiles, UnknownModelWarning
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ OTHERS = "arn:aws:bedrock:us-east-1:123456789012:"
 @pytest.fixture(params=[Blocking, Asyncio])
 def face(request: pytest.FixtureRequest, alone: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """Each client, in a process that has not looked anything up yet."""
-    monkeypatch.setattr(routes.profiles, "PROCESS", Profiles(patience=60.0))
+    monkeypatch.setattr(profiles, "PROCESS", Profiles(patience=60.0))
     made = request.param()
     yield made
     made.end()
@@ -213,11 +213,11 @@ class TestLookUps:
             release.wait(60)
             return Target(CLAUDE, "global")
 
-        profiles = Profiles(patience=60.0)
-        questions = [profiles.find(ARN, ask) for _ in range(8)]
+        known = Profiles(patience=60.0)
+        questions = [known.find(ARN, ask) for _ in range(8)]
         release.set()
         assert all(question is not None and question.run() for question in questions)
-        assert profiles.known(ARN) == (CLAUDE, "global")
+        assert known.known(ARN) == (CLAUDE, "global")
         assert asked == [ARN]
 
     def test_nobody_waits_longer_than_a_moment_and_a_late_answer_still_counts(self) -> None:
@@ -227,15 +227,15 @@ class TestLookUps:
             release.wait(60)
             return Target(CLAUDE, "global")
 
-        profiles = Profiles(clock=world.clock, patience=3.0)
-        question = profiles.find(ARN, ask)
+        known = Profiles(clock=world.clock, patience=3.0)
+        question = known.find(ARN, ask)
         world.now = 3.0
-        assert profiles.find(ARN, ask) is None
-        assert profiles.known(ARN) is None
+        assert known.find(ARN, ask) is None
+        assert known.known(ARN) is None
         release.set()
         assert question is not None
         assert question.run()
-        assert profiles.known(ARN) == (CLAUDE, "global")
+        assert known.known(ARN) == (CLAUDE, "global")
 
     def test_a_failure_is_remembered_and_tried_again_later_in_the_background(self) -> None:
         world, asked = World(), []
@@ -244,26 +244,26 @@ class TestLookUps:
             asked.append(arn)
             raise PermissionError
 
-        profiles = Profiles(clock=world.clock, patience=60.0)
-        question = profiles.find(ARN, denied)
+        known = Profiles(clock=world.clock, patience=60.0)
+        question = known.find(ARN, denied)
         assert question is None or question.run()
-        assert profiles.find(ARN, denied) is None
+        assert known.find(ARN, denied) is None
         world.now = AGAIN
-        assert profiles.find(ARN, lambda _: Target(CLAUDE, "global")) is None
+        assert known.find(ARN, lambda _: Target(CLAUDE, "global")) is None
         for thread in threading.enumerate():
             if thread.name == "inference-profile":
                 thread.join(60)
-        assert profiles.known(ARN) == (CLAUDE, "global")
+        assert known.known(ARN) == (CLAUDE, "global")
         assert asked == [ARN]
 
     def test_a_forked_child_asks_for_itself(self) -> None:
         never = threading.Event()
-        profiles = Profiles(patience=60.0)
-        profiles.find(ARN, lambda _: Target(CLAUDE, "global") if never.wait(60) else None)
-        profiles.after_fork()
-        question = profiles.find(ARN, lambda _: Target(NOVA, "global"))
+        known = Profiles(patience=60.0)
+        known.find(ARN, lambda _: Target(CLAUDE, "global") if never.wait(60) else None)
+        known.after_fork()
+        question = known.find(ARN, lambda _: Target(NOVA, "global"))
         assert question is None or question.run()
-        assert profiles.known(ARN) == (NOVA, "global")
+        assert known.known(ARN) == (NOVA, "global")
         never.set()
 
 

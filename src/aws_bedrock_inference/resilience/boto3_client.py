@@ -66,6 +66,8 @@ class Guarded(BaseClient):
 def guarded(client: BaseClient, guard: Guard, safe: Collection[str]) -> BaseClient:
     """Return `client` with `guard` around its calls; on a wrapped client the new guard replaces the old one."""
     own = next(kind for kind in type(client).__mro__ if not issubclass(kind, Guarded))
+    if not issubclass(own, BaseClient):
+        raise TypeError(f"resilient() takes a boto3 client, not {own.__name__}, which only passes for one")
     if inspect.iscoroutinefunction(own._make_api_call):  # type: ignore[attr-defined]  # noqa: SLF001 - botocore's one way
         raise TypeError(
             f"{own.__name__} is an asyncio client; resilient() takes boto3 clients. For Bedrock, use AsyncBedrockClient"
