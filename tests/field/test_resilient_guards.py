@@ -64,7 +64,7 @@ ASYNC: dict[str, Callable[[AsyncFlaky], Any]] = {
     "bound coroutine method": lambda flaky: flaky.aonce,
     "instance": lambda flaky: flaky,
     "partial": lambda flaky: functools.partial(flaky.aonce),
-    "partial of an instance": lambda flaky: functools.partial(flaky),
+    "partial of an instance": functools.partial,
     "async mock": lambda flaky: AsyncMock(side_effect=flaky.aonce),
 }
 
@@ -233,7 +233,7 @@ def test_work_that_is_still_to_be_done_is_not_passed_on_unguarded(
     how: str, function: Callable[[], Any], sentence: str
 ) -> None:
     calls: dict[str, Callable[[], Any]] = {
-        "resilient": lambda: resilient(function)(),
+        "resilient": resilient(function),
         "backoff": lambda: retry_with_exponential_backoff(function),
         "breaker": lambda: CircuitBreaker().execute(function),
     }
