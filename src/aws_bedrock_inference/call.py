@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from math import inf
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 from aws_bedrock_inference.bounds import is_number, shown_name
 from aws_bedrock_inference.fault import Fault, Kind
@@ -17,6 +17,9 @@ PRIORITIES: dict[str, float] = {"interactive": 0.0, "normal": 1.0, "batch": 2.0}
 """The names of the usual priorities; the smallest number goes first."""
 
 NORMAL = PRIORITIES["normal"]
+
+Priority: TypeAlias = Literal["interactive", "normal", "batch"] | float
+"""The values of `priority`: a usual name, or a number of one's own."""
 
 
 def priority_number(priority: str | float) -> float:

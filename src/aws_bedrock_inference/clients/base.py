@@ -25,7 +25,7 @@ from aws_bedrock_inference.transports.operations import operation as plan_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from aws_bedrock_inference.call import Estimate
+    from aws_bedrock_inference.call import Estimate, Priority
     from aws_bedrock_inference.clients.request import Prompt
     from aws_bedrock_inference.flow import Pipeline
 
@@ -43,7 +43,7 @@ class BaseClient:
         quota: Quota | None = None,
         pipeline: Pipeline | None = None,
         timeout: float | Timeout | None = None,
-        priority: str | float = "normal",
+        priority: Priority = "normal",
     ) -> None:
         if not str(model_id or "").strip():
             raise ValueError(f"model_id={model_id!r}: give a model id, inference profile id or ARN")
@@ -82,7 +82,7 @@ class BaseClient:
         """Call `listener` with every event of this client's calls (see `events`); the returned function removes it."""
         return self._listeners.add(listener)
 
-    def _invoke_call(self, operation: str, prompt: Prompt, priority: str | float | None) -> Call:
+    def _invoke_call(self, operation: str, prompt: Prompt, priority: Priority | None) -> Call:
         """Return the Converse or ConverseStream call for `prompt`."""
         number = self.priority if priority is None else priority_number(priority)
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, TypedDict
 
 from aws_bedrock_inference.bounds import WHOLE, is_number, shown, shown_name
 from aws_bedrock_inference.call import NORMAL
@@ -18,6 +18,29 @@ _LARGEST = WHOLE["integer"]
 
 TIERS = ("priority", "default", "flex", "reserved")
 """Bedrock's service tiers, as botocore's model of Converse lists them (2026-11). All but `reserved` share one quota."""
+
+
+Tier: TypeAlias = Literal["priority", "default", "flex", "reserved", "match"]
+"""The values of `tier`: Bedrock's service tiers, or `match` for the one that corresponds to the call's priority."""
+
+
+class ConverseOptions(TypedDict, total=False):
+    """Parameters of Converse that `invoke` passes on by their own names, for type checkers. At run time the installed
+    boto3 decides which there are.
+    """
+
+    modelId: str
+    inferenceConfig: Mapping[str, Any]
+    toolConfig: Mapping[str, Any]
+    guardrailConfig: Mapping[str, Any]
+    additionalModelRequestFields: Any
+    additionalModelResponseFieldPaths: Sequence[str]
+    promptVariables: Mapping[str, Any]
+    requestMetadata: Mapping[str, str]
+    performanceConfig: Mapping[str, str]
+    serviceTier: Mapping[str, str]
+    outputConfig: Mapping[str, Any]
+    projectIdentifier: str
 
 
 class BadRequestError(ValueError):

@@ -1,4 +1,4 @@
-"""What can be guarded, and what cannot: refused with a sentence, since a guard that does nothing is worse than none."""
+"""Checks of what is to be guarded. A guard that does nothing is worse than none, so the rest is refused with a sentence."""
 
 from __future__ import annotations
 
