@@ -237,6 +237,12 @@ class TestLookUps:
         assert question.run()
         assert known.known(ARN) == (CLAUDE, "global")
 
+    def test_the_wait_ends_by_the_deadline_of_the_call(self) -> None:
+        world, never = World(), threading.Event()
+        known = Profiles(clock=world.clock, patience=60.0)
+        assert known.find(ARN, lambda _: Target(NOVA, "global") if never.wait(60) else None, 0.0) is None
+        never.set()
+
     def test_a_failure_is_remembered_and_tried_again_later_in_the_background(self) -> None:
         world, asked = World(), []
 

@@ -45,16 +45,16 @@ class Routes:
 
         def flow(call: Call) -> Flow:
             if call.route.base == UNKNOWN_MODEL:
-                route = yield from self._look_up(call.route)
+                route = yield from self._look_up(call.route, call.deadline)
                 call = call._replace(route=route, estimate=estimate(call, route))
             return (yield from step(call))
 
         return flow
 
-    def _look_up(self, route: Route) -> Generator[Effect, Any, Route]:
+    def _look_up(self, route: Route, deadline: float) -> Generator[Effect, Any, Route]:
         arn = route.model
         if can_be_looked_up(arn):
-            question = self._known.find(arn, self._ask)
+            question = self._known.find(arn, self._ask, deadline)
             if question is not None:
                 yield from ask(question)
             found = self._known.known(arn)

@@ -1,4 +1,4 @@
-"""Checks of what is to be guarded. A guard that does nothing is worse than none, so the rest is refused with a sentence."""
+"""Checks of what is to be guarded. A guard that does nothing is worse than none, so what it cannot cover is refused."""
 
 from __future__ import annotations
 

@@ -6,8 +6,10 @@ convenience: it runs in a thread of its own, calls wait for it only for a moment
 
 from __future__ import annotations
 
+import os
 import threading
 import warnings
+from math import inf
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -72,16 +74,16 @@ class Profiles:
         lookup = self._lookups.get(arn)
         return lookup.target if lookup is not None else None
 
-    def find(self, arn: str, ask: Ask) -> Question[bool] | None:
+    def find(self, arn: str, ask: Ask, deadline: float = inf) -> Question[bool] | None:
         """Start to look `arn` up with `ask` if that is due; return the question to wait on, or None if there is
-        nothing to wait for.
+        nothing to wait for. The wait ends by `deadline`.
         """
         now = self._clock()
         with self._lock:
             lookup = self._lookups.get(arn)
             if lookup is None or (lookup.target is None and now >= lookup.started + AGAIN):
                 lookup = self._begin(arn, ask, now, first=lookup is None)
-        left = lookup.started + self._patience - now if lookup.first else 0.0
+        left = min(lookup.started + self._patience, deadline) - now if lookup.first else 0.0
         if lookup.done.is_set() or left <= 0.0:
             return None
         from aws_bedrock_inference.stores.request import Question  # noqa: PLC0415 - only who asks needs asyncio
@@ -119,19 +121,27 @@ def asker(session: Any, runtime_url: str) -> Ask:
     Whoever calls a gateway or a stub at `runtime_url` means it for this question too, unless an endpoint for `bedrock`
     is configured: nothing is asked of AWS behind its back.
     """
+    clients: dict[tuple[int, str], Any] = {}
 
     def ask(arn: str) -> Target | None:
-        from botocore.config import Config  # noqa: PLC0415 - heavy; only who asks needs it
-
-        config = Config(connect_timeout=2, read_timeout=2, retries={"mode": "standard", "total_max_attempts": 1})
         region = arn.split(":")[3]
-        client, _, _ = make_client("bedrock", session, region_name=region, config=config)
-        if not _of_aws(runtime_url) and _of_aws(client.meta.endpoint_url):
-            client, _, _ = make_client("bedrock", session, region_name=region, endpoint_url=runtime_url, config=config)
-        answer = client.get_inference_profile(inferenceProfileIdentifier=arn)
+        mine = os.getpid(), region  # a forked child makes its own: connections are its parent's
+        if mine not in clients:
+            clients[mine] = _control_plane(session, region, runtime_url)
+        answer = clients[mine].get_inference_profile(inferenceProfileIdentifier=arn)
         return target_of_models(region, [model["modelArn"] for model in answer["models"]])
 
     return ask
+
+
+def _control_plane(session: Any, region: str, runtime_url: str) -> Any:
+    from botocore.config import Config  # noqa: PLC0415 - heavy; only who asks needs it
+
+    config = Config(connect_timeout=2, read_timeout=2, retries={"mode": "standard", "total_max_attempts": 1})
+    client, _, _ = make_client("bedrock", session, region_name=region, config=config)
+    if not _of_aws(runtime_url) and _of_aws(client.meta.endpoint_url):
+        client, _, _ = make_client("bedrock", session, region_name=region, endpoint_url=runtime_url, config=config)
+    return client
 
 
 def _of_aws(url: str) -> bool:
