@@ -95,9 +95,10 @@ class BaseClient:
         """Return the call of boto3's `operation` with boto3's `params`; `modelId` is optional."""
         params = {"modelId": self.model_id, **params}
         model_id = params["modelId"]
-        route = self._route(model_id)
-        if isinstance(model_id, ModelArn):
-            params["modelId"] = str(model_id)
+        route = self._routes.used.get(model_id) if type(model_id) is str else None
+        if route is None:
+            route = self._route(model_id)
+            params["modelId"] = str(model_id) if isinstance(model_id, ModelArn) else model_id
         try:
             plan = plan_of(operation)
         except ValueError as error:
@@ -123,11 +124,9 @@ class BaseClient:
         )
 
     def _route(self, model_id: Any) -> Route:
-        route = self._routes.get(model_id) if type(model_id) is str else None
-        if route is None:
-            route = self._routes.find(model_id)
-            if route.base == UNKNOWN_MODEL and not self._looks_up:
-                self._look_up()
+        route = self._routes.find(model_id)
+        if route.base == UNKNOWN_MODEL and not self._looks_up:
+            self._look_up()
         return route
 
     def _look_up(self) -> None:

@@ -86,7 +86,8 @@ class Prompt(NamedTuple):
         }
         given = {name: value for name, value in config.items() if value is not None}
         if given:
-            params[CONVERSE_SETTINGS] = {**_settings(self.more), **given}
+            settings = params.get(CONVERSE_SETTINGS)
+            params[CONVERSE_SETTINGS] = given if settings is None else {**_settings(settings), **given}
         return params
 
 
@@ -168,8 +169,7 @@ def _tool_config(tools: Any) -> dict[str, Any]:
     return {"tools": list(_items(tools, "tools", "a list of tools, or a whole toolConfig"))}
 
 
-def _settings(more: Mapping[str, Any]) -> Mapping[str, Any]:
-    settings = more.get(CONVERSE_SETTINGS, {})
+def _settings(settings: Any) -> Mapping[str, Any]:
     if not isinstance(settings, Mapping):
         raise BadRequestError(f"{CONVERSE_SETTINGS} must be a dictionary, not {type(settings).__name__}")
     return settings

@@ -22,22 +22,21 @@ _MOST = 4096
 
 
 class Routes:
-    """Finds the route of a model id. What an ARN does not tell is asked of AWS by the first call that uses it."""
+    """Finds the route of a model id; `used` has those found before.
+
+    What an ARN does not tell is asked of AWS by the first call that uses it.
+    """
 
     def __init__(self, endpoint: Endpoint, session: Any) -> None:
         self._endpoint = endpoint
         self._known = profiles.PROCESS
         self._ask = profiles.asker(session, endpoint.url)
-        self._routes: dict[str, Route] = {}
-
-    def get(self, model_id: str) -> Route | None:
-        """Return the route of an id that was used before."""
-        return self._routes.get(model_id)
+        self.used: dict[str, Route] = {}
 
     def find(self, model_id: Any) -> Route:
         """Return the route of any model id; a `ModelArn` is remembered for its bare ARN, too."""
         name = str(model_id)
-        route = None if isinstance(model_id, ModelArn) else self._routes.get(name)
+        route = None if isinstance(model_id, ModelArn) else self.used.get(name)
         return route or self._remember(name, target(model_id))
 
     def looked_up(self, step: Step, estimate: Callable[[Call, Route], Estimate]) -> Step:
@@ -64,9 +63,9 @@ class Routes:
         return route
 
     def _remember(self, name: str, found: Target) -> Route:
-        if len(self._routes) >= _MOST:
-            self._routes.clear()
+        if len(self.used) >= _MOST:
+            self.used.clear()
         shown = name if encodable(name) else name.encode("ascii", "backslashreplace").decode()
         route = Route(shown, self._endpoint.region, self._endpoint.account, found.base, found.pool)
-        self._routes[name] = route
+        self.used[name] = route
         return route

@@ -117,6 +117,10 @@ def counted_members(params: Mapping[str, Any]) -> dict[str, Any]:
 def _first(place: dict[str, Any]) -> int | None:
     for name in _MAXIMUM:
         value: Any = place.get(name)
-        if type(value) is int or is_number(value):
+        if value is None:
+            continue
+        if type(value) is int and 0 <= value <= _LONGEST:
+            return value
+        if is_number(value) or type(value) is int:
             return int(min(max(value, 0), _LONGEST))
     return None

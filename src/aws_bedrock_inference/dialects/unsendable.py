@@ -30,12 +30,20 @@ def unsendable(params: Any, shape: Any = None) -> str | None:
 
     Numbers, texts and keys are looked at in every part; their types are for botocore's validator.
     """
+    if isinstance(params, dict) and all(map(_plain, params.values())):
+        return None
     return "; ".join(islice(_inside(params, shape, "", DEEPEST), _MOST)) or None
+
+
+def _plain(value: Any) -> bool:
+    """Return whether a member is bytes or printable ASCII, as most of InvokeModel's are: that can be sent anywhere."""
+    kind = type(value)
+    return kind is bytes or (kind is str and value.isascii() and value.isprintable())
 
 
 def says_json(params: Mapping[str, Any]) -> bool:
     """Return whether InvokeModel's `params` declare their body as JSON, as they do by saying nothing."""
-    return "json" in str(params.get("contentType", "json")).lower()
+    return "contentType" not in params or "json" in str(params["contentType"]).lower()
 
 
 def not_utf8(params: Mapping[str, Any]) -> str | None:
