@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from math import inf, isfinite, nan
-from typing import TYPE_CHECKING, Any, NamedTuple
+from math import inf
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
+from aws_bedrock_inference.bounds import is_number, shown_name
 from aws_bedrock_inference.fault import Fault, Kind
 
 if TYPE_CHECKING:
@@ -17,29 +18,21 @@ PRIORITIES: dict[str, float] = {"interactive": 0.0, "normal": 1.0, "batch": 2.0}
 
 NORMAL = PRIORITIES["normal"]
 
-# A wrong name is quoted up to this length; a longer text is another argument in the wrong place, perhaps a prompt.
-_SHOWN = 20
+Priority: TypeAlias = Literal["interactive", "normal", "batch"] | float
+"""The values of `priority`: a usual name, or a number of one's own."""
 
 
 def priority_number(priority: str | float) -> float:
-    """Return the number behind a priority's name; a finite number stands for itself. Raises `ValueError` for others."""
+    """Return the number behind a priority's name; a finite number stands for itself. Raises `ValueError` for all
+    others.
+    """
     if isinstance(priority, str):
         if priority not in PRIORITIES:
-            shown = repr(priority) if len(priority) <= _SHOWN else f"a text of {len(priority):,} characters"
-            raise ValueError(f"priority={shown}: give a number, or one of {', '.join(PRIORITIES)}")
+            raise ValueError(f"priority={shown_name(priority)}: give a number, or one of {', '.join(PRIORITIES)}")
         return PRIORITIES[priority]
-    given: object = priority
-    try:
-        number = float(priority)
-    except (TypeError, ValueError, OverflowError):
-        number = nan
-    if not isfinite(number):
-        shown = repr(number) if isinstance(given, float) else f"a {type(given).__name__}"
-        raise ValueError(
-            f"priority={shown}: give a finite number such as 3.5 (the smallest goes first), or one of "
-            f"{', '.join(PRIORITIES)}"
-        )
-    return number
+    if not is_number(priority):
+        raise ValueError(f"priority={shown_name(priority)}: give a finite number, or one of {', '.join(PRIORITIES)}")
+    return float(priority)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,9 +116,9 @@ class Timeout:
     def __post_init__(self) -> None:
         for name in ("connect", "first_byte", "first_event", "idle", "total"):
             seconds = getattr(self, name)
-            if not seconds > 0:
+            if not is_number(seconds, above=0, infinite=True):
                 raise ValueError(
-                    f"Timeout({name}={seconds!r}): give a number of seconds above 0, or math.inf for no limit"
+                    f"Timeout({name}={shown_name(seconds)}): give a number of seconds above 0, or math.inf for no limit"
                 )
 
 

@@ -13,6 +13,7 @@ from math import inf
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from aws_bedrock_inference import clock as clocks
+from aws_bedrock_inference.bounds import is_number, shown
 from aws_bedrock_inference.call import Call, Outcome, Route
 from aws_bedrock_inference.drivers.blocking import Driver
 from aws_bedrock_inference.fault import Decision, Hint, Kind
@@ -21,6 +22,7 @@ from aws_bedrock_inference.knowledge.classify import classify
 from aws_bedrock_inference.policies import Retry
 from aws_bedrock_inference.resilience.functions import known_fault
 from aws_bedrock_inference.resilience.runtime import raisable
+from aws_bedrock_inference.resilience.targets import check_result, is_async, name_of
 from aws_bedrock_inference.rules.circuit import Circuit, Refusal, State, Verdict
 from aws_bedrock_inference.rules.quota.ledger import Ledger
 
@@ -58,6 +60,13 @@ def retry_with_exponential_backoff(
     The wait before the n-th retry is `base_delay` x 2^(n-1) seconds, at most `max_delay`, and up to a fifth more or
     less; longer if the service asks for it. The last exception is raised unchanged, with notes about all attempts.
     """
+    for name, seconds in (("base_delay", base_delay), ("max_delay", max_delay)):
+        if not is_number(seconds, least=0):
+            raise ValueError(f"{name}={shown(seconds)}: give a number of seconds, 0 or more")
+    if not is_number(max_retries, least=0, whole=True):
+        raise ValueError(f"max_retries={shown(max_retries)}: give a whole number, 0 or more")
+    if is_async(func):
+        raise TypeError("func is a coroutine function; retry_with_exponential_backoff() calls and does not await it")
     hint = Hint(base=base_delay, cap=max_delay, attempts=max_retries + 1, cost=0)
 
     def once(_: Call) -> Outcome:
@@ -72,7 +81,7 @@ def retry_with_exponential_backoff(
     outcome = Driver(once, clock=clock, sleep=sleep).run(Pipeline(retry).around(send, clock)(call))
     if outcome.fault is not None:
         raise raisable(outcome, call.operation, route)
-    value: T = outcome.value
+    value: T = check_result(outcome.value, call.operation)
     return value
 
 
@@ -90,9 +99,9 @@ class TokenBucket:
         clock: Clock = clocks.monotonic,
         sleep: Callable[[float], None] = clocks.sleep,
     ) -> None:
-        if not 0 < capacity < inf or not 0 < refill_rate < inf:
+        if not is_number(capacity, above=0) or not is_number(refill_rate, above=0):
             raise ValueError(
-                f"TokenBucket(capacity={capacity!r}, refill_rate={refill_rate!r}): give two numbers above 0"
+                f"TokenBucket(capacity={shown(capacity)}, refill_rate={shown(refill_rate)}): give two numbers above 0"
             )
         self.capacity = float(capacity)
         self.refill_rate = float(refill_rate)
@@ -111,8 +120,10 @@ class TokenBucket:
         With `block`, callers wait in order of arrival, for at most `timeout` seconds; a wait that would take longer
         returns False immediately. So does a request for more tokens than the capacity.
         """
-        if not tokens >= 0:
-            raise ValueError(f"consume({tokens!r}): give a number of tokens, 0 or more")
+        if not is_number(tokens, least=0, infinite=True):
+            raise ValueError(f"consume({shown(tokens)}): give a number of tokens, 0 or more")
+        if timeout is not None and not is_number(timeout, infinite=True):
+            raise ValueError(f"consume(timeout={shown(timeout)}): give a number of seconds, or None to wait as needed")
         if tokens > self.capacity:
             return False
         now = self._clock()
@@ -195,10 +206,15 @@ class CircuitBreaker:
         self.recovery_timeout = recovery_timeout if timeout is None else timeout
         self.retry_timeout = retry_timeout
         self.failure_window = failure_window
-        if failure_threshold < 1 or not self.recovery_timeout >= 0 or not failure_window > 0:
+        sane = (
+            is_number(failure_threshold, least=1, whole=True)
+            and is_number(self.recovery_timeout, least=0)
+            and is_number(failure_window, above=0)
+        )
+        if not sane:
             raise ValueError(
                 "CircuitBreaker: failure_threshold is 1 or more, recovery_timeout 0 or more and failure_window above "
-                f"0 seconds; got {failure_threshold!r}, {self.recovery_timeout!r}, {failure_window!r}"
+                f"0 seconds; got {shown(failure_threshold)}, {shown(self.recovery_timeout)}, {shown(failure_window)}"
             )
         self._clock = clock
         self._circuit = Circuit(
@@ -223,12 +239,14 @@ class CircuitBreaker:
 
     def execute(self, func: Callable[..., T], *args: Any, **options: Any) -> T:
         """Call `func` and return its result; its exceptions are raised unchanged."""
+        if is_async(func):
+            raise TypeError("func is a coroutine function; execute() calls and does not await it")
         ticket = self._circuit.admit(self._clock())
         if isinstance(ticket, Refusal):
             raise CircuitBreakerOpenError(retry_after=ticket.wait)
         verdict = Verdict.IGNORED
         try:
-            value = func(*args, **options)
+            value: T = check_result(func(*args, **options), name_of(func))
             verdict = Verdict.OK
         except Exception as error:
             verdict = Verdict.IGNORED if known_fault(error).kind in _CALLERS_OWN else Verdict.FAILED

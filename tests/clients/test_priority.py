@@ -47,12 +47,12 @@ def test_the_clients_priority_is_that_of_its_calls_unless_one_says_otherwise() -
 
 def test_names_that_do_not_exist_are_refused_with_those_that_do() -> None:
     with pytest.raises(ValueError, match="interactive, normal, batch"):
-        BedrockClient(MODEL, region_name="us-east-1", priority="urgent")
+        BedrockClient(MODEL, region_name="us-east-1", priority="urgent")  # type: ignore[arg-type]
     with simulator() as service, BedrockClient(MODEL, endpoint_url=service.url, region_name="us-east-1") as client:
         with pytest.raises(InvalidRequest, match="tier='fast': give one of priority, default, flex"):
-            client.invoke("Why?", tier="fast")
+            client.invoke("Why?", tier="fast")  # type: ignore[arg-type]
         with pytest.raises(ValueError, match="priority='urgent'"):
-            client.invoke("Why?", priority="urgent")
+            client.invoke("Why?", priority="urgent")  # type: ignore[arg-type]
 
 
 def client_number(priority: Any) -> Any:

@@ -52,6 +52,11 @@ def blocking(client: BedrockClient) -> None:
     assert_type(reply.attempts, int)
     assert_type(reply.request_id, str | None)
     client.invoke(messages=[{"role": "user", "content": "Why?"}], tools=[{"toolSpec": {}}], requestMetadata={"a": "b"})
+    client.invoke("Why?", priority="batch", tier="match", additionalModelRequestFields={"top_k": 5})
+    client.invoke("Why?", priority=0.5, tier="flex")
+    client.invoke("Why?", priority="urgent")  # type: ignore[arg-type]
+    client.invoke("Why?", tier="fast")  # type: ignore[arg-type]
+    client.invoke("Why?", temprature=0.5)  # type: ignore[call-arg]
     assert_type(client.converse(messages=[]), dict[str, Any])
     assert_type(client.count_tokens(input={}), dict[str, Any])
     assert_type(client.listen(print), Callable[[], None])

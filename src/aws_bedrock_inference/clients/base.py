@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING, Any
 from aws_bedrock_inference import clock as clocks
 from aws_bedrock_inference.call import Call, Outcome, Route, Timeout, priority_number
 from aws_bedrock_inference.clients.request import BadRequestError
+from aws_bedrock_inference.clients.routes import Routes
 from aws_bedrock_inference.events import Listener, Listeners
 from aws_bedrock_inference.exceptions import InvalidRequest, error_of
 from aws_bedrock_inference.flow import send
-from aws_bedrock_inference.knowledge.models import split_profile
+from aws_bedrock_inference.knowledge.models import UNKNOWN_MODEL, ModelArn
 from aws_bedrock_inference.log import enabled as log_enabled
 from aws_bedrock_inference.log import log
 from aws_bedrock_inference.policies import Quota, one_owner, standard
 from aws_bedrock_inference.policies.refusals import client_closed, invalid_request
 from aws_bedrock_inference.streaming import collect, stream
-from aws_bedrock_inference.tokens.estimate import estimate, learn
+from aws_bedrock_inference.tokens.estimate import BodyError, estimate, learn
 from aws_bedrock_inference.tokens.ratio import TokenGauge
 from aws_bedrock_inference.transports.endpoint import Endpoint, find_endpoint
 from aws_bedrock_inference.transports.operations import operation as plan_of
@@ -26,11 +27,9 @@ from aws_bedrock_inference.transports.operations import operation as plan_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from aws_bedrock_inference.call import Estimate, Priority
     from aws_bedrock_inference.clients.request import Prompt
     from aws_bedrock_inference.flow import Flow, Pipeline
-
-# Model ids that are remembered with what they mean; more of them are read anew.
-ROUTES = 1024
 
 
 class BaseClient:
@@ -46,24 +45,26 @@ class BaseClient:
         quota: Quota | None = None,
         pipeline: Pipeline | None = None,
         timeout: float | Timeout | None = None,
-        priority: str | float = "normal",
+        priority: Priority = "normal",
     ) -> None:
         if not str(model_id or "").strip():
             raise ValueError(f"model_id={model_id!r}: give a model id, inference profile id or ARN")
         one_owner(quota, pipeline)
         limits = (Timeout(), inf) if timeout is None else _limits(timeout, Timeout(), inf)
-        self.model_id = model_id
+        self.model_id = str(model_id)
         self.priority = priority_number(priority)
         self.pipeline = pipeline if pipeline is not None else standard(quota)
         self._endpoint: Endpoint = find_endpoint(session, region_name=region_name, endpoint_url=endpoint_url)
         self._timeout, self._total_timeout = limits
         self._clock = clocks.monotonic
         self._listeners = Listeners(log)
-        self._routes: dict[str, Route] = {}
+        self._routes = Routes(self._endpoint, session)
+        self._looks_up = False
         self._gauge = TokenGauge()
         self._send = self.pipeline.around(send, self._clock)
         self._stream = self.pipeline.around(stream, self._clock)
         self._collect = self.pipeline.around(collect, self._clock)
+        self._route(model_id)
         self._connect()
 
     def _connect(self) -> None:
@@ -84,7 +85,7 @@ class BaseClient:
         self._send = self._stream = self._collect = _closed
 
     def _invoke_call(
-        self, operation: str, prompt: Prompt, priority: str | float | None, timeout: float | Timeout | None = None
+        self, operation: str, prompt: Prompt, priority: Priority | None, timeout: float | Timeout | None = None
     ) -> Call:
         """Return the Converse or ConverseStream call for `prompt`."""
         number = self.priority if priority is None else priority_number(priority)
@@ -99,7 +100,11 @@ class BaseClient:
         constructor, for this call alone.
         """
         params = {"modelId": self.model_id, **params}
-        route = self._route(str(params["modelId"]))
+        model_id = params["modelId"]
+        route = self._routes.used.get(model_id) if type(model_id) is str else None
+        if route is None:
+            route = self._route(model_id)
+            params["modelId"] = str(model_id) if isinstance(model_id, ModelArn) else model_id
         try:
             plan = plan_of(operation)
         except ValueError as error:
@@ -107,6 +112,10 @@ class BaseClient:
         plain = plan.plain(params)
         if not plain and (problem := plan.validate(params)) is not None:
             raise self._invalid(operation, problem, route)
+        try:
+            guess = estimate(operation, params, route.base, self._gauge)
+        except BodyError as error:
+            raise self._invalid(operation, f"{operation}: {error}", route) from None
         attempt, total = self._timeout, self._total_timeout
         if timeout is not None:
             try:
@@ -118,7 +127,7 @@ class BaseClient:
             operation=operation,
             params=params,
             route=route,
-            estimate=estimate(operation, params, route.base, self._gauge),
+            estimate=guess,
             timeout=attempt,
             arrived=now,
             deadline=now + total,
@@ -126,15 +135,22 @@ class BaseClient:
             plain=plain,
         )
 
-    def _route(self, model_id: str) -> Route:
-        route = self._routes.get(model_id)
-        if route is None:
-            base, pool = split_profile(model_id)
-            route = Route(model_id, self._endpoint.region, self._endpoint.account, base, pool)
-            if len(self._routes) >= ROUTES:
-                self._routes.clear()
-            self._routes[model_id] = route
+    def _route(self, model_id: Any) -> Route:
+        route = self._routes.find(model_id)
+        if route.base == UNKNOWN_MODEL and not self._looks_up:
+            self._look_up()
         return route
+
+    def _look_up(self) -> None:
+        """Look up the models of ARNs that do not tell them, from now on; a client without such an ARN pays nothing."""
+
+        def guess(call: Call, route: Route) -> Estimate:
+            return estimate(call.operation, call.params, route.base, self._gauge)
+
+        self._looks_up = True
+        self._send = self._routes.looked_up(self._send, guess)
+        self._stream = self._routes.looked_up(self._stream, guess)
+        self._collect = self._routes.looked_up(self._collect, guess)
 
     def _finish(self, call: Call, outcome: Outcome) -> None:
         """Learn from how the call ended, and notify the listeners."""
@@ -156,11 +172,11 @@ def _limits(timeout: Any, attempt: Timeout, total: float) -> tuple[Timeout, floa
     """Return the limits of each attempt and of the whole call: `timeout` is either, and replaces that one."""
     if isinstance(timeout, Timeout):
         return timeout, total
-    number = isinstance(timeout, (int, float)) and not isinstance(timeout, bool)
-    if number and timeout > 0:
+    if is_number(timeout, above=0, infinite=True):
         return attempt, timeout
-    given = repr(timeout) if number else type(timeout).__name__
-    raise ValueError(f"timeout={given}: give seconds above 0 for the whole call, or a Timeout for each attempt")
+    raise ValueError(
+        f"timeout={shown(timeout)}: give seconds above 0 for the whole call, or a Timeout for each attempt"
+    )
 
 
 def _closed(_: Call) -> Flow:

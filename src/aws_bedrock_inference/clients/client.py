@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from aws_bedrock_inference.clients.base import BaseClient, with_attempts
 from aws_bedrock_inference.clients.reply import Reply, reply_of
@@ -14,7 +14,8 @@ from aws_bedrock_inference.transports.blocking import BlockingTransport
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from aws_bedrock_inference.call import Call, Timeout
+    from aws_bedrock_inference.call import Call, Priority, Timeout
+    from aws_bedrock_inference.clients.request import ConverseOptions, Tier
 
 
 class BedrockClient(BaseClient):
@@ -45,10 +46,10 @@ class BedrockClient(BaseClient):
         stop_sequences: Sequence[str] | None = None,
         tools: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
         stream: bool = False,
-        priority: str | float | None = None,
-        tier: str | None = None,
+        priority: Priority | None = None,
+        tier: Tier | None = None,
         timeout: float | Timeout | None = None,
-        **converse: Any,
+        **converse: Unpack[ConverseOptions],
     ) -> Reply:
         """Send the prompt and return the complete answer.
 
@@ -94,10 +95,10 @@ class BedrockClient(BaseClient):
         temperature: float | None = None,
         stop_sequences: Sequence[str] | None = None,
         tools: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
-        priority: str | float | None = None,
-        tier: str | None = None,
+        priority: Priority | None = None,
+        tier: Tier | None = None,
         timeout: float | Timeout | None = None,
-        **converse: Any,
+        **converse: Unpack[ConverseOptions],
     ) -> TextStream:
         """Send the prompt and return the answer as pieces of text, as they arrive.
 

@@ -2,18 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, TypedDict
 
+from aws_bedrock_inference.bounds import WHOLE, is_number, shown, shown_name
 from aws_bedrock_inference.call import NORMAL
 from aws_bedrock_inference.dialects.request import CONVERSE_MAXIMUM, CONVERSE_SETTINGS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
+
+_LARGEST = WHOLE["integer"]
 
 TIERS = ("priority", "default", "flex", "reserved")
 """Bedrock's service tiers, as botocore's model of Converse lists them (2026-11). All but `reserved` share one quota."""
+
+
+Tier: TypeAlias = Literal["priority", "default", "flex", "reserved", "match"]
+"""The values of `tier`: Bedrock's service tiers, or `match` for the one that corresponds to the call's priority."""
+
+
+class ConverseOptions(TypedDict, total=False):
+    """Parameters of Converse that `invoke` passes on by their own names, for type checkers. At run time the installed
+    boto3 decides which there are.
+    """
+
+    modelId: str
+    inferenceConfig: Mapping[str, Any]
+    toolConfig: Mapping[str, Any]
+    guardrailConfig: Mapping[str, Any]
+    additionalModelRequestFields: Any
+    additionalModelResponseFieldPaths: Sequence[str]
+    promptVariables: Mapping[str, Any]
+    requestMetadata: Mapping[str, str]
+    performanceConfig: Mapping[str, str]
+    serviceTier: Mapping[str, str]
+    outputConfig: Mapping[str, Any]
+    projectIdentifier: str
 
 
 class BadRequestError(ValueError):
@@ -44,10 +71,12 @@ class Prompt(NamedTuple):
         params: dict[str, Any] = {**self.more, "messages": _messages(self.prompt, self.messages)}
         if self.system is not None:
             params["system"] = (
-                [{"text": _text(self.system, "system")}] if isinstance(self.system, str) else list(self.system)
+                [{"text": _text(self.system, "system")}]
+                if isinstance(self.system, str)
+                else list(_items(self.system, "system", "a string, or a list such as [{'text': '...'}]"))
             )
         if self.tools is not None:
-            params["toolConfig"] = dict(self.tools) if hasattr(self.tools, "keys") else {"tools": list(self.tools)}
+            params["toolConfig"] = _tool_config(self.tools)
         if self.tier is not None:
             params["serviceTier"] = {"type": _tier(self.tier, priority)}
         config = {
@@ -57,7 +86,8 @@ class Prompt(NamedTuple):
         }
         given = {name: value for name, value in config.items() if value is not None}
         if given:
-            params[CONVERSE_SETTINGS] = {**params.get(CONVERSE_SETTINGS, {}), **given}
+            settings = params.get(CONVERSE_SETTINGS)
+            params[CONVERSE_SETTINGS] = given if settings is None else {**_settings(settings), **given}
         return params
 
 
@@ -66,7 +96,9 @@ def _tier(tier: str, priority: float) -> str:
     if tier == "match":
         return "priority" if priority < NORMAL else "default" if priority == NORMAL else "flex"
     if tier not in TIERS:
-        raise BadRequestError(f"tier={tier!r}: give one of {', '.join(TIERS)}, or 'match' for the call's priority")
+        raise BadRequestError(
+            f"tier={shown_name(tier)}: give one of {', '.join(TIERS)}, or 'match' for the call's priority"
+        )
     return tier
 
 
@@ -91,7 +123,7 @@ def _message(message: Mapping[str, Any], where: str) -> dict[str, Any]:
     content = message["content"]
     if isinstance(content, str):
         content = [{"text": content}]
-    for index, block in enumerate(content):
+    for index, block in enumerate(_items(content, f"{where}['content']", "a string or a list of content blocks")):
         if hasattr(block, "keys") and "text" in block:
             _text(block["text"], f"{where}['content'][{index}]['text']")
     return {**message, "content": content}
@@ -106,20 +138,44 @@ def _text(text: Any, where: str) -> str:
 
 
 def _max_tokens(value: Any) -> int | None:
-    if value is None or (isinstance(value, int) and not isinstance(value, bool) and value >= 1):
+    if value is None or (type(value) is int and 1 <= value <= _LARGEST):
         return value
-    raise BadRequestError(f"max_tokens={value!r}: give a whole number of tokens, 1 or more")
+    if is_number(value, least=1, most=_LARGEST, whole=True):
+        return int(value)
+    raise BadRequestError(f"max_tokens={shown(value)}: give a whole number of tokens, 1 or more, at most {_LARGEST:,}")
 
 
-def _temperature(value: Any) -> float | None:
-    if value is None or (isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= 1):
+def _temperature(value: float | None) -> float | None:
+    if value is None or (type(value) in (int, float) and 0 <= value <= 1):
         return value
-    raise BadRequestError(f"temperature={value!r}: give a number from 0 to 1")
+    if is_number(value, least=0, most=1):
+        return float(value)
+    raise BadRequestError(f"temperature={shown_name(value)}: give a number from 0 to 1")
 
 
 def _stop_sequences(value: Any) -> list[str] | None:
     if value is None:
         return None
-    if isinstance(value, str) or not all(isinstance(sequence, str) and sequence for sequence in value):
-        raise BadRequestError(f"stop_sequences={value!r}: give a list of strings that are not empty")
-    return list(value)
+    listed = isinstance(value, (list, tuple))
+    if listed and all(isinstance(sequence, str) and sequence for sequence in value):
+        return list(value)
+    given = f"[{', '.join(map(shown_name, value))}]" if listed else shown_name(value)
+    raise BadRequestError(f"stop_sequences={given}: give a list of strings that are not empty")
+
+
+def _tool_config(tools: Any) -> dict[str, Any]:
+    if isinstance(tools, Mapping):
+        return dict(tools)
+    return {"tools": list(_items(tools, "tools", "a list of tools, or a whole toolConfig"))}
+
+
+def _settings(settings: Any) -> Mapping[str, Any]:
+    if not isinstance(settings, Mapping):
+        raise BadRequestError(f"{CONVERSE_SETTINGS} must be a dictionary, not {type(settings).__name__}")
+    return settings
+
+
+def _items(value: Any, where: str, wanted: str) -> Sequence[Any]:
+    if isinstance(value, (list, tuple)):
+        return value
+    raise BadRequestError(f"{where} must be {wanted}, not {type(value).__name__}")

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from aws_bedrock_inference.bounds import is_number
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -18,6 +20,10 @@ _TITAN_SETTINGS = "textGenerationConfig"
 # The maximum answer length: Anthropic, Mistral, Cohere, AI21, DeepSeek; Converse and Nova; Nova's other name; Llama;
 # Titan; OpenAI.
 _MAXIMUM = ("max_tokens", CONVERSE_MAXIMUM, "max_new_tokens", "max_gen_len", "maxTokenCount", "max_completion_tokens")
+
+# The longest answer that is believed, in tokens. Models write up to 128,000 today; the service refuses a request that
+# asks for more than this, and it must not count as what it says.
+_LONGEST = 1_000_000
 
 # Members that can contain it; otherwise it is in the body itself.
 _SETTINGS = (CONVERSE_SETTINGS, _TITAN_SETTINGS, "inference_params")
@@ -77,7 +83,8 @@ KINDS = {**_APART, **dict.fromkeys(_UNSEEN, "unseen"), **dict.fromkeys(_JSON, "j
 
 def max_tokens(request: Any) -> int | None:
     """Return the maximum number of tokens in the answer to `request`, which is Converse's parameters or the parsed body
-    of a model; None if it has no maximum.
+    of a model; None if it has no maximum that is a number. It is from 0 to a million, whatever the request says: the
+    service refuses what is outside of that, and no quota has to reckon with it.
     """
     if not isinstance(request, dict):
         return None
@@ -109,7 +116,11 @@ def counted_members(params: Mapping[str, Any]) -> dict[str, Any]:
 
 def _first(place: dict[str, Any]) -> int | None:
     for name in _MAXIMUM:
-        value = place.get(name)
-        if isinstance(value, int):
-            return int(value)
+        value: Any = place.get(name)
+        if value is None:
+            continue
+        if type(value) is int and 0 <= value <= _LONGEST:
+            return value
+        if is_number(value) or type(value) is int:
+            return int(min(max(value, 0), _LONGEST))
     return None

@@ -10,7 +10,13 @@ import tomllib
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from importlib.resources import files
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+UNKNOWN_MODEL = "unknown-model"
+"""The base of an ARN whose model nobody has told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,31 +47,114 @@ def model_facts(base_model_id: str) -> ModelFacts:
     )
 
 
-@lru_cache(maxsize=4096)
-def split_profile(model_id: str) -> tuple[str, str]:
-    """Return the base model id and the quota pool: `on-demand`, `geographic`, `global` or `provisioned`.
-
-    `model_id` is anything the runtime accepts: a model or inference profile, by id or by ARN. An ARN that does not
-    name its model (an application inference profile, provisioned throughput) is its own base.
+class Target(NamedTuple):
+    """The target of a model id: the base model's id and the quota pool, `on-demand`, `geographic`, `global` or
+    `provisioned`.
     """
+
+    base: str
+    pool: str
+
+
+class ModelArn(str):
+    """An ARN that does not name its model, with the id of the `model` that it stands for.
+
+    The id says which quota the calls draw on: give the inference profile's id, such as `us.anthropic.claude-...`, if
+    the ARN was made from one. Use it wherever a model id is expected.
+    """
+
+    __slots__ = ("model",)
+
+    model: str
+
+    def __new__(cls, arn: str, model: str) -> Self:
+        """Return `arn`, with the `model` that it stands for."""
+        if not arn.startswith("arn:"):
+            raise ValueError(f"ModelArn({arn!r}): give an ARN; an id names its model itself")
+        if not model.strip() or _split(model).base == UNKNOWN_MODEL:
+            raise ValueError("ModelArn(model=...): give the id of a model or of a system-defined inference profile")
+        self = super().__new__(cls, arn)
+        self.model = model
+        return self
+
+    def __reduce__(self) -> tuple[type[Self], tuple[str, str]]:
+        return type(self), (str(self), self.model)
+
+
+def target(model_id: Any) -> Target:
+    """Return the target of anything that the runtime accepts as a model id.
+
+    The model of an ARN that does not tell it is `UNKNOWN_MODEL`: all of them share one quota, since they may stand for
+    one model.
+    """
+    if isinstance(model_id, ModelArn):
+        return _split(model_id.model)
+    return _split(str(model_id))
+
+
+def can_be_looked_up(arn: str) -> bool:
+    """Return whether GetInferenceProfile can tell the model of `arn`."""
+    return _kind_and_name(arn)[0] == "application-inference-profile"
+
+
+def target_of_models(region: str, model_arns: Sequence[str]) -> Target | None:
+    """Return the target of an inference profile in `region` that routes to `model_arns`; None if these are of several
+    models, or of none.
+
+    A global profile has a destination without a Region; a geographic one has Regions besides its own.
+    """
+    targets = {_split(arn).base for arn in model_arns}
+    if len(targets) != 1:
+        return None
+    regions = {arn.split(":")[3] for arn in model_arns}
+    pool = "global" if "" in regions else "on-demand" if regions == {region} else "geographic"
+    return Target(targets.pop(), pool)
+
+
+def split_profile(model_id: str) -> tuple[str, str]:
+    """Return the base model id and the quota pool of `model_id`.
+
+    An ARN that does not name its model is its own base.
+    """
+    base, pool = _split(model_id)
+    return (model_id if base == UNKNOWN_MODEL else base), pool
+
+
+@lru_cache(maxsize=4096)
+def _split(model_id: str) -> Target:
     if not model_id.startswith("arn:"):
         return _split_id(model_id)
-    kind, _, name = model_id.split(":", 5)[-1].partition("/")
+    kind, name = _kind_and_name(model_id)
+    arns = _data()["arns"]
     if kind == "foundation-model":
-        return name, "on-demand"
+        return Target(_without_context(name), "on-demand")
     if kind == "inference-profile":
         return _split_id(name)
-    return model_id, "provisioned" if kind in _data()["arns"]["provisioned"] else "on-demand"
+    if kind in arns["untold"]:
+        return Target(UNKNOWN_MODEL, "on-demand")
+    return Target(model_id, "provisioned" if kind in arns["provisioned"] else "on-demand")
 
 
-def _split_id(name: str) -> tuple[str, str]:
+def _kind_and_name(arn: str) -> tuple[str, str]:
+    kind, _, name = arn.split(":", 5)[-1].partition("/")
+    return kind, name
+
+
+def _split_id(name: str) -> Target:
+    name = _without_context(name)
     scope, _, base = name.partition(".")
     profiles = _data()["profiles"]
     if base and scope in profiles["global"]:
-        return base, "global"
-    if base and scope in profiles["geographic"]:
-        return base, "geographic"
-    return name, "on-demand"
+        return Target(base, "global")
+    newer = base.partition(".")[0] in profiles["providers"] and scope not in profiles["providers"]
+    if base and (scope in profiles["geographic"] or newer):
+        return Target(base, "geographic")
+    return Target(name, "on-demand")
+
+
+def _without_context(name: str) -> str:
+    """Return an id without the length of its context: `...-v1:0:200k` is the model `...-v1:0`."""
+    return re.sub(r"(:\d+):\d+k$", r"\1", name)
 
 
 def _first_match(table: list[dict[str, Any]], model: str) -> dict[str, Any]:

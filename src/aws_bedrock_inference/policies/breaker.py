@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import inf
 from typing import TYPE_CHECKING
 
+from aws_bedrock_inference.bounds import is_number, shown
 from aws_bedrock_inference.call import Call, Outcome
 from aws_bedrock_inference.events import CircuitChanged
 from aws_bedrock_inference.fault import Origin
@@ -46,11 +47,18 @@ class Breaker:
         recovery: float = 5.0,
         probes: int = 3,
     ) -> None:
-        if failures < 1 or probes < 1 or not 0 < ratio <= 1 or not window > 0 or not recovery > 0:
+        sane = (
+            is_number(failures, least=1, whole=True)
+            and is_number(probes, least=1, whole=True)
+            and is_number(ratio, above=0, most=1)
+            and is_number(window, above=0)
+            and is_number(recovery, above=0)
+        )
+        if not sane:
             raise ValueError(
                 "Breaker: failures and probes are 1 or more, ratio is above 0 and at most 1, window and recovery are "
-                f"seconds above 0; got failures={failures!r}, ratio={ratio!r}, window={window!r}, "
-                f"recovery={recovery!r}, probes={probes!r}"
+                f"seconds above 0; got failures={shown(failures)}, ratio={shown(ratio)}, window={shown(window)}, "
+                f"recovery={shown(recovery)}, probes={shown(probes)}"
             )
         self.failures = failures
         self.ratio = ratio

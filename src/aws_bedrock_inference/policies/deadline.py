@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import inf
 from typing import TYPE_CHECKING
 
+from aws_bedrock_inference.bounds import is_number, shown
 from aws_bedrock_inference.call import Call, Outcome
 from aws_bedrock_inference.policies.refusals import too_close
 
@@ -24,8 +25,8 @@ class Deadline:
     """
 
     def __init__(self, seconds: float = 900.0) -> None:
-        if not seconds > 0:
-            raise ValueError(f"Deadline({seconds!r}): give a number of seconds above 0, or math.inf for no limit")
+        if not is_number(seconds, above=0, infinite=True):
+            raise ValueError(f"Deadline({shown(seconds)}): give a number of seconds above 0, or math.inf for no limit")
         self.seconds = seconds
 
     def around(self, step: Step, clock: Clock) -> Step:

@@ -6,6 +6,7 @@ from math import inf
 from typing import TYPE_CHECKING, Any
 
 from aws_bedrock_inference import clock as clocks
+from aws_bedrock_inference.bounds import is_number, shown
 from aws_bedrock_inference.call import Call, Outcome, priority_number
 from aws_bedrock_inference.events import QuotaQueued
 from aws_bedrock_inference.fault import Kind, Origin
@@ -70,12 +71,12 @@ class Quota:
         store: str | ShareStore | None = None,
     ) -> None:
         for name, value in (("rpm", rpm), ("tpm", tpm), ("tpd", tpd), ("concurrency", concurrency)):
-            if value is not None and not 0 < value < inf:
+            if value is not None and not is_number(value, above=0):
                 raise ValueError(
-                    f"Quota({name}={value!r}): give a number above 0, or omit it if there is no such limit"
+                    f"Quota({name}={shown(value)}): give a number above 0, or omit it if there is no such limit"
                 )
-        if waiting < 1:
-            raise ValueError(f"Quota(waiting={waiting!r}): give the number of calls that may wait, 1 or more")
+        if not is_number(waiting, least=1, infinite=True):
+            raise ValueError(f"Quota(waiting={shown(waiting)}): give the number of calls that may wait, 1 or more")
         self.rpm = rpm
         self.tpm = tpm
         self.tpd = tpd
@@ -269,9 +270,9 @@ def _opened(store: str | ShareStore) -> ShareStore:
 
 def _checked(shares: Mapping[str | float, float]) -> dict[float, float]:
     for name, share in shares.items():
-        if not 0 <= share < 1:
+        if not is_number(share, least=0) or share >= 1:
             raise ValueError(
-                f"Quota(shares={{{name!r}: {share!r}}}): a share is a part of the quota, from 0 to below 1"
+                f"Quota(shares={{{name!r}: {shown(share)}}}): a share is a part of the quota, from 0 to below 1"
             )
     return {priority_number(name): share for name, share in shares.items()}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from aws_bedrock_inference import clock as clocks
+from aws_bedrock_inference.bounds import is_number, shown
 from aws_bedrock_inference.call import Attempt, Call, Outcome
 from aws_bedrock_inference.events import RetryScheduled
 from aws_bedrock_inference.flow import emit, sleep
@@ -35,8 +36,8 @@ class Retry:
         budget: Budget | None = None,
         chance: Chance = clocks.chance,
     ) -> None:
-        if attempts < 1:
-            raise ValueError(f"Retry(attempts={attempts!r}): give 1 for no retries, or more")
+        if not is_number(attempts, least=1, whole=True):
+            raise ValueError(f"Retry(attempts={shown(attempts)}): give 1 for no retries, or more")
         if jitter not in JITTERS:
             raise ValueError(f"Retry(jitter={jitter!r}): choose one of {', '.join(JITTERS)}")
         self.attempts = attempts

@@ -23,7 +23,7 @@ from aws_bedrock_inference.drivers.blocking import Driver
 from aws_bedrock_inference.fault import Decision, Fault, Origin
 from aws_bedrock_inference.flow import send
 from aws_bedrock_inference.knowledge.classify import classify
-from aws_bedrock_inference.knowledge.models import split_profile
+from aws_bedrock_inference.knowledge.models import target
 from aws_bedrock_inference.resilience.batches import FORMS, Batch, Form
 from aws_bedrock_inference.resilience.idempotency import Condition, fate_unknown, repeatable
 from aws_bedrock_inference.resilience.runtime import Guard, raisable
@@ -65,6 +65,8 @@ class Guarded(BaseClient):
 def guarded(client: BaseClient, guard: Guard, safe: Collection[str]) -> BaseClient:
     """Return `client` with `guard` around its calls; on a wrapped client the new guard replaces the old one."""
     own = next(kind for kind in type(client).__mro__ if not issubclass(kind, Guarded))
+    if not issubclass(own, BaseClient):
+        raise TypeError(f"resilient() takes a boto3 client, not {own.__name__}, which only passes for one")
     if inspect.iscoroutinefunction(own._make_api_call):  # type: ignore[attr-defined]  # noqa: SLF001 - botocore's one way
         raise TypeError(
             f"{own.__name__} is an asyncio client; resilient() takes boto3 clients. For Bedrock, use AsyncBedrockClient"
@@ -174,8 +176,8 @@ class Calls:
         return [_ECHO] if refused and doubt else []
 
     def _part(self, params: Mapping[str, Any]) -> Route:
-        part = str(params.get(self._apart, self._service))
-        return Route(part, self._route.region, "", *split_profile(part))
+        part = params.get(self._apart, self._service)
+        return Route(str(part), self._route.region, "", *target(part))
 
     def _learn(self, name: str) -> Operation:
         model = self._model.operation_model(name)

@@ -7,7 +7,6 @@ wraps it vouches for that.
 from __future__ import annotations
 
 import functools
-import inspect
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
@@ -19,6 +18,7 @@ from aws_bedrock_inference.flow import give
 from aws_bedrock_inference.flow import send as sending
 from aws_bedrock_inference.knowledge.classify import classify
 from aws_bedrock_inference.resilience.runtime import Guard, raisable
+from aws_bedrock_inference.resilience.targets import check_result, is_async, name_of, remember
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -33,7 +33,10 @@ if TYPE_CHECKING:
 
 def known_fault(error: BaseException) -> Fault:
     """Return the fault of a user function's exception; an unknown exception is not retried."""
-    fault = replace(classify(error), error=error)
+    try:
+        fault = replace(classify(error), error=error)
+    except Exception:  # noqa: BLE001 - the exception says of itself what it likes; it must still be raised as it was
+        fault = Fault(code=type(error).__name__, message="", error=error)
     if fault.decision is Decision.RETRY_LIMITED and fault.cause == "unknown":
         return replace(fault, decision=Decision.FAIL)
     return fault
@@ -41,7 +44,9 @@ def known_fault(error: BaseException) -> Fault:
 
 def guarded_function(function: Callable[..., Any], guard: Guard) -> Callable[..., Any]:
     """Return `function`, or coroutine function, with `guard` around it."""
-    return _awaited(function, guard) if inspect.iscoroutinefunction(function) else _called(function, guard)
+    made = _awaited(function, guard) if is_async(function) else _called(function, guard)
+    remember(made, function)
+    return made
 
 
 def _called(function: Callable[..., Any], guard: Guard) -> Callable[..., Any]:
@@ -60,7 +65,7 @@ def _called(function: Callable[..., Any], guard: Guard) -> Callable[..., Any]:
         call = guard.call(name, {"args": args, "options": options}, route)
         outcome = driver.run(step(call))
         _finish(guard, call, outcome)
-        return outcome.value
+        return check_result(outcome.value, name)
 
     return guarded
 
@@ -91,7 +96,7 @@ def _awaited(function: Callable[..., Any], guard: Guard) -> Callable[..., Any]:
 
 
 def _named(function: Callable[..., Any]) -> tuple[str, Route]:
-    name = getattr(function, "__name__", type(function).__name__)
+    name = name_of(function)
     return name, Route(f"{getattr(function, '__module__', '')}.{getattr(function, '__qualname__', name)}")
 
 
@@ -116,9 +121,9 @@ class BlockAttempt:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> bool:
         if error is None:
             self.outcome = Outcome()
-        elif isinstance(error, Exception):
+        elif isinstance(error, Exception) and not isinstance(error, StopIteration):
             self.outcome = Outcome(fault=known_fault(error))
-            return True  # the loop raises it again if no other attempt follows
+            return True  # the loop raises it again if no other attempt follows; a StopIteration would end the loop
         return False
 
 

@@ -6,6 +6,7 @@ Inside, failures are outcomes. At the edge the original exception is raised agai
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from logging import DEBUG
 from math import inf
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from aws_bedrock_inference import clock as clocks
+from aws_bedrock_inference.bounds import is_number, shown
 from aws_bedrock_inference.call import Attempt, Call, Outcome, Route
 from aws_bedrock_inference.events import Listener, Listeners
 from aws_bedrock_inference.exceptions import error_of
@@ -47,9 +49,9 @@ class Guard:
         sleep: Callable[[float], Any] | None = None,
     ) -> None:
         one_owner(quota, pipeline)
-        if timeout is not None and not timeout > 0:
+        if timeout is not None and not is_number(timeout, above=0, infinite=True):
             raise ValueError(
-                f"timeout={timeout!r}: give seconds above 0 for the whole call, including waits and retries"
+                f"timeout={shown(timeout)}: give seconds above 0 for the whole call, including waits and retries"
             )
         policies = (Deadline(TOTAL_TIMEOUT), Retry(), Breaker(), *((quota,) if quota is not None else ()))
         self.pipeline = pipeline if pipeline is not None else Pipeline(*policies)
@@ -83,14 +85,22 @@ def raisable(outcome: Outcome, operation: str, route: Route, notes: Iterable[str
     error = next((error for error in errors if error is not None), None)
     if error is None:
         return error_of(outcome, operation, route)
-    for note in (_summary(outcome, fault, operation, route), fault.advice, *notes, *map(_earlier, outcome.earlier)):
-        if note:
-            error.add_note(note)
-    if isinstance(error, ClientError):
-        response: dict[str, Any] = vars(error)["response"]
-        response.setdefault("ResponseMetadata", {})["RetryAttempts"] = max(0, outcome.attempts - 1)
-    vars(error).update(fault=_bare(fault), outcome=_without_errors(outcome))
+    said = (_summary(outcome, fault, operation, route), fault.advice, *notes, *map(_earlier, outcome.earlier))
+    with suppress(Exception):  # an exception may refuse all of this, and must be raised as it is nonetheless
+        _annotate(error, fault, outcome, said)
     return error
+
+
+def _annotate(error: BaseException, fault: Fault, outcome: Outcome, notes: Iterable[str]) -> None:
+    own = vars(error)
+    for name, value in (("fault", _bare(fault)), ("outcome", _without_errors(outcome))):
+        if isinstance(getattr(error, name, value), type(value)):  # an attribute of the exception's own is left alone
+            own[name] = value
+    if isinstance(error, ClientError):
+        response: dict[str, Any] = own["response"]
+        response.setdefault("ResponseMetadata", {})["RetryAttempts"] = max(0, outcome.attempts - 1)
+    for note in filter(None, notes):
+        error.add_note(note)
 
 
 def _summary(outcome: Outcome, fault: Fault, operation: str, route: Route) -> str:

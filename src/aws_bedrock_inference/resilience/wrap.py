@@ -10,6 +10,7 @@ from aws_bedrock_inference import clock as clocks
 from aws_bedrock_inference.resilience.boto3_client import guarded
 from aws_bedrock_inference.resilience.functions import guarded_function
 from aws_bedrock_inference.resilience.runtime import Guard
+from aws_bedrock_inference.resilience.targets import guard_target
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -67,7 +68,8 @@ def resilient(
     switched off; the error catalogue decides for each service which errors are retried, and how. A write that the
     service may already have executed is retried only if the service makes that safe. A failed call raises botocore's
     own exception, with `fault`, `outcome` and notes attached. Functions and coroutine functions get the same policies;
-    without `target` the result is a decorator.
+    without `target` the result is a decorator. What cannot be guarded, such as a class or a generator function, raises
+    `TypeError`. Around what is guarded already, the new guard replaces the old one.
 
     `pipeline` replaces the recommended policies, whose deadline is 300 seconds. `quota` adds a `Quota`; its `rpm` then
     limits the requests. `timeout` is the maximum number of seconds of a call, including waits and retries; an attempt
@@ -79,12 +81,13 @@ def resilient(
     def around(subject: Any) -> Any:
         if isinstance(subject, BaseClient):
             return guarded(subject, guard, safe)
-        if not callable(subject):
-            raise TypeError(f"resilient() takes a boto3 client or a function, not {type(subject).__name__}")
+        if isinstance(subject, (staticmethod, classmethod)):
+            return type(subject)(around(subject.__func__))
+        function = guard_target(subject)
         if safe:
             raise ValueError(
                 "safe= names operations of a boto3 client; a function is always assumed to be safe to retry"
             )
-        return guarded_function(subject, guard)
+        return guarded_function(function, guard)
 
     return around if target is None else around(target)

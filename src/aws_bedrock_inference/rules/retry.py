@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from math import inf
 from typing import TYPE_CHECKING
 
+from aws_bedrock_inference.bounds import is_number, shown
 from aws_bedrock_inference.fault import Decision
 from aws_bedrock_inference.forks import Locked
 from aws_bedrock_inference.rules.backoff import Jitter, delay
@@ -42,6 +43,8 @@ class Budget(Locked):
     """
 
     def __init__(self, capacity: int = 500) -> None:
+        if not is_number(capacity, least=0, infinite=True):
+            raise ValueError(f"Budget({shown(capacity)}): give a number of units, 0 or more")
         self.capacity = capacity
         self.available = capacity
         super().__init__()

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from math import ceil, floor, log, log10
 from typing import TYPE_CHECKING, Any, Self
 
+from aws_bedrock_inference.bounds import is_number, shown
 from aws_bedrock_inference.forks import Locked
 
 if TYPE_CHECKING:
@@ -58,8 +59,8 @@ class AnswerSizes(Locked):
 
     def quantile(self, share: float) -> int:
         """Return how many tokens `share` (0 to 1) of the answers do not exceed, at most 5 % too high; 0 of none."""
-        if not 0 <= share <= 1:
-            raise ValueError(f"quantile({share!r}): give a share from 0 to 1, such as 0.98")
+        if not is_number(share, least=0, most=1):
+            raise ValueError(f"quantile({shown(share)}): give a share from 0 to 1, such as 0.98")
         with self._lock:
             wanted = max(1, ceil(share * self.count))
             for bucket, number in enumerate(self._buckets):
@@ -132,10 +133,10 @@ def advise_max_tokens(sizes: AnswerSizes, *, burndown: float, mean_input: float)
     """Return which `max_tokens` the answers in `sizes` need, for calls of `mean_input` tokens on a model whose output
     counts `burndown` times when a call ends.
     """
-    if not (burndown > 0 and mean_input >= 0):
+    if not (is_number(burndown, above=0) and is_number(mean_input, least=0)):
         raise ValueError(
-            f"advise_max_tokens(burndown={burndown!r}, mean_input={mean_input!r}): give a burndown above 0, and tokens "
-            "from 0 up"
+            f"advise_max_tokens(burndown={shown(burndown)}, mean_input={shown(mean_input)}): give a burndown above 0, "
+            "and tokens from 0 up"
         )
     count = sizes.count
     if count < ENOUGH:

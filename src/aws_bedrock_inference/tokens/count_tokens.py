@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from aws_bedrock_inference.bounds import is_number, shown
 from aws_bedrock_inference.dialects.request import counted_members
 from aws_bedrock_inference.knowledge.models import split_profile
 
@@ -41,8 +42,8 @@ def count_request(operation: str, params: Mapping[str, Any]) -> dict[str, Any]:
 
 def exactly(estimate: Estimate, input_tokens: int) -> Estimate:
     """Return `estimate` with the input tokens that the service counted."""
-    if input_tokens < 0:
-        raise ValueError(f"exactly(input_tokens={input_tokens}): give the number that count_tokens returned")
+    if not is_number(input_tokens, least=0, whole=True):
+        raise ValueError(f"exactly(input_tokens={shown(input_tokens)}): give the number that count_tokens returned")
     return replace(estimate, input_tokens=input_tokens)
 
 

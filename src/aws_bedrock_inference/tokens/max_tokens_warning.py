@@ -60,10 +60,10 @@ def warn_unbounded(model: str, reserved: int, tpm: float, *, warned: Warned = PR
     For clients whose quota of tokens is known (`tpm`); without one nothing is reserved, and nothing is to be said.
     """
     if warned.first(model):
-        warnings.warn(unbounded_warning(model, reserved, tpm), UnboundedAnswerWarning, stacklevel=_outside())
+        warnings.warn(unbounded_warning(model, reserved, tpm), UnboundedAnswerWarning, stacklevel=outside())
 
 
-def _outside() -> int:
+def outside() -> int:
     """Return the stack level, as `warnings.warn` of the calling function counts it, of the first caller outside this
     package.
     """

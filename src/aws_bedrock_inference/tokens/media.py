@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 BYTES_PER_TOKEN = 4
 
 
+# Tokens that one part may cost at most where its rule has no limit: the size that a picture states is only its word.
+_MOST = 1_000_000
+
+
 class Part(NamedTuple):
     """A part of a request that is not text: its `kind`, its `content` as written, and the `block` around it."""
 
@@ -86,13 +90,17 @@ def _format(part: Part, block: Mapping[str, Any]) -> str:
         return part.kind
     if part.kind == "source":  # Anthropic's own body
         return "seen_pages" if part.content.get("media_type") == "application/pdf" else "other"
-    if block.get("format") == "pdf" and (block.get("citations") or {}).get("enabled"):
+    if block.get("format") == "pdf" and _enabled(block.get("citations")):
         return "seen_pages"
     return str(block.get("format"))
 
 
+def _enabled(citations: Any) -> bool:
+    return isinstance(citations, dict) and bool(citations.get("enabled"))
+
+
 def _within(rule: dict[str, Any], tokens: float) -> int:
-    return int(min(max(tokens, rule.get("least", 1)), rule.get("most", inf)))
+    return int(min(max(tokens, rule.get("least", 1)), rule.get("most", _MOST)))
 
 
 def _data(source: Any) -> _Data | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import sqrt
 from typing import NamedTuple
 
+from aws_bedrock_inference.bounds import is_number, shown
 from aws_bedrock_inference.forks import Locked
 
 # Before anything is known: four bytes of text to a token. A rough rule for English; code and other scripts differ by
@@ -55,10 +56,10 @@ class TokenGauge(Locked):
     """
 
     def __init__(self, *, sigmas: float = SIGMAS, models: int = 256) -> None:
-        if not sigmas >= 0:
-            raise ValueError(f"TokenGauge(sigmas={sigmas!r}): give 0 for the mean itself, or a number above it")
-        if models < 1:
-            raise ValueError(f"TokenGauge(models={models!r}): give 1 or more")
+        if not is_number(sigmas, least=0):
+            raise ValueError(f"TokenGauge(sigmas={shown(sigmas)}): give 0 for the mean itself, or a number above it")
+        if not is_number(models, least=1, whole=True):
+            raise ValueError(f"TokenGauge(models={shown(models)}): give 1 or more")
         self._sigmas = sigmas
         self._models = models
         self._learnt: dict[str, _Learnt] = {}

@@ -23,6 +23,7 @@ from botocore.serialize import create_serializer
 from botocore.utils import percent_encode, percent_encode_sequence
 from botocore.validate import ParamValidator
 
+from aws_bedrock_inference.dialects.unsendable import not_utf8, unsendable
 from aws_bedrock_inference.transports.fast.request import never, plain
 from aws_bedrock_inference.transports.fast.response import Structure
 from aws_bedrock_inference.transports.releases import too_old_for
@@ -96,6 +97,9 @@ class Operation:
         """
         if self._input is None:
             return None
+        lost = unsendable(params, self._input) or not_utf8(params)
+        if lost is not None:
+            return f"{xform_name(self.name)}: {lost}"
         report = _validator.validate(params, self._input)
         if not report.has_errors():
             return None

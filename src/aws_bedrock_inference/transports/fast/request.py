@@ -11,6 +11,8 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from aws_bedrock_inference.bounds import DEEPEST, LONGEST_INTEGER, WHOLE, encodable
+
 Check = Callable[[Any], bool]
 
 _LARGEST = sys.float_info.max
@@ -66,12 +68,18 @@ def _map(shape: Any) -> Check:
 
 def _string(shape: Any) -> Check:
     least = shape.metadata.get("min", 0)
-    return lambda value: type(value) is str and len(value) >= least
+    if not least:
+        return _text
+    return lambda value: type(value) is str and len(value) >= least and (value.isascii() or encodable(value))
+
+
+def _text(value: Any) -> bool:
+    return type(value) is str and (value.isascii() or encodable(value))
 
 
 def _integer(shape: Any) -> Check:
-    least = shape.metadata.get("min", -_LARGEST)
-    return lambda value: type(value) is int and value >= least
+    least, most = shape.metadata.get("min", -_LARGEST), WHOLE[shape.type_name]
+    return lambda value: type(value) is int and least <= value <= most
 
 
 def _float(shape: Any) -> Check:
@@ -89,17 +97,26 @@ def _blob(_: Any) -> Check:
 
 def _document(value: Any) -> bool:
     # botocore leaves out a member that is null, and keeps a null within it.
-    return value is not None and _json(value)
+    return value is not None and _json(value, DEEPEST)
 
 
-def _json(value: Any) -> bool:
-    kind = type(value)
-    if kind not in (dict, list):
-        return value is None or kind in (str, int, bool, float)
-    for part in value.values() if kind is dict else value:  # noqa: SIM110 - all() would take the stack twice
-        if not _json(part):
-            return False
-    return True
+def _json(value: Any, levels: int) -> bool:  # noqa: PLR0911 - a case for each type, the common ones first
+    kind: Any = type(value)
+    if kind is str:
+        return value.isascii() or encodable(value)
+    if kind is dict:
+        for name, part in value.items():
+            if not (type(name) is str and (name.isascii() or encodable(name)) and levels and _json(part, levels - 1)):
+                return False
+        return True
+    if kind is list:
+        for part in value:  # noqa: SIM110 - all() would take the stack twice
+            if not (levels and _json(part, levels - 1)):
+                return False
+        return True
+    if kind is int:
+        return int.bit_length(value) <= LONGEST_INTEGER
+    return value is None or kind is bool or (kind is float and -_LARGEST <= value <= _LARGEST)
 
 
 def never(_: Any) -> bool:

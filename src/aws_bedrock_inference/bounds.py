@@ -1,0 +1,70 @@
+"""Limits of what comes from outside: numbers in options and requests, texts, and how messages show them."""
+
+from __future__ import annotations
+
+from math import inf, isnan
+from numbers import Integral, Real
+from typing import Any
+
+# The largest integers of the service's shapes, by botocore's names of their types.
+WHOLE = {"integer": 2**31 - 1, "long": 2**63 - 1}
+
+# What a JSON document may hold. It is written with the stack of its caller below, so its depth is limited well under
+# Python's own limit of a thousand; so are its integers, which Python may refuse to write from 640 digits.
+DEEPEST = 200
+LONGEST_INTEGER = 2048  # bits
+
+# Characters of a number or a name that a message shows; no sensible one has more.
+_SHOWN = 40
+_NAME = 24
+
+
+def is_number(
+    value: Any,
+    *,
+    above: float = -inf,
+    least: float = -inf,
+    most: float = inf,
+    whole: bool = False,
+    infinite: bool = False,
+) -> bool:
+    """Return whether `value` is a number within these limits: no bool, no NaN, and finite unless `infinite` allows it.
+
+    A `whole` number is an int, or what counts as one, such as NumPy's; 5.0 is not.
+    """
+    if isinstance(value, bool) or not isinstance(value, Integral if whole else Real):
+        return False
+    try:
+        number = float(value)
+    except (OverflowError, ValueError):
+        return False
+    return not isnan(number) and (infinite or abs(number) < inf) and number > above and least <= number <= most
+
+
+def shown(value: Any) -> str:
+    """Return how a message shows an argument: numbers as they are, of all else the type, since a text given by mistake
+    may be a prompt or a secret.
+    """
+    if value is None or isinstance(value, bool):
+        return repr(value)
+    if not isinstance(value, Real):
+        return f"<{type(value).__name__}>"
+    try:
+        text = repr(value)
+    except ValueError:  # Python refuses to write integers of thousands of digits
+        return "<a huge integer>"
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+
+
+def shown_name(value: Any) -> str:
+    """Return how a message shows a name that is none of those known: as it is while it looks like a name."""
+    return repr(value) if isinstance(value, str) and len(value) <= _NAME and not value.count(" ") else shown(value)
+
+
+def encodable(text: str) -> bool:
+    """Return whether UTF-8 can encode `text`. It cannot encode a lone surrogate, half of a character."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

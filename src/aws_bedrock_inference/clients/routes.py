@@ -1,0 +1,74 @@
+"""The routes of one client's calls, by the model id that each call gives."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from aws_bedrock_inference.bounds import encodable
+from aws_bedrock_inference.call import Route
+from aws_bedrock_inference.flow import ask
+from aws_bedrock_inference.knowledge.models import UNKNOWN_MODEL, ModelArn, Target, can_be_looked_up, target
+from aws_bedrock_inference.service_quotas import profiles
+from aws_bedrock_inference.stores.request import StoreUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+    from aws_bedrock_inference.call import Call, Estimate
+    from aws_bedrock_inference.flow import Effect, Flow, Step
+    from aws_bedrock_inference.transports.endpoint import Endpoint
+
+# Routes remembered; ids may come from outside.
+_MOST = 4096
+
+
+class Routes:
+    """Finds the route of a model id; `used` has those found before.
+
+    What an ARN does not tell is asked of AWS by the first call that uses it.
+    """
+
+    def __init__(self, endpoint: Endpoint, session: Any) -> None:
+        self._endpoint = endpoint
+        self._known = profiles.PROCESS
+        self._ask = profiles.asker(session, endpoint.url)
+        self.used: dict[str, Route] = {}
+
+    def find(self, model_id: Any) -> Route:
+        """Return the route of any model id; a `ModelArn` is remembered for its bare ARN, too."""
+        name = str(model_id)
+        route = None if isinstance(model_id, ModelArn) else self.used.get(name)
+        return route or self._remember(name, target(model_id))
+
+    def looked_up(self, step: Step, estimate: Callable[[Call, Route], Estimate]) -> Step:
+        """Return `step` behind a look-up for calls whose model is not known."""
+
+        def flow(call: Call) -> Flow:
+            if call.route.base == UNKNOWN_MODEL:
+                route = yield from self._look_up(call.route, call.deadline)
+                call = call._replace(route=route, estimate=estimate(call, route))
+            return (yield from step(call))
+
+        return flow
+
+    def _look_up(self, route: Route, deadline: float) -> Generator[Effect, Any, Route]:
+        arn = route.model
+        if can_be_looked_up(arn):
+            question = self._known.find(arn, self._ask, deadline)
+            if question is not None:
+                with suppress(StoreUnavailable):  # too much waits already; the model stays unknown for now
+                    yield from ask(question)
+            found = self._known.known(arn)
+            if found is not None:
+                return self._remember(arn, found)
+        self._known.warn_once(arn)
+        return route
+
+    def _remember(self, name: str, found: Target) -> Route:
+        if len(self.used) >= _MOST:
+            self.used.clear()
+        shown = name if encodable(name) else name.encode("ascii", "backslashreplace").decode()
+        route = Route(shown, self._endpoint.region, self._endpoint.account, found.base, found.pool)
+        self.used[name] = route
+        return route

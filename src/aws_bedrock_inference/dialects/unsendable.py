@@ -1,0 +1,120 @@
+"""The parts of a request that cannot be sent, named by their place, never by their value.
+
+botocore's validator looks at types. It lets pass what JSON, UTF-8, HTTP or the service's integers cannot hold: half
+characters, NaN, cycles, numbers of 400 digits. The service refuses some of it, and some fails in the middle of a call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from itertools import islice
+from math import isfinite
+from typing import TYPE_CHECKING, Any
+
+from aws_bedrock_inference.bounds import DEEPEST, LONGEST_INTEGER, WHOLE, encodable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SURROGATE = (
+    "has half a character (a lone surrogate), which UTF-8 cannot encode; read the text as UTF-8, or replace it: "
+    "text.encode('utf-8', 'replace').decode()"
+)
+_MOST = 3
+
+
+def unsendable(params: Any, shape: Any = None) -> str | None:
+    """Return what of `params` cannot be sent, and where it is, or None. `shape` is botocore's; without one, `params`
+    are free JSON.
+
+    Numbers, texts and keys are looked at in every part; their types are for botocore's validator.
+    """
+    if isinstance(params, dict) and all(map(_plain, params.values())):
+        return None
+    return "; ".join(islice(_inside(params, shape, "", DEEPEST), _MOST)) or None
+
+
+def _plain(value: Any) -> bool:
+    """Return whether a member is bytes or printable ASCII, as most of InvokeModel's are: that can be sent anywhere."""
+    kind = type(value)
+    return kind is bytes or (kind is str and value.isascii() and value.isprintable())
+
+
+def says_json(params: Mapping[str, Any]) -> bool:
+    """Return whether InvokeModel's `params` declare their body as JSON, as they do by saying nothing."""
+    return "contentType" not in params or "json" in str(params["contentType"]).lower()
+
+
+def not_utf8(params: Mapping[str, Any]) -> str | None:
+    """Return where the body of InvokeModel's `params` is not UTF-8, or None; JSON is nothing else."""
+    body = params.get("body")
+    if isinstance(body, (bytes, bytearray)) and says_json(params):
+        try:
+            body.decode()
+        except UnicodeDecodeError as error:
+            return f"body is not UTF-8 (byte {error.start}), and JSON is nothing else: encode it anew"
+    return None
+
+
+def _inside(value: Any, shape: Any, where: str, levels: int) -> Iterator[str]:
+    if isinstance(value, str):
+        yield from _text(value, shape, where)
+    elif isinstance(value, (int, float, Decimal)):
+        yield from _number(value, shape, where)
+    elif not isinstance(value, (Mapping, list, tuple)):
+        return
+    elif levels < 0:
+        yield f"{where.partition('.')[0]} is nested more than {DEEPEST} levels deep, or contains itself"
+    elif isinstance(value, Mapping):
+        for name, part in value.items():
+            yield from _key(name, where)
+            yield from _inside(part, _shape_of(shape, name), _member(where, name), levels - 1)
+    else:
+        inner = getattr(shape, "member", None)
+        for index, part in enumerate(value):
+            yield from _inside(part, inner, f"{where}[{index}]", levels - 1)
+
+
+def _shape_of(shape: Any, name: Any) -> Any:
+    """Return the shape of a member; None within free JSON, and for what the validator will not know either."""
+    kind = getattr(shape, "type_name", "")
+    if kind == "structure" and isinstance(name, str):
+        return shape.members.get(name)
+    return shape.value if kind == "map" else None
+
+
+def _text(value: str, shape: Any, where: str) -> Iterator[str]:
+    if not encodable(value):
+        yield f"{where or 'the text'} {SURROGATE}"
+    elif getattr(shape, "serialization", {}).get("location") == "header" and not (
+        value.isascii() and value.isprintable()
+    ):
+        yield f"{where} must be printable ASCII without line breaks, since it is sent as an HTTP header"
+
+
+def _number(value: float | Decimal, shape: Any, where: str) -> Iterator[str]:
+    kind = getattr(shape, "type_name", "")
+    if kind in WHOLE and isinstance(value, int):
+        if isinstance(value, bool):
+            yield f"{where} must be int, not bool"
+        elif abs(value) > WHOLE[kind]:
+            yield f"{where} must be at most {WHOLE[kind]}"
+    elif isinstance(value, int):
+        if value.bit_length() > LONGEST_INTEGER:
+            yield f"{where} is an integer of more than {LONGEST_INTEGER} bits; give a smaller one, or a string"
+    elif not isfinite(value):
+        yield f"{where} is {value}, which JSON cannot hold; give a finite number"
+
+
+def _key(name: Any, where: str) -> Iterator[str]:
+    if isinstance(name, str):
+        if not encodable(name):
+            yield f"a key in {where or 'the request'} {SURROGATE}"
+    elif name is not None and not isinstance(name, (int, float)):
+        yield f"{where or 'the request'} has a key of type {type(name).__name__}; give strings as keys"
+
+
+def _member(where: str, name: Any) -> str:
+    shown = name if isinstance(name, str) and encodable(name) else f"<{type(name).__name__}>"
+    return f"{where}.{shown}" if where else str(shown)

@@ -1,0 +1,104 @@
+"""Checks of what is to be guarded. A guard that does nothing is worse than none, so what it cannot cover is refused."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from contextlib import AsyncContextDecorator, ContextDecorator
+from types import MethodType
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+# Objects of AWS's libraries that make calls and are not clients, by module and what to do instead.
+_INSTEAD = {
+    "boto3.resources": "give its client, resource.meta.client",
+    "boto3.session": "give a client, session.client(...)",
+    "botocore.session": "give a client, session.create_client(...)",
+    "botocore.paginate": "guard the client, and make the paginator of the guarded one",
+    "botocore.waiter": "guard the client, and make the waiter of the guarded one",
+    "aiobotocore": "it takes boto3 clients; for Bedrock, use AsyncBedrockClient",
+    "aioboto3": "it takes boto3 clients; for Bedrock, use AsyncBedrockClient",
+}
+_LATER = "its errors come while it is read, after the guard has ended; guard a function that reads it to the end"
+
+_originals: WeakKeyDictionary[Callable[..., Any], Callable[..., Any]] = WeakKeyDictionary()
+
+
+def guard_target(function: Any) -> Callable[..., Any]:
+    """Return the function to guard: `function` itself, or what is inside it if it is guarded already, so that retries
+    do not multiply.
+
+    Raises `TypeError` for what a guard cannot cover.
+    """
+    if isinstance(function, MethodType):
+        return MethodType(guard_target(function.__func__), function.__self__)
+    if inspect.isclass(function):
+        raise TypeError(
+            f"resilient() takes a function, not the class {function.__name__}; decorate its methods instead"
+        )
+    if not callable(function):
+        raise TypeError(_not_callable(function))
+    inner = _innermost(function)
+    if inspect.isgeneratorfunction(inner) or inspect.isasyncgenfunction(inner):
+        raise TypeError(f"resilient() cannot guard {name_of(function)}, a generator function: {_LATER}")
+    try:
+        original = _originals.get(function)
+    except TypeError:  # an object that cannot be hashed or referenced weakly was not made here
+        original = None
+    target: Callable[..., Any] = function if original is None else original
+    return target
+
+
+def remember(guarded: Callable[..., Any], original: Callable[..., Any]) -> None:
+    """Remember that `guarded` is `original` with a guard."""
+    _originals[guarded] = original
+
+
+def is_async(function: Callable[..., Any]) -> bool:
+    """Return whether a call of `function` is to be awaited: a coroutine function, or an object or partial with one."""
+    inner = _innermost(function)
+    marked = type(getattr(inner, "_is_coroutine", None)) is object  # as asyncio marks AsyncMock before Python 3.12
+    method = getattr(type(inner), "__call__", None)  # noqa: B004 - the method is wanted, not whether there is one
+    return marked or inspect.iscoroutinefunction(inner) or inspect.iscoroutinefunction(method)
+
+
+def check_result(value: Any, name: str) -> Any:
+    """Return what a guarded function returned, unless its work is still to be done, beyond the guard.
+
+    Raises `TypeError` then.
+    """
+    if inspect.isawaitable(value):
+        if inspect.iscoroutine(value):
+            value.close()
+        raise TypeError(
+            f"{name} returned an awaitable, so nothing guards what it awaits; guard an `async def` function"
+        )
+    if inspect.isgenerator(value) or inspect.isasyncgen(value):
+        raise TypeError(f"{name} returned a generator: {_LATER}")
+    if isinstance(value, (ContextDecorator, AsyncContextDecorator)):
+        raise TypeError(f"{name} returned a context manager, whose block nothing guards; use attempts() inside it")
+    return value
+
+
+def name_of(function: Any) -> str:
+    """Return a function's name, or the name of its type."""
+    return str(getattr(function, "__name__", type(function).__name__))
+
+
+def _innermost(function: Any) -> Any:
+    while isinstance(function, functools.partial):
+        function = function.func
+    return function
+
+
+def _not_callable(target: Any) -> str:
+    kind = type(target)
+    if isinstance(target, (property, functools.cached_property)):
+        return f"resilient() cannot guard a {kind.__name__}; put it below @{kind.__name__}, around the method"
+    home = next((base.__module__ for base in kind.__mro__ if base.__module__.startswith(tuple(_INSTEAD))), "")
+    instead = next((advice for module, advice in _INSTEAD.items() if home.startswith(module)), "")
+    rest = f"; {instead}" if instead else ""
+    return f"resilient() takes a boto3 client or a function, not {kind.__name__}{rest}"

@@ -1,0 +1,163 @@
+"""Ask AWS which model an application inference profile stands for, once for each ARN in a process.
+
+Its quota, its burndown and its limits are those of that model, and the ARN does not tell it. A look-up is a
+convenience: it runs in a thread of its own, calls wait for it only for a moment, and no call fails because of it.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import warnings
+from math import inf
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from aws_bedrock_inference import clock as clocks
+from aws_bedrock_inference.background import BackgroundFull, background
+from aws_bedrock_inference.forks import renew_after_fork
+from aws_bedrock_inference.knowledge.models import Target, target_of_models
+from aws_bedrock_inference.sessions import make_client
+from aws_bedrock_inference.tokens.max_tokens_warning import Warned, outside
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from aws_bedrock_inference.clock import Clock
+    from aws_bedrock_inference.stores.request import Question
+
+    Ask = Callable[[str], Target | None]
+
+# Seconds for which the first calls wait for an answer. GetInferenceProfile answers in a tenth; a client is made first.
+PATIENCE = 3.0
+
+# Seconds that the wait itself may be late.
+GRACE = 1.0
+
+# Seconds after which an ARN that gave no answer is asked for again: permissions are granted by people.
+AGAIN = 300.0
+
+# ARNs remembered; a program that has one for each of its customers asks again for those it used first.
+_MOST = 4096
+
+_AWS = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws")
+
+
+class UnknownModelWarning(UserWarning):
+    """A warning that an ARN does not tell its model, so that its calls count at the highest rate known."""
+
+
+class _LookUp:
+    """One look-up: `target` is set before `done`, and stays None if there was no answer."""
+
+    def __init__(self, now: float, *, first: bool) -> None:
+        self.target: Target | None = None
+        self.done = threading.Event()
+        self.started = now
+        self.first = first
+
+
+class Profiles:
+    """The models behind ARNs, as far as they are known. Safe to share between threads and clients."""
+
+    def __init__(self, *, clock: Clock = clocks.monotonic, patience: float = PATIENCE) -> None:
+        self._clock = clock
+        self._patience = patience
+        self._lookups: dict[str, _LookUp] = {}
+        self._warned = Warned()
+        self._lock = threading.Lock()
+        renew_after_fork(self)
+
+    def after_fork(self) -> None:
+        """Forget the look-ups whose threads stayed in the parent."""
+        self._lock = threading.Lock()
+        self._lookups = {arn: each for arn, each in self._lookups.items() if each.target is not None}
+
+    def known(self, arn: str) -> Target | None:
+        """Return what is known of `arn` without asking."""
+        lookup = self._lookups.get(arn)
+        return lookup.target if lookup is not None else None
+
+    def find(self, arn: str, ask: Ask, deadline: float = inf) -> Question[bool] | None:
+        """Start to look `arn` up with `ask` if that is due; return the question to wait on, or None if there is
+        nothing to wait for. The wait ends by `deadline`.
+        """
+        now = self._clock()
+        with self._lock:
+            lookup = self._lookups.get(arn)
+            if lookup is None or (lookup.target is None and now >= lookup.started + AGAIN):
+                lookup = self._begin(arn, ask, now, first=lookup is None)
+        left = min(lookup.started + self._patience, deadline) - now if lookup.first else 0.0
+        if lookup.done.is_set() or left <= 0.0:
+            return None
+        from aws_bedrock_inference.stores.request import Question  # noqa: PLC0415 - only who asks needs asyncio
+
+        return Question(lambda: lookup.done.wait(left), left + GRACE, "GetInferenceProfile")
+
+    def warn_once(self, arn: str) -> None:
+        """Warn with `UnknownModelWarning`, at the caller's own line, that nobody could tell the model of `arn`."""
+        if self._warned.first(arn):
+            warnings.warn(_warning(arn), UnknownModelWarning, stacklevel=outside())
+
+    def _begin(self, arn: str, ask: Ask, now: float, *, first: bool) -> _LookUp:
+        if len(self._lookups) >= _MOST:
+            del self._lookups[next(iter(self._lookups))]
+        lookup = self._lookups[arn] = _LookUp(now, first=first)
+
+        def look() -> None:
+            try:
+                lookup.target = ask(arn)
+            except Exception:  # noqa: BLE001, S110 - whatever went wrong, the model stays unknown, and the warning says so
+                pass
+            finally:
+                lookup.done.set()
+
+        try:
+            background.start(("inference profile", arn), look)
+        except BackgroundFull:
+            lookup.done.set()
+        return lookup
+
+
+PROCESS = Profiles()
+
+
+def asker(session: Any, runtime_url: str) -> Ask:
+    """Return what asks GetInferenceProfile, with the credentials of `session`.
+
+    Whoever calls a gateway or a stub at `runtime_url` means it for this question too, unless an endpoint for `bedrock`
+    is configured: nothing is asked of AWS behind its back.
+    """
+    clients: dict[tuple[int, str], Any] = {}
+
+    def ask(arn: str) -> Target | None:
+        region = arn.split(":")[3]
+        mine = os.getpid(), region  # a forked child makes its own: connections are its parent's
+        if mine not in clients:
+            clients[mine] = _control_plane(session, region, runtime_url)
+        answer = clients[mine].get_inference_profile(inferenceProfileIdentifier=arn)
+        return target_of_models(region, [model["modelArn"] for model in answer["models"]])
+
+    return ask
+
+
+def _control_plane(session: Any, region: str, runtime_url: str) -> Any:
+    from botocore.config import Config  # noqa: PLC0415 - heavy; only who asks needs it
+
+    config = Config(connect_timeout=2, read_timeout=2, retries={"mode": "standard", "total_max_attempts": 1})
+    client, _, _ = make_client("bedrock", session, region_name=region, config=config)
+    if not _of_aws(runtime_url) and _of_aws(client.meta.endpoint_url):
+        client, _, _ = make_client("bedrock", session, region_name=region, endpoint_url=runtime_url, config=config)
+    return client
+
+
+def _of_aws(url: str) -> bool:
+    return (urlsplit(url).hostname or "").endswith(_AWS)
+
+
+def _warning(arn: str) -> str:
+    return (
+        f"the model of {arn} is not known, so its calls count at the highest burndown rate and share one quota with "
+        "all others of which that is true. Allow bedrock:GetInferenceProfile, or name the model: "
+        "ModelArn(arn, model='us.anthropic.claude-...')"
+    )
