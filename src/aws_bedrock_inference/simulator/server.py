@@ -8,10 +8,8 @@ import json
 import logging
 import os
 import socket
-import struct
 import sys
 from math import inf
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from granian.constants import Interfaces
@@ -19,7 +17,7 @@ from granian.rsgi import ProtocolClosed  # type: ignore[attr-defined]
 from granian.server.embed import Server
 
 from aws_bedrock_inference import clock
-from aws_bedrock_inference.simulator import plan, scenario
+from aws_bedrock_inference.simulator import plan, scenario, sockets
 from aws_bedrock_inference.simulator.messages import ServiceError, invalid
 from aws_bedrock_inference.simulator.plan import Break
 from aws_bedrock_inference.simulator.request import Request
@@ -122,7 +120,7 @@ async def _carry_out(todo: Plan, scope: Scope, protocol: RSGIHTTPProtocol) -> No
                     stream = protocol.response_stream(todo.status, todo.headers)
                 await stream.send_bytes(step)
             elif step is Break.RESET:
-                _reset(scope.client)
+                sockets.reset(scope.client)
                 await protocol.client_disconnect()
         if todo.streamed and stream is None:
             protocol.response_bytes(todo.status, todo.headers, b"")
@@ -136,25 +134,6 @@ async def _waited(seconds: float, protocol: RSGIHTTPProtocol) -> bool:
     done, _ = await asyncio.wait({gone}, timeout=None if seconds == inf else seconds)
     gone.cancel()
     return not done
-
-
-def _reset(client: str) -> None:
-    """Reset the connection to `client`: granian has no way to do it, so its socket is looked up among this process's.
-
-    With no time to linger, closing sends RST; shutting the reading side makes granian close.
-    """
-    host, _, port = client.rpartition(":")
-    peer = (host.strip("[]"), int(port))
-    for entry in Path("/dev/fd").iterdir():
-        try:
-            candidate = socket.socket(fileno=os.dup(int(entry.name)))
-        except OSError:
-            continue
-        with candidate, contextlib.suppress(OSError):
-            if candidate.family in {socket.AF_INET, socket.AF_INET6} and candidate.getpeername()[:2] == peer:
-                candidate.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-                candidate.shutdown(socket.SHUT_RD)
-                return
 
 
 async def serve(tables: dict[str, Any], host: str, port: int, ready: Callable[[str], None]) -> None:
