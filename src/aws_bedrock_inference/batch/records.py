@@ -66,7 +66,7 @@ def read_records(file: BinaryIO, name: str) -> Iterator[Record | BadLine]:
     Raises `ValueError` if the file as a whole is not in JSON Lines format.
     """
     seen = Keys()
-    for number, line in _lines(file):
+    for number, line in numbered_lines(file):
         if number == 1:
             _check_start(line, name)
             line = line.removeprefix(b"\xef\xbb\xbf")  # noqa: PLW2901 - the byte order mark belongs to no line
@@ -84,7 +84,8 @@ class _ProblemError(Exception):
     """A problem with a line."""
 
 
-def _lines(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
+def numbered_lines(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
+    """Yield each line with its number; of a line that is too long, its beginning."""
     number = 0
     while line := file.readline(LONGEST_LINE):
         number += 1

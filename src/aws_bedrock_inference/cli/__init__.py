@@ -28,7 +28,8 @@ Exit codes
   1    something failed; run the failed part again
   2    the command or the input contains errors
   3    no call can succeed: check credentials, access, model, endpoint
-  130  interrupted; run the same command again to continue"""
+  130  interrupted; run the same command again to continue
+  143  the same, by SIGTERM"""
 
 
 class Commands(click.Group):
