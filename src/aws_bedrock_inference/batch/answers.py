@@ -45,13 +45,9 @@ def asker(
     async def ask(record: Record) -> Answer:
         source = record.source
         if record.is_prompt:
-            reply = await client.invoke(
-                source["prompt"],
-                system=source.get("system", system),
-                max_tokens=source.get("max_tokens", max_tokens),
-                temperature=source.get("temperature"),
-                stream=streamed(record),
-            )
+            defaults = {"system": system, "max_tokens": max_tokens}
+            given = {name: value for name, value in source.items() if name != "id"}
+            reply = await client.invoke(**{**defaults, **given}, stream=streamed(record))
             return Answer({"id": source["id"], **_short(reply)}, reply.stop_reason)
         if record.is_converse:
             reply = await client.invoke(**_with_bytes(source["modelInput"]), stream=streamed(record))
