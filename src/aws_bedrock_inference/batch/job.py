@@ -97,8 +97,8 @@ async def carry_out(
         client.listen(tally.hear)
         async with client:
             # In a thread, so that an interruption is noticed while a long file is read.
-            with await asyncio.to_thread(Journal, job.output) as journal, _opened(job) as file:
-                feed = Feed(_unanswered(read_records(file, job.source_name), journal, tally))
+            with await asyncio.to_thread(Journal, job.output) as journal:
+                feed = Feed(_unanswered(job, journal, tally))
                 run = Run(
                     feed,
                     asker(client, system=job.system, max_tokens=job.max_tokens, streamed=job.streamed),
@@ -130,12 +130,13 @@ async def _ended(run: Run, journal: Journal, job: Job) -> Ending:
     return ending
 
 
-def _unanswered(lines: Iterator[Record | BadLine], journal: Journal, tally: Tally) -> Iterator[Record | BadLine]:
-    for line in lines:
-        if isinstance(line, Record) and line.key in journal.answered:
-            tally.skipped += 1
-        else:
-            yield line
+def _unanswered(job: Job, journal: Journal, tally: Tally) -> Iterator[Record | BadLine]:
+    with _opened(job) as file:
+        for line in read_records(file, job.source_name):
+            if isinstance(line, Record) and line.key in journal.answered:
+                tally.skipped += 1
+            else:
+                yield line
 
 
 def _room(client: AsyncBedrockClient, quota: Quota) -> Callable[[], bool]:

@@ -33,6 +33,7 @@ _PROMPT_KEYS = (
 )
 
 _MOST_NAMED = 10
+_SHORTEST_BEGINNING = 3
 _LONGEST_SHOWN = 60
 
 # What the command line says for all records.
@@ -203,7 +204,9 @@ def _check_names(source: dict[str, Any], known: tuple[str, ...]) -> None:
             continue
         if name in _OPTIONS:
             raise _ProblemError(f'"{name}" is given on the command line, for all records: {_OPTIONS[name]}. Remove it')
-        near = [other for other in difflib.get_close_matches(name.lower(), known, 3, 0.5) if other not in source]
+        begun = [other for other in known if other.startswith(name.lower()) and len(name) >= _SHORTEST_BEGINNING]
+        close = difflib.get_close_matches(name.lower(), known, 3, 0.5)
+        near = [other for other in (*begun, *close) if other not in source]
         hint = f'Did you mean "{near[0]}"?' if near else f"Remove it. Known are {', '.join(known[:_MOST_NAMED])}"
         raise _ProblemError(f'"{name:.80}" is not known and would have no effect. {hint}')
 
