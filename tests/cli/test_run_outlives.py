@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from support.desk import Hold, body
 
+from aws_bedrock_inference.batch.records import read_records
 from aws_bedrock_inference.cli.report import shown_arguments
 
 if TYPE_CHECKING:
@@ -144,6 +145,23 @@ def test_the_kernels_limit_on_a_file_is_a_full_disk(desk: Desk) -> None:
     assert "To continue, run: " in ran.stderr
     assert desk.run().exit_code == 0
     assert len(desk.answers) == 30
+
+
+def test_an_input_that_can_be_read_no_further_ends_the_run_with_what_was_answered(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.prompts(1)
+
+    def fails_later(file: Any, name: str) -> Any:
+        yield from read_records(file, name)
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr("aws_bedrock_inference.batch.job.read_records", fails_later)
+    result = desk.run()
+    assert result.exit_code == 1
+    assert f"Stopped: {desk.source}: Input/output error." in result.stderr
+    assert "To continue, run: " in result.stderr
+    assert set(desk.answers) == {"p1"}
 
 
 def nested(levels: int) -> str:

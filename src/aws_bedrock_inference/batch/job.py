@@ -114,11 +114,13 @@ async def carry_out(
 
 
 async def _ended(run: Run, journal: Journal, job: Job) -> Ending:
-    """Run to the end and close the files; a file that cannot be written is one way to end."""
+    """Run to the end and close the files; a file that can no longer be written or read is one way to end."""
     try:
         ending = await run.over()
     except WriteError as error:
         ending = Ending(broken=str(error))
+    except OSError as error:  # the input's; those of calls are their records' own
+        ending = Ending(broken=f"{job.source_name}: {error.strerror or error}.")
     try:
         # Records that were not sent are only in the failures file if that is the input: then the file has to stay.
         journal.close(publish=not (ending.early and job.redoes_failures))
@@ -165,7 +167,7 @@ def _opened(job: Job) -> Iterator[BinaryIO]:
 
 
 class _Interruption:
-    """What Ctrl-C and SIGTERM do: the first ends the run cleanly, the second immediately, the third kills the process.
+    """Ctrl-C and SIGTERM: the first ends the run cleanly, the second immediately, the third kills the process.
 
     They may come before there is a run; it ends then as soon as it begins.
     """
