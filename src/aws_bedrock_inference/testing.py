@@ -14,7 +14,6 @@ import contextlib
 import json
 import subprocess
 import sys
-import urllib.error
 import urllib.request
 from importlib.util import find_spec
 from typing import IO, TYPE_CHECKING, Any
@@ -28,6 +27,8 @@ if TYPE_CHECKING:
 __all__ = ["ScenarioError", "Simulator", "simulator"]
 
 _STOP_SECONDS = 5.0
+_CONTROL_SECONDS = 30.0
+_NO_PROXY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 class Simulator:
@@ -38,15 +39,19 @@ class Simulator:
 
     def stats(self) -> dict[str, Any]:
         """Return the statistics since the scenario was loaded: requests, throttles, faults, errors, tokens."""
-        with urllib.request.urlopen(f"{self.url}/_simulator/stats") as response:  # noqa: S310 - our own loopback URL
-            found: dict[str, Any] = json.load(response)
-        return found
+        return self._control("stats")
 
     def scenario(self, source: str | Path | dict[str, Any] | None = None, **options: Any) -> None:
         """Load another scenario, with the arguments of `simulator`; quotas, schedule and statistics start anew."""
-        body = json.dumps(tables(source, **options)).encode()
-        request = urllib.request.Request(f"{self.url}/_simulator/scenario", body)  # noqa: S310 - as above
-        urllib.request.urlopen(request).close()  # noqa: S310 - as above
+        self._control("scenario", json.dumps(tables(source, **options)).encode())
+
+    def _control(self, page: str, body: bytes | None = None) -> dict[str, Any]:
+        request = urllib.request.Request(  # noqa: S310 - our own URL
+            f"{self.url}/_simulator/{page}", body, {"Content-Type": "application/json"}
+        )
+        with _NO_PROXY.open(request, timeout=_CONTROL_SECONDS) as response:
+            found: dict[str, Any] = json.load(response)
+        return found
 
 
 @contextlib.contextmanager

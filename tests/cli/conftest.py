@@ -6,9 +6,13 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
+from support.desk import Desk
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 Script = Callable[["Stub", str], tuple[int, str, Any]]
 
@@ -97,6 +101,11 @@ def stub() -> Iterator[Stub]:
     stub = Stub()
     yield stub
     stub.close()
+
+
+@pytest.fixture
+def desk(tmp_path: Path, stub: Stub) -> Desk:
+    return Desk(tmp_path, stub)
 
 
 @pytest.fixture(autouse=True)

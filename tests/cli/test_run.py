@@ -2,91 +2,17 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
-import sys
-import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from click.testing import CliRunner
+from support.desk import MODEL, Desk, Hold, body, refuse
 
 from aws_bedrock_inference.cli import main
 
 if TYPE_CHECKING:
+    import subprocess
     from pathlib import Path
-
-MODEL = "amazon.nova-lite-v1:0"
-
-
-class Desk:
-    """A folder with prompts, and the command that runs them against the stub."""
-
-    def __init__(self, folder: Path, stub: Any) -> None:
-        self.folder = folder
-        self.stub = stub
-        self.source = folder / "prompts.jsonl"
-        self.output = folder / "answers.jsonl"
-
-    def prompts(self, number: int) -> None:
-        self.lines(*({"id": f"p{index}", "prompt": f"prompt {index}"} for index in range(1, number + 1)))
-
-    def lines(self, *lines: Any) -> None:
-        self.source.write_text("".join(f"{line if isinstance(line, str) else json.dumps(line)}\n" for line in lines))
-
-    def arguments(self, *more: str) -> list[str]:
-        return [
-            "run",
-            str(self.source),
-            "-o",
-            str(self.output),
-            "--model",
-            MODEL,
-            "--endpoint-url",
-            self.stub.url,
-            *more,
-        ]
-
-    def run(self, *more: str, stdin: bytes | None = None) -> Any:
-        return CliRunner().invoke(main, self.arguments(*more), input=stdin)
-
-    def child(self, *more: str) -> subprocess.Popen[str]:
-        command = [sys.executable, "-m", "aws_bedrock_inference.cli", *self.arguments(*more)]
-        return subprocess.Popen(command, stderr=subprocess.PIPE, text=True)  # noqa: S603 - our own
-
-    @property
-    def answers(self) -> dict[Any, Any]:
-        found = [json.loads(line) for line in self.output.read_text().splitlines()]
-        assert len({line["id"] for line in found}) == len(found), "an id is answered twice"
-        return {line["id"]: line for line in found}
-
-    @property
-    def failures(self) -> Path:
-        return self.folder / "answers.jsonl.failed.jsonl"
-
-
-@pytest.fixture
-def desk(tmp_path: Path, stub: Any) -> Desk:
-    return Desk(tmp_path, stub)
-
-
-def refuse(status: int, code: str, message: str, *prompts: str) -> Any:
-    """Answer with an error, to those prompts or to all."""
-
-    def script(stub: Any, prompt: str) -> Any:
-        if not prompts or prompt in prompts:
-            return status, code, message
-        return 200, "", body(prompt)
-
-    return script
-
-
-def body(text: str, stop: str = "end_turn") -> dict[str, Any]:
-    return {
-        "output": {"message": {"role": "assistant", "content": [{"text": text}]}},
-        "stopReason": stop,
-        "usage": {"inputTokens": 3, "outputTokens": 5, "totalTokens": 8},
-        "metrics": {"latencyMs": 1},
-    }
 
 
 def test_every_prompt_is_answered(desk: Desk) -> None:
@@ -290,21 +216,6 @@ def test_a_bad_day_is_simulated_without_credentials_profile_or_proxy(
     assert "2 retried" in result.stderr
 
 
-class Hold:
-    """Holds answers back from the Nth request on, until it is let go; `reached` tells that it holds."""
-
-    def __init__(self, at: int) -> None:
-        self.at = at
-        self.reached = threading.Event()
-        self.let_go = threading.Event()
-
-    def __call__(self, stub: Any, prompt: str) -> Any:
-        if len(stub.prompts) >= self.at:
-            self.reached.set()
-            self.let_go.wait(60)
-        return 200, "", body(prompt)
-
-
 def interrupted(desk: Desk, number: signal.Signals) -> tuple[Hold, subprocess.Popen[str]]:
     """Return a run of 40 prompts that has just been told to stop, with four calls in flight."""
     desk.prompts(40)
@@ -324,7 +235,7 @@ def test_an_interrupted_run_lets_those_in_flight_end_and_goes_on_where_it_was(
     hold, child = interrupted(desk, number)
     hold.let_go.set()
     _, said = child.communicate(timeout=60)
-    assert child.returncode == 130
+    assert child.returncode == 128 + number
     asked = len(desk.stub.prompts)
     assert len(desk.answers) == asked < 40
     assert f"To continue, run: bedrock run {desk.source} -o {desk.output}" in said

@@ -10,7 +10,7 @@ from support.doubles import session
 from support.wire import Wire
 
 from aws_bedrock_inference import AsyncBedrockClient, BedrockClient
-from aws_bedrock_inference.clients.base import ROUTES
+from aws_bedrock_inference.clients.routes import ROUTES
 from aws_bedrock_inference.rules.quota.ledger import Ledger
 from aws_bedrock_inference.rules.quota.queue import Queue
 from aws_bedrock_inference.rules.quota.ticket import LEVELS, Ticket

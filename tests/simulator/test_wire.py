@@ -75,11 +75,13 @@ def test_a_body_that_no_service_would_read_is_refused_unread(bedrock_simulator: 
 
 
 def test_the_scenario_changes_while_it_runs_and_a_bad_one_changes_nothing(http: Any, bedrock_simulator: Any) -> None:
-    changed = http.post("/_simulator/scenario", content='[quota]\nrpm = 1\n[[faults]]\nkind = "throttle"\nfirst = 1')
+    toml, in_json = {"content-type": "application/toml"}, {"content-type": "application/json"}
+    tables = '[quota]\nrpm = 1\n[[faults]]\nkind = "throttle"\nfirst = 1'
+    changed = http.post("/_simulator/scenario", content=tables, headers=toml)
     assert changed.status_code == 200
     assert [http.post(f"/model/{MODEL}/converse", json=BODY).status_code for _ in range(3)] == [429, 200, 429]
-    for bad in ("{", "[quota]\nrmp = 1", '{"quota": {"rmp": 1}}'):
-        refused = http.post("/_simulator/scenario", content=bad)
+    for bad, kind in (("{", in_json), ("[quota]\nrmp = 1", toml), ('{"quota": {"rmp": 1}}', in_json)):
+        refused = http.post("/_simulator/scenario", content=bad, headers=kind)
         assert refused.status_code == 400
     assert "allowed here: rpm, tpd, tpm" in refused.json()["message"]
     assert bedrock_simulator.stats()["arrived"] == 3

@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from aws_bedrock_inference.dialects.usage import stop_reason
+from aws_bedrock_inference.fault import Decision, Fault
+from aws_bedrock_inference.knowledge.masking import masked
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -15,7 +17,8 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.batch.records import Record
     from aws_bedrock_inference.clients.aclient import AsyncBedrockClient
     from aws_bedrock_inference.clients.reply import Reply
-    from aws_bedrock_inference.exceptions import BedrockError
+
+_LONGEST_MESSAGE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +45,9 @@ def asker(
     async def ask(record: Record) -> Answer:
         source = record.source
         if record.is_prompt:
-            reply = await client.invoke(
-                source["prompt"],
-                system=source.get("system", system),
-                max_tokens=source.get("max_tokens", max_tokens),
-                temperature=source.get("temperature"),
-                stream=streamed(record),
-            )
+            defaults = {"system": system, "max_tokens": max_tokens}
+            given = {name: value for name, value in source.items() if name != "id"}
+            reply = await client.invoke(**{**defaults, **given}, stream=streamed(record))
             return Answer({"id": source["id"], **_short(reply)}, reply.stop_reason)
         if record.is_converse:
             reply = await client.invoke(**_with_bytes(source["modelInput"]), stream=streamed(record))
@@ -59,11 +58,10 @@ def asker(
     return ask
 
 
-def error_line(error: BedrockError) -> dict[str, Any]:
+def error_line(fault: Fault, attempts: int) -> dict[str, Any]:
     """Return the error entry for the failures file; `errorCode` and `errorMessage` are as in Bedrock's own batch
     output.
     """
-    fault = error.fault
     return {
         "errorCode": fault.status,
         "errorMessage": fault.message,
@@ -71,9 +69,28 @@ def error_line(error: BedrockError) -> dict[str, Any]:
         "cause": fault.cause,
         "advice": fault.advice,
         "decision": fault.decision.value,
-        "attempts": error.attempts,
+        "attempts": attempts,
         "requestId": fault.request_id,
     }
+
+
+def unexpected(error: Exception) -> Fault:
+    """Return the fault of a record whose request could not be made, or whose answer could not be read."""
+    return Fault(
+        code=type(error).__name__,
+        message=masked(_text(error)[:_LONGEST_MESSAGE]),
+        decision=Decision.FAIL,
+        cause="unexpected",
+        advice="The request could not be made from this record, or its answer could not be read. Simplify the record; "
+        "if it is valid, report this as a bug of aws_bedrock_inference.",
+    )
+
+
+def _text(error: Exception) -> str:
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001 - an error that cannot say what it is
+        return ""
 
 
 def _short(reply: Reply) -> dict[str, Any]:

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 from aws_bedrock_inference.batch.answers import asker
 from aws_bedrock_inference.batch.feed import Feed
 from aws_bedrock_inference.batch.journal import Journal
+from aws_bedrock_inference.batch.lines import WriteError
 from aws_bedrock_inference.batch.records import Record, read_records
-from aws_bedrock_inference.batch.runner import Run
+from aws_bedrock_inference.batch.runner import Ending, Run
 from aws_bedrock_inference.clients.aclient import AsyncBedrockClient
 from aws_bedrock_inference.events import QuotaQueued, StoreChanged
 from aws_bedrock_inference.policies import Quota
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from aws_bedrock_inference.batch.records import BadLine
-    from aws_bedrock_inference.batch.runner import Ending
     from aws_bedrock_inference.batch.tally import Tally
     from aws_bedrock_inference.call import Route
 
@@ -41,8 +41,8 @@ _ENOUGH_IN_LINE = 8
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """The options of a job. `streamed` selects the records answered as streams; None for `concurrency` means a
-    default.
+    """The options of a job. `streamed` selects the records answered as streams; `timeout` is the number of seconds for
+    one record, with its waits and retries. None for `timeout` and `concurrency` means a default.
     """
 
     source: Path
@@ -56,6 +56,7 @@ class Job:
     rpm: float | None = None
     tpm: float | None = None
     store: str | None = None
+    timeout: float | None = None
     concurrency: int | None = None
     streamed: Callable[[Record], bool] = lambda _: False
 
@@ -80,36 +81,56 @@ async def carry_out(
 ) -> Ending:
     """Run the job. `tally` counts, `complain` receives invalid lines, `say` all other messages.
 
-    Ctrl-C and SIGTERM end the job cleanly. Raises `ValueError` if a file cannot be used for its purpose.
+    Ctrl-C and SIGTERM end the job cleanly at any time. Raises `ValueError` if a file cannot be used for its purpose.
     """
-    limited = job.rpm is not None or job.tpm is not None
-    quota = Quota(rpm=job.rpm, tpm=job.tpm, store=job.store)
-    client = AsyncBedrockClient(
-        job.model,
-        region_name=job.region,
-        endpoint_url=job.endpoint_url,
-        session=job.session,
-        quota=quota,
-        priority="batch",
-    )
-    client.listen(tally.hear)
-    client.listen(partial(_report_store, say))
-    with Journal(job.output) as journal, _opened(job.source) as file:
-        feed = Feed(_unanswered(read_records(file, job.source_name), journal, tally))
-        run = Run(
-            feed,
-            asker(client, system=job.system, max_tokens=job.max_tokens, streamed=job.streamed),
-            journal,
-            tally,
-            concurrency=job.concurrency or (_CONCURRENCY_WITH_QUOTA if limited else _CONCURRENCY),
-            room=_room(client, quota),
-            complain=complain,
+    with _interruptible(tally, say) as interruption:
+        limited = job.rpm is not None or job.tpm is not None
+        quota = Quota(rpm=job.rpm, tpm=job.tpm, store=job.store)
+        client = AsyncBedrockClient(
+            job.model,
+            region_name=job.region,
+            endpoint_url=job.endpoint_url,
+            session=job.session,
+            quota=quota,
+            timeout=job.timeout,
+            priority="batch",
         )
+        client.listen(tally.hear)
+        client.listen(partial(_report_store, say))
         async with client:
-            with contextlib.closing(feed), _interruptible(run, tally, say):
-                ending = await run.over()
+            # In a thread, so that an interruption is noticed while a long file is read.
+            with await asyncio.to_thread(Journal, job.output) as journal:
+                feed = Feed(_unanswered(job, journal, tally))
+                run = Run(
+                    feed,
+                    asker(client, system=job.system, max_tokens=job.max_tokens, streamed=job.streamed),
+                    journal,
+                    tally,
+                    concurrency=job.concurrency or (_CONCURRENCY_WITH_QUOTA if limited else _CONCURRENCY),
+                    room=_room(client, quota),
+                    complain=complain,
+                )
+                with contextlib.closing(feed):
+                    interruption.of(run)
+                    return await _ended(run, journal, job)
+
+
+async def _ended(run: Run, journal: Journal, job: Job) -> Ending:
+    """Run to the end and close the files; a file that can no longer be written or read is one way to end."""
+    try:
+        ending = await run.over()
+    except WriteError as error:
+        ending = Ending(broken=str(error))
+    except OSError as error:  # the input's; those of calls are their records' own
+        ending = Ending(broken=f"{job.source_name}: {error.strerror or error}.")
+    try:
         # Records that were not sent are only in the failures file if that is the input: then the file has to stay.
         journal.close(publish=not (ending.early and job.redoes_failures))
+    except WriteError as error:
+        ending = ending if ending.broken else Ending(broken=str(error))
+    if journal.unwritten:
+        lost = f" {journal.unwritten:,} answers could not be written; the next run asks for them again."
+        ending = Ending(broken=ending.broken + lost)
     return ending
 
 
@@ -118,12 +139,13 @@ def _report_store(say: Callable[[str], None], event: object) -> None:
         say(event.message if event.available else f"{event.message}. The quota is not shared for now.")
 
 
-def _unanswered(lines: Iterator[Record | BadLine], journal: Journal, tally: Tally) -> Iterator[Record | BadLine]:
-    for line in lines:
-        if isinstance(line, Record) and line.key in journal.answered:
-            tally.skipped += 1
-        else:
-            yield line
+def _unanswered(job: Job, journal: Journal, tally: Tally) -> Iterator[Record | BadLine]:
+    with _opened(job) as file:
+        for line in read_records(file, job.source_name):
+            if isinstance(line, Record) and line.key in journal.answered:
+                tally.skipped += 1
+            else:
+                yield line
 
 
 def _room(client: AsyncBedrockClient, quota: Quota) -> Callable[[], bool]:
@@ -139,38 +161,66 @@ def _room(client: AsyncBedrockClient, quota: Quota) -> Callable[[], bool]:
 
 
 @contextlib.contextmanager
-def _opened(source: Path) -> Iterator[BinaryIO]:
-    if source == DASH:
+def _opened(job: Job) -> Iterator[BinaryIO]:
+    if job.source == DASH:
         yield sys.stdin.buffer
-    else:
-        with source.open("rb") as file:
-            yield file
+        return
+    try:
+        file = job.source.open("rb")
+    except OSError as error:
+        raise ValueError(f"{job.source}: {error.strerror}. Give an input file that can be read") from error
+    with file:
+        yield file
+
+
+class _Interruption:
+    """Ctrl-C and SIGTERM: the first ends the run cleanly, the second immediately, the third kills the process.
+
+    They may come before there is a run; it ends then as soon as it begins.
+    """
+
+    SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+    def __init__(self, tally: Tally, say: Callable[[str], None]) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._tally = tally
+        self._say = say
+        self._run: Run | None = None
+        self._strikes: list[int] = []
+
+    def of(self, run: Run) -> None:
+        """Interrupt this run."""
+        self._run = run
+        for number in self._strikes[:2]:
+            run.interrupt(terminated=number == signal.SIGTERM)
+
+    def strike(self, number: int) -> None:
+        """Take a signal."""
+        self._strikes.append(number)
+        if self._run is not None:
+            self._run.interrupt(terminated=number == signal.SIGTERM)
+        if len(self._strikes) == 1:
+            self._say(
+                f"Stopping: waiting for {self._tally.in_flight:,} calls in flight. Interrupt again to stop immediately."
+            )
+        else:
+            for each in self.SIGNALS:
+                self._loop.remove_signal_handler(each)
+                signal.signal(each, signal.SIG_DFL)
 
 
 @contextlib.contextmanager
-def _interruptible(run: Run, tally: Tally, say: Callable[[str], None]) -> Iterator[None]:
-    """Let the first Ctrl-C or SIGTERM end the run cleanly, the second immediately, and the third kill the process."""
+def _interruptible(tally: Tally, say: Callable[[str], None]) -> Iterator[_Interruption]:
     loop = asyncio.get_running_loop()
-    signals = (signal.SIGINT, signal.SIGTERM)
-    strikes = 0
-
-    def strike() -> None:
-        nonlocal strikes
-        strikes += 1
-        run.interrupt()
-        if strikes == 1:
-            say(f"Stopping: waiting for {tally.in_flight:,} calls in flight. Interrupt again to stop immediately.")
-        else:
-            for number in signals:
-                loop.remove_signal_handler(number)
-                signal.signal(number, signal.SIG_DFL)
-
+    interruption = _Interruption(tally, say)
+    before = {number: signal.getsignal(number) for number in interruption.SIGNALS}
     with contextlib.suppress(NotImplementedError):  # on Windows Ctrl-C ends the run at once
-        for number in signals:
-            loop.add_signal_handler(number, strike)
+        for number in interruption.SIGNALS:
+            loop.add_signal_handler(number, interruption.strike, number)
     try:
-        yield
+        yield interruption
     finally:
         with contextlib.suppress(NotImplementedError):
-            for number in signals:
-                loop.remove_signal_handler(number)
+            for number, handler in before.items():
+                if loop.remove_signal_handler(number):
+                    signal.signal(number, handler)

@@ -6,12 +6,12 @@ may be incomplete; the next run removes it and sends its record again.
 
 from __future__ import annotations
 
+import contextlib
 import json
-import os
-import sys
 from typing import TYPE_CHECKING, Any, Self
 
 from aws_bedrock_inference.batch.keys import Keys
+from aws_bedrock_inference.batch.lines import LineFile
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,56 +27,80 @@ class Journal:
     New failures are written to a temporary file that replaces the old failures file at the end, so that the old file
     can be the input of the same run.
 
-    Raises `ValueError` if the file contains anything but answers, or if another run is writing it.
+    Raises `ValueError` if the file contains anything but answers, cannot be opened, or if another run is writing it.
     """
 
     def __init__(self, path: Path) -> None:
         if path.exists() and not path.is_file():
             raise ValueError(f"{path} is not a regular file; the next run must be able to read the answers from it")
-        self.path = path
         self.failed_path = self.failed_beside(path)
-        self._gathering = path.with_name(path.name + ".failed.jsonl.part")
-        self._file = path.open("a+b", buffering=0)
-        try:
-            _lock(self._file.fileno(), path)
-            self.answered = self._read()
-            self._failures = self._gathering.open("wb", buffering=0)
-        except BaseException:
-            self._file.close()
-            raise
+        gathering = path.with_name(path.name + ".failed.jsonl.part")
+        with contextlib.ExitStack() as opened:
+            try:
+                self._answers = LineFile(path)
+                opened.callback(self._answers.release)
+                self.answered = self._read()
+                self._failures = LineFile(gathering, empty=True)
+            except OSError as error:
+                raise ValueError(
+                    f"{error.filename or path}: {error.strerror or error}. Choose another file for the answers"
+                ) from error
+            opened.pop_all()
+        self._closed = False
 
     @staticmethod
     def failed_beside(path: Path) -> Path:
         """Return where the failures of the answers file `path` are."""
         return path.with_name(path.name + ".failed.jsonl")
 
+    @property
+    def path(self) -> Path:
+        """The path of the answers file."""
+        return self._answers.path
+
+    @property
+    def unwritten(self) -> int:
+        """The number of answers that could not be written."""
+        return self._answers.unwritten
+
     def answer(self, answer: dict[str, Any]) -> None:
-        """Append an answer."""
-        _write(self._file.fileno(), answer)
+        """Append an answer. Raises `WriteError`, and `ValueError` or `TypeError` for one that JSON cannot hold."""
+        self._answers.append(_line(answer))
 
     def fail(self, record: Record, error: dict[str, Any]) -> None:
-        """Append a failed record, as it was read, with its error."""
-        _write(self._failures.fileno(), {**record.source, "error": error})
+        """Append a failed record, as it was read, with its error. Raises `WriteError`."""
+        try:
+            line = _line({**record.source, "error": error})
+        except (RecursionError, TypeError, ValueError):  # it cannot be written as it was read
+            line = _line({"id": record.key, "error": error})
+        self._failures.append(line)
 
     def close(self, *, publish: bool) -> None:
-        """Close both files. With `publish`, this run's failures replace those of the last run; otherwise these stay."""
-        failed = self._failures.tell() > 0
-        self._failures.close()
-        if publish and failed:
-            self._gathering.replace(self.failed_path)
+        """Close both files. With `publish`, this run's failures replace those of the last run; otherwise these stay.
+
+        Raises `WriteError`.
+        """
+        if self._closed:
+            return
+        self._closed = True
+        with contextlib.ExitStack() as both:
+            both.callback(self._close_failures, publish=publish)
+            self._answers.close()
+
+    def _close_failures(self, *, publish: bool) -> None:
+        if publish and not self._failures.empty:
+            self._failures.close()
+            self._failures.path.replace(self.failed_path)
         else:
-            self._gathering.unlink()
+            self._failures.discard()
             if publish:
                 self.failed_path.unlink(missing_ok=True)
-        os.fsync(self._file.fileno())
-        self._file.close()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if not self._file.closed:
-            self.close(publish=False)
+        self.close(publish=False)
 
     def _read(self) -> Keys:
         keys = Keys()
@@ -96,9 +120,9 @@ class Journal:
                         "Choose another file for the answers"
                     )
                 end += len(line)
-        self._file.truncate(end)
+        self._answers.cut(end)
         if open_ended:
-            self._file.write(b"\n")
+            self._answers.append(b"\n")
         return keys
 
 
@@ -125,19 +149,6 @@ def _torn(line: bytes) -> bool:
     return False
 
 
-def _write(file: int, value: dict[str, Any]) -> None:
+def _line(value: dict[str, Any]) -> bytes:
     # Half a surrogate pair is valid in JSON but not in UTF-8, so it stays an escape sequence.
-    line = (json.dumps(value, ensure_ascii=False) + "\n").encode(errors="backslashreplace")
-    while line:
-        line = line[os.write(file, line) :]
-
-
-def _lock(file: int, path: Path) -> None:
-    if sys.platform == "win32":
-        return
-    import fcntl  # noqa: PLC0415 - not on Windows
-
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise ValueError(f"{path} is being written by another run. Wait for it, or choose another file") from None
+    return (json.dumps(value, ensure_ascii=False) + "\n").encode(errors="backslashreplace")

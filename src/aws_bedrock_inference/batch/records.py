@@ -2,7 +2,7 @@
 
 Two forms, also mixed in one file:
 
-    {"id": "p1", "prompt": "...", "system": "...", "max_tokens": 400, "temperature": 0.2}    the last three are optional
+    {"id": "p1", "prompt": "...", "system": "...", "max_tokens": 400}    or `messages`, and other arguments of `invoke`
     {"recordId": "r1", "modelInput": {...}}                                                  Bedrock's batch inference
 
 A `modelInput` made only of Converse's members is sent to Converse; any other, in the model's own dialect, to
@@ -14,10 +14,11 @@ from __future__ import annotations
 import difflib
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, BinaryIO
+from math import isinf
+from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
 
 from aws_bedrock_inference.batch.keys import Keys
-from aws_bedrock_inference.dialects.request import is_converse
+from aws_bedrock_inference.dialects.request import CONVERSE_MEMBERS, is_converse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,8 +26,21 @@ if TYPE_CHECKING:
 # The runtime takes bodies of up to 25,000,000 bytes (botocore 1.44.5, service model); escapes make a line longer.
 LONGEST_LINE = 40_000_000
 
-_PROMPT_KEYS = ("id", "prompt", "system", "max_tokens", "temperature")
 _BATCH_KEYS = ("recordId", "modelInput")
+_PROMPT_KEYS = (
+    *("id", "prompt", "messages", "system", "max_tokens", "temperature", "stop_sequences", "tools", "tier", "priority"),
+    *sorted(CONVERSE_MEMBERS - {"messages", "system"}),
+)
+
+_MOST_NAMED = 10
+_SHORTEST_BEGINNING = 3
+_LONGEST_SHOWN = 60
+
+# What the command line says for all records.
+_OPTIONS = {"model": "--model", "modelId": "--model", "model_id": "--model", "stream": "--stream"}
+
+# botocore 1.44.5, service model: `maxTokens` is an Integer, of 32 bits.
+_MOST_TOKENS = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +53,7 @@ class Record:
     @property
     def is_prompt(self) -> bool:
         """True if the record is in the short form."""
-        return "prompt" in self.source
+        return "modelInput" not in self.source
 
     @property
     def is_converse(self) -> bool:
@@ -66,7 +80,7 @@ def read_records(file: BinaryIO, name: str) -> Iterator[Record | BadLine]:
     Raises `ValueError` if the file as a whole is not in JSON Lines format.
     """
     seen = Keys()
-    for number, line in _lines(file):
+    for number, line in numbered_lines(file):
         if number == 1:
             _check_start(line, name)
             line = line.removeprefix(b"\xef\xbb\xbf")  # noqa: PLW2901 - the byte order mark belongs to no line
@@ -76,7 +90,7 @@ def read_records(file: BinaryIO, name: str) -> Iterator[Record | BadLine]:
             except _ProblemError as problem:
                 yield BadLine(name, number, str(problem))
             else:
-                again = f'the id "{record.key}" was used on an earlier line. Give each line its own'
+                again = f'the id "{record.key:.80}" was used on an earlier line. Give each line its own'
                 yield record if seen.add(record.key) else BadLine(name, number, again)
 
 
@@ -84,7 +98,8 @@ class _ProblemError(Exception):
     """A problem with a line."""
 
 
-def _lines(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
+def numbered_lines(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
+    """Yield each line with its number; of a line that is too long, its beginning."""
     number = 0
     while line := file.readline(LONGEST_LINE):
         number += 1
@@ -104,12 +119,19 @@ def _record(line: bytes) -> Record:
     if len(line) >= LONGEST_LINE:
         raise _ProblemError(f"longer than {LONGEST_LINE:,} bytes; Bedrock accepts 25,000,000. Shorten it")
     try:
-        source = json.loads(line.decode("utf-8"))
+        source = json.loads(line.decode("utf-8"), parse_constant=_refuse_constant, parse_float=_finite)
+        if b"\\u" in line:
+            json.dumps(source, ensure_ascii=False).encode()
     except UnicodeDecodeError as error:
         raise _ProblemError(f"byte {error.start + 1} is not UTF-8. Save the file as UTF-8") from None
+    except UnicodeEncodeError:
+        raise _ProblemError(
+            "half of a character, an escape from \\ud800 to \\udfff without its other half. Write whole characters"
+        ) from None
     except json.JSONDecodeError as error:
         raise _ProblemError(
-            f"not JSON: {error.msg} at character {error.pos + 1}. Write one complete object on each line"
+            f"not JSON: {error.msg.removesuffix(' at')} at character {error.pos + 1}. "
+            "Write one complete object on each line"
         ) from None
     except (RecursionError, ValueError):
         raise _ProblemError("JSON nested too deeply, or with a number too long. Simplify it") from None
@@ -121,24 +143,36 @@ def _record(line: bytes) -> Record:
     return _prompt_record(source)
 
 
+def _refuse_constant(name: str) -> NoReturn:
+    raise _ProblemError(f"{name} is not JSON. Give a number, or leave it out")
+
+
+def _finite(text: str) -> float:
+    if isinf(number := float(text)):
+        raise _ProblemError(f"the number {text:.40} is too large")
+    return number
+
+
 def _prompt_record(source: dict[str, Any]) -> Record:
-    if "prompt" not in source:
+    if ("prompt" in source) == ("messages" in source):
+        if "prompt" in source:
+            raise _ProblemError('"prompt" and "messages" exclude each other. Give one of them')
         raise _ProblemError(
             f'"prompt" is missing{_meant(source, "prompt")}. '
             "Give each line an id and a prompt, or a recordId and a modelInput"
         )
     _check_names(source, _PROMPT_KEYS)
     for name in ("prompt", "system"):
-        text = source.get(name, "-")
+        text = source.get(name, "-")  # optional, but for the prompt of a record without messages
         if not isinstance(text, str):
             raise _ProblemError(f'"{name}" must be text, but is {_kind(text)}')
         if not text.strip():
             raise _ProblemError(f'"{name}" is blank, and Bedrock refuses blank text. Fill it in or remove the line')
     tokens, temperature = source.get("max_tokens", 1), source.get("temperature", 0)
-    if not isinstance(tokens, int) or isinstance(tokens, bool) or tokens < 1:
-        raise _ProblemError(f'"max_tokens" is {json.dumps(tokens)}. Give a whole number, 1 or more')
+    if not isinstance(tokens, int) or isinstance(tokens, bool) or not 1 <= tokens <= _MOST_TOKENS:
+        raise _ProblemError(f'"max_tokens" is {_shown(tokens)}. Give a whole number, 1 or more')
     if not isinstance(temperature, (int, float)) or isinstance(temperature, bool) or not 0 <= temperature <= 1:
-        raise _ProblemError(f'"temperature" is {json.dumps(temperature)}. Give a number from 0 to 1')
+        raise _ProblemError(f'"temperature" is {_shown(temperature)}. Give a number from 0 to 1')
     return Record(_key(source, "id"), source)
 
 
@@ -156,7 +190,7 @@ def _batch_record(source: dict[str, Any]) -> Record:
 def _key(source: dict[str, Any], name: str) -> str:
     key = source.get(name)
     if isinstance(key, bool) or not isinstance(key, (str, int)) or key == "":
-        given = "missing" if key is None else f"{json.dumps(key)}, {_kind(key)}"
+        given = "missing" if key is None else f"{_shown(key)}, {_kind(key)}"
         raise _ProblemError(
             f'"{name}" is {given}. Give each line its own text or whole number; a second run finds the answer by it'
         )
@@ -164,16 +198,30 @@ def _key(source: dict[str, Any], name: str) -> str:
 
 
 def _check_names(source: dict[str, Any], known: tuple[str, ...]) -> None:
-    """Accept unknown members, but not a misspelt known one, which would be ignored silently."""
-    for name in source.keys() - set(known):
-        near = difflib.get_close_matches(name.lower(), known, 1, 0.8)
-        if near and near[0] not in source:
-            raise _ProblemError(f'"{name}" is not known. Did you mean "{near[0]}"?')
+    """Refuse unknown members, which would be ignored silently."""
+    for name in source:
+        if name in known:
+            continue
+        if name in _OPTIONS:
+            raise _ProblemError(f'"{name}" is given on the command line, for all records: {_OPTIONS[name]}. Remove it')
+        begun = [other for other in known if other.startswith(name.lower()) and len(name) >= _SHORTEST_BEGINNING]
+        close = difflib.get_close_matches(name.lower(), known, 3, 0.5)
+        near = [other for other in (*begun, *close) if other not in source]
+        hint = f'Did you mean "{near[0]}"?' if near else f"Remove it. Known are {', '.join(known[:_MOST_NAMED])}"
+        raise _ProblemError(f'"{name:.80}" is not known and would have no effect. {hint}')
 
 
 def _meant(source: dict[str, Any], wanted: str) -> str:
     near = difflib.get_close_matches(wanted, source, 1, 0.7)
     return f' (there is "{near[0]}")' if near else ""
+
+
+def _shown(value: Any) -> str:
+    try:
+        text = json.dumps(value)
+    except RecursionError:
+        return "nested too deeply"
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."
 
 
 def _kind(value: Any) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import count
 from typing import TYPE_CHECKING, Protocol
 
-from aws_bedrock_inference.batch.answers import Answer, error_line
+from aws_bedrock_inference.batch.answers import Answer, error_line, unexpected
 from aws_bedrock_inference.batch.records import BadLine, Record
 from aws_bedrock_inference.dialects.usage import FILTERED, TRUNCATED
 from aws_bedrock_inference.exceptions import BedrockError
@@ -48,15 +48,19 @@ class Source(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """The end of a run: `interrupted` by the user, stopped by a `fault` that affects every record, or complete."""
+    """The end of a run: `interrupted` by the user, stopped by a `fault` that affects every record, `broken` by a file
+    that cannot be written, or complete. `terminated` tells SIGTERM from Ctrl-C.
+    """
 
     interrupted: bool = False
     fault: Fault | None = None
+    broken: str = ""
+    terminated: bool = False
 
     @property
     def early(self) -> bool:
         """True if some records were not sent."""
-        return self.interrupted or self.fault is not None
+        return self.interrupted or self.fault is not None or bool(self.broken)
 
 
 class Run:
@@ -100,28 +104,33 @@ class Run:
         self._taking: asyncio.Task[None] | None = None
         self._ending = Ending()
         self._streak: tuple[str, int] = ("", 0)
+        self._last_hopeless: Fault | None = None
 
     async def over(self) -> Ending:
         """Run to the end and return how the run ended."""
-        self._taking = asyncio.create_task(self._take())
-        await asyncio.wait({self._taking})
+        if not self._ending.early:
+            self._taking = asyncio.create_task(self._take())
+            await asyncio.wait({self._taking})
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=0 if self._ending.fault else self._grace)
         for task in self._tasks:
             task.cancel()
-        ended = await asyncio.gather(self._taking, *self._tasks, return_exceptions=True)
+        tasks = [*self._tasks, *([self._taking] if self._taking else [])]
+        ended = await asyncio.gather(*tasks, return_exceptions=True)
         for error in ended:
             if isinstance(error, Exception):
                 raise error
+        if not self._ending.early and self._last_hopeless and self._streak[1] == self._tally.failed:
+            return Ending(fault=self._last_hopeless)  # fewer than that many, and none was answered
         return self._ending
 
-    def interrupt(self) -> None:
+    def interrupt(self, *, terminated: bool = False) -> None:
         """Take no more records and let the calls in flight end; the second time, end immediately."""
         if self._ending.early:
             for task in self._tasks:
                 task.cancel()
         else:
-            self._stop(Ending(interrupted=True))
+            self._stop(Ending(interrupted=True, terminated=terminated))
 
     async def _take(self) -> None:
         while True:
@@ -172,17 +181,26 @@ class Run:
             if rounds < self._rounds and _passes(error.fault):
                 self._put_back(record, rounds, error.fault)
             else:
-                self._fail(record, error)
+                self._fail(record, error.fault, error.attempts)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it belongs to this record and ends no run
+            self._fail(record, unexpected(error))
         else:
-            self._journal.answer(answer.line)
-            self._tally.answered += 1
-            self._tally.answer_rate.add(1)
-            self._tally.truncated += answer.stop_reason in TRUNCATED
-            self._tally.filtered += answer.stop_reason in FILTERED
-            self._streak = ("", 0)
+            self._keep(record, answer)
         finally:
             self._tally.in_flight -= 1
             self._free.release()
+
+    def _keep(self, record: Record, answer: Answer) -> None:
+        try:
+            self._journal.answer(answer.line)
+        except (RecursionError, TypeError, ValueError) as error:
+            self._fail(record, unexpected(error))
+            return
+        self._tally.answered += 1
+        self._tally.answer_rate.add(1)
+        self._tally.truncated += answer.stop_reason in TRUNCATED
+        self._tally.filtered += answer.stop_reason in FILTERED
+        self._streak = ("", 0)
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
@@ -196,20 +214,20 @@ class Run:
         heapq.heappush(self._back, (due, next(self._order), rounds + 1, record))
         self._tally.put_back += 1
 
-    def _fail(self, record: Record, error: BedrockError) -> None:
-        fault = error.fault
-        self._journal.fail(record, error_line(error))
-        self._tally.failed += 1
-        self._tally.reasons[fault.code] += 1
+    def _fail(self, record: Record, fault: Fault, attempts: int = 1) -> None:
+        self._tally.fail(fault)
         if hits_every_record(fault):
+            self._last_hopeless = fault
             self._streak = (fault.cause, self._streak[1] + 1 if self._streak[0] == fault.cause else 1)
             if self._streak[1] >= HOPELESS_AFTER:
                 self._stop(Ending(fault=fault))
+        self._journal.fail(record, error_line(fault, attempts))
 
     def _stop(self, ending: Ending) -> None:
-        if not self._ending.early and self._taking is not None:
+        if not self._ending.early:
             self._ending = ending
-            self._taking.cancel()
+            if self._taking is not None:
+                self._taking.cancel()
 
 
 def _passes(fault: Fault) -> bool:

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from aws_bedrock_inference.events import CallEnded, RetryScheduled
+from aws_bedrock_inference.events import CallEnded, RetryScheduled, StoreChanged
 from aws_bedrock_inference.fault import Kind
 from aws_bedrock_inference.knowledge.models import model_facts
 
@@ -50,6 +50,10 @@ class Tally:
 
     `trouble` is the latest fault if no call has succeeded since the first fault, at `troubled_since`.
 
+    `unshared` says why the store that shares the quota is not available, as long as it is not.
+
+    `reasons` counts the failed records by code, and `examples` has the first fault of each.
+
     `truncated` and `filtered` answers are included in `answered`: they are received completely, but the model or a
     guardrail ended them early.
     """
@@ -67,6 +71,8 @@ class Tally:
     throttles: int = 0
     tokens: float = 0.0
     reasons: Counter[str] = field(default_factory=Counter)
+    examples: dict[str, Fault] = field(default_factory=dict)
+    unshared: str = ""
     trouble: Fault | None = None
     troubled_since: float = 0.0
 
@@ -85,6 +91,12 @@ class Tally:
         """The number of input lines that are done."""
         return self.skipped + self.bad + self.answered + self.failed
 
+    def fail(self, fault: Fault) -> None:
+        """Count a record that failed."""
+        self.failed += 1
+        self.reasons[fault.code] += 1
+        self.examples.setdefault(fault.code, fault)
+
     def hear(self, event: object) -> None:
         """Count an event of the client."""
         if isinstance(event, CallEnded):
@@ -96,6 +108,8 @@ class Tally:
         elif isinstance(event, RetryScheduled):
             self.retries += 1
             self._fault(event.fault)
+        elif isinstance(event, StoreChanged):
+            self.unshared = "" if event.available else event.message
 
     def _fault(self, fault: Fault | None) -> None:
         if fault is None:

@@ -2,6 +2,15 @@
 
 from __future__ import annotations
 
+import signal
+import threading
+
+# Ctrl-C while the rest of this file is imported ends the process without a traceback.
+_usual = signal.getsignal(signal.SIGINT) if threading.current_thread() is threading.main_thread() else None
+if _usual is signal.default_int_handler:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+# ruff: noqa: E402 - as said above
 import difflib
 from importlib import import_module
 from typing import Any
@@ -9,6 +18,9 @@ from typing import Any
 import click
 
 from aws_bedrock_inference import __version__
+
+if _usual is signal.default_int_handler:
+    signal.signal(signal.SIGINT, _usual)
 
 # Command name: its line in `bedrock --help`. Each command is a function in a module of the same name, loaded on use.
 COMMANDS = {
@@ -28,7 +40,8 @@ Exit codes
   1    something failed; run the failed part again
   2    the command or the input contains errors
   3    no call can succeed: check credentials, access, model, endpoint
-  130  interrupted; run the same command again to continue"""
+  130  interrupted; run the same command again to continue
+  143  the same, by SIGTERM"""
 
 
 class Commands(click.Group):

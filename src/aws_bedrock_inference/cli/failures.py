@@ -12,6 +12,7 @@ FAILED = 1
 NEEDS_CORRECTION = 2
 CANNOT_WORK = 3
 INTERRUPTED = 130
+TERMINATED = 143
 
 
 def explained(error: Exception) -> tuple[str, int]:

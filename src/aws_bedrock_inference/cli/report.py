@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from typing import TYPE_CHECKING
 
 from aws_bedrock_inference.batch.job import DASH
-from aws_bedrock_inference.cli.failures import CANNOT_WORK, FAILED, INTERRUPTED, NEEDS_CORRECTION
+from aws_bedrock_inference.cli.failures import CANNOT_WORK, FAILED, INTERRUPTED, NEEDS_CORRECTION, TERMINATED
 from aws_bedrock_inference.cli.progress import clock_time
+from aws_bedrock_inference.fault import Decision
+from aws_bedrock_inference.knowledge.masking import masked
+
+HIDDEN = "..."
+
+# Between the user of a URL and its host; a password may have any character but those that end this part.
+_PASSWORD = re.compile(r"(\w://[^/?#\s]*?:)[^\s]*@")
+
+_MOST_REASONS = 5
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -20,40 +30,87 @@ if TYPE_CHECKING:
 def exit_code(tally: Tally, ending: Ending) -> int:
     """Return the exit code. Problems that a person must solve come before problems that another run solves."""
     if ending.interrupted:
-        return INTERRUPTED
+        return TERMINATED if ending.terminated else INTERRUPTED
     if ending.fault is not None:
         return CANNOT_WORK
+    if ending.broken:
+        return FAILED
     if tally.bad:
         return NEEDS_CORRECTION
-    return FAILED if tally.failed else 0
+    return FAILED if tally.failed or tally.unshared else 0
 
 
 def summary(job: Job, tally: Tally, ending: Ending, arguments: Sequence[str]) -> Iterator[str]:
     """Yield the lines of the summary. `arguments` are the command's own."""
-    if ending.fault is not None:
-        yield f"Stopped, because every call fails with {ending.fault}"
-        yield f"  {ending.fault.advice}"
-    elif ending.interrupted:
-        yield "Interrupted. All answers so far are saved."
+    yield from _why_it_ended(ending)
     rate = f", {tally.answered * 60 / tally.seconds:,.0f} per minute" if tally.answered and tally.seconds >= 1 else ""
     before = f", {tally.skipped:,} answered by earlier runs" if tally.skipped else ""
     yield f"{tally.answered:,} answered in {clock_time(tally.seconds)}{rate}{before}: {job.output}"
+    if tally.skipped:
+        yield "  They are known by their ids; for another model or changed prompts, give another --output"
     if tally.truncated:
         yield f"  {tally.truncated:,} of them truncated at max_tokens (see stop_reason); raise --max-tokens"
     if tally.filtered:
         yield f"  {tally.filtered:,} of them blocked by a guardrail or the model's filter (see stop_reason)"
-    if tally.failed:
-        reasons = ", ".join(f"{code} {number:,}" for code, number in tally.reasons.most_common(5))
-        yield f"{tally.failed:,} failed ({reasons}): {job.failed}"
+    yield from _failures(job, tally, ending)
     if tally.bad:
-        yield f"{tally.bad:,} lines are not valid records; the messages above say why"
+        are = "line is not a valid record" if tally.bad == 1 else "lines are not valid records"
+        yield f"{tally.bad:,} {are}; the messages above say why"
+    if not tally.lines and not ending.early:
+        yield f"{job.source_name} has no records."
+    if tally.unshared:
+        yield f"The quota was not shared with other processes at the end: {tally.unshared}"
     yield f"{tally.tokens:,.0f} tokens charged to the quota, {tally.throttles:,} throttled, {tally.retries:,} retried"
+    yield from _how_to_go_on(job, tally, ending, arguments)
+
+
+def _why_it_ended(ending: Ending) -> Iterator[str]:
+    if ending.fault is not None:
+        yield f"Stopped, because every call fails with {ending.fault}"
+        yield f"  {ending.fault.advice}"
+    elif ending.broken:
+        yield f"Stopped: {ending.broken}"
+    elif ending.interrupted:
+        yield "Interrupted. All answers so far are saved."
+
+
+def _failures(job: Job, tally: Tally, ending: Ending) -> Iterator[str]:
+    if not tally.failed:
+        return
+    reasons = ", ".join(f"{code} {number:,}" for code, number in tally.reasons.most_common(_MOST_REASONS))
+    yield f"{tally.failed:,} failed ({reasons}): {job.failed}"
+    for code, _ in tally.reasons.most_common(_MOST_REASONS):
+        if ending.fault is None or ending.fault.code != code:
+            yield f"  {tally.examples[code]}"
+            yield f"    {tally.examples[code].advice}"
+
+
+def _how_to_go_on(job: Job, tally: Tally, ending: Ending, arguments: Sequence[str]) -> Iterator[str]:
+    shown = shown_arguments(arguments)
+    again = shlex.join(["bedrock", *shown])
     if ending.early:
-        yield f"To continue{' with the same input' if job.source == DASH else ''}, run: {_command(arguments)}"
+        yield f"To continue{' with the same input' if job.source == DASH else ''}, run: {again}"
     elif tally.failed:
-        again = [str(job.failed) if argument == str(job.source) else argument for argument in arguments]
-        yield f"To retry the failed records, run: {_command(again)}"
+        source, failed = str(job.source), str(job.failed)
+        again = shlex.join(["bedrock", *(failed if argument == source else argument for argument in shown)])
+        heals = any(fault.decision is not Decision.FAIL for fault in tally.examples.values())
+        yield f"To retry the failed records{'' if heals else ', once their reason is removed'}, run: {again}"
+    else:
+        return
+    if shown != list(arguments):
+        yield f"  Give again what is not repeated here: {HIDDEN}"
 
 
-def _command(arguments: Sequence[str]) -> str:
-    return shlex.join(["bedrock", *arguments])
+def shown_arguments(arguments: Sequence[str]) -> list[str]:
+    """Return the arguments without the text of `--system` and without the password of a URL."""
+    shown: list[str] = []
+    for argument in arguments:
+        if shown and shown[-1] == "--system":
+            shown.append(HIDDEN)
+        elif argument.startswith("--system="):
+            shown.append(f"--system={HIDDEN}")
+        elif "://" in argument:
+            shown.append(masked(_PASSWORD.sub(rf"\1{HIDDEN}@", argument)))
+        else:
+            shown.append(argument)
+    return shown

@@ -4,31 +4,38 @@ from __future__ import annotations
 
 import asyncio  # noqa: TID251 - the command starts the loop
 import contextlib
+import signal
 import threading
 import warnings
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, cast
 
 import click
 from rich.console import Console
 
 from aws_bedrock_inference import clock
 from aws_bedrock_inference.batch.job import DASH, Job, carry_out
+from aws_bedrock_inference.batch.records import numbered_lines
+from aws_bedrock_inference.batch.runner import Ending
 from aws_bedrock_inference.batch.tally import Tally
 from aws_bedrock_inference.cli.options import call_options, chosen_model
 from aws_bedrock_inference.cli.progress import Progress
 from aws_bedrock_inference.cli.quota_usage import usable_store
 from aws_bedrock_inference.cli.report import exit_code, summary
 from aws_bedrock_inference.cli.simulated import MODEL, simulated
+from aws_bedrock_inference.cli.stderr import Stderr
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from aws_bedrock_inference.batch.records import BadLine
-    from aws_bedrock_inference.batch.runner import Ending
 
 _MOST_COMPLAINTS = 20
 _INPUT = click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path)
 _OUTPUT = click.Path(dir_okay=False, path_type=Path)
 _PER_MINUTE = click.FloatRange(min=0, min_open=True)
+_SECONDS = click.FloatRange(min=0, min_open=True, max=86_400)
 _CONCURRENCY = "Maximum number of calls in flight. [default: 64; 512 with --rpm or --tpm]"
 
 
@@ -43,6 +50,12 @@ _CONCURRENCY = "Maximum number of calls in flight. [default: 64; 512 with --rpm 
     metavar="URL",
     callback=usable_store,
     help="Store that shares the quota with other processes: redis://HOST, sqlite:///FILE …",
+)
+@click.option(
+    "--timeout",
+    type=_SECONDS,
+    metavar="SECONDS",
+    help="Maximum time for one prompt, with its waits and retries. [default: 900]",
 )
 @click.option("--concurrency", type=click.IntRange(min=1), metavar="N", help=_CONCURRENCY)
 @click.option("--stream", is_flag=True, help="Receive the answers as streams; retry a stream that breaks.")
@@ -68,24 +81,59 @@ def run(ctx: click.Context, /, *, stream: bool, simulate: str | None, **options:
         )
     if source.exists() and output.exists() and source.samefile(output):
         raise click.UsageError("INPUT and --output are the same file.")
+    console = Console(file=cast("IO[str]", Stderr()), highlight=False)
+    job = Job(**options, streamed=lambda _: stream)
+    tally = Tally(clock.monotonic)
     with contextlib.ExitStack() as stack:
-        stack.enter_context(warnings.catch_warnings())
-        warnings.showwarning = _warn  # type: ignore[assignment]  # it takes anything
-        if simulate is not None:
-            running, options["session"] = stack.enter_context(simulated(simulate))
-            options["endpoint_url"] = running.url
-            options["model"] = options["model"] or MODEL
-        chosen_model(options["model"])
-        job = Job(**options, streamed=lambda _: stream)
-        tally = Tally(clock.monotonic)
-        ending = asyncio.run(_watched(job, tally, Console(stderr=True, highlight=False)))
-    for line in summary(job, tally, ending, ctx.meta["arguments"]):
-        click.echo(line, err=True)
+        terminated = stack.enter_context(_terminable())
+        stack.enter_context(_warnings_shown(console))
+        try:
+            if simulate is not None:
+                running, session = stack.enter_context(simulated(simulate))
+                job = replace(job, session=session, endpoint_url=running.url, model=job.model or MODEL)
+            chosen_model(job.model)
+            ending = asyncio.run(_watched(job, tally, console))
+        except KeyboardInterrupt:  # before the run could take it as a signal, or after
+            ending = Ending(interrupted=True, terminated=bool(terminated))
+        for line in summary(job, tally, ending, ctx.meta["arguments"]):
+            _say(console, line)
     ctx.exit(exit_code(tally, ending))
 
 
-def _warn(message: Warning | str, *_: object) -> None:
-    click.echo(f"Warning: {message}", err=True)
+@contextlib.contextmanager
+def _terminable() -> Iterator[list[int]]:
+    """Let SIGTERM do what Ctrl-C does; the list tells that it came."""
+    came: list[int] = []
+
+    def interrupt(number: int, _: object) -> None:
+        came.append(number)
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield came
+        return
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield came
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _say(console: Console, message: str) -> None:
+    console.print(message, markup=False, highlight=False, soft_wrap=True)
+
+
+@contextlib.contextmanager
+def _warnings_shown(console: Console) -> Iterator[None]:
+    """Print the warnings for users, whatever Python was told to do with warnings."""
+
+    def show(message: Warning | str, *_: object) -> None:
+        _say(console, f"Warning: {message}")
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("default", UserWarning)
+        warnings.showwarning = show  # type: ignore[assignment]  # it takes anything
+        yield
 
 
 async def _watched(job: Job, tally: Tally, console: Console) -> Ending:
@@ -99,12 +147,12 @@ async def _watched(job: Job, tally: Tally, console: Console) -> Ending:
             say(f"{line}{more}")
 
     def say(message: str) -> None:
-        console.print(message, markup=False, soft_wrap=True)
+        _say(console, message)
 
     async with progress.shown():
         return await carry_out(job, tally, complain=complain, say=say)
 
 
 def _count(source: Path, progress: Progress) -> None:
-    with source.open("rb") as lines:
-        progress.total = sum(1 for line in lines if not line.isspace())
+    with contextlib.suppress(OSError), source.open("rb") as lines:
+        progress.total = sum(1 for _, line in numbered_lines(lines) if not line.isspace())

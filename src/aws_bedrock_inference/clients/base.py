@@ -7,6 +7,7 @@ from math import inf
 from typing import TYPE_CHECKING, Any
 
 from aws_bedrock_inference import clock as clocks
+from aws_bedrock_inference.bounds import is_number, shown
 from aws_bedrock_inference.call import Call, Outcome, Route, Timeout, priority_number
 from aws_bedrock_inference.clients.request import BadRequestError
 from aws_bedrock_inference.clients.routes import Routes

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.transports.endpoint import Endpoint
 
 # Routes remembered; ids may come from outside.
-_MOST = 4096
+ROUTES = 4096
 
 
 class Routes:
@@ -66,7 +66,7 @@ class Routes:
         return route
 
     def _remember(self, name: str, found: Target) -> Route:
-        if len(self.used) >= _MOST:
+        if len(self.used) >= ROUTES:
             self.used.clear()
         shown = name if encodable(name) else name.encode("ascii", "backslashreplace").decode()
         route = Route(shown, self._endpoint.region, self._endpoint.account, found.base, found.pool)

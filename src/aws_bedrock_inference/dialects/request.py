@@ -29,7 +29,7 @@ _LONGEST = 1_000_000
 _SETTINGS = (CONVERSE_SETTINGS, _TITAN_SETTINGS, "inference_params")
 
 # Members of a Converse request, and of its settings.
-_CONVERSE = frozenset({
+CONVERSE_MEMBERS = frozenset({
     "messages", "system", CONVERSE_SETTINGS, "toolConfig", "guardrailConfig", "additionalModelRequestFields",
     "promptVariables", "additionalModelResponseFieldPaths", "requestMetadata", "performanceConfig", "serviceTier",
     "outputConfig",
@@ -103,7 +103,7 @@ def is_converse(body: Mapping[str, Any]) -> bool:
     return (
         isinstance(messages, list)
         and isinstance(settings, dict)
-        and body.keys() <= _CONVERSE
+        and body.keys() <= CONVERSE_MEMBERS
         and settings.keys() <= _CONVERSE_IN_SETTINGS
         and all(isinstance(message, dict) and isinstance(message.get("content"), list) for message in messages)
     )

@@ -7,6 +7,7 @@ answers are: most are short, a few are long.
 from __future__ import annotations
 
 import json
+import operator
 from dataclasses import dataclass, field
 from functools import cache
 from hashlib import blake2b
@@ -17,6 +18,11 @@ from typing import Any, NamedTuple
 CHARACTERS_PER_TOKEN = 4
 MEDIA_TOKENS = 1600
 """A flat count for an image or a document, which are not looked into."""
+
+LARGEST = 2**31 - 1
+"""The largest integer of the service model's type `Integer`: https://smithy.io/2.0/spec/simple-types.html#integer"""
+
+_LONGEST = 1_000_000  # tokens of one answer
 
 END, MAXIMUM, STOP, TOOL, FILTERED, GUARDRAIL = (
     "end_turn",
@@ -47,8 +53,10 @@ class Prompt:
     cached_parts: int = 0
     parts: list[str] = field(default_factory=list)
 
-    def add(self, text: str) -> None:
-        """Add a piece of text."""
+    def add(self, text: Any) -> None:
+        """Add a piece of text; raise `TypeError` for anything else."""
+        if not isinstance(text, str):
+            raise TypeError("a text is none")
         self.parts.append(text)
         self.tokens += count(text)
 
@@ -59,6 +67,18 @@ class Prompt:
     def mark(self) -> None:
         """Everything so far may be kept in the prompt cache."""
         self.cached_tokens, self.cached_parts = self.tokens, len(self.parts)
+
+    def check(self) -> None:
+        """Raise `AttributeError`, `TypeError` or `ValueError` for settings that no model would take."""
+        if self.max_tokens is not None and not 1 <= operator.index(self.max_tokens) <= LARGEST:
+            raise ValueError("the maximum is out of range")
+        texts: list[Any] = [*self.stop_sequences]
+        if self.tool:
+            schema: Any = self.tool.schema
+            schema.keys()
+            texts.append(self.tool.name)
+        if not all(isinstance(text, str) and text for text in texts):
+            raise TypeError("a stop sequence or a tool's name is no text")
 
     @property
     def text(self) -> str:
@@ -110,7 +130,7 @@ def answer(prompt: Prompt, *, seed: int, model: str, limit: int, median: float, 
     if prompt.tool:
         written = json.dumps(example(prompt.tool.schema))
         return Answer(written, TOOL, None, count(written), prompt.tool, identity, other)
-    text = _prose(max(1, round(median * exp(normal * spread))), third)
+    text = _prose(max(1, round(min(_LONGEST, median * exp(normal * spread)))), third)
     stop, found = END, None
     for sequence in prompt.stop_sequences:
         head, separator, _ = text.partition(sequence)
@@ -121,15 +141,22 @@ def answer(prompt: Prompt, *, seed: int, model: str, limit: int, median: float, 
     return Answer(text, stop, found, count(text), None, identity, other)
 
 
-def example(schema: dict[str, Any]) -> Any:
-    """Return the simplest value that a JSON schema allows."""
-    if "enum" in schema:
+def example(schema: Any) -> Any:
+    """Return the simplest value that a JSON schema allows; for one that is not understood, a text."""
+    if not isinstance(schema, dict):
+        return "simulated"
+    if isinstance(schema.get("enum"), list) and schema["enum"]:
         return schema["enum"][0]
     kind = schema.get("type", "object")
+    if isinstance(kind, list):
+        kind = next(iter(kind), None)
     if kind == "object":
-        properties = schema.get("properties", {})
-        return {name: example(properties.get(name, {"type": "string"})) for name in schema.get("required", ())}
-    return {"string": "simulated", "number": 1.0, "integer": 1, "boolean": True, "array": []}.get(kind)
+        properties, required = schema.get("properties"), schema.get("required")
+        known = properties if isinstance(properties, dict) else {}
+        names = [name for name in required if isinstance(name, str)] if isinstance(required, list) else []
+        return {name: example(known.get(name)) for name in names}
+    examples = {"string": "simulated", "number": 1.0, "integer": 1, "boolean": True, "array": []}
+    return examples.get(kind) if isinstance(kind, str) else None
 
 
 def _normal(first: float, second: float) -> tuple[float, float]:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from aws_bedrock_inference.simulator.request import Asked
-    from aws_bedrock_inference.simulator.scenario import FaultRule
+    from aws_bedrock_inference.simulator.settings import FaultRule
 
 _STREAMS_ONLY = {"exception", "truncate"}
 _FROM_THE_FIRST_REQUEST = {"not-ready", "access-pending"}

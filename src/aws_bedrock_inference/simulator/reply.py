@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.simulator.answers import Prompt, Usage
     from aws_bedrock_inference.simulator.plan import Plan, Step
     from aws_bedrock_inference.simulator.request import Asked
-    from aws_bedrock_inference.simulator.scenario import FaultRule, Scenario
+    from aws_bedrock_inference.simulator.settings import FaultRule, Scenario
 
 HARMLESS = {"stall", "content-filtered", "guardrail"}
 """Faults under which an answer is still one."""
@@ -45,7 +45,7 @@ def reply(
     seconds = first + said.tokens / latency.tokens_per_second
     if asked.streaming:
         track = _track(speech.events(asked, said, usage, seconds), fault)
-        pause = (seconds - first) / len(track)
+        pause = (seconds - first) / max(1, len(track))
         headers = [("x-amzn-bedrock-content-type", "application/json")] if asked.native else []
         return plan.stream(track, headers, wait=first, pause=pause, on_done=lambda share: over(share, said.tokens))
     headers, body = speech.whole(asked, said, usage, seconds)

@@ -7,8 +7,7 @@ and what is allowed there, since a misspelt fault would otherwise simply never h
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass, field, fields
-from fnmatch import fnmatchcase
+from dataclasses import fields
 from importlib.resources import files
 from math import inf
 from pathlib import Path
@@ -17,151 +16,25 @@ from typing import Any, get_args, get_type_hints
 
 from aws_bedrock_inference.simulator.messages import ERRORS
 from aws_bedrock_inference.simulator.quota import DISCIPLINES, REQUESTS, TOKENS, TOKENS_PER_DAY, Quota
+from aws_bedrock_inference.simulator.settings import (
+    Answers,
+    Credentials,
+    FaultRule,
+    Latency,
+    Models,
+    QuotaChange,
+    QuotaRule,
+    Scenario,
+)
 
 POOLS = ("on-demand", "geographic", "global", "provisioned")
 OPERATIONS = ("Converse", "ConverseStream", "InvokeModel", "InvokeModelWithResponseStream", "CountTokens")
 
+_LARGEST = 2**63
+
 
 class ScenarioError(ValueError):
     """The scenario cannot be used; the message says where and what is allowed there."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Latency:
-    """The speed of answers: seconds to the first token, then tokens per second. `spread` is the standard deviation of
-    the logarithm of the first: 0.3 makes one answer in twenty start 1.6 times later than usual.
-    """
-
-    first_token: float = 0.0
-    tokens_per_second: float = inf
-    spread: float = 0.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answers:
-    """The length of answers: the median in tokens, and the standard deviation of its logarithm."""
-
-    tokens: float = 130.0
-    spread: float = 0.5
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Models:
-    """Which models exist here. All are shell patterns of base model ids, without a geography prefix."""
-
-    known: tuple[str, ...] = (
-        *(f"{provider}.*" for provider in ("ai21", "amazon", "anthropic", "cohere", "deepseek", "google", "meta")),
-        *(f"{provider}.*" for provider in ("minimax", "mistral", "moonshot*", "nvidia", "openai", "qwen", "writer")),
-        "arn:*",
-    )
-    profile_only: tuple[str, ...] = (
-        "anthropic.claude-3-7-*",
-        "anthropic.claude-opus-4-*",
-        "anthropic.claude-*-4-5-*",
-        "amazon.nova-premier-*",
-        "meta.llama4-*",
-    )
-    not_chat: tuple[str, ...] = ("*embed*", "*canvas*", "*reel*", "*sonic*", "*image*")
-    context_tokens: int = 200_000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Credentials:
-    """The credentials that are accepted. Without a secret key, signatures are not checked; with neither
-    a secret key nor a bearer token, every bearer token that has not expired is accepted.
-    """
-
-    access_key: str = "AKIDSIMULATOR"
-    secret_key: str = ""
-    bearer_token: str = ""
-    expired_tokens: tuple[str, ...] = ("expired",)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class QuotaRule:
-    """The quota of the pools it matches, instead of the default one."""
-
-    model: str = "*"
-    region: str = "*"
-    pool: str = "*"
-    rpm: float | None = None
-    tpm: float | None = None
-    tpd: float | None = None
-
-    def __post_init__(self) -> None:
-        Quota(self.rpm, self.tpm, self.tpd)  # refuses what is no limit
-
-    def covers(self, model: str, region: str, pool: str) -> bool:
-        """Return whether the rule applies to that pool."""
-        return fnmatchcase(model, self.model) and fnmatchcase(region, self.region) and fnmatchcase(pool, self.pool)
-
-    @property
-    def quota(self) -> Quota:
-        """The quota alone."""
-        return Quota(self.rpm, self.tpm, self.tpd)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class QuotaChange(QuotaRule):
-    """A change of the matching pools' quota at `at`, in seconds since the scenario was loaded; the rest stays."""
-
-    at: float
-
-    def __post_init__(self) -> None:
-        QuotaRule.__post_init__(self)
-        if self.quota == Quota():
-            raise ValueError("nothing changes; give rpm, tpm or tpd")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FaultRule:
-    """A fault to inject: its kind, the requests it affects, and its schedule.
-
-    Filters are shell patterns. `since` (written `from`) and `until` are seconds since the scenario was loaded;
-    `requests` and `first` count the requests that the filters match; `rate` is a share of those that remain.
-    `after` counts stream events, `seconds` how long it lasts.
-    """
-
-    kind: str
-    model: str = "*"
-    region: str = "*"
-    operation: str = "*"
-    rate: float = 1.0
-    since: float = 0.0
-    until: float = inf
-    first: int | None = None
-    requests: tuple[int, ...] = ()
-    code: str = ""
-    message: str = ""
-    status: int | None = None
-    retry_after: float | None = None
-    limit: str = REQUESTS
-    after: int | None = None
-    seconds: float = inf
-
-    @property
-    def name(self) -> str:
-        """The fault's name in the statistics."""
-        return (
-            f"{self.kind}:{self.code or self.limit}" if self.kind in {"error", "exception", "throttle"} else self.kind
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scenario:
-    """Everything the simulator is told. The defaults are an account without limits on a day without faults."""
-
-    seed: int = 0
-    region: str = "us-east-1"
-    discipline: str = "bucket"
-    quota: Quota = field(default_factory=Quota)
-    latency: Latency = field(default_factory=Latency)
-    answers: Answers = field(default_factory=Answers)
-    models: Models = field(default_factory=Models)
-    credentials: Credentials = field(default_factory=Credentials)
-    quotas: tuple[QuotaRule, ...] = ()
-    changes: tuple[QuotaChange, ...] = ()
-    faults: tuple[FaultRule, ...] = ()
 
 
 # The settings of each kind of fault, apart from the filters and the schedule.
@@ -248,6 +121,8 @@ def _table(kind: type, data: Any, where: str) -> Any:
         if kind is Scenario and key in _TABLES:
             values[key] = _table(_TABLES[key], value, f"[{key}]")
         elif kind is Scenario and key in _LISTS:
+            if not isinstance(value, (list, tuple)):
+                raise ScenarioError(f"{place} must be a list of tables")
             values[key] = tuple(
                 _table(_LISTS[key], entry, f"[[{key}]] number {number}") for number, entry in enumerate(value, 1)
             )
@@ -268,10 +143,18 @@ def _value(hint: Any, value: Any, place: str) -> Any:
     if float in kinds:
         kinds.add(int)
     if isinstance(value, bool) or not isinstance(value, tuple(kinds)):
-        raise ScenarioError(f"{place} must be a {_names(kinds)}, not {value!r}")
-    if isinstance(value, (int, float)) and value < 0 and not place.endswith("seed"):
+        raise ScenarioError(f"{place} must be a {_names(kinds)}, not {value!r:.80}")
+    if isinstance(value, str) and _has_half_a_character(value):
+        raise ScenarioError(f"{place} has half of a character")
+    if isinstance(value, int) and abs(value) > _LARGEST:
+        raise ScenarioError(f"{place} is too large; give a number up to {_LARGEST}")
+    if isinstance(value, (int, float)) and not place.endswith("seed") and not value >= 0:
         raise ScenarioError(f"{place} must not be negative")
     return value
+
+
+def _has_half_a_character(text: str) -> bool:
+    return any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def _names(kinds: set[type]) -> str:
@@ -280,18 +163,18 @@ def _names(kinds: set[type]) -> str:
 
 def _check_fault(data: dict[str, Any], where: str) -> None:
     kind = data.get("kind")
-    if kind not in KINDS:
-        raise ScenarioError(f"{where}: kind is {kind!r}; use one of {', '.join(KINDS)}")
+    if not isinstance(kind, str) or kind not in KINDS:
+        raise ScenarioError(f"{where}: kind is {kind!r:.80}; use one of {', '.join(KINDS)}")
     allowed = {"kind", "from", "until"} if kind == "refused" else KINDS[kind] | _WHICH | _WHEN
     _refuse_unknown(data, allowed, f"{where} ({kind})")
     code = data.get("code")
     if kind in {"error", "exception"} and not code:
         raise ScenarioError(f"{where} ({kind}): code is missing, such as ThrottlingException")
-    if kind == "error" and code not in ERRORS and "status" not in data:
+    if kind == "error" and str(code) not in ERRORS and "status" not in data:
         raise ScenarioError(f"{where} (error): {code} is not an error of Bedrock's; give it a status")
-    if kind == "throttle" and data.get("limit", REQUESTS) not in {REQUESTS, TOKENS, TOKENS_PER_DAY}:
+    if kind == "throttle" and data.get("limit", REQUESTS) not in (REQUESTS, TOKENS, TOKENS_PER_DAY):
         raise ScenarioError(f"{where} (throttle): limit must be one of {REQUESTS}, {TOKENS}, {TOKENS_PER_DAY}")
-    if kind == "refused" and "until" not in data:
+    if kind == "refused" and data.get("until", inf) == inf:
         raise ScenarioError(f"{where} (refused): until is missing; the span must end for the simulator to be reachable")
 
 

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import asyncio  # noqa: TID251 - a server lives in a loop
 import contextlib
-import json
 import logging
 import os
 import socket
-import struct
 import sys
 from math import inf
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from granian.constants import Interfaces
@@ -19,7 +16,7 @@ from granian.rsgi import ProtocolClosed  # type: ignore[attr-defined]
 from granian.server.embed import Server
 
 from aws_bedrock_inference import clock
-from aws_bedrock_inference.simulator import plan, scenario
+from aws_bedrock_inference.simulator import control, plan, scenario, sockets
 from aws_bedrock_inference.simulator.messages import ServiceError, invalid
 from aws_bedrock_inference.simulator.plan import Break
 from aws_bedrock_inference.simulator.request import Request
@@ -32,6 +29,7 @@ if TYPE_CHECKING:
     from granian.rsgi import Scope
 
     from aws_bedrock_inference.simulator.plan import Plan
+    from aws_bedrock_inference.simulator.settings import Scenario
 
 # The longest body that InvokeModel takes: botocore 1.44.5, bedrock-runtime, shape Body. Nothing longer is read.
 _LONGEST_BODY = 25_000_000
@@ -43,8 +41,9 @@ _POLL_SECONDS = 0.01
 class Endpoint:
     """The application that granian runs: one call of `__rsgi__` for each request."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Service, bound: str) -> None:
         self.service = service
+        self._bound = bound
         self.changed = asyncio.Event()
         self._under_way: set[asyncio.Task[None] | None] = set()
 
@@ -74,37 +73,33 @@ class Endpoint:
 
     async def _plan(self, scope: Scope, protocol: RSGIHTTPProtocol) -> Plan:
         headers = dict(scope.headers.items())
-        if int(headers.get("content-length", 0)) > _LONGEST_BODY:
+        headers.setdefault("host", scope.authority or "")
+        length = headers.get("content-length")
+        body = await _body(protocol, None if length is None else int(length))
+        if body is None:
             constraint = f"Member must have length less than or equal to {_LONGEST_BODY}"
             return plan.refusal(invalid("constraint", place="/body", constraint=constraint))
-        request = Request(scope.method, scope.path, scope.query_string, headers, await protocol())
-        if request.path.startswith("/_simulator/"):
-            return self._about_itself(request)
+        request = Request(scope.method, scope.path, scope.query_string, headers, body)
+        if request.path.startswith(control.PREFIX):
+            return control.answer(request, self._bound, self.service.stats.report, self._load)
         return self.service.handle(request)
 
-    def _about_itself(self, request: Request) -> Plan:
-        match request.method, request.path:
-            case "GET", "/_simulator/stats":
-                return plan.report(self.service.stats.report())
-            case "POST", "/_simulator/scenario":
-                try:
-                    self.service.load(scenario.read(_tables(request)))
-                except scenario.ScenarioError as error:
-                    return plan.refusal(ServiceError("ValidationException", str(error)))
-                self.changed.set()
-                return plan.report({"loaded": True})
-        return plan.refusal(ServiceError("UnknownOperationException", "GET stats, or POST scenario"))
+    def _load(self, loaded: Scenario) -> None:
+        self.service.load(loaded)
+        self.changed.set()
 
 
-def _tables(request: Request) -> dict[str, Any]:
-    text = request.body.decode(errors="replace")
-    if not text.lstrip().startswith("{"):
-        return scenario.parse(text)
-    try:
-        tables: dict[str, Any] = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise scenario.ScenarioError(f"the scenario is not valid JSON: {error}") from error
-    return tables
+async def _body(protocol: RSGIHTTPProtocol, length: int | None) -> bytes | None:
+    """Return the body, or None for one that is too long; of that no more is read."""
+    if length is not None:
+        return await protocol() if length <= _LONGEST_BODY else None
+    pieces, read = [], 0
+    async for piece in protocol:
+        pieces.append(piece)
+        read += len(piece)
+        if read > _LONGEST_BODY:
+            return None
+    return b"".join(pieces)
 
 
 async def _carry_out(todo: Plan, scope: Scope, protocol: RSGIHTTPProtocol) -> None:
@@ -122,7 +117,7 @@ async def _carry_out(todo: Plan, scope: Scope, protocol: RSGIHTTPProtocol) -> No
                     stream = protocol.response_stream(todo.status, todo.headers)
                 await stream.send_bytes(step)
             elif step is Break.RESET:
-                _reset(scope.client)
+                sockets.reset(scope.client)
                 await protocol.client_disconnect()
         if todo.streamed and stream is None:
             protocol.response_bytes(todo.status, todo.headers, b"")
@@ -138,25 +133,6 @@ async def _waited(seconds: float, protocol: RSGIHTTPProtocol) -> bool:
     return not done
 
 
-def _reset(client: str) -> None:
-    """Reset the connection to `client`: granian has no way to do it, so its socket is looked up among this process's.
-
-    With no time to linger, closing sends RST; shutting the reading side makes granian close.
-    """
-    host, _, port = client.rpartition(":")
-    peer = (host.strip("[]"), int(port))
-    for entry in Path("/dev/fd").iterdir():
-        try:
-            candidate = socket.socket(fileno=os.dup(int(entry.name)))
-        except OSError:
-            continue
-        with candidate, contextlib.suppress(OSError):
-            if candidate.family in {socket.AF_INET, socket.AF_INET6} and candidate.getpeername()[:2] == peer:
-                candidate.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-                candidate.shutdown(socket.SHUT_RD)
-                return
-
-
 async def serve(tables: dict[str, Any], host: str, port: int, ready: Callable[[str], None]) -> None:
     """Serve the scenario until cancelled. Port 0 takes a free one; `ready` is called with the URL.
 
@@ -164,7 +140,7 @@ async def serve(tables: dict[str, Any], host: str, port: int, ready: Callable[[s
     is not available.
     """
     service = Service(scenario.read(tables), clock=clock.monotonic, wall=clock.wall)
-    endpoint = Endpoint(service)
+    endpoint = Endpoint(service, host)
     port = _port(host, port)
     listener: Server | None = None
     serving: set[asyncio.Task[None]] = set()

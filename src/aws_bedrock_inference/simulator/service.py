@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.simulator.plan import Plan
     from aws_bedrock_inference.simulator.quota import Quota
     from aws_bedrock_inference.simulator.request import Asked, Request
-    from aws_bedrock_inference.simulator.scenario import FaultRule, QuotaChange, Scenario
+    from aws_bedrock_inference.simulator.settings import FaultRule, QuotaChange, Scenario
 
 _CACHE_SECONDS = 300  # a prompt cache lives five minutes from its last use
 

@@ -17,7 +17,7 @@ from aws_bedrock_inference.simulator.messages import ServiceError, text
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from aws_bedrock_inference.simulator.scenario import Credentials
+    from aws_bedrock_inference.simulator.settings import Credentials
 
 SKEW = timedelta(minutes=5)
 _STAMP = "%Y%m%dT%H%M%SZ"
@@ -52,7 +52,7 @@ def verify(  # noqa: PLR0917 - the parts of a request, in their order
 def _check_bearer(token: str, who: Credentials) -> None:
     if token in who.expired_tokens:
         raise ServiceError("AccessDeniedException", text("access", "bearer"))
-    if who.bearer_token and not hmac.compare_digest(token, who.bearer_token):
+    if who.bearer_token and not _same(token, who.bearer_token):
         raise ServiceError("AccessDeniedException", text("access", "bearer-invalid"))
     if who.secret_key and not who.bearer_token:
         raise ServiceError("AccessDeniedException", text("access", "bearer-invalid"))
@@ -85,13 +85,16 @@ def _check_signature(  # noqa: PLR0917 - as above
         parts = (method, canonical_path, _canonical_query(query), signed, given["SignedHeaders"], digest)
         request = sha256("\n".join(parts).encode()).hexdigest()
         to_sign = f"AWS4-HMAC-SHA256\n{stamp}\n{scope}\n{request}"
-        if hmac.compare_digest(_sign(_signing_key(who.secret_key, scope), to_sign).hex(), given["Signature"]):
+        if _same(_sign(_signing_key(who.secret_key, scope), to_sign).hex(), given["Signature"]):
             return
     raise ServiceError("InvalidSignatureException")
 
 
 def _check_clock(stamp: str, now: datetime) -> None:
-    signed = datetime.strptime(stamp, _STAMP).replace(tzinfo=UTC)
+    try:
+        signed = datetime.strptime(stamp, _STAMP).replace(tzinfo=UTC)
+    except ValueError:  # digits that are no time
+        raise ServiceError("IncompleteSignatureException") from None
     for name, limit, skewed in (("late", now - SKEW, signed < now - SKEW), ("early", now + SKEW, signed > now + SKEW)):
         if skewed:
             sentence = text("access", name, signed=stamp, limit=limit.strftime(_STAMP), now=now.strftime(_STAMP))
@@ -118,6 +121,10 @@ def _signing_key(secret: str, scope: str) -> bytes:
     for part in scope.split("/"):
         key = _sign(key, part)
     return key
+
+
+def _same(given: str, right: str) -> bool:
+    return hmac.compare_digest(given.encode(errors="surrogateescape"), right.encode(errors="surrogateescape"))
 
 
 def _sign(key: bytes, message: str) -> bytes:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 from base64 import b64decode, b64encode
-from binascii import Error as NotBase64
 from typing import TYPE_CHECKING, Any
 
-from aws_bedrock_inference.simulator import converse, frames, native
+from aws_bedrock_inference.simulator import converse, frames, native, strict
 from aws_bedrock_inference.simulator.messages import ServiceError, invalid
 
 if TYPE_CHECKING:
@@ -20,8 +19,8 @@ if TYPE_CHECKING:
 def parsed(body: bytes, asked: Asked) -> dict[str, Any]:
     """Return the JSON object of a request's body. Raises ServiceError."""
     try:
-        found = json.loads(body)
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+        found = strict.loads(body)
+    except ValueError as error:
         raise (
             invalid("body", problem="not valid JSON") if asked.native else ServiceError("SerializationException")
         ) from error
@@ -37,20 +36,22 @@ def parsed(body: bytes, asked: Asked) -> dict[str, Any]:
 def prompt(body: dict[str, Any], asked: Asked) -> Prompt:
     """Return what the model is asked. Raises ServiceError for a body that is not of the model's family."""
     read: Callable[[dict[str, Any]], Prompt] = native.dialect(asked.base).read if asked.native else converse.read
-    if asked.operation == "CountTokens":
-        body, read = _counted(body["input"], asked)
     try:
-        return read(body)
+        if asked.operation == "CountTokens":
+            body, read = _counted(body["input"], asked)
+        found = read(body)
+        found.check()
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise invalid("body", problem=f"{type(error).__name__} in the body") from error
+    return found
 
 
 def _counted(given: dict[str, Any], asked: Asked) -> tuple[dict[str, Any], Callable[[dict[str, Any]], Prompt]]:
     if "converse" in given:
         return given["converse"], converse.read
     try:
-        body = json.loads(b64decode(given["invokeModel"]["body"], validate=True))
-    except (NotBase64, ValueError) as error:
+        body = strict.loads(b64decode(given["invokeModel"]["body"], validate=True))
+    except (KeyError, ValueError) as error:
         raise invalid("body", problem="not valid JSON") from error
     return body, native.dialect(asked.base).read
 

@@ -10,13 +10,14 @@ from botocore.loaders import Loader
 from botocore.model import ServiceModel
 
 from aws_bedrock_inference.knowledge.models import model_facts
+from aws_bedrock_inference.simulator.answers import LARGEST
 from aws_bedrock_inference.simulator.messages import ServiceError, invalid
 
 if TYPE_CHECKING:
     from botocore.model import Shape
 
     from aws_bedrock_inference.simulator.answers import Prompt
-    from aws_bedrock_inference.simulator.scenario import Models
+    from aws_bedrock_inference.simulator.settings import Models
 
 # Families that take temperature or top_p, not both: https://github.com/BerriAI/litellm/issues/15070
 _ONE_SAMPLING = ("anthropic.claude-*-4-5*", "anthropic.claude-*-4-6*")
@@ -62,6 +63,8 @@ def _check(shape: Any, value: Any, place: str) -> None:
     expected = _JSON_TYPES[kind]
     if not isinstance(value, expected) or (isinstance(value, bool) and expected is not bool):
         raise ServiceError("SerializationException", f"{place}: {type(value).__name__} found, {kind} expected")
+    if kind == "integer" and abs(value) > LARGEST:
+        raise ServiceError("SerializationException", f"{place}: the number is too large")
     _check_size(shape, value, place)
     if kind == "structure":
         _check_structure(shape, value, place)

@@ -1,0 +1,79 @@
+"""The simulator's own pages, `/_simulator/`: statistics to read, a scenario to load. Only programs may use them.
+
+A page of the web must not: a browser sends its `Origin` with each such request, sends no JSON across origins without
+asking first, and names the page's host even where that name leads to this machine.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import TYPE_CHECKING, Any
+
+from aws_bedrock_inference.simulator import plan, scenario, strict
+from aws_bedrock_inference.simulator.messages import ServiceError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from aws_bedrock_inference.simulator.plan import Plan
+    from aws_bedrock_inference.simulator.request import Request
+    from aws_bedrock_inference.simulator.settings import Scenario
+
+PREFIX = "/_simulator/"
+_TYPES = ("application/json", "application/toml")
+
+
+def answer(request: Request, bound: str, stats: Callable[[], dict[str, Any]], load: Callable[[Scenario], None]) -> Plan:
+    """Return the plan for a request to these pages of a simulator that listens on the address `bound`."""
+    try:
+        _refuse_browsers(request, bound)
+        match request.method, request.path:
+            case "GET", "/_simulator/stats":
+                return plan.report(stats())
+            case "POST", "/_simulator/scenario":
+                load(scenario.read(_tables(request)))
+                return plan.report({"loaded": True})
+    except scenario.ScenarioError as error:
+        return plan.refusal(ServiceError("ValidationException", str(error)))
+    except ServiceError as error:
+        return plan.refusal(error)
+    return plan.refusal(ServiceError("UnknownOperationException", "GET stats, or POST scenario"))
+
+
+def _refuse_browsers(request: Request, bound: str) -> None:
+    if "origin" in request.headers:
+        raise ServiceError("AccessDeniedException", "pages of the web may not use this; it takes no Origin header")
+    host = request.headers.get("host", "")
+    if not _is_this_machine(host, bound):
+        raise ServiceError(
+            "AccessDeniedException", f"the request is for the host {host!r:.80}; use the address {bound} or localhost"
+        )
+
+
+def _is_this_machine(host: str, bound: str) -> bool:
+    name = host.rpartition(":")[0] if not host.endswith("]") and ":" in host else host
+    name = name.strip("[]").rstrip(".").lower()
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        address, own = ipaddress.ip_address(name), ipaddress.ip_address(bound)
+    except ValueError:
+        return name == bound
+    return address.is_loopback or address == own or own.is_unspecified
+
+
+def _tables(request: Request) -> dict[str, Any]:
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind not in _TYPES:
+        raise ServiceError(
+            "UnsupportedMediaTypeException", f"send the scenario with the content type {' or '.join(_TYPES)}", 415
+        )
+    try:
+        if kind == "application/toml":
+            return scenario.parse(request.body.decode())
+        tables: dict[str, Any] = strict.loads(request.body)
+    except ValueError as error:
+        if isinstance(error, scenario.ScenarioError):
+            raise
+        raise scenario.ScenarioError(f"the scenario is not valid: {error}") from error
+    return tables

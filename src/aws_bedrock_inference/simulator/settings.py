@@ -1,0 +1,172 @@
+"""The values of a scenario: the defaults are an account without limits on a day without faults.
+
+Each refuses, with a `ValueError`, a number that no simulation could use.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from math import inf
+
+from aws_bedrock_inference.simulator.quota import REQUESTS, Quota
+
+
+def _check_range(name: str, value: float, least: float, most: float) -> None:
+    if not least <= value <= most:
+        raise ValueError(f"{name} is {value!r}; give a number from {least:g} to {most:g}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Latency:
+    """The speed of answers: seconds to the first token, then tokens per second. `spread` is the standard deviation of
+    the logarithm of the first: 0.3 makes one answer in twenty start 1.6 times later than usual.
+    """
+
+    first_token: float = 0.0
+    tokens_per_second: float = inf
+    spread: float = 0.0
+
+    def __post_init__(self) -> None:
+        _check_range("first_token", self.first_token, 0, 1e6)
+        _check_range("tokens_per_second", self.tokens_per_second, 1e-3, inf)
+        _check_range("spread", self.spread, 0, 10)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answers:
+    """The length of answers: the median in tokens, and the standard deviation of its logarithm."""
+
+    tokens: float = 130.0
+    spread: float = 0.5
+
+    def __post_init__(self) -> None:
+        _check_range("tokens", self.tokens, 0, 1e6)
+        _check_range("spread", self.spread, 0, 10)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Models:
+    """Which models exist here. All are shell patterns of base model ids, without a geography prefix."""
+
+    known: tuple[str, ...] = (
+        *(f"{provider}.*" for provider in ("ai21", "amazon", "anthropic", "cohere", "deepseek", "google", "meta")),
+        *(f"{provider}.*" for provider in ("minimax", "mistral", "moonshot*", "nvidia", "openai", "qwen", "writer")),
+        "arn:*",
+    )
+    profile_only: tuple[str, ...] = (
+        "anthropic.claude-3-7-*",
+        "anthropic.claude-opus-4-*",
+        "anthropic.claude-*-4-5-*",
+        "amazon.nova-premier-*",
+        "meta.llama4-*",
+    )
+    not_chat: tuple[str, ...] = ("*embed*", "*canvas*", "*reel*", "*sonic*", "*image*")
+    context_tokens: int = 200_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credentials:
+    """The credentials that are accepted. Without a secret key, signatures are not checked; with neither
+    a secret key nor a bearer token, every bearer token that has not expired is accepted.
+    """
+
+    access_key: str = "AKIDSIMULATOR"
+    secret_key: str = ""
+    bearer_token: str = ""
+    expired_tokens: tuple[str, ...] = ("expired",)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuotaRule:
+    """The quota of the pools it matches, instead of the default one."""
+
+    model: str = "*"
+    region: str = "*"
+    pool: str = "*"
+    rpm: float | None = None
+    tpm: float | None = None
+    tpd: float | None = None
+
+    def __post_init__(self) -> None:
+        Quota(self.rpm, self.tpm, self.tpd)  # refuses what is no limit
+
+    def covers(self, model: str, region: str, pool: str) -> bool:
+        """Return whether the rule applies to that pool."""
+        return fnmatchcase(model, self.model) and fnmatchcase(region, self.region) and fnmatchcase(pool, self.pool)
+
+    @property
+    def quota(self) -> Quota:
+        """The quota alone."""
+        return Quota(self.rpm, self.tpm, self.tpd)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuotaChange(QuotaRule):
+    """A change of the matching pools' quota at `at`, in seconds since the scenario was loaded; the rest stays."""
+
+    at: float
+
+    def __post_init__(self) -> None:
+        QuotaRule.__post_init__(self)
+        if self.quota == Quota():
+            raise ValueError("nothing changes; give rpm, tpm or tpd")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FaultRule:
+    """A fault to inject: its kind, the requests it affects, and its schedule.
+
+    Filters are shell patterns. `since` (written `from`) and `until` are seconds since the scenario was loaded;
+    `requests` and `first` count the requests that the filters match; `rate` is a share of those that remain.
+    `after` counts stream events, `seconds` how long it lasts.
+    """
+
+    kind: str
+    model: str = "*"
+    region: str = "*"
+    operation: str = "*"
+    rate: float = 1.0
+    since: float = 0.0
+    until: float = inf
+    first: int | None = None
+    requests: tuple[int, ...] = ()
+    code: str = ""
+    message: str = ""
+    status: int | None = None
+    retry_after: float | None = None
+    limit: str = REQUESTS
+    after: int | None = None
+    seconds: float = inf
+
+    def __post_init__(self) -> None:
+        _check_range("rate", self.rate, 0, 1)
+        _check_range("retry_after", self.retry_after or 0, 0, 1e9)
+        _check_range("status", self.status or 500, 400, 599)
+        if not re.fullmatch(r"[\w.:#/-]*", self.code, re.ASCII):
+            raise ValueError(f"code is {self.code!r:.80}; give letters, digits and . : # / - _")
+
+    @property
+    def name(self) -> str:
+        """The fault's name in the statistics."""
+        return (
+            f"{self.kind}:{self.code or self.limit}" if self.kind in {"error", "exception", "throttle"} else self.kind
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scenario:
+    """Everything the simulator is told. The defaults are an account without limits on a day without faults."""
+
+    seed: int = 0
+    region: str = "us-east-1"
+    discipline: str = "bucket"
+    quota: Quota = field(default_factory=Quota)
+    latency: Latency = field(default_factory=Latency)
+    answers: Answers = field(default_factory=Answers)
+    models: Models = field(default_factory=Models)
+    credentials: Credentials = field(default_factory=Credentials)
+    quotas: tuple[QuotaRule, ...] = ()
+    changes: tuple[QuotaChange, ...] = ()
+    faults: tuple[FaultRule, ...] = ()

@@ -1,0 +1,36 @@
+"""The reset of a connection, which granian cannot do: its socket is found among this process's and broken."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import socket
+import stat
+import struct
+import sys
+from pathlib import Path
+
+_NO_FAMILY = struct.pack("=H14x", socket.AF_UNSPEC)
+
+
+def reset(client: str) -> None:
+    """Reset the connection to `client`, `host:port`, at once: its peer sees RST, whatever the server does with it."""
+    host, _, port = client.rpartition(":")
+    peer = (host.strip("[]"), int(port))
+    for entry in list(Path("/dev/fd").iterdir()):
+        with contextlib.suppress(OSError):  # closed meanwhile
+            if stat.S_ISSOCK(os.fstat(int(entry.name)).st_mode):
+                with socket.socket(fileno=os.dup(int(entry.name))) as candidate:
+                    if candidate.family in {socket.AF_INET, socket.AF_INET6} and candidate.getpeername()[:2] == peer:
+                        _break(candidate)
+                        return
+
+
+def _break(connection: socket.socket) -> None:
+    """Send RST. Linux does so when a socket is connected to nothing; elsewhere closing without lingering does."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).connect(connection.fileno(), _NO_FAMILY, len(_NO_FAMILY))
+    else:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        connection.shutdown(socket.SHUT_RDWR)

@@ -1,0 +1,41 @@
+"""JSON as a service reads it: what Python's reader lets pass beyond the standard, or cannot write again, is refused."""
+
+from __future__ import annotations
+
+import json
+from math import isinf
+from typing import Any, NoReturn
+
+DEEPEST = 200
+"""Levels of nesting; each must leave room for those who walk through the result."""
+
+
+def loads(text: bytes) -> Any:
+    """Return the value. Raises `ValueError` also for NaN, numbers out of range, half of a character, and depth."""
+    try:
+        found = json.loads(text.decode(), parse_constant=_refuse, parse_float=_finite)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    if text.count(b"[") + text.count(b"{") > DEEPEST and _is_deep(found):
+        raise ValueError("nested too deeply")
+    if b"\\u" in text:
+        json.dumps(found, ensure_ascii=False).encode()  # fails for half of a surrogate pair, with a ValueError
+    return found
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is not JSON")
+
+
+def _finite(text: str) -> float:
+    if isinf(number := float(text)):
+        raise ValueError("a number is too large")
+    return number
+
+
+def _is_deep(value: Any) -> bool:
+    level = [value]
+    for _ in range(DEEPEST):
+        within = [item.values() if isinstance(item, dict) else item for item in level if isinstance(item, (dict, list))]
+        level = [item for items in within for item in items]
+    return bool(level)

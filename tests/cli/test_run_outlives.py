@@ -1,0 +1,352 @@
+"""What befalls the files, input, terminal and process of a run: no answer is lost, and nothing is silent."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from support.desk import Hold, body
+
+from aws_bedrock_inference.batch.records import read_records
+from aws_bedrock_inference.cli.report import shown_arguments
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from support.desk import Desk
+
+
+def at(number: int, act: Callable[[], Any]) -> Any:
+    """Echo every prompt; act when that many have come."""
+
+    def script(stub: Any, prompt: str) -> Any:
+        if prompt == f"prompt {number}":
+            act()
+        return 200, "", body(prompt)
+
+    return script
+
+
+def replaced(path: Path) -> None:
+    path.rename(path.with_name("moved.jsonl"))
+    path.write_text('{"id": "other", "text": "of another program"}\n')
+
+
+def overwritten(path: Path) -> None:
+    with path.open("r+b", buffering=0) as file:
+        file.write(b"x" * 90_000 + b"\n")
+
+
+def kept(folder: Path) -> set[str]:
+    """Return the ids of all answers in all files of the folder."""
+    files = [path for path in folder.rglob("*.jsonl*") if path.name != "prompts.jsonl"]
+    lines = [line for path in files for line in path.read_text().splitlines()]
+    return {json.loads(line)["id"] for line in lines if line.startswith("{")}
+
+
+@pytest.mark.parametrize(
+    ("happens", "says"),
+    [
+        (lambda path: path.unlink(), "was deleted, renamed or replaced"),
+        (lambda path: path.rename(path.with_name("moved.jsonl")), "was deleted, renamed or replaced"),
+        (replaced, "was deleted, renamed or replaced"),
+        (lambda path: os.truncate(path, 0), "was cut short"),
+        (lambda path: os.truncate(path, path.stat().st_size - 3), "was cut short"),
+        (overwritten, "was written by another program"),
+        (lambda path: shutil.rmtree(path.parent), "was deleted, renamed or replaced"),
+    ],
+    ids=["deleted", "renamed", "replaced", "emptied", "torn", "overwritten", "deleted with its folder"],
+)
+@pytest.mark.parametrize("number", [20, 60])
+def test_an_answers_file_that_is_not_the_same_any_more_ends_the_run_and_loses_no_answer(
+    desk: Desk, tmp_path: Path, happens: Callable[[Path], None], says: str, number: int
+) -> None:
+    desk.output = tmp_path / "out" / "answers.jsonl"
+    desk.output.parent.mkdir()
+    desk.prompts(60)
+    desk.stub.script = at(number, lambda: happens(desk.output))
+    result = desk.run("--concurrency", "4")
+    assert result.exit_code == 1
+    assert says in result.stderr
+    assert "Traceback" not in result.stderr
+    assert f"To continue, run: bedrock run {desk.source}" in result.stderr
+    answered = {f"p{prompt.removeprefix('prompt ')}" for prompt in desk.stub.prompts}
+    assert answered <= kept(tmp_path)
+
+
+def test_a_restored_answers_file_is_one_that_the_next_run_goes_on_with(desk: Desk) -> None:
+    desk.prompts(60)
+    desk.stub.script = at(20, desk.output.unlink)
+    desk.run("--concurrency", "4")
+    assert desk.run().exit_code == 0
+    assert len(desk.answers) == len(desk.stub.prompts) == 60
+
+
+def test_a_failures_file_that_was_deleted_is_there_in_the_end(desk: Desk) -> None:
+    desk.prompts(20)
+    part = desk.failures.with_name(desk.failures.name + ".part")
+
+    def script(stub: Any, prompt: str) -> Any:
+        if prompt == "prompt 10":
+            part.unlink()
+        return 400, "ValidationException", "bad"
+
+    desk.stub.script = script
+    result = desk.run("--concurrency", "2")
+    assert result.exit_code == 1
+    assert "was deleted" in result.stderr
+    failed = {json.loads(line)["id"] for line in desk.failures.read_text().splitlines()}
+    assert failed == {f"p{prompt.removeprefix('prompt ')}" for prompt in desk.stub.prompts}
+
+
+def test_a_full_disk_names_the_file_and_the_command_that_goes_on(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk.prompts(30)
+    write, left = os.write, [1000]
+
+    def fills_up(file: int, data: bytes) -> int:
+        if left[0] < len(data):
+            if left[0]:
+                write(file, data[: left[0]])
+                left[0] = 0
+            raise OSError(28, "No space left on device")
+        left[0] -= len(data)
+        return write(file, data)
+
+    monkeypatch.setattr("aws_bedrock_inference.batch.lines.os.write", fills_up)
+    result = desk.run("--concurrency", "2")
+    assert result.exit_code == 1
+    assert f"{desk.output}: No space left on device" in result.stderr
+    assert "answers could not be written; the next run asks for them again" in result.stderr
+    assert f"To continue, run: bedrock run {desk.source}" in result.stderr
+    monkeypatch.undo()
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    assert desk.run().exit_code == 0
+    assert len(desk.answers) == 30
+
+
+def test_the_kernels_limit_on_a_file_is_a_full_disk(desk: Desk) -> None:
+    desk.prompts(30)
+    child = "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
+    child += "from aws_bedrock_inference.cli import main; main(sys.argv[1:])"
+    command = [sys.executable, "-c", child, *desk.arguments("--concurrency", "2")]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own
+    assert ran.returncode == 1, ran.stderr
+    assert f"{desk.output}: File too large" in ran.stderr
+    assert "To continue, run: " in ran.stderr
+    assert desk.run().exit_code == 0
+    assert len(desk.answers) == 30
+
+
+def test_an_input_that_can_be_read_no_further_ends_the_run_with_what_was_answered(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.prompts(1)
+
+    def fails_later(file: Any, name: str) -> Any:
+        yield from read_records(file, name)
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr("aws_bedrock_inference.batch.job.read_records", fails_later)
+    result = desk.run()
+    assert result.exit_code == 1
+    assert f"Stopped: {desk.source}: Input/output error." in result.stderr
+    assert "To continue, run: " in result.stderr
+    assert set(desk.answers) == {"p1"}
+
+
+def nested(levels: int) -> str:
+    return '{"a": ' * levels + "1" + "}" * levels
+
+
+POISON = {
+    "a huge maximum": '{"id": "x", "prompt": "Hi", "max_tokens": 1' + "0" * 400 + "}",
+    "a negative maximum": '{"id": "x", "prompt": "Hi", "max_tokens": -1}',
+    "NaN": '{"id": "x", "prompt": "Hi", "temperature": NaN}',
+    "infinity": '{"id": "x", "prompt": "Hi", "temperature": 1e999}',
+    "a huge maximum in a body": '{"recordId": "x", "modelInput": {"inputText": "Hi", "max_tokens": 1'
+    + "0" * 400
+    + "}}",
+    "a negative maximum in a body": '{"recordId": "x", "modelInput": {"inputText": "Hi", "max_tokens": -5}}',
+    "a text for a maximum": '{"recordId": "x", "modelInput": {"inputText": "Hi", "max_tokens": "5"}}',
+    "a huge Converse maximum": '{"recordId": "x", "modelInput": {"messages": [{"role": "user", "content": '
+    '[{"text": "Hi"}]}], "inferenceConfig": {"maxTokens": 1' + "0" * 400 + "}}}",
+    "900 levels": '{"recordId": "x", "modelInput": {"inputText": "Hi", "b": ' + nested(900) + "}}",
+    "900 levels in Converse": '{"recordId": "x", "modelInput": {"messages": [{"role": "user", "content": '
+    '[{"text": "Hi"}]}], "additionalModelRequestFields": ' + nested(900) + "}}",
+    "900 levels of an id": '{"id": ' + nested(900) + ', "prompt": "Hi"}',
+    "900 levels of options": '{"id": "x", "prompt": "Hi", "tools": ' + nested(900) + "}",
+    "100,000 levels": '{"recordId": "x", "modelInput": ' + nested(100_000) + "}",
+    "half of a character": '{"id": "x", "prompt": "\\ud83d"}',
+    "half of a character as id": '{"id": "\\ud83d", "prompt": "Hi"}',
+    "NUL bytes": "\0" * 100,
+    "a NUL in a text": '{"id": "x", "prompt": "a\0b"}',
+    "a list as id": '{"id": ["x"], "prompt": "Hi"}',
+    "a huge number as id": '{"id": 1' + "0" * 5000 + ', "prompt": "Hi"}',
+    "an unknown member": '{"id": "x", "prompt": "Hi", "temp": 0.5}',
+    "messages that are none": '{"id": "x", "messages": 5}',
+    "stop sequences that are none": '{"id": "x", "prompt": "Hi", "stop_sequences": 5}',
+    "a priority that is none": '{"id": "x", "prompt": "Hi", "priority": "soon"}',
+    "settings that are none": '{"id": "x", "prompt": "Hi", "max_tokens": 5, "inferenceConfig": 7}',
+}
+
+
+def test_no_record_ends_a_run_and_each_bad_one_is_explained(desk: Desk) -> None:
+    bodies = [line.replace('"x"', f'"x{number}"') for number, line in enumerate(POISON.values())]
+    good = [{"id": f"p{number}", "prompt": f"prompt {number}"} for number in range(20)]
+    desk.lines(*good[:10], *bodies, *good[10:])
+    desk.stub.script = lambda stub, prompt: (200, "", body(prompt)) if "prompt" in prompt else (400, "Bad", "bad")
+    result = desk.run()
+    assert result.exit_code == 2
+    assert set(desk.answers) == {line["id"] for line in good}
+    failed = [json.loads(line)["error"] for line in desk.failures.read_text().splitlines()]
+    assert all(error["code"] and error["errorMessage"] and error["advice"] for error in failed)
+    explained = result.stderr.count("prompts.jsonl, line ")
+    assert explained + len(failed) == len(POISON)
+    assert "Traceback" not in result.stderr
+
+
+def test_arguments_of_invoke_are_honoured_in_a_record(desk: Desk) -> None:
+    record = {"id": 1, "prompt": "Hi", "stop_sequences": ["."], "tier": "flex", "requestMetadata": {"team": "a"}}
+    desk.lines(
+        record, {"id": 2, "messages": [{"role": "user", "content": "Ho"}], "additionalModelRequestFields": {"k": 1}}
+    )
+    assert desk.run("--concurrency", "1").exit_code == 0
+    first, second = desk.stub.bodies
+    assert first["inferenceConfig"] == {"stopSequences": ["."]}
+    assert (first["serviceTier"], first["requestMetadata"]) == ({"type": "flex"}, {"team": "a"})
+    assert second["additionalModelRequestFields"] == {"k": 1}
+
+
+@pytest.mark.parametrize(
+    ("member", "says"),
+    [
+        ('"temp": 1', 'Did you mean "temperature"?'),
+        ('"stopSequences": ["a"]', 'Did you mean "stop_sequences"?'),
+        ('"model": "m"', "--model"),
+        ('"category": "x"', '"category" is not known and would have no effect'),
+    ],
+)
+def test_an_unknown_member_is_refused_with_the_one_that_was_meant(desk: Desk, member: str, says: str) -> None:
+    desk.lines('{"id": "p1", "prompt": "Hi", ' + member + "}")
+    result = desk.run()
+    assert (result.exit_code, desk.stub.prompts) == (2, [])
+    assert says in result.stderr
+
+
+def test_one_prompt_has_its_own_time_limit(desk: Desk) -> None:
+    desk.prompts(1)
+    hold = desk.stub.script = Hold(at=1)
+    result = desk.run("--timeout", "0.3")
+    hold.let_go.set()
+    assert result.exit_code == 1
+    assert "AttemptTimeout" in result.stderr
+
+
+def test_a_warning_is_printed_whatever_python_does_with_warnings(desk: Desk) -> None:
+    desk.prompts(3)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        result = desk.run("--tpm", "10000000")
+    assert result.exit_code == 0
+    assert "Warning: " in result.stderr
+
+
+@pytest.mark.parametrize("number", [1, 4])
+def test_a_few_prompts_without_credentials_are_told_as_many_are(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    desk.prompts(number)
+    result = desk.run()
+    assert result.exit_code == 3
+    assert "Stopped, because every call fails with NoCredentialsError" in result.stderr
+
+
+def test_a_failure_says_its_reason_and_no_repeat_is_advised_before_it_is_removed(desk: Desk) -> None:
+    desk.prompts(2)
+    result = desk.run("--tpm", "1000")
+    assert result.exit_code == 1
+    assert "QuotaExhausted: " in result.stderr
+    assert "To retry the failed records, once their reason is removed, run: " in result.stderr
+
+
+def test_the_command_that_goes_on_repeats_no_password_and_no_prompt(desk: Desk) -> None:
+    desk.prompts(1)
+    desk.stub.script = lambda stub, prompt: (400, "ValidationException", "bad")
+    result = desk.run("--system", "Our secret recipe")
+    assert "To retry the failed records" in result.stderr
+    assert "recipe" not in result.stderr
+    for url in (
+        "redis://user:hunter/2@h/0?password=hunter2",
+        "rediss://:hunter2@host:1/0",
+        "--store=redis://a:hunter2@h",
+        "https://h/?api_key=hunter2",
+    ):
+        assert "hunter" not in " ".join(shown_arguments(["run", "--store", url]))
+    assert shown_arguments(["--system=hunter2", "--model", "arn:aws:x:123456789012:y"])[1:] == [
+        "--model",
+        "arn:aws:x:123456789012:y",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("output", "says"), [("nodir/x.jsonl", "No such file or directory"), ("prompts.jsonl/x", "Not a directory")]
+)
+def test_an_output_that_cannot_be_opened_is_an_error_of_the_command(desk: Desk, output: str, says: str) -> None:
+    desk.prompts(1)
+    desk.output = desk.folder / output
+    result = desk.run()
+    assert (result.exit_code, desk.stub.prompts) == (2, [])
+    assert f"{desk.output}: {says}" in result.stderr
+
+
+def test_an_empty_input_is_remarked(desk: Desk) -> None:
+    desk.lines("")
+    result = desk.run()
+    assert result.exit_code == 0
+    assert f"{desk.source} has no records." in result.stderr
+
+
+def test_a_closed_standard_error_ends_no_run(desk: Desk) -> None:
+    desk.lines(*["nonsense"] * 5, *({"id": number, "prompt": "x"} for number in range(20)))
+    command = [sys.executable, "-m", "aws_bedrock_inference.cli", *desk.arguments()]
+    reader, writer = os.pipe()
+    os.close(reader)
+    with subprocess.Popen(command, stderr=writer) as child:  # noqa: S603 - our own
+        os.close(writer)
+        assert child.wait(60) == 2, "as for bad lines"
+    assert len(desk.answers) == 20
+
+
+def test_no_standard_error_at_all_ends_no_run(desk: Desk) -> None:
+    desk.prompts(20)
+    command = [sys.executable, "-m", "aws_bedrock_inference.cli", *desk.arguments()]
+    with subprocess.Popen(["sh", "-c", 'exec "$@" 2>&-', "sh", *command]) as child:  # noqa: S603, S607 - our own
+        assert child.wait(60) == 0
+    assert len(desk.answers) == 20
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_run_that_waits_for_its_input_is_interrupted(desk: Desk, number: signal.Signals) -> None:
+    os.mkfifo(desk.source)
+    child = desk.child()
+    holder = os.open(desk.source, os.O_WRONLY)  # returns when the run has opened its input
+    os.write(holder, b'{"id": 1, "prompt": "x"}\n')
+    child.send_signal(number)
+    _, said = child.communicate(timeout=60)
+    os.close(holder)
+    assert child.returncode == 128 + number
+    assert "Traceback" not in said
+    assert "Unclosed" not in said
+    assert "To continue, run: bedrock run" in said
