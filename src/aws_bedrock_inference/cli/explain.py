@@ -138,7 +138,7 @@ def _near_words(text: str) -> str:
 
 def _print(console: Console, found: Sequence[Explanation], text: str, service: str | None) -> None:
     if not found:
-        shown = masked(" ".join(text.split()))
+        shown = masked(" ".join(text.split()), accounts=True)
         console.print(Text.assemble(("Unknown: ", "bold"), shown[:_WIDEST]))
         close = near(text)
         if close:

@@ -13,6 +13,8 @@ from aws_bedrock_inference.knowledge import reading
 from aws_bedrock_inference.knowledge.catalogue import ANY, catalogue
 from aws_bedrock_inference.knowledge.evidence import CODE, SERVICE, Evidence
 from aws_bedrock_inference.knowledge.judge import judge
+from aws_bedrock_inference.knowledge.masking import masked, masked_in
+from aws_bedrock_inference.knowledge.stand_in import stand_in
 
 if TYPE_CHECKING:
     from aws_bedrock_inference.fault import Fault
@@ -45,21 +47,21 @@ def answered(
     verdict = judge(Evidence(message, codes, (RUNTIME,), "", status, certain))
     return _template(verdict, code).with_details(
         code or f"HTTP {status}",
-        message,
+        masked(message),
         status=status,
         request_id=request_id,
         retry_after=retry_after,
         suggested_wait=suggested_wait,
-        response=response if response is not None else {"Error": {"Code": code, "Message": message}},
+        response=masked_in(response if response is not None else {"Error": {"Code": code, "Message": message}}),
     )
 
 
 def unanswered(error: BaseException | None, *, code: str, message: str) -> Fault:
     """Return the fault behind a failure on our side of the wire; `code` is botocore's name for it where there is
-    one.
+    one. Its `error` is a stand-in for `error`, which may hold headers and passwords.
     """
     verdict = judge(Evidence(message, (code,), (ANY,), certain=_ALL_CERTAIN))
-    return _template(verdict, code).with_details(code, message, error=error)
+    return _template(verdict, code).with_details(code, masked(message), error=stand_in(error))
 
 
 def classify(x: Any, *, service: str | None = None) -> Fault:
@@ -77,7 +79,7 @@ def classify(x: Any, *, service: str | None = None) -> Fault:
     metadata = seen.response.get("ResponseMetadata") if seen.response else None
     return _template(verdict, seen.code).with_details(
         seen.code or reading.code_of(verdict) or verdict.template.cause,
-        seen.message,
+        masked(seen.message),
         status=verdict.evidence.status,
         request_id=metadata.get("RequestId") if isinstance(metadata, dict) else None,
         response=seen.response,
