@@ -42,19 +42,19 @@ def stand_in(error: BaseException | None, depth: int = 0) -> BaseException | Non
     return made
 
 
-def _made(kind: type[Any], text: str) -> BaseException:
+def _made(kind: Any, text: str) -> BaseException:
+    made: BaseException
     try:
-        made: BaseException = _class(kind).__new__(_class(kind), text)
-    except TypeError:  # groups, and classes that allow no other constructor or no subclass
-        made = _class(Exception, kind.__name__).__new__(_class(Exception, kind.__name__), text)
+        made = _class(kind).__new__(_class(kind), text)
+    except TypeError:  # a group, or a class that allows no subclass or no such argument
+        made = Exception.__new__(_class(Exception), text)
     made.args = (text,)
     return made
 
 
 @cache
-def _class(kind: type[Any], name: str = "") -> type[Any]:
-    names = {"__module__": kind.__module__, "__qualname__": name or kind.__qualname__}
-    return type(name or kind.__name__, (_StandIn, kind), names)
+def _class(kind: Any) -> Any:
+    return type(kind.__name__, (_StandIn, kind), {"__module__": kind.__module__, "__qualname__": kind.__qualname__})
 
 
 def _text(error: BaseException) -> str:

@@ -6,6 +6,8 @@ import asyncio  # noqa: TID251 - a request knows how to be awaited
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
+from aws_bedrock_inference.knowledge.masking import masked
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -23,6 +25,9 @@ class StoreUnavailable(Exception):
 
     Nothing was tried again; when to ask next is the caller's decision.
     """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(masked(message))
 
 
 class ShareStore(Protocol):
