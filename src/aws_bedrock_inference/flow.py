@@ -21,6 +21,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar, cast
 
+from aws_bedrock_inference.dialects.echo import unechoed
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
@@ -149,7 +151,8 @@ def emit(event: object) -> Generator[Effect, Any, None]:
 
 def send(call: Call) -> Flow:
     """Carry `call` to the service once: the innermost step of every pipeline for a unary operation."""
-    return cast("Outcome", (yield Send(call)))
+    outcome = cast("Outcome", (yield Send(call)))
+    return outcome if outcome.fault is None else unechoed(call, outcome)
 
 
 class Policy(Protocol):
