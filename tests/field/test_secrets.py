@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from multidict import CIMultiDict, CIMultiDictProxy
 from support.answers import fault
 from support.client_faces import MODEL, Asyncio, Blocking, Streaming
-from support.wire import Wire
+from support.wire import Act, Wire
 from yarl import URL
 
 from aws_bedrock_inference import BedrockError, Pipeline, classify, explain, knowledge
@@ -172,7 +172,7 @@ def test_an_exception_an_event_and_a_log_show_no_secret(
         caplog.set_level(logging.CRITICAL, name)
     text = everything(value)
     head = "HTTP/1.1 400 Bad\r\nSet-Cookie: session=" + value + "\r\nContent-Length: 2\r\n\r\n{}"
-    answers = [
+    answers: list[Act] = [
         fault(400, "ValidationException", text),
         fault(503, "ServiceUnavailableException", text),
         ("cut", f"Authorization: Bearer {value}\r\n\r\n".encode()),

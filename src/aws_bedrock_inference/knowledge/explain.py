@@ -141,7 +141,7 @@ def from_models(models: Sequence[Modelled], seen: Evidence | None = None) -> Exp
         attempts={Decision.RETRY: 3, Decision.RETRY_LIMITED: 2, Decision.FAIL: 1}[verdict.decision],
         fields={
             **(details(seen.text) if seen else {}),
-            **({"services": [each.service for each in models]} if len(models) > 1 else {}),
+            **({"services": list(dict.fromkeys(each.service for each in models))} if len(models) > 1 else {}),
         },
     )
 
