@@ -91,7 +91,7 @@ def test_an_error_that_nobody_reads_keeps_its_exit_code() -> None:
 def test_output_that_cannot_be_written_is_an_error() -> None:
     with Path("/dev/full").open("wb") as full:
         ended = bedrock("errors", stdout=full)
-    assert (ended.returncode, ended.stderr.decode()) == (1, "Error: No space left on device\n")
+    assert (ended.returncode, ended.stderr.decode()) == (1, "Error: standard output: No space left on device\n")
 
 
 POOR = {"LC_ALL": "C", "LANG": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": ""}

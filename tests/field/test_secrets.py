@@ -142,7 +142,7 @@ def test_explain_and_scan_show_no_secret(spelling: str, value: str, tmp_path: Pa
     log.write_text(f"2026-11-29T00:00:00Z ERROR {known}\n".replace("\r", " "), encoding="utf-8")
     for form in ([], ["--json"], ["--by", "service"]):
         shown = CliRunner().invoke(main, ["scan", *form, str(log)]).output
-        assert "ThrottlingException" in shown
+        assert "throttled" in shown
         assert not leaked(shown)
 
 
@@ -337,7 +337,7 @@ def test_a_message_that_echoes_the_prompt_does_not_tell_it(face: Any, echo: str)
     for text in (*out_of(raised.value), repr(events), repr(raised.value.fault.response)):
         assert "Nightingale" not in text
         assert "everything" not in text
-    assert echo[:15] in str(raised.value)
+    assert echo[:9] in str(raised.value)
 
 
 def test_the_prompt_of_a_model_s_own_body_is_known_too() -> None:

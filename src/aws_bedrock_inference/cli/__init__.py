@@ -14,11 +14,9 @@ import click
 from aws_bedrock_inference import __version__
 from aws_bedrock_inference.cli.terminal import (
     INTERRUPTED,
-    NOBODY_READS,
     leaving_at_once,
-    let_go_of_output,
+    prepare_outputs,
     say,
-    write_anything,
 )
 
 if TYPE_CHECKING:
@@ -102,18 +100,10 @@ class Commands(click.Group):
         """Run the command line and end the process; without `standalone_mode`, return as click does."""
         if not standalone_mode:
             return super().main(args, standalone_mode=False, **extra)
-        write_anything()
-        try:
-            code = self._ended(args, **extra)
-            if sys.stdout is not None:
-                sys.stdout.flush()
-        except BrokenPipeError:
-            let_go_of_output()
-            code = NOBODY_READS
-        except OSError as error:
-            let_go_of_output()
-            say(f"Error: standard output: {error.strerror}")
-            code = 1
+        prepare_outputs()
+        code = self._ended(args, **extra)
+        if sys.stdout is not None:
+            sys.stdout.flush()
         sys.exit(code)
 
     def _ended(self, args: Sequence[str] | None, **extra: Any) -> Any:
@@ -121,8 +111,6 @@ class Commands(click.Group):
         try:
             return super().main(args, standalone_mode=False, **extra)
         except SystemExit as ended:
-            if isinstance(ended.__context__, BrokenPipeError):  # click answers that with 1
-                raise ended.__context__ from None
             return ended.code
         except click.ClickException as error:
             message = io.StringIO()

@@ -103,9 +103,8 @@ def _asked(
 def _tell(event: object) -> None:
     """Print what happens to the call."""
     if isinstance(event, RetryScheduled):
-        say(
-            f"Attempt {event.attempt} failed: {str(event.fault).rstrip('.')}. The next one follows in {event.wait:.1f} s."
-        )
+        why = str(event.fault).rstrip(".")
+        say(f"Attempt {event.attempt} failed: {why}. The next one follows in {event.wait:.1f} s.")
     elif isinstance(event, QuotaQueued):
         say(f"Waiting for quota: {event.tokens:,} tokens, {event.ahead:,} calls ahead.")
     elif isinstance(event, CircuitChanged):

@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 import threading
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
@@ -23,8 +23,32 @@ NOBODY_READS = 141
 """The exit code of a program that SIGPIPE ended: `bedrock errors | head`."""
 
 
-def write_anything() -> None:
-    """Let both outputs escape the characters that their encoding lacks; without this, `LC_ALL=C` ends the command."""
+class _Output(io.FileIO):
+    """Standard output that ends the process in one way when it cannot be written; each library has another."""
+
+    def write(self, data: Any) -> int:
+        """Write what can be written."""
+        try:
+            return super().write(data)
+        except OSError as error:
+            # Python fails at exit when it cannot write what is left: it goes nowhere.
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self.fileno())
+            os.close(nowhere)
+            if isinstance(error, BrokenPipeError):
+                raise SystemExit(NOBODY_READS) from None
+            say(f"Error: standard output: {error.strerror}")
+            raise SystemExit(1) from None
+
+
+def prepare_outputs() -> None:
+    """Let both outputs escape the characters that their encoding lacks, since `LC_ALL=C` would end the command, and let
+    the command end when nobody reads its output.
+    """
+    out = sys.stdout
+    if isinstance(out, io.TextIOWrapper) and out is sys.__stdout__ and not out.isatty():
+        raw = _Output(out.fileno(), "w", closefd=False)
+        sys.stdout = io.TextIOWrapper(io.BufferedWriter(raw), encoding=out.encoding)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
@@ -34,14 +58,6 @@ def say(text: str) -> None:
     """Print a message on standard error without its secrets. Nobody may listen there any more."""
     with contextlib.suppress(OSError, ValueError):
         click.echo(masked(text), err=True)
-
-
-def let_go_of_output() -> None:
-    """Point standard output at nothing, since Python fails at exit when it cannot write what is left."""
-    with contextlib.suppress(OSError, ValueError):
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
-        os.close(nowhere)
 
 
 def given_text(argument: str) -> str:
