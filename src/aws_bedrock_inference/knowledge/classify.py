@@ -45,14 +45,15 @@ def answered(
     code = reading.spelt(code)
     codes, certain = ((code,), _ALL_CERTAIN) if code else ((), _SERVICE_CERTAIN)
     verdict = judge(Evidence(message, codes, (RUNTIME,), "", status, certain))
+    message = masked(message)
     return _template(verdict, code).with_details(
         code or f"HTTP {status}",
-        masked(message),
+        message,
         status=status,
         request_id=request_id,
         retry_after=retry_after,
         suggested_wait=suggested_wait,
-        response=masked_in(response if response is not None else {"Error": {"Code": code, "Message": message}}),
+        response={"Error": {"Code": code, "Message": message}} if response is None else masked_in(response),
     )
 
 

@@ -9,7 +9,7 @@ character that it cannot hold. A pattern runs only on a text with one of its hin
 from __future__ import annotations
 
 import re
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 # A quote as JSON, JSON in JSON, HTML, a URL or a program's repr writes it.
@@ -19,7 +19,7 @@ _QUOTE = r"(?:\\{0,8}(?:[\"'`]|u002[27])|&quot;|&\#3[49];|&\#x2[27];|%22|%27)"
 # a table's cell; a pair in a list; a quoted value in a sentence; a command's argument.
 _TO_VALUE = rf"""(?>
     {_QUOTE}[\s,]{{1,8}}{_QUOTE}?(?:parameter)?value{_QUOTE}?\s{{0,3}}[:=]\s{{0,3}}(?={_QUOTE})
-    |{_QUOTE}?(?:\s{{0,20}}(?:[=-]>|:=|[:=|│]|%3[AD])|[>(])\s{{0,20}}(?:[A-Za-z:]{{1,40}}\(|[burf@](?=["']))?
+    |{_QUOTE}?(?:\s{{0,20}}(?:[=-]>|:=|[:=|│]|%3[AD])|[>(]|&gt;)\s{{0,20}}\[?(?:[A-Za-z:]{{1,40}}\(|[burf@](?=["']))?
     |{_QUOTE}\s{{0,3}},\s{{0,3}}b?(?={_QUOTE})(?!{_QUOTE}[\w-]{{1,64}}{_QUOTE}\s{{0,3}}[:=])
     |\s{{1,3}}(?:(?:is|was)\s{{1,3}})?(?={_QUOTE})
     |\s{{1,3}}(?=[\w/+=-]{{0,400}}\d)(?=[\w/+=-]{{16}})
@@ -44,9 +44,9 @@ def _named(names: str, least: int, scheme: str = "") -> str:
 
 _BEHIND_NAME = r"\g<before>\g<quote>***"
 _SECRETS = (
-    r"secret[\s_.-]?access[\s_.-]?key(?:[\s_.-]?id)?|secret[\s_.-]?key|(?:api|private|signing|encryption)[\s_.-]?key"
-    r"|(?:session|security|access|refresh|id|auth|bearer|api|private|registration)[\s_.-]?token(?:[_-]bedrock)?"
-    r"|client[\s_.-]?secret|passw(?:or)?d|passphrase|(?<![a-z])pwd"
+    r"secret[\s_.-]?access[\s_.-]?key(?:[\s_.-]?id)?|secret[\s_.-]?key|(?:api|private|signing|account)[\s_.-]?key"
+    r"|(?:session|security|access|refresh|id|auth(?:orization)?|bearer|api|private|registration)[\s_.-]?token(?:[_-]bedrock)?"
+    r"|client[\s_.-]?secret|web[_-]?identity[_-]?token|passw(?:or)?d|passphrase|(?<![a-z])pwd|[_-]pass"
 )
 _SCHEME = r"(?!AWS4-)(?:(?:bearer|basic|token|digest|negotiate|ntlm)\s{1,3})?"
 _THIRD_PARTIES = (
@@ -55,9 +55,15 @@ _THIRD_PARTIES = (
 )
 _USER = r":\\{0,4}/\\{0,4}/[^\s/?#@:\"'<>\[\\]{0,256}:"
 
+_ARGUMENT = r"(?![a-z]{2}(?:-[a-z]+){1,2}-\d)[^\s\"',]{8,}(?=\2(?!\s{0,3}(?::|=>)))"
+_POSITIONS = r"(?:A3T|AKIA|ASIA)[A-Z0-9]{12,128}([\"'])\s{0,20},\s{0,20}\2"
+
 # For each mask: the hints without which it cannot match, in lower case; the pattern; the replacement.
 _MASKS: tuple[tuple[tuple[str, ...], str, str], ...] = (
     (("private key-----",), r"(-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY-----)[^-]{1,16384}", r"\1***"),
+    # The arguments behind a key id, as constructors take them: secret and token, or the secret alone.
+    (("akia", "asia", "a3t"), rf"({_POSITIONS}){_ARGUMENT}(\2\s{{0,20}},\s{{0,20}}\2){_ARGUMENT}", r"\1***\3***"),
+    (("akia", "asia", "a3t"), rf"({_POSITIONS}){_ARGUMENT}", r"\g<1>***"),
     (
         ("akia", "asia", "a3t", "aroa", "aida", "agpa", "anpa", "anva"),
         (
@@ -87,13 +93,22 @@ _MASKS: tuple[tuple[tuple[str, ...], str, str], ...] = (
     (("cookie",), r"(?i)(cookie2?[\"']?\s{0,3}[:=,]\s{0,3}b?[\"']?)(?=\S)[^\r\n\"'\\]{4,}", r"\1***"),
     (("bearer",), r"(?i)(bearer\s{1,3})(?=[\w.~+/=%-]{0,200}\d)[\w.~+/=%-]{12,}", r"\1***"),
     (("basic",), r"(?i)(basic\s{1,3})[A-Za-z0-9+/]{8,}={1,2}", r"\1***"),
-    (("secret", "token", "key", "passw", "passphrase", "pwd"), _named(_SECRETS, 4), _BEHIND_NAME),
+    (("secret", "token", "key", "pass", "pwd"), _named(_SECRETS, 4), _BEHIND_NAME),
     (("secret",), _named("(?<![a-z:])secret", 8), _BEHIND_NAME),
     (
         ("token", "signature", "auth", "sig"),
         _named("(?<![a-z])(?:token|auth|sig)|signature(?:provided)?", 16),
         _BEHIND_NAME,
     ),
+    (
+        ("secret", "token", "key", "pass"),
+        (
+            r"(?i)(\s--?(?:(?:[a-z]{1,20}-){0,2}(?:secret-?(?:access-?)?key|password|api-?key)"
+            r"|(?:(?:session|access|auth|api|bearer)-?)?token)[ =])(?=[^\s-])[^\s\"']{4,}"
+        ),
+        r"\1***",
+    ),
+    (("-u ", "-user"), r"(\s(?:-u|--user|--proxy-user)[ =][\"']?[^\s:\"']{1,64}:)[^\s\"']{4,}", r"\1***"),
     # Passwords in URLs, also those that should have been encoded, and URLs in URLs.
     (("@",), rf"({_USER})[^\s/?#\"'<>]{{1,1024}}(?=@)", r"\1***"),
     (("@",), rf"({_USER})(?!\d{{1,5}}(?:[/?#]|$))[^\s\"'<>@]{{1,1024}}(?=@)", r"\1***"),
@@ -118,11 +133,21 @@ def masked(text: str, *, accounts: bool = False) -> str:
 
     `accounts` masks account ids too: for texts that are made to be passed on.
     """
+    shown = _remembered(text) if len(text) <= _SHORT else _masked(text)
+    return _ACCOUNT.sub("************", shown) if accounts else shown
+
+
+def _masked(text: str) -> str:
     low = text.lower()
     for hints, pattern, replacement in _MASKS:
         if not hints or any(hint in low for hint in hints):
             text = _pattern(pattern).sub(replacement, text)
-    return _ACCOUNT.sub("************", text) if accounts else text
+    return text
+
+
+# A storm of throttles is one message again and again.
+_remembered = lru_cache(maxsize=512)(_masked)
+_SHORT = 1024
 
 
 def masked_in(value: Any) -> Any:
