@@ -242,6 +242,8 @@ class TestExplain:
         assert all(set(remedy) == {"do", "run"} for remedy in answer["remedies"])
 
     def test_a_service_is_named_once(self) -> None:
-        for line in CliRunner().invoke(main, ["explain", "ResourceInUseException", "--json"]).stdout.splitlines():
-            services = json.loads(line)["fields"].get("services", [])
-            assert len(services) == len(set(services))
+        for code in ("ResourceInUseException", "ThrottlingException", "TableInUseException"):
+            for line in CliRunner().invoke(main, ["explain", code, "--json"]).stdout.splitlines():
+                services = json.loads(line)["fields"].get("services", [])
+                assert len(services) == len(set(services))
+                assert "" not in services
