@@ -139,7 +139,7 @@ def test_no_secret_is_left_in_any_spelling(spelling: str, value: str) -> None:
     assert masked(shown) == shown
 
 
-@pytest.mark.parametrize("value", VALUES)
+@pytest.mark.parametrize("value", [FAKE])  # the form that only its name gives away
 @pytest.mark.parametrize("spelling", SPELLINGS)
 def test_explain_and_scan_show_no_secret(spelling: str, value: str, tmp_path: Path) -> None:
     text = planted(spelling, value)
