@@ -135,4 +135,10 @@ class Listeners:
             try:
                 listener(event)
             except Exception:  # noqa: BLE001 - a listener must never hurt the call
-                _log.exception("listener %r failed on %s", listener, type(event).__name__)
+                _log.exception("listener %s failed on %s", _name(listener), type(event).__name__)
+
+
+def _name(listener: Listener) -> str:
+    """Return a listener's name; its repr may hold what the user bound to it."""
+    name: str = getattr(listener, "__qualname__", type(listener).__qualname__)
+    return name

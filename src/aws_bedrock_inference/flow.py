@@ -22,6 +22,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar, cast
 
 from aws_bedrock_inference.call import Outcome
+from aws_bedrock_inference.dialects.echo import unechoed
 from aws_bedrock_inference.switch import policies_are_off
 
 if TYPE_CHECKING:
@@ -152,7 +153,8 @@ def emit(event: object) -> Generator[Effect, Any, None]:
 
 def send(call: Call) -> Flow:
     """Carry `call` to the service once: the innermost step of every pipeline for a unary operation."""
-    return cast("Outcome", (yield Send(call)))
+    outcome = cast("Outcome", (yield Send(call)))
+    return outcome if outcome.fault is None else unechoed(call, outcome)
 
 
 class Policy(Protocol):

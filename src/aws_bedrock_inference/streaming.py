@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from aws_bedrock_inference.call import Outcome
+from aws_bedrock_inference.dialects.echo import unechoed
 from aws_bedrock_inference.dialects.stream import NativeTranscript, Transcript
 from aws_bedrock_inference.fault import Category, Decision, Fault, Kind
 from aws_bedrock_inference.flow import Send, give, read
@@ -38,7 +39,7 @@ def stream(call: Call) -> Flow:
     """Deliver the response's `Head`, then its events. The outcome's value is the transcript of the received events."""
     opened = cast("Outcome", (yield Send(call)))
     if opened.fault is not None:
-        return opened
+        return unechoed(call, opened)
     source, transcript = opened.value, _transcript(call)
     held: list[Any] = [Head(source.response)]
     emitted = 0
@@ -69,7 +70,7 @@ def collect(call: Call) -> Flow:
     """
     opened = cast("Outcome", (yield Send(call)))
     if opened.fault is not None:
-        return opened
+        return unechoed(call, opened)
     source, transcript = opened.value, _transcript(call)
     while True:
         event = yield from read(source)

@@ -91,7 +91,7 @@ def test_stream_and_json_exclude_each_other(stub: Any) -> None:
 
 def test_debug_shows_where_an_error_comes_from(stub: Any) -> None:
     result = CliRunner().invoke(main, ["--debug", "invoke", " ", "--model", MODEL, "--endpoint-url", stub.url])
-    assert isinstance(result.exception, ValueError)
+    assert "Traceback (most recent call last)" in result.stderr
 
 
 def test_a_closed_pipe_is_no_trouble(stub: Any) -> None:

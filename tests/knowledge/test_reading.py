@@ -208,7 +208,7 @@ def test_secrets_and_accounts_are_masked() -> None:
         f"key {key} aws_secret_access_key={secret} AWS_BEARER_TOKEN_BEDROCK={bedrock} Authorization: Bearer {token} "
         f'"SessionToken": "{token}" arn:aws:iam::{account}:user/me'
     )
-    shown = masked(text)
+    shown = masked(text, accounts=True)
     assert not [found for found in SECRETS if found in shown]
     assert "arn:aws:iam::************:user/me" in shown
 

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-import signal
-import threading
-
-# Ctrl-C while the rest of this file is imported ends the process without a traceback.
-_usual = signal.getsignal(signal.SIGINT) if threading.current_thread() is threading.main_thread() else None
-if _usual is signal.default_int_handler:
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-# ruff: noqa: E402 - as said above
 import difflib
+import io
+import sys
+import traceback
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from aws_bedrock_inference import __version__
+from aws_bedrock_inference.cli.terminal import (
+    INTERRUPTED,
+    leaving_at_once,
+    prepare_outputs,
+    say,
+)
 
-if _usual is signal.default_int_handler:
-    signal.signal(signal.SIGINT, _usual)
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 # Command name: its line in `bedrock --help`. Each command is a function in a module of the same name, loaded on use.
 COMMANDS = {
@@ -41,7 +41,8 @@ Exit codes
   2    the command or the input contains errors
   3    no call can succeed: check credentials, access, model, endpoint
   130  interrupted; run the same command again to continue
-  143  the same, by SIGTERM"""
+  141  nobody reads the output any more
+  143  interrupted by SIGTERM, otherwise as 130"""
 
 
 class Commands(click.Group):
@@ -55,7 +56,9 @@ class Commands(click.Group):
         """Load one command."""
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = getattr(import_module(f"{__name__}.{cmd_name}"), cmd_name)
+        with leaving_at_once():
+            command: click.Command = getattr(import_module(f"{__name__}.{cmd_name}"), cmd_name)
+        _add_debug(command)
         return command
 
     def resolve_command(
@@ -85,16 +88,55 @@ class Commands(click.Group):
             return super().invoke(ctx)
         except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
             raise
-        except KeyboardInterrupt:
-            ctx.exit(130)
-        except Exception as error:
-            if ctx.params["debug"]:
-                raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, a person gets one message
             from aws_bedrock_inference.cli.failures import explained  # noqa: PLC0415 - heavy, and only needed now
 
             text, code = explained(error)
-            click.echo(f"Error: {text}", err=True)
+            say("".join(traceback.format_exception(error)) if ctx.params["debug"] else f"Error: {text}")
             ctx.exit(code)
+
+    def main(  # type: ignore[override]  # click overloads it by the value of `standalone_mode`
+        self, args: Sequence[str] | None = None, *, standalone_mode: bool = True, **extra: Any
+    ) -> Any:
+        """Run the command line and end the process; without `standalone_mode`, return as click does."""
+        if not standalone_mode:
+            return super().main(args, standalone_mode=False, **extra)
+        prepare_outputs()
+        code = self._ended(args, **extra)
+        if sys.stdout is not None:
+            sys.stdout.flush()
+        sys.exit(code)
+
+    def _ended(self, args: Sequence[str] | None, **extra: Any) -> Any:
+        """Return the exit code of the command line."""
+        try:
+            return super().main(args, standalone_mode=False, **extra)
+        except SystemExit as ended:
+            return ended.code
+        except click.ClickException as error:
+            message = io.StringIO()
+            error.show(message)
+            say(message.getvalue().rstrip("\n"))
+            return error.exit_code
+        except (click.Abort, KeyboardInterrupt):
+            return INTERRUPTED
+
+
+def _add_debug(command: click.Command) -> None:
+    """Let `--debug` stand behind the command too, and behind those in it."""
+
+    def debug(ctx: click.Context, _: click.Parameter, value: bool) -> None:  # noqa: FBT001 - click's signature
+        if value:
+            ctx.find_root().params["debug"] = True
+
+    if not any(option.name == "debug" for option in command.params):
+        command.params.append(
+            click.Option(
+                ["--debug"], is_flag=True, expose_value=False, callback=debug, help="Show the traceback of an error."
+            )
+        )
+    for inner in command.commands.values() if isinstance(command, click.Group) else ():
+        _add_debug(inner)
 
 
 @click.command(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aws_bedrock_inference.cli import main
+from aws_bedrock_inference.__main__ import main
 
 if __name__ == "__main__":
-    main(prog_name="bedrock")
+    main()

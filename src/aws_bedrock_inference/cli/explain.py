@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from dataclasses import asdict
 from enum import Enum
@@ -14,6 +15,7 @@ from rich.console import Console
 from rich.text import Text
 
 from aws_bedrock_inference.cli.failures import FAILED
+from aws_bedrock_inference.cli.terminal import given_text
 from aws_bedrock_inference.fault import Decision
 from aws_bedrock_inference.knowledge.catalogue import catalogue
 from aws_bedrock_inference.knowledge.lookup import meanings, near, service_called
@@ -31,6 +33,13 @@ COLOURS = {Decision.RETRY: "green", Decision.RETRY_LIMITED: "yellow", Decision.F
 _WIDEST = 100
 _HALF = 1 << 19  # bytes: the part of a long text that is read at its beginning, and again at its end
 _MOST_SERVICES = 8
+
+# A path, or a name with an ending of files that hold errors.
+_FILE = re.compile(
+    r"\.{0,2}/[^\s:]*|[A-Za-z]:\\[^\s]*|~[^\s:]*|[^\s:=()]+\.(?:txt|log|out|err|jsonl?|xml|csv|md|py|gz|zst)",
+    re.IGNORECASE,
+)
+_LONGEST_NAME = 4096
 
 
 def chosen_service(name: str | None) -> str | None:
@@ -63,6 +72,9 @@ def explain(*, words: tuple[str, ...], service: str | None, short: bool, as_json
         raise click.UsageError("The text is empty. Give an error code, a text, a FILE, or - for standard input.")
     service = chosen_service(service)
     found = meanings(text, service)
+    if not found and len(words) == 1 and _looks_like_a_file(words[0]):
+        reason = "is a directory" if Path(words[0]).is_dir() else "does not exist"
+        raise click.UsageError(f"The file {words[0]} {reason}, and as a text it names no error.")
     if as_json:
         _print_json(found, text)
     elif short:
@@ -85,7 +97,11 @@ def _text(words: tuple[str, ...]) -> str:
     if len(words) == 1 and _is_file(words[0]):
         with Path(words[0]).open("rb") as file:
             return _head_and_tail(file)
-    return " ".join(words)
+    return " ".join(map(given_text, words))
+
+
+def _looks_like_a_file(word: str) -> bool:
+    return _FILE.fullmatch(word) is not None and len(word) < _LONGEST_NAME
 
 
 def _is_file(word: str) -> bool:
@@ -118,9 +134,8 @@ def _print_json(found: Sequence[Explanation], text: str) -> None:
     if not found:
         click.echo(json.dumps({"cause": "unknown", "near": near(text)}))
     for each in found:
-        click.echo(
-            json.dumps(asdict(each), default=lambda value: value.value if isinstance(value, Enum) else str(value))
-        )
+        facts = asdict(each) | {"remedies": [remedy._asdict() for remedy in each.remedies]}
+        click.echo(json.dumps(facts, default=lambda value: value.value if isinstance(value, Enum) else str(value)))
 
 
 def _print_short(found: Sequence[Explanation], text: str) -> None:
@@ -138,7 +153,7 @@ def _near_words(text: str) -> str:
 
 def _print(console: Console, found: Sequence[Explanation], text: str, service: str | None) -> None:
     if not found:
-        shown = masked(" ".join(text.split()))
+        shown = masked(" ".join(text.split()), accounts=True)
         console.print(Text.assemble(("Unknown: ", "bold"), shown[:_WIDEST]))
         close = near(text)
         if close:

@@ -7,6 +7,7 @@ from botocore.exceptions import BotoCoreError, NoRegionError
 from aws_bedrock_inference.batch.runner import hits_every_record
 from aws_bedrock_inference.exceptions import BedrockError, InvalidRequest
 from aws_bedrock_inference.stores import StoreUnavailable
+from aws_bedrock_inference.transports.endpoint import unread_region
 
 FAILED = 1
 NEEDS_CORRECTION = 2
@@ -23,7 +24,8 @@ def explained(error: Exception) -> tuple[str, int]:
     text = f"{type(error).__name__}: {error}\nThis is a bug. `bedrock --debug ...` shows the traceback."
     if isinstance(error, NoRegionError):
         text, code = (
-            "no AWS Region is set. Give --region, or set AWS_DEFAULT_REGION, or set a region in ~/.aws/config.",
+            "no AWS Region is set. Give --region, or set AWS_DEFAULT_REGION, or set a region in ~/.aws/config."
+            + unread_region(),
             CANNOT_WORK,
         )
     elif isinstance(error, (BotoCoreError, StoreUnavailable)):
@@ -31,7 +33,7 @@ def explained(error: Exception) -> tuple[str, int]:
     elif isinstance(error, ValueError):
         text, code = str(error), NEEDS_CORRECTION
     elif isinstance(error, OSError):
-        text = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        text = f"{error.filename}: {error.strerror}" if error.filename else error.strerror or str(error)
     return text, code
 
 

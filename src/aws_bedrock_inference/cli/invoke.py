@@ -2,57 +2,117 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from aws_bedrock_inference.cli.options import call_options, chosen_model
+from aws_bedrock_inference.cli.simulated import MODEL, simulated
+from aws_bedrock_inference.cli.terminal import given_text, read_text, say
 from aws_bedrock_inference.clients.client import BedrockClient
+from aws_bedrock_inference.events import CallEnded, CircuitChanged, QuotaQueued, RetryScheduled
 
 if TYPE_CHECKING:
     from aws_bedrock_inference.clients.reply import Reply
+
+_SECONDS = click.FloatRange(min=0, min_open=True, max=86_400)
 
 
 @click.command()
 @click.argument("prompt")
 @call_options
+@click.option("--temperature", type=click.FloatRange(0, 1), metavar="N", help="Randomness of the answer, from 0 to 1.")
+@click.option(
+    "--timeout", type=_SECONDS, metavar="SECONDS", help="Maximum time, with waits and retries. [default: 900]"
+)
 @click.option("--stream", is_flag=True, help="Print the answer as it arrives.")
-@click.option("--json", "as_json", is_flag=True, help="Print text, stop reason, usage and attempts as JSON.")
+@click.option("--output", type=click.Choice(["text", "json"]), default="text", help="Form of the answer.")
+@click.option("--json", "as_json", is_flag=True, help="The same as --output json: text, stop reason, usage, attempts.")
+@click.option(
+    "--simulate",
+    is_flag=False,
+    flag_value="calm",
+    metavar="[SCENARIO]",
+    help="Call the built-in simulator instead of AWS; needs no credentials. Put it last.",
+)
+@click.option("-v", "--verbose", is_flag=True, help="Print retries, waits and the cost on standard error.")
 def invoke(
-    *,
-    prompt: str,
-    model: str | None,
-    system: str | None,
-    max_tokens: int | None,
-    region: str | None,
-    endpoint_url: str | None,
-    stream: bool,
-    as_json: bool,
+    *, prompt: str, model: str | None, simulate: str | None, stream: bool, output: str, as_json: bool, **options: Any
 ) -> None:
     """Send one prompt and print the answer.
 
     PROMPT is the text, or - for standard input.
     """
+    as_json = as_json or output == "json"
     if stream and as_json:
         raise click.UsageError(
             "--stream prints text as it arrives, --json prints one object at the end. Choose one of them."
         )
-    text = sys.stdin.read() if prompt == "-" else prompt
-    with BedrockClient(chosen_model(model), region_name=region, endpoint_url=endpoint_url) as client:
-        if stream:
-            with client.invoke_stream(text, system=system, max_tokens=max_tokens) as pieces:
-                for piece in pieces:
-                    click.echo(piece, nl=False)
-                click.echo()
-                reply = pieces.reply
-        else:
-            reply = client.invoke(text, system=system, max_tokens=max_tokens)
-            click.echo(_json(reply) if as_json else reply.text)
+    text = read_text(sys.stdin.buffer) if prompt == "-" else given_text(prompt)
+    with contextlib.ExitStack() as stack:
+        session = None
+        if simulate is not None:
+            running, session = stack.enter_context(simulated(simulate))
+            options["endpoint_url"], model = running.url, model or MODEL
+        client = stack.enter_context(_client(chosen_model(model), session, **options))
+        if options["verbose"]:
+            client.listen(_tell)
+        reply = _asked(client, text, stream=stream, as_json=as_json, **options)
     if reply.stop_reason not in ("end_turn", "stop_sequence"):
-        click.echo(f"Note: the answer is incomplete; stop reason {reply.stop_reason}.", err=True)
+        say(f"Note: the answer is incomplete; stop reason {reply.stop_reason}.")
+
+
+def _client(
+    model: str, session: Any, *, region: str | None, endpoint_url: str | None, timeout: float | None, **_: Any
+) -> BedrockClient:
+    return BedrockClient(model, session=session, region_name=region, endpoint_url=endpoint_url, timeout=timeout)
+
+
+def _asked(
+    client: BedrockClient,
+    text: str,
+    *,
+    stream: bool,
+    as_json: bool,
+    system: str | None,
+    max_tokens: int | None,
+    temperature: float | None,
+    **_: Any,
+) -> Reply:
+    """Send the prompt, print the answer, and return it."""
+    settings: dict[str, Any] = {
+        "system": None if system is None else given_text(system),
+        "max_tokens": max_tokens,
+        "temperature": temperature,
+    }
+    if not stream:
+        reply = client.invoke(text, **settings)
+        click.echo(_json(reply) if as_json else reply.text)
+        return reply
+    with client.invoke_stream(text, **settings) as pieces:
+        for piece in pieces:
+            click.echo(piece, nl=False)
+        click.echo()
+        return pieces.reply
+
+
+def _tell(event: object) -> None:
+    """Print what happens to the call."""
+    if isinstance(event, RetryScheduled):
+        why = str(event.fault).rstrip(".")
+        say(f"Attempt {event.attempt} failed: {why}. The next one follows in {event.wait:.1f} s.")
+    elif isinstance(event, QuotaQueued):
+        say(f"Waiting for quota: {event.tokens:,} tokens, {event.ahead:,} calls ahead.")
+    elif isinstance(event, CircuitChanged):
+        say(f"The circuit of {event.route} is {event.state}.")
+    elif isinstance(event, CallEnded):
+        cost = f", {event.usage.input_tokens:,} tokens in, {event.usage.output_tokens:,} out" if event.usage else ""
+        attempts = "1 attempt" if event.attempts == 1 else f"{event.attempts:,} attempts"
+        say(f"{event.operation} on {event.route}: {attempts}, {event.seconds:.2f} s{cost}")
 
 
 def _json(reply: Reply) -> str:

@@ -11,6 +11,35 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
+
+def _use_profile(_: click.Context, __: click.Parameter, name: str | None) -> None:
+    """Make the session of a profile the default one, which all that makes a client uses unless it has its own."""
+    if name is None:
+        return
+    import boto3  # noqa: PLC0415 - heavy, and only needed now
+    from botocore.exceptions import ProfileNotFound  # noqa: PLC0415 - the same
+
+    try:
+        boto3.setup_default_session(profile_name=name)
+    except ProfileNotFound:
+        known = ", ".join(boto3.Session().available_profiles) or "none"
+        raise click.BadParameter(
+            f"There is no profile {name!r}. The profiles in ~/.aws/config and ~/.aws/credentials: {known}."
+        ) from None
+
+
+REGION_OPTION = click.option(
+    "--region",
+    metavar="NAME",
+    help="AWS Region. [default: from AWS_DEFAULT_REGION or ~/.aws/config; AWS_REGION is not read]",
+)
+PROFILE_OPTION = click.option(
+    "--profile",
+    metavar="NAME",
+    expose_value=False,
+    callback=_use_profile,
+    help="Profile of ~/.aws/config. [default: from AWS_PROFILE]",
+)
 _OPTIONS = (
     click.option(
         "--model",
@@ -25,7 +54,8 @@ _OPTIONS = (
         metavar="N",
         help="Maximum length of an answer. Bedrock reserves it from the quota. [default: the model's maximum]",
     ),
-    click.option("--region", metavar="NAME", help="AWS Region. [default: from AWS_DEFAULT_REGION or ~/.aws/config]"),
+    REGION_OPTION,
+    PROFILE_OPTION,
     click.option(
         "--endpoint-url", metavar="URL", help="URL to call instead of AWS, such as the URL of `bedrock simulate`."
     ),

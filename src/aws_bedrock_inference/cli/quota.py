@@ -12,6 +12,7 @@ from rich.text import Text
 
 from aws_bedrock_inference import clock
 from aws_bedrock_inference.cli.failures import CANNOT_WORK, FAILED
+from aws_bedrock_inference.cli.options import PROFILE_OPTION, REGION_OPTION
 from aws_bedrock_inference.cli.quota_advise import advise
 from aws_bedrock_inference.cli.quota_usage import (
     aligned,
@@ -57,9 +58,8 @@ def quota_options(function: F) -> F:
     """Add the options that select the Region and the endpoint."""
     for option in (
         click.option("--endpoint-url", metavar="URL", help="URL of Service Quotas to call instead of AWS."),
-        click.option(
-            "--region", metavar="NAME", help="AWS Region. [default: from AWS_DEFAULT_REGION or ~/.aws/config]"
-        ),
+        PROFILE_OPTION,
+        REGION_OPTION,
     ):
         function = option(function)
     return function

@@ -14,7 +14,7 @@ from botocore.exceptions import BotoCoreError
 from aws_bedrock_inference.batch.records import BadLine
 from aws_bedrock_inference.batch.spent import read_spent
 from aws_bedrock_inference.cli.failures import CANNOT_WORK, FAILED, NEEDS_CORRECTION
-from aws_bedrock_inference.cli.options import chosen_model
+from aws_bedrock_inference.cli.options import PROFILE_OPTION, REGION_OPTION, chosen_model
 from aws_bedrock_inference.cli.quota_usage import opened_store, shared_quotas
 from aws_bedrock_inference.knowledge.models import model_facts, split_profile
 from aws_bedrock_inference.service_quotas.cloudwatch import facts
@@ -71,9 +71,8 @@ class _Experience:
     metavar="N",
     help="Value of --max-tokens in that run, for answers without it. [default: the model's maximum]",
 )
-@click.option(
-    "--region", metavar="NAME", help="AWS Region of the quotas. [default: from AWS_DEFAULT_REGION or ~/.aws/config]"
-)
+@REGION_OPTION
+@PROFILE_OPTION
 @click.option("--endpoint-url", metavar="URL", help="URL of Service Quotas to call instead of AWS.")
 @click.pass_context
 def advise(

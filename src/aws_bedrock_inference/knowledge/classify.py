@@ -13,8 +13,9 @@ from aws_bedrock_inference.knowledge import reading
 from aws_bedrock_inference.knowledge.catalogue import ANY, catalogue
 from aws_bedrock_inference.knowledge.evidence import CODE, SERVICE, Evidence
 from aws_bedrock_inference.knowledge.judge import UNKNOWN, judge
-from aws_bedrock_inference.knowledge.masking import masked
+from aws_bedrock_inference.knowledge.masking import masked, masked_in
 from aws_bedrock_inference.knowledge.origins import of_identity, placed
+from aws_bedrock_inference.knowledge.stand_in import stand_in
 from aws_bedrock_inference.knowledge.waits import stated
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ def answered(
     code = reading.spelt(code)
     codes, certain = ((code,), _ALL_CERTAIN) if code else ((), _SERVICE_CERTAIN)
     verdict = judge(Evidence(message, codes, (RUNTIME,), "", status, certain))
+    message = masked(message)
     fault = _template(verdict, code).with_details(
         code or f"HTTP {status}",
         message,
@@ -53,17 +55,17 @@ def answered(
         request_id=request_id,
         retry_after=retry_after,
         suggested_wait=suggested_wait,
-        response=response if response is not None else {"Error": {"Code": code, "Message": message}},
+        response={"Error": {"Code": code, "Message": message}} if response is None else masked_in(response),
     )
     return placed(fault, None, RUNTIME)
 
 
 def unanswered(error: BaseException | None, *, code: str, message: str) -> Fault:
     """Return the fault behind a failure on our side of the wire; `code` is botocore's name for it where there is
-    one.
+    one. Its `error` is a stand-in for `error`, which may hold headers and passwords.
     """
     verdict = judge(Evidence(message, (code,), (ANY,), certain=_ALL_CERTAIN))
-    return placed(_template(verdict, code).with_details(code, message, error=error), error, RUNTIME)
+    return placed(_template(verdict, code).with_details(code, masked(message), error=stand_in(error)), error, RUNTIME)
 
 
 def unidentified(error: Exception) -> Fault:
@@ -74,7 +76,7 @@ def unidentified(error: Exception) -> Fault:
     fault = classify(error, service="sts")
     if not fault.code or fault.cause == UNKNOWN:
         fault = replace(fault, code=type(error).__name__, message=masked(reading.text_of(error)))
-    return of_identity(replace(fault, error=error), tuple(reading.chain(error)))
+    return of_identity(replace(fault, error=stand_in(error)), tuple(reading.chain(error)))
 
 
 def classify(x: Any, *, service: str | None = None) -> Fault:
@@ -93,7 +95,7 @@ def classify(x: Any, *, service: str | None = None) -> Fault:
     metadata = seen.response.get("ResponseMetadata") if seen.response else None
     fault = _template(verdict, seen.code).with_details(
         seen.code or reading.code_of(verdict) or verdict.template.cause,
-        seen.message,
+        masked(seen.message),
         status=verdict.evidence.status,
         request_id=metadata.get("RequestId") if isinstance(metadata, dict) else None,
         retry_after=retry_after,

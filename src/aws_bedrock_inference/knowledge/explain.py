@@ -84,7 +84,7 @@ def _explained(verdict: Verdict) -> Explanation:
         decision=cause.decision,
         category=cause.category,
         confidence=verdict.confidence,
-        decided_by=masked(_as_written(verdict.words, seen.text)),
+        decided_by=masked(_as_written(verdict.words, seen.text), accounts=True),
         meaning=cause.meaning,
         remedies=cause.remedies,
         wait=_wait(verdict.template),
@@ -109,9 +109,9 @@ def _of_fault(fault: Fault, seen: Evidence) -> Explanation:
         decision=fault.decision,
         category=fault.category,
         confidence="none" if fault.cause == UNKNOWN else "high",
-        decided_by=masked(fault.code),
-        meaning=cause.meaning if cause else masked(fault.message),
-        remedies=cause.remedies if cause else (Remedy(masked(fault.advice)),),
+        decided_by=masked(fault.code, accounts=True),
+        meaning=cause.meaning if cause else masked(fault.message, accounts=True),
+        remedies=cause.remedies if cause else (Remedy(masked(fault.advice, accounts=True)),),
         wait=_wait(fault),
         attempts=fault.hint.attempts,
         link=cause.link if cause else "",
@@ -141,7 +141,7 @@ def from_models(models: Sequence[Modelled], seen: Evidence | None = None) -> Exp
         attempts={Decision.RETRY: 3, Decision.RETRY_LIMITED: 2, Decision.FAIL: 1}[verdict.decision],
         fields={
             **(details(seen.text) if seen else {}),
-            **({"services": [each.service for each in models]} if len(models) > 1 else {}),
+            **({"services": list(dict.fromkeys(each.service for each in models))} if len(models) > 1 else {}),
         },
     )
 

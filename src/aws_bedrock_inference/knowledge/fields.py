@@ -32,7 +32,7 @@ def details(text: str) -> dict[str, Any]:
     for name, pattern in _PATTERNS.items():
         match = pattern.search(text)
         if match:
-            found[name] = masked(match.group(1).rstrip(".,;)"))
+            found[name] = masked(match.group(1).rstrip(".,;)"), accounts=True)
     reasons = _REASONS.search(text)
     if reasons:
         found["reasons"] = [reason.strip() for reason in reasons.group(1).split(",") if reason.strip(" .")]

@@ -239,5 +239,5 @@ def _example(event: bytes, code: str) -> str:
     lines = event.decode(errors="replace").splitlines()
     named = [line for line in lines if code and code in line]
     marked = [line for line in lines if any(mark.decode() in line.lower() for mark in MARKS)]
-    line = " ".join(masked((named or marked or lines or [""])[0]).split())
+    line = " ".join(masked((named or marked or lines or [""])[0], accounts=True).split())
     return line if len(line) <= _EXAMPLE else line[: _EXAMPLE - 2] + " …"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from aws_bedrock_inference.background import BackgroundFull, NoThreadLeft, background
+from aws_bedrock_inference.knowledge.masking import masked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -26,6 +27,9 @@ class StoreUnavailable(Exception):
 
     Nothing was tried again; when to ask next is the caller's decision.
     """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(masked(message))
 
 
 class StoreUnusable(StoreUnavailable):

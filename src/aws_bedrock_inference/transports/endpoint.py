@@ -11,6 +11,7 @@ from botocore.credentials import DeferredRefreshableCredentials
 from botocore.exceptions import InvalidEndpointConfigurationError, InvalidProxiesConfigError, NoRegionError
 from botocore.utils import get_environ_proxies
 
+from aws_bedrock_inference.knowledge.masking import masked
 from aws_bedrock_inference.sessions import make_client
 from aws_bedrock_inference.transports.fast.signing import Signer, signer
 from aws_bedrock_inference.transports.operations import SERVICE
@@ -26,7 +27,7 @@ class NoRegion(NoRegionError):
 
     fmt = (
         "No AWS Region: give region_name='us-east-1' (or another), or a session that has one, set AWS_DEFAULT_REGION, "
-        "or write `region` into the profile in ~/.aws/config"
+        "or write `region` into the profile in ~/.aws/config.{unread}"
     )
 
 
@@ -54,6 +55,12 @@ class Endpoint:
     verify: str | bool = True
 
 
+def unread_region() -> str:
+    """Return a sentence for those who set `AWS_REGION`: other SDKs read it, boto3 does not."""
+    region = os.environ.get("AWS_REGION")
+    return f" AWS_REGION is set to {region}, but boto3 reads AWS_DEFAULT_REGION." if region else ""
+
+
 def find_endpoint(session: Any = None, *, region_name: str | None = None, endpoint_url: str | None = None) -> Endpoint:
     """Return where boto3 would send a call, and the signer it would use.
 
@@ -69,11 +76,13 @@ def find_endpoint(session: Any = None, *, region_name: str | None = None, endpoi
     try:
         client, core, credentials = make_client(SERVICE, session, region_name=region_name, endpoint_url=endpoint_url)
     except NoRegionError:
-        raise NoRegion from None
+        raise NoRegion(unread=unread_region()) from None
     asked = _ask(client)
     url = str(asked.request.url).removesuffix(_PATH)
     if asked.signature_version == "bearer" and not _private(url):
-        raise InvalidEndpointConfigurationError(msg=f"A bearer token must not travel unencrypted; {url} is not https.")
+        raise InvalidEndpointConfigurationError(
+            msg=masked(f"A bearer token must not travel unencrypted; {url} is not https.")
+        )
     proxies = client.meta.config.proxies
     if proxies is None:
         proxies = get_environ_proxies(url)

@@ -1,0 +1,90 @@
+"""Prompts taken out of the service's messages: `Malformed input request: ... got 'my prompt'` quotes the request.
+
+Only texts that the request itself holds are recognized, so that nothing else of the message is lost: whole, in part, or
+as JSON writes them. Shorter ones than `SHORTEST` characters stay, since they would match words of the service's own.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from aws_bedrock_inference.dialects.request import KINDS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from aws_bedrock_inference.call import Call, Outcome
+
+SHORTEST = 8
+
+_HEAD = 16  # characters by which a text is recognized; the rest of it may be cut off, or written otherwise
+_NAMES = frozenset({"role", "name", "toolUseId", "id", "tool_use_id", "format", "status", "model", "body"})
+
+
+def unechoed(call: Call, outcome: Outcome) -> Outcome:
+    """Return a failed outcome whose fault does not quote the prompt of `call`."""
+    fault = outcome.fault
+    if fault is None or not fault.message:
+        return outcome
+    message = without_prompt(fault.message, call.params)
+    if message == fault.message:
+        return outcome
+    response = fault.response and {
+        name: message if value == fault.message else value for name, value in fault.response.items()
+    }
+    if response and isinstance(response.get("Error"), dict):
+        response["Error"] = {**response["Error"], "Message": message}
+    return outcome._replace(fault=replace(fault, message=message, response=response))
+
+
+def without_prompt(message: str, request: Any) -> str:
+    """Return the message with every text of `request` that it quotes replaced by an ellipsis."""
+    quoted = {form for text in (*_texts(request), *_texts(_body(request))) for form in _forms(text)}
+    for text in sorted(quoted, key=len, reverse=True):
+        message = _without(message, text)
+    return message
+
+
+def _body(request: Any) -> Any:
+    body = request.get("body") if hasattr(request, "get") else None
+    if not isinstance(body, (str, bytes, bytearray)):
+        return None
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Yield the texts of a request or its body: prompts, system prompts, inputs and results of tools."""
+    waiting = [value]
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, str):
+            yield part
+        elif isinstance(part, dict) or hasattr(part, "items"):
+            waiting += [
+                inner for name, inner in part.items() if name not in _NAMES and KINDS.get(name) in {None, "json"}
+            ]
+        elif isinstance(part, (list, tuple)):
+            waiting += part
+
+
+def _forms(text: str) -> Iterator[str]:
+    """Yield a text as it may be quoted: as it is, as JSON writes it, and each of its lines."""
+    for form in (text, json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1], *text.splitlines()):
+        if len(form.strip()) >= SHORTEST:
+            yield form.strip()
+
+
+def _without(message: str, text: str) -> str:
+    start = message.find(text[:_HEAD])
+    while start >= 0:
+        end, length = start, 0
+        while end < len(message) and length < len(text) and message[end] == text[length]:
+            end, length = end + 1, length + 1
+        message = f"{message[:start]}…{message[end:]}"
+        start = message.find(text[:_HEAD], start + 1)
+    return message
