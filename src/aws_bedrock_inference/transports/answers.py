@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-import json
+import re
+from dataclasses import replace
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +13,7 @@ from botocore.exceptions import ClientError
 from aws_bedrock_inference.call import Outcome
 from aws_bedrock_inference.dialects.usage import usage_in_headers, usage_of
 from aws_bedrock_inference.knowledge.classify import answered, unanswered
-from aws_bedrock_inference.transports.operations import MalformedError
+from aws_bedrock_inference.transports.operations import MalformedError, read_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,6 +25,12 @@ if TYPE_CHECKING:
 # From here on, botocore reads an answer as an error.
 ERROR = 301
 
+# The longest wait that is believed, in seconds: a year. The longest quota of AWS is that of a day.
+LONGEST_WAIT = 366 * 86_400
+
+# Seconds as a header may have them, with or without a fraction. Longer ones are beyond belief, and beyond `float`.
+_SECONDS = re.compile(r"[ \t]*[0-9]{1,15}(\.[0-9]{1,15})?[ \t]*", re.ASCII)
+
 
 def outcome(plan: Operation, status: int, headers: Mapping[str, str], body: bytes, *, wall: float) -> Outcome:
     """Return how an answered unary call ended. `wall` is the time of day, for a `Retry-After` that names one."""
@@ -31,8 +39,9 @@ def outcome(plan: Operation, status: int, headers: Mapping[str, str], body: byte
     try:
         response = plan.response(status, headers, body)
         return Outcome(response, usage=_usage(response, headers, body))
-    except ValueError as error:
-        return Outcome(fault=unanswered(error, code="MalformedResponse", message=str(error)))
+    except MalformedError as error:
+        fault = unanswered(error, code="MalformedResponse", message=str(error))
+        return Outcome(fault=replace(fault, request_id=headers.get("x-amzn-requestid")))
 
 
 def refusal(plan: Operation, status: int, headers: Mapping[str, str], body: bytes, *, wall: float) -> Fault:
@@ -64,25 +73,32 @@ def unidentified(error: Exception) -> Fault:
 def _usage(response: dict[str, Any], headers: Mapping[str, str], body: bytes) -> Usage | None:
     if not response.get("contentType", "").startswith("application/json"):
         return usage_of(response)
-    try:
-        native = json.loads(body)
-    except ValueError as error:
-        raise MalformedError("the model's answer is not whole JSON") from error
+    native = read_json(body)
     return usage_in_headers(headers) or (usage_of(native) if isinstance(native, dict) else None)
 
 
-def milliseconds(value: str | None) -> float | None:
+def milliseconds(value: Any) -> float | None:
     """Return the seconds in `x-amz-retry-after`, or None."""
-    return int(value) / 1000 if value is not None and value.isdecimal() else None
+    number = _number(value)
+    return None if number is None else _believed(number / 1000)
 
 
-def retry_after(value: str | None, wall: float) -> float | None:
+def retry_after(value: Any, wall: float) -> float | None:
     """Return the seconds in `Retry-After`, which may be a date, or None."""
-    if value is None:
-        return None
-    if value.isdecimal():
-        return float(value)
+    number = _number(value)
+    if number is not None or value is None:
+        return _believed(number)
     try:
-        return max(0.0, parsedate_to_datetime(value).timestamp() - wall)
-    except ValueError:
+        date = parsedate_to_datetime(str(value))
+        return _believed(max(0.0, (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() - wall))
+    except (ValueError, TypeError, OverflowError, IndexError):
         return None
+
+
+def _number(value: Any) -> float | None:
+    return float(value) if _SECONDS.fullmatch(str(value)) else None
+
+
+def _believed(seconds: float | None) -> float | None:
+    """Return `seconds`, or None if they cannot be meant."""
+    return None if seconds is None or seconds > LONGEST_WAIT else seconds
