@@ -140,8 +140,9 @@ class NativeTranscript(Transcript):
             self.begun = True
             return
         self._blocked = intervened(chunk)
-        if chunk.get("type") in _ANTHROPIC:
-            self._anthropic(chunk)
+        kind = chunk.get("type")
+        if isinstance(kind, str) and kind in _ANTHROPIC:
+            self._anthropic(kind, chunk)
         elif chunk.keys() & _CONVERSE:
             self._known = True
             super().add({name: body for name, body in chunk.items() if name in _CONVERSE})
@@ -172,9 +173,9 @@ class NativeTranscript(Transcript):
         """Return the text so far in Converse's form."""
         return {"role": "assistant", "content": [{"text": self.text}]}
 
-    def _anthropic(self, chunk: dict[str, Any]) -> None:
+    def _anthropic(self, kind: str, chunk: dict[str, Any]) -> None:
         self._known = True
-        kind, delta = chunk["type"], chunk.get("delta")
+        delta = chunk.get("delta")
         delta = delta if isinstance(delta, dict) else {}
         if kind == "content_block_delta":
             self.begun = True
