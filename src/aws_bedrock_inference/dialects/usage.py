@@ -70,10 +70,13 @@ def usage_of(body: Mapping[str, Any]) -> Usage | None:
 
 
 def usage_of_generation(body: Mapping[str, Any]) -> Usage | None:
-    """Return the usage of an answer that was generated; None also for an embedding, whose output is no tokens."""
+    """Return the usage of an answer that was generated; None also for an embedding, whose output is no tokens, and for
+    zeros, which stand for a usage that was not reported.
+    """
     if _TITAN_INPUT in body and not isinstance(body.get(_TITAN_RESULTS), list):
         return None
-    return usage_of(body)
+    usage = usage_of(body)
+    return None if usage == Usage() else usage
 
 
 def usage_in_chunk(chunk: Mapping[str, Any]) -> Usage | None:
