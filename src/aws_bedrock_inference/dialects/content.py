@@ -13,7 +13,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 # Deltas that continue a block of another name: a citation belongs to the text before it.
 _CONTINUES = {"citation": "text"}
@@ -25,7 +25,16 @@ def text_of(content: Any) -> str:
     """Return the text of a message's content, with the text that has citations. Whatever is not text adds nothing."""
     if not isinstance(content, list):
         return ""
-    return "".join(text for block in content if isinstance(block, dict) for text in _texts(block))
+    texts = []
+    for block in content:
+        if isinstance(block, dict):
+            text = block.get("text")
+            if isinstance(text, str):
+                texts.append(text)
+            elif "citationsContent" in block:
+                cited = block["citationsContent"]
+                texts.append(text_of(cited.get("content")) if isinstance(cited, dict) else "")
+    return "".join(texts)
 
 
 class Assembly:
@@ -99,17 +108,6 @@ class _Block:
         if not citations:
             return {"text": text}
         return {"citationsContent": {"content": [{"text": text}] if texts else [], "citations": citations}}
-
-
-def _texts(block: dict[str, Any]) -> Iterator[str]:
-    text, cited = block.get("text"), block.get("citationsContent")
-    if isinstance(text, str):
-        yield text
-    parts = cited.get("content") if isinstance(cited, dict) else None
-    for part in parts if isinstance(parts, list) else ():
-        text = part.get("text") if isinstance(part, dict) else None
-        if isinstance(text, str):
-            yield text
 
 
 def _kind(name: str, piece: Any) -> str:

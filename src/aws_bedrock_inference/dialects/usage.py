@@ -108,9 +108,9 @@ def counted(reported: Mapping[str, Any]) -> Usage | None:
     be right, since the others are then not to be trusted either.
     """
     counts = [_named(reported, names) for names in _COUNTS]
-    if counts[0] is None or any(number is not None and number < 0 for number in counts):
+    if counts[0] is None or _WRONG in counts:
         return None
-    return Usage(*(number or 0 for number in counts))
+    return Usage(counts[0], counts[1] or 0, counts[2] or 0, counts[3] or 0)
 
 
 def count(value: Any) -> int | None:
@@ -152,6 +152,7 @@ def _named(place: Mapping[str, Any], names: tuple[str, ...]) -> int | None:
     for name in names:
         value = place.get(name)
         if value is not None:
-            number = count(value)
-            return _WRONG if number is None else number
+            if type(value) is not int:
+                value = count(value)
+            return value if value is not None and 0 <= value <= MOST else _WRONG
     return None

@@ -235,11 +235,14 @@ def worded(message: Any) -> str:
 
 def _as_modelled(read: Structure, value: Any) -> dict[str, Any]:
     """Return boto3's form of `value`, as far as it can be read. Raises `MalformedError`, without what was in it."""
-    for reading in (read, read.lenient):
-        try:
-            return reading(value)
-        except Exception as error:  # noqa: BLE001 - what comes from outside may have any form
-            problem = type(error).__name__
+    try:
+        return read(value)
+    except Exception:  # noqa: BLE001, S110 - what comes from outside may have any form; it is read again below
+        pass
+    try:
+        return read.lenient(value)
+    except Exception as error:  # noqa: BLE001 - and may have none
+        problem = type(error).__name__
     raise MalformedError(f"the answer is not what the service promises ({problem})")
 
 
