@@ -19,7 +19,8 @@ from aws_bedrock_inference.transports.timeouts import Exchange
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-BLOCKED = {"amazon-bedrock-guardrailAction": "INTERVENED", "amazon-bedrock-trace": {"guardrail": {"input": {}}}}
+MASKED = {"amazon-bedrock-guardrailAction": "INTERVENED"}
+BLOCKED = {**MASKED, "amazon-bedrock-trace": {"guardrail": {"input": {}}}}
 LET_PASS = {"amazon-bedrock-guardrailAction": "NONE"}
 METRICS = {"amazon-bedrock-invocationMetrics": {"inputTokenCount": 5, "outputTokenCount": 7}}
 
@@ -83,12 +84,28 @@ def test_the_same_without_a_guardrail_is_truncated(face: Any, family: str, actio
 
 
 def test_a_guardrail_that_changed_a_part_does_not_make_the_rest_complete(face: Any) -> None:
-    """One that masks names intervenes in any chunk; only a chunk after which the body ends can be the last."""
-    frames = [chunk({**SAID["titan"], **BLOCKED}), chunk(SAID["titan"])]
-    with Wire(stream(*frames)) as wire, pytest.raises(StreamBroken):
+    """One that masks names says so in every chunk, as recorded for Titan and Nova."""
+    titan = {"outputText": "Emily", "index": 0.0, "inputTextTokenCount": 28.0, **MASKED}
+    nova = {**SAID["nova"], **MASKED}
+    for parts in (
+        [titan],
+        [titan, titan],
+        [nova],
+        [nova, {"contentBlockStop": {}}],
+        [SAID["llama"], {**SAID["llama"], **MASKED}],
+    ):
+        with Wire(stream(*map(chunk, parts))) as wire, pytest.raises(StreamBroken):
+            native(face, wire)
+    with Wire(("cut", stream(chunk({**SAID["titan"], **BLOCKED}), end=False))) as wire, pytest.raises(StreamBroken):
         native(face, wire)
-    with Wire(("cut", stream(frames[0], end=False))) as wire, pytest.raises(StreamBroken):
-        native(face, wire)
+
+
+@pytest.mark.parametrize(
+    "family", ["titan", "llama", "mistral", "mistral chat", "cohere", "ai21", "claude, completions"]
+)
+def test_a_blocked_prompt_is_one_chunk_also_without_a_trace(face: Any, family: str) -> None:
+    with Wire(stream(chunk({**SAID[family], **MASKED}))) as wire:
+        assert len(native(face, wire)) == 1
 
 
 @pytest.mark.parametrize("family", SAID)

@@ -11,7 +11,7 @@ from typing import Any
 
 from aws_bedrock_inference.call import Estimate, Usage
 from aws_bedrock_inference.dialects.content import Assembly, text_of
-from aws_bedrock_inference.dialects.usage import has_metrics, intervened, parts, stop_reason, usage_in_chunk, usage_of
+from aws_bedrock_inference.dialects.usage import blocked, has_metrics, parts, stop_reason, usage_in_chunk, usage_of
 
 # A rough count for streams that break off before they report their usage; English text has about four characters a
 # token.
@@ -139,7 +139,7 @@ class NativeTranscript(Transcript):
         if chunk is None:
             self.begun = True
             return
-        self._blocked = intervened(chunk)
+        alone = False
         kind = chunk.get("type")
         if isinstance(kind, str) and kind in _ANTHROPIC:
             self._anthropic(kind, chunk)
@@ -147,7 +147,9 @@ class NativeTranscript(Transcript):
             self._known = True
             super().add({name: body for name, body in chunk.items() if name in _CONVERSE})
         else:
+            alone = not self.begun
             self._flat(chunk)
+        self._blocked = blocked(chunk, alone=alone)
         if has_metrics(chunk) and self.failure is None:
             self.usage = usage_in_chunk(chunk)
             self.whole = True

@@ -25,16 +25,18 @@ _COUNTS = (
     ("cacheWriteInputTokens", "cache_creation_input_tokens", "cacheWriteInputTokenCount", "cache_write_tokens"),
 )
 _USAGE = "usage"
+_METRICS = "amazon-bedrock-invocationMetrics"
 
 # The largest count that is believed: far above the largest context window of ten million. An answer
 # is not trusted: a count that cannot be right would credit or empty a whole quota.
 MOST = 100_000_000
 _DIGITS = len(str(MOST))
 _WRONG = -1
-_METRICS = "amazon-bedrock-invocationMetrics"
 
-# What a guardrail did, in the bodies of InvokeModel and in the chunks of its stream.
-_GUARDRAIL = "amazon-bedrock-guardrailAction"
+# What a guardrail did, in the bodies of InvokeModel and in the chunks of its stream. One that masks words says so in
+# every chunk; its trace, and Titan's count of the whole answer, are in the last one only (AWS's traffic of 2025-08,
+# as recorded in traceloop/openllmetry).
+_GUARDRAIL, _TRACE, _TITAN_TOTAL = "amazon-bedrock-guardrailAction", "amazon-bedrock-trace", "totalOutputTextTokenCount"
 
 # Titan has the input count beside the answers and the output count in each answer; an embedding has input only.
 _TITAN_INPUT, _TITAN_OUTPUT, _TITAN_RESULTS = "inputTextTokenCount", "tokenCount", "results"
@@ -90,9 +92,13 @@ def has_metrics(chunk: Mapping[str, Any]) -> bool:
     return bool(chunk.get(_METRICS))
 
 
-def intervened(chunk: Mapping[str, Any]) -> bool:
-    """Return whether a guardrail blocked or changed what `chunk` has."""
-    return chunk.get(_GUARDRAIL) == "INTERVENED"
+def blocked(chunk: Mapping[str, Any], *, alone: bool) -> bool:
+    """Return whether a guardrail blocked the answer, which then ends with `chunk` and has no stop reason. `alone` says
+    that the chunk is the first: what Titan marks by a count is the only chunk in the other flat dialects.
+    """
+    if chunk.get(_GUARDRAIL) != "INTERVENED":
+        return False
+    return _TRACE in chunk or _TITAN_TOTAL in chunk or (alone and "outputText" not in chunk)
 
 
 def usage_in_headers(headers: Mapping[str, str]) -> Usage | None:
