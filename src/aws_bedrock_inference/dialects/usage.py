@@ -27,7 +27,7 @@ _COUNTS = (
 _USAGE = "usage"
 _METRICS = "amazon-bedrock-invocationMetrics"
 
-# The largest count that is believed: far above the largest context window of ten million. An answer
+# The largest count that is believed, far above the largest context window of ten million tokens. An answer
 # is not trusted: a count that cannot be right would credit or empty a whole quota.
 MOST = 100_000_000
 _DIGITS = len(str(MOST))
