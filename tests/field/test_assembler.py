@@ -31,6 +31,15 @@ if TYPE_CHECKING:
 
     from aws_bedrock_inference.fault import Fault
 
+
+def known(shape: str, *names: str) -> list[str]:
+    """Return those of `names` that the installed boto3 has in `shape`: an older one tells the others by name only."""
+    members: Any = _service().shape_for(shape)
+    return [name for name in names if name in members.members]
+
+
+JSON_ITEM: dict[str, Any] = {"json": {"a": 1}} if known("ToolResultBlockDelta", "json") else {"text": "a"}
+
 words = st.text(max_size=9)
 names = st.text("abc", min_size=1, max_size=3)
 documents = st.dictionaries(
@@ -44,13 +53,17 @@ documents = st.dictionaries(
 )
 citations = st.fixed_dictionaries(
     {},
-    optional={
-        "title": words,
-        "source": words,
-        "sourceContent": st.lists(st.fixed_dictionaries({"text": words}), max_size=2),
-        "location": st.fixed_dictionaries({"documentPage": st.fixed_dictionaries({"start": st.integers(0, 9)})})
-        | st.fixed_dictionaries({"web": st.fixed_dictionaries({"url": names})}),
-    },
+    optional={"source": words} if known("CitationsDelta", "source") else {},
+).flatmap(
+    lambda more: st.fixed_dictionaries(
+        {name: st.just(value) for name, value in more.items()},
+        optional={
+            "title": words,
+            "sourceContent": st.lists(st.fixed_dictionaries({"text": words}), max_size=2),
+            "location": st.fixed_dictionaries({"documentPage": st.fixed_dictionaries({"start": st.integers(0, 9)})})
+            | st.fixed_dictionaries({"web": st.fixed_dictionaries({"url": names})}),
+        },
+    )
 )
 BLOCKS: dict[str, st.SearchStrategy[Any]] = {
     "text": st.fixed_dictionaries({"text": words}),
@@ -77,7 +90,14 @@ BLOCKS: dict[str, st.SearchStrategy[Any]] = {
                 {
                     "toolUseId": names,
                     "content": st.lists(
-                        st.fixed_dictionaries({"json": documents}) | st.fixed_dictionaries({"text": words}), max_size=3
+                        st.one_of(
+                            st.fixed_dictionaries({"text": words}),
+                            *(
+                                st.fixed_dictionaries({name: documents})
+                                for name in known("ToolResultBlockDelta", "json")
+                            ),
+                        ),
+                        max_size=3,
                     ),
                 },
                 optional={"status": st.sampled_from(["success", "error"]), "type": names},
@@ -106,6 +126,9 @@ BLOCKS: dict[str, st.SearchStrategy[Any]] = {
         }
     ),
 }
+
+if not known("ContentBlockDelta", "image"):
+    del BLOCKS["image"]
 
 
 def cut(draw: st.DrawFn, whole: Any) -> list[Any]:
@@ -295,14 +318,14 @@ CITED = [
     ("contentBlockDelta", {"contentBlockIndex": 1, "delta": {"text": "light"}}),
     ("contentBlockStop", {"contentBlockIndex": 1}),
     ("contentBlockStart", {"contentBlockIndex": 2, "start": {"toolResult": {"toolUseId": "t", "status": "success"}}}),
-    ("contentBlockDelta", {"contentBlockIndex": 2, "delta": {"toolResult": [{"json": {"a": 1}}]}}),
+    ("contentBlockDelta", {"contentBlockIndex": 2, "delta": {"toolResult": [JSON_ITEM]}}),
     ("contentBlockStop", {"contentBlockIndex": 2}),
 ]
 END = [("messageStop", {"stopReason": "end_turn"})]
 BLOCKS_OF_CITED = [
     {"text": "The title is "},
     {"citationsContent": {"content": [{"text": "Skylight"}], "citations": [{"title": "t"}]}},
-    {"toolResult": {"toolUseId": "t", "status": "success", "content": [{"json": {"a": 1}}]}},
+    {"toolResult": {"toolUseId": "t", "status": "success", "content": [JSON_ITEM]}},
 ]
 
 
