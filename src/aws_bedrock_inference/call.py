@@ -104,7 +104,9 @@ class Timeout:
     arrives all at once, so its first byte comes after the last token; AWS advises an hour for long generations (facts:
     bedrock-large-model-read-timeouts). Dead peers are found sooner, by TCP keep-alive. `first_event` 120: a stream
     starts as soon as the model has read the prompt. `idle` 60: longest silence between two chunks of a stream that
-    has started. `total` unlimited: one attempt is bounded by the deadline over all attempts.
+    delivers text; four times that before the first text and after a chunk of anything else, for a model that thinks or
+    writes the input of a tool is silent for minutes. `total` unlimited: one attempt is bounded by the deadline over all
+    attempts.
     """
 
     connect: float = 10.0

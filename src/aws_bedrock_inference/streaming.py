@@ -6,6 +6,7 @@ without the consumer noticing. Every stream must end with its closing event; wit
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from aws_bedrock_inference.call import Outcome
@@ -13,7 +14,7 @@ from aws_bedrock_inference.dialects.echo import unechoed
 from aws_bedrock_inference.dialects.stream import NativeTranscript, Transcript
 from aws_bedrock_inference.fault import Category, Decision, Fault, Kind
 from aws_bedrock_inference.flow import Send, give, read
-from aws_bedrock_inference.knowledge.classify import unanswered
+from aws_bedrock_inference.knowledge.classify import answered, unanswered
 
 if TYPE_CHECKING:
     from aws_bedrock_inference.call import Call
@@ -27,6 +28,12 @@ ABANDONED = Fault(
     category=Category.PERMANENT,
     cause="abandoned",
 )
+
+
+# The faults of waiting too long.
+_LATE = frozenset({"IdleTimeout", "AttemptTimeout", "ReadTimeoutError"})
+
+_RAISE_LIMIT = "The model thought, or wrote the input of a tool, in silence: a repeat would be as silent. Raise it."
 
 
 class Head(NamedTuple):
@@ -52,6 +59,7 @@ def stream(call: Call) -> Flow:
             transcript.begun = True
         else:
             transcript.add(event)
+            source.quiet = transcript.quiet
             held.append(event)
         if transcript.begun:
             for item in held:
@@ -77,9 +85,10 @@ def collect(call: Call) -> Flow:
         if event is None or isinstance(event, Fault):
             fault = _verdict(event, transcript)
             if fault is not None:
-                return Outcome(transcript, fault, _spent(call, transcript))
+                return Outcome(transcript, _with_cost(fault, transcript), _spent(call, transcript))
             return Outcome(transcript.response(source.response), None, transcript.spent(call.estimate))
         transcript.add(event)
+        source.quiet = transcript.quiet
 
 
 def _transcript(call: Call) -> Transcript:
@@ -90,13 +99,30 @@ def _verdict(end: Fault | None, transcript: Transcript) -> Fault | None:
     """Return the fault of a stream that has ended, or None. A stream that broke after its closing event is complete."""
     if transcript.whole:
         return None
+    if transcript.failure is not None:
+        code, message = transcript.failure
+        if code:
+            return answered(code, message, status=None)
+        return unanswered(None, code="StreamBroken", message=f"the model reported an error in its stream: {message}")
     if end is not None:
         return end
-    if isinstance(transcript, NativeTranscript) and transcript.unknown and transcript.begun:
+    if transcript.may_end:
         return None
     return unanswered(
         None, code="StreamIncomplete", message="the stream ended without its closing event; the answer is truncated"
     )
+
+
+def _with_cost(fault: Fault, transcript: Transcript) -> Fault:
+    """Return the fault of a stream that ended too early; if time ran out while the model was at work, with what that
+    cost, and without a repeat where the repeat would be as silent.
+    """
+    if fault.code not in _LATE or not transcript.begun:
+        return fault
+    message = f"{fault.message}; about {transcript.tokens} tokens of the answer had come, and are charged"
+    if transcript.quiet and fault.code == "IdleTimeout":
+        return replace(fault, message=message, decision=Decision.FAIL, advice=_RAISE_LIMIT)
+    return replace(fault, message=message)
 
 
 def _spent(call: Call, transcript: Transcript) -> Any:

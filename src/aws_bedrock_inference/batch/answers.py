@@ -7,8 +7,11 @@ import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from aws_bedrock_inference.call import Outcome, Route
 from aws_bedrock_inference.dialects.usage import stop_reason
+from aws_bedrock_inference.exceptions import error_of
 from aws_bedrock_inference.fault import Decision, Fault
+from aws_bedrock_inference.knowledge.classify import unanswered
 from aws_bedrock_inference.knowledge.masking import masked
 
 if TYPE_CHECKING:
@@ -51,9 +54,10 @@ def asker(
             return Answer({"id": source["id"], **_short(reply)}, reply.stop_reason)
         if record.is_converse:
             reply = await client.invoke(**_with_bytes(source["modelInput"]), stream=streamed(record))
-            return _batch_answer(source, {key: reply[key] for key in reply if key != "ResponseMetadata"})
+            output = {key: reply[key] for key in reply if key != "ResponseMetadata"}
+            return _batch_answer(source, output, client.model_id)
         response = await client.invoke_model(body=json.dumps(source["modelInput"]))
-        return _batch_answer(source, json.loads(response["body"].read()))
+        return _batch_answer(source, _native(response["body"].read()), client.model_id)
 
     return ask
 
@@ -98,8 +102,20 @@ def _short(reply: Reply) -> dict[str, Any]:
     return {"text": reply.text, "stop_reason": reply.stop_reason, "usage": usage, "attempts": reply.attempts}
 
 
-def _batch_answer(source: dict[str, Any], output: Any) -> Answer:
-    plain = json.loads(json.dumps(output, default=_base64))
+def _native(body: bytes) -> Any:
+    """Return the answer of a model, as text if it is not JSON."""
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return body.decode(errors="replace")
+
+
+def _batch_answer(source: dict[str, Any], output: Any, model: str) -> Answer:
+    try:
+        plain = json.loads(json.dumps(output, default=_base64))
+    except (TypeError, ValueError, RecursionError):
+        fault = unanswered(None, code="MalformedResponse", message="the answer cannot be written as JSON")
+        raise error_of(Outcome(fault=fault), "invoke_model", Route(model)) from None
     line = {"recordId": source["recordId"], "modelInput": source["modelInput"], "modelOutput": plain}
     return Answer(line, stop_reason(plain).lower() if isinstance(plain, dict) else "")
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from aws_bedrock_inference.call import sent
+from aws_bedrock_inference.call import Usage, sent
+from aws_bedrock_inference.dialects.content import text_of
 from aws_bedrock_inference.dialects.usage import stop_reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from aws_bedrock_inference.call import Attempt, Outcome, Route, Usage
+    from aws_bedrock_inference.call import Attempt, Outcome, Route
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +21,8 @@ class Reply:
     `converse` response.
 
     `stop_reason` says whether the answer is complete (`end_turn`), truncated at max_tokens (`max_tokens`), or blocked
-    (`guardrail_intervened`, `content_filtered`).
+    (`guardrail_intervened`, `content_filtered`). `text` has the text of all blocks, with and without citations. What
+    the service left out is empty: no text is `""`, and a usage that was not reported has zeros.
     """
 
     text: str
@@ -37,8 +39,8 @@ class Reply:
 
     @property
     def output(self) -> dict[str, Any]:
-        """Converse's `output`, with the message."""
-        output: dict[str, Any] = self.response["output"]
+        """Converse's `output`, with the message; empty if the answer has none."""
+        output: dict[str, Any] = self.response.get("output", {})
         return output
 
     @property
@@ -67,13 +69,11 @@ class Reply:
 
 def reply_of(outcome: Outcome, route: Route) -> Reply:
     """Return the reply of a successful outcome."""
-    assert outcome.usage is not None  # noqa: S101 - Converse always reports it
     response: dict[str, Any] = outcome.value
-    content = response["output"]["message"]["content"]
     return Reply(
-        text="".join(block["text"] for block in content if "text" in block),
+        text=text_of(response.get("output", {}).get("message", {}).get("content")),
         stop_reason=stop_reason(response),
-        usage=outcome.usage,
+        usage=outcome.usage if outcome.usage is not None else Usage(),
         route=route,
         earlier=outcome.earlier,
         response=response,

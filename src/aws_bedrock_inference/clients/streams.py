@@ -41,6 +41,10 @@ class _Ending:
         """Return the complete answer of the stream."""
         if outcome is None:
             raise ValueError("the stream has not ended; read it to its end before you use `reply`")
+        if outcome.fault is ABANDONED:
+            raise ValueError("the stream was closed before its end; read it to its end before you use `reply`")
+        if outcome.fault is not None:
+            raise error_of(outcome, self.call.operation, self.call.route)
         whole = outcome._replace(value=outcome.value.response(self.head))
         return reply_of(whole, self.call.route)
 
@@ -198,5 +202,5 @@ class AsyncTextStream:
 
 
 def _text(event: dict[str, Any]) -> str:
-    text: str = event.get("contentBlockDelta", {}).get("delta", {}).get("text", "")
-    return text
+    text = event.get("contentBlockDelta", {}).get("delta", {}).get("text")
+    return text if isinstance(text, str) else ""

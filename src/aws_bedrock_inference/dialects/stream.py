@@ -1,4 +1,8 @@
-"""The state of a stream: whether it has begun and is complete, its usage, and the answer that its events make."""
+"""The state of a stream: whether it has begun and is complete, its usage, and the answer that its events make.
+
+Events come from outside and may lack any member, or have another type than the service's model says. What can be read
+is read, and nothing raises.
+"""
 
 from __future__ import annotations
 
@@ -6,126 +10,151 @@ import json
 from typing import Any
 
 from aws_bedrock_inference.call import Estimate, Usage
-from aws_bedrock_inference.dialects.usage import parts, stop_reason, usage_in_chunk, usage_of
+from aws_bedrock_inference.dialects.content import Assembly, text_of
+from aws_bedrock_inference.dialects.usage import blocked, has_metrics, parts, stop_reason, usage_in_chunk, usage_of
 
 # A rough count for streams that break off before they report their usage; English text has about four characters a
 # token.
 CHARACTERS_PER_TOKEN = 4
+
+_CONVERSE = frozenset(
+    {"messageStart", "contentBlockStart", "contentBlockDelta", "contentBlockStop", "messageStop", "metadata"}
+)
+_ANTHROPIC = frozenset(
+    {"message_start", "content_block_start", "content_block_delta", "content_block_stop", "message_delta"}
+    | {"message_stop", "ping", "error"}
+)
+
+# Where the flat dialects have their text: Titan; Llama; Mistral and Cohere; Anthropic's old completions.
+_TEXTS = ("outputText", "generation", "text", "completion")
 
 
 class Transcript:
     """Follows a ConverseStream; `NativeTranscript` follows the chunks of InvokeModelWithResponseStream.
 
     `begun` turns true with the first event that carries content: from then on a repeat would be noticed. `whole`
-    turns true with the event that closes the answer.
+    turns true with the event that closes the answer. `quiet` is false while text arrives. Before and after all other
+    content a long silence is no sign of a failure: the model thinks, writes a tool's input, or waits for a tool of the
+    service. `failure` is the code and the message of an error that the model itself reported.
     """
+
+    may_end = False
+    failure: tuple[str, str] | None = None
 
     def __init__(self) -> None:
         self.begun = False
         self.whole = False
+        self.quiet = True
         self.stop_reason: str | None = None
         self.usage: Usage | None = None
         self._written = 0
         self._role = "assistant"
-        self._blocks: dict[int, dict[str, Any]] = {}
+        self._assembly = Assembly()
         self._metadata: dict[str, Any] = {}
         self._stop: dict[str, Any] = {}
 
     def add(self, event: dict[str, Any]) -> None:
         """Take in one event as boto3 gives it."""
         for name, body in event.items():
+            if not isinstance(body, dict):
+                continue
             if name == "contentBlockDelta":
-                self._delta(body["contentBlockIndex"], body["delta"])
+                self._delta(body.get("contentBlockIndex"), body.get("delta"))
             elif name == "contentBlockStart":
-                self.begun = True
-                self._blocks[body["contentBlockIndex"]] = {key: dict(value) for key, value in body["start"].items()}
+                self._start(body.get("contentBlockIndex"), body.get("start"))
+            elif name == "contentBlockStop":
+                self._assembly.stop(body.get("contentBlockIndex"))
             elif name == "messageStart":
-                self._role = body["role"]
+                role = body.get("role")
+                self._role = role if role and isinstance(role, str) else self._role
             elif name == "messageStop":
                 self.whole = True
+                self.quiet = False
                 self.stop_reason = stop_reason(body)
-                self._stop = body
+                self._stop |= body
             elif name == "metadata":
-                self._metadata = body
-                self.usage = usage_of(body)
+                self._metadata |= body
+                self.usage = usage_of(self._metadata)
 
     @property
     def text(self) -> str:
         """The text so far."""
-        return "".join(block.get("text", "") for _, block in sorted(self._blocks.items()))
+        return text_of(self._assembly.content())
+
+    @property
+    def tokens(self) -> int:
+        """The number of tokens that the stream has shown, roughly."""
+        return self._written // CHARACTERS_PER_TOKEN
 
     def spent(self, estimate: Estimate) -> Usage:
         """Return the reported usage, or what the stream must have cost by what it has shown."""
         if self.usage is not None:
             return self.usage
-        return Usage(estimate.input_tokens, self._written // CHARACTERS_PER_TOKEN)
+        return Usage(estimate.input_tokens, self.tokens)
 
     def message(self) -> dict[str, Any]:
         """Return the message so far in Converse's form; a tool's input that is not yet whole JSON stays text."""
-        return {"role": self._role, "content": [_closed(block) for _, block in sorted(self._blocks.items())]}
+        return {"role": self._role, "content": self._assembly.content()}
 
     def response(self, head: dict[str, Any]) -> dict[str, Any]:
         """Return what Converse would have answered; `head` holds the response's own fields."""
         return {**head, "output": {"message": self.message()}, **self._stop, **self._metadata}
 
-    def _delta(self, index: int, delta: dict[str, Any]) -> None:
+    def _start(self, index: Any, start: Any) -> None:
         self.begun = True
-        block = self._blocks.setdefault(index, {})
-        for kind, value in delta.items():
-            if kind == "text":
-                block["text"] = block.get("text", "") + value
-                self._written += len(value)
-            elif kind == "toolUse":
-                tool = block.setdefault("toolUse", {})
-                tool["input"] = tool.get("input", "") + value.get("input", "")
-                self._written += len(value.get("input", ""))
-            elif kind == "reasoningContent":
-                _join_reasoning(block.setdefault("reasoningContent", {}), value)
-                self._written += len(value.get("text", ""))
-            else:
-                block.setdefault(kind, []).append(value)
+        self.quiet = True
+        self._assembly.start(index, start if isinstance(start, dict) else {})
+
+    def _delta(self, index: Any, delta: Any) -> None:
+        self.begun = True
+        if not isinstance(delta, dict):
+            return
+        self._assembly.add(index, delta)
+        self.quiet = "text" not in delta and "citation" not in delta
+        for piece in delta.values():
+            self._written += _length(piece)
+            if isinstance(piece, dict):
+                self._written += sum(map(_length, piece.values()))
 
 
 class NativeTranscript(Transcript):
     """Follows InvokeModelWithResponseStream: each chunk is JSON in the model's own dialect.
 
-    Knows Anthropic's messages, Nova (Converse's event names) and the flat dialects of Titan, Llama, Mistral and
-    Cohere. Every dialect ends with `amazon-bedrock-invocationMetrics` in its last chunk. Of a stream that showed no
-    known sign, nothing is claimed: it counts as whole when its body ends.
+    Knows Anthropic's messages, Nova (Converse's event names) and the flat dialects of Titan, Llama, Mistral, Cohere,
+    AI21 and OpenAI. Every dialect ends with `amazon-bedrock-invocationMetrics` in its last chunk, unless a guardrail
+    blocked the answer: Titan then sends one chunk, which says so, and no reason to stop. `may_end` says that a body
+    which ends now has ended as it should: after such a chunk, and in a stream that showed no known sign, of which
+    nothing is claimed.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self._known = False
+        self._blocked = False
         self._text: list[str] = []
 
     def add(self, event: dict[str, Any]) -> None:
         """Take in one chunk as boto3 gives it."""
-        body = event.get("chunk", {}).get("bytes", b"")
-        try:
-            chunk = json.loads(body)
-        except ValueError:
-            chunk = None
-        if not isinstance(chunk, dict):
+        chunk = _chunk(event)
+        if chunk is None:
             self.begun = True
             return
-        if usage := usage_in_chunk(chunk):
-            self.usage = usage
-            self.whole = True
-        if "type" in chunk:
-            self._anthropic(chunk)
-        elif chunk.keys() & {
-            "messageStart",
-            "contentBlockStart",
-            "contentBlockDelta",
-            "contentBlockStop",
-            "messageStop",
-            "metadata",
-        }:
+        alone = False
+        kind = chunk.get("type")
+        if isinstance(kind, str) and kind in _ANTHROPIC:
+            self._anthropic(kind, chunk)
+        elif chunk.keys() & _CONVERSE:
             self._known = True
-            super().add({name: body for name, body in chunk.items() if not name.startswith("amazon-bedrock-")})
+            super().add({name: body for name, body in chunk.items() if name in _CONVERSE})
         else:
+            alone = not self.begun
             self._flat(chunk)
+        self._blocked = blocked(chunk, alone=alone)
+        if has_metrics(chunk) and self.failure is None:
+            self.usage = usage_in_chunk(chunk)
+            self.whole = True
+        if self._blocked and not self.stop_reason:
+            self.stop_reason = "guardrail_intervened"
 
     @property
     def text(self) -> str:
@@ -137,53 +166,75 @@ class NativeTranscript(Transcript):
         """True if the stream used no known dialect."""
         return not self._known
 
+    @property
+    def may_end(self) -> bool:  # type: ignore[override]  # a fact of the class there, of the last chunk here
+        """True if a body that ends here, as HTTP says, is not truncated."""
+        return self.begun and (self._blocked or not self._known)
+
     def message(self) -> dict[str, Any]:
         """Return the text so far in Converse's form."""
         return {"role": "assistant", "content": [{"text": self.text}]}
 
-    def _anthropic(self, chunk: dict[str, Any]) -> None:
+    def _anthropic(self, kind: str, chunk: dict[str, Any]) -> None:
         self._known = True
-        kind = chunk["type"]
+        delta = chunk.get("delta")
+        delta = delta if isinstance(delta, dict) else {}
         if kind == "content_block_delta":
             self.begun = True
-            delta = chunk.get("delta", {})
-            self._write(delta.get("text", ""))
-            self._written += len(delta.get("partial_json", "")) + len(delta.get("thinking", ""))
+            self.quiet = "text" not in delta
+            self._write(delta.get("text"))
+            self._written += _length(delta.get("partial_json")) + _length(delta.get("thinking"))
+        elif kind == "content_block_start":
+            self.quiet = True
         elif kind == "message_delta":
-            self.stop_reason = stop_reason(chunk.get("delta", {})) or None
+            self.stop_reason = stop_reason(delta) or self.stop_reason
         elif kind == "message_stop":
-            self.whole = True
+            self.whole = self.failure is None
+        elif kind == "error" and not self.whole:
+            self.failure = _failure(chunk.get("error"))
 
     def _flat(self, chunk: dict[str, Any]) -> None:
         self.begun = True
         for part in parts(chunk):
-            for key in ("outputText", "generation", "text"):
-                if isinstance(part.get(key), str):
-                    self._known = True
-                    self._write(part[key])
+            for place in (part, part.get("delta"), part.get("message")):
+                for text in _flat_texts(place):
+                    self._known, self.quiet = True, False
+                    self.whole = self.whole and not text  # one of several answers had ended, not all
+                    self._write(text)
         if reason := stop_reason(chunk):
             self._known = self.whole = True
             self.stop_reason = reason
 
-    def _write(self, text: str) -> None:
-        self._text.append(text)
-        self._written += len(text)
+    def _write(self, text: Any) -> None:
+        if isinstance(text, str):
+            self._text.append(text)
+            self._written += len(text)
 
 
-def _join_reasoning(block: dict[str, Any], delta: dict[str, Any]) -> None:
-    for key, value in delta.items():
-        if key in ("text", "signature"):
-            block.setdefault("reasoningText", {}).setdefault(key, "")
-            block["reasoningText"][key] += value
-        else:
-            block[key] = block[key] + value if key in block else value
-
-
-def _closed(block: dict[str, Any]) -> dict[str, Any]:
-    tool = block.get("toolUse")
-    if tool is None or not isinstance(tool.get("input", ""), str):
-        return block
+def _chunk(event: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the JSON object in a chunk; None if there is none."""
+    part = event.get("chunk")
     try:
-        return {**block, "toolUse": {**tool, "input": json.loads(tool.get("input") or "{}")}}
-    except ValueError:
-        return block
+        chunk = json.loads(part.get("bytes", b"")) if isinstance(part, dict) else None
+    except (ValueError, TypeError, RecursionError):
+        return None
+    return chunk if isinstance(chunk, dict) else None
+
+
+def _flat_texts(place: Any) -> list[str]:
+    """Return the text in a chunk of a flat dialect, or in a part of it; chats call it `content`."""
+    if not isinstance(place, dict):
+        return []
+    return [place[name] for name in (*_TEXTS, "content") if isinstance(place.get(name), str)]
+
+
+def _failure(error: Any) -> tuple[str, str]:
+    """Return the code and the message of an error in a stream of Anthropic's."""
+    if not isinstance(error, dict):
+        return "", ""
+    code, message = error.get("type"), error.get("message")
+    return (code if isinstance(code, str) else ""), (message if isinstance(message, str) else "")
+
+
+def _length(value: Any) -> int:
+    return len(value) if isinstance(value, str) else 0

@@ -27,6 +27,17 @@ _COUNTS = (
 _USAGE = "usage"
 _METRICS = "amazon-bedrock-invocationMetrics"
 
+# The largest count that is believed, far above the largest context window of ten million tokens. An answer
+# is not trusted: a count that cannot be right would credit or empty a whole quota.
+MOST = 100_000_000
+_DIGITS = len(str(MOST))
+_WRONG = -1
+
+# What a guardrail did, in the bodies of InvokeModel and in the chunks of its stream. One that masks words says so in
+# every chunk; its trace, and Titan's count of the whole answer, are in the last one only (AWS's traffic of 2025-08,
+# as recorded in traceloop/openllmetry).
+_GUARDRAIL, _TRACE, _TITAN_TOTAL = "amazon-bedrock-guardrailAction", "amazon-bedrock-trace", "totalOutputTextTokenCount"
+
 # Titan has the input count beside the answers and the output count in each answer; an embedding has input only.
 _TITAN_INPUT, _TITAN_OUTPUT, _TITAN_RESULTS = "inputTextTokenCount", "tokenCount", "results"
 
@@ -54,47 +65,78 @@ def usage_of(body: Mapping[str, Any]) -> Usage | None:
     reported = body.get(_USAGE)
     if isinstance(reported, dict):
         return counted(reported)
-    if isinstance(body.get(_TITAN_INPUT), int):
-        return Usage(body[_TITAN_INPUT], sum(_count(result, (_TITAN_OUTPUT,)) or 0 for result in _answers(body)))
+    titan = count(body.get(_TITAN_INPUT))
+    if titan is not None:
+        return Usage(titan, sum(count(result.get(_TITAN_OUTPUT)) or 0 for result in _answers(body)))
     return counted(body) if _LLAMA_OUTPUT in body else None
 
 
 def usage_of_generation(body: Mapping[str, Any]) -> Usage | None:
-    """Return the usage of an answer that was generated; None also for an embedding, whose output is no tokens."""
+    """Return the usage of an answer that was generated; None also for an embedding, whose output is no tokens, and for
+    zeros, which stand for a usage that was not reported.
+    """
     if _TITAN_INPUT in body and not isinstance(body.get(_TITAN_RESULTS), list):
         return None
-    return usage_of(body)
+    usage = usage_of(body)
+    return None if usage == Usage() else usage
 
 
 def usage_in_chunk(chunk: Mapping[str, Any]) -> Usage | None:
     """Return the usage in the metrics that Bedrock adds to the last chunk of a stream in any dialect."""
     metrics = chunk.get(_METRICS)
-    return (counted(metrics) or Usage()) if metrics else None
+    return counted(metrics) if isinstance(metrics, dict) else None
+
+
+def has_metrics(chunk: Mapping[str, Any]) -> bool:
+    """Return whether `chunk` is the last one of a stream: Bedrock adds its metrics to no other."""
+    return bool(chunk.get(_METRICS))
+
+
+def blocked(chunk: Mapping[str, Any], *, alone: bool) -> bool:
+    """Return whether a guardrail blocked the answer, which then ends with `chunk` and has no stop reason. `alone` says
+    that the chunk is the first: what Titan marks by a count is the only chunk in the other flat dialects.
+    """
+    if chunk.get(_GUARDRAIL) != "INTERVENED":
+        return False
+    return _TRACE in chunk or _TITAN_TOTAL in chunk or (alone and "outputText" not in chunk)
 
 
 def usage_in_headers(headers: Mapping[str, str]) -> Usage | None:
     """Return the usage in the headers of InvokeModel's answer; they are the same for all dialects."""
     if _HEADERS[0] not in headers:
         return None
-    return Usage(*(int(headers.get(name, 0)) for name in _HEADERS))
+    counts = [count(headers.get(name, 0)) for name in _HEADERS]
+    return None if counts[0] is None else Usage(*(number or 0 for number in counts))
 
 
 def counted(reported: Mapping[str, Any]) -> Usage | None:
-    """Return the counts in one mapping, by any of their names; None without an input and an output count."""
-    input_tokens, output_tokens = _count(reported, _COUNTS[0]), _count(reported, _COUNTS[1])
-    if input_tokens is None and output_tokens is None:
+    """Return the counts in one mapping, by any of their names; None without an input count, and None if a count cannot
+    be right, since the others are then not to be trusted either.
+    """
+    counts = [_named(reported, names) for names in _COUNTS]
+    if counts[0] is None or _WRONG in counts:
         return None
-    return Usage(
-        input_tokens or 0, output_tokens or 0, _count(reported, _COUNTS[2]) or 0, _count(reported, _COUNTS[3]) or 0
-    )
+    return Usage(counts[0], counts[1] or 0, counts[2] or 0, counts[3] or 0)
+
+
+def count(value: Any) -> int | None:
+    """Return `value` as a number of tokens, also from `5.0` and `"5"`; None if it cannot be one."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, str):
+        value = int(value) if len(value) <= _DIGITS and value.isascii() and value.isdecimal() else None
+    elif isinstance(value, float):
+        value = int(value) if value.is_integer() else None
+    return value if isinstance(value, int) and 0 <= value <= MOST else None
 
 
 def stop_reason(body: Mapping[str, Any]) -> str:
     """Return the stop reason as the body has it; empty if there is none yet."""
     for place in parts(body):
         for name in _STOP_REASONS:
-            if place.get(name):
-                return str(place[name])
+            reason = place.get(name)
+            if reason and isinstance(reason, str):
+                return reason
     return ""
 
 
@@ -111,9 +153,12 @@ def _answers(body: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
             yield from (answer for answer in listed if isinstance(answer, dict))
 
 
-def _count(place: Mapping[str, Any], names: tuple[str, ...]) -> int | None:
+def _named(place: Mapping[str, Any], names: tuple[str, ...]) -> int | None:
+    """Return the first count that is reported; -1 for one that cannot be right."""
     for name in names:
         value = place.get(name)
-        if isinstance(value, int):
-            return value
+        if value is not None:
+            if type(value) is not int:
+                value = count(value)
+            return value if value is not None and 0 <= value <= MOST else _WRONG
     return None

@@ -8,6 +8,7 @@ No message of AWS states one in words. A value that cannot be meant is ignored.
 from __future__ import annotations
 
 import re
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +30,8 @@ def retry_after(value: object, wall: float) -> float | None:
     seconds = _number(value)
     if seconds is None and isinstance(value, str):
         try:
-            seconds = max(0.0, parsedate_to_datetime(value).timestamp() - wall)
+            date = parsedate_to_datetime(value)
+            seconds = max(0.0, (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() - wall)
         except (ValueError, TypeError, OverflowError, IndexError):
             return None
     return _sane(seconds)

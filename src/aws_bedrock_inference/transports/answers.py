@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from aws_bedrock_inference.call import Outcome
 from aws_bedrock_inference.dialects.usage import usage_in_headers, usage_of
 from aws_bedrock_inference.knowledge.classify import answered, unanswered
 from aws_bedrock_inference.knowledge.waits import milliseconds, retry_after
-from aws_bedrock_inference.transports.operations import MalformedError
+from aws_bedrock_inference.transports.operations import MalformedError, read_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,8 +29,9 @@ def outcome(plan: Operation, status: int, headers: Mapping[str, str], body: byte
     try:
         response = plan.response(status, headers, body)
         return Outcome(response, usage=_usage(response, headers, body))
-    except ValueError as error:
-        return Outcome(fault=unanswered(error, code="MalformedResponse", message=str(error)))
+    except MalformedError as error:
+        fault = unanswered(error, code="MalformedResponse", message=str(error))
+        return Outcome(fault=replace(fault, request_id=headers.get("x-amzn-requestid")))
 
 
 def refusal(plan: Operation, status: int, headers: Mapping[str, str], body: bytes, *, wall: float) -> Fault:
@@ -51,8 +52,5 @@ def refusal(plan: Operation, status: int, headers: Mapping[str, str], body: byte
 def _usage(response: dict[str, Any], headers: Mapping[str, str], body: bytes) -> Usage | None:
     if not response.get("contentType", "").startswith("application/json"):
         return usage_of(response)
-    try:
-        native = json.loads(body)
-    except ValueError as error:
-        raise MalformedError("the model's answer is not whole JSON") from error
+    native = read_json(body)
     return usage_in_headers(headers) or (usage_of(native) if isinstance(native, dict) else None)

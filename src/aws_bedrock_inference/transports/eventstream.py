@@ -7,12 +7,12 @@ list, such as `modelTimeoutException` in ConverseStream; here every exception ke
 from __future__ import annotations
 
 import json
-import struct
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast
 
 from botocore.eventstream import EventStreamBuffer, ParserError
 
 from aws_bedrock_inference.knowledge.classify import answered, unanswered
+from aws_bedrock_inference.transports.operations import worded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,8 +59,11 @@ class Decoder:
                 event = self._plan.event(message.headers, message.payload)
                 if event:
                     return event
-        except (ParserError, ValueError, KeyError, struct.error) as error:
+        except (ParserError, ValueError) as error:
             return unanswered(error, code="StreamBroken", message=f"a frame of the stream is damaged: {error}")
+        except Exception as error:  # noqa: BLE001 - whatever botocore stumbles over, the frame cannot be read
+            kind = type(error).__name__
+            return unanswered(error, code="StreamBroken", message=f"a frame of the stream is damaged: {kind}")
         return None
 
     def end(self) -> Fault | None:
@@ -72,16 +75,17 @@ class Decoder:
     def _fault(self, message: Any) -> Fault:
         headers = message.headers
         if headers[":message-type"] == "error":
-            code, members = headers.get(":error-code", ""), {"message": headers.get(":error-message", "")}
+            code, members = headers.get(":error-code"), {"message": headers.get(":error-message")}
         else:
-            code, members = headers.get(":exception-type", ""), _members(message.payload)
-        text = str(members.pop("message", members.pop("Message", "")))
+            code, members = headers.get(":exception-type"), _members(message.payload)
+        code = code if isinstance(code, str) else ""
+        text = worded(members.pop("message", members.pop("Message", None)))
         return answered(
             code,
             text,
             status=self._plan.event_status(code),
             request_id=self._metadata.get("RequestId"),
-            response={"Error": {"Code": code, "Message": text}, "ResponseMetadata": self._metadata, **members},
+            response={**members, "Error": {"Code": code, "Message": text}, "ResponseMetadata": self._metadata},
         )
 
 
@@ -96,6 +100,15 @@ class OpenAnswer(Generic[B]):
         self._limit = "first_event"
         self._ended = False
 
+    @property
+    def quiet(self) -> bool:
+        """True while a long silence is no sign of a failure; the next wait is then longer."""
+        return self._exchange.quiet
+
+    @quiet.setter
+    def quiet(self, quiet: bool) -> None:
+        self._exchange.quiet = quiet
+
     def close(self) -> None:
         """Release the connection; one with unread bytes is closed, not kept."""
         self._ended = True
@@ -106,6 +119,6 @@ def _members(payload: bytes) -> dict[str, Any]:
     text = payload.decode(errors="replace")
     try:
         members = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         members = text
     return members if isinstance(members, dict) else {"message": text}

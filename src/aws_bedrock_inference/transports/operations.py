@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from base64 import b64encode
+from contextlib import suppress
 from difflib import get_close_matches
 from functools import cache, lru_cache
 from io import BytesIO
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from botocore import xform_name
 from botocore.loaders import Loader
 from botocore.model import ServiceModel
-from botocore.parsers import EventStreamJSONParser, create_parser
+from botocore.parsers import create_parser
 from botocore.response import StreamingBody
 from botocore.serialize import create_serializer
 from botocore.utils import percent_encode, percent_encode_sequence
@@ -47,7 +48,6 @@ _FINDINGS = {
 
 _serializer = create_serializer("rest-json", include_validation=False)
 _parser = create_parser("rest-json")
-_event_parser = EventStreamJSONParser()
 _validator = ParamValidator()
 _encode = json.JSONEncoder(default=lambda blob: b64encode(blob).decode()).encode
 _label = lru_cache(maxsize=256)(percent_encode)
@@ -86,6 +86,12 @@ class Operation:
         self._output = output
         self.stream: str | None = output.event_stream_name
         self._events: Any = output.members[self.stream] if self.stream else None
+        # botocore leaves the numbers in events as they are.
+        self._event_reads: dict[Any, Structure] = {
+            name: Structure(shape, numbers=False)
+            for name, shape in (self._events.members.items() if self._events else ())
+            if shape.serialization.get("event")
+        }
         # An answer that is all JSON, as Converse's, is read faster than botocore does; others have headers or a stream.
         whole = not any("location" in member.serialization for member in output.members.values())
         self._read = Structure(output) if whole and not self.stream else None
@@ -151,10 +157,16 @@ class Operation:
         Raises `MalformedError`.
         """
         if self._read is not None:
-            return {**_read(self._read, body), "ResponseMetadata": _metadata(status, headers)}
+            response = _as_modelled(self._read, read_json(body))
+            if not response:
+                raise MalformedError("the answer has nothing of what the service promises")
+            return {**response, "ResponseMetadata": _metadata(status, headers)}
         content: Any = StreamingBody(BytesIO(body), len(body)) if self._model.has_streaming_output else body
         raw = {"status_code": status, "headers": headers, "body": content, "context": {}}
-        response: dict[str, Any] = _parser.parse(raw, self._output)
+        try:
+            response = _parser.parse(raw, self._output)
+        except Exception as error:
+            raise MalformedError(f"the answer is not what the service promises ({type(error).__name__})") from error
         if self.stream:
             del response[self.stream]
         return {**response, "ResponseMetadata": _metadata(status, headers)}
@@ -164,29 +176,27 @@ class Operation:
         cannot be read.
         """
         raw = {"status_code": status, "headers": headers, "body": body, "context": {}}
-        try:
-            response: dict[str, Any] = _parser.parse(raw, self._output)
+        response: dict[str, Any] = {}
+        with suppress(Exception):  # whatever the parser stumbles over, the status is known
+            response = _parser.parse(raw, self._output)
             modelled = self._service.shape_for_error_code(response["Error"]["Code"])
             if modelled is not None:
                 response.update(_parser.parse(raw, modelled))
-        except Exception:  # noqa: BLE001 - whatever the parser stumbles over, the status is known
-            response = {"Error": {"Code": str(status), "Message": ""}}
-        return {**response, "ResponseMetadata": _metadata(status, headers)}
+        error = response.get("Error", {})
+        code = error.get("Code")
+        if not isinstance(code, str):
+            code = headers.get("x-amzn-errortype", str(status)).split(":")[0].rpartition("#")[2]
+        error = {**error, "Code": code, "Message": worded(error.get("Message"))}
+        return {**response, "Error": error, "ResponseMetadata": _metadata(status, headers)}
 
     def event(self, headers: Mapping[str, Any], payload: bytes) -> dict[str, Any]:
         """Return boto3's form of one event of the stream; empty for an event that botocore does not know.
 
         Raises `MalformedError`.
         """
-        try:
-            event: dict[str, Any] = _event_parser.parse(
-                {"status_code": 200, "headers": headers, "body": payload}, self._events
-            )
-        except Exception as error:
-            raise MalformedError(f"{type(error).__name__} while reading an event") from error
-        if event and payload != b"{}" and not any(event.values()):
-            raise MalformedError("an event has nothing of what the service promises")
-        return event
+        name: Any = headers.get(":event-type")
+        read = self._event_reads.get(name)
+        return {} if read is None else {name: _as_modelled(read, read_json(payload) if payload else {})}
 
     def event_status(self, exception: str) -> int | None:
         """Return the HTTP status that the model gives to an exception of the stream; None if it names none."""
@@ -213,14 +223,31 @@ def _service() -> ServiceModel:
     return ServiceModel(Loader().load_service_model(SERVICE, "service-2"), service_name=SERVICE)
 
 
-def _read(read: Structure, body: bytes) -> dict[str, Any]:
+def read_json(body: bytes) -> Any:
+    """Return the JSON in `body`. Raises `MalformedError`, without what was in the body."""
     try:
-        response = read(json.loads(body.decode()))
-    except (ValueError, TypeError, AttributeError) as error:
-        raise MalformedError(f"{type(error).__name__} while reading the answer") from error
-    if not response:
-        raise MalformedError("the answer has nothing of what the service promises")
-    return response
+        return json.loads(body.decode())
+    except (ValueError, RecursionError) as error:
+        problem = type(error).__name__
+    raise MalformedError(f"the answer is not whole JSON ({problem})")
+
+
+def worded(message: Any) -> str:
+    """Return the message of an error; one that is no text says nothing."""
+    return message if isinstance(message, str) else ""
+
+
+def _as_modelled(read: Structure, value: Any) -> dict[str, Any]:
+    """Return boto3's form of `value`, as far as it can be read. Raises `MalformedError`, without what was in it."""
+    try:
+        return read(value)
+    except Exception:  # noqa: BLE001, S110 - what comes from outside may have any form; it is read again below
+        pass
+    try:
+        return read.lenient(value)
+    except Exception as error:  # noqa: BLE001 - and may have none
+        problem = type(error).__name__
+    raise MalformedError(f"the answer is not what the service promises ({problem})")
 
 
 def _metadata(status: int, headers: Mapping[str, str]) -> dict[str, Any]:

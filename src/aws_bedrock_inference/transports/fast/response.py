@@ -1,13 +1,14 @@
 """Reading a JSON answer by its shape in the service model: botocore's result, at a third of its cost.
 
 botocore walks every member that the model knows and asks the shape anew what it is; a reader walks what has come and
-has asked before. A test holds the two equal.
+has asked before. A test holds the two equal wherever botocore can read an answer.
 """
 
 from __future__ import annotations
 
 from base64 import b64decode
 from collections.abc import Callable
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from botocore.parsers import DEFAULT_TIMESTAMP_PARSER
@@ -18,36 +19,32 @@ if TYPE_CHECKING:
 
 Reader = Callable[[Any], Any]
 
-_SCALARS: dict[str, Reader] = {
-    "blob": b64decode,
+_NUMBERS: dict[str, Reader] = {
     "boolean": ensure_boolean,
     "double": float,
     "float": float,
     "integer": int,
     "long": int,
-    "timestamp": DEFAULT_TIMESTAMP_PARSER,
 }
+_OTHERS: dict[str, Reader] = {"blob": b64decode, "timestamp": DEFAULT_TIMESTAMP_PARSER}
 
-
-def reader(shape: Any) -> Reader | None:
-    """Return what turns JSON of `shape` into boto3's form; None when the two are the same."""
-    if shape.type_name == "structure":
-        return None if shape.is_document_type else Structure(shape)
-    if shape.type_name == "list":
-        return _list(reader(shape.member))
-    if shape.type_name == "map":
-        return _map(reader(shape.value))
-    return _SCALARS.get(shape.type_name)
+# What stands beside an answer. If one of these cannot be read, the answer can.
+_BESIDE = frozenset({"metrics", "performanceConfig", "serviceTier", "trace", "usage"})
 
 
 class Structure:
     """Reads one structure. Its members' readers are made when first met, for shapes may contain themselves.
 
     As in botocore, members that are null or that the model does not know are left out, and an unknown member of a
-    tagged union is told by its name. Raises `ValueError` for a union with more than one member, or none.
+    tagged union is told by its name. Raises for what botocore cannot read: among others `ValueError` for a union with
+    more than one member, or none.
+
+    `numbers` says whether numbers are converted: botocore converts them in answers, and not in events.
     """
 
-    def __init__(self, shape: Any) -> None:
+    def __init__(self, shape: Any, *, numbers: bool = True) -> None:
+        self._shape = shape
+        self._numbers = numbers
         self._union: bool = shape.is_tagged_union
         self._members: dict[str, tuple[str, Shape]] = {
             member.serialization.get("name", name): (name, member) for name, member in shape.members.items()
@@ -65,26 +62,67 @@ class Structure:
                 name, read = known
                 result[name] = part if read is None else read(part)
             elif self._union and key != "__type":
-                result["SDK_UNKNOWN_MEMBER"] = {"name": key}
+                result["SDK_UNKNOWN_MEMBER"] = {"name": next(iter(value))}  # as botocore names it
         if self._union and len(result) != 1:
             raise ValueError("a union must have one member")
         return result
+
+    @cached_property
+    def lenient(self) -> Structure:
+        """The reader of the same structure that reads more than botocore does."""
+        return _Lenient(self._shape, numbers=self._numbers)
 
     def _meet(self, key: str) -> tuple[str, Reader | None] | None:
         if key not in self._members:
             return None
         name, member = self._members[key]
-        known = self._readers[key] = (name, reader(member))
+        known = self._readers[key] = (name, self._reader(member))
         return known
 
+    def _reader(self, shape: Any) -> Reader | None:
+        """Return what turns JSON of `shape` into boto3's form; None when the two are the same."""
+        kind = shape.type_name
+        if kind == "structure":
+            return None if shape.is_document_type else type(self)(shape, numbers=self._numbers)
+        if kind == "list":
+            return _list(self._reader(shape.member))
+        if kind == "map":
+            return _map(self._reader(shape.value))
+        return _OTHERS.get(kind) or (_NUMBERS.get(kind) if self._numbers else None)
 
-def _list(read: Reader | None) -> Reader | None:
+
+class _Lenient(Structure):
+    """Reads what botocore cannot: it leaves out numbers and dates that are none, and what stands beside the answer; a
+    union without a member is empty. Content is never left out.
+    """
+
+    def __call__(self, value: dict[str, Any]) -> dict[str, Any]:
+        result: dict[str, Any] = {}
+        for key, part in value.items():
+            try:
+                result |= super().__call__({key: part})
+            except Exception:
+                if not self._may_miss(key, part):
+                    raise
+        if self._union and len(result) > 1:
+            raise ValueError("a union must have one member")
+        return result
+
+    def _may_miss(self, key: str, part: Any) -> bool:
+        """Return whether the answer can be read without this member."""
+        if part is None or key == "__type" or key in _BESIDE:
+            return True
+        _, member = self._members[key]
+        return member.type_name in _NUMBERS or member.type_name == "timestamp"
+
+
+def _list(read: Reader | None) -> Reader:
     if read is None:
-        return None
+        return list
     return lambda value: [None if part is None else read(part) for part in value]
 
 
-def _map(read: Reader | None) -> Reader | None:
+def _map(read: Reader | None) -> Reader:
     if read is None:
-        return None
+        return lambda value: dict(value.items())
     return lambda value: {key: None if part is None else read(part) for key, part in value.items()}

@@ -1,0 +1,185 @@
+"""The content blocks of an answer: the text in them, and how the pieces of a ConverseStream make them.
+
+Converse and ConverseStream describe the same answer in two forms (botocore 1.44.8's service model, `ContentBlock`,
+`ContentBlockStart` and `ContentBlockDelta`). `Assembly` makes the first of the second, so that a collected stream can
+be read, and sent back as the next turn, like any other answer.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import reduce
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+# Deltas that continue a block of another name: a citation belongs to the text before it.
+_CONTINUES = {"citation": "text"}
+_REDACTED = "redactedContent"
+_UNKNOWN = "SDK_UNKNOWN_MEMBER"  # botocore's name for a member that its model lacks
+
+
+def text_of(content: Any) -> str:
+    """Return the text of a message's content, with the text that has citations. Whatever is not text adds nothing."""
+    if not isinstance(content, list):
+        return ""
+    texts = []
+    for block in content:
+        if isinstance(block, dict):
+            text = block.get("text")
+            if isinstance(text, str):
+                texts.append(text)
+            elif "citationsContent" in block:
+                cited = block["citationsContent"]
+                texts.append(text_of(cited.get("content")) if isinstance(cited, dict) else "")
+    return "".join(texts)
+
+
+class Assembly:
+    """Blocks in the making. Pieces are kept as they come; `content` joins them.
+
+    Blocks are told apart by `contentBlockIndex` and in the order of it. Where it is missing or used twice, a start, a
+    stop or a piece of another kind begins the next block, and the order is that of arrival.
+    """
+
+    def __init__(self) -> None:
+        self._blocks: list[_Block] = []
+        self._open: dict[Any, _Block] = {}
+
+    def start(self, index: Any, start: dict[str, Any]) -> None:
+        """Begin the block `index`."""
+        block = self._begin(index)
+        for kind, fields in start.items():
+            block.kind = kind
+            block.pieces.append((kind, fields))
+
+    def add(self, index: Any, delta: dict[str, Any]) -> None:
+        """Add the pieces in `delta` to the block `index`."""
+        for name, piece in delta.items():
+            kind = _kind(name, piece)
+            block = self._open.get(_key(index)) or self._begin(index)
+            if block.kind not in (None, kind):
+                block = self._begin(index)
+            block.kind = kind
+            block.pieces.append((name, piece))
+
+    def stop(self, index: Any) -> None:
+        """End the block `index`."""
+        self._open.pop(_key(index), None)
+
+    def content(self) -> list[dict[str, Any]]:
+        """Return the blocks in Converse's form; a tool's input that is not yet whole JSON stays text."""
+        blocks = self._blocks
+        indexes = [block.index for block in blocks if isinstance(block.index, int)]
+        if len(set(indexes)) == len(blocks):
+            blocks = sorted(blocks, key=lambda block: block.index)
+        return [block.closed() for block in blocks if block.kind is not None]
+
+    def _begin(self, index: Any) -> _Block:
+        block = self._open[_key(index)] = _Block(index)
+        self._blocks.append(block)
+        return block
+
+
+class _Block:
+    """One block: its kind, and its pieces by the names of their deltas."""
+
+    __slots__ = ("index", "kind", "pieces")
+
+    def __init__(self, index: Any) -> None:
+        self.index = index
+        self.kind: str | None = None
+        self.pieces: list[tuple[str, Any]] = []
+
+    def closed(self) -> dict[str, Any]:
+        """Return the block in Converse's form."""
+        kind = str(self.kind)
+        if kind == "text":
+            return self._text()
+        join = _JOINED.get(kind, _join)
+        return {_NAMES.get(kind, kind): join([value for _, value in self.pieces])}
+
+    def _text(self) -> dict[str, Any]:
+        texts = [piece for name, piece in self.pieces if name == "text" and isinstance(piece, str)]
+        citations = [piece for name, piece in self.pieces if name == "citation"]
+        text = "".join(texts)
+        if not citations:
+            return {"text": text}
+        return {"citationsContent": {"content": [{"text": text}] if texts else [], "citations": citations}}
+
+
+def _kind(name: str, piece: Any) -> str:
+    """Return the kind of block that a delta belongs to. Reasoning is either readable or redacted, never both."""
+    if name == "reasoningContent" and isinstance(piece, dict) and _REDACTED in piece:
+        return _REDACTED
+    return _CONTINUES.get(name, name)
+
+
+def _key(index: Any) -> Any:
+    """Return what stands for `index` in a dictionary; one that is no index stands for "the block at hand"."""
+    return index if isinstance(index, (int, str)) else None
+
+
+def _tool_use(values: list[Any]) -> dict[str, Any]:
+    fields = [value for value in values if isinstance(value, dict)]
+    inputs = [value["input"] for value in fields if "input" in value]
+    rest: dict[str, Any] = {}
+    for value in fields:
+        rest |= value
+    return {**rest, "input": _parsed(inputs)}
+
+
+def _parsed(inputs: list[Any]) -> Any:
+    """Return a tool's input of its pieces: empty without any, and text if that is not whole JSON."""
+    if inputs and not all(isinstance(piece, str) for piece in inputs):
+        return inputs[-1]
+    text = "".join(inputs)
+    try:
+        parsed = json.loads(text or "{}")
+    except (ValueError, RecursionError):
+        return text
+    return {} if parsed is None else parsed
+
+
+def _tool_result(values: list[Any]) -> dict[str, Any]:
+    fields: dict[str, Any] = {}
+    content: list[Any] = []
+    for value in values:
+        if isinstance(value, dict):
+            fields |= value
+        elif isinstance(value, list):
+            content += [item for item in value if item is not None]
+    return {**fields, "content": content}
+
+
+def _reasoning(values: list[Any]) -> Any:
+    whole = {name: [value[name] for value in values if isinstance(value, dict) and isinstance(value.get(name), str)]
+             for name in ("text", "signature")}  # fmt: skip
+    if not any(whole.values()):
+        return _join(values)
+    text = {name: "".join(pieces) for name, pieces in whole.items() if pieces}
+    return {"reasoningText": {"text": "", **text}}
+
+
+def _join(values: list[Any]) -> Any:
+    return reduce(_merged, values)
+
+
+def _merged(old: Any, new: Any) -> Any:
+    """Return `new` added to `old`: members to members, text to text, bytes to bytes, items to items."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        return {**old, **{name: _merged(old[name], value) if name in old else value for name, value in new.items()}}
+    if isinstance(old, (str, bytes, list)) and type(old) is type(new):
+        return old + new  # type: ignore[operator]  # both are of one type
+    return new
+
+
+_NAMES = {_REDACTED: "reasoningContent"}
+_JOINED: dict[str, Callable[[list[Any]], Any]] = {
+    "reasoningContent": _reasoning,
+    "toolResult": _tool_result,
+    "toolUse": _tool_use,
+    _UNKNOWN: itemgetter(0),
+}
