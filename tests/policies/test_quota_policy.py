@@ -27,6 +27,7 @@ from aws_bedrock_inference.fault import Category
 from aws_bedrock_inference.flow import Emit, Pipeline, Send, Sleep, Wait, send
 from aws_bedrock_inference.knowledge.classify import answered
 from aws_bedrock_inference.policies import Deadline, Quota, Retry
+from aws_bedrock_inference.rules.quota.queue import LOOK
 from aws_bedrock_inference.service_quotas.table import Found, Limits
 
 DAY_SPENT = answered("ThrottlingException", "Too many tokens per day, please wait before trying again.", status=429)
