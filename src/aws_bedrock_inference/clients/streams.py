@@ -41,6 +41,8 @@ class _Ending:
         """Return the complete answer of the stream."""
         if outcome is None:
             raise ValueError("the stream has not ended; read it to its end before you use `reply`")
+        if outcome.value is None:
+            raise ValueError(f"the stream has no answer: {outcome.fault}")
         whole = outcome._replace(value=outcome.value.response(self.head))
         return reply_of(whole, self.call.route)
 
