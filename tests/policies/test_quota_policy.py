@@ -27,6 +27,7 @@ from aws_bedrock_inference.fault import Category
 from aws_bedrock_inference.flow import Emit, Pipeline, Send, Sleep, Wait, send
 from aws_bedrock_inference.knowledge.classify import answered
 from aws_bedrock_inference.policies import Deadline, Quota, Retry
+from aws_bedrock_inference.rules.quota.queue import LOOK
 from aws_bedrock_inference.service_quotas.table import Found, Limits
 
 DAY_SPENT = answered("ThrottlingException", "Too many tokens per day, please wait before trying again.", status=429)
@@ -139,7 +140,7 @@ class TestWaits:
         turn = impatient.send(None).until
         patient, told = start(policy, world)
         assert told.event.ahead == 1
-        assert patient.send(None).until == inf
+        assert patient.send(None).until == LOOK
         with pytest.raises(KeyboardInterrupt):
             impatient.throw(KeyboardInterrupt())
         assert patient.send(None).until == turn
@@ -173,7 +174,7 @@ class TestWaits:
         first, effect = start(policy, world)
         assert isinstance(effect, Send)
         second, _ = start(policy, world)
-        assert second.send(None).until == inf
+        assert second.send(None).until == LOOK
         end(first, OK)
         assert isinstance(second.send(None), Send)
 

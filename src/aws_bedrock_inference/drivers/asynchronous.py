@@ -212,7 +212,7 @@ class AsyncStream(ItemFlow):
         return effect.item if not self._leaving else await anext(self)
 
     async def aclose(self) -> None:
-        """Abandon what has not been read; what the flow holds is given back. A read under way elsewhere ends with its
+        """Abandon what has not been read; what the flow holds is given back. A read in progress elsewhere ends with its
         next item.
         """
         self._leaving = True

@@ -158,7 +158,7 @@ class Stream(ItemFlow):
         return effect.item if not self._leaving else next(self)
 
     def close(self) -> None:
-        """Abandon what has not been read; what the flow holds is given back. A read under way elsewhere ends with its
+        """Abandon what has not been read; what the flow holds is given back. A read in progress elsewhere ends with its
         next item.
         """
         self._leaving = True

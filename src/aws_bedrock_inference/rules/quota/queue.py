@@ -20,8 +20,7 @@ if TYPE_CHECKING:
 # The part of the quota that a waiting priority has for sure: enough to go on, too little to be felt by higher ones.
 SHARE = 0.05
 
-# Who waits looks again after so many seconds: the head, on whose alarm all others rely, may be in an event loop that
-# was closed.
+# Who waits looks again after so many seconds: the head, on whose alarm all others rely, may be in a closed event loop.
 LOOK = 30.0
 
 
