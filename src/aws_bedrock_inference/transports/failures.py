@@ -14,7 +14,7 @@ from aws_bedrock_inference.background import BackgroundFull
 
 
 class MalformedAnswer(Exception):
-    """What came is not HTTP/1.1, or not one answer to one request. Its text is ours, and quotes nothing."""
+    """An answer that is not HTTP/1.1, or not one answer to one request. The text is ours, and quotes nothing of it."""
 
 
 class ConnectionClosed(ConnectionError):

@@ -46,8 +46,9 @@ class LoopConnections:
             auto_decompress=False,
         )
         self._ending = self._end_with_loop()
-        with suppress(StopIteration):
-            self._ending.asend(None).send(None)
+        begun: Any = anext(self._ending)
+        with suppress(StopIteration):  # it runs as far as its `yield`, and the loop knows it from then on
+            begun.send(None)
 
     async def close(self) -> None:
         """Close the connections that are not in use; the others close when their calls end."""
