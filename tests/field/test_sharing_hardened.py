@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.doubles import OK, call
+from support.wire import eventually
 
 from aws_bedrock_inference.call import Outcome, Usage, priority_number
 from aws_bedrock_inference.drivers.asynchronous import AsyncDriver
@@ -167,15 +168,13 @@ for _ in sys.stdin:
 """
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGSTOP")
 def test_a_real_process_that_was_stopped_sends_nothing(tmp_path: Path) -> None:
     path = tmp_path / "shares.db"
     with python(STOPPED, path) as process, closing(SqliteStore(path, timeout=60.0)) as other:
         count, fault, key = ask(process)
         assert (count, fault) == ("1", "None")
         process.send_signal(signal.SIGSTOP)
-        while other.renew(key, "other", ALL).run().share < 1.0:
-            pass  # until the lease of the stopped one has run out
+        assert eventually(lambda: other.renew(key, "other", ALL).run().share == 1.0)  # when its lease has run out
         process.send_signal(signal.SIGCONT)
         assert ask(process)[:2] == ["1", "DeadlineTooClose"]
         other.leave(key, "other").run()
