@@ -16,6 +16,7 @@ from support.desk import Hold, body
 
 from aws_bedrock_inference.batch.records import read_records
 from aws_bedrock_inference.cli.report import shown_arguments
+from aws_bedrock_inference.tokens.max_tokens_warning import PROCESS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -252,7 +253,8 @@ def test_one_prompt_has_its_own_time_limit(desk: Desk) -> None:
     assert "AttemptTimeout" in result.stderr
 
 
-def test_a_warning_is_printed_whatever_python_does_with_warnings(desk: Desk) -> None:
+def test_a_warning_is_printed_whatever_python_does_with_warnings(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(PROCESS, "_models", set())  # another test may have had the warning already
     desk.prompts(3)
     with warnings.catch_warnings():
         warnings.simplefilter("error")

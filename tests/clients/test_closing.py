@@ -64,7 +64,7 @@ def test_a_stream_that_had_not_begun_does_not_begin(face: Any) -> None:
         close(face, client)
         with pytest.raises(ClientClosed):
             list(face.items(pieces_of))
-        with pytest.raises(ValueError, match="the stream has no answer: ClientClosed"):
+        with pytest.raises(ClientClosed):
             _ = pieces_of.reply
         assert wire.received == []
 

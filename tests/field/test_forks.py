@@ -139,7 +139,7 @@ quota, breaker, retry = Quota(rpm=600, tpm=600_000), Breaker(), Retry()
 client = open_client(pipeline=Pipeline(retry, breaker, quota))
 client.invoke("warm")
 route = client._route(MODEL)
-owners = [quota, breaker, retry.budget, quota.ledger(route, monotonic()), breaker.circuit(route)]
+owners = [quota._ledgers, breaker._circuits, retry.budget, quota.ledger(route, monotonic()), breaker.circuit(route)]
 owners += [client._gauge, max_tokens_warning.PROCESS]
 locks = [owner._lock for owner in owners] + [sessions._making._lock]
 held, release = threading.Event(), threading.Event()

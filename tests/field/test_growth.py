@@ -22,7 +22,7 @@ def test_a_client_remembers_so_many_model_ids(kind: Any) -> None:
         client = kind("amazon.nova-lite-v1:0", session=session(), endpoint_url=wire.url)
         for number in range(3 * ROUTES):
             assert client._route(f"us.tenant{number}.model").pool == "geographic"
-        assert len(client._routes) <= ROUTES
+        assert len(client._routes.used) <= ROUTES
 
 
 def queue_of(priorities: list[float]) -> tuple[Queue, list[Ticket]]:

@@ -200,7 +200,7 @@ def test_the_idle_limit_is_four_times_as_long_while_silence_is_expected() -> Non
     [
         ([FRAMES[0], TOOL, ARGUMENT], "0.2 s", 2, 1),
         ([FRAMES[0], THOUGHT], "0.2 s", 15, 1),
-        ([FRAMES[0], FRAMES[1]], "0.05 s", 2, 3),
+        ([FRAMES[0], FRAMES[1]], "0.05 s", 2, 2),
     ],
 )
 def test_a_silent_generation_says_what_it_cost_and_is_not_repeated_where_it_would_be_as_silent(

@@ -78,8 +78,13 @@ class LineFile:
             if problem := self._changed():
                 problem += self._restore()
             while self._waiting:
-                self._write(self._waiting[0])
-                self._hold(self._waiting.pop(0))
+                place, end = self._write(self._waiting[0])
+                if place < self._end or self._size() < end or self._changed():  # meanwhile
+                    self._file.truncate(min(place, self._size()))
+                    problem += (self._changed() or f"{self.path} was cut short during the run. ") + self._restore()
+                else:
+                    self._end = end
+                    self._hold(self._waiting.pop(0))
         except OSError as error:
             problem += f"{self.path}: {error.strerror or error}."
             raise WriteError(problem) from error
@@ -110,13 +115,14 @@ class LineFile:
     def _size(self) -> int:
         return os.fstat(self._file.fileno()).st_size
 
-    def _write(self, line: bytes) -> None:
+    def _write(self, line: bytes) -> tuple[int, int]:
+        """Write `line` at the end of the file, and return where it begins and ends."""
         if self._torn:
             self._file.truncate(self._end)
         start, left = self._size(), line
         if start > self._end and self._read(start - 1, 1) != b"\n":
             left = b"\n" + line  # another program has left half a line
-        self._torn = True
+        self._torn, length = True, len(left)
         try:
             while left:
                 left = left[os.write(self._file.fileno(), left) :]
@@ -125,7 +131,8 @@ class LineFile:
             self._torn = False
             raise
         self._torn = False
-        self._end = self._size()
+        end = os.lseek(self._file.fileno(), 0, os.SEEK_CUR)
+        return end - length, end
 
     def _hold(self, line: bytes) -> None:
         self._held.append((self._end, line))

@@ -16,6 +16,7 @@ from aws_bedrock_inference.batch.records import BadLine, Record
 from aws_bedrock_inference.dialects.usage import FILTERED, TRUNCATED
 from aws_bedrock_inference.exceptions import BedrockError
 from aws_bedrock_inference.fault import Category, Decision, Fault, Kind
+from aws_bedrock_inference.stores import StoreUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -69,8 +70,8 @@ class Run:
     At most `concurrency` records are in flight, and no record is taken while `room` returns False. A record with a
     transient fault is queued again, up to `rounds` times (3: with the client's retries this covers several minutes),
     and sent after the others. `grace` (5) is the number of seconds that calls in flight may take to end after
-    `interrupt`. `complain` receives invalid lines. Errors that do not belong to a record, such as a full disk, are
-    raised.
+    `interrupt`. `complain` receives invalid lines. Errors that do not belong to a record, such as a full disk or a
+    store that cannot be used, are raised.
     """
 
     def __init__(
@@ -182,6 +183,8 @@ class Run:
                 self._put_back(record, rounds, error.fault)
             else:
                 self._fail(record, error.fault, error.attempts)
+        except StoreUnavailable:
+            raise  # the quota cannot be shared: that ends the run, as a full disk does
         except Exception as error:  # noqa: BLE001 - whatever it is, it belongs to this record and ends no run
             self._fail(record, unexpected(error))
         else:

@@ -10,7 +10,6 @@ from aws_bedrock_inference.call import Route
 from aws_bedrock_inference.flow import ask
 from aws_bedrock_inference.knowledge.models import UNKNOWN_MODEL, ModelArn, Target, can_be_looked_up, target
 from aws_bedrock_inference.service_quotas import profiles
-from aws_bedrock_inference.stores.request import StoreUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -57,6 +56,8 @@ class Routes:
         if can_be_looked_up(arn):
             question = self._known.find(arn, self._ask, deadline)
             if question is not None:
+                from aws_bedrock_inference.stores import StoreUnavailable  # noqa: PLC0415 - it loads asyncio
+
                 with suppress(StoreUnavailable):  # too much waits already; the model stays unknown for now
                     yield from ask(question)
             found = self._known.known(arn)

@@ -113,7 +113,7 @@ class Profiles:
                 lookup.done.set()
 
         try:
-            background.start(("inference profile", arn), look)
+            background.start(lookup, look)
         except BackgroundFull:
             lookup.done.set()
         return lookup

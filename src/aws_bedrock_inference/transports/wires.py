@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
@@ -86,12 +87,16 @@ class Wires:
         self._dial = dial
         self._clock = clock
         self._closed = False
-        self._kept: deque[Wire] = deque()
+        self._begin()
         renew_after_fork(self)
 
     def after_fork(self) -> None:
         """Forget the parent's connections; each closes its own descriptor."""
-        self._kept = deque()
+        self._begin()
+
+    def _begin(self) -> None:
+        self._kept: deque[Wire] = deque()
+        weakref.finalize(self, _close_all, self._kept)  # of a client that nobody closed
 
     def take(self, exchange: Exchange) -> Wire:
         """Return the connection that was used last, or a new one. Raises what `dial` raises."""
@@ -127,3 +132,8 @@ class Wires:
         """Close what is kept, and keep no more: connections in use close when their calls end."""
         self._closed = True
         self.forget()
+
+
+def _close_all(wires: deque[Wire]) -> None:
+    while wires:
+        wires.popleft().close()
