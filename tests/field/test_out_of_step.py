@@ -213,16 +213,28 @@ def test_an_answer_is_the_same_however_it_is_cut(data: bytes, size: int) -> None
     assert whole.reusable
 
 
-@pytest.mark.parametrize(
-    ("data", "body"),
-    [(b"HTTP/1.0 200 OK\r\n\r\nabc", b"abc"), (b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nabc", b"abc")],
-)
-def test_an_answer_without_a_length_ends_with_its_connection(data: bytes, body: bytes) -> None:
+@pytest.mark.parametrize("first", [b"HTTP/1.0 200 OK", b"HTTP/1.1 200 OK", b"HTTP/1.1 200 OK\r\nConnection: close"])
+def test_an_answer_without_a_length_ends_with_its_connection(first: bytes) -> None:
     read = Answer()
-    read.feed(data)
+    read.feed(first + b"\r\n\r\nabc")
     assert not read.complete
     read.feed(b"")
-    assert (read.complete, read.reusable, read.take()) == (True, False, body)
+    assert (read.complete, read.reusable, read.take()) == (True, False, b"abc")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"HTTP/1.1 200 OK\r\nConnection: x, Close\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 204 No Content\r\n\r\n",  # a body may come all the same, and later
+        b"HTTP/1.1 304 Not Modified\r\nContent-Length: 0\r\n\r\n",
+    ],
+)
+def test_an_answer_that_is_the_last_of_its_connection(data: bytes) -> None:
+    read = Answer()
+    read.feed(data)
+    assert (read.complete, read.reusable) == (True, False)
 
 
 @pytest.mark.parametrize(
