@@ -11,8 +11,11 @@ from support.raw_server import Peer, RawServer, prompt_of, reply, text_of
 from support.wire import answer, head
 
 from aws_bedrock_inference.call import Call, Route, Timeout
-from aws_bedrock_inference.transports.failures import ConnectionClosed, MalformedAnswer
-from aws_bedrock_inference.transports.http1 import MAX_HEAD, MAX_LINE, Answer
+from aws_bedrock_inference.clock import monotonic
+from aws_bedrock_inference.transports.failures import ConnectionClosed, MalformedAnswer, clean
+from aws_bedrock_inference.transports.http1 import MAX_HEAD, Answer
+from aws_bedrock_inference.transports.timeouts import Exchange
+from aws_bedrock_inference.transports.wires import Wire
 
 CALLS = 4
 
@@ -210,16 +213,28 @@ def test_an_answer_is_the_same_however_it_is_cut(data: bytes, size: int) -> None
     assert whole.reusable
 
 
-@pytest.mark.parametrize(
-    ("data", "body"),
-    [(b"HTTP/1.0 200 OK\r\n\r\nabc", b"abc"), (b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nabc", b"abc")],
-)
-def test_an_answer_without_a_length_ends_with_its_connection(data: bytes, body: bytes) -> None:
+@pytest.mark.parametrize("first", [b"HTTP/1.0 200 OK", b"HTTP/1.1 200 OK", b"HTTP/1.1 200 OK\r\nConnection: close"])
+def test_an_answer_without_a_length_ends_with_its_connection(first: bytes) -> None:
     read = Answer()
-    read.feed(data)
+    read.feed(first + b"\r\n\r\nabc")
     assert not read.complete
     read.feed(b"")
-    assert (read.complete, read.reusable, read.take()) == (True, False, body)
+    assert (read.complete, read.reusable, read.take()) == (True, False, b"abc")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"HTTP/1.1 200 OK\r\nConnection: x, Close\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 204 No Content\r\n\r\n",  # a body may come all the same, and later
+        b"HTTP/1.1 304 Not Modified\r\nContent-Length: 0\r\n\r\n",
+    ],
+)
+def test_an_answer_that_is_the_last_of_its_connection(data: bytes) -> None:
+    read = Answer()
+    read.feed(data)
+    assert (read.complete, read.reusable) == (True, False)
 
 
 @pytest.mark.parametrize(
@@ -227,7 +242,7 @@ def test_an_answer_without_a_length_ends_with_its_connection(data: bytes, body: 
     [
         b"HTTP/1.1 200 OK\r\na: " + b"b" * MAX_HEAD,
         b"HTTP/1.1 200 OK\r\n" + b"a: b\r\n" * 300 + b"\r\n",
-        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"0" * (MAX_LINE + 1),
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"0" * (MAX_HEAD + 1),
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n" + b"a: b\r\n" * MAX_HEAD,
         b"HTTP/1.1 2000 OK\r\n\r\n",
         b"HTTP/1.1 020 OK\r\n\r\n",
@@ -235,12 +250,57 @@ def test_an_answer_without_a_length_ends_with_its_connection(data: bytes, body: 
         b"HTTP/1.1 200 OK\r\nContent-Length: \xb2\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nContent-Length : 5\r\n\r\n",
         b"HTTP/1.1 200 OK\r\na: b\rc\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"0" * 21 + b"5\r\nhello\r\n0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhelloX",
+        b"HTTP/2.0 200 OK\r\nContent-Length: 0\r\n\r\n",
         b"\r\n\r\n",
+        b"SSH-2.0-OpenSSH_9.6\r\n",  # nothing more would come
+        b"\x15\x03\x03\0\x02\x02\x46",  # TLS does not like our plain HTTP
+        b"HTTP/1.1 100 Continue\r\n\r\nHTTP/2 200\r\n",
     ],
 )
 def test_what_is_no_answer_is_malformed(data: bytes) -> None:
     with pytest.raises(MalformedAnswer):
         Answer().feed(data)
+
+
+@pytest.mark.parametrize(
+    "before", [b"", b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"]
+)
+def test_what_is_malformed_is_not_quoted(before: bytes) -> None:
+    with pytest.raises(MalformedAnswer) as raised:
+        Answer().feed(before + b"the prompt\r\n\r\n")
+    assert "prompt" not in f"{raised.value!r} {clean(raised.value)!r} {clean(raised.value).__context__!r}"
+
+
+def test_the_same_length_twice_is_one_length() -> None:
+    read = Answer()
+    read.feed(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\nhi")
+    assert (read.complete, read.reusable, read.take()) == (True, True, b"hi")
+
+
+def test_a_connection_that_did_not_take_the_request_is_not_reused() -> None:
+    class Early:
+        """Answers before the request was read, and reads no more."""
+
+        def __init__(self) -> None:
+            self.unread = [head("413 Too Large", {"Content-Length": "2"}), b"no"]
+
+        def settimeout(self, left: float | None) -> None: ...
+
+        def sendall(self, data: bytes) -> None:
+            raise BrokenPipeError
+
+        def recv(self, most: int) -> bytes:
+            return self.unread.pop(0)
+
+    exchange = Exchange(call("x"), "bedrock.test", monotonic)
+    wire = Wire(Early())
+    read = wire.ask(b"request", exchange)
+    wire.more(read, exchange)
+    assert (read.status, read.complete, read.reusable, read.take()) == (413, True, False, b"no")
 
 
 @pytest.mark.parametrize("data", [b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nabc", b"HTTP/1.1 2", chunked("a")[:-3]])
