@@ -54,6 +54,7 @@ class Background:
                     f"{MOST} look-ups of names, renewals of credentials and requests to stores are stuck"
                 )
             future = running[key] = Future()
+            future.set_running_or_notify_cancel()  # whoever does not wait any longer cancels nothing
         thread = threading.Thread(
             target=_run, args=(running, key, future, work), name="bedrock-background", daemon=True
         )

@@ -35,6 +35,9 @@ LARGE = 1_000_000
 
 _Loops = dict[asyncio.AbstractEventLoop, LoopConnections]
 
+# Failures of a proxy that aiohttp does not call so.
+_OF_PROXY = (aiohttp.ClientConnectorDNSError, aiohttp.ClientResponseError, aiohttp.ServerDisconnectedError)
+
 # A forked child's copies of its parent's connections: collecting them could change the parent's selector.
 _inherited: list[_Loops] = []
 
@@ -203,8 +206,9 @@ def _fault(error: Exception, exchange: Exchange, broken: str, *, proxy: str | No
     """Return the fault behind aiohttp's error; `broken` is what a lost connection means at this point."""
     if is_late(error):
         return exchange.late()
-    unresolved = proxy is not None and isinstance(error, aiohttp.ClientConnectorDNSError)
-    if unresolved or isinstance(error, (aiohttp.ClientProxyConnectionError, aiohttp.ClientHttpProxyError)):
+    # What answers while the connection is being made is the proxy.
+    connecting_to_proxy = proxy is not None and exchange.limit == "connect" and isinstance(error, _OF_PROXY)
+    if connecting_to_proxy or isinstance(error, (aiohttp.ClientProxyConnectionError, aiohttp.ClientHttpProxyError)):
         code = "ProxyConnectionError"
     elif isinstance(error, aiohttp.ClientConnectorCertificateError):
         code = "SSLError"

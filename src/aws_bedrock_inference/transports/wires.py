@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from urllib3.util import wait_for_read
@@ -73,6 +74,10 @@ class Wire:
         """Close the connection; harmless when repeated."""
         self.socket.close()
 
+    def __del__(self) -> None:
+        """Close a connection that nobody closed, as that of a client that was dropped."""
+        self.socket.close()
+
     def _write(self, request: bytes, exchange: Exchange) -> None:
         for start in range(0, len(request), _WRITE):
             self.socket.settimeout(exchange.left())
@@ -114,6 +119,8 @@ class Wires:
         self._kept.append(wire)
         if self._closed or len(self._kept) > KEPT:
             self.forget(0 if self._closed else KEPT)
+        elif len(self._kept) > 1:
+            self._expire(wire.idle_since - KEPT_SECONDS)
 
     def forget(self, most: int = 0) -> None:
         """Close the connections that have been idle longest, until at most `most` are kept."""
@@ -122,6 +129,14 @@ class Wires:
                 self._kept.popleft().close()
             except IndexError:
                 return
+
+    def _expire(self, before: float) -> None:
+        """Close those that have been idle since `before`: the last ones are used first, and the rest of a burst would
+        stay open for ever.
+        """
+        with suppress(IndexError):  # another thread was quicker
+            while self._kept[0].idle_since <= before:
+                self._kept.popleft().close()
 
     def close(self) -> None:
         """Close what is kept, and keep no more: connections in use close when their calls end."""

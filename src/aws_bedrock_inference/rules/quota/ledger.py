@@ -73,14 +73,20 @@ class Ledger:
         self._alarm, self._alarm_at = None, inf
 
     def reserve(self, tokens: float, order: float, now: float, priority: float = NORMAL) -> Ticket:
-        """Return a ticket: admitted if it is its turn and it fits, else in the queue; then `claim` says how to wait."""
-        ticket = Ticket(tokens, priority, now)
-        window = self.window
+        """Return a new ticket, entered."""
+        return self.enter(Ticket(tokens, priority, now), order, now)
+
+    def enter(self, ticket: Ticket, order: float, now: float) -> Ticket:
+        """Admit `ticket` if it is its turn and it fits, else queue it; then `claim` says how to wait.
+
+        The caller has the ticket before it holds anything, and so can cancel it whenever a signal comes.
+        """
+        tokens, window = ticket.tokens, self.window
         of_tokens, of_requests, concurrency = window.tokens, window.requests, self.concurrency
         with self._lock:
             # Nothing in here calls anything: Python does not change threads before the lock is free again.
             slot = window.slot
-            plain = self._plain and now < slot.end and priority == NORMAL
+            plain = self._plain and now < slot.end and ticket.priority == NORMAL
             if plain and tokens <= of_tokens.free and of_requests.free >= 1.0:
                 of_tokens.free -= tokens
                 of_requests.free -= 1.0
