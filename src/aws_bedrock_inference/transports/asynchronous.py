@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio  # noqa: TID251 - the asyncio transport
-import weakref
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
@@ -57,17 +56,19 @@ class AiohttpTransport:
         self._proxy_headers = proxy_authorization(endpoint.proxy) if endpoint.proxy else None
         self._closed = False
         self._loops: _Loops = {}
-        self._dropped = weakref.finalize(self, _abandon, self._loops)
         renew_after_fork(self)
 
     def after_fork(self) -> None:
         """Leave the parent's connections to it."""
-        self._dropped.detach()
         for connections in self._loops.values():
             connections.disown()
         _inherited.append(self._loops)
         self._loops = {}
-        self._dropped = weakref.finalize(self, _abandon, self._loops)
+
+    def __del__(self) -> None:
+        # Not `weakref.finalize`: it would keep the loops, and with a closed one its tasks, which hold this transport.
+        for connections in self._loops.values():
+            connections.collect()
 
     async def send(self, call: Call) -> Outcome:
         """Carry `call` once; the outcome's value is boto3's response, or an `AsyncSource` for a streaming operation."""
@@ -139,11 +140,6 @@ class AiohttpTransport:
             connections = self._loops[loop] = LoopConnections(self._tls)
             connections.connector.retired = self._closed
         return connections
-
-
-def _abandon(loops: _Loops) -> None:
-    while loops:
-        loops.popitem()[1].abandon()
 
 
 class AsyncSource(OpenAnswer["_Body"]):
