@@ -124,20 +124,18 @@ class Quota:
                 return Outcome(fault=held(str(call.route)) if pool.held else too_large(tokens, pool.largest))
             if estimate.unbounded and pool.largest < inf:
                 warn_unbounded(call.route.base, estimate.output_tokens, pool.largest)
-            ledger, member = pool.ledger, pool.member
-            now = clock()
+            ledger, member, now = pool.ledger, pool.member, clock()
             if member is not None and now >= member.due:
                 yield from member.renew(now)
                 now = clock()
-            ticket = Ticket(tokens, call.priority, now)
-            outcome: Outcome | None = None
+            ticket, outcome = Ticket(tokens, call.priority, now), None
             try:
-                ledger.enter(ticket, call.arrived, now)
+                ledger.enter(ticket, call.arrived, now)  # inside: a signal may come at any moment
                 while ticket.slot is None or (member is not None and member.lapsed(clock())):
                     if ticket.slot is not None:  # the process was stopped after it looked at the clock
                         ledger.cancel(ticket, clock(), sent=False)
-                        ticket = Ticket(tokens, call.priority, clock())
-                        ledger.enter(ticket, call.arrived, clock())
+                        ticket = Ticket(tokens, call.priority, now := clock())
+                        ledger.enter(ticket, call.arrived, now)
                         continue
                     refusal = yield from self._wait_in_queue(pool, ticket, call, clock)
                     if refusal is not None:

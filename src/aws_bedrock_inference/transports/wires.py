@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -74,10 +75,6 @@ class Wire:
         """Close the connection; harmless when repeated."""
         self.socket.close()
 
-    def __del__(self) -> None:
-        """Close a connection that nobody closed, as that of a client that was dropped."""
-        self.socket.close()
-
     def _write(self, request: bytes, exchange: Exchange) -> None:
         for start in range(0, len(request), _WRITE):
             self.socket.settimeout(exchange.left())
@@ -91,12 +88,13 @@ class Wires:
         self._dial = dial
         self._clock = clock
         self._closed = False
-        self._kept: deque[Wire] = deque()
+        self._keep_in(deque())
         renew_after_fork(self)
 
     def after_fork(self) -> None:
         """Forget the parent's connections; each closes its own descriptor."""
-        self._kept = deque()
+        self._dropped.detach()
+        self._keep_in(deque())
 
     def take(self, exchange: Exchange) -> Wire:
         """Return the connection that was used last, or a new one. Raises what `dial` raises."""
@@ -130,6 +128,11 @@ class Wires:
             except IndexError:
                 return
 
+    def _keep_in(self, kept: deque[Wire]) -> None:
+        """Keep connections in `kept` from now on; they close when these are dropped without being closed."""
+        self._kept = kept
+        self._dropped = weakref.finalize(self, _close_all, kept)
+
     def _expire(self, before: float) -> None:
         """Close those that have been idle since `before`: the last ones are used first, and the rest of a burst would
         stay open for ever.
@@ -142,3 +145,8 @@ class Wires:
         """Close what is kept, and keep no more: connections in use close when their calls end."""
         self._closed = True
         self.forget()
+
+
+def _close_all(kept: deque[Wire]) -> None:
+    while kept:
+        kept.pop().close()

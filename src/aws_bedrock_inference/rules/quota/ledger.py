@@ -77,10 +77,7 @@ class Ledger:
         return self.enter(Ticket(tokens, priority, now), order, now)
 
     def enter(self, ticket: Ticket, order: float, now: float) -> Ticket:
-        """Admit `ticket` if it is its turn and it fits, else queue it; then `claim` says how to wait.
-
-        The caller has the ticket before it holds anything, and so can cancel it whenever a signal comes.
-        """
+        """Admit `ticket` if it fits and it is its turn, else queue it; then `claim` says how to wait."""
         tokens, window = ticket.tokens, self.window
         of_tokens, of_requests, concurrency = window.tokens, window.requests, self.concurrency
         with self._lock:
@@ -97,9 +94,7 @@ class Ledger:
         return self._enqueue(ticket, order, now)
 
     def claim(self, ticket: Ticket, now: float) -> float:
-        """Return when to look again: at once means admitted (`now`), a time for the head of the queue, `inf` for all
-        behind it.
-        """
+        """Return when to look again: `now` if it is admitted, a time for the head of the queue, else `inf`."""
         with self._lock:
             ticket.rest()
             woken = self._serve(now)
@@ -283,9 +278,7 @@ class Ledger:
         return self.window, self.concurrency.in_flight, self.queue.waiting(), consumers
 
     def _serve(self, now: float) -> list[Ticket]:
-        """Admit from the head while it fits; return who must be woken: the admitted, and a head whose alarm is not
-        set or too late.
-        """
+        """Admit from the head while it fits; return whom to wake: these, and a head whose alarm is not set or late."""
         woken: list[Ticket] = []
         while (head := self.queue.head()) is not None:
             wait = self._wait_for(head.tokens, now)
