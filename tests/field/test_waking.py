@@ -8,13 +8,17 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support.doubles import OK, ROUTE, World, call
+from support.doubles import OK, ROUTE, World, call, session
+from support.raw_server import Peer, RawServer
+from support.wire import eventually
 
+from aws_bedrock_inference import AsyncBedrockClient
 from aws_bedrock_inference.call import Outcome, Usage
 from aws_bedrock_inference.drivers.asynchronous import AsyncDriver
 from aws_bedrock_inference.drivers.blocking import Driver
 from aws_bedrock_inference.flow import send
 from aws_bedrock_inference.policies import Quota
+from aws_bedrock_inference.rules.quota.ledger import Ledger
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -221,3 +225,53 @@ def test_loops_and_threads_share_one_quota() -> None:
     assert all(answer.fault is None for answer in answers)
     assert inside.most <= 2
     assert quota.ledger(ROUTE, world.now).concurrency.in_flight == 0
+
+
+def send_and_close(url: str, quota: Quota, operation: str, asked: threading.Semaphore) -> None:
+    """Send two calls in a loop that is closed before they are answered; drop the client with it."""
+    client = AsyncBedrockClient("amazon.nova-lite-v1:0", session=session(), endpoint_url=url, quota=quota)
+
+    async def ask() -> None:
+        if operation == "invoke_stream":
+            async for _ in client.invoke_stream("x"):
+                pass
+        else:
+            await client.invoke("x", stream=operation == "collect")
+
+    async def begin() -> list[asyncio.Task[Any]]:
+        tasks = [asyncio.ensure_future(ask()) for _ in range(2)]
+        for _ in tasks:
+            assert await asyncio.to_thread(asked.acquire, timeout=LIMIT)
+        return tasks
+
+    loop = asyncio.new_event_loop()
+    _tasks = loop.run_until_complete(begin())
+    loop.run_until_complete(loop.shutdown_default_executor())
+    loop.close()
+
+
+@pytest.mark.parametrize("operation", ["invoke", "invoke_stream", "collect"])
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # asyncio says what was destroyed
+def test_calls_that_were_sent_in_a_loop_that_was_closed_give_their_slots_back(
+    operation: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What collects them never runs a flow on, which could lock: the reaper ends them."""
+    quota, asked = Quota(concurrency=2), threading.Semaphore(0)
+    abandon, enders = Ledger.abandon, set()
+
+    def noted(*args: Any, **more: Any) -> None:
+        enders.add(threading.current_thread().name)
+        abandon(*args, **more)
+
+    def serve(peer: Peer) -> None:
+        peer.request()
+        asked.release()
+        peer.hold()
+
+    monkeypatch.setattr(Ledger, "abandon", noted)
+    with RawServer(serve) as server:
+        send_and_close(server.url, quota, operation, asked)
+        ledger = next(iter(quota._ledgers.values())).ledger
+        gc.collect()
+        assert eventually(lambda: ledger.snapshot(0.0).in_flight == 0)
+    assert enders == {"bedrock-abandoned"}

@@ -10,7 +10,7 @@ from weakref import ref
 from aws_bedrock_inference import clock as clocks
 from aws_bedrock_inference.call import Outcome
 from aws_bedrock_inference.drivers.abandoned import OpenFlow, reaper
-from aws_bedrock_inference.drivers.source import INTERRUPTED, ItemFlow, refuse, replaced
+from aws_bedrock_inference.drivers.source import INTERRUPTED, ItemFlow, raise_destruction, refuse, replaced
 from aws_bedrock_inference.events import Listeners
 from aws_bedrock_inference.flow import Ask, Effect, Emit, Flow, Give, Next, Send, Sleep, Wait
 
@@ -80,9 +80,8 @@ class AsyncDriver:
                         if type(effect) is Next and source is not effect.source:
                             source, loop = replaced(source, effect.source), asyncio.get_running_loop()
                         reply = await self._perform(effect)
-                except GeneratorExit:
-                    raise
                 except BaseException as interruption:  # noqa: BLE001 - the flow raises it again
+                    raise_destruction(interruption)
                     effect = flow.throw(interruption)
                 else:
                     effect = proceed(reply)
@@ -191,9 +190,8 @@ class AsyncStream(ItemFlow):
                         running.loop = asyncio.get_running_loop()
                         running.hold(effect.source)
                     reply = await perform(effect)
-                except GeneratorExit:
-                    raise
                 except BaseException as interruption:  # noqa: BLE001 - the flow raises it again
+                    raise_destruction(interruption)
                     effect = flow.throw(interruption)
                 else:
                     effect = flow.send(reply)

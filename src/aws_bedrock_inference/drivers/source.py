@@ -44,6 +44,17 @@ def replaced(held: Source | None, source: Source | None) -> Source | None:
     return source
 
 
+def raise_destruction(error: BaseException | None) -> None:
+    """Raise GeneratorExit if the waiting task is being destroyed, also where a library that cleans up on the way out
+    puts the RuntimeError of its closed loop in its place.
+    """
+    under = error
+    while isinstance(under, RuntimeError):
+        under = under.__context__
+    if isinstance(under, GeneratorExit):
+        raise under from None
+
+
 class ItemFlow:
     """A handle on a flow that delivers items, with the outcome once it has ended.
 

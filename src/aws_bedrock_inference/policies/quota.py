@@ -17,6 +17,7 @@ from aws_bedrock_inference.policies.throttles import throttled
 from aws_bedrock_inference.rules.quota.gates import A_DAY, Day
 from aws_bedrock_inference.rules.quota.ledger import Ledger
 from aws_bedrock_inference.rules.quota.queue import LOOK
+from aws_bedrock_inference.rules.quota.ticket import Ticket
 from aws_bedrock_inference.tokens.max_tokens_warning import warn_unbounded
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.fault import Fault
     from aws_bedrock_inference.flow import Effect, Flow, Step
     from aws_bedrock_inference.policies.sharing import Membership
-    from aws_bedrock_inference.rules.quota.ticket import Ticket
     from aws_bedrock_inference.service_quotas.table import QuotaTable
     from aws_bedrock_inference.stores import ShareStore
 
@@ -124,18 +124,18 @@ class Quota:
                 return Outcome(fault=held(str(call.route)) if pool.held else too_large(tokens, pool.largest))
             if estimate.unbounded and pool.largest < inf:
                 warn_unbounded(call.route.base, estimate.output_tokens, pool.largest)
-            ledger, member = pool.ledger, pool.member
-            now = clock()
+            ledger, member, now = pool.ledger, pool.member, clock()
             if member is not None and now >= member.due:
                 yield from member.renew(now)
                 now = clock()
-            ticket = ledger.reserve(tokens, call.arrived, now, call.priority)
-            outcome: Outcome | None = None
+            ticket, outcome = Ticket(tokens, call.priority, now), None
             try:
+                ledger.enter(ticket, call.arrived, now)  # inside: a signal may come at any moment
                 while ticket.slot is None or (member is not None and member.lapsed(clock())):
                     if ticket.slot is not None:  # the process was stopped after it looked at the clock
                         ledger.cancel(ticket, clock(), sent=False)
-                        ticket = ledger.reserve(tokens, call.arrived, clock(), call.priority)
+                        ticket = Ticket(tokens, call.priority, now := clock())
+                        ledger.enter(ticket, call.arrived, now)
                         continue
                     refusal = yield from self._wait_in_queue(pool, ticket, call, clock)
                     if refusal is not None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio  # noqa: TID251 - the asyncio transport
-import weakref
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +34,9 @@ LARGE = 1_000_000
 
 _Loops = dict[asyncio.AbstractEventLoop, LoopConnections]
 
+# Failures of a proxy that aiohttp does not call so.
+_OF_PROXY = (aiohttp.ClientConnectorDNSError, aiohttp.ClientResponseError, aiohttp.ServerDisconnectedError)
+
 # A forked child's copies of its parent's connections: collecting them could change the parent's selector.
 _inherited: list[_Loops] = []
 
@@ -54,17 +56,19 @@ class AiohttpTransport:
         self._proxy_headers = proxy_authorization(endpoint.proxy) if endpoint.proxy else None
         self._closed = False
         self._loops: _Loops = {}
-        self._dropped = weakref.finalize(self, _abandon, self._loops)
         renew_after_fork(self)
 
     def after_fork(self) -> None:
         """Leave the parent's connections to it."""
-        self._dropped.detach()
         for connections in self._loops.values():
             connections.disown()
         _inherited.append(self._loops)
         self._loops = {}
-        self._dropped = weakref.finalize(self, _abandon, self._loops)
+
+    def __del__(self) -> None:
+        # Not `weakref.finalize`: it would keep the loops, and with a closed one its tasks, which hold this transport.
+        for connections in self._loops.values():
+            connections.collect()
 
     async def send(self, call: Call) -> Outcome:
         """Carry `call` once; the outcome's value is boto3's response, or an `AsyncSource` for a streaming operation."""
@@ -138,11 +142,6 @@ class AiohttpTransport:
         return connections
 
 
-def _abandon(loops: _Loops) -> None:
-    while loops:
-        loops.popitem()[1].abandon()
-
-
 class AsyncSource(OpenAnswer["_Body"]):
     """An open answer whose events are awaited."""
 
@@ -203,8 +202,9 @@ def _fault(error: Exception, exchange: Exchange, broken: str, *, proxy: str | No
     """Return the fault behind aiohttp's error; `broken` is what a lost connection means at this point."""
     if is_late(error):
         return exchange.late()
-    unresolved = proxy is not None and isinstance(error, aiohttp.ClientConnectorDNSError)
-    if unresolved or isinstance(error, (aiohttp.ClientProxyConnectionError, aiohttp.ClientHttpProxyError)):
+    # What answers while the connection is being made is the proxy.
+    connecting_to_proxy = proxy is not None and exchange.limit == "connect" and isinstance(error, _OF_PROXY)
+    if connecting_to_proxy or isinstance(error, (aiohttp.ClientProxyConnectionError, aiohttp.ClientHttpProxyError)):
         code = "ProxyConnectionError"
     elif isinstance(error, aiohttp.ClientConnectorCertificateError):
         code = "SSLError"

@@ -13,7 +13,13 @@ from urllib.parse import urlsplit
 from urllib3.util.ssltransport import SSLTransport
 
 from aws_bedrock_inference.transports.connections import made_socket, proxy_authorization, tls_context
-from aws_bedrock_inference.transports.failures import ConnectionClosed, Failed, handshake_code, is_late
+from aws_bedrock_inference.transports.failures import (
+    ConnectionClosed,
+    Failed,
+    MalformedAnswer,
+    handshake_code,
+    is_late,
+)
 from aws_bedrock_inference.transports.http1 import Answer
 from aws_bedrock_inference.transports.lookup import Address, literal, look_up
 from aws_bedrock_inference.transports.prepare import PORTS
@@ -93,6 +99,8 @@ def _connected(addresses: list[Address], exchange: Exchange) -> socket.socket:
                     except OSError as refused:
                         error = refused
                         continue
+                elif not selector.get_map():
+                    break
                 left = exchange.left()
                 pause = STAGGER if left is None or left > STAGGER else left
                 for key, _ in selector.select(pause if more else left):
@@ -142,7 +150,7 @@ def _open_tunnel(wire: Any, request: bytes, exchange: Exchange) -> None:
         while not answer.status:
             wire.settimeout(exchange.left())
             answer.feed(wire.recv(_READ))
-    except OSError as error:
+    except (OSError, MalformedAnswer) as error:
         if is_late(error):
             raise
         raise Failed("ProxyConnectionError", error) from None

@@ -73,6 +73,14 @@ class LoopConnections:
             with suppress(RuntimeError):
                 self.loop.call_soon_threadsafe(self.connector.drop)
 
+    def collect(self) -> None:
+        """Close all in a finaliser. The tasks of a closed loop that wait for answers are being collected, too: nothing
+        here may wake them, since no call may go on inside the garbage collector.
+        """
+        self.session.detach()
+        if not (self.loop.is_closed() and self.connector.in_use()):
+            self.abandon()
+
     def disown(self) -> None:
         """Leave all to the parent process, whose connections and selector these are."""
         self.session.detach()
@@ -139,7 +147,7 @@ class _Connector(aiohttp.TCPConnector):
             next(closing)  # what it would wait for has just been closed
 
     def __del__(self, *_: Any) -> None:
-        if not self.disowned and not self.closed and self._loop.is_closed():
+        if not self.disowned and not self.closed and self._loop.is_closed() and not self.in_use():
             _with_closed(self._loop, self.drop)
 
 

@@ -81,7 +81,7 @@ class Exchange:
         seconds = self._seconds(limit)
         name, code = f"Timeout({limit})", _LATE.get(limit, "ReadTimeoutError")
         if self._end <= self._clock() and self._end - self._started < seconds:
-            seconds, name = self._end - self._started, self._end_name
+            seconds, name = max(0.0, self._end - self._started), self._end_name
             code = code if limit in ("connect", CREDENTIALS) else "AttemptTimeout"
         if limit == CREDENTIALS:
             message = f"the credentials were not renewed within {seconds:.4g} s ({name})"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections import deque
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from urllib3.util import wait_for_read
@@ -87,16 +88,13 @@ class Wires:
         self._dial = dial
         self._clock = clock
         self._closed = False
-        self._begin()
+        self._keep_in(deque())
         renew_after_fork(self)
 
     def after_fork(self) -> None:
         """Forget the parent's connections; each closes its own descriptor."""
-        self._begin()
-
-    def _begin(self) -> None:
-        self._kept: deque[Wire] = deque()
-        weakref.finalize(self, _close_all, self._kept)  # of a client that nobody closed
+        self._dropped.detach()
+        self._keep_in(deque())
 
     def take(self, exchange: Exchange) -> Wire:
         """Return the connection that was used last, or a new one. Raises what `dial` raises."""
@@ -119,6 +117,8 @@ class Wires:
         self._kept.append(wire)
         if self._closed or len(self._kept) > KEPT:
             self.forget(0 if self._closed else KEPT)
+        elif len(self._kept) > 1:
+            self._expire(wire.idle_since - KEPT_SECONDS)
 
     def forget(self, most: int = 0) -> None:
         """Close the connections that have been idle longest, until at most `most` are kept."""
@@ -128,12 +128,25 @@ class Wires:
             except IndexError:
                 return
 
+    def _keep_in(self, kept: deque[Wire]) -> None:
+        """Keep connections in `kept` from now on; they close when these are dropped without being closed."""
+        self._kept = kept
+        self._dropped = weakref.finalize(self, _close_all, kept)
+
+    def _expire(self, before: float) -> None:
+        """Close those that have been idle since `before`: the last ones are used first, and the rest of a burst would
+        stay open for ever.
+        """
+        with suppress(IndexError):  # another thread was quicker
+            while self._kept[0].idle_since <= before:
+                self._kept.popleft().close()
+
     def close(self) -> None:
         """Close what is kept, and keep no more: connections in use close when their calls end."""
         self._closed = True
         self.forget()
 
 
-def _close_all(wires: deque[Wire]) -> None:
-    while wires:
-        wires.popleft().close()
+def _close_all(kept: deque[Wire]) -> None:
+    while kept:
+        kept.pop().close()

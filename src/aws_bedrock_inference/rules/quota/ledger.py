@@ -73,14 +73,17 @@ class Ledger:
         self._alarm, self._alarm_at = None, inf
 
     def reserve(self, tokens: float, order: float, now: float, priority: float = NORMAL) -> Ticket:
-        """Return a ticket: admitted if it is its turn and it fits, else in the queue; then `claim` says how to wait."""
-        ticket = Ticket(tokens, priority, now)
-        window = self.window
+        """Return a new ticket, entered."""
+        return self.enter(Ticket(tokens, priority, now), order, now)
+
+    def enter(self, ticket: Ticket, order: float, now: float) -> Ticket:
+        """Admit `ticket` if it fits and it is its turn, else queue it; then `claim` says how to wait."""
+        tokens, window = ticket.tokens, self.window
         of_tokens, of_requests, concurrency = window.tokens, window.requests, self.concurrency
         with self._lock:
             # Nothing in here calls anything: Python does not change threads before the lock is free again.
             slot = window.slot
-            plain = self._plain and now < slot.end and priority == NORMAL
+            plain = self._plain and now < slot.end and ticket.priority == NORMAL
             if plain and tokens <= of_tokens.free and of_requests.free >= 1.0:
                 of_tokens.free -= tokens
                 of_requests.free -= 1.0
@@ -91,9 +94,7 @@ class Ledger:
         return self._enqueue(ticket, order, now)
 
     def claim(self, ticket: Ticket, now: float) -> float:
-        """Return when to look again: at once means admitted (`now`), a time for the head of the queue, `inf` for all
-        behind it.
-        """
+        """Return when to look again: `now` if it is admitted, a time for the head of the queue, else `inf`."""
         with self._lock:
             ticket.rest()
             woken = self._serve(now)
@@ -277,9 +278,7 @@ class Ledger:
         return self.window, self.concurrency.in_flight, self.queue.waiting(), consumers
 
     def _serve(self, now: float) -> list[Ticket]:
-        """Admit from the head while it fits; return who must be woken: the admitted, and a head whose alarm is not
-        set or too late.
-        """
+        """Admit from the head while it fits; return whom to wake: these, and a head whose alarm is not set or late."""
         woken: list[Ticket] = []
         while (head := self.queue.head()) is not None:
             wait = self._wait_for(head.tokens, now)

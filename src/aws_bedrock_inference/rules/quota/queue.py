@@ -71,6 +71,7 @@ class Queue:
             ticket.priority = level(ticket.priority, kept)
             line = kept.get(ticket.priority) or Line()
             self._lines = dict(sorted({**kept, ticket.priority: line}.items()))
+        ticket.left = False
         heapq.heappush(line.heap, (order, next(self._turn), ticket))
         line.count(1, ticket.tokens)
 

@@ -26,7 +26,7 @@ class Ticket:
         self.priority = priority
         self.slot: Slot | None = None
         self.admitted_at = now
-        self.left = False
+        self.left = True  # unless it stands in the queue
         self._woken = False
         self._wake: Callable[[], object] | None = None
 
