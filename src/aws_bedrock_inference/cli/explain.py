@@ -73,7 +73,7 @@ def explain(*, words: tuple[str, ...], service: str | None, short: bool, as_json
     service = chosen_service(service)
     found = meanings(text, service)
     if not found and len(words) == 1 and _looks_like_a_file(words[0]):
-        raise click.UsageError(_file_without_error(Path(words[0])))
+        raise click.UsageError(_file_without_error(words[0]))
     if as_json:
         _print_json(found, text)
     elif short:
@@ -103,12 +103,13 @@ def _looks_like_a_file(word: str) -> bool:
     return _FILE.fullmatch(word) is not None and len(word) < _LONGEST_NAME
 
 
-def _file_without_error(path: Path) -> str:
+def _file_without_error(word: str) -> str:
+    path = Path(word)
     if path.is_dir():
-        return f"The file {path} is a directory, and as a text it names no error."
+        return f"The file {word} is a directory, and as a text it names no error."
     if not path.exists():
-        return f"The file {path} does not exist, and as a text it names no error."
-    return f"The file {path} names no AWS error. `bedrock scan` looks for errors in long and in compressed files."
+        return f"The file {word} does not exist, and as a text it names no error."
+    return f"The file {word} names no AWS error. `bedrock scan` looks for errors in long and in compressed files."
 
 
 def _is_file(word: str) -> bool:

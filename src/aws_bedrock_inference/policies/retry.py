@@ -38,7 +38,7 @@ class Retry:
     ) -> None:
         if not is_number(attempts, least=1, whole=True):
             raise ValueError(f"Retry(attempts={shown(attempts)}): give 1 for no retries, or more")
-        if not isinstance(jitter, str) or jitter not in JITTERS:
+        if jitter not in JITTERS:
             raise ValueError(f"Retry(jitter={shown_name(jitter, JITTERS)}): choose one of {', '.join(JITTERS)}")
         self.attempts = attempts
         self.jitter = jitter

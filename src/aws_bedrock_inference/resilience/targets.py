@@ -86,7 +86,7 @@ def check_result(value: Any, name: str) -> Any:
         if inspect.iscoroutine(value):
             value.close()
         raise TypeError(
-            f"{name} returned an awaitable, so nothing guards what it awaits; guard an `async def` function that awaits it"
+            f"{name} returned an awaitable, so nothing guards what it awaits; guard an `async def` that awaits"
         )
     if isinstance(value, _LAZY):
         raise TypeError(f"{name} returned a {type(value).__name__.removeprefix('async_')}: {_LATER}")
