@@ -51,11 +51,17 @@ class Outgoing:
         Raises `UnsendableHeader`.
         """
         target = self._path + request.target
+        try:
+            proof = self._signer.sign(identity, request._replace(target=target), self.host, now)
+        except UnicodeEncodeError:  # it has the secret in it
+            proof = None
+        if proof is None:
+            raise UnsendableHeader("the credentials have a character that cannot be encoded")
         headers = {
             "Host": self.host,
             "Accept-Encoding": "identity",
             **request.headers,
-            **self._proof(identity, request._replace(target=target), now),
+            **proof,
             "User-Agent": USER_AGENT,
             # Which attempt it is, the retry policy knows; to the service each is a call of its own.
             "amz-sdk-invocation-id": str(uuid4()),
@@ -66,14 +72,6 @@ class Outgoing:
             if not (value.isascii() and value.isprintable()):
                 raise UnsendableHeader(f"the value of the header {name} has a character that HTTP does not allow there")
         return Request(request.method, target, headers, request.body)
-
-    def _proof(self, identity: Any, request: Request, now: float) -> dict[str, str]:
-        """Return the signer's headers. Raises `UnsendableHeader`, and not the error that has the secret in it."""
-        try:
-            return self._signer.sign(identity, request, self.host, now)
-        except UnicodeEncodeError:
-            pass
-        raise UnsendableHeader("the credentials have a character that cannot be encoded")
 
     def encoded(self, request: Request) -> bytes:
         """Return the bytes of a request that `write` returned."""
