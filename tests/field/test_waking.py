@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from support.doubles import OK, ROUTE, World, call
 
+from aws_bedrock_inference.background import Background
 from aws_bedrock_inference.call import Outcome, Usage
 from aws_bedrock_inference.drivers.asynchronous import AsyncDriver
 from aws_bedrock_inference.drivers.blocking import Driver
@@ -221,3 +222,24 @@ def test_loops_and_threads_share_one_quota() -> None:
     assert all(answer.fault is None for answer in answers)
     assert inside.most <= 2
     assert quota.ledger(ROUTE, world.now).concurrency.in_flight == 0
+
+
+def test_a_task_that_is_cancelled_takes_no_background_work_from_others() -> None:
+    """Look-ups of names, renewals and requests to stores are shared by all who need them."""
+    done, work = threading.Event(), Background()
+
+    def look_up() -> str:
+        assert done.wait(60)
+        return "address"
+
+    async def impatient() -> None:
+        waiting = asyncio.ensure_future(asyncio.wrap_future(work.start("name", look_up)))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+
+    asyncio.run(impatient())
+    other = work.start("name", look_up)
+    done.set()
+    assert other.result(60) == "address"
