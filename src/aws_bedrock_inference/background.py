@@ -54,7 +54,8 @@ class Background:
                     f"{MOST} look-ups of names, renewals of credentials and requests to stores are stuck"
                 )
             future = running[key] = Future()
-            future.set_running_or_notify_cancel()  # nobody who stops waiting can cancel it for the others
+            # Others may wait for the same: a task that is cancelled must not cancel their future with its own.
+            future.set_running_or_notify_cancel()
         thread = threading.Thread(
             target=_run, args=(running, key, future, work), name="bedrock-background", daemon=True
         )

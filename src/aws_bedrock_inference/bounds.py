@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from math import inf, isnan
 from numbers import Integral, Real
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 # The largest integers of the service's shapes, by botocore's names of their types.
 WHOLE = {"integer": 2**31 - 1, "long": 2**63 - 1}
@@ -56,9 +60,12 @@ def shown(value: Any) -> str:
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 
-def shown_name(value: Any) -> str:
-    """Return how a message shows a name that is none of those known: as it is while it looks like a name."""
-    return repr(value) if isinstance(value, str) and len(value) <= _NAME and not value.count(" ") else shown(value)
+def shown_name(value: Any, known: Iterable[str]) -> str:
+    """Return how a message shows a name that is none of those `known`: as it is where it is one of them misspelt, else
+    like any other argument, since a short text given by mistake may be a password.
+    """
+    misspelt = isinstance(value, str) and len(value) <= _NAME and get_close_matches(value.lower(), known, 1)
+    return repr(value) if misspelt else shown(value)
 
 
 def encodable(text: str) -> bool:

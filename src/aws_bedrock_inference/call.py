@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
-from aws_bedrock_inference.bounds import is_number, shown_name
+from aws_bedrock_inference.bounds import is_number, shown, shown_name
 from aws_bedrock_inference.fault import Fault, Kind
 
 if TYPE_CHECKING:
@@ -28,10 +28,12 @@ def priority_number(priority: str | float) -> float:
     """
     if isinstance(priority, str):
         if priority not in PRIORITIES:
-            raise ValueError(f"priority={shown_name(priority)}: give a number, or one of {', '.join(PRIORITIES)}")
+            raise ValueError(
+                f"priority={shown_name(priority, PRIORITIES)}: give a number, or one of {', '.join(PRIORITIES)}"
+            )
         return PRIORITIES[priority]
     if not is_number(priority):
-        raise ValueError(f"priority={shown_name(priority)}: give a finite number, or one of {', '.join(PRIORITIES)}")
+        raise ValueError(f"priority={shown(priority)}: give a finite number, or one of {', '.join(PRIORITIES)}")
     return float(priority)
 
 
@@ -120,7 +122,7 @@ class Timeout:
             seconds = getattr(self, name)
             if not is_number(seconds, above=0, infinite=True):
                 raise ValueError(
-                    f"Timeout({name}={shown_name(seconds)}): give a number of seconds above 0, or math.inf for no limit"
+                    f"Timeout({name}={shown(seconds)}): give a number of seconds above 0, or math.inf for no limit"
                 )
 
 

@@ -10,15 +10,21 @@ import logging
 import os
 from functools import cache
 
+from aws_bedrock_inference.bounds import shown_name
+
 VARIABLE = "AWS_BEDROCK_INFERENCE"
+
+_STATES = ("on", "off")
 
 
 def policies_are_off() -> bool:
     """Return whether the environment turns the policies off. Raises `ValueError` for a value that is neither."""
     value = os.environ.get(VARIABLE, "")
     state = value.strip().lower()
-    if state not in {"", "on", "off"}:
-        raise ValueError(f'{VARIABLE}={value!r}: set "off" for plain calls without policies, or "on", or unset it')
+    if state and state not in _STATES:
+        raise ValueError(
+            f'{VARIABLE}={shown_name(value, _STATES)}: set "off" for plain calls without policies, or "on", or unset it'
+        )
     if state == "off":
         _warn()
     return state == "off"

@@ -123,7 +123,7 @@ def test_a_number_is_finite_and_real_and_its_message_is_short(value: Any) -> Non
         assert not isinstance(value, (bool, str, bytes))
     assert is_number(value, whole=True) <= is_number(value) <= is_number(value, infinite=True)
     assert len(shown(value)) <= 41
-    assert len(shown_name(value)) < 300
+    assert len(shown_name(value, ["priority"])) < 300
 
 
 @given(st.integers(3000, 20_000))

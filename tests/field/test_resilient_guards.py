@@ -7,6 +7,7 @@ import contextlib
 import functools
 import traceback
 from dataclasses import dataclass
+from itertools import starmap
 from typing import TYPE_CHECKING, Any
 from unittest.mock import AsyncMock, MagicMock, Mock
 
@@ -224,10 +225,15 @@ LAZY: list[tuple[Callable[[], Any], str]] = [
     (lambda: (number for number in [1]), "returned a generator"),
     (lambda: (number async for number in async_generator()), "returned a generator"),
     (block, "returned a context manager"),
+    (lambda: map(str, [1]), "returned a map"),
+    (lambda: filter(str, [1]), "returned a filter"),
+    (lambda: starmap(str, [(1,)]), "returned a starmap"),
+    (lambda: session().client("s3"), "returned a boto3 client"),
 ]
+NAMES = ["coroutine", "generator", "async generator", "block", "map", "filter", "starmap", "client"]
 
 
-@pytest.mark.parametrize(("function", "sentence"), LAZY, ids=["coroutine", "generator", "async generator", "block"])
+@pytest.mark.parametrize(("function", "sentence"), LAZY, ids=NAMES)
 @pytest.mark.parametrize("how", ["resilient", "backoff", "breaker"])
 def test_work_that_is_still_to_be_done_is_not_passed_on_unguarded(
     how: str, function: Callable[[], Any], sentence: str
@@ -239,6 +245,35 @@ def test_work_that_is_still_to_be_done_is_not_passed_on_unguarded(
     }
     with pytest.raises(TypeError, match=sentence):
         calls[how]()
+
+
+@pytest.mark.parametrize(("function", "sentence"), LAZY, ids=NAMES)
+def test_a_coroutine_function_passes_no_such_work_on_either(function: Callable[[], Any], sentence: str) -> None:
+    async def late() -> Any:
+        return function()
+
+    with pytest.raises(TypeError, match=sentence):
+        asyncio.run(resilient(late)())
+
+
+def test_a_function_may_return_a_client_that_is_guarded(alone: None) -> None:
+    client = resilient(session().client("s3"))
+    assert resilient(lambda: client)() is client
+
+
+def test_an_object_that_answers_any_name_is_guarded_under_the_name_of_its_type() -> None:
+    flaky = Flaky()
+
+    class Proxy:
+        def __getattr__(self, name: str) -> Any:
+            return lambda: name
+
+        def __call__(self) -> Any:
+            return flaky()
+
+    events: list[Any] = []
+    resilient(Proxy(), sleep=lambda _: None, listener=events.append)()
+    assert {event.operation for event in events if hasattr(event, "operation")} == {"Proxy"}
 
 
 @pytest.mark.parametrize("target", [AsyncFlaky().aonce, AsyncFlaky(), functools.partial(AsyncFlaky().aonce)])

@@ -13,6 +13,7 @@ from support.raw_server import Peer, RawServer
 from support.wire import eventually
 
 from aws_bedrock_inference import AsyncBedrockClient
+from aws_bedrock_inference.background import Background
 from aws_bedrock_inference.call import Outcome, Usage
 from aws_bedrock_inference.drivers.asynchronous import AsyncDriver
 from aws_bedrock_inference.drivers.blocking import Driver
@@ -275,3 +276,24 @@ def test_calls_that_were_sent_in_a_loop_that_was_closed_give_their_slots_back(
         gc.collect()
         assert eventually(lambda: ledger.snapshot(0.0).in_flight == 0)
     assert enders == {"bedrock-abandoned"}
+
+
+def test_a_task_that_is_cancelled_takes_no_background_work_from_others() -> None:
+    """Look-ups of names, renewals and requests to stores are shared by all who need them."""
+    done, work = threading.Event(), Background()
+
+    def look_up() -> str:
+        assert done.wait(60)
+        return "address"
+
+    async def impatient() -> None:
+        waiting = asyncio.ensure_future(asyncio.wrap_future(work.start("name", look_up)))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+
+    asyncio.run(impatient())
+    other = work.start("name", look_up)
+    done.set()
+    assert other.result(60) == "address"

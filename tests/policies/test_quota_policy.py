@@ -253,8 +253,8 @@ class TestRefusals:
             Quota(**options)
 
     def test_refuses_a_share_for_a_priority_that_is_none(self) -> None:
-        with pytest.raises(ValueError, match="urgent"):
-            Quota(shares={"urgent": 0.5})
+        with pytest.raises(ValueError, match="priority='interactiv'"):
+            Quota(shares={"interactiv": 0.5})
 
 
 class TestWaiting:

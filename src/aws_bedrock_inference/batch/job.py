@@ -163,6 +163,8 @@ def _room(client: AsyncBedrockClient, quota: Quota) -> Callable[[], bool]:
 @contextlib.contextmanager
 def _opened(job: Job) -> Iterator[BinaryIO]:
     if job.source == DASH:
+        if sys.stdin is None:
+            raise ValueError("standard input is closed. Give an input file, or pipe the input in")
         yield sys.stdin.buffer
         return
     try:

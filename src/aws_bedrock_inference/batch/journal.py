@@ -31,12 +31,15 @@ class Journal:
     """
 
     def __init__(self, path: Path) -> None:
-        if path.exists() and not path.is_file():
-            raise ValueError(f"{path} is not a regular file; the next run must be able to read the answers from it")
         self.failed_path = self.failed_beside(path)
         gathering = path.with_name(path.name + ".failed.jsonl.part")
         with contextlib.ExitStack() as opened:
             try:
+                for file, use in ((path, "answers"), (self.failed_path, "failures")):
+                    if file.exists() and not file.is_file():
+                        raise ValueError(
+                            f"{file} is not a regular file; the next run must be able to read the {use} from it"
+                        )
                 self._answers = LineFile(path)
                 opened.callback(self._answers.release)
                 self.answered = self._read()

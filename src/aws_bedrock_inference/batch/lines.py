@@ -7,6 +7,7 @@ import os
 import sys
 import tempfile
 from collections import deque
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -144,10 +145,12 @@ class LineFile:
         """Return what has happened to the file, or nothing."""
         if not self._is_in_place():
             return f"{self.path} was deleted, renamed or replaced during the run. "
+        # The last line, and the one before, since either may have been overwritten while the last was written.
+        ends = [(end, line[-_COMPARED:]) for end, line in islice(reversed(self._held), 2)]
+        same = all(self._read(end - len(line), len(line)) == line for end, line in ends)
         if self._size() < self._end:
             return f"{self.path} was cut short during the run. "
-        last = self._held[-1][1][-_COMPARED:] if self._held else b""
-        if self._read(self._end - len(last), len(last)) != last:
+        if not same:
             return f"{self.path} was written by another program during the run. "
         return ""
 
@@ -167,6 +170,10 @@ class LineFile:
             self._move(iter(lines))
             return f"Its last {len(lines):,} lines are in {self.path}. "
         whole = self._end_of_last_line()
+        end, last = self._held[-1] if self._held else (whole, b"")
+        if end != whole and whole >= len(last) and self._read(whole - len(last), len(last)) == last:
+            self._file.truncate(whole - len(last))  # it was written after the cut
+            whole = self._end_of_last_line()
         self._file.truncate(whole)
         lines = [line for end, line in self._held if end > whole]
         self._end = whole

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.text import Text
 
 from aws_bedrock_inference.cli.failures import FAILED
-from aws_bedrock_inference.cli.terminal import given_text
+from aws_bedrock_inference.cli.terminal import given_text, standard_input
 from aws_bedrock_inference.fault import Decision
 from aws_bedrock_inference.knowledge.catalogue import catalogue
 from aws_bedrock_inference.knowledge.lookup import meanings, near, service_called
@@ -73,8 +73,7 @@ def explain(*, words: tuple[str, ...], service: str | None, short: bool, as_json
     service = chosen_service(service)
     found = meanings(text, service)
     if not found and len(words) == 1 and _looks_like_a_file(words[0]):
-        reason = "is a directory" if Path(words[0]).is_dir() else "does not exist"
-        raise click.UsageError(f"The file {words[0]} {reason}, and as a text it names no error.")
+        raise click.UsageError(_file_without_error(words[0]))
     if as_json:
         _print_json(found, text)
     elif short:
@@ -89,11 +88,11 @@ def explain(*, words: tuple[str, ...], service: str | None, short: bool, as_json
 
 def _text(words: tuple[str, ...]) -> str:
     if not words:
-        if sys.stdin.isatty():
+        if sys.stdin is not None and sys.stdin.isatty():
             raise click.UsageError("Give an error code, a text, a FILE, or pipe one in.")
         words = ("-",)
     if words == ("-",):
-        return _head_and_tail(sys.stdin.buffer)
+        return _head_and_tail(standard_input())
     if len(words) == 1 and _is_file(words[0]):
         with Path(words[0]).open("rb") as file:
             return _head_and_tail(file)
@@ -104,9 +103,20 @@ def _looks_like_a_file(word: str) -> bool:
     return _FILE.fullmatch(word) is not None and len(word) < _LONGEST_NAME
 
 
+def _file_without_error(word: str) -> str:
+    path = Path(word)
+    if path.is_dir():
+        return f"The file {word} is a directory, and as a text it names no error."
+    if not path.exists():
+        return f"The file {word} does not exist, and as a text it names no error."
+    return f"The file {word} names no AWS error. `bedrock scan` looks for errors in long and in compressed files."
+
+
 def _is_file(word: str) -> bool:
+    """Return whether it is a file that can be read: also a pipe, as the shell's `<(command)` is."""
     try:
-        return Path(word).is_file()
+        path = Path(word)
+        return path.is_file() or path.is_fifo()
     except (OSError, ValueError):
         return False
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -52,7 +51,7 @@ def invoke(
         raise click.UsageError(
             "--stream prints text as it arrives, --json prints one object at the end. Choose one of them."
         )
-    text = read_text(sys.stdin.buffer) if prompt == "-" else given_text(prompt)
+    text = read_text() if prompt == "-" else given_text(prompt)
     with contextlib.ExitStack() as stack:
         session = None
         if simulate is not None:

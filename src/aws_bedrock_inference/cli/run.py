@@ -79,7 +79,7 @@ def run(ctx: click.Context, /, *, stream: bool, simulate: str | None, **options:
         raise click.UsageError(
             "--output must be a file, because the next run reads it to skip the records that have an answer."
         )
-    if source.exists() and output.exists() and source.samefile(output):
+    if _same(source, output):
         raise click.UsageError("INPUT and --output are the same file.")
     console = Console(file=cast("IO[str]", Stderr()), highlight=False)
     job = Job(**options, streamed=lambda _: stream)
@@ -98,6 +98,14 @@ def run(ctx: click.Context, /, *, stream: bool, simulate: str | None, **options:
         for line in summary(job, tally, ending, ctx.meta["arguments"]):
             _say(console, line)
     ctx.exit(exit_code(tally, ending))
+
+
+def _same(source: Path, output: Path) -> bool:
+    """Return whether both are one file. A path that cannot be looked up is refused where it is opened."""
+    try:
+        return source.samefile(output)
+    except OSError:
+        return False
 
 
 @contextlib.contextmanager

@@ -19,6 +19,7 @@ from rich.text import Text
 from aws_bedrock_inference import clock
 from aws_bedrock_inference.cli.explain import COLOURS
 from aws_bedrock_inference.cli.failures import FAILED, INTERRUPTED
+from aws_bedrock_inference.cli.terminal import standard_input
 from aws_bedrock_inference.knowledge.logs import LogError, blocks
 from aws_bedrock_inference.knowledge.scan import LogScan
 
@@ -73,7 +74,7 @@ def scan(*, logs: tuple[Path, ...], since: datetime | None, by: str, as_json: bo
     LOG is a file of any size (plain text, gzip or zstd), or - for standard input. Ctrl-C prints the results so far.
     """
     if not logs:
-        if sys.stdin.isatty():
+        if sys.stdin is not None and sys.stdin.isatty():
             raise click.UsageError("No log is given. Give a LOG file, or pipe a log to standard input.")
         logs = (Path("-"),)
     found = LogScan(now=_now(), since=since)
@@ -104,7 +105,7 @@ def _read(found: LogScan, logs: Sequence[Path]) -> int:
         for path in logs:
             try:
                 if str(path) == "-":
-                    found.read(_shown(bar, sys.stdin.buffer, "standard input", None))
+                    found.read(_shown(bar, standard_input(), "standard input", None))
                 else:
                     with path.open("rb") as file:
                         found.read(_shown(bar, file, path.name, path.stat().st_size))

@@ -52,6 +52,8 @@ def prepare_outputs() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+    if os.environ.get("COLUMNS") == "0":  # some terminals say so for "unknown"; rich would then print nothing
+        del os.environ["COLUMNS"]
 
 
 def say(text: str) -> None:
@@ -68,10 +70,17 @@ def given_text(argument: str) -> str:
         return argument
 
 
-def read_text(file: BinaryIO) -> str:
-    """Return the text of standard input; raise `UsageError` if it is not UTF-8."""
+def standard_input() -> BinaryIO:
+    """Return standard input; raise `UsageError` if it is closed."""
+    if sys.stdin is None:
+        raise click.UsageError("Standard input is closed. Give a file, or pipe the input in.")
+    return sys.stdin.buffer
+
+
+def read_text() -> str:
+    """Return the text of standard input; raise `UsageError` if it is not UTF-8, or closed."""
     try:
-        return file.read().decode("utf-8-sig")
+        return standard_input().read().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise click.UsageError(
             f"Standard input is not UTF-8 (byte {error.start:,}: {error.reason}). Convert it: iconv -f latin1 -t utf-8"

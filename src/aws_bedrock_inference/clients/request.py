@@ -97,7 +97,7 @@ def _tier(tier: str, priority: float) -> str:
         return "priority" if priority < NORMAL else "default" if priority == NORMAL else "flex"
     if tier not in TIERS:
         raise BadRequestError(
-            f"tier={shown_name(tier)}: give one of {', '.join(TIERS)}, or 'match' for the call's priority"
+            f"tier={shown_name(tier, TIERS)}: give one of {', '.join(TIERS)}, or 'match' for the call's priority"
         )
     return tier
 
@@ -150,7 +150,7 @@ def _temperature(value: float | None) -> float | None:
         return value
     if is_number(value, least=0, most=1):
         return float(value)
-    raise BadRequestError(f"temperature={shown_name(value)}: give a number from 0 to 1")
+    raise BadRequestError(f"temperature={shown(value)}: give a number from 0 to 1")
 
 
 def _stop_sequences(value: Any) -> list[str] | None:
@@ -159,7 +159,7 @@ def _stop_sequences(value: Any) -> list[str] | None:
     listed = isinstance(value, (list, tuple))
     if listed and all(isinstance(sequence, str) and sequence for sequence in value):
         return list(value)
-    given = f"[{', '.join(map(shown_name, value))}]" if listed else shown_name(value)
+    given = f"[{', '.join(map(shown, value))}]" if listed else shown(value)
     raise BadRequestError(f"stop_sequences={given}: give a list of strings that are not empty")
 
 

@@ -158,7 +158,9 @@ def _without_context(name: str) -> str:
 
 
 def _first_match(table: list[dict[str, Any]], model: str) -> dict[str, Any]:
-    return next(entry for entry in table if any(re.fullmatch(pattern, model) for pattern in entry["patterns"]))
+    return next(
+        entry for entry in table if any(re.fullmatch(pattern, model, re.DOTALL) for pattern in entry["patterns"])
+    )
 
 
 @cache

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from aws_bedrock_inference.bounds import shown
 from aws_bedrock_inference.flow import Pipeline
 from aws_bedrock_inference.policies.breaker import Breaker
 from aws_bedrock_inference.policies.deadline import Deadline
@@ -19,7 +20,12 @@ def standard(quota: Quota | None = None) -> Pipeline:
 
 
 def one_owner(quota: Quota | None, pipeline: Pipeline | None) -> None:
-    """Raise `ValueError` when both are given, since the quota would have no place in the pipeline."""
+    """Raise `ValueError` when both are given, since the quota would have no place in the pipeline, or for another
+    object than these.
+    """
+    for name, value, kind in (("quota", quota, Quota), ("pipeline", pipeline, Pipeline)):
+        if value is not None and not isinstance(value, kind):
+            raise ValueError(f"{name}={shown(value)}: give a {kind.__name__}")
     if quota is not None and pipeline is not None:
         raise ValueError(
             "give either quota= or pipeline=; a pipeline has its own: Pipeline(..., Quota(rpm=..., tpm=...))"

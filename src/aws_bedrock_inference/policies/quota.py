@@ -269,11 +269,8 @@ def _opened(store: str | ShareStore) -> ShareStore:
 
 
 def _checked(shares: Mapping[str | float, float]) -> dict[float, float]:
-    for name, share in shares.items():
-        if not is_number(share, least=0) or share >= 1:
-            raise ValueError(
-                f"Quota(shares={{{name!r}: {shown(share)}}}): a share is a part of the quota, from 0 to below 1"
-            )
+    if not hasattr(shares, "values") or not all(is_number(part, least=0) and part < 1 for part in shares.values()):
+        raise ValueError(f"Quota(shares={shown(shares)}): give a dictionary of parts of the quota, from 0 to below 1")
     return {priority_number(name): share for name, share in shares.items()}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from aws_bedrock_inference import clock as clocks
-from aws_bedrock_inference.bounds import is_number, shown
+from aws_bedrock_inference.bounds import is_number, shown, shown_name
 from aws_bedrock_inference.call import Attempt, Call, Outcome
 from aws_bedrock_inference.events import RetryScheduled
 from aws_bedrock_inference.flow import emit, sleep
@@ -39,7 +39,7 @@ class Retry:
         if not is_number(attempts, least=1, whole=True):
             raise ValueError(f"Retry(attempts={shown(attempts)}): give 1 for no retries, or more")
         if jitter not in JITTERS:
-            raise ValueError(f"Retry(jitter={jitter!r}): choose one of {', '.join(JITTERS)}")
+            raise ValueError(f"Retry(jitter={shown_name(jitter, JITTERS)}): choose one of {', '.join(JITTERS)}")
         self.attempts = attempts
         self.jitter = jitter
         self.budget = budget if budget is not None else Budget()

@@ -6,7 +6,6 @@ wraps it vouches for that.
 
 from __future__ import annotations
 
-import functools
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
@@ -18,7 +17,7 @@ from aws_bedrock_inference.flow import give
 from aws_bedrock_inference.flow import send as sending
 from aws_bedrock_inference.knowledge.classify import classify
 from aws_bedrock_inference.resilience.runtime import Guard, raisable
-from aws_bedrock_inference.resilience.targets import check_result, is_async, name_of, remember
+from aws_bedrock_inference.resilience.targets import check_result, is_async, like, name_of, remember
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -60,7 +59,7 @@ def _called(function: Callable[..., Any], guard: Guard) -> Callable[..., Any]:
     driver = Driver(once, clock=guard.clock, sleep=guard.sleep or clocks.sleep, listeners=guard.listeners)
     step = guard.pipeline.around(sending, guard.clock)
 
-    @functools.wraps(function)
+    @like(function)
     def guarded(*args: Any, **options: Any) -> Any:
         call = guard.call(name, {"args": args, "options": options}, route)
         outcome = driver.run(step(call))
@@ -85,12 +84,12 @@ def _awaited(function: Callable[..., Any], guard: Guard) -> Callable[..., Any]:
         driver = AsyncDriver(once, clock=guard.clock, sleep=guard.sleep, listeners=guard.listeners)
     step = guard.pipeline.around(sending, guard.clock)
 
-    @functools.wraps(function)
+    @like(function)
     async def guarded(*args: Any, **options: Any) -> Any:
         call = guard.call(name, {"args": args, "options": options}, route)
         outcome = await driver.run(step(call))
         _finish(guard, call, outcome)
-        return outcome.value
+        return check_result(outcome.value, name)
 
     return guarded
 

@@ -5,9 +5,15 @@ from __future__ import annotations
 import functools
 import inspect
 from contextlib import AsyncContextDecorator, ContextDecorator
-from types import MethodType
+from itertools import starmap
+from types import AsyncGeneratorType, GeneratorType, MethodType
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
+
+from botocore.client import BaseClient
+
+from aws_bedrock_inference.knowledge.reading import attribute
+from aws_bedrock_inference.resilience.boto3_client import Guarded
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,6 +29,12 @@ _INSTEAD = {
     "aioboto3": "it takes boto3 clients; for Bedrock, use AsyncBedrockClient",
 }
 _LATER = "its errors come while it is read, after the guard has ended; guard a function that reads it to the end"
+
+# Results whose work begins when they are read.
+_LAZY = (GeneratorType, AsyncGeneratorType, map, filter, starmap)
+
+# Names that `functools.wraps` takes over, by the type that Python demands; an object may answer any name with anything.
+_TYPED = {"__name__": str, "__qualname__": str, "__annotations__": dict}
 
 _originals: WeakKeyDictionary[Callable[..., Any], Callable[..., Any]] = WeakKeyDictionary()
 
@@ -74,10 +86,12 @@ def check_result(value: Any, name: str) -> Any:
         if inspect.iscoroutine(value):
             value.close()
         raise TypeError(
-            f"{name} returned an awaitable, so nothing guards what it awaits; guard an `async def` function"
+            f"{name} returned an awaitable, so nothing guards what it awaits; guard an `async def` that awaits"
         )
-    if inspect.isgenerator(value) or inspect.isasyncgen(value):
-        raise TypeError(f"{name} returned a generator: {_LATER}")
+    if isinstance(value, _LAZY):
+        raise TypeError(f"{name} returned a {type(value).__name__.removeprefix('async_')}: {_LATER}")
+    if isinstance(value, BaseClient) and not isinstance(value, Guarded):
+        raise TypeError(f"{name} returned a boto3 client, whose calls nothing guards; give the client to resilient()")
     if isinstance(value, (ContextDecorator, AsyncContextDecorator)):
         raise TypeError(f"{name} returned a context manager, whose block nothing guards; use attempts() inside it")
     return value
@@ -85,7 +99,18 @@ def check_result(value: Any, name: str) -> Any:
 
 def name_of(function: Any) -> str:
     """Return a function's name, or the name of its type."""
-    return str(getattr(function, "__name__", type(function).__name__))
+    name = attribute(function, "__name__")
+    return name if isinstance(name, str) else type(function).__name__
+
+
+def like(function: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Return a decorator that gives a guarded function the names of `function`, as far as they are names."""
+    names = [
+        name
+        for name in functools.WRAPPER_ASSIGNMENTS
+        if isinstance(attribute(function, name), _TYPED.get(name, object))
+    ]
+    return functools.wraps(function, names)
 
 
 def _innermost(function: Any) -> Any:

@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from aws_bedrock_inference.bounds import encodable
 from aws_bedrock_inference.call import Estimate
 from aws_bedrock_inference.dialects.request import max_tokens
 from aws_bedrock_inference.dialects.unsendable import SURROGATE, says_json, unsendable
@@ -93,16 +94,15 @@ def _body(params: Mapping[str, Any]) -> Any:
     try:
         text = body if isinstance(body, str) else body.decode()
         body = _read(text)
-        if "\\ud" in text or "\\uD" in text:
-            _write(body).encode()
-    except UnicodeEncodeError:
-        raise BodyError(unsendable({"body": body}) or f"body {SURROGATE}") from None
+        halved = ("\\ud" in text or "\\uD" in text) and not encodable(_write(body))
     except RecursionError:
         return {}
     except BodyError:
         raise
     except ValueError:
         return str(body) if isinstance(body, str) else {}
+    if halved:
+        raise BodyError(unsendable({"body": body}) or f"body {SURROGATE}")
     return body
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,7 @@ from aws_bedrock_inference.call import Outcome
 from aws_bedrock_inference.dialects.usage import usage_in_headers, usage_of
 from aws_bedrock_inference.knowledge.classify import answered, unanswered
 from aws_bedrock_inference.knowledge.waits import milliseconds, retry_after
-from aws_bedrock_inference.transports.operations import MalformedError, read_json
+from aws_bedrock_inference.transports.operations import MalformedError, read_json, worded
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.call import Usage
     from aws_bedrock_inference.fault import Fault
     from aws_bedrock_inference.transports.operations import Operation
+
+# Where errors of proxies and gateways have their message, from the outside in.
+_MESSAGES = ("error", "errors", "detail", "message", "Message", "msg")
 
 # From here on, botocore reads an answer as an error.
 ERROR = 301
@@ -38,6 +42,7 @@ def refusal(plan: Operation, status: int, headers: Mapping[str, str], body: byte
     """Return the fault in an answer that says no."""
     response = plan.error(status, headers, body)
     error = response["Error"]
+    error["Message"] = error["Message"] or _foreign_message(body)
     return answered(
         "" if error["Code"] == str(status) else error["Code"],
         error["Message"],
@@ -54,3 +59,17 @@ def _usage(response: dict[str, Any], headers: Mapping[str, str], body: bytes) ->
         return usage_of(response)
     native = read_json(body)
     return usage_in_headers(headers) or (usage_of(native) if isinstance(native, dict) else None)
+
+
+def _foreign_message(body: bytes) -> str:
+    """Return the message in a JSON error that is not AWS's; proxies and gateways nest it, or call it otherwise."""
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError):
+        return ""
+    for name in _MESSAGES:
+        if isinstance(value, list):
+            value = value[0] if value else None
+        if isinstance(value, dict):
+            value = value.get(name, value)
+    return worded(value)

@@ -10,6 +10,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
+from botocore.exceptions import BotoCoreError
 from botocore.httpsession import get_cert_path
 
 if TYPE_CHECKING:
@@ -40,6 +41,15 @@ SOCKET_OPTIONS: list[tuple[int, int, int]] = [
 ]
 
 
+class InvalidBundle(BotoCoreError):
+    """The CA bundle cannot be read, or is none."""
+
+    fmt = (
+        "The CA bundle {path} cannot be used: {reason}. Name a file of PEM certificates in AWS_CA_BUNDLE, in "
+        "`ca_bundle` of the profile, or in REQUESTS_CA_BUNDLE."
+    )
+
+
 def made_socket(address: Any) -> socket.socket:
     """Return a socket for one of `getaddrinfo`'s addresses, with the options of every connection."""
     family, kind, protocol, _, _ = address
@@ -51,8 +61,13 @@ def made_socket(address: Any) -> socket.socket:
 
 
 def tls_context(endpoint: Endpoint) -> ssl.SSLContext:
-    """Return a context that trusts what boto3 would trust."""
-    return ssl.create_default_context(cafile=get_cert_path(endpoint.verify))  # type: ignore[arg-type]  # a path or True; the stubs say bool
+    """Return a context that trusts what boto3 would trust. Raises `InvalidBundle`."""
+    path = get_cert_path(endpoint.verify)  # type: ignore[arg-type]  # a path or True; the stubs say bool
+    try:
+        return ssl.create_default_context(cafile=path)
+    except OSError as error:
+        reason = getattr(error, "reason", None) or error.strerror
+    raise InvalidBundle(path=path, reason=reason)
 
 
 def proxy_authorization(proxy: str) -> dict[str, str]:

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
+from json import JSONDecodeError
 from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import urlsplit
 
 from botocore.credentials import DeferredRefreshableCredentials
-from botocore.exceptions import InvalidEndpointConfigurationError, InvalidProxiesConfigError, NoRegionError
+from botocore.exceptions import (
+    BotoCoreError,
+    InvalidEndpointConfigurationError,
+    InvalidProxiesConfigError,
+    NoRegionError,
+)
 from botocore.utils import get_environ_proxies
 
 from aws_bedrock_inference.knowledge.masking import masked
@@ -37,6 +43,15 @@ class InvalidProxy(InvalidProxiesConfigError):
     fmt = (
         "The proxy in HTTPS_PROXY, HTTP_PROXY or Config(proxies=...) is not http://user:password@host:port "
         "(or https://). Write / @ : # in its password as %2F %40 %3A %23."
+    )
+
+
+class UnreadableCredentials(BotoCoreError):
+    """The credentials' source does not answer in JSON. The answer is not quoted, since it may hold secrets."""
+
+    fmt = (
+        "The credentials cannot be read: their source does not answer in JSON. Run the command in `credential_process` "
+        "of the profile by hand, or select another profile."
     )
 
 
@@ -75,10 +90,15 @@ def find_endpoint(session: Any = None, *, region_name: str | None = None, endpoi
     """
     try:
         client, core, credentials = make_client(SERVICE, session, region_name=region_name, endpoint_url=endpoint_url)
+        asked = _ask(client)
     except NoRegionError:
         raise NoRegion(unread=unread_region()) from None
-    asked = _ask(client)
+    except (JSONDecodeError, UnicodeDecodeError):
+        asked = None
+    if asked is None:  # raised here, since those errors hold what was read
+        raise UnreadableCredentials
     url = str(asked.request.url).removesuffix(_PATH)
+    _check_url(url)
     if asked.signature_version == "bearer" and not _private(url):
         raise InvalidEndpointConfigurationError(
             msg=masked(f"A bearer token must not travel unencrypted; {url} is not https.")
@@ -128,6 +148,22 @@ def _ask(client: Any) -> _Asked:
     raise AssertionError("botocore signed nothing")
 
 
+def _check_url(url: str) -> None:
+    """Raise `InvalidEndpointConfigurationError` for a URL that botocore accepts, and that leads nowhere."""
+    if not _is_http(url):
+        raise InvalidEndpointConfigurationError(
+            msg=f"The endpoint {masked(url)} is not http://host:port or https://host:port."
+        )
+
+
+def _is_http(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return bool(parts.hostname) and parts.scheme in ("http", "https") and parts.port != 0
+    except ValueError:
+        return False
+
+
 def _private(url: str) -> bool:
     host = urlsplit(url).hostname or ""
     return url.startswith("https:") or host in ("localhost", "::1") or host.startswith("127.")
@@ -144,11 +180,6 @@ def _with_scheme(proxy: str | None) -> str | None:
     if not proxy:
         return None
     url = proxy if "://" in proxy else f"http://{proxy.removeprefix('//')}"
-    try:
-        parts = urlsplit(url)
-        right = bool(parts.hostname) and parts.scheme in ("http", "https") and parts.port != 0
-    except ValueError:
-        right = False
-    if not right:
+    if not _is_http(url):
         raise InvalidProxy
     return url

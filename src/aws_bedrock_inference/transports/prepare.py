@@ -51,11 +51,17 @@ class Outgoing:
         Raises `UnsendableHeader`.
         """
         target = self._path + request.target
+        try:
+            proof = self._signer.sign(identity, request._replace(target=target), self.host, now)
+        except UnicodeEncodeError:  # it has the secret in it
+            proof = None
+        if proof is None:
+            raise UnsendableHeader("the credentials have a character that cannot be encoded")
         headers = {
             "Host": self.host,
             "Accept-Encoding": "identity",
             **request.headers,
-            **self._signer.sign(identity, request._replace(target=target), self.host, now),
+            **proof,
             "User-Agent": USER_AGENT,
             # Which attempt it is, the retry policy knows; to the service each is a call of its own.
             "amz-sdk-invocation-id": str(uuid4()),
