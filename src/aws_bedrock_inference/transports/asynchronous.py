@@ -47,6 +47,7 @@ class AiohttpTransport:
     """
 
     def __init__(self, endpoint: Endpoint, *, clock: Clock = clocks.monotonic, wall: Clock = clocks.wall) -> None:
+        self._loops: _Loops = {}  # first, since what cannot be made is finalised too
         self._signer = endpoint.signer
         self._outgoing = Outgoing(endpoint)
         self._clock = clock
@@ -55,7 +56,6 @@ class AiohttpTransport:
         self._proxy = without_credentials(endpoint.proxy) if endpoint.proxy else None
         self._proxy_headers = proxy_authorization(endpoint.proxy) if endpoint.proxy else None
         self._closed = False
-        self._loops: _Loops = {}
         renew_after_fork(self)
 
     def after_fork(self) -> None:
