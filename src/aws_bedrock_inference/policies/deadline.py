@@ -36,10 +36,17 @@ class Deadline:
             if call.deadline == inf:
                 call = call.until(call.arrived + self.seconds)
             if clock() >= call.deadline:
-                return Outcome(fault=too_close("the call's deadline passed before the call could be sent"))
-            return (yield from step(call))
+                return _refused()
+            return step(
+                call
+            )  # the step's own flow: a generator around it would cost every call a fifth of a microsecond
 
         return flow
 
     def __repr__(self) -> str:
         return f"Deadline({self.seconds:g})"
+
+
+def _refused() -> Flow:
+    yield from ()
+    return Outcome(fault=too_close("the call's deadline passed before the call could be sent"))

@@ -110,7 +110,7 @@ class Quota:
         quota._table = discover(session, region_name=region_name, cache=cache, max_age=max_age)
         return quota
 
-    def around(self, step: Step, clock: Clock) -> Step:
+    def around(self, step: Step, clock: Clock) -> Step:  # noqa: C901 - a frame more would be paid by every call
         """Return `step`, admitted by the ledger."""
         pools = self._ledgers
 
@@ -128,7 +128,7 @@ class Quota:
             if member is not None and now >= member.due:
                 yield from member.renew(now)
                 now = clock()
-            ticket, outcome = Ticket(tokens, call.priority, now), None
+            ticket, outcome, limit = Ticket(tokens, call.priority, now), None, None
             try:
                 ledger.enter(ticket, call.arrived, now)  # inside: a signal may come at any moment
                 while ticket.slot is None or (member is not None and member.lapsed(clock())):
@@ -142,7 +142,11 @@ class Quota:
                         return Outcome(fault=refusal)
                 outcome = yield from step(call)
             finally:
-                limit = _settle(ledger, ticket, call, outcome, clock())
+                usage = outcome.usage if outcome is not None else None
+                if usage is not None:
+                    ledger.settle(ticket, usage.charge(estimate.burndown), clock())
+                else:
+                    limit = _settle(ledger, ticket, outcome, clock())
                 if member is not None and outcome is not None:
                     member.saw(call, outcome, throttled=limit is not None)
             return outcome if limit is None else (yield from throttled(call, outcome, limit, ledger.snapshot(clock())))
@@ -274,14 +278,12 @@ def _checked(shares: Mapping[str | float, float]) -> dict[float, float]:
     return {priority_number(name): share for name, share in shares.items()}
 
 
-def _settle(ledger: Ledger, ticket: Ticket, call: Call, outcome: Outcome | None, now: float) -> str | None:
-    """Charge the known use; return the dimension that was throttled, or None. If the fate of the request is unknown,
-    the service may still process it, so the whole reservation is charged.
+def _settle(ledger: Ledger, ticket: Ticket, outcome: Outcome | None, now: float) -> str | None:
+    """Settle a call that reported no usage; return the dimension that was throttled, or None. If the fate of the
+    request is unknown, the service may still process it, so the whole reservation is charged.
     """
     fault = outcome.fault if outcome is not None else None
-    if outcome is not None and outcome.usage is not None:
-        ledger.settle(ticket, outcome.usage.charge(call.estimate.burndown), now)
-    elif not ticket.admitted or (fault is not None and not fault.reached):
+    if not ticket.admitted or (fault is not None and not fault.reached):
         ledger.cancel(ticket, now, sent=False)
     elif fault is None or fault.status is None:
         ledger.abandon(ticket, now)
