@@ -12,12 +12,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from aws_bedrock_inference import __version__
-from aws_bedrock_inference.cli.terminal import (
-    INTERRUPTED,
-    leaving_at_once,
-    prepare_outputs,
-    say,
-)
+from aws_bedrock_inference.cli.exit_codes import INTERRUPTED
+from aws_bedrock_inference.cli.terminal import leaving_at_once, prepare_outputs, say
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

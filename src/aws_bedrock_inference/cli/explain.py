@@ -14,7 +14,7 @@ import click
 from rich.console import Console
 from rich.text import Text
 
-from aws_bedrock_inference.cli.failures import FAILED
+from aws_bedrock_inference.cli.exit_codes import FAILED
 from aws_bedrock_inference.cli.terminal import given_text, standard_input
 from aws_bedrock_inference.fault import Decision
 from aws_bedrock_inference.knowledge.catalogue import catalogue

@@ -1,19 +1,14 @@
-"""Error messages for the terminal, and their exit codes."""
+"""Error messages for the terminal, each with its exit code."""
 
 from __future__ import annotations
 
 from botocore.exceptions import BotoCoreError, NoRegionError
 
 from aws_bedrock_inference.batch.runner import hits_every_record
+from aws_bedrock_inference.cli.exit_codes import CANNOT_WORK, FAILED, NEEDS_CORRECTION
 from aws_bedrock_inference.exceptions import BedrockError, InvalidRequest
 from aws_bedrock_inference.stores import StoreUnavailable
 from aws_bedrock_inference.transports.endpoint import unread_region
-
-FAILED = 1
-NEEDS_CORRECTION = 2
-CANNOT_WORK = 3
-INTERRUPTED = 130
-TERMINATED = 143
 
 
 def explained(error: Exception) -> tuple[str, int]:

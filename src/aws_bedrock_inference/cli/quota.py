@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.text import Text
 
 from aws_bedrock_inference import clock
-from aws_bedrock_inference.cli.failures import CANNOT_WORK, FAILED
+from aws_bedrock_inference.cli.exit_codes import CANNOT_WORK, FAILED
 from aws_bedrock_inference.cli.options import PROFILE_OPTION, REGION_OPTION
 from aws_bedrock_inference.cli.quota_advise import advise
 from aws_bedrock_inference.cli.quota_usage import (

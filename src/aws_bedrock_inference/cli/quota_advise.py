@@ -13,7 +13,7 @@ from botocore.exceptions import BotoCoreError
 
 from aws_bedrock_inference.batch.records import BadLine
 from aws_bedrock_inference.batch.spent import read_spent
-from aws_bedrock_inference.cli.failures import CANNOT_WORK, FAILED, NEEDS_CORRECTION
+from aws_bedrock_inference.cli.exit_codes import CANNOT_WORK, FAILED, NEEDS_CORRECTION
 from aws_bedrock_inference.cli.options import PROFILE_OPTION, REGION_OPTION, chosen_model
 from aws_bedrock_inference.cli.quota_usage import opened_store, shared_quotas
 from aws_bedrock_inference.knowledge.models import model_facts, split_profile

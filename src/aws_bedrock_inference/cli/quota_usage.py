@@ -14,7 +14,7 @@ from rich.text import Text
 
 from aws_bedrock_inference import clock
 from aws_bedrock_inference.call import PRIORITIES
-from aws_bedrock_inference.cli.failures import CANNOT_WORK
+from aws_bedrock_inference.cli.exit_codes import CANNOT_WORK
 from aws_bedrock_inference.knowledge.models import split_profile
 from aws_bedrock_inference.stores import SqliteStore, StoreUnavailable, open_store, try_store
 from aws_bedrock_inference.stores.members import SharedQuota

@@ -7,7 +7,7 @@ import shlex
 from typing import TYPE_CHECKING
 
 from aws_bedrock_inference.batch.job import DASH
-from aws_bedrock_inference.cli.failures import CANNOT_WORK, FAILED, INTERRUPTED, NEEDS_CORRECTION, TERMINATED
+from aws_bedrock_inference.cli.exit_codes import CANNOT_WORK, FAILED, INTERRUPTED, NEEDS_CORRECTION, TERMINATED
 from aws_bedrock_inference.cli.progress import clock_time
 from aws_bedrock_inference.fault import Decision
 from aws_bedrock_inference.knowledge.masking import masked

@@ -17,8 +17,8 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColu
 from rich.text import Text
 
 from aws_bedrock_inference import clock
+from aws_bedrock_inference.cli.exit_codes import FAILED, INTERRUPTED
 from aws_bedrock_inference.cli.explain import COLOURS
-from aws_bedrock_inference.cli.failures import FAILED, INTERRUPTED
 from aws_bedrock_inference.cli.terminal import standard_input
 from aws_bedrock_inference.knowledge.logs import LogError, blocks
 from aws_bedrock_inference.knowledge.scan import LogScan

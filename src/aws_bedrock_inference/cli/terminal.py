@@ -12,15 +12,12 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
+from aws_bedrock_inference.cli.exit_codes import INTERRUPTED, NOBODY_READS
 from aws_bedrock_inference.knowledge.masking import masked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import FrameType
-
-INTERRUPTED = 130
-NOBODY_READS = 141
-"""The exit code of a program that SIGPIPE ended: `bedrock errors | head`."""
 
 
 class _Output(io.FileIO):

@@ -16,7 +16,7 @@ from aws_bedrock_inference.cli.demo.ours import run_ours
 from aws_bedrock_inference.cli.demo.plain import run_plain
 from aws_bedrock_inference.cli.demo.screen import footnotes, shown, table
 from aws_bedrock_inference.cli.demo.side import Side, Task
-from aws_bedrock_inference.cli.failures import FAILED, INTERRUPTED
+from aws_bedrock_inference.cli.exit_codes import FAILED, INTERRUPTED
 from aws_bedrock_inference.cli.simulated import MODEL, simulated
 from aws_bedrock_inference.simulator import scenario
 

@@ -1,0 +1,9 @@
+"""The exit codes of the command. It says them in `bedrock --help`."""
+
+FAILED = 1
+NEEDS_CORRECTION = 2
+CANNOT_WORK = 3
+INTERRUPTED = 130
+NOBODY_READS = 141
+"""The exit code of a program that SIGPIPE ended: `bedrock errors | head`."""
+TERMINATED = 143
