@@ -98,7 +98,7 @@ def _store(event: StoreChanged) -> None:
     if event.available:
         LOGGER.info("quota of %s: the store is available again", event.pool)
     else:
-        LOGGER.warning("quota of %s: the store is unavailable; this process uses its last share", event.pool)
+        LOGGER.warning("quota of %s: the store is unavailable; its last share, or a small one, is used", event.pool)
 
 
 def _named(fault: Fault) -> str:
