@@ -17,12 +17,12 @@ from importlib import import_module
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
+from aws_bedrock_inference.call import NORMAL
 from aws_bedrock_inference.rules.quota.ledger import Ledger
+from aws_bedrock_inference.rules.quota.ticket import Ticket
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from aws_bedrock_inference.rules.quota.ticket import Ticket
 
 ROUNDS, CALLS, THREADS = 9, 40_000, 8
 WAITING, IN_FLIGHT = 100, 800
@@ -51,10 +51,11 @@ def leased() -> Ledger:
 
 
 def admitting(made: Ledger, calls: int) -> None:
-    reserve, settle = made.reserve, made.settle
+    """Enter and settle as the policy `Quota` does for each call."""
+    enter, settle = made.enter, made.settle
     for _ in range(calls):
         now = clock()
-        ticket = reserve(RESERVED, now, now)
+        ticket = enter(Ticket(RESERVED, NORMAL, now), now, now)
         settle(ticket, USED, clock())
 
 
