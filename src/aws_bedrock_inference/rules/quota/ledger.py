@@ -78,15 +78,14 @@ class Ledger:
 
     def enter(self, ticket: Ticket, order: float, now: float) -> Ticket:
         """Admit `ticket` if it fits and it is its turn, else queue it; then `claim` says how to wait."""
-        tokens, window = ticket.tokens, self.window
-        of_tokens, of_requests, concurrency = window.tokens, window.requests, self.concurrency
+        tokens, window, concurrency = ticket.tokens, self.window, self.concurrency
+        tpm, rpm = window.tokens, window.requests
         with self._lock:
             # Nothing in here calls anything: Python does not change threads before the lock is free again.
             slot = window.slot
-            plain = self._plain and now < slot.end and ticket.priority == NORMAL
-            if plain and tokens <= of_tokens.free and of_requests.free >= 1.0:
-                of_tokens.free -= tokens
-                of_requests.free -= 1.0
+            if self._plain and now < slot.end and ticket.priority == NORMAL and tokens <= tpm.free and rpm.free >= 1.0:
+                tpm.free -= tokens
+                rpm.free -= 1.0
                 window.outstanding += tokens
                 concurrency.in_flight += 1
                 ticket.slot = slot
