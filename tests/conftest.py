@@ -10,6 +10,7 @@ import pytest
 from botocore.config import Config
 from hypothesis import settings
 from support.doubles import World, session
+from support.transport_faces import Asyncio, Blocking
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -48,3 +49,11 @@ def oracle(alone: None) -> Iterator[Callable[[str], Any]]:
     yield client
     for used in made:
         used.close()
+
+
+@pytest.fixture(params=[Blocking, Asyncio])
+def face(request: pytest.FixtureRequest) -> Iterator[Any]:
+    """A transport of each kind."""
+    made = request.param()
+    yield made
+    made.end()

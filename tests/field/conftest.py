@@ -1,23 +1,10 @@
-"""Fixtures of the field tests, through both transports."""
+"""Fixtures of the field tests."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 import pytest
-from support.transport_faces import Asyncio, Blocking
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 
 @pytest.fixture(autouse=True)
 def _alone(alone: None) -> None:
     """Every test here."""
-
-
-@pytest.fixture(params=[Blocking, Asyncio])
-def face(request: pytest.FixtureRequest) -> Iterator[Any]:
-    made = request.param()
-    yield made
-    made.end()
