@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from aws_bedrock_inference.simulator import converse
 from aws_bedrock_inference.simulator.answers import END, FILTERED, GUARDRAIL, Prompt, Tool
-from aws_bedrock_inference.simulator.messages import invalid
+from aws_bedrock_inference.simulator.error_texts import invalid
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable
 
-    from aws_bedrock_inference.simulator.messages import ServiceError
+    from aws_bedrock_inference.simulator.error_texts import ServiceError
 
 
 # The text after the code in the header: https://github.com/aws-samples/amazon-bedrock-client-for-mac/issues/99

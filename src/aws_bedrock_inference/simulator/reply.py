@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from aws_bedrock_inference.simulator import frames, plan, speech
 from aws_bedrock_inference.simulator.answers import FILTERED, GUARDRAIL, Answer, answer, count
-from aws_bedrock_inference.simulator.messages import ERRORS, text
+from aws_bedrock_inference.simulator.error_texts import ERRORS, text
 
 if TYPE_CHECKING:
     from collections.abc import Callable

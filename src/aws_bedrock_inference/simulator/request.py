@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from aws_bedrock_inference.knowledge.models import split_profile
-from aws_bedrock_inference.simulator.messages import ServiceError
+from aws_bedrock_inference.simulator.error_texts import ServiceError
 from aws_bedrock_inference.simulator.signature import caller, region
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from granian.server.embed import Server
 
 from aws_bedrock_inference import clock
 from aws_bedrock_inference.simulator import control, plan, scenario, sockets
-from aws_bedrock_inference.simulator.messages import ServiceError, invalid
+from aws_bedrock_inference.simulator.error_texts import ServiceError, invalid
 from aws_bedrock_inference.simulator.plan import Break
 from aws_bedrock_inference.simulator.request import Request
 from aws_bedrock_inference.simulator.service import Service

@@ -10,8 +10,8 @@ from uuid import UUID
 from aws_bedrock_inference.knowledge.models import model_facts
 from aws_bedrock_inference.simulator import plan, signature, speech, validate
 from aws_bedrock_inference.simulator.answers import Usage
+from aws_bedrock_inference.simulator.error_texts import ERRORS, ServiceError, text
 from aws_bedrock_inference.simulator.faults import Faults
-from aws_bedrock_inference.simulator.messages import ERRORS, ServiceError, text
 from aws_bedrock_inference.simulator.quota import Pool, Ticket
 from aws_bedrock_inference.simulator.reply import HARMLESS, reply
 from aws_bedrock_inference.simulator.request import asked

@@ -7,7 +7,7 @@ from base64 import b64decode, b64encode
 from typing import TYPE_CHECKING, Any
 
 from aws_bedrock_inference.simulator import converse, frames, native, strict
-from aws_bedrock_inference.simulator.messages import ServiceError, invalid
+from aws_bedrock_inference.simulator.error_texts import ServiceError, invalid
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,7 +11,7 @@ from botocore.model import ServiceModel
 
 from aws_bedrock_inference.knowledge.models import model_facts
 from aws_bedrock_inference.simulator.answers import LARGEST
-from aws_bedrock_inference.simulator.messages import ServiceError, invalid
+from aws_bedrock_inference.simulator.error_texts import ServiceError, invalid
 
 if TYPE_CHECKING:
     from botocore.model import Shape

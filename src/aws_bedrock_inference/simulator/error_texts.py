@@ -6,7 +6,7 @@ import tomllib
 from importlib.resources import files
 from typing import Any
 
-_DATA: dict[str, Any] = tomllib.loads(files(__package__).joinpath("messages.toml").read_text(encoding="utf-8"))
+_DATA: dict[str, Any] = tomllib.loads(files(__package__).joinpath("error_texts.toml").read_text(encoding="utf-8"))
 ERRORS: dict[str, dict[str, Any]] = _DATA["error"]
 
 
