@@ -14,9 +14,20 @@ INVALID = {
         {"messages": [{"role": "assistant", "content": HELLO}]},
         "A conversation must start with a user message.",
     ),
-    "twice the same role": (
-        {"messages": [USER, USER]},
-        "A conversation must alternate between user and assistant roles.",
+    "a document alone": (
+        {
+            "messages": [
+                {
+                    "role": "user",
+                    "content": [{"document": {"format": "txt", "name": "a", "source": {"bytes": "aGVsbG8="}}}],
+                }
+            ]
+        },
+        "A text block must be included when using documents.",
+    ),
+    "a line break alone": (
+        {"messages": [{"role": "user", "content": [{"text": "\n"}]}]},
+        "The text field in the ContentBlock object at messages.0.content.0 is blank.",
     ),
     "blank text": (
         {"messages": [{"role": "user", "content": [{"text": "hi"}, {"text": "  "}]}]},

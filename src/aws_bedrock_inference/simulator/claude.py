@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from aws_bedrock_inference.simulator import converse
 from aws_bedrock_inference.simulator.answers import END, FILTERED, GUARDRAIL, Prompt, Tool
 from aws_bedrock_inference.simulator.error_texts import invalid
+from aws_bedrock_inference.simulator.model_rules import claude_name, has_cache_keys, is_server_tool
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,6 +52,9 @@ class Anthropic:
     )
     _REASONS: ClassVar = {FILTERED: "refusal", GUARDRAIL: END}
 
+    def __init__(self, base: str) -> None:
+        self._base = base
+
     def read(self, body: dict[str, Any]) -> Prompt:
         """Read the Messages request."""
         require(body, "anthropic_version", "max_tokens", "messages")
@@ -60,7 +64,9 @@ class Anthropic:
         prompt = Prompt(
             max_tokens=body["max_tokens"], stop_sequences=tuple(body.get("stop_sequences") or ()), tool=_forced(body)
         )
-        for tool in body.get("tools") or ():
+        for number, tool in enumerate(body.get("tools") or ()):
+            if is_server_tool(tool.get("type", "custom")):
+                raise invalid("server-tool", place=f"tools.{number}", kind=tool["type"])
             _read_part(prompt, tool)
         _read_parts(prompt, body.get("system") or ())
         for number, message in enumerate(body["messages"]):
@@ -100,14 +106,21 @@ class Anthropic:
             "id": f"msg_bdrk_{answer.identity}",
             "type": "message",
             "role": "assistant",
-            "model": "simulated",
+            "model": claude_name(self._base),
             "content": [],
-            "usage": {
-                "input_tokens": usage.input,
-                "cache_creation_input_tokens": usage.cache_write,
-                "cache_read_input_tokens": usage.cache_read,
-                "output_tokens": usage.output,
-            },
+            "usage": self._usage(usage),
+        }
+
+    def _usage(self, usage: Usage) -> dict[str, Any]:
+        plain = {"input_tokens": usage.input, "output_tokens": usage.output}
+        if not has_cache_keys(self._base) and not usage.cache_read and not usage.cache_write:
+            return plain
+        written = {"ephemeral_5m_input_tokens": usage.cache_write, "ephemeral_1h_input_tokens": 0}
+        return {
+            **plain,
+            "cache_creation_input_tokens": usage.cache_write,
+            "cache_read_input_tokens": usage.cache_read,
+            "cache_creation": written,
         }
 
     def _block(self, answer: Answer) -> dict[str, Any]:

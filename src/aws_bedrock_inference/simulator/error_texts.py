@@ -18,6 +18,7 @@ class ServiceError(Exception):
         super().__init__(message or known.get("message", ""))
         self.code = code
         self.status = status or known.get("status", 500)
+        self.namespace: str = known.get("namespace", "com.amazon.bedrock")
         self.headers: list[tuple[str, str]] = []
 
 
