@@ -8,14 +8,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from aws_bedrock_inference.simulator import native
-from aws_bedrock_inference.simulator.answers import GUARDRAIL
-from aws_bedrock_inference.simulator.model_rules import body_format, has_cache_keys
+from aws_bedrock_inference.simulator.answers import CHARACTERS_PER_TOKEN, GUARDRAIL
+from aws_bedrock_inference.simulator.model_rules import body_format, has_cache_keys, leaves_out_cache_writes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from aws_bedrock_inference.simulator.answers import Answer, Usage
     from aws_bedrock_inference.simulator.request import Asked
+
+_OTHER_UNITS = (
+    "contentPolicyUnits",
+    "wordPolicyUnits",
+    "sensitiveInformationPolicyUnits",
+    "sensitiveInformationPolicyFreeUnits",
+    "contextualGroundingPolicyUnits",
+)
 
 
 def whole(asked: Asked, answer: Answer, usage: Usage, written: dict[str, Any]) -> dict[str, Any]:
@@ -24,7 +32,7 @@ def whole(asked: Asked, answer: Answer, usage: Usage, written: dict[str, Any]) -
         **written,
         "usage": _usage(asked.base, usage, streamed=False),
         **_fields(asked, answer, usage),
-        **_settings(asked, answer),
+        **_settings(asked, answer, usage),
     }
 
 
@@ -36,7 +44,8 @@ def events(
         if name == "messageStop":
             yield name, {**event, **_fields(asked, answer, usage)}
         elif name == "metadata":
-            yield name, {**event, "usage": _usage(asked.base, usage, streamed=True), **_settings(asked, answer)}
+            settings = _settings(asked, answer, usage)
+            yield name, {**event, "usage": _usage(asked.base, usage, streamed=True), **settings}
         else:
             yield name, event
 
@@ -49,35 +58,48 @@ def _usage(base: str, usage: Usage, *, streamed: bool) -> dict[str, Any]:
         "serverToolUsage": {},
     }
     if usage.cache_read or usage.cache_write or (has_cache_keys(base) and not streamed):
-        found |= {
-            "cacheReadInputTokens": usage.cache_read,
-            "cacheReadInputTokenCount": usage.cache_read,
-            "cacheWriteInputTokens": usage.cache_write,
-            "cacheWriteInputTokenCount": usage.cache_write,
-        }
+        found |= {"cacheReadInputTokens": usage.cache_read, "cacheReadInputTokenCount": usage.cache_read}
+        if usage.cache_write or not leaves_out_cache_writes(base):
+            found |= {"cacheWriteInputTokens": usage.cache_write, "cacheWriteInputTokenCount": usage.cache_write}
     if usage.cache_write and has_cache_keys(base):
         found["cacheDetails"] = [{"inputTokens": usage.cache_write, "ttl": "5m"}]
     return found
 
 
-def _settings(asked: Asked, answer: Answer) -> dict[str, Any]:
+def _settings(asked: Asked, answer: Answer, usage: Usage) -> dict[str, Any]:
     """Return what the request chose, as the answer repeats it."""
     body = asked.body
     found = {key: body[key] for key in ("performanceConfig", "serviceTier") if body.get(key)}
     guardrail = body.get("guardrailConfig") or {}
     if guardrail.get("trace") in {"enabled", "enabled_full"}:
-        found["trace"] = {"guardrail": _trace(guardrail.get("guardrailIdentifier") or "guardrail", answer)}
+        found["trace"] = {"guardrail": _trace(guardrail.get("guardrailIdentifier") or "guardrail", usage.input, answer)}
     return found
 
 
-def _trace(guardrail: str, answer: Answer) -> dict[str, Any]:
-    metrics = {"invocationMetrics": {"guardrailProcessingLatency": 200}}
-    if answer.stop != GUARDRAIL:
-        return {"inputAssessment": {guardrail: metrics}, "outputAssessments": {guardrail: [metrics]}}
-    blocked = {"topics": [{"name": "simulated", "type": "DENY", "action": "BLOCKED", "detected": True}]}
+def _trace(guardrail: str, tokens: int, answer: Answer) -> dict[str, Any]:
+    """Return what a guardrail with one denied topic found; the prompt's tokens stand for its length."""
+    read = _assessed(tokens * CHARACTERS_PER_TOKEN)
+    if answer.stop == GUARDRAIL:
+        blocked = {"topics": [{"name": "simulated", "type": "DENY", "action": "BLOCKED", "detected": True}]}
+        return {
+            "inputAssessment": {guardrail: {"topicPolicy": blocked, **read}},
+            "actionReason": "Guardrail blocked.",
+        }
     return {
-        "actionReason": "Guardrail blocked.",
-        "inputAssessment": {guardrail: {"topicPolicy": blocked, **metrics}},
+        "modelOutput": [answer.text],
+        "inputAssessment": {guardrail: read},
+        "outputAssessments": {guardrail: [_assessed(len(answer.text))]},
+        "actionReason": "No action.",
+    }
+
+
+def _assessed(characters: int) -> dict[str, Any]:
+    return {
+        "invocationMetrics": {
+            "guardrailProcessingLatency": 200,
+            "usage": {"topicPolicyUnits": -(-characters // 1000) or 1, **dict.fromkeys(_OTHER_UNITS, 0)},
+            "guardrailCoverage": {"textCharacters": {"guarded": characters, "total": characters}},
+        }
     }
 
 

@@ -11,7 +11,7 @@ from functools import lru_cache
 from hashlib import blake2b, shake_256
 from math import sqrt
 from operator import add, index
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 from uuid import UUID
 
 from aws_bedrock_inference.simulator.answers import Prompt
@@ -30,6 +30,9 @@ _WORD = re.compile(r"\w+")
 class Format(Protocol):
     """The format of one family's requests and answers."""
 
+    counts: ClassVar[bool]
+    """Whether the answer's headers tell the tokens of the input."""
+
     def read(self, body: dict[str, Any]) -> Prompt:
         """Return the texts as a prompt. Raises ServiceError for a body that the model would refuse."""
 
@@ -44,6 +47,8 @@ def embedding_format(name: str, base: str) -> Format | None:
 
 
 class _Of:
+    counts: ClassVar = True
+
     def __init__(self, base: str) -> None:
         self._rules = vectors(base)
 
@@ -191,6 +196,8 @@ class Cohere(_Of):
 
 class Rerank(_Of):
     """`query` and `documents` in, `results` out, best first."""
+
+    counts = False
 
     def read(self, body: dict[str, Any]) -> Prompt:
         """Read the query and the documents."""

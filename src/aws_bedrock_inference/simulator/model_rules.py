@@ -72,6 +72,11 @@ def has_cache_keys(base: str) -> bool:
     return matches(base, _RULES["usage"]["cache_keys"])
 
 
+def leaves_out_cache_writes(base: str) -> bool:
+    """Return whether the answers tell of writes to the prompt cache only where there were some."""
+    return matches(base, _RULES["usage"]["cache_writes_left_out"])
+
+
 def has_cache_headers(base: str) -> bool:
     """Return whether InvokeModel's headers tell of the prompt cache."""
     return matches(base, _RULES["usage"]["cache_headers"])

@@ -76,10 +76,9 @@ def _numbers(
     body = speech.written(form.body(asked.body, prompt.tokens))
     if fault and fault.kind == "malformed":
         body = body[: len(body) // 2]
-    headers = [
-        ("x-amzn-bedrock-invocation-latency", str(round(max(wait, _QUICKEST) * 1000))),
-        ("x-amzn-bedrock-input-token-count", str(prompt.tokens)),
-    ]
+    headers = [("x-amzn-bedrock-invocation-latency", str(round(max(wait, _QUICKEST) * 1000)))]
+    if form.counts:
+        headers.append(("x-amzn-bedrock-input-token-count", str(prompt.tokens)))
     return plan.whole(200, body, headers, wait=wait, on_done=lambda: over(1.0, 0))
 
 

@@ -69,6 +69,7 @@ class Endpoint:
         except Exception:
             logging.getLogger(__name__).exception("the simulator has failed; this is a fault of its own")
             todo = plan.refusal(ServiceError("InternalServerException", "the simulator has failed; see its log"))
+            todo.headers.append(("x-amzn-requestid", self.service.request_id()))
         await _carry_out(todo, scope, protocol)
 
     async def _plan(self, scope: Scope, protocol: RSGIHTTPProtocol) -> Plan:

@@ -74,7 +74,7 @@ class Service:
         except ServiceError as error:
             self.stats.refused(error.code)
             answer = plan.refusal(error)
-        answer.headers.append(("x-amzn-requestid", self._request_id()))
+        answer.headers.append(("x-amzn-requestid", self.request_id()))
         if fault and fault.after is None and fault.kind == "stall":
             return plan.later(answer, fault.seconds)
         return answer
@@ -194,7 +194,8 @@ class Service:
         fresh = prompt.tokens - cached
         return Usage(fresh, cache_read=cached) if hit else Usage(fresh, cache_write=cached)
 
-    def _request_id(self) -> str:
+    def request_id(self) -> str:
+        """Return the id of the request that came last."""
         return str(UUID(bytes=blake2b(f"{self.scenario.seed} {self._count}".encode(), digest_size=16).digest()))
 
 
