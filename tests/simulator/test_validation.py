@@ -178,6 +178,20 @@ ACCEPTED = {
 }
 
 
+def used(*results: str) -> dict[str, Any]:
+    uses: Any = [{"toolUse": {"toolUseId": name, "name": "t", "input": {}}} for name in ("a", "b")]
+    blocks = [{"toolResult": {"toolUseId": name, "content": HELLO}} for name in results]
+    last = {"role": "user", "content": blocks or HELLO}
+    return {"messages": [USER, {"role": "assistant", "content": uses}, last], **TOOL}
+
+
+ACCEPTED |= {
+    "all results": (SONNET, used("a", "b")),
+    "a result that is missing, where that is taken": (LITE, used("a")),
+    "tools of a model that does not stream them": ("meta.llama3-3-70b-instruct-v1:0", {"messages": [USER], **TOOL}),
+}
+
+
 @pytest.mark.parametrize("case", ACCEPTED)
 def test_what_the_service_takes_is_taken(case: Any) -> None:
     model, body = ACCEPTED[case]
@@ -205,6 +219,31 @@ REFUSED = {
         "does not support assistant message prefill",
     ),
 }
+
+
+SYSTEM = {"messages": [USER], "system": HELLO}
+REFUSED |= {
+    "a system prompt": ("mistral.mistral-7b-instruct-v0:2", SYSTEM, "This model doesn't support system messages."),
+    "tools": ("amazon.titan-text-express-v1", {"messages": [USER], **TOOL}, "This model doesn't support tool use."),
+    "a temperature": (
+        "us.anthropic.claude-opus-4-8",
+        {"messages": [USER], "inferenceConfig": {"temperature": 0.5}},
+        "`temperature` is deprecated for this model.",
+    ),
+    "a result that is missing": (
+        SONNET,
+        used("a"),
+        "Expected toolResult blocks at messages.2.content for",
+    ),
+    "no results": (SONNET, used(), "Expected toolResult blocks at messages.2.content for the following Ids: a, b"),
+    "one result too many": (SONNET, used("a", "b", "c"), "exceeds the number of toolUse blocks of previous turn."),
+}
+
+
+def test_tools_in_a_stream_of_a_model_that_has_them_only_whole() -> None:
+    path = "/model/us.meta.llama3-3-70b-instruct-v1:0/converse-stream"
+    refused = Account().post(path, {"messages": [USER], **TOOL}).error
+    assert refused == (400, "ValidationException", "This model doesn't support tool use in streaming mode.")
 
 
 @pytest.mark.parametrize("case", REFUSED)

@@ -5,23 +5,25 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from aws_bedrock_inference.simulator.error_texts import invalid
-from aws_bedrock_inference.simulator.model_rules import (
-    may_begin_with_assistant,
-    may_end_with_assistant,
-    media,
-)
+from aws_bedrock_inference.simulator.model_rules import listed, media
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from aws_bedrock_inference.simulator.request import Asked
+
 _MEDIA = ("image", "video", "audio", "document")
 
 
-def check(base: str, body: dict[str, Any]) -> None:
-    """Refuse what Converse or the model refuses in `messages`. Raises ServiceError."""
+def check(asked: Asked) -> None:
+    """Refuse what Converse or the model refuses in a conversation. Raises ServiceError."""
+    base, body = asked.base, asked.body
     messages = body.get("messages") or ()
     if messages:
         _check_ends(base, messages)
+    if body.get("system") and listed("no_system", base):
+        raise invalid("no-system")
+    _check_tools(asked)
     for number, message in enumerate(messages):
         if not message["content"]:
             raise invalid("empty", message=number)
@@ -30,13 +32,40 @@ def check(base: str, body: dict[str, Any]) -> None:
             if ("toolUse" in block or "toolResult" in block) and not body.get("toolConfig"):
                 raise invalid("tool-config")
             _check_media(base, block, number, position)
+    if not listed("loose_tool_results", base):
+        for number in range(1, len(messages)):
+            _check_results(messages[number - 1], messages[number], number)
 
 
 def _check_ends(base: str, messages: Sequence[dict[str, Any]]) -> None:
-    if messages[0]["role"] == "assistant" and not may_begin_with_assistant(base):
+    if messages[0]["role"] == "assistant" and not listed("assistant_first", base):
         raise invalid("start")
-    if messages[-1]["role"] == "assistant" and not may_end_with_assistant(base):
+    if messages[-1]["role"] == "assistant" and listed("no_prefill", base):
         raise invalid("prefill")
+
+
+def _check_tools(asked: Asked) -> None:
+    if not (asked.body.get("toolConfig") or {}).get("tools"):
+        return
+    if listed("no_tools", asked.base):
+        raise invalid("no-tools")
+    if asked.streaming and listed("no_streamed_tools", asked.base):
+        raise invalid("no-streamed-tools")
+
+
+def _check_results(before: dict[str, Any], message: dict[str, Any], number: int) -> None:
+    """Refuse tool results that do not belong to the tool uses of the message before."""
+    uses = _ids(before, "toolUse") if before["role"] == "assistant" else []
+    results = _ids(message, "toolResult")
+    missing = [use for use in uses if use not in results]
+    if missing:
+        raise invalid("results-missing", message=number, ids=", ".join(missing))
+    if len(results) > len(uses):
+        raise invalid("results-extra", message=number)
+
+
+def _ids(message: dict[str, Any], kind: str) -> list[str]:
+    return [block[kind]["toolUseId"] for block in message["content"] if block.get(kind)]
 
 
 def _check_text(content: Sequence[dict[str, Any]], number: int) -> None:

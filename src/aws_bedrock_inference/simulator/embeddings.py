@@ -30,8 +30,7 @@ _WORD = re.compile(r"\w+")
 class Format(Protocol):
     """The format of one family's requests and answers."""
 
-    counts: ClassVar[bool]
-    """Whether the answer's headers tell the tokens of the input."""
+    counts: ClassVar[bool]  # the answer's headers tell the tokens of the input
 
     def read(self, body: dict[str, Any]) -> Prompt:
         """Return the texts as a prompt. Raises ServiceError for a body that the model would refuse."""

@@ -44,14 +44,9 @@ def counts_tokens(base: str) -> bool:
     return matches(base, _RULES["count_tokens"]["models"])
 
 
-def may_begin_with_assistant(base: str) -> bool:
-    """Return whether the first message may be the assistant's."""
-    return matches(base, _RULES["conversation"]["assistant_first"])
-
-
-def may_end_with_assistant(base: str) -> bool:
-    """Return whether the last message may be the beginning of the answer."""
-    return not matches(base, _RULES["conversation"]["no_prefill"])
+def listed(name: str, base: str) -> bool:
+    """Return whether the model is in the list of that name: those that do something otherwise than the rest."""
+    return matches(base, _RULES["lists"][name])
 
 
 @cache
@@ -60,11 +55,6 @@ def media(base: str) -> Media:
     found = _first("media", base)
     s3 = frozenset(found["s3"])
     return Media(frozenset(found["takes"]), s3, frozenset(found.get("s3_in_tool_results", s3)))
-
-
-def takes_one_sampling(base: str) -> bool:
-    """Return whether the model takes `temperature` or `top_p`, not both."""
-    return matches(base, _RULES["sampling"]["one"])
 
 
 def has_cache_keys(base: str) -> bool:

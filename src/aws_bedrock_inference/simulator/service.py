@@ -121,7 +121,7 @@ class Service:
         else:
             wanted = wanted._replace(body=body)
             validate.check_shape(wanted.operation, body)
-            conversation.check(wanted.base, body)
+            conversation.check(wanted)
         prompt = speech.prompt(body, wanted)
         validate.check_limits(wanted.base, body, prompt, models)
         return wanted, prompt

@@ -11,7 +11,7 @@ from botocore.model import ServiceModel
 from aws_bedrock_inference.knowledge.models import model_facts
 from aws_bedrock_inference.simulator.answers import LARGEST
 from aws_bedrock_inference.simulator.error_texts import ServiceError, invalid
-from aws_bedrock_inference.simulator.model_rules import counts_tokens, is_id, matches, streams, takes_one_sampling
+from aws_bedrock_inference.simulator.model_rules import counts_tokens, is_id, listed, matches, streams
 
 if TYPE_CHECKING:
     from botocore.model import Shape
@@ -136,7 +136,12 @@ def check_limits(base: str, body: dict[str, Any], prompt: Prompt, models: Models
         raise invalid("maximum", limit=limit)
     if prompt.tokens > models.context_tokens:
         raise invalid("too-long")
-    settings = body.get("inferenceConfig") or body
-    both = "temperature" in settings and ("topP" in settings or "top_p" in settings)
-    if both and takes_one_sampling(base):
+    _check_sampling(base, body.get("inferenceConfig") or body)
+
+
+def _check_sampling(base: str, settings: dict[str, Any]) -> None:
+    given = [name for name in ("temperature", "topP", "top_p", "top_k") if settings.get(name) is not None]
+    if listed("no_sampling", base) and given and settings[given[0]] != 1:
+        raise invalid("no-sampling", setting={"topP": "top_p"}.get(given[0], given[0]))
+    if listed("one_sampling", base) and "temperature" in given and {"topP", "top_p"} & set(given):
         raise invalid("sampling")
