@@ -92,10 +92,4 @@ def _tool_use(answer: Answer) -> dict[str, Any]:
 
 
 def _usage(usage: Usage) -> dict[str, int]:
-    return {
-        "inputTokens": usage.input,
-        "outputTokens": usage.output,
-        "totalTokens": usage.total,
-        "cacheReadInputTokens": usage.cache_read,
-        "cacheWriteInputTokens": usage.cache_write,
-    }
+    return {"inputTokens": usage.input, "outputTokens": usage.output, "totalTokens": usage.total}

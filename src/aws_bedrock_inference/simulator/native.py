@@ -1,21 +1,23 @@
-"""The bodies of InvokeModel: Anthropic Messages, Amazon Nova and Amazon Titan Text.
+"""The bodies of InvokeModel, by their format: which one a model takes is in `model_rules.toml`.
 
+Here are those of Amazon Nova and Amazon Titan Text.
 Source: https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters.html
 """
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-from aws_bedrock_inference.simulator import converse
-from aws_bedrock_inference.simulator.answers import END, FILTERED, GUARDRAIL, MAXIMUM, STOP, Prompt, Tool
-from aws_bedrock_inference.simulator.messages import invalid
+from aws_bedrock_inference.simulator import chat_families, converse, families
+from aws_bedrock_inference.simulator.answers import FILTERED, MAXIMUM, STOP, Prompt
+from aws_bedrock_inference.simulator.claude import Anthropic, metrics, require
+from aws_bedrock_inference.simulator.embeddings import embedding_format
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from aws_bedrock_inference.simulator.answers import Answer, Usage
+    from aws_bedrock_inference.simulator.request import Asked
 
 
 class Dialect(Protocol):
@@ -31,159 +33,44 @@ class Dialect(Protocol):
         """Return the chunks of a streamed answer."""
 
 
-def dialect(model: str) -> Dialect:
-    """Return the dialect of a base model; what is not Anthropic's or Titan's speaks Nova's."""
-    if model.startswith("anthropic."):
-        return Anthropic()
-    return Titan() if model.startswith("amazon.titan") else Nova()
+def dialect(asked: Asked) -> Dialect:
+    """Return the dialect of a request that is answered with text."""
+    return _DIALECTS[asked.format](asked)
 
 
-def _require(body: dict[str, Any], *keys: str) -> None:
-    for key in keys:
-        if key not in body:
-            raise invalid("body", problem=f"#: required key [{key}] not found")
+def read(asked: Asked, body: dict[str, Any]) -> Prompt:
+    """Return the prompt of a body in the request's format. Raises ServiceError."""
+    return (embedding_format(asked.format, asked.base) or dialect(asked)).read(body)
 
 
 class Nova:
-    """Converse's shape, in the body."""
+    """Converse's shape, in the body, with a few differences."""
 
     def read(self, body: dict[str, Any]) -> Prompt:
         """Read `messages`, `system` and `inferenceConfig`."""
-        _require(body, "messages")
+        require(body, "messages")
         return converse.read(body)
 
     def body(self, answer: Answer, usage: Usage, milliseconds: int) -> dict[str, Any]:
         """Write Converse's answer without its metrics."""
         written = converse.body(answer, usage, milliseconds)
         del written["metrics"]
-        return written
+        return {**written, "usage": {**_usage(usage), "totalTokens": usage.total}}
 
     def chunks(self, answer: Answer, usage: Usage, milliseconds: int) -> Iterator[dict[str, Any]]:
-        """Write Converse's events, each under its name."""
+        """Write Converse's events, each under its name. Each delta is a block of its own, closed at once."""
+        index = 0
         for name, event in converse.events(answer, usage, milliseconds):
-            yield {name: event}
-
-
-class Anthropic:
-    """The Messages API, with `anthropic_version` in the body and no `model`."""
-
-    _KEYS = frozenset(
-        [
-            "anthropic_version",
-            "anthropic_beta",
-            "max_tokens",
-            "messages",
-            "system",
-            "temperature",
-            "top_p",
-            "top_k",
-            "tools",
-            "tool_choice",
-            "stop_sequences",
-            "thinking",
-            "metadata",
-            "output_config",
-            "context_management",
-            "service_tier",
-            "mcp_servers",
-        ]
-    )
-    _REASONS: ClassVar = {FILTERED: "refusal", GUARDRAIL: END}
-
-    def read(self, body: dict[str, Any]) -> Prompt:
-        """Read the Messages request."""
-        _require(body, "anthropic_version", "max_tokens", "messages")
-        for key in body:
-            if key not in self._KEYS:
-                raise invalid("body", problem=f"#: extraneous key [{key}] is not permitted")
-        prompt = Prompt(
-            max_tokens=body["max_tokens"], stop_sequences=tuple(body.get("stop_sequences") or ()), tool=_forced(body)
-        )
-        for tool in body.get("tools") or ():
-            _read_part(prompt, tool)
-        _read_parts(prompt, body.get("system") or ())
-        for number, message in enumerate(body["messages"]):
-            _read_parts(prompt, message["content"])
-            if not message["content"]:
-                raise invalid("native", problem=f"messages.{number}: text content blocks must be non-empty")
-        return prompt
-
-    def body(self, answer: Answer, usage: Usage, milliseconds: int) -> dict[str, Any]:  # noqa: ARG002 - Dialect's
-        """Write one message."""
-        return {
-            **self._message(answer, usage._replace(output=answer.tokens)),
-            "content": [{**self._block(answer), **self._content(answer)}],
-            "stop_reason": self._REASONS.get(answer.stop, answer.stop),
-            "stop_sequence": answer.stop_sequence,
-        }
-
-    def chunks(self, answer: Answer, usage: Usage, milliseconds: int) -> Iterator[dict[str, Any]]:
-        """Write the Messages API's stream events."""
-        start = {**self._message(answer, usage._replace(output=1)), "stop_reason": None, "stop_sequence": None}
-        yield {"type": "message_start", "message": start}
-        empty: dict[str, Any] = {"input": {}} if answer.tool else {"text": ""}
-        yield {"type": "content_block_start", "index": 0, "content_block": {**self._block(answer), **empty}}
-        for at in range(0, len(answer.text), converse.PIECE):
-            piece = answer.text[at : at + converse.PIECE]
-            tool_delta = {"type": "input_json_delta", "partial_json": piece}
-            delta = tool_delta if answer.tool else {"type": "text_delta", "text": piece}
-            yield {"type": "content_block_delta", "index": 0, "delta": delta}
-        yield {"type": "content_block_stop", "index": 0}
-        reason = self._REASONS.get(answer.stop, answer.stop)
-        end = {"stop_reason": reason, "stop_sequence": answer.stop_sequence}
-        yield {"type": "message_delta", "delta": end, "usage": {"output_tokens": usage.output}}
-        yield {"type": "message_stop", "amazon-bedrock-invocationMetrics": _metrics(usage, milliseconds)}
-
-    def _message(self, answer: Answer, usage: Usage) -> dict[str, Any]:
-        return {
-            "id": f"msg_bdrk_{answer.identity}",
-            "type": "message",
-            "role": "assistant",
-            "model": "simulated",
-            "content": [],
-            "usage": {
-                "input_tokens": usage.input,
-                "cache_creation_input_tokens": usage.cache_write,
-                "cache_read_input_tokens": usage.cache_read,
-                "output_tokens": usage.output,
-            },
-        }
-
-    def _block(self, answer: Answer) -> dict[str, Any]:
-        if answer.tool:
-            return {"type": "tool_use", "id": f"toolu_bdrk_{answer.identity}", "name": answer.tool.name}
-        return {"type": "text"}
-
-    def _content(self, answer: Answer) -> dict[str, Any]:
-        return {"input": json.loads(answer.text)} if answer.tool else {"text": answer.text}
-
-
-def _read_parts(prompt: Prompt, parts: Any) -> None:
-    if isinstance(parts, str):
-        prompt.add(parts)
-        return
-    for part in parts:
-        _read_part(prompt, part)
-
-
-def _read_part(prompt: Prompt, part: dict[str, Any]) -> None:
-    if part.get("type") == "text":
-        prompt.add(part["text"])
-    elif part.get("type") in {"image", "document"}:
-        prompt.add_media()
-    else:
-        prompt.add(json.dumps(part, sort_keys=True))
-    if "cache_control" in part:
-        prompt.mark()
-
-
-def _forced(body: dict[str, Any]) -> Tool | None:
-    choice = body.get("tool_choice") or {}
-    offered = {tool["name"]: tool.get("input_schema", {}) for tool in body.get("tools") or ()}
-    name = choice.get("name") if choice.get("type") == "tool" else None
-    if choice.get("type") == "any":
-        name = next(iter(offered), None)
-    return Tool(name, offered[name]) if name is not None and name in offered else None
+            if name == "contentBlockStop":
+                continue
+            if name == "metadata":
+                metadata = {"usage": _usage(usage), "metrics": {}, "trace": {}}
+                yield {name: metadata, "amazon-bedrock-invocationMetrics": _metrics(usage, milliseconds)}
+                continue
+            yield {name: {**event, "contentBlockIndex": index} if "contentBlockIndex" in event else event}
+            if name == "contentBlockDelta":
+                yield {"contentBlockStop": {"contentBlockIndex": index}}
+                index += 1
 
 
 class Titan:
@@ -193,7 +80,7 @@ class Titan:
 
     def read(self, body: dict[str, Any]) -> Prompt:
         """Read `inputText` and `textGenerationConfig`."""
-        _require(body, "inputText")
+        require(body, "inputText")
         settings = body.get("textGenerationConfig") or {}
         stops = tuple(settings.get("stopSequences") or ())
         prompt = Prompt(max_tokens=settings.get("maxTokenCount"), stop_sequences=stops)
@@ -207,24 +94,41 @@ class Titan:
         return {"inputTextTokenCount": usage.input, "results": [result]}
 
     def chunks(self, answer: Answer, usage: Usage, milliseconds: int) -> Iterator[dict[str, Any]]:
-        """Write pieces of text; the last one says why it ended."""
-        pieces = [answer.text[at : at + converse.PIECE] for at in range(0, len(answer.text), converse.PIECE)] or [""]
-        for piece in pieces[:-1]:
-            yield {"outputText": piece, "index": 0, "completionReason": None}
+        """Write the whole answer as one chunk, as Titan does."""
         yield {
-            "outputText": pieces[-1],
+            "outputText": answer.text,
             "index": 0,
             "totalOutputTextTokenCount": usage.output,
             "completionReason": self._REASONS.get(answer.stop, "FINISH"),
             "inputTextTokenCount": usage.input,
-            "amazon-bedrock-invocationMetrics": _metrics(usage, milliseconds),
+            "amazon-bedrock-invocationMetrics": metrics(usage, milliseconds),
         }
 
 
+_DIALECTS: dict[str, Callable[[Asked], Dialect]] = {
+    "claude": lambda asked: Anthropic(asked.base),
+    "claude-text": families.ClaudeText,
+    "nova": lambda _: Nova(),
+    "titan": lambda _: Titan(),
+    "llama": families.Llama,
+    "mistral-text": families.Mistral,
+    "deepseek-text": families.DeepSeek,
+    "jurassic": families.Jurassic,
+    "openai-text": families.OpenAIText,
+    "cohere-text": families.CohereText,
+    "cohere-chat": chat_families.CohereChat,
+    "mistral-chat": chat_families.MistralChat,
+    "openai-chat": chat_families.OpenAIChat,
+}
+
+
+def _usage(usage: Usage) -> dict[str, int]:
+    return {"inputTokens": usage.input, "outputTokens": usage.output, **_cache(usage)}
+
+
 def _metrics(usage: Usage, milliseconds: int) -> dict[str, int]:
-    return {
-        "inputTokenCount": usage.input,
-        "outputTokenCount": usage.output,
-        "invocationLatency": milliseconds,
-        "firstByteLatency": milliseconds,
-    }
+    return {**metrics(usage, milliseconds), **_cache(usage)}
+
+
+def _cache(usage: Usage) -> dict[str, int]:
+    return {"cacheReadInputTokenCount": usage.cache_read, "cacheWriteInputTokenCount": usage.cache_write}
