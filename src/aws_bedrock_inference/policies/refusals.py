@@ -33,13 +33,14 @@ def held(route: str) -> Fault:
 
 def day_spent(seconds: float) -> Fault:
     """Return the refusal of a call for which the daily token quota has no room."""
-    return refusal(
+    fault = refusal(
         "QuotaExhausted",
         f"the daily token quota is exhausted; try again in about {seconds:,.0f} s",
         Category.TRANSIENT,
         "daily-quota-exhausted",
         "Wait for the next day, use another model, Region or account, or ask AWS Support for more. Nothing was sent.",
     )
+    return replace(fault, retry_after=seconds)
 
 
 def queue_full(ahead: int) -> Fault:

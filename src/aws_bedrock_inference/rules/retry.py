@@ -34,6 +34,10 @@ class Stop:
     reason: str
 
 
+LEFT_TO_CALLER = "retries are left to the caller"
+"""Why a call with `Retry(attempts=1)` gave up: whoever called it may repeat it, and nobody else does."""
+
+
 class Budget(Locked):
     """A limit for the retries of all calls together, so that an outage does not multiply the load.
 
@@ -79,12 +83,15 @@ def decide(
     """Return the decision after `outcome`, which ended with `fault`.
 
     Attempts are counted separately for each code, because each code has its own rule. `most` limits all of them, except
-    throttles that the quota paces: these end with the deadline and cost the service hardly anything. A wait that would
-    end after the deadline is not started. A stream that has already delivered an event is not retried.
+    throttles that the quota paces: these end with the deadline and cost the service hardly anything. With `most` 1
+    nothing is retried. A wait that would end after the deadline is not started. A stream that has already delivered an
+    event is not retried.
     """
     if fault.decision is Decision.FAIL or outcome.emitted:
         already = "part of the answer had already been delivered"
         return Stop(already if outcome.emitted else "the same request would fail again")
+    if most == 1:
+        return Stop(LEFT_TO_CALLER)
     stated = fault.stated_wait
     if fault.paced and now + stated < deadline < inf:
         return Again(stated, 0)
