@@ -90,14 +90,12 @@ def decide(
     if fault.decision is Decision.FAIL or outcome.emitted:
         already = "part of the answer had already been delivered"
         return Stop(already if outcome.emitted else "the same request would fail again")
-    if most == 1:
-        return Stop(LEFT_TO_CALLER)
     stated = fault.stated_wait
-    if fault.paced and now + stated < deadline < inf:
+    if fault.paced and most > 1 and now + stated < deadline < inf:
         return Again(stated, 0)
     same = [attempt for attempt in earlier if attempt.fault.code == fault.code]
     if len(same) + 1 >= fault.hint.attempts or len(earlier) + 1 >= most:
-        return Stop("no attempts are left")
+        return Stop("no attempts are left" if most > 1 else LEFT_TO_CALLER)
     wait = delay(fault, len(same) + 1, same[-1].wait if same else 0.0, jitter=jitter, chance=chance)
     if now + wait >= deadline:
         late = "the next attempt would start after the deadline"
