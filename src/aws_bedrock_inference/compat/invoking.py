@@ -23,7 +23,7 @@ from aws_bedrock_inference.resilience.functions import known_fault
 from aws_bedrock_inference.resilience.targets import is_async
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterator
 
     from aws_bedrock_inference.clock import Chance
     from aws_bedrock_inference.fault import Fault
@@ -108,7 +108,7 @@ def _pieces(
             yield INTERRUPTED
 
 
-def _read(stream: Any) -> Iterator[str]:
+def _read(stream: Any) -> Generator[str]:
     """Yield the pieces of a stream, and close it when its consumer stops reading."""
     try:
         yield from stream

@@ -95,7 +95,9 @@ def _annotate(error: BaseException, fault: Fault, outcome: Outcome, notes: Itera
     own = vars(error)
     if not isinstance(error, BedrockError):  # which says already what happened inside its client
         for name, value in (("fault", _bare(fault)), ("outcome", _without_errors(outcome))):
-            if isinstance(getattr(error, name, value), type(value)):  # an attribute of the exception's own is left alone
+            if isinstance(
+                getattr(error, name, value), type(value)
+            ):  # an attribute of the exception's own is left alone
                 own[name] = value
         if isinstance(error, ClientError):
             response: dict[str, Any] = own["response"]
