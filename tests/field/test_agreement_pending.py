@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 MINUTE = 60.0
 SENTENCES = [
-    "This account may not use the model yet. Your AWS Marketplace subscription for this model is still being processed.",
+    "The model cannot be used yet. Your AWS Marketplace subscription for this model is still being processed.",
     "Model access is denied: the AWS Marketplace agreement is being created.",
     "The AWS Marketplace Agreement has not succeeded and it has been 15 minutes since the request was made.",
 ]

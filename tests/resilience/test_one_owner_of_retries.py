@@ -16,6 +16,8 @@ from aws_bedrock_inference import (
     AsyncBedrockClient,
     BedrockClient,
     Deadline,
+    InvalidByService,
+    InvalidRequest,
     Pipeline,
     Retry,
     ServerFailed,
@@ -118,6 +120,22 @@ def test_the_client_alone_repeats(way: Any, form: Any, world: World) -> None:
             way(lambda: form(lambda: client.invoke("hi")), world)
         assert len(wire.received) == 5
     assert world.sleeps == []
+
+
+@around
+def test_a_request_that_cannot_succeed_is_called_once(way: Any, world: World) -> None:
+    calls: list[str] = []
+
+    def ask(prompt: str) -> Any:
+        calls.append(prompt)
+        return client.invoke(prompt)
+
+    with Wire(fault(400, "ValidationException")) as wire, client_of(wire) as client:
+        for prompt in ("hi", ""):
+            with pytest.raises((InvalidByService, InvalidRequest)):
+                way(lambda prompt=prompt: ask(prompt), world)
+        assert len(wire.received) == 1
+    assert calls == ["hi", ""]
 
 
 @around

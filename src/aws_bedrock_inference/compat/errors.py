@@ -30,4 +30,5 @@ def worth_repeating(fault: Fault) -> bool:
 
 def named(fault: Fault) -> str:
     """Return a fault's code and cause for a log line; the service's message may quote the request."""
-    return f"{fault.code} ({fault.cause})"
+    code = fault.code if fault.code != fault.cause or fault.error is None else type(fault.error).__name__
+    return f"{code} ({fault.cause})"
