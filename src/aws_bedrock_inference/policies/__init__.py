@@ -20,7 +20,8 @@ def standard(quota: Quota | None = None, *, retry: Retry | Literal["outside"] | 
 
     `retry` replaces the recommended `Retry()`. With `"outside"` a call is sent once, because something else owns the
     retries and their waits: a workflow engine, a task queue. The exception then says in `retry_after` how many seconds
-    to wait, or None if nobody stated a wait, and in `decision` whether a retry makes sense.
+    to wait, or None if nobody stated a wait, and in `decision` whether a retry makes sense. One with the decision FAIL
+    and a `retry_after` was refused by the quota, and has room then.
     """
     if retry is not None and retry != "outside" and not isinstance(retry, Retry):
         raise ValueError(f"standard(retry={shown(retry)}): give a Retry, or 'outside' to send each call once")
