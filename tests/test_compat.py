@@ -363,6 +363,23 @@ def test_a_test_call_that_never_ends_does_not_keep_the_circuit_open(world: World
     assert breaker.state == "closed"
 
 
+def test_a_forked_child_does_not_wait_for_its_parent(world: World) -> None:
+    breaker = CircuitBreaker(failure_threshold=1, clock=world.clock)
+    held = threading.Thread(target=breaker.lock.acquire)  # a thread that the child does not have
+    held.start()
+    held.join()
+
+    def parent() -> None:
+        breaker.after_fork()
+        raise RuntimeError("a call of the parent")
+
+    breaker.after_fork()
+    with pytest.raises(RuntimeError):
+        breaker.execute(parent)
+    assert breaker.state == "closed"
+    assert breaker.execute(work) == "done"
+
+
 def test_attributes_of_the_pages_are_there(world: World) -> None:
     breaker = CircuitBreaker(clock=world.clock)
     assert (breaker.failure_threshold, breaker.recovery_timeout, breaker.timeout) == (5, 30, 60)
