@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import threading
 from typing import TYPE_CHECKING, Any
@@ -13,9 +14,15 @@ from aws_bedrock_inference import (
     CircuitBreaker,
     CircuitBreakerOpenError,
     TokenBucket,
+    calculate_backoff,
+    exponential_backoff_retry,
     handle_aws_error,
+    invoke_with_retry,
     is_recoverable_error,
     retry_with_exponential_backoff,
+    retry_with_jitter,
+    safe_invoke,
+    stream_with_retry,
 )
 
 if TYPE_CHECKING:
@@ -45,6 +52,15 @@ def positional(function: Any) -> str:
         (TokenBucket.consume, "self, tokens=1.0, block=True, timeout=None"),
         (CircuitBreaker, "failure_threshold=5, recovery_timeout=30.0, retry_timeout=60.0, failure_window=60.0"),
         (CircuitBreaker.execute, "self, func"),
+        (CircuitBreaker.call, "self, func"),
+        (CircuitBreaker.on_success, "self"),
+        (CircuitBreaker.on_failure, "self"),
+        (exponential_backoff_retry, "func, max_retries=3"),
+        (retry_with_jitter, "func, max_retries=5, base_delay=1, max_delay=32"),
+        (calculate_backoff, "retries, base_delay=1.0, max_delay=60.0"),
+        (invoke_with_retry, "prompt, max_retries=3"),
+        (stream_with_retry, "prompt, max_retries=3"),
+        (safe_invoke, "prompt, fallback_message=None"),
     ],
 )
 def test_signatures_are_the_documented_ones(function: Any, signature: str) -> None:
@@ -238,8 +254,261 @@ def test_the_other_page_s_names_work_too(world: World) -> None:
     assert breaker.state != "HALF_OPEN"
     assert {breaker.state: 1}[CircuitBreaker.OPEN] == 1
     world.now += 59
-    with pytest.raises(CircuitBreakerOpenError):
+    with pytest.raises(CircuitBreakerOpenError, match="OPEN"):
         breaker.call(work)
+
+
+@pytest.mark.parametrize(
+    ("made", "executes_after", "calls_after"),
+    [
+        (CircuitBreaker, 30, 60),
+        (lambda **time: CircuitBreaker(1, **time), 30, 60),
+        (lambda **time: CircuitBreaker(1, 45, **time), 45, 45),
+        (lambda **time: CircuitBreaker(1, 30, **time), 30, 30),
+        (lambda **time: CircuitBreaker(1, recovery_timeout=20, **time), 20, 20),
+        (lambda **time: CircuitBreaker(1, timeout=90, **time), 90, 90),
+    ],
+)
+def test_each_method_waits_as_its_page_says(made: Any, executes_after: float, calls_after: float, world: World) -> None:
+    for method, after in (("execute", executes_after), ("call", calls_after)):
+        breaker = made(clock=world.clock, wall=lambda: 5000 + world.now)
+        for _ in range(breaker.failure_threshold):
+            with pytest.raises(RuntimeError):
+                getattr(breaker, method)(broken)
+        assert breaker.last_failure_time == 5000 + world.now
+        with pytest.raises(CircuitBreakerOpenError) as refused:
+            getattr(breaker, method)(work)
+        assert refused.value.retry_after == after
+        assert breaker.last_retry_time == 0
+        world.now += after
+        assert getattr(breaker, method)(work) == "done"
+        assert breaker.last_retry_time == 5000 + world.now
+
+
+def test_a_subclass_hears_of_each_call(world: World) -> None:
+    class Told(CircuitBreaker):
+        heard: list[str]
+
+        def on_success(self) -> None:
+            super().on_success()
+            self.heard.append("success")
+
+        def on_failure(self) -> None:
+            super().on_failure()
+            self.heard.append(f"failure {self.failure_count}")
+
+    breaker = Told(failure_threshold=2, clock=world.clock)
+    breaker.heard = []
+    for function in (broken, work, broken, broken):
+        with contextlib.suppress(RuntimeError):
+            breaker.call(function)
+    assert breaker.heard == ["failure 1", "success", "failure 1", "failure 2"]
+    assert breaker.state == "OPEN"
+    breaker.on_success()
+    assert (breaker.state, breaker.failure_count) == ("CLOSED", 0)
+
+
+@pytest.mark.parametrize("method", ["call", "execute"])
+def test_a_late_answer_changes_nothing(method: str, world: World) -> None:
+    breaker = CircuitBreaker(failure_threshold=1, clock=world.clock)
+
+    def late(ending: Any) -> Any:
+        with pytest.raises(RuntimeError):
+            getattr(breaker, method)(broken)  # meanwhile the circuit opens
+        return ending()
+
+    assert getattr(breaker, method)(lambda: late(work)) == "done"
+    assert breaker.state == "open"
+    world.now += 61
+    breaker.execute(work)
+    for _ in range(2):
+        with pytest.raises(RuntimeError):
+            getattr(breaker, method)(lambda: late(broken))
+        assert breaker.failure_count == 1
+        breaker.on_success()
+
+
+@pytest.mark.parametrize("method", ["call", "execute"])
+@pytest.mark.parametrize("ending", [refusal("ValidationException"), KeyboardInterrupt()])
+def test_a_test_call_that_says_nothing_of_the_target_leaves_the_next_one_in(
+    method: str, ending: BaseException, world: World
+) -> None:
+    breaker = CircuitBreaker(failure_threshold=1, clock=world.clock)
+
+    def ends() -> None:
+        raise ending
+
+    ill(breaker, 1)
+    world.now += 61
+    with pytest.raises(type(ending)):
+        getattr(breaker, method)(ends)
+    assert breaker.state == "open"
+    assert getattr(breaker, method)(work) == "done"
+    assert breaker.state == "closed"
+
+
+def test_a_test_call_that_never_ends_does_not_keep_the_circuit_open(world: World) -> None:
+    breaker = CircuitBreaker(failure_threshold=1, recovery_timeout=5, clock=world.clock)
+    ill(breaker, 1)
+    world.now += 5
+
+    def slow() -> str:
+        world.now += 5
+        assert breaker.execute(work) == "done"
+        assert breaker.state == "closed"
+        raise RuntimeError("too late to count")
+
+    with pytest.raises(RuntimeError):
+        breaker.execute(slow)
+    assert breaker.state == "closed"
+
+
+def test_a_forked_child_does_not_wait_for_its_parent(world: World) -> None:
+    breaker = CircuitBreaker(failure_threshold=1, clock=world.clock)
+    held = threading.Thread(target=breaker.lock.acquire)  # a thread that the child does not have
+    held.start()
+    held.join()
+
+    def parent() -> None:
+        breaker.after_fork()
+        raise RuntimeError("a call of the parent")
+
+    breaker.after_fork()
+    with pytest.raises(RuntimeError):
+        breaker.execute(parent)
+    assert breaker.state == "closed"
+    assert breaker.execute(work) == "done"
+
+
+def test_attributes_of_the_pages_are_there(world: World) -> None:
+    breaker = CircuitBreaker(clock=world.clock)
+    assert (breaker.failure_threshold, breaker.recovery_timeout, breaker.timeout) == (5, 30, 60)
+    assert (breaker.retry_timeout, breaker.failure_window) == (60, 60)
+    assert (breaker.last_failure_time, breaker.last_retry_time, breaker.failure_count) == (0, 0, 0)
+    bucket = TokenBucket(3, 1, clock=world.clock, wall=lambda: 77.0)
+    assert (bucket.capacity, bucket.refill_rate, bucket.tokens, bucket.last_refill_time) == (3, 1, 3, 77)
+    for one in (breaker, bucket):
+        with one.lock, one.lock:
+            pass
+
+
+def test_a_backoff_doubles_within_a_fifth() -> None:
+    assert [calculate_backoff(n, chance=lambda: 0.5) for n in (0, 1, 2, 3, 7, 10**6)] == [1, 1, 2, 4, 60, 60]
+    assert calculate_backoff(2, chance=lambda: 0.0) == pytest.approx(1.6)
+    assert calculate_backoff(2, 3, 4, chance=lambda: 0.5) == 4
+
+
+def test_each_retry_is_logged_without_the_service_s_words(caplog: Any, world: World) -> None:
+    def fails() -> None:
+        raise ClientError({"Error": {"Code": "ThrottlingException", "Message": "for 'my prompt'"}}, "Converse")
+
+    for retry in (retry_with_exponential_backoff, exponential_backoff_retry, retry_with_jitter):
+        caplog.clear()
+        with pytest.raises(ClientError) as raised:
+            retry(fails, max_retries=2, sleep=world.sleep, chance=world.chance)
+        line = caplog.messages[0]
+        assert line.startswith("Retrying after error: ThrottlingException (")
+        assert ". Attempt 1/" in line
+        assert line.endswith(" seconds...")
+        assert "my prompt" not in caplog.text
+        assert "no attempts are left" in raised.value.__notes__[0]
+
+
+@pytest.mark.parametrize("function", [invoke_with_retry, safe_invoke, stream_with_retry])
+def test_a_function_without_its_client_says_what_it_needs(function: Any) -> None:
+    class Awaited:
+        async def invoke(self, prompt: str) -> None: ...
+        async def invoke_stream(self, prompt: str) -> None: ...
+
+    for client, words in (
+        (None, "needs client=, such as BedrockClient"),
+        (3, "int has no invoke"),
+        (Awaited(), "await"),
+    ):
+        with pytest.raises(TypeError, match=rf"{function.__name__}\(\).*{words}"):
+            function("hi", client=client)
+
+
+class Own:
+    """A client of somebody's own, with the page's methods."""
+
+    def __init__(self, *answers: Any) -> None:
+        self.answers = list(answers)
+
+    def invoke(self, prompt: str) -> Any:
+        answer = self.answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def invoke_stream(self, prompt: str) -> Any:
+        for piece in self.invoke(prompt):
+            if isinstance(piece, Exception):
+                raise piece
+            yield piece
+
+
+@pytest.mark.parametrize(
+    ("answer", "output"),
+    [
+        ({"output": "text"}, "text"),
+        ({"output": {"message": {"content": [{"text": "te"}, {"text": "xt"}]}}, "stopReason": "end_turn"}, "text"),
+        ({"output": {"message": {"content": []}}}, ""),
+        ({"output": {"message": {"content": [{"text": "half"}]}}, "stopReason": "content_filtered"}, "No."),
+        ({"results": [{"outputText": "x", "completionReason": "CONTENT_FILTERED"}]}, "No."),
+        ("text", "text"),
+        (RuntimeError("The response was held back by a Content Filter."), "No."),
+        (refusal("ThrottlingException"), ClientError),
+        (ValueError("content"), ValueError),
+    ],
+)
+def test_the_output_of_any_client_is_text(answer: Any, output: Any) -> None:
+    if isinstance(output, type):
+        with pytest.raises(output):
+            safe_invoke("hi", "No.", client=Own(answer))
+    else:
+        assert safe_invoke("hi", "No.", client=Own(answer))["output"] == output
+
+
+def test_streams_of_any_client_begin_again(world: World) -> None:
+    broken_off = [["a", refusal("ThrottlingException")], [ConnectionError("reset")], ["a", "b"]]
+    pieces = list(stream_with_retry("hi", client=Own(*broken_off), sleep=world.sleep, chance=world.chance))
+    assert pieces == ["a", "\n[Stream was interrupted. Retrying...]\n", "a", "b"]
+    assert world.sleeps == [1.0, 2.0]
+    with pytest.raises(ValueError, match="odd"):
+        list(stream_with_retry("hi", client=Own([ValueError("odd")]), sleep=world.sleep))
+
+
+def test_a_stream_is_closed_when_its_reader_leaves(world: World) -> None:
+    left = []
+
+    class Watched(Own):
+        def invoke_stream(self, prompt: str) -> Any:
+            try:
+                yield from "abc"
+            finally:
+                left.append(prompt)
+
+    stream = stream_with_retry("hi", client=Watched())
+    assert next(iter(stream)) == "a"
+    stream.close()  # type: ignore[attr-defined]
+    assert left == ["hi"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (refusal("ValidationException"), "Invalid request: ValidationException"),
+        (refusal("ModelErrorException"), "Model error: ModelErrorException"),
+        (refusal("AccessDeniedException"), "Unexpected error: AccessDeniedException"),
+        (KeyError("x"), "Unexpected error: KeyError"),
+    ],
+)
+def test_a_failed_invocation_is_logged_and_none(answer: Exception, words: str, caplog: Any, world: World) -> None:
+    client = Own(*[answer] * 9)
+    assert invoke_with_retry("hi", client=client, sleep=world.sleep, chance=world.chance) is None
+    assert words in caplog.messages[-1]
+    assert invoke_with_retry("hi", client=Own("yes")) == "yes"
 
 
 @pytest.mark.parametrize(
@@ -249,6 +518,12 @@ def test_the_other_page_s_names_work_too(world: World) -> None:
         (lambda: TokenBucket(1, 0), "refill_rate=0"),
         (lambda: TokenBucket(1, 1).consume(-1), "-1"),
         (lambda: CircuitBreaker(failure_threshold=0), "failure_threshold is 1 or more"),
+        (lambda: CircuitBreaker(timeout=-1), "recovery_timeout 0 or more"),
+        (lambda: exponential_backoff_retry(work, 0), "max_retries=0.*1 or more"),
+        (lambda: retry_with_jitter(work, 0), "max_retries=0.*1 or more"),
+        (lambda: retry_with_jitter(work, base_delay=-1), "base_delay=-1"),
+        (lambda: calculate_backoff(-1), "retries=-1"),
+        (lambda: stream_with_retry("hi", -1, client=Own()), "max_retries=-1"),
     ],
 )
 def test_numbers_that_cannot_be_right_are_refused(make: Any, message: str) -> None:

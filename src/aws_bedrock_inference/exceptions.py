@@ -21,6 +21,8 @@
         ├── Unreachable             no connection (also a ConnectionError)
         └── StreamBroken            the answer is incomplete; the part that arrived is in `received`
 
+The text of a `Refused` names the service's code that it stands for, such as `ValidationException` for `InvalidRequest`.
+
 Each exception has the attributes `code`, `decision`, `cause`, `origin`, `advice`, `attempts`, `request_id`, `route` and
 `retry_after`, and one note for each earlier attempt.
 """
@@ -232,6 +234,14 @@ _CLASSES: dict[Kind, type[BedrockError]] = {
     Kind.STREAM: StreamBroken,
     Kind.UNKNOWN: ServiceFault,
 }
+# The service's code for what a refusal prevents: programs written for AWS's documents look for it in the text.
+_STANDS_FOR = {
+    "InvalidRequest": "ValidationException",
+    "CircuitOpen": "ServiceUnavailableException",
+    "QuotaExhausted": "ThrottlingException",
+    "QueueFull": "ThrottlingException",
+    "DeadlineTooClose": "RequestTimeout",
+}
 _REFUSALS: dict[str, type[BedrockError]] = {
     "InvalidRequest": InvalidRequest,
     "CircuitOpen": CircuitOpen,
@@ -265,9 +275,11 @@ def _sentence(outcome: Outcome, fault: Fault, operation: str, route: Route) -> s
     repeatable = outcome.earlier or fault.decision is not Decision.FAIL
     gave_up = f", gave up: {outcome.gave_up}" if outcome.gave_up and repeatable else ""
     request = f", request id {fault.request_id}" if fault.request_id else ""
+    code = _STANDS_FOR.get(fault.code) if fault.kind is Kind.REFUSED else None
+    stands_for = f" (in place of {code})" if code else ""
     # The class of a refused request has the name of its code: a traceback would show it twice.
     said = fault.message if fault.code == "InvalidRequest" else fault
-    return f"{said} [{operation} on {route}{attempts}{gave_up}{request}] {fault.advice}".rstrip()
+    return f"{said} [{operation} on {route}{attempts}{gave_up}{request}] {fault.advice}".rstrip() + stands_for
 
 
 def _portable(outcome: Outcome) -> Outcome:

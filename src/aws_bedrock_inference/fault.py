@@ -81,8 +81,9 @@ class Fault:
     `code` is the service's own error name in its canonical spelling, `cause` the cause as a stable slug,
     `limit` the quota dimension a throttle names (`requests`, `tokens`, `tokens-per-day`). `unhealthy` tells a circuit
     breaker that the service, not the caller, is at fault. `reached` is False when the request surely never arrived;
-    without a `status` its fate is unknown otherwise. `retry_after` (header `Retry-After`) and `suggested_wait`
-    (header `x-amz-retry-after`) are the waits that the service states, in seconds; `stated_wait` is the longer one.
+    without a `status` its fate is unknown otherwise. `retry_after` (header `Retry-After`, else the wait that AWS's
+    documents state for the cause) and `suggested_wait` (header `x-amz-retry-after`) are the waits that the service
+    states, in seconds; `stated_wait` is the longer one.
     `paced` says that something else, the quota, already decides when the next attempt may go, so a further wait would
     be blind. `origin` is the place where it arose.
     """
@@ -138,7 +139,7 @@ class Fault:
             reached=self.reached,
             limit=self.limit,
             status=status,
-            retry_after=retry_after,
+            retry_after=self.retry_after if retry_after is None else retry_after,
             suggested_wait=suggested_wait,
             paced=self.paced,
             origin=self.origin,

@@ -15,6 +15,7 @@ import aws_bedrock_inference as package
 from aws_bedrock_inference import (
     BedrockError,
     Decision,
+    Fault,
     Pipeline,
     Retry,
     ServerFailed,
@@ -24,8 +25,12 @@ from aws_bedrock_inference import (
     TimedOut,
     Timeout,
     Unreachable,
+    explain,
 )
+from aws_bedrock_inference.call import Outcome, Route
+from aws_bedrock_inference.exceptions import error_of
 from aws_bedrock_inference.knowledge.classify import answered
+from aws_bedrock_inference.policies import refusals
 
 ANSWERED = [
     (429, "ThrottlingException", "Throttled", Decision.RETRY),
@@ -166,3 +171,24 @@ def test_an_error_after_a_retry_is_that_of_the_last_try(face: Any) -> None:
         face.get(face.open(wire.url, pipeline=at_once()).invoke("x"))
     assert (raised.value.code, raised.value.attempts) == ("ValidationException", 2)
     assert "gave up: the same request would fail again" in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("refuse", "code"),
+    [
+        (refusals.invalid_request("the prompt is empty"), "ValidationException"),
+        (refusals.circuit_open("model", 3.0), "ServiceUnavailableException"),
+        (refusals.day_spent(60.0), "ThrottlingException"),
+        (refusals.too_large(9, 5), "ThrottlingException"),
+        (refusals.queue_full(9), "ThrottlingException"),
+        (refusals.too_close("late"), "RequestTimeout"),
+        (refusals.client_closed(), ""),
+    ],
+    ids=lambda value: getattr(value, "code", None),
+)
+def test_a_refusal_names_the_service_s_code_that_it_stands_for(refuse: Fault, code: str) -> None:
+    error = error_of(Outcome(fault=refuse), "converse", Route("model"))
+    text = str(error)
+    assert text.endswith(f" (in place of {code})" if code else "Nothing was sent.")
+    assert error.code == refuse.code
+    assert explain(text).cause == explain(error).cause == refuse.cause

@@ -189,7 +189,9 @@ class TestRefusals:
     def test_a_deadline_that_cannot_be_met_is_refused_at_once(self, world: World) -> None:
         policy = Quota(rpm=ONE_AT_ONCE)
         start(policy, world)
-        assert self.refused(policy, world, deadline=0.9).code == "DeadlineTooClose"
+        fault = self.refused(policy, world, deadline=0.9)
+        assert fault.code == "DeadlineTooClose"
+        assert fault.retry_after == pytest.approx(5)  # when the quota has room for it
 
     def test_who_has_many_before_it_is_refused_at_once(self, world: World) -> None:
         policy = Quota(rpm=60)
@@ -229,6 +231,7 @@ class TestRefusals:
         fault = self.refused(policy, world)
         assert (fault.code, fault.cause, fault.category) == ("QueueFull", "queue-full", Category.TRANSIENT)
         assert "2 calls already wait" in fault.message
+        assert fault.retry_after == pytest.approx(15)
         assert self.refused(policy, world, priority=PRIORITIES["batch"]).code == "QueueFull"
         assert isinstance(start(policy, world, priority=PRIORITIES["interactive"])[1], Emit)
         assert waiting

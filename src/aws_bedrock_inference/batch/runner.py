@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 # The run ends after this many records failed in a row for one reason that does not depend on the record.
 HOPELESS_AFTER = 5
 _HOPELESS_KINDS = frozenset({Kind.DENIED, Kind.NOT_FOUND, Kind.UNREACHABLE})
-_HOPELESS_CAUSES = frozenset({"on-demand-not-supported-use-inference-profile", "tokens-per-day-exhausted"})
+_HOPELESS_CAUSES = frozenset(
+    {"on-demand-not-supported-use-inference-profile", "tokens-per-day-exhausted", "daily-quota-exhausted"}
+)
 
 # A record that is queued again waits at least 5 s, then 10 s, 20 s; shorter faults were handled by the client's
 # retries.

@@ -64,6 +64,7 @@ _CAUSE = {
     "seen": date,
     "source": str,
     "practice": str,
+    "retry_after": float,
 }
 _CAUSE_NEEDS = ("group", "title", "meaning", "decision", "scope", "remedies", "source", "seen")
 _SCOPES = ("request", "resource", "model", "region", "account", "credentials", "client")

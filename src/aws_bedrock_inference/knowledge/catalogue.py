@@ -35,7 +35,7 @@ class Remedy(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class Cause:
     """The cause of an error. `slug` is its stable name; `scope` what must change, or heal, for it to go away, `origin`
-    the place where it arises.
+    the place where it arises, `retry_after` the wait in seconds that AWS's documents state for it.
     """
 
     slug: str
@@ -51,6 +51,7 @@ class Cause:
     source: str = ""
     seen: str = ""
     practice: str = ""
+    retry_after: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,6 +235,7 @@ class Catalogue:
             unhealthy=data.get("unhealthy", False),
             reached=data.get("reached", True),
             limit=data.get("limit"),
+            retry_after=cause.retry_after,
             origin=cause.origin,
         )
 

@@ -18,6 +18,7 @@ from aws_bedrock_inference.knowledge.reading import code_of, read
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from aws_bedrock_inference.knowledge.catalogue import Cause
     from aws_bedrock_inference.knowledge.evidence import Evidence
     from aws_bedrock_inference.knowledge.judge import Verdict
     from aws_bedrock_inference.knowledge.modelled import Modelled
@@ -96,6 +97,13 @@ def _explained(verdict: Verdict) -> Explanation:
     )
 
 
+def _remedies(fault: Fault, cause: Cause | None) -> tuple[Remedy, ...]:
+    """Return the cause's remedies, after the fault's own advice if that is another: it knows the occurrence."""
+    known = cause.remedies if cause else ()
+    own = Remedy(masked(fault.advice, accounts=True))
+    return known if known and fault.advice in ("", known[0].do) else (own, *known)
+
+
 def _of_fault(fault: Fault, seen: Evidence) -> Explanation:
     """Return the explanation of a fault that was judged already: the cause, in words, and the fault's own decision."""
     cause = catalogue().causes.get(fault.cause)
@@ -111,7 +119,7 @@ def _of_fault(fault: Fault, seen: Evidence) -> Explanation:
         confidence="none" if fault.cause == UNKNOWN else "high",
         decided_by=masked(fault.code, accounts=True),
         meaning=cause.meaning if cause else masked(fault.message, accounts=True),
-        remedies=cause.remedies if cause else (Remedy(masked(fault.advice, accounts=True)),),
+        remedies=_remedies(fault, cause),
         wait=_wait(fault),
         attempts=fault.hint.attempts,
         link=cause.link if cause else "",

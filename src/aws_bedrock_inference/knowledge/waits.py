@@ -2,7 +2,8 @@
 
 It stands in the header `Retry-After` (seconds or a date), in AWS's `x-amz-retry-after` and the model vendors'
 `retry-after-ms` (milliseconds), or in a member `retryAfterSeconds`, as Lambda's and other services' throttles have it.
-No message of AWS states one in words. A value that cannot be meant is ignored.
+A value that cannot be meant is ignored. Words are not read: where AWS's documents state a wait for a cause, the
+catalogue has it as the cause's `retry_after`, and it holds when the answer states none.
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from aws_bedrock_inference.bounds import shown
 from aws_bedrock_inference.flow import Pipeline
 from aws_bedrock_inference.policies.breaker import Breaker
@@ -12,11 +14,24 @@ from aws_bedrock_inference.policies.retry import Retry
 __all__ = ["Breaker", "Deadline", "Quota", "Retry", "one_owner", "standard"]
 
 
-def standard(quota: Quota | None = None) -> Pipeline:
+def standard(quota: Quota | None = None, *, retry: Retry | Literal["outside"] | None = None) -> Pipeline:
     """Return the recommended pipeline: each attempt passes the circuit breaker and the quota; the deadline covers all
     attempts.
+
+    `retry` replaces the recommended `Retry()`. With `"outside"` a call is sent once, because something else owns the
+    retries and their waits: a workflow engine, a task queue. The exception then says in `retry_after` how many seconds
+    to wait, or None if nobody stated a wait, and in `decision` whether a retry makes sense. One with the decision FAIL
+    and a `retry_after` was refused by the quota, and has room then.
     """
-    return Pipeline(Deadline(), Retry(), Breaker(), quota if quota is not None else Quota())
+    if retry is not None and retry != "outside" and not isinstance(retry, Retry):
+        raise ValueError(f"standard(retry={shown(retry)}): give a Retry, or 'outside' to send each call once")
+    owner = Retry(attempts=1) if retry == "outside" else retry
+    return Pipeline(
+        Deadline(),
+        owner if owner is not None else Retry(),
+        Breaker(),
+        quota if quota is not None else Quota(),
+    )
 
 
 def one_owner(quota: Quota | None, pipeline: Pipeline | None) -> None:

@@ -202,13 +202,13 @@ class Quota:
         ledger, member = pool.ledger, pool.member
         now = clock()
         ahead = ledger.ahead(call.priority) - 1
-        if ahead >= self._most_waiting:
-            return queue_full(ahead)
         soonest = ledger.earliest(ticket.tokens, now, call.priority)
+        if ahead >= self._most_waiting:
+            return queue_full(ahead, soonest - now)
         if soonest >= call.deadline:
             if ledger.day_exhausted(now):
                 return day_spent(soonest - now)
-            return too_close("the quota has no room for the call before its deadline")
+            return too_close("the quota has no room for the call before its deadline", soonest - now)
         yield from emit(QuotaQueued(call.route, int(ticket.tokens), ahead))
         while True:
             due = ledger.claim(ticket, now)

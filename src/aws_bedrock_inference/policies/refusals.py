@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import inf
 
 from aws_bedrock_inference.fault import Category, Decision, Fault, Hint, Kind, Origin
 
@@ -33,35 +34,38 @@ def held(route: str) -> Fault:
 
 def day_spent(seconds: float) -> Fault:
     """Return the refusal of a call for which the daily token quota has no room."""
-    return refusal(
+    fault = refusal(
         "QuotaExhausted",
         f"the daily token quota is exhausted; try again in about {seconds:,.0f} s",
         Category.TRANSIENT,
         "daily-quota-exhausted",
         "Wait for the next day, use another model, Region or account, or ask AWS Support for more. Nothing was sent.",
     )
+    return _again_in(fault, seconds)
 
 
-def queue_full(ahead: int) -> Fault:
-    """Return the refusal of a call that finds the queue full."""
-    return refusal(
+def queue_full(ahead: int, seconds: float = inf) -> Fault:
+    """Return the refusal of a call that finds the queue full; `seconds` until the quota has room for it, if known."""
+    fault = refusal(
         "QueueFull",
         f"the queue is full: {ahead:,} calls already wait for quota",
         Category.TRANSIENT,
         "queue-full",
         "Send fewer calls at once, send urgent calls with priority='interactive', or raise Quota(waiting=...).",
     )
+    return _again_in(fault, seconds)
 
 
-def too_close(message: str) -> Fault:
-    """Return the refusal of a call that cannot end in time."""
-    return refusal(
+def too_close(message: str, seconds: float = inf) -> Fault:
+    """Return the refusal of a call that cannot end in time; `seconds` until the quota has room for it, if known."""
+    fault = refusal(
         "DeadlineTooClose",
         message,
         Category.TRANSIENT,
         "deadline-too-close",
         "Give the call a longer timeout, or lower max_tokens so that it needs less quota. Nothing was sent.",
     )
+    return _again_in(fault, seconds)
 
 
 def circuit_open(route: str, wait: float) -> Fault:
@@ -92,6 +96,11 @@ def client_closed() -> Fault:
         "client-closed",
         "Make a new client, or close this one after its last call. Nothing was sent.",
     )
+
+
+def _again_in(fault: Fault, seconds: float) -> Fault:
+    """Return the fault with the time after which the call may be made again; the same fault if nobody knows it."""
+    return replace(fault, retry_after=seconds) if seconds < inf else fault
 
 
 def refusal(code: str, message: str, category: Category, cause: str, advice: str) -> Fault:

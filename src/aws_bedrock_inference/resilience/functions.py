@@ -1,7 +1,7 @@
 """Retries and other policies for any function, as a decorator or as a loop of attempts around a block.
 
-Only errors that the catalogue lists as retryable are retried. The function is assumed to be safe to repeat; whoever
-wraps it vouches for that.
+Only errors that the catalogue lists as retryable are retried, and no error that a client of this package has retried
+already. The function is assumed to be safe to repeat; whoever wraps it vouches for that.
 """
 
 from __future__ import annotations
@@ -12,12 +12,15 @@ from typing import TYPE_CHECKING, Any, Self
 from aws_bedrock_inference import clock as clocks
 from aws_bedrock_inference.call import Outcome, Route
 from aws_bedrock_inference.drivers.blocking import Driver
+from aws_bedrock_inference.exceptions import BedrockError
 from aws_bedrock_inference.fault import Decision, Fault, Kind
 from aws_bedrock_inference.flow import give
 from aws_bedrock_inference.flow import send as sending
 from aws_bedrock_inference.knowledge.classify import classify
+from aws_bedrock_inference.knowledge.reading import attribute, chain, is_a
 from aws_bedrock_inference.resilience.runtime import Guard, raisable
 from aws_bedrock_inference.resilience.targets import check_result, is_async, like, name_of, remember
+from aws_bedrock_inference.rules.retry import LEFT_TO_CALLER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -38,7 +41,21 @@ def known_fault(error: BaseException) -> Fault:
         fault = Fault(code=type(error).__name__, message="", error=error)
     if fault.decision is Decision.RETRY_LIMITED and fault.cause == "unknown":
         return replace(fault, decision=Decision.FAIL)
+    if retried_already(error):
+        return replace(fault, hint=replace(fault.hint, attempts=1), paced=False)
     return fault
+
+
+def retried_already(error: BaseException) -> bool:
+    """Return whether a client of this package has ended the retries of this error, or of one that it comes from.
+
+    Whoever repeated such a call would multiply the client's own retries. A client with `Retry(attempts=1)` leaves them
+    to its caller.
+    """
+    return any(
+        is_a(link, BedrockError) and attribute(attribute(link, "outcome"), "gave_up") != LEFT_TO_CALLER
+        for link in chain(error)
+    )
 
 
 def guarded_function(function: Callable[..., Any], guard: Guard) -> Callable[..., Any]:

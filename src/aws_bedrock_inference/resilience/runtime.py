@@ -18,7 +18,7 @@ from aws_bedrock_inference import clock as clocks
 from aws_bedrock_inference.bounds import is_number, shown
 from aws_bedrock_inference.call import Attempt, Call, Outcome, Route
 from aws_bedrock_inference.events import Listener, Listeners
-from aws_bedrock_inference.exceptions import error_of
+from aws_bedrock_inference.exceptions import BedrockError, error_of
 from aws_bedrock_inference.fault import Decision, Kind
 from aws_bedrock_inference.flow import Pipeline
 from aws_bedrock_inference.log import enabled as log_enabled
@@ -93,12 +93,15 @@ def raisable(outcome: Outcome, operation: str, route: Route, notes: Iterable[str
 
 def _annotate(error: BaseException, fault: Fault, outcome: Outcome, notes: Iterable[str]) -> None:
     own = vars(error)
-    for name, value in (("fault", _bare(fault)), ("outcome", _without_errors(outcome))):
-        if isinstance(getattr(error, name, value), type(value)):  # an attribute of the exception's own is left alone
-            own[name] = value
-    if isinstance(error, ClientError):
-        response: dict[str, Any] = own["response"]
-        response.setdefault("ResponseMetadata", {})["RetryAttempts"] = max(0, outcome.attempts - 1)
+    if not isinstance(error, BedrockError):  # which says already what happened inside its client
+        for name, value in (("fault", _bare(fault)), ("outcome", _without_errors(outcome))):
+            if isinstance(
+                getattr(error, name, value), type(value)
+            ):  # an attribute of the exception's own is left alone
+                own[name] = value
+        if isinstance(error, ClientError):
+            response: dict[str, Any] = own["response"]
+            response.setdefault("ResponseMetadata", {})["RetryAttempts"] = max(0, outcome.attempts - 1)
     for note in filter(None, notes):
         error.add_note(note)
 

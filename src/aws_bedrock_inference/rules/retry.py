@@ -34,6 +34,10 @@ class Stop:
     reason: str
 
 
+LEFT_TO_CALLER = "retries are left to the caller"
+"""Why a call with `Retry(attempts=1)` gave up: whoever called it may repeat it, and nobody else does."""
+
+
 class Budget(Locked):
     """A limit for the retries of all calls together, so that an outage does not multiply the load.
 
@@ -79,18 +83,19 @@ def decide(
     """Return the decision after `outcome`, which ended with `fault`.
 
     Attempts are counted separately for each code, because each code has its own rule. `most` limits all of them, except
-    throttles that the quota paces: these end with the deadline and cost the service hardly anything. A wait that would
-    end after the deadline is not started. A stream that has already delivered an event is not retried.
+    throttles that the quota paces: these end with the deadline and cost the service hardly anything. With `most` 1
+    nothing is retried. A wait that would end after the deadline is not started. A stream that has already delivered an
+    event is not retried.
     """
     if fault.decision is Decision.FAIL or outcome.emitted:
         already = "part of the answer had already been delivered"
         return Stop(already if outcome.emitted else "the same request would fail again")
     stated = fault.stated_wait
-    if fault.paced and now + stated < deadline < inf:
+    if fault.paced and most > 1 and now + stated < deadline < inf:
         return Again(stated, 0)
     same = [attempt for attempt in earlier if attempt.fault.code == fault.code]
     if len(same) + 1 >= fault.hint.attempts or len(earlier) + 1 >= most:
-        return Stop("no attempts are left")
+        return Stop("no attempts are left" if most > 1 else LEFT_TO_CALLER)
     wait = delay(fault, len(same) + 1, same[-1].wait if same else 0.0, jitter=jitter, chance=chance)
     if now + wait >= deadline:
         late = "the next attempt would start after the deadline"

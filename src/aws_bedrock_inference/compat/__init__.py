@@ -1,0 +1,33 @@
+"""Functions and classes with the names that AWS's troubleshooting pages use, on top of this package's rules.
+
+Programs written for those pages run unchanged, without their race conditions: threads that wait for tokens are served
+in order of arrival, one probe at a time tests an open circuit, and a late answer of an old call cannot close the
+circuit. No function here repeats a call that a client of this package has retried already.
+"""
+
+from aws_bedrock_inference.compat.breaker import BreakerState, CircuitBreaker, CircuitBreakerOpenError
+from aws_bedrock_inference.compat.bucket import TokenBucket
+from aws_bedrock_inference.compat.errors import handle_aws_error, is_recoverable_error
+from aws_bedrock_inference.compat.invoking import invoke_with_retry, safe_invoke, stream_with_retry
+from aws_bedrock_inference.compat.retries import (
+    calculate_backoff,
+    exponential_backoff_retry,
+    retry_with_exponential_backoff,
+    retry_with_jitter,
+)
+
+__all__ = [
+    "BreakerState",
+    "CircuitBreaker",
+    "CircuitBreakerOpenError",
+    "TokenBucket",
+    "calculate_backoff",
+    "exponential_backoff_retry",
+    "handle_aws_error",
+    "invoke_with_retry",
+    "is_recoverable_error",
+    "retry_with_exponential_backoff",
+    "retry_with_jitter",
+    "safe_invoke",
+    "stream_with_retry",
+]

@@ -1,0 +1,216 @@
+"""The pages' circuit breaker. Two pages have a class of this name; the method tells whose rule holds."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from math import inf
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+from aws_bedrock_inference import clock as clocks
+from aws_bedrock_inference.bounds import is_number, shown
+from aws_bedrock_inference.fault import Kind
+from aws_bedrock_inference.forks import renew_after_fork
+from aws_bedrock_inference.resilience.functions import known_fault
+from aws_bedrock_inference.resilience.targets import check_result, is_async, name_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from aws_bedrock_inference.clock import Clock
+
+T = TypeVar("T")
+
+# The waits of the two pages. This very object as `recovery_timeout` means that nobody gave one, so `call` may take its
+# own page's; a number that somebody gave holds for both.
+_EXECUTE_WAITS = 30.0
+_CALL_WAITS = 60.0
+
+_CALLERS_OWN = frozenset({Kind.INVALID, Kind.DENIED, Kind.NOT_FOUND})
+
+
+class CircuitBreakerOpenError(Exception):
+    """A call refused by an open circuit. Nothing was called; try again after `retry_after` seconds."""
+
+    def __init__(self, message: str = "Circuit breaker is open", retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class BreakerState(str):
+    """`closed`, `open` or `half-open`; equal to the same word in capitals, or with an underscore."""
+
+    __slots__ = ()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, str) and _plain(self) == _plain(other)
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    def __hash__(self) -> int:
+        return hash(_plain(self))
+
+
+class _Rule(NamedTuple):
+    """One page's rule: the wait before a test, the words of a refusal, and what a result does."""
+
+    wait: float
+    refusal: str
+    passed: Callable[[], None]
+    failed: Callable[[], None]
+
+
+class CircuitBreaker:
+    """A circuit breaker that refuses calls after repeated failures and tests the target later.
+
+    | | `execute(func)` | `call(func)` |
+    |---|---|---|
+    | opens after | `failure_threshold` failures within `failure_window` | as many without a success |
+    | tests the target after | `recovery_timeout`, 30 s | `timeout`, 60 s |
+    | refuses with | "Circuit breaker is open" | "Circuit breaker is OPEN" |
+
+    Both raise `CircuitBreakerOpenError`, admit one call as a test, and close when it succeeds. `timeout` and
+    `recovery_timeout` are two names of one wait: whichever is given holds for both methods. Mistakes of the caller (bad
+    input, no permission, not found) do not count. `call` reports to `on_success` and `on_failure`, which a subclass may
+    extend. `retry_timeout` is accepted and stored because the page has it, but it has no effect. `clock` replaces time,
+    `wall` the time of day of `last_failure_time` and `last_retry_time`.
+    """
+
+    CLOSED = BreakerState("closed")
+    OPEN = BreakerState("open")
+    HALF_OPEN = BreakerState("half-open")
+
+    def __init__(
+        self,
+        failure_threshold: int = 5,
+        recovery_timeout: float = _EXECUTE_WAITS,
+        retry_timeout: float = 60.0,
+        failure_window: float = 60.0,
+        *,
+        timeout: float | None = None,
+        clock: Clock = clocks.monotonic,
+        wall: Clock = clocks.wall,
+    ) -> None:
+        given = recovery_timeout is not _EXECUTE_WAITS
+        self.failure_threshold = failure_threshold
+        self.recovery_timeout = recovery_timeout if timeout is None else timeout
+        self.timeout = self.recovery_timeout if given or timeout is not None else _CALL_WAITS
+        self.retry_timeout = retry_timeout
+        self.failure_window = failure_window
+        sane = (
+            is_number(failure_threshold, least=1, whole=True)
+            and is_number(self.recovery_timeout, least=0)
+            and is_number(failure_window, above=0)
+        )
+        if not sane:
+            raise ValueError(
+                "CircuitBreaker: failure_threshold is 1 or more, recovery_timeout 0 or more and failure_window above "
+                f"0 seconds; got {shown(failure_threshold)}, {shown(self.recovery_timeout)}, {shown(failure_window)}"
+            )
+        self.state = self.CLOSED
+        self.last_failure_time = 0.0
+        self.last_retry_time = 0.0
+        self.lock = threading.RLock()
+        self._clock = clock
+        self._wall = wall
+        self._failures: deque[float] = deque(maxlen=failure_threshold)
+        self._opened = 0.0
+        self._generation = 0
+        renew_after_fork(self)
+
+    def after_fork(self) -> None:
+        """Keep the state, and expect no report of the parent's calls."""
+        self.lock = threading.RLock()
+        self._generation += 1
+
+    @property
+    def failure_count(self) -> int:
+        """The number of failures that count; while the circuit is not closed, the number that opened it."""
+        return len(self._failures)
+
+    def execute(self, func: Callable[..., T], *args: Any, **options: Any) -> T:
+        """Call `func` and return its result; its exceptions are raised unchanged. Failures within a window count."""
+        rule = _Rule(self.recovery_timeout, "Circuit breaker is open", self._passed, self._failed)
+        return self._guarded(rule, func, args, options)
+
+    def call(self, func: Callable[..., T], *args: Any, **options: Any) -> T:
+        """Call `func` and return its result; its exceptions are raised unchanged. Failures in a row count."""
+        rule = _Rule(self.timeout, "Circuit breaker is OPEN", self.on_success, self.on_failure)
+        return self._guarded(rule, func, args, options)
+
+    def on_success(self) -> None:
+        """Forget the failures and close the circuit."""
+        with self.lock:
+            self._failures.clear()
+            self._change(self.CLOSED)
+
+    def on_failure(self) -> None:
+        """Count a failure, and open the circuit if it is one too many."""
+        self._count(inf)
+
+    def _passed(self) -> None:
+        if self.state == self.HALF_OPEN:
+            self.on_success()
+
+    def _failed(self) -> None:
+        self._count(self.failure_window)
+
+    def _count(self, window: float) -> None:
+        with self.lock:
+            now = self._clock()
+            while self._failures and now - self._failures[0] > window and self.state == self.CLOSED:
+                self._failures.popleft()
+            self._failures.append(now)
+            self.last_failure_time = self._wall()
+            if self.state == self.HALF_OPEN or len(self._failures) >= self.failure_threshold:
+                self._opened = now
+                self._change(self.OPEN)
+
+    def _guarded(self, rule: _Rule, func: Callable[..., T], args: tuple[Any, ...], options: dict[str, Any]) -> T:
+        if is_async(func):
+            raise TypeError("func is a coroutine function; a circuit breaker calls and does not await it")
+        generation = self._admit(rule)
+        try:
+            value: T = check_result(func(*args, **options), name_of(func))
+        except Exception as error:
+            self._report(generation, self._mistaken if known_fault(error).kind in _CALLERS_OWN else rule.failed)
+            raise
+        except BaseException:
+            self._report(generation, self._mistaken)
+            raise
+        self._report(generation, rule.passed)
+        return value
+
+    def _admit(self, rule: _Rule) -> int:
+        """Return the generation of a call that may be made; each `wait` seconds one call may test an open circuit."""
+        with self.lock:
+            if self.state != self.CLOSED:
+                left = self._opened + rule.wait - self._clock()
+                if left > 0:
+                    raise CircuitBreakerOpenError(rule.refusal, retry_after=left)
+                self._opened = self._clock()
+                self.last_retry_time = self._wall()
+                self._change(self.HALF_OPEN)
+            return self._generation
+
+    def _mistaken(self) -> None:
+        """Let another call test the circuit at once: this one said nothing of the target."""
+        if self.state == self.HALF_OPEN:
+            self._opened = -inf
+            self._change(self.OPEN)
+
+    def _report(self, generation: int, verdict: Callable[[], None]) -> None:
+        """Act on how a call ended, unless the circuit has changed its state since it began."""
+        with self.lock:
+            if generation == self._generation:
+                verdict()
+
+    def _change(self, state: BreakerState) -> None:
+        if state != self.state or state == self.HALF_OPEN:
+            self.state = state
+            self._generation += 1
+
+
+def _plain(state: str) -> str:
+    return state.lower().replace("_", "-")

@@ -1,0 +1,34 @@
+"""The pages' two questions about an error: what to do with it, and whether another attempt can help."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aws_bedrock_inference.fault import Decision, Fault
+from aws_bedrock_inference.knowledge.classify import classify
+from aws_bedrock_inference.resilience.functions import known_fault
+
+
+def handle_aws_error(error: Any) -> str:
+    """Return the decision about an error: `RETRY`, `FAIL` or `RETRY_LIMITED`."""
+    return classify(error).decision.value
+
+
+def is_recoverable_error(error: BaseException) -> bool:
+    """Return whether the caller should try again soon.
+
+    False for an unknown error, for an exhausted daily quota, and for an error that a client of this package has retried
+    already; `handle_aws_error` says whether a later call can succeed.
+    """
+    return worth_repeating(known_fault(error))
+
+
+def worth_repeating(fault: Fault) -> bool:
+    """Return whether a fault's decision and its schedule allow another attempt."""
+    return fault.decision is not Decision.FAIL and fault.hint.attempts > 1
+
+
+def named(fault: Fault) -> str:
+    """Return a fault's code and cause for a log line; the service's message may quote the request."""
+    code = fault.code if fault.code != fault.cause or fault.error is None else type(fault.error).__name__
+    return f"{code} ({fault.cause})"

@@ -1,0 +1,172 @@
+"""The page's functions around `client.invoke` and `client.invoke_stream`.
+
+On the page they use a global `client`; here it is a keyword argument. A client of this package retries by itself, so
+what remains for these functions is what it leaves: a stream that broke after its beginning, a client whose retries are
+left to the caller, and other clients with the same methods.
+"""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+from aws_bedrock_inference import clock as clocks
+from aws_bedrock_inference.bounds import is_number, shown
+from aws_bedrock_inference.compat.errors import named, worth_repeating
+from aws_bedrock_inference.compat.retries import calculate_backoff, retry_with_exponential_backoff
+from aws_bedrock_inference.dialects.content import text_of
+from aws_bedrock_inference.dialects.usage import FILTERED, stop_reason
+from aws_bedrock_inference.exceptions import InvalidRequest, StreamBroken
+from aws_bedrock_inference.fault import Kind
+from aws_bedrock_inference.log import LOGGER
+from aws_bedrock_inference.resilience.functions import known_fault
+from aws_bedrock_inference.resilience.targets import is_async
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterator
+
+    from aws_bedrock_inference.clock import Chance
+    from aws_bedrock_inference.fault import Fault
+
+INTERRUPTED = "\n[Stream was interrupted. Retrying...]\n"
+RESTRICTED = "I'm unable to provide a response to that prompt due to content restrictions."
+
+# The words with which the page prints a failure, by what failed.
+_INVALID, _MODEL, _UNEXPECTED = "Invalid request", "Model error", "Unexpected error"
+
+_FILTER_CAUSES = frozenset({"content-filtered", "guardrail-blocked"})
+_FILTER_WORDS = ("content filter",)  # and so "content filtering"
+
+
+def invoke_with_retry(
+    prompt: str,
+    max_retries: int = 3,
+    *,
+    client: Any = None,
+    sleep: Callable[[float], None] = clocks.sleep,
+    chance: Chance = clocks.chance,
+) -> Any:
+    """Return the answer of `client.invoke(prompt=prompt)`, repeated as `retry_with_exponential_backoff` repeats it.
+
+    A failure is logged, and the result is None.
+    """
+    invoke = _method(client, "invoke", "invoke_with_retry")
+    try:
+        return retry_with_exponential_backoff(
+            lambda: invoke(prompt=prompt), max_retries=max_retries, sleep=sleep, chance=chance
+        )
+    except Exception as error:  # noqa: BLE001 - the page returns None for each of them
+        fault = known_fault(error)
+        invalid = fault.kind is Kind.INVALID or isinstance(error, InvalidRequest)
+        LOGGER.warning(
+            "%s: %s", _INVALID if invalid else _MODEL if fault.kind is Kind.MODEL else _UNEXPECTED, named(fault)
+        )
+        return None
+
+
+def stream_with_retry(
+    prompt: str,
+    max_retries: int = 3,
+    *,
+    client: Any = None,
+    sleep: Callable[[float], None] = clocks.sleep,
+    chance: Chance = clocks.chance,
+) -> Iterator[str]:
+    """Yield the pieces of `client.invoke_stream(prompt=prompt)`; begin again when the stream breaks.
+
+    After a break, pieces that came already come again: the text `INTERRUPTED` stands between the two attempts. A stream
+    that keeps breaking raises its last exception.
+    """
+    invoke_stream = _method(client, "invoke_stream", "stream_with_retry")
+    if not is_number(max_retries, least=0, whole=True):
+        raise ValueError(f"max_retries={shown(max_retries)}: give a whole number, 0 or more")
+    return _pieces(lambda: invoke_stream(prompt=prompt), max_retries, sleep, chance)
+
+
+def _pieces(
+    begin: Callable[[], Any], max_retries: int, sleep: Callable[[float], None], chance: Chance
+) -> Iterator[str]:
+    retries = 0
+    while True:
+        delivered = False
+        try:
+            with closing(_read(begin())) as pieces:
+                for piece in pieces:
+                    delivered = True
+                    yield piece
+        except Exception as error:
+            fault = known_fault(error)
+            if retries >= max_retries or not (worth_repeating(fault) or _broke_after_its_beginning(error)):
+                raise
+        else:
+            return
+        retries += 1
+        seconds = max(calculate_backoff(retries, chance=chance), fault.stated_wait)
+        LOGGER.warning("Stream error: %s. Retrying (%d/%d) after %.2fs...", named(fault), retries, max_retries, seconds)
+        sleep(seconds)
+        if delivered:
+            yield INTERRUPTED
+
+
+def _read(stream: Any) -> Generator[str]:
+    """Yield the pieces of a stream, and close it when its consumer stops reading."""
+    try:
+        yield from stream
+    finally:
+        close = getattr(stream, "close", None)
+        if close is not None:
+            close()
+
+
+def safe_invoke(prompt: str, fallback_message: str | None = None, *, client: Any = None) -> dict[str, Any]:
+    """Return the answer of `client.invoke(prompt=prompt)` as a dictionary whose `output` is text.
+
+    If the content was filtered (an error that says so, or a stop reason such as `content_filtered`,
+    `guardrail_intervened` or `refusal`), `output` is `fallback_message` or a sentence that asks for understanding.
+    Other errors are raised. `stop_reason` is the answer's, and `content_filtered` for an error.
+    """
+    invoke = _method(client, "invoke", "safe_invoke")
+    fallback = fallback_message or RESTRICTED
+    try:
+        answer = invoke(prompt=prompt)
+    except Exception as error:
+        if not _is_filtered(known_fault(error)):
+            raise
+        return {"output": fallback, "stop_reason": "content_filtered"}
+    reason = stop_reason(answer) if isinstance(answer, dict) else getattr(answer, "stop_reason", "")
+    if reason.lower() in FILTERED:
+        return {"output": fallback, "stop_reason": reason}
+    return {"output": _text(answer), "stop_reason": reason}
+
+
+def _is_filtered(fault: Fault) -> bool:
+    """Return whether an error says that its content was filtered. Its message decides, not the advice in its text."""
+    return fault.cause in _FILTER_CAUSES or any(words in fault.message.lower() for words in _FILTER_WORDS)
+
+
+def _broke_after_its_beginning(error: Exception) -> bool:
+    """Return whether a client left the repeat to its caller, since it had handed over a part of the answer."""
+    if not isinstance(error, StreamBroken) or not error.outcome.emitted:
+        return False
+    return worth_repeating(error.fault)
+
+
+def _text(answer: Any) -> str:
+    """Return the text of a `Reply`, of boto3's dictionary, or of a client's own answer."""
+    text = getattr(answer, "text", None)
+    if isinstance(text, str):
+        return text
+    output = answer.get("output") if isinstance(answer, dict) else answer
+    message = output.get("message") if isinstance(output, dict) else None
+    return text_of(message.get("content")) if isinstance(message, dict) else str(output)
+
+
+def _method(client: Any, name: str, function: str) -> Any:
+    """Return a method of the client that the caller gave, or raise `TypeError`."""
+    method = getattr(client, name, None)
+    if not callable(method):
+        given = "" if client is None else f"; {type(client).__name__} has no {name}()"
+        raise TypeError(f"{function}() needs client=, such as BedrockClient(model_id){given}")
+    if is_async(method):
+        raise TypeError(f"{function}() does not await: give client= a BedrockClient, not {type(client).__name__}")
+    return method

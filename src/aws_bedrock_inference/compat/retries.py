@@ -1,0 +1,192 @@
+"""The pages' retry functions, each with its own schedule and its own way to count.
+
+`exponential_backoff_retry` and `retry_with_jitter` count calls and repeat any exception;
+`retry_with_exponential_backoff` counts repeats and repeats recoverable errors only. What all of them leave alone: an
+error that a client of this package has retried already, and an exhausted daily quota.
+"""
+
+from __future__ import annotations
+
+from math import inf
+from typing import TYPE_CHECKING, TypeVar
+
+from aws_bedrock_inference import clock as clocks
+from aws_bedrock_inference.bounds import is_number, shown
+from aws_bedrock_inference.call import Attempt, Outcome, Route
+from aws_bedrock_inference.compat.errors import named, worth_repeating
+from aws_bedrock_inference.fault import Decision, Hint
+from aws_bedrock_inference.log import LOGGER
+from aws_bedrock_inference.resilience.functions import known_fault, retried_already
+from aws_bedrock_inference.resilience.runtime import raisable
+from aws_bedrock_inference.resilience.targets import check_result, is_async, name_of
+from aws_bedrock_inference.rules.backoff import ceiling, full, near
+from aws_bedrock_inference.switch import policies_are_off
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from aws_bedrock_inference.clock import Chance, Clock
+    from aws_bedrock_inference.fault import Fault
+
+T = TypeVar("T")
+
+_LONGEST = 60.0  # seconds: the longest stated wait that a function without max_delay follows; the other page's default
+
+
+def exponential_backoff_retry(
+    func: Callable[[], T],
+    max_retries: int = 3,
+    *,
+    clock: Clock = clocks.monotonic,
+    sleep: Callable[[float], None] = clocks.sleep,
+    chance: Chance = clocks.chance,
+) -> T:
+    """Call `func` until it succeeds, at most `max_retries` times, whatever it raises.
+
+    The wait after the n-th call is 2^(n-1) seconds and up to one second more.
+    """
+    doubling = Hint(base=1.0, cap=inf)
+    return _repeated(
+        func,
+        _at_least(1, max_retries),
+        lambda n: ceiling(doubling, n) + chance(),
+        longest=_LONGEST,
+        again=_any_error,
+        clock=clock,
+        sleep=sleep,
+    )
+
+
+def retry_with_jitter(
+    func: Callable[[], T],
+    max_retries: int = 5,
+    base_delay: float = 1,
+    max_delay: float = 32,
+    *,
+    clock: Clock = clocks.monotonic,
+    sleep: Callable[[float], None] = clocks.sleep,
+    chance: Chance = clocks.chance,
+) -> T:
+    """Call `func` until it succeeds, at most `max_retries` times, whatever it raises.
+
+    The wait after the n-th call is drawn from 0 to `base_delay` x 2^(n-1) seconds, at most `max_delay`.
+    """
+    hint = _hint(base_delay, max_delay)
+    return _repeated(
+        func,
+        _at_least(1, max_retries),
+        lambda n: full(hint, n, 0.0, chance),
+        longest=max_delay,
+        again=_any_error,
+        clock=clock,
+        sleep=sleep,
+    )
+
+
+def retry_with_exponential_backoff(
+    func: Callable[[], T],
+    max_retries: int = 3,
+    base_delay: float = 1.0,
+    max_delay: float = 60.0,
+    *,
+    clock: Clock = clocks.monotonic,
+    sleep: Callable[[float], None] = clocks.sleep,
+    chance: Chance = clocks.chance,
+) -> T:
+    """Call `func` until it succeeds, fails permanently, or has been repeated `max_retries` times.
+
+    The wait before the n-th repeat is `base_delay` x 2^(n-1) seconds, at most `max_delay`, and up to a fifth more or
+    less; longer if the service asks for it. If it asks for more than `max_delay`, the exception is raised at once. The
+    last exception is raised unchanged, with notes about all attempts.
+    """
+    hint = _hint(base_delay, max_delay)
+    return _repeated(
+        func,
+        _at_least(0, max_retries) + 1,
+        lambda n: near(hint, n, 0.0, chance),
+        longest=max_delay,
+        again=worth_repeating,
+        clock=clock,
+        sleep=sleep,
+    )
+
+
+def calculate_backoff(
+    retries: int, base_delay: float = 1.0, max_delay: float = 60.0, *, chance: Chance = clocks.chance
+) -> float:
+    """Return the seconds to wait before a repeat; `retries` is its number, 1 for the first.
+
+    They are `base_delay` x 2^(retries-1), up to a fifth more or less, and at most `max_delay`.
+    """
+    if not is_number(retries, least=0, whole=True):
+        raise ValueError(f"retries={shown(retries)}: give the number of the repeat, 1 for the first")
+    return near(_hint(base_delay, max_delay), max(1, retries), 0.0, chance)
+
+
+def _repeated(
+    func: Callable[[], T],
+    calls: int,
+    wait: Callable[[int], float],
+    *,
+    longest: float,
+    again: Callable[[Fault], bool],
+    clock: Clock,
+    sleep: Callable[[float], None],
+) -> T:
+    """Call `func` up to `calls` times, while `again` allows it and the service asks for no wait above `longest`."""
+    if is_async(func):
+        raise TypeError("func is a coroutine function; this function calls and does not await it")
+    calls = 1 if policies_are_off() else calls
+    name, earlier, began = name_of(func), list[Attempt](), clock()
+    while True:
+        try:
+            value = func()
+        except Exception as error:  # noqa: BLE001 - raised again when no other call follows
+            fault = known_fault(error)
+        else:
+            checked: T = check_result(value, name)
+            return checked
+        reason = _reason_to_stop(fault, len(earlier) + 1, calls, longest, again)
+        if reason:
+            outcome = Outcome(fault=fault, earlier=tuple(earlier), gave_up=reason)
+            took = (f"all calls and waits took {clock() - began:.1f} s",) if earlier else ()
+            raise raisable(outcome, name, Route(getattr(func, "__qualname__", name)), took)
+        seconds = max(wait(len(earlier) + 1), fault.stated_wait)
+        earlier.append(Attempt(fault, seconds))
+        LOGGER.warning(
+            "Retrying after error: %s. Attempt %d/%d. Waiting %.2f seconds...",
+            named(fault),
+            len(earlier),
+            calls - 1,
+            seconds,
+        )
+        sleep(seconds)
+
+
+def _reason_to_stop(fault: Fault, made: int, calls: int, longest: float, again: Callable[[Fault], bool]) -> str:
+    if fault.error is not None and retried_already(fault.error):
+        return "its client has ended the retries"
+    if not again(fault):
+        return "the same request would fail again"
+    if made >= calls:
+        return "no attempts are left"
+    stated = fault.stated_wait
+    return f"a wait of {stated:,.4g} s is asked for, and {longest:g} s is the longest" if stated > longest else ""
+
+
+def _any_error(fault: Fault) -> bool:
+    """Return whether the page repeats it: every error, whatever is known of it, but an exhausted daily quota."""
+    return fault.decision is Decision.FAIL or fault.hint.attempts > 1
+
+
+def _at_least(least: int, max_retries: int) -> int:
+    if not is_number(max_retries, least=least, whole=True):
+        raise ValueError(f"max_retries={shown(max_retries)}: give a whole number, {least} or more")
+    return max_retries
+
+
+def _hint(base_delay: float, max_delay: float) -> Hint:
+    for name, seconds in (("base_delay", base_delay), ("max_delay", max_delay)):
+        if not is_number(seconds, least=0):
+            raise ValueError(f"{name}={shown(seconds)}: give a number of seconds, 0 or more")
+    return Hint(base=base_delay, cap=max_delay)
