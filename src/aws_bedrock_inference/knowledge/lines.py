@@ -16,6 +16,7 @@ LEVEL = rb"(?:" + _LEVELS + rb"|" + _LEVELS.lower() + rb")\b"
 _COLOUR = rb"(?:\x1b\[[\d;]{0,16}m){0,4}"
 _DATE = rb"\d{4}[-/]\d\d[-/]\d\d"
 _ISO = _DATE + rb"[T ]\d\d:\d\d:\d\d[.,\d]{0,10}(?:Z| ?[+-]\d\d:?\d\d)?"
+_ISO_T = _ISO.replace(b"[T ]", b"T")  # transports write the letter
 _MONTH = rb"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
 _SYSLOG = _MONTH + rb" [ \d]\d \d\d:\d\d:\d\d[.\d]{0,7}"
 
@@ -24,10 +25,12 @@ _CARRIER = re.compile(
     + rb"(?P<source>[\w.-]{1,64} {0,24}\| ?|\[pod/[^\]\n]{1,200}\] )?"
     + _COLOUR
     + rb"(?:"
-    + _ISO
+    + _ISO_T
     + rb" std(?:out|err) [FP] |(?:<\d{1,3}>)?(?:"
-    + rb"|".join((_SYSLOG, _ISO))
-    + rb") [\w.-]{1,255} [\w./@-]{1,64}(?:\[\d{1,9}\])?: )?"
+    + rb"|".join((_SYSLOG, _ISO_T))
+    + rb") (?!"
+    + LEVEL
+    + rb")[\w.-]{1,255} [\w./@-]{1,64}(?:\[\d{1,9}\])?: )?"
     + _COLOUR
 )
 # What may stand before a time: a level, something in brackets, a key, an address.
