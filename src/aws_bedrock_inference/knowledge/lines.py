@@ -22,7 +22,7 @@ _SYSLOG = _MONTH + rb" [ \d]\d \d\d:\d\d:\d\d[.\d]{0,7}"
 
 _CARRIER = re.compile(
     _COLOUR
-    + rb"(?P<source>[\w.-]{1,64} {0,24}\| ?|\[pod/[^\]\n]{1,200}\] )?"
+    + rb"(?P<source>[\w.-]{1,64}+ {0,24}+\| ?|\[pod/[^\]\n]{1,200}\] )?"
     + _COLOUR
     + rb"(?:"
     + _ISO_T
@@ -30,23 +30,26 @@ _CARRIER = re.compile(
     + rb"|".join((_SYSLOG, _ISO_T))
     + rb") (?!"
     + LEVEL
-    + rb")[\w.-]{1,255} [\w./@-]{1,64}(?:\[\d{1,9}\])?: )?"
+    + rb")[\w.-]{1,255}+ [\w./@-]{1,64}+(?:\[\d{1,9}\])?: )?"
     + _COLOUR
 )
 # What may stand before a time: a level, something in brackets, a key, an address.
 _BEFORE = (
-    rb"(?:(?:\[[^\]\n]{1,80}\]|\[?" + LEVEL + rb"\]?:?|\w{1,16}=\"?|[\w-]{0,40}\d[\w.:-]{0,40})[ \t]{0,8}(?:- )?){0,2}"
+    rb"(?:(?>\[[^\]\n]{1,80}\]|\[?"
+    + LEVEL
+    + rb"\]?:?|\w{1,16}=\"?|(?=[\w.:-]{0,40}\d)[\w.:-]{1,60}(?=[ \t]))[ \t]{0,8}+(?:- )?){1,2}"
 )
 _STAMP = re.compile(
     rb"[^\w\s{}]{0,2}(?:"
     + rb"|".join(
         (
-            _BEFORE + _ISO,
+            _ISO,
             _DATE + rb"\b",
+            _BEFORE + _ISO,
             rb"(?:[A-Z][a-z]{2},? )?(?:" + _MONTH + rb" [ \d]\d|\d{1,2} " + _MONTH + rb")[ ,][^\n]{0,6}?\d\d:\d\d:\d\d",
             rb"1\d{9}(?:\d{3}|\.\d{1,9})?\b",
             rb"[IWEF]\d{4} \d\d:\d\d:\d\d[.\d]{0,7}",
-            rb"\S{1,64} \S{1,64} \S{1,64} \[\d\d/" + _MONTH + rb"/\d{4}:[^\]\n]{1,20}",
+            rb"\S{1,64}+ \S{1,64}+ \S{1,64}+ \[\d\d/" + _MONTH + rb"/\d{4}:[^\]\n]{1,20}",
         )
     )
     + rb")[\])\"]?"
