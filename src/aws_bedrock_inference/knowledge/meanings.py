@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 MARKS = (
     *(b"exce", b"error", b"throttl", b"denied", b"timed out", b"fail", b"unable to", b" not "),
-    *(b"too many", b"status code", b"slowdown"),
+    *(b"too many", b"invalid", b"timeout", b"cannot", b"warn"),
 )
 """The marks of trouble, in lower case; only lines with one of them are examined. `exce` is exception and exceeded. Each
 mark costs about half a nanosecond a byte."""
