@@ -21,8 +21,8 @@ from aws_bedrock_inference.knowledge import logs
 from aws_bedrock_inference.knowledge.catalogue import catalogue
 from aws_bedrock_inference.knowledge.evidence import Evidence, completed
 from aws_bedrock_inference.knowledge.explain import explain
-from aws_bedrock_inference.knowledge.logs import LogError, blocks, time_of
 from aws_bedrock_inference.knowledge.findings import Finding, Timeline
+from aws_bedrock_inference.knowledge.logs import LogError, blocks, time_of
 from aws_bedrock_inference.knowledge.scan import LogScan
 
 if TYPE_CHECKING:

@@ -26,7 +26,7 @@ from aws_bedrock_inference.knowledge.scan import LogScan
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from aws_bedrock_inference.knowledge.findings import Finding, Part, Tally
+    from aws_bedrock_inference.knowledge.findings import Finding, Part
 
 _BARS = "▁▂▃▄▅▆▇█"
 _SPARKS = 24
@@ -288,6 +288,6 @@ def _cause_as_dict(finding: Finding) -> dict[str, Any]:
     }
 
 
-def _counts(tally: Tally) -> dict[str, Any]:
+def _counts(tally: Finding | Part) -> dict[str, Any]:
     first, last = tally.first, tally.last
     return {"count": tally.count, "first": first and first.isoformat(), "last": last and last.isoformat()}

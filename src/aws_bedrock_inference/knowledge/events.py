@@ -91,9 +91,7 @@ def _continues(buffer: bytes, at: int) -> bool:
     if BLANK.match(buffer, line.text):
         return _bridges(buffer, before, below(buffer, at))
     if STARTS.match(buffer, line.text):
-        return bool(
-            BLANK.match(buffer, before.text) and CHAIN.match(buffer, line_at(buffer, above(buffer, over)).text)
-        )
+        return bool(BLANK.match(buffer, before.text) and CHAIN.match(buffer, line_at(buffer, above(buffer, over)).text))
     return before.kind is Kind.CONTINUES and bool(RAISED.match(buffer, line.text))
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
     from datetime import datetime
 
     from aws_bedrock_inference.fault import Decision
@@ -50,7 +51,7 @@ class Subject(NamedTuple):
 
 
 class Meaning(NamedTuple):
-    """The meaning of one event. It is `conditional` when nothing in it shows that it is AWS's."""
+    """The meaning of one event; `words` decided. It is `conditional` when nothing shows that the event is AWS's."""
 
     cause: str
     title: str
@@ -59,14 +60,20 @@ class Meaning(NamedTuple):
     service: str
     code: str
     subject: Subject
-    example: str
+    words: str
     conditional: bool = False
 
 
 @dataclass(slots=True)
-class Tally:
-    """A count of events; `first` and `last` are None when no line of them bears a time."""
+class Part:
+    """The events of one cause about one subject. `first` and `last` are None when no line of them bears a time.
 
+    `example` is masked. It and `confidence` are of the event that is surest.
+    """
+
+    subject: Subject
+    confidence: str = "none"
+    example: str = ""
     count: int = 0
     first: datetime | None = None
     last: datetime | None = None
@@ -86,18 +93,9 @@ class Tally:
             self.timeline.add(at)
 
 
-@dataclass(slots=True, kw_only=True)
-class Part(Tally):
-    """The events of one cause that are about one subject. `example` is masked."""
-
-    subject: Subject
-    confidence: str
-    example: str
-
-
-@dataclass(slots=True, kw_only=True)
-class Finding(Tally):
-    """One cause in a log."""
+@dataclass(slots=True)
+class Finding:
+    """One cause in a log: the sum of its parts."""
 
     cause: str
     title: str
@@ -105,28 +103,65 @@ class Finding(Tally):
     conditional: bool = False
     parts: dict[Subject, Part] = field(default_factory=dict)
 
-    @property
-    def example(self) -> str:
-        """An event of the most frequent part."""
-        return self.by_subject()[0].example if self.parts else ""
+    def add(self, at: datetime | None, meaning: Meaning, example: Callable[[], str]) -> None:
+        """Count one more in its part; subjects beyond the most share one without a name."""
+        subject = meaning.subject
+        if subject not in self.parts and len(self.parts) >= _MOST_PARTS:
+            subject = Subject()
+        part = self.parts.get(subject)
+        if part is None or _CERTAINTY.index(meaning.confidence) > _CERTAINTY.index(part.confidence):
+            part = self.parts.setdefault(subject, Part(subject))
+            part.confidence, part.example = meaning.confidence, example()
+        part.add(at, meaning)
 
     def by_subject(self) -> list[Part]:
         """Return the parts, the most frequent first."""
         return sorted(self.parts.values(), key=lambda part: (-part.count, part.subject))
 
-    def add(self, at: datetime | None, meaning: Meaning) -> None:
-        """Count one more, also in its part."""
-        Tally.add(self, at, meaning)
-        subject = meaning.subject
-        if subject not in self.parts and len(self.parts) >= _MOST_PARTS:
-            subject = Subject()
-        part = self.parts.get(subject)
-        if part is None:
-            part = Part(subject=subject, confidence=meaning.confidence, example=meaning.example)
-            self.parts[subject] = part
-        elif _CERTAINTY.index(meaning.confidence) > _CERTAINTY.index(part.confidence):
-            part.confidence, part.example = meaning.confidence, meaning.example
-        part.add(at, meaning)
+    @property
+    def count(self) -> int:
+        """The number of events."""
+        return sum(part.count for part in self.parts.values())
+
+    @property
+    def first(self) -> datetime | None:
+        """The earliest time."""
+        return min((part.first for part in self.parts.values() if part.first), default=None)
+
+    @property
+    def last(self) -> datetime | None:
+        """The latest time."""
+        return max((part.last for part in self.parts.values() if part.last), default=None)
+
+    @property
+    def services(self) -> Counter[str]:
+        """The counts by service."""
+        return sum((part.services for part in self.parts.values()), Counter())
+
+    @property
+    def codes(self) -> Counter[str]:
+        """The counts by code."""
+        return sum((part.codes for part in self.parts.values()), Counter())
+
+    @property
+    def example(self) -> str:
+        """An event of the most frequent part, masked."""
+        return self.by_subject()[0].example
+
+    @property
+    def timeline(self) -> Timeline:
+        """The counts over time."""
+        return merged(part.timeline for part in self.parts.values())
+
+
+def merged(timelines: Iterable[Timeline]) -> Timeline:
+    """Return the sum of timelines, in the widest of their buckets."""
+    each = list(timelines)
+    whole = Timeline()
+    whole.width = max(timeline.width for timeline in each)
+    for timeline in each:
+        whole.buckets += timeline.by(whole.width)
+    return whole
 
 
 _CERTAINTY = ("none", "low", "medium", "high")

@@ -27,10 +27,10 @@ _CARRIER = re.compile(
     + rb"(?:"
     + _ISO_T
     + rb" std(?:out|err) [FP] |(?:<\d{1,3}>)?(?:"
-    + rb"|".join((_SYSLOG, _ISO_T))
-    + rb") (?!"
-    + LEVEL
-    + rb")[\w.-]{1,255}+ [\w./@-]{1,64}+(?:\[\d{1,9}\])?: )?"
+    + _SYSLOG
+    + rb" [\w.-]{1,255}+ [\w./@-]{1,64}+(?:\[\d{1,9}\])?|"
+    + _ISO_T
+    + rb" [\w.-]{1,255}+ [\w./@-]{1,64}+\[\d{1,9}\]): )?"
     + _COLOUR
 )
 # What may stand before a time: a level, something in brackets, a key, an address.
@@ -66,15 +66,17 @@ _LEVELLED = re.compile(
     rb"|\[?\d\d:\d\d:\d\d[.,\d]{0,8}\]?[ \t]+\S|\{\"|(?:START|END|REPORT|INIT_START|INIT_REPORT) "
     rb"|(?:level|lvl|severity)=|\"?(?:GET|POST|PUT|DELETE|HEAD|PATCH|OPTIONS) /"
 )
-_CALM = re.compile(rb"(?i)\b(?:TRACE|DEBUG|INFO|NOTICE)\b")
+_ANY_LEVEL = re.compile(rb"(?i)\b(?:(TRACE|DEBUG|INFO|NOTICE)|" + _LEVELS + rb")\b")
 _TROUBLE = re.compile(rb"(?i)exce|error|throttl|denied|timed out|fail|unable to")
-_CALM_WITHIN = 160
+_LEVEL_WITHIN, _TROUBLE_WITHIN = 160, 1_280
 
 CHAIN = re.compile(rb"During handling of|The above exception was")
 STARTS = re.compile(
     rb"Traceback \(most recent|Exception in thread |panic: |Unhandled [eE]xception|fatal error: |Uncaught |thread '"
 )
 _DEEPER = re.compile(rb"(?:\t| {2,}|(?:\xc2\xa0)+| ?at )(?!\s|" + LEVEL + rb")")
+_FRAME = re.compile(rb"(?:[ \t]|\xc2\xa0){1,8}(?:File \"|at |\.\.\. \d)")
+_TO_THE_SECOND = 19
 _GOES_ON = re.compile(
     rb"[ \t]|\xc2\xa0|[})\]]|[Cc]aused by:|Suppressed:|\.\.\. \d|at |--- |---> |goroutine \d|created by |exit status \d"
     rb"|From previous event|Node\.js v\d|stack backtrace:|note: run with|\[Previous line|\xe2[\x94\x95]"
@@ -112,27 +114,34 @@ def line_at(buffer: bytes, at: int) -> Line:
     text = stamp.end()
     if _RECORD.match(buffer, text):
         return Line(Kind.RECORD, text, source)
-    if _DEEPER.match(buffer, text) or CHAIN.match(buffer, text):
-        return Line(Kind.CONTINUES, text, source)
-    if EXCEPTION.match(buffer, text) and at and _is_deeper(buffer, above(buffer, at)):
-        return Line(Kind.CONTINUES, text, source)
-    return Line(Kind.STAMPED, text, source)
+    return Line(Kind.CONTINUES if _traced(buffer, at, text) else Kind.STAMPED, text, source)
 
 
-def _is_deeper(buffer: bytes, at: int) -> bool:
-    """Return whether a line is stamped and indented behind its time, as each line of a traceback may be."""
-    carrier = _CARRIER.match(buffer, at)
-    stamp = _STAMP.match(buffer, carrier.end() if carrier else at)
-    return bool(stamp and _DEEPER.match(buffer, stamp.end()))
+def _traced(buffer: bytes, at: int, text: int) -> bool:
+    """Return whether a stamped line goes on with the trace above it, where each line of a trace is stamped: both are
+    of the same second, and this one is a frame under another line of a trace, or what stands under a frame.
+    """
+    if at == 0 or not (_DEEPER.match(buffer, text) or EXCEPTION.match(buffer, text) or CHAIN.match(buffer, text)):
+        return False
+    over = above(buffer, at)
+    if buffer[over : over + _TO_THE_SECOND] != buffer[at : at + _TO_THE_SECOND]:
+        return False
+    stamp = _STAMP.match(buffer, over)
+    if stamp is None:
+        return False
+    before = stamp.end()
+    if _FRAME.match(buffer, text):
+        return bool(_DEEPER.match(buffer, before) or STARTS.match(buffer, before) or EXCEPTION.match(buffer, before))
+    if _DEEPER.match(buffer, text):
+        return bool(_FRAME.match(buffer, before))
+    return bool(_DEEPER.match(buffer, before) and _traced(buffer, over, before))
 
 
 def is_calm(buffer: bytes, line: Line) -> bool:
     """Return whether a line says that all is well: its level is low, and it has no word of trouble."""
     end = below(buffer, line.text)
-    return bool(
-        _CALM.search(buffer, line.text, min(end, line.text + _CALM_WITHIN))
-        and not _TROUBLE.search(buffer, line.text, min(end, line.text + 8 * _CALM_WITHIN))
-    )
+    level = _ANY_LEVEL.search(buffer, line.text, min(end, line.text + _LEVEL_WITHIN))
+    return bool(level and level[1] and not _TROUBLE.search(buffer, line.text, min(end, line.text + _TROUBLE_WITHIN)))
 
 
 def above(buffer: bytes, at: int) -> int:

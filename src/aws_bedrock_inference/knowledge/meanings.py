@@ -6,7 +6,6 @@ import re
 from functools import cache
 from typing import TYPE_CHECKING
 
-from aws_bedrock_inference.fault import Decision
 from aws_bedrock_inference.knowledge.explain import explain
 from aws_bedrock_inference.knowledge.findings import Meaning, Subject
 from aws_bedrock_inference.knowledge.judge import MODELLED, UNKNOWN
@@ -18,8 +17,8 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.knowledge.explain import Explanation
 
 MARKS = (
-    *(b"exce", b"error", b"throttl", b"denied", b"timed out", b"fail", b"unable to", b" not "),
-    *(b"too many", b"invalid", b"timeout", b"cannot", b"warn"),
+    *(b"exce", b"error", b"throttl", b"denied", b"timed out", b"fail", b"unable to", b"not "),
+    *(b"too many", b"invalid", b"timeout", b"warn", b"status code"),
 )
 """The marks of trouble, in lower case; only lines with one of them are examined. `exce` is exception and exceeded. Each
 mark costs about half a nanosecond a byte."""
@@ -29,41 +28,55 @@ _EXPLAINED, _HEAD, _HEAD_LINES, _RECORD = 8_192, 1_024, 3, 1 << 17
 _EXAMPLE = 300
 _LEAD = 60
 
-# The words of boto3 for an error of any service, and what shows that a code is of AWS.
+# The words of boto3 for an error of any service.
 _CODE = re.compile(r"error occurred \(([\w.]{2,80})\) when calling")
 
 
 def meaning(event: bytes) -> Meaning | None:
     """Return the meaning of an event; None if it is no error that AWS could have sent."""
-    text = message(_shortened(event))
+    text = _text(event)
     known = explain(text)
-    if known.cause == UNKNOWN:
-        code = _CODE.search(text)
-        if code is None:
-            return None
-        return Meaning(
-            code[1],
-            "Not in the catalogue",
-            Decision.RETRY_LIMITED,
-            "low",
-            known.service,
-            code[1],
-            _subject(known, text),
-            _example(text, code[1]),
-        )
-    if known.decided_by.isdigit() and not (known.code or known.service):
-        return None  # a status alone
+    stated = _CODE.search(text)
+    status_alone = known.decided_by.isdigit() and not (known.code or known.service)
+    if stated is None and (known.cause == UNKNOWN or status_alone):
+        return None
+    cause, title, confidence, words = known.cause, known.title, known.confidence, known.decided_by
+    if stated is not None and cause == UNKNOWN:
+        cause, title, confidence, words = stated[1], "Not in the catalogue", "low", stated[1]
     return Meaning(
-        known.code if known.cause == MODELLED else known.cause,
-        known.title,
-        known.decision,
-        known.confidence,
-        known.service,
-        known.code,
-        _subject(known, text),
-        _example(text, known.decided_by, known.code),
+        cause=known.code if cause == MODELLED else cause,
+        title=title,
+        decision=known.decision,
+        confidence=confidence,
+        service=known.service,
+        code=known.code or (stated[1] if stated else ""),
+        subject=_subject(known, text),
+        words=words,
         conditional=getattr(known, "conditional", False),
     )
+
+
+def example(event: bytes, known: Meaning) -> str:
+    """Return the line of an event that holds the words that decided, masked, and cut around them if it is long."""
+    lines = [" ".join(line.split()) for line in _text(event).splitlines()] or [""]
+    for words in filter(None, (known.words, known.code)):
+        for line in (*lines, " ".join(lines)):
+            at = line.lower().find(" ".join(words.split()).lower())
+            if at >= 0:
+                return _cut(line, at)
+    marked = [line for line in lines if any(mark.decode() in line.lower() for mark in MARKS)]
+    return _cut((marked or lines)[0], 0)
+
+
+def _cut(line: str, at: int) -> str:
+    shown = masked(line, accounts=True)
+    if len(shown) > _EXAMPLE and at > _EXAMPLE - 2 * _LEAD:
+        shown = f"… {shown[at - _LEAD :]}"
+    return shown if len(shown) <= _EXAMPLE else f"{shown[: _EXAMPLE - 2]} …"
+
+
+def _text(event: bytes) -> str:
+    return message(_shortened(event))
 
 
 def _shortened(event: bytes) -> bytes:
@@ -95,26 +108,7 @@ def _place(resource: str) -> str:
 @cache
 def _model() -> re.Pattern[str]:
     """Return the pattern of a model id."""
-    return re.compile(rf"(?<![\w.])(?:[a-z]{{2,6}}(?:-gov)?\.)?(?:{'|'.join(providers())})\.[a-z]\w{{0,30}}-[\w-]{{1,80}}(?::\d{{1,3}})?\b")
-
-
-def _example(text: str, *telling: str) -> str:
-    """Return the line of a text that holds the words that decided, cut around them if it is long."""
-    lines = [" ".join(line.split()) for line in text.splitlines()] or [""]
-    flat = " ".join(lines)
-    for words in filter(None, telling):
-        for line in (*lines, flat):
-            at = line.lower().find(" ".join(words.split()).lower())
-            if at >= 0:
-                return _cut(line, at)
-    marked = [line for line in lines if any(mark.decode() in line.lower() for mark in MARKS)]
-    return _cut((marked or lines)[0], 0)
-
-
-def _cut(line: str, at: int) -> str:
-    shown = masked(line, accounts=True)
-    if len(shown) <= _EXAMPLE:
-        return shown
-    begin = 0 if at < _EXAMPLE - 2 * _LEAD else at - _LEAD
-    shown = ("… " if begin else "") + shown[begin:]
-    return shown if len(shown) <= _EXAMPLE else shown[: _EXAMPLE - 2] + " …"
+    named = "|".join(providers())
+    return re.compile(
+        rf"(?<![\w.])(?:[a-z]{{2,6}}(?:-gov)?\.)?(?:{named})\.[a-z]\w{{0,30}}-[\w-]{{1,80}}(?::\d{{1,3}})?\b"
+    )

@@ -12,17 +12,17 @@ _LONGEST_RECORD = 1 << 17
 _COLOURS = re.compile(r"\x1b\[[\d;]{0,16}[A-Za-z]")
 _LEVEL = re.compile(rb"[^\w\s{]{0,2}" + LEVEL + rb"[\])}>]?[ \t:|-]{0,3}")
 # The members of a log record that hold its message. What else it has (times, hosts, paths, ids) tells of no error.
-_SAYS = frozenset(
-    "message msg @message error err errors exception exc exc_info exc_text exception_message exceptionmessage stack"
-    " stack_trace stacktrace stack_info traceback trace errormessage errortype error_message error_type error.message"
-    " error.type error.stack error.stack_trace exception.message exception.type exception.stacktrace reason detail"
-    " details cause caused_by event log text body response responsebody textpayload jsonpayload payload description"
-    " errorname errorcode error_code statuscode status_code thrown throwable output stderr".split()
+_SAYS = re.compile(
+    r"@?message|msg|event|log|text|body|(?:text|json)?payload|description|reason|details?|output|stderr|response_?body"
+    r"|response|(?:error|exception|err|exc)s?(?:[._](?:message|type|name|code|info|text|stack|stack_trace|stacktrace))?"
+    r"|(?:error|exception)(?:message|type|name|code)|stack(?:_?trace|_info)?|trace(?:back)?|caused?_?(?:by)?"
+    r"|thrown|throwable|status_?code",
+    re.IGNORECASE,
 )
-_RECORD = frozenset(
-    "time timestamp @timestamp ts t date datetime asctime level @level levelname severity loglevel log_level log.level"
-    " logger loggername logger_name ingestiontime __realtime_timestamp instant timemillis stream log logstreamname"
-    " pid hostname".split()
+_RECORD = re.compile(
+    r"@?time(?:stamp|millis)?|ts|t|date(?:time)?|asctime|instant|@?level|levelname|severity|log[._]?level|logger(?:_?name)?"
+    r"|ingestiontime|__realtime_timestamp|stream|logstreamname|pid|hostname",
+    re.IGNORECASE,
 )
 
 
@@ -52,9 +52,9 @@ def _of_record(text: str) -> str:
         record, end = json.JSONDecoder().raw_decode(text)
     except (ValueError, RecursionError):
         return text
-    if not isinstance(record, dict) or not _RECORD.intersection(map(str.lower, record)) or "eventSource" in record:
+    if not isinstance(record, dict) or not any(map(_RECORD.fullmatch, record)) or "eventSource" in record:
         return text
-    said = [_of_member(value) for name, value in record.items() if name.lower() in _SAYS and value]
+    said = [_of_member(value) for name, value in record.items() if value and _SAYS.fullmatch(name)]
     rest = text[end:].strip(" ,\n")
     return "\n".join(said + [rest] * bool(rest)) if said else text
 

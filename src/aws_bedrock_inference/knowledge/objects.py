@@ -10,7 +10,9 @@ _REACH = 1 << 15
 _MEMBER = re.compile(rb'[ \t]+["{}\[\]\d]')
 _INDENT = re.compile(rb"[ \t]*")
 # Arrays whose elements are events of their own: what `aws logs`, CloudTrail and log stores print.
-_EVENTS = re.compile(rb'\s*"(?:events|logEvents|results|Records|records|logs|entries|items|hits|messages)"\s*:\s*\[\s*$')
+_EVENTS = re.compile(
+    rb'\s*"(?:events|logEvents|results|Records|records|logs|entries|items|hits|messages)"\s*:\s*\[\s*$'
+)
 
 
 def object_around(buffer: bytes, line: int, floor: int) -> tuple[int, int] | None:

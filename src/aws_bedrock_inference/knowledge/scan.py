@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from aws_bedrock_inference.knowledge.events import REACH, event_around, lines_after
 from aws_bedrock_inference.knowledge.findings import Finding
 from aws_bedrock_inference.knowledge.logs import BLOCK, last_time, time_of
-from aws_bedrock_inference.knowledge.meanings import MARKS, meaning
+from aws_bedrock_inference.knowledge.meanings import MARKS, example, meaning
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -31,7 +31,7 @@ _KEPT = REACH + _LOOK_BACK
 _DECIDE = 2
 """Lines after an event that must be known to say that it has ended: an empty one, and what may follow it."""
 
-_MOST_REMEMBERED = 1 << 16
+_MOST_REMEMBERED = 1 << 14
 
 # The parts in which similar events differ: times, ids and numbers. Statuses and numbers of one digit decide.
 _VARIES = re.compile(
@@ -59,6 +59,7 @@ class LogScan:
         self._length = 0  # of the line that has not ended
         self._time: datetime | None = None
         self._meanings: dict[int, Meaning | None] = {}
+        self._distinct: dict[Meaning | None, Meaning | None] = {}  # one object for equal ones
 
     def read(self, blocks: Iterable[bytes]) -> None:
         """Read one log to its end; also what was read of one that breaks off is counted."""
@@ -76,8 +77,10 @@ class LogScan:
         """Read the next bytes of a log."""
         self.bytes += len(block)
         for at in range(0, len(block), BLOCK):
-            self._rest += self._cut(block[at : at + BLOCK])
-            self._search(last=False)
+            piece = self._cut(block[at : at + BLOCK])
+            self._rest += piece
+            if b"\n" in piece:
+                self._search(last=False)
 
     def close(self) -> None:
         """End the log: what may have gone on does not."""
@@ -140,14 +143,16 @@ class LogScan:
                 cause=known.cause, title=known.title, decision=known.decision, conditional=known.conditional
             )
             self.findings[known.cause, known.conditional] = finding
-        finding.add(at, known)
+        finding.add(at, known, lambda: example(event, known))
 
     def _remembered(self, event: bytes) -> Meaning | None:
         alike = hash(_VARIES.sub(b"#", event))
         if alike not in self._meanings:
             if len(self._meanings) >= _MOST_REMEMBERED:
                 self._meanings.clear()
-            self._meanings[alike] = meaning(event)
+                self._distinct.clear()
+            known = meaning(event)
+            self._meanings[alike] = self._distinct.setdefault(known, known)
         return self._meanings[alike]
 
 
