@@ -34,6 +34,8 @@ _NEAR = 20
 
 _CARETS = re.compile(rb"\s+\^+\s*$", re.MULTILINE)
 _RUNTIME = re.compile(rb"goroutine \d|stack backtrace:|Node\.js v\d|exit status \d")
+# Lines under which no exception is named, as Python does under the lines of code that it shows.
+_ENDS = re.compile(rb"\s*(?:at |\.\.\. \d|[}\])])")
 _ERROR = re.compile(EXCEPTION.pattern + rb":|[^\n]{0,99}error occurred \(")
 
 
@@ -92,7 +94,8 @@ def _continues(buffer: bytes, at: int) -> bool:
         return _bridges(buffer, before, below(buffer, at))
     if STARTS.match(buffer, line.text):
         return bool(BLANK.match(buffer, before.text) and CHAIN.match(buffer, line_at(buffer, above(buffer, over)).text))
-    return before.kind is Kind.CONTINUES and bool(RAISED.match(buffer, line.text))
+    shown = before.kind is Kind.CONTINUES and not _ENDS.match(buffer, before.text)
+    return shown and bool(RAISED.match(buffer, line.text))
 
 
 def _bridges(buffer: bytes, before: Line, following: int) -> bool:

@@ -119,7 +119,7 @@ def line_at(buffer: bytes, at: int) -> Line:
 
 def _traced(buffer: bytes, at: int, text: int) -> bool:
     """Return whether a stamped line goes on with the trace above it, where each line of a trace is stamped: both are
-    of the same second, and this one is a frame under another line of a trace, or what stands under a frame.
+    of the same second, the next line is stamped too, and this one is a frame, or stands under one.
     """
     if at == 0 or not (_DEEPER.match(buffer, text) or EXCEPTION.match(buffer, text) or CHAIN.match(buffer, text)):
         return False
@@ -127,7 +127,8 @@ def _traced(buffer: bytes, at: int, text: int) -> bool:
     if buffer[over : over + _TO_THE_SECOND] != buffer[at : at + _TO_THE_SECOND]:
         return False
     stamp = _STAMP.match(buffer, over)
-    if stamp is None:
+    following = below(buffer, at)
+    if stamp is None or (following < len(buffer) and not _STAMP.match(buffer, following)):
         return False
     before = stamp.end()
     if _FRAME.match(buffer, text):
