@@ -7,6 +7,7 @@ import contextlib
 import gzip
 import io
 import json
+import lzma
 import tracemalloc
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -20,8 +21,9 @@ from aws_bedrock_inference.knowledge import logs
 from aws_bedrock_inference.knowledge.catalogue import catalogue
 from aws_bedrock_inference.knowledge.evidence import Evidence, completed
 from aws_bedrock_inference.knowledge.explain import explain
+from aws_bedrock_inference.knowledge.findings import Finding, Timeline
 from aws_bedrock_inference.knowledge.logs import LogError, blocks, time_of
-from aws_bedrock_inference.knowledge.scan import Finding, LogScan, Timeline
+from aws_bedrock_inference.knowledge.scan import LogScan
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -188,11 +190,15 @@ def test_compressed_logs_are_unpacked_by_what_they_hold_not_by_their_name() -> N
         gzip.compress(plain[:half]) + gzip.compress(plain[half:]),
         pack(plain),
         pack(plain[:half]) + pack(plain[half:]),
+        bz2.compress(plain),
+        lzma.compress(plain),
     ):
         assert read(packed) == plain
     assert read(CALM.encode("utf-16")) == CALM.encode()
     assert read(b"") == b""
-    assert read(bz2.compress(plain)) == bz2.compress(plain)
+    assert read(CALM.encode("utf-16-le")) == CALM.encode()
+    with pytest.raises(LogError, match="unzip -p"):
+        read(b"PK\x03\x04" + plain)
 
 
 def test_a_log_that_is_cut_off_counts_as_far_as_it_goes() -> None:

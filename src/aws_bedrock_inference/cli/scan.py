@@ -26,7 +26,7 @@ from aws_bedrock_inference.knowledge.scan import LogScan
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from aws_bedrock_inference.knowledge.scan import Finding
+    from aws_bedrock_inference.knowledge.findings import Finding, Part
 
 _BARS = "▁▂▃▄▅▆▇█"
 _SPARKS = 24
@@ -128,49 +128,69 @@ def _shown(bar: Progress, file: BinaryIO, name: str, total: int | None) -> Itera
 def _print(console: Console, found: LogScan, by: str) -> None:
     findings = found.by_cause()
     errors = sum(finding.count for finding in findings)
-    span = _span(findings)
+    span = _span([*findings, *found.possible()])
     when = f", {_time(span[0])} to {_time(span[1])} UTC" if span else ""
     size = f"{found.bytes / 1e6:,.1f} MB"
     console.print(
         f"{_number(errors, 'AWS error')} with {_number(len(findings), 'cause')} in {size}{when}\n", soft_wrap=True
     )
-    if by == "cause":
-        for finding in findings:
-            _print_cause(console, finding, span)
-    elif by == "service":
-        _print_rows(console, _services(findings))
-    else:
-        _print_rows(console, _times(findings, _WIDTHS[by]))
+    _print_findings(console, findings, by, span)
+    possible = found.possible()
+    if possible:
+        count = sum(finding.count for finding in possible)
+        console.print(
+            f"{_number(count, 'error')} more, of AWS or of another program: nothing in the log shows whose. "
+            "If AWS sent them, they mean:\n",
+            soft_wrap=True,
+        )
+        _print_findings(console, possible, by, span)
     if found.other:
         lines = "error line matches" if found.other == 1 else "error lines match"
         console.print(f"{found.other:,} more {lines} no known AWS error.", soft_wrap=True)
     if found.undated:
         console.print(f"{_number(found.undated, 'error')} without a time ignored because of --since.", soft_wrap=True)
     if findings and by == "cause":
-        codes = findings[0].codes
-        name = next(iter(codes)) if codes else "TEXT"
+        name = next(iter(findings[0].codes), findings[0].cause)
         console.print(f"For advice on an error, run: bedrock explain {name}", soft_wrap=True)
+
+
+def _print_findings(
+    console: Console, findings: Sequence[Finding], by: str, span: tuple[datetime, datetime] | None
+) -> None:
+    if by == "cause":
+        for finding, part in _rows(findings):
+            _print_part(console, finding, part, span)
+    elif by == "service":
+        _print_rows(console, _services(findings))
+    else:
+        _print_rows(console, _times(findings, _WIDTHS[by]))
+
+
+def _rows(findings: Sequence[Finding]) -> list[tuple[Finding, Part]]:
+    rows = [(finding, part) for finding in findings for part in finding.by_subject()]
+    return sorted(rows, key=lambda row: -row[1].count)
 
 
 def _number(count: int, of: str) -> str:
     return f"{count:,} {of}" if count == 1 else f"{count:,} {of}s"
 
 
-def _print_cause(console: Console, finding: Finding, span: tuple[datetime, datetime] | None) -> None:
+def _print_part(console: Console, finding: Finding, part: Part, span: tuple[datetime, datetime] | None) -> None:
     colour = COLOURS[finding.decision]
     head = Text.assemble(
-        (f"{finding.count:>9,}  ", "bold"),
+        (f"{part.count:>9,}  ", "bold"),
         (f"{finding.decision.value:<13} ", colour),
         finding.title,
         "  ",
-        (finding.cause, "dim"),
+        (f"{finding.cause}, confidence {part.confidence}", "dim"),
     )
     _line(console, head)
-    facts = [_names(finding.services), _names(finding.codes)]
-    if finding.first and finding.last and span:
-        facts = [f"{_time(finding.first)} to {_time(finding.last)}", sparkline(finding.timeline.buckets, *span), *facts]
+    about = " on ".join(filter(None, part.subject)) or ("other actions" if len(finding.parts) > 1 else "")
+    facts = [about, _names(part.services), _names(part.codes)]
+    if part.first and part.last and span:
+        facts = [f"{_time(part.first)} to {_time(part.last)}", sparkline(part.timeline.buckets, *span), *facts]
     _line(console, Text(" " * 11 + "  ".join(fact for fact in facts if fact)))
-    _line(console, Text(" " * 11 + finding.example, "dim"))
+    _line(console, Text(" " * 11 + part.example, "dim"))
     console.print()
 
 
@@ -240,25 +260,34 @@ def _as_dict(found: LogScan) -> dict[str, Any]:
         "bytes": found.bytes,
         "other": found.other,
         "undated": found.undated,
-        "causes": [
-            {
-                "cause": finding.cause,
-                "title": finding.title,
-                "decision": finding.decision.value,
-                "count": finding.count,
-                "first": finding.first and finding.first.isoformat(),
-                "last": finding.last and finding.last.isoformat(),
-                "services": dict(finding.services),
-                "codes": dict(finding.codes),
-                "example": finding.example,
-                "timeline": {
-                    "seconds": finding.timeline.width,
-                    "counts": {
-                        datetime.fromtimestamp(start, UTC).isoformat(): count
-                        for start, count in sorted(finding.timeline.buckets.items())
-                    },
-                },
-            }
-            for finding in found.by_cause()
+        "causes": [_cause_as_dict(finding) for finding in found.by_cause()],
+        "possible": [_cause_as_dict(finding) for finding in found.possible()],
+    }
+
+
+def _cause_as_dict(finding: Finding) -> dict[str, Any]:
+    return {
+        "cause": finding.cause,
+        "title": finding.title,
+        "decision": finding.decision.value,
+        **_counts(finding),
+        "services": dict(finding.services),
+        "codes": dict(finding.codes),
+        "example": finding.example,
+        "timeline": {
+            "seconds": finding.timeline.width,
+            "counts": {
+                datetime.fromtimestamp(start, UTC).isoformat(): count
+                for start, count in sorted(finding.timeline.buckets.items())
+            },
+        },
+        "parts": [
+            {**part.subject._asdict(), "confidence": part.confidence, **_counts(part), "example": part.example}
+            for part in finding.by_subject()
         ],
     }
+
+
+def _counts(tally: Finding | Part) -> dict[str, Any]:
+    first, last = tally.first, tally.last
+    return {"count": tally.count, "first": first and first.isoformat(), "last": last and last.isoformat()}

@@ -1,10 +1,12 @@
-"""Logs as they are: compressed or not, of any size, with events of several lines and times in a dozen forms."""
+"""Logs as they are: compressed or not, of any size, with times in a dozen forms."""
 
 from __future__ import annotations
 
+import bz2
 import codecs
 import gzip
 import io
+import lzma
 import re
 from datetime import UTC, datetime, timedelta
 from importlib import import_module
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
 BLOCK = 1 << 18
 """Bytes that are looked at together; more is not faster."""
 
-_GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+_GZIP, _ZSTD, _BZIP2, _XZ, _ZIP = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"BZh", b"\xfd7zXZ", b"PK\x03\x04"
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
@@ -27,13 +29,19 @@ class LogError(Exception):
 def blocks(file: BinaryIO) -> Iterator[bytes]:
     """Yield what a log holds, unpacked and in UTF-8. Raises LogError, after what could be read."""
     plain = file if isinstance(file, io.BufferedReader) else io.BufferedReader(cast("io.RawIOBase", file))
-    head = plain.peek(4)[:4]
+    head = plain.peek(8)[:8]
     if head.startswith(_GZIP):
         yield from _unpacked(gzip.GzipFile(fileobj=plain))
     elif head.startswith(_ZSTD):
         yield from _unpacked(_zstd(plain))
-    elif head.startswith(_UTF16):
-        decoder = codecs.getincrementaldecoder("utf-16")("replace")
+    elif head.startswith(_BZIP2):
+        yield from _unpacked(bz2.BZ2File(plain))
+    elif head.startswith(_XZ):
+        yield from _unpacked(lzma.LZMAFile(plain))  # noqa: SIM115 - closes nothing: the file is the caller's
+    elif head.startswith(_ZIP):
+        raise LogError("this is a zip archive: pipe it through `unzip -p`")
+    elif head.startswith(_UTF16) or head[1:4:2] == b"\0\0":
+        decoder = codecs.getincrementaldecoder("utf-16" if head.startswith(_UTF16) else "utf-16-le")("replace")
         while block := plain.read1(BLOCK):
             yield decoder.decode(block).encode()
     else:
@@ -66,83 +74,6 @@ def _zstd(file: io.BufferedReader) -> io.BufferedIOBase:
             raise LogError("this is zstd: `pip install zstandard`, or pipe it through `zstd -dc`") from None
         opened = packer.stream_reader(file, read_across_frames=True)
     return opened
-
-
-_LEVEL = rb"(?:TRACE|DEBUG|INFO|NOTICE|WARN|WARNING|ERROR|FATAL|CRITICAL|SEVERE)\b"
-_HEAD = re.compile(
-    rb"[^\w\s]{0,2}(?:\d{4}[-/]\d\d[-/]\d\d|[A-Z][a-z]{2} [ \d]\d \d\d:|\d{13}\b|[IWEF]\d{4} |" + _LEVEL + rb")"
-    rb"|\[(?i:" + _LEVEL + rb')|\{"|(?:START|END|REPORT|INIT_START) |[^\s][^\n]{0,60}?\d\d:\d\d:\d\d'
-)
-_CHAIN = re.compile(rb"During handling of|The above exception was|Traceback \(most recent")
-_GOES_ON = re.compile(rb"[ \t]|[}\])]|Caused by:|Suppressed:|\.\.\. \d|at ")
-_BLANK = re.compile(rb"\s*?(?:\n|\Z)")
-_RAISED = re.compile(rb"(?=[\w.$]{0,99}[a-z])[A-Za-z_][\w.$]{0,99}(?::|\s*?(?:\n|\Z))")
-_EXCEPTION = re.compile(rb"[A-Za-z_][\w.$]{0,99}(?:Error|Exception|Fault)\b")
-
-_LONGEST_EVENT = 1 << 15
-_MOST_LINES = 300
-_NEAR = 20
-"""Lines under one with a time, which are taken for its message."""
-
-
-def event_around(buffer: bytes, line: int, floor: int) -> tuple[int, int]:
-    """Return where the event that the line at `line` belongs to begins, not before `floor`, and ends.
-
-    A traceback, what led to it, and the line of the log that announces it are one event. So are a line that begins
-    with a time or a level and the few below that do not; where none does, each line is its own.
-    """
-    head = _head_above(buffer, line, floor)
-    start = line if head is None else head
-    for _ in range(_MOST_LINES if head is None else 0):
-        if start <= floor or line - start > _LONGEST_EVENT or not _joined(buffer, start):
-            break
-        start = max(floor, buffer.rfind(b"\n", 0, start - 1) + 1)
-    end = _next(buffer, line)
-    for number in range(_MOST_LINES):
-        near = head is not None and number < _NEAR and not _HEAD.match(buffer, end)
-        if end >= len(buffer) or end - start > _LONGEST_EVENT or not (near or _joined(buffer, end)):
-            break
-        end = _next(buffer, end)
-    return start, end
-
-
-def _head_above(buffer: bytes, line: int, floor: int) -> int | None:
-    """Return the line with a time or a level that the line at `line` is, or stands close under."""
-    gaps = 0
-    while gaps < _NEAR and line - floor < _LONGEST_EVENT:
-        if _HEAD.match(buffer, line):
-            return line
-        if line <= floor:
-            break
-        gaps += not _joined(buffer, line)
-        line = max(floor, buffer.rfind(b"\n", 0, line - 1) + 1)
-    return None
-
-
-def lines_after(buffer: bytes, end: int) -> int:
-    """Return how many whole lines stand after `end`; two is enough to know."""
-    first = buffer.find(b"\n", end)
-    return 0 if first < 0 else 1 + (buffer.find(b"\n", first + 1) >= 0)
-
-
-def _next(buffer: bytes, line: int) -> int:
-    return buffer.find(b"\n", line) + 1 or len(buffer)
-
-
-def _joined(buffer: bytes, line: int) -> bool:
-    """Say whether a line goes on with what the line before it began."""
-    if _HEAD.match(buffer, line):
-        return False
-    if _CHAIN.match(buffer, line):
-        return True
-    before = buffer.rfind(b"\n", 0, line - 1) + 1
-    if _BLANK.match(buffer, line):
-        return bool(_CHAIN.match(buffer, _next(buffer, line)) or _CHAIN.match(buffer, before))
-    if _GOES_ON.match(buffer, line):
-        return True
-    if buffer[before : before + 1] in {b" ", b"\t"}:
-        return bool(_RAISED.match(buffer, line))
-    return bool(_HEAD.match(buffer, before) and _EXCEPTION.match(buffer, line))
 
 
 _MONTHS = {name: number for number, name in enumerate(b"Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(), 1)}

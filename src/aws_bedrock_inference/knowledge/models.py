@@ -111,6 +111,11 @@ def target_of_models(region: str, model_arns: Sequence[str]) -> Target | None:
     return Target(targets.pop(), pool)
 
 
+def providers() -> tuple[str, ...]:
+    """Return the providers that open the ids of models."""
+    return tuple(_data()["profiles"]["providers"])
+
+
 def split_profile(model_id: str) -> tuple[str, str]:
     """Return the base model id and the quota pool of `model_id`.
 

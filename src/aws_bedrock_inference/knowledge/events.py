@@ -1,0 +1,153 @@
+"""Where an event of a log begins and ends: one rule, which looks at the lines of the event alone.
+
+An event goes from one stamped line to the next; where no line is stamped, from one levelled line to the next; where
+there is neither, it is a line with its continuations, or a traceback. How far an event reaches is bounded, so a reader
+that keeps `REACH` bytes before a line finds the same events, however the bytes come and whatever stands between them.
+"""
+
+from __future__ import annotations
+
+import re
+from enum import Enum
+
+from aws_bedrock_inference.knowledge.lines import (
+    BLANK,
+    CHAIN,
+    EXCEPTION,
+    RAISED,
+    STARTS,
+    Kind,
+    Line,
+    above,
+    below,
+    is_calm,
+    line_at,
+)
+from aws_bedrock_inference.knowledge.objects import object_around
+
+REACH = 1 << 15
+"""Bytes above a line in which the head of its event is looked for."""
+
+_LONGEST, _MOST_LINES = 1 << 16, 2_000
+_NEAR = 20
+"""Plain lines one after the other under a head, which are taken for its message."""
+
+_CARETS = re.compile(rb"\s+\^+\s*$", re.MULTILINE)
+_RUNTIME = re.compile(rb"goroutine \d|stack backtrace:|Node\.js v\d|exit status \d")
+# Lines under which no exception is named, as Python does under the lines of code that it shows.
+_ENDS = re.compile(rb"\s*(?:at |\.\.\. \d|[}\])])")
+_ERROR = re.compile(EXCEPTION.pattern + rb":|[^\n]{0,99}error occurred \(")
+
+
+def event_around(buffer: bytes, line: int, floor: int) -> tuple[int, int]:
+    """Return where the event that the line at `line` belongs to begins, not before `floor`, and ends."""
+    start = _head_above(buffer, line, floor)
+    if line_at(buffer, start).kind < Kind.STAMPED:
+        whole = object_around(buffer, line, floor)
+        if whole is not None:
+            return whole
+    while (end := _end(buffer, start)) <= line:
+        start = end
+    return start, end
+
+
+def lines_after(buffer: bytes, end: int) -> int:
+    """Return how many whole lines stand after `end`; two is enough to know."""
+    first = buffer.find(b"\n", end)
+    return 0 if first < 0 else 1 + (buffer.find(b"\n", first + 1) >= 0)
+
+
+def _head_above(buffer: bytes, line: int, floor: int) -> int:
+    """Return the nearest stamped line at or above `line`, else the nearest levelled one, else the first line that the
+    line at `line` continues.
+    """
+    levelled, at = -1, line
+    for _ in range(_MOST_LINES):
+        kind = line_at(buffer, at).kind
+        if kind >= Kind.STAMPED:
+            return at
+        if kind is Kind.LEVELLED and levelled < 0:
+            levelled = at
+        if at <= floor or line - at >= REACH:
+            break
+        at = max(floor, above(buffer, at))
+    if levelled >= 0:
+        return levelled
+    at = line
+    while at > floor and line - at < REACH and _continues(buffer, at):
+        at = max(floor, above(buffer, at))
+    return at
+
+
+def _continues(buffer: bytes, at: int) -> bool:
+    """Return whether a line goes on with what the line above it began, by the form of the two."""
+    line = line_at(buffer, at)
+    if at == 0 or line.kind > Kind.CONTINUES:
+        return False
+    over = above(buffer, at)
+    before = line_at(buffer, over)
+    if before.source != line.source:
+        return False
+    if line.kind is Kind.CONTINUES or CHAIN.match(buffer, line.text):
+        return True
+    if BLANK.match(buffer, line.text):
+        return _bridges(buffer, before, below(buffer, at))
+    if STARTS.match(buffer, line.text):
+        return bool(BLANK.match(buffer, before.text) and CHAIN.match(buffer, line_at(buffer, above(buffer, over)).text))
+    shown = before.kind is Kind.CONTINUES and not _ENDS.match(buffer, before.text)
+    return shown and bool(RAISED.match(buffer, line.text))
+
+
+def _bridges(buffer: bytes, before: Line, following: int) -> bool:
+    """Return whether an empty line stands inside a traceback."""
+    if CHAIN.match(buffer, before.text) or _CARETS.match(buffer, before.text):
+        return True
+    after = line_at(buffer, following).text
+    return bool(CHAIN.match(buffer, after) or _RUNTIME.match(buffer, after))
+
+
+def _end(buffer: bytes, start: int) -> int:
+    """Return where the event that begins at `start` ends."""
+    head = line_at(buffer, start)
+    takes = _Takes.MORE_MESSAGE if STARTS.match(buffer, head.text) else _takes(buffer, head)
+    traced = takes is _Takes.MORE_MESSAGE
+    plain = 0
+    at = below(buffer, start)
+    for _ in range(_MOST_LINES):
+        if at >= len(buffer) or at - start > _LONGEST:
+            break
+        line = line_at(buffer, at)
+        if line.kind >= Kind.STAMPED or line.source != head.source:
+            break
+        if _continues(buffer, at):
+            plain = 0
+        else:
+            starts = STARTS.match(buffer, line.text) is not None
+            plain += 1
+            if plain > _NEAR or (starts and traced) or not takes.line(buffer, line):
+                break
+            traced |= starts
+        at = below(buffer, at)
+    return at
+
+
+class _Takes(Enum):
+    """The lines that an event takes besides its continuations."""
+
+    ALL = "all: its head is stamped, and may be the first line of a message"
+    PLAIN = "those without a level: its head has a level and no time"
+    MORE_MESSAGE = "what may go on with the message of an exception"
+    NONE = "none"
+
+    def line(self, buffer: bytes, line: Line) -> bool:
+        """Return whether an event that takes such lines takes this one."""
+        if self is _Takes.MORE_MESSAGE:
+            own = _ERROR.match(buffer, line.text) or BLANK.match(buffer, line.text)
+            return line.kind is Kind.PLAIN and not own
+        return self is _Takes.ALL or (self is _Takes.PLAIN and line.kind is Kind.PLAIN)
+
+
+def _takes(buffer: bytes, head: Line) -> _Takes:
+    if head.kind in {Kind.PLAIN, Kind.CONTINUES, Kind.RECORD} or is_calm(buffer, head):
+        return _Takes.NONE
+    return _Takes.ALL if head.kind is Kind.STAMPED else _Takes.PLAIN

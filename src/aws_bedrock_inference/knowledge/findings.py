@@ -1,0 +1,167 @@
+"""The findings of a scan: for each cause of errors how many, since when, and of which actions and resources."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from datetime import datetime
+
+    from aws_bedrock_inference.fault import Decision
+
+_MOST_NAMES = 50
+_MOST_PARTS = 8
+"""Rows of one cause; what more there is stands in one further row."""
+
+
+class Timeline:
+    """Counts over time in buckets of `width` seconds, which grow as the time does."""
+
+    WIDTHS = (60, 300, 900, 3_600, 86_400, 7 * 86_400)
+    MOST = 1_024
+
+    def __init__(self) -> None:
+        self.width = self.WIDTHS[0]
+        self.buckets: Counter[int] = Counter()
+
+    def add(self, at: datetime) -> None:
+        """Count one more."""
+        second = int(at.timestamp())
+        self.buckets[second - second % self.width] += 1
+        while len(self.buckets) > self.MOST and self.width < self.WIDTHS[-1]:
+            wider = self.WIDTHS[self.WIDTHS.index(self.width) + 1]
+            self.buckets, self.width = self.by(wider), wider
+
+    def by(self, width: int) -> Counter[int]:
+        """Return the counts by `width` seconds; narrower than the timeline's own cannot be had."""
+        counts: Counter[int] = Counter()
+        for start, count in self.buckets.items():
+            counts[start - start % max(width, self.width)] += count
+        return counts
+
+
+class Subject(NamedTuple):
+    """What an error was about: `call` is the action or the operation, `target` the model or the resource."""
+
+    call: str = ""
+    target: str = ""
+
+
+class Meaning(NamedTuple):
+    """The meaning of one event; `words` decided. It is `conditional` when nothing shows that the event is AWS's."""
+
+    cause: str
+    title: str
+    decision: Decision
+    confidence: str
+    service: str
+    code: str
+    subject: Subject
+    words: str
+    conditional: bool = False
+
+
+@dataclass(slots=True)
+class Part:
+    """The events of one cause about one subject. `first` and `last` are None when no line of them bears a time.
+
+    `example` is masked. It and `confidence` are of the event that is surest.
+    """
+
+    subject: Subject
+    confidence: str = "none"
+    example: str = ""
+    count: int = 0
+    first: datetime | None = None
+    last: datetime | None = None
+    services: Counter[str] = field(default_factory=Counter)
+    codes: Counter[str] = field(default_factory=Counter)
+    timeline: Timeline = field(default_factory=Timeline)
+
+    def add(self, at: datetime | None, meaning: Meaning) -> None:
+        """Count one more."""
+        self.count += 1
+        for names, name in ((self.services, meaning.service), (self.codes, meaning.code)):
+            if name and (name in names or len(names) < _MOST_NAMES):
+                names[name] += 1
+        if at is not None:
+            self.first = at if self.first is None else min(self.first, at)
+            self.last = at if self.last is None else max(self.last, at)
+            self.timeline.add(at)
+
+
+@dataclass(slots=True)
+class Finding:
+    """One cause in a log: the sum of its parts."""
+
+    cause: str
+    title: str
+    decision: Decision
+    conditional: bool = False
+    parts: dict[Subject, Part] = field(default_factory=dict)
+
+    def add(self, at: datetime | None, meaning: Meaning, example: Callable[[], str]) -> None:
+        """Count one more in its part; subjects beyond the most share one without a name."""
+        subject = meaning.subject
+        if subject not in self.parts and len(self.parts) >= _MOST_PARTS:
+            subject = Subject()
+        part = self.parts.get(subject)
+        if part is None or _CERTAINTY.index(meaning.confidence) > _CERTAINTY.index(part.confidence):
+            part = self.parts.setdefault(subject, Part(subject))
+            part.confidence, part.example = meaning.confidence, example()
+        part.add(at, meaning)
+
+    def by_subject(self) -> list[Part]:
+        """Return the parts, the most frequent first."""
+        return sorted(self.parts.values(), key=lambda part: (-part.count, part.subject))
+
+    @property
+    def count(self) -> int:
+        """The number of events."""
+        return sum(part.count for part in self.parts.values())
+
+    @property
+    def first(self) -> datetime | None:
+        """The earliest time."""
+        return min((part.first for part in self.parts.values() if part.first), default=None)
+
+    @property
+    def last(self) -> datetime | None:
+        """The latest time."""
+        return max((part.last for part in self.parts.values() if part.last), default=None)
+
+    @property
+    def services(self) -> Counter[str]:
+        """The counts by service."""
+        return sum((part.services for part in self.parts.values()), Counter())
+
+    @property
+    def codes(self) -> Counter[str]:
+        """The counts by code."""
+        return sum((part.codes for part in self.parts.values()), Counter())
+
+    @property
+    def example(self) -> str:
+        """An event of the most frequent part, masked."""
+        return self.by_subject()[0].example
+
+    @property
+    def timeline(self) -> Timeline:
+        """The counts over time."""
+        return merged(part.timeline for part in self.parts.values())
+
+
+def merged(timelines: Iterable[Timeline]) -> Timeline:
+    """Return the sum of timelines, in the widest of their buckets."""
+    each = list(timelines)
+    whole = Timeline()
+    whole.width = max(timeline.width for timeline in each)
+    for timeline in each:
+        whole.buckets += timeline.by(whole.width)
+    return whole
+
+
+_CERTAINTY = ("none", "low", "medium", "high")

@@ -1,0 +1,114 @@
+"""The meaning of one event of a log: its cause as `explain` gives it, what it is about, and an example to show."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from typing import TYPE_CHECKING
+
+from aws_bedrock_inference.knowledge.explain import explain
+from aws_bedrock_inference.knowledge.findings import Meaning, Subject
+from aws_bedrock_inference.knowledge.judge import MODELLED, UNKNOWN
+from aws_bedrock_inference.knowledge.masking import masked
+from aws_bedrock_inference.knowledge.messages import message
+from aws_bedrock_inference.knowledge.models import providers
+
+if TYPE_CHECKING:
+    from aws_bedrock_inference.knowledge.explain import Explanation
+
+MARKS = (
+    *(b"exce", b"error", b"throttl", b"denied", b"timed out", b"fail", b"unable to", b"not "),
+    *(b"too many", b"invalid", b"timeout", b"warn", b"status code"),
+)
+"""The marks of trouble, in lower case; only lines with one of them are examined. `exce` is exception and exceeded. Each
+mark costs about half a nanosecond a byte."""
+
+# Of a longer event, the first bytes and lines, and those with marks, are explained; a record in JSON is read as one.
+_EXPLAINED, _HEAD, _HEAD_LINES, _RECORD = 8_192, 1_024, 3, 1 << 17
+_EXAMPLE = 300
+_LEAD = 60
+
+# The words of boto3 for an error of any service.
+_CODE = re.compile(r"error occurred \(([\w.]{2,80})\) when calling")
+
+
+def meaning(event: bytes) -> Meaning | None:
+    """Return the meaning of an event; None if it is no error that AWS could have sent."""
+    text = _text(event)
+    known = explain(text)
+    stated = _CODE.search(text)
+    status_alone = known.decided_by.isdigit() and not (known.code or known.service)
+    if stated is None and (known.cause == UNKNOWN or status_alone):
+        return None
+    cause, title, confidence, words = known.cause, known.title, known.confidence, known.decided_by
+    if stated is not None and cause == UNKNOWN:
+        cause, title, confidence, words = stated[1], "Not in the catalogue", "low", stated[1]
+    return Meaning(
+        cause=known.code if cause == MODELLED else cause,
+        title=title,
+        decision=known.decision,
+        confidence=confidence,
+        service=known.service,
+        code=known.code or (stated[1] if stated else ""),
+        subject=_subject(known, text),
+        words=words,
+        conditional=getattr(known, "conditional", False),
+    )
+
+
+def example(event: bytes, known: Meaning) -> str:
+    """Return the line of an event that holds the words that decided, masked, and cut around them if it is long."""
+    lines = [" ".join(line.split()) for line in _text(event).splitlines()] or [""]
+    for words in filter(None, (known.words, known.code)):
+        for line in (*lines, " ".join(lines)):
+            at = line.lower().find(" ".join(words.split()).lower())
+            if at >= 0:
+                return _cut(line, at)
+    marked = [line for line in lines if any(mark.decode() in line.lower() for mark in MARKS)]
+    return _cut((marked or lines)[0], 0)
+
+
+def _cut(line: str, at: int) -> str:
+    shown = masked(line, accounts=True)
+    if len(shown) > _EXAMPLE and at > _EXAMPLE - 2 * _LEAD:
+        shown = f"… {shown[at - _LEAD :]}"
+    return shown if len(shown) <= _EXAMPLE else f"{shown[: _EXAMPLE - 2]} …"
+
+
+def _text(event: bytes) -> str:
+    return message(_shortened(event))
+
+
+def _shortened(event: bytes) -> bytes:
+    """Return an event without most frames of its traces if it is long: its first lines and those with marks."""
+    if len(event) <= _EXPLAINED:
+        return event
+    lines = event.split(b"\n")
+    telling = [line for line in lines[_HEAD_LINES:] if any(mark in line.lower() for mark in MARKS)]
+    short = b"\n".join(lines[:_HEAD_LINES] + telling)
+    if len(short) <= _EXPLAINED or (len(short) <= _RECORD and b"{" in short[:_HEAD]):
+        return short
+    low = short.lower()
+    mark = min(at for at in map(low.find, MARKS) if at >= 0)
+    return short[:_HEAD] + short[max(_HEAD, mark - _HEAD) : mark + _EXPLAINED]
+
+
+def _subject(known: Explanation, text: str) -> Subject:
+    model = _model().search(text)
+    target = model[0] if model else _place(known.fields.get("resource", ""))
+    return Subject(known.fields.get("action", "") or known.operation, masked(target, accounts=True))
+
+
+def _place(resource: str) -> str:
+    """Return a resource without the name of the one object in it."""
+    bucket, slash, _ = resource.partition("/")
+    return f"{bucket}/*" if slash and ":s3:" in resource else resource
+
+
+@cache
+def _model() -> re.Pattern[str]:
+    """Return the pattern of a model id."""
+    named = "|".join(providers())
+    return re.compile(
+        rf"(?<![\w.])(?:[a-z]{{2,6}}(?:-gov)?\.)?(?:{named})\.[a-z]\w{{0,30}}-[\w-]{{1,80}}(?::\d{{1,3}})?\b"
+    )
