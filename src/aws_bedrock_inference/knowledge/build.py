@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 SOURCES = HERE / "errors"
+OWNERS = HERE / "owners.toml"
 INDEX = HERE / "index.json"
 OPERATIONS = HERE / "operations.json"
 FOREIGN = HERE / "foreign_operations.json"
@@ -76,6 +77,7 @@ _FAULT = {
     "unhealthy": bool,
     "reached": bool,
     "limit": str,
+    "firm": bool,
     "why": str,
     "source": str,
     "example": str,
@@ -126,7 +128,17 @@ def build(sources: Path = SOURCES) -> dict[str, Any]:
     _check_whole(faults, causes)
     for fault in faults:
         _settle_kinds(fault, causes)
-    return {"causes": causes, "faults": faults, "services": services}
+    return {"causes": causes, "faults": faults, "services": services, "owners": _owners()}
+
+
+def _owners() -> dict[str, Any]:
+    owners = tomllib.loads(OWNERS.read_text(encoding="utf-8"))
+    lists = {key: owners["aws"][key] for key in ("proofs", "hints")}
+    lists |= {f"{kind} {name}": owners[kind][name] for kind in ("programs", "clients") for name in owners[kind]}
+    for name, marks in lists.items():
+        if any(mark != mark.lower() for mark in marks):
+            raise CatalogueError(f"owners: the marks of {name} must be in lower case")
+    return owners
 
 
 def _service(data: dict[str, Any]) -> dict[str, Any]:

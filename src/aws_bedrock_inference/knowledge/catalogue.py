@@ -85,12 +85,16 @@ class Signature:
 
 @dataclass(eq=False, slots=True)
 class Entry:
-    """One error of one service: its codes and statuses, what it means by itself, and what its messages tell."""
+    """One error of one service: its codes and statuses, what it means by itself, and what its messages tell.
+
+    The code of a `firm` one decides, whatever sentence of another error the message resembles.
+    """
 
     service: str
     codes: tuple[str, ...]
     statuses: tuple[int, ...]
     template: Fault
+    firm: bool = False
     signatures: list[Signature] = field(default_factory=list)
     own_codes: frozenset[str] = frozenset()
     """Those that are not also known of every service: they tell whose error it is."""
@@ -105,6 +109,7 @@ class Catalogue:
 
     def __init__(self, index: dict[str, Any], operations: dict[str, list[str]]) -> None:
         self.operations = operations
+        self.owners: dict[str, Any] = index["owners"]
         self.causes = {slug: _cause(slug, data) for slug, data in index["causes"].items()}
         self.services: dict[str, dict[str, Any]] = index["services"]
         self.homes = {aws: service for service, about in self.services.items() for aws in about["aws"]}
@@ -193,7 +198,8 @@ class Catalogue:
         return self._by_status.get((service or ANY, status)) or self._by_status.get((ANY, status))
 
     def _entry(self, data: dict[str, Any]) -> Entry:
-        entry = Entry(data["service"], tuple(data["codes"]), tuple(data["statuses"]), self._template(data))
+        about = data["service"], tuple(data["codes"]), tuple(data["statuses"])
+        entry = Entry(*about, self._template(data), data.get("firm", False))
         for rule in data["messages"]:
             entry.signatures.append(
                 Signature(

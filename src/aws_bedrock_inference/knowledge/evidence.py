@@ -27,7 +27,8 @@ _NAME = re.compile(r"[A-Za-z_$][\w$]*(?:[.:#/][A-Za-z_$][\w$]*){0,12}")
 _STATUS = re.compile(
     r"(?:status[ _-]?code|http[ _-]?status(?:[ _-]?code)?|error code|statuscode|httpstatuscode|status)"
     r"[\"' ]{0,3}[:=,]?[\"' ]{0,3}(?:http status code[:=]? ?)?([1-5]\d\d)\b"
-    r"|\bhttp/?[\d.]* ([1-5]\d\d)\b|^([45]\d\d)\b|\(([45]\d\d)\) when calling",
+    r"|\bhttp/?[\d.]* ([1-5]\d\d)\b|^([45]\d\d)\b|\(([45]\d\d)\) when calling"
+    r"|\berror[:'\" ]{1,3}([45]\d\d)\b|\bcode=([45]\d\d)\b|\breturned error: ([45]\d\d)",
     re.IGNORECASE,
 )
 _THREE_DIGITS = re.compile(r"[1-5]\d\d\b")
@@ -57,7 +58,8 @@ class Evidence(NamedTuple):
 
     A fact that is certain never loses to a guess: a certain `code` comes first in `codes`, certain `services` are the
     only ones that the error may be of. The others are what the text shows, the most specific first; they are there
-    once the evidence is `completed`, together with `words`. `status` is the HTTP status.
+    once the evidence is `completed`, together with `words`. `status` is the HTTP status. `pasted` is a text of which
+    nobody says that it is AWS's.
     """
 
     text: str
@@ -67,6 +69,7 @@ class Evidence(NamedTuple):
     status: int | None = None
     certain: frozenset[str] = NOTHING
     words: Words | None = None
+    pasted: bool = False
 
     @property
     def stated(self) -> str:
@@ -92,11 +95,11 @@ def completed(seen: Evidence, *, rejoined: bool = False) -> Evidence:
     certain = sure if code else sure - {CODE}
     operation = operation or _operation(text)
     if SERVICE in seen.certain:
-        return Evidence(text, tuple(codes), seen.services, operation, status, certain, words)
+        return Evidence(text, tuple(codes), seen.services, operation, status, certain, words, seen.pasted)
     services, only = _services(words, operation, known)
     if only and OPERATION in certain:
         certain |= {SERVICE}
-    return Evidence(text, tuple(codes), services, operation, status, certain, words)
+    return Evidence(text, tuple(codes), services, operation, status, certain, words, seen.pasted)
 
 
 def _sentence(seen: Evidence) -> str:

@@ -23,13 +23,16 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.knowledge.modelled import Modelled
 
 
+_IF_AWS = "Nothing in this text shows whose error it is. If this came from AWS: "
+
+
 @dataclass(frozen=True, slots=True)
 class Explanation:
     """The explanation of an error.
 
     `cause` is a stable slug; `decided_by` the words of the text that decided, `confidence` `high` when a message says
     it, `medium` when only code and service do, or a few words that others use too, `low` when only a code or a status
-    does, `none` when nothing is known.
+    does, `none` when nothing is known. It is `conditional` when nothing in a text shows that it is AWS's.
     `wait` is in seconds; `fields` what the text's structure holds (action, principal, resource, region, reasons).
     Secrets and account ids are masked in all of it.
     """
@@ -52,6 +55,7 @@ class Explanation:
     practice: str = ""
     alternatives: tuple[str, ...] = ()
     fields: dict[str, Any] = field(default_factory=dict)
+    conditional: bool = False
 
 
 def explain(x: Any, *, service: str | None = None) -> Explanation:
@@ -68,7 +72,7 @@ def explain(x: Any, *, service: str | None = None) -> Explanation:
     verdict = judge(seen.evidence)
     cause = verdict.template.cause
     if cause == UNKNOWN:
-        return _unknown(verdict.evidence)
+        return _unknown(verdict.evidence, verdict.other)
     return from_models(verdict.models, verdict.evidence) if cause == MODELLED else _explained(verdict)
 
 
@@ -85,7 +89,7 @@ def _explained(verdict: Verdict) -> Explanation:
         category=cause.category,
         confidence=verdict.confidence,
         decided_by=masked(_as_written(verdict.words, seen.text), accounts=True),
-        meaning=cause.meaning,
+        meaning=f"{_IF_AWS}{cause.meaning}" if verdict.conditional else cause.meaning,
         remedies=cause.remedies,
         wait=_wait(verdict.template),
         attempts=verdict.template.hint.attempts,
@@ -93,6 +97,7 @@ def _explained(verdict: Verdict) -> Explanation:
         practice=cause.practice,
         alternatives=verdict.alternatives,
         fields=details(seen.text),
+        conditional=verdict.conditional,
     )
 
 
@@ -168,7 +173,7 @@ def _as_written(words: str, text: str) -> str:
     return match.group() if match else words
 
 
-def _unknown(seen: Evidence) -> Explanation:
+def _unknown(seen: Evidence, other: str) -> Explanation:
     return Explanation(
         cause=UNKNOWN,
         title="Not in the catalogue",
@@ -180,7 +185,9 @@ def _unknown(seen: Evidence) -> Explanation:
         category=Category.UNKNOWN,
         confidence="none",
         decided_by="",
-        meaning="Nothing in this text is an error that the catalogue knows.",
+        meaning=f"This is not AWS's error: it comes from {other}."
+        if other
+        else "Nothing in this text is an error that the catalogue knows.",
         remedies=(Remedy("Read the message itself; keep the request id for AWS Support."),),
         fields=details(seen.text),
     )
