@@ -100,7 +100,7 @@ _MESSAGE = {
     "example": str,
 }
 _FILE = {"service": str, "title": str, "names": list, "aws": list, "passes_on": list, "practice": dict}
-_FILE |= {"cause": dict, "fault": list}
+_FILE |= {"cause": dict, "fault": list, "shape": list}
 
 
 class CatalogueError(ValueError):
@@ -128,7 +128,16 @@ def build(sources: Path = SOURCES) -> dict[str, Any]:
     _check_whole(faults, causes)
     for fault in faults:
         _settle_kinds(fault, causes)
-    return {"causes": causes, "faults": faults, "services": services, "owners": _owners()}
+    shapes = [_shape(shape, faults) for data in files.values() for shape in data.get("shape", ())]
+    return {"causes": causes, "faults": faults, "services": services, "shapes": shapes, "owners": _owners()}
+
+
+def _shape(shape: dict[str, str], faults: list[dict[str, Any]]) -> list[str]:
+    """Return the pattern of codes that are alike, and the code of every service that they are like."""
+    pattern, like = re.compile(shape["pattern"]).pattern, shape["like"]
+    if not any(like in fault["codes"] for fault in faults if fault["service"] == ANY):
+        raise CatalogueError(f"shape {pattern}: no service may answer with {like}")
+    return [pattern, like]
 
 
 def _owners() -> dict[str, Any]:

@@ -110,6 +110,7 @@ class Catalogue:
     def __init__(self, index: dict[str, Any], operations: dict[str, list[str]]) -> None:
         self.operations = operations
         self.owners: dict[str, Any] = index["owners"]
+        self._shapes: list[tuple[str, str]] = index["shapes"]
         self.causes = {slug: _cause(slug, data) for slug, data in index["causes"].items()}
         self.services: dict[str, dict[str, Any]] = index["services"]
         self.homes = {aws: service for service, about in self.services.items() for aws in about["aws"]}
@@ -188,6 +189,11 @@ class Catalogue:
             return self._small.get(name, "") if len(name) >= _NO_WORD else ""
         folded = name[:1].upper() + name[1:]
         return folded if folded in self.by_code else ""
+
+    def alike(self, code: str) -> Entry | None:
+        """Return what a code is like that is described nowhere, by the shape of its name."""
+        like = next((like for pattern, like in self._shapes if re.search(pattern, code)), "")
+        return next((entry for entry in self.by_code.get(like, ()) if entry.service == ANY), None)
 
     @cached_property
     def _small(self) -> dict[str, str]:

@@ -32,7 +32,8 @@ class Explanation:
 
     `cause` is a stable slug; `decided_by` the words of the text that decided, `confidence` `high` when a message says
     it, `medium` when only code and service do, or a few words that others use too, `low` when only a code or a status
-    does, `none` when nothing is known. It is `conditional` when nothing in a text shows that it is AWS's.
+    does, `none` when nothing is known. It is `conditional` when nothing in a text shows that it is AWS's;
+    `other` names the program whose error it is instead.
     `wait` is in seconds; `fields` what the text's structure holds (action, principal, resource, region, reasons).
     Secrets and account ids are masked in all of it.
     """
@@ -56,6 +57,7 @@ class Explanation:
     alternatives: tuple[str, ...] = ()
     fields: dict[str, Any] = field(default_factory=dict)
     conditional: bool = False
+    other: str = ""
 
 
 def explain(x: Any, *, service: str | None = None) -> Explanation:
@@ -190,4 +192,5 @@ def _unknown(seen: Evidence, other: str) -> Explanation:
         else "Nothing in this text is an error that the catalogue knows.",
         remedies=(Remedy("Read the message itself; keep the request id for AWS Support."),),
         fields=details(seen.text),
+        other=other,
     )

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from aws_bedrock_inference.fault import Decision, Fault, Hint, Kind
 from aws_bedrock_inference.knowledge.catalogue import ANY, catalogue
 from aws_bedrock_inference.knowledge.evidence import SERVICE, Evidence, completed
-from aws_bedrock_inference.knowledge.owners import AWS, owner
+from aws_bedrock_inference.knowledge.owners import AWS, NOBODY, owner
 from aws_bedrock_inference.knowledge.services import resolve
 
 if TYPE_CHECKING:
@@ -103,13 +103,11 @@ def _judged(seen: Evidence) -> Verdict:
 
 def _owned(verdict: Verdict) -> Verdict:
     """Return a verdict on a text as far as it is AWS's."""
-    if verdict.template.cause == UNKNOWN:
-        return verdict
     whose = owner(verdict.evidence, verdict.entry, verdict.words)
-    if whose == AWS:
-        return verdict
-    if whose:
+    if whose not in {AWS, NOBODY}:
         return Verdict(_NOTHING_KNOWN, verdict.evidence, other=whose)
+    if whose == AWS or verdict.template.cause == UNKNOWN:
+        return verdict
     return verdict._replace(confidence="low", conditional=True)
 
 
@@ -124,7 +122,8 @@ def _weighed(seen: Evidence) -> Verdict:
             return _modelled(seen, models)
     if found:
         return _of_candidate(seen, *found)
-    return _by_status(seen)
+    entry = catalogue().alike(seen.stated)
+    return Verdict(entry.template, seen, entry, seen.stated, "low") if entry is not None else _by_status(seen)
 
 
 def ranked(seen: Evidence) -> list[Candidate]:
