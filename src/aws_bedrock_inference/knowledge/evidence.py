@@ -39,10 +39,10 @@ _OPERATION = re.compile(
 # The wording of boto3's `ClientError`: a text with one error in this form states it as the exception does.
 _STATED = re.compile(r"error occurred \(([\w.:-]{1,80})\) when calling the (\w{2,60}) operation")
 # How other SDKs and tools name the code of an answer: Go, Java, fluent-bit, JSON bodies.
+_NAMES_CODES = ("api error ", "Error Code: ", "responded with error='", '"__type"')
 _NAMED = re.compile(
-    r"api error ([A-Z][\w.]{2,80}):|error code: ([A-Z][\w.]{2,80})[;,)]|responded with error='([A-Z][\w.]{2,80})'"
-    r"|\"__type\" ?: ?\"(?:[\w.]{1,80}#)?([A-Z][\w.]{2,80})\"",
-    re.IGNORECASE,
+    r"api error ([A-Z][\w.]{2,80}):|Error Code: ([A-Z][\w.]{2,80})[;,)]|responded with error='([A-Z][\w.]{2,80})'"
+    r"|\"__type\" ?: ?\"(?:[\w.]{1,80}#)?([A-Z][\w.]{2,80})\""
 )
 # The prefix that terminals, Terraform, Markdown and docker-compose add to each line, and where they cut lines.
 _PREFIX = re.compile(r"^[ \t]{0,8}(?:[\u2502\u2503|>*#\u2577\u2575]{1,3}|[\w.-]{1,40} {1,8}\|)[ \t]?", re.MULTILINE)
@@ -133,6 +133,8 @@ def _facts(seen: Evidence, text: str) -> tuple[frozenset[str], str, str]:
 
 def _named(seen: Evidence, text: str) -> tuple[frozenset[str], str, str]:
     """Return as certain the one code that a text names and the catalogue lacks; what is known needs no such help."""
+    if not any(words in text for words in _NAMES_CODES):
+        return seen.certain, "", ""
     named = {group for groups in _NAMED.findall(text) for group in groups if group}
     code = named.pop() if len(named) == 1 else ""
     return (seen.certain | {CODE}, code, "") if code and not catalogue().code(code) else (seen.certain, "", "")

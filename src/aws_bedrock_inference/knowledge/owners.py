@@ -10,12 +10,10 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING
 
-from aws_bedrock_inference.knowledge.catalogue import ANY, catalogue
+from aws_bedrock_inference.knowledge.catalogue import ANY, catalogue, ends
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from aws_bedrock_inference.knowledge.catalogue import Entry
+    from aws_bedrock_inference.knowledge.catalogue import Entry, Trigrams
     from aws_bedrock_inference.knowledge.evidence import Evidence
 
 AWS = "AWS"
@@ -29,18 +27,13 @@ def owner(seen: Evidence, entry: Entry | None, words: str) -> str:
     what a program writes of itself, then who is spoken of: AWS before others, since a client of OpenAI's may call it.
     """
     assert seen.words is not None  # noqa: S101 - completed evidence has them
-    text = f" {seen.words.lower} "
-    marks = catalogue().owners
-    if seen.certain or _own_code(seen) or _own_words(entry, words) or _any(marks["aws"]["proofs"], text):
+    if seen.certain or not _own_codes().isdisjoint(seen.codes) or _own_words(entry, words):
         return AWS
-    program = _first(marks["programs"], text)
-    if program:
-        return program
-    return AWS if _any(marks["aws"]["hints"], text) else _first(marks["clients"], text)
-
-
-def _own_code(seen: Evidence) -> bool:
-    return not _own_codes().isdisjoint(seen.codes)
+    text = f" {seen.words.lower} "
+    for name, mark, ends in _marks():
+        if seen.words.there.issuperset(ends) and mark in text:
+            return name
+    return NOBODY
 
 
 def _own_words(entry: Entry | None, words: str) -> bool:
@@ -65,9 +58,14 @@ def _own_codes() -> frozenset[str]:
     return frozenset(own.difference(known.owners["aws"]["shared_codes"]))
 
 
-def _first(owners: dict[str, list[str]], text: str) -> str:
-    return next((name for name, marks in owners.items() if _any(marks, text)), NOBODY)
-
-
-def _any(marks: Iterable[str], text: str) -> bool:
-    return any(mark in text for mark in marks)
+@cache
+def _marks() -> tuple[tuple[str, str, Trigrams], ...]:
+    """Return whose each mark is, the mark and its ends; the first that a text has decides."""
+    marks = catalogue().owners
+    kinds: tuple[dict[str, list[str]], ...] = (
+        {AWS: marks["aws"]["proofs"]},
+        marks["programs"],
+        {AWS: marks["aws"]["hints"]},
+        marks["clients"],
+    )
+    return tuple((name, mark, ends(mark.strip())) for kind in kinds for name in kind for mark in kind[name])
