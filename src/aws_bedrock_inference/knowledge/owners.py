@@ -30,8 +30,8 @@ def owner(seen: Evidence, entry: Entry | None, words: str) -> str:
     if seen.certain or not _own_codes().isdisjoint(seen.codes) or _own_words(entry, words):
         return AWS
     text = f" {seen.words.lower} "
-    for name, mark, ends in _marks():
-        if seen.words.there.issuperset(ends) and mark in text:
+    for name, mark, edges in _marks():
+        if seen.words.there.issuperset(edges) and mark in text:
             return name
     return NOBODY
 
