@@ -50,6 +50,7 @@ OPERATIONS = {
     "s3": "GetObject",
     "sns": "Publish",
     "sqs": "SendMessage",
+    "stepfunctions": "StartExecution",
 }
 
 

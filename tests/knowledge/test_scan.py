@@ -156,8 +156,8 @@ def test_since_leaves_out_what_is_older_and_what_bears_no_time() -> None:
 
 
 def test_an_error_outside_the_catalogue_is_counted_by_its_code() -> None:
-    log = "ERROR An error occurred (NoSuchThingEverException) when calling the DoIt operation: no\n"
-    assert counts(scanned(log)) == {"NoSuchThingEverException": 1}
+    log = "ERROR An error occurred (PurpleThingException) when calling the DoIt operation: no\n"
+    assert counts(scanned(log)) == {"PurpleThingException": 1}
 
 
 def test_trouble_that_is_not_of_aws_is_counted_apart() -> None:

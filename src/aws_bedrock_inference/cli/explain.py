@@ -18,7 +18,7 @@ from aws_bedrock_inference.cli.exit_codes import FAILED
 from aws_bedrock_inference.cli.terminal import given_text, standard_input
 from aws_bedrock_inference.fault import Decision
 from aws_bedrock_inference.knowledge.catalogue import catalogue
-from aws_bedrock_inference.knowledge.lookup import meanings, near, service_called
+from aws_bedrock_inference.knowledge.lookup import meanings, near, other_program, service_called
 from aws_bedrock_inference.knowledge.masking import masked
 from aws_bedrock_inference.knowledge.modelled import modelled
 
@@ -142,7 +142,7 @@ def _head_and_tail(file: BinaryIO) -> str:
 
 def _print_json(found: Sequence[Explanation], text: str) -> None:
     if not found:
-        click.echo(json.dumps({"cause": "unknown", "near": near(text)}))
+        click.echo(json.dumps({"cause": "unknown", "near": near(text), "other": other_program(text)}))
     for each in found:
         facts = asdict(each) | {"remedies": [remedy._asdict() for remedy in each.remedies]}
         click.echo(json.dumps(facts, default=lambda value: value.value if isinstance(value, Enum) else str(value)))
@@ -150,9 +150,11 @@ def _print_json(found: Sequence[Explanation], text: str) -> None:
 
 def _print_short(found: Sequence[Explanation], text: str) -> None:
     if not found:
-        click.echo(f"unknown{_near_words(text)}")
+        other = other_program(text)
+        click.echo(f"unknown; not AWS's error: it comes from {other}" if other else f"unknown{_near_words(text)}")
     for each in found:
         place = f"{_places(each)}: " if len(found) > 1 else ""
+        place = f"if this came from AWS: {place}" if each.conditional else place
         click.echo(f"{each.decision.value}  {each.cause}  {place}{each.title}. {each.remedies[0].do}")
 
 
@@ -165,8 +167,10 @@ def _print(console: Console, found: Sequence[Explanation], text: str, service: s
     if not found:
         shown = masked(" ".join(text.split()), accounts=True)
         console.print(Text.assemble(("Unknown: ", "bold"), shown[:_WIDEST]))
-        close = near(text)
-        if close:
+        other, close = other_program(text), near(text)
+        if other:
+            console.print(f"This is not AWS's error: it comes from {other}.")
+        elif close:
             console.print(f"Similar codes: {', '.join(close)}.")
         else:
             console.print("Paste the complete message, with the lines before and after it.")

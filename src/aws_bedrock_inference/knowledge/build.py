@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 SOURCES = HERE / "errors"
+OWNERS = HERE / "owners.toml"
 INDEX = HERE / "index.json"
 OPERATIONS = HERE / "operations.json"
 FOREIGN = HERE / "foreign_operations.json"
@@ -77,6 +78,7 @@ _FAULT = {
     "unhealthy": bool,
     "reached": bool,
     "limit": str,
+    "firm": bool,
     "why": str,
     "source": str,
     "example": str,
@@ -99,7 +101,7 @@ _MESSAGE = {
     "example": str,
 }
 _FILE = {"service": str, "title": str, "names": list, "aws": list, "passes_on": list, "practice": dict}
-_FILE |= {"cause": dict, "fault": list}
+_FILE |= {"cause": dict, "fault": list, "shape": list}
 
 
 class CatalogueError(ValueError):
@@ -127,7 +129,26 @@ def build(sources: Path = SOURCES) -> dict[str, Any]:
     _check_whole(faults, causes)
     for fault in faults:
         _settle_kinds(fault, causes)
-    return {"causes": causes, "faults": faults, "services": services}
+    shapes = [_shape(shape, faults) for data in files.values() for shape in data.get("shape", ())]
+    return {"causes": causes, "faults": faults, "services": services, "shapes": shapes, "owners": _owners()}
+
+
+def _shape(shape: dict[str, str], faults: list[dict[str, Any]]) -> list[str]:
+    """Return the pattern of codes that are alike, and the code of every service that they are like."""
+    pattern, like = re.compile(shape["pattern"]).pattern, shape["like"]
+    if not any(like in fault["codes"] for fault in faults if fault["service"] == ANY):
+        raise CatalogueError(f"shape {pattern}: no service may answer with {like}")
+    return [pattern, like]
+
+
+def _owners() -> dict[str, Any]:
+    owners = tomllib.loads(OWNERS.read_text(encoding="utf-8"))
+    lists = {key: owners["aws"][key] for key in ("proofs", "hints")}
+    lists |= {f"{kind} {name}": owners[kind][name] for kind in ("programs", "clients") for name in owners[kind]}
+    for name, marks in lists.items():
+        if any(mark != mark.lower() for mark in marks):
+            raise CatalogueError(f"owners: the marks of {name} must be in lower case")
+    return owners
 
 
 def _service(data: dict[str, Any]) -> dict[str, Any]:

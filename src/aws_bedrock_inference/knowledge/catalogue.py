@@ -86,12 +86,16 @@ class Signature:
 
 @dataclass(eq=False, slots=True)
 class Entry:
-    """One error of one service: its codes and statuses, what it means by itself, and what its messages tell."""
+    """One error of one service: its codes and statuses, what it means by itself, and what its messages tell.
+
+    The code of a `firm` one decides, whatever sentence of another error the message resembles.
+    """
 
     service: str
     codes: tuple[str, ...]
     statuses: tuple[int, ...]
     template: Fault
+    firm: bool = False
     signatures: list[Signature] = field(default_factory=list)
     own_codes: frozenset[str] = frozenset()
     """Those that are not also known of every service: they tell whose error it is."""
@@ -106,6 +110,8 @@ class Catalogue:
 
     def __init__(self, index: dict[str, Any], operations: dict[str, list[str]]) -> None:
         self.operations = operations
+        self.owners: dict[str, Any] = index["owners"]
+        self._shapes: list[tuple[str, str]] = index["shapes"]
         self.causes = {slug: _cause(slug, data) for slug, data in index["causes"].items()}
         self.services: dict[str, dict[str, Any]] = index["services"]
         self.homes = {aws: service for service, about in self.services.items() for aws in about["aws"]}
@@ -185,6 +191,11 @@ class Catalogue:
         folded = name[:1].upper() + name[1:]
         return folded if folded in self.by_code else ""
 
+    def alike(self, code: str) -> Entry | None:
+        """Return what a code is like that is described nowhere, by the shape of its name."""
+        like = next((like for pattern, like in self._shapes if re.search(pattern, code)), "")
+        return next((entry for entry in self.by_code.get(like, ()) if entry.service == ANY), None)
+
     @cached_property
     def _small(self) -> dict[str, str]:
         return {code.lower(): code for code in self.by_code}
@@ -194,7 +205,8 @@ class Catalogue:
         return self._by_status.get((service or ANY, status)) or self._by_status.get((ANY, status))
 
     def _entry(self, data: dict[str, Any]) -> Entry:
-        entry = Entry(data["service"], tuple(data["codes"]), tuple(data["statuses"]), self._template(data))
+        about = data["service"], tuple(data["codes"]), tuple(data["statuses"])
+        entry = Entry(*about, self._template(data), data.get("firm", False))
         for rule in data["messages"]:
             entry.signatures.append(
                 Signature(

@@ -27,7 +27,8 @@ _NAME = re.compile(r"[A-Za-z_$][\w$]*(?:[.:#/][A-Za-z_$][\w$]*){0,12}")
 _STATUS = re.compile(
     r"(?:status[ _-]?code|http[ _-]?status(?:[ _-]?code)?|error code|statuscode|httpstatuscode|status)"
     r"[\"' ]{0,3}[:=,]?[\"' ]{0,3}(?:http status code[:=]? ?)?([1-5]\d\d)\b"
-    r"|\bhttp/?[\d.]* ([1-5]\d\d)\b|^([45]\d\d)\b|\(([45]\d\d)\) when calling",
+    r"|\bhttp/?[\d.]* ([1-5]\d\d)\b|^([45]\d\d)\b|\(([45]\d\d)\) when calling"
+    r"|\berror[:'\" ]{1,3}([45]\d\d)\b|\bcode=([45]\d\d)\b|\breturned error: ([45]\d\d)",
     re.IGNORECASE,
 )
 _THREE_DIGITS = re.compile(r"[1-5]\d\d\b")
@@ -37,6 +38,12 @@ _OPERATION = re.compile(
 )
 # The wording of boto3's `ClientError`: a text with one error in this form states it as the exception does.
 _STATED = re.compile(r"error occurred \(([\w.:-]{1,80})\) when calling the (\w{2,60}) operation")
+# How other SDKs and tools name the code of an answer: Go, Java, fluent-bit, JSON bodies.
+_NAMES_CODES = ("api error ", "Error Code: ", "responded with error='", '"__type"')
+_NAMED = re.compile(
+    r"api error ([A-Z][\w.]{2,80}):|Error Code: ([A-Z][\w.]{2,80})[;,)]|responded with error='([A-Z][\w.]{2,80})'"
+    r"|\"__type\" ?: ?\"(?:[\w.]{1,80}#)?([A-Z][\w.]{2,80})\""
+)
 # The prefix that terminals, Terraform, Markdown and docker-compose add to each line, and where they cut lines.
 _PREFIX = re.compile(r"^[ \t]{0,8}(?:[\u2502\u2503|>*#\u2577\u2575]{1,3}|[\w.-]{1,40} {1,8}\|)[ \t]?", re.MULTILINE)
 _CUT = re.compile(r"[ \t]*\n[ \t]*")
@@ -57,7 +64,8 @@ class Evidence(NamedTuple):
 
     A fact that is certain never loses to a guess: a certain `code` comes first in `codes`, certain `services` are the
     only ones that the error may be of. The others are what the text shows, the most specific first; they are there
-    once the evidence is `completed`, together with `words`. `status` is the HTTP status.
+    once the evidence is `completed`, together with `words`. `status` is the HTTP status. `pasted` is a text of which
+    nobody says that it is AWS's.
     """
 
     text: str
@@ -67,6 +75,7 @@ class Evidence(NamedTuple):
     status: int | None = None
     certain: frozenset[str] = NOTHING
     words: Words | None = None
+    pasted: bool = False
 
     @property
     def stated(self) -> str:
@@ -92,11 +101,11 @@ def completed(seen: Evidence, *, rejoined: bool = False) -> Evidence:
     certain = sure if code else sure - {CODE}
     operation = operation or _operation(text)
     if SERVICE in seen.certain:
-        return Evidence(text, tuple(codes), seen.services, operation, status, certain, words)
+        return Evidence(text, tuple(codes), seen.services, operation, status, certain, words, seen.pasted)
     services, only = _services(words, operation, known)
     if only and OPERATION in certain:
         certain |= {SERVICE}
-    return Evidence(text, tuple(codes), services, operation, status, certain, words)
+    return Evidence(text, tuple(codes), services, operation, status, certain, words, seen.pasted)
 
 
 def _sentence(seen: Evidence) -> str:
@@ -114,10 +123,21 @@ def _facts(seen: Evidence, text: str) -> tuple[frozenset[str], str, str]:
     if seen.certain & {CODE, OPERATION}:
         return seen.certain, seen.stated, seen.operation
     stated = set(_STATED.findall(text))
+    if not stated:
+        return _named(seen, text)
     if len(stated) != 1:
         return seen.certain, "", ""
     ((code, operation),) = stated
     return seen.certain | {CODE, OPERATION}, code, operation
+
+
+def _named(seen: Evidence, text: str) -> tuple[frozenset[str], str, str]:
+    """Return as certain the one code that a text names and the catalogue lacks; what is known needs no such help."""
+    if not any(words in text for words in _NAMES_CODES):
+        return seen.certain, "", ""
+    named = {group for groups in _NAMED.findall(text) for group in groups if group}
+    code = named.pop() if len(named) == 1 else ""
+    return (seen.certain | {CODE}, code, "") if code and not catalogue().code(code) else (seen.certain, "", "")
 
 
 def _plain(text: str, *, rejoined: bool) -> tuple[str, str]:

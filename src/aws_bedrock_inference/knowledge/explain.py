@@ -24,13 +24,17 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.knowledge.modelled import Modelled
 
 
+_IF_AWS = "Nothing in this text shows whose error it is. If this came from AWS: "
+
+
 @dataclass(frozen=True, slots=True)
 class Explanation:
     """The explanation of an error.
 
     `cause` is a stable slug; `decided_by` the words of the text that decided, `confidence` `high` when a message says
     it, `medium` when only code and service do, or a few words that others use too, `low` when only a code or a status
-    does, `none` when nothing is known.
+    does, `none` when nothing is known. It is `conditional` when nothing in a text shows that it is AWS's;
+    `other` names the program whose error it is instead.
     `wait` is in seconds; `fields` what the text's structure holds (action, principal, resource, region, reasons).
     Secrets and account ids are masked in all of it.
     """
@@ -53,6 +57,8 @@ class Explanation:
     practice: str = ""
     alternatives: tuple[str, ...] = ()
     fields: dict[str, Any] = field(default_factory=dict)
+    conditional: bool = False
+    other: str = ""
 
 
 def explain(x: Any, *, service: str | None = None) -> Explanation:
@@ -69,7 +75,7 @@ def explain(x: Any, *, service: str | None = None) -> Explanation:
     verdict = judge(seen.evidence)
     cause = verdict.template.cause
     if cause == UNKNOWN:
-        return _unknown(verdict.evidence)
+        return _unknown(verdict.evidence, verdict.other)
     return from_models(verdict.models, verdict.evidence) if cause == MODELLED else _explained(verdict)
 
 
@@ -86,7 +92,7 @@ def _explained(verdict: Verdict) -> Explanation:
         category=cause.category,
         confidence=verdict.confidence,
         decided_by=masked(_as_written(verdict.words, seen.text), accounts=True),
-        meaning=cause.meaning,
+        meaning=f"{_IF_AWS}{cause.meaning}" if verdict.conditional else cause.meaning,
         remedies=cause.remedies,
         wait=_wait(verdict.template),
         attempts=verdict.template.hint.attempts,
@@ -94,6 +100,7 @@ def _explained(verdict: Verdict) -> Explanation:
         practice=cause.practice,
         alternatives=verdict.alternatives,
         fields=details(seen.text),
+        conditional=verdict.conditional,
     )
 
 
@@ -176,7 +183,7 @@ def _as_written(words: str, text: str) -> str:
     return match.group() if match else words
 
 
-def _unknown(seen: Evidence) -> Explanation:
+def _unknown(seen: Evidence, other: str) -> Explanation:
     return Explanation(
         cause=UNKNOWN,
         title="Not in the catalogue",
@@ -188,7 +195,10 @@ def _unknown(seen: Evidence) -> Explanation:
         category=Category.UNKNOWN,
         confidence="none",
         decided_by="",
-        meaning="Nothing in this text is an error that the catalogue knows.",
+        meaning=f"This is not AWS's error: it comes from {other}."
+        if other
+        else "Nothing in this text is an error that the catalogue knows.",
         remedies=(Remedy("Read the message itself; keep the request id for AWS Support."),),
         fields=details(seen.text),
+        other=other,
     )

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from aws_bedrock_inference.fault import Decision, Fault, Hint, Kind
 from aws_bedrock_inference.knowledge.catalogue import ANY, catalogue
 from aws_bedrock_inference.knowledge.evidence import SERVICE, Evidence, completed
+from aws_bedrock_inference.knowledge.owners import AWS, NOBODY, owner
 from aws_bedrock_inference.knowledge.services import resolve
 
 if TYPE_CHECKING:
@@ -26,8 +27,10 @@ if TYPE_CHECKING:
 # service named in the text counts against.
 _MESSAGE, _CODE = 100.0, 40.0
 _WITH_CODE, _WITH_SERVICE, _OTHER_SERVICE = 60.0, 30.0, -70.0
+_NETWORK = -50.0  # words that only tell how a connection ended lose against a sentence that tells why
 _PASSED_ON = -20.0  # a code of a service whose errors the certain one passes on: below the codes of every service
 _ELSEWHERE = -30.0  # a code that only other services have, with a meaning that is not theirs alone
+_FIRM = 130.0  # a code that means one thing only outweighs other errors' sentences, not its own
 _FOREIGN = 0.5  # without a named service, the common meaning of a code comes first
 _LONGEST_COUNTED = 60
 _RANK = 200.0
@@ -53,7 +56,8 @@ class Verdict(NamedTuple):
     `unknown`. `entry` is the catalogue's entry that decided, `words` are the words that did; `confidence` is `high`
     when a message says it, `medium` when only code and service do, or a few words that others use too, `low` when only
     a code or a status does, `none` when nothing is known. `alternatives` are other causes. `models` are the services'
-    models that decided where the catalogue has nothing.
+    models that decided where the catalogue has nothing. A verdict is `conditional` when nothing shows that a text is
+    AWS's: it holds if it is. `other` is the program whose error a text is instead.
     """
 
     template: Fault
@@ -63,6 +67,8 @@ class Verdict(NamedTuple):
     confidence: str = "none"
     alternatives: tuple[str, ...] = ()
     models: tuple[Modelled, ...] = ()
+    conditional: bool = False
+    other: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +96,19 @@ def _judged(seen: Evidence) -> Verdict:
     if "\n" in seen.text and len(seen.text) <= _NARROW and verdict.confidence != "high":
         again = _weighed(completed(seen, rejoined=True))
         verdict = again if again.confidence == "high" else verdict
+    if seen.pasted:
+        verdict = _owned(verdict)
     return verdict._replace(evidence=verdict.evidence._replace(words=None))  # trigrams are large
+
+
+def _owned(verdict: Verdict) -> Verdict:
+    """Return a verdict on a text as far as it is AWS's."""
+    whose = owner(verdict.evidence, verdict.entry, verdict.words)
+    if whose not in {AWS, NOBODY}:
+        return Verdict(_NOTHING_KNOWN, verdict.evidence, other=whose)
+    if whose == AWS or verdict.template.cause == UNKNOWN:
+        return verdict
+    return verdict._replace(confidence="low", conditional=True)
 
 
 _kept = lru_cache(maxsize=1024)(_judged)
@@ -104,7 +122,8 @@ def _weighed(seen: Evidence) -> Verdict:
             return _modelled(seen, models)
     if found:
         return _of_candidate(seen, *found)
-    return _by_status(seen)
+    entry = catalogue().alike(seen.stated)
+    return Verdict(entry.template, seen, entry, seen.stated, "low") if entry is not None else _by_status(seen)
 
 
 def ranked(seen: Evidence) -> list[Candidate]:
@@ -131,6 +150,7 @@ def _by_message(seen: Evidence) -> Iterator[Candidate]:
         telling = not codes.isdisjoint(entry.own_codes) or (coded and not seen.services and not _repeats(words, codes))
         if telling or home > 0 or not signature.coded:
             score = _MESSAGE + min(len(words), _LONGEST_COUNTED) + _WITH_CODE * coded + home + _RANK * signature.rank
+            score += _NETWORK * (catalogue().causes[signature.template.cause].group == "network")
             sure = coded or home > 0 or len(words) >= _TELLING
             yield Candidate(score, signature.template, entry, words, "high" if sure else "medium")
 
@@ -151,7 +171,8 @@ def _by_code(seen: Evidence) -> Iterator[Candidate]:
                 home = _ELSEWHERE
             if home is not None:
                 score = _CODE + home - position / 100 - _FOREIGN * (entry.service != ANY and not seen.services)
-                yield Candidate(score, entry.template, entry, code, "medium" if home > 0 else "low")
+                sure = "high" if entry.firm else "medium" if home > 0 else "low"
+                yield Candidate(score + _FIRM * entry.firm, entry.template, entry, code, sure)
 
 
 def _entries(code: str) -> list[Entry]:

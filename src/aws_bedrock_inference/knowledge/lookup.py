@@ -24,16 +24,21 @@ _NEAR_ENOUGH = 0.7
 
 
 def meanings(text: str, service: str | None = None) -> list[Explanation]:
-    """Return what a text or a code by itself means: one for each service where a code's meanings differ.
+    """Return what a text, a code by itself or the name of a cause means: one for each service where a code's meanings
+    differ.
 
-    Nothing for what is not known.
+    Nothing for what is not known, and for what is another program's.
     """
     word = text.strip().strip("\"'()")
+    if word in catalogue().causes:
+        return [replace(explain(catalogue().templates[word]), decided_by=word)]
     if _ONE_WORD.fullmatch(word):
         found = _of_code(word, service)
         if found:
             return found
     explained = explain(text, service=service)
+    if explained.other:
+        return []
     if explained.cause != "unknown":
         return [explained]
     for code in _codes(text):
@@ -44,13 +49,20 @@ def meanings(text: str, service: str | None = None) -> list[Explanation]:
 
 
 def near(text: str) -> list[str]:
-    """Return known codes that are spelt like the code in a text."""
+    """Return known codes that are spelt like the code in a text; none for a text of another program."""
+    if other_program(text):
+        return []
     known = {code.lower(): code for code in (*codes(), *catalogue().by_code)}
     for code in _codes(text) or text.split()[:1]:
         found = difflib.get_close_matches(code.lower(), known, _MOST_NEAR, _NEAR_ENOUGH)
         if found:
             return [known[name] for name in found]
     return []
+
+
+def other_program(text: str) -> str:
+    """Return the program whose error a text is, or nothing where it may be AWS's."""
+    return explain(text).other
 
 
 def service_called(name: str) -> str | None:

@@ -131,7 +131,7 @@ def _of_answer(answer: Answer, operation: str, service: str, error: BaseExceptio
 
 def _of_text(text: str, service: str) -> Seen:
     if not service:
-        return Seen(Evidence(text), "", text)
+        return Seen(Evidence(text, pasted=True), "", text)
     return Seen(Evidence(text, (), (service,), certain=_CERTAIN[False, False, True]), "", text)
 
 

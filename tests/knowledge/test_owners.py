@@ -1,0 +1,187 @@
+"""A text is AWS's only where something in it shows that; another program's is its own, and what nobody can tell holds
+under a condition.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError
+
+from aws_bedrock_inference import Decision
+from aws_bedrock_inference.knowledge import build
+from aws_bedrock_inference.knowledge.catalogue import catalogue
+from aws_bedrock_inference.knowledge.classify import classify
+from aws_bedrock_inference.knowledge.explain import explain
+from aws_bedrock_inference.knowledge.lookup import meanings, near, other_program
+
+OTHERS = [
+    ('psycopg2.OperationalError: connection to server at "pg.lan", port 5432 failed: Connection refused', "PostgreSQL"),
+    ("psycopg2.OperationalError: could not connect to orders.x1.eu-west-1.rds.amazonaws.com: timed out", "PostgreSQL"),
+    ("redis.exceptions.ConnectionError: Error 111 connecting to cache:6379. Connection refused.", "a database"),
+    ("ssh: connect to host 192.0.2.9 port 22: Connection timed out", "SSH or Git"),
+    ("Error response from daemon: pull access denied for team/tool", "Docker"),
+    ("Error from server (Forbidden): access denied for nodes", "Kubernetes"),
+    ("azure.core.exceptions.ResourceNotFoundError: (ResourceNotFound) no such vault", "Azure"),
+    ("google.api_core.exceptions.ResourceExhausted: 429 Too many requests", "Google Cloud"),
+    ("litellm.RateLimitError: VertexAIException - rate limit exceeded", "Google Cloud"),
+    ("POST https://api.openai.com/v1/responses: 429 Too Many Requests", "OpenAI"),
+    ("anthropic.InternalServerError: overloaded_error at https://api.anthropic.com/v1/messages", "Anthropic's own API"),
+    ("MistralAPIStatusException: Status: 429", "Mistral"),
+    ("stripe.error.RateLimitError: Too many requests", "Stripe"),
+    ("github api: 403 API rate limit exceeded for 192.0.2.1", "GitHub"),
+    ("npm error network aborted: read ECONNRESET", "a package registry"),
+]
+
+OURS = [
+    ("litellm.BadRequestError: BedrockException - fallback to VertexAIException: Too many tokens", "throttled-tokens-"),
+    (
+        "openai.APIConnectionError: Connection refused at https://bedrock-mantle.us-east-1.api.aws/v1",
+        "connection-refused",
+    ),
+    (
+        "sqlalchemy.exc: An error occurred (ExpiredToken) when calling the GetCallerIdentity operation: no",
+        "credentials-",
+    ),
+    (
+        "kubectl: Unable to connect to the server: NoCredentialProviders: no valid providers in chain",
+        "credentials-missing",
+    ),
+    ("The specified bucket does not exist", "s3-bucket-missing"),
+    ("Query condition missed key schema element: tenant", "dynamodb-key-schema-mismatch"),
+    ("API Error (429 Too many tokens, please wait before trying again.)", "throttled-tokens-per-minute"),
+]
+
+NOBODYS = [
+    ("Internal server error", "internal-server-error"),
+    ("requests.exceptions.SSLError: certificate verify failed", "tls-certificate-error"),
+    ("openai.APIConnectionError: Connection error.", "connection-refused-or-reset"),
+    ("messages.4: `tool_use` ids were found without `tool_result` blocks", "tool-result-mismatch"),
+    ("HTTP 429 Too Many Requests", "throttled-requests-per-minute"),
+]
+
+
+@pytest.mark.parametrize(("text", "program"), OTHERS)
+def test_the_error_of_another_program_is_its_own(text: str, program: str) -> None:
+    found = explain(text)
+    assert (found.cause, found.confidence, found.other) == ("unknown", "none", program)
+    assert program in found.meaning
+    assert classify(text).decision is found.decision is Decision.RETRY_LIMITED
+    assert meanings(text) == []
+    assert near(text) == []
+    assert other_program(text) == program
+
+
+@pytest.mark.parametrize(("text", "cause"), OURS)
+def test_what_aws_writes_outweighs_others_that_are_named(text: str, cause: str) -> None:
+    found = explain(text)
+    assert found.cause.startswith(cause)
+    assert not found.conditional
+    assert found.other == ""
+
+
+@pytest.mark.parametrize(("text", "cause"), NOBODYS)
+def test_what_any_program_writes_is_named_under_a_condition(text: str, cause: str) -> None:
+    found = explain(text)
+    assert (found.cause, found.confidence, found.conditional) == (cause, "low", True)
+    assert "If this came from AWS: " in found.meaning
+    assert found.meaning.endswith(catalogue().causes[cause].meaning)
+    assert classify(text).cause == cause
+
+
+def test_who_names_the_service_needs_no_other_proof() -> None:
+    for text, _ in NOBODYS:
+        assert not explain(text, service="bedrock-runtime").conditional
+    assert explain("psycopg2: connection refused", service="sts").cause == "connection-refused-or-reset"
+
+
+def test_exceptions_and_answers_are_taken_at_their_word() -> None:
+    refused: Any = {"Error": {"Code": "InternalServerError", "Message": "psycopg2: pool timeout"}}
+    for error in (
+        ClientError(refused, "Converse"),
+        refused,
+        EndpointConnectionError(endpoint_url="http://127.0.0.1:9"),
+        ConnectionRefusedError("Connection refused"),
+    ):
+        assert not explain(error).conditional
+        assert explain(error).cause == classify(error).cause != "unknown"
+
+
+def test_marks_must_be_written_as_texts_are_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+    owners = tmp_path / "owners.toml"
+    owners.write_text('[aws]\nproofs = ["botocore"]\nhints = []\n[programs]\n"X" = ["Upper"]\n[clients]\n')
+    monkeypatch.setattr(build, "OWNERS", owners)
+    with pytest.raises(build.CatalogueError, match="lower case"):
+        build.build()
+
+
+@pytest.mark.parametrize(
+    ("code", "cause"),
+    [
+        ("InvalidCarrierGatewayID.NotFound", "resource-not-found"),
+        ("InvalidFleetId.Malformed", "request-invalid"),
+        ("FleetLimitExceeded", "service-quota-exceeded"),
+        ("InsufficientFleetCapacity", "service-capacity"),
+        ("FleetThrottledException", "throttled-unspecified"),
+        ("FleetAlreadyExistsFault", "resource-already-exists"),
+        ("PurpleFleet", "unknown"),
+    ],
+)
+def test_a_code_that_nothing_describes_means_what_codes_of_its_shape_mean(code: str, cause: str) -> None:
+    text = f"An error occurred ({code}) when calling the DoIt operation: no"
+    error: Any = ClientError({"Error": {"Code": code, "Message": "no"}}, "DoIt")
+    for each in (text, error):
+        assert (explain(each).cause, classify(each).cause) == (cause, cause)
+    assert explain(text).confidence in {"low", "none"}
+
+
+def test_other_sdks_name_codes_as_well() -> None:
+    for text in (
+        "operation error EC2: RunFleet, https response error StatusCode: 400, api error InvalidFleet.NotFound: no",
+        "no (Service: AmazonEC2; Status Code: 400; Error Code: InvalidFleet.NotFound; Request ID: 1)",
+        "[error] RunFleet API responded with error='InvalidFleet.NotFound', message='no'",
+        '{"__type":"com.amazonaws.ec2#InvalidFleet.NotFound","message":"no"}',
+    ):
+        assert explain(text).cause == "resource-not-found"
+
+
+CERTAIN = [
+    ("BadCScoreException: Your account is not authorized to access this model", "account-operation-not-allowed"),
+    (
+        "An error occurred (Runtime.NoSuchHandler) when calling the Invoke operation: function not found",
+        "lambda-handler",
+    ),
+    (
+        "failed to retrieve credentials\ncaused by: InvalidIdentityToken: Incorrect token audience",
+        "identity-token-refused",
+    ),
+    (
+        "WebIdentityErr: failed to retrieve credentials caused by: connection reset by peer",
+        "connection-refused-or-reset",
+    ),
+    (
+        "Connection aborted. Lambda only allows deployment packages that are 50.0 MB or less.",
+        "lambda-package-too-large",
+    ),
+    ("An error occurred (InvalidParameterValue) when calling the PutMetricData operation: no", "cloudwatch-parameter"),
+    (
+        "An error occurred (ModelErrorException) when calling the InvokeModel operation: content filtering",
+        "content-filter",
+    ),
+    (
+        "{'error': 'States.TaskFailed', 'cause': 'Rate exceeded (Service: Lambda, Status Code: 429)'}",
+        "throttled-control",
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "cause"), CERTAIN)
+def test_what_is_certain_outweighs_general_phrases(text: str, cause: str) -> None:
+    assert explain(text).cause.startswith(cause)
+
+
+def test_a_cause_is_known_by_its_own_name() -> None:
+    for slug, cause in catalogue().causes.items():
+        (found,) = meanings(slug)
+        assert (found.cause, found.title, found.decided_by) == (slug, cause.title, slug)
