@@ -1,0 +1,209 @@
+"""Rules about JSON schemas: references, what two of them allow together, and whether one allows a value."""
+
+from __future__ import annotations
+
+from math import inf
+from typing import Any
+from urllib.parse import unquote
+
+from aws_bedrock_inference.simulator.pattern_example import matches
+
+_SHAPES: dict[str, tuple[str, ...]] = {
+    "object": ("properties", "required", "additionalProperties", "patternProperties", "minProperties"),
+    "array": ("items", "prefixItems", "minItems", "maxItems", "uniqueItems", "contains"),
+    "string": ("pattern", "format", "minLength", "maxLength"),
+    "number": ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"),
+}
+_ALL = ("object", "array", "string", "number", "integer", "boolean", "null")
+_PYTHON: dict[str, Any] = {"object": dict, "array": list, "string": str, "boolean": bool, "null": type(None)}
+_DEEPEST = 60  # references and nested schemas that are followed
+_GREATEST = {"minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties"}
+_LEAST = {"maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties"}
+
+
+def resolved(root: Any, reference: str) -> Any:
+    """Return the schema that a reference inside the document names; True (anything) for one that leads nowhere."""
+    if not reference.startswith("#"):
+        return True
+    place = root
+    for part in reference.removeprefix("#").split("/")[1:]:
+        key = unquote(part).replace("~1", "/").replace("~0", "~")
+        if isinstance(place, list) and key.isdecimal() and int(key) < len(place):
+            place = place[int(key)]
+        elif isinstance(place, dict) and key in place:
+            place = place[key]
+        else:
+            return True
+    return place
+
+
+def types(schema: dict[str, Any]) -> list[str]:
+    """Return the types of a value, those that say something before `null`."""
+    given = schema.get("type")
+    kinds = [kind for kind in (given if isinstance(given, list) else [given]) if kind in _ALL]
+    if kinds:
+        return sorted(kinds, key=lambda kind: kind == "null")
+    if isinstance(given, (list, str)):
+        return []
+    return [kind for kind, keys in _SHAPES.items() if any(schema.get(key) is not None for key in keys)] or ["string"]
+
+
+def merged(one: Any, other: Any) -> Any:
+    """Return a schema that allows what both allow."""
+    if one is False or other is False:
+        return False
+    if not isinstance(one, dict):
+        return other
+    if not isinstance(other, dict):
+        return one
+    both = dict(one)
+    for key, value in other.items():
+        mine = both.get(key)
+        both[key] = value if mine is None or mine == value else _together(key, mine, value, both)
+    _close(one, other, both)
+    return both
+
+
+def _together(key: str, one: Any, other: Any, both: dict[str, Any]) -> Any:  # noqa: C901, PLR0911 - one case a keyword
+    number = isinstance(one, (int, float)) and isinstance(other, (int, float))
+    match key:
+        case "type":
+            return _common_types(one, other)
+        case "enum":
+            common = [value for value in one if value in other]
+            if not common:
+                both["type"] = []
+            return common
+        case "required":
+            return [*one, *other]
+        case "properties" | "patternProperties" | "$defs" | "dependentRequired":
+            return {**one, **{name: merged(one[name], part) if name in one else part for name, part in other.items()}}
+        case "items" | "additionalProperties" | "contains" | "propertyNames":
+            return merged(one, other)
+        case _ if number and key in _GREATEST:
+            return max(one, other)
+        case _ if number and key in _LEAST:
+            return min(one, other)
+        case "const":
+            both["enum"] = []
+            both["type"] = []
+            return one
+        case "allOf":
+            return [*one, *other]
+        case "$ref" | "anyOf" | "oneOf" | "not" | "if" | "pattern" | "multipleOf":
+            both["allOf"] = [*(both.get("allOf") or []), {key: other}]
+    return one
+
+
+def _close(one: dict[str, Any], other: dict[str, Any], both: dict[str, Any]) -> None:
+    """Members that one of them does not name are those that its `additionalProperties` allow."""
+    for closed, opened in ((one, other), (other, one)):
+        rest = closed.get("additionalProperties")
+        named, others = closed.get("properties"), opened.get("properties")
+        if rest is None or closed.get("patternProperties") or not isinstance(others, dict):
+            continue
+        extra = [name for name in others if not isinstance(named, dict) or name not in named]
+        both["properties"] = {**both["properties"], **{name: merged(others[name], rest) for name in extra}}
+
+
+def _common_types(one: Any, other: Any) -> list[str]:
+    left, right = ([kind] if isinstance(kind, str) else list(kind) for kind in (one, other))
+    common = [kind for kind in left if kind in right]
+    if "integer" in left + right and "number" in left + right and "integer" not in common:
+        common.append("integer")
+    return common
+
+
+def violates(root: Any, schema: Any, value: Any, depth: int = 0) -> bool:
+    """Return whether a schema refuses a value."""
+    if not isinstance(schema, dict) or depth > _DEEPEST:
+        return schema is False
+    reference = schema.get("$ref")
+    if isinstance(reference, str) and violates(root, resolved(root, reference), value, depth + 1):
+        return True
+    return (
+        _composition(root, schema, value, depth + 1)
+        or _scalar(schema, value)
+        or (isinstance(value, dict) and _members(root, schema, value, depth + 1))
+        or (isinstance(value, list) and _items(root, schema, value, depth + 1))
+    )
+
+
+def _composition(root: Any, schema: dict[str, Any], value: Any, depth: int) -> bool:
+    def refused(parts: Any) -> list[bool]:
+        return [violates(root, part, value, depth) for part in parts or ()]
+
+    one = refused(schema.get("oneOf"))
+    some = refused(schema.get("anyOf"))
+    banned, condition = schema.get("not"), schema.get("if")
+    if any(refused(schema.get("allOf"))) or (some and all(some)) or (one and one.count(False) != 1):
+        return True
+    if banned is not None and not violates(root, banned, value, depth):
+        return True
+    if condition is None:
+        return False
+    branch = schema.get("else" if violates(root, condition, value, depth) else "then")
+    return branch is not None and violates(root, branch, value, depth)
+
+
+def _scalar(schema: dict[str, Any], value: Any) -> bool:
+    given = schema.get("type")
+    if given is not None and not any(_is(kind, value) for kind in (given if isinstance(given, list) else [given])):
+        return True
+    if "const" in schema and not _same(schema["const"], value):
+        return True
+    if schema.get("enum") and not any(_same(allowed, value) for allowed in schema["enum"]):
+        return True
+    if isinstance(value, str):
+        least, most, pattern = schema.get("minLength", 0), schema.get("maxLength", inf), schema.get("pattern")
+        return not least <= len(value) <= most or (isinstance(pattern, str) and not matches(pattern, value))
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and _out_of_range(schema, value)
+
+
+def _out_of_range(schema: dict[str, Any], value: float) -> bool:
+    above, below = schema.get("exclusiveMinimum", -inf), schema.get("exclusiveMaximum", inf)
+    low, high = schema.get("minimum", -inf), schema.get("maximum", inf)
+    if isinstance(above, bool):  # draft 4
+        above = low if above else -inf
+    if isinstance(below, bool):
+        below = high if below else inf
+    step = schema.get("multipleOf")
+    return not (low <= value <= high and above < value < below) or bool(step and (value / step) % 1)
+
+
+def _members(root: Any, schema: dict[str, Any], value: dict[str, Any], depth: int) -> bool:
+    properties, patterns = schema.get("properties") or {}, schema.get("patternProperties") or {}
+    if any(name not in value for name in schema.get("required") or ()):
+        return True
+    if not schema.get("minProperties", 0) <= len(value) <= schema.get("maxProperties", inf):
+        return True
+    for name, member in value.items():
+        parts = [properties[name]] if name in properties else []
+        parts += [part for pattern, part in patterns.items() if matches(pattern, name)]
+        if any(violates(root, part, member, depth) for part in parts or [schema.get("additionalProperties", True)]):
+            return True
+        if violates(root, schema.get("propertyNames", True), name, depth):
+            return True
+    return False
+
+
+def _items(root: Any, schema: dict[str, Any], value: list[Any], depth: int) -> bool:
+    if not schema.get("minItems", 0) <= len(value) <= schema.get("maxItems", inf):
+        return True
+    first, items = schema.get("prefixItems") or [], schema.get("items", True)
+    parts = [*first, *[items] * max(0, len(value) - len(first))]
+    if any(violates(root, part, item, depth) for part, item in zip(parts, value, strict=False)):
+        return True
+    return schema.get("uniqueItems") is True and any(
+        _same(item, other) for position, item in enumerate(value) for other in value[:position]
+    )
+
+
+def _is(kind: Any, value: Any) -> bool:
+    if kind in {"number", "integer"}:
+        return isinstance(value, (int, float)) and not isinstance(value, bool) and (kind == "number" or value % 1 == 0)
+    return isinstance(value, _PYTHON.get(kind, ()))
+
+
+def _same(one: Any, other: Any) -> bool:
+    return bool(one == other) and isinstance(one, bool) is isinstance(other, bool)
