@@ -1,4 +1,4 @@
-"""The simplest value that a JSON schema allows, the same each time.
+"""A value that a JSON schema allows, the same each time.
 
 No library of a reasonable size does this: hypothesis-jsonschema needs Hypothesis, jsf needs Faker. The tests compare
 every result with the judgement of `jsonschema`, so that this file need not be trusted.
@@ -12,18 +12,27 @@ from typing import Any
 
 from aws_bedrock_inference.simulator.pattern_example import matches, pattern_example
 from aws_bedrock_inference.simulator.scalar_example import TEXT, Impossible, integer, number, string, varied, whole
-from aws_bedrock_inference.simulator.schema_rules import merged, resolved, types, violates
+from aws_bedrock_inference.simulator.schema_rules import merged, resolved, stated_limits, types, violates
 
 _MOST_STEPS = 3000  # schemas looked at for one example: a schema of 64 KB has about as many
 _MOST_ITEMS = 1000  # of an array, and members that an object has beyond those that it names
 
 
 def example(schema: Any) -> Any:
-    """Return the simplest value that a schema allows; a text where it allows none or is not understood."""
-    try:
-        return _Maker(schema).make(schema)
-    except (Impossible, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError):
-        return TEXT
+    """Return a value that a schema allows; a text where it allows none or is not understood.
+
+    All members of an object that can be there are, since a model fills in what it is shown. Where that breaks a rule
+    of the schema, only those are there that must be.
+    """
+    value: Any = TEXT
+    for full in (True, False):
+        try:
+            value = _Maker(schema, full=full).make(schema)
+            if not violates(schema, schema, value):
+                break
+        except (Impossible, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError):
+            continue
+    return value
 
 
 def object_example(schema: Any) -> dict[str, Any]:
@@ -37,8 +46,9 @@ def object_example(schema: Any) -> dict[str, Any]:
 class _Maker:
     """The work on one schema: its root, which references point into, and how much it may still take."""
 
-    def __init__(self, root: Any) -> None:
+    def __init__(self, root: Any, *, full: bool) -> None:
         self._root = root
+        self._full = full
         self._steps = _MOST_STEPS
         self._entered: list[str] = []
 
@@ -51,6 +61,7 @@ class _Maker:
             return varied(TEXT, variant)
         # Some libraries write a keyword that they do not use as null or as an empty list.
         schema = {key: value for key, value in schema.items() if key == "const" or (value is not None and value != [])}
+        schema = {**stated_limits(str(schema.get("description", ""))), **schema}
         reference = schema.get("$ref")
         if not isinstance(reference, str):
             return self._composed(schema, variant)
@@ -162,7 +173,7 @@ class _Maker:
         required = schema.get("required")
         names = [name for name in required if isinstance(name, str)] if isinstance(required, list) else []
         made = {name: self.make(self._member(schema, name), variant) for name in dict.fromkeys(names)}
-        if not names:  # a schema made by hand often forgets to say so: a model fills in what it is shown
+        if self._full:
             self._fill(made, schema, list(properties), variant, limit=whole(schema.get("maxProperties"), inf))
         dependent = _table(schema.get("dependentRequired"))
         while wanted := [name for key in made for name in dependent.get(key) or () if name not in made]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from math import inf
 from typing import Any
 from urllib.parse import unquote
@@ -14,6 +16,11 @@ _SHAPES: dict[str, tuple[str, ...]] = {
     "string": ("pattern", "format", "minLength", "maxLength"),
     "number": ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"),
 }
+_STATED_NUMBER = re.compile(
+    r"\b((?:min|max)(?:Items|Length|Properties)|(?:exclusiveM|m)(?:in|ax)imum|multipleOf)"
+    r"[:=] ?(-?\d{1,9}(?:\.\d{1,9})?)\b"
+)
+_STATED_PATTERN = re.compile(r"\{(?:[^{}]{0,200}, )?pattern: (.{1,500}?)(?:, \w{1,20}: [^{}]{0,200})?\}$")
 _ALL = ("object", "array", "string", "number", "integer", "boolean", "null")
 _PYTHON: dict[str, Any] = {"object": dict, "array": list, "string": str, "boolean": bool, "null": type(None)}
 _DEEPEST = 60  # references and nested schemas that are followed
@@ -46,6 +53,18 @@ def types(schema: dict[str, Any]) -> list[str]:
     if isinstance(given, (list, str)):
         return []
     return [kind for kind, keys in _SHAPES.items() if any(schema.get(key) is not None for key in keys)] or ["string"]
+
+
+def stated_limits(description: str) -> dict[str, Any]:
+    """Return the limits that a description states, which a model would keep.
+
+    Structured output refuses keywords such as `minItems`. anthropic's and pydantic-ai's clients then write
+    `{minItems: 2}` or `(minItems=2)` at the end of the description.
+    """
+    limits: dict[str, Any] = {name: json.loads(number) for name, number in _STATED_NUMBER.findall(description)}
+    if pattern := _STATED_PATTERN.search(description):
+        limits["pattern"] = pattern[1]
+    return limits
 
 
 def merged(one: Any, other: Any) -> Any:
