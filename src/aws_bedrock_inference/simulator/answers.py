@@ -16,12 +16,13 @@ from importlib.resources import files
 from math import cos, exp, log, pi, sqrt
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from aws_bedrock_inference.simulator.prompted_json import prompted_schema
 from aws_bedrock_inference.simulator.schema_example import example, object_example
 from aws_bedrock_inference.simulator.tools import Offer, Tool, choose
-from aws_bedrock_inference.simulator.wishes import Cited, shown_schema
 
 if TYPE_CHECKING:
     from aws_bedrock_inference.simulator.settings import Answers
+    from aws_bedrock_inference.simulator.wishes import Cited
 
 CHARACTERS_PER_TOKEN = 4
 MEDIA_TOKENS = 1600
@@ -97,7 +98,7 @@ class Prompt:
     @property
     def schema(self) -> Any:
         """The JSON schema that the answer follows: the one that is required, else one that the prompt shows."""
-        return self.format if self.format is not None else shown_schema(f"{self.system}\n{self.offer.question}")
+        return self.format if self.format is not None else prompted_schema(f"{self.system}\n{self.offer.question}")
 
 
 class Usage(NamedTuple):

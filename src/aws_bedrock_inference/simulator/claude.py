@@ -12,7 +12,7 @@ from aws_bedrock_inference.simulator import converse
 from aws_bedrock_inference.simulator.answers import END, FILTERED, GUARDRAIL, Prompt
 from aws_bedrock_inference.simulator.messages import invalid
 from aws_bedrock_inference.simulator.tools import Offer
-from aws_bedrock_inference.simulator.wishes import Cited, check_schema, check_thinking, json_format, thinks
+from aws_bedrock_inference.simulator.wishes import Cited, check_thinking, json_format, thinks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -68,8 +68,6 @@ class Anthropic:
             thinks=thinks(body),
         )
         check_thinking(body, prompt.offer.choice, prompt.max_tokens)
-        if prompt.format is not None:
-            check_schema(prompt.format)
         prompt.tokens += prompt.offer.tokens
         for tool in body.get("tools") or ():
             _read_part(prompt, tool)

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
+from itertools import product
 from re import _constants as op  # type: ignore[attr-defined]
 from re import _parser  # type: ignore[attr-defined]
 from typing import Any
 
 _LONGEST = 10_000  # characters
+_BRANCHES = 6  # of an alternative that are tried
+_SET = re.compile(r"\[(?:\\.|[^\]\\]){1,500}\]")
+_PROPERTY = re.compile(r"\\p\{(\w{1,20})\}")
 _CLASSES = {
     op.CATEGORY_DIGIT: "1234567890",
     op.CATEGORY_WORD: "simulated",
@@ -34,8 +38,8 @@ def pattern_example(pattern: str, least: float, most: float, variant: int) -> st
         compiled = re.compile(_python(pattern))
     except (re.error, RecursionError, OverflowError):
         return None
-    for extra in (0, 1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64, 128, 256):
-        text = _Writer(extra, variant).write(tree)
+    for shift, extra in product(range(_BRANCHES), (0, 1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64, 128, 256)):
+        text = _Writer(extra, variant + shift).write(tree)
         for candidate in (text, text.ljust(int(min(least, _LONGEST)), "x")):
             if least <= len(candidate) <= most and compiled.search(candidate):
                 return candidate
@@ -43,10 +47,17 @@ def pattern_example(pattern: str, least: float, most: float, variant: int) -> st
 
 
 def _python(pattern: str) -> str:
-    r"""Return the pattern in Python's words: JavaScript writes `(?<name>`, `\p{L}` and `\/`."""
+    r"""Return the pattern in Python's words: JavaScript writes `(?<name>`, `\k<name>` and `\p{L}`."""
     pattern = re.sub(r"\(\?<(?![=!])", "(?P<", pattern)
-    pattern = re.sub(r"\\p\{(?:L|Lu|Ll|Letter|Alphabetic)\}", "a-zA-Z" if "[" in pattern else "[a-zA-Z]", pattern)
-    return re.sub(r"\\p\{(?:N|Nd)\}", r"\\d", pattern)
+    pattern = re.sub(r"\\k<(\w+)>", r"(?P=\1)", pattern)
+    if r"\p{" not in pattern:
+        return pattern
+    pattern = _SET.sub(lambda part: _PROPERTY.sub(lambda name: _properties(name[1]), part[0]), pattern)
+    return _PROPERTY.sub(lambda name: f"[{_properties(name[1])}]", pattern)
+
+
+def _properties(name: str) -> str:
+    return {"Lu": "A-Z", "Ll": "a-z", "N": "0-9", "Nd": "0-9", "P": "!-/"}.get(name, "a-zA-Z")
 
 
 class _Writer:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from math import inf
+from math import inf, lcm
 from typing import Any
 from urllib.parse import unquote
 
@@ -20,10 +20,23 @@ _STATED_NUMBER = re.compile(
     r"\b((?:min|max)(?:Items|Length|Properties)|(?:exclusiveM|m)(?:in|ax)imum|multipleOf)"
     r"[:=] ?(-?\d{1,9}(?:\.\d{1,9})?)\b"
 )
+_WORDED = {
+    "minimum number of items": "minItems",
+    "maximum number of items": "maxItems",
+    "minimum value": "minimum",
+    "maximum value": "maximum",
+    "exclusive minimum value": "exclusiveMinimum",
+    "exclusive maximum value": "exclusiveMaximum",
+    "minimum length": "minLength",
+    "maximum length": "maxLength",
+    "must be a multiple of": "multipleOf",
+}
+_WORDED_NUMBER = re.compile(rf"({'|'.join(sorted(_WORDED))}):? (-?\d{{1,9}}(?:\.\d{{1,9}})?)\b")
 _STATED_PATTERN = re.compile(r"\{(?:[^{}]{0,200}, )?pattern: (.{1,500}?)(?:, \w{1,20}: [^{}]{0,200})?\}$")
 _ALL = ("object", "array", "string", "number", "integer", "boolean", "null")
 _PYTHON: dict[str, Any] = {"object": dict, "array": list, "string": str, "boolean": bool, "null": type(None)}
 _DEEPEST = 60  # references and nested schemas that are followed
+_MOST_BRANCHES = 20  # of a second `anyOf` that are combined with those of a first
 _GREATEST = {"minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties"}
 _LEAST = {"maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties"}
 
@@ -58,10 +71,12 @@ def types(schema: dict[str, Any]) -> list[str]:
 def stated_limits(description: str) -> dict[str, Any]:
     """Return the limits that a description states, which a model would keep.
 
-    Structured output refuses keywords such as `minItems`. anthropic's and pydantic-ai's clients then write
-    `{minItems: 2}` or `(minItems=2)` at the end of the description.
+    Structured output refuses keywords such as `minItems`. Clients then put them into the description: anthropic as
+    `{minItems: 2}`, pydantic-ai as `(minItems=2)`, litellm as `minimum number of items: 2`.
     """
     limits: dict[str, Any] = {name: json.loads(number) for name, number in _STATED_NUMBER.findall(description)}
+    for words, number in _WORDED_NUMBER.findall(description):
+        limits[_WORDED[words]] = json.loads(number)
     if pattern := _STATED_PATTERN.search(description):
         limits["pattern"] = pattern[1]
     return limits
@@ -79,11 +94,24 @@ def merged(one: Any, other: Any) -> Any:
     for key, value in other.items():
         mine = both.get(key)
         both[key] = value if mine is None or mine == value else _together(key, mine, value, both)
+    if both.get("type") == []:
+        return False
     _close(one, other, both)
+    if "prefixItems" in both:
+        both["prefixItems"] = _leading(one, other)
     return both
 
 
-def _together(key: str, one: Any, other: Any, both: dict[str, Any]) -> Any:  # noqa: C901, PLR0911 - one case a keyword
+def _leading(one: dict[str, Any], other: dict[str, Any]) -> list[Any]:
+    """Return the schemas of an array's first items: `items` are those of the places that `prefixItems` leave."""
+    lists = [schema.get("prefixItems") or [] for schema in (one, other)]
+    rest = [schema.get("items", True) for schema in (one, other)]
+    length = max(map(len, lists))
+    left, right = ([*items, *[filler] * (length - len(items))] for items, filler in zip(lists, rest, strict=True))
+    return [merged(first, second) for first, second in zip(left, right, strict=True)]
+
+
+def _together(key: str, one: Any, other: Any, both: dict[str, Any]) -> Any:  # noqa: C901, PLR0911, PLR0912 - one case a keyword
     number = isinstance(one, (int, float)) and isinstance(other, (int, float))
     match key:
         case "type":
@@ -109,9 +137,20 @@ def _together(key: str, one: Any, other: Any, both: dict[str, Any]) -> Any:  # n
             return one
         case "allOf":
             return [*one, *other]
-        case "$ref" | "anyOf" | "oneOf" | "not" | "if" | "pattern" | "multipleOf":
-            both["allOf"] = [*(both.get("allOf") or []), {key: other}]
+        case "anyOf" | "oneOf":
+            return _product(one, other)
+        case "$ref":  # cannot be followed here: the other one becomes the only branch
+            both["anyOf"] = _product(both.get("anyOf") or [True], [{"$ref": other}])
+        case "not":
+            return {"anyOf": [one, other]}
+        case "multipleOf" if isinstance(one, int) and isinstance(other, int):
+            return lcm(one, other)
     return one
+
+
+def _product(one: list[Any], other: list[Any]) -> list[Any]:
+    pairs = [merged(left, right) for left in one for right in other[:_MOST_BRANCHES]]
+    return [pair for pair in pairs if pair is not False] or [False]
 
 
 def _close(one: dict[str, Any], other: dict[str, Any], both: dict[str, Any]) -> None:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any, NamedTuple
 
 from aws_bedrock_inference.simulator.messages import invalid
 from aws_bedrock_inference.simulator.tools import ANY, ONE
 
 _LEAST_BUDGET = 1024  # tokens of thinking: https://docs.claude.com/en/docs/build-with-claude/extended-thinking
-_MOST_TRIES = 100  # places of a prompt where a schema may begin
 
 
 class Cited(NamedTuple):
@@ -25,13 +23,14 @@ class Cited(NamedTuple):
 
 
 def json_format(fields: dict[str, Any]) -> Any:
-    """Return the JSON schema that a model's own fields ask an answer to follow; None without one.
+    """Return the JSON schema that a model's own fields ask an answer to follow; None without one. Raises ServiceError.
 
     Anthropic's `output_config.format` and its earlier `output_format`, and `response_format` of the others.
     """
     config = fields.get("output_config")
     config = config.get("format") if isinstance(config, dict) else None
-    given = config or fields.get("output_format") or fields.get("response_format")
+    closed = config or fields.get("output_format")
+    given = closed or fields.get("response_format")
     if not isinstance(given, dict):
         return None
     if given.get("type") == "json_object":
@@ -40,6 +39,8 @@ def json_format(fields: dict[str, Any]) -> Any:
         return None
     named = given.get("json_schema")
     schema = named.get("schema") if isinstance(named, dict) else given.get("schema")
+    if closed:
+        check_schema(schema)
     return schema if schema is not None else {"type": "object"}
 
 
@@ -55,26 +56,6 @@ def check_schema(schema: Any) -> None:
             waiting += [inner for inner in part.values() if isinstance(inner, (dict, list))]
         elif isinstance(part, list):
             waiting += part
-
-
-def shown_schema(text: str) -> Any:
-    """Return the last JSON schema that a text shows, which is how libraries ask for JSON in words; else None."""
-    if '"properties"' not in text or "json" not in text.lower():
-        return None
-    decoder = json.JSONDecoder()
-    found, at = None, text.find("{")
-    for _ in range(_MOST_TRIES):
-        if at < 0:
-            break
-        try:
-            value, end = decoder.raw_decode(text, at)
-        except (ValueError, RecursionError):
-            end = at + 1
-        else:
-            if isinstance(value, dict) and isinstance(value.get("properties"), dict):
-                found = value
-        at = text.find("{", end)
-    return found
 
 
 def thinks(fields: dict[str, Any]) -> bool:
