@@ -88,16 +88,15 @@ def choose(offer: Offer, script: tuple[str, ...], *, named: bool) -> Tool | None
 
 
 def _named(offer: Offer) -> list[str]:
-    """Return the tools that the question names, in its order: by the whole name, or by a word of it that says much."""
+    """Return the tools that the question names, in its order."""
     question = offer.question.lower()
-    words = re.findall(r"[a-z0-9]+", question)
-    places: dict[str, int] = {}
-    for name in offer.schemas:
-        if name.lower() in question:
-            places[name] = question.count(" ", 0, question.index(name.lower()))
-            continue
-        telling = [word.lower() for word in _WORD.findall(name) if word.lower() not in _COMMON and len(word) > 1]
-        found = [words.index(word) for word in telling if word in words]
-        if found:
-            places[name] = min(found)
-    return sorted(places, key=places.__getitem__)
+    places = {name: _place(name, question) for name in offer.schemas}
+    return sorted((name for name, place in places.items() if place >= 0), key=places.__getitem__)
+
+
+def _place(name: str, question: str) -> int:
+    """Return where the question has the whole name, or a word of it that says what the tool is for; else -1."""
+    telling = {word.lower() for word in _WORD.findall(name) if len(word) > 1} - _COMMON
+    words = "|".join(map(re.escape, sorted({name.lower(), *telling}, key=len, reverse=True)))
+    found = re.search(rf"(?<![a-z0-9])(?:{words})(?![a-z0-9])", question)
+    return found.start() if found else -1
