@@ -26,7 +26,7 @@ ANSWER = {"city": "simulated", "days": [{"rain": True}]}
 FORMAT = {"type": "json_schema", "schema": SCHEMA}
 TEXT_FORMAT = {"type": "json_schema", "structure": {"jsonSchema": {"schema": json.dumps(SCHEMA), "name": "trip"}}}
 OPENAI_FORMAT = {"type": "json_schema", "json_schema": {"name": "trip", "schema": SCHEMA}}
-THINKING = {"thinking": {"type": "enabled", "budget_tokens": 1024}}
+THINKING: dict[str, Any] = {"thinking": {"type": "enabled", "budget_tokens": 1024}}
 
 
 def invoke(account: Account, *, stream: bool = False, **more: Any) -> Any:
@@ -60,7 +60,7 @@ def test_converse_answers_with_the_json_that_was_asked_for(request_: Any) -> Non
 
 
 def test_json_mode_without_a_schema_is_an_object() -> None:
-    fields = {"additionalModelRequestFields": {"response_format": {"type": "json_object"}}}
+    fields: Any = {"additionalModelRequestFields": {"response_format": {"type": "json_object"}}}
     assert json.loads(content(Account().converse(**fields))[0]["text"]) == {}
 
 
@@ -92,7 +92,9 @@ def test_a_schema_that_is_not_json_is_refused() -> None:
     "prompt",
     [
         f"Answer with JSON that follows this schema: {json.dumps(SCHEMA)}",
-        f'As an example, for the JSON schema {{"properties": {{"a": {{}}}}}} it is {{}}. Yours: ```{json.dumps(SCHEMA, indent=2)}```',
+        'As an example, for the JSON schema {"properties": {"a": {}}} it is {}. Yours: ```'
+        + json.dumps(SCHEMA, indent=2)
+        + "```",
     ],
 )
 def test_a_prompt_that_shows_a_json_schema_gets_json(prompt: Any) -> None:
@@ -135,7 +137,7 @@ def test_json_ends_at_the_maximum() -> None:
     ],
 )
 def test_thinking_comes_first_and_is_signed(fields: Any) -> None:
-    request = {"model": HAIKU, "additionalModelRequestFields": fields}
+    request: Any = {"model": HAIKU, "additionalModelRequestFields": fields}
     reasoning, text = content(Account().converse(**request))
     thought = reasoning["reasoningContent"]["reasoningText"]
     assert thought["text"]
@@ -167,7 +169,7 @@ def test_some_models_reason_unasked_and_do_not_sign() -> None:
 
 
 def test_thinking_counts_as_output_and_ends_at_the_maximum() -> None:
-    fields = {"additionalModelRequestFields": {"thinking": {"type": "adaptive"}}}
+    fields: Any = {"additionalModelRequestFields": {"thinking": {"type": "adaptive"}}}
     more = Account().converse(model=HAIKU, **fields).json["usage"]["outputTokens"]
     assert more > Account().converse(model=HAIKU).json["usage"]["outputTokens"] + 20
     cut = Account().converse(model=HAIKU, inferenceConfig={"maxTokens": 8}, **fields).json
@@ -247,5 +249,5 @@ def test_without_citations_a_document_is_not_cited() -> None:
 
 @pytest.mark.parametrize("kind", ["content-filtered", "guardrail"])
 def test_an_answer_that_is_held_back_is_plain_text(kind: Any) -> None:
-    request = {"model": HAIKU, "messages": document({"text": "x"}), "additionalModelRequestFields": THINKING}
+    request: Any = {"model": HAIKU, "messages": document({"text": "x"}), "additionalModelRequestFields": THINKING}
     assert [list(block) for block in content(Account(faults=[{"kind": kind}]).converse(**request))] == [["text"]]

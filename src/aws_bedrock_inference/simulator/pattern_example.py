@@ -57,7 +57,8 @@ def _python(pattern: str) -> str:
 
 
 def _properties(name: str) -> str:
-    return {"Lu": "A-Z", "Ll": "a-z", "N": "0-9", "Nd": "0-9", "P": "!-/"}.get(name, "a-zA-Z")
+    general = {"N": "0-9", "P": "!-/"}.get(name[:1], "a-zA-Z")
+    return {"Lu": "A-Z", "Ll": "a-z"}.get(name, general)
 
 
 class _Writer:

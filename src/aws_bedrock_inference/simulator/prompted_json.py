@@ -1,4 +1,4 @@
-"""The JSON that a prompt asks for in words, as libraries do where a model has no such setting.
+"""JSON that a prompt asks for in words, as libraries do where a model has no such setting.
 
 They show the JSON schema (instructor, langchain, pydantic-ai), or an object with the names of the fields in braces
 (dspy). A model follows either; so does a simulated one.

@@ -1,4 +1,4 @@
-"""Which tool a model uses: the one that it must use, else one that the scenario or the question names."""
+"""The choice of a tool: the one that must be used, else one that the scenario or the question names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a request wishes for besides words: JSON, thinking, citations."""
+"""Wishes of a request besides words: JSON, thinking, citations."""
 
 from __future__ import annotations
 
