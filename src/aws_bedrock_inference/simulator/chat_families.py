@@ -8,9 +8,10 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from aws_bedrock_inference.simulator.answers import FILTERED, MAXIMUM, STOP, TOOL, Prompt, Tool
+from aws_bedrock_inference.simulator.answers import FILTERED, MAXIMUM, STOP, TOOL, Prompt
 from aws_bedrock_inference.simulator.claude import metrics, require
 from aws_bedrock_inference.simulator.families import pieces
+from aws_bedrock_inference.simulator.tools import ANY, ONE, Offer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,14 +35,18 @@ class OpenAIChat:
         prompt = Prompt(
             max_tokens=body.get("max_completion_tokens", body.get("max_tokens")),
             stop_sequences=(stops,) if isinstance(stops, str) else tuple(stops),
-            tool=_forced(body),
+            offer=_offer(body),
         )
         for tool in body.get("tools") or ():
             prompt.add(json.dumps(tool, sort_keys=True))
         for message in body["messages"]:
+            first = len(prompt.parts)
             _read_content(prompt, message.get("content"))
+            if message.get("role") == "user":
+                prompt.offer.ask("\n".join(prompt.parts[first:]))
             for use in message.get("tool_calls") or ():
                 prompt.add(json.dumps(use, sort_keys=True))
+                prompt.offer.use(use["function"]["name"])
         return prompt
 
     def body(self, answer: Answer, usage: Usage, milliseconds: int) -> dict[str, Any]:  # noqa: ARG002 - Dialect's
@@ -151,13 +156,15 @@ def _read_content(prompt: Prompt, content: Any) -> None:
             prompt.add_media()
 
 
-def _forced(body: dict[str, Any]) -> Tool | None:
+def _offer(body: dict[str, Any]) -> Offer:
+    tools = [tool["function"] for tool in body.get("tools") or ()]
+    offer = Offer({tool["name"]: tool.get("parameters", {}) for tool in tools})
     choice = body.get("tool_choice")
-    offered = {tool["function"]["name"]: tool["function"].get("parameters", {}) for tool in body.get("tools") or ()}
-    name = choice["function"]["name"] if isinstance(choice, dict) else None
-    if choice in ("any", "required"):
-        name = next(iter(offered), None)
-    return Tool(name, offered[name]) if name is not None and name in offered else None
+    if isinstance(choice, dict):
+        offer.require(ONE, choice["function"]["name"])
+    elif choice:
+        offer.require(ANY if choice == "required" else choice)
+    return offer
 
 
 def _tool_calls(answer: Answer) -> dict[str, Any]:

@@ -72,7 +72,6 @@ class Anthropic:
             thinks=thinks(body),
         )
         check_thinking(body, prompt.offer.choice, prompt.max_tokens)
-        prompt.tokens += prompt.offer.tokens
         for number, tool in enumerate(body.get("tools") or ()):
             if is_server_tool(tool.get("type", "custom")):
                 raise invalid("server-tool", place=f"tools.{number}", kind=tool["type"])

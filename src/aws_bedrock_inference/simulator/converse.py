@@ -35,7 +35,6 @@ def read(body: dict[str, Any]) -> Prompt:
         thinks=thinks(fields),
     )
     check_thinking(fields, prompt.offer.choice, prompt.max_tokens)
-    prompt.tokens += prompt.offer.tokens
     for tool in (body.get("toolConfig") or {}).get("tools", ()):
         _read_block(prompt, tool)
     for block in body.get("system") or ():

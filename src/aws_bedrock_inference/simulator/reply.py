@@ -49,7 +49,8 @@ def reply(
         model=asked.base,
         limit=limit,
         settings=scenario.answers,
-        reasons=any(fnmatchcase(asked.base, pattern) for pattern in scenario.models.reasoning),
+        # The bodies of InvokeModel of such models have no field for it here.
+        reasons=not asked.native and any(fnmatchcase(asked.base, pattern) for pattern in scenario.models.reasoning),
     )
     if fault:
         said = _held_back(said, fault)
