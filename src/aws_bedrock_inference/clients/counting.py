@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from aws_bedrock_inference.call import Outcome
-from aws_bedrock_inference.fault import Fault, Kind, Origin
+from aws_bedrock_inference.dialects.usage import count_response
+from aws_bedrock_inference.fault import Fault, Kind
 from aws_bedrock_inference.forks import Locked
 from aws_bedrock_inference.knowledge.models import UNKNOWN_MODEL, cannot_count
 from aws_bedrock_inference.log import LOGGER
@@ -66,7 +67,8 @@ class Counting(Locked):
             guess = estimate("converse", content.get("converse") or content.get("invokeModel") or {}, base, self._gauge)
         except BodyError as error:
             return Outcome(fault=invalid_request(f"count_tokens: {error}"))
-        return Outcome({"inputTokens": guess.input_tokens, "estimated": True, "ResponseMetadata": {"RetryAttempts": 0}})
+        counted = count_response(guess.input_tokens)
+        return Outcome({**counted, "estimated": True, "ResponseMetadata": {"RetryAttempts": 0}})
 
     def _remember(self, given: str, counted: str | None) -> bool:
         """Remember which id is counted in place of `given`; return whether that is new."""
@@ -83,11 +85,7 @@ def _not_counted(refused: Fault, *, own: bool) -> bool:
     """Return whether AWS does not count for an id. Of an id that is not the caller's `own`, any refusal says so: the
     caller may neither call nor know the model behind a profile.
     """
-    return cannot_count(refused.message) or (
-        not own
-        and refused.kind in (Kind.INVALID, Kind.DENIED, Kind.NOT_FOUND)
-        and refused.origin is not Origin.IDENTITY
-    )
+    return cannot_count(refused.message) or (not own and refused.kind in (Kind.INVALID, Kind.DENIED, Kind.NOT_FOUND))
 
 
 def _renamed(call: Call, model: str) -> Call:

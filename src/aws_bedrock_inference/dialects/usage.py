@@ -55,9 +55,10 @@ _STOP_REASONS = ("stopReason", "stop_reason", "finish_reason", "completionReason
 # Lists that hold the answers of a body: Titan's; Mistral's; OpenAI's, AI21's and DeepSeek's; Cohere Command's.
 _ANSWERS = (_TITAN_RESULTS, "outputs", "choices", "generations")
 
-# Stop reasons of truncated and of blocked answers, in lower case.
+# Stop reasons of truncated and of blocked answers, in lower case: Converse and Nova, Titan; Anthropic, whose classifiers
+# refuse with status 200; OpenAI; Cohere.
 TRUNCATED = frozenset({"max_tokens", "model_context_window_exceeded", "length"})
-FILTERED = frozenset({"guardrail_intervened", "content_filtered", "refusal"})
+FILTERED = frozenset({"guardrail_intervened", "content_filtered", "refusal", "content_filter", "error_toxic"})
 
 
 def usage_of(body: Mapping[str, Any]) -> Usage | None:
@@ -117,6 +118,11 @@ def counted(reported: Mapping[str, Any]) -> Usage | None:
     if counts[0] is None or _WRONG in counts:
         return None
     return Usage(counts[0], counts[1] or 0, counts[2] or 0, counts[3] or 0)
+
+
+def count_response(tokens: int) -> dict[str, Any]:
+    """Return what CountTokens answers for `tokens`."""
+    return {_COUNTS[0][0]: tokens}
 
 
 def count(value: Any) -> int | None:

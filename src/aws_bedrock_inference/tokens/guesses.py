@@ -1,4 +1,4 @@
-"""A line in the log, once per model, that facts about the model are guesses: it is newer than the table, or of no source."""
+"""A line in the log, once per model, for facts about the model that are guesses because no source was read."""
 
 from __future__ import annotations
 
