@@ -1,4 +1,4 @@
-"""A model that refuses answers with status 200: the answer is handed over, nothing is repeated, its tokens are charged."""
+"""A refusal with status 200 is an answer: it is handed over, nothing is repeated, its tokens are charged."""
 
 from __future__ import annotations
 

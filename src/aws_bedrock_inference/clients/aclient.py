@@ -151,7 +151,8 @@ class AsyncBedrockClient(BaseClient):
 
     async def count_tokens(self, *, timeout: Any = None, **params: Any) -> dict[str, Any]:
         """boto3's `count_tokens`; it is free and does not use the quota. Where AWS refuses an inference profile, the
-        model behind it is counted; where AWS does not count the model, the response is a guess, with `"estimated": True`.
+        model behind it is counted; where AWS does not count that either, the response is a guess, with
+        `"estimated": True`.
         """
         call = self._make_call("count_tokens", params, timeout)
         return await self._run(call, self._counting.count(self._send, call))

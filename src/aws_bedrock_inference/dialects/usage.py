@@ -55,7 +55,7 @@ _STOP_REASONS = ("stopReason", "stop_reason", "finish_reason", "completionReason
 # Lists that hold the answers of a body: Titan's; Mistral's; OpenAI's, AI21's and DeepSeek's; Cohere Command's.
 _ANSWERS = (_TITAN_RESULTS, "outputs", "choices", "generations")
 
-# Stop reasons of truncated and of blocked answers, in lower case: Converse and Nova, Titan; Anthropic, whose classifiers
+# Stop reasons of truncated and of blocked answers, in lower case: Converse, Nova and Titan; Anthropic, whose classifiers
 # refuse with status 200; OpenAI; Cohere.
 TRUNCATED = frozenset({"max_tokens", "model_context_window_exceeded", "length"})
 FILTERED = frozenset({"guardrail_intervened", "content_filtered", "refusal", "content_filter", "error_toxic"})
