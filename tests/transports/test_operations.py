@@ -244,7 +244,7 @@ def test_what_the_installed_boto3_lacks_names_the_one_that_has_it(
 def test_invoke_says_so_too(old_boto3: None, *, stream: bool) -> None:
     with (
         BedrockClient("amazon.nova-lite-v1:0", session=session()) as client,
-        pytest.raises(InvalidRequest, match="boto3>=1.44.8"),
+        pytest.raises(InvalidRequest, match=r"boto3>=1\.44\.8"),
     ):
         client.invoke("Why?", projectIdentifier="proj_0a1b2c3d4e5f", stream=stream)
 
@@ -252,7 +252,7 @@ def test_invoke_says_so_too(old_boto3: None, *, stream: bool) -> None:
 def test_a_tier_needs_a_boto3_that_has_tiers(old_boto3: None) -> None:
     with (
         BedrockClient("amazon.nova-lite-v1:0", session=session()) as client,
-        pytest.raises(InvalidRequest, match="boto3>=1.40.76"),
+        pytest.raises(InvalidRequest, match=r"boto3>=1\.40\.76"),
     ):
         client.invoke("Why?", tier="flex")
 

@@ -83,9 +83,10 @@ class Quota:
         self.concurrency = concurrency
         self._most_waiting = waiting
         self.shares = _checked(shares or {})
-        self.store = None if store is None else _opened(store)
+        self.store = None if store is None else self._opened(store)
         self._table: QuotaTable | None = None
         self._ledgers = Keyed(_Pool.idle)
+        self._days: dict[tuple[str, str], Day] = {}
 
     @classmethod
     def discovered(
@@ -181,13 +182,25 @@ class Quota:
             tpm=tpm or None,
             now=now,
             firm=given,
-            day=None if self.tpd is None else Day(self.tpd, now + A_DAY - clocks.wall() % A_DAY),
+            day=self._day(route, now),
             concurrency=inf if self.concurrency is None else self.concurrency,
             shares=self.shares,
         )
         held_at_zero = listed is not None and listed.held and not given
         first = ledger.snapshot(now).estimates
         return _Pool(ledger, self._member(route, ledger), held=held_at_zero, largest=tpm or inf, first=first)
+
+    @staticmethod
+    def _opened(store: str | ShareStore) -> ShareStore:
+        from aws_bedrock_inference.policies.sharing import opened  # noqa: PLC0415 - only who shares needs it
+
+        return opened(store)
+
+    def _day(self, route: Route, now: float) -> Day:
+        """Return the day that all models of the account in the Region share."""
+        until_midnight = A_DAY - clocks.wall() % A_DAY
+        day = Day() if self.tpd is None else Day(self.tpd, now + until_midnight)
+        return self._days.setdefault((route.account, route.region), day)
 
     def _member(self, route: Route, ledger: Ledger) -> Membership | None:
         if self.store is None:
@@ -207,7 +220,7 @@ class Quota:
         soonest = ledger.earliest(ticket.tokens, now, call.priority)
         if soonest >= call.deadline:
             if ledger.day_exhausted(now):
-                return day_spent(soonest - now)
+                return day_spent(soonest - now, call.route.region)
             return too_close("the quota has no room for the call before its deadline")
         yield from emit(QuotaQueued(call.route, int(ticket.tokens), ahead))
         while True:
@@ -253,23 +266,9 @@ class _Pool:
         taken = ledger.snapshot(now)
         if taken.in_flight or taken.waiting or any(used >= LEAST_USE for used in taken.used.values()):
             return False
-        if ledger.day_exhausted(now) or (ledger.day is not None and ledger.day.used):
+        if ledger.day_exhausted(now):
             return False
         return taken.estimates == self.first and ledger.concurrency.most == ledger.concurrency.ceiling
-
-
-def _opened(store: str | ShareStore) -> ShareStore:
-    if isinstance(store, str):
-        from aws_bedrock_inference.stores import open_store  # noqa: PLC0415 - only who shares needs it
-
-        return open_store(store)
-    asked = all(callable(getattr(store, name, None)) for name in ("renew", "leave", "look"))
-    if isinstance(store, type) or not asked:
-        raise ValueError(
-            f"Quota(store=...) is a {type(store).__name__}: give a URL such as sqlite:///path/shares.db or redis://host"
-            ", or a store of aws_bedrock_inference.stores"
-        )
-    return store
 
 
 def _checked(shares: Mapping[str | float, float]) -> dict[float, float]:
