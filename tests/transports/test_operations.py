@@ -259,7 +259,8 @@ def test_a_tier_needs_a_boto3_that_has_tiers(old_boto3: None) -> None:
 
 def test_the_members_of_converse_are_those_of_boto3() -> None:
     service = ServiceModel(Loader().load_service_model("bedrock-runtime", "service-2"), "bedrock-runtime")
-    assert {"modelId", *CONVERSE_MEMBERS} == set(service.operation_model("Converse").input_shape.members)
+    shape: Any = service.operation_model("Converse").input_shape
+    assert {"modelId", *CONVERSE_MEMBERS} == set(shape.members)
 
 
 def test_an_operation_that_the_installed_boto3_lacks_names_the_one_that_has_it(old_boto3: None) -> None:

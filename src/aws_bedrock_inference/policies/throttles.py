@@ -44,9 +44,7 @@ def _advice(limit: str, taken: Snapshot) -> str:
     if limit == "requests":
         return "Requests per minute are exhausted: send fewer, larger calls, or raise the quota (bedrock quota show)."
     if limit == "tokens-per-day":
-        return (
-            "The Region's daily token quota for all models is exhausted: calls wait or are refused until the day ends."
-        )
+        return "The daily token quota for all models is exhausted: calls wait or are refused until the day ends."
     if taken.outstanding > taken.used["tokens"] / 2:
         return "Most of the quota is reserved, not used: lower max_tokens to what answers need (bedrock quota advise)."
     return "Tokens per minute are exhausted: fewer calls are admitted now; others may use the same quota."
