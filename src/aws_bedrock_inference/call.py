@@ -201,6 +201,6 @@ class Outcome(NamedTuple):
 
     @property
     def attempts(self) -> int:
-        """The number of attempts that were sent, including the last one; refused attempts were not sent."""
+        """The number of requests that were sent, the last one included; refused attempts were not sent."""
         last = self.fault is None or self.fault.kind is not Kind.REFUSED
         return sent(self.earlier) + last if self.earlier else int(last)

@@ -43,15 +43,17 @@ an hour, which is also the default limit for a whole call."""
 class Quota:
     """A policy that admits calls as the quota allows, with one ledger for each (account, Region, model, pool).
 
-    `rpm`, `tpm` and `tpd` are the account's requests per minute, tokens per minute and tokens per day. A configured
-    limit is never exceeded; if the service allows less, the estimated limit is lowered. Without configured limits, they
-    are estimated from throttles alone. Each call reserves its input and max_tokens before sending, as the service does,
-    and is charged for its real use at the end. A call that does not fit waits, ordered by priority, then arrival.
-    `concurrency` limits the calls in flight; without it, only capacity errors limit them. `waiting` is the maximum
-    number of calls ahead of a new one in the queue, default 10,000. `shares` is about the priorities of this process:
-    {"batch": 0.2} keeps a fifth of its quota for batch calls that wait, while higher priorities use the rest; default
-    0.05 each. `store`, a URL such as `redis://host` or `sqlite:///path`, shares one quota between all processes with
-    the same store; one that cannot be used at all raises `StoreUnusable` from the first call.
+    `rpm`, `tpm` and `tpd` are the account's requests per minute, tokens per minute and tokens per day, these of all
+    models of a Region together. A configured limit is never exceeded; if the service allows less, the estimated limit
+    is lowered. Without configured limits, they are estimated from throttles alone. Each call reserves its input and
+    max_tokens before sending, as the service does, and is charged for its real use at the end. A call that does not fit
+    waits, ordered by priority, then arrival. `concurrency` limits the calls in flight; without it, only capacity errors
+    limit them. `waiting` is the maximum number of calls ahead of a new one in the queue, default 10,000. `store`, a URL
+    such as `redis://host` or `sqlite:///path`, shares one quota between all processes with the same store, but for
+    `tpd`; one that cannot be used at all raises `StoreUnusable` from the first call.
+
+    `shares` are guaranteed parts, not ceilings: {"batch": 0.2} keeps a fifth of this process's quota for batch calls
+    that wait behind higher priorities, and batch may use all that nobody else needs. The default is 0.05 each.
 
     Clients that get the same object share the quota.
 
@@ -198,8 +200,7 @@ class Quota:
 
     def _day(self, route: Route, now: float) -> Day:
         """Return the day that all models of the account in the Region share."""
-        until_midnight = A_DAY - clocks.wall() % A_DAY
-        day = Day() if self.tpd is None else Day(self.tpd, now + until_midnight)
+        day = Day() if self.tpd is None else Day(self.tpd, now + A_DAY - clocks.wall() % A_DAY)
         return self._days.setdefault((route.account, route.region), day)
 
     def _member(self, route: Route, ledger: Ledger) -> Membership | None:
@@ -273,7 +274,10 @@ class _Pool:
 
 def _checked(shares: Mapping[str | float, float]) -> dict[float, float]:
     if not hasattr(shares, "values") or not all(is_number(part, least=0) and part < 1 for part in shares.values()):
-        raise ValueError(f"Quota(shares={shown(shares)}): give a dictionary of parts of the quota, from 0 to below 1")
+        raise ValueError(
+            f"Quota(shares={shown(shares)}): give the part of the quota that each priority is guaranteed, from 0 to "
+            "below 1, such as {'batch': 0.2}; it is no ceiling"
+        )
     return {priority_number(name): share for name, share in shares.items()}
 
 
