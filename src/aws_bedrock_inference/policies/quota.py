@@ -9,11 +9,10 @@ from aws_bedrock_inference import clock as clocks
 from aws_bedrock_inference.bounds import is_number, shown
 from aws_bedrock_inference.call import Call, Outcome, priority_number
 from aws_bedrock_inference.events import QuotaQueued
-from aws_bedrock_inference.fault import Kind, Origin
 from aws_bedrock_inference.flow import emit, wait
 from aws_bedrock_inference.policies.keyed import Keyed
 from aws_bedrock_inference.policies.refusals import day_spent, held, queue_full, too_close, too_large
-from aws_bedrock_inference.policies.throttles import throttled
+from aws_bedrock_inference.policies.throttles import settle_without_usage, throttled
 from aws_bedrock_inference.rules.quota.gates import A_DAY, Day
 from aws_bedrock_inference.rules.quota.ledger import Ledger
 from aws_bedrock_inference.rules.quota.queue import LOOK
@@ -85,10 +84,10 @@ class Quota:
         self.concurrency = concurrency
         self._most_waiting = waiting
         self.shares = _checked(shares or {})
-        self.store = None if store is None else self._opened(store)
+        self.store = _opened(store)
         self._table: QuotaTable | None = None
         self._ledgers = Keyed(_Pool.idle)
-        self._days: dict[tuple[str, str], Day] = {}
+        self._days: dict[tuple[str, str], Day] = {}  # by account and Region
 
     @classmethod
     def discovered(
@@ -149,7 +148,7 @@ class Quota:
                 if usage is not None:
                     ledger.settle(ticket, usage.charge(estimate.burndown), clock())
                 else:
-                    limit = _settle(ledger, ticket, outcome, clock())
+                    limit = settle_without_usage(ledger, ticket, outcome, clock())
                 if member is not None and outcome is not None:
                     member.saw(call, outcome, throttled=limit is not None)
             return outcome if limit is None else (yield from throttled(call, outcome, limit, ledger.snapshot(clock())))
@@ -191,12 +190,6 @@ class Quota:
         held_at_zero = listed is not None and listed.held and not given
         first = ledger.snapshot(now).estimates
         return _Pool(ledger, self._member(route, ledger), held=held_at_zero, largest=tpm or inf, first=first)
-
-    @staticmethod
-    def _opened(store: str | ShareStore) -> ShareStore:
-        from aws_bedrock_inference.policies.sharing import opened  # noqa: PLC0415 - only who shares needs it
-
-        return opened(store)
 
     def _day(self, route: Route, now: float) -> Day:
         """Return the day that all models of the account in the Region share."""
@@ -272,6 +265,14 @@ class _Pool:
         return taken.estimates == self.first and ledger.concurrency.most == ledger.concurrency.ceiling
 
 
+def _opened(store: str | ShareStore | None) -> ShareStore | None:
+    if store is None:
+        return None
+    from aws_bedrock_inference.policies.sharing import opened  # noqa: PLC0415 - only who shares needs it
+
+    return opened(store)
+
+
 def _checked(shares: Mapping[str | float, float]) -> dict[float, float]:
     if not hasattr(shares, "values") or not all(is_number(part, least=0) and part < 1 for part in shares.values()):
         raise ValueError(
@@ -279,23 +280,3 @@ def _checked(shares: Mapping[str | float, float]) -> dict[float, float]:
             "below 1, such as {'batch': 0.2}; it is no ceiling"
         )
     return {priority_number(name): share for name, share in shares.items()}
-
-
-def _settle(ledger: Ledger, ticket: Ticket, outcome: Outcome | None, now: float) -> str | None:
-    """Settle a call that reported no usage; return the dimension that was throttled, or None. If the fate of the
-    request is unknown, the service may still process it, so the whole reservation is charged.
-    """
-    fault = outcome.fault if outcome is not None else None
-    if not ticket.admitted or (fault is not None and not fault.reached):
-        ledger.cancel(ticket, now, sent=False)
-    elif fault is None or fault.status is None:
-        ledger.abandon(ticket, now)
-    elif fault.origin is not Origin.SERVICE:
-        ledger.cancel(ticket, now, sent=True)  # answered, and nothing of it says what the quota is
-    elif fault.kind is Kind.THROTTLED:
-        return ledger.throttled(ticket, fault.limit, now, fault.stated_wait)
-    elif fault.kind is Kind.OVERLOADED:
-        ledger.on_capacity_error(ticket, now, fault.stated_wait)
-    else:
-        ledger.cancel(ticket, now, sent=True)
-    return None

@@ -135,6 +135,10 @@ class Day(Locked):
         super().after_fork()
         self.used, self.reserved = self.used + self.reserved, 0.0
 
+    def free(self, now: float) -> bool:
+        """Return whether the day limits nothing: no limit is counted, and the service did not say that it is over."""
+        return self.limit == inf and now >= self.exhausted_until
+
     def reserve(self, tokens: float) -> None:
         """Reserve the tokens of a call that is sent."""
         if self.limit < inf:

@@ -295,6 +295,5 @@ class Ledger:
 
     def _find_plain(self, now: float) -> None:
         """Find out whether requests and tokens per minute are all there is to ask."""
-        no_day = self.day.limit == inf and now >= self.day.exhausted_until
-        minutes_only = no_day and self.pause.over(now) and self.concurrency.calm
+        minutes_only = self.day.free(now) and self.pause.over(now) and self.concurrency.calm
         self._plain = not self.queue and minutes_only and not self._watched
