@@ -86,12 +86,17 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """The tokens that a call used, as the service reported them."""
+    """The tokens that a call used, as the service reported them.
+
+    `cache_write_excess` are tokens that the service reported as written to the cache and that are left out of
+    `cache_write_tokens`, because the request cannot have had them: some streams report them twice.
+    """
 
     input_tokens: int = 0
     output_tokens: int = 0
     cache_read_tokens: int = 0
     cache_write_tokens: int = 0
+    cache_write_excess: int = 0
 
     def charge(self, burndown: float) -> float:
         """Return the tokens that this usage charges to the quota; reads from the prompt cache are free."""
@@ -196,6 +201,6 @@ class Outcome(NamedTuple):
 
     @property
     def attempts(self) -> int:
-        """The number of attempts that were sent, including the last one; refused attempts were not sent."""
+        """The number of requests that were sent, the last one included; refused attempts were not sent."""
         last = self.fault is None or self.fault.kind is not Kind.REFUSED
         return sent(self.earlier) + last if self.earlier else int(last)

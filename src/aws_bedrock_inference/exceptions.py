@@ -83,7 +83,9 @@ class BedrockError(Exception):
 
     @property
     def attempts(self) -> int:
-        """The number of attempts that were sent; 0 if the call was refused before sending."""
+        """The number of requests that were sent for the call, the last one included; 0 if it was refused before
+        sending. The failed attempts before the last are in `outcome.earlier`.
+        """
         return self.outcome.attempts
 
     @property

@@ -159,6 +159,12 @@ def test_a_request_is_shown_and_not_filed(service: ServiceQuotas) -> None:
         "--desired-value 4000000 --region us-east-1\n"
     ) in result.output
     assert "Nothing was submitted. Add --yes to submit the request." in result.output
+    assert "AWS refuses increases for Legacy models, and prefers accounts that use up what they have" in result.output
+    assert (
+        f"  $ aws bedrock get-foundation-model --model-identifier {NOVA} --region us-east-1 "
+        "--query modelDetails.modelLifecycle.status\n"
+        f"  $ bedrock quota show {PROFILE} --usage --region us-east-1\n"
+    ) in result.output
     assert "RequestServiceQuotaIncrease" not in service.operations()
 
 

@@ -324,6 +324,10 @@ class TestAdvise:
         assert lines[1].startswith("  98 % of answers are under ")
         assert "you reserve 4,000; max_tokens=190 allows 19.1 times as many calls at once" in lines[1]
         assert "share this quota" in lines[-1]
+        assert "AWS refuses increases for Legacy models" in lines[-2]
+        assert lines[-3].startswith(
+            "  Tokens per day: 700,000,000, weighted by price. All models of the Region share it"
+        )
 
     def test_without_max_tokens_it_says_what_it_takes_for_it(self, service: ServiceQuotas, tmp_path: Path) -> None:
         file = written(tmp_path, (short(number, 90) for number in range(60)))

@@ -29,8 +29,40 @@ DRAWN = {
         }
     },
 }
+NEWER: dict[str, Any] = {
+    "messages": [
+        *MESSAGES,
+        {"role": "system", "content": [{"text": "Be brief."}]},
+        {"role": "user", "content": [{"toolAddition": {"tool": {"type": "tool", "name": "n"}}}]},
+        {"role": "user", "content": [{"toolRemoval": {"tool": {"type": "tool", "name": "n"}}}]},
+    ],
+    "projectIdentifier": "proj_0a1b2c3d4e5f",
+    "outputConfig": {
+        "effort": "xhigh",
+        "textFormat": {"type": "json_schema", "structure": {"jsonSchema": {"schema": '{"type": "object"}'}}},
+    },
+    "serviceTier": {"type": "flex"},
+    "performanceConfig": {"latency": "optimized"},
+    "requestMetadata": {"team": "sky"},
+    "promptVariables": {"topic": {"text": "sky"}},
+    "guardrailConfig": {"guardrailIdentifier": "g", "guardrailVersion": "1", "trace": "enabled_full"},
+    "additionalModelRequestFields": {"thinking": {"type": "adaptive"}},
+    "additionalModelResponseFieldPaths": ["/stop_details"],
+    "toolConfig": {"tools": [{"toolSpec": {"name": "n", "strict": True, "inputSchema": {"json": {"type": "object"}}}}]},
+}
+NATIVE: dict[str, Any] = {
+    "body": b'{"prompt": "x"}',
+    "projectIdentifier": "proj_0a1b2c3d4e5f",
+    "serviceTier": "priority",
+    "requestMetadata": '{"team": "sky"}',
+    "performanceConfigLatency": "optimized",
+    "guardrailIdentifier": "g",
+    "guardrailVersion": "1",
+}
 UNARY: list[tuple[str, dict[str, Any], Any]] = [
     ("converse", {"messages": MESSAGES}, REPLY),
+    ("converse", NEWER, REPLY),
+    ("invoke_model", NATIVE, {"completion": "y"}),
     ("converse", {"messages": SHOWN, "inferenceConfig": {"maxTokens": 9, "stopSequences": ["x"]}}, DRAWN),
     ("invoke_model", {"body": b'{"prompt": "x"}', "contentType": "application/json"}, {"completion": "y"}),
     ("invoke_model", {"body": '{"prompt": "\u00fc"}', "trace": "ENABLED"}, {"completion": "y"}),
@@ -39,6 +71,7 @@ UNARY: list[tuple[str, dict[str, Any], Any]] = [
 ]
 STREAMED: list[tuple[str, str, dict[str, Any], list[bytes]]] = [
     ("converse_stream", "stream", {"messages": SHOWN}, FRAMES),
+    ("converse_stream", "stream", NEWER, FRAMES),
     (
         "invoke_model_with_response_stream",
         "body",
@@ -142,3 +175,19 @@ def test_invoke_over_a_stream_gives_the_reply_that_converse_would_have_given(fac
         assert [request.target.rpartition("/")[2] for request in wire.received] == ["converse", "converse-stream"]
     assert (streamed.text, streamed.stop_reason, streamed.usage) == (whole.text, whole.stop_reason, whole.usage)
     assert streamed["metrics"] == whole["metrics"]
+
+
+def test_invoke_passes_newer_members_of_converse_on(face: Any) -> None:
+    more = {name: value for name, value in NEWER.items() if name not in ("messages", "toolConfig")}
+    with Wire(answer(REPLY)) as wire:
+        face.get(
+            face.open(wire.url).invoke(messages=NEWER["messages"], tools=NEWER["toolConfig"], max_tokens=9, **more)
+        )
+    sent = json.loads(wire.received[0].body)
+    assert sent == {**NEWER, "inferenceConfig": {"maxTokens": 9}}
+
+
+def test_the_project_of_invoke_model_is_a_header(face: Any) -> None:
+    with Wire(answer({"completion": "y"})) as wire:
+        face.get(face.open(wire.url).invoke_model(**NATIVE))
+    assert wire.received[0].headers["x-amzn-bedrock-projectidentifier"] == "proj_0a1b2c3d4e5f"

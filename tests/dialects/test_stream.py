@@ -147,3 +147,41 @@ def test_nothing_is_claimed_of_an_unknown_dialect() -> None:
     unreadable.add({"chunk": {"bytes": b"\xff"}})
     assert unreadable.begun
     assert unreadable.unknown
+
+
+THOUGHT = {"contentBlockDelta": {"contentBlockIndex": 0, "delta": {"reasoningContent": {"text": "Well"}}}}
+
+
+def metered(**counts: int) -> Any:
+    return {"metadata": {"usage": {"inputTokens": 10, "outputTokens": 5, "totalTokens": 0, **counts}}}
+
+
+@pytest.mark.parametrize(
+    ("guess", "written", "counted"),
+    [
+        (4_000, 8_000, 4_000),  # twice: half of it is the least that was written
+        (4_500, 8_000, 4_490),  # twice, of a guess on the high side
+        (1_000, 8_000, 4_000),  # a guess that is far too low takes no more than the half
+        (8_010, 8_000, 8_000),  # what the request may have had is believed
+        (4_000, 3_990, 3_990),
+        (1_000, 7, 7),
+        (1_000, 0, 0),
+        (4, 3, 2),
+    ],
+)
+def test_cache_writes_that_a_stream_with_reasoning_reports_twice_count_once(
+    guess: int, written: int, counted: int
+) -> None:
+    transcript = follow(START, THOUGHT, STOP, metered(cacheWriteInputTokens=written))
+    usage = transcript.spent(Estimate(input_tokens=guess))
+    assert usage == Usage(10, 5, 0, counted, written - counted)
+
+
+def test_a_stream_without_reasoning_is_believed() -> None:
+    transcript = follow(START, text("Well"), STOP, metered(cacheWriteInputTokens=8_000))
+    assert transcript.spent(Estimate(input_tokens=1_000)) == Usage(10, 5, 0, 8_000)
+
+
+def test_what_the_service_reported_stays_in_the_response() -> None:
+    transcript = follow(START, THOUGHT, STOP, metered(cacheWriteInputTokens=8_000))
+    assert transcript.response({})["usage"]["cacheWriteInputTokens"] == 8_000

@@ -61,7 +61,10 @@ def test_an_anthropic_model_between_those_of_the_table_counts_at_the_highest_rat
 
 def test_the_table_says_which_model_was_the_newest_when_it_was_read() -> None:
     data = tomllib.loads(files("aws_bedrock_inference.knowledge").joinpath("models.toml").read_text(encoding="utf-8"))
-    assert [entry["newest"] for entry in data["burndown"] if "newest" in entry] == ["Claude Opus 5.5", "GPT-6 Astra"]
+    assert [entry["newest"] for entry in data["burndown"] if "newest" in entry] == [
+        "Claude Haiku 5.5",
+        "GPT-6.2 Astra",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -71,10 +74,92 @@ def test_the_table_says_which_model_was_the_newest_when_it_was_read() -> None:
         ("anthropic.claude-sonnet-4-5-20250929-v1:0", 64_000),
         ("anthropic.claude-3-sonnet-20240229-v1:0", 4_096),
         ("anthropic.claude-3-5-sonnet-20241022-v2:0", 8_192),
+        ("anthropic.claude-opus-4-20250514-v1:0", 32_000),
+        ("anthropic.claude-opus-4-1-20250805-v1:0", 32_000),
+        ("anthropic.claude-3-7-sonnet-20250219-v1:0", 64_000),
+        ("anthropic.claude-sonnet-4-20250514-v1:0", 64_000),
+        ("anthropic.claude-opus-4-5-20251101-v1:0", 64_000),
+        ("anthropic.claude-haiku-4-5-20251001-v1:0", 64_000),
+        ("anthropic.claude-sonnet-4-6", 128_000),
+        ("anthropic.claude-opus-4-6-v1", 128_000),
+        ("anthropic.claude-opus-4-8", 128_000),
+        ("anthropic.claude-sonnet-5", 128_000),
+        ("anthropic.claude-opus-5-5", 128_000),
+        ("anthropic.claude-sonnet-5-5", 128_000),
+        ("anthropic.claude-haiku-5-5", 128_000),
+        ("anthropic.claude-fable-5-2", 128_000),
+        ("anthropic.claude-mythos-5-2", 128_000),
+        ("openai.gpt-6-astra", 128_000),
+        ("openai.gpt-6.1-terra", 128_000),
+        ("openai.gpt-6.2-astra", 128_000),
+        ("openai.gpt-oss-120b-1:0", 16_384),
+        ("moonshot.kimi-k2-thinking", 16_000),
+        ("zai.glm-5.3", 131_072),
     ],
 )
 def test_an_unset_maximum_is_that_of_the_family(model: str, tokens: int) -> None:
     assert model_facts(model).max_output_tokens == tokens
+
+
+@pytest.mark.parametrize(
+    ("model", "guessed"),
+    [
+        ("anthropic.claude-opus-5-5", ()),
+        ("openai.gpt-6-astra", ()),
+        ("amazon.nova-pro-v1:0", ()),
+        ("anthropic.claude-sonnet-5-5", ("burndown",)),
+        ("anthropic.claude-haiku-5-5", ("burndown",)),
+        ("anthropic.claude-fable-5-2", ("burndown",)),
+        ("anthropic.claude-mythos-5-2", ("burndown",)),
+        ("openai.gpt-6.1-luna", ("burndown",)),
+        ("openai.gpt-6.2-astra", ("burndown",)),
+        ("zai.glm-5.3", ("burndown",)),
+        ("xai.grok-4.7", ("burndown", "max_output_tokens")),
+        ("moonshotai.kimi-k3.1", ("burndown", "max_output_tokens")),
+        ("meta.llama3-1-70b-instruct-v1:0", ("max_output_tokens",)),
+    ],
+)
+def test_what_was_read_of_no_source_is_called_a_guess(model: str, guessed: tuple[str, ...]) -> None:
+    assert model_facts(model).guessed == guessed
+
+
+@pytest.mark.parametrize(
+    ("model", "rate", "tokens"),
+    [
+        ("anthropic.claude-sonnet-6", 15, 128_000),
+        ("anthropic.claude-haiku-5-7-20270101-v1:0", 15, 128_000),
+        ("anthropic.claude-opus-10", 15, 128_000),
+        ("openai.gpt-7-sol", 10, 128_000),
+        ("openai.gpt-6.3-terra", 10, 128_000),
+        ("openai.gpt-10", 10, 128_000),
+        ("xai.grok-5", 1, 131_072),
+        ("moonshotai.kimi-k4", 1, 131_072),
+        ("zai.glm-6", 1, 131_072),
+    ],
+)
+def test_next_months_model_gets_the_guess_of_its_family(model: str, rate: float, tokens: int) -> None:
+    facts = model_facts(model)
+    assert (facts.burndown, facts.max_output_tokens) == (rate, tokens)
+    assert facts.guessed == ("burndown", "max_output_tokens")
+
+
+@pytest.mark.parametrize(
+    ("model", "prefill"),
+    [
+        ("anthropic.claude-v2:1", True),
+        ("anthropic.claude-3-7-sonnet-20250219-v1:0", True),
+        ("anthropic.claude-sonnet-4-20250514-v1:0", True),
+        ("anthropic.claude-haiku-4-5-20251001-v1:0", True),
+        ("anthropic.claude-opus-4-6-v1", False),
+        ("anthropic.claude-sonnet-4-6", False),
+        ("anthropic.claude-opus-4-10", False),
+        ("anthropic.claude-opus-5-5", False),
+        ("anthropic.claude-sonnet-6", False),
+        ("openai.gpt-6-astra", False),
+    ],
+)
+def test_prefill_is_claimed_for_claude_until_4_5_alone(model: str, prefill: bool) -> None:  # noqa: FBT001 - a row's value
+    assert model_facts(model).prefill is prefill
 
 
 def test_the_provider_is_the_first_label() -> None:
@@ -122,8 +207,10 @@ def test_an_arn_that_names_no_model_is_its_own_base(kind: str, pool: str) -> Non
 def test_every_table_has_a_source_and_a_date_and_patterns_that_compile() -> None:
     text = files("aws_bedrock_inference.knowledge").joinpath("models.toml").read_text(encoding="utf-8")
     data = tomllib.loads(text)
-    tables = [data["profiles"], data["arns"], *data["burndown"], *data["max_output_tokens"]]
-    assert all(table["source"] and table["seen"] for table in tables)
+    single = [data[name] for name in ("profiles", "arns", "count_tokens", "cache_writes")]
+    tables = [*single, *(entry for name in ("burndown", "max_output_tokens", "prefill") for entry in data[name])]
+    assert all(table["source"] and ("seen" in table) != ("unread" in table) for table in tables)
+    assert all("unread" not in table or table["why"] for table in tables)
     for table in tables:
         for pattern in table.get("patterns", ()):
             re.compile(pattern)

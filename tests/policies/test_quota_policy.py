@@ -311,7 +311,7 @@ class TestThrottles:
                 100,
                 "fewer, larger calls",
             ),
-            (DAY_SPENT, 100, "The daily token quota is exhausted"),
+            (DAY_SPENT, 100, "daily token quota for all models is exhausted"),
             (THROTTLE, 3000, "lower max_tokens"),
         ],
         ids=["requests", "day", "tokens"],

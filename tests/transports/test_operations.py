@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from support.doubles import session
 
 from aws_bedrock_inference import BedrockClient, InvalidRequest
+from aws_bedrock_inference.dialects.request import CONVERSE_MEMBERS
 from aws_bedrock_inference.transports import operations
 from aws_bedrock_inference.transports.fast.response import Structure
 from aws_bedrock_inference.transports.operations import MalformedError, _service, operation
@@ -172,12 +173,21 @@ def test_a_file_that_cannot_go_back_is_read_once() -> None:
     assert request.body == '{"a": "ü"}'.encode()
 
 
+CONVERSE = ("converse", "converse_stream")
+NATIVE = ("invoke_model", "invoke_model_with_response_stream")
+
+
 @pytest.fixture
 def old_boto3(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The models of an older release, which lack what came later."""
     model = Loader().load_service_model("bedrock-runtime", "service-2")
-    model["shapes"]["ConverseRequest"]["members"].pop("outputConfig", None)
-    model["shapes"]["ContentBlock"]["members"].pop("audio", None)
+    newer = ("outputConfig", "projectIdentifier", "serviceTier", "audio", "toolAddition", "toolRemoval", "strict")
+    for name in ("Converse", "ConverseStream", "InvokeModel", "InvokeModelWithResponseStream"):
+        for member in newer:
+            model["shapes"][f"{name}Request"]["members"].pop(member, None)
+    for member in newer:
+        model["shapes"]["ContentBlock"]["members"].pop(member, None)
+        model["shapes"]["ToolSpecification"]["members"].pop(member, None)
     model["operations"].pop("CountTokens", None)
     old = ServiceModel(model, "bedrock-runtime")
     monkeypatch.setattr(operations, "_service", lambda: old)
@@ -187,25 +197,70 @@ def old_boto3(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     operation.cache_clear()
 
 
+def in_content(block: dict[str, Any]) -> dict[str, Any]:
+    return {"messages": [{"role": "user", "content": [{"text": "t"}, block]}]}
+
+
 @pytest.mark.parametrize(
-    ("params", "where", "release"),
+    ("methods", "params", "where", "release"),
     [
-        ({"messages": MESSAGES, "outputConfig": {}}, "the request has no parameter 'outputConfig'", "1.42.42"),
         (
-            {"messages": [{"role": "user", "content": [{"text": "t"}, {"audio": {}}]}]},
-            "messages[0].content[1] has no parameter 'audio'",
-            "1.42.1",
+            CONVERSE,
+            {"messages": MESSAGES, "outputConfig": {}},
+            "the request has no parameter 'outputConfig'",
+            "1.42.42",
         ),
+        (CONVERSE, {"messages": MESSAGES, "projectIdentifier": "secret"}, "no parameter 'projectIdentifier'", "1.44.8"),
+        (CONVERSE, {"messages": MESSAGES, "serviceTier": {}}, "no parameter 'serviceTier'", "1.40.76"),
+        (CONVERSE, in_content({"audio": {}}), "messages[0].content[1] has no parameter 'audio'", "1.42.1"),
+        (CONVERSE, in_content({"toolAddition": {}}), "content[1] has no parameter 'toolAddition'", "1.43.62"),
+        (CONVERSE, in_content({"toolRemoval": {}}), "content[1] has no parameter 'toolRemoval'", "1.43.62"),
+        (
+            CONVERSE,
+            {
+                "messages": MESSAGES,
+                "toolConfig": {"tools": [{"toolSpec": {"name": "n", "inputSchema": {}, "strict": True}}]},
+            },
+            "tools[0].toolSpec has no parameter 'strict'",
+            "1.42.42",
+        ),
+        (NATIVE, {"body": b"{}", "projectIdentifier": "secret"}, "no parameter 'projectIdentifier'", "1.44.8"),
+        (NATIVE, {"body": b"{}", "serviceTier": "secret"}, "no parameter 'serviceTier'", "1.40.76"),
     ],
 )
 def test_what_the_installed_boto3_lacks_names_the_one_that_has_it(
-    params: dict[str, Any], where: str, release: str, old_boto3: None
+    methods: tuple[str, ...], params: dict[str, Any], where: str, release: str, old_boto3: None
 ) -> None:
-    with BedrockClient("amazon.nova-lite-v1:0", session=session()) as client, pytest.raises(InvalidRequest) as raised:
-        client.converse(**params)
-    assert where in str(raised.value)
-    assert f"the installed boto3 1.40.0 is too old for it: pip install 'boto3>={release}'" in str(raised.value)
-    assert "secret" not in str(raised.value)
+    with BedrockClient("amazon.nova-lite-v1:0", session=session()) as client:
+        for method in methods:
+            with pytest.raises(InvalidRequest) as raised:
+                getattr(client, method)(**params)
+            assert where in str(raised.value)
+            assert f"the installed boto3 1.40.0 is too old for it: pip install 'boto3>={release}'" in str(raised.value)
+            assert "secret" not in str(raised.value)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_invoke_says_so_too(old_boto3: None, *, stream: bool) -> None:
+    with (
+        BedrockClient("amazon.nova-lite-v1:0", session=session()) as client,
+        pytest.raises(InvalidRequest, match=r"boto3>=1\.44\.8"),
+    ):
+        client.invoke("Why?", projectIdentifier="proj_0a1b2c3d4e5f", stream=stream)
+
+
+def test_a_tier_needs_a_boto3_that_has_tiers(old_boto3: None) -> None:
+    with (
+        BedrockClient("amazon.nova-lite-v1:0", session=session()) as client,
+        pytest.raises(InvalidRequest, match=r"boto3>=1\.40\.76"),
+    ):
+        client.invoke("Why?", tier="flex")
+
+
+def test_the_members_of_converse_are_those_of_boto3() -> None:
+    service = ServiceModel(Loader().load_service_model("bedrock-runtime", "service-2"), "bedrock-runtime")
+    shape: Any = service.operation_model("Converse").input_shape
+    assert {"modelId", *CONVERSE_MEMBERS} == set(shape.members)
 
 
 def test_an_operation_that_the_installed_boto3_lacks_names_the_one_that_has_it(old_boto3: None) -> None:

@@ -29,7 +29,6 @@ from aws_bedrock_inference.service_quotas.cloudwatch import UsageUnknown, used_l
 from aws_bedrock_inference.service_quotas.cloudwatch import facts as usage_facts
 from aws_bedrock_inference.service_quotas.discovery import A_DAY, QuotasUnknown, discover, service_quotas
 from aws_bedrock_inference.service_quotas.increase import plan_increase
-from aws_bedrock_inference.service_quotas.names import facts
 from aws_bedrock_inference.service_quotas.table import DIMENSIONS, POOLS, Listed, explain_hold
 from aws_bedrock_inference.stores import StoreUnavailable
 
@@ -159,7 +158,7 @@ def increase(
     click.echo(f"{asked.found.name}: {_number(asked.found.value)} to {to:,} in {table.region}")
     click.echo(f"  $ {asked.command}")
     if not yes:
-        click.echo(f"{facts()['increase']['text'].strip()}\nNothing was submitted. Add --yes to submit the request.")
+        click.echo(f"{asked.advice(model)}\nNothing was submitted. Add --yes to submit the request.")
         return
     client, _ = service_quotas(region_name=region, endpoint_url=endpoint_url)
     record = asked.file(client)

@@ -19,6 +19,7 @@ from aws_bedrock_inference.cli.quota_usage import opened_store, shared_quotas
 from aws_bedrock_inference.knowledge.models import model_facts, split_profile
 from aws_bedrock_inference.service_quotas.cloudwatch import facts
 from aws_bedrock_inference.service_quotas.discovery import QuotasUnknown, discover
+from aws_bedrock_inference.service_quotas.names import facts as quota_facts
 from aws_bedrock_inference.stores import StoreUnavailable
 from aws_bedrock_inference.tokens.answer_sizes import AnswerSizes, advise_max_tokens
 
@@ -185,8 +186,16 @@ def _advice(known: _Experience, table: QuotaTable | str) -> Iterator[str]:
     elif known.account and table.account and known.account != table.account:
         yield f"  Other pools were not compared: the credentials belong to account {table.account}."
     else:
-        yield from (f"  {line}" for line in _pools(known, table))
+        yield from (f"  {line}" for line in (*_pools(known, table), *_beyond_pools(table)))
     yield f"  {' '.join(facts()['tiers']['text'].split())}"
+
+
+def _beyond_pools(table: QuotaTable) -> Iterator[str]:
+    """Yield what holds for all models of the Region together, and how more is asked for."""
+    daily = table.cross_model
+    if daily is not None and daily.value is not None:
+        yield f"Tokens per day: {daily.value:,.0f}, weighted by price. {quota_facts()['cross_model']['text']}"
+    yield f"`bedrock quota increase` asks for more. {quota_facts()['increase']['text'].strip()}"
 
 
 def _pools(known: _Experience, table: QuotaTable) -> Iterator[str]:

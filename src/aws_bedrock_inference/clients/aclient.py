@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from aws_bedrock_inference.call import Call, Priority, Timeout
     from aws_bedrock_inference.clients.request import ConverseOptions, Tier
+    from aws_bedrock_inference.flow import Flow
 
 
 class AsyncBedrockClient(BaseClient):
@@ -149,8 +150,12 @@ class AsyncBedrockClient(BaseClient):
         return {**events.head, "body": events}
 
     async def count_tokens(self, *, timeout: Any = None, **params: Any) -> dict[str, Any]:
-        """boto3's `count_tokens`; it is free and does not use the quota."""
-        return await self._unary("count_tokens", params, timeout)
+        """boto3's `count_tokens`; it is free and does not use the quota. Where AWS refuses an inference profile, the
+        model behind it is counted; where AWS does not count that either, the response is a guess, with
+        `"estimated": True`.
+        """
+        call = self._make_call("count_tokens", params, timeout)
+        return await self._run(call, self._counting.count(self._send, call))
 
     async def aclose(self) -> None:
         """Close the client and its connections, and free a part of a shared quota that no call uses. Attempts in flight
@@ -174,7 +179,10 @@ class AsyncBedrockClient(BaseClient):
         self, operation: str, params: Mapping[str, Any], timeout: float | Timeout | None
     ) -> dict[str, Any]:
         call = self._make_call(operation, params, timeout)
-        outcome = await self._driver.run(self._send(call))
+        return await self._run(call, self._send(call))
+
+    async def _run(self, call: Call, flow: Flow) -> dict[str, Any]:
+        outcome = await self._driver.run(flow)
         self._finish(call, outcome)
         self._raise_for(call, outcome)
         return with_attempts(outcome.value, outcome)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from aws_bedrock_inference import clock as clocks
 from aws_bedrock_inference.bounds import is_number, shown
 from aws_bedrock_inference.call import Call, Outcome, Route, Timeout, priority_number
+from aws_bedrock_inference.clients.counting import Counting
 from aws_bedrock_inference.clients.request import BadRequestError
 from aws_bedrock_inference.clients.routes import Routes
 from aws_bedrock_inference.events import Listener, Listeners
@@ -62,6 +63,7 @@ class BaseClient:
         self._routes = Routes(self._endpoint, session)
         self._looks_up = False
         self._gauge = TokenGauge()
+        self._counting = Counting(self._gauge, self._routes)
         self._send = self.pipeline.around(send, self._clock)
         self._stream = self.pipeline.around(stream, self._clock)
         self._collect = self.pipeline.around(collect, self._clock)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from aws_bedrock_inference.call import Call, Priority, Timeout
     from aws_bedrock_inference.clients.request import ConverseOptions, Tier
+    from aws_bedrock_inference.flow import Flow
 
 
 class BedrockClient(BaseClient):
@@ -146,8 +147,12 @@ class BedrockClient(BaseClient):
         return {**events.head, "body": events}
 
     def count_tokens(self, *, timeout: Any = None, **params: Any) -> dict[str, Any]:
-        """boto3's `count_tokens`; it is free and does not use the quota."""
-        return self._unary("count_tokens", params, timeout)
+        """boto3's `count_tokens`; it is free and does not use the quota. Where AWS refuses an inference profile, the
+        model behind it is counted; where AWS does not count that either, the response is a guess, with
+        `"estimated": True`.
+        """
+        call = self._make_call("count_tokens", params, timeout)
+        return self._run(call, self._counting.count(self._send, call))
 
     def close(self) -> None:
         """Close the client and its connections, and free a part of a shared quota that no call uses. Attempts in flight
@@ -169,7 +174,10 @@ class BedrockClient(BaseClient):
 
     def _unary(self, operation: str, params: Mapping[str, Any], timeout: float | Timeout | None) -> dict[str, Any]:
         call = self._make_call(operation, params, timeout)
-        outcome = self._driver.run(self._send(call))
+        return self._run(call, self._send(call))
+
+    def _run(self, call: Call, flow: Flow) -> dict[str, Any]:
+        outcome = self._driver.run(flow)
         self._finish(call, outcome)
         self._raise_for(call, outcome)
         return with_attempts(outcome.value, outcome)

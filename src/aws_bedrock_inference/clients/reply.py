@@ -20,8 +20,9 @@ class Reply:
     """An answer. Its attributes are the common values; `reply["output"]` and so on give the members of boto3's
     `converse` response.
 
-    `stop_reason` says whether the answer is complete (`end_turn`), truncated at max_tokens (`max_tokens`), or blocked
-    (`guardrail_intervened`, `content_filtered`). `text` has the text of all blocks, with and without citations. What
+    `stop_reason` says whether the answer is complete (`end_turn`), truncated at max_tokens (`max_tokens`), blocked
+    (`guardrail_intervened`, `content_filtered`), or refused by the model (`refusal`); it is whatever the service says,
+    also a word that boto3 does not list. `text` has the text of all blocks, with and without citations. What
     the service left out is empty: no text is `""`, and a usage that was not reported has zeros.
     """
 

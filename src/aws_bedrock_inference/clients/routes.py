@@ -10,6 +10,7 @@ from aws_bedrock_inference.call import Route
 from aws_bedrock_inference.flow import ask
 from aws_bedrock_inference.knowledge.models import UNKNOWN_MODEL, ModelArn, Target, can_be_looked_up, target
 from aws_bedrock_inference.service_quotas import profiles
+from aws_bedrock_inference.tokens.guesses import log_guesses
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -72,4 +73,5 @@ class Routes:
         shown = name if encodable(name) else name.encode("ascii", "backslashreplace").decode()
         route = Route(shown, self._endpoint.region, self._endpoint.account, found.base, found.pool)
         self.used[name] = route
+        log_guesses(found.base)
         return route

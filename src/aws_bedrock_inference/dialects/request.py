@@ -1,6 +1,6 @@
 """The maximum answer length and the prompt in requests, in the field names of each model family.
 
-Each field name is listed here once. Sources: botocore 1.44.5's service model for Converse, the model parameter pages of
+Each field name is listed here once. Sources: botocore 1.44.8's service model for Converse, the model parameter pages of
 the Bedrock user guide for the models' own bodies.
 """
 
@@ -32,7 +32,7 @@ _SETTINGS = (CONVERSE_SETTINGS, _TITAN_SETTINGS, "inference_params")
 CONVERSE_MEMBERS = frozenset({
     "messages", "system", CONVERSE_SETTINGS, "toolConfig", "guardrailConfig", "additionalModelRequestFields",
     "promptVariables", "additionalModelResponseFieldPaths", "requestMetadata", "performanceConfig", "serviceTier",
-    "outputConfig",
+    "outputConfig", "projectIdentifier",
 })  # fmt: skip
 _CONVERSE_IN_SETTINGS = frozenset({CONVERSE_MAXIMUM, "temperature", "topP", "stopSequences"})
 
@@ -65,6 +65,7 @@ _UNSEEN = (
     CONVERSE_SETTINGS,
     "modelId",
     "performanceConfig",
+    "projectIdentifier",
     "requestMetadata",
     "schemaVersion",
     "serviceTier",

@@ -11,11 +11,21 @@ from typing import Any
 
 from aws_bedrock_inference.call import Estimate, Usage
 from aws_bedrock_inference.dialects.content import Assembly, text_of
-from aws_bedrock_inference.dialects.usage import blocked, has_metrics, parts, stop_reason, usage_in_chunk, usage_of
+from aws_bedrock_inference.dialects.usage import (
+    blocked,
+    has_metrics,
+    parts,
+    stop_reason,
+    usage_in_chunk,
+    usage_of,
+    without_double_writes,
+)
 
 # A rough count for streams that break off before they report their usage; English text has about four characters a
 # token.
 CHARACTERS_PER_TOKEN = 4
+
+_REASONING = "reasoningContent"
 
 _CONVERSE = frozenset(
     {"messageStart", "contentBlockStart", "contentBlockDelta", "contentBlockStop", "messageStop", "metadata"}
@@ -48,6 +58,7 @@ class Transcript:
         self.stop_reason: str | None = None
         self.usage: Usage | None = None
         self._written = 0
+        self._reasoned = False
         self._role = "assistant"
         self._assembly = Assembly()
         self._metadata: dict[str, Any] = {}
@@ -87,9 +98,11 @@ class Transcript:
         return self._written // CHARACTERS_PER_TOKEN
 
     def spent(self, estimate: Estimate) -> Usage:
-        """Return the reported usage, or what the stream must have cost by what it has shown."""
+        """Return the reported usage, without cache writes that are reported twice, or what the stream must have cost by
+        what it has shown.
+        """
         if self.usage is not None:
-            return self.usage
+            return without_double_writes(self.usage, estimate.input_tokens) if self._reasoned else self.usage
         return Usage(estimate.input_tokens, self.tokens)
 
     def message(self) -> dict[str, Any]:
@@ -111,6 +124,7 @@ class Transcript:
             return
         self._assembly.add(index, delta)
         self.quiet = "text" not in delta and "citation" not in delta
+        self._reasoned = self._reasoned or _REASONING in delta
         for piece in delta.values():
             self._written += _length(piece)
             if isinstance(piece, dict):

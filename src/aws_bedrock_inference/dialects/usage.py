@@ -6,9 +6,12 @@ the Bedrock user guide for the models' own bodies.
 
 from __future__ import annotations
 
+from dataclasses import replace
+from math import ceil
 from typing import TYPE_CHECKING, Any
 
 from aws_bedrock_inference.call import Usage
+from aws_bedrock_inference.knowledge.models import cache_writes_reported
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -55,9 +58,10 @@ _STOP_REASONS = ("stopReason", "stop_reason", "finish_reason", "completionReason
 # Lists that hold the answers of a body: Titan's; Mistral's; OpenAI's, AI21's and DeepSeek's; Cohere Command's.
 _ANSWERS = (_TITAN_RESULTS, "outputs", "choices", "generations")
 
-# Stop reasons of truncated and of blocked answers, in lower case.
+# Stop reasons of truncated and of blocked answers, in lower case: Converse, Nova and Titan; Anthropic, whose models
+# refuse with status 200; OpenAI; Cohere.
 TRUNCATED = frozenset({"max_tokens", "model_context_window_exceeded", "length"})
-FILTERED = frozenset({"guardrail_intervened", "content_filtered", "refusal"})
+FILTERED = frozenset({"guardrail_intervened", "content_filtered", "refusal", "content_filter", "error_toxic"})
 
 
 def usage_of(body: Mapping[str, Any]) -> Usage | None:
@@ -117,6 +121,23 @@ def counted(reported: Mapping[str, Any]) -> Usage | None:
     if counts[0] is None or _WRONG in counts:
         return None
     return Usage(counts[0], counts[1] or 0, counts[2] or 0, counts[3] or 0)
+
+
+def without_double_writes(usage: Usage, most_input: int) -> Usage:
+    """Return `usage` of a stream with reasoning, whose cache writes may be reported twice: where its input exceeds
+    `most_input`, the estimate, without the writes above that, but with the half of them at least.
+    """
+    written = usage.cache_write_tokens
+    beyond = usage.input_tokens + usage.cache_read_tokens + written - most_input
+    excess = min(beyond, written - ceil(written / cache_writes_reported()))
+    if excess <= 0:
+        return usage
+    return replace(usage, cache_write_tokens=written - excess, cache_write_excess=excess)
+
+
+def count_response(tokens: int) -> dict[str, Any]:
+    """Return what CountTokens answers for `tokens`."""
+    return {_COUNTS[0][0]: tokens}
 
 
 def count(value: Any) -> int | None:

@@ -24,27 +24,42 @@ class ModelFacts:
     """The facts about one model that quota arithmetic needs.
 
     `burndown` multiplies output tokens when a request is settled; `max_output_tokens` is what a request without a
-    maximum of its own reserves.
+    maximum of its own reserves. `prefill` says that the model is known to continue a message of the assistant.
+    `guessed` names the facts for which no source was read.
     """
 
     provider: str
     burndown: float
     max_output_tokens: int
+    prefill: bool = False
+    guessed: tuple[str, ...] = ()
 
 
 @lru_cache(maxsize=4096)  # asked for every call; bounded, since ids may come from outside
 def model_facts(base_model_id: str) -> ModelFacts:
     """Return the facts of a base model, as `split_profile` names it.
 
-    Any id has an answer: an Anthropic model newer than the table counts at the highest Anthropic rate, any other
-    unknown model at 1.
+    Any id has an answer: a model newer than the table gets the guess of its family, and `guessed` says so.
     """
     data = _data()
+    found = {name: _first_match(data[name], base_model_id) for name in ("burndown", "max_output_tokens")}
     return ModelFacts(
         provider=base_model_id.partition(".")[0],
-        burndown=float(_first_match(data["burndown"], base_model_id)["rate"]),
-        max_output_tokens=int(_first_match(data["max_output_tokens"], base_model_id)["tokens"]),
+        burndown=float(found["burndown"]["rate"]),
+        max_output_tokens=int(found["max_output_tokens"]["tokens"]),
+        prefill=bool(_first_match(data["prefill"], base_model_id)["supported"]),
+        guessed=tuple(name for name, entry in found.items() if "unread" in entry),
     )
+
+
+def cannot_count(message: str) -> bool:
+    """Return whether `message`, of a refused CountTokens, says that it does not count for that id."""
+    return str(_data()["count_tokens"]["refused"]) in message
+
+
+def cache_writes_reported() -> float:
+    """Return how many times too many cache writes a stream may report."""
+    return float(_data()["cache_writes"]["reported"])
 
 
 class Target(NamedTuple):

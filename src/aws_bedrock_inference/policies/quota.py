@@ -9,11 +9,10 @@ from aws_bedrock_inference import clock as clocks
 from aws_bedrock_inference.bounds import is_number, shown
 from aws_bedrock_inference.call import Call, Outcome, priority_number
 from aws_bedrock_inference.events import QuotaQueued
-from aws_bedrock_inference.fault import Kind, Origin
 from aws_bedrock_inference.flow import emit, wait
 from aws_bedrock_inference.policies.keyed import Keyed
 from aws_bedrock_inference.policies.refusals import day_spent, held, queue_full, too_close, too_large
-from aws_bedrock_inference.policies.throttles import throttled
+from aws_bedrock_inference.policies.throttles import settle_without_usage, throttled
 from aws_bedrock_inference.rules.quota.gates import A_DAY, Day
 from aws_bedrock_inference.rules.quota.ledger import Ledger
 from aws_bedrock_inference.rules.quota.queue import LOOK
@@ -43,15 +42,17 @@ an hour, which is also the default limit for a whole call."""
 class Quota:
     """A policy that admits calls as the quota allows, with one ledger for each (account, Region, model, pool).
 
-    `rpm`, `tpm` and `tpd` are the account's requests per minute, tokens per minute and tokens per day. A configured
-    limit is never exceeded; if the service allows less, the estimated limit is lowered. Without configured limits, they
-    are estimated from throttles alone. Each call reserves its input and max_tokens before sending, as the service does,
-    and is charged for its real use at the end. A call that does not fit waits, ordered by priority, then arrival.
-    `concurrency` limits the calls in flight; without it, only capacity errors limit them. `waiting` is the maximum
-    number of calls ahead of a new one in the queue, default 10,000. `shares` is about the priorities of this process:
-    {"batch": 0.2} keeps a fifth of its quota for batch calls that wait, while higher priorities use the rest; default
-    0.05 each. `store`, a URL such as `redis://host` or `sqlite:///path`, shares one quota between all processes with
-    the same store; one that cannot be used at all raises `StoreUnusable` from the first call.
+    `rpm`, `tpm` and `tpd` are the account's requests per minute, tokens per minute and tokens per day, these of all
+    models of a Region together. A configured limit is never exceeded; if the service allows less, the estimated limit
+    is lowered. Without configured limits, they are estimated from throttles alone. Each call reserves its input and
+    max_tokens before sending, as the service does, and is charged for its real use at the end. A call that does not fit
+    waits, ordered by priority, then arrival. `concurrency` limits the calls in flight; without it, only capacity errors
+    limit them. `waiting` is the maximum number of calls ahead of a new one in the queue, default 10,000. `store`, a URL
+    such as `redis://host` or `sqlite:///path`, shares one quota between all processes with the same store, but for
+    `tpd`; one that cannot be used at all raises `StoreUnusable` from the first call.
+
+    `shares` are guaranteed parts, not ceilings: {"batch": 0.2} keeps a fifth of this process's quota for batch calls
+    that wait behind higher priorities, and batch may use all that nobody else needs. The default is 0.05 each.
 
     Clients that get the same object share the quota.
 
@@ -83,9 +84,10 @@ class Quota:
         self.concurrency = concurrency
         self._most_waiting = waiting
         self.shares = _checked(shares or {})
-        self.store = None if store is None else _opened(store)
+        self.store = _opened(store)
         self._table: QuotaTable | None = None
         self._ledgers = Keyed(_Pool.idle)
+        self._days: dict[tuple[str, str], Day] = {}  # by account and Region
 
     @classmethod
     def discovered(
@@ -146,7 +148,7 @@ class Quota:
                 if usage is not None:
                     ledger.settle(ticket, usage.charge(estimate.burndown), clock())
                 else:
-                    limit = _settle(ledger, ticket, outcome, clock())
+                    limit = settle_without_usage(ledger, ticket, outcome, clock())
                 if member is not None and outcome is not None:
                     member.saw(call, outcome, throttled=limit is not None)
             return outcome if limit is None else (yield from throttled(call, outcome, limit, ledger.snapshot(clock())))
@@ -181,13 +183,18 @@ class Quota:
             tpm=tpm or None,
             now=now,
             firm=given,
-            day=None if self.tpd is None else Day(self.tpd, now + A_DAY - clocks.wall() % A_DAY),
+            day=self._day(route, now),
             concurrency=inf if self.concurrency is None else self.concurrency,
             shares=self.shares,
         )
         held_at_zero = listed is not None and listed.held and not given
         first = ledger.snapshot(now).estimates
         return _Pool(ledger, self._member(route, ledger), held=held_at_zero, largest=tpm or inf, first=first)
+
+    def _day(self, route: Route, now: float) -> Day:
+        """Return the day that all models of the account in the Region share."""
+        day = Day() if self.tpd is None else Day(self.tpd, now + A_DAY - clocks.wall() % A_DAY)
+        return self._days.setdefault((route.account, route.region), day)
 
     def _member(self, route: Route, ledger: Ledger) -> Membership | None:
         if self.store is None:
@@ -207,7 +214,7 @@ class Quota:
             return queue_full(ahead, soonest - now)
         if soonest >= call.deadline:
             if ledger.day_exhausted(now):
-                return day_spent(soonest - now)
+                return day_spent(soonest - now, call.route.region)
             return too_close("the quota has no room for the call before its deadline", soonest - now)
         yield from emit(QuotaQueued(call.route, int(ticket.tokens), ahead))
         while True:
@@ -253,46 +260,23 @@ class _Pool:
         taken = ledger.snapshot(now)
         if taken.in_flight or taken.waiting or any(used >= LEAST_USE for used in taken.used.values()):
             return False
-        if ledger.day_exhausted(now) or (ledger.day is not None and ledger.day.used):
+        if ledger.day_exhausted(now):
             return False
         return taken.estimates == self.first and ledger.concurrency.most == ledger.concurrency.ceiling
 
 
-def _opened(store: str | ShareStore) -> ShareStore:
-    if isinstance(store, str):
-        from aws_bedrock_inference.stores import open_store  # noqa: PLC0415 - only who shares needs it
+def _opened(store: str | ShareStore | None) -> ShareStore | None:
+    if store is None:
+        return None
+    from aws_bedrock_inference.policies.sharing import opened  # noqa: PLC0415 - only who shares needs it
 
-        return open_store(store)
-    asked = all(callable(getattr(store, name, None)) for name in ("renew", "leave", "look"))
-    if isinstance(store, type) or not asked:
-        raise ValueError(
-            f"Quota(store=...) is a {type(store).__name__}: give a URL such as sqlite:///path/shares.db or redis://host"
-            ", or a store of aws_bedrock_inference.stores"
-        )
-    return store
+    return opened(store)
 
 
 def _checked(shares: Mapping[str | float, float]) -> dict[float, float]:
     if not hasattr(shares, "values") or not all(is_number(part, least=0) and part < 1 for part in shares.values()):
-        raise ValueError(f"Quota(shares={shown(shares)}): give a dictionary of parts of the quota, from 0 to below 1")
+        raise ValueError(
+            f"Quota(shares={shown(shares)}): give the part of the quota that each priority is guaranteed, from 0 to "
+            "below 1, such as {'batch': 0.2}; it is no ceiling"
+        )
     return {priority_number(name): share for name, share in shares.items()}
-
-
-def _settle(ledger: Ledger, ticket: Ticket, outcome: Outcome | None, now: float) -> str | None:
-    """Settle a call that reported no usage; return the dimension that was throttled, or None. If the fate of the
-    request is unknown, the service may still process it, so the whole reservation is charged.
-    """
-    fault = outcome.fault if outcome is not None else None
-    if not ticket.admitted or (fault is not None and not fault.reached):
-        ledger.cancel(ticket, now, sent=False)
-    elif fault is None or fault.status is None:
-        ledger.abandon(ticket, now)
-    elif fault.origin is not Origin.SERVICE:
-        ledger.cancel(ticket, now, sent=True)  # answered, and nothing of it says what the quota is
-    elif fault.kind is Kind.THROTTLED:
-        return ledger.throttled(ticket, fault.limit, now, fault.stated_wait)
-    elif fault.kind is Kind.OVERLOADED:
-        ledger.on_capacity_error(ticket, now, fault.stated_wait)
-    else:
-        ledger.cancel(ticket, now, sent=True)
-    return None

@@ -32,14 +32,16 @@ def held(route: str) -> Fault:
     )
 
 
-def day_spent(seconds: float) -> Fault:
-    """Return the refusal of a call for which the daily token quota has no room."""
+def day_spent(seconds: float, region: str) -> Fault:
+    """Return the refusal of a call for which the daily token quota of `region` has no room."""
     fault = refusal(
         "QuotaExhausted",
-        f"the daily token quota is exhausted; try again in about {seconds:,.0f} s",
+        f"the daily token quota, which all models of {region or 'the Region'} share, is exhausted; "
+        f"try again in about {seconds:,.0f} s",
         Category.TRANSIENT,
         "daily-quota-exhausted",
-        "Wait for the next day, use another model, Region or account, or ask AWS Support for more. Nothing was sent.",
+        "Wait for the next day, use another Region or account, or ask AWS Support for more. In a new account AWS may "
+        "hold the model's quota at 0: `bedrock quota show`. Nothing was sent.",
     )
     return _again_in(fault, seconds)
 

@@ -1,4 +1,4 @@
-"""The event of a throttle for listeners, and its mark for the retry policy."""
+"""The settlement of calls that report no usage: the event of a throttle, and its mark for the retry policy."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from aws_bedrock_inference.events import ThrottleReceived
+from aws_bedrock_inference.fault import Kind, Origin
 from aws_bedrock_inference.flow import emit
 
 if TYPE_CHECKING:
@@ -13,7 +14,29 @@ if TYPE_CHECKING:
 
     from aws_bedrock_inference.call import Call, Outcome
     from aws_bedrock_inference.flow import Effect
+    from aws_bedrock_inference.rules.quota.ledger import Ledger
     from aws_bedrock_inference.rules.quota.snapshot import Snapshot
+    from aws_bedrock_inference.rules.quota.ticket import Ticket
+
+
+def settle_without_usage(ledger: Ledger, ticket: Ticket, outcome: Outcome | None, now: float) -> str | None:
+    """Settle a call that reported no usage; return the dimension that was throttled, or None. If the fate of the
+    request is unknown, the service may still process it, so the whole reservation is charged.
+    """
+    fault = outcome.fault if outcome is not None else None
+    if not ticket.admitted or (fault is not None and not fault.reached):
+        ledger.cancel(ticket, now, sent=False)
+    elif fault is None or fault.status is None:
+        ledger.abandon(ticket, now)
+    elif fault.origin is not Origin.SERVICE:
+        ledger.cancel(ticket, now, sent=True)  # answered, and nothing of it says what the quota is
+    elif fault.kind is Kind.THROTTLED:
+        return ledger.throttled(ticket, fault.limit, now, fault.stated_wait)
+    elif fault.kind is Kind.OVERLOADED:
+        ledger.on_capacity_error(ticket, now, fault.stated_wait)
+    else:
+        ledger.cancel(ticket, now, sent=True)
+    return None
 
 
 def throttled(call: Call, outcome: Outcome, limit: str, taken: Snapshot) -> Generator[Effect, None, Outcome]:
@@ -44,7 +67,7 @@ def _advice(limit: str, taken: Snapshot) -> str:
     if limit == "requests":
         return "Requests per minute are exhausted: send fewer, larger calls, or raise the quota (bedrock quota show)."
     if limit == "tokens-per-day":
-        return "The daily token quota is exhausted: calls wait or are refused until the day ends."
+        return "The daily token quota for all models is exhausted: calls wait or are refused until the day ends."
     if taken.outstanding > taken.used["tokens"] / 2:
         return "Most of the quota is reserved, not used: lower max_tokens to what answers need (bedrock quota advise)."
     return "Tokens per minute are exhausted: fewer calls are admitted now; others may use the same quota."

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from aws_bedrock_inference.knowledge.models import split_profile
 from aws_bedrock_inference.service_quotas.names import facts
 from aws_bedrock_inference.service_quotas.table import POOLS, explain_hold
 
@@ -40,6 +42,18 @@ class Increase:
         return (
             "aws service-quotas list-requested-service-quota-change-history-by-quota "
             f"--service-code {facts()['service']} --quota-code {self.found.code} --region {self.region}"
+        )
+
+    def advice(self, model: str) -> str:
+        """Return what becomes of a request, with the commands that show what AWS looks at first: the lifecycle of
+        `model`, and how much it was used.
+        """
+        base, name = shlex.quote(split_profile(model)[0]), shlex.quote(model)
+        return (
+            f"{facts()['increase']['text'].strip()}\n"
+            f"  $ aws bedrock get-foundation-model --model-identifier {base} --region {self.region} "
+            "--query modelDetails.modelLifecycle.status\n"
+            f"  $ bedrock quota show {name} --usage --region {self.region}"
         )
 
     def file(self, client: Any) -> dict[str, Any]:

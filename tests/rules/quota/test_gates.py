@@ -73,6 +73,30 @@ class TestDay:
         assert day.wait_for(1, 90_001.0) == pytest.approx(3600.0 + 2 * 86_400 - 90_001)
 
 
+class TestDayOfManyLedgers:
+    def test_what_calls_have_reserved_counts_as_used_in_a_forked_child(self) -> None:
+        day = Day(1000, 3600.0)
+        day.reserve(400)
+        day.settle(100, 50)
+        day.after_fork()
+        assert (day.used, day.reserved) == (350, 0)
+
+    def test_a_day_without_a_limit_counts_nothing(self) -> None:
+        day = Day()
+        day.reserve(400)
+        day.settle(0, 400)
+        assert (day.used, day.reserved) == (0, 0)
+        assert day.wait_for(1e12, 1e9) == 0.0
+
+    def test_a_pause_of_its_own_is_not_shortened_by_that_of_the_day(self) -> None:
+        day, first, second = Day(), Pause(), Pause()
+        first.on_success(0.0)
+        first.exhaust(0.0, day)
+        second.exhaust(500.0, day)
+        second.follow(day, 600.0)
+        assert (day.exhausted_until, second.exhausted_until) == (900.0, 1400.0)
+
+
 def lacks(calls: Concurrency, admitted_at: float, now: float) -> None:
     """Two capacity errors: one alone is nothing."""
     calls.on_capacity_error(admitted_at, now)

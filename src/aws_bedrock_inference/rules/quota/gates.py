@@ -6,6 +6,8 @@ from __future__ import annotations
 
 from math import inf
 
+from aws_bedrock_inference.forks import Locked
+
 # After a second throttle in a row all calls pause: 1 s, doubling up to 4 s. Then one call goes first, and the others
 # follow if that was not refused: what the service refuses, it refuses within PROBE.
 PAUSE_FIRST = 1.0
@@ -31,11 +33,14 @@ CAPACITY_OVER = 2.0
 
 
 class Pause:
-    """A row of throttles and the pauses that they make; it counts `in_a_row`, and a success after them ends the row."""
+    """A row of throttles and the pauses that they make; it counts `in_a_row`, and a success after them ends the row.
+    `answered` says that a call succeeded since the day was last called exhausted.
+    """
 
-    __slots__ = ("_probing", "_since", "_throttled_at", "exhausted_until", "in_a_row", "until")
+    __slots__ = ("_probing", "_since", "_throttled_at", "answered", "exhausted_until", "in_a_row", "until")
 
     def __init__(self) -> None:
+        self.answered = False
         self.in_a_row = 0
         self.until = self.exhausted_until = -inf
         self._since = -inf
@@ -71,10 +76,21 @@ class Pause:
         if stated:
             self.park(now + min(stated, PARKED))
 
-    def exhaust(self, now: float, ends: float) -> None:
-        """Park until the exhausted day ends, at most `PARKED` seconds."""
-        self.exhausted_until = min(ends, now + PARKED)
+    def exhaust(self, now: float, day: Day) -> None:
+        """Park until the exhausted `day` ends, at most `PARKED` seconds, and all its other ledgers if this one was
+        answered since it was last refused so.
+        """
+        self.exhausted_until = min(day.ends, now + PARKED)
         self.park(self.exhausted_until)
+        if self.answered:
+            day.exhausted_until = self.exhausted_until
+            self.answered = False
+
+    def follow(self, day: Day, now: float) -> None:
+        """Park as long as `day` is exhausted, where another ledger met its end."""
+        if now < day.exhausted_until:
+            self.exhausted_until = max(self.exhausted_until, day.exhausted_until)
+            self.park(day.exhausted_until)
 
     def over(self, now: float) -> bool:
         """Return whether neither a pause nor a row of throttles is left."""
@@ -84,6 +100,7 @@ class Pause:
 
     def on_success(self, admitted_at: float) -> None:
         """End the row if a call that was admitted after the last throttle succeeded."""
+        self.answered = True
         if admitted_at > self._throttled_at:
             self.in_a_row = 0
 
@@ -94,22 +111,54 @@ class Pause:
             self.until = now + PROBE
 
 
-class Day:
-    """Tokens per day, where they are limited. `ends` is a reading of the ledger's clock."""
+class Day(Locked):
+    """Tokens per day of one account in one Region, which the ledgers of all its models share: since 2026-09-21 AWS has
+    had one daily quota for all models of a Region.
 
-    __slots__ = ("ends", "limit", "used")
+    `limit` is counted here in tokens after burndown; AWS weighs tokens by their price in a way that it does not
+    publish, so the service may call the day exhausted earlier. Until `exhausted_until` then no model is called. But AWS
+    says the same words of a model whose own quota it holds at 0, as in new accounts, while others work. Only a model
+    that was answered since it was last refused so speaks for the others; each other one finds out by a call of its own.
+    `ends` is a reading of the ledgers' clock.
+    """
 
-    def __init__(self, limit: float, ends: float) -> None:
+    def __init__(self, limit: float = inf, ends: float = inf) -> None:
         self.limit = limit
         self.ends = ends
         self.used = 0.0
+        self.reserved = 0.0
+        self.exhausted_until = -inf
+        super().__init__()
+
+    def after_fork(self) -> None:
+        """Count what the parent's calls have reserved as used."""
+        super().after_fork()
+        self.used, self.reserved = self.used + self.reserved, 0.0
+
+    def free(self, now: float) -> bool:
+        """Return whether the day limits nothing: no limit is counted, and the service did not say that it is over."""
+        return self.limit == inf and now >= self.exhausted_until
+
+    def reserve(self, tokens: float) -> None:
+        """Reserve the tokens of a call that is sent."""
+        if self.limit < inf:
+            with self._lock:
+                self.reserved += tokens
+
+    def settle(self, reserved: float, used: float) -> None:
+        """Replace what a call has reserved by what it used."""
+        if self.limit < inf:
+            with self._lock:
+                self.reserved -= reserved
+                self.used += used
 
     def wait_for(self, tokens: float, now: float) -> float:
         """Return the seconds until `tokens` more may be used."""
-        while now >= self.ends:
-            self.ends += A_DAY
-            self.used = 0.0
-        return 0.0 if self.used + tokens <= self.limit else self.ends - now
+        with self._lock:
+            while now >= self.ends:
+                self.ends += A_DAY
+                self.used = 0.0
+            return 0.0 if self.used + tokens <= self.limit else self.ends - now
 
 
 class Concurrency:

@@ -33,8 +33,8 @@ class Ledger:
     """A record of one quota's reservations and settlements, which admits calls.
 
     A limit that is None is learned from throttles. `firm` limits are never exceeded. `burst` is how many seconds' worth
-    may go at once, `windowed` keeps each minute within the limit, too. `shares` are what priorities earn while higher
-    ones are served, `estimator` makes what learns the limits. `now` is a reading of one clock. No method waits.
+    may go at once, `windowed` keeps each minute within the limit, too. `day` may be of many ledgers. `shares` are what
+    priorities earn while higher ones are served, `estimator` learns the limits. `now` is a reading of one clock.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Ledger:
         self.concurrency = Concurrency(concurrency)
         self.pause = Pause()
         self.queue = Queue(shares)
-        self.day = day
+        self.day = day if day is not None else Day()
         self.consumers = Consumers()
         self._lock = threading.Lock()
         self._alarm: Ticket | None = None  # the head, when it knows its turn, which is then `_alarm_at`
@@ -122,7 +122,7 @@ class Ledger:
                     slot.tokens -= back
                     of_tokens.returned += back
                 ticket.slot = None
-                ticket.left = True
+                ticket.left = self.pause.answered = True
                 return
         self._end(ticket, used, 0.0, now, answered=True)
 
@@ -156,7 +156,7 @@ class Ledger:
             self.window.refresh(now)
             fresh = self.pause.record_throttle(ticket.admitted_at, now, stated)
             if limit == "tokens-per-day":
-                self.pause.exhaust(now, self.day.ends if self.day is not None else inf)
+                self.pause.exhaust(now, self.day)
             else:
                 limit = limit or self.window.nearest()
                 self.window.throttled(limit, ticket.tokens, now, self.pause.in_a_row if fresh else 0)
@@ -173,13 +173,13 @@ class Ledger:
         with self._lock:
             self.window.refresh(now)
             ahead = max(0, self.queue.ahead(priority) - 1)
-            day = self.day.wait_for(tokens, now) if self.day is not None else 0.0
+            day = self.day.wait_for(tokens, now)
             return now + max(day, self.pause.until - now, self.window.earliest(tokens, ahead))
 
     def day_exhausted(self, now: float) -> bool:
         """Return whether an exhausted daily quota makes calls wait."""
         with self._lock:
-            return now < self.pause.exhausted_until or (self.day is not None and self.day.wait_for(1.0, now) > 0.0)
+            return now < self.pause.exhausted_until or self.day.wait_for(1.0, now) > 0.0
 
     def available(self, now: float) -> float:
         """Return how many tokens are free now; `inf` when they are not limited."""
@@ -244,10 +244,11 @@ class Ledger:
 
     def _wait_for(self, tokens: float, now: float) -> float:
         wait = self.window.wait_for(tokens, now)
+        self.pause.follow(self.day, now)
         if now < self.pause.until - TOLERANCE:
             wait = max(wait, self.pause.until - now)
-        if self.day is not None:
-            wait = max(wait, self.day.wait_for(tokens + self.window.outstanding, now))
+        if self.day.limit < inf:
+            wait = max(wait, self.day.wait_for(tokens + self.day.reserved, now))
         if self.concurrency.in_flight >= self.concurrency.most:
             wait = inf
         return wait
@@ -257,6 +258,7 @@ class Ledger:
         self.concurrency.in_flight += 1
         ticket.admitted_at = now
         ticket.slot = self.window.take(ticket.tokens)
+        self.day.reserve(ticket.tokens)
 
     def _close(self, ticket: Ticket, used: float, requests: float, now: float) -> None:
         slot = ticket.slot
@@ -267,8 +269,7 @@ class Ledger:
         if slot is not None and not slot.inherited:
             self.window.give(slot, ticket.tokens, ticket.tokens - used, requests)
             self.concurrency.in_flight -= 1
-            if self.day is not None:
-                self.day.used += used
+            self.day.settle(ticket.tokens, used)
             if self._watched and used:
                 self.consumers.add(ticket.priority, used, now)
 
@@ -293,6 +294,5 @@ class Ledger:
 
     def _find_plain(self, now: float) -> None:
         """Find out whether requests and tokens per minute are all there is to ask."""
-        self._plain = (
-            not self.queue and self.pause.over(now) and self.concurrency.calm and self.day is None and not self._watched
-        )
+        minutes_only = self.day.free(now) and self.pause.over(now) and self.concurrency.calm
+        self._plain = not self.queue and minutes_only and not self._watched

@@ -1,0 +1,92 @@
+"""`count_tokens` of the clients: it counts on the id that AWS counts, and guesses where AWS counts none."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from aws_bedrock_inference.call import Outcome
+from aws_bedrock_inference.dialects.usage import count_response
+from aws_bedrock_inference.fault import Fault, Kind
+from aws_bedrock_inference.forks import Locked
+from aws_bedrock_inference.knowledge.models import UNKNOWN_MODEL, cannot_count
+from aws_bedrock_inference.log import LOGGER
+from aws_bedrock_inference.policies.refusals import invalid_request
+from aws_bedrock_inference.tokens.estimate import BodyError, estimate
+
+if TYPE_CHECKING:
+    from aws_bedrock_inference.call import Call
+    from aws_bedrock_inference.clients.routes import Routes
+    from aws_bedrock_inference.flow import Flow, Step
+    from aws_bedrock_inference.tokens.ratio import TokenGauge
+
+# Ids remembered; they may come from outside.
+_MOST = 1024
+
+
+class Counting(Locked):
+    """Remembers which ids AWS counts.
+
+    The service refuses inference profiles and takes the model behind them, but for models that only profiles call. An
+    id is tried as it was given, then as its model's; what worked is remembered, so that a model that cannot be counted
+    costs two requests once. A guess is marked: the response has `"estimated": True`.
+    """
+
+    def __init__(self, gauge: TokenGauge, routes: Routes) -> None:
+        self._gauge = gauge
+        self._routes = routes
+        self._counted: dict[str, str | None] = {}
+        super().__init__()
+
+    def count(self, step: Step, call: Call) -> Flow:
+        """Return how `call` of CountTokens ended, sent by `step` or guessed here."""
+        given = call.params["modelId"]
+        counted = self._counted.get(given, given)
+        refused: Fault | None = None
+        while counted is not None:
+            outcome: Outcome = yield from step(_renamed(call, counted))
+            refused = outcome.fault
+            if refused is None or not _not_counted(refused, own=counted == given):
+                if refused is None and counted != given:
+                    self._remember(given, counted)
+                return outcome
+            base = self._routes.find(given).base  # an ARN's, too, which the step has looked up meanwhile
+            counted = base if counted == given and base not in {given, UNKNOWN_MODEL} else None
+        if refused is not None and self._remember(given, None):
+            LOGGER.warning(
+                "count_tokens on %s: AWS does not count the tokens of this model (%s, request id %s); "
+                "its counts are guesses from now on",
+                call.route,
+                refused.code,
+                refused.request_id,
+            )
+        return self._guess(call)
+
+    def _guess(self, call: Call) -> Outcome:
+        content, base = call.params["input"], self._routes.find(call.params["modelId"]).base
+        try:
+            guess = estimate("converse", content.get("converse") or content.get("invokeModel") or {}, base, self._gauge)
+        except BodyError as error:
+            return Outcome(fault=invalid_request(f"count_tokens: {error}"))
+        counted = count_response(guess.input_tokens)
+        return Outcome({**counted, "estimated": True, "ResponseMetadata": {"RetryAttempts": 0}})
+
+    def _remember(self, given: str, counted: str | None) -> bool:
+        """Remember which id is counted in place of `given`; return whether that is new."""
+        with self._lock:
+            if given in self._counted and self._counted[given] == counted:
+                return False
+            if len(self._counted) >= _MOST:
+                del self._counted[next(iter(self._counted))]
+            self._counted[given] = counted
+            return True
+
+
+def _not_counted(refused: Fault, *, own: bool) -> bool:
+    """Return whether AWS does not count for an id. Of an id that is not the caller's `own`, any refusal says so: the
+    caller may neither call nor know the model behind a profile.
+    """
+    return cannot_count(refused.message) or (not own and refused.kind in (Kind.INVALID, Kind.DENIED, Kind.NOT_FOUND))
+
+
+def _renamed(call: Call, model: str) -> Call:
+    return call if model == call.params["modelId"] else call._replace(params={**call.params, "modelId": model})

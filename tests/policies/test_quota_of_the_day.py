@@ -1,0 +1,129 @@
+"""Tokens per day are one quota for all models of a Region."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from support.doubles import call, failed
+
+from aws_bedrock_inference import Deadline, Outcome, Pipeline, Quota, Retry, Route, Usage
+from aws_bedrock_inference.drivers.virtual import VirtualDriver
+from aws_bedrock_inference.flow import send
+from aws_bedrock_inference.knowledge.classify import answered
+
+SPENT = failed(answered("ThrottlingException", "Too many tokens per day, please wait before trying again.", status=429))
+OK = Outcome(usage=Usage(100, 100))
+
+
+class Account:
+    """A service with one daily quota for all models, and models whose own quota is held at 0."""
+
+    def __init__(self, *, allowed: int, held: str = "", region: str = "us-east-1") -> None:
+        self.allowed = allowed
+        self.held = held
+        self.region = region
+        self.sent: list[tuple[float, str]] = []
+        self.driver = VirtualDriver(self.answer)
+
+    def answer(self, one: Any, now: float) -> Any:
+        self.sent.append((now, one.route.model))
+        if one.route.model == self.held:
+            return 0.1, SPENT
+        if one.route.region != self.region:
+            return 0.1, OK
+        self.allowed -= 1
+        return 0.1, OK if self.allowed >= 0 else SPENT
+
+    def run(self, quota: Quota, *calls: tuple[float, str, str], deadline: float = 60.0) -> list[str | None]:
+        """Return the codes with which the calls at (time, model, Region) ended."""
+        step = Pipeline(Deadline(deadline), Retry(chance=lambda: 0.5), quota).around(send, self.driver.clock)
+        tasks = [
+            self.driver.spawn(step(call(arrived=at, route=Route(model, region, "123456789012"))), after=at)
+            for at, model, region in calls
+        ]
+        self.driver.run()
+        return [task.result.fault and task.result.fault.code for task in tasks]
+
+    def models(self) -> list[str]:
+        return [model for _, model in self.sent]
+
+
+EAST, WEST = "us-east-1", "eu-west-1"
+
+
+def test_a_day_that_one_model_has_emptied_stops_the_others_of_the_region() -> None:
+    account = Account(allowed=3)
+    calls = [(0.0, "b", EAST), (1.0, "a", EAST), (2.0, "a", EAST), (3.0, "a", EAST)]
+    calls += [(4.0, "b", EAST), (5.0, "c", EAST), (6.0, "c", WEST)]
+    codes = account.run(Quota(tpm=60_000_000), *calls)
+    assert codes == [None, None, None, "ThrottlingException", "QuotaExhausted", "QuotaExhausted", None]
+    assert account.models() == ["b", "a", "a", "a", "c"]
+
+
+def test_after_a_while_one_call_tries_again_and_all_go_on_when_it_is_answered() -> None:
+    account = Account(allowed=1)
+    quota = Quota(tpm=60_000_000)
+    account.run(quota, (0.0, "a", EAST), (1.0, "a", EAST))
+    account.allowed = 100
+    calls = [(now, model, EAST) for now in (2.0, 2.1) for model in ("b", "c")]
+    assert account.run(quota, *calls, deadline=7200.0) == [None] * 4
+    later = [now for now, _ in account.sent[2:]]
+    assert len(later) == 4
+    assert min(later) >= 900.0
+
+
+def test_a_model_that_was_never_answered_says_nothing_of_the_others() -> None:
+    """AWS holds the quota of models in new accounts at 0, and says the same words."""
+    account = Account(allowed=100, held="held")
+    codes = account.run(Quota(tpm=60_000_000), (0.0, "held", EAST), (1.0, "b", EAST), (2.0, "held", EAST))
+    assert codes == ["ThrottlingException", None, "QuotaExhausted"]
+
+
+def test_a_model_stops_the_others_once_for_each_time_that_it_was_answered() -> None:
+    account = Account(allowed=100)
+    quota = Quota(tpm=60_000_000)
+    account.run(quota, (0.0, "a", EAST))
+    account.held = "a"
+    assert account.run(quota, (1.0, "a", EAST), (2.0, "b", EAST)) == ["ThrottlingException", "QuotaExhausted"]
+    calls = [(950.0, "a", EAST), (951.0, "b", EAST)]
+    assert account.run(quota, *calls) == ["ThrottlingException", None]
+
+
+def test_tokens_of_all_models_of_a_region_count_for_one_day() -> None:
+    account = Account(allowed=100)
+    calls = [(float(index), f"model-{index}", EAST) for index in range(7)] + [(8.0, "model-0", WEST)]
+    codes = account.run(Quota(tpd=1000), *calls)
+    assert codes == [None] * 5 + ["QuotaExhausted"] * 2 + [None]
+
+
+def test_what_one_model_has_reserved_is_not_there_for_another() -> None:
+    account = Account(allowed=100)
+    calls = [(0.0, f"model-{index}", EAST) for index in range(7)]
+    codes = account.run(Quota(tpd=1000), *calls)
+    assert codes.count(None) == 5
+
+
+def test_the_refusal_says_that_all_models_share_the_day() -> None:
+    account = Account(allowed=1)
+    quota = Quota(tpm=60_000_000)
+    account.run(quota, (0.0, "a", EAST), (1.0, "a", EAST))
+    step = Pipeline(Deadline(60.0), quota).around(send, account.driver.clock)
+    task = account.driver.spawn(step(call(arrived=2.0, route=Route("b", EAST, "123456789012"))), after=2.0)
+    account.driver.run()
+    fault = task.result.fault
+    assert fault is not None
+    assert "all models of us-east-1 share" in fault.message
+    assert "another Region" in fault.advice
+
+
+@pytest.mark.parametrize("other", ["210987654321", ""])
+def test_another_account_has_a_day_of_its_own(other: str) -> None:
+    account = Account(allowed=1)
+    quota = Quota(tpm=60_000_000)
+    account.run(quota, (0.0, "a", EAST), (1.0, "a", EAST))
+    account.allowed = 100
+    step = Pipeline(Deadline(60.0), quota).around(send, account.driver.clock)
+    task = account.driver.spawn(step(call(arrived=2.0, route=Route("b", EAST, other))), after=2.0)
+    account.driver.run()
+    assert task.result.fault is None
