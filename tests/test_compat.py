@@ -8,7 +8,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, ReadTimeoutError
 
 from aws_bedrock_inference import (
     CircuitBreaker,
@@ -132,6 +132,21 @@ def test_it_returns_what_the_function_returns_and_raises_what_it_raises(world: W
         retry_with_exponential_backoff(doomed, max_retries=5, sleep=world.sleep)
     assert caught.value is fatal
     assert len(world.sleeps) == 1
+
+
+@pytest.mark.parametrize("retry", [retry_with_exponential_backoff, exponential_backoff_retry])
+def test_what_is_to_be_repeated_a_few_times_is_not_repeated_often(retry: Any, world: World) -> None:
+    calls = []
+
+    def work() -> None:
+        calls.append(1)
+        raise ReadTimeoutError(endpoint_url="https://bedrock-runtime.us-east-1.amazonaws.com")
+
+    with pytest.raises(ReadTimeoutError) as raised:
+        retry(work, 5, sleep=world.sleep)
+    assert handle_aws_error(raised.value) == "RETRY_LIMITED"
+    assert len(calls) == (2 if retry is retry_with_exponential_backoff else 5)
+    assert "gave up: no attempts are left" in raised.value.__notes__[0]
 
 
 def test_no_retries_means_one_call() -> None:

@@ -13,6 +13,7 @@ from aws_bedrock_inference import (
     Denied,
     Pipeline,
     classify,
+    explain,
     resilient,
     retry_with_exponential_backoff,
     standard,
@@ -86,6 +87,7 @@ def test_the_second_answer_may_end_it_too() -> None:
 def test_each_sentence_of_it_states_the_wait(code: str, sentence: str) -> None:
     fault = classify(f"{code}: {sentence}" if code else sentence)
     assert (fault.cause, fault.retry_after) == ("marketplace-agreement-pending", 900)
+    assert explain(sentence).wait == 900
 
 
 def test_its_code_states_the_wait_and_an_answers_own_wait_comes_first() -> None:

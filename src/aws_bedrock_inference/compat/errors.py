@@ -23,9 +23,11 @@ def is_recoverable_error(error: BaseException) -> bool:
     return worth_repeating(known_fault(error))
 
 
-def worth_repeating(fault: Fault) -> bool:
-    """Return whether a fault's decision and its schedule allow another attempt."""
-    return fault.decision is not Decision.FAIL and fault.hint.attempts > 1
+def worth_repeating(fault: Fault, made: int = 1) -> bool:
+    """Return whether a fault's decision and its schedule allow another attempt after `made` of them."""
+    if fault.decision is Decision.RETRY_LIMITED:
+        return made < fault.hint.attempts
+    return fault.decision is Decision.RETRY and fault.hint.attempts > 1
 
 
 def named(fault: Fault) -> str:

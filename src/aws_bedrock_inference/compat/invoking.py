@@ -96,7 +96,7 @@ def _pieces(
                     yield piece
         except Exception as error:
             fault = known_fault(error)
-            if retries >= max_retries or not (worth_repeating(fault) or _broke_after_its_beginning(error)):
+            if retries >= max_retries or not (worth_repeating(fault, retries + 1) or _broke_after_its_beginning(error)):
                 raise
         else:
             return

@@ -1,8 +1,9 @@
 """The pages' retry functions, each with its own schedule and its own way to count.
 
 `exponential_backoff_retry` and `retry_with_jitter` count calls and repeat any exception;
-`retry_with_exponential_backoff` counts repeats and repeats recoverable errors only. What all of them leave alone: an
-error that a client of this package has retried already, and an exhausted daily quota.
+`retry_with_exponential_backoff` counts repeats and repeats recoverable errors only, those with the decision
+RETRY_LIMITED no more often than the catalogue says. All of them leave alone an error that a client of this package has
+retried already, and an exhausted daily quota.
 """
 
 from __future__ import annotations
@@ -129,7 +130,7 @@ def _repeated(
     wait: Callable[[int], float],
     *,
     longest: float,
-    again: Callable[[Fault], bool],
+    again: Callable[[Fault, int], bool],
     clock: Clock,
     sleep: Callable[[float], None],
 ) -> T:
@@ -163,18 +164,18 @@ def _repeated(
         sleep(seconds)
 
 
-def _reason_to_stop(fault: Fault, made: int, calls: int, longest: float, again: Callable[[Fault], bool]) -> str:
+def _reason_to_stop(fault: Fault, made: int, calls: int, longest: float, again: Callable[[Fault, int], bool]) -> str:
     if fault.error is not None and retried_already(fault.error):
         return "its client has ended the retries"
-    if not again(fault):
+    if not again(fault, 1):
         return "the same request would fail again"
-    if made >= calls:
+    if made >= calls or not again(fault, made):
         return "no attempts are left"
     stated = fault.stated_wait
     return f"a wait of {stated:,.4g} s is asked for, and {longest:g} s is the longest" if stated > longest else ""
 
 
-def _any_error(fault: Fault) -> bool:
+def _any_error(fault: Fault, _: int) -> bool:
     """Return whether the page repeats it: every error, whatever is known of it, but an exhausted daily quota."""
     return fault.decision is Decision.FAIL or fault.hint.attempts > 1
 

@@ -173,7 +173,7 @@ def _first(seen: Evidence) -> str:
 
 def _wait(template: Fault) -> float | None:
     hint = template.hint
-    return None if template.decision is Decision.FAIL else max(hint.floor, hint.base)
+    return None if template.decision is Decision.FAIL else max(hint.floor, hint.base, template.stated_wait)
 
 
 def _as_written(words: str, text: str) -> str:
