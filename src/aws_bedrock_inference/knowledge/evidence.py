@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from html import unescape
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from aws_bedrock_inference.knowledge.catalogue import catalogue, normal, trigrams
@@ -24,14 +25,17 @@ CODE, OPERATION, SERVICE = "code", "operation", "service"
 NOTHING: frozenset[str] = frozenset()
 
 _NAME = re.compile(r"[A-Za-z_$][\w$]*(?:[.:#/][A-Za-z_$][\w$]*){0,12}")
-_STATUS = re.compile(
+# What stands before an HTTP status: the numbers are looked for first, since few texts have many.
+_STATUS = re.compile(r"(?<!\d)[1-5]\d\d\b")
+_SAYS_STATUS = re.compile(
     r"(?:status[ _-]?code|http[ _-]?status(?:[ _-]?code)?|error code|statuscode|httpstatuscode|status)"
-    r"[\"' ]{0,3}[:=,]?[\"' ]{0,3}(?:http status code[:=]? ?)?([1-5]\d\d)\b"
-    r"|\bhttp/?[\d.]* ([1-5]\d\d)\b|^([45]\d\d)\b|\(([45]\d\d)\) when calling"
-    r"|\berror[:'\" ]{1,3}([45]\d\d)\b|\bcode=([45]\d\d)\b|\breturned error: ([45]\d\d)",
+    r"[\"' ]{0,3}[:=,]?[\"' ]{0,3}(?:http status code[:=]? ?)?$|\bhttp/?[\d.]* $",
     re.IGNORECASE,
 )
-_THREE_DIGITS = re.compile(r"[1-5]\d\d\b")
+_SAYS_REFUSAL = re.compile(r"\berror[:'\" ]{1,3}$|\bcode=$|\breturned error: $", re.IGNORECASE)
+_BEFORE = 60  # characters before a number that may say that it is a status
+_MOST_NUMBERS = 50
+_REFUSALS = 400
 _OPERATION = re.compile(
     r"when calling the (\w{2,60}) operation|operation error [\w ]{2,40}: (\w{2,60})\b"
     r"|\b[a-z0-9-]{2,30}:([A-Z]\w{2,60})\b"
@@ -174,10 +178,16 @@ def _operation(text: str) -> str:
 
 
 def _status(text: str) -> int | None:
-    if not _THREE_DIGITS.search(text):
-        return None
-    match = _STATUS.search(text)
-    return int(next(group for group in match.groups() if group)) if match else None
+    """Return the first number that the text calls an HTTP status."""
+    for found in islice(_STATUS.finditer(text), _MOST_NUMBERS):
+        start, number = found.start(), int(found.group())
+        before = text[max(0, start - _BEFORE) : start]
+        if _SAYS_STATUS.search(before):
+            return number
+        refused = start == 0 or _SAYS_REFUSAL.search(before)
+        if number >= _REFUSALS and (refused or (before[-1:] == "(" and text.startswith(") when calling", start + 3))):
+            return number
+    return None
 
 
 def _services(words: Words, operation: str, known: Catalogue) -> tuple[tuple[str, ...], bool]:
