@@ -105,8 +105,12 @@ def _section(cause: Cause, places: dict[str, dict[str, list[str]]]) -> Iterator[
         if names:
             yield f"* {'every service' if place == ANY else place}: {', '.join(f'`{name}`' for name in names)}"
     yield ""
-    for number, remedy in enumerate(cause.remedies, 1):
-        yield f"{number}. {remedy.do}" + (f"<br>`{remedy.run}`" if remedy.run else "")
+    for number, (remedy, services) in enumerate(cause.advice, 1):
+        place = f"({', '.join(services)}) " if services else ""
+        yield f"{number}. {place}{remedy.do}" + (f"<br>`{remedy.run}`" if remedy.run else "")
+    if cause.note:
+        yield ""
+        yield f"Note: {cause.note}"
     if cause.link:
         yield ""
         yield f"[AWS's documentation]({cause.link})"

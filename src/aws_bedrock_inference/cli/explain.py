@@ -240,10 +240,10 @@ def _reasons(known: Explanation) -> Iterator[tuple[str, str]]:
     for name, value in known.fields.items():
         shown = [*value[:_MOST_SERVICES], "…"] if isinstance(value, list) and len(value) > _MOST_SERVICES else value
         yield "Found", f"{name.replace('_', ' ')}: {', '.join(map(str, shown)) if isinstance(shown, list) else shown}"
-    for about in catalogue().services.values():
-        if known.practice in about["practice"]:
-            yield "Prevent", about["practice"][known.practice]
-            break
+    if known.prevent:
+        yield "Prevent", known.prevent
+    if known.note:
+        yield "Note", known.note
 
 
 def _said_by_aws(known: Explanation) -> str:

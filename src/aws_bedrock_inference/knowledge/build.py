@@ -64,6 +64,7 @@ _CAUSE = {
     "seen": date,
     "source": str,
     "practice": str,
+    "note": str,
 }
 _CAUSE_NEEDS = ("group", "title", "meaning", "decision", "scope", "remedies", "source", "seen")
 _SCOPES = ("request", "resource", "model", "region", "account", "credentials", "client")
@@ -97,7 +98,7 @@ _MESSAGE = {
     "seen": str,
     "example": str,
 }
-_FILE = {"service": str, "title": str, "names": list, "aws": list, "passes_on": list, "practice": dict}
+_FILE = {"service": str, "title": str, "names": list, "aws": list, "passes_on": list, "practice": dict, "status": dict}
 _FILE |= {"cause": dict, "fault": list}
 
 
@@ -114,7 +115,8 @@ def build(sources: Path = SOURCES) -> dict[str, Any]:
     for name, data in files.items():
         _check(data, _FILE, ("service", "title"), name)
         services.setdefault(data["service"], _service(data))
-        services[data["service"]]["practice"] |= data.get("practice", {})
+        for table in ("practice", "status"):
+            services[data["service"]][table] |= data.get(table, {})
         for slug, entry in data.get("cause", {}).items():
             if slug in causes:
                 raise CatalogueError(f"{name}: cause {slug} is written twice")
@@ -131,7 +133,7 @@ def build(sources: Path = SOURCES) -> dict[str, Any]:
 
 def _service(data: dict[str, Any]) -> dict[str, Any]:
     lists = {key: data.get(key, []) for key in ("aws", "passes_on", "names")}
-    return {"title": data["title"], "practice": {}, **lists}
+    return {"title": data["title"], "practice": {}, "status": {}, **lists}
 
 
 def _check_whole(faults: list[dict[str, Any]], causes: dict[str, Any]) -> None:
@@ -157,11 +159,11 @@ def _cause(entry: dict[str, Any], where: str) -> dict[str, Any]:
     origin = Origin(entry.get("origin") or _ORIGINS.get(entry["group"], "service")).value
     remedies = []
     for remedy in entry["remedies"]:
-        if not isinstance(remedy, dict) or not remedy.get("do") or not remedy.keys() <= {"do", "run"}:
-            raise CatalogueError(f"{where}: a remedy is {{ do = '...', run = '...' }}, not {remedy!r}")
-        remedies.append([remedy["do"], remedy.get("run", "")])
-    if not remedies:
-        raise CatalogueError(f"{where}: no remedy")
+        if not isinstance(remedy, dict) or not remedy.get("do") or not remedy.keys() <= {"do", "run", "for"}:
+            raise CatalogueError(f"{where}: a remedy is {{ do = '...', run = '...', for = [...] }}, not {remedy!r}")
+        remedies.append([remedy["do"], remedy.get("run", ""), remedy.get("for", [])])
+    if all(services for *_, services in remedies):
+        raise CatalogueError(f"{where}: no remedy for services that none is written for")
     return {**entry, "category": category, "origin": origin, "remedies": remedies, "seen": entry["seen"].isoformat()}
 
 
