@@ -98,7 +98,17 @@ _MESSAGE = {
     "seen": str,
     "example": str,
 }
-_FILE = {"service": str, "title": str, "names": list, "aws": list, "passes_on": list, "practice": dict, "status": dict}
+_FILE = {
+    "service": str,
+    "title": str,
+    "names": list,
+    "aws": list,
+    "passes_on": list,
+    "practice": dict,
+    "status": dict,
+    "quotas": str,
+    "chapter": list,
+}
 _FILE |= {"cause": dict, "fault": list}
 
 
@@ -117,6 +127,7 @@ def build(sources: Path = SOURCES) -> dict[str, Any]:
         services.setdefault(data["service"], _service(data))
         for table in ("practice", "status"):
             services[data["service"]][table] |= data.get(table, {})
+        services[data["service"]]["chapters"] |= {each: list(data["cause"]) for each in data.get("chapter", ())}
         for slug, entry in data.get("cause", {}).items():
             if slug in causes:
                 raise CatalogueError(f"{name}: cause {slug} is written twice")
@@ -133,7 +144,14 @@ def build(sources: Path = SOURCES) -> dict[str, Any]:
 
 def _service(data: dict[str, Any]) -> dict[str, Any]:
     lists = {key: data.get(key, []) for key in ("aws", "passes_on", "names")}
-    return {"title": data["title"], "practice": {}, "status": {}, **lists}
+    return {
+        "title": data["title"],
+        "practice": {},
+        "status": {},
+        "chapters": {},
+        "quotas": data.get("quotas", ""),
+        **lists,
+    }
 
 
 def _check_whole(faults: list[dict[str, Any]], causes: dict[str, Any]) -> None:

@@ -198,7 +198,7 @@ class Catalogue:
         return {code.lower(): code for code in self.by_code}
 
     def status(self, service: str, code: str) -> int | None:
-        """Return the HTTP status that a service answers a code with, None where services differ or none is known."""
+        """Return the HTTP status that a service answers a code, or a cause without one, with; None if not known."""
         told: dict[str, dict[str, int]] = {name: about["status"] for name, about in self.services.items()}
         return told.get(service or HOME, {}).get(code) or told[ANY].get(code)
 

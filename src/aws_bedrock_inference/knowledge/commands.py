@@ -24,6 +24,7 @@ _MODEL = (
 )
 _GEOGRAPHY = r"(?:us|eu|apac|us-gov|jp|au|ca|global)\."
 _ARN = r"\barn:aws[a-z-]{0,10}"
+_BUCKET = r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"
 _IAM = r"[\w+=.@-]{1,64}"
 # Between a name and its value, as sentences, JSON, XML and programs write it.
 _IS = r"[\"']?(?:\s{0,3}[:=]\s{0,3}|>|\s(?:named\s)?)[\"'`]?"
@@ -36,10 +37,11 @@ _PATTERNS: dict[str, tuple[str, ...]] = {
         rf"\bfunction[ _]?name{_IS}([\w-]{{1,64}})",
     ),
     "BUCKET": (
-        rf"{_ARN}:s3:::([a-z0-9][a-z0-9.-]{{1,61}}[a-z0-9])",
-        r"\bs3a?://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])",
-        rf"\bbucket(?:[ _]?name)?{_IS}([a-z0-9](?:[a-z0-9.-]{{1,61}})?(?=[\d.-])[a-z0-9.-]{{0,61}}[a-z0-9])(?![\w-])",
-        r"\b([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])\.s3[.-](?:[a-z0-9-]{1,20}\.)?amazonaws\.com",
+        rf"{_ARN}:s3:::({_BUCKET})",
+        rf"\bs3a?://({_BUCKET})",
+        rf"(?i:\bbucket(?:[ _]?name)?)[\"']?(?:\s{{0,3}}[:=]\s{{0,3}}[\"']|=|>|\s[\"'`])({_BUCKET})(?![\w-])",
+        rf"(?i:\bbucket(?:[ _]?name)?)(?::\s?|\s)(?=[a-z0-9]{{0,40}}[\d.-])({_BUCKET})(?![\w-])",
+        rf"\b({_BUCKET})\.s3[.-](?:[a-z0-9-]{{1,20}}\.)?amazonaws\.com",
     ),
     "KEY": (
         rf"{_ARN}:s3:::[a-z0-9.-]{{3,63}}/([^\s\"'<>*]{{1,512}})",
@@ -75,6 +77,10 @@ _PATTERNS: dict[str, tuple[str, ...]] = {
     ),
     "RESOURCE": (rf"on resource:? ?[\"']?({_ARN}:[^\s\"']{{1,300}})",),
     "MODEL": (
+        rf"(?:foundation-model|inference-profile)/((?:{_GEOGRAPHY})?{_MODEL})",
+        rf"(?<![\w.-])((?:{_GEOGRAPHY})?{_MODEL})",
+    ),
+    "BASE_MODEL": (
         rf"foundation-model/({_MODEL})",
         rf"inference-profile/(?:{_GEOGRAPHY})?({_MODEL})",
         rf"(?<![\w.-])(?:{_GEOGRAPHY})?({_MODEL})",
@@ -85,10 +91,13 @@ _PATTERNS: dict[str, tuple[str, ...]] = {
     ),
     "KNOWLEDGE_BASE": (
         r"\bknowledge-base/([A-Z0-9]{10})\b",
-        r"\bknowledge ?base(?: with)?(?: ?id)?[\"' :=]{1,4}([A-Z0-9]{10})\b",
+        r"(?i:\bknowledge ?base(?: with)?(?: ?id)?)[\"' :=]{1,4}([A-Z0-9]{10})\b",
     ),
-    "AGENT": (r"\bagent/([A-Z0-9]{10})\b", r"\bagent(?: with)?(?: ?id)?[\"' :=]{1,4}([A-Z0-9]{10})\b"),
-    "GUARDRAIL": (r"\bguardrail/([a-z0-9]{8,16})\b", r"\bguardrail ?(?:id|identifier)[\"' :=]{1,4}([a-z0-9]{8,16})\b"),
+    "AGENT": (r"\bagent/([A-Z0-9]{10})\b", r"(?i:\bagent(?: with)?(?: ?id)?)[\"' :=]{1,4}([A-Z0-9]{10})\b"),
+    "GUARDRAIL": (
+        r"\bguardrail/([a-z0-9]{8,16})\b",
+        r"(?i:\bguardrail ?(?:id|identifier))[\"' :=]{1,4}([a-z0-9]{8,16})\b",
+    ),
     "JOB": (r"\bmodel-invocation-job/([a-z0-9]{6,40})\b",),
     "RULE": (
         rf"{_ARN}:events:[a-z0-9-]{{1,20}}:[\d*]{{0,12}}:rule/(?:[\w.-]{{1,256}}/)?([\w.-]{{1,64}})",
@@ -150,8 +159,8 @@ def _value(name: str, error: Asked) -> str:
     if name == _OPERATION:
         return error.operation if error.operation.isalnum() else ""
     if name == _SERVICE_CODE:
-        about = catalogue().services.get(error.service, {})
-        return about.get("quotas") or (error.service if re.fullmatch(r"[a-z][a-z0-9-]{1,40}", error.service) else "")
+        code: str = catalogue().services.get(error.service, {}).get("quotas", "")
+        return code
     for pattern in _PATTERNS[name]:
         match = re.search(pattern, error.text, re.IGNORECASE if name not in _EXACT else re.NOFLAG)
         if match:
@@ -159,7 +168,7 @@ def _value(name: str, error: Asked) -> str:
     return ""
 
 
-_EXACT = frozenset({"MODEL", "INFERENCE_PROFILE", "KNOWLEDGE_BASE", "AGENT", "GUARDRAIL", "BUCKET"})
+_EXACT = frozenset({"MODEL", "BASE_MODEL", "INFERENCE_PROFILE", "KNOWLEDGE_BASE", "AGENT", "GUARDRAIL", "BUCKET"})
 
 
 def _word(name: str, value: str) -> str:

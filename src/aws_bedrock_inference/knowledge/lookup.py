@@ -29,6 +29,8 @@ def meanings(text: str, service: str | None = None) -> list[Explanation]:
     Nothing for what is not known.
     """
     word = text.strip().strip("\"'()")
+    if word in catalogue().causes:
+        return [explain(word, service=service)]
     if _ONE_WORD.fullmatch(word):
         found = _of_code(word, service)
         if found:
@@ -64,7 +66,7 @@ def _codes(text: str) -> list[str]:
 
 
 def _of_code(word: str, service: str | None) -> list[Explanation]:
-    code = _spelling(word)
+    code = spelling(word)
     entries = catalogue().by_code.get(code, [])
     places = {entry.service for entry in entries if service is None or entry.service in {service, ANY}}
     found: dict[str, list[Explanation]] = {}
@@ -97,7 +99,7 @@ def _by_decision(facts: list[Modelled]) -> list[Explanation]:
     return [from_models(group) for group in sorted(alike.values(), key=len, reverse=True)]
 
 
-def _spelling(word: str) -> str:
+def spelling(word: str) -> str:
     """Return the known code that a word means: `botocore.errorfactory.X`, `x` and `X:` are X."""
     last = re.split(r"[.:#]", word.rstrip(":#."))[-1]
     for candidate in (word, last, last[:1].upper() + last[1:]):
