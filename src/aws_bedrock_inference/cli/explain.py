@@ -144,7 +144,7 @@ def _print_json(found: Sequence[Explanation], text: str) -> None:
     if not found:
         click.echo(json.dumps({"cause": "unknown", "near": near(text)}))
     for each in found:
-        facts = asdict(each) | {"remedies": [remedy._asdict() for remedy in each.remedies]}
+        facts = asdict(each) | {"remedies": [remedy._asdict() for remedy in each.remedies], "prevent": each.prevent}
         click.echo(json.dumps(facts, default=lambda value: value.value if isinstance(value, Enum) else str(value)))
 
 

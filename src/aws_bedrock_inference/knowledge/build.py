@@ -24,8 +24,8 @@ INDEX = HERE / "index.json"
 OPERATIONS = HERE / "operations.json"
 FOREIGN = HERE / "foreign_operations.json"
 
-ANY = "any"
-"""The service of files whose errors every service may answer with."""
+ANY, OTHER = "any", "other"
+"""The service of files whose errors every service may answer with, and the services that no remedy names."""
 
 _CATEGORY = {"RETRY": "transient", "FAIL": "permanent", "RETRY_LIMITED": "unknown"}
 
@@ -180,8 +180,8 @@ def _cause(entry: dict[str, Any], where: str) -> dict[str, Any]:
         if not isinstance(remedy, dict) or not remedy.get("do") or not remedy.keys() <= {"do", "run", "for"}:
             raise CatalogueError(f"{where}: a remedy is {{ do = '...', run = '...', for = [...] }}, not {remedy!r}")
         remedies.append([remedy["do"], remedy.get("run", ""), remedy.get("for", [])])
-    if all(services for *_, services in remedies):
-        raise CatalogueError(f"{where}: no remedy for services that none is written for")
+    if all(services and OTHER not in services for *_, services in remedies):
+        raise CatalogueError(f"{where}: no remedy for other services; write one without `for`, or for {OTHER!r}")
     return {**entry, "category": category, "origin": origin, "remedies": remedies, "seen": entry["seen"].isoformat()}
 
 

@@ -37,7 +37,8 @@ class Remedy(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class Cause:
     """The cause of an error. `slug` is its stable name; `scope` what must change, or heal, for it to go away, `origin`
-    the place where it arises. `advice` has its remedies, each with the services that it is for: all, if none is named.
+    the place where it arises. `advice` has its remedies, each with the services that it is for: all if none is named;
+    `other` are those that no remedy of the cause names.
     `note` says where AWS's documents and other guides differ from this entry, and why.
     """
 
@@ -58,7 +59,8 @@ class Cause:
 
     def remedies(self, service: str = "") -> tuple[Remedy, ...]:
         """Return the remedies for an error of a service, the most likely first."""
-        return tuple(remedy for remedy, services in self.advice if not services or service in services)
+        place = service if any(service in services for _, services in self.advice) else "other"
+        return tuple(remedy for remedy, services in self.advice if not services or place in services)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from aws_bedrock_inference.knowledge.catalogue import Remedy, catalogue
@@ -161,11 +162,18 @@ def _value(name: str, error: Asked) -> str:
     if name == _SERVICE_CODE:
         code: str = catalogue().services.get(error.service, {}).get("quotas", "")
         return code
-    for pattern in _PATTERNS[name]:
-        match = re.search(pattern, error.text, re.IGNORECASE if name not in _EXACT else re.NOFLAG)
+    named = "arn:aws" in error.text
+    for pattern in _compiled(name):
+        match = None if _ARN in pattern.pattern and not named else pattern.search(error.text)
         if match:
             return _word(name, match.group(1))
     return ""
+
+
+@cache
+def _compiled(name: str) -> tuple[re.Pattern[str], ...]:
+    flags = re.NOFLAG if name in _EXACT else re.IGNORECASE
+    return tuple(re.compile(pattern, flags) for pattern in _PATTERNS[name])
 
 
 _EXACT = frozenset({"MODEL", "BASE_MODEL", "INFERENCE_PROFILE", "KNOWLEDGE_BASE", "AGENT", "GUARDRAIL", "BUCKET"})

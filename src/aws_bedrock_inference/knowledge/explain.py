@@ -55,8 +55,12 @@ class Explanation:
     practice: str = ""
     alternatives: tuple[str, ...] = ()
     fields: dict[str, Any] = field(default_factory=dict)
-    prevent: str = ""
     note: str = ""
+
+    @property
+    def prevent(self) -> str:
+        """The sentence of `practice`, or nothing."""
+        return catalogue().practices.get(self.practice, "")
 
 
 def explain(x: Any, *, service: str | None = None) -> Explanation:
@@ -124,7 +128,6 @@ def _explained(verdict: Verdict, members: str = "") -> Explanation:
         practice=cause.practice,
         alternatives=verdict.alternatives,
         fields=details(seen.text),
-        prevent=catalogue().practices.get(cause.practice, ""),
         note=cause.note,
     )
 
@@ -151,7 +154,6 @@ def _of_fault(fault: Fault, seen: Evidence) -> Explanation:
         link=cause.link if cause else "",
         practice=cause.practice if cause else "",
         fields=details(fault.message),
-        prevent=catalogue().practices.get(cause.practice, "") if cause else "",
         note=cause.note if cause else "",
     )
 
