@@ -201,6 +201,8 @@ def _remedy(run: str) -> Remedy:
         ("f REGION", "https://bedrock-runtime.ap-south-1.amazonaws.com/model/x", "f ap-south-1"),
         ("f --region REGION", "no text of a region", "f --region REGION"),
         ("f RULE BUS", "Rule nightly does not exist on EventBus orders.", "f nightly orders"),
+        ("f HOST", 'reach "https://sqs.eu-west-1.amazonaws.com/"', "f sqs.eu-west-1.amazonaws.com"),
+        ("f PACKAGE", "Error: Cannot find module '@aws-sdk/client-s3'", "f @aws-sdk/client-s3"),
         ("f STACK", "Stack with id web-prod does not exist", "f web-prod"),
     ],
 )  # fmt: skip
@@ -255,6 +257,26 @@ def test_advice_names_what_was_called_and_not_a_model(code: str, service: str) -
     found = explain(code, service=service or None)
     text = " ".join(part for remedy in found.remedies for part in remedy).lower()
     assert not re.search(r"\bmodels?\b|bedrock|max_tokens|quota\(rpm", text), text
+
+
+# Causes of errors that every service's place may hold and that are about Bedrock all the same.
+ABOUT_BEDROCK = {
+    *("agent-role-denied", "malformed-model-arn-or-path", "quota-concurrent-jobs", "unknown-operation-unexplained"),
+    *("wrong-client-service", "endpoint-url-wrong", "client-library-bug", "sdk-not-installed"),
+}
+
+
+def test_no_cause_that_any_service_may_have_advises_for_models_alone() -> None:
+    common = {each.cause for entry in catalogue().entries if entry.service == ANY for each in entry.templates()}
+    wrong = [
+        (slug, remedy.do)
+        for slug in sorted(common - ABOUT_BEDROCK)
+        for remedy in catalogue().causes[slug].remedies("lambda")
+        if re.search(
+            r"inference profile|inference-profile|max_tokens|quota\(rpm|bedrock-runtime", " ".join(remedy).lower()
+        )
+    ]
+    assert [each for each in wrong if each[0] != "service-not-in-region"] == []
 
 
 @pytest.mark.parametrize("service", ["bedrock-agent", "bedrock-agent-runtime"])

@@ -121,6 +121,11 @@ _PATTERNS: dict[str, tuple[str, ...]] = {
         rf"{_ARN}:kinesis:[a-z0-9-]{{1,20}}:[\d*]{{0,12}}:stream/([\w.-]{{1,128}})",
         r"\bstream ([\w.-]{1,128}) under account",
     ),
+    "HOST": (
+        r"://([\w-][\w.-]{1,200}\.(?:amazonaws\.com(?:\.cn)?|api\.aws))",
+        r"\bhost='([\w-][\w.-]{1,200}\.amazonaws\.com)",
+    ),
+    "PACKAGE": (r"[\"'](@aws-sdk/[a-z0-9-]{2,60})",),
     "REGION": (
         rf"on resource:? ?[\"']?{_ARN}:[a-z0-9-]{{1,30}}:({_REGION}):",
         rf"[\w-]\.({_REGION})\.amazonaws\.com",
