@@ -19,10 +19,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _REGION = r"(?:us|eu|ap|sa|ca|me|af|il|mx|cn)(?:-gov|-iso[a-z]?)?-[a-z]{4,9}-\d"
-_MODEL = (
-    r"(?:anthropic|amazon|meta|mistral|cohere|ai21|deepseek|openai|qwen|stability|writer|luma|twelvelabs|moonshot"
-    r"|moonshotai|google|nvidia|minimax|zai)\.(?=[\w.]{1,60}-)[a-z][\w.-]{1,100}(?::\d{1,4}[a-z]?){0,2}"
+_VENDORS = (
+    *("anthropic.", "amazon.", "meta.", "mistral.", "cohere.", "ai21.", "deepseek.", "openai.", "qwen.", "stability."),
+    *("writer.", "luma.", "twelvelabs.", "moonshot.", "moonshotai.", "google.", "nvidia.", "minimax.", "zai."),
 )
+_MODEL = rf"(?:{'|'.join(map(re.escape, _VENDORS))})(?=[\w.]{{1,60}}-)[a-z][\w.-]{{1,100}}(?::\d{{1,4}}[a-z]?){{0,2}}"
 _GEOGRAPHY = r"(?:us|eu|apac|us-gov|jp|au|ca|global)\."
 _ARN = r"\barn:aws[a-z-]{0,10}"
 _BUCKET = r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"
@@ -134,6 +135,28 @@ _PATTERNS: dict[str, tuple[str, ...]] = {
         rf"\bin ({_REGION})\b",
     ),
 }
+# Words, in lower case, without which a text names no such thing: to look for them costs far less than a pattern.
+_HINTS: dict[str, tuple[str, ...]] = {
+    "FUNCTION": ("function", "/aws/lambda/"),
+    "BUCKET": ("bucket", "s3"),
+    "KEY": ("s3", "key"),
+    "TABLE": ("table",),
+    "GROUP": ("group", "/aws/"),
+    "ROLE": ("role",),
+    "USER": ("user",),
+    "PRINCIPAL": ("arn:aws",),
+    "ACTION": ("perform", "allows the"),
+    "RESOURCE": ("arn:aws",),
+    "MODEL": _VENDORS,
+    "BASE_MODEL": _VENDORS,
+    "KNOWLEDGE_BASE": ("knowledge",),
+    "AGENT": ("agent",),
+    "GUARDRAIL": ("guardrail",),
+    "STACK": ("stack",),
+    "STREAM": ("stream",),
+    "HOST": ("amazonaws", "api.aws"),
+    "REGION": ("region", "amazonaws", "arn:aws", "in "),
+}
 _OPERATION, _SERVICE_CODE = "OPERATION", "SERVICE_CODE"
 PLACEHOLDERS = frozenset(_PATTERNS) | {_OPERATION, _SERVICE_CODE}
 _WORDS = re.compile(rf"(?<![A-Za-z_$])(?:{'|'.join(sorted(PLACEHOLDERS, key=len, reverse=True))})(?![A-Za-z_=])")
@@ -167,9 +190,10 @@ def _value(name: str, error: Asked) -> str:
     if name == _SERVICE_CODE:
         code: str = catalogue().services.get(error.service, {}).get("quotas", "")
         return code
-    named = "arn:aws" in error.text
+    if not any(hint in error.text.lower() for hint in _HINTS.get(name, ("",))):
+        return ""
     for pattern in _compiled(name):
-        match = None if _ARN in pattern.pattern and not named else pattern.search(error.text)
+        match = pattern.search(error.text)
         if match:
             return _word(name, match.group(1))
     return ""

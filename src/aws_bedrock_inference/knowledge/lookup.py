@@ -79,8 +79,8 @@ def _of_code(word: str, service: str | None) -> list[Explanation]:
 def _at_home(alike: list[Explanation]) -> Explanation:
     """Return one meaning for all the services that share it; without a service it may be of any."""
     first, names = alike[0], list(dict.fromkeys(each.service for each in alike if each.service not in {ANY, ""}))
-    if len({each.status for each in alike}) > 1:
-        first = replace(first, status=None)
+    statuses = {each.status for each in alike if each.status}
+    first = replace(first, status=statuses.pop() if len(statuses) == 1 else None)
     if len(names) > 1:
         return replace(first, service="", fields={**first.fields, "services": names})
     return replace(first, service=names[0] if names and all(each.service in names for each in alike) else "")
