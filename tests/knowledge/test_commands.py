@@ -255,7 +255,7 @@ SHARED = ["AccessDenied", "UnauthorizedOperation", "ResourceNotFoundException", 
 @pytest.mark.parametrize("service", ["lambda", "iam", "ec2", "logs", "events", "sqs", "glue", "dynamodb", "s3", ""])
 def test_advice_names_what_was_called_and_not_a_model(code: str, service: str) -> None:
     found = explain(code, service=service or None)
-    text = " ".join(part for remedy in found.remedies for part in remedy).lower()
+    text = " ".join([*(part for remedy in found.remedies for part in remedy), found.prevent]).lower()
     assert not re.search(r"\bmodels?\b|bedrock|max_tokens|quota\(rpm", text), text
 
 

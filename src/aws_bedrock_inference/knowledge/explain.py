@@ -125,11 +125,18 @@ def _explained(verdict: Verdict, members: str = "") -> Explanation:
         wait=_wait(verdict.template),
         attempts=verdict.template.hint.attempts,
         link=cause.link,
-        practice=cause.practice,
+        practice=_practice(cause.practice, service),
         alternatives=verdict.alternatives,
         fields=details(seen.text),
         note=cause.note,
     )
+
+
+def _practice(slug: str, service: str) -> str:
+    """Return a practice where it is one of the service that answered, or of one whose errors that passes on."""
+    about = catalogue().services
+    places = (service, *about[service]["passes_on"]) if service in about else ()
+    return slug if any(slug in about[place]["practice"] for place in places) else ""
 
 
 def _of_fault(fault: Fault, seen: Evidence) -> Explanation:
