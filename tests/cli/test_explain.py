@@ -137,6 +137,91 @@ def test_errors_lists_code_decision_and_cause_of_a_service() -> None:
     assert "dynamodb-" not in result.output
 
 
+def test_errors_lists_iam_s_chapter_although_every_service_answers_with_it() -> None:
+    text = bedrock("errors", "iam").output
+    for code in (
+        "AccessDenied",
+        "UnauthorizedOperation",
+        "InvalidUserID.NotFound",
+        "SignatureDoesNotMatch",
+        "TokenRefreshRequired",
+        "ExpiredToken",
+    ):
+        assert code in text
+    assert "connect-timeout" not in text
+
+
+@pytest.mark.parametrize(
+    ("name", "cause"),
+    [
+        ("bedrock-agent-runtime", "knowledge-base-not-found"),
+        ("s3api", "s3-bucket-missing"),
+        ("monitoring", "cloudwatch-metric-value"),
+        ("ec2", "access-denied-unspecified"),
+        ("ThrottlingException", "dynamodb-on-demand-warm-up-or-hot-key"),
+        ("throttlingException", "throttled-tokens-per-minute"),
+        ("lambda-timeout", "The function ran longer than its timeout"),
+    ],
+)
+def test_errors_takes_every_name_of_a_service_a_code_or_a_cause(name: str, cause: str) -> None:
+    result = bedrock("errors", name)
+    assert result.exit_code == 0
+    assert cause in result.output
+
+
+def test_errors_of_a_code_lists_only_its_meanings_and_where_remedies_are() -> None:
+    text = bedrock("errors", "NoSuchBucket").output
+    assert "s3-bucket-missing" in text
+    assert "s3-key-missing" not in text
+    assert "bedrock explain s3-bucket-missing" in text
+
+
+def test_errors_refuses_a_name_that_nothing_has() -> None:
+    result = bedrock("errors", "NoSuchThing")
+    assert result.exit_code == 2
+    assert "no service, error code or cause 'NoSuchThing'" in result.output
+
+
+def test_practices_are_listed_of_all_services_or_of_one() -> None:
+    text = bedrock("errors", "--practices").output
+    for part in ("dead-letter queue", "partition keys", "versioning", "Monitor token usage", "Cache answers"):
+        assert part in text
+    bedrocks = bedrock("errors", "--practices", "bedrock").output
+    for part in ("Validate", "AWS Health Dashboard", "AWS Support", "ListFoundationModels", "budget", "model error"):
+        assert part in bedrocks
+    assert "partition keys" not in bedrocks
+    assert bedrock("errors", "--practices", "glue").exit_code == 2
+
+
+@pytest.mark.parametrize("slug", ["throttled-tokens-per-minute", "lambda-timeout", "access-denied-unspecified"])
+def test_the_name_of_a_cause_is_explained_as_that_cause(slug: str) -> None:
+    result = bedrock("explain", "--short", slug)
+    assert result.exit_code == 0
+    assert f"  {slug}  " in result.output
+    assert json.loads(bedrock("explain", "--json", slug).output)["cause"] == slug
+
+
+def test_json_has_status_note_and_the_sentence_of_the_practice() -> None:
+    known = json.loads(bedrock("explain", "--json", "ServiceUnavailable", "--service", "bedrock-runtime").output)
+    assert known["status"] == 503
+    assert "regular throttling" in known["note"]
+    assert (known["practice"], known["prevent"][:22]) == ("two-regions", "Call models through a ")
+
+
+def test_a_status_in_the_text_wins_over_the_usual_one_of_the_code() -> None:
+    text = "ThrottlingException: slow down (Service: BedrockRuntime, Status Code: 400, Request ID: 0a1b)"
+    assert "HTTP 400" in bedrock("explain", text).output
+    assert "HTTP 429" in bedrock("explain", "ThrottlingException", "--service", "bedrock-runtime").output
+
+
+def test_services_are_named_once() -> None:
+    for code in ("AccessDenied", "ThrottlingException", "InternalError"):
+        for line in bedrock("explain", code, "--service", "s3").output.splitlines():
+            if line.startswith("Found") and "services:" in line:
+                names = line.split(": ")[1].split(", ")
+                assert len(names) == len(set(names))
+
+
 def test_errors_lists_every_cause() -> None:
     text = bedrock("errors").output
     assert [slug for slug in _used() if slug not in text] == []

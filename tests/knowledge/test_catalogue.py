@@ -67,7 +67,7 @@ def test_every_remedy_is_one_s_own_sentence_and_every_practice_is_described() ->
     for slug, cause in catalogue().causes.items():
         assert cause.meaning.endswith((".", "?")), slug
         assert len(cause.title) <= 70, slug
-        for remedy in cause.remedies:
+        for remedy, _ in cause.advice:
             assert remedy.do.endswith((".", "?", ":")), f"{slug}: {remedy.do}"
         if cause.practice:
             practices = [facts["practice"] for facts in catalogue().services.values()]
@@ -118,8 +118,8 @@ bedrock-runtime AccessDeniedException FAIL
 bedrock-runtime ResourceNotFoundException FAIL
 bedrock-runtime ServiceUnavailableException RETRY
 bedrock-runtime InternalServerException RETRY
-bedrock-runtime ModelStreamErrorException RETRY
-bedrock-runtime ModelErrorException RETRY
+bedrock-runtime ModelStreamErrorException RETRY_LIMITED
+bedrock-runtime ModelErrorException RETRY_LIMITED
 bedrock-runtime ConnectionError RETRY
 bedrock-runtime BadCScoreException FAIL
 bedrock-runtime FTUFormNotFilled FAIL
@@ -144,7 +144,7 @@ def test_every_error_of_the_documents_has_entry_decision_cause_and_remedy(line: 
     cause = known.causes[fault.cause]
     assert cause.decision is Decision(decision)
     assert cause.meaning
-    assert cause.remedies
+    assert cause.remedies(service)
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from aws_bedrock_inference.cli.explain import COLOURS, chosen_service
 from aws_bedrock_inference.knowledge.catalogue import ANY, catalogue
+from aws_bedrock_inference.knowledge.lookup import service_called, spelling
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,28 +20,73 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("service", required=False)
+@click.argument("name", required=False, metavar="[SERVICE | CODE | CAUSE]")
+@click.option("--practices", is_flag=True, help="List the practices that prevent errors instead.")
 @click.option("--markdown", is_flag=True, help="Print the documentation page, with remedies and links.")
-def errors(*, service: str | None, markdown: bool) -> None:
+def errors(*, name: str | None, practices: bool, markdown: bool) -> None:
     """List the known AWS errors: cause, codes, whether to retry.
 
-    SERVICE is the service's name in the AWS CLI. Without SERVICE, all errors are listed, also those common to all
-    services.
+    SERVICE is the service's name in the AWS CLI. A CODE, or the name of a CAUSE, lists what it may mean at each
+    service. Without a name, all errors are listed, also those common to all services.
     """
     if markdown:
         click.echo("\n".join(page()))
         return
-    wanted = chosen_service(service)
     console = Console(highlight=False)
+    if practices:
+        _print_practices(console, chosen_service(name))
+        return
     places = _by_place()
-    if wanted is not None and wanted not in places:
+    shown = _named(name, places) if name and not service_called(name) else _of_service(chosen_service(name), places)
+    for place, causes in shown.items():
+        _print_place(console, place, causes)
+    if len(shown) and name and shown.keys() != places.keys():
+        console.print(f"Remedies: bedrock explain {next(iter(next(iter(shown.values()))))}", soft_wrap=True)
+
+
+_Places = dict[str, dict[str, list[str]]]
+
+
+def _of_service(service: str | None, places: _Places) -> _Places:
+    """Return what a service answers with: its own errors, else those of every service that are its chapter, else all
+    that every service may answer with.
+    """
+    if service is None:
+        return places
+    if service in places:
+        return {service: places[service]}
+    chapter = catalogue().services[ANY]["chapters"].get(service)
+    common = places[ANY]
+    return {ANY: {slug: common[slug] for slug in chapter if slug in common} if chapter else common}
+
+
+def _named(name: str, places: _Places) -> _Places:
+    """Return the causes of that name, or that errors with that code may have, at each service."""
+    code = spelling(name)
+    found = {
+        place: {slug: names for slug, names in causes.items() if slug == name or code in names}
+        for place, causes in places.items()
+    }
+    found = {place: causes for place, causes in found.items() if causes}
+    if not found:
         raise click.UsageError(
-            f"The catalogue has no errors specific to {wanted}. `bedrock explain CODE --service {wanted}` "
-            "explains the errors that AWS's service model lists."
+            f"There is no service, error code or cause {name!r} in the catalogue. "
+            f"`bedrock explain {name}` also knows the codes that AWS's service models list."
         )
-    for place, causes in places.items():
-        if wanted in {None, place}:
-            _print_place(console, place, causes)
+    return found
+
+
+def _print_practices(console: Console, service: str | None) -> None:
+    known = {place: about for place, about in catalogue().services.items() if about["practice"]}
+    wanted = {service, *catalogue().services.get(service or "", {}).get("passes_on", ())}
+    if service is not None and not wanted & known.keys():
+        raise click.UsageError(f"No practices of {service} are known. Known are those of: {', '.join(sorted(known))}.")
+    for place, about in known.items():
+        if service is None or place in wanted:
+            console.print(Text(about["title"], "bold"))
+            for slug, text in about["practice"].items():
+                console.print(Text(f"  {text} ").append(slug, "dim"), soft_wrap=True)
+            console.print()
 
 
 def _print_place(console: Console, place: str, causes: dict[str, list[str]]) -> None:
@@ -54,9 +100,9 @@ def _print_place(console: Console, place: str, causes: dict[str, list[str]]) -> 
     console.print()
 
 
-def _by_place() -> dict[str, dict[str, list[str]]]:
+def _by_place() -> _Places:
     """Return for each service its causes, and for each cause the codes that may have it."""
-    places: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+    places: _Places = defaultdict(lambda: defaultdict(list))
     for entry in catalogue().entries:
         for slug in dict.fromkeys((entry.template.cause, *(rule.template.cause for rule in entry.signatures))):
             known = places[entry.service][slug]
@@ -93,7 +139,7 @@ def page() -> Iterator[str]:
             yield from (f"* {text}" for text in practice.values())
 
 
-def _section(cause: Cause, places: dict[str, dict[str, list[str]]]) -> Iterator[str]:
+def _section(cause: Cause, places: _Places) -> Iterator[str]:
     yield ""
     yield f"### {cause.slug}"
     yield ""
@@ -103,10 +149,20 @@ def _section(cause: Cause, places: dict[str, dict[str, list[str]]]) -> Iterator[
     for place, known in places.items():
         names = known.get(cause.slug)
         if names:
-            yield f"* {'every service' if place == ANY else place}: {', '.join(f'`{name}`' for name in names)}"
+            codes = ", ".join(f"`{name}`{_status(place, name)}" for name in names)
+            yield f"* {'every service' if place == ANY else place}: {codes}"
     yield ""
-    for number, remedy in enumerate(cause.remedies, 1):
-        yield f"{number}. {remedy.do}" + (f"<br>`{remedy.run}`" if remedy.run else "")
+    for number, (remedy, services) in enumerate(cause.advice, 1):
+        place = f"({', '.join(services)}) " if services else ""
+        yield f"{number}. {place}{remedy.do}" + (f"<br>`{remedy.run}`" if remedy.run else "")
+    if cause.note:
+        yield ""
+        yield f"Note: {cause.note}"
     if cause.link:
         yield ""
         yield f"[AWS's documentation]({cause.link})"
+
+
+def _status(place: str, code: str) -> str:
+    status = catalogue().services[place]["status"].get(code)
+    return f" (HTTP {status})" if status else ""

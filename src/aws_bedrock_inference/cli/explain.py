@@ -144,7 +144,7 @@ def _print_json(found: Sequence[Explanation], text: str) -> None:
     if not found:
         click.echo(json.dumps({"cause": "unknown", "near": near(text), "other": other_program(text)}))
     for each in found:
-        facts = asdict(each) | {"remedies": [remedy._asdict() for remedy in each.remedies]}
+        facts = asdict(each) | {"remedies": [remedy._asdict() for remedy in each.remedies], "prevent": each.prevent}
         click.echo(json.dumps(facts, default=lambda value: value.value if isinstance(value, Enum) else str(value)))
 
 
@@ -244,10 +244,10 @@ def _reasons(known: Explanation) -> Iterator[tuple[str, str]]:
     for name, value in known.fields.items():
         shown = [*value[:_MOST_SERVICES], "…"] if isinstance(value, list) and len(value) > _MOST_SERVICES else value
         yield "Found", f"{name.replace('_', ' ')}: {', '.join(map(str, shown)) if isinstance(shown, list) else shown}"
-    for about in catalogue().services.values():
-        if known.practice in about["practice"]:
-            yield "Prevent", about["practice"][known.practice]
-            break
+    if known.prevent:
+        yield "Prevent", known.prevent
+    if known.note:
+        yield "Note", known.note
 
 
 def _said_by_aws(known: Explanation) -> str:

@@ -25,8 +25,8 @@ INDEX = HERE / "index.json"
 OPERATIONS = HERE / "operations.json"
 FOREIGN = HERE / "foreign_operations.json"
 
-ANY = "any"
-"""The service of files whose errors every service may answer with."""
+ANY, OTHER = "any", "other"
+"""The service of files whose errors every service may answer with, and the services that no remedy names."""
 
 _CATEGORY = {"RETRY": "transient", "FAIL": "permanent", "RETRY_LIMITED": "unknown"}
 
@@ -66,6 +66,7 @@ _CAUSE = {
     "source": str,
     "practice": str,
     "retry_after": float,
+    "note": str,
 }
 _CAUSE_NEEDS = ("group", "title", "meaning", "decision", "scope", "remedies", "source", "seen")
 _SCOPES = ("request", "resource", "model", "region", "account", "credentials", "client")
@@ -100,8 +101,8 @@ _MESSAGE = {
     "seen": str,
     "example": str,
 }
-_FILE = {"service": str, "title": str, "names": list, "aws": list, "passes_on": list, "practice": dict}
-_FILE |= {"cause": dict, "fault": list, "shape": list}
+_FILE = {"service": str, "title": str, "names": list, "aws": list, "passes_on": list, "practice": dict, "status": dict}
+_FILE |= {"quotas": str, "chapter": list, "cause": dict, "fault": list, "shape": list}
 
 
 class CatalogueError(ValueError):
@@ -117,7 +118,9 @@ def build(sources: Path = SOURCES) -> dict[str, Any]:
     for name, data in files.items():
         _check(data, _FILE, ("service", "title"), name)
         services.setdefault(data["service"], _service(data))
-        services[data["service"]]["practice"] |= data.get("practice", {})
+        for table in ("practice", "status"):
+            services[data["service"]][table] |= data.get(table, {})
+        services[data["service"]]["chapters"] |= {each: list(data["cause"]) for each in data.get("chapter", ())}
         for slug, entry in data.get("cause", {}).items():
             if slug in causes:
                 raise CatalogueError(f"{name}: cause {slug} is written twice")
@@ -153,7 +156,14 @@ def _owners() -> dict[str, Any]:
 
 def _service(data: dict[str, Any]) -> dict[str, Any]:
     lists = {key: data.get(key, []) for key in ("aws", "passes_on", "names")}
-    return {"title": data["title"], "practice": {}, **lists}
+    return {
+        "title": data["title"],
+        "practice": {},
+        "status": {},
+        "chapters": {},
+        "quotas": data.get("quotas", ""),
+        **lists,
+    }
 
 
 def _check_whole(faults: list[dict[str, Any]], causes: dict[str, Any]) -> None:
@@ -179,11 +189,11 @@ def _cause(entry: dict[str, Any], where: str) -> dict[str, Any]:
     origin = Origin(entry.get("origin") or _ORIGINS.get(entry["group"], "service")).value
     remedies = []
     for remedy in entry["remedies"]:
-        if not isinstance(remedy, dict) or not remedy.get("do") or not remedy.keys() <= {"do", "run"}:
-            raise CatalogueError(f"{where}: a remedy is {{ do = '...', run = '...' }}, not {remedy!r}")
-        remedies.append([remedy["do"], remedy.get("run", "")])
-    if not remedies:
-        raise CatalogueError(f"{where}: no remedy")
+        if not isinstance(remedy, dict) or not remedy.get("do") or not remedy.keys() <= {"do", "run", "for"}:
+            raise CatalogueError(f"{where}: a remedy is {{ do = '...', run = '...', for = [...] }}, not {remedy!r}")
+        remedies.append([remedy["do"], remedy.get("run", ""), remedy.get("for", [])])
+    if all(services and OTHER not in services for *_, services in remedies):
+        raise CatalogueError(f"{where}: no remedy for other services; write one without `for`, or for {OTHER!r}")
     return {**entry, "category": category, "origin": origin, "remedies": remedies, "seen": entry["seen"].isoformat()}
 
 

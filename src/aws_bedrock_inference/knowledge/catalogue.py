@@ -24,6 +24,8 @@ Trigrams = set[tuple[str, str, str]]
 ANY = "any"
 """The service of errors that every service may answer with."""
 
+HOME = "bedrock-runtime"  # the service of an error that may be of any
+
 
 class Remedy(NamedTuple):
     """One thing to do, and the command that checks or does it where there is one."""
@@ -35,7 +37,9 @@ class Remedy(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class Cause:
     """The cause of an error. `slug` is its stable name; `scope` what must change, or heal, for it to go away, `origin`
-    the place where it arises, `retry_after` the wait in seconds that AWS's documents state for it.
+    the place where it arises, `retry_after` the wait in seconds that AWS's documents state for it. `advice` has its
+    remedies, each with the services that it is for: all if none is named; `other` are those that no remedy of the cause
+    names. `note` says where AWS's documents and other guides differ from this entry, and why.
     """
 
     slug: str
@@ -46,12 +50,18 @@ class Cause:
     category: Category
     scope: str
     origin: Origin
-    remedies: tuple[Remedy, ...]
+    advice: tuple[tuple[Remedy, tuple[str, ...]], ...]
     link: str = ""
     source: str = ""
     seen: str = ""
     practice: str = ""
     retry_after: float | None = None
+    note: str = ""
+
+    def remedies(self, service: str = "") -> tuple[Remedy, ...]:
+        """Return the remedies for an error of a service, the most likely first."""
+        place = service if any(service in services for _, services in self.advice) else "other"
+        return tuple(remedy for remedy, services in self.advice if not services or place in services)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +109,10 @@ class Entry:
     signatures: list[Signature] = field(default_factory=list)
     own_codes: frozenset[str] = frozenset()
     """Those that are not also known of every service: they tell whose error it is."""
+
+    def templates(self) -> list[Fault]:
+        """Return the faults that this may be: its own, and those of its messages."""
+        return [self.template, *(rule.template for rule in self.signatures)]
 
 
 class Catalogue:
@@ -150,10 +164,7 @@ class Catalogue:
     def general(self) -> frozenset[str]:
         """The causes that any service may have: a code of one service that has such a cause means it elsewhere too."""
         return frozenset(
-            template.cause
-            for entry in self.entries
-            if entry.service == ANY
-            for template in (entry.template, *(rule.template for rule in entry.signatures))
+            template.cause for entry in self.entries if entry.service == ANY for template in entry.templates()
         )
 
     @cached_property
@@ -200,6 +211,16 @@ class Catalogue:
     def _small(self) -> dict[str, str]:
         return {code.lower(): code for code in self.by_code}
 
+    def status(self, service: str, code: str) -> int | None:
+        """Return the HTTP status that a service answers a code, or a cause without one, with; None if not known."""
+        told: dict[str, dict[str, int]] = {name: about["status"] for name, about in self.services.items()}
+        return told.get(service or HOME, {}).get(code) or told[ANY].get(code)
+
+    @cached_property
+    def practices(self) -> dict[str, str]:
+        """The sentence of each practice."""
+        return {slug: text for about in self.services.values() for slug, text in about["practice"].items()}
+
     def by_status(self, service: str | None, status: int) -> Entry | None:
         """Return what an HTTP status without a known code means."""
         return self._by_status.get((service or ANY, status)) or self._by_status.get((ANY, status))
@@ -224,7 +245,7 @@ class Catalogue:
 
     def _merged(self, data: dict[str, Any], rule: dict[str, Any]) -> dict[str, Any]:
         """Return a message's rule with what it takes over from its fault: how often to try if both decide alike."""
-        kept: dict[str, Any] = {key: data[key] for key in ("unhealthy", "reached") if key in data}
+        kept: dict[str, Any] = {key: data[key] for key in ("service", "unhealthy", "reached") if key in data}
         hint = data.get("hint", {})
         if self.causes[data["cause"]].decision is not self.causes[rule["cause"]].decision:
             hint = {key: value for key, value in hint.items() if key != "attempts"}
@@ -242,7 +263,7 @@ class Catalogue:
             decision=cause.decision,
             category=cause.category,
             cause=cause.slug,
-            advice=cause.remedies[0].do,
+            advice=cause.remedies(data["service"])[0].do,
             hint=Hint(**hint),
             unhealthy=data.get("unhealthy", False),
             reached=data.get("reached", True),
@@ -255,7 +276,7 @@ class Catalogue:
 def _cause(slug: str, data: dict[str, Any]) -> Cause:
     known = {**data, "decision": Decision(data["decision"]), "category": Category(data["category"])}
     known["origin"] = Origin(data["origin"])
-    known["remedies"] = tuple(Remedy(*remedy) for remedy in data["remedies"])
+    known["advice"] = tuple((Remedy(do, run), tuple(services)) for do, run, services in known.pop("remedies"))
     return Cause(slug=slug, **known)
 
 

@@ -108,6 +108,9 @@ def classify(x: Any, *, service: str | None = None) -> Fault:
 
 def _template(verdict: Verdict, code: str) -> Fault:
     """Return a verdict's template: that nothing was sent follows from the error's own code, never from words."""
-    template = verdict.template
+    template, seen = verdict.template, verdict.evidence
     reached = code not in catalogue().unsent
+    if verdict.entry is not None and verdict.entry.service == ANY and seen.services:  # its advice is for any service
+        advice = catalogue().causes[template.cause].remedies(seen.services[0])[0].do
+        template = template if template.advice == advice else replace(template, advice=advice)
     return template if template.reached is reached else replace(template, reached=reached)

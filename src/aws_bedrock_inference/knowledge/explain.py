@@ -9,18 +9,19 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from aws_bedrock_inference.fault import Category, Decision, Fault
-from aws_bedrock_inference.knowledge.catalogue import ANY, Remedy, catalogue
+from aws_bedrock_inference.knowledge.catalogue import ANY, HOME, Remedy, catalogue
+from aws_bedrock_inference.knowledge.commands import Asked, filled
+from aws_bedrock_inference.knowledge.evidence import Evidence
 from aws_bedrock_inference.knowledge.fields import details
-from aws_bedrock_inference.knowledge.judge import MODELLED, UNKNOWN, judge
+from aws_bedrock_inference.knowledge.judge import MODELLED, UNKNOWN, Verdict, judge
 from aws_bedrock_inference.knowledge.masking import masked
 from aws_bedrock_inference.knowledge.reading import code_of, read
+from aws_bedrock_inference.knowledge.services import resolve
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from aws_bedrock_inference.knowledge.catalogue import Cause
-    from aws_bedrock_inference.knowledge.evidence import Evidence
-    from aws_bedrock_inference.knowledge.judge import Verdict
     from aws_bedrock_inference.knowledge.modelled import Modelled
 
 
@@ -35,7 +36,9 @@ class Explanation:
     it, `medium` when only code and service do, or a few words that others use too, `low` when only a code or a status
     does, `none` when nothing is known. It is `conditional` when nothing in a text shows that it is AWS's;
     `other` names the program whose error it is instead.
-    `wait` is in seconds; `fields` what the text's structure holds (action, principal, resource, region, reasons).
+    `status` is the HTTP status that the text states, else the one that the service answers the code with. `wait` is
+    in seconds; `fields` what the text's structure holds (action, principal, resource, region, reasons). `prevent` says
+    how to avoid the error, `practice` is its slug; `note` says where AWS's documents or other guides differ, and why.
     Secrets and account ids are masked in all of it.
     """
 
@@ -59,6 +62,12 @@ class Explanation:
     fields: dict[str, Any] = field(default_factory=dict)
     conditional: bool = False
     other: str = ""
+    note: str = ""
+
+    @property
+    def prevent(self) -> str:
+        """The sentence of `practice`, or nothing."""
+        return catalogue().practices.get(self.practice, "")
 
 
 def explain(x: Any, *, service: str | None = None) -> Explanation:
@@ -66,9 +75,11 @@ def explain(x: Any, *, service: str | None = None) -> Explanation:
 
     `x` is a text in any form people paste (tracebacks, logs, the AWS CLI's, any SDK's dump, JSON), an exception with
     all that it comes from, boto3's dictionary of an error, or an HTTP answer. `service` is any name that AWS uses for
-    the service, needed only where one code has several meanings. Nothing raises; what is not known is explained as
-    `unknown`.
+    the service, needed only where one code has several meanings. The slug of a cause is explained as that cause.
+    Nothing raises; what is not known is explained as `unknown`.
     """
+    if isinstance(x, str) and x.strip() in catalogue().causes:
+        return _of_cause(x.strip(), service)
     seen = read(x, service)
     if seen.fault is not None:
         return _of_fault(seen.fault, seen.evidence)
@@ -76,49 +87,81 @@ def explain(x: Any, *, service: str | None = None) -> Explanation:
     cause = verdict.template.cause
     if cause == UNKNOWN:
         return _unknown(verdict.evidence, verdict.other)
-    return from_models(verdict.models, verdict.evidence) if cause == MODELLED else _explained(verdict)
+    if cause == MODELLED:
+        return from_models(verdict.models, verdict.evidence)
+    return _explained(verdict, _members(seen.response))
 
 
-def _explained(verdict: Verdict) -> Explanation:
+def _of_cause(slug: str, service: str | None) -> Explanation:
+    """Return the explanation of a cause by its slug, at the service if one is named, else at its first one."""
+    place = resolve(service) if service else ""
+    found = [(entry, template) for entry in catalogue().entries for template in entry.templates()]
+    found = [(entry, template) for entry, template in found if template.cause == slug]
+    for wanted in (HOME, ANY, place):
+        found.sort(key=lambda each: each[0].service != wanted)
+    entry, template = found[0]
+    seen = Evidence("", (), (place,) if place and place != ANY else ())
+    return _explained(Verdict(template, seen, entry, slug, "high"))
+
+
+def _members(response: dict[str, Any] | None) -> str:
+    """Return what boto3's dictionary says of an error beside its message: S3 names the bucket there."""
+    error = response.get("Error") if response else None
+    members = error.items() if isinstance(error, dict) else ()
+    return "".join(f"\n'{name}': '{value}'" for name, value in members if name not in {"Code", "Message"})
+
+
+def _explained(verdict: Verdict, members: str = "") -> Explanation:
     cause, seen, entry = catalogue().causes[verdict.template.cause], verdict.evidence, verdict.entry
+    code = code_of(verdict)
+    service = entry.service if entry is not None and entry.service != ANY else _first(seen)
+    asked = Asked(seen.text + members, service, seen.operation)
     return Explanation(
         cause=cause.slug,
         title=cause.title,
-        code=code_of(verdict),
-        service=entry.service if entry is not None and entry.service != ANY else _first(seen),
+        code=code,
+        service=service,
         operation=seen.operation,
-        status=seen.status,
+        status=seen.status or catalogue().status(service, code or cause.slug),
         decision=cause.decision,
         category=cause.category,
         confidence=verdict.confidence,
         decided_by=masked(_as_written(verdict.words, seen.text), accounts=True),
         meaning=f"{_IF_AWS}{cause.meaning}" if verdict.conditional else cause.meaning,
-        remedies=cause.remedies,
+        remedies=filled(cause.remedies(service), asked),
         wait=_wait(verdict.template),
         attempts=verdict.template.hint.attempts,
         link=cause.link,
-        practice=cause.practice,
+        practice=_practice(cause.practice, service),
         alternatives=verdict.alternatives,
         fields=details(seen.text),
         conditional=verdict.conditional,
+        note=cause.note,
     )
 
 
-def _remedies(fault: Fault, cause: Cause | None) -> tuple[Remedy, ...]:
+def _remedies(fault: Fault, cause: Cause | None, service: str) -> tuple[Remedy, ...]:
     """Return the cause's remedies, after the fault's own advice if that is another: it knows the occurrence."""
-    known = cause.remedies if cause else ()
+    known = cause.remedies(service) if cause else ()
     own = Remedy(masked(fault.advice, accounts=True))
     return known if known and fault.advice in ("", known[0].do) else (own, *known)
 
 
+def _practice(slug: str, service: str) -> str:
+    """Return a practice where it is one of the service that answered, or of one whose errors that passes on."""
+    about = catalogue().services
+    places = (service, *about[service]["passes_on"]) if service in about else ()
+    return slug if any(slug in about[place]["practice"] for place in places) else ""
+
+
 def _of_fault(fault: Fault, seen: Evidence) -> Explanation:
     """Return the explanation of a fault that was judged already: the cause, in words, and the fault's own decision."""
-    cause = catalogue().causes.get(fault.cause)
+    cause, service = catalogue().causes.get(fault.cause), _first(seen)
     return Explanation(
         cause=fault.cause,
         title=cause.title if cause else _words(fault.code),
         code=fault.code,
-        service=_first(seen),
+        service=service,
         operation=seen.operation,
         status=fault.status,
         decision=fault.decision,
@@ -126,12 +169,16 @@ def _of_fault(fault: Fault, seen: Evidence) -> Explanation:
         confidence="none" if fault.cause == UNKNOWN else "high",
         decided_by=masked(fault.code, accounts=True),
         meaning=cause.meaning if cause else masked(fault.message, accounts=True),
-        remedies=_remedies(fault, cause),
+        remedies=filled(
+            _remedies(fault, cause, service),
+            Asked(fault.message + _members(fault.response), service, seen.operation),
+        ),
         wait=_wait(fault),
         attempts=fault.hint.attempts,
         link=cause.link if cause else "",
         practice=cause.practice if cause else "",
         fields=details(fault.message),
+        note=cause.note if cause else "",
     )
 
 
@@ -151,7 +198,7 @@ def from_models(models: Sequence[Modelled], seen: Evidence | None = None) -> Exp
         confidence="medium" if len(models) == 1 else "low",
         decided_by=first.code,
         meaning=f"Not in the catalogue; AWS's model of the service says: {verdict.reason}.",
-        remedies=(Remedy(verdict.remedy, verdict.run),),
+        remedies=filled([Remedy(verdict.remedy, verdict.run)], Asked(seen.text if seen else "", first.service)),
         wait=verdict.wait,
         attempts={Decision.RETRY: 3, Decision.RETRY_LIMITED: 2, Decision.FAIL: 1}[verdict.decision],
         fields={

@@ -31,7 +31,7 @@ def meanings(text: str, service: str | None = None) -> list[Explanation]:
     """
     word = text.strip().strip("\"'()")
     if word in catalogue().causes:
-        return [replace(explain(catalogue().templates[word]), decided_by=word)]
+        return [explain(word, service=service)]
     if _ONE_WORD.fullmatch(word):
         found = _of_code(word, service)
         if found:
@@ -76,7 +76,7 @@ def _codes(text: str) -> list[str]:
 
 
 def _of_code(word: str, service: str | None) -> list[Explanation]:
-    code = _spelling(word)
+    code = spelling(word)
     entries = catalogue().by_code.get(code, [])
     places = {entry.service for entry in entries if service is None or entry.service in {service, ANY}}
     found: dict[str, list[Explanation]] = {}
@@ -89,6 +89,8 @@ def _of_code(word: str, service: str | None) -> list[Explanation]:
 def _at_home(alike: list[Explanation]) -> Explanation:
     """Return one meaning for all the services that share it; without a service it may be of any."""
     first, names = alike[0], list(dict.fromkeys(each.service for each in alike if each.service not in {ANY, ""}))
+    statuses = {each.status for each in alike if each.status}
+    first = replace(first, status=statuses.pop() if len(statuses) == 1 else None)
     if len(names) > 1:
         return replace(first, service="", fields={**first.fields, "services": names})
     return replace(first, service=names[0] if names and all(each.service in names for each in alike) else "")
@@ -107,7 +109,7 @@ def _by_decision(facts: list[Modelled]) -> list[Explanation]:
     return [from_models(group) for group in sorted(alike.values(), key=len, reverse=True)]
 
 
-def _spelling(word: str) -> str:
+def spelling(word: str) -> str:
     """Return the known code that a word means: `botocore.errorfactory.X`, `x` and `X:` are X."""
     last = re.split(r"[.:#]", word.rstrip(":#."))[-1]
     for candidate in (word, last, last[:1].upper() + last[1:]):

@@ -13,12 +13,16 @@ from importlib.resources import files
 
 from aws_bedrock_inference.knowledge.catalogue import ANY, catalogue
 
+# Names that only the AWS CLI uses: awscli 2.31, customizations and aliases, read 2026-11-29.
+_CLI = {"s3api": "s3", "ddb": "dynamodb", "deploy": "codedeploy", "configservice": "config"}
+
 
 @lru_cache(maxsize=1024)
 def resolve(name: str) -> str:
     """Return the catalogue's name of a service, else boto3's, or nothing for a name that AWS does not use."""
     known = catalogue()
     name = name.strip().lower()
+    name = _CLI.get(name, name)
     if name == ANY or name in known.services:
         return name
     home = known.homes.get(name)

@@ -1,0 +1,217 @@
+"""Commands of remedies, with their placeholders filled from the text of the error.
+
+A placeholder is a word in capitals, such as `FUNCTION` in `aws lambda get-policy --function-name FUNCTION`. What a text
+names in a known form takes its place, quoted for a shell; any other placeholder stays, to be read by a person. Secrets
+and account ids are masked as everywhere: in an ARN the account stays the placeholder `ACCOUNT`.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from functools import cache
+from typing import TYPE_CHECKING, NamedTuple
+
+from aws_bedrock_inference.knowledge.catalogue import Remedy, catalogue
+from aws_bedrock_inference.knowledge.masking import masked
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_REGION = r"(?:us|eu|ap|sa|ca|me|af|il|mx|cn)(?:-gov|-iso[a-z]?)?-[a-z]{4,9}-\d"
+_VENDORS = (
+    *("anthropic.", "amazon.", "meta.", "mistral.", "cohere.", "ai21.", "deepseek.", "openai.", "qwen.", "stability."),
+    *("writer.", "luma.", "twelvelabs.", "moonshot.", "moonshotai.", "google.", "nvidia.", "minimax.", "zai."),
+)
+_MODEL = rf"(?:{'|'.join(map(re.escape, _VENDORS))})(?=[\w.]{{1,60}}-)[a-z][\w.-]{{1,100}}(?::\d{{1,4}}[a-z]?){{0,2}}"
+_GEOGRAPHY = r"(?:us|eu|apac|us-gov|jp|au|ca|global)\."
+_ARN = r"\barn:aws[a-z-]{0,10}"
+_BUCKET = r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"
+_IAM = r"[\w+=.@-]{1,64}"
+# Between a name and its value, as sentences, JSON, XML and programs write it.
+_IS = r"[\"']?(?:\s{0,3}[:=]\s{0,3}|>|\s(?:named\s)?)[\"'`]?"
+
+# For each placeholder the patterns of its value, the surest first.
+_PATTERNS: dict[str, tuple[str, ...]] = {
+    "FUNCTION": (
+        rf"{_ARN}:lambda:[a-z0-9-]{{1,20}}:[\d*]{{0,12}}:function:([\w-]{{1,64}})",
+        r"/aws/lambda/([\w-]{1,64})",
+        rf"\bfunction[ _]?name{_IS}([\w-]{{1,64}})",
+    ),
+    "BUCKET": (
+        rf"{_ARN}:s3:::({_BUCKET})",
+        rf"\bs3a?://({_BUCKET})",
+        rf"(?i:\bbucket(?:[ _]?name)?)[\"']?(?:\s{{0,3}}[:=]\s{{0,3}}[\"']|=|>|\s[\"'`])({_BUCKET})(?![\w-])",
+        rf"(?i:\bbucket(?:[ _]?name)?)(?::\s?|\s)(?=[a-z0-9]{{0,40}}[\d.-])({_BUCKET})(?![\w-])",
+        rf"\b({_BUCKET})\.s3[.-](?:[a-z0-9-]{{1,20}}\.)?amazonaws\.com",
+    ),
+    "KEY": (
+        rf"{_ARN}:s3:::[a-z0-9.-]{{3,63}}/([^\s\"'<>*]{{1,512}})",
+        r"\bs3a?://[a-z0-9.-]{3,63}/([^\s\"'<>*]{1,512})",
+        r"<Key>([^<>\s]{1,512})</Key>",
+        r"[\"']Key[\"']:\s?[\"']([^\s\"'<>]{1,512})[\"']",
+    ),
+    "TABLE": (
+        rf"{_ARN}:dynamodb:[a-z0-9-]{{1,20}}:[\d*]{{0,12}}:table/([\w.-]{{3,255}})",
+        r"\bTable(?:[ _]?Name)?[\"']?\s{0,2}[:=]\s{0,2}[\"']?(?!arn:)([\w.-]{3,255})",
+    ),
+    "GROUP": (
+        rf"{_ARN}:logs:[a-z0-9-]{{1,20}}:[\d*]{{0,12}}:log-group:([\w./#-]{{1,512}})",
+        rf"\blog[ _-]?group(?:[ _-]?name)?{_IS}(?=[\w./#-]{{0,200}}[/\d-])([\w./#-]{{1,512}})",
+        r"(?<![\w/.-])(/aws/[\w./#-]{1,512})",
+    ),
+    "ROLE": (
+        rf"{_ARN}:iam::[\d*]{{12}}:role/(?:[\w./-]{{1,200}}/)?({_IAM})",
+        rf"{_ARN}:sts::[\d*]{{12}}:assumed-role/({_IAM})",
+        rf"\brole with name ({_IAM})",
+    ),
+    "USER": (
+        rf"{_ARN}:iam::[\d*]{{12}}:user/(?:[\w./-]{{1,200}}/)?({_IAM})",
+        rf"\buser with name ({_IAM})",
+    ),
+    "PRINCIPAL": (
+        rf"({_ARN}:iam::[\d*]{{12}}:(?:role|user)/[\w+=,.@/-]{{1,300}})",
+        rf"({_ARN}:sts::[\d*]{{12}}:assumed-role/{_IAM})",
+    ),
+    "ACTION": (
+        r"not authorized to perform:? ?([a-z0-9-]{2,30}:[\w*]{1,80})",
+        r"\ballows the ([a-z0-9-]{2,30}:\w{1,80})",
+    ),
+    "RESOURCE": (rf"on resource:? ?[\"']?({_ARN}:[^\s\"']{{1,300}})",),
+    "MODEL": (
+        rf"(?:foundation-model|inference-profile)/((?:{_GEOGRAPHY})?{_MODEL})",
+        rf"(?<![\w.-])((?:{_GEOGRAPHY})?{_MODEL})",
+    ),
+    "BASE_MODEL": (
+        rf"foundation-model/({_MODEL})",
+        rf"inference-profile/(?:{_GEOGRAPHY})?({_MODEL})",
+        rf"(?<![\w.-])(?:{_GEOGRAPHY})?({_MODEL})",
+    ),
+    "INFERENCE_PROFILE": (
+        r"\binference-profile/([\w.:-]{1,160})",
+        rf"(?<![\w.-])({_GEOGRAPHY}{_MODEL})",
+    ),
+    "KNOWLEDGE_BASE": (
+        r"\bknowledge-base/([A-Z0-9]{10})\b",
+        r"(?i:\bknowledge ?base(?: with)?(?: ?id)?)[\"' :=]{1,4}([A-Z0-9]{10})\b",
+    ),
+    "AGENT": (r"\bagent/([A-Z0-9]{10})\b", r"(?i:\bagent(?: with)?(?: ?id)?)[\"' :=]{1,4}([A-Z0-9]{10})\b"),
+    "GUARDRAIL": (
+        r"\bguardrail/([a-z0-9]{8,16})\b",
+        r"(?i:\bguardrail ?(?:id|identifier))[\"' :=]{1,4}([a-z0-9]{8,16})\b",
+    ),
+    "JOB": (r"\bmodel-invocation-job/([a-z0-9]{6,40})\b",),
+    "RULE": (
+        rf"{_ARN}:events:[a-z0-9-]{{1,20}}:[\d*]{{0,12}}:rule/(?:[\w.-]{{1,256}}/)?([\w.-]{{1,64}})",
+        r"\bRule ([\w.-]{1,64}) does not exist",
+    ),
+    "BUS": (
+        rf"{_ARN}:events:[a-z0-9-]{{1,20}}:[\d*]{{0,12}}:event-bus/([\w./-]{{1,256}})",
+        r"\bEvent ?bus ([\w./-]{1,256}) does not exist",
+        r"\bon EventBus ([\w./-]{1,256})",
+    ),
+    "STACK": (
+        r":stack/([A-Za-z][\w-]{0,127})/",
+        r"\bstack (?:with id |named? )?[\"'\[]?([A-Za-z][\w-]{2,127})[\"'\]]? does not exist",
+    ),
+    "QUEUE": (
+        rf"{_ARN}:sqs:[a-z0-9-]{{1,20}}:[\d*]{{0,12}}:([\w.-]{{1,80}})",
+        r"\bsqs\.[a-z0-9-]{1,20}\.amazonaws\.com/[\d*]{12}/([\w.-]{1,80})",
+    ),
+    "STREAM": (
+        rf"{_ARN}:kinesis:[a-z0-9-]{{1,20}}:[\d*]{{0,12}}:stream/([\w.-]{{1,128}})",
+        r"\bstream ([\w.-]{1,128}) under account",
+    ),
+    "HOST": (
+        r"://([\w-][\w.-]{1,200}\.(?:amazonaws\.com(?:\.cn)?|api\.aws))",
+        r"\bhost='([\w-][\w.-]{1,200}\.amazonaws\.com)",
+    ),
+    "PACKAGE": (r"[\"'](@aws-sdk/[a-z0-9-]{2,60})",),
+    "REGION": (
+        rf"on resource:? ?[\"']?{_ARN}:[a-z0-9-]{{1,30}}:({_REGION}):",
+        rf"[\w-]\.({_REGION})\.amazonaws\.com",
+        rf"\bregion(?:[ _]?name)?{_IS}({_REGION})\b",
+        rf"{_ARN}:[a-z0-9-]{{1,30}}:({_REGION}):",
+        rf"\bin ({_REGION})\b",
+    ),
+}
+# Words, in lower case, without which a text names no such thing: to look for them costs far less than a pattern.
+_HINTS: dict[str, tuple[str, ...]] = {
+    "FUNCTION": ("function", "/aws/lambda/"),
+    "BUCKET": ("bucket", "s3"),
+    "KEY": ("s3", "key"),
+    "TABLE": ("table",),
+    "GROUP": ("group", "/aws/"),
+    "ROLE": ("role",),
+    "USER": ("user",),
+    "PRINCIPAL": ("arn:aws",),
+    "ACTION": ("perform", "allows the"),
+    "RESOURCE": ("arn:aws",),
+    "MODEL": _VENDORS,
+    "BASE_MODEL": _VENDORS,
+    "KNOWLEDGE_BASE": ("knowledge",),
+    "AGENT": ("agent",),
+    "GUARDRAIL": ("guardrail",),
+    "STACK": ("stack",),
+    "STREAM": ("stream",),
+    "HOST": ("amazonaws", "api.aws"),
+    "REGION": ("region", "amazonaws", "arn:aws", "in "),
+}
+_OPERATION, _SERVICE_CODE = "OPERATION", "SERVICE_CODE"
+PLACEHOLDERS = frozenset(_PATTERNS) | {_OPERATION, _SERVICE_CODE}
+_WORDS = re.compile(rf"(?<![A-Za-z_$])(?:{'|'.join(sorted(PLACEHOLDERS, key=len, reverse=True))})(?![A-Za-z_=])")
+
+
+class Asked(NamedTuple):
+    """The error that remedies are for: its text, its service and its operation."""
+
+    text: str
+    service: str = ""
+    operation: str = ""
+
+
+def filled(remedies: Iterable[Remedy], error: Asked) -> tuple[Remedy, ...]:
+    """Return the remedies with the commands' placeholders filled, as far as the error's text names them."""
+    values: dict[str, str] = {}
+
+    def value(match: re.Match[str]) -> str:
+        name = match.group()
+        if name not in values:
+            values[name] = _value(name, error)
+        return values[name] or name
+
+    return tuple(Remedy(do, _WORDS.sub(value, run)) if run else Remedy(do) for do, run in remedies)
+
+
+def _value(name: str, error: Asked) -> str:
+    """Return a placeholder's value as one word of a shell, or nothing."""
+    if name == _OPERATION:
+        return error.operation if error.operation.isalnum() else ""
+    if name == _SERVICE_CODE:
+        code: str = catalogue().services.get(error.service, {}).get("quotas", "")
+        return code
+    if not any(hint in error.text.lower() for hint in _HINTS.get(name, ("",))):
+        return ""
+    for pattern in _compiled(name):
+        match = pattern.search(error.text)
+        if match:
+            return _word(name, match.group(1))
+    return ""
+
+
+@cache
+def _compiled(name: str) -> tuple[re.Pattern[str], ...]:
+    flags = re.NOFLAG if name in _EXACT else re.IGNORECASE
+    return tuple(re.compile(pattern, flags) for pattern in _PATTERNS[name])
+
+
+_EXACT = frozenset({"MODEL", "BASE_MODEL", "INFERENCE_PROFILE", "KNOWLEDGE_BASE", "AGENT", "GUARDRAIL", "BUCKET"})
+
+
+def _word(name: str, value: str) -> str:
+    if name == "PRINCIPAL":
+        value = value.replace(":sts:", ":iam:").replace(":assumed-role/", ":role/")
+    value = masked(value.rstrip(".,;:)"), accounts=True)
+    if "***" in value.replace("*" * 12, ""):
+        return ""  # a secret in the place of a name
+    return "ACCOUNT".join(shlex.quote(part) if part else "" for part in value.split("*" * 12))

@@ -1,0 +1,292 @@
+"""The commands of remedies: AWS has them, they print no secrets, and their placeholders are filled from the text."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import botocore.session
+import pytest
+from botocore import xform_name
+
+from aws_bedrock_inference.knowledge.catalogue import ANY, catalogue
+from aws_bedrock_inference.knowledge.commands import PLACEHOLDERS, Asked, filled
+from aws_bedrock_inference.knowledge.explain import explain
+
+if TYPE_CHECKING:
+    from aws_bedrock_inference.knowledge.catalogue import Remedy
+
+REMEDIES = [remedy for cause in catalogue().causes.values() for remedy, _ in cause.advice]
+COMMANDS = sorted(
+    {remedy.run for remedy in REMEDIES if remedy.run}
+    | {run for remedy in REMEDIES for run in re.findall(r"`(aws [^`]+)`", remedy.do)}
+)
+
+# Options that the AWS CLI has for every command, and those of its own that stand for parameters of a model.
+EVERYWHERE = {
+    "region",
+    "query",
+    "output",
+    "profile",
+    "debug",
+    "generate-cli-skeleton",
+    "max-items",
+    "cli-binary-format",
+}
+OWN_OPTIONS = {
+    "lambda": {"zip-file"},
+    "cloudwatch put-metric-data": {"metric-name", "value", "unit"},
+    "ec2": {"filters"},
+}
+# Commands that the AWS CLI has beside the models, with their options.
+OWN_COMMANDS = {
+    "configure": {"list", "get", "set"},
+    "s3": {"ls", "rm", "cp", "presign"},
+    "sso": {"login", "logout"},
+    "logs": {"tail"},
+}
+
+
+@cache
+def operations(service: str) -> dict[str, Any]:
+    model = botocore.session.get_session().get_service_model(service)
+    return {xform_name(name, "-"): model.operation_model(name) for name in model.operation_names}
+
+
+@cache
+def waiters(service: str) -> dict[str, str]:
+    model = botocore.session.get_session().get_waiter_model(service)
+    return {xform_name(name, "-"): xform_name(model.get_waiter(name).operation, "-") for name in model.waiter_names}
+
+
+def calls(command: str) -> list[list[str]]:
+    """Return the words of each call of the AWS CLI in a line."""
+    lexer = shlex.shlex(command, posix=True, punctuation_chars="();|&<>")
+    lexer.whitespace_split = True
+    found: list[list[str]] = []
+    open_call = False
+    for word in lexer:
+        if word == "aws":
+            found.append([])
+            open_call = True
+        elif word and not set(word) - set("();|&<>$"):
+            open_call = False
+        elif open_call:
+            found[-1].append(word)
+    return found
+
+
+def wrong(words: list[str]) -> str:
+    """Return what the AWS CLI would refuse of a call, or nothing."""
+    service, name, *rest = [*words, ""]
+    if name in {"help", ""} or name in OWN_COMMANDS.get(service, ()):
+        return ""
+    botocore_name = {"s3api": "s3"}.get(service, service)
+    if name == "wait":
+        if rest[0] not in waiters(botocore_name):
+            return f"no waiter {rest[0]}"
+        name = waiters(botocore_name)[rest[0]]
+    if name not in operations(botocore_name):
+        return f"no operation {name}"
+    shape = operations(botocore_name)[name].input_shape
+    members = {xform_name(member, "-") for member in (shape.members if shape else ())}
+    known = members | EVERYWHERE | OWN_OPTIONS.get(service, set()) | OWN_OPTIONS.get(f"{service} {name}", set())
+    options = [word[2:].split("=")[0] for word in rest if word.startswith("--")]
+    refused = [option for option in options if option.removeprefix("no-") not in known and option not in known]
+    needed = {xform_name(member, "-") for member in (shape.required_members if shape else ())}
+    lacking = needed - set(options) if "generate-cli-skeleton" not in options else set()
+    return f"no options {refused}" * bool(refused) + f" lacks {sorted(lacking)}" * bool(lacking)
+
+
+@pytest.mark.parametrize("command", [run for run in COMMANDS if calls(run)])
+def test_the_aws_cli_has_the_command_and_its_options(command: str) -> None:
+    assert [(words, wrong(words)) for words in calls(command) if wrong(words)] == []
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_shell_can_read_the_command(command: str) -> None:
+    assert subprocess.run(["bash", "-n", "-c", command], check=False, capture_output=True).returncode == 0  # noqa: S603, S607
+
+
+# What prints a secret: the environment's values, a signed URL, keys and tokens, a proxy's password, a function's
+# variables, a debug log with its headers.
+PRINTING = [
+    r"\b(?:env|printenv|set|export -p)\b\s*(?:$|;|&&)",
+    r"\benv \| (?!cut -d= -f1\b)(?!grep -i AWS_ENDPOINT_URL$)(?!grep -i _proxy= \| sed 's#//\[\^@/\]\*@#//\*\*\*@#'$)",
+    r"\bprintenv\b",
+    r"Code\.Location --output text(?! \| xargs curl -so)",
+    r"aws lambda get-function(?:-configuration)? (?!.*--query)",
+    r"aws lambda .*--query (?!'keys\()\S*(?:Environment|Variables)\b",
+    r"aws sts (?:assume-role|get-session-token|get-federation-token)(?!.*--query)",
+    r"aws (?:secretsmanager get-secret-value|ecr get-login-password|eks get-token|sso get-role-credentials)",
+    r"aws iam create-(?:access-key|service-specific-credential|login-profile)",
+    r"aws configure (?:export-credentials|get aws_(?:secret|session))",
+    r"--with-decryption|--debug",
+    r"\b(?:cat|less|head|tail|more) ~/\.aws",
+    r"\bgrep (?!-oh ).*~/\.aws",
+    r"AWS_(?:SECRET_ACCESS_KEY|SESSION_TOKEN|BEARER_TOKEN_BEDROCK)",
+    r"\bcurl\b.*-v.*[Aa]uthorization",
+]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_no_command_prints_a_secret(command: str) -> None:
+    assert [pattern for pattern in PRINTING if re.search(pattern, command)] == []
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["env", "env | grep ^AWS_", "printenv AWS_PROFILE", "env | grep -i proxy", "aws s3api list-buckets --debug"],
+)
+def test_the_rule_on_secrets_refuses(command: str) -> None:
+    assert any(re.search(pattern, command) for pattern in PRINTING)
+
+
+@pytest.mark.parametrize("command", [run for run in COMMANDS if PLACEHOLDERS & set(re.findall(r"[A-Z_]+", run))])
+def test_no_placeholder_stands_inside_quotes(command: str) -> None:
+    quoted = " ".join(re.findall(r"'[^']*'|\"(?:\\.|[^\"])*\"", command))
+    assert PLACEHOLDERS & set(re.findall(r"(?<![A-Za-z_])[A-Z_]+(?![A-Za-z_=])", quoted)) == set()
+
+
+def test_a_placeholder_has_one_name_for_each_kind_of_thing() -> None:
+    """A placeholder is filled by its name: a function is FUNCTION everywhere."""
+    option = re.compile(r"--(function|role|user|stack|table|bucket|knowledge-base|agent)(?:-name|-id)? (\S+)")
+    names: dict[str, set[str]] = {}
+    for run in COMMANDS:
+        for kind, word in option.findall(run):
+            names.setdefault(kind, set()).update(PLACEHOLDERS & set(re.findall(r"[A-Z_]+", word)) or {word})
+    assert {kind: words for kind, words in names.items() if len(words) != 1} == {}
+
+
+def fill(run: str, text: str, service: str = "", operation: str = "") -> str:
+    (remedy,) = filled([_remedy(run)], Asked(text, service, operation))
+    return remedy.run
+
+
+def _remedy(run: str) -> Remedy:
+    return REMEDIES[0]._replace(do="Do.", run=run)
+
+
+@pytest.mark.parametrize(
+    ("run", "text", "expected"),
+    [
+        ("f FUNCTION", "Function not found: arn:aws:lambda:eu-west-1:111122223333:function:orders:live", "f orders"),
+        ("f /aws/lambda/FUNCTION", "log group /aws/lambda/pay-worker is missing", "f /aws/lambda/pay-worker"),
+        ("f BUCKET", "<Code>NoSuchBucket</Code><BucketName>warehouse</BucketName>", "f warehouse"),
+        ("f BUCKET", "the bucket does not exist", "f BUCKET"),
+        ("f BUCKET", 'Unable to find bucket "warehouse"', "f warehouse"),
+        ("f s3://BUCKET/KEY", "download failed: s3://data-lake/in/a.csv to a.csv", "f s3://data-lake/in/a.csv"),
+        ("f TABLE", "Requested resource not found: Table: Orders not found", "f Orders"),
+        ("f GROUP", "arn:aws:logs:us-east-1:111122223333:log-group:/ecs/app:*", "f /ecs/app"),
+        ("f ROLE", "The role with name deployer cannot be found.", "f deployer"),
+        ("f ROLE", "User: arn:aws:sts::111122223333:assumed-role/worker/i-0a is not authorized", "f worker"),
+        (
+            "f PRINCIPAL",
+            "User: arn:aws:sts::111122223333:assumed-role/worker/i-0a is not authorized",
+            "f arn:aws:iam::ACCOUNT:role/worker",
+        ),
+        ("f ACTION", "is not authorized to perform: sqs:SendMessage on resource: x", "f sqs:SendMessage"),
+        (
+            "f RESOURCE",
+            "to perform: sqs:SendMessage on resource: arn:aws:sqs:us-east-1:111122223333:jobs because",
+            "f arn:aws:sqs:us-east-1:ACCOUNT:jobs",
+        ),
+        ("f MODEL", "model us.amazon.nova-lite-v1:0 failed", "f us.amazon.nova-lite-v1:0"),
+        ("f BASE_MODEL", "model us.amazon.nova-lite-v1:0 failed", "f amazon.nova-lite-v1:0"),
+        ("f MODEL", "software.amazon.awssdk.services.bedrockruntime.model.ValidationException", "f MODEL"),
+        ("f KNOWLEDGE_BASE", "Knowledge base with id KB12345678 does not exist", "f KB12345678"),
+        ("f REGION", "https://bedrock-runtime.ap-south-1.amazonaws.com/model/x", "f ap-south-1"),
+        ("f --region REGION", "no text of a region", "f --region REGION"),
+        ("f RULE BUS", "Rule nightly does not exist on EventBus orders.", "f nightly orders"),
+        ("f HOST", 'reach "https://sqs.eu-west-1.amazonaws.com/"', "f sqs.eu-west-1.amazonaws.com"),
+        ("f PACKAGE", "Error: Cannot find module '@aws-sdk/client-s3'", "f @aws-sdk/client-s3"),
+        ("f STACK", "Stack with id web-prod does not exist", "f web-prod"),
+    ],
+)  # fmt: skip
+def test_a_placeholder_is_filled_from_the_text(run: str, text: str, expected: str) -> None:
+    assert fill(run, text) == expected
+
+
+def test_operation_and_service_are_filled_from_what_is_known_of_the_error() -> None:
+    assert fill("f OPERATION SERVICE_CODE", "", "cloudwatch", "PutMetricData") == "f PutMetricData monitoring"
+    assert fill("f OPERATION SERVICE_CODE", "") == "f OPERATION SERVICE_CODE"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "download failed: s3://data-lake/$(rm -rf x) to a",
+        "download failed: s3://data-lake/a;reboot",
+        "download failed: s3://data-lake/`id`&x",
+        "download failed: s3://data-lake/a|b",
+    ],
+)
+def test_a_value_from_a_text_is_one_word_of_the_shell(text: str) -> None:
+    run = fill("printf %s s3://BUCKET/KEY", text)
+    said = subprocess.run(["bash", "-c", run], check=True, capture_output=True, text=True).stdout  # noqa: S603, S607
+    assert text.split()[2].startswith(said)
+
+
+def test_neither_a_secret_nor_an_account_gets_into_a_command() -> None:
+    text = (
+        "AccessDenied: User: arn:aws:iam::111122223333:user/AKIAIOSFODNN7EXAMPLE is not authorized to perform: "
+        "iam:GetRole on resource: arn:aws:iam::111122223333:role/app"
+    )
+    shown = " ".join(remedy.run for remedy in explain(text, service="iam").remedies)
+    assert "AKIAIOSFODNN7EXAMPLE" not in shown
+    assert "111122223333" not in shown
+    assert "app" in shown
+
+
+def test_what_boto3_names_beside_the_message_is_filled_in() -> None:
+    response = {
+        "Error": {"Code": "NoSuchBucket", "Message": "The specified bucket does not exist", "BucketName": "lake"}
+    }
+    assert explain(response).remedies[0].run == "aws s3api head-bucket --bucket lake"
+
+
+SHARED = ["AccessDenied", "UnauthorizedOperation", "ResourceNotFoundException", "Throttling", "ThrottlingException"]
+
+
+@pytest.mark.parametrize("code", SHARED)
+@pytest.mark.parametrize("service", ["lambda", "iam", "ec2", "logs", "events", "sqs", "glue", "dynamodb", "s3", ""])
+def test_advice_names_what_was_called_and_not_a_model(code: str, service: str) -> None:
+    found = explain(code, service=service or None)
+    text = " ".join([*(part for remedy in found.remedies for part in remedy), found.prevent]).lower()
+    assert not re.search(r"\bmodels?\b|bedrock|max_tokens|quota\(rpm", text), text
+
+
+# Causes of errors that every service's place may hold and that are about Bedrock all the same.
+ABOUT_BEDROCK = {
+    *("agent-role-denied", "malformed-model-arn-or-path", "quota-concurrent-jobs", "unknown-operation-unexplained"),
+    *("wrong-client-service", "endpoint-url-wrong", "client-library-bug", "sdk-not-installed"),
+}
+
+
+def test_no_cause_that_any_service_may_have_advises_for_models_alone() -> None:
+    common = {each.cause for entry in catalogue().entries if entry.service == ANY for each in entry.templates()}
+    wrong = [
+        (slug, remedy.do)
+        for slug in sorted(common - ABOUT_BEDROCK)
+        for remedy in catalogue().causes[slug].remedies("lambda")
+        if re.search(
+            r"inference profile|inference-profile|max_tokens|quota\(rpm|bedrock-runtime", " ".join(remedy).lower()
+        )
+    ]
+    assert [each for each in wrong if each[0] != "service-not-in-region"] == []
+
+
+@pytest.mark.parametrize("service", ["bedrock-agent", "bedrock-agent-runtime"])
+def test_advice_for_a_knowledge_base_speaks_of_it_first(service: str) -> None:
+    for code in ("AccessDeniedException", "ResourceNotFoundException"):
+        assert "knowledge base" in explain(code, service=service).remedies[0].do
+
+
+def test_every_service_that_advice_names_is_one() -> None:
+    session = botocore.session.get_session()
+    known = {*session.get_available_services(), *catalogue().services, "other"} - {ANY}
+    named = {service for cause in catalogue().causes.values() for _, services in cause.advice for service in services}
+    assert named - known == set()
