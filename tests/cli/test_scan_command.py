@@ -74,6 +74,32 @@ def test_rows_by_time_and_by_service(log: Path, by: str, rows: list[str]) -> Non
     assert sum(int(line[17:27]) for line in lines) == 5
 
 
+def test_one_cause_on_two_actions_has_two_rows_with_their_confidence() -> None:
+    user = "User: arn:aws:iam::123456789012:user/kim is not authorized to perform"
+    texts = [
+        f"ERROR An error occurred (AccessDenied) when calling the {name} operation: {user}: s3:{name} because no "
+        f"identity-based policy allows the s3:{name} action"
+        for name in ("PutObject", "GetObject", "PutObject")
+    ]
+    result = scan("-", text="\n".join(texts))
+    rows = [line.split() for line in result.output.splitlines() if "confidence high" in line]
+    assert [row[0] for row in rows] == ["2", "1"]
+    assert result.output.startswith("3 AWS errors with 1 cause")
+    assert result.output.index("s3:PutObject") < result.output.index("s3:GetObject")
+    (cause,) = json.loads(scan("-", "--json", text="\n".join(texts)).output)["causes"]
+    assert [(part["call"], part["count"], part["confidence"]) for part in cause["parts"]] == [
+        ("s3:PutObject", 2, "high"),
+        ("s3:GetObject", 1, "high"),
+    ]
+
+
+def test_a_zip_archive_says_what_to_do(tmp_path: Path) -> None:
+    archive = tmp_path / "logs.zip"
+    archive.write_bytes(b"PK\x03\x04" + b"x" * 99)
+    result = scan(archive)
+    assert (result.exit_code, "unzip -p" in result.output) == (1, True)
+
+
 def test_json_has_everything(log: Path) -> None:
     found = json.loads(scan(log, "--json").output)
     assert (found["causes"][0]["cause"], found["causes"][0]["count"]) == ("throttled-tokens-per-minute", 4)
