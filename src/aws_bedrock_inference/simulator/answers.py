@@ -8,12 +8,21 @@ from __future__ import annotations
 
 import json
 import operator
+from base64 import b64encode
 from dataclasses import dataclass, field
 from functools import cache
 from hashlib import blake2b
 from importlib.resources import files
 from math import cos, exp, log, pi, sqrt
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from aws_bedrock_inference.simulator.prompted_json import prompted_schema
+from aws_bedrock_inference.simulator.schema_example import example, object_example
+from aws_bedrock_inference.simulator.tools import Offer, Tool, choose
+
+if TYPE_CHECKING:
+    from aws_bedrock_inference.simulator.settings import Answers
+    from aws_bedrock_inference.simulator.wishes import Cited
 
 CHARACTERS_PER_TOKEN = 4
 MEDIA_TOKENS = 1600
@@ -22,7 +31,11 @@ MEDIA_TOKENS = 1600
 LARGEST = 2**31 - 1
 """The largest integer of the service model's type `Integer`: https://smithy.io/2.0/spec/simple-types.html#integer"""
 
+NAMED, OFF = "named", "off"
+"""Settings for a free choice of tools: those that the question names, or none."""
+
 _LONGEST = 1_000_000  # tokens of one answer
+_REASONING = 40  # tokens of the reasoning before an answer
 
 END, MAXIMUM, STOP, TOOL, FILTERED, GUARDRAIL = (
     "end_turn",
@@ -34,20 +47,21 @@ END, MAXIMUM, STOP, TOOL, FILTERED, GUARDRAIL = (
 )
 
 
-class Tool(NamedTuple):
-    """A tool that the request forces the model to use, by name, with the JSON schema of its input."""
-
-    name: str
-    schema: dict[str, Any]
-
-
 @dataclass(slots=True)
 class Prompt:
-    """A request in any dialect, as far as it shapes the answer; readers add to it part by part."""
+    """A request in any dialect, as far as it shapes the answer; readers add to it part by part.
+
+    `format` is the JSON schema that the answer must follow, `cited` the document that it quotes.
+    """
 
     max_tokens: int | None = None
     stop_sequences: tuple[str, ...] = ()
-    tool: Tool | None = None
+    offer: Offer = field(default_factory=Offer)
+    format: Any = None
+    thinks: bool = False
+    cited: Cited | None = None
+    documents: int = 0
+    system: str = ""
     tokens: int = 0
     cached_tokens: int = 0
     cached_parts: int = 0
@@ -72,11 +86,7 @@ class Prompt:
         """Raise `AttributeError`, `TypeError` or `ValueError` for settings that no model would take."""
         if self.max_tokens is not None and not 1 <= operator.index(self.max_tokens) <= LARGEST:
             raise ValueError("the maximum is out of range")
-        texts: list[Any] = [*self.stop_sequences]
-        if self.tool:
-            schema: Any = self.tool.schema
-            schema.keys()
-            texts.append(self.tool.name)
+        texts: list[Any] = [*self.stop_sequences, *self.offer.schemas]
         if not all(isinstance(text, str) and text for text in texts):
             raise TypeError("a stop sequence or a tool's name is no text")
 
@@ -84,6 +94,11 @@ class Prompt:
     def text(self) -> str:
         """All of its text, to which the answer belongs."""
         return "\n".join(self.parts)
+
+    @property
+    def schema(self) -> Any:
+        """The JSON schema that the answer follows: the one that is required, else one that the prompt shows."""
+        return self.format if self.format is not None else prompted_schema(f"{self.system}\n{self.offer.question}")
 
 
 class Usage(NamedTuple):
@@ -102,9 +117,9 @@ class Usage(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A model's answer and the reason why it stopped. `identity` makes its ids unique.
+    """A model's answer and the reason why it stopped: words, or the input of a tool as JSON.
 
-    `normal` is a standard normal random number, which varies the latency.
+    `identity` makes its ids unique. `normal` is a standard normal random number, which varies the latency.
     """
 
     text: str
@@ -114,6 +129,17 @@ class Answer:
     tool: Tool | None
     identity: str
     normal: float
+    reasoning: str = ""
+    signature: str = ""
+    cited: Cited | None = None
+
+    @property
+    def input(self) -> Any:
+        """The input of the tool; empty if the answer was too long to be completed."""
+        try:
+            return json.loads(self.text)
+        except ValueError:
+            return {}
 
 
 def count(text: str) -> int:
@@ -121,42 +147,47 @@ def count(text: str) -> int:
     return -(-len(text) // CHARACTERS_PER_TOKEN)
 
 
-def answer(prompt: Prompt, *, seed: int, model: str, limit: int, median: float, spread: float) -> Answer:
-    """Return the answer that belongs to the prompt, at most `limit` tokens long."""
+def answer(prompt: Prompt, *, seed: int, model: str, limit: int, settings: Answers, reasons: bool) -> Answer:
+    """Return the answer that belongs to the prompt, at most `limit` tokens long.
+
+    `reasons` is True for a model that reasons without being asked to; its reasoning is not signed.
+    """
     digest = blake2b(f"{seed}\0{model}\0{prompt.text}".encode(), digest_size=32).digest()
     first, second, third = (int.from_bytes(digest[at : at + 8]) / 2**64 for at in (0, 8, 16))
     normal, other = _normal(first, second)
-    identity = digest[24:].hex()
-    if prompt.tool:
-        written = json.dumps(example(prompt.tool.schema))
-        return Answer(written, TOOL, None, count(written), prompt.tool, identity, other)
-    text = _prose(max(1, round(min(_LONGEST, median * exp(normal * spread)))), third)
+    reasoning = _cut(_prose(_REASONING, second), limit) if prompt.thinks or reasons else ""
+    limit -= count(reasoning)
+    tool = choose(prompt.offer, settings.tool_script, named=settings.tools == NAMED)
     stop, found = END, None
-    for sequence in prompt.stop_sequences:
-        head, separator, _ = text.partition(sequence)
-        if separator:
-            text, stop, found = head, STOP, sequence
+    if tool:
+        text, stop = json.dumps(object_example(tool.schema)), TOOL
+    elif (schema := prompt.schema) is not None:
+        text = json.dumps(example(schema))
+    else:
+        text = _prose(max(1, round(min(_LONGEST, settings.tokens * exp(normal * settings.spread)))), third)
+        for sequence in prompt.stop_sequences:
+            head, separator, _ = text.partition(sequence)
+            if separator:
+                text, stop, found = head, STOP, sequence
     if count(text) > limit:
-        text, stop, found = text[: limit * CHARACTERS_PER_TOKEN], MAXIMUM, None
-    return Answer(text, stop, found, count(text), None, identity, other)
+        text, stop, found = _cut(text, limit), MAXIMUM, None
+    identity = digest[24:].hex()
+    return Answer(
+        text,
+        stop,
+        found,
+        count(reasoning) + count(text),
+        tool,
+        identity,
+        other,
+        reasoning=reasoning,
+        signature=b64encode(digest).decode() if prompt.thinks else "",
+        cited=None if tool or prompt.format is not None else prompt.cited,
+    )
 
 
-def example(schema: Any) -> Any:
-    """Return the simplest value that a JSON schema allows; for one that is not understood, a text."""
-    if not isinstance(schema, dict):
-        return "simulated"
-    if isinstance(schema.get("enum"), list) and schema["enum"]:
-        return schema["enum"][0]
-    kind = schema.get("type", "object")
-    if isinstance(kind, list):
-        kind = next(iter(kind), None)
-    if kind == "object":
-        properties, required = schema.get("properties"), schema.get("required")
-        known = properties if isinstance(properties, dict) else {}
-        names = [name for name in required if isinstance(name, str)] if isinstance(required, list) else []
-        return {name: example(known.get(name)) for name in names}
-    examples = {"string": "simulated", "number": 1.0, "integer": 1, "boolean": True, "array": []}
-    return examples.get(kind) if isinstance(kind, str) else None
+def _cut(text: str, tokens: int) -> str:
+    return text[: max(0, tokens) * CHARACTERS_PER_TOKEN]
 
 
 def _normal(first: float, second: float) -> tuple[float, float]:

@@ -8,9 +8,11 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from aws_bedrock_inference.simulator.answers import FILTERED, MAXIMUM, STOP, TOOL, Prompt, Tool
+from aws_bedrock_inference.simulator.answers import FILTERED, MAXIMUM, STOP, TOOL, Prompt
 from aws_bedrock_inference.simulator.claude import metrics, require
 from aws_bedrock_inference.simulator.families import pieces
+from aws_bedrock_inference.simulator.tools import ANY, NONE, ONE, Offer
+from aws_bedrock_inference.simulator.wishes import json_format
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,19 +36,24 @@ class OpenAIChat:
         prompt = Prompt(
             max_tokens=body.get("max_completion_tokens", body.get("max_tokens")),
             stop_sequences=(stops,) if isinstance(stops, str) else tuple(stops),
-            tool=_forced(body),
+            offer=_offer(body),
+            format=json_format(body),
         )
         for tool in body.get("tools") or ():
             prompt.add(json.dumps(tool, sort_keys=True))
         for message in body["messages"]:
+            first = len(prompt.parts)
             _read_content(prompt, message.get("content"))
             for use in message.get("tool_calls") or ():
                 prompt.add(json.dumps(use, sort_keys=True))
+                prompt.offer.use(use["function"]["name"])
+            if message.get("role") == "user":
+                prompt.offer.ask("\n".join(prompt.parts[first:]))
         return prompt
 
     def body(self, answer: Answer, usage: Usage, milliseconds: int) -> dict[str, Any]:  # noqa: ARG002 - Dialect's
         """Write one choice."""
-        message = {"role": "assistant", "content": None if answer.tool else answer.text, **_tool_calls(answer)}
+        message = {"role": "assistant", "content": _content(answer), **_tool_calls(answer)}
         return {
             **self._head(answer, "chat.completion"),
             "choices": [{"index": 0, "message": message, **self._reason(answer)}],
@@ -65,7 +72,7 @@ class OpenAIChat:
         if answer.tool:
             yield chunk(_tool_calls(answer), none)
         else:
-            for text in pieces(answer.text):
+            for text in pieces(_content(answer) or ""):
                 yield chunk({"content": text}, none)
         end = {**chunk({}, self._reason(answer)), "usage": _usage(usage)}
         yield {**end, "amazon-bedrock-invocationMetrics": metrics(usage, milliseconds)}
@@ -151,13 +158,24 @@ def _read_content(prompt: Prompt, content: Any) -> None:
             prompt.add_media()
 
 
-def _forced(body: dict[str, Any]) -> Tool | None:
+def _offer(body: dict[str, Any]) -> Offer:
+    functions = [tool["function"] for tool in body.get("tools") or ()]
+    offer = Offer({function["name"]: function.get("parameters") for function in functions})
     choice = body.get("tool_choice")
-    offered = {tool["function"]["name"]: tool["function"].get("parameters", {}) for tool in body.get("tools") or ()}
-    name = choice["function"]["name"] if isinstance(choice, dict) else None
-    if choice in ("any", "required"):
-        name = next(iter(offered), None)
-    return Tool(name, offered[name]) if name is not None and name in offered else None
+    if isinstance(choice, dict):
+        offer.require(ONE, choice["function"]["name"])
+    elif choice in {"any", "required"}:
+        offer.require(ANY)
+    elif choice == "none":
+        offer.require(NONE)
+    return offer
+
+
+def _content(answer: Answer) -> str | None:
+    """Return the words; what the model has thought stands before them in a tag."""
+    if answer.tool:
+        return None
+    return f"<reasoning>{answer.reasoning}</reasoning>{answer.text}" if answer.reasoning else answer.text
 
 
 def _tool_calls(answer: Answer) -> dict[str, Any]:

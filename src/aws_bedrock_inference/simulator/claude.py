@@ -9,9 +9,11 @@ import json
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from aws_bedrock_inference.simulator import converse
-from aws_bedrock_inference.simulator.answers import END, FILTERED, GUARDRAIL, Prompt, Tool
+from aws_bedrock_inference.simulator.answers import END, FILTERED, GUARDRAIL, Prompt
 from aws_bedrock_inference.simulator.error_texts import invalid
 from aws_bedrock_inference.simulator.model_rules import claude_name, is_server_tool, listed
+from aws_bedrock_inference.simulator.tools import Offer
+from aws_bedrock_inference.simulator.wishes import Cited, check_thinking, json_format, thinks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,6 +47,7 @@ class Anthropic:
             "thinking",
             "metadata",
             "output_config",
+            "output_format",
             "context_management",
             "service_tier",
             "mcp_servers",
@@ -62,15 +65,21 @@ class Anthropic:
             if key not in self._KEYS:
                 raise invalid("body", problem=f"#: extraneous key [{key}] is not permitted")
         prompt = Prompt(
-            max_tokens=body["max_tokens"], stop_sequences=tuple(body.get("stop_sequences") or ()), tool=_forced(body)
+            max_tokens=body["max_tokens"],
+            stop_sequences=tuple(body.get("stop_sequences") or ()),
+            offer=_offer(body),
+            format=json_format(body),
+            thinks=thinks(body),
         )
+        check_thinking(body, prompt.offer.choice, prompt.max_tokens)
         for number, tool in enumerate(body.get("tools") or ()):
             if is_server_tool(tool.get("type", "custom")):
                 raise invalid("server-tool", place=f"tools.{number}", kind=tool["type"])
             _read_part(prompt, tool)
         _read_parts(prompt, body.get("system") or ())
+        prompt.system = "\n".join(prompt.parts)
         for number, message in enumerate(body["messages"]):
-            _read_parts(prompt, message["content"])
+            _read_message(prompt, message)
             if not message["content"]:
                 raise invalid("native", problem=f"messages.{number}: text content blocks must be non-empty")
         return prompt
@@ -79,7 +88,7 @@ class Anthropic:
         """Write one message."""
         return {
             **self._message(answer, usage._replace(output=answer.tokens)),
-            "content": [{**self._block(answer), **self._content(answer)}],
+            "content": [*_thinking(answer), {**_block(answer), **_content(answer)}],
             "stop_reason": self._REASONS.get(answer.stop, answer.stop),
             "stop_sequence": answer.stop_sequence,
         }
@@ -88,14 +97,20 @@ class Anthropic:
         """Write the Messages API's stream events."""
         start = {**self._message(answer, usage._replace(output=1)), "stop_reason": None, "stop_sequence": None}
         yield {"type": "message_start", "message": start}
+        index = 0
+        if answer.reasoning:
+            yield from self._thought(answer)
+            index += 1
         empty: dict[str, Any] = {"input": {}} if answer.tool else {"text": ""}
-        yield {"type": "content_block_start", "index": 0, "content_block": {**self._block(answer), **empty}}
-        for at in range(0, len(answer.text), converse.PIECE):
-            piece = answer.text[at : at + converse.PIECE]
+        yield {"type": "content_block_start", "index": index, "content_block": {**_block(answer), **empty}}
+        for piece in converse.pieces(answer.text):
             tool_delta = {"type": "input_json_delta", "partial_json": piece}
             delta = tool_delta if answer.tool else {"type": "text_delta", "text": piece}
-            yield {"type": "content_block_delta", "index": 0, "delta": delta}
-        yield {"type": "content_block_stop", "index": 0}
+            yield {"type": "content_block_delta", "index": index, "delta": delta}
+        if answer.cited:
+            citation = {"type": "citations_delta", "citation": _citation(answer.cited)}
+            yield {"type": "content_block_delta", "index": index, "delta": citation}
+        yield {"type": "content_block_stop", "index": index}
         reason = self._REASONS.get(answer.stop, answer.stop)
         end = {"stop_reason": reason, "stop_sequence": answer.stop_sequence}
         yield {"type": "message_delta", "delta": end, "usage": {"output_tokens": usage.output}}
@@ -123,13 +138,54 @@ class Anthropic:
             "cache_creation": written,
         }
 
-    def _block(self, answer: Answer) -> dict[str, Any]:
-        if answer.tool:
-            return {"type": "tool_use", "id": f"toolu_bdrk_{answer.identity}", "name": answer.tool.name}
-        return {"type": "text"}
+    def _thought(self, answer: Answer) -> Iterator[dict[str, Any]]:
+        empty = {"type": "thinking", "thinking": "", "signature": ""}
+        yield {"type": "content_block_start", "index": 0, "content_block": empty}
+        for piece in converse.pieces(answer.reasoning):
+            delta = {"type": "thinking_delta", "thinking": piece}
+            yield {"type": "content_block_delta", "index": 0, "delta": delta}
+        signed = {"type": "signature_delta", "signature": answer.signature}
+        yield {"type": "content_block_delta", "index": 0, "delta": signed}
+        yield {"type": "content_block_stop", "index": 0}
 
-    def _content(self, answer: Answer) -> dict[str, Any]:
-        return {"input": json.loads(answer.text)} if answer.tool else {"text": answer.text}
+
+def _thinking(answer: Answer) -> list[dict[str, Any]]:
+    if not answer.reasoning:
+        return []
+    return [{"type": "thinking", "thinking": answer.reasoning, "signature": answer.signature}]
+
+
+def _block(answer: Answer) -> dict[str, Any]:
+    if answer.tool:
+        return {"type": "tool_use", "id": f"toolu_bdrk_{answer.identity}", "name": answer.tool.name}
+    return {"type": "text", "citations": []} if answer.cited else {"type": "text"}
+
+
+def _content(answer: Answer) -> dict[str, Any]:
+    if answer.tool:
+        return {"input": answer.input}
+    return {"text": answer.text, **({"citations": [_citation(answer.cited)]} if answer.cited else {})}
+
+
+def _citation(cited: Cited) -> dict[str, Any]:
+    places: dict[str, dict[str, Any]] = {
+        "text": {"type": "char_location", "start_char_index": 0, "end_char_index": len(cited.quote)},
+        "page": {"type": "page_location", "start_page_number": 1, "end_page_number": 2},
+        "chunk": {"type": "content_block_location", "start_block_index": 0, "end_block_index": 1},
+    }
+    title = cited.title or None
+    return {**places[cited.kind], "cited_text": cited.quote, "document_index": cited.number, "document_title": title}
+
+
+def _read_message(prompt: Prompt, message: dict[str, Any]) -> None:
+    first, content = len(prompt.parts), message["content"]
+    _read_parts(prompt, content)
+    parts = [] if isinstance(content, str) else content
+    for part in parts:
+        if part.get("type") == "tool_use":
+            prompt.offer.use(part["name"])
+    if message.get("role") == "user" and not any(part.get("type") == "tool_result" for part in parts):
+        prompt.offer.ask("\n".join(prompt.parts[first:]))
 
 
 def _read_parts(prompt: Prompt, parts: Any) -> None:
@@ -145,19 +201,37 @@ def _read_part(prompt: Prompt, part: dict[str, Any]) -> None:
         prompt.add(part["text"])
     elif part.get("type") in {"image", "document"}:
         prompt.add_media()
+        if part["type"] == "document":
+            _read_document(prompt, part)
     else:
         prompt.add(json.dumps(part, sort_keys=True))
     if "cache_control" in part:
         prompt.mark()
 
 
-def _forced(body: dict[str, Any]) -> Tool | None:
-    choice = body.get("tool_choice") or {}
-    offered = {tool["name"]: tool.get("input_schema", {}) for tool in body.get("tools") or ()}
-    name = choice.get("name") if choice.get("type") == "tool" else None
-    if choice.get("type") == "any":
-        name = next(iter(offered), None)
-    return Tool(name, offered[name]) if name is not None and name in offered else None
+def _read_document(prompt: Prompt, part: dict[str, Any]) -> None:
+    if (part.get("citations") or {}).get("enabled") and prompt.cited is None:
+        source = part.get("source") or {}
+        kind = {"text": "text", "content": "chunk"}.get(str(source.get("type")), "page")
+        text = source.get("data") if kind == "text" else source.get("content") if kind == "chunk" else ""
+        if isinstance(text, list):
+            text = text[0].get("text") if text else ""
+        quote = str(text or "simulated")[: converse.QUOTE]
+        prompt.cited = Cited(prompt.documents, str(part.get("title") or ""), kind, quote)
+    prompt.documents += 1
+
+
+def _offer(body: dict[str, Any]) -> Offer:
+    """Return the tools that have a schema: those of the caller's. Anthropic's own have a type instead."""
+    offer = Offer({tool["name"]: tool.get("input_schema") for tool in body.get("tools") or () if "name" in tool})
+    choice = body.get("tool_choice")
+    if choice:
+        if not body.get("tools"):
+            raise invalid("native", problem="tool_choice may only be specified while providing tools")
+        if "type" not in choice:
+            raise invalid("native", problem="tool_choice.type: Field required")
+        offer.require(choice["type"], choice.get("name"))
+    return offer
 
 
 def metrics(usage: Usage, milliseconds: int) -> dict[str, int]:

@@ -8,32 +8,51 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from aws_bedrock_inference.simulator.answers import Prompt, Tool
+from aws_bedrock_inference.simulator import strict
+from aws_bedrock_inference.simulator.answers import Prompt
+from aws_bedrock_inference.simulator.tools import Offer
+from aws_bedrock_inference.simulator.wishes import Cited, check_schema, check_thinking, json_format, thinks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from aws_bedrock_inference.simulator.answers import Answer, Usage
+    from aws_bedrock_inference.simulator.tools import Tool
 
 PIECE = 20  # characters of one delta: five tokens, as coarse as the service streams
+QUOTE = 80  # characters that a citation quotes
 
 
 def read(body: dict[str, Any]) -> Prompt:
-    """Return the prompt of a request."""
+    """Return the prompt of a request. Raises ServiceError."""
     settings = body.get("inferenceConfig") or {}
+    fields = body.get("additionalModelRequestFields") or {}
     prompt = Prompt(
         max_tokens=settings.get("maxTokens", settings.get("max_new_tokens")),
         stop_sequences=tuple(settings.get("stopSequences") or ()),
-        tool=_forced(body.get("toolConfig") or {}),
+        offer=_offer(body.get("toolConfig") or {}),
+        format=_format(body.get("outputConfig") or {}, fields),
+        thinks=thinks(fields),
     )
+    check_thinking(fields, prompt.offer.choice, prompt.max_tokens)
     for tool in (body.get("toolConfig") or {}).get("tools", ()):
         _read_block(prompt, tool)
     for block in body.get("system") or ():
         _read_block(prompt, block)
+    prompt.system = "\n".join(prompt.parts)
     for message in body.get("messages") or ():
-        for block in message["content"]:
-            _read_block(prompt, block)
+        _read_message(prompt, message)
     return prompt
+
+
+def _read_message(prompt: Prompt, message: dict[str, Any]) -> None:
+    first, content = len(prompt.parts), message["content"]
+    for block in content:
+        _read_block(prompt, block)
+        if "toolUse" in block:
+            prompt.offer.use(block["toolUse"]["name"])
+    if message["role"] == "user" and not any("toolResult" in block for block in content):
+        prompt.offer.ask("\n".join(prompt.parts[first:]))
 
 
 def _read_block(prompt: Prompt, block: dict[str, Any]) -> None:
@@ -44,28 +63,56 @@ def _read_block(prompt: Prompt, block: dict[str, Any]) -> None:
         prompt.mark()
     elif block.keys() & {"image", "document", "video", "audio"}:
         prompt.add_media()
+        if "document" in block:
+            _read_document(prompt, block["document"])
     else:
         prompt.add(json.dumps(block, sort_keys=True))
 
 
-def _forced(tools: dict[str, Any]) -> Tool | None:
-    choice = tools.get("toolChoice") or {}
-    offered = {tool["toolSpec"]["name"]: tool["toolSpec"] for tool in tools.get("tools", ()) if "toolSpec" in tool}
-    name = choice["tool"].get("name") if "tool" in choice else next(iter(offered), None) if "any" in choice else None
-    return (
-        Tool(name, offered[name].get("inputSchema", {}).get("json", {}))
-        if name is not None and name in offered
-        else None
-    )
+def _read_document(prompt: Prompt, document: dict[str, Any]) -> None:
+    if (document.get("citations") or {}).get("enabled") and prompt.cited is None:
+        source = document.get("source") or {}
+        kind = "chunk" if "content" in source else "page" if document.get("format") == "pdf" else "text"
+        parts = [str(part.get("text", "")) for part in source.get("content") or ()]
+        quote = str(source.get("text") or "".join(parts[:1]))[:QUOTE]
+        prompt.cited = Cited(prompt.documents, str(document.get("name", "")), kind, quote or "simulated")
+    prompt.documents += 1
+
+
+def _offer(config: dict[str, Any]) -> Offer:
+    specs = [tool["toolSpec"] for tool in config.get("tools", ()) if "toolSpec" in tool]
+    offer = Offer({spec["name"]: (spec.get("inputSchema") or {}).get("json") for spec in specs})
+    for choice, details in (config.get("toolChoice") or {}).items():
+        if details is not None:
+            offer.require(choice, details.get("name"))
+    return offer
+
+
+def _format(config: dict[str, Any], fields: dict[str, Any]) -> Any:
+    """Return the JSON schema of the answer, from Converse's `outputConfig` or the model's own fields."""
+    given = config.get("textFormat")
+    if not given:
+        return json_format(fields)
+    schema = strict.loads(given["structure"]["jsonSchema"]["schema"].encode())
+    check_schema(schema)
+    return schema
 
 
 def body(answer: Answer, usage: Usage, milliseconds: int) -> dict[str, Any]:
     """Return the body of a whole answer."""
-    content: dict[str, Any] = {"text": answer.text}
+    content: list[dict[str, Any]] = []
+    if answer.reasoning:
+        signed = {"signature": answer.signature} if answer.signature else {}
+        content.append({"reasoningContent": {"reasoningText": {"text": answer.reasoning, **signed}}})
     if answer.tool:
-        content = {"toolUse": {**_tool_use(answer), "input": json.loads(answer.text)}}
+        content.append({"toolUse": {**_tool_use(answer, answer.tool), "input": answer.input}})
+    elif answer.cited:
+        cited = {"content": [{"text": answer.text}], "citations": [_citation(answer.cited)]}
+        content.append({"citationsContent": cited})
+    else:
+        content.append({"text": answer.text})
     return {
-        "output": {"message": {"role": "assistant", "content": [content]}},
+        "output": {"message": {"role": "assistant", "content": content}},
         "stopReason": answer.stop,
         "usage": _usage(usage),
         "metrics": {"latencyMs": milliseconds},
@@ -75,20 +122,45 @@ def body(answer: Answer, usage: Usage, milliseconds: int) -> dict[str, Any]:
 def events(answer: Answer, usage: Usage, milliseconds: int) -> Iterator[tuple[str, dict[str, Any]]]:
     """Return the events of a streamed answer, each with the name of its type."""
     yield "messageStart", {"role": "assistant"}
+    index = 0
+    if answer.reasoning:
+        for piece in pieces(answer.reasoning):
+            yield "contentBlockDelta", {"delta": {"reasoningContent": {"text": piece}}, "contentBlockIndex": index}
+        if answer.signature:
+            signed = {"reasoningContent": {"signature": answer.signature}}
+            yield "contentBlockDelta", {"delta": signed, "contentBlockIndex": index}
+        yield "contentBlockStop", {"contentBlockIndex": index}
+        index += 1
     if answer.tool:
-        yield "contentBlockStart", {"start": {"toolUse": _tool_use(answer)}, "contentBlockIndex": 0}
-    for at in range(0, len(answer.text), PIECE):
-        piece = answer.text[at : at + PIECE]
+        yield "contentBlockStart", {"start": {"toolUse": _tool_use(answer, answer.tool)}, "contentBlockIndex": index}
+    for piece in pieces(answer.text):
         delta = {"toolUse": {"input": piece}} if answer.tool else {"text": piece}
-        yield "contentBlockDelta", {"delta": delta, "contentBlockIndex": 0}
-    yield "contentBlockStop", {"contentBlockIndex": 0}
+        yield "contentBlockDelta", {"delta": delta, "contentBlockIndex": index}
+    if answer.cited:
+        yield "contentBlockDelta", {"delta": {"citation": _citation(answer.cited)}, "contentBlockIndex": index}
+    yield "contentBlockStop", {"contentBlockIndex": index}
     yield "messageStop", {"stopReason": answer.stop}
     yield "metadata", {"usage": _usage(usage), "metrics": {"latencyMs": milliseconds}}
 
 
-def _tool_use(answer: Answer) -> dict[str, Any]:
-    assert answer.tool  # noqa: S101 - asked for by the callers
-    return {"toolUseId": f"tooluse_{answer.identity}", "name": answer.tool.name}
+def pieces(text: str) -> list[str]:
+    """Return a text in the pieces of a stream's deltas."""
+    return [text[at : at + PIECE] for at in range(0, len(text), PIECE)]
+
+
+def _tool_use(answer: Answer, tool: Tool) -> dict[str, Any]:
+    return {"toolUseId": f"tooluse_{answer.identity}", "name": tool.name}
+
+
+def _citation(cited: Cited) -> dict[str, Any]:
+    places = {
+        "text": ("documentChar", 0, len(cited.quote)),
+        "page": ("documentPage", 1, 2),
+        "chunk": ("documentChunk", 0, 1),
+    }
+    name, start, end = places[cited.kind]
+    location = {name: {"documentIndex": cited.number, "start": start, "end": end}}
+    return {"title": cited.title, "sourceContent": [{"text": cited.quote}], "location": location}
 
 
 def _usage(usage: Usage) -> dict[str, int]:

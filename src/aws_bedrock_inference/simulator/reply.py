@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from fnmatch import fnmatchcase
 from math import exp
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from aws_bedrock_inference.simulator import frames, plan, speech
 from aws_bedrock_inference.simulator.answers import FILTERED, GUARDRAIL, Answer, answer, count
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 _QUICKEST = 0.159
 """Seconds that an answer reports at least: the lowest of 480 recorded latencies, 2026-11-29; never 0."""
+_PLAIN: dict[str, Any] = {"tool": None, "reasoning": "", "cited": None}
 
 HARMLESS = {"stall", "content-filtered", "guardrail"}
 """Faults under which an answer is still one."""
@@ -40,9 +42,13 @@ def reply(
     """Return the plan. `over` hears at its end which share went out, and how many tokens the whole answer has."""
     if form := embedding_format(asked.format, asked.base):
         return _numbers(scenario, form, asked, prompt, fault=fault, over=over)
-    lengths = scenario.answers
     said = answer(
-        prompt, seed=scenario.seed, model=asked.base, limit=limit, median=lengths.tokens, spread=lengths.spread
+        prompt,
+        seed=scenario.seed,
+        model=asked.base,
+        limit=limit,
+        settings=scenario.answers,
+        reasons=any(fnmatchcase(asked.base, pattern) for pattern in scenario.models.reasoning),
     )
     if fault:
         said = _held_back(said, fault)
@@ -85,10 +91,10 @@ def _numbers(
 def _held_back(said: Answer, fault: FaultRule) -> Answer:
     if fault.kind == "content-filtered":
         kept = said.text[: len(said.text) // 2]
-        return replace(said, text=kept, tokens=count(kept), stop=FILTERED, stop_sequence=None, tool=None)
+        return replace(said, text=kept, tokens=count(kept), stop=FILTERED, stop_sequence=None, **_PLAIN)
     if fault.kind == "guardrail":
         blocked = text("guardrail", "blocked")
-        return replace(said, text=blocked, tokens=count(blocked), stop=GUARDRAIL, stop_sequence=None, tool=None)
+        return replace(said, text=blocked, tokens=count(blocked), stop=GUARDRAIL, stop_sequence=None, **_PLAIN)
     return said
 
 

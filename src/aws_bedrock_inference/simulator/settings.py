@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from math import inf
 
+from aws_bedrock_inference.simulator.answers import NAMED, OFF
 from aws_bedrock_inference.simulator.quota import REQUESTS, Quota
 
 
@@ -36,13 +37,19 @@ class Latency:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answers:
-    """The length of answers: the median in tokens, and the standard deviation of its logarithm."""
+    """The length of answers: the median in tokens, and the standard deviation of its logarithm. Then the tools that a
+    model uses where it is free to: those that the question names (`named`), none (`off`), or those of a script.
+    """
 
     tokens: float = 130.0
     spread: float = 0.5
+    tools: str = NAMED
+    tool_script: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         _check_range("tokens", self.tokens, 0, 1e6)
+        if self.tools not in {NAMED, OFF}:
+            raise ValueError(f"tools is {self.tools!r:.80}; use {NAMED} or {OFF}, or list tools in tool_script")
         _check_range("spread", self.spread, 0, 10)
 
 
@@ -67,6 +74,7 @@ class Models:
         *("*embed*", "*rerank*", "*canvas*", "*reel*", "*sonic*", "*image*"),
         *("stability.*", "luma.*", "twelvelabs.*"),
     )
+    reasoning: tuple[str, ...] = ("deepseek.r1-*", "openai.gpt-*", "moonshot*thinking*", "minimax.minimax-*")
     context_tokens: int = 200_000
 
 

@@ -1,0 +1,149 @@
+"""Texts that match a regular expression of a JSON schema."""
+
+from __future__ import annotations
+
+import re
+from itertools import product
+from re import _constants as op  # type: ignore[attr-defined]
+from re import _parser  # type: ignore[attr-defined]
+from typing import Any
+
+_LONGEST = 10_000  # characters
+_BRANCHES = 6  # of an alternative that are tried
+_SET = re.compile(r"\[(?:\\.|[^\]\\]){1,500}\]")
+_PROPERTY = re.compile(r"\\p\{(\w{1,20})\}")
+_CLASSES = {
+    op.CATEGORY_DIGIT: "1234567890",
+    op.CATEGORY_WORD: "simulated",
+    op.CATEGORY_SPACE: " ",
+    op.CATEGORY_NOT_DIGIT: "simulated",
+    op.CATEGORY_NOT_WORD: "-",
+    op.CATEGORY_NOT_SPACE: "simulated",
+}
+_PRINTABLE = "simulated" + "".join(map(chr, range(33, 127))) + " "
+
+
+def matches(pattern: str, text: str) -> bool:
+    """Return whether a text matches somewhere; False also for a pattern that Python cannot read."""
+    try:
+        return re.search(_python(pattern), text) is not None
+    except (re.error, RecursionError, OverflowError):
+        return False
+
+
+def pattern_example(pattern: str, least: float, most: float, variant: int) -> str | None:
+    """Return a text that matches, of a length within the bounds; None if none is found."""
+    try:
+        tree = _parser.parse(_python(pattern))
+        compiled = re.compile(_python(pattern))
+    except (re.error, RecursionError, OverflowError):
+        return None
+    for shift, extra in product(range(_BRANCHES), (0, 1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64, 128, 256)):
+        text = _Writer(extra, variant + shift).write(tree)
+        for candidate in (text, text.ljust(int(min(least, _LONGEST)), "x")):
+            if least <= len(candidate) <= most and compiled.search(candidate):
+                return candidate
+    return None
+
+
+def _python(pattern: str) -> str:
+    r"""Return the pattern in Python's words: JavaScript writes `(?<name>`, `\k<name>` and `\p{L}`."""
+    pattern = re.sub(r"\(\?<(?![=!])", "(?P<", pattern)
+    pattern = re.sub(r"\\k<(\w+)>", r"(?P=\1)", pattern)
+    if r"\p{" not in pattern:
+        return pattern
+    pattern = _SET.sub(lambda part: _PROPERTY.sub(lambda name: _properties(name[1]), part[0]), pattern)
+    return _PROPERTY.sub(lambda name: f"[{_properties(name[1])}]", pattern)
+
+
+def _properties(name: str) -> str:
+    general = {"N": "0-9", "P": "!-/"}.get(name[:1], "a-zA-Z")
+    return {"Lu": "A-Z", "Ll": "a-z"}.get(name, general)
+
+
+class _Writer:
+    """One text for a parsed pattern: repetitions take their minimum and `extra` more; look-around is left to luck."""
+
+    def __init__(self, extra: int, variant: int) -> None:
+        self._extra = extra
+        self._variant = variant
+        self._groups: dict[int, str] = {}
+        self._written = 0
+
+    def write(self, tree: Any) -> str:
+        text = "".join(self._node(kind, value) for kind, value in tree)
+        self._written += len(text)
+        return text
+
+    def _node(self, kind: Any, value: Any) -> str:  # noqa: C901, PLR0911 - one case for each kind of node
+        match kind:
+            case op.LITERAL:
+                return chr(value)
+            case op.NOT_LITERAL:
+                return next(letter for letter in _PRINTABLE if letter != chr(value))
+            case op.ANY:
+                return "x"
+            case op.IN:
+                return self._one_of(value)
+            case op.MAX_REPEAT | op.MIN_REPEAT | op.POSSESSIVE_REPEAT:
+                return self._repeated(*value)
+            case op.SUBPATTERN:
+                group, _, _, tree = value
+                text = self.write(tree)
+                if group is not None:
+                    self._groups[group] = text
+                return text
+            case op.BRANCH:
+                branches = value[1]
+                return self.write(branches[self._variant % len(branches)])
+            case op.ATOMIC_GROUP:
+                return self.write(value)
+            case op.GROUPREF:
+                return self._groups.get(value, "")
+        return ""  # anchors and look-around take no room
+
+    def _repeated(self, least: int, most: int, tree: Any) -> str:
+        times = min(least + self._extra, most, max(least, _LONGEST))
+        text = ""
+        for _ in range(int(times)):
+            if self._written + len(text) > _LONGEST:
+                break
+            text += self.write(tree)
+        return text
+
+    def _one_of(self, items: list[tuple[Any, Any]]) -> str:
+        allowed = set(_PRINTABLE)
+        if items[0][0] is op.NEGATE:
+            allowed -= {letter for letter in allowed if any(_covers(item, letter) for item in items[1:])}
+            letters = [letter for letter in _PRINTABLE if letter in allowed]
+        else:
+            letters = [letter for item in items for letter in _letters(item)]
+        return letters[self._variant % len(letters)] if letters else ""
+
+
+def _covers(item: tuple[Any, Any], letter: str) -> bool:
+    kind, value = item
+    if kind is op.LITERAL:
+        return bool(ord(letter) == value)
+    if kind is op.RANGE:
+        return bool(value[0] <= ord(letter) <= value[1])
+    return kind is op.CATEGORY and letter in _members(value)
+
+
+def _letters(item: tuple[Any, Any]) -> str:
+    kind, value = item
+    if kind is op.LITERAL:
+        return chr(value)
+    if kind is op.RANGE:
+        return "".join(map(chr, range(value[0], min(value[1], value[0] + 30) + 1)))
+    return _CLASSES.get(value, "") if kind is op.CATEGORY else ""
+
+
+def _members(category: Any) -> str:
+    tests = {op.CATEGORY_DIGIT: str.isdigit, op.CATEGORY_SPACE: str.isspace}
+    test = tests.get(category)
+    if test:
+        return "".join(filter(test, _PRINTABLE))
+    if category is op.CATEGORY_WORD:
+        return "".join(letter for letter in _PRINTABLE if letter.isalnum() or letter == "_")
+    return _CLASSES.get(category, "")

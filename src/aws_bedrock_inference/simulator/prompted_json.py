@@ -1,0 +1,59 @@
+"""JSON that a prompt asks for in words, as libraries do where a model has no such setting.
+
+They show the JSON schema (instructor, langchain, pydantic-ai), or an object with the names of the fields in braces
+(dspy). A model follows either; so does a simulated one.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+_MOST_PLACES = 100  # of a prompt where an object may begin
+_KINDS = {"int": "integer", "float": "number", "bool": "boolean"}
+_ONE_OF = re.compile(r"must exactly match .{0,80}?one of: (.+)")
+_SCHEMA = re.compile(r"JSON schema: (\{.*\})", re.DOTALL)
+_KIND = re.compile(r"must be a single (int|float|bool)|must be (True or False)")
+
+
+def prompted_schema(text: str) -> Any:
+    """Return the last JSON schema that a text shows, or the schema of the last object with placeholders; else None."""
+    if "{" not in text or "json" not in text.lower():
+        return None
+    decoder = json.JSONDecoder()
+    found, at = None, text.find("{")
+    for _ in range(_MOST_PLACES):
+        if at < 0:
+            break
+        try:
+            value, end = decoder.raw_decode(text, at)
+        except (ValueError, RecursionError):
+            end = at + 1
+        else:
+            found = _schema(value) or found
+        at = text.find("{", end)
+    return found
+
+
+def _schema(value: dict[str, Any]) -> dict[str, Any] | None:
+    if isinstance(value.get("properties"), dict):
+        return value
+    if value and all(isinstance(text, str) and text.startswith(f"{{{name}}}") for name, text in value.items()):
+        fields = {name: _field(text) for name, text in value.items()}
+        return {"type": "object", "properties": fields, "required": list(fields)}
+    return None
+
+
+def _field(note: str) -> Any:
+    """Return the schema of a field that is described in words."""
+    if shown := _SCHEMA.search(note):
+        try:
+            return json.loads(shown[1])
+        except (ValueError, RecursionError):
+            return True
+    if choice := _ONE_OF.search(note):
+        return {"enum": choice[1].split("; ")}
+    if kind := _KIND.search(note):
+        return {"type": _KINDS.get(kind[1], "boolean")}
+    return {"type": "string"}

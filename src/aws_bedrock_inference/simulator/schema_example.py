@@ -1,0 +1,255 @@
+"""A value that a JSON schema allows, the same each time.
+
+No library of a reasonable size does this: hypothesis-jsonschema needs Hypothesis, jsf needs Faker. The tests compare
+every result with the judgement of `jsonschema`, so that this file need not be trusted.
+"""
+
+from __future__ import annotations
+
+import json
+from math import inf
+from typing import Any
+
+from aws_bedrock_inference.simulator.pattern_example import matches, pattern_example
+from aws_bedrock_inference.simulator.scalar_example import TEXT, Impossible, integer, number, string, varied, whole
+from aws_bedrock_inference.simulator.schema_rules import merged, resolved, stated_limits, types, violates
+
+_MOST_STEPS = 3000  # schemas looked at for one example: a schema of 64 KB has about as many
+_MOST_ITEMS = 1000  # of an array, and members that an object has beyond those that it names
+
+
+def example(schema: Any) -> Any:
+    """Return a value that a schema allows; a text where it allows none or is not understood.
+
+    All members of an object that can be there are, since a model fills in what it is shown. Where that breaks a rule
+    of the schema, only those are there that must be.
+    """
+    value: Any = TEXT
+    for full in (True, False):
+        try:
+            value = _Maker(schema, full=full).make(schema)
+            if not violates(schema, schema, value):
+                break
+        except (Impossible, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError):
+            continue
+    return value
+
+
+def object_example(schema: Any) -> dict[str, Any]:
+    """Return an example of a tool's input, which is an object whatever the schema says."""
+    if isinstance(schema, dict):
+        schema = {**schema, "type": "object"}
+    value = example(schema)
+    return value if isinstance(value, dict) else {}
+
+
+class _Maker:
+    """The work on one schema: its root, which references point into, and how much it may still take."""
+
+    def __init__(self, root: Any, *, full: bool) -> None:
+        self._root = root
+        self._full = full
+        self._steps = _MOST_STEPS
+        self._entered: list[str] = []
+
+    def make(self, schema: Any, variant: int = 0) -> Any:
+        """Return a value; a `variant` above 0 is another one where the schema allows more than one."""
+        self._steps -= 1
+        if schema is False or self._steps < 0:
+            raise Impossible
+        if not isinstance(schema, dict):
+            return varied(TEXT, variant)
+        # Some libraries write a keyword that they do not use as null or as an empty list.
+        schema = {key: value for key, value in schema.items() if key == "const" or (value is not None and value != [])}
+        schema = {**stated_limits(str(schema.get("description", ""))), **schema}
+        reference = schema.get("$ref")
+        if not isinstance(reference, str):
+            return self._composed(schema, variant)
+        # The smallest value of a recursive schema never holds another value of the same reference.
+        if reference in self._entered:
+            raise Impossible
+        self._entered.append(reference)
+        try:
+            rest = {key: value for key, value in schema.items() if key != "$ref"}
+            return self.make(merged(rest, resolved(self._root, reference)), variant)
+        finally:
+            self._entered.remove(reference)
+
+    def _composed(self, schema: dict[str, Any], variant: int) -> Any:
+        """Return a value that also satisfies one branch of `anyOf` and `oneOf`, and all of `allOf`."""
+        for key in ("allOf", "anyOf", "oneOf"):
+            branches = schema.get(key)
+            if isinstance(branches, list) and branches:
+                rest = {name: value for name, value in schema.items() if name != key}
+                if key == "allOf":
+                    for branch in branches:
+                        rest = merged(rest, branch)
+                    return self.make(rest, variant)
+                return self._branch(rest, branches, variant, exclusive=key == "oneOf")
+        return self._conditional(schema, variant)
+
+    def _branch(self, rest: dict[str, Any], branches: list[Any], variant: int, *, exclusive: bool) -> Any:
+        for branch in branches:
+            for another in (variant, variant + 1, variant + 2) if exclusive else (variant,):
+                try:
+                    value = self.make(merged(rest, branch), another)
+                except Impossible:
+                    break
+                others = [other for other in branches if other is not branch] if exclusive else []
+                if all(violates(self._root, other, value) for other in others):
+                    return value
+        raise Impossible
+
+    def _conditional(self, schema: dict[str, Any], variant: int) -> Any:
+        condition = schema.get("if")
+        if condition is None:
+            return self._allowed(schema, variant)
+        rest = {key: value for key, value in schema.items() if key not in {"if", "then", "else"}}
+        for then, instead in ((schema.get("then"), False), (schema.get("else"), True)):
+            wanted = merged(rest, then if then is not None else True)
+            try:
+                value = self.make(wanted if instead else merged(wanted, condition), variant)
+            except Impossible:
+                continue
+            if violates(self._root, condition, value) is instead:
+                return value
+        raise Impossible
+
+    def _allowed(self, schema: dict[str, Any], variant: int) -> Any:
+        """Return a value that no `not` and no `enum` of the schema refuses."""
+        banned = schema.get("not")
+        if banned is None:
+            return self._listed(schema, variant)
+        for kind in types(schema):
+            for another in range(variant, variant + 8):
+                try:
+                    value = self._listed({**schema, "type": kind}, another)
+                except Impossible:
+                    break
+                if violates(self._root, banned, value):
+                    return value
+        raise Impossible
+
+    def _listed(self, schema: dict[str, Any], variant: int) -> Any:
+        if "const" in schema:
+            values = [schema["const"]]
+        elif isinstance(schema.get("enum"), list) and schema["enum"]:
+            values = schema["enum"]
+        else:
+            return self._shown(schema, variant)
+        bare = {key: value for key, value in schema.items() if key not in {"enum", "const"}}
+        fitting = [value for value in values if not violates(self._root, bare, value)]
+        if not fitting:
+            raise Impossible
+        return fitting[variant % len(fitting)]
+
+    def _shown(self, schema: dict[str, Any], variant: int) -> Any:
+        """Return an example or the default that the schema itself shows, if it is right, else one made here."""
+        shown = schema.get("examples")
+        shown = [*(shown if isinstance(shown, list) else []), *([schema["default"]] if "default" in schema else [])]
+        bare = {key: value for key, value in schema.items() if key not in {"examples", "default"}}
+        if variant < len(shown) and not violates(self._root, bare, shown[variant]):
+            return shown[variant]
+        return self._typed(bare, variant)
+
+    def _typed(self, schema: dict[str, Any], variant: int) -> Any:
+        makers = {"string": string, "number": number, "integer": integer}
+        for kind in types(schema):
+            try:
+                if kind == "object":
+                    return self._object(schema, variant)
+                if kind == "array":
+                    return self._array(schema, variant)
+                if kind in makers:
+                    return makers[kind](schema, variant)
+            except Impossible:
+                continue
+            if kind in {"boolean", "null"}:
+                return None if kind == "null" else variant % 2 == 0
+        raise Impossible
+
+    def _object(self, schema: dict[str, Any], variant: int) -> dict[str, Any]:
+        properties = _table(schema.get("properties"))
+        required = schema.get("required")
+        names = [name for name in required if isinstance(name, str)] if isinstance(required, list) else []
+        made = {name: self.make(self._member(schema, name), variant) for name in dict.fromkeys(names)}
+        if self._full:
+            self._fill(made, schema, list(properties), variant, limit=whole(schema.get("maxProperties"), inf))
+        dependent = _table(schema.get("dependentRequired"))
+        while wanted := [name for key in made for name in dependent.get(key) or () if name not in made]:
+            made |= {name: self.make(self._member(schema, name), variant) for name in wanted}
+        least = whole(schema.get("minProperties"), 0)
+        if len(made) < least:
+            self._fill(made, schema, [*properties, *self._new_names(schema, least)], variant, limit=least)
+        if len(made) < least or len(made) > whole(schema.get("maxProperties"), inf):
+            raise Impossible
+        return made
+
+    def _fill(
+        self, made: dict[str, Any], schema: dict[str, Any], names: list[str], variant: int, *, limit: float
+    ) -> None:
+        for name in names:
+            if len(made) < limit and name not in made:
+                try:
+                    made[name] = self.make(self._member(schema, name), variant)
+                except Impossible:
+                    continue
+
+    def _new_names(self, schema: dict[str, Any], count: float) -> list[str]:
+        patterns = list(_table(schema.get("patternProperties")))
+        naming = schema.get("propertyNames")
+        naming = merged({"type": "string"}, naming if naming is not None else True)
+        count = min(int(count) + 2, _MOST_ITEMS)
+        made = [str(self.make(naming, number)) for number in range(count)]
+        return made + [name for pattern in patterns if (name := pattern_example(pattern, 0, inf, 0)) is not None]
+
+    def _member(self, schema: dict[str, Any], name: str) -> Any:
+        """Return the schema of an object's member."""
+        properties = _table(schema.get("properties"))
+        found = [properties[name]] if name in properties else []
+        found += [part for pattern, part in _table(schema.get("patternProperties")).items() if matches(pattern, name)]
+        if not found:
+            rest = schema.get("additionalProperties")
+            return True if rest is None else rest
+        member = found[0]
+        for other in found[1:]:
+            member = merged(member, other)
+        return member
+
+    def _array(self, schema: dict[str, Any], variant: int) -> list[Any]:
+        items = schema.get("items")
+        first = schema.get("prefixItems")
+        if isinstance(items, list):  # before draft 2020-12
+            first, items = items, schema.get("additionalItems")
+        first = first if isinstance(first, list) else []
+        least, most = whole(schema.get("minItems"), 0), whole(schema.get("maxItems"), inf)
+        contained = schema.get("contains")
+        if contained is not None:
+            needed = int(whole(schema.get("minContains"), 1))
+            first = [*first, *[merged(items if items is not None else True, contained)] * min(needed, _MOST_ITEMS)]
+        if least > min(most, _MOST_ITEMS) or len(first) > _MOST_ITEMS:
+            raise Impossible
+        wanted = int(min(max(least, len(first), 1), most))
+        made: list[Any] = []
+        distinct = schema.get("uniqueItems") is True
+        for position in range(wanted):
+            part = first[position] if position < len(first) else True if items is None else items
+            try:
+                made.append(self._distinct(part, made, variant) if distinct else self.make(part, variant))
+            except Impossible:
+                if position >= least and contained is None:
+                    break
+                raise
+        return made
+
+    def _distinct(self, schema: Any, others: list[Any], variant: int) -> Any:
+        used = {json.dumps(other, sort_keys=True) for other in others}
+        for another in range(variant, variant + len(others) + 8):
+            value = self.make(schema, another)
+            if json.dumps(value, sort_keys=True) not in used:
+                return value
+        raise Impossible
+
+
+def _table(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}

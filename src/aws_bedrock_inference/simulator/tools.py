@@ -1,0 +1,95 @@
+"""The choice of a tool: the one that must be used, else one that the scenario or the question names."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from aws_bedrock_inference.simulator.error_texts import invalid
+
+AUTO, ANY, NONE, ONE = "auto", "any", "none", "tool"
+
+# Words of a tool's name that say nothing about what it is for.
+_COMMON = frozenset(
+    "a an and by call do fetch final find for from function get in is it lookup make my of on or output read response "  # noqa: SIM905 - one word a line would be a page
+    "result run set show the this to tool use with".split()
+)
+_WORD = re.compile(r"[a-z]+|[A-Z]+(?![a-z])|[A-Z][a-z]+|\d+")
+
+
+class Tool(NamedTuple):
+    """A tool that the model uses, by name, with the JSON schema of its input."""
+
+    name: str
+    schema: Any
+
+
+@dataclass(slots=True)
+class Offer:
+    """The tools of a request, how free the choice is, and what the conversation says about it."""
+
+    schemas: dict[str, Any] = field(default_factory=dict)
+    choice: str = AUTO
+    name: str = ""
+    question: str = ""
+    used: list[str] = field(default_factory=list)
+    ever: list[str] = field(default_factory=list)
+
+    @property
+    def forced(self) -> bool:
+        """True if a tool must be used."""
+        return self.choice in {ANY, ONE}
+
+    def require(self, choice: str, name: Any = "") -> None:
+        """Set the choice. Raises ServiceError for a tool that is not offered."""
+        if choice == ONE and name not in self.schemas:
+            raise invalid("native", problem=f"Tool '{name}' not found in provided tools")
+        self.choice, self.name = choice, str(name)
+
+    def ask(self, question: str) -> None:
+        """Read a message of the user that is not made of tool results: a new question."""
+        self.question = question
+        self.used.clear()
+
+    def use(self, name: str) -> None:
+        """Read a tool use of the conversation."""
+        self.used.append(name)
+        self.ever.append(name)
+
+
+def choose(offer: Offer, script: tuple[str, ...], *, named: bool) -> Tool | None:
+    """Return the tool that the model uses next, or None for an answer in words.
+
+    A script's tools follow each other, one in each answer to the same question. Without a script each tool that the
+    question names is used once. After that the model answers in words, so that every agent's loop ends. One that must
+    use some tool takes that which it has used least: agents that end with a tool of their own reach it.
+    """
+    if not offer.schemas or offer.choice == NONE:
+        return None
+    if offer.choice == ONE:
+        return Tool(offer.name, offer.schemas[offer.name])
+    if script:
+        wanted = [name for name in script if name in offer.schemas][len(offer.used) :]
+    else:
+        wanted = [name for name in _named(offer) if name not in offer.used] if named else []
+    if wanted:
+        return Tool(wanted[0], offer.schemas[wanted[0]])
+    if offer.choice == ANY:
+        return Tool(*min(offer.schemas.items(), key=lambda tool: offer.ever.count(tool[0])))
+    return None
+
+
+def _named(offer: Offer) -> list[str]:
+    """Return the tools that the question names, in its order."""
+    question = offer.question.lower()
+    places = {name: _place(name, question) for name in offer.schemas}
+    return sorted((name for name, place in places.items() if place >= 0), key=places.__getitem__)
+
+
+def _place(name: str, question: str) -> int:
+    """Return where the question has the whole name, or a word of it that says what the tool is for; else -1."""
+    telling = {word.lower() for word in _WORD.findall(name) if len(word) > 1} - _COMMON
+    words = "|".join(map(re.escape, sorted({name.lower(), *telling}, key=len, reverse=True)))
+    found = re.search(rf"(?<![a-z0-9])(?:{words})(?![a-z0-9])", question)
+    return found.start() if found else -1

@@ -1,0 +1,84 @@
+"""Wishes of a request besides words: JSON, thinking, citations."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from aws_bedrock_inference.simulator.error_texts import invalid
+from aws_bedrock_inference.simulator.tools import ANY, ONE
+
+_LEAST_BUDGET = 1024  # tokens of thinking: https://docs.claude.com/en/docs/build-with-claude/extended-thinking
+
+
+class Cited(NamedTuple):
+    """The words of a document that an answer quotes.
+
+    `number` is the document's place in the request, from 0; `kind` that of its source: `text`, `page` or `chunk`.
+    """
+
+    number: int
+    title: str
+    kind: str
+    quote: str
+
+
+def json_format(fields: dict[str, Any]) -> Any:
+    """Return the JSON schema that a model's own fields ask an answer to follow; None without one. Raises ServiceError.
+
+    Anthropic's `output_config.format` and its earlier `output_format`, and `response_format` of the others.
+    """
+    config = fields.get("output_config")
+    config = config.get("format") if isinstance(config, dict) else None
+    closed = config or fields.get("output_format")
+    given = closed or fields.get("response_format")
+    if not isinstance(given, dict):
+        return None
+    if given.get("type") == "json_object":
+        return {"type": "object"}
+    if given.get("type") != "json_schema":
+        return None
+    named = given.get("json_schema")
+    schema = named.get("schema") if isinstance(named, dict) else given.get("schema")
+    if closed:
+        check_schema(schema)
+    return schema if schema is not None else {"type": "object"}
+
+
+def check_schema(schema: Any) -> None:
+    """Refuse an object that does not say that it is closed, as structured output does. Raises ServiceError."""
+    waiting = [schema]
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, dict):
+            if part.get("type") == "object" and part.get("additionalProperties") is not False:
+                problem = "For 'object' type, 'additionalProperties' must be explicitly set to false"
+                raise invalid("native", problem=f"output_config.format.schema: {problem}")
+            waiting += [inner for inner in part.values() if isinstance(inner, (dict, list))]
+        elif isinstance(part, list):
+            waiting += part
+
+
+def thinks(fields: dict[str, Any]) -> bool:
+    """Return whether a model's own fields turn its reasoning on."""
+    for key in ("thinking", "reasoning_config", "reasoningConfig"):
+        given = fields.get(key)
+        if isinstance(given, dict) and given.get("type") in {"enabled", "adaptive"}:
+            return True
+    return False
+
+
+def check_thinking(fields: dict[str, Any], choice: str, max_tokens: int | None) -> None:
+    """Refuse thinking that leaves no room, or forbids the thinking. Raises ServiceError."""
+    thinking = fields.get("thinking") or fields.get("reasoning_config")
+    if not isinstance(thinking, dict) or thinking.get("type") not in {"enabled", "adaptive"}:
+        return
+    if choice in {ANY, ONE}:
+        raise invalid("native", problem="Thinking may not be enabled when tool_choice forces tool use.")
+    budget = thinking.get("budget_tokens")
+    if not isinstance(budget, int):
+        return
+    if budget < _LEAST_BUDGET:
+        least = f"Input should be greater than or equal to {_LEAST_BUDGET}"
+        raise invalid("native", problem=f"thinking.enabled.budget_tokens: {least}")
+    if max_tokens is not None and max_tokens <= budget:
+        raise invalid("native", problem="`max_tokens` must be greater than `thinking.budget_tokens`.")
