@@ -35,7 +35,8 @@ def test_converse_whole_and_streamed_say_the_same(client: Any, model: Any) -> No
     events = list(client.converse_stream(modelId=model, messages=MESSAGES)["stream"])
     deltas = [event["contentBlockDelta"]["delta"]["text"] for event in events if "contentBlockDelta" in event]
     assert "".join(deltas) == text
-    assert events[-1]["metadata"]["usage"] == whole["usage"]
+    cache = {"cacheReadInputTokens", "cacheWriteInputTokens"}  # left out of streams where nothing is cached
+    assert events[-1]["metadata"]["usage"] == {k: v for k, v in whole["usage"].items() if k not in cache}
     assert next(event for event in events if "messageStop" in event)["messageStop"]["stopReason"] == whole["stopReason"]
 
 
@@ -60,8 +61,11 @@ def test_images_and_documents(client: Any) -> None:
 
 
 def test_count_tokens(client: Any) -> None:
-    assert client.count_tokens(modelId=NOVA, input={"converse": {"messages": MESSAGES}})["inputTokens"] == 5
-    assert client.count_tokens(modelId=HAIKU, input={"invokeModel": {"body": BODY}})["inputTokens"] == 5
+    base = HAIKU.removeprefix("us.")
+    assert client.count_tokens(modelId=base, input={"converse": {"messages": MESSAGES}})["inputTokens"] == 5
+    assert client.count_tokens(modelId=base, input={"invokeModel": {"body": BODY}})["inputTokens"] == 5
+    with pytest.raises(client.exceptions.ValidationException, match="doesn't support counting tokens"):
+        client.count_tokens(modelId=HAIKU, input={"invokeModel": {"body": BODY}})
 
 
 def test_errors_are_the_modelled_exceptions(client: Any, endpoint: Any, signing: Any) -> None:

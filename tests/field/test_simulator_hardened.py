@@ -54,6 +54,14 @@ ANTHROPIC: dict[str, Any] = {
 }
 NOVAS = {**ASK, "inferenceConfig": {"max_new_tokens": 4, "stopSequences": ["q"]}, "toolConfig": TOOLS}
 TITANS = {"inputText": "hi", "textGenerationConfig": {"maxTokenCount": 5, "stopSequences": ["x"]}}
+COUNTING = "anthropic.claude-3-5-sonnet-20240620-v1:0"
+FUNCTION = {"name": "t", "parameters": SCHEMA}
+CHAT = {
+    "messages": [{"role": "user", "content": [{"type": "text", "text": "hi"}]}],
+    "max_tokens": 9,
+    "tools": [{"type": "function", "function": FUNCTION}],
+    "tool_choice": {"type": "function", "function": {"name": "t"}},
+}
 COUNTED = {"messages": CONVERSE["messages"], "system": CONVERSE["system"], "toolConfig": TOOLS}
 OPERATIONS: list[tuple[str, dict[str, Any]]] = [
     (f"{NOVA}/converse", CONVERSE),
@@ -63,11 +71,36 @@ OPERATIONS: list[tuple[str, dict[str, Any]]] = [
     (f"{CLAUDE}/invoke-with-response-stream", ANTHROPIC),
     (f"{TITAN}/invoke", TITANS),
     (f"{TITAN}/invoke-with-response-stream", TITANS),
-    (f"{NOVA}/count-tokens", {"input": {"converse": COUNTED}}),
+    (f"{COUNTING}/count-tokens", {"input": {"converse": COUNTED}}),
     (
-        f"{CLAUDE}/count-tokens",
+        f"{COUNTING}/count-tokens",
         {"input": {"invokeModel": {"body": b64encode(json.dumps(ANTHROPIC).encode()).decode()}}},
     ),
+    ("meta.llama3-8b-instruct-v1:0/invoke-with-response-stream", {"prompt": "hi", "max_gen_len": 9}),
+    ("mistral.mistral-7b-instruct-v0:2/invoke", {"prompt": "hi", "max_tokens": 9, "stop": ["z"]}),
+    ("mistral.mistral-large-2407-v1:0/invoke-with-response-stream", CHAT),
+    ("openai.gpt-oss-120b-1:0/invoke", CHAT),
+    ("qwen.qwen3-32b-v1:0/invoke-with-response-stream", CHAT),
+    ("deepseek.r1-v1:0/invoke", {"prompt": "hi", "max_tokens": 9, "stop": ["z"]}),
+    ("cohere.command-text-v14/invoke-with-response-stream", {"prompt": "hi", "max_tokens": 9, "num_generations": 2}),
+    (
+        "cohere.command-r-v1:0/invoke",
+        {"message": "hi", "chat_history": [{"role": "USER", "message": "a"}], "max_tokens": 9, "stop_sequences": ["z"]},
+    ),
+    ("amazon.titan-embed-text-v2:0/invoke", {"inputText": "hi", "dimensions": 256, "embeddingTypes": ["float"]}),
+    ("amazon.titan-embed-image-v1/invoke", {"inputText": "hi", "embeddingConfig": {"outputEmbeddingLength": 256}}),
+    (
+        "amazon.nova-2-multimodal-embeddings-v1:0/invoke",
+        {
+            "taskType": "SINGLE_EMBEDDING",
+            "singleEmbeddingParams": {"embeddingDimension": 256, "text": {"value": "hi", "truncationMode": "END"}},
+        },
+    ),
+    (
+        "cohere.embed-v4:0/invoke",
+        {"texts": ["hi"], "input_type": "search_query", "embedding_types": ["int8"], "output_dimension": 256},
+    ),
+    ("cohere.rerank-v3-5:0/invoke", {"query": "hi", "documents": ["hi", "you"], "top_n": 1}),
 ]
 
 

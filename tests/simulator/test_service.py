@@ -333,15 +333,22 @@ def test_invoke_model_speaks_the_models_own_dialect(model: Any) -> None:
     assert read == 5 == int(got.headers["x-amzn-bedrock-input-token-count"])
 
 
-@pytest.mark.parametrize("model", NATIVE)
-def test_count_tokens_counts_what_an_answer_would_report(model: Any) -> None:
+def test_count_tokens_counts_what_an_answer_would_report() -> None:
     account = Account(quota={"rpm": 0})
+    path = f"/model/{HAIKU.removeprefix('us.')}/count-tokens"
     body = {"input": {"converse": {"messages": NATIVE[NOVA]["messages"]}}}
-    assert account.post(f"/model/{model}/count-tokens", body).json == {"inputTokens": 5}
-    blob = b64encode(json.dumps(NATIVE[model]).encode()).decode()
-    assert account.post(f"/model/{model}/count-tokens", {"input": {"invokeModel": {"body": blob}}}).json == {
-        "inputTokens": 5
-    }
+    assert account.post(path, body).json == {"inputTokens": 5}
+    blob = b64encode(json.dumps(NATIVE[CLAUDE]).encode()).decode()
+    assert account.post(path, {"input": {"invokeModel": {"body": blob}}}).json == {"inputTokens": 5}
+
+
+@pytest.mark.parametrize(
+    "model", [HAIKU, NOVA, TITAN, f"arn:aws:bedrock:us-east-1:123456789012:inference-profile/{HAIKU}"]
+)
+def test_count_tokens_knows_only_base_ids_of_some_models(model: Any) -> None:
+    body = {"input": {"converse": {"messages": NATIVE[NOVA]["messages"]}}}
+    refused = Account().post(f"/model/{model}/count-tokens", body).error
+    assert refused == (400, "ValidationException", "The provided model doesn't support counting tokens.")
 
 
 def test_loading_another_scenario_begins_anew() -> None:

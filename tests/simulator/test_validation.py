@@ -14,9 +14,20 @@ INVALID = {
         {"messages": [{"role": "assistant", "content": HELLO}]},
         "A conversation must start with a user message.",
     ),
-    "twice the same role": (
-        {"messages": [USER, USER]},
-        "A conversation must alternate between user and assistant roles.",
+    "a document alone": (
+        {
+            "messages": [
+                {
+                    "role": "user",
+                    "content": [{"document": {"format": "txt", "name": "a", "source": {"bytes": "aGVsbG8="}}}],
+                }
+            ]
+        },
+        "A text block must be included when using documents.",
+    ),
+    "a line break alone": (
+        {"messages": [{"role": "user", "content": [{"text": "\n"}]}]},
+        "The text field in the ContentBlock object at messages.0.content.0 is blank.",
     ),
     "blank text": (
         {"messages": [{"role": "user", "content": [{"text": "hi"}, {"text": "  "}]}]},
@@ -70,6 +81,8 @@ def test_bodies_that_are_no_request_are_refused_not_crashed_on(body: Any, operat
 MODELS = {
     "no-such-model": "The provided model identifier is invalid.",
     "nobody.model-v1": "The provided model identifier is invalid.",
+    "us.amazon.nova-micro-v1:O": "The provided model identifier is invalid.",
+    "arn:aws:lambda:us-east-1:123456789012:function:mine": "The provided model identifier is invalid.",
     HAIKU.removeprefix(
         "us."
     ): "with on-demand throughput isn\u2019t supported. Retry your request with the ID or ARN of",
@@ -96,6 +109,151 @@ def test_models_by_id_and_by_arn(model: Any) -> None:
     assert Account().converse(model=model).status == 200
 
 
+def test_the_model_is_judged_before_the_body() -> None:
+    for operation in ("converse", "converse-stream", "invoke", "count-tokens"):
+        assert Account().post(f"/model/nobody.knows-v1:0/{operation}", b"{").error[2] == MODELS["no-such-model"]
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        "zai.glm-4.7-flash",
+        "us.xai.grok-4-6-v1:0",
+        "us.writer.palmyra-x5-v1:0",
+        "mistral.mistral-large-3-675b-instruct",
+        "arn:aws:bedrock:us-west-2:123456789012:imported-model/abcdefghijkl",
+        "arn:aws:sagemaker:us-east-1:123456789012:endpoint/mine",
+    ],
+)
+def test_models_of_every_provider_converse(model: Any) -> None:
+    assert Account().converse(model=model).status == 200
+
+
+@pytest.mark.parametrize("model", ["stability.sd3-5-large-v1:0", "twelvelabs.pegasus-1-2-v1:0", "luma.ray-v2:0"])
+def test_models_that_make_something_else_than_text_are_there_but_do_not_converse(model: Any) -> None:
+    assert "This action doesn't support the model" in Account().converse(model=model).error[2]
+
+
+SOURCE = {"bytes": "aGVsbG8="}
+S3 = {"s3Location": {"uri": "s3://bucket/key"}}
+TOOL = {"toolConfig": {"tools": [{"toolSpec": {"name": "t", "inputSchema": {"json": {}}}}]}}
+
+
+def media(kind: str, source: dict[str, Any]) -> dict[str, Any]:
+    formats = {"image": "png", "video": "mp4", "document": "pdf"}
+    named = {"name": "a"} if kind == "document" else {}
+    return {kind: {"format": formats[kind], **named, "source": source}}
+
+
+def shown(*blocks: dict[str, Any]) -> dict[str, Any]:
+    return {"messages": [{"role": "user", "content": [*HELLO, *blocks]}]}
+
+
+def returned(block: dict[str, Any]) -> dict[str, Any]:
+    use = {"toolUse": {"toolUseId": "1", "name": "t", "input": {}}}
+    result = {"toolResult": {"toolUseId": "1", "content": [block]}}
+    return {
+        "messages": [USER, {"role": "assistant", "content": [use]}, {"role": "user", "content": [result]}],
+        **TOOL,
+    }
+
+
+SONNET, LITE, SONNET_5 = (
+    "us.anthropic.claude-sonnet-4-5-20250929-v1:0",
+    "us.amazon.nova-2-lite-v1:0",
+    "us.anthropic.claude-sonnet-5",
+)
+ASSISTANT = {"role": "assistant", "content": HELLO}
+ACCEPTED = {
+    "the assistant first": (SONNET, {"messages": [ASSISTANT, USER]}),
+    "the user twice": (NOVA, {"messages": [USER, USER]}),
+    "the assistant twice": (NOVA, {"messages": [USER, ASSISTANT, ASSISTANT, USER]}),
+    "the beginning of the answer": (SONNET, {"messages": [USER, ASSISTANT]}),
+    "a line break beside other text": (SONNET, shown({"text": "\n"})),
+    "a picture": (SONNET, shown(media("image", SOURCE))),
+    "a video": (LITE, shown(media("video", SOURCE))),
+    "a video in S3": (LITE, shown(media("video", S3))),
+    "a picture in S3 from a tool": (LITE, returned(media("image", S3))),
+    "a document in S3 from a tool": (SONNET, returned(media("document", S3))),
+}
+
+
+def used(*results: str) -> dict[str, Any]:
+    uses: Any = [{"toolUse": {"toolUseId": name, "name": "t", "input": {}}} for name in ("a", "b")]
+    blocks = [{"toolResult": {"toolUseId": name, "content": HELLO}} for name in results]
+    last = {"role": "user", "content": blocks or HELLO}
+    return {"messages": [USER, {"role": "assistant", "content": uses}, last], **TOOL}
+
+
+ACCEPTED |= {
+    "all results": (SONNET, used("a", "b")),
+    "a result that is missing, where that is taken": (LITE, used("a")),
+    "tools of a model that does not stream them": ("meta.llama3-3-70b-instruct-v1:0", {"messages": [USER], **TOOL}),
+}
+
+
+@pytest.mark.parametrize("case", ACCEPTED)
+def test_what_the_service_takes_is_taken(case: Any) -> None:
+    model, body = ACCEPTED[case]
+    assert Account().post(f"/model/{model}/converse", body).status == 200
+
+
+VIDEO = "This model doesn't support the video content block that you provided. Update the content block and try again."
+S3_URI = "This model doesn't support the s3Uri field. Remove s3Uri and try again."
+REFUSED = {
+    "a video": (SONNET, shown(media("video", SOURCE)), VIDEO),
+    "a video in S3": (SONNET, shown(media("video", S3)), VIDEO),
+    "a video from a tool": (SONNET, returned(media("video", SOURCE)), VIDEO),
+    "a picture in S3": (SONNET, shown(media("image", S3)), S3_URI),
+    "a picture in S3 from a tool": (SONNET, returned(media("image", S3)), S3_URI),
+    "a document in S3": (SONNET, shown(media("document", S3)), "messages.0.content.1.document.source.type: Field"),
+    "a document in S3 from a tool": (LITE, returned(media("document", S3)), "extraneous key [toolResult]"),
+    "a picture for a model of text": (
+        "openai.gpt-oss-120b-1:0",
+        shown(media("image", SOURCE)),
+        VIDEO.replace("video", "image"),
+    ),
+    "the beginning of the answer": (
+        SONNET_5,
+        {"messages": [USER, ASSISTANT]},
+        "does not support assistant message prefill",
+    ),
+}
+
+
+SYSTEM = {"messages": [USER], "system": HELLO}
+REFUSED |= {
+    "a system prompt": ("mistral.mistral-7b-instruct-v0:2", SYSTEM, "This model doesn't support system messages."),
+    "tools": ("amazon.titan-text-express-v1", {"messages": [USER], **TOOL}, "This model doesn't support tool use."),
+    "a temperature": (
+        "us.anthropic.claude-opus-4-8",
+        {"messages": [USER], "inferenceConfig": {"temperature": 0.5}},
+        "`temperature` is deprecated for this model.",
+    ),
+    "a result that is missing": (
+        SONNET,
+        used("a"),
+        "Expected toolResult blocks at messages.2.content for",
+    ),
+    "no results": (SONNET, used(), "Expected toolResult blocks at messages.2.content for the following Ids: a, b"),
+    "one result too many": (SONNET, used("a", "b", "c"), "exceeds the number of toolUse blocks of previous turn."),
+}
+
+
+def test_tools_in_a_stream_of_a_model_that_has_them_only_whole() -> None:
+    path = "/model/us.meta.llama3-3-70b-instruct-v1:0/converse-stream"
+    refused = Account().post(path, {"messages": [USER], **TOOL}).error
+    assert refused == (400, "ValidationException", "This model doesn't support tool use in streaming mode.")
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_the_model_does_not_take_is_refused(case: Any) -> None:
+    model, body, message = REFUSED[case]
+    status, code, said = Account().post(f"/model/{model}/converse", body).error
+    assert (status, code) == (400, "ValidationException")
+    assert message in said
+
+
 def test_two_ways_of_sampling_exclude_each_other_for_new_models() -> None:
     both = {"temperature": 0.5, "topP": 0.5}
     assert "cannot both be specified" in Account().converse(model=HAIKU, inferenceConfig=both).error[2]
@@ -113,6 +271,8 @@ ANTHROPIC = {"anthropic_version": "bedrock-2023-05-31", "max_tokens": 9, "messag
         ({"model": "claude"}, "extraneous key [model] is not permitted"),
         ({"messages": [{"role": "user", "content": ""}]}, "text content blocks must be non-empty"),
         ({"messages": [{"role": "user"}]}, "Malformed input request"),
+        ({"max_tokens": "50"}, "Malformed input request"),
+        ({"tools": [{"type": "web_search_20250305", "name": "web_search"}]}, "Input tag 'web_search_20250305' found"),
     ],
 )
 def test_anthropic_bodies_are_held_to_their_schema(change: Any, message: Any) -> None:

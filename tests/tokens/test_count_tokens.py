@@ -69,18 +69,18 @@ def test_what_cannot_be_counted_is_said(operation: str, params: dict[str, Any], 
 
 @pytest.mark.parametrize("operation", ["converse", "invoke_model"])
 def test_the_service_counts_what_it_would_charge(operation: str) -> None:
-    params: dict[str, Any] = {"modelId": MODEL, "messages": CONVERSE["messages"], "inferenceConfig": {"maxTokens": 9}}
+    model = "us.anthropic.claude-haiku-4-5-20251001-v1:0"
+    params: dict[str, Any] = {"modelId": model, "messages": CONVERSE["messages"], "inferenceConfig": {"maxTokens": 9}}
     if operation == "invoke_model":
-        params = {
-            "modelId": MODEL,
-            "body": json.dumps({name: params[name] for name in ("messages", "inferenceConfig")}),
-        }
+        messages = [{"role": "user", "content": "Why is the sky blue?"}]
+        body = {"anthropic_version": "bedrock-2023-05-31", "max_tokens": 9, "messages": messages}
+        params = {"modelId": model, "body": json.dumps(body)}
     with (
         simulator(answers={"tokens": 5}) as running,
-        BedrockClient(MODEL, session=session(), endpoint_url=running.url) as client,
+        BedrockClient(model, session=session(), endpoint_url=running.url) as client,
     ):
         counted = client.count_tokens(**count_request(operation, params))["inputTokens"]
-        guess = exactly(estimate(operation, params, MODEL), counted)
+        guess = exactly(estimate(operation, params, model), counted)
         assert guess.input_tokens == counted > 0
         assert guess.reservation == counted + 9
         if operation == "converse":

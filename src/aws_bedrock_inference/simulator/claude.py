@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from aws_bedrock_inference.simulator import converse
 from aws_bedrock_inference.simulator.answers import END, FILTERED, GUARDRAIL, Prompt
-from aws_bedrock_inference.simulator.messages import invalid
+from aws_bedrock_inference.simulator.error_texts import invalid
+from aws_bedrock_inference.simulator.model_rules import claude_name, has_cache_keys, is_server_tool
 from aws_bedrock_inference.simulator.tools import Offer
 from aws_bedrock_inference.simulator.wishes import Cited, check_thinking, json_format, thinks
 
@@ -54,6 +55,9 @@ class Anthropic:
     )
     _REASONS: ClassVar = {FILTERED: "refusal", GUARDRAIL: END}
 
+    def __init__(self, base: str) -> None:
+        self._base = base
+
     def read(self, body: dict[str, Any]) -> Prompt:
         """Read the Messages request."""
         require(body, "anthropic_version", "max_tokens", "messages")
@@ -68,8 +72,9 @@ class Anthropic:
             thinks=thinks(body),
         )
         check_thinking(body, prompt.offer.choice, prompt.max_tokens)
-        prompt.tokens += prompt.offer.tokens
-        for tool in body.get("tools") or ():
+        for number, tool in enumerate(body.get("tools") or ()):
+            if is_server_tool(tool.get("type", "custom")):
+                raise invalid("server-tool", place=f"tools.{number}", kind=tool["type"])
             _read_part(prompt, tool)
         _read_parts(prompt, body.get("system") or ())
         prompt.system = "\n".join(prompt.parts)
@@ -116,14 +121,21 @@ class Anthropic:
             "id": f"msg_bdrk_{answer.identity}",
             "type": "message",
             "role": "assistant",
-            "model": "simulated",
+            "model": claude_name(self._base),
             "content": [],
-            "usage": {
-                "input_tokens": usage.input,
-                "cache_creation_input_tokens": usage.cache_write,
-                "cache_read_input_tokens": usage.cache_read,
-                "output_tokens": usage.output,
-            },
+            "usage": self._usage(usage),
+        }
+
+    def _usage(self, usage: Usage) -> dict[str, Any]:
+        plain = {"input_tokens": usage.input, "output_tokens": usage.output}
+        if not has_cache_keys(self._base) and not usage.cache_read and not usage.cache_write:
+            return plain
+        written = {"ephemeral_5m_input_tokens": usage.cache_write, "ephemeral_1h_input_tokens": 0}
+        return {
+            **plain,
+            "cache_creation_input_tokens": usage.cache_write,
+            "cache_read_input_tokens": usage.cache_read,
+            "cache_creation": written,
         }
 
     def _thought(self, answer: Answer) -> Iterator[dict[str, Any]]:

@@ -10,7 +10,7 @@ import ipaddress
 from typing import TYPE_CHECKING, Any
 
 from aws_bedrock_inference.simulator import plan, scenario, strict
-from aws_bedrock_inference.simulator.messages import ServiceError
+from aws_bedrock_inference.simulator.error_texts import ServiceError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

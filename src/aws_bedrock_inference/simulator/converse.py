@@ -35,7 +35,6 @@ def read(body: dict[str, Any]) -> Prompt:
         thinks=thinks(fields),
     )
     check_thinking(fields, prompt.offer.choice, prompt.max_tokens)
-    prompt.tokens += prompt.offer.tokens
     for tool in (body.get("toolConfig") or {}).get("tools", ()):
         _read_block(prompt, tool)
     for block in body.get("system") or ():
@@ -165,10 +164,4 @@ def _citation(cited: Cited) -> dict[str, Any]:
 
 
 def _usage(usage: Usage) -> dict[str, int]:
-    return {
-        "inputTokens": usage.input,
-        "outputTokens": usage.output,
-        "totalTokens": usage.total,
-        "cacheReadInputTokens": usage.cache_read,
-        "cacheWriteInputTokens": usage.cache_write,
-    }
+    return {"inputTokens": usage.input, "outputTokens": usage.output, "totalTokens": usage.total}

@@ -5,11 +5,19 @@ Format: https://smithy.io/2.0/aws/amazon-eventstream.html
 
 from __future__ import annotations
 
+import string
 import struct
 from binascii import crc32
 from functools import lru_cache
 
+_PADDING = string.ascii_letters.encode() + string.digits.encode()
 _STRING = 7  # the header value type of a string with a two-byte length
+
+
+def padded(payload: bytes) -> bytes:
+    """Return the JSON object with the member `p`, whose length varies: it hides the length of what the model said."""
+    length = crc32(payload) % len(_PADDING)
+    return b'%b%b"p":"%b"}' % (payload[:-1], b"," if len(payload) > len(b"{}") else b"", _PADDING[: length + 1])
 
 
 def event(name: str, payload: bytes) -> bytes:

@@ -1,5 +1,6 @@
-"""The bodies of InvokeModel: Anthropic Messages, Amazon Nova and Amazon Titan Text.
+"""The bodies of InvokeModel, by their format: which one a model takes is in `model_rules.toml`.
 
+Here are those of Amazon Nova and Amazon Titan Text.
 Source: https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters.html
 """
 
@@ -7,14 +8,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-from aws_bedrock_inference.simulator import converse
+from aws_bedrock_inference.simulator import chat_families, converse, families
 from aws_bedrock_inference.simulator.answers import FILTERED, MAXIMUM, STOP, Prompt
 from aws_bedrock_inference.simulator.claude import Anthropic, metrics, require
+from aws_bedrock_inference.simulator.embeddings import embedding_format
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from aws_bedrock_inference.simulator.answers import Answer, Usage
+    from aws_bedrock_inference.simulator.request import Asked
 
 
 class Dialect(Protocol):
@@ -30,15 +33,18 @@ class Dialect(Protocol):
         """Return the chunks of a streamed answer."""
 
 
-def dialect(model: str) -> Dialect:
-    """Return the dialect of a base model; what is not Anthropic's or Titan's speaks Nova's."""
-    if model.startswith("anthropic."):
-        return Anthropic()
-    return Titan() if model.startswith("amazon.titan") else Nova()
+def dialect(asked: Asked) -> Dialect:
+    """Return the dialect of a request that is answered with text."""
+    return _DIALECTS[asked.format](asked)
+
+
+def read(asked: Asked, body: dict[str, Any]) -> Prompt:
+    """Return the prompt of a body in the request's format. Raises ServiceError."""
+    return (embedding_format(asked.format, asked.base) or dialect(asked)).read(body)
 
 
 class Nova:
-    """Converse's shape, in the body."""
+    """Converse's shape, in the body, with a few differences."""
 
     def read(self, body: dict[str, Any]) -> Prompt:
         """Read `messages`, `system` and `inferenceConfig`."""
@@ -49,12 +55,22 @@ class Nova:
         """Write Converse's answer without its metrics."""
         written = converse.body(answer, usage, milliseconds)
         del written["metrics"]
-        return written
+        return {**written, "usage": {**_usage(usage), "totalTokens": usage.total}}
 
     def chunks(self, answer: Answer, usage: Usage, milliseconds: int) -> Iterator[dict[str, Any]]:
-        """Write Converse's events, each under its name."""
+        """Write Converse's events, each under its name. Each delta is a block of its own, closed at once."""
+        index = 0
         for name, event in converse.events(answer, usage, milliseconds):
-            yield {name: event}
+            if name == "contentBlockStop":
+                continue
+            if name == "metadata":
+                metadata = {"usage": _usage(usage), "metrics": {}, "trace": {}}
+                yield {name: metadata, "amazon-bedrock-invocationMetrics": _metrics(usage, milliseconds)}
+                continue
+            yield {name: {**event, "contentBlockIndex": index} if "contentBlockIndex" in event else event}
+            if name == "contentBlockDelta":
+                yield {"contentBlockStop": {"contentBlockIndex": index}}
+                index += 1
 
 
 class Titan:
@@ -78,15 +94,41 @@ class Titan:
         return {"inputTextTokenCount": usage.input, "results": [result]}
 
     def chunks(self, answer: Answer, usage: Usage, milliseconds: int) -> Iterator[dict[str, Any]]:
-        """Write pieces of text; the last one says why it ended."""
-        pieces = [answer.text[at : at + converse.PIECE] for at in range(0, len(answer.text), converse.PIECE)] or [""]
-        for piece in pieces[:-1]:
-            yield {"outputText": piece, "index": 0, "completionReason": None}
+        """Write the whole answer as one chunk, as Titan does."""
         yield {
-            "outputText": pieces[-1],
+            "outputText": answer.text,
             "index": 0,
             "totalOutputTextTokenCount": usage.output,
             "completionReason": self._REASONS.get(answer.stop, "FINISH"),
             "inputTextTokenCount": usage.input,
             "amazon-bedrock-invocationMetrics": metrics(usage, milliseconds),
         }
+
+
+_DIALECTS: dict[str, Callable[[Asked], Dialect]] = {
+    "claude": lambda asked: Anthropic(asked.base),
+    "claude-text": families.ClaudeText,
+    "nova": lambda _: Nova(),
+    "titan": lambda _: Titan(),
+    "llama": families.Llama,
+    "mistral-text": families.Mistral,
+    "deepseek-text": families.DeepSeek,
+    "jurassic": families.Jurassic,
+    "openai-text": families.OpenAIText,
+    "cohere-text": families.CohereText,
+    "cohere-chat": chat_families.CohereChat,
+    "mistral-chat": chat_families.MistralChat,
+    "openai-chat": chat_families.OpenAIChat,
+}
+
+
+def _usage(usage: Usage) -> dict[str, int]:
+    return {"inputTokens": usage.input, "outputTokens": usage.output, **_cache(usage)}
+
+
+def _metrics(usage: Usage, milliseconds: int) -> dict[str, int]:
+    return {**metrics(usage, milliseconds), **_cache(usage)}
+
+
+def _cache(usage: Usage) -> dict[str, int]:
+    return {"cacheReadInputTokenCount": usage.cache_read, "cacheWriteInputTokenCount": usage.cache_write}

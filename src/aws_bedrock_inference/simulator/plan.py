@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable
 
-    from aws_bedrock_inference.simulator.messages import ServiceError
+    from aws_bedrock_inference.simulator.error_texts import ServiceError
 
 
 # The text after the code in the header: https://github.com/aws-samples/amazon-bedrock-client-for-mac/issues/99
-_NAMESPACE = "http://internal.amazon.com/coral/com.amazon.bedrock/"
+_NAMESPACE = "http://internal.amazon.com/coral/{}/"
 
 
 class Break(enum.Enum):
@@ -59,7 +59,7 @@ def report(content: Any) -> Plan:
 
 def refusal(error: ServiceError) -> Plan:
     """Return the plan of an error answer, as the service writes it."""
-    headers = [("x-amzn-errortype", f"{error.code}:{_NAMESPACE}"), *error.headers]
+    headers = [("x-amzn-errortype", f"{error.code}:{_NAMESPACE.format(error.namespace)}"), *error.headers]
     return whole(error.status, json.dumps({"message": str(error)}).encode(), headers)
 
 

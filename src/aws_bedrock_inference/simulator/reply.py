@@ -9,17 +9,22 @@ from typing import TYPE_CHECKING, Any
 
 from aws_bedrock_inference.simulator import frames, plan, speech
 from aws_bedrock_inference.simulator.answers import FILTERED, GUARDRAIL, Answer, answer, count
-from aws_bedrock_inference.simulator.messages import ERRORS, text
+from aws_bedrock_inference.simulator.embeddings import embedding_format
+from aws_bedrock_inference.simulator.error_texts import ERRORS, text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from aws_bedrock_inference.simulator.answers import Prompt, Usage
+    from aws_bedrock_inference.simulator.embeddings import Format
     from aws_bedrock_inference.simulator.plan import Plan, Step
     from aws_bedrock_inference.simulator.request import Asked
     from aws_bedrock_inference.simulator.settings import FaultRule, Scenario
 
 _PLAIN: dict[str, Any] = {"tool": None, "reasoning": "", "cited": None}
+
+_QUICKEST = 0.159
+"""Seconds that an answer reports at least: the lowest of 480 recorded latencies, 2026-11-29; never 0."""
 
 HARMLESS = {"stall", "content-filtered", "guardrail"}
 """Faults under which an answer is still one."""
@@ -36,13 +41,15 @@ def reply(
     over: Callable[[float, int], None],
 ) -> Plan:
     """Return the plan. `over` hears at its end which share went out, and how many tokens the whole answer has."""
+    if form := embedding_format(asked.format, asked.base):
+        return _numbers(scenario, form, asked, prompt, fault=fault, over=over)
     said = answer(
         prompt,
         seed=scenario.seed,
         model=asked.base,
         limit=limit,
         settings=scenario.answers,
-        reasons=any(fnmatchcase(asked.base, pattern) for pattern in scenario.models.reasoning),
+        reasons=not asked.native and any(fnmatchcase(asked.base, pattern) for pattern in scenario.models.reasoning),
     )
     if fault:
         said = _held_back(said, fault)
@@ -50,15 +57,36 @@ def reply(
     latency = scenario.latency
     first = latency.first_token * exp(said.normal * latency.spread)
     seconds = first + said.tokens / latency.tokens_per_second
+    reported = max(seconds, _QUICKEST)
     if asked.streaming:
-        track = _track(speech.events(asked, said, usage, seconds), fault)
+        track = _track(speech.events(asked, said, usage, reported), fault)
         pause = (seconds - first) / max(1, len(track))
         headers = [("x-amzn-bedrock-content-type", "application/json")] if asked.native else []
         return plan.stream(track, headers, wait=first, pause=pause, on_done=lambda share: over(share, said.tokens))
-    headers, body = speech.whole(asked, said, usage, seconds)
+    headers, body = speech.whole(asked, said, usage, reported)
     if fault and fault.kind == "malformed":
         body = body[: len(body) // 2]
     return plan.whole(200, body, headers, wait=seconds, on_done=lambda: over(1.0, said.tokens))
+
+
+def _numbers(
+    scenario: Scenario,
+    form: Format,
+    asked: Asked,
+    prompt: Prompt,
+    *,
+    fault: FaultRule | None,
+    over: Callable[[float, int], None],
+) -> Plan:
+    """Return the plan of an answer that is no text: it costs its input alone."""
+    wait = scenario.latency.first_token
+    body = speech.written(form.body(asked.body, prompt.tokens))
+    if fault and fault.kind == "malformed":
+        body = body[: len(body) // 2]
+    headers = [("x-amzn-bedrock-invocation-latency", str(round(max(wait, _QUICKEST) * 1000)))]
+    if form.counts:
+        headers.append(("x-amzn-bedrock-input-token-count", str(prompt.tokens)))
+    return plan.whole(200, body, headers, wait=wait, on_done=lambda: over(1.0, 0))
 
 
 def _held_back(said: Answer, fault: FaultRule) -> Answer:
@@ -76,7 +104,7 @@ def _track(events: list[tuple[str, bytes]], fault: FaultRule | None) -> list[Ste
 
     It strikes before the closing event at the latest, so that an answer shorter than expected is not spared.
     """
-    track: list[Step] = [frames.event(name, payload) for name, payload in events]
+    track: list[Step] = [frames.event(name, frames.padded(payload)) for name, payload in events]
     if fault is None or (fault.kind == "stall" and fault.after is None):  # that one is before the first byte
         return track
     usual = 0 if fault.kind == "exception" else len(events) // 2

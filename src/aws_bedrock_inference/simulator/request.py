@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aws_bedrock_inference.knowledge.models import split_profile
-from aws_bedrock_inference.simulator.messages import ServiceError
+from aws_bedrock_inference.simulator.error_texts import ServiceError
 from aws_bedrock_inference.simulator.signature import caller, region
 
 if TYPE_CHECKING:
@@ -32,7 +32,10 @@ class Request(NamedTuple):
 
 
 class Asked(NamedTuple):
-    """A request's operation, model and caller. `model` is as the caller wrote it, `base` without profile or ARN."""
+    """A request's operation, model and caller. `model` is as the caller wrote it, `base` without profile or ARN.
+
+    `body` is the JSON of its body, and `format` the name of the format that an InvokeModel body has, once it is read.
+    """
 
     operation: str
     model: str
@@ -40,6 +43,8 @@ class Asked(NamedTuple):
     pool: str
     region: str
     caller: str
+    body: dict[str, Any] = {}  # noqa: RUF012 - never changed
+    format: str = ""
 
     @property
     def streaming(self) -> bool:

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import NoneType
 from typing import Any, get_args, get_type_hints
 
-from aws_bedrock_inference.simulator.messages import ERRORS
+from aws_bedrock_inference.simulator.error_texts import ERRORS
 from aws_bedrock_inference.simulator.quota import DISCIPLINES, REQUESTS, TOKENS, TOKENS_PER_DAY, Quota
 from aws_bedrock_inference.simulator.settings import (
     Answers,

@@ -17,7 +17,7 @@ from granian.server.embed import Server
 
 from aws_bedrock_inference import clock
 from aws_bedrock_inference.simulator import control, plan, scenario, sockets
-from aws_bedrock_inference.simulator.messages import ServiceError, invalid
+from aws_bedrock_inference.simulator.error_texts import ServiceError, invalid
 from aws_bedrock_inference.simulator.plan import Break
 from aws_bedrock_inference.simulator.request import Request
 from aws_bedrock_inference.simulator.service import Service
@@ -69,6 +69,7 @@ class Endpoint:
         except Exception:
             logging.getLogger(__name__).exception("the simulator has failed; this is a fault of its own")
             todo = plan.refusal(ServiceError("InternalServerException", "the simulator has failed; see its log"))
+            todo.headers.append(("x-amzn-requestid", self.service.request_id()))
         await _carry_out(todo, scope, protocol)
 
     async def _plan(self, scope: Scope, protocol: RSGIHTTPProtocol) -> Plan:

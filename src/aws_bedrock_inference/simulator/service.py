@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from aws_bedrock_inference.knowledge.models import model_facts
-from aws_bedrock_inference.simulator import plan, signature, speech, validate
+from aws_bedrock_inference.simulator import conversation, plan, signature, speech, validate
 from aws_bedrock_inference.simulator.answers import Usage
+from aws_bedrock_inference.simulator.embeddings import embedding_format
+from aws_bedrock_inference.simulator.error_texts import ERRORS, ServiceError, text
 from aws_bedrock_inference.simulator.faults import Faults
-from aws_bedrock_inference.simulator.messages import ERRORS, ServiceError, text
+from aws_bedrock_inference.simulator.model_rules import body_format
 from aws_bedrock_inference.simulator.quota import Pool, Ticket
 from aws_bedrock_inference.simulator.reply import HARMLESS, reply
 from aws_bedrock_inference.simulator.request import asked
@@ -72,7 +74,7 @@ class Service:
         except ServiceError as error:
             self.stats.refused(error.code)
             answer = plan.refusal(error)
-        answer.headers.append(("x-amzn-requestid", self._request_id()))
+        answer.headers.append(("x-amzn-requestid", self.request_id()))
         if fault and fault.after is None and fault.kind == "stall":
             return plan.later(answer, fault.seconds)
         return answer
@@ -89,10 +91,10 @@ class Service:
         if fault and fault.kind == "outage":
             raise _error("ServiceUnavailableException", fault)
         self._check_caller(request)
-        prompt = self._read(request, wanted)
+        wanted, prompt = self._read(request, wanted)
         if wanted.operation == "CountTokens":
             return plan.report({"inputTokens": prompt.tokens})
-        limit = prompt.max_tokens or model_facts(wanted.base).max_output_tokens
+        limit = _limit(wanted, prompt)
         if fault:
             self._refuse(wanted, prompt, limit, fault)
         ticket = self._admit(wanted, prompt, limit)
@@ -109,17 +111,20 @@ class Service:
         method, path, query, headers, body = request
         signature.verify(method, path, query, headers, body, self._wall(), self.scenario.credentials)
 
-    def _read(self, request: Request, wanted: Asked) -> Prompt:
+    def _read(self, request: Request, wanted: Asked) -> tuple[Asked, Prompt]:
         models = self.scenario.models
+        validate.check_model(wanted, models)
         body = speech.parsed(request.body, wanted)
-        if not wanted.native:
+        if wanted.native:
+            wanted = wanted._replace(body=body, format=body_format(wanted.base, body))
+            validate.check_stream(wanted)
+        else:
+            wanted = wanted._replace(body=body)
             validate.check_shape(wanted.operation, body)
-        validate.check_model(wanted.base, wanted.pool, wanted.model, wanted.operation, models)
-        if not wanted.native:
-            validate.check_conversation(body)
+            conversation.check(wanted)
         prompt = speech.prompt(body, wanted)
         validate.check_limits(wanted.base, body, prompt, models)
-        return prompt
+        return wanted, prompt
 
     def _refuse(self, wanted: Asked, prompt: Prompt, limit: int, fault: FaultRule) -> None:
         """Raise the error that the fault is, if it is one."""
@@ -189,8 +194,16 @@ class Service:
         fresh = prompt.tokens - cached
         return Usage(fresh, cache_read=cached) if hit else Usage(fresh, cache_write=cached)
 
-    def _request_id(self) -> str:
+    def request_id(self) -> str:
+        """Return the id of the request that came last."""
         return str(UUID(bytes=blake2b(f"{self.scenario.seed} {self._count}".encode(), digest_size=16).digest()))
+
+
+def _limit(wanted: Asked, prompt: Prompt) -> int:
+    """Return the most tokens that the answer may have; an embedding has none."""
+    if embedding_format(wanted.format, wanted.base):
+        return 0
+    return prompt.max_tokens or model_facts(wanted.base).max_output_tokens
 
 
 def _error(code: str, fault: FaultRule, message: str = "") -> ServiceError:

@@ -58,8 +58,9 @@ class Models:
     """Which models exist here. All are shell patterns of base model ids, without a geography prefix."""
 
     known: tuple[str, ...] = (
-        *(f"{provider}.*" for provider in ("ai21", "amazon", "anthropic", "cohere", "deepseek", "google", "meta")),
-        *(f"{provider}.*" for provider in ("minimax", "mistral", "moonshot*", "nvidia", "openai", "qwen", "writer")),
+        *(f"{provider}.*" for provider in ("ai21", "amazon", "anthropic", "cohere", "deepseek", "google", "luma")),
+        *(f"{provider}.*" for provider in ("meta", "minimax", "mistral", "moonshot*", "nvidia", "openai", "qwen")),
+        *(f"{provider}.*" for provider in ("stability", "twelvelabs", "writer", "xai", "zai")),
         "arn:*",
     )
     profile_only: tuple[str, ...] = (
@@ -69,7 +70,10 @@ class Models:
         "amazon.nova-premier-*",
         "meta.llama4-*",
     )
-    not_chat: tuple[str, ...] = ("*embed*", "*canvas*", "*reel*", "*sonic*", "*image*")
+    not_chat: tuple[str, ...] = (
+        *("*embed*", "*rerank*", "*canvas*", "*reel*", "*sonic*", "*image*"),
+        *("stability.*", "luma.*", "twelvelabs.*"),
+    )
     reasoning: tuple[str, ...] = ("deepseek.r1-*", "openai.gpt-*", "moonshot*thinking*", "minimax.minimax-*")
     context_tokens: int = 200_000
 

@@ -12,7 +12,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, quote
 
-from aws_bedrock_inference.simulator.messages import ServiceError, text
+from aws_bedrock_inference.simulator.error_texts import ServiceError, text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

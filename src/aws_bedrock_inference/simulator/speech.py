@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from base64 import b64decode, b64encode
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from aws_bedrock_inference.simulator import converse, frames, native, strict
-from aws_bedrock_inference.simulator.messages import ServiceError, invalid
+from aws_bedrock_inference.simulator import converse, echoes, frames, native, strict
+from aws_bedrock_inference.simulator.error_texts import ServiceError, invalid
+from aws_bedrock_inference.simulator.model_rules import body_format, has_cache_headers, tool_prompt_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,12 +37,14 @@ def parsed(body: bytes, asked: Asked) -> dict[str, Any]:
 
 def prompt(body: dict[str, Any], asked: Asked) -> Prompt:
     """Return what the model is asked. Raises ServiceError for a body that is not of the model's family."""
-    read: Callable[[dict[str, Any]], Prompt] = native.dialect(asked.base).read if asked.native else converse.read
+    read: Callable[[dict[str, Any]], Prompt] = partial(native.read, asked) if asked.native else converse.read
     try:
         if asked.operation == "CountTokens":
             body, read = _counted(body["input"], asked)
         found = read(body)
         found.check()
+        if body.get("tools") or (body.get("toolConfig") or {}).get("tools"):
+            found.tokens += tool_prompt_tokens(asked.base)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise invalid("body", problem=f"{type(error).__name__} in the body") from error
     return found
@@ -53,36 +57,41 @@ def _counted(given: dict[str, Any], asked: Asked) -> tuple[dict[str, Any], Calla
         body = strict.loads(b64decode(given["invokeModel"]["body"], validate=True))
     except (KeyError, ValueError) as error:
         raise invalid("body", problem="not valid JSON") from error
-    return body, native.dialect(asked.base).read
+    return body, partial(native.read, asked._replace(format=body_format(asked.base, body)))
 
 
 def whole(asked: Asked, answer: Answer, usage: Usage, seconds: float) -> tuple[list[tuple[str, str]], bytes]:
     """Return headers and body of an answer in one piece."""
     milliseconds = round(seconds * 1000)
     if not asked.native:
-        return [], _json(converse.body(answer, usage, milliseconds))
+        return [], written(echoes.whole(asked, answer, usage, converse.body(answer, usage, milliseconds)))
     headers = {
         "x-amzn-bedrock-invocation-latency": milliseconds,
         "x-amzn-bedrock-input-token-count": usage.input,
         "x-amzn-bedrock-output-token-count": usage.output,
     }
-    body = native.dialect(asked.base).body(answer, usage, milliseconds)
-    return [(name, str(value)) for name, value in headers.items()], _json(body)
+    if has_cache_headers(asked.base):
+        headers["x-amzn-bedrock-cache-read-input-token-count"] = usage.cache_read
+        headers["x-amzn-bedrock-cache-write-input-token-count"] = usage.cache_write
+    body = native.dialect(asked).body(answer, usage, milliseconds)
+    return [(name, str(value)) for name, value in headers.items()], written(body)
 
 
 def events(asked: Asked, answer: Answer, usage: Usage, seconds: float) -> list[tuple[str, bytes]]:
     """Return the events of a stream, each as name and payload."""
     milliseconds = round(seconds * 1000)
     if not asked.native:
-        return [(name, _json(event)) for name, event in converse.events(answer, usage, milliseconds)]
-    chunks = native.dialect(asked.base).chunks(answer, usage, milliseconds)
-    return [("chunk", _json({"bytes": b64encode(_json(chunk)).decode()})) for chunk in chunks]
+        said = echoes.events(asked, answer, usage, converse.events(answer, usage, milliseconds))
+        return [(name, written(event)) for name, event in said]
+    chunks = native.dialect(asked).chunks(answer, usage, milliseconds)
+    return [("chunk", written({"bytes": b64encode(written(chunk)).decode()})) for chunk in chunks]
 
 
 def exception(code: str, message: str) -> bytes:
     """Return the frame of an exception; its name begins with a small letter there."""
-    return frames.exception(code[:1].lower() + code[1:], _json({"message": message}))
+    return frames.exception(code[:1].lower() + code[1:], written({"message": message}))
 
 
-def _json(content: Any) -> bytes:
+def written(content: Any) -> bytes:
+    """Return the content as JSON, written as the service writes it."""
     return json.dumps(content, separators=(",", ":"), ensure_ascii=False).encode()

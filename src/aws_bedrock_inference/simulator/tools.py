@@ -6,14 +6,9 @@ import re
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from aws_bedrock_inference.simulator.messages import invalid
+from aws_bedrock_inference.simulator.error_texts import invalid
 
 AUTO, ANY, NONE, ONE = "auto", "any", "none", "tool"
-
-# Tokens of the instructions that come with tools, for a free and for a forced choice:
-# https://docs.claude.com/en/docs/agents-and-tools/tool-use/overview, table of Claude 4 models, read 2026-11-29.
-# Recorded answers of Converse have 350 to 400 more input tokens with a small tool.
-FREE_TOKENS, FORCED_TOKENS = 346, 313
 
 # Words of a tool's name that say nothing about what it is for.
 _COMMON = frozenset(
@@ -40,13 +35,6 @@ class Offer:
     question: str = ""
     used: list[str] = field(default_factory=list)
     ever: list[str] = field(default_factory=list)
-
-    @property
-    def tokens(self) -> int:
-        """Tokens of the instructions that come with the tools."""
-        if not self.schemas:
-            return 0
-        return FORCED_TOKENS if self.choice in {ANY, ONE} else FREE_TOKENS
 
     def require(self, choice: str, name: Any = "") -> None:
         """Set the choice. Raises ServiceError for a tool that is not offered."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from fnmatch import fnmatchcase
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -11,16 +10,15 @@ from botocore.model import ServiceModel
 
 from aws_bedrock_inference.knowledge.models import model_facts
 from aws_bedrock_inference.simulator.answers import LARGEST
-from aws_bedrock_inference.simulator.messages import ServiceError, invalid
+from aws_bedrock_inference.simulator.error_texts import ServiceError, invalid
+from aws_bedrock_inference.simulator.model_rules import counts_tokens, is_id, listed, matches, streams
 
 if TYPE_CHECKING:
     from botocore.model import Shape
 
     from aws_bedrock_inference.simulator.answers import Prompt
+    from aws_bedrock_inference.simulator.request import Asked
     from aws_bedrock_inference.simulator.settings import Models
-
-# Families that take temperature or top_p, not both: https://github.com/BerriAI/litellm/issues/15070
-_ONE_SAMPLING = ("anthropic.claude-*-4-5*", "anthropic.claude-*-4-6*")
 
 _JSON_TYPES: dict[str, Any] = {
     "structure": dict,
@@ -110,34 +108,25 @@ def _violation(place: str, constraint: str) -> ServiceError:
     return invalid("constraint", place=place, constraint=constraint)
 
 
-def check_model(base: str, pool: str, model: str, operation: str, models: Models) -> None:
-    """Refuse a model that does not exist here, or not in this way."""
-    if not _any(base, models.known):
+def check_model(asked: Asked, models: Models) -> None:
+    """Refuse a model that does not exist here, or not in this way; the service asks that before it reads the body."""
+    base, operation = asked.base, asked.operation
+    if not matches(base, models.known) or not is_id(base):
         raise invalid("model")
-    if pool == "on-demand" and operation != "CountTokens" and _any(base, models.profile_only):
-        raise invalid("profile", model=model)
-    if operation.startswith("Converse") and _any(base, models.not_chat):
+    if operation == "CountTokens":
+        if asked.pool != "on-demand" or not counts_tokens(base):
+            raise invalid("not-counted")
+        return
+    if asked.pool == "on-demand" and matches(base, models.profile_only):
+        raise invalid("profile", model=asked.model)
+    if operation.startswith("Converse") and matches(base, models.not_chat):
         raise invalid("not-chat")
 
 
-def check_conversation(body: dict[str, Any]) -> None:
-    """Refuse what Converse refuses in `messages`: roles, blank text, tools without a tool configuration."""
-    previous = None
-    for number, message in enumerate(body.get("messages") or ()):
-        role, content = message["role"], message["content"]
-        if number == 0 and role != "user":
-            raise invalid("start")
-        if role == previous:
-            raise invalid("alternate")
-        previous = role
-        if not content:
-            raise invalid("empty", message=number)
-        for position, block in enumerate(content):
-            text = block.get("text")
-            if text is not None and not text.strip():
-                raise invalid("blank", message=number, block=position)
-            if ("toolUse" in block or "toolResult" in block) and not body.get("toolConfig"):
-                raise invalid("tool-config")
+def check_stream(asked: Asked) -> None:
+    """Refuse a stream of what does not stream."""
+    if asked.streaming and not streams(asked.format):
+        raise invalid("not-streamed")
 
 
 def check_limits(base: str, body: dict[str, Any], prompt: Prompt, models: Models) -> None:
@@ -147,16 +136,12 @@ def check_limits(base: str, body: dict[str, Any], prompt: Prompt, models: Models
         raise invalid("maximum", limit=limit)
     if prompt.tokens > models.context_tokens:
         raise invalid("too-long")
-    settings = body.get("inferenceConfig") or body
-    both = "temperature" in settings and ("topP" in settings or "top_p" in settings)
-    if both and _any(base, _ONE_SAMPLING):
+    _check_sampling(base, body.get("inferenceConfig") or body)
+
+
+def _check_sampling(base: str, settings: dict[str, Any]) -> None:
+    given = [name for name in ("temperature", "topP", "top_p", "top_k") if settings.get(name) is not None]
+    if listed("no_sampling", base) and given and settings[given[0]] != 1:
+        raise invalid("no-sampling", setting={"topP": "top_p"}.get(given[0], given[0]))
+    if listed("one_sampling", base) and "temperature" in given and {"topP", "top_p"} & set(given):
         raise invalid("sampling")
-
-
-@cache
-def _matches(name: str, patterns: tuple[str, ...]) -> bool:
-    return any(fnmatchcase(name, pattern) for pattern in patterns)
-
-
-def _any(name: str, patterns: tuple[str, ...]) -> bool:
-    return _matches(name, patterns)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from aws_bedrock_inference.simulator.messages import invalid
+from aws_bedrock_inference.simulator.error_texts import invalid
 from aws_bedrock_inference.simulator.tools import ANY, ONE
 
 _LEAST_BUDGET = 1024  # tokens of thinking: https://docs.claude.com/en/docs/build-with-claude/extended-thinking

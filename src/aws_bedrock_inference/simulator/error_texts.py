@@ -6,7 +6,7 @@ import tomllib
 from importlib.resources import files
 from typing import Any
 
-_DATA: dict[str, Any] = tomllib.loads(files(__package__).joinpath("messages.toml").read_text(encoding="utf-8"))
+_DATA: dict[str, Any] = tomllib.loads(files(__package__).joinpath("error_texts.toml").read_text(encoding="utf-8"))
 ERRORS: dict[str, dict[str, Any]] = _DATA["error"]
 
 
@@ -18,6 +18,7 @@ class ServiceError(Exception):
         super().__init__(message or known.get("message", ""))
         self.code = code
         self.status = status or known.get("status", 500)
+        self.namespace: str = known.get("namespace", "com.amazon.bedrock")
         self.headers: list[tuple[str, str]] = []
 
 

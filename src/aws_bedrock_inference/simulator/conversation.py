@@ -1,0 +1,97 @@
+"""The rules of Converse for what a conversation may hold, beyond those of the service model."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from aws_bedrock_inference.simulator.error_texts import invalid
+from aws_bedrock_inference.simulator.model_rules import listed, media
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from aws_bedrock_inference.simulator.request import Asked
+
+_MEDIA = ("image", "video", "audio", "document")
+
+
+def check(asked: Asked) -> None:
+    """Refuse what Converse or the model refuses in a conversation. Raises ServiceError."""
+    base, body = asked.base, asked.body
+    messages = body.get("messages") or ()
+    if messages:
+        _check_ends(base, messages)
+    if body.get("system") and listed("no_system", base):
+        raise invalid("no-system")
+    _check_tools(asked)
+    for number, message in enumerate(messages):
+        if not message["content"]:
+            raise invalid("empty", message=number)
+        _check_text(message["content"], number)
+        for position, block in enumerate(message["content"]):
+            if ("toolUse" in block or "toolResult" in block) and not body.get("toolConfig"):
+                raise invalid("tool-config")
+            _check_media(base, block, number, position)
+    if not listed("loose_tool_results", base):
+        for number in range(1, len(messages)):
+            _check_results(messages[number - 1], messages[number], number)
+
+
+def _check_ends(base: str, messages: Sequence[dict[str, Any]]) -> None:
+    if messages[0]["role"] == "assistant" and not listed("assistant_first", base):
+        raise invalid("start")
+    if messages[-1]["role"] == "assistant" and listed("no_prefill", base):
+        raise invalid("prefill")
+
+
+def _check_tools(asked: Asked) -> None:
+    if not (asked.body.get("toolConfig") or {}).get("tools"):
+        return
+    if listed("no_tools", asked.base):
+        raise invalid("no-tools")
+    if asked.streaming and listed("no_streamed_tools", asked.base):
+        raise invalid("no-streamed-tools")
+
+
+def _check_results(before: dict[str, Any], message: dict[str, Any], number: int) -> None:
+    """Refuse tool results that do not belong to the tool uses of the message before."""
+    uses = _ids(before, "toolUse") if before["role"] == "assistant" else []
+    results = _ids(message, "toolResult")
+    missing = [use for use in uses if use not in results]
+    if missing:
+        raise invalid("results-missing", message=number, ids=", ".join(missing))
+    if len(results) > len(uses):
+        raise invalid("results-extra", message=number)
+
+
+def _ids(message: dict[str, Any], kind: str) -> list[str]:
+    return [block[kind]["toolUseId"] for block in message["content"] if block.get(kind)]
+
+
+def _check_text(content: Sequence[dict[str, Any]], number: int) -> None:
+    """Refuse blank text. Line breaks alone are taken where there is something else to read."""
+    texts = [block.get("text") for block in content]
+    readable = any(text and text.strip() for text in texts)
+    for position, text in enumerate(texts):
+        if text is not None and not text.strip() and not (readable and text and not text.strip("\r\n")):
+            raise invalid("blank", message=number, block=position)
+    if not any(text is not None for text in texts) and any("document" in block for block in content):
+        raise invalid("document-alone")
+
+
+def _check_media(base: str, block: dict[str, Any], number: int, position: int) -> None:
+    rules = media(base)
+    for kind in _MEDIA:
+        given = block.get(kind)
+        if given is None:
+            continue
+        if kind != "document" and kind not in rules.takes:
+            raise invalid("media", kind=kind)
+        if "s3Location" in (given.get("source") or {}) and kind not in rules.s3:
+            raise (invalid("s3-document", message=number, block=position) if kind == "document" else invalid("s3"))
+    for part in (block.get("toolResult") or {}).get("content") or ():
+        for kind in part.keys() & set(_MEDIA):
+            if kind != "document" and kind not in rules.takes:
+                raise invalid("media", kind=kind)
+            if "s3Location" in (part[kind].get("source") or {}) and kind not in rules.s3_in_tool_results:
+                raise invalid("s3-result", message=number, block=position) if rules.s3 else invalid("s3")

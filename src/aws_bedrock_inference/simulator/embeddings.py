@@ -1,0 +1,263 @@
+"""The bodies of InvokeModel of the models that answer with numbers: embeddings of text, and ranks of documents.
+
+Texts that share words have vectors near each other, so that a search over simulated embeddings finds something.
+Formats: https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters.html and public recordings, 2026-11-29.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from hashlib import blake2b, shake_256
+from math import sqrt
+from operator import add, index
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from uuid import UUID
+
+from aws_bedrock_inference.simulator.answers import Prompt
+from aws_bedrock_inference.simulator.claude import require
+from aws_bedrock_inference.simulator.error_texts import invalid
+from aws_bedrock_inference.simulator.model_rules import vectors
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+_MOST_WORDS = 500  # of one text that shape its vector
+_KINDS = {"float", "int8", "uint8", "binary", "ubinary"}
+_WORD = re.compile(r"\w+")
+
+
+class Format(Protocol):
+    """The format of one family's requests and answers."""
+
+    counts: ClassVar[bool]  # the answer's headers tell the tokens of the input
+
+    def read(self, body: dict[str, Any]) -> Prompt:
+        """Return the texts as a prompt. Raises ServiceError for a body that the model would refuse."""
+
+    def body(self, body: dict[str, Any], tokens: int) -> dict[str, Any]:
+        """Return the body of the answer to the request's body, which has so many tokens."""
+
+
+def embedding_format(name: str, base: str) -> Format | None:
+    """Return the format of that name, or None for one that answers with text."""
+    kind = _FORMATS.get(name)
+    return kind(base) if kind else None
+
+
+class _Of:
+    counts: ClassVar = True
+
+    def __init__(self, base: str) -> None:
+        self._rules = vectors(base)
+
+    def _length(self, wanted: int | None, key: str) -> int:
+        if wanted is None:
+            return self._rules.length
+        if wanted not in self._rules.lengths:
+            raise invalid("body", problem=f"#/{key}: {wanted} is not a valid enum value")
+        return wanted
+
+    def _kinds(self, given: Any, key: str) -> list[str]:
+        """Return the types of numbers that the request asks for."""
+        for kind in given or ():
+            if kind not in _KINDS:
+                raise invalid("body", problem=f"#/{key}/0: {kind!r:.40} is not a valid enum value")
+        return list(given or ())
+
+    def _prompt(self, texts: Iterable[Any], place: str) -> Prompt:
+        prompt = Prompt()
+        for number, text in enumerate(texts):
+            prompt.add(text)
+            at = place.format(number)
+            if not text:
+                raise invalid("body", problem=f"{at}expected minLength: 1, actual: 0")
+            if len(text) > self._rules.characters:
+                raise invalid("body", problem=f"{at}expected maxLength: {self._rules.characters}, actual: {len(text)}")
+        return prompt
+
+
+class Titan(_Of):
+    """`inputText` in, `embedding` out."""
+
+    _length_key = "dimensions"
+
+    def read(self, body: dict[str, Any]) -> Prompt:
+        """Read `inputText`."""
+        require(body, "inputText")
+        self._wanted(body)
+        self._kinds(body.get("embeddingTypes"), "embeddingTypes")
+        return self._prompt([body["inputText"]], "")
+
+    def body(self, body: dict[str, Any], tokens: int) -> dict[str, Any]:
+        """Write one vector, from version 2 on also by its type."""
+        vector = text_vector(body.get("inputText", ""), self._wanted(body))
+        if not self._rules.by_type:
+            return {"embedding": vector, "inputTextTokenCount": tokens}
+        signs = [int(number > 0) for number in vector]
+        kinds = self._kinds(body.get("embeddingTypes"), "embeddingTypes") or ["float"]
+        by_type = {kind: signs if kind == "binary" else vector for kind in kinds}
+        whole = {"embedding": vector} if "float" in by_type else {}
+        return {**whole, "embeddingsByType": by_type, "inputTextTokenCount": tokens}
+
+    def _wanted(self, body: dict[str, Any]) -> int:
+        return self._length(body.get(self._length_key), self._length_key)
+
+
+class TitanImage(Titan):
+    """`inputText`, `inputImage` or both in, `embedding` out."""
+
+    def read(self, body: dict[str, Any]) -> Prompt:
+        """Read the text; a picture counts as one."""
+        if "inputText" not in body and "inputImage" not in body:
+            raise invalid("body", problem="#: required key [inputText] not found")
+        self._wanted(body)
+        prompt = self._prompt([body["inputText"]] if "inputText" in body else [], "")
+        if "inputImage" in body:
+            prompt.add_media()
+        return prompt
+
+    def body(self, body: dict[str, Any], tokens: int) -> dict[str, Any]:
+        """Write one vector."""
+        said = f"{body.get('inputText', '')} {body.get('inputImage', '')}"
+        return {"embedding": text_vector(said, self._wanted(body)), "inputTextTokenCount": tokens}
+
+    def _wanted(self, body: dict[str, Any]) -> int:
+        return self._length((body.get("embeddingConfig") or {}).get("outputEmbeddingLength"), "outputEmbeddingLength")
+
+
+class Nova(_Of):
+    """One text, picture, document, video or sound in, a list of vectors out."""
+
+    def read(self, body: dict[str, Any]) -> Prompt:
+        """Read `singleEmbeddingParams`."""
+        require(body, "taskType", "singleEmbeddingParams")
+        wanted = body["singleEmbeddingParams"]
+        self._length(wanted.get("embeddingDimension"), "singleEmbeddingParams/embeddingDimension")
+        if self._kind(wanted) == "text":
+            return self._prompt([wanted["text"]["value"]], "#/singleEmbeddingParams/text/value: ")
+        prompt = Prompt()
+        prompt.add_media()
+        return prompt
+
+    def body(self, body: dict[str, Any], tokens: int) -> dict[str, Any]:  # noqa: ARG002 - Format's
+        """Write the vector with the kind of its input."""
+        wanted = body["singleEmbeddingParams"]
+        kind = self._kind(wanted)
+        length = self._length(wanted.get("embeddingDimension"), "embeddingDimension")
+        said = wanted["text"]["value"] if kind == "text" else str(wanted[kind])
+        return {"embeddings": [{"embedding": text_vector(said, length), "embeddingType": kind.upper()}]}
+
+    def _kind(self, wanted: dict[str, Any]) -> str:
+        kinds = [kind for kind in ("text", "image", "video", "audio", "document") if kind in wanted]
+        if len(kinds) != 1:
+            raise invalid("body", problem=f"#/singleEmbeddingParams: {len(kinds)} inputs found, 1 expected")
+        return kinds[0]
+
+
+class Cohere(_Of):
+    """`texts` or `images` in, `embeddings` out."""
+
+    def read(self, body: dict[str, Any]) -> Prompt:
+        """Read the texts; each picture counts as one."""
+        require(body, "input_type")
+        texts, others = body.get("texts") or [], [*(body.get("images") or []), *(body.get("inputs") or [])]
+        if not texts and not others:
+            raise invalid("body", problem="#: required key [texts] not found")
+        if len(texts) > self._rules.texts:
+            found = f"#/texts: expected maximum item count: {self._rules.texts}, found: {len(texts)}"
+            raise invalid("body", problem=found)
+        self._length(body.get("output_dimension"), "output_dimension")
+        self._kinds(body.get("embedding_types"), "embedding_types")
+        cut = body.get("truncate") in {"START", "END", "LEFT", "RIGHT"}
+        prompt = self._prompt((text[: self._rules.characters] if cut else text for text in texts), "#/texts/{}: ")
+        for _ in others:
+            prompt.add_media()
+        return prompt
+
+    def body(self, body: dict[str, Any], tokens: int) -> dict[str, Any]:  # noqa: ARG002 - Format's
+        """Write a vector for each input: a list, or lists by type where types are asked for or usual."""
+        texts = body.get("texts") or []
+        inputs = [*texts, *map(str, body.get("images") or []), *map(str, body.get("inputs") or [])]
+        length = self._length(body.get("output_dimension"), "output_dimension")
+        found = [text_vector(text, length) for text in inputs]
+        kinds = self._kinds(body.get("embedding_types"), "embedding_types")
+        if not kinds and self._rules.by_type:
+            kinds = ["float"]
+        by_type = {kind: [of_type(vector, kind) for vector in found] for kind in kinds}
+        return {
+            "embeddings": by_type or found,
+            "id": _identity(inputs),
+            "response_type": "embeddings_by_type" if by_type else "embeddings_floats",
+            "texts": list(texts),
+        }
+
+
+class Rerank(_Of):
+    """`query` and `documents` in, `results` out, best first."""
+
+    counts = False
+
+    def read(self, body: dict[str, Any]) -> Prompt:
+        """Read the query and the documents."""
+        require(body, "query", "documents")
+        index(body.get("top_n") or 0)
+        return self._prompt([body["query"], *map(_document, body["documents"])], "")
+
+    def body(self, body: dict[str, Any], tokens: int) -> dict[str, Any]:  # noqa: ARG002 - Format's
+        """Write the places of the documents with their likeness to the query."""
+        query = text_vector(body["query"], self._rules.length)
+        scores = [
+            sum(map(float.__mul__, query, text_vector(_document(text), self._rules.length)))
+            for text in body["documents"]
+        ]
+        best = sorted(range(len(scores)), key=lambda number: -scores[number])[: body.get("top_n") or None]
+        return {"results": [{"index": n, "relevance_score": min(1.0, max(0.0, scores[n]))} for n in best]}
+
+
+_FORMATS: dict[str, type[Titan | TitanImage | Nova | Cohere | Rerank]] = {
+    "titan-embedding": Titan,
+    "titan-image-embedding": TitanImage,
+    "nova-embedding": Nova,
+    "cohere-embedding": Cohere,
+    "rerank": Rerank,
+}
+
+
+def text_vector(text: str, length: int) -> list[float]:
+    """Return the unit vector of a text: the sum of the vectors of its words, each of which is random but its own."""
+    words = dict.fromkeys(_WORD.findall(text.lower())[:_MOST_WORDS]) or {text: None}
+    total = [0] * length
+    for word in words:
+        total = list(map(add, total, _word_vector(word, length)))
+    size = sqrt(sum(number * number for number in total)) or 1.0
+    return [round(number / size, 8) for number in total]
+
+
+@lru_cache(maxsize=2048)
+def _word_vector(word: str, length: int) -> tuple[int, ...]:
+    # Odd numbers, so that none is 0.
+    return tuple(2 * byte - 255 for byte in shake_256(word.encode()).digest(length))
+
+
+def of_type(vector: Sequence[float], kind: str) -> list[float] | list[int]:
+    """Return the vector as numbers of another type; `binary` packs the signs of eight into one."""
+    if kind == "int8":
+        return [max(-128, min(127, round(number * 127))) for number in vector]
+    if kind == "uint8":
+        return [max(0, min(255, round(number * 127) + 128)) for number in vector]
+    signs = [int(number > 0) for number in vector]
+    packed = [int("".join(map(str, signs[at : at + 8])), 2) for at in range(0, len(signs), 8)]
+    if kind == "ubinary":
+        return packed
+    if kind == "binary":
+        return [byte - 128 for byte in packed]
+    return list(vector)
+
+
+def _document(given: Any) -> str:
+    return str(given.get("text", given)) if isinstance(given, dict) else given
+
+
+def _identity(texts: Sequence[str]) -> str:
+    return str(UUID(bytes=blake2b("\0".join(texts).encode(), digest_size=16).digest()))

@@ -1,0 +1,190 @@
+"""The bodies of InvokeModel of the families that take one text, `prompt`, and go on writing it.
+
+Formats: https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters.html and public recordings, 2026-11-29.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from aws_bedrock_inference.simulator.answers import FILTERED, MAXIMUM, STOP, Prompt
+from aws_bedrock_inference.simulator.claude import metrics, require
+from aws_bedrock_inference.simulator.converse import PIECE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from aws_bedrock_inference.simulator.answers import Answer, Usage
+    from aws_bedrock_inference.simulator.request import Asked
+
+
+def pieces(text: str) -> list[str]:
+    """Return the text as a stream has it, at least one piece."""
+    return [text[at : at + PIECE] for at in range(0, len(text), PIECE)] or [""]
+
+
+class Completion:
+    """One text in, its continuation out: the names of the settings, and of the reasons to stop."""
+
+    required: ClassVar[tuple[str, ...]] = ("prompt",)
+    maximum: ClassVar = "max_tokens"
+    stops: ClassVar = "stop"
+    reasons: ClassVar = {MAXIMUM: "length"}
+    end: ClassVar = "stop"
+
+    def __init__(self, asked: Asked) -> None:
+        self.asked = asked
+
+    def read(self, body: dict[str, Any]) -> Prompt:
+        """Read the text and the settings."""
+        require(body, *self.required)
+        prompt = Prompt(max_tokens=body.get(self.maximum), stop_sequences=tuple(body.get(self.stops) or ()))
+        prompt.add(body["prompt"])
+        return prompt
+
+    def body(self, answer: Answer, usage: Usage, milliseconds: int) -> dict[str, Any]:  # noqa: ARG002 - Dialect's
+        """Write the whole answer."""
+        return self.piece(answer.text, self.reason(answer), answer, usage)
+
+    def chunks(self, answer: Answer, usage: Usage, milliseconds: int) -> Iterator[dict[str, Any]]:
+        """Write the answer piece by piece; the last one says why it ended."""
+        *firsts, last = pieces(answer.text)
+        for text in firsts:
+            yield self.piece(text, None, answer, usage)
+        end = self.piece(last, self.reason(answer), answer, usage)
+        yield {**end, "amazon-bedrock-invocationMetrics": metrics(usage, milliseconds)}
+
+    def reason(self, answer: Answer) -> str:
+        """Return the family's word for why the answer stopped."""
+        return self.reasons.get(answer.stop, self.end)
+
+    def piece(self, text: str, reason: str | None, answer: Answer, usage: Usage) -> dict[str, Any]:
+        """Return the whole answer, or one piece of it: that is the last one which has a reason."""
+        raise NotImplementedError
+
+
+class Llama(Completion):
+    """Meta Llama."""
+
+    maximum = "max_gen_len"
+    stops = "stop_sequences"  # which Llama does not have
+
+    def piece(self, text: str, reason: str | None, answer: Answer, usage: Usage) -> dict[str, Any]:  # noqa: ARG002 - Completion's
+        """Write `generation`."""
+        return {
+            "generation": text,
+            "prompt_token_count": usage.input,
+            "generation_token_count": usage.output,
+            "stop_reason": reason,
+        }
+
+    def chunks(self, answer: Answer, usage: Usage, milliseconds: int) -> Iterator[dict[str, Any]]:
+        """Count the tokens written so far; the first piece counts those of the prompt."""
+        written = 0
+        for number, chunk in enumerate(super().chunks(answer, usage, milliseconds)):
+            written = min(usage.output, written + -(-PIECE // 4))
+            last = chunk["stop_reason"] is not None
+            counts = {
+                "prompt_token_count": None if number else usage.input,
+                "generation_token_count": usage.output if last else written,
+            }
+            yield {**chunk, **counts}
+
+
+class Mistral(Completion):
+    """Mistral's first models."""
+
+    def piece(self, text: str, reason: str | None, answer: Answer, usage: Usage) -> dict[str, Any]:  # noqa: ARG002 - Completion's
+        """Write `outputs`."""
+        return {"outputs": [{"text": text, "stop_reason": reason}]}
+
+
+class DeepSeek(Completion):
+    """DeepSeek R1."""
+
+    def piece(self, text: str, reason: str | None, answer: Answer, usage: Usage) -> dict[str, Any]:  # noqa: ARG002 - Completion's
+        """Write `choices` of text."""
+        return {"choices": [{"text": text, "stop_reason": reason}]}
+
+
+class OpenAIText(Completion):
+    """Imported models and endpoints: OpenAI's older format."""
+
+    def piece(self, text: str, reason: str | None, answer: Answer, usage: Usage) -> dict[str, Any]:
+        """Write `choices` of text, with the usage."""
+        return {
+            "object": "text_completion",
+            "id": answer.identity,
+            "created": 0,
+            "model": self.asked.base,
+            "choices": [{"index": 0, "text": text, "logprobs": None, "finish_reason": reason}],
+            "usage": {
+                "prompt_tokens": usage.input,
+                "completion_tokens": usage.output,
+                "total_tokens": usage.input + usage.output,
+            },
+        }
+
+
+class Jurassic(Completion):
+    """AI21 Jurassic-2, which does not stream."""
+
+    maximum = "maxTokens"
+    stops = "stopSequences"
+    end = "endoftext"
+    reasons: ClassVar = {MAXIMUM: "length", STOP: "stop"}
+
+    def piece(self, text: str, reason: str | None, answer: Answer, usage: Usage) -> dict[str, Any]:  # noqa: ARG002 - Completion's
+        """Write `completions`, without the likelihood of each token."""
+        data = {"text": text, "tokens": []}
+        return {
+            "id": 1234,
+            "prompt": {"text": self.asked.body.get("prompt", ""), "tokens": []},
+            "completions": [{"data": data, "finishReason": {"reason": reason}}],
+        }
+
+
+class ClaudeText(Completion):
+    """Anthropic's text completions, of Claude 2 and older."""
+
+    required = ("prompt", "max_tokens_to_sample")
+    maximum = "max_tokens_to_sample"
+    stops = "stop_sequences"
+    end = "stop_sequence"
+    reasons: ClassVar = {MAXIMUM: "max_tokens"}
+
+    def piece(self, text: str, reason: str | None, answer: Answer, usage: Usage) -> dict[str, Any]:  # noqa: ARG002 - Completion's
+        """Write `completion`; a finished one has stopped before the next turn of the user."""
+        stop = (answer.stop_sequence or "\n\nHuman:") if reason == "stop_sequence" else None
+        return {"type": "completion", "completion": text, "stop_reason": reason, "stop": stop}
+
+
+class CohereText(Completion):
+    """Cohere Command: as many answers as are asked for."""
+
+    stops = "stop_sequences"
+    end = "COMPLETE"
+    reasons: ClassVar = {MAXIMUM: "MAX_TOKENS", FILTERED: "ERROR_TOXIC"}
+
+    def body(self, answer: Answer, usage: Usage, milliseconds: int) -> dict[str, Any]:  # noqa: ARG002 - Dialect's
+        """Write `generations`."""
+        reason = self.reason(answer)
+        found = [
+            {"id": f"{answer.identity}-{number}", "text": answer.text, "finish_reason": reason}
+            for number in range(self._number)
+        ]
+        return {"id": answer.identity, "generations": found, "prompt": self.asked.body.get("prompt", "")}
+
+    def chunks(self, answer: Answer, usage: Usage, milliseconds: int) -> Iterator[dict[str, Any]]:
+        """Write each answer's pieces, by their number where there are several, then how it ended."""
+        for number in range(self._number):
+            which = {"index": number} if self._number > 1 else {}
+            for text in pieces(answer.text):
+                yield {**which, "text": text, "is_finished": False}
+        end = {"finish_reason": self.reason(answer), "is_finished": True}
+        yield {**end, "amazon-bedrock-invocationMetrics": metrics(usage, milliseconds)}
+
+    @property
+    def _number(self) -> int:
+        wanted = self.asked.body.get("num_generations")
+        return wanted if isinstance(wanted, int) and 1 <= wanted <= 5 else 1  # noqa: PLR2004 - the model's most

@@ -1,0 +1,133 @@
+"""The facts about models that decide what the simulator accepts and how it answers, read from `model_rules.toml`."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from fnmatch import fnmatchcase
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+_RULES: dict[str, Any] = tomllib.loads(files(__package__).joinpath("model_rules.toml").read_text(encoding="utf-8"))
+_ID, _ARN = re.compile(_RULES["ids"]["model"]), re.compile(_RULES["ids"]["arn"])
+
+
+class Media(NamedTuple):
+    """The content blocks that a model takes, those that it takes from S3, and those that its tools may so return."""
+
+    takes: frozenset[str]
+    s3: frozenset[str]
+    s3_in_tool_results: frozenset[str]
+
+
+class Vectors(NamedTuple):
+    """The vectors that an embedding model makes, and the longest input that it takes."""
+
+    length: int
+    lengths: tuple[int, ...]
+    by_type: bool
+    characters: int
+    texts: int
+
+
+def is_id(model: str) -> bool:
+    """Return whether a model could have this id or ARN, without its geography."""
+    return bool((_ARN if model.startswith("arn:") else _ID).fullmatch(model))
+
+
+def counts_tokens(base: str) -> bool:
+    """Return whether CountTokens knows the model."""
+    return matches(base, _RULES["count_tokens"]["models"])
+
+
+def listed(name: str, base: str) -> bool:
+    """Return whether the model is in the list of that name: those that do something otherwise than the rest."""
+    return matches(base, _RULES["lists"][name])
+
+
+@cache
+def media(base: str) -> Media:
+    """Return the content blocks that the model takes besides text and documents."""
+    found = _first("media", base)
+    s3 = frozenset(found["s3"])
+    return Media(frozenset(found["takes"]), s3, frozenset(found.get("s3_in_tool_results", s3)))
+
+
+def has_cache_keys(base: str) -> bool:
+    """Return whether each answer tells of the prompt cache."""
+    return matches(base, _RULES["usage"]["cache_keys"])
+
+
+def leaves_out_cache_writes(base: str) -> bool:
+    """Return whether the answers tell of writes to the prompt cache only where there were some."""
+    return matches(base, _RULES["usage"]["cache_writes_left_out"])
+
+
+def has_cache_headers(base: str) -> bool:
+    """Return whether InvokeModel's headers tell of the prompt cache."""
+    return matches(base, _RULES["usage"]["cache_headers"])
+
+
+@cache
+def tool_prompt_tokens(base: str) -> int:
+    """Return what it costs to be told about tools at all."""
+    tokens: int = _first("tool_prompt", base)["tokens"]
+    return tokens
+
+
+@cache
+def claude_name(base: str) -> str:
+    """Return the name by which an Anthropic model calls itself."""
+    known: str | None = _RULES["claude"].get(base)
+    return known or re.sub(r"-v\d+(:.*)?$", "", base.removeprefix("anthropic."))
+
+
+def is_server_tool(kind: str) -> bool:
+    """Return whether a tool of this type would run at Anthropic."""
+    return matches(kind, _RULES["server_tools"]["types"])
+
+
+def body_format(base: str, body: Mapping[str, Any]) -> str:
+    """Return the format of an InvokeModel body: of those that the model takes, the one that the body looks like."""
+    if base.startswith("arn:"):
+        entries = [entry for entry in _RULES["native"] if entry.get("by_arn", True)]
+    else:
+        entries = [entry for entry in _RULES["native"] if matches(base, entry["models"])]
+    marked = (entry["format"] for entry in entries if _is_marked(entry, body))
+    return next(marked, entries[0]["format"] if entries else "nova")
+
+
+def streams(body_format: str) -> bool:
+    """Return whether InvokeModelWithResponseStream takes the format."""
+    return all(entry.get("streams", True) for entry in _RULES["native"] if entry["format"] == body_format)
+
+
+@cache
+def vectors(base: str) -> Vectors:
+    """Return the vectors that the model makes."""
+    found = _first("vectors", base)
+    lengths = tuple(found["lengths"])
+    return Vectors(found["length"], lengths, found["by_type"], found["characters"], found.get("texts", 1))
+
+
+def matches(name: str, patterns: Iterable[str]) -> bool:
+    """Return whether one of the patterns matches."""
+    return _matches(name, tuple(patterns))
+
+
+@cache
+def _matches(name: str, patterns: tuple[str, ...]) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def _is_marked(entry: dict[str, Any], body: Mapping[str, Any]) -> bool:
+    return all(mark in body for mark in entry["marks"]) and not any(key in body for key in entry.get("unmarked", ()))
+
+
+def _first(section: str, base: str) -> dict[str, Any]:
+    found: dict[str, Any] = next(entry for entry in _RULES[section] if matches(base, entry["models"]))
+    return found
