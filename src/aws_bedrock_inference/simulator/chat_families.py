@@ -42,13 +42,7 @@ class OpenAIChat:
         for tool in body.get("tools") or ():
             prompt.add(json.dumps(tool, sort_keys=True))
         for message in body["messages"]:
-            first = len(prompt.parts)
-            _read_content(prompt, message.get("content"))
-            for use in message.get("tool_calls") or ():
-                prompt.add(json.dumps(use, sort_keys=True))
-                prompt.offer.use(use["function"]["name"])
-            if message.get("role") == "user":
-                prompt.offer.ask("\n".join(prompt.parts[first:]))
+            _read_message(prompt, message)
         return prompt
 
     def body(self, answer: Answer, usage: Usage, milliseconds: int) -> dict[str, Any]:  # noqa: ARG002 - Dialect's
@@ -116,6 +110,7 @@ class CohereChat:
             if turn is not None:
                 prompt.add(turn)
         prompt.add(body["message"])
+        prompt.offer.ask(body["message"])
         return prompt
 
     def body(self, answer: Answer, usage: Usage, milliseconds: int) -> dict[str, Any]:  # noqa: ARG002 - Dialect's
@@ -156,6 +151,19 @@ def _read_content(prompt: Prompt, content: Any) -> None:
             prompt.add(part["text"])
         else:
             prompt.add_media()
+
+
+def _read_message(prompt: Prompt, message: dict[str, Any]) -> None:
+    first = len(prompt.parts)
+    _read_content(prompt, message.get("content"))
+    text = "\n".join(prompt.parts[first:])
+    if message.get("role") == "user":
+        prompt.offer.ask(text)
+    elif message.get("role") in {"system", "developer"}:
+        prompt.system = f"{prompt.system}\n{text}"
+    for use in message.get("tool_calls") or ():
+        prompt.add(json.dumps(use, sort_keys=True))
+        prompt.offer.use(use["function"]["name"])
 
 
 def _offer(body: dict[str, Any]) -> Offer:
