@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+from typing import Any
 
 from aiobotocore.session import get_session
 
 MODEL = "us.anthropic.claude-haiku-4-5-20251001-v1:0"
+CITY = {"json": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}}
+TOOLS = {"tools": [{"toolSpec": {"name": name, "inputSchema": CITY}} for name in ("weather", "clock")]}
 MESSAGES = [{"role": "user", "content": [{"text": "Why is the sky blue?"}]}]
 
 
@@ -22,8 +25,24 @@ async def main() -> None:
                 await client.converse(modelId=model, messages=MESSAGES)
             except client.exceptions.ValidationException as error:
                 errors.append(error.response["Error"]["Message"])
+        used = await agent(client)
     text = "".join(event["contentBlockDelta"]["delta"]["text"] for event in events if "contentBlockDelta" in event)
-    print(json.dumps([whole["output"]["message"]["content"][0]["text"], text, errors]))  # noqa: T201
+    print(json.dumps([whole["output"]["message"]["content"][0]["text"], text, errors, used]))  # noqa: T201
+
+
+async def agent(client: Any) -> list[str]:
+    """Ask a question that names two tools, and use those that the model asks for until it asks for none."""
+    messages: list[Any] = [{"role": "user", "content": [{"text": "How is the weather, and what does the clock say?"}]}]
+    used = []
+    while True:
+        answer = await client.converse(modelId=MODEL, messages=messages, toolConfig=TOOLS)
+        messages.append(answer["output"]["message"])
+        if answer["stopReason"] != "tool_use":
+            return used
+        use = answer["output"]["message"]["content"][0]["toolUse"]
+        used.append(use["name"])
+        result = {"toolUseId": use["toolUseId"], "content": [{"text": "ok"}]}
+        messages.append({"role": "user", "content": [{"toolResult": result}]})
 
 
 asyncio.run(main())

@@ -7,6 +7,7 @@ from typing import Any
 
 import anthropic
 import pytest
+from support.agents import CITY, QUESTION, Order
 
 MODEL = "us.anthropic.claude-haiku-4-5-20251001-v1:0"
 # Given, not left to the environment: the SDK keeps the first credentials it finds there for the life of the process.
@@ -40,6 +41,55 @@ def test_a_tool(client: Any) -> None:
     answer = client.messages.create(**ASK, tools=[tool], tool_choice={"type": "tool", "name": "weather"})
     assert answer.stop_reason == "tool_use"
     assert answer.content[0].input == {"city": "simulated"}
+
+
+def test_a_tool_with_a_nested_schema_in_a_stream(client: Any) -> None:
+    tool = {"name": "book", "input_schema": Order.model_json_schema()}
+    ask = {**ASK, "max_tokens": 400, "tools": [tool], "tool_choice": {"type": "any"}}
+    with client.messages.stream(**ask) as stream:
+        Order.model_validate(stream.get_final_message().content[0].input)
+
+
+def test_an_agent_of_two_tools_ends(client: Any) -> None:
+    used = []
+
+    @anthropic.beta_tool
+    def weather(city: str) -> str:
+        """The weather."""
+        used.append(("weather", city))
+        return "rain"
+
+    @anthropic.beta_tool(name="clock", input_schema=CITY)
+    def clock(city: str) -> str:
+        """The time."""
+        used.append(("clock", city))
+        return "12:00"
+
+    ask = {**ASK, "messages": [{"role": "user", "content": QUESTION}], "max_tokens": 400}
+    final = client.beta.messages.tool_runner(**ask, tools=[weather, clock]).until_done()
+    assert used == [("clock", "simulated"), ("weather", "simulated")]
+    assert final.stop_reason == "end_turn"
+
+
+def test_an_answer_in_json(client: Any) -> None:
+    answer = client.messages.parse(**{**ASK, "max_tokens": 400}, output_format=Order)
+    assert isinstance(answer.parsed_output, Order)
+
+
+def test_thinking_and_citations_in_a_stream(client: Any) -> None:
+    source = {"type": "text", "media_type": "text/plain", "data": "Blue light is scattered."}
+    document = {"type": "document", "source": source, "citations": {"enabled": True}}
+    ask = {**ASK, "max_tokens": 2000, "thinking": {"type": "enabled", "budget_tokens": 1024}}
+    ask["messages"] = [{"role": "user", "content": [document, {"type": "text", "text": "Why?"}]}]
+    whole = client.messages.create(**ask)
+    with client.messages.stream(**ask) as stream:
+        thinking, text = stream.get_final_message().content
+    assert thinking.signature
+    assert text.citations[0].cited_text == "Blue light is scattered."
+    assert [(block.type, block.model_dump()) for block in whole.content] == [
+        (thinking.type, thinking.model_dump()),
+        (text.type, text.model_dump(exclude={"parsed_output"})),
+    ]
 
 
 def test_in_asyncio(endpoint: Any) -> None:

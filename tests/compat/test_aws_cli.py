@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.agents import CITY, Order
 
 MODEL = "us.anthropic.claude-haiku-4-5-20251001-v1:0"
 MESSAGES = '[{"role": "user", "content": [{"text": "Why is the sky blue?"}]}]'
@@ -40,6 +41,27 @@ def test_invoke_model(aws: Any, tmp_path: Any) -> None:
     done = aws("invoke-model", "--model-id", MODEL, "--body", f"fileb://{tmp_path}/body.json", str(out))
     assert done.returncode == 0, done.stderr
     assert json.loads(out.read_text())["usage"]["output_tokens"] <= 9
+
+
+def test_a_tool_then_an_answer_in_json(aws: Any) -> None:
+    tools = [
+        {"toolSpec": {"name": name, "inputSchema": {"json": schema}}}
+        for name, schema in (("clock", CITY), ("book", Order.model_json_schema()))
+    ]
+    question = [{"role": "user", "content": [{"text": "Please book it, then look at the clock."}]}]
+    config = ("--tool-config", json.dumps({"tools": tools}))
+    use = json.loads(aws("converse", "--model-id", MODEL, "--messages", json.dumps(question), *config).stdout)[
+        "output"
+    ]["message"]
+    Order.model_validate(use["content"][0]["toolUse"]["input"])
+    results = {"toolUseId": use["content"][0]["toolUse"]["toolUseId"], "content": [{"text": "ok"}]}
+    question += [use, {"role": "user", "content": [{"toolResult": results}]}]
+    done = aws("converse", "--model-id", MODEL, "--messages", json.dumps(question), *config)
+    assert json.loads(done.stdout)["output"]["message"]["content"][0]["toolUse"]["name"] == "clock"
+    structure = {"jsonSchema": {"schema": json.dumps(Order.model_json_schema())}}
+    output = json.dumps({"textFormat": {"type": "json_schema", "structure": structure}})
+    done = aws("converse", "--model-id", MODEL, "--messages", MESSAGES, "--output-config", output)
+    Order.model_validate_json(json.loads(done.stdout)["output"]["message"]["content"][0]["text"])
 
 
 def test_an_error_is_told_as_amazon_tells_it(aws: Any, endpoint: Any, signing: Any) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import boto3
 import pytest
 from botocore.exceptions import ClientError, EventStreamError
+from support.agents import CITY, QUESTION, Order
 
 HAIKU = "us.anthropic.claude-haiku-4-5-20251001-v1:0"
 NOVA = "amazon.nova-lite-v1:0"
@@ -99,3 +100,66 @@ def test_a_wrong_secret(endpoint: Any) -> None:
         client.converse(modelId=NOVA, messages=MESSAGES)
     client.close()
     assert denied.value.response["Error"]["Code"] == "InvalidSignatureException"
+
+
+def tools(**schemas: Any) -> Any:
+    return {
+        "tools": [{"toolSpec": {"name": name, "inputSchema": {"json": schema}}} for name, schema in schemas.items()]
+    }
+
+
+def test_a_tool_with_a_nested_schema(client: Any) -> None:
+    config = {**tools(book=Order.model_json_schema()), "toolChoice": {"tool": {"name": "book"}}}
+    answer = client.converse(modelId=HAIKU, messages=MESSAGES, toolConfig=config)
+    Order.model_validate(answer["output"]["message"]["content"][0]["toolUse"]["input"])
+
+
+def test_an_agent_of_two_tools_ends(client: Any) -> None:
+    messages: Any = [{"role": "user", "content": [{"text": QUESTION}]}]
+    used = []
+    while True:
+        answer = client.converse(modelId=HAIKU, messages=messages, toolConfig=tools(weather=CITY, clock=CITY))
+        messages.append(answer["output"]["message"])
+        if answer["stopReason"] != "tool_use":
+            break
+        use = answer["output"]["message"]["content"][0]["toolUse"]
+        used.append(use["name"])
+        result = {"toolUseId": use["toolUseId"], "content": [{"text": "ok"}]}
+        messages.append({"role": "user", "content": [{"toolResult": result}]})
+    assert used == ["clock", "weather"]
+
+
+def test_an_answer_in_json(client: Any) -> None:
+    schema = {"jsonSchema": {"name": "order", "schema": json.dumps(Order.model_json_schema())}}
+    config = {"textFormat": {"type": "json_schema", "structure": schema}}
+    answer = client.converse(modelId=HAIKU, messages=MESSAGES, outputConfig=config)
+    Order.model_validate_json(answer["output"]["message"]["content"][0]["text"])
+
+
+def test_reasoning_and_citations(client: Any) -> None:
+    document = {"name": "Report", "format": "txt", "source": {"text": "Blue light is scattered."}}
+    messages: Any = [
+        {
+            "role": "user",
+            "content": [{"document": {**document, "citations": {"enabled": True}}}, MESSAGES[0]["content"][0]],
+        }
+    ]
+    request: Any = {
+        "modelId": HAIKU,
+        "messages": messages,
+        "additionalModelRequestFields": {"thinking": {"type": "enabled", "budget_tokens": 1024}},
+    }
+    reasoning, cited = client.converse(**request)["output"]["message"]["content"]
+    assert reasoning["reasoningContent"]["reasoningText"]["signature"]
+    assert cited["citationsContent"]["citations"][0]["sourceContent"] == [{"text": "Blue light is scattered."}]
+    kinds = {
+        key
+        for event in client.converse_stream(**request)["stream"]
+        for key in event.get("contentBlockDelta", {}).get("delta", {})
+    }
+    assert kinds == {"reasoningContent", "text", "citation"}
+
+
+def test_an_embedding(client: Any) -> None:
+    answer = client.invoke_model(modelId="amazon.titan-embed-text-v2:0", body=json.dumps({"inputText": "hello"}))
+    assert len(json.loads(answer["body"].read())["embedding"]) == 1024

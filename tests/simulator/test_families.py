@@ -123,7 +123,7 @@ def test_each_family_speaks_its_own_format_whole_and_streamed(runtime: Any, fami
     stream = runtime.invoke_model_with_response_stream(modelId=model, body=json.dumps(request))["body"]
     chunks = [json.loads(event["chunk"]["bytes"]) for event in stream]
     assert "".join(map(piece, chunks)) == text(whole)
-    assert len(text(whole)) == 160
+    assert len(text(whole)) >= 160
     assert reason(whole).lower() in {"length", "max_tokens"}
     headers = got["ResponseMetadata"]["HTTPHeaders"]
     metrics = chunks[-1]["amazon-bedrock-invocationMetrics"]

@@ -253,3 +253,37 @@ def test_anthropics_bodies_with_a_choice_that_is_none_are_refused(runtime: Any, 
 def test_anthropics_choice_of_no_tool(runtime: Any) -> None:
     body = anthropic({"messages": [user(QUESTION)], **tools()})
     assert invoke(runtime, {**body, "tool_choice": {"type": "none"}})["stop_reason"] == "end_turn"
+
+
+def test_openais_bodies_choose_in_the_same_way(runtime: Any) -> None:
+    functions = [{"type": "function", "function": {"name": name, "parameters": CITY}} for name in NAMES]
+    body: dict[str, Any] = {"messages": [{"role": "user", "content": QUESTION}], "tools": functions}
+    used = []
+    for _ in range(5):
+        answer = runtime.invoke_model(modelId="openai.gpt-oss-20b-1:0", body=json.dumps(body))
+        message = json.loads(answer["body"].read())["choices"][0]["message"]
+        body["messages"].append(message)
+        if not message.get("tool_calls"):
+            break
+        (call,) = message["tool_calls"]
+        used.append((call["function"]["name"], json.loads(call["function"]["arguments"])))
+        body["messages"].append({"role": "tool", "tool_call_id": call["id"], "content": "ok"})
+    assert used == [("clock", {"city": "Oslo"}), ("get_weather", {"city": "Oslo"})]
+    assert message["content"]
+
+
+@pytest.mark.parametrize(
+    ("choice", "name"),
+    [
+        ("required", "get_weather"),
+        ("none", None),
+        ("auto", None),
+        ({"type": "function", "function": {"name": "clock"}}, "clock"),
+    ],
+)
+def test_openais_choices(runtime: Any, choice: Any, name: Any) -> None:
+    functions = [{"type": "function", "function": {"name": name, "parameters": CITY}} for name in NAMES]
+    body = {"messages": [{"role": "user", "content": "Hello"}], "tools": functions, "tool_choice": choice}
+    answer = runtime.invoke_model(modelId="openai.gpt-oss-20b-1:0", body=json.dumps(body))
+    calls = json.loads(answer["body"].read())["choices"][0]["message"].get("tool_calls") or [None]
+    assert (calls[0] and calls[0]["function"]["name"]) == name

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from aws_bedrock_inference.simulator.answers import FILTERED, MAXIMUM, STOP, TOOL, Prompt
 from aws_bedrock_inference.simulator.claude import metrics, require
 from aws_bedrock_inference.simulator.families import pieces
-from aws_bedrock_inference.simulator.tools import ANY, ONE, Offer
+from aws_bedrock_inference.simulator.tools import ANY, NONE, ONE, Offer
+from aws_bedrock_inference.simulator.wishes import json_format
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,22 +37,17 @@ class OpenAIChat:
             max_tokens=body.get("max_completion_tokens", body.get("max_tokens")),
             stop_sequences=(stops,) if isinstance(stops, str) else tuple(stops),
             offer=_offer(body),
+            format=json_format(body),
         )
         for tool in body.get("tools") or ():
             prompt.add(json.dumps(tool, sort_keys=True))
         for message in body["messages"]:
-            first = len(prompt.parts)
-            _read_content(prompt, message.get("content"))
-            if message.get("role") == "user":
-                prompt.offer.ask("\n".join(prompt.parts[first:]))
-            for use in message.get("tool_calls") or ():
-                prompt.add(json.dumps(use, sort_keys=True))
-                prompt.offer.use(use["function"]["name"])
+            _read_message(prompt, message)
         return prompt
 
     def body(self, answer: Answer, usage: Usage, milliseconds: int) -> dict[str, Any]:  # noqa: ARG002 - Dialect's
         """Write one choice."""
-        message = {"role": "assistant", "content": None if answer.tool else answer.text, **_tool_calls(answer)}
+        message = {"role": "assistant", "content": _content(answer), **_tool_calls(answer)}
         return {
             **self._head(answer, "chat.completion"),
             "choices": [{"index": 0, "message": message, **self._reason(answer)}],
@@ -70,7 +66,7 @@ class OpenAIChat:
         if answer.tool:
             yield chunk(_tool_calls(answer), none)
         else:
-            for text in pieces(answer.text):
+            for text in pieces(_content(answer) or ""):
                 yield chunk({"content": text}, none)
         end = {**chunk({}, self._reason(answer)), "usage": _usage(usage)}
         yield {**end, "amazon-bedrock-invocationMetrics": metrics(usage, milliseconds)}
@@ -114,6 +110,7 @@ class CohereChat:
             if turn is not None:
                 prompt.add(turn)
         prompt.add(body["message"])
+        prompt.offer.ask(body["message"])
         return prompt
 
     def body(self, answer: Answer, usage: Usage, milliseconds: int) -> dict[str, Any]:  # noqa: ARG002 - Dialect's
@@ -156,15 +153,37 @@ def _read_content(prompt: Prompt, content: Any) -> None:
             prompt.add_media()
 
 
+def _read_message(prompt: Prompt, message: dict[str, Any]) -> None:
+    first = len(prompt.parts)
+    _read_content(prompt, message.get("content"))
+    text = "\n".join(prompt.parts[first:])
+    if message.get("role") == "user":
+        prompt.offer.ask(text)
+    elif message.get("role") in {"system", "developer"}:
+        prompt.system = f"{prompt.system}\n{text}"
+    for use in message.get("tool_calls") or ():
+        prompt.add(json.dumps(use, sort_keys=True))
+        prompt.offer.use(use["function"]["name"])
+
+
 def _offer(body: dict[str, Any]) -> Offer:
-    tools = [tool["function"] for tool in body.get("tools") or ()]
-    offer = Offer({tool["name"]: tool.get("parameters", {}) for tool in tools})
+    functions = [tool["function"] for tool in body.get("tools") or ()]
+    offer = Offer({function["name"]: function.get("parameters") for function in functions})
     choice = body.get("tool_choice")
     if isinstance(choice, dict):
         offer.require(ONE, choice["function"]["name"])
-    elif choice:
-        offer.require(ANY if choice == "required" else choice)
+    elif choice in {"any", "required"}:
+        offer.require(ANY)
+    elif choice == "none":
+        offer.require(NONE)
     return offer
+
+
+def _content(answer: Answer) -> str | None:
+    """Return the words; what the model has thought stands before them in a tag."""
+    if answer.tool:
+        return None
+    return f"<reasoning>{answer.reasoning}</reasoning>{answer.text}" if answer.reasoning else answer.text
 
 
 def _tool_calls(answer: Answer) -> dict[str, Any]:

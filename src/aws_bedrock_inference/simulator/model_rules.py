@@ -56,9 +56,10 @@ def media(base: str) -> Media:
 
 
 @lru_cache(maxsize=_KEPT)
-def tool_prompt_tokens(base: str) -> int:
-    """Return what it costs to be told about tools at all."""
-    tokens: int = _first("tool_prompt", base)["tokens"]
+def tool_prompt_tokens(base: str, *, forced: bool) -> int:
+    """Return what it costs to be told about tools at all; `forced` where one must be used."""
+    found = _first("tool_prompt", base)
+    tokens: int = found.get("forced", found["tokens"]) if forced else found["tokens"]
     return tokens
 
 

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.simulator.request import Asked
     from aws_bedrock_inference.simulator.settings import FaultRule, Scenario
 
+_PLAIN: dict[str, Any] = {"tool": None, "reasoning": "", "cited": None}
+
 _QUICKEST = 0.159
 """Seconds that an answer reports at least: the lowest of 480 recorded latencies, 2026-11-29; never 0."""
-
-_PLAIN: dict[str, Any] = {"tool": None, "reasoning": "", "cited": None}
 
 HARMLESS = {"stall", "content-filtered", "guardrail"}
 """Faults under which an answer is still one."""
@@ -49,7 +49,6 @@ def reply(
         model=asked.base,
         limit=limit,
         settings=scenario.answers,
-        # The bodies of InvokeModel of such models have no field for it here.
         reasons=not asked.native and any(fnmatchcase(asked.base, pattern) for pattern in scenario.models.reasoning),
     )
     if fault:

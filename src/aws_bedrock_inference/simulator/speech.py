@@ -43,8 +43,8 @@ def prompt(body: dict[str, Any], asked: Asked) -> Prompt:
             body, read = _counted(body["input"], asked)
         found = read(body)
         found.check()
-        if body.get("tools") or (body.get("toolConfig") or {}).get("tools"):
-            found.tokens += tool_prompt_tokens(asked.base)
+        if found.offer.schemas:
+            found.tokens += tool_prompt_tokens(asked.base, forced=found.offer.forced)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise invalid("body", problem=f"{type(error).__name__} in the body") from error
     return found
