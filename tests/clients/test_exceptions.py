@@ -178,7 +178,7 @@ def test_an_error_after_a_retry_is_that_of_the_last_try(face: Any) -> None:
     [
         (refusals.invalid_request("the prompt is empty"), "ValidationException"),
         (refusals.circuit_open("model", 3.0), "ServiceUnavailableException"),
-        (refusals.day_spent(60.0), "ThrottlingException"),
+        (refusals.day_spent(60.0, "us-east-1"), "ThrottlingException"),
         (refusals.too_large(9, 5), "ThrottlingException"),
         (refusals.queue_full(9), "ThrottlingException"),
         (refusals.too_close("late"), "RequestTimeout"),

@@ -10,16 +10,12 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aws_bedrock_inference.fault import Category, Decision, Fault, Hint, Kind, Origin
+from aws_bedrock_inference.knowledge.words import Trigrams, ends, longest_word, words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_WORD = re.compile(r"\w+")
-_ENDS = re.compile(r"^\w+|\w+$")
-
 _NO_WORD = 15  # letters: the longest word of English that is also a code has fewer
-
-Trigrams = set[tuple[str, str, str]]
 
 ANY = "any"
 """The service of errors that every service may answer with."""
@@ -151,7 +147,7 @@ class Catalogue:
         found: dict[str, list[tuple[Signature, str, Trigrams]]] = {}
         for signature in self.signatures:
             for part in signature.contains or signature.all[:1]:
-                key = _key(part)
+                key = longest_word(part)
                 found.setdefault(key, []).append((signature, part, set() if key else ends(part)))
         return found
 
@@ -182,14 +178,13 @@ class Catalogue:
         the text.
         """
         found: dict[int, tuple[Signature, list[str]]] = {}
-        for word in {"", *_WORD.findall(text)} & self._by_word.keys():
-            for signature, part, ends in self._by_word[word]:
-                if there.issuperset(ends) and part in text:
+        for word in {"", *words(text)} & self._by_word.keys():
+            for signature, part, its_ends in self._by_word[word]:
+                if there.issuperset(its_ends) and part in text:
                     found.setdefault(id(signature), (signature, []))[1].append(part)
         for signature, parts in found.values():
-            words = signature.decided(text, parts)
-            if words:
-                yield signature, words
+            if decided := signature.decided(text, parts):
+                yield signature, decided
 
     def code(self, name: str) -> str:
         """Return the code that a name is, or nothing. Streams write the first letter small; all small is taken for a
@@ -288,24 +283,3 @@ def catalogue() -> Catalogue:
         for name in ("index.json", "operations.json")
     )
     return Catalogue(index, operations)
-
-
-def _key(part: str) -> str:
-    """Return the longest word that stands whole in a part of a signature: those at its ends may go on in a text."""
-    return max(_WORD.findall(_ENDS.sub(" ", part)), key=len, default="")
-
-
-def trigrams(text: str) -> Trigrams:
-    """Return all threes of neighbouring characters: what has none of them in common with a text is not in it."""
-    return set(zip(text, text[1:], text[2:], strict=False))
-
-
-def ends(part: str) -> Trigrams:
-    """Return the first and the last three characters of a part, as trigrams."""
-    return trigrams(part[:3]) | trigrams(part[-3:])
-
-
-def normal(text: str) -> str:
-    """Return a text as signatures are written: lower case, straight quotes, single spaces."""
-    text = text.lower().replace("\u2019", "'")
-    return " ".join(text.split())

@@ -12,11 +12,13 @@ from html import unescape
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
-from aws_bedrock_inference.knowledge.catalogue import catalogue, normal, trigrams
+from aws_bedrock_inference.knowledge.catalogue import catalogue
 from aws_bedrock_inference.knowledge.services import places
+from aws_bedrock_inference.knowledge.words import normal, trigrams
 
 if TYPE_CHECKING:
-    from aws_bedrock_inference.knowledge.catalogue import Catalogue, Trigrams
+    from aws_bedrock_inference.knowledge.catalogue import Catalogue
+    from aws_bedrock_inference.knowledge.words import Trigrams
 
 LONGEST = 98_304
 """Characters that are read; of a longer text the first third and the last two, where errors stand."""

@@ -52,7 +52,7 @@ def meaning(event: bytes) -> Meaning | None:
         code=known.code or (stated[1] if stated else ""),
         subject=_subject(known, text),
         words=words,
-        conditional=getattr(known, "conditional", False),
+        conditional=known.conditional,
     )
 
 

@@ -10,10 +10,12 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING
 
-from aws_bedrock_inference.knowledge.catalogue import ANY, catalogue, ends
+from aws_bedrock_inference.knowledge.catalogue import ANY, catalogue
+from aws_bedrock_inference.knowledge.words import ends
 
 if TYPE_CHECKING:
-    from aws_bedrock_inference.knowledge.catalogue import Entry, Trigrams
+    from aws_bedrock_inference.knowledge.catalogue import Entry
+    from aws_bedrock_inference.knowledge.words import Trigrams
     from aws_bedrock_inference.knowledge.evidence import Evidence
 
 AWS = "AWS"
