@@ -71,7 +71,8 @@ class Since(click.ParamType):  # type: ignore[type-arg] # click's class takes no
 def scan(*, logs: tuple[Path, ...], since: datetime | None, by: str, as_json: bool) -> None:
     """Count the AWS errors in logs, by cause.
 
-    LOG is a file of any size (plain text, gzip, bzip2, xz or zstd), or - for standard input. Ctrl-C prints the results so far.
+    LOG is a file of any size (plain text, gzip, bzip2, xz or zstd), or - for standard input. Ctrl-C prints the results
+    so far.
     """
     if not logs:
         if sys.stdin is not None and sys.stdin.isatty():
