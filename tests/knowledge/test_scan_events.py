@@ -121,6 +121,13 @@ def test_more_noise_than_a_reader_keeps_does_not_take_an_event_apart(text: str, 
     assert counts(scanned(log.encode(), 10_007)) == alone([text, text])
 
 
+@pytest.mark.parametrize("piece", [1, 40, 97, 1_000])
+def test_the_head_of_an_event_needs_no_word_of_trouble_and_may_have_come_long_before(piece: int) -> None:
+    reply = f"called the model\nname: ThrottlingException\nmessage: {THROTTLED}\ncode: ThrottlingException"
+    log = "".join(f"2026-11-21 03:00:0{at} app: {reply}\n{CALM[0]}\n" for at in range(5))
+    assert counts(scanned(log.encode(), piece)) == {"throttled-tokens-per-minute": 5}
+
+
 @given(st.permutations(TEXTS))
 def test_the_order_of_files_does_not_matter(texts: Sequence[str]) -> None:
     scan = LogScan(now=NOW)

@@ -1,4 +1,4 @@
-"""Where an event of a log begins and ends: one rule, which looks at the lines of the event alone.
+"""The begin and the end of an event in a log: one rule, which looks at the lines of the event alone.
 
 An event goes from one stamped line to the next; where no line is stamped, from one levelled line to the next; where
 there is neither, it is a line with its continuations, or a traceback. How far an event reaches is bounded, so a reader

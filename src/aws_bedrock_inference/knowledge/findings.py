@@ -44,7 +44,7 @@ class Timeline:
 
 
 class Subject(NamedTuple):
-    """What an error was about: `call` is the action or the operation, `target` the model or the resource."""
+    """The subject of an error: `call` is the action or the operation, `target` the model or the resource."""
 
     call: str = ""
     target: str = ""

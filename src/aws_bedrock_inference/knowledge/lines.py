@@ -11,7 +11,7 @@ import re
 from enum import IntEnum
 from typing import NamedTuple
 
-_LEVELS = rb"TRACE|DEBUG|INFO|NOTICE|WARN|WARNING|ERR|ERRO|ERROR|FATAL|CRITICAL|CRIT|SEVERE|PANIC"
+_LEVELS = rb"TRACE|DEBUG|INFO|NOTICE|WARN|WARNING|ERR|ERROR?|FATAL|CRITICAL|CRIT|SEVERE|PANIC"
 LEVEL = rb"(?:" + _LEVELS + rb"|" + _LEVELS.lower() + rb")\b"
 _COLOUR = rb"(?:\x1b\[[\d;]{0,16}m){0,4}"
 _DATE = rb"\d{4}[-/]\d\d[-/]\d\d"
