@@ -33,7 +33,7 @@ async def main() -> None:
 async def agent(client: Any) -> list[str]:
     """Ask a question that names two tools, and use those that the model asks for until it asks for none."""
     messages: list[Any] = [{"role": "user", "content": [{"text": "How is the weather, and what does the clock say?"}]}]
-    used = []
+    used: list[str] = []
     while True:
         answer = await client.converse(modelId=MODEL, messages=messages, toolConfig=TOOLS)
         messages.append(answer["output"]["message"])
