@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -10,6 +12,8 @@ import pytest
 from botocore.exceptions import ClientError
 from support.doubles import session
 from support.simulated_account import CLAUDE, HAIKU, NOVA, Account
+
+from aws_bedrock_inference.simulator.server import Endpoint
 
 ASK = {"messages": [{"role": "user", "content": [{"text": "Why is the sky blue?"}]}]}
 DOCUMENTED = {"inputTokens", "outputTokens", "totalTokens"}
@@ -165,3 +169,32 @@ def test_a_code_of_the_guide_has_its_status_and_a_message(runtime: Any, bedrock_
     assert response["Error"]["Code"] == code
     assert response["Error"]["Message"]
     assert response["ResponseMetadata"]["HTTPStatusCode"] == GUIDE[code]
+
+
+class Written:
+    """A connection of granian's that remembers what is written to it."""
+
+    def __init__(self) -> None:
+        self.written: list[Any] = []
+
+    async def __call__(self) -> bytes:
+        return json.dumps(ASK).encode()
+
+    def response_bytes(self, *answer: Any) -> None:
+        self.written.append(answer)
+
+
+def test_a_failure_of_the_simulator_itself_has_a_request_id_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: Any) -> None:
+        raise RuntimeError("a fault of its own")
+
+    service = Account().service
+    monkeypatch.setattr(service, "handle", fail)
+    headers = {"content-length": "9", "host": "x"}
+    path = f"/model/{NOVA}/converse"
+    scope: Any = SimpleNamespace(headers=headers, authority="x", method="POST", path=path, query_string="", client="")
+    written: Any = Written()
+    asyncio.run(Endpoint(service, "127.0.0.1").__rsgi__(scope, written))
+    ((status, sent, _),) = written.written
+    assert status == 500
+    assert dict(sent)["x-amzn-requestid"]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from aws_bedrock_inference.simulator.answers import FILTERED, MAXIMUM, STOP, TOOL, Prompt
 from aws_bedrock_inference.simulator.claude import metrics, require
 from aws_bedrock_inference.simulator.families import pieces
-from aws_bedrock_inference.simulator.tools import ANY, ONE, Offer
+from aws_bedrock_inference.simulator.tools import ANY, NONE, ONE, Offer
 from aws_bedrock_inference.simulator.wishes import json_format
 
 if TYPE_CHECKING:
@@ -47,8 +47,7 @@ class OpenAIChat:
 
     def body(self, answer: Answer, usage: Usage, milliseconds: int) -> dict[str, Any]:  # noqa: ARG002 - Dialect's
         """Write one choice."""
-        content = None if answer.tool else answer.text
-        message = {"role": "assistant", "content": content, **_tool_calls(answer)}
+        message = {"role": "assistant", "content": _content(answer), **_tool_calls(answer)}
         return {
             **self._head(answer, "chat.completion"),
             "choices": [{"index": 0, "message": message, **self._reason(answer)}],
@@ -67,7 +66,7 @@ class OpenAIChat:
         if answer.tool:
             yield chunk(_tool_calls(answer), none)
         else:
-            for text in pieces(answer.text):
+            for text in pieces(_content(answer) or ""):
                 yield chunk({"content": text}, none)
         end = {**chunk({}, self._reason(answer)), "usage": _usage(usage)}
         yield {**end, "amazon-bedrock-invocationMetrics": metrics(usage, milliseconds)}
@@ -173,9 +172,18 @@ def _offer(body: dict[str, Any]) -> Offer:
     choice = body.get("tool_choice")
     if isinstance(choice, dict):
         offer.require(ONE, choice["function"]["name"])
-    elif choice is not None:
-        offer.require(ANY if choice == "required" else choice)
+    elif choice in {"any", "required"}:
+        offer.require(ANY)
+    elif choice == "none":
+        offer.require(NONE)
     return offer
+
+
+def _content(answer: Answer) -> str | None:
+    """Return the words; what the model has thought stands before them in a tag."""
+    if answer.tool:
+        return None
+    return f"<reasoning>{answer.reasoning}</reasoning>{answer.text}" if answer.reasoning else answer.text
 
 
 def _tool_calls(answer: Answer) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from aws_bedrock_inference.simulator import converse
 from aws_bedrock_inference.simulator.answers import END, FILTERED, GUARDRAIL, Prompt
 from aws_bedrock_inference.simulator.error_texts import invalid
-from aws_bedrock_inference.simulator.model_rules import claude_name, has_cache_keys, is_server_tool
+from aws_bedrock_inference.simulator.model_rules import claude_name, is_server_tool, listed
 from aws_bedrock_inference.simulator.tools import Offer
 from aws_bedrock_inference.simulator.wishes import Cited, check_thinking, json_format, thinks
 
@@ -128,7 +128,7 @@ class Anthropic:
 
     def _usage(self, usage: Usage) -> dict[str, Any]:
         plain = {"input_tokens": usage.input, "output_tokens": usage.output}
-        if not has_cache_keys(self._base) and not usage.cache_read and not usage.cache_write:
+        if not listed("cache_keys", self._base) and not usage.cache_read and not usage.cache_write:
             return plain
         written = {"ephemeral_5m_input_tokens": usage.cache_write, "ephemeral_1h_input_tokens": 0}
         return {

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from aws_bedrock_inference.simulator import native
 from aws_bedrock_inference.simulator.answers import CHARACTERS_PER_TOKEN, GUARDRAIL
-from aws_bedrock_inference.simulator.model_rules import body_format, has_cache_keys, leaves_out_cache_writes
+from aws_bedrock_inference.simulator.model_rules import body_format, listed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -57,11 +57,11 @@ def _usage(base: str, usage: Usage, *, streamed: bool) -> dict[str, Any]:
         "totalTokens": usage.total,
         "serverToolUsage": {},
     }
-    if usage.cache_read or usage.cache_write or (has_cache_keys(base) and not streamed):
+    if usage.cache_read or usage.cache_write or (listed("cache_keys", base) and not streamed):
         found |= {"cacheReadInputTokens": usage.cache_read, "cacheReadInputTokenCount": usage.cache_read}
-        if usage.cache_write or not leaves_out_cache_writes(base):
+        if usage.cache_write or not listed("cache_writes_left_out", base):
             found |= {"cacheWriteInputTokens": usage.cache_write, "cacheWriteInputTokenCount": usage.cache_write}
-    if usage.cache_write and has_cache_keys(base):
+    if usage.cache_write and listed("cache_keys", base):
         found["cacheDetails"] = [{"inputTokens": usage.cache_write, "ttl": "5m"}]
     return found
 

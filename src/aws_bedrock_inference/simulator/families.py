@@ -44,15 +44,19 @@ class Completion:
 
     def body(self, answer: Answer, usage: Usage, milliseconds: int) -> dict[str, Any]:  # noqa: ARG002 - Dialect's
         """Write the whole answer."""
-        return self.piece(answer.text, self.reason(answer), answer, usage)
+        return self.piece(self.text(answer), self.reason(answer), answer, usage)
 
     def chunks(self, answer: Answer, usage: Usage, milliseconds: int) -> Iterator[dict[str, Any]]:
         """Write the answer piece by piece; the last one says why it ended."""
-        *firsts, last = pieces(answer.text)
+        *firsts, last = pieces(self.text(answer))
         for text in firsts:
             yield self.piece(text, None, answer, usage)
         end = self.piece(last, self.reason(answer), answer, usage)
         yield {**end, "amazon-bedrock-invocationMetrics": metrics(usage, milliseconds)}
+
+    def text(self, answer: Answer) -> str:
+        """Return what the model has written."""
+        return answer.text
 
     def reason(self, answer: Answer) -> str:
         """Return the family's word for why the answer stopped."""
@@ -100,7 +104,11 @@ class Mistral(Completion):
 
 
 class DeepSeek(Completion):
-    """DeepSeek R1."""
+    """DeepSeek R1, which thinks first."""
+
+    def text(self, answer: Answer) -> str:
+        """Return the thoughts, the tag that ends them, and the answer."""
+        return f"{answer.reasoning}\n</think>\n\n{answer.text}" if answer.reasoning else answer.text
 
     def piece(self, text: str, reason: str | None, answer: Answer, usage: Usage) -> dict[str, Any]:  # noqa: ARG002 - Completion's
         """Write `choices` of text."""

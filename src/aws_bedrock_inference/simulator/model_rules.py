@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from fnmatch import fnmatchcase
-from functools import cache
+from functools import lru_cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 _RULES: dict[str, Any] = tomllib.loads(files(__package__).joinpath("model_rules.toml").read_text(encoding="utf-8"))
+_KEPT = 4096  # answers, since ids come from outside
 _ID, _ARN = re.compile(_RULES["ids"]["model"]), re.compile(_RULES["ids"]["arn"])
 
 
@@ -34,22 +35,19 @@ class Vectors(NamedTuple):
     texts: int
 
 
+@lru_cache(maxsize=_KEPT)
 def is_id(model: str) -> bool:
     """Return whether a model could have this id or ARN, without its geography."""
     return bool((_ARN if model.startswith("arn:") else _ID).fullmatch(model))
 
 
-def counts_tokens(base: str) -> bool:
-    """Return whether CountTokens knows the model."""
-    return matches(base, _RULES["count_tokens"]["models"])
-
-
+@lru_cache(maxsize=_KEPT)
 def listed(name: str, base: str) -> bool:
     """Return whether the model is in the list of that name: those that do something otherwise than the rest."""
     return matches(base, _RULES["lists"][name])
 
 
-@cache
+@lru_cache(maxsize=_KEPT)
 def media(base: str) -> Media:
     """Return the content blocks that the model takes besides text and documents."""
     found = _first("media", base)
@@ -57,29 +55,15 @@ def media(base: str) -> Media:
     return Media(frozenset(found["takes"]), s3, frozenset(found.get("s3_in_tool_results", s3)))
 
 
-def has_cache_keys(base: str) -> bool:
-    """Return whether each answer tells of the prompt cache."""
-    return matches(base, _RULES["usage"]["cache_keys"])
-
-
-def leaves_out_cache_writes(base: str) -> bool:
-    """Return whether the answers tell of writes to the prompt cache only where there were some."""
-    return matches(base, _RULES["usage"]["cache_writes_left_out"])
-
-
-def has_cache_headers(base: str) -> bool:
-    """Return whether InvokeModel's headers tell of the prompt cache."""
-    return matches(base, _RULES["usage"]["cache_headers"])
-
-
-@cache
-def tool_prompt_tokens(base: str) -> int:
-    """Return what it costs to be told about tools at all."""
-    tokens: int = _first("tool_prompt", base)["tokens"]
+@lru_cache(maxsize=_KEPT)
+def tool_prompt_tokens(base: str, *, forced: bool) -> int:
+    """Return what it costs to be told about tools at all; `forced` where one must be used."""
+    found = _first("tool_prompt", base)
+    tokens: int = found.get("forced", found["tokens"]) if forced else found["tokens"]
     return tokens
 
 
-@cache
+@lru_cache(maxsize=_KEPT)
 def claude_name(base: str) -> str:
     """Return the name by which an Anthropic model calls itself."""
     known: str | None = _RULES["claude"].get(base)
@@ -106,7 +90,7 @@ def streams(body_format: str) -> bool:
     return all(entry.get("streams", True) for entry in _RULES["native"] if entry["format"] == body_format)
 
 
-@cache
+@lru_cache(maxsize=_KEPT)
 def vectors(base: str) -> Vectors:
     """Return the vectors that the model makes."""
     found = _first("vectors", base)
@@ -119,7 +103,7 @@ def matches(name: str, patterns: Iterable[str]) -> bool:
     return _matches(name, tuple(patterns))
 
 
-@cache
+@lru_cache(maxsize=_KEPT)
 def _matches(name: str, patterns: tuple[str, ...]) -> bool:
     return any(fnmatchcase(name, pattern) for pattern in patterns)
 

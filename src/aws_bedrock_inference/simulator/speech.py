@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from aws_bedrock_inference.simulator import converse, echoes, frames, native, strict
 from aws_bedrock_inference.simulator.error_texts import ServiceError, invalid
-from aws_bedrock_inference.simulator.model_rules import body_format, has_cache_headers, tool_prompt_tokens
+from aws_bedrock_inference.simulator.model_rules import body_format, listed, tool_prompt_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,8 +43,8 @@ def prompt(body: dict[str, Any], asked: Asked) -> Prompt:
             body, read = _counted(body["input"], asked)
         found = read(body)
         found.check()
-        if body.get("tools") or (body.get("toolConfig") or {}).get("tools"):
-            found.tokens += tool_prompt_tokens(asked.base)
+        if found.offer.schemas:
+            found.tokens += tool_prompt_tokens(asked.base, forced=found.offer.forced)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise invalid("body", problem=f"{type(error).__name__} in the body") from error
     return found
@@ -70,7 +70,7 @@ def whole(asked: Asked, answer: Answer, usage: Usage, seconds: float) -> tuple[l
         "x-amzn-bedrock-input-token-count": usage.input,
         "x-amzn-bedrock-output-token-count": usage.output,
     }
-    if has_cache_headers(asked.base):
+    if listed("cache_headers", asked.base):
         headers["x-amzn-bedrock-cache-read-input-token-count"] = usage.cache_read
         headers["x-amzn-bedrock-cache-write-input-token-count"] = usage.cache_write
     body = native.dialect(asked).body(answer, usage, milliseconds)

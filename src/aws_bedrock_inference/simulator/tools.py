@@ -36,6 +36,11 @@ class Offer:
     used: list[str] = field(default_factory=list)
     ever: list[str] = field(default_factory=list)
 
+    @property
+    def forced(self) -> bool:
+        """True if a tool must be used."""
+        return self.choice in {ANY, ONE}
+
     def require(self, choice: str, name: Any = "") -> None:
         """Set the choice. Raises ServiceError for a tool that is not offered."""
         if choice == ONE and name not in self.schemas:

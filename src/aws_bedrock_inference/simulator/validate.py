@@ -11,7 +11,7 @@ from botocore.model import ServiceModel
 from aws_bedrock_inference.knowledge.models import model_facts
 from aws_bedrock_inference.simulator.answers import LARGEST
 from aws_bedrock_inference.simulator.error_texts import ServiceError, invalid
-from aws_bedrock_inference.simulator.model_rules import counts_tokens, is_id, listed, matches, streams
+from aws_bedrock_inference.simulator.model_rules import is_id, listed, matches, streams
 
 if TYPE_CHECKING:
     from botocore.model import Shape
@@ -114,7 +114,7 @@ def check_model(asked: Asked, models: Models) -> None:
     if not matches(base, models.known) or not is_id(base):
         raise invalid("model")
     if operation == "CountTokens":
-        if asked.pool != "on-demand" or not counts_tokens(base):
+        if asked.pool != "on-demand" or not listed("counts_tokens", base):
             raise invalid("not-counted")
         return
     if asked.pool == "on-demand" and matches(base, models.profile_only):
