@@ -114,6 +114,21 @@ def test_a_prompt_that_shows_the_fields_in_braces_gets_json() -> None:
     assert json.loads(got[0]["text"]) == {"thought": "simulated", "next": "go", "count": 1, "arguments": {}}
 
 
+def test_a_prompt_that_shows_the_fields_after_markers_gets_them() -> None:
+    shown = (
+        "[[ ## question ## ]]\n{question}\n\n[[ ## next ## ]]\n"
+        "{next}        # note: the value you produce must exactly match (no extra characters) one of: go; stop\n\n"
+        '[[ ## arguments ## ]]\n{arguments}    # note: must adhere to the JSON schema: {"type": "object"}\n\n'
+        "[[ ## completed ## ]]"
+    )
+    ask = (
+        "Respond with the corresponding output fields, starting with the field `[[ ## next ## ]]`, then "
+        "`[[ ## arguments ## ]]`, and then ending with the marker for `[[ ## completed ## ]]`."
+    )
+    (block,) = content(Account().converse(ask, system=[{"text": shown}]))
+    assert block["text"] == "[[ ## next ## ]]\ngo\n\n[[ ## arguments ## ]]\n{}\n\n[[ ## completed ## ]]\n"
+
+
 @pytest.mark.parametrize(
     "prompt", ["JSON " + "{" * 5000, 'JSON {"properties": 5}', 'JSON "properties" {}', 'JSON {"a": 1}', "{properties}"]
 )

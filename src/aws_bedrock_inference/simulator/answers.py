@@ -16,7 +16,7 @@ from importlib.resources import files
 from math import cos, exp, log, pi, sqrt
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from aws_bedrock_inference.simulator.prompted_json import prompted_schema
+from aws_bedrock_inference.simulator.prompted import prompted_answer
 from aws_bedrock_inference.simulator.schema_example import example, object_example
 from aws_bedrock_inference.simulator.tools import Offer, Tool, choose
 
@@ -96,9 +96,11 @@ class Prompt:
         return "\n".join(self.parts)
 
     @property
-    def schema(self) -> Any:
-        """The JSON schema that the answer follows: the one that is required, else one that the prompt shows."""
-        return self.format if self.format is not None else prompted_schema(f"{self.system}\n{self.offer.question}")
+    def formatted(self) -> str | None:
+        """An answer in the form that is required, or that the prompt asks for in words; None if it may be any text."""
+        if self.format is not None:
+            return json.dumps(example(self.format))
+        return prompted_answer(f"{self.system}\n{self.offer.question}")
 
 
 class Usage(NamedTuple):
@@ -161,8 +163,8 @@ def answer(prompt: Prompt, *, seed: int, model: str, limit: int, settings: Answe
     stop, found = END, None
     if tool:
         text, stop = json.dumps(object_example(tool.schema)), TOOL
-    elif (schema := prompt.schema) is not None:
-        text = json.dumps(example(schema))
+    elif (formatted := prompt.formatted) is not None:
+        text = formatted
     else:
         text = _prose(max(1, round(min(_LONGEST, settings.tokens * exp(normal * settings.spread)))), third)
         for sequence in prompt.stop_sequences:

@@ -15,6 +15,7 @@ from aws_bedrock_inference.simulator.scalar_example import TEXT, Impossible, int
 from aws_bedrock_inference.simulator.schema_rules import merged, resolved, stated_limits, types, violates
 
 _MOST_STEPS = 3000  # schemas looked at for one example: a schema of 64 KB has about as many
+_DESCRIPTION = 2000  # characters of a description that are read, from its end
 _MOST_ITEMS = 1000  # of an array, and members that an object has beyond those that it names
 
 
@@ -61,7 +62,7 @@ class _Maker:
             return varied(TEXT, variant)
         # Some libraries write a keyword that they do not use as null or as an empty list.
         schema = {key: value for key, value in schema.items() if key == "const" or (value is not None and value != [])}
-        schema = {**stated_limits(str(schema.get("description", ""))), **schema}
+        schema = {**stated_limits(str(schema.get("description", ""))[-_DESCRIPTION:]), **schema}
         reference = schema.get("$ref")
         if not isinstance(reference, str):
             return self._composed(schema, variant)

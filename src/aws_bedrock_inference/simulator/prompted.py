@@ -1,7 +1,7 @@
-"""JSON that a prompt asks for in words, as libraries do where a model has no such setting.
+"""The form of an answer that a prompt asks for in words, as libraries do where a model has no such setting.
 
-They show the JSON schema (instructor, langchain, pydantic-ai), or an object with the names of the fields in braces
-(dspy). A model follows either; so does a simulated one.
+They show a JSON schema (instructor, langchain, pydantic-ai), or the names of the fields in braces, in an object or each
+after a marker (dspy). A model follows them; so does a simulated one.
 """
 
 from __future__ import annotations
@@ -10,11 +10,34 @@ import json
 import re
 from typing import Any
 
+from aws_bedrock_inference.simulator.schema_example import example
+
 _MOST_PLACES = 100  # of a prompt where an object may begin
 _KINDS = {"int": "integer", "float": "number", "bool": "boolean"}
 _ONE_OF = re.compile(r"must exactly match .{0,80}?one of: (.+)")
 _SCHEMA = re.compile(r"JSON schema: (\{.*\})", re.DOTALL)
+_MARKED_ANSWER = "Respond with the corresponding output fields, starting with the field `[[ ## "
+_MARKER = re.compile(r"`\[\[ ## (\w+) ## \]\]`")
+_MARKED_FIELD = re.compile(r"\[\[ ## (\w+) ## \]\]\n\{\1\}(.*)")
 _KIND = re.compile(r"must be a single (int|float|bool)|must be (True or False)")
+
+
+def prompted_answer(text: str) -> str | None:
+    """Return an answer in the form that the text asks for; None if it leaves the form to the model."""
+    if _MARKED_ANSWER in text:
+        return _marked(text)
+    schema = prompted_schema(text)
+    return None if schema is None else json.dumps(example(schema))
+
+
+def _marked(text: str) -> str:
+    """Return the fields that dspy asks for, each after its marker."""
+    names = _MARKER.findall(text[text.rindex(_MARKED_ANSWER) :])
+    notes = dict(_MARKED_FIELD.findall(text))
+    values = [(name, example(_field(notes.get(name, ""))) if name != "completed" else "") for name in names]
+    return "\n\n".join(
+        f"[[ ## {name} ## ]]\n{value if isinstance(value, str) else json.dumps(value)}" for name, value in values
+    )
 
 
 def prompted_schema(text: str) -> Any:
