@@ -99,6 +99,8 @@ def _text(error: Exception) -> str:
 
 def _short(reply: Reply) -> dict[str, Any]:
     usage = asdict(reply.usage)
+    if not reply.usage.cache_write_excess:
+        del usage["cache_write_excess"]
     return {"text": reply.text, "stop_reason": reply.stop_reason, "usage": usage, "attempts": reply.attempts}
 
 
