@@ -84,6 +84,10 @@ def test_each_question_begins_anew(runtime: Any) -> None:
         ("get_weather", "Why is the sky blue? Use a tool to get it.", False),
         ("final_result", "What is the final result?", False),
         ("add", "Please add 2 and 3.", True),
+        ("add", "I have problems with adding 2 and 3.", True),
+        ("list_files", "Is there a file?", True),
+        ("get_news", "Is there anything new?", False),
+        ("find_address", "Where is the address?", True),
         ("add", "Please look for the address.", False),
     ],
 )
