@@ -15,7 +15,7 @@ from aws_bedrock_inference.bounds import is_number, shown
 from aws_bedrock_inference.compat.errors import named, worth_repeating
 from aws_bedrock_inference.compat.retries import calculate_backoff, retry_with_exponential_backoff
 from aws_bedrock_inference.dialects.content import text_of
-from aws_bedrock_inference.dialects.usage import FILTERED, stop_reason
+from aws_bedrock_inference.dialects.usage import CONTENT_FILTERED, FILTERED, stop_reason
 from aws_bedrock_inference.exceptions import InvalidRequest, StreamBroken
 from aws_bedrock_inference.fault import Kind
 from aws_bedrock_inference.log import LOGGER
@@ -132,7 +132,7 @@ def safe_invoke(prompt: str, fallback_message: str | None = None, *, client: Any
     except Exception as error:
         if not _is_filtered(known_fault(error)):
             raise
-        return {"output": fallback, "stop_reason": "content_filtered"}
+        return {"output": fallback, "stop_reason": CONTENT_FILTERED}
     reason = stop_reason(answer) if isinstance(answer, dict) else getattr(answer, "stop_reason", "")
     if reason.lower() in FILTERED:
         return {"output": fallback, "stop_reason": reason}

@@ -61,7 +61,8 @@ _ANSWERS = (_TITAN_RESULTS, "outputs", "choices", "generations")
 # Stop reasons of truncated and of blocked answers, in lower case: Converse, Nova and Titan; Anthropic, whose models
 # refuse with status 200; OpenAI; Cohere.
 TRUNCATED = frozenset({"max_tokens", "model_context_window_exceeded", "length"})
-FILTERED = frozenset({"guardrail_intervened", "content_filtered", "refusal", "content_filter", "error_toxic"})
+CONTENT_FILTERED = "content_filtered"
+FILTERED = frozenset({"guardrail_intervened", CONTENT_FILTERED, "refusal", "content_filter", "error_toxic"})
 
 
 def usage_of(body: Mapping[str, Any]) -> Usage | None:

@@ -15,7 +15,7 @@ from aws_bedrock_inference.knowledge.evidence import Evidence
 from aws_bedrock_inference.knowledge.fields import details
 from aws_bedrock_inference.knowledge.judge import MODELLED, UNKNOWN, Verdict, judge
 from aws_bedrock_inference.knowledge.masking import masked
-from aws_bedrock_inference.knowledge.reading import code_of, read
+from aws_bedrock_inference.knowledge.reading import code_of, is_a, read
 from aws_bedrock_inference.knowledge.services import resolve
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def explain(x: Any, *, service: str | None = None) -> Explanation:
     the service, needed only where one code has several meanings. The slug of a cause is explained as that cause.
     Nothing raises; what is not known is explained as `unknown`.
     """
-    if isinstance(x, str) and x.strip() in catalogue().causes:
+    if is_a(x, str) and x.strip() in catalogue().causes:
         return _of_cause(x.strip(), service)
     seen = read(x, service)
     if seen.fault is not None:
