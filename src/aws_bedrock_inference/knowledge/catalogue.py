@@ -62,8 +62,8 @@ class Cause:
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """The words that a message of this cause contains: any of `contains`, all of `all`, none of `none`, and `pattern`
-    where words alone cannot say it, as that one of them stands there twice.
+    """The words that a message of this cause contains: any of `contains`, all of `all`, none of `none`, one of `beside`
+    if it has some, and `pattern` where words alone cannot say it, as that one of them stands there twice.
 
     `coded` messages are too common to decide without the error's code or service; `rank` orders signatures that match
     the same text.
@@ -74,6 +74,7 @@ class Signature:
     contains: tuple[str, ...]
     all: tuple[str, ...] = ()
     none: tuple[str, ...] = ()
+    beside: tuple[str, ...] = ()
     pattern: str = ""
     rank: int = 0
     coded: bool = False
@@ -83,6 +84,8 @@ class Signature:
         first of `all`, that are there.
         """
         if any(part not in text for part in self.all) or any(part in text for part in self.none):
+            return ""
+        if self.beside and not any(part in text for part in self.beside):
             return ""
         if not self.pattern:
             return max((*found, *self.all), key=len)
@@ -231,6 +234,7 @@ class Catalogue:
                     tuple(rule.get("contains", ())),
                     tuple(rule.get("all", ())),
                     tuple(rule.get("none", ())),
+                    tuple(rule.get("beside", ())),
                     rule.get("pattern", ""),
                     rule.get("rank", 0),
                     rule.get("coded", False),
