@@ -64,7 +64,9 @@ _NAMED = re.compile(
     r"|\b([A-Z][a-z]+[A-Z][\w.]{2,80}): [^\n]{1,400}\s{1,20}status code: [45]\d\d, request id"
     r"|services\.\w{2,40}\.model\.(\w{3,80}Exception)\b|Aws::\w{2,40}::Errors::(\w{3,80})|\b([A-Z]\w{3,80}) \(client\)"
 )
-_LIKE_CODES = re.compile(r"\b[A-Z][a-z]+[A-Z][A-Za-z]{2,60}(?:Exception|Error|Fault)\b|\b[A-Z][A-Za-z]{9,60}(?=: )")
+_LIKE_CODES = re.compile(
+    r"\b[A-Z][A-Za-z]{4,60}(?:Exception|Fault)\b|\b[A-Z][A-Za-z]{8,60}(?<!Error)(?:\.[A-Z]\w{2,40})?(?=: )"
+)
 _MOST_NAMES = 24
 # The prefix that terminals, Terraform, Markdown and docker-compose add to each line, and where they cut lines.
 _PREFIX = re.compile(r"^[ \t]{0,8}(?:[\u2502\u2503|>*#\u2577\u2575]{1,3}|[\w.-]{1,40} {1,8}\|)[ \t]?", re.MULTILINE)
@@ -163,7 +165,9 @@ def _named(seen: Evidence, text: str) -> tuple[frozenset[str], str, str]:
 
 
 def like_codes(text: str) -> list[str]:
-    """Return the names in a text that may be codes, in its order: `XYException`, and what stands before a colon."""
+    """Return the names in a text that may be codes, in its order: `XYException`, and what stands before a colon. Names
+    such as `RequestError` are the SDKs' own.
+    """
     return list(dict.fromkeys(islice((found.group() for found in _LIKE_CODES.finditer(text)), _MOST_NAMES)))
 
 

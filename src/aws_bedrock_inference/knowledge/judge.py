@@ -215,12 +215,20 @@ def _by_status(seen: Evidence) -> Verdict:
 
 
 def _mentioned(seen: Evidence) -> Verdict | None:
-    """Return the verdict of AWS's models on the first name in a text that is one of their codes."""
+    """Return the verdict on the first name in a text that is a code of AWS's models or, if the text is AWS's, has the
+    shape of one.
+    """
     if seen.certain or not seen.pasted:
         return None
-    for name in like_codes(seen.text):
+    names = like_codes(seen.text)
+    for name in names:
         if models := _agreed(name, seen):
             return _modelled(seen._replace(codes=(name,)), models, name)
+    if names and owner(seen, None, "") == AWS:
+        for name in names:
+            entry = None if name.endswith("Exception") else catalogue().alike(name)
+            if entry is not None:
+                return Verdict(entry.template, seen, entry, name, "low")
     return None
 
 

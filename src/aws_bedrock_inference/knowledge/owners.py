@@ -15,8 +15,8 @@ from aws_bedrock_inference.knowledge.words import ends
 
 if TYPE_CHECKING:
     from aws_bedrock_inference.knowledge.catalogue import Entry
-    from aws_bedrock_inference.knowledge.words import Trigrams
     from aws_bedrock_inference.knowledge.evidence import Evidence
+    from aws_bedrock_inference.knowledge.words import Trigrams
 
 AWS = "AWS"
 NOBODY = ""
