@@ -65,7 +65,7 @@ _NAMED = re.compile(
     r"|services\.\w{2,40}\.model\.(\w{3,80}Exception)\b|Aws::\w{2,40}::Errors::(\w{3,80})|\b([A-Z]\w{3,80}) \(client\)"
 )
 _LIKE_CODES = re.compile(
-    r"\b[A-Z][A-Za-z]{4,60}(?:Exception|Fault)\b|\b[A-Z][A-Za-z]{8,60}(?<!Error)(?:\.[A-Z]\w{2,40})?(?=: )"
+    r"\b[A-Z][A-Za-z0-9]{4,60}(?:Exception|Fault)\b|\b[A-Z][A-Za-z0-9]{8,60}(?<!Error)(?:\.[A-Z]\w{2,40})?(?=: )"
 )
 _MOST_NAMES = 24
 # The prefix that terminals, Terraform, Markdown and docker-compose add to each line, and where they cut lines.
