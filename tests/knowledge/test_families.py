@@ -21,12 +21,12 @@ FAMILIES = [
     ("AccessDeniedException: Resource is not in the state functionActive", "resource-busy-conflict", "RETRY"),
     ("ResourceNotReady: Resource is not in the state tableExists", "waiter-gave-up", "RETRY_LIMITED"),
     (
-        "Cannot update Crawler while running. Please stop crawl. (Service: AWSGlue; Error Code: InvalidInputException;)",
+        "Cannot update Crawler while running. Please stop. (Service: AWSGlue; Error Code: InvalidInputException;)",
         "resource-busy-conflict",
         "RETRY",
     ),
     (
-        "An error occurred (IncorrectInstanceState) when calling the X operation: 'i-0b' is not in the 'stopped' state.",
+        "An error occurred (IncorrectInstanceState) when calling the X operation: i-0b is not in the 'stopped' state.",
         "request-invalid",
         "FAIL",
     ),
@@ -37,7 +37,7 @@ FAMILIES = [
     ),
     # wrappers: what they quote decides, and a reason that nobody gives decides nothing
     (
-        "Resource handler returned message: Invalid State Machine Definition: no Next\nThe stack named x failed to deploy",
+        "Resource handler returned message: Invalid State Machine Definition: none\nStack x failed to deploy",
         "states-input-invalid",
         "FAIL",
     ),
