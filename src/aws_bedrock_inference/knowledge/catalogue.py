@@ -15,6 +15,7 @@ from aws_bedrock_inference.knowledge.words import Trigrams, ends, longest_word, 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+_HUMPS, _MANY_HUMPS = re.compile("[A-Z]"), 3  # `InvalidParameterValueError` is a code, `InvalidRequestError` anybody's
 _NO_WORD = 15  # letters: the longest word of English that is also a code has fewer
 
 ANY = "any"
@@ -198,7 +199,10 @@ class Catalogue:
         if name.islower():
             return self._small.get(name, "") if len(name) >= _NO_WORD else ""
         folded = name[:1].upper() + name[1:]
-        return folded if folded in self.by_code else ""
+        if folded in self.by_code:
+            return folded
+        bare = folded.removesuffix("Error")  # as the CLI of Elastic Beanstalk writes
+        return bare if bare in self.by_code and len(_HUMPS.findall(bare)) >= _MANY_HUMPS else ""
 
     def alike(self, code: str) -> Entry | None:
         """Return what a code is like that is described nowhere, by the shape of its name."""
