@@ -2,10 +2,11 @@
 
 A text without a cause is no error of AWS's: it is right to explain it as unknown, and not wrong to name a cause under
 the condition that it came from AWS; any other cause is a claim. `also` and `decision_also` list what is as good. The
-cause `none-fits:...` is one that the catalogue did not have when the text was labelled: a cause that is described there
-since then counts as right; the decision counts for all.
+cause `none-fits:...` is one that the labels' vocabulary does not have: a right decision with a cause outside the
+vocabulary, `modelled` or `unknown` counts as right, a cause of the vocabulary does not, for it says something
+else. The vocabulary is what the tables of `--vocabulary` list; without it, the causes seen before the day of labelling.
 
-    python bench/diagnosis.py --corpus FILE [FILE ...] [--held-back | --not-held-back] [--quiet]
+    python bench/diagnosis.py --corpus FILE [FILE ...] [--vocabulary FILE] [--held-back | --not-held-back] [--quiet]
 
 `--held-back` takes the third of the texts that signatures were written without, by a hash of the id.
 """
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 from collections import Counter
 from hashlib import sha256
 from pathlib import Path
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
 NONE_FITS = "none-fits:"
 LABELLED = "2026-11-29"
 """The day when the texts were labelled: causes that were described from then on may be what they lacked."""
+UNNAMED = ("modelled", "unknown")
+"""What is honest to say where no cause fits."""
 
 
 class Case(NamedTuple):
@@ -41,6 +45,7 @@ class Case(NamedTuple):
 
     example: dict[str, Any]
     found: Explanation
+    vocabulary: frozenset[str]
 
     @property
     def foreign(self) -> bool:
@@ -60,13 +65,18 @@ class Case(NamedTuple):
         return bool(self.found.cause == self.example["cause"])
 
     @property
-    def new(self) -> bool:
-        return self.found.cause in catalogue().causes and catalogue().causes[self.found.cause].seen >= LABELLED
+    def named_anew(self) -> bool:
+        """Whether a cause is named that the labels could not have."""
+        return self.found.cause not in (*self.vocabulary, *UNNAMED)
+
+    @property
+    def left_open(self) -> bool:
+        return self.found.cause in UNNAMED
 
     @property
     def as_good(self) -> bool:
-        also = self.example.get("also") or ()
-        return self.exact or self.found.cause in also or (self.unnamed and self.new)
+        honest = self.unnamed and self.decided and (self.named_anew or self.left_open)
+        return self.exact or self.found.cause in (self.example.get("also") or ()) or honest
 
     @property
     def decided(self) -> bool:
@@ -90,6 +100,13 @@ def read(path: Path, *, part: bool | None) -> list[dict[str, Any]]:
     return [example for example in lines if part is None or held_back(example) == part]
 
 
+def vocabulary(path: Path | None) -> frozenset[str]:
+    """Return the causes that the labels could name: the first column of the tables of a file, or what was there."""
+    if path is not None:
+        return frozenset(re.findall(r"^\| ([a-z0-9-]+) \|", path.read_text(encoding="utf-8"), re.MULTILINE))
+    return frozenset(slug for slug, cause in catalogue().causes.items() if cause.seen < LABELLED)
+
+
 def share(cases: list[Case], name: str) -> str:
     part = sum(getattr(case, name) for case in cases)
     return f"{part} of {len(cases)} ({part / len(cases):.1%})" if cases else "-"
@@ -100,7 +117,10 @@ def rows(cases: list[Case]) -> Iterator[tuple[str, str]]:
     ours, foreign = [case for case in cases if not case.foreign], [case for case in cases if case.foreign]
     yield "cause as labelled", share([case for case in ours if not case.unnamed], "exact")
     yield "cause, or one as good", share(ours, "as_good")
-    yield "of these, where no cause fitted", share([case for case in ours if case.unnamed], "as_good")
+    unnamed = [case for case in ours if case.unnamed]
+    yield "of these, where no cause fitted", share(unnamed, "as_good")
+    yield "    named by a cause of its own", share([case for case in unnamed if case.decided], "named_anew")
+    yield "    left to the models or unknown", share([case for case in unnamed if case.decided], "left_open")
     yield "decision, or one as good", share(ours, "decided")
     for name in ("FAIL", "RETRY", "RETRY_LIMITED"):
         yield f"decision {name}", share([case for case in ours if case.example["decision"] == name], "decided")
@@ -120,6 +140,7 @@ def miss(case: Case) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--corpus", type=Path, required=True, nargs="+")
+    parser.add_argument("--vocabulary", type=Path, help="a Markdown file whose tables list the causes of the labels")
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--held-back", dest="part", action="store_true", default=None)
     which.add_argument("--not-held-back", dest="part", action="store_false")
@@ -127,6 +148,7 @@ def main() -> None:
     options = parser.parse_args()
     console = Console(highlight=False, soft_wrap=True)
     columns: dict[str, list[Case]] = {}
+    words = vocabulary(options.vocabulary)
     seconds = []
     explain("warm")
     for path in options.corpus:
@@ -135,7 +157,7 @@ def main() -> None:
             started = perf_counter()
             found = explain(example["text"])
             seconds.append(perf_counter() - started)
-            cases.append(Case(example, found))
+            cases.append(Case(example, found, words))
     if len(columns) > 1:
         columns["together"] = [case for cases in columns.values() for case in cases]
     every = list(columns.values())[-1]

@@ -23,6 +23,7 @@ OTHERS = [
     ("ssh: connect to host 192.0.2.9 port 22: Connection timed out", "SSH or Git"),
     ("Error response from daemon: pull access denied for team/tool", "Docker"),
     ("Error from server (Forbidden): access denied for nodes", "Kubernetes"),
+    ("CrashLoopBackOff: connection refused, image 123456789012.dkr.ecr.eu-west-1.amazonaws.com/api:1", "Kubernetes"),
     ("azure.core.exceptions.ResourceNotFoundError: (ResourceNotFound) no such vault", "Azure"),
     ("google.api_core.exceptions.ResourceExhausted: 429 Too many requests", "Google Cloud"),
     ("litellm.RateLimitError: VertexAIException - rate limit exceeded", "Google Cloud"),
@@ -49,6 +50,7 @@ OURS = [
         "credentials-missing",
     ),
     ("The specified bucket does not exist", "s3-bucket-missing"),
+    ("Error response from daemon: toomanyrequests: Rate exceeded", "throttled-unspecified"),
     ("Query condition missed key schema element: tenant", "dynamodb-key-schema-mismatch"),
     ("API Error (429 Too many tokens, please wait before trying again.)", "throttled-tokens-per-minute"),
 ]

@@ -89,6 +89,7 @@ _MESSAGE = {
     "contains": list,
     "all": list,
     "none": list,
+    "beside": list,
     "pattern": str,
     "cause": str,
     "kind": str,
@@ -202,7 +203,7 @@ def _fault(entry: dict[str, Any], service: str, where: str) -> dict[str, Any]:
     rules = []
     for rule in entry.get("message", ()):
         _check(rule, _MESSAGE, ("cause",), f"{where}: message {rule.get('contains')}")
-        texts = [*rule.get("contains", ()), *rule.get("all", ()), *rule.get("none", ())]
+        texts = [text for key in ("contains", "all", "none", "beside") for text in rule.get(key, ())]
         if not texts or any(text != text.lower() or "\u2019" in text for text in texts):
             raise CatalogueError(f"{where}: contains and all are needed, in lower case, with straight quotes: {texts}")
         re.compile(rule.get("pattern", ""))

@@ -15,6 +15,7 @@ from aws_bedrock_inference.knowledge.words import Trigrams, ends, longest_word, 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+_HUMPS, _MANY_HUMPS = re.compile("[A-Z]"), 3  # `InvalidParameterValueError` is a code, `InvalidRequestError` anybody's
 _NO_WORD = 15  # letters: the longest word of English that is also a code has fewer
 
 ANY = "any"
@@ -62,8 +63,8 @@ class Cause:
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """The words that a message of this cause contains: any of `contains`, all of `all`, none of `none`, and `pattern`
-    where words alone cannot say it, as that one of them stands there twice.
+    """The words that a message of this cause contains: any of `contains`, all of `all`, none of `none`, one of `beside`
+    if it has some, and `pattern` where words alone cannot say it, as that one of them stands there twice.
 
     `coded` messages are too common to decide without the error's code or service; `rank` orders signatures that match
     the same text.
@@ -74,6 +75,7 @@ class Signature:
     contains: tuple[str, ...]
     all: tuple[str, ...] = ()
     none: tuple[str, ...] = ()
+    beside: tuple[str, ...] = ()
     pattern: str = ""
     rank: int = 0
     coded: bool = False
@@ -83,6 +85,8 @@ class Signature:
         first of `all`, that are there.
         """
         if any(part not in text for part in self.all) or any(part in text for part in self.none):
+            return ""
+        if self.beside and not any(part in text for part in self.beside):
             return ""
         if not self.pattern:
             return max((*found, *self.all), key=len)
@@ -195,7 +199,10 @@ class Catalogue:
         if name.islower():
             return self._small.get(name, "") if len(name) >= _NO_WORD else ""
         folded = name[:1].upper() + name[1:]
-        return folded if folded in self.by_code else ""
+        if folded in self.by_code:
+            return folded
+        bare = folded.removesuffix("Error")  # as the CLI of Elastic Beanstalk writes
+        return bare if bare in self.by_code and len(_HUMPS.findall(bare)) >= _MANY_HUMPS else ""
 
     def alike(self, code: str) -> Entry | None:
         """Return what a code is like that is described nowhere, by the shape of its name."""
@@ -231,6 +238,7 @@ class Catalogue:
                     tuple(rule.get("contains", ())),
                     tuple(rule.get("all", ())),
                     tuple(rule.get("none", ())),
+                    tuple(rule.get("beside", ())),
                     rule.get("pattern", ""),
                     rule.get("rank", 0),
                     rule.get("coded", False),

@@ -34,7 +34,10 @@ _SAYS_STATUS = re.compile(
     r"[\"' ]{0,3}[:=,]?[\"' ]{0,3}(?:http status code[:=]? ?)?$|\bhttp/?[\d.]* $",
     re.IGNORECASE,
 )
-_SAYS_REFUSAL = re.compile(r"\berror[:'\" ]{1,3}$|\bcode=$|\breturned error: $", re.IGNORECASE)
+_SAYS_REFUSAL = re.compile(
+    r"\berror[:'\" ]{1,3}$|\bcode=$|\breturned error: $|\b(?:client|server) error '$", re.IGNORECASE
+)
+_CALLS_IT_ERROR = (" Client Error: ", " Server Error: ")  # how Python's requests goes on after a status
 _BEFORE = 60  # characters before a number that may say that it is a status
 _MOST_NUMBERS = 50
 _REFUSALS = 400
@@ -44,12 +47,27 @@ _OPERATION = re.compile(
 )
 # The wording of boto3's `ClientError`: a text with one error in this form states it as the exception does.
 _STATED = re.compile(r"error occurred \(([\w.:-]{1,80})\) when calling the (\w{2,60}) operation")
-# How other SDKs and tools name the code of an answer: Go, Java, fluent-bit, JSON bodies.
-_NAMES_CODES = ("api error ", "Error Code: ", "responded with error='", '"__type"')
+# How other SDKs and tools name the code of an answer: both of Go, Java, Ruby, PHP, fluent-bit, JSON bodies.
+_NAMES_CODES = (
+    "api error ",
+    "status code: ",
+    "Error Code: ",
+    ".model.",
+    "::Errors::",
+    " (client)",
+    "error='",
+    '"__type"',
+)
 _NAMED = re.compile(
     r"api error ([A-Z][\w.]{2,80}):|Error Code: ([A-Z][\w.]{2,80})[;,)]|responded with error='([A-Z][\w.]{2,80})'"
     r"|\"__type\" ?: ?\"(?:[\w.]{1,80}#)?([A-Z][\w.]{2,80})\""
+    r"|\b([A-Z][a-z]+[A-Z][\w.]{2,80}): [^\n]{1,400}\s{1,20}status code: [45]\d\d, request id"
+    r"|services\.\w{2,40}\.model\.(\w{3,80}Exception)\b|Aws::\w{2,40}::Errors::(\w{3,80})|\b([A-Z]\w{3,80}) \(client\)"
 )
+_LIKE_CODES = re.compile(
+    r"\b[A-Z][A-Za-z0-9]{4,60}(?:Exception|Fault)\b|\b[A-Z][A-Za-z0-9]{8,60}(?<!Error)(?:\.[A-Z]\w{2,40})?(?=: )"
+)
+_MOST_NAMES = 24
 # The prefix that terminals, Terraform, Markdown and docker-compose add to each line, and where they cut lines.
 _PREFIX = re.compile(r"^[ \t]{0,8}(?:[\u2502\u2503|>*#\u2577\u2575]{1,3}|[\w.-]{1,40} {1,8}\|)[ \t]?", re.MULTILINE)
 _CUT = re.compile(r"[ \t]*\n[ \t]*")
@@ -146,6 +164,13 @@ def _named(seen: Evidence, text: str) -> tuple[frozenset[str], str, str]:
     return (seen.certain | {CODE}, code, "") if code and not catalogue().code(code) else (seen.certain, "", "")
 
 
+def like_codes(text: str) -> list[str]:
+    """Return the names in a text that may be codes, in its order: `XYException`, and what stands before a colon. Names
+    such as `RequestError` are the SDKs' own.
+    """
+    return list(dict.fromkeys(islice((found.group() for found in _LIKE_CODES.finditer(text)), _MOST_NAMES)))
+
+
 def _plain(text: str, *, rejoined: bool) -> tuple[str, str]:
     """Return the text that is read, and the same without the marks of terminals and the escapes of JSON and XML."""
     if len(text) > LONGEST:
@@ -186,7 +211,7 @@ def _status(text: str) -> int | None:
         before = text[max(0, start - _BEFORE) : start]
         if _SAYS_STATUS.search(before):
             return number
-        refused = start == 0 or _SAYS_REFUSAL.search(before)
+        refused = start == 0 or _SAYS_REFUSAL.search(before) or text.startswith(_CALLS_IT_ERROR, start + 3)
         if number >= _REFUSALS and (refused or (before[-1:] == "(" and text.startswith(") when calling", start + 3))):
             return number
     return None

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from aws_bedrock_inference.fault import Category, Decision, Fault
@@ -88,7 +88,8 @@ def explain(x: Any, *, service: str | None = None) -> Explanation:
     if cause == UNKNOWN:
         return _unknown(verdict.evidence, verdict.other)
     if cause == MODELLED:
-        return from_models(verdict.models, verdict.evidence)
+        known = from_models(verdict.models, verdict.evidence)
+        return replace(known, meaning=_IF_AWS + known.meaning, conditional=True) if verdict.conditional else known
     return _explained(verdict, _members(seen.response))
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from aws_bedrock_inference.fault import Decision, Fault, Hint, Kind
 from aws_bedrock_inference.knowledge.catalogue import ANY, catalogue
-from aws_bedrock_inference.knowledge.evidence import SERVICE, Evidence, completed
+from aws_bedrock_inference.knowledge.evidence import SERVICE, Evidence, completed, like_codes
 from aws_bedrock_inference.knowledge.owners import AWS, NOBODY, owner
 from aws_bedrock_inference.knowledge.services import resolve
 
@@ -119,11 +119,13 @@ def _weighed(seen: Evidence) -> Verdict:
     if not found or found[0].confidence != "high":
         models = _models(seen)
         if models:
-            return _modelled(seen, models)
+            return _modelled(seen, models, seen.stated)
     if found:
         return _of_candidate(seen, *found)
     entry = catalogue().alike(seen.stated)
-    return Verdict(entry.template, seen, entry, seen.stated, "low") if entry is not None else _by_status(seen)
+    if entry is not None:
+        return Verdict(entry.template, seen, entry, seen.stated, "low")
+    return _mentioned(seen) or _by_status(seen)
 
 
 def ranked(seen: Evidence) -> list[Candidate]:
@@ -212,11 +214,33 @@ def _by_status(seen: Evidence) -> Verdict:
     return Verdict(_NOTHING_KNOWN, seen)
 
 
+def _mentioned(seen: Evidence) -> Verdict | None:
+    """Return the verdict on the first name in a text that is a code of AWS's models or, if the text is AWS's, has the
+    shape of one.
+    """
+    if seen.certain or not seen.pasted:
+        return None
+    names = like_codes(seen.text)
+    for name in names:
+        if models := _agreed(name, seen):
+            return _modelled(seen._replace(codes=(name,)), models, name)
+    if names and owner(seen, None, "") == AWS:
+        for name in names:
+            entry = None if name.endswith("Exception") else catalogue().alike(name)
+            if entry is not None:
+                return Verdict(entry.template, seen, entry, name, "low")
+    return None
+
+
 def _models(seen: Evidence) -> tuple[Modelled, ...]:
     """Return the facts in AWS's models on a certain code outside the catalogue, if all have the same decision."""
     code = seen.stated
     if not code or any(_home(entry, seen, 0.0, passed_on=0.0) is not None for entry in _entries(code)):
         return ()
+    return _agreed(code, seen)
+
+
+def _agreed(code: str, seen: Evidence) -> tuple[Modelled, ...]:
     from aws_bedrock_inference.knowledge.modelled import modelled  # noqa: PLC0415 - imports botocore, seldom needed
 
     facts = modelled(code, fresh=False)
@@ -228,10 +252,9 @@ def _models(seen: Evidence) -> tuple[Modelled, ...]:
     return tuple(each for each in facts if each.verdict.reason == max(reasons, key=lambda one: reasons[one]))
 
 
-def _modelled(seen: Evidence, models: tuple[Modelled, ...]) -> Verdict:
-    told = models[0].verdict
+def _modelled(seen: Evidence, models: tuple[Modelled, ...], code: str) -> Verdict:
     confidence = "medium" if len(models) == 1 else "low"
-    return Verdict(_model_template(seen.stated, told), seen, None, seen.stated, confidence, (), models)
+    return Verdict(_model_template(code, models[0].verdict), seen, None, code, confidence, (), models)
 
 
 def _model_template(code: str, told: ModelVerdict) -> Fault:

@@ -1,0 +1,128 @@
+"""Errors of services outside the catalogue: sentences that many services share, codes that a text only mentions, the
+tools that wrap them, and what libraries say before they call.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from aws_bedrock_inference import Decision
+from aws_bedrock_inference.knowledge.explain import explain
+
+# What a text says, the cause, and whether the same call may be repeated.
+FAMILIES = [
+    # a code that says only "not valid", and a sentence that says what is wrong
+    ("InvalidParameterException: Creation of service was not idempotent.", "resource-already-exists", "FAIL"),
+    (
+        "creating EIP: InvalidParameterValue: The profile could not be found status code: 400, request id: 7",
+        "resource-not-found",
+        "FAIL",
+    ),
+    ("AccessDeniedException: Resource is not in the state functionActive", "resource-busy-conflict", "RETRY"),
+    ("ResourceNotReady: Resource is not in the state tableExists", "waiter-gave-up", "RETRY_LIMITED"),
+    (
+        "Cannot update Crawler while running. Please stop. (Service: AWSGlue; Error Code: InvalidInputException;)",
+        "resource-busy-conflict",
+        "RETRY",
+    ),
+    (
+        "An error occurred (IncorrectInstanceState) when calling the X operation: i-0b is not in the 'stopped' state.",
+        "request-invalid",
+        "FAIL",
+    ),
+    (
+        "ERROR: docker pull public.ecr.aws/shop/api:3: Error response from daemon: toomanyrequests: Rate exceeded",
+        "throttled-unspecified",
+        "RETRY",
+    ),
+    # wrappers: what they quote decides, and a reason that nobody gives decides nothing
+    (
+        "Resource handler returned message: Invalid State Machine Definition: none\nStack x failed to deploy",
+        "states-input-invalid",
+        "FAIL",
+    ),
+    (
+        'Resource handler returned message: "it went wrong" (HandlerErrorCode: GeneralServiceException)',
+        "stack-handler-failed",
+        "RETRY_LIMITED",
+    ),
+    (
+        "ResourceInitializationError: unable to pull secrets or registry auth: dial tcp 192.0.2.8:443: i/o timeout",
+        "connect-timeout",
+        "RETRY_LIMITED",
+    ),
+    # the source of credentials answered with a web page: repeating does not help, unlike with a broken answer of AWS's
+    ("AWS credential provider failed: SyntaxError: Unrecognized token '<'", "credential-source-unreadable", "FAIL"),
+    ("SyntaxError: Deserialization error: to see the raw response, inspect x", "malformed-response", "RETRY"),
+    # libraries
+    (
+        'PHP Fatal error: Uncaught Error: Class "Aws\\Sqs\\SqsClient" not found in /srv/a.php:2',
+        "client-library-bug",
+        "FAIL",
+    ),
+    ("LoadError: cannot load such file -- aws-sdk-sqs", "sdk-not-installed", "FAIL"),
+    ("API Error: undefined is not an object (evaluating 'q.sso_region')", "client-library-bug", "FAIL"),
+    (
+        "AttributeError: 'AgentsforBedrockRuntime' object has no attribute 'invoke_agent_runtime'",
+        "wrong-client-service",
+        "FAIL",
+    ),
+    ("AWS HTTP error: cURL error 7: (see libcurl-errors.html)", "connection-refused-or-reset", "RETRY"),
+    ("Seahorse::Client::NetworkingError: execution expired", "connect-timeout", "RETRY_LIMITED"),
+]
+
+
+@pytest.mark.parametrize(("text", "cause", "decision"), FAMILIES)
+def test_sentences_that_services_share_are_understood_of_any_service(text: str, cause: str, decision: str) -> None:
+    found = explain(text)
+    assert (found.cause, found.decision.value) == (cause, decision)
+
+
+@pytest.mark.parametrize(
+    ("text", "decision"),
+    [
+        ("TypeError: x is not a function", "RETRY_LIMITED"),
+        ("execution expired (Timeout::Error)", "RETRY_LIMITED"),
+        ("SyntaxError: Unexpected token '<'", "RETRY_LIMITED"),
+    ],
+)
+def test_words_of_every_language_need_the_name_of_a_client_beside_them(text: str, decision: str) -> None:
+    found = explain(text)
+    assert (found.cause, found.decision.value) == ("unknown", decision)
+
+
+def test_a_code_that_a_text_only_mentions_is_looked_up_in_the_models() -> None:
+    found = explain("aws: CreateTrail failed, S3BucketDoesNotExistException: no bucket")
+    assert (found.cause, found.code, found.decision) == ("modelled", "S3BucketDoesNotExistException", Decision.FAIL)
+    assert not found.conditional
+
+
+def test_a_mentioned_code_of_a_text_that_shows_nothing_holds_under_a_condition() -> None:
+    found = explain("S3BucketDoesNotExistException: no bucket")
+    assert (found.cause, found.conditional) == ("modelled", True)
+    assert found.meaning.startswith("Nothing in this text shows whose error it is. If this came from AWS: ")
+
+
+def test_the_sdks_own_names_are_no_codes_of_a_service() -> None:
+    found = explain("RequestError: send request failed caused by: Post https://sqs.eu-west-1.amazonaws.com/: EOF")
+    assert (found.cause, found.decision) == ("connection-refused-or-reset", Decision.RETRY)
+
+
+def test_a_name_before_a_colon_has_the_meaning_of_its_shape_only_in_a_text_of_aws() -> None:
+    text = "UnsupportedPurpleThing: the certificate has no name"
+    assert explain(f"aws_acm_certificate.site: {text}").decision is Decision.FAIL
+    assert explain(text).cause == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("text", "status"),
+    [
+        ("403 Client Error: Forbidden for url: https://bedrock-runtime.eu-west-1.amazonaws.com/model/m/converse", 403),
+        ("Client error '400 Bad Request' for url 'https://bedrock-runtime.eu-west-1.amazonaws.com/model/m'", 400),
+        ("424 Client Error: Failed Dependency for url: https://bedrock-agentcore.eu-west-1.amazonaws.com/", 424),
+    ],
+)
+def test_the_status_is_read_in_the_words_of_http_libraries(text: str, status: int) -> None:
+    found = explain(text)
+    assert found.status == status
+    assert found.decision is Decision.FAIL
