@@ -136,7 +136,7 @@ def test_models_that_make_something_else_than_text_are_there_but_do_not_converse
 
 SOURCE = {"bytes": "aGVsbG8="}
 S3 = {"s3Location": {"uri": "s3://bucket/key"}}
-TOOL = {"toolConfig": {"tools": [{"toolSpec": {"name": "t", "inputSchema": {"json": {}}}}]}}
+TOOL = {"toolConfig": {"tools": [{"toolSpec": {"name": "t", "inputSchema": {"json": {"type": "object"}}}}]}}
 
 
 def media(kind: str, source: dict[str, Any]) -> dict[str, Any]:
@@ -269,8 +269,8 @@ ANTHROPIC = {"anthropic_version": "bedrock-2023-05-31", "max_tokens": 9, "messag
         ({"anthropic_version": None}, "required key [anthropic_version] not found"),
         ({"max_tokens": None}, "required key [max_tokens] not found"),
         ({"model": "claude"}, "extraneous key [model] is not permitted"),
-        ({"messages": [{"role": "user", "content": ""}]}, "text content blocks must be non-empty"),
-        ({"messages": [{"role": "user"}]}, "Malformed input request"),
+        ({"messages": [{"role": "user", "content": ""}]}, "messages.0: all messages must have non-empty content"),
+        ({"messages": [{"role": "user"}]}, "messages.0.content: Field required"),
         ({"max_tokens": "50"}, "Malformed input request"),
         ({"tools": [{"type": "web_search_20250305", "name": "web_search"}]}, "Input tag 'web_search_20250305' found"),
     ],

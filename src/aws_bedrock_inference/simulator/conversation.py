@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from aws_bedrock_inference.simulator.error_texts import invalid
+from aws_bedrock_inference.simulator.error_texts import invalid, refused
 from aws_bedrock_inference.simulator.model_rules import listed, media
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def _check_ends(base: str, messages: Sequence[dict[str, Any]]) -> None:
     if messages[0]["role"] == "assistant" and not listed("assistant_first", base):
         raise invalid("start")
     if messages[-1]["role"] == "assistant" and listed("no_prefill", base):
-        raise invalid("prefill")
+        raise refused("prefill")
 
 
 def _check_tools(asked: Asked) -> None:
@@ -49,6 +49,10 @@ def _check_tools(asked: Asked) -> None:
         return
     if listed("no_tools", asked.base):
         raise invalid("no-tools")
+    for number, tool in enumerate(asked.body["toolConfig"]["tools"]):
+        schema = ((tool.get("toolSpec") or {}).get("inputSchema") or {}).get("json")
+        if schema is not None and not (isinstance(schema, dict) and schema.get("type") == "object"):
+            raise invalid("inputs", tool=number)
     if asked.streaming and listed("no_streamed_tools", asked.base):
         raise invalid("no-streamed-tools")
 
@@ -88,10 +92,10 @@ def _check_media(base: str, block: dict[str, Any], number: int, position: int) -
         if kind != "document" and kind not in rules.takes:
             raise invalid("media", kind=kind)
         if "s3Location" in (given.get("source") or {}) and kind not in rules.s3:
-            raise (invalid("s3-document", message=number, block=position) if kind == "document" else invalid("s3"))
+            raise (refused("s3-document", message=number, block=position) if kind == "document" else invalid("s3"))
     for part in (block.get("toolResult") or {}).get("content") or ():
         for kind in part.keys() & set(_MEDIA):
             if kind != "document" and kind not in rules.takes:
                 raise invalid("media", kind=kind)
             if "s3Location" in (part[kind].get("source") or {}) and kind not in rules.s3_in_tool_results:
-                raise invalid("s3-result", message=number, block=position) if rules.s3 else invalid("s3")
+                raise refused("s3-result", message=number, block=position) if rules.s3 else invalid("s3")

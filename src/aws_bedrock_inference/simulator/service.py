@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections import deque
 from hashlib import blake2b
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from aws_bedrock_inference.knowledge.models import model_facts
 from aws_bedrock_inference.simulator import conversation, plan, signature, speech, validate
 from aws_bedrock_inference.simulator.answers import Usage
 from aws_bedrock_inference.simulator.embeddings import embedding_format
-from aws_bedrock_inference.simulator.error_texts import ERRORS, ServiceError, text
+from aws_bedrock_inference.simulator.error_texts import ERRORS, ModelRefusal, ServiceError, invalid, text
 from aws_bedrock_inference.simulator.faults import Faults
 from aws_bedrock_inference.simulator.model_rules import body_format
 from aws_bedrock_inference.simulator.quota import Pool, Ticket
@@ -112,9 +112,17 @@ class Service:
         signature.verify(method, path, query, headers, body, self._wall(), self.scenario.credentials)
 
     def _read(self, request: Request, wanted: Asked) -> tuple[Asked, Prompt]:
-        models = self.scenario.models
-        validate.check_model(wanted, models)
+        validate.check_model(wanted, self.scenario.models)
         body = speech.parsed(request.body, wanted)
+        try:
+            return self._checked(wanted, body)
+        except ModelRefusal as refusal:
+            if wanted.native or (wanted.operation == "CountTokens" and "invokeModel" in body["input"]):
+                raise
+            raise invalid("of-the-model", problem=refusal) from refusal
+
+    def _checked(self, wanted: Asked, body: dict[str, Any]) -> tuple[Asked, Prompt]:
+        models = self.scenario.models
         if wanted.native:
             wanted = wanted._replace(body=body, format=body_format(wanted.base, body))
             validate.check_stream(wanted)

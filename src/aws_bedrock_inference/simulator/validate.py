@@ -10,8 +10,8 @@ from botocore.model import ServiceModel
 
 from aws_bedrock_inference.knowledge.models import model_facts
 from aws_bedrock_inference.simulator.answers import LARGEST
-from aws_bedrock_inference.simulator.error_texts import ServiceError, invalid
-from aws_bedrock_inference.simulator.model_rules import is_id, listed, matches, streams
+from aws_bedrock_inference.simulator.error_texts import ServiceError, invalid, refused
+from aws_bedrock_inference.simulator.model_rules import claude_name, is_id, listed, matches, streams
 
 if TYPE_CHECKING:
     from botocore.model import Shape
@@ -133,15 +133,31 @@ def check_limits(base: str, body: dict[str, Any], prompt: Prompt, models: Models
     """Refuse what is too long, and settings that exclude each other."""
     limit = model_facts(base).max_output_tokens
     if prompt.max_tokens is not None and prompt.max_tokens > limit and base.startswith(("amazon.", "anthropic.")):
+        if "anthropic_version" in body:
+            raise refused("maximum", wanted=prompt.max_tokens, limit=limit, model=claude_name(base))
         raise invalid("maximum", limit=limit)
     if prompt.tokens > models.context_tokens:
         raise invalid("too-long")
-    _check_sampling(base, body.get("inferenceConfig") or body)
+    settings = body.get("inferenceConfig") or body
+    _check_sampling(base, settings)
+    if base.startswith("anthropic."):
+        _check_thinking(base, body.get("additionalModelRequestFields") or body, settings)
 
 
 def _check_sampling(base: str, settings: dict[str, Any]) -> None:
     given = [name for name in ("temperature", "topP", "top_p", "top_k") if settings.get(name) is not None]
     if listed("no_sampling", base) and given and settings[given[0]] != 1:
-        raise invalid("no-sampling", setting={"topP": "top_p"}.get(given[0], given[0]))
+        raise refused("no-sampling", setting={"topP": "top_p"}.get(given[0], given[0]))
     if listed("one_sampling", base) and "temperature" in given and {"topP", "top_p"} & set(given):
-        raise invalid("sampling")
+        raise refused("sampling")
+
+
+def _check_thinking(base: str, fields: dict[str, Any], settings: dict[str, Any]) -> None:
+    thinking = fields.get("thinking") or fields.get("reasoning_config")
+    kind = thinking.get("type") if isinstance(thinking, dict) else None
+    if kind == "adaptive" and not listed("adaptive_thinking", base):
+        raise refused("tag", place="thinking", tag=kind, tags="'disabled', 'enabled'")
+    if kind == "enabled" and listed("adaptive_only", base):
+        raise refused("adaptive-only")
+    if kind in {"adaptive", "enabled"} and settings.get("temperature") not in (None, 1):
+        raise refused("thinking-temperature")
