@@ -285,3 +285,17 @@ def test_anthropic_bodies_are_held_to_their_schema(change: Any, message: Any) ->
 @pytest.mark.parametrize("path", ["/", "/model", "/model//converse", f"/model/{NOVA}/dance", "/guardrail/x"])
 def test_what_is_no_operation(path: Any) -> None:
     assert Account().post(path, {}).error[:2] == (404, "UnknownOperationException")
+
+
+@pytest.mark.parametrize("settings", [[1], "x", 5, True])
+@pytest.mark.parametrize("key", ["inferenceConfig", "additionalModelRequestFields", "thinking", "temperature"])
+@pytest.mark.parametrize("model", [CLAUDE, "openai.gpt-oss-20b-1:0", "anthropic.claude-v2"])
+def test_settings_of_another_type_are_no_crash(model: Any, key: Any, settings: Any) -> None:
+    body = {**ANTHROPIC, "prompt": "a", "max_tokens_to_sample": 9, key: settings}
+    assert Account().post(f"/model/{model}/invoke", body).status in {200, 400}
+
+
+def test_a_conversation_whose_tokens_are_counted_is_held_to_the_rules_too() -> None:
+    counted = {"input": {"converse": {"messages": [{"role": "user", "content": [{"text": " "}]}]}}, "toolConfig": [1]}
+    path = "/model/anthropic.claude-sonnet-4-20250514-v1:0/count-tokens"
+    assert "messages.0.content.0 is blank" in Account().post(path, counted).error[2]

@@ -129,7 +129,9 @@ class Service:
         else:
             wanted = wanted._replace(body=body)
             validate.check_shape(wanted.operation, body)
-            conversation.check(wanted)
+            counted = (body.get("input") or {}).get("converse") if wanted.operation == "CountTokens" else body
+            if counted:
+                conversation.check(wanted._replace(body=counted))
         prompt = speech.prompt(body, wanted)
         validate.check_limits(wanted.base, body, prompt, models)
         return wanted, prompt

@@ -138,10 +138,16 @@ def check_limits(base: str, body: dict[str, Any], prompt: Prompt, models: Models
         raise invalid("maximum", limit=limit)
     if prompt.tokens > models.context_tokens:
         raise invalid("too-long")
-    settings = body.get("inferenceConfig") or body
+    settings = _table(body, "inferenceConfig")
     _check_sampling(base, settings)
     if base.startswith("anthropic."):
-        _check_thinking(base, body.get("additionalModelRequestFields") or body, settings)
+        _check_thinking(base, _table(body, "additionalModelRequestFields"), settings)
+
+
+def _table(body: dict[str, Any], key: str) -> dict[str, Any]:
+    """Return the settings below a key, as Converse and Nova have them, or the body, where the others have theirs."""
+    found = body.get(key)
+    return found if found and isinstance(found, dict) else body
 
 
 def _check_sampling(base: str, settings: dict[str, Any]) -> None:
@@ -159,5 +165,5 @@ def _check_thinking(base: str, fields: dict[str, Any], settings: dict[str, Any])
         raise refused("tag", place="thinking", tag=kind, tags="'disabled', 'enabled'")
     if kind == "enabled" and listed("adaptive_only", base):
         raise refused("adaptive-only")
-    if kind in {"adaptive", "enabled"} and settings.get("temperature") not in (None, 1):
+    if kind in ("adaptive", "enabled") and settings.get("temperature") not in (None, 1):
         raise refused("thinking-temperature")
