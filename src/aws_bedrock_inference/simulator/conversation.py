@@ -18,12 +18,14 @@ _MEDIA = ("image", "video", "audio", "document")
 def check(asked: Asked) -> None:
     """Refuse what Converse or the model refuses in a conversation. Raises ServiceError."""
     base, body = asked.base, asked.body
+    if asked.operation == "CountTokens":
+        body = body["input"].get("converse") or {}
     messages = body.get("messages") or ()
     if messages:
         _check_ends(base, messages)
     if body.get("system") and listed("no_system", base):
         raise invalid("no-system")
-    _check_tools(asked)
+    _check_tools(asked, body.get("toolConfig") or {})
     for number, message in enumerate(messages):
         if not message["content"]:
             raise invalid("empty", message=number)
@@ -44,12 +46,12 @@ def _check_ends(base: str, messages: Sequence[dict[str, Any]]) -> None:
         raise refused("prefill")
 
 
-def _check_tools(asked: Asked) -> None:
-    if not (asked.body.get("toolConfig") or {}).get("tools"):
+def _check_tools(asked: Asked, config: dict[str, Any]) -> None:
+    if not config.get("tools"):
         return
     if listed("no_tools", asked.base):
         raise invalid("no-tools")
-    for number, tool in enumerate(asked.body["toolConfig"]["tools"]):
+    for number, tool in enumerate(config["tools"]):
         schema = ((tool.get("toolSpec") or {}).get("inputSchema") or {}).get("json")
         if schema is not None and not (isinstance(schema, dict) and schema.get("type") == "object"):
             raise invalid("inputs", tool=number)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import deque
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
-from uuid import UUID
 
 from aws_bedrock_inference.knowledge.models import model_facts
 from aws_bedrock_inference.simulator import conversation, plan, signature, speech, validate
@@ -129,9 +128,7 @@ class Service:
         else:
             wanted = wanted._replace(body=body)
             validate.check_shape(wanted.operation, body)
-            counted = (body.get("input") or {}).get("converse") if wanted.operation == "CountTokens" else body
-            if counted:
-                conversation.check(wanted._replace(body=counted))
+            conversation.check(wanted)
         prompt = speech.prompt(body, wanted)
         validate.check_limits(wanted.base, body, prompt, models)
         return wanted, prompt
@@ -206,7 +203,8 @@ class Service:
 
     def request_id(self) -> str:
         """Return the id of the request that came last."""
-        return str(UUID(bytes=blake2b(f"{self.scenario.seed} {self._count}".encode(), digest_size=16).digest()))
+        digest = blake2b(f"{self.scenario.seed} {self._count}".encode(), digest_size=16).hexdigest()
+        return "-".join((digest[:8], digest[8:12], digest[12:16], digest[16:20], digest[20:]))
 
 
 def _limit(wanted: Asked, prompt: Prompt) -> int:

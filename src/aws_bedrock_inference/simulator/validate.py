@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from botocore.loaders import Loader
 from botocore.model import ServiceModel
@@ -14,8 +14,6 @@ from aws_bedrock_inference.simulator.error_texts import ServiceError, invalid, r
 from aws_bedrock_inference.simulator.model_rules import claude_name, is_id, listed, matches, streams
 
 if TYPE_CHECKING:
-    from botocore.model import Shape
-
     from aws_bedrock_inference.simulator.answers import Prompt
     from aws_bedrock_inference.simulator.request import Asked
     from aws_bedrock_inference.simulator.settings import Models
@@ -41,56 +39,99 @@ def service_model() -> ServiceModel:
     return ServiceModel(Loader().load_service_model("bedrock-runtime", "service-2"))
 
 
-def check_shape(operation: str, body: dict[str, Any]) -> None:
-    """Refuse what the service model does not allow; members that it does not know are ignored, as the service does."""
+class _Facts(NamedTuple):
+    """What a shape of the service model allows; botocore works some of it out anew each time that it is asked."""
+
+    kind: str
+    types: Any
+    least: float | None
+    most: float | None
+    members: dict[str, Any]
+    required: tuple[str, ...]
+    union: bool
+    values: list[str]
+    free: bool
+
+
+@cache
+def _facts(shape: Any) -> _Facts:
+    kind: str = shape.type_name
+    size = shape.metadata
+    structure = kind == "structure"
+    return _Facts(
+        kind,
+        _JSON_TYPES[kind],
+        size.get("min"),
+        None if kind == "blob" else size.get("max"),
+        dict(shape.members) if structure else {},
+        tuple(shape.required_members) if structure else (),
+        bool(size.get("union")),
+        list(shape.enum) if kind == "string" else [],
+        bool(getattr(shape, "is_document_type", False)),
+    )
+
+
+@cache
+def _input(operation: str) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Return the members of a request's body, and those that it must have."""
     shape = service_model().operation_model(operation).input_shape
     assert shape  # noqa: S101 - every operation takes an input
-    for name in shape.required_members:
-        if name not in body and not shape.members[name].serialization.get("location"):
+    members = _facts(shape).members
+    return members, tuple(name for name in shape.required_members if not members[name].serialization.get("location"))
+
+
+def check_shape(operation: str, body: dict[str, Any]) -> None:
+    """Refuse what the service model does not allow; members that it does not know are ignored, as the service does."""
+    members, required = _input(operation)
+    for name in required:
+        if name not in body:
             raise _violation(f"/{name}", "Member must not be null")
     for name, value in body.items():
-        member = shape.members.get(name)
+        member = members.get(name)
         if member is not None and value is not None:
             _check(member, value, f"/{name}")
 
 
 def _check(shape: Any, value: Any, place: str) -> None:
-    if getattr(shape, "is_document_type", False):
+    facts = _facts(shape)
+    if facts.free:
         return
-    kind = shape.type_name
-    expected = _JSON_TYPES[kind]
-    if not isinstance(value, expected) or (isinstance(value, bool) and expected is not bool):
-        raise ServiceError("SerializationException", f"{place}: {type(value).__name__} found, {kind} expected")
-    if kind == "integer" and abs(value) > LARGEST:
-        raise ServiceError("SerializationException", f"{place}: the number is too large")
-    _check_size(shape, value, place)
+    kind = facts.kind
+    _check_type(facts, value, place)
+    _check_size(facts, value, place)
     if kind == "structure":
-        _check_structure(shape, value, place)
+        _check_structure(facts, value, place)
     elif kind == "list":
         for number, item in enumerate(value):
             _check(shape.member, item, f"{place}/{number}")
     elif kind == "map":
         for key, item in value.items():
             _check(shape.value, item, f"{place}/{key}")
-    elif kind == "string" and shape.enum and value not in shape.enum:
-        raise _violation(place, f"Member must satisfy enum value set: [{', '.join(shape.enum)}]")
+    elif facts.values and value not in facts.values:
+        raise _violation(place, f"Member must satisfy enum value set: [{', '.join(facts.values)}]")
 
 
-def _check_structure(shape: Any, value: dict[str, Any], place: str) -> None:
-    members = shape.members
-    if shape.metadata.get("union") and len([name for name in value if value[name] is not None]) != 1:
-        raise ServiceError("SerializationException", f"{place}: exactly one of {', '.join(members)} expected")
-    for name in shape.required_members:
+def _check_type(facts: _Facts, value: Any, place: str) -> None:
+    if not isinstance(value, facts.types) or (isinstance(value, bool) and facts.types is not bool):
+        raise ServiceError("SerializationException", f"{place}: {type(value).__name__} found, {facts.kind} expected")
+    if facts.kind == "integer" and abs(value) > LARGEST:
+        raise ServiceError("SerializationException", f"{place}: the number is too large")
+
+
+def _check_structure(facts: _Facts, value: dict[str, Any], place: str) -> None:
+    if facts.union and len([name for name in value if value[name] is not None]) != 1:
+        raise ServiceError("SerializationException", f"{place}: exactly one of {', '.join(facts.members)} expected")
+    for name in facts.required:
         if value.get(name) is None:
             raise _violation(f"{place}/{name}", "Member must not be null")
     for name, item in value.items():
-        member = members.get(name)
+        member = facts.members.get(name)
         if member is not None and item is not None:
             _check(member, item, f"{place}/{name}")
 
 
-def _check_size(shape: Shape, value: Any, place: str) -> None:
-    least, most = shape.metadata.get("min"), shape.metadata.get("max")
+def _check_size(facts: _Facts, value: Any, place: str) -> None:
+    least, most = facts.least, facts.most
     if least is None and most is None:
         return
     number = isinstance(value, (int, float))
@@ -99,7 +140,7 @@ def _check_size(shape: Shape, value: Any, place: str) -> None:
     if least is not None and size < least:
         relation = "greater than or equal to" if number else "length greater than or equal to"
         raise _violation(place, what.format(relation, least))
-    if most is not None and size > most and shape.type_name != "blob":
+    if most is not None and size > most:
         relation = "less than or equal to" if number else "length less than or equal to"
         raise _violation(place, what.format(relation, most))
 
