@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.simulator.request import Asked, Request
     from aws_bedrock_inference.simulator.settings import FaultRule, QuotaChange, Scenario
 
+_MOST_CACHED = 10_000  # prompts that are remembered
 _CACHE_SECONDS = 300  # a prompt cache lives five minutes from its last use
 
 
@@ -196,8 +197,10 @@ class Service:
             return Usage(prompt.tokens)
         start = "\n".join(prompt.parts[: prompt.cached_parts])
         key = (wanted.base, blake2b(start.encode(), digest_size=16).hexdigest())
-        hit = self._cached.get(key, 0.0) > self.now
+        hit = self._cached.pop(key, 0.0) > self.now
         self._cached[key] = self.now + _CACHE_SECONDS
+        if len(self._cached) > _MOST_CACHED:
+            del self._cached[next(iter(self._cached))]  # the one that was used least lately
         fresh = prompt.tokens - cached
         return Usage(fresh, cache_read=cached) if hit else Usage(fresh, cache_write=cached)
 

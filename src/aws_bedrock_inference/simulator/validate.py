@@ -1,99 +1,34 @@
-"""The check whether the service would accept a request: botocore's service model, then the rules that no model has."""
+"""The check whether the service would accept a request: the service model, then the rules that no model has."""
 
 from __future__ import annotations
 
-from functools import cache
-from typing import TYPE_CHECKING, Any, NamedTuple
-
-from botocore.loaders import Loader
-from botocore.model import ServiceModel
+from typing import TYPE_CHECKING, Any
 
 from aws_bedrock_inference.knowledge.models import model_facts
 from aws_bedrock_inference.simulator.answers import LARGEST
 from aws_bedrock_inference.simulator.error_texts import ServiceError, invalid, refused
 from aws_bedrock_inference.simulator.model_rules import claude_name, is_id, listed, matches, streams
+from aws_bedrock_inference.simulator.service_shapes import body_of, shape
 
 if TYPE_CHECKING:
     from aws_bedrock_inference.simulator.answers import Prompt
     from aws_bedrock_inference.simulator.request import Asked
+    from aws_bedrock_inference.simulator.service_shapes import Shape
     from aws_bedrock_inference.simulator.settings import Models
-
-_JSON_TYPES: dict[str, Any] = {
-    "structure": dict,
-    "map": dict,
-    "list": list,
-    "string": str,
-    "blob": str,
-    "boolean": bool,
-    "integer": int,
-    "long": int,
-    "float": (int, float),
-    "double": (int, float),
-    "timestamp": (int, float, str),
-}
-
-
-@cache
-def service_model() -> ServiceModel:
-    """Return botocore's model of the runtime."""
-    return ServiceModel(Loader().load_service_model("bedrock-runtime", "service-2"))
-
-
-class _Facts(NamedTuple):
-    """What a shape of the service model allows; botocore works some of it out anew each time that it is asked."""
-
-    kind: str
-    types: Any
-    least: float | None
-    most: float | None
-    members: dict[str, Any]
-    required: tuple[str, ...]
-    union: bool
-    values: list[str]
-    free: bool
-
-
-@cache
-def _facts(shape: Any) -> _Facts:
-    kind: str = shape.type_name
-    size = shape.metadata
-    structure = kind == "structure"
-    return _Facts(
-        kind,
-        _JSON_TYPES[kind],
-        size.get("min"),
-        None if kind == "blob" else size.get("max"),
-        dict(shape.members) if structure else {},
-        tuple(shape.required_members) if structure else (),
-        bool(size.get("union")),
-        list(shape.enum) if kind == "string" else [],
-        bool(getattr(shape, "is_document_type", False)),
-    )
-
-
-@cache
-def _input(operation: str) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """Return the members of a request's body, and those that it must have."""
-    shape = service_model().operation_model(operation).input_shape
-    assert shape  # noqa: S101 - every operation takes an input
-    members = _facts(shape).members
-    return members, tuple(name for name in shape.required_members if not members[name].serialization.get("location"))
 
 
 def check_shape(operation: str, body: dict[str, Any]) -> None:
     """Refuse what the service model does not allow; members that it does not know are ignored, as the service does."""
-    members, required = _input(operation)
-    for name in required:
+    facts = body_of(operation)
+    for name in facts.required:
         if name not in body:
             raise _violation(f"/{name}", "Member must not be null")
     for name, value in body.items():
-        member = members.get(name)
-        if member is not None and value is not None:
-            _check(member, value, f"/{name}")
+        if name in facts.members and value is not None:
+            _check(shape(facts.members[name]), value, f"/{name}")
 
 
-def _check(shape: Any, value: Any, place: str) -> None:
-    facts = _facts(shape)
+def _check(facts: Shape, value: Any, place: str) -> None:
     if facts.free:
         return
     kind = facts.kind
@@ -103,34 +38,33 @@ def _check(shape: Any, value: Any, place: str) -> None:
         _check_structure(facts, value, place)
     elif kind == "list":
         for number, item in enumerate(value):
-            _check(shape.member, item, f"{place}/{number}")
+            _check(shape(facts.item), item, f"{place}/{number}")
     elif kind == "map":
         for key, item in value.items():
-            _check(shape.value, item, f"{place}/{key}")
+            _check(shape(facts.item), item, f"{place}/{key}")
     elif facts.values and value not in facts.values:
         raise _violation(place, f"Member must satisfy enum value set: [{', '.join(facts.values)}]")
 
 
-def _check_type(facts: _Facts, value: Any, place: str) -> None:
+def _check_type(facts: Shape, value: Any, place: str) -> None:
     if not isinstance(value, facts.types) or (isinstance(value, bool) and facts.types is not bool):
         raise ServiceError("SerializationException", f"{place}: {type(value).__name__} found, {facts.kind} expected")
     if facts.kind == "integer" and abs(value) > LARGEST:
         raise ServiceError("SerializationException", f"{place}: the number is too large")
 
 
-def _check_structure(facts: _Facts, value: dict[str, Any], place: str) -> None:
+def _check_structure(facts: Shape, value: dict[str, Any], place: str) -> None:
     if facts.union and len([name for name in value if value[name] is not None]) != 1:
         raise ServiceError("SerializationException", f"{place}: exactly one of {', '.join(facts.members)} expected")
     for name in facts.required:
         if value.get(name) is None:
             raise _violation(f"{place}/{name}", "Member must not be null")
     for name, item in value.items():
-        member = facts.members.get(name)
-        if member is not None and item is not None:
-            _check(member, item, f"{place}/{name}")
+        if name in facts.members and item is not None:
+            _check(shape(facts.members[name]), item, f"{place}/{name}")
 
 
-def _check_size(facts: _Facts, value: Any, place: str) -> None:
+def _check_size(facts: Shape, value: Any, place: str) -> None:
     least, most = facts.least, facts.most
     if least is None and most is None:
         return
