@@ -121,6 +121,7 @@ TAKEN: dict[str, tuple[str, dict[str, Any]]] = {
     "two messages of one role": (HAIKU, {"messages": [USER, USER]}),
     "a system message of a new model": (OPUS, {"messages": [USER, {"role": "system", "content": "Be brief."}]}),
     "a version that is empty": (HAIKU, {"anthropic_version": ""}),
+    "a version that is a date alone": (HAIKU, {"anthropic_version": "2026-10-21"}),
     "a tool of Anthropic's": (HAIKU, {"tools": [{"type": "bash_20250124", "name": "bash"}, *TOOLS]}),
     "adaptive thinking": (SONNET, {"thinking": ADAPTIVE}),
     "a budget of a model that can do both": (SONNET, {"thinking": ENABLED}),

@@ -14,6 +14,7 @@ from aws_bedrock_inference.simulator.model_rules import MESSAGES, claude_name, l
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+_VERSION = re.compile(MESSAGES["version"])
 _TOOL_NAME = re.compile(MESSAGES["tool_name"])
 
 
@@ -22,7 +23,7 @@ def check_version(base: str, body: Mapping[str, Any]) -> None:
     if "prompt" in body and "messages" not in body:
         raise refused("completions", model=claude_name(base))
     version = body.get("anthropic_version")
-    if version and not str(version).startswith("bedrock-"):
+    if version and not _VERSION.fullmatch(str(version)):
         raise refused("version", version=version)
 
 
