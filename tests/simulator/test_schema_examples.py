@@ -56,6 +56,20 @@ SCHEMAS: dict[str, Any] = {
             {"properties": {"a": {"type": "integer", "minimum": 7}, "b": {"const": 1}}, "required": ["b"]},
         ]
     },
+    "allOf of references": {
+        "allOf": [{"$ref": "#/$defs/A"}, {"$ref": "#/$defs/B"}],
+        "$defs": {
+            "A": {"properties": {"a": {"const": 1}}, "required": ["a"]},
+            "B": {"required": ["b"], "type": "object"},
+        },
+    },
+    "allOf of anyOf": {
+        "allOf": [
+            {"anyOf": [{"type": "string"}, {"type": "integer"}]},
+            {"anyOf": [{"type": "null"}, {"type": "integer", "minimum": 8}]},
+        ]
+    },
+    "allOf of multiples": {"allOf": [{"type": "integer", "multipleOf": 4}, {"multipleOf": 6}, {"minimum": 1}]},
     "not": {"type": ["string", "integer"], "not": {"type": "string"}},
     "if, then, else": {
         "type": "object",

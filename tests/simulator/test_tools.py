@@ -84,6 +84,10 @@ def test_each_question_begins_anew(runtime: Any) -> None:
         ("get_weather", "Why is the sky blue? Use a tool to get it.", False),
         ("final_result", "What is the final result?", False),
         ("add", "Please add 2 and 3.", True),
+        ("add", "I have problems with adding 2 and 3.", True),
+        ("list_files", "Is there a file?", True),
+        ("get_news", "Is there anything new?", False),
+        ("find_address", "Where is the address?", True),
         ("add", "Please look for the address.", False),
     ],
 )
@@ -146,6 +150,21 @@ def test_a_tool_that_is_not_offered_is_refused(runtime: Any) -> None:
     with pytest.raises(ClientError, match="Tool 'missing' not found in provided tools") as refused:
         runtime.converse(modelId=HAIKU, messages=[user("Hello")], **tools(tool={"name": "missing"}))
     assert refused.value.response["Error"]["Code"] == "ValidationException"
+
+
+@pytest.mark.parametrize("choice", [{"any": {}}, {"tool": {"name": "clock"}}])
+def test_some_models_cannot_be_told_which_tool(runtime: Any, choice: Any) -> None:
+    (kind,) = choice
+    request: Any = {"modelId": "us.meta.llama3-3-70b-instruct-v1:0", "messages": [user("clock")]}
+    with pytest.raises(ClientError, match=rf"doesn't support the toolConfig\.toolChoice\.{kind} field"):
+        runtime.converse(**request, **tools(**choice))
+    assert runtime.converse(**request, **tools(auto={}))["stopReason"] == "tool_use"
+
+
+def test_anthropics_own_field_forbids_tools_in_converse(runtime: Any) -> None:
+    fields = {"tool_choice": {"type": "none"}}
+    request: Any = {"modelId": HAIKU, "messages": [user("clock")], "additionalModelRequestFields": fields}
+    assert runtime.converse(**request, **tools())["stopReason"] == "end_turn"
 
 
 def test_the_input_of_a_tool_ends_at_the_maximum(runtime: Any) -> None:

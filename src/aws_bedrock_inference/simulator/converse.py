@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from aws_bedrock_inference.simulator import strict
 from aws_bedrock_inference.simulator.answers import Prompt
-from aws_bedrock_inference.simulator.tools import Offer
+from aws_bedrock_inference.simulator.tools import NONE, Offer
 from aws_bedrock_inference.simulator.wishes import Cited, check_schema, check_thinking, json_format, thinks
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def read(body: dict[str, Any]) -> Prompt:
     prompt = Prompt(
         max_tokens=settings.get("maxTokens", settings.get("max_new_tokens")),
         stop_sequences=tuple(settings.get("stopSequences") or ()),
-        offer=_offer(body.get("toolConfig") or {}),
+        offer=_offer(body.get("toolConfig") or {}, fields),
         format=_format(body.get("outputConfig") or {}, fields),
         thinks=thinks(fields),
     )
@@ -79,12 +79,16 @@ def _read_document(prompt: Prompt, document: dict[str, Any]) -> None:
     prompt.documents += 1
 
 
-def _offer(config: dict[str, Any]) -> Offer:
+def _offer(config: dict[str, Any], fields: dict[str, Any]) -> Offer:
+    """Return the tools. That none may be used is said in Anthropic's own field, since Converse has no word for it."""
     specs = [tool["toolSpec"] for tool in config.get("tools", ()) if "toolSpec" in tool]
     offer = Offer({spec["name"]: (spec.get("inputSchema") or {}).get("json") for spec in specs})
     for choice, details in (config.get("toolChoice") or {}).items():
         if details is not None:
             offer.require(choice, details.get("name"))
+    own = fields.get("tool_choice")
+    if isinstance(own, dict) and own.get("type") == NONE:
+        offer.require(NONE)
     return offer
 
 

@@ -15,6 +15,7 @@ _COMMON = frozenset(
     "a an and by call do fetch final find for from function get in is it lookup make my of on or output read response "  # noqa: SIM905 - one word a line would be a page
     "result run set show the this to tool use with".split()
 )
+_SHORT = 4  # letters of a word whose last "s" is no plural, such as "news"
 _WORD = re.compile(r"[a-z]+|[A-Z]+(?![a-z])|[A-Z][a-z]+|\d+")
 
 
@@ -90,6 +91,7 @@ def _named(offer: Offer) -> list[str]:
 def _place(name: str, question: str) -> int:
     """Return where the question has the whole name, or a word of it that says what the tool is for; else -1."""
     telling = {word.lower() for word in _WORD.findall(name) if len(word) > 1} - _COMMON
-    words = "|".join(map(re.escape, sorted({name.lower(), *telling}, key=len, reverse=True)))
-    found = re.search(rf"(?<![a-z0-9])(?:{words})(?![a-z0-9])", question)
+    stems = {word.removesuffix("s") if len(word) > _SHORT else word for word in telling}
+    words = "|".join(map(re.escape, sorted({name.lower(), *stems}, key=len, reverse=True)))
+    found = re.search(rf"(?<![a-z0-9])(?:{words})(?:s|es|ed|ing)?(?![a-z0-9])", question)
     return found.start() if found else -1
