@@ -57,7 +57,7 @@ def _check_tools(asked: Asked, config: dict[str, Any]) -> None:
             raise invalid("inputs", tool=number)
     if asked.streaming and listed("no_streamed_tools", asked.base):
         raise invalid("no-streamed-tools")
-    for choice in asked.body["toolConfig"].get("toolChoice") or ():
+    for choice in config.get("toolChoice") or ():
         if choice in {"any", "tool"} and listed(f"no_choice_of_{choice}", asked.base):
             raise invalid("no-tool-choice", choice=choice)
 
