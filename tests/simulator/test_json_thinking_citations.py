@@ -184,6 +184,12 @@ def test_some_models_reason_unasked_and_do_not_sign() -> None:
     assert [list(block) for block in content(plain)] == [["text"]]
 
 
+def test_an_effort_alone_makes_a_model_reason_without_a_signature() -> None:
+    fields = {"reasoning_config": "high"}
+    reasoning, _ = content(Account().converse(model="qwen.qwen3-32b-v1:0", additionalModelRequestFields=fields))
+    assert list(reasoning["reasoningContent"]["reasoningText"]) == ["text"]
+
+
 def test_thinking_counts_as_output_and_ends_at_the_maximum() -> None:
     fields: Any = {"additionalModelRequestFields": {"thinking": {"type": "adaptive"}}}
     more = Account().converse(model=SONNET, **fields).json["usage"]["outputTokens"]

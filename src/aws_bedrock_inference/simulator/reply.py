@@ -11,6 +11,7 @@ from aws_bedrock_inference.simulator.answers import FILTERED, GUARDRAIL, Answer,
 from aws_bedrock_inference.simulator.embeddings import embedding_format
 from aws_bedrock_inference.simulator.error_texts import ERRORS, text
 from aws_bedrock_inference.simulator.model_rules import matches
+from aws_bedrock_inference.simulator.wishes import has_effort
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,7 +50,7 @@ def reply(
         model=asked.base,
         limit=limit,
         settings=scenario.answers,
-        reasons=not asked.native and matches(asked.base, scenario.models.reasoning),
+        reasons=not asked.native and (matches(asked.base, scenario.models.reasoning) or has_effort(asked.body)),
     )
     if fault:
         said = _held_back(said, fault)

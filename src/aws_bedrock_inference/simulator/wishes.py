@@ -67,6 +67,12 @@ def thinks(fields: dict[str, Any]) -> bool:
     return False
 
 
+def has_effort(body: dict[str, Any]) -> bool:
+    """Return whether Converse's fields of the model say how hard it is to reason, as Qwen takes it."""
+    fields = body.get("additionalModelRequestFields")
+    return isinstance(fields, dict) and fields.get("reasoning_config") in ("low", "medium", "high")
+
+
 def check_thinking(fields: dict[str, Any], choice: str, max_tokens: int | None) -> None:
     """Refuse thinking that leaves no room, or forbids the thinking. Raises ServiceError."""
     thinking = fields.get("thinking") or fields.get("reasoning_config")
