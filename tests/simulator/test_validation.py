@@ -299,3 +299,15 @@ def test_a_conversation_whose_tokens_are_counted_is_held_to_the_rules_too() -> N
     counted = {"input": {"converse": {"messages": [{"role": "user", "content": [{"text": " "}]}]}}, "toolConfig": [1]}
     path = "/model/anthropic.claude-sonnet-4-20250514-v1:0/count-tokens"
     assert "messages.0.content.0 is blank" in Account().post(path, counted).error[2]
+
+
+@pytest.mark.parametrize("model", ["amazon.nova-canvas-v1:0", "stability.sd3-5-large-v1:0", "amazon.nova-reel-v1:1"])
+def test_a_model_that_makes_pictures_says_that_it_is_not_simulated(model: Any) -> None:
+    body = {"taskType": "TEXT_IMAGE", "textToImageParams": {"text": "a lighthouse"}}
+    assert "it makes no pictures" in Account().post(f"/model/{model}/invoke", body).error[2]
+
+
+def test_the_name_of_a_resource_does_not_tell_what_its_model_makes() -> None:
+    model = "arn:aws:bedrock:us-east-1:123456789012:imported-model/image-bot"
+    assert Account().converse(model=model).status == 200
+    assert Account().post(f"/model/{model}/invoke", {"prompt": "hello"}).status == 200

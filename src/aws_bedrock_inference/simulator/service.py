@@ -125,7 +125,7 @@ class Service:
         models = self.scenario.models
         if wanted.native:
             wanted = wanted._replace(body=body, format=body_format(wanted.base, body))
-            validate.check_stream(wanted)
+            validate.check_kind(wanted, models)
         else:
             wanted = wanted._replace(body=body)
             validate.check_shape(wanted.operation, body)

@@ -27,7 +27,7 @@ _TYPES: dict[str, Any] = {
 
 
 class Shape(NamedTuple):
-    """What one shape of the service model allows: `members` of a structure, `item` of a list or a map, by name."""
+    """One shape of the service model: `members` are those of a structure, `item` that of a list or a map, by name."""
 
     kind: str
     types: Any

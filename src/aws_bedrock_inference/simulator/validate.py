@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from aws_bedrock_inference.knowledge.models import model_facts
 from aws_bedrock_inference.simulator.answers import LARGEST
+from aws_bedrock_inference.simulator.embeddings import embedding_format
 from aws_bedrock_inference.simulator.error_texts import ServiceError, invalid, refused
 from aws_bedrock_inference.simulator.model_rules import claude_name, is_id, listed, matches, streams
 from aws_bedrock_inference.simulator.service_shapes import body_of, shape
@@ -94,12 +95,18 @@ def check_model(asked: Asked, models: Models) -> None:
         return
     if asked.pool == "on-demand" and matches(base, models.profile_only):
         raise invalid("profile", model=asked.model)
-    if operation.startswith("Converse") and matches(base, models.not_chat):
+    if operation.startswith("Converse") and _makes_no_text(base, models):
         raise invalid("not-chat")
 
 
-def check_stream(asked: Asked) -> None:
-    """Refuse a stream of what does not stream."""
+def _makes_no_text(base: str, models: Models) -> bool:
+    return not base.startswith("arn:") and matches(base, models.not_chat)
+
+
+def check_kind(asked: Asked, models: Models) -> None:
+    """Refuse a model whose answers are not simulated, and a stream of what does not stream."""
+    if _makes_no_text(asked.base, models) and embedding_format(asked.format, asked.base) is None:
+        raise invalid("not-made")
     if asked.streaming and not streams(asked.format):
         raise invalid("not-streamed")
 
