@@ -129,6 +129,13 @@ TAKEN: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
+THOUGHT = [{"type": "thinking", "thinking": "So.", "signature": "sig"}, {"type": "text", "text": ""}]
+TAKEN["an empty text beside thinking, as the model wrote it"] = (
+    HAIKU,
+    {"messages": [USER, {"role": "assistant", "content": THOUGHT}, USER]},
+)
+
+
 @pytest.mark.parametrize("case", TAKEN)
 def test_what_keeps_the_rules_is_answered(case: Any) -> None:
     model, more = TAKEN[case]
@@ -160,3 +167,13 @@ def test_converse_takes_tools_whose_input_is_an_object(schema: Any) -> None:
     assert (
         said == "The value at toolConfig.tools.1.toolSpec.inputSchema.json.type must be one of the following: object."
     )
+
+
+def test_converse_takes_an_empty_text_beside_reasoning() -> None:
+    thought = {"reasoningContent": {"reasoningText": {"text": "So.", "signature": "sig"}}}
+    messages = [
+        {"role": "user", "content": [{"text": "Hello"}]},
+        {"role": "assistant", "content": [thought, {"text": ""}, {"text": "Hello."}]},
+        {"role": "user", "content": [{"text": "Again"}]},
+    ]
+    assert Account().post(f"/model/{HAIKU}/converse", {"messages": messages}).status == 200

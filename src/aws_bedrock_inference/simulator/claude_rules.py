@@ -62,10 +62,18 @@ def _check_message(base: str, place: str, message: dict[str, Any], *, last: bool
         raise refused("no-content", place=place)
     if isinstance(content, list):
         _check_blocks(f"{place}.content", content, MESSAGES["blocks"])
-    texts = [content] if isinstance(content, str) else [part["text"] for part in content if part["type"] == "text"]
-    if any(not text for text in texts) and content:
+    _check_texts(content)
+
+
+def _check_texts(content: Any) -> None:
+    """Refuse blank text, but in an answer with its thinking, which is taken as the model wrote it."""
+    parts = [{"type": "text", "text": content}] if isinstance(content, str) else content
+    if not content or any(part["type"].endswith("thinking") for part in parts):
+        return
+    texts = [part["text"] for part in parts if part["type"] == "text"]
+    if "" in texts:
         raise refused("empty-text")
-    if any(not text.strip() for text in texts) and content:
+    if not all(text.strip() for text in texts):
         raise refused("blank-text")
 
 

@@ -78,7 +78,12 @@ def _ids(message: dict[str, Any], kind: str) -> list[str]:
 
 
 def _check_text(content: Sequence[dict[str, Any]], number: int) -> None:
-    """Refuse blank text. Line breaks alone are taken where there is something else to read."""
+    """Refuse blank text. Line breaks alone are taken where there is something else to read.
+
+    An answer with reasoning is taken as the model wrote it: https://github.com/vercel/ai/pull/14139, 2026-04-05.
+    """
+    if any("reasoningContent" in block for block in content):
+        return
     texts = [block.get("text") for block in content]
     readable = any(text and text.strip() for text in texts)
     for position, text in enumerate(texts):
