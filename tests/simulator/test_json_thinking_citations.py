@@ -26,6 +26,7 @@ ANSWER = {"city": "simulated", "days": [{"rain": True}]}
 FORMAT = {"type": "json_schema", "schema": SCHEMA}
 TEXT_FORMAT = {"type": "json_schema", "structure": {"jsonSchema": {"schema": json.dumps(SCHEMA), "name": "trip"}}}
 OPENAI_FORMAT = {"type": "json_schema", "json_schema": {"name": "trip", "schema": SCHEMA}}
+SONNET = "us.anthropic.claude-sonnet-4-6"
 THINKING: dict[str, Any] = {"thinking": {"type": "enabled", "budget_tokens": 1024}}
 
 
@@ -143,16 +144,16 @@ def test_json_ends_at_the_maximum() -> None:
 
 
 @pytest.mark.parametrize(
-    "fields",
+    ("model", "fields"),
     [
-        THINKING,
-        {"thinking": {"type": "adaptive"}},
-        {"reasoning_config": THINKING["thinking"]},
-        {"reasoningConfig": {"type": "enabled"}},
+        (HAIKU, THINKING),
+        (SONNET, {"thinking": {"type": "adaptive"}}),
+        (HAIKU, {"reasoning_config": THINKING["thinking"]}),
+        (HAIKU, {"reasoningConfig": {"type": "enabled"}}),
     ],
 )
-def test_thinking_comes_first_and_is_signed(fields: Any) -> None:
-    request: Any = {"model": HAIKU, "additionalModelRequestFields": fields}
+def test_thinking_comes_first_and_is_signed(model: Any, fields: Any) -> None:
+    request: Any = {"model": model, "additionalModelRequestFields": fields}
     reasoning, text = content(Account().converse(**request))
     thought = reasoning["reasoningContent"]["reasoningText"]
     assert thought["text"]
@@ -183,11 +184,17 @@ def test_some_models_reason_unasked_and_do_not_sign() -> None:
     assert [list(block) for block in content(plain)] == [["text"]]
 
 
+def test_an_effort_alone_makes_a_model_reason_without_a_signature() -> None:
+    fields = {"reasoning_config": "high"}
+    reasoning, _ = content(Account().converse(model="qwen.qwen3-32b-v1:0", additionalModelRequestFields=fields))
+    assert list(reasoning["reasoningContent"]["reasoningText"]) == ["text"]
+
+
 def test_thinking_counts_as_output_and_ends_at_the_maximum() -> None:
     fields: Any = {"additionalModelRequestFields": {"thinking": {"type": "adaptive"}}}
-    more = Account().converse(model=HAIKU, **fields).json["usage"]["outputTokens"]
-    assert more > Account().converse(model=HAIKU).json["usage"]["outputTokens"] + 20
-    cut = Account().converse(model=HAIKU, inferenceConfig={"maxTokens": 8}, **fields).json
+    more = Account().converse(model=SONNET, **fields).json["usage"]["outputTokens"]
+    assert more > Account().converse(model=SONNET).json["usage"]["outputTokens"] + 20
+    cut = Account().converse(model=SONNET, inferenceConfig={"maxTokens": 8}, **fields).json
     assert (cut["stopReason"], cut["usage"]["outputTokens"]) == ("max_tokens", 8)
 
 

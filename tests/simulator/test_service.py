@@ -127,6 +127,18 @@ def test_a_stream_reserves_until_it_ends_and_is_settled_by_what_was_seen() -> No
     assert abandoned.converse(model=HAIKU, **tokens(4000)).status == 200
 
 
+def test_the_prompts_that_are_remembered_do_not_grow_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("aws_bedrock_inference.simulator.service._MOST_CACHED", 2)
+    account = Account()
+
+    def read(letter: str) -> int:
+        system = [{"text": letter * 4000}, {"cachePoint": {"type": "default"}}]
+        found: int = account.converse(system=system).json["usage"]["cacheReadInputTokens"]
+        return found
+
+    assert [read(letter) for letter in "ababcab"] == [0, 0, 1000, 1000, 0, 0, 0]
+
+
 def test_what_was_cached_is_reserved_and_free_in_the_end() -> None:
     account = Account(**LONG)
     system = [{"text": "s" * 4000}, {"cachePoint": {"type": "default"}}]

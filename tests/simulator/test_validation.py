@@ -136,7 +136,7 @@ def test_models_that_make_something_else_than_text_are_there_but_do_not_converse
 
 SOURCE = {"bytes": "aGVsbG8="}
 S3 = {"s3Location": {"uri": "s3://bucket/key"}}
-TOOL = {"toolConfig": {"tools": [{"toolSpec": {"name": "t", "inputSchema": {"json": {}}}}]}}
+TOOL = {"toolConfig": {"tools": [{"toolSpec": {"name": "t", "inputSchema": {"json": {"type": "object"}}}}]}}
 
 
 def media(kind: str, source: dict[str, Any]) -> dict[str, Any]:
@@ -269,8 +269,8 @@ ANTHROPIC = {"anthropic_version": "bedrock-2023-05-31", "max_tokens": 9, "messag
         ({"anthropic_version": None}, "required key [anthropic_version] not found"),
         ({"max_tokens": None}, "required key [max_tokens] not found"),
         ({"model": "claude"}, "extraneous key [model] is not permitted"),
-        ({"messages": [{"role": "user", "content": ""}]}, "text content blocks must be non-empty"),
-        ({"messages": [{"role": "user"}]}, "Malformed input request"),
+        ({"messages": [{"role": "user", "content": ""}]}, "messages.0: all messages must have non-empty content"),
+        ({"messages": [{"role": "user"}]}, "messages.0.content: Field required"),
         ({"max_tokens": "50"}, "Malformed input request"),
         ({"tools": [{"type": "web_search_20250305", "name": "web_search"}]}, "Input tag 'web_search_20250305' found"),
     ],
@@ -285,3 +285,29 @@ def test_anthropic_bodies_are_held_to_their_schema(change: Any, message: Any) ->
 @pytest.mark.parametrize("path", ["/", "/model", "/model//converse", f"/model/{NOVA}/dance", "/guardrail/x"])
 def test_what_is_no_operation(path: Any) -> None:
     assert Account().post(path, {}).error[:2] == (404, "UnknownOperationException")
+
+
+@pytest.mark.parametrize("settings", [[1], "x", 5, True])
+@pytest.mark.parametrize("key", ["inferenceConfig", "additionalModelRequestFields", "thinking", "temperature"])
+@pytest.mark.parametrize("model", [CLAUDE, "openai.gpt-oss-20b-1:0", "anthropic.claude-v2"])
+def test_settings_of_another_type_are_no_crash(model: Any, key: Any, settings: Any) -> None:
+    body = {**ANTHROPIC, "prompt": "a", "max_tokens_to_sample": 9, key: settings}
+    assert Account().post(f"/model/{model}/invoke", body).status in {200, 400}
+
+
+def test_a_conversation_whose_tokens_are_counted_is_held_to_the_rules_too() -> None:
+    counted = {"input": {"converse": {"messages": [{"role": "user", "content": [{"text": " "}]}]}}, "toolConfig": [1]}
+    path = "/model/anthropic.claude-sonnet-4-20250514-v1:0/count-tokens"
+    assert "messages.0.content.0 is blank" in Account().post(path, counted).error[2]
+
+
+@pytest.mark.parametrize("model", ["amazon.nova-canvas-v1:0", "stability.sd3-5-large-v1:0", "amazon.nova-reel-v1:1"])
+def test_a_model_that_makes_pictures_says_that_it_is_not_simulated(model: Any) -> None:
+    body = {"taskType": "TEXT_IMAGE", "textToImageParams": {"text": "a lighthouse"}}
+    assert "it makes no pictures" in Account().post(f"/model/{model}/invoke", body).error[2]
+
+
+def test_the_name_of_a_resource_does_not_tell_what_its_model_makes() -> None:
+    model = "arn:aws:bedrock:us-east-1:123456789012:imported-model/image-bot"
+    assert Account().converse(model=model).status == 200
+    assert Account().post(f"/model/{model}/invoke", {"prompt": "hello"}).status == 200

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from aws_bedrock_inference.simulator import converse
 from aws_bedrock_inference.simulator.answers import END, FILTERED, GUARDRAIL, Prompt
-from aws_bedrock_inference.simulator.error_texts import invalid
-from aws_bedrock_inference.simulator.model_rules import claude_name, is_server_tool, listed
+from aws_bedrock_inference.simulator.claude_rules import check_messages, check_version
+from aws_bedrock_inference.simulator.error_texts import invalid, refused
+from aws_bedrock_inference.simulator.model_rules import claude_name, listed
 from aws_bedrock_inference.simulator.tools import Offer
 from aws_bedrock_inference.simulator.wishes import Cited, check_thinking, json_format, thinks
 
@@ -60,10 +61,12 @@ class Anthropic:
 
     def read(self, body: dict[str, Any]) -> Prompt:
         """Read the Messages request."""
+        check_version(self._base, body)
         require(body, "anthropic_version", "max_tokens", "messages")
         for key in body:
             if key not in self._KEYS:
                 raise invalid("body", problem=f"#: extraneous key [{key}] is not permitted")
+        check_messages(self._base, body)
         prompt = Prompt(
             max_tokens=body["max_tokens"],
             stop_sequences=tuple(body.get("stop_sequences") or ()),
@@ -72,16 +75,12 @@ class Anthropic:
             thinks=thinks(body),
         )
         check_thinking(body, prompt.offer.choice, prompt.max_tokens)
-        for number, tool in enumerate(body.get("tools") or ()):
-            if is_server_tool(tool.get("type", "custom")):
-                raise invalid("server-tool", place=f"tools.{number}", kind=tool["type"])
+        for tool in body.get("tools") or ():
             _read_part(prompt, tool)
         _read_parts(prompt, body.get("system") or ())
         prompt.system = "\n".join(prompt.parts)
-        for number, message in enumerate(body["messages"]):
+        for message in body["messages"]:
             _read_message(prompt, message)
-            if not message["content"]:
-                raise invalid("native", problem=f"messages.{number}: text content blocks must be non-empty")
         return prompt
 
     def body(self, answer: Answer, usage: Usage, milliseconds: int) -> dict[str, Any]:  # noqa: ARG002 - Dialect's
@@ -227,9 +226,9 @@ def _offer(body: dict[str, Any]) -> Offer:
     choice = body.get("tool_choice")
     if choice:
         if not body.get("tools"):
-            raise invalid("native", problem="tool_choice may only be specified while providing tools")
+            raise refused("says", problem="tool_choice may only be specified while providing tools")
         if "type" not in choice:
-            raise invalid("native", problem="tool_choice.type: Field required")
+            raise refused("says", problem="tool_choice.type: Field required")
         offer.require(choice["type"], choice.get("name"))
     return offer
 

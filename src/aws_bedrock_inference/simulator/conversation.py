@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from aws_bedrock_inference.simulator.error_texts import invalid
+from aws_bedrock_inference.simulator.error_texts import invalid, refused
 from aws_bedrock_inference.simulator.model_rules import listed, media
 
 if TYPE_CHECKING:
@@ -18,12 +18,14 @@ _MEDIA = ("image", "video", "audio", "document")
 def check(asked: Asked) -> None:
     """Refuse what Converse or the model refuses in a conversation. Raises ServiceError."""
     base, body = asked.base, asked.body
+    if asked.operation == "CountTokens":
+        body = body["input"].get("converse") or {}
     messages = body.get("messages") or ()
     if messages:
         _check_ends(base, messages)
     if body.get("system") and listed("no_system", base):
         raise invalid("no-system")
-    _check_tools(asked)
+    _check_tools(asked, body.get("toolConfig") or {})
     for number, message in enumerate(messages):
         if not message["content"]:
             raise invalid("empty", message=number)
@@ -41,17 +43,21 @@ def _check_ends(base: str, messages: Sequence[dict[str, Any]]) -> None:
     if messages[0]["role"] == "assistant" and not listed("assistant_first", base):
         raise invalid("start")
     if messages[-1]["role"] == "assistant" and listed("no_prefill", base):
-        raise invalid("prefill")
+        raise refused("prefill")
 
 
-def _check_tools(asked: Asked) -> None:
-    if not (asked.body.get("toolConfig") or {}).get("tools"):
+def _check_tools(asked: Asked, config: dict[str, Any]) -> None:
+    if not config.get("tools"):
         return
     if listed("no_tools", asked.base):
         raise invalid("no-tools")
+    for number, tool in enumerate(config["tools"]):
+        schema = ((tool.get("toolSpec") or {}).get("inputSchema") or {}).get("json")
+        if schema is not None and not (isinstance(schema, dict) and schema.get("type") == "object"):
+            raise invalid("inputs", tool=number)
     if asked.streaming and listed("no_streamed_tools", asked.base):
         raise invalid("no-streamed-tools")
-    for choice in asked.body["toolConfig"].get("toolChoice") or ():
+    for choice in config.get("toolChoice") or ():
         if choice in {"any", "tool"} and listed(f"no_choice_of_{choice}", asked.base):
             raise invalid("no-tool-choice", choice=choice)
 
@@ -72,7 +78,12 @@ def _ids(message: dict[str, Any], kind: str) -> list[str]:
 
 
 def _check_text(content: Sequence[dict[str, Any]], number: int) -> None:
-    """Refuse blank text. Line breaks alone are taken where there is something else to read."""
+    """Refuse blank text. Line breaks alone are taken where there is something else to read.
+
+    An answer with reasoning is taken as the model wrote it: https://github.com/vercel/ai/pull/14139, 2026-04-05.
+    """
+    if any("reasoningContent" in block for block in content):
+        return
     texts = [block.get("text") for block in content]
     readable = any(text and text.strip() for text in texts)
     for position, text in enumerate(texts):
@@ -91,10 +102,10 @@ def _check_media(base: str, block: dict[str, Any], number: int, position: int) -
         if kind != "document" and kind not in rules.takes:
             raise invalid("media", kind=kind)
         if "s3Location" in (given.get("source") or {}) and kind not in rules.s3:
-            raise (invalid("s3-document", message=number, block=position) if kind == "document" else invalid("s3"))
+            raise (refused("s3-document", message=number, block=position) if kind == "document" else invalid("s3"))
     for part in (block.get("toolResult") or {}).get("content") or ():
         for kind in part.keys() & set(_MEDIA):
             if kind != "document" and kind not in rules.takes:
                 raise invalid("media", kind=kind)
             if "s3Location" in (part[kind].get("source") or {}) and kind not in rules.s3_in_tool_results:
-                raise invalid("s3-result", message=number, block=position) if rules.s3 else invalid("s3")
+                raise refused("s3-result", message=number, block=position) if rules.s3 else invalid("s3")

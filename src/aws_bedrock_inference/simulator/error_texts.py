@@ -22,6 +22,10 @@ class ServiceError(Exception):
         self.headers: list[tuple[str, str]] = []
 
 
+class ModelRefusal(ServiceError):
+    """The refusal of a request by the model itself, in its own words."""
+
+
 def text(section: str, name: str, **values: object) -> str:
     """Return the service's sentence, with its gaps filled."""
     sentence: str = _DATA[section][name]
@@ -31,3 +35,8 @@ def text(section: str, name: str, **values: object) -> str:
 def invalid(name: str, **values: object) -> ServiceError:
     """Return the validation error of that name."""
     return ServiceError("ValidationException", text("invalid", name, **values))
+
+
+def refused(name: str, **values: object) -> ModelRefusal:
+    """Return the model's own validation error of that name."""
+    return ModelRefusal("ValidationException", text("model", name, **values))

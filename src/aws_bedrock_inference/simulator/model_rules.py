@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 _RULES: dict[str, Any] = tomllib.loads(files(__package__).joinpath("model_rules.toml").read_text(encoding="utf-8"))
+MESSAGES: dict[str, Any] = _RULES["messages"]
+"""The parts of a request of Anthropic's Messages API."""
+
 _KEPT = 4096  # answers, since ids come from outside
 _ID, _ARN = re.compile(_RULES["ids"]["model"]), re.compile(_RULES["ids"]["arn"])
 
@@ -68,11 +71,6 @@ def claude_name(base: str) -> str:
     """Return the name by which an Anthropic model calls itself."""
     known: str | None = _RULES["claude"].get(base)
     return known or re.sub(r"-v\d+(:.*)?$", "", base.removeprefix("anthropic."))
-
-
-def is_server_tool(kind: str) -> bool:
-    """Return whether a tool of this type would run at Anthropic."""
-    return matches(kind, _RULES["server_tools"]["types"])
 
 
 def body_format(base: str, body: Mapping[str, Any]) -> str:

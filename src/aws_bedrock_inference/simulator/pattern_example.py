@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from itertools import product
 from re import _constants as op  # type: ignore[attr-defined]
-from re import _parser  # type: ignore[attr-defined]
 from typing import Any
 
+from aws_bedrock_inference.simulator.pattern_match import covers, matches, parsed
+
 _LONGEST = 10_000  # characters
+_MOST_WRITTEN = 20_000  # characters of all texts that are tried
 _BRANCHES = 6  # of an alternative that are tried
-_SET = re.compile(r"\[(?:\\.|[^\]\\]){1,500}\]")
-_PROPERTY = re.compile(r"\\p\{(\w{1,20})\}")
 _CLASSES = {
     op.CATEGORY_DIGIT: "1234567890",
     op.CATEGORY_WORD: "simulated",
@@ -23,42 +22,21 @@ _CLASSES = {
 _PRINTABLE = "simulated" + "".join(map(chr, range(33, 127))) + " "
 
 
-def matches(pattern: str, text: str) -> bool:
-    """Return whether a text matches somewhere; False also for a pattern that Python cannot read."""
-    try:
-        return re.search(_python(pattern), text) is not None
-    except (re.error, RecursionError, OverflowError):
-        return False
-
-
 def pattern_example(pattern: str, least: float, most: float, variant: int) -> str | None:
     """Return a text that matches, of a length within the bounds; None if none is found."""
-    try:
-        tree = _parser.parse(_python(pattern))
-        compiled = re.compile(_python(pattern))
-    except (re.error, RecursionError, OverflowError):
+    tree = parsed(pattern)
+    if tree is None:
         return None
+    written = 0
     for shift, extra in product(range(_BRANCHES), (0, 1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64, 128, 256)):
         text = _Writer(extra, variant + shift).write(tree)
-        for candidate in (text, text.ljust(int(min(least, _LONGEST)), "x")):
-            if least <= len(candidate) <= most and compiled.search(candidate):
+        for candidate in dict.fromkeys((text, text.ljust(int(min(least, _LONGEST)), "x"))):
+            if least <= len(candidate) <= most and matches(pattern, candidate):
                 return candidate
+            written += len(candidate)
+        if written > _MOST_WRITTEN:
+            break
     return None
-
-
-def _python(pattern: str) -> str:
-    r"""Return the pattern in Python's words: JavaScript writes `(?<name>`, `\k<name>` and `\p{L}`."""
-    pattern = re.sub(r"\(\?<(?![=!])", "(?P<", pattern)
-    pattern = re.sub(r"\\k<(\w+)>", r"(?P=\1)", pattern)
-    if r"\p{" not in pattern:
-        return pattern
-    pattern = _SET.sub(lambda part: _PROPERTY.sub(lambda name: _properties(name[1]), part[0]), pattern)
-    return _PROPERTY.sub(lambda name: f"[{_properties(name[1])}]", pattern)
-
-
-def _properties(name: str) -> str:
-    general = {"N": "0-9", "P": "!-/"}.get(name[:1], "a-zA-Z")
-    return {"Lu": "A-Z", "Ll": "a-z"}.get(name, general)
 
 
 class _Writer:
@@ -114,20 +92,11 @@ class _Writer:
     def _one_of(self, items: list[tuple[Any, Any]]) -> str:
         allowed = set(_PRINTABLE)
         if items[0][0] is op.NEGATE:
-            allowed -= {letter for letter in allowed if any(_covers(item, letter) for item in items[1:])}
+            allowed -= {letter for letter in allowed if any(covers(item, letter) for item in items[1:])}
             letters = [letter for letter in _PRINTABLE if letter in allowed]
         else:
             letters = [letter for item in items for letter in _letters(item)]
         return letters[self._variant % len(letters)] if letters else ""
-
-
-def _covers(item: tuple[Any, Any], letter: str) -> bool:
-    kind, value = item
-    if kind is op.LITERAL:
-        return bool(ord(letter) == value)
-    if kind is op.RANGE:
-        return bool(value[0] <= ord(letter) <= value[1])
-    return kind is op.CATEGORY and letter in _members(value)
 
 
 def _letters(item: tuple[Any, Any]) -> str:
@@ -137,13 +106,3 @@ def _letters(item: tuple[Any, Any]) -> str:
     if kind is op.RANGE:
         return "".join(map(chr, range(value[0], min(value[1], value[0] + 30) + 1)))
     return _CLASSES.get(value, "") if kind is op.CATEGORY else ""
-
-
-def _members(category: Any) -> str:
-    tests = {op.CATEGORY_DIGIT: str.isdigit, op.CATEGORY_SPACE: str.isspace}
-    test = tests.get(category)
-    if test:
-        return "".join(filter(test, _PRINTABLE))
-    if category is op.CATEGORY_WORD:
-        return "".join(letter for letter in _PRINTABLE if letter.isalnum() or letter == "_")
-    return _CLASSES.get(category, "")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from fnmatch import fnmatchcase
 from math import exp
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,8 @@ from aws_bedrock_inference.simulator import frames, plan, speech
 from aws_bedrock_inference.simulator.answers import FILTERED, GUARDRAIL, Answer, answer, count
 from aws_bedrock_inference.simulator.embeddings import embedding_format
 from aws_bedrock_inference.simulator.error_texts import ERRORS, text
+from aws_bedrock_inference.simulator.model_rules import matches
+from aws_bedrock_inference.simulator.wishes import has_effort
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,7 +50,7 @@ def reply(
         model=asked.base,
         limit=limit,
         settings=scenario.answers,
-        reasons=not asked.native and any(fnmatchcase(asked.base, pattern) for pattern in scenario.models.reasoning),
+        reasons=not asked.native and (matches(asked.base, scenario.models.reasoning) or has_effort(asked.body)),
     )
     if fault:
         said = _held_back(said, fault)

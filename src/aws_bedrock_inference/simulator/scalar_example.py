@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from math import ceil, floor, inf, isfinite
 from typing import Any
 
 from aws_bedrock_inference.simulator.pattern_example import pattern_example
 
 TEXT = "simulated"
-_LONGEST = 1_000_000  # characters
+LONGEST = 1_000_000
+"""Characters of a text or a list: more than any model can write."""
 
 _FORMATS = {  # {n} is a number from 1 to 28
     "date-time": "2026-01-{n:02}T09:30:00Z",
@@ -53,8 +55,9 @@ class Impossible(Exception):
 def string(schema: dict[str, Any], variant: int) -> str:
     """Return a text of the length, pattern and format that a schema asks for."""
     least, most = whole(schema.get("minLength"), 0), whole(schema.get("maxLength"), inf)
-    if least > most or least > _LONGEST:
+    if least > most:
         raise Impossible
+    least = min(least, LONGEST)
     pattern = schema.get("pattern")
     if isinstance(pattern, str):
         found = pattern_example(pattern, least, most, variant)
@@ -107,10 +110,10 @@ def integer(schema: dict[str, Any], variant: int) -> int:
     """Return a whole number within the bounds, 1 if that is allowed."""
     low, high, open_low, open_high = _limits(schema)
     step = _number_or(schema.get("multipleOf"), 1)
-    for scale in range(1, 1001):  # a step of 0.5 also has whole multiples
-        if step > 0 and (unit := step * scale) == floor(unit):
-            return int(_multiple(unit, low, high, open_low=open_low, open_high=open_high, variant=variant))
-    raise Impossible
+    unit = Fraction(repr(step)).numerator  # the least whole multiple: 1 of 0.5
+    if unit <= 0:
+        raise Impossible
+    return int(_multiple(unit, low, high, open_low=open_low, open_high=open_high, variant=variant))
 
 
 def _multiple(step: float, low: float, high: float, *, open_low: bool, open_high: bool, variant: int) -> float:

@@ -10,9 +10,20 @@ import json
 from math import inf
 from typing import Any
 
-from aws_bedrock_inference.simulator.pattern_example import matches, pattern_example
-from aws_bedrock_inference.simulator.scalar_example import TEXT, Impossible, integer, number, string, varied, whole
-from aws_bedrock_inference.simulator.schema_rules import merged, resolved, stated_limits, types, violates
+from aws_bedrock_inference.simulator.pattern_example import pattern_example
+from aws_bedrock_inference.simulator.pattern_match import matches
+from aws_bedrock_inference.simulator.scalar_example import (
+    LONGEST,
+    TEXT,
+    Impossible,
+    integer,
+    number,
+    string,
+    varied,
+    whole,
+)
+from aws_bedrock_inference.simulator.schema_references import REFERENCES, referred, resolved
+from aws_bedrock_inference.simulator.schema_rules import merged, stated_limits, types, violates
 
 _MOST_STEPS = 3000  # schemas looked at for one example: a schema of 64 KB has about as many
 _DESCRIPTION = 2000  # characters of a description that are read, from its end
@@ -63,15 +74,15 @@ class _Maker:
         # Some libraries write a keyword that they do not use as null or as an empty list.
         schema = {key: value for key, value in schema.items() if key == "const" or (value is not None and value != [])}
         schema = {**stated_limits(str(schema.get("description", ""))[-_DESCRIPTION:]), **schema}
-        reference = schema.get("$ref")
-        if not isinstance(reference, str):
+        reference = referred(schema)
+        if reference is None:
             return self._composed(schema, variant)
         # The smallest value of a recursive schema never holds another value of the same reference.
         if reference in self._entered:
             raise Impossible
         self._entered.append(reference)
         try:
-            rest = {key: value for key, value in schema.items() if key != "$ref"}
+            rest = {key: value for key, value in schema.items() if key not in REFERENCES}
             return self.make(merged(rest, resolved(self._root, reference)), variant)
         finally:
             self._entered.remove(reference)
@@ -228,12 +239,13 @@ class _Maker:
         if contained is not None:
             needed = int(whole(schema.get("minContains"), 1))
             first = [*first, *[merged(items if items is not None else True, contained)] * min(needed, _MOST_ITEMS)]
-        if least > min(most, _MOST_ITEMS) or len(first) > _MOST_ITEMS:
-            raise Impossible
-        wanted = int(min(max(least, len(first), 1), most))
-        made: list[Any] = []
         distinct = schema.get("uniqueItems") is True
-        for position in range(wanted):
+        if least > min(most, _MOST_ITEMS if distinct else inf) or len(first) > _MOST_ITEMS:
+            raise Impossible
+        wanted = min(max(least, len(first), 1), most)
+        made: list[Any] = []
+        different = wanted if distinct else min(wanted, len(first) + 1)
+        for position in range(int(different)):
             part = first[position] if position < len(first) else True if items is None else items
             try:
                 made.append(self._distinct(part, made, variant) if distinct else self.make(part, variant))
@@ -241,6 +253,9 @@ class _Maker:
                 if position >= least and contained is None:
                     break
                 raise
+        # The rest is the same again, up to more than any model can write: such an answer is cut off.
+        if made and different < wanted:
+            made += made[-1:] * int(min(wanted - different, LONGEST // len(json.dumps(made[-1]))))
         return made
 
     def _distinct(self, schema: Any, others: list[Any], variant: int) -> Any:

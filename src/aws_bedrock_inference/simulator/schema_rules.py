@@ -1,14 +1,15 @@
-"""Rules about JSON schemas: references, what two of them allow together, and whether one allows a value."""
+"""Rules about JSON schemas: what two of them allow together, and whether one allows a value."""
 
 from __future__ import annotations
 
 import json
 import re
+from itertools import islice
 from math import inf, lcm
 from typing import Any
-from urllib.parse import unquote
 
-from aws_bedrock_inference.simulator.pattern_example import matches
+from aws_bedrock_inference.simulator.pattern_match import matches
+from aws_bedrock_inference.simulator.schema_references import referred, resolved
 
 _SHAPES: dict[str, tuple[str, ...]] = {
     "object": ("properties", "required", "additionalProperties", "patternProperties", "minProperties"),
@@ -37,24 +38,9 @@ _ALL = ("object", "array", "string", "number", "integer", "boolean", "null")
 _PYTHON: dict[str, Any] = {"object": dict, "array": list, "string": str, "boolean": bool, "null": type(None)}
 _DEEPEST = 60  # references and nested schemas that are followed
 _MOST_BRANCHES = 20  # of a second `anyOf` that are combined with those of a first
+_MOST_PAIRS = 400  # of two that are looked at: a third multiplies them again
 _GREATEST = {"minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties"}
 _LEAST = {"maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties"}
-
-
-def resolved(root: Any, reference: str) -> Any:
-    """Return the schema that a reference inside the document names; True (anything) for one that leads nowhere."""
-    if not reference.startswith("#"):
-        return True
-    place = root
-    for part in reference.removeprefix("#").split("/")[1:]:
-        key = unquote(part).replace("~1", "/").replace("~0", "~")
-        if isinstance(place, list) and key.isdecimal() and int(key) < len(place):
-            place = place[int(key)]
-        elif isinstance(place, dict) and key in place:
-            place = place[key]
-        else:
-            return True
-    return place
 
 
 def types(schema: dict[str, Any]) -> list[str]:
@@ -149,8 +135,8 @@ def _together(key: str, one: Any, other: Any, both: dict[str, Any]) -> Any:  # n
 
 
 def _product(one: list[Any], other: list[Any]) -> list[Any]:
-    pairs = [merged(left, right) for left in one for right in other[:_MOST_BRANCHES]]
-    return [pair for pair in pairs if pair is not False] or [False]
+    pairs = (merged(left, right) for left in one for right in other[:_MOST_BRANCHES])
+    return [pair for pair in islice(pairs, _MOST_PAIRS) if pair is not False] or [False]
 
 
 def _close(one: dict[str, Any], other: dict[str, Any], both: dict[str, Any]) -> None:
@@ -176,8 +162,8 @@ def violates(root: Any, schema: Any, value: Any, depth: int = 0) -> bool:
     """Return whether a schema refuses a value."""
     if not isinstance(schema, dict) or depth > _DEEPEST:
         return schema is False
-    reference = schema.get("$ref")
-    if isinstance(reference, str) and violates(root, resolved(root, reference), value, depth + 1):
+    reference = referred(schema)
+    if reference is not None and violates(root, resolved(root, reference), value, depth + 1):
         return True
     return (
         _composition(root, schema, value, depth + 1)

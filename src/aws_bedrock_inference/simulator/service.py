@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections import deque
 from hashlib import blake2b
-from typing import TYPE_CHECKING
-from uuid import UUID
+from typing import TYPE_CHECKING, Any
 
 from aws_bedrock_inference.knowledge.models import model_facts
 from aws_bedrock_inference.simulator import conversation, plan, signature, speech, validate
 from aws_bedrock_inference.simulator.answers import Usage
 from aws_bedrock_inference.simulator.embeddings import embedding_format
-from aws_bedrock_inference.simulator.error_texts import ERRORS, ServiceError, text
+from aws_bedrock_inference.simulator.error_texts import ERRORS, ModelRefusal, ServiceError, invalid, text
 from aws_bedrock_inference.simulator.faults import Faults
 from aws_bedrock_inference.simulator.model_rules import body_format
 from aws_bedrock_inference.simulator.quota import Pool, Ticket
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.simulator.request import Asked, Request
     from aws_bedrock_inference.simulator.settings import FaultRule, QuotaChange, Scenario
 
+_MOST_CACHED = 10_000  # prompts that are remembered
 _CACHE_SECONDS = 300  # a prompt cache lives five minutes from its last use
 
 
@@ -112,12 +112,20 @@ class Service:
         signature.verify(method, path, query, headers, body, self._wall(), self.scenario.credentials)
 
     def _read(self, request: Request, wanted: Asked) -> tuple[Asked, Prompt]:
-        models = self.scenario.models
-        validate.check_model(wanted, models)
+        validate.check_model(wanted, self.scenario.models)
         body = speech.parsed(request.body, wanted)
+        try:
+            return self._checked(wanted, body)
+        except ModelRefusal as refusal:
+            if wanted.native or (wanted.operation == "CountTokens" and "invokeModel" in body["input"]):
+                raise
+            raise invalid("of-the-model", problem=refusal) from refusal
+
+    def _checked(self, wanted: Asked, body: dict[str, Any]) -> tuple[Asked, Prompt]:
+        models = self.scenario.models
         if wanted.native:
             wanted = wanted._replace(body=body, format=body_format(wanted.base, body))
-            validate.check_stream(wanted)
+            validate.check_kind(wanted, models)
         else:
             wanted = wanted._replace(body=body)
             validate.check_shape(wanted.operation, body)
@@ -189,14 +197,17 @@ class Service:
             return Usage(prompt.tokens)
         start = "\n".join(prompt.parts[: prompt.cached_parts])
         key = (wanted.base, blake2b(start.encode(), digest_size=16).hexdigest())
-        hit = self._cached.get(key, 0.0) > self.now
+        hit = self._cached.pop(key, 0.0) > self.now
         self._cached[key] = self.now + _CACHE_SECONDS
+        if len(self._cached) > _MOST_CACHED:
+            del self._cached[next(iter(self._cached))]  # the one that was used least lately
         fresh = prompt.tokens - cached
         return Usage(fresh, cache_read=cached) if hit else Usage(fresh, cache_write=cached)
 
     def request_id(self) -> str:
         """Return the id of the request that came last."""
-        return str(UUID(bytes=blake2b(f"{self.scenario.seed} {self._count}".encode(), digest_size=16).digest()))
+        digest = blake2b(f"{self.scenario.seed} {self._count}".encode(), digest_size=16).hexdigest()
+        return "-".join((digest[:8], digest[8:12], digest[12:16], digest[16:20], digest[20:]))
 
 
 def _limit(wanted: Asked, prompt: Prompt) -> int:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.simulator.answers import Answer, Prompt, Usage
     from aws_bedrock_inference.simulator.request import Asked
 
+_ENCODER = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
+
 
 def parsed(body: bytes, asked: Asked) -> dict[str, Any]:
     """Return the JSON object of a request's body. Raises ServiceError."""
@@ -94,4 +96,4 @@ def exception(code: str, message: str) -> bytes:
 
 def written(content: Any) -> bytes:
     """Return the content as JSON, written as the service writes it."""
-    return json.dumps(content, separators=(",", ":"), ensure_ascii=False).encode()
+    return _ENCODER.encode(content).encode()

@@ -13,7 +13,7 @@ DEEPEST = 200
 def loads(text: bytes) -> Any:
     """Return the value. Raises `ValueError` also for NaN, numbers out of range, half of a character, and depth."""
     try:
-        found = json.loads(text.decode(), parse_constant=_refuse, parse_float=_finite)
+        found = _DECODER.decode(text.decode())
     except RecursionError:
         raise ValueError("nested too deeply") from None
     if text.count(b"[") + text.count(b"{") > DEEPEST and _is_deep(found):
@@ -39,3 +39,6 @@ def _is_deep(value: Any) -> bool:
         within = [item.values() if isinstance(item, dict) else item for item in level if isinstance(item, (dict, list))]
         level = [item for items in within for item in items]
     return bool(level)
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse, parse_float=_finite)

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from aws_bedrock_inference.simulator.error_texts import invalid
+from aws_bedrock_inference.simulator.error_texts import refused
 
 AUTO, ANY, NONE, ONE = "auto", "any", "none", "tool"
 
@@ -45,7 +45,7 @@ class Offer:
     def require(self, choice: str, name: Any = "") -> None:
         """Set the choice. Raises ServiceError for a tool that is not offered."""
         if choice == ONE and name not in self.schemas:
-            raise invalid("native", problem=f"Tool '{name}' not found in provided tools")
+            raise refused("says", problem=f"Tool '{name}' not found in provided tools")
         self.choice, self.name = choice, str(name)
 
     def ask(self, question: str) -> None:

@@ -1,96 +1,72 @@
-"""The check whether the service would accept a request: botocore's service model, then the rules that no model has."""
+"""The check whether the service would accept a request: the service model, then the rules that no model has."""
 
 from __future__ import annotations
 
-from functools import cache
 from typing import TYPE_CHECKING, Any
-
-from botocore.loaders import Loader
-from botocore.model import ServiceModel
 
 from aws_bedrock_inference.knowledge.models import model_facts
 from aws_bedrock_inference.simulator.answers import LARGEST
-from aws_bedrock_inference.simulator.error_texts import ServiceError, invalid
-from aws_bedrock_inference.simulator.model_rules import is_id, listed, matches, streams
+from aws_bedrock_inference.simulator.embeddings import embedding_format
+from aws_bedrock_inference.simulator.error_texts import ServiceError, invalid, refused
+from aws_bedrock_inference.simulator.model_rules import claude_name, is_id, listed, matches, streams
+from aws_bedrock_inference.simulator.service_shapes import body_of, shape
 
 if TYPE_CHECKING:
-    from botocore.model import Shape
-
     from aws_bedrock_inference.simulator.answers import Prompt
     from aws_bedrock_inference.simulator.request import Asked
+    from aws_bedrock_inference.simulator.service_shapes import Shape
     from aws_bedrock_inference.simulator.settings import Models
-
-_JSON_TYPES: dict[str, Any] = {
-    "structure": dict,
-    "map": dict,
-    "list": list,
-    "string": str,
-    "blob": str,
-    "boolean": bool,
-    "integer": int,
-    "long": int,
-    "float": (int, float),
-    "double": (int, float),
-    "timestamp": (int, float, str),
-}
-
-
-@cache
-def service_model() -> ServiceModel:
-    """Return botocore's model of the runtime."""
-    return ServiceModel(Loader().load_service_model("bedrock-runtime", "service-2"))
 
 
 def check_shape(operation: str, body: dict[str, Any]) -> None:
     """Refuse what the service model does not allow; members that it does not know are ignored, as the service does."""
-    shape = service_model().operation_model(operation).input_shape
-    assert shape  # noqa: S101 - every operation takes an input
-    for name in shape.required_members:
-        if name not in body and not shape.members[name].serialization.get("location"):
+    facts = body_of(operation)
+    for name in facts.required:
+        if name not in body:
             raise _violation(f"/{name}", "Member must not be null")
     for name, value in body.items():
-        member = shape.members.get(name)
-        if member is not None and value is not None:
-            _check(member, value, f"/{name}")
+        if name in facts.members and value is not None:
+            _check(shape(facts.members[name]), value, f"/{name}")
 
 
-def _check(shape: Any, value: Any, place: str) -> None:
-    if getattr(shape, "is_document_type", False):
+def _check(facts: Shape, value: Any, place: str) -> None:
+    if facts.free:
         return
-    kind = shape.type_name
-    expected = _JSON_TYPES[kind]
-    if not isinstance(value, expected) or (isinstance(value, bool) and expected is not bool):
-        raise ServiceError("SerializationException", f"{place}: {type(value).__name__} found, {kind} expected")
-    if kind == "integer" and abs(value) > LARGEST:
-        raise ServiceError("SerializationException", f"{place}: the number is too large")
-    _check_size(shape, value, place)
+    kind = facts.kind
+    _check_type(facts, value, place)
+    _check_size(facts, value, place)
     if kind == "structure":
-        _check_structure(shape, value, place)
+        _check_structure(facts, value, place)
     elif kind == "list":
         for number, item in enumerate(value):
-            _check(shape.member, item, f"{place}/{number}")
+            _check(shape(facts.item), item, f"{place}/{number}")
     elif kind == "map":
         for key, item in value.items():
-            _check(shape.value, item, f"{place}/{key}")
-    elif kind == "string" and shape.enum and value not in shape.enum:
-        raise _violation(place, f"Member must satisfy enum value set: [{', '.join(shape.enum)}]")
+            _check(shape(facts.item), item, f"{place}/{key}")
+    elif facts.values and value not in facts.values:
+        raise _violation(place, f"Member must satisfy enum value set: [{', '.join(facts.values)}]")
 
 
-def _check_structure(shape: Any, value: dict[str, Any], place: str) -> None:
-    members = shape.members
-    if shape.metadata.get("union") and len([name for name in value if value[name] is not None]) != 1:
-        raise ServiceError("SerializationException", f"{place}: exactly one of {', '.join(members)} expected")
-    for name in shape.required_members:
+def _check_type(facts: Shape, value: Any, place: str) -> None:
+    if not isinstance(value, facts.types) or (isinstance(value, bool) and facts.types is not bool):
+        raise ServiceError("SerializationException", f"{place}: {type(value).__name__} found, {facts.kind} expected")
+    if facts.kind == "integer" and abs(value) > LARGEST:
+        raise ServiceError("SerializationException", f"{place}: the number is too large")
+
+
+def _check_structure(facts: Shape, value: dict[str, Any], place: str) -> None:
+    if facts.union and len([name for name in value if value[name] is not None]) != 1:
+        raise ServiceError("SerializationException", f"{place}: exactly one of {', '.join(facts.members)} expected")
+    for name in facts.required:
         if value.get(name) is None:
             raise _violation(f"{place}/{name}", "Member must not be null")
     for name, item in value.items():
-        member = members.get(name)
-        if member is not None and item is not None:
-            _check(member, item, f"{place}/{name}")
+        if name in facts.members and item is not None:
+            _check(shape(facts.members[name]), item, f"{place}/{name}")
 
 
-def _check_size(shape: Shape, value: Any, place: str) -> None:
-    least, most = shape.metadata.get("min"), shape.metadata.get("max")
+def _check_size(facts: Shape, value: Any, place: str) -> None:
+    least, most = facts.least, facts.most
     if least is None and most is None:
         return
     number = isinstance(value, (int, float))
@@ -99,7 +75,7 @@ def _check_size(shape: Shape, value: Any, place: str) -> None:
     if least is not None and size < least:
         relation = "greater than or equal to" if number else "length greater than or equal to"
         raise _violation(place, what.format(relation, least))
-    if most is not None and size > most and shape.type_name != "blob":
+    if most is not None and size > most:
         relation = "less than or equal to" if number else "length less than or equal to"
         raise _violation(place, what.format(relation, most))
 
@@ -119,12 +95,18 @@ def check_model(asked: Asked, models: Models) -> None:
         return
     if asked.pool == "on-demand" and matches(base, models.profile_only):
         raise invalid("profile", model=asked.model)
-    if operation.startswith("Converse") and matches(base, models.not_chat):
+    if operation.startswith("Converse") and _makes_no_text(base, models):
         raise invalid("not-chat")
 
 
-def check_stream(asked: Asked) -> None:
-    """Refuse a stream of what does not stream."""
+def _makes_no_text(base: str, models: Models) -> bool:
+    return not base.startswith("arn:") and matches(base, models.not_chat)
+
+
+def check_kind(asked: Asked, models: Models) -> None:
+    """Refuse a model whose answers are not simulated, and a stream of what does not stream."""
+    if _makes_no_text(asked.base, models) and embedding_format(asked.format, asked.base) is None:
+        raise invalid("not-made")
     if asked.streaming and not streams(asked.format):
         raise invalid("not-streamed")
 
@@ -133,15 +115,37 @@ def check_limits(base: str, body: dict[str, Any], prompt: Prompt, models: Models
     """Refuse what is too long, and settings that exclude each other."""
     limit = model_facts(base).max_output_tokens
     if prompt.max_tokens is not None and prompt.max_tokens > limit and base.startswith(("amazon.", "anthropic.")):
+        if "anthropic_version" in body:
+            raise refused("maximum", wanted=prompt.max_tokens, limit=limit, model=claude_name(base))
         raise invalid("maximum", limit=limit)
     if prompt.tokens > models.context_tokens:
         raise invalid("too-long")
-    _check_sampling(base, body.get("inferenceConfig") or body)
+    settings = _table(body, "inferenceConfig")
+    _check_sampling(base, settings)
+    if base.startswith("anthropic."):
+        _check_thinking(base, _table(body, "additionalModelRequestFields"), settings)
+
+
+def _table(body: dict[str, Any], key: str) -> dict[str, Any]:
+    """Return the settings below a key, as Converse and Nova have them, or the body, where the others have theirs."""
+    found = body.get(key)
+    return found if found and isinstance(found, dict) else body
 
 
 def _check_sampling(base: str, settings: dict[str, Any]) -> None:
     given = [name for name in ("temperature", "topP", "top_p", "top_k") if settings.get(name) is not None]
     if listed("no_sampling", base) and given and settings[given[0]] != 1:
-        raise invalid("no-sampling", setting={"topP": "top_p"}.get(given[0], given[0]))
+        raise refused("no-sampling", setting={"topP": "top_p"}.get(given[0], given[0]))
     if listed("one_sampling", base) and "temperature" in given and {"topP", "top_p"} & set(given):
-        raise invalid("sampling")
+        raise refused("sampling")
+
+
+def _check_thinking(base: str, fields: dict[str, Any], settings: dict[str, Any]) -> None:
+    thinking = fields.get("thinking") or fields.get("reasoning_config")
+    kind = thinking.get("type") if isinstance(thinking, dict) else None
+    if kind == "adaptive" and not listed("adaptive_thinking", base):
+        raise refused("tag", place="thinking", tag=kind, tags="'disabled', 'enabled'")
+    if kind == "enabled" and listed("adaptive_only", base):
+        raise refused("adaptive-only")
+    if kind in ("adaptive", "enabled") and settings.get("temperature") not in (None, 1):
+        raise refused("thinking-temperature")

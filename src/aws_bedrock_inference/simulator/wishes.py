@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from aws_bedrock_inference.simulator.error_texts import invalid
+from aws_bedrock_inference.simulator.error_texts import refused
 from aws_bedrock_inference.simulator.tools import ANY, ONE
 
 _LEAST_BUDGET = 1024  # tokens of thinking: https://docs.claude.com/en/docs/build-with-claude/extended-thinking
@@ -52,7 +52,7 @@ def check_schema(schema: Any) -> None:
         if isinstance(part, dict):
             if part.get("type") == "object" and part.get("additionalProperties") is not False:
                 problem = "For 'object' type, 'additionalProperties' must be explicitly set to false"
-                raise invalid("native", problem=f"output_config.format.schema: {problem}")
+                raise refused("says", problem=f"output_config.format.schema: {problem}")
             waiting += [inner for inner in part.values() if isinstance(inner, (dict, list))]
         elif isinstance(part, list):
             waiting += part
@@ -67,18 +67,24 @@ def thinks(fields: dict[str, Any]) -> bool:
     return False
 
 
+def has_effort(body: dict[str, Any]) -> bool:
+    """Return whether Converse's fields of the model say how hard it is to reason, as Qwen takes it."""
+    fields = body.get("additionalModelRequestFields")
+    return isinstance(fields, dict) and fields.get("reasoning_config") in ("low", "medium", "high")
+
+
 def check_thinking(fields: dict[str, Any], choice: str, max_tokens: int | None) -> None:
     """Refuse thinking that leaves no room, or forbids the thinking. Raises ServiceError."""
     thinking = fields.get("thinking") or fields.get("reasoning_config")
     if not isinstance(thinking, dict) or thinking.get("type") not in {"enabled", "adaptive"}:
         return
     if choice in {ANY, ONE}:
-        raise invalid("native", problem="Thinking may not be enabled when tool_choice forces tool use.")
+        raise refused("says", problem="Thinking may not be enabled when tool_choice forces tool use.")
     budget = thinking.get("budget_tokens")
     if not isinstance(budget, int):
         return
     if budget < _LEAST_BUDGET:
         least = f"Input should be greater than or equal to {_LEAST_BUDGET}"
-        raise invalid("native", problem=f"thinking.enabled.budget_tokens: {least}")
+        raise refused("says", problem=f"thinking.enabled.budget_tokens: {least}")
     if max_tokens is not None and max_tokens <= budget:
-        raise invalid("native", problem="`max_tokens` must be greater than `thinking.budget_tokens`.")
+        raise refused("says", problem="`max_tokens` must be greater than `thinking.budget_tokens`.")

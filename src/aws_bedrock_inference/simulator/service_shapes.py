@@ -1,0 +1,77 @@
+"""The shapes of requests, as the service model that botocore ships describes them.
+
+Its file is read here, since botocore's own reader takes longer to import than the whole simulator.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+from functools import cache
+from importlib.resources import files
+from typing import Any, NamedTuple
+
+_TYPES: dict[str, Any] = {
+    "structure": dict,
+    "map": dict,
+    "list": list,
+    "string": str,
+    "blob": str,
+    "boolean": bool,
+    "integer": int,
+    "long": int,
+    "float": (int, float),
+    "double": (int, float),
+    "timestamp": (int, float, str),
+}
+
+
+class Shape(NamedTuple):
+    """One shape of the service model: `members` are those of a structure, `item` that of a list or a map, by name."""
+
+    kind: str
+    types: Any
+    least: float | None
+    most: float | None
+    members: dict[str, str]
+    item: str
+    required: tuple[str, ...]
+    union: bool
+    values: list[str]
+    free: bool
+
+
+@cache
+def shape(name: str) -> Shape:
+    """Return the shape of that name."""
+    given = _model()["shapes"][name]
+    kind = given["type"]
+    item = given.get("member") or given.get("value") or {}
+    return Shape(
+        kind,
+        _TYPES[kind],
+        given.get("min"),
+        None if kind == "blob" else given.get("max"),  # those are counted before they are written as base64
+        {member: part["shape"] for member, part in given.get("members", {}).items() if "location" not in part},
+        item.get("shape", ""),
+        tuple(member for member in given.get("required", ()) if "location" not in given["members"][member]),
+        given.get("union", False),
+        given.get("enum", []),
+        given.get("document", False),
+    )
+
+
+@cache
+def body_of(operation: str) -> Shape:
+    """Return the shape of an operation's body: its input without what stands in the path and in headers."""
+    return shape(_model()["operations"][operation]["input"]["shape"])
+
+
+@cache
+def _model() -> dict[str, Any]:
+    folders = files("botocore").joinpath("data", "bedrock-runtime").iterdir()
+    newest = max((folder for folder in folders if folder.is_dir()), key=lambda folder: folder.name)
+    (file,) = (file for file in newest.iterdir() if file.name.startswith("service-2.json"))
+    text = file.read_bytes()
+    model: dict[str, Any] = json.loads(gzip.decompress(text) if file.name.endswith(".gz") else text)
+    return model
