@@ -141,8 +141,14 @@ def _traced(buffer: bytes, at: int, text: int) -> bool:
 def is_calm(buffer: bytes, line: Line) -> bool:
     """Return whether a line says that all is well: its level is low, and it has no word of trouble."""
     end = below(buffer, line.text)
-    level = _ANY_LEVEL.search(buffer, line.text, min(end, line.text + _LEVEL_WITHIN))
-    return bool(level and level[1] and not _TROUBLE.search(buffer, line.text, min(end, line.text + _TROUBLE_WITHIN)))
+    calm = has_calm_level(buffer, line.text, end)
+    return calm and not _TROUBLE.search(buffer, line.text, min(end, line.text + _TROUBLE_WITHIN))
+
+
+def has_calm_level(buffer: bytes, begin: int, end: int) -> bool:
+    """Return whether a line's level is low."""
+    level = _ANY_LEVEL.search(buffer, begin, min(end, begin + _LEVEL_WITHIN))
+    return bool(level and level[1])
 
 
 def above(buffer: bytes, at: int) -> int:

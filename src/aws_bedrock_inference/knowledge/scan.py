@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 from aws_bedrock_inference.knowledge.events import REACH, event_around, lines_after
 from aws_bedrock_inference.knowledge.findings import Finding
 from aws_bedrock_inference.knowledge.logs import BLOCK, last_time, time_of
-from aws_bedrock_inference.knowledge.meanings import MARKS, example, meaning
+from aws_bedrock_inference.knowledge.marks import is_trouble, marked_lines
+from aws_bedrock_inference.knowledge.meanings import example, meaning
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -115,7 +116,7 @@ class LogScan:
         self._rest = b""  # an interruption must not count events twice
         complete = len(buffer) if last else buffer.rfind(b"\n") + 1
         unread = complete
-        for line in _marked(buffer, self._searched, complete):
+        for line in marked_lines(buffer, self._searched, complete):
             if line < done:
                 continue
             start, end = event_around(buffer, line, done)
@@ -135,7 +136,7 @@ class LogScan:
             return
         known = self._remembered(event)
         if known is None:
-            self.other += 1
+            self.other += is_trouble(event)
             return
         finding = self.findings.get((known.cause, known.conditional))
         if finding is None:
@@ -154,16 +155,3 @@ class LogScan:
             known = meaning(event)
             self._meanings[alike] = self._distinct.setdefault(known, known)
         return self._meanings[alike]
-
-
-def _marked(buffer: bytes, begin: int, end: int) -> list[int]:
-    """Return where the lines begin that hold a mark."""
-    low = buffer[begin:end].lower()
-    lines = set()
-    for mark in MARKS:
-        at = low.find(mark)
-        while at >= 0:
-            lines.add(begin + low.rfind(b"\n", 0, at) + 1)
-            following = low.find(b"\n", at)
-            at = low.find(mark, following) if following >= 0 else -1
-    return sorted(lines)
