@@ -4,7 +4,7 @@ scan` finds in them what was planted, event by event.
     python bench/mixed_logs.py CORPUS.jsonl [CORPUS.jsonl ...] [--megabytes 4] [--seed 1] [--gap N] [--keep FOLDER]
 
 What was found at a place of the log is laid beside what was planted there: each text must be found once, with the cause
-that `explain` gives it alone, and nothing in the noise. Texts without a cause are not AWS's, and none should be claimed.
+that `explain` gives it alone, and nothing in the noise. Texts without a cause are not AWS's; none should be claimed.
 Lines with a time of their own may be events of their own: of such a text one event must have the cause.
 """
 

@@ -28,9 +28,9 @@ _CARRIER = re.compile(
     + _ISO_T
     + rb" std(?:out|err) [FP] |(?:<\d{1,3}>)?(?:"
     + _SYSLOG
-    + rb" [\w.-]{1,255}+ [\w./@-]{1,64}+(?:\[\d{1,9}\])?|"
+    + rb"(?P<program> [\w.-]{1,255}+ [\w./@-]{1,64}+(?:\[\d{1,9}\])?)|"
     + _ISO_T
-    + rb" [\w.-]{1,255}+ [\w./@-]{1,64}+\[\d{1,9}\]): )?"
+    + rb"(?P<unit> [\w.-]{1,255}+ [\w./@-]{1,64}+\[\d{1,9}\])): )?"
     + _COLOUR
 )
 # What may stand before a time: a level, something in brackets, a key, an address.
@@ -103,7 +103,7 @@ class Line(NamedTuple):
 def line_at(buffer: bytes, at: int) -> Line:
     """Return the line that begins at `at`."""
     carrier = _CARRIER.match(buffer, at)
-    begin, source = (carrier.end(), carrier["source"] or b"") if carrier else (at, b"")
+    begin, source = (carrier.end(), b"".join(filter(None, carrier.groups()))) if carrier else (at, b"")
     if _RECORD.match(buffer, begin):
         return Line(Kind.RECORD, begin, source)
     stamp = _STAMP.match(buffer, begin)

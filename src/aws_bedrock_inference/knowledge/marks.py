@@ -28,7 +28,7 @@ WEAK = (
 )
 """The marks that calm lines have too: they count where no level says that all is well."""
 
-_PIECE = 1 << 16
+_PIECE = 1 << 15
 _LETTERS = b"abcdefghijklmnopqrstuvwxyz"
 # The last byte of an apostrophe in UTF-8 becomes a plain one.
 _SMALL = bytes.maketrans(_LETTERS.upper() + b"\x99", _LETTERS + b"'")
@@ -62,7 +62,7 @@ def marked_lines(buffer: bytes, begin: int, end: int) -> Iterator[int]:
         if numbers:
             at = begin
             for number, line in enumerate(piece.split(b"\n")):
-                if number in numbers and _is_marked(line):
+                if number in numbers and is_marked(line):
                     yield at
                 at += len(line) + 1
         begin = stop
@@ -87,7 +87,8 @@ def first_mark(text: bytes) -> int:
     return min((at for at in map(low.find, TROUBLE + WEAK) if at >= 0), default=-1)
 
 
-def _is_marked(line: bytes) -> bool:
+def is_marked(line: bytes) -> bool:
+    """Return whether a line holds a mark that counts under its level."""
     low = line.lower()
     if any(mark in low for mark in TROUBLE):
         return True

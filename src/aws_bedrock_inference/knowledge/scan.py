@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 from aws_bedrock_inference.knowledge.events import REACH, event_around, lines_after
 from aws_bedrock_inference.knowledge.findings import Finding
 from aws_bedrock_inference.knowledge.logs import BLOCK, last_time, time_of
-from aws_bedrock_inference.knowledge.marks import is_trouble, marked_lines
+from aws_bedrock_inference.knowledge.marks import is_marked, is_trouble, marked_lines
 from aws_bedrock_inference.knowledge.meanings import example, meaning
+from aws_bedrock_inference.knowledge.objects import BETWEEN, events_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
 
     from aws_bedrock_inference.knowledge.findings import Meaning
 
-_LONGEST_LINE = (1 << 20) - 1
-"""Bytes; a longer line is read as several."""
+_LONGEST_LINE, _CUT_WITHIN = (1 << 20) - 1, 1 << 18
+"""Bytes; a longer line is read as several. One of JSON is cut between two objects, if there is such a place so near."""
 
 _LOOK_BACK = 4_096
 _KEPT = REACH + _LOOK_BACK
@@ -103,9 +104,11 @@ class LogScan:
     def _cut(self, block: bytes) -> bytes:
         """Return the block with an end for each line that is too long, always at the same place of the line."""
         first = block.find(b"\n")
-        room = _LONGEST_LINE - self._length
-        if (len(block) if first < 0 else first) > room:
-            block = block[:room] + b"\n" + block[room:]
+        length, room = len(block) if first < 0 else first, _LONGEST_LINE - self._length
+        between = BETWEEN.search(block, max(0, room - _CUT_WITHIN), min(length, max(0, room)))
+        if between or length > room:
+            at = between.end() if between else room
+            block = block[:at] + b"\n" + block[at:]
         newest = block.rfind(b"\n")
         self._length = self._length + len(block) if newest < 0 else len(block) - newest - 1
         return block
@@ -123,7 +126,10 @@ class LogScan:
             if not last and lines_after(buffer, end) < _DECIDE:
                 unread = line
                 break
-            self._count(buffer[start:end], before=buffer[max(done, start - _LOOK_BACK) : start])
+            event, before = buffer[start:end], buffer[max(done, start - _LOOK_BACK) : start]
+            several = events_of(event)
+            for each in filter(is_marked, several) if several else (event,):
+                self._count(each, before)
             done = end
         unread = max(unread, done)
         kept = max(done, buffer.rfind(b"\n", 0, max(0, unread - _KEPT)) + 1)
