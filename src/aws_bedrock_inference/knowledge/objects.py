@@ -1,5 +1,5 @@
-"""The objects of JSON, as the AWS CLI and log stores print them: pretty, so that each member has a line and none bears a
-time, or all events on one line.
+"""The objects of JSON, as the AWS CLI and log stores print them: pretty, each member on a line and none with a time, or
+all events on one line.
 """
 
 from __future__ import annotations
@@ -34,13 +34,11 @@ _TIMES = frozenset({"timestamp", "@timestamp", "time", "ts", "eventTime", "date"
 
 
 def events_of(line: bytes) -> list[bytes]:
-    """Return the events of a line of JSON that holds several, such as what `aws logs` prints through `jq -c`; nothing of
-    any other line.
-    """
+    """Return the events of a line of JSON that holds several, as `aws logs` prints through `jq -c`; else nothing."""
     text = line.decode(errors="replace") if line[:1] in b"{[" else ""
     array = _ONE_LINE.match(text)
     records = [_record(element) for element in _elements(text, array.end())] if array else []
-    if len(records) < 2 and array and not array.group():
+    if array and not array.group() and len(records) == 1:
         return []
     if not all(isinstance(record, dict) and _TIMES & record.keys() for record in records):
         return []
