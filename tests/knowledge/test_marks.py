@@ -67,7 +67,7 @@ def test_a_weak_mark_under_a_calm_level_is_no_mark() -> None:
 
 
 def examples() -> list[str]:
-    found: list[str] = []
+    found: list[Any] = []
 
     def walk(part: Any) -> None:
         if isinstance(part, dict):
@@ -176,6 +176,25 @@ def test_traces_of_two_programs_line_by_line_count_once_each(prefixes: tuple[str
     turns = [*order, *[False, True] * 4]
     lines = [left[which].pop(0) for which in turns if left[which]]
     assert Counter(counts("\n".join(lines) + "\n")) == {"throttled-tokens-per-minute": 1, "s3-bucket-missing": 1}
+
+
+@pytest.mark.parametrize("spaced", ["", " "], ids=["compact", "spaced"])
+def test_a_trace_with_a_record_for_each_line_counts_once(spaced: str) -> None:
+    said = (
+        "software.amazon.awssdk.services.dynamodb.model.ProvisionedThroughputExceededException: The level of configured"
+    )
+    trace = [f"{said} throughput", "\tat a.B.c(B.java:3)", f"Caused by: {said} throughput", "\t... 3 more"]
+    rest = {"stream": "stderr", "time": "2026-11-20T03:00:01.1Z"}
+    lines = ["all is calm", *trace, "all is calm", *trace]
+    form = (f",{spaced}", f":{spaced}")
+    log = "".join(json.dumps({"log": f"{line}\n", **rest}, separators=form) + "\n" for line in lines)
+    assert counts(log) == {"dynamodb-provisioned-throughput": 2}
+
+
+def test_the_mark_of_utf_8_hides_no_event() -> None:
+    assert counts(f"\ufeff2026-11-20 03:00:00 ERROR it failed\nthen: {THROTTLED}\n") == {
+        "throttled-tokens-per-minute": 1
+    }
 
 
 def test_what_rules_a_terminal_is_not_shown() -> None:

@@ -21,7 +21,8 @@ _MONTH = rb"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
 _SYSLOG = _MONTH + rb" [ \d]\d \d\d:\d\d:\d\d[.\d]{0,7}"
 
 _CARRIER = re.compile(
-    _COLOUR
+    rb"(?:\xef\xbb\xbf)?"  # the mark of UTF-8 at the beginning of a file
+    + _COLOUR
     + rb"(?P<source>[\w.-]{1,64}+ {0,24}+\| ?|\[pod/[^\]\n]{1,200}\] )?"
     + _COLOUR
     + rb"(?:"
@@ -81,6 +82,8 @@ _GOES_ON = re.compile(
     rb"[ \t]|\xc2\xa0|[})\]]|[Cc]aused by:|Suppressed:|\.\.\. \d|at |--- |---> |goroutine \d|created by |exit status \d"
     rb"|From previous event|Node\.js v\d|stack backtrace:|note: run with|\[Previous line|\xe2[\x94\x95]"
 )
+# Docker's own files have a record for each line of a trace.
+_RECORD_GOES_ON = re.compile(rb'\{"log":\s?"(?:\\t|[ \t]|[Cc]aused by:|Suppressed:|\.\.\. \d|at )')
 BLANK = re.compile(rb"\s*?(?:\n|\Z)")
 RAISED = re.compile(rb"(?=[\w.$:]{0,99}[a-z])[A-Za-z_][\w.$]{0,99}(?::|\s*?(?:\n|\Z))")
 EXCEPTION = re.compile(rb"[A-Za-z_][\w.$]{0,99}(?:Error|Exception|Fault)\b")
@@ -105,7 +108,7 @@ def line_at(buffer: bytes, at: int) -> Line:
     carrier = _CARRIER.match(buffer, at)
     begin, source = (carrier.end(), b"".join(filter(None, carrier.groups()))) if carrier else (at, b"")
     if _RECORD.match(buffer, begin):
-        return Line(Kind.RECORD, begin, source)
+        return Line(Kind.CONTINUES if _RECORD_GOES_ON.match(buffer, begin) else Kind.RECORD, begin, source)
     stamp = _STAMP.match(buffer, begin)
     if stamp is None:
         if _LEVELLED.match(buffer, begin):
