@@ -3,7 +3,6 @@
 import json
 import re
 import tomllib
-from collections import Counter
 from datetime import UTC, datetime
 from importlib import resources
 from typing import Any
@@ -168,14 +167,33 @@ TRACE = (
 )
 
 
+CHAINED = """java.util.concurrent.CompletionException: the call failed
+\tat app.Main.ask(Main.java:3)
+Caused by: software.amazon.awssdk.services.bedrockruntime.model.ThrottlingException: Too many tokens, please wait
+\tat app.Main.ask(Main.java:4)
+Caused by: software.amazon.awssdk.services.bedrockruntime.model.ThrottlingException: Too many tokens, please wait
+\t... 2 more"""
+
+
+def woven(prefixes: tuple[str, str], texts: tuple[str, str], order: list[bool]) -> str:
+    left = [[prefix + line for line in text.split("\n")] for prefix, text in zip(prefixes, texts, strict=True)]
+    turns = [*order, *[False, True] * 8]
+    return "".join(f"{left[which].pop(0)}\n" for which in turns if left[which])
+
+
 @pytest.mark.parametrize("prefixes", PREFIXES.values(), ids=PREFIXES)
 @given(order=st.lists(st.booleans(), min_size=8, max_size=8))
 def test_traces_of_two_programs_line_by_line_count_once_each(prefixes: tuple[str, str], order: list[bool]) -> None:
-    left = [[prefixes[0] + line for line in (TRACE + THROTTLED).split("\n")]]
-    left.append([prefixes[1] + line for line in (TRACE + NO_BUCKET).split("\n")])
-    turns = [*order, *[False, True] * 4]
-    lines = [left[which].pop(0) for which in turns if left[which]]
-    assert Counter(counts("\n".join(lines) + "\n")) == {"throttled-tokens-per-minute": 1, "s3-bucket-missing": 1}
+    log = woven(prefixes, (TRACE + THROTTLED, TRACE + NO_BUCKET), order)
+    assert counts(log) == {"throttled-tokens-per-minute": 1, "s3-bucket-missing": 1}
+
+
+@pytest.mark.parametrize("prefixes", [PREFIXES[name] for name in PREFIXES if name != "threads"])
+@given(order=st.lists(st.booleans(), min_size=8, max_size=8))
+def test_a_chain_that_others_lines_tear_apart_counts_once(prefixes: tuple[str, str], order: list[bool]) -> None:
+    twice = f"{TRACE}{NO_BUCKET}\n{TRACE}{NO_BUCKET}"
+    log = woven(prefixes, (CHAINED, twice), order) + woven(prefixes, (CHAINED, "all is calm"), order)
+    assert counts(log) == {"throttled-tokens-per-minute": 2, "s3-bucket-missing": 2}
 
 
 @pytest.mark.parametrize("spaced", ["", " "], ids=["compact", "spaced"])

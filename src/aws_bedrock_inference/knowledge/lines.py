@@ -71,6 +71,7 @@ _ANY_LEVEL = re.compile(rb"(?i)\b(?:(TRACE|DEBUG|INFO|NOTICE)|" + _LEVELS + rb")
 _TROUBLE = re.compile(rb"(?i)exce|error|throttl|denied|timed out|fail|unable to")
 _LEVEL_WITHIN, _TROUBLE_WITHIN = 160, 1_280
 
+_CAUSED = re.compile(rb"[Cc]aused by:|Suppressed:")
 CHAIN = re.compile(rb"During handling of|The above exception was")
 STARTS = re.compile(
     rb"Traceback \(most recent|Exception in thread |panic: |Unhandled [eE]xception|fatal error: |Uncaught |thread '"
@@ -152,6 +153,17 @@ def has_calm_level(buffer: bytes, begin: int, end: int) -> bool:
     """Return whether a line's level is low."""
     level = _ANY_LEVEL.search(buffer, begin, min(end, begin + _LEVEL_WITHIN))
     return bool(level and level[1])
+
+
+def goes_on_with_a_cause(event: bytes) -> bool:
+    """Return whether the first line of an event that is no frame is `Caused by:`."""
+    at = 0
+    while at < len(event):
+        line = line_at(event, at)
+        if line.kind is not Kind.CONTINUES or _CAUSED.match(event, line.text):
+            return line.kind is Kind.CONTINUES
+        at = below(event, at)
+    return False
 
 
 def above(buffer: bytes, at: int) -> int:

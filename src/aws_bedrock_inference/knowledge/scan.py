@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from aws_bedrock_inference.knowledge.events import REACH, event_around, lines_after
 from aws_bedrock_inference.knowledge.findings import Finding
+from aws_bedrock_inference.knowledge.lines import goes_on_with_a_cause, line_at
 from aws_bedrock_inference.knowledge.logs import BLOCK, last_time, time_of
 from aws_bedrock_inference.knowledge.marks import is_marked, is_trouble, marked_lines
 from aws_bedrock_inference.knowledge.meanings import example, meaning
@@ -33,7 +34,7 @@ _KEPT = REACH + _LOOK_BACK
 _DECIDE = 2
 """Lines after an event that must be known to say that it has ended: an empty one, and what may follow it."""
 
-_MOST_REMEMBERED = 1 << 14
+_MOST_REMEMBERED, _MOST_SOURCES = 1 << 14, 1 << 10
 
 # The parts in which similar events differ: times, ids and numbers. Statuses and numbers of one digit decide.
 _VARIES = re.compile(
@@ -60,6 +61,7 @@ class LogScan:
         self._searched = 0  # of the rest: the lines before this were read
         self._length = 0  # of the line that has not ended
         self._time: datetime | None = None
+        self._causes: dict[bytes, str] = {}  # of the last event of each source
         self._meanings: dict[int, Meaning | None] = {}
         self._distinct: dict[Meaning | None, Meaning | None] = {}  # one object for equal ones
 
@@ -141,6 +143,8 @@ class LogScan:
             self.undated += at is None
             return
         known = self._remembered(event)
+        if self._is_torn_off(event, known):
+            return
         if known is None:
             self.other += is_trouble(event)
             return
@@ -151,6 +155,18 @@ class LogScan:
             )
             self.findings[known.cause, known.conditional] = finding
         finding.add(at, known, lambda: example(event, known))
+
+    def _is_torn_off(self, event: bytes, known: Meaning | None) -> bool:
+        """Return whether an event is the rest of the one before it from its source, with lines of others between."""
+        line = line_at(event, 0)
+        if not line.source:
+            return False
+        cause = known.cause if known else ""
+        torn = self._causes.get(line.source) == cause and goes_on_with_a_cause(event)
+        if len(self._causes) >= _MOST_SOURCES:
+            self._causes.clear()
+        self._causes[line.source] = cause
+        return torn
 
     def _remembered(self, event: bytes) -> Meaning | None:
         alike = hash(_VARIES.sub(b"#", event))
