@@ -24,7 +24,8 @@ TROUBLE = (
 WEAK = (
     *(b"n't ", b"n\xe2\x80\x99t ", b"must ", b"too ", b"please ", b"missing", b"required", b"malformed", b"expected"),
     *(b"expired", b"exist", b"maximum", b"violat", b"unavailable", b"unauthorized", b"forbidden", b"rejected"),
-    *(b"problem", b"unknown", b"unsupported", b"unprocessed"),
+    *(b"problem", b"unknown", b"unsupported", b"unprocessed", b"refusal", b"intervened", b"is empty", b"blocked by"),
+    *(b"try again", b"only one ", b"only be "),
 )
 """The marks that calm lines have too: they count where no level says that all is well."""
 
@@ -40,14 +41,16 @@ _BY_RARE_LETTER = tuple(
     re.compile(part)
     for part in (
         rb"x(?:ce|pected|pired|ist|imum)",
-        rb"v(?:alid|iolat|ailable)",
+        rb"v(?:alid|iolat|ailable|ened)",
         rb"q(?:uired)",
         rb"j(?:ected)",
-        rb"f(?:ail|orbid)",
-        rb"m(?:ust|issing|eout|edout|alformed)",
+        rb"f(?:ail|orbid|usal)",
+        rb"m(?:ust|issing|eout|edout|alformed|pty)",
         rb"p(?:lease|roblem)",
         rb"u(?:na|nkn|npro|nsup)",
         rb"w(?:arn)",
+        rb"k(?:edby)",
+        rb"y(?:again|one|be)",
         rb"'(?:t)",
     )
 )
