@@ -49,7 +49,7 @@ def test_causes_are_shown_with_counts_times_services_and_an_example(log: Path) -
     assert "bedrock-runtime  ThrottlingException" in lines[3]
     assert THROTTLED in lines[4]
     assert "1 more error line matches no known AWS error" in result.output
-    assert result.output.endswith("bedrock explain ThrottlingException\n")
+    assert result.output.endswith("bedrock explain throttled-tokens-per-minute\n")
 
 
 def test_files_compressed_files_and_standard_input_are_added_up(log: Path, tmp_path: Path) -> None:

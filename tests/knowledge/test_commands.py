@@ -291,3 +291,20 @@ def test_every_service_that_advice_names_is_one() -> None:
     known = {*session.get_available_services(), *catalogue().services, "other"} - {ANY}
     named = {service for cause in catalogue().causes.values() for _, services in cause.advice for service in services}
     assert named - known == set()
+
+
+@pytest.mark.parametrize("name", ["--debug", "-x", "a\u202eb", "a\x1b[2Jb", "a\x00b"])
+def test_a_value_from_a_text_is_no_option_and_nothing_that_a_terminal_hides(name: str) -> None:
+    texts = (
+        f"arn:aws:lambda:us-east-1:111122223333:function:{name}",
+        f"Rule {name} does not exist",
+        f"<Key>{name}</Key>",
+        f"arn:aws:iam::111122223333:role/{name} arn:aws:iam::111122223333:user/{name}",
+        f"on resource: arn:aws:s3:::{name}",
+        f"stack {name} does not exist, log group {name}9/, stream {name} under account",
+    )
+    for place in PLACEHOLDERS:
+        _, *words = shlex.split(fill(f"aws {place}", "\n".join(texts)))
+        assert len(words) == 1, place
+        assert not words[0].startswith("-"), place
+        assert words[0].isprintable(), place

@@ -20,6 +20,7 @@ from aws_bedrock_inference import clock
 from aws_bedrock_inference.cli.exit_codes import FAILED, INTERRUPTED
 from aws_bedrock_inference.cli.explain import COLOURS
 from aws_bedrock_inference.cli.terminal import standard_input
+from aws_bedrock_inference.knowledge.catalogue import catalogue
 from aws_bedrock_inference.knowledge.logs import LogError, blocks
 from aws_bedrock_inference.knowledge.scan import LogScan
 
@@ -151,7 +152,8 @@ def _print(console: Console, found: LogScan, by: str) -> None:
     if found.undated:
         console.print(f"{_number(found.undated, 'error')} without a time ignored because of --since.", soft_wrap=True)
     if findings and by == "cause":
-        name = next(iter(findings[0].codes), findings[0].cause)
+        known = findings[0].cause in catalogue().causes
+        name = findings[0].cause if known else next(iter(findings[0].codes), findings[0].cause)
         console.print(f"For advice on an error, run: bedrock explain {name}", soft_wrap=True)
 
 

@@ -211,6 +211,8 @@ _EXACT = frozenset({"MODEL", "BASE_MODEL", "INFERENCE_PROFILE", "KNOWLEDGE_BASE"
 def _word(name: str, value: str) -> str:
     if name == "PRINCIPAL":
         value = value.replace(":sts:", ":iam:").replace(":assumed-role/", ":role/")
+    if value.startswith("-") or not value.isprintable():
+        return ""  # an option of the command, or what a terminal does not show as it is
     value = masked(value.rstrip(".,;:)"), accounts=True)
     if "***" in value.replace("*" * 12, ""):
         return ""  # a secret in the place of a name

@@ -21,16 +21,17 @@ _MONTH = rb"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
 _SYSLOG = _MONTH + rb" [ \d]\d \d\d:\d\d:\d\d[.\d]{0,7}"
 
 _CARRIER = re.compile(
-    _COLOUR
+    rb"(?:\xef\xbb\xbf)?"  # the mark of UTF-8 at the beginning of a file
+    + _COLOUR
     + rb"(?P<source>[\w.-]{1,64}+ {0,24}+\| ?|\[pod/[^\]\n]{1,200}\] )?"
     + _COLOUR
     + rb"(?:"
     + _ISO_T
     + rb" std(?:out|err) [FP] |(?:<\d{1,3}>)?(?:"
     + _SYSLOG
-    + rb" [\w.-]{1,255}+ [\w./@-]{1,64}+(?:\[\d{1,9}\])?|"
+    + rb"(?P<program> [\w.-]{1,255}+ [\w./@-]{1,64}+(?:\[\d{1,9}\])?)|"
     + _ISO_T
-    + rb" [\w.-]{1,255}+ [\w./@-]{1,64}+\[\d{1,9}\]): )?"
+    + rb"(?P<unit> [\w.-]{1,255}+ [\w./@-]{1,64}+\[\d{1,9}\])): )?"
     + _COLOUR
 )
 # What may stand before a time: a level, something in brackets, a key, an address.
@@ -70,6 +71,7 @@ _ANY_LEVEL = re.compile(rb"(?i)\b(?:(TRACE|DEBUG|INFO|NOTICE)|" + _LEVELS + rb")
 _TROUBLE = re.compile(rb"(?i)exce|error|throttl|denied|timed out|fail|unable to")
 _LEVEL_WITHIN, _TROUBLE_WITHIN = 160, 1_280
 
+_CAUSED = re.compile(rb"[Cc]aused by:|Suppressed:")
 CHAIN = re.compile(rb"During handling of|The above exception was")
 STARTS = re.compile(
     rb"Traceback \(most recent|Exception in thread |panic: |Unhandled [eE]xception|fatal error: |Uncaught |thread '"
@@ -81,6 +83,8 @@ _GOES_ON = re.compile(
     rb"[ \t]|\xc2\xa0|[})\]]|[Cc]aused by:|Suppressed:|\.\.\. \d|at |--- |---> |goroutine \d|created by |exit status \d"
     rb"|From previous event|Node\.js v\d|stack backtrace:|note: run with|\[Previous line|\xe2[\x94\x95]"
 )
+# Docker's own files have a record for each line of a trace.
+_RECORD_GOES_ON = re.compile(rb'\{"log":\s?"(?:\\t|[ \t]|[Cc]aused by:|Suppressed:|\.\.\. \d|at )')
 BLANK = re.compile(rb"\s*?(?:\n|\Z)")
 RAISED = re.compile(rb"(?=[\w.$:]{0,99}[a-z])[A-Za-z_][\w.$]{0,99}(?::|\s*?(?:\n|\Z))")
 EXCEPTION = re.compile(rb"[A-Za-z_][\w.$]{0,99}(?:Error|Exception|Fault)\b")
@@ -103,9 +107,9 @@ class Line(NamedTuple):
 def line_at(buffer: bytes, at: int) -> Line:
     """Return the line that begins at `at`."""
     carrier = _CARRIER.match(buffer, at)
-    begin, source = (carrier.end(), carrier["source"] or b"") if carrier else (at, b"")
+    begin, source = (carrier.end(), b"".join(filter(None, carrier.groups()))) if carrier else (at, b"")
     if _RECORD.match(buffer, begin):
-        return Line(Kind.RECORD, begin, source)
+        return Line(Kind.CONTINUES if _RECORD_GOES_ON.match(buffer, begin) else Kind.RECORD, begin, source)
     stamp = _STAMP.match(buffer, begin)
     if stamp is None:
         if _LEVELLED.match(buffer, begin):
@@ -141,8 +145,25 @@ def _traced(buffer: bytes, at: int, text: int) -> bool:
 def is_calm(buffer: bytes, line: Line) -> bool:
     """Return whether a line says that all is well: its level is low, and it has no word of trouble."""
     end = below(buffer, line.text)
-    level = _ANY_LEVEL.search(buffer, line.text, min(end, line.text + _LEVEL_WITHIN))
-    return bool(level and level[1] and not _TROUBLE.search(buffer, line.text, min(end, line.text + _TROUBLE_WITHIN)))
+    calm = has_calm_level(buffer, line.text, end)
+    return calm and not _TROUBLE.search(buffer, line.text, min(end, line.text + _TROUBLE_WITHIN))
+
+
+def has_calm_level(buffer: bytes, begin: int, end: int) -> bool:
+    """Return whether a line's level is low."""
+    level = _ANY_LEVEL.search(buffer, begin, min(end, begin + _LEVEL_WITHIN))
+    return bool(level and level[1])
+
+
+def goes_on_with_a_cause(event: bytes) -> bool:
+    """Return whether the first line of an event that is no frame is `Caused by:`."""
+    at = 0
+    while at < len(event):
+        line = line_at(event, at)
+        if line.kind is not Kind.CONTINUES or _CAUSED.match(event, line.text):
+            return line.kind is Kind.CONTINUES
+        at = below(event, at)
+    return False
 
 
 def above(buffer: bytes, at: int) -> int:

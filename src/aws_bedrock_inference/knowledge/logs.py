@@ -84,7 +84,7 @@ _TIME = re.compile(
     rb"(?:[.,]\d{1,9})? ?(?P<zone2>[+-]\d{4})?"
     rb"|\b(?P<name3>[A-Z][a-z]{2}) {1,2}(?P<day3>\d{1,2}) (?P<clock3>\d\d:\d\d:\d\d)"
     rb"|^[IWEF](?P<month4>\d\d)(?P<day4>\d\d) (?P<clock4>\d\d:\d\d:\d\d)"
-    rb"|(?<![\w.])(?P<epoch>1\d{9})(?:\d{3}|\.\d{1,9})?(?![\w.])"
+    rb"|(?<![\w.])(?P<epoch>1\d{9})(?:\d{3}|\d{6}|\d{9}|\.\d{1,9})?(?![\w.])"
 )
 _HEAD_LENGTH = 400
 

@@ -45,7 +45,8 @@ def meanings(text: str, service: str | None = None) -> list[Explanation]:
         found = _of_code(code, service)
         if found:
             return found[:1]
-    return []
+    numbers = catalogue().by_code.get(word, [])  # S3 has codes that are a status
+    return [explain(each.template.cause, service=each.service) for each in numbers if service in {None, each.service}]
 
 
 def near(text: str) -> list[str]:

@@ -126,13 +126,20 @@ _MASKS: tuple[tuple[tuple[str, ...], str, str], ...] = (
 )
 _pattern = cache(re.compile)
 _ACCOUNT = re.compile(r"(?<![\w.-])\d{12}(?![\w.-])")
+# What moves a cursor, sets colours or titles, or turns the direction of writing: a log must not rule the terminal.
+_UNSEEN = re.compile(
+    r"\x1b\[[0-?]{0,64}[ -/]{0,8}[@-~]|\x1b\][^\x07\x1b]{0,4096}(?:\x07|\x1b\\)"
+    r"|[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]"
+)
 
 
 def masked(text: str, *, accounts: bool = False) -> str:
     """Return the text with access keys, secrets, tokens, signatures and passwords masked.
 
-    `accounts` masks account ids too: for texts that are made to be passed on.
+    `accounts` is for texts that are made to be shown and passed on: it masks account ids too, and takes out what would
+    rule a terminal.
     """
+    text = _UNSEEN.sub("", text) if accounts else text  # first: a secret with colours in it is one
     shown = _remembered(text) if len(text) <= _SHORT else _masked(text)
     return _ACCOUNT.sub("************", shown) if accounts else shown
 

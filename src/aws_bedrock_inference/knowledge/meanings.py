@@ -9,19 +9,13 @@ from typing import TYPE_CHECKING
 from aws_bedrock_inference.knowledge.explain import explain
 from aws_bedrock_inference.knowledge.findings import Meaning, Subject
 from aws_bedrock_inference.knowledge.judge import MODELLED, UNKNOWN
+from aws_bedrock_inference.knowledge.marks import first_mark
 from aws_bedrock_inference.knowledge.masking import masked
 from aws_bedrock_inference.knowledge.messages import message
 from aws_bedrock_inference.knowledge.models import providers
 
 if TYPE_CHECKING:
     from aws_bedrock_inference.knowledge.explain import Explanation
-
-MARKS = (
-    *(b"exce", b"error", b"throttl", b"denied", b"timed out", b"fail", b"unable to", b"not "),
-    *(b"too many", b"invalid", b"timeout", b"warn", b"status code"),
-)
-"""The marks of trouble, in lower case; only lines with one of them are examined. `exce` is exception and exceeded. Each
-mark costs about half a nanosecond a byte."""
 
 # Of a longer event, the first bytes and lines, and those with marks, are explained; a record in JSON is read as one.
 _EXPLAINED, _HEAD, _HEAD_LINES, _RECORD = 8_192, 1_024, 3, 1 << 17
@@ -64,7 +58,7 @@ def example(event: bytes, known: Meaning) -> str:
             at = line.lower().find(" ".join(words.split()).lower())
             if at >= 0:
                 return _cut(line, at)
-    marked = [line for line in lines if any(mark.decode() in line.lower() for mark in MARKS)]
+    marked = [line for line in lines if first_mark(line.encode(errors="replace")) >= 0]
     return _cut((marked or lines)[0], 0)
 
 
@@ -84,12 +78,11 @@ def _shortened(event: bytes) -> bytes:
     if len(event) <= _EXPLAINED:
         return event
     lines = event.split(b"\n")
-    telling = [line for line in lines[_HEAD_LINES:] if any(mark in line.lower() for mark in MARKS)]
+    telling = [line for line in lines[_HEAD_LINES:] if first_mark(line) >= 0]
     short = b"\n".join(lines[:_HEAD_LINES] + telling)
     if len(short) <= _EXPLAINED or (len(short) <= _RECORD and b"{" in short[:_HEAD]):
         return short
-    low = short.lower()
-    mark = min(at for at in map(low.find, MARKS) if at >= 0)
+    mark = first_mark(short)
     return short[:_HEAD] + short[max(_HEAD, mark - _HEAD) : mark + _EXPLAINED]
 
 

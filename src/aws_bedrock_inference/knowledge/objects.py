@@ -1,10 +1,17 @@
-"""The objects of pretty-printed JSON, such as the AWS CLI prints: each member has a line, and none bears a time."""
+"""The objects of JSON, as the AWS CLI and log stores print them: pretty, each member on a line and none with a time, or
+all events on one line.
+"""
 
 from __future__ import annotations
 
+import json
 import re
+from typing import TYPE_CHECKING, Any
 
 from aws_bedrock_inference.knowledge.lines import above, below
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _REACH = 1 << 15
 _MEMBER = re.compile(rb'[ \t]+["{}\[\]\d]')
@@ -13,6 +20,56 @@ _INDENT = re.compile(rb"[ \t]*")
 _EVENTS = re.compile(
     rb'\s*"(?:events|logEvents|results|Records|records|logs|entries|items|hits|messages)"\s*:\s*\[\s*$'
 )
+
+# The same on one line, in an object that is no record itself; an array alone; what is left of one that was cut.
+_ONE_LINE = re.compile(
+    r'\s*(?:\{(?:(?!"(?:@?timestamp|time|ts|level|severity)")[^\n]){0,500}?'
+    r'"(?:events|logEvents|results|Records|records|logs|entries|items|hits)"\s?:\s?)?\[\s?(?=[\[{])'
+    r'|(?=\{[^\n]*?\},\s?\{")'
+)
+BETWEEN = re.compile(rb'\},\s?(?=\{")')
+"""The end of an object in an array, and the beginning of the next one."""
+
+_TIMES = frozenset({"timestamp", "@timestamp", "time", "ts", "eventTime", "date", "datetime", "ingestionTime"})
+
+
+def events_of(line: bytes) -> list[bytes]:
+    """Return the events of a line of JSON that holds several, as `aws logs` prints through `jq -c`; else nothing."""
+    text = line.decode(errors="replace") if line[:1] in b"{[" else ""
+    array = _ONE_LINE.match(text)
+    records = [_record(element) for element in _elements(text, array.end())] if array else []
+    if array and not array.group() and len(records) == 1:
+        return []
+    if not all(isinstance(record, dict) and _TIMES & record.keys() for record in records):
+        return []
+    return [json.dumps(record, ensure_ascii=False).encode(errors="replace") for record in records]
+
+
+def _elements(text: str, at: int) -> Iterator[Any]:
+    """Yield the elements of an array up to its end, or to where it is cut off."""
+    decoder = json.JSONDecoder()
+    while True:
+        try:
+            element, at = decoder.raw_decode(text, at)
+        except (ValueError, RecursionError):
+            return
+        yield element
+        comma = _COMMA.match(text, at)
+        if comma is None:
+            return
+        at = comma.end()
+
+
+_COMMA = re.compile(r"\s*,\s*")
+
+
+def _record(element: Any) -> Any:
+    """Return an element as a record: Logs Insights prints pairs of field and value, search engines a `_source`."""
+    if isinstance(element, list):
+        pairs = [pair for pair in element if isinstance(pair, dict) and {"field", "value"} <= pair.keys()]
+        return {str(pair["field"]): pair["value"] for pair in pairs}
+    inner = element.get("_source") if isinstance(element, dict) else None
+    return inner if isinstance(inner, dict) else element
 
 
 def object_around(buffer: bytes, line: int, floor: int) -> tuple[int, int] | None:

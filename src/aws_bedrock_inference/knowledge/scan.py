@@ -12,8 +12,11 @@ from typing import TYPE_CHECKING
 
 from aws_bedrock_inference.knowledge.events import REACH, event_around, lines_after
 from aws_bedrock_inference.knowledge.findings import Finding
+from aws_bedrock_inference.knowledge.lines import goes_on_with_a_cause, line_at
 from aws_bedrock_inference.knowledge.logs import BLOCK, last_time, time_of
-from aws_bedrock_inference.knowledge.meanings import MARKS, example, meaning
+from aws_bedrock_inference.knowledge.marks import is_marked, is_trouble, marked_lines
+from aws_bedrock_inference.knowledge.meanings import example, meaning
+from aws_bedrock_inference.knowledge.objects import BETWEEN, events_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -21,8 +24,8 @@ if TYPE_CHECKING:
 
     from aws_bedrock_inference.knowledge.findings import Meaning
 
-_LONGEST_LINE = (1 << 20) - 1
-"""Bytes; a longer line is read as several."""
+_LONGEST_LINE, _CUT_WITHIN = (1 << 20) - 1, 1 << 18
+"""Bytes; a longer line is read as several. One of JSON is cut between two objects, if there is such a place so near."""
 
 _LOOK_BACK = 4_096
 _KEPT = REACH + _LOOK_BACK
@@ -31,7 +34,7 @@ _KEPT = REACH + _LOOK_BACK
 _DECIDE = 2
 """Lines after an event that must be known to say that it has ended: an empty one, and what may follow it."""
 
-_MOST_REMEMBERED = 1 << 14
+_MOST_REMEMBERED, _MOST_SOURCES = 1 << 14, 1 << 10
 
 # The parts in which similar events differ: times, ids and numbers. Statuses and numbers of one digit decide.
 _VARIES = re.compile(
@@ -58,6 +61,7 @@ class LogScan:
         self._searched = 0  # of the rest: the lines before this were read
         self._length = 0  # of the line that has not ended
         self._time: datetime | None = None
+        self._causes: dict[bytes, str] = {}  # of the last event of each source
         self._meanings: dict[int, Meaning | None] = {}
         self._distinct: dict[Meaning | None, Meaning | None] = {}  # one object for equal ones
 
@@ -102,9 +106,11 @@ class LogScan:
     def _cut(self, block: bytes) -> bytes:
         """Return the block with an end for each line that is too long, always at the same place of the line."""
         first = block.find(b"\n")
-        room = _LONGEST_LINE - self._length
-        if (len(block) if first < 0 else first) > room:
-            block = block[:room] + b"\n" + block[room:]
+        length, room = len(block) if first < 0 else first, _LONGEST_LINE - self._length
+        between = BETWEEN.search(block, max(0, room - _CUT_WITHIN), min(length, max(0, room)))
+        if between or length > room:
+            at = between.end() if between else room
+            block = block[:at] + b"\n" + block[at:]
         newest = block.rfind(b"\n")
         self._length = self._length + len(block) if newest < 0 else len(block) - newest - 1
         return block
@@ -115,14 +121,17 @@ class LogScan:
         self._rest = b""  # an interruption must not count events twice
         complete = len(buffer) if last else buffer.rfind(b"\n") + 1
         unread = complete
-        for line in _marked(buffer, self._searched, complete):
+        for line in marked_lines(buffer, self._searched, complete):
             if line < done:
                 continue
             start, end = event_around(buffer, line, done)
             if not last and lines_after(buffer, end) < _DECIDE:
                 unread = line
                 break
-            self._count(buffer[start:end], before=buffer[max(done, start - _LOOK_BACK) : start])
+            event, before = buffer[start:end], buffer[max(done, start - _LOOK_BACK) : start]
+            several = events_of(event)
+            for each in filter(is_marked, several) if several else (event,):
+                self._count(each, before)
             done = end
         unread = max(unread, done)
         kept = max(done, buffer.rfind(b"\n", 0, max(0, unread - _KEPT)) + 1)
@@ -134,8 +143,10 @@ class LogScan:
             self.undated += at is None
             return
         known = self._remembered(event)
+        if self._is_torn_off(event, known):
+            return
         if known is None:
-            self.other += 1
+            self.other += is_trouble(event)
             return
         finding = self.findings.get((known.cause, known.conditional))
         if finding is None:
@@ -144,6 +155,18 @@ class LogScan:
             )
             self.findings[known.cause, known.conditional] = finding
         finding.add(at, known, lambda: example(event, known))
+
+    def _is_torn_off(self, event: bytes, known: Meaning | None) -> bool:
+        """Return whether an event is the rest of the one before it from its source, with lines of others between."""
+        line = line_at(event, 0)
+        if not line.source:
+            return False
+        cause = known.cause if known else ""
+        torn = self._causes.get(line.source) == cause and goes_on_with_a_cause(event)
+        if len(self._causes) >= _MOST_SOURCES:
+            self._causes.clear()
+        self._causes[line.source] = cause
+        return torn
 
     def _remembered(self, event: bytes) -> Meaning | None:
         alike = hash(_VARIES.sub(b"#", event))
@@ -154,16 +177,3 @@ class LogScan:
             known = meaning(event)
             self._meanings[alike] = self._distinct.setdefault(known, known)
         return self._meanings[alike]
-
-
-def _marked(buffer: bytes, begin: int, end: int) -> list[int]:
-    """Return where the lines begin that hold a mark."""
-    low = buffer[begin:end].lower()
-    lines = set()
-    for mark in MARKS:
-        at = low.find(mark)
-        while at >= 0:
-            lines.add(begin + low.rfind(b"\n", 0, at) + 1)
-            following = low.find(b"\n", at)
-            at = low.find(mark, following) if following >= 0 else -1
-    return sorted(lines)

@@ -1,0 +1,116 @@
+"""The marks of trouble: words without which no line of a log is examined, and the search for the lines that hold one.
+
+To search a log for forty words costs more than all that follows. So the text is first reduced to its small letters,
+which halves it, and searched for a few parts of words that many marks share; those with a rare letter are looked for
+by that letter. What seems to hold a mark is then compared word by word.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from aws_bedrock_inference.knowledge.lines import has_calm_level
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+TROUBLE = (
+    *(b"exce", b"error", b"throttl", b"denied", b"timed out", b"fail", b"unable to", b"not "),
+    *(b"too many", b"invalid", b"timeout", b"warn", b"status code"),
+)
+"""The marks that count under any level, in lower case. `exce` is exception and exceeded."""
+
+WEAK = (
+    *(b"n't ", b"n\xe2\x80\x99t ", b"must ", b"too ", b"please ", b"missing", b"required", b"malformed", b"expected"),
+    *(b"expired", b"exist", b"maximum", b"violat", b"unavailable", b"unauthorized", b"forbidden", b"rejected"),
+    *(b"problem", b"unknown", b"unsupported", b"unprocessed", b"refusal", b"intervened", b"is empty", b"blocked by"),
+    *(b"try again", b"only one ", b"only be "),
+)
+"""The marks that calm lines have too: they count where no level says that all is well."""
+
+_PIECE = 1 << 15
+_LETTERS = b"abcdefghijklmnopqrstuvwxyz"
+# The last byte of an apostrophe in UTF-8 becomes a plain one.
+_SMALL = bytes.maketrans(_LETTERS.upper() + b"\x99", _LETTERS + b"'")
+_LEFT_OUT = bytes(set(range(256)) - set(_LETTERS + _LETTERS.upper() + b"\n'\x99"))
+
+# Each mark holds one of these when all but letters is taken out of it.
+_PARTS = (b"error", b"throttl", b"denied", b"not", b"too", b"statuscode")
+_BY_RARE_LETTER = tuple(
+    re.compile(part)
+    for part in (
+        rb"x(?:ce|pected|pired|ist|imum)",
+        rb"v(?:alid|iolat|ailable|ened)",
+        rb"q(?:uired)",
+        rb"j(?:ected)",
+        rb"f(?:ail|orbid|usal)",
+        rb"m(?:ust|issing|eout|edout|alformed|pty)",
+        rb"p(?:lease|roblem)",
+        rb"u(?:na|nkn|npro|nsup)",
+        rb"w(?:arn)",
+        rb"k(?:edby)",
+        rb"y(?:again|one|be)",
+        rb"'(?:t)",
+    )
+)
+
+
+def marked_lines(buffer: bytes, begin: int, end: int) -> Iterator[int]:
+    """Yield where the lines between two ends of lines begin that hold a mark."""
+    while begin < end:
+        stop = _stop(buffer, begin, end)
+        piece = buffer[begin:stop]
+        numbers = _possible(piece.translate(_SMALL, _LEFT_OUT))
+        if numbers:
+            at = begin
+            for number, line in enumerate(piece.split(b"\n")):
+                if number in numbers and is_marked(line):
+                    yield at
+                at += len(line) + 1
+        begin = stop
+
+
+def _stop(buffer: bytes, begin: int, end: int) -> int:
+    """Return where a piece of whole lines ends: a long line is a piece by itself."""
+    if end - begin <= _PIECE:
+        return end
+    return buffer.rfind(b"\n", begin, begin + _PIECE) + 1 or buffer.find(b"\n", begin, end) + 1 or end
+
+
+def is_trouble(text: bytes) -> bool:
+    """Return whether a text holds a mark that counts under any level."""
+    low = text.lower()
+    return any(mark in low for mark in TROUBLE)
+
+
+def first_mark(text: bytes) -> int:
+    """Return where the first mark of any kind stands in a text, or -1."""
+    low = text.lower()
+    return min((at for at in map(low.find, TROUBLE + WEAK) if at >= 0), default=-1)
+
+
+def is_marked(line: bytes) -> bool:
+    """Return whether a line holds a mark that counts under its level."""
+    low = line.lower()
+    if any(mark in low for mark in TROUBLE):
+        return True
+    return any(mark in low for mark in WEAK) and not has_calm_level(line, 0, len(line))
+
+
+def _possible(letters: bytes) -> set[int]:
+    """Return the numbers of the lines that may hold a mark."""
+    found = set()
+    for part in _PARTS:
+        at = letters.find(part)
+        while at >= 0:
+            found.add(letters.count(b"\n", 0, at))
+            following = letters.find(b"\n", at)
+            at = letters.find(part, following) if following >= 0 else -1
+    for pattern in _BY_RARE_LETTER:
+        match = pattern.search(letters)
+        while match:
+            found.add(letters.count(b"\n", 0, match.start()))
+            following = letters.find(b"\n", match.start())
+            match = pattern.search(letters, following) if following >= 0 else None
+    return found
