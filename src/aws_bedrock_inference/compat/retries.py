@@ -187,7 +187,7 @@ def _at_least(least: int, max_retries: int) -> int:
 
 
 def _hint(base_delay: float, max_delay: float) -> Hint:
-    for name, seconds in (("base_delay", base_delay), ("max_delay", max_delay)):
-        if not is_number(seconds, least=0):
+    for name, seconds, infinite in (("base_delay", base_delay, False), ("max_delay", max_delay, True)):
+        if not is_number(seconds, least=0, infinite=infinite):
             raise ValueError(f"{name}={shown(seconds)}: give a number of seconds, 0 or more")
     return Hint(base=base_delay, cap=max_delay)
