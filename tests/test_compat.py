@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 import threading
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -463,6 +464,11 @@ class Own:
         ({"output": "text"}, "text"),
         ({"output": {"message": {"content": [{"text": "te"}, {"text": "xt"}]}}, "stopReason": "end_turn"}, "text"),
         ({"output": {"message": {"content": []}}}, ""),
+        ({"content": [{"type": "text", "text": "text"}], "stop_reason": None}, "text"),
+        ({"content": [{"type": "text", "text": "text"}], "stop_reason": 7}, "text"),
+        (SimpleNamespace(text="text", stop_reason=None), "text"),
+        (SimpleNamespace(text="half", stop_reason="refusal"), "No."),
+        (None, ""),
         ({"output": {"message": {"content": [{"text": "half"}]}}, "stopReason": "content_filtered"}, "No."),
         ({"results": [{"outputText": "x", "completionReason": "CONTENT_FILTERED"}]}, "No."),
         ("text", "text"),

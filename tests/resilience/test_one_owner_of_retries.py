@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 from support.answers import MESSAGES, REPLY, fault
 from support.client_faces import MODEL
 from support.doubles import World, session
-from support.wire import Wire, answer
+from support.wire import Wire, answer, event, exception, stream
 
 from aws_bedrock_inference import (
     AsyncBedrockClient,
@@ -21,6 +21,7 @@ from aws_bedrock_inference import (
     Pipeline,
     Retry,
     ServerFailed,
+    StreamBroken,
     attempts,
     exponential_backoff_retry,
     invoke_with_retry,
@@ -181,6 +182,33 @@ def test_coroutines_are_not_repeated_either() -> None:
         with pytest.raises(ServerFailed):
             asyncio.run(run(wire.url))
         assert len(wire.received) == 5
+
+
+HALF = (event("contentBlockDelta", {"contentBlockIndex": 0, "delta": {"text": "half"}}),)
+WHOLE = stream(
+    event("messageStart", {"role": "assistant"}), *HALF, event("messageStop", {"stopReason": "end_turn"}),
+    event("metadata", {"usage": {"inputTokens": 1, "outputTokens": 1, "totalTokens": 2}, "metrics": {"latencyMs": 1}}),
+)  # fmt: skip
+BROKEN = stream(*HALF, exception("internalServerException", {"message": "It went wrong."}))
+
+
+@around
+def test_a_stream_that_broke_after_its_beginning_is_left_to_who_reads_it_whole(way: Any, world: World) -> None:
+    def whole() -> str:
+        with client.invoke_stream("hi") as pieces:
+            return "".join(pieces)
+
+    with Wire(INTERNAL, BROKEN, WHOLE) as wire, client_of(wire) as client:
+        assert way(whole, world) == "half"
+        assert len(wire.received) == 3
+
+
+def test_a_broken_stream_is_recoverable_for_the_page_s_own_loop(world: World) -> None:
+    with Wire(BROKEN) as wire, client_of(wire) as client:
+        with pytest.raises(StreamBroken) as raised:
+            list(client.invoke_stream("hi"))
+        assert len(wire.received) == 1
+    assert is_recoverable_error(raised.value)
 
 
 def test_functions_around_a_client_send_no_more_than_it_does(world: World) -> None:

@@ -16,11 +16,13 @@ from aws_bedrock_inference.compat.errors import named, worth_repeating
 from aws_bedrock_inference.compat.retries import calculate_backoff, retry_with_exponential_backoff
 from aws_bedrock_inference.dialects.content import text_of
 from aws_bedrock_inference.dialects.usage import FILTERED, stop_reason
-from aws_bedrock_inference.exceptions import InvalidRequest, StreamBroken
+from aws_bedrock_inference.exceptions import InvalidRequest
 from aws_bedrock_inference.fault import Kind
+from aws_bedrock_inference.knowledge.reading import attribute
 from aws_bedrock_inference.log import LOGGER
 from aws_bedrock_inference.resilience.functions import known_fault
 from aws_bedrock_inference.resilience.targets import is_async
+from aws_bedrock_inference.switch import policies_are_off
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
@@ -80,7 +82,8 @@ def stream_with_retry(
     invoke_stream = _method(client, "invoke_stream", "stream_with_retry")
     if not is_number(max_retries, least=0, whole=True):
         raise ValueError(f"max_retries={shown(max_retries)}: give a whole number, 0 or more")
-    return _pieces(lambda: invoke_stream(prompt=prompt), max_retries, sleep, chance)
+    retries = 0 if policies_are_off() else max_retries
+    return _pieces(lambda: invoke_stream(prompt=prompt), retries, sleep, chance)
 
 
 def _pieces(
@@ -96,7 +99,7 @@ def _pieces(
                     yield piece
         except Exception as error:
             fault = known_fault(error)
-            if retries >= max_retries or not (worth_repeating(fault, retries + 1) or _broke_after_its_beginning(error)):
+            if retries >= max_retries or not worth_repeating(fault, retries + 1):
                 raise
         else:
             return
@@ -133,7 +136,7 @@ def safe_invoke(prompt: str, fallback_message: str | None = None, *, client: Any
         if not _is_filtered(known_fault(error)):
             raise
         return {"output": fallback, "stop_reason": "content_filtered"}
-    reason = stop_reason(answer) if isinstance(answer, dict) else getattr(answer, "stop_reason", "")
+    reason = stop_reason(answer if isinstance(answer, dict) else {"stop_reason": attribute(answer, "stop_reason")})
     if reason.lower() in FILTERED:
         return {"output": fallback, "stop_reason": reason}
     return {"output": _text(answer), "stop_reason": reason}
@@ -144,21 +147,18 @@ def _is_filtered(fault: Fault) -> bool:
     return fault.cause in _FILTER_CAUSES or any(words in fault.message.lower() for words in _FILTER_WORDS)
 
 
-def _broke_after_its_beginning(error: Exception) -> bool:
-    """Return whether a client left the repeat to its caller, since it had handed over a part of the answer."""
-    if not isinstance(error, StreamBroken) or not error.outcome.emitted:
-        return False
-    return worth_repeating(error.fault)
-
-
 def _text(answer: Any) -> str:
-    """Return the text of a `Reply`, of boto3's dictionary, or of a client's own answer."""
-    text = getattr(answer, "text", None)
+    """Return the text of a `Reply`, of boto3's dictionary, of a model's own body, or of a client's own answer."""
+    text = attribute(answer, "text")
     if isinstance(text, str):
         return text
-    output = answer.get("output") if isinstance(answer, dict) else answer
-    message = output.get("message") if isinstance(output, dict) else None
-    return text_of(message.get("content")) if isinstance(message, dict) else str(output)
+    if not isinstance(answer, dict):
+        return "" if answer is None else str(answer)
+    output = answer.get("output")
+    message = output.get("message") if isinstance(output, dict) else answer
+    if isinstance(message, dict) and isinstance(message.get("content"), list):
+        return text_of(message["content"])
+    return str(answer if output is None else output)
 
 
 def _method(client: Any, name: str, function: str) -> Any:

@@ -49,13 +49,14 @@ def known_fault(error: BaseException) -> Fault:
 def retried_already(error: BaseException) -> bool:
     """Return whether a client of this package has ended the retries of this error, or of one that it comes from.
 
-    Whoever repeated such a call would multiply the client's own retries. A client with `Retry(attempts=1)` leaves them
-    to its caller.
+    Whoever repeated such a call would multiply the client's own retries. A client leaves to its caller what broke after
+    the beginning of a stream, and with `Retry(attempts=1)` all retries.
     """
-    return any(
-        is_a(link, BedrockError) and attribute(attribute(link, "outcome"), "gave_up") != LEFT_TO_CALLER
-        for link in chain(error)
-    )
+    return any(is_a(link, BedrockError) and not _left_to_caller(attribute(link, "outcome")) for link in chain(error))
+
+
+def _left_to_caller(outcome: Any) -> bool:
+    return attribute(outcome, "gave_up") == LEFT_TO_CALLER or bool(attribute(outcome, "emitted"))
 
 
 def guarded_function(function: Callable[..., Any], guard: Guard) -> Callable[..., Any]:
