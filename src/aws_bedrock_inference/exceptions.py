@@ -4,7 +4,7 @@
     ├── Refused                     nothing was sent
     │   ├── InvalidRequest          the request is invalid (also a ValueError)
     │   ├── CircuitOpen             the model keeps failing; retry after `retry_after` seconds
-    │   ├── QuotaExhausted          the call is larger than a minute's quota, or the daily quota is exhausted
+    │   ├── QuotaExhausted          the call is larger than the quota, or the daily quota is exhausted
     │   ├── QueueFull               too many calls already wait for quota
     │   ├── DeadlineTooClose        the call could not end before its deadline (also a TimeoutError)
     │   └── ClientClosed            the client was closed before the call could be sent
@@ -132,7 +132,7 @@ class CircuitOpen(Refused):
 
 
 class QuotaExhausted(Refused):
-    """A call larger than a minute's quota, a daily quota that is exhausted, or a quota that AWS has set to 0."""
+    """A call larger than the quota, a daily quota that is exhausted, or a quota that AWS has set to 0."""
 
 
 class QueueFull(Refused):

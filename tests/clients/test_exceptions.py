@@ -180,6 +180,7 @@ def test_an_error_after_a_retry_is_that_of_the_last_try(face: Any) -> None:
         (refusals.circuit_open("model", 3.0), "ServiceUnavailableException"),
         (refusals.day_spent(60.0, "us-east-1"), "ThrottlingException"),
         (refusals.too_large(9, 5), "ThrottlingException"),
+        (refusals.too_large(9, 5, "day"), "ThrottlingException"),
         (refusals.queue_full(9), "ThrottlingException"),
         (refusals.too_close("late"), "RequestTimeout"),
         (refusals.client_closed(), ""),
