@@ -222,6 +222,13 @@ def test_functions_around_a_client_send_no_more_than_it_does(world: World) -> No
     assert world.sleeps == []
 
 
+@around
+def test_a_pipeline_without_retry_leaves_the_retries_to_its_caller(way: Any, world: World) -> None:
+    with Wire(INTERNAL, INTERNAL, answer(REPLY)) as wire, client_of(wire, Pipeline(Deadline())) as client:
+        way(lambda: client.invoke("hi"), world)
+        assert len(wire.received) == 3
+
+
 def test_functions_around_a_client_without_retries_repeat(world: World) -> None:
     with Wire(INTERNAL) as wire, client_of(wire, ONCE) as client:
         assert invoke_with_retry("hi", client=client, sleep=world.sleep, chance=world.chance) is None

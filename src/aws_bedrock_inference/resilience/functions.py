@@ -50,13 +50,18 @@ def retried_already(error: BaseException) -> bool:
     """Return whether a client of this package has ended the retries of this error, or of one that it comes from.
 
     Whoever repeated such a call would multiply the client's own retries. A client leaves to its caller what broke after
-    the beginning of a stream, and with `Retry(attempts=1)` all retries.
+    the beginning of a stream, and all retries with `Retry(attempts=1)` or without a `Retry`.
     """
-    return any(is_a(link, BedrockError) and not _left_to_caller(attribute(link, "outcome")) for link in chain(error))
+    return any(is_a(link, BedrockError) and not _left_to_caller(link) for link in chain(error))
 
 
-def _left_to_caller(outcome: Any) -> bool:
-    return attribute(outcome, "gave_up") == LEFT_TO_CALLER or bool(attribute(outcome, "emitted"))
+def _left_to_caller(error: BaseException) -> bool:
+    outcome = attribute(error, "outcome")
+    if attribute(outcome, "emitted"):
+        return True
+    reason = attribute(outcome, "gave_up")
+    nobody_decided = reason == "" and attribute(error, "decision") is not Decision.FAIL
+    return reason == LEFT_TO_CALLER or nobody_decided
 
 
 def guarded_function(function: Callable[..., Any], guard: Guard) -> Callable[..., Any]:
