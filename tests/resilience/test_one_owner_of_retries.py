@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,6 +16,7 @@ from support.wire import Wire, answer, event, exception, stream
 from aws_bedrock_inference import (
     AsyncBedrockClient,
     BedrockClient,
+    BedrockError,
     Deadline,
     InvalidByService,
     InvalidRequest,
@@ -220,6 +222,71 @@ def test_functions_around_a_client_send_no_more_than_it_does(world: World) -> No
         assert len(wire.received) == 10
     assert not is_recoverable_error(raised.value)
     assert world.sleeps == []
+
+
+def while_handling(first: Callable[[], Any], fallback: Callable[[], Any]) -> Any:
+    try:
+        return first()
+    except Exception:  # noqa: BLE001 - whatever it is
+        return fallback()
+
+
+@around
+@pytest.mark.parametrize("code", ["InternalServerException", "ValidationException"])
+def test_a_fallback_is_repeated_although_its_errors_have_the_client_s_as_context(
+    way: Any, code: str, world: World
+) -> None:
+    calls: list[BaseException | None] = []
+
+    def other() -> str:
+        calls.append(sys.exception())
+        if len(calls) < 3:
+            raise ConnectionError("connection reset")
+        return "answer"
+
+    with Wire(fault(400 if code.startswith("V") else 500, code)) as wire, client_of(wire) as client:
+        answers = [while_handling(lambda: client.invoke("hi"), lambda: way(other, world))]
+    assert answers == ["answer"]
+    assert [type(handled) for handled in calls] == [InvalidByService if code.startswith("V") else ServerFailed] * 3
+
+
+def test_a_fallback_in_asyncio_and_one_of_boto3_are_repeated_too(world: World) -> None:
+    calls: list[str] = []
+
+    async def other() -> str:
+        calls.append("other")
+        if len(calls) < 3:
+            raise ConnectionError("connection reset")
+        return "answer"
+
+    async def at_once(_: float) -> None:
+        pass
+
+    async def run(url: str) -> str:
+        async with AsyncBedrockClient(MODEL, session=session(), endpoint_url=url) as client:
+            try:
+                await client.invoke("hi")
+            except BedrockError:
+                return await resilient(other, sleep=at_once)()
+        raise AssertionError("the client's call fails")
+
+    with Wire(fault(400, "ValidationException")) as wire:
+        assert asyncio.run(run(wire.url)) == "answer"
+    reset = ("reset", b"")
+    with Wire(fault(400, "ValidationException"), reset, reset, answer({"TableNames": []})) as wire:
+        table = resilient(session().client("dynamodb", endpoint_url=wire.url), sleep=world.sleep)
+        with client_of(wire) as client:
+            assert while_handling(lambda: client.invoke("hi"), table.list_tables)["TableNames"] == []
+
+
+def test_an_error_says_again_what_it_came_from_once_it_was_judged(world: World) -> None:
+    def other() -> None:
+        raise ValueError("odd")
+
+    for way in WAYS:
+        with pytest.raises(ValueError, match="odd") as raised:
+            while_handling(lambda: dict[str, int]()["before"], lambda way=way: way(other, world))
+        assert isinstance(raised.value.__context__, KeyError)
 
 
 @around

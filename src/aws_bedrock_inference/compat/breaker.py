@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections import deque
 from math import inf
@@ -227,11 +228,13 @@ class CircuitBreaker:
     def _guarded(self, rule: _Rule, func: Callable[..., T], args: tuple[Any, ...], options: dict[str, Any]) -> T:
         if is_async(func):
             raise TypeError("func is a coroutine function; a circuit breaker calls and does not await it")
-        generation = self._admit(rule)
+        generation, handled = self._admit(rule), sys.exception()
         try:
             value: T = check_result(func(*args, **options), name_of(func))
         except Exception as error:
-            self._report(generation, self._mistaken if known_fault(error).kind in _CALLERS_OWN else rule.failed)
+            self._report(
+                generation, self._mistaken if known_fault(error, handled).kind in _CALLERS_OWN else rule.failed
+            )
             raise
         except BaseException:
             self._report(generation, self._mistaken)

@@ -7,6 +7,7 @@ left to the caller, and other clients with the same methods.
 
 from __future__ import annotations
 
+import sys
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
@@ -52,13 +53,13 @@ def invoke_with_retry(
 
     A failure is logged, and the result is None.
     """
-    invoke = _method(client, "invoke", "invoke_with_retry")
+    invoke, handled = _method(client, "invoke", "invoke_with_retry"), sys.exception()
     try:
         return retry_with_exponential_backoff(
             lambda: invoke(prompt=prompt), max_retries=max_retries, sleep=sleep, chance=chance
         )
     except Exception as error:  # noqa: BLE001 - the page returns None for each of them
-        fault = known_fault(error)
+        fault = known_fault(error, handled)
         invalid = fault.kind is Kind.INVALID or isinstance(error, InvalidRequest)
         LOGGER.warning(
             "%s: %s", _INVALID if invalid else _MODEL if fault.kind is Kind.MODEL else _UNEXPECTED, named(fault)
@@ -91,14 +92,14 @@ def _pieces(
 ) -> Iterator[str]:
     retries = 0
     while True:
-        delivered = False
+        delivered, handled = False, sys.exception()
         try:
             with closing(_read(begin())) as pieces:
                 for piece in pieces:
                     delivered = True
                     yield piece
         except Exception as error:
-            fault = known_fault(error)
+            fault = known_fault(error, handled)
             if retries >= max_retries or not worth_repeating(fault, retries + 1):
                 raise
         else:
@@ -128,12 +129,12 @@ def safe_invoke(prompt: str, fallback_message: str | None = None, *, client: Any
     `guardrail_intervened` or `refusal`), `output` is `fallback_message` or a sentence that asks for understanding.
     Other errors are raised. `stop_reason` is the answer's, and `content_filtered` for an error.
     """
-    invoke = _method(client, "invoke", "safe_invoke")
+    invoke, handled = _method(client, "invoke", "safe_invoke"), sys.exception()
     fallback = fallback_message or RESTRICTED
     try:
         answer = invoke(prompt=prompt)
     except Exception as error:
-        if not _is_filtered(known_fault(error)):
+        if not _is_filtered(known_fault(error, handled)):
             raise
         return {"output": fallback, "stop_reason": "content_filtered"}
     reason = stop_reason(answer if isinstance(answer, dict) else {"stop_reason": attribute(answer, "stop_reason")})
