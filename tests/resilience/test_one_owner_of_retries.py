@@ -280,13 +280,21 @@ def test_a_fallback_in_asyncio_and_one_of_boto3_are_repeated_too(world: World) -
 
 
 def test_an_error_says_again_what_it_came_from_once_it_was_judged(world: World) -> None:
+    def before() -> None:
+        raise KeyError("before")
+
     def other() -> None:
-        raise ValueError("odd")
+        try:
+            raise OSError(2, "inner")
+        except OSError as error:
+            raise ValueError("odd") from error
 
     for way in WAYS:
         with pytest.raises(ValueError, match="odd") as raised:
-            while_handling(lambda: dict[str, int]()["before"], lambda way=way: way(other, world))
-        assert isinstance(raised.value.__context__, KeyError)
+            while_handling(before, lambda way=way: way(other, world))
+        inner = raised.value.__cause__
+        assert inner is not None
+        assert isinstance(inner.__context__, KeyError)
 
 
 @around
