@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -285,13 +286,13 @@ def test_an_error_says_again_what_it_came_from_once_it_was_judged(world: World) 
 
     def other() -> None:
         try:
-            raise OSError(2, "inner")
-        except OSError as error:
+            int("inner")
+        except ValueError as error:
             raise ValueError("odd") from error
 
     for way in WAYS:
         with pytest.raises(ValueError, match="odd") as raised:
-            while_handling(before, lambda way=way: way(other, world))
+            while_handling(before, partial(way, other, world))
         inner = raised.value.__cause__
         assert inner is not None
         assert isinstance(inner.__context__, KeyError)
