@@ -4,7 +4,7 @@
     ├── Refused                     nothing was sent
     │   ├── InvalidRequest          the request is invalid (also a ValueError)
     │   ├── CircuitOpen             the model keeps failing; retry after `retry_after` seconds
-    │   ├── QuotaExhausted          the call is larger than a minute's quota, or the daily quota is exhausted
+    │   ├── QuotaExhausted          the call is larger than the quota, or the daily quota is exhausted
     │   ├── QueueFull               too many calls already wait for quota
     │   ├── DeadlineTooClose        the call could not end before its deadline (also a TimeoutError)
     │   └── ClientClosed            the client was closed before the call could be sent
@@ -132,7 +132,7 @@ class CircuitOpen(Refused):
 
 
 class QuotaExhausted(Refused):
-    """A call larger than a minute's quota, a daily quota that is exhausted, or a quota that AWS has set to 0."""
+    """A call larger than the quota, a daily quota that is exhausted, or a quota that AWS has set to 0."""
 
 
 class QueueFull(Refused):
@@ -236,8 +236,10 @@ _CLASSES: dict[Kind, type[BedrockError]] = {
     Kind.STREAM: StreamBroken,
     Kind.UNKNOWN: ServiceFault,
 }
-# The service's code for what a refusal prevents: programs written for AWS's documents look for it in the text.
+# The service's code for what a refusal prevents, by its cause or its code: programs written for AWS's documents look
+# for it in the text. What no wait can heal stands for an error that they do not repeat.
 _STANDS_FOR = {
+    "request-larger-than-quota": "ValidationException",
     "InvalidRequest": "ValidationException",
     "CircuitOpen": "ServiceUnavailableException",
     "QuotaExhausted": "ThrottlingException",
@@ -277,7 +279,7 @@ def _sentence(outcome: Outcome, fault: Fault, operation: str, route: Route) -> s
     repeatable = outcome.earlier or fault.decision is not Decision.FAIL
     gave_up = f", gave up: {outcome.gave_up}" if outcome.gave_up and repeatable else ""
     request = f", request id {fault.request_id}" if fault.request_id else ""
-    code = _STANDS_FOR.get(fault.code) if fault.kind is Kind.REFUSED else None
+    code = _STANDS_FOR.get(fault.cause) or _STANDS_FOR.get(fault.code) if fault.kind is Kind.REFUSED else None
     stands_for = f" (in place of {code})" if code else ""
     # The class of a refused request has the name of its code: a traceback would show it twice.
     said = fault.message if fault.code == "InvalidRequest" else fault

@@ -10,7 +10,7 @@ import pytest
 from support.answers import MESSAGES, THROTTLED, fault
 from support.wire import Wire, answer
 
-from aws_bedrock_inference import NotFound
+from aws_bedrock_inference import InvalidByService, NotFound
 from aws_bedrock_inference.clients import counting
 
 PROFILE = "us.anthropic.claude-sonnet-4-6"
@@ -48,6 +48,7 @@ def test_a_profile_that_is_counted_is_left_alone(face: Any) -> None:
     [
         NOT_COUNTED,
         fault(400, "ValidationException", "The provided model identifier is invalid."),
+        fault(400, "ValidationException", "Invocation of model ID m with on-demand throughput isn't supported."),
         fault(403, "AccessDeniedException", "User is not authorized to perform bedrock:CountTokens on this resource"),
         fault(404, "ResourceNotFoundException", "Could not resolve the foundation model."),
     ],
@@ -67,6 +68,16 @@ def test_a_model_that_is_not_counted_is_guessed_and_asked_for_once(
     assert len(lines) == 1
     assert PROFILE in lines[0]
     assert "request-1" in lines[0]
+
+
+def test_one_request_that_cannot_be_counted_says_nothing_of_the_model(face: Any) -> None:
+    too_long = fault(400, "ValidationException", "Input is too long for requested model.")
+    with Wire(NOT_COUNTED, too_long, NOT_COUNTED, COUNTED) as wire:
+        client = face.open(wire.url)
+        with pytest.raises(InvalidByService, match="too long"):
+            count(face, client)
+        assert "estimated" not in count(face, client)
+    assert asked(wire) == [PROFILE, BASE, PROFILE, BASE]
 
 
 def test_a_body_is_guessed_too(face: Any) -> None:

@@ -13,7 +13,17 @@ from support.client_faces import Asyncio, Blocking
 from support.doubles import session
 from support.wire import Wire, answer
 
-from aws_bedrock_inference import BedrockError, Breaker, Pipeline, Quota, ServerFailed, attempts, resilient, switch
+from aws_bedrock_inference import (
+    BedrockError,
+    Breaker,
+    Pipeline,
+    Quota,
+    ServerFailed,
+    attempts,
+    resilient,
+    stream_with_retry,
+    switch,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -102,6 +112,22 @@ def test_a_wrapped_boto3_client_makes_one_attempt() -> None:
             client.list_tables()
         client.close()
     assert len(wire.received) == 1
+
+
+@pytest.mark.usefixtures("off")
+def test_a_stream_is_begun_once() -> None:
+    class Client:
+        begun = 0
+
+        def invoke_stream(self, prompt: str) -> Iterator[str]:
+            self.begun += 1
+            yield prompt
+            raise ConnectionError("connection reset")
+
+    client = Client()
+    with pytest.raises(ConnectionError):
+        list(stream_with_retry("hi", client=client))
+    assert client.begun == 1
 
 
 @pytest.mark.usefixtures("off")

@@ -74,7 +74,7 @@ OPTIONS: dict[str, tuple[Callable[[Any], Any], list[Any]]] = {
     "CircuitBreaker(failure_window": (lambda x: CircuitBreaker(failure_window=x), [0, inf, None]),
     "max_retries": (lambda x: retry_with_exponential_backoff(int, max_retries=x), [inf, 1.5, None]),
     "base_delay": (lambda x: retry_with_exponential_backoff(int, base_delay=x), [inf, None]),
-    "max_delay": (lambda x: retry_with_exponential_backoff(int, max_delay=x), [inf, None]),
+    "max_delay": (lambda x: retry_with_exponential_backoff(int, max_delay=x), [None]),
     "TokenGauge(sigmas": (lambda x: TokenGauge(sigmas=x), [inf, None]),
     "TokenGauge(models": (lambda x: TokenGauge(models=x), [0, 1.5, None]),
     "quantile(": (lambda x: AnswerSizes().quantile(x), [1.5, inf, None]),

@@ -71,6 +71,8 @@ def test_the_table_says_which_model_was_the_newest_when_it_was_read() -> None:
     ("model", "tokens"),
     [
         ("amazon.nova-pro-v1:0", 10_000),
+        ("amazon.nova-2-lite-v1:0", 64_000),
+        ("amazon.nova-3-pro-v1:0", 64_000),
         ("anthropic.claude-sonnet-4-5-20250929-v1:0", 64_000),
         ("anthropic.claude-3-sonnet-20240229-v1:0", 4_096),
         ("anthropic.claude-3-5-sonnet-20241022-v2:0", 8_192),

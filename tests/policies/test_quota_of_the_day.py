@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import Any
 
 import pytest
 from support.doubles import call, failed
 
 from aws_bedrock_inference import Deadline, Outcome, Pipeline, Quota, Retry, Route, Usage
+from aws_bedrock_inference.call import Estimate
 from aws_bedrock_inference.drivers.virtual import VirtualDriver
 from aws_bedrock_inference.flow import send
 from aws_bedrock_inference.knowledge.classify import answered
@@ -102,6 +104,68 @@ def test_what_one_model_has_reserved_is_not_there_for_another() -> None:
     calls = [(0.0, f"model-{index}", EAST) for index in range(7)]
     codes = account.run(Quota(tpd=1000), *calls)
     assert codes.count(None) == 5
+
+
+def sized(tokens: int, at: float, model: str = "a", account: str = "123456789012") -> Any:
+    one = call(arrived=at, route=Route(model, EAST, account))
+    return one._replace(estimate=Estimate(input_tokens=tokens, output_tokens=0))
+
+
+def run_sized(quota: Quota, seconds: float, *calls: Any, deadline: float = inf) -> tuple[list[str | None], list[float]]:
+    """Return the codes of `calls`, each of which takes `seconds` and what it reserved, and when they were sent."""
+    sent: list[float] = []
+
+    def answer(one: Any, now: float) -> Any:
+        sent.append(now)
+        return seconds, Outcome(usage=Usage(one.estimate.input_tokens, 0))
+
+    driver = VirtualDriver(answer)
+    step = Pipeline(Deadline(deadline), quota).around(send, driver.clock)
+    tasks = [driver.spawn(step(one), after=one.arrived) for one in calls]
+    driver.run()
+    return [task.result.fault and task.result.fault.code for task in tasks], sent
+
+
+def test_a_call_that_is_larger_than_a_day_is_refused_and_holds_nobody_up() -> None:
+    quota = Quota(tpd=1000)
+    codes, sent = run_sized(quota, 1.0, sized(1001, 0.0), *(sized(10, float(at)) for at in range(1, 4)))
+    assert codes == ["QuotaExhausted", None, None, None]
+    assert sent == [1.0, 2.0, 3.0]
+
+
+def test_a_day_that_is_larger_than_a_minute_changes_no_refusal() -> None:
+    codes, _ = run_sized(Quota(tpm=1000, tpd=100_000), 1.0, sized(1001, 0.0), sized(500, 0.0))
+    assert codes == ["QuotaExhausted", None]
+
+
+def test_a_model_waits_for_another_one_s_reservation_not_longer_than_it_lasts() -> None:
+    """The day ends after hours, the queue looks again after half a minute: neither tells when tokens come back."""
+
+    def answer(one: Any, now: float) -> Any:
+        sent.append(now)
+        return 20.5, Outcome(usage=Usage(10, 0))
+
+    sent: list[float] = []
+    driver = VirtualDriver(answer)
+    step = Pipeline(Deadline(900.0), Quota(tpd=1000)).around(send, driver.clock)
+    tasks = [driver.spawn(step(one), after=one.arrived) for one in (sized(900, 0.0, "a"), sized(500, 1.0, "b"))]
+    driver.run()
+    assert [task.result.fault for task in tasks] == [None, None]
+    assert 20.5 <= sent[1] <= 21.5
+
+
+def test_three_days_pass_and_each_allows_as_much_as_the_first() -> None:
+    calls = [sized(10, minute * 600.0, "ab"[minute % 2]) for minute in range(3 * 144)]
+    codes, sent = run_sized(Quota(tpd=500), 0.1, *calls, deadline=60.0)
+    assert codes.count(None) == len(sent)
+    assert 150 <= len(sent) <= 200  # of 50 a day, in three days that are parts of four
+    assert {code for code in codes if code} == {"QuotaExhausted"}
+
+
+def test_accounts_from_callers_leave_nothing_behind() -> None:
+    quota = Quota()
+    run_sized(quota, 0.1, *(sized(1, at / 10, account=f"{at:012d}") for at in range(3000)))
+    assert len(quota._days) < 1200
 
 
 def test_the_refusal_says_that_all_models_share_the_day() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import sys
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,17 +12,19 @@ from botocore.exceptions import ClientError
 from support.answers import MESSAGES, REPLY, fault
 from support.client_faces import MODEL
 from support.doubles import World, session
-from support.wire import Wire, answer
+from support.wire import Wire, answer, event, exception, stream
 
 from aws_bedrock_inference import (
     AsyncBedrockClient,
     BedrockClient,
+    BedrockError,
     Deadline,
     InvalidByService,
     InvalidRequest,
     Pipeline,
     Retry,
     ServerFailed,
+    StreamBroken,
     attempts,
     exponential_backoff_retry,
     invoke_with_retry,
@@ -183,6 +187,33 @@ def test_coroutines_are_not_repeated_either() -> None:
         assert len(wire.received) == 5
 
 
+HALF = (event("contentBlockDelta", {"contentBlockIndex": 0, "delta": {"text": "half"}}),)
+WHOLE = stream(
+    event("messageStart", {"role": "assistant"}), *HALF, event("messageStop", {"stopReason": "end_turn"}),
+    event("metadata", {"usage": {"inputTokens": 1, "outputTokens": 1, "totalTokens": 2}, "metrics": {"latencyMs": 1}}),
+)  # fmt: skip
+BROKEN = stream(*HALF, exception("internalServerException", {"message": "It went wrong."}))
+
+
+@around
+def test_a_stream_that_broke_after_its_beginning_is_left_to_who_reads_it_whole(way: Any, world: World) -> None:
+    def whole() -> str:
+        with client.invoke_stream("hi") as pieces:
+            return "".join(pieces)
+
+    with Wire(INTERNAL, BROKEN, WHOLE) as wire, client_of(wire) as client:
+        assert way(whole, world) == "half"
+        assert len(wire.received) == 3
+
+
+def test_a_broken_stream_is_recoverable_for_the_page_s_own_loop(world: World) -> None:
+    with Wire(BROKEN) as wire, client_of(wire) as client:
+        with pytest.raises(StreamBroken) as raised:
+            list(client.invoke_stream("hi"))
+        assert len(wire.received) == 1
+    assert is_recoverable_error(raised.value)
+
+
 def test_functions_around_a_client_send_no_more_than_it_does(world: World) -> None:
     with Wire(INTERNAL) as wire, client_of(wire) as client:
         assert invoke_with_retry("hi", client=client, sleep=world.sleep) is None
@@ -192,6 +223,86 @@ def test_functions_around_a_client_send_no_more_than_it_does(world: World) -> No
         assert len(wire.received) == 10
     assert not is_recoverable_error(raised.value)
     assert world.sleeps == []
+
+
+def while_handling(first: Callable[[], Any], fallback: Callable[[], Any]) -> Any:
+    try:
+        return first()
+    except Exception:  # noqa: BLE001 - whatever it is
+        return fallback()
+
+
+@around
+@pytest.mark.parametrize("code", ["InternalServerException", "ValidationException"])
+def test_a_fallback_is_repeated_although_its_errors_have_the_client_s_as_context(
+    way: Any, code: str, world: World
+) -> None:
+    calls: list[BaseException | None] = []
+
+    def other() -> str:
+        calls.append(sys.exception())
+        if len(calls) < 3:
+            raise ConnectionError("connection reset")
+        return "answer"
+
+    with Wire(fault(400 if code.startswith("V") else 500, code)) as wire, client_of(wire) as client:
+        answers = [while_handling(lambda: client.invoke("hi"), lambda: way(other, world))]
+    assert answers == ["answer"]
+    assert [type(handled) for handled in calls] == [InvalidByService if code.startswith("V") else ServerFailed] * 3
+
+
+def test_a_fallback_in_asyncio_and_one_of_boto3_are_repeated_too(world: World) -> None:
+    calls: list[str] = []
+
+    async def other() -> str:
+        calls.append("other")
+        if len(calls) < 3:
+            raise ConnectionError("connection reset")
+        return "answer"
+
+    async def at_once(_: float) -> None:
+        pass
+
+    async def run(url: str) -> str:
+        async with AsyncBedrockClient(MODEL, session=session(), endpoint_url=url) as client:
+            try:
+                await client.invoke("hi")
+            except BedrockError:
+                return await resilient(other, sleep=at_once)()
+        raise AssertionError("the client's call fails")
+
+    with Wire(fault(400, "ValidationException")) as wire:
+        assert asyncio.run(run(wire.url)) == "answer"
+    reset = ("reset", b"")
+    with Wire(fault(400, "ValidationException"), reset, reset, answer({"TableNames": []})) as wire:
+        table = resilient(session().client("dynamodb", endpoint_url=wire.url), sleep=world.sleep)
+        with client_of(wire) as client:
+            assert while_handling(lambda: client.invoke("hi"), table.list_tables)["TableNames"] == []
+
+
+def test_an_error_says_again_what_it_came_from_once_it_was_judged(world: World) -> None:
+    def before() -> None:
+        raise KeyError("before")
+
+    def other() -> None:
+        try:
+            int("inner")
+        except ValueError as error:
+            raise ValueError("odd") from error
+
+    for way in WAYS:
+        with pytest.raises(ValueError, match="odd") as raised:
+            while_handling(before, partial(way, other, world))
+        inner = raised.value.__cause__
+        assert inner is not None
+        assert isinstance(inner.__context__, KeyError)
+
+
+@around
+def test_a_pipeline_without_retry_leaves_the_retries_to_its_caller(way: Any, world: World) -> None:
+    with Wire(INTERNAL, INTERNAL, answer(REPLY)) as wire, client_of(wire, Pipeline(Deadline())) as client:
+        way(lambda: client.invoke("hi"), world)
+        assert len(wire.received) == 3
 
 
 def test_functions_around_a_client_without_retries_repeat(world: World) -> None:

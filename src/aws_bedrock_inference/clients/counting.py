@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 # Ids remembered; they may come from outside.
 _MOST = 1024
 
+# What is said of a model that is not called by its own id. Another rejection may be of this one request.
+_OF_THE_MODEL = frozenset(
+    {"on-demand-not-supported-use-inference-profile", "model-not-for-operation", "model-not-on-this-route"}
+)
+
 
 class Counting(Locked):
     """Remembers which ids AWS counts.
@@ -82,10 +87,11 @@ class Counting(Locked):
 
 
 def _not_counted(refused: Fault, *, own: bool) -> bool:
-    """Return whether AWS does not count for an id. Of an id that is not the caller's `own`, any refusal says so: the
-    caller may neither call nor know the model behind a profile.
+    """Return whether AWS does not count for an id. Of an id that is not the caller's `own`, other refusals of the model
+    say so, too: the caller may neither call nor know the model behind a profile.
     """
-    return cannot_count(refused.message) or (not own and refused.kind in (Kind.INVALID, Kind.DENIED, Kind.NOT_FOUND))
+    of_the_model = refused.kind in (Kind.DENIED, Kind.NOT_FOUND) or refused.cause in _OF_THE_MODEL
+    return cannot_count(refused.message) or (not own and of_the_model)
 
 
 def _renamed(call: Call, model: str) -> Call:

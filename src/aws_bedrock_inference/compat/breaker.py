@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections import deque
 from math import inf
@@ -38,7 +39,10 @@ class CircuitBreakerOpenError(Exception):
 
 
 class BreakerState(str):
-    """`closed`, `open` or `half-open`; equal to the same word in capitals, or with an underscore."""
+    """`closed`, `open` or `half-open`; equal to the same word in capitals, or with an underscore.
+
+    As the key of a dictionary it is the word that it prints.
+    """
 
     __slots__ = ()
 
@@ -48,8 +52,7 @@ class BreakerState(str):
     def __ne__(self, other: object) -> bool:
         return not self == other
 
-    def __hash__(self) -> int:
-        return hash(_plain(self))
+    __hash__ = str.__hash__
 
 
 class _Rule(NamedTuple):
@@ -73,8 +76,11 @@ class CircuitBreaker:
     Both raise `CircuitBreakerOpenError`, admit one call as a test, and close when it succeeds. `timeout` and
     `recovery_timeout` are two names of one wait: whichever is given holds for both methods. Mistakes of the caller (bad
     input, no permission, not found) do not count. `call` reports to `on_success` and `on_failure`, which a subclass may
-    extend. `retry_timeout` is accepted and stored because the page has it, but it has no effect. `clock` replaces time,
-    `wall` the time of day of `last_failure_time` and `last_retry_time`.
+    extend or replace. `retry_timeout` is accepted and stored because the page has it, but it has no effect. `clock`
+    replaces time, `wall` the time of day of `last_failure_time` and `last_retry_time`.
+
+    As on the pages, the attributes may be set at any time, by programs and subclasses: `state`, `failure_count`,
+    `last_failure_time`, and the numbers of the constructor. `state` is in capitals after `call`.
     """
 
     CLOSED = BreakerState("closed")
@@ -108,13 +114,14 @@ class CircuitBreaker:
                 "CircuitBreaker: failure_threshold is 1 or more, recovery_timeout 0 or more and failure_window above "
                 f"0 seconds; got {shown(failure_threshold)}, {shown(self.recovery_timeout)}, {shown(failure_window)}"
             )
-        self.state = self.CLOSED
-        self.last_failure_time = 0.0
         self.last_retry_time = 0.0
         self.lock = threading.RLock()
         self._clock = clock
         self._wall = wall
-        self._failures: deque[float] = deque(maxlen=failure_threshold)
+        self._state = self.CLOSED
+        self._capitals = timeout is not None
+        self._failures: deque[float] = deque()
+        self._last_failure = 0.0
         self._opened = 0.0
         self._generation = 0
         renew_after_fork(self)
@@ -125,56 +132,109 @@ class CircuitBreaker:
         self._generation += 1
 
     @property
+    def state(self) -> str:
+        """`closed`, `open` or `half-open`. One that is set to open waits from now on, to half-open is tested next."""
+        return BreakerState(self._state.upper().replace("-", "_")) if self._capitals else self._state
+
+    @state.setter
+    def state(self, word: str) -> None:
+        state = next((state for state in (self.CLOSED, self.OPEN, self.HALF_OPEN) if state == word), None)
+        if state is None:
+            raise ValueError(f"CircuitBreaker.state = {shown(word)}: give CLOSED, OPEN or HALF_OPEN")
+        with self.lock:
+            self._opened = self._clock() if state == self.OPEN else -inf
+            self._change(state)
+
+    @property
     def failure_count(self) -> int:
-        """The number of failures that count; while the circuit is not closed, the number that opened it."""
+        """The number of failures that count, at most `failure_threshold`; an open circuit keeps them."""
         return len(self._failures)
+
+    @failure_count.setter
+    def failure_count(self, number: int) -> None:
+        if not is_number(number, least=0, whole=True):
+            raise ValueError(f"CircuitBreaker.failure_count = {shown(number)}: give a whole number, 0 or more")
+        with self.lock:
+            now = self._clock()
+            while len(self._failures) > number:
+                self._failures.popleft()
+            self._failures.extend([now] * (min(number, self.failure_threshold) - len(self._failures)))
+
+    @property
+    def last_failure_time(self) -> float:
+        """The time of day of the last failure, 0 before the first; the wait of an open circuit counts from it."""
+        return self._last_failure
+
+    @last_failure_time.setter
+    def last_failure_time(self, wall: float | None) -> None:
+        if wall is not None and not is_number(wall):
+            raise ValueError(f"CircuitBreaker.last_failure_time = {shown(wall)}: give a time of day, in seconds")
+        with self.lock:
+            self._last_failure = wall or 0.0
+            self._opened = self._clock() - (self._wall() - self._last_failure)
+            self._failures = deque(min(failure, self._opened) for failure in self._failures)
 
     def execute(self, func: Callable[..., T], *args: Any, **options: Any) -> T:
         """Call `func` and return its result; its exceptions are raised unchanged. Failures within a window count."""
+        self._capitals = False
         rule = _Rule(self.recovery_timeout, "Circuit breaker is open", self._passed, self._failed)
         return self._guarded(rule, func, args, options)
 
     def call(self, func: Callable[..., T], *args: Any, **options: Any) -> T:
         """Call `func` and return its result; its exceptions are raised unchanged. Failures in a row count."""
+        self._capitals = True
         rule = _Rule(self.timeout, "Circuit breaker is OPEN", self.on_success, self.on_failure)
         return self._guarded(rule, func, args, options)
 
     def on_success(self) -> None:
         """Forget the failures and close the circuit."""
+        self._close()
+
+    def on_failure(self) -> None:
+        """Count a failure, and open the circuit if it is one too many."""
+        self._count()
+
+    def _passed(self) -> None:
+        if self._state == self.HALF_OPEN:
+            self._close()
+
+    def _failed(self) -> None:
+        self._clear_old_failures()
+        self._count()
+
+    def _close(self) -> None:
         with self.lock:
             self._failures.clear()
             self._change(self.CLOSED)
 
-    def on_failure(self) -> None:
-        """Count a failure, and open the circuit if it is one too many."""
-        self._count(inf)
+    def _clear_old_failures(self) -> None:
+        """Forget the failures before the window; those that opened the circuit are kept."""
+        with self.lock:
+            since = self._clock() - self.failure_window
+            while self._failures and self._failures[0] < since and self._state == self.CLOSED:
+                self._failures.popleft()
 
-    def _passed(self) -> None:
-        if self.state == self.HALF_OPEN:
-            self.on_success()
-
-    def _failed(self) -> None:
-        self._count(self.failure_window)
-
-    def _count(self, window: float) -> None:
+    def _count(self) -> None:
         with self.lock:
             now = self._clock()
-            while self._failures and now - self._failures[0] > window and self.state == self.CLOSED:
+            while len(self._failures) >= self.failure_threshold:
                 self._failures.popleft()
             self._failures.append(now)
-            self.last_failure_time = self._wall()
-            if self.state == self.HALF_OPEN or len(self._failures) >= self.failure_threshold:
+            self._last_failure = self._wall()
+            if self._state == self.HALF_OPEN or len(self._failures) >= self.failure_threshold:
                 self._opened = now
                 self._change(self.OPEN)
 
     def _guarded(self, rule: _Rule, func: Callable[..., T], args: tuple[Any, ...], options: dict[str, Any]) -> T:
         if is_async(func):
             raise TypeError("func is a coroutine function; a circuit breaker calls and does not await it")
-        generation = self._admit(rule)
+        generation, handled = self._admit(rule), sys.exception()
         try:
             value: T = check_result(func(*args, **options), name_of(func))
         except Exception as error:
-            self._report(generation, self._mistaken if known_fault(error).kind in _CALLERS_OWN else rule.failed)
+            self._report(
+                generation, self._mistaken if known_fault(error, handled).kind in _CALLERS_OWN else rule.failed
+            )
             raise
         except BaseException:
             self._report(generation, self._mistaken)
@@ -185,7 +245,7 @@ class CircuitBreaker:
     def _admit(self, rule: _Rule) -> int:
         """Return the generation of a call that may be made; each `wait` seconds one call may test an open circuit."""
         with self.lock:
-            if self.state != self.CLOSED:
+            if self._state != self.CLOSED:
                 left = self._opened + rule.wait - self._clock()
                 if left > 0:
                     raise CircuitBreakerOpenError(rule.refusal, retry_after=left)
@@ -196,7 +256,7 @@ class CircuitBreaker:
 
     def _mistaken(self) -> None:
         """Let another call test the circuit at once: this one said nothing of the target."""
-        if self.state == self.HALF_OPEN:
+        if self._state == self.HALF_OPEN:
             self._opened = -inf
             self._change(self.OPEN)
 
@@ -207,8 +267,8 @@ class CircuitBreaker:
                 verdict()
 
     def _change(self, state: BreakerState) -> None:
-        if state != self.state or state == self.HALF_OPEN:
-            self.state = state
+        if state != self._state or state == self.HALF_OPEN:
+            self._state = state
             self._generation += 1
 
 

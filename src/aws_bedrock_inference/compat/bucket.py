@@ -1,4 +1,4 @@
-"""The page's token bucket, on the ledger of the quota: threads that wait for tokens are served in order of arrival."""
+"""The page's token bucket, without its race: a call that has waited gets its tokens, and nobody overtakes it."""
 
 from __future__ import annotations
 
@@ -8,20 +8,21 @@ from typing import TYPE_CHECKING
 
 from aws_bedrock_inference import clock as clocks
 from aws_bedrock_inference.bounds import is_number, shown
-from aws_bedrock_inference.rules.quota.ledger import Ledger
+from aws_bedrock_inference.forks import renew_after_fork
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from aws_bedrock_inference.clock import Clock
-    from aws_bedrock_inference.rules.quota.ticket import Ticket
 
 
 class TokenBucket:
     """A token bucket: it holds at most `capacity` tokens and gains `refill_rate` tokens per second.
 
-    Any number of threads may share it. `clock` and `sleep` replace time, `wall` the time of day. `lock` guards nothing
-    here; it is there for subclasses that were written for the page's class.
+    Any number of threads may share it. A call that has to wait takes its tokens before it waits, so the bucket owes
+    them, and later calls wait longer. `capacity`, `refill_rate` and `tokens` may be set at any time; a wait that has
+    begun keeps its length. A subclass may hold `lock` and call or extend `_refill`, as with the page's class.
+    `clock` and `sleep` replace time, `wall` the time of day.
     """
 
     def __init__(
@@ -39,16 +40,32 @@ class TokenBucket:
             )
         self.capacity = float(capacity)
         self.refill_rate = float(refill_rate)
+        self.lock = threading.RLock()
         self._clock = clock
         self._sleep = sleep
         self._wall = wall
+        self._level = self.capacity  # below 0: what is owed to calls that wait
+        self._filled = clock()
+        renew_after_fork(self)
+
+    def after_fork(self) -> None:
+        """Owe nothing in a forked child: the calls that wait are the parent's."""
         self.lock = threading.RLock()
-        self._ledger = Ledger(rpm=None, tpm=refill_rate * 60, burst=capacity / refill_rate, windowed=False, now=clock())
+        self._level = max(0.0, self._level)
 
     @property
     def tokens(self) -> float:
         """The number of available tokens."""
-        return self._ledger.available(self._clock())
+        with self.lock:
+            self._refill()
+            return max(0.0, self._level)
+
+    @tokens.setter
+    def tokens(self, number: float) -> None:
+        if not is_number(number):
+            raise ValueError(f"TokenBucket.tokens = {shown(number)}: give a number of tokens")
+        with self.lock:
+            self._level += number - self.tokens
 
     @property
     def last_refill_time(self) -> float:
@@ -65,32 +82,30 @@ class TokenBucket:
             raise ValueError(f"consume({shown(tokens)}): give a number of tokens, 0 or more")
         if timeout is not None and not is_number(timeout, infinite=True):
             raise ValueError(f"consume(timeout={shown(timeout)}): give a number of seconds, or None to wait as needed")
-        if tokens > self.capacity:
-            return False
-        now = self._clock()
-        latest = now + (inf if timeout is None else timeout) if block else now
-        if self._ledger.earliest(tokens, now) > latest:
-            return False
-        ticket = self._ledger.reserve(tokens, now, now)
-        try:
-            return self._turn_came(ticket, latest)
-        finally:
-            if ticket.admitted:
-                self._ledger.settle(ticket, tokens, self._clock())
-            else:
-                self._ledger.cancel(ticket, self._clock(), sent=False)
-
-    def _turn_came(self, ticket: Ticket, latest: float) -> bool:
-        while True:
-            now = self._clock()
-            due = self._ledger.claim(ticket, now)
-            if ticket.admitted:
-                return True
-            if now >= latest:
+        with self.lock:
+            self._refill()
+            wait = self._wait_for(tokens)
+            if wait and (not block or wait == inf or (timeout is not None and wait > timeout)):
                 return False
-            if due < inf:  # first in the queue: only time is missing
-                self._sleep(min(due, latest) - now)
-            else:
-                woken = threading.Event()
-                if ticket.attach(woken.set):
-                    woken.wait(None if latest == inf else latest - now)
+            self._level -= tokens
+        if wait:
+            try:
+                self._sleep(wait)
+            except BaseException:
+                with self.lock:
+                    self._level += tokens
+                raise
+        return True
+
+    def _refill(self) -> None:
+        """Add the tokens of the time that has passed. A clock that was set back adds nothing."""
+        now = self._clock()
+        if now > self._filled:
+            self._level = min(self.capacity, self._level + (now - self._filled) * self.refill_rate)
+            self._filled = now
+
+    def _wait_for(self, tokens: float) -> float:
+        missing = tokens - self._level
+        if missing <= 0.0:
+            return 0.0
+        return missing / self.refill_rate if tokens <= self.capacity and self.refill_rate > 0.0 else inf

@@ -7,6 +7,7 @@ left to the caller, and other clients with the same methods.
 
 from __future__ import annotations
 
+import sys
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
@@ -16,11 +17,13 @@ from aws_bedrock_inference.compat.errors import named, worth_repeating
 from aws_bedrock_inference.compat.retries import calculate_backoff, retry_with_exponential_backoff
 from aws_bedrock_inference.dialects.content import text_of
 from aws_bedrock_inference.dialects.usage import CONTENT_FILTERED, FILTERED, stop_reason
-from aws_bedrock_inference.exceptions import InvalidRequest, StreamBroken
+from aws_bedrock_inference.exceptions import InvalidRequest
 from aws_bedrock_inference.fault import Kind
+from aws_bedrock_inference.knowledge.reading import attribute
 from aws_bedrock_inference.log import LOGGER
 from aws_bedrock_inference.resilience.functions import known_fault
 from aws_bedrock_inference.resilience.targets import is_async
+from aws_bedrock_inference.switch import policies_are_off
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
@@ -50,13 +53,13 @@ def invoke_with_retry(
 
     A failure is logged, and the result is None.
     """
-    invoke = _method(client, "invoke", "invoke_with_retry")
+    invoke, handled = _method(client, "invoke", "invoke_with_retry"), sys.exception()
     try:
         return retry_with_exponential_backoff(
             lambda: invoke(prompt=prompt), max_retries=max_retries, sleep=sleep, chance=chance
         )
     except Exception as error:  # noqa: BLE001 - the page returns None for each of them
-        fault = known_fault(error)
+        fault = known_fault(error, handled)
         invalid = fault.kind is Kind.INVALID or isinstance(error, InvalidRequest)
         LOGGER.warning(
             "%s: %s", _INVALID if invalid else _MODEL if fault.kind is Kind.MODEL else _UNEXPECTED, named(fault)
@@ -80,7 +83,8 @@ def stream_with_retry(
     invoke_stream = _method(client, "invoke_stream", "stream_with_retry")
     if not is_number(max_retries, least=0, whole=True):
         raise ValueError(f"max_retries={shown(max_retries)}: give a whole number, 0 or more")
-    return _pieces(lambda: invoke_stream(prompt=prompt), max_retries, sleep, chance)
+    retries = 0 if policies_are_off() else max_retries
+    return _pieces(lambda: invoke_stream(prompt=prompt), retries, sleep, chance)
 
 
 def _pieces(
@@ -88,15 +92,15 @@ def _pieces(
 ) -> Iterator[str]:
     retries = 0
     while True:
-        delivered = False
+        delivered, handled = False, sys.exception()
         try:
             with closing(_read(begin())) as pieces:
                 for piece in pieces:
                     delivered = True
                     yield piece
         except Exception as error:
-            fault = known_fault(error)
-            if retries >= max_retries or not (worth_repeating(fault, retries + 1) or _broke_after_its_beginning(error)):
+            fault = known_fault(error, handled)
+            if retries >= max_retries or not worth_repeating(fault, retries + 1):
                 raise
         else:
             return
@@ -125,15 +129,15 @@ def safe_invoke(prompt: str, fallback_message: str | None = None, *, client: Any
     `guardrail_intervened` or `refusal`), `output` is `fallback_message` or a sentence that asks for understanding.
     Other errors are raised. `stop_reason` is the answer's, and `content_filtered` for an error.
     """
-    invoke = _method(client, "invoke", "safe_invoke")
+    invoke, handled = _method(client, "invoke", "safe_invoke"), sys.exception()
     fallback = fallback_message or RESTRICTED
     try:
         answer = invoke(prompt=prompt)
     except Exception as error:
-        if not _is_filtered(known_fault(error)):
+        if not _is_filtered(known_fault(error, handled)):
             raise
         return {"output": fallback, "stop_reason": CONTENT_FILTERED}
-    reason = stop_reason(answer) if isinstance(answer, dict) else getattr(answer, "stop_reason", "")
+    reason = stop_reason(answer if isinstance(answer, dict) else {"stop_reason": attribute(answer, "stop_reason")})
     if reason.lower() in FILTERED:
         return {"output": fallback, "stop_reason": reason}
     return {"output": _text(answer), "stop_reason": reason}
@@ -144,21 +148,18 @@ def _is_filtered(fault: Fault) -> bool:
     return fault.cause in _FILTER_CAUSES or any(words in fault.message.lower() for words in _FILTER_WORDS)
 
 
-def _broke_after_its_beginning(error: Exception) -> bool:
-    """Return whether a client left the repeat to its caller, since it had handed over a part of the answer."""
-    if not isinstance(error, StreamBroken) or not error.outcome.emitted:
-        return False
-    return worth_repeating(error.fault)
-
-
 def _text(answer: Any) -> str:
-    """Return the text of a `Reply`, of boto3's dictionary, or of a client's own answer."""
-    text = getattr(answer, "text", None)
+    """Return the text of a `Reply`, of boto3's dictionary, of a model's own body, or of a client's own answer."""
+    text = attribute(answer, "text")
     if isinstance(text, str):
         return text
-    output = answer.get("output") if isinstance(answer, dict) else answer
-    message = output.get("message") if isinstance(output, dict) else None
-    return text_of(message.get("content")) if isinstance(message, dict) else str(output)
+    if not isinstance(answer, dict):
+        return "" if answer is None else str(answer)
+    output = answer.get("output")
+    message = output.get("message") if isinstance(output, dict) else answer
+    if isinstance(message, dict) and isinstance(message.get("content"), list):
+        return text_of(message["content"])
+    return str(answer if output is None else output)
 
 
 def _method(client: Any, name: str, function: str) -> Any:

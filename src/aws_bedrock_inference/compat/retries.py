@@ -8,6 +8,7 @@ retried already, and an exhausted daily quota.
 
 from __future__ import annotations
 
+import sys
 from math import inf
 from typing import TYPE_CHECKING, TypeVar
 
@@ -18,6 +19,7 @@ from aws_bedrock_inference.compat.errors import named, worth_repeating
 from aws_bedrock_inference.fault import Decision, Hint
 from aws_bedrock_inference.log import LOGGER
 from aws_bedrock_inference.resilience.functions import known_fault, retried_already
+from aws_bedrock_inference.resilience.handled import apart_from
 from aws_bedrock_inference.resilience.runtime import raisable
 from aws_bedrock_inference.resilience.targets import check_result, is_async, name_of
 from aws_bedrock_inference.rules.backoff import ceiling, full, near
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.fault import Fault
 
 T = TypeVar("T")
+
+_ENDED = "its client has ended the retries"
 
 _LONGEST = 60.0  # seconds: the longest stated wait that a function without max_delay follows; the other page's default
 
@@ -138,16 +142,19 @@ def _repeated(
     if is_async(func):
         raise TypeError("func is a coroutine function; this function calls and does not await it")
     calls = 1 if policies_are_off() else calls
-    name, earlier, began = name_of(func), list[Attempt](), clock()
+    name, earlier, began, handled = name_of(func), list[Attempt](), clock(), sys.exception()
     while True:
         try:
             value = func()
         except Exception as error:  # noqa: BLE001 - raised again when no other call follows
-            fault = known_fault(error)
+            fault = known_fault(error, handled)
+            with apart_from(handled, error):
+                ended = retried_already(error)
         else:
             checked: T = check_result(value, name)
             return checked
-        reason = _reason_to_stop(fault, len(earlier) + 1, calls, longest, again)
+        made = len(earlier) + 1
+        reason = _ENDED if ended else _reason_to_stop(fault, made, calls, longest, again)
         if reason:
             outcome = Outcome(fault=fault, earlier=tuple(earlier), gave_up=reason)
             took = (f"all calls and waits took {clock() - began:.1f} s",) if earlier else ()
@@ -165,8 +172,6 @@ def _repeated(
 
 
 def _reason_to_stop(fault: Fault, made: int, calls: int, longest: float, again: Callable[[Fault, int], bool]) -> str:
-    if fault.error is not None and retried_already(fault.error):
-        return "its client has ended the retries"
     if not again(fault, 1):
         return "the same request would fail again"
     if made >= calls or not again(fault, made):
@@ -187,7 +192,7 @@ def _at_least(least: int, max_retries: int) -> int:
 
 
 def _hint(base_delay: float, max_delay: float) -> Hint:
-    for name, seconds in (("base_delay", base_delay), ("max_delay", max_delay)):
-        if not is_number(seconds, least=0):
+    for name, seconds, infinite in (("base_delay", base_delay, False), ("max_delay", max_delay, True)):
+        if not is_number(seconds, least=0, infinite=infinite):
             raise ValueError(f"{name}={shown(seconds)}: give a number of seconds, 0 or more")
     return Hint(base=base_delay, cap=max_delay)

@@ -56,7 +56,7 @@ class Quota:
 
     Clients that get the same object share the quota.
 
-    Refuses with `QuotaExhausted` (a call larger than a minute's tokens, an exhausted daily quota), `QueueFull` and
+    Refuses with `QuotaExhausted` (a call larger than `tpm` or `tpd`, an exhausted daily quota), `QueueFull` and
     `DeadlineTooClose`. Emits `QuotaQueued` and `ThrottleReceived`.
     """
 
@@ -87,7 +87,7 @@ class Quota:
         self.store = _opened(store)
         self._table: QuotaTable | None = None
         self._ledgers = Keyed(_Pool.idle)
-        self._days: dict[tuple[str, str], Day] = {}  # by account and Region
+        self._days: Keyed[Day] = Keyed(self._needless)  # by account and Region
 
     @classmethod
     def discovered(
@@ -123,9 +123,9 @@ class Quota:
             pool = pools.get(call.route.quota_key) or self._pool(call.route, clock())
             tokens = estimate.input_tokens + estimate.output_tokens
             if tokens > pool.largest or pool.held:
-                return Outcome(fault=held(str(call.route)) if pool.held else too_large(tokens, pool.largest))
-            if estimate.unbounded and pool.largest < inf:
-                warn_unbounded(call.route.base, estimate.output_tokens, pool.largest)
+                return Outcome(fault=held(str(call.route)) if pool.held else pool.too_large(tokens))
+            if estimate.unbounded and pool.minute < inf:
+                warn_unbounded(call.route.base, estimate.output_tokens, pool.minute)
             ledger, member, now = pool.ledger, pool.member, clock()
             if member is not None and now >= member.due:
                 yield from member.renew(now)
@@ -189,12 +189,17 @@ class Quota:
         )
         held_at_zero = listed is not None and listed.held and not given
         first = ledger.snapshot(now).estimates
-        return _Pool(ledger, self._member(route, ledger), held=held_at_zero, largest=tpm or inf, first=first)
+        return _Pool(ledger, self._member(route, ledger), held=held_at_zero, minute=tpm or inf, first=first)
 
     def _day(self, route: Route, now: float) -> Day:
         """Return the day that all models of the account in the Region share."""
-        day = Day() if self.tpd is None else Day(self.tpd, now + A_DAY - clocks.wall() % A_DAY)
-        return self._days.setdefault((route.account, route.region), day)
+        ends = inf if self.tpd is None else now + A_DAY - clocks.wall() % A_DAY
+        limit = inf if self.tpd is None else self.tpd
+        return self._days.of(f"{route.account} {route.region}", lambda: Day(limit, ends), now)
+
+    def _needless(self, day: Day, now: float) -> bool:
+        """Return whether a new day would act the same, and no ledger has this one."""
+        return day.idle(now) and all(pool.ledger.day is not day for pool in list(self._ledgers.values()))
 
     def _member(self, route: Route, ledger: Ledger) -> Membership | None:
         if self.store is None:
@@ -239,20 +244,25 @@ class Quota:
 
 
 class _Pool:
-    """The state of one quota key. `largest` is the largest call that can ever be admitted, in tokens; `first` are the
-    limits from which learning starts.
+    """The state of one quota key. `minute` is the configured limit of tokens, `largest` the largest call that can ever
+    be admitted; `first` are the limits from which learning starts.
     """
 
-    __slots__ = ("first", "held", "largest", "ledger", "member")
+    __slots__ = ("first", "held", "largest", "ledger", "member", "minute")
 
     def __init__(
-        self, ledger: Ledger, member: Membership | None, *, held: bool, largest: float, first: Mapping[str, float]
+        self, ledger: Ledger, member: Membership | None, *, held: bool, minute: float, first: Mapping[str, float]
     ) -> None:
         self.first = first
         self.ledger = ledger
         self.member = member
         self.held = held
-        self.largest = largest
+        self.minute = minute
+        self.largest = min(minute, ledger.day.limit)
+
+    def too_large(self, tokens: float) -> Fault:
+        """Return the refusal of a call that no minute or no day has room for."""
+        return too_large(tokens, self.largest, "minute" if self.largest == self.minute else "day")
 
     def idle(self, now: float) -> bool:
         """Return whether a new pool would act the same: no call is in flight, waits or counts, nothing is learned."""

@@ -8,11 +8,11 @@ from math import inf
 from aws_bedrock_inference.fault import Category, Decision, Fault, Hint, Kind, Origin
 
 
-def too_large(tokens: float, tpm: float) -> Fault:
-    """Return the refusal of a call that is larger than a minute's quota."""
+def too_large(tokens: float, quota: float, period: str = "minute") -> Fault:
+    """Return the refusal of a call that is larger than the quota of a minute or a day."""
     return refusal(
         "QuotaExhausted",
-        f"the call would reserve {tokens:,.0f} tokens (input + max_tokens), but the quota is {tpm:,.0f} per minute",
+        f"the call would reserve {tokens:,.0f} tokens (input + max_tokens), but the quota is {quota:,.0f} per {period}",
         Category.PERMANENT,
         "request-larger-than-quota",
         "Lower max_tokens (if unset, the model's maximum is reserved) or raise the quota. Nothing was sent.",

@@ -8,6 +8,7 @@ retries: botocore's own retries are switched off on that client.
 from __future__ import annotations
 
 import inspect
+import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import uuid4
@@ -25,6 +26,7 @@ from aws_bedrock_inference.flow import send
 from aws_bedrock_inference.knowledge.classify import classify
 from aws_bedrock_inference.knowledge.models import target
 from aws_bedrock_inference.resilience.batches import FORMS, Batch, Form
+from aws_bedrock_inference.resilience.handled import apart_from
 from aws_bedrock_inference.resilience.idempotency import Condition, fate_unknown, repeatable
 from aws_bedrock_inference.resilience.runtime import Guard, raisable
 
@@ -156,11 +158,13 @@ class Calls:
         return outcome.value
 
     def _once(self, call: Call) -> Outcome:
+        handled = sys.exception()
         try:
             # A copy: botocore's handlers write into what they are given.
             return Outcome(value=self._send_once(call.operation, dict(call.params)))
         except (ClientError, BotoCoreError) as error:
-            return Outcome(fault=self._fault(call, error))
+            with apart_from(handled, error):
+                return Outcome(fault=self._fault(call, error))
 
     def _fault(self, call: Call, error: ClientError | BotoCoreError) -> Fault:
         fault = replace(classify(error, service=self._service), error=error)

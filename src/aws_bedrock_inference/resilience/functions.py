@@ -6,6 +6,7 @@ already. The function is assumed to be safe to repeat; whoever wraps it vouches 
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
@@ -18,6 +19,7 @@ from aws_bedrock_inference.flow import give
 from aws_bedrock_inference.flow import send as sending
 from aws_bedrock_inference.knowledge.classify import classify
 from aws_bedrock_inference.knowledge.reading import attribute, chain, is_a
+from aws_bedrock_inference.resilience.handled import apart_from
 from aws_bedrock_inference.resilience.runtime import Guard, raisable
 from aws_bedrock_inference.resilience.targets import check_result, is_async, like, name_of, remember
 from aws_bedrock_inference.rules.retry import LEFT_TO_CALLER
@@ -33,8 +35,15 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.policies import Quota
 
 
-def known_fault(error: BaseException) -> Fault:
-    """Return the fault of a user function's exception; an unknown exception is not retried."""
+def known_fault(error: BaseException, handled: BaseException | None = None) -> Fault:
+    """Return the fault of a user function's exception; an unknown exception is not retried. `handled` is what was
+    handled when the function was called.
+    """
+    with apart_from(handled, error):
+        return _known_fault(error)
+
+
+def _known_fault(error: BaseException) -> Fault:
     try:
         fault = replace(classify(error), error=error)
     except Exception:  # noqa: BLE001 - the exception says of itself what it likes; it must still be raised as it was
@@ -49,13 +58,19 @@ def known_fault(error: BaseException) -> Fault:
 def retried_already(error: BaseException) -> bool:
     """Return whether a client of this package has ended the retries of this error, or of one that it comes from.
 
-    Whoever repeated such a call would multiply the client's own retries. A client with `Retry(attempts=1)` leaves them
-    to its caller.
+    Whoever repeated such a call would multiply the client's own retries. A client leaves to its caller what broke after
+    the beginning of a stream, and all retries with `Retry(attempts=1)` or without a `Retry`.
     """
-    return any(
-        is_a(link, BedrockError) and attribute(attribute(link, "outcome"), "gave_up") != LEFT_TO_CALLER
-        for link in chain(error)
-    )
+    return any(is_a(link, BedrockError) and not _left_to_caller(link) for link in chain(error))
+
+
+def _left_to_caller(error: BaseException) -> bool:
+    outcome = attribute(error, "outcome")
+    if attribute(outcome, "emitted"):
+        return True
+    reason = attribute(outcome, "gave_up")
+    nobody_decided = reason == "" and attribute(error, "decision") is not Decision.FAIL
+    return reason == LEFT_TO_CALLER or nobody_decided
 
 
 def guarded_function(function: Callable[..., Any], guard: Guard) -> Callable[..., Any]:
@@ -67,10 +82,11 @@ def guarded_function(function: Callable[..., Any], guard: Guard) -> Callable[...
 
 def _called(function: Callable[..., Any], guard: Guard) -> Callable[..., Any]:
     def once(call: Call) -> Outcome:
+        handled = sys.exception()
         try:
             return Outcome(value=function(*call.params["args"], **call.params["options"]))
         except Exception as error:  # noqa: BLE001 - raised again at the edge
-            return Outcome(fault=known_fault(error))
+            return Outcome(fault=known_fault(error, handled))
 
     name, route = _named(function)
     driver = Driver(once, clock=guard.clock, sleep=guard.sleep or clocks.sleep, listeners=guard.listeners)
@@ -90,10 +106,11 @@ def _awaited(function: Callable[..., Any], guard: Guard) -> Callable[..., Any]:
     from aws_bedrock_inference.drivers.asynchronous import AsyncDriver  # noqa: PLC0415 - blocking programs need no asyncio
 
     async def once(call: Call) -> Outcome:
+        handled = sys.exception()
         try:
             return Outcome(value=await function(*call.params["args"], **call.params["options"]))
         except Exception as error:  # noqa: BLE001 - raised again at the edge
-            return Outcome(fault=known_fault(error))
+            return Outcome(fault=known_fault(error, handled))
 
     name, route = _named(function)
     driver = AsyncDriver(once, clock=guard.clock, listeners=guard.listeners)
@@ -130,15 +147,17 @@ class BlockAttempt:
 
     def __init__(self) -> None:
         self.outcome: Outcome | None = None
+        self._handled: BaseException | None = None
 
     def __enter__(self) -> Self:
+        self._handled = sys.exception()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> bool:
         if error is None:
             self.outcome = Outcome()
         elif isinstance(error, Exception) and not isinstance(error, StopIteration):
-            self.outcome = Outcome(fault=known_fault(error))
+            self.outcome = Outcome(fault=known_fault(error, self._handled))
             return True  # the loop raises it again if no other attempt follows; a StopIteration would end the loop
         return False
 

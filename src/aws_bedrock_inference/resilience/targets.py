@@ -31,6 +31,9 @@ _INSTEAD = {
 _LATER = "its errors come while it is read, after the guard has ended; guard a function that reads it to the end"
 
 # Results whose work begins when they are read.
+# Most results: nothing of these is still to be done.
+_PLAIN = frozenset({type(None), bool, int, float, str, bytes, dict, list, tuple})
+
 _LAZY = (GeneratorType, AsyncGeneratorType, map, filter, starmap)
 
 # Names that `functools.wraps` takes over, by the type that Python demands; an object may answer any name with anything.
@@ -82,6 +85,8 @@ def check_result(value: Any, name: str) -> Any:
 
     Raises `TypeError` then.
     """
+    if type(value) in _PLAIN:
+        return value
     if inspect.isawaitable(value):
         if inspect.iscoroutine(value):
             value.close()

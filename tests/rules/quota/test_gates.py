@@ -76,14 +76,32 @@ class TestDay:
 class TestDayOfManyLedgers:
     def test_what_calls_have_reserved_counts_as_used_in_a_forked_child(self) -> None:
         day = Day(1000, 3600.0)
-        day.reserve(400)
+        assert day.reserve(400, 0.0) == 0.0
         day.settle(100, 50)
         day.after_fork()
         assert (day.used, day.reserved) == (350, 0)
 
+    def test_what_does_not_fit_is_not_reserved(self) -> None:
+        day = Day(1000, 3600.0)
+        assert [day.reserve(600, 0.0), day.reserve(600, 0.0), day.reserve(400, 0.0)] == [0.0, 1.0, 0.0]
+        assert day.reserved == 1000
+        day.settle(600, 900)
+        assert [day.wait_now(100, 10.0), day.wait_now(101, 10.0)] == [1.0, 3590.0]
+
+    def test_a_day_is_idle_when_a_new_one_would_act_the_same(self) -> None:
+        day = Day(1000, 3600.0)
+        assert day.idle(0.0)
+        day.reserve(10, 0.0)
+        assert not day.idle(0.0)
+        day.settle(10, 5)
+        assert not day.idle(0.0)
+        assert day.idle(3600.0)
+        day.exhausted_until = 4000.0
+        assert not day.idle(3600.0)
+
     def test_a_day_without_a_limit_counts_nothing(self) -> None:
         day = Day()
-        day.reserve(400)
+        assert day.reserve(400, 0.0) == 0.0
         day.settle(0, 400)
         assert (day.used, day.reserved) == (0, 0)
         assert day.wait_for(1e12, 1e9) == 0.0

@@ -19,6 +19,9 @@ STALLED = 90.0
 
 A_DAY = 86_400.0
 
+# The seconds after which a call looks again whether the tokens of the day that others have reserved have come back.
+LOOK_AGAIN = 1.0
+
 # The seconds for which a daily token quota that the service called exhausted rests before one call tries it again. AWS
 # does not say when a day ends; it may be a sliding one, and an increase may come at any time.
 PARKED = 900.0
@@ -139,11 +142,15 @@ class Day(Locked):
         """Return whether the day limits nothing: no limit is counted, and the service did not say that it is over."""
         return self.limit == inf and now >= self.exhausted_until
 
-    def reserve(self, tokens: float) -> None:
-        """Reserve the tokens of a call that is sent."""
-        if self.limit < inf:
-            with self._lock:
+    def reserve(self, tokens: float, now: float) -> float:
+        """Reserve the tokens of a call that is sent and return 0, or return the seconds after which to try again."""
+        if self.limit == inf:
+            return 0.0
+        with self._lock:
+            wait = self._wait(tokens, now)
+            if not wait:
                 self.reserved += tokens
+            return wait
 
     def settle(self, reserved: float, used: float) -> None:
         """Replace what a call has reserved by what it used."""
@@ -152,13 +159,33 @@ class Day(Locked):
                 self.reserved -= reserved
                 self.used += used
 
+    def idle(self, now: float) -> bool:
+        """Return whether a new day would act the same."""
+        self.wait_for(0.0, now)
+        return not self.used and not self.reserved and now >= self.exhausted_until
+
     def wait_for(self, tokens: float, now: float) -> float:
-        """Return the seconds until `tokens` more may be used."""
+        """Return the seconds until `tokens` more may be used, if all that is reserved came back unused."""
         with self._lock:
-            while now >= self.ends:
-                self.ends += A_DAY
-                self.used = 0.0
+            self._renew(now)
             return 0.0 if self.used + tokens <= self.limit else self.ends - now
+
+    def wait_now(self, tokens: float, now: float) -> float:
+        """Return the seconds after which to try to reserve `tokens`; 0 if they can be reserved now."""
+        with self._lock:
+            return self._wait(tokens, now)
+
+    def _wait(self, tokens: float, now: float) -> float:
+        self._renew(now)
+        if self.used + tokens > self.limit:
+            return self.ends - now
+        # What other ledgers have reserved may come back at any time, and they wake nobody here.
+        return LOOK_AGAIN if self.used + self.reserved + tokens > self.limit else 0.0
+
+    def _renew(self, now: float) -> None:
+        while now >= self.ends:
+            self.ends += A_DAY
+            self.used = 0.0
 
 
 class Concurrency:

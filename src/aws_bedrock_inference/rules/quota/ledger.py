@@ -218,7 +218,7 @@ class Ledger:
         with self._lock:
             if ticket.priority != NORMAL:
                 self._watched, self._plain = True, False
-            if self.queue or self._wait_for(ticket.tokens, now) > 0.0:
+            if self.queue or self._wait_for(ticket.tokens, now) > 0.0 or self.day.reserve(ticket.tokens, now) > 0.0:
                 self._plain = False
                 self.queue.push(ticket, order)
             else:
@@ -248,7 +248,7 @@ class Ledger:
         if now < self.pause.until - TOLERANCE:
             wait = max(wait, self.pause.until - now)
         if self.day.limit < inf:
-            wait = max(wait, self.day.wait_for(tokens + self.day.reserved, now))
+            wait = max(wait, self.day.wait_now(tokens, now))
         if self.concurrency.in_flight >= self.concurrency.most:
             wait = inf
         return wait
@@ -258,7 +258,6 @@ class Ledger:
         self.concurrency.in_flight += 1
         ticket.admitted_at = now
         ticket.slot = self.window.take(ticket.tokens)
-        self.day.reserve(ticket.tokens)
 
     def _close(self, ticket: Ticket, used: float, requests: float, now: float) -> None:
         slot = ticket.slot
@@ -281,7 +280,7 @@ class Ledger:
         """Admit from the head while it fits; return whom to wake: these, and a head whose alarm is not set or late."""
         woken: list[Ticket] = []
         while (head := self.queue.head()) is not None:
-            wait = self._wait_for(head.tokens, now)
+            wait = self._wait_for(head.tokens, now) or self.day.reserve(head.tokens, now)
             if wait > 0.0:
                 if head is not self._alarm or now + wait < self._alarm_at - ALARM_PRECISION:
                     woken.append(head)
