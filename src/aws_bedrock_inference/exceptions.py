@@ -83,9 +83,7 @@ class BedrockError(Exception):
 
     @property
     def attempts(self) -> int:
-        """The number of requests that were sent for the call, the last one included; 0 if it was refused before
-        sending. The failed attempts before the last are in `outcome.earlier`.
-        """
+        """The number of requests sent, the last one included; 0 if refused before. `outcome.earlier` lists the others."""
         return self.outcome.attempts
 
     @property
