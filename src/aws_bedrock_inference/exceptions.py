@@ -83,7 +83,7 @@ class BedrockError(Exception):
 
     @property
     def attempts(self) -> int:
-        """The number of requests sent, the last one included; 0 if refused before. `outcome.earlier` lists the others."""
+        """The number of requests sent, the last included; 0 if refused before. `outcome.earlier` lists the others."""
         return self.outcome.attempts
 
     @property
