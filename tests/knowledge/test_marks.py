@@ -11,7 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aws_bedrock_inference.knowledge.catalogue import catalogue
+from aws_bedrock_inference.knowledge.lookup import meanings
 from aws_bedrock_inference.knowledge.marks import TROUBLE, WEAK, is_marked, marked_lines
+from aws_bedrock_inference.knowledge.modelled import codes
 from aws_bedrock_inference.knowledge.scan import LogScan
 
 NOW = datetime(2026, 11, 29, tzinfo=UTC)
@@ -213,6 +216,13 @@ def test_the_mark_of_utf_8_hides_no_event() -> None:
     assert counts(f"\ufeff2026-11-20 03:00:00 ERROR it failed\nthen: {THROTTLED}\n") == {
         "throttled-tokens-per-minute": 1
     }
+
+
+def test_every_name_that_a_scan_may_print_is_explained() -> None:
+    slugs = list(catalogue().causes)
+    assert [meanings(slug)[0].cause for slug in slugs] == slugs
+    assert [code for code in (*catalogue().by_code, *codes()) if not meanings(code)] == []
+    assert [code for code in catalogue().by_code if any(each.cause == "unknown" for each in meanings(code))] == []
 
 
 def test_what_rules_a_terminal_is_not_shown() -> None:

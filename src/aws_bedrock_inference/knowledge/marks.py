@@ -8,6 +8,7 @@ by that letter. What seems to hold a mark is then compared word by word.
 from __future__ import annotations
 
 import re
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from aws_bedrock_inference.knowledge.lines import has_calm_level
@@ -37,22 +38,14 @@ _LEFT_OUT = bytes(set(range(256)) - set(_LETTERS + _LETTERS.upper() + b"\n'\x99"
 
 # Each mark holds one of these when all but letters is taken out of it.
 _PARTS = (b"error", b"throttl", b"denied", b"not", b"too", b"statuscode")
-_BY_RARE_LETTER = tuple(
-    re.compile(part)
-    for part in (
-        rb"x(?:ce|pected|pired|ist|imum)",
-        rb"v(?:alid|iolat|ailable|ened)",
-        rb"q(?:uired)",
-        rb"j(?:ected)",
-        rb"f(?:ail|orbid|usal)",
-        rb"m(?:ust|issing|eout|edout|alformed|pty)",
-        rb"p(?:lease|roblem)",
-        rb"u(?:na|nkn|npro|nsup)",
-        rb"w(?:arn)",
-        rb"k(?:edby)",
-        rb"y(?:again|one|be)",
-        rb"'(?:t)",
-    )
+_BY_RARE_LETTER = (
+    *(b"xce", b"xpected", b"xpired", b"xist", b"ximum", b"valid", b"violat", b"vened", b"quired", b"jected", b"fail"),
+    *(b"forbid", b"fusal", b"must", b"missing", b"meout", b"medout", b"malformed", b"mpty", b"please", b"problem"),
+    *(b"una", b"unkn", b"unpro", b"unsup", b"warn", b"kedby", b"yagain", b"yone", b"ybe", b"'t"),
+)
+_PATTERNS = tuple(
+    re.compile(re.escape(letter) + b"(?:" + b"|".join(part[1:] for part in parts) + b")")
+    for letter, parts in groupby(_BY_RARE_LETTER, key=lambda part: part[:1])
 )
 
 
@@ -107,7 +100,7 @@ def _possible(letters: bytes) -> set[int]:
             found.add(letters.count(b"\n", 0, at))
             following = letters.find(b"\n", at)
             at = letters.find(part, following) if following >= 0 else -1
-    for pattern in _BY_RARE_LETTER:
+    for pattern in _PATTERNS:
         match = pattern.search(letters)
         while match:
             found.add(letters.count(b"\n", 0, match.start()))
