@@ -32,8 +32,10 @@ def ends(part: str) -> Trigrams:
 
 
 def normal(text: str) -> str:
-    """Return a text as signatures are written: lower case, straight quotes, single spaces, without drawn lines."""
-    text = text.lower()
+    """Return a text as signatures are written: lower case, straight quotes, single spaces, without drawn lines and
+    Markdown's escapes.
+    """
+    text = text.lower().replace("\\`", "`")
     if not text.isascii():
         text = _DRAWN.sub(" ", text.replace("\u2019", "'"))
     return " ".join(text.split())
