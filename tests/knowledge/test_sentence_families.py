@@ -120,9 +120,53 @@ def test_a_name_before_a_colon_has_the_meaning_of_its_shape_only_in_a_text_of_aw
         ("403 Client Error: Forbidden for url: https://bedrock-runtime.eu-west-1.amazonaws.com/model/m/converse", 403),
         ("Client error '400 Bad Request' for url 'https://bedrock-runtime.eu-west-1.amazonaws.com/model/m'", 400),
         ("424 Client Error: Failed Dependency for url: https://bedrock-agentcore.eu-west-1.amazonaws.com/", 424),
+        (
+            "AWS HTTP error: Client error: `POST https://sqs.eu-west-1.amazonaws.com/` resulted in a `403 Forbidden`",
+            403,
+        ),
     ],
 )
 def test_the_status_is_read_in_the_words_of_http_libraries(text: str, status: int) -> None:
     found = explain(text)
     assert found.status == status
     assert found.decision is Decision.FAIL
+
+
+@pytest.mark.parametrize(
+    ("refusal", "cause"),
+    [
+        ("dial tcp 203.0.113.7:443: connectex: Une tentative de connexion a échoué", "connect-timeout"),
+        ("dial tcp 203.0.113.7:443: connectex: um texto que ninguém conhece", "connect-timeout"),
+        ("dial tcp 203.0.113.7:443: connectex: 由于目标计算机积极拒绝", "connection-refused-or-reset"),
+        ("[WinError 10061] el equipo de destino denegó expresamente dicha conexión", "connection-refused-or-reset"),
+        (
+            "read tcp 10.0.0.2:1->203.0.113.7:443: wsarecv: 远程主机强迫关闭了一个现有的连接。",
+            "connection-refused-or-reset",
+        ),
+    ],
+)
+def test_windows_network_errors_are_known_in_any_language(refusal: str, cause: str) -> None:
+    assert explain(f'Post "https://bedrock-runtime.eu-west-1.amazonaws.com/model/m/converse": {refusal}').cause == cause
+
+
+def test_windows_network_errors_of_another_host_are_not_claimed() -> None:
+    found = explain("System.Net.Sockets.SocketException (10061): 由于目标计算机积极拒绝 (localhost:5051)")
+    assert found.cause == "unknown" or found.conditional
+
+
+def test_lines_that_a_terminal_draws_do_not_cut_a_sentence() -> None:
+    text = 'https://bedrock-runtime.eu-west-1.amazonaws.com 400 {"message":"The maximum tokens █ ▀▀▄ │\n│ you requested'
+    assert explain(f'{text} exceeds the model limit of 9000"}}').cause == "max-tokens-too-large"
+
+
+def test_backticks_that_markdown_escapes_are_backticks() -> None:
+    text = "messages.5.content.1: Invalid {0}signature{0} in {0}thinking{0} block"
+    assert explain(text.format("`")).cause == explain(text.format("\\`")).cause == "thinking-history-invalid"
+
+
+def test_a_call_cancelled_while_credentials_are_fetched_says_nothing_about_them() -> None:
+    asked = "operation error Bedrock Runtime: Converse, get identity: get credentials: "
+    cancelled = explain(asked + "request canceled, context canceled")
+    assert (cancelled.cause, cancelled.decision) == ("client-read-timeout", Decision.RETRY_LIMITED)
+    without = "failed to refresh cached credentials, no EC2 IMDS role found, request canceled, context canceled"
+    assert explain(asked + without).cause == "credentials-missing"

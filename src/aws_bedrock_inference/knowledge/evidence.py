@@ -35,7 +35,8 @@ _SAYS_STATUS = re.compile(
     re.IGNORECASE,
 )
 _SAYS_REFUSAL = re.compile(
-    r"\berror[:'\" ]{1,3}$|\bcode=$|\breturned error: $|\b(?:client|server) error '$", re.IGNORECASE
+    r"\berror[:'\" ]{1,3}$|\bcode=$|\breturned error: $|\b(?:client|server) error '$|resulted in a `$",
+    re.IGNORECASE,
 )
 _CALLS_IT_ERROR = (" Client Error: ", " Server Error: ")  # how Python's requests goes on after a status
 _BEFORE = 60  # characters before a number that may say that it is a status

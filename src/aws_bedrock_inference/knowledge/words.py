@@ -6,6 +6,7 @@ import re
 
 _WORD = re.compile(r"\w+")
 _ENDS = re.compile(r"^\w+|\w+$")
+_DRAWN = re.compile("[\u2500-\u259f]+")  # the lines and blocks of a terminal's frames, in the middle of sentences
 
 Trigrams = set[tuple[str, str, str]]
 
@@ -31,6 +32,10 @@ def ends(part: str) -> Trigrams:
 
 
 def normal(text: str) -> str:
-    """Return a text as signatures are written: lower case, straight quotes, single spaces."""
-    text = text.lower().replace("\u2019", "'")
+    """Return a text as signatures are written: lower case, straight quotes, single spaces, without drawn lines and
+    Markdown's escapes.
+    """
+    text = text.lower().replace("\\`", "`")
+    if not text.isascii():
+        text = _DRAWN.sub(" ", text.replace("\u2019", "'"))
     return " ".join(text.split())
