@@ -176,6 +176,12 @@ def test_errors_of_a_code_lists_only_its_meanings_and_where_remedies_are() -> No
     assert "bedrock explain s3-bucket-missing" in text
 
 
+def test_errors_of_a_code_with_many_meanings_names_no_other_code_and_leads_to_all_of_them() -> None:
+    text = bedrock("errors", "ThrottlingException").output
+    assert "TooManyRequestsException" not in text
+    assert text.rstrip().endswith("bedrock explain ThrottlingException")
+
+
 def test_errors_refuses_a_name_that_nothing_has() -> None:
     result = bedrock("errors", "NoSuchThing")
     assert result.exit_code == 2

@@ -198,6 +198,25 @@ def _remedy(run: str) -> Remedy:
         ("f BASE_MODEL", "model us.amazon.nova-lite-v1:0 failed", "f amazon.nova-lite-v1:0"),
         ("f MODEL", "software.amazon.awssdk.services.bedrockruntime.model.ValidationException", "f MODEL"),
         ("f KNOWLEDGE_BASE", "Knowledge base with id KB12345678 does not exist", "f KB12345678"),
+        (
+            "f QUEUE_URL --region REGION",
+            "Access to the resource https://sqs.eu-west-1.amazonaws.com/111122223333/jobs-in is denied.",
+            "f https://sqs.eu-west-1.amazonaws.com/ACCOUNT/jobs-in --region eu-west-1",
+        ),
+        (
+            "f TOPIC",
+            "perform: SNS:Publish on resource: arn:aws:sns:eu-west-1:111122223333:alarms because",
+            "f arn:aws:sns:eu-west-1:ACCOUNT:alarms",
+        ),
+        ("f HOST", "getaddrinfo ENOTFOUND sqs.eu-west-9.amazonaws.com", "f sqs.eu-west-9.amazonaws.com"),
+        ("f HOST", "the role must trust lambda.amazonaws.com", "f HOST"),
+        ("f CLIENT", "secret hash for client 7kq2m4n6p8r1s3t5v7w9x0y2za", "f 7kq2m4n6p8r1s3t5v7w9x0y2za"),
+        ("f POOL", "User pool eu-west-1_Ab3dE5gH7 does not exist.", "f eu-west-1_Ab3dE5gH7"),
+        (
+            "f ENCODED",
+            "not authorized. Encoded authorization failure message: aB3-dE_fGh1jKlMn0pQrStUv",
+            "f aB3-dE_fGh1jKlMn0pQrStUv",
+        ),
         ("f REGION", "https://bedrock-runtime.ap-south-1.amazonaws.com/model/x", "f ap-south-1"),
         ("f --region REGION", "no text of a region", "f --region REGION"),
         ("f RULE BUS", "Rule nightly does not exist on EventBus orders.", "f nightly orders"),
@@ -308,3 +327,24 @@ def test_a_value_from_a_text_is_no_option_and_nothing_that_a_terminal_hides(name
         assert len(words) == 1, place
         assert not words[0].startswith("-"), place
         assert words[0].isprintable(), place
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("An error occurred (InvalidSignatureException) when calling the Converse operation: no", True),
+        ("InvalidSignatureException: the signature does not match", True),
+        ("software.amazon.awssdk.services.sqs.model.SqsException: the signature does not match", False),
+        ("Aws::S3::Errors::SignatureDoesNotMatch: no\n  /gems/aws-sdk-core/lib/a.rb:15:in `call'", False),
+        ("operation error S3: PutObject, https response error, api error SignatureDoesNotMatch: no", False),
+        ("    at /app/node_modules/@aws-sdk/client-sqs/dist-cjs/index.js:10:2", False),
+    ],
+)
+def test_a_command_of_python_is_shown_where_python_may_have_failed(text: str, *, shown: bool) -> None:
+    assert bool(fill("pip install --upgrade boto3 botocore", text)) is shown
+
+
+def test_a_word_that_ends_like_on_resource_names_no_resource() -> None:
+    assert "resource" not in explain("AccessDeniedException: execution resource retrieval failed").fields
+    quoted = explain('is not authorized to perform: s3:GetObject on resource: "arn:aws:s3:::data/a.csv"')
+    assert quoted.fields["resource"] == "arn:aws:s3:::data/a.csv"

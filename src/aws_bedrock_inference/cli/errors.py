@@ -41,7 +41,9 @@ def errors(*, name: str | None, practices: bool, markdown: bool) -> None:
     for place, causes in shown.items():
         _print_place(console, place, causes)
     if len(shown) and name and shown.keys() != places.keys():
-        console.print(f"Remedies: bedrock explain {next(iter(next(iter(shown.values()))))}", soft_wrap=True)
+        slugs = list(dict.fromkeys(slug for causes in shown.values() for slug in causes))
+        about = slugs[0] if service_called(name) or len(slugs) == 1 else spelling(name)
+        console.print(f"Remedies: bedrock explain {about}", soft_wrap=True)
 
 
 _Places = dict[str, dict[str, list[str]]]
@@ -61,10 +63,14 @@ def _of_service(service: str | None, places: _Places) -> _Places:
 
 
 def _named(name: str, places: _Places) -> _Places:
-    """Return the causes of that name, or that errors with that code may have, at each service."""
+    """Return the causes of that name, or that errors with that code may have, at each service: of a code's causes no
+    other codes.
+    """
     code = spelling(name)
     found = {
-        place: {slug: names for slug, names in causes.items() if slug == name or code in names}
+        place: {
+            slug: names if slug == name else [code] for slug, names in causes.items() if slug == name or code in names
+        }
         for place, causes in places.items()
     }
     found = {place: causes for place, causes in found.items() if causes}

@@ -118,6 +118,11 @@ _PATTERNS: dict[str, tuple[str, ...]] = {
         rf"{_ARN}:sqs:[a-z0-9-]{{1,20}}:[\d*]{{0,12}}:([\w.-]{{1,80}})",
         r"\bsqs\.[a-z0-9-]{1,20}\.amazonaws\.com/[\d*]{12}/([\w.-]{1,80})",
     ),
+    "QUEUE_URL": (r"(https://sqs\.[a-z0-9-]{1,20}\.amazonaws\.com(?:\.cn)?/[\d*]{12}/[\w.-]{1,80})",),
+    "TOPIC": (rf"({_ARN}:sns:[a-z0-9-]{{1,20}}:[\d*]{{12}}:[\w.-]{{1,256}})",),
+    "ENCODED": (r"\bEncoded authorization failure message:\s{0,3}([\w+/=-]{20,8000})",),
+    "CLIENT": (r"\bclient(?:[ _]?id)?[\"']?(?:: ?| )[\"']?(?=[a-z]{0,25}\d)([a-z0-9]{25,26})\b",),
+    "POOL": (rf"\b((?:{_REGION})_[A-Za-z0-9]{{9}})\b",),
     "STREAM": (
         rf"{_ARN}:kinesis:[a-z0-9-]{{1,20}}:[\d*]{{0,12}}:stream/([\w.-]{{1,128}})",
         r"\bstream ([\w.-]{1,128}) under account",
@@ -125,6 +130,7 @@ _PATTERNS: dict[str, tuple[str, ...]] = {
     "HOST": (
         r"://([\w-][\w.-]{1,200}\.(?:amazonaws\.com(?:\.cn)?|api\.aws))",
         r"\bhost='([\w-][\w.-]{1,200}\.amazonaws\.com)",
+        r"(?<![\w./@-])([a-z0-9][\w-]{1,62}(?:\.[a-z0-9][\w-]{1,62}){1,6}\.(?:amazonaws\.com(?:\.cn)?|api\.aws))(?![\w.])",
     ),
     "PACKAGE": (r"[\"'](@aws-sdk/[a-z0-9-]{2,60})",),
     "REGION": (
@@ -153,12 +159,22 @@ _HINTS: dict[str, tuple[str, ...]] = {
     "AGENT": ("agent",),
     "GUARDRAIL": ("guardrail",),
     "STACK": ("stack",),
+    "QUEUE_URL": ("sqs.",),
+    "TOPIC": (":sns:",),
+    "ENCODED": ("encoded authorization",),
     "STREAM": ("stream",),
     "HOST": ("amazonaws", "api.aws"),
     "REGION": ("region", "amazonaws", "arn:aws", "in "),
 }
 _OPERATION, _SERVICE_CODE = "OPERATION", "SERVICE_CODE"
 PLACEHOLDERS = frozenset(_PATTERNS) | {_OPERATION, _SERVICE_CODE}
+# A command of Python is of no use where another language's SDK failed.
+_OF_PYTHON = re.compile(r"\b(?:pip install|pip list|python -c) ")
+_PYTHON = re.compile(r"Traceback|boto|\.py\b|python|when calling the", re.IGNORECASE)
+_OTHER_LANGUAGE = re.compile(
+    r"node_modules|@aws-sdk/|\.[cm]?[jt]s:\d|software\.amazon\.|com\.amazonaws\.|\.java:\d|Amazon\.\w+\.Model\.|Amazon\.Runtime\."
+    r"|\bapi error \w+: |\.go:\d|\bAws::|\.rb:\d|\.rs:\d|SdkError|Aws\\\w|\.php\b|<<\""
+)
 _WORDS = re.compile(rf"(?<![A-Za-z_$])(?:{'|'.join(sorted(PLACEHOLDERS, key=len, reverse=True))})(?![A-Za-z_=])")
 
 
@@ -180,7 +196,10 @@ def filled(remedies: Iterable[Remedy], error: Asked) -> tuple[Remedy, ...]:
             values[name] = _value(name, error)
         return values[name] or name
 
-    return tuple(Remedy(do, _WORDS.sub(value, run)) if run else Remedy(do) for do, run in remedies)
+    foreign = _OTHER_LANGUAGE.search(error.text) and not _PYTHON.search(error.text)
+    return tuple(
+        Remedy(do) if foreign and _OF_PYTHON.search(run) else Remedy(do, _WORDS.sub(value, run)) for do, run in remedies
+    )
 
 
 def _value(name: str, error: Asked) -> str:

@@ -12,7 +12,7 @@ from aws_bedrock_inference.knowledge.masking import masked
 _PATTERNS = {
     "principal": re.compile(r"user: (arn:[^\s\"']{1,300})", re.IGNORECASE),
     "action": re.compile(r"not authorized to perform:? ?([a-z0-9-]{2,30}:[\w*]{1,80})", re.IGNORECASE),
-    "resource": re.compile(r"on resource:? ?((?:arn:)?[^\s\"']{1,300})", re.IGNORECASE),
+    "resource": re.compile(r"\bon resource(?:: ?| (?=[\"']?arn:))[\"']?([^\s\"']{1,300})", re.IGNORECASE),
     "request_id": re.compile(r"request ?id[\"']?[:=]? ?[\"']?([0-9a-z-]{16,72})", re.IGNORECASE),
     "model_limit": re.compile(r"model limit of (\d{1,9})", re.IGNORECASE),
     "timeout_seconds": re.compile(r"task timed out after (\d{1,4}(?:\.\d{1,3})?) seconds", re.IGNORECASE),

@@ -184,7 +184,10 @@ def _about_the_request(code: str, status: int | None) -> Verdict:
             "Check the name, the Region and the account of what the request names.",
             "aws configure list",
         )
-    return _fail("the same request gets the same answer", "Correct the request; the message says what is wrong.")
+    return _fail(
+        "the same request gets the same answer",
+        "Correct the request by the message and the meaning above; compare it with the API reference.",
+    )
 
 
 def _retry(reason: str, remedy: str, *, wait: float = 0.05) -> Verdict:
