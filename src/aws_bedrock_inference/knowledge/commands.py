@@ -196,10 +196,11 @@ def filled(remedies: Iterable[Remedy], error: Asked) -> tuple[Remedy, ...]:
             values[name] = _value(name, error)
         return values[name] or name
 
+    def command(run: str) -> str:
+        return _WORDS.sub(value, run).replace(" --region REGION", "")  # not known: the Region of the profile serves
+
     foreign = _OTHER_LANGUAGE.search(error.text) and not _PYTHON.search(error.text)
-    return tuple(
-        Remedy(do) if foreign and _OF_PYTHON.search(run) else Remedy(do, _WORDS.sub(value, run)) for do, run in remedies
-    )
+    return tuple(Remedy(do) if foreign and _OF_PYTHON.search(run) else Remedy(do, command(run)) for do, run in remedies)
 
 
 def _value(name: str, error: Asked) -> str:
