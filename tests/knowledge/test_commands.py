@@ -208,6 +208,13 @@ def _remedy(run: str) -> Remedy:
             "perform: SNS:Publish on resource: arn:aws:sns:eu-west-1:111122223333:alarms because",
             "f arn:aws:sns:eu-west-1:ACCOUNT:alarms",
         ),
+        ("f ROLE", "User: arn:aws:sts::********:assumed-role/worker/me is not authorized", "f worker"),
+        ("f FUNCTION", "no arn:aws:lambda:eu-west-1:XXXXXXXXXXXX:function:orders", "f orders"),
+        (
+            "f PRINCIPAL RESOURCE",
+            "User: arn:aws:sts::xxxx:assumed-role/worker/me may not, on resource: arn:aws:sqs:eu-west-1:****:jobs",
+            "f arn:aws:iam::ACCOUNT:role/worker arn:aws:sqs:eu-west-1:ACCOUNT:jobs",
+        ),
         ("f HOST", "getaddrinfo ENOTFOUND sqs.eu-west-9.amazonaws.com", "f sqs.eu-west-9.amazonaws.com"),
         ("f HOST", "the role must trust lambda.amazonaws.com", "f HOST"),
         ("f CLIENT", "secret hash for client 7kq2m4n6p8r1s3t5v7w9x0y2za", "f 7kq2m4n6p8r1s3t5v7w9x0y2za"),
