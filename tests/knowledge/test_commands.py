@@ -208,6 +208,13 @@ def _remedy(run: str) -> Remedy:
             "perform: SNS:Publish on resource: arn:aws:sns:eu-west-1:111122223333:alarms because",
             "f arn:aws:sns:eu-west-1:ACCOUNT:alarms",
         ),
+        ("f ROLE", "User: arn:aws:sts::********:assumed-role/worker/me is not authorized", "f worker"),
+        ("f FUNCTION", "no arn:aws:lambda:eu-west-1:XXXXXXXXXXXX:function:orders", "f orders"),
+        (
+            "f PRINCIPAL RESOURCE",
+            "User: arn:aws:sts::xxxx:assumed-role/worker/me may not, on resource: arn:aws:sqs:eu-west-1:****:jobs",
+            "f arn:aws:iam::ACCOUNT:role/worker arn:aws:sqs:eu-west-1:ACCOUNT:jobs",
+        ),
         ("f HOST", "getaddrinfo ENOTFOUND sqs.eu-west-9.amazonaws.com", "f sqs.eu-west-9.amazonaws.com"),
         ("f HOST", "the role must trust lambda.amazonaws.com", "f HOST"),
         ("f CLIENT", "secret hash for client 7kq2m4n6p8r1s3t5v7w9x0y2za", "f 7kq2m4n6p8r1s3t5v7w9x0y2za"),
@@ -218,7 +225,6 @@ def _remedy(run: str) -> Remedy:
             "f aB3-dE_fGh1jKlMn0pQrStUv",
         ),
         ("f REGION", "https://bedrock-runtime.ap-south-1.amazonaws.com/model/x", "f ap-south-1"),
-        ("f --region REGION", "no text of a region", "f --region REGION"),
         ("f RULE BUS", "Rule nightly does not exist on EventBus orders.", "f nightly orders"),
         ("f HOST", 'reach "https://sqs.eu-west-1.amazonaws.com/"', "f sqs.eu-west-1.amazonaws.com"),
         ("f PACKAGE", "Error: Cannot find module '@aws-sdk/client-s3'", "f @aws-sdk/client-s3"),
@@ -348,3 +354,8 @@ def test_a_word_that_ends_like_on_resource_names_no_resource() -> None:
     assert "resource" not in explain("AccessDeniedException: execution resource retrieval failed").fields
     quoted = explain('is not authorized to perform: s3:GetObject on resource: "arn:aws:s3:::data/a.csv"')
     assert quoted.fields["resource"] == "arn:aws:s3:::data/a.csv"
+
+
+def test_a_region_that_the_text_does_not_name_is_left_to_the_profile() -> None:
+    assert fill("aws sqs list-queues --region REGION", "no queue") == "aws sqs list-queues"
+    assert fill("aws sqs list-queues --region REGION", "in eu-west-1") == "aws sqs list-queues --region eu-west-1"

@@ -275,3 +275,9 @@ def test_a_verdict_is_kept_and_holds_no_trigrams() -> None:
     assert judge(certain) is judge(certain._replace())
     assert judge(certain).evidence.words is None
     assert judge(Evidence("Rate exceeded")) is not judge(Evidence("Rate exceeded"))
+
+
+def test_the_same_code_of_another_service_is_no_alternative_where_the_text_names_the_service() -> None:
+    queue = "Aws::SQS::Errors::AccessDenied: Access to the resource https://sqs.us-west-2.amazonaws.com/ is denied."
+    assert explain(queue).alternatives == ()
+    assert "s3-access-denied" not in explain("AccessDenied: no", service="sqs").alternatives

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 _BARS = "▁▂▃▄▅▆▇█"
 _SPARKS = 24
+_TIMES = len("2026-11-20 03:30 to 2026-11-20 07:30")
 _WIDTHS = {"hour": 3_600, "day": 86_400}
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _MOST_NAMED = 4
@@ -131,7 +132,7 @@ def _print(console: Console, found: LogScan, by: str) -> None:
     findings = found.by_cause()
     errors = sum(finding.count for finding in findings)
     span = _span([*findings, *found.possible()])
-    when = f", {_time(span[0])} to {_time(span[1])} UTC" if span else ""
+    when = f", {_time(*span)} UTC" if span else ""
     size = f"{found.bytes / 1e6:,.1f} MB"
     console.print(
         f"{_number(errors, 'AWS error')} with {_number(len(findings), 'cause')} in {size}{when}\n", soft_wrap=True
@@ -191,7 +192,7 @@ def _print_part(console: Console, finding: Finding, part: Part, span: tuple[date
     about = " on ".join(filter(None, part.subject)) or ("other actions" if len(finding.parts) > 1 else "")
     facts = [about, _names(part.services), _names(part.codes)]
     if part.first and part.last and span:
-        facts = [f"{_time(part.first)} to {_time(part.last)}", sparkline(part.timeline.buckets, *span), *facts]
+        facts = [f"{_time(part.first, part.last):<{_TIMES}}", sparkline(part.timeline.buckets, *span), *facts]
     _line(console, Text(" " * 11 + "  ".join(fact for fact in facts if fact)))
     _line(console, Text(" " * 11 + part.example, "dim"))
     console.print()
@@ -254,8 +255,9 @@ def sparkline(counts: Counter[int], first: datetime, last: datetime) -> str:
     return "".join(_BARS[-(-count * (len(_BARS) - 1) // most)] if count else " " for count in cells)
 
 
-def _time(at: datetime) -> str:
-    return f"{at:%Y-%m-%d %H:%M}"
+def _time(*times: datetime) -> str:
+    """Return a time, or the first and the last one if they differ."""
+    return " to ".join(dict.fromkeys(f"{at:%Y-%m-%d %H:%M}" for at in times))
 
 
 def _as_dict(found: LogScan) -> dict[str, Any]:

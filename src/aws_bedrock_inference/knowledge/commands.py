@@ -26,6 +26,7 @@ _VENDORS = (
 _MODEL = rf"(?:{'|'.join(map(re.escape, _VENDORS))})(?=[\w.]{{1,60}}-)[a-z][\w.-]{{1,100}}(?::\d{{1,4}}[a-z]?){{0,2}}"
 _GEOGRAPHY = r"(?:us|eu|apac|us-gov|jp|au|ca|global)\."
 _ARN = r"\barn:aws[a-z-]{0,10}"
+_ACCOUNT = r"(?:\d{1,12}|[*Xx]{3,14})"  # people blot it out themselves
 _BUCKET = r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"
 _IAM = r"[\w+=.@-]{1,64}"
 # Between a name and its value, as sentences, JSON, XML and programs write it.
@@ -34,7 +35,7 @@ _IS = r"[\"']?(?:\s{0,3}[:=]\s{0,3}|>|\s(?:named\s)?)[\"'`]?"
 # For each placeholder the patterns of its value, the surest first.
 _PATTERNS: dict[str, tuple[str, ...]] = {
     "FUNCTION": (
-        rf"{_ARN}:lambda:[a-z0-9-]{{1,20}}:[\d*]{{0,12}}:function:([\w-]{{1,64}})",
+        rf"{_ARN}:lambda:[a-z0-9-]{{1,20}}:{_ACCOUNT}?:function:([\w-]{{1,64}})",
         r"/aws/lambda/([\w-]{1,64})",
         rf"\bfunction[ _]?name{_IS}([\w-]{{1,64}})",
     ),
@@ -52,26 +53,26 @@ _PATTERNS: dict[str, tuple[str, ...]] = {
         r"[\"']Key[\"']:\s?[\"']([^\s\"'<>]{1,512})[\"']",
     ),
     "TABLE": (
-        rf"{_ARN}:dynamodb:[a-z0-9-]{{1,20}}:[\d*]{{0,12}}:table/([\w.-]{{3,255}})",
+        rf"{_ARN}:dynamodb:[a-z0-9-]{{1,20}}:{_ACCOUNT}?:table/([\w.-]{{3,255}})",
         r"\bTable(?:[ _]?Name)?[\"']?\s{0,2}[:=]\s{0,2}[\"']?(?!arn:)([\w.-]{3,255})",
     ),
     "GROUP": (
-        rf"{_ARN}:logs:[a-z0-9-]{{1,20}}:[\d*]{{0,12}}:log-group:([\w./#-]{{1,512}})",
+        rf"{_ARN}:logs:[a-z0-9-]{{1,20}}:{_ACCOUNT}?:log-group:([\w./#-]{{1,512}})",
         rf"\blog[ _-]?group(?:[ _-]?name)?{_IS}(?=[\w./#-]{{0,200}}[/\d-])([\w./#-]{{1,512}})",
         r"(?<![\w/.-])(/aws/[\w./#-]{1,512})",
     ),
     "ROLE": (
-        rf"{_ARN}:iam::[\d*]{{12}}:role/(?:[\w./-]{{1,200}}/)?({_IAM})",
-        rf"{_ARN}:sts::[\d*]{{12}}:assumed-role/({_IAM})",
+        rf"{_ARN}:iam::{_ACCOUNT}:role/(?:[\w./-]{{1,200}}/)?({_IAM})",
+        rf"{_ARN}:sts::{_ACCOUNT}:assumed-role/({_IAM})",
         rf"\brole with name ({_IAM})",
     ),
     "USER": (
-        rf"{_ARN}:iam::[\d*]{{12}}:user/(?:[\w./-]{{1,200}}/)?({_IAM})",
+        rf"{_ARN}:iam::{_ACCOUNT}:user/(?:[\w./-]{{1,200}}/)?({_IAM})",
         rf"\buser with name ({_IAM})",
     ),
     "PRINCIPAL": (
-        rf"({_ARN}:iam::[\d*]{{12}}:(?:role|user)/[\w+=,.@/-]{{1,300}})",
-        rf"({_ARN}:sts::[\d*]{{12}}:assumed-role/{_IAM})",
+        rf"({_ARN}:iam::{_ACCOUNT}:(?:role|user)/[\w+=,.@/-]{{1,300}})",
+        rf"({_ARN}:sts::{_ACCOUNT}:assumed-role/{_IAM})",
     ),
     "ACTION": (
         r"not authorized to perform:? ?([a-z0-9-]{2,30}:[\w*]{1,80})",
@@ -102,11 +103,11 @@ _PATTERNS: dict[str, tuple[str, ...]] = {
     ),
     "JOB": (r"\bmodel-invocation-job/([a-z0-9]{6,40})\b",),
     "RULE": (
-        rf"{_ARN}:events:[a-z0-9-]{{1,20}}:[\d*]{{0,12}}:rule/(?:[\w.-]{{1,256}}/)?([\w.-]{{1,64}})",
+        rf"{_ARN}:events:[a-z0-9-]{{1,20}}:{_ACCOUNT}?:rule/(?:[\w.-]{{1,256}}/)?([\w.-]{{1,64}})",
         r"\bRule ([\w.-]{1,64}) does not exist",
     ),
     "BUS": (
-        rf"{_ARN}:events:[a-z0-9-]{{1,20}}:[\d*]{{0,12}}:event-bus/([\w./-]{{1,256}})",
+        rf"{_ARN}:events:[a-z0-9-]{{1,20}}:{_ACCOUNT}?:event-bus/([\w./-]{{1,256}})",
         r"\bEvent ?bus ([\w./-]{1,256}) does not exist",
         r"\bon EventBus ([\w./-]{1,256})",
     ),
@@ -115,16 +116,16 @@ _PATTERNS: dict[str, tuple[str, ...]] = {
         r"\bstack (?:with id |named? )?[\"'\[]?([A-Za-z][\w-]{2,127})[\"'\]]? does not exist",
     ),
     "QUEUE": (
-        rf"{_ARN}:sqs:[a-z0-9-]{{1,20}}:[\d*]{{0,12}}:([\w.-]{{1,80}})",
-        r"\bsqs\.[a-z0-9-]{1,20}\.amazonaws\.com/[\d*]{12}/([\w.-]{1,80})",
+        rf"{_ARN}:sqs:[a-z0-9-]{{1,20}}:{_ACCOUNT}?:([\w.-]{{1,80}})",
+        rf"\bsqs\.[a-z0-9-]{{1,20}}\.amazonaws\.com/{_ACCOUNT}/([\w.-]{{1,80}})",
     ),
-    "QUEUE_URL": (r"(https://sqs\.[a-z0-9-]{1,20}\.amazonaws\.com(?:\.cn)?/[\d*]{12}/[\w.-]{1,80})",),
-    "TOPIC": (rf"({_ARN}:sns:[a-z0-9-]{{1,20}}:[\d*]{{12}}:[\w.-]{{1,256}})",),
+    "QUEUE_URL": (rf"(https://sqs\.[a-z0-9-]{{1,20}}\.amazonaws\.com(?:\.cn)?/{_ACCOUNT}/[\w.-]{{1,80}})",),
+    "TOPIC": (rf"({_ARN}:sns:[a-z0-9-]{{1,20}}:{_ACCOUNT}:[\w.-]{{1,256}})",),
     "ENCODED": (r"\bEncoded authorization failure message:\s{0,3}([\w+/=-]{20,8000})",),
     "CLIENT": (r"\bclient(?:[ _]?id)?[\"']?(?:: ?| )[\"']?(?=[a-z]{0,25}\d)([a-z0-9]{25,26})\b",),
     "POOL": (rf"\b((?:{_REGION})_[A-Za-z0-9]{{9}})\b",),
     "STREAM": (
-        rf"{_ARN}:kinesis:[a-z0-9-]{{1,20}}:[\d*]{{0,12}}:stream/([\w.-]{{1,128}})",
+        rf"{_ARN}:kinesis:[a-z0-9-]{{1,20}}:{_ACCOUNT}?:stream/([\w.-]{{1,128}})",
         r"\bstream ([\w.-]{1,128}) under account",
     ),
     "HOST": (
@@ -196,10 +197,11 @@ def filled(remedies: Iterable[Remedy], error: Asked) -> tuple[Remedy, ...]:
             values[name] = _value(name, error)
         return values[name] or name
 
+    def command(run: str) -> str:
+        return _WORDS.sub(value, run).replace(" --region REGION", "")  # not known: the Region of the profile serves
+
     foreign = _OTHER_LANGUAGE.search(error.text) and not _PYTHON.search(error.text)
-    return tuple(
-        Remedy(do) if foreign and _OF_PYTHON.search(run) else Remedy(do, _WORDS.sub(value, run)) for do, run in remedies
-    )
+    return tuple(Remedy(do) if foreign and _OF_PYTHON.search(run) else Remedy(do, command(run)) for do, run in remedies)
 
 
 def _value(name: str, error: Asked) -> str:
@@ -227,12 +229,15 @@ def _compiled(name: str) -> tuple[re.Pattern[str], ...]:
 _EXACT = frozenset({"MODEL", "BASE_MODEL", "INFERENCE_PROFILE", "KNOWLEDGE_BASE", "AGENT", "GUARDRAIL", "BUCKET"})
 
 
+_BLOTTED_OUT = re.compile(r"(?<=[:/])[*Xx]{3,14}(?=[:/])")
+
+
 def _word(name: str, value: str) -> str:
     if name == "PRINCIPAL":
         value = value.replace(":sts:", ":iam:").replace(":assumed-role/", ":role/")
     if value.startswith("-") or not value.isprintable():
         return ""  # an option of the command, or what a terminal does not show as it is
-    value = masked(value.rstrip(".,;:)"), accounts=True)
+    value = _BLOTTED_OUT.sub("*" * 12, masked(value.rstrip(".,;:)"), accounts=True))
     if "***" in value.replace("*" * 12, ""):
         return ""  # a secret in the place of a name
     return "ACCOUNT".join(shlex.quote(part) if part else "" for part in value.split("*" * 12))

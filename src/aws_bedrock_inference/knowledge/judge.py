@@ -199,10 +199,19 @@ def _home(entry: Entry, seen: Evidence, other: float | None, *, passed_on: float
 
 
 def _of_candidate(seen: Evidence, first: Candidate, *others: Candidate) -> Verdict:
-    alternatives = [other.template.cause for other in others if other.score > first.score - _MESSAGE]
+    alternatives = [
+        other.template.cause
+        for other in others
+        if other.score > first.score - _MESSAGE and not _is_namesake(other, seen)
+    ]
     return Verdict(
         first.template, seen, first.entry, first.words, first.confidence, tuple(alternatives[:_MOST_ALTERNATIVES])
     )
+
+
+def _is_namesake(other: Candidate, seen: Evidence) -> bool:
+    """Return whether a candidate only shares its code with an error of the service that the text names."""
+    return other.words in seen.codes and _home(other.entry, seen, None, passed_on=0.0) is None
 
 
 def _by_status(seen: Evidence) -> Verdict:
