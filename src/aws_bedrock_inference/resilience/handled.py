@@ -1,4 +1,4 @@
-"""What a program was handling when it called us, such as the failure that a fallback follows.
+"""The exception that a program was handling when it called us, such as the failure that a fallback follows.
 
 Python makes it the context of each exception that is raised meanwhile, although it says nothing of that one.
 """
