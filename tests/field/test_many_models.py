@@ -59,7 +59,7 @@ def test_calls_in_flight_and_what_was_learned_stay() -> None:
     answers = {"model-slow": forever, "model-throttled": (0.1, Outcome(fault=THROTTLE))}
     day = Day(answers | {"model-ill": (0.1, Outcome(fault=UNAVAILABLE))}, rpm=600, tpm=100_000)
     slow = day.call("slow")
-    for start in range(5):
+    for start in range(12):
         day.call("throttled", after=float(start))
         day.call("ill", after=IDS - 3 + start / 10)
     for number in range(IDS):

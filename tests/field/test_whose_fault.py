@@ -101,7 +101,7 @@ def failing_identity(session: Any, error: Exception) -> Any:
     return session
 
 
-def booked(fault: Fault, times: int = 5) -> tuple[float, float, bool]:
+def booked(fault: Fault, times: int = 5, seconds: float = 0.1) -> tuple[float, float, bool]:
     """Let `fault` end that many calls of a 600 rpm quota; return the estimated limit, the tokens used, and whether the
     circuit refuses the next call.
     """
@@ -111,7 +111,7 @@ def booked(fault: Fault, times: int = 5) -> tuple[float, float, bool]:
     driver.listeners.add(lambda event: throttles.append(event) if isinstance(event, ThrottleReceived) else None)
     step = Pipeline(breaker, quota).around(send, driver.clock)
     for number in range(times):
-        driver.spawn(step(call()), after=number / 10)
+        driver.spawn(step(call()), after=number * seconds)
     driver.run()
     taken = quota.ledger(ROUTE, driver.now).snapshot(driver.now)
     last = driver.spawn(step(call()))
@@ -178,7 +178,7 @@ def test_the_service_itself_counts_for_health_and_for_quota() -> None:
     assert booked(UNAVAILABLE)[2]
     throttle = answered("ThrottlingException", "Too many requests, please wait before trying again.", status=429)
     assert throttle.origin is Origin.SERVICE
-    assert booked(throttle)[0] < 600
+    assert booked(throttle, times=20, seconds=0.5)[0] < 600
 
 
 @pytest.mark.parametrize(

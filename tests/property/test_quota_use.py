@@ -15,7 +15,7 @@ from aws_bedrock_inference.drivers.virtual import Task, VirtualDriver
 from aws_bedrock_inference.flow import Pipeline, Sleep
 from aws_bedrock_inference.knowledge.classify import answered
 from aws_bedrock_inference.policies import Deadline, Quota, Retry
-from aws_bedrock_inference.simulator.quota import DISCIPLINES, Pool, Ticket
+from aws_bedrock_inference.simulator.quota import DISCIPLINES, Bucket, Pool, Ticket
 from aws_bedrock_inference.simulator.quota import Quota as Allowed
 
 TPM = 864_000
@@ -37,9 +37,22 @@ class Done(NamedTuple):
 class Service:
     """A service in virtual time that counts as `discipline` says, some milliseconds away from its callers."""
 
-    def __init__(self, discipline: str, *, seed: int = 1, latency: float = 0.7, answer: int = 100, most: int = 300):
+    def __init__(
+        self,
+        discipline: str,
+        *,
+        seed: int = 1,
+        latency: float = 0.7,
+        answer: int = 100,
+        most: int = 300,
+        noise: float = 0.0,
+        holds: float = 0.0,
+    ):
+        self.noise, self.noises = noise, Random(seed + 99)  # noqa: S311 - as below
         self.chance = Random(seed)  # noqa: S311 - the same in every run
         self.pool = Pool(Allowed(tpm=TPM), discipline, 0.0)
+        if holds:
+            self.pool._tokens = Bucket(TPM, holds, 0.0)
         self.driver = VirtualDriver(lambda *_: (0.0, Outcome()))
         self.latency, self.answer, self.most = latency, answer, most
         self.done: list[Done] = []
@@ -90,6 +103,8 @@ class Service:
     def serve(self, call: Call) -> Any:
         chance = self.chance
         yield Sleep(chance.uniform(0.001, 0.021))
+        if self.noise and self.noises.random() < self.noise:
+            return Outcome(fault=TOO_MANY["tokens"])
         ticket = self.pool.admit(call.params["prompt"] + self.most, self.driver.now)
         if not isinstance(ticket, Ticket):
             self.throttled.append(self.driver.now)
@@ -145,6 +160,46 @@ def halved_and_back(discipline: str, seed: int = 1) -> Service:
     service.changes(120, TPM / 2)
     service.changes(300, TPM)
     return service.run(450)
+
+
+@pytest.mark.parametrize("discipline", DISCIPLINES)
+def test_throttles_for_no_reason_cost_next_to_nothing(discipline: str) -> None:
+    service = Service(discipline, noise=0.03)
+    service.callers([Quota(tpm=TPM)])
+    service.run(300)
+    assert service.use(60, 300) >= 0.97
+    assert service.throttles(60, 300) <= 0.005
+    assert service.slowest(60, 300) <= 1.6 * service.fair(60, 300)
+    assert service.failed == []
+
+
+@pytest.mark.parametrize("holds", [0.5, 1.0, 2.0])
+def test_a_small_bucket_lowers_the_burst_and_not_the_rate(holds: float) -> None:
+    service = Service("bucket", holds=holds)
+    service.callers([Quota(tpm=TPM)])
+    service.run(180)
+    assert service.use(60, 180) >= 0.98
+    assert service.throttles(0, 60) <= 0.25
+    assert service.throttles(60, 180) <= 0.01
+    assert service.failed == []
+
+
+def test_an_unknown_quota_is_found_though_some_throttles_have_no_reason() -> None:
+    service = Service("tight", noise=0.03)
+    service.callers([Quota()])
+    service.run(420)
+    assert service.use(180, 420) >= 0.8
+    assert service.throttles(180, 420) <= 0.03
+    assert service.failed == []
+
+
+def test_a_halved_quota_is_found_again_under_noise() -> None:
+    service = Service("tight", noise=0.03)
+    service.callers([Quota(tpm=TPM)])
+    service.changes(120, TPM / 2)
+    service.run(300)
+    assert service.use(210, 300, TPM / 2) >= 0.95
+    assert service.throttles(210, 300) <= 0.05
 
 
 def long_answers(discipline: str = "bucket", seed: int = 1) -> Service:

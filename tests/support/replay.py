@@ -7,19 +7,17 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from aws_bedrock_inference.rules.quota.learning import Estimator, Throttle
+    from aws_bedrock_inference.rules.quota.observed import Estimator, Throttle
 
 
 class Observation(NamedTuple):
     """One entry of a recorded trace: the counts at a time, and the throttle or the adopted estimate that came then."""
 
     at: float
-    used: float
+    admitted: float = 0.0
     calls: float = 1.0
-    share: float = 1.0
     held_back: bool = True
     reserved: bool = False
-    windowed: bool = True
     throttle: Throttle | None = None
     adopted: float | None = None
 

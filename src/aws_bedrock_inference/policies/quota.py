@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from aws_bedrock_inference import clock as clocks
 from aws_bedrock_inference.bounds import is_number, shown
-from aws_bedrock_inference.call import Call, Outcome, priority_number
+from aws_bedrock_inference.call import Call, Outcome
 from aws_bedrock_inference.events import QuotaQueued
 from aws_bedrock_inference.flow import emit, wait
 from aws_bedrock_inference.policies.keyed import Keyed
+from aws_bedrock_inference.policies.quota_options import checked, opened
 from aws_bedrock_inference.policies.refusals import day_spent, held, queue_full, too_close, too_large
-from aws_bedrock_inference.policies.throttles import settle_without_usage, throttled
+from aws_bedrock_inference.policies.throttles import explained, settle_without_usage, throttled
 from aws_bedrock_inference.rules.quota.gates import A_DAY, Day
 from aws_bedrock_inference.rules.quota.ledger import Ledger
 from aws_bedrock_inference.rules.quota.queue import LOOK
@@ -83,8 +84,8 @@ class Quota:
         self.tpd = tpd
         self.concurrency = concurrency
         self._most_waiting = waiting
-        self.shares = _checked(shares or {})
-        self.store = _opened(store)
+        self.shares = checked(shares or {})
+        self.store = None if store is None else opened(store)
         self._table: QuotaTable | None = None
         self._ledgers = Keyed(_Pool.idle)
         self._days: Keyed[Day] = Keyed(self._needless)  # by account and Region
@@ -163,6 +164,11 @@ class Quota:
         """Return how many calls wait for quota now: for that of `route`, or for all that this object holds."""
         pools = dict(self._ledgers)
         return sum(pool.ledger.ahead() for key, pool in pools.items() if route is None or key == route.quota_key)
+
+    def explain(self, now: float | None = None) -> str:
+        """Return in words what is estimated for each quota in use, on what evidence, and what sets the pace now."""
+        now = clocks.monotonic() if now is None else now
+        return "\n".join(explained(key, pool.ledger.snapshot(now)) for key, pool in dict(self._ledgers).items())
 
     def leave(self) -> Generator[Effect, object, None]:
         """Free this process's parts of shared quotas that no call uses."""
@@ -273,20 +279,3 @@ class _Pool:
         if ledger.day_exhausted(now):
             return False
         return taken.estimates == self.first and ledger.concurrency.most == ledger.concurrency.ceiling
-
-
-def _opened(store: str | ShareStore | None) -> ShareStore | None:
-    if store is None:
-        return None
-    from aws_bedrock_inference.policies.sharing import opened  # noqa: PLC0415 - only who shares needs it
-
-    return opened(store)
-
-
-def _checked(shares: Mapping[str | float, float]) -> dict[float, float]:
-    if not hasattr(shares, "values") or not all(is_number(part, least=0) and part < 1 for part in shares.values()):
-        raise ValueError(
-            f"Quota(shares={shown(shares)}): give the part of the quota that each priority is guaranteed, from 0 to "
-            "below 1, such as {'batch': 0.2}; it is no ceiling"
-        )
-    return {priority_number(name): share for name, share in shares.items()}

@@ -26,7 +26,7 @@ from aws_bedrock_inference.flow import ask, emit
 from aws_bedrock_inference.forks import renew_after_fork
 from aws_bedrock_inference.rules.quota.fair_shares import FREE
 from aws_bedrock_inference.rules.quota.leases import LeaseRequest
-from aws_bedrock_inference.stores import StoreUnavailable, StoreUnusable, open_store
+from aws_bedrock_inference.stores import StoreUnavailable, StoreUnusable
 from aws_bedrock_inference.stores.report import MemberReport
 from aws_bedrock_inference.tokens.answer_sizes import AnswerSizes
 
@@ -201,19 +201,6 @@ class Membership:
     def _use(self, share: float, limits: dict[str, float], now: float, until: float) -> None:
         self._share = share
         self._ledger.lease(max(NOTHING, share), limits, now, until if share else -inf)
-
-
-def opened(store: str | ShareStore) -> ShareStore:
-    """Return the store behind a URL, or the store itself. Raises `ValueError` for anything else."""
-    if isinstance(store, str):
-        return open_store(store)
-    asked = all(callable(getattr(store, name, None)) for name in ("renew", "leave", "look"))
-    if isinstance(store, type) or not asked:
-        raise ValueError(
-            f"Quota(store=...) is a {type(store).__name__}: give a URL such as sqlite:///path/shares.db or redis://host"
-            ", or a store of aws_bedrock_inference.stores"
-        )
-    return store
 
 
 _members: weakref.WeakSet[Membership] = weakref.WeakSet()

@@ -1,8 +1,9 @@
-"""The settlement of calls that report no usage: the event of a throttle, and its mark for the retry policy."""
+"""The settlement of calls that report no usage; the event of a throttle, and a quota's state in words."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from math import inf
 from typing import TYPE_CHECKING
 
 from aws_bedrock_inference.events import ThrottleReceived
@@ -39,6 +40,10 @@ def settle_without_usage(ledger: Ledger, ticket: Ticket, outcome: Outcome | None
     return None
 
 
+# A minute that holds so much of its limit is full.
+FULL = 0.8
+
+
 def throttled(call: Call, outcome: Outcome, limit: str, taken: Snapshot) -> Generator[Effect, None, Outcome]:
     """Emit the throttle of `call`, which the ledger counts on the dimension `limit` and whose state is `taken`; return
     the outcome, marked as paced where the ledger decides when the call is sent again.
@@ -56,18 +61,40 @@ def throttled(call: Call, outcome: Outcome, limit: str, taken: Snapshot) -> Gene
             estimate=taken.estimates[dimension],
             waiting=taken.waiting,
             consumers=taken.consumers,
-            advice=_advice(limit, taken),
+            advice=_advice(limit, dimension, taken),
         )
     )
     paced = limit != "tokens-per-day" and not taken.stalled
     return outcome._replace(fault=replace(outcome.fault, paced=paced))
 
 
-def _advice(limit: str, taken: Snapshot) -> str:
+def explained(key: str, taken: Snapshot) -> str:
+    """Return the state of the quota `key` in words: each limit, why it is believed, and what sets the pace."""
+    lines = [" ".join(part for part in key.split("|") if part)]
+    for name, estimate in taken.estimates.items():
+        if estimate < inf:
+            used, burst = taken.used[name], taken.bursts[name]
+            lines.append(
+                f"  {name}: {estimate:,.0f} a minute ({taken.reasons[name]}); {max(0.0, used):,.0f} used in the last "
+                f"minute; at most {burst:.3g} s of them go at once"
+            )
+    if len(lines) == 1:
+        lines.append("  no limit is known: the rate grows until the service throttles")
+    waiting = sum(taken.waiting.values())
+    pace = "the limits set the pace" if waiting else "the callers set the pace: nothing waits"
+    lines.append(f"  {taken.in_flight:,} calls in flight, {waiting:,} wait: {pace}")
+    return "\n".join(lines)
+
+
+def _advice(limit: str, dimension: str, taken: Snapshot) -> str:
     if limit == "requests":
         return "Requests per minute are exhausted: send fewer, larger calls, or raise the quota (bedrock quota show)."
     if limit == "tokens-per-day":
         return "The daily token quota for all models is exhausted: calls wait or are refused until the day ends."
     if taken.outstanding > taken.used["tokens"] / 2:
         return "Most of the quota is reserved, not used: lower max_tokens to what answers need (bedrock quota advise)."
-    return "Tokens per minute are exhausted: fewer calls are admitted now; others may use the same quota."
+    full = taken.used[dimension] >= FULL * taken.estimates[dimension]
+    state = (
+        "The minute is full; others may use the same quota" if full else "The minute is not full: this changes little"
+    )
+    return f"{state}. Its limit of {dimension}: {taken.reasons[dimension]}."

@@ -6,17 +6,27 @@ from math import inf
 
 import pytest
 
-from aws_bedrock_inference.rules.quota.gates import Concurrency, Day, Pause
+from aws_bedrock_inference.rules.quota.gates import PAUSE_PART, PAUSE_PART_UNTOLD, Concurrency, Day, Pause
 
 
 class TestPause:
-    def test_pauses_grow_from_the_second_throttle_in_a_row_on(self) -> None:
-        pause = Pause()
+    @pytest.mark.parametrize(
+        ("part", "expected"),
+        [(PAUSE_PART, [0.0, 0.0, 0.5, 0.75, 1.0, 4.0]), (PAUSE_PART_UNTOLD, [0.0, 0.0, 2.0, 3.0, 4.0, 4.0])],
+    )
+    def test_pauses_grow_from_the_third_throttle_in_a_row_on(self, part: float, expected: list[float]) -> None:
+        pause = Pause(part)
         pauses = []
-        for now in (0.0, 10.0, 20.0, 30.0, 40.0):
+        for now in (0.0, 1.0, 2.0, 3.0, 4.0, 40.0):
             assert pause.record_throttle(now - 0.1, now)
             pauses.append(max(0.0, pause.until - now))
-        assert pauses == [0.0, 1.0, 2.0, 4.0, 4.0]
+        assert pauses == expected
+
+    def test_calls_that_get_through_between_throttles_end_the_row(self) -> None:
+        pause = Pause()
+        for admitted, in_a_row in ((1.0, 1), (2.0, 2), (7.0, 3), (12.0, 4), (18.0, 1)):
+            pause.record_throttle(admitted - 0.5, admitted, admitted=admitted)
+            assert pause.in_a_row == in_a_row
 
     def test_a_call_that_went_before_the_last_throttle_was_known_counts_for_nothing(self) -> None:
         pause = Pause()
@@ -30,9 +40,9 @@ class TestPause:
 
     def test_after_a_pause_one_call_goes_and_the_others_follow_when_it_was_not_refused(self) -> None:
         pause = Pause()
-        pause.record_throttle(0.0, 1.0)
-        pause.record_throttle(1.1, 2.0)
-        assert pause.until == 3.0
+        for now in (1.0, 1.5, 2.0):
+            pause.record_throttle(now - 0.1, now)
+        assert pause.until == 2.5
         pause.on_admit(3.5)
         assert pause.until == pytest.approx(3.8)
         pause.on_admit(3.9)
@@ -44,8 +54,8 @@ class TestPause:
     def test_a_longer_park_is_not_cut_short_by_a_pause(self) -> None:
         pause = Pause()
         pause.park(900.0)
-        pause.record_throttle(0.0, 1.0)
-        pause.record_throttle(1.1, 2.0)
+        for now in (1.0, 1.5, 2.0):
+            pause.record_throttle(now - 0.1, now)
         assert pause.until == 900.0
 
 

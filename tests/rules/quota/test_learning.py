@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from support.replay import Answer, Observation, replay
 
-from aws_bedrock_inference.rules.quota.learning import AimdEstimator, Throttle
+from aws_bedrock_inference.rules.quota.learning import EvidenceEstimator
 from aws_bedrock_inference.rules.quota.ledger import Ledger
+from aws_bedrock_inference.rules.quota.observed import Throttle
 
 if TYPE_CHECKING:
-    from aws_bedrock_inference.rules.quota.learning import Counts
+    from aws_bedrock_inference.rules.quota.observed import Counts
 
 
 class Fixed:
@@ -23,13 +24,16 @@ class Fixed:
         self.burst = burst
         self.slack = 0.0
         self.known = known
+        self.reason = "fixed"
 
     def elapsed(self, seconds: float, counts: Counts) -> None: ...
-    def throttled(self, throttle: Throttle, counts: Counts) -> None: ...
+    def throttled(self, throttle: Throttle, counts: Counts) -> bool:
+        return False
+
     def adopt(self, estimate: float) -> None: ...
 
 
-class Recorder(AimdEstimator):
+class Recorder(EvidenceEstimator):
     """The default, which records what it observes and what it answers."""
 
     def __init__(self, estimate: float, **options: Any) -> None:
@@ -39,8 +43,8 @@ class Recorder(AimdEstimator):
         self.answers: list[Answer] = []
 
     def record(self, counts: Counts | None, **more: Any) -> None:
-        names = ("used", "calls", "share", "held_back", "reserved", "windowed") if counts is not None else ()
-        fields = {"used": 0.0} | {name: getattr(counts, name) for name in names} | more
+        names = ("calls", "admitted", "held_back", "reserved") if counts is not None else ()
+        fields = {name: getattr(counts, name) for name in names} | more
         self.trace.append(Observation(self.at, **fields))
         self.answers.append(Answer(self.estimate, self.burst, self.slack))
 
@@ -49,9 +53,10 @@ class Recorder(AimdEstimator):
         self.at += seconds
         self.record(counts)
 
-    def throttled(self, throttle: Throttle, counts: Counts) -> None:
-        super().throttled(throttle, counts)
+    def throttled(self, throttle: Throttle, counts: Counts) -> bool:
+        drained = super().throttled(throttle, counts)
         self.record(counts, throttle=throttle)
+        return drained
 
     def adopt(self, estimate: float) -> None:
         super().adopt(estimate)
@@ -66,81 +71,121 @@ def test_a_trace_recorded_from_a_ledger_gives_the_same_answers_again() -> None:
         ticket = book.reserve(300, order, now)
         while not ticket.admitted:
             now = max(now, book.claim(ticket, now))
-        if order % 90 in (50, 51, 52):
+        if order % 90 in range(50, 62, 3):
             book.throttled(ticket, "tokens", now + 0.1)
             throttles += 1
         else:
             book.settle(ticket, 200, now)
-    book.lease(0.5, {"tokens": 30_000.0}, now)
+    book.lease(0.5, {"tokens": 3_000.0}, now)
     recorded: Any = book.window.tokens.estimator
-    assert throttles == 30
-    again = replay(AimdEstimator(60_000, burst=5.0), recorded.trace)
+    assert throttles == 40
+    again = replay(EvidenceEstimator(60_000, burst=5.0), recorded.trace)
     assert [answer.estimate for answer in again] == pytest.approx([answer.estimate for answer in recorded.answers])
-    assert again[-1].estimate == 30_000
+    assert again[-1].estimate == 3_000
     assert len({round(answer.estimate) for answer in again}) > 30
 
 
-TRACE = [
-    Observation(1.0, 6000),
-    Observation(2.0, 6000, throttle=Throttle(1, 6000, 6000)),
-    Observation(3.0, 6000),
-    Observation(4.0, 6000, throttle=Throttle(2, 3000, 5000)),
-    Observation(5.0, 6000, throttle=Throttle(3, 3000, 4700)),
-    Observation(9.0, 4000, held_back=False),
-    Observation(10.0, 4000, adopted=3000.0),
-]
+def busy(until: float, *, after: float = 0.0, every: int = 0, calls: float = 20.0) -> list[Observation]:
+    """Return tenths of seconds in which the limit holds calls back, and each `every`-th call is throttled."""
+    trace = []
+    for tick in range(round(after * 10) + 1, round(until * 10) + 1):
+        admitted = tick * calls / 10
+        trace.append(Observation(tick / 10, admitted, calls=calls))
+        if every and admitted // every > (admitted - calls / 10) // every:
+            trace.append(Observation(tick / 10, admitted, calls=calls, throttle=Throttle(1, 6000, 6000)))
+    return trace
 
 
-def test_the_default_follows_its_states() -> None:
-    estimates = [answer.estimate for answer in replay(AimdEstimator(6000, burst=5.0, ceiling=6000), TRACE)]
-    start, one, converged, two, more, idle, adopted = estimates
-    assert start == 6000
-    assert one == pytest.approx(6000 * (1 - 0.023))
-    assert one < converged <= 6000
-    assert two == pytest.approx(0.85 * converged, rel=0.05)
-    assert more == 4700
-    assert idle == more
-    assert adopted == 3000
+def final(trace: list[Observation], **options: Any) -> Any:
+    made = EvidenceEstimator(6000, **{"burst": 5.0, "ceiling": 6000} | options)
+    replay(made, trace)
+    return made
+
+
+def row(at: float, until: float, used: float) -> list[Observation]:
+    """Return a row of throttles, one each half second."""
+    times = [at + number / 2 for number in range(round((until - at) * 2) + 1)]
+    return [Observation(time, 20 * time, throttle=Throttle(count, used, used)) for count, time in enumerate(times, 1)]
+
+
+def test_one_throttle_is_no_verdict() -> None:
+    assert final([*busy(10), *busy(20, after=10, every=199)]).estimate == 6000
+
+
+def test_throttles_that_go_on_at_a_lower_rate_are_noise_and_the_rate_is_restored() -> None:
+    noisy = final(busy(60, every=30))
+    assert noisy.estimate == 6000
+    assert noisy.evidence.noise == pytest.approx(1 / 30, rel=0.5)
+    assert "whatever the rate is" in noisy.reason
+
+
+def test_throttles_that_end_at_a_lower_rate_were_due_to_the_rate() -> None:
+    trace = busy(2, every=10)
+    tried = final(trace)
+    assert tried.estimate < 5800
+    assert "to see if that ends it" in tried.reason
+    found = final([*trace, *busy(15, after=2)])
+    assert tried.estimate <= found.estimate < 6000
+    assert found.evidence.noise == 0.0
+
+
+def test_noise_that_ends_is_forgotten() -> None:
+    noisy = busy(60, every=30)
+    assert final([*noisy, *busy(180, after=60)]).evidence.noise < 0.01
+
+
+def test_a_bad_moment_changes_nothing() -> None:
+    moment = final([*busy(60), *row(60, 64, 6000), *busy(70, after=64)])
+    assert (moment.estimate, moment.burst) == (6000, 5.0)
+
+
+def test_a_row_of_many_seconds_shows_what_a_minute_allows() -> None:
+    assert final([*busy(60), *row(60, 70, 4000)]).estimate == 4000
+
+
+def test_a_throttle_of_a_call_from_before_the_last_change_says_nothing() -> None:
+    trace = busy(10, every=10)
+    late = [Observation(10.0, 200.0, throttle=Throttle(1, 6000, 6000, age=9.9)) for _ in range(50)]
+    assert final([*trace, *late]).estimate == final(trace).estimate
+
+
+def test_throttles_of_a_burst_lower_the_burst_and_not_the_rate() -> None:
+    crowd = [Observation(1.0, 50.0, throttle=Throttle(0, 6000, 6000, shortly=12_000, calls=20.0)) for _ in range(5)]
+    after = final(crowd)
+    assert (after.estimate, after.burst) == (6000, 2.5)
+    assert final([*crowd, *busy(1200, after=1)]).burst == 5.0
+
+
+def test_what_is_told_is_a_ceiling_and_what_is_not_told_is_probed_beyond() -> None:
+    trace = [*busy(10, every=10), *busy(200, after=10)]
+    assert final(trace).estimate == 6000
+    assert final(trace, ceiling=inf).estimate > 12_000
+
+
+def test_nothing_grows_while_nothing_is_held_back() -> None:
+    trace = [seen._replace(held_back=False) for seen in busy(100)]
+    assert final(trace, ceiling=inf, known=False).estimate == 6000
+
+
+def test_what_others_found_replaces_the_estimate_and_only_a_lower_one_ends_a_trial() -> None:
+    assert final([Observation(1.0, 20.0, adopted=3000.0)]).estimate == 3000
+    trying = busy(2, every=10)
+    assert final([*trying, Observation(2.0, 40.0, adopted=6000.0)]).estimate == final(trying).estimate
+    assert final([*trying, Observation(2.0, 40.0, adopted=1000.0)]).estimate == 1000
 
 
 def test_an_estimator_that_is_put_in_its_place_decides_alone() -> None:
-    assert replay(Fixed(6000, burst=2.0), TRACE) == [Answer(6000, 2.0, 0.0)] * len(TRACE)
+    trace = [*busy(10, every=10), *row(10, 20, 1000)]
+    assert replay(Fixed(6000, burst=2.0), trace) == [Answer(6000, 2.0, 0.0)] * len(trace)
     book = Ledger(rpm=None, tpm=60_000, now=0.0, burst=2.0, estimator=Fixed)
     for now in (0.0, 10.0, 20.0):
         book.throttled(book.reserve(100, 0.0, now), "tokens", now + 0.1)
     assert book.snapshot(21.0).estimates == {"requests": inf, "tokens": 60_000}
 
 
-@pytest.mark.parametrize(
-    ("state", "options", "trace", "estimate", "slack"),
-    [
-        ("unknown", {"known": False}, [Observation(1.0, 0)], 1020, 0),
-        ("unknown, throttled", {"known": False}, [Observation(0.0, 500, throttle=Throttle(1, 500, 500))], 350, 0),
-        ("not held back", {}, [Observation(50.0, 600, held_back=False)], 600, 0),
-        ("reserved", {"ceiling": 600}, [Observation(10.0, 600, reserved=True)], 600, 0.05),
-        (
-            "slack before rate",
-            {"ceiling": 600},
-            [Observation(10.0, 600, reserved=True, throttle=Throttle(1, 600, 600))],
-            600,
-            0.04,
-        ),
-    ],
-)
-def test_what_each_state_does_to_rate_and_slack(
-    state: str, options: Any, trace: Any, estimate: float, slack: float
-) -> None:
-    (answer,) = replay(AimdEstimator(600, burst=5.0, **options), trace)
-    assert (answer.estimate, answer.slack) == pytest.approx((estimate, slack)), state
-    assert answer.burst == 5.0
-
-
-def test_a_quiet_minute_is_followed_by_a_probe_and_a_throttle_ends_it() -> None:
-    trace = [Observation(0.0, 600, throttle=Throttle(1, 600, 600))]
-    trace += [Observation(float(second), 600.0, calls=100.0) for second in range(1, 91)]
-    estimates = [answer.estimate for answer in replay(AimdEstimator(600, burst=5.0), trace)]
-    assert estimates[62] < 800
-    assert estimates[90] > 1100
-    assert max(estimates) <= 1200
-    after = replay(AimdEstimator(600, burst=5.0), [*trace, Observation(91.0, 600, throttle=Throttle(1, 600, 600))])
-    assert after[-1].estimate < after[-2].estimate
+def test_reservations_get_room_while_they_fill_the_minute_and_lose_it_before_the_rate_is_blamed() -> None:
+    trace = [seen._replace(reserved=True) for seen in busy(20)]
+    assert final(trace).slack == pytest.approx(0.1)
+    after = final([*trace, *busy(21, after=20, every=6)])
+    assert after.slack < 0.06
+    assert after.estimate == 6000

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from math import inf
 from typing import Any
 
 import pytest
 
-from aws_bedrock_inference.rules.quota.learning import AimdEstimator, Throttle
+from aws_bedrock_inference.rules.quota.learning import EvidenceEstimator
 from aws_bedrock_inference.rules.quota.limit import Limit
+from aws_bedrock_inference.rules.quota.observed import Throttle
 
 
 def limit(estimate: float = 6000.0, **options: Any) -> Limit:
     windowed = options.pop("windowed", True)
-    return Limit(AimdEstimator(estimate, **{"burst": 5.0, "ceiling": estimate} | options), windowed=windowed)
+    return Limit(EvidenceEstimator(estimate, **{"burst": 5.0, "ceiling": estimate} | options), windowed=windowed)
 
 
 def pressed(it: Limit, seconds: float, calls: float = 10.0, step: float = 0.1) -> None:
@@ -26,12 +26,19 @@ def pressed(it: Limit, seconds: float, calls: float = 10.0, step: float = 0.1) -
         it.renew(step, 0.0, calls)
 
 
-def test_a_configured_limit_is_never_exceeded_and_comes_back_after_a_throttle() -> None:
+def full_minute(it: Limit, used: float) -> None:
+    """Throttle a row that lasts ten seconds, after a minute that took `used`."""
+    for in_a_row in range(1, 14):
+        it.throttled(Throttle(in_a_row, used, used))
+        it.renew(1.0, 0.0, 10.0)
+
+
+def test_a_configured_limit_is_never_exceeded_and_comes_back_after_throttles() -> None:
     it = limit()
     pressed(it, 600)
     assert it.estimate == 6000
-    it.throttled(Throttle(1, 6000, 6000))
-    assert 3000 < it.estimate < 6000
+    full_minute(it, 4000)
+    assert it.estimate == 4000
     pressed(it, 600)
     assert it.estimate == 6000
 
@@ -42,9 +49,12 @@ def test_an_unknown_limit_doubles_about_every_second_until_the_first_throttle() 
     assert it.estimate == pytest.approx(2400, rel=0.15)
     pressed(it, 9.0)
     assert it.estimate > 100_000
-    it.throttled(Throttle(1, 30_000, 30_000))
-    assert it.known
-    assert it.estimate == pytest.approx(21_000)
+    known = []
+    for _ in range(2):
+        it.throttled(Throttle(1, 30_000, 30_000))
+        known.append(it.known)
+    assert known == [False, True]
+    assert 6_000 < it.estimate < 30_000
 
 
 def test_a_limit_that_holds_nothing_back_is_not_raised() -> None:
@@ -56,26 +66,26 @@ def test_a_limit_that_holds_nothing_back_is_not_raised() -> None:
 
 def test_a_quota_that_was_raised_is_found_within_ninety_seconds() -> None:
     it = limit(ceiling=12_000.0)
-    it.used = 6000
-    it.throttled(Throttle(1, 6000, 6000))
+    full_minute(it, 6000)
     pressed(it, 90)
     assert it.estimate >= 11_000
 
 
-def test_throttles_in_a_row_lower_more() -> None:
+def test_one_row_changes_nothing_and_rows_again_and_again_lower_the_limit_to_what_went_through() -> None:
     it = limit()
     estimates = []
-    for in_a_row in range(1, 8):
-        it.throttled(Throttle(in_a_row, 500, 500))
+    for _ in range(4):
+        for in_a_row in (1, 2, 3):
+            it.throttled(Throttle(in_a_row, 3000, 3000))
+        it.renew(1.0, 0.0, 10.0)
         estimates.append(it.estimate)
-    assert all(later < earlier for earlier, later in pairwise(estimates))
-    assert estimates[-1] < 6000 / 3
+    assert estimates[:2] == [6000, 6000]
+    assert 2700 < estimates[3] <= estimates[2] < 6000
 
 
-def test_the_third_in_a_row_takes_what_the_last_minute_used() -> None:
+def test_a_row_of_many_seconds_is_a_full_minute_and_shows_the_limit() -> None:
     it = limit()
-    for in_a_row in (1, 2, 3):
-        it.throttled(Throttle(in_a_row, 6000, 4500))
+    full_minute(it, 4500)
     assert it.estimate == pytest.approx(4500)
 
 
@@ -127,13 +137,14 @@ def test_reservations_that_fill_the_minute_may_take_a_little_more_of_it_each_sec
         it.renew(1.0, 0.0, 1.0, reserved=True)
     assert it.room > room
     wide = it.room
-    it.throttled(Throttle(1, 6000, 6000))
+    for _ in range(4):
+        it.throttled(Throttle(1, 6000, 6000))
     assert room <= it.room - (it.estimate - 6000) < wide
     assert it.estimate == 6000
 
 
 def test_a_day_without_a_throttle_does_no_harm() -> None:
     it = limit(ceiling=12_000.0)
-    it.throttled(Throttle(1, 6000, 6000))
+    full_minute(it, 6000)
     pressed(it, 86_400, step=10.0)
     assert it.estimate == 12_000

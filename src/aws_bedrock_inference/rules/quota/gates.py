@@ -8,9 +8,15 @@ from math import inf
 
 from aws_bedrock_inference.forks import Locked
 
-# After a second throttle in a row all calls pause: 1 s, doubling up to 4 s. Then one call goes first, and the others
-# follow if that was not refused: what the service refuses, it refuses within PROBE.
-PAUSE_FIRST = 1.0
+# Throttles are in a row if no more than THROUGH calls got through between them. After more than ROW all calls pause,
+# for a part of the time that the row has lasted, within bounds in seconds. Where a limit is told, a row is most likely
+# a bad moment that ends within seconds; elsewhere it is the limit. Then one call goes first, and the others follow if
+# that was not refused: what the service refuses, it refuses within PROBE.
+THROUGH = 4.0
+ROW = 2
+PAUSE_PART = 0.25
+PAUSE_PART_UNTOLD = 1.0
+PAUSE_FIRST = 0.5
 PAUSE_LONGEST = 4.0
 PROBE = 0.3
 
@@ -36,33 +42,52 @@ CAPACITY_OVER = 2.0
 
 
 class Pause:
-    """A row of throttles and the pauses that they make; it counts `in_a_row`, and a success after them ends the row.
-    `answered` says that a call succeeded since the day was last called exhausted.
+    """A row of throttles and the pauses that they make, `part` of the time that it has lasted; it counts `in_a_row`,
+    and a success after them ends the row. `answered` says that a call succeeded since the day was last called
+    exhausted.
     """
 
-    __slots__ = ("_probing", "_since", "_throttled_at", "answered", "exhausted_until", "in_a_row", "until")
+    __slots__ = (
+        "_part",
+        "_probing",
+        "_since",
+        "_throttled_at",
+        "_throttles",
+        "_through",
+        "answered",
+        "exhausted_until",
+        "in_a_row",
+        "until",
+    )
 
-    def __init__(self) -> None:
+    def __init__(self, part: float = PAUSE_PART) -> None:
+        self._part = part
         self.answered = False
         self.in_a_row = 0
         self.until = self.exhausted_until = -inf
         self._since = -inf
         self._throttled_at = -inf
         self._probing = False
+        self._throttles = self._through = 0.0
 
-    def record_throttle(self, admitted_at: float, now: float, stated: float = 0.0) -> bool:
+    def record_throttle(self, admitted_at: float, now: float, stated: float = 0.0, admitted: float = 0.0) -> bool:
         """Count a throttle of a call admitted at `admitted_at`; False if the last throttle was not known then. `stated`
-        is the wait that the service asks for, in seconds.
+        is the wait that the service asks for, in seconds; `admitted` counts all calls admitted so far.
         """
         self.obey(stated, now)
+        self._throttles += 1.0
         if admitted_at <= self._throttled_at:
             return False
+        through = admitted - self._throttles
+        if through > self._through + THROUGH:
+            self.in_a_row = 0
+        self._through = through
         if not self.in_a_row:
             self._since = now
         self.in_a_row += 1
         self._throttled_at = now
-        if self.in_a_row > 1:
-            self.park(now + min(PAUSE_LONGEST, PAUSE_FIRST * 2.0 ** min(self.in_a_row - 2, 32)))
+        if self.in_a_row > ROW:
+            self.park(now + min(PAUSE_LONGEST, max(PAUSE_FIRST, self._part * (now - self._since))))
         return True
 
     def stalled_too_long(self, now: float) -> bool:

@@ -1,276 +1,299 @@
-"""Estimate the limit of one dimension from what happens to calls.
+"""Estimate the limit of one dimension: one throttle is one observation, not a verdict.
 
-An estimator observes and answers. It observes time, with the counts of that time (admissions less settlements, summed:
-admitting a call only adds to a number), throttles, and what other members of a shared quota have learned. It answers
-with `estimate` (the rate, in units a minute), `burst` (seconds' worth that may go at once) and `slack` (the share by
-which reservations may exceed the minute). `limit.Limit` enforces the answers and does not know how they were found. An
-estimator reads no clock, so that a test can run it over a recorded trace.
+A throttle may come from the rate, from a burst, from a bad moment of the service, or for no reason at all. What tells
+these apart is when it comes, and what becomes of it at a lower rate:
 
-`AimdEstimator` is the default: additive increase, multiplicative decrease, and a probe after a long quiet time.
+    state      entered                           what it does                               left
+    ---------  --------------------------------  -----------------------------------------  ----------------------------
+    growing    at the start and after each       the rate grows from the level of the last  by doubt
+               verdict                           decrease, slowly near it, then faster;
+                                                 unknown: it doubles about every second
+    doubting   a throttle that the noise does    the rate stays                             calls without throttles; or
+               not explain                                                                  enough of them: a trial
+    on trial   enough such throttles             lower than these throttles explain (if     by a verdict:
+                                                 reservations exceed the minute, these are
+                                                 reduced instead)
+     - gone    hardly any throttles now          the rate was the cause: the limit is what  growing
+                                                 went through
+     - same    as many throttles as before       they are noise, and tolerated from now     growing
+                                                 on: the rate is what it was
+    in a row   OUTAGE throttles, and hardly a    a bad moment, nothing changes; several     a call that gets through
+               call got through between them     within half a minute: lower, to what went
+                                                 through; longer than LONG: a full minute,
+                                                 the limit is what the last one took
 
-    state         entered                          rate                                     slack
-    ------------  -------------------------------  ---------------------------------------  ---------------------------
-    configured    at the start, with a limit       as given; what the user gave is also     grows 0.5 % a second while
-                  given or discovered              the ceiling; else as converged           reservations hold calls
-                                                                                            back, to at most 4
-    unknown       at the start, without            doubles about every second               0
-    converged     by success after a throttle; by  additive increase, to a little above     as configured
-                  another member's estimate        the level of the last throttle; 4 % a
-                                                   second far below that level
-    one throttle  from every state                 unknown: 70 % of the last 5 s; else      from above 2 %: reduced by
-                                                   multiplicative decrease by 2 % to 30 %,  a fifth, and the rate stays
-                                                   unless the slack is reduced
-    two in a row  the next throttle, without a     the last 5 s, at least 85 % of the rate  unchanged
-                  success between
-    more in a row the next, after a pause          the last minute, at least 75 % of the    unchanged
-                                                   rate
-    quiet         62 s of full minutes without a   probe: growth of at least 0.2 % a        as configured
-                  throttle                         second doubles every 2 s, to at most
-                                                   12 %, up to twice what is used
+A throttle when the last second went faster than the rate is the burst's: the burst is halved and grows again slowly.
+Throttles of calls that were admitted before the last change say nothing about it. A told limit is a strong prior and a
+ceiling: `TOLD` and `UNTOLD` say how much evidence it takes for what. Several who share a limit without knowing of each
+other come to about equal parts: who has more calls has more evidence and yields sooner, and grows more slowly.
 
-Time raises the rate only while the limit holds calls back, and never above the ceiling. No state changes `burst`. A
-throttle leads from quiet to "one throttle". A success, as the ledger sees it, ends a row of throttles.
-
-The constants were found in simulation, with one and with four clients that know nothing of each other, under four ways
-of counting (bench/quota.py). They are not facts about AWS.
+The constants were found in simulation (bench/quota_matrix.py); docs/policies/quota.md says what the parts buy.
 """
 
 from __future__ import annotations
 
-from math import inf
-from typing import NamedTuple, Protocol
+from math import exp, inf
+from typing import TYPE_CHECKING, NamedTuple
 
-# Unknown: the estimate doubles about every second. The first throttle sets it to this part of the last seconds.
-UNKNOWN_INCREASE = 0.7
-UNKNOWN_KEPT = 0.7
+from aws_bedrock_inference.rules.quota.evidence import SURE, Evidence
+
+if TYPE_CHECKING:
+    from aws_bedrock_inference.rules.quota.observed import Counts, Throttle
+
+
+class Prior(NamedTuple):
+    """The evidence that it takes. `doubt` of it starts a trial, which goes `below` what the throttles explain; `gone`
+    of it blames the rate, and throttles that go on although `cut` of the rate was taken away are noise. `rows` rows in
+    half a minute lower the rate, each to `kept` of it at the least. Growth doubles a level in `span` seconds.
+    """
+
+    doubt: float
+    below: float
+    gone: float
+    cut: float
+    rows: float
+    kept: float
+    span: float
+
+
+TOLD = Prior(doubt=4.0, below=0.04, gone=2 * SURE, cut=0.0, rows=2.2, kept=0.8, span=60.0)
+UNTOLD = Prior(doubt=2.0, below=0.12, gone=SURE, cut=0.2, rows=1.5, kept=0.5, span=70.0)
+
+UNKNOWN_INCREASE = 0.7  # a second: an estimate that rests on nothing about doubles
 
 # Throttles alone never lower the estimate below so many calls a minute: a service that refuses everything says nothing
 # about the quota.
 LEAST_CALLS = 6.0
 
-# The multiplicative decrease. It starts large, so that several who share a limit soon have equal parts, and settles.
-DECREASE_FIRST = 0.3
-DECREASE_CONFIGURED = 0.02
-DECREASE_LEAST = 0.12
-DECREASE_SETTLES = 0.9
-DECREASE_WIDENS = 1.15
+# A told rate returns nearly to what went through at once. No level is nearer to the rate than this part.
+KEPT = 0.99
+NEAR = 0.002
 
-# The second throttle in a row shows that the decrease was too small: the limit is what went through in the last
-# seconds, but at least this part of the estimate.
-SECOND_KEPT = 0.85
+# Beyond the level, who has fewer than so many calls a second grows faster, and who has more slower, each by this factor
+# at the most: it brings several who share a limit to equal parts.
+EVEN_CALLS = 6.0
+EVEN_MOST = 2.0
 
-# From the third on, after a pause of a second or more, only a minute window explains them: the limit is what went
-# through in the last minute. That is exact, so that later decreases can be small.
-MORE_KEPT = 0.75
-DECREASE_EXACT = 0.03
-DECREASE_NARROWS = 0.6
+# The rate does not grow above this doubt.
+DOUBTING = 1.0
 
-# Additive increase, in calls a second each second for a decrease of 1: the same for large and small, as fairness needs.
-# It slows down where throttles come more often than every SPACING calls. It ends REACH decreases above the last
-# throttled level, and nearer to it where decreases are small.
-INCREASE = 0.4
-SPACING = 50.0
-SPACING_WEIGHT = 0.2
-REACH = 4.0
+# A throttle while calls go so much faster than the rate is the burst's; several of one burst halve it. It grows again
+# by a part of itself in so many seconds.
+AHEAD = 1.3
+BURST_THROTTLES = 2.0
+BURST_PART = 0.1
+BURST_SECONDS = 1.0
+BURST_LEAST = 0.25
+BURST_REGROWS = 600.0
 
-# A row of throttles may be a bad minute of the service, not a lower quota. So an estimate far below the last throttled
-# level recovers quickly; where a limit was configured, nearly to that level.
-RECOVERY = 0.04
-RECOVERED = 0.8
-RECOVERED_CONFIGURED = 0.95
-
-# After QUIET seconds without a throttle, longer than a minute window can hide one, the quota may have become larger:
-# the probe must find a doubled quota within 90 s. A minute counts only if it was used about as much as the one that was
-# throttled.
-QUIET = 62.0
-PROBE_LEAST = 0.002
-PROBE_DOUBLES = 2.0
-PROBE_DOUBLINGS = 10.0
-PROBE_MOST = 0.12
-DECREASE_PROBING = 0.1
-TESTED = 0.93
+# So many throttles in a row are a row; a row that goes on so much longer was no matter of the rate; only a full minute
+# explains a longer one, in seconds. Rows are forgotten in so many seconds.
+OUTAGE = 3
+PROVEN = 5
+LONG = 6.0
+LONG_KEPT = 0.5
+FORGOTTEN = 30.0
 
 # If answers take long and max_tokens is far above their usage, reservations fill the minute with tokens that will never
-# be used. A bucket does not mind: so they may exceed the minute by this share more each second, and a throttle takes a
-# part back.
+# be used. A bucket does not mind: so they may exceed the minute by this share more each second, up to SLACK_MOST.
 SLACK_INCREASE = 0.005
 SLACK_MOST = 4.0
 SLACK_LEAST = 0.02
-SLACK_KEPT = 0.8
+SLACK_KEPT = 0.5
 
 
-class Counts(Protocol):
-    """The counts of one dimension that an estimator reads."""
-
-    @property
-    def used(self) -> float:
-        """The units of our share used in the minute before now: those admitted, less those refunded by settlements."""
-
-    @property
-    def share(self) -> float:
-        """The part of the quota that is ours."""
-
-    @property
-    def calls(self) -> float:
-        """Our calls a second."""
-
-    @property
-    def held_back(self) -> bool:
-        """True if the dimension made a call wait since the last observation."""
-
-    @property
-    def reserved(self) -> bool:
-        """True if the dimension made a call wait because of reservations."""
-
-    @property
-    def windowed(self) -> bool:
-        """True if the minute is counted in addition to the bucket."""
-
-
-class Throttle(NamedTuple):
-    """A throttle, the `in_a_row`-th. `recently` is what the last seconds used of the whole quota, `lately` what the
-    last minute did, both as units a minute; `refused` is what the throttled call wanted.
-    """
-
-    in_a_row: int
-    recently: float
-    lately: float
-    refused: float = 1.0
-
-
-class Estimator(Protocol):
-    """An estimator of one limit. Its answers are attributes, since they are read far more often than they change.
-
-    `known` says whether the estimate rests on anything: a limit that was given, a throttle, or what others learned.
-    """
+class Trial(NamedTuple):
+    """The answers before a trial, and the rate of throttles then."""
 
     estimate: float
-    burst: float
     slack: float
     known: bool
-
-    def elapsed(self, seconds: float, counts: Counts) -> None:
-        """Observe that `seconds` have passed."""
-
-    def throttled(self, throttle: Throttle, counts: Counts) -> None:
-        """Observe a throttle that came after the last one was known."""
-
-    def adopt(self, estimate: float) -> None:
-        """Observe what all members of a shared quota estimate."""
+    throttled: float
 
 
-class EstimatorFactory(Protocol):
-    """A way to make an estimator, such as the class `AimdEstimator`."""
+class EvidenceEstimator:
+    """An estimator that weighs throttles as evidence; the module draws its states.
 
-    def __call__(self, estimate: float, *, burst: float, ceiling: float = inf, known: bool = True) -> Estimator:
-        """Return an estimator that starts from `estimate`."""
-
-
-class AimdEstimator:
-    """An estimator by additive increase and multiplicative decrease; the module draws its states.
-
-    The estimate is never above `ceiling`.
+    The estimate is never above `ceiling`. `reason` says in words why it is what it is.
     """
-
-    __slots__ = (
-        "_calls",
-        "_decrease",
-        "_full",
-        "_quiet",
-        "_spacing",
-        "_throttled_level",
-        "burst",
-        "ceiling",
-        "estimate",
-        "known",
-        "slack",
-    )
 
     def __init__(self, estimate: float, *, burst: float, ceiling: float = inf, known: bool = True) -> None:
         self.estimate = estimate
-        self.burst = burst
+        self.burst = self._burst_most = burst
         self.slack = 0.0
         self.ceiling = ceiling
         self.known = known
-        self._decrease = DECREASE_FIRST if ceiling == inf else DECREASE_CONFIGURED
-        self._throttled_level = estimate
-        self._full = 0.0
-        self._quiet = 0.0
-        self._calls = 0.0
-        self._spacing = SPACING
+        self.reason = "as it was given" if known else "nothing is known yet"
+        self.evidence = Evidence()
+        self._told = ceiling < inf
+        self._prior = TOLD if self._told else UNTOLD
+        self._now = self._changed_at = 0.0
+        self._admitted = 0.0
+        self._trial: Trial | None = None
+        self._level, self._drop, self._grown = estimate, 0.0, 0.0  # growth: towards `_level`, `_grown` seconds long
+        self._burst_at = self._burst_changed_at = -inf
+        self._burst_throttles = 0.0
+        self._row_at = self._rows_at = -inf
+        self._row_counts = True
+        self._row_before, self._row_estimate = self.evidence.mark(), estimate
+        self._rows = 0.0
 
     def elapsed(self, seconds: float, counts: Counts) -> None:
-        """Increase the estimate, or probe, while it holds calls back."""
-        if not counts.held_back:
-            return
-        if not self.known:
-            self.estimate *= 1.0 + UNKNOWN_INCREASE * seconds
-            return
-        if counts.reserved:
-            self.slack = min(SLACK_MOST, self.slack + SLACK_INCREASE * seconds)
-        if self._quiet > QUIET or not counts.windowed or counts.used >= TESTED * self._full * counts.share:
-            self._quiet += seconds
-        self._calls += counts.calls * seconds
-        increase, top = self._probe(counts) if self._quiet > QUIET else self._increase(counts)
-        self.estimate = min(self.ceiling, max(self.estimate, top), self.estimate * (1.0 + increase * seconds))
+        """Judge a trial, or grow while the limit holds calls back."""
+        self._now += seconds
+        if self.evidence.doubt > 0.0 or self.evidence.noise or self._trial is not None:
+            self._count(counts)
+            if self._trial is not None:
+                self._judge(self._trial)
+        if self.burst < self._burst_most:
+            self.burst = min(self._burst_most, self.burst * (1.0 + seconds / BURST_REGROWS))
+        if counts.held_back:
+            if counts.reserved:
+                self.slack = min(SLACK_MOST, self.slack + SLACK_INCREASE * seconds)
+            if self._trial is None and self.evidence.doubt < DOUBTING:
+                self._grow(seconds, counts)
 
-    def throttled(self, throttle: Throttle, counts: Counts) -> None:
-        """Lower the estimate, or the slack."""
-        in_a_row, recently, lately, refused = throttle
-        least = min(self.estimate, LEAST_CALLS * refused)
-        used = counts.used / counts.share
-        self._full = min(used, self.estimate)
-        self._throttled_level = min(self.estimate, max(recently, used))
-        if not self.known:
-            self.known = True
-            if UNKNOWN_KEPT * recently < least:
-                self._throttled_level = self.estimate
-            self.estimate = min(self.estimate, UNKNOWN_KEPT * recently)
-        elif in_a_row == 1:
-            self._after_one()
-        elif in_a_row == 2:  # noqa: PLR2004 - the second in a row
-            self.estimate = max(SECOND_KEPT * self.estimate, min(recently, self.estimate))
-        else:
-            self.estimate = max(MORE_KEPT * self.estimate, min(lately, self.estimate))
-            self._decrease = max(DECREASE_EXACT, self._decrease * DECREASE_NARROWS)
-        self.estimate = max(least, self.estimate)
-        self._quiet = 0.0
+    def throttled(self, throttle: Throttle, counts: Counts) -> bool:
+        """Find out what a throttle is evidence for; return whether nothing is left of the burst."""
+        self._count(counts)
+        in_a_row = throttle.in_a_row
+        ahead = self.known and throttle.shortly > AHEAD * self.estimate
+        if ahead and in_a_row < OUTAGE and self.burst > BURST_LEAST:
+            self._blame_burst(throttle)
+            return True
+        if not in_a_row or throttle.age > self._now - self._changed_at:
+            return False
+        if in_a_row >= OUTAGE:
+            return self._weigh_row(throttle) or not self._told
+        if in_a_row == 1:
+            self._weigh(throttle)
+            return not self._told and self.evidence.doubt > DOUBTING
+        return not self._told
 
     def adopt(self, estimate: float) -> None:
-        """Replace the estimate by what all members share. A throttle that one of them met counts as met here."""
-        before = self.estimate
-        self.estimate = min(self.ceiling, estimate)
-        if not self.known or self.estimate < before:
-            level = max(before, self.estimate) if self.known else self.estimate
-            self._throttled_level = min(self._throttled_level, level)
-            self._quiet = 0.0
+        """Replace the estimate by what all members share, unless it only undoes a trial here."""
+        estimate = min(self.ceiling, estimate)
+        if estimate < self.estimate or (estimate > self.estimate and self._trial is None):
+            if not self.known or estimate < self.estimate:
+                self._lower(estimate, self.estimate if self.known else estimate)
+                self._grown = -5.0
+            self.estimate = estimate
+            self.reason = "another member of the shared quota found it"
+            self._change()
         self.known = True
 
-    def _after_one(self) -> None:
+    def _count(self, counts: Counts) -> None:
+        self.evidence.admit(max(0.0, counts.admitted - self._admitted), on_trial=self._trial is not None)
+        self._admitted = counts.admitted
+
+    def _grow(self, seconds: float, counts: Counts) -> None:
+        if not self.known:
+            self.estimate *= 1.0 + UNKNOWN_INCREASE * seconds
+        elif self.estimate < self.ceiling:
+            self._grown += seconds
+            way = self._grown / self._prior.span - self._drop**0.25
+            more = way * abs(way) ** 3
+            if more > 0.0 and not self._told:
+                more *= min(EVEN_MOST, max(1.0 / EVEN_MOST, EVEN_CALLS / max(0.1, counts.calls)))
+            self.estimate = min(self.ceiling, max(self.estimate, self._level * (1.0 + more)))
+
+    def _blame_burst(self, throttle: Throttle) -> None:
+        if throttle.age > self._now - self._burst_changed_at:
+            return
+        if self._now - self._burst_at > BURST_SECONDS:
+            self._burst_throttles = 0.0
+            self._burst_at = self._now
+        self._burst_throttles += 1.0
+        if self._burst_throttles > BURST_THROTTLES + BURST_PART * throttle.calls:
+            self.burst = max(BURST_LEAST, self.burst / 2.0)
+            self._burst_changed_at = self._now
+            self._change()
+
+    def _weigh(self, throttle: Throttle) -> None:
+        self._row_at, self._row_counts = self._now, True
+        self._row_before = self.evidence.mark()
+        self._row_estimate = self.estimate if self.known else throttle.recently
+        evidence = self.evidence
+        evidence.throttle()
+        enough = TOLD.doubt if evidence.noise else self._prior.doubt  # where there is noise, it takes more
+        if self._trial is not None:
+            self._judge(self._trial)
+        elif evidence.doubt > enough and evidence.throttles > 1.0:
+            base = self.estimate if self.known else min(self.estimate, throttle.recently)
+            self._try(Trial(self.estimate, self.slack, self.known, 0.0), base, LEAST_CALLS * throttle.refused)
+
+    def _try(self, before: Trial, base: float, least: float = 0.0) -> None:
+        """Lower `base`, or the slack, below what the throttles explain, counting fewer than there were of few."""
+        evidence = self.evidence
+        throttled = evidence.rate * (1.0 - evidence.throttles**-0.5)
+        again = self._trial is not None
+        self._trial = before._replace(throttled=evidence.rate if again else throttled)
         if self.slack > SLACK_LEAST:
             self.slack *= SLACK_KEPT
-            return
-        settled = self._decrease * DECREASE_SETTLES
-        if settled > DECREASE_LEAST:
-            self._decrease = settled
         else:
-            self._decrease = min(DECREASE_LEAST, self._decrease * DECREASE_WIDENS)
-        self._spacing += SPACING_WEIGHT * (max(1.0, self._calls) - self._spacing)
-        self._calls = 0.0
-        self.estimate *= 1.0 - self._decrease
+            excess = max(0.0, throttled - evidence.noise)
+            self.known = True
+            self.estimate = max(min(base, least), base * (1.0 - excess) * (1.0 - self._prior.below))
+        what = f"{evidence.rate:.1%} of {evidence.calls:.0f} calls were throttled"
+        self.reason = f"{what}: less goes, to see if that ends it"
+        self._change()
 
-    def _increase(self, counts: Counts) -> tuple[float, float]:
-        """Return the share by which the estimate grows each second, and where that ends."""
-        decrease, level = self._decrease, self._throttled_level
-        increase = decrease * INCREASE / max(counts.calls, 0.1) * min(1.0, (self._spacing / SPACING) ** 2)
-        if self.estimate < level * (RECOVERED_CONFIGURED if self.ceiling < inf else RECOVERED):
-            increase = max(increase, RECOVERY)
-        return increase, level * (1.0 + REACH * decrease * min(1.0, decrease / DECREASE_LEAST))
+    def _judge(self, trial: Trial) -> None:
+        evidence, prior = self.evidence, self._prior
+        gone = evidence.verdict(trial.throttled, prior.gone, blamed=not self._told)
+        if gone is None:
+            return
+        cut = 1.0 - self.estimate / trial.estimate
+        reserved = self.slack != trial.slack
+        if not gone and (reserved or cut < max(prior.cut, evidence.rate - evidence.noise)):
+            self._try(trial._replace(slack=self.slack) if reserved else trial, self.estimate)
+            return
+        if not gone:
+            evidence.noise = max(evidence.noise, min(evidence.rate, trial.throttled))
+            self.estimate, self.known = trial.estimate, trial.known
+            self.reason = f"throttles went on when less went: {evidence.noise:.1%} of calls, whatever the rate is"
+        else:
+            self.reason = "throttles ended when less went"
+            if not reserved:
+                level = min(trial.estimate, self.estimate / (1.0 - prior.below))
+                self._lower(max(self.estimate, level * KEPT) if self._told else self.estimate, level)
+        self._trial = None
+        self._change()
 
-    def _probe(self, counts: Counts) -> tuple[float, float]:
-        """Return the same for a quota that may have become larger."""
-        increase, _ = self._increase(counts)
-        doublings = min(PROBE_DOUBLINGS, (self._quiet - QUIET) / PROBE_DOUBLES)
-        if self.estimate < self.ceiling:
-            self._decrease = max(self._decrease, DECREASE_PROBING)
-        return min(PROBE_MOST, max(increase, PROBE_LEAST) * 2.0**doublings), 2.0 * counts.used / counts.share
+    def _weigh_row(self, throttle: Throttle) -> bool:
+        """Weigh a row of throttles; return whether it lowered the rate at once."""
+        if throttle.in_a_row >= PROVEN:
+            self.evidence.withdraw(self._row_before)
+        if self._row_counts:
+            self._row_counts = False
+            self._rows = self._rows * exp((self._rows_at - self._now) / FORGOTTEN) + 1.0
+            self._rows_at = self._now
+            if self._rows >= self._prior.rows:
+                self._rows = 1.0
+                base = self.estimate if self.known else throttle.recently
+                to = max(self._prior.kept * base, (1.0 - self._prior.below) * min(base, throttle.recently))
+                self._lower(to, max(self._level, base) if self._told else to)
+                self.reason = "rows of throttles, again and again"
+                self._change()
+                return True
+            if not self._told and self.known:
+                self._lower(self.estimate, self.estimate)
+        elif self._now - self._row_at > LONG:
+            if self.slack > SLACK_LEAST:
+                self.slack *= SLACK_KEPT
+            elif throttle.lately < self.estimate:
+                to = max(LONG_KEPT * self._row_estimate, throttle.lately)
+                self._lower(to, to)
+                self.reason = "nothing went for long: the last minute was full"
+                self._change()
+        return False
+
+    def _lower(self, to: float, level: float) -> None:
+        """Set the estimate; it grows again towards `level`, and on from there."""
+        self.estimate, self.known = to, True
+        self._level, self._drop, self._grown = level, max(NEAR, 1.0 - to / level), 0.0
+
+    def _change(self) -> None:
+        """Let what comes now be evidence about what is now."""
+        self.evidence.forget()
+        self._changed_at = self._now

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from aws_bedrock_inference.call import NORMAL
 from aws_bedrock_inference.forks import renew_after_fork
-from aws_bedrock_inference.rules.quota.gates import Concurrency, Day, Pause
-from aws_bedrock_inference.rules.quota.learning import AimdEstimator
+from aws_bedrock_inference.rules.quota.gates import PAUSE_PART, PAUSE_PART_UNTOLD, Concurrency, Day, Pause
+from aws_bedrock_inference.rules.quota.learning import EvidenceEstimator
 from aws_bedrock_inference.rules.quota.queue import Queue
 from aws_bedrock_inference.rules.quota.snapshot import needed, taken
 from aws_bedrock_inference.rules.quota.ticket import Consumers, Ticket, wake
@@ -22,7 +22,7 @@ from aws_bedrock_inference.rules.quota.window import BURST, TOLERANCE, Window
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from aws_bedrock_inference.rules.quota.learning import EstimatorFactory
+    from aws_bedrock_inference.rules.quota.observed import EstimatorFactory
     from aws_bedrock_inference.rules.quota.snapshot import Needs, Snapshot
 
 # A refund that brings the head's turn nearer by less than this many seconds does not wake it to set its alarm anew.
@@ -49,11 +49,11 @@ class Ledger:
         day: Day | None = None,
         concurrency: float = inf,
         shares: Mapping[float, float] | None = None,
-        estimator: EstimatorFactory = AimdEstimator,
+        estimator: EstimatorFactory = EvidenceEstimator,
     ) -> None:
         self.window = Window(rpm=rpm, tpm=tpm, now=now, burst=burst, firm=firm, windowed=windowed, estimator=estimator)
         self.concurrency = Concurrency(concurrency)
-        self.pause = Pause()
+        self.pause = Pause(PAUSE_PART if firm and (rpm or tpm) else PAUSE_PART_UNTOLD)
         self.queue = Queue(shares)
         self.day = day if day is not None else Day()
         self.consumers = Consumers()
@@ -154,12 +154,13 @@ class Ledger:
         with self._lock:
             self._close(ticket, 0.0, 0.0, now)
             self.window.refresh(now)
-            fresh = self.pause.record_throttle(ticket.admitted_at, now, stated)
+            fresh = self.pause.record_throttle(ticket.admitted_at, now, stated, self.window.admitted)
             if limit == "tokens-per-day":
                 self.pause.exhaust(now, self.day)
             else:
                 limit = limit or self.window.nearest()
-                self.window.throttled(limit, ticket.tokens, now, self.pause.in_a_row if fresh else 0)
+                in_a_row = self.pause.in_a_row if fresh else 0
+                self.window.throttled(limit, ticket.tokens, now, in_a_row, now - ticket.admitted_at)
             woken = self._serve(now)
         self._wake(woken, now)
         return limit

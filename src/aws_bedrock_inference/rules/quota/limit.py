@@ -11,7 +11,7 @@ from math import inf
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from aws_bedrock_inference.rules.quota.learning import Estimator, Throttle
+    from aws_bedrock_inference.rules.quota.observed import Estimator, Throttle
 
 MINUTE = 60.0
 
@@ -40,6 +40,7 @@ class Limit:
         "_excess",
         "_excess_ends",
         "_was_free",
+        "admitted",
         "burst",
         "calls",
         "capacity",
@@ -68,6 +69,7 @@ class Limit:
         self.used = 0.0
         self.returned = 0.0
         self.calls = 0.0
+        self.admitted = 0.0
         self.held_back = False
         self.reserved = False
         self.free = self._was_free = 0.0
@@ -113,10 +115,14 @@ class Limit:
         self._was_free = self.free
         return taken
 
-    def renew(self, seconds: float, expired: float, calls: float, *, reserved: bool = False) -> None:
+    def renew(
+        self, seconds: float, expired: float, calls: float, *, reserved: bool = False, admitted: float = 0.0
+    ) -> None:
         """Let `seconds` pass, in which `expired` units left the minute; `calls` is how many a second there are,
-        `reserved` whether calls in flight have reserved much of the minute. What was taken has just been absorbed.
+        `admitted` how many there have been, `reserved` whether calls in flight have reserved much of the minute. What
+        was taken has just been absorbed.
         """
+        self.admitted = admitted
         if seconds > 0.0:
             self.calls = calls
             self.reserved = reserved and self.held_back and (self.pace < self.rate or self.room < self.level)
@@ -132,9 +138,11 @@ class Limit:
         self._count()
 
     def throttled(self, throttle: Throttle) -> None:
-        """Learn from a throttle."""
-        self.estimator.throttled(throttle, self)
+        """Learn from a throttle; the burst is gone where it was too large."""
+        drained = self.estimator.throttled(throttle, self)
         self._follow()
+        if drained:
+            self.drain()
         self._let_excess_run_out()
 
     def drain(self) -> None:

@@ -31,13 +31,16 @@ MOST = 1e6
 class Snapshot:
     """The use of a quota at one time, by this process.
 
-    `used` and `estimates` are what the last minute took and what a minute allows, as estimated, by dimension.
+    `used` and `estimates` are what the last minute took and what a minute allows, as estimated, by dimension; `reasons`
+    say why, and `bursts` how many seconds' worth may go at once.
     `outstanding` is what the `in_flight` calls have reserved, in tokens. `waiting` are calls and `consumers` tokens a
     minute, both by priority. `stalled` says that nothing has succeeded for longer than a minute window could explain.
     """
 
     used: Mapping[str, float]
     estimates: Mapping[str, float]
+    reasons: Mapping[str, str]
+    bursts: Mapping[str, float]
     outstanding: float
     in_flight: int
     waiting: Mapping[float, int]
@@ -64,6 +67,8 @@ def taken(
     return Snapshot(
         used={name: limit.used for name, limit in window.dimensions},
         estimates={name: limit.estimate * limit.share for name, limit in window.dimensions},
+        reasons={name: limit.estimator.reason for name, limit in window.dimensions},
+        bursts={name: limit.burst for name, limit in window.dimensions},
         outstanding=window.outstanding,
         in_flight=in_flight,
         waiting={priority: calls for priority, (calls, _) in waiting.items()},

@@ -7,11 +7,12 @@ from itertools import chain
 from math import inf
 from typing import TYPE_CHECKING
 
-from aws_bedrock_inference.rules.quota.learning import AimdEstimator, Throttle
+from aws_bedrock_inference.rules.quota.learning import EvidenceEstimator
 from aws_bedrock_inference.rules.quota.limit import MINUTE, Limit
+from aws_bedrock_inference.rules.quota.observed import Throttle
 
 if TYPE_CHECKING:
-    from aws_bedrock_inference.rules.quota.learning import EstimatorFactory
+    from aws_bedrock_inference.rules.quota.observed import EstimatorFactory
 
 # The minute is counted in slots of this many seconds. A slot leaves it as a whole, LAG after its last call would: by
 # then the service has counted even a call that travelled slowly.
@@ -31,6 +32,9 @@ UNKNOWN_BURST = 80.0
 
 # The last seconds whose calls are "recent", to estimate a limit from.
 RECENT = 5.0
+
+# A burst shows in the last second, or in the time of so many calls.
+FEW_CALLS = 5.0
 
 # Ends nearer than this are no reason to slow down: within it, calls are uneven anyway.
 SOON = 5.0
@@ -80,7 +84,7 @@ class Window:
         burst: float,
         firm: bool,
         windowed: bool,
-        estimator: EstimatorFactory = AimdEstimator,
+        estimator: EstimatorFactory = EvidenceEstimator,
     ) -> None:
         unknown = rpm is None and tpm is None
 
@@ -93,6 +97,7 @@ class Window:
         self.requests = learned(rpm, UNKNOWN_RPM if unknown else inf, UNKNOWN_BURST if unknown else 1.0)
         self.slot = Slot(now + SLOT)
         self.outstanding = 0.0
+        self.admitted = 0.0
         self.leased_until = inf
         self._slots: deque[Slot] = deque()
         self._at = now
@@ -141,7 +146,9 @@ class Window:
         """Bring both dimensions to `now`."""
         slot = self.slot
         slot.tokens += self.tokens.absorb()
-        slot.requests += self.requests.absorb()
+        admitted = self.requests.absorb()
+        slot.requests += admitted
+        self.admitted += admitted
         if now >= slot.end:
             self._slots.append(slot)
             self.slot = Slot(now + SLOT)
@@ -159,8 +166,8 @@ class Window:
         self._at += seconds
         calls = self.requests.used / MINUTE
         reserved = self.outstanding > RESERVED * self.tokens.estimate * self.tokens.share
-        self.tokens.renew(seconds, tokens, calls, reserved=reserved)
-        self.requests.renew(seconds, requests, calls)
+        self.tokens.renew(seconds, tokens, calls, reserved=reserved, admitted=self.admitted)
+        self.requests.renew(seconds, requests, calls, admitted=self.admitted)
 
     def wait_for(self, tokens: float, now: float) -> float:
         """Return the seconds until a call of `tokens` fits; the dimension that holds it back is marked."""
@@ -199,13 +206,18 @@ class Window:
         fills = {name: limit.used / (limit.estimate * limit.share) for name, limit in self.dimensions if limit.known}
         return max(fills, key=lambda name: fills[name], default="tokens")
 
-    def throttled(self, name: str, tokens: float, now: float, in_a_row: int) -> None:
-        """Learn from the throttle of a call of `tokens`, the `in_a_row`-th; 0 when it counts with the one before."""
+    def throttled(self, name: str, tokens: float, now: float, in_a_row: int, age: float) -> None:
+        """Learn from the throttle of a call of `tokens` admitted `age` seconds ago, the `in_a_row`-th; 0 when it counts
+        with the one before.
+        """
         limit = self.tokens if name == "tokens" else self.requests
-        if in_a_row:
-            recently, lately = (self.lately(name, now, seconds) / limit.share for seconds in (RECENT, MINUTE))
-            limit.throttled(Throttle(in_a_row, recently, lately, tokens if name == "tokens" else 1.0))
-        limit.drain()
+        recently, lately = (self.lately(name, now, span) / limit.share for span in (RECENT, MINUTE))
+        span = max(1.0, FEW_CALLS * MINUTE / max(1.0, self.requests.used))
+        rate = self.lately("requests", now, span)
+        shortly = rate * limit.used / max(1.0, self.requests.used) / limit.share
+        calls = rate * span / MINUTE
+        refused = tokens if name == "tokens" else 1.0
+        limit.throttled(Throttle(in_a_row, recently, lately, refused, shortly, calls, age))
 
     def _wait_in(self, limit: Limit, amount: float, name: str, now: float) -> float:
         wait = (limit.needs(amount) - limit.level) / limit.rate

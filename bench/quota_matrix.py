@@ -1,0 +1,193 @@
+"""The quota controller against an oracle, in virtual time: disciplines x noise x knowledge x burndown x load x members.
+
+    python bench/quota_matrix.py --quick            # 7 virtual minutes a cell, about two minutes
+    python bench/quota_matrix.py                    # a pairwise cover, half an hour a cell
+    python bench/quota_matrix.py --cells 'sliding;mixed' --seeds 7,8
+
+The worst rows come first. `minute 1` and `after` are use of the oracle's use; `after` gives each ten minutes (in the
+quick set: the rest). Throttles are beyond those that the noise alone causes, in percent of the calls that were served.
+`p99` is in fair shares: how long a call would take if all took the same. `back` is how many seconds after a change 30 s
+in a row have 95 % of the oracle's use. `Jain` compares what members used.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from itertools import combinations, product
+from pathlib import Path
+from typing import NamedTuple
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from quota_worlds import CHANGES, MEMBERS, WORKERS, Run, World
+
+FACTORS: dict[str, tuple[object, ...]] = {
+    "discipline": ("0.5", "1", "2", "5", "60", "fixed", "sliding"),
+    "noise": (0.0, 0.005, 0.03, 0.05, -0.005, -0.03, -0.05),  # below zero: in episodes
+    "known": ("told", "low", "high", "unknown"),
+    "burndown": ("as table", "a third", "threefold"),
+    "load": ("short", "long", "mixed", "on-off"),
+    "members": ("alone", "store", "strangers"),
+    "change": tuple(CHANGES),
+}
+QUICK_SECONDS, SECONDS = 420, 1860
+
+
+class Row(NamedTuple):
+    world: World
+    first: float
+    after: list[float]
+    throttled: float
+    p99: float
+    back: float | None
+    jain: float | None
+    failed: int
+    took: float
+
+    @property
+    def worst(self) -> float:
+        return min(self.after)
+
+
+def world(values: dict[str, object], **more: object) -> World:
+    given = values | more
+    noise = float(str(given.pop("noise", 0.0)))
+    return World(noise=abs(noise), episodes=noise < 0.0, **given)  # type: ignore[arg-type]
+
+
+def quick() -> list[World]:
+    """Return told worlds first, then what is not told, strangers, a wrong burndown, loads and changes."""
+    cells: list[dict[str, object]] = [
+        {"discipline": discipline, "noise": noise}
+        for discipline, noise in product(("0.5", "1", "60", "fixed"), (0.0, 0.03, -0.05))
+    ]
+    cells += [{"discipline": "sliding", "noise": 0.05}, {"discipline": "2", "noise": 0.005}, {"discipline": "5"}]
+    cells += [{"discipline": "60", "known": known, "noise": 0.03} for known in ("low", "high", "unknown")]
+    cells += [{"discipline": discipline, "known": "unknown"} for discipline in ("1", "fixed")]
+    cells += [{"known": "unknown", "members": "strangers", "noise": noise} for noise in (0.0, 0.03)]
+    cells += [{"burndown": "a third"}, {"burndown": "threefold"}, {"load": "on-off"}, {"load": "mixed", "noise": 0.03}]
+    cells += [{"change": change, "noise": 0.03} for change in ("halved", "to 1 s")]
+    cells += [{"known": "unknown", "change": "doubled"}, {"members": "store", "noise": 0.03, "discipline": "1"}]
+    return [world(cell, seconds=QUICK_SECONDS) for cell in cells]
+
+
+def pairwise() -> list[World]:
+    """Return few worlds in which each two values of two factors meet."""
+    names = list(FACTORS)
+    missing = {
+        ((one, a), (other, b))
+        for one, other in combinations(names, 2)
+        for a, b in product(FACTORS[one], FACTORS[other])
+    }
+    cells = []
+    while missing:
+        first = min(missing, key=str)
+        cell: dict[str, object] = dict(first)
+        for name in names:
+            if name not in cell:
+                cell[name] = max(
+                    FACTORS[name],
+                    key=lambda value, name=name: sum(  # type: ignore[misc]
+                        pair in missing for pair in _pairs(cell | {name: value}, names)
+                    ),
+                )
+        missing -= set(_pairs(cell, names))
+        cells.append(world(cell, seconds=SECONDS))
+    return cells
+
+
+def _pairs(cell: dict[str, object], names: list[str]) -> list[tuple[tuple[str, object], tuple[str, object]]]:
+    known = [name for name in names if name in cell]
+    return [((one, cell[one]), (other, cell[other])) for one, other in combinations(known, 2)]
+
+
+def measure(cell: World) -> Row:
+    started = time.process_time()
+    ours, oracle = Run(cell), Run(cell, oracle=True)
+    spans = [(60.0, float(cell.seconds))] if cell.seconds <= 660 else _tens(cell.seconds)
+    served = [call for call in ours.done if call.at >= 60.0]
+    fair = WORKERS[cell.load] * (cell.seconds - 60.0) / max(1, len(served))
+    times = sorted(call.seconds for call in served)
+    beyond = sum(at >= 60.0 for at in ours.refused) / max(1, len(served))
+    return Row(
+        cell,
+        _use(ours, 0.0, 60.0) / _use(oracle, 0.0, 60.0),
+        [_use(ours, *span) / _use(oracle, *span) for span in spans],
+        beyond,
+        times[int(len(times) * 0.99)] / fair if times else 0.0,
+        None if cell.change == "none" else _back(ours, oracle),
+        _jain(ours) if cell.members != "alone" else None,
+        len(ours.failed),
+        time.process_time() - started,
+    )
+
+
+def _tens(seconds: int) -> list[tuple[float, float]]:
+    return [(start, start + 600.0) for start in range(60, seconds - 599, 600)]
+
+
+def _use(run: Run, start: float, end: float) -> float:
+    return max(1.0, sum(call.tokens for call in run.done if start <= call.at < end))
+
+
+def _back(ours: Run, oracle: Run) -> float:
+    change = ours.world.seconds / 2
+    start = change
+    while start < ours.world.seconds - 30:
+        if _use(ours, start, start + 30) >= 0.95 * _use(oracle, start, start + 30):
+            return start - change
+        start += 5.0
+    return float("inf")
+
+
+def _jain(run: Run) -> float:
+    used = [0.0] * MEMBERS
+    for call in run.done:
+        if call.at >= run.world.seconds / 2:
+            used[call.who] += call.tokens
+    return sum(used) ** 2 / max(1.0, MEMBERS * sum(tokens**2 for tokens in used))
+
+
+def shown(rows: list[Row]) -> str:
+    names = f"{'minute 1':>8} {'after':>14} {'throttled':>9} {'p99':>5} {'back':>5} {'Jain':>5} {'failed':>6} s"
+    lines = [f"{'world':58} {names}"]
+    for row in sorted(rows, key=lambda row: row.worst):
+        after = " ".join(f"{100 * use:.1f}" for use in row.after)
+        back = "" if row.back is None else f"{row.back:.0f}"
+        jain = "" if row.jain is None else f"{row.jain:.2f}"
+        lines.append(
+            f"{str(row.world) + (f' #{row.world.seed}' if row.world.seed != 1 else ''):58} {100 * row.first:8.1f} "
+            f"{after:>14} {100 * row.throttled:9.2f} {row.p99:5.1f} {back:>5} {jain:>5} {row.failed:6} {row.took:.0f}"
+        )
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="the quick set")
+    parser.add_argument("--cells", default="", help="only worlds whose name holds one of these words, by semicolons")
+    parser.add_argument("--seeds", default="1", help="by commas")
+    parser.add_argument("--processes", type=int, default=1)
+    options = parser.parse_args()
+    cells = quick() if options.quick else pairwise()
+    words = [word.strip() for word in options.cells.split(";") if word.strip()]
+    chosen = [
+        replace(cell, seed=int(seed))
+        for cell in cells
+        for seed in options.seeds.split(",")
+        if not words or any(word in f"{cell}," for word in words)
+    ]
+    if options.processes == 1:
+        rows = list(map(measure, chosen))
+    else:
+        with ProcessPoolExecutor(options.processes) as pool:
+            rows = list(pool.map(measure, chosen))
+    print(shown(rows))
+
+
+if __name__ == "__main__":
+    main()

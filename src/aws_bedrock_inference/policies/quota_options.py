@@ -1,0 +1,38 @@
+"""Check the options of a quota."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from aws_bedrock_inference.bounds import is_number, shown
+from aws_bedrock_inference.call import priority_number
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from aws_bedrock_inference.stores import ShareStore
+
+
+def opened(store: str | ShareStore) -> ShareStore:
+    """Return the store that `store` is or names."""
+    if isinstance(store, str):
+        from aws_bedrock_inference.stores import open_store  # noqa: PLC0415 - only who shares needs it
+
+        return open_store(store)
+    asked = all(callable(getattr(store, name, None)) for name in ("renew", "leave", "look"))
+    if isinstance(store, type) or not asked:
+        raise ValueError(
+            f"Quota(store=...) is a {type(store).__name__}: give a URL such as sqlite:///path/shares.db or redis://host"
+            ", or a store of aws_bedrock_inference.stores"
+        )
+    return store
+
+
+def checked(shares: Mapping[str | float, float]) -> dict[float, float]:
+    """Return the shares of priorities, by number."""
+    if not hasattr(shares, "values") or not all(is_number(part, least=0) and part < 1 for part in shares.values()):
+        raise ValueError(
+            f"Quota(shares={shown(shares)}): give the part of the quota that each priority is guaranteed, from 0 to "
+            "below 1, such as {'batch': 0.2}; it is no ceiling"
+        )
+    return {priority_number(name): share for name, share in shares.items()}

@@ -1,0 +1,92 @@
+"""Weigh throttles as evidence: whether there are more than noise explains, and whether they go on at a lower rate.
+
+Some throttles come although there is room. As long as they are no more than a tolerated part of the calls, they say
+nothing. `Evidence` sums up the logarithm of how much more likely each call and each throttle is if there are twice as
+many and a little more (a CUSUM test); where the sum falls to nothing, it starts again. `verdict` decides by a
+sequential likelihood ratio between two rates of throttles.
+"""
+
+from __future__ import annotations
+
+from math import log
+
+# The part of calls that may be throttled without any reason to slow down, and by how much more is too many.
+TOLERATED = 0.005
+MORE = 2.0
+MORE_AND = 0.015
+
+# The logarithm of how much likelier one explanation must be: 3 is about 20 times.
+SURE = 3.0
+
+# Noise is forgotten by halves, once a quarter of it is far likelier.
+CALMER = 0.25
+
+# A verdict takes so many throttles at least, and when so many were expected it is due.
+FEW = 3
+DUE = 12.0
+
+
+class Evidence:
+    """Calls and throttles since the last change. `doubt` says how sure it is that there are too many throttles, `noise`
+    is the part of the calls that is throttled whatever the rate is.
+    """
+
+    __slots__ = ("_calm", "calls", "doubt", "noise", "throttles")
+
+    def __init__(self) -> None:
+        self.noise = 0.0
+        self._calm = 0.0
+        self.forget()
+
+    @property
+    def tolerated(self) -> float:
+        """The part of the calls that may be throttled."""
+        return self.noise if self.noise > TOLERATED else TOLERATED
+
+    def forget(self) -> None:
+        """Start again, after a change; the noise stays."""
+        self.calls = self.throttles = self.doubt = 0.0
+
+    def admit(self, calls: float, *, on_trial: bool) -> None:
+        """Count `calls` that were admitted."""
+        self.calls += calls
+        tolerated = self.tolerated
+        self.doubt -= calls * (MORE * tolerated + MORE_AND - tolerated)
+        if self.doubt <= 0.0 and not on_trial:
+            self.forget()
+        self._calm += calls * self.noise * (1.0 - CALMER)
+        if self._calm > 2.0 * SURE:
+            self._calm = 0.0
+            self.noise /= 2.0
+
+    def throttle(self) -> None:
+        """Count a throttle."""
+        self.throttles += 1.0
+        self.doubt += log(MORE + MORE_AND / self.tolerated)
+        self._calm = max(0.0, self._calm + log(CALMER))
+
+    def withdraw(self, before: tuple[float, float]) -> None:
+        """Take back the throttles since `mark` returned `before`: something else explains them."""
+        self.throttles = min(self.throttles, before[0])
+        self.doubt = min(self.doubt, before[1])
+
+    def mark(self) -> tuple[float, float]:
+        """Return what `withdraw` goes back to."""
+        return self.throttles, self.doubt
+
+    @property
+    def rate(self) -> float:
+        """The part of the calls that was throttled."""
+        return self.throttles / max(self.calls, self.throttles, 1.0)
+
+    def verdict(self, rate: float, gone: float, *, blamed: bool) -> bool | None:
+        """Return whether throttles have gone since there was `rate` of them; None as long as that is open. `gone` is
+        how sure it must be; where it stays open for long, they have if the rate is `blamed` anyway.
+        """
+        fewer = self.tolerated if rate > 2.0 * self.tolerated else rate / 2.0
+        surplus = self.calls * (rate - fewer) - self.throttles * log(rate / fewer)
+        if surplus > gone:
+            return True
+        if surplus < -SURE and self.throttles >= FEW:
+            return False
+        return surplus > 0.0 or blamed if self.calls * rate > DUE else None
