@@ -85,3 +85,28 @@ def test_the_command_says_which_words_decided() -> None:
     assert (found["cause"], found["decision"], found["decided_by"]) == ("unknown", "FAIL", "permission denied")
     short = CliRunner().invoke(main, ["explain", "--short", "aws purple: permission denied"])
     assert short.output.startswith("FAIL  unknown")
+
+
+@pytest.mark.parametrize(
+    ("text", "cause"),
+    [
+        (
+            "listing purple topics: InvalidParameter: 1 validation error(s) found.\n"
+            "- missing required field, ListPurpleInput.TopicArn.\n",
+            "parameter-validation-failed",
+        ),
+        (
+            'litellm.BadRequestError: BedrockException - {"message":"Malformed request. Please check your '
+            'parameter/values and try again."}',
+            "malformed-request-body",
+        ),
+        (
+            "upload failed: ./a.txt to s3://purple/a.txt An HTTP Client raised an unhandled exception: "
+            "maximum recursion depth exceeded",
+            "client-library-bug",
+        ),
+    ],
+)
+def test_requests_that_were_wrong_before_they_were_sent(text: str, cause: str) -> None:
+    found = explain(text)
+    assert (found.cause, found.decision) == (cause, Decision.FAIL)
