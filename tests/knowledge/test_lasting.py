@@ -90,23 +90,22 @@ def test_the_command_says_which_words_decided() -> None:
 @pytest.mark.parametrize(
     ("text", "cause"),
     [
-        (
-            "listing purple topics: InvalidParameter: 1 validation error(s) found.\n"
-            "- missing required field, ListPurpleInput.TopicArn.\n",
-            "parameter-validation-failed",
-        ),
-        (
-            'litellm.BadRequestError: BedrockException - {"message":"Malformed request. Please check your '
-            'parameter/values and try again."}',
-            "malformed-request-body",
-        ),
-        (
-            "upload failed: ./a.txt to s3://purple/a.txt An HTTP Client raised an unhandled exception: "
-            "maximum recursion depth exceeded",
-            "client-library-bug",
-        ),
+        ("1 validation error(s) found.\n- missing required field, ListPurpleInput.Arn.", "parameter-validation-failed"),
+        ("BedrockException - Malformed request. Please check your parameter/values", "malformed-request-body"),
+        ("An HTTP Client raised an unhandled exception: maximum recursion depth exceeded", "client-library-bug"),
     ],
 )
 def test_requests_that_were_wrong_before_they_were_sent(text: str, cause: str) -> None:
     found = explain(text)
     assert (found.cause, found.decision) == (cause, Decision.FAIL)
+
+
+def test_a_resource_that_is_not_seen_yet_is_no_bug_of_terraforms() -> None:
+    text = 'Error: Provider produced inconsistent result after apply, provider "aws": was present, but now absent.'
+    assert explain(text).decision is Decision.RETRY_LIMITED
+
+
+@pytest.mark.parametrize("service", ["access-analyzer", "backup", "glue", "xray"])
+def test_a_service_of_all_regions_is_not_said_to_lack_one(service: str) -> None:
+    found = explain(f'Could not connect to the endpoint URL: "https://{service}.eu-west-1.amazonaws.com/"')
+    assert found.cause == "connection-refused-or-reset"
