@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 HERE = Path(__file__).parent
 SOURCES = HERE / "errors"
 OWNERS = HERE / "owners.toml"
+LASTING = HERE / "lasting.toml"
 INDEX = HERE / "index.json"
 OPERATIONS = HERE / "operations.json"
 FOREIGN = HERE / "foreign_operations.json"
@@ -134,7 +135,14 @@ def build(sources: Path = SOURCES) -> dict[str, Any]:
     for fault in faults:
         _settle_kinds(fault, causes)
     shapes = [_shape(shape, faults) for data in files.values() for shape in data.get("shape", ())]
-    return {"causes": causes, "faults": faults, "services": services, "shapes": shapes, "owners": _owners()}
+    return {
+        "causes": causes,
+        "faults": faults,
+        "services": services,
+        "shapes": shapes,
+        "owners": _owners(),
+        "lasting": _lasting(),
+    }
 
 
 def _shape(shape: dict[str, str], faults: list[dict[str, Any]]) -> list[str]:
@@ -153,6 +161,14 @@ def _owners() -> dict[str, Any]:
         if any(mark != mark.lower() for mark in marks):
             raise CatalogueError(f"owners: the marks of {name} must be in lower case")
     return owners
+
+
+def _lasting() -> dict[str, list[str]]:
+    words: dict[str, list[str]] = tomllib.loads(LASTING.read_text(encoding="utf-8"))
+    for pattern in (*words["lasting"], *words["passing"]):
+        if re.compile(pattern).groups or pattern != pattern.lower():
+            raise CatalogueError(f"lasting: patterns are in lower case and without groups: {pattern}")
+    return words
 
 
 def _service(data: dict[str, Any]) -> dict[str, Any]:

@@ -125,6 +125,7 @@ class Catalogue:
     def __init__(self, index: dict[str, Any], operations: dict[str, list[str]]) -> None:
         self.operations = operations
         self.owners: dict[str, Any] = index["owners"]
+        self.lasting: dict[str, list[str]] = index["lasting"]
         self._shapes: list[tuple[str, str]] = index["shapes"]
         self.causes = {slug: _cause(slug, data) for slug, data in index["causes"].items()}
         self.services: dict[str, dict[str, Any]] = index["services"]

@@ -32,10 +32,10 @@ _IF_AWS = "Nothing in this text shows whose error it is. If this came from AWS: 
 class Explanation:
     """The explanation of an error.
 
-    `cause` is a stable slug; `decided_by` the words of the text that decided, `confidence` `high` when a message says
-    it, `medium` when only code and service do, or a few words that others use too, `low` when only a code or a status
-    does, `none` when nothing is known. It is `conditional` when nothing in a text shows that it is AWS's;
-    `other` names the program whose error it is instead.
+    `cause` is a stable slug, `unknown` where none is found; `decided_by` the words of the text that decided,
+    `confidence` `high` when a message says it, `medium` when only code and service do, or a few words that others use
+    too, `low` when only a code, a status or words of something lasting do, `none` when nothing is known. It is
+    `conditional` when nothing in a text shows that it is AWS's; `other` names the program whose error it is instead.
     `status` is the HTTP status that the text states, else the one that the service answers the code with. `wait` is
     in seconds; `fields` what the text's structure holds (action, principal, resource, region, reasons). `prevent` says
     how to avoid the error, `practice` is its slug; `note` says where AWS's documents or other guides differ, and why.
@@ -86,7 +86,7 @@ def explain(x: Any, *, service: str | None = None) -> Explanation:
     verdict = judge(seen.evidence)
     cause = verdict.template.cause
     if cause == UNKNOWN:
-        return _unknown(verdict.evidence, verdict.other)
+        return _unknown(verdict)
     if cause == MODELLED:
         known = from_models(verdict.models, verdict.evidence)
         return replace(known, meaning=_IF_AWS + known.meaning, conditional=True) if verdict.conditional else known
@@ -231,7 +231,9 @@ def _as_written(words: str, text: str) -> str:
     return match.group() if match else words
 
 
-def _unknown(seen: Evidence, other: str) -> Explanation:
+def _unknown(verdict: Verdict) -> Explanation:
+    seen, template = verdict.evidence, verdict.template
+    words = masked(_as_written(verdict.words, seen.text), accounts=True)
     return Explanation(
         cause=UNKNOWN,
         title="Not in the catalogue",
@@ -239,14 +241,25 @@ def _unknown(seen: Evidence, other: str) -> Explanation:
         service=_first(seen),
         operation=seen.operation,
         status=seen.status,
-        decision=Decision.RETRY_LIMITED,
-        category=Category.UNKNOWN,
-        confidence="none",
-        decided_by="",
-        meaning=f"This is not AWS's error: it comes from {other}."
-        if other
-        else "Nothing in this text is an error that the catalogue knows.",
+        decision=template.decision,
+        category=template.category,
+        confidence=verdict.confidence,
+        decided_by=words,
+        meaning=_meaning_of_unknown(verdict, words),
         remedies=(Remedy("Read the message itself; keep the request id for AWS Support."),),
+        attempts=template.hint.attempts if words else 2,
         fields=details(seen.text),
-        other=other,
+        conditional=verdict.conditional,
+        other=verdict.other,
     )
+
+
+def _meaning_of_unknown(verdict: Verdict, words: str) -> str:
+    if verdict.other:
+        return f"This is not AWS's error: it comes from {verdict.other}."
+    if not words:
+        return "Nothing in this text is an error that the catalogue knows."
+    told = (
+        f"The catalogue does not know this error; the words '{words}' speak of something that a retry does not change."
+    )
+    return _IF_AWS + told if verdict.conditional else told

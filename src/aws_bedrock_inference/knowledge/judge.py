@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from aws_bedrock_inference.fault import Decision, Fault, Hint, Kind
 from aws_bedrock_inference.knowledge.catalogue import ANY, catalogue
 from aws_bedrock_inference.knowledge.evidence import SERVICE, Evidence, completed, like_codes
+from aws_bedrock_inference.knowledge.lasting import LASTS, lasting
 from aws_bedrock_inference.knowledge.owners import AWS, NOBODY, owner
 from aws_bedrock_inference.knowledge.services import resolve
 
@@ -106,9 +107,24 @@ def _owned(verdict: Verdict) -> Verdict:
     whose = owner(verdict.evidence, verdict.entry, verdict.words)
     if whose not in {AWS, NOBODY}:
         return Verdict(_NOTHING_KNOWN, verdict.evidence, other=whose)
-    if whose == AWS or verdict.template.cause == UNKNOWN:
+    if verdict.template.cause == UNKNOWN:
+        return _lasting(verdict, conditional=whose == NOBODY)
+    if whose == AWS:
         return verdict
     return verdict._replace(confidence="low", conditional=True)
+
+
+def _lasting(verdict: Verdict, *, conditional: bool) -> Verdict:
+    """Return a verdict on a text without a known cause, by words that speak of something lasting if it has some.
+
+    Only texts are judged so: what a program got is worth one more attempt while nothing is known of it.
+    """
+    seen = verdict.evidence
+    assert seen.words is not None  # noqa: S101 - completed evidence has them
+    words = lasting(seen.words.lower)
+    if not words:
+        return verdict
+    return verdict._replace(template=LASTS, words=words, confidence="low", conditional=conditional)
 
 
 _kept = lru_cache(maxsize=1024)(_judged)

@@ -46,7 +46,8 @@ def meanings(text: str, service: str | None = None) -> list[Explanation]:
         if found:
             return found[:1]
     numbers = catalogue().by_code.get(word, [])  # S3 has codes that are a status
-    return [explain(each.template.cause, service=each.service) for each in numbers if service in {None, each.service}]
+    found = [explain(each.template.cause, service=each.service) for each in numbers if service in {None, each.service}]
+    return found or ([explained] if explained.decided_by else [])
 
 
 def near(text: str) -> list[str]:
