@@ -43,7 +43,7 @@ OWN_OPTIONS = {
 }
 # Commands that the AWS CLI has beside the models, with their options.
 OWN_COMMANDS = {
-    "configure": {"list", "get", "set"},
+    "configure": {"list", "get", "set", "sso"},
     "s3": {"ls", "rm", "cp", "presign"},
     "sso": {"login", "logout"},
     "logs": {"tail"},
@@ -371,12 +371,12 @@ def test_the_value_of_a_query_is_quoted(command: str) -> None:
     ("text", "shown", "hidden"),
     [
         (
-            "PermanentRedirect: The bucket you are attempting to access must be addressed using the specified endpoint.",
+            "PermanentRedirect: Please send all future requests to this endpoint.",
             "head-bucket",
             "create-bucket",
         ),
         (
-            "AccessDeniedException: arn:aws:iam::123456789012:user/ann is not authorized to perform: bedrock:CreateAgent",
+            "AccessDenied: arn:aws:iam::123456789012:user/ann is not authorized to perform: bedrock:CreateAgent",
             "list-attached-user-policies --user-name ann",
             "get-inference-profile",
         ),
@@ -394,7 +394,7 @@ def test_the_value_of_a_query_is_quoted(command: str) -> None:
             "lambda",
         ),
         (
-            "AccessDenied: Not authorized to perform sts:AssumeRoleWithWebIdentity caused by WebIdentityErr in kube-system",
+            "AccessDenied: Not authorized to perform sts:AssumeRoleWithWebIdentity, by a pod of kube-system",
             "kubectl get sa",
             "id-token",
         ),
@@ -411,10 +411,16 @@ def test_a_step_of_another_situation_is_left_out(text: str, shown: str, hidden: 
     [
         (
             (
-                "An error occurred (ValidationException) when calling the CreateAgentRuntime operation: Access denied while "
-                "validating ECR URI '111122223333.dkr.ecr.eu-west-1.amazonaws.com/desk:2'."
+                "An error occurred (ValidationException) when calling the CreateAgentRuntime operation: Access denied "
+                "while validating ECR URI '111122223333.dkr.ecr.eu-west-1.amazonaws.com/desk:2'."
             ),
             "agentcore-image-denied",
+        ),
+        ("Tool call refused: a budget policy could not be evaluated", "agentcore-policy-not-evaluated"),
+        ("python: can't open file '/var/task/go.py': [Errno 13] Permission denied", "agentcore-entry-not-readable"),
+        (
+            "An error occurred (InvalidRequestException) when calling the StartDeviceAuthorization operation:",
+            "sso-start-refused",
         ),
         ("InvalidSignatureException: Credential should be scoped to a valid region.", "signature-region"),
         (

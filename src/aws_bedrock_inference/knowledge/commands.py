@@ -104,11 +104,11 @@ _PATTERNS: dict[str, tuple[str, ...]] = {
     "JOB": (r"\bmodel-invocation-job/([a-z0-9]{6,40})\b",),
     "RULE": (
         rf"{_ARN}:events:[a-z0-9-]{{1,20}}:{_ACCOUNT}?:rule/(?:[\w.-]{{1,256}}/)?([\w.-]{{1,64}})",
-        r"\bRule ([\w.-]{1,64}) does not exist",
+        r"\bRule ([\w.-]{1,64}) does\s{1,3}not\s{1,3}exist",
     ),
     "BUS": (
         rf"{_ARN}:events:[a-z0-9-]{{1,20}}:{_ACCOUNT}?:event-bus/([\w./-]{{1,256}})",
-        r"\bEvent ?bus ([\w./-]{1,256}) does not exist",
+        r"\bEvent ?bus ([\w./-]{1,256}) does\s{1,3}not\s{1,3}exist",
         r"\bon EventBus ([\w./-]{1,256})",
     ),
     "STACK": (
@@ -134,6 +134,7 @@ _PATTERNS: dict[str, tuple[str, ...]] = {
         r"(?<![\w./@-])([a-z0-9][\w-]{1,62}(?:\.[a-z0-9][\w-]{1,62}){1,6}\.(?:amazonaws\.com(?:\.cn)?|api\.aws))(?![\w.])",
     ),
     "KMS_KEY": (rf"{_ARN}:kms:[a-z0-9-]{{1,20}}:{_ACCOUNT}?:key/([\w-]{{1,64}})",),
+    "ENDPOINT": (r"/aws/sagemaker/Endpoints/([\w-]{1,63})",),
     "HOST_ID": (r"\b(h-[0-9a-f]{8,17})\b",),
     "REPOSITORY": (r"\.dkr\.ecr\.[a-z0-9-]{1,20}\.amazonaws\.com(?:\.cn)?/([a-z0-9][\w./-]{1,255})",),
     "PACKAGE": (r"[\"'](@aws-sdk/[a-z0-9-]{2,60})",),
@@ -186,10 +187,10 @@ _WORDS = re.compile(rf"(?<![A-Za-z_$])(?:{'|'.join(sorted(PLACEHOLDERS, key=len,
 
 # The steps of one situation, by how their sentence begins, and what a text has that is about it.
 _SITUATIONS = {
-    "For a Lambda function": r"lambda|/var/task",
+    "For a Lambda function": r"lambda|/var/task|\[ERROR\]\s{1,3}\d{4}-\d\d-\d\dT\S{8,15}Z\s{1,3}[0-9a-f-]{36}",
     "For Lambda's own": r"lambda",
     "If a service sends or reads": r"alarm|topic|\bsns\b|\bsqs\b|queue|bucket notification|\.amazonaws\.com is not",
-    "For an inference profile": r"inference-profile|perform:? ?bedrock:(?:InvokeModel|Converse)|the (?:InvokeModel|Converse)\w* operation",
+    "For an inference profile": r"inference-profile|(?:perform:? ?bedrock:|the )(?:InvokeModel|Converse)",
     "When a role is handed over": r"perform:? ?\S{2,40}:(?:Create|Update|Put|Register|Run|Pass)|PassRole",
     "When creating": r"CreateBucket",
     "If sts.amazonaws.com": r"\bsts\.amazonaws\.com",
