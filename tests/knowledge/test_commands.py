@@ -43,7 +43,7 @@ OWN_OPTIONS = {
 }
 # Commands that the AWS CLI has beside the models, with their options.
 OWN_COMMANDS = {
-    "configure": {"list", "get", "set"},
+    "configure": {"list", "get", "set", "sso"},
     "s3": {"ls", "rm", "cp", "presign"},
     "sso": {"login", "logout"},
     "logs": {"tail"},
@@ -359,3 +359,97 @@ def test_a_word_that_ends_like_on_resource_names_no_resource() -> None:
 def test_a_region_that_the_text_does_not_name_is_left_to_the_profile() -> None:
     assert fill("aws sqs list-queues --region REGION", "no queue") == "aws sqs list-queues"
     assert fill("aws sqs list-queues --region REGION", "in eu-west-1") == "aws sqs list-queues --region eu-west-1"
+
+
+@pytest.mark.parametrize("command", [run for run in COMMANDS if "--query" in run])
+def test_the_value_of_a_query_is_quoted(command: str) -> None:
+    """Brackets, stars and pipes are the shell's own signs without quotes; zsh refuses them."""
+    assert re.findall(r"--query (?!['\"])", command) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "shown", "hidden"),
+    [
+        (
+            "PermanentRedirect: Please send all future requests to this endpoint.",
+            "head-bucket",
+            "create-bucket",
+        ),
+        (
+            "AccessDenied: arn:aws:iam::123456789012:user/ann is not authorized to perform: bedrock:CreateAgent",
+            "list-attached-user-policies --user-name ann",
+            "get-inference-profile",
+        ),
+        (
+            "aws_route53_record.www: Throttling: Rate exceeded status code: 400",
+            "lookup-events --region us-east-1",
+            "REGION",
+        ),
+        (
+            (
+                "WebIdentityErr: failed to retrieve credentials caused by: RequestError: send request failed caused by: "
+                'Post "https://sts.amazonaws.com/": dial tcp 10.1.2.3:443: i/o timeout'
+            ),
+            "describe-vpc-endpoints",
+            "lambda",
+        ),
+        (
+            "AccessDenied: Not authorized to perform sts:AssumeRoleWithWebIdentity, by a pod of kube-system",
+            "kubectl get sa",
+            "id-token",
+        ),
+    ],
+)
+def test_a_step_of_another_situation_is_left_out(text: str, shown: str, hidden: str) -> None:
+    steps = [f"{remedy.do} {remedy.run}" for remedy in explain(text).remedies]
+    assert [step for step in steps if shown in step]
+    assert not [step for step in steps if hidden in step]
+
+
+@pytest.mark.parametrize(
+    ("text", "cause"),
+    [
+        (
+            (
+                "An error occurred (ValidationException) when calling the CreateAgentRuntime operation: Access denied "
+                "while validating ECR URI '111122223333.dkr.ecr.eu-west-1.amazonaws.com/desk:2'."
+            ),
+            "agentcore-image-denied",
+        ),
+        ("Tool call refused: a budget policy could not be evaluated", "agentcore-policy-not-evaluated"),
+        ("python: can't open file '/var/task/go.py': [Errno 13] Permission denied", "agentcore-entry-not-readable"),
+        (
+            "An error occurred (InvalidRequestException) when calling the StartDeviceAuthorization operation:",
+            "sso-start-refused",
+        ),
+        ("InvalidSignatureException: Credential should be scoped to a valid region.", "signature-region"),
+        (
+            (
+                'bedrock-mantle {"error":{"code":"access_denied","message":"Plover is not enabled for this account",'
+                '"type":"permission_denied_error"}}'
+            ),
+            "feature-not-enabled",
+        ),
+        (
+            "Dedicated host h-0f1e2d3c4b5a69788 has insufficient capacity to launch the instances in this request.",
+            "dedicated-host-full",
+        ),
+        (
+            (
+                "AmazonSQSException: Value 51ab for parameter ReceiveRequestAttemptId is invalid. Reason: The "
+                "receiveRequestAttemptId is not valid anymore since the receive call is not retryable."
+            ),
+            "sqs-receive-attempt-stale",
+        ),
+    ],
+)
+def test_a_text_that_gives_its_own_reason_has_that_cause(text: str, cause: str) -> None:
+    assert explain(text).cause == cause
+
+
+def test_the_person_that_an_arn_names_is_masked() -> None:
+    text = (
+        "AccessDenied: User: arn:aws:sts::123456789012:assumed-role/AWSReservedSSO_ops_0a1b2c/ann.lee@example.org is "
+        "not authorized to perform: kms:Decrypt"
+    )
+    assert "ann.lee" not in str(explain(text))

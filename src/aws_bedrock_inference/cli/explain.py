@@ -18,7 +18,7 @@ from aws_bedrock_inference.cli.exit_codes import FAILED
 from aws_bedrock_inference.cli.terminal import given_text, standard_input
 from aws_bedrock_inference.fault import Decision
 from aws_bedrock_inference.knowledge.catalogue import catalogue
-from aws_bedrock_inference.knowledge.lookup import meanings, near, other_program, service_called
+from aws_bedrock_inference.knowledge.lookup import meanings, names_error, near, other_program, service_called
 from aws_bedrock_inference.knowledge.masking import masked
 from aws_bedrock_inference.knowledge.modelled import modelled
 
@@ -72,7 +72,8 @@ def explain(*, words: tuple[str, ...], service: str | None, short: bool, as_json
         raise click.UsageError("The text is empty. Give an error code, a text, a FILE, or - for standard input.")
     service = chosen_service(service)
     found = meanings(text, service)
-    if not found and len(words) == 1 and _looks_like_a_file(words[0]):
+    is_name = len(words) == 1 and _looks_like_a_file(words[0])
+    if not found and is_name and not (_is_file(words[0]) and names_error(text)):
         raise click.UsageError(_file_without_error(words[0]))
     if as_json:
         _print_json(found, text)

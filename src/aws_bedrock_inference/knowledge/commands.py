@@ -104,11 +104,11 @@ _PATTERNS: dict[str, tuple[str, ...]] = {
     "JOB": (r"\bmodel-invocation-job/([a-z0-9]{6,40})\b",),
     "RULE": (
         rf"{_ARN}:events:[a-z0-9-]{{1,20}}:{_ACCOUNT}?:rule/(?:[\w.-]{{1,256}}/)?([\w.-]{{1,64}})",
-        r"\bRule ([\w.-]{1,64}) does not exist",
+        r"\bRule ([\w.-]{1,64}) does\s{1,3}not\s{1,3}exist",
     ),
     "BUS": (
         rf"{_ARN}:events:[a-z0-9-]{{1,20}}:{_ACCOUNT}?:event-bus/([\w./-]{{1,256}})",
-        r"\bEvent ?bus ([\w./-]{1,256}) does not exist",
+        r"\bEvent ?bus ([\w./-]{1,256}) does\s{1,3}not\s{1,3}exist",
         r"\bon EventBus ([\w./-]{1,256})",
     ),
     "STACK": (
@@ -133,10 +133,14 @@ _PATTERNS: dict[str, tuple[str, ...]] = {
         r"\bhost='([\w-][\w.-]{1,200}\.amazonaws\.com)",
         r"(?<![\w./@-])([a-z0-9][\w-]{1,62}(?:\.[a-z0-9][\w-]{1,62}){1,6}\.(?:amazonaws\.com(?:\.cn)?|api\.aws))(?![\w.])",
     ),
+    "KMS_KEY": (rf"{_ARN}:kms:[a-z0-9-]{{1,20}}:{_ACCOUNT}?:key/([\w-]{{1,64}})",),
+    "ENDPOINT": (r"/aws/sagemaker/Endpoints/([\w-]{1,63})",),
+    "HOST_ID": (r"\b(h-[0-9a-f]{8,17})\b",),
+    "REPOSITORY": (r"\.dkr\.ecr\.[a-z0-9-]{1,20}\.amazonaws\.com(?:\.cn)?/([a-z0-9][\w./-]{1,255})",),
     "PACKAGE": (r"[\"'](@aws-sdk/[a-z0-9-]{2,60})",),
     "REGION": (
         rf"on resource:? ?[\"']?{_ARN}:[a-z0-9-]{{1,30}}:({_REGION}):",
-        rf"[\w-]\.({_REGION})\.amazonaws\.com",
+        rf"[\w-]\.({_REGION})\.(?:amazonaws\.com|api\.aws)",
         rf"\bregion(?:[ _]?name)?{_IS}({_REGION})\b",
         rf"{_ARN}:[a-z0-9-]{{1,30}}:({_REGION}):",
         rf"\bin ({_REGION})\b",
@@ -165,6 +169,8 @@ _HINTS: dict[str, tuple[str, ...]] = {
     "ENCODED": ("encoded authorization",),
     "STREAM": ("stream",),
     "HOST": ("amazonaws", "api.aws"),
+    "KMS_KEY": (":kms:",),
+    "REPOSITORY": (".dkr.ecr.",),
     "REGION": ("region", "amazonaws", "arn:aws", "in "),
 }
 _OPERATION, _SERVICE_CODE = "OPERATION", "SERVICE_CODE"
@@ -177,6 +183,25 @@ _OTHER_LANGUAGE = re.compile(
     r"|\bapi error \w+: |\.go:\d|\bAws::|\.rb:\d|\.rs:\d|SdkError|Aws\\\w|\.php\b|<<\""
 )
 _WORDS = re.compile(rf"(?<![A-Za-z_$])(?:{'|'.join(sorted(PLACEHOLDERS, key=len, reverse=True))})(?![A-Za-z_=])")
+
+
+# The steps of one situation, by how their sentence begins, and what a text has that is about it.
+_SITUATIONS = {
+    "For a Lambda function": r"lambda|/var/task|\[ERROR\]\s{1,3}\d{4}-\d\d-\d\dT\S{8,15}Z\s{1,3}[0-9a-f-]{36}",
+    "For Lambda's own": r"lambda",
+    "If a service sends or reads": r"alarm|topic|\bsns\b|\bsqs\b|queue|bucket notification|\.amazonaws\.com is not",
+    "For an inference profile": r"inference-profile|(?:perform:? ?bedrock:|the )(?:InvokeModel|Converse)",
+    "When a role is handed over": r"perform:? ?\S{2,40}:(?:Create|Update|Put|Register|Run|Pass)|PassRole",
+    "When creating": r"CreateBucket",
+    "If sts.amazonaws.com": r"\bsts\.amazonaws\.com",
+    "In Kubernetes": r"kube|\beks\b|webidentityerr|serviceaccount|\bpod\b|\bASG\b|karpenter",
+    "In GitHub Actions": r"github|actions/",
+}
+# A command that makes or removes a thing serves where that operation failed; elsewhere a paste of it would surprise.
+_MAKES = re.compile(r"\baws [a-z0-9-]+ ((?:create|delete)-[a-z0-9-]+)")
+# CloudTrail keeps the events of services without Regions in one.
+_GLOBAL = re.compile(r"route ?53(?!resolver)|cloudfront|\biam\b|aws organizations|globalaccelerator", re.IGNORECASE)
+_OF_A_USER = re.compile(r":user/|\bIAM_USER|\buser with name ")
 
 
 class Asked(NamedTuple):
@@ -198,10 +223,32 @@ def filled(remedies: Iterable[Remedy], error: Asked) -> tuple[Remedy, ...]:
         return values[name] or name
 
     def command(run: str) -> str:
-        return _WORDS.sub(value, run).replace(" --region REGION", "")  # not known: the Region of the profile serves
+        return _WORDS.sub(value, _fitting(run, error)).replace(" --region REGION", "")  # the profile's Region serves
 
     foreign = _OTHER_LANGUAGE.search(error.text) and not _PYTHON.search(error.text)
-    return tuple(Remedy(do) if foreign and _OF_PYTHON.search(run) else Remedy(do, command(run)) for do, run in remedies)
+    return tuple(
+        Remedy(do) if foreign and _OF_PYTHON.search(run) else Remedy(do, command(run))
+        for do, run in remedies
+        if _of_its_situation(do, error.text)
+    )
+
+
+def _of_its_situation(do: str, text: str) -> bool:
+    """Return whether a step may concern the text: a code by itself, or a cause, tells no situation."""
+    about = next((words for start, words in _SITUATIONS.items() if do.startswith(start)), "")
+    return not about or " " not in text.strip() or re.search(about, text, re.IGNORECASE) is not None
+
+
+def _fitting(run: str, error: Asked) -> str:
+    """Return the command as this error needs it, or nothing where it would make or remove what nobody asked for."""
+    made = _MAKES.search(run)
+    if made and " " in error.text.strip() and made[1].replace("-", "") != error.operation.lower():
+        return ""
+    if run.startswith("aws cloudtrail lookup-events") and "--region" not in run and _GLOBAL.search(error.text):
+        return run.replace("lookup-events", "lookup-events --region us-east-1", 1)
+    if "list-attached-role-policies --role-name ROLE" in run and _OF_A_USER.search(error.text):
+        return "aws iam list-attached-user-policies --user-name USER"
+    return run
 
 
 def _value(name: str, error: Asked) -> str:

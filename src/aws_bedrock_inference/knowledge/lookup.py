@@ -62,6 +62,11 @@ def near(text: str) -> list[str]:
     return []
 
 
+def names_error(text: str) -> bool:
+    """Return whether a text names an error that may be AWS's, known or not."""
+    return bool(_codes(text)) and not other_program(text)
+
+
 def other_program(text: str) -> str:
     """Return the program whose error a text is, or nothing where it may be AWS's."""
     return explain(text).other

@@ -125,6 +125,8 @@ _MASKS: tuple[tuple[tuple[str, ...], str, str], ...] = (
     ),
 )
 _pattern = cache(re.compile)
+# As sessions in ARNs are named.
+_PERSON = re.compile(r"(?<=[/:])[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,4}")
 _ACCOUNT = re.compile(r"(?<![\w.-])\d{12}(?![\w.-])")
 # What moves a cursor, sets colours or titles, or turns the direction of writing: a log must not rule the terminal.
 _UNSEEN = re.compile(
@@ -136,12 +138,15 @@ _UNSEEN = re.compile(
 def masked(text: str, *, accounts: bool = False) -> str:
     """Return the text with access keys, secrets, tokens, signatures and passwords masked.
 
-    `accounts` is for texts that are made to be shown and passed on: it masks account ids too, and takes out what would
-    rule a terminal.
+    `accounts` is for texts that are made to be shown and passed on: it masks account ids and the people that ARNs
+    name too, and takes out what would rule a terminal.
     """
     text = _UNSEEN.sub("", text) if accounts else text  # first: a secret with colours in it is one
     shown = _remembered(text) if len(text) <= _SHORT else _masked(text)
-    return _ACCOUNT.sub("************", shown) if accounts else shown
+    if not accounts:
+        return shown
+    shown = _PERSON.sub("***", shown) if "@" in shown and "arn:" in shown else shown
+    return _ACCOUNT.sub("************", shown)
 
 
 def _masked(text: str) -> str:
