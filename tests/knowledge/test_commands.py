@@ -6,18 +6,16 @@ import re
 import shlex
 import subprocess
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import botocore.session
 import pytest
 from botocore import xform_name
 
-from aws_bedrock_inference.knowledge.catalogue import ANY, catalogue
+from aws_bedrock_inference.knowledge.catalogue import ANY, Remedy, catalogue
 from aws_bedrock_inference.knowledge.commands import PLACEHOLDERS, Asked, filled
 from aws_bedrock_inference.knowledge.explain import explain
-
-if TYPE_CHECKING:
-    from aws_bedrock_inference.knowledge.catalogue import Remedy
+from aws_bedrock_inference.knowledge.situations import SITUATIONS
 
 REMEDIES = [remedy for cause in catalogue().causes.values() for remedy, _ in cause.advice]
 COMMANDS = sorted(
@@ -387,7 +385,7 @@ def test_the_value_of_a_query_is_quoted(command: str) -> None:
         ),
         (
             (
-                "WebIdentityErr: failed to retrieve credentials caused by: RequestError: send request failed caused by: "
+                "WebIdentityErr: failed to retrieve credentials caused by: RequestError: send request failed: "
                 'Post "https://sts.amazonaws.com/": dial tcp 10.1.2.3:443: i/o timeout'
             ),
             "describe-vpc-endpoints",
@@ -453,3 +451,34 @@ def test_the_person_that_an_arn_names_is_masked() -> None:
         "not authorized to perform: kms:Decrypt"
     )
     assert "ann.lee" not in str(explain(text))
+
+
+def test_the_name_of_a_secret_is_no_operation() -> None:
+    text = "AccessDeniedException: cannot fetch arn:aws:secretsmanager:eu-west-1:*:secret:OrdersPassword-* now"
+    assert explain(text).operation == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "region"),
+    [
+        ("AccessDenied: not authorized to perform: iam:CreateRole", True),
+        (
+            "An error occurred (UnauthorizedOperation) when calling the RunInstances operation: arn:aws:iam::1:user/x",
+            False,
+        ),
+    ],
+)
+def test_only_events_of_services_without_regions_are_looked_up_in_one_region(text: str, *, region: bool) -> None:
+    steps = " ".join(remedy.run for remedy in filled([Remedy("", "aws cloudtrail lookup-events")], asked(text)))
+    assert ("--region us-east-1" in steps) is region
+
+
+def asked(text: str) -> Asked:
+    seen = explain(text)
+    return Asked(text, seen.service, seen.operation)
+
+
+@pytest.mark.parametrize("start", SITUATIONS)
+def test_a_situation_is_that_of_a_step_and_never_of_the_first_one(start: str) -> None:
+    assert [remedy for remedy in REMEDIES if remedy.do.startswith(start)]
+    assert not [slug for slug, cause in catalogue().causes.items() if cause.advice[0][0].do.startswith(start)]

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from aws_bedrock_inference.knowledge.catalogue import Remedy, catalogue
 from aws_bedrock_inference.knowledge.masking import masked
+from aws_bedrock_inference.knowledge.situations import fitting, of_its_situation
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -185,25 +186,6 @@ _OTHER_LANGUAGE = re.compile(
 _WORDS = re.compile(rf"(?<![A-Za-z_$])(?:{'|'.join(sorted(PLACEHOLDERS, key=len, reverse=True))})(?![A-Za-z_=])")
 
 
-# The steps of one situation, by how their sentence begins, and what a text has that is about it.
-_SITUATIONS = {
-    "For a Lambda function": r"lambda|/var/task|\[ERROR\]\s{1,3}\d{4}-\d\d-\d\dT\S{8,15}Z\s{1,3}[0-9a-f-]{36}",
-    "For Lambda's own": r"lambda",
-    "If a service sends or reads": r"alarm|topic|\bsns\b|\bsqs\b|queue|bucket notification|\.amazonaws\.com is not",
-    "For an inference profile": r"inference-profile|(?:perform:? ?bedrock:|the )(?:InvokeModel|Converse)",
-    "When a role is handed over": r"perform:? ?\S{2,40}:(?:Create|Update|Put|Register|Run|Pass)|PassRole",
-    "When creating": r"CreateBucket",
-    "If sts.amazonaws.com": r"\bsts\.amazonaws\.com",
-    "In Kubernetes": r"kube|\beks\b|webidentityerr|serviceaccount|\bpod\b|\bASG\b|karpenter",
-    "In GitHub Actions": r"github|actions/",
-}
-# A command that makes or removes a thing serves where that operation failed; elsewhere a paste of it would surprise.
-_MAKES = re.compile(r"\baws [a-z0-9-]+ ((?:create|delete)-[a-z0-9-]+)")
-# CloudTrail keeps the events of services without Regions in one.
-_GLOBAL = re.compile(r"route ?53(?!resolver)|cloudfront|\biam\b|aws organizations|globalaccelerator", re.IGNORECASE)
-_OF_A_USER = re.compile(r":user/|\bIAM_USER|\buser with name ")
-
-
 class Asked(NamedTuple):
     """The error that remedies are for: its text, its service and its operation."""
 
@@ -223,32 +205,14 @@ def filled(remedies: Iterable[Remedy], error: Asked) -> tuple[Remedy, ...]:
         return values[name] or name
 
     def command(run: str) -> str:
-        return _WORDS.sub(value, _fitting(run, error)).replace(" --region REGION", "")  # the profile's Region serves
+        return _WORDS.sub(value, fitting(run, error)).replace(" --region REGION", "")  # the profile's Region serves
 
     foreign = _OTHER_LANGUAGE.search(error.text) and not _PYTHON.search(error.text)
     return tuple(
         Remedy(do) if foreign and _OF_PYTHON.search(run) else Remedy(do, command(run))
         for do, run in remedies
-        if _of_its_situation(do, error.text)
+        if of_its_situation(do, error.text)
     )
-
-
-def _of_its_situation(do: str, text: str) -> bool:
-    """Return whether a step may concern the text: a code by itself, or a cause, tells no situation."""
-    about = next((words for start, words in _SITUATIONS.items() if do.startswith(start)), "")
-    return not about or " " not in text.strip() or re.search(about, text, re.IGNORECASE) is not None
-
-
-def _fitting(run: str, error: Asked) -> str:
-    """Return the command as this error needs it, or nothing where it would make or remove what nobody asked for."""
-    made = _MAKES.search(run)
-    if made and " " in error.text.strip() and made[1].replace("-", "") != error.operation.lower():
-        return ""
-    if run.startswith("aws cloudtrail lookup-events") and "--region" not in run and _GLOBAL.search(error.text):
-        return run.replace("lookup-events", "lookup-events --region us-east-1", 1)
-    if "list-attached-role-policies --role-name ROLE" in run and _OF_A_USER.search(error.text):
-        return "aws iam list-attached-user-policies --user-name USER"
-    return run
 
 
 def _value(name: str, error: Asked) -> str:

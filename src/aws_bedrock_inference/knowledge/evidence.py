@@ -44,7 +44,7 @@ _MOST_NUMBERS = 50
 _REFUSALS = 400
 _OPERATION = re.compile(
     r"when calling the (\w{2,60}) operation|operation error [\w ]{2,40}: (\w{2,60})\b"
-    r"|\b[a-z0-9-]{2,30}:([A-Z]\w{2,60})\b"
+    r"|(?<![\d*Xx:]:)\b[a-z0-9-]{2,30}:([A-Z]\w{2,60})\b"  # behind an account stands the name of a resource
 )
 # The wording of boto3's `ClientError`: a text with one error in this form states it as the exception does.
 _STATED = re.compile(r"error occurred \(([\w.:-]{1,80})\) when calling the (\w{2,60}) operation")
