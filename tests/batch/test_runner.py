@@ -111,6 +111,13 @@ def test_what_time_heals_is_asked_again_after_the_others(bench: Bench) -> None:
     assert bench.world.now == pytest.approx(15.0)
 
 
+def test_a_model_s_bare_error_is_asked_again_although_its_calls_are_tried_a_few_times_only(bench: Bench) -> None:
+    failed = answered("ModelErrorException", "An error occurred. Try your request again.", status=424)
+    asyncio.run(bench.over(records(2), Script(p1=[failed])))
+    assert bench.answers == ["p2", "p1"]
+    assert bench.failures == {}
+
+
 def test_the_services_own_wish_to_wait_is_respected(bench: Bench) -> None:
     asyncio.run(bench.over(records(1), Script(p1=[replace(UNAVAILABLE, retry_after=42.0)])))
     assert bench.answers == ["p1"]
