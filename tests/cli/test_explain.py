@@ -241,9 +241,7 @@ def test_the_page_of_the_documentation_holds_every_cause_and_is_up_to_date() -> 
 
 def _used() -> set[str]:
     entries = catalogue().entries
-    return {entry.template.cause for entry in entries} | {
-        rule.template.cause for entry in entries for rule in entry.signatures
-    }
+    return {each.cause.slug for entry in entries for each in entry.meanings()}
 
 
 def test_of_a_long_file_the_beginning_and_the_end_are_read(tmp_path: Path) -> None:

@@ -12,8 +12,9 @@ import botocore.session
 import pytest
 from botocore import xform_name
 
-from aws_bedrock_inference.knowledge.catalogue import ANY, Remedy, catalogue
+from aws_bedrock_inference.knowledge.catalogue import ANY, catalogue
 from aws_bedrock_inference.knowledge.commands import PLACEHOLDERS, Asked, filled
+from aws_bedrock_inference.knowledge.entries import Remedy
 from aws_bedrock_inference.knowledge.explain import explain
 from aws_bedrock_inference.knowledge.situations import SITUATIONS
 
@@ -290,7 +291,7 @@ ABOUT_BEDROCK = {
 
 
 def test_no_cause_that_any_service_may_have_advises_for_models_alone() -> None:
-    common = {each.cause for entry in catalogue().entries if entry.service == ANY for each in entry.templates()}
+    common = {each.cause.slug for entry in catalogue().entries if entry.service == ANY for each in entry.meanings()}
     wrong = [
         (slug, remedy.do)
         for slug in sorted(common - ABOUT_BEDROCK)

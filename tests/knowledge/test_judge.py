@@ -270,7 +270,7 @@ def test_what_only_a_service_s_model_knows_is_explained_as_it_is_classified() ->
         assert found.cause == "modelled"
 
 
-def test_a_verdict_is_kept_and_holds_no_trigrams() -> None:
+def test_a_verdict_is_kept_and_holds_no_clues() -> None:
     certain = Evidence("Rate exceeded", ("ThrottlingException",), ("lambda",), "", 429, frozenset({CODE, SERVICE}))
     assert judge(certain) is judge(certain._replace())
     assert judge(certain).evidence.words is None

@@ -16,7 +16,7 @@ from aws_bedrock_inference.knowledge.lookup import service_called, spelling
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from aws_bedrock_inference.knowledge.catalogue import Cause
+    from aws_bedrock_inference.knowledge.entries import Cause
 
 
 @click.command()
@@ -110,7 +110,7 @@ def _by_place() -> _Places:
     """Return for each service its causes, and for each cause the codes that may have it."""
     places: _Places = defaultdict(lambda: defaultdict(list))
     for entry in catalogue().entries:
-        for slug in dict.fromkeys((entry.template.cause, *(rule.template.cause for rule in entry.signatures))):
+        for slug in dict.fromkeys(each.cause.slug for each in entry.meanings()):
             known = places[entry.service][slug]
             known += [code for code in entry.codes if code not in known]
     return dict(sorted(places.items(), key=lambda place: (place[0] == ANY, place[0])))

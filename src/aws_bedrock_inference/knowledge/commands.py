@@ -12,7 +12,8 @@ import shlex
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
-from aws_bedrock_inference.knowledge.catalogue import Remedy, catalogue
+from aws_bedrock_inference.knowledge.catalogue import catalogue
+from aws_bedrock_inference.knowledge.entries import Remedy
 from aws_bedrock_inference.knowledge.masking import masked
 from aws_bedrock_inference.knowledge.situations import fitting, of_its_situation
 
@@ -207,12 +208,16 @@ def filled(remedies: Iterable[Remedy], error: Asked) -> tuple[Remedy, ...]:
     def command(run: str) -> str:
         return _WORDS.sub(value, fitting(run, error)).replace(" --region REGION", "")  # the profile's Region serves
 
-    foreign = _OTHER_LANGUAGE.search(error.text) and not _PYTHON.search(error.text)
     return tuple(
-        Remedy(do) if foreign and _OF_PYTHON.search(run) else Remedy(do, command(run))
+        Remedy(do) if _OF_PYTHON.search(run) and _is_foreign(error.text) else Remedy(do, command(run))
         for do, run in remedies
         if of_its_situation(do, error.text)
     )
+
+
+def _is_foreign(text: str) -> bool:
+    """Return whether a text is of another language's SDK than Python's."""
+    return not _PYTHON.search(text) and _OTHER_LANGUAGE.search(text) is not None
 
 
 def _value(name: str, error: Asked) -> str:

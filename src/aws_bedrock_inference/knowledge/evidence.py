@@ -14,11 +14,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from aws_bedrock_inference.knowledge.catalogue import catalogue
 from aws_bedrock_inference.knowledge.services import places
-from aws_bedrock_inference.knowledge.words import normal, trigrams
+from aws_bedrock_inference.knowledge.words import clues, normal
 
 if TYPE_CHECKING:
     from aws_bedrock_inference.knowledge.catalogue import Catalogue
-    from aws_bedrock_inference.knowledge.words import Trigrams
 
 LONGEST = 98_304
 """Characters that are read; of a longer text the first third and the last two, where errors stand."""
@@ -78,10 +77,10 @@ _UNESCAPED = (("\\n", " "), ('\\"', '"'), ("\\u2019", "'"), ("\\'", "'"), ("\\/"
 
 
 class Words(NamedTuple):
-    """A text as signatures are written, with its trigrams."""
+    """A text as signatures are written, with its clues."""
 
     lower: str
-    there: Trigrams
+    there: set[str]
 
 
 class Evidence(NamedTuple):
@@ -116,7 +115,7 @@ def completed(seen: Evidence, *, rejoined: bool = False) -> Evidence:
     known = catalogue()
     text, plain = _plain(_sentence(seen), rejoined=rejoined)
     lower = normal(plain)
-    words = Words(lower, trigrams(lower))
+    words = Words(lower, clues(lower))
     sure, code, operation = _facts(seen, text)
     code = known.code(code) or code
     status = _status(text) if seen.status is None else seen.status
@@ -226,8 +225,7 @@ def _services(words: Words, operation: str, known: Catalogue) -> tuple[tuple[str
     if only:
         return possible, True
     found: dict[str, int] = dict.fromkeys(possible, _SURELY) if len(possible) == 1 else {}
-    for service, name, ends in known.names:
-        if words.there.issuperset(ends) and name in words.lower:
-            found[service] = max(found.get(service, 0), len(name))
+    for service, name in known.named(*words):
+        found[service] = max(found.get(service, 0), len(name))
     named = sorted(found, key=lambda service: -found[service])
     return tuple(service for service in named if len(possible) < 2 or service in possible), False  # noqa: PLR2004 - one

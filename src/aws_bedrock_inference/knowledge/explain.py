@@ -9,8 +9,9 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from aws_bedrock_inference.fault import Category, Decision, Fault
-from aws_bedrock_inference.knowledge.catalogue import ANY, HOME, Remedy, catalogue
+from aws_bedrock_inference.knowledge.catalogue import ANY, HOME, catalogue
 from aws_bedrock_inference.knowledge.commands import Asked, filled
+from aws_bedrock_inference.knowledge.entries import Remedy
 from aws_bedrock_inference.knowledge.evidence import Evidence
 from aws_bedrock_inference.knowledge.fields import details
 from aws_bedrock_inference.knowledge.judge import MODELLED, UNKNOWN, Verdict, judge
@@ -21,7 +22,7 @@ from aws_bedrock_inference.knowledge.services import resolve
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from aws_bedrock_inference.knowledge.catalogue import Cause
+    from aws_bedrock_inference.knowledge.entries import Cause
     from aws_bedrock_inference.knowledge.modelled import Modelled
 
 
@@ -96,8 +97,8 @@ def explain(x: Any, *, service: str | None = None) -> Explanation:
 def _of_cause(slug: str, service: str | None) -> Explanation:
     """Return the explanation of a cause by its slug, at the service if one is named, else at its first one."""
     place = resolve(service) if service else ""
-    found = [(entry, template) for entry in catalogue().entries for template in entry.templates()]
-    found = [(entry, template) for entry, template in found if template.cause == slug]
+    every = ((entry, meaning) for entry in catalogue().entries for meaning in entry.meanings())
+    found = [(entry, meaning.template) for entry, meaning in every if meaning.cause.slug == slug]
     for wanted in (HOME, ANY, place):
         found.sort(key=lambda each: each[0].service != wanted)
     entry, template = found[0]

@@ -20,7 +20,7 @@ from aws_bedrock_inference.knowledge.services import resolve
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from aws_bedrock_inference.knowledge.catalogue import Entry
+    from aws_bedrock_inference.knowledge.entries import Entry
     from aws_bedrock_inference.knowledge.modelled import Modelled
     from aws_bedrock_inference.knowledge.modelled import Verdict as ModelVerdict
 
@@ -99,7 +99,7 @@ def _judged(seen: Evidence) -> Verdict:
         verdict = again if again.confidence == "high" else verdict
     if seen.pasted:
         verdict = _owned(verdict)
-    return verdict._replace(evidence=verdict.evidence._replace(words=None))  # trigrams are large
+    return verdict._replace(evidence=verdict.evidence._replace(words=None))  # clues are large
 
 
 def _owned(verdict: Verdict) -> Verdict:
@@ -168,7 +168,7 @@ def _by_message(seen: Evidence) -> Iterator[Candidate]:
         telling = not codes.isdisjoint(entry.own_codes) or (coded and not seen.services and not _repeats(words, codes))
         if telling or home > 0 or not signature.coded:
             score = _MESSAGE + min(len(words), _LONGEST_COUNTED) + _WITH_CODE * coded + home + _RANK * signature.rank
-            score += _NETWORK * (catalogue().causes[signature.template.cause].group == "network")
+            score += _NETWORK * (signature.cause.group == "network")
             sure = coded or home > 0 or len(words) >= _TELLING
             yield Candidate(score, signature.template, entry, words, "high" if sure else "medium")
 
@@ -185,7 +185,7 @@ def _by_code(seen: Evidence) -> Iterator[Candidate]:
     for position, code in enumerate(codes):
         for entry in _entries(code):
             home = _home(entry, seen, _OTHER_SERVICE, passed_on=_PASSED_ON)
-            if home is None and entry.template.cause in catalogue().general:
+            if home is None and entry.cause.slug in catalogue().general:
                 home = _ELSEWHERE
             if home is not None:
                 score = _CODE + home - position / 100 - _FOREIGN * (entry.service != ANY and not seen.services)

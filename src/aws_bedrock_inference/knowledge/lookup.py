@@ -46,7 +46,7 @@ def meanings(text: str, service: str | None = None) -> list[Explanation]:
         if found:
             return found[:1]
     numbers = catalogue().by_code.get(word, [])  # S3 has codes that are a status
-    found = [explain(each.template.cause, service=each.service) for each in numbers if service in {None, each.service}]
+    found = [explain(each.cause.slug, service=each.service) for each in numbers if service in {None, each.service}]
     return found or ([explained] if explained.decided_by else [])
 
 

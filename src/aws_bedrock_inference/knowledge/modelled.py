@@ -25,13 +25,13 @@ import json
 import re
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import botocore
 
 from aws_bedrock_inference.fault import Category, Decision
+from aws_bedrock_inference.knowledge.data import text_of_file
 
 INDEX = "modelled.json"
 _DATA = Path(botocore.__file__).parent / "data"
@@ -247,7 +247,7 @@ def _model(service: str) -> dict[str, Any]:
 
 @cache
 def _shipped() -> dict[str, Any]:
-    index: dict[str, Any] = json.loads(files(__package__).joinpath(INDEX).read_bytes())
+    index: dict[str, Any] = json.loads(text_of_file(INDEX))
     return index
 
 

@@ -9,8 +9,9 @@ import re
 import tomllib
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from importlib.resources import files
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
+
+from aws_bedrock_inference.knowledge.data import text_of_file
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -185,4 +186,4 @@ def _first_match(table: list[dict[str, Any]], model: str) -> dict[str, Any]:
 
 @cache
 def _data() -> dict[str, Any]:
-    return tomllib.loads(files(__package__).joinpath("models.toml").read_text(encoding="utf-8"))
+    return tomllib.loads(text_of_file("models.toml"))

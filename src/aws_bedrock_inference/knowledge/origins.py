@@ -99,7 +99,7 @@ def placed(fault: Fault, error: BaseException | None, called: str = "") -> Fault
     if origin is Origin.MACHINE and fault.cause == UNKNOWN:
         return replace(fault, origin=origin)
     if origin is Origin.MACHINE:
-        about = catalogue().templates[EXHAUSTED]
+        about = catalogue().template(EXHAUSTED)
         return replace(fault, origin=origin, unhealthy=False, cause=about.cause, advice=about.advice)
     if origin is Origin.NETWORK:
         return replace(fault, origin=origin, unhealthy=False)

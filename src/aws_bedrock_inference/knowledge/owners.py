@@ -11,12 +11,11 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from aws_bedrock_inference.knowledge.catalogue import ANY, catalogue
-from aws_bedrock_inference.knowledge.words import ends
+from aws_bedrock_inference.knowledge.words import Parts
 
 if TYPE_CHECKING:
-    from aws_bedrock_inference.knowledge.catalogue import Entry
+    from aws_bedrock_inference.knowledge.entries import Entry
     from aws_bedrock_inference.knowledge.evidence import Evidence
-    from aws_bedrock_inference.knowledge.words import Trigrams
 
 AWS = "AWS"
 NOBODY = ""
@@ -31,11 +30,9 @@ def owner(seen: Evidence, entry: Entry | None, words: str) -> str:
     assert seen.words is not None  # noqa: S101 - completed evidence has them
     if seen.certain or not _own_codes().isdisjoint(seen.codes) or _own_words(entry, words):
         return AWS
-    text = f" {seen.words.lower} "
-    for name, mark, edges in _marks():
-        if seen.words.there.issuperset(edges) and mark in text:
-            return name
-    return NOBODY
+    names, marks = _marks()
+    found = marks.within(f" {seen.words.lower} ", seen.words.there)
+    return next((names[number] for number in found), NOBODY)
 
 
 def _own_words(entry: Entry | None, words: str) -> bool:
@@ -47,7 +44,7 @@ def _own_words(entry: Entry | None, words: str) -> bool:
         rule.rank >= 0
         and not rule.coded
         and words in (*rule.contains, *rule.all)
-        and known.causes[rule.template.cause].group not in known.owners["aws"]["shared_groups"]
+        and rule.cause.group not in known.owners["aws"]["shared_groups"]
         for rule in entry.signatures
     )
 
@@ -61,8 +58,8 @@ def _own_codes() -> frozenset[str]:
 
 
 @cache
-def _marks() -> tuple[tuple[str, str, Trigrams], ...]:
-    """Return whose each mark is, the mark and its ends; the first that a text has decides."""
+def _marks() -> tuple[list[str], Parts]:
+    """Return whose each mark is, and the marks; the first that a text has decides."""
     marks = catalogue().owners
     kinds: tuple[dict[str, list[str]], ...] = (
         {AWS: marks["aws"]["proofs"]},
@@ -70,4 +67,5 @@ def _marks() -> tuple[tuple[str, str, Trigrams], ...]:
         {AWS: marks["aws"]["hints"]},
         marks["clients"],
     )
-    return tuple((name, mark, ends(mark.strip())) for kind in kinds for name in kind for mark in kind[name])
+    every = [(name, mark) for kind in kinds for name in kind for mark in kind[name]]
+    return [name for name, _ in every], Parts(mark for _, mark in every)

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import json
 from functools import cache, lru_cache
-from importlib.resources import files
 
 from aws_bedrock_inference.knowledge.catalogue import ANY, catalogue
+from aws_bedrock_inference.knowledge.data import text_of_file
 
 # Names that only the AWS CLI uses: awscli 2.31, customizations and aliases, read 2026-11-29.
 _CLI = {"s3api": "s3", "ddb": "dynamodb", "deploy": "codedeploy", "configservice": "config"}
@@ -58,9 +58,8 @@ def places(operation: str) -> tuple[tuple[str, ...], bool]:
 @cache
 def _foreign() -> dict[str, tuple[str, ...]]:
     """Return the services of each operation that no service of the catalogue has; read at the first such question."""
-    text = files(__package__).joinpath("foreign_operations.json").read_text(encoding="utf-8")
     found: dict[str, tuple[str, ...]] = {}
-    for service, names in json.loads(text).items():
+    for service, names in json.loads(text_of_file("foreign_operations.json")).items():
         for name in names:
             found[name] = (*found.get(name, ()), service)
     return found

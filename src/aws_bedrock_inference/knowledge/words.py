@@ -3,32 +3,48 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
-_WORD = re.compile(r"\w+")
-_ENDS = re.compile(r"^\w+|\w+$")
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
 _DRAWN = re.compile("[\u2500-\u259f]+")  # the lines and blocks of a terminal's frames, in the middle of sentences
-
-Trigrams = set[tuple[str, str, str]]
-
-
-def words(text: str) -> list[str]:
-    """Return the words of a text."""
-    return _WORD.findall(text)
+_PIECE = 4  # characters
 
 
-def longest_word(part: str) -> str:
-    """Return the longest word that stands whole in a part of a signature: those at its ends may go on in a text."""
-    return max(_WORD.findall(_ENDS.sub(" ", part)), key=len, default="")
+def clues(text: str) -> set[str]:
+    """Return the words of a text, and the pieces of four characters that it is cut into."""
+    return {*text.split(" "), *map("".join, zip(*[iter(text)] * _PIECE, strict=False))}
 
 
-def trigrams(text: str) -> Trigrams:
-    """Return all threes of neighbouring characters: what has none of them in common with a text is not in it."""
-    return set(zip(text, text[1:], text[2:], strict=False))
+class Parts:
+    """Thousands of parts that are looked for in one text, each only where one of its clues is there.
+
+    The clue of a part is its longest word, but not its first or last, which may go on in a text. Without one, the clues
+    are its first four pieces: wherever a text is cut, one of them comes out whole.
+    """
+
+    def __init__(self, parts: Iterable[str]) -> None:
+        self._parts = list(parts)
+        self._by_clue: dict[str, list[int]] = {}
+        for number, part in enumerate(self._parts):
+            for clue in _clues_of(part.strip()):
+                self._by_clue.setdefault(clue, []).append(number)
+
+    def within(self, text: str, there: set[str]) -> Iterator[int]:
+        """Yield the numbers of the parts that are in a text, in order. `there` are the clues of the text."""
+        possible = {number for clue in there & self._by_clue.keys() for number in self._by_clue[clue]}
+        possible.update(self._by_clue.get("", ()))
+        return (number for number in sorted(possible) if self._parts[number] in text)
 
 
-def ends(part: str) -> Trigrams:
-    """Return the first and the last three characters of a part, as trigrams."""
-    return trigrams(part[:3]) | trigrams(part[-3:])
+def _clues_of(part: str) -> Iterable[str]:
+    inner = part.split(" ")[1:-1]
+    if inner:
+        return (max(inner, key=len),)
+    if len(part) < 2 * _PIECE - 1:
+        return ("",)  # looked for in every text
+    return {part[start : start + _PIECE] for start in range(_PIECE)}
 
 
 def normal(text: str) -> str:

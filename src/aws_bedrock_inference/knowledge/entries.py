@@ -1,0 +1,151 @@
+"""The contents of the catalogue: causes with their remedies, and the errors of services with their messages."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, NamedTuple
+
+from aws_bedrock_inference.fault import Category, Decision, Fault, Hint, Kind, Origin
+
+
+class Remedy(NamedTuple):
+    """One thing to do, and the command that checks or does it where there is one."""
+
+    do: str
+    run: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """The cause of an error. `slug` is its stable name; `scope` what must change, or heal, for it to go away, `origin`
+    the place where it arises, `retry_after` the wait in seconds that AWS's documents state for it. `advice` has its
+    remedies, each with the services that it is for: all if none is named; `other` are those that no remedy of the cause
+    names. `note` says where AWS's documents and other guides differ from this entry, and why.
+    """
+
+    slug: str
+    group: str
+    title: str
+    meaning: str
+    decision: Decision
+    category: Category
+    scope: str
+    origin: Origin
+    advice: tuple[tuple[Remedy, tuple[str, ...]], ...]
+    link: str = ""
+    source: str = ""
+    seen: str = ""
+    practice: str = ""
+    retry_after: float | None = None
+    note: str = ""
+
+    def remedies(self, service: str = "") -> tuple[Remedy, ...]:
+        """Return the remedies for an error of a service, the most likely first."""
+        place = service if any(service in services for _, services in self.advice) else "other"
+        return tuple(remedy for remedy, services in self.advice if not services or place in services)
+
+
+@dataclass(eq=False)
+class Signature:
+    """The words that a message of this cause contains: any of `contains`, all of `all`, none of `none`, one of `beside`
+    if it has some, and `pattern` where words alone cannot say it, as that one of them stands there twice.
+
+    `coded` messages are too common to decide without the error's code or service; `rank` orders signatures that match
+    the same text. `data` is what the index has of it.
+    """
+
+    fault: Entry
+    cause: Cause
+    data: dict[str, Any]
+    contains: tuple[str, ...]
+    all: tuple[str, ...] = ()
+    none: tuple[str, ...] = ()
+    beside: tuple[str, ...] = ()
+    pattern: str = ""
+    rank: int = 0
+    coded: bool = False
+
+    @cached_property
+    def template(self) -> Fault:
+        """The fault that the message tells, with what it takes over from its entry: how often to try if both decide
+        alike. Made when it is first told: few of them ever are.
+        """
+        whole = self.fault.data
+        kept: dict[str, Any] = {key: whole[key] for key in ("service", "unhealthy", "reached") if key in whole}
+        hint = whole.get("hint", {})
+        if self.fault.cause.decision is not self.cause.decision:
+            hint = {key: value for key, value in hint.items() if key != "attempts"}
+        return _template(self.cause, {**kept, **self.data, "hint": {**hint, **self.data.get("hint", {})}})
+
+    def decided(self, text: str, found: list[str]) -> str:
+        """Return the longest part of a `normal` text that decides, or nothing; `found` are those of `contains`, or the
+        first of `all`, that are there.
+        """
+        if any(part not in text for part in self.all) or any(part in text for part in self.none):
+            return ""
+        if self.beside and not any(part in text for part in self.beside):
+            return ""
+        if not self.pattern:
+            return max((*found, *self.all), key=len)
+        match = re.search(self.pattern, text)
+        return match.group() if match else ""
+
+
+@dataclass(eq=False)
+class Entry:
+    """One error of one service: its codes and statuses, what it means by itself, and what its messages tell.
+
+    The code of a `firm` one decides, whatever sentence of another error the message resembles. `data` is what the index
+    has of it.
+    """
+
+    service: str
+    codes: tuple[str, ...]
+    statuses: tuple[int, ...]
+    cause: Cause
+    data: dict[str, Any]
+    firm: bool = False
+    signatures: list[Signature] = field(default_factory=list)
+    own_codes: frozenset[str] = frozenset()
+    """Those that are not also known of every service: they tell whose error it is."""
+
+    @cached_property
+    def template(self) -> Fault:
+        """The fault that its codes tell."""
+        return _template(self.cause, self.data)
+
+    def meanings(self) -> list[Entry | Signature]:
+        """Return what this may mean: by its codes, and by each of its messages."""
+        return [self, *self.signatures]
+
+
+def _template(cause: Cause, data: dict[str, Any]) -> Fault:
+    """Return the fault of a cause, without the facts of one occurrence."""
+    hint = data.get("hint", {})
+    if "attempts" not in hint and cause.decision is not Decision.RETRY:
+        hint = {**hint, "attempts": 1 if cause.decision is Decision.FAIL else 2}
+    return Fault(
+        code="",
+        message="",
+        kind=Kind(data["kind"]),
+        decision=cause.decision,
+        category=cause.category,
+        cause=cause.slug,
+        advice=cause.remedies(data["service"])[0].do,
+        hint=Hint(**hint),
+        unhealthy=data.get("unhealthy", False),
+        reached=data.get("reached", True),
+        limit=data.get("limit"),
+        retry_after=cause.retry_after,
+        origin=cause.origin,
+    )
+
+
+def cause_of(slug: str, data: dict[str, Any]) -> Cause:
+    """Return the cause that the index has under a slug."""
+    known = {**data, "decision": Decision(data["decision"]), "category": Category(data["category"])}
+    known["origin"] = Origin(data["origin"])
+    known["advice"] = tuple((Remedy(do, run), tuple(services)) for do, run, services in known.pop("remedies"))
+    return Cause(slug=slug, **known)
