@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from aws_bedrock_inference.knowledge.words import Parts, clues, normal
 
-LETTERS = st.text("ab :.", max_size=60).map(normal)
+LETTERS = st.text("ab :.", max_size=24).map(normal)
 
 
 @given(LETTERS, st.lists(st.text("ab :.", max_size=12), max_size=8))

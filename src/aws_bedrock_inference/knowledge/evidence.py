@@ -27,7 +27,7 @@ NOTHING: frozenset[str] = frozenset()
 
 _NAME = re.compile(r"[A-Za-z_$][\w$]*(?:[.:#/][A-Za-z_$][\w$]*){0,12}")
 # What stands before an HTTP status: the numbers are looked for first, since few texts have many.
-_STATUS = re.compile(r"(?<!\d)[1-5]\d\d\b")
+_STATUS = re.compile(r"[1-5](?<!\d[1-5])\d\d\b")
 _SAYS_STATUS = re.compile(
     r"(?:status[ _-]?code|http[ _-]?status(?:[ _-]?code)?|error code|statuscode|httpstatuscode|status)"
     r"[\"' ]{0,3}[:=,]?[\"' ]{0,3}(?:http status code[:=]? ?)?$|\bhttp/?[\d.]* $",
@@ -37,6 +37,7 @@ _SAYS_REFUSAL = re.compile(
     r"\berror[:'\" ]{1,3}$|\bcode=$|\breturned error: $|\b(?:client|server) error '$|resulted in a `$",
     re.IGNORECASE,
 )
+_SAYING = ("status", "http", "error", "code=", "resulted in")  # neither pattern matches without one of these
 _CALLS_IT_ERROR = (" Client Error: ", " Server Error: ")  # how Python's requests goes on after a status
 _BEFORE = 60  # characters before a number that may say that it is a status
 _MOST_NUMBERS = 50
@@ -45,6 +46,8 @@ _OPERATION = re.compile(
     r"when calling the (\w{2,60}) operation|operation error [\w ]{2,40}: (\w{2,60})\b"
     r"|(?<![\d*Xx:]:)\b[a-z0-9-]{2,30}:([A-Z]\w{2,60})\b"  # behind an account stands the name of a resource
 )
+# Without one of these a text names no operation: to look for them costs far less.
+_CALLS, _NAMESPACE = ("when calling the ", "operation error "), re.compile(":[A-Z]")
 # The wording of boto3's `ClientError`: a text with one error in this form states it as the exception does.
 _STATED = re.compile(r"error occurred \(([\w.:-]{1,80})\) when calling the (\w{2,60}) operation")
 # How other SDKs and tools name the code of an answer: both of Go, Java, Ruby, PHP, fluent-bit, JSON bodies.
@@ -194,12 +197,16 @@ def _code(name: str, known: Catalogue) -> str:
     """Return the code in a dotted name: all of it, its last two parts (`Runtime.ExitError`), its last
     (`botocore.errorfactory.X`) or its first (`X:http://...`).
     """
+    if name.isalnum():
+        return known.code(name)
     pieces = _MARKS.split(name)
     candidates = [name, ".".join(pieces[-2:]), pieces[-1], pieces[0]] if len(pieces) > 1 else [name]
     return next((code for part in candidates if (code := known.code(part))), "")
 
 
 def _operation(text: str) -> str:
+    if not (_NAMESPACE.search(text) or any(words in text for words in _CALLS)):
+        return ""
     match = _OPERATION.search(text)
     return next((group for group in match.groups() if group), "") if match else ""
 
@@ -209,9 +216,11 @@ def _status(text: str) -> int | None:
     for found in islice(_STATUS.finditer(text), _MOST_NUMBERS):
         start, number = found.start(), int(found.group())
         before = text[max(0, start - _BEFORE) : start]
-        if _SAYS_STATUS.search(before):
+        low = before.lower()
+        says = any(words in low for words in _SAYING)
+        if says and _SAYS_STATUS.search(before):
             return number
-        refused = start == 0 or _SAYS_REFUSAL.search(before) or text.startswith(_CALLS_IT_ERROR, start + 3)
+        refused = start == 0 or (says and _SAYS_REFUSAL.search(before)) or text.startswith(_CALLS_IT_ERROR, start + 3)
         if number >= _REFUSALS and (refused or (before[-1:] == "(" and text.startswith(") when calling", start + 3))):
             return number
     return None

@@ -9,18 +9,36 @@ from typing import Any
 
 from aws_bedrock_inference.knowledge.masking import masked
 
-_PATTERNS = {
-    "principal": re.compile(r"user: (arn:[^\s\"']{1,300})", re.IGNORECASE),
-    "action": re.compile(r"not authorized to perform:? ?([a-z0-9-]{2,30}:[\w*]{1,80})", re.IGNORECASE),
-    "resource": re.compile(r"\bon resource(?:: ?| (?=[\"']?arn:))[\"']?([^\s\"']{1,300})", re.IGNORECASE),
-    "request_id": re.compile(r"request ?id[\"']?[:=]? ?[\"']?([0-9a-z-]{16,72})", re.IGNORECASE),
-    "model_limit": re.compile(r"model limit of (\d{1,9})", re.IGNORECASE),
-    "timeout_seconds": re.compile(r"task timed out after (\d{1,4}(?:\.\d{1,3})?) seconds", re.IGNORECASE),
-    "missing_module": re.compile(r"(?:no module named|cannot find module) ['\"]([\w./@-]{1,120})['\"]", re.IGNORECASE),
-    "bucket_region": re.compile(
-        r"(?:expecting|x-amz-bucket-region[\"']?:?|<region>) ?['\"]?([a-z]{2}(?:-[a-z]+){1,2}-\d)"
+# For each field the words, in lower case, without which its pattern cannot match, and the pattern: to look for words
+# costs far less.
+_PATTERNS: dict[str, tuple[tuple[str, ...], re.Pattern[str]]] = {
+    "principal": (("user: arn:",), re.compile(r"user: (arn:[^\s\"']{1,300})", re.IGNORECASE)),
+    "action": (
+        ("not authorized to perform",),
+        re.compile(r"not authorized to perform:? ?([a-z0-9-]{2,30}:[\w*]{1,80})", re.IGNORECASE),
     ),
-    "endpoint": re.compile(r"<endpoint>([\w.-]{1,255})</endpoint>", re.IGNORECASE),
+    "resource": (
+        ("on resource",),
+        re.compile(r"\bon resource(?:: ?| (?=[\"']?arn:))[\"']?([^\s\"']{1,300})", re.IGNORECASE),
+    ),
+    "request_id": (
+        ("request id", "requestid"),
+        re.compile(r"request ?id[\"']?[:=]? ?[\"']?([0-9a-z-]{16,72})", re.IGNORECASE),
+    ),
+    "model_limit": (("model limit of",), re.compile(r"model limit of (\d{1,9})", re.IGNORECASE)),
+    "timeout_seconds": (
+        ("task timed out after",),
+        re.compile(r"task timed out after (\d{1,4}(?:\.\d{1,3})?) seconds", re.IGNORECASE),
+    ),
+    "missing_module": (
+        ("no module named", "cannot find module"),
+        re.compile(r"(?:no module named|cannot find module) ['\"]([\w./@-]{1,120})['\"]", re.IGNORECASE),
+    ),
+    "bucket_region": (
+        ("expecting", "x-amz-bucket-region", "<region>"),
+        re.compile(r"(?:expecting|x-amz-bucket-region[\"']?:?|<region>) ?['\"]?([a-z]{2}(?:-[a-z]+){1,2}-\d)"),
+    ),
+    "endpoint": (("<endpoint>",), re.compile(r"<endpoint>([\w.-]{1,255})</endpoint>", re.IGNORECASE)),
 }
 _REASONS = re.compile(r"specific reasons:? ?\[([\w, .]{1,600})")
 
@@ -29,8 +47,9 @@ def details(text: str) -> dict[str, Any]:
     """Return the fields that the text's structure holds, masked."""
     text = " ".join(text.split())
     found: dict[str, Any] = {}
-    for name, pattern in _PATTERNS.items():
-        match = pattern.search(text)
+    low = text.lower()
+    for name, (hints, pattern) in _PATTERNS.items():
+        match = pattern.search(text) if any(hint in low for hint in hints) else None
         if match:
             found[name] = masked(match.group(1).rstrip(".,;)"), accounts=True)
     reasons = _REASONS.search(text)

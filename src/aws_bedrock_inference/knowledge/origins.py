@@ -92,20 +92,25 @@ def placed(fault: Fault, error: BaseException | None, called: str = "") -> Fault
     """Return `fault` with the origin that the facts of `error` prove. `called` is boto3's name of the called service,
     if known.
     """
-    links = tuple(chain(error)) if error is not None else ()
-    if called not in IDENTITY_SERVICES and _source(links) is not None:
-        return of_identity(fault, links)
-    origin = _by_number(links) if fault.status is None else None  # an answer came all the way
-    if origin is Origin.MACHINE and fault.cause == UNKNOWN:
-        return replace(fault, origin=origin)
-    if origin is Origin.MACHINE:
-        about = catalogue().template(EXHAUSTED)
-        return replace(fault, origin=origin, unhealthy=False, cause=about.cause, advice=about.advice)
-    if origin is Origin.NETWORK:
-        return replace(fault, origin=origin, unhealthy=False)
+    if error is not None and called not in IDENTITY_SERVICES and _source(chain(error)) is not None:
+        return of_identity(fault, chain(error))
+    if error is not None and fault.status is None:  # with one, an answer came all the way
+        origin = _by_number(chain(error))
+        if origin is not None:
+            return _on_the_way(fault, origin)
     if fault.kind is Kind.THROTTLED and _BEHIND.search(f"{fault.code}: {fault.message}"):
         return replace(fault, origin=Origin.DEPENDENCY, limit=None)
     return fault
+
+
+def _on_the_way(fault: Fault, origin: Origin) -> Fault:
+    """Return `fault` as one of the network, or of this machine for lack of something."""
+    if origin is Origin.NETWORK:
+        return replace(fault, origin=origin, unhealthy=False)
+    if fault.cause == UNKNOWN:
+        return replace(fault, origin=origin)
+    about = catalogue().template(EXHAUSTED)
+    return replace(fault, origin=origin, unhealthy=False, cause=about.cause, advice=about.advice)
 
 
 def of_identity(fault: Fault, links: Iterable[BaseException] = ()) -> Fault:

@@ -95,14 +95,15 @@ def _of_exception(error: BaseException, service: str) -> Seen:
     """
     named, status, operation = None, None, ""
     for link in chain(error):
-        operation = operation or _operation_of(link)
+        own = _operation_of(link)
+        operation = operation or own
         fault = attached_fault(link)
         if fault is not None:
             evidence = Evidence(fault.message, (fault.code,), (), operation, fault.status, _CERTAIN[True, False, False])
             return Seen(evidence, "", "", fault.response, link, fault)
         answer = answer_of(link)
         if answer is not None and (answer.code or answer.message or answer.response is not None):
-            return _of_answer(answer, _operation_of(link), service, link)
+            return _of_answer(answer, own, service, link)
         status = status or (answer.status if answer is not None else None)
         named = by_class_name(link) or named
     facts = ((service,) if service else (), operation, status, _CERTAIN[False, bool(operation), bool(service)])

@@ -52,9 +52,8 @@ def stated(x: Any, response: Mapping[str, Any] | None) -> tuple[float | None, fl
         metadata = response.get("ResponseMetadata")
         headers = metadata.get("HTTPHeaders") if isinstance(metadata, dict) else None
         headers = headers if isinstance(headers, dict) else {}
-        members = (response.get(name) for name in _MEMBERS)
-        values = [headers.get("retry-after"), *members]
-        return _first(values), milliseconds(headers.get("x-amz-retry-after"))
+        seconds = _first((headers.get("retry-after"), *map(response.get, _MEMBERS)))
+        return seconds, milliseconds(headers.get("x-amz-retry-after"))
     for link in chain(x) if is_a(x, BaseException) else (x,):
         answer = attribute(link, "response") if is_a(link, BaseException) else link
         own = milliseconds(header(answer, "retry-after-ms"))
