@@ -18,30 +18,30 @@ def clues(text: str) -> set[str]:
 
 
 class Parts:
-    """Thousands of parts that are looked for in one text, each only where one of its clues is there.
+    """Thousands of parts that are looked for in one text, each only where its clues are there.
 
-    The clue of a part is its longest word, but not its first or last, which may go on in a text. Without one, the clues
-    are its first four pieces: wherever a text is cut, one of them comes out whole.
+    The clues of a part are its words, but not its first and last, which may go on in a text: the longest is asked for
+    first. A part without such words has its first four pieces: wherever a text is cut, one of them comes out whole.
     """
 
     def __init__(self, parts: Iterable[str]) -> None:
-        self._parts = list(parts)
+        self._parts = [(part, part.strip().split(" ")[1:-1]) for part in parts]
         self._by_clue: dict[str, list[int]] = {}
-        for number, part in enumerate(self._parts):
-            for clue in _clues_of(part.strip()):
+        for number, (part, inner) in enumerate(self._parts):
+            for clue in (max(inner, key=len),) if inner else _pieces(part.strip()):
                 self._by_clue.setdefault(clue, []).append(number)
 
     def within(self, text: str, there: set[str]) -> Iterator[int]:
         """Yield the numbers of the parts that are in a text, in order. `there` are the clues of the text."""
         possible = {number for clue in there & self._by_clue.keys() for number in self._by_clue[clue]}
         possible.update(self._by_clue.get("", ()))
-        return (number for number in sorted(possible) if self._parts[number] in text)
+        for number in sorted(possible):
+            part, inner = self._parts[number]
+            if there.issuperset(inner) and part in text:
+                yield number
 
 
-def _clues_of(part: str) -> Iterable[str]:
-    inner = part.split(" ")[1:-1]
-    if inner:
-        return (max(inner, key=len),)
+def _pieces(part: str) -> Iterable[str]:
     if len(part) < 2 * _PIECE - 1:
         return ("",)  # looked for in every text
     return {part[start : start + _PIECE] for start in range(_PIECE)}
