@@ -1,6 +1,10 @@
-"""Many parts are looked for in a text by their clues, and exactly those are found that are in it."""
+"""Many parts are looked for in a text by their clues, and exactly those are found that are in it, in their order."""
 
 from __future__ import annotations
+
+import os
+import subprocess
+import sys
 
 import pytest
 from hypothesis import given
@@ -25,3 +29,18 @@ def test_exactly_the_parts_that_are_in_a_text_are_found(text: str, other: list[s
 def test_a_part_may_begin_and_end_inside_words(part: str) -> None:
     text = normal("x" * 9 + "Rate exceeded: too many tokens, please waiting; ok")
     assert list(Parts(["nothing of it", part]).within(text, clues(text))) == [1]
+
+
+TIED = (
+    "from aws_bedrock_inference import explain\n"
+    "text = 'Cache point cannot be inserted after an image. Please remove the invalid cache point.'\n"
+    "print(explain(f'ValidationException: {text}').decided_by, end='')"
+)
+
+
+@pytest.mark.parametrize("seed", ["1", "2", "3"])
+def test_of_words_that_tie_the_catalogue_s_first_decide_however_python_hashes(seed: str) -> None:
+    environment = {**os.environ, "PYTHONHASHSEED": seed}
+    command = [sys.executable, "-c", TIED]
+    told = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)  # noqa: S603 - our own
+    assert told.stdout == "Cache point cannot be inserted"
