@@ -138,7 +138,7 @@ def _of_text(text: str, service: str) -> Seen:
 
 def spelt(code: str) -> str:
     """Return a code as services spell it: streams write its first letter small."""
-    return code[:1].upper() + code[1:] if code.endswith(("Exception", "Error")) else code
+    return code[:1].upper() + code[1:] if code[:1].islower() and code.endswith(("Exception", "Error")) else code
 
 
 def code_of(verdict: Verdict) -> str:
