@@ -125,7 +125,7 @@ class Fault:
         response: dict[str, Any] | None = None,
         error: BaseException | None = None,
     ) -> Fault:
-        """Return what this says of an error, with the facts of one occurrence: `replace`, at a tenth of its cost."""
+        """Return what this says of an error, with the facts of one occurrence: `replace`, at a quarter of its cost."""
         fault = object.__new__(Fault)
         fault.__dict__.update(
             self.__dict__,
