@@ -48,7 +48,7 @@ _OPERATION = re.compile(
 )
 # The wording of boto3's `ClientError`: a text with one error in this form states it as the exception does.
 _STATED = re.compile(r"error occurred \(([\w.:-]{1,80})\) when calling the (\w{2,60}) operation")
-# How other SDKs and tools name the code of an answer: both of Go, Java, Ruby, PHP, fluent-bit, JSON bodies.
+# How other SDKs and tools name the code of an answer: both of Go, Java, Ruby, PHP, fluent-bit, bodies of JSON and XML.
 _NAMES_CODES = (
     "api error ",
     "status code: ",
@@ -58,11 +58,13 @@ _NAMES_CODES = (
     " (client)",
     "error='",
     '"__type"',
+    "<Code>",
 )
 _NAMED = re.compile(
     r"api error ([A-Z][\w.]{2,80}):|Error Code: ([A-Z][\w.]{2,80})[;,)]|responded with error='([A-Z][\w.]{2,80})'"
     r"|\"__type\" ?: ?\"(?:[\w.]{1,80}#)?([A-Z][\w.]{2,80})\""
     r"|\b([A-Z][a-z]+[A-Z][\w.]{2,80}): [^\n]{1,400}\s{1,20}status code: [45]\d\d, request id"
+    r"|<(?:Errors>\s*<Error|Type>(?:Sender|Receiver)</Type)>\s*<Code>([A-Z][\w.]{2,80})</Code>"
     r"|services\.\w{2,40}\.model\.(\w{3,80}Exception)\b|Aws::\w{2,40}::Errors::(\w{3,80})|\b([A-Z]\w{3,80}) \(client\)"
 )
 _LIKE_CODES = re.compile(
