@@ -71,6 +71,8 @@ _LIKE_CODES = re.compile(
     r"\b[A-Z][A-Za-z0-9]{4,60}(?:Exception|Fault)\b|\b[A-Z][A-Za-z0-9]{8,60}(?<!Error)(?:\.[A-Z]\w{2,40})?(?=: )"
 )
 _MOST_NAMES = 24
+# Exceptions of languages that AWS's models name as well.
+_NO_CODES = frozenset({"InvalidOperationException", "UnsupportedOperationException", "TimeoutException"})
 # The prefix that terminals, Terraform, Markdown and docker-compose add to each line, and where they cut lines.
 _PREFIX = re.compile(r"^[ \t]{0,8}(?:[\u2502\u2503|>*#\u2577\u2575]{1,3}|[\w.-]{1,40} {1,8}\|)[ \t]?", re.MULTILINE)
 _CUT = re.compile(r"[ \t]*\n[ \t]*")
@@ -169,9 +171,10 @@ def _named(seen: Evidence, text: str) -> tuple[frozenset[str], str, str]:
 
 def like_codes(text: str) -> list[str]:
     """Return the names in a text that may be codes, in its order: `XYException`, and what stands before a colon. Names
-    such as `RequestError` are the SDKs' own.
+    such as `RequestError` are the SDKs' own, and others a language's.
     """
-    return list(dict.fromkeys(islice((found.group() for found in _LIKE_CODES.finditer(text)), _MOST_NAMES)))
+    names = dict.fromkeys(islice((found.group() for found in _LIKE_CODES.finditer(text)), _MOST_NAMES))
+    return [name for name in names if name not in _NO_CODES]
 
 
 def _plain(text: str, *, rejoined: bool) -> tuple[str, str]:
