@@ -46,6 +46,15 @@ OTHERS = [
         "LocalStack or another emulator",
     ),
     ("s3://nightly at s3.eu-central-1.wasabisys.com: 503 SlowDown, reduce your request rate", "another object store"),
+    ("E | etcdserver: publish error: etcdserver: request timed out", "Kubernetes"),
+    ("chromadb.errors.InvalidDimensionException: 3 does not match 8", "a database"),
+    ("554 5.7.1 <ann@post.lan>: Relay access denied", "a mail server"),
+    ("remote: HTTP Basic: Access denied", "SSH or Git"),
+    ("azure-openai error: the system is busy, 429", "Azure"),
+    ("429 Rate limit reached for `tiny` in organization `org_7`", "another model provider"),
+    ("twilio.base.exceptions.TwilioRestException: HTTP 429", "a service with a client of its own"),
+    ('400 {"error":{"type":"invalid_request_error","message":"no"},"request_id":"req_01Q"}', "Anthropic's own API"),
+    ('400 {"error":{"type":"invalid_request_error","message":"no"},"request_id":"req_vrtx_01Q"}', "Google Cloud"),
 ]
 
 OURS = [

@@ -93,6 +93,21 @@ FAMILIES = [
         "FAIL",
     ),
     ("Bedrock: the stream ended without a messageStop event", "stream-interrupted", "RETRY"),
+    # the reason beside a general word says more than the word
+    (
+        "Waiter ChangeSetReady failed: Waiter encountered a terminal failure state. Reason: Transform AWS::Fn failed",
+        "stack-template-invalid",
+        "FAIL",
+    ),
+    (
+        "(AccessDeniedException): EKS does not have permissions to assume the associated role., fault: client",
+        "assume-role-trust",
+        "FAIL",
+    ),
+    ("Fatal: cannot read config: Access Denied. s3:s3-eu-west-1.amazonaws.com/store", "s3-access-denied", "FAIL"),
+    ('operation error SNS: Publish, Post "topic": unsupported protocol scheme ""', "endpoint-url-wrong", "FAIL"),
+    ("oidc.eu-north-1.amazonaws.com POST /token 400 {'error':'invalid_grant'}", "sso-token-expired", "FAIL"),
+    ("BedrockException - Unknown provider=jp, model=jp.anthropic.claude-x", "invalid-model-identifier", "FAIL"),
 ]
 
 
