@@ -33,6 +33,28 @@ OTHERS = [
     ("stripe.error.RateLimitError: Too many requests", "Stripe"),
     ("github api: 403 API rate limit exceeded for 192.0.2.1", "GitHub"),
     ("npm error network aborted: read ECONNRESET", "a package registry"),
+    (
+        "operation error S3: PutObject, https response error StatusCode: 403, api error AccessDenied: http://minio:9000",
+        "MinIO",
+    ),
+    (
+        "An error occurred (NotImplemented) when calling the PutBucketAcl operation: https://f1.r2.cloudflarestorage.com",
+        "Cloudflare R2",
+    ),
+    (
+        "An error occurred (InternalFailure) when calling the ListRules operation: http://localhost:4566/",
+        "LocalStack or another emulator",
+    ),
+    ("s3://nightly at s3.eu-central-1.wasabisys.com: 503 SlowDown, reduce your request rate", "another object store"),
+    ("E | etcdserver: publish error: etcdserver: request timed out", "Kubernetes"),
+    ("chromadb.errors.InvalidDimensionException: 3 does not match 8", "a database"),
+    ("554 5.7.1 <ann@post.lan>: Relay access denied", "a mail server"),
+    ("remote: HTTP Basic: Access denied", "SSH or Git"),
+    ("azure-openai error: the system is busy, 429", "Azure"),
+    ("429 Rate limit reached for `tiny` in organization `org_7`", "another model provider"),
+    ("twilio.base.exceptions.TwilioRestException: HTTP 429", "a service with a client of its own"),
+    ('400 {"error":{"type":"invalid_request_error","message":"no"},"request_id":"req_01Q"}', "Anthropic's own API"),
+    ('400 {"error":{"type":"invalid_request_error","message":"no"},"request_id":"req_vrtx_01Q"}', "Google Cloud"),
 ]
 
 OURS = [
@@ -61,6 +83,12 @@ NOBODYS = [
     ("openai.APIConnectionError: Connection error.", "connection-refused-or-reset"),
     ("messages.4: `tool_use` ids were found without `tool_result` blocks", "tool-result-mismatch"),
     ("HTTP 429 Too Many Requests", "throttled-requests-per-minute"),
+    ("java.lang.OutOfMemoryError: Java heap space", "lambda-out-of-memory"),
+    ("OSError: [Errno 28] No space left on device: '/tmp/part-7'", "lambda-tmp-full"),
+    (
+        "AuthorizationException(403, 'cluster_block_exception', 'index [orders-7] blocked by: [FORBIDDEN/8/index]')",
+        "knowledge-base-vector-store-denied",
+    ),
 ]
 
 
@@ -112,7 +140,7 @@ def test_exceptions_and_answers_are_taken_at_their_word() -> None:
 
 def test_marks_must_be_written_as_texts_are_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
     owners = tmp_path / "owners.toml"
-    owners.write_text('[aws]\nproofs = ["botocore"]\nhints = []\n[programs]\n"X" = ["Upper"]\n[clients]\n')
+    owners.write_text('[aws]\nproofs = ["botocore"]\nhints = []\n[stand_ins]\n[programs]\n"X" = ["Upper"]\n[clients]\n')
     monkeypatch.setattr(build, "OWNERS", owners)
     with pytest.raises(build.CatalogueError, match="lower case"):
         build.build()

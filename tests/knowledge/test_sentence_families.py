@@ -69,6 +69,45 @@ FAMILIES = [
     ),
     ("AWS HTTP error: cURL error 7: (see libcurl-errors.html)", "connection-refused-or-reset", "RETRY"),
     ("Seahorse::Client::NetworkingError: execution expired", "connect-timeout", "RETRY_LIMITED"),
+    # codes whose shape alone says what is wrong, and codes that say less than the sentence beside them
+    (
+        "<Errors><Error><Code>SubnetNotSpecified</Code><Message>no VPC of its own</Message></Error></Errors>",
+        "request-invalid",
+        "FAIL",
+    ),
+    (
+        "An error occurred (Endpoint.AlreadyAssociated) when calling the AssociateAddress operation: eip-1 is taken",
+        "resource-already-exists",
+        "FAIL",
+    ),
+    ("api error ExportingInProgress: the image i-0 is being written", "resource-busy-conflict", "RETRY"),
+    (
+        "Get-SQSQueue : Rate exceeded + CategoryInfo : (Amazon.PowerShe...et:), InvalidOperationException",
+        "throttled-control-plane",
+        "RETRY",
+    ),
+    # a refusal to hand over an image is a refusal, whichever words carry it
+    (
+        "CannotPullContainerError: 44445555.dkr.ecr.eu-west-3.amazonaws.com/shop:2: pulling failed: 403 Forbidden",
+        "access-denied-unspecified",
+        "FAIL",
+    ),
+    ("Bedrock: the stream ended without a messageStop event", "stream-interrupted", "RETRY"),
+    # the reason beside a general word says more than the word
+    (
+        "Waiter ChangeSetReady failed: Waiter encountered a terminal failure state. Reason: Transform AWS::Fn failed",
+        "stack-template-invalid",
+        "FAIL",
+    ),
+    (
+        "(AccessDeniedException): EKS does not have permissions to assume the associated role., fault: client",
+        "assume-role-trust",
+        "FAIL",
+    ),
+    ("Fatal: cannot read config: Access Denied. s3:s3-eu-west-1.amazonaws.com/store", "s3-access-denied", "FAIL"),
+    ('operation error SNS: Publish, Post "topic": unsupported protocol scheme ""', "endpoint-url-wrong", "FAIL"),
+    ("oidc.eu-north-1.amazonaws.com POST /token 400 {'error':'invalid_grant'}", "sso-token-expired", "FAIL"),
+    ("BedrockException - Unknown provider=jp, model=jp.anthropic.claude-x", "invalid-model-identifier", "FAIL"),
 ]
 
 

@@ -156,7 +156,8 @@ def _shape(shape: dict[str, str], faults: list[dict[str, Any]]) -> list[str]:
 def _owners() -> dict[str, Any]:
     owners = tomllib.loads(OWNERS.read_text(encoding="utf-8"))
     lists = {key: owners["aws"][key] for key in ("proofs", "hints")}
-    lists |= {f"{kind} {name}": owners[kind][name] for kind in ("programs", "clients") for name in owners[kind]}
+    kinds = ("stand_ins", "programs", "clients")
+    lists |= {f"{kind} {name}": owners[kind][name] for kind in kinds for name in owners[kind]}
     for name, marks in lists.items():
         if any(mark != mark.lower() for mark in marks):
             raise CatalogueError(f"owners: the marks of {name} must be in lower case")

@@ -50,7 +50,7 @@ _OPERATION = re.compile(
 _CALLS, _NAMESPACE = ("when calling the ", "operation error "), re.compile(":[A-Z]")
 # The wording of boto3's `ClientError`: a text with one error in this form states it as the exception does.
 _STATED = re.compile(r"error occurred \(([\w.:-]{1,80})\) when calling the (\w{2,60}) operation")
-# How other SDKs and tools name the code of an answer: both of Go, Java, Ruby, PHP, fluent-bit, JSON bodies.
+# How other SDKs and tools name the code of an answer: both of Go, Java, Ruby, PHP, fluent-bit, bodies of JSON and XML.
 _NAMES_CODES = (
     "api error ",
     "status code: ",
@@ -60,17 +60,21 @@ _NAMES_CODES = (
     " (client)",
     "error='",
     '"__type"',
+    "<Code>",
 )
 _NAMED = re.compile(
     r"api error ([A-Z][\w.]{2,80}):|Error Code: ([A-Z][\w.]{2,80})[;,)]|responded with error='([A-Z][\w.]{2,80})'"
     r"|\"__type\" ?: ?\"(?:[\w.]{1,80}#)?([A-Z][\w.]{2,80})\""
     r"|\b([A-Z][a-z]+[A-Z][\w.]{2,80}): [^\n]{1,400}\s{1,20}status code: [45]\d\d, request id"
+    r"|<(?:Errors>\s*<Error|Type>(?:Sender|Receiver)</Type)>\s*<Code>([A-Z][\w.]{2,80})</Code>"
     r"|services\.\w{2,40}\.model\.(\w{3,80}Exception)\b|Aws::\w{2,40}::Errors::(\w{3,80})|\b([A-Z]\w{3,80}) \(client\)"
 )
 _LIKE_CODES = re.compile(
     r"\b[A-Z][A-Za-z0-9]{4,60}(?:Exception|Fault)\b|\b[A-Z][A-Za-z0-9]{8,60}(?<!Error)(?:\.[A-Z]\w{2,40})?(?=: )"
 )
 _MOST_NAMES = 24
+# Exceptions of languages that AWS's models name as well.
+_NO_CODES = frozenset({"InvalidOperationException", "UnsupportedOperationException", "TimeoutException"})
 # The prefix that terminals, Terraform, Markdown and docker-compose add to each line, and where they cut lines.
 _PREFIX = re.compile(r"^[ \t]{0,8}(?:[\u2502\u2503|>*#\u2577\u2575]{1,3}|[\w.-]{1,40} {1,8}\|)[ \t]?", re.MULTILINE)
 _CUT = re.compile(r"[ \t]*\n[ \t]*")
@@ -169,9 +173,10 @@ def _named(seen: Evidence, text: str) -> tuple[frozenset[str], str, str]:
 
 def like_codes(text: str) -> list[str]:
     """Return the names in a text that may be codes, in its order: `XYException`, and what stands before a colon. Names
-    such as `RequestError` are the SDKs' own.
+    such as `RequestError` are the SDKs' own, and others a language's.
     """
-    return list(dict.fromkeys(islice((found.group() for found in _LIKE_CODES.finditer(text)), _MOST_NAMES)))
+    names = dict.fromkeys(islice((found.group() for found in _LIKE_CODES.finditer(text)), _MOST_NAMES))
+    return [name for name in names if name not in _NO_CODES]
 
 
 def _plain(text: str, *, rejoined: bool) -> tuple[str, str]:

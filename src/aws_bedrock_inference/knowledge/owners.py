@@ -15,31 +15,43 @@ from aws_bedrock_inference.knowledge.words import Parts
 
 if TYPE_CHECKING:
     from aws_bedrock_inference.knowledge.entries import Entry
-    from aws_bedrock_inference.knowledge.evidence import Evidence
+    from aws_bedrock_inference.knowledge.evidence import Evidence, Words
 
 AWS = "AWS"
 NOBODY = ""
+
+_TELLING = 25  # characters: a shorter sentence of one service may be anybody's
 
 
 def owner(seen: Evidence, entry: Entry | None, words: str) -> str:
     """Return `AWS`, the name of another program or service, or nothing where the text does not tell.
 
-    `seen` is completed evidence, `entry` what was found in it, by `words`. What only AWS writes decides first, then
-    what a program writes of itself, then who is spoken of: AWS before others, since a client of OpenAI's may call it.
+    `seen` is completed evidence, `entry` what was found in it, by `words`. A server that stands in for AWS decides
+    first, since its codes and SDKs are AWS's; then what only AWS writes, then what a program writes of itself, then
+    who is spoken of: AWS before others, since a client of OpenAI's may call it.
     """
     assert seen.words is not None  # noqa: S101 - completed evidence has them
+    if stand_in := _marked(seen.words, "stand_ins"):
+        return stand_in
     if seen.certain or not _own_codes().isdisjoint(seen.codes) or _own_words(entry, words):
         return AWS
-    names, marks = _marks()
-    found = marks.within(f" {seen.words.lower} ", seen.words.there)
+    return _marked(seen.words, "others")
+
+
+def _marked(words: Words, kind: str) -> str:
+    """Return whose the first mark of a kind is that stands in the words, or nothing."""
+    names, marks = _marks(kind)
+    found = marks.within(f" {words.lower} ", words.there)
     return next((names[number] for number in found), NOBODY)
 
 
 def _own_words(entry: Entry | None, words: str) -> bool:
-    """Return whether the words that decided are a service's own sentence, which no model's maker writes, too."""
-    if entry is None or entry.service == ANY or words in entry.codes:
+    """Return whether the words that decided are a service's own sentence, which nobody else writes, too."""
+    if entry is None or entry.service == ANY or words in entry.codes or len(words) < _TELLING:
         return False
     known = catalogue()
+    if words in known.owners["aws"]["shared_words"]:
+        return False
     return any(
         rule.rank >= 0
         and not rule.coded
@@ -58,14 +70,14 @@ def _own_codes() -> frozenset[str]:
 
 
 @cache
-def _marks() -> tuple[list[str], Parts]:
-    """Return whose each mark is, and the marks; the first that a text has decides."""
+def _marks(kind: str) -> tuple[list[str], Parts]:
+    """Return whose each mark of a kind is, and the marks; the first that a text has decides."""
     marks = catalogue().owners
-    kinds: tuple[dict[str, list[str]], ...] = (
-        {AWS: marks["aws"]["proofs"]},
-        marks["programs"],
-        {AWS: marks["aws"]["hints"]},
-        marks["clients"],
+    aws = marks["aws"]
+    groups: tuple[dict[str, list[str]], ...] = (
+        (marks["stand_ins"],)
+        if kind == "stand_ins"
+        else ({AWS: aws["proofs"]}, marks["programs"], {AWS: aws["hints"]}, marks["clients"])
     )
-    every = [(name, mark) for kind in kinds for name in kind for mark in kind[name]]
+    every = [(name, mark) for group in groups for name in group for mark in group[name]]
     return [name for name, _ in every], Parts(mark for _, mark in every)
