@@ -16,6 +16,11 @@ if TYPE_CHECKING:
 
 _WINDOW = 60
 
+# Without a success for this many seconds, and for so many times as long as the successes usually take, the service is
+# out, and not just slow.
+_OUTAGE_AFTER = 3.0
+_OUTAGE_GAPS = 5.0
+
 
 class Meter:
     """A rate per minute, from the counts of the last 60 seconds, or since the start if that is less."""
@@ -52,6 +57,9 @@ class Tally:
 
     `unshared` says why the store that shares the quota is not available, as long as it is not.
 
+    `pace` counts the records that are done by a time that stands still while the service is out: an outage says nothing
+    about how long the rest will take.
+
     `reasons` counts the failed records by code, and `examples` has the first fault of each.
 
     `truncated` and `filtered` answers are included in `answered`: they are received completely, but the model or a
@@ -80,6 +88,8 @@ class Tally:
         self.started = self.clock()
         self.answer_rate = Meter(self.clock)
         self.token_rate = Meter(self.clock)
+        self._outages = 0.0
+        self.pace = Meter(lambda: self.clock() - self._outages - self._outage)
 
     @property
     def seconds(self) -> float:
@@ -91,9 +101,16 @@ class Tally:
         """The number of input lines that are done."""
         return self.skipped + self.bad + self.answered + self.failed
 
+    def answer(self) -> None:
+        """Count a record that was answered."""
+        self.answered += 1
+        self.answer_rate.add(1)
+        self.pace.add(1)
+
     def fail(self, fault: Fault) -> None:
         """Count a record that failed."""
         self.failed += 1
+        self.pace.add(1)
         self.reasons[fault.code] += 1
         self.examples.setdefault(fault.code, fault)
 
@@ -111,8 +128,18 @@ class Tally:
         elif isinstance(event, StoreChanged):
             self.unshared = "" if event.available else event.message
 
+    @property
+    def _outage(self) -> float:
+        """The seconds that the service has been out by now."""
+        if self.trouble is None:
+            return 0.0
+        silent = self.clock() - self.troubled_since
+        usual = self.seconds / max(1, self.answered)
+        return silent if silent > max(_OUTAGE_AFTER, _OUTAGE_GAPS * usual) else 0.0
+
     def _fault(self, fault: Fault | None) -> None:
         if fault is None:
+            self._outages += self._outage
             self.trouble = None
             return
         self.throttles += fault.kind is Kind.THROTTLED
