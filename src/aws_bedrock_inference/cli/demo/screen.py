@@ -30,10 +30,10 @@ def introduction(prompts: int, quota: Mapping[str, float]) -> str:
     """Say what is about to happen, in lines that fit a narrow terminal."""
     limits = f"{quota['rpm']:,.0f} requests and {quota['tpm']:,.0f} tokens a minute"
     return (
-        f"{prompts} prompts, every third answered as a stream, on a simulated bad day: a quota of\n"
-        f"{limits} with a burst of 5 s, throttles out of\n"
-        "nowhere, 500s and 503s, resets, broken streams, an outage of 5 s. Three clients at\n"
-        "the same time, each with a service of its own.\n"
+        f"{prompts} prompts, every third answered as a stream, on a simulated bad day:\n"
+        f"a quota of {limits}, a burst of 5 s,\n"
+        "throttles out of nowhere, 500s and 503s, resets, broken streams, an outage.\n"
+        "Three clients at the same time, each with a service of its own.\n"
     )
 
 
@@ -97,9 +97,6 @@ def table(sides: Sequence[Side], reference: Mapping[str, str], tpm: float) -> Ta
         "requests to the service": [side.stats["arrived"] for side in sides],
         "throttled requests": [side.throttled for side in sides],
         "time": [clock_time(side.seconds) for side in sides],
-        "complete answers a minute": [
-            f"{count * 60 / side.seconds:.0f}" for side, count in zip(sides, whole, strict=True)
-        ],
         "quota used [3]": [f"{side.used(tpm):.0%}" for side in sides],
     }
     for name, values in rows.items():
@@ -112,5 +109,6 @@ def footnotes() -> Iterator[str]:
     yield "[1] the text equals the model's answer in a run without faults"
     yield "[2] the stream ended without its closing event; boto3 returns the partial text"
     yield "[3] of the tokens that the service allowed in that time, its burst included"
-    yield f"boto3 {boto3.__version__} has {WORKERS} threads: first with its default retries, then with those that suit"
-    yield f"this day best, mode adaptive and {ATTEMPTS} attempts. This package was told the quota."
+    yield f"boto3 {boto3.__version__} has {WORKERS} threads: once with its default retries, once with those"
+    yield f"that suit this day best, mode adaptive and {ATTEMPTS} attempts. This package was told"
+    yield "the quota."
