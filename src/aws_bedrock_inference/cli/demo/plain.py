@@ -1,7 +1,8 @@
 """The sides of boto3: a crowd of threads, boto3's own retries, errors caught and counted.
 
 The comparison is fair: the connection pool is as large as the crowd, streams are closed, and the crowd is as large as
-suits `adaptive` best in this scenario: half of it leaves a third of the quota unused, twice as many lose more prompts.
+suits `adaptive` best in this scenario: of 12, 16, 20, 24, 32 and 48 threads, 24 used most of the quota. What it loses,
+it loses to broken streams, which it never repeats, and to the outage, which empties its retry quota.
 """
 
 from __future__ import annotations
