@@ -14,7 +14,10 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.clock import Clock
     from aws_bedrock_inference.fault import Fault
 
-_WINDOW = 60
+_MINUTE = 60
+
+# The minutes that tell how fast the rest will go: a quota's rhythm is a minute, and one alone may be a bad one.
+_PACE_MINUTES = 3
 
 # Without a success for this many seconds, and for so many times as long as the successes usually take, the service is
 # out, and not just slow.
@@ -23,28 +26,29 @@ _OUTAGE_GAPS = 5.0
 
 
 class Meter:
-    """A rate per minute, from the counts of the last 60 seconds, or since the start if that is less."""
+    """A rate per minute, from the counts of the last `minutes`, or since the start if that is less."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, minutes: int = 1) -> None:
         self._clock = clock
         self._started = clock()
-        self._slots = [0.0] * _WINDOW
+        self._slots = [0.0] * _MINUTE * minutes
         self._last = int(self._started)
 
     def add(self, amount: float) -> None:
         """Count `amount` now."""
-        self._slots[self._advance() % _WINDOW] += amount
+        self._slots[self._advance() % len(self._slots)] += amount
 
     def per_minute(self) -> float:
         """Return the current rate."""
         self._advance()
-        seconds = min(float(_WINDOW), self._clock() - self._started)
+        seconds = min(float(len(self._slots)), self._clock() - self._started)
         return sum(self._slots) * 60 / seconds if seconds >= 1 else 0.0
 
     def _advance(self) -> int:
         now = int(self._clock())
-        for passed in range(max(self._last + 1, now - _WINDOW + 1), now + 1):
-            self._slots[passed % _WINDOW] = 0.0
+        window = len(self._slots)
+        for passed in range(max(self._last + 1, now - window + 1), now + 1):
+            self._slots[passed % window] = 0.0
         self._last = now
         return now
 
@@ -89,7 +93,7 @@ class Tally:
         self.answer_rate = Meter(self.clock)
         self.token_rate = Meter(self.clock)
         self._outages = 0.0
-        self.pace = Meter(lambda: self.clock() - self._outages - self._outage)
+        self.pace = Meter(lambda: self.clock() - self._outages - self._outage, _PACE_MINUTES)
 
     @property
     def seconds(self) -> float:
