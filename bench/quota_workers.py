@@ -112,6 +112,8 @@ CLIENTS: dict[str, Callable[[dict[str, Any]], Ask]] = {
     "ours-untold": ours,
     "boto3-standard": lambda task: boto3_with(task, mode="standard"),
     "boto3-adaptive": lambda task: boto3_with(task, mode="adaptive"),
+    "boto3-standard10": lambda task: boto3_with(task, mode="standard", total_max_attempts=10),
+    "boto3-adaptive10": lambda task: boto3_with(task, mode="adaptive", total_max_attempts=10),
     "tenacity": tenacity_around_boto3,
     "litellm": litellm_router,
 }

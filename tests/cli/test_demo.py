@@ -3,7 +3,8 @@ from __future__ import annotations
 import io
 import json
 import re
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -11,9 +12,6 @@ from rich.console import Console
 from aws_bedrock_inference.cli.demo import compare
 from aws_bedrock_inference.cli.demo.screen import table
 from aws_bedrock_inference.cli.demo.side import Side
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 DAY: dict[str, Any] = {"seed": 1, "quota": {"rpm": 60_000, "tpm": 10_000_000}}
 
@@ -110,3 +108,17 @@ def test_a_terminal_shows_all_while_they_run(prompts: Path) -> None:
     _, seen = compared(prompts, terminal=True)
     for name in ("boto3 default", "boto3 adaptive", "this package"):
         assert re.search(rf"{name}.*answered   6", seen)
+
+
+def test_the_readme_shows_what_the_demo_prints(prompts: Path) -> None:
+    """All but the numbers, which are of one run."""
+    readme = Path(__file__).parents[2].joinpath("README.md").read_text(encoding="utf-8")
+    _, seen = compared(prompts)
+
+    def words(text: str) -> list[str]:
+        shown = re.search(r"boto3 default +boto3 adaptive.*?against it, too", text, re.DOTALL)
+        assert shown
+        lines = re.sub(r"\d+[.:\d]*( of \d+)?%?|[ ─]+", " ", shown[0]).splitlines()
+        return [line.strip() for line in lines if line.strip()]
+
+    assert words(readme) == words(seen)

@@ -65,9 +65,9 @@ def compare(
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory()))
         running, session = stack.enter_context(simulated(_without_trouble(day)))
+        console.print(introduction(len(records), day["quota"]))
         task = Task(running.url, session, MODEL, _MAX_TOKENS, day["quota"], lambda record: record.key in streamed)
         simulators = (running, *(stack.enter_context(simulated(dict(day)))[0] for _ in sides[1:]))
-        console.print(introduction(len(records), day["quota"]))
         run_plain(records, reference, task, DEFAULT)
         tasks = [replace(task, url=simulator.url) for simulator in simulators]
         for side, simulator in zip(sides, simulators, strict=True):

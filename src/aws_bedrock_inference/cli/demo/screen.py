@@ -111,4 +111,4 @@ def footnotes() -> Iterator[str]:
     yield "[3] of the tokens that the service allowed in that time, its burst included"
     yield f"boto3 {boto3.__version__} has {WORKERS} threads: once with its default retries, once with those"
     yield f"that suit this day best, mode adaptive and {ATTEMPTS} attempts. This package was told"
-    yield "the quota."
+    yield "the quota, and counts requests that fail against it, too."
