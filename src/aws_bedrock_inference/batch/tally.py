@@ -61,8 +61,8 @@ class Tally:
 
     `unshared` says why the store that shares the quota is not available, as long as it is not.
 
-    `pace` counts the records that are done by a time that stands still while the service is out: an outage says nothing
-    about how long the rest will take.
+    `pace` counts the records that are done, by a clock that stops while the service is out: an outage does not tell how
+    long the rest will take.
 
     `reasons` counts the failed records by code, and `examples` has the first fault of each.
 
