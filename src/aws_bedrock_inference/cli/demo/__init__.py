@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 _MAX_TOKENS = 400
 _STREAMED = 3  # every third answer travels as a stream, for all clients the same ones
 _PROMPTS = 500  # the file's own and some of them again: long enough that the burst at the start counts for little
-_MOST_SECONDS = 105.0  # what is not answered by then is counted as such
+_MOST_SECONDS = 100.0  # what is not answered by then is counted as such
 
 
 @click.command()
