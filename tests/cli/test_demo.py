@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,9 @@ import pytest
 from rich.console import Console
 
 from aws_bedrock_inference.cli.demo import compare
-from aws_bedrock_inference.cli.demo.screen import table
+from aws_bedrock_inference.cli.demo.screen import shown, table
 from aws_bedrock_inference.cli.demo.side import Side
+from aws_bedrock_inference.cli.exit_codes import NOBODY_READS
 
 DAY: dict[str, Any] = {"seed": 1, "quota": {"rpm": 60_000, "tpm": 10_000_000}}
 
@@ -122,3 +124,15 @@ def test_the_readme_shows_what_the_demo_prints(prompts: Path) -> None:
         return [line.strip() for line in lines if line.strip()]
 
     assert words(readme) == words(seen)
+
+
+def test_it_ends_when_nobody_reads_its_lines_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Closed(Console):
+        def print(self, *_: Any, **__: Any) -> None:
+            raise SystemExit(NOBODY_READS)
+
+    monkeypatch.setattr("aws_bedrock_inference.cli.demo.screen._LINE_EVERY", 0.001)
+    sides = [Side("this package", lambda: 0.0)]
+    with pytest.raises(SystemExit) as ended, shown(Closed(file=io.StringIO()), sides, 1):
+        threading.Event().wait(30.0)
+    assert ended.value.code == NOBODY_READS

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -45,10 +46,15 @@ def shown(console: Console, sides: Sequence[Side], total: int) -> Iterator[None]
             yield
         return
     over = threading.Event()
+    unread: list[SystemExit] = []
 
     def lines() -> None:
-        while not over.wait(_LINE_EVERY):
-            console.print(_line(sides), soft_wrap=True)
+        try:
+            while not over.wait(_LINE_EVERY):
+                console.print(_line(sides), soft_wrap=True)
+        except SystemExit as error:  # nobody reads the output any more: that ends the command, and not just this thread
+            unread.append(error)
+            signal.raise_signal(signal.SIGINT)
 
     thread = threading.Thread(target=lines, daemon=True)
     thread.start()
@@ -57,6 +63,8 @@ def shown(console: Console, sides: Sequence[Side], total: int) -> Iterator[None]
     finally:
         over.set()
         thread.join()
+        if unread:
+            raise unread[0]
         console.print(_line(sides), soft_wrap=True)
 
 
