@@ -120,7 +120,9 @@ CLIENTS: dict[str, Callable[[dict[str, Any]], Ask]] = {
 
 
 def code(error: BaseException) -> str:
-    return str(getattr(error, "response", {}).get("Error", {}).get("Code") or type(error).__name__)
+    response = getattr(error, "response", None)  # LiteLLM's is an answer of httpx
+    told = response.get("Error", {}).get("Code") if isinstance(response, dict) else None
+    return str(told or type(error).__name__)
 
 
 def latency(answer: Any) -> float:

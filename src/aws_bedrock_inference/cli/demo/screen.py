@@ -47,6 +47,7 @@ def shown(console: Console, sides: Sequence[Side], total: int) -> Iterator[None]
         return
     over = threading.Event()
     unread: list[SystemExit] = []
+    main = threading.get_ident()
 
     def lines() -> None:
         try:
@@ -54,7 +55,7 @@ def shown(console: Console, sides: Sequence[Side], total: int) -> Iterator[None]
                 console.print(_line(sides), soft_wrap=True)
         except SystemExit as error:  # nobody reads the output any more: that ends the command, and not just this thread
             unread.append(error)
-            signal.raise_signal(signal.SIGINT)
+            signal.pthread_kill(main, signal.SIGINT)
 
     thread = threading.Thread(target=lines, daemon=True)
     thread.start()
