@@ -93,7 +93,7 @@ def litellm_router(task: dict[str, Any]) -> Ask:
         "model_name": "nova",
         "litellm_params": {
             "model": f"bedrock/converse/{MODEL}",
-            "api_base": f"{task['url']}/model/{MODEL}/converse",
+            "api_base": task["url"],
             "tpm": task["tpm"],
         },
     }
