@@ -37,7 +37,7 @@ _MOST_SECONDS = 100.0  # what is not answered by then is counted as such
 @click.command()
 @click.pass_context
 def demo(ctx: click.Context) -> None:
-    """Compare boto3 with this package on a simulated bad day.
+    """Compare plain boto3 with this package on a simulated bad day.
 
     Takes less than two minutes and needs no AWS account.
     """
