@@ -5,9 +5,9 @@ answered is the service's own count; how long calls were in the system is the cl
 itself, and none is told how it counts. A worker whose call failed waits a second before its next one. Times in system
 are of calls that were begun in the measured span and did not fail; what is unfinished when the run ends counts with
 its age. A fair turn is workers by answers a second; fewer tokens an answer than others have means that long calls went
-short. boto3 has its documented default of 3 attempts, with the retries of botocore 1.44.
+short. boto3 has its documented default of 3 attempts, or 10 where its name says so, with the retries of botocore 1.44.
 
-    quota.py                            all clients under all disciplines, about 21 minutes
+    quota.py                            all clients under all disciplines, about 28 minutes
     quota.py --processes 4              four processes that know nothing of each other or of the quota
     quota.py --processes 4 --store URL  four that share a store; `--store private` starts a redis-server
     quota.py --processes 4 --kill-store the same; its redis-server is killed, and started again 10 s later
@@ -46,7 +46,10 @@ HERE = Path(__file__).parent
 TPM = 864_000
 WORKERS = 48
 DISCIPLINES = ("bucket", "tight", "fixed", "sliding")
-CLIENTS = ("ours", "ours-untold", "boto3-standard", "boto3-adaptive", "tenacity", "litellm")
+CLIENTS = (
+    *("ours", "ours-untold", "tenacity", "litellm"),
+    *("boto3-standard", "boto3-adaptive", "boto3-standard10", "boto3-adaptive10"),
+)
 SCENARIO: dict[str, Any] = {
     "seed": 7,
     "quota": {"tpm": TPM},

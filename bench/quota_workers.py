@@ -93,7 +93,7 @@ def litellm_router(task: dict[str, Any]) -> Ask:
         "model_name": "nova",
         "litellm_params": {
             "model": f"bedrock/converse/{MODEL}",
-            "api_base": f"{task['url']}/model/{MODEL}/converse",
+            "api_base": task["url"],
             "tpm": task["tpm"],
         },
     }
@@ -112,13 +112,17 @@ CLIENTS: dict[str, Callable[[dict[str, Any]], Ask]] = {
     "ours-untold": ours,
     "boto3-standard": lambda task: boto3_with(task, mode="standard"),
     "boto3-adaptive": lambda task: boto3_with(task, mode="adaptive"),
+    "boto3-standard10": lambda task: boto3_with(task, mode="standard", total_max_attempts=10),
+    "boto3-adaptive10": lambda task: boto3_with(task, mode="adaptive", total_max_attempts=10),
     "tenacity": tenacity_around_boto3,
     "litellm": litellm_router,
 }
 
 
 def code(error: BaseException) -> str:
-    return str(getattr(error, "response", {}).get("Error", {}).get("Code") or type(error).__name__)
+    response = getattr(error, "response", None)  # LiteLLM's is an answer of httpx
+    told = response.get("Error", {}).get("Code") if isinstance(response, dict) else None
+    return str(told or type(error).__name__)
 
 
 def latency(answer: Any) -> float:

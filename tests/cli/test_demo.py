@@ -3,15 +3,17 @@ from __future__ import annotations
 import io
 import json
 import re
-from typing import TYPE_CHECKING, Any
+import threading
+from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
 
 from aws_bedrock_inference.cli.demo import compare
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from aws_bedrock_inference.cli.demo.screen import shown, table
+from aws_bedrock_inference.cli.demo.side import Side
+from aws_bedrock_inference.cli.exit_codes import NOBODY_READS
 
 DAY: dict[str, Any] = {"seed": 1, "quota": {"rpm": 60_000, "tpm": 10_000_000}}
 
@@ -24,51 +26,113 @@ def prompts(tmp_path: Path) -> Path:
     return path
 
 
-def compared(prompts: Path, *faults: dict[str, Any], terminal: bool = False) -> tuple[int, str]:
+def compared(path: Path, *faults: dict[str, Any], terminal: bool = False, **options: Any) -> tuple[int, str]:
     output = io.StringIO()
-    code = compare(prompts, {**DAY, "faults": list(faults)}, Console(file=output, width=100, force_terminal=terminal))
+    console = Console(file=output, width=100, force_terminal=terminal)
+    code = compare(path, {**DAY, "faults": list(faults)}, console, **options)
     return code, output.getvalue()
 
 
-def row(table: str, name: str) -> list[str]:
-    """Return the two values that stand beside `name`."""
-    found = re.search(rf"^ ?{re.escape(name)}  +(.+?)  +(.+?) *$", table, re.MULTILINE)
-    assert found, table
-    return [found[1], found[2]]
+def row(screen: str, name: str) -> list[str]:
+    """Return the three values that stand beside `name`: boto3's, those of its best settings, and ours."""
+    found = re.search(rf"^ ?{re.escape(name)}  +(.+?)  +(.+?)  +(.+?) *$", screen, re.MULTILINE)
+    assert found, screen
+    return [found[1], found[2], found[3]]
 
 
-def test_broken_streams_are_lost_or_cut_by_one_side_and_asked_again_by_the_other(prompts: Path) -> None:
+def test_broken_streams_are_lost_or_cut_by_boto3_and_asked_again_by_this_package(prompts: Path) -> None:
     broken = {"kind": "exception", "code": "internalServerException", "after": 2, "requests": [1]}
-    code, table = compared(prompts, broken, {"kind": "truncate", "after": 3, "requests": [2]})
+    code, seen = compared(prompts, broken, {"kind": "truncate", "after": 3, "requests": [2]})
     assert code == 0
-    assert row(table, "complete answers [1]") == ["4 of 6", "6 of 6"]
-    assert row(table, "failed with an error") == ["1", "0"]
-    assert row(table, "truncated, returned as complete [2]") == ["1", "0"]
-    assert row(table, "requests to the service") == ["6", "8"]
-    assert row(table, "requests per complete answer") == ["1.50", "1.33"]
+    assert row(seen, "complete answers [1]") == ["4 of 6", "4 of 6", "6 of 6"]
+    assert row(seen, "failed with an error") == ["1", "1", "0"]
+    assert row(seen, "cut off, returned as whole [2]") == ["1", "1", "0"]
+    assert row(seen, "requests to the service") == ["6", "6", "8"]
 
 
 def test_nothing_is_held_against_boto3_on_a_day_without_faults(prompts: Path) -> None:
-    code, table = compared(prompts)
+    code, seen = compared(prompts)
     assert code == 0
-    assert row(table, "complete answers [1]") == ["6 of 6", "6 of 6"]
-    assert row(table, "requests to the service") == ["6", "6"]
+    assert row(seen, "complete answers [1]") == ["6 of 6", "6 of 6", "6 of 6"]
+    assert row(seen, "requests to the service") == ["6", "6", "6"]
+    assert "not answered in time" not in seen
+
+
+def test_boto3_has_more_attempts_with_its_best_settings(prompts: Path) -> None:
+    refusals = {"kind": "error", "code": "InternalServerException", "operation": "ConverseStream", "first": 3}
+    code, seen = compared(prompts, refusals, prompts=1)
+    assert code == 0
+    assert row(seen, "complete answers [1]") == ["0 of 1", "1 of 1", "1 of 1"]
+    assert row(seen, "requests to the service") == ["3", "4", "4"]
 
 
 def test_it_fails_when_this_package_has_not_answered_all(prompts: Path) -> None:
-    code, table = compared(prompts, {"kind": "error", "code": "ValidationException", "requests": [2]})
+    code, seen = compared(prompts, {"kind": "error", "code": "ValidationException", "requests": [2]})
     assert code == 1
-    assert row(table, "complete answers [1]") == ["5 of 6", "5 of 6"]
-    assert row(table, "failed with an error") == ["1", "1"]
+    assert row(seen, "complete answers [1]") == ["5 of 6", "5 of 6", "5 of 6"]
+    assert row(seen, "failed with an error") == ["1", "1", "1"]
 
 
-def test_the_table_says_how_both_were_asked(prompts: Path) -> None:
-    _, table = compared(prompts)
-    assert "[3] this package was configured with the quota: rpm 60,000 and tpm 10,000,000" in table
-    assert re.search(r"boto3 [\d.]+: 24 threads, default retries", table)
+def test_a_file_that_is_too_short_is_read_again(prompts: Path) -> None:
+    _, seen = compared(prompts, prompts=9)
+    assert row(seen, "complete answers [1]") == ["9 of 9", "9 of 9", "9 of 9"]
 
 
-def test_a_terminal_shows_both_sides_while_they_run(prompts: Path) -> None:
+def test_what_boto3_has_not_answered_in_time_is_told() -> None:
+    stats = {"arrived": 9, "throttled": {}, "tokens": {"charged": 0.0}}
+    late = Side("boto3 adaptive", lambda: 60.0, {"p0": "yes"}, ["ThrottlingException"], stats=stats)
+    ours = Side("this package", lambda: 60.0, dict.fromkeys(("p0", "p1", "p2"), "yes"), stats=stats)
+    console = Console(file=io.StringIO(), width=80)
+    with console.capture() as seen:
+        console.print(table((late, ours), ours.answers, 1_000))
+    assert re.search(r"not answered in time +1 +0", seen.get())
+
+
+def test_the_screen_says_what_happens_and_how_all_were_asked(prompts: Path) -> None:
+    _, seen = compared(prompts)
+    assert "6 prompts, every third answered as a stream, on a simulated bad day" in seen
+    assert "60,000 requests and 10,000,000 tokens a minute" in seen
+    assert re.search(r"boto3 [\d.]+ has 24 threads: once with its default retries", seen)
+    assert "mode adaptive and 10 attempts" in seen
+
+
+def test_no_line_is_wider_than_a_narrow_terminal(prompts: Path) -> None:
+    output = io.StringIO()
+    compare(prompts, {**DAY, "quota": {"rpm": 480, "tpm": 360_000}}, Console(file=output, width=80))
+    running = re.compile(r"\d+:\d\d ")  # the lines that a log has
+    lines = [line for line in output.getvalue().splitlines() if not running.match(line)]
+    assert max(map(len, lines)) <= 80
+    assert "prompts, every third" in lines[0]
+    assert lines[4] == "", "a sentence was broken"
+
+
+def test_a_terminal_shows_all_while_they_run(prompts: Path) -> None:
     _, seen = compared(prompts, terminal=True)
-    assert re.search(r"plain boto3.*answered   6", seen)
-    assert re.search(r"this package.*answered   6", seen)
+    for name in ("boto3 default", "boto3 adaptive", "this package"):
+        assert re.search(rf"{name}.*answered   6", seen)
+
+
+def test_the_readme_shows_what_the_demo_prints(prompts: Path) -> None:
+    """All but the numbers, which are of one run."""
+    readme = Path(__file__).parents[2].joinpath("README.md").read_text(encoding="utf-8")
+    _, seen = compared(prompts)
+
+    def words(text: str) -> list[str]:
+        shown = re.search(r"boto3 default +boto3 adaptive.*?against it, too", text, re.DOTALL)
+        assert shown
+        lines = re.sub(r"\d+[.:\d]*( of \d+)?%?|[ ─]+", " ", shown[0]).splitlines()
+        return [line.strip() for line in lines if line.strip()]
+
+    assert words(readme) == words(seen)
+
+
+def test_it_ends_when_nobody_reads_its_lines_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Closed(Console):
+        def print(self, *_: Any, **__: Any) -> None:
+            raise SystemExit(NOBODY_READS)
+
+    monkeypatch.setattr("aws_bedrock_inference.cli.demo.screen._LINE_EVERY", 0.001)
+    sides = [Side("this package", lambda: 0.0)]
+    with pytest.raises(SystemExit) as ended, shown(Closed(file=io.StringIO()), sides, 1):
+        threading.Event().wait(30.0)
+    assert ended.value.code == NOBODY_READS

@@ -201,8 +201,7 @@ class Run:
         except (RecursionError, TypeError, ValueError) as error:
             self._fail(record, unexpected(error))
             return
-        self._tally.answered += 1
-        self._tally.answer_rate.add(1)
+        self._tally.answer()
         self._tally.truncated += answer.stop_reason in TRUNCATED
         self._tally.filtered += answer.stop_reason in FILTERED
         self._streak = ("", 0)

@@ -14,32 +14,41 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.clock import Clock
     from aws_bedrock_inference.fault import Fault
 
-_WINDOW = 60
+_MINUTE = 60
+
+# The minutes that tell how fast the rest will go: a quota's rhythm is a minute, and one alone may be a bad one.
+_PACE_MINUTES = 3
+
+# Without a success for this many seconds, and for so many times as long as the successes usually take, the service is
+# out, and not just slow.
+_OUTAGE_AFTER = 3.0
+_OUTAGE_GAPS = 5.0
 
 
 class Meter:
-    """A rate per minute, from the counts of the last 60 seconds, or since the start if that is less."""
+    """A rate per minute, from the counts of the last `minutes`, or since the start if that is less."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, minutes: int = 1) -> None:
         self._clock = clock
         self._started = clock()
-        self._slots = [0.0] * _WINDOW
+        self._slots = [0.0] * _MINUTE * minutes
         self._last = int(self._started)
 
     def add(self, amount: float) -> None:
         """Count `amount` now."""
-        self._slots[self._advance() % _WINDOW] += amount
+        self._slots[self._advance() % len(self._slots)] += amount
 
     def per_minute(self) -> float:
         """Return the current rate."""
         self._advance()
-        seconds = min(float(_WINDOW), self._clock() - self._started)
+        seconds = min(float(len(self._slots)), self._clock() - self._started)
         return sum(self._slots) * 60 / seconds if seconds >= 1 else 0.0
 
     def _advance(self) -> int:
         now = int(self._clock())
-        for passed in range(max(self._last + 1, now - _WINDOW + 1), now + 1):
-            self._slots[passed % _WINDOW] = 0.0
+        window = len(self._slots)
+        for passed in range(max(self._last + 1, now - window + 1), now + 1):
+            self._slots[passed % window] = 0.0
         self._last = now
         return now
 
@@ -51,6 +60,9 @@ class Tally:
     `trouble` is the latest fault if no call has succeeded since the first fault, at `troubled_since`.
 
     `unshared` says why the store that shares the quota is not available, as long as it is not.
+
+    `pace` counts the records that are done, by a clock that stops while the service is out: an outage does not tell how
+    long the rest will take.
 
     `reasons` counts the failed records by code, and `examples` has the first fault of each.
 
@@ -80,6 +92,8 @@ class Tally:
         self.started = self.clock()
         self.answer_rate = Meter(self.clock)
         self.token_rate = Meter(self.clock)
+        self._outages = 0.0
+        self.pace = Meter(lambda: self.clock() - self._outages - self._outage, _PACE_MINUTES)
 
     @property
     def seconds(self) -> float:
@@ -91,9 +105,16 @@ class Tally:
         """The number of input lines that are done."""
         return self.skipped + self.bad + self.answered + self.failed
 
+    def answer(self) -> None:
+        """Count a record that was answered."""
+        self.answered += 1
+        self.answer_rate.add(1)
+        self.pace.add(1)
+
     def fail(self, fault: Fault) -> None:
         """Count a record that failed."""
         self.failed += 1
+        self.pace.add(1)
         self.reasons[fault.code] += 1
         self.examples.setdefault(fault.code, fault)
 
@@ -111,8 +132,18 @@ class Tally:
         elif isinstance(event, StoreChanged):
             self.unshared = "" if event.available else event.message
 
+    @property
+    def _outage(self) -> float:
+        """The seconds that the service has been out by now."""
+        if self.trouble is None:
+            return 0.0
+        silent = self.clock() - self.troubled_since
+        usual = self.seconds / max(1, self.answered)
+        return silent if silent > max(_OUTAGE_AFTER, _OUTAGE_GAPS * usual) else 0.0
+
     def _fault(self, fault: Fault | None) -> None:
         if fault is None:
+            self._outages += self._outage
             self.trouble = None
             return
         self.throttles += fault.kind is Kind.THROTTLED

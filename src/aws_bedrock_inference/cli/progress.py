@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio  # noqa: TID251 - refreshed from the loop in which the run lives
 import contextlib
-from typing import TYPE_CHECKING
+from math import inf
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -21,6 +22,17 @@ if TYPE_CHECKING:
 
 _BLOCK_EVERY = 0.2
 _LINE_EVERY = 5.0
+
+# The colours of progress; those of rich look like those of errors.
+BAR: dict[str, Any] = {"complete_style": "green", "finished_style": "green", "pulse_style": "green"}
+
+# Durations below so many seconds are told in steps of so many, in units of so many, which have this name.
+_PRECISION: tuple[tuple[float, int, int, str], ...] = (
+    (115.0, 10, 1, "s"),
+    (585.0, 30, 60, "min"),
+    (7170.0, 60, 60, "min"),
+    (inf, 1800, 3600, "h"),
+)
 
 # A fault is shown only after this many seconds without an answer: shorter faults are handled by retries.
 _TROUBLE_AFTER = 3.0
@@ -67,7 +79,7 @@ class Progress:
         bar.add_column(ratio=1)
         bar.add_column(justify="right", no_wrap=True)
         bar.add_row(
-            ProgressBar(total=self.total, completed=tally.lines, pulse=self.total is None),
+            ProgressBar(total=self.total, completed=tally.lines, pulse=self.total is None, **BAR),
             Text.assemble((self._done(), "bold"), ("  " + self._left(), "dim")),
         )
         counts = Text.assemble(
@@ -105,10 +117,16 @@ class Progress:
         return f"{done:,} of {self.total:,} done ({done * 100 // self.total} %)"
 
     def _left(self) -> str:
-        rate = self._tally.answer_rate.per_minute()
+        rate = min(self._tally.pace.per_minute(), self._most())
         if self.total is None or rate == 0:
             return ""
-        return f"{clock_time((self.total - self._tally.lines) * 60 / rate)} left"
+        return f"{about((self.total - self._tally.lines) * 60 / rate)} left"
+
+    def _most(self) -> float:
+        """Return the answers a minute that the quota allows, which a burst at the start exceeds."""
+        tally = self._tally
+        by_tokens = self._tpm * tally.answered / tally.tokens if self._tpm and tally.tokens else inf
+        return min(self._rpm or inf, by_tokens)
 
     def _trouble(self) -> str:
         tally = self._tally
@@ -127,6 +145,12 @@ def clock_time(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def about(seconds: float) -> str:
+    """Return a duration as exactly as an estimate can be meant."""
+    _, step, unit, name = next(row for row in _PRECISION if seconds < row[0])
+    return f"about {max(1, round(seconds / step)) * step / unit:g} {name}"
 
 
 def _quota(limit: float | None) -> str:

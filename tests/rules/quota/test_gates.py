@@ -126,9 +126,9 @@ class TestDayOfManyLedgers:
 
 
 def lacks(calls: Concurrency, admitted_at: float, now: float) -> None:
-    """Two capacity errors: one alone is nothing."""
-    calls.on_capacity_error(admitted_at, now)
-    calls.on_capacity_error(admitted_at, now)
+    """Three capacity errors: two may come together by chance."""
+    for _ in range(3):
+        calls.on_capacity_error(admitted_at, now)
 
 
 class TestConcurrency:
@@ -158,6 +158,16 @@ class TestConcurrency:
                 calls.on_success()
         assert calls.most == inf
         assert calls.calm
+
+    def test_two_errors_that_come_together_by_chance_change_nothing(self) -> None:
+        calls = Concurrency()
+        calls.in_flight = 100
+        for now in range(1, 200):
+            calls.on_capacity_error(now - 0.5, float(now))
+            calls.on_capacity_error(now - 0.5, float(now))
+            for _ in range(14):
+                calls.on_success()
+        assert calls.most == inf
 
     def test_one_call_may_always_go(self) -> None:
         calls = Concurrency()

@@ -1,8 +1,13 @@
-"""`bedrock demo`: the same prompts in the same scenario, with plain boto3 and with this package."""
+"""`bedrock demo`: the same prompts in the same scenario, with boto3 twice and with this package."""
 
 from __future__ import annotations
 
+import json
+import threading
+from contextlib import ExitStack
+from dataclasses import replace
 from importlib.resources import as_file, files
+from itertools import cycle
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -13,18 +18,20 @@ from rich.console import Console
 from aws_bedrock_inference import clock
 from aws_bedrock_inference.batch.records import Record, read_records
 from aws_bedrock_inference.cli.demo.ours import run_ours
-from aws_bedrock_inference.cli.demo.plain import run_plain
-from aws_bedrock_inference.cli.demo.screen import footnotes, shown, table
+from aws_bedrock_inference.cli.demo.plain import ADAPTIVE, DEFAULT, run_plain
+from aws_bedrock_inference.cli.demo.screen import footnotes, introduction, shown, table
 from aws_bedrock_inference.cli.demo.side import Side, Task
 from aws_bedrock_inference.cli.exit_codes import FAILED, INTERRUPTED
 from aws_bedrock_inference.cli.simulated import MODEL, simulated
 from aws_bedrock_inference.simulator import scenario
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 _MAX_TOKENS = 400
-_STREAMED = 3  # every third answer travels as a stream, on both sides the same ones
+_STREAMED = 3  # every third answer travels as a stream, for all clients the same ones
+_PROMPTS = 500  # the file's own and some of them again: long enough that the burst at the start counts for little
+_MOST_SECONDS = 100.0  # what is not answered by then is counted as such
 
 
 @click.command()
@@ -35,32 +42,71 @@ def demo(ctx: click.Context) -> None:
     Takes less than two minutes and needs no AWS account.
     """
     with as_file(files("aws_bedrock_inference.cli") / "prompts.jsonl") as source:
-        ctx.exit(compare(source, scenario.tables("bad-day"), Console(highlight=False)))
+        ctx.exit(compare(source, scenario.tables("bad-day"), Console(highlight=False), prompts=_PROMPTS))
 
 
-def compare(source: Path, day: Mapping[str, Any], console: Console) -> int:
-    """Send the prompts of `source` twice through the scenario `day`, once for each side; return the exit code."""
-    with source.open("rb") as file:
-        records = [record for record in read_records(file, source.name) if isinstance(record, Record)]
+def compare(
+    source: Path,
+    day: Mapping[str, Any],
+    console: Console,
+    *,
+    prompts: int | None = None,
+    most_seconds: float = _MOST_SECONDS,
+) -> int:
+    """Send the prompts of `source` through the scenario `day`: all clients at the same time, each to a simulator of its
+    own. With more `prompts` than the file has, it is read again. Return the exit code.
+    """
+    records = _records(source, prompts)
     streamed = {record.key for record in records[::_STREAMED]}
-    reference, plain, ours = (Side(name, clock.monotonic) for name in ("reference", "plain boto3", "this package"))
-    with simulated(_without_trouble(day)) as (running, session), TemporaryDirectory() as folder:
+    reference, default, adaptive, ours = (
+        Side(name, clock.monotonic) for name in ("reference", "boto3 default", "boto3 adaptive", "this package")
+    )
+    sides = (default, adaptive, ours)
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(TemporaryDirectory()))
+        running, session = stack.enter_context(simulated(_without_trouble(day)))
+        console.print(introduction(len(records), day["quota"]))
         task = Task(running.url, session, MODEL, _MAX_TOKENS, day["quota"], lambda record: record.key in streamed)
-        run_plain(records, reference, task)
-        console.print(
-            f"{len(records)} prompts in the scenario bad-day, first with plain boto3, then with this package."
-        )
-        with shown(console, (plain, ours), len(records)):
-            with plain.on(day, running):
-                run_plain(records, plain, task)
-            with ours.on(day, running):
-                finished = run_ours(source, Path(folder, "answers.jsonl"), ours, task, console.print)
+        simulators = (running, *(stack.enter_context(simulated(dict(day)))[0] for _ in sides[1:]))
+        run_plain(records, reference, task, DEFAULT)
+        tasks = [replace(task, url=simulator.url) for simulator in simulators]
+        for side, simulator in zip(sides, simulators, strict=True):
+            side.begin(day, simulator)
+        threads = [
+            threading.Thread(target=run_plain, args=(records, side, task, retries), daemon=True)
+            for side, task, retries in zip(sides, tasks, (DEFAULT, ADAPTIVE), strict=False)
+        ]
+        with shown(console, sides, len(records)):
+            for thread in threads:
+                thread.start()
+            finished = run_ours(_written(records, folder), folder / "answers.jsonl", ours, tasks[-1], console.print)
+            for thread in threads if finished else ():
+                thread.join(max(0.0, most_seconds - ours.seconds))
+        for side, simulator in zip(sides, simulators, strict=True):
+            side.end(simulator)
     if not finished:
         return INTERRUPTED
-    console.print(table((plain, ours), reference.answers))
-    for note in footnotes(day["quota"]):
+    console.print(table(sides, reference.answers, day["quota"]["tpm"]))
+    for note in footnotes():
         console.print(note)
     return 0 if ours.whole(reference.answers) == len(records) else FAILED
+
+
+def _records(source: Path, prompts: int | None) -> Sequence[Record]:
+    with source.open("rb") as file:
+        once = [record for record in read_records(file, source.name) if isinstance(record, Record)]
+    return [
+        replace(record, key=f"{number} {record.key}")
+        for number, record in zip(range(prompts or len(once)), cycle(once), strict=False)
+    ]
+
+
+def _written(records: Sequence[Record], folder: Path) -> Path:
+    """Return a file with the records, as `bedrock run` reads them."""
+    path = folder / "prompts.jsonl"
+    lines = (json.dumps({**record.source, "id": record.key}) for record in records)
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    return path
 
 
 def _without_trouble(day: Mapping[str, Any]) -> dict[str, Any]:

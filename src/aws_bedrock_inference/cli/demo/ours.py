@@ -33,7 +33,8 @@ def run_ours(source: Path, output: Path, side: Side, task: Task, say: Callable[[
     tally = Tally(clock.monotonic)
     side.progress = lambda: (tally.answered, tally.failed)
     ending = asyncio.run(carry_out(job, tally, complain=lambda line: say(str(line)), say=say))
-    side.lost = tally.reasons
+    side.done()
+    side.failures = list(tally.reasons.elements())
     with output.open(encoding="utf-8") as answers:
         side.answers = {answer["id"]: answer["text"] for answer in map(json.loads, answers)}
     return not ending.interrupted

@@ -1,8 +1,9 @@
-"""The screen of the demo: both sides while they run, and the table at the end."""
+"""The screen of the demo: all sides while they run, and the table at the end."""
 
 from __future__ import annotations
 
 import contextlib
+import signal
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +14,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from aws_bedrock_inference.cli.demo.plain import WORKERS
-from aws_bedrock_inference.cli.progress import clock_time
+from aws_bedrock_inference.cli.demo.plain import ATTEMPTS, WORKERS
+from aws_bedrock_inference.cli.progress import BAR, clock_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -23,21 +24,38 @@ if TYPE_CHECKING:
 
     from aws_bedrock_inference.cli.demo.side import Side
 
-_LINE_EVERY = 5.0
+_LINE_EVERY = 10.0
+
+
+def introduction(prompts: int, quota: Mapping[str, float]) -> str:
+    """Say what is about to happen, in lines that fit a narrow terminal."""
+    limits = f"{quota['rpm']:,.0f} requests and {quota['tpm']:,.0f} tokens a minute"
+    return (
+        f"{prompts} prompts, every third answered as a stream, on a simulated bad day:\n"
+        f"a quota of {limits}, a burst of 5 s,\n"
+        "throttles out of nowhere, 500s and 503s, resets, broken streams, an outage.\n"
+        "Three clients at the same time, each with a service of its own.\n"
+    )
 
 
 @contextlib.contextmanager
 def shown(console: Console, sides: Sequence[Side], total: int) -> Iterator[None]:
-    """Show both sides during the block: bars on a terminal, elsewhere a line every five seconds."""
+    """Show all sides during the block: bars on a terminal, elsewhere a line every ten seconds."""
     if console.is_terminal:
         with Live(get_renderable=lambda: _bars(sides, total), console=console, refresh_per_second=8):
             yield
         return
     over = threading.Event()
+    unread: list[SystemExit] = []
+    main = threading.get_ident()
 
     def lines() -> None:
-        while not over.wait(_LINE_EVERY):
-            console.print(_line(sides, total), soft_wrap=True)
+        try:
+            while not over.wait(_LINE_EVERY):
+                console.print(_line(sides), soft_wrap=True)
+        except SystemExit as error:  # nobody reads the output any more: that ends the command, and not just this thread
+            unread.append(error)
+            signal.pthread_kill(main, signal.SIGINT)
 
     thread = threading.Thread(target=lines, daemon=True)
     thread.start()
@@ -46,59 +64,60 @@ def shown(console: Console, sides: Sequence[Side], total: int) -> Iterator[None]
     finally:
         over.set()
         thread.join()
-        console.print(_line(sides, total), soft_wrap=True)
+        if unread:
+            raise unread[0]
+        console.print(_line(sides), soft_wrap=True)
 
 
 def _bars(sides: Sequence[Side], total: int) -> Table:
+    """Return a bar for each side. It shows the answers alone, so that failing fast does not look like progress."""
     grid = Table.grid(padding=(0, 2))
     for side in sides:
-        answered, lost = side.done
+        answered, failed = side.counts
         grid.add_row(
-            Text(side.name, style="bold" if side.started is not None else "dim"),
-            ProgressBar(total=total, completed=answered + lost, width=30),
+            Text(side.name, style="bold"),
+            ProgressBar(total=total, completed=answered, width=22, **BAR),
             Text(f"answered {answered:3}", style="green"),
-            Text(f"failed {lost:3}", style="red" if lost else "dim"),
-            Text(clock_time(side.seconds) if side.started is not None else "next", style="dim"),
+            Text(f"failed {failed:3}", style="red" if failed else "dim"),
+            Text(clock_time(side.seconds), style="dim"),
         )
     return grid
 
 
-def _line(sides: Sequence[Side], total: int) -> str:
-    running = [side for side in sides if side.started is not None][-1:]
-    return "".join(
-        f"{clock_time(side.seconds)} {side.name}: {side.done[0]} of {total} answered, {side.done[1]} failed"
-        for side in running
-    )
+def _line(sides: Sequence[Side]) -> str:
+    counts = ((side.name, *side.counts) for side in sides)
+    sums = "; ".join(f"{name}: {answered} answered, {failed} failed" for name, answered, failed in counts)
+    return f"{clock_time(max(side.seconds for side in sides))} {sums}"
 
 
-def table(sides: Sequence[Side], reference: Mapping[str, str]) -> Table:
+def table(sides: Sequence[Side], reference: Mapping[str, str], tpm: float) -> Table:
     """Return the comparison. `reference` has the complete answer to every prompt."""
     result = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     result.add_column("")
     for side in sides:
         result.add_column(side.name, justify="right")
     whole = [side.whole(reference) for side in sides]
-    arrived = [side.stats["arrived"] for side in sides]
-    cut = [len(side.answers) - count for side, count in zip(sides, whole, strict=True)]
-    each = [f"{number / count:.2f}" if count else "-" for number, count in zip(arrived, whole, strict=True)]
+    late = [len(reference) - sum(side.counts) for side in sides]
     rows: dict[str, list[Any]] = {
         "complete answers [1]": [f"{count} of {len(reference)}" for count in whole],
-        "failed with an error": [side.lost.total() for side in sides],
-        "truncated, returned as complete [2]": cut,
-        "requests to the service": arrived,
-        "requests per complete answer": each,
-        "throttled requests [3]": [side.throttled for side in sides],
+        "cut off, returned as whole [2]": [len(side.answers) - count for side, count in zip(sides, whole, strict=True)],
+        "failed with an error": [len(side.failures) for side in sides],
+        **({"not answered in time": late} if any(late) else {}),
+        "requests to the service": [side.stats["arrived"] for side in sides],
+        "throttled requests": [side.throttled for side in sides],
         "time": [clock_time(side.seconds) for side in sides],
+        "quota used [3]": [f"{side.used(tpm):.0%}" for side in sides],
     }
     for name, values in rows.items():
         result.add_row(name, *map(str, values))
     return result
 
 
-def footnotes(quota: Mapping[str, float]) -> Iterator[str]:
+def footnotes() -> Iterator[str]:
     """Yield the notes that explain the table, one line each."""
-    limits = " and ".join(f"{name} {limit:,.0f}" for name, limit in quota.items())
     yield "[1] the text equals the model's answer in a run without faults"
     yield "[2] the stream ended without its closing event; boto3 returns the partial text"
-    yield f"[3] this package was configured with the quota: {limits}"
-    yield f"Both sides ran the same scenario. boto3 {boto3.__version__}: {WORKERS} threads, default retries."
+    yield "[3] of the tokens that the service allowed in that time, its burst included"
+    yield f"boto3 {boto3.__version__} has {WORKERS} threads: once with its default retries, once with those"
+    yield f"that suit this day best, mode adaptive and {ATTEMPTS} attempts. This package was told"
+    yield "the quota, and counts requests that fail against it, too."

@@ -1,14 +1,14 @@
-"""One side of the comparison: its task, the results of its user, and the requests that the service received."""
+"""One side of the comparison: its task, the results of its user, and the requests that its service received."""
 
 from __future__ import annotations
 
-import contextlib
-from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from aws_bedrock_inference.simulator.quota import MINUTE, TIGHT_SECONDS
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
     import boto3
 
@@ -32,43 +32,51 @@ class Task:
 @dataclass
 class Side:
     """The results of one side, filled while it runs. `answers` has each text that the user received as an answer;
-    `lost` counts the failures by reason.
+    `failures` has the reason of each failure.
     """
 
     name: str
     clock: Clock
     answers: dict[str, str] = field(default_factory=dict)
-    lost: Counter[str] = field(default_factory=Counter)
+    failures: list[str] = field(default_factory=list)
     progress: Callable[[], tuple[int, int]] | None = None
     stats: Mapping[str, Any] = field(default_factory=dict)
-    started: float | None = None
-    ended: float | None = None
+    _started: float = 0.0
+    _ended: float | None = None
 
-    @contextlib.contextmanager
-    def on(self, day: Mapping[str, Any], simulator: Simulator) -> Iterator[None]:
-        """Restart the scenario for the block, and record its duration and statistics."""
+    def begin(self, day: Mapping[str, Any], simulator: Simulator) -> None:
+        """Restart the scenario and the time."""
         simulator.scenario(dict(day))
-        self.started = self.clock()
-        yield
-        self.ended = self.clock()
+        self._started = self.clock()
+
+    def done(self) -> None:
+        """Stop the time, if it has not stopped."""
+        self._ended = self.clock() if self._ended is None else self._ended
+
+    def end(self, simulator: Simulator) -> None:
+        """Stop the time, and keep what the service has counted."""
+        self.done()
         self.stats = simulator.stats()
 
     @property
-    def done(self) -> tuple[int, int]:
+    def counts(self) -> tuple[int, int]:
         """The numbers of prompts answered and failed so far."""
-        return self.progress() if self.progress is not None else (len(self.answers), self.lost.total())
+        return self.progress() if self.progress is not None else (len(self.answers), len(self.failures))
 
     @property
     def seconds(self) -> float:
         """The duration so far, in seconds."""
-        if self.started is None:
-            return 0.0
-        return (self.ended if self.ended is not None else self.clock()) - self.started
+        return (self.clock() if self._ended is None else self._ended) - self._started
 
     @property
     def throttled(self) -> int:
         """The number of requests that the service throttled."""
         return sum(self.stats["throttled"].values())
+
+    def used(self, tpm: float) -> float:
+        """Return the share that was charged of the tokens that the service allowed, its burst included."""
+        allowed: float = tpm / MINUTE * (self.seconds + TIGHT_SECONDS)
+        return float(self.stats["tokens"]["charged"]) / allowed
 
     def whole(self, reference: Mapping[str, str]) -> int:
         """Return the number of answers that equal the model's answer in a run without faults."""

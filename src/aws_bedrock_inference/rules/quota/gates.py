@@ -34,9 +34,10 @@ PARKED = 900.0
 
 # Capacity errors reduce the calls in flight to this share; as many successes as may be in flight allow one call more.
 # From twice what it was reduced from, there is no limit any more.
-# One such error in ten or more is the service's everyday; it takes two with fewer than seven successes for each.
+# One such error in twenty-five is the service's everyday, and two of them soon come together by chance: it takes three,
+# with fewer than seven successes for each.
 CAPACITY_KEPT = 0.7
-CAPACITY_ERRORS = 2.0
+CAPACITY_ERRORS = 3.0
 CAPACITY_FORGIVEN = 0.15
 CAPACITY_OVER = 2.0
 
