@@ -1,4 +1,4 @@
--- The leases of one quota inside a Redis or Valkey server: the twin of rules/quota/leases.py and
+-- The leases of one quota inside a Redis or Valkey server: the twin of rules/quota/leases.py, rules/quota/gone.py and
 -- rules/quota/fair_shares.py, which explain it.
 -- Redis 6.2 or newer, Valkey. tests/stores/test_twins.py holds both equal.
 --
@@ -6,17 +6,18 @@
 --       2: hash of the reports  member -> text
 -- ARGV  operation, now in seconds or "" for the server's clock, the format of the caller, then
 --   renew   member, holding, rate, report, number of needs, {priority, need, calls}…, {dimension, limit, stamp, "1" when lowered}…
---   leave   member
+--   leave   member, report
 --   look
 -- Errors: BEDROCKFORMAT when a version wrote the data that is newer than the next one, BEDROCKDATA when none of ours did.
 -- Numbers are answered as text with 17 digits: Lua's conversion to a reply would cut off the fraction.
 
 local GUARANTEED, GUARANTEED_TO_ALL, FREE, PLAN = 0.05, 0.5, 0.1, 0.2
-local CALLS, OFTEN, SELDOM = 8, 1, 5
+local CALLS, OFTEN, SELDOM = 8, 1, 2.5
 local SHORT, SOON = 0.95, 0.3
-local RENEWALS, SHORTEST, LONGEST = 3, 4, 60
+local VALID, LONGEST = 2.7, 60
 local GRACE, CAUTIOUS = SELDOM + 2 * SOON, 0.25
 local FEWEST, TOLERANCE, UNLIMITED, SAME = 0.01, 1e-9, 1e300, 1e-9
+local MINUTE, STEP, LATE, MOST, LEFT = 60, 2, 0.5, 64, ''
 local UNUSED = 3600 -- seconds until a quota that nobody uses is forgotten
 
 -- What a member's field holds; three numbers for each need follow.
@@ -36,7 +37,7 @@ end
 local function born(now)
   return {
     born = now, at = now, offset = 0, planned = now - 2 * PLAN, rejoined = false, leased = 0, surplus = 0,
-    levels = {}, limits = {}, members = 1,
+    levels = {}, limits = {}, members = 1, gone = {},
   }
 end
 
@@ -59,6 +60,107 @@ local function unpacked_lease(field)
     return nil
   end
   return lease
+end
+
+local function amount(value)
+  return type(value) == 'number' and value == value and value >= 0 and value < math.huge
+end
+
+-- What a member's report names as its minute; nothing where it cannot be read.
+local function uses_of(report)
+  local ok, value = pcall(cjson.decode, report or '')
+  local minute = ok and type(value) == 'table' and value.minute
+  if type(minute) ~= 'table' or #minute > MOST then
+    return {}
+  end
+  for _, use in ipairs(minute) do
+    if type(use) ~= 'table' or #use ~= 3 or not (amount(use[1]) and amount(use[2]) and amount(use[3])) then
+      return {}
+    end
+  end
+  return minute
+end
+
+-- Counts under `name` what was used before `at`. `pool.gone` has a list for each name: the name, then step, requests and
+-- tokens in turns.
+local function add_gone(pool, name, uses, at)
+  local steps
+  for _, each in ipairs(pool.gone) do
+    if each[1] == name then
+      steps = each
+    end
+  end
+  if not steps then
+    steps = {name}
+    pool.gone[#pool.gone + 1] = steps
+  end
+  for _, use in ipairs(uses) do
+    local step, found = math.ceil((at + MINUTE + LATE - math.min(use[1], MINUTE)) / STEP), #steps + 1
+    for i = 2, #steps, 3 do
+      if steps[i] == step then
+        found = i
+      end
+    end
+    steps[found] = step
+    steps[found + 1] = (steps[found + 1] or 0) + use[2]
+    steps[found + 2] = (steps[found + 2] or 0) + use[3]
+  end
+end
+
+local function back(pool, name)
+  for i, each in ipairs(pool.gone) do
+    if each[1] == name then
+      table.remove(pool.gone, i)
+      return
+    end
+  end
+end
+
+-- What still counts, and for how long; forgets the rest.
+local function still_gone(pool, now)
+  local total, order, kept, uses = {}, {}, {}, {}
+  for _, each in ipairs(pool.gone) do
+    local steps = {each[1]}
+    for i = 2, #each, 3 do
+      local step = each[i]
+      if step * STEP > now then
+        if not total[step] then
+          total[step] = {0, 0}
+          order[#order + 1] = step
+        end
+        total[step][1], total[step][2] = total[step][1] + each[i + 1], total[step][2] + each[i + 2]
+        for j = i, i + 2 do
+          steps[#steps + 1] = each[j]
+        end
+      end
+    end
+    if #steps > 1 then
+      kept[#kept + 1] = steps
+    end
+  end
+  pool.gone = kept
+  table.sort(order)
+  for i, step in ipairs(order) do
+    uses[i] = {exact(step * STEP - now), exact(total[step][1]), exact(total[step][2])}
+  end
+  return uses
+end
+
+-- The estimate of a dimension, 0 where there is none.
+local function finite(pool, name)
+  for _, entry in ipairs(pool.limits) do
+    if entry[1] == name and entry[2] < UNLIMITED then
+      return entry[2]
+    end
+  end
+  return 0
+end
+
+-- Counts what a member used that fell silent, and what it may have used since it last asked.
+local function lapse(pool, name, lease)
+  add_gone(pool, name, uses_of(redis.call('HGET', reports, name)), lease[SEEN])
+  local part = lease[SHARE] * (lease[UNTIL] - lease[SEEN]) / MINUTE
+  add_gone(pool, name, {{0, part * finite(pool, 'requests'), part * finite(pool, 'tokens')}}, lease[UNTIL])
 end
 
 -- What each call may have, so that all get the smaller of need and level × calls and use up `left`; and what they use.
@@ -111,6 +213,9 @@ local function plan(pool, member, asking, now)
         pool.leased = pool.leased + lease[SHARE]
         gather(lease, wants, order)
       else
+        if lease then
+          lapse(pool, name, lease)
+        end
         redis.call('HDEL', leases, name)
         redis.call('HDEL', reports, name)
       end
@@ -193,7 +298,10 @@ local function renew(pool, member, now)
   old = old and unpacked_lease(old)
   local had = old and old[SHARE] or 0
   local known = old and old[UNTIL] > now
-  local lease = {had, now + SHORTEST, now, rate}
+  if not old then
+    back(pool, member)
+  end
+  local lease = {had, now + VALID, now, rate}
   for i = 9, 8 + 3 * needs do
     lease[#lease + 1] = tonumber(ARGV[i])
   end
@@ -217,15 +325,15 @@ local function renew(pool, member, now)
     end
   end
   local share, again = math.min(most, free), SELDOM
-  if not known or share < SHORT * due then
+  if not old or share < SHORT * due then
     again = SOON
   elseif rate > 0 then
     again = math.min(SELDOM, math.max(OFTEN, CALLS / rate))
   end
-  local valid = math.max(RENEWALS * again, SHORTEST)
   pool.leased = pool.leased + share - had
-  lease[SHARE], lease[UNTIL] = share, now + valid
+  lease[SHARE] = share
   learn(pool, 9 + 3 * needs)
+  local gone = still_gone(pool, now)
   redis.call('HSET', leases, '', cmsgpack.pack(pool), member, cmsgpack.pack(lease))
   redis.call('EXPIRE', leases, UNUSED)
   if report == '' then
@@ -234,14 +342,16 @@ local function renew(pool, member, now)
     redis.call('HSET', reports, member, report)
     redis.call('EXPIRE', reports, UNUSED)
   end
-  return {exact(share), exact(valid), exact(again), estimates(pool), pool.members or 1}
+  return {exact(share), exact(VALID), exact(again), estimates(pool), pool.members or 1, gone}
 end
 
-local function leave(pool, member)
+local function leave(pool, member, now)
   local old = redis.call('HGET', leases, member)
   if old then
     local lease = unpacked_lease(old)
     pool.leased = pool.leased - (lease and lease[SHARE] or 0)
+    local report = ARGV[5] or ''
+    add_gone(pool, LEFT, uses_of(report ~= '' and report or redis.call('HGET', reports, member)), now)
     redis.call('HDEL', leases, member)
     redis.call('HDEL', reports, member)
     redis.call('HSET', leases, '', cmsgpack.pack(pool))
@@ -275,6 +385,7 @@ end
 if (pool.format or 0) > format + 1 then
   return redis.error_reply('BEDROCKFORMAT the pool has format ' .. pool.format .. ', formats up to ' .. format + 1 .. ' are read')
 end
+pool.gone = pool.gone or {}
 pool.format = math.max(pool.format or 0, format)
 now = now + pool.offset
 if now < pool.at then
@@ -286,6 +397,6 @@ latest = now + LONGEST
 if operation == 'renew' then
   return renew(pool, member, now)
 elseif operation == 'leave' then
-  return leave(pool, member)
+  return leave(pool, member, now)
 end
 return look(pool, now)

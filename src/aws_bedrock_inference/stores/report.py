@@ -11,10 +11,13 @@ from dataclasses import dataclass, field
 from math import isfinite
 from typing import TYPE_CHECKING, Any, Self
 
+from aws_bedrock_inference.rules.quota.gone import uses_of
 from aws_bedrock_inference.tokens.answer_sizes import AnswerSizes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from aws_bedrock_inference.rules.quota.gone import Use
 
 VERSION = 1
 """The format that is written. Reports of before there were versions have the same fields and none of this."""
@@ -33,7 +36,8 @@ class MemberReport:
     """A member's report about itself.
 
     `used` is what its last minute took, by dimension, with what calls in flight have `reserved`, in tokens. `waiting`
-    are calls and `consumers` tokens a minute, both by priority; `throttled` counts since the process began.
+    are calls and `consumers` tokens a minute, both by priority; `throttled` counts since the process began. `minute` is
+    what counts for the others when the member is gone: (seconds ago, requests, tokens).
     """
 
     used: Mapping[str, int] = field(default_factory=dict)
@@ -41,6 +45,7 @@ class MemberReport:
     waiting: Mapping[float, int] = field(default_factory=dict)
     consumers: Mapping[float, int] = field(default_factory=dict)
     throttled: int = 0
+    minute: tuple[Use, ...] = ()
     answers: AnswerSizes = field(default_factory=AnswerSizes, compare=False)
 
     def to_json(self) -> str:
@@ -53,6 +58,7 @@ class MemberReport:
                 "waiting": {str(priority): calls for priority, calls in self.waiting.items()},
                 "consumers": {str(priority): tokens for priority, tokens in self.consumers.items()},
                 "throttled": self.throttled,
+                "minute": [[round(number, 3) for number in use] for use in self.minute],
                 "answers": self.answers.as_dict(),
             }
         )
@@ -76,6 +82,7 @@ class MemberReport:
             waiting=_by_priority(fields.get("waiting")),
             consumers=_by_priority(fields.get("consumers")),
             throttled=_count(fields.get("throttled")),
+            minute=uses_of(text),
             answers=_sizes(fields.get("answers")),
         )
 
