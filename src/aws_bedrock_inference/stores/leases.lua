@@ -18,6 +18,7 @@ local VALID, LONGEST = 2.7, 60
 local GRACE, CAUTIOUS = SELDOM + 2 * SOON, 0.25
 local FEWEST, TOLERANCE, UNLIMITED, SAME = 0.01, 1e-9, 1e300, 1e-9
 local MINUTE, STEP, LATE, MOST, LEFT = 60, 2, 0.5, 64, ''
+local LITTLE, KEPT_FOR, KEPT_FOR_ALL = 0.05, 15, FREE
 local UNUSED = 3600 -- seconds until a quota that nobody uses is forgotten
 
 -- What a member's field holds; three numbers for each need follow.
@@ -37,7 +38,7 @@ end
 local function born(now)
   return {
     born = now, at = now, offset = 0, planned = now - 2 * PLAN, rejoined = false, leased = 0, surplus = 0,
-    levels = {}, limits = {}, members = 1, gone = {},
+    levels = {}, limits = {}, members = 1, gone = {}, kept = {},
   }
 end
 
@@ -107,13 +108,58 @@ local function add_gone(pool, name, uses, at)
   end
 end
 
+-- Counts no longer what a member used that has come back; returns what was kept for it.
 local function back(pool, name)
   for i, each in ipairs(pool.gone) do
     if each[1] == name then
       table.remove(pool.gone, i)
-      return
+      break
     end
   end
+  for i, each in ipairs(pool.kept) do
+    if each[1] == name then
+      table.remove(pool.kept, i)
+      return each[2]
+    end
+  end
+  return 0
+end
+
+local function is_gone(pool, name)
+  for _, each in ipairs(pool.gone) do
+    if each[1] == name then
+      return true
+    end
+  end
+  return false
+end
+
+-- Lets a member leave that fell silent; returns what was kept for it.
+local function left(pool, name)
+  for _, each in ipairs(pool.gone) do
+    if each[1] == name then
+      each[1] = LEFT
+    end
+  end
+  return back(pool, name)
+end
+
+-- The part of the quota that is kept for all who need little.
+local function kept_for_all(pool, now)
+  local kept, total = {}, 0
+  for _, each in ipairs(pool.kept) do
+    if now < each[3] + KEPT_FOR then
+      kept[#kept + 1] = each
+      total = total + each[2]
+    end
+  end
+  if total > KEPT_FOR_ALL then
+    for _, each in ipairs(kept) do
+      each[2] = each[2] * KEPT_FOR_ALL / total
+    end
+  end
+  pool.kept = kept
+  return math.min(total, KEPT_FOR_ALL)
 end
 
 -- What still counts, and for how long; forgets the rest.
@@ -161,6 +207,14 @@ local function lapse(pool, name, lease)
   add_gone(pool, name, uses_of(redis.call('HGET', reports, name)), lease[SEEN])
   local part = lease[SHARE] * (lease[UNTIL] - lease[SEEN]) / MINUTE
   add_gone(pool, name, {{0, part * finite(pool, 'requests'), part * finite(pool, 'tokens')}}, lease[UNTIL])
+  local need = 0
+  for i = NEEDS + 2, #lease, 3 do
+    need = need + lease[i]
+  end
+  local kept = math.min(lease[SHARE], need)
+  if need <= LITTLE and kept > 0 then
+    pool.kept[#pool.kept + 1] = {name, kept, lease[SEEN]}
+  end
 end
 
 -- What each call may have, so that all get the smaller of need and level × calls and use up `left`; and what they use.
@@ -221,6 +275,8 @@ local function plan(pool, member, asking, now)
       end
     end
   end
+  local unused = kept_for_all(pool, now)
+  pool.leased = pool.leased + unused
   table.sort(order)
   local each, kept, reserved = math.min(GUARANTEED, GUARANTEED_TO_ALL / math.max(1, #order - 1)), {}, 0
   for i = 2, #order do
@@ -231,7 +287,7 @@ local function plan(pool, member, asking, now)
     kept[i] = math.min(each, total)
     reserved = reserved + kept[i]
   end
-  local left, served = 1, 0
+  local left, served = 1 - unused, 0
   pool.levels = {}
   for i, priority in ipairs(order) do
     reserved = reserved - (kept[i] or 0)
@@ -296,11 +352,9 @@ local function renew(pool, member, now)
   local holding, rate, report, needs = tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7], tonumber(ARGV[8])
   local old = redis.call('HGET', leases, member)
   old = old and unpacked_lease(old)
-  local had = old and old[SHARE] or 0
+  local had = old and old[SHARE] or back(pool, member)
   local known = old and old[UNTIL] > now
-  if not old then
-    back(pool, member)
-  end
+  local new = not known and had == 0
   local lease = {had, now + VALID, now, rate}
   for i = 9, 8 + 3 * needs do
     lease[#lease + 1] = tonumber(ARGV[i])
@@ -325,7 +379,7 @@ local function renew(pool, member, now)
     end
   end
   local share, again = math.min(most, free), SELDOM
-  if not old or share < SHORT * due then
+  if new or share < SHORT * due then
     again = SOON
   elseif rate > 0 then
     again = math.min(SELDOM, math.max(OFTEN, CALLS / rate))
@@ -347,11 +401,12 @@ end
 
 local function leave(pool, member, now)
   local old = redis.call('HGET', leases, member)
-  if old then
-    local lease = unpacked_lease(old)
-    pool.leased = pool.leased - (lease and lease[SHARE] or 0)
+  if old or is_gone(pool, member) then
+    local lease = old and unpacked_lease(old)
+    pool.leased = pool.leased - (old and (lease and lease[SHARE] or 0) or left(pool, member))
     local report = ARGV[5] or ''
-    add_gone(pool, LEFT, uses_of(report ~= '' and report or redis.call('HGET', reports, member)), now)
+    report = report ~= '' and report or redis.call('HGET', reports, member)
+    add_gone(pool, LEFT, old and uses_of(report) or {}, now)
     redis.call('HDEL', leases, member)
     redis.call('HDEL', reports, member)
     redis.call('HSET', leases, '', cmsgpack.pack(pool))
@@ -385,7 +440,7 @@ end
 if (pool.format or 0) > format + 1 then
   return redis.error_reply('BEDROCKFORMAT the pool has format ' .. pool.format .. ', formats up to ' .. format + 1 .. ' are read')
 end
-pool.gone = pool.gone or {}
+pool.gone, pool.kept = pool.gone or {}, pool.kept or {}
 pool.format = math.max(pool.format or 0, format)
 now = now + pool.offset
 if now < pool.at then

@@ -3,6 +3,9 @@
 A part that nobody holds any more is free at once, but what it was used for counts until the service's minute is over:
 else one process after the other could begin a minute of its own. Those who left stand together; who fell silent may
 come back with its own count, and stands under its name until then.
+
+Who needs little calls seldom, and falls silent between two calls: the little is kept for a while, so that the next call
+need not wait until the others have made room.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ import json
 from math import ceil, isfinite
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
+from aws_bedrock_inference.rules.quota.fair_shares import FREE
 from aws_bedrock_inference.rules.quota.limit import MINUTE
 
 if TYPE_CHECKING:
@@ -31,6 +35,11 @@ LATE = 0.5
 # A report names no more of them.
 MOST = 64
 
+# What is kept for who needs no more than this part of the quota, for so many seconds; and for all of them together.
+LITTLE = 0.05
+KEPT_FOR = 15.0
+KEPT_FOR_ALL = FREE
+
 # The name of all who have left.
 LEFT = ""
 
@@ -40,6 +49,7 @@ class Gone:
 
     def __init__(self) -> None:
         self._uses: dict[str, dict[int, tuple[float, float]]] = {}
+        self._kept: dict[str, tuple[float, float]] = {}
 
     def add(self, name: str, uses: Iterable[Use], at: float) -> None:
         """Count what was used before `at`."""
@@ -49,9 +59,24 @@ class Gone:
             before = steps.get(step, (0.0, 0.0))
             steps[step] = before[0] + requests, before[1] + tokens
 
-    def back(self, name: str) -> None:
-        """Count no longer what a member used that has come back."""
+    def keep(self, name: str, share: float, need: float, at: float) -> None:
+        """Keep of a `share` that has run out what is needed, if that is little; the member last asked `at`."""
+        if need <= LITTLE and min(share, need) > 0.0:
+            self._kept[name] = min(share, need), at
+
+    def kept(self, now: float) -> float:
+        """Return the part of the quota that is kept for all."""
+        self._kept = {name: (share, at) for name, (share, at) in self._kept.items() if now < at + KEPT_FOR}
+        total = sum(share for share, _ in self._kept.values())
+        if total > KEPT_FOR_ALL:
+            each = KEPT_FOR_ALL / total
+            self._kept = {name: (share * each, at) for name, (share, at) in self._kept.items()}
+        return min(total, KEPT_FOR_ALL)
+
+    def back(self, name: str) -> float:
+        """Count no longer what a member used that has come back; return what was kept for it."""
         self._uses.pop(name, None)
+        return self._kept.pop(name, (0.0, 0.0))[0]
 
     def at(self, now: float) -> tuple[Use, ...]:
         """Return what still counts, and for how long; forget the rest."""
@@ -67,16 +92,30 @@ class Gone:
                 del self._uses[name]
         return tuple((step * STEP - now, *total[step]) for step in sorted(total))
 
-    def plain(self) -> dict[str, list[tuple[int, float, float]]]:
+    def __contains__(self, name: str) -> bool:
+        return name in self._uses
+
+    def left(self, name: str) -> float:
+        """Let a member leave that fell silent; return what was kept for it."""
+        together = self._uses.setdefault(LEFT, {})
+        for step, (requests, tokens) in self._uses.pop(name, {}).items():
+            before = together.get(step, (0.0, 0.0))
+            together[step] = before[0] + requests, before[1] + tokens
+        return self.back(name)
+
+    def plain(self) -> dict[str, Any]:
         """Return it as JSON knows it."""
-        return {name: [(step, *used) for step, used in steps.items()] for name, steps in self._uses.items()}
+        uses = {name: [(step, *used) for step, used in steps.items()] for name, steps in self._uses.items()}
+        return {"uses": uses, "kept": self._kept}
 
     @classmethod
     def of(cls, plain: Mapping[str, Any]) -> Self:
         """Return what `plain` made. Raises `TypeError` or `ValueError` when it is foreign."""
         gone = cls()
-        for name, steps in dict(plain).items():
+        for name, steps in dict(plain.get("uses", {})).items():
             gone._uses[name] = {int(step): (_amount(requests), _amount(tokens)) for step, requests, tokens in steps}
+        for name, (share, at) in dict(plain.get("kept", {})).items():
+            gone._kept[name] = min(LITTLE, _amount(share)), _amount(at)
         return gone
 
 

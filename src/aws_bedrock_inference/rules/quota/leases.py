@@ -26,8 +26,7 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.rules.quota.fair_shares import Need
     from aws_bedrock_inference.rules.quota.gone import Use
 
-# The shares due to all members are computed again after this many seconds; the cost of a renewal in between does not
-# depend on their number.
+# The shares due to all are computed again after this many seconds; a renewal in between costs the same for any number.
 PLAN = 0.2
 
 # A member comes again after this many of its calls, within bounds in seconds: a busy one has more to say.
@@ -169,10 +168,9 @@ class Leases:
         now = self._advance(now)
         lease = self._leases.get(member)
         known = lease is not None and lease.until > now
-        new = lease is None
         if lease is None:
-            lease = self._leases[member] = Lease(0.0, now, now, 0.0, ())
-            self._gone.back(member)
+            lease = self._leases[member] = Lease(self._gone.back(member), now, now, 0.0, ())
+        new = not known and lease.share == 0.0
         lease.until, lease.seen, lease.rate, lease.needs = now + VALID, now, request.rate, request.needs
         self.reports[member] = request.report
         if now - self._planned >= PLAN or any(
@@ -202,10 +200,10 @@ class Leases:
     def leave(self, member: str, now: float, report: str = "") -> None:
         """Free the lease of `member` at once; `report` is its last one."""
         lease = self._leases.pop(member, None)
-        if lease is not None:
+        if lease is not None or member in self._gone:
             now = self._advance(now)
-            self._leased -= lease.share
-            self._gone.add(LEFT, uses_of(report or self.reports[member]), now)
+            self._leased -= self._gone.left(member) if lease is None else lease.share
+            self._gone.add(LEFT, [] if lease is None else uses_of(report or self.reports[member]), now)
             self.reports.pop(member, None)
 
     def look(self, now: float) -> View:
@@ -279,8 +277,9 @@ class Leases:
         """Forget who was silent for too long, and find what is due to the others."""
         for member in [member for member, lease in self._leases.items() if lease.until <= now]:
             self._lapse(member, self._leases.pop(member))
-        self._leased = sum(lease.share for lease in self._leases.values())
-        self._levels, self._surplus = divide(lease.needs for lease in self._leases.values())
+        kept = self._gone.kept(now)
+        self._leased = kept + sum(lease.share for lease in self._leases.values())
+        self._levels, self._surplus = divide((lease.needs for lease in self._leases.values()), 1.0 - kept)
         self._members = len(self._leases)
         self._planned = now
 
@@ -291,6 +290,7 @@ class Leases:
         part = lease.share * (lease.until - lease.seen) / MINUTE
         since = 0.0, part * self._beliefs.finite("requests"), part * self._beliefs.finite("tokens")
         self._gone.add(member, [since], lease.until)
+        self._gone.keep(member, lease.share, sum(need for _, need, _ in lease.needs), lease.seen)
 
 
 def _finite(value: Any) -> float:
