@@ -187,6 +187,7 @@ class Membership:
             consumers=dict(islice(taken.consumers.items(), SHOWN)),
             throttled=self.throttles,
             minute=(*needs.uses, *at_once),
+            reasons={name: reason for name, reason in taken.reasons.items() if taken.estimates[name] < inf},
             answers=self.sizes,
         )
         return report.to_json()
