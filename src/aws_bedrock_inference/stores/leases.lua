@@ -379,7 +379,7 @@ local function renew(pool, member, now)
     end
   end
   local share, again = math.min(most, free), SELDOM
-  if new or share < SHORT * due then
+  if new or share < SHORT * (due - pool.surplus) then
     again = SOON
   elseif rate > 0 then
     again = math.min(SELDOM, math.max(OFTEN, CALLS / rate))

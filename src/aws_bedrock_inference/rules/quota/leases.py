@@ -34,7 +34,7 @@ CALLS = 8.0
 OFTEN = 1.0
 SELDOM = 2.5
 
-# A newcomer, and a member that has got less than this part of what is due to it, come again sooner.
+# A newcomer, and a member that has got less than this part of what is due to its needs, come again sooner.
 SHORT = 0.95
 SOON = 0.3
 
@@ -190,7 +190,7 @@ class Leases:
             elif self._rejoined:
                 most = lease.share if known else min(deserved, CAUTIOUS * free)
         share = min(most, free)
-        soon = new or share < SHORT * deserved
+        soon = new or share < SHORT * (deserved - self._surplus)
         again = SOON if soon else min(SELDOM, max(OFTEN, CALLS / request.rate)) if request.rate > 0.0 else SELDOM
         self._leased += share - lease.share
         lease.share = share
