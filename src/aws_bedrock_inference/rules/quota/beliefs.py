@@ -1,4 +1,4 @@
-"""What all members of a shared quota believe of its limits, by dimension."""
+"""The estimates of a shared quota's limits in which all its members believe, by dimension."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the members that are gone used of the running minute.
+"""The use of the running minute by members that are gone.
 
 A part that nobody holds any more is free at once, but what it was used for counts until the service's minute is over:
 else one process after the other could begin a minute of its own. Those who left stand together; who fell silent may
@@ -24,7 +24,7 @@ Use: TypeAlias = tuple[float, float, float]
 """Seconds, requests and tokens: what was used so long ago, or counts for so long."""
 
 Uses: TypeAlias = "tuple[Use, ...] | None"
-"""What counts now; None when nobody knows."""
+"""The uses that count now; None when nobody knows them."""
 
 # Uses are added up over this many seconds.
 STEP = 2.0
