@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
@@ -19,6 +20,7 @@ from support.service_quotas import GLOBAL, ON_DEMAND, ServiceQuotas, quota
 from aws_bedrock_inference import clock
 from aws_bedrock_inference.cli import main
 from aws_bedrock_inference.cli.quota import quota as quota_command
+from aws_bedrock_inference.cli.quota_usage import plain_shared, shared_quotas
 from aws_bedrock_inference.rules.quota.leases import LeaseRequest
 from aws_bedrock_inference.stores import SqliteStore
 from aws_bedrock_inference.tokens.answer_sizes import AnswerSizes
@@ -103,6 +105,19 @@ class TestWatch:
         ]  # fmt: skip
         assert [line.split()[0] for line in lines[6:]] == ["a:1", "b:2"]
         assert "4.5  300,000    20,000       100  2 interactive, 30 batch          1" in lines[6]
+
+    def test_it_says_why_a_limit_is_believed(self, path: Path, url: str) -> None:
+        found, heard = "rows of throttles, again and again", "another member of the shared quota found it"
+        join(path, "a:1", text=report(reasons={"tokens": found}))
+        join(path, "b:2", "c:3", text=report(reasons={"tokens": heard}))
+        said = bedrock("watch", "--store", url, "--count", "1").output
+        assert f"  tokens: 864,000 a minute, {heard} (2 of 3 members)\n" in said
+        assert f"  tokens: 864,000 a minute, {found} (1 of 3 members)\n" in said
+        assert "requests:" not in said
+        with closing(SqliteStore(path)) as store:
+            [plain] = plain_shared(shared_quotas(store), None)["shared"]
+        assert plain["reasons"] == {"tokens": {heard: ["b:2", "c:3"], found: ["a:1"]}}
+        assert plain["members"][0]["reasons"] == {"tokens": found}
 
     @pytest.mark.parametrize(
         ("said", "tpm", "words"),

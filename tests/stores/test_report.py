@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -22,6 +23,8 @@ def report() -> MemberReport:
         waiting={0.0: 2, 2.5: 30},
         consumers={0.0: 1000},
         throttled=3,
+        minute=((0.0, 4.0, 1000.5), (2.0, 6.0, 2000.0)),
+        reasons={"tokens": "throttles ended when less went"},
         answers=sizes,
     )
 
@@ -45,9 +48,18 @@ def test_a_report_of_before_there_were_versions_is_read() -> None:
 
 
 def test_a_report_of_the_next_version_is_read_as_far_as_it_is_known() -> None:
-    assert MemberReport.from_json(changed(version=VERSION + 1, new=[1], reserved="many")) == MemberReport(
-        used={"requests": 10, "tokens": 3000}, waiting={0.0: 2, 2.5: 30}, consumers={0.0: 1000}, throttled=3
+    assert MemberReport.from_json(changed(version=VERSION + 1, new=[1], reserved="many")) == replace(
+        report(), reserved=0
     )
+
+
+def test_reasons_of_others_are_short_and_no_commands_for_a_terminal() -> None:
+    odd = {"tokens": "\x1b[2Jgone\n" + "x" * 1000, "requests": 3, "password": "s3cret"}
+    [(name, reason)] = MemberReport.from_json(changed(reasons=odd)).reasons.items()
+    assert name == "tokens"
+    assert reason.startswith("[2Jgonexxx")
+    assert len(reason) <= 200
+    assert len(json.loads(MemberReport(reasons={"tokens": "y" * 1000}).to_json())["reasons"]["tokens"]) <= 200
 
 
 def test_a_newer_report_is_refused_with_what_to_do() -> None:

@@ -15,7 +15,19 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.stores.valkey import ValkeyStore
 
 NAMES = st.sampled_from(["a", "b", "c", "d", "e", "f"])
-SECONDS = st.sampled_from([0.0, 0.01, 0.1, 0.2, 0.3, 1.0, 4.0, 6.0, 16.0, -0.5, -100.0])
+SECONDS = st.sampled_from([0.0, 0.01, 0.1, 0.2, 0.3, 1.0, 2.6, 4.0, 6.0, 16.0, 50.0, -0.5, -100.0])
+REPORTS = st.sampled_from(
+    [
+        "",
+        "{}",
+        '{"minute": [[0, 3, 700.5], [2.0, 1, 20], [58, 0.5, 0]]}',
+        '{"minute": [[0, 3, 700], [0, 1e400, 1]]}',
+        '{"minute": [[0, 3]]}',
+        '{"minute": {"a": 1}}',
+        '{"minute": ' + f"{[[0, 1, 1]] * 65}" + "}",
+        "[" * 2000,
+    ]
+)
 ASKS = st.builds(
     LeaseRequest,
     st.sampled_from([0.0, 0.0, 0.3, 0.8]),
@@ -31,10 +43,10 @@ ASKS = st.builds(
         ),
         max_size=2,
     ).map(tuple),
-    st.sampled_from(["", "{}"]),
+    REPORTS,
     st.floats(0.0, 20.0),
 )
-DOINGS = st.one_of(ASKS, ASKS, ASKS, st.sampled_from(["leave", "look"]))
+DOINGS = st.one_of(ASKS, ASKS, ASKS, REPORTS, st.just("look"))  # a report is the last one
 STEPS = st.lists(st.tuples(SECONDS, NAMES, DOINGS), max_size=40)
 POOLS = count()
 
@@ -53,18 +65,19 @@ def test_both_say_the_same(valkey: ValkeyStore, steps: Any) -> None:
         if not isinstance(doing, str):
             shares = shares or Leases(now)
         if shares is None:
-            valkey._leave(pool, name, now)
+            valkey._leave(pool, name, "", now)
             assert valkey._look(pool, now) == {}
-        elif doing == "leave":
-            shares.leave(name, now)
-            valkey._leave(pool, name, now)
         elif doing == "look":
             same_view(shares.look(now), valkey._look(pool, now).get(pool, View((), ())))
+        elif isinstance(doing, str):
+            shares.leave(name, now, doing)
+            valkey._leave(pool, name, doing, now)
         else:
             here, there = shares.renew(name, doing, now), valkey._renew(pool, name, doing, now)
             assert there.share == close(here.share)
             assert (there.valid, there.again) == (close(here.valid), close(here.again))
             assert there.limits == here.limits
+            assert [close(list(use)) for use in here.gone] == [list(use) for use in there.gone]
 
 
 def same_view(here: View, there: View) -> None:

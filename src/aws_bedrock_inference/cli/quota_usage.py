@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager, suppress
-from itertools import count
+from itertools import count, islice
 from math import inf
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +31,7 @@ Line = tuple[str, str]
 """A line and its style."""
 
 _MOST_MEMBERS = 40
+_MOST_REASONS = 3
 _NAMES = {number: name for name, number in PRIORITIES.items()}
 
 
@@ -145,6 +146,7 @@ def shared_lines(quotas: Iterable[SharedQuota]) -> Iterator[Line]:
         if len(quota.consumers) > 1:
             yield f"  used by priority: {_by_priority(quota.consumers)} (tokens per minute)", ""
         yield f"  limited by: {quota.holding()}", ""
+        yield from _estimated(quota)
         members = sorted(quota.members, key=lambda member: (-member.share, member.name))
         yield from aligned([_HEAD, *map(_row, members[:_MOST_MEMBERS])], "<>>>>><>>", indent="  ")
         if len(members) > _MOST_MEMBERS:
@@ -152,6 +154,15 @@ def shared_lines(quotas: Iterable[SharedQuota]) -> Iterator[Line]:
         for member in members:
             if member.unread:
                 yield f"  {member.name} is not counted: {member.unread}.", "yellow"
+
+
+def _estimated(quota: SharedQuota) -> Iterator[Line]:
+    """Yield why each limit is believed, the reason of most members first."""
+    for name, limit in sorted(quota.limits.items()):
+        reasons = quota.reasons(name) if limit < inf else {}
+        for reason, members in islice(reasons.items(), _MOST_REASONS):
+            by = f" ({len(members):,} of {len(quota.members):,} members)" if len(reasons) > 1 else ""
+            yield f"  {name}: {limit:,.0f} a minute, {reason}{by}", ""
 
 
 _HEAD = ("member", "share", "calls/s", "tokens", "reserved", "requests", "waiting", "throttled", "last seen")
@@ -215,6 +226,7 @@ def plain_shared(shared: Iterable[SharedQuota] | None, used: Iterable[Used] | No
                 "quota": quota.key,
                 "limits": {name: limit for name, limit in quota.limits.items() if limit < inf},
                 "holding": quota.holding(),
+                "reasons": {name: quota.reasons(name) for name, limit in quota.limits.items() if limit < inf},
                 "members": [_plain_member(member) for member in quota.members],
             }
             for quota in shared
@@ -230,7 +242,7 @@ def plain_shared(shared: Iterable[SharedQuota] | None, used: Iterable[Used] | No
 def _plain_member(member: Member) -> dict[str, Any]:
     report = member.report
     plain: dict[str, Any] = {name: getattr(member, name) for name in ("name", "share", "rate", "age")}
-    plain |= {name: getattr(report, name) for name in ("used", "reserved", "throttled")}
+    plain |= {name: getattr(report, name) for name in ("used", "reserved", "throttled", "reasons")}
     for name, counts in (("waiting", report.waiting), ("consumers", report.consumers)):
         plain[name] = {priority_name(priority): number for priority, number in counts.items()}
     return plain | ({"unread": member.unread} if member.unread else {})

@@ -89,6 +89,7 @@ class Quota:
         self._table: QuotaTable | None = None
         self._ledgers = Keyed(_Pool.idle)
         self._days: Keyed[Day] = Keyed(self._needless)  # by account and Region
+        self._clock: Clock = clocks.monotonic
 
     @classmethod
     def discovered(
@@ -116,6 +117,7 @@ class Quota:
     def around(self, step: Step, clock: Clock) -> Step:  # noqa: C901 - a frame more would be paid by every call
         """Return `step`, admitted by the ledger."""
         pools = self._ledgers
+        self._clock = clock
 
         def flow(call: Call) -> Flow:
             estimate = call.estimate
@@ -212,7 +214,7 @@ class Quota:
             return None
         from aws_bedrock_inference.policies.sharing import Membership  # noqa: PLC0415 - only who shares needs it
 
-        return Membership(self.store, route.quota_key, ledger)
+        return Membership(self.store, route.quota_key, ledger, self._clock)
 
     def _wait_in_queue(
         self, pool: _Pool, ticket: Ticket, call: Call, clock: Clock

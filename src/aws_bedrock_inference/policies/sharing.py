@@ -34,9 +34,12 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
     from aws_bedrock_inference.call import Call, Outcome
+    from aws_bedrock_inference.clock import Clock
     from aws_bedrock_inference.flow import Effect, StoreRequest
+    from aws_bedrock_inference.rules.quota.gone import Use, Uses
     from aws_bedrock_inference.rules.quota.leases import Grant
     from aws_bedrock_inference.rules.quota.ledger import Ledger
+    from aws_bedrock_inference.rules.quota.snapshot import Needs
     from aws_bedrock_inference.stores import ShareStore
 
 # Without a share nothing is admitted: the first call asks, the others wait for the answer. Arithmetic needs a number.
@@ -61,13 +64,14 @@ AGAIN_LONGEST = 4.0
 class Membership:
     """A member of the pool `pool` at `store`. `due` is the time of the next request to the store."""
 
-    def __init__(self, store: ShareStore, pool: str, ledger: Ledger) -> None:
+    def __init__(self, store: ShareStore, pool: str, ledger: Ledger, clock: Clock) -> None:
         self.due = -inf
         self.sizes = AnswerSizes()
         self.throttles = 0
         self._store = store
         self._pool = pool
         self._ledger = ledger
+        self._clock = clock
         self._pid = 0
         self._name = ""
         self._share = 0.0
@@ -117,6 +121,7 @@ class Membership:
             if request is not None:
                 with suppress(StoreUnavailable):
                     yield from ask(request)
+                    self._ledger.forget()
 
     def leave_at_exit(self, silent: set[ShareStore]) -> None:
         """Free the share at the end of the program; a store that fails is put into `silent` and not asked again."""
@@ -156,27 +161,33 @@ class Membership:
             return None
         self.due = self._ledger.window.leased_until = -inf
         self._share = 0.0
-        return self._store.leave(self._pool, self._name)
+        now = self._clock()
+        return self._store.leave(self._pool, self._name, self._report(now, self._ledger.needs(now)))
 
     def _request(self, now: float) -> LeaseRequest:
         needs = self._ledger.needs(now)
         self._needy = needs.waiting
         limits = tuple((name, estimate, *self._stamp(name, estimate)) for name, estimate in needs.limits)
         holding = 0.0 if self.lapsed(now) else self._share
-        return LeaseRequest(holding, needs.by_priority, limits, self._report(now), needs.rate)
+        report = self._report(now, needs, (0.0, *needs.free))
+        return LeaseRequest(holding, needs.by_priority, limits, report, needs.rate)
 
     def _stamp(self, name: str, estimate: float) -> tuple[int, bool]:
         adopted, stamp = self._known.get(name, (inf, 0))
         return stamp, estimate < adopted
 
-    def _report(self, now: float) -> str:
+    def _report(self, now: float, needs: Needs, *at_once: Use) -> str:
+        """Return what others see and count: while the lease runs, also what may be used at once."""
         taken = self._ledger.snapshot(now)
+        requests, tokens = (round(sum(use[column] for use in needs.uses)) for column in (1, 2))
         report = MemberReport(
-            used={name: round(used) for name, used in taken.used.items()},
+            used={"requests": requests, "tokens": tokens},
             reserved=round(taken.outstanding),
             waiting=dict(islice(taken.waiting.items(), SHOWN)),
             consumers=dict(islice(taken.consumers.items(), SHOWN)),
             throttled=self.throttles,
+            minute=(*needs.uses, *at_once),
+            reasons={name: reason for name, reason in taken.reasons.items() if taken.estimates[name] < inf},
             answers=self.sizes,
         )
         return report.to_json()
@@ -185,7 +196,8 @@ class Membership:
         self._members = grant.members
         self._known = {name: (estimate, stamp) for name, estimate, stamp in grant.limits}
         self.due = asked + grant.again
-        self._use(grant.share, {name: estimate for name, estimate, _ in grant.limits}, asked, asked + grant.valid)
+        limits = {name: estimate for name, estimate, _ in grant.limits}
+        self._use(grant.share, limits, asked, asked + grant.valid, grant.gone)
 
     def _lose(self, now: float) -> None:
         self._failures += 1
@@ -198,9 +210,9 @@ class Membership:
             part = 1.0 / self._members if self._members else UNSEEN
             self._use(min(self._share or 1.0, part), {}, now, until)
 
-    def _use(self, share: float, limits: dict[str, float], now: float, until: float) -> None:
+    def _use(self, share: float, limits: dict[str, float], now: float, until: float, gone: Uses = None) -> None:
         self._share = share
-        self._ledger.lease(max(NOTHING, share), limits, now, until if share else -inf)
+        self._ledger.lease(max(NOTHING, share), limits, now, until if share else -inf, gone)
 
 
 _members: weakref.WeakSet[Membership] = weakref.WeakSet()

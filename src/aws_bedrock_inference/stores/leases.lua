@@ -1,4 +1,4 @@
--- The leases of one quota inside a Redis or Valkey server: the twin of rules/quota/leases.py and
+-- The leases of one quota inside a Redis or Valkey server: the twin of rules/quota/leases.py, rules/quota/gone.py and
 -- rules/quota/fair_shares.py, which explain it.
 -- Redis 6.2 or newer, Valkey. tests/stores/test_twins.py holds both equal.
 --
@@ -6,17 +6,19 @@
 --       2: hash of the reports  member -> text
 -- ARGV  operation, now in seconds or "" for the server's clock, the format of the caller, then
 --   renew   member, holding, rate, report, number of needs, {priority, need, calls}…, {dimension, limit, stamp, "1" when lowered}…
---   leave   member
+--   leave   member, report
 --   look
 -- Errors: BEDROCKFORMAT when a version wrote the data that is newer than the next one, BEDROCKDATA when none of ours did.
 -- Numbers are answered as text with 17 digits: Lua's conversion to a reply would cut off the fraction.
 
 local GUARANTEED, GUARANTEED_TO_ALL, FREE, PLAN = 0.05, 0.5, 0.1, 0.2
-local CALLS, OFTEN, SELDOM = 8, 1, 5
+local CALLS, OFTEN, SELDOM = 8, 1, 2.5
 local SHORT, SOON = 0.95, 0.3
-local RENEWALS, SHORTEST, LONGEST = 3, 4, 60
+local VALID, LONGEST = 2.7, 60
 local GRACE, CAUTIOUS = SELDOM + 2 * SOON, 0.25
 local FEWEST, TOLERANCE, UNLIMITED, SAME = 0.01, 1e-9, 1e300, 1e-9
+local MINUTE, STEP, LATE, MOST, LEFT = 60, 2, 0.5, 64, ''
+local LITTLE, KEPT_FOR, KEPT_FOR_ALL = 0.05, 15, FREE
 local UNUSED = 3600 -- seconds until a quota that nobody uses is forgotten
 
 -- What a member's field holds; three numbers for each need follow.
@@ -36,7 +38,7 @@ end
 local function born(now)
   return {
     born = now, at = now, offset = 0, planned = now - 2 * PLAN, rejoined = false, leased = 0, surplus = 0,
-    levels = {}, limits = {}, members = 1,
+    levels = {}, limits = {}, members = 1, gone = {}, kept = {},
   }
 end
 
@@ -59,6 +61,160 @@ local function unpacked_lease(field)
     return nil
   end
   return lease
+end
+
+local function amount(value)
+  return type(value) == 'number' and value == value and value >= 0 and value < math.huge
+end
+
+-- What a member's report names as its minute; nothing where it cannot be read.
+local function uses_of(report)
+  local ok, value = pcall(cjson.decode, report or '')
+  local minute = ok and type(value) == 'table' and value.minute
+  if type(minute) ~= 'table' or #minute > MOST then
+    return {}
+  end
+  for _, use in ipairs(minute) do
+    if type(use) ~= 'table' or #use ~= 3 or not (amount(use[1]) and amount(use[2]) and amount(use[3])) then
+      return {}
+    end
+  end
+  return minute
+end
+
+-- Counts under `name` what was used before `at`. `pool.gone` has a list for each name: the name, then step, requests and
+-- tokens in turns.
+local function add_gone(pool, name, uses, at)
+  local steps
+  for _, each in ipairs(pool.gone) do
+    if each[1] == name then
+      steps = each
+    end
+  end
+  if not steps then
+    steps = {name}
+    pool.gone[#pool.gone + 1] = steps
+  end
+  for _, use in ipairs(uses) do
+    local step, found = math.ceil((at + MINUTE + LATE - math.min(use[1], MINUTE)) / STEP), #steps + 1
+    for i = 2, #steps, 3 do
+      if steps[i] == step then
+        found = i
+      end
+    end
+    steps[found] = step
+    steps[found + 1] = (steps[found + 1] or 0) + use[2]
+    steps[found + 2] = (steps[found + 2] or 0) + use[3]
+  end
+end
+
+-- Counts no longer what a member used that has come back; returns what was kept for it.
+local function back(pool, name)
+  for i, each in ipairs(pool.gone) do
+    if each[1] == name then
+      table.remove(pool.gone, i)
+      break
+    end
+  end
+  for i, each in ipairs(pool.kept) do
+    if each[1] == name then
+      table.remove(pool.kept, i)
+      return each[2]
+    end
+  end
+  return 0
+end
+
+local function is_gone(pool, name)
+  for _, each in ipairs(pool.gone) do
+    if each[1] == name then
+      return true
+    end
+  end
+  return false
+end
+
+-- Lets a member leave that fell silent; returns what was kept for it.
+local function left(pool, name)
+  for _, each in ipairs(pool.gone) do
+    if each[1] == name then
+      each[1] = LEFT
+    end
+  end
+  return back(pool, name)
+end
+
+-- The part of the quota that is kept for all who need little.
+local function kept_for_all(pool, now)
+  local kept, total = {}, 0
+  for _, each in ipairs(pool.kept) do
+    if now < each[3] + KEPT_FOR then
+      kept[#kept + 1] = each
+      total = total + each[2]
+    end
+  end
+  if total > KEPT_FOR_ALL then
+    for _, each in ipairs(kept) do
+      each[2] = each[2] * KEPT_FOR_ALL / total
+    end
+  end
+  pool.kept = kept
+  return math.min(total, KEPT_FOR_ALL)
+end
+
+-- What still counts, and for how long; forgets the rest.
+local function still_gone(pool, now)
+  local total, order, kept, uses = {}, {}, {}, {}
+  for _, each in ipairs(pool.gone) do
+    local steps = {each[1]}
+    for i = 2, #each, 3 do
+      local step = each[i]
+      if step * STEP > now then
+        if not total[step] then
+          total[step] = {0, 0}
+          order[#order + 1] = step
+        end
+        total[step][1], total[step][2] = total[step][1] + each[i + 1], total[step][2] + each[i + 2]
+        for j = i, i + 2 do
+          steps[#steps + 1] = each[j]
+        end
+      end
+    end
+    if #steps > 1 then
+      kept[#kept + 1] = steps
+    end
+  end
+  pool.gone = kept
+  table.sort(order)
+  for i, step in ipairs(order) do
+    uses[i] = {exact(step * STEP - now), exact(total[step][1]), exact(total[step][2])}
+  end
+  return uses
+end
+
+-- The estimate of a dimension, 0 where there is none.
+local function finite(pool, name)
+  for _, entry in ipairs(pool.limits) do
+    if entry[1] == name and entry[2] < UNLIMITED then
+      return entry[2]
+    end
+  end
+  return 0
+end
+
+-- Counts what a member used that fell silent, and what it may have used since it last asked.
+local function lapse(pool, name, lease)
+  add_gone(pool, name, uses_of(redis.call('HGET', reports, name)), lease[SEEN])
+  local part = lease[SHARE] * (lease[UNTIL] - lease[SEEN]) / MINUTE
+  add_gone(pool, name, {{0, part * finite(pool, 'requests'), part * finite(pool, 'tokens')}}, lease[UNTIL])
+  local need = 0
+  for i = NEEDS + 2, #lease, 3 do
+    need = need + lease[i]
+  end
+  local kept = math.min(lease[SHARE], need)
+  if need <= LITTLE and kept > 0 then
+    pool.kept[#pool.kept + 1] = {name, kept, lease[SEEN]}
+  end
 end
 
 -- What each call may have, so that all get the smaller of need and level × calls and use up `left`; and what they use.
@@ -111,11 +267,16 @@ local function plan(pool, member, asking, now)
         pool.leased = pool.leased + lease[SHARE]
         gather(lease, wants, order)
       else
+        if lease then
+          lapse(pool, name, lease)
+        end
         redis.call('HDEL', leases, name)
         redis.call('HDEL', reports, name)
       end
     end
   end
+  local unused = kept_for_all(pool, now)
+  pool.leased = pool.leased + unused
   table.sort(order)
   local each, kept, reserved = math.min(GUARANTEED, GUARANTEED_TO_ALL / math.max(1, #order - 1)), {}, 0
   for i = 2, #order do
@@ -126,7 +287,7 @@ local function plan(pool, member, asking, now)
     kept[i] = math.min(each, total)
     reserved = reserved + kept[i]
   end
-  local left, served = 1, 0
+  local left, served = 1 - unused, 0
   pool.levels = {}
   for i, priority in ipairs(order) do
     reserved = reserved - (kept[i] or 0)
@@ -191,9 +352,10 @@ local function renew(pool, member, now)
   local holding, rate, report, needs = tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7], tonumber(ARGV[8])
   local old = redis.call('HGET', leases, member)
   old = old and unpacked_lease(old)
-  local had = old and old[SHARE] or 0
+  local had = old and old[SHARE] or back(pool, member)
   local known = old and old[UNTIL] > now
-  local lease = {had, now + SHORTEST, now, rate}
+  local new = not known and had == 0
+  local lease = {had, now + VALID, now, rate}
   for i = 9, 8 + 3 * needs do
     lease[#lease + 1] = tonumber(ARGV[i])
   end
@@ -217,15 +379,15 @@ local function renew(pool, member, now)
     end
   end
   local share, again = math.min(most, free), SELDOM
-  if not known or share < SHORT * due then
+  if new or share < SHORT * (due - pool.surplus) then
     again = SOON
   elseif rate > 0 then
     again = math.min(SELDOM, math.max(OFTEN, CALLS / rate))
   end
-  local valid = math.max(RENEWALS * again, SHORTEST)
   pool.leased = pool.leased + share - had
-  lease[SHARE], lease[UNTIL] = share, now + valid
+  lease[SHARE] = share
   learn(pool, 9 + 3 * needs)
+  local gone = still_gone(pool, now)
   redis.call('HSET', leases, '', cmsgpack.pack(pool), member, cmsgpack.pack(lease))
   redis.call('EXPIRE', leases, UNUSED)
   if report == '' then
@@ -234,14 +396,17 @@ local function renew(pool, member, now)
     redis.call('HSET', reports, member, report)
     redis.call('EXPIRE', reports, UNUSED)
   end
-  return {exact(share), exact(valid), exact(again), estimates(pool), pool.members or 1}
+  return {exact(share), exact(VALID), exact(again), estimates(pool), pool.members or 1, gone}
 end
 
-local function leave(pool, member)
+local function leave(pool, member, now)
   local old = redis.call('HGET', leases, member)
-  if old then
-    local lease = unpacked_lease(old)
-    pool.leased = pool.leased - (lease and lease[SHARE] or 0)
+  if old or is_gone(pool, member) then
+    local lease = old and unpacked_lease(old)
+    pool.leased = pool.leased - (old and (lease and lease[SHARE] or 0) or left(pool, member))
+    local report = ARGV[5] or ''
+    report = report ~= '' and report or redis.call('HGET', reports, member)
+    add_gone(pool, LEFT, old and uses_of(report) or {}, now)
     redis.call('HDEL', leases, member)
     redis.call('HDEL', reports, member)
     redis.call('HSET', leases, '', cmsgpack.pack(pool))
@@ -275,6 +440,7 @@ end
 if (pool.format or 0) > format + 1 then
   return redis.error_reply('BEDROCKFORMAT the pool has format ' .. pool.format .. ', formats up to ' .. format + 1 .. ' are read')
 end
+pool.gone, pool.kept = pool.gone or {}, pool.kept or {}
 pool.format = math.max(pool.format or 0, format)
 now = now + pool.offset
 if now < pool.at then
@@ -286,6 +452,6 @@ latest = now + LONGEST
 if operation == 'renew' then
   return renew(pool, member, now)
 elseif operation == 'leave' then
-  return leave(pool, member)
+  return leave(pool, member, now)
 end
 return look(pool, now)

@@ -93,6 +93,15 @@ class SharedQuota:
             sizes.merge(member.report.answers)
         return sizes
 
+    def reasons(self, dimension: str) -> dict[str, list[str]]:
+        """Return why the members believe in their estimate of a limit, in words, and which of them believe each."""
+        believed: dict[str, list[str]] = {}
+        for member in self.members:
+            reason = member.report.reasons.get(dimension, "")
+            if reason:
+                believed.setdefault(reason, []).append(member.name)
+        return dict(sorted(believed.items(), key=lambda each: -len(each[1])))
+
     def holding(self) -> str:
         """Return the reason why calls wait now."""
         if not any(self.waiting.values()):

@@ -33,9 +33,9 @@ class MemoryStore:
         """Say what `member` needs and get its new lease."""
         return Instant(partial(self._renew, pool, member, request))
 
-    def leave(self, pool: str, member: str) -> Instant[None]:
-        """Free the lease of `member`."""
-        return Instant(partial(self._leave, pool, member))
+    def leave(self, pool: str, member: str, report: str = "") -> Instant[None]:
+        """Free the lease of `member`; `report` is its last one."""
+        return Instant(partial(self._leave, pool, member, report))
 
     def look(self, pool: str | None = None) -> Instant[dict[str, View]]:
         """Return who leases `pool`, or every pool."""
@@ -55,10 +55,10 @@ class MemoryStore:
                 leases = self._pools[pool] = Leases(now)
             return leases.renew(member, request, now)
 
-    def _leave(self, pool: str, member: str) -> None:
+    def _leave(self, pool: str, member: str, report: str) -> None:
         with self._lock:
             if pool in self._pools:
-                self._pools[pool].leave(member, self._clock())
+                self._pools[pool].leave(member, self._clock(), report)
 
     def _look(self, pool: str | None) -> dict[str, View]:
         with self._lock:

@@ -11,14 +11,19 @@ from dataclasses import dataclass, field
 from math import isfinite
 from typing import TYPE_CHECKING, Any, Self
 
+from aws_bedrock_inference.rules.quota.gone import uses_of
 from aws_bedrock_inference.tokens.answer_sizes import AnswerSizes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from aws_bedrock_inference.rules.quota.gone import Use
+
 VERSION = 1
 """The format that is written. Reports of before there were versions have the same fields and none of this."""
 
+# The longest reason, in characters.
+_LONGEST = 160
 
 # No count is larger: it is a mistake, and arithmetic with it would fail for all members.
 _MOST = 1e15
@@ -33,7 +38,9 @@ class MemberReport:
     """A member's report about itself.
 
     `used` is what its last minute took, by dimension, with what calls in flight have `reserved`, in tokens. `waiting`
-    are calls and `consumers` tokens a minute, both by priority; `throttled` counts since the process began.
+    are calls and `consumers` tokens a minute, both by priority; `throttled` counts since the process began. `minute` is
+    what counts for the others when the member is gone: (seconds ago, requests, tokens). `reasons` say in words, by
+    dimension, why the estimated limit is what it is.
     """
 
     used: Mapping[str, int] = field(default_factory=dict)
@@ -41,6 +48,8 @@ class MemberReport:
     waiting: Mapping[float, int] = field(default_factory=dict)
     consumers: Mapping[float, int] = field(default_factory=dict)
     throttled: int = 0
+    minute: tuple[Use, ...] = ()
+    reasons: Mapping[str, str] = field(default_factory=dict)
     answers: AnswerSizes = field(default_factory=AnswerSizes, compare=False)
 
     def to_json(self) -> str:
@@ -53,6 +62,8 @@ class MemberReport:
                 "waiting": {str(priority): calls for priority, calls in self.waiting.items()},
                 "consumers": {str(priority): tokens for priority, tokens in self.consumers.items()},
                 "throttled": self.throttled,
+                "minute": [[round(number, 3) for number in use] for use in self.minute],
+                "reasons": {name: reason[:_LONGEST] for name, reason in self.reasons.items()},
                 "answers": self.answers.as_dict(),
             }
         )
@@ -76,6 +87,8 @@ class MemberReport:
             waiting=_by_priority(fields.get("waiting")),
             consumers=_by_priority(fields.get("consumers")),
             throttled=_count(fields.get("throttled")),
+            minute=uses_of(text),
+            reasons=_words(fields.get("reasons")),
             answers=_sizes(fields.get("answers")),
         )
 
@@ -86,6 +99,12 @@ def _mapping(value: Any) -> Mapping[str, Any]:
 
 def _count(value: Any) -> int:
     return int(value) if isinstance(value, (int, float)) and 0 <= value < _MOST else 0
+
+
+def _words(value: Any) -> dict[str, str]:
+    """Return short texts that a terminal can show as they are."""
+    known = ((name, text) for name, text in _mapping(value).items() if name in ("requests", "tokens"))
+    return {name: "".join(filter(str.isprintable, text))[:_LONGEST] for name, text in known if isinstance(text, str)}
 
 
 def _by_priority(value: Any) -> dict[float, int]:

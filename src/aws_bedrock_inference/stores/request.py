@@ -47,8 +47,8 @@ class ShareStore(Protocol):
     def renew(self, pool: str, member: str, request: LeaseRequest) -> StoreRequest[Grant]:
         """Say what `member` needs and get its new lease."""
 
-    def leave(self, pool: str, member: str) -> StoreRequest[None]:
-        """Free the lease of `member`."""
+    def leave(self, pool: str, member: str, report: str = "") -> StoreRequest[None]:
+        """Free the lease of `member`; `report` is its last one."""
 
     def look(self, pool: str | None = None) -> StoreRequest[Mapping[str, View]]:
         """Return the members of `pool`, or of every pool used within the last hour."""

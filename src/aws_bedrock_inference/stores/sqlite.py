@@ -76,9 +76,9 @@ class SqliteStore:
         """Say what `member` needs and get its new lease."""
         return self._question(partial(self._renew, pool, member, request))
 
-    def leave(self, pool: str, member: str) -> Question[None]:
-        """Free the lease of `member`."""
-        return self._question(partial(self._leave, pool, member))
+    def leave(self, pool: str, member: str, report: str = "") -> Question[None]:
+        """Free the lease of `member`; `report` is its last one."""
+        return self._question(partial(self._leave, pool, member, report))
 
     def look(self, pool: str | None = None) -> Question[dict[str, View]]:
         """Return who leases `pool`, or every pool that is kept."""
@@ -112,12 +112,12 @@ class SqliteStore:
             database.execute("INSERT OR REPLACE INTO reports VALUES (?, ?, ?)", (pool, member, request.report))
             return grant
 
-    def _leave(self, pool: str, member: str) -> None:
+    def _leave(self, pool: str, member: str, report: str) -> None:
         with self._changing() as database:
             now = self._clock()
             leases = _read(database, pool)
             if leases is not None:
-                leases.leave(member, now)
+                leases.leave(member, now, report)
                 _write(database, pool, leases, now)
                 database.execute("DELETE FROM reports WHERE pool = ? AND member = ?", (pool, member))
 
@@ -223,7 +223,24 @@ def _connected(path: Path, timeout: float) -> sqlite3.Connection:
 
 def _read(database: sqlite3.Connection, pool: str) -> Leases | None:
     row = database.execute("SELECT state FROM pools WHERE pool = ?", (pool,)).fetchone()
-    return None if row is None else Leases.of(json.loads(row[0]))
+    if row is None:
+        return None
+    leases = Leases.of(json.loads(row[0]))
+    leases.reports = _Reports(database, pool)
+    return leases
+
+
+class _Reports(dict[str, str]):
+    """The members' reports, read when they are asked for."""
+
+    def __init__(self, database: sqlite3.Connection, pool: str) -> None:
+        self._database = database
+        self._pool = pool
+
+    def __missing__(self, member: str) -> str:
+        where = "SELECT report FROM reports WHERE pool = ? AND member = ?"
+        row = self._database.execute(where, (self._pool, member)).fetchone()
+        return row[0] if row is not None and isinstance(row[0], str) else ""
 
 
 def _write(database: sqlite3.Connection, pool: str, leases: Leases, now: float) -> None:

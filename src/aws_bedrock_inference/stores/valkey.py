@@ -72,9 +72,9 @@ class ValkeyStore:
         """Say what `member` needs and get its new lease."""
         return self._question(partial(self._renew, pool, member, request))
 
-    def leave(self, pool: str, member: str) -> Question[None]:
-        """Free the lease of `member`."""
-        return self._question(partial(self._leave, pool, member))
+    def leave(self, pool: str, member: str, report: str = "") -> Question[None]:
+        """Free the lease of `member`; `report` is its last one."""
+        return self._question(partial(self._leave, pool, member, report))
 
     def look(self, pool: str | None = None) -> Question[dict[str, View]]:
         """Return who shares `pool`, or every pool that has been used within the hour."""
@@ -103,12 +103,14 @@ class ValkeyStore:
         needs = (repr(float(number)) for need in request.needs for number in need)
         head = (repr(float(request.holding)), repr(float(request.rate)), request.report, len(request.needs))
         with self._errors():
-            share, valid, again, estimates, members = self._run("renew", pool, now, member, *head, *needs, *limits)
-            return Grant(float(share), float(valid), float(again), _limits(estimates), int(members))
+            answer = self._run("renew", pool, now, member, *head, *needs, *limits)
+            share, valid, again, estimates, members, gone = answer
+            uses = tuple((float(seconds), float(requests), float(tokens)) for seconds, requests, tokens in gone)
+            return Grant(float(share), float(valid), float(again), _limits(estimates), int(members), uses)
 
-    def _leave(self, pool: str, member: str, now: float | None = None) -> None:
+    def _leave(self, pool: str, member: str, report: str, now: float | None = None) -> None:
         with self._errors():
-            self._run("leave", pool, now, member)
+            self._run("leave", pool, now, member, report)
 
     def _look(self, pool: str | None, now: float | None = None) -> dict[str, View]:
         views = {}

@@ -30,8 +30,10 @@ TOLERANCE = 1e-9
 UNLIMITED = 1e300
 
 
-def divide(members: Iterable[Iterable[Need]]) -> tuple[dict[float, float], float]:
-    """Return what each call may have at each priority that anybody needs, and what is left over for each member."""
+def divide(members: Iterable[Iterable[Need]], total: float = 1.0) -> tuple[dict[float, float], float]:
+    """Return what each call may have at each priority that anybody needs, and what of `total` is left over for each
+    member.
+    """
     wants: dict[float, list[tuple[float, float]]] = {}
     count = 0
     for needs in members:
@@ -42,7 +44,7 @@ def divide(members: Iterable[Iterable[Need]]) -> tuple[dict[float, float], float
     order = sorted(wants)
     each = min(GUARANTEED, GUARANTEED_TO_ALL / max(1, len(order) - 1))
     kept = {priority: min(each, sum(need for need, _ in wants[priority])) for priority in order[1:]}
-    left, reserved = 1.0, sum(kept.values())
+    left, reserved = total, sum(kept.values())
     levels = {}
     for priority in order:
         reserved -= kept.get(priority, 0.0)

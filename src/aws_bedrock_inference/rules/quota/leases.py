@@ -10,41 +10,43 @@ The figures below are this package's own choice; none is a fact about AWS.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
 from math import inf, isfinite
 from typing import TYPE_CHECKING, Any, Self
 
-from aws_bedrock_inference.rules.quota.fair_shares import TOLERANCE, UNLIMITED, divide, due
+from aws_bedrock_inference.rules.quota.beliefs import Beliefs
+from aws_bedrock_inference.rules.quota.fair_shares import TOLERANCE, divide, due
+from aws_bedrock_inference.rules.quota.gone import LEFT, Gone, uses_of
+from aws_bedrock_inference.rules.quota.limit import MINUTE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from aws_bedrock_inference.rules.quota.fair_shares import Need
+    from aws_bedrock_inference.rules.quota.gone import Use
 
-# The shares due to all members are computed again after this many seconds; the cost of a renewal in between does not
-# depend on their number.
+# The shares due to all are computed again after this many seconds; a renewal in between costs the same for any number.
 PLAN = 0.2
 
 # A member comes again after this many of its calls, within bounds in seconds: a busy one has more to say.
 CALLS = 8.0
 OFTEN = 1.0
-SELDOM = 5.0
+SELDOM = 2.5
 
-# A newcomer, and a member that has got less than this part of what is due to it, come again sooner.
+# A newcomer, and a member that has got less than this part of what is due to its needs, come again sooner.
 SHORT = 0.95
 SOON = 0.3
 
-# A lease outlives two renewals that fail, and is never shorter than this.
-RENEWALS = 3.0
-SHORTEST = 4.0
+# Seconds of a lease. A busy member's outlives a renewal that fails, and who waits for the part of one that was killed
+# has it within three seconds, its own next renewal included.
+VALID = 2.7
 LONGEST = 60.0  # far longer than any: a lease that is kept as longer was not made here
 
 # A store that was restarted has forgotten every lease. Who had one comes back within SELDOM seconds; until then all
 # keep what they hold, and a newcomer gets no more than this part of what looks free.
 GRACE = SELDOM + 2 * SOON
 CAUTIOUS = 0.25
-
-SAME = 1e-9  # an estimate that differs by less is the same
 
 # The format of what is kept of a quota; versions whose formats are adjacent share it. It had no number at first.
 FORMAT = 1
@@ -85,7 +87,8 @@ class Grant:
 
     Both times run from when the member asked, not from when it heard: then its lease ends no later than the store
     assumes. `limits` are (dimension, the estimate that all members share, its stamp). `members` is the number of
-    members that the store knows.
+    members that the store knows. `gone` is what members that are gone used: it counts against the whole quota for so
+    many seconds.
     """
 
     share: float
@@ -93,10 +96,12 @@ class Grant:
     again: float
     limits: tuple[tuple[str, float, int], ...]
     members: int = 1
+    gone: tuple[Use, ...] = ()
 
     def __post_init__(self) -> None:
         # What comes from a store is checked here, once.
         sound = 0.0 <= self.share <= 1.0 + TOLERANCE and 0.0 < self.again <= self.valid < inf and self.members >= 1
+        sound = sound and all(0.0 <= number < inf for use in self.gone for number in use)
         if not (sound and all(limit > 0.0 and stamp >= 0 for _, limit, stamp in self.limits)):
             raise ValueError(f"{self!r} makes no sense")
 
@@ -144,7 +149,7 @@ class Leases:
     """
 
     def __init__(self, born: float) -> None:
-        self.reports: dict[str, str] = {}
+        self.reports: dict[str, str] = defaultdict(str)
         self._born = self._at = born
         self._offset = 0.0
         self._planned = born - 2 * PLAN
@@ -155,7 +160,8 @@ class Leases:
         self._surplus = 0.0
         self._levels: dict[float, float] = {}
         self._leases: dict[str, Lease] = {}
-        self._limits: dict[str, tuple[float, int]] = {}
+        self._beliefs = Beliefs()
+        self._gone = Gone()
 
     def renew(self, member: str, request: LeaseRequest, now: float) -> Grant:
         """Hear what `member` needs and return its new lease, which takes the place of the one it had."""
@@ -163,8 +169,9 @@ class Leases:
         lease = self._leases.get(member)
         known = lease is not None and lease.until > now
         if lease is None:
-            lease = self._leases[member] = Lease(0.0, now, now, 0.0, ())
-        lease.until, lease.seen, lease.rate, lease.needs = now + SHORTEST, now, request.rate, request.needs
+            lease = self._leases[member] = Lease(self._gone.back(member), now, now, 0.0, ())
+        new = not known and lease.share == 0.0
+        lease.until, lease.seen, lease.rate, lease.needs = now + VALID, now, request.rate, request.needs
         self.reports[member] = request.report
         if now - self._planned >= PLAN or any(
             need > 0.0 and priority not in self._levels for priority, need, _ in request.needs
@@ -183,20 +190,20 @@ class Leases:
             elif self._rejoined:
                 most = lease.share if known else min(deserved, CAUTIOUS * free)
         share = min(most, free)
-        soon = not known or share < SHORT * deserved
+        soon = new or share < SHORT * (deserved - self._surplus)
         again = SOON if soon else min(SELDOM, max(OFTEN, CALLS / request.rate)) if request.rate > 0.0 else SELDOM
-        valid = max(RENEWALS * again, SHORTEST)
         self._leased += share - lease.share
-        lease.share, lease.until = share, now + valid
-        self._learn(request.limits)
-        return Grant(share, valid, again, self._estimates(), self._members)
+        lease.share = share
+        self._beliefs.learn(request.limits)
+        return Grant(share, VALID, again, self._beliefs.told(), self._members, self._gone.at(now))
 
-    def leave(self, member: str, now: float) -> None:
-        """Free the lease of `member` at once."""
+    def leave(self, member: str, now: float, report: str = "") -> None:
+        """Free the lease of `member` at once; `report` is its last one."""
         lease = self._leases.pop(member, None)
-        if lease is not None:
-            self._advance(now)
-            self._leased -= lease.share
+        if lease is not None or member in self._gone:
+            now = self._advance(now)
+            self._leased -= self._gone.left(member) if lease is None else lease.share
+            self._gone.add(LEFT, [] if lease is None else uses_of(report or self.reports[member]), now)
             self.reports.pop(member, None)
 
     def look(self, now: float) -> View:
@@ -208,7 +215,7 @@ class Leases:
                 for member, lease in sorted(self._leases.items())
                 if lease.until > now
             ),
-            self._estimates(),
+            self._beliefs.told(),
         )
 
     @property
@@ -228,7 +235,8 @@ class Leases:
                 member: [lease.share, lease.until, lease.seen, lease.rate, lease.needs]
                 for member, lease in self._leases.items()
             },
-            "limits": self._limits,
+            "limits": self._beliefs.plain(),
+            "gone": self._gone.plain(),
         }
 
     @classmethod
@@ -255,42 +263,34 @@ class Leases:
         for member, lease in list(leases._leases.items()):
             if not (0.0 <= lease.share <= 1.0 + TOLERANCE and lease.until <= leases._at + LONGEST):
                 del leases._leases[member]
-        leases._limits = {name: (_finite(limit), int(stamp)) for name, (limit, stamp) in dict(plain["limits"]).items()}
+        leases._beliefs = Beliefs.of(plain["limits"])
+        leases._gone = Gone.of(plain.get("gone", {}))
         return leases
 
     def _advance(self, now: float) -> float:
         now += self._offset
-        if now < self._at:
-            self._offset += self._at - now
-        else:
-            self._at = now
+        self._offset += max(0.0, self._at - now)
+        self._at = max(self._at, now)
         return self._at
 
     def _plan(self, now: float) -> None:
         """Forget who was silent for too long, and find what is due to the others."""
-        self._leases = {member: lease for member, lease in self._leases.items() if lease.until > now}
-        self.reports = {member: report for member, report in self.reports.items() if member in self._leases}
-        self._leased = sum(lease.share for lease in self._leases.values())
-        self._levels, self._surplus = divide(lease.needs for lease in self._leases.values())
+        for member in [member for member, lease in self._leases.items() if lease.until <= now]:
+            self._lapse(member, self._leases.pop(member))
+        kept = self._gone.kept(now)
+        self._leased = kept + sum(lease.share for lease in self._leases.values())
+        self._levels, self._surplus = divide((lease.needs for lease in self._leases.values()), 1.0 - kept)
         self._members = len(self._leases)
         self._planned = now
 
-    def _learn(self, limits: Iterable[tuple[str, float, int, bool]]) -> None:
-        for name, limit, based_on, lowered in limits:
-            estimate = min(limit, UNLIMITED)
-            known, stamp = self._limits.get(name, (estimate, 0))
-            if stamp == 0:
-                self._limits[name] = (estimate, 1)
-            elif based_on == stamp:
-                if abs(estimate - known) > SAME * max(estimate, known):
-                    self._limits[name] = (estimate, stamp + 1)
-            elif lowered and estimate < known:
-                self._limits[name] = (estimate, stamp + 1)
-
-    def _estimates(self) -> tuple[tuple[str, float, int], ...]:
-        return tuple(
-            (name, inf if limit >= UNLIMITED else limit, stamp) for name, (limit, stamp) in sorted(self._limits.items())
-        )
+    def _lapse(self, member: str, lease: Lease) -> None:
+        """Count what a member used that fell silent, and what it may have used since it last asked."""
+        self._gone.add(member, uses_of(self.reports[member]), lease.seen)
+        self.reports.pop(member, None)
+        part = lease.share * (lease.until - lease.seen) / MINUTE
+        since = 0.0, part * self._beliefs.finite("requests"), part * self._beliefs.finite("tokens")
+        self._gone.add(member, [since], lease.until)
+        self._gone.keep(member, lease.share, sum(need for _, need, _ in lease.needs), lease.seen)
 
 
 def _finite(value: Any) -> float:

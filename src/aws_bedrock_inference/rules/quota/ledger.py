@@ -22,6 +22,7 @@ from aws_bedrock_inference.rules.quota.window import BURST, TOLERANCE, Window
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from aws_bedrock_inference.rules.quota.gone import Uses
     from aws_bedrock_inference.rules.quota.observed import EstimatorFactory
     from aws_bedrock_inference.rules.quota.snapshot import Needs, Snapshot
 
@@ -198,22 +199,24 @@ class Ledger:
         """Return what this process needs of a shared quota."""
         with self._lock:
             self.window.refresh(now)
-            return needed(*self._state(now))
+            return needed(*self._state(now), now=now)
 
     def watch(self) -> None:
         """Count what each priority takes, also while there is only one."""
         with self._lock:
             self._watched, self._plain = True, False
 
-    def lease(self, share: float, limits: Mapping[str, float], now: float, until: float = inf) -> None:
-        """Use `share` of the quota, which others share, until `until`, and adopt their estimates `limits`."""
+    def lease(self, share: float, told: Mapping[str, float], now: float, until: float = inf, gone: Uses = None) -> None:
+        """Use `share` of the quota until `until`; adopt what others estimate (`told`), and count its part of `gone`."""
         with self._lock:
-            self.window.leased_until = until
-            self.window.refresh(now)
-            for name, limit in self.window.dimensions:
-                limit.lease(share, limits.get(name))
+            self.window.lease(share, told, now, until, gone)
             woken = self._serve(now)
         self._wake(woken, now)
+
+    def forget(self) -> None:
+        """Forget the minute, unless calls in flight use it: others count it from now on."""
+        with self._lock:
+            self.window.forget()
 
     def _enqueue(self, ticket: Ticket, order: float, now: float) -> Ticket:
         with self._lock:
@@ -250,9 +253,7 @@ class Ledger:
             wait = max(wait, self.pause.until - now)
         if self.day.limit < inf:
             wait = max(wait, self.day.wait_now(tokens, now))
-        if self.concurrency.in_flight >= self.concurrency.most:
-            wait = inf
-        return wait
+        return wait if self.concurrency.in_flight < self.concurrency.most else inf
 
     def _admit(self, ticket: Ticket, now: float) -> None:
         self.pause.on_admit(now)

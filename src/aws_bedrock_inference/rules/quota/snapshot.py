@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import isfinite
+from math import inf, isfinite
 from typing import TYPE_CHECKING, TypeAlias
 
 from aws_bedrock_inference.rules.quota.limit import MINUTE
@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from aws_bedrock_inference.rules.quota.fair_shares import Need
+    from aws_bedrock_inference.rules.quota.gone import Use
+    from aws_bedrock_inference.rules.quota.limit import Limit
     from aws_bedrock_inference.rules.quota.window import Window
 
 Waiting: TypeAlias = "Mapping[float, tuple[int, float]]"
@@ -52,12 +54,15 @@ class Snapshot:
 class Needs:
     """A process's needs of a quota that it shares. `by_priority` is as `fair_shares` divides by; calls wait at the
     priorities `waiting`. `limits` are the estimates that rest on something, by dimension; `rate` is calls a second.
+    `uses` are its own of the minute, by age; `free` are requests and tokens that it could use at once.
     """
 
     by_priority: tuple[Need, ...]
     waiting: frozenset[float]
     limits: tuple[tuple[str, float], ...]
     rate: float
+    uses: tuple[Use, ...]
+    free: tuple[float, float]
 
 
 def taken(
@@ -77,9 +82,11 @@ def taken(
     )
 
 
-def needed(window: Window, in_flight: int, waiting: Waiting, consumers: Mapping[float, int]) -> Needs:
+def needed(window: Window, in_flight: int, waiting: Waiting, consumers: Mapping[float, int], *, now: float) -> Needs:
     """Return what a process needs whose queue holds `waiting` and whose last minute took `consumers`."""
-    used = max(0.0, *(limit.used / limit.estimate for _, limit in window.dimensions))
+    uses = window.uses(now)
+    requests, tokens = (sum(use[column] for use in uses) for column in (1, 2))
+    used = max(requests / window.requests.estimate, tokens / window.tokens.estimate)
     total = max(1.0, float(sum(consumers.values())))
     by_priority = []
     for priority in sorted({*consumers, *waiting}):
@@ -94,5 +101,11 @@ def needed(window: Window, in_flight: int, waiting: Waiting, consumers: Mapping[
         tuple(by_priority),
         frozenset(priority for priority, (calls, _) in waiting.items() if calls),
         tuple((name, limit.estimate) for name, limit in window.dimensions if limit.known),
-        max(0.0, window.requests.used / MINUTE),
+        requests / MINUTE,
+        uses,
+        (_at_once(window.requests), _at_once(window.tokens)),
     )
+
+
+def _at_once(limit: Limit) -> float:
+    return max(0.0, limit.free) if limit.estimate < inf else 0.0

@@ -7,11 +7,15 @@ from itertools import chain
 from math import inf
 from typing import TYPE_CHECKING
 
+from aws_bedrock_inference.rules.quota.gone import STEP
 from aws_bedrock_inference.rules.quota.learning import EvidenceEstimator
 from aws_bedrock_inference.rules.quota.limit import MINUTE, Limit
 from aws_bedrock_inference.rules.quota.observed import Throttle
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from aws_bedrock_inference.rules.quota.gone import Use, Uses
     from aws_bedrock_inference.rules.quota.observed import EstimatorFactory
 
 # The minute is counted in slots of this many seconds. A slot leaves it as a whole, LAG after its last call would: by
@@ -100,6 +104,7 @@ class Window:
         self.admitted = 0.0
         self.leased_until = inf
         self._slots: deque[Slot] = deque()
+        self._others: list[Slot] = []  # those of the minute that others used: members that are gone, the parent process
         self._at = now
         self._spread_at = now
 
@@ -139,8 +144,41 @@ class Window:
             slots.append(Slot(slot.end))
             slots[-1].tokens, slots[-1].requests = slot.tokens, slot.requests
             slot.alive, slot.inherited = False, True
-        self.slot = slots.pop()
-        self._slots = deque(slots)
+        self.slot = Slot(self.slot.end)
+        self._slots, self._others = deque(slots), slots
+
+    def lease(self, share: float, limits: Mapping[str, float], now: float, until: float, gone: Uses) -> None:
+        """Use `share` of the quota until `until`, and count that part of what is `gone`; None leaves it as it is."""
+        self.leased_until = until
+        self.refresh(now)
+        if gone is not None:
+            self._forget(self._others)
+        for name, limit in self.dimensions:
+            limit.lease(share, limits.get(name))
+        if gone is not None:
+            self._others = [Slot(now + seconds - MINUTE - LAG) for seconds, _, _ in gone]
+            for slot, (_, requests, tokens) in zip(self._others, gone, strict=True):
+                slot.requests, slot.tokens = share * requests, share * tokens
+                self.requests.used += slot.requests
+                self.tokens.used += slot.tokens
+            self._slots = deque(sorted((*self._slots, *self._others), key=lambda slot: slot.end))
+
+    def forget(self) -> None:
+        """Forget the minute, unless calls in flight have reserved of it: others count it from now on."""
+        if self.outstanding <= TOLERANCE:
+            self._forget((*self._slots, self.slot))
+            self.slot = Slot(self.slot.end)
+
+    def uses(self, now: float) -> tuple[Use, ...]:
+        """Return what this process has used of the minute, by age in steps."""
+        steps: dict[float, tuple[float, float]] = {}
+        others = set(self._others)
+        for slot in (*self._slots, self.slot):
+            if slot not in others:
+                age = max(0.0, (now - slot.end) // STEP * STEP)
+                requests, tokens = steps.get(age, (0.0, 0.0))
+                steps[age] = requests + slot.requests, tokens + slot.tokens
+        return tuple((age, max(0.0, requests), max(0.0, tokens)) for age, (requests, tokens) in steps.items())
 
     def refresh(self, now: float) -> None:
         """Bring both dimensions to `now`."""
@@ -218,6 +256,14 @@ class Window:
         calls = rate * span / MINUTE
         refused = tokens if name == "tokens" else 1.0
         limit.throttled(Throttle(in_a_row, recently, lately, refused, shortly, calls, age))
+
+    def _forget(self, slots: Iterable[Slot]) -> None:
+        for slot in slots:
+            if slot.alive:
+                slot.alive = False
+                self.tokens.used -= slot.tokens
+                self.requests.used -= slot.requests
+        self._slots = deque(slot for slot in self._slots if slot.alive)
 
     def _wait_in(self, limit: Limit, amount: float, name: str, now: float) -> float:
         wait = (limit.needs(amount) - limit.level) / limit.rate
