@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 from aws_bedrock_inference.bounds import is_number, shown, shown_name
 from aws_bedrock_inference.fault import Fault, Kind
+from aws_bedrock_inference.made import PLAIN, Made
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -190,6 +191,7 @@ class Outcome(NamedTuple):
 
     `emitted` counts the events of a stream that the caller has already received; if it is not 0, a retry would deliver
     events twice. `earlier` has the failed attempts before the last one, and `gave_up` the reason why no other followed.
+    `made` says how the value came about, if not by one request.
     """
 
     value: Any = None
@@ -198,6 +200,7 @@ class Outcome(NamedTuple):
     emitted: int = 0
     earlier: tuple[Attempt, ...] = ()
     gave_up: str = ""
+    made: Made = PLAIN
 
     @property
     def attempts(self) -> int:

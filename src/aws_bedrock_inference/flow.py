@@ -26,7 +26,7 @@ from aws_bedrock_inference.dialects.echo import unechoed
 from aws_bedrock_inference.switch import policies_are_off
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable, Generator, Iterable
 
     from aws_bedrock_inference.call import Call
     from aws_bedrock_inference.clock import Clock
@@ -155,6 +155,31 @@ def send(call: Call) -> Flow:
     """Carry `call` to the service once: the innermost step of every pipeline for a unary operation."""
     outcome = cast("Outcome", (yield Send(call)))
     return outcome if outcome.fault is None else unechoed(call, outcome)
+
+
+def passing(flow: Flow, take: Callable[[Any], Iterable[Any]]) -> Flow:
+    """Run `flow`, and hand on what `take` makes of each item that it gives: nothing, the item, or several.
+
+    All other effects pass unchanged, and so do interruptions. The flow goes on until its consumer wants no more.
+    """
+    try:
+        effect = next(flow)
+        while True:
+            try:
+                if type(effect) is Give:
+                    reply: Any = True
+                    for item in take(effect.item):
+                        reply = yield Give(item)
+                        if not reply:
+                            break
+                else:
+                    reply = yield effect
+            except BaseException as interruption:  # noqa: BLE001 - the flow raises it again
+                effect = flow.throw(interruption)
+            else:
+                effect = flow.send(reply)
+    except StopIteration as end:
+        return cast("Outcome", end.value)
 
 
 class Policy(Protocol):
