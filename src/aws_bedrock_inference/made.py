@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
     from aws_bedrock_inference.call import Usage
@@ -40,6 +40,15 @@ class Made:
     cached: float | None = None
     degraded_by: Fault | None = field(default=None)
     replaced: bool = False
+
+
+class Interrupted(NamedTuple):
+    """An item of a stream that says: it broke here because of `fault`, and the answer begins anew with the next item.
+
+    What came before it is not part of the answer.
+    """
+
+    fault: Fault
 
 
 PLAIN = Made()

@@ -31,7 +31,7 @@ ABANDONED = Fault(
 
 
 # The faults of waiting too long.
-_LATE = frozenset({"IdleTimeout", "AttemptTimeout", "ReadTimeoutError"})
+_LATE = frozenset({"IdleTimeout", "AttemptTimeout", "FirstContentTimeout", "ReadTimeoutError"})
 
 _RAISE_LIMIT = "The model thought, or wrote the input of a tool, in silence: a repeat would be as silent. Raise it."
 
@@ -59,7 +59,7 @@ def stream(call: Call) -> Flow:
             transcript.begun = True
         else:
             transcript.add(event)
-            source.quiet = transcript.quiet
+            source.begun, source.quiet = transcript.begun, transcript.quiet
             held.append(event)
         if transcript.begun:
             for item in held:
@@ -88,7 +88,7 @@ def collect(call: Call) -> Flow:
                 return Outcome(transcript, _with_cost(fault, transcript), _spent(call, transcript))
             return Outcome(transcript.response(source.response), None, transcript.spent(call.estimate))
         transcript.add(event)
-        source.quiet = transcript.quiet
+        source.begun, source.quiet = transcript.begun, transcript.quiet
 
 
 def _transcript(call: Call) -> Transcript:
