@@ -10,7 +10,7 @@ from aws_bedrock_inference.made import Interrupted
 from aws_bedrock_inference.streaming import ABANDONED
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import Callable
 
     from aws_bedrock_inference.call import Call, Outcome
     from aws_bedrock_inference.drivers.asynchronous import AsyncStream
@@ -153,7 +153,7 @@ class TextStream:
         self._events = events
 
     @property
-    def events(self) -> Iterator[dict[str, Any] | Interrupted]:
+    def events(self) -> EventStream:
         """The same answer as boto3's events, with an `Interrupted` where it begins anew. Read these or the text, not
         both.
         """
@@ -191,7 +191,7 @@ class AsyncTextStream:
         self._events = events
 
     @property
-    def events(self) -> AsyncIterator[dict[str, Any] | Interrupted]:
+    def events(self) -> AsyncEventStream:
         """The same answer as boto3's events, with an `Interrupted` where it begins anew. Read these or the text, not
         both.
         """

@@ -101,11 +101,11 @@ class Rest:
                 yield self._given(_with_text(item, piece))
             return
         if "contentBlockDelta" not in item:
-            yield from self.end()
+            yield from self._held()
         yield self._given(item)
 
-    def end(self) -> Iterator[dict[str, Any]]:
-        """Return what is held back, once the part has ended or something else follows."""
+    def _held(self) -> Iterator[dict[str, Any]]:
+        """Return what is held back, since something else follows. A part that breaks before was not worth having."""
         piece = self.cut.end() if self.cut is not None else ""
         if piece:
             yield self._given({"contentBlockDelta": {"delta": {"text": piece}, "contentBlockIndex": self._index}})

@@ -88,8 +88,6 @@ class Resume:
                 rest = Rest(transcript, Cut(received) if how == "turn" else None)
                 anchor = rest.cut.anchor if rest.cut is not None else None
                 outcome = yield from passing(step(_continuation(call, received, anchor, transcript.tokens)), rest.take)
-                for item in rest.end():
-                    yield from give(item)
                 verified = rest.verified
             seams.append(Seam(at, how, verified=verified, fault=fault, usage=spent))
             earlier.extend(outcome.earlier)
