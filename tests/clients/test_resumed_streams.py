@@ -10,7 +10,7 @@ from support.answers import FRAMES, MESSAGES, THROTTLED_FRAME
 from support.client_faces import at_once
 from support.wire import Wire, event, exception, stream
 
-from aws_bedrock_inference import Interrupted, InvalidRequest, Pipeline, Retry, StreamBroken, Timeout, Usage
+from aws_bedrock_inference import Interrupted, InvalidRequest, Pipeline, Retry, StreamBroken, TimedOut, Timeout, Usage
 from aws_bedrock_inference.events import CallEnded, StreamResumed
 
 OLD = "us.anthropic.claude-3-haiku-20240307-v1:0"
@@ -213,7 +213,7 @@ def test_a_stream_that_stays_empty_is_asked_for_again(face: Any) -> None:
     with Wire(empty, WHOLE, empty) as wire:
         client = face.open(wire.url, pipeline=at_once(), timeout=Timeout(first_content=0.2))
         assert "".join(face.items(client.invoke_stream("Why?"))) == FIRST + REST
-        with pytest.raises(TimeoutError) as raised:
+        with pytest.raises(TimedOut) as raised:
             list(face.items(client.invoke_stream("Why?")))
         assert (raised.value.code, raised.value.cause) == ("FirstContentTimeout", "first-content-late")
         assert len(wire.received) == 4

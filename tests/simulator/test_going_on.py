@@ -15,7 +15,7 @@ from aws_bedrock_inference.testing import Simulator, simulator
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-STREAMS = 25
+STREAMS = 15
 WHOLE = "Streams deserve special care, since half an answer looks much like a whole one."
 
 
@@ -24,7 +24,8 @@ def going_on(written: str, said: str | None, how: str = EXACTLY, chance: float =
 
 
 def test_it_goes_on_after_a_prefill_and_after_a_quotation() -> None:
-    assert going_on(WHOLE[:30], None) == WHOLE[30:]
+    assert going_on(WHOLE[:29], None) == WHOLE[29:]
+    assert going_on(WHOLE[:30], None) == WHOLE[29:], "a prefill's white space at its end does not count"
     assert going_on(WHOLE[:30], f"weiter nach <{WHOLE[10:30]}>") == WHOLE[10:]
     assert going_on(WHOLE, f"mehr? {WHOLE[-20:]}") == WHOLE[-20:]
 
@@ -54,7 +55,7 @@ def service() -> Iterator[Simulator]:
 @pytest.mark.parametrize("model", ["us.amazon.nova-lite-v1:0", "us.anthropic.claude-3-haiku-20240307-v1:0"])
 @pytest.mark.parametrize("how", [EXACTLY, LOOSELY, OTHERWISE])
 def test_a_cut_anywhere_is_mended(service: Simulator, how: str, model: str, alone: None) -> None:
-    dice = random.Random(f"{how} {model}")
+    dice = random.Random(f"{how} {model}")  # noqa: S311 - dice for cuts
     answers = {"tokens": 60, "goes_on": how}
     with BedrockClient(model, session=session(), endpoint_url=service.url) as client:
         service.scenario(answers=answers)
@@ -65,7 +66,7 @@ def test_a_cut_anywhere_is_mended(service: Simulator, how: str, model: str, alon
             stream = client.invoke_stream(f"Question {number}?", max_tokens=600, on_interrupt="continue")
             received = "".join(stream)
             assert received == stream.reply.text
-            assert all(seam.verified for seam in stream.reply.seams)
+            assert all(seam.verified or (how, seam.how) == (OTHERWISE, "prefill") for seam in stream.reply.seams)
             resumed += len(stream.reply.seams)
             at = stream.reply.seams[0].at if how == OTHERWISE and stream.reply.seams else len(text)
             assert received[:at] == text[:at]
