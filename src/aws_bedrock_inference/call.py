@@ -20,7 +20,7 @@ PRIORITIES: dict[str, float] = {"interactive": 0.0, "normal": 1.0, "batch": 2.0}
 NORMAL = PRIORITIES["normal"]
 
 OnInterrupt: TypeAlias = Literal["raise", "restart", "continue"]
-"""What to do when a stream breaks after its first content."""
+"""The ways to go on when a stream breaks after its first content."""
 
 Priority: TypeAlias = Literal["interactive", "normal", "batch"] | float
 """The values of `priority`: a usual name, or a number of one's own."""

@@ -1,4 +1,4 @@
-"""How an answer came about, where it is not simply what the service answered to one request."""
+"""The story of an answer that is not simply what the service answered to one request."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.fault import Fault
 
 Joint: TypeAlias = Literal["prefill", "turn", "restart"]
-"""How the part after a seam was asked for: the model went on from the text as its own, it was asked in a turn of the
+"""The ways to ask for the part after a seam: the model went on from the text as its own, it was asked in a turn of the
 user to go on, or the request was made anew."""
 
 
@@ -31,7 +31,7 @@ class Seam:
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """How an answer was made. `cached` is its age in seconds if it was kept from an earlier request. `degraded_by` is
+    """The making of an answer. `cached` is its age in seconds if it was kept from an earlier request. `degraded_by` is
     the fault in whose place a substitute was answered. `replaced` says that a message of the caller's stands in the
     place of filtered content. `seams` are the places where its stream broke.
     """

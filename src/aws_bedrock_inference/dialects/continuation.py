@@ -81,7 +81,7 @@ class Rest:
 
     @property
     def verified(self) -> bool:
-        """Whether the part is known to begin where the first one ended."""
+        """True if the part is known to begin where the first one ended."""
         return not self._blank if self.cut is None else bool(self.cut.verified)
 
     def take(self, item: Any) -> Iterator[dict[str, Any]]:

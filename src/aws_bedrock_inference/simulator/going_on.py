@@ -1,4 +1,4 @@
-"""How a simulated model goes on with an answer of its own that broke off.
+"""A simulated model goes on with an answer of its own that broke off.
 
 It knows its answer by what it has written of it: a conversation whose last message of the assistant is the beginning of
 the answer to what came before. It goes on if that message is the last one (a prefill), or if the user's next message
