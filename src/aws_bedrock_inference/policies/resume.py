@@ -37,8 +37,8 @@ class Resume:
     which gives an `Interrupted` and then a whole answer anew; or `continue`, which asks the model to go on from what
     was received and cuts the seam, so that the consumer reads one text. The default is `raise`: only the caller knows
     whether what was shown can be taken back. An answer that cannot be continued (half a tool call, a JSON schema)
-    restarts. `interruptions` 3 limits how often one answer is resumed, since each time costs its whole input again. `chance` is
-    the random source of the waits.
+    restarts. `interruptions` 3 limits how often one answer is resumed, since each time costs its whole input again.
+    `chance` is the random source of the waits.
 
     Only a fault after which the request may be sent again is resumed, and only before the call's deadline. Refuses
     nothing. Emits `StreamResumed`.
