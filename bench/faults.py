@@ -171,18 +171,18 @@ def main() -> None:
             for scenario in sorted(scenarios, key=lambda one: "s" not in one.name)
             for client in clients
         }
-        rows = [[one.name, *(cells[one.name, client].result() for client in clients)] for one in scenarios]
+        rows = [(one.name, [cells[one.name, client].result() for client in clients]) for one in scenarios]
     if asked.markdown:
         print("| | " + " | ".join(clients) + " |\n|---" * 1 + "|---" * len(clients) + "|")
-        for row in rows:
-            print("| " + " | ".join(map(str, row)) + " |")
+        for name, found in rows:
+            print("| " + " | ".join([name, *map(str, found)]) + " |")
     else:
         table = Table("result · requests · tokens written · time", *clients)
-        for row in rows:
-            table.add_row(*map(str, row))
+        for name, found in rows:
+            table.add_row(name, *map(str, found))
         Console(width=200).print(table)
     if asked.say:
-        for name, *found in rows:
+        for name, found in rows:
             for client, one in zip(clients, found, strict=True):
                 print(f"{name} | {client} | {one.said}")
 

@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
     from aws_bedrock_inference.call import Call
     from aws_bedrock_inference.clock import Clock
-    from aws_bedrock_inference.fault import Fault
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -119,11 +118,6 @@ class Emit:
 Effect: TypeAlias = Send | Next | Give | Sleep | Wait | Ask | Emit
 Flow: TypeAlias = "Generator[Effect, Any, Outcome]"
 Step: TypeAlias = "Callable[[Call], Flow]"
-
-
-def read(source: Any) -> Generator[Effect, Any, dict[str, Any] | Fault | None]:
-    """Read the next event of an open stream."""
-    return cast("dict[str, Any] | Fault | None", (yield Next(source)))
 
 
 def give(item: Any) -> Generator[Effect, Any, bool]:
