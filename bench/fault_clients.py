@@ -72,21 +72,21 @@ def boto3_tuned(url: str, ask: str) -> str:
 def anthropic(url: str, ask: str) -> str:
     from anthropic import AnthropicBedrock
 
-    client = AnthropicBedrock(base_url=url, aws_region=REGION)
+    client: Any = AnthropicBedrock(base_url=url, aws_region=REGION)
     params: dict[str, Any] = {
         "model": MODEL,
         "max_tokens": MAX_TOKENS,
         "messages": [{"role": "user", "content": PROMPT}],
     }
     if ask == "whole":
-        return str(client.messages.create(**params).content[0].text)  # type: ignore[union-attr]
+        return str(client.messages.create(**params).content[0].text)
     if ask == "tool":
         params["tools"] = [{"name": NAME, "input_schema": SCHEMA}]
         params["tool_choice"] = {"type": "any"}
     with client.messages.stream(**params) as stream:
         if ask == "stream":
             return "".join(stream.text_stream)
-        return json.dumps(stream.get_final_message().content[0].input)  # type: ignore[union-attr]
+        return json.dumps(stream.get_final_message().content[0].input)
 
 
 def langchain(url: str, ask: str) -> str:

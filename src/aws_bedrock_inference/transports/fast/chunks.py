@@ -14,6 +14,7 @@ from aws_bedrock_inference.transports.failures import MalformedAnswer
 _SIZE = re.compile(rb"(?!0+\r)([0-9A-Fa-f]{1,8})\r\n")
 _BEGINNING = re.compile(rb"[0-9A-Fa-f]{0,8}\r?")
 _END = b"\r\n"
+_MALFORMED = "the body is not HTTP/1.1's"
 
 
 class Chunks:
@@ -51,7 +52,7 @@ class Chunks:
                 self._begin(data[at:], body)
                 return None
             if not data.startswith(_END, end - len(_END)):
-                raise MalformedAnswer("the body is not HTTP/1.1's")
+                raise MalformedAnswer(_MALFORMED)
             body.append(data[at : end - len(_END)])
             at, self._left = end, 0
         return None
@@ -62,3 +63,5 @@ class Chunks:
         body.append(content)
         self._left -= len(content)
         self.held = data[len(content) :]
+        if not _END.startswith(self.held):
+            raise MalformedAnswer(_MALFORMED)
