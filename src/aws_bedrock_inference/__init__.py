@@ -59,7 +59,8 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.knowledge.classify import classify
     from aws_bedrock_inference.knowledge.explain import Explanation, explain
     from aws_bedrock_inference.knowledge.models import ModelArn
-    from aws_bedrock_inference.policies import Breaker, Deadline, Quota, Retry, standard
+    from aws_bedrock_inference.made import Interrupted, Seam
+    from aws_bedrock_inference.policies import Breaker, Deadline, Quota, Resume, Retry, standard
     from aws_bedrock_inference.resilience.functions import attempts
     from aws_bedrock_inference.resilience.wrap import resilient
 
@@ -113,7 +114,8 @@ _HOMES = {
     "knowledge.classify": ("classify",),
     "knowledge.explain": ("Explanation", "explain"),
     "knowledge.models": ("ModelArn",),
-    "policies": ("Breaker", "Deadline", "Quota", "Retry", "standard"),
+    "made": ("Interrupted", "Seam"),
+    "policies": ("Breaker", "Deadline", "Quota", "Resume", "Retry", "standard"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -135,6 +137,7 @@ __all__ = [
     "Denied",
     "Explanation",
     "Fault",
+    "Interrupted",
     "InvalidByService",
     "InvalidRequest",
     "ModelArn",
@@ -150,8 +153,10 @@ __all__ = [
     "QuotaExhausted",
     "Refused",
     "Reply",
+    "Resume",
     "Retry",
     "Route",
+    "Seam",
     "ServerFailed",
     "ServiceFault",
     "StreamBroken",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 from aws_bedrock_inference.bounds import is_number, shown, shown_name
 from aws_bedrock_inference.fault import Fault, Kind
+from aws_bedrock_inference.made import PLAIN, Made
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,6 +18,9 @@ PRIORITIES: dict[str, float] = {"interactive": 0.0, "normal": 1.0, "batch": 2.0}
 """The names of the usual priorities; the smallest number goes first."""
 
 NORMAL = PRIORITIES["normal"]
+
+OnInterrupt: TypeAlias = Literal["raise", "restart", "continue"]
+"""The ways to go on when a stream breaks after its first content."""
 
 Priority: TypeAlias = Literal["interactive", "normal", "batch"] | float
 """The values of `priority`: a usual name, or a number of one's own."""
@@ -109,21 +113,21 @@ class Timeout:
 
     `connect` 10: a healthy endpoint answers a connection in well under one second. `first_byte` 3600: a unary answer
     arrives all at once, so its first byte comes after the last token; AWS advises an hour for long generations (facts:
-    bedrock-large-model-read-timeouts). Dead peers are found sooner, by TCP keep-alive. `first_event` 120: a stream
-    starts as soon as the model has read the prompt. `idle` 60: longest silence between two chunks of a stream that
-    delivers text; four times that before the first text and after a chunk of anything else, for a model that thinks or
-    writes the input of a tool is silent for minutes. `total` unlimited: one attempt is bounded by the deadline over all
-    attempts.
+    bedrock-large-model-read-timeouts). Dead peers are found sooner, by TCP keep-alive. `first_content` 240: a stream
+    shows content as soon as the model has read the prompt and thought; one that opens and stays empty for longer shows
+    that the Region lacks capacity. `idle` 60: longest silence between two chunks of a stream that delivers text; four
+    times that after a chunk of anything else, for a model that thinks or writes the input of a tool is silent for up to
+    196 s. `total` unlimited: one attempt is bounded by the deadline over all attempts.
     """
 
     connect: float = 10.0
     first_byte: float = 3600.0
-    first_event: float = 120.0
+    first_content: float = 240.0
     idle: float = 60.0
     total: float = inf
 
     def __post_init__(self) -> None:
-        for name in ("connect", "first_byte", "first_event", "idle", "total"):
+        for name in ("connect", "first_byte", "first_content", "idle", "total"):
             seconds = getattr(self, name)
             if not is_number(seconds, above=0, infinite=True):
                 raise ValueError(
@@ -138,6 +142,7 @@ class Call(NamedTuple):
     that method takes. `arrived` and `deadline` are readings of the world's clock; `deadline` covers all attempts and
     waits. `priority` is the place in the queue for quota, the smallest number first (see `PRIORITIES`).
     `plain` says that the params were checked and are JSON as they stand, so that no attempt checks them again.
+    `on_interrupt` says what to do when the stream breaks after its first content; None leaves it to the pipeline.
     """
 
     operation: str
@@ -149,6 +154,7 @@ class Call(NamedTuple):
     deadline: float = inf
     priority: float = NORMAL
     plain: bool = False
+    on_interrupt: OnInterrupt | None = None
 
     def until(self, deadline: float) -> Call:
         """Return the same call with another deadline."""
@@ -162,6 +168,7 @@ class Call(NamedTuple):
             deadline,
             self.priority,
             self.plain,
+            self.on_interrupt,
         )
 
 
@@ -190,6 +197,7 @@ class Outcome(NamedTuple):
 
     `emitted` counts the events of a stream that the caller has already received; if it is not 0, a retry would deliver
     events twice. `earlier` has the failed attempts before the last one, and `gave_up` the reason why no other followed.
+    `made` says how the value came about, if not by one request.
     """
 
     value: Any = None
@@ -198,6 +206,7 @@ class Outcome(NamedTuple):
     emitted: int = 0
     earlier: tuple[Attempt, ...] = ()
     gave_up: str = ""
+    made: Made = PLAIN
 
     @property
     def attempts(self) -> int:

@@ -55,6 +55,21 @@ class RetryScheduled:
 
 
 @dataclass(frozen=True, slots=True)
+class StreamResumed:
+    """A stream broke after `received` characters of its text, and another request follows for the rest (`how` is
+    `prefill` or `turn`), or for the whole answer anew (`restart`), after `wait` seconds. `tokens` is what the part that
+    broke was charged, roughly.
+    """
+
+    route: Route
+    fault: Fault
+    how: str
+    received: int
+    wait: float
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
 class QuotaQueued:
     """A call waits for quota. `tokens` is its reservation, `ahead` the number of calls before it in the queue."""
 

@@ -26,11 +26,10 @@ from aws_bedrock_inference.dialects.echo import unechoed
 from aws_bedrock_inference.switch import policies_are_off
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable, Generator, Iterable
 
     from aws_bedrock_inference.call import Call
     from aws_bedrock_inference.clock import Clock
-    from aws_bedrock_inference.fault import Fault
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -121,11 +120,6 @@ Flow: TypeAlias = "Generator[Effect, Any, Outcome]"
 Step: TypeAlias = "Callable[[Call], Flow]"
 
 
-def read(source: Any) -> Generator[Effect, Any, dict[str, Any] | Fault | None]:
-    """Read the next event of an open stream."""
-    return cast("dict[str, Any] | Fault | None", (yield Next(source)))
-
-
 def give(item: Any) -> Generator[Effect, Any, bool]:
     """Hand `item` to the consumer; False when the consumer has gone away."""
     return cast("bool", (yield Give(item)))
@@ -155,6 +149,31 @@ def send(call: Call) -> Flow:
     """Carry `call` to the service once: the innermost step of every pipeline for a unary operation."""
     outcome = cast("Outcome", (yield Send(call)))
     return outcome if outcome.fault is None else unechoed(call, outcome)
+
+
+def passing(flow: Flow, take: Callable[[Any], Iterable[Any]]) -> Flow:
+    """Run `flow`, and hand on what `take` makes of each item that it gives: nothing, the item, or several.
+
+    All other effects pass unchanged, and so do interruptions. The flow goes on until its consumer wants no more.
+    """
+    try:
+        effect = next(flow)
+        while True:
+            try:
+                if type(effect) is Give:
+                    reply: Any = True
+                    for item in take(effect.item):
+                        reply = yield Give(item)
+                        if not reply:
+                            break
+                else:
+                    reply = yield effect
+            except BaseException as interruption:  # noqa: BLE001 - the flow raises it again
+                effect = flow.throw(interruption)
+            else:
+                effect = flow.send(reply)
+    except StopIteration as end:
+        return cast("Outcome", end.value)
 
 
 class Policy(Protocol):

@@ -21,6 +21,7 @@ from aws_bedrock_inference.events import (
     QuotaQueued,
     RetryScheduled,
     StoreChanged,
+    StreamResumed,
     ThrottleReceived,
 )
 
@@ -51,6 +52,18 @@ def _retry(event: RetryScheduled) -> None:
             event.attempt,
             _named(event.fault),
             f" and may have been charged {event.tokens:,} tokens" if event.tokens else "",
+            event.wait,
+        )
+
+
+def _resumed(event: StreamResumed) -> None:
+    if enabled(logging.WARNING):
+        LOGGER.warning(
+            "%s: the stream broke after %d characters with %s; %s follows in %.2f s",
+            event.route,
+            event.received,
+            _named(event.fault),
+            "the answer anew" if event.how == "restart" else "the rest",
             event.wait,
         )
 
@@ -112,5 +125,6 @@ _LINES: dict[type, Callable[[Any], None]] = {
     QuotaQueued: _queued,
     RetryScheduled: _retry,
     StoreChanged: _store,
+    StreamResumed: _resumed,
     ThrottleReceived: _throttle,
 }

@@ -13,7 +13,7 @@ from aws_bedrock_inference.call import Outcome
 from aws_bedrock_inference.dialects.echo import unechoed
 from aws_bedrock_inference.dialects.stream import NativeTranscript, Transcript
 from aws_bedrock_inference.fault import Category, Decision, Fault, Kind
-from aws_bedrock_inference.flow import Send, give, read
+from aws_bedrock_inference.flow import Give, Next, Send
 from aws_bedrock_inference.knowledge.classify import answered, unanswered
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ ABANDONED = Fault(
 
 
 # The faults of waiting too long.
-_LATE = frozenset({"IdleTimeout", "AttemptTimeout", "ReadTimeoutError"})
+_LATE = frozenset({"IdleTimeout", "AttemptTimeout", "FirstContentTimeout", "ReadTimeoutError"})
 
 _RAISE_LIMIT = "The model thought, or wrote the input of a tool, in silence: a repeat would be as silent. Raise it."
 
@@ -48,10 +48,11 @@ def stream(call: Call) -> Flow:
     if opened.fault is not None:
         return unechoed(call, opened)
     source, transcript = opened.value, _transcript(call)
+    following = Next(source)  # once for all events; the helpers of `flow` would cost each of them half a microsecond
     held: list[Any] = [Head(source.response)]
     emitted = 0
     while True:
-        event = yield from read(source)
+        event: dict[str, Any] | Fault | None = yield following
         if event is None or isinstance(event, Fault):
             fault = _verdict(event, transcript)
             if fault is not None:
@@ -62,9 +63,10 @@ def stream(call: Call) -> Flow:
             source.quiet = transcript.quiet
             held.append(event)
         if transcript.begun:
+            source.begun = True
             for item in held:
                 emitted += 1
-                if not (yield from give(item)):
+                if not (yield Give(item)):
                     return Outcome(transcript, ABANDONED, transcript.spent(call.estimate), emitted)
             held.clear()
         if event is None or isinstance(event, Fault):
@@ -80,15 +82,16 @@ def collect(call: Call) -> Flow:
     if opened.fault is not None:
         return unechoed(call, opened)
     source, transcript = opened.value, _transcript(call)
+    following = Next(source)
     while True:
-        event = yield from read(source)
+        event: dict[str, Any] | Fault | None = yield following
         if event is None or isinstance(event, Fault):
             fault = _verdict(event, transcript)
             if fault is not None:
                 return Outcome(transcript, _with_cost(fault, transcript), _spent(call, transcript))
             return Outcome(transcript.response(source.response), None, transcript.spent(call.estimate))
         transcript.add(event)
-        source.quiet = transcript.quiet
+        source.begun, source.quiet = transcript.begun, transcript.quiet
 
 
 def _transcript(call: Call) -> Transcript:

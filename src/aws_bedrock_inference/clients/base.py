@@ -7,19 +7,22 @@ from math import inf
 from typing import TYPE_CHECKING, Any
 
 from aws_bedrock_inference import clock as clocks
-from aws_bedrock_inference.bounds import is_number, shown
+from aws_bedrock_inference.bounds import is_number, shown, shown_name
 from aws_bedrock_inference.call import Call, Outcome, Route, Timeout, priority_number
 from aws_bedrock_inference.clients.counting import Counting
 from aws_bedrock_inference.clients.request import BadRequestError
 from aws_bedrock_inference.clients.routes import Routes
+from aws_bedrock_inference.clients.safer import AUTO, Safer
 from aws_bedrock_inference.events import Listener, Listeners
 from aws_bedrock_inference.exceptions import InvalidRequest, error_of
 from aws_bedrock_inference.flow import send
 from aws_bedrock_inference.knowledge.models import UNKNOWN_MODEL, ModelArn
 from aws_bedrock_inference.log import enabled as log_enabled
 from aws_bedrock_inference.log import log
+from aws_bedrock_inference.made import PLAIN
 from aws_bedrock_inference.policies import Quota, one_owner, standard
 from aws_bedrock_inference.policies.refusals import client_closed, invalid_request
+from aws_bedrock_inference.policies.resume import unresumable
 from aws_bedrock_inference.streaming import collect, stream
 from aws_bedrock_inference.tokens.estimate import BodyError, estimate, learn
 from aws_bedrock_inference.tokens.ratio import TokenGauge
@@ -29,7 +32,7 @@ from aws_bedrock_inference.transports.operations import operation as plan_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from aws_bedrock_inference.call import Estimate, Priority
+    from aws_bedrock_inference.call import Estimate, OnInterrupt, Priority
     from aws_bedrock_inference.clients.request import Prompt
     from aws_bedrock_inference.flow import Flow, Pipeline
 
@@ -62,6 +65,7 @@ class BaseClient:
         self._listeners = Listeners(log)
         self._routes = Routes(self._endpoint, session)
         self._looks_up = False
+        self._safer = Safer()
         self._gauge = TokenGauge()
         self._counting = Counting(self._gauge, self._routes)
         self._send = self.pipeline.around(send, self._clock)
@@ -88,7 +92,12 @@ class BaseClient:
         self._send = self._stream = self._collect = _closed
 
     def _invoke_call(
-        self, operation: str, prompt: Prompt, priority: Priority | None, timeout: float | Timeout | None = None
+        self,
+        operation: str,
+        prompt: Prompt,
+        priority: Priority | None,
+        timeout: float | Timeout | None = None,
+        on_interrupt: OnInterrupt | None = None,
     ) -> Call:
         """Return the Converse or ConverseStream call for `prompt`."""
         number = self.priority if priority is None else priority_number(priority)
@@ -96,7 +105,18 @@ class BaseClient:
             params = prompt.params(number)
         except BadRequestError as error:
             raise self._invalid(operation, str(error), self._route(self.model_id)) from None
-        return self._make_call(operation, params, timeout)._replace(priority=number)
+        if on_interrupt is not None and (problem := unresumable(on_interrupt, self.pipeline)):
+            raise self._invalid(operation, problem, self._route(self.model_id))
+        return self._make_call(operation, params, timeout)._replace(priority=number, on_interrupt=on_interrupt)
+
+    def _whole(self, call: Call, *, stream: bool | str) -> Flow:
+        """Return the flow for the whole answer to `call`, received as a stream or at once."""
+        if stream == AUTO:
+            return self._safer.flow(call, self._send, self._collect)
+        if isinstance(stream, str):
+            problem = f"stream={shown_name(stream, [AUTO])}: give True, False or 'auto'"
+            raise self._invalid(call.operation, problem, call.route)
+        return self._collect(call) if stream else self._send(call)
 
     def _make_call(self, operation: str, params: Mapping[str, Any], timeout: float | Timeout | None = None) -> Call:
         """Return the call of boto3's `operation` with boto3's `params`; `modelId` is optional. `timeout` is as in the
@@ -157,7 +177,7 @@ class BaseClient:
 
     def _finish(self, call: Call, outcome: Outcome) -> None:
         """Learn from how the call ended, and notify the listeners."""
-        if outcome.fault is None and outcome.usage is not None:
+        if outcome.fault is None and outcome.usage is not None and outcome.made is PLAIN:
             learn(self._gauge, call.route.base, call.estimate, outcome.usage)
         if outcome.fault is not None or self._listeners.added or log_enabled(DEBUG):
             self._listeners.call_ended(call, outcome, self._clock())

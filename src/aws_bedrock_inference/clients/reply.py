@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Any
 from aws_bedrock_inference.call import Usage, sent
 from aws_bedrock_inference.dialects.content import text_of
 from aws_bedrock_inference.dialects.usage import stop_reason
+from aws_bedrock_inference.made import PLAIN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from aws_bedrock_inference.call import Attempt, Outcome, Route
+    from aws_bedrock_inference.fault import Fault
+    from aws_bedrock_inference.made import Made, Seam
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,7 @@ class Reply:
     route: Route
     earlier: tuple[Attempt, ...] = field(repr=False)
     response: dict[str, Any] = field(repr=False)
+    made: Made = field(default=PLAIN, repr=False)
 
     @property
     def attempts(self) -> int:
@@ -49,6 +53,21 @@ class Reply:
         """The request id of the answer."""
         request_id: str | None = self.response.get("ResponseMetadata", {}).get("RequestId")
         return request_id
+
+    @property
+    def seams(self) -> tuple[Seam, ...]:
+        """The places where the stream broke and the answer goes on with another request."""
+        return self.made.seams
+
+    @property
+    def cached(self) -> float | None:
+        """The age of the answer in seconds if it was kept from an earlier request; None if it is new."""
+        return self.made.cached
+
+    @property
+    def degraded_by(self) -> Fault | None:
+        """The fault in whose place this substitute was answered; None for an answer of the model."""
+        return self.made.degraded_by
 
     def __getitem__(self, key: str) -> Any:
         return self.response[key]
@@ -78,4 +97,5 @@ def reply_of(outcome: Outcome, route: Route) -> Reply:
         route=route,
         earlier=outcome.earlier,
         response=response,
+        made=outcome.made,
     )

@@ -45,7 +45,8 @@ class Transcript:
     `begun` turns true with the first event that carries content: from then on a repeat would be noticed. `whole`
     turns true with the event that closes the answer. `quiet` is false while text arrives. Before and after all other
     content a long silence is no sign of a failure: the model thinks, writes a tool's input, or waits for a tool of the
-    service. `failure` is the code and the message of an error that the model itself reported.
+    service. `failure` is the code and the message of an error that the model itself reported. `index` is that of the
+    block at hand, and `open` says whether more of it is due.
     """
 
     may_end = False
@@ -55,6 +56,8 @@ class Transcript:
         self.begun = False
         self.whole = False
         self.quiet = True
+        self.index: Any = 0
+        self.open = False
         self.stop_reason: str | None = None
         self.usage: Usage | None = None
         self._written = 0
@@ -74,6 +77,7 @@ class Transcript:
             elif name == "contentBlockStart":
                 self._start(body.get("contentBlockIndex"), body.get("start"))
             elif name == "contentBlockStop":
+                self.open = False
                 self._assembly.stop(body.get("contentBlockIndex"))
             elif name == "messageStart":
                 role = body.get("role")
@@ -114,12 +118,14 @@ class Transcript:
         return {**head, "output": {"message": self.message()}, **self._stop, **self._metadata}
 
     def _start(self, index: Any, start: Any) -> None:
-        self.begun = True
+        self.begun = self.open = True
+        self.index = index
         self.quiet = True
         self._assembly.start(index, start if isinstance(start, dict) else {})
 
     def _delta(self, index: Any, delta: Any) -> None:
-        self.begun = True
+        self.begun = self.open = True
+        self.index = index
         if not isinstance(delta, dict):
             return
         self._assembly.add(index, delta)

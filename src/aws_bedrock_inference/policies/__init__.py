@@ -9,9 +9,10 @@ from aws_bedrock_inference.flow import Pipeline
 from aws_bedrock_inference.policies.breaker import Breaker
 from aws_bedrock_inference.policies.deadline import Deadline
 from aws_bedrock_inference.policies.quota import Quota
+from aws_bedrock_inference.policies.resume import Resume
 from aws_bedrock_inference.policies.retry import Retry
 
-__all__ = ["Breaker", "Deadline", "Quota", "Retry", "one_owner", "standard"]
+__all__ = ["Breaker", "Deadline", "Quota", "Resume", "Retry", "one_owner", "standard"]
 
 
 def standard(quota: Quota | None = None, *, retry: Retry | Literal["outside"] | None = None) -> Pipeline:
@@ -28,6 +29,7 @@ def standard(quota: Quota | None = None, *, retry: Retry | Literal["outside"] | 
     owner = Retry(attempts=1) if retry == "outside" else retry
     return Pipeline(
         Deadline(),
+        Resume(),
         owner if owner is not None else Retry(),
         Breaker(),
         quota if quota is not None else Quota(),
