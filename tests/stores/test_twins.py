@@ -9,7 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from aws_bedrock_inference.rules.quota.leases import LeaseRequest, Leases, View
+from aws_bedrock_inference.rules.quota.leases import LeaseRequest, Leases
+from aws_bedrock_inference.rules.quota.views import View
 
 if TYPE_CHECKING:
     from aws_bedrock_inference.stores.valkey import ValkeyStore

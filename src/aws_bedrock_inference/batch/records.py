@@ -29,6 +29,7 @@ LONGEST_LINE = 40_000_000
 _BATCH_KEYS = ("recordId", "modelInput")
 _PROMPT_KEYS = (
     *("id", "prompt", "messages", "system", "max_tokens", "temperature", "stop_sequences", "tools", "tier", "priority"),
+    "tenant",
     *sorted(CONVERSE_MEMBERS - {"messages", "system"}),
 )
 

@@ -131,13 +131,13 @@ class Quota:
             if member is not None and now >= member.due:
                 yield from member.renew(now)
                 now = clock()
-            ticket, outcome, limit = Ticket(tokens, call.priority, now), None, None
+            ticket, outcome, limit = Ticket(tokens, call.priority, now, call.tenant), None, None
             try:
                 ledger.enter(ticket, call.arrived, now)  # inside: a signal may come at any moment
                 while ticket.slot is None or (member is not None and member.lapsed(clock())):
                     if ticket.slot is not None:  # the process was stopped after it looked at the clock
                         ledger.cancel(ticket, clock(), sent=False)
-                        ticket = Ticket(tokens, call.priority, now := clock())
+                        ticket = Ticket(tokens, call.priority, now := clock(), call.tenant)
                         ledger.enter(ticket, call.arrived, now)
                         continue
                     refusal = yield from self._wait_in_queue(pool, ticket, call, clock)
@@ -219,8 +219,8 @@ class Quota:
     ) -> Generator[Effect, None, Fault | None]:
         ledger, member = pool.ledger, pool.member
         now = clock()
-        ahead = ledger.ahead(call.priority) - 1
-        soonest = ledger.earliest(ticket.tokens, now, call.priority)
+        ahead = ledger.ahead(call.priority, call.tenant) - 1
+        soonest = ledger.earliest(ticket.tokens, now, call.priority, call.tenant)
         if ahead >= self._most_waiting:
             return queue_full(ahead, soonest - now)
         if soonest >= call.deadline:
@@ -235,7 +235,7 @@ class Quota:
             if now >= call.deadline:
                 return too_close("the call's deadline passed while the call waited for quota")
             if member is not None:
-                member.hurry(call.priority, now)
+                member.hurry(call.priority, call.tenant, now)
                 if now >= member.due:
                     yield from member.renew(now)
                     now = clock()

@@ -6,12 +6,14 @@ from typing import Any
 
 import pytest
 
-from aws_bedrock_inference.rules.quota.fair_shares import divide, due
+from aws_bedrock_inference.rules.quota.fair_shares import Need, divide, due
 
 
 def shares(*members: Any) -> list[Any]:
-    levels, surplus = divide(members)
-    return [pytest.approx(due(needs, levels, surplus)) for needs in members]
+    """Return what is due to each of `members`, whose needs are (priority, need, calls), and a tenant's name if any."""
+    told = [[Need(*need) for need in needs] for needs in members]
+    levels, surplus = divide(told)
+    return [pytest.approx(due(needs, levels, surplus)) for needs in told]
 
 
 def test_needs_that_fit_are_met_and_the_rest_is_spread_but_for_a_tenth() -> None:

@@ -11,19 +11,16 @@ The figures below are this package's own choice; none is a fact about AWS.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import repeat
 from math import inf, isfinite
 from typing import TYPE_CHECKING, Any, Self
 
-from aws_bedrock_inference.rules.quota.fair_shares import TOLERANCE, UNLIMITED, divide, due
+from aws_bedrock_inference.rules.quota.division import PLAN, Division, finite
+from aws_bedrock_inference.rules.quota.fair_shares import TOLERANCE, UNLIMITED, Need
+from aws_bedrock_inference.rules.quota.views import Seen, View
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-
-    from aws_bedrock_inference.rules.quota.fair_shares import Need
-
-# The shares due to all members are computed again after this many seconds; the cost of a renewal in between does not
-# depend on their number.
-PLAN = 0.2
 
 # A member comes again after this many of its calls, within bounds in seconds: a busy one has more to say.
 CALLS = 8.0
@@ -49,7 +46,7 @@ SAME = 1e-9  # an estimate that differs by less is the same
 # The format of what is kept of a quota; versions whose formats are adjacent share it. It had no number at first.
 FORMAT = 1
 
-_NUMBERS = ("born", "at", "offset", "planned", "leased", "surplus")
+_NUMBERS = ("born", "at", "offset", "leased")
 REPORT = 16 * 1024  # of what a member says about itself, in characters
 
 
@@ -58,16 +55,18 @@ class LeaseRequest:
     """The data that a member sends at each renewal.
 
     `holding` is the fraction it is using now: its last grant, 0 when it is new or that lease has run out. `needs` are
-    (priority, fraction of the quota, calls that want it); the smallest priority is served first. `limits` are
+    (priority, fraction of the quota, calls that want it); the smallest priority is served first. `tenants` say whose
+    each of them is, in the same order; there are none where no call names one. `limits` are
     (dimension, estimated limit a minute, stamp of the estimate that it is based on, whether a throttle has lowered it
     since). `rate` is its own calls a second. `report` is kept as given, for people to look at.
     """
 
     holding: float
-    needs: tuple[Need, ...]
+    needs: tuple[tuple[float, float, float], ...]
     limits: tuple[tuple[str, float, int, bool], ...] = ()
     report: str = ""
     rate: float = 0.0
+    tenants: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         numbers = [self.holding, self.rate, *(number for _, need, calls in self.needs for number in (need, calls))]
@@ -77,6 +76,13 @@ class LeaseRequest:
             raise ValueError(f"A limit must be above 0 (infinity when there is none): {self.limits!r}")
         if len(self.report) > REPORT:
             raise ValueError(f"The report has {len(self.report):,} characters; at most {REPORT:,} are kept")
+        if self.tenants and len(self.tenants) != len(self.needs):
+            raise ValueError(f"There are {len(self.needs)} needs of {len(self.tenants)} tenants")
+
+    @property
+    def whose(self) -> tuple[Need, ...]:
+        """The needs with their tenants."""
+        return tuple(Need(*need, tenant) for need, tenant in zip(self.needs, self.tenants or repeat(""), strict=False))
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +91,8 @@ class Grant:
 
     Both times run from when the member asked, not from when it heard: then its lease ends no later than the store
     assumes. `limits` are (dimension, the estimate that all members share, its stamp). `members` is the number of
-    members that the store knows.
+    members that the store knows. `parts` say of each need which part of its tenant's calls it names; there are none
+    where no tenant is named.
     """
 
     share: float
@@ -93,31 +100,14 @@ class Grant:
     again: float
     limits: tuple[tuple[str, float, int], ...]
     members: int = 1
+    parts: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         # What comes from a store is checked here, once.
         sound = 0.0 <= self.share <= 1.0 + TOLERANCE and 0.0 < self.again <= self.valid < inf and self.members >= 1
+        sound = sound and all(0.0 < part <= 1.0 for part in self.parts)
         if not (sound and all(limit > 0.0 and stamp >= 0 for _, limit, stamp in self.limits)):
             raise ValueError(f"{self!r} makes no sense")
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """A member as others see it: its fraction, seconds since it last asked, its calls a second, its report."""
-
-    member: str
-    share: float
-    age: float
-    rate: float
-    report: str
-
-
-@dataclass(frozen=True, slots=True)
-class View:
-    """The members of a quota, by name, and their estimates of its limits: (dimension, units a minute, stamp)."""
-
-    members: tuple[Seen, ...]
-    limits: tuple[tuple[str, float, int], ...]
 
 
 class TooNew(Exception):
@@ -129,12 +119,12 @@ class Lease:
 
     __slots__ = ("needs", "rate", "seen", "share", "until")
 
-    def __init__(self, share: float, until: float, seen: float, rate: float, needs: Iterable[Iterable[float]]) -> None:
+    def __init__(self, share: float, until: float, seen: float, rate: float, needs: Iterable[Need]) -> None:
         self.share = share
         self.until = until
         self.seen = seen
         self.rate = rate
-        self.needs = tuple((priority, need, calls) for priority, need, calls in needs)
+        self.needs = tuple(needs)
 
 
 class Leases:
@@ -147,13 +137,11 @@ class Leases:
         self.reports: dict[str, str] = {}
         self._born = self._at = born
         self._offset = 0.0
-        self._planned = born - 2 * PLAN
+        self._division = Division(born - 2 * PLAN)
         self._rejoined = False
         self._members = 1
         self._format = FORMAT
         self._leased = 0.0
-        self._surplus = 0.0
-        self._levels: dict[float, float] = {}
         self._leases: dict[str, Lease] = {}
         self._limits: dict[str, tuple[float, int]] = {}
 
@@ -164,13 +152,11 @@ class Leases:
         known = lease is not None and lease.until > now
         if lease is None:
             lease = self._leases[member] = Lease(0.0, now, now, 0.0, ())
-        lease.until, lease.seen, lease.rate, lease.needs = now + SHORTEST, now, request.rate, request.needs
+        lease.until, lease.seen, lease.rate, lease.needs = now + SHORTEST, now, request.rate, request.whose
         self.reports[member] = request.report
-        if now - self._planned >= PLAN or any(
-            need > 0.0 and priority not in self._levels for priority, need, _ in request.needs
-        ):
+        if not self._division.covers(lease.needs, now):
             self._plan(now)
-        deserved = due(request.needs, self._levels, self._surplus)
+        deserved = self._division.due(lease.needs)
         free = max(0.0, 1.0 - (self._leased - lease.share))
         most = deserved
         rejoins = not known and request.holding > 0.0
@@ -189,7 +175,7 @@ class Leases:
         self._leased += share - lease.share
         lease.share, lease.until = share, now + valid
         self._learn(request.limits)
-        return Grant(share, valid, again, self._estimates(), self._members)
+        return Grant(share, valid, again, self._estimates(), self._members, self._division.parts(lease.needs))
 
     def leave(self, member: str, now: float) -> None:
         """Free the lease of `member` at once."""
@@ -223,10 +209,15 @@ class Leases:
             "members": self._members,
             **{name: getattr(self, f"_{name}") for name in _NUMBERS},
             "rejoined": self._rejoined,
-            "levels": list(self._levels.items()),
+            **self._division.plain(),
             "leases": {
-                member: [lease.share, lease.until, lease.seen, lease.rate, lease.needs]
+                member: [lease.share, lease.until, lease.seen, lease.rate, [need[:3] for need in lease.needs]]
                 for member, lease in self._leases.items()
+            },
+            "whose": {
+                member: [need.tenant for need in lease.needs]
+                for member, lease in self._leases.items()
+                if any(need.tenant for need in lease.needs)
             },
             "limits": self._limits,
         }
@@ -241,21 +232,20 @@ class Leases:
             raise TooNew(f"it has format {kept}, and formats up to {FORMAT + 1} are read here")
         leases = cls(0.0)
         for name in _NUMBERS:
-            setattr(leases, f"_{name}", _finite(plain[name]))
+            setattr(leases, f"_{name}", finite(plain[name]))
         leases._format = max(kept, FORMAT)
         leases._members = max(1, int(plain.get("members", 1)))
         leases._rejoined = bool(plain["rejoined"])
-        leases._levels = {_finite(priority): _finite(level) for priority, level in plain["levels"]}
+        leases._division = Division.of(plain)
+        whose = dict(plain.get("whose", {}))
         leases._leases = {
-            member: Lease(
-                _finite(share), _finite(until), _finite(seen), _finite(rate), [map(_finite, need) for need in needs]
-            )
+            member: Lease(finite(share), finite(until), finite(seen), finite(rate), _whose(needs, whose.get(member)))
             for member, (share, until, seen, rate, needs) in dict(plain["leases"]).items()
         }
         for member, lease in list(leases._leases.items()):
             if not (0.0 <= lease.share <= 1.0 + TOLERANCE and lease.until <= leases._at + LONGEST):
                 del leases._leases[member]
-        leases._limits = {name: (_finite(limit), int(stamp)) for name, (limit, stamp) in dict(plain["limits"]).items()}
+        leases._limits = {name: (finite(limit), int(stamp)) for name, (limit, stamp) in dict(plain["limits"]).items()}
         return leases
 
     def _advance(self, now: float) -> float:
@@ -271,9 +261,8 @@ class Leases:
         self._leases = {member: lease for member, lease in self._leases.items() if lease.until > now}
         self.reports = {member: report for member, report in self.reports.items() if member in self._leases}
         self._leased = sum(lease.share for lease in self._leases.values())
-        self._levels, self._surplus = divide(lease.needs for lease in self._leases.values())
+        self._division.plan((lease.needs for lease in self._leases.values()), now)
         self._members = len(self._leases)
-        self._planned = now
 
     def _learn(self, limits: Iterable[tuple[str, float, int, bool]]) -> None:
         for name, limit, based_on, lowered in limits:
@@ -293,8 +282,6 @@ class Leases:
         )
 
 
-def _finite(value: Any) -> float:
-    number = float(value)
-    if not isfinite(number):
-        raise ValueError(f"{number} among the leases")
-    return number
+def _whose(needs: Iterable[Iterable[Any]], tenants: Iterable[Any] | None) -> list[Need]:
+    numbers = [(finite(priority), finite(need), finite(calls)) for priority, need, calls in needs]
+    return [Need(*need, str(tenant)) for need, tenant in zip(numbers, tenants or repeat(""), strict=False)]

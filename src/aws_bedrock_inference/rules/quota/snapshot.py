@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import heapq
 from dataclasses import dataclass
 from math import isfinite
 from typing import TYPE_CHECKING, TypeAlias
 
+from aws_bedrock_inference.rules.quota.fair_shares import OTHERS, Need
 from aws_bedrock_inference.rules.quota.limit import MINUTE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from aws_bedrock_inference.rules.quota.fair_shares import Need
     from aws_bedrock_inference.rules.quota.window import Window
 
 Waiting: TypeAlias = "Mapping[float, tuple[int, float]]"
 """Calls that wait and the tokens they want, by priority."""
+
+Whose: TypeAlias = "tuple[float, str]"
+"""Priority and tenant."""
 
 # Waiting calls are wanted within this many seconds; use that is not held back may grow by this factor before the store
 # is asked again, and by this part of the quota from nothing.
@@ -25,6 +29,9 @@ LEAST = 0.01
 
 # A larger need is the whole quota all the same.
 MOST = 1e6
+
+# So many needs of tenants are told one by one, the largest; those of the others are told as one for each priority.
+NAMED = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +57,13 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """A process's needs of a quota that it shares. `by_priority` is as `fair_shares` divides by; calls wait at the
-    priorities `waiting`. `limits` are the estimates that rest on something, by dimension; `rate` is calls a second.
+    """A process's needs of a quota that it shares. `told` are as `fair_shares` divides by; of those whose calls wait,
+    `waiting` are priorities and tenants. `limits` are the estimates that rest on something, by dimension; `rate` is
+    calls a second.
     """
 
-    by_priority: tuple[Need, ...]
-    waiting: frozenset[float]
+    told: tuple[Need, ...]
+    waiting: frozenset[Whose]
     limits: tuple[tuple[str, float], ...]
     rate: float
 
@@ -77,22 +85,39 @@ def taken(
     )
 
 
-def needed(window: Window, in_flight: int, waiting: Waiting, consumers: Mapping[float, int]) -> Needs:
+def needed(
+    window: Window, in_flight: int, waiting: Mapping[Whose, tuple[int, float]], consumers: Mapping[Whose, float]
+) -> Needs:
     """Return what a process needs whose queue holds `waiting` and whose last minute took `consumers`."""
     used = max(0.0, *(limit.used / limit.estimate for _, limit in window.dimensions))
     total = max(1.0, float(sum(consumers.values())))
-    by_priority = []
-    for priority in sorted({*consumers, *waiting}):
-        calls, tokens = waiting.get(priority, (0, 0.0))
-        part = consumers.get(priority, 0) / total
+    needs = []
+    for whose in sorted({*consumers, *waiting}):
+        priority, tenant = whose
+        calls, tokens = waiting.get(whose, (0, 0.0))
+        part = consumers.get(whose, 0.0) / total
         wanted = max(tokens / window.tokens.estimate, calls / window.requests.estimate) * MINUTE / HORIZON
         need = GROWTH * used * part + LEAST + wanted
         # A store has no number for what is infinite or none; such a call must not stop the others.
         if isfinite(priority) and need >= 0.0:
-            by_priority.append((priority, min(need, MOST), calls + in_flight * part))
+            needs.append(Need(priority, min(need, MOST), calls + in_flight * part, tenant))
+    told = _told(needs)
+    names = {(need.priority, need.tenant) for need in told}
     return Needs(
-        tuple(by_priority),
-        frozenset(priority for priority, (calls, _) in waiting.items() if calls),
+        told,
+        frozenset(whose if whose in names else (whose[0], OTHERS) for whose, (calls, _) in waiting.items() if calls),
         tuple((name, limit.estimate) for name, limit in window.dimensions if limit.known),
         max(0.0, window.requests.used / MINUTE),
     )
+
+
+def _told(needs: list[Need]) -> tuple[Need, ...]:
+    """Return the needs of no tenant's calls, of so many tenants, and of all the others together by priority."""
+    named = [need for need in needs if need.tenant]
+    kept = set(heapq.nlargest(NAMED, (need for need in named if need.tenant != OTHERS), key=lambda need: need.need))
+    others: dict[float, Need] = {}
+    for need in named:
+        if need not in kept:
+            before = others.get(need.priority, Need(need.priority, 0.0, 0.0, OTHERS))
+            others[need.priority] = before._replace(need=min(MOST, before.need + need.need), calls=before.calls + 1.0)
+    return tuple(sorted([*(need for need in needs if not need.tenant), *kept, *others.values()]))
