@@ -31,7 +31,7 @@ LEAST = 0.01
 MOST = 1e6
 
 # So many needs of tenants are told one by one, the largest; those of the others are told as one for each priority.
-NAMED = 32
+NAMED = 64
 
 
 @dataclass(frozen=True, slots=True)
