@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from aws_bedrock_inference.rules.quota.fair_shares import OTHERS
 from aws_bedrock_inference.rules.quota.leases import LeaseRequest, Leases
 from aws_bedrock_inference.rules.quota.views import View
 
@@ -16,8 +18,15 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.stores.valkey import ValkeyStore
 
 NAMES = st.sampled_from(["a", "b", "c", "d", "e", "f"])
+TENANTS = st.lists(st.sampled_from(["", "acme", "globex", OTHERS]), min_size=4, max_size=4)
 SECONDS = st.sampled_from([0.0, 0.01, 0.1, 0.2, 0.3, 1.0, 4.0, 6.0, 16.0, -0.5, -100.0])
-ASKS = st.builds(
+
+
+def of_tenants(request: LeaseRequest, tenants: list[str]) -> LeaseRequest:
+    return replace(request, tenants=tuple(tenants[: len(request.needs)]) if any(tenants) else ())
+
+
+PLAIN = st.builds(
     LeaseRequest,
     st.sampled_from([0.0, 0.0, 0.3, 0.8]),
     st.lists(st.tuples(st.sampled_from([-1.0, 0.0, 2.5]), st.floats(0.0, 1.5), st.floats(0.0, 50.0)), max_size=4).map(
@@ -35,6 +44,7 @@ ASKS = st.builds(
     st.sampled_from(["", "{}"]),
     st.floats(0.0, 20.0),
 )
+ASKS = PLAIN | st.builds(of_tenants, PLAIN, TENANTS)
 DOINGS = st.one_of(ASKS, ASKS, ASKS, st.sampled_from(["leave", "look"]))
 STEPS = st.lists(st.tuples(SECONDS, NAMES, DOINGS), max_size=40)
 POOLS = count()
@@ -66,6 +76,7 @@ def test_both_say_the_same(valkey: ValkeyStore, steps: Any) -> None:
             assert there.share == close(here.share)
             assert (there.valid, there.again) == (close(here.valid), close(here.again))
             assert there.limits == here.limits
+            assert there.parts == close(here.parts)
 
 
 def same_view(here: View, there: View) -> None:

@@ -47,8 +47,9 @@ class Quota:
     models of a Region together. A configured limit is never exceeded; if the service allows less, the estimated limit
     is lowered. Without configured limits, they are estimated from throttles alone. Each call reserves its input and
     max_tokens before sending, as the service does, and is charged for its real use at the end. A call that does not fit
-    waits, ordered by priority, then arrival. `concurrency` limits the calls in flight; without it, only capacity errors
-    limit them. `waiting` is the maximum number of calls ahead of a new one in the queue, default 10,000. `store`, a URL
+    waits, ordered by priority, then in turns by tenant, then by arrival. `concurrency` limits the calls in flight;
+    without it, only capacity errors limit them. `waiting` is the maximum number of calls that go before a new one,
+    default 10,000, so that the calls of one tenant do not fill the queue for another. `store`, a URL
     such as `redis://host` or `sqlite:///path`, shares one quota between all processes with the same store, but for
     `tpd`; one that cannot be used at all raises `StoreUnusable` from the first call.
 
@@ -227,7 +228,7 @@ class Quota:
             if ledger.day_exhausted(now):
                 return day_spent(soonest - now, call.route.region)
             return too_close("the quota has no room for the call before its deadline", soonest - now)
-        yield from emit(QuotaQueued(call.route, int(ticket.tokens), ahead))
+        yield from emit(QuotaQueued(call.route, int(ticket.tokens), ahead, call.tenant))
         while True:
             due = ledger.claim(ticket, now)
             if ticket.admitted:

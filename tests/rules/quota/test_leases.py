@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from aws_bedrock_inference.rules.quota import leases as rule
 from aws_bedrock_inference.rules.quota import division
+from aws_bedrock_inference.rules.quota import leases as rule
 from aws_bedrock_inference.rules.quota.division import PLAN
 from aws_bedrock_inference.rules.quota.fair_shares import UNLIMITED, divide
 from aws_bedrock_inference.rules.quota.leases import Grant, LeaseRequest, Leases
