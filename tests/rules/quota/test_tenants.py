@@ -153,7 +153,8 @@ def test_tells_how_many_go_before_a_call() -> None:
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.booleans()), max_size=60))
 def test_how_many_go_before_is_each_other_tenants_calls_as_far_as_ones_own_reach(steps: Any) -> None:
-    queue, standing = Queue(), []
+    queue = Queue()
+    standing: list[Ticket] = []
     for name, leaves in steps:
         if leaves and standing:
             gone = standing.pop(name % len(standing))
