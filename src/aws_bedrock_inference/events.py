@@ -133,9 +133,7 @@ class Listeners:
         """Emit the end of `call`."""
         seconds = now - call.arrived
         attempts = outcome.attempts
-        self.notify(
-            CallEnded(call.operation, call.route, outcome.fault, outcome.usage, attempts, seconds, call.tenant)
-        )
+        self.notify(CallEnded(call.operation, call.route, outcome.fault, outcome.usage, attempts, seconds, call.tenant))
 
     def notify(self, event: object) -> None:
         """Pass `event` to all listeners."""

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from aws_bedrock_inference.rules.quota.leases import Grant, LeaseRequest
-    from aws_bedrock_inference.stores.request import Question
+    from aws_bedrock_inference.stores.request import Instant, Question
 
 TPM = 864_000
 USED = 600
@@ -39,7 +39,7 @@ class Process:
         self.driver = driver
         self.step = Pipeline(Deadline(3600.0), quota).around(send, driver.clock)
         self.waits: dict[str, list[float]] = {}
-        self.refused: list[tuple[str, str]] = []
+        self.refused: list[tuple[str, str, float]] = []
         self.done: list[tuple[float, str]] = []
 
     def once(self, tenant: str, output: int = 200, **fields: Any) -> Any:
@@ -47,7 +47,7 @@ class Process:
         one = call(tokens=500, output=output, arrived=arrived, tenant=tenant, **fields)
         outcome = yield from self.step(one)
         if outcome.fault is not None:
-            self.refused.append((tenant, outcome.fault.code))
+            self.refused.append((tenant, outcome.fault.code, self.driver.now))
         else:
             self.waits.setdefault(tenant, []).append(self.driver.now - arrived - ANSWER)
             self.done.append((self.driver.now, tenant))
@@ -91,7 +91,7 @@ def test_a_tenant_that_fills_the_queue_is_refused_and_another_is_not() -> None:
     for _ in range(10):
         driver.spawn(process.once("quiet"), after=0.5)
     driver.run(until=60.0)
-    assert set(process.refused) == {("loud", "QueueFull")}
+    assert set(process.refused) == {("loud", "QueueFull", 0.0)}
     assert len(process.waits["quiet"]) == 10
 
 
@@ -103,7 +103,7 @@ def test_a_deadline_is_judged_by_the_turns_of_the_calls_tenant() -> None:
     for tenant in ("quiet", "loud"):
         driver.spawn(process.once(tenant, deadline=12.0), after=10.0)
     driver.run(until=20.0)
-    assert process.refused == [("loud", "DeadlineTooClose")]
+    assert process.refused == [("loud", "DeadlineTooClose", 10.0)]
     assert len(process.waits["quiet"]) == 1
 
 
@@ -174,6 +174,24 @@ def test_a_tenant_that_wants_little_gets_all_of_it_beside_one_with_four_processe
     driver.run(until=120.0)
     waits = processes[3].waits["b"][20:]
     assert sum(waits) / len(waits) <= 4 * A_CALL
+
+
+def test_a_store_is_told_no_names_and_the_same_of_a_tenant_by_all() -> None:
+    told: dict[str, tuple[str, ...]] = {}
+
+    class Telling(MemoryStore):
+        def renew(self, pool: str, member: str, request: LeaseRequest) -> Instant[Grant]:
+            told[member] = request.tenants
+            return super().renew(pool, member, request)
+
+    driver = service()
+    fleet(driver, Telling(driver.clock), {"acme": 20}, {"acme": 10, "globex": 10, "": 10})
+    driver.run(until=5.0)
+    [[acme], several] = sorted(told.values(), key=len)
+    assert len(several) == 3
+    assert {"", acme} < set(several)
+    assert not {"acme", "globex"} & set(several)
+    assert all(len(name) == 16 for name in several if name)
 
 
 def test_the_end_of_a_call_names_its_tenant() -> None:

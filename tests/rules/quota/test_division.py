@@ -60,6 +60,7 @@ def test_a_state_without_names_is_divided_by_calls_until_members_say_them_again(
 def test_a_plan_of_an_older_version_is_made_anew() -> None:
     state = kept(two_tenants())
     state["planned"] = 0.95
+    state["tenants"]["levels"] = [[1.0, "b", 0.0, 10.0]]
     grant = Leases.of(state).renew("m3", LeaseRequest(0.5, HUNGRY, tenants=("b",)), 1.0)
     assert grant.share == pytest.approx(0.5)
 

@@ -1,4 +1,4 @@
-"""How one quota is divided among its members, as it was planned last, and the form in which that is kept.
+"""The division of one quota among its members, as it was planned last, and the form in which it is kept.
 
 Versions from before there were tenants read and write the same state. They know `levels` alone, where those are whose
 calls name no tenant; what they plan has no `tenants`, and is planned anew by who knows them.
@@ -22,7 +22,7 @@ PLAN = 0.2
 
 
 class Division:
-    """What is due to whom, planned at `at`."""
+    """A plan of what is due to whom, made at `at`."""
 
     __slots__ = ("_levels", "_surplus", "at")
 

@@ -27,7 +27,7 @@ class Need(NamedTuple):
 
 
 Levels: TypeAlias = "dict[tuple[float, str], tuple[float, float]]"
-"""What each call may have and how many calls all members have, by priority and tenant."""
+"""The part that each call may have and the number of calls that all members have, by priority and tenant."""
 
 # The part of the quota that each lower priority keeps as long as it has needs, and the most that all of them keep.
 GUARANTEED = 0.05
@@ -91,7 +91,7 @@ def parts(needs: Iterable[Need], levels: Levels) -> tuple[float, ...]:
 
 
 class _Total(NamedTuple):
-    """What all members need for one tenant, and how many turns it has: one, or one for each that it stands for."""
+    """The needs of all members for one tenant, and how many turns it has: one, or one for each that it stands for."""
 
     tenant: str
     need: float

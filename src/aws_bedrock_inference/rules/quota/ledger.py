@@ -201,7 +201,7 @@ class Ledger:
         with self._lock:
             self.window.refresh(now)
             consumers = self.consumers.by_tenant(now) if self._watched else {(NORMAL, ""): self.window.tokens.used}
-            return needed(self.window, self.concurrency.in_flight, self.queue.by_tenant(), consumers)
+        return needed(self.window, self.concurrency.in_flight, self.queue.by_tenant(), consumers)
 
     def watch(self) -> None:
         """Count what each priority takes, also while there is only one."""

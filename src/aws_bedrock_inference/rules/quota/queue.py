@@ -110,6 +110,6 @@ class Queue:
         return {
             (at, tenant.name): (tenant.calls, tenant.tokens)
             for at, line in tuple(self._lines.items())
-            for tenant in line.tenants.values()
+            for tenant in tuple(line.tenants.values())
             if tenant.calls
         }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 from dataclasses import dataclass
 from math import isfinite
+from operator import attrgetter
 from typing import TYPE_CHECKING, TypeAlias
 
 from aws_bedrock_inference.rules.quota.fair_shares import OTHERS, Need
@@ -113,11 +114,12 @@ def needed(
 
 def _told(needs: list[Need]) -> tuple[Need, ...]:
     """Return the needs of no tenant's calls, of so many tenants, and of all the others together by priority."""
-    named = [need for need in needs if need.tenant]
-    kept = set(heapq.nlargest(NAMED, (need for need in named if need.tenant != OTHERS), key=lambda need: need.need))
-    others: dict[float, Need] = {}
-    for need in named:
-        if need not in kept:
-            before = others.get(need.priority, Need(need.priority, 0.0, 0.0, OTHERS))
-            others[need.priority] = before._replace(need=min(MOST, before.need + need.need), calls=before.calls + 1.0)
-    return tuple(sorted([*(need for need in needs if not need.tenant), *kept, *others.values()]))
+    named = [need for need in needs if need.tenant and need.tenant != OTHERS]
+    kept = set(heapq.nlargest(NAMED, named, key=attrgetter("need")))
+    told = [need for need in needs if not need.tenant or need in kept]
+    if len(told) < len(needs):
+        rest = [need for need in needs if need.tenant and need not in kept]
+        for priority in {need.priority for need in rest}:
+            sizes = [need.need for need in rest if need.priority == priority]
+            told.append(Need(priority, min(MOST, sum(sizes)), float(len(sizes)), OTHERS))
+    return tuple(told)

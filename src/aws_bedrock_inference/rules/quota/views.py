@@ -1,4 +1,4 @@
-"""What others see of those who share a quota."""
+"""The members of a shared quota, as others see them."""
 
 from __future__ import annotations
 
