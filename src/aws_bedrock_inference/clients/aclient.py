@@ -53,6 +53,7 @@ class AsyncBedrockClient(BaseClient):
         priority: Priority | None = None,
         tier: Tier | None = None,
         timeout: float | Timeout | None = None,
+        tenant: str | None = None,
         **converse: Unpack[ConverseOptions],
     ) -> Reply:
         """Send the prompt and return the complete answer.
@@ -63,7 +64,8 @@ class AsyncBedrockClient(BaseClient):
         and returned when it is complete: a stalled generation is then noticed early, and a stream that breaks is
         retried. `priority` applies to this call alone. `tier` is one of Bedrock's service tiers (`priority`, `default`,
         `flex`), or `match` for the tier that corresponds to the priority; not every model has every tier. `timeout`
-        replaces the client's for this call.
+        replaces the client's for this call. `tenant` names on whose behalf the call is made: where calls of one
+        priority wait for quota, their tenants share it equally, however many calls each has.
 
         Raises `InvalidRequest` before anything is sent, another `Refused` if the call was not sent, and `ServiceFault`
         if the call failed.
@@ -83,6 +85,7 @@ class AsyncBedrockClient(BaseClient):
             ),
             priority,
             timeout,
+            tenant,
         )
         outcome = await self._driver.run(self._collect(call) if stream else self._send(call))
         self._finish(call, outcome)
@@ -102,6 +105,7 @@ class AsyncBedrockClient(BaseClient):
         priority: Priority | None = None,
         tier: Tier | None = None,
         timeout: float | Timeout | None = None,
+        tenant: str | None = None,
         **converse: Unpack[ConverseOptions],
     ) -> AsyncTextStream:
         """Send the prompt and return the answer as pieces of text, as they arrive.
@@ -126,6 +130,7 @@ class AsyncBedrockClient(BaseClient):
             ),
             priority,
             timeout,
+            tenant,
         )
         return AsyncTextStream(self._events(call))
 

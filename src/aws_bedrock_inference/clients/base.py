@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from aws_bedrock_inference import clock as clocks
 from aws_bedrock_inference.bounds import is_number, shown
-from aws_bedrock_inference.call import Call, Outcome, Route, Timeout, priority_number
+from aws_bedrock_inference.call import Call, Outcome, Route, Timeout, priority_number, tenant_name
 from aws_bedrock_inference.clients.counting import Counting
 from aws_bedrock_inference.clients.request import BadRequestError
 from aws_bedrock_inference.clients.routes import Routes
@@ -88,15 +88,21 @@ class BaseClient:
         self._send = self._stream = self._collect = _closed
 
     def _invoke_call(
-        self, operation: str, prompt: Prompt, priority: Priority | None, timeout: float | Timeout | None = None
+        self,
+        operation: str,
+        prompt: Prompt,
+        priority: Priority | None,
+        timeout: float | Timeout | None = None,
+        tenant: str | None = None,
     ) -> Call:
         """Return the Converse or ConverseStream call for `prompt`."""
         number = self.priority if priority is None else priority_number(priority)
+        name = "" if tenant is None else tenant_name(tenant)
         try:
             params = prompt.params(number)
         except BadRequestError as error:
             raise self._invalid(operation, str(error), self._route(self.model_id)) from None
-        return self._make_call(operation, params, timeout)._replace(priority=number)
+        return self._make_call(operation, params, timeout)._replace(priority=number, tenant=name)
 
     def _make_call(self, operation: str, params: Mapping[str, Any], timeout: float | Timeout | None = None) -> Call:
         """Return the call of boto3's `operation` with boto3's `params`; `modelId` is optional. `timeout` is as in the

@@ -50,6 +50,7 @@ class BedrockClient(BaseClient):
         priority: Priority | None = None,
         tier: Tier | None = None,
         timeout: float | Timeout | None = None,
+        tenant: str | None = None,
         **converse: Unpack[ConverseOptions],
     ) -> Reply:
         """Send the prompt and return the complete answer.
@@ -60,7 +61,8 @@ class BedrockClient(BaseClient):
         and returned when it is complete: a stalled generation is then noticed early, and a stream that breaks is
         retried. `priority` applies to this call alone. `tier` is one of Bedrock's service tiers (`priority`, `default`,
         `flex`), or `match` for the tier that corresponds to the priority; not every model has every tier. `timeout`
-        replaces the client's for this call.
+        replaces the client's for this call. `tenant` names on whose behalf the call is made: where calls of one
+        priority wait for quota, their tenants share it equally, however many calls each has.
 
         Raises `InvalidRequest` before anything is sent, another `Refused` if the call was not sent, and `ServiceFault`
         if the call failed.
@@ -80,6 +82,7 @@ class BedrockClient(BaseClient):
             ),
             priority,
             timeout,
+            tenant,
         )
         outcome = self._driver.run(self._collect(call) if stream else self._send(call))
         self._finish(call, outcome)
@@ -99,6 +102,7 @@ class BedrockClient(BaseClient):
         priority: Priority | None = None,
         tier: Tier | None = None,
         timeout: float | Timeout | None = None,
+        tenant: str | None = None,
         **converse: Unpack[ConverseOptions],
     ) -> TextStream:
         """Send the prompt and return the answer as pieces of text, as they arrive.
@@ -123,6 +127,7 @@ class BedrockClient(BaseClient):
             ),
             priority,
             timeout,
+            tenant,
         )
         return TextStream(self._events(call))
 
