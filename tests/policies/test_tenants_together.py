@@ -176,6 +176,21 @@ def test_a_tenant_that_wants_little_gets_all_of_it_beside_one_with_four_processe
     assert sum(waits) / len(waits) <= 4 * A_CALL
 
 
+@pytest.mark.parametrize(("tenants", "every"), [(8, 3.0), (60, 0.5)])
+def test_many_tenants_that_call_seldom_leave_the_rest_to_one_that_calls_always(tenants: int, every: float) -> None:
+    """What a process may begin from nothing is for all its tenants together: it neither holds a part for each of them,
+    nor do they wait because together they need too much to be kept for them between two calls.
+    """
+    driver = service()
+    seldom, busy = fleet(driver, MemoryStore(driver.clock), {}, {"batch": 80})
+    for number in range(int(180.0 / every)):
+        driver.spawn(seldom.once(f"tenant {number % tenants}"), after=every * number)
+    driver.run(until=180.0)
+    waits = sorted(wait for times in seldom.waits.values() for wait in times[len(times) // 3 :])
+    assert waits[len(waits) * 9 // 10] == pytest.approx(0.0, abs=1e-6)
+    assert sum(at >= 60.0 for process in (seldom, busy) for at, _ in process.done) * A_CALL >= 0.95 * 120.0
+
+
 def test_a_store_is_told_no_names_and_the_same_of_a_tenant_by_all() -> None:
     told: dict[str, tuple[str, ...]] = {}
 

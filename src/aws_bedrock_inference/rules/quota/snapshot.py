@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+from collections import Counter
 from dataclasses import dataclass
 from math import inf, isfinite
 from operator import attrgetter
@@ -25,7 +26,7 @@ Whose: TypeAlias = "tuple[float, str]"
 """Priority and tenant."""
 
 # Waiting calls are wanted within this many seconds; use that is not held back may grow by this factor before the store
-# is asked again, and by this part of the quota from nothing.
+# is asked again, and by this part of the quota from nothing, that of all tenants of a priority together.
 HORIZON = 2.0
 GROWTH = 1.25
 LEAST = 0.01
@@ -101,13 +102,15 @@ def needed(
     requests, tokens = (sum(use[column] for use in uses) for column in (1, 2))
     used = max(requests / window.requests.estimate, tokens / window.tokens.estimate)
     total = max(1.0, float(sum(consumers.values())))
+    everybody = sorted({*consumers, *waiting})
+    tenants = Counter(priority for priority, _ in everybody)
     needs = []
-    for whose in sorted({*consumers, *waiting}):
+    for whose in everybody:
         priority, tenant = whose
         calls, tokens = waiting.get(whose, (0, 0.0))
         part = consumers.get(whose, 0.0) / total
         wanted = max(tokens / window.tokens.estimate, calls / window.requests.estimate) * MINUTE / HORIZON
-        need = GROWTH * used * part + LEAST + wanted
+        need = GROWTH * used * part + LEAST / tenants[priority] + wanted
         # A store has no number for what is infinite or none; such a call must not stop the others.
         if isfinite(priority) and need >= 0.0:
             needs.append(Need(priority, min(need, MOST), calls + in_flight * part, tenant))
