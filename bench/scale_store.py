@@ -19,7 +19,8 @@ from unittest.mock import patch
 
 import redis
 
-from aws_bedrock_inference.rules.quota.leases import CALLS, OFTEN, PLAN, SELDOM, LeaseRequest
+from aws_bedrock_inference.rules.quota.division import PLAN
+from aws_bedrock_inference.rules.quota.leases import CALLS, OFTEN, SELDOM, LeaseRequest
 from aws_bedrock_inference.stores.request import STORE_TIMEOUT
 from aws_bedrock_inference.stores.valkey import ValkeyStore
 

@@ -41,6 +41,20 @@ def priority_number(priority: str | float) -> float:
     return float(priority)
 
 
+LONGEST_TENANT = 100  # characters
+
+
+def tenant_name(tenant: Any) -> str:
+    """Return `tenant` if it is a name on one line, of up to 100 characters. Raises `ValueError` for all others."""
+    if type(tenant) is str and 0 < len(tenant) <= LONGEST_TENANT and tenant.isprintable() and not tenant.isspace():
+        return tenant
+    given = f"a text of {len(tenant):,} characters" if isinstance(tenant, str) else shown(tenant)
+    raise ValueError(
+        f"tenant={given}: give a name of 1 to {LONGEST_TENANT} printable characters, such as tenant='acme', "
+        "or leave it out"
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Route:
     """The target of a call, which determines its quota and its circuit.
@@ -140,7 +154,8 @@ class Call(NamedTuple):
 
     `operation` is boto3's method name (`converse`, `invoke_model_with_response_stream` …) and `params` exactly what
     that method takes. `arrived` and `deadline` are readings of the world's clock; `deadline` covers all attempts and
-    waits. `priority` is the place in the queue for quota, the smallest number first (see `PRIORITIES`).
+    waits. `priority` is the place in the queue for quota, the smallest number first (see `PRIORITIES`); within one, the
+    tenants take turns, of which calls that name none are one together.
     `plain` says that the params were checked and are JSON as they stand, so that no attempt checks them again.
     `on_interrupt` says what to do when the stream breaks after its first content; None leaves it to the pipeline.
     """
@@ -154,6 +169,7 @@ class Call(NamedTuple):
     deadline: float = inf
     priority: float = NORMAL
     plain: bool = False
+    tenant: str = ""
     on_interrupt: OnInterrupt | None = None
 
     def until(self, deadline: float) -> Call:
@@ -168,6 +184,7 @@ class Call(NamedTuple):
             deadline,
             self.priority,
             self.plain,
+            self.tenant,
             self.on_interrupt,
         )
 

@@ -4,7 +4,7 @@
     stop()                          # receive no more events
 
 A listener runs in the thread or task of the call, so it must be quick. An exception of a listener is logged and does
-not affect the call. Events contain routes, codes and counts, never prompts or answers.
+not affect the call. Events contain routes, codes, counts and the names of tenants, never prompts or answers.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ Listener = Callable[[object], None]
 
 
 class CallEnded(NamedTuple):
-    """A call ended, successfully (`fault` is None) or not. `seconds` includes all attempts and waits.
+    """A call ended, successfully (`fault` is None) or not. `seconds` includes all attempts and waits. `tenant` is empty
+    if the call named none.
 
     It is the only event of a successful call, so it is a named tuple: half the cost of a frozen dataclass.
     """
@@ -38,6 +39,7 @@ class CallEnded(NamedTuple):
     usage: Usage | None
     attempts: int
     seconds: float
+    tenant: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +73,14 @@ class StreamResumed:
 
 @dataclass(frozen=True, slots=True)
 class QuotaQueued:
-    """A call waits for quota. `tokens` is its reservation, `ahead` the number of calls before it in the queue."""
+    """A call waits for quota. `tokens` is its reservation, `ahead` the number of calls that go before it; `tenant` is
+    empty if it named none.
+    """
 
     route: Route
     tokens: int
     ahead: int
+    tenant: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,7 +147,8 @@ class Listeners:
     def call_ended(self, call: Call, outcome: Outcome, now: float) -> None:
         """Emit the end of `call`."""
         seconds = now - call.arrived
-        self.notify(CallEnded(call.operation, call.route, outcome.fault, outcome.usage, outcome.attempts, seconds))
+        attempts = outcome.attempts
+        self.notify(CallEnded(call.operation, call.route, outcome.fault, outcome.usage, attempts, seconds, call.tenant))
 
     def notify(self, event: object) -> None:
         """Pass `event` to all listeners."""

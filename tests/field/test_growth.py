@@ -11,9 +11,11 @@ from support.wire import Wire
 
 from aws_bedrock_inference import AsyncBedrockClient, BedrockClient
 from aws_bedrock_inference.clients.routes import ROUTES
+from aws_bedrock_inference.rules.quota.fair_shares import OTHERS
 from aws_bedrock_inference.rules.quota.ledger import Ledger
 from aws_bedrock_inference.rules.quota.queue import Queue
-from aws_bedrock_inference.rules.quota.ticket import LEVELS, Ticket
+from aws_bedrock_inference.rules.quota.snapshot import NAMED
+from aws_bedrock_inference.rules.quota.ticket import LEVELS, TENANTS, Ticket
 
 
 @pytest.mark.parametrize("kind", [BedrockClient, AsyncBedrockClient])
@@ -73,3 +75,25 @@ def test_a_priority_for_each_call_does_not_grow_the_record_of_use() -> None:
     consumers = ledger.snapshot(0.0).consumers
     assert len(consumers) == LEVELS
     assert sum(consumers.values()) == 100 * 10 * LEVELS
+
+
+def test_a_tenant_for_each_call_does_not_grow_the_record_of_use_nor_what_a_store_is_told() -> None:
+    ledger = Ledger(rpm=None, tpm=1e9, now=0.0)
+    ledger.watch()
+    for number in range(3 * TENANTS):
+        ledger.settle(ledger.reserve(100.0, 0.0, 0.0, tenant=f"tenant {number}"), 100.0, 0.0)
+    assert ledger.snapshot(0.0).consumers == {1.0: 100 * 3 * TENANTS}
+    assert len(ledger.consumers._used) == TENANTS + 1
+    told = ledger.needs(0.0).told
+    assert len(told) == NAMED + 1
+    assert sum(need.calls for need in told if need.tenant == OTHERS) >= TENANTS - NAMED
+
+
+def test_of_many_tenants_that_wait_those_that_need_most_are_told_by_name() -> None:
+    ledger = Ledger(rpm=None, tpm=6000, now=0.0)
+    ledger.watch()
+    for number in range(1000):
+        ledger.reserve(100.0 + number, float(number), 0.0, tenant=f"tenant {number}")
+    needs = ledger.needs(0.0)
+    assert {need.tenant for need in needs.told} == {OTHERS} | {f"tenant {1000 - NAMED + n}" for n in range(NAMED)}
+    assert needs.waiting == {(need.priority, need.tenant) for need in needs.told}

@@ -140,8 +140,8 @@ def test_a_call_that_waits_is_not_admitted_by_another_that_ends_after_the_lease(
 def test_an_idle_member_asks_by_the_minute_that_is_now() -> None:
     ledger = Ledger(rpm=None, tpm=TPM, now=0.0)
     ledger.settle(ledger.reserve(5_000.0, 0.0, 0.0), 5_000.0, 1.0)
-    ((_, busy, _),) = ledger.needs(2.0).by_priority
-    ((_, idle, _),) = ledger.needs(100.0).by_priority
+    ((_, busy, _, _),) = ledger.needs(2.0).told
+    ((_, idle, _, _),) = ledger.needs(100.0).told
     assert idle < busy / 5
 
 

@@ -37,10 +37,15 @@ class LedgerLaws(RuleBasedStateMachine):
         self.in_flight: list[Any] = []
         self.order = 0
 
-    @rule(part=st.floats(0.0, 1.0), priority=st.sampled_from([0.0, 1.0, 1.0, 2.0]))
-    def reserve(self, part: float, priority: float) -> None:
+    @rule(
+        part=st.floats(0.0, 1.0),
+        priority=st.sampled_from([0.0, 1.0, 1.0, 2.0]),
+        tenant=st.sampled_from(["", "acme", "globex"]),
+    )
+    def reserve(self, part: float, priority: float, tenant: str) -> None:
         self.order += 1
-        ticket = self.book.reserve(float(int(1 + part * self.largest)), float(self.order), self.now, priority)
+        tokens = float(int(1 + part * self.largest))
+        ticket = self.book.reserve(tokens, float(self.order), self.now, priority, tenant)
         if ticket.admitted:
             self.in_flight.append(ticket)
         else:

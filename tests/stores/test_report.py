@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from aws_bedrock_inference.rules.quota.leases import Seen
+from aws_bedrock_inference.rules.quota.views import Seen
 from aws_bedrock_inference.stores.members import Member
 from aws_bedrock_inference.stores.report import VERSION, MemberReport, ReportTooNew
 from aws_bedrock_inference.tokens.answer_sizes import AnswerSizes

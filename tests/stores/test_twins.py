@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
@@ -9,12 +10,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from aws_bedrock_inference.rules.quota.leases import LeaseRequest, Leases, View
+from aws_bedrock_inference.rules.quota.fair_shares import OTHERS
+from aws_bedrock_inference.rules.quota.leases import LeaseRequest, Leases
+from aws_bedrock_inference.rules.quota.views import View
 
 if TYPE_CHECKING:
     from aws_bedrock_inference.stores.valkey import ValkeyStore
 
 NAMES = st.sampled_from(["a", "b", "c", "d", "e", "f"])
+TENANTS = st.lists(st.sampled_from(["", "acme", "globex", OTHERS]), min_size=4, max_size=4)
 SECONDS = st.sampled_from([0.0, 0.01, 0.1, 0.2, 0.3, 1.0, 2.6, 4.0, 6.0, 16.0, 50.0, -0.5, -100.0])
 REPORTS = st.sampled_from(
     [
@@ -28,7 +32,13 @@ REPORTS = st.sampled_from(
         "[" * 2000,
     ]
 )
-ASKS = st.builds(
+
+
+def of_tenants(request: LeaseRequest, tenants: list[str]) -> LeaseRequest:
+    return replace(request, tenants=tuple(tenants[: len(request.needs)]) if any(tenants) else ())
+
+
+PLAIN = st.builds(
     LeaseRequest,
     st.sampled_from([0.0, 0.0, 0.3, 0.8]),
     st.lists(st.tuples(st.sampled_from([-1.0, 0.0, 2.5]), st.floats(0.0, 1.5), st.floats(0.0, 50.0)), max_size=4).map(
@@ -46,6 +56,7 @@ ASKS = st.builds(
     REPORTS,
     st.floats(0.0, 20.0),
 )
+ASKS = PLAIN | st.builds(of_tenants, PLAIN, TENANTS)
 DOINGS = st.one_of(ASKS, ASKS, ASKS, REPORTS, st.just("look"))  # a report is the last one
 STEPS = st.lists(st.tuples(SECONDS, NAMES, DOINGS), max_size=40)
 POOLS = count()
@@ -78,6 +89,7 @@ def test_both_say_the_same(valkey: ValkeyStore, steps: Any) -> None:
             assert (there.valid, there.again) == (close(here.valid), close(here.again))
             assert there.limits == here.limits
             assert [close(list(use)) for use in here.gone] == [list(use) for use in there.gone]
+            assert there.parts == close(here.parts)
 
 
 def same_view(here: View, there: View) -> None:

@@ -18,6 +18,7 @@ from math import isinf
 from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
 
 from aws_bedrock_inference.batch.keys import Keys
+from aws_bedrock_inference.call import LONGEST_TENANT, tenant_name
 from aws_bedrock_inference.dialects.request import CONVERSE_MEMBERS, is_converse
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ LONGEST_LINE = 40_000_000
 _BATCH_KEYS = ("recordId", "modelInput")
 _PROMPT_KEYS = (
     *("id", "prompt", "messages", "system", "max_tokens", "temperature", "stop_sequences", "tools", "tier", "priority"),
+    "tenant",
     *sorted(CONVERSE_MEMBERS - {"messages", "system"}),
 )
 
@@ -168,6 +170,12 @@ def _prompt_record(source: dict[str, Any]) -> Record:
             raise _ProblemError(f'"{name}" must be text, but is {_kind(text)}')
         if not text.strip():
             raise _ProblemError(f'"{name}" is blank, and Bedrock refuses blank text. Fill it in or remove the line')
+    try:
+        tenant_name(source.get("tenant", "-"))
+    except ValueError:
+        raise _ProblemError(
+            f'"tenant" is {_shown(source["tenant"])}. Give a name of 1 to {LONGEST_TENANT} printable characters'
+        ) from None
     tokens, temperature = source.get("max_tokens", 1), source.get("temperature", 0)
     if not isinstance(tokens, int) or isinstance(tokens, bool) or not 1 <= tokens <= _MOST_TOKENS:
         raise _ProblemError(f'"max_tokens" is {_shown(tokens)}. Give a whole number, 1 or more')

@@ -54,6 +54,7 @@ class AsyncBedrockClient(BaseClient):
         priority: Priority | None = None,
         tier: Tier | None = None,
         timeout: float | Timeout | None = None,
+        tenant: str | None = None,
         **converse: Unpack[ConverseOptions],
     ) -> Reply:
         """Send the prompt and return the complete answer.
@@ -65,7 +66,8 @@ class AsyncBedrockClient(BaseClient):
         retried. `stream="auto"` does so for answers of 1,000 tokens or more, where streaming is allowed and supported.
         `priority` applies to this call alone. `tier` is one of Bedrock's service tiers (`priority`, `default`, `flex`),
         or `match` for the tier that corresponds to the priority; not every model has every tier. `timeout` replaces the
-        client's for this call.
+        client's for this call. `tenant` names on whose behalf the call is made: where calls of one priority wait for
+        quota, their tenants share it equally, however many calls each has.
 
         Raises `InvalidRequest` before anything is sent, another `Refused` if the call was not sent, and `ServiceFault`
         if the call failed.
@@ -85,6 +87,7 @@ class AsyncBedrockClient(BaseClient):
             ),
             priority,
             timeout,
+            tenant,
         )
         outcome = await self._driver.run(self._whole(call, stream=stream))
         self._finish(call, outcome)
@@ -104,6 +107,7 @@ class AsyncBedrockClient(BaseClient):
         priority: Priority | None = None,
         tier: Tier | None = None,
         timeout: float | Timeout | None = None,
+        tenant: str | None = None,
         on_interrupt: OnInterrupt | None = None,
         **converse: Unpack[ConverseOptions],
     ) -> AsyncTextStream:
@@ -130,6 +134,7 @@ class AsyncBedrockClient(BaseClient):
             ),
             priority,
             timeout,
+            tenant,
             on_interrupt,
         )
         return AsyncTextStream(self._events(call))

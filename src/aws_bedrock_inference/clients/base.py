@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from aws_bedrock_inference import clock as clocks
 from aws_bedrock_inference.bounds import is_number, shown, shown_name
-from aws_bedrock_inference.call import Call, Outcome, Route, Timeout, priority_number
+from aws_bedrock_inference.call import Call, Outcome, Route, Timeout, priority_number, tenant_name
 from aws_bedrock_inference.clients.counting import Counting
 from aws_bedrock_inference.clients.request import BadRequestError
 from aws_bedrock_inference.clients.routes import Routes
@@ -97,17 +97,21 @@ class BaseClient:
         prompt: Prompt,
         priority: Priority | None,
         timeout: float | Timeout | None = None,
+        tenant: str | None = None,
         on_interrupt: OnInterrupt | None = None,
     ) -> Call:
         """Return the Converse or ConverseStream call for `prompt`."""
         number = self.priority if priority is None else priority_number(priority)
+        name = "" if tenant is None else tenant_name(tenant)
         try:
             params = prompt.params(number)
         except BadRequestError as error:
             raise self._invalid(operation, str(error), self._route(self.model_id)) from None
         if on_interrupt is not None and (problem := unresumable(on_interrupt, self.pipeline)):
             raise self._invalid(operation, problem, self._route(self.model_id))
-        return self._make_call(operation, params, timeout)._replace(priority=number, on_interrupt=on_interrupt)
+        return self._make_call(operation, params, timeout)._replace(
+            priority=number, tenant=name, on_interrupt=on_interrupt
+        )
 
     def _whole(self, call: Call, *, stream: bool | str) -> Flow:
         """Return the flow for the whole answer to `call`, received as a stream or at once."""

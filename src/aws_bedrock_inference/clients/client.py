@@ -51,6 +51,7 @@ class BedrockClient(BaseClient):
         priority: Priority | None = None,
         tier: Tier | None = None,
         timeout: float | Timeout | None = None,
+        tenant: str | None = None,
         **converse: Unpack[ConverseOptions],
     ) -> Reply:
         """Send the prompt and return the complete answer.
@@ -62,7 +63,8 @@ class BedrockClient(BaseClient):
         retried. `stream="auto"` does so for answers of 1,000 tokens or more, where streaming is allowed and supported.
         `priority` applies to this call alone. `tier` is one of Bedrock's service tiers (`priority`, `default`, `flex`),
         or `match` for the tier that corresponds to the priority; not every model has every tier. `timeout` replaces the
-        client's for this call.
+        client's for this call. `tenant` names on whose behalf the call is made: where calls of one priority wait for
+        quota, their tenants share it equally, however many calls each has.
 
         Raises `InvalidRequest` before anything is sent, another `Refused` if the call was not sent, and `ServiceFault`
         if the call failed.
@@ -82,6 +84,7 @@ class BedrockClient(BaseClient):
             ),
             priority,
             timeout,
+            tenant,
         )
         outcome = self._driver.run(self._whole(call, stream=stream))
         self._finish(call, outcome)
@@ -101,6 +104,7 @@ class BedrockClient(BaseClient):
         priority: Priority | None = None,
         tier: Tier | None = None,
         timeout: float | Timeout | None = None,
+        tenant: str | None = None,
         on_interrupt: OnInterrupt | None = None,
         **converse: Unpack[ConverseOptions],
     ) -> TextStream:
@@ -127,6 +131,7 @@ class BedrockClient(BaseClient):
             ),
             priority,
             timeout,
+            tenant,
             on_interrupt,
         )
         return TextStream(self._events(call))

@@ -47,8 +47,9 @@ class Quota:
     models of a Region together. A configured limit is never exceeded; if the service allows less, the estimated limit
     is lowered. Without configured limits, they are estimated from throttles alone. Each call reserves its input and
     max_tokens before sending, as the service does, and is charged for its real use at the end. A call that does not fit
-    waits, ordered by priority, then arrival. `concurrency` limits the calls in flight; without it, only capacity errors
-    limit them. `waiting` is the maximum number of calls ahead of a new one in the queue, default 10,000. `store`, a URL
+    waits, ordered by priority, then in turns by tenant, then by arrival. `concurrency` limits the calls in flight;
+    without it, only capacity errors limit them. `waiting` is the maximum number of calls that go before a new one,
+    default 10,000, so that the calls of one tenant do not fill the queue for another. `store`, a URL
     such as `redis://host` or `sqlite:///path`, shares one quota between all processes with the same store, but for
     `tpd`; one that cannot be used at all raises `StoreUnusable` from the first call.
 
@@ -133,13 +134,13 @@ class Quota:
             if member is not None and now >= member.due:
                 yield from member.renew(now)
                 now = clock()
-            ticket, outcome, limit = Ticket(tokens, call.priority, now), None, None
+            ticket, outcome, limit = Ticket(tokens, call.priority, now, call.tenant), None, None
             try:
                 ledger.enter(ticket, call.arrived, now)  # inside: a signal may come at any moment
                 while ticket.slot is None or (member is not None and member.lapsed(clock())):
                     if ticket.slot is not None:  # the process was stopped after it looked at the clock
                         ledger.cancel(ticket, clock(), sent=False)
-                        ticket = Ticket(tokens, call.priority, now := clock())
+                        ticket = Ticket(tokens, call.priority, now := clock(), call.tenant)
                         ledger.enter(ticket, call.arrived, now)
                         continue
                     refusal = yield from self._wait_in_queue(pool, ticket, call, clock)
@@ -221,15 +222,15 @@ class Quota:
     ) -> Generator[Effect, None, Fault | None]:
         ledger, member = pool.ledger, pool.member
         now = clock()
-        ahead = ledger.ahead(call.priority) - 1
-        soonest = ledger.earliest(ticket.tokens, now, call.priority)
+        ahead = ledger.ahead(call.priority, call.tenant) - 1
+        soonest = ledger.earliest(ticket.tokens, now, call.priority, call.tenant)
         if ahead >= self._most_waiting:
             return queue_full(ahead, soonest - now)
         if soonest >= call.deadline:
             if ledger.day_exhausted(now):
                 return day_spent(soonest - now, call.route.region)
             return too_close("the quota has no room for the call before its deadline", soonest - now)
-        yield from emit(QuotaQueued(call.route, int(ticket.tokens), ahead))
+        yield from emit(QuotaQueued(call.route, int(ticket.tokens), ahead, call.tenant))
         while True:
             due = ledger.claim(ticket, now)
             if ticket.admitted:
@@ -237,7 +238,7 @@ class Quota:
             if now >= call.deadline:
                 return too_close("the call's deadline passed while the call waited for quota")
             if member is not None:
-                member.hurry(call.priority, now)
+                member.hurry(call.priority, call.tenant, now)
                 if now >= member.due:
                     yield from member.renew(now)
                     now = clock()

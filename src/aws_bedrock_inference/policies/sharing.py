@@ -17,6 +17,7 @@ import sys
 import uuid
 import weakref
 from contextlib import suppress
+from hashlib import sha256
 from itertools import islice
 from math import inf
 from typing import TYPE_CHECKING
@@ -24,7 +25,7 @@ from typing import TYPE_CHECKING
 from aws_bedrock_inference.events import StoreChanged
 from aws_bedrock_inference.flow import ask, emit
 from aws_bedrock_inference.forks import renew_after_fork
-from aws_bedrock_inference.rules.quota.fair_shares import FREE
+from aws_bedrock_inference.rules.quota.fair_shares import FREE, OTHERS
 from aws_bedrock_inference.rules.quota.leases import LeaseRequest
 from aws_bedrock_inference.stores import StoreUnavailable, StoreUnusable
 from aws_bedrock_inference.stores.report import MemberReport
@@ -36,10 +37,11 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.call import Call, Outcome
     from aws_bedrock_inference.clock import Clock
     from aws_bedrock_inference.flow import Effect, StoreRequest
+    from aws_bedrock_inference.rules.quota.fair_shares import Need
     from aws_bedrock_inference.rules.quota.gone import Use, Uses
     from aws_bedrock_inference.rules.quota.leases import Grant
     from aws_bedrock_inference.rules.quota.ledger import Ledger
-    from aws_bedrock_inference.rules.quota.snapshot import Needs
+    from aws_bedrock_inference.rules.quota.snapshot import Needs, Whose
     from aws_bedrock_inference.stores import ShareStore
 
 # Without a share nothing is admitted: the first call asks, the others wait for the answer. Arithmetic needs a number.
@@ -48,8 +50,12 @@ NOTHING = 1e-6
 # The part of a process that has never reached its store: what members leave free for newcomers.
 UNSEEN = FREE
 
-# A priority that waits now but had no needs at the last request causes a new request, but not within these seconds.
+# Who waits now but had no needs at the last request causes a new request, but not within these seconds.
 HURRY = 0.25
+
+# A tenant counts for at least this much beside one all of whose calls are in this process: by the next request, it may
+# have more of them here.
+LIGHTEST = 0.05
 
 # The maximum number of priorities that a member reports; programs with a number for each call have more.
 SHOWN = 20
@@ -78,7 +84,8 @@ class Membership:
         self._members = 0
         self._asked = -inf
         self._failures = 0
-        self._needy: frozenset[float] = frozenset()
+        self._needy: frozenset[Whose] = frozenset()
+        self._told: tuple[Need, ...] = ()
         self._known: dict[str, tuple[float, int]] = {}
         renew_after_fork(self)
         ledger.watch()
@@ -132,9 +139,9 @@ class Membership:
             except StoreUnavailable:
                 silent.add(self._store)
 
-    def hurry(self, priority: float, now: float) -> None:
-        """Ask the store earlier, because a call of `priority` waits that the last request did not include."""
-        if not self._failures and priority not in self._needy:
+    def hurry(self, priority: float, tenant: str, now: float) -> None:
+        """Ask the store earlier, because a call waits whose priority and tenant the last request did not include."""
+        if not self._failures and not {(priority, tenant), (priority, OTHERS)} & self._needy:
             self.due = min(self.due, max(now, self._asked + HURRY))
 
     def saw(self, call: Call, outcome: Outcome, *, throttled: bool) -> None:
@@ -166,11 +173,13 @@ class Membership:
 
     def _request(self, now: float) -> LeaseRequest:
         needs = self._ledger.needs(now)
-        self._needy = needs.waiting
+        self._needy, self._told = needs.waiting, needs.told
         limits = tuple((name, estimate, *self._stamp(name, estimate)) for name, estimate in needs.limits)
         holding = 0.0 if self.lapsed(now) else self._share
         report = self._report(now, needs, (0.0, *needs.free))
-        return LeaseRequest(holding, needs.by_priority, limits, report, needs.rate)
+        told = tuple(need[:3] for need in needs.told)
+        tenants = tuple(_disguised(need.tenant) for need in needs.told)
+        return LeaseRequest(holding, told, limits, report, needs.rate, tenants if any(tenants) else ())
 
     def _stamp(self, name: str, estimate: float) -> tuple[int, bool]:
         adopted, stamp = self._known.get(name, (inf, 0))
@@ -197,6 +206,11 @@ class Membership:
         self._known = {name: (estimate, stamp) for name, estimate, stamp in grant.limits}
         self.due = asked + grant.again
         limits = {name: estimate for name, estimate, _ in grant.limits}
+        self._ledger.queue.weights = {
+            (need.priority, need.tenant): max(LIGHTEST, part)
+            for need, part in zip(self._told, grant.parts, strict=False)
+            if need.tenant != OTHERS
+        }
         self._use(grant.share, limits, asked, asked + grant.valid, grant.gone)
 
     def _lose(self, now: float) -> None:
@@ -213,6 +227,11 @@ class Membership:
     def _use(self, share: float, limits: dict[str, float], now: float, until: float, gone: Uses = None) -> None:
         self._share = share
         self._ledger.lease(max(NOTHING, share), limits, now, until if share else -inf, gone)
+
+
+def _disguised(tenant: str) -> str:
+    """Return what a store is told in place of a tenant's name: the same in all processes, and nobody's secret."""
+    return sha256(tenant.encode()).hexdigest()[:16] if tenant not in ("", OTHERS) else tenant
 
 
 _members: weakref.WeakSet[Membership] = weakref.WeakSet()

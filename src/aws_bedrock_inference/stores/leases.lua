@@ -1,11 +1,11 @@
--- The leases of one quota inside a Redis or Valkey server: the twin of rules/quota/leases.py, rules/quota/gone.py and
--- rules/quota/fair_shares.py, which explain it.
+-- The leases of one quota inside a Redis or Valkey server: the twin of leases.py, gone.py, fair_shares.py and division.py
+-- in rules/quota, which explain it.
 -- Redis 6.2 or newer, Valkey. tests/stores/test_twins.py holds both equal.
 --
 -- KEYS  1: hash of the leases   "" -> what all share, and one field for each member
 --       2: hash of the reports  member -> text
 -- ARGV  operation, now in seconds or "" for the server's clock, the format of the caller, then
---   renew   member, holding, rate, report, number of needs, {priority, need, calls}…, {dimension, limit, stamp, "1" when lowered}…
+--   renew   member, holding, rate, report, number of needs, {priority, need, calls, tenant}…, {dimension, limit, stamp, "1" when lowered}…
 --   leave   member, report
 --   look
 -- Errors: BEDROCKFORMAT when a version wrote the data that is newer than the next one, BEDROCKDATA when none of ours did.
@@ -21,7 +21,9 @@ local MINUTE, STEP, LATE, MOST, LEFT = 60, 2, 0.5, 64, ''
 local LITTLE, KEPT_FOR, KEPT_FOR_ALL = 0.05, 15, FREE
 local UNUSED = 3600 -- seconds until a quota that nobody uses is forgotten
 
--- What a member's field holds; three numbers for each need follow.
+local OTHERS = '\n' -- the name of tenants that are not told one by one
+
+-- What a member's field holds; three numbers for each need follow, and `tenants` says whose each is, if anybody's.
 local SHARE, UNTIL, SEEN, RATE, NEEDS = 1, 2, 3, 4, 4
 
 local leases, reports = KEYS[1], KEYS[2]
@@ -60,7 +62,16 @@ local function unpacked_lease(field)
   if not lease or (#lease - NEEDS) % 3 ~= 0 or lease[SHARE] < 0 or lease[SHARE] > 1 + TOLERANCE or lease[UNTIL] > latest then
     return nil
   end
+  if type(lease.tenants) ~= 'table' then
+    lease.tenants = nil
+  end
   return lease
+end
+
+-- Whose the need is whose first number is at `i`.
+local function tenant_of(lease, i)
+  local tenant = lease.tenants and lease.tenants[(i - NEEDS - 1) / 3 + 1]
+  return type(tenant) == 'string' and tenant or ''
 end
 
 local function amount(value)
@@ -236,18 +247,26 @@ local function level(wants, left)
   return UNLIMITED, left
 end
 
--- Collects into `wants`, and the priorities met for the first time into `order`.
+-- Collects into `wants`, for each priority a list of tenants, and priorities met for the first time into `order`.
 local function gather(lease, wants, order)
   for i = NEEDS + 1, #lease, 3 do
     local priority, need = lease[i], lease[i + 1]
     if need > 0 then
       local same = wants[priority]
       if not same then
-        same = {}
+        same = {named = {}}
         wants[priority] = same
         order[#order + 1] = priority
       end
-      same[#same + 1] = {need, math.max(lease[i + 2], FEWEST)}
+      local name = tenant_of(lease, i)
+      local tenant, calls = same.named[name], math.max(lease[i + 2], FEWEST)
+      if not tenant then
+        tenant = {name = name, wants = {}, need = 0, calls = 0}
+        same.named[name] = tenant
+        same[#same + 1] = tenant
+      end
+      tenant.wants[#tenant.wants + 1] = {need, calls}
+      tenant.need, tenant.calls = tenant.need + need, tenant.calls + calls
     end
   end
 end
@@ -282,42 +301,60 @@ local function plan(pool, member, asking, now)
   for i = 2, #order do
     local total = 0
     for _, want in ipairs(wants[order[i]]) do
-      total = total + want[1]
+      total = total + want.need
     end
     kept[i] = math.min(each, total)
     reserved = reserved + kept[i]
   end
   local left, served = 1 - unused, 0
+  local found = {}
   pool.levels = {}
   for i, priority in ipairs(order) do
     reserved = reserved - (kept[i] or 0)
-    local found
-    found, served = level(wants[priority], math.max(0, left - reserved))
-    pool.levels[#pool.levels + 1] = {priority, found}
+    local totals, turn = {}
+    for j, tenant in ipairs(wants[priority]) do
+      tenant.turns = tenant.name == OTHERS and tenant.calls or 1
+      totals[j] = {tenant.need, tenant.turns}
+    end
+    turn, served = level(totals, math.max(0, left - reserved))
+    for _, tenant in ipairs(wants[priority]) do
+      local each = turn < UNLIMITED and level(tenant.wants, turn * tenant.turns) or UNLIMITED
+      found[#found + 1] = {priority, tenant.name, each, tenant.calls}
+      if tenant.name == '' then
+        pool.levels[#pool.levels + 1] = {priority, each}
+      end
+    end
     left = left - served
   end
+  pool.tenants = {planned = now, levels = found}
   pool.surplus = math.max(0, left - FREE) / members
   pool.members = members
   pool.planned = now
 end
 
--- What the plan gives to a lease; nil when it needs at a priority that the plan does not know.
+-- What the plan gives to a lease, and which part of its tenant's calls each need names; nil when the plan does not know
+-- whose a need is, or a version without tenants made it.
 local function due_to(pool, lease)
-  local due, levels = pool.surplus, {}
-  for _, entry in ipairs(pool.levels) do
-    levels[entry[1]] = entry[2]
+  local due, parts, levels, told = pool.surplus, {}, {}, pool.tenants
+  if type(told) ~= 'table' or told.planned ~= pool.planned then
+    return nil
+  end
+  for _, entry in ipairs(told.levels) do
+    levels[entry[1]] = levels[entry[1]] or {}
+    levels[entry[1]][entry[2]] = entry
   end
   for i = NEEDS + 1, #lease, 3 do
-    local need = lease[i + 1]
+    local need, calls, part = lease[i + 1], math.max(lease[i + 2], FEWEST), 1
     if need > 0 then
-      local found = levels[lease[i]]
+      local found = (levels[lease[i]] or {})[tenant_of(lease, i)]
       if not found then
         return nil
       end
-      due = due + math.min(need, found * math.max(lease[i + 2], FEWEST))
+      due, part = due + math.min(need, found[3] * calls), math.min(1, calls / found[4])
     end
+    parts[#parts + 1] = lease.tenants and exact(part)
   end
-  return due
+  return due, parts
 end
 
 local function learn(pool, first)
@@ -355,14 +392,23 @@ local function renew(pool, member, now)
   local had = old and old[SHARE] or back(pool, member)
   local known = old and old[UNTIL] > now
   local new = not known and had == 0
-  local lease = {had, now + VALID, now, rate}
-  for i = 9, 8 + 3 * needs do
-    lease[#lease + 1] = tonumber(ARGV[i])
+  local lease, tenants = {had, now + VALID, now, rate}, {}
+  for i = 9, 8 + 4 * needs, 4 do
+    for j = i, i + 2 do
+      lease[#lease + 1] = tonumber(ARGV[j])
+    end
+    tenants[#tenants + 1] = ARGV[i + 3]
+    if ARGV[i + 3] ~= '' then
+      lease.tenants = tenants
+    end
   end
-  local due = now - pool.planned < PLAN and due_to(pool, lease)
+  local due, parts
+  if now - pool.planned < PLAN then
+    due, parts = due_to(pool, lease)
+  end
   if not due then
     plan(pool, member, lease, now)
-    due = due_to(pool, lease)
+    due, parts = due_to(pool, lease)
   end
   local free = math.max(0, 1 - (pool.leased - had))
   local most = due
@@ -386,7 +432,7 @@ local function renew(pool, member, now)
   end
   pool.leased = pool.leased + share - had
   lease[SHARE] = share
-  learn(pool, 9 + 3 * needs)
+  learn(pool, 9 + 4 * needs)
   local gone = still_gone(pool, now)
   redis.call('HSET', leases, '', cmsgpack.pack(pool), member, cmsgpack.pack(lease))
   redis.call('EXPIRE', leases, UNUSED)
@@ -396,7 +442,7 @@ local function renew(pool, member, now)
     redis.call('HSET', reports, member, report)
     redis.call('EXPIRE', reports, UNUSED)
   end
-  return {exact(share), exact(VALID), exact(again), estimates(pool), pool.members or 1, gone}
+  return {exact(share), exact(VALID), exact(again), estimates(pool), pool.members or 1, gone, parts}
 end
 
 local function leave(pool, member, now)

@@ -13,7 +13,7 @@ from aws_bedrock_inference.tokens.answer_sizes import AnswerSizes
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from aws_bedrock_inference.rules.quota.leases import Seen, View
+    from aws_bedrock_inference.rules.quota.views import Seen, View
 
 # From this part of a limit on, it is the minute that holds calls back.
 _FULL = 0.8

@@ -13,7 +13,8 @@ from aws_bedrock_inference.stores.request import Instant
 
 if TYPE_CHECKING:
     from aws_bedrock_inference.clock import Clock
-    from aws_bedrock_inference.rules.quota.leases import Grant, LeaseRequest, View
+    from aws_bedrock_inference.rules.quota.leases import Grant, LeaseRequest
+    from aws_bedrock_inference.rules.quota.views import View
 
 
 class MemoryStore:

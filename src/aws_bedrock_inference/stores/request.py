@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from aws_bedrock_inference.flow import StoreRequest
-    from aws_bedrock_inference.rules.quota.leases import Grant, LeaseRequest, View
+    from aws_bedrock_inference.rules.quota.leases import Grant, LeaseRequest
+    from aws_bedrock_inference.rules.quota.views import View
 
 T = TypeVar("T")
 

@@ -34,7 +34,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from aws_bedrock_inference.clock import Clock
-    from aws_bedrock_inference.rules.quota.leases import Grant, LeaseRequest, View
+    from aws_bedrock_inference.rules.quota.leases import Grant, LeaseRequest
+    from aws_bedrock_inference.rules.quota.views import View
     from aws_bedrock_inference.stores.disk import Identity
 
 T = TypeVar("T")

@@ -19,7 +19,8 @@ from redis.retry import Retry
 from aws_bedrock_inference.clock import monotonic
 from aws_bedrock_inference.forks import renew_after_fork
 from aws_bedrock_inference.rules.quota.fair_shares import UNLIMITED
-from aws_bedrock_inference.rules.quota.leases import FORMAT, Grant, Seen, View
+from aws_bedrock_inference.rules.quota.leases import FORMAT, Grant
+from aws_bedrock_inference.rules.quota.views import Seen, View
 from aws_bedrock_inference.stores.request import STORE_TIMEOUT, Question, StoreUnavailable
 from aws_bedrock_inference.stores.server_errors import trouble
 
@@ -100,13 +101,14 @@ class ValkeyStore:
             for name, limit, stamp, lowered in request.limits
             for item in (name, repr(min(limit, UNLIMITED)), stamp, int(lowered))
         )
-        needs = (repr(float(number)) for need in request.needs for number in need)
+        needs = (item for *numbers, tenant in request.whose for item in (*(repr(float(n)) for n in numbers), tenant))
         head = (repr(float(request.holding)), repr(float(request.rate)), request.report, len(request.needs))
         with self._errors():
             answer = self._run("renew", pool, now, member, *head, *needs, *limits)
-            share, valid, again, estimates, members, gone = answer
+            share, valid, again, estimates, members, gone, parts = answer
             uses = tuple((float(seconds), float(requests), float(tokens)) for seconds, requests, tokens in gone)
-            return Grant(float(share), float(valid), float(again), _limits(estimates), int(members), uses)
+            told = tuple(map(float, parts))
+            return Grant(float(share), float(valid), float(again), _limits(estimates), int(members), uses, told)
 
     def _leave(self, pool: str, member: str, report: str, now: float | None = None) -> None:
         with self._errors():

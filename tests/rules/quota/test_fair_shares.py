@@ -5,13 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from aws_bedrock_inference.rules.quota.fair_shares import divide, due
+from aws_bedrock_inference.rules.quota.fair_shares import OTHERS, Need, divide, due, parts
 
 
 def shares(*members: Any) -> list[Any]:
-    levels, surplus = divide(members)
-    return [pytest.approx(due(needs, levels, surplus)) for needs in members]
+    """Return what is due to each of `members`, whose needs are (priority, need, calls), and a tenant's name if any."""
+    told = [[Need(*need) for need in needs] for needs in members]
+    levels, surplus = divide(told)
+    return [pytest.approx(due(needs, levels, surplus)) for needs in told]
 
 
 def test_needs_that_fit_are_met_and_the_rest_is_spread_but_for_a_tenth() -> None:
@@ -61,3 +65,49 @@ def test_who_names_no_calls_is_not_shut_out() -> None:
     [none, one] = shares([(0, 1.0, 0)], [(0, 1.0, 1)])
     assert none == 0.01 / 1.01
     assert one == 1 / 1.01
+
+
+def test_tenants_share_alike_however_many_members_and_calls_they_have() -> None:
+    assert shares([(0, 9.0, 20, "a")], [(0, 9.0, 20, "a")], [(0, 9.0, 10, "b")]) == [0.25, 0.25, 0.5]
+    assert shares([(0, 9.0, 5, "a"), (0, 9.0, 1, "b")], [(0, 9.0, 15, "a")]) == [0.125 + 0.5, 0.375]
+
+
+def test_what_a_tenant_does_not_need_goes_to_the_others() -> None:
+    assert shares([(0, 0.1, 1, "a")], [(0, 9.0, 1, "b")], [(0, 9.0, 50, "c")]) == [0.1, 0.45, 0.45]
+
+
+def test_calls_without_a_tenant_are_one_tenant_and_a_priority_goes_before_any() -> None:
+    assert shares([(0, 9.0, 1)], [(0, 9.0, 9, "a")]) == [0.5, 0.5]
+    assert shares([(0, 9.0, 1, "a")], [(1, 9.0, 9, "b")]) == [0.95, 0.05]
+
+
+def test_tenants_that_are_told_together_have_a_turn_each() -> None:
+    assert shares([(0, 9.0, 3, OTHERS), (0, 9.0, 50, "a")], [(0, 9.0, 1, OTHERS)]) == [0.6 + 0.2, 0.2]
+
+
+WANTS = st.lists(
+    st.lists(st.tuples(st.just(0.0), st.floats(0.01, 2.0), st.floats(1.0, 50.0), st.sampled_from("abc")), max_size=4),
+    max_size=5,
+)
+
+
+@given(WANTS)
+def test_no_tenant_could_have_more_without_one_that_has_no_more_having_less(members: Any) -> None:
+    """The parts are max-min fair over tenants, and nothing is left while anybody needs more."""
+    told = [[Need(*need) for need in needs] for needs in members]
+    levels, surplus = divide(told)
+    got: dict[str, float] = {}
+    wanted: dict[str, float] = {}
+    for need in (need for needs in told for need in needs):
+        got[need.tenant] = got.get(need.tenant, 0.0) + due([need], levels, 0.0)
+        wanted[need.tenant] = wanted.get(need.tenant, 0.0) + need.need
+    hungry = [tenant for tenant in wanted if got[tenant] < wanted[tenant] - 1e-6]
+    assert all(got[tenant] >= max(got.values()) - 1e-6 for tenant in hungry)
+    assert sum(got.values()) == pytest.approx(min(1.0, sum(wanted.values())))
+    assert sum(got.values()) + surplus * len(told) <= 1.0 + 1e-6
+
+
+def test_a_part_is_of_the_calls_of_ones_own_tenant() -> None:
+    mine, others = [Need(0, 9.0, 5, "a"), Need(0, 9.0, 1, "b"), Need(0, 0.0, 0)], [Need(0, 9.0, 15, "a")]
+    levels, _ = divide([mine, others])
+    assert parts(mine, levels) == (0.25, 1.0, 1.0)

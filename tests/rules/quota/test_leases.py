@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from aws_bedrock_inference.rules.quota import division
 from aws_bedrock_inference.rules.quota import leases as rule
+from aws_bedrock_inference.rules.quota.division import PLAN
 from aws_bedrock_inference.rules.quota.fair_shares import UNLIMITED, divide
 from aws_bedrock_inference.rules.quota.leases import Grant, LeaseRequest, Leases
 
@@ -92,7 +94,7 @@ def test_a_silent_member_keeps_its_part_until_its_lease_has_run_out() -> None:
     lease = members.renew("a", 1.0)
     members.now = lease.valid - 0.01
     assert members.renew("b", 1.0).share == 0.0
-    members.now = lease.valid + rule.PLAN
+    members.now = lease.valid + PLAN
     assert members.renew("b", 1.0).share == 1.0
     assert members.shares.members == {"b"}
 
@@ -222,7 +224,7 @@ def test_a_clock_that_is_set_back_lengthens_no_lease_and_stops_nothing() -> None
     lease = members.renew("a", 1.0)
     members.now = 100.0
     assert members.renew("b", 1.0).share == 0.0
-    members.now = 100.0 + lease.valid + rule.PLAN
+    members.now = 100.0 + lease.valid + PLAN
     assert members.renew("b", 1.0).share == 1.0
 
 
@@ -250,7 +252,7 @@ def test_a_thousand_members_are_gone_through_five_times_a_second_at_most(monkeyp
         gone_through.append(1)
         return divide(*members)
 
-    monkeypatch.setattr(rule, "divide", counted)
+    monkeypatch.setattr(division, "divide", counted)
     members = Members()
     for step in range(10_000):
         members.now = step / 1000

@@ -168,9 +168,9 @@ def test_needs_name_what_waits_and_the_limits_that_are_known() -> None:
         book.reserve(3000, float(order), 0.0, 2.0)
     book.available(0.0)
     needs: Any = book.needs(0.0)
-    assert needs.waiting == frozenset({2.0})
+    assert needs.waiting == frozenset({(2.0, "")})
     assert needs.limits == (("tokens", 6000),)
-    assert needs.by_priority == (
-        (1.0, pytest.approx(1.25 * 300 / 6000 + 0.01), 0.0),
-        (2.0, pytest.approx(0.01 + 9000 / 6000 * 30), 3.0),
+    assert needs.told == (
+        (1.0, pytest.approx(1.25 * 300 / 6000 + 0.01), 0.0, ""),
+        (2.0, pytest.approx(0.01 + 9000 / 6000 * 30), 3.0, ""),
     )

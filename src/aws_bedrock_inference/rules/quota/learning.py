@@ -212,14 +212,14 @@ class EvidenceEstimator:
     def _weigh(self, throttle: Throttle) -> None:
         self._row_at, self._row_counts = self._now, True
         self._row_before = self.evidence.mark()
-        self._row_estimate = self.estimate if self.known else throttle.recently
+        self._row_estimate = self.estimate if self.known else throttle.at_least(LEAST_CALLS)
         evidence = self.evidence
         evidence.throttle()
         enough = TOLD.doubt if evidence.noise else self._prior.doubt  # where there is noise, it takes more
         if self._trial is not None:
             self._judge(self._trial)
         elif evidence.doubt > enough and evidence.throttles > 1.0:
-            base = self.estimate if self.known else min(self.estimate, throttle.recently)
+            base = self.estimate if self.known else min(self.estimate, throttle.at_least(LEAST_CALLS))
             self._try(Trial(self.estimate, self.slack, self.known, 0.0), base, LEAST_CALLS * throttle.refused)
 
     def _try(self, before: Trial, base: float, least: float = 0.0) -> None:
@@ -270,7 +270,7 @@ class EvidenceEstimator:
             self._rows_at = self._now
             if self._rows >= self._prior.rows:
                 self._rows = 1.0
-                base = self.estimate if self.known else throttle.recently
+                base = self.estimate if self.known else throttle.at_least(LEAST_CALLS)
                 to = max(self._prior.kept * base, (1.0 - self._prior.below) * min(base, throttle.recently))
                 self._lower(to, max(self._level, base) if self._told else to)
                 self.reason = "rows of throttles, again and again"

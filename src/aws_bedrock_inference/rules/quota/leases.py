@@ -12,22 +12,21 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
+from itertools import repeat
 from math import inf, isfinite
 from typing import TYPE_CHECKING, Any, Self
 
 from aws_bedrock_inference.rules.quota.beliefs import Beliefs
-from aws_bedrock_inference.rules.quota.fair_shares import TOLERANCE, divide, due
+from aws_bedrock_inference.rules.quota.division import PLAN, Division, finite
+from aws_bedrock_inference.rules.quota.fair_shares import TOLERANCE, Need
 from aws_bedrock_inference.rules.quota.gone import LEFT, Gone, uses_of
 from aws_bedrock_inference.rules.quota.limit import MINUTE
+from aws_bedrock_inference.rules.quota.views import Seen, View
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from aws_bedrock_inference.rules.quota.fair_shares import Need
     from aws_bedrock_inference.rules.quota.gone import Use
-
-# The shares due to all are computed again after this many seconds; a renewal in between costs the same for any number.
-PLAN = 0.2
 
 # A member comes again after this many of its calls, within bounds in seconds: a busy one has more to say.
 CALLS = 8.0
@@ -51,7 +50,7 @@ CAUTIOUS = 0.25
 # The format of what is kept of a quota; versions whose formats are adjacent share it. It had no number at first.
 FORMAT = 1
 
-_NUMBERS = ("born", "at", "offset", "planned", "leased", "surplus")
+_NUMBERS = ("born", "at", "offset", "leased")
 REPORT = 16 * 1024  # of what a member says about itself, in characters
 
 
@@ -60,16 +59,18 @@ class LeaseRequest:
     """The data that a member sends at each renewal.
 
     `holding` is the fraction it is using now: its last grant, 0 when it is new or that lease has run out. `needs` are
-    (priority, fraction of the quota, calls that want it); the smallest priority is served first. `limits` are
+    (priority, fraction of the quota, calls that want it); the smallest priority is served first. `tenants` say whose
+    each of them is, in the same order; there are none where no call names one. `limits` are
     (dimension, estimated limit a minute, stamp of the estimate that it is based on, whether a throttle has lowered it
     since). `rate` is its own calls a second. `report` is kept as given, for people to look at.
     """
 
     holding: float
-    needs: tuple[Need, ...]
+    needs: tuple[tuple[float, float, float], ...]
     limits: tuple[tuple[str, float, int, bool], ...] = ()
     report: str = ""
     rate: float = 0.0
+    tenants: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         numbers = [self.holding, self.rate, *(number for _, need, calls in self.needs for number in (need, calls))]
@@ -79,6 +80,13 @@ class LeaseRequest:
             raise ValueError(f"A limit must be above 0 (infinity when there is none): {self.limits!r}")
         if len(self.report) > REPORT:
             raise ValueError(f"The report has {len(self.report):,} characters; at most {REPORT:,} are kept")
+        if self.tenants and len(self.tenants) != len(self.needs):
+            raise ValueError(f"There are {len(self.needs)} needs of {len(self.tenants)} tenants")
+
+    @property
+    def whose(self) -> tuple[Need, ...]:
+        """The needs with their tenants."""
+        return tuple(Need(*need, tenant) for need, tenant in zip(self.needs, self.tenants or repeat(""), strict=False))
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +96,8 @@ class Grant:
     Both times run from when the member asked, not from when it heard: then its lease ends no later than the store
     assumes. `limits` are (dimension, the estimate that all members share, its stamp). `members` is the number of
     members that the store knows. `gone` is what members that are gone used: it counts against the whole quota for so
-    many seconds.
+    many seconds. `parts` say of each need which part of its tenant's calls it names; there are none where no tenant is
+    named.
     """
 
     share: float
@@ -97,32 +106,15 @@ class Grant:
     limits: tuple[tuple[str, float, int], ...]
     members: int = 1
     gone: tuple[Use, ...] = ()
+    parts: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         # What comes from a store is checked here, once.
         sound = 0.0 <= self.share <= 1.0 + TOLERANCE and 0.0 < self.again <= self.valid < inf and self.members >= 1
         sound = sound and all(0.0 <= number < inf for use in self.gone for number in use)
+        sound = sound and all(0.0 < part <= 1.0 for part in self.parts)
         if not (sound and all(limit > 0.0 and stamp >= 0 for _, limit, stamp in self.limits)):
             raise ValueError(f"{self!r} makes no sense")
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """A member as others see it: its fraction, seconds since it last asked, its calls a second, its report."""
-
-    member: str
-    share: float
-    age: float
-    rate: float
-    report: str
-
-
-@dataclass(frozen=True, slots=True)
-class View:
-    """The members of a quota, by name, and their estimates of its limits: (dimension, units a minute, stamp)."""
-
-    members: tuple[Seen, ...]
-    limits: tuple[tuple[str, float, int], ...]
 
 
 class TooNew(Exception):
@@ -134,12 +126,12 @@ class Lease:
 
     __slots__ = ("needs", "rate", "seen", "share", "until")
 
-    def __init__(self, share: float, until: float, seen: float, rate: float, needs: Iterable[Iterable[float]]) -> None:
+    def __init__(self, share: float, until: float, seen: float, rate: float, needs: Iterable[Need]) -> None:
         self.share = share
         self.until = until
         self.seen = seen
         self.rate = rate
-        self.needs = tuple((priority, need, calls) for priority, need, calls in needs)
+        self.needs = tuple(needs)
 
 
 class Leases:
@@ -152,13 +144,11 @@ class Leases:
         self.reports: dict[str, str] = defaultdict(str)
         self._born = self._at = born
         self._offset = 0.0
-        self._planned = born - 2 * PLAN
+        self._division = Division(born - 2 * PLAN)
         self._rejoined = False
         self._members = 1
         self._format = FORMAT
         self._leased = 0.0
-        self._surplus = 0.0
-        self._levels: dict[float, float] = {}
         self._leases: dict[str, Lease] = {}
         self._beliefs = Beliefs()
         self._gone = Gone()
@@ -171,13 +161,11 @@ class Leases:
         if lease is None:
             lease = self._leases[member] = Lease(self._gone.back(member), now, now, 0.0, ())
         new = not known and lease.share == 0.0
-        lease.until, lease.seen, lease.rate, lease.needs = now + VALID, now, request.rate, request.needs
+        lease.until, lease.seen, lease.rate, lease.needs = now + VALID, now, request.rate, request.whose
         self.reports[member] = request.report
-        if now - self._planned >= PLAN or any(
-            need > 0.0 and priority not in self._levels for priority, need, _ in request.needs
-        ):
+        if not self._division.covers(lease.needs, now):
             self._plan(now)
-        deserved = due(request.needs, self._levels, self._surplus)
+        deserved = self._division.due(lease.needs)
         free = max(0.0, 1.0 - (self._leased - lease.share))
         most = deserved
         rejoins = not known and request.holding > 0.0
@@ -190,12 +178,13 @@ class Leases:
             elif self._rejoined:
                 most = lease.share if known else min(deserved, CAUTIOUS * free)
         share = min(most, free)
-        soon = new or share < SHORT * (deserved - self._surplus)
+        soon = new or share < SHORT * (deserved - self._division.surplus)
         again = SOON if soon else min(SELDOM, max(OFTEN, CALLS / request.rate)) if request.rate > 0.0 else SELDOM
         self._leased += share - lease.share
         lease.share = share
         self._beliefs.learn(request.limits)
-        return Grant(share, VALID, again, self._beliefs.told(), self._members, self._gone.at(now))
+        limits, gone, parts = self._beliefs.told(), self._gone.at(now), self._division.parts(lease.needs)
+        return Grant(share, VALID, again, limits, self._members, gone, parts)
 
     def leave(self, member: str, now: float, report: str = "") -> None:
         """Free the lease of `member` at once; `report` is its last one."""
@@ -230,10 +219,15 @@ class Leases:
             "members": self._members,
             **{name: getattr(self, f"_{name}") for name in _NUMBERS},
             "rejoined": self._rejoined,
-            "levels": list(self._levels.items()),
+            **self._division.plain(),
             "leases": {
-                member: [lease.share, lease.until, lease.seen, lease.rate, lease.needs]
+                member: [lease.share, lease.until, lease.seen, lease.rate, [need[:3] for need in lease.needs]]
                 for member, lease in self._leases.items()
+            },
+            "whose": {
+                member: [need.tenant for need in lease.needs]
+                for member, lease in self._leases.items()
+                if any(need.tenant for need in lease.needs)
             },
             "limits": self._beliefs.plain(),
             "gone": self._gone.plain(),
@@ -249,15 +243,14 @@ class Leases:
             raise TooNew(f"it has format {kept}, and formats up to {FORMAT + 1} are read here")
         leases = cls(0.0)
         for name in _NUMBERS:
-            setattr(leases, f"_{name}", _finite(plain[name]))
+            setattr(leases, f"_{name}", finite(plain[name]))
         leases._format = max(kept, FORMAT)
         leases._members = max(1, int(plain.get("members", 1)))
         leases._rejoined = bool(plain["rejoined"])
-        leases._levels = {_finite(priority): _finite(level) for priority, level in plain["levels"]}
+        leases._division = Division.of(plain)
+        whose = dict(plain.get("whose", {}))
         leases._leases = {
-            member: Lease(
-                _finite(share), _finite(until), _finite(seen), _finite(rate), [map(_finite, need) for need in needs]
-            )
+            member: Lease(finite(share), finite(until), finite(seen), finite(rate), _whose(needs, whose.get(member)))
             for member, (share, until, seen, rate, needs) in dict(plain["leases"]).items()
         }
         for member, lease in list(leases._leases.items()):
@@ -279,9 +272,8 @@ class Leases:
             self._lapse(member, self._leases.pop(member))
         kept = self._gone.kept(now)
         self._leased = kept + sum(lease.share for lease in self._leases.values())
-        self._levels, self._surplus = divide((lease.needs for lease in self._leases.values()), 1.0 - kept)
+        self._division.plan((lease.needs for lease in self._leases.values()), now, 1.0 - kept)
         self._members = len(self._leases)
-        self._planned = now
 
     def _lapse(self, member: str, lease: Lease) -> None:
         """Count what a member used that fell silent, and what it may have used since it last asked."""
@@ -290,11 +282,9 @@ class Leases:
         part = lease.share * (lease.until - lease.seen) / MINUTE
         since = 0.0, part * self._beliefs.finite("requests"), part * self._beliefs.finite("tokens")
         self._gone.add(member, [since], lease.until)
-        self._gone.keep(member, lease.share, sum(need for _, need, _ in lease.needs), lease.seen)
+        self._gone.keep(member, lease.share, sum(need.need for need in lease.needs), lease.seen)
 
 
-def _finite(value: Any) -> float:
-    number = float(value)
-    if not isfinite(number):
-        raise ValueError(f"{number} among the leases")
-    return number
+def _whose(needs: Iterable[Iterable[Any]], tenants: Iterable[Any] | None) -> list[Need]:
+    numbers = [(finite(priority), finite(need), finite(calls)) for priority, need, calls in needs]
+    return [Need(*need, str(tenant)) for need, tenant in zip(numbers, tenants or repeat(""), strict=False)]

@@ -73,9 +73,9 @@ class Ledger:
         self.queue.clear()
         self._alarm, self._alarm_at = None, inf
 
-    def reserve(self, tokens: float, order: float, now: float, priority: float = NORMAL) -> Ticket:
+    def reserve(self, tokens: float, order: float, now: float, priority: float = NORMAL, tenant: str = "") -> Ticket:
         """Return a new ticket, entered."""
-        return self.enter(Ticket(tokens, priority, now), order, now)
+        return self.enter(Ticket(tokens, priority, now, tenant), order, now)
 
     def enter(self, ticket: Ticket, order: float, now: float) -> Ticket:
         """Admit `ticket` if it fits and it is its turn, else queue it; then `claim` says how to wait."""
@@ -166,15 +166,15 @@ class Ledger:
         self._wake(woken, now)
         return limit
 
-    def ahead(self, priority: float = inf) -> int:
-        """Return how many calls wait before a newcomer of `priority`, the last one by default."""
-        return self.queue.ahead(priority)
+    def ahead(self, priority: float = inf, tenant: str = "") -> int:
+        """Return how many calls go until the last of `tenant` at `priority`, that one included; by default, all."""
+        return self.queue.ahead(priority, tenant)
 
-    def earliest(self, tokens: float, now: float, priority: float = NORMAL) -> float:
+    def earliest(self, tokens: float, now: float, priority: float = NORMAL, tenant: str = "") -> float:
         """Return the soonest a call in the queue can be admitted, if everything in flight came back unused."""
         with self._lock:
             self.window.refresh(now)
-            ahead = max(0, self.queue.ahead(priority) - 1)
+            ahead = max(0, self.queue.ahead(priority, tenant) - 1)
             day = self.day.wait_for(tokens, now)
             return now + max(day, self.pause.until - now, self.window.earliest(tokens, ahead))
 
@@ -193,13 +193,17 @@ class Ledger:
         """Return how the quota is used now."""
         with self._lock:
             self.window.refresh(now)
-            return taken(*self._state(now), stalled=self.pause.stalled_too_long(now))
+            consumers = self.consumers.minute(now) if self._watched else {NORMAL: int(self.window.tokens.used)}
+            in_flight, stalled = self.concurrency.in_flight, self.pause.stalled_too_long(now)
+            return taken(self.window, in_flight, self.queue.waiting(), consumers, stalled=stalled)
 
     def needs(self, now: float) -> Needs:
         """Return what this process needs of a shared quota."""
         with self._lock:
             self.window.refresh(now)
-            return needed(*self._state(now), now=now)
+            uses = self.window.uses(now)
+            consumers = self.consumers.by_tenant(now) if self._watched else {(NORMAL, ""): self.window.tokens.used}
+        return needed(self.window, self.concurrency.in_flight, self.queue.by_tenant(), consumers, uses)
 
     def watch(self) -> None:
         """Count what each priority takes, also while there is only one."""
@@ -265,18 +269,14 @@ class Ledger:
         slot = ticket.slot
         if slot is None and not ticket.left:
             self.queue.leave(ticket)
-        ticket.left = True
-        ticket.slot = None
+        ticket.left, ticket.slot = True, None
         if slot is not None and not slot.inherited:
             self.window.give(slot, ticket.tokens, ticket.tokens - used, requests)
             self.concurrency.in_flight -= 1
             self.day.settle(ticket.tokens, used)
+            self.queue.settled(ticket, used)
             if self._watched and used:
-                self.consumers.add(ticket.priority, used, now)
-
-    def _state(self, now: float) -> tuple[Window, int, dict[float, tuple[int, float]], dict[float, int]]:
-        consumers = self.consumers.minute(now) if self._watched else {NORMAL: int(self.window.tokens.used)}
-        return self.window, self.concurrency.in_flight, self.queue.waiting(), consumers
+                self.consumers.add(ticket.priority, used, now, ticket.tenant)
 
     def _serve(self, now: float) -> list[Ticket]:
         """Admit from the head while it fits; return whom to wake: these, and a head whose alarm is not set or late."""

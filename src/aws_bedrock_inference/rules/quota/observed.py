@@ -49,6 +49,10 @@ class Throttle(NamedTuple):
     calls: float = 0.0
     age: float = 0.0
 
+    def at_least(self, calls: float) -> float:
+        """Return `recently`, or so many calls like this a minute if that is more: a call may be the first of all."""
+        return max(self.recently, calls * max(1.0, self.refused))
+
 
 class Estimator(Protocol):
     """An estimator of one limit. Its answers are attributes, since they are read far more often than they change.

@@ -1,10 +1,12 @@
-"""One call before the ledger, and what such calls have used by priority."""
+"""One call before the ledger, and what such calls have used by priority and tenant."""
 
 from __future__ import annotations
 
 from bisect import bisect
 from math import inf
 from typing import TYPE_CHECKING
+
+from aws_bedrock_inference.rules.quota.fair_shares import OTHERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
@@ -15,15 +17,23 @@ if TYPE_CHECKING:
 # make every admission look at all of them.
 LEVELS = 64
 
+# Pairs of priority and tenant whose use is told apart.
+TENANTS = 1024
+
+# Half of the use is forgotten in so many seconds, and its sum is brought up to date after so many.
+HALF = 30.0
+RESTART = 30.0
+
 
 class Ticket:
     """One call's place in the queue, then its reservation. Waited on by a driver through `attach`."""
 
-    __slots__ = ("_wake", "_woken", "admitted_at", "left", "priority", "slot", "tokens")
+    __slots__ = ("_wake", "_woken", "admitted_at", "left", "priority", "slot", "tenant", "tokens")
 
-    def __init__(self, tokens: float, priority: float, now: float) -> None:
+    def __init__(self, tokens: float, priority: float, now: float, tenant: str = "") -> None:
         self.tokens = tokens
         self.priority = priority
+        self.tenant = tenant
         self.slot: Slot | None = None
         self.admitted_at = now
         self.left = True  # unless it stands in the queue
@@ -76,29 +86,46 @@ def level(priority: float, levels: Collection[float]) -> float:
 
 
 class Consumers:
-    """The recent use of each priority, in tokens; half of it is forgotten every 30 seconds, so that the sum is about
-    that of the last minute. Of more than `LEVELS` priorities, neighbours are counted as one.
+    """The recent use of each priority and tenant, in tokens; half of it is forgotten every 30 seconds, so that the sum
+    is about that of the last minute. Of more than `LEVELS` priorities, neighbours are counted as one; of more than
+    `TENANTS`, the later ones.
     """
 
-    __slots__ = ("_at", "_used")
+    __slots__ = ("_began", "_levels", "_used")
 
     def __init__(self) -> None:
-        self._used: dict[float, float] = {}
-        self._at = -inf
+        # As if all had been used at `_began`: what is used later counts for more, and nothing old has to be lowered.
+        self._used: dict[tuple[float, str], float] = {}
+        self._levels: set[float] = set()
+        self._began = -inf
 
-    def add(self, priority: float, used: float, now: float) -> None:
+    def add(self, priority: float, used: float, now: float, tenant: str = "") -> None:
         """Count `used` tokens."""
-        self._age(now)
-        priority = level(priority, self._used)
-        self._used[priority] = self._used.get(priority, 0.0) + used
+        if now - self._began > RESTART:
+            self._begin(now)
+        key = (priority, tenant)
+        if key not in self._used:
+            priority = level(priority, self._levels)
+            self._levels.add(priority)
+            key = (priority, tenant if len(self._used) < TENANTS else OTHERS)
+        self._used[key] = self._used.get(key, 0.0) + used * 2.0 ** ((now - self._began) / HALF)
 
     def minute(self, now: float) -> dict[float, int]:
         """Return tokens a minute by priority."""
-        self._age(now)
-        return {priority: int(used) for priority, used in self._used.items() if used >= 1.0}
+        total: dict[float, float] = {}
+        for (priority, _), used in self.by_tenant(now).items():
+            total[priority] = total.get(priority, 0.0) + used
+        return {priority: round(used) for priority, used in total.items()}
 
-    def _age(self, now: float) -> None:
-        if now > self._at:
-            kept = 0.5 ** ((now - self._at) / 30.0)
-            self._used = {priority: used * kept for priority, used in self._used.items() if used >= 1.0}
-            self._at = now
+    def by_tenant(self, now: float) -> dict[tuple[float, str], float]:
+        """Return tokens a minute by priority and tenant, those below one left out."""
+        if len(self._used) > LEVELS:
+            self._begin(now)
+        kept = 2.0 ** ((self._began - now) / HALF)
+        return {key: used * kept for key, used in self._used.items() if used * kept >= 1.0}
+
+    def _begin(self, now: float) -> None:
+        kept = 2.0 ** ((self._began - now) / HALF)
+        self._used = {key: used * kept for key, used in self._used.items() if used * kept >= 1.0}
+        self._levels = {priority for priority, _ in self._used}
+        self._began = now
