@@ -44,7 +44,8 @@ class Route:
 
     `model` is the id as the caller wrote it. `base` is that id without a geography prefix and `pool` the quota pool
     the prefix selects (`on-demand`, `geographic`, `global` or `provisioned`): `us.x` and `global.x` draw on two
-    quotas of one model. `account` is empty when the credentials do not tell it.
+    quotas of one model. `account` is empty when the credentials do not tell it. `endpoint` and `principal` are hashes
+    of the endpoint's URL and of the identity that signs: they tell two routes apart and can be told to anybody.
     """
 
     model: str
@@ -52,6 +53,8 @@ class Route:
     account: str = ""
     base: str = ""
     pool: str = "on-demand"
+    endpoint: str = field(default="", repr=False, compare=False)
+    principal: str = field(default="", repr=False, compare=False)
     quota_key: str = field(init=False, repr=False, compare=False)
     health_key: str = field(init=False, repr=False, compare=False)
 
@@ -139,6 +142,7 @@ class Call(NamedTuple):
     that method takes. `arrived` and `deadline` are readings of the world's clock; `deadline` covers all attempts and
     waits. `priority` is the place in the queue for quota, the smallest number first (see `PRIORITIES`).
     `plain` says that the params were checked and are JSON as they stand, so that no attempt checks them again.
+    `collected` says that a stream is read to its end for its caller, who gets one answer and no events.
     """
 
     operation: str
@@ -150,6 +154,7 @@ class Call(NamedTuple):
     deadline: float = inf
     priority: float = NORMAL
     plain: bool = False
+    collected: bool = False
 
     def until(self, deadline: float) -> Call:
         """Return the same call with another deadline."""
@@ -163,6 +168,7 @@ class Call(NamedTuple):
             deadline,
             self.priority,
             self.plain,
+            self.collected,
         )
 
 
@@ -204,6 +210,8 @@ class Outcome(NamedTuple):
 
     @property
     def attempts(self) -> int:
-        """The number of requests that were sent, the last one included; refused attempts were not sent."""
-        last = self.fault is None or self.fault.kind is not Kind.REFUSED
+        """The number of requests that were sent, the last one included; refused attempts were not sent, nor is anything
+        for an answer from a cache.
+        """
+        last = self.made.cached is None if self.fault is None else self.fault.kind is not Kind.REFUSED
         return sent(self.earlier) + last if self.earlier else int(last)

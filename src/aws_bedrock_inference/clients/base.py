@@ -18,6 +18,7 @@ from aws_bedrock_inference.flow import send
 from aws_bedrock_inference.knowledge.models import UNKNOWN_MODEL, ModelArn
 from aws_bedrock_inference.log import enabled as log_enabled
 from aws_bedrock_inference.log import log
+from aws_bedrock_inference.made import PLAIN
 from aws_bedrock_inference.policies import Quota, one_owner, standard
 from aws_bedrock_inference.policies.refusals import client_closed, invalid_request
 from aws_bedrock_inference.streaming import collect, stream
@@ -157,7 +158,7 @@ class BaseClient:
 
     def _finish(self, call: Call, outcome: Outcome) -> None:
         """Learn from how the call ended, and notify the listeners."""
-        if outcome.fault is None and outcome.usage is not None:
+        if outcome.fault is None and outcome.usage is not None and outcome.made is PLAIN:
             learn(self._gauge, call.route.base, call.estimate, outcome.usage)
         if outcome.fault is not None or self._listeners.added or log_enabled(DEBUG):
             self._listeners.call_ended(call, outcome, self._clock())

@@ -26,7 +26,8 @@ class Reply:
     `stop_reason` says whether the answer is complete (`end_turn`), truncated at max_tokens (`max_tokens`), blocked
     (`guardrail_intervened`, `content_filtered`), or refused by the model (`refusal`); it is whatever the service says,
     also a word that boto3 does not list. `text` has the text of all blocks, with and without citations. What
-    the service left out is empty: no text is `""`, and a usage that was not reported has zeros.
+    the service left out is empty: no text is `""`, and a usage that was not reported has zeros. So has the usage of an
+    answer from a cache, which cost nothing; what the model once used for it stays in `reply["usage"]`.
     """
 
     text: str
@@ -39,8 +40,10 @@ class Reply:
 
     @property
     def attempts(self) -> int:
-        """The number of requests that were sent for this answer; what the circuit or the quota refused was not sent."""
-        return sent(self.earlier) + 1
+        """The number of requests that were sent for this answer: none if it was kept from an earlier one. What the
+        circuit or the quota refused was not sent.
+        """
+        return sent(self.earlier) + (self.made.cached is None)
 
     @property
     def output(self) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from aws_bedrock_inference.clients.reply import Reply, reply_of
 from aws_bedrock_inference.exceptions import error_of
-from aws_bedrock_inference.streaming import ABANDONED
+from aws_bedrock_inference.flow import ABANDONED
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -225,6 +225,11 @@ class NativeTranscript(Transcript):
             self._written += len(text)
 
 
+def transcript_of(operation: str) -> Transcript:
+    """Return the transcript of a stream that begins: `operation` is boto3's method."""
+    return Transcript() if operation == "converse_stream" else NativeTranscript()
+
+
 def _chunk(event: dict[str, Any]) -> dict[str, Any] | None:
     """Return the JSON object in a chunk; None if there is none."""
     part = event.get("chunk")
