@@ -59,7 +59,7 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.knowledge.classify import classify
     from aws_bedrock_inference.knowledge.explain import Explanation, explain
     from aws_bedrock_inference.knowledge.models import ModelArn
-    from aws_bedrock_inference.policies import Breaker, Deadline, Quota, Retry, standard
+    from aws_bedrock_inference.policies import Breaker, Cache, Deadline, Quota, Retry, standard
     from aws_bedrock_inference.resilience.functions import attempts
     from aws_bedrock_inference.resilience.wrap import resilient
 
@@ -113,7 +113,7 @@ _HOMES = {
     "knowledge.classify": ("classify",),
     "knowledge.explain": ("Explanation", "explain"),
     "knowledge.models": ("ModelArn",),
-    "policies": ("Breaker", "Deadline", "Quota", "Retry", "standard"),
+    "policies": ("Breaker", "Cache", "Deadline", "Quota", "Retry", "standard"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -123,6 +123,7 @@ __all__ = [
     "BedrockError",
     "BedrockStreamingClient",
     "Breaker",
+    "Cache",
     "Call",
     "Category",
     "CircuitBreaker",

@@ -99,6 +99,28 @@ class StoreChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class AnswerCached:
+    """A call was answered from a cache, `age` seconds after the answer was given. `fault` is None, or the failure of
+    this call in whose place the answer was given although it had expired.
+    """
+
+    route: Route
+    age: float
+    fault: Fault | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CacheStoreChanged:
+    """The store of a cache, at `place`, became unavailable, or available again. Meanwhile calls are made as if there
+    were no cache.
+    """
+
+    place: str
+    available: bool
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class CircuitChanged:
     """A circuit opened, sent a probe, or closed. `state` is its new state: `open`, `half-open` or `closed`."""
 

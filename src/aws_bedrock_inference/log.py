@@ -16,6 +16,8 @@ import logging
 from typing import TYPE_CHECKING
 
 from aws_bedrock_inference.events import (
+    AnswerCached,
+    CacheStoreChanged,
     CallEnded,
     CircuitChanged,
     QuotaQueued,
@@ -89,6 +91,25 @@ def _queued(event: QuotaQueued) -> None:
     LOGGER.debug("%s: waits for quota of %d tokens, %d calls ahead", event.route, event.tokens, event.ahead)
 
 
+def _cached(event: AnswerCached) -> None:
+    if event.fault is None:
+        LOGGER.debug("%s: answered from the cache, %.0f s old", event.route, event.age)
+    elif enabled(logging.WARNING):
+        LOGGER.warning(
+            "%s: answered from the cache although %.0f s old, in the place of %s",
+            event.route,
+            event.age,
+            _named(event.fault),
+        )
+
+
+def _cache_store(event: CacheStoreChanged) -> None:
+    if event.available:
+        LOGGER.info("the cache at %s is available again", event.place)
+    else:
+        LOGGER.warning("the cache is unavailable, and calls are made without it: %s", event.message)
+
+
 def _circuit(event: CircuitChanged) -> None:
     level = logging.WARNING if event.state == "open" else logging.INFO
     LOGGER.log(level, "%s: the circuit is %s", event.route, event.state)
@@ -107,6 +128,8 @@ def _named(fault: Fault) -> str:
 
 
 _LINES: dict[type, Callable[[Any], None]] = {
+    AnswerCached: _cached,
+    CacheStoreChanged: _cache_store,
     CallEnded: _ended,
     CircuitChanged: _circuit,
     QuotaQueued: _queued,

@@ -62,6 +62,14 @@ _ANSWERS = (_TITAN_RESULTS, "outputs", "choices", "generations")
 # refuse with status 200; OpenAI; Cohere.
 TRUNCATED = frozenset({"max_tokens", "model_context_window_exceeded", "length"})
 CONTENT_FILTERED = "content_filtered"
+# Stop reasons of complete answers, in lower case: Converse, Nova and Anthropic; OpenAI, Mistral, Llama, DeepSeek and
+# AI21; Cohere; Titan.
+COMPLETE = frozenset({
+    "end_turn", "tool_use", "stop_sequence",
+    "stop", "tool_calls", "function_call",
+    "complete",
+    "finish", "finished", "stop_criteria_met",
+})  # fmt: skip
 FILTERED = frozenset({"guardrail_intervened", CONTENT_FILTERED, "refusal", "content_filter", "error_toxic"})
 
 
@@ -160,6 +168,20 @@ def stop_reason(body: Mapping[str, Any]) -> str:
             if reason and isinstance(reason, str):
                 return reason
     return ""
+
+
+def is_complete(body: Mapping[str, Any], *, needs_reason: bool) -> bool:
+    """Return whether `body` is a complete answer that nothing has cut or filtered, as far as it says so.
+
+    Every reason to stop in it must be that of a complete answer; one must be there if it `needs_reason`, as Converse's
+    does. Embeddings have none.
+    """
+    if body.get(_GUARDRAIL) == "INTERVENED" or body.get("error") or any(body.get("finish_reasons") or ()):
+        return False
+    reasons = [place.get(name) for place in parts(body) for name in _STOP_REASONS if place.get(name) is not None]
+    return all(isinstance(reason, str) and reason.lower() in COMPLETE for reason in reasons) and (
+        bool(reasons) or not needs_reason
+    )
 
 
 def parts(body: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

@@ -7,16 +7,22 @@ from typing import Literal
 from aws_bedrock_inference.bounds import shown
 from aws_bedrock_inference.flow import Pipeline
 from aws_bedrock_inference.policies.breaker import Breaker
+from aws_bedrock_inference.policies.cache import Cache
 from aws_bedrock_inference.policies.deadline import Deadline
 from aws_bedrock_inference.policies.quota import Quota
 from aws_bedrock_inference.policies.retry import Retry
 
-__all__ = ["Breaker", "Deadline", "Quota", "Retry", "one_owner", "standard"]
+__all__ = ["Breaker", "Cache", "Deadline", "Quota", "Retry", "one_owner", "standard"]
 
 
-def standard(quota: Quota | None = None, *, retry: Retry | Literal["outside"] | None = None) -> Pipeline:
+def standard(
+    quota: Quota | None = None, *, cache: Cache | None = None, retry: Retry | Literal["outside"] | None = None
+) -> Pipeline:
     """Return the recommended pipeline: each attempt passes the circuit breaker and the quota; the deadline covers all
     attempts.
+
+    `cache` answers a request that was answered before, and nothing of the others is asked then. Without it nothing is
+    kept.
 
     `retry` replaces the recommended `Retry()`. With `"outside"` a call is sent once, because something else owns the
     retries and their waits: a workflow engine, a task queue. The exception then says in `retry_after` how many seconds
@@ -25,8 +31,11 @@ def standard(quota: Quota | None = None, *, retry: Retry | Literal["outside"] | 
     """
     if retry is not None and retry != "outside" and not isinstance(retry, Retry):
         raise ValueError(f"standard(retry={shown(retry)}): give a Retry, or 'outside' to send each call once")
+    if cache is not None and not isinstance(cache, Cache):
+        raise ValueError(f"standard(cache={shown(cache)}): give a Cache, such as Cache('sqlite:///path/answers.db')")
     owner = Retry(attempts=1) if retry == "outside" else retry
     return Pipeline(
+        *([cache] if cache is not None else []),
         Deadline(),
         owner if owner is not None else Retry(),
         Breaker(),

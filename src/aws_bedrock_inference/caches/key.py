@@ -1,0 +1,134 @@
+"""The key of a request: equal for requests that are equal to the service, different if anything differs that may change
+the answer.
+
+Numbers count by value, members in any order, and a JSON body by what it says. Left out is `requestMetadata` alone: it
+labels the request in the invocation log. A key is a hash, so that a store learns nothing of a request.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from hashlib import sha256
+from numbers import Integral, Real
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from aws_bedrock_inference.call import Call
+
+FORMAT = 1
+"""The version of keys and answers; another one finds nothing of this."""
+
+_LABELS = ("requestMetadata",)
+_BODY = "body"
+
+# No member of a request has this name, so that a blob equals nothing else.
+_BLOB = "\0blob"
+
+_write = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
+
+
+class Said(NamedTuple):
+    """The content of a request: its `params` in plain JSON, and the `request` in them, which is the parsed body of
+    InvokeModel or Converse's own.
+    """
+
+    params: dict[str, Any]
+    request: Any
+
+
+def said(params: Mapping[str, Any]) -> Said | None:
+    """Return what boto3's `params` say; None if that cannot be known without sending them, as of a file that can be
+    read only once.
+    """
+    try:
+        plain = {name: _plain(value) for name, value in params.items() if name not in _LABELS and name != _BODY}
+        if _BODY not in params:
+            return Said(plain, plain)
+        content = _bytes(params[_BODY])
+        body = _parsed(content)
+        plain[_BODY] = _blob(content) if body is None else body
+    except (TypeError, ValueError, OSError, RecursionError):
+        return None
+    return Said(plain, body)
+
+
+def key_of(call: Call, said: Said, *, shared: bool) -> str | None:
+    """Return the key of `call`, which is `shared` by all who ask or theirs alone; None if it cannot be written."""
+    route = call.route
+    # A stream that is collected gives what Converse gives.
+    operation = "converse" if call.collected else call.operation
+    whose = () if shared else _asker(call)
+    try:
+        text = _write([FORMAT, operation, route.endpoint, route.region, whose, said.params])
+    except (TypeError, ValueError, RecursionError):
+        return None
+    return sha256(text.encode()).hexdigest()
+
+
+def _asker(call: Call) -> tuple[str, ...]:
+    """Return for whom a call is made: an answer for one is never given to another."""
+    return call.route.account, call.route.principal
+
+
+def _plain(value: Any) -> Any:
+    kind = type(value)
+    if kind is str or kind is int or kind is bool or value is None:
+        return value
+    if kind is dict:
+        return {name: _plain(member) for name, member in value.items()}
+    if kind is list or kind is tuple:
+        return [_plain(member) for member in value]
+    if kind is float:
+        return int(value) if value.is_integer() else value
+    return _unusual(value)
+
+
+def _unusual(value: Any) -> Any:
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, Integral):
+        return int(value)
+    if isinstance(value, Real):
+        return _plain(float(value))
+    if isinstance(value, Mapping):
+        return {name: _plain(member) for name, member in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(member) for member in value]
+    return _blob(_bytes(value))
+
+
+def _blob(content: bytes) -> dict[str, str]:
+    return {_BLOB: sha256(content).hexdigest()}
+
+
+def _bytes(value: Any) -> bytes:
+    """Return the bytes of a blob; a file is put back to where it stood. Raises `TypeError`."""
+    if isinstance(value, str):
+        return value.encode()
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return bytes(value)
+    if not hasattr(value, "read") or not value.seekable():
+        raise TypeError(f"{type(value).__name__} cannot be read twice")
+    start = value.tell()
+    try:
+        return _bytes(value.read())
+    finally:
+        value.seek(start)
+
+
+def _parsed(content: bytes) -> Any:
+    """Return the JSON in a body, with its numbers by value; None where there is none, or one that readers may read
+    differently.
+    """
+    try:
+        return _plain(json.loads(content, object_pairs_hook=_members))
+    except (ValueError, RecursionError):
+        return None
+
+
+def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise ValueError("a name stands twice")
+    return members
