@@ -105,12 +105,16 @@ def response_of(item: dict[str, Any]) -> dict[str, Any]:
     return item
 
 
-def _loaded(content: bytes) -> Any:
-    return json.loads(content[1:], object_hook=_bytes if content[:1] == _WITH else None)
-
-
 def _bytes(members: dict[str, Any]) -> Any:
     return b64decode(members[_BYTES]) if members.keys() == {_BYTES} else members
+
+
+_load = json.JSONDecoder().decode
+_load_with_bytes = json.JSONDecoder(object_hook=_bytes).decode
+
+
+def _loaded(content: bytes) -> Any:
+    return (_load_with_bytes if content[:1] == _WITH else _load)(content[1:].decode())
 
 
 def _streaming(content: bytes) -> Any:

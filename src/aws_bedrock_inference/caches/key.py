@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from hashlib import sha256
+from marshal import dumps
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -22,18 +23,16 @@ FORMAT = 1
 _LABELS = ("requestMetadata",)
 _BODY = "body"
 
-# No member of a request has this name, so that a blob equals nothing else.
-_BLOB = "\0blob"
-
-_write = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
+# The first half of a blob. Members are tuples of pairs, which two texts are not: a blob equals nothing else.
+_BLOB = "blob"
 
 
 class Said(NamedTuple):
-    """The content of a request: its `params` in plain JSON, and the `request` in them, which is the parsed body of
-    InvokeModel or Converse's own.
+    """The content of a request: `canonical` is the same for all that say the same. `request` is what the model is
+    asked: the parsed body of InvokeModel, or Converse's params.
     """
 
-    params: dict[str, Any]
+    canonical: Any
     request: Any
 
 
@@ -42,28 +41,25 @@ def said(params: Mapping[str, Any]) -> Said | None:
     read only once.
     """
     try:
-        plain = {name: _plain(value) for name, value in params.items() if name not in _LABELS and name != _BODY}
         if _BODY not in params:
-            return Said(plain, plain)
+            return Said(_canonical({name: value for name, value in params.items() if name not in _LABELS}), params)
+        rest = {name: value for name, value in params.items() if name != _BODY and name not in _LABELS}
         content = _bytes(params[_BODY])
         body = _parsed(content)
-        plain[_BODY] = _blob(content) if body is None else body
+        return Said((_canonical(rest), _blob(content) if body is None else _canonical(body)), body)
     except (TypeError, ValueError, OSError, RecursionError):
         return None
-    return Said(plain, body)
 
 
-def key_of(call: Call, said: Said, *, shared: bool) -> str | None:
-    """Return the key of `call`, which is `shared` by all who ask or theirs alone; None if it cannot be written."""
+def key_of(call: Call, said: Said, *, shared: bool) -> str:
+    """Return the key of `call`, which is `shared` by all who ask or theirs alone."""
     route = call.route
     # A stream that is collected gives what Converse gives.
     operation = "converse" if call.collected else call.operation
     whose = () if shared else _asker(call)
-    try:
-        text = _write([FORMAT, operation, route.endpoint, route.region, whose, said.params])
-    except (TypeError, ValueError, RecursionError):
-        return None
-    return sha256(text.encode()).hexdigest()
+    # Format 0 of `marshal` writes each of these types in one way, whatever the release of Python, and without regard to
+    # which objects are the same. It takes a tenth of the time of JSON, and nobody ever reads it.
+    return sha256(dumps((FORMAT, operation, route.endpoint, route.region, whose, said.canonical), 0)).hexdigest()
 
 
 def _asker(call: Call) -> tuple[str, ...]:
@@ -71,14 +67,18 @@ def _asker(call: Call) -> tuple[str, ...]:
     return call.route.account, call.route.principal
 
 
-def _plain(value: Any) -> Any:
+def _canonical(value: Any) -> Any:
+    """Return `value` of nothing but texts, whole numbers, floats, lists, and members as tuples in order.
+
+    Raises `TypeError` for what no request can say.
+    """
     kind = type(value)
     if kind is str or kind is int or kind is bool or value is None:
         return value
     if kind is dict:
-        return {name: _plain(member) for name, member in value.items()}
-    if kind is list or kind is tuple:
-        return [_plain(member) for member in value]
+        return tuple(sorted([(name, _canonical(member)) for name, member in value.items()]))
+    if kind is list:
+        return [_canonical(member) for member in value]
     if kind is float:
         return int(value) if value.is_integer() else value
     return _unusual(value)
@@ -90,16 +90,16 @@ def _unusual(value: Any) -> Any:
     if isinstance(value, Integral):
         return int(value)
     if isinstance(value, Real):
-        return _plain(float(value))
+        return _canonical(float(value))
     if isinstance(value, Mapping):
-        return {name: _plain(member) for name, member in value.items()}
+        return _canonical(dict(value))
     if isinstance(value, (list, tuple)):
-        return [_plain(member) for member in value]
+        return _canonical([*value])
     return _blob(_bytes(value))
 
 
-def _blob(content: bytes) -> dict[str, str]:
-    return {_BLOB: sha256(content).hexdigest()}
+def _blob(content: bytes) -> tuple[str, str]:
+    return _BLOB, sha256(content).hexdigest()
 
 
 def _bytes(value: Any) -> bytes:
@@ -118,11 +118,9 @@ def _bytes(value: Any) -> bytes:
 
 
 def _parsed(content: bytes) -> Any:
-    """Return the JSON in a body, with its numbers by value; None where there is none, or one that readers may read
-    differently.
-    """
+    """Return the JSON in a body; None where there is none, or one that readers may read differently."""
     try:
-        return _plain(json.loads(content, object_pairs_hook=_members))
+        return json.loads(content, object_pairs_hook=_members)
     except (ValueError, RecursionError):
         return None
 

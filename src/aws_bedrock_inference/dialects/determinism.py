@@ -30,30 +30,25 @@ def is_deterministic(request: Any, base_model: str) -> bool:
     """
     if draws_nothing(base_model):
         return True
-    if not isinstance(request, dict):
-        return False
-    places = list(_places(request))
-    temperatures = [place[_TEMPERATURE] for place in places if place.get(_TEMPERATURE) is not None]
-    pinned = bool(temperatures) and not any(temperatures)
-    greedy = any(place.get(name) == 1 for place in places for name in _TOP_K)
-    return (pinned or greedy) and not any(map(_looks_outside, places))
-
-
-def _places(request: dict[str, Any]) -> Any:
-    """Yield the request and the members in it that may hold settings, also those inside of what is passed on."""
-    yield request
-    for name in _SETTINGS:
-        settings = request.get(name)
-        if isinstance(settings, dict):
-            yield from _places(settings)
+    pinned = False
+    places = [request] if isinstance(request, dict) else []
+    for place in places:  # grows on the way, by the members of each place that may hold settings
+        temperature = place.get(_TEMPERATURE)
+        if temperature is not None and temperature != 0:
+            return False
+        pinned = pinned or temperature is not None or any(place.get(name) == 1 for name in _TOP_K)
+        if _looks_outside(place):
+            return False
+        places += [place[name] for name in _SETTINGS if name in place and isinstance(place[name], dict)]
+    return pinned
 
 
 def _looks_outside(place: dict[str, Any]) -> bool:
-    if place.get("mcp_servers"):
-        return True
     config = place.get("toolConfig")
     tools = config.get("tools") if isinstance(config, dict) else place.get("tools")
-    return isinstance(tools, list) and any(map(_is_outside, tools))
+    if tools is not None and isinstance(tools, (list, tuple)) and any(map(_is_outside, tools)):
+        return True
+    return bool(place.get("mcp_servers"))
 
 
 def _is_outside(tool: Any) -> bool:
