@@ -90,6 +90,6 @@ class SqliteAnswers:
             (number,) = database.execute("SELECT count(*) FROM answers").fetchone()
             if number > self._most:
                 database.execute(
-                    "DELETE FROM answers WHERE key IN (SELECT key FROM answers ORDER BY until LIMIT ?)",
-                    (number - self._most,),
+                    "DELETE FROM answers WHERE key IN (SELECT key FROM answers WHERE key != ? ORDER BY until LIMIT ?)",
+                    (key, number - self._most),
                 )
