@@ -20,6 +20,7 @@ from aws_bedrock_inference.events import AnswerCached, CacheStoreChanged
 from aws_bedrock_inference.fault import Kind
 from aws_bedrock_inference.flow import Sleep, send
 from aws_bedrock_inference.made import Made, Seam
+from aws_bedrock_inference.policies.cache import LONGEST
 from aws_bedrock_inference.policies.flights import LEADERS
 from aws_bedrock_inference.stores.request import Instant, StoreUnavailable
 
@@ -266,6 +267,18 @@ def test_the_deadline_of_a_leader_is_not_that_of_its_followers() -> None:
     desk.driver.run()
     assert leader.result.fault == INTERNAL
     assert follower.result.fault is None
+
+
+def test_nobody_waits_for_ever_for_a_leader_in_a_loop_that_stands() -> None:
+    desk = Desk()
+    gone = desk.step(asked())
+    next(gone)  # it has the lead, and nobody will ever resume it
+    tasks = [desk.spawn(), desk.spawn(after=LONGEST - 1), desk.spawn(after=LONGEST + 5)]
+    desk.driver.run()
+    assert [text(task.result) for task in tasks] == ["answer 1"] * 3
+    assert tasks[2].result.made.cached == pytest.approx(4.0)
+    assert not desk.cache._flights._flights
+    gone.close()
 
 
 # Answers that have expired

@@ -20,19 +20,19 @@ if TYPE_CHECKING:
 FORMAT = 1
 """The version of keys and answers; another one finds nothing of this."""
 
-_LABELS = ("requestMetadata",)
 _BODY = "body"
+_APART = frozenset({_BODY, "requestMetadata"})
 
 # The first half of a blob. Members are tuples of pairs, which two texts are not: a blob equals nothing else.
 _BLOB = "blob"
 
 
 class Said(NamedTuple):
-    """The content of a request: `canonical` is the same for all that say the same. `request` is what the model is
-    asked: the parsed body of InvokeModel, or Converse's params.
+    """The content of a request: its `body`, if it has one, and what the model is asked, which is the JSON in that body
+    or boto3's params.
     """
 
-    canonical: Any
+    body: bytes | None
     request: Any
 
 
@@ -40,26 +40,31 @@ def said(params: Mapping[str, Any]) -> Said | None:
     """Return what boto3's `params` say; None if that cannot be known without sending them, as of a file that can be
     read only once.
     """
+    if _BODY not in params:
+        return Said(None, params)
     try:
-        if _BODY not in params:
-            return Said(_canonical({name: value for name, value in params.items() if name not in _LABELS}), params)
-        rest = {name: value for name, value in params.items() if name != _BODY and name not in _LABELS}
-        content = _bytes(params[_BODY])
-        body = _parsed(content)
-        return Said((_canonical(rest), _blob(content) if body is None else _canonical(body)), body)
-    except (TypeError, ValueError, OSError, RecursionError):
+        body = _bytes(params[_BODY])
+    except (TypeError, ValueError, OSError):
         return None
+    return Said(body, _parsed(body))
 
 
-def key_of(call: Call, said: Said, *, shared: bool) -> str:
-    """Return the key of `call`, which is `shared` by all who ask or theirs alone."""
+def key_of(call: Call, said: Said, *, shared: bool) -> str | None:
+    """Return the key of `call`, which is `shared` by all who ask or theirs alone; None if it holds what no request can
+    say.
+    """
     route = call.route
     # A stream that is collected gives what Converse gives.
     operation = "converse" if call.collected else call.operation
     whose = () if shared else _asker(call)
+    try:
+        params = _canonical({name: value for name, value in call.params.items() if name not in _APART})
+        body = said.body and (_blob(said.body) if said.request is None else _canonical(said.request))
+    except (TypeError, ValueError, OSError, RecursionError):
+        return None
     # Format 0 of `marshal` writes each of these types in one way, whatever the release of Python, and without regard to
     # which objects are the same. It takes a tenth of the time of JSON, and nobody ever reads it.
-    return sha256(dumps((FORMAT, operation, route.endpoint, route.region, whose, said.canonical), 0)).hexdigest()
+    return sha256(dumps((FORMAT, operation, route.endpoint, route.region, whose, params, body), 0)).hexdigest()
 
 
 def _asker(call: Call) -> tuple[str, ...]:

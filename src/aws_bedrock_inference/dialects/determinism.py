@@ -1,4 +1,4 @@
-"""Whether a request asks for the most likely answer, so that an earlier answer is as good as a new one.
+"""Requests that ask for the most likely answer, so that an earlier answer is as good as a new one.
 
 Each field name is listed here once. Sources: botocore 1.44.8's service model for Converse, the model parameter pages of
 the Bedrock user guide for the models' own bodies, read 2026-11.

@@ -14,6 +14,7 @@ from aws_bedrock_inference.dialects.content import Assembly, text_of
 from aws_bedrock_inference.dialects.usage import (
     blocked,
     has_metrics,
+    intervened,
     parts,
     stop_reason,
     usage_in_chunk,
@@ -45,10 +46,12 @@ class Transcript:
     `begun` turns true with the first event that carries content: from then on a repeat would be noticed. `whole`
     turns true with the event that closes the answer. `quiet` is false while text arrives. Before and after all other
     content a long silence is no sign of a failure: the model thinks, writes a tool's input, or waits for a tool of the
-    service. `failure` is the code and the message of an error that the model itself reported.
+    service. `intervened` says that a guardrail changed or blocked the answer of a native stream; Converse has a reason
+    to stop for that. `failure` is the code and the message of an error that the model itself reported.
     """
 
     may_end = False
+    intervened = False
     failure: tuple[str, str] | None = None
 
     def __init__(self) -> None:
@@ -164,6 +167,7 @@ class NativeTranscript(Transcript):
             alone = not self.begun
             self._flat(chunk)
         self._blocked = blocked(chunk, alone=alone)
+        self.intervened = self.intervened or intervened(chunk)
         if has_metrics(chunk) and self.failure is None:
             self.usage = usage_in_chunk(chunk)
             self.whole = True

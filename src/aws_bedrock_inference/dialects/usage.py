@@ -105,11 +105,16 @@ def has_metrics(chunk: Mapping[str, Any]) -> bool:
     return bool(chunk.get(_METRICS))
 
 
+def intervened(body: Mapping[str, Any]) -> bool:
+    """Return whether a guardrail changed or blocked what `body`, an answer or a chunk of one, says."""
+    return body.get(_GUARDRAIL) == "INTERVENED"
+
+
 def blocked(chunk: Mapping[str, Any], *, alone: bool) -> bool:
     """Return whether a guardrail blocked the answer, which then ends with `chunk` and has no stop reason. `alone` says
     that the chunk is the first: what Titan marks by a count is the only chunk in the other flat dialects.
     """
-    if chunk.get(_GUARDRAIL) != "INTERVENED":
+    if not intervened(chunk):
         return False
     return _TRACE in chunk or _TITAN_TOTAL in chunk or (alone and "outputText" not in chunk)
 
@@ -176,7 +181,7 @@ def is_complete(body: Mapping[str, Any], *, needs_reason: bool) -> bool:
     Every reason to stop in it must be that of a complete answer; one must be there if it `needs_reason`, as Converse's
     does. Embeddings have none.
     """
-    if body.get(_GUARDRAIL) == "INTERVENED" or body.get("error") or any(body.get("finish_reasons") or ()):
+    if intervened(body) or body.get("error") or any(body.get("finish_reasons") or ()):
         return False
     reasons = [place.get(name) for place in parts(body) for name in _STOP_REASONS if place.get(name) is not None]
     return all(isinstance(reason, str) and reason.lower() in COMPLETE for reason in reasons) and (

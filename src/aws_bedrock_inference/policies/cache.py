@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from math import inf
 from typing import TYPE_CHECKING, Any
 
@@ -12,12 +11,12 @@ from aws_bedrock_inference.caches.key import key_of, said
 from aws_bedrock_inference.call import Attempt, Outcome, Usage
 from aws_bedrock_inference.dialects.determinism import is_deterministic
 from aws_bedrock_inference.dialects.stream import transcript_of
-from aws_bedrock_inference.dialects.usage import is_complete
 from aws_bedrock_inference.events import AnswerCached
-from aws_bedrock_inference.fault import Category, Decision, Fault, Kind
+from aws_bedrock_inference.fault import Fault
 from aws_bedrock_inference.flow import ABANDONED, Head, emit, give, passing, wait
 from aws_bedrock_inference.made import Made
-from aws_bedrock_inference.policies.flights import Flights, Told
+from aws_bedrock_inference.policies.flights import Flight, Flights, Told
+from aws_bedrock_inference.policies.keeping import KEPT, for_all, is_sound, is_whole, may_heal, streams
 from aws_bedrock_inference.policies.refusals import too_close
 
 if TYPE_CHECKING:
@@ -28,13 +27,14 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.call import Call
     from aws_bedrock_inference.clock import Clock
     from aws_bedrock_inference.flow import Effect, Flow, Step
-    from aws_bedrock_inference.policies.flights import Flight, Follower
-
-_STREAMS = frozenset({"converse_stream", "invoke_model_with_response_stream"})
-_KEPT = _STREAMS | {"converse", "invoke_model"}
+    from aws_bedrock_inference.policies.flights import Follower
 
 # A stream whose consumer pauses for so many seconds is not waited for, nor is it asked more often whether it does.
 PAUSED = 1.0
+
+# Nobody waits longer for a leader: it has gone without a word, with an event loop that stands and is not closed. A call
+# ends within this time by default.
+LONGEST = 900.0
 
 _NOTHING = Usage()
 
@@ -97,16 +97,21 @@ class Cache:
             key = self._key(call)
             if key is None:
                 return (yield from step(call))
-            flight, follower = self._flights.join(key)
-            if follower is not None:
+            flight, follower = self._flights.join(key, clock())
+            while follower is not None:
                 told = yield from self._follow(flight, follower, call, clock)
-                if told is Told.ALONE:
-                    return (yield from self._ask(key, None, step, call, clock))
                 if isinstance(told, Fault):
                     return Outcome(fault=told)
-                if told is not Told.LEAD:
+                if isinstance(told, tuple):
                     answer, fault = told
                     return (yield from self._replay(answer, fault, call))
+                follower = None
+                if told is Told.AGAIN:
+                    flight, follower = self._flights.join(key, clock())
+                elif told is Told.ALONE:
+                    flight = Flight(key, clock())  # nobody follows it
+                else:
+                    flight.led_since = clock()
             return (yield from self._lead(flight, step, call, clock))
 
         return flow
@@ -117,7 +122,7 @@ class Cache:
 
     def _key(self, call: Call) -> str | None:
         """Return the key under which the answer may be kept; None for a call that is not this policy's."""
-        if call.operation not in _KEPT:
+        if call.operation not in KEPT:
             return None
         asked = said(call.params)
         if asked is None or not (self.sampled or is_deterministic(asked.request, call.route.base)):
@@ -126,17 +131,20 @@ class Cache:
 
     def _follow(self, flight: Flight, follower: Follower, call: Call, clock: Clock) -> Generator[Effect, Any, Any]:
         """Wait for a verdict: an answer with the fault in whose place it stands, a fault, or what to do."""
-        until = call.deadline
         try:
             while follower.told is Told.WAIT:
                 now = clock()
-                if now >= call.deadline or now >= flight.held_since + PAUSED:
+                gone = flight.led_since + LONGEST
+                if now >= min(call.deadline, gone, flight.held_since + PAUSED):
                     if self._flights.leave(flight, follower) is not Told.WAIT:
                         break
-                    return Told.ALONE if now < call.deadline else _late()
-                if _streams(call):
-                    until = min(call.deadline, now + PAUSED)
-                yield from wait(follower, until)
+                    if now >= call.deadline:
+                        return _late()
+                    if now < gone:
+                        return Told.ALONE
+                    self._flights.forget(flight)
+                    return Told.AGAIN
+                yield from wait(follower, min(call.deadline, gone, now + PAUSED if streams(call) else inf))
         except BaseException:
             if self._flights.leave(flight, follower) is Told.LEAD:
                 self._flights.hand_over(flight, failed=False)
@@ -157,35 +165,34 @@ class Cache:
             self._flights.land(flight, (found, None))
             return (yield from self._replay(found, None, call))
         flight.expired = found if found is not None else flight.expired
-        return (yield from self._ask(flight.key, flight, step, call, clock))
+        return (yield from self._ask(flight, step, call, clock))
 
-    def _ask(self, key: str, flight: Flight | None, step: Step, call: Call, clock: Clock) -> Flow:
-        """Make the request, tell the followers of `flight`, if there is one, and keep the answer."""
+    def _ask(self, flight: Flight, step: Step, call: Call, clock: Clock) -> Flow:
+        """Make the request, tell the followers, and keep the answer."""
         recording = Recording()
         outcome: Outcome | None = None
         told: Any = None
         try:
-            if _streams(call):
+            if streams(call):
                 outcome = yield from passing(step(call), _taken(recording, flight, clock))
             else:
                 outcome = yield from step(call)
                 if outcome.fault is None:
                     recording.add_response(outcome.value)
-            expired = flight.expired if flight is not None and _may_heal(outcome) else None
-            answer = recording.answer(key, float(self._kept.clock())) if _is_sound(outcome) else None
+            expired = flight.expired if may_heal(outcome) else None
+            answer = recording.answer(flight.key, float(self._kept.clock())) if is_sound(outcome) else None
             if expired is not None:
                 told = (expired, outcome.fault)
             elif outcome.fault is not None:
-                told = _for_all(outcome.fault)
+                told = for_all(outcome.fault)
             else:
                 told = Told.ALONE if answer is None else (answer, None)
         finally:
-            if flight is not None:
-                self._tell(flight, told, outcome)
+            self._tell(flight, told, outcome)
         if expired is not None:
             return (yield from self._replay(expired, outcome.fault, call, outcome))
-        if answer is not None and _is_whole(outcome, call, recording.body):
-            yield from self._kept.keep(key, answer, clock())
+        if answer is not None and is_whole(outcome, call, recording.body):
+            yield from self._kept.keep(flight.key, answer, clock())
         return outcome
 
     def _tell(self, flight: Flight, told: Any, outcome: Outcome | None) -> None:
@@ -203,7 +210,7 @@ class Cache:
         made = Made(cached=age)
         items = answer.items()
         head = _aged(items[0], age)
-        if not _streams(call):
+        if not streams(call):
             return Outcome(response_of(head), None, _NOTHING, 0, earlier, "", made)
         transcript = transcript_of(call.operation)
         items[0] = Head(head)
@@ -218,12 +225,7 @@ class Cache:
         return f"Cache({self._kept.store.place!r}, ttl={self.ttl:g})"
 
 
-def _streams(call: Call) -> bool:
-    """Return whether the caller reads items."""
-    return call.operation in _STREAMS and not call.collected
-
-
-def _taken(recording: Recording, flight: Flight | None, clock: Clock) -> Callable[[Any], Iterator[Any]]:
+def _taken(recording: Recording, flight: Flight, clock: Clock) -> Callable[[Any], Iterator[Any]]:
     """Return the function that records each item of a stream, and says to the followers how long its consumer keeps
     it.
     """
@@ -235,11 +237,9 @@ def _taken(recording: Recording, flight: Flight | None, clock: Clock) -> Callabl
             recording.add(item)
         else:
             recording.whole = False  # a stream that began anew, or what else only this consumer may know
-        if flight is not None:
-            flight.held_since = clock()
+        flight.held_since = clock()
         yield item
-        if flight is not None:
-            flight.held_since = inf
+        flight.held_since = inf
 
     return take
 
@@ -251,45 +251,6 @@ def _aged(head: dict[str, Any], age: float) -> dict[str, Any]:
         metadata["RetryAttempts"] = 0
         metadata.setdefault("HTTPHeaders", {})["age"] = str(int(age))
     return head
-
-
-def _is_sound(outcome: Outcome) -> bool:
-    """Return whether an outcome may be given to others: it is the model's own, and no part of it was guessed."""
-    made = outcome.made
-    if outcome.fault is not None or made.degraded_by is not None or made.replaced:
-        return False
-    return all(seam.verified for seam in made.seams)
-
-
-def _is_whole(outcome: Outcome, call: Call, body: bytes | None) -> bool:
-    """Return whether a sound answer may be kept: the model ended it by itself, and it is not an older one. `body` is
-    that of InvokeModel's answer.
-    """
-    if outcome.made.cached is not None:
-        return False
-    if _streams(call):
-        transcript = outcome.value
-        return transcript.whole and is_complete({"stop_reason": transcript.stop_reason}, needs_reason=True)
-    if call.operation != "invoke_model":
-        return is_complete(outcome.value, needs_reason=True)
-    try:
-        parsed = json.loads(body or b"")
-    except (ValueError, RecursionError):
-        return False
-    return isinstance(parsed, dict) and is_complete(parsed, needs_reason=False)
-
-
-def _may_heal(outcome: Outcome) -> bool:
-    """Return whether the call failed before anything of its answer was given, and a later one may succeed."""
-    fault = outcome.fault
-    if fault is None or outcome.emitted:
-        return False
-    return fault.decision is not Decision.FAIL or fault.category is Category.TRANSIENT
-
-
-def _for_all(fault: Fault) -> Fault | None:
-    """Return the fault if every equal request has it: this one is invalid, whoever makes it."""
-    return fault if fault.kind is Kind.INVALID and fault.decision is Decision.FAIL else None
 
 
 def _late() -> Fault:

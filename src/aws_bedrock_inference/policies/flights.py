@@ -26,6 +26,7 @@ class Told(Enum):
     WAIT = "wait"
     LEAD = "lead"
     ALONE = "alone"
+    AGAIN = "again"
 
 
 class Follower:
@@ -58,14 +59,15 @@ class Follower:
 class Flight:
     """The request for one key. `expired` is the answer that was found too old, `looked` says that the store was asked.
 
-    `held_since` is when the leader, a stream, was given something that its consumer has not come back from; infinite
-    while the leader waits for the service.
+    `led_since` is when its leader began. `held_since` is when the leader, a stream, was given something that its
+    consumer has not come back from; infinite while the leader waits for the service.
     """
 
-    __slots__ = ("expired", "failures", "followers", "held_since", "key", "looked")
+    __slots__ = ("expired", "failures", "followers", "held_since", "key", "led_since", "looked")
 
-    def __init__(self, key: str) -> None:
+    def __init__(self, key: str, now: float) -> None:
         self.key = key
+        self.led_since = now
         self.followers: deque[Follower] = deque()
         self.failures = 0
         self.held_since = inf
@@ -85,12 +87,12 @@ class Flights(Locked):
         super().after_fork()
         self._flights = {}
 
-    def join(self, key: str) -> tuple[Flight, Follower | None]:
+    def join(self, key: str, now: float) -> tuple[Flight, Follower | None]:
         """Return the flight for `key`, and a follower if somebody leads it already."""
         with self._lock:
             flight = self._flights.get(key)
             if flight is None:
-                flight = self._flights[key] = Flight(key)
+                flight = self._flights[key] = Flight(key, now)
                 return flight, None
             follower = Follower(self._lock)
             flight.followers.append(follower)
@@ -102,6 +104,12 @@ class Flights(Locked):
             if follower.told is Told.WAIT and follower in flight.followers:
                 flight.followers.remove(follower)
             return follower.told
+
+    def forget(self, flight: Flight) -> None:
+        """Let the next call begin another flight, since nobody leads this one any more."""
+        with self._lock:
+            if self._flights.get(flight.key) is flight:
+                del self._flights[flight.key]
 
     def land(self, flight: Flight, told: Any) -> None:
         """End the flight and tell all who wait: an answer, a fault, or to go alone."""

@@ -113,7 +113,7 @@ def find_endpoint(session: Any = None, *, region_name: str | None = None, endpoi
         url=url,
         region=client.meta.region_name,
         account=_account(credentials),
-        principal=principal(core, credentials, bearer=asked.signature_version == "bearer"),
+        principal=principal(core, credentials, asked.signing_name if asked.signature_version == "bearer" else None),
         signer=signer(core, asked.signature_version, asked.signing_name, asked.region),
         proxy=_with_scheme(proxies.get(urlsplit(url).scheme)),
         verify=core.get_config_variable("ca_bundle") or os.environ.get("REQUESTS_CA_BUNDLE") or True,

@@ -1,4 +1,4 @@
-"""Who signs the calls of a client, as far as that is known without asking anybody over the network."""
+"""The identity that signs the calls of a client, as far as it is known without a request over the network."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from uuid import uuid4
 from botocore.tokens import FrozenAuthToken
 
 from aws_bedrock_inference.bounds import hashed
-from aws_bedrock_inference.transports.operations import SERVICE
 
 # What a profile says of the role that its credentials are for.
 _ROLE = ("role_arn", "sso_account_id", "sso_role_name")
 
 
-def principal(core: Any, credentials: Any, *, bearer: bool) -> str:
+def principal(core: Any, credentials: Any, token_for: str | None) -> str:
     """Return a hash of the identity behind botocore's session `core`: the same in two processes only if they have the
-    same role of a profile, the same access key or the same token. It is empty where nothing is signed.
+    same role of a profile, the same access key or the same token. It is empty where nothing is signed. `token_for` is the
+    signing name whose bearer token is sent in the place of a signature.
 
     Temporary keys that no profile explains, such as those of an instance, are another identity after each renewal, and
     credentials that tell nothing before they are fetched are one of their own.
     """
-    if bearer:
-        token = core.get_auth_token(signing_name=SERVICE)
+    if token_for is not None:
+        token = core.get_auth_token(signing_name=token_for)
         return hashed(f"token {token.token}") if isinstance(token, FrozenAuthToken) else hashed(uuid4().hex)
     if credentials is None:
         return ""
