@@ -73,7 +73,8 @@ def changed(params: Any, path: tuple[Any, ...], new: Any) -> Any:
 
 @pytest.mark.parametrize("path", [pytest.param(path, id=".".join(map(str, path))) for path in places(PARAMS)])
 def test_a_change_of_any_value_changes_the_key(path: Any) -> None:
-    others = [changed(PARAMS, path, new) for new in ("another", 7, None, b"another", [], {}, True)]
+    values: list[Any] = ["another", 7, None, b"another", [], {}, True]
+    others = [changed(PARAMS, path, new) for new in values]
     keys = {key(PARAMS), *map(key, others)}
     assert len(keys) == len(others) + 1
 
@@ -103,7 +104,13 @@ def test_operations_have_keys_of_their_own_but_for_a_stream_that_is_collected() 
 def test_what_does_not_change_the_answer_does_not_change_the_key() -> None:
     labelled = {**PARAMS, "requestMetadata": {"team": "search"}}
     assert key(labelled) == key(PARAMS)
-    fields = {"estimate": Estimate(1, 2), "timeout": Timeout(idle=7), "arrived": 3.0, "deadline": 9.0, "priority": 2.0}
+    fields: dict[str, Any] = {
+        "estimate": Estimate(1, 2),
+        "timeout": Timeout(idle=7),
+        "arrived": 3.0,
+        "deadline": 9.0,
+        "priority": 2.0,
+    }
     assert key(PARAMS, **fields, plain=True) == key(PARAMS)
 
 

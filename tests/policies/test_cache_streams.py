@@ -60,11 +60,12 @@ class Desk:
         self.sent: list[Call] = []
         self.script = list(script)
         self.events: list[Any] = []
-        self.driver: Any = Driver(self.answer, clock=self.world.clock, sleep=self.world.sleep)
-        self.driver.listeners.add(self.events.append)
-        self.driver._wait = lambda effect: self.world.sleep(effect.until - self.world.now)
+        driver: Any = Driver(self.answer, clock=self.world.clock, sleep=self.world.sleep)
+        self.driver = driver
+        driver.listeners.add(self.events.append)
+        driver._wait = lambda effect: self.world.sleep(effect.until - self.world.now)
         self.cache = Cache(MemoryAnswers(100, self.world.clock), **options)
-        self.step = self.cache.around(step, self.world.clock)
+        self.step: Any = self.cache.around(step, self.world.clock)
 
     def answer(self, call: Call) -> Outcome:
         self.sent.append(call)
@@ -161,7 +162,7 @@ def test_a_stream_waits_for_an_equal_one_that_is_being_read() -> None:
     follower = desk.step(Call("converse_stream", {"messages": [], "inferenceConfig": {"temperature": 0}}, ROUTE))
     waits = next(follower)
     list(leader)
-    assert not waits.waiter.attach(print)  # type: ignore[union-attr]
+    assert not waits.waiter.attach(print)
     assert read(desk.driver.stream(follower))[1:] == WHOLE
     assert len(desk.sent) == 1
 

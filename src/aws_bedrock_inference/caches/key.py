@@ -60,11 +60,12 @@ def key_of(call: Call, said: Said, *, shared: bool) -> str | None:
     try:
         params = _canonical({name: value for name, value in call.params.items() if name not in _APART})
         body = said.body and (_blob(said.body) if said.request is None else _canonical(said.request))
+        # Format 0 of `marshal` writes each of these types in one way, whatever the release of Python, and without
+        # regard to which objects are the same. It takes a tenth of the time of JSON, and nobody ever reads it.
+        content = dumps((FORMAT, operation, route.endpoint, route.region, whose, params, body), 0)
     except (TypeError, ValueError, OSError, RecursionError):
         return None
-    # Format 0 of `marshal` writes each of these types in one way, whatever the release of Python, and without regard to
-    # which objects are the same. It takes a tenth of the time of JSON, and nobody ever reads it.
-    return sha256(dumps((FORMAT, operation, route.endpoint, route.region, whose, params, body), 0)).hexdigest()
+    return sha256(content).hexdigest()
 
 
 def _asker(call: Call) -> tuple[str, ...]:
