@@ -21,7 +21,7 @@ from aws_bedrock_inference.fault import Kind
 from aws_bedrock_inference.flow import Sleep, send
 from aws_bedrock_inference.made import Made, Seam
 from aws_bedrock_inference.policies.cache import LONGEST
-from aws_bedrock_inference.policies.flights import LEADERS
+from aws_bedrock_inference.policies.flights import LEADERS, Flights, Told
 from aws_bedrock_inference.stores.request import Instant, StoreUnavailable
 
 HERE = replace(ROUTE, account="111122223333", endpoint="e", principal="p")
@@ -522,3 +522,20 @@ def test_the_followers_of_a_leader_whose_loop_is_gone_are_served() -> None:
         return await task
 
     assert text(asyncio.run(follow())) == "mine"
+
+
+def test_the_lead_passes_over_a_follower_that_cannot_be_woken() -> None:
+    def gone() -> None:
+        raise RuntimeError("Event loop is closed")
+
+    woken: list[int] = []
+    flights = Flights()
+    flight, _ = flights.join("k", 0.0)
+    followers: list[Any] = [flights.join("k", 0.0)[1] for _ in range(3)]
+    for number, follower in enumerate(followers):
+        assert follower.attach(gone if number < 2 else lambda: woken.append(2))
+    flights.hand_over(flight, failed=False)
+    assert woken == [2]
+    assert followers[2].told is Told.LEAD
+    flights.hand_over(flight, failed=False)
+    assert not flights._flights
