@@ -19,6 +19,8 @@ PRIORITIES: dict[str, float] = {"interactive": 0.0, "normal": 1.0, "batch": 2.0}
 
 NORMAL = PRIORITIES["normal"]
 
+_STREAMS = frozenset({"converse_stream", "invoke_model_with_response_stream"})
+
 Priority: TypeAlias = Literal["interactive", "normal", "batch"] | float
 """The values of `priority`: a usual name, or a number of one's own."""
 
@@ -155,6 +157,11 @@ class Call(NamedTuple):
     priority: float = NORMAL
     plain: bool = False
     collected: bool = False
+
+    @property
+    def streams(self) -> bool:
+        """True if the caller reads the events of the answer as they come."""
+        return self.operation in _STREAMS and not self.collected
 
     def until(self, deadline: float) -> Call:
         """Return the same call with another deadline."""

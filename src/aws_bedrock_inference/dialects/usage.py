@@ -39,7 +39,8 @@ _WRONG = -1
 # What a guardrail did, in the bodies of InvokeModel and in the chunks of its stream. One that masks words says so in
 # every chunk; its trace, and Titan's count of the whole answer, are in the last one only (AWS's traffic of 2025-08,
 # as recorded in traceloop/openllmetry).
-_GUARDRAIL, _TRACE, _TITAN_TOTAL = "amazon-bedrock-guardrailAction", "amazon-bedrock-trace", "totalOutputTextTokenCount"
+GUARDRAIL_ACTION, INTERVENED = "amazon-bedrock-guardrailAction", "INTERVENED"
+GUARDRAIL_TRACE, _TITAN_TOTAL = "amazon-bedrock-trace", "totalOutputTextTokenCount"
 
 # Titan has the input count beside the answers and the output count in each answer; an embedding has input only.
 _TITAN_INPUT, _TITAN_OUTPUT, _TITAN_RESULTS = "inputTextTokenCount", "tokenCount", "results"
@@ -107,7 +108,7 @@ def has_metrics(chunk: Mapping[str, Any]) -> bool:
 
 def intervened(body: Mapping[str, Any]) -> bool:
     """Return whether a guardrail changed or blocked what `body`, an answer or a chunk of one, says."""
-    return body.get(_GUARDRAIL) == "INTERVENED"
+    return body.get(GUARDRAIL_ACTION) == INTERVENED
 
 
 def blocked(chunk: Mapping[str, Any], *, alone: bool) -> bool:
@@ -116,7 +117,7 @@ def blocked(chunk: Mapping[str, Any], *, alone: bool) -> bool:
     """
     if not intervened(chunk):
         return False
-    return _TRACE in chunk or _TITAN_TOTAL in chunk or (alone and "outputText" not in chunk)
+    return GUARDRAIL_TRACE in chunk or _TITAN_TOTAL in chunk or (alone and "outputText" not in chunk)
 
 
 def usage_in_headers(headers: Mapping[str, str]) -> Usage | None:

@@ -16,7 +16,7 @@ from aws_bedrock_inference.fault import Fault
 from aws_bedrock_inference.flow import ABANDONED, Head, emit, give, passing, wait
 from aws_bedrock_inference.made import Made
 from aws_bedrock_inference.policies.flights import Flight, Flights, Told
-from aws_bedrock_inference.policies.keeping import KEPT, for_all, is_sound, is_whole, may_heal, streams
+from aws_bedrock_inference.policies.keeping import KEPT, for_all, is_sound, is_whole, may_heal
 from aws_bedrock_inference.policies.refusals import too_close
 
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ class Cache:
                         return Told.ALONE
                     self._flights.forget(flight)
                     return Told.AGAIN
-                yield from wait(follower, min(call.deadline, gone, now + PAUSED if streams(call) else inf))
+                yield from wait(follower, min(call.deadline, gone, now + PAUSED if call.streams else inf))
         except BaseException:
             if self._flights.leave(flight, follower) is Told.LEAD:
                 self._flights.hand_over(flight, failed=False)
@@ -173,7 +173,7 @@ class Cache:
         outcome: Outcome | None = None
         told: Any = None
         try:
-            if streams(call):
+            if call.streams:
                 outcome = yield from passing(step(call), _taken(recording, flight, clock))
             else:
                 outcome = yield from step(call)
@@ -210,7 +210,7 @@ class Cache:
         made = Made(cached=age)
         items = answer.items()
         head = _aged(items[0], age)
-        if not streams(call):
+        if not call.streams:
             return Outcome(response_of(head), None, _NOTHING, 0, earlier, "", made)
         transcript = transcript_of(call.operation)
         items[0] = Head(head)

@@ -11,8 +11,7 @@ from aws_bedrock_inference.fault import Category, Decision, Fault, Kind
 if TYPE_CHECKING:
     from aws_bedrock_inference.call import Call, Outcome
 
-_STREAMS = frozenset({"converse_stream", "invoke_model_with_response_stream"})
-KEPT = _STREAMS | {"converse", "invoke_model"}
+KEPT = frozenset({"converse", "converse_stream", "invoke_model", "invoke_model_with_response_stream"})
 
 
 def is_sound(outcome: Outcome) -> bool:
@@ -29,7 +28,7 @@ def is_whole(outcome: Outcome, call: Call, body: bytes | None) -> bool:
     """
     if outcome.made.cached is not None:
         return False
-    if streams(call):
+    if call.streams:
         transcript = outcome.value
         if not transcript.whole or transcript.intervened:
             return False
@@ -54,8 +53,3 @@ def may_heal(outcome: Outcome) -> bool:
 def for_all(fault: Fault) -> Fault | None:
     """Return the fault if every equal request has it: this one is invalid, whoever makes it."""
     return fault if fault.kind is Kind.INVALID and fault.decision is Decision.FAIL else None
-
-
-def streams(call: Call) -> bool:
-    """Return whether the caller reads items."""
-    return call.operation in _STREAMS and not call.collected
