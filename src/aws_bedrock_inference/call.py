@@ -19,6 +19,8 @@ PRIORITIES: dict[str, float] = {"interactive": 0.0, "normal": 1.0, "batch": 2.0}
 
 NORMAL = PRIORITIES["normal"]
 
+_STREAMS = frozenset({"converse_stream", "invoke_model_with_response_stream"})
+
 OnInterrupt: TypeAlias = Literal["raise", "restart", "continue"]
 """The ways to go on when a stream breaks after its first content."""
 
@@ -102,6 +104,16 @@ class Usage:
     cache_write_tokens: int = 0
     cache_write_excess: int = 0
 
+    def __add__(self, other: Usage) -> Usage:
+        """Return the usage of both together."""
+        return Usage(
+            self.input_tokens + other.input_tokens,
+            self.output_tokens + other.output_tokens,
+            self.cache_read_tokens + other.cache_read_tokens,
+            self.cache_write_tokens + other.cache_write_tokens,
+            self.cache_write_excess + other.cache_write_excess,
+        )
+
     def charge(self, burndown: float) -> float:
         """Return the tokens that this usage charges to the quota; reads from the prompt cache are free."""
         return self.input_tokens + self.cache_write_tokens + self.output_tokens * burndown
@@ -143,6 +155,7 @@ class Call(NamedTuple):
     waits. `priority` is the place in the queue for quota, the smallest number first (see `PRIORITIES`).
     `plain` says that the params were checked and are JSON as they stand, so that no attempt checks them again.
     `on_interrupt` says what to do when the stream breaks after its first content; None leaves it to the pipeline.
+    `collected` says that a stream is read to its end for its caller, who gets one answer and no events.
     """
 
     operation: str
@@ -155,6 +168,12 @@ class Call(NamedTuple):
     priority: float = NORMAL
     plain: bool = False
     on_interrupt: OnInterrupt | None = None
+    collected: bool = False
+
+    @property
+    def streams(self) -> bool:
+        """True if the caller reads the events of the answer as they come."""
+        return self.operation in _STREAMS and not self.collected
 
     def until(self, deadline: float) -> Call:
         """Return the same call with another deadline."""
@@ -169,6 +188,7 @@ class Call(NamedTuple):
             self.priority,
             self.plain,
             self.on_interrupt,
+            self.collected,
         )
 
 
@@ -211,5 +231,6 @@ class Outcome(NamedTuple):
     @property
     def attempts(self) -> int:
         """The number of requests that were sent, the last one included; refused attempts were not sent."""
-        last = self.fault is None or self.fault.kind is not Kind.REFUSED
+        fault = self.fault if self.fault is not None else self.made.degraded_by
+        last = fault is None or fault.kind is not Kind.REFUSED
         return sent(self.earlier) + last if self.earlier else int(last)

@@ -16,8 +16,10 @@ import logging
 from typing import TYPE_CHECKING
 
 from aws_bedrock_inference.events import (
+    AnswerDegraded,
     CallEnded,
     CircuitChanged,
+    ContentFiltered,
     QuotaQueued,
     RetryScheduled,
     StoreChanged,
@@ -66,6 +68,25 @@ def _resumed(event: StreamResumed) -> None:
             "the answer anew" if event.how == "restart" else "the rest",
             event.wait,
         )
+
+
+def _degraded(event: AnswerDegraded) -> None:
+    if enabled(logging.WARNING):
+        LOGGER.warning(
+            "%s: a substitute was answered, because the call failed after %d attempt(s) with %s",
+            event.route,
+            event.attempts,
+            _named(event.fault),
+        )
+
+
+def _filtered(event: ContentFiltered) -> None:
+    LOGGER.info(
+        "%s: the content was %s; %s",
+        event.route,
+        event.filtered,
+        "the message for it was answered" if event.replaced else "an exception follows",
+    )
 
 
 def _ended(event: CallEnded) -> None:
@@ -120,8 +141,10 @@ def _named(fault: Fault) -> str:
 
 
 _LINES: dict[type, Callable[[Any], None]] = {
+    AnswerDegraded: _degraded,
     CallEnded: _ended,
     CircuitChanged: _circuit,
+    ContentFiltered: _filtered,
     QuotaQueued: _queued,
     RetryScheduled: _retry,
     StoreChanged: _store,

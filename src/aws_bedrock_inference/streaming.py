@@ -7,39 +7,23 @@ without the consumer noticing. Every stream must end with its closing event; wit
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from aws_bedrock_inference.call import Outcome
 from aws_bedrock_inference.dialects.echo import unechoed
 from aws_bedrock_inference.dialects.stream import NativeTranscript, Transcript
-from aws_bedrock_inference.fault import Category, Decision, Fault, Kind
-from aws_bedrock_inference.flow import Send, give, read
+from aws_bedrock_inference.fault import Decision, Fault
+from aws_bedrock_inference.flow import ABANDONED, Head, Send, give, read
 from aws_bedrock_inference.knowledge.classify import answered, unanswered
 
 if TYPE_CHECKING:
     from aws_bedrock_inference.call import Call
     from aws_bedrock_inference.flow import Flow
 
-ABANDONED = Fault(
-    code="Abandoned",
-    message="the consumer stopped reading the stream",
-    kind=Kind.STREAM,
-    decision=Decision.FAIL,
-    category=Category.PERMANENT,
-    cause="abandoned",
-)
-
-
 # The faults of waiting too long.
 _LATE = frozenset({"IdleTimeout", "AttemptTimeout", "FirstContentTimeout", "ReadTimeoutError"})
 
 _RAISE_LIMIT = "The model thought, or wrote the input of a tool, in silence: a repeat would be as silent. Raise it."
-
-
-class Head(NamedTuple):
-    """The first item that a stream gives: boto3's response, all but the stream itself."""
-
-    response: dict[str, Any]
 
 
 def stream(call: Call) -> Flow:

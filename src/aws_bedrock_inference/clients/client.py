@@ -81,7 +81,7 @@ class BedrockClient(BaseClient):
             priority,
             timeout,
         )
-        outcome = self._driver.run(self._collect(call) if stream else self._send(call))
+        outcome = self._driver.run(self._collect(call._replace(collected=True)) if stream else self._send(call))
         self._finish(call, outcome)
         self._raise_for(call, outcome)
         return reply_of(outcome, call.route)

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from aws_bedrock_inference.call import Usage, sent
 from aws_bedrock_inference.dialects.content import text_of
+from aws_bedrock_inference.dialects.filtered import filtered_of
 from aws_bedrock_inference.dialects.usage import stop_reason
+from aws_bedrock_inference.fault import Kind
 from aws_bedrock_inference.made import PLAIN
 
 if TYPE_CHECKING:
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
 
     from aws_bedrock_inference.call import Attempt, Outcome, Route
     from aws_bedrock_inference.fault import Fault
-    from aws_bedrock_inference.made import Made, Seam
+    from aws_bedrock_inference.made import FilteredContent, Made, Seam
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,8 @@ class Reply:
     @property
     def attempts(self) -> int:
         """The number of requests that were sent for this answer; what the circuit or the quota refused was not sent."""
-        return sent(self.earlier) + 1
+        instead_of = self.made.degraded_by
+        return sent(self.earlier) + (instead_of is None or instead_of.kind is not Kind.REFUSED)
 
     @property
     def output(self) -> dict[str, Any]:
@@ -63,6 +66,13 @@ class Reply:
     def cached(self) -> float | None:
         """The age of the answer in seconds if it was kept from an earlier request; None if it is new."""
         return self.made.cached
+
+    @property
+    def filtered(self) -> FilteredContent | None:
+        """The reason why the content was filtered, wholly or in part; None for an answer as the model gave it. Where a
+        message of yours stands in its place (`made.replaced`), this still says why.
+        """
+        return filtered_of(self.response)
 
     @property
     def degraded_by(self) -> Fault | None:

@@ -231,6 +231,14 @@ class NativeTranscript(Transcript):
             self._written += len(text)
 
 
+def text_in(event: dict[str, Any]) -> str:
+    """Return the text that an event of a ConverseStream adds to the answer."""
+    body = event.get("contentBlockDelta")
+    delta = body.get("delta") if isinstance(body, dict) else None
+    text = delta.get("text") if isinstance(delta, dict) else None
+    return text if isinstance(text, str) else ""
+
+
 def _chunk(event: dict[str, Any]) -> dict[str, Any] | None:
     """Return the JSON object in a chunk; None if there is none."""
     part = event.get("chunk")

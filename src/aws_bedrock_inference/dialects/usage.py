@@ -39,7 +39,8 @@ _WRONG = -1
 # What a guardrail did, in the bodies of InvokeModel and in the chunks of its stream. One that masks words says so in
 # every chunk; its trace, and Titan's count of the whole answer, are in the last one only (AWS's traffic of 2025-08,
 # as recorded in traceloop/openllmetry).
-_GUARDRAIL, _TRACE, _TITAN_TOTAL = "amazon-bedrock-guardrailAction", "amazon-bedrock-trace", "totalOutputTextTokenCount"
+GUARDRAIL_ACTION, INTERVENED = "amazon-bedrock-guardrailAction", "INTERVENED"
+GUARDRAIL_TRACE, _TITAN_TOTAL = "amazon-bedrock-trace", "totalOutputTextTokenCount"
 
 # Titan has the input count beside the answers and the output count in each answer; an embedding has input only.
 _TITAN_INPUT, _TITAN_OUTPUT, _TITAN_RESULTS = "inputTextTokenCount", "tokenCount", "results"
@@ -101,9 +102,9 @@ def blocked(chunk: Mapping[str, Any], *, alone: bool) -> bool:
     """Return whether a guardrail blocked the answer, which then ends with `chunk` and has no stop reason. `alone` says
     that the chunk is the first: what Titan marks by a count is the only chunk in the other flat dialects.
     """
-    if chunk.get(_GUARDRAIL) != "INTERVENED":
+    if chunk.get(GUARDRAIL_ACTION) != INTERVENED:
         return False
-    return _TRACE in chunk or _TITAN_TOTAL in chunk or (alone and "outputText" not in chunk)
+    return GUARDRAIL_TRACE in chunk or _TITAN_TOTAL in chunk or (alone and "outputText" not in chunk)
 
 
 def usage_in_headers(headers: Mapping[str, str]) -> Usage | None:
@@ -154,12 +155,16 @@ def count(value: Any) -> int | None:
 
 def stop_reason(body: Mapping[str, Any]) -> str:
     """Return the stop reason as the body has it; empty if there is none yet."""
+    return next(stop_reasons(body), "")
+
+
+def stop_reasons(body: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the stop reasons of a body, and of each answer in its lists."""
     for place in parts(body):
         for name in _STOP_REASONS:
             reason = place.get(name)
             if reason and isinstance(reason, str):
-                return reason
-    return ""
+                yield reason
 
 
 def parts(body: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
