@@ -33,9 +33,11 @@ if TYPE_CHECKING:
         stream_with_retry,
     )
     from aws_bedrock_inference.exceptions import (
+        AnswerIncomplete,
         BedrockError,
         CircuitOpen,
         ClientClosed,
+        ContentFilteredError,
         DeadlineTooClose,
         Denied,
         InvalidByService,
@@ -59,7 +61,19 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.knowledge.classify import classify
     from aws_bedrock_inference.knowledge.explain import Explanation, explain
     from aws_bedrock_inference.knowledge.models import ModelArn
-    from aws_bedrock_inference.policies import Breaker, Cache, Deadline, Quota, Retry, standard
+    from aws_bedrock_inference.made import FilteredContent, Interrupted, Replaced, Seam
+    from aws_bedrock_inference.policies import (
+        Breaker,
+        Cache,
+        Complete,
+        Deadline,
+        Degrade,
+        Filtered,
+        Quota,
+        Resume,
+        Retry,
+        standard,
+    )
     from aws_bedrock_inference.resilience.functions import attempts
     from aws_bedrock_inference.resilience.wrap import resilient
 
@@ -87,9 +101,11 @@ _HOMES = {
     "clients.reply": ("Reply",),
     "resilience.wrap": ("resilient",),
     "exceptions": (
+        "AnswerIncomplete",
         "BedrockError",
         "CircuitOpen",
         "ClientClosed",
+        "ContentFilteredError",
         "DeadlineTooClose",
         "Denied",
         "InvalidByService",
@@ -113,11 +129,24 @@ _HOMES = {
     "knowledge.classify": ("classify",),
     "knowledge.explain": ("Explanation", "explain"),
     "knowledge.models": ("ModelArn",),
-    "policies": ("Breaker", "Cache", "Deadline", "Quota", "Retry", "standard"),
+    "made": ("FilteredContent", "Interrupted", "Replaced", "Seam"),
+    "policies": (
+        "Breaker",
+        "Cache",
+        "Complete",
+        "Deadline",
+        "Degrade",
+        "Filtered",
+        "Quota",
+        "Resume",
+        "Retry",
+        "standard",
+    ),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "AnswerIncomplete",
     "AsyncBedrockClient",
     "BedrockClient",
     "BedrockError",
@@ -130,12 +159,18 @@ __all__ = [
     "CircuitBreakerOpenError",
     "CircuitOpen",
     "ClientClosed",
+    "Complete",
+    "ContentFilteredError",
     "Deadline",
     "DeadlineTooClose",
     "Decision",
+    "Degrade",
     "Denied",
     "Explanation",
     "Fault",
+    "Filtered",
+    "FilteredContent",
+    "Interrupted",
     "InvalidByService",
     "InvalidRequest",
     "ModelArn",
@@ -150,9 +185,12 @@ __all__ = [
     "Quota",
     "QuotaExhausted",
     "Refused",
+    "Replaced",
     "Reply",
+    "Resume",
     "Retry",
     "Route",
+    "Seam",
     "ServerFailed",
     "ServiceFault",
     "StreamBroken",

@@ -21,6 +21,9 @@ NORMAL = PRIORITIES["normal"]
 
 _STREAMS = frozenset({"converse_stream", "invoke_model_with_response_stream"})
 
+OnInterrupt: TypeAlias = Literal["raise", "restart", "continue"]
+"""The ways to go on when a stream breaks after its first content."""
+
 Priority: TypeAlias = Literal["interactive", "normal", "batch"] | float
 """The values of `priority`: a usual name, or a number of one's own."""
 
@@ -104,6 +107,16 @@ class Usage:
     cache_write_tokens: int = 0
     cache_write_excess: int = 0
 
+    def __add__(self, other: Usage) -> Usage:
+        """Return the usage of both together."""
+        return Usage(
+            self.input_tokens + other.input_tokens,
+            self.output_tokens + other.output_tokens,
+            self.cache_read_tokens + other.cache_read_tokens,
+            self.cache_write_tokens + other.cache_write_tokens,
+            self.cache_write_excess + other.cache_write_excess,
+        )
+
     def charge(self, burndown: float) -> float:
         """Return the tokens that this usage charges to the quota; reads from the prompt cache are free."""
         return self.input_tokens + self.cache_write_tokens + self.output_tokens * burndown
@@ -115,21 +128,21 @@ class Timeout:
 
     `connect` 10: a healthy endpoint answers a connection in well under one second. `first_byte` 3600: a unary answer
     arrives all at once, so its first byte comes after the last token; AWS advises an hour for long generations (facts:
-    bedrock-large-model-read-timeouts). Dead peers are found sooner, by TCP keep-alive. `first_event` 120: a stream
-    starts as soon as the model has read the prompt. `idle` 60: longest silence between two chunks of a stream that
-    delivers text; four times that before the first text and after a chunk of anything else, for a model that thinks or
-    writes the input of a tool is silent for minutes. `total` unlimited: one attempt is bounded by the deadline over all
-    attempts.
+    bedrock-large-model-read-timeouts). Dead peers are found sooner, by TCP keep-alive. `first_content` 240: a stream
+    shows content as soon as the model has read the prompt and thought; one that opens and stays empty for longer shows
+    that the Region lacks capacity. `idle` 60: longest silence between two chunks of a stream that delivers text; four
+    times that after a chunk of anything else, for a model that thinks or writes the input of a tool is silent for up to
+    196 s. `total` unlimited: one attempt is bounded by the deadline over all attempts.
     """
 
     connect: float = 10.0
     first_byte: float = 3600.0
-    first_event: float = 120.0
+    first_content: float = 240.0
     idle: float = 60.0
     total: float = inf
 
     def __post_init__(self) -> None:
-        for name in ("connect", "first_byte", "first_event", "idle", "total"):
+        for name in ("connect", "first_byte", "first_content", "idle", "total"):
             seconds = getattr(self, name)
             if not is_number(seconds, above=0, infinite=True):
                 raise ValueError(
@@ -144,6 +157,7 @@ class Call(NamedTuple):
     that method takes. `arrived` and `deadline` are readings of the world's clock; `deadline` covers all attempts and
     waits. `priority` is the place in the queue for quota, the smallest number first (see `PRIORITIES`).
     `plain` says that the params were checked and are JSON as they stand, so that no attempt checks them again.
+    `on_interrupt` says what to do when the stream breaks after its first content; None leaves it to the pipeline.
     `collected` says that a stream is read to its end for its caller, who gets one answer and no events.
     """
 
@@ -156,6 +170,7 @@ class Call(NamedTuple):
     deadline: float = inf
     priority: float = NORMAL
     plain: bool = False
+    on_interrupt: OnInterrupt | None = None
     collected: bool = False
 
     @property
@@ -175,6 +190,7 @@ class Call(NamedTuple):
             deadline,
             self.priority,
             self.plain,
+            self.on_interrupt,
             self.collected,
         )
 
@@ -220,5 +236,6 @@ class Outcome(NamedTuple):
         """The number of requests that were sent, the last one included; refused attempts were not sent, nor is anything
         for an answer from a cache.
         """
-        last = self.made.cached is None if self.fault is None else self.fault.kind is not Kind.REFUSED
+        fault = self.fault if self.fault is not None else self.made.degraded_by
+        last = self.made.cached is None if fault is None else fault.kind is not Kind.REFUSED
         return sent(self.earlier) + last if self.earlier else int(last)

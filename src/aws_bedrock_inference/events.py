@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from aws_bedrock_inference.call import Call, Outcome, Route, Usage
     from aws_bedrock_inference.fault import Fault
+    from aws_bedrock_inference.made import FilteredContent
 
 _log = logging.getLogger(__name__)
 
@@ -52,6 +53,41 @@ class RetryScheduled:
     attempt: int
     wait: float
     tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class StreamResumed:
+    """A stream broke after `received` characters of its text, and another request follows for the rest (`how` is
+    `prefill` or `turn`), or for the whole answer anew (`restart`), after `wait` seconds. `tokens` is what the part that
+    broke was charged, roughly.
+    """
+
+    route: Route
+    fault: Fault
+    how: str
+    received: int
+    wait: float
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class ContentFiltered:
+    """The content of a call was filtered, and the policy `Filtered` put a message in its place (`replaced`), or raised
+    an exception. Answers that are returned as they are have no event.
+    """
+
+    route: Route
+    filtered: FilteredContent
+    replaced: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerDegraded:
+    """A call failed because of `fault`, after `attempts` requests, and a substitute was answered in its place."""
+
+    route: Route
+    fault: Fault
+    attempts: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,12 +17,15 @@ from typing import TYPE_CHECKING
 
 from aws_bedrock_inference.events import (
     AnswerCached,
+    AnswerDegraded,
     CacheStoreChanged,
     CallEnded,
     CircuitChanged,
+    ContentFiltered,
     QuotaQueued,
     RetryScheduled,
     StoreChanged,
+    StreamResumed,
     ThrottleReceived,
 )
 
@@ -55,6 +58,37 @@ def _retry(event: RetryScheduled) -> None:
             f" and may have been charged {event.tokens:,} tokens" if event.tokens else "",
             event.wait,
         )
+
+
+def _resumed(event: StreamResumed) -> None:
+    if enabled(logging.WARNING):
+        LOGGER.warning(
+            "%s: the stream broke after %d characters with %s; %s follows in %.2f s",
+            event.route,
+            event.received,
+            _named(event.fault),
+            "the answer anew" if event.how == "restart" else "the rest",
+            event.wait,
+        )
+
+
+def _degraded(event: AnswerDegraded) -> None:
+    if enabled(logging.WARNING):
+        LOGGER.warning(
+            "%s: a substitute was answered, because the call failed after %d attempt(s) with %s",
+            event.route,
+            event.attempts,
+            _named(event.fault),
+        )
+
+
+def _filtered(event: ContentFiltered) -> None:
+    LOGGER.info(
+        "%s: the content was %s; %s",
+        event.route,
+        event.filtered,
+        "the message for it was answered" if event.replaced else "an exception follows",
+    )
 
 
 def _ended(event: CallEnded) -> None:
@@ -129,11 +163,14 @@ def _named(fault: Fault) -> str:
 
 _LINES: dict[type, Callable[[Any], None]] = {
     AnswerCached: _cached,
+    AnswerDegraded: _degraded,
     CacheStoreChanged: _cache_store,
     CallEnded: _ended,
     CircuitChanged: _circuit,
+    ContentFiltered: _filtered,
     QuotaQueued: _queued,
     RetryScheduled: _retry,
     StoreChanged: _store,
+    StreamResumed: _resumed,
     ThrottleReceived: _throttle,
 }

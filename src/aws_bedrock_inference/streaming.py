@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.flow import Flow
 
 # The faults of waiting too long.
-_LATE = frozenset({"IdleTimeout", "AttemptTimeout", "ReadTimeoutError"})
+_LATE = frozenset({"IdleTimeout", "AttemptTimeout", "FirstContentTimeout", "ReadTimeoutError"})
 
 _RAISE_LIMIT = "The model thought, or wrote the input of a tool, in silence: a repeat would be as silent. Raise it."
 
@@ -44,7 +44,7 @@ def stream(call: Call) -> Flow:
             transcript.begun = True
         else:
             transcript.add(event)
-            source.quiet = transcript.quiet
+            source.begun, source.quiet = transcript.begun, transcript.quiet
             held.append(event)
         if transcript.begun:
             for item in held:
@@ -73,7 +73,7 @@ def collect(call: Call) -> Flow:
                 return Outcome(transcript, _with_cost(fault, transcript), _spent(call, transcript))
             return Outcome(transcript.response(source.response), None, transcript.spent(call.estimate))
         transcript.add(event)
-        source.quiet = transcript.quiet
+        source.begun, source.quiet = transcript.begun, transcript.quiet
 
 
 def _verdict(end: Fault | None, transcript: Transcript) -> Fault | None:

@@ -35,7 +35,7 @@ CALLS: list[Any] = [
 ]
 
 
-@pytest.mark.parametrize("timeout", [0.05, Timeout(first_byte=0.05, first_event=0.05)])
+@pytest.mark.parametrize("timeout", [0.05, Timeout(first_byte=0.05, first_content=0.05)])
 @pytest.mark.parametrize("make_call", CALLS)
 def test_it_ends_the_call(face: Any, make_call: Callable[..., Any], timeout: Any) -> None:
     with Wire(("stall", b"")) as wire:

@@ -192,7 +192,7 @@ def test_the_idle_limit_is_four_times_as_long_while_silence_is_expected() -> Non
     exchange.quiet = True
     assert exchange.timeout("idle") == 240.0
     assert "within 240 s (Timeout(idle))" in exchange.late().message
-    assert exchange.timeout("first_event") == 120.0
+    assert exchange.timeout("first_content") == 240.0
 
 
 @pytest.mark.parametrize(

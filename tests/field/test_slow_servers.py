@@ -89,9 +89,9 @@ def test_an_answer_that_takes_for_ever_ends_at_the_deadline(face: Any, serve: An
 
 def test_a_stream_whose_chunk_size_drips_is_idle(face: Any) -> None:
     with RawServer(drips(STREAM_HEAD, b"0" * LONG)) as server:
-        opened = face.send(face.open(server.url), call("converse_stream", timeout=Timeout(first_event=0.2)))
+        opened = face.send(face.open(server.url), call("converse_stream", timeout=Timeout(first_content=0.2)))
         started = clock.monotonic()
-        assert face.next(opened.value).code in {"ReadTimeoutError", "StreamBroken", "MalformedResponse"}
+        assert face.next(opened.value).code in {"FirstContentTimeout", "StreamBroken", "MalformedResponse"}
         assert clock.monotonic() - started < GENEROUS
 
 

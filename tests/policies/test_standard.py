@@ -11,7 +11,18 @@ from support.doubles import INTERNAL as INTERNAL_FAULT
 from support.doubles import THROTTLE, call, failed
 from support.wire import Wire, answer
 
-from aws_bedrock_inference import Breaker, Deadline, InvalidByService, Quota, Retry, ServerFailed, Throttled, standard
+from aws_bedrock_inference import (
+    Breaker,
+    Complete,
+    Deadline,
+    InvalidByService,
+    Quota,
+    Resume,
+    Retry,
+    ServerFailed,
+    Throttled,
+    standard,
+)
 from aws_bedrock_inference.drivers.virtual import VirtualDriver
 from aws_bedrock_inference.flow import send
 from aws_bedrock_inference.rules.retry import LEFT_TO_CALLER
@@ -19,9 +30,9 @@ from aws_bedrock_inference.rules.retry import LEFT_TO_CALLER
 
 def test_each_policy_has_its_place() -> None:
     quota, retry = Quota(rpm=60), Retry(attempts=3)
-    assert [type(policy) for policy in standard().policies] == [Deadline, Retry, Breaker, Quota]
+    assert [type(policy) for policy in standard().policies] == [Deadline, Complete, Resume, Retry, Breaker, Quota]
     assert standard(quota).policies[-1] is quota
-    assert standard(retry=retry).policies[1] is retry
+    assert standard(retry=retry).policies[3] is retry
 
 
 @pytest.mark.parametrize("wrong", ["inside", "Outside", False, 3, Retry])

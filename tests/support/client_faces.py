@@ -16,6 +16,7 @@ from aws_bedrock_inference import (
     Deadline,
     Pipeline,
     Quota,
+    Resume,
     Retry,
 )
 from aws_bedrock_inference.clients.streams import AsyncTextStream, TextStream
@@ -31,7 +32,8 @@ def at_once(quota: Quota | None = None) -> Pipeline:
     told, since one that is unknown is learnt from the first throttle at the pace of real time.
     """
     ample = Quota(rpm=600_000)
-    return Pipeline(Deadline(), Retry(chance=lambda: 0.0), Breaker(), quota if quota is not None else ample)
+    dice: Any = {"chance": lambda: 0.0}
+    return Pipeline(Deadline(), Resume(**dice), Retry(**dice), Breaker(), quota if quota is not None else ample)
 
 
 class Blocking:

@@ -273,7 +273,7 @@ def test_a_call_waits_no_longer_than_its_deadline(face: Any) -> None:
 
 
 def test_no_limit_is_a_limit_too(face: Any) -> None:
-    timeout = Timeout(connect=inf, first_byte=inf, first_event=inf, idle=inf)
+    timeout = Timeout(connect=inf, first_byte=inf, first_content=inf, idle=inf)
     with Wire(answer(REPLY)) as wire:
         assert face.send(face.open(wire.url), call(timeout=timeout)).fault is None
 

@@ -66,6 +66,7 @@ def read(face: Any, source: Any) -> tuple[list[Any], Fault | None]:
     events = []
     while isinstance(item := face.next(source), dict):
         events.append(item)
+        source.begun = True
     return events, item
 
 
@@ -200,7 +201,7 @@ def test_a_stream_that_ends_without_its_closing_event_just_ends(face: Any) -> No
     ("sent", "timeout", "code", "limit"),
     [
         (FRAMES[:2], Timeout(idle=0.05), "IdleTimeout", "idle"),
-        ([], Timeout(first_event=0.2), "ReadTimeoutError", "first_event"),
+        ([], Timeout(first_content=0.2), "FirstContentTimeout", "first_content"),
         (FRAMES[:2], Timeout(total=0.2), "AttemptTimeout", "total"),
     ],
 )
@@ -216,9 +217,9 @@ def test_silence_in_a_stream_is_a_fault(face: Any, sent: list[bytes], timeout: T
 
 def test_a_stream_that_never_starts_is_a_fault(face: Any) -> None:
     with Wire(("stall", b"")) as wire:
-        fault = face.send(face.open(wire.url), call(timeout=Timeout(first_event=0.05))).fault
-        assert fault.code == "ReadTimeoutError"
-        assert "first_event" in fault.message
+        fault = face.send(face.open(wire.url), call(timeout=Timeout(first_content=0.05))).fault
+        assert fault.code == "FirstContentTimeout"
+        assert "first_content" in fault.message
 
 
 def test_the_calls_deadline_bounds_a_stream(face: Any) -> None:

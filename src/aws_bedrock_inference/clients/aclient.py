@@ -16,7 +16,7 @@ from aws_bedrock_inference.transports.asynchronous import AiohttpTransport
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from aws_bedrock_inference.call import Call, Priority, Timeout
+    from aws_bedrock_inference.call import Call, OnInterrupt, Priority, Timeout
     from aws_bedrock_inference.clients.request import ConverseOptions, Tier
     from aws_bedrock_inference.flow import Flow
 
@@ -102,14 +102,16 @@ class AsyncBedrockClient(BaseClient):
         priority: Priority | None = None,
         tier: Tier | None = None,
         timeout: float | Timeout | None = None,
+        on_interrupt: OnInterrupt | None = None,
         **converse: Unpack[ConverseOptions],
     ) -> AsyncTextStream:
         """Send the prompt and return the answer as pieces of text, as they arrive.
 
         A fault before the first piece is retried, and the caller does not notice. A later fault raises `StreamBroken`,
-        with the text that arrived in `received`; so does a stream that ends without its closing event. After the end,
-        `reply` on the stream has the usage and the stop reason. `timeout` replaces the client's for this call: its
-        seconds are for the whole stream.
+        with the text that arrived in `received`; so does a stream that ends without its closing event. With
+        `on_interrupt="restart"` a notice follows instead, then the answer anew; with `"continue"` the model is asked to
+        go on from what arrived (see `Resume`). After the end, `reply` on the stream has the usage and the stop reason.
+        `timeout` replaces the client's for this call: its seconds are for the whole stream.
         """
         call = self._invoke_call(
             "converse_stream",
@@ -126,6 +128,7 @@ class AsyncBedrockClient(BaseClient):
             ),
             priority,
             timeout,
+            on_interrupt,
         )
         return AsyncTextStream(self._events(call))
 

@@ -21,6 +21,7 @@ from aws_bedrock_inference.log import log
 from aws_bedrock_inference.made import PLAIN
 from aws_bedrock_inference.policies import Quota, one_owner, standard
 from aws_bedrock_inference.policies.refusals import client_closed, invalid_request
+from aws_bedrock_inference.policies.resume import unresumable
 from aws_bedrock_inference.streaming import collect, stream
 from aws_bedrock_inference.tokens.estimate import BodyError, estimate, learn
 from aws_bedrock_inference.tokens.ratio import TokenGauge
@@ -30,7 +31,7 @@ from aws_bedrock_inference.transports.operations import operation as plan_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from aws_bedrock_inference.call import Estimate, Priority
+    from aws_bedrock_inference.call import Estimate, OnInterrupt, Priority
     from aws_bedrock_inference.clients.request import Prompt
     from aws_bedrock_inference.flow import Flow, Pipeline
 
@@ -89,7 +90,12 @@ class BaseClient:
         self._send = self._stream = self._collect = _closed
 
     def _invoke_call(
-        self, operation: str, prompt: Prompt, priority: Priority | None, timeout: float | Timeout | None = None
+        self,
+        operation: str,
+        prompt: Prompt,
+        priority: Priority | None,
+        timeout: float | Timeout | None = None,
+        on_interrupt: OnInterrupt | None = None,
     ) -> Call:
         """Return the Converse or ConverseStream call for `prompt`."""
         number = self.priority if priority is None else priority_number(priority)
@@ -97,7 +103,9 @@ class BaseClient:
             params = prompt.params(number)
         except BadRequestError as error:
             raise self._invalid(operation, str(error), self._route(self.model_id)) from None
-        return self._make_call(operation, params, timeout)._replace(priority=number)
+        if on_interrupt is not None and (problem := unresumable(on_interrupt, self.pipeline)):
+            raise self._invalid(operation, problem, self._route(self.model_id))
+        return self._make_call(operation, params, timeout)._replace(priority=number, on_interrupt=on_interrupt)
 
     def _make_call(self, operation: str, params: Mapping[str, Any], timeout: float | Timeout | None = None) -> Call:
         """Return the call of boto3's `operation` with boto3's `params`; `modelId` is optional. `timeout` is as in the

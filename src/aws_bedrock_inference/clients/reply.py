@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from aws_bedrock_inference.call import Usage, sent
 from aws_bedrock_inference.dialects.content import text_of
+from aws_bedrock_inference.dialects.filtered import filtered_of
 from aws_bedrock_inference.dialects.usage import stop_reason
+from aws_bedrock_inference.fault import Kind
 from aws_bedrock_inference.made import PLAIN
 
 if TYPE_CHECKING:
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
 
     from aws_bedrock_inference.call import Attempt, Outcome, Route
     from aws_bedrock_inference.fault import Fault
-    from aws_bedrock_inference.made import Made, Seam
+    from aws_bedrock_inference.made import FilteredContent, Made, Seam
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,8 @@ class Reply:
         """The number of requests that were sent for this answer: none if it was kept from an earlier one. What the
         circuit or the quota refused was not sent.
         """
-        return sent(self.earlier) + (self.made.cached is None)
+        instead_of, cached = self.made.degraded_by, self.made.cached
+        return sent(self.earlier) + (cached is None if instead_of is None else instead_of.kind is not Kind.REFUSED)
 
     @property
     def output(self) -> dict[str, Any]:
@@ -66,6 +69,13 @@ class Reply:
     def cached(self) -> float | None:
         """The age of the answer in seconds if it was kept from an earlier request; None if it is new."""
         return self.made.cached
+
+    @property
+    def filtered(self) -> FilteredContent | None:
+        """The reason why the content was filtered, wholly or in part; None for an answer as the model gave it. Where a
+        message of yours stands in its place (`made.replaced`), this still says why.
+        """
+        return filtered_of(self.response)
 
     @property
     def degraded_by(self) -> Fault | None:

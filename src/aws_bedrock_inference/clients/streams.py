@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Self
 
 from aws_bedrock_inference.clients.reply import Reply, reply_of
+from aws_bedrock_inference.dialects.stream import text_in
 from aws_bedrock_inference.exceptions import error_of
 from aws_bedrock_inference.flow import ABANDONED
+from aws_bedrock_inference.made import Interrupted, Replaced
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -14,6 +16,10 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.call import Call, Outcome
     from aws_bedrock_inference.drivers.asynchronous import AsyncStream
     from aws_bedrock_inference.drivers.blocking import Stream
+
+
+NOTICE = "\n[Stream was interrupted. Retrying...]\n"
+"""The notice in the text of a stream that begins anew; its words are those of AWS's documents."""
 
 
 class _Ending:
@@ -75,9 +81,11 @@ class EventStream(_Ending):
     def __iter__(self) -> Self:
         return self
 
-    def __next__(self) -> dict[str, Any]:
+    def __next__(self) -> Any:
+        if not self.head:
+            self.begin()
         for event in self._stream:
-            return event  # type: ignore[no-any-return]
+            return event
         self.check(self._stream.outcome)
         raise StopIteration
 
@@ -119,9 +127,11 @@ class AsyncEventStream(_Ending):
     def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> dict[str, Any]:
+    async def __anext__(self) -> Any:
+        if not self.head:
+            await self.begin()
         async for event in self._stream:
-            return event  # type: ignore[no-any-return]
+            return event
         self.check(self._stream.outcome)
         raise StopAsyncIteration
 
@@ -143,11 +153,17 @@ class TextStream:
     def __init__(self, events: EventStream) -> None:
         self._events = events
 
+    @property
+    def events(self) -> EventStream:
+        """The same answer as boto3's events, with an `Interrupted` where it begins anew. Read these or the text, not
+        both.
+        """
+        return self._events
+
     def __iter__(self) -> Self:
         return self
 
     def __next__(self) -> str:
-        self._events.begin()
         for event in self._events:
             if text := _text(event):
                 return text
@@ -175,11 +191,17 @@ class AsyncTextStream:
     def __init__(self, events: AsyncEventStream) -> None:
         self._events = events
 
+    @property
+    def events(self) -> AsyncEventStream:
+        """The same answer as boto3's events, with an `Interrupted` where it begins anew. Read these or the text, not
+        both.
+        """
+        return self._events
+
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> str:
-        await self._events.begin()
         async for event in self._events:
             if text := _text(event):
                 return text
@@ -201,6 +223,9 @@ class AsyncTextStream:
         await self.aclose()
 
 
-def _text(event: dict[str, Any]) -> str:
-    text = event.get("contentBlockDelta", {}).get("delta", {}).get("text")
-    return text if isinstance(text, str) else ""
+def _text(event: dict[str, Any] | Interrupted | Replaced) -> str:
+    if isinstance(event, Interrupted):
+        return NOTICE
+    if isinstance(event, Replaced):
+        return f"\n{event.message}" if event.shown else event.message
+    return text_in(event)

@@ -47,7 +47,8 @@ class Transcript:
     turns true with the event that closes the answer. `quiet` is false while text arrives. Before and after all other
     content a long silence is no sign of a failure: the model thinks, writes a tool's input, or waits for a tool of the
     service. `intervened` says that a guardrail changed or blocked the answer of a native stream; Converse has a reason
-    to stop for that. `failure` is the code and the message of an error that the model itself reported.
+    to stop for that. `failure` is the code and the message of an error that the model itself reported. `index` is that
+    of the block at hand, and `open` says whether more of it is due.
     """
 
     may_end = False
@@ -58,6 +59,8 @@ class Transcript:
         self.begun = False
         self.whole = False
         self.quiet = True
+        self.index: Any = 0
+        self.open = False
         self.stop_reason: str | None = None
         self.usage: Usage | None = None
         self._written = 0
@@ -77,6 +80,7 @@ class Transcript:
             elif name == "contentBlockStart":
                 self._start(body.get("contentBlockIndex"), body.get("start"))
             elif name == "contentBlockStop":
+                self.open = False
                 self._assembly.stop(body.get("contentBlockIndex"))
             elif name == "messageStart":
                 role = body.get("role")
@@ -117,12 +121,14 @@ class Transcript:
         return {**head, "output": {"message": self.message()}, **self._stop, **self._metadata}
 
     def _start(self, index: Any, start: Any) -> None:
-        self.begun = True
+        self.begun = self.open = True
+        self.index = index
         self.quiet = True
         self._assembly.start(index, start if isinstance(start, dict) else {})
 
     def _delta(self, index: Any, delta: Any) -> None:
-        self.begun = True
+        self.begun = self.open = True
+        self.index = index
         if not isinstance(delta, dict):
             return
         self._assembly.add(index, delta)
@@ -232,6 +238,14 @@ class NativeTranscript(Transcript):
 def transcript_of(operation: str) -> Transcript:
     """Return the transcript of a stream that begins: `operation` is boto3's method."""
     return Transcript() if operation == "converse_stream" else NativeTranscript()
+
+
+def text_in(event: dict[str, Any]) -> str:
+    """Return the text that an event of a ConverseStream adds to the answer."""
+    body = event.get("contentBlockDelta")
+    delta = body.get("delta") if isinstance(body, dict) else None
+    text = delta.get("text") if isinstance(delta, dict) else None
+    return text if isinstance(text, str) else ""
 
 
 def _chunk(event: dict[str, Any]) -> dict[str, Any] | None:

@@ -168,12 +168,16 @@ def count(value: Any) -> int | None:
 
 def stop_reason(body: Mapping[str, Any]) -> str:
     """Return the stop reason as the body has it; empty if there is none yet."""
+    return next(stop_reasons(body), "")
+
+
+def stop_reasons(body: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the stop reasons of a body, and of each answer in its lists."""
     for place in parts(body):
         for name in _STOP_REASONS:
             reason = place.get(name)
             if reason and isinstance(reason, str):
-                return reason
-    return ""
+                yield reason
 
 
 def is_complete(body: Mapping[str, Any], *, needs_reason: bool) -> bool:

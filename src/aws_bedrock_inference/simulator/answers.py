@@ -16,11 +16,13 @@ from importlib.resources import files
 from math import cos, exp, log, pi, sqrt
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from aws_bedrock_inference.simulator.going_on import continuation
 from aws_bedrock_inference.simulator.prompted import prompted_answer
 from aws_bedrock_inference.simulator.schema_example import example, object_example
 from aws_bedrock_inference.simulator.tools import Offer, Tool, choose
 
 if TYPE_CHECKING:
+    from aws_bedrock_inference.simulator.going_on import Broken
     from aws_bedrock_inference.simulator.settings import Answers
     from aws_bedrock_inference.simulator.wishes import Cited
 
@@ -51,7 +53,8 @@ END, MAXIMUM, STOP, TOOL, FILTERED, GUARDRAIL = (
 class Prompt:
     """A request in any dialect, as far as it shapes the answer; readers add to it part by part.
 
-    `format` is the JSON schema that the answer must follow, `cited` the document that it quotes.
+    `format` is the JSON schema that the answer must follow, `cited` the document that it quotes, `broken` the answer
+    that the conversation may go on with.
     """
 
     max_tokens: int | None = None
@@ -60,6 +63,7 @@ class Prompt:
     format: Any = None
     thinks: bool = False
     cited: Cited | None = None
+    broken: Broken | None = None
     documents: int = 0
     system: str = ""
     tokens: int = 0
@@ -154,9 +158,8 @@ def answer(prompt: Prompt, *, seed: int, model: str, limit: int, settings: Answe
 
     `reasons` is True for a model that reasons without being asked to; its reasoning is not signed.
     """
-    digest = blake2b(f"{seed}\0{model}\0{prompt.text}".encode(), digest_size=32).digest()
-    first, second, third = (int.from_bytes(digest[at : at + 8]) / 2**64 for at in (0, 8, 16))
-    normal, other = _normal(first, second)
+    digest = _digest(seed, model, prompt.text)
+    _, second, _ = _drawn(digest)
     reasoning = _cut(_prose(_REASONING, second), limit) if prompt.thinks or reasons else ""
     limit -= count(reasoning)
     tool = choose(prompt.offer, settings.tool_script, named=settings.tools == NAMED)
@@ -166,7 +169,8 @@ def answer(prompt: Prompt, *, seed: int, model: str, limit: int, settings: Answe
     elif (formatted := prompt.formatted) is not None:
         text = formatted
     else:
-        text = _prose(max(1, round(min(_LONGEST, settings.tokens * exp(normal * settings.spread)))), third)
+        going_on = _going_on(prompt, digest, seed, model, settings)
+        text = _words(digest, settings) if going_on is None else going_on
         for sequence in prompt.stop_sequences:
             head, separator, _ = text.partition(sequence)
             if separator:
@@ -181,11 +185,37 @@ def answer(prompt: Prompt, *, seed: int, model: str, limit: int, settings: Answe
         count(reasoning) + count(text),
         tool,
         identity,
-        other,
+        _normal(*_drawn(digest)[:2])[1],
         reasoning=reasoning,
         signature=b64encode(digest).decode() if prompt.thinks else "",
         cited=None if tool or prompt.format is not None else prompt.cited,
     )
+
+
+def _digest(seed: int, model: str, text: str) -> bytes:
+    return blake2b(f"{seed}\0{model}\0{text}".encode(), digest_size=32).digest()
+
+
+def _drawn(digest: bytes) -> tuple[float, float, float]:
+    """Return three numbers from 0 to 1 that belong to a prompt."""
+    first, second, third = (int.from_bytes(digest[at : at + 8]) / 2**64 for at in (0, 8, 16))
+    return first, second, third
+
+
+def _words(digest: bytes, settings: Answers) -> str:
+    """Return the answer in words that belongs to a prompt."""
+    first, second, third = _drawn(digest)
+    normal, _ = _normal(first, second)
+    return _prose(max(1, round(min(_LONGEST, settings.tokens * exp(normal * settings.spread)))), third)
+
+
+def _going_on(prompt: Prompt, digest: bytes, seed: int, model: str, settings: Answers) -> str | None:
+    """Return the rest of an answer that broke off, if the prompt asks for it."""
+    broken = prompt.broken
+    if broken is None:
+        return None
+    whole = _words(_digest(seed, model, "\n".join(prompt.parts[: broken.parts])), settings)
+    return continuation(broken, whole, lambda: _words(digest, settings), settings.goes_on, _drawn(digest)[0])
 
 
 def _cut(text: str, tokens: int) -> str:

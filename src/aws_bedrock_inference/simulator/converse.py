@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from aws_bedrock_inference.simulator import strict
 from aws_bedrock_inference.simulator.answers import Prompt
+from aws_bedrock_inference.simulator.going_on import Broken
 from aws_bedrock_inference.simulator.tools import NONE, Offer
 from aws_bedrock_inference.simulator.wishes import Cited, check_schema, check_thinking, json_format, thinks
 
@@ -47,6 +48,11 @@ def read(body: dict[str, Any]) -> Prompt:
 
 def _read_message(prompt: Prompt, message: dict[str, Any]) -> None:
     first, content = len(prompt.parts), message["content"]
+    said = "".join(block.get("text") or "" for block in content)
+    if message["role"] == "assistant":
+        prompt.broken = Broken(first, said, None)
+    elif prompt.broken is not None:
+        prompt.broken = prompt.broken._replace(said=said) if prompt.broken.said is None else None
     for block in content:
         _read_block(prompt, block)
         if "toolUse" in block:

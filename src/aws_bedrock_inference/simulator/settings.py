@@ -11,6 +11,7 @@ from fnmatch import fnmatchcase
 from math import inf
 
 from aws_bedrock_inference.simulator.answers import NAMED, OFF
+from aws_bedrock_inference.simulator.going_on import EXACTLY, LOOSELY, OTHERWISE
 from aws_bedrock_inference.simulator.quota import REQUESTS, Quota
 
 
@@ -38,16 +39,21 @@ class Latency:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answers:
     """The length of answers: the median in tokens, and the standard deviation of its logarithm. Then the tools that a
-    model uses where it is free to: those that the question names (`named`), none (`off`), or those of a script.
+    model uses where it is free to: those that the question names (`named`), none (`off`), or those of a script. Then
+    how a model goes on with an answer that broke off, when the user quotes the end of it: `exactly` from there,
+    `loosely` (it may say something first, or repeat more), or `otherwise`, in other words than it would have used.
     """
 
     tokens: float = 130.0
     spread: float = 0.5
     tools: str = NAMED
     tool_script: tuple[str, ...] = ()
+    goes_on: str = EXACTLY
 
     def __post_init__(self) -> None:
         _check_range("tokens", self.tokens, 0, 1e6)
+        if self.goes_on not in {EXACTLY, LOOSELY, OTHERWISE}:
+            raise ValueError(f"goes_on is {self.goes_on!r:.80}; use {EXACTLY}, {LOOSELY} or {OTHERWISE}")
         if self.tools not in {NAMED, OFF}:
             raise ValueError(f"tools is {self.tools!r:.80}; use {NAMED} or {OFF}, or list tools in tool_script")
         _check_range("spread", self.spread, 0, 10)

@@ -82,7 +82,7 @@ class AiohttpTransport:
             request = self._outgoing.write(plan.request(call.params, plain=call.plain), identity, self._wall())
         except UnsendableHeader as error:
             return Outcome(fault=unsendable(error))
-        first = "first_event" if plan.stream else "first_byte"
+        first = "first_content" if plan.stream else "first_byte"
         connections = self._here()
         try:
             connecting.set((exchange, first))
@@ -160,7 +160,6 @@ class AsyncSource(OpenAnswer["_Body"]):
                     self.close()
         except (aiohttp.ClientError, OSError) as error:
             event = _fault(error, self._exchange, "StreamBroken")
-        self._limit = "idle"
         if isinstance(event, Fault):
             self.close()
         return event

@@ -50,7 +50,7 @@ class BlockingTransport:
             request = self._outgoing.write(plan.request(call.params, plain=call.plain), identity, self._wall())
         except UnsendableHeader as error:
             return Outcome(fault=unsendable(error))
-        first = "first_event" if plan.stream else "first_byte"
+        first = "first_content" if plan.stream else "first_byte"
         wire = None
         try:
             wire = self._wires.take(exchange)
@@ -105,7 +105,6 @@ class Source(OpenAnswer["_Body"]):
                     self.close()
         except _BROKEN as error:
             event = fault_of(error, self._exchange, "StreamBroken")
-        self._limit = "idle"
         if isinstance(event, Fault):
             self.close()
         return event

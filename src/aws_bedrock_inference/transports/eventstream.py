@@ -97,8 +97,18 @@ class OpenAnswer(Generic[B]):
         self._decoder = Decoder(plan, head)
         self._body = body
         self._exchange = exchange
-        self._limit = "first_event"
+        self._limit = "first_content"
         self._ended = False
+
+    @property
+    def begun(self) -> bool:
+        """True once the answer has shown content; what the next wait may take depends on it."""
+        return self._limit == "idle"
+
+    @begun.setter
+    def begun(self, begun: bool) -> None:
+        if begun:
+            self._limit = "idle"
 
     @property
     def quiet(self) -> bool:

@@ -24,7 +24,12 @@ QUIET = 4
 
 CREDENTIALS = "credentials"
 
-_LATE = {"connect": "ConnectTimeoutError", "idle": "IdleTimeout", CREDENTIALS: "CredentialRetrievalError"}
+_LATE = {
+    "connect": "ConnectTimeoutError",
+    "first_content": "FirstContentTimeout",
+    "idle": "IdleTimeout",
+    CREDENTIALS: "CredentialRetrievalError",
+}
 
 _SAID = {
     "EndpointConnectionError": "no connection to",
@@ -58,7 +63,7 @@ class Exchange:
     def begin(self, limit: str) -> None:
         """Start the wait called `limit` in `Timeout`, or the wait for credentials, which only the end bounds."""
         seconds = self._seconds(limit)
-        until = (self._started if limit == "first_event" else self._clock()) + seconds
+        until = (self._started if limit == "first_content" else self._clock()) + seconds
         self.limit = limit
         self._until = until if until < self._end else self._end
 

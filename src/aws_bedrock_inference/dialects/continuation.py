@@ -1,0 +1,151 @@
+"""The request that asks a model to go on with an answer that broke off.
+
+Models that take a prefill go on from a message of the assistant by themselves. Claude 4.6 and later, and many others,
+refuse one (`knowledge/models.toml`): they are asked in a turn of the user, and told to begin with the last characters
+of what they wrote, so that the place can be found.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from aws_bedrock_inference.dialects.request import CONVERSE_MAXIMUM, CONVERSE_SETTINGS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from aws_bedrock_inference.dialects.stream import Transcript
+    from aws_bedrock_inference.rules.seam import Seam as Cut
+
+_GO_ON = """\
+The connection broke while you were answering. Everything that arrived is in your last message; nothing after it did.
+Go on from the exact place where it ends. Begin by repeating its last characters, which stand between the two lines of \
+equals signs below, without any change, and write on from there as if nothing had happened. Write nothing before them: \
+no greeting, no explanation, no sign that this is a continuation.
+=====
+{anchor}
+====="""
+
+# Parts of an answer that another request can go on after.
+_PLAIN = {"text", "reasoningContent"}
+
+
+def can_be_continued(params: Mapping[str, Any], message: Mapping[str, Any]) -> bool:
+    """Return whether a model can go on with `message`, its answer to `params` so far. Half a tool call, and an answer
+    that must follow a schema as a whole, can only be made anew.
+    """
+    content = message["content"]
+    choice = (params.get("toolConfig") or {}).get("toolChoice") or {}
+    formatted = bool((params.get("outputConfig") or {}).get("textFormat"))
+    written = any(str(block.get("text", "")).strip() for block in content)
+    return (
+        written
+        and not formatted
+        and not choice.keys() & {"any", "tool"}
+        and all(block.keys() <= _PLAIN for block in content)
+    )
+
+
+def continued(params: Mapping[str, Any], received: str, anchor: str | None, tokens: int) -> dict[str, Any]:
+    """Return the request for what follows on `received`, of about `tokens` tokens. Without an `anchor`, the answer so
+    far is a prefill; it must not end with white space.
+    """
+    messages = [
+        *params["messages"],
+        {"role": "assistant", "content": [{"text": received if anchor else received.rstrip()}]},
+    ]
+    if anchor:
+        messages.append({"role": "user", "content": [{"text": _GO_ON.format(anchor=anchor)}]})
+    asked = {**params, "messages": messages}
+    settings = params.get(CONVERSE_SETTINGS) or {}
+    most = settings.get(CONVERSE_MAXIMUM)
+    if isinstance(most, int):
+        again = len(anchor or "")  # the anchor takes tokens, too: fewer than it has characters
+        asked[CONVERSE_SETTINGS] = {**settings, CONVERSE_MAXIMUM: max(1, most - tokens) + again}
+    return asked
+
+
+class Rest:
+    """The second part of an answer: its events, as if they belonged to the first, whose transcript they complete."""
+
+    def __init__(self, transcript: Transcript, cut: Cut | None) -> None:
+        self.transcript = transcript
+        self.cut = cut
+        self._blank = _blank_end(transcript.text) if cut is None else ""
+        self._begun = False
+        self._shift: int | None = None
+        self._index = 0
+        self._first = transcript.index if isinstance(transcript.index, int) else 0
+        if not transcript.open:
+            self._first += 1
+
+    @property
+    def verified(self) -> bool:
+        """True if the part is known to begin where the first one ended."""
+        return not self._blank if self.cut is None else bool(self.cut.verified)
+
+    def take(self, item: Any) -> Iterator[dict[str, Any]]:
+        """Return what the consumer gets of an item."""
+        if not isinstance(item, dict) or "messageStart" in item:
+            return
+        index, delta = _place(item)
+        text = isinstance(delta.get("text"), str)
+        if self._shift is None and index is not None:
+            if not text and "contentBlockStart" not in item:
+                return  # it thought again: the answer has its reasoning already
+            self._index = index
+            self._shift = self._first - index if text else self._first + self.transcript.open - index
+        if text:
+            piece = self._fitting(delta["text"])
+            if piece:
+                yield self._given(_with_text(item, piece))
+            return
+        if "contentBlockDelta" not in item:
+            yield from self._held()
+        yield self._given(item)
+
+    def _held(self) -> Iterator[dict[str, Any]]:
+        """Return what is held back, since something else follows. A part that breaks before was not worth having."""
+        piece = self.cut.end() if self.cut is not None else ""
+        if piece:
+            yield self._given({"contentBlockDelta": {"delta": {"text": piece}, "contentBlockIndex": self._index}})
+
+    def _fitting(self, piece: str) -> str:
+        """Return the part of a piece of text that the consumer does not have yet."""
+        if self.cut is not None:
+            return self.cut.add(piece)
+        # A prefill must not end with white space. What was taken off comes again, if the model goes on as before.
+        while self._blank and piece and not self._begun:
+            self._begun = piece[0] != self._blank[0]
+            if not self._begun:
+                piece, self._blank = piece[1:], self._blank[1:]
+        return piece
+
+    def _given(self, event: dict[str, Any]) -> dict[str, Any]:
+        event = {name: self._placed(body) for name, body in event.items()}
+        self.transcript.add(event)
+        return event
+
+    def _placed(self, body: Any) -> Any:
+        if not isinstance(body, dict) or not isinstance(body.get("contentBlockIndex"), int):
+            return body
+        return {**body, "contentBlockIndex": body["contentBlockIndex"] + (self._shift or 0)}
+
+
+def _blank_end(text: str) -> str:
+    return text[len(text.rstrip()) :]
+
+
+def _place(event: dict[str, Any]) -> tuple[int | None, dict[str, Any]]:
+    """Return the index of the block that an event belongs to, None for none, and its delta."""
+    for name in ("contentBlockDelta", "contentBlockStart", "contentBlockStop"):
+        body = event.get(name)
+        if isinstance(body, dict):
+            index, delta = body.get("contentBlockIndex"), body.get("delta")
+            return (index if isinstance(index, int) else 0), (delta if isinstance(delta, dict) else {})
+    return None, {}
+
+
+def _with_text(event: dict[str, Any], text: str) -> dict[str, Any]:
+    body = event["contentBlockDelta"]
+    return {"contentBlockDelta": {**body, "delta": {**body["delta"], "text": text}}}

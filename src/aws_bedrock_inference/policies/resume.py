@@ -1,0 +1,152 @@
+"""Go on after a stream has broken in the middle of its answer."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, get_args
+
+from aws_bedrock_inference import clock as clocks
+from aws_bedrock_inference.bounds import is_number, shown, shown_name
+from aws_bedrock_inference.call import Attempt, OnInterrupt, Usage
+from aws_bedrock_inference.dialects.continuation import Rest, can_be_continued, continued
+from aws_bedrock_inference.events import StreamResumed
+from aws_bedrock_inference.fault import Decision
+from aws_bedrock_inference.flow import emit, give, passing, sleep
+from aws_bedrock_inference.knowledge.models import model_facts
+from aws_bedrock_inference.made import Interrupted, Made, Seam
+from aws_bedrock_inference.rules.backoff import JITTERS, delay
+from aws_bedrock_inference.rules.seam import Seam as Cut
+
+if TYPE_CHECKING:
+    from aws_bedrock_inference.call import Call, Outcome
+    from aws_bedrock_inference.clock import Chance, Clock
+    from aws_bedrock_inference.dialects.stream import Transcript
+    from aws_bedrock_inference.flow import Flow, Pipeline, Step
+    from aws_bedrock_inference.made import Joint
+
+_WAYS = get_args(OnInterrupt)
+
+# The tokens of the turn that asks to go on, roughly.
+_INSTRUCTION = 150
+
+
+class Resume:
+    """A policy for streams that break after their first content, where a retry would show the text twice.
+
+    `on_interrupt` is what to do, unless the call says so itself: `raise` the fault, with what was received; `restart`,
+    which gives an `Interrupted` and then a whole answer anew; or `continue`, which asks the model to go on from what
+    was received and cuts the seam, so that the consumer reads one text. The default is `raise`: only the caller knows
+    whether what was shown can be taken back. An answer that cannot be continued (half a tool call, a JSON schema)
+    restarts. `interruptions` 3 limits how often one answer is resumed, since each time costs its whole input again.
+    `chance` is the random source of the waits.
+
+    Only a fault after which the request may be sent again is resumed, and only before the call's deadline. Refuses
+    nothing. Emits `StreamResumed`.
+    """
+
+    def __init__(
+        self, on_interrupt: OnInterrupt = "raise", *, interruptions: int = 3, chance: Chance = clocks.chance
+    ) -> None:
+        if on_interrupt not in _WAYS:
+            raise ValueError(f"Resume({shown_name(on_interrupt, _WAYS)}): give one of {', '.join(_WAYS)}")
+        if not is_number(interruptions, least=1, whole=True):
+            raise ValueError(f"Resume(interruptions={shown(interruptions)}): give a whole number, 1 or more")
+        self.on_interrupt = on_interrupt
+        self.interruptions = interruptions
+        self._chance = chance
+
+    def around(self, step: Step, clock: Clock) -> Step:
+        """Return `step`, which goes on after an interruption."""
+
+        def flow(call: Call) -> Flow:
+            outcome = yield from step(call)
+            if outcome.emitted and outcome.fault is not None and (call.on_interrupt or self.on_interrupt) != "raise":
+                return (yield from self._resumed(step, call, outcome, clock))
+            return outcome
+
+        return flow
+
+    def _resumed(self, step: Step, call: Call, outcome: Outcome, clock: Clock) -> Flow:
+        seams: list[Seam] = []
+        earlier, emitted, last = list(outcome.earlier), outcome.emitted, outcome.emitted
+        before, transcript = 0, outcome.value  # characters before the last restart; what came since
+        while (fault := outcome.fault) is not None and last:
+            wait = delay(fault, len(seams) + 1, 0.0, jitter=JITTERS["full"], chance=self._chance)
+            if fault.decision is Decision.FAIL or len(seams) >= self.interruptions or clock() + wait >= call.deadline:
+                break
+            how, received = self._how(call, transcript), transcript.text
+            spent = outcome.usage or Usage()
+            yield from emit(StreamResumed(call.route, fault, how, len(received), wait, spent.output_tokens))
+            yield from sleep(wait)
+            earlier.append(Attempt(fault, wait, spent.output_tokens))
+            at, verified = before + len(received), False
+            if how == "restart":
+                before = at
+                yield from give(Interrupted(fault))
+                outcome = yield from passing(step(call), _without_head)
+                transcript = outcome.value if outcome.emitted else transcript
+            else:
+                rest = Rest(transcript, Cut(received) if how == "turn" else None)
+                anchor = rest.cut.anchor if rest.cut is not None else None
+                outcome = yield from passing(step(_continuation(call, received, anchor, transcript.tokens)), rest.take)
+                verified = rest.verified
+            seams.append(Seam(at, how, verified=verified, fault=fault, usage=spent))
+            earlier.extend(outcome.earlier)
+            last = outcome.emitted
+            emitted += last
+        if not seams:
+            return outcome
+        return outcome._replace(
+            value=transcript,
+            usage=_sum(seams, outcome.usage),
+            emitted=emitted,
+            earlier=tuple(earlier),
+            made=Made(seams=tuple(seams)),
+        )
+
+    def _how(self, call: Call, transcript: Transcript) -> Joint:
+        if (call.on_interrupt or self.on_interrupt) == "restart":
+            return "restart"
+        if not can_be_continued(call.params, transcript.message()):
+            return "restart"
+        return "prefill" if model_facts(call.route.base).prefill else "turn"
+
+    def __repr__(self) -> str:
+        return f"Resume({self.on_interrupt!r})"
+
+
+def unresumable(on_interrupt: Any, pipeline: Pipeline) -> str | None:
+    """Return what is wrong with a call's `on_interrupt`, or None."""
+    if on_interrupt not in _WAYS:
+        return f"on_interrupt={shown_name(on_interrupt, _WAYS)}: give one of {', '.join(_WAYS)}"
+    if on_interrupt != "raise" and not any(isinstance(policy, Resume) for policy in pipeline.policies):
+        return f"on_interrupt={on_interrupt!r} needs the policy Resume in the pipeline, before Retry; standard() has it"
+    return None
+
+
+def _without_head(item: Any) -> tuple[Any, ...]:
+    return (item,) if isinstance(item, dict) else ()
+
+
+def _continuation(call: Call, received: str, anchor: str | None, tokens: int) -> Call:
+    """Return the call for what follows on `received`."""
+    estimate = replace(
+        call.estimate,
+        input_tokens=call.estimate.input_tokens + tokens + (_INSTRUCTION if anchor else 0),
+        output_tokens=max(1, call.estimate.output_tokens - tokens) + len(anchor or ""),
+    )
+    return call._replace(params=continued(call.params, received, anchor, tokens), estimate=estimate)
+
+
+def _sum(seams: list[Seam], last: Usage | None) -> Usage | None:
+    """Return the usage of all parts together."""
+    parts = [seam.usage for seam in seams] + ([last] if last is not None else [])
+    if not parts:
+        return None
+    return Usage(
+        sum(part.input_tokens for part in parts),
+        sum(part.output_tokens for part in parts),
+        sum(part.cache_read_tokens for part in parts),
+        sum(part.cache_write_tokens for part in parts),
+        sum(part.cache_write_excess for part in parts),
+    )
