@@ -166,6 +166,15 @@ def test_what_leaves_something_to_chance_is_kept_only_where_the_cache_is_told(re
         assert (desk.get(Call("converse", request_params, HERE)).made.cached is not None) is sampled
 
 
+def test_the_first_request_that_is_left_out_is_said_in_the_log(caplog: Any) -> None:
+    caplog.set_level("INFO", "aws_bedrock_inference")
+    desk = Desk()
+    for _ in range(3):
+        desk.get(Call("converse", params(temperature=1), HERE))
+    (line,) = caplog.records
+    assert "Cache(sampled=True)" in line.getMessage()
+
+
 @pytest.mark.parametrize("operation", ["count_tokens", "apply_guardrail", "start_async_invoke", "invoke_flow"])
 def test_other_operations_pass(operation: str) -> None:
     desk = Desk(sampled=True)

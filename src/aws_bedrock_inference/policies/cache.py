@@ -14,6 +14,7 @@ from aws_bedrock_inference.dialects.stream import transcript_of
 from aws_bedrock_inference.events import AnswerCached
 from aws_bedrock_inference.fault import Fault
 from aws_bedrock_inference.flow import ABANDONED, Head, emit, give, passing, wait
+from aws_bedrock_inference.log import LOGGER
 from aws_bedrock_inference.made import Made
 from aws_bedrock_inference.policies.flights import Flight, Flights, Told
 from aws_bedrock_inference.policies.keeping import KEPT, for_all, is_sound, is_whole, may_heal
@@ -89,6 +90,7 @@ class Cache:
         self.sampled = sampled
         self._kept = Kept(url, max_entries, ttl + stale_if_error, seal)
         self._flights = Flights()
+        self._said = False
 
     def around(self, step: Step, clock: Clock) -> Step:
         """Return `step` behind the cache."""
@@ -125,9 +127,20 @@ class Cache:
         if call.operation not in KEPT:
             return None
         asked = said(call.params)
-        if asked is None or not (self.sampled or is_deterministic(asked.request, call.route.base)):
+        if asked is None:
+            return None
+        if not self.sampled and not is_deterministic(asked.request, call.route.base):
+            self._say_once()
             return None
         return key_of(call, asked, shared=self.shared)
+
+    def _say_once(self) -> None:
+        if not self._said:
+            self._said = True
+            LOGGER.info(
+                "the cache passes requests that leave something to chance, such as those without temperature=0; "
+                "Cache(sampled=True) keeps their answers, too"
+            )
 
     def _follow(self, flight: Flight, follower: Follower, call: Call, clock: Clock) -> Generator[Effect, Any, Any]:
         """Wait for a verdict: an answer with the fault in whose place it stands, a fault, or what to do."""
