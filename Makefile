@@ -106,6 +106,7 @@ bench: $(VENV)/.ready $(PEERS)/.ready ## Measure, beside the peers
 	@$(BIN)/python bench/knowing.py
 	@$(BIN)/python bench/scan.py
 	@$(BIN)/python bench/resilient.py
+	@$(BIN)/python bench/cache.py
 
 stress: $(VENV)/.ready redis ## Try for a quarter of an hour what tests can only touch: forks, the garbage collector, dead peers, kills
 	@cd bench && ../$(BIN)/python -m stress

@@ -33,9 +33,11 @@ if TYPE_CHECKING:
         stream_with_retry,
     )
     from aws_bedrock_inference.exceptions import (
+        AnswerIncomplete,
         BedrockError,
         CircuitOpen,
         ClientClosed,
+        ContentFilteredError,
         DeadlineTooClose,
         Denied,
         InvalidByService,
@@ -59,8 +61,19 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.knowledge.classify import classify
     from aws_bedrock_inference.knowledge.explain import Explanation, explain
     from aws_bedrock_inference.knowledge.models import ModelArn
-    from aws_bedrock_inference.made import Interrupted, Seam
-    from aws_bedrock_inference.policies import Breaker, Deadline, Quota, Resume, Retry, standard
+    from aws_bedrock_inference.made import FilteredContent, Interrupted, Replaced, Seam
+    from aws_bedrock_inference.policies import (
+        Breaker,
+        Cache,
+        Complete,
+        Deadline,
+        Degrade,
+        Filtered,
+        Quota,
+        Resume,
+        Retry,
+        standard,
+    )
     from aws_bedrock_inference.resilience.functions import attempts
     from aws_bedrock_inference.resilience.wrap import resilient
 
@@ -88,9 +101,11 @@ _HOMES = {
     "clients.reply": ("Reply",),
     "resilience.wrap": ("resilient",),
     "exceptions": (
+        "AnswerIncomplete",
         "BedrockError",
         "CircuitOpen",
         "ClientClosed",
+        "ContentFilteredError",
         "DeadlineTooClose",
         "Denied",
         "InvalidByService",
@@ -114,29 +129,47 @@ _HOMES = {
     "knowledge.classify": ("classify",),
     "knowledge.explain": ("Explanation", "explain"),
     "knowledge.models": ("ModelArn",),
-    "made": ("Interrupted", "Seam"),
-    "policies": ("Breaker", "Deadline", "Quota", "Resume", "Retry", "standard"),
+    "made": ("FilteredContent", "Interrupted", "Replaced", "Seam"),
+    "policies": (
+        "Breaker",
+        "Cache",
+        "Complete",
+        "Deadline",
+        "Degrade",
+        "Filtered",
+        "Quota",
+        "Resume",
+        "Retry",
+        "standard",
+    ),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "AnswerIncomplete",
     "AsyncBedrockClient",
     "BedrockClient",
     "BedrockError",
     "BedrockStreamingClient",
     "Breaker",
+    "Cache",
     "Call",
     "Category",
     "CircuitBreaker",
     "CircuitBreakerOpenError",
     "CircuitOpen",
     "ClientClosed",
+    "Complete",
+    "ContentFilteredError",
     "Deadline",
     "DeadlineTooClose",
     "Decision",
+    "Degrade",
     "Denied",
     "Explanation",
     "Fault",
+    "Filtered",
+    "FilteredContent",
     "Interrupted",
     "InvalidByService",
     "InvalidRequest",
@@ -152,6 +185,7 @@ __all__ = [
     "Quota",
     "QuotaExhausted",
     "Refused",
+    "Replaced",
     "Reply",
     "Resume",
     "Retry",

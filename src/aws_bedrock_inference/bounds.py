@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from difflib import get_close_matches
+from hashlib import sha256
 from math import inf, isnan
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
@@ -66,6 +67,11 @@ def shown_name(value: Any, known: Iterable[str]) -> str:
     """
     misspelt = isinstance(value, str) and len(value) <= _NAME and get_close_matches(value.lower(), known, 1)
     return repr(value) if misspelt else shown(value)
+
+
+def hashed(text: str) -> str:
+    """Return a name for `text` that tells it from another and does not tell it."""
+    return sha256(text.encode(errors="surrogatepass")).hexdigest()[:16]
 
 
 def encodable(text: str) -> bool:

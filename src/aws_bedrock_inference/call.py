@@ -19,6 +19,8 @@ PRIORITIES: dict[str, float] = {"interactive": 0.0, "normal": 1.0, "batch": 2.0}
 
 NORMAL = PRIORITIES["normal"]
 
+_STREAMS = frozenset({"converse_stream", "invoke_model_with_response_stream"})
+
 OnInterrupt: TypeAlias = Literal["raise", "restart", "continue"]
 """The ways to go on when a stream breaks after its first content."""
 
@@ -61,7 +63,8 @@ class Route:
 
     `model` is the id as the caller wrote it. `base` is that id without a geography prefix and `pool` the quota pool
     the prefix selects (`on-demand`, `geographic`, `global` or `provisioned`): `us.x` and `global.x` draw on two
-    quotas of one model. `account` is empty when the credentials do not tell it.
+    quotas of one model. `account` is empty when the credentials do not tell it. `endpoint` and `principal` are hashes
+    of the endpoint's URL and of the identity that signs: they tell two routes apart and can be told to anybody.
     """
 
     model: str
@@ -69,6 +72,8 @@ class Route:
     account: str = ""
     base: str = ""
     pool: str = "on-demand"
+    endpoint: str = field(default="", repr=False, compare=False)
+    principal: str = field(default="", repr=False, compare=False)
     quota_key: str = field(init=False, repr=False, compare=False)
     health_key: str = field(init=False, repr=False, compare=False)
 
@@ -116,6 +121,16 @@ class Usage:
     cache_write_tokens: int = 0
     cache_write_excess: int = 0
 
+    def __add__(self, other: Usage) -> Usage:
+        """Return the usage of both together."""
+        return Usage(
+            self.input_tokens + other.input_tokens,
+            self.output_tokens + other.output_tokens,
+            self.cache_read_tokens + other.cache_read_tokens,
+            self.cache_write_tokens + other.cache_write_tokens,
+            self.cache_write_excess + other.cache_write_excess,
+        )
+
     def charge(self, burndown: float) -> float:
         """Return the tokens that this usage charges to the quota; reads from the prompt cache are free."""
         return self.input_tokens + self.cache_write_tokens + self.output_tokens * burndown
@@ -158,6 +173,7 @@ class Call(NamedTuple):
     tenants take turns, of which calls that name none are one together.
     `plain` says that the params were checked and are JSON as they stand, so that no attempt checks them again.
     `on_interrupt` says what to do when the stream breaks after its first content; None leaves it to the pipeline.
+    `collected` says that a stream is read to its end for its caller, who gets one answer and no events.
     """
 
     operation: str
@@ -171,6 +187,12 @@ class Call(NamedTuple):
     plain: bool = False
     tenant: str = ""
     on_interrupt: OnInterrupt | None = None
+    collected: bool = False
+
+    @property
+    def streams(self) -> bool:
+        """True if the caller reads the events of the answer as they come."""
+        return self.operation in _STREAMS and not self.collected
 
     def until(self, deadline: float) -> Call:
         """Return the same call with another deadline."""
@@ -186,6 +208,7 @@ class Call(NamedTuple):
             self.plain,
             self.tenant,
             self.on_interrupt,
+            self.collected,
         )
 
 
@@ -227,6 +250,9 @@ class Outcome(NamedTuple):
 
     @property
     def attempts(self) -> int:
-        """The number of requests that were sent, the last one included; refused attempts were not sent."""
-        last = self.fault is None or self.fault.kind is not Kind.REFUSED
+        """The number of requests that were sent, the last one included; refused attempts were not sent, nor is anything
+        for an answer from a cache.
+        """
+        fault = self.fault if self.fault is not None else self.made.degraded_by
+        last = self.made.cached is None if fault is None else fault.kind is not Kind.REFUSED
         return sent(self.earlier) + last if self.earlier else int(last)

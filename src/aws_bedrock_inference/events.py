@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from aws_bedrock_inference.call import Call, Outcome, Route, Usage
     from aws_bedrock_inference.fault import Fault
+    from aws_bedrock_inference.made import FilteredContent
 
 _log = logging.getLogger(__name__)
 
@@ -72,6 +73,26 @@ class StreamResumed:
 
 
 @dataclass(frozen=True, slots=True)
+class ContentFiltered:
+    """The content of a call was filtered, and the policy `Filtered` put a message in its place (`replaced`), or raised
+    an exception. Answers that are returned as they are have no event.
+    """
+
+    route: Route
+    filtered: FilteredContent
+    replaced: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerDegraded:
+    """A call failed because of `fault`, after `attempts` requests, and a substitute was answered in its place."""
+
+    route: Route
+    fault: Fault
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True)
 class QuotaQueued:
     """A call waits for quota. `tokens` is its reservation, `ahead` the number of calls that go before it; `tenant` is
     empty if it named none.
@@ -114,6 +135,28 @@ class StoreChanged:
     """
 
     pool: str
+    available: bool
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerCached:
+    """A call was answered from a cache, `age` seconds after the answer was given. `fault` is None, or the failure of
+    this call in whose place the answer was given although it had expired.
+    """
+
+    route: Route
+    age: float
+    fault: Fault | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CacheStoreChanged:
+    """The store of a cache, at `place`, became unavailable, or available again. Meanwhile calls are made as if there
+    were no cache.
+    """
+
+    place: str
     available: bool
     message: str
 

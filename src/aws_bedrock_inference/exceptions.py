@@ -15,10 +15,12 @@
         ├── ServerFailed            an internal error of AWS
         ├── ModelFailed             the model failed on this request
         ├── InvalidByService        the service rejected the request as invalid
+        │   └── ContentFilteredError the content was filtered: why is in `filtered`
         ├── Denied                  credentials, permissions or access to the model are missing
         ├── NotFound                no such model or resource
         ├── TimedOut                no answer in time (also a TimeoutError)
         ├── Unreachable             no connection (also a ConnectionError)
+        ├── AnswerIncomplete        the answer lacks the tool call or the JSON that was asked for; it is in `answer`
         └── StreamBroken            the answer is incomplete; the part that arrived is in `received`
 
 The text of a `Refused` names the service's code that it stands for, such as `ValidationException` for `InvalidRequest`.
@@ -33,11 +35,14 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
+from aws_bedrock_inference.dialects.content import text_of
+from aws_bedrock_inference.dialects.filtered import FILTER_CAUSES, filtered_by, filtered_of
 from aws_bedrock_inference.fault import Decision, Fault, Kind, Origin
 
 if TYPE_CHECKING:
-    from aws_bedrock_inference.call import Attempt, Outcome, Route
+    from aws_bedrock_inference.call import Attempt, Outcome, Route, Usage
     from aws_bedrock_inference.dialects.stream import Transcript
+    from aws_bedrock_inference.made import FilteredContent
 
 
 class BedrockError(Exception):
@@ -184,6 +189,45 @@ class InvalidByService(ServiceFault):
     """A request that the service rejected as invalid."""
 
 
+class _Answered(ServiceFault):
+    """The common part of exceptions in whose place there was an answer, whole or in part."""
+
+    @property
+    def answer(self) -> dict[str, Any]:
+        """The answer as it came, in Converse's form, or the body of InvokeModel's; empty if there was none."""
+        value = self.outcome.value
+        if value is None:
+            return {}
+        answer: dict[str, Any] = value if isinstance(value, dict) else value.response({})
+        return answer
+
+    @property
+    def received(self) -> str:
+        """The text that came."""
+        value = self.outcome.value
+        if isinstance(value, dict):
+            return text_of(((value.get("output") or {}).get("message") or {}).get("content"))
+        return "" if value is None else str(value.text)
+
+    @property
+    def usage(self) -> Usage | None:
+        """The tokens that were used for it; None if the service reported none."""
+        return self.outcome.usage
+
+
+class ContentFilteredError(_Answered, InvalidByService):
+    """Content that a guardrail, the filter of the model's provider or the model itself kept back."""
+
+    @property
+    def filtered(self) -> FilteredContent | None:
+        """Why the content was filtered."""
+        return filtered_of(self.answer) or filtered_by(self.fault)
+
+
+class AnswerIncomplete(_Answered):
+    """An answer that lacks what was asked for: its tool call or its JSON was cut off, or the JSON breaks its schema."""
+
+
 class Denied(ServiceFault):
     """Missing credentials, permissions or access to the model."""
 
@@ -234,6 +278,11 @@ _CLASSES: dict[Kind, type[BedrockError]] = {
     Kind.STREAM: StreamBroken,
     Kind.UNKNOWN: ServiceFault,
 }
+_BY_CAUSE: dict[str, type[BedrockError]] = {
+    **dict.fromkeys(FILTER_CAUSES, ContentFilteredError),
+    "answer-truncated": AnswerIncomplete,
+    "answer-breaks-schema": AnswerIncomplete,
+}
 # The service's code for what a refusal prevents, by its cause or its code: programs written for AWS's documents look
 # for it in the text. What no wait can heal stands for an error that they do not repeat.
 _STANDS_FOR = {
@@ -262,7 +311,7 @@ def error_of(outcome: Outcome, operation: str, route: Route) -> BedrockError:
         kind = _REFUSALS.get(fault.code, Refused)
     else:
         # Part of an answer is never lost, whatever ended it.
-        kind = StreamBroken if outcome.emitted else _CLASSES[fault.kind]
+        kind = _BY_CAUSE.get(fault.cause) or (StreamBroken if outcome.emitted else _CLASSES[fault.kind])
     error = kind(outcome, operation, route)
     error.__cause__ = fault.error
     return error

@@ -19,10 +19,11 @@ returns False.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias, TypeVar, cast
 
 from aws_bedrock_inference.call import Outcome
 from aws_bedrock_inference.dialects.echo import unechoed
+from aws_bedrock_inference.fault import Category, Decision, Fault, Kind
 from aws_bedrock_inference.switch import policies_are_off
 
 if TYPE_CHECKING:
@@ -76,6 +77,23 @@ class Give:
 
     def __init__(self, item: Any) -> None:
         self.item = item
+
+
+class Head(NamedTuple):
+    """The first item that a stream gives: boto3's response, all but the stream itself."""
+
+    response: dict[str, Any]
+
+
+ABANDONED = Fault(
+    code="Abandoned",
+    message="the consumer stopped reading the stream",
+    kind=Kind.STREAM,
+    decision=Decision.FAIL,
+    category=Category.PERMANENT,
+    cause="abandoned",
+)
+"""The fault of a stream whose consumer went away."""
 
 
 class Sleep:

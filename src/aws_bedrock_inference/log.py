@@ -16,8 +16,12 @@ import logging
 from typing import TYPE_CHECKING
 
 from aws_bedrock_inference.events import (
+    AnswerCached,
+    AnswerDegraded,
+    CacheStoreChanged,
     CallEnded,
     CircuitChanged,
+    ContentFiltered,
     QuotaQueued,
     RetryScheduled,
     StoreChanged,
@@ -68,6 +72,25 @@ def _resumed(event: StreamResumed) -> None:
         )
 
 
+def _degraded(event: AnswerDegraded) -> None:
+    if enabled(logging.WARNING):
+        LOGGER.warning(
+            "%s: a substitute was answered, because the call failed after %d attempt(s) with %s",
+            event.route,
+            event.attempts,
+            _named(event.fault),
+        )
+
+
+def _filtered(event: ContentFiltered) -> None:
+    LOGGER.info(
+        "%s: the content was %s; %s",
+        event.route,
+        event.filtered,
+        "the message for it was answered" if event.replaced else "an exception follows",
+    )
+
+
 def _ended(event: CallEnded) -> None:
     if event.fault is None:
         LOGGER.debug(
@@ -102,6 +125,25 @@ def _queued(event: QuotaQueued) -> None:
     LOGGER.debug("%s: waits for quota of %d tokens, %d calls ahead", event.route, event.tokens, event.ahead)
 
 
+def _cached(event: AnswerCached) -> None:
+    if event.fault is None:
+        LOGGER.debug("%s: answered from the cache, %.0f s old", event.route, event.age)
+    elif enabled(logging.WARNING):
+        LOGGER.warning(
+            "%s: answered from the cache although %.0f s old, in the place of %s",
+            event.route,
+            event.age,
+            _named(event.fault),
+        )
+
+
+def _cache_store(event: CacheStoreChanged) -> None:
+    if event.available:
+        LOGGER.info("the cache at %s is available again", event.place)
+    else:
+        LOGGER.warning("the cache is unavailable, and calls are made without it: %s", event.message)
+
+
 def _circuit(event: CircuitChanged) -> None:
     level = logging.WARNING if event.state == "open" else logging.INFO
     LOGGER.log(level, "%s: the circuit is %s", event.route, event.state)
@@ -120,8 +162,12 @@ def _named(fault: Fault) -> str:
 
 
 _LINES: dict[type, Callable[[Any], None]] = {
+    AnswerCached: _cached,
+    AnswerDegraded: _degraded,
+    CacheStoreChanged: _cache_store,
     CallEnded: _ended,
     CircuitChanged: _circuit,
+    ContentFiltered: _filtered,
     QuotaQueued: _queued,
     RetryScheduled: _retry,
     StoreChanged: _store,

@@ -7,28 +7,19 @@ without the consumer noticing. Every stream must end with its closing event; wit
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from aws_bedrock_inference.call import Outcome
 from aws_bedrock_inference.dialects.echo import unechoed
-from aws_bedrock_inference.dialects.stream import NativeTranscript, Transcript
-from aws_bedrock_inference.fault import Category, Decision, Fault, Kind
-from aws_bedrock_inference.flow import Give, Next, Send
+from aws_bedrock_inference.dialects.stream import transcript_of
+from aws_bedrock_inference.fault import Decision, Fault
+from aws_bedrock_inference.flow import ABANDONED, Give, Head, Next, Send
 from aws_bedrock_inference.knowledge.classify import answered, unanswered
 
 if TYPE_CHECKING:
     from aws_bedrock_inference.call import Call
+    from aws_bedrock_inference.dialects.stream import Transcript
     from aws_bedrock_inference.flow import Flow
-
-ABANDONED = Fault(
-    code="Abandoned",
-    message="the consumer stopped reading the stream",
-    kind=Kind.STREAM,
-    decision=Decision.FAIL,
-    category=Category.PERMANENT,
-    cause="abandoned",
-)
-
 
 # The faults of waiting too long.
 _LATE = frozenset({"IdleTimeout", "AttemptTimeout", "FirstContentTimeout", "ReadTimeoutError"})
@@ -36,18 +27,12 @@ _LATE = frozenset({"IdleTimeout", "AttemptTimeout", "FirstContentTimeout", "Read
 _RAISE_LIMIT = "The model thought, or wrote the input of a tool, in silence: a repeat would be as silent. Raise it."
 
 
-class Head(NamedTuple):
-    """The first item that a stream gives: boto3's response, all but the stream itself."""
-
-    response: dict[str, Any]
-
-
 def stream(call: Call) -> Flow:
     """Deliver the response's `Head`, then its events. The outcome's value is the transcript of the received events."""
     opened = cast("Outcome", (yield Send(call)))
     if opened.fault is not None:
         return unechoed(call, opened)
-    source, transcript = opened.value, _transcript(call)
+    source, transcript = opened.value, transcript_of(call.operation)
     following = Next(source)  # once for all events; the helpers of `flow` would cost each of them half a microsecond
     held: list[Any] = [Head(source.response)]
     emitted = 0
@@ -81,7 +66,7 @@ def collect(call: Call) -> Flow:
     opened = cast("Outcome", (yield Send(call)))
     if opened.fault is not None:
         return unechoed(call, opened)
-    source, transcript = opened.value, _transcript(call)
+    source, transcript = opened.value, transcript_of(call.operation)
     following = Next(source)
     while True:
         event: dict[str, Any] | Fault | None = yield following
@@ -92,10 +77,6 @@ def collect(call: Call) -> Flow:
             return Outcome(transcript.response(source.response), None, transcript.spent(call.estimate))
         transcript.add(event)
         source.begun, source.quiet = transcript.begun, transcript.quiet
-
-
-def _transcript(call: Call) -> Transcript:
-    return Transcript() if call.operation == "converse_stream" else NativeTranscript()
 
 
 def _verdict(end: Fault | None, transcript: Transcript) -> Fault | None:

@@ -361,7 +361,7 @@ def test_short_workers_leave_nothing_behind(tmp_path: Path) -> None:
         "    worker = context.Process(target=ask)\n"
         "    worker.start()\n"
         "    worker.join()\n"
-        "print(members(), len(store._opened))\n"
+        "print(members(), len(store._file.opened))\n"
     )
     with python(script, tmp_path / "shares.db") as process:
         assert process.communicate(timeout=120)[0].split()[0] == "0"

@@ -15,7 +15,8 @@ from support.store_server import Server
 
 from aws_bedrock_inference.rules.quota.leases import LeaseRequest
 from aws_bedrock_inference.stores import StoreUnavailable, StoreUnusable
-from aws_bedrock_inference.stores.valkey import FRESH, ValkeyStore
+from aws_bedrock_inference.stores.server import FRESH
+from aws_bedrock_inference.stores.valkey import ValkeyStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -188,7 +188,7 @@ def test_a_lease_that_makes_no_sense_holds_nothing(path: Path, odd: str) -> None
 
 def test_a_full_disk_is_named_and_heals(path: Path, store: SqliteStore) -> None:
     renew(store)
-    (opened,) = store._opened.values()
+    (opened,) = store._file.opened.values()
     opened.connection.execute("PRAGMA max_page_count = 1")
     big = LeaseRequest(0.0, (), report="x" * 16_000)
     with pytest.raises(StoreUnavailable, match="the disk is full"):

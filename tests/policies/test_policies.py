@@ -184,7 +184,7 @@ def test_a_pipeline_nests_as_it_reads(world: World) -> None:
 
 def test_the_standard_pipeline_reads_as_documented() -> None:
     assert repr(standard(Quota(rpm=5))) == (
-        "Pipeline(Deadline(900), Resume('raise'), Retry(attempts=15, jitter='full'), "
+        "Pipeline(Deadline(900), Complete(repeats=1), Resume('raise'), Retry(attempts=15, jitter='full'), "
         "Breaker(failures=5, window=10, recovery=5), Quota(rpm=5, tpm=None))"
     )
 

@@ -13,6 +13,7 @@ from support.wire import Wire, answer
 
 from aws_bedrock_inference import (
     Breaker,
+    Complete,
     Deadline,
     InvalidByService,
     Quota,
@@ -29,9 +30,9 @@ from aws_bedrock_inference.rules.retry import LEFT_TO_CALLER
 
 def test_each_policy_has_its_place() -> None:
     quota, retry = Quota(rpm=60), Retry(attempts=3)
-    assert [type(policy) for policy in standard().policies] == [Deadline, Resume, Retry, Breaker, Quota]
+    assert [type(policy) for policy in standard().policies] == [Deadline, Complete, Resume, Retry, Breaker, Quota]
     assert standard(quota).policies[-1] is quota
-    assert standard(retry=retry).policies[2] is retry
+    assert standard(retry=retry).policies[3] is retry
 
 
 @pytest.mark.parametrize("wrong", ["inside", "Outside", False, 3, Retry])

@@ -150,7 +150,7 @@ def test_a_file_that_others_keep_busy_is_not_waited_for(tmp_path: Path) -> None:
 def test_a_store_that_is_dropped_closes_its_connection(tmp_path: Path) -> None:
     store = SqliteStore(tmp_path / "shares.db")
     store.look().run()
-    (opened,) = store._opened.values()
+    (opened,) = store._file.opened.values()
     connection = opened.connection
     del store, opened
     gc.collect()

@@ -124,6 +124,7 @@ def test_a_member_needs_a_name(valkey: ValkeyStore) -> None:
 
 def test_without_the_clients_package_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "redis", None)
-    monkeypatch.delitem(sys.modules, "aws_bedrock_inference.stores.valkey")
+    for name in ("server", "server_errors", "valkey"):
+        monkeypatch.delitem(sys.modules, f"aws_bedrock_inference.stores.{name}")
     with pytest.raises(ValueError, match=r"pip install 'aws-bedrock-inference\[valkey\]'"):
         open_store("redis://localhost")

@@ -87,7 +87,7 @@ class AsyncBedrockClient(BaseClient):
             ),
             priority,
             timeout,
-            tenant,
+            tenant=tenant,
         )
         outcome = await self._driver.run(self._whole(call, stream=stream))
         self._finish(call, outcome)
@@ -134,8 +134,8 @@ class AsyncBedrockClient(BaseClient):
             ),
             priority,
             timeout,
-            tenant,
-            on_interrupt,
+            tenant=tenant,
+            on_interrupt=on_interrupt,
         )
         return AsyncTextStream(self._events(call))
 

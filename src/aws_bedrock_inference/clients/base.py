@@ -97,6 +97,7 @@ class BaseClient:
         prompt: Prompt,
         priority: Priority | None,
         timeout: float | Timeout | None = None,
+        *,
         tenant: str | None = None,
         on_interrupt: OnInterrupt | None = None,
     ) -> Call:
@@ -120,7 +121,7 @@ class BaseClient:
         if isinstance(stream, str):
             problem = f"stream={shown_name(stream, [AUTO])}: give True, False or 'auto'"
             raise self._invalid(call.operation, problem, call.route)
-        return self._collect(call) if stream else self._send(call)
+        return self._collect(call._replace(collected=True)) if stream else self._send(call)
 
     def _make_call(self, operation: str, params: Mapping[str, Any], timeout: float | Timeout | None = None) -> Call:
         """Return the call of boto3's `operation` with boto3's `params`; `modelId` is optional. `timeout` is as in the
@@ -214,5 +215,5 @@ def _closed(_: Call) -> Flow:
 def with_attempts(response: dict[str, Any], outcome: Outcome) -> dict[str, Any]:
     """Set `RetryAttempts` in the response, where boto3 has it."""
     if outcome.earlier:
-        response["ResponseMetadata"]["RetryAttempts"] = outcome.attempts - 1
+        response["ResponseMetadata"]["RetryAttempts"] = max(0, outcome.attempts - 1)
     return response

@@ -84,7 +84,7 @@ class BedrockClient(BaseClient):
             ),
             priority,
             timeout,
-            tenant,
+            tenant=tenant,
         )
         outcome = self._driver.run(self._whole(call, stream=stream))
         self._finish(call, outcome)
@@ -131,8 +131,8 @@ class BedrockClient(BaseClient):
             ),
             priority,
             timeout,
-            tenant,
-            on_interrupt,
+            tenant=tenant,
+            on_interrupt=on_interrupt,
         )
         return TextStream(self._events(call))
 

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from aws_bedrock_inference.call import Usage, sent
 from aws_bedrock_inference.dialects.content import text_of
+from aws_bedrock_inference.dialects.filtered import filtered_of
 from aws_bedrock_inference.dialects.usage import stop_reason
+from aws_bedrock_inference.fault import Kind
 from aws_bedrock_inference.made import PLAIN
 
 if TYPE_CHECKING:
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
 
     from aws_bedrock_inference.call import Attempt, Outcome, Route
     from aws_bedrock_inference.fault import Fault
-    from aws_bedrock_inference.made import Made, Seam
+    from aws_bedrock_inference.made import FilteredContent, Made, Seam
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +28,8 @@ class Reply:
     `stop_reason` says whether the answer is complete (`end_turn`), truncated at max_tokens (`max_tokens`), blocked
     (`guardrail_intervened`, `content_filtered`), or refused by the model (`refusal`); it is whatever the service says,
     also a word that boto3 does not list. `text` has the text of all blocks, with and without citations. What
-    the service left out is empty: no text is `""`, and a usage that was not reported has zeros.
+    the service left out is empty: no text is `""`, and a usage that was not reported has zeros. So has the usage of an
+    answer from a cache, which cost nothing; what the model once used for it stays in `reply["usage"]`.
     """
 
     text: str
@@ -39,8 +42,11 @@ class Reply:
 
     @property
     def attempts(self) -> int:
-        """The number of requests that were sent for this answer; what the circuit or the quota refused was not sent."""
-        return sent(self.earlier) + 1
+        """The number of requests that were sent for this answer: none if it was kept from an earlier one. What the
+        circuit or the quota refused was not sent.
+        """
+        instead_of, cached = self.made.degraded_by, self.made.cached
+        return sent(self.earlier) + (cached is None if instead_of is None else instead_of.kind is not Kind.REFUSED)
 
     @property
     def output(self) -> dict[str, Any]:
@@ -63,6 +69,13 @@ class Reply:
     def cached(self) -> float | None:
         """The age of the answer in seconds if it was kept from an earlier request; None if it is new."""
         return self.made.cached
+
+    @property
+    def filtered(self) -> FilteredContent | None:
+        """The reason why the content was filtered, wholly or in part; None for an answer as the model gave it. Where a
+        message of yours stands in its place (`made.replaced`), this still says why.
+        """
+        return filtered_of(self.response)
 
     @property
     def degraded_by(self) -> Fault | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from aws_bedrock_inference.bounds import encodable
+from aws_bedrock_inference.bounds import encodable, hashed
 from aws_bedrock_inference.call import Route
 from aws_bedrock_inference.flow import ask
 from aws_bedrock_inference.knowledge.models import UNKNOWN_MODEL, ModelArn, Target, can_be_looked_up, target
@@ -71,7 +71,16 @@ class Routes:
         if len(self.used) >= ROUTES:
             self.used.clear()
         shown = name if encodable(name) else name.encode("ascii", "backslashreplace").decode()
-        route = Route(shown, self._endpoint.region, self._endpoint.account, found.base, found.pool)
+        where = self._endpoint
+        route = Route(
+            shown,
+            where.region,
+            where.account,
+            found.base,
+            found.pool,
+            endpoint=hashed(where.url),
+            principal=where.principal,
+        )
         self.used[name] = route
         log_guesses(found.base)
         return route

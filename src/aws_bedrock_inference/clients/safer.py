@@ -41,7 +41,7 @@ class Safer:
         route = call.route.health_key
         if call.estimate.output_tokens < LONG or route in self._cannot:
             return (yield from send(call))
-        outcome = yield from collect(call._replace(operation="converse_stream"))
+        outcome = yield from collect(call._replace(operation="converse_stream", collected=True))
         if outcome.fault is None or not _cannot_stream(outcome.fault):
             return outcome
         self._cannot.add(route)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Self
 
 from aws_bedrock_inference.clients.reply import Reply, reply_of
+from aws_bedrock_inference.dialects.stream import text_in
 from aws_bedrock_inference.exceptions import error_of
-from aws_bedrock_inference.made import Interrupted
-from aws_bedrock_inference.streaming import ABANDONED
+from aws_bedrock_inference.flow import ABANDONED
+from aws_bedrock_inference.made import Interrupted, Replaced
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -222,8 +223,9 @@ class AsyncTextStream:
         await self.aclose()
 
 
-def _text(event: dict[str, Any] | Interrupted) -> str:
+def _text(event: dict[str, Any] | Interrupted | Replaced) -> str:
     if isinstance(event, Interrupted):
         return NOTICE
-    text = event.get("contentBlockDelta", {}).get("delta", {}).get("text")
-    return text if isinstance(text, str) else ""
+    if isinstance(event, Replaced):
+        return f"\n{event.message}" if event.shown else event.message
+    return text_in(event)

@@ -14,6 +14,7 @@ from aws_bedrock_inference.dialects.content import Assembly, text_of
 from aws_bedrock_inference.dialects.usage import (
     blocked,
     has_metrics,
+    intervened,
     parts,
     stop_reason,
     usage_in_chunk,
@@ -45,11 +46,13 @@ class Transcript:
     `begun` turns true with the first event that carries content: from then on a repeat would be noticed. `whole`
     turns true with the event that closes the answer. `quiet` is false while text arrives. Before and after all other
     content a long silence is no sign of a failure: the model thinks, writes a tool's input, or waits for a tool of the
-    service. `failure` is the code and the message of an error that the model itself reported. `index` is that of the
-    block at hand, and `open` says whether more of it is due.
+    service. `intervened` says that a guardrail changed or blocked the answer of a native stream; Converse has a reason
+    to stop for that. `failure` is the code and the message of an error that the model itself reported. `index` is that
+    of the block at hand, and `open` says whether more of it is due.
     """
 
     may_end = False
+    intervened = False
     failure: tuple[str, str] | None = None
 
     def __init__(self) -> None:
@@ -170,6 +173,7 @@ class NativeTranscript(Transcript):
             alone = not self.begun
             self._flat(chunk)
         self._blocked = blocked(chunk, alone=alone)
+        self.intervened = self.intervened or intervened(chunk)
         if has_metrics(chunk) and self.failure is None:
             self.usage = usage_in_chunk(chunk)
             self.whole = True
@@ -229,6 +233,19 @@ class NativeTranscript(Transcript):
         if isinstance(text, str):
             self._text.append(text)
             self._written += len(text)
+
+
+def transcript_of(operation: str) -> Transcript:
+    """Return the transcript of a stream that begins: `operation` is boto3's method."""
+    return Transcript() if operation == "converse_stream" else NativeTranscript()
+
+
+def text_in(event: dict[str, Any]) -> str:
+    """Return the text that an event of a ConverseStream adds to the answer."""
+    body = event.get("contentBlockDelta")
+    delta = body.get("delta") if isinstance(body, dict) else None
+    text = delta.get("text") if isinstance(delta, dict) else None
+    return text if isinstance(text, str) else ""
 
 
 def _chunk(event: dict[str, Any]) -> dict[str, Any] | None:

@@ -39,7 +39,8 @@ _WRONG = -1
 # What a guardrail did, in the bodies of InvokeModel and in the chunks of its stream. One that masks words says so in
 # every chunk; its trace, and Titan's count of the whole answer, are in the last one only (AWS's traffic of 2025-08,
 # as recorded in traceloop/openllmetry).
-_GUARDRAIL, _TRACE, _TITAN_TOTAL = "amazon-bedrock-guardrailAction", "amazon-bedrock-trace", "totalOutputTextTokenCount"
+GUARDRAIL_ACTION, INTERVENED = "amazon-bedrock-guardrailAction", "INTERVENED"
+GUARDRAIL_TRACE, _TITAN_TOTAL = "amazon-bedrock-trace", "totalOutputTextTokenCount"
 
 # Titan has the input count beside the answers and the output count in each answer; an embedding has input only.
 _TITAN_INPUT, _TITAN_OUTPUT, _TITAN_RESULTS = "inputTextTokenCount", "tokenCount", "results"
@@ -62,6 +63,14 @@ _ANSWERS = (_TITAN_RESULTS, "outputs", "choices", "generations")
 # refuse with status 200; OpenAI; Cohere.
 TRUNCATED = frozenset({"max_tokens", "model_context_window_exceeded", "length"})
 CONTENT_FILTERED = "content_filtered"
+# Stop reasons of complete answers, in lower case: Converse, Nova and Anthropic; OpenAI, Mistral, Llama, DeepSeek and
+# AI21; Cohere; Titan.
+COMPLETE = frozenset({
+    "end_turn", "tool_use", "stop_sequence",
+    "stop", "tool_calls", "function_call",
+    "complete",
+    "finish", "finished", "stop_criteria_met",
+})  # fmt: skip
 FILTERED = frozenset({"guardrail_intervened", CONTENT_FILTERED, "refusal", "content_filter", "error_toxic"})
 
 
@@ -97,13 +106,18 @@ def has_metrics(chunk: Mapping[str, Any]) -> bool:
     return bool(chunk.get(_METRICS))
 
 
+def intervened(body: Mapping[str, Any]) -> bool:
+    """Return whether a guardrail changed or blocked what `body`, an answer or a chunk of one, says."""
+    return body.get(GUARDRAIL_ACTION) == INTERVENED
+
+
 def blocked(chunk: Mapping[str, Any], *, alone: bool) -> bool:
     """Return whether a guardrail blocked the answer, which then ends with `chunk` and has no stop reason. `alone` says
     that the chunk is the first: what Titan marks by a count is the only chunk in the other flat dialects.
     """
-    if chunk.get(_GUARDRAIL) != "INTERVENED":
+    if not intervened(chunk):
         return False
-    return _TRACE in chunk or _TITAN_TOTAL in chunk or (alone and "outputText" not in chunk)
+    return GUARDRAIL_TRACE in chunk or _TITAN_TOTAL in chunk or (alone and "outputText" not in chunk)
 
 
 def usage_in_headers(headers: Mapping[str, str]) -> Usage | None:
@@ -154,12 +168,30 @@ def count(value: Any) -> int | None:
 
 def stop_reason(body: Mapping[str, Any]) -> str:
     """Return the stop reason as the body has it; empty if there is none yet."""
+    return next(stop_reasons(body), "")
+
+
+def stop_reasons(body: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the stop reasons of a body, and of each answer in its lists."""
     for place in parts(body):
         for name in _STOP_REASONS:
             reason = place.get(name)
             if reason and isinstance(reason, str):
-                return reason
-    return ""
+                yield reason
+
+
+def is_complete(body: Mapping[str, Any], *, needs_reason: bool) -> bool:
+    """Return whether `body` is a complete answer that nothing has cut or filtered, as far as it says so.
+
+    Every reason to stop in it must be that of a complete answer; one must be there if it `needs_reason`, as Converse's
+    does. Embeddings have none.
+    """
+    if intervened(body) or body.get("error") or any(body.get("finish_reasons") or ()):
+        return False
+    reasons = [place.get(name) for place in parts(body) for name in _STOP_REASONS if place.get(name) is not None]
+    return all(isinstance(reason, str) and reason.lower() in COMPLETE for reason in reasons) and (
+        bool(reasons) or not needs_reason
+    )
 
 
 def parts(body: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

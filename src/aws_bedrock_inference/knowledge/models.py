@@ -58,6 +58,12 @@ def cannot_count(message: str) -> bool:
     return str(_data()["count_tokens"]["refused"]) in message
 
 
+@lru_cache(maxsize=4096)
+def draws_nothing(base_model_id: str) -> bool:
+    """Return whether a model computes its answer, as embeddings do, and draws nothing at random."""
+    return any(re.fullmatch(pattern, base_model_id, re.DOTALL) for pattern in _data()["computing"]["patterns"])
+
+
 def cache_writes_reported() -> float:
     """Return how many times too many cache writes a stream may report."""
     return float(_data()["cache_writes"]["reported"])

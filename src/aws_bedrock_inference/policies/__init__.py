@@ -7,17 +7,45 @@ from typing import Literal
 from aws_bedrock_inference.bounds import shown
 from aws_bedrock_inference.flow import Pipeline
 from aws_bedrock_inference.policies.breaker import Breaker
+from aws_bedrock_inference.policies.cache import Cache
+from aws_bedrock_inference.policies.complete import Complete
 from aws_bedrock_inference.policies.deadline import Deadline
+from aws_bedrock_inference.policies.degrade import Degrade
+from aws_bedrock_inference.policies.filtered import Filtered, OnFiltered
 from aws_bedrock_inference.policies.quota import Quota
 from aws_bedrock_inference.policies.resume import Resume
 from aws_bedrock_inference.policies.retry import Retry
 
-__all__ = ["Breaker", "Deadline", "Quota", "Resume", "Retry", "one_owner", "standard"]
+__all__ = [
+    "Breaker",
+    "Cache",
+    "Complete",
+    "Deadline",
+    "Degrade",
+    "Filtered",
+    "Quota",
+    "Resume",
+    "Retry",
+    "one_owner",
+    "standard",
+]
 
 
-def standard(quota: Quota | None = None, *, retry: Retry | Literal["outside"] | None = None) -> Pipeline:
+def standard(
+    quota: Quota | None = None,
+    *,
+    cache: Cache | None = None,
+    filtered: Filtered | OnFiltered = "return",
+    degrade: Degrade | None = None,
+    retry: Retry | Literal["outside"] | None = None,
+) -> Pipeline:
     """Return the recommended pipeline: each attempt passes the circuit breaker and the quota; the deadline covers all
     attempts.
+
+    `cache` answers a request that was answered before, and nothing of the others is asked then. Without it nothing is
+    kept.
+    `filtered` is what to do with content that was filtered: `return` it as it is, `raise`, or a message for its place
+    (see `Filtered`). `degrade` is a substitute for when all else has failed; without one the exception is raised.
 
     `retry` replaces the recommended `Retry()`. With `"outside"` a call is sent once, because something else owns the
     retries and their waits: a workflow engine, a task queue. The exception then says in `retry_after` how many seconds
@@ -26,9 +54,17 @@ def standard(quota: Quota | None = None, *, retry: Retry | Literal["outside"] | 
     """
     if retry is not None and retry != "outside" and not isinstance(retry, Retry):
         raise ValueError(f"standard(retry={shown(retry)}): give a Retry, or 'outside' to send each call once")
+    if cache is not None and not isinstance(cache, Cache):
+        raise ValueError(f"standard(cache={shown(cache)}): give a Cache, such as Cache('sqlite:///path/answers.db')")
+    if degrade is not None and not isinstance(degrade, Degrade):
+        raise ValueError(f"standard(degrade={shown(degrade)}): give a Degrade, such as Degrade('Busy, try later')")
     owner = Retry(attempts=1) if retry == "outside" else retry
     return Pipeline(
+        *([degrade] if degrade is not None else []),
+        *([] if filtered == "return" else [filtered if isinstance(filtered, Filtered) else Filtered(filtered)]),
+        *([cache] if cache is not None else []),
         Deadline(),
+        Complete(),
         Resume(),
         owner if owner is not None else Retry(),
         Breaker(),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from aws_bedrock_inference.rules.quota.leases import LeaseRequest
@@ -23,6 +24,11 @@ __all__ = [
     "try_store",
 ]
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+S = TypeVar("S")
+
 # A pool that is no quota: it is joined to see whether a store works.
 _TRIED = "try"
 
@@ -39,14 +45,28 @@ def open_store(url: str) -> ShareStore:
 
     Raises `ValueError` when `url` is none of these or the package for it is missing.
     """
+
+    def server(url: str) -> ShareStore:
+        from aws_bedrock_inference.stores.valkey import ValkeyStore  # noqa: PLC0415 - redis-py is an extra
+
+        return ValkeyStore(url)
+
+    return opened_at(url, SqliteStore, server, use="Sharing a quota", name="shares.db")
+
+
+def opened_at(url: str, file: Callable[[Path], S], server: Callable[[str], S], *, use: str, name: str) -> S:
+    """Return what `file` makes of the path in `url`, or `server` of a server's URL, which imports redis-py.
+
+    Messages say `use` of what it is for and `name` as an example of a file. Raises `ValueError`.
+    """
     scheme, separator, rest = url.partition("://")
     if scheme == "sqlite" and separator:
         path = unquote(rest.removeprefix("/")) if rest.startswith("//") else unquote(rest)
         if not path or path.endswith("/"):
-            raise ValueError("sqlite:// has no file name. Write sqlite:///absolute/path/to/shares.db")
-        return SqliteStore(Path(path).expanduser())
+            raise ValueError(f"sqlite:// has no file name. Write sqlite:///absolute/path/to/{name}")
+        return file(Path(path).expanduser())
     if scheme in _SERVERS and separator:
-        return _server(url)
+        return _at_server(url, server, use)
     known = ", ".join(f"{name}://" for name in (*_SERVERS, "sqlite"))
     raise ValueError(
         f"A store cannot have {scheme[:20] + '://' if separator else 'a URL without ://'}; use one of {known}"
@@ -60,22 +80,21 @@ def try_store(store: ShareStore) -> None:
     store.leave(_TRIED, member).run()
 
 
-def _server(url: str) -> ShareStore:
+def _at_server(url: str, server: Callable[[str], S], use: str) -> S:
+    store: S | None = None
     try:
-        from aws_bedrock_inference.stores.valkey import ValkeyStore  # noqa: PLC0415 - redis-py is an extra
+        store = server(url)
+        readable = "@" not in url or "@" in urlsplit(url).netloc
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] != "redis":
             raise
         raise ValueError(
-            "Sharing a quota through a server needs the extra `valkey`: pip install 'aws-bedrock-inference[valkey]'"
+            f"{use} through a server needs the extra `valkey`: pip install 'aws-bedrock-inference[valkey]'"
         ) from error
-    try:
-        store = ValkeyStore(url)
-        readable = "@" not in url or "@" in urlsplit(url).netloc
     except (ValueError, TypeError):
         # Their messages quote the URL, which may hold a password.
         readable = False
-    if not readable:
+    if store is None or not readable:
         raise ValueError(
             f"The {url.partition('://')[0]}:// URL of the store cannot be read; percent-encode special characters"
         )

@@ -1,22 +1,13 @@
-"""The file of a shared quota: whether it is still the same one, whether it is ours, and whether its disk will do."""
+"""A file that processes share: whether it is still the same one, whether it is ours, and whether its disk will do."""
 
 from __future__ import annotations
 
 import os
 import sqlite3
+from dataclasses import dataclass
 from pathlib import Path
 
-from aws_bedrock_inference.rules.quota.leases import FORMAT
 from aws_bedrock_inference.stores.request import StoreUnavailable, StoreUnusable
-
-# Stands in the file's header (https://www.sqlite.org/pragma.html#pragma_application_id): "bdrq" in ASCII.
-APPLICATION = 0x62647271
-
-_TABLES = (
-    "pools (pool TEXT PRIMARY KEY, used REAL NOT NULL, state TEXT NOT NULL)",
-    "reports (pool TEXT, member TEXT, report TEXT NOT NULL, PRIMARY KEY (pool, member))",
-)
-_NAMES = {"pools", "reports"}
 
 _MOUNTS = Path("/proc/self/mountinfo")
 
@@ -31,6 +22,24 @@ _NETWORK |= {
 }
 
 Identity = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """The content of a file: `tables` by name, each with its columns.
+
+    `application` stands in the file's header (https://www.sqlite.org/pragma.html#pragma_application_id) and `version`
+    beside it; files up to version `newest` are read. Messages say `noun` of the content and `use` of what it is for;
+    `loss` says what is lost with a damaged file.
+    """
+
+    application: int
+    version: int
+    newest: int
+    tables: dict[str, str]
+    noun: str
+    use: str
+    loss: str
 
 
 def identity(path: Path) -> Identity | None:
@@ -71,7 +80,7 @@ def refuse_network(path: Path) -> None:
     if kind in _NETWORK:
         raise StoreUnusable(
             f"{path} is on {kind}, a network file system, where SQLite's write-ahead log does not work: use a file on "
-            "a disk of this machine, or a server (redis://HOST) to share a quota between machines"
+            "a disk of this machine, or a server (redis://HOST) that all machines reach"
         )
 
 
@@ -90,25 +99,27 @@ def _file_system(directory: Path) -> str:
     return ""
 
 
-def claim(path: Path, connection: sqlite3.Connection) -> None:
+def claim(path: Path, connection: sqlite3.Connection, schema: Schema) -> None:
     """Make the file at `path` ours if it is empty; raise `StoreUnusable` if it is another program's or too new."""
-    if _stamps(connection) == (APPLICATION, FORMAT):
+    if _stamps(connection) == (schema.application, schema.version):
         return
     with connection:
         connection.execute("BEGIN IMMEDIATE")
         application, version = _stamps(connection)
         tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
         # Files of before there were formats have our tables and neither number.
-        if application not in (0, APPLICATION) or (not application and tables and tables != _NAMES):
+        if application not in (0, schema.application) or (not application and tables and tables != {*schema.tables}):
             raise StoreUnusable(
-                f"{path} is a database of another program and is left as it is: choose another file for a shared quota"
+                f"{path} is a database of another program and is left as it is: choose another file for {schema.noun}"
             )
-        if version > FORMAT + 1:
-            raise StoreUnusable(too_new(path, f"it has format {version}, and formats up to {FORMAT + 1} are read here"))
-        for table in _TABLES:
-            connection.execute(f"CREATE TABLE IF NOT EXISTS {table}")
-        connection.execute(f"PRAGMA application_id = {APPLICATION}")
-        connection.execute(f"PRAGMA user_version = {max(version, FORMAT)}")
+        if version > schema.newest:
+            raise StoreUnusable(
+                too_new(path, f"it has format {version}, and formats up to {schema.newest} are read here")
+            )
+        for table, columns in schema.tables.items():
+            connection.execute(f"CREATE TABLE IF NOT EXISTS {table} ({columns})")
+        connection.execute(f"PRAGMA application_id = {schema.application}")
+        connection.execute(f"PRAGMA user_version = {max(version, schema.version)}")
 
 
 def _stamps(connection: sqlite3.Connection) -> tuple[int, int]:
@@ -122,7 +133,7 @@ def too_new(path: Path, why: str) -> str:
     return f"{path} was written by a newer version of this package ({why}): update aws-bedrock-inference here"
 
 
-def explained(path: Path, error: Exception, timeout: float) -> StoreUnavailable:
+def explained(path: Path, error: Exception, timeout: float, schema: Schema) -> StoreUnavailable:
     """Return the exception for an error of SQLite or of the system."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # without what extends it
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
@@ -131,8 +142,8 @@ def explained(path: Path, error: Exception, timeout: float) -> StoreUnavailable:
         error, (sqlite3.Error, OSError)
     ):
         return StoreUnusable(
-            f"{path} is damaged or is not a file of a shared quota ({str(error) or type(error).__name__}). Use "
-            "another file. If it was one of a shared quota, it has no data older than a minute: stop the processes "
+            f"{path} is damaged or is not a file of {schema.noun} ({str(error) or type(error).__name__}). Use "
+            f"another file. If it was one of {schema.noun}, {schema.loss}: stop the processes "
             f"that use it and delete it with {path.name}-wal and {path.name}-shm"
         )
     if isinstance(error, OSError):
@@ -150,4 +161,4 @@ def explained(path: Path, error: Exception, timeout: float) -> StoreUnavailable:
         advice = f"the disk is full ({error})"
     else:
         advice = str(error)
-    return kind(f"{path} cannot be used to share a quota: {advice}")
+    return kind(f"{path} cannot be used to {schema.use}: {advice}")

@@ -8,16 +8,29 @@ text of its own, so a word is looked for in the whole message.
 from __future__ import annotations
 
 import re
+from typing import NamedTuple
 
 import redis
 
 from aws_bedrock_inference.stores.request import StoreUnavailable, StoreUnusable
 
 _CREDENTIALS = "put the right user and password into the URL, percent-encoded"
-_RIGHTS = (
-    "allow this user EVAL, EVALSHA, SCRIPT LOAD, SCAN, TIME and the commands of hashes and EXPIRE "
-    "on keys bedrock:quota:*"
+
+
+class Purpose(NamedTuple):
+    """The use of a server: to do what, with which `keys`, and the `rights` that this needs."""
+
+    use: str
+    keys: str
+    rights: str
+
+
+SHARES = Purpose(
+    "share a quota",
+    "bedrock:quota:*",
+    "EVAL, EVALSHA, SCRIPT LOAD, SCAN, TIME and the commands of hashes and EXPIRE",
 )
+ANSWERS = Purpose("keep answers", "bedrock:answer:*", "GET and SET")
 
 # These pass: a failover ends, a server loads its data, memory is freed.
 _PASSING = {
@@ -40,7 +53,7 @@ _LASTING = {
     "WRONGPASS": _CREDENTIALS,
     "invalid username-password": _CREDENTIALS,
     "invalid password": _CREDENTIALS,
-    "NOPERM": _RIGHTS,
+    "NOPERM": "allow this user {rights} on keys {keys}",
     "DENIED": "it is in protected mode: set a password or bind it to this network",
     "MOVED": "it is a node of a cluster: write redis+cluster:// (rediss+cluster:// with TLS)",
     "ASK": "it is a node of a cluster: write redis+cluster:// (rediss+cluster:// with TLS)",
@@ -49,9 +62,9 @@ _LASTING = {
     "cluster support disabled": "it is no cluster: write redis:// (rediss:// with TLS)",
     "Cluster mode is not enabled": "it is no cluster: write redis:// (rediss:// with TLS)",
     "DB index is out of range": "choose another database number in the URL",
-    "WRONGTYPE": "a key there belongs to another program: choose another database number, or delete bedrock:quota:*",
+    "WRONGTYPE": "a key there belongs to another program: choose another database number, or delete {keys}",
     "BEDROCKFORMAT": "a newer version of this package wrote its data: update aws-bedrock-inference here",
-    "BEDROCKDATA": "its data was not written by this package: delete the keys bedrock:quota:*, they are of this minute",
+    "BEDROCKDATA": "its data was not written by this package: delete the keys {keys}; no data there is irreplaceable",
     "unknown command": "it does not run scripts: use a Redis (6.2 or newer) or Valkey server, not a proxy or sentinel",
 }
 
@@ -72,12 +85,12 @@ _CLASSES = {
 }
 
 
-def trouble(place: str, error: Exception) -> StoreUnavailable:
+def trouble(place: str, error: Exception, purpose: Purpose) -> StoreUnavailable:
     """Return the exception for `error` of the server at `place`."""
     text = " ".join((_CLASSES.get(type(error).__name__, "") + f" {error}").split())
     for known, kind in ((_LASTING, StoreUnusable), (_PASSING, StoreUnavailable)):
         for words, advice in known.items():
             if re.search(rf"(?<!\w){re.escape(words)}(?!\w)", text):
-                return kind(f"{place} cannot be used to share a quota: {advice} ({text})")
+                return kind(f"{place} cannot be used to {purpose.use}: {advice.format_map(purpose._asdict())} ({text})")
     advice = ". Check that the server runs there" if isinstance(error, redis.ConnectionError) else ""
-    return StoreUnavailable(f"{place} cannot be used to share a quota: {text.rstrip('.')}{advice}")
+    return StoreUnavailable(f"{place} cannot be used to {purpose.use}: {text.rstrip('.')}{advice}")

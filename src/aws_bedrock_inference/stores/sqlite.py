@@ -1,62 +1,45 @@
-"""Quotas shared by the processes of one machine, in a file.
-
-The file must be on a disk of this machine: SQLite's write-ahead log does not work over a network
-(https://www.sqlite.org/wal.html, section 1).
-"""
+"""Quotas shared by the processes of one machine, in a file."""
 
 from __future__ import annotations
 
 import json
-import os
-import sqlite3
-import tempfile
-import threading
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from aws_bedrock_inference.clock import wall
-from aws_bedrock_inference.rules.quota.leases import Leases, TooNew
-from aws_bedrock_inference.stores.disk import (
-    claim,
-    explained,
-    identity,
-    is_still,
-    refuse_network,
-    remove_emptied,
-    too_new,
-)
-from aws_bedrock_inference.stores.request import STORE_TIMEOUT, Question, StoreUnavailable, StoreUnusable
+from aws_bedrock_inference.rules.quota.leases import FORMAT, Leases, TooNew
+from aws_bedrock_inference.stores.disk import Schema, too_new
+from aws_bedrock_inference.stores.file import SharedFile
+from aws_bedrock_inference.stores.request import STORE_TIMEOUT, Question, StoreUnusable
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Callable, Iterator
 
     from aws_bedrock_inference.clock import Clock
     from aws_bedrock_inference.rules.quota.leases import Grant, LeaseRequest
     from aws_bedrock_inference.rules.quota.views import View
-    from aws_bedrock_inference.stores.disk import Identity
 
 T = TypeVar("T")
 
 # Seconds until a pool that nobody uses is forgotten.
 UNUSED = 3600.0
 
-
-@dataclass(frozen=True, slots=True)
-class _Opened:
-    """A connection to `file`, which the threads of one process take turns to use."""
-
-    connection: sqlite3.Connection
-    file: Identity | None
-    lock: threading.Lock = field(default_factory=threading.Lock)
-    pid: int = field(default_factory=os.getpid)
-
-    def __del__(self) -> None:
-        """Close a connection that nobody closed, in the process that opened it. It takes no lock: nobody uses it."""
-        if self.pid == os.getpid():
-            self.connection.close()
+SHARES = Schema(
+    application=0x62647271,  # "bdrq" in ASCII
+    version=FORMAT,
+    newest=FORMAT + 1,
+    # Files of before there were formats have these tables and neither number.
+    tables={
+        "pools": "pool TEXT PRIMARY KEY, used REAL NOT NULL, state TEXT NOT NULL",
+        "reports": "pool TEXT, member TEXT, report TEXT NOT NULL, PRIMARY KEY (pool, member)",
+    },
+    noun="a shared quota",
+    use="share a quota",
+    loss="it has no data older than a minute",
+)
 
 
 class SqliteStore:
@@ -70,8 +53,7 @@ class SqliteStore:
         self.path = Path(path)
         self._clock = clock
         self._timeout = timeout
-        # By process: a forked child must neither use nor close what its parent has opened, and opens its own.
-        self._opened: dict[int, _Opened] = {}
+        self._file = SharedFile(self.path, SHARES, timeout=timeout)
 
     def renew(self, pool: str, member: str, request: LeaseRequest) -> Question[Grant]:
         """Say what `member` needs and get its new lease."""
@@ -87,10 +69,7 @@ class SqliteStore:
 
     def close(self) -> None:
         """Close the file; the next request opens it again."""
-        opened = self._opened.pop(os.getpid(), None)
-        if opened is not None:
-            with opened.lock:
-                opened.connection.close()
+        self._file.close()
 
     def __repr__(self) -> str:
         return f"SqliteStore({str(self.path)!r})"
@@ -138,88 +117,10 @@ class SqliteStore:
     def _changing(self) -> Iterator[sqlite3.Connection]:
         """Hold the file for one change, whole or not at all."""
         try:
-            with self._held() as database:
+            with self._file.changing() as database:
                 yield database
-        except StoreUnavailable:
-            raise
         except TooNew as error:
             raise StoreUnusable(too_new(self.path, str(error))) from error
-        except (sqlite3.Error, OSError, LookupError, TypeError, ValueError, ArithmeticError, RecursionError) as error:
-            trouble = explained(self.path, error, self._timeout)
-            raise trouble from error
-
-    @contextmanager
-    def _held(self) -> Iterator[sqlite3.Connection]:
-        opened = self._current()
-        if not opened.lock.acquire(timeout=self._timeout):
-            raise StoreUnavailable(f"{self.path}: locked by other threads for more than {self._timeout:g} s")
-        try:
-            with opened.connection as database:
-                database.execute("BEGIN IMMEDIATE")
-                if not is_still(self.path, opened.file):
-                    raise StoreUnavailable(f"{self.path} was deleted or replaced; the next request opens it anew")
-                yield database
-        except sqlite3.Error as error:
-            if getattr(error, "sqlite_errorcode", None) != sqlite3.SQLITE_BUSY:
-                self._drop(opened)
-            raise
-        finally:
-            opened.lock.release()
-
-    def _current(self) -> _Opened:
-        """Return this process's connection to the file that is at the path now."""
-        opened = self._opened.get(os.getpid())
-        if opened is not None and not is_still(self.path, opened.file):
-            with opened.lock:
-                remove_emptied(self.path)
-                self._drop(opened)
-            opened = None
-        if opened is None:
-            made = _Opened(*_open(self.path, self._timeout))
-            opened = self._opened.setdefault(os.getpid(), made)
-            if opened is not made:
-                made.connection.close()
-        return opened
-
-    def _drop(self, opened: _Opened) -> None:
-        """Close a connection that is no good any more, whose lock is held; the next request makes another."""
-        if self._opened.get(os.getpid()) is opened:
-            del self._opened[os.getpid()]
-        opened.connection.close()
-
-
-def _open(path: Path, timeout: float) -> tuple[sqlite3.Connection, Identity | None]:
-    refuse_network(path)
-    if not path.exists():
-        _make(path, timeout)
-    file = identity(path)  # before it is opened: if it is replaced in between, the next request notices
-    return _connected(path, timeout), file
-
-
-def _make(path: Path, timeout: float) -> None:
-    """Make the file beside its place and put it there whole: while SQLite changes a file to write-ahead logging, others
-    who open it are refused at once.
-    """
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".new")  # readable by its owner only
-    os.close(descriptor)
-    try:
-        _connected(Path(name), timeout).close()
-        with suppress(FileExistsError):
-            os.link(name, path)
-    finally:
-        Path(name).unlink()
-
-
-def _connected(path: Path, timeout: float) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, timeout=timeout, isolation_level=None, check_same_thread=False)
-    try:
-        claim(path, connection)
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = NORMAL")
-    except BaseException:
-        connection.close()
-        raise
-    return connection
 
 
 def _read(database: sqlite3.Connection, pool: str) -> Leases | None:

@@ -21,6 +21,7 @@ from aws_bedrock_inference.knowledge.masking import masked
 from aws_bedrock_inference.sessions import make_client
 from aws_bedrock_inference.transports.fast.signing import Signer, signer
 from aws_bedrock_inference.transports.operations import SERVICE
+from aws_bedrock_inference.transports.principals import principal
 
 if TYPE_CHECKING:
     from botocore.awsrequest import AWSRequest
@@ -58,6 +59,7 @@ class UnreadableCredentials(BotoCoreError):
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """The endpoint of calls. `url` has no trailing slash. `account` is empty when the credentials do not tell it.
+    `principal` is a hash of who signs, as `principals` finds it.
 
     `proxy` is the proxy's URL or None, `verify` the CA bundle's path, or True for botocore's own.
     """
@@ -66,6 +68,7 @@ class Endpoint:
     region: str
     account: str
     signer: Signer = field(repr=False)
+    principal: str = field(default="", repr=False)
     proxy: str | None = field(default=None, repr=False)
     verify: str | bool = True
 
@@ -110,6 +113,7 @@ def find_endpoint(session: Any = None, *, region_name: str | None = None, endpoi
         url=url,
         region=client.meta.region_name,
         account=_account(credentials),
+        principal=principal(core, credentials, asked.signing_name if asked.signature_version == "bearer" else None),
         signer=signer(core, asked.signature_version, asked.signing_name, asked.region),
         proxy=_with_scheme(proxies.get(urlsplit(url).scheme)),
         verify=core.get_config_variable("ca_bundle") or os.environ.get("REQUESTS_CA_BUNDLE") or True,

@@ -1,0 +1,123 @@
+"""An answer as a store keeps it: bytes of JSON, from which each reader gets a copy of its own."""
+
+from __future__ import annotations
+
+import json
+from base64 import b64decode, b64encode
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+LARGEST = 1_000_000
+"""The bytes of the largest answer that is kept: a hundred times what a model writes in most answers."""
+
+# JSON knows no bytes: they are an object with this one member, and the first byte of an answer says if it has any.
+_BYTES = "$bytes"
+_MARK = f'{{"{_BYTES}": "'
+_WITH, _WITHOUT = b"1", b"0"
+
+
+class Recording:
+    """The items of an answer, each written down before whoever gets it can change it. `whole` is false if one of them
+    cannot be written; `body` is that of InvokeModel's response.
+    """
+
+    def __init__(self) -> None:
+        self.whole = True
+        self.body: bytes | None = None
+        self._items: list[str] = []
+        self._blobs = 0
+        self._encode = json.JSONEncoder(default=self._blob).encode
+
+    def add(self, item: Mapping[str, Any]) -> None:
+        """Write down boto3's response or one event of its stream."""
+        before = self._blobs
+        try:
+            text = self._encode(item)
+        except (TypeError, ValueError, RecursionError):
+            self.whole = False
+            return
+        if self._blobs != before and text.count(_MARK) != self._blobs - before:
+            self.whole = False  # something else has the form in which bytes are written
+        self._items.append(text)
+
+    def add_response(self, response: dict[str, Any]) -> None:
+        """Write down a response; the body of InvokeModel's is read and replaced by one that can be read again."""
+        body: Any = response.get("body")
+        if hasattr(body, "read"):
+            self.body = body.read()
+            self.add({**response, "body": self.body})
+            response["body"] = _streaming(self.body)
+        else:
+            self.add(response)
+
+    def answer(self, key: str, at: float) -> Answer | None:
+        """Return the answer to the request with `key`, given at `at` by the store's clock; None if it is not whole."""
+        if not self.whole or not self._items:
+            return None
+        text = f'{{"key": "{key}", "at": {at!r}, "items": [{", ".join(self._items)}]}}'
+        return Answer((_WITH if self._blobs else _WITHOUT) + text.encode(), at)
+
+    def _blob(self, value: Any) -> dict[str, str]:
+        if not isinstance(value, (bytes, bytearray)):
+            raise TypeError(f"{type(value).__name__} cannot be kept")
+        self._blobs += 1
+        return {_BYTES: b64encode(value).decode()}
+
+
+class Answer:
+    """An answer in `content`, given at `at` by the clock of its store."""
+
+    __slots__ = ("_read", "at", "content")
+
+    def __init__(self, content: bytes, at: float, read: list[Any] | None = None) -> None:
+        self.content = content
+        self.at = at
+        self._read = [] if read is None else [read]
+
+    def items(self) -> list[Any]:
+        """Return the response, or the head and the events of a stream: a new copy each time."""
+        try:
+            return self._read.pop()  # what was read to find it
+        except IndexError:
+            items: list[Any] = _loaded(self.content)["items"]
+            return items
+
+
+def read_answer(content: bytes, key: str) -> Answer | None:
+    """Return the answer in `content`, or None if it is none, or one to another request than `key` names."""
+    try:
+        loaded = _loaded(content)
+        at, items = loaded["at"], loaded["items"]
+        sound = loaded["key"] == key and type(at) is float and items and all(type(item) is dict for item in items)
+    except (ValueError, TypeError, LookupError, RecursionError):
+        return None
+    return Answer(content, at, items) if sound else None
+
+
+def response_of(item: dict[str, Any]) -> dict[str, Any]:
+    """Return boto3's response as its caller expects it: a body of bytes is one to read."""
+    body = item.get("body")
+    if isinstance(body, bytes):
+        item["body"] = _streaming(body)
+    return item
+
+
+def _bytes(members: dict[str, Any]) -> Any:
+    return b64decode(members[_BYTES]) if members.keys() == {_BYTES} else members
+
+
+_load = json.JSONDecoder().decode
+_load_with_bytes = json.JSONDecoder(object_hook=_bytes).decode
+
+
+def _loaded(content: bytes) -> Any:
+    return (_load_with_bytes if content[:1] == _WITH else _load)(content[1:].decode())
+
+
+def _streaming(content: bytes) -> Any:
+    from botocore.response import StreamingBody  # noqa: PLC0415 - heavy; only bodies of InvokeModel need it
+
+    return StreamingBody(BytesIO(content), len(content))

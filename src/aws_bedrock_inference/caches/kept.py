@@ -1,0 +1,112 @@
+"""The store of a cache as its policy uses it: what fails there is no failure of a call."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from aws_bedrock_inference.background import BackgroundFull
+from aws_bedrock_inference.caches.answer import LARGEST, read_answer
+from aws_bedrock_inference.caches.store import open_answers
+from aws_bedrock_inference.events import CacheStoreChanged
+from aws_bedrock_inference.flow import ask, emit
+from aws_bedrock_inference.log import LOGGER
+from aws_bedrock_inference.stores.request import StoreUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+    from aws_bedrock_inference.caches.answer import Answer
+    from aws_bedrock_inference.flow import Effect, StoreRequest
+
+# After a failure the store is left alone for a second, then for twice as long each time, up to half a minute.
+AGAIN_FIRST = 1.0
+AGAIN_LONGEST = 30.0
+
+# Seconds by which the clocks of machines may differ. What is from further in the future was written by a wrong clock.
+SKEW = 60.0
+
+
+class Kept:
+    """The answers in the store that `url` is or names, kept for `lifetime` seconds and sealed by two functions.
+
+    Raises `ValueError` and `StoreUnusable`, as `open_answers`.
+    """
+
+    def __init__(
+        self,
+        url: Any,
+        max_entries: int,
+        lifetime: float,
+        seal: tuple[Callable[[bytes], bytes], Callable[[bytes], bytes]] | None,
+    ) -> None:
+        self.store = open_answers(url, max_entries)
+        self.clock = self.store.clock
+        self._lifetime = lifetime
+        self._seal = seal
+        self._seal_works = True
+        self._failures = 0
+        self._due = 0.0
+
+    def age(self, answer: Answer) -> float:
+        """Return the seconds since `answer` was given."""
+        return max(0.0, self.clock() - answer.at)
+
+    def find(self, key: str, now: float) -> Generator[Effect, Any, Answer | None]:
+        """Return what is kept under `key`, if it is sound and not too old."""
+        content = yield from self._asked(self.store.get, (key,), now)
+        if content is None:
+            return None
+        if self._seal is not None:
+            content = self._opened(content)
+        answer = None if content is None else read_answer(content, key)
+        return answer if answer is not None and -SKEW <= self.clock() - answer.at <= self._lifetime else None
+
+    def keep(self, key: str, answer: Answer, now: float) -> Generator[Effect, Any, None]:
+        """Keep `answer` under `key`, unless it is too large or cannot be sealed."""
+        content: bytes | None = answer.content
+        if len(answer.content) <= LARGEST and self._seal is not None:
+            content = self._sealed(answer.content)
+        if content is not None and len(answer.content) <= LARGEST:
+            yield from self._asked(self.store.put, (key, content, self._lifetime), now)
+
+    def _asked(self, request: Callable[..., StoreRequest[Any]], of: tuple[Any, ...], now: float) -> Any:
+        if self._failures:
+            if now < self._due:
+                return None
+            self._due = now + AGAIN_FIRST  # one call tries the store, the others go on without it
+        try:
+            answered = yield from ask(request(*of))
+        except Exception as error:  # noqa: BLE001 - whatever a store does, no call fails by it
+            told = str(error) if isinstance(error, (StoreUnavailable, BackgroundFull)) else type(error).__name__
+            self._failures += 1
+            self._due = now + min(AGAIN_LONGEST, AGAIN_FIRST * 2.0 ** min(self._failures - 1, 32))
+            if self._failures == 1:
+                yield from emit(CacheStoreChanged(self.store.place, available=False, message=told))
+            return None
+        if self._failures:
+            self._failures = 0
+            yield from emit(CacheStoreChanged(self.store.place, available=True, message="the store answers again"))
+        return answered
+
+    def _sealed(self, content: bytes) -> bytes | None:
+        assert self._seal is not None  # noqa: S101 - for the type checker
+        try:
+            sealed: object = self._seal[0](content)
+        except Exception as error:  # noqa: BLE001 - the function is the user's
+            problem = f"raised {type(error).__name__}"
+        else:
+            if isinstance(sealed, bytes):
+                return sealed
+            problem = f"returned a {type(sealed).__name__}"
+        if self._seal_works:
+            self._seal_works = False
+            LOGGER.warning("the cache keeps no answers: the first function of seal=(encrypt, decrypt) %s", problem)
+        return None
+
+    def _opened(self, content: bytes) -> bytes | None:
+        assert self._seal is not None  # noqa: S101 - for the type checker
+        try:
+            opened: object = self._seal[1](content)
+        except Exception:  # noqa: BLE001 - another key, or damage: the answer is asked for again
+            return None
+        return opened if isinstance(opened, bytes) else None

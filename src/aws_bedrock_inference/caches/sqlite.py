@@ -1,0 +1,95 @@
+"""Answers kept in a file, for the processes of one machine."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from aws_bedrock_inference.caches.key import FORMAT
+from aws_bedrock_inference.caches.worker import Queued, Worker
+from aws_bedrock_inference.clock import wall
+from aws_bedrock_inference.stores.disk import Schema
+from aws_bedrock_inference.stores.file import SharedFile
+from aws_bedrock_inference.stores.request import STORE_TIMEOUT, StoreUnavailable, StoreUnusable
+
+if TYPE_CHECKING:
+    from aws_bedrock_inference.clock import Clock
+
+ANSWERS = Schema(
+    application=0x62647261,  # "bdra" in ASCII
+    version=FORMAT,
+    newest=FORMAT,
+    tables={"answers": "key TEXT PRIMARY KEY, until REAL NOT NULL, content BLOB NOT NULL, UNIQUE (until, key)"},
+    noun="kept answers",
+    use="keep answers",
+    loss="its answers can be asked for again",
+)
+
+
+class SqliteAnswers:
+    """Keeps `max_entries` answers in the file at `path`; the one that expires next goes first.
+
+    The file is made for its owner alone. `clock` must be the same for all processes. A request that waits longer than
+    `timeout` seconds raises `StoreUnavailable`.
+    """
+
+    def __init__(
+        self, path: Path | str, max_entries: int, clock: Clock = wall, *, timeout: float = STORE_TIMEOUT
+    ) -> None:
+        self.clock = clock
+        self.path = Path(path)
+        self.place = str(path)
+        self._most = max_entries
+        self._timeout = timeout
+        self._file = SharedFile(self.path, ANSWERS, timeout=timeout)
+        self._worker = Worker(threads=1)
+
+    def check(self) -> None:
+        """Raise `StoreUnusable` if the file cannot be used until somebody changes something."""
+        try:
+            with self._file.reading():
+                pass
+        except StoreUnusable:
+            raise
+        except StoreUnavailable:
+            pass  # it may be locked for a moment
+        finally:
+            self._file.close()  # a fork may follow
+
+    def get(self, key: str) -> Queued[bytes | None]:
+        """Return what is kept under `key`."""
+        return Queued(partial(self._get, key), 2 * self._timeout, self.place, self._worker)
+
+    def put(self, key: str, content: bytes, seconds: float) -> Queued[None]:
+        """Keep `content` under `key` for so many seconds."""
+        return Queued(partial(self._put, key, content, seconds), 2 * self._timeout, self.place, self._worker)
+
+    def close(self) -> None:
+        """Close the file; a later request opens it again."""
+        self._file.close()
+
+    def __len__(self) -> int:
+        with self._file.reading() as database:
+            (number,) = database.execute("SELECT count(*) FROM answers").fetchone()
+        return int(number)
+
+    def __repr__(self) -> str:
+        return f"SqliteAnswers({self.place!r}, {self._most})"
+
+    def _get(self, key: str) -> bytes | None:
+        with self._file.reading() as database:
+            row = database.execute("SELECT content FROM answers WHERE key = ?", (key,)).fetchone()
+        return row[0] if row is not None and isinstance(row[0], bytes) else None
+
+    def _put(self, key: str, content: bytes, seconds: float) -> None:
+        now = self.clock()
+        with self._file.changing() as database:
+            database.execute("INSERT OR REPLACE INTO answers VALUES (?, ?, ?)", (key, now + seconds, content))
+            database.execute("DELETE FROM answers WHERE until <= ?", (now,))
+            (number,) = database.execute("SELECT count(*) FROM answers").fetchone()
+            if number > self._most:
+                database.execute(
+                    "DELETE FROM answers WHERE key IN (SELECT key FROM answers WHERE key != ? ORDER BY until LIMIT ?)",
+                    (key, number - self._most),
+                )

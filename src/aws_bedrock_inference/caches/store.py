@@ -1,0 +1,69 @@
+"""The protocol of the stores of answers, and how one is opened."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
+
+from aws_bedrock_inference.bounds import shown
+from aws_bedrock_inference.caches.memory import MemoryAnswers
+from aws_bedrock_inference.caches.sqlite import SqliteAnswers
+from aws_bedrock_inference.stores import opened_at
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import Any
+
+    from aws_bedrock_inference.flow import StoreRequest
+
+
+class AnswerStore(Protocol):
+    """A store that keeps answers by the key of their request. Threads, tasks and forked processes may use it at once.
+
+    All requests raise `StoreUnavailable`. `place` names the store in messages and has no password in it.
+    """
+
+    place: str
+
+    def clock(self) -> float:
+        """Return the time by which the ages of answers are told, in seconds; all processes must agree on it."""
+
+    def get(self, key: str) -> StoreRequest[bytes | None]:
+        """Return what is kept under `key`."""
+
+    def put(self, key: str, content: bytes, seconds: float) -> StoreRequest[None]:
+        """Keep `content` under `key` for so many seconds."""
+
+    def close(self) -> None:
+        """Release connections and files; a later request opens again what it needs."""
+
+
+def open_answers(url: Any, max_entries: int) -> AnswerStore:
+    """Return the store of answers that `url` is or names; None is one in memory.
+
+    Raises `ValueError` for what is none, and `StoreUnusable` for a file that cannot be used.
+    """
+    if url is None:
+        return MemoryAnswers(max_entries)
+    if isinstance(url, str):
+        return opened_at(url, partial(_file, max_entries), _server, use="Keeping answers", name="answers.db")
+    known = all(callable(getattr(url, name, None)) for name in ("clock", "get", "put"))
+    if isinstance(url, type) or not known:
+        raise ValueError(
+            f"Cache({shown(url)}): give a URL such as sqlite:///path/answers.db or redis://host, a store of "
+            "aws_bedrock_inference.caches, or nothing for one in memory"
+        )
+    store: AnswerStore = url
+    return store
+
+
+def _file(max_entries: int, path: Path) -> AnswerStore:
+    store = SqliteAnswers(path, max_entries)
+    store.check()
+    return store
+
+
+def _server(url: str) -> AnswerStore:
+    from aws_bedrock_inference.caches.valkey import ValkeyAnswers  # noqa: PLC0415 - redis-py is an extra
+
+    return ValkeyAnswers(url)

@@ -1,0 +1,106 @@
+"""A few threads that put requests to one store, in the order in which they come.
+
+Each call of a cache asks its store, so a thread for each request, as `stores.request.Question` has it, would cost more
+than the request. The threads are daemons: an exit does not wait for a store that hangs.
+"""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import Future
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from aws_bedrock_inference.background import NoThreadLeft
+from aws_bedrock_inference.forks import renew_after_fork
+from aws_bedrock_inference.stores.request import Question, StoreUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+T = TypeVar("T")
+
+# Seconds without work after which a thread ends.
+IDLE = 10.0
+
+# Requests that may wait: more of them would be too late when their turn comes.
+MOST = 10_000
+
+
+class Worker:
+    """At most `threads` threads, started when they are needed."""
+
+    def __init__(self, threads: int) -> None:
+        self._most = threads
+        self.after_fork()
+        renew_after_fork(self)
+
+    def after_fork(self) -> None:
+        """Begin anew: the threads exist only in the parent."""
+        self._crew = _Crew()
+
+    def start(self, work: Callable[[], Any], place: str) -> Future[Any]:
+        """Return the future of `work`. Raises `StoreUnavailable` if too much waits, and `NoThreadLeft`."""
+        crew, future = self._crew, Future[Any]()
+        # A task that is cancelled must not cancel a future whose turn comes later.
+        future.set_running_or_notify_cancel()
+        with crew.lock:
+            waiting = crew.queue.qsize()
+            if waiting >= MOST:
+                raise StoreUnavailable(f"{place} was not asked: {MOST:,} requests to it wait")
+            if waiting >= crew.idle and crew.threads < self._most:
+                try:
+                    threading.Thread(target=crew.run, name="bedrock-cache", daemon=True).start()
+                except RuntimeError as error:
+                    if not crew.threads:
+                        raise NoThreadLeft(str(error)) from None
+                else:
+                    crew.threads += 1
+                    crew.idle += 1
+            crew.queue.put((future, work))
+        return future
+
+
+class _Crew:
+    """The threads of one worker in one process."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.queue: SimpleQueue[tuple[Future[Any], Callable[[], Any]]] = SimpleQueue()
+        self.threads = 0
+        self.idle = 0
+
+    def run(self) -> None:
+        """Work until there has been nothing to do for a while."""
+        while True:
+            try:
+                future, work = self.queue.get(timeout=IDLE)
+            except Empty:
+                with self.lock:
+                    if self.queue.empty():
+                        self.threads -= 1
+                        self.idle -= 1
+                        return
+                continue
+            with self.lock:
+                self.idle -= 1
+            try:
+                value = work()
+            except BaseException as error:  # noqa: BLE001 - whoever waits gets it
+                future.set_exception(error)
+            else:
+                future.set_result(value)
+            del future, work  # an idle thread keeps nothing alive
+            with self.lock:
+                self.idle += 1
+
+
+@dataclass(frozen=True, slots=True)
+class Queued(Question[T]):
+    """A question that a worker puts to its store."""
+
+    worker: Worker
+
+    def _start(self) -> Future[T]:
+        return self.worker.start(self.answer, self.place)

@@ -1,0 +1,85 @@
+"""The form that a request to Converse asks for, a tool call or JSON by a schema, and whether its answer has it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from aws_bedrock_inference.dialects.content import text_of
+from aws_bedrock_inference.dialects.json_schema import violation
+from aws_bedrock_inference.dialects.request import CONVERSE_MAXIMUM, CONVERSE_SETTINGS
+from aws_bedrock_inference.dialects.usage import TRUNCATED, stop_reason
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_TOOLS, _OUTPUT = "toolConfig", "outputConfig"
+
+# The choices that require a tool call, and the reasons of an answer that ended by itself.
+_REQUIRED = {"any", "tool"}
+_ENDED = {"end_turn", "stop_sequence"}
+
+
+class Problem(NamedTuple):
+    """What an answer lacks. `cut` says that it was truncated, and `at_limit` that the request's own limit did it."""
+
+    message: str
+    cut: bool
+    at_limit: bool = False
+
+
+def asks_for_form(params: Mapping[str, Any]) -> bool:
+    """Return whether the answer to `params` may have to hold more than text."""
+    return bool(params.get(_TOOLS) or params.get(_OUTPUT))
+
+
+def problem_of(params: Mapping[str, Any], response: Mapping[str, Any]) -> Problem | None:
+    """Return what a complete answer of Converse lacks of what `params` ask for; None if it lacks nothing.
+
+    The text of the answer is not in the result.
+    """
+    reason = stop_reason(response).lower()
+    content = _content(response)
+    schema = _schema(params)
+    if reason in TRUNCATED:
+        if content and "toolUse" in content[-1]:
+            lacks = "inside a tool call"
+        elif _needs_tool(params) and not any("toolUse" in block for block in content):
+            lacks = "before the tool call that the request requires"
+        elif schema is not None and violation(schema, text_of(content)) is not None:
+            lacks = "before the JSON that the schema asks for was whole"
+        else:
+            return None
+        by = _limit(params) if reason != "model_context_window_exceeded" else "the model's context window"
+        return Problem(f"{by} cut the answer {lacks}", cut=True, at_limit=reason != "model_context_window_exceeded")
+    if schema is not None and reason in _ENDED and (problem := violation(schema, text_of(content))) is not None:
+        return Problem(f"the answer does not follow the JSON schema of the request: {problem}", cut=False)
+    return None
+
+
+def with_limit(params: Mapping[str, Any], limit: int) -> dict[str, Any]:
+    """Return Converse's parameters with another maximum length of the answer."""
+    return {**params, CONVERSE_SETTINGS: {**(params.get(CONVERSE_SETTINGS) or {}), CONVERSE_MAXIMUM: limit}}
+
+
+def _limit(params: Mapping[str, Any]) -> str:
+    limit = (params.get(CONVERSE_SETTINGS) or {}).get(CONVERSE_MAXIMUM)
+    return f"max_tokens={limit}" if limit is not None else "the model's own max_tokens"
+
+
+def _content(response: Mapping[str, Any]) -> list[dict[str, Any]]:
+    content = ((response.get("output") or {}).get("message") or {}).get("content")
+    return [block for block in content if isinstance(block, dict)] if isinstance(content, list) else []
+
+
+def _needs_tool(params: Mapping[str, Any]) -> bool:
+    choice = (params.get(_TOOLS) or {}).get("toolChoice") or {}
+    return bool(choice.keys() & _REQUIRED)
+
+
+def _schema(params: Mapping[str, Any]) -> str | None:
+    """Return the JSON schema that the answer's text has to follow."""
+    wanted = (params.get(_OUTPUT) or {}).get("textFormat") or {}
+    if wanted.get("type") != "json_schema":
+        return None
+    schema: str | None = ((wanted.get("structure") or {}).get("jsonSchema") or {}).get("schema")
+    return schema

@@ -1,0 +1,58 @@
+"""Requests that ask for the most likely answer, so that an earlier answer is as good as a new one.
+
+Each field name is listed here once. Sources: botocore 1.44.8's service model for Converse, the model parameter pages of
+the Bedrock user guide for the models' own bodies, read 2026-11.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aws_bedrock_inference.knowledge.models import draws_nothing
+
+_TEMPERATURE = "temperature"
+
+# Anthropic, Mistral and Llama; Nova; Cohere.
+_TOP_K = ("top_k", "topK", "k")
+
+# Members that hold such settings: Converse and Nova; Titan; Nova's other name; what Converse passes on.
+_SETTINGS = ("inferenceConfig", "textGenerationConfig", "inference_params", "additionalModelRequestFields")
+
+# Tools that the service runs and that look at the world outside: Converse's, by a member; Anthropic's, by their type.
+_SYSTEM_TOOL = "systemTool"
+_OUTSIDE = ("web_search", "web_fetch", "code_execution", "mcp")
+
+
+def is_deterministic(request: Any, base_model: str) -> bool:
+    """Return whether `request`, Converse's parameters or the parsed body of a model, leaves nothing to chance: its
+    temperature is 0 or it takes the most likely token alone (top k 1), and the service runs no tool that looks outside.
+    Models that compute, such as embeddings, always do so.
+    """
+    if draws_nothing(base_model):
+        return True
+    pinned = False
+    places = [request] if isinstance(request, dict) else []
+    for place in places:  # grows on the way, by the members of each place that may hold settings
+        temperature = place.get(_TEMPERATURE)
+        if temperature is not None and temperature != 0:
+            return False
+        pinned = pinned or temperature is not None or any(place.get(name) == 1 for name in _TOP_K)
+        if _looks_outside(place):
+            return False
+        places += [place[name] for name in _SETTINGS if name in place and isinstance(place[name], dict)]
+    return pinned
+
+
+def _looks_outside(place: dict[str, Any]) -> bool:
+    config = place.get("toolConfig")
+    tools = config.get("tools") if isinstance(config, dict) else place.get("tools")
+    if tools is not None and isinstance(tools, (list, tuple)) and any(map(_is_outside, tools)):
+        return True
+    return bool(place.get("mcp_servers"))
+
+
+def _is_outside(tool: Any) -> bool:
+    if not isinstance(tool, dict):
+        return False
+    kind = tool.get("type")
+    return _SYSTEM_TOOL in tool or (isinstance(kind, str) and kind.startswith(_OUTSIDE))

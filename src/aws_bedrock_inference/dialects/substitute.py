@@ -1,0 +1,99 @@
+"""Answers that the model did not give, in the forms in which it gives its own."""
+
+from __future__ import annotations
+
+import json
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+
+from botocore.response import StreamingBody
+
+from aws_bedrock_inference.dialects.stream import Transcript
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_END = "end_turn"
+_NOTHING = {"inputTokens": 0, "outputTokens": 0, "totalTokens": 0}
+
+
+def said(text: str) -> dict[str, Any]:
+    """Return Converse's `output` for a text."""
+    return {"message": {"role": "assistant", "content": [{"text": text}]}}
+
+
+def response(
+    answer: str | Mapping[str, Any], *, stop_reason: str = _END, request_id: str | None = None
+) -> dict[str, Any]:
+    """Return a response of Converse that says `answer`, a text or a part of such a response. It cost nothing."""
+    own = {"output": said(answer)} if isinstance(answer, str) else dict(answer)
+    return {
+        "stopReason": stop_reason,
+        "usage": dict(_NOTHING),
+        "metrics": {"latencyMs": 0},
+        "ResponseMetadata": _metadata(request_id),
+        **own,
+    }
+
+
+def native_response(body: bytes | Mapping[str, Any], *, request_id: str | None = None) -> dict[str, Any]:
+    """Return a response of InvokeModel with `body`, which must have the form of the model's own."""
+    content = json.dumps(body).encode() if not isinstance(body, bytes) else body
+    return {
+        "body": StreamingBody(BytesIO(content), len(content)),
+        "contentType": "application/json",
+        "ResponseMetadata": _metadata(request_id),
+    }
+
+
+def read_again(answer: dict[str, Any]) -> tuple[dict[str, Any], Any]:
+    """Return a response of InvokeModel whose body can be read once more, and the JSON in it; None if there is none."""
+    content = answer["body"].read()
+    again = {**answer, "body": StreamingBody(BytesIO(content), len(content))}
+    try:
+        return again, json.loads(content)
+    except (ValueError, RecursionError):
+        return again, None
+
+
+def events(answer: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return a response of Converse as the events in which a stream would give it."""
+    message = answer["output"]["message"]
+    given: list[dict[str, Any]] = [{"messageStart": {"role": message.get("role", "assistant")}}]
+    for index, block in enumerate(message["content"]):
+        given += _block(index, block)
+    stop = {name: answer[name] for name in ("stopReason", "additionalModelResponseFields") if name in answer}
+    beside = {name: answer[name] for name in ("usage", "metrics", "trace") if name in answer}
+    return [*given, {"messageStop": stop}, {"metadata": beside}]
+
+
+def text_events(text: str) -> list[dict[str, Any]]:
+    """Return the events of a block of text, the first of its message."""
+    return _block(0, {"text": text})
+
+
+def transcript_of(items: list[dict[str, Any]]) -> Transcript:
+    """Return the transcript of a stream of these events."""
+    transcript = Transcript()
+    for item in items:
+        transcript.add(item)
+    return transcript
+
+
+def _block(index: int, block: Mapping[str, Any]) -> list[dict[str, Any]]:
+    stop = {"contentBlockStop": {"contentBlockIndex": index}}
+    use = block.get("toolUse")
+    if use is None:
+        return [{"contentBlockDelta": {"contentBlockIndex": index, "delta": dict(block)}}, stop]
+    start = {name: value for name, value in use.items() if name != "input"}
+    delta = {"toolUse": {"input": json.dumps(use.get("input", {}))}}
+    return [
+        {"contentBlockStart": {"contentBlockIndex": index, "start": {"toolUse": start}}},
+        {"contentBlockDelta": {"contentBlockIndex": index, "delta": delta}},
+        stop,
+    ]
+
+
+def _metadata(request_id: str | None) -> dict[str, Any]:
+    known = {"RequestId": request_id} if request_id else {}
+    return {**known, "HTTPStatusCode": 200, "HTTPHeaders": {}, "RetryAttempts": 0}

@@ -1,0 +1,126 @@
+"""See that an answer holds what was asked for: the whole tool call, the whole JSON, as its schema wants it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from aws_bedrock_inference.bounds import is_number, shown
+from aws_bedrock_inference.call import Attempt, Usage
+from aws_bedrock_inference.dialects.asked import asks_for_form, problem_of, with_limit
+from aws_bedrock_inference.dialects.request import max_tokens
+from aws_bedrock_inference.events import RetryScheduled
+from aws_bedrock_inference.fault import Category, Decision, Fault, Kind
+from aws_bedrock_inference.flow import emit
+from aws_bedrock_inference.knowledge.models import model_facts
+
+if TYPE_CHECKING:
+    from aws_bedrock_inference.call import Call, Outcome
+    from aws_bedrock_inference.clock import Clock
+    from aws_bedrock_inference.dialects.asked import Problem
+    from aws_bedrock_inference.flow import Flow, Step
+
+_CONVERSE = frozenset({"converse", "converse_stream"})
+_LARGER = 2
+
+
+class Complete:
+    """A policy for requests with tools or a JSON schema, whose answers are of no use in part.
+
+    An answer that `max_tokens` cut inside a tool call, before a tool call that was required, or inside the JSON that a
+    schema asks for, is asked for again with twice the limit, as far as the model and the quota allow. `repeats` 1: each
+    costs the whole input again, and what does not fit twice will rarely fit the next time. The same request is never
+    sent again. What is still cut, and JSON that is not well-formed or breaks its schema, is the fault
+    `AnswerIncomplete`. Schemas are checked where `jsonschema` is installed (extra `schema`).
+
+    A stream is not repeated, since its events were given already: the fault follows them. Answers of InvokeModel, and
+    calls without tools and schema, pass untouched.
+
+    Refuses nothing. Emits `RetryScheduled` before a repeat.
+    """
+
+    def __init__(self, *, repeats: int = 1) -> None:
+        if not is_number(repeats, least=0, whole=True):
+            raise ValueError(f"Complete(repeats={shown(repeats)}): give 0 for no repeat, or more")
+        self.repeats = repeats
+
+    def around(self, step: Step, clock: Clock) -> Step:  # noqa: ARG002 - nothing here takes time
+        """Return `step`, whose answers hold what was asked for."""
+
+        def flow(call: Call) -> Flow:
+            if call.operation not in _CONVERSE or not asks_for_form(call.params):
+                return step(call)
+            return self._stream(step, call) if call.streams else self._answer(step, call)
+
+        return flow
+
+    def _stream(self, step: Step, call: Call) -> Flow:
+        outcome = yield from step(call)
+        if outcome.fault is None:
+            problem = problem_of(call.params, outcome.value.response({}))
+            if problem is not None:
+                return outcome._replace(fault=_fault(problem))
+        return outcome
+
+    def _answer(self, step: Step, call: Call) -> Flow:
+        outcome = yield from step(call)
+        for _ in range(self.repeats):
+            problem = problem_of(call.params, outcome.value) if outcome.fault is None else None
+            limit = _larger(call)
+            if problem is None or not problem.at_limit or limit is None:
+                break
+            fault, used = _fault(problem, outcome), outcome.usage or Usage()
+            attempt = Attempt(fault, 0.0, used.output_tokens)
+            yield from emit(RetryScheduled(call.route, fault, outcome.attempts, 0.0, used.output_tokens))
+            call = _enlarged(call, limit)
+            again = yield from step(call)
+            if again.fault is not None:  # what came is worth more than the reason why there is no second answer
+                reason = f"the repeat with max_tokens={limit} failed with {again.fault.code}"
+                since = (*again.earlier, Attempt(again.fault, 0.0))
+                return outcome._replace(fault=fault, earlier=(*outcome.earlier, *since), gave_up=reason)
+            outcome = again._replace(
+                usage=used + again.usage if again.usage is not None else used,
+                earlier=(*outcome.earlier, attempt, *again.earlier),
+                made=replace(again.made, enlarged=limit),
+            )
+        problem = problem_of(call.params, outcome.value) if outcome.fault is None else None
+        return outcome if problem is None else outcome._replace(fault=_fault(problem, outcome))
+
+    def __repr__(self) -> str:
+        return f"Complete(repeats={self.repeats})"
+
+
+def _larger(call: Call) -> int | None:
+    """Return the next limit of the answer; None where the model writes no more than this one."""
+    limit = max_tokens(call.params)
+    if limit is None:
+        return None  # without a limit the answer had the model's own
+    larger = min(_LARGER * limit, model_facts(call.route.base or call.route.model).max_output_tokens)
+    return larger if larger > limit else None
+
+
+def _enlarged(call: Call, limit: int) -> Call:
+    estimate = replace(call.estimate, output_tokens=limit)
+    return call._replace(params=with_limit(call.params, limit), estimate=estimate)
+
+
+def _fault(problem: Problem, outcome: Outcome | None = None) -> Fault:
+    metadata: dict[str, Any] = outcome.value.get("ResponseMetadata", {}) if outcome is not None else {}
+    if problem.cut:
+        cause, decision, category = "answer-truncated", Decision.FAIL, Category.PERMANENT
+        advice = "Raise max_tokens, or ask for less. What came is in `answer`, and is paid for."
+    else:
+        cause, decision, category = "answer-breaks-schema", Decision.RETRY_LIMITED, Category.UNKNOWN
+        advice = "Ask again, or simplify the schema. What came is in `answer`, and is paid for."
+    return Fault(
+        code="AnswerIncomplete",
+        message=problem.message,
+        kind=Kind.MODEL,
+        decision=decision,
+        category=category,
+        cause=cause,
+        advice=advice,
+        status=200,
+        request_id=metadata.get("RequestId"),
+        response={"ResponseMetadata": metadata},
+    )

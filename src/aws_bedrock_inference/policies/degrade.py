@@ -1,0 +1,103 @@
+"""Answer with a substitute when all else has failed."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from aws_bedrock_inference.bounds import shown
+from aws_bedrock_inference.dialects import substitute
+from aws_bedrock_inference.events import AnswerDegraded
+from aws_bedrock_inference.fault import Category, Fault, Kind
+from aws_bedrock_inference.flow import emit
+from aws_bedrock_inference.log import LOGGER
+from aws_bedrock_inference.policies.substitutes import handed_over
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from aws_bedrock_inference.call import Call, Outcome
+    from aws_bedrock_inference.clock import Clock
+    from aws_bedrock_inference.flow import Flow, Step
+
+Substitute: TypeAlias = "str | Callable[[Call, Fault], Any]"
+"""A substitute: a text, or a function of the call and its fault that makes one."""
+
+# What the caller must mend is never hidden: a request that is wrong, access that is missing, a model that is not there.
+_OF_THE_CALLER = frozenset({Kind.INVALID, Kind.DENIED, Kind.NOT_FOUND})
+_FAILED = 500
+
+_CONVERSE = frozenset({"converse", "converse_stream"})
+
+
+class Degrade:
+    """A policy that answers with a substitute when a call has failed for good.
+
+    `substitute` is a text, or a function of the call and the fault that returns a text or a response of Converse (at
+    least its `output`); None leaves the fault. For InvokeModel, whose answers have the model's own form, it returns the
+    body as bytes or a dictionary; a text does not fit there. A function that fails is logged, and the fault is raised.
+
+    It stands for faults that pass without the caller's help: of the service, of the network, throttles, a deadline, an
+    open circuit, a full queue. A request that is invalid, denied or filtered, a quota that can never admit it, a closed
+    client, and a stream that was already shown in part fail as without it.
+
+    Refuses nothing. Emits `AnswerDegraded`, which is logged as a warning.
+    """
+
+    def __init__(self, substitute: Substitute) -> None:
+        given: Any = substitute  # whatever it really is
+        if not (isinstance(given, str) and given.strip()) and (
+            not callable(given) or inspect.iscoroutinefunction(given)
+        ):
+            raise ValueError(
+                f"Degrade({shown(given)}): give the text to answer, or a function of the call and its fault, which is "
+                "not awaited"
+            )
+        self.substitute = substitute
+
+    def around(self, step: Step, clock: Clock) -> Step:  # noqa: ARG002 - nothing here takes time
+        """Return `step`, with a substitute for its last fault."""
+
+        def flow(call: Call) -> Flow:
+            outcome = yield from step(call)
+            if outcome.fault is None or outcome.emitted or not may_be_degraded(outcome.fault):
+                return outcome
+            return (yield from self._degraded(call, outcome, outcome.fault))
+
+        return flow
+
+    def _degraded(self, call: Call, outcome: Outcome, fault: Fault) -> Flow:
+        response = self._response(call, fault)
+        if response is None:
+            return outcome
+        made = replace(outcome.made, degraded_by=fault)
+        yield from emit(AnswerDegraded(call.route, fault, outcome.attempts))
+        if call.streams:
+            return (yield from handed_over(response, outcome, made))
+        return outcome._replace(value=response, fault=None, made=made)
+
+    def _response(self, call: Call, fault: Fault) -> dict[str, Any] | None:
+        """Return the substitute in the form that the call wants; None if there is none."""
+        try:
+            answer: Any = self.substitute(call, fault) if callable(self.substitute) else self.substitute
+            if call.operation in _CONVERSE:
+                if isinstance(answer, str) or (isinstance(answer, dict) and "output" in answer):
+                    return substitute.response(answer, request_id=fault.request_id)
+            elif call.operation == "invoke_model" and isinstance(answer, (bytes, dict)):
+                return substitute.native_response(answer, request_id=fault.request_id)
+        except Exception:  # noqa: BLE001 - the fault itself says more than a substitute that failed
+            LOGGER.exception("the function of Degrade failed; the call's own fault is raised")
+        return None
+
+    def __repr__(self) -> str:
+        return "Degrade(...)"
+
+
+def may_be_degraded(fault: Fault) -> bool:
+    """Return whether a substitute may stand in the place of a fault: nobody has to mend the call."""
+    if fault.kind in _OF_THE_CALLER or fault.category is Category.PERMANENT:
+        return False
+    if fault.kind is Kind.UNKNOWN:  # an error that nobody knows is the service's own by its status alone
+        return fault.status is not None and fault.status >= _FAILED
+    return True

@@ -1,0 +1,219 @@
+"""Answer for content that was filtered: as it came, with a message of one's own, or with an exception."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from aws_bedrock_inference.bounds import shown
+from aws_bedrock_inference.dialects import substitute
+from aws_bedrock_inference.dialects.filtered import cause_of, ends_filtered, filtered_by, filtered_of, reason_of
+from aws_bedrock_inference.dialects.stream import text_in
+from aws_bedrock_inference.events import ContentFiltered
+from aws_bedrock_inference.fault import Category, Decision, Fault, Kind
+from aws_bedrock_inference.flow import Head, emit, passing
+from aws_bedrock_inference.log import LOGGER
+from aws_bedrock_inference.made import FilteredContent, Replaced
+from aws_bedrock_inference.policies.substitutes import given, handed_over
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from aws_bedrock_inference.call import Call, Outcome
+    from aws_bedrock_inference.clock import Clock
+    from aws_bedrock_inference.flow import Flow, Step
+
+OnFiltered: TypeAlias = "str | Callable[[FilteredContent], Any]"
+"""What to do with filtered content: `return`, `raise`, a message, or a function that makes the message."""
+
+_WORDS = ("return", "raise")
+_CONVERSE = frozenset({"converse", "converse_stream"})
+_NATIVE = frozenset({"invoke_model", "invoke_model_with_response_stream"})
+
+
+class Filtered:
+    """A policy for content that a guardrail, a provider's filter or the model itself kept back.
+
+    `on_filtered` says what the caller gets: with `return` the answer as the service gave it, with `raise` a
+    `ContentFilteredError`. Any other text is a message that stands in the answer's place. A function gets the
+    `FilteredContent` and returns the message. `Filtered(message=...)` takes any text for a message, also these two
+    words. Words or pictures that were only taken out of an answer leave it an answer, which is passed on.
+
+    For InvokeModel, whose answers have the model's own form, a function may return the body as bytes or a dictionary;
+    a text does not fit, and the answer stays as it came.
+
+    Refuses nothing and repeats nothing: the same content is filtered again. Emits `ContentFiltered`.
+    """
+
+    def __init__(self, on_filtered: OnFiltered = "return", *, message: str | None = None) -> None:
+        if message is None and isinstance(on_filtered, str):
+            word = on_filtered.strip().lower()
+            if word in _WORDS and on_filtered not in _WORDS:
+                raise ValueError(
+                    f"Filtered({shown(on_filtered)}): write {word!r}, or Filtered(message={shown(on_filtered)}) if "
+                    "this is the message"
+                )
+        said: Any = on_filtered if message is None else message  # whatever it really is
+        if not (isinstance(said, str) and said.strip()) and (message is not None or not _is_plain(said)):
+            raise ValueError(
+                f"Filtered({shown(said)}): give 'return', 'raise', a message, or a function of the FilteredContent, "
+                "which is not awaited"
+            )
+        self.on_filtered = None if message is None and said in _WORDS else said
+        self.raises = message is None and said == "raise"
+
+    def around(self, step: Step, clock: Clock) -> Step:  # noqa: ARG002 - nothing here takes time
+        """Return `step`, with another answer for filtered content; the same step where it is returned as it is."""
+        if self.on_filtered is None and not self.raises:
+            return step
+
+        def flow(call: Call) -> Flow:
+            if call.operation in _CONVERSE:
+                return self._stream(step, call) if call.streams else self._answer(step, call)
+            return self._native(step, call) if call.operation in _NATIVE else step(call)
+
+        return flow
+
+    def _answer(self, step: Step, call: Call) -> Flow:
+        outcome = yield from step(call)
+        filtered = _why(outcome)
+        if filtered is None:
+            return outcome
+        message = self._message(filtered, str)
+        yield from emit(ContentFiltered(call.route, filtered, message is not None))
+        if message is None:
+            return _refused(outcome, filtered, outcome.value if outcome.fault is None else {})
+        if outcome.fault is None:
+            return _replaced(outcome, {**outcome.value, "output": substitute.said(message)})
+        return _replaced(outcome, _in_place_of(outcome.fault, message, filtered))
+
+    def _native(self, step: Step, call: Call) -> Flow:
+        outcome = yield from step(call)
+        body: Any = None
+        if outcome.fault is not None:
+            filtered = _why(outcome)
+        elif call.streams:
+            filtered = filtered_of({"stop_reason": outcome.value.stop_reason})
+        else:
+            again, body = substitute.read_again(outcome.value)
+            outcome = outcome._replace(value=again)
+            filtered = _blocked(filtered_of(body)) if isinstance(body, dict) else None
+        if filtered is None:
+            return outcome
+        own = None if call.streams else self._message(filtered, (bytes, dict))
+        if own is None and not self.raises and outcome.fault is None:
+            return outcome
+        yield from emit(ContentFiltered(call.route, filtered, own is not None))
+        if own is not None:
+            return _replaced(outcome, substitute.native_response(own, request_id=_request_id(outcome)))
+        refused = _refused(outcome, filtered, {} if call.streams or outcome.fault is not None else outcome.value)
+        return refused if call.streams or outcome.fault is not None else refused._replace(value=body)
+
+    def _stream(self, step: Step, call: Call) -> Flow:
+        held = _Held()
+        outcome = yield from passing(step(call), held.take)
+        filtered = _why(outcome)
+        if filtered is None:
+            return outcome if outcome.fault is not None else (yield from given(outcome, held.items))
+        message = self._message(filtered, str)
+        yield from emit(ContentFiltered(call.route, filtered, message is not None))
+        if message is None:
+            return _refused(outcome, filtered, held.head)
+        made = replace(outcome.made, replaced=True)
+        if outcome.fault is not None and not outcome.emitted:
+            return (yield from handed_over(_in_place_of(outcome.fault, message, filtered), outcome, made))
+        end = held.items
+        if outcome.fault is not None:
+            end = substitute.events(_in_place_of(outcome.fault, message, filtered))[-2:]
+        text = substitute.text_events(message)
+        items = [Replaced(message, filtered, held.shown)] if held.begun else text
+        whole = outcome._replace(value=substitute.transcript_of([*text, *end]), fault=None, made=made)
+        return (yield from given(whole, [*items, *end]))
+
+    def _message(self, filtered: FilteredContent, form: Any) -> Any:
+        """Return the message for the caller; None if there is none in that form."""
+        message: Any = self.on_filtered
+        if callable(message):
+            try:
+                message = message(filtered)
+            except Exception:  # noqa: BLE001 - a message that fails is none
+                LOGGER.exception("the function of Filtered failed; ContentFilteredError is raised in its place")
+                return None
+        return message if isinstance(message, form) else None
+
+    def __repr__(self) -> str:
+        what = "'raise'" if self.raises else "'return'" if self.on_filtered is None else "..."
+        return f"Filtered({what})"
+
+
+class _Held:
+    """The end of a filtered answer, held back until all of it is known; the items before it are passed on."""
+
+    def __init__(self) -> None:
+        self.items: list[Any] = []
+        self.head: dict[str, Any] = {}
+        self.begun = False
+        self.shown = 0
+
+    def take(self, item: Any) -> Iterator[Any]:
+        if isinstance(item, dict):
+            if self.items or ends_filtered(item):
+                self.items.append(item)
+                return
+            self.begun = self.begun or "contentBlockDelta" in item or "contentBlockStart" in item
+            self.shown += len(text_in(item))
+        elif isinstance(item, Head):
+            self.head = item.response
+        yield item
+
+
+def _is_plain(function: Any) -> bool:
+    return callable(function) and not inspect.iscoroutinefunction(function)
+
+
+def _why(outcome: Outcome) -> FilteredContent | None:
+    """Return why an answer of Converse was filtered, or an error says so; None for an answer, also in part."""
+    if outcome.fault is not None:
+        return filtered_by(outcome.fault)
+    value = outcome.value
+    return _blocked(filtered_of(value if isinstance(value, dict) else value.response({})))
+
+
+def _blocked(filtered: FilteredContent | None) -> FilteredContent | None:
+    return None if filtered is None or filtered.partial else filtered
+
+
+def _replaced(outcome: Outcome, response: dict[str, Any]) -> Outcome:
+    return outcome._replace(value=response, fault=None, made=replace(outcome.made, replaced=True))
+
+
+def _in_place_of(fault: Fault, message: str, filtered: FilteredContent) -> dict[str, Any]:
+    return substitute.response(message, stop_reason=reason_of(filtered), request_id=fault.request_id)
+
+
+def _request_id(outcome: Outcome) -> str | None:
+    if outcome.fault is not None:
+        return outcome.fault.request_id
+    found: str | None = outcome.value.get("ResponseMetadata", {}).get("RequestId")
+    return found
+
+
+def _refused(outcome: Outcome, filtered: FilteredContent, head: dict[str, Any]) -> Outcome:
+    """Return the outcome that says so as a fault, with what came in its value. `head` is the response's own part."""
+    if outcome.fault is not None:
+        return outcome
+    metadata = head.get("ResponseMetadata", {})
+    fault = Fault(
+        code="ContentFiltered",
+        message=f"the content was {filtered}",
+        kind=Kind.INVALID,
+        decision=Decision.FAIL,
+        category=Category.PERMANENT,
+        cause=cause_of(filtered),
+        advice="Change the prompt, or the guardrail if it blocks too much: the same content is filtered again.",
+        status=200,
+        request_id=metadata.get("RequestId"),
+        response={"ResponseMetadata": metadata},
+    )
+    return outcome._replace(fault=fault)

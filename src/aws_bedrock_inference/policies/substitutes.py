@@ -1,0 +1,32 @@
+"""Handing over the items of a stream that the service did not send."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from aws_bedrock_inference.dialects import substitute
+from aws_bedrock_inference.flow import ABANDONED, Head, give
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from aws_bedrock_inference.call import Outcome
+    from aws_bedrock_inference.flow import Flow
+    from aws_bedrock_inference.made import Made
+
+
+def given(outcome: Outcome, items: Iterable[Any]) -> Flow:
+    """Give `items` to the consumer, and return the outcome with their number."""
+    emitted = outcome.emitted
+    for item in items:
+        emitted += 1
+        if not (yield from give(item)):
+            return outcome._replace(fault=ABANDONED, emitted=emitted)
+    return outcome._replace(emitted=emitted)
+
+
+def handed_over(response: dict[str, Any], failed: Outcome, made: Made) -> Flow:
+    """Give a whole response of Converse as a stream, in the place of what `failed` before anything was given."""
+    events = substitute.events(response)
+    whole = failed._replace(value=substitute.transcript_of(events), fault=None, made=made)
+    return (yield from given(whole, [Head({"ResponseMetadata": response["ResponseMetadata"]}), *events]))

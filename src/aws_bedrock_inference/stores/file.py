@@ -1,0 +1,158 @@
+"""A SQLite file that threads, processes and forked children use at once, each through a connection of its own.
+
+The file must be on a disk of this machine: SQLite's write-ahead log does not work over a network
+(https://www.sqlite.org/wal.html, section 1).
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import tempfile
+import threading
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from aws_bedrock_inference.stores.disk import claim, explained, identity, is_still, refuse_network, remove_emptied
+from aws_bedrock_inference.stores.request import StoreUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from aws_bedrock_inference.stores.disk import Identity, Schema
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """A connection to `file`, which the threads of one process take turns to use."""
+
+    connection: sqlite3.Connection
+    file: Identity | None
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    pid: int = field(default_factory=os.getpid)
+
+    def __del__(self) -> None:
+        """Close a connection that nobody closed, in the process that opened it. It takes no lock: nobody uses it."""
+        if self.pid == os.getpid():
+            self.connection.close()
+
+
+class SharedFile:
+    """The file at `path` with the tables of `schema`, made for its owner alone at its first use.
+
+    A change that waits longer than `timeout` seconds for other threads or processes raises `StoreUnavailable`. Where
+    the file was deleted or replaced, the next use takes what is there now.
+    """
+
+    def __init__(self, path: Path, schema: Schema, *, timeout: float) -> None:
+        self.path = path
+        self.opened: dict[int, _Opened] = {}
+        self._schema = schema
+        self._timeout = timeout
+        # `opened` is by process: a forked child must neither use nor close what its parent has opened, and opens its
+        # own.
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """Hold the file to read from it; others may write meanwhile. Raises `StoreUnavailable`."""
+        with self._errors(), self._held() as opened:
+            self._check(opened)
+            yield opened.connection
+
+    @contextmanager
+    def changing(self) -> Iterator[sqlite3.Connection]:
+        """Hold the file for one change, whole or not at all. Raises `StoreUnavailable`."""
+        with self._errors(), self._held() as opened, opened.connection as database:
+            database.execute("BEGIN IMMEDIATE")
+            self._check(opened)
+            yield database
+
+    def close(self) -> None:
+        """Close the file; the next use opens it again."""
+        opened = self.opened.pop(os.getpid(), None)
+        if opened is not None:
+            with opened.lock:
+                opened.connection.close()
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except StoreUnavailable:
+            raise
+        except (sqlite3.Error, OSError, LookupError, TypeError, ValueError, ArithmeticError, RecursionError) as error:
+            trouble = explained(self.path, error, self._timeout, self._schema)
+            raise trouble from error
+
+    @contextmanager
+    def _held(self) -> Iterator[_Opened]:
+        opened = self._current()
+        if not opened.lock.acquire(timeout=self._timeout):
+            raise StoreUnavailable(f"{self.path}: locked by other threads for more than {self._timeout:g} s")
+        try:
+            yield opened
+        except sqlite3.Error as error:
+            if getattr(error, "sqlite_errorcode", None) != sqlite3.SQLITE_BUSY:
+                self._drop(opened)
+            raise
+        finally:
+            opened.lock.release()
+
+    def _check(self, opened: _Opened) -> None:
+        if not is_still(self.path, opened.file):
+            raise StoreUnavailable(f"{self.path} was deleted or replaced; the next request opens it anew")
+
+    def _current(self) -> _Opened:
+        """Return this process's connection to the file that is at the path now."""
+        opened = self.opened.get(os.getpid())
+        if opened is not None and not is_still(self.path, opened.file):
+            with opened.lock:
+                remove_emptied(self.path)
+                self._drop(opened)
+            opened = None
+        if opened is None:
+            made = _Opened(*self._open())
+            opened = self.opened.setdefault(os.getpid(), made)
+            if opened is not made:
+                made.connection.close()
+        return opened
+
+    def _drop(self, opened: _Opened) -> None:
+        """Close a connection that is no good any more, whose lock is held; the next request makes another."""
+        if self.opened.get(os.getpid()) is opened:
+            del self.opened[os.getpid()]
+        opened.connection.close()
+
+    def _open(self) -> tuple[sqlite3.Connection, Identity | None]:
+        refuse_network(self.path)
+        if not self.path.exists():
+            self._make()
+        file = identity(self.path)  # before it is opened: if it is replaced in between, the next request notices
+        return self._connected(self.path), file
+
+    def _make(self) -> None:
+        """Make the file beside its place and put it there whole: while SQLite changes a file to write-ahead logging,
+        others who open it are refused at once.
+        """
+        path = self.path
+        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".new")  # its owner's only
+        os.close(descriptor)
+        try:
+            self._connected(Path(name)).close()
+            with suppress(FileExistsError):
+                os.link(name, path)
+        finally:
+            Path(name).unlink()
+
+    def _connected(self, path: Path) -> sqlite3.Connection:
+        connection = sqlite3.connect(path, timeout=self._timeout, isolation_level=None, check_same_thread=False)
+        try:
+            claim(path, connection, self._schema)
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = NORMAL")
+        except BaseException:
+            connection.close()
+            raise
+        return connection

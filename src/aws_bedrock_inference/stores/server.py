@@ -1,0 +1,120 @@
+"""A Redis or Valkey server, as redis-py reaches it: its URL, its connections, and what its errors mean."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import redis
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisClusterException
+from redis.retry import Retry
+
+from aws_bedrock_inference.clock import monotonic
+from aws_bedrock_inference.forks import renew_after_fork
+from aws_bedrock_inference.stores.request import StoreUnavailable
+from aws_bedrock_inference.stores.server_errors import trouble
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from aws_bedrock_inference.clock import Clock
+    from aws_bedrock_inference.stores.server_errors import Purpose
+
+_SCHEMES = {"valkey": "redis", "valkeys": "rediss"}
+
+# Connections are made anew, by name, after this many seconds: the name may mean another server by then, while the old
+# one lives on and sees no reason to refuse anything.
+FRESH = 30.0
+
+
+class Server:
+    """The server at `url`, for one `purpose`; `place` is the URL without user, password and options.
+
+    Each new connection asks the server for its role and refuses a replica. After a failure, and every FRESH seconds of
+    `clock`, the next request connects anew by name, so that it follows a failover. `timeout` is for each step of a
+    request, in seconds. With `text`, answers are decoded.
+
+    Raises what redis-py raises for a URL that it cannot read.
+    """
+
+    def __init__(self, url: str, purpose: Purpose, *, timeout: float, clock: Clock = monotonic, text: bool) -> None:
+        scheme, _, rest = url.partition("://")
+        scheme, cluster, _ = scheme.partition("+")
+        self.place = f"{url.partition('://')[0]}://{rest.rpartition('@')[2].partition('?')[0]}"
+        self._purpose = purpose
+        self._timeout = timeout
+        self._clock = clock
+        self._text = text
+        self._url = f"{_SCHEMES.get(scheme, scheme)}://{rest}"
+        self._cluster = bool(cluster)
+        redis.ConnectionPool.from_url(self._url).make_connection()  # connects nothing; raises on what makes no sense
+        self._made: Any = None
+        self._made_at = 0.0
+        renew_after_fork(self)
+
+    def after_fork(self) -> None:
+        """Forget the parent's connections; the next request makes its own."""
+        self._made = None
+
+    def client(self) -> Any:
+        """Return redis-py's client, made at first use: that of a cluster connects at once."""
+        if self._made is not None and self._clock() >= self._made_at + FRESH:
+            self.close()
+        made = self._made
+        if made is None:
+            kind: Any = redis.RedisCluster if self._cluster else redis.Redis
+            self._made_at = self._clock()
+            made = self._made = kind.from_url(
+                self._url,
+                decode_responses=self._text,
+                socket_timeout=self._timeout,
+                socket_connect_timeout=self._timeout,
+                retry=Retry(NoBackoff(), 0),
+                **({} if self._cluster else {"redis_connect_func": _connect_to_primary}),
+            )
+        return made
+
+    def close(self) -> None:
+        """Close the connections; the next request opens one again."""
+        made, self._made = self._made, None
+        if made is not None:
+            _close(made)
+
+    @contextmanager
+    def errors(self) -> Iterator[None]:
+        """Raise `StoreUnavailable` for what goes wrong meanwhile, and connect anew after that."""
+        try:
+            yield
+        except redis.TimeoutError as error:
+            self.close()
+            raise StoreUnavailable(f"{self.place} took longer than {self._timeout:g} s: {error}") from error
+        except (redis.RedisError, RedisClusterException, OSError) as error:
+            self.close()
+            raise trouble(self.place, error, self._purpose) from error
+        except (ValueError, TypeError, IndexError, ArithmeticError) as error:
+            raise trouble(self.place, ValueError(f"BEDROCKDATA {error}"), self._purpose) from error
+
+
+def _connect_to_primary(connection: Any) -> None:
+    """Log in as redis-py does, then refuse a replica, even one that accepts writes.
+
+    Servers before version 6, proxies and some managed services do not answer HELLO; they are taken as they are.
+    """
+    connection.on_connect()
+    connection.send_command("HELLO")
+    try:
+        answer = connection.read_response()
+    except redis.ResponseError:
+        return
+    facts = answer if isinstance(answer, dict) else dict(zip(answer[::2], answer[1::2], strict=False))
+    if facts.get("role", facts.get(b"role")) in ("replica", "slave", b"replica", b"slave"):
+        raise redis.ReadOnlyError("READONLY This server is a replica")
+
+
+def _close(client: Any) -> None:
+    """Close the connections that no thread is using; the others are closed when they are not used any more."""
+    if isinstance(client, redis.RedisCluster):
+        client.close()
+    else:
+        client.connection_pool.disconnect(inuse_connections=False)

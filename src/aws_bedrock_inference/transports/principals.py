@@ -1,0 +1,46 @@
+"""The identity that signs the calls of a client, as far as it is known without a request over the network."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+from uuid import uuid4
+
+from botocore.tokens import FrozenAuthToken
+
+from aws_bedrock_inference.bounds import hashed
+
+# What a profile says of the role that its credentials are for.
+_ROLE = ("role_arn", "sso_account_id", "sso_role_name")
+
+
+def principal(core: Any, credentials: Any, token_for: str | None) -> str:
+    """Return a hash of the identity behind botocore's session `core`: the same in two processes only if they have the
+    same role of a profile, the same access key or the same token. It is empty where nothing is signed. `token_for` is
+    the signing name whose bearer token is sent in the place of a signature.
+
+    Temporary keys that no profile explains, such as those of an instance, are another identity after each renewal, and
+    credentials that tell nothing before they are fetched are one of their own.
+    """
+    if token_for is not None:
+        token = core.get_auth_token(signing_name=token_for)
+        return hashed(f"token {token.token}") if isinstance(token, FrozenAuthToken) else hashed(uuid4().hex)
+    if credentials is None:
+        return ""
+    method = str(getattr(credentials, "method", ""))
+    role = _role(core, method)
+    if role:
+        return hashed(f"{method} {role}")
+    # Of credentials that renew themselves the property would fetch new ones.
+    facts = vars(credentials)
+    key = facts.get("_access_key") or facts.get("access_key")
+    return hashed(f"key {key}") if isinstance(key, str) else hashed(uuid4().hex)
+
+
+def _role(core: Any, method: str) -> str:
+    if method == "assume-role-with-web-identity" and (arn := os.environ.get("AWS_ROLE_ARN")):
+        return arn
+    if not method.startswith(("assume-role", "sso")):
+        return ""
+    profile = core.get_scoped_config()
+    return " ".join(str(profile.get(name, "")) for name in _ROLE).strip()

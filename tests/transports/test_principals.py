@@ -1,0 +1,90 @@
+"""Who signs: told apart without a request, and never told."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+from botocore.session import Session
+
+from aws_bedrock_inference.transports.endpoint import find_endpoint
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+CONFIG = """
+[profile reader]
+region = us-east-1
+role_arn = arn:aws:iam::111122223333:role/reader
+source_profile = base
+[profile writer]
+region = us-east-1
+role_arn = arn:aws:iam::111122223333:role/writer
+source_profile = base
+[profile base]
+region = us-east-1
+aws_access_key_id = AKIDBASE
+aws_secret_access_key = hunter2
+[profile tool]
+region = us-east-1
+credential_process = cat {directory}/keys.json
+[profile sso]
+region = us-east-1
+sso_account_id = 111122223333
+sso_role_name = analyst
+sso_region = us-east-1
+sso_start_url = https://sso.example
+"""
+
+
+@pytest.fixture(autouse=True)
+def _profiles(alone: None, tmp_path: Path) -> None:
+    (tmp_path / "config").write_text(CONFIG.replace("{directory}", str(tmp_path)))
+    (tmp_path / "keys.json").write_text('{"Version": 1, "AccessKeyId": "AKIDTOOL", "SecretAccessKey": "x"}')
+
+
+def principal(profile: str | None = None, **keys: Any) -> str:
+    session: Any = boto3.Session(profile_name=profile, **keys) if profile or keys else Session()
+    return find_endpoint(session, region_name="us-east-1").principal
+
+
+def of(key: str, token: str | None = None) -> str:
+    return principal(aws_access_key_id=key, aws_secret_access_key="x", aws_session_token=token)
+
+
+def test_keys_and_roles_are_told_apart_and_the_same_ones_are_not(tmp_path: Path) -> None:
+    found = [of("AKIDONE"), of("AKIDTWO"), *map(principal, ("reader", "writer", "base", "tool"))]
+    assert len(set(found)) == len(found)
+    assert all(len(name) == 16 for name in found)
+    assert found == [of("AKIDONE"), of("AKIDTWO", "token"), *map(principal, ("reader", "writer", "base", "tool"))]
+    assert principal("base") == of("AKIDBASE")
+
+
+def test_nobody_is_told(caplog: Any) -> None:
+    for profile in ("reader", "base", "tool"):
+        endpoint = find_endpoint(boto3.Session(profile_name=profile))
+        assert "AKID" not in endpoint.principal
+        assert endpoint.principal not in repr(endpoint)
+
+
+def test_a_token_is_one_principal_and_another_one_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = []
+    for token in ("one", "two", "one"):
+        monkeypatch.setenv("AWS_BEARER_TOKEN_BEDROCK", token)
+        found.append(principal())
+    assert found[0] == found[2] != found[1]
+
+
+def test_web_identity_is_its_role(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("jwt")
+    monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", str(tmp_path / "token"))
+    found = []
+    for role in ("reader", "writer", "reader"):
+        monkeypatch.setenv("AWS_ROLE_ARN", f"arn:aws:iam::111122223333:role/{role}")
+        found.append(principal())
+    assert found[0] == found[2] != found[1]
+
+
+def test_without_credentials_there_is_none() -> None:
+    assert principal() == ""
