@@ -193,6 +193,16 @@ def test_two_who_ask_never_see_each_others_answers_unless_they_are_shared() -> N
     assert [text(shared.get(asked(route=route))) for route in (HERE, other)] == ["answer 1", "answer 1"]
 
 
+def test_two_tenants_never_see_each_others_answers_unless_they_are_shared() -> None:
+    desk, shared = Desk(), Desk(shared=True)
+    tenants = ("acme", "other", "", "acme", "other", "")
+    tasks = [desk.spawn(asked()._replace(tenant=tenant)) for tenant in tenants]
+    desk.driver.run()
+    assert [text(task.result) for task in tasks] == [f"answer {number}" for number in (1, 2, 3, 1, 2, 3)]
+    assert text(desk.get(asked()._replace(tenant="other"))) == "answer 2"
+    assert {text(shared.get(asked()._replace(tenant=tenant))) for tenant in tenants} == {"answer 1"}
+
+
 # Calls made at the same time
 
 

@@ -70,7 +70,7 @@ def key_of(call: Call, said: Said, *, shared: bool) -> str | None:
 
 def _asker(call: Call) -> tuple[str, ...]:
     """Return for whom a call is made: an answer for one is never given to another."""
-    return call.route.account, call.route.principal
+    return call.route.account, call.route.principal, call.tenant
 
 
 def _canonical(value: Any) -> Any:
