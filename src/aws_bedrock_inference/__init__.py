@@ -74,6 +74,7 @@ if TYPE_CHECKING:
         Retry,
         standard,
     )
+    from aws_bedrock_inference.policies.config import load
     from aws_bedrock_inference.resilience.functions import attempts
     from aws_bedrock_inference.resilience.wrap import resilient
 
@@ -130,6 +131,7 @@ _HOMES = {
     "knowledge.explain": ("Explanation", "explain"),
     "knowledge.models": ("ModelArn",),
     "made": ("FilteredContent", "Interrupted", "Replaced", "Seam"),
+    "policies.config": ("load",),
     "policies": (
         "Breaker",
         "Cache",
@@ -209,6 +211,7 @@ __all__ = [
     "handle_aws_error",
     "invoke_with_retry",
     "is_recoverable_error",
+    "load",
     "resilient",
     "retry_with_exponential_backoff",
     "retry_with_jitter",

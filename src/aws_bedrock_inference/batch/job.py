@@ -19,7 +19,8 @@ from aws_bedrock_inference.batch.records import Record, read_records
 from aws_bedrock_inference.batch.runner import Ending, Run
 from aws_bedrock_inference.clients.aclient import AsyncBedrockClient
 from aws_bedrock_inference.events import QuotaQueued, StoreChanged
-from aws_bedrock_inference.policies import Quota
+from aws_bedrock_inference.flow import Pipeline
+from aws_bedrock_inference.policies import Degrade, Quota, standard
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -59,6 +60,7 @@ class Job:
     timeout: float | None = None
     concurrency: int | None = None
     streamed: Callable[[Record], bool] = lambda _: False
+    pipeline: Pipeline | None = None
 
     @property
     def source_name(self) -> str:
@@ -85,13 +87,13 @@ async def carry_out(
     """
     with _interruptible(tally, say) as interruption:
         limited = job.rpm is not None or job.tpm is not None
-        quota = Quota(rpm=job.rpm, tpm=job.tpm, store=job.store)
+        quota, pipeline = governing(job)
         client = AsyncBedrockClient(
             job.model,
             region_name=job.region,
             endpoint_url=job.endpoint_url,
             session=job.session,
-            quota=quota,
+            pipeline=pipeline,
             timeout=job.timeout,
             priority="batch",
         )
@@ -132,6 +134,17 @@ async def _ended(run: Run, journal: Journal, job: Job) -> Ending:
         lost = f" {journal.unwritten:,} answers could not be written; the next run asks for them again."
         ending = Ending(broken=ending.broken + lost)
     return ending
+
+
+def governing(job: Job) -> tuple[Quota, Pipeline]:
+    """Return the quota and the pipeline of a job. What fails in a run is kept to be done again: no substitute takes its
+    place.
+    """
+    if job.pipeline is None:
+        quota = Quota(rpm=job.rpm, tpm=job.tpm, store=job.store)
+        return quota, standard(quota)
+    policies = [policy for policy in job.pipeline.policies if not isinstance(policy, Degrade)]
+    return next(policy for policy in policies if isinstance(policy, Quota)), Pipeline(*policies)
 
 
 def _report_store(say: Callable[[str], None], event: object) -> None:

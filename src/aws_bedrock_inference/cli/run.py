@@ -25,6 +25,8 @@ from aws_bedrock_inference.cli.quota_usage import usable_store
 from aws_bedrock_inference.cli.report import exit_code, summary
 from aws_bedrock_inference.cli.simulated import MODEL, simulated
 from aws_bedrock_inference.cli.stderr import Stderr
+from aws_bedrock_inference.policies import Quota
+from aws_bedrock_inference.policies.config import load
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,6 +52,12 @@ _CONCURRENCY = "Maximum number of calls in flight. [default: 64; 512 with --rpm 
     metavar="URL",
     callback=usable_store,
     help="Store that shares the quota with other processes: redis://HOST, sqlite:///FILE …",
+)
+@click.option(
+    "--config",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="File with the policies, as `load` reads it: quota, cache, retries …; in place of --rpm, --tpm and --store.",
 )
 @click.option(
     "--timeout",
@@ -82,7 +90,7 @@ def run(ctx: click.Context, /, *, stream: bool, simulate: str | None, **options:
     if _same(source, output):
         raise click.UsageError("INPUT and --output are the same file.")
     console = Console(file=cast("IO[str]", Stderr()), highlight=False)
-    job = Job(**options, streamed=lambda _: stream)
+    job = Job(**_configured(options), streamed=lambda _: stream)
     tally = Tally(clock.monotonic)
     with contextlib.ExitStack() as stack:
         terminated = stack.enter_context(_terminable())
@@ -98,6 +106,19 @@ def run(ctx: click.Context, /, *, stream: bool, simulate: str | None, **options:
         for line in summary(job, tally, ending, ctx.meta["arguments"]):
             _say(console, line)
     ctx.exit(exit_code(tally, ending))
+
+
+def _configured(options: dict[str, Any]) -> dict[str, Any]:
+    """Return the job's options, with the policies of the file that one of them may name."""
+    config = options.pop("config")
+    if config is None:
+        return options
+    twice = [f"--{name}" for name in ("rpm", "tpm", "store") if options[name] is not None]
+    if twice:
+        raise click.UsageError(f"{', '.join(twice)} and --config both say what the quota is. Write it into {config}.")
+    pipeline = load(config)
+    quota = next(policy for policy in pipeline.policies if isinstance(policy, Quota))
+    return {**options, "pipeline": pipeline, "rpm": quota.rpm, "tpm": quota.tpm}
 
 
 def _same(source: Path, output: Path) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from aws_bedrock_inference.bounds import shown
 from aws_bedrock_inference.flow import Pipeline
@@ -15,6 +15,9 @@ from aws_bedrock_inference.policies.filtered import Filtered, OnFiltered
 from aws_bedrock_inference.policies.quota import Quota
 from aws_bedrock_inference.policies.resume import Resume
 from aws_bedrock_inference.policies.retry import Retry
+
+if TYPE_CHECKING:
+    from aws_bedrock_inference.call import OnInterrupt
 
 __all__ = [
     "Breaker",
@@ -37,15 +40,17 @@ def standard(
     cache: Cache | None = None,
     filtered: Filtered | OnFiltered = "return",
     degrade: Degrade | None = None,
+    on_interrupt: OnInterrupt = "raise",
     retry: Retry | Literal["outside"] | None = None,
 ) -> Pipeline:
     """Return the recommended pipeline: each attempt passes the circuit breaker and the quota; the deadline covers all
     attempts.
 
     `cache` answers a request that was answered before, and nothing of the others is asked then. Without it nothing is
-    kept.
-    `filtered` is what to do with content that was filtered: `return` it as it is, `raise`, or a message for its place
-    (see `Filtered`). `degrade` is a substitute for when all else has failed; without one the exception is raised.
+    kept. `filtered` is what to do with content that was filtered: `return` it as it is, `raise`, or a message for its
+    place (see `Filtered`). `degrade` is a substitute for when all else has failed; without one the exception is raised.
+    `on_interrupt` says how a stream goes on that breaks after its first content, unless the call says so itself (see
+    `Resume`). `load` reads the same from a file.
 
     `retry` replaces the recommended `Retry()`. With `"outside"` a call is sent once, because something else owns the
     retries and their waits: a workflow engine, a task queue. The exception then says in `retry_after` how many seconds
@@ -65,7 +70,7 @@ def standard(
         *([cache] if cache is not None else []),
         Deadline(),
         Complete(),
-        Resume(),
+        Resume(on_interrupt),
         owner if owner is not None else Retry(),
         Breaker(),
         quota if quota is not None else Quota(),

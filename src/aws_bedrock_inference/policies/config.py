@@ -1,0 +1,130 @@
+"""The recommended pipeline, from a file: `standard` with its arguments in TOML.
+
+filtered = "I can't answer that."
+degrade = "Busy, try later."
+on_interrupt = "continue"
+
+[quota]
+rpm = 500
+tpm = 200_000
+
+[cache]
+url = "sqlite:///answers.db"
+ttl = 600
+"""
+
+from __future__ import annotations
+
+import inspect
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from aws_bedrock_inference.bounds import shown, shown_name
+from aws_bedrock_inference.policies import standard
+from aws_bedrock_inference.policies.cache import Cache
+from aws_bedrock_inference.policies.degrade import Degrade
+from aws_bedrock_inference.policies.filtered import Filtered
+from aws_bedrock_inference.policies.quota import Quota
+from aws_bedrock_inference.policies.retry import Retry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+    from aws_bedrock_inference.flow import Pipeline
+
+# Options that only Python can give.
+_IN_CODE = {"budget", "chance", "seal", "session"}
+_DISCOVERED = "discovered"
+
+
+def load(path: str | Path) -> Pipeline:
+    """Return the pipeline that the TOML file at `path` describes, with the keys of `standard`: `quota`, `cache`,
+    `filtered`, `degrade`, `on_interrupt` and `retry`. A table has the options of the policy of that name. With
+    `discovered = true` in `[quota]`, its limits start from what Service Quotas lists (see `Quota.discovered`).
+
+    Raises `ValueError`, which says where the file is wrong and what is allowed there, and `OSError` if it cannot be
+    read.
+    """
+    name = str(path)
+    try:
+        given = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{name}: this is not TOML: {error}") from None
+    _check(name, given, _READERS)
+    try:
+        return standard(**{key: _READERS[key](f"{name}: {key}", value) for key, value in given.items()})
+    except ValueError as error:
+        text = str(error)
+        raise ValueError(text if text.startswith(name) else f"{name}: {text}") from None
+
+
+def _quota(where: str, value: Any) -> Quota:
+    table = dict(_table(where, value))
+    discovered = table.pop(_DISCOVERED, False)
+    if not isinstance(discovered, bool):
+        raise ValueError(f"{where}.{_DISCOVERED} = {shown(discovered)}: give true or false")  # noqa: TRY004 - of a file
+    if not discovered:
+        quota: Quota = _made(where, table, Quota, also=[_DISCOVERED])
+        return quota
+    _check(where, table, [*_options(Quota), *_options(Quota.discovered)])
+    return Quota.discovered(**table)
+
+
+def _cache(where: str, value: Any) -> Cache:
+    return Cache(value) if isinstance(value, str) else _made(where, value, Cache)
+
+
+def _retry(where: str, value: Any) -> Any:
+    return value if isinstance(value, str) else _made(where, value, Retry)
+
+
+def _filtered(where: str, value: Any) -> Any:
+    return value if isinstance(value, str) else _made(where, value, Filtered)
+
+
+def _degrade(_: str, value: Any) -> Degrade:
+    return Degrade(value)
+
+
+def _as_it_is(_: str, value: Any) -> Any:
+    return value
+
+
+_READERS: dict[str, Callable[[str, Any], Any]] = {
+    "quota": _quota,
+    "cache": _cache,
+    "filtered": _filtered,
+    "degrade": _degrade,
+    "on_interrupt": _as_it_is,
+    "retry": _retry,
+}
+
+
+def _made(where: str, value: Any, kind: Callable[..., Any], *, also: Collection[str] = ()) -> Any:
+    table = _table(where, value)
+    _check(where, table, [*_options(kind), *also])
+    try:
+        return kind(**table)
+    except TypeError as error:
+        raise ValueError(f"{where}: {error}") from None
+
+
+def _table(where: str, value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ValueError(f"{where} = {shown(value)}: give a table")  # noqa: TRY004 - the fault is the file's
+    return value
+
+
+def _options(kind: Callable[..., Any]) -> list[str]:
+    return [
+        name
+        for name, parameter in inspect.signature(kind).parameters.items()
+        if parameter.kind is not parameter.VAR_KEYWORD and name not in _IN_CODE
+    ]
+
+
+def _check(where: str, table: dict[str, Any], allowed: Collection[str]) -> None:
+    for key in table:
+        if key not in allowed:
+            raise ValueError(f"{where} has no {shown_name(key, allowed)}; allowed here: {', '.join(sorted(allowed))}")

@@ -1,0 +1,128 @@
+"""The recommended pipeline from a file: what `standard` takes, and a sentence for each mistake."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from click.testing import CliRunner
+from support.answers import REPLY
+from support.doubles import session
+from support.wire import Wire, answer
+
+from aws_bedrock_inference import BedrockClient, Cache, Degrade, Filtered, Quota, Resume, Retry, load, standard
+from aws_bedrock_inference.batch.job import Job, governing
+from aws_bedrock_inference.cli import main
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+WHOLE = """
+filtered = "I can't answer that."
+degrade = "Busy, try later."
+on_interrupt = "continue"
+
+[quota]
+rpm = 500
+tpm = 200_000
+shares = { batch = 0.2 }
+
+[cache]
+ttl = 600
+
+[retry]
+attempts = 3
+"""
+
+
+@pytest.fixture
+def written(tmp_path: Path) -> Callable[[str], Path]:
+    def write(text: str) -> Path:
+        path = tmp_path / "bedrock.toml"
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    return write
+
+
+def test_a_file_says_what_standard_takes(written: Any) -> None:
+    pipeline = load(written(WHOLE))
+    by_kind: dict[type, Any] = {type(policy): policy for policy in pipeline.policies}
+    same = standard(
+        Quota(rpm=500), cache=Cache(), filtered="no", degrade=Degrade("x"), on_interrupt="continue", retry=Retry()
+    )
+    assert list(by_kind) == [type(policy) for policy in same.policies]
+    assert (by_kind[Quota].rpm, by_kind[Quota].tpm, by_kind[Retry].attempts) == (500, 200_000, 3)
+    assert (by_kind[Cache].ttl, by_kind[Resume].on_interrupt) == (600, "continue")
+    assert by_kind[Degrade].substitute == "Busy, try later."
+    assert isinstance(by_kind[Filtered], Filtered)
+
+
+def test_an_empty_file_is_the_recommended_pipeline(written: Any) -> None:
+    assert repr(load(written(""))) == repr(standard())
+
+
+def test_short_forms(written: Any, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/answers.db"
+    policies = load(written(f'cache = "{url}"\nretry = "outside"\nfiltered = "raise"')).policies
+    assert next(policy for policy in policies if isinstance(policy, Retry)).attempts == 1
+    assert (tmp_path / "answers.db").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("quota = 5", "quota = 5: give a table"),
+        ("[quota]\nrps = 5", "quota has no 'rps'; allowed here: concurrency, discovered, rpm, shares"),
+        ("[quota]\nrpm = 0", r"Quota\(rpm=0\): give a number above 0"),
+        ("[quota]\ndiscovered = 1", "quota.discovered = 1: give true or false"),
+        ("[cash]\nttl = 5", "has no 'cash'; allowed here: cache, degrade, filtered, on_interrupt, quota, retry"),
+        ('retry = "inside"', r"standard\(retry=.*'outside'"),
+        ("[retry]\nchance = 5", "retry has no"),
+        ('on_interrupt = "again"', "give one of raise, restart, continue"),
+        ("degrade = 5", r"Degrade\(5\): give the text"),
+        ("[cache]\nttl = -1", "ttl"),
+        ("a = = b", "this is not TOML"),
+    ],
+)
+def test_each_mistake_has_a_sentence(written: Any, text: str, said: str) -> None:
+    path = written(text)
+    with pytest.raises(ValueError, match=said) as raised:
+        load(path)
+    assert str(raised.value).startswith(str(path))
+
+
+def test_a_client_takes_it(written: Any, alone: None) -> None:
+    with Wire(answer(REPLY)) as wire:
+        pipeline = load(written("[cache]\nsampled = true"))
+        with BedrockClient(
+            "amazon.nova-lite-v1:0", pipeline=pipeline, session=session(), endpoint_url=wire.url
+        ) as client:
+            assert [client.invoke("Why?", max_tokens=9).text for _ in range(2)] == ["Because of Rayleigh."] * 2
+        assert len(wire.received) == 1
+
+
+def test_a_run_takes_it(written: Any, tmp_path: Path) -> None:
+    source, output = tmp_path / "prompts.jsonl", tmp_path / "answers.jsonl"
+    source.write_text('{"id": "1", "prompt": "Why?"}\n{"id": "2", "prompt": "Why?"}\n', encoding="utf-8")
+    config = written("[quota]\nrpm = 600\n[cache]\nsampled = true")
+    command = ["run", str(source), "-o", str(output), "--config", str(config), "--simulate"]
+    done = CliRunner().invoke(main, command)
+    assert done.exit_code == 0, done.output
+    assert len({json.loads(line)["text"] for line in output.read_text(encoding="utf-8").splitlines()}) == 1
+    twice = CliRunner().invoke(main, [*command, "--rpm", "5"])
+    assert twice.exit_code == 2
+    assert "--rpm and --config both say what the quota is" in twice.output
+
+
+def test_a_run_takes_no_substitute_for_an_answer(written: Any) -> None:
+    """What fails is kept in the file of failures and can be done again."""
+    quota, pipeline = governing(
+        Job(source=Path("in"), output=Path("out"), model="m", pipeline=load(written('degrade = "Busy."')))
+    )
+    kinds = [type(policy) for policy in pipeline.policies]
+    assert Degrade not in kinds
+    assert kinds[-1] is Quota
+    assert pipeline.policies[-1] is quota
