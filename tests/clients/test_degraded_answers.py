@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.answers import FRAMES, INTERNAL, MESSAGES, REPLY, THROTTLED_FRAME, UNAVAILABLE, fault
-from support.client_faces import at_once
 from support.wire import Wire, answer, stream
 
 from aws_bedrock_inference import (
@@ -53,7 +52,8 @@ BUSY = "Busy, try later."
 
 
 def using(substitute: Any, quota: Quota | None = None) -> Pipeline:
-    return Pipeline(Degrade(substitute), *at_once(quota).policies)
+    retry = Retry(attempts=2, chance=lambda: 0.0)  # and no circuit, which would be waited for
+    return Pipeline(Degrade(substitute), Deadline(), retry, quota if quota is not None else Quota(rpm=600_000))
 
 
 def opened(face: Any, wire: Wire, substitute: Any = BUSY) -> tuple[Any, list[Any]]:
