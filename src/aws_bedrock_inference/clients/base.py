@@ -199,5 +199,5 @@ def _closed(_: Call) -> Flow:
 def with_attempts(response: dict[str, Any], outcome: Outcome) -> dict[str, Any]:
     """Set `RetryAttempts` in the response, where boto3 has it."""
     if outcome.earlier:
-        response["ResponseMetadata"]["RetryAttempts"] = outcome.attempts - 1
+        response["ResponseMetadata"]["RetryAttempts"] = max(0, outcome.attempts - 1)
     return response

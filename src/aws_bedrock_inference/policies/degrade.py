@@ -82,12 +82,14 @@ class Degrade:
         try:
             answer: Any = self.substitute(call, fault) if callable(self.substitute) else self.substitute
             if call.operation in _CONVERSE:
-                if isinstance(answer, str) or (isinstance(answer, dict) and "output" in answer):
-                    return substitute.response(answer, request_id=fault.request_id)
+                if isinstance(answer, (str, dict)):
+                    response = substitute.response(answer, request_id=fault.request_id)
+                    substitute.events(response)  # raises for what is no response
+                    return response
             elif call.operation == "invoke_model" and isinstance(answer, (bytes, dict)):
                 return substitute.native_response(answer, request_id=fault.request_id)
         except Exception:  # noqa: BLE001 - the fault itself says more than a substitute that failed
-            LOGGER.exception("the function of Degrade failed; the call's own fault is raised")
+            LOGGER.exception("the substitute of Degrade failed; the call's own fault is raised")
         return None
 
     def __repr__(self) -> str:
