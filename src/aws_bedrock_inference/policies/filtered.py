@@ -206,7 +206,7 @@ def _refused(outcome: Outcome, filtered: FilteredContent, head: dict[str, Any]) 
     metadata = head.get("ResponseMetadata", {})
     fault = Fault(
         code="ContentFiltered",
-        message=f"the content was {filtered}",
+        message=f"content filtering: {filtered}",  # words that programs for AWS's documents look for
         kind=Kind.INVALID,
         decision=Decision.FAIL,
         category=Category.PERMANENT,
