@@ -38,8 +38,8 @@ def sim(running: Simulator) -> Iterator[Simulator]:
 
 
 def opened(face: Any, sim: Simulator, on_filtered: str = NO) -> Any:
-    policies = (Degrade(BUSY), Filtered(on_filtered), Complete(), *at_once().policies)
-    return face.open(sim.url, pipeline=Pipeline(*policies))
+    pipeline = Pipeline(Degrade(BUSY), Filtered(on_filtered), Complete(), *at_once().policies)
+    return face.open(sim.url, pipeline=pipeline)
 
 
 @pytest.mark.parametrize(("kind", "source"), [("content-filtered", "provider"), ("guardrail", "guardrail")])
