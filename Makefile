@@ -113,11 +113,11 @@ stress: $(VENV)/.ready redis ## Try for a quarter of an hour what tests can only
 
 update: ## Renew the locks in requirements/ with the newest releases
 	@[ -x $(UPDATE)/bin/uv ] || { $(PYTHON) -m venv $(UPDATE) && $(UPDATE)/bin/$(PIP) --require-hashes -r requirements/update.txt; }
-	@$(COMPILE) pyproject.toml --extra simulator --extra valkey --group dev -o requirements/test.txt
+	@$(COMPILE) pyproject.toml --extra schema --extra simulator --extra valkey --group dev -o requirements/test.txt
 	@$(COMPILE) pyproject.toml --extra simulator -c requirements/test.txt -o requirements/demo.txt
 	@$(COMPILE) pyproject.toml requirements/peers.in -o requirements/peers.txt
-	@$(COMPILE) --resolution lowest-direct --no-header pyproject.toml --extra simulator --extra valkey -o $(UPDATE)/oldest.txt
-	@$(COMPILE) -c $(UPDATE)/oldest.txt pyproject.toml --extra simulator --extra valkey --group test -o requirements/oldest.txt
+	@$(COMPILE) --resolution lowest-direct --no-header pyproject.toml --extra schema --extra simulator --extra valkey -o $(UPDATE)/oldest.txt
+	@$(COMPILE) -c $(UPDATE)/oldest.txt pyproject.toml --extra schema --extra simulator --extra valkey --group test -o requirements/oldest.txt
 	@$(subst requirements/build.in,requirements/update.in,$(COMPILE)) -o requirements/update.txt
 	@git diff --stat requirements
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.answers import MESSAGES, REPLY, UNAVAILABLE, fault
@@ -13,16 +13,23 @@ from support.wire import Wire, answer, event, stream
 
 from aws_bedrock_inference import (
     AnswerIncomplete,
+    Call,
     Complete,
     Decision,
     Degrade,
+    Outcome,
     Pipeline,
     Quota,
+    Route,
     ServiceFault,
     Usage,
     standard,
 )
+from aws_bedrock_inference.drivers.blocking import Driver
 from aws_bedrock_inference.events import CallEnded, RetryScheduled
+
+if TYPE_CHECKING:
+    from aws_bedrock_inference.flow import Flow
 
 TOOLS = [{"toolSpec": {"name": "look", "inputSchema": {"json": {"type": "object"}}}}]
 REQUIRED = {"tools": TOOLS, "toolChoice": {"any": {}}}
@@ -258,3 +265,19 @@ def test_a_substitute_does_not_hide_a_limit_that_is_too_small(face: Any) -> None
 def test_another_number_is_refused(wrong: Any) -> None:
     with pytest.raises(ValueError, match=r"Complete\(repeats="):
         Complete(repeats=wrong)
+
+
+def test_no_repeat_after_the_deadline() -> None:
+    sent: list[Call] = []
+
+    def step(call: Call) -> Flow:
+        sent.append(call)
+        yield from ()
+        return Outcome(CUT_TOOL)
+
+    params = {"messages": MESSAGES, "toolConfig": REQUIRED, "inferenceConfig": {"maxTokens": 40}}
+    for deadline, times in ((5.0, 1), (5.1, 3)):
+        flow = Complete().around(step, lambda: 5.0)(Call("converse", params, Route("m"), deadline=deadline))
+        outcome = Driver(lambda _: Outcome()).run(flow)
+        assert outcome.fault is not None
+        assert (outcome.fault.code, len(sent)) == ("AnswerIncomplete", times)

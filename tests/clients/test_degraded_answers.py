@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.answers import FRAMES, INTERNAL, MESSAGES, REPLY, THROTTLED_FRAME, UNAVAILABLE, fault
-from support.client_faces import at_once
 from support.wire import Wire, answer, stream
 
 from aws_bedrock_inference import (
@@ -53,7 +52,8 @@ BUSY = "Busy, try later."
 
 
 def using(substitute: Any, quota: Quota | None = None) -> Pipeline:
-    return Pipeline(Degrade(substitute), *at_once(quota).policies)
+    retry = Retry(attempts=2, chance=lambda: 0.0)  # and no circuit, which would be waited for
+    return Pipeline(Degrade(substitute), Deadline(), retry, quota if quota is not None else Quota(rpm=600_000))
 
 
 def opened(face: Any, wire: Wire, substitute: Any = BUSY) -> tuple[Any, list[Any]]:
@@ -149,7 +149,14 @@ def _broken(call: Call, failed: Fault) -> str:
     raise ZeroDivisionError
 
 
-@pytest.mark.parametrize("substitute", [_broken, lambda call, failed: None, lambda call, failed: {"text": BUSY}])
+def _none(call: Call, failed: Fault) -> None:
+    """Have no substitute."""
+
+
+WRONG = [{"text": BUSY}, {"output": BUSY}, {"output": {"message": {"content": [BUSY]}}}]
+
+
+@pytest.mark.parametrize("substitute", [_broken, _none, *(lambda call, failed, each=each: each for each in WRONG)])
 def test_a_function_without_a_substitute_leaves_the_fault(
     face: Any, substitute: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -157,7 +164,7 @@ def test_a_function_without_a_substitute_leaves_the_fault(
         client, heard = opened(face, wire, substitute)
         with pytest.raises(ServerFailed):
             face.get(client.invoke("Why?"))
-    assert ("ZeroDivisionError" in caplog.text) is (substitute is _broken)
+    assert ("substitute of Degrade failed" in caplog.text) is (substitute is not _none)
     assert [type(each) for each in heard] == [CallEnded]
 
 
@@ -198,6 +205,7 @@ def test_an_open_circuit_and_a_deadline_are_degraded(face: Any) -> None:
         assert face.get(client.invoke("Why?")).attempts == 1
         refused = face.get(client.invoke("Why?"))
         assert (refused.degraded_by.code, refused.attempts, len(wire.received)) == ("CircuitOpen", 0, 1)
+        assert face.get(client.converse(messages=MESSAGES))["ResponseMetadata"]["RetryAttempts"] == 0
     with Wire(("stall", b"")) as wire:
         late = face.get(face.open(wire.url, pipeline=using(BUSY), timeout=0.2).invoke("Why?"))
         assert late.text == BUSY

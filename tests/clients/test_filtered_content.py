@@ -285,7 +285,23 @@ def test_the_friendly_function_of_the_page_gives_the_message_too() -> None:
     with Wire(BLOCKED) as wire:
         for pipeline in (at_once(), using("raise"), using("return")):
             assert safe_invoke("Why?", NO, client=face.open(wire.url, pipeline=pipeline))["output"] == NO
+    masked = {"sensitiveInformationPolicy": {"piiEntities": [{"type": "EMAIL", "action": "ANONYMIZED"}]}}
+    trace = {"trace": {"guardrail": {"outputAssessments": {"g1": [masked]}}}}
+    with Wire(answer({**REPLY, "stopReason": "guardrail_intervened", **trace})) as wire:
+        client = face.open(wire.url)
+        for asked in (client, _Boto3(client)):
+            assert safe_invoke("Why?", NO, client=asked)["output"] == "Because of Rayleigh."
     face.end()
+
+
+class _Boto3:
+    """A client whose `invoke` gives boto3's dictionary."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    def invoke(self, prompt: str) -> Any:
+        return dict(self._client.invoke(prompt))
 
 
 @pytest.mark.parametrize("wrong", ["Raise", " return ", "", "  ", None, 3, b"no", ["no"]])

@@ -283,6 +283,16 @@ def test_filtered_content_gives_the_fallback(
     assert safe("Why?", fallback_message="Not that.")["output"] == "Not that."
 
 
+@pytest.mark.parametrize("kind", ["content-filtered", "guardrail"])
+def test_so_does_filtered_content_with_http_200(program: Program, kind: str, sim: Simulator) -> None:
+    sim.scenario(faults=[{"kind": kind}])
+    with BedrockClient(MODEL, pipeline=package.standard(filtered="raise")) as client:
+        safe = program.run("safe_invoke", client=client).safe_invoke
+        assert safe("Why?")["output"] == RESTRICTED
+        assert safe("Why?", fallback_message="Not that.")["output"] == "Not that."
+    assert asked(sim) == 2
+
+
 @pytest.mark.parametrize("fault", [error("ModelErrorException"), error("AccessDeniedException", "no")])
 def test_other_errors_are_raised(program: Program, fault: Any, sim: Simulator, client: BedrockClient) -> None:
     safe = program.run("safe_invoke", client=client).safe_invoke

@@ -16,11 +16,13 @@ from aws_bedrock_inference.bounds import is_number, shown
 from aws_bedrock_inference.compat.errors import named, worth_repeating
 from aws_bedrock_inference.compat.retries import calculate_backoff, retry_with_exponential_backoff
 from aws_bedrock_inference.dialects.content import text_of
+from aws_bedrock_inference.dialects.filtered import filtered_of
 from aws_bedrock_inference.dialects.usage import CONTENT_FILTERED, FILTERED, stop_reason
 from aws_bedrock_inference.exceptions import InvalidRequest
 from aws_bedrock_inference.fault import Kind
 from aws_bedrock_inference.knowledge.reading import attribute
 from aws_bedrock_inference.log import LOGGER
+from aws_bedrock_inference.made import FilteredContent
 from aws_bedrock_inference.resilience.functions import known_fault
 from aws_bedrock_inference.resilience.targets import is_async
 from aws_bedrock_inference.switch import policies_are_off
@@ -138,7 +140,7 @@ def safe_invoke(prompt: str, fallback_message: str | None = None, *, client: Any
             raise
         return {"output": fallback, "stop_reason": CONTENT_FILTERED}
     reason = stop_reason(answer if isinstance(answer, dict) else {"stop_reason": attribute(answer, "stop_reason")})
-    if reason.lower() in FILTERED:
+    if reason.lower() in FILTERED and not _is_partial(answer):
         return {"output": fallback, "stop_reason": reason}
     return {"output": _text(answer), "stop_reason": reason}
 
@@ -146,6 +148,12 @@ def safe_invoke(prompt: str, fallback_message: str | None = None, *, client: Any
 def _is_filtered(fault: Fault) -> bool:
     """Return whether an error says that its content was filtered. Its message decides, not the advice in its text."""
     return fault.cause in _FILTER_CAUSES or any(words in fault.message.lower() for words in _FILTER_WORDS)
+
+
+def _is_partial(answer: Any) -> bool:
+    """Return whether an answer says that words were masked in it, and the rest is the answer."""
+    filtered = filtered_of(answer) if isinstance(answer, dict) else attribute(answer, "filtered")
+    return isinstance(filtered, FilteredContent) and filtered.partial
 
 
 def _text(answer: Any) -> str:

@@ -20,7 +20,7 @@ _ENDED = {"end_turn", "stop_sequence"}
 
 
 class Problem(NamedTuple):
-    """What an answer lacks. `cut` says that it was truncated, and `at_limit` that the request's own limit did it."""
+    """A lack in an answer. `cut` says that it was truncated, and `at_limit` that the request's own limit did it."""
 
     message: str
     cut: bool

@@ -44,13 +44,13 @@ class Complete:
             raise ValueError(f"Complete(repeats={shown(repeats)}): give 0 for no repeat, or more")
         self.repeats = repeats
 
-    def around(self, step: Step, clock: Clock) -> Step:  # noqa: ARG002 - nothing here takes time
+    def around(self, step: Step, clock: Clock) -> Step:
         """Return `step`, whose answers hold what was asked for."""
 
         def flow(call: Call) -> Flow:
             if call.operation not in _CONVERSE or not asks_for_form(call.params):
                 return step(call)
-            return self._stream(step, call) if call.streams else self._answer(step, call)
+            return self._stream(step, call) if call.streams else self._answer(step, call, clock)
 
         return flow
 
@@ -62,12 +62,12 @@ class Complete:
                 return outcome._replace(fault=_fault(problem))
         return outcome
 
-    def _answer(self, step: Step, call: Call) -> Flow:
+    def _answer(self, step: Step, call: Call, clock: Clock) -> Flow:
         outcome = yield from step(call)
         for _ in range(self.repeats):
             problem = problem_of(call.params, outcome.value) if outcome.fault is None else None
             limit = _larger(call)
-            if problem is None or not problem.at_limit or limit is None:
+            if problem is None or not problem.at_limit or limit is None or clock() >= call.deadline:
                 break
             fault, used = _fault(problem, outcome), outcome.usage or Usage()
             attempt = Attempt(fault, 0.0, used.output_tokens)

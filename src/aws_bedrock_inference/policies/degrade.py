@@ -29,6 +29,7 @@ _OF_THE_CALLER = frozenset({Kind.INVALID, Kind.DENIED, Kind.NOT_FOUND})
 _FAILED = 500
 
 _CONVERSE = frozenset({"converse", "converse_stream"})
+_ANSWERS = _CONVERSE | {"invoke_model"}
 
 
 class Degrade:
@@ -60,12 +61,15 @@ class Degrade:
         """Return `step`, with a substitute for its last fault."""
 
         def flow(call: Call) -> Flow:
-            outcome = yield from step(call)
-            if outcome.fault is None or outcome.emitted or not may_be_degraded(outcome.fault):
-                return outcome
-            return (yield from self._degraded(call, outcome, outcome.fault))
+            return self._answer(step, call) if call.operation in _ANSWERS else step(call)
 
         return flow
+
+    def _answer(self, step: Step, call: Call) -> Flow:
+        outcome = yield from step(call)
+        if outcome.fault is None or outcome.emitted or not may_be_degraded(outcome.fault):
+            return outcome
+        return (yield from self._degraded(call, outcome, outcome.fault))
 
     def _degraded(self, call: Call, outcome: Outcome, fault: Fault) -> Flow:
         response = self._response(call, fault)
@@ -82,12 +86,14 @@ class Degrade:
         try:
             answer: Any = self.substitute(call, fault) if callable(self.substitute) else self.substitute
             if call.operation in _CONVERSE:
-                if isinstance(answer, str) or (isinstance(answer, dict) and "output" in answer):
-                    return substitute.response(answer, request_id=fault.request_id)
-            elif call.operation == "invoke_model" and isinstance(answer, (bytes, dict)):
+                if isinstance(answer, (str, dict)):
+                    response = substitute.response(answer, request_id=fault.request_id)
+                    substitute.events(response)  # raises for what is no response
+                    return response
+            elif isinstance(answer, (bytes, dict)):
                 return substitute.native_response(answer, request_id=fault.request_id)
         except Exception:  # noqa: BLE001 - the fault itself says more than a substitute that failed
-            LOGGER.exception("the function of Degrade failed; the call's own fault is raised")
+            LOGGER.exception("the substitute of Degrade failed; the call's own fault is raised")
         return None
 
     def __repr__(self) -> str:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.flow import Flow, Step
 
 OnFiltered: TypeAlias = "str | Callable[[FilteredContent], Any]"
-"""What to do with filtered content: `return`, `raise`, a message, or a function that makes the message."""
+"""A way to handle filtered content: `return`, `raise`, a message, or a function that makes the message."""
 
 _WORDS = ("return", "raise")
 _CONVERSE = frozenset({"converse", "converse_stream"})
@@ -37,8 +37,8 @@ class Filtered:
 
     `on_filtered` says what the caller gets: with `return` the answer as the service gave it, with `raise` a
     `ContentFilteredError`. Any other text is a message that stands in the answer's place. A function gets the
-    `FilteredContent` and returns the message. `Filtered(message=...)` takes any text for a message, also these two
-    words. Words or pictures that were only taken out of an answer leave it an answer, which is passed on.
+    `FilteredContent` and returns the message. `message` takes any text for a message, also these two words.
+    Words or pictures that were only taken out of an answer leave it an answer, which is passed on.
 
     For InvokeModel, whose answers have the model's own form, a function may return the body as bytes or a dictionary;
     a text does not fit, and the answer stays as it came.
@@ -206,7 +206,7 @@ def _refused(outcome: Outcome, filtered: FilteredContent, head: dict[str, Any]) 
     metadata = head.get("ResponseMetadata", {})
     fault = Fault(
         code="ContentFiltered",
-        message=f"the content was {filtered}",
+        message=f"content filtering: {filtered}",  # words that programs for AWS's documents look for
         kind=Kind.INVALID,
         decision=Decision.FAIL,
         category=Category.PERMANENT,

@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from aws_bedrock_inference.simulator import converse, echoes, frames, native, strict
+from aws_bedrock_inference.simulator.answers import GUARDRAIL
 from aws_bedrock_inference.simulator.error_texts import ServiceError, invalid
 from aws_bedrock_inference.simulator.model_rules import body_format, listed, tool_prompt_tokens
 
@@ -76,6 +77,8 @@ def whole(asked: Asked, answer: Answer, usage: Usage, seconds: float) -> tuple[l
         headers["x-amzn-bedrock-cache-read-input-token-count"] = usage.cache_read
         headers["x-amzn-bedrock-cache-write-input-token-count"] = usage.cache_write
     body = native.dialect(asked).body(answer, usage, milliseconds)
+    if answer.stop == GUARDRAIL:
+        body["amazon-bedrock-guardrailAction"] = "INTERVENED"
     return [(name, str(value)) for name, value in headers.items()], written(body)
 
 
