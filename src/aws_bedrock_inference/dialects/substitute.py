@@ -6,12 +6,12 @@ import json
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
-from botocore.response import StreamingBody
-
 from aws_bedrock_inference.dialects.stream import Transcript
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from botocore.response import StreamingBody
 
 _END = "end_turn"
 _NOTHING = {"inputTokens": 0, "outputTokens": 0, "totalTokens": 0}
@@ -40,16 +40,22 @@ def native_response(body: bytes | Mapping[str, Any], *, request_id: str | None =
     """Return a response of InvokeModel with `body`, which must have the form of the model's own."""
     content = json.dumps(body).encode() if not isinstance(body, bytes) else body
     return {
-        "body": StreamingBody(BytesIO(content), len(content)),
+        "body": _body(content),
         "contentType": "application/json",
         "ResponseMetadata": _metadata(request_id),
     }
 
 
+def _body(content: bytes) -> StreamingBody:
+    from botocore.response import StreamingBody  # noqa: PLC0415 - heavy, and whoever calls a model has it already
+
+    return StreamingBody(BytesIO(content), len(content))
+
+
 def read_again(answer: dict[str, Any]) -> tuple[dict[str, Any], Any]:
     """Return a response of InvokeModel whose body can be read once more, and the JSON in it; None if there is none."""
     content = answer["body"].read()
-    again = {**answer, "body": StreamingBody(BytesIO(content), len(content))}
+    again = {**answer, "body": _body(content)}
     try:
         return again, json.loads(content)
     except (ValueError, RecursionError):
