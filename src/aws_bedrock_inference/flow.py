@@ -138,11 +138,6 @@ Flow: TypeAlias = "Generator[Effect, Any, Outcome]"
 Step: TypeAlias = "Callable[[Call], Flow]"
 
 
-def read(source: Any) -> Generator[Effect, Any, dict[str, Any] | Fault | None]:
-    """Read the next event of an open stream."""
-    return cast("dict[str, Any] | Fault | None", (yield Next(source)))
-
-
 def give(item: Any) -> Generator[Effect, Any, bool]:
     """Hand `item` to the consumer; False when the consumer has gone away."""
     return cast("bool", (yield Give(item)))

@@ -13,7 +13,7 @@ from aws_bedrock_inference.call import Outcome
 from aws_bedrock_inference.dialects.echo import unechoed
 from aws_bedrock_inference.dialects.stream import NativeTranscript, Transcript
 from aws_bedrock_inference.fault import Decision, Fault
-from aws_bedrock_inference.flow import ABANDONED, Head, Send, give, read
+from aws_bedrock_inference.flow import ABANDONED, Give, Head, Next, Send
 from aws_bedrock_inference.knowledge.classify import answered, unanswered
 
 if TYPE_CHECKING:
@@ -32,10 +32,11 @@ def stream(call: Call) -> Flow:
     if opened.fault is not None:
         return unechoed(call, opened)
     source, transcript = opened.value, _transcript(call)
+    following = Next(source)  # once for all events; the helpers of `flow` would cost each of them half a microsecond
     held: list[Any] = [Head(source.response)]
     emitted = 0
     while True:
-        event = yield from read(source)
+        event: dict[str, Any] | Fault | None = yield following
         if event is None or isinstance(event, Fault):
             fault = _verdict(event, transcript)
             if fault is not None:
@@ -43,12 +44,13 @@ def stream(call: Call) -> Flow:
             transcript.begun = True
         else:
             transcript.add(event)
-            source.begun, source.quiet = transcript.begun, transcript.quiet
+            source.quiet = transcript.quiet
             held.append(event)
         if transcript.begun:
+            source.begun = True
             for item in held:
                 emitted += 1
-                if not (yield from give(item)):
+                if not (yield Give(item)):
                     return Outcome(transcript, ABANDONED, transcript.spent(call.estimate), emitted)
             held.clear()
         if event is None or isinstance(event, Fault):
@@ -64,8 +66,9 @@ def collect(call: Call) -> Flow:
     if opened.fault is not None:
         return unechoed(call, opened)
     source, transcript = opened.value, _transcript(call)
+    following = Next(source)
     while True:
-        event = yield from read(source)
+        event: dict[str, Any] | Fault | None = yield following
         if event is None or isinstance(event, Fault):
             fault = _verdict(event, transcript)
             if fault is not None:

@@ -147,7 +147,7 @@ def test_silence_after_the_first_piece_breaks_the_stream(face: Any) -> None:
 def test_silence_before_the_first_piece_is_a_time_out(face: Any) -> None:
     with Wire(("stall", stream(end=False))) as wire:
         client = face.open(wire.url, pipeline=at_once(), timeout=Timeout(first_content=0.05, total=0.2))
-        client.pipeline.policies[1].attempts = 1
+        client.pipeline.policies[2].attempts = 1
         with pytest.raises(TimedOut):
             list(face.items(client.invoke_stream("Why?")))
 

@@ -72,7 +72,7 @@ def test_a_stream_that_had_not_begun_does_not_begin(face: Any) -> None:
 def test_a_call_between_two_attempts_ends(face: Any) -> None:
     with Wire(UNAVAILABLE, OK) as wire:
         client = face.open(wire.url, pipeline=at_once())
-        client.pipeline.policies[1]._chance = lambda: 0.5
+        client.pipeline.policies[2]._chance = lambda: 0.5
 
         async def aclose(_: float) -> None:
             await client.aclose()

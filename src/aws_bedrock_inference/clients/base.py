@@ -7,11 +7,12 @@ from math import inf
 from typing import TYPE_CHECKING, Any
 
 from aws_bedrock_inference import clock as clocks
-from aws_bedrock_inference.bounds import is_number, shown
+from aws_bedrock_inference.bounds import is_number, shown, shown_name
 from aws_bedrock_inference.call import Call, Outcome, Route, Timeout, priority_number
 from aws_bedrock_inference.clients.counting import Counting
 from aws_bedrock_inference.clients.request import BadRequestError
 from aws_bedrock_inference.clients.routes import Routes
+from aws_bedrock_inference.clients.safer import AUTO, Safer
 from aws_bedrock_inference.events import Listener, Listeners
 from aws_bedrock_inference.exceptions import InvalidRequest, error_of
 from aws_bedrock_inference.flow import send
@@ -64,6 +65,7 @@ class BaseClient:
         self._listeners = Listeners(log)
         self._routes = Routes(self._endpoint, session)
         self._looks_up = False
+        self._safer = Safer()
         self._gauge = TokenGauge()
         self._counting = Counting(self._gauge, self._routes)
         self._send = self.pipeline.around(send, self._clock)
@@ -106,6 +108,15 @@ class BaseClient:
         if on_interrupt is not None and (problem := unresumable(on_interrupt, self.pipeline)):
             raise self._invalid(operation, problem, self._route(self.model_id))
         return self._make_call(operation, params, timeout)._replace(priority=number, on_interrupt=on_interrupt)
+
+    def _whole(self, call: Call, *, stream: bool | str) -> Flow:
+        """Return the flow for the whole answer to `call`, received as a stream or at once."""
+        if stream == AUTO:
+            return self._safer.flow(call, self._send, self._collect)
+        if isinstance(stream, str):
+            problem = f"stream={shown_name(stream, [AUTO])}: give True, False or 'auto'"
+            raise self._invalid(call.operation, problem, call.route)
+        return self._collect(call._replace(collected=True)) if stream else self._send(call)
 
     def _make_call(self, operation: str, params: Mapping[str, Any], timeout: float | Timeout | None = None) -> Call:
         """Return the call of boto3's `operation` with boto3's `params`; `modelId` is optional. `timeout` is as in the

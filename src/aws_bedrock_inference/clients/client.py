@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Self, Unpack
+from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
 
 from aws_bedrock_inference.clients.base import BaseClient, with_attempts
 from aws_bedrock_inference.clients.reply import Reply, reply_of
 from aws_bedrock_inference.clients.request import Prompt
+from aws_bedrock_inference.clients.safer import AUTO
 from aws_bedrock_inference.clients.streams import EventStream, TextStream
 from aws_bedrock_inference.drivers.blocking import Driver
 from aws_bedrock_inference.transports.blocking import BlockingTransport
@@ -46,7 +47,7 @@ class BedrockClient(BaseClient):
         temperature: float | None = None,
         stop_sequences: Sequence[str] | None = None,
         tools: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
-        stream: bool = False,
+        stream: bool | Literal["auto"] = False,
         priority: Priority | None = None,
         tier: Tier | None = None,
         timeout: float | Timeout | None = None,
@@ -58,15 +59,16 @@ class BedrockClient(BaseClient):
         without it reserves the model's maximum. `tools` is a list of Converse tools or a whole `toolConfig`. Other
         parameters of Converse can be given by their own names. With `stream=True` the answer is received as a stream
         and returned when it is complete: a stalled generation is then noticed early, and a stream that breaks is
-        retried. `priority` applies to this call alone. `tier` is one of Bedrock's service tiers (`priority`, `default`,
-        `flex`), or `match` for the tier that corresponds to the priority; not every model has every tier. `timeout`
-        replaces the client's for this call.
+        retried. `stream="auto"` does so for answers of 1,000 tokens or more, where streaming is allowed and supported.
+        `priority` applies to this call alone. `tier` is one of Bedrock's service tiers (`priority`, `default`, `flex`),
+        or `match` for the tier that corresponds to the priority; not every model has every tier. `timeout` replaces the
+        client's for this call.
 
         Raises `InvalidRequest` before anything is sent, another `Refused` if the call was not sent, and `ServiceFault`
         if the call failed.
         """
         call = self._invoke_call(
-            "converse_stream" if stream else "converse",
+            "converse_stream" if stream and stream != AUTO else "converse",
             Prompt(
                 prompt=prompt,
                 messages=messages,
@@ -81,7 +83,7 @@ class BedrockClient(BaseClient):
             priority,
             timeout,
         )
-        outcome = self._driver.run(self._collect(call._replace(collected=True)) if stream else self._send(call))
+        outcome = self._driver.run(self._whole(call, stream=stream))
         self._finish(call, outcome)
         self._raise_for(call, outcome)
         return reply_of(outcome, call.route)

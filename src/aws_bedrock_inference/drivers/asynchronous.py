@@ -186,10 +186,13 @@ class AsyncStream(ItemFlow):
             effect = flow.send(reply)
             while not isinstance(effect, Give):
                 try:
-                    if isinstance(effect, Next) and effect.source is not running.source:
-                        running.loop = asyncio.get_running_loop()
-                        running.hold(effect.source)
-                    reply = await perform(effect)
+                    if type(effect) is Next:
+                        if effect.source is not running.source:
+                            running.loop = asyncio.get_running_loop()
+                            running.hold(effect.source)
+                        reply = await effect.source.next()
+                    else:
+                        reply = await perform(effect)
                 except BaseException as interruption:  # noqa: BLE001 - the flow raises it again
                     raise_destruction(interruption)
                     effect = flow.throw(interruption)

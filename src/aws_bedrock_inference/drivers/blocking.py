@@ -141,9 +141,12 @@ class Stream(ItemFlow):
             effect = flow.send(reply)
             while not isinstance(effect, Give):
                 try:
-                    if isinstance(effect, Next) and effect.source is not running.source:
-                        running.hold(effect.source)
-                    reply = perform(effect)
+                    if type(effect) is Next:
+                        if effect.source is not running.source:
+                            running.hold(effect.source)
+                        reply = effect.source.next()
+                    else:
+                        reply = perform(effect)
                 except BaseException as interruption:  # noqa: BLE001 - the flow raises it again
                     effect = flow.throw(interruption)
                 else:

@@ -1,23 +1,24 @@
 """From the bytes of a stream to boto3's events, and to the faults in it.
 
-Frames are read by botocore's parser. botocore loses the text of an exception whose name the stream's model does not
-list, such as `modelTimeoutException` in ConverseStream; here every exception keeps its name and its text.
+Frames are read as botocore reads them (`fast/frames.py`). botocore loses the text of an exception whose name the
+stream's model does not list, such as `modelTimeoutException` in ConverseStream; here every exception keeps its name and
+its text.
 """
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
-from botocore.eventstream import EventStreamBuffer, ParserError
+from botocore.eventstream import ParserError
 
 from aws_bedrock_inference.knowledge.classify import answered, unanswered
+from aws_bedrock_inference.transports.fast.frames import Frames
 from aws_bedrock_inference.transports.operations import worded
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from aws_bedrock_inference.fault import Fault
+    from aws_bedrock_inference.transports.fast.frames import Frame
     from aws_bedrock_inference.transports.operations import Operation
     from aws_bedrock_inference.transports.timeouts import Exchange
 
@@ -41,19 +42,16 @@ class Decoder:
     def __init__(self, plan: Operation, head: dict[str, Any]) -> None:
         self._plan = plan
         self._metadata = head["ResponseMetadata"]
-        self._buffer = EventStreamBuffer()
-        self._open = 0
+        self._frames = Frames()
 
     def feed(self, data: bytes) -> None:
         """Take in the next bytes of the body."""
-        self._open += len(data)
-        self._buffer.add_data(data)
+        self._frames.feed(data)
 
     def next(self) -> dict[str, Any] | Fault | None:
         """Return the next event or the fault that ends the stream; None when more bytes are needed."""
         try:
-            for message in cast("Iterator[Any]", self._buffer):
-                self._open -= message.prelude.total_length
+            while (message := self._frames.next()) is not None:
                 if message.headers.get(":message-type") in ("exception", "error"):
                     return self._fault(message)
                 event = self._plan.event(message.headers, message.payload)
@@ -68,11 +66,11 @@ class Decoder:
 
     def end(self) -> Fault | None:
         """Return what is wrong with a stream whose body ends here: a frame that was cut off."""
-        if not self._open:
+        if not self._frames.open:
             return None
         return unanswered(None, code="StreamBroken", message="the stream ended inside a frame")
 
-    def _fault(self, message: Any) -> Fault:
+    def _fault(self, message: Frame) -> Fault:
         headers = message.headers
         if headers[":message-type"] == "error":
             code, members = headers.get(":error-code"), {"message": headers.get(":error-message")}

@@ -1,4 +1,4 @@
-"""One HTTP/1.1 answer, read by h11 from the bytes of a connection. No I/O.
+"""One HTTP/1.1 answer, read by h11 from the bytes of a connection, but for plain chunks (`fast/chunks.py`). No I/O.
 
 h11 accepts some answers whose end is not certain. Those would let requests and answers get out of step, so here they
 are malformed, or the last ones of their connections.
@@ -21,6 +21,7 @@ from h11 import (
 from urllib3 import HTTPHeaderDict
 
 from aws_bedrock_inference.transports.failures import ConnectionClosed, MalformedAnswer
+from aws_bedrock_inference.transports.fast.chunks import Chunks
 
 # One head, trailer or line before a chunk, in bytes, and the fields of a head. AWS sends one or two KB; a server
 # without end must not fill the memory.
@@ -32,6 +33,7 @@ MAX_INTERIM = 32
 SWITCHING = 101
 
 _START = b"HTTP/1."
+_HEAD_END = b"\r\n\r\n"
 _VERSIONS = (b"1.1", b"1.0")
 _NO_BODY = (204, 304)
 _TOO_LONG = 431
@@ -51,6 +53,8 @@ class Answer:
         self.reusable = True
         self._body: list[bytes] = []
         self._interim = 0
+        self._chunks: Chunks | None = None
+        self._split = False  # whether a head came in pieces: then nobody knows where h11 is in what follows
         self._connection = Connection(CLIENT, MAX_HEAD)
         self._connection.send(_REQUEST)
 
@@ -59,6 +63,33 @@ class Answer:
 
         Raises `MalformedAnswer` and `ConnectionClosed`.
         """
+        while not self.status and data and not self._split:
+            end = data.find(_HEAD_END) + len(_HEAD_END)
+            self._split = end < len(_HEAD_END)
+            head, data = (data, b"") if self._split else (data[:end], data[end:])
+            self._parse(head)
+            if not data:
+                return
+        rest = data if self._chunks is None else self._plain(self._chunks, data)
+        if rest is not None:
+            self._parse(rest)
+
+    def _plain(self, chunks: Chunks, data: bytes) -> bytes | None:
+        """Read the plain chunks in `data`; return what is left for h11, which reads all that follows."""
+        if data:
+            rest = chunks.feed(data, self._body)
+            if rest is None:
+                return None
+        elif chunks.inside:
+            raise ConnectionClosed("closed inside the answer")
+        else:
+            rest = b""
+            if chunks.held:
+                self._parse(chunks.held)
+        self._chunks = None
+        return rest
+
+    def _parse(self, data: bytes) -> None:
         try:
             self._connection.receive_data(data)
             while not self.complete and (event := self._connection.next_event()) is not NEED_DATA:
@@ -97,6 +128,8 @@ class Answer:
         if "transfer-encoding" in self.headers and "content-length" in self.headers:
             raise MalformedAnswer("the length of the body is given in two ways")
         self.status = head.status_code
+        if not self._split and self.headers.get("transfer-encoding", "").lower() == "chunked":
+            self._chunks = Chunks()
         self.reason = head.reason.decode("latin-1")
 
     def _end(self) -> None:

@@ -1,0 +1,52 @@
+"""Stream underneath a call for a whole answer, where that is safer.
+
+A whole answer arrives at once, after its last token. Proxies, NAT gateways and time limits of one's own cut a
+connection that is silent for a minute; the generation is then lost, paid for, and paid for again. A stream is never
+silent for so long, and one that breaks is noticed at once. It needs the permission for
+bedrock:InvokeModelWithResponseStream, which converse does not.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from aws_bedrock_inference.fault import Kind
+
+if TYPE_CHECKING:
+    from aws_bedrock_inference.call import Call
+    from aws_bedrock_inference.fault import Fault
+    from aws_bedrock_inference.flow import Flow, Step
+
+# The tokens of an answer that may take a minute, the usual limit of what stands between: models write 15 to 100 tokens
+# a second.
+LONG = 1000
+
+AUTO = "auto"
+"""The value of `stream` that leaves the choice to `Safer`."""
+
+_ACTION = "InvokeModelWithResponseStream"
+_NO_STREAM = "streaming-not-supported"
+
+
+class Safer:
+    """A choice for each call: it is made as a stream if its answer may be long. Where streaming is denied or not
+    supported, it is made as it is, and the route is remembered.
+    """
+
+    def __init__(self) -> None:
+        self._cannot: set[str] = set()
+
+    def flow(self, call: Call, send: Step, collect: Step) -> Flow:
+        """Run `call`, a Converse call, by `collect` or by `send`."""
+        route = call.route.health_key
+        if call.estimate.output_tokens < LONG or route in self._cannot:
+            return (yield from send(call))
+        outcome = yield from collect(call._replace(operation="converse_stream", collected=True))
+        if outcome.fault is None or not _cannot_stream(outcome.fault):
+            return outcome
+        self._cannot.add(route)
+        return (yield from send(call))
+
+
+def _cannot_stream(fault: Fault) -> bool:
+    return fault.cause == _NO_STREAM or (fault.kind is Kind.DENIED and _ACTION in fault.message)

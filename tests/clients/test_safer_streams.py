@@ -1,0 +1,63 @@
+"""`stream="auto"`: long answers come as streams, where that is allowed; nobody pays twice to find out."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from support.answers import FRAMES, REPLY, fault
+from support.wire import Wire, answer, stream
+
+from aws_bedrock_inference import Denied, InvalidRequest
+
+WHOLE = stream(*FRAMES)
+TEXT = "Because of Rayleigh."
+NO_PERMISSION = fault(
+    403,
+    "AccessDeniedException",
+    "User: arn:aws:iam::111122223333:user/x is not authorized to perform: bedrock:InvokeModelWithResponseStream on "
+    "resource: arn:aws:bedrock:us-east-1::foundation-model/amazon.nova-lite-v1:0",
+)
+NO_STREAMS = fault(400, "ValidationException", "The model is unsupported for streaming.")
+
+
+def asked(wire: Wire) -> list[str]:
+    return [request.target.rsplit("/", 1)[1] for request in wire.received]
+
+
+@pytest.mark.parametrize(("most", "way"), [(999, "converse"), (1000, "converse-stream"), (None, "converse-stream")])
+def test_what_may_take_a_minute_is_streamed(face: Any, most: int | None, way: str) -> None:
+    with Wire(WHOLE if way == "converse-stream" else answer(REPLY)) as wire:
+        reply = face.get(face.open(wire.url).invoke("Why?", max_tokens=most, stream="auto"))
+        assert (reply.text, asked(wire)) == (TEXT, [way])
+
+
+@pytest.mark.parametrize("refusal", [NO_PERMISSION, NO_STREAMS])
+def test_where_streams_are_refused_the_client_remembers(face: Any, refusal: bytes) -> None:
+    with Wire(refusal, answer(REPLY)) as wire:
+        client = face.open(wire.url)
+        for _ in range(2):
+            assert face.get(client.invoke("Why?", max_tokens=4000, stream="auto")).text == TEXT
+        assert asked(wire) == ["converse-stream", "converse", "converse"]
+        assert json.loads(wire.received[0].body) == json.loads(wire.received[1].body)
+
+
+def test_another_refusal_is_raised(face: Any) -> None:
+    with Wire(
+        fault(403, "AccessDeniedException", "You don't have access to the model with the specified model ID.")
+    ) as wire:
+        with pytest.raises(Denied):
+            face.get(face.open(wire.url).invoke("Why?", max_tokens=4000, stream="auto"))
+        assert asked(wire) == ["converse-stream"]
+
+
+def test_a_long_answer_that_breaks_is_asked_for_again_as_a_stream(face: Any) -> None:
+    with Wire(stream(*FRAMES[:3]), WHOLE) as wire:
+        assert face.get(face.open(wire.url).invoke("Why?", max_tokens=4000, stream="auto")).attempts == 2
+        assert asked(wire) == ["converse-stream"] * 2
+
+
+def test_another_word_is_refused(face: Any) -> None:
+    with Wire(WHOLE) as wire, pytest.raises(InvalidRequest, match="give True, False or 'auto'"):
+        face.get(face.open(wire.url).invoke("Why?", stream="Auto"))
