@@ -6,8 +6,6 @@ import json
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
-from botocore.response import StreamingBody
-
 from aws_bedrock_inference.dialects.stream import Transcript
 
 if TYPE_CHECKING:
@@ -40,7 +38,7 @@ def native_response(body: bytes | Mapping[str, Any], *, request_id: str | None =
     """Return a response of InvokeModel with `body`, which must have the form of the model's own."""
     content = json.dumps(body).encode() if not isinstance(body, bytes) else body
     return {
-        "body": StreamingBody(BytesIO(content), len(content)),
+        "body": _body(content),
         "contentType": "application/json",
         "ResponseMetadata": _metadata(request_id),
     }
@@ -49,7 +47,7 @@ def native_response(body: bytes | Mapping[str, Any], *, request_id: str | None =
 def read_again(answer: dict[str, Any]) -> tuple[dict[str, Any], Any]:
     """Return a response of InvokeModel whose body can be read once more, and the JSON in it; None if there is none."""
     content = answer["body"].read()
-    again = {**answer, "body": StreamingBody(BytesIO(content), len(content))}
+    again = {**answer, "body": _body(content)}
     try:
         return again, json.loads(content)
     except (ValueError, RecursionError):
@@ -78,6 +76,13 @@ def transcript_of(items: list[dict[str, Any]]) -> Transcript:
     for item in items:
         transcript.add(item)
     return transcript
+
+
+def _body(content: bytes) -> Any:
+    """Return `content` as boto3 gives the body of InvokeModel's answer."""
+    from botocore.response import StreamingBody  # noqa: PLC0415 - it loads urllib3, which most calls never need
+
+    return StreamingBody(BytesIO(content), len(content))
 
 
 def _block(index: int, block: Mapping[str, Any]) -> list[dict[str, Any]]:
