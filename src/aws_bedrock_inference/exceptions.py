@@ -38,9 +38,10 @@ from botocore.exceptions import ClientError
 from aws_bedrock_inference.dialects.content import text_of
 from aws_bedrock_inference.dialects.filtered import FILTER_CAUSES, filtered_by, filtered_of
 from aws_bedrock_inference.fault import Decision, Fault, Kind, Origin
+from aws_bedrock_inference.wording import portable, sentence
 
 if TYPE_CHECKING:
-    from aws_bedrock_inference.call import Attempt, Outcome, Route, Usage
+    from aws_bedrock_inference.call import Outcome, Route, Usage
     from aws_bedrock_inference.dialects.stream import Transcript
     from aws_bedrock_inference.made import FilteredContent
 
@@ -50,7 +51,7 @@ class BedrockError(Exception):
 
     def __init__(self, outcome: Outcome, operation: str, route: Route) -> None:
         assert outcome.fault is not None  # noqa: S101 - only a failed outcome becomes an exception
-        Exception.__init__(self, _sentence(outcome, outcome.fault, operation, route))
+        Exception.__init__(self, sentence(outcome, outcome.fault, operation, route))
         self._set(outcome, outcome.fault, operation, route)
 
     def _set(self, outcome: Outcome, fault: Fault, operation: str, route: Route) -> None:
@@ -119,7 +120,7 @@ class BedrockError(Exception):
         return self.route.region
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return (_rebuild, (type(self), _portable(self.outcome), self.operation, self.route))
+        return (type(self), (portable(self.outcome), self.operation, self.route))
 
 
 class Refused(BedrockError):
@@ -196,18 +197,13 @@ class _Answered(ServiceFault):
     def answer(self) -> dict[str, Any]:
         """The answer as it came, in Converse's form, or the body of InvokeModel's; empty if there was none."""
         value = self.outcome.value
-        if value is None:
-            return {}
-        answer: dict[str, Any] = value if isinstance(value, dict) else value.response({})
+        answer: dict[str, Any] = {} if value is None else value if isinstance(value, dict) else value.response({})
         return answer
 
     @property
     def received(self) -> str:
         """The text that came."""
-        value = self.outcome.value
-        if isinstance(value, dict):
-            return text_of(((value.get("output") or {}).get("message") or {}).get("content"))
-        return "" if value is None else str(value.text)
+        return text_of(((self.answer.get("output") or {}).get("message") or {}).get("content"))
 
     @property
     def usage(self) -> Usage | None:
@@ -283,23 +279,9 @@ _BY_CAUSE: dict[str, type[BedrockError]] = {
     "answer-truncated": AnswerIncomplete,
     "answer-breaks-schema": AnswerIncomplete,
 }
-# The service's code for what a refusal prevents, by its cause or its code: programs written for AWS's documents look
-# for it in the text. What no wait can heal stands for an error that they do not repeat.
-_STANDS_FOR = {
-    "request-larger-than-quota": "ValidationException",
-    "InvalidRequest": "ValidationException",
-    "CircuitOpen": "ServiceUnavailableException",
-    "QuotaExhausted": "ThrottlingException",
-    "QueueFull": "ThrottlingException",
-    "DeadlineTooClose": "RequestTimeout",
-}
 _REFUSALS: dict[str, type[BedrockError]] = {
-    "InvalidRequest": InvalidRequest,
-    "CircuitOpen": CircuitOpen,
-    "QuotaExhausted": QuotaExhausted,
-    "QueueFull": QueueFull,
-    "DeadlineTooClose": DeadlineTooClose,
-    "ClientClosed": ClientClosed,
+    kind.__name__: kind
+    for kind in (InvalidRequest, CircuitOpen, QuotaExhausted, QueueFull, DeadlineTooClose, ClientClosed)
 }
 
 
@@ -315,34 +297,3 @@ def error_of(outcome: Outcome, operation: str, route: Route) -> BedrockError:
     error = kind(outcome, operation, route)
     error.__cause__ = fault.error
     return error
-
-
-def _sentence(outcome: Outcome, fault: Fault, operation: str, route: Route) -> str:
-    attempts = (
-        ""
-        if fault.kind is Kind.REFUSED and not outcome.earlier
-        else f" after {outcome.attempts} attempt" + "s" * (outcome.attempts > 1)
-    )
-    repeatable = outcome.earlier or fault.decision is not Decision.FAIL
-    gave_up = f", gave up: {outcome.gave_up}" if outcome.gave_up and repeatable else ""
-    request = f", request id {fault.request_id}" if fault.request_id else ""
-    code = _STANDS_FOR.get(fault.cause) or _STANDS_FOR.get(fault.code) if fault.kind is Kind.REFUSED else None
-    stands_for = f" (in place of {code})" if code else ""
-    # The class of a refused request has the name of its code: a traceback would show it twice.
-    said = fault.message if fault.code == "InvalidRequest" else fault
-    return f"{said} [{operation} on {route}{attempts}{gave_up}{request}] {fault.advice}".rstrip() + stands_for
-
-
-def _portable(outcome: Outcome) -> Outcome:
-    """Return the outcome without the original exceptions, which cannot be pickled."""
-    from dataclasses import replace  # noqa: PLC0415 - only when pickled
-
-    def bare(attempt: Attempt) -> Attempt:
-        return replace(attempt, fault=replace(attempt.fault, error=None))
-
-    fault = replace(outcome.fault, error=None) if outcome.fault is not None else None
-    return outcome._replace(fault=fault, earlier=tuple(map(bare, outcome.earlier)))
-
-
-def _rebuild(kind: type[BedrockError], outcome: Outcome, operation: str, route: Route) -> BedrockError:
-    return kind(outcome, operation, route)

@@ -326,3 +326,12 @@ def test_standard_puts_it_outside_of_the_deadline() -> None:
     own = Filtered("raise")
     assert standard(filtered=own).policies[0] is own
     assert repr(own) == "Filtered('raise')"
+
+
+def test_a_call_that_streams_underneath_gives_one_answer(face: Any) -> None:
+    with Wire(BLOCKED_STREAM, REFUSED) as wire:
+        client, _ = opened(face, wire, NO)
+        for _ in range(2):
+            reply = face.get(client.invoke("Why?", max_tokens=2000, stream="auto"))
+            assert (reply.text, reply.made.replaced) == (NO, True)
+        assert all(request.target.endswith("/converse-stream") for request in wire.received)

@@ -1,0 +1,49 @@
+"""The words of an exception, and what of an outcome can be pickled."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from aws_bedrock_inference.fault import Decision, Fault, Kind
+
+if TYPE_CHECKING:
+    from aws_bedrock_inference.call import Attempt, Outcome, Route
+
+# The service's code for what a refusal prevents, by its cause or its code: programs written for AWS's documents look
+# for it in the text. What no wait can heal stands for an error that they do not repeat.
+_STANDS_FOR = {
+    "request-larger-than-quota": "ValidationException",
+    "InvalidRequest": "ValidationException",
+    "CircuitOpen": "ServiceUnavailableException",
+    "QuotaExhausted": "ThrottlingException",
+    "QueueFull": "ThrottlingException",
+    "DeadlineTooClose": "RequestTimeout",
+}
+
+
+def sentence(outcome: Outcome, fault: Fault, operation: str, route: Route) -> str:
+    """Return what happened, where, what was tried, and what to do."""
+    attempts = (
+        ""
+        if fault.kind is Kind.REFUSED and not outcome.earlier
+        else f" after {outcome.attempts} attempt" + "s" * (outcome.attempts > 1)
+    )
+    repeatable = outcome.earlier or fault.decision is not Decision.FAIL
+    gave_up = f", gave up: {outcome.gave_up}" if outcome.gave_up and repeatable else ""
+    request = f", request id {fault.request_id}" if fault.request_id else ""
+    code = _STANDS_FOR.get(fault.cause) or _STANDS_FOR.get(fault.code) if fault.kind is Kind.REFUSED else None
+    stands_for = f" (in place of {code})" if code else ""
+    # The class of a refused request has the name of its code: a traceback would show it twice.
+    said = fault.message if fault.code == "InvalidRequest" else fault
+    return f"{said} [{operation} on {route}{attempts}{gave_up}{request}] {fault.advice}".rstrip() + stands_for
+
+
+def portable(outcome: Outcome) -> Outcome:
+    """Return the outcome without the original exceptions, which cannot be pickled."""
+
+    def bare(attempt: Attempt) -> Attempt:
+        return replace(attempt, fault=replace(attempt.fault, error=None))
+
+    fault = replace(outcome.fault, error=None) if outcome.fault is not None else None
+    return outcome._replace(fault=fault, earlier=tuple(map(bare, outcome.earlier)))
