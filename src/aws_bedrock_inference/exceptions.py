@@ -29,7 +29,7 @@ Each exception has the attributes `code`, `decision`, `cause`, `origin`, `advice
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from botocore.exceptions import ClientError
 
@@ -38,6 +38,9 @@ from aws_bedrock_inference.fault import Decision, Fault, Kind, Origin
 if TYPE_CHECKING:
     from aws_bedrock_inference.call import Attempt, Outcome, Route
     from aws_bedrock_inference.dialects.stream import Transcript
+    from aws_bedrock_inference.made import Seam
+
+T = TypeVar("T", "Attempt", "Seam")
 
 
 class BedrockError(Exception):
@@ -258,11 +261,10 @@ def error_of(outcome: Outcome, operation: str, route: Route) -> BedrockError:
     """Return the exception for `outcome`, chained to the original error."""
     fault = outcome.fault
     assert fault is not None  # noqa: S101 - only a failed outcome becomes an exception
-    if fault.kind is Kind.REFUSED:
-        kind = _REFUSALS.get(fault.code, Refused)
-    else:
-        # Part of an answer is never lost, whatever ended it.
-        kind = StreamBroken if outcome.emitted else _CLASSES[fault.kind]
+    # Part of an answer is never lost, whatever ended it.
+    kind: type[BedrockError] = StreamBroken
+    if not outcome.emitted:
+        kind = _REFUSALS.get(fault.code, Refused) if fault.kind is Kind.REFUSED else _CLASSES[fault.kind]
     error = kind(outcome, operation, route)
     error.__cause__ = fault.error
     return error
@@ -288,11 +290,12 @@ def _portable(outcome: Outcome) -> Outcome:
     """Return the outcome without the original exceptions, which cannot be pickled."""
     from dataclasses import replace  # noqa: PLC0415 - only when pickled
 
-    def bare(attempt: Attempt) -> Attempt:
-        return replace(attempt, fault=replace(attempt.fault, error=None))
+    def bare(part: T) -> T:
+        return replace(part, fault=replace(part.fault, error=None))
 
     fault = replace(outcome.fault, error=None) if outcome.fault is not None else None
-    return outcome._replace(fault=fault, earlier=tuple(map(bare, outcome.earlier)))
+    made = replace(outcome.made, seams=tuple(map(bare, outcome.made.seams))) if outcome.made.seams else outcome.made
+    return outcome._replace(fault=fault, earlier=tuple(map(bare, outcome.earlier)), made=made)
 
 
 def _rebuild(kind: type[BedrockError], outcome: Outcome, operation: str, route: Route) -> BedrockError:
