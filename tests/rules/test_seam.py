@@ -54,6 +54,7 @@ def test_a_text_that_repeats_itself_is_never_called_verified() -> None:
 def test_a_few_characters_count_only_at_the_beginning() -> None:
     assert joined("The", "The sky is blue") == ("The sky is blue", True)
     assert joined("The", "Is it? The sky is blue") == ("TheIs it? The sky is blue", False)
+    assert joined("The", "=====\nThe\n=====\n sky is blue") == ("The sky is blue", False)
 
 
 def test_the_rest_passes_at_once_when_the_seam_is_found() -> None:

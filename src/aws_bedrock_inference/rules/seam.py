@@ -69,7 +69,9 @@ class Seam:
         if self.verified is not None:
             return ""
         held, anchor = self._held, self.anchor
-        at = held.find(anchor) if len(anchor) >= TELLING else 0 if held.startswith(anchor) else -1
+        at = held.find(anchor)
+        if at > 0 and len(anchor) < TELLING and held[:at].strip() not in ("", MARK):
+            at = -1
         if at < 0:
             self.verified = False
             return held[_shared(self._received, anchor, held) :]
