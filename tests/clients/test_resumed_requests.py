@@ -210,3 +210,13 @@ def test_neither_prompt_nor_answer_is_in_events_and_errors(face: Any) -> None:
     assert "StreamResumed" in said
     assert "Rosebud" not in said
     assert FIRST[:20] not in said
+
+
+def test_a_part_without_text_of_its_own_takes_a_place_too(face: Any) -> None:
+    closed = stream(START, *text(FIRST), event("contentBlockStop", {"contentBlockIndex": 0}))
+    nothing = stream(START, *text(FIRST[-40:]), event("contentBlockStop", {"contentBlockIndex": 0}))
+    with Wire(closed, nothing, GOES_ON) as wire:
+        answer = face.open(wire.url).invoke_stream("Why?", on_interrupt="continue")
+        events = list(face.items(answer.events))
+    assert answer.reply.text == FIRST + REST
+    assert [body["contentBlockIndex"] for event in events for body in event.values() if "delta" in body] == [0, 2]

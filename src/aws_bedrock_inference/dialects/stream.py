@@ -77,7 +77,7 @@ class Transcript:
             elif name == "contentBlockStart":
                 self._start(body.get("contentBlockIndex"), body.get("start"))
             elif name == "contentBlockStop":
-                self.open = False
+                self.index, self.open = body.get("contentBlockIndex"), False
                 self._assembly.stop(body.get("contentBlockIndex"))
             elif name == "messageStart":
                 role = body.get("role")
