@@ -220,3 +220,11 @@ def test_a_part_without_text_of_its_own_takes_a_place_too(face: Any) -> None:
         events = list(face.items(answer.events))
     assert answer.reply.text == FIRST + REST
     assert [body["contentBlockIndex"] for event in events for body in event.values() if "delta" in body] == [0, 2]
+
+
+def test_the_rest_of_the_maximum_counts_other_scripts_by_what_they_cost(face: Any) -> None:
+    chinese = "\u5929\u7a7a\u662f\u84dd\u8272\u7684" * 20
+    with Wire(stream(START, *text(chinese)), PREFILLED) as wire:
+        answer = face.open(wire.url).invoke_stream("Why?", modelId=OLD, max_tokens=100, on_interrupt="continue")
+        assert "".join(face.items(answer)) == chinese + REST
+        assert bodies(wire)[1]["inferenceConfig"]["maxTokens"] == 100 - 120 * 3 // 4

@@ -21,9 +21,9 @@ from aws_bedrock_inference.dialects.usage import (
     without_double_writes,
 )
 
-# A rough count for streams that break off before they report their usage; English text has about four characters a
-# token.
-CHARACTERS_PER_TOKEN = 4
+# A rough count for streams that break off before they report their usage; text has about four bytes of UTF-8 a token,
+# which makes three tokens of four Chinese characters.
+BYTES_PER_TOKEN = 4
 
 _REASONING = "reasoningContent"
 
@@ -99,7 +99,7 @@ class Transcript:
     @property
     def tokens(self) -> int:
         """The number of tokens that the stream has shown, roughly."""
-        return self._written // CHARACTERS_PER_TOKEN
+        return self._written // BYTES_PER_TOKEN
 
     def spent(self, estimate: Estimate) -> Usage:
         """Return the reported usage, without cache writes that are reported twice, or what the stream must have cost by
@@ -228,7 +228,7 @@ class NativeTranscript(Transcript):
     def _write(self, text: Any) -> None:
         if isinstance(text, str):
             self._text.append(text)
-            self._written += len(text)
+            self._written += _length(text)
 
 
 def _chunk(event: dict[str, Any]) -> dict[str, Any] | None:
@@ -257,4 +257,6 @@ def _failure(error: Any) -> tuple[str, str]:
 
 
 def _length(value: Any) -> int:
-    return len(value) if isinstance(value, str) else 0
+    if not isinstance(value, str):
+        return 0
+    return len(value) if value.isascii() else len(value.encode(errors="replace"))
