@@ -289,11 +289,10 @@ def error_of(outcome: Outcome, operation: str, route: Route) -> BedrockError:
     """Return the exception for `outcome`, chained to the original error."""
     fault = outcome.fault
     assert fault is not None  # noqa: S101 - only a failed outcome becomes an exception
-    if fault.kind is Kind.REFUSED:
-        kind = _REFUSALS.get(fault.code, Refused)
-    else:
-        # Part of an answer is never lost, whatever ended it.
-        kind = _BY_CAUSE.get(fault.cause) or (StreamBroken if outcome.emitted else _CLASSES[fault.kind])
+    # Part of an answer is never lost, whatever ended it.
+    kind: type[BedrockError] = _BY_CAUSE.get(fault.cause, StreamBroken)
+    if not outcome.emitted and fault.cause not in _BY_CAUSE:
+        kind = _REFUSALS.get(fault.code, Refused) if fault.kind is Kind.REFUSED else _CLASSES[fault.kind]
     error = kind(outcome, operation, route)
     error.__cause__ = fault.error
     return error

@@ -41,7 +41,7 @@ def stream(call: Call) -> Flow:
         if event is None or isinstance(event, Fault):
             fault = _verdict(event, transcript)
             if fault is not None:
-                return Outcome(transcript, fault, _spent(call, transcript), emitted)
+                return unechoed(call, Outcome(transcript, fault, _spent(call, transcript), emitted))
             transcript.begun = True
         else:
             transcript.add(event)
@@ -73,7 +73,7 @@ def collect(call: Call) -> Flow:
         if event is None or isinstance(event, Fault):
             fault = _verdict(event, transcript)
             if fault is not None:
-                return Outcome(transcript, _with_cost(fault, transcript), _spent(call, transcript))
+                return unechoed(call, Outcome(transcript, _with_cost(fault, transcript), _spent(call, transcript)))
             return Outcome(transcript.response(source.response), None, transcript.spent(call.estimate))
         transcript.add(event)
         source.begun, source.quiet = transcript.begun, transcript.quiet

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from aws_bedrock_inference.fault import Decision, Fault, Kind
 
 if TYPE_CHECKING:
     from aws_bedrock_inference.call import Attempt, Outcome, Route
+    from aws_bedrock_inference.made import Seam
+
+T = TypeVar("T", "Attempt", "Seam")
 
 # The service's code for what a refusal prevents, by its cause or its code: programs written for AWS's documents look
 # for it in the text. What no wait can heal stands for an error that they do not repeat.
@@ -42,8 +45,9 @@ def sentence(outcome: Outcome, fault: Fault, operation: str, route: Route) -> st
 def portable(outcome: Outcome) -> Outcome:
     """Return the outcome without the original exceptions, which cannot be pickled."""
 
-    def bare(attempt: Attempt) -> Attempt:
-        return replace(attempt, fault=replace(attempt.fault, error=None))
+    def bare(part: T) -> T:
+        return replace(part, fault=replace(part.fault, error=None))
 
     fault = replace(outcome.fault, error=None) if outcome.fault is not None else None
-    return outcome._replace(fault=fault, earlier=tuple(map(bare, outcome.earlier)))
+    made = replace(outcome.made, seams=tuple(map(bare, outcome.made.seams))) if outcome.made.seams else outcome.made
+    return outcome._replace(fault=fault, earlier=tuple(map(bare, outcome.earlier)), made=made)

@@ -9,7 +9,7 @@ import pytest
 from support.answers import FRAMES, REPLY, fault
 from support.wire import Wire, answer, stream
 
-from aws_bedrock_inference import Denied, InvalidRequest
+from aws_bedrock_inference import Denied, InvalidByService, InvalidRequest
 
 WHOLE = stream(*FRAMES)
 TEXT = "Because of Rayleigh."
@@ -33,7 +33,16 @@ def test_what_may_take_a_minute_is_streamed(face: Any, most: int | None, way: st
         assert (reply.text, asked(wire)) == (TEXT, [way])
 
 
-@pytest.mark.parametrize("refusal", [NO_PERMISSION, NO_STREAMS])
+REFUSALS = [
+    "This model doesn't support the ConverseStream operation.",
+    "Streaming is not supported for this model.",
+    "The provided model doesn't support response streaming.",
+]
+
+
+@pytest.mark.parametrize(
+    "refusal", [NO_PERMISSION, NO_STREAMS, *(fault(400, "ValidationException", text) for text in REFUSALS)]
+)
 def test_where_streams_are_refused_the_client_remembers(face: Any, refusal: bytes) -> None:
     with Wire(refusal, answer(REPLY)) as wire:
         client = face.open(wire.url)
@@ -41,6 +50,26 @@ def test_where_streams_are_refused_the_client_remembers(face: Any, refusal: byte
             assert face.get(client.invoke("Why?", max_tokens=4000, stream="auto")).text == TEXT
         assert asked(wire) == ["converse-stream", "converse", "converse"]
         assert json.loads(wire.received[0].body) == json.loads(wire.received[1].body)
+
+
+def test_a_model_that_streams_no_tools_streams_other_answers(face: Any) -> None:
+    no_tools = fault(400, "ValidationException", "This model doesn't support tool use in streaming mode.")
+    tools = [{"toolSpec": {"name": "n", "inputSchema": {"json": {"type": "object"}}}}]
+    with Wire(no_tools, answer(REPLY), WHOLE, answer(REPLY)) as wire:
+        client = face.open(wire.url)
+        for options in ({"tools": tools}, {}, {"tools": tools}):
+            assert face.get(client.invoke("Why?", max_tokens=4000, stream="auto", **options)).text == TEXT
+        assert asked(wire) == ["converse-stream", "converse", "converse-stream", "converse"]
+
+
+def test_what_is_refused_without_a_stream_too_is_not_remembered(face: Any) -> None:
+    wrong = fault(400, "ValidationException", "extraneous key [stream] is not permitted")
+    with Wire(wrong, wrong, WHOLE) as wire:
+        client = face.open(wire.url)
+        with pytest.raises(InvalidByService):
+            face.get(client.invoke("Why?", max_tokens=4000, stream="auto"))
+        assert face.get(client.invoke("Why?", max_tokens=4000, stream="auto")).text == TEXT
+        assert asked(wire) == ["converse-stream", "converse", "converse-stream"]
 
 
 def test_another_refusal_is_raised(face: Any) -> None:

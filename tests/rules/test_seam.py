@@ -54,12 +54,71 @@ def test_a_text_that_repeats_itself_is_never_called_verified() -> None:
 def test_a_few_characters_count_only_at_the_beginning() -> None:
     assert joined("The", "The sky is blue") == ("The sky is blue", True)
     assert joined("The", "Is it? The sky is blue") == ("TheIs it? The sky is blue", False)
+    assert joined("The", "=====\nThe\n=====\n sky is blue") == ("The sky is blue", False)
 
 
 def test_the_rest_passes_at_once_when_the_seam_is_found() -> None:
     seam = Seam(TEXT)
     assert seam.add(TEXT[-ANCHOR:]) == ""
     assert (seam.verified, seam.add("At sunset"), seam.end()) == (True, "At sunset", "")
+
+
+SAID = 'She said "no" - it isn\'t far: two days, at most three, on foot through the hills.'
+LONG = " ".join(f"Sentence {number} says that {number * number} is the square of {number}." for number in range(99))
+
+
+@pytest.mark.parametrize(
+    ("received", "second", "whole"),
+    [
+        pytest.param(SAID, SAID[-50:].replace(" ", "\u00a0") + REST, SAID + REST, id="no-break spaces"),
+        pytest.param(
+            SAID[:28], "She said \u201cno\u201d \u2014 it isn\u2019t far.", SAID[:28] + ".", id="quotation marks"
+        ),
+        pytest.param(TEXT + "\n\n", TEXT[-40:] + "\n" + REST, TEXT + "\n\n" + REST, id="one line break of two"),
+        pytest.param(TEXT[:-1], TEXT[-31:].replace(" ", "  ") + REST, TEXT[:-1] + "  " + REST, id="less, and wider"),
+        pytest.param(
+            "1\uff12\uff13\uff0c" + SAID[:8],
+            "12\uff13," + SAID[:11],
+            "1\uff12\uff13\uff0c" + SAID[:11],
+            id="full-width",
+        ),
+        pytest.param(TEXT, "=====\n" + TEXT[-40:] + "\n=====\n" + REST, TEXT + REST, id="the lines around it, too"),
+        pytest.param(TEXT[-40:] + TEXT, TEXT[-60:] + REST, TEXT[-40:] + TEXT + REST, id="half of a long anchor"),
+    ],
+)
+def test_what_is_repeated_in_other_characters_is_cut_but_not_called_verified(
+    received: str, second: str, whole: str
+) -> None:
+    for size in (1, 7, 4000):
+        text, verified = joined(received, second, size)
+        assert text == whole
+        assert verified is False
+
+
+@pytest.mark.parametrize("lead", ["", "Sure, here is all of it:\n\n"])
+@pytest.mark.parametrize("start", [0, 900])
+def test_an_answer_that_begins_anew_is_skipped_up_to_where_it_broke(lead: str, start: int) -> None:
+    assert joined(LONG, lead + LONG[start:] + " " + REST) == (f"{LONG} {REST}", True)
+
+
+def test_an_answer_that_begins_anew_and_goes_another_way_is_not_waited_for() -> None:
+    seam = Seam(LONG)
+    assert seam.add(LONG[:900]) == ""
+    assert (seam.add("But then,"), seam.verified) == (LONG[:900] + "But then,", False)
+
+
+@pytest.mark.parametrize("rest", ["| 1 | x |\n| 2 | x |\n" * 20, "    return None\n" * 30])
+def test_lines_that_repeat_are_verified_only_where_nothing_is_lost(rest: str) -> None:
+    for cut in range(1, len(rest)):
+        for repeated in (anchor_of(rest[:cut]), rest[max(0, cut - ANCHOR) : cut]):
+            text, verified = joined(rest[:cut], repeated + rest[cut:], 40)
+            assert text == rest or not verified
+
+
+def test_an_anchor_does_not_begin_inside_of_a_character() -> None:
+    for character in ("e\u0301", "\U0001f468\u200d\U0001f469\u200d\U0001f467", "\U0001f44d\U0001f3fd", "\u0932\u093f"):
+        for more in range(ANCHOR - len(character), ANCHOR + 1):
+            assert anchor_of("before " + character + TEXT[:more])[0] in {character[0], " ", TEXT[0]}
 
 
 PIECES = st.text(alphabet="abc \n", max_size=300)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from aws_bedrock_inference.fault import Kind
+from aws_bedrock_inference.fault import Decision, Kind
 
 if TYPE_CHECKING:
     from aws_bedrock_inference.call import Call
@@ -25,28 +25,31 @@ AUTO = "auto"
 """The value of `stream` that leaves the choice to `Safer`."""
 
 _ACTION = "InvokeModelWithResponseStream"
-_NO_STREAM = "streaming-not-supported"
 
 
 class Safer:
     """A choice for each call: it is made as a stream if its answer may be long. Where streaming is denied or not
-    supported, it is made as it is, and the route is remembered.
+    supported, it is made as it is, and the route is remembered; some models do not stream answers with tools.
     """
 
     def __init__(self) -> None:
-        self._cannot: set[str] = set()
+        self._cannot: set[tuple[str, bool]] = set()
 
     def flow(self, call: Call, send: Step, collect: Step) -> Flow:
         """Run `call`, a Converse call, by `collect` or by `send`."""
-        route = call.route.health_key
+        route = (call.route.health_key, "toolConfig" in call.params)
         if call.estimate.output_tokens < LONG or route in self._cannot:
             return (yield from send(call))
         outcome = yield from collect(call._replace(operation="converse_stream", collected=True))
         if outcome.fault is None or not _cannot_stream(outcome.fault):
             return outcome
-        self._cannot.add(route)
-        return (yield from send(call))
+        outcome = yield from send(call)
+        if outcome.fault is None:
+            self._cannot.add(route)
+        return outcome
 
 
 def _cannot_stream(fault: Fault) -> bool:
-    return fault.cause == _NO_STREAM or (fault.kind is Kind.DENIED and _ACTION in fault.message)
+    if fault.kind is Kind.DENIED:
+        return _ACTION in fault.message
+    return fault.kind is Kind.INVALID and fault.decision is Decision.FAIL and "stream" in fault.message.lower()

@@ -10,36 +10,45 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from aws_bedrock_inference.dialects.request import CONVERSE_MAXIMUM, CONVERSE_SETTINGS
+from aws_bedrock_inference.rules.seam import MARK
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from aws_bedrock_inference.dialects.stream import Transcript
     from aws_bedrock_inference.rules.seam import Seam as Cut
 
-_GO_ON = """\
+_GO_ON = f"""\
 The connection broke while you were answering. Everything that arrived is in your last message; nothing after it did.
 Go on from the exact place where it ends. Begin by repeating its last characters, which stand between the two lines of \
 equals signs below, without any change, and write on from there as if nothing had happened. Write nothing before them: \
 no greeting, no explanation, no sign that this is a continuation.
-=====
-{anchor}
-====="""
+{MARK}
+{{anchor}}
+{MARK}"""
 
 # Parts of an answer that another request can go on after.
 _PLAIN = {"text", "reasoningContent"}
 
+# The fields that make a model think first. It has thought; to think again needs room that may not be left, and forbids
+# a prefill (GH Aider-AI/aider#3820, read on 2026-11-29).
+_THOUGHT = {"thinking", "reasoning_config", "reasoningConfig"}
+_FIELDS = "additionalModelRequestFields"
+
 
 def can_be_continued(params: Mapping[str, Any], message: Mapping[str, Any]) -> bool:
     """Return whether a model can go on with `message`, its answer to `params` so far. Half a tool call, and an answer
-    that must follow a schema as a whole, can only be made anew.
+    that must follow a schema as a whole, can only be made anew; so can one to a body of a model's own, or to a prompt
+    that the service keeps.
     """
     content = message["content"]
     choice = (params.get("toolConfig") or {}).get("toolChoice") or {}
     formatted = bool((params.get("outputConfig") or {}).get("textFormat"))
     written = any(str(block.get("text", "")).strip() for block in content)
     return (
-        written
+        bool(params.get("messages"))
+        and written
+        and "text" in content[-1]
         and not formatted
         and not choice.keys() & {"any", "tool"}
         and all(block.keys() <= _PLAIN for block in content)
@@ -50,19 +59,37 @@ def continued(params: Mapping[str, Any], received: str, anchor: str | None, toke
     """Return the request for what follows on `received`, of about `tokens` tokens. Without an `anchor`, the answer so
     far is a prefill; it must not end with white space.
     """
-    messages = [
-        *params["messages"],
-        {"role": "assistant", "content": [{"text": received if anchor else received.rstrip()}]},
-    ]
+    messages = _with_answer(params["messages"], received if anchor else received.rstrip())
     if anchor:
         messages.append({"role": "user", "content": [{"text": _GO_ON.format(anchor=anchor)}]})
     asked = {**params, "messages": messages}
+    fields = params.get(_FIELDS)
+    if isinstance(fields, dict) and fields.keys() & _THOUGHT:
+        asked[_FIELDS] = {name: value for name, value in fields.items() if name not in _THOUGHT}
     settings = params.get(CONVERSE_SETTINGS) or {}
     most = settings.get(CONVERSE_MAXIMUM)
     if isinstance(most, int):
         again = len(anchor or "")  # the anchor takes tokens, too: fewer than it has characters
         asked[CONVERSE_SETTINGS] = {**settings, CONVERSE_MAXIMUM: max(1, most - tokens) + again}
     return asked
+
+
+def is_prefilled(params: Mapping[str, Any]) -> bool:
+    """Return whether the request ends with a message of the assistant, which the answer goes on from."""
+    messages = params.get("messages") or [{}]
+    return bool(messages[-1].get("role") == "assistant")
+
+
+def _with_answer(messages: Sequence[Any], text: str) -> list[Any]:
+    """Return the conversation with the beginning of the answer; with the caller's own prefill it is one message."""
+    if messages[-1].get("role") != "assistant":
+        return [*messages, {"role": "assistant", "content": [{"text": text}]}]
+    *before, last = messages
+    *blocks, end = last.get("content") or [{}]
+    added = (
+        [{**end, "text": end["text"] + text}] if "text" in end else [end, {"text": text}] if end else [{"text": text}]
+    )
+    return [*before, {**last, "content": [*blocks, *added]}]
 
 
 class Rest:

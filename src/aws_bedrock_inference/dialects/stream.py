@@ -22,9 +22,9 @@ from aws_bedrock_inference.dialects.usage import (
     without_double_writes,
 )
 
-# A rough count for streams that break off before they report their usage; English text has about four characters a
-# token.
-CHARACTERS_PER_TOKEN = 4
+# A rough count for streams that break off before they report their usage; text has about four bytes of UTF-8 a token,
+# which makes three tokens of four Chinese characters.
+BYTES_PER_TOKEN = 4
 
 _REASONING = "reasoningContent"
 
@@ -80,7 +80,7 @@ class Transcript:
             elif name == "contentBlockStart":
                 self._start(body.get("contentBlockIndex"), body.get("start"))
             elif name == "contentBlockStop":
-                self.open = False
+                self.index, self.open = body.get("contentBlockIndex"), False
                 self._assembly.stop(body.get("contentBlockIndex"))
             elif name == "messageStart":
                 role = body.get("role")
@@ -102,7 +102,7 @@ class Transcript:
     @property
     def tokens(self) -> int:
         """The number of tokens that the stream has shown, roughly."""
-        return self._written // CHARACTERS_PER_TOKEN
+        return self._written // BYTES_PER_TOKEN
 
     def spent(self, estimate: Estimate) -> Usage:
         """Return the reported usage, without cache writes that are reported twice, or what the stream must have cost by
@@ -232,7 +232,7 @@ class NativeTranscript(Transcript):
     def _write(self, text: Any) -> None:
         if isinstance(text, str):
             self._text.append(text)
-            self._written += len(text)
+            self._written += _length(text)
 
 
 def transcript_of(operation: str) -> Transcript:
@@ -274,4 +274,6 @@ def _failure(error: Any) -> tuple[str, str]:
 
 
 def _length(value: Any) -> int:
-    return len(value) if isinstance(value, str) else 0
+    if not isinstance(value, str):
+        return 0
+    return len(value) if value.isascii() else len(value.encode(errors="replace"))

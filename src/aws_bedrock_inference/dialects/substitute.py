@@ -40,13 +40,13 @@ def native_response(body: bytes | Mapping[str, Any], *, request_id: str | None =
     """Return a response of InvokeModel with `body`, which must have the form of the model's own."""
     content = json.dumps(body).encode() if not isinstance(body, bytes) else body
     return {
-        "body": _body(content),
+        "body": _readable(content),
         "contentType": "application/json",
         "ResponseMetadata": _metadata(request_id),
     }
 
 
-def _body(content: bytes) -> StreamingBody:
+def _readable(content: bytes) -> StreamingBody:
     from botocore.response import StreamingBody  # noqa: PLC0415 - heavy, and whoever calls a model has it already
 
     return StreamingBody(BytesIO(content), len(content))
@@ -55,7 +55,7 @@ def _body(content: bytes) -> StreamingBody:
 def read_again(answer: dict[str, Any]) -> tuple[dict[str, Any], Any]:
     """Return a response of InvokeModel whose body can be read once more, and the JSON in it; None if there is none."""
     content = answer["body"].read()
-    again = {**answer, "body": _body(content)}
+    again = {**answer, "body": _readable(content)}
     try:
         return again, json.loads(content)
     except (ValueError, RecursionError):

@@ -7,22 +7,24 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from aws_bedrock_inference import clock as clocks
 from aws_bedrock_inference.bounds import is_number, shown, shown_name
-from aws_bedrock_inference.call import Attempt, OnInterrupt, Usage
-from aws_bedrock_inference.dialects.continuation import Rest, can_be_continued, continued
+from aws_bedrock_inference.call import Attempt, OnInterrupt, Outcome, Usage
+from aws_bedrock_inference.dialects.continuation import Rest, can_be_continued, continued, is_prefilled
 from aws_bedrock_inference.events import StreamResumed
-from aws_bedrock_inference.fault import Decision
-from aws_bedrock_inference.flow import emit, give, passing, sleep
+from aws_bedrock_inference.fault import Decision, Kind
+from aws_bedrock_inference.flow import ABANDONED, emit, give, passing, sleep
 from aws_bedrock_inference.knowledge.models import model_facts
-from aws_bedrock_inference.made import Interrupted, Made, Seam
+from aws_bedrock_inference.made import Interrupted, Joint, Made, Seam
 from aws_bedrock_inference.rules.backoff import JITTERS, delay
 from aws_bedrock_inference.rules.seam import Seam as Cut
 
 if TYPE_CHECKING:
-    from aws_bedrock_inference.call import Call, Outcome
+    from collections.abc import Sequence
+
+    from aws_bedrock_inference.call import Call
     from aws_bedrock_inference.clock import Chance, Clock
     from aws_bedrock_inference.dialects.stream import Transcript
+    from aws_bedrock_inference.fault import Fault
     from aws_bedrock_inference.flow import Flow, Pipeline, Step
-    from aws_bedrock_inference.made import Joint
 
 _WAYS = get_args(OnInterrupt)
 
@@ -36,8 +38,9 @@ class Resume:
     `on_interrupt` is what to do, unless the call says so itself: `raise` the fault, with what was received; `restart`,
     which gives an `Interrupted` and then a whole answer anew; or `continue`, which asks the model to go on from what
     was received and cuts the seam, so that the consumer reads one text. The default is `raise`: only the caller knows
-    whether what was shown can be taken back. An answer that cannot be continued (half a tool call, a JSON schema)
-    restarts. `interruptions` 3 limits how often one answer is resumed, since each time costs its whole input again.
+    whether what was shown can be taken back. An answer that cannot be continued (half a tool call, a JSON schema), or
+    whose continuation the service refuses as invalid, restarts. `interruptions` 3 limits how often one answer is
+    resumed, since each time costs its whole input again.
     `chance` is the random source of the waits.
 
     Only a fault after which the request may be sent again is resumed, and only before the call's deadline. Refuses
@@ -68,13 +71,20 @@ class Resume:
 
     def _resumed(self, step: Step, call: Call, outcome: Outcome, clock: Clock) -> Flow:
         seams: list[Seam] = []
+        ways = list(get_args(Joint))
         earlier, emitted, last = list(outcome.earlier), outcome.emitted, outcome.emitted
         before, transcript = 0, outcome.value  # characters before the last restart; what came since
-        while (fault := outcome.fault) is not None and last:
-            wait = delay(fault, len(seams) + 1, 0.0, jitter=JITTERS["full"], chance=self._chance)
-            if fault.decision is Decision.FAIL or len(seams) >= self.interruptions or clock() + wait >= call.deadline:
+        while (fault := outcome.fault) is not None:
+            unfit = bool(seams) and not last and fault.kind is Kind.INVALID and seams[-1].how != "restart"
+            if not unfit and (not last or fault.decision is Decision.FAIL):
                 break
-            how, received = self._how(call, transcript), transcript.text
+            wait = 0.0 if unfit else delay(fault, len(seams) + 1, 0.0, jitter=JITTERS["full"], chance=self._chance)
+            if late := self._too_late(len(seams), clock() + wait, call):
+                outcome = outcome._replace(gave_up=late)
+                break
+            if unfit:
+                ways.remove(seams[-1].how)
+            how, received = self._how(call, transcript, ways), transcript.text
             spent = outcome.usage or Usage()
             yield from emit(StreamResumed(call.route, fault, how, len(received), wait, spent.output_tokens))
             yield from sleep(wait)
@@ -82,18 +92,17 @@ class Resume:
             at, verified = before + len(received), False
             if how == "restart":
                 before = at
-                yield from give(Interrupted(fault))
-                outcome = yield from passing(step(call), _without_head)
+                outcome = yield from _anew(step, call, fault, transcript)
                 transcript = outcome.value if outcome.emitted else transcript
             else:
                 rest = Rest(transcript, Cut(received) if how == "turn" else None)
                 anchor = rest.cut.anchor if rest.cut is not None else None
                 outcome = yield from passing(step(_continuation(call, received, anchor, transcript.tokens)), rest.take)
                 verified = rest.verified
-            seams.append(Seam(at, how, verified=verified, fault=fault, usage=spent))
-            earlier.extend(outcome.earlier)
             last = outcome.emitted
             emitted += last
+            seams.append(Seam(at, how, verified=bool(last) and verified, fault=fault, usage=spent))
+            earlier.extend(outcome.earlier)
         if not seams:
             return outcome
         return outcome._replace(
@@ -104,12 +113,19 @@ class Resume:
             made=Made(seams=tuple(seams)),
         )
 
-    def _how(self, call: Call, transcript: Transcript) -> Joint:
-        if (call.on_interrupt or self.on_interrupt) == "restart":
+    def _too_late(self, resumed: int, start: float, call: Call) -> str | None:
+        """Return why no further part is asked for, or None."""
+        if resumed >= self.interruptions:
+            return f"the stream broke {resumed + 1} times"
+        return "the next part would start after the deadline" if start >= call.deadline else None
+
+    def _how(self, call: Call, transcript: Transcript, ways: Sequence[Joint]) -> Joint:
+        """Return the best of the `ways` to go on that this call and its answer allow."""
+        anew = (call.on_interrupt or self.on_interrupt) == "restart"
+        if anew or not can_be_continued(call.params, transcript.message()):
             return "restart"
-        if not can_be_continued(call.params, transcript.message()):
-            return "restart"
-        return "prefill" if model_facts(call.route.base).prefill else "turn"
+        prefill = model_facts(call.route.base).prefill or is_prefilled(call.params)
+        return next(way for way in ways if prefill or way != "prefill")
 
     def __repr__(self) -> str:
         return f"Resume({self.on_interrupt!r})"
@@ -122,6 +138,13 @@ def unresumable(on_interrupt: Any, pipeline: Pipeline) -> str | None:
     if on_interrupt != "raise" and not any(isinstance(policy, Resume) for policy in pipeline.policies):
         return f"on_interrupt={on_interrupt!r} needs the policy Resume in the pipeline, before Retry; standard() has it"
     return None
+
+
+def _anew(step: Step, call: Call, fault: Fault, transcript: Transcript) -> Flow:
+    """Give notice and run `call` again; nobody pays for an answer whose consumer leaves at the notice."""
+    if not (yield from give(Interrupted(fault))):
+        return Outcome(transcript, ABANDONED)
+    return (yield from passing(step(call), _without_head))
 
 
 def _without_head(item: Any) -> tuple[Any, ...]:

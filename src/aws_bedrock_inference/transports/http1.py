@@ -6,6 +6,8 @@ are malformed, or the last ones of their connections.
 
 from __future__ import annotations
 
+import re
+
 from h11 import (
     CLIENT,
     DONE,
@@ -33,7 +35,7 @@ MAX_INTERIM = 32
 SWITCHING = 101
 
 _START = b"HTTP/1."
-_HEAD_END = b"\r\n\r\n"
+_HEAD_END = re.compile(rb"\n\r?\n")  # as h11 finds it
 _VERSIONS = (b"1.1", b"1.0")
 _NO_BODY = (204, 304)
 _TOO_LONG = 431
@@ -64,13 +66,13 @@ class Answer:
         Raises `MalformedAnswer` and `ConnectionClosed`.
         """
         while not self.status and data and not self._split:
-            end = data.find(_HEAD_END) + len(_HEAD_END)
-            self._split = end < len(_HEAD_END)
-            head, data = (data, b"") if self._split else (data[:end], data[end:])
+            end = _HEAD_END.search(data)
+            self._split = end is None
+            head, data = (data, b"") if end is None else (data[: end.end()], data[end.end() :])
             self._parse(head)
             if not data:
                 return
-        rest = data if self._chunks is None else self._plain(self._chunks, data)
+        rest = data if self._chunks is None or self.complete else self._plain(self._chunks, data)
         if rest is not None:
             self._parse(rest)
 

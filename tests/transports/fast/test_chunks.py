@@ -74,3 +74,18 @@ def test_what_has_come_of_a_chunk_is_handed_over_at_once(chunks: list[bytes], si
         theirs.feed(piece)
         body, other = body + answer.take(), other + theirs.take()
         assert body == other
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"HTTP/1.1 200 OK\nTransfer-Encoding: chunked\n\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\n",
+        b"HTTP/1.1 103 Early Hints\nLink: a\n\nHTTP/1.1 200 OK\nTransfer-Encoding: chunked\n\r\n",
+        b"HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n",
+    ],
+)
+def test_a_head_ends_where_h11_says(head: bytes) -> None:
+    whole = head + b"a\r\nAA\r\n\r\n1\r\nB\r\n3\r\nCCC\r\n0\r\n\r\n"
+    for at in range(1, len(whole)):
+        assert read([whole[:at], whole[at:]], closes=False) == h11s([whole[:at], whole[at:]], closes=False)

@@ -90,3 +90,33 @@ def test_the_headers_of_one_kind_are_parsed_once() -> None:
     assert second is not None
     assert first.headers is second.headers
     assert first.payload != second.payload
+
+
+HEADERS = [
+    *(b"\0", b"\1", b"\2\x85", b"\3\0\5", b"\4\0\0\0\1", b"\5" + bytes(8), b"\6\0\2ab", b"\7\0\2ab"),
+    *(b"\x08" + bytes(8), b"\x09" + bytes(16), b"\x09" + bytes(3), b"\x0a", b"\7\0\x09ab", b"\7\0\0"),
+]
+
+
+@pytest.mark.parametrize("header", HEADERS)
+@pytest.mark.parametrize("twice", [False, True])
+def test_headers_of_every_type_and_broken_ones(header: bytes, *, twice: bool) -> None:
+    packed = (b"\5:name" + header) * (1 + twice) + (b"\4:abc\7\0\1x" if not twice else b"")
+    prelude = struct.pack("!II", len(packed) + 2 + 16, len(packed))
+    message = prelude + struct.pack("!I", crc32(prelude)) + packed + b"{}"
+    message += struct.pack("!I", crc32(message))
+    assert outcome(ours, message) == outcome(botocores, message)
+
+
+def outcome(reader: Any, message: bytes) -> Any:
+    try:
+        return reader([message])
+    except (KeyError, ValueError, struct.error) as error:
+        return type(error)
+
+
+def test_a_long_frame_in_small_pieces_is_not_copied_for_each() -> None:
+    whole = frame(bytes(2_000_000), event_type="x")
+    pieces = [whole[at : at + 40] for at in range(0, len(whole), 40)]
+    [(_, payload)], error, left = ours([*pieces, b""])
+    assert (len(payload), error, left) == (2_000_000, "", 0)

@@ -39,24 +39,38 @@ class Frame(NamedTuple):
 
 
 class Frames:
-    """Frames in bytes that come in pieces: `feed` them, and take `next` until it is None."""
+    """Frames in bytes that come in pieces: `feed` them, and take `next` until it is None.
+
+    The pieces of a frame are joined when the last of them has come: to join each would copy a long frame as many times
+    as it has pieces.
+    """
 
     def __init__(self) -> None:
         self._data = b""
         self._at = 0
+        self._more: list[bytes] = []
+        self._missing = 0  # bytes of the frame at hand that have not come, as far as its length is known
 
     @property
     def open(self) -> int:
         """The number of bytes that belong to no whole frame yet."""
-        return len(self._data) - self._at
+        return len(self._data) - self._at + sum(map(len, self._more))
 
     def feed(self, data: bytes) -> None:
         """Take in the next bytes."""
-        self._data = self._data[self._at :] + data if self._at < len(self._data) else data
-        self._at = 0
+        self._missing -= len(data)
+        if self._at < len(self._data):
+            self._more.append(data)
+        else:
+            self._data, self._at = data, 0
 
     def next(self) -> Frame | None:
         """Return the next whole frame. Raises botocore's `ParserError` where it is damaged."""
+        if self._more:
+            if self._missing > 0:
+                return None
+            self._data, self._at = b"".join([self._data[self._at :], *self._more]), 0
+            self._more.clear()
         data, start = self._data, self._at
         if len(data) - start < _PRELUDE.size:
             return None
@@ -71,6 +85,7 @@ class Frames:
             raise InvalidPayloadLength(length - headers_length - _AROUND)
         end = start + length
         if len(data) < end:
+            self._missing = end - len(data)
             return None
         [expected] = _CHECKSUM.unpack_from(data, end - 4)
         computed = crc32(view[start : end - 4])
