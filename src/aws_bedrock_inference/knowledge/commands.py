@@ -199,7 +199,7 @@ _OF_PYTHON = re.compile(r"\b(?:pip install|pip list|python -c) ")
 _PYTHON = re.compile(r"Traceback|boto|\.py\b|python|when calling the", re.IGNORECASE)
 _OTHER_LANGUAGE = re.compile(
     r"node_modules|@aws-sdk/|\.[cm]?[jt]s:\d|software\.amazon\.|com\.amazonaws\.|\.java:\d|Amazon\.\w+\.Model\.|Amazon\.Runtime\."
-    r"|\bapi error \w+: |\.go:\d|\bAws::|\.rb:\d|\.rs:\d|SdkError|Aws\\\w|\.php\b|<<\""
+    r"|\boperation error [\w ]{2,40}: |\bapi error \w+: |\.go:\d|\bAws::|\.rb:\d|\.rs:\d|SdkError|Aws\\\w|\.php\b|<<\""
 )
 _WORDS = re.compile(rf"(?<![A-Za-z_$])(?:{'|'.join(sorted(PLACEHOLDERS, key=len, reverse=True))})(?![A-Za-z_=])")
 
