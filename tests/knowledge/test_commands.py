@@ -595,7 +595,7 @@ def test_no_session_of_sts_is_simulated(text: str, cause: str) -> None:
                 "indexed. The SQL "
                 "command to index the column is: CREATE INDEX ON notes USING hnsw (embedding vector_cosine_ops);"
             ),
-            "Run the SQL",
+            "Run CREATE INDEX ON notes USING hnsw (embedding vector_cosine_ops) in the Aurora database",
         ),
         (
             (
@@ -642,3 +642,10 @@ def test_the_advice_of_the_general_case_needs_no_text() -> None:
     for slug, cause in catalogue().causes.items():
         for remedy in cause.remedies(""):
             assert not re.search(r"\{[a-z_]+\}", remedy.do), slug
+
+
+@pytest.mark.parametrize("slug", catalogue().causes)
+def test_a_sentence_about_its_command_stands_above_one(slug: str) -> None:
+    """What a text makes of the steps: a command that is taken away leaves no sentence that speaks of it."""
+    told = filled(catalogue().causes[slug].advice, Asked("an error of which nothing else is known"))
+    assert [remedy.do for remedy in told if re.search(r"\b[Tt]he command\b", remedy.do) and not remedy.run] == []

@@ -228,9 +228,10 @@ def _wrapped(console: Console, head: str, text: Text) -> None:
 
 def _verdict(known: Explanation) -> Text:
     wait = f"{known.wait:g} s" if known.wait and known.wait >= 1 else f"{(known.wait or 0) * 1000:.0f} ms"
+    after = f"after {wait}" if known.wait and known.wait >= 1 else "after a moment"
     words = {
         Decision.RETRY: f"retry with exponential back-off from {wait}, at most {known.attempts} attempts in all.",
-        Decision.RETRY_LIMITED: f"a retry after {wait} may help; at most {known.attempts} attempts in all.",
+        Decision.RETRY_LIMITED: f"one more try {after} may help; at most {known.attempts} attempts in all.",
         Decision.FAIL: f"do not retry; {_again(known)}",
     }[known.decision]
     return Text.assemble((known.decision.value, f"bold {COLOURS[known.decision]}"), f": {words}")

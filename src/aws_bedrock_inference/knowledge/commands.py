@@ -50,6 +50,7 @@ _PATTERNS: dict[str, tuple[str, ...]] = {
         rf"\bs3a?://({_BUCKET})",
         rf"(?i:\bbucket(?:[ _]?name)?)[\"']?(?:\s{{0,3}}[:=]\s{{0,3}}[\"']|=|>|\s[\"'`])({_BUCKET})(?![\w-])",
         rf"(?i:\bbucket(?:[ _]?name)?)(?::\s?|\s)(?=[a-z0-9]{{0,40}}[\d.-])({_BUCKET})(?![\w-])",
+        rf"AWS::S3::Bucket\b[^\n]{{0,200}}\n\s{{0,200}}({_BUCKET})\s{{1,3}}already exists",
         rf"\b({_BUCKET})\.s3[.-](?:[a-z0-9-]{{1,20}}\.)?amazonaws\.com",
     ),
     "KEY": (
@@ -91,7 +92,7 @@ _PATTERNS: dict[str, tuple[str, ...]] = {
         r"not authorized to perform:? ?([a-z0-9-]{2,30}:[\w*]{1,80})",
         r"\ballows the ([a-z0-9-]{2,30}:\w{1,80})",
     ),
-    "RESOURCE": (rf"on resource:? ?[\"']?({_ARN}:[^\s\"']{{1,300}})",),
+    "RESOURCE": (rf"on resource:? ?[\"']?({_ARN}:[^\s\"']{{1,299}}(?<!:))(?=[\s\"']|$)",),
     "MODEL": (
         rf"(?:foundation-model|inference-profile)/((?:{_GEOGRAPHY})?{_MODEL})",
         rf"(?<![\w.-])((?:{_GEOGRAPHY})?{_MODEL})",
@@ -135,6 +136,7 @@ _PATTERNS: dict[str, tuple[str, ...]] = {
     "QUEUE_URL": (rf"(https://sqs\.[a-z0-9-]{{1,20}}\.amazonaws\.com(?:\.cn)?/{_ACCOUNT}/[\w.-]{{1,80}})",),
     "TOPIC": (rf"({_ARN}:sns:[a-z0-9-]{{1,20}}:{_ACCOUNT}:[\w.-]{{1,256}})",),
     "ENCODED": (r"\bEncoded authorization failure message:\s{0,3}([\w+/=-]{20,8000})",),
+    "ISSUER": (r"\bprovider found in your account for (https://[\w./-]{4,200})",),
     "CLIENT": (r"\bclient(?:[ _]?id)?[\"']?(?:: ?| )[\"']?(?=[a-z]{0,25}\d)([a-z0-9]{25,26})\b",),
     "POOL": (rf"\b((?:{_REGION})_[A-Za-z0-9]{{9}})\b",),
     "STREAM": (
