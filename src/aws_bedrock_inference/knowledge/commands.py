@@ -34,7 +34,7 @@ _ACCOUNT = r"(?:\d{1,12}|[*Xx]{3,14})"  # people blot it out themselves
 _BUCKET = r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"
 _IAM = r"[\w+=.@-]{1,64}"
 # The role of a session whose ARN people shortened: `User: ...:assumed-role/worker/me`.
-_SHORTENED = r"\bassumed[-_ ]role/"
+_SHORTENED = r"\bassumed[-_ ]role/ ?"
 # Between a name and its value, as sentences, JSON, XML and programs write it.
 _IS = r"[\"']?(?:\s{0,3}[:=]\s{0,3}|>|\s(?:named\s)?)[\"'`]?"
 
@@ -92,7 +92,7 @@ _PATTERNS: dict[str, tuple[str, ...]] = {
         r"not authorized to perform:? ?([a-z0-9-]{2,30}:[\w*]{1,80})",
         r"\ballows the ([a-z0-9-]{2,30}:\w{1,80})",
     ),
-    "RESOURCE": (rf"on resource:? ?[\"']?({_ARN}:[^\s\"']{{1,299}}(?<!:))(?=[\s\"']|$)",),
+    "RESOURCE": (rf"on resource:? ?[\"']?({_ARN}:[^\s\"'\\]{{1,299}}(?<!:))(?=[\s\"'\\]|$)",),
     "MODEL": (
         rf"(?:foundation-model|inference-profile)/((?:{_GEOGRAPHY})?{_MODEL})",
         rf"(?<![\w.-])((?:{_GEOGRAPHY})?{_MODEL})",

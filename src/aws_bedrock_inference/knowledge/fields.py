@@ -9,7 +9,7 @@ from typing import Any
 
 from aws_bedrock_inference.knowledge.masking import masked
 
-_REQUEST_ID = re.compile(r"request ?id[\"']?[:=]? ?[\"']?([0-9a-z-]{16,72})", re.IGNORECASE)
+_REQUEST_ID = re.compile(r"(?<!extended )request ?id[\"']?[:=]? ?[\"']?([0-9a-z-]{16,72})", re.IGNORECASE)
 # For each field the words, in lower case, without which its pattern cannot match, and the pattern: to look for words
 # costs far less.
 _PATTERNS: dict[str, tuple[tuple[str, ...], re.Pattern[str]]] = {
@@ -20,7 +20,7 @@ _PATTERNS: dict[str, tuple[tuple[str, ...], re.Pattern[str]]] = {
     ),
     "resource": (
         ("on resource",),
-        re.compile(r"\bon resource(?:: ?| (?=[\"']?arn:))[\"']?([^\s\"']{1,300})", re.IGNORECASE),
+        re.compile(r"\bon resource(?:: ?| (?=[\"']?arn:))[\"']?([^\s\"'\\]{1,300})", re.IGNORECASE),
     ),
     "request_id": (
         ("request id", "requestid"),
