@@ -611,7 +611,7 @@ def test_no_session_of_sts_is_simulated(text: str, cause: str) -> None:
                 "tokens value that "
                 "is lower than 5120."
             ),
-            "Set max_tokens to 5120 or less",
+            "Set max_tokens below 5120",
         ),
         ("Unable to import module 'app': No module named 'lxml'", "Pack the module lxml"),
     ],

@@ -231,7 +231,9 @@ def _verdict(known: Explanation) -> Text:
     after = f"after {wait}" if known.wait and known.wait >= 1 else "after a moment"
     words = {
         Decision.RETRY: f"retry with exponential back-off from {wait}, at most {known.attempts} attempts in all.",
-        Decision.RETRY_LIMITED: f"one more try {after} may help; at most {known.attempts} attempts in all.",
+        Decision.RETRY_LIMITED: f"one more try {after} may help; at most {known.attempts} attempts in all."
+        if known.attempts > 1
+        else "not now; it may pass by itself, but not within minutes.",
         Decision.FAIL: f"do not retry; {_again(known)}",
     }[known.decision]
     return Text.assemble((known.decision.value, f"bold {COLOURS[known.decision]}"), f": {words}")

@@ -228,7 +228,12 @@ def _words(code: str) -> str:
 
 
 def _first(seen: Evidence) -> str:
-    return next((service for service in seen.services if service != ANY), "")
+    """Return the service of an error: of several that only the operation's name tells, one that the text names."""
+    named = [service for service in seen.services if service != ANY]
+    if len(named) > 1 and not catalogue().services.keys() & set(named):
+        text = seen.text.lower()
+        named = [service for service in named if service in text]
+    return next(iter(named), "")
 
 
 def _wait(template: Fault) -> float | None:

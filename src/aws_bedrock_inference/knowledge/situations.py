@@ -21,7 +21,9 @@ _NAMED = re.compile(r"\{([a-z_]+)\}")
 _BREAK = re.compile(r"\s*\n[\s\u2502\u2503|>]*|\s{2,}")
 
 # A command that makes or removes a thing serves where that operation failed; elsewhere a paste of it would surprise.
-_MAKES = re.compile(r"\baws [a-z0-9-]+ ((?:create|delete)-(?!foundation-model-agreement|open-id-connect-provider)[a-z0-9-]+)")
+_MAKES = re.compile(
+    r"\baws [a-z0-9-]+ ((?:create|delete)-(?!foundation-model-agreement|open-id-connect-provider)[a-z0-9-]+)"
+)
 # CloudTrail keeps the events of services without Regions in one.
 _GLOBAL = re.compile(
     r"route ?53(?!resolver)|cloudfront|perform:? ?(?:iam|organizations):|aws_iam_|operation error IAM|Aws::IAM",
