@@ -620,11 +620,24 @@ def test_the_cure_that_a_message_states_comes_first_with_its_names(text: str, fi
     assert explain(text).remedies[0].do.startswith(first)
 
 
-def test_the_names_of_a_message_are_masked_and_one_word_of_the_shell() -> None:
-    step = Step(Remedy("Take {key} out.", "f {key}"), when=r"extraneous key \[(?P<key>[^\]]{1,60})\]")
-    (told,) = filled([step], Asked("extraneous key [a; reboot AKIAIOSFODNN7EXAMPLE] is here"))
-    assert "AKIAIOSFODNN7EXAMPLE" not in str(told)
-    assert shlex.split(told.run)[1].startswith("a; reboot")
+def test_the_names_of_a_message_are_masked_and_hide_nothing_from_a_terminal() -> None:
+    step = Step(Remedy("Take {key} out."), when=r"extraneous key \[(?P<key>[^\]]{1,60})\]")
+    (told,) = filled([step], Asked("the extraneous key [AKIAIOSFODNN7EXAMPLE] is here"))
+    assert "AKIAIOSFODNN7EXAMPLE" not in told.do
+    (told,) = filled([step], Asked("the extraneous key [a\u202eb] is here"))
+    assert told.do == "Take … out."
+
+
+def test_a_code_by_itself_gets_the_general_step_first() -> None:
+    steps = [
+        Step(Remedy("Of one message."), when="parrot"),
+        Step(Remedy("General.")),
+        Step(Remedy("Of one situation."), when="cage"),
+    ]
+    assert [each.do for each in filled(steps, Asked("SomeCode"))] == ["General.", "Of one situation."]
+    assert [each.do for each in filled(steps, Asked("a parrot"))] == ["Of one message.", "General."]
+    for slug, cause in catalogue().causes.items():
+        assert explain(slug).remedies[0].do in {step.remedy.do for step in cause.advice if not step.when}, slug
 
 
 def test_a_step_that_names_something_stands_in_place_of_the_general_first_one() -> None:

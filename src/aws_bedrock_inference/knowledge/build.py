@@ -222,7 +222,7 @@ def _remedy(remedy: Any, where: str) -> list[Any]:
         raise CatalogueError(f"{where}: a remedy has `do` and may have {', '.join(sorted(_REMEDY))}; not {remedy!r}")
     when, unless = remedy.get("when", ""), remedy.get("unless", "")
     groups = re.compile(when).groupindex.keys()
-    named = {name for part in (remedy["do"], remedy.get("run", "")) for name in re.findall(r"\{([a-z_]+)\}", part)}
+    named = set(re.findall(r"\{([a-z_]+)\}", remedy["do"]))
     if named != set(groups) or re.compile(unless).groups:
         raise CatalogueError(f"{where}: the groups of `when`, {sorted(groups)}, are those in braces, {sorted(named)}")
     told = [when, unless] if when or unless else []

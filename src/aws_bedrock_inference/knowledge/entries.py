@@ -19,7 +19,7 @@ class Remedy(NamedTuple):
 
 class Step(NamedTuple):
     """A remedy with the errors that it is for: those of `services`, all if none is named; whose text matches `when` and
-    does not match `unless`, where there is such a pattern. The named groups of `when` stand in the remedy in braces.
+    does not match `unless`, where there is such a pattern. The named groups of `when` stand in the sentence in braces.
     """
 
     remedy: Remedy

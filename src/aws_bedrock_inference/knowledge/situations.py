@@ -5,7 +5,6 @@ what the text is about, and none is shown that makes or removes what nobody aske
 from __future__ import annotations
 
 import re
-import shlex
 from typing import TYPE_CHECKING
 
 from aws_bedrock_inference.knowledge.entries import Remedy
@@ -33,14 +32,17 @@ _OF_A_USER = re.compile(r":user/|\bIAM_USER|\buser with name ")
 
 
 def fitting_remedies(steps: Iterable[Step], text: str) -> Iterator[Remedy]:
-    """Yield the remedies of the steps that may concern a text, with what it names for them. A step that names something
-    stands in place of the general first one.
+    """Yield the remedies of the steps that may concern a text, with what it names for them.
+
+    A step that names something stands in place of the general first one. The steps before that one are for single
+    messages: a code by itself, or a cause, does without them.
     """
     flat = _flat(text)
-    instead = False
+    told, general, instead = " " in flat, False, False
     for remedy, _, when, unless in steps:
-        if " " not in flat:  # a code by itself, or a cause, tells no situation
-            if not _NAMED.search(remedy.do):
+        first, general = not when and not general, general or not when
+        if not told:
+            if general:
                 yield remedy
             continue
         found = re.search(when, flat, re.IGNORECASE)
@@ -48,20 +50,15 @@ def fitting_remedies(steps: Iterable[Step], text: str) -> Iterator[Remedy]:
             continue
         if found.re.groups:
             instead = True
-            yield _named(remedy, found.groupdict(default=""))
-        elif when or not instead:
+            yield Remedy(_named(remedy.do, found.groupdict(default="")), remedy.run)
+        elif not (first and instead):
             yield remedy
-        else:
-            instead = False
 
 
-def _named(remedy: Remedy, names: dict[str, str]) -> Remedy:
-    """Return a remedy with what a text names in place of the braces: in its command as one word of a shell."""
+def _named(do: str, names: dict[str, str]) -> str:
+    """Return a sentence with what a text names in place of the braces."""
     shown = {name: masked(value, accounts=True) if value.isprintable() else "…" for name, value in names.items()}
-    return Remedy(
-        _NAMED.sub(lambda each: shown[each[1]], remedy.do),
-        _NAMED.sub(lambda each: shlex.quote(shown[each[1]]), remedy.run),
-    )
+    return _NAMED.sub(lambda each: shown[each[1]], do)
 
 
 def _flat(text: str) -> str:
