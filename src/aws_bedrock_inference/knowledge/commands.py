@@ -69,7 +69,7 @@ _PATTERNS: dict[str, tuple[str, ...]] = {
         r"(?<![\w/.-])(/aws/[\w./#-]{1,512})",
     ),
     "ROLE": (
-        rf"\bon resource:? ?[\"']?\S{{1,60}}:role/(?:[\w./-]{{1,200}}/)?({_IAM})",
+        rf"\bon resource:?\s?[\"']?\S{{1,60}}:role/(?:[\w./-]{{1,200}}/)?({_IAM})",
         rf"{_ARN}:iam::{_ACCOUNT}:role/(?:[\w./-]{{1,200}}/)?({_IAM})",
         rf"\brole with name ({_IAM})",
         rf"\bIAM Role \(({_IAM})\)",
@@ -86,13 +86,13 @@ _PATTERNS: dict[str, tuple[str, ...]] = {
     "PRINCIPAL": (
         rf"\buser: ?[\"']?({_ARN}:iam::{_ACCOUNT}:(?:role|user)/[\w+=,.@/-]{{1,300}})",
         rf"{_SHORTENED}({_IAM})",
-        rf"(?<!resource: )(?<!resource )({_ARN}:iam::{_ACCOUNT}:(?:role|user)/[\w+=,.@/-]{{1,300}})",
+        rf"(?<!resource:\s)(?<!resource\s)({_ARN}:iam::{_ACCOUNT}:(?:role|user)/[\w+=,.@/-]{{1,300}})",
     ),
     "ACTION": (
         r"not authorized to perform:? ?([a-z0-9-]{2,30}:[\w*]{1,80})",
         r"\ballows the ([a-z0-9-]{2,30}:\w{1,80})",
     ),
-    "RESOURCE": (rf"on resource:? ?[\"']?({_ARN}:[^\s\"'\\]{{1,299}}(?<!:))(?=[\s\"'\\]|$)",),
+    "RESOURCE": (rf"on resource:?\s?[\"']?({_ARN}:[^\s\"'\\]{{1,299}}(?<!:))(?=[\s\"'\\]|$)",),
     "MODEL": (
         rf"(?:foundation-model|inference-profile)/((?:{_GEOGRAPHY})?{_MODEL})",
         rf"(?<![\w.-])((?:{_GEOGRAPHY})?{_MODEL})",
@@ -154,7 +154,7 @@ _PATTERNS: dict[str, tuple[str, ...]] = {
     "REPOSITORY": (r"\.dkr\.ecr\.[a-z0-9-]{1,20}\.amazonaws\.com(?:\.cn)?/([a-z0-9][\w./-]{1,255})",),
     "PACKAGE": (r"[\"'](@aws-sdk/[a-z0-9-]{2,60})",),
     "REGION": (
-        rf"on resource:? ?[\"']?{_ARN}:[a-z0-9-]{{1,30}}:({_REGION}):",
+        rf"on resource:?\s?[\"']?{_ARN}:[a-z0-9-]{{1,30}}:({_REGION}):",
         rf"[\w-]\.({_REGION})\.(?:amazonaws\.com|api\.aws)",
         rf"\bregion(?:[ _]?name)?{_IS}({_REGION})\b",
         rf"{_ARN}:[a-z0-9-]{{1,30}}:({_REGION}):",
