@@ -67,7 +67,7 @@ def test_every_remedy_is_one_s_own_sentence_and_every_practice_is_described() ->
     for slug, cause in catalogue().causes.items():
         assert cause.meaning.endswith((".", "?")), slug
         assert len(cause.title) <= 70, slug
-        for remedy, _ in cause.advice:
+        for remedy, *_ in cause.advice:
             assert remedy.do.endswith((".", "?", ":")), f"{slug}: {remedy.do}"
         if cause.practice:
             practices = [facts["practice"] for facts in catalogue().services.values()]

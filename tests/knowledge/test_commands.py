@@ -14,11 +14,10 @@ from botocore import xform_name
 
 from aws_bedrock_inference.knowledge.catalogue import ANY, catalogue
 from aws_bedrock_inference.knowledge.commands import PLACEHOLDERS, Asked, filled
-from aws_bedrock_inference.knowledge.entries import Remedy
+from aws_bedrock_inference.knowledge.entries import Remedy, Step
 from aws_bedrock_inference.knowledge.explain import explain
-from aws_bedrock_inference.knowledge.situations import SITUATIONS
 
-REMEDIES = [remedy for cause in catalogue().causes.values() for remedy, _ in cause.advice]
+REMEDIES = [remedy for cause in catalogue().causes.values() for remedy, *_ in cause.advice]
 COMMANDS = sorted(
     {remedy.run for remedy in REMEDIES if remedy.run}
     | {run for remedy in REMEDIES for run in re.findall(r"`(aws [^`]+)`", remedy.do)}
@@ -151,17 +150,19 @@ def test_no_placeholder_stands_inside_quotes(command: str) -> None:
 
 
 def test_a_placeholder_has_one_name_for_each_kind_of_thing() -> None:
-    """A placeholder is filled by its name: a function is FUNCTION everywhere."""
+    """A placeholder is filled by its name: a function is FUNCTION everywhere. The role of the caller is another one."""
     option = re.compile(r"--(function|role|user|stack|table|bucket|knowledge-base|agent)(?:-name|-id)? (\S+)")
     names: dict[str, set[str]] = {}
     for run in COMMANDS:
         for kind, word in option.findall(run):
-            names.setdefault(kind, set()).update(PLACEHOLDERS & set(re.findall(r"[A-Z_]+", word)) or {word})
+            names.setdefault(kind, set()).update(
+                PLACEHOLDERS & set(re.findall(r"[A-Z_]+", word)) - {"CALLER"} or {word} - {"CALLER"}
+            )
     assert {kind: words for kind, words in names.items() if len(words) != 1} == {}
 
 
 def fill(run: str, text: str, service: str = "", operation: str = "") -> str:
-    (remedy,) = filled([_remedy(run)], Asked(text, service, operation))
+    (remedy,) = filled([Step(_remedy(run))], Asked(text, service, operation))
     return remedy.run
 
 
@@ -313,7 +314,9 @@ def test_advice_for_a_knowledge_base_speaks_of_it_first(service: str) -> None:
 def test_every_service_that_advice_names_is_one() -> None:
     session = botocore.session.get_session()
     known = {*session.get_available_services(), *catalogue().services, "other"} - {ANY}
-    named = {service for cause in catalogue().causes.values() for _, services in cause.advice for service in services}
+    named = {
+        service for cause in catalogue().causes.values() for _, services, *_ in cause.advice for service in services
+    }
     assert named - known == set()
 
 
@@ -470,7 +473,7 @@ def test_the_name_of_a_secret_is_no_operation() -> None:
     ],
 )
 def test_only_events_of_services_without_regions_are_looked_up_in_one_region(text: str, *, region: bool) -> None:
-    steps = " ".join(remedy.run for remedy in filled([Remedy("", "aws cloudtrail lookup-events")], asked(text)))
+    steps = " ".join(remedy.run for remedy in filled([Step(Remedy("", "aws cloudtrail lookup-events"))], asked(text)))
     assert ("--region us-east-1" in steps) is region
 
 
@@ -479,7 +482,183 @@ def asked(text: str) -> Asked:
     return Asked(text, seen.service, seen.operation)
 
 
-@pytest.mark.parametrize("start", SITUATIONS)
-def test_a_situation_is_that_of_a_step_and_never_of_the_first_one(start: str) -> None:
-    assert [remedy for remedy in REMEDIES if remedy.do.startswith(start)]
-    assert not [slug for slug, cause in catalogue().causes.items() if cause.advice[0][0].do.startswith(start)]
+# What deletes, logs out or overwrites: the sentence above such a command says so.
+DESTROYS = re.compile(
+    r"\b(?:delete|remove|detach|deregister|terminate|purge)-|\blogout\b|\brm\b|force-unlock|--force|--delete\b"
+)
+SAYS_SO = re.compile(r"delet|remov|detach|\blogs? out\b|for good|batches", re.IGNORECASE)
+
+
+@pytest.mark.parametrize("remedy", [remedy for remedy in REMEDIES if DESTROYS.search(remedy.run)], ids=str)
+def test_a_command_that_destroys_says_so(remedy: Remedy) -> None:
+    assert SAYS_SO.search(remedy.do), remedy
+
+
+def test_no_command_clears_the_logins_of_other_tools() -> None:
+    assert [run for run in COMMANDS if "sso/cache" in run and re.search(r"\brm\b", run)] == []
+
+
+@pytest.mark.parametrize(
+    ("option", "least"),
+    [("--timeout", 900), ("--memory-size", 10240), ("--desired-value", 0), ("--max-session-duration", 43200)],
+)
+def test_no_command_sets_a_number_that_may_be_lower_than_the_present_one(option: str, least: int) -> None:
+    numbers = [int(number) for run in COMMANDS for number in re.findall(rf"{option} (\d+)\b", run)]
+    assert [number for number in numbers if number < least] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Task timed out after 120.00 seconds", "f 240"),
+        ("Task timed out after 3.00 seconds, then Task timed out after 20.05 seconds", "f 40"),
+        ("Task timed out after 600.01 seconds", "f 900"),
+        ("Task timed out after 900.00 seconds", "f SECONDS"),
+        ("the function timed out", "f SECONDS"),
+    ],
+)
+def test_a_timeout_is_raised_above_the_one_that_the_text_shows(text: str, expected: str) -> None:
+    assert fill("f SECONDS", text) == expected
+
+
+def test_memory_is_raised_above_the_one_that_the_text_shows() -> None:
+    text = "REPORT RequestId: 1 Billed Duration: 900 ms Memory Size: 2048 MB Max Memory Used: 2048 MB"
+    assert fill("f MEGABYTES", text) == "f 4096"
+
+
+CALLERS = [
+    (
+        "User: arn:aws:sts::111122223333:assumed-role/builder/ann is not authorized to perform: iam:CreateRole "
+        "on resource: "
+        "arn:aws:iam::111122223333:role/made-later"
+    ),
+    (
+        "User: arn:aws:sts::xxxxxx:assumed-role/builder/ann@example.org is not authorized to perform: iam:PassRole on "
+        "resource: arn:aws:iam::xxxxxx:role/made-later with an explicit deny"
+    ),
+    "User: ...:assumed-role/builder is not authorized to perform: iam:PassRole on resource: .../role/made-later",
+    "User: arn:aws:iam::111122223333:role/path/builder is not authorized to perform: iam:GetRole on resource: role x",
+    "on resource: arn:aws:iam::111122223333:role/made-later for arn:aws:sts::111122223333:assumed-role/builder/ann",
+]
+
+
+@pytest.mark.parametrize("text", CALLERS)
+def test_a_simulation_is_that_of_the_caller(text: str) -> None:
+    run = fill("f PRINCIPAL", text)
+    assert run in {"f arn:aws:iam::ACCOUNT:role/builder", "f arn:aws:iam::ACCOUNT:role/path/builder"}
+    assert fill("f CALLER", text) == "f builder"
+
+
+def test_a_role_on_which_something_is_asked_is_not_the_caller() -> None:
+    assert fill("f PRINCIPAL", "may not be called on resource: arn:aws:iam::111122223333:role/x") == "f PRINCIPAL"
+
+
+def test_the_role_of_identity_center_is_asked_for_as_its_path_is_not_in_the_text() -> None:
+    text = "User: arn:aws:sts::111122223333:assumed-role/AWSReservedSSO_Admin_0a1b2c3d4e5f6071/ann is not authorized"
+    assert fill("f PRINCIPAL", text) == (
+        "f $(aws iam get-role --role-name AWSReservedSSO_Admin_0a1b2c3d4e5f6071 --query Role.Arn --output text)"
+    )
+
+
+@pytest.mark.parametrize("text", CALLERS)
+@pytest.mark.parametrize(
+    "cause", ["iam-denied-explicit-deny", "iam-denied-identity-policy", "access-denied-unspecified"]
+)
+def test_no_session_of_sts_is_simulated(text: str, cause: str) -> None:
+    steps = catalogue().causes[cause].steps("iam")
+    runs = [remedy.run for remedy in filled(steps, Asked(text, "iam")) if "simulate-principal-policy" in remedy.run]
+    assert runs
+    assert not [run for run in runs if ":sts:" in run or "made-later --action" in run]
+
+
+@pytest.mark.parametrize(
+    ("text", "first"),
+    [
+        (
+            (
+                "ValidationException: Invalid UpdateExpression: An expression attribute name used in the "
+                "document path is not "
+                "defined; attribute name: #colour"
+            ),
+            "Put #colour into ExpressionAttributeNames: the UpdateExpression uses it",
+        ),
+        (
+            (
+                "ValidationException: Invalid FilterExpression: Attribute name is a reserved keyword; "
+                "reserved keyword: level"
+            ),
+            'Write #n in place of level in the expression, and add {"#n": "level"}',
+        ),
+        (
+            (
+                "The knowledge base storage configuration provided is invalid... embedding column must be "
+                "indexed. The SQL "
+                "command to index the column is: CREATE INDEX ON notes USING hnsw (embedding vector_cosine_ops);"
+            ),
+            "Run CREATE INDEX ON notes USING hnsw (embedding vector_cosine_ops) in the Aurora database",
+        ),
+        (
+            (
+                "Malformed input request: #/toolConfig/tools/3/toolSpec/inputSchema/json: extraneous key "
+                "[$defs] is not "
+                "permitted, please reformat your input and try again."
+            ),
+            "The JSON schema of the tool with index 3 has the key $defs, which this model refuses.",
+        ),
+        (
+            (
+                "The maximum tokens you requested exceeds the model limit of 5120. Try again with a maximum "
+                "tokens value that "
+                "is lower than 5120."
+            ),
+            "Set max_tokens below 5120",
+        ),
+        ("Unable to import module 'app': No module named 'lxml'", "Pack the module lxml"),
+    ],
+)
+def test_the_cure_that_a_message_states_comes_first_with_its_names(text: str, first: str) -> None:
+    assert explain(text).remedies[0].do.startswith(first)
+
+
+def test_the_names_of_a_message_are_masked_and_hide_nothing_from_a_terminal() -> None:
+    step = Step(Remedy("Take {key} out."), when=r"extraneous key \[(?P<key>[^\]]{1,60})\]")
+    (told,) = filled([step], Asked("the extraneous key [AKIAIOSFODNN7EXAMPLE] is here"))
+    assert "AKIAIOSFODNN7EXAMPLE" not in told.do
+    (told,) = filled([step], Asked("the extraneous key [a\u202eb] is here"))
+    assert told.do == "Take … out."
+
+
+def test_a_code_by_itself_gets_the_general_step_first() -> None:
+    steps = [
+        Step(Remedy("Of one message."), when="parrot"),
+        Step(Remedy("General.")),
+        Step(Remedy("Of one situation."), when="cage"),
+    ]
+    assert [each.do for each in filled(steps, Asked("SomeCode"))] == ["General.", "Of one situation."]
+    assert [each.do for each in filled(steps, Asked("a parrot"))] == ["Of one message.", "General."]
+    for slug, cause in catalogue().causes.items():
+        assert explain(slug).remedies[0].do in {step.remedy.do for step in cause.advice if not step.when}, slug
+
+
+def test_a_step_that_names_something_stands_in_place_of_the_general_first_one() -> None:
+    steps = [
+        Step(Remedy("Take {key} out."), when=r"key \[(?P<key>\w+)\]"),
+        Step(Remedy("General.")),
+        Step(Remedy("Then.")),
+    ]
+    assert [each.do for each in filled(steps, Asked("the key [size] is wrong"))] == ["Take size out.", "Then."]
+    assert [each.do for each in filled(steps, Asked("a key is wrong"))] == ["General.", "Then."]
+    assert [each.do for each in filled(steps, Asked("SomeCode"))] == ["General.", "Then."]
+
+
+def test_the_advice_of_the_general_case_needs_no_text() -> None:
+    for slug, cause in catalogue().causes.items():
+        for remedy in cause.remedies(""):
+            assert not re.search(r"\{[a-z_]+\}", remedy.do), slug
+
+
+@pytest.mark.parametrize("slug", catalogue().causes)
+def test_a_sentence_about_its_command_stands_above_one(slug: str) -> None:
+    """What a text makes of the steps: a command that is taken away leaves no sentence that speaks of it."""
+    told = filled(catalogue().causes[slug].advice, Asked("an error of which nothing else is known"))
+    assert [remedy.do for remedy in told if re.search(r"\b[Tt]he command\b", remedy.do) and not remedy.run] == []

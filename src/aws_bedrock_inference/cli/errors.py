@@ -158,7 +158,7 @@ def _section(cause: Cause, places: _Places) -> Iterator[str]:
             codes = ", ".join(f"`{name}`{_status(place, name)}" for name in names)
             yield f"* {'every service' if place == ANY else place}: {codes}"
     yield ""
-    for number, (remedy, services) in enumerate(cause.advice, 1):
+    for number, (remedy, services, *_) in enumerate(cause.advice, 1):
         place = f"({', '.join(services)}) " if services else ""
         yield f"{number}. {place}{remedy.do}" + (f"<br>`{remedy.run}`" if remedy.run else "")
     if cause.note:

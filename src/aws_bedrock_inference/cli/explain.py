@@ -228,21 +228,32 @@ def _wrapped(console: Console, head: str, text: Text) -> None:
 
 def _verdict(known: Explanation) -> Text:
     wait = f"{known.wait:g} s" if known.wait and known.wait >= 1 else f"{(known.wait or 0) * 1000:.0f} ms"
+    after = f"after {wait}" if known.wait and known.wait >= 1 else "after a moment"
     words = {
         Decision.RETRY: f"retry with exponential back-off from {wait}, at most {known.attempts} attempts in all.",
-        Decision.RETRY_LIMITED: f"a retry after {wait} may help; at most {known.attempts} attempts in all.",
-        Decision.FAIL: "do not retry; the same request fails again.",
+        Decision.RETRY_LIMITED: f"one more try {after} may help; at most {known.attempts} attempts in all."
+        if known.attempts > 1
+        else "not now; it may pass by itself, but not within minutes.",
+        Decision.FAIL: f"do not retry; {_again(known)}",
     }[known.decision]
     return Text.assemble((known.decision.value, f"bold {COLOURS[known.decision]}"), f": {words}")
+
+
+def _again(known: Explanation) -> str:
+    """Return what the same request meets when it is sent once more."""
+    cause = catalogue().causes.get(known.cause)
+    return (cause and cause.again) or "the same request fails again."
 
 
 def _reasons(known: Explanation) -> Iterator[tuple[str, str]]:
     yield "Why", f"matched by “{known.decided_by}”; confidence {known.confidence}"
     if known.cause == "modelled":
         yield "", known.meaning
-    for slug in known.alternatives:
+    for slug in known.alternatives if known.confidence != "high" else ():
         yield "Or", f"{catalogue().causes[slug].title} ({slug})"
     for name, value in known.fields.items():
+        if name == "request_id" and "request_ids" in known.fields:
+            continue
         shown = [*value[:_MOST_SERVICES], "…"] if isinstance(value, list) and len(value) > _MOST_SERVICES else value
         yield "Found", f"{name.replace('_', ' ')}: {', '.join(map(str, shown)) if isinstance(shown, list) else shown}"
     if known.prevent:

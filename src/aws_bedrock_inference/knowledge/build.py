@@ -68,7 +68,9 @@ _CAUSE = {
     "practice": str,
     "retry_after": float,
     "note": str,
+    "again": str,
 }
+_REMEDY = {"do", "run", "for", "when", "unless"}
 _CAUSE_NEEDS = ("group", "title", "meaning", "decision", "scope", "remedies", "source", "seen")
 _SCOPES = ("request", "resource", "model", "region", "account", "credentials", "client")
 _FAULT = {
@@ -205,14 +207,26 @@ def _cause(entry: dict[str, Any], where: str) -> dict[str, Any]:
     Decision(entry["decision"])
     category = Category(entry.get("category", _CATEGORY[entry["decision"]])).value
     origin = Origin(entry.get("origin") or _ORIGINS.get(entry["group"], "service")).value
-    remedies = []
-    for remedy in entry["remedies"]:
-        if not isinstance(remedy, dict) or not remedy.get("do") or not remedy.keys() <= {"do", "run", "for"}:
-            raise CatalogueError(f"{where}: a remedy is {{ do = '...', run = '...', for = [...] }}, not {remedy!r}")
-        remedies.append([remedy["do"], remedy.get("run", ""), remedy.get("for", [])])
-    if all(services and OTHER not in services for *_, services in remedies):
-        raise CatalogueError(f"{where}: no remedy for other services; write one without `for`, or for {OTHER!r}")
+    remedies = [_remedy(remedy, where) for remedy in entry["remedies"]]
+    general = [services for _, _, services, *told in remedies if not (told and told[0])]
+    if all(services and OTHER not in services for services in general):
+        raise CatalogueError(
+            f"{where}: no remedy for other services and any text; write one without `for` and `when`, or for {OTHER!r}"
+        )
     return {**entry, "category": category, "origin": origin, "remedies": remedies, "seen": entry["seen"].isoformat()}
+
+
+def _remedy(remedy: Any, where: str) -> list[Any]:
+    """Return a remedy as the index has it: `when` and `unless` only where one of them is written."""
+    if not isinstance(remedy, dict) or not remedy.get("do") or not remedy.keys() <= _REMEDY:
+        raise CatalogueError(f"{where}: a remedy has `do` and may have {', '.join(sorted(_REMEDY))}; not {remedy!r}")
+    when, unless = remedy.get("when", ""), remedy.get("unless", "")
+    groups = re.compile(when).groupindex.keys()
+    named = set(re.findall(r"\{([a-z_]+)\}", remedy["do"]))
+    if named != set(groups) or re.compile(unless).groups:
+        raise CatalogueError(f"{where}: the groups of `when`, {sorted(groups)}, are those in braces, {sorted(named)}")
+    told = [when, unless] if when or unless else []
+    return [remedy["do"], remedy.get("run", ""), remedy.get("for", []), *told]
 
 
 def _fault(entry: dict[str, Any], service: str, where: str) -> dict[str, Any]:

@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, NamedTuple
 from aws_bedrock_inference.knowledge.catalogue import catalogue
 from aws_bedrock_inference.knowledge.entries import Remedy
 from aws_bedrock_inference.knowledge.masking import masked
-from aws_bedrock_inference.knowledge.situations import fitting, of_its_situation
+from aws_bedrock_inference.knowledge.situations import fitting, fitting_remedies
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from aws_bedrock_inference.knowledge.entries import Step
 
 _REGION = r"(?:us|eu|ap|sa|ca|me|af|il|mx|cn)(?:-gov|-iso[a-z]?)?-[a-z]{4,9}-\d"
 _VENDORS = (
@@ -31,6 +33,8 @@ _ARN = r"\barn:aws[a-z-]{0,10}"
 _ACCOUNT = r"(?:\d{1,12}|[*Xx]{3,14})"  # people blot it out themselves
 _BUCKET = r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"
 _IAM = r"[\w+=.@-]{1,64}"
+# The role of a session whose ARN people shortened: `User: ...:assumed-role/worker/me`.
+_SHORTENED = r"\bassumed[-_ ]role/ ?"
 # Between a name and its value, as sentences, JSON, XML and programs write it.
 _IS = r"[\"']?(?:\s{0,3}[:=]\s{0,3}|>|\s(?:named\s)?)[\"'`]?"
 
@@ -46,6 +50,7 @@ _PATTERNS: dict[str, tuple[str, ...]] = {
         rf"\bs3a?://({_BUCKET})",
         rf"(?i:\bbucket(?:[ _]?name)?)[\"']?(?:\s{{0,3}}[:=]\s{{0,3}}[\"']|=|>|\s[\"'`])({_BUCKET})(?![\w-])",
         rf"(?i:\bbucket(?:[ _]?name)?)(?::\s?|\s)(?=[a-z0-9]{{0,40}}[\d.-])({_BUCKET})(?![\w-])",
+        rf"AWS::S3::Bucket\b[^\n]{{0,200}}\n\s{{0,200}}({_BUCKET})\s{{1,3}}already exists",
         rf"\b({_BUCKET})\.s3[.-](?:[a-z0-9-]{{1,20}}\.)?amazonaws\.com",
     ),
     "KEY": (
@@ -64,23 +69,30 @@ _PATTERNS: dict[str, tuple[str, ...]] = {
         r"(?<![\w/.-])(/aws/[\w./#-]{1,512})",
     ),
     "ROLE": (
+        rf"\bon resource:?\s?[\"']?\S{{1,60}}:role/(?:[\w./-]{{1,200}}/)?({_IAM})",
         rf"{_ARN}:iam::{_ACCOUNT}:role/(?:[\w./-]{{1,200}}/)?({_IAM})",
-        rf"{_ARN}:sts::{_ACCOUNT}:assumed-role/({_IAM})",
         rf"\brole with name ({_IAM})",
+        rf"\bIAM Role \(({_IAM})\)",
+        rf"{_SHORTENED}({_IAM})",
+    ),
+    "CALLER": (
+        rf"\buser: ?\S{{1,60}}:role/(?:[\w./-]{{1,200}}/)?({_IAM})",
+        rf"{_SHORTENED}({_IAM})",
     ),
     "USER": (
         rf"{_ARN}:iam::{_ACCOUNT}:user/(?:[\w./-]{{1,200}}/)?({_IAM})",
         rf"\buser with name ({_IAM})",
     ),
     "PRINCIPAL": (
-        rf"({_ARN}:iam::{_ACCOUNT}:(?:role|user)/[\w+=,.@/-]{{1,300}})",
-        rf"({_ARN}:sts::{_ACCOUNT}:assumed-role/{_IAM})",
+        rf"\buser: ?[\"']?({_ARN}:iam::{_ACCOUNT}:(?:role|user)/[\w+=,.@/-]{{1,300}})",
+        rf"{_SHORTENED}({_IAM})",
+        rf"(?<!resource:\s)(?<!resource\s)({_ARN}:iam::{_ACCOUNT}:(?:role|user)/[\w+=,.@/-]{{1,300}})",
     ),
     "ACTION": (
         r"not authorized to perform:? ?([a-z0-9-]{2,30}:[\w*]{1,80})",
         r"\ballows the ([a-z0-9-]{2,30}:\w{1,80})",
     ),
-    "RESOURCE": (rf"on resource:? ?[\"']?({_ARN}:[^\s\"']{{1,300}})",),
+    "RESOURCE": (rf"on resource:?\s?[\"']?({_ARN}:[^\s\"'\\]{{1,299}}(?<!:))(?=[\s\"'\\]|$)",),
     "MODEL": (
         rf"(?:foundation-model|inference-profile)/((?:{_GEOGRAPHY})?{_MODEL})",
         rf"(?<![\w.-])((?:{_GEOGRAPHY})?{_MODEL})",
@@ -124,6 +136,7 @@ _PATTERNS: dict[str, tuple[str, ...]] = {
     "QUEUE_URL": (rf"(https://sqs\.[a-z0-9-]{{1,20}}\.amazonaws\.com(?:\.cn)?/{_ACCOUNT}/[\w.-]{{1,80}})",),
     "TOPIC": (rf"({_ARN}:sns:[a-z0-9-]{{1,20}}:{_ACCOUNT}:[\w.-]{{1,256}})",),
     "ENCODED": (r"\bEncoded authorization failure message:\s{0,3}([\w+/=-]{20,8000})",),
+    "ISSUER": (r"\bprovider found in your account for (https://[\w./-]{4,200})",),
     "CLIENT": (r"\bclient(?:[ _]?id)?[\"']?(?:: ?| )[\"']?(?=[a-z]{0,25}\d)([a-z0-9]{25,26})\b",),
     "POOL": (rf"\b((?:{_REGION})_[A-Za-z0-9]{{9}})\b",),
     "STREAM": (
@@ -141,7 +154,7 @@ _PATTERNS: dict[str, tuple[str, ...]] = {
     "REPOSITORY": (r"\.dkr\.ecr\.[a-z0-9-]{1,20}\.amazonaws\.com(?:\.cn)?/([a-z0-9][\w./-]{1,255})",),
     "PACKAGE": (r"[\"'](@aws-sdk/[a-z0-9-]{2,60})",),
     "REGION": (
-        rf"on resource:? ?[\"']?{_ARN}:[a-z0-9-]{{1,30}}:({_REGION}):",
+        rf"on resource:?\s?[\"']?{_ARN}:[a-z0-9-]{{1,30}}:({_REGION}):",
         rf"[\w-]\.({_REGION})\.(?:amazonaws\.com|api\.aws)",
         rf"\bregion(?:[ _]?name)?{_IS}({_REGION})\b",
         rf"{_ARN}:[a-z0-9-]{{1,30}}:({_REGION}):",
@@ -157,7 +170,8 @@ _HINTS: dict[str, tuple[str, ...]] = {
     "GROUP": ("group", "/aws/"),
     "ROLE": ("role",),
     "USER": ("user",),
-    "PRINCIPAL": ("arn:aws",),
+    "PRINCIPAL": ("arn:aws", "assumed"),
+    "CALLER": ("role",),
     "ACTION": ("perform", "allows the"),
     "RESOURCE": ("arn:aws",),
     "MODEL": _VENDORS,
@@ -176,13 +190,18 @@ _HINTS: dict[str, tuple[str, ...]] = {
     "REGION": ("region", "amazonaws", "arn:aws", "in "),
 }
 _OPERATION, _SERVICE_CODE = "OPERATION", "SERVICE_CODE"
-PLACEHOLDERS = frozenset(_PATTERNS) | {_OPERATION, _SERVICE_CODE}
+# Sizes that a command raises: what a text says is there now, and the most that AWS takes. The double is suggested.
+_SIZES: dict[str, tuple[re.Pattern[str], int]] = {
+    "SECONDS": (re.compile(r"timed out after (\d{1,3})(?:\.\d+)? ?s", re.IGNORECASE), 900),
+    "MEGABYTES": (re.compile(r"\bmemory ?size: ?(\d{2,5}) ?MB", re.IGNORECASE), 10240),
+}
+PLACEHOLDERS = frozenset(_PATTERNS) | {_OPERATION, _SERVICE_CODE, *_SIZES}
 # A command of Python is of no use where another language's SDK failed.
 _OF_PYTHON = re.compile(r"\b(?:pip install|pip list|python -c) ")
 _PYTHON = re.compile(r"Traceback|boto|\.py\b|python|when calling the", re.IGNORECASE)
 _OTHER_LANGUAGE = re.compile(
     r"node_modules|@aws-sdk/|\.[cm]?[jt]s:\d|software\.amazon\.|com\.amazonaws\.|\.java:\d|Amazon\.\w+\.Model\.|Amazon\.Runtime\."
-    r"|\bapi error \w+: |\.go:\d|\bAws::|\.rb:\d|\.rs:\d|SdkError|Aws\\\w|\.php\b|<<\""
+    r"|\boperation error [\w ]{2,40}: |\bapi error \w+: |\.go:\d|\bAws::|\.rb:\d|\.rs:\d|SdkError|Aws\\\w|\.php\b|<<\""
 )
 _WORDS = re.compile(rf"(?<![A-Za-z_$])(?:{'|'.join(sorted(PLACEHOLDERS, key=len, reverse=True))})(?![A-Za-z_=])")
 
@@ -195,8 +214,10 @@ class Asked(NamedTuple):
     operation: str = ""
 
 
-def filled(remedies: Iterable[Remedy], error: Asked) -> tuple[Remedy, ...]:
-    """Return the remedies with the commands' placeholders filled, as far as the error's text names them."""
+def filled(steps: Iterable[Step], error: Asked) -> tuple[Remedy, ...]:
+    """Return the remedies of the steps that fit the error's text, with the commands' placeholders filled as far as it
+    names them.
+    """
     values: dict[str, str] = {}
 
     def value(match: re.Match[str]) -> str:
@@ -210,8 +231,7 @@ def filled(remedies: Iterable[Remedy], error: Asked) -> tuple[Remedy, ...]:
 
     return tuple(
         Remedy(do) if _OF_PYTHON.search(run) and _is_foreign(error.text) else Remedy(do, command(run))
-        for do, run in remedies
-        if of_its_situation(do, error.text)
+        for do, run in fitting_remedies(steps, error.text)
     )
 
 
@@ -227,6 +247,8 @@ def _value(name: str, error: Asked) -> str:
     if name == _SERVICE_CODE:
         code: str = catalogue().services.get(error.service, {}).get("quotas", "")
         return code
+    if name in _SIZES:
+        return _larger(name, error.text)
     if not any(hint in error.text.lower() for hint in _HINTS.get(name, ("",))):
         return ""
     for pattern in _compiled(name):
@@ -234,6 +256,13 @@ def _value(name: str, error: Asked) -> str:
         if match:
             return _word(name, match.group(1))
     return ""
+
+
+def _larger(name: str, text: str) -> str:
+    """Return twice the size that a text says is there now, or nothing where AWS gives no more."""
+    pattern, most = _SIZES[name]
+    there = max(map(int, pattern.findall(text)), default=0)
+    return str(min(2 * there, most)) if 0 < there < most else ""
 
 
 @cache
@@ -245,12 +274,20 @@ def _compiled(name: str) -> tuple[re.Pattern[str], ...]:
 _EXACT = frozenset({"MODEL", "BASE_MODEL", "INFERENCE_PROFILE", "KNOWLEDGE_BASE", "AGENT", "GUARDRAIL", "BUCKET"})
 
 
+def _arn_of_role(name: str) -> str:
+    """Return the ARN of a session's role: IAM takes no session's. One of Identity Center has a path that IAM knows."""
+    word = _word("ROLE", name)
+    if not word or not name.startswith("AWSReservedSSO_"):
+        return word and f"arn:aws:iam::ACCOUNT:role/{word}"
+    return f"$(aws iam get-role --role-name {word} --query Role.Arn --output text)"
+
+
 _BLOTTED_OUT = re.compile(r"(?<=[:/])[*Xx]{3,14}(?=[:/])")
 
 
 def _word(name: str, value: str) -> str:
-    if name == "PRINCIPAL":
-        value = value.replace(":sts:", ":iam:").replace(":assumed-role/", ":role/")
+    if name == "PRINCIPAL" and ":" not in value:
+        return _arn_of_role(value)
     if value.startswith("-") or not value.isprintable():
         return ""  # an option of the command, or what a terminal does not show as it is
     value = _BLOTTED_OUT.sub("*" * 12, masked(value.rstrip(".,;:)"), accounts=True))

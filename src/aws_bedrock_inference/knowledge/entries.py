@@ -17,12 +17,24 @@ class Remedy(NamedTuple):
     run: str = ""
 
 
+class Step(NamedTuple):
+    """A remedy with the errors that it is for: those of `services`, all if none is named; whose text matches `when` and
+    does not match `unless`, where there is such a pattern. The named groups of `when` stand in the sentence in braces.
+    """
+
+    remedy: Remedy
+    services: tuple[str, ...] = ()
+    when: str = ""
+    unless: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Cause:
     """The cause of an error. `slug` is its stable name; `scope` what must change, or heal, for it to go away, `origin`
     the place where it arises, `retry_after` the wait in seconds that AWS's documents state for it. `advice` has its
-    remedies, each with the services that it is for: all if none is named; `other` are those that no remedy of the cause
-    names. `note` says where AWS's documents and other guides differ from this entry, and why.
+    steps; among their services `other` are those that no step of the cause names. `again` says what the same request
+    meets when it is sent once more, where that is not simply the same failure. `note` says where AWS's documents and
+    other guides differ from this entry, and why.
     """
 
     slug: str
@@ -33,18 +45,23 @@ class Cause:
     category: Category
     scope: str
     origin: Origin
-    advice: tuple[tuple[Remedy, tuple[str, ...]], ...]
+    advice: tuple[Step, ...]
     link: str = ""
     source: str = ""
     seen: str = ""
     practice: str = ""
     retry_after: float | None = None
     note: str = ""
+    again: str = ""
+
+    def steps(self, service: str = "") -> tuple[Step, ...]:
+        """Return the steps for an error of a service, the most likely first."""
+        place = service if any(service in step.services for step in self.advice) else "other"
+        return tuple(step for step in self.advice if not step.services or place in step.services)
 
     def remedies(self, service: str = "") -> tuple[Remedy, ...]:
-        """Return the remedies for an error of a service, the most likely first."""
-        place = service if any(service in services for _, services in self.advice) else "other"
-        return tuple(remedy for remedy, services in self.advice if not services or place in services)
+        """Return the remedies for an error of a service of which no text is known, the most likely first."""
+        return tuple(step.remedy for step in self.steps(service) if not step.when)
 
 
 @dataclass(eq=False)
@@ -147,5 +164,9 @@ def cause_of(slug: str, data: dict[str, Any]) -> Cause:
     """Return the cause that the index has under a slug."""
     known = {**data, "decision": Decision(data["decision"]), "category": Category(data["category"])}
     known["origin"] = Origin(data["origin"])
-    known["advice"] = tuple((Remedy(do, run), tuple(services)) for do, run, services in known.pop("remedies"))
+    known["advice"] = tuple(_step(*facts) for facts in known.pop("remedies"))
     return Cause(slug=slug, **known)
+
+
+def _step(do: str, run: str, services: list[str], when: str = "", unless: str = "") -> Step:
+    return Step(Remedy(do, run), tuple(services), when, unless)

@@ -8,10 +8,10 @@ import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from aws_bedrock_inference.fault import Category, Decision, Fault
+from aws_bedrock_inference.fault import Category, Decision, Fault, Kind
 from aws_bedrock_inference.knowledge.catalogue import ANY, HOME, catalogue
 from aws_bedrock_inference.knowledge.commands import Asked, filled
-from aws_bedrock_inference.knowledge.entries import Remedy
+from aws_bedrock_inference.knowledge.entries import Remedy, Step
 from aws_bedrock_inference.knowledge.evidence import Evidence
 from aws_bedrock_inference.knowledge.fields import details
 from aws_bedrock_inference.knowledge.judge import MODELLED, UNKNOWN, Verdict, judge
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.knowledge.modelled import Modelled
 
 
+# Permissions that are needed beside the operation that was called.
+_NO_OPERATION = re.compile(r":(?:ViewSubscriptions|Subscribe|Unsubscribe|PassRole)\b")
+_OF_PROXIES = frozenset({500, 502, 503, 504})
 _IF_AWS = "Nothing in this text shows whose error it is. If this came from AWS: "
 
 
@@ -117,20 +120,21 @@ def _explained(verdict: Verdict, members: str = "") -> Explanation:
     cause, seen, entry = catalogue().causes[verdict.template.cause], verdict.evidence, verdict.entry
     code = code_of(verdict)
     service = entry.service if entry is not None and entry.service != ANY else _first(seen)
-    asked = Asked(seen.text + members, service, seen.operation)
+    operation = "" if _NO_OPERATION.search(f":{seen.operation}") else seen.operation
+    asked = Asked(seen.text + members, service, operation)
     return Explanation(
         cause=cause.slug,
         title=cause.title,
         code=code,
         service=service,
-        operation=seen.operation,
-        status=seen.status or catalogue().status(service, code or cause.slug),
+        operation=operation,
+        status=_status(verdict) or catalogue().status(service, code or cause.slug),
         decision=cause.decision,
         category=cause.category,
         confidence=verdict.confidence,
         decided_by=masked(_as_written(verdict.words, seen.text), accounts=True),
         meaning=f"{_IF_AWS}{cause.meaning}" if verdict.conditional else cause.meaning,
-        remedies=filled(cause.remedies(service), asked),
+        remedies=filled(cause.steps(service), asked),
         wait=_wait(verdict.template),
         attempts=verdict.template.hint.attempts,
         link=cause.link,
@@ -142,11 +146,18 @@ def _explained(verdict: Verdict, members: str = "") -> Explanation:
     )
 
 
-def _remedies(fault: Fault, cause: Cause | None, service: str) -> tuple[Remedy, ...]:
-    """Return the cause's remedies, after the fault's own advice if that is another: it knows the occurrence."""
-    known = cause.remedies(service) if cause else ()
-    own = Remedy(masked(fault.advice, accounts=True))
-    return known if known and fault.advice in ("", known[0].do) else (own, *known)
+def _status(verdict: Verdict) -> int | None:
+    """Return the status that the text states, if it is the service's: a proxy answers what was refused with its own."""
+    status = verdict.evidence.status
+    refused = verdict.template.kind in {Kind.DENIED, Kind.INVALID} and not verdict.evidence.certain
+    return None if status in _OF_PROXIES and refused else status
+
+
+def _steps(fault: Fault, cause: Cause | None, service: str) -> tuple[Step, ...]:
+    """Return the cause's steps, after the fault's own advice if that is another: it knows the occurrence."""
+    known = cause.steps(service) if cause else ()
+    own = Step(Remedy(masked(fault.advice, accounts=True)))
+    return known if known and fault.advice in ("", *(step.remedy.do for step in known)) else (own, *known)
 
 
 def _practice(slug: str, service: str) -> str:
@@ -172,7 +183,7 @@ def _of_fault(fault: Fault, seen: Evidence) -> Explanation:
         decided_by=masked(fault.code, accounts=True),
         meaning=cause.meaning if cause else masked(fault.message, accounts=True),
         remedies=filled(
-            _remedies(fault, cause, service),
+            _steps(fault, cause, service),
             Asked(fault.message + _members(fault.response), service, seen.operation),
         ),
         wait=_wait(fault),
@@ -200,7 +211,7 @@ def from_models(models: Sequence[Modelled], seen: Evidence | None = None) -> Exp
         confidence="medium" if len(models) == 1 else "low",
         decided_by=first.code,
         meaning=f"Not in the catalogue; AWS's model of the service says: {verdict.reason}.",
-        remedies=filled([Remedy(verdict.remedy, verdict.run)], Asked(seen.text if seen else "", first.service)),
+        remedies=filled([Step(Remedy(verdict.remedy, verdict.run))], Asked(seen.text if seen else "", first.service)),
         wait=verdict.wait,
         attempts={Decision.RETRY: 3, Decision.RETRY_LIMITED: 2, Decision.FAIL: 1}[verdict.decision],
         fields={
@@ -217,7 +228,12 @@ def _words(code: str) -> str:
 
 
 def _first(seen: Evidence) -> str:
-    return next((service for service in seen.services if service != ANY), "")
+    """Return the service of an error: of several that only the operation's name tells, one that the text names."""
+    named = [service for service in seen.services if service != ANY]
+    if len(named) > 1 and not catalogue().services.keys() & set(named):
+        text = seen.text.lower()
+        named = [service for service in named if service in text]
+    return next(iter(named), "")
 
 
 def _wait(template: Fault) -> float | None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from aws_bedrock_inference.knowledge.masking import masked
 
+_REQUEST_ID = re.compile(r"(?<!extended )request ?id[\"']?[:=]? ?[\"']?([0-9a-z-]{16,72})", re.IGNORECASE)
 # For each field the words, in lower case, without which its pattern cannot match, and the pattern: to look for words
 # costs far less.
 _PATTERNS: dict[str, tuple[tuple[str, ...], re.Pattern[str]]] = {
@@ -19,11 +20,11 @@ _PATTERNS: dict[str, tuple[tuple[str, ...], re.Pattern[str]]] = {
     ),
     "resource": (
         ("on resource",),
-        re.compile(r"\bon resource(?:: ?| (?=[\"']?arn:))[\"']?([^\s\"']{1,300})", re.IGNORECASE),
+        re.compile(r"\bon resource(?:: ?| (?=[\"']?arn:))[\"']?([^\s\"'\\]{1,300})", re.IGNORECASE),
     ),
     "request_id": (
         ("request id", "requestid"),
-        re.compile(r"request ?id[\"']?[:=]? ?[\"']?([0-9a-z-]{16,72})", re.IGNORECASE),
+        _REQUEST_ID,
     ),
     "model_limit": (("model limit of",), re.compile(r"model limit of (\d{1,9})", re.IGNORECASE)),
     "timeout_seconds": (
@@ -52,6 +53,9 @@ def details(text: str) -> dict[str, Any]:
         match = pattern.search(text) if any(hint in low for hint in hints) else None
         if match:
             found[name] = masked(match.group(1).rstrip(".,;)"), accounts=True)
+    others = dict.fromkeys(masked(each, accounts=True) for each in _REQUEST_ID.findall(text) if "request_id" in found)
+    if len(others) > 1:
+        found["request_ids"] = list(others)
     reasons = _REASONS.search(text)
     if reasons:
         found["reasons"] = [reason.strip() for reason in reasons.group(1).split(",") if reason.strip(" .")]

@@ -7,23 +7,22 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from aws_bedrock_inference.knowledge.commands import Asked
+from aws_bedrock_inference.knowledge.entries import Remedy
+from aws_bedrock_inference.knowledge.masking import masked
 
-# The steps of one situation, by how their sentence begins, and what a text has that is about it.
-SITUATIONS = {
-    "For a Lambda function": r"lambda|/var/task|\[ERROR\]\s{1,3}\d{4}-\d\d-\d\dT\S{8,15}Z\s{1,3}[0-9a-f-]{36}",
-    "For Lambda's own": r"lambda",
-    "If a service sends or reads": r"alarm|topic|\bsns\b|\bsqs\b|queue|bucket notification|\.amazonaws\.com is not",
-    "For an inference profile": r"inference-profile|(?:perform:? ?bedrock:|the )(?:InvokeModel|Converse)",
-    "When a role is handed over": r"perform:? ?\S{2,40}:(?:Create|Update|Put|Register|Run|Pass)|PassRole",
-    "When creating": r"CreateBucket",
-    "If sts.amazonaws.com": r"\bsts\.amazonaws\.com",
-    "In Kubernetes": r"kube|\beks\b|webidentityerr|serviceaccount|\bpod\b|\bASG\b|karpenter",
-    "In GitHub Actions": r"github|actions/",
-}
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from aws_bedrock_inference.knowledge.commands import Asked
+    from aws_bedrock_inference.knowledge.entries import Step
+
+_NAMED = re.compile(r"\{([a-z_]+)\}")
+_BREAK = re.compile(r"\s*\n[\s\u2502\u2503|>]*|\s{2,}")
+
 # A command that makes or removes a thing serves where that operation failed; elsewhere a paste of it would surprise.
-_MAKES = re.compile(r"\baws [a-z0-9-]+ ((?:create|delete)-[a-z0-9-]+)")
+_MAKES = re.compile(
+    r"\baws [a-z0-9-]+ ((?:create|delete)-(?!foundation-model-agreement|open-id-connect-provider)[a-z0-9-]+)"
+)
 # CloudTrail keeps the events of services without Regions in one.
 _GLOBAL = re.compile(
     r"route ?53(?!resolver)|cloudfront|perform:? ?(?:iam|organizations):|aws_iam_|operation error IAM|Aws::IAM",
@@ -32,10 +31,39 @@ _GLOBAL = re.compile(
 _OF_A_USER = re.compile(r":user/|\bIAM_USER|\buser with name ")
 
 
-def of_its_situation(do: str, text: str) -> bool:
-    """Return whether a step may concern the text: a code by itself, or a cause, tells no situation."""
-    about = next((words for start, words in SITUATIONS.items() if do.startswith(start)), "")
-    return not about or " " not in text.strip() or re.search(about, text, re.IGNORECASE) is not None
+def fitting_remedies(steps: Iterable[Step], text: str) -> Iterator[Remedy]:
+    """Yield the remedies of the steps that may concern a text, with what it names for them.
+
+    A step that names something stands in place of the general first one. The steps before that one are for single
+    messages: a code by itself, or a cause, does without them.
+    """
+    flat = _flat(text)
+    told, general, instead = " " in flat, False, False
+    for remedy, _, when, unless in steps:
+        first, general = not when and not general, general or not when
+        if not told:
+            if general:
+                yield remedy
+            continue
+        found = re.search(when, flat, re.IGNORECASE)
+        if not found or (unless and re.search(unless, flat, re.IGNORECASE)):
+            continue
+        if found.re.groups:
+            instead = True
+            yield Remedy(_named(remedy.do, found.groupdict(default="")), remedy.run)
+        elif not (first and instead):
+            yield remedy
+
+
+def _named(do: str, names: dict[str, str]) -> str:
+    """Return a sentence with what a text names in place of the braces."""
+    shown = {name: masked(value, accounts=True) if value.isprintable() else "…" for name, value in names.items()}
+    return _NAMED.sub(lambda each: shown[each[1]], do)
+
+
+def _flat(text: str) -> str:
+    """Return a text in one line, without the marks that terminals put before each line and the escapes of JSON."""
+    return _BREAK.sub(" ", text.replace('\\"', '"').replace("\\n", "\n").strip())
 
 
 def fitting(run: str, error: Asked) -> str:
@@ -46,7 +74,7 @@ def fitting(run: str, error: Asked) -> str:
         return ""
     if run.startswith("aws cloudtrail lookup-events") and "--region" not in run and _is_global(error):
         return run.replace("lookup-events", "lookup-events --region us-east-1", 1)
-    if "list-attached-role-policies --role-name ROLE" in run and _OF_A_USER.search(error.text):
+    if "list-attached-role-policies --role-name" in run and _OF_A_USER.search(error.text):
         return "aws iam list-attached-user-policies --user-name USER"
     return run
 
