@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect
 from collections import Counter
 from functools import partial
+from math import inf
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -52,9 +54,9 @@ class Process:
             self.waits.setdefault(tenant, []).append(self.driver.now - arrived - ANSWER)
             self.done.append((self.driver.now, tenant))
 
-    def always(self, tenant: str, output: int = 200) -> Any:
-        while True:
-            yield from self.once(tenant, output)
+    def always(self, tenant: str, output: int = 200, until: float = inf) -> Any:
+        while not self.refused:
+            yield from self.once(tenant, output, deadline=until)
 
 
 def service() -> VirtualDriver:
@@ -174,6 +176,22 @@ def test_a_tenant_that_wants_little_gets_all_of_it_beside_one_with_four_processe
     driver.run(until=120.0)
     waits = processes[3].waits["b"][20:]
     assert sum(waits) / len(waits) <= 4 * A_CALL
+
+
+def test_the_part_of_a_tenant_whose_processes_were_killed_is_anothers_within_seconds(
+    sharing: Any,
+) -> None:
+    driver = sharing[0]
+    killed = fleet(*sharing, {}, {}, {})
+    processes = [*fleet(*sharing, {"b": 40}), *killed]
+    for process in killed:
+        for caller in range(20):
+            driver.spawn(process.always("a", until=60.0), after=0.01 * caller)
+    driver.run(until=120.0)
+    assert parts(processes, 30.0)["a"] < 0.25
+    times = sorted(at for process in processes for at, _ in process.done)
+    assert sum(at >= 63.0 for at in times) * A_CALL >= 0.9 * (120.0 - 63.0)
+    assert max(bisect(times, at + 60.0) - number for number, at in enumerate(times)) * A_CALL <= 60.0
 
 
 @pytest.mark.parametrize(("tenants", "every"), [(8, 3.0), (60, 0.5)])

@@ -391,7 +391,7 @@ local function renew(pool, member, now)
   old = old and unpacked_lease(old)
   local had = old and old[SHARE] or back(pool, member)
   local known = old and old[UNTIL] > now
-  local new = not known and had == 0
+  local new = not known and had <= TOLERANCE
   local lease, tenants = {had, now + VALID, now, rate}, {}
   for i = 9, 8 + 4 * needs, 4 do
     for j = i, i + 2 do
@@ -430,7 +430,7 @@ local function renew(pool, member, now)
   elseif rate > 0 then
     again = math.min(SELDOM, math.max(OFTEN, CALLS / rate))
   end
-  pool.leased = pool.leased + share - had
+  pool.leased = pool.leased + (share - had)
   lease[SHARE] = share
   learn(pool, 9 + 4 * needs)
   local gone = still_gone(pool, now)

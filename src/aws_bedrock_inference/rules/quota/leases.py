@@ -160,7 +160,7 @@ class Leases:
         known = lease is not None and lease.until > now
         if lease is None:
             lease = self._leases[member] = Lease(self._gone.back(member), now, now, 0.0, ())
-        new = not known and lease.share == 0.0
+        new = not known and lease.share <= TOLERANCE
         lease.until, lease.seen, lease.rate, lease.needs = now + VALID, now, request.rate, request.whose
         self.reports[member] = request.report
         if not self._division.covers(lease.needs, now):
