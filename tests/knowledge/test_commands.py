@@ -287,7 +287,7 @@ def test_advice_names_what_was_called_and_not_a_model(code: str, service: str) -
 # Causes of errors that every service's place may hold and that are about Bedrock all the same.
 ABOUT_BEDROCK = {
     *("agent-role-denied", "malformed-model-arn-or-path", "quota-concurrent-jobs", "unknown-operation-unexplained"),
-    *("wrong-client-service", "endpoint-url-wrong", "client-library-bug", "sdk-not-installed"),
+    *("wrong-client-service", "endpoint-url-wrong", "client-library-bug", "sdk-not-installed", "first-content-late"),
 }
 
 
