@@ -11,6 +11,7 @@ from fnmatch import fnmatchcase
 from math import inf
 
 from aws_bedrock_inference.simulator.answers import NAMED, OFF
+from aws_bedrock_inference.simulator.foundation_settings import FoundationModel, InferenceProfile
 from aws_bedrock_inference.simulator.quota import REQUESTS, Quota
 
 
@@ -182,3 +183,5 @@ class Scenario:
     quotas: tuple[QuotaRule, ...] = ()
     changes: tuple[QuotaChange, ...] = ()
     faults: tuple[FaultRule, ...] = ()
+    foundation: tuple[FoundationModel, ...] = ()
+    profiles: tuple[InferenceProfile, ...] = ()
