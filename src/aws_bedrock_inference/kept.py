@@ -18,7 +18,7 @@ from typing import Any
 def place(directory: str | Path | None, kind: str, whose: str, region: str, endpoint: str) -> Path:
     """Return the file of that kind for one account, or access key, in one Region at one endpoint."""
     if directory is None:
-        directory = Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()) / "aws-bedrock-inference"
+        directory = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")) / "aws-bedrock-inference"  # noqa: PTH111 - which raises without a home
     where = hashlib.sha256(endpoint.encode()).hexdigest()[:8]
     return Path(directory) / f"{kind}-{whose}-{region}-{where}.json"
 
@@ -34,7 +34,7 @@ def read(file: Path, version: int) -> dict[str, Any] | None:
 
 def write(file: Path, version: int, content: dict[str, Any]) -> None:
     """Keep `content`, whole or not at all."""
-    with contextlib.suppress(OSError, RuntimeError):  # RuntimeError: there is no home directory
+    with contextlib.suppress(OSError):
         file.parent.mkdir(parents=True, exist_ok=True)
         descriptor, name = tempfile.mkstemp(dir=file.parent, prefix=file.name, suffix=".new")  # its mode is 0600
         try:

@@ -11,7 +11,7 @@ from fnmatch import fnmatchcase
 from math import inf
 
 from aws_bedrock_inference.simulator.answers import NAMED, OFF
-from aws_bedrock_inference.simulator.foundation_settings import FoundationModel, InferenceProfile
+from aws_bedrock_inference.simulator.foundation_settings import FoundationModel, InferenceProfile  # noqa: TC001 - `scenario` reads the hints
 from aws_bedrock_inference.simulator.quota import REQUESTS, Quota
 
 
