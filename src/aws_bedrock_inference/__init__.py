@@ -56,10 +56,12 @@ if TYPE_CHECKING:
     )
     from aws_bedrock_inference.fault import Category, Decision, Fault, Origin
     from aws_bedrock_inference.flow import Pipeline
+    from aws_bedrock_inference.foundation.models import Models
+    from aws_bedrock_inference.foundation.resolving import NotResolvable
     from aws_bedrock_inference.knowledge.classify import classify
     from aws_bedrock_inference.knowledge.explain import Explanation, explain
     from aws_bedrock_inference.knowledge.models import ModelArn
-    from aws_bedrock_inference.policies import Breaker, Deadline, Quota, Retry, standard
+    from aws_bedrock_inference.policies import Breaker, Deadline, GeographicProfile, Quota, Retry, standard
     from aws_bedrock_inference.resilience.functions import attempts
     from aws_bedrock_inference.resilience.wrap import resilient
 
@@ -110,10 +112,12 @@ _HOMES = {
     ),
     "fault": ("Category", "Decision", "Fault", "Origin"),
     "flow": ("Pipeline",),
+    "foundation.models": ("Models",),
+    "foundation.resolving": ("NotResolvable",),
     "knowledge.classify": ("classify",),
     "knowledge.explain": ("Explanation", "explain"),
     "knowledge.models": ("ModelArn",),
-    "policies": ("Breaker", "Deadline", "Quota", "Retry", "standard"),
+    "policies": ("Breaker", "Deadline", "GeographicProfile", "Quota", "Retry", "standard"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -135,12 +139,15 @@ __all__ = [
     "Denied",
     "Explanation",
     "Fault",
+    "GeographicProfile",
     "InvalidByService",
     "InvalidRequest",
     "ModelArn",
     "ModelFailed",
+    "Models",
     "NotFound",
     "NotReady",
+    "NotResolvable",
     "Origin",
     "Outcome",
     "Overloaded",

@@ -29,11 +29,13 @@ Each exception has the attributes `code`, `decision`, `cause`, `origin`, `advice
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
 from aws_bedrock_inference.fault import Decision, Fault, Kind, Origin
+from aws_bedrock_inference.knowledge.lifecycle import advice_on
 
 if TYPE_CHECKING:
     from aws_bedrock_inference.call import Attempt, Outcome, Route
@@ -258,6 +260,10 @@ def error_of(outcome: Outcome, operation: str, route: Route) -> BedrockError:
     """Return the exception for `outcome`, chained to the original error."""
     fault = outcome.fault
     assert fault is not None  # noqa: S101 - only a failed outcome becomes an exception
+    more = advice_on(fault.cause, route.base)
+    if more:
+        fault = replace(fault, advice=f"{fault.advice} {more}".lstrip())
+        outcome = outcome._replace(fault=fault)
     if fault.kind is Kind.REFUSED:
         kind = _REFUSALS.get(fault.code, Refused)
     else:
@@ -286,7 +292,6 @@ def _sentence(outcome: Outcome, fault: Fault, operation: str, route: Route) -> s
 
 def _portable(outcome: Outcome) -> Outcome:
     """Return the outcome without the original exceptions, which cannot be pickled."""
-    from dataclasses import replace  # noqa: PLC0415 - only when pickled
 
     def bare(attempt: Attempt) -> Attempt:
         return replace(attempt, fault=replace(attempt.fault, error=None))

@@ -1,6 +1,4 @@
-"""The end of a model's life and its successor, as `lifecycle.toml` knows them: a message names them, no code acts by
-them.
-"""
+"""The end of a model's life, its successor, and access that heals, as `lifecycle.toml` knows them."""
 
 from __future__ import annotations
 
@@ -58,6 +56,14 @@ def advice_on(cause: str, base_model_id: str) -> str:
     if end_of_life(base_model_id) is not None or cause == _UNKNOWN or following is None:
         return ending(base_model_id)
     return f"The successor of {base_model_id} is {following}."
+
+
+def heals_after(cause: str) -> float | None:
+    """Return the seconds after which to ask again whether the cause of a failed call has healed by itself; None for one
+    that does not, and for those that are repeated anyway.
+    """
+    found = _data()["heals"].get(cause)
+    return None if found is None else float(found["seconds"])
 
 
 @cache

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from aws_bedrock_inference.bounds import shown
 from aws_bedrock_inference.flow import Pipeline
 from aws_bedrock_inference.policies.breaker import Breaker
 from aws_bedrock_inference.policies.deadline import Deadline
+from aws_bedrock_inference.policies.geographic import GeographicProfile
 from aws_bedrock_inference.policies.quota import Quota
 from aws_bedrock_inference.policies.retry import Retry
 
-__all__ = ["Breaker", "Deadline", "Quota", "Retry", "one_owner", "standard"]
+if TYPE_CHECKING:
+    from aws_bedrock_inference.foundation.models import Models
+
+__all__ = ["Breaker", "Deadline", "GeographicProfile", "Quota", "Retry", "one_owner", "standard"]
 
 
-def standard(quota: Quota | None = None, *, retry: Retry | Literal["outside"] | None = None) -> Pipeline:
+def standard(
+    quota: Quota | None = None,
+    *,
+    retry: Retry | Literal["outside"] | None = None,
+    profiles: Models | None = None,
+) -> Pipeline:
     """Return the recommended pipeline: each attempt passes the circuit breaker and the quota; the deadline covers all
     attempts.
 
@@ -22,6 +31,10 @@ def standard(quota: Quota | None = None, *, retry: Retry | Literal["outside"] | 
     retries and their waits: a workflow engine, a task queue. The exception then says in `retry_after` how many seconds
     to wait, or None if nobody stated a wait, and in `decision` whether a retry makes sense. One with the decision FAIL
     and a `retry_after` was refused by the quota, and has room then.
+
+    `profiles` adds `GeographicProfile(profiles)`: a model that takes no on-demand calls is called through the profile
+    of its geography. Without it the service's error is raised, since calls through a profile may be answered in
+    another Region.
     """
     if retry is not None and retry != "outside" and not isinstance(retry, Retry):
         raise ValueError(f"standard(retry={shown(retry)}): give a Retry, or 'outside' to send each call once")
@@ -29,6 +42,7 @@ def standard(quota: Quota | None = None, *, retry: Retry | Literal["outside"] | 
     return Pipeline(
         Deadline(),
         owner if owner is not None else Retry(),
+        *([GeographicProfile(profiles)] if profiles is not None else []),
         Breaker(),
         quota if quota is not None else Quota(),
     )
