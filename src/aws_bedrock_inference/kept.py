@@ -1,4 +1,4 @@
-"""What AWS said, on disk: one JSON file for each account, Region and endpoint, readable by its owner alone.
+"""The answers of AWS on disk: one JSON file for each account, Region and endpoint, readable by its owner alone.
 
 A cache, so nothing that is wrong with it is an error: what cannot be read is not there, what cannot be written is not
 kept.

@@ -1,4 +1,4 @@
-"""What the account's own lists say of the model ids that a client is given. Nothing is asked of AWS for it."""
+"""The account's own lists, and the model ids that a client is given. Nothing is asked of AWS for it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is known of one id: whether it can be called, until when, and what is missing."""
+"""The state of one id: whether it can be called, until when, and what is missing."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.foundation.listing import FoundationModel, InferenceProfile, Listing, Missing
 
 NEAR = timedelta(days=90)
-"""How long before its last day a model is near the end: half of the six months that AWS calls it Legacy."""
+"""The last days of a model in which it is near its end: half of the six months that AWS calls it Legacy."""
 
 AGREEMENT_MINUTES = 15  # facts: "wait 15 minutes; still pending, every 15 minutes", AWS's troubleshooting page
 

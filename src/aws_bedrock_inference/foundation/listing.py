@@ -1,4 +1,4 @@
-"""What AWS lists in one Region: models and inference profiles, as values that go to disk and come back."""
+"""The lists of one Region: models and inference profiles, as values that go to disk and come back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a call may be answered: judged by the destinations of a profile, never by the prefix of its id."""
+"""The Regions in which a call may be answered: judged by the destinations of a profile, never by its prefix."""
 
 from __future__ import annotations
 

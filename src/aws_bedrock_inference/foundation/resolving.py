@@ -1,4 +1,4 @@
-"""Which id to call for a model, so that each answer comes from where it may come from."""
+"""The id to call for a model, so that each answer comes from where it may come from."""
 
 from __future__ import annotations
 
