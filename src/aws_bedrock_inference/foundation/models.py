@@ -147,6 +147,7 @@ class Models(Locked):
         if not is_number(seconds, above=0):
             raise ValueError(f"sync_every({shown(seconds)}): give seconds above 0")
         ended = threading.Event()
+        self._aws  # noqa: B018 - without a Region this raises, here and not in the thread
 
         def work() -> None:
             while not ended.wait(seconds):
