@@ -12,8 +12,9 @@ from foundation.conftest import CLAUDE, GLOBAL, LAST, NOVA, OLD, OWN, TABLES, de
 
 from aws_bedrock_inference import clock as clocks
 from aws_bedrock_inference.foundation import remembered
-from aws_bedrock_inference.foundation.listing import FoundationModel, InferenceProfile
+from aws_bedrock_inference.foundation.listing import FoundationModel, InferenceProfile, Listing
 from aws_bedrock_inference.foundation.models import Models
+from aws_bedrock_inference.foundation.remembered import recall, remember
 from aws_bedrock_inference.foundation.resolving import NotResolvable
 
 if TYPE_CHECKING:
@@ -283,3 +284,16 @@ def test_a_wrong_age_is_refused_and_nothing_is_asked_before_a_question() -> None
     with pytest.raises(ValueError, match=r"Models\(max_age=-1\): give seconds"):
         Models(max_age=-1)
     Models(region_name="eu-west-1")
+
+
+def test_lists_of_one_endpoint_are_not_those_of_another_and_all_of_aws_are_one(account: Simulator) -> None:
+    listing = Listing(region="eu-west-1", at=1.0, models=())
+    remember(None, "me", "https://bedrock.eu-west-1.amazonaws.com", listing)
+    assert recall(None, "me", "eu-west-1", "https://bedrock-runtime.eu-west-1.amazonaws.com") == listing
+    for whose, region, endpoint in (
+        ("me", "eu-west-1", account.url),
+        ("me", "us-east-1", "https://bedrock.us-east-1.amazonaws.com"),
+        ("you", "eu-west-1", "https://bedrock.eu-west-1.amazonaws.com"),
+        ("", "eu-west-1", "https://bedrock.eu-west-1.amazonaws.com"),
+    ):
+        assert recall(None, whose, region, endpoint) is None
