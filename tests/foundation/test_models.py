@@ -238,6 +238,28 @@ class TestCheck:
         account.scenario(TABLES, foundation=[{"id": "amazon.pending-v1:0"}])
         assert source.check("amazon.pending-v1:0").ok
 
+    def test_the_providers_conditions_are_checked_where_a_model_has_them(
+        self, models: Make, account: Simulator
+    ) -> None:
+        assert (models().check(f"eu.{CLAUDE}").use_case_form, models().check(NOVA).use_case_form) == (True, None)
+        account.scenario(TABLES, use_case_form=False)
+        found = models().check(f"eu.{CLAUDE}")
+        assert (found.use_case_form, found.ok) == (False, False)
+        assert "use-case form is not submitted" in found.problems[0]
+
+    @pytest.mark.newer_botocore
+    def test_a_data_retention_mode_that_the_model_does_not_take_is_a_problem(
+        self, models: Make, account: Simulator
+    ) -> None:
+        fable = {"id": "anthropic.claude-fable-5-1"}
+        account.scenario(foundation=[fable])
+        found = models(region_name="us-east-1").check(fable["id"])
+        assert found.retention == "default"
+        (problem,) = found.problems
+        assert "only with the data-retention mode provider_data_share or aws_review; the account's mode" in problem
+        account.scenario(foundation=[fable], data_retention="provider_data_share")
+        assert models(region_name="us-east-1").check(fable["id"]).ok
+
 
 class TestResolve:
     def test_what_can_be_called_is_returned_as_it_is(self, models: Make) -> None:

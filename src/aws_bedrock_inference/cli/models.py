@@ -11,23 +11,21 @@ from rich.console import Console
 
 from aws_bedrock_inference import clock
 from aws_bedrock_inference.cli.exit_codes import CANNOT_WORK, FAILED
+from aws_bedrock_inference.cli.models_shown import counted, facts, print_check, print_list
 from aws_bedrock_inference.cli.options import PROFILE_OPTION, REGION_OPTION
 from aws_bedrock_inference.cli.quota_usage import aligned, print_lines
 from aws_bedrock_inference.cli.terminal import ago
-from aws_bedrock_inference.foundation.listing import FoundationModel, InferenceProfile
 from aws_bedrock_inference.foundation.models import Models
-from aws_bedrock_inference.foundation.residency import patterns, shown
+from aws_bedrock_inference.foundation.residency import patterns
 from aws_bedrock_inference.foundation.resolving import NotResolvable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable
 
     from aws_bedrock_inference.foundation.check import Check
-    from aws_bedrock_inference.foundation.listing import Listing
+    from aws_bedrock_inference.foundation.listing import FoundationModel, Listing
 
 F = TypeVar("F", bound="Callable[..., Any]")
-
-_HEADS = ("model", "input", "output", "called by", "lifecycle")
 
 
 class Unlisted(click.ClickException):
@@ -92,7 +90,7 @@ def list_models(
     if as_json:
         click.echo(json.dumps(_plain(listing) | {"models": [asdict(each) for each in found]}, default=str))
     else:
-        _print(listing, found)
+        print_list(listing, found)
     _say_missing(listing)
     if not found:
         click.echo(f"No model in {listing.region} fits.", err=True)
@@ -113,7 +111,7 @@ def show(*, model: str, region: str | None, endpoint_url: str | None, refresh: b
     if as_json:
         click.echo(json.dumps({"listed": found and asdict(found), "check": _check_plain(checked)}, default=str))
     else:
-        print_lines(Console(highlight=False), list(aligned([*_facts(found, checked)], "<<")))
+        print_lines(Console(highlight=False), list(aligned([*facts(found, checked)], "<<")))
     for sentence in (*checked.problems, *checked.notes):
         click.echo(sentence, err=True)
     if checked.known is False:
@@ -135,8 +133,8 @@ def sync(*, every: float | None, region: str | None, endpoint_url: str | None, a
         if as_json:
             click.echo(json.dumps(_plain(listing), default=str))
         elif not failed:
-            counted = f"{_count(listing.models, 'model')}, {_count(listing.profiles, 'inference profile')}"
-            click.echo(f"{listing.region}: {counted}, read {ago(clock.wall() - listing.at)}.")
+            both = f"{counted(listing.models, 'model')}, {counted(listing.profiles, 'inference profile')}"
+            click.echo(f"{listing.region}: {both}, read {ago(clock.wall() - listing.at)}.")
         _say_missing(listing)
         if every is None:
             raise click.exceptions.Exit(CANNOT_WORK if failed or _is_old(listing) else 0)
@@ -174,7 +172,7 @@ def check(
         click.echo(json.dumps({"region": source.region_name, "checks": plain}, default=str))
     else:
         for each, call in results:
-            _print_check(each, call)
+            print_check(each, call)
     bad = sum(not each.ok for each, _ in results)
     if bad:
         raise click.exceptions.Exit(CANNOT_WORK if bad == len(results) else FAILED)
@@ -190,16 +188,6 @@ def _checked(source: Models, name: str, within: tuple[str, ...] | None) -> tuple
         if within is None or checked.known is False:
             return checked, None
         return replace(checked, problems=(*checked.problems, f"{error}")), None
-
-
-def _print_check(checked: Check, call: str | None) -> None:
-    click.echo(f"{checked.id}: {'no problem is known' if checked.ok else 'calls will fail'}")
-    for sentence in checked.problems:
-        click.echo(f"  problem: {sentence}")
-    if call is not None and call != checked.id:
-        click.echo(f"  call: {call}")
-    for sentence in checked.notes:
-        click.echo(f"  note: {sentence}")
 
 
 def _models(region: str | None, endpoint_url: str | None, *, refresh: bool) -> Models:
@@ -226,55 +214,6 @@ def _fits(model: FoundationModel, provider: str | None, modality: str | None, li
     )
 
 
-def _print(listing: Listing, found: Sequence[FoundationModel]) -> None:
-    console = Console(highlight=False)
-    whose = f", account {listing.account}" if listing.account else ""
-    read = f"read {ago(clock.wall() - listing.at)}"
-    print_lines(console, [(f"Amazon Bedrock in {listing.region}{whose}, {read}", "bold"), ("", "")])
-    if found:
-        print_lines(console, list(aligned([_HEADS, *(_row(each, listing) for each in found)], "<" * len(_HEADS))))
-
-
-def _row(model: FoundationModel, listing: Listing) -> tuple[str, ...]:
-    ways = ["its id"] if model.on_demand else []
-    ways += [each.id.removesuffix(model.id) for each in listing.profiles_of(model.id)]
-    end = f" until {model.end_of_life}" if model.end_of_life else ""
-    return (
-        model.id,
-        _words(model.inputs),
-        _words(model.outputs),
-        ", ".join(ways) or "Provisioned Throughput",
-        f"{model.lifecycle.lower()}{end}" or "-",
-    )
-
-
-def _facts(found: FoundationModel | InferenceProfile | None, checked: Check) -> Iterator[tuple[str, str]]:
-    yield checked.id, "in the lists" if checked.known else "unknown" if checked.known is None else "does not exist here"
-    if isinstance(found, InferenceProfile):
-        yield "kind", f"{found.kind} inference profile, {found.pool or 'of several models'}"
-        yield "model", found.base or "several"
-    yield from _named("calls answered in", shown(checked.regions) if checked.regions else None)
-    yield from _named("lifecycle", (checked.lifecycle or "").lower())
-    yield from _named("end of life", checked.end_of_life)
-    yield from _named("successor", checked.successor)
-    yield from _named("input", _words(checked.inputs or ()))
-    yield from _named("output", _words(checked.outputs or ()))
-    yield from _named("longest context", checked.context)
-    yield from _named("needs a profile", {True: "yes", False: "no", None: None}[checked.needs_profile])
-    yield from _named("profiles here", ", ".join(checked.profiles))
-    for name in ("agreement", "authorization", "entitlement"):
-        yield from _named(name, (getattr(checked, name) or "").lower().replace("_", " "))
-
-
-def _named(name: str, value: Any) -> Iterator[tuple[str, str]]:
-    if value:
-        yield name, str(value)
-
-
-def _words(modalities: Sequence[str]) -> str:
-    return ", ".join(modalities).lower()
-
-
 def _plain(listing: Listing) -> dict[str, Any]:
     return asdict(listing) | {"age": round(max(0.0, clock.wall() - listing.at), 1)}
 
@@ -291,8 +230,3 @@ def _say_missing(listing: Listing) -> None:
 def _is_old(listing: Listing) -> bool:
     """Return whether these are the older lists of a Region that could not be asked now."""
     return len(listing.missing) == 2  # noqa: PLR2004 - both lists
-
-
-def _count(found: Sequence[Any] | None, noun: str) -> str:
-    number = len(found or ())
-    return f"{number} {noun}{'' if number == 1 else 's'}" if found is not None else f"{noun}s not known"

@@ -84,6 +84,25 @@ class ControlPlane:
 
         return self._asked("GetFoundationModelAvailability", ask, missing)
 
+    def use_case_form(self, missing: list[Missing]) -> bool | None:
+        """Return whether the account's use-case form is submitted; None if nobody may say."""
+
+        def ask() -> bool:
+            self._client.get_use_case_for_model_access()
+            return True
+
+        told = len(missing)
+        found = self._asked("GetUseCaseForModelAccess", ask, missing)
+        return False if found is None and len(missing) == told else found
+
+    def retention(self, missing: list[Missing]) -> str | None:
+        """Return the account's data-retention mode in the Region."""
+
+        def ask() -> str:
+            return str(self._client.get_account_data_retention()["mode"])
+
+        return self._asked("GetAccountDataRetention", ask, missing)
+
     def _models(self) -> tuple[FoundationModel, ...]:
         return tuple(model_of(each) for each in self._client.list_foundation_models()["modelSummaries"])
 

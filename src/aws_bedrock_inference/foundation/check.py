@@ -29,8 +29,9 @@ class Check:
     `problems` are reasons, in words, why calls fail now; `notes` say what will change, and which permission would tell
     more. `known` says whether the Region has the id, `base` is the model behind it, `nearest` the right id that is most
     like a wrong one. `profiles` are the inference profiles of the model that can be called here. `agreement`,
-    `authorization`, `entitlement` and `region` are AWS's own words. `regions` are those in which a call may be
-    answered.
+    `authorization`, `entitlement` and `region` are AWS's own words. `use_case_form` says whether the form that the
+    provider asks for is submitted, `retention` is the account's data-retention mode: both only where the model asks for
+    it. `regions` are those in which a call may be answered.
     """
 
     id: str
@@ -47,6 +48,8 @@ class Check:
     authorization: str | None = None
     entitlement: str | None = None
     region: str | None = None
+    use_case_form: bool | None = None
+    retention: str | None = None
     inputs: tuple[str, ...] | None = None
     outputs: tuple[str, ...] | None = None
     context: str | None = None
@@ -92,6 +95,8 @@ class Read(NamedTuple):
     model: FoundationModel | None
     profile: InferenceProfile | None
     access: dict[str, Any] | None
+    use_case_form: bool | None
+    retention: str | None
     missing: Sequence[Missing]
 
     @property
@@ -108,6 +113,7 @@ def made(read: Read, listing: Listing, now: float) -> Check:
     heir = lifecycle.successor(base, offered(listing))
     here = tuple(each.id for each in listing.profiles_of(base))
     problems, notes = _access(access, bare=read.bare) if access else ([], [])
+    problems += _conditions(read)
     if read.known is False:
         problems.append(no_such_id(read.name, listing))
     elif read.bare and model is not None and model.on_demand is False:
@@ -131,6 +137,8 @@ def made(read: Read, listing: Listing, now: float) -> Check:
         authorization=access["authorizationStatus"] if access else None,
         entitlement=access["entitlementAvailability"] if access else None,
         region=access["regionAvailability"] if access else None,
+        use_case_form=read.use_case_form,
+        retention=read.retention,
         inputs=model.inputs if model else None,
         outputs=model.outputs if model else None,
         context=_context(base, listing),
@@ -167,6 +175,23 @@ def _access(access: dict[str, Any], *, bare: bool) -> tuple[list[str], list[str]
     if access["regionAvailability"] != "AVAILABLE" and bare:
         problems.append("The model is not available in this Region.")
     return problems, notes
+
+
+def _conditions(read: Read) -> list[str]:
+    """Return what the provider's conditions speak against: the form, and how long data is kept."""
+    problems = []
+    if read.use_case_form is False:
+        problems.append(
+            "The provider's use-case form is not submitted for this account. Submit it once in the Bedrock console; "
+            f"access follows in about {AGREEMENT_MINUTES} minutes."
+        )
+    modes = lifecycle.retention_modes(read.base)
+    if read.retention not in (None, "inherit", *modes):
+        problems.append(
+            f"The model takes calls only with the data-retention mode {' or '.join(modes)}; the account's mode in this "
+            f"Region is {read.retention}."
+        )
+    return problems
 
 
 def _context(base: str, listing: Listing) -> str | None:

@@ -15,6 +15,7 @@ from aws_bedrock_inference.foundation.asking import ControlPlane
 from aws_bedrock_inference.foundation.listing import FoundationModel, InferenceProfile
 from aws_bedrock_inference.foundation.remembered import recall, remember
 from aws_bedrock_inference.foundation.resolving import resolved
+from aws_bedrock_inference.knowledge import lifecycle
 from aws_bedrock_inference.knowledge.models import UNKNOWN_MODEL, can_be_looked_up, target
 
 if TYPE_CHECKING:
@@ -117,7 +118,10 @@ class Models(Locked):
         if asked and model is None and name == base and len(missing) == told:
             known = False  # AWS knows none of that id
         access = self._aws.access(base, missing) if real and known is not False else None
-        read = checks.Read(name, base, known, model, profile, access, missing)
+        form = lifecycle.asks_for_a_form(base) and known is not False
+        form_given = self._aws.use_case_form(missing) if form else None
+        retention = self._aws.retention(missing) if lifecycle.retention_modes(base) and known is not False else None
+        read = checks.Read(name, base, known, model, profile, access, form_given, retention, missing)
         return checks.made(read, listing, self._clock())
 
     def resolve(self, id: str, within: str | Iterable[str] | None = None) -> str:  # noqa: A002 - as `get`

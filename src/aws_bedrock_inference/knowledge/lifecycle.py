@@ -58,6 +58,19 @@ def advice_on(cause: str, base_model_id: str) -> str:
     return f"The successor of {base_model_id} is {following}."
 
 
+def asks_for_a_form(base_model_id: str) -> bool:
+    """Return whether the provider of a model asks each account once what its models are for."""
+    return base_model_id.partition(".")[0] in _data()["use_case_form"]["providers"]
+
+
+def retention_modes(base_model_id: str) -> tuple[str, ...]:
+    """Return the data-retention modes that a model takes; none for one that takes all."""
+    for entry in _data()["retention"]:
+        if any(re.fullmatch(pattern, base_model_id) for pattern in entry["patterns"]):
+            return tuple(entry["modes"])
+    return ()
+
+
 def heals_after(cause: str) -> float | None:
     """Return the seconds after which to ask again whether the cause of a failed call has healed by itself; None for one
     that does not, and for those that are repeated anyway.

@@ -6,6 +6,7 @@ Shapes: botocore 1.44.8, bedrock 2023-04-20. It answers on the same port as the 
 from __future__ import annotations
 
 import tomllib
+from base64 import b64encode
 from functools import cache
 from importlib.resources import files
 from math import inf
@@ -22,9 +23,8 @@ from aws_bedrock_inference.simulator.foundation_settings import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from aws_bedrock_inference.simulator.request import Asked
+    from aws_bedrock_inference.simulator.settings import Scenario
 
 ACCOUNT = "123456789012"
 _PAGE = 100
@@ -44,14 +44,18 @@ class ControlPlane:
     With tables of its own, the runtime holds to them, too: `check` refuses what they do not allow.
     """
 
-    def __init__(self, models: Sequence[FoundationModel], profiles: Sequence[InferenceProfile]) -> None:
+    def __init__(self, scenario: Scenario) -> None:
+        models, profiles = scenario.foundation, scenario.profiles
+        self._scenario = scenario
         self._own = bool(models or profiles)
         if not self._own:
             models, profiles = _shipped()
         self._models = models
         self._profiles = profiles
 
-    def answer(self, asked: Asked, query: str, seconds: float, now: float) -> dict[str, Any]:
+    def answer(  # noqa: PLR0911 - one case for each operation
+        self, asked: Asked, query: str, seconds: float, now: float
+    ) -> dict[str, Any]:
         """Return the body of the answer, `seconds` after the scenario was loaded; `now` is the epoch."""
         wanted = {name: values[-1] for name, values in parse_qs(query).items()}
         region = asked.region
@@ -65,6 +69,12 @@ class ControlPlane:
                 return self._availability(asked.model, region, seconds, now)
             case "ListInferenceProfiles":
                 return self._page(region, wanted)
+            case "GetUseCaseForModelAccess":
+                if not self._scenario.use_case_form:
+                    raise ServiceError("ResourceNotFoundException", text("access", "no-form"))
+                return {"formData": b64encode(b'{"intendedUsers": "0"}').decode()}
+            case "GetAccountDataRetention":
+                return {"mode": self._scenario.data_retention}
         return self._profile(asked.model, region)
 
     def check(self, asked: Asked, seconds: float, now: float) -> None:

@@ -23,6 +23,8 @@ _OPERATIONS = {
 _CONTROL = {
     "foundation-models": ("ListFoundationModels", "GetFoundationModel"),
     "inference-profiles": ("ListInferenceProfiles", "GetInferenceProfile"),
+    "use-case-for-model-access": ("GetUseCaseForModelAccess", ""),
+    "data-retention": ("GetAccountDataRetention", ""),
     "foundation-model-availability": ("", "GetFoundationModelAvailability"),
 }
 CONTROL = frozenset(name for names in _CONTROL.values() for name in names if name)

@@ -45,7 +45,7 @@ class Service:
         self.stats = Stats()
         self._started = self._clock()
         self._faults = Faults(scenario.faults, scenario.seed)
-        self._control_plane = ControlPlane(scenario.foundation, scenario.profiles)
+        self._control_plane = ControlPlane(scenario)
         self._pools: dict[tuple[str, str, str], Pool] = {}
         self._changes = deque(sorted(scenario.changes, key=lambda change: change.at))
         self._changed: list[QuotaChange] = []

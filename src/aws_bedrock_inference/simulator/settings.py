@@ -185,3 +185,5 @@ class Scenario:
     faults: tuple[FaultRule, ...] = ()
     foundation: tuple[FoundationModel, ...] = ()
     profiles: tuple[InferenceProfile, ...] = ()
+    use_case_form: bool = True
+    data_retention: str = "default"
