@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -61,11 +61,7 @@ def models() -> None:
 
 @models.command("list")
 @click.option("--provider", metavar="NAME", help="Only the models of this provider, such as anthropic.")
-@click.option(
-    "--modality",
-    type=click.Choice(["TEXT", "IMAGE", "EMBEDDING"], case_sensitive=False),
-    help="Only the models that take or give this.",
-)
+@click.option("--modality", metavar="NAME", help="Only the models that take or give this: text, image, embedding ...")
 @click.option(
     "--lifecycle", type=click.Choice(["ACTIVE", "LEGACY"], case_sensitive=False), help="Only the models in this state."
 )
@@ -179,15 +175,13 @@ def check(
 
 
 def _checked(source: Models, name: str, within: tuple[str, ...] | None) -> tuple[Check, str | None]:
-    from dataclasses import replace  # noqa: PLC0415 - here alone
-
     checked = source.check(name)
     try:
         return checked, source.resolve(name, within)
     except NotResolvable as error:
         if within is None or checked.known is False:
             return checked, None
-        return replace(checked, problems=(*checked.problems, f"{error}")), None
+        return replace(checked, problems=(*checked.problems, str(error))), None
 
 
 def _models(region: str | None, endpoint_url: str | None, *, refresh: bool) -> Models:
