@@ -175,6 +175,21 @@ class TestPermissions:
         assert source.all() == ()
         assert source.check(NOVA).known is None
 
+    def test_lists_that_nobody_may_read_are_asked_for_again_after_some_minutes(
+        self, models: Make, account: Simulator
+    ) -> None:
+        now = clocks.wall()
+        account.scenario(TABLES, faults=denied("List*"))
+        source = models(clock=lambda: now)
+        assert source.all() == ()
+        sent = asked(account)
+        assert (source.all(), source.profiles()) == ((), ())
+        assert asked(account) == sent
+        account.scenario(TABLES)
+        now += 301
+        assert len(source.all()) == 8
+        assert source.missing == ()
+
 
 class TestCheck:
     def test_a_model_in_good_standing_has_no_problem(self, models: Make) -> None:

@@ -125,7 +125,7 @@ def sync(*, every: float | None, region: str | None, endpoint_url: str | None, a
     source = Models(region_name=region, endpoint_url=endpoint_url)
     while True:
         listing = source.sync()
-        failed = listing.models is None and listing.profiles is None
+        failed = listing.empty
         if as_json:
             click.echo(json.dumps(_plain(listing), default=str))
         elif not failed:
@@ -193,7 +193,7 @@ def _models(region: str | None, endpoint_url: str | None, *, refresh: bool) -> M
 
 def _listing(source: Models) -> Listing:
     listing = source.listing()
-    if listing.models is None and listing.profiles is None:
+    if listing.empty:
         reasons = " ".join(str(each) for each in listing.missing)
         raise Unlisted(f"the models of {listing.region} are not known. {reasons}")
     return listing

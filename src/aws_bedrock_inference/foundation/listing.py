@@ -84,6 +84,11 @@ class Listing:
     profiles: tuple[InferenceProfile, ...] | None = None
     missing: tuple[Missing, ...] = ()
 
+    @property
+    def empty(self) -> bool:
+        """True when neither list could be read."""
+        return self.models is None and self.profiles is None
+
     def find(self, name: str) -> FoundationModel | InferenceProfile | None:
         """Return the model or profile of that id or ARN."""
         wanted = name.rpartition("foundation-model/")[2] if ":foundation-model/" in name else name

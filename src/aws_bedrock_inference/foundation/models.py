@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from dataclasses import replace
 from functools import cached_property
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from aws_bedrock_inference import clock as clocks
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.foundation.listing import Listing, Missing
 
 A_DAY = 86_400.0  # seconds
+
+# Seconds after which lists that could not be read are asked for again: permissions are granted by people.
+AGAIN = 300.0
 
 
 class Models(Locked):
@@ -59,6 +63,7 @@ class Models(Locked):
         self._cache = cache
         self._clock = clock
         self._listing: Listing | None = None
+        self._failed = -inf  # when the lists could not be read
 
     @cached_property
     def _aws(self) -> ControlPlane:
@@ -164,24 +169,30 @@ class Models(Locked):
         """Return the lists as they are now: those in memory, on disk, or read anew, whichever are young enough."""
         now = self._clock()
         with self._lock:
-            if self._is_fresh(self._listing, now):
-                return self._listing  # type: ignore[return-value]  # a fresh one is one
-            self._listing = recall(self._cache, self._whose, self._aws.region, self._aws.endpoint) or self._listing
-            return self._listing if self._is_fresh(self._listing, now) else self._sync()  # type: ignore[return-value]
+            held = self._listing
+            if held is not None and (self._is_fresh(held, now) or 0 <= now - self._failed < AGAIN):
+                return held
+            kept = recall(self._cache, self._whose, self._aws.region, self._aws.endpoint)
+            if kept is not None and self._is_fresh(kept, now):
+                self._listing = kept
+                return kept
+            return self._sync()
 
     @property
     def _whose(self) -> str:
         return self._aws.whose()[1]
 
-    def _is_fresh(self, listing: Listing | None, now: float) -> bool:
-        return listing is not None and 0 <= now - listing.at < self._max_age
+    def _is_fresh(self, listing: Listing, now: float) -> bool:
+        return 0 <= now - listing.at < self._max_age and not listing.empty
 
     def _sync(self) -> Listing:
         found = self._aws.lists(self._clock())
-        if found.models is None and found.profiles is None:
+        if found.empty:
+            self._failed = found.at
             older = self._listing or recall(self._cache, self._whose, found.region, self._aws.endpoint)
-            self._listing = found if older is None else replace(older, missing=found.missing)
+            self._listing = found if older is None or older.empty else replace(older, missing=found.missing)
         else:
+            self._failed = -inf
             self._listing = found
             remember(self._cache, self._whose, self._aws.endpoint, found)
         return self._listing
