@@ -58,6 +58,8 @@ if TYPE_CHECKING:
     )
     from aws_bedrock_inference.fault import Category, Decision, Fault, Origin
     from aws_bedrock_inference.flow import Pipeline
+    from aws_bedrock_inference.foundation.models import Models
+    from aws_bedrock_inference.foundation.resolving import NotResolvable
     from aws_bedrock_inference.knowledge.classify import classify
     from aws_bedrock_inference.knowledge.explain import Explanation, explain
     from aws_bedrock_inference.knowledge.models import ModelArn
@@ -69,6 +71,7 @@ if TYPE_CHECKING:
         Deadline,
         Degrade,
         Filtered,
+        GeographicProfile,
         Quota,
         Resume,
         Retry,
@@ -127,6 +130,8 @@ _HOMES = {
     ),
     "fault": ("Category", "Decision", "Fault", "Origin"),
     "flow": ("Pipeline",),
+    "foundation.models": ("Models",),
+    "foundation.resolving": ("NotResolvable",),
     "knowledge.classify": ("classify",),
     "knowledge.explain": ("Explanation", "explain"),
     "knowledge.models": ("ModelArn",),
@@ -139,6 +144,7 @@ _HOMES = {
         "Deadline",
         "Degrade",
         "Filtered",
+        "GeographicProfile",
         "Quota",
         "Resume",
         "Retry",
@@ -172,13 +178,16 @@ __all__ = [
     "Fault",
     "Filtered",
     "FilteredContent",
+    "GeographicProfile",
     "Interrupted",
     "InvalidByService",
     "InvalidRequest",
     "ModelArn",
     "ModelFailed",
+    "Models",
     "NotFound",
     "NotReady",
+    "NotResolvable",
     "Origin",
     "Outcome",
     "Overloaded",

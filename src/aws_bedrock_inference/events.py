@@ -169,6 +169,28 @@ class CircuitChanged:
     state: str
 
 
+@dataclass(frozen=True, slots=True)
+class ReadinessAwaited:
+    """`wait_until_ready` found that the model cannot be called yet, because of `fault`. It has waited `waited` seconds
+    and asks again after `wait`.
+    """
+
+    route: Route
+    fault: Fault
+    waited: float
+    wait: float
+
+
+@dataclass(frozen=True, slots=True)
+class ProfileChosen:
+    """The service takes no on-demand calls of the route's model; they go through inference profile `profile` from now
+    on. Its calls may be answered in other Regions of the geography.
+    """
+
+    route: Route
+    profile: str
+
+
 class Listeners:
     """The listeners of one client. `added` are those that were added; without them the event of a successful call need
     not be created. `always` are called with every other event, too, before the others.

@@ -31,6 +31,7 @@ Each exception has the attributes `code`, `decision`, `cause`, `origin`, `advice
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
@@ -38,6 +39,7 @@ from botocore.exceptions import ClientError
 from aws_bedrock_inference.dialects.content import text_of
 from aws_bedrock_inference.dialects.filtered import FILTER_CAUSES, filtered_by, filtered_of
 from aws_bedrock_inference.fault import Decision, Fault, Kind, Origin
+from aws_bedrock_inference.knowledge.lifecycle import advice_on
 from aws_bedrock_inference.wording import portable, sentence
 
 if TYPE_CHECKING:
@@ -289,6 +291,10 @@ def error_of(outcome: Outcome, operation: str, route: Route) -> BedrockError:
     """Return the exception for `outcome`, chained to the original error."""
     fault = outcome.fault
     assert fault is not None  # noqa: S101 - only a failed outcome becomes an exception
+    more = advice_on(fault.cause, route.base)
+    if more:
+        fault = replace(fault, advice=f"{fault.advice} {more}".lstrip())
+        outcome = outcome._replace(fault=fault)
     # Part of an answer is never lost, whatever ended it.
     kind: type[BedrockError] = _BY_CAUSE.get(fault.cause, StreamBroken)
     if not outcome.emitted and fault.cause not in _BY_CAUSE:

@@ -22,7 +22,9 @@ from aws_bedrock_inference.events import (
     CallEnded,
     CircuitChanged,
     ContentFiltered,
+    ProfileChosen,
     QuotaQueued,
+    ReadinessAwaited,
     RetryScheduled,
     StoreChanged,
     StreamResumed,
@@ -156,6 +158,20 @@ def _store(event: StoreChanged) -> None:
         LOGGER.warning("quota of %s: the store is unavailable; its last share, or a small one, is used", event.pool)
 
 
+def _profile(event: ProfileChosen) -> None:
+    LOGGER.warning("%s: no on-demand throughput; its calls go through inference profile %s", event.route, event.profile)
+
+
+def _awaited(event: ReadinessAwaited) -> None:
+    LOGGER.warning(
+        "%s: not ready after %.0f s: %s; the next attempt follows in %.0f s",
+        event.route,
+        event.waited,
+        _named(event.fault),
+        event.wait,
+    )
+
+
 def _named(fault: Fault) -> str:
     request = f", request id {fault.request_id}" if fault.request_id else ""
     return f"{fault.code} ({fault.cause}, {fault.origin.value}{request})"
@@ -168,7 +184,9 @@ _LINES: dict[type, Callable[[Any], None]] = {
     CallEnded: _ended,
     CircuitChanged: _circuit,
     ContentFiltered: _filtered,
+    ProfileChosen: _profile,
     QuotaQueued: _queued,
+    ReadinessAwaited: _awaited,
     RetryScheduled: _retry,
     StoreChanged: _store,
     StreamResumed: _resumed,

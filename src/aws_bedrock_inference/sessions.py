@@ -1,8 +1,10 @@
-"""The creation of boto3 clients, one at a time: boto3 documents that it is not thread-safe."""
+"""The creation of boto3 clients, one at a time since boto3 documents that it is not thread-safe, and whose they are."""
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
+from urllib.parse import urlsplit
 
 from aws_bedrock_inference.forks import Locked
 
@@ -18,6 +20,19 @@ class _Turn(Locked):
 
 
 _making = _Turn()
+
+
+_AWS = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws")
+
+
+def of_aws(url: str) -> bool:
+    """Return whether a URL is one of AWS's own endpoints."""
+    return (urlsplit(url).hostname or "").endswith(_AWS)
+
+
+def key_of(access_key: str) -> str:
+    """Return the name under which to keep what AWS said to an access key whose account is not told."""
+    return hashlib.sha256(access_key.encode()).hexdigest()[:16]
 
 
 def make_client(service: str, session: Any = None, **options: Any) -> tuple[Any, Any, Any]:

@@ -94,10 +94,13 @@ def shell(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
     monkeypatch.setattr(socket.socket, "connect", connect_here)
     monkeypatch.setattr("boto3.DEFAULT_SESSION", None)
+    monkeypatch.setattr("aws_bedrock_inference.foundation.remembered._synced", {})
     for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_BEARER_TOKEN_BEDROCK", "BEDROCK_MODEL_ID"):
         monkeypatch.delenv(name, raising=False)
     for name, value in {
         "AWS_ENDPOINT_URL_BEDROCK_RUNTIME": url,
+        "AWS_ENDPOINT_URL_BEDROCK": url,
+        "XDG_CACHE_HOME": str(tmp_path / "cache"),
         "AWS_ACCESS_KEY_ID": "AKIDSIMULATOR",
         "AWS_SECRET_ACCESS_KEY": "not-a-secret",
         "AWS_DEFAULT_REGION": "us-east-1",

@@ -11,7 +11,7 @@ import click
 
 from aws_bedrock_inference.cli.options import call_options, chosen_model
 from aws_bedrock_inference.cli.simulated import MODEL, simulated
-from aws_bedrock_inference.cli.terminal import given_text, read_text, say
+from aws_bedrock_inference.cli.terminal import given_text, read_text, say, warnings_shown
 from aws_bedrock_inference.clients.client import BedrockClient
 from aws_bedrock_inference.events import CallEnded, CircuitChanged, QuotaQueued, RetryScheduled
 
@@ -53,6 +53,7 @@ def invoke(
         )
     text = read_text() if prompt == "-" else given_text(prompt)
     with contextlib.ExitStack() as stack:
+        stack.enter_context(warnings_shown(say))
         session = None
         if simulate is not None:
             running, session = stack.enter_context(simulated(simulate))

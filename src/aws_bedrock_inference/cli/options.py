@@ -74,6 +74,6 @@ def chosen_model(model: str | None) -> str:
     if not model or not model.strip():
         raise click.UsageError(
             "No model is set. Give --model ID or set BEDROCK_MODEL_ID, for example to amazon.nova-lite-v1:0. "
-            "`aws bedrock list-foundation-models` lists the models."
+            "`bedrock models list` lists the models."
         )
     return model

@@ -24,6 +24,7 @@ from aws_bedrock_inference.cli.quota_usage import (
     used_lines,
     watch,
 )
+from aws_bedrock_inference.cli.terminal import ago
 from aws_bedrock_inference.knowledge.models import split_profile
 from aws_bedrock_inference.service_quotas.cloudwatch import UsageUnknown, used_lately
 from aws_bedrock_inference.service_quotas.cloudwatch import facts as usage_facts
@@ -231,7 +232,7 @@ def _print(table: QuotaTable, rows: Sequence[Listed]) -> None:
         console.print(Text(f"Set to 0 by AWS: {names}{more}", "bold red"), soft_wrap=True)
         console.print(Text(textwrap.fill(explain_hold(), console.width)), end="\n\n")
     whose = f", account {table.account}" if table.account else ""
-    console.print(Text(f"Amazon Bedrock in {table.region}{whose}, read {_ago(table.age)}", "bold"))
+    console.print(Text(f"Amazon Bedrock in {table.region}{whose}, read {ago(table.age)}", "bold"))
     if table.stale:
         console.print(
             Text(f"These are cached values. The quotas could not be read again: {table.why}", "yellow"), soft_wrap=True
@@ -268,14 +269,6 @@ def _number(value: float | None) -> str:
 def _held(rows: Sequence[Listed]) -> list[Found]:
     held = {found.code: found for row in rows for found in row.limits.known.values() if found.held}
     return list(held.values())
-
-
-def _ago(seconds: float) -> str:
-    for size, unit in ((86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second")):
-        if seconds >= size:
-            count = int(seconds // size)
-            return f"{count} {unit}{'s' * (count > 1)} ago"
-    return "now"
 
 
 def _plain(table: QuotaTable, rows: Sequence[Listed]) -> dict[str, Any]:

@@ -6,7 +6,6 @@ import asyncio  # noqa: TID251 - the command starts the loop
 import contextlib
 import signal
 import threading
-import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
@@ -25,6 +24,7 @@ from aws_bedrock_inference.cli.quota_usage import usable_store
 from aws_bedrock_inference.cli.report import exit_code, summary
 from aws_bedrock_inference.cli.simulated import MODEL, simulated
 from aws_bedrock_inference.cli.stderr import Stderr
+from aws_bedrock_inference.cli.terminal import warnings_shown
 from aws_bedrock_inference.policies import Quota
 from aws_bedrock_inference.policies.config import load
 
@@ -94,7 +94,7 @@ def run(ctx: click.Context, /, *, stream: bool, simulate: str | None, **options:
     tally = Tally(clock.monotonic)
     with contextlib.ExitStack() as stack:
         terminated = stack.enter_context(_terminable())
-        stack.enter_context(_warnings_shown(console))
+        stack.enter_context(warnings_shown(lambda text: _say(console, text)))
         try:
             if simulate is not None:
                 running, session = stack.enter_context(simulated(simulate))
@@ -150,19 +150,6 @@ def _terminable() -> Iterator[list[int]]:
 
 def _say(console: Console, message: str) -> None:
     console.print(message, markup=False, highlight=False, soft_wrap=True)
-
-
-@contextlib.contextmanager
-def _warnings_shown(console: Console) -> Iterator[None]:
-    """Print the warnings for users, whatever Python was told to do with warnings."""
-
-    def show(message: Warning | str, *_: object) -> None:
-        _say(console, f"Warning: {message}")
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("default", UserWarning)
-        warnings.showwarning = show  # type: ignore[assignment]  # it takes anything
-        yield
 
 
 async def _watched(job: Job, tally: Tally, console: Console) -> Ending:

@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import threading
+import warnings
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
@@ -16,7 +17,7 @@ from aws_bedrock_inference.cli.exit_codes import INTERRUPTED, NOBODY_READS
 from aws_bedrock_inference.knowledge.masking import masked
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from types import FrameType
 
 
@@ -57,6 +58,19 @@ def say(text: str) -> None:
     """Print a message on standard error without its secrets. Nobody may listen there any more."""
     with contextlib.suppress(OSError, ValueError):
         click.echo(masked(text), err=True)
+
+
+@contextlib.contextmanager
+def warnings_shown(show: Callable[[str], None]) -> Iterator[None]:
+    """Show the warnings for users in one line each, whatever Python was told to do with warnings."""
+
+    def shown(message: Warning | str, *_: object) -> None:
+        show(f"Warning: {message}")
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("default", UserWarning)
+        warnings.showwarning = shown  # type: ignore[assignment]  # it takes anything
+        yield
 
 
 def given_text(argument: str) -> str:
@@ -100,3 +114,12 @@ def leaving_at_once() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def ago(seconds: float) -> str:
+    """Return how long ago something was, in its largest unit."""
+    for size, unit in ((86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second")):
+        if seconds >= size:
+            count = int(seconds // size)
+            return f"{count} {unit}{'s' * (count > 1)} ago"
+    return "now"

@@ -7,6 +7,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
 
 from aws_bedrock_inference.clients.base import BaseClient, with_attempts
+from aws_bedrock_inference.clients.readiness import READY_SECONDS, checked, ready
 from aws_bedrock_inference.clients.reply import Reply, reply_of
 from aws_bedrock_inference.clients.request import Prompt
 from aws_bedrock_inference.clients.safer import AUTO
@@ -166,6 +167,19 @@ class AsyncBedrockClient(BaseClient):
         """
         call = self._make_call("count_tokens", params, timeout)
         return await self._run(call, self._counting.count(self._send, call))
+
+    async def wait_until_ready(self, timeout: float = READY_SECONDS) -> None:
+        """Wait until the client's model can be called: until its agreement is made, or an imported model is loaded.
+
+        Sends a call with one token of output, again after the time that AWS documents for what is missing: 15 minutes
+        for an agreement, 5 to 60 seconds for a model that is loaded. Each wait emits `ReadinessAwaited`. The calls pass
+        no policies. Raises the exception of the last one after `timeout` seconds, and at once what no wait heals.
+        """
+        seconds = checked(timeout)
+        call = self._probe_call()
+        outcome = await self._driver.run(ready(call, self._clock, seconds))
+        self._finish(call, outcome)
+        self._raise_for(call, outcome)
 
     async def aclose(self) -> None:
         """Close the client and its connections, and free a part of a shared quota that no call uses. Attempts in flight

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from logging import DEBUG
 from math import inf
 from typing import TYPE_CHECKING, Any
@@ -123,6 +124,16 @@ class BaseClient:
             raise self._invalid(call.operation, problem, call.route)
         return self._collect(call._replace(collected=True)) if stream else self._send(call)
 
+    def _probe_call(self) -> Call:
+        """Return the smallest call of the client's model, to hear whether it can be called. Imported models have no
+        Converse.
+        """
+        if ":imported-model/" in self.model_id:
+            body = json.dumps({"prompt": "Hi", "max_tokens": 1, "max_gen_len": 1})
+            return self._make_call("invoke_model", {"body": body})
+        messages = [{"role": "user", "content": [{"text": "Hi"}]}]
+        return self._make_call("converse", {"messages": messages, "inferenceConfig": {"maxTokens": 1}})
+
     def _make_call(self, operation: str, params: Mapping[str, Any], timeout: float | Timeout | None = None) -> Call:
         """Return the call of boto3's `operation` with boto3's `params`; `modelId` is optional. `timeout` is as in the
         constructor, for this call alone.
@@ -133,6 +144,8 @@ class BaseClient:
         if route is None:
             route = self._route(model_id)
             params["modelId"] = str(model_id) if isinstance(model_id, ModelArn) else model_id
+            if isinstance(model_id, str) and (problem := self._routes.refusal(route)) is not None:
+                raise self._invalid(operation, problem, route)
         try:
             plan = plan_of(operation)
         except ValueError as error:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from aws_bedrock_inference.bounds import encodable, hashed
 from aws_bedrock_inference.call import Route
+from aws_bedrock_inference.clients.listed import Listed
 from aws_bedrock_inference.flow import ask
 from aws_bedrock_inference.knowledge.models import UNKNOWN_MODEL, ModelArn, Target, can_be_looked_up, target
 from aws_bedrock_inference.service_quotas import profiles
@@ -33,13 +34,25 @@ class Routes:
         self._endpoint = endpoint
         self._known = profiles.PROCESS
         self._ask = profiles.asker(session, endpoint.url)
+        self._listed = Listed(endpoint)
         self.used: dict[str, Route] = {}
 
     def find(self, model_id: Any) -> Route:
-        """Return the route of any model id; a `ModelArn` is remembered for its bare ARN, too."""
+        """Return the route of any model id; a `ModelArn` is remembered for its bare ARN, too. The route of an id that
+        does not exist is not remembered.
+        """
         name = str(model_id)
         route = None if isinstance(model_id, ModelArn) else self.used.get(name)
-        return route or self._remember(name, target(model_id))
+        if route is None:
+            found = target(model_id)
+            if self._listed.refusal(name, found.base) is not None:
+                return self._route(name, found)
+            route = self._remember(name, found)
+        return route
+
+    def refusal(self, route: Route) -> str | None:
+        """Return why calls on a route that `find` returned need not be sent; None if they are to be."""
+        return None if route.model in self.used else self._listed.refusal(route.model, route.base)
 
     def looked_up(self, step: Step, estimate: Callable[[Call, Route], Estimate]) -> Step:
         """Return `step` behind a look-up for calls whose model is not known."""
@@ -70,9 +83,14 @@ class Routes:
     def _remember(self, name: str, found: Target) -> Route:
         if len(self.used) >= ROUTES:
             self.used.clear()
+        route = self.used[name] = self._route(name, found)
+        log_guesses(found.base)
+        return route
+
+    def _route(self, name: str, found: Target) -> Route:
         shown = name if encodable(name) else name.encode("ascii", "backslashreplace").decode()
         where = self._endpoint
-        route = Route(
+        return Route(
             shown,
             where.region,
             where.account,
@@ -81,6 +99,3 @@ class Routes:
             endpoint=hashed(where.url),
             principal=where.principal,
         )
-        self.used[name] = route
-        log_guesses(found.base)
-        return route

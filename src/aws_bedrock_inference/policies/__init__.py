@@ -12,12 +12,14 @@ from aws_bedrock_inference.policies.complete import Complete
 from aws_bedrock_inference.policies.deadline import Deadline
 from aws_bedrock_inference.policies.degrade import Degrade
 from aws_bedrock_inference.policies.filtered import Filtered, OnFiltered
+from aws_bedrock_inference.policies.geographic import GeographicProfile
 from aws_bedrock_inference.policies.quota import Quota
 from aws_bedrock_inference.policies.resume import Resume
 from aws_bedrock_inference.policies.retry import Retry
 
 if TYPE_CHECKING:
     from aws_bedrock_inference.call import OnInterrupt
+    from aws_bedrock_inference.foundation.models import Models
 
 __all__ = [
     "Breaker",
@@ -26,6 +28,7 @@ __all__ = [
     "Deadline",
     "Degrade",
     "Filtered",
+    "GeographicProfile",
     "Quota",
     "Resume",
     "Retry",
@@ -42,6 +45,7 @@ def standard(
     degrade: Degrade | None = None,
     on_interrupt: OnInterrupt = "raise",
     retry: Retry | Literal["outside"] | None = None,
+    profiles: Models | None = None,
 ) -> Pipeline:
     """Return the recommended pipeline: each attempt passes the circuit breaker and the quota; the deadline covers all
     attempts.
@@ -56,6 +60,10 @@ def standard(
     retries and their waits: a workflow engine, a task queue. The exception then says in `retry_after` how many seconds
     to wait, or None if nobody stated a wait, and in `decision` whether a retry makes sense. One with the decision FAIL
     and a `retry_after` was refused by the quota, and has room then.
+
+    `profiles` adds `GeographicProfile(profiles)`: a model that takes no on-demand calls is called through the profile
+    of its geography. Without it the service's error is raised, since calls through a profile may be answered in
+    another Region.
     """
     if retry is not None and retry != "outside" and not isinstance(retry, Retry):
         raise ValueError(f"standard(retry={shown(retry)}): give a Retry, or 'outside' to send each call once")
@@ -72,6 +80,7 @@ def standard(
         Complete(),
         Resume(on_interrupt),
         owner if owner is not None else Retry(),
+        *([GeographicProfile(profiles)] if profiles is not None else []),
         Breaker(),
         quota if quota is not None else Quota(),
     )

@@ -1,23 +1,15 @@
-"""Readings of quotas on disk: one JSON file for each account, Region and endpoint.
-
-A cache, so nothing that is wrong with it is an error: what cannot be read is not there, what cannot be written is not
-kept.
-"""
+"""Readings of quotas on disk: one file for each account, Region and endpoint."""
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
-import json
-import os
-import tempfile
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from aws_bedrock_inference import kept
 from aws_bedrock_inference.service_quotas.table import Found
 
 if TYPE_CHECKING:
+    from pathlib import Path
     from typing import Any
 
 _FORMAT = 1
@@ -32,35 +24,23 @@ class Reading(NamedTuple):
 
 def place(directory: str | Path | None, whose: str, region: str, endpoint: str) -> Path:
     """Return the file for readings of one account, or access key, in one Region at one endpoint."""
-    if directory is None:
-        directory = Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()) / "aws-bedrock-inference"
-    where = hashlib.sha256(endpoint.encode()).hexdigest()[:8]
-    return Path(directory) / f"quotas-{whose}-{region}-{where}.json"
+    return kept.place(directory, "quotas", whose, region, endpoint)
 
 
 def read(file: Path) -> Reading | None:
     """Return the reading in a file; None when there is none."""
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-        if content["format"] != _FORMAT:
+        content = kept.read(file, _FORMAT)
+        if content is None:
             return None
         return Reading(float(content["at"]), tuple(_found(**quota) for quota in content["quotas"]))
-    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+    except (ValueError, TypeError, KeyError):
         return None
 
 
 def write(file: Path, reading: Reading) -> None:
     """Keep a reading, whole or not at all."""
-    content = {"format": _FORMAT, "at": reading.at, "quotas": [asdict(found) for found in reading.found]}
-    with contextlib.suppress(OSError):
-        file.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(dir=file.parent, prefix=file.name, suffix=".new")
-        try:
-            with open(descriptor, "w", encoding="utf-8") as new:  # noqa: PTH123 - a descriptor, not a path
-                json.dump(content, new)
-            Path(name).replace(file)
-        except OSError:
-            Path(name).unlink(missing_ok=True)
+    kept.write(file, _FORMAT, {"at": reading.at, "quotas": [asdict(found) for found in reading.found]})
 
 
 def _found(*, code: Any, name: Any, applied: Any, default: Any, adjustable: Any) -> Found:

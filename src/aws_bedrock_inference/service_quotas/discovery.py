@@ -5,7 +5,6 @@ Discovery is a convenience before calls, never a part of them: a program that ca
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING, Any
 
 from aws_bedrock_inference import clock
@@ -13,7 +12,7 @@ from aws_bedrock_inference.service_quotas import cache as kept
 from aws_bedrock_inference.service_quotas.advice import advice_for
 from aws_bedrock_inference.service_quotas.names import facts
 from aws_bedrock_inference.service_quotas.table import Found, QuotaTable
-from aws_bedrock_inference.sessions import make_client
+from aws_bedrock_inference.sessions import key_of, make_client
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -96,7 +95,7 @@ def _whose(credentials: Any) -> tuple[str, str]:
         raise NoCredentialsError
     frozen = credentials.get_frozen_credentials()
     account = getattr(frozen, "account_id", None) or ""
-    return account, account or hashlib.sha256(frozen.access_key.encode()).hexdigest()[:16]
+    return account, account or key_of(frozen.access_key)
 
 
 def _listed(client: Any, operation: str) -> list[dict[str, Any]]:

@@ -11,13 +11,12 @@ import threading
 import warnings
 from math import inf
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from aws_bedrock_inference import clock as clocks
 from aws_bedrock_inference.background import BackgroundFull, background
 from aws_bedrock_inference.forks import renew_after_fork
 from aws_bedrock_inference.knowledge.models import Target, target_of_models
-from aws_bedrock_inference.sessions import make_client
+from aws_bedrock_inference.sessions import make_client, of_aws
 from aws_bedrock_inference.tokens.max_tokens_warning import Warned, outside
 
 if TYPE_CHECKING:
@@ -39,8 +38,6 @@ AGAIN = 300.0
 
 # ARNs remembered; a program that has one for each of its customers asks again for those it used first.
 _MOST = 4096
-
-_AWS = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws")
 
 
 class UnknownModelWarning(UserWarning):
@@ -146,13 +143,9 @@ def _control_plane(session: Any, region: str, runtime_url: str) -> Any:
 
     config = Config(connect_timeout=2, read_timeout=2, retries={"mode": "standard", "total_max_attempts": 1})
     client, _, _ = make_client("bedrock", session, region_name=region, config=config)
-    if not _of_aws(runtime_url) and _of_aws(client.meta.endpoint_url):
+    if not of_aws(runtime_url) and of_aws(client.meta.endpoint_url):
         client, _, _ = make_client("bedrock", session, region_name=region, endpoint_url=runtime_url, config=config)
     return client
-
-
-def _of_aws(url: str) -> bool:
-    return (urlsplit(url).hostname or "").endswith(_AWS)
 
 
 def _warning(arn: str) -> str:

@@ -57,6 +57,8 @@ class Faults:
 def _matches(rule: FaultRule, asked: Asked) -> bool:
     if rule.kind == "refused" or ((rule.kind in _STREAMS_ONLY or rule.after is not None) and not asked.streaming):
         return False
+    if asked.control and rule.operation == "*":
+        return False  # a bad day of the runtime is none of the control plane
     return (
         fnmatchcase(asked.operation, rule.operation)
         and fnmatchcase(asked.region, rule.region)

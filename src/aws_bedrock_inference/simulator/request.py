@@ -19,6 +19,16 @@ _OPERATIONS = {
     "invoke-with-response-stream": "InvokeModelWithResponseStream",
     "count-tokens": "CountTokens",
 }
+# The paths of the control plane: for all, and for one. botocore 1.44.8, bedrock 2023-04-20.
+_CONTROL = {
+    "foundation-models": ("ListFoundationModels", "GetFoundationModel"),
+    "inference-profiles": ("ListInferenceProfiles", "GetInferenceProfile"),
+    "use-case-for-model-access": ("GetUseCaseForModelAccess", ""),
+    "data-retention": ("GetAccountDataRetention", ""),
+    "foundation-model-availability": ("", "GetFoundationModelAvailability"),
+}
+CONTROL = frozenset(name for names in _CONTROL.values() for name in names if name)
+"""The operations of the control plane."""
 
 
 class Request(NamedTuple):
@@ -56,13 +66,21 @@ class Asked(NamedTuple):
         """True if bodies are in the model's own dialect."""
         return self.operation.startswith("InvokeModel")
 
+    @property
+    def control(self) -> bool:
+        """True if the control plane is asked."""
+        return self.operation in CONTROL
+
 
 def asked(request: Request, home: str) -> Asked:
     """Read path and signature; `home` is the region of requests that name none. Raises ServiceError."""
     head, _, rest = request.path.removeprefix("/").partition("/")
-    model, _, last = rest.rpartition("/")
-    operation = _OPERATIONS.get(last)
-    if request.method != "POST" or head != "model" or not model or operation is None:
+    if request.method == "GET" and head in _CONTROL:
+        model, operation = rest, _CONTROL[head][bool(rest)]
+    else:
+        model, _, last = rest.rpartition("/")
+        operation = _OPERATIONS.get(last, "") if request.method == "POST" and head == "model" and model else ""
+    if not operation:
         raise ServiceError("UnknownOperationException")
     base, pool = split_profile(model)
     authorization = request.headers.get("authorization", "")

@@ -15,6 +15,7 @@ from types import NoneType
 from typing import Any, get_args, get_type_hints
 
 from aws_bedrock_inference.simulator.error_texts import ERRORS
+from aws_bedrock_inference.simulator.foundation_settings import FoundationModel, InferenceProfile
 from aws_bedrock_inference.simulator.quota import DISCIPLINES, REQUESTS, TOKENS, TOKENS_PER_DAY, Quota
 from aws_bedrock_inference.simulator.settings import (
     Answers,
@@ -103,6 +104,12 @@ def read(data: dict[str, Any]) -> Scenario:
 _TABLES: dict[str, type] = {"quota": Quota, "latency": Latency, "answers": Answers, "models": Models}
 _TABLES["credentials"] = Credentials
 _LISTS: dict[str, type] = {"quotas": QuotaRule, "changes": QuotaChange, "faults": FaultRule}
+_LISTS |= {"foundation": FoundationModel, "profiles": InferenceProfile}
+_NEEDED: dict[type, dict[str, str]] = {
+    QuotaChange: {"at": "in seconds since the scenario was loaded"},
+    FoundationModel: {"id": "the id of the model"},
+    InferenceProfile: {"id": "the id of the profile", "model": "the id of the model"},
+}
 
 
 def _table(kind: type, data: Any, where: str) -> Any:
@@ -113,8 +120,9 @@ def _table(kind: type, data: Any, where: str) -> Any:
     _refuse_unknown(data, set(allowed), where)
     if kind is FaultRule:
         _check_fault(data, where)
-    if kind is QuotaChange and "at" not in data:
-        raise ScenarioError(f"{where}: at is missing, in seconds since the scenario was loaded")
+    for key, meaning in _NEEDED.get(kind, {}).items():
+        if key not in data:
+            raise ScenarioError(f"{where}: {key} is missing, {meaning}")
     values = {}
     for key, value in data.items():
         place = f"{where}: {key}"
@@ -140,6 +148,10 @@ def _value(hint: Any, value: Any, place: str) -> Any:
         if isinstance(value, list) and all(isinstance(item, tuple(kinds)) for item in value):
             return tuple(value)
         raise ScenarioError(f"{place} must be a list of {_names(kinds)}s")
+    if kinds == {bool}:
+        if isinstance(value, bool):
+            return value
+        raise ScenarioError(f"{place} must be true or false, not {value!r:.80}")
     if float in kinds:
         kinds.add(int)
     if isinstance(value, bool) or not isinstance(value, tuple(kinds)):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from aws_bedrock_inference.knowledge.models import model_facts
 from aws_bedrock_inference.simulator import conversation, plan, signature, speech, validate
 from aws_bedrock_inference.simulator.answers import Usage
+from aws_bedrock_inference.simulator.control_plane import ControlPlane
 from aws_bedrock_inference.simulator.embeddings import embedding_format
 from aws_bedrock_inference.simulator.error_texts import ERRORS, ModelRefusal, ServiceError, invalid, text
 from aws_bedrock_inference.simulator.faults import Faults
@@ -44,6 +45,7 @@ class Service:
         self.stats = Stats()
         self._started = self._clock()
         self._faults = Faults(scenario.faults, scenario.seed)
+        self._control_plane = ControlPlane(scenario)
         self._pools: dict[tuple[str, str, str], Pool] = {}
         self._changes = deque(sorted(scenario.changes, key=lambda change: change.at))
         self._changed: list[QuotaChange] = []
@@ -91,6 +93,9 @@ class Service:
         if fault and fault.kind == "outage":
             raise _error("ServiceUnavailableException", fault)
         self._check_caller(request)
+        if wanted.control:
+            return self._control(request, wanted, fault)
+        self._control_plane.check(wanted, self.now, self._wall())
         wanted, prompt = self._read(request, wanted)
         if wanted.operation == "CountTokens":
             return plan.report({"inputTokens": prompt.tokens})
@@ -106,6 +111,11 @@ class Service:
                 self.stats.answered(self.now, wanted)
 
         return reply(self.scenario, wanted, prompt, usage, limit=limit, fault=fault, over=over)
+
+    def _control(self, request: Request, wanted: Asked, fault: FaultRule | None) -> Plan:
+        if fault and fault.kind in ("error", "throttle"):
+            raise _error(fault.code or "ThrottlingException", fault)
+        return plan.report(self._control_plane.answer(wanted, request.query, self.now, self._wall()))
 
     def _check_caller(self, request: Request) -> None:
         method, path, query, headers, body = request

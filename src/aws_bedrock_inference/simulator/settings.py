@@ -11,6 +11,7 @@ from fnmatch import fnmatchcase
 from math import inf
 
 from aws_bedrock_inference.simulator.answers import NAMED, OFF
+from aws_bedrock_inference.simulator.foundation_settings import FoundationModel, InferenceProfile  # noqa: TC001 - `scenario` reads the hints
 from aws_bedrock_inference.simulator.going_on import EXACTLY, LOOSELY, OTHERWISE
 from aws_bedrock_inference.simulator.quota import REQUESTS, Quota
 
@@ -188,3 +189,7 @@ class Scenario:
     quotas: tuple[QuotaRule, ...] = ()
     changes: tuple[QuotaChange, ...] = ()
     faults: tuple[FaultRule, ...] = ()
+    foundation: tuple[FoundationModel, ...] = ()
+    profiles: tuple[InferenceProfile, ...] = ()
+    use_case_form: bool = True
+    data_retention: str = "default"

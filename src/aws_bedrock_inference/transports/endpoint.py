@@ -8,7 +8,7 @@ from json import JSONDecodeError
 from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import urlsplit
 
-from botocore.credentials import DeferredRefreshableCredentials
+from botocore.credentials import Credentials, DeferredRefreshableCredentials
 from botocore.exceptions import (
     BotoCoreError,
     InvalidEndpointConfigurationError,
@@ -18,7 +18,7 @@ from botocore.exceptions import (
 from botocore.utils import get_environ_proxies
 
 from aws_bedrock_inference.knowledge.masking import masked
-from aws_bedrock_inference.sessions import make_client
+from aws_bedrock_inference.sessions import key_of, make_client
 from aws_bedrock_inference.transports.fast.signing import Signer, signer
 from aws_bedrock_inference.transports.operations import SERVICE
 from aws_bedrock_inference.transports.principals import principal
@@ -58,8 +58,9 @@ class UnreadableCredentials(BotoCoreError):
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """The endpoint of calls. `url` has no trailing slash. `account` is empty when the credentials do not tell it.
-    `principal` is a hash of who signs, as `principals` finds it.
+    """The endpoint of calls. `url` has no trailing slash. `account` is empty when the credentials do not tell it;
+    `whose` then names the access key, and is empty too for credentials that would have to be fetched. `principal` is a
+    hash of who signs, as `principals` finds it.
 
     `proxy` is the proxy's URL or None, `verify` the CA bundle's path, or True for botocore's own.
     """
@@ -71,6 +72,7 @@ class Endpoint:
     principal: str = field(default="", repr=False)
     proxy: str | None = field(default=None, repr=False)
     verify: str | bool = True
+    whose: str = field(default="", repr=False)
 
 
 def unread_region() -> str:
@@ -109,14 +111,16 @@ def find_endpoint(session: Any = None, *, region_name: str | None = None, endpoi
     proxies = client.meta.config.proxies
     if proxies is None:
         proxies = get_environ_proxies(url)
+    account = _account(credentials)
     return Endpoint(
         url=url,
         region=client.meta.region_name,
-        account=_account(credentials),
+        account=account,
         principal=principal(core, credentials, asked.signing_name if asked.signature_version == "bearer" else None),
         signer=signer(core, asked.signature_version, asked.signing_name, asked.region),
         proxy=_with_scheme(proxies.get(urlsplit(url).scheme)),
         verify=core.get_config_variable("ca_bundle") or os.environ.get("REQUESTS_CA_BUNDLE") or True,
+        whose=account or (key_of(credentials.access_key) if type(credentials) is Credentials else ""),
     )
 
 

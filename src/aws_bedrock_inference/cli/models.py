@@ -1,0 +1,226 @@
+"""`bedrock models`: what the account can call in a Region, and what is missing for an id."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+from rich.console import Console
+
+from aws_bedrock_inference import clock
+from aws_bedrock_inference.cli.exit_codes import CANNOT_WORK, FAILED
+from aws_bedrock_inference.cli.models_shown import counted, facts, print_check, print_list
+from aws_bedrock_inference.cli.options import PROFILE_OPTION, REGION_OPTION
+from aws_bedrock_inference.cli.quota_usage import aligned, print_lines
+from aws_bedrock_inference.cli.terminal import ago
+from aws_bedrock_inference.foundation.models import Models
+from aws_bedrock_inference.foundation.residency import patterns
+from aws_bedrock_inference.foundation.resolving import NotResolvable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from aws_bedrock_inference.foundation.check import Check
+    from aws_bedrock_inference.foundation.listing import FoundationModel, Listing
+
+F = TypeVar("F", bound="Callable[..., Any]")
+
+
+class Unlisted(click.ClickException):
+    """The lists could not be read, and none are kept."""
+
+    exit_code = CANNOT_WORK
+
+
+def _options(function: F) -> F:
+    for option in (
+        click.option("--json", "as_json", is_flag=True, help="Print one JSON object."),
+        click.option("--endpoint-url", metavar="URL", help="URL of the Bedrock control plane to call instead of AWS."),
+        PROFILE_OPTION,
+        REGION_OPTION,
+    ):
+        function = option(function)
+    return function
+
+
+_REFRESH = click.option(
+    "--refresh", is_flag=True, help="Read the lists again, even if they were read in the last 24 hours."
+)
+
+
+@click.group()
+def models() -> None:
+    """List the models of a Region and check the access to them.
+
+    No permission is required. Each of bedrock:ListFoundationModels, bedrock:ListInferenceProfiles,
+    bedrock:GetFoundationModel, bedrock:GetInferenceProfile and bedrock:GetFoundationModelAvailability tells more.
+    """
+
+
+@models.command("list")
+@click.option("--provider", metavar="NAME", help="Only the models of this provider, such as anthropic.")
+@click.option("--modality", metavar="NAME", help="Only the models that take or give this: text, image, embedding ...")
+@click.option(
+    "--lifecycle", type=click.Choice(["ACTIVE", "LEGACY"], case_sensitive=False), help="Only the models in this state."
+)
+@_REFRESH
+@_options
+def list_models(
+    *,
+    provider: str | None,
+    modality: str | None,
+    lifecycle: str | None,
+    region: str | None,
+    endpoint_url: str | None,
+    refresh: bool,
+    as_json: bool,
+) -> None:
+    """List the models of a Region, with the inference profiles that lead to them.
+
+    The lists are cached for a day.
+    """
+    listing = _listing(_models(region, endpoint_url, refresh=refresh))
+    found = [each for each in listing.models or () if _fits(each, provider, modality, lifecycle)]
+    if as_json:
+        click.echo(json.dumps(_plain(listing) | {"models": [asdict(each) for each in found]}, default=str))
+    else:
+        print_list(listing, found)
+    _say_missing(listing)
+    if not found:
+        click.echo(f"No model in {listing.region} fits.", err=True)
+        raise click.exceptions.Exit(FAILED)
+
+
+@models.command()
+@click.argument("model", metavar="MODEL")
+@_REFRESH
+@_options
+def show(*, model: str, region: str | None, endpoint_url: str | None, refresh: bool, as_json: bool) -> None:
+    """Show what is known of one model or inference profile.
+
+    MODEL is an id or ARN.
+    """
+    source = _models(region, endpoint_url, refresh=refresh)
+    found, checked = source.get(model), source.check(model)
+    if as_json:
+        click.echo(json.dumps({"listed": found and asdict(found), "check": _check_plain(checked)}, default=str))
+    else:
+        print_lines(Console(highlight=False), list(aligned([*facts(found, checked)], "<<")))
+    for sentence in (*checked.problems, *checked.notes):
+        click.echo(sentence, err=True)
+    if checked.known is False:
+        raise click.exceptions.Exit(CANNOT_WORK)
+
+
+@models.command()
+@click.option("--every", type=click.FloatRange(min=1), metavar="SECONDS", help="Repeat until Ctrl-C.")
+@_options
+def sync(*, every: float | None, region: str | None, endpoint_url: str | None, as_json: bool) -> None:
+    """Read the lists of a Region now, and keep them for later, also for use offline.
+
+    Clients of this account and Region then refuse a wrong model id before they send it, for a day.
+    """
+    source = Models(region_name=region, endpoint_url=endpoint_url)
+    while True:
+        listing = source.sync()
+        failed = listing.empty
+        if as_json:
+            click.echo(json.dumps(_plain(listing), default=str))
+        elif not failed:
+            both = f"{counted(listing.models, 'model')}, {counted(listing.profiles, 'inference profile')}"
+            click.echo(f"{listing.region}: {both}, read {ago(clock.wall() - listing.at)}.")
+        _say_missing(listing)
+        if every is None:
+            raise click.exceptions.Exit(CANNOT_WORK if failed or _is_old(listing) else 0)
+        clock.sleep(every)
+
+
+@models.command()
+@click.argument("ids", nargs=-1, required=True, metavar="MODEL...")
+@click.option(
+    "--within",
+    multiple=True,
+    metavar="PATTERN",
+    help="Regions in which calls may be answered, such as 'eu-*'; also name the id to call there. Repeatable.",
+)
+@_REFRESH
+@_options
+def check(
+    *,
+    ids: tuple[str, ...],
+    within: tuple[str, ...],
+    region: str | None,
+    endpoint_url: str | None,
+    refresh: bool,
+    as_json: bool,
+) -> None:
+    """Check whether the account can call each MODEL: the id, its end of life, and the access to it.
+
+    The exit code is 0 if nothing speaks against calls, 3 if each MODEL has a problem, and 1 if some have one.
+    """
+    source = _models(region, endpoint_url, refresh=refresh)
+    allowed = patterns(within) if within else None
+    results = [_checked(source, each, allowed) for each in ids]
+    if as_json:
+        plain = [_check_plain(each) | {"call": call} for each, call in results]
+        click.echo(json.dumps({"region": source.region_name, "checks": plain}, default=str))
+    else:
+        for each, call in results:
+            print_check(each, call)
+    bad = sum(not each.ok for each, _ in results)
+    if bad:
+        raise click.exceptions.Exit(CANNOT_WORK if bad == len(results) else FAILED)
+
+
+def _checked(source: Models, name: str, within: tuple[str, ...] | None) -> tuple[Check, str | None]:
+    checked = source.check(name)
+    try:
+        return checked, source.resolve(name, within)
+    except NotResolvable as error:
+        if within is None or checked.known is False:
+            return checked, None
+        return replace(checked, problems=(*checked.problems, str(error))), None
+
+
+def _models(region: str | None, endpoint_url: str | None, *, refresh: bool) -> Models:
+    source = Models(region_name=region, endpoint_url=endpoint_url)
+    if refresh:
+        source.sync()
+    return source
+
+
+def _listing(source: Models) -> Listing:
+    listing = source.listing()
+    if listing.empty:
+        reasons = " ".join(str(each) for each in listing.missing)
+        raise Unlisted(f"the models of {listing.region} are not known. {reasons}")
+    return listing
+
+
+def _fits(model: FoundationModel, provider: str | None, modality: str | None, lifecycle: str | None) -> bool:
+    makers = (model.provider.lower(), model.id.partition(".")[0])
+    return (
+        (provider is None or provider.lower() in makers)
+        and (modality is None or modality.upper() in (*model.inputs, *model.outputs))
+        and (lifecycle is None or lifecycle.upper() == model.lifecycle)
+    )
+
+
+def _plain(listing: Listing) -> dict[str, Any]:
+    return asdict(listing) | {"age": round(max(0.0, clock.wall() - listing.at), 1)}
+
+
+def _check_plain(checked: Check) -> dict[str, Any]:
+    return asdict(checked) | {"ok": checked.ok}
+
+
+def _say_missing(listing: Listing) -> None:
+    for each in listing.missing:
+        click.echo(str(each), err=True)
+
+
+def _is_old(listing: Listing) -> bool:
+    """Return whether these are the older lists of a Region that could not be asked now."""
+    return len(listing.missing) == 2  # noqa: PLR2004 - both lists

@@ -1,0 +1,92 @@
+"""Models, profiles and checks as `bedrock models` prints them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.console import Console
+
+from aws_bedrock_inference import clock
+from aws_bedrock_inference.cli.quota_usage import aligned, print_lines
+from aws_bedrock_inference.cli.terminal import ago
+from aws_bedrock_inference.foundation.listing import InferenceProfile
+from aws_bedrock_inference.foundation.residency import shown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from aws_bedrock_inference.foundation.check import Check
+    from aws_bedrock_inference.foundation.listing import FoundationModel, Listing
+
+_HEADS = ("model", "input", "output", "called by", "lifecycle")
+
+
+def print_list(listing: Listing, found: Sequence[FoundationModel]) -> None:
+    """Print the models of a Region as a table."""
+    console = Console(highlight=False)
+    whose = f", account {listing.account}" if listing.account else ""
+    read = f"read {ago(clock.wall() - listing.at)}"
+    print_lines(console, [(f"Amazon Bedrock in {listing.region}{whose}, {read}", "bold"), ("", "")])
+    if found:
+        print_lines(console, list(aligned([_HEADS, *(_row(each, listing) for each in found)], "<" * len(_HEADS))))
+
+
+def _row(model: FoundationModel, listing: Listing) -> tuple[str, ...]:
+    ways = ["its id"] if model.on_demand else []
+    ways += [each.id.removesuffix(model.id) for each in listing.profiles_of(model.id)]
+    end = f" until {model.end_of_life}" if model.end_of_life else ""
+    return (
+        model.id,
+        _words(model.inputs),
+        _words(model.outputs),
+        ", ".join(ways) or "Provisioned Throughput",
+        f"{model.lifecycle.lower()}{end}" or "-",
+    )
+
+
+def facts(found: FoundationModel | InferenceProfile | None, checked: Check) -> Iterator[tuple[str, str]]:
+    """Yield what is known of one id, each with its name."""
+    yield checked.id, "in the lists" if checked.known else "unknown" if checked.known is None else "does not exist here"
+    if isinstance(found, InferenceProfile):
+        yield "kind", f"{found.kind} inference profile, {found.pool or 'of several models'}"
+        yield "model", found.base or "several"
+    yield from _named("calls answered in", shown(checked.regions) if checked.regions else None)
+    yield from _named("lifecycle", (checked.lifecycle or "").lower())
+    yield from _named("end of life", checked.end_of_life)
+    yield from _named("successor", checked.successor)
+    yield from _named("input", _words(checked.inputs or ()))
+    yield from _named("output", _words(checked.outputs or ()))
+    yield from _named("longest context", checked.context)
+    yield from _named("needs a profile", {True: "yes", False: "no", None: None}[checked.needs_profile])
+    yield from _named("profiles here", ", ".join(checked.profiles))
+    for name in ("agreement", "authorization", "entitlement"):
+        yield from _named(name, (getattr(checked, name) or "").lower().replace("_", " "))
+    yield from _named("use-case form", {True: "submitted", False: "missing", None: None}[checked.use_case_form])
+    yield from _named("data retention", checked.retention)
+
+
+def _named(name: str, value: Any) -> Iterator[tuple[str, str]]:
+    if value:
+        yield name, str(value)
+
+
+def _words(modalities: Sequence[str]) -> str:
+    return ", ".join(modalities).lower()
+
+
+def print_check(checked: Check, call: str | None) -> None:
+    """Print a check; `call` is the id to call instead, if it is another."""
+    click.echo(f"{checked.id}: {'no problem is known' if checked.ok else 'calls will fail'}")
+    for sentence in checked.problems:
+        click.echo(f"  problem: {sentence}")
+    if call is not None and call != checked.id:
+        click.echo(f"  call: {call}")
+    for sentence in checked.notes:
+        click.echo(f"  note: {sentence}")
+
+
+def counted(found: Sequence[Any] | None, noun: str) -> str:
+    """Return how many there are, in words; None is not known."""
+    number = len(found or ())
+    return f"{number} {noun}{'' if number == 1 else 's'}" if found is not None else f"{noun}s not known"

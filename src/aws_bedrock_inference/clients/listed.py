@@ -1,0 +1,78 @@
+"""The account's own lists, and the model ids that a client is given. Nothing is asked of AWS for it."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from aws_bedrock_inference import clock as clocks
+from aws_bedrock_inference.foundation.check import NEAR, no_such_id, offered
+from aws_bedrock_inference.foundation.listing import FoundationModel
+from aws_bedrock_inference.foundation.remembered import recall
+from aws_bedrock_inference.knowledge import lifecycle
+from aws_bedrock_inference.log import LOGGER
+from aws_bedrock_inference.sessions import of_aws
+from aws_bedrock_inference.tokens.max_tokens_warning import Warned, outside
+
+if TYPE_CHECKING:
+    from datetime import date
+
+    from aws_bedrock_inference.clock import Clock
+    from aws_bedrock_inference.foundation.listing import Listing
+    from aws_bedrock_inference.transports.endpoint import Endpoint
+
+# Seconds for which a list may refuse an id: a model that was launched since is not in it.
+_YOUNG = 86_400.0
+
+
+class EndOfLifeWarning(UserWarning):
+    """A warning that AWS takes a model away soon, or has done so; its text has the day."""
+
+
+ENDING, UNLISTED = Warned(), Warned()
+
+
+class Listed:
+    """The lists of the account that an endpoint's calls are made for, as far as somebody has read them."""
+
+    def __init__(self, endpoint: Endpoint, wall: Clock = clocks.wall) -> None:
+        self._endpoint = endpoint
+        self._wall = wall
+
+    def refusal(self, name: str, base: str) -> str | None:
+        """Return why a call of `name` need not be sent: a young list of this account and Region does not have it. Older
+        lists, and models near their end, are warned of, once.
+        """
+        now = self._wall()
+        listing = recall(None, self._endpoint.whose, self._endpoint.region, self._endpoint.url)
+        if listing is not None and _lacks(listing, name):
+            if 0 <= now - listing.at < _YOUNG:
+                return f"{no_such_id(name, listing)} The list is of today; `bedrock models sync` reads it again"
+            if UNLISTED.first(name):
+                LOGGER.warning("%s: an older list of the models in %s does not have it", name, listing.region)
+        self._warn_of_end(base, listing, now)
+        return None
+
+    def _warn_of_end(self, base: str, listing: Listing | None, now: float) -> None:
+        last = self._last_day(base, listing)
+        if last is None or last - datetime.fromtimestamp(now, UTC).date() > NEAR or not ENDING.first(base):
+            return
+        heir = lifecycle.successor(base, offered(listing) if listing else None)
+        told = f" Its successor is {heir}." if heir else ""
+        warnings.warn(f"the last day of {base} is {last}.{told}", EndOfLifeWarning, stacklevel=outside())
+
+    def _last_day(self, base: str, listing: Listing | None) -> date | None:
+        """Return the day that the Region's own list has, else the one in the documentation of AWS."""
+        model = listing.find(base) if listing is not None else None
+        if isinstance(model, FoundationModel) and model.lifecycle:
+            return model.end_of_life
+        return lifecycle.end_of_life(base) if of_aws(self._endpoint.url) else None
+
+
+def _lacks(listing: Listing, name: str) -> bool:
+    """Return whether whole lists say that the Region has no such id. Of an ARN they cannot: it may be of anything."""
+    if listing.models is None or listing.profiles is None or name.startswith("arn:"):
+        return False
+    return listing.find(name) is None and listing.find(re.sub(r":\d+k$", "", name)) is None

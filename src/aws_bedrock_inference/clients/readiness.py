@@ -1,0 +1,64 @@
+"""Wait until a model can be called: access that heals by itself, and models that are loaded on the first call."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from aws_bedrock_inference.bounds import is_number, shown
+from aws_bedrock_inference.call import Outcome
+from aws_bedrock_inference.events import ReadinessAwaited
+from aws_bedrock_inference.fault import Decision, Kind
+from aws_bedrock_inference.flow import emit, send, sleep
+from aws_bedrock_inference.knowledge.lifecycle import heals_after
+
+if TYPE_CHECKING:
+    from aws_bedrock_inference.call import Call
+    from aws_bedrock_inference.clock import Clock
+    from aws_bedrock_inference.fault import Fault
+    from aws_bedrock_inference.flow import Flow
+
+READY_SECONDS = 3600.0
+
+
+def checked(timeout: float) -> float:
+    """Return the seconds to wait at most. Raises `ValueError`."""
+    if not is_number(timeout, above=0, infinite=True):
+        raise ValueError(f"wait_until_ready({shown(timeout)}): give seconds above 0")
+    return timeout
+
+
+def ready(call: Call, clock: Clock, timeout: float) -> Flow:
+    """Send `call` again and again until it succeeds, fails for good, or `timeout` seconds have passed. The last attempt
+    is at the end of them.
+    """
+    started = clock()
+    tries = 0
+    while True:
+        outcome = yield from send(call)
+        fault = outcome.fault
+        left = started + timeout - clock()
+        if fault is None or _answers(call, fault):
+            return Outcome(value=outcome.value, usage=outcome.usage)
+        if not _heals(fault) or left <= 0:
+            return outcome
+        wait = min(_pause(fault, tries), left)
+        tries += 1
+        yield from emit(ReadinessAwaited(call.route, fault, clock() - started, wait))
+        yield from sleep(wait)
+
+
+def _answers(call: Call, fault: Fault) -> bool:
+    """Return whether an imported model itself refused the body of InvokeModel, whose format nobody can know."""
+    return call.operation == "invoke_model" and fault.kind is Kind.INVALID
+
+
+def _heals(fault: Fault) -> bool:
+    return fault.decision is not Decision.FAIL or heals_after(fault.cause) is not None
+
+
+def _pause(fault: Fault, tries: int) -> float:
+    """Return the seconds that AWS documents for the cause, else an exponential back-off within its bounds."""
+    stated = fault.stated_wait or heals_after(fault.cause)
+    hint = replace(fault.hint, floor=max(fault.hint.floor, 1.0))
+    return stated or max(hint.floor, min(hint.cap, hint.base * 2.0 ** min(tries, 30)))

@@ -1,0 +1,201 @@
+"""The state of one id: whether it can be called, until when, and what is missing."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from aws_bedrock_inference.knowledge import lifecycle
+from aws_bedrock_inference.knowledge.models import split_profile
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import date
+
+    from aws_bedrock_inference.foundation.listing import FoundationModel, InferenceProfile, Listing, Missing
+
+NEAR = timedelta(days=90)
+"""The last days of a model in which it is near its end: half of the six months that AWS calls it Legacy."""
+
+AGREEMENT_MINUTES = 15  # facts: "wait 15 minutes; still pending, every 15 minutes", AWS's troubleshooting page
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """The state of one id in one Region. None is not known.
+
+    `problems` are reasons, in words, why calls fail now; `notes` say what will change, and which permission would tell
+    more. `known` says whether the Region has the id, `base` is the model behind it, `nearest` the right id that is most
+    like a wrong one. `profiles` are the inference profiles of the model that can be called here. `agreement`,
+    `authorization`, `entitlement` and `region` are AWS's own words. `use_case_form` says whether the form that the
+    provider asks for is submitted, `retention` is the account's data-retention mode: both only where the model asks for
+    it. `regions` are those in which a call may be answered.
+    """
+
+    id: str
+    base: str
+    known: bool | None
+    nearest: str | None = None
+    lifecycle: str | None = None
+    end_of_life: date | None = None
+    successor: str | None = None
+    needs_profile: bool | None = None
+    profiles: tuple[str, ...] = ()
+    regions: tuple[str, ...] = ()
+    agreement: str | None = None
+    authorization: str | None = None
+    entitlement: str | None = None
+    region: str | None = None
+    use_case_form: bool | None = None
+    retention: str | None = None
+    inputs: tuple[str, ...] | None = None
+    outputs: tuple[str, ...] | None = None
+    context: str | None = None
+    problems: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        """True when nothing is known that would make calls fail."""
+        return not self.problems
+
+
+def nearest(name: str, listing: Listing) -> str | None:
+    """Return the id in the lists that is most like `name`: another way to the same model before another model."""
+    base, _ = split_profile(name)
+    if any(model.id == base and model.on_demand is not False for model in listing.models or ()):
+        return base
+    for profile in listing.profiles_of(base):
+        return profile.id
+    found = difflib.get_close_matches(name, sorted(listing.ids()), 1, 0.6)
+    return found[0] if found else None
+
+
+def offered(listing: Listing) -> frozenset[str] | None:
+    """Return the models that the Region offers, or None when that is not known."""
+    return frozenset(model.id for model in listing.models) if listing.models else None
+
+
+def no_such_id(name: str, listing: Listing) -> str:
+    """Return the sentence about an id that the Region does not have, with the nearest right one."""
+    near = nearest(name, listing)
+    heir = lifecycle.ending(split_profile(name)[0], offered(listing))
+    like = f" The nearest is {near}." if near else ""
+    return f"{listing.region} has no model or inference profile {name}.{like}{' ' if heir else ''}{heir}"
+
+
+class Read(NamedTuple):
+    """All that could be read of an id."""
+
+    name: str
+    base: str
+    known: bool | None
+    model: FoundationModel | None
+    profile: InferenceProfile | None
+    access: dict[str, Any] | None
+    use_case_form: bool | None
+    retention: str | None
+    missing: Sequence[Missing]
+
+    @property
+    def bare(self) -> bool:
+        """True for the id of a model itself."""
+        return self.profile is None and self.name == self.base
+
+
+def made(read: Read, listing: Listing, now: float) -> Check:
+    """Return the check of an id, from all that could be read."""
+    base, model, profile, access = read.base, read.model, read.profile, read.access
+    last = model.end_of_life if model and model.lifecycle else lifecycle.end_of_life(base)
+    ending = last is not None or (model is not None and model.lifecycle == "LEGACY")
+    heir = lifecycle.successor(base, offered(listing))
+    here = tuple(each.id for each in listing.profiles_of(base))
+    problems, notes = _access(access, bare=read.bare) if access else ([], [])
+    problems += _conditions(read)
+    if read.known is False:
+        problems.append(no_such_id(read.name, listing))
+    elif read.bare and model is not None and model.on_demand is False:
+        problems.append(f"{base} is called through an inference profile only: {', '.join(here) or 'none is listed'}.")
+    if ending and read.known is not False:
+        past = last is not None and last <= datetime.fromtimestamp(now, UTC).date()
+        (problems if past and read.known is None else notes).append(_ending(base, last, heir))
+    notes += [str(each) for each in read.missing]
+    return Check(
+        id=read.name,
+        base=base,
+        known=read.known,
+        nearest=nearest(read.name, listing) if read.known is False else None,
+        lifecycle=(model.lifecycle or None) if model else None,
+        end_of_life=last,
+        successor=heir if ending else None,
+        needs_profile=None if model is None or model.on_demand is None else not model.on_demand,
+        profiles=here,
+        regions=profile.regions if profile else (listing.region,) if read.bare else (),
+        agreement=access["agreementAvailability"]["status"] if access else None,
+        authorization=access["authorizationStatus"] if access else None,
+        entitlement=access["entitlementAvailability"] if access else None,
+        region=access["regionAvailability"] if access else None,
+        use_case_form=read.use_case_form,
+        retention=read.retention,
+        inputs=model.inputs if model else None,
+        outputs=model.outputs if model else None,
+        context=_context(base, listing),
+        problems=tuple(problems),
+        notes=tuple(notes),
+    )
+
+
+def _ending(base: str, last: date | None, heir: str | None) -> str:
+    told = f"{base} is a legacy model." if last is None else f"The last day of {base} is {last}."
+    return f"{told} Its successor is {heir}." if heir else told
+
+
+def _access(access: dict[str, Any], *, bare: bool) -> tuple[list[str], list[str]]:
+    problems: list[str] = []
+    notes: list[str] = []
+    agreement = access["agreementAvailability"]
+    if agreement["status"] == "PENDING":
+        problems.append(
+            f"The agreement for the model is still being made. Ask again every {AGREEMENT_MINUTES} minutes, "
+            "or call client.wait_until_ready()."
+        )
+    elif agreement["status"] == "ERROR":
+        problems.append(f"The agreement for the model failed: {agreement.get('errorMessage') or 'AWS says no more'}.")
+    elif agreement["status"] != "AVAILABLE":
+        notes.append(
+            "The account has no agreement for the model. The first call makes it if the caller has "
+            "aws-marketplace:Subscribe and aws-marketplace:ViewSubscriptions."
+        )
+    if access["authorizationStatus"] != "AUTHORIZED":
+        problems.append("The account is not authorized to use the model: ask for access in the Bedrock console.")
+    if access["entitlementAvailability"] != "AVAILABLE":
+        problems.append("The account has no entitlement to the model: request access in the console, or ask AWS.")
+    if access["regionAvailability"] != "AVAILABLE" and bare:
+        problems.append("The model is not available in this Region.")
+    return problems, notes
+
+
+def _conditions(read: Read) -> list[str]:
+    """Return what the provider's conditions speak against: the form, and how long data is kept."""
+    problems = []
+    if read.use_case_form is False:
+        problems.append(
+            "The provider's use-case form is not submitted for this account. Submit it once in the Bedrock console; "
+            f"access follows in about {AGREEMENT_MINUTES} minutes."
+        )
+    modes = lifecycle.retention_modes(read.base)
+    if read.retention not in (None, "inherit", *modes):
+        problems.append(
+            f"The model takes calls only with the data-retention mode {' or '.join(modes)}; the account's mode in this "
+            f"Region is {read.retention}."
+        )
+    return problems
+
+
+def _context(base: str, listing: Listing) -> str | None:
+    """Return the longest context of a model, such as `200k`, which AWS lists as variants of its id."""
+    sizes = [model.id.removeprefix(f"{base}:") for model in listing.models or () if model.id.startswith(f"{base}:")]
+    counted = [(int(size[:-1]), size) for size in sizes if size.endswith("k") and size[:-1].isdecimal()]
+    return max(counted)[1] if counted else None

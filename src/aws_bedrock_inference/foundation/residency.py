@@ -1,0 +1,37 @@
+"""The Regions in which a call may be answered: judged by the destinations of a profile, never by its prefix."""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+
+from aws_bedrock_inference.foundation.listing import EVERYWHERE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+ANYWHERE = "*"
+
+
+def patterns(within: str | Iterable[str]) -> tuple[str, ...]:
+    """Return the shell patterns of allowed Regions. Raises `ValueError` for none and for what is no pattern."""
+    found = (within,) if isinstance(within, str) else tuple(within)
+    if not found or not all(str(each).strip() for each in found):
+        raise ValueError(f"within={within!r:.80}: give a pattern of Regions such as 'eu-*', or several of them")
+    return found
+
+
+def stays(regions: Iterable[str], within: tuple[str, ...]) -> bool:
+    """Return whether a call that may be answered in any of `regions` stays within the patterns. Where nothing is known
+    of the destinations, it does not; where it may go everywhere, only `*` allows it.
+    """
+    found = tuple(regions)
+    return bool(found) and all(
+        ANYWHERE in within if region == EVERYWHERE else any(fnmatchcase(region, pattern) for pattern in within)
+        for region in found
+    )
+
+
+def shown(regions: Iterable[str]) -> str:
+    """Return the Regions as a person reads them."""
+    return ", ".join(region or "any commercial Region" for region in sorted(regions)) or "unknown Regions"

@@ -1,0 +1,67 @@
+"""The id to call for a model, so that each answer comes from where it may come from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from aws_bedrock_inference.foundation.check import no_such_id
+from aws_bedrock_inference.foundation.listing import InferenceProfile
+from aws_bedrock_inference.foundation.residency import ANYWHERE, patterns, shown, stays
+from aws_bedrock_inference.knowledge.models import UNKNOWN_MODEL, target
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from aws_bedrock_inference.foundation.listing import Listing
+
+
+class NotResolvable(LookupError):
+    """No id of the model can be called in the Region so that its calls stay where they may go; the message says why."""
+
+
+def resolved(name: str, within: str | Iterable[str] | None, listing: Listing) -> str:
+    """Return the first id for the model of `name` that can be called and stays `within`."""
+    allowed = (ANYWHERE,) if within is None else patterns(within)
+    refused: list[str] = []
+    for candidate, regions in _candidates(name, listing):
+        if stays(regions, allowed):
+            return candidate
+        refused.append(f"{candidate} may be answered in {shown(regions)}")
+    if not refused:
+        raise NotResolvable(_nothing(name, listing))
+    raise NotResolvable(f"no id of {name} in {listing.region} stays within {' '.join(allowed)}: {'; '.join(refused)}")
+
+
+def _candidates(name: str, listing: Listing) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Yield the ids to try, each with its destinations: what was asked for, the model's own id, then profiles of a
+    geography, those with the most Regions first.
+    """
+    found = listing.find(name)
+    if isinstance(found, InferenceProfile):
+        yield name, found.regions
+        base = found.base
+    else:
+        base = target(name).base
+    if not base or base == UNKNOWN_MODEL:
+        return
+    model = next((each for each in listing.models or () if each.id == base), None)
+    if (model is None and listing.models is None and base == name) or (model is not None and model.on_demand):
+        yield (name if found is model else base), (listing.region,)
+    for profile in listing.profiles_of(base):
+        if profile.pool != "global" and profile.id != name:
+            yield profile.id, profile.regions
+
+
+def _nothing(name: str, listing: Listing) -> str:
+    globally = [each.id for each in listing.profiles_of(target(name).base)]
+    if globally:
+        return (
+            f"in {listing.region} the model of {name} is called through {' or '.join(globally)} only, and those calls "
+            "may be answered in any commercial Region. Name it yourself if they may."
+        )
+    if listing.profiles is None or listing.models is None:
+        reasons = " ".join(str(each) for each in listing.missing)
+        return f"where {name} may be answered is not known in {listing.region}. {reasons}"
+    if name.startswith("arn:"):
+        return f"where {name} may be answered is not known: {listing.region} lists no such profile."
+    return no_such_id(name, listing)

@@ -1,0 +1,84 @@
+"""The end of a model's life, its successor, and access that heals, as `lifecycle.toml` knows them."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING, Any
+
+from aws_bedrock_inference.knowledge.data import text_of_file
+
+if TYPE_CHECKING:
+    from collections.abc import Container
+    from datetime import date
+
+_RETIRED = frozenset({"model-end-of-life", "legacy-model-access-lapsed"})
+_UNKNOWN = "invalid-model-identifier"  # AWS also says so of a model that it has taken away
+
+
+def end_of_life(base_model_id: str) -> date | None:
+    """Return the day on which AWS ends the model in most Regions, or None when no day was read."""
+    day: date | None = _data()["dates"]["end_of_life"].get(base_model_id)
+    return day
+
+
+@lru_cache(maxsize=4096)
+def successors(base_model_id: str) -> tuple[str, ...]:
+    """Return the base models that may replace a model, the best first; none where no source was read."""
+    for entry in _data()["successors"]:
+        if any(re.fullmatch(pattern, base_model_id) for pattern in entry["patterns"]):
+            ids = tuple(entry["ids"])
+            return () if base_model_id == ids[0] else tuple(each for each in ids if each != base_model_id)
+    return ()
+
+
+def successor(base_model_id: str, offered: Container[str] | None = None) -> str | None:
+    """Return the best successor, of those that are `offered` if that is known."""
+    found = successors(base_model_id)
+    return next((each for each in found if offered is None or each in offered), None)
+
+
+def ending(base_model_id: str, offered: Container[str] | None = None) -> str:
+    """Return a sentence with the model's last day and its best successor; empty where no day was read."""
+    day, following = end_of_life(base_model_id), successor(base_model_id, offered)
+    if day is None:
+        return ""
+    heir = f" Its successor is {following}." if following else ""
+    return f"The last day of {base_model_id} is {day} in most Regions.{heir}"
+
+
+def advice_on(cause: str, base_model_id: str) -> str:
+    """Return what to add to the advice for an error of that cause: the successor where the model is retired."""
+    if cause not in _RETIRED and cause != _UNKNOWN:
+        return ""
+    following = successor(base_model_id)
+    if end_of_life(base_model_id) is not None or cause == _UNKNOWN or following is None:
+        return ending(base_model_id)
+    return f"The successor of {base_model_id} is {following}."
+
+
+def asks_for_a_form(base_model_id: str) -> bool:
+    """Return whether the provider of a model asks each account once what its models are for."""
+    return base_model_id.partition(".")[0] in _data()["use_case_form"]["providers"]
+
+
+def retention_modes(base_model_id: str) -> tuple[str, ...]:
+    """Return the data-retention modes that a model takes; none for one that takes all."""
+    for entry in _data()["retention"]:
+        if any(re.fullmatch(pattern, base_model_id) for pattern in entry["patterns"]):
+            return tuple(entry["modes"])
+    return ()
+
+
+def heals_after(cause: str) -> float | None:
+    """Return the seconds after which to ask again whether the cause of a failed call has healed by itself; None for one
+    that does not, and for those that are repeated anyway.
+    """
+    found = _data()["heals"].get(cause)
+    return None if found is None else float(found["seconds"])
+
+
+@cache
+def _data() -> dict[str, Any]:
+    return tomllib.loads(text_of_file("lifecycle.toml"))

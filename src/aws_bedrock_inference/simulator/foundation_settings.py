@@ -1,0 +1,93 @@
+"""The scenario's tables of the control plane: which models and inference profiles the simulated account has."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from fnmatch import fnmatchcase
+from math import inf
+
+AGREEMENTS = ("AVAILABLE", "PENDING", "NOT_AVAILABLE", "ERROR")
+MODALITIES = ("TEXT", "IMAGE", "EMBEDDING")
+SYSTEM, APPLICATION = "SYSTEM_DEFINED", "APPLICATION"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundationModel:
+    """A model, its life and the account's access to it.
+
+    `regions` are shell patterns. Dates are days in UTC, `2026-12-31`; at its end of life a model is gone.
+    `agreement` is the state of the Marketplace agreement; a pending one is there after `agreement_after` seconds.
+    """
+
+    id: str
+    name: str = ""
+    provider: str = ""
+    input: tuple[str, ...] = ("TEXT",)
+    output: tuple[str, ...] = ("TEXT",)
+    streaming: bool = True
+    on_demand: bool = True
+    provisioned: bool = False
+    regions: tuple[str, ...] = ("*",)
+    start_of_life: str = ""
+    legacy: str = ""
+    extended_access: str = ""
+    end_of_life: str = ""
+    agreement: str = "AVAILABLE"
+    agreement_after: float = inf
+    authorized: bool = True
+    entitled: bool = True
+
+    def __post_init__(self) -> None:
+        if self.agreement not in AGREEMENTS:
+            raise ValueError(f"agreement is {self.agreement!r:.80}; use one of {', '.join(AGREEMENTS)}")
+        for modality in (*self.input, *self.output):
+            if modality not in MODALITIES:
+                raise ValueError(f"{modality!r:.80} is no modality; use one of {', '.join(MODALITIES)}")
+        for day in (self.start_of_life, self.legacy, self.extended_access, self.end_of_life):
+            moment(day)
+
+    def lives(self, now: float) -> bool:
+        """Return whether the model has not reached its end of life at `now`, in seconds since the epoch."""
+        return now < moment(self.end_of_life)
+
+    def is_in(self, region: str) -> bool:
+        """Return whether the Region has the model."""
+        return any(fnmatchcase(region, pattern) for pattern in self.regions)
+
+    def agreement_at(self, seconds: float) -> str:
+        """Return the state of the agreement, `seconds` after the scenario was loaded."""
+        return "AVAILABLE" if self.agreement == "PENDING" and seconds >= self.agreement_after else self.agreement
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InferenceProfile:
+    """An inference profile that sends calls of one model to `regions`; `everywhere` makes it a global one.
+
+    It can be called from its own Regions, a global one from each.
+    """
+
+    id: str
+    model: str
+    regions: tuple[str, ...] = ()
+    everywhere: bool = False
+    application: bool = False
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.regions and not self.everywhere:
+            raise ValueError("regions is missing; list the Regions, or set everywhere = true")
+
+    def is_in(self, region: str) -> bool:
+        """Return whether the profile can be called from the Region."""
+        return self.everywhere or region in self.regions
+
+
+def moment(day: str) -> float:
+    """Return the beginning of a day in UTC, in seconds since the epoch; the end of time for no day at all."""
+    if not day:
+        return inf
+    try:
+        return datetime.strptime(day, "%Y-%m-%d").replace(tzinfo=UTC).timestamp()
+    except ValueError:
+        raise ValueError(f"{day!r:.40} is no day; write it as 2026-12-31") from None
