@@ -48,7 +48,8 @@ def test_a_text_that_repeats_itself_is_never_called_verified() -> None:
     text, verified = joined(again, again[-ANCHOR:] + "end")
     assert (text, verified) == (again + "end", False)
     assert joined(TEXT, f"{TEXT[-ANCHOR:]}x{TEXT[-ANCHOR:]}y") == (f"{TEXT}x{TEXT[-ANCHOR:]}y", True)
-    assert joined(TEXT, f"a{TEXT[-ANCHOR:]}x{TEXT[-ANCHOR:]}y")[1] is False
+    assert joined(TEXT, f'Going on after "{TEXT[-ANCHOR:]}":\n{TEXT[-ANCHOR:]}y') == (f"{TEXT}y", False), "a quotation"
+    assert joined(TEXT, f"{TEXT[-60:]}x{TEXT[-ANCHOR:]}y") == (f"{TEXT}x{TEXT[-ANCHOR:]}y", False), "no quotation"
 
 
 def test_a_few_characters_count_only_at_the_beginning() -> None:

@@ -69,17 +69,21 @@ class Seam:
         if self.verified is not None:
             return ""
         held, anchor = self._held, self.anchor
-        at = held.find(anchor)
+        at, last = held.find(anchor), held.rfind(anchor)
         if at > 0 and len(anchor) < TELLING and held[:at].strip() not in ("", MARK):
             at = -1
         if at < 0:
             self.verified = False
             return held[_shared(self._received, anchor, held) :]
+        # A text that repeats itself, or a part that has the anchor twice, fits in more than one place. In words that
+        # come before the answer the anchor is only quoted.
+        clear = at in (0, last)
+        if not clear and not self._received.endswith(held[: at + len(anchor)]):
+            at = last
         rest = held[at + len(anchor) :]
         copied = held[:at].rstrip().endswith(MARK) and rest.lstrip().startswith(MARK)
-        # A text that repeats itself, or a part that has the anchor twice, fits in more than one place.
-        clear = not copied and not _recurs(anchor) and (at == 0 or held.find(anchor, at + 1) < 0)
-        self.verified = clear and self._received.find(anchor) == len(self._received) - len(anchor)
+        alone = self._received.find(anchor) == len(self._received) - len(anchor)
+        self.verified = clear and alone and not copied and not _recurs(anchor)
         return rest.lstrip().lstrip(MARK[0]).removeprefix("\n") if copied else rest
 
     def _repeats(self) -> bool:
