@@ -197,6 +197,15 @@ def test_the_rest_of_the_maximum_is_never_below_one(face: Any, most: int) -> Non
         assert bodies(wire)[1]["inferenceConfig"]["maxTokens"] == max(1, most - 17)
 
 
+def test_a_long_anchor_does_not_raise_the_maximum_by_its_length(face: Any) -> None:
+    lines = "    return None\n" * 100
+    with Wire(stream(START, *text(lines)), WHOLE) as wire:
+        face.whole(face.open(wire.url).invoke_stream("Why?", max_tokens=500, on_interrupt="continue"))
+        first, second = bodies(wire)
+        assert len(second["messages"][2]["content"][0]["text"]) > 640
+        assert second["inferenceConfig"]["maxTokens"] < first["inferenceConfig"]["maxTokens"]
+
+
 def test_neither_prompt_nor_answer_is_in_events_and_errors(face: Any) -> None:
     prompt = "My secret is Rosebud, tell nobody about it."
     quoted = exception("internalServerException", {"message": f"cannot answer '{prompt}'"})
