@@ -102,6 +102,12 @@ def test_an_answer_that_begins_anew_is_skipped_up_to_where_it_broke(lead: str, s
     assert joined(LONG, lead + LONG[start:] + " " + REST) == (f"{LONG} {REST}", True)
 
 
+def test_an_answer_that_begins_anew_in_other_characters_is_skipped_too() -> None:
+    received = LONG.replace("says", 'says "yes"')
+    second = LONG.replace("says", "says \u201cyes\u201d")
+    assert joined(received, f"{second} {REST}") == (f"{received} {REST}", False)
+
+
 def test_an_answer_that_begins_anew_and_goes_another_way_is_not_waited_for() -> None:
     seam = Seam(LONG)
     assert seam.add(LONG[:900]) == ""

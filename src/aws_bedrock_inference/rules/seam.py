@@ -7,6 +7,7 @@ or repeat less of it; then only what the parts visibly share is left out, and no
 
 from __future__ import annotations
 
+from functools import cached_property
 from unicodedata import category, normalize
 
 # The anchor's characters. One that occurs elsewhere in the text, too, says nothing: it is made longer, up to LONGEST.
@@ -88,8 +89,14 @@ class Seam:
 
     def _repeats(self) -> bool:
         """Return whether the second part is still at what the first one has: some models begin their answer anew."""
-        shown = len(self._held) < len(self._received) + REACH
-        return shown and self._held[-ANCHOR:] in self._received and self.anchor not in self._held
+        if len(self._held) >= len(self._received) + REACH or self.anchor in self._held:
+            return False
+        last = self._held[-ANCHOR:]
+        return last in self._received or _alike(last)[0].strip() in self._plain
+
+    @cached_property
+    def _plain(self) -> str:
+        return _alike(self._received)[0]
 
 
 def _recurs(anchor: str) -> bool:
