@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import pickle
 from base64 import b64encode
@@ -158,6 +159,26 @@ def test_a_consumer_that_leaves_at_the_notice_pays_for_no_second_answer(face: An
         assert [next(items), next(items), next(items)][2].startswith("\n[")
         face.leave(answer)
         assert len(wire.received) == 1
+
+
+@pytest.mark.parametrize("how", ["continue", "restart"])
+def test_a_stream_that_is_closed_while_it_waits_asks_for_no_second_part(face: Any, how: Any) -> None:
+    heard: list[Any] = []
+    with Wire(CUT, WHOLE) as wire:
+        client = face.open(wire.url)
+        answer = client.invoke_stream("Why?", on_interrupt=how)
+
+        def close(event: Any) -> None:
+            heard.append(event)
+            if isinstance(event, StreamResumed):
+                heard.append(answer.close() if hasattr(answer, "close") else asyncio.ensure_future(answer.aclose()))
+
+        client.listen(close)
+        assert "".join(face.items(answer)).startswith(FIRST)
+        assert len(wire.received) == 1
+        assert heard[-1].fault.code == "Abandoned"
+        with pytest.raises(ValueError, match="closed before its end"):
+            _ = answer.reply
 
 
 @pytest.mark.parametrize("how", ["continue", "restart"])
