@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import pickle
 from base64 import b64encode
@@ -161,6 +162,26 @@ def test_a_consumer_that_leaves_at_the_notice_pays_for_no_second_answer(face: An
 
 
 @pytest.mark.parametrize("how", ["continue", "restart"])
+def test_a_stream_that_is_closed_while_it_waits_asks_for_no_second_part(face: Any, how: Any) -> None:
+    heard: list[Any] = []
+    with Wire(CUT, WHOLE) as wire:
+        client = face.open(wire.url)
+        answer = client.invoke_stream("Why?", on_interrupt=how)
+
+        def close(event: Any) -> None:
+            heard.append(event)
+            if isinstance(event, StreamResumed):
+                heard.append(answer.close() if hasattr(answer, "close") else asyncio.ensure_future(answer.aclose()))
+
+        client.listen(close)
+        assert "".join(face.items(answer)).startswith(FIRST)
+        assert len(wire.received) == 1
+        assert heard[-1].fault.code == "Abandoned"
+        with pytest.raises(ValueError, match="closed before its end"):
+            _ = answer.reply
+
+
+@pytest.mark.parametrize("how", ["continue", "restart"])
 def test_a_body_of_a_models_own_and_a_kept_prompt_begin_anew(face: Any, how: Any) -> None:
     dice: Any = {"chance": lambda: 0.0}
     pipeline = Pipeline(Resume(how, **dice), Retry(**dice))
@@ -195,6 +216,15 @@ def test_the_rest_of_the_maximum_is_never_below_one(face: Any, most: int) -> Non
         answer = face.open(wire.url).invoke_stream("Why?", modelId=OLD, max_tokens=most, on_interrupt="continue")
         assert "".join(face.items(answer)) == FIRST + REST
         assert bodies(wire)[1]["inferenceConfig"]["maxTokens"] == max(1, most - 17)
+
+
+def test_a_long_anchor_does_not_raise_the_maximum_by_its_length(face: Any) -> None:
+    lines = "    return None\n" * 100
+    with Wire(stream(START, *text(lines)), WHOLE) as wire:
+        face.whole(face.open(wire.url).invoke_stream("Why?", max_tokens=500, on_interrupt="continue"))
+        first, second = bodies(wire)
+        assert len(second["messages"][2]["content"][0]["text"]) > 640
+        assert second["inferenceConfig"]["maxTokens"] < first["inferenceConfig"]["maxTokens"]
 
 
 def test_neither_prompt_nor_answer_is_in_events_and_errors(face: Any) -> None:

@@ -48,7 +48,8 @@ def test_a_text_that_repeats_itself_is_never_called_verified() -> None:
     text, verified = joined(again, again[-ANCHOR:] + "end")
     assert (text, verified) == (again + "end", False)
     assert joined(TEXT, f"{TEXT[-ANCHOR:]}x{TEXT[-ANCHOR:]}y") == (f"{TEXT}x{TEXT[-ANCHOR:]}y", True)
-    assert joined(TEXT, f"a{TEXT[-ANCHOR:]}x{TEXT[-ANCHOR:]}y")[1] is False
+    assert joined(TEXT, f'Going on after "{TEXT[-ANCHOR:]}":\n{TEXT[-ANCHOR:]}y') == (f"{TEXT}y", False), "a quotation"
+    assert joined(TEXT, f"{TEXT[-60:]}x{TEXT[-ANCHOR:]}y") == (f"{TEXT}x{TEXT[-ANCHOR:]}y", False), "no quotation"
 
 
 def test_a_few_characters_count_only_at_the_beginning() -> None:
@@ -99,6 +100,12 @@ def test_what_is_repeated_in_other_characters_is_cut_but_not_called_verified(
 @pytest.mark.parametrize("start", [0, 900])
 def test_an_answer_that_begins_anew_is_skipped_up_to_where_it_broke(lead: str, start: int) -> None:
     assert joined(LONG, lead + LONG[start:] + " " + REST) == (f"{LONG} {REST}", True)
+
+
+def test_an_answer_that_begins_anew_in_other_characters_is_skipped_too() -> None:
+    received = LONG.replace("says", 'says "yes"')
+    second = LONG.replace("says", "says \u201cyes\u201d")
+    assert joined(received, f"{second} {REST}") == (f"{received} {REST}", False)
 
 
 def test_an_answer_that_begins_anew_and_goes_another_way_is_not_waited_for() -> None:

@@ -74,6 +74,21 @@ def test_a_cut_anywhere_is_mended(service: Simulator, how: str, model: str, alon
     assert resumed > STREAMS / 2
 
 
+@pytest.mark.parametrize("model", ["us.amazon.nova-lite-v1:0", "us.anthropic.claude-3-haiku-20240307-v1:0"])
+def test_an_answer_to_a_prefill_is_continued_with_it(service: Simulator, model: str, alone: None) -> None:
+    messages = [
+        {"role": "user", "content": [{"text": "Why?"}]},
+        {"role": "assistant", "content": [{"text": "In short:"}]},
+    ]
+    with BedrockClient(model, session=session(), endpoint_url=service.url) as client:
+        service.scenario(answers={"tokens": 60})
+        whole = client.invoke(messages=messages, max_tokens=600).text
+        service.scenario(answers={"tokens": 60}, faults=[{"kind": "truncate", "after": 3, "first": 1}])
+        stream = client.invoke_stream(messages=messages, max_tokens=600, on_interrupt="continue")
+        assert "".join(stream) == whole
+        assert [(seam.how, seam.verified) for seam in stream.reply.seams] == [("prefill", True)]
+
+
 def cut(dice: random.Random, number: int, text: str) -> dict[str, Any]:
     """Return a fault in the middle of the stream of that number; its continuation is the next request."""
     fault: dict[str, Any] = {"kind": dice.choice(["truncate", "reset", "exception"]), "requests": [2 * number + 1]}

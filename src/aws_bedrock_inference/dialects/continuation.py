@@ -69,9 +69,13 @@ def continued(params: Mapping[str, Any], received: str, anchor: str | None, toke
     settings = params.get(CONVERSE_SETTINGS) or {}
     most = settings.get(CONVERSE_MAXIMUM)
     if isinstance(most, int):
-        again = len(anchor or "")  # the anchor takes tokens, too: fewer than it has characters
-        asked[CONVERSE_SETTINGS] = {**settings, CONVERSE_MAXIMUM: max(1, most - tokens) + again}
+        asked[CONVERSE_SETTINGS] = {**settings, CONVERSE_MAXIMUM: max(1, most - tokens) + tokens_again(anchor)}
     return asked
+
+
+def tokens_again(anchor: str | None) -> int:
+    """Return the tokens that the repeated anchor takes of the answer, at most: text has two bytes a token or more."""
+    return len((anchor or "").encode(errors="replace")) // 2
 
 
 def is_prefilled(params: Mapping[str, Any]) -> bool:

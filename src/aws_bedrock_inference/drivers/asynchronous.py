@@ -10,7 +10,7 @@ from weakref import ref
 from aws_bedrock_inference import clock as clocks
 from aws_bedrock_inference.call import Outcome
 from aws_bedrock_inference.drivers.abandoned import OpenFlow, reaper
-from aws_bedrock_inference.drivers.source import INTERRUPTED, ItemFlow, raise_destruction, refuse, replaced
+from aws_bedrock_inference.drivers.source import INTERRUPTED, ItemFlow, left, raise_destruction, refuse, replaced
 from aws_bedrock_inference.events import Listeners
 from aws_bedrock_inference.flow import Ask, Effect, Emit, Flow, Give, Next, Send, Sleep, Wait
 
@@ -191,8 +191,8 @@ class AsyncStream(ItemFlow):
                             running.loop = asyncio.get_running_loop()
                             running.hold(effect.source)
                         reply = await effect.source.next()
-                    else:
-                        reply = await perform(effect)
+                    else:  # nobody pays for an answer that nobody reads
+                        reply = left() if self._leaving and type(effect) is Send else await perform(effect)
                 except BaseException as interruption:  # noqa: BLE001 - the flow raises it again
                     raise_destruction(interruption)
                     effect = flow.throw(interruption)

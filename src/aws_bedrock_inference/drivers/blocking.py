@@ -7,7 +7,7 @@ from math import inf
 from typing import TYPE_CHECKING, Any, Protocol
 
 from aws_bedrock_inference import clock as clocks
-from aws_bedrock_inference.drivers.source import ItemFlow, refuse, replaced
+from aws_bedrock_inference.drivers.source import ItemFlow, left, refuse, replaced
 from aws_bedrock_inference.events import Listeners
 from aws_bedrock_inference.flow import Ask, Effect, Emit, Flow, Give, Next, Send, Sleep, Wait
 
@@ -145,8 +145,8 @@ class Stream(ItemFlow):
                         if effect.source is not running.source:
                             running.hold(effect.source)
                         reply = effect.source.next()
-                    else:
-                        reply = perform(effect)
+                    else:  # nobody pays for an answer that nobody reads
+                        reply = left() if self._leaving and type(effect) is Send else perform(effect)
                 except BaseException as interruption:  # noqa: BLE001 - the flow raises it again
                     effect = flow.throw(interruption)
                 else:

@@ -11,6 +11,7 @@ from aws_bedrock_inference.call import Outcome
 from aws_bedrock_inference.drivers.abandoned import OpenFlow, Source, reaper
 from aws_bedrock_inference.fault import Category, Decision, Fault, Kind
 from aws_bedrock_inference.policies.refusals import client_closed
+from aws_bedrock_inference.streaming import ABANDONED
 
 if TYPE_CHECKING:
     from aws_bedrock_inference.call import Call
@@ -35,6 +36,11 @@ INTERRUPTED = Fault(
 def refuse(_: Call) -> Outcome:
     """Answer a call in the place of a transport that is closed."""
     return Outcome(fault=client_closed())
+
+
+def left() -> Outcome:
+    """Answer a call in the place of the transport, since the consumer of its stream has left."""
+    return Outcome(fault=ABANDONED)
 
 
 def replaced(held: Source | None, source: Source | None) -> Source | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from aws_bedrock_inference import clock as clocks
 from aws_bedrock_inference.bounds import is_number, shown, shown_name
 from aws_bedrock_inference.call import Attempt, OnInterrupt, Outcome, Usage
-from aws_bedrock_inference.dialects.continuation import Rest, can_be_continued, continued, is_prefilled
+from aws_bedrock_inference.dialects.continuation import Rest, can_be_continued, continued, is_prefilled, tokens_again
 from aws_bedrock_inference.events import StreamResumed
 from aws_bedrock_inference.fault import Decision, Kind
 from aws_bedrock_inference.flow import ABANDONED, emit, give, passing, sleep
@@ -156,7 +156,7 @@ def _continuation(call: Call, received: str, anchor: str | None, tokens: int) ->
     estimate = replace(
         call.estimate,
         input_tokens=call.estimate.input_tokens + tokens + (_INSTRUCTION if anchor else 0),
-        output_tokens=max(1, call.estimate.output_tokens - tokens) + len(anchor or ""),
+        output_tokens=max(1, call.estimate.output_tokens - tokens) + tokens_again(anchor),
     )
     return call._replace(params=continued(call.params, received, anchor, tokens), estimate=estimate)
 

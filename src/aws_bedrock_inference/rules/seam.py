@@ -7,6 +7,7 @@ or repeat less of it; then only what the parts visibly share is left out, and no
 
 from __future__ import annotations
 
+from functools import cached_property
 from unicodedata import category, normalize
 
 # The anchor's characters. One that occurs elsewhere in the text, too, says nothing: it is made longer, up to LONGEST.
@@ -69,23 +70,33 @@ class Seam:
         if self.verified is not None:
             return ""
         held, anchor = self._held, self.anchor
-        at = held.find(anchor)
+        at, last = held.find(anchor), held.rfind(anchor)
         if at > 0 and len(anchor) < TELLING and held[:at].strip() not in ("", MARK):
             at = -1
         if at < 0:
             self.verified = False
             return held[_shared(self._received, anchor, held) :]
+        # A text that repeats itself, or a part that has the anchor twice, fits in more than one place. In words that
+        # come before the answer the anchor is only quoted.
+        clear = at in (0, last)
+        if not clear and not self._received.endswith(held[: at + len(anchor)]):
+            at = last
         rest = held[at + len(anchor) :]
         copied = held[:at].rstrip().endswith(MARK) and rest.lstrip().startswith(MARK)
-        # A text that repeats itself, or a part that has the anchor twice, fits in more than one place.
-        clear = not copied and not _recurs(anchor) and (at == 0 or held.find(anchor, at + 1) < 0)
-        self.verified = clear and self._received.find(anchor) == len(self._received) - len(anchor)
+        alone = self._received.find(anchor) == len(self._received) - len(anchor)
+        self.verified = clear and alone and not copied and not _recurs(anchor)
         return rest.lstrip().lstrip(MARK[0]).removeprefix("\n") if copied else rest
 
     def _repeats(self) -> bool:
         """Return whether the second part is still at what the first one has: some models begin their answer anew."""
-        shown = len(self._held) < len(self._received) + REACH
-        return shown and self._held[-ANCHOR:] in self._received and self.anchor not in self._held
+        if len(self._held) >= len(self._received) + REACH or self.anchor in self._held:
+            return False
+        last = self._held[-ANCHOR:]
+        return last in self._received or _alike(last)[0].strip() in self._plain
+
+    @cached_property
+    def _plain(self) -> str:
+        return _alike(self._received)[0]
 
 
 def _recurs(anchor: str) -> bool:

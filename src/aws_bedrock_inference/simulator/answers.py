@@ -214,8 +214,13 @@ def _going_on(prompt: Prompt, digest: bytes, seed: int, model: str, settings: An
     broken = prompt.broken
     if broken is None:
         return None
-    whole = _words(_digest(seed, model, "\n".join(prompt.parts[: broken.parts])), settings)
-    return continuation(broken, whole, lambda: _words(digest, settings), settings.goes_on, _drawn(digest)[0])
+    for broke in broken.readings():
+        asked = [*prompt.parts[: broke.parts], *broke.prefilled]
+        whole = _words(_digest(seed, model, "\n".join(asked)), settings)
+        rest = continuation(broke, whole, lambda: _words(digest, settings), settings.goes_on, _drawn(digest)[0])
+        if rest is not None:
+            return rest
+    return None
 
 
 def _cut(text: str, tokens: int) -> str:

@@ -10,13 +10,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 EXACTLY, LOOSELY, OTHERWISE = "exactly", "loosely", "otherwise"
 """Begin with what is quoted and go on; repeat more, or say something first; go on with other words than before."""
 
 _LEAST = 8  # characters that are a quotation
 _MOST = 400
+_PREFILL = 200  # characters of a prefill that may be the user's own
 _FURTHER = 160  # characters before the quotation that may be repeated, too
 
 _LEADS = ("Of course. ", "Sorry about that!\n\n", "Continuing where we were:\n", '"', "... ")
@@ -24,12 +25,20 @@ _LEADS = ("Of course. ", "Sorry about that!\n\n", "Continuing where we were:\n",
 
 class Broken(NamedTuple):
     """The end of a conversation: how many parts of its text come before the assistant's last message, what that says,
-    and what the user says after it; None for a prefill.
+    and what the user says after it; None for a prefill. `prefilled` is what the user has written of the answer.
     """
 
     parts: int
     written: str
     said: str | None
+    prefilled: tuple[str, ...] = ()
+
+    def readings(self) -> Iterator[Broken]:
+        """Yield the ways to read it. The beginning of a prefill may be the user's, and only what follows an answer."""
+        yield self
+        if self.said is None:
+            for end in range(1, min(len(self.written) - _LEAST, _PREFILL)):
+                yield self._replace(written=self.written[end:], prefilled=(self.written[:end],))
 
 
 def continuation(broken: Broken, whole: str, other: Callable[[], str], how: str, chance: float) -> str | None:
