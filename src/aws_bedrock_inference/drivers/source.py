@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from aws_bedrock_inference.call import Outcome
 from aws_bedrock_inference.drivers.abandoned import OpenFlow, Source, reaper
 from aws_bedrock_inference.fault import Category, Decision, Fault, Kind
+from aws_bedrock_inference.flow import ABANDONED
 from aws_bedrock_inference.policies.refusals import client_closed
-from aws_bedrock_inference.streaming import ABANDONED
 
 if TYPE_CHECKING:
     from aws_bedrock_inference.call import Call
