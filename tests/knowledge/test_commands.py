@@ -151,7 +151,7 @@ def test_no_placeholder_stands_inside_quotes(command: str) -> None:
 
 def test_a_placeholder_has_one_name_for_each_kind_of_thing() -> None:
     """A placeholder is filled by its name: a function is FUNCTION everywhere. The role of the caller is another one."""
-    option = re.compile(r"--(function|role|user|stack|table|bucket|knowledge-base|agent)(?:-name|-id)? (\S+)")
+    option = re.compile(r"--(function|role|user|stack|table|bucket|knowledge-base|agent)(?:-name|-id)? ([^\s;]+)")
     names: dict[str, set[str]] = {}
     for run in COMMANDS:
         for kind, word in option.findall(run):
