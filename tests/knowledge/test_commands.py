@@ -151,7 +151,7 @@ def test_no_placeholder_stands_inside_quotes(command: str) -> None:
 
 def test_a_placeholder_has_one_name_for_each_kind_of_thing() -> None:
     """A placeholder is filled by its name: a function is FUNCTION everywhere. The role of the caller is another one."""
-    option = re.compile(r"--(function|role|user|stack|table|bucket|knowledge-base|agent)(?:-name|-id)? (\S+)")
+    option = re.compile(r"--(function|role|user|stack|table|bucket|knowledge-base|agent)(?:-name|-id)? ([^\s;]+)")
     names: dict[str, set[str]] = {}
     for run in COMMANDS:
         for kind, word in option.findall(run):
@@ -661,4 +661,4 @@ def test_the_advice_of_the_general_case_needs_no_text() -> None:
 def test_a_sentence_about_its_command_stands_above_one(slug: str) -> None:
     """What a text makes of the steps: a command that is taken away leaves no sentence that speaks of it."""
     told = filled(catalogue().causes[slug].advice, Asked("an error of which nothing else is known"))
-    assert [remedy.do for remedy in told if re.search(r"\b[Tt]he command\b", remedy.do) and not remedy.run] == []
+    assert [remedy.do for remedy in told if re.search(r"\b[Tt]he commands?\b", remedy.do) and not remedy.run] == []

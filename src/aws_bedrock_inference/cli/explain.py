@@ -21,6 +21,7 @@ from aws_bedrock_inference.knowledge.catalogue import catalogue
 from aws_bedrock_inference.knowledge.lookup import meanings, names_error, near, other_program, service_called
 from aws_bedrock_inference.knowledge.masking import masked
 from aws_bedrock_inference.knowledge.modelled import modelled
+from aws_bedrock_inference.knowledge.services import part
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -177,7 +178,7 @@ def _print(console: Console, found: Sequence[Explanation], text: str, service: s
             console.print("Paste the complete message, with the lines before and after it.")
         return
     if len(found) == 1:
-        _print_one(console, found[0], service)
+        _print_one(console, found[0], part(found[0].service or service or "", text))
         return
     console.print(Text.assemble((found[0].code, "bold"), f" has {len(found)} meanings; select yours with --service.\n"))
     for each in found:
@@ -187,10 +188,10 @@ def _print(console: Console, found: Sequence[Explanation], text: str, service: s
         console.print()
 
 
-def _print_one(console: Console, known: Explanation, service: str | None) -> None:
+def _print_one(console: Console, known: Explanation, service: str) -> None:
     facts = [
         known.code,
-        known.service or service or "",
+        service,
         known.operation,
         f"HTTP {known.status}" if known.status else "",
     ]

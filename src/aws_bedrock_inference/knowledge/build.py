@@ -106,7 +106,7 @@ _MESSAGE = {
     "example": str,
 }
 _FILE = {"service": str, "title": str, "names": list, "aws": list, "passes_on": list, "practice": dict, "status": dict}
-_FILE |= {"quotas": str, "chapter": list, "cause": dict, "fault": list, "shape": list}
+_FILE |= {"parts": dict, "quotas": str, "chapter": list, "cause": dict, "fault": list, "shape": list}
 
 
 class CatalogueError(ValueError):
@@ -122,7 +122,7 @@ def build(sources: Path = SOURCES) -> dict[str, Any]:
     for name, data in files.items():
         _check(data, _FILE, ("service", "title"), name)
         services.setdefault(data["service"], _service(data))
-        for table in ("practice", "status"):
+        for table in ("practice", "status", "parts"):
             services[data["service"]][table] |= data.get(table, {})
         services[data["service"]]["chapters"] |= {each: list(data["cause"]) for each in data.get("chapter", ())}
         for slug, entry in data.get("cause", {}).items():
@@ -180,6 +180,7 @@ def _service(data: dict[str, Any]) -> dict[str, Any]:
         "title": data["title"],
         "practice": {},
         "status": {},
+        "parts": {},
         "chapters": {},
         "quotas": data.get("quotas", ""),
         **lists,

@@ -8,6 +8,7 @@ other service of AWS is known by its name alone.
 from __future__ import annotations
 
 import json
+import re
 from functools import cache, lru_cache
 
 from aws_bedrock_inference.knowledge.catalogue import ANY, catalogue
@@ -40,6 +41,15 @@ def _modelled(name: str) -> str:
         home: str = homes.get(found[0], found[0])
         return home
     return name if has_model(name) else ""  # AWS retired it, and the installed boto3 is of before
+
+
+def part(service: str, text: str) -> str:
+    """Return AWS's name of the part of a service that a text names, by an operation or its endpoint; else the service.
+
+    The catalogue holds several of AWS's services as one, and one of AWS's has several endpoints.
+    """
+    parts: dict[str, str] = catalogue().services.get(service, {}).get("parts", {})
+    return next((name for name, pattern in parts.items() if re.search(pattern, text)), service)
 
 
 @lru_cache(maxsize=4096)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.knowledge.commands import Asked
     from aws_bedrock_inference.knowledge.entries import Step
 
+_MOST = 8
 _NAMED = re.compile(r"\{([a-z_]+)\}")
 _BREAK = re.compile(r"\s*\n[\s\u2502\u2503|>]*|\s{2,}")
 
@@ -48,11 +49,28 @@ def fitting_remedies(steps: Iterable[Step], text: str) -> Iterator[Remedy]:
         found = re.search(when, flat, re.IGNORECASE)
         if not found or (unless and re.search(unless, flat, re.IGNORECASE)):
             continue
-        if found.re.groups:
+        if found.re.groupindex:
             instead = True
-            yield Remedy(_named(remedy.do, found.groupdict(default="")), remedy.run)
+            yield Remedy(_named(remedy.do, _names(found, flat)), remedy.run)
         elif not (first and instead):
             yield remedy
+
+
+def _names(found: re.Match[str], flat: str) -> dict[str, str]:
+    """Return what a text names for each group. A group in the plural stands for all that it names so, each once."""
+    names = found.groupdict(default="")
+    for name in names:
+        if name.endswith("s"):
+            every = dict.fromkeys(each[name] or "" for each in found.re.finditer(flat))
+            names[name] = _listed([each for each in every if each])
+    return names
+
+
+def _listed(values: list[str]) -> str:
+    """Return values as a sentence lists them; of many only the first."""
+    if len(values) > _MOST:
+        return f"{', '.join(values[:_MOST])} and others"
+    return " and ".join(filter(None, (", ".join(values[:-1]), *values[-1:])))
 
 
 def _named(do: str, names: dict[str, str]) -> str:
@@ -75,7 +93,7 @@ def fitting(run: str, error: Asked) -> str:
     if run.startswith("aws cloudtrail lookup-events") and "--region" not in run and _is_global(error):
         return run.replace("lookup-events", "lookup-events --region us-east-1", 1)
     if "list-attached-role-policies --role-name" in run and _OF_A_USER.search(error.text):
-        return "aws iam list-attached-user-policies --user-name USER"
+        return "aws iam list-attached-user-policies --user-name USER; aws iam list-user-policies --user-name USER"
     return run
 
 

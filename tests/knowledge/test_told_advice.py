@@ -1,0 +1,214 @@
+"""Steps that a text itself decides: what a refused schema means, where counting starts, whose key or role it is."""
+
+from __future__ import annotations
+
+import pytest
+from click.testing import CliRunner
+
+from aws_bedrock_inference.cli.explain import explain as command
+from aws_bedrock_inference.knowledge.commands import Asked, filled
+from aws_bedrock_inference.knowledge.entries import Remedy, Step
+from aws_bedrock_inference.knowledge.explain import explain
+from aws_bedrock_inference.knowledge.services import part
+
+RULE = "' failed to satisfy constraint: Member must have length greater than or equal to 1"
+ALLOWED = "is not authorized to perform: sqs:ListQueues on resource: arn:aws:sqs:eu-west-1:111122223333:jobs because"
+PASSES = "is not authorized to perform: iam:PassRole on resource: arn:aws:iam::111122223333:role/app"
+
+
+def steps(text: str) -> list[str]:
+    return [" ".join(remedy).strip() for remedy in explain(text).remedies]
+
+
+@pytest.mark.parametrize(
+    ("faults", "first", "hidden"),
+    [
+        (
+            (
+                '#: subject must not be valid against schema {"required":["messages"]}#: extraneous key [stream] is not '
+                "permitted"
+            ),
+            "Take out of the body what this model does not know: stream.",
+            "must have",
+        ),
+        (
+            (
+                "#: required key [prompt] not found#: required key [max_tokens_to_sample] not found#: extraneous key "
+                "[Messages] is not permitted#: extraneous key [MaxTokens] is not permitted"
+            ),
+            "Take out of the body what this model does not know: Messages and MaxTokens.",
+            "what this model needs",
+        ),
+        (
+            (
+                '#: subject must not be valid against schema {"required":["messages"]}#: required key [max_tokens] not '
+                "found"
+            ),
+            "Put in what this model needs: max_tokens.",
+            "another model family",
+        ),
+        (
+            (
+                "#/messages/0/content/1: only 1 subschema matches out of 2#/messages/0/content/1: extraneous key [pages] "
+                "is not permitted"
+            ),
+            "Take out of the body what this model does not know: pages.",
+            "another model family",
+        ),
+    ],
+)
+def test_of_a_refused_schema_the_fault_is_named_and_not_the_rejected_form(faults: str, first: str, hidden: str) -> None:
+    told = steps(f"ValidationException: Malformed input request: {faults}, please reformat your input and try again.")
+    assert told[0].startswith(first)
+    assert not [step for step in told if hidden in step]
+
+
+def test_a_rejected_form_is_said_to_be_no_fault() -> None:
+    told = steps(
+        "Malformed input request: #: only 1 subschema matches out of 2#: extraneous key [top] is not permitted"
+    )
+    assert [step for step in told if "no fault of its own" in step]
+
+
+@pytest.mark.parametrize(
+    ("text", "first"),
+    [
+        (
+            (
+                f"Value '' at 'toolConfig.tools.2.member.toolSpec.name{RULE}; "
+                f"Value '' at 'toolConfig.tools.5.member.toolSpec.name{RULE}"
+            ),
+            "Give each tool a name that is not empty. The message names tool 2 and 5 (1 is the first).",
+        ),
+        (
+            (
+                "Value '' at 'toolConfig.tools.4.member.toolSpec.name' failed to satisfy constraint: Member must satisfy "
+                "regular expression pattern: [a-zA-Z0-9_-]+"
+            ),
+            "Give each tool a name that is not empty. The message names tool 4 (1 is the first).",
+        ),
+        (
+            (
+                "Value 'Close Door' at 'toolConfig.tools.4.member.toolSpec.name' failed to satisfy constraint: Member must "
+                "satisfy regular expression pattern: [a-zA-Z0-9_-]+"
+            ),
+            "Change the name of tool 4 (1 is the first)",
+        ),
+        (
+            f"Value '' at 'toolConfig.tools.3.member.toolSpec.description{RULE}",
+            "Write a description of tool 3 (1 is the first)",
+        ),
+        (
+            f"Value at 'messages.2.member.content.1.member.toolUse.name{RULE}",
+            "A tool call in the history has an empty name, in message 2 (1 is the first)",
+        ),
+        (
+            f"Value at 'messages.3.member.content.1.member.toolResult.toolUseId{RULE}",
+            "Send the id that the model gave its tool call, the same in call and result: the one in message 3 (1 is",
+        ),
+        (
+            "The text field in the ContentBlock object at messages.7.content.2 is blank. Add text to the text field.",
+            "Drop the blank text at messages.7.content.2 (0 is the first)",
+        ),
+        (
+            "The content field in the Message object at messages.6 is empty. Add a ContentBlock object to it.",
+            "The message at messages.6 (0 is the first) has no content",
+        ),
+    ],
+)
+def test_places_are_counted_as_the_message_counts_them(text: str, first: str) -> None:
+    assert steps(f"ValidationException: {text}")[0].startswith(first)
+
+
+def test_a_blank_message_that_is_dropped_may_leave_two_of_one_role() -> None:
+    told = steps("ValidationException: messages: text content blocks must be non-empty")
+    assert [step for step in told if "merge its neighbours of one role" in step]
+
+
+def test_a_name_in_the_plural_stands_for_all_that_a_text_names_each_once() -> None:
+    step = Step(Remedy("Take {keys} out."), when=r"key \[(?P<keys>\w+)\]")
+
+    def told(*keys: str) -> str:
+        (remedy,) = filled([step], Asked(" ".join(f"a key [{key}]" for key in keys)))
+        return remedy.do
+
+    assert told("a") == "Take a out."
+    assert told("a", "b", "a") == "Take a and b out."
+    assert told("a", "b", "c") == "Take a, b and c out."
+    assert told(*"abcdefghij") == "Take a, b, c, d, e, f, g, h and others out."
+
+
+@pytest.mark.parametrize(
+    ("before", "service"),
+    [
+        ("API: cloudFormation ", "cloudformation"),
+        ("AWS::Lambda::Function Worker CREATE_FAILED ", "lambda"),
+        ("", "SERVICE"),
+    ],
+)
+def test_the_service_that_gets_a_role_is_the_one_that_the_text_names(before: str, service: str) -> None:
+    told = steps(f"{before}User: arn:aws:sts::111122223333:assumed-role/deploy/AWSCloudFormation {PASSES}")
+    assert [step for step in told if f"ContextKeyValues={service}.amazonaws.com" in step]
+
+
+@pytest.mark.parametrize(
+    ("text", "asked"),
+    [
+        (f"AccessDenied: User: arn:aws:iam::111122223333:user/ann {PASSES}", False),
+        ("AccessDenied: not authorized to perform: iam:PassRole", True),
+        ("AccessDenied: User: arn:aws:iam::111122223333:user/ann is not authorized to perform: sqs:ListQueues", False),
+    ],
+)
+def test_who_calls_is_not_asked_where_the_message_says_it(text: str, *, asked: bool) -> None:
+    assert any("get-caller-identity" in step for step in steps(text)) is asked
+
+
+def test_policies_are_listed_attached_and_inline() -> None:
+    told = " ".join(steps(f"AccessDenied: User: arn:aws:sts::111122223333:assumed-role/desk/me {ALLOWED}"))
+    assert "list-attached-role-policies --role-name desk; aws iam list-role-policies --role-name desk" in told
+
+
+@pytest.mark.parametrize(
+    ("uri", "image"),
+    [("desk:v2", "imageTag=v2"), (f"desk@sha256:{'ab' * 32}", f"imageDigest=sha256:{'ab' * 32}")],
+)
+def test_an_image_is_looked_for_by_its_tag_or_digest(uri: str, image: str) -> None:
+    told = steps(
+        "An error occurred (ValidationException) when calling the CreateAgentRuntime operation: Access denied while "
+        f"validating ECR URI '111122223333.dkr.ecr.eu-west-1.amazonaws.com/{uri}'."
+    )
+    assert [step for step in told if f"--repository-name desk --image-ids {image} --region eu-west-1" in step]
+
+
+@pytest.mark.parametrize("word", ["invalid", "expired"])
+def test_at_bedrock_mantle_the_api_key_is_looked_at_first(word: str) -> None:
+    text = f"401 The security token included in the request is {word}, url: https://bedrock-mantle.eu-west-1.api.aws/v1"
+    assert "AWS_BEARER_TOKEN_BEDROCK" in steps(text)[0]
+    assert "· bedrock-mantle ·" in CliRunner().invoke(command, ["-"], input=text).output
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("when calling the UpdateAgentRuntime operation", "bedrock-agentcore-control"),
+        ("when calling the InvokeAgentRuntime operation", "bedrock-agentcore"),
+        ("when calling the CreateKnowledgeBase operation", "bedrock-agents"),
+    ],
+)
+def test_a_part_of_a_service_has_aws_s_own_name(text: str, name: str) -> None:
+    assert part("bedrock-agents", text) == name
+
+
+def test_an_index_does_not_change_its_engine_however_long_one_waits() -> None:
+    text = "ValidationException: The knowledge base storage configuration provided is invalid... "
+    shown = CliRunner().invoke(command, ["-"], input=f"{text}The engine type of your vector index is invalid.").output
+    assert "minutes" not in shown.split("Do this")[0]
+    assert "wait 1 or 2 minutes" in steps(f"{text}Dependency error: no such index [desk]")[0]
+
+
+@pytest.mark.parametrize(("operation", "deletes"), [("DeleteObjects", True), ("PutObject", False)])
+def test_s3_s_slow_down_on_deletes_asks_for_fewer_keys(operation: str, *, deletes: bool) -> None:
+    told = steps(
+        f"An error occurred (SlowDown) when calling the {operation} operation: Please reduce your request rate."
+    )
+    assert any("each key of a DeleteObjects request counts" in step for step in told) is deletes
