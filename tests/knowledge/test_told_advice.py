@@ -25,8 +25,8 @@ def steps(text: str) -> list[str]:
     [
         (
             (
-                '#: subject must not be valid against schema {"required":["messages"]}#: extraneous key [stream] is not '
-                "permitted"
+                '#: subject must not be valid against schema {"required":["messages"]}#: extraneous key [stream] is '
+                "not permitted"
             ),
             "Take out of the body what this model does not know: stream.",
             "must have",
@@ -49,8 +49,8 @@ def steps(text: str) -> list[str]:
         ),
         (
             (
-                "#/messages/0/content/1: only 1 subschema matches out of 2#/messages/0/content/1: extraneous key [pages] "
-                "is not permitted"
+                "#/messages/0/content/1: only 1 subschema matches out of 2#/messages/0/content/1: extraneous key "
+                "[pages] is not permitted"
             ),
             "Take out of the body what this model does not know: pages.",
             "another model family",
@@ -82,15 +82,15 @@ def test_a_rejected_form_is_said_to_be_no_fault() -> None:
         ),
         (
             (
-                "Value '' at 'toolConfig.tools.4.member.toolSpec.name' failed to satisfy constraint: Member must satisfy "
-                "regular expression pattern: [a-zA-Z0-9_-]+"
+                "Value '' at 'toolConfig.tools.4.member.toolSpec.name' failed to satisfy constraint: Member must "
+                "satisfy regular expression pattern: [a-zA-Z0-9_-]+"
             ),
             "Give each tool a name that is not empty. The message names tool 4 (1 is the first).",
         ),
         (
             (
-                "Value 'Close Door' at 'toolConfig.tools.4.member.toolSpec.name' failed to satisfy constraint: Member must "
-                "satisfy regular expression pattern: [a-zA-Z0-9_-]+"
+                "Value 'Close Door' at 'toolConfig.tools.4.member.toolSpec.name' failed to satisfy constraint: Member "
+                "must satisfy regular expression pattern: [a-zA-Z0-9_-]+"
             ),
             "Change the name of tool 4 (1 is the first)",
         ),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from logging import DEBUG
 from math import inf
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ from aws_bedrock_inference.clients.counting import Counting
 from aws_bedrock_inference.clients.request import BadRequestError
 from aws_bedrock_inference.clients.routes import Routes
 from aws_bedrock_inference.clients.safer import AUTO, Safer
+from aws_bedrock_inference.dialects.request import smallest_request
 from aws_bedrock_inference.events import Listener, Listeners
 from aws_bedrock_inference.exceptions import InvalidRequest, error_of
 from aws_bedrock_inference.flow import send
@@ -128,11 +128,8 @@ class BaseClient:
         """Return the smallest call of the client's model, to hear whether it can be called. Imported models have no
         Converse.
         """
-        if ":imported-model/" in self.model_id:
-            body = json.dumps({"prompt": "Hi", "max_tokens": 1, "max_gen_len": 1})
-            return self._make_call("invoke_model", {"body": body})
-        messages = [{"role": "user", "content": [{"text": "Hi"}]}]
-        return self._make_call("converse", {"messages": messages, "inferenceConfig": {"maxTokens": 1}})
+        native = ":imported-model/" in self.model_id
+        return self._make_call("invoke_model" if native else "converse", smallest_request(native=native))
 
     def _make_call(self, operation: str, params: Mapping[str, Any], timeout: float | Timeout | None = None) -> Call:
         """Return the call of boto3's `operation` with boto3's `params`; `modelId` is optional. `timeout` is as in the

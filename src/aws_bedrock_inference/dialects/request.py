@@ -6,6 +6,7 @@ the Bedrock user guide for the models' own bodies.
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from aws_bedrock_inference.bounds import is_number
@@ -96,6 +97,16 @@ def max_tokens(request: Any) -> int | None:
             if found is not None:
                 return found
     return _first(request)
+
+
+def smallest_request(*, native: bool) -> dict[str, Any]:
+    """Return the params of the smallest request that a model answers, for Converse or as a body of an imported model's
+    own (`native`).
+    """
+    if native:
+        return {"body": json.dumps({"prompt": "Hi", **dict.fromkeys(("max_tokens", "max_gen_len"), 1)})}
+    messages = [{"role": "user", "content": [{"text": "Hi"}]}]
+    return {"messages": messages, CONVERSE_SETTINGS: {CONVERSE_MAXIMUM: 1}}
 
 
 def is_converse(body: Mapping[str, Any]) -> bool:
