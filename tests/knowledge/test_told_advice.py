@@ -203,7 +203,31 @@ def test_an_index_does_not_change_its_engine_however_long_one_waits() -> None:
     text = "ValidationException: The knowledge base storage configuration provided is invalid... "
     shown = CliRunner().invoke(command, ["-"], input=f"{text}The engine type of your vector index is invalid.").output
     assert "minutes" not in shown.split("Do this")[0]
-    assert "wait 1 or 2 minutes" in steps(f"{text}Dependency error: no such index [desk]")[0]
+    shown = CliRunner().invoke(command, ["-"], input=f"{text}Dependency error: no such index [desk]").output
+    assert "unless the index was made in the last minutes" in " ".join(shown.split())
+    assert "Make the index that is not there" in shown
+
+
+@pytest.mark.parametrize(
+    ("text", "heals"),
+    [
+        ("MalformedPolicyDocument: Syntax errors in policy.", False),
+        ('MalformedPolicyDocument: Invalid principal in policy: "AWS":"arn:aws:iam::111122223333:role/app"', True),
+        ("MalformedPolicy: Policy has invalid resource", False),
+        ("MalformedPolicy: Invalid principal in policy", True),
+        (
+            (
+                "InvalidParameterValueException: The image manifest, config or layer media type for the source image "
+                "111122223333.dkr.ecr.eu-west-1.amazonaws.com/desk:2 is not supported."
+            ),
+            False,
+        ),
+        ("InvalidParameterValueException: Lambda does not have permission to access the ECR image.", True),
+    ],
+)
+def test_only_what_time_may_heal_is_tried_again_after_minutes(text: str, *, heals: bool) -> None:
+    shown = " ".join(CliRunner().invoke(command, ["-"], input=text).output.split())
+    assert ("the same request fails again, unless" in shown) is heals, shown
 
 
 @pytest.mark.parametrize(("operation", "deletes"), [("DeleteObjects", True), ("PutObject", False)])

@@ -178,27 +178,27 @@ def _print(console: Console, found: Sequence[Explanation], text: str, service: s
             console.print("Paste the complete message, with the lines before and after it.")
         return
     if len(found) == 1:
-        _print_one(console, found[0], part(found[0].service or service or "", text))
+        _print_one(console, found[0], text, service)
         return
     console.print(Text.assemble((found[0].code, "bold"), f" has {len(found)} meanings; select yours with --service.\n"))
     for each in found:
         console.print(Text(each.title, "bold"), Text(each.cause, "dim"))
-        _wrapped(console, "  ", Text.assemble(f"{_places(each)}: ", _verdict(each)))
+        _wrapped(console, "  ", Text.assemble(f"{_places(each)}: ", _verdict(each, text)))
         _wrapped(console, "  ", Text(each.remedies[0].do))
         console.print()
 
 
-def _print_one(console: Console, known: Explanation, service: str) -> None:
+def _print_one(console: Console, known: Explanation, text: str, service: str | None) -> None:
     facts = [
         known.code,
-        service,
+        part(known.service or service or "", text),
         known.operation,
         f"HTTP {known.status}" if known.status else "",
     ]
     console.print(Text(known.title, "bold"))
     console.print(Text(" · ".join(fact for fact in (known.cause, *facts) if fact), "dim"))
     console.print()
-    _wrapped(console, "", _verdict(known))
+    _wrapped(console, "", _verdict(known, text))
     _wrapped(console, "", Text(_said_by_aws(known) or known.meaning))
     console.print()
     console.print(Text("Do this", "bold"))
@@ -227,7 +227,7 @@ def _wrapped(console: Console, head: str, text: Text) -> None:
         console.print(Text.assemble((" " * len(head) if number else head, "dim"), line))
 
 
-def _verdict(known: Explanation) -> Text:
+def _verdict(known: Explanation, text: str) -> Text:
     wait = f"{known.wait:g} s" if known.wait and known.wait >= 1 else f"{(known.wait or 0) * 1000:.0f} ms"
     after = f"after {wait}" if known.wait and known.wait >= 1 else "after a moment"
     words = {
@@ -235,15 +235,17 @@ def _verdict(known: Explanation) -> Text:
         Decision.RETRY_LIMITED: f"one more try {after} may help; at most {known.attempts} attempts in all."
         if known.attempts > 1
         else "not now; it may pass by itself, but not within minutes.",
-        Decision.FAIL: f"do not retry; {_again(known)}",
+        Decision.FAIL: f"do not retry; {_again(known, text)}",
     }[known.decision]
     return Text.assemble((known.decision.value, f"bold {COLOURS[known.decision]}"), f": {words}")
 
 
-def _again(known: Explanation) -> str:
+def _again(known: Explanation, text: str) -> str:
     """Return what the same request meets when it is sent once more."""
     cause = catalogue().causes.get(known.cause)
-    return (cause and cause.again) or "the same request fails again."
+    if not cause or not cause.again or (cause.again_unless and re.search(cause.again_unless, text, re.IGNORECASE)):
+        return "the same request fails again."
+    return cause.again
 
 
 def _reasons(known: Explanation) -> Iterator[tuple[str, str]]:

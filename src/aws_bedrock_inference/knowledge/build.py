@@ -69,6 +69,7 @@ _CAUSE = {
     "retry_after": float,
     "note": str,
     "again": str,
+    "again_unless": str,
 }
 _REMEDY = {"do", "run", "for", "when", "unless"}
 _CAUSE_NEEDS = ("group", "title", "meaning", "decision", "scope", "remedies", "source", "seen")

@@ -33,7 +33,8 @@ class Cause:
     """The cause of an error. `slug` is its stable name; `scope` what must change, or heal, for it to go away, `origin`
     the place where it arises, `retry_after` the wait in seconds that AWS's documents state for it. `advice` has its
     steps; among their services `other` are those that no step of the cause names. `again` says what the same request
-    meets when it is sent once more, where that is not simply the same failure. `note` says where AWS's documents and
+    meets when it is sent once more, where that is not simply the same failure; not for texts of the pattern
+    `again_unless`, which speak of what time does not change. `note` says where AWS's documents and
     other guides differ from this entry, and why.
     """
 
@@ -53,6 +54,7 @@ class Cause:
     retry_after: float | None = None
     note: str = ""
     again: str = ""
+    again_unless: str = ""
 
     def steps(self, service: str = "") -> tuple[Step, ...]:
         """Return the steps for an error of a service, the most likely first."""
