@@ -68,3 +68,10 @@ def test_what_is_wrong_is_said(text: Any) -> None:
 def test_a_file_that_is_not_there() -> None:
     with pytest.raises(ScenarioError, match=r"no scenario file 'nope'; give a path, or one of: bad-day, calm"):
         tables("nope")
+
+
+def test_whole_numbers_of_seconds_are_seconds() -> None:
+    """A wait of 150 was none: only what is a float was waited for."""
+    scenario = read(parse('[[faults]]\nkind = "stall"\nafter = 5\nseconds = 150\n[latency]\nfirst_token = 2'))
+    assert (type(scenario.faults[0].seconds), type(scenario.latency.first_token)) == (float, float)
+    assert type(scenario.faults[0].after) is int

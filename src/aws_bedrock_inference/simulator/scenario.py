@@ -162,7 +162,7 @@ def _value(hint: Any, value: Any, place: str) -> Any:
         raise ScenarioError(f"{place} is too large; give a number up to {_LARGEST}")
     if isinstance(value, (int, float)) and not place.endswith("seed") and not value >= 0:
         raise ScenarioError(f"{place} must not be negative")
-    return value
+    return float(value) if float in kinds and isinstance(value, int) else value
 
 
 def _has_half_a_character(text: str) -> bool:
