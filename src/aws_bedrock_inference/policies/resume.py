@@ -40,8 +40,7 @@ class Resume:
     was received and cuts the seam, so that the consumer reads one text. The default is `raise`: only the caller knows
     whether what was shown can be taken back. An answer that cannot be continued (half a tool call, a JSON schema), or
     whose continuation the service refuses as invalid, restarts. `interruptions` 3 limits how often one answer is
-    resumed, since each time costs its whole input again.
-    `chance` is the random source of the waits.
+    resumed, since each time costs its whole input again. `chance` is the random source of the waits.
 
     Only a fault after which the request may be sent again is resumed, and only before the call's deadline. Refuses
     nothing. Emits `StreamResumed`.
@@ -164,12 +163,4 @@ def _continuation(call: Call, received: str, anchor: str | None, tokens: int) ->
 def _sum(seams: list[Seam], last: Usage | None) -> Usage | None:
     """Return the usage of all parts together."""
     parts = [seam.usage for seam in seams] + ([last] if last is not None else [])
-    if not parts:
-        return None
-    return Usage(
-        sum(part.input_tokens for part in parts),
-        sum(part.output_tokens for part in parts),
-        sum(part.cache_read_tokens for part in parts),
-        sum(part.cache_write_tokens for part in parts),
-        sum(part.cache_write_excess for part in parts),
-    )
+    return sum(parts[1:], parts[0]) if parts else None
