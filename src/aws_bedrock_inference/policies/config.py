@@ -9,7 +9,7 @@ rpm = 500
 tpm = 200_000
 
 [cache]
-url = "sqlite:///answers.db"
+url = "sqlite://answers.db"
 ttl = 600
 """
 
