@@ -131,6 +131,11 @@ class TestCache:
         end = source.sync_every(0.01)
         assert synced.wait(30)
         end()
+        sent = asked(account)
+        assert not source._lock.locked(), (
+            "a reading that goes on is waited for: its lists would come into the next test"
+        )
+        assert asked(account) == sent
         with pytest.raises(ValueError, match=r"sync_every\(0\): give seconds above 0"):
             source.sync_every(0)
 
@@ -174,6 +179,10 @@ class TestPermissions:
         source = Models(region_name="eu-west-1", endpoint_url=account.url)
         assert source.all() == ()
         assert source.check(NOVA).known is None
+        [note] = source.check(NOVA).notes
+        assert "Allow" not in note, "no permission helps who has no credentials"
+        assert note.startswith("ListFoundationModels, ListInferenceProfiles, ")
+        assert note.endswith("were not answered (NoCredentialsError: Unable to locate credentials).")
 
     def test_lists_that_nobody_may_read_are_asked_for_again_after_some_minutes(
         self, models: Make, account: Simulator

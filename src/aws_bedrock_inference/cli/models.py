@@ -15,6 +15,7 @@ from aws_bedrock_inference.cli.models_shown import counted, facts, print_check, 
 from aws_bedrock_inference.cli.options import PROFILE_OPTION, REGION_OPTION
 from aws_bedrock_inference.cli.quota_usage import aligned, print_lines
 from aws_bedrock_inference.cli.terminal import ago
+from aws_bedrock_inference.foundation.listing import told
 from aws_bedrock_inference.foundation.models import Models
 from aws_bedrock_inference.foundation.residency import patterns
 from aws_bedrock_inference.foundation.resolving import NotResolvable
@@ -194,7 +195,7 @@ def _models(region: str | None, endpoint_url: str | None, *, refresh: bool) -> M
 def _listing(source: Models) -> Listing:
     listing = source.listing()
     if listing.empty:
-        reasons = " ".join(str(each) for each in listing.missing)
+        reasons = " ".join(told(listing.missing))
         raise Unlisted(f"the models of {listing.region} are not known. {reasons}")
     return listing
 
@@ -217,8 +218,8 @@ def _check_plain(checked: Check) -> dict[str, Any]:
 
 
 def _say_missing(listing: Listing) -> None:
-    for each in listing.missing:
-        click.echo(str(each), err=True)
+    for sentence in told(listing.missing):
+        click.echo(sentence, err=True)
 
 
 def _is_old(listing: Listing) -> bool:

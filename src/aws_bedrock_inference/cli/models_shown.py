@@ -77,13 +77,19 @@ def _words(modalities: Sequence[str]) -> str:
 
 def print_check(checked: Check, call: str | None) -> None:
     """Print a check; `call` is the id to call instead, if it is another."""
-    click.echo(f"{checked.id}: {'no problem is known' if checked.ok else 'calls will fail'}")
+    click.echo(f"{checked.id}: {_verdict(checked)}")
     for sentence in checked.problems:
         click.echo(f"  problem: {sentence}")
     if call is not None and call != checked.id:
         click.echo(f"  call: {call}")
     for sentence in checked.notes:
         click.echo(f"  note: {sentence}")
+
+
+def _verdict(checked: Check) -> str:
+    if not checked.ok:
+        return "calls will fail"
+    return "no problem is known" + ("" if checked.known else ", and nothing shows that the id exists here")
 
 
 def counted(found: Sequence[Any] | None, noun: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from aws_bedrock_inference.fault import Kind
+from aws_bedrock_inference.fault import Kind, Origin
 from aws_bedrock_inference.foundation.listing import Listing, Missing, model_of, profile_of
 from aws_bedrock_inference.knowledge.classify import classify
 from aws_bedrock_inference.knowledge.masking import masked
@@ -132,4 +132,7 @@ class ControlPlane:
 def _missing(operation: str, error: Exception) -> Missing:
     said = " ".join(str(error).split()).rstrip(".")
     reason = masked(f"{type(error).__name__}: {said}")
-    return Missing(permission=f"bedrock:{operation}", reason=reason, denied=classify(error).kind is Kind.DENIED)
+    fault = classify(error)
+    # Credentials that are missing or refused are no permission that somebody could allow.
+    denied = fault.kind is Kind.DENIED and fault.origin is not Origin.IDENTITY
+    return Missing(permission=f"bedrock:{operation}", reason=reason, denied=denied)

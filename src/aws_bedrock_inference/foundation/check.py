@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from aws_bedrock_inference.foundation.listing import told
 from aws_bedrock_inference.knowledge import lifecycle
 from aws_bedrock_inference.knowledge.models import split_profile
 
@@ -121,7 +122,7 @@ def made(read: Read, listing: Listing, now: float) -> Check:
     if ending and read.known is not False:
         past = last is not None and last <= datetime.fromtimestamp(now, UTC).date()
         (problems if past and read.known is None else notes).append(_ending(base, last, heir))
-    notes += [str(each) for each in read.missing]
+    notes += told(read.missing)
     return Check(
         id=read.name,
         base=base,

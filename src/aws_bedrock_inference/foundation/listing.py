@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from aws_bedrock_inference.knowledge.models import target_of_models
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from datetime import date
 
 EVERYWHERE = ""
@@ -67,10 +67,20 @@ class Missing:
     reason: str
     denied: bool
 
-    def __str__(self) -> str:
-        if self.denied:
-            return f"Allow {self.permission} to know more ({self.reason})."
-        return f"{self.permission.partition(':')[2]} was not answered ({self.reason})."
+
+def told(missing: Iterable[Missing]) -> list[str]:
+    """Return a sentence for each permission that would tell more, and one for all that failed for the same reason."""
+    failed: dict[str, list[str]] = {}
+    sentences = []
+    for each in missing:
+        if each.denied:
+            sentences.append(f"Allow {each.permission} to know more ({each.reason}).")
+        else:
+            failed.setdefault(each.reason, []).append(each.permission.partition(":")[2])
+    for reason, names in failed.items():
+        were = "was" if len(names) == 1 else "were"
+        sentences.append(f"{', '.join(names)} {were} not answered ({reason}).")
+    return sentences
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

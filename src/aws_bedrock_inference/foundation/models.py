@@ -152,7 +152,9 @@ class Models(Locked):
             return self._sync()
 
     def sync_every(self, seconds: float) -> Callable[[], None]:
-        """Read the lists again every so many seconds, in a thread of this process; the returned function ends that."""
+        """Read the lists again every so many seconds, in a thread of this process. The returned function ends that, and
+        waits for a reading that is going on.
+        """
         if not is_number(seconds, above=0):
             raise ValueError(f"sync_every({shown(seconds)}): give seconds above 0")
         ended = threading.Event()
@@ -162,8 +164,13 @@ class Models(Locked):
             while not ended.wait(seconds):
                 self.sync()
 
-        threading.Thread(target=work, name="bedrock-models", daemon=True).start()
-        return ended.set
+        def end() -> None:
+            ended.set()
+            thread.join()
+
+        thread = threading.Thread(target=work, name="bedrock-models", daemon=True)
+        thread.start()
+        return end
 
     def listing(self) -> Listing:
         """Return the lists as they are now: those in memory, on disk, or read anew, whichever are young enough."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from aws_bedrock_inference.foundation.check import no_such_id
-from aws_bedrock_inference.foundation.listing import InferenceProfile
+from aws_bedrock_inference.foundation.listing import InferenceProfile, told
 from aws_bedrock_inference.foundation.residency import ANYWHERE, patterns, shown, stays
 from aws_bedrock_inference.knowledge.models import UNKNOWN_MODEL, target
 
@@ -60,7 +60,7 @@ def _nothing(name: str, listing: Listing) -> str:
             "may be answered in any commercial Region. Name it yourself if they may."
         )
     if listing.profiles is None or listing.models is None:
-        reasons = " ".join(str(each) for each in listing.missing)
+        reasons = " ".join(told(listing.missing))
         return f"where {name} may be answered is not known in {listing.region}. {reasons}"
     if name.startswith("arn:"):
         return f"where {name} may be answered is not known: {listing.region} lists no such profile."
