@@ -18,6 +18,8 @@ from importlib.metadata import version
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
+from stub import Requests, serve
+
 from aws_bedrock_inference import AsyncBedrockClient, BedrockClient, Quota
 from aws_bedrock_inference.simulator import frames
 
@@ -56,39 +58,23 @@ END = b"".join(
 )
 
 
-class Stub(asyncio.Protocol):
+class Stub(Requests):
     """Answers with a long stream, or with one whose first chunk says when it was written."""
 
     def __init__(self) -> None:
-        self._read = b""
+        super().__init__()
         self._long = HEAD + START + delta(PIECE) * CHUNKS + END
 
-    def connection_made(self, transport: Any) -> None:
-        self._transport = transport
-
-    def data_received(self, data: bytes) -> None:
-        self._read += data
-        while (end := self._read.find(b"\r\n\r\n") + 4) >= 4:
-            head = self._read[:end].lower()
-            length = int(head.partition(b"content-length:")[2].partition(b"\r\n")[0] or 0)
-            if len(self._read) < end + length:
-                return
-            body, self._read = self._read[end : end + length], self._read[end + length :]
-            if LONG.encode() in body:
-                self._transport.write(self._long)
-            else:
-                self._transport.write(HEAD + START)
-                asyncio.get_running_loop().call_later(0.002, self._first)
+    def answer(self, body: bytes) -> None:
+        if LONG.encode() in body:
+            self.transport.write(self._long)
+        else:
+            self.transport.write(HEAD + START)
+            asyncio.get_running_loop().call_later(0.002, self._first)
 
     def _first(self) -> None:
-        self._transport.write(delta(repr(time.monotonic())))
-        asyncio.get_running_loop().call_later(0.002, self._transport.write, END)
-
-
-async def serve() -> None:
-    server = await asyncio.get_running_loop().create_server(Stub, "127.0.0.1", 0)
-    print(server.sockets[0].getsockname()[1], flush=True)
-    await server.serve_forever()
+        self.transport.write(delta(repr(time.monotonic())))
+        asyncio.get_running_loop().call_later(0.002, self.transport.write, END)
 
 
 def asked(prompt: str) -> dict[str, Any]:
@@ -199,4 +185,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(serve()) if sys.argv[1:] == ["serve"] else main()
+    asyncio.run(serve(Stub)) if sys.argv[1:] == ["serve"] else main()

@@ -20,6 +20,8 @@ from importlib.metadata import version
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
+from stub import Requests, serve
+
 from aws_bedrock_inference import AsyncBedrockClient, BedrockClient, Quota
 
 if TYPE_CHECKING:
@@ -47,36 +49,20 @@ HEAVY = ("boto3", "botocore", "urllib3", "aiohttp", "asyncio", "click", "rich", 
 Runs = list[tuple[float, float]]
 
 
-class Stub(asyncio.Protocol):
+class Stub(Requests):
     """Answers whatever is asked, in one write."""
 
     def __init__(self) -> None:
+        super().__init__()
         body = json.dumps(ANSWER).encode()
         self._answer = (
             b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: keep-alive\r\n"
             b"x-amzn-RequestId: 01234567-89ab-cdef-0123-456789abcdef\r\nContent-Length: %d\r\n\r\n%b"
             % (len(body), body)
         )
-        self._read = b""
 
-    def connection_made(self, transport: Any) -> None:
-        self._transport = transport
-
-    def data_received(self, data: bytes) -> None:
-        self._read += data
-        while (end := self._read.find(b"\r\n\r\n") + 4) >= 4:
-            head = self._read[:end].lower()
-            length = int(head.partition(b"content-length:")[2].partition(b"\r\n")[0] or 0)
-            if len(self._read) < end + length:
-                return
-            self._read = self._read[end + length :]
-            self._transport.write(self._answer)
-
-
-async def serve() -> None:
-    server = await asyncio.get_running_loop().create_server(Stub, "127.0.0.1", 0)
-    print(server.sockets[0].getsockname()[1], flush=True)
-    await server.serve_forever()
+    def answer(self, body: bytes) -> None:  # noqa: ARG002 - all get the same
+        self.transport.write(self._answer)
 
 
 def blocking(ways: dict[str, Callable[[], object]]) -> dict[str, Runs]:
@@ -222,6 +208,6 @@ def main() -> int:
 
 if __name__ == "__main__":
     if sys.argv[1:] == ["serve"]:
-        asyncio.run(serve())
+        asyncio.run(serve(Stub))
     else:
         sys.exit(main())

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import redis
-from support.store_server import Server
+from support.store_server import PATIENT, common_server, directory, private_server, server  # noqa: F401 - fixtures
 
 from aws_bedrock_inference.caches.memory import MemoryAnswers
 from aws_bedrock_inference.caches.sqlite import SqliteAnswers
@@ -16,35 +13,7 @@ from aws_bedrock_inference.caches.valkey import ValkeyAnswers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-# Seconds: a test that is about something else must not fail because the machine is busy.
-PATIENT = 60.0
-
-
-@pytest.fixture(scope="session")
-def common_server() -> Iterator[Server]:
-    with tempfile.TemporaryDirectory() as directory:
-        server = Server(Path(directory))
-        yield server
-        server.kill()
-
-
-@pytest.fixture
-def server(common_server: Server) -> Iterator[Server]:
-    """The server, empty."""
-    yield common_server
-    client = redis.Redis.from_url(common_server.url)
-    client.flushall()
-    client.close()
-
-
-@pytest.fixture
-def private_server() -> Iterator[Server]:
-    """A server to be killed."""
-    with tempfile.TemporaryDirectory() as directory:
-        server = Server(Path(directory))
-        yield server
-        server.kill()
+    from pathlib import Path
 
 
 @pytest.fixture(params=["memory", "sqlite", "valkey"])

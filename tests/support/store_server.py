@@ -1,13 +1,21 @@
-"""A Redis or Valkey server of our own."""
+"""A Redis or Valkey server of our own, and fixtures of it for the rooms that use one."""
 
 from __future__ import annotations
 
 import shutil
 import subprocess
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
+import redis
+
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterator
+
+# Seconds: a test that is about something else must not fail because the machine is busy.
+PATIENT = 60.0
 
 
 class Server:
@@ -36,3 +44,35 @@ class Server:
         assert self.process.stdout
         self.process.stdout.close()
         self.socket.unlink(missing_ok=True)
+
+
+@pytest.fixture(scope="session")
+def directory() -> Iterator[Path]:
+    """The path of a socket has about a hundred characters at most: pytest's own directories are too long."""
+    with tempfile.TemporaryDirectory() as directory:
+        yield Path(directory)
+
+
+@pytest.fixture(scope="session")
+def common_server(directory: Path) -> Iterator[Server]:
+    server = Server(directory)
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+def server(common_server: Server) -> Iterator[Server]:
+    """The server, empty."""
+    yield common_server
+    client = redis.Redis.from_url(common_server.url)
+    client.flushall()
+    client.close()
+
+
+@pytest.fixture
+def private_server() -> Iterator[Server]:
+    """A server to be killed."""
+    with tempfile.TemporaryDirectory() as directory:
+        server = Server(Path(directory))
+        yield server
+        server.kill()
