@@ -20,7 +20,7 @@ import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aws_bedrock_inference.bounds import shown, shown_name
+from aws_bedrock_inference.bounds import shown
 from aws_bedrock_inference.policies import standard
 from aws_bedrock_inference.policies.cache import Cache
 from aws_bedrock_inference.policies.degrade import Degrade
@@ -127,4 +127,5 @@ def _options(kind: Callable[..., Any]) -> list[str]:
 def _check(where: str, table: dict[str, Any], allowed: Collection[str]) -> None:
     for key in table:
         if key not in allowed:
-            raise ValueError(f"{where} has no {shown_name(key, allowed)}; allowed here: {', '.join(sorted(allowed))}")
+            only = "; only Python can give it" if key in _IN_CODE else ""
+            raise ValueError(f"{where} has no {key!r:.40}{only}; allowed here: {', '.join(sorted(allowed))}")
