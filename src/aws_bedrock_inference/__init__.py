@@ -63,18 +63,20 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.knowledge.classify import classify
     from aws_bedrock_inference.knowledge.explain import Explanation, explain
     from aws_bedrock_inference.knowledge.models import ModelArn
-    from aws_bedrock_inference.made import FilteredContent, Interrupted, Replaced, Seam
+    from aws_bedrock_inference.made import FilteredContent, Hop, Interrupted, Replaced, Seam
     from aws_bedrock_inference.policies import (
         Breaker,
         Cache,
         Complete,
         Deadline,
         Degrade,
+        Fallback,
         Filtered,
         GeographicProfile,
         Quota,
         Resume,
         Retry,
+        Target,
         standard,
     )
     from aws_bedrock_inference.policies.config import load
@@ -135,7 +137,7 @@ _HOMES = {
     "knowledge.classify": ("classify",),
     "knowledge.explain": ("Explanation", "explain"),
     "knowledge.models": ("ModelArn",),
-    "made": ("FilteredContent", "Interrupted", "Replaced", "Seam"),
+    "made": ("FilteredContent", "Hop", "Interrupted", "Replaced", "Seam"),
     "policies.config": ("load",),
     "policies": (
         "Breaker",
@@ -143,11 +145,13 @@ _HOMES = {
         "Complete",
         "Deadline",
         "Degrade",
+        "Fallback",
         "Filtered",
         "GeographicProfile",
         "Quota",
         "Resume",
         "Retry",
+        "Target",
         "standard",
     ),
 }
@@ -175,10 +179,12 @@ __all__ = [
     "Degrade",
     "Denied",
     "Explanation",
+    "Fallback",
     "Fault",
     "Filtered",
     "FilteredContent",
     "GeographicProfile",
+    "Hop",
     "Interrupted",
     "InvalidByService",
     "InvalidRequest",
@@ -205,6 +211,7 @@ __all__ = [
     "ServerFailed",
     "ServiceFault",
     "StreamBroken",
+    "Target",
     "Throttled",
     "TimedOut",
     "Timeout",

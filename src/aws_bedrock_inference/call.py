@@ -11,7 +11,9 @@ from aws_bedrock_inference.fault import Fault, Kind
 from aws_bedrock_inference.made import PLAIN, Made
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+
+    from aws_bedrock_inference.place import Place
 
 
 PRIORITIES: dict[str, float] = {"interactive": 0.0, "normal": 1.0, "batch": 2.0}
@@ -43,18 +45,28 @@ def priority_number(priority: str | float) -> float:
     return float(priority)
 
 
-LONGEST_TENANT = 100  # characters
+LONGEST_NAME = 100  # characters
+
+
+def name_of(what: str, name: Any, example: str) -> str:
+    """Return `name` if it is a name on one line, of up to 100 characters. Raises `ValueError` for all others."""
+    if type(name) is str and 0 < len(name) <= LONGEST_NAME and name.isprintable() and not name.isspace():
+        return name
+    given = f"a text of {len(name):,} characters" if isinstance(name, str) else shown(name)
+    raise ValueError(
+        f"{what}={given}: give a name of 1 to {LONGEST_NAME} printable characters, such as {what}={example!r}, "
+        "or leave it out"
+    )
 
 
 def tenant_name(tenant: Any) -> str:
     """Return `tenant` if it is a name on one line, of up to 100 characters. Raises `ValueError` for all others."""
-    if type(tenant) is str and 0 < len(tenant) <= LONGEST_TENANT and tenant.isprintable() and not tenant.isspace():
-        return tenant
-    given = f"a text of {len(tenant):,} characters" if isinstance(tenant, str) else shown(tenant)
-    raise ValueError(
-        f"tenant={given}: give a name of 1 to {LONGEST_TENANT} printable characters, such as tenant='acme', "
-        "or leave it out"
-    )
+    return name_of("tenant", tenant, "acme")
+
+
+def pin_name(pin: Any) -> str:
+    """Return `pin` if it is a name on one line, of up to 100 characters. Raises `ValueError` for all others."""
+    return name_of("pin", pin, "chat-42")
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +186,9 @@ class Call(NamedTuple):
     `plain` says that the params were checked and are JSON as they stand, so that no attempt checks them again.
     `on_interrupt` says what to do when the stream breaks after its first content; None leaves it to the pipeline.
     `collected` says that a stream is read to its end for its caller, who gets one answer and no events.
+    `place` is where the call is sent, None for the client's own endpoint. `pin` names the conversation that it belongs
+    to. `quota` is the policy that admits it in the place of the pipeline's. `moves` is asked after each failed attempt
+    by a policy that has another route: with the fault and the attempt's number, whether the call goes there now.
     """
 
     operation: str
@@ -188,6 +203,10 @@ class Call(NamedTuple):
     tenant: str = ""
     on_interrupt: OnInterrupt | None = None
     collected: bool = False
+    place: Place | None = None
+    pin: str | None = None
+    quota: Any = None
+    moves: Callable[[Fault, int], bool] | None = None
 
     @property
     def streams(self) -> bool:
@@ -209,6 +228,10 @@ class Call(NamedTuple):
             self.tenant,
             self.on_interrupt,
             self.collected,
+            self.place,
+            self.pin,
+            self.quota,
+            self.moves,
         )
 
 

@@ -191,6 +191,30 @@ class ProfileChosen:
     profile: str
 
 
+@dataclass(frozen=True, slots=True)
+class FellBack:
+    """A call left `route` after `attempts` requests there, because of `fault`, and goes on at `to`. `total` is the
+    number of requests on all routes so far.
+    """
+
+    route: Route
+    to: Route
+    fault: Fault
+    attempts: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class RouteHealthChanged:
+    """A route of a `Fallback` takes no calls but probes from now on (`resting`), or takes its share again. `share` is
+    the part of the calls that it gets.
+    """
+
+    route: Route
+    resting: bool
+    share: float
+
+
 class Listeners:
     """The listeners of one client. `added` are those that were added; without them the event of a successful call need
     not be created. `always` are called with every other event, too, before the others.

@@ -45,7 +45,7 @@ from aws_bedrock_inference.wording import portable, sentence
 if TYPE_CHECKING:
     from aws_bedrock_inference.call import Outcome, Route, Usage
     from aws_bedrock_inference.dialects.stream import Transcript
-    from aws_bedrock_inference.made import FilteredContent
+    from aws_bedrock_inference.made import FilteredContent, Hop
 
 
 class BedrockError(Exception):
@@ -110,6 +110,11 @@ class BedrockError(Exception):
         """The seconds after which a retry can succeed, if known."""
         fault = self.fault
         return None if fault.retry_after is fault.suggested_wait is None else fault.stated_wait
+
+    @property
+    def trail(self) -> tuple[Hop, ...]:
+        """The routes that were tried, in order, where the pipeline has a `Fallback`."""
+        return self.outcome.made.trail
 
     @property
     def model(self) -> str:

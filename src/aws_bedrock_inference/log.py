@@ -22,10 +22,12 @@ from aws_bedrock_inference.events import (
     CallEnded,
     CircuitChanged,
     ContentFiltered,
+    FellBack,
     ProfileChosen,
     QuotaQueued,
     ReadinessAwaited,
     RetryScheduled,
+    RouteHealthChanged,
     StoreChanged,
     StreamResumed,
     ThrottleReceived,
@@ -162,6 +164,25 @@ def _profile(event: ProfileChosen) -> None:
     LOGGER.warning("%s: no on-demand throughput; its calls go through inference profile %s", event.route, event.profile)
 
 
+def _fell_back(event: FellBack) -> None:
+    if enabled(logging.WARNING):
+        LOGGER.warning(
+            "%s: left after %d attempt(s), %d in all, with %s; the call goes on at %s",
+            event.route,
+            event.attempts,
+            event.total,
+            _named(event.fault),
+            event.to,
+        )
+
+
+def _health(event: RouteHealthChanged) -> None:
+    if event.resting:
+        LOGGER.warning("%s: rests; single calls probe it, and the others go to other routes", event.route)
+    else:
+        LOGGER.info("%s: takes calls again, %.0f %% of them at first", event.route, 100 * event.share)
+
+
 def _awaited(event: ReadinessAwaited) -> None:
     LOGGER.warning(
         "%s: not ready after %.0f s: %s; the next attempt follows in %.0f s",
@@ -184,10 +205,12 @@ _LINES: dict[type, Callable[[Any], None]] = {
     CallEnded: _ended,
     CircuitChanged: _circuit,
     ContentFiltered: _filtered,
+    FellBack: _fell_back,
     ProfileChosen: _profile,
     QuotaQueued: _queued,
     ReadinessAwaited: _awaited,
     RetryScheduled: _retry,
+    RouteHealthChanged: _health,
     StoreChanged: _store,
     StreamResumed: _resumed,
     ThrottleReceived: _throttle,

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
-    from aws_bedrock_inference.call import Usage
+    from aws_bedrock_inference.call import Route, Usage
     from aws_bedrock_inference.fault import Fault
 
 Joint: TypeAlias = Literal["prefill", "turn", "restart"]
@@ -75,11 +75,27 @@ class FilteredContent:
 
 
 @dataclass(frozen=True, slots=True)
+class Hop:
+    """A route that a call left: the fault for which it did, and how many requests were sent there. `fault` is None for
+    an answer that was filtered.
+    """
+
+    route: Route
+    fault: Fault | None
+    attempts: int
+
+    def __str__(self) -> str:
+        why = "filtered" if self.fault is None else f"{self.fault.code} ({self.fault.cause})"
+        return f"{self.route}: {why}"
+
+
+@dataclass(frozen=True, slots=True)
 class Made:
     """The making of an answer. `cached` is its age in seconds if it was kept from an earlier request. `degraded_by` is
     the fault in whose place a substitute was answered. `replaced` says that a message of the caller's stands in the
     place of filtered content. `seams` are the places where its stream broke. `enlarged` is the limit of its answer, in
-    tokens, with which the request was repeated because it had been cut.
+    tokens, with which the request was repeated because it had been cut. `route` is the one that answered, if not the
+    one that was asked for, and `trail` are the routes that the call left before, in order.
     """
 
     seams: tuple[Seam, ...] = ()
@@ -87,6 +103,8 @@ class Made:
     degraded_by: Fault | None = field(default=None)
     replaced: bool = False
     enlarged: int | None = None
+    route: Route | None = None
+    trail: tuple[Hop, ...] = ()
 
 
 class Interrupted(NamedTuple):

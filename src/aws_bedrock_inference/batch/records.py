@@ -18,7 +18,7 @@ from math import isinf
 from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
 
 from aws_bedrock_inference.batch.keys import Keys
-from aws_bedrock_inference.call import LONGEST_TENANT, tenant_name
+from aws_bedrock_inference.call import LONGEST_NAME, tenant_name
 from aws_bedrock_inference.dialects.request import CONVERSE_MEMBERS, is_converse
 
 if TYPE_CHECKING:
@@ -174,7 +174,7 @@ def _prompt_record(source: dict[str, Any]) -> Record:
         tenant_name(source.get("tenant", "-"))
     except ValueError:
         raise _ProblemError(
-            f'"tenant" is {_shown(source["tenant"])}. Give a name of 1 to {LONGEST_TENANT} printable characters'
+            f'"tenant" is {_shown(source["tenant"])}. Give a name of 1 to {LONGEST_NAME} printable characters'
         ) from None
     tokens, temperature = source.get("max_tokens", 1), source.get("temperature", 0)
     if not isinstance(tokens, int) or isinstance(tokens, bool) or not 1 <= tokens <= _MOST_TOKENS:

@@ -56,6 +56,7 @@ class AsyncBedrockClient(BaseClient):
         tier: Tier | None = None,
         timeout: float | Timeout | None = None,
         tenant: str | None = None,
+        pin: str | None = None,
         **converse: Unpack[ConverseOptions],
     ) -> Reply:
         """Send the prompt and return the complete answer.
@@ -68,7 +69,8 @@ class AsyncBedrockClient(BaseClient):
         `priority` applies to this call alone. `tier` is one of Bedrock's service tiers (`priority`, `default`, `flex`),
         or `match` for the tier that corresponds to the priority; not every model has every tier. `timeout` replaces the
         client's for this call. `tenant` names on whose behalf the call is made: where calls of one priority wait for
-        quota, their tenants share it equally, however many calls each has.
+        quota, their tenants share it equally, however many calls each has. `pin` names a conversation that stays on one
+        route while that is healthy, so that its prompt cache stays warm (see `Fallback`).
 
         Raises `InvalidRequest` before anything is sent, another `Refused` if the call was not sent, and `ServiceFault`
         if the call failed.
@@ -89,6 +91,7 @@ class AsyncBedrockClient(BaseClient):
             priority,
             timeout,
             tenant=tenant,
+            pin=pin,
         )
         outcome = await self._driver.run(self._whole(call, stream=stream))
         self._finish(call, outcome)
@@ -109,6 +112,7 @@ class AsyncBedrockClient(BaseClient):
         tier: Tier | None = None,
         timeout: float | Timeout | None = None,
         tenant: str | None = None,
+        pin: str | None = None,
         on_interrupt: OnInterrupt | None = None,
         **converse: Unpack[ConverseOptions],
     ) -> AsyncTextStream:
@@ -136,6 +140,7 @@ class AsyncBedrockClient(BaseClient):
             priority,
             timeout,
             tenant=tenant,
+            pin=pin,
             on_interrupt=on_interrupt,
         )
         return AsyncTextStream(self._events(call))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from aws_bedrock_inference import clock as clocks
 from aws_bedrock_inference.bounds import is_number, shown, shown_name
-from aws_bedrock_inference.call import Call, Outcome, Route, Timeout, priority_number, tenant_name
+from aws_bedrock_inference.call import Call, Outcome, Route, Timeout, pin_name, priority_number, tenant_name
 from aws_bedrock_inference.clients.counting import Counting
 from aws_bedrock_inference.clients.request import BadRequestError
 from aws_bedrock_inference.clients.routes import Routes
@@ -100,11 +100,13 @@ class BaseClient:
         timeout: float | Timeout | None = None,
         *,
         tenant: str | None = None,
+        pin: str | None = None,
         on_interrupt: OnInterrupt | None = None,
     ) -> Call:
         """Return the Converse or ConverseStream call for `prompt`."""
         number = self.priority if priority is None else priority_number(priority)
         name = "" if tenant is None else tenant_name(tenant)
+        conversation = None if pin is None else pin_name(pin)
         try:
             params = prompt.params(number)
         except BadRequestError as error:
@@ -112,7 +114,7 @@ class BaseClient:
         if on_interrupt is not None and (problem := unresumable(on_interrupt, self.pipeline)):
             raise self._invalid(operation, problem, self._route(self.model_id))
         return self._make_call(operation, params, timeout)._replace(
-            priority=number, tenant=name, on_interrupt=on_interrupt
+            priority=number, tenant=name, on_interrupt=on_interrupt, pin=conversation
         )
 
     def _whole(self, call: Call, *, stream: bool | str) -> Flow:
@@ -171,6 +173,7 @@ class BaseClient:
             deadline=now + total,
             priority=self.priority,
             plain=plain,
+            place=self._endpoint,
         )
 
     def _route(self, model_id: Any) -> Route:

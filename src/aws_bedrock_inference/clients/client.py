@@ -53,6 +53,7 @@ class BedrockClient(BaseClient):
         tier: Tier | None = None,
         timeout: float | Timeout | None = None,
         tenant: str | None = None,
+        pin: str | None = None,
         **converse: Unpack[ConverseOptions],
     ) -> Reply:
         """Send the prompt and return the complete answer.
@@ -65,7 +66,8 @@ class BedrockClient(BaseClient):
         `priority` applies to this call alone. `tier` is one of Bedrock's service tiers (`priority`, `default`, `flex`),
         or `match` for the tier that corresponds to the priority; not every model has every tier. `timeout` replaces the
         client's for this call. `tenant` names on whose behalf the call is made: where calls of one priority wait for
-        quota, their tenants share it equally, however many calls each has.
+        quota, their tenants share it equally, however many calls each has. `pin` names a conversation that stays on one
+        route while that is healthy, so that its prompt cache stays warm (see `Fallback`).
 
         Raises `InvalidRequest` before anything is sent, another `Refused` if the call was not sent, and `ServiceFault`
         if the call failed.
@@ -86,6 +88,7 @@ class BedrockClient(BaseClient):
             priority,
             timeout,
             tenant=tenant,
+            pin=pin,
         )
         outcome = self._driver.run(self._whole(call, stream=stream))
         self._finish(call, outcome)
@@ -106,6 +109,7 @@ class BedrockClient(BaseClient):
         tier: Tier | None = None,
         timeout: float | Timeout | None = None,
         tenant: str | None = None,
+        pin: str | None = None,
         on_interrupt: OnInterrupt | None = None,
         **converse: Unpack[ConverseOptions],
     ) -> TextStream:
@@ -133,6 +137,7 @@ class BedrockClient(BaseClient):
             priority,
             timeout,
             tenant=tenant,
+            pin=pin,
             on_interrupt=on_interrupt,
         )
         return TextStream(self._events(call))

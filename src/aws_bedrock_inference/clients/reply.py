@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from aws_bedrock_inference.call import Attempt, Outcome, Route
     from aws_bedrock_inference.fault import Fault
-    from aws_bedrock_inference.made import FilteredContent, Made, Seam
+    from aws_bedrock_inference.made import FilteredContent, Hop, Made, Seam
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +59,11 @@ class Reply:
         """The request id of the answer."""
         request_id: str | None = self.response.get("ResponseMetadata", {}).get("RequestId")
         return request_id
+
+    @property
+    def trail(self) -> tuple[Hop, ...]:
+        """The routes that the call left before `route` answered, in order; see `Fallback`."""
+        return self.made.trail
 
     @property
     def seams(self) -> tuple[Seam, ...]:
@@ -107,7 +112,7 @@ def reply_of(outcome: Outcome, route: Route) -> Reply:
         text=text_of(response.get("output", {}).get("message", {}).get("content")),
         stop_reason=stop_reason(response),
         usage=outcome.usage if outcome.usage is not None else Usage(),
-        route=route,
+        route=outcome.made.route or route,
         earlier=outcome.earlier,
         response=response,
         made=outcome.made,

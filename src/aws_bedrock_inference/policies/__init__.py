@@ -11,11 +11,13 @@ from aws_bedrock_inference.policies.cache import Cache
 from aws_bedrock_inference.policies.complete import Complete
 from aws_bedrock_inference.policies.deadline import Deadline
 from aws_bedrock_inference.policies.degrade import Degrade
+from aws_bedrock_inference.policies.fallback import Fallback
 from aws_bedrock_inference.policies.filtered import Filtered, OnFiltered
 from aws_bedrock_inference.policies.geographic import GeographicProfile
 from aws_bedrock_inference.policies.quota import Quota
 from aws_bedrock_inference.policies.resume import Resume
 from aws_bedrock_inference.policies.retry import Retry
+from aws_bedrock_inference.policies.targets import Target
 
 if TYPE_CHECKING:
     from aws_bedrock_inference.call import OnInterrupt
@@ -27,11 +29,13 @@ __all__ = [
     "Complete",
     "Deadline",
     "Degrade",
+    "Fallback",
     "Filtered",
     "GeographicProfile",
     "Quota",
     "Resume",
     "Retry",
+    "Target",
     "one_owner",
     "standard",
 ]
@@ -43,6 +47,7 @@ def standard(
     cache: Cache | None = None,
     filtered: Filtered | OnFiltered = "return",
     degrade: Degrade | None = None,
+    fallback: Fallback | None = None,
     on_interrupt: OnInterrupt = "raise",
     retry: Retry | Literal["outside"] | None = None,
     profiles: Models | None = None,
@@ -53,6 +58,7 @@ def standard(
     `cache` answers a request that was answered before, and nothing of the others is asked then. Without it nothing is
     kept. `filtered` is what to do with content that was filtered: `return` it as it is, `raise`, or a message for its
     place (see `Filtered`). `degrade` is a substitute for when all else has failed; without one the exception is raised.
+    `fallback` moves a call to another model, Region or account when its own route cannot answer it.
     `on_interrupt` says how a stream goes on that breaks after its first content, unless the call says so itself (see
     `Resume`). `load` reads the same from a file.
 
@@ -71,6 +77,8 @@ def standard(
         raise ValueError(f"standard(cache={shown(cache)}): give a Cache, such as Cache('sqlite:///path/answers.db')")
     if degrade is not None and not isinstance(degrade, Degrade):
         raise ValueError(f"standard(degrade={shown(degrade)}): give a Degrade, such as Degrade('Busy, try later')")
+    if fallback is not None and not isinstance(fallback, Fallback):
+        raise ValueError(f"standard(fallback={shown(fallback)}): give a Fallback, such as Fallback('another-model-id')")
     owner = Retry(attempts=1) if retry == "outside" else retry
     return Pipeline(
         *([degrade] if degrade is not None else []),
@@ -79,6 +87,7 @@ def standard(
         Deadline(),
         Complete(),
         Resume(on_interrupt),
+        *([fallback] if fallback is not None else []),
         owner if owner is not None else Retry(),
         *([GeographicProfile(profiles)] if profiles is not None else []),
         Breaker(),

@@ -15,9 +15,11 @@ KEPT = frozenset({"converse", "converse_stream", "invoke_model", "invoke_model_w
 
 
 def is_sound(outcome: Outcome) -> bool:
-    """Return whether an outcome may be given to others: it is the model's own, and no part of it was guessed."""
+    """Return whether an outcome may be given to others: it is of the route that was asked for, and no part of it was
+    guessed.
+    """
     made = outcome.made
-    if outcome.fault is not None or made.degraded_by is not None or made.replaced:
+    if outcome.fault is not None or made.degraded_by is not None or made.replaced or made.route is not None:
         return False
     return all(seam.verified for seam in made.seams)
 

@@ -122,8 +122,8 @@ class Quota:
 
         def flow(call: Call) -> Flow:
             estimate = call.estimate
-            if not estimate.metered:
-                return (yield from step(call))
+            if call.quota is not None or not estimate.metered:
+                return (yield from _aside(step, call, clock))
             pool = pools.get(call.route.quota_key) or self._pool(call.route, clock())
             tokens = estimate.input_tokens + estimate.output_tokens
             if tokens > pool.largest or pool.held:
@@ -250,6 +250,14 @@ class Quota:
 
     def __repr__(self) -> str:
         return f"Quota(rpm={self.rpm}, tpm={self.tpm})"
+
+
+def _aside(step: Step, call: Call, clock: Clock) -> Flow:
+    """Run a call that this quota does not admit: one with a quota of its own, or one that uses none."""
+    if call.quota is not None and call.estimate.metered:
+        step = call.quota.around(step, clock)
+        call = call._replace(quota=None)
+    return (yield from step(call))
 
 
 class _Pool:

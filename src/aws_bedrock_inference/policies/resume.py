@@ -13,7 +13,7 @@ from aws_bedrock_inference.events import StreamResumed
 from aws_bedrock_inference.fault import Decision, Kind
 from aws_bedrock_inference.flow import ABANDONED, emit, give, passing, sleep
 from aws_bedrock_inference.knowledge.models import model_facts
-from aws_bedrock_inference.made import Interrupted, Joint, Made, Seam
+from aws_bedrock_inference.made import Interrupted, Joint, Seam
 from aws_bedrock_inference.rules.backoff import JITTERS, delay
 from aws_bedrock_inference.rules.seam import Seam as Cut
 
@@ -109,7 +109,7 @@ class Resume:
             usage=_sum(seams, outcome.usage),
             emitted=emitted,
             earlier=tuple(earlier),
-            made=Made(seams=tuple(seams)),
+            made=replace(outcome.made, seams=tuple(seams)),
         )
 
     def _too_late(self, resumed: int, start: float, call: Call) -> str | None:

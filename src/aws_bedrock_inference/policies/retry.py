@@ -10,12 +10,14 @@ from aws_bedrock_inference.call import Attempt, Call, Outcome
 from aws_bedrock_inference.events import RetryScheduled
 from aws_bedrock_inference.flow import emit, sleep
 from aws_bedrock_inference.rules.backoff import JITTERS
-from aws_bedrock_inference.rules.retry import Budget, Stop, decide
+from aws_bedrock_inference.rules.retry import Again, Budget, Stop, decide
 
 if TYPE_CHECKING:
     from aws_bedrock_inference.clock import Chance, Clock
     from aws_bedrock_inference.fault import Fault
     from aws_bedrock_inference.flow import Flow, Step
+
+_MOVES = Stop("the next attempt goes to another route")
 
 
 class Retry:
@@ -62,17 +64,8 @@ class Retry:
         earlier: list[Attempt] = []
         cost = 0
         while (fault := outcome.fault) is not None:
-            verdict = decide(
-                outcome,
-                fault,
-                earlier,
-                now=clock(),
-                deadline=call.deadline,
-                most=self.attempts,
-                budget=self.budget,
-                jitter=JITTERS[self.jitter],
-                chance=self._chance,
-            )
+            moves = call.moves is not None and call.moves(fault, len(earlier) + 1)
+            verdict = _MOVES if moves else self._decide(call, outcome, fault, earlier, clock)
             if isinstance(verdict, Stop):
                 return outcome._replace(earlier=tuple(earlier), gave_up=verdict.reason)
             cost = verdict.cost
@@ -88,6 +81,19 @@ class Retry:
             outcome = yield from step(call)
         self.budget.give(cost)
         return outcome._replace(earlier=tuple(earlier))
+
+    def _decide(self, call: Call, outcome: Outcome, fault: Fault, earlier: list[Attempt], clock: Clock) -> Again | Stop:
+        return decide(
+            outcome,
+            fault,
+            earlier,
+            now=clock(),
+            deadline=call.deadline,
+            most=self.attempts,
+            budget=self.budget,
+            jitter=JITTERS[self.jitter],
+            chance=self._chance,
+        )
 
     def __repr__(self) -> str:
         return f"Retry(attempts={self.attempts}, jitter={self.jitter!r})"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio  # noqa: TID251 - the asyncio transport
 from io import BytesIO
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import aiohttp
 from yarl import URL
@@ -27,6 +27,7 @@ from aws_bedrock_inference.transports.timeouts import CREDENTIALS, Exchange
 if TYPE_CHECKING:
     from aws_bedrock_inference.call import Call
     from aws_bedrock_inference.clock import Clock
+    from aws_bedrock_inference.place import Place
     from aws_bedrock_inference.transports.endpoint import Endpoint
 
 # From here on, in bytes, aiohttp writes a body in pieces only if it is a file.
@@ -42,12 +43,14 @@ _inherited: list[_Loops] = []
 
 
 class AiohttpTransport:
-    """Carries calls to one endpoint over kept connections. Each event loop that uses it has connections of its own,
-    which close with it.
+    """Carries calls to an endpoint, and to the other places that calls name, over kept connections. Each event loop
+    that uses it has connections of its own, which close with it.
     """
 
     def __init__(self, endpoint: Endpoint, *, clock: Clock = clocks.monotonic, wall: Clock = clocks.wall) -> None:
         self._loops: _Loops = {}  # first, since what cannot be made is finalised too
+        self._endpoint = endpoint
+        self._others: dict[Place, AiohttpTransport] = {}
         self._signer = endpoint.signer
         self._outgoing = Outgoing(endpoint)
         self._clock = clock
@@ -70,8 +73,10 @@ class AiohttpTransport:
         for connections in self._loops.values():
             connections.collect()
 
-    async def send(self, call: Call) -> Outcome:
+    async def send(self, call: Call) -> Outcome:  # noqa: PLR0911 - a return for each stage at which it can end
         """Carry `call` once; the outcome's value is boto3's response, or an `AsyncSource` for a streaming operation."""
+        if call.place is not None and call.place is not self._endpoint:
+            return await self._beside(call.place).send(call)
         plan = operation(call.operation)
         exchange = Exchange(call, self._outgoing.host, self._clock)
         try:
@@ -113,6 +118,8 @@ class AiohttpTransport:
     async def close(self) -> None:
         """Close the connections that are not in use, of all event loops; those in use close when their calls end."""
         self._closed = True
+        for other in list(self._others.values()):
+            await other.close()
         here = asyncio.get_running_loop()
         for loop in list(self._loops):
             if loop is not here:
@@ -122,6 +129,14 @@ class AiohttpTransport:
             await connections.close()
             if not connections.connector.in_use():
                 self._loops.pop(here, None)
+
+    def _beside(self, place: Place) -> AiohttpTransport:
+        """Return the transport to another place, made at its first use."""
+        found = self._others.get(place)
+        if found is None:
+            made = AiohttpTransport(cast("Endpoint", place), clock=self._clock, wall=self._wall)
+            found = self._others.setdefault(place, made)  # of two made at once, one is used
+        return found
 
     async def _renewed(self, exchange: Exchange) -> Any:
         """Return the identity, renewed in the background: botocore's requests know no deadline of ours."""

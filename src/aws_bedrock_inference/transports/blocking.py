@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from aws_bedrock_inference import clock as clocks
 from aws_bedrock_inference.background import background
@@ -21,6 +21,7 @@ from aws_bedrock_inference.transports.wires import Wires
 if TYPE_CHECKING:
     from aws_bedrock_inference.call import Call
     from aws_bedrock_inference.clock import Clock
+    from aws_bedrock_inference.place import Place
     from aws_bedrock_inference.transports.endpoint import Endpoint
     from aws_bedrock_inference.transports.http1 import Answer
     from aws_bedrock_inference.transports.wires import Wire
@@ -29,17 +30,23 @@ _BROKEN = (Failed, MalformedAnswer, OSError)
 
 
 class BlockingTransport:
-    """Carries calls to one endpoint over kept connections. Safe to share between threads, and across forks."""
+    """Carries calls to an endpoint, and to the other places that calls name, over kept connections. Safe to share
+    between threads, and across forks.
+    """
 
     def __init__(self, endpoint: Endpoint, *, clock: Clock = clocks.monotonic, wall: Clock = clocks.wall) -> None:
+        self._endpoint = endpoint
+        self._others: dict[Place, BlockingTransport] = {}
         self._signer = endpoint.signer
         self._outgoing = Outgoing(endpoint)
         self._clock = clock
         self._wall = wall
         self._wires = Wires(Dialler(endpoint).dial, clock)
 
-    def send(self, call: Call) -> Outcome:
+    def send(self, call: Call) -> Outcome:  # noqa: PLR0911 - a return for each stage at which it can end
         """Carry `call` once; the outcome's value is boto3's response, or a `Source` for a streaming operation."""
+        if call.place is not None and call.place is not self._endpoint:
+            return self._beside(call.place).send(call)
         plan = operation(call.operation)
         exchange = Exchange(call, self._outgoing.host, self._clock)
         try:
@@ -74,6 +81,16 @@ class BlockingTransport:
     def close(self) -> None:
         """Close the connections that are not in use; those in use close when their calls end."""
         self._wires.close()
+        for other in list(self._others.values()):
+            other.close()
+
+    def _beside(self, place: Place) -> BlockingTransport:
+        """Return the transport to another place, made at its first use."""
+        found = self._others.get(place)
+        if found is None:
+            made = BlockingTransport(cast("Endpoint", place), clock=self._clock, wall=self._wall)
+            found = self._others.setdefault(place, made)  # of two made at once, one is used
+        return found
 
     def _renewed(self, exchange: Exchange) -> Any:
         """Return the identity, renewed in the background: botocore's requests know no deadline of ours."""

@@ -18,7 +18,7 @@ from botocore.exceptions import (
 from botocore.utils import get_environ_proxies
 
 from aws_bedrock_inference.knowledge.masking import masked
-from aws_bedrock_inference.sessions import key_of, make_client
+from aws_bedrock_inference.sessions import key_of, make_client, of_aws
 from aws_bedrock_inference.transports.fast.signing import Signer, signer
 from aws_bedrock_inference.transports.operations import SERVICE
 from aws_bedrock_inference.transports.principals import principal
@@ -62,7 +62,8 @@ class Endpoint:
     `whose` then names the access key, and is empty too for credentials that would have to be fetched. `principal` is a
     hash of who signs, as `principals` finds it.
 
-    `proxy` is the proxy's URL or None, `verify` the CA bundle's path, or True for botocore's own.
+    `proxy` is the proxy's URL or None, `verify` the CA bundle's path, or True for botocore's own. `session` is the one
+    it was found with, None for boto3's default one.
     """
 
     url: str
@@ -73,6 +74,18 @@ class Endpoint:
     proxy: str | None = field(default=None, repr=False)
     verify: str | bool = True
     whose: str = field(default="", repr=False)
+    session: Any = field(default=None, repr=False, compare=False)
+
+    def elsewhere(self, *, session: Any, region_name: str | None, endpoint_url: str | None) -> Endpoint:
+        """Return the endpoint of a client with these options; `session` None keeps this one's. It may read files.
+
+        Without a URL, one that is not AWS's own (a gateway, a simulator) stays the same in every Region.
+        """
+        return find_endpoint(
+            self.session if session is None else session,
+            region_name=region_name or self.region,
+            endpoint_url=endpoint_url or (None if of_aws(self.url) else self.url),
+        )
 
 
 def unread_region() -> str:
@@ -121,6 +134,7 @@ def find_endpoint(session: Any = None, *, region_name: str | None = None, endpoi
         proxy=_with_scheme(proxies.get(urlsplit(url).scheme)),
         verify=core.get_config_variable("ca_bundle") or os.environ.get("REQUESTS_CA_BUNDLE") or True,
         whose=account or (key_of(credentials.access_key) if type(credentials) is Credentials else ""),
+        session=session,
     )
 
 

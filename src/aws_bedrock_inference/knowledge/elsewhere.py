@@ -1,0 +1,35 @@
+"""Where else a request that failed may succeed: what must differ, by the fault's cause."""
+
+from __future__ import annotations
+
+import tomllib
+from functools import cache
+
+from aws_bedrock_inference.fault import Decision, Fault, Origin
+from aws_bedrock_inference.knowledge.data import text_of_file
+
+DIFFERENCES = ("model", "region", "pool", "account")
+"""The ways in which a route may differ from another one."""
+
+ANY = frozenset(DIFFERENCES)
+NOWHERE: frozenset[str] = frozenset()
+
+_CALLERS = frozenset({Origin.IDENTITY, Origin.MACHINE})
+
+
+def elsewhere(fault: Fault) -> frozenset[str]:
+    """Return the differences of which one must be there for the same request to succeed; none if no other route would
+    help.
+    """
+    listed = _by_cause().get(fault.cause)
+    if listed is not None:
+        return listed
+    if fault.origin in _CALLERS or fault.decision is Decision.FAIL:
+        return NOWHERE
+    return ANY
+
+
+@cache
+def _by_cause() -> dict[str, frozenset[str]]:
+    groups = tomllib.loads(text_of_file("elsewhere.toml"))["elsewhere"]
+    return {cause: frozenset(group["differs"]) for group in groups for cause in group["causes"]}

@@ -1,0 +1,34 @@
+"""The place that a call is sent to."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+
+class Place(Protocol):
+    """An endpoint in one Region together with who signs there. `session` is the one it was found with."""
+
+    @property
+    def url(self) -> str:
+        """The URL of the runtime, without a trailing slash."""
+
+    @property
+    def region(self) -> str:
+        """The Region."""
+
+    @property
+    def account(self) -> str:
+        """The account, empty when the credentials do not tell it."""
+
+    @property
+    def principal(self) -> str:
+        """A hash of who signs."""
+
+    @property
+    def session(self) -> Any:
+        """The session of boto3 or botocore; None for boto3's default one."""
+
+    def elsewhere(self, *, session: Any, region_name: str | None, endpoint_url: str | None) -> Place:
+        """Return another place, found as a client with these options finds it; `session` None keeps this one's. It may
+        read files. Raises what boto3 raises.
+        """

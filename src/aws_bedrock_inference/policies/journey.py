@@ -1,0 +1,263 @@
+"""The way of one call over the routes of a `Fallback`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from math import inf
+from typing import TYPE_CHECKING, Any
+
+from aws_bedrock_inference.call import Attempt, Outcome, Usage
+from aws_bedrock_inference.dialects.filtered import cause_of, filtered_of
+from aws_bedrock_inference.events import FellBack, RouteHealthChanged
+from aws_bedrock_inference.fault import Category, Decision, Fault, Kind, Origin
+from aws_bedrock_inference.flow import emit
+from aws_bedrock_inference.knowledge.elsewhere import NOWHERE
+from aws_bedrock_inference.made import Hop
+from aws_bedrock_inference.policies.places import found_leg
+from aws_bedrock_inference.policies.refusals import invalid_request
+from aws_bedrock_inference.rules.health import Turn
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from aws_bedrock_inference.call import Call
+    from aws_bedrock_inference.clock import Clock
+    from aws_bedrock_inference.flow import Effect, Flow, Step
+    from aws_bedrock_inference.policies.fallback import Fallback
+    from aws_bedrock_inference.policies.targets import Leg
+
+# Seconds for which a route rests that cannot answer before somebody changes something.
+CLOSED = 300.0
+
+# Seconds that are waited for a second attempt on a healthy route, if the service asks for a wait at all.
+SHORT_WAIT = 2.0
+
+# Seconds for a probe's connection: an outage that takes no connections must not hold the probing call up for long.
+PROBE_CONNECT = 3.0
+
+_LIVE = frozenset({Origin.SERVICE, Origin.NETWORK, Origin.DEPENDENCY})
+_BREACHES = frozenset({Kind.THROTTLED, Kind.OVERLOADED, Kind.NOT_READY})
+
+FILTERED = "filtered"
+"""The key of `on` for answers whose content was filtered."""
+
+_FILTERED = Fault(
+    code="ContentFiltered",
+    message="the content was filtered",
+    kind=Kind.INVALID,
+    decision=Decision.FAIL,
+    category=Category.PERMANENT,
+)
+
+
+class Journey:
+    """One call on its way. `hops` are the routes that it left, each with the outcome there."""
+
+    def __init__(self, policy: Fallback, call: Call, clock: Clock) -> None:
+        self.policy = policy
+        self.call = call
+        self.clock = clock
+        self.sent = 0
+        self._hops: list[tuple[Leg, Outcome]] = []
+        self._skipped: dict[int, str] = {}
+        self._untried = list(range(len(policy.targets) + 1))
+        self._back = False
+
+    def run(self, step: Step) -> Flow:
+        """Take the call over the routes until one answers it."""
+        chosen = yield from self._first()
+        while chosen is not None:
+            leg, turn = chosen
+            before = self.sent
+            outcome = yield from self._through(step, leg, turn)
+            outcome = self._judged(outcome)
+            fault = outcome.fault
+            if fault is None or outcome.emitted:
+                return self._ended(leg, outcome)
+            self._hops.append((leg, outcome))
+            if leg.number == 0 and not self.policy.differences(fault):
+                return self._ended(leg, outcome)
+            chosen = yield from self._next(fault)
+            if chosen is not None:
+                sent = self.sent - before
+                yield from emit(FellBack(leg.route, chosen[0].route, fault, sent, self.sent))
+        return self._failed()
+
+    def _first(self) -> Generator[Effect, Any, tuple[Leg, Turn] | None]:
+        """Return the route to begin with: that of the pin, else the best one whose turn it is, else the least sick."""
+        call, policy, now = self.call, self.policy, self.clock()
+        pinned = None if call.pin is None else policy.pins.get(call.pin)
+        if pinned is not None and pinned in self._untried:
+            leg = yield from self._leg(pinned)
+            if leg is not None and not leg.health.resting:
+                self._untried.remove(pinned)
+                return leg, Turn.YES
+        legs = []
+        for number in list(self._untried):
+            leg = yield from self._leg(number)
+            if leg is None:
+                continue
+            turn = leg.health.turn(now)
+            if turn is not Turn.NO:
+                self._untried.remove(number)
+                return leg, turn
+            legs.append(leg)
+        if not legs:
+            return None
+        best = max(legs, key=lambda leg: (leg.health.share, -leg.number))
+        self._untried.remove(best.number)
+        return best, Turn.YES
+
+    def _next(self, fault: Fault) -> Generator[Effect, Any, tuple[Leg, Turn] | None]:
+        """Return the route to go on with: the best untried one that may help, healthy ones first, else one that was
+        left although a further attempt may succeed there.
+        """
+        if self.sent >= self.policy.attempts and not fault.paced:
+            return None
+        legs = []
+        for number in list(self._untried):
+            leg = yield from self._leg(number)
+            if leg is not None and self._may_help(leg):
+                legs.append(leg)
+        if legs:
+            best = min(legs, key=lambda leg: (leg.health.resting, leg.number))
+            self._untried.remove(best.number)
+            return best, Turn.YES
+        if not self._back:
+            self._back = True
+            self._untried.clear()
+            for leg, outcome in self._hops[:-1]:
+                if outcome.fault is not None and outcome.fault.decision is not Decision.FAIL:
+                    return leg, Turn.YES
+        return None
+
+    def _may_help(self, leg: Leg) -> bool:
+        for left, outcome in self._hops:
+            wanted = NOWHERE if outcome.fault is None else self.policy.differences(outcome.fault)
+            if wanted and not leg.differs(left, wanted):
+                return False
+        return True
+
+    def _leg(self, number: int) -> Generator[Effect, Any, Leg | None]:
+        """Return the route of that number, or None if the call cannot go there; why is kept for the failure."""
+        found = yield from found_leg(self.policy, self.call, number, self.clock)
+        if isinstance(found, str):
+            self._skipped[number] = found
+            self._untried.remove(number)
+            return None
+        return found
+
+    def _through(self, step: Step, leg: Leg, turn: Turn) -> Flow:
+        """Send the call on one route, and count how it goes there."""
+        now = self.clock()
+        last = not self._untried
+        call = leg.call(self.call)
+        timeout, deadline = call.timeout, call.deadline
+        if turn is Turn.PROBE:
+            timeout = replace(timeout, connect=min(timeout.connect, PROBE_CONNECT))
+        if not last and deadline < inf and self.policy.reserve:
+            share = (deadline - now) * (1.0 - self.policy.reserve)
+            if call.streams:
+                timeout = replace(timeout, first_content=min(timeout.first_content, max(share, 0.001)))
+            else:
+                deadline = now + share
+        counted = 0
+        rested = leg.health.resting
+
+        def moves(fault: Fault, attempt: int) -> bool:
+            nonlocal counted
+            counted = attempt
+            return self._moves(leg, turn, fault, attempt, last=last)
+
+        outcome: Outcome = yield from step(call._replace(timeout=timeout, deadline=deadline, moves=moves))
+        if outcome.fault is not None:
+            if counted <= len(outcome.earlier):  # no Retry told of the last one
+                moves(outcome.fault, len(outcome.earlier) + 1)
+        else:
+            self.sent += 1
+            leg.health.succeeded(probe=turn is Turn.PROBE)
+        if leg.health.resting is not rested:
+            yield from emit(RouteHealthChanged(leg.route, leg.health.resting, leg.health.share))
+        return outcome
+
+    def _moves(self, leg: Leg, turn: Turn, fault: Fault, attempt: int, *, last: bool) -> bool:
+        """Count a failed attempt, and return whether the call leaves the route now. A single fault on a healthy route
+        is worth a second attempt there; the first sign of an outage is not.
+        """
+        full = leg.health.share >= 1.0
+        if fault.kind is not Kind.REFUSED:
+            self.sent += 1
+        if _closed(fault) and self.policy.differences(fault):
+            leg.health.rest(self.clock(), CLOSED)
+        elif _breach(fault):
+            leg.health.breached(self.clock())
+        if last:
+            return self.sent >= self.policy.attempts and not fault.paced
+        again = full and turn is Turn.YES and attempt == 1 and fault.stated_wait <= SHORT_WAIT
+        return not again or fault.kind is Kind.REFUSED or self.sent >= self.policy.attempts
+
+    def _judged(self, outcome: Outcome) -> Outcome:
+        """Return the outcome with a fault in it if it is an answer that was filtered and such answers move the call."""
+        if FILTERED not in self.policy.on or outcome.fault is not None or not isinstance(outcome.value, dict):
+            return outcome
+        filtered = filtered_of(outcome.value)
+        return outcome if filtered is None else outcome._replace(fault=replace(_FILTERED, cause=cause_of(filtered)))
+
+    def _ended(self, leg: Leg, outcome: Outcome) -> Outcome:
+        """Return the outcome of the last route with the story of the way there."""
+        if self.call.pin is not None and outcome.fault is None:
+            self.policy.pins.set(self.call.pin, leg.number)
+        hops = [hop for hop in self._hops if hop[1] is not outcome]
+        if not hops and leg.number == 0:
+            return outcome
+        made = replace(outcome.made, route=leg.route, trail=tuple(map(_hop, hops)))
+        earlier = tuple(attempt for _, left in hops for attempt in _attempts(left))
+        return outcome._replace(made=made, earlier=(*earlier, *outcome.earlier), usage=_sum(hops, outcome.usage))
+
+    def _failed(self) -> Outcome:
+        """Return the failure of the best route that was sent to, with what happened on the others."""
+        if not self._hops:
+            return Outcome(fault=invalid_request(f"no route may answer the call: {'; '.join(self._skipped.values())}"))
+        leg, outcome = min(self._hops, key=lambda hop: (_refused(hop[1]), hop[0].number))
+        made = replace(outcome.made, route=leg.route if leg.number else None, trail=tuple(map(_hop, self._hops)))
+        earlier = [
+            attempt for _, left in self._hops for attempt in (left.earlier if left is outcome else _attempts(left))
+        ]
+        others = [hop for hop in self._hops if hop[1] is not outcome]
+        tried = [str(_hop(hop)) for hop in others] + list(self._skipped.values())
+        gave_up = "; ".join(filter(None, (outcome.gave_up, f"other routes: {'; '.join(tried)}" if tried else "")))
+        failed = outcome._replace(made=made, earlier=tuple(earlier), gave_up=gave_up, usage=_sum(others, outcome.usage))
+        return failed._replace(fault=None) if is_filtered_answer(outcome) else failed
+
+
+def _hop(left: tuple[Leg, Outcome]) -> Hop:
+    leg, outcome = left
+    return Hop(leg.route, outcome.fault, outcome.attempts)
+
+
+def _attempts(left: Outcome) -> tuple[Attempt, ...]:
+    return left.earlier if left.fault is None else (*left.earlier, Attempt(left.fault, 0.0))
+
+
+def _sum(hops: list[tuple[Leg, Outcome]], last: Usage | None) -> Usage | None:
+    parts = [left.usage for _, left in hops if left.usage is not None]
+    return sum(parts, last if last is not None else Usage()) if parts else last
+
+
+def _refused(outcome: Outcome) -> bool:
+    return outcome.fault is not None and outcome.fault.kind is Kind.REFUSED
+
+
+def is_filtered_answer(outcome: Outcome) -> bool:
+    """Return whether an outcome is an answer whose content was filtered, and not an error that says so."""
+    return outcome.fault is not None and outcome.fault.code == _FILTERED.code and isinstance(outcome.value, dict)
+
+
+def _closed(fault: Fault) -> bool:
+    """Return whether a route is closed until somebody changes something."""
+    return fault.decision is Decision.FAIL and fault.kind is not Kind.REFUSED and fault.code != _FILTERED.code
+
+
+def _breach(fault: Fault) -> bool:
+    """Return whether a fault speaks against its route: not one of the request, of credentials or of this machine."""
+    return fault.kind is not Kind.REFUSED and fault.origin in _LIVE and (fault.unhealthy or fault.kind in _BREACHES)

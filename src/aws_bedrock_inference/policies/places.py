@@ -1,0 +1,131 @@
+"""Where the routes of a `Fallback` lead: their endpoints, and the Regions in which their calls may be answered."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from aws_bedrock_inference.flow import ask
+from aws_bedrock_inference.foundation.residency import shown, stays
+from aws_bedrock_inference.knowledge.masking import masked
+from aws_bedrock_inference.policies.targets import Leg, Target, route_of, unfit
+from aws_bedrock_inference.sessions import of_aws
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from aws_bedrock_inference.call import Call, Route
+    from aws_bedrock_inference.clock import Clock
+    from aws_bedrock_inference.flow import Effect
+    from aws_bedrock_inference.foundation.models import Models
+    from aws_bedrock_inference.place import Place
+    from aws_bedrock_inference.policies.fallback import Fallback
+
+# Seconds that a call waits for an endpoint or for the lists of a Region; both are found once.
+_LONGEST = 20.0
+
+# Seconds for which a verdict on a route's Regions serves: a good one changes with AWS's lists, which are read once a
+# day, and a bad one may come from a list that could not be read.
+_GOOD, _BAD = 3600.0, 60.0
+
+_HERE = frozenset({"on-demand", "provisioned"})
+
+
+class Places:
+    """Finds places and judges them by `within`, the patterns of the allowed Regions, and remembers both."""
+
+    def __init__(self, within: tuple[str, ...] | None) -> None:
+        self.within = within
+        self._found: dict[tuple[str, str, str, Target], Place] = {}
+        self._models: dict[tuple[str, str, str], Models] = {}
+        self._verdicts: dict[tuple[str, str, str], tuple[float, str | None]] = {}
+
+    def of(self, home: Place, wanted: Target, seconds: float) -> Generator[Effect, Any, Place | str]:
+        """Return the place of a target's calls, or why there is none."""
+        key = (home.url, home.region, home.principal, wanted)
+        if key not in self._found:
+            place = yield from _asked(lambda: _elsewhere(home, wanted), seconds, "the endpoint")
+            if isinstance(place, str):
+                return f"{wanted.model_id} in {wanted.region_name or home.region}: {place}"
+            self._found.setdefault(key, place)
+        return self._found[key]
+
+    def strays(
+        self, route: Route, place: Place | None, now: float, seconds: float
+    ) -> Generator[Effect, Any, str | None]:
+        """Return why calls on `route` may be answered outside of the allowed Regions, or None."""
+        if self.within is None:
+            return None
+        key = (route.account, route.region, route.model)
+        known = self._verdicts.get(key)
+        if known is not None and now < known[0]:
+            return known[1]
+        regions: Any = (route.region,)
+        if route.pool not in _HERE:
+            regions = yield from _asked(lambda: self._regions(route, place), seconds, "ListInferenceProfiles")
+        if isinstance(regions, str):
+            verdict: str | None = f"{route}: where it may be answered is not known: {regions}"
+        elif stays(regions, self.within):
+            verdict = None
+        else:
+            verdict = f"{route} may be answered in {shown(regions)}, not only within {' '.join(self.within)}"
+        self._verdicts[key] = (now + (_GOOD if verdict is None else _BAD), verdict)
+        return verdict
+
+    def _regions(self, route: Route, place: Place | None) -> tuple[str, ...]:
+        found = self._lists(route, place).get(route.model)
+        return tuple(getattr(found, "regions", ()))
+
+    def _lists(self, route: Route, place: Place | None) -> Models:
+        from aws_bedrock_inference.foundation.models import Models  # noqa: PLC0415 - heavy; only who asks needs it
+
+        key = (route.region, route.endpoint, route.principal)
+        if key not in self._models:
+            url = None if place is None or of_aws(place.url) else place.url
+            session = None if place is None else place.session
+            self._models[key] = Models(session, region_name=route.region, endpoint_url=url)
+        return self._models[key]
+
+
+def found_leg(policy: Fallback, call: Call, number: int, clock: Clock) -> Generator[Effect, Any, Leg | str]:
+    """Return the route with that number for `call`, or why the call cannot go there."""
+    now = clock()
+    seconds = min(_LONGEST, call.deadline - now)
+    place, route, wanted, quota = call.place, call.route, None, None
+    if number:
+        wanted, quota = policy.targets[number - 1], policy.quotas[number - 1]
+        if not wanted.here:
+            if place is None:
+                return f"{wanted.model_id}: the call has no place to start from"
+            found = yield from policy.places.of(place, wanted, seconds)
+            if isinstance(found, str):
+                return found
+            place = found
+        route = route_of(wanted, call, place)
+    leg = Leg(number, route, place, policy.health(f"{number}|{route.health_key}", now), wanted, quota)
+    if number and (reason := unfit(leg, call)) is not None:
+        return reason
+    strayed = yield from policy.places.strays(route, place, now, seconds)
+    return leg if strayed is None else strayed
+
+
+def _elsewhere(home: Place, wanted: Target) -> Place:
+    return home.elsewhere(session=wanted.session, region_name=wanted.region_name, endpoint_url=wanted.endpoint_url)
+
+
+def _asked(answer: Any, seconds: float, place: str) -> Generator[Effect, Any, Any]:
+    """Return what `answer` returns, run beside the event loop, or its error as a text."""
+    from aws_bedrock_inference.stores import StoreUnavailable  # noqa: PLC0415 - it loads asyncio
+    from aws_bedrock_inference.stores.request import Question  # noqa: PLC0415 - the same
+
+    def attempt() -> Any:
+        try:
+            return answer()
+        except Exception as error:  # noqa: BLE001 - botocore's errors, and those of whatever finds credentials
+            return masked(f"{type(error).__name__}: {error}")
+
+    if seconds <= 0:
+        return "no time is left to find out"
+    try:
+        return (yield from ask(Question(attempt, seconds, place)))
+    except StoreUnavailable as error:
+        return str(error)

@@ -1,0 +1,116 @@
+"""The other routes of a `Fallback`: what the user names, and what becomes of a call that goes there."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import KW_ONLY, dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from aws_bedrock_inference.bounds import hashed, shown, shown_name
+from aws_bedrock_inference.call import Route
+from aws_bedrock_inference.knowledge.models import target
+from aws_bedrock_inference.policies.quota import Quota
+from aws_bedrock_inference.tokens.estimate import estimate
+
+if TYPE_CHECKING:
+    from aws_bedrock_inference.call import Call
+    from aws_bedrock_inference.place import Place
+    from aws_bedrock_inference.rules.health import Health
+
+_REGION = re.compile(r"[a-z]{2,4}(-[a-z]+)+-\d{1,2}")
+_TIERS = ("default", "flex", "priority", "reserved")
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Another route for calls: a model, and where and as whom to call it.
+
+    `model_id` is a model id, inference profile id or ARN. What is not given is as in the client: its Region, its
+    session (boto3's or botocore's), its endpoint. `tier` is one of Bedrock's service tiers. `quota` is the account's
+    `Quota` for this model there; without one the target learns its own from throttles alone.
+
+    Raises `ValueError` for what cannot be right.
+    """
+
+    model_id: str
+    _: KW_ONLY
+    region_name: str | None = None
+    session: Any = field(default=None, repr=False)
+    endpoint_url: str | None = None
+    tier: str | None = None
+    quota: Quota | None = None
+
+    def __post_init__(self) -> None:
+        if not str(self.model_id or "").strip():
+            raise ValueError(f"Target({shown(self.model_id)}): give a model id, inference profile id or ARN")
+        if self.region_name is not None and not _REGION.fullmatch(str(self.region_name)):
+            raise ValueError(f"Target(region_name={shown(self.region_name)}): give a Region such as 'us-west-2'")
+        if self.tier is not None and self.tier not in _TIERS:
+            raise ValueError(f"Target(tier={shown_name(self.tier, _TIERS)}): give one of {', '.join(_TIERS)}")
+        if self.quota is not None and not isinstance(self.quota, Quota):
+            raise ValueError(f"Target(quota={shown(self.quota)}): give a Quota, such as Quota(tpm=2e6)")
+
+    @property
+    def here(self) -> bool:
+        """True if its calls go to the client's own endpoint."""
+        return self.region_name is self.endpoint_url is None and self.session is None
+
+
+class Leg(NamedTuple):
+    """One route as a call takes it. `target` is None for the route that was asked for; `number` is its place in the
+    list, from 0.
+    """
+
+    number: int
+    route: Route
+    place: Place | None
+    health: Health
+    target: Target | None = None
+    quota: Quota | None = None
+
+    def call(self, call: Call) -> Call:
+        """Return `call` as it is sent on this route."""
+        if self.target is None:
+            return call
+        params = {**call.params, "modelId": self.route.model}
+        if self.target.tier is not None:
+            params["serviceTier"] = {"type": self.target.tier}
+        return call._replace(
+            params=params,
+            route=self.route,
+            estimate=estimate(call.operation, params, self.route.base),
+            place=self.place,
+            quota=self.quota,
+        )
+
+    def differs(self, other: Leg, differences: frozenset[str]) -> bool:
+        """Return whether this route differs from the other one in at least one of these."""
+        here, there = self.route, other.route
+        return any(
+            {
+                "model": here.base != there.base,
+                "region": here.region != there.region or here.endpoint != there.endpoint,
+                "pool": here.pool != there.pool,
+                "account": here.account != there.account or here.principal != there.principal,
+            }[name]
+            for name in differences
+        )
+
+
+def unfit(leg: Leg, call: Call) -> str | None:
+    """Return why the route's model surely cannot answer the call, or None."""
+    if "body" in call.params and leg.route.base.partition(".")[0] != call.route.base.partition(".")[0]:
+        return f"{leg.route}: its InvokeModel takes bodies of another form"
+    return None
+
+
+def route_of(found: Target, call: Call, place: Place | None) -> Route:
+    """Return the route of a target's calls, for a call that was made for another one."""
+    split = target(found.model_id)
+    if place is None or found.here:
+        was = call.route
+        region, account, endpoint, principal = was.region, was.account, was.endpoint, was.principal
+    else:
+        region, account, endpoint, principal = place.region, place.account, hashed(place.url), place.principal
+    model = str(found.model_id)
+    return Route(model, region, account, split.base, split.pool, endpoint=endpoint, principal=principal)
