@@ -1,4 +1,4 @@
-"""Where else a request that failed may succeed: what must differ, by the fault's cause."""
+"""The routes on which a request that failed may succeed: what must differ, by the fault's cause."""
 
 from __future__ import annotations
 

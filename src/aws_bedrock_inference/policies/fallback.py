@@ -141,6 +141,6 @@ def _checked(on: Mapping[str, Any]) -> dict[str, frozenset[str]]:
     for cause, value in on.items():
         names = (value,) if isinstance(value, str) else tuple(value)
         if not names or not set(names) <= set(words) or (len(names) > 1 and {"any", "nowhere"} & set(names)):
-            raise ValueError(f"Fallback(on={{{cause!r}: {shown(value)}}}): give one of {', '.join(words)}, or several")
+            raise ValueError(f"Fallback(on={{{cause!r}: {value!r:.60}}}): give one of {', '.join(words)}, or several")
         found[str(cause)] = {("any",): ANY, ("nowhere",): NOWHERE}.get(names, frozenset(names))
     return found

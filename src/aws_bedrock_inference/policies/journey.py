@@ -62,6 +62,7 @@ class Journey:
         self._skipped: dict[int, str] = {}
         self._untried = list(range(len(policy.targets) + 1))
         self._back = False
+        self._changed = False
 
     def run(self, step: Step) -> Flow:
         """Take the call over the routes until one answers it."""
@@ -162,7 +163,6 @@ class Journey:
             else:
                 deadline = now + share
         counted = 0
-        rested = leg.health.resting
 
         def moves(fault: Fault, attempt: int) -> bool:
             nonlocal counted
@@ -175,8 +175,9 @@ class Journey:
                 moves(outcome.fault, len(outcome.earlier) + 1)
         else:
             self.sent += 1
-            leg.health.succeeded(probe=turn is Turn.PROBE)
-        if leg.health.resting is not rested:
+            self._changed = leg.health.succeeded(probe=turn is Turn.PROBE)
+        if self._changed:
+            self._changed = False
             yield from emit(RouteHealthChanged(leg.route, leg.health.resting, leg.health.share))
         return outcome
 
@@ -188,9 +189,9 @@ class Journey:
         if fault.kind is not Kind.REFUSED:
             self.sent += 1
         if _closed(fault) and self.policy.differences(fault):
-            leg.health.rest(self.clock(), CLOSED)
+            self._changed |= leg.health.rest(self.clock(), CLOSED)
         elif _breach(fault):
-            leg.health.breached(self.clock())
+            self._changed |= leg.health.breached(self.clock())
         if last:
             return self.sent >= self.policy.attempts and not fault.paced
         again = full and turn is Turn.YES and attempt == 1 and fault.stated_wait <= SHORT_WAIT

@@ -1,4 +1,4 @@
-"""Where the routes of a `Fallback` lead: their endpoints, and the Regions in which their calls may be answered."""
+"""The places of a `Fallback`'s routes: their endpoints, and the Regions in which their calls may be answered."""
 
 from __future__ import annotations
 

@@ -6,16 +6,16 @@ from enum import Enum
 
 from aws_bedrock_inference.forks import Locked
 
-DECREASE = 0.5
+DECREASE = 0.7
 """The factor of a breach. With `INCREASE`, a breach in p of the attempts is in balance at a share of
-(1 - p) / p x 0.1 / 0.5: a route on which 3 % of the attempts fail keeps all calls, one with 20 % about 0.8 of them and
-one with 50 % about 0.2."""
+(1 - p) / p x 0.1 / 0.36: a route on which 3 % of the attempts fail keeps nearly all calls, one with 20 % most of them."""
 
 INCREASE = 0.1
-"""What a success adds."""
+"""The part that a success adds."""
 
-SICK = 0.2
-"""Below this share a route rests: three breaches in a row from full health."""
+IN_A_ROW = 4
+"""Breaches without a success between them after which a route rests: an outage, and among attempts of which a fifth
+fails one time in 600."""
 
 REST = 8.0
 """Seconds between two probes of a resting route: seven in an outage of a minute, and at most so long until the end of
@@ -37,7 +37,7 @@ class Turn(Enum):
 
 class Health(Locked):
     """The health of one route as a share of the calls, 1 for a healthy one. A breach multiplies it, a success adds to
-    it; a route with too small a share rests, and single calls probe it.
+    it. After four breaches in a row the route rests, and single calls probe it.
     """
 
     def __init__(self) -> None:
@@ -45,6 +45,7 @@ class Health(Locked):
         self.share = 1.0
         self.resting = False
         self._credit = 0.0
+        self._in_a_row = 0
         self._probe_at = 0.0
 
     def turn(self, now: float) -> Turn:
@@ -55,7 +56,7 @@ class Health(Locked):
                     return Turn.NO
                 self._probe_at = now + REST
                 return Turn.PROBE
-            self._credit = min(1.0, self._credit + self.share)
+            self._credit += self.share
             if self._credit < 1.0 - _NEARLY:
                 return Turn.NO
             self._credit -= 1.0
@@ -68,8 +69,9 @@ class Health(Locked):
         with self._lock:
             if self.resting and not probe:
                 return False
+            self._in_a_row = 0
             back, self.resting = self.resting, False
-            self.share = max(self.share, BACK) if back else min(1.0, self.share + INCREASE)
+            self.share = BACK if back else min(1.0, self.share + INCREASE)
             return back
 
     def breached(self, now: float) -> bool:
@@ -78,7 +80,8 @@ class Health(Locked):
             if self.resting:
                 return False
             self.share *= DECREASE
-            if self.share >= SICK:
+            self._in_a_row += 1
+            if self._in_a_row < IN_A_ROW:
                 return False
             self._rest(now, REST)
             return True
@@ -87,7 +90,7 @@ class Health(Locked):
         """Let the route rest for `seconds` before its next probe; returns whether it did not rest before."""
         with self._lock:
             began = not self.resting
-            self.share = min(self.share, SICK * DECREASE)
+            self.share *= DECREASE
             self._rest(now, seconds)
             return began
 

@@ -1,0 +1,342 @@
+"""Fallback in virtual time: which route a call takes, why it leaves it, and what its caller hears."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support.doubles import INTERNAL, INVALID, OK, READ_TIMEOUT, THROTTLE, UNAVAILABLE, call
+
+from aws_bedrock_inference.call import Call, Outcome, Route
+from aws_bedrock_inference.drivers.virtual import VirtualDriver
+from aws_bedrock_inference.events import FellBack, Listeners, RouteHealthChanged
+from aws_bedrock_inference.fault import Decision, Fault, Kind
+from aws_bedrock_inference.flow import Pipeline, send
+from aws_bedrock_inference.knowledge.classify import answered, unanswered
+from aws_bedrock_inference.policies import Breaker, Deadline, Fallback, Quota, Retry, Target
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+A, B, C = "anthropic.claude-a-v1:0", "amazon.nova-b-v1:0", "mistral.c-v1:0"
+GONE = answered("ResourceNotFoundException", "This model version has reached the end of its life.", status=404)
+NO_CREDENTIALS = unanswered(None, code="NoCredentialsError", message="Unable to locate credentials")
+FILTERED = Outcome({"output": {}, "stopReason": "guardrail_intervened"}, usage=OK.usage)
+
+
+@dataclass(frozen=True)
+class Here:
+    """A place without a network."""
+
+    region: str = "us-east-1"
+    url: str = "http://127.0.0.1:1"
+    account: str = "111122223333"
+    principal: str = "me"
+    session: Any = None
+
+    def elsewhere(self, *, session: Any, region_name: str | None, endpoint_url: str | None) -> Here:
+        return replace(self, region=region_name or self.region, principal=session or self.principal)
+
+
+@dataclass
+class World:
+    """A service in virtual time: `answer` says how each call ends, and `sent` has what was sent, with its time."""
+
+    answer: Callable[[Call, float], Outcome]
+    seconds: float = 1.0
+    sent: list[tuple[float, Call]] = field(default_factory=list)
+    events: list[Any] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        listeners = Listeners()
+        listeners.add(self.events.append)
+        self.driver = VirtualDriver(self._send, listeners=listeners)
+
+    def _send(self, sent: Call, now: float) -> tuple[float, Outcome]:
+        self.sent.append((now, sent))
+        return self.seconds, self.answer(sent, now)
+
+    def run(self, policy: Fallback, *calls: Call, retry: Retry | None = None) -> list[Outcome]:
+        retry = retry if retry is not None else Retry(chance=lambda: 0.5)
+        pipeline = Pipeline(Deadline(), policy, retry, Breaker(), Quota())
+        step = pipeline.around(send, self.driver.clock)
+        tasks = [self.driver.spawn(step(each)) for each in calls]
+        self.driver.run()
+        assert [task.error for task in tasks] == [None] * len(tasks)
+        return [task.result for task in tasks]
+
+    def models(self) -> list[str]:
+        return [sent.route.model for _, sent in self.sent]
+
+
+def ask(**fields: Any) -> Call:
+    route = Route(A, "us-east-1", "111122223333", base=A)
+    return call(route=route, place=fields.pop("place", Here()), **fields)
+
+
+def failing(**faults: Fault) -> Callable[[Call, float], Outcome]:
+    """A service on which these models (a, b, c) fail."""
+    by_model = {{"a": A, "b": B, "c": C}[name]: fault for name, fault in faults.items()}
+
+    def answer(sent: Call, _: float) -> Outcome:
+        fault = by_model.get(sent.route.model)
+        return OK if fault is None else Outcome(fault=fault)
+
+    return answer
+
+
+class TestMoving:
+    def test_an_answer_of_the_first_route_is_returned_as_it_is(self) -> None:
+        world = World(failing())
+        [outcome] = world.run(Fallback(B), ask())
+        assert outcome == OK
+        assert world.models() == [A]
+
+    @pytest.mark.parametrize("fault", [UNAVAILABLE, INTERNAL, THROTTLE, READ_TIMEOUT])
+    def test_a_healthy_route_gets_a_second_attempt_before_the_next_one_is_asked(self, fault: Fault) -> None:
+        world = World(failing(a=fault))
+        [outcome] = world.run(Fallback(B), ask())
+        assert outcome.fault is None
+        assert world.models() == [A, A, B]
+        assert (outcome.made.route.model, [hop.route.model for hop in outcome.made.trail]) == (B, [A])
+        assert outcome.attempts == 3
+
+    def test_a_single_fault_costs_nobody_the_model_that_was_asked_for(self) -> None:
+        world = World(lambda _, now: OK if now else Outcome(fault=UNAVAILABLE))
+        [outcome] = world.run(Fallback(B), ask())
+        assert world.models() == [A, A]
+        assert (outcome.made.trail, outcome.attempts) == ((), 2)
+
+    def test_a_model_that_is_gone_moves_the_call_at_once_and_closes_the_route(self) -> None:
+        world = World(failing(a=GONE))
+        policy = Fallback(B)
+        world.run(policy, ask())
+        world.run(policy, ask())
+        assert world.models() == [A, B, B]
+
+    @pytest.mark.parametrize("fault", [INVALID, NO_CREDENTIALS])
+    def test_a_fault_of_the_caller_moves_nothing(self, fault: Fault) -> None:
+        world = World(failing(a=fault))
+        [outcome] = world.run(Fallback(B), ask())
+        assert outcome.fault is fault
+        assert set(world.models()) == {A}
+
+    def test_an_exhausted_day_moves_the_call_to_another_region_only(self) -> None:
+        spent = answered("ThrottlingException", "Too many tokens per day, please wait before trying again.", status=429)
+
+        def answer(sent: Call, _: float) -> Outcome:
+            return OK if sent.route.region == "us-west-2" else Outcome(fault=spent)
+
+        world = World(answer)
+        [outcome] = world.run(Fallback(B, Target(A, region_name="us-west-2")), ask())
+        assert [(sent.route.model, sent.route.region) for _, sent in world.sent][-1] == (A, "us-west-2")
+        assert B not in world.models()
+        assert outcome.fault is None
+
+    def test_the_next_routes_are_asked_in_their_order(self) -> None:
+        world = World(failing(a=UNAVAILABLE, b=INVALID))
+        [outcome] = world.run(Fallback(B, C), ask())
+        assert world.models() == [A, A, B, C]
+        assert [hop.route.model for hop in outcome.made.trail] == [A, B]
+
+    def test_a_fallback_that_cannot_work_is_no_worse_than_none(self) -> None:
+        world = World(
+            lambda sent, now: (
+                OK
+                if sent.route.model == A and now > 2
+                else Outcome(fault={A: UNAVAILABLE}.get(sent.route.model, INVALID))
+            )
+        )
+        [outcome] = world.run(Fallback(B), ask())
+        assert outcome.fault is None
+        assert world.models() == [A, A, B, A]
+
+    def test_the_failure_is_that_of_the_model_that_was_asked_for_and_names_the_others(self) -> None:
+        world = World(failing(a=UNAVAILABLE, b=INTERNAL))
+        [outcome] = world.run(Fallback(B), ask())
+        assert outcome.fault is UNAVAILABLE
+        assert {hop.route.model for hop in outcome.made.trail} == {A, B}
+        assert B in outcome.gave_up
+
+    def test_on_overrides_where_a_cause_leads(self) -> None:
+        world = World(failing(a=UNAVAILABLE))
+        world.run(Fallback(B, Target(A, region_name="us-west-2"), on={"service-*": "region"}), ask())
+        assert B not in world.models()
+        world = World(failing(a=UNAVAILABLE))
+        [outcome] = world.run(Fallback(B, on={"service-capacity": "nowhere"}), ask())
+        assert (outcome.fault, set(world.models())) == (UNAVAILABLE, {A})
+
+    def test_a_filtered_answer_moves_to_another_model_where_that_is_asked_for(self) -> None:
+        world = World(lambda sent, _: FILTERED if sent.route.model == A else OK)
+        [as_it_is] = world.run(Fallback(B), ask())
+        assert as_it_is == FILTERED
+        [moved] = world.run(Fallback(B, on={"filtered": "model"}), ask())
+        assert moved.made.route.model == B
+        assert moved.usage.input_tokens == 2 * OK.usage.input_tokens  # both were paid
+
+    def test_an_answer_that_all_models_filter_is_returned(self) -> None:
+        world = World(lambda *_: FILTERED)
+        [outcome] = world.run(Fallback(B, on={"filtered": "model"}), ask())
+        assert outcome.fault is None
+        assert outcome.value["stopReason"] == "guardrail_intervened"
+
+
+class TestLimits:
+    def test_all_routes_together_send_no_more_than_the_attempts(self) -> None:
+        for most in (1, 2, 3, 4, 6, 9):
+            world = World(failing(a=UNAVAILABLE, b=INTERNAL, c=UNAVAILABLE))
+            world.run(Fallback(B, C, attempts=most), ask())
+            assert len(world.sent) <= most
+
+    def test_a_route_leaves_a_part_of_the_time_to_the_next(self) -> None:
+        world = World(failing(a=READ_TIMEOUT))
+        world.run(Fallback(B, reserve=0.25), ask(deadline=100.0))
+        (_, first), *_, (_, last) = world.sent
+        assert (first.deadline, last.deadline) == (75.0, 100.0)
+
+    def test_a_stream_keeps_its_own_deadline_and_shortens_the_wait_for_content(self) -> None:
+        world = World(failing())
+        stream = ask(deadline=100.0)._replace(operation="converse_stream")
+        world.run(Fallback(B), stream)
+        [(_, sent)] = world.sent
+        assert (sent.deadline, sent.timeout.first_content) == (100.0, 75.0)
+
+    def test_throttles_on_the_last_route_wait_for_quota_as_without_a_fallback(self) -> None:
+        world = World(lambda _, now: Outcome(fault=THROTTLE) if now < 30 else OK)
+        [outcome] = world.run(Fallback(B, attempts=4), ask())
+        assert outcome.fault is None
+
+    @pytest.mark.parametrize(
+        ("options", "said"),
+        [
+            ({"reserve": 1.0}, "reserve"),
+            ({"reserve": -0.1}, "reserve"),
+            ({"attempts": 0}, "attempts"),
+            ({"on": {"filtered": "planet"}}, "planet"),
+            ({"on": {"filtered": ("any", "model")}}, "any"),
+            ({"within": ""}, "within"),
+        ],
+    )
+    def test_refuses_options_that_cannot_be_right(self, options: Any, said: str) -> None:
+        with pytest.raises(ValueError, match=said):
+            Fallback(B, **options)
+
+    def test_refuses_targets_that_cannot_be_right(self) -> None:
+        for wrong in (
+            lambda: Fallback(),
+            lambda: Fallback(""),
+            lambda: Fallback(7),
+            lambda: Target(B, region_name="moon"),
+        ):  # type: ignore[arg-type]
+            with pytest.raises(ValueError, match=r"give"):
+                wrong()
+
+
+class TestPins:
+    def test_a_pinned_conversation_stays_where_it_was_answered(self) -> None:
+        world = World(lambda sent, now: Outcome(fault=UNAVAILABLE) if sent.route.model == A and now < 5 else OK)
+        policy = Fallback(B)
+        for _ in range(4):
+            world.run(policy, ask(pin="chat-1"))
+        assert world.models() == [A, A, B, B, B, B]
+        world.driver.now = 60.0
+        world.run(policy, ask(pin="chat-2"), ask(pin="chat-2"), ask(pin="chat-2"))
+        assert A in world.models()[6:]
+
+    def test_a_pin_moves_with_its_conversation_when_the_route_rests(self) -> None:
+        ill: set[str] = set()
+        world = World(lambda sent, _: Outcome(fault=UNAVAILABLE) if sent.route.model in ill else OK)
+        policy = Fallback(B)
+        world.run(policy, ask(pin="chat"))
+        ill.add(A)
+        world.run(policy, *(ask() for _ in range(3)))
+        world.sent.clear()
+        world.run(policy, ask(pin="chat"))
+        ill.clear()
+        world.run(policy, ask(pin="chat"))
+        assert world.models() == [B, B]
+
+
+class TestHealth:
+    def test_an_outage_of_a_minute_costs_no_call_and_few_requests(self) -> None:
+        def answer(sent: Call, now: float) -> Outcome:
+            return Outcome(fault=UNAVAILABLE) if sent.route.model == A and 60 <= now < 120 else OK
+
+        world = World(answer, seconds=0.5)
+        policy = Fallback(B)
+        pipeline = Pipeline(Deadline(), policy, Retry(chance=lambda: 0.5), Breaker(), Quota())
+        step = pipeline.around(send, world.driver.clock)
+        tasks = [world.driver.spawn(step(ask(arrived=number / 20)), after=number / 20) for number in range(20 * 180)]
+        world.driver.run()
+        assert all(task.result.fault is None for task in tasks)
+        failed = [when for when, sent in world.sent if sent.route.model == A and 60 <= when < 120]
+        in_flight = 10  # half a second at 20 a second
+        begun = [when for when in failed if when < 62]
+        probes = [when for when in failed if when >= 62]
+        assert len(begun) <= in_flight + 3
+        assert len(failed) <= in_flight + 3 + 8
+        assert len(probes) <= 8
+        assert all(later - sooner <= 10 for sooner, later in zip(probes, [*probes[1:], 120.0], strict=True))
+        back = min(when for when, sent in world.sent if sent.route.model == A and when >= 120)
+        assert back <= 130
+        assert sum(sent.route.model == A for when, sent in world.sent if when >= 135) > 0.95 * 20 * 45
+        assert [type(each).__name__ for each in world.events if isinstance(each, RouteHealthChanged)] == [
+            "RouteHealthChanged"
+        ] * 2
+
+    def test_a_region_where_a_fifth_comes_late_keeps_most_of_the_calls(self) -> None:
+        number = 0
+
+        def answer(sent: Call, _: float) -> Outcome:
+            nonlocal number
+            number += sent.route.model == A
+            late = unanswered(None, code="FirstContentTimeout", message="late")
+            return Outcome(fault=late) if sent.route.model == A and number % 5 == 0 else OK
+
+        world = World(answer)
+        policy = Fallback(B)
+        for _ in range(400):
+            world.run(policy, ask())
+        part = sum(model == A for model in world.models()) / len(world.sent)
+        assert 0.5 < part < 0.95
+
+    def test_where_all_routes_rest_the_least_sick_is_asked(self) -> None:
+        world = World(failing(a=UNAVAILABLE, b=INTERNAL))
+        policy = Fallback(B)
+        for _ in range(4):
+            world.run(policy, ask())
+        world.sent.clear()
+        world.answer = failing()
+        [outcome] = world.run(policy, ask())
+        assert outcome.fault is None
+
+    def test_moves_are_told_with_all_requests_so_far(self) -> None:
+        world = World(failing(a=UNAVAILABLE))
+        world.run(Fallback(B), ask())
+        [moved] = [each for each in world.events if isinstance(each, FellBack)]
+        assert (moved.route.model, moved.to.model, moved.attempts, moved.total) == (A, B, 2, 2)
+
+
+FAULTS = [UNAVAILABLE, INTERNAL, THROTTLE, READ_TIMEOUT, INVALID, GONE, NO_CREDENTIALS]
+
+
+@given(st.lists(st.sampled_from([None, *FAULTS]), min_size=1, max_size=40), st.integers(1, 8), st.integers(1, 3))
+def test_whatever_fails_the_attempts_bound_the_requests_and_the_outcome_tells_them(
+    script: list[Fault | None], most: int, others: int
+) -> None:
+    outcomes = iter(script)
+
+    def answer(*_: Any) -> Outcome:
+        fault = next(outcomes, None)
+        return OK if fault is None else Outcome(fault=fault)
+
+    world = World(answer)
+    [outcome] = world.run(Fallback(*[B, C, "cohere.d-v1:0"][:others], attempts=most), ask())
+    unpaced = [fault for fault in script[: len(world.sent)] if fault is not THROTTLE]
+    assert len(unpaced) <= most + 1
+    assert outcome.attempts == len(world.sent)
+    if outcome.fault is not None and outcome.fault.decision is not Decision.FAIL:
+        assert outcome.fault.kind is not Kind.REFUSED or not world.sent
