@@ -226,7 +226,7 @@ class TestLimits:
 
     def test_refuses_targets_that_cannot_be_right(self) -> None:
         for wrong in (
-            lambda: Fallback(),
+            Fallback,
             lambda: Fallback(""),
             lambda: Fallback(7),
             lambda: Target(B, region_name="moon"),

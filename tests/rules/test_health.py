@@ -17,7 +17,7 @@ def taken(health: Health, calls: int, now: float = 0.0) -> int:
 
 def steady_share(failing: float, *, calls: int = 20_000, seed: int = 1) -> float:
     """The part of many calls that a route takes on which a part of the attempts fails."""
-    chance, health, took = random.Random(seed), Health(), 0
+    chance, health, took = random.Random(seed), Health(), 0  # noqa: S311 - no secret
     for number in range(calls):
         now = number * 0.05
         turn = health.turn(now)

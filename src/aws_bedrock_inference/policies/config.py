@@ -11,6 +11,9 @@ tpm = 200_000
 [cache]
 url = "sqlite://answers.db"
 ttl = 600
+
+[fallback]
+targets = ["us.amazon.nova-pro-v1:0", { model_id = "us.amazon.nova-lite-v1:0", region_name = "us-west-2" }]
 """
 
 from __future__ import annotations
@@ -24,9 +27,11 @@ from aws_bedrock_inference.bounds import shown
 from aws_bedrock_inference.policies import standard
 from aws_bedrock_inference.policies.cache import Cache
 from aws_bedrock_inference.policies.degrade import Degrade
+from aws_bedrock_inference.policies.fallback import Fallback
 from aws_bedrock_inference.policies.filtered import Filtered
 from aws_bedrock_inference.policies.quota import Quota
 from aws_bedrock_inference.policies.retry import Retry
+from aws_bedrock_inference.policies.targets import Target
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -40,8 +45,8 @@ _DISCOVERED = "discovered"
 
 def load(path: str | Path) -> Pipeline:
     """Return the pipeline that the TOML file at `path` describes, with the keys of `standard`: `quota`, `cache`,
-    `filtered`, `degrade`, `on_interrupt` and `retry`. A table has the options of the policy of that name. With
-    `discovered = true` in `[quota]`, its limits start from what Service Quotas lists (see `Quota.discovered`).
+    `filtered`, `degrade`, `fallback`, `on_interrupt` and `retry`. A table has the options of the policy of that name.
+    With `discovered = true` in `[quota]`, its limits start from what Service Quotas lists (see `Quota.discovered`).
 
     Raises `ValueError`, which says where the file is wrong and what is allowed there, and `OSError` if it cannot be
     read.
@@ -87,6 +92,27 @@ def _degrade(_: str, value: Any) -> Degrade:
     return Degrade(value)
 
 
+def _fallback(where: str, value: Any) -> Fallback:
+    table = dict(_table(where, value))
+    targets = table.pop("targets", None)
+    if not isinstance(targets, list) or not targets:
+        raise ValueError(f"{where}.targets = {shown(targets)}: give a list of model ids or tables")
+    _check(where, table, _options(Fallback))
+    return Fallback(*(_target(f"{where}.targets", each) for each in targets), **table)
+
+
+def _target(where: str, value: Any) -> str | Target:
+    if isinstance(value, str):
+        return value
+    table = dict(_table(where, value))
+    if "model_id" not in table:
+        raise ValueError(f"{where} = {shown(value)}: a table needs model_id")
+    if "quota" in table:
+        table["quota"] = _quota(f"{where}.quota", table["quota"])
+    target: Target = _made(where, table, Target)
+    return target
+
+
 def _as_it_is(_: str, value: Any) -> Any:
     return value
 
@@ -96,6 +122,7 @@ _READERS: dict[str, Callable[[str, Any], Any]] = {
     "cache": _cache,
     "filtered": _filtered,
     "degrade": _degrade,
+    "fallback": _fallback,
     "on_interrupt": _as_it_is,
     "retry": _retry,
 }

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from cachetools import LRUCache
 
+from aws_bedrock_inference import clock as clocks
 from aws_bedrock_inference.bounds import is_number, shown
 from aws_bedrock_inference.dialects.filtered import FILTER_CAUSES
 from aws_bedrock_inference.forks import Locked
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Mapping
 
     from aws_bedrock_inference.call import Call
-    from aws_bedrock_inference.clock import Clock
+    from aws_bedrock_inference.clock import Chance, Clock
     from aws_bedrock_inference.fault import Fault
     from aws_bedrock_inference.flow import Effect, Flow, Step
 
@@ -51,7 +52,7 @@ class Fallback:
 
     `within` limits the Regions in which calls may be answered, such as `eu-*`; it is judged by the destinations that
     AWS lists for a profile, holds for the route that was asked for, too, and needs bedrock:ListInferenceProfiles for
-    profiles. A route that AWS does not list is refused.
+    profiles. A route that AWS does not list is refused. `chance` is the random source of the waits.
 
     Refuses, with `InvalidRequest`, a call that no route may answer within these Regions. Emits `FellBack` and
     `RouteHealthChanged`.
@@ -64,6 +65,7 @@ class Fallback:
         reserve: float = RESERVE,
         attempts: int = ATTEMPTS,
         on: Mapping[str, str | Iterable[str]] | None = None,
+        chance: Chance = clocks.chance,
     ) -> None:
         if not targets:
             raise ValueError("Fallback(): give at least one model id or Target")
@@ -76,6 +78,7 @@ class Fallback:
         self.reserve = reserve
         self.attempts = attempts
         self.on = _checked(on or {})
+        self.chance = chance
         self.quotas = tuple(each.quota if each.quota is not None else Quota() for each in self.targets)
         self.pins = Pins(PINS)
         self.places = Places(self.within)

@@ -10,11 +10,12 @@ from aws_bedrock_inference.call import Attempt, Outcome, Usage
 from aws_bedrock_inference.dialects.filtered import cause_of, filtered_of
 from aws_bedrock_inference.events import FellBack, RouteHealthChanged
 from aws_bedrock_inference.fault import Category, Decision, Fault, Kind, Origin
-from aws_bedrock_inference.flow import emit
+from aws_bedrock_inference.flow import emit, sleep
 from aws_bedrock_inference.knowledge.elsewhere import NOWHERE
 from aws_bedrock_inference.made import Hop
 from aws_bedrock_inference.policies.places import found_leg
 from aws_bedrock_inference.policies.refusals import invalid_request
+from aws_bedrock_inference.rules.backoff import JITTERS, delay
 from aws_bedrock_inference.rules.health import Turn
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ class Journey:
             if leg.number == 0 and not self.policy.differences(fault):
                 return self._ended(leg, outcome)
             chosen = yield from self._next(fault)
-            if chosen is not None:
+            if chosen is not None and chosen[0].number != leg.number:
                 sent = self.sent - before
                 yield from emit(FellBack(leg.route, chosen[0].route, fault, sent, self.sent))
         return self._failed()
@@ -127,9 +128,20 @@ class Journey:
         if not self._back:
             self._back = True
             self._untried.clear()
-            for leg, outcome in self._hops[:-1]:
-                if outcome.fault is not None and outcome.fault.decision is not Decision.FAIL:
-                    return leg, Turn.YES
+            return (yield from self._return())
+        return None
+
+    def _return(self) -> Generator[Effect, Any, tuple[Leg, Turn] | None]:
+        """Return the first route that was left although a further attempt may succeed there, after a wait."""
+        for leg, outcome in self._hops:
+            fault = outcome.fault
+            if fault is not None and fault.decision is not Decision.FAIL:
+                attempt = len(outcome.earlier) + 1
+                wait = delay(fault, attempt, 0.0, jitter=JITTERS["full"], chance=self.policy.chance)
+                if self.clock() + wait >= self.call.deadline:
+                    return None
+                yield from sleep(wait)
+                return leg, Turn.YES
         return None
 
     def _may_help(self, leg: Leg) -> bool:
@@ -225,8 +237,8 @@ class Journey:
             attempt for _, left in self._hops for attempt in (left.earlier if left is outcome else _attempts(left))
         ]
         others = [hop for hop in self._hops if hop[1] is not outcome]
-        tried = [str(_hop(hop)) for hop in others] + list(self._skipped.values())
-        gave_up = "; ".join(filter(None, (outcome.gave_up, f"other routes: {'; '.join(tried)}" if tried else "")))
+        tried = [str(_hop(hop)) for hop in others if hop[0].number != leg.number] + list(self._skipped.values())
+        gave_up = f"no other route answered: {'; '.join(tried)}" if tried else outcome.gave_up
         failed = outcome._replace(made=made, earlier=tuple(earlier), gave_up=gave_up, usage=_sum(others, outcome.usage))
         return failed._replace(fault=None) if is_filtered_answer(outcome) else failed
 

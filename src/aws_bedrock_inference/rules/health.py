@@ -8,7 +8,8 @@ from aws_bedrock_inference.forks import Locked
 
 DECREASE = 0.7
 """The factor of a breach. With `INCREASE`, a breach in p of the attempts is in balance at a share of
-(1 - p) / p x 0.1 / 0.36: a route on which 3 % of the attempts fail keeps nearly all calls, one with 20 % most of them."""
+(1 - p) / p x 0.1 / 0.36: a route on which 3 % of the attempts fail keeps nearly all calls, one with 20 % most of
+them."""
 
 INCREASE = 0.1
 """The part that a success adds."""

@@ -1,0 +1,181 @@
+"""Fallback over real sockets: two services, one client, and what its caller gets."""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import Any
+
+import pytest
+from support.answers import FRAMES, INTERNAL, MESSAGES, REPLY, THROTTLED_FRAME, UNAVAILABLE, fault
+from support.doubles import session
+from support.wire import Wire, answer, stream
+
+from aws_bedrock_inference import (
+    BedrockClient,
+    Breaker,
+    Cache,
+    Deadline,
+    Fallback,
+    InvalidRequest,
+    Overloaded,
+    Pipeline,
+    Quota,
+    Resume,
+    Retry,
+    StreamBroken,
+    Target,
+    standard,
+)
+from aws_bedrock_inference.events import CallEnded, FellBack
+
+MODEL, OTHER = "amazon.nova-lite-v1:0", "amazon.nova-pro-v1:0"
+GONE = fault(404, "ResourceNotFoundException", "This model version has reached the end of its life.")
+
+
+def using(fallback: Fallback, *others: Any) -> Pipeline:
+    dice: Any = {"chance": lambda: 0.0}
+    return Pipeline(Deadline(), *others, Resume(**dice), fallback, Retry(**dice), Breaker(), Quota(rpm=600_000))
+
+
+def west(wire: Wire, model: str = MODEL, **options: Any) -> Target:
+    return Target(model, region_name="us-west-2", endpoint_url=wire.url, quota=Quota(rpm=600_000), **options)
+
+
+def paths(wire: Wire) -> list[str]:
+    return [received.target.split("/")[2].replace("%3A", ":") for received in wire.received]
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_another_region_answers_and_the_reply_says_so(
+    face: Any, caplog: pytest.LogCaptureFixture, *, streamed: bool
+) -> None:
+    good = stream(*FRAMES) if streamed else answer(REPLY)
+    with Wire(UNAVAILABLE) as ill, Wire(good) as well, caplog.at_level(logging.WARNING):
+        client = face.open(ill.url, pipeline=using(Fallback(west(well))))
+        heard: list[Any] = []
+        client.listen(heard.append)
+        reply = face.get(client.invoke("Why?", stream=streamed))
+        assert reply.text == "Because of Rayleigh."
+        assert (reply.route.model, reply.route.region) == (MODEL, "us-west-2")
+        [left] = reply.trail
+        assert (left.route.region, left.fault.code, left.attempts) == ("us-east-1", "ServiceUnavailableException", 2)
+        assert reply.attempts == len(ill.received) + len(well.received) == 3
+        assert "us-west-2" in well.received[0].headers["authorization"]
+    [moved] = [each for each in heard if isinstance(each, FellBack)]
+    assert (moved.to.region, moved.total) == ("us-west-2", 2)
+    [ended] = [each for each in heard if isinstance(each, CallEnded)]
+    assert (ended.fault, ended.attempts) == (None, 3)
+    assert any("goes on at amazon.nova-lite-v1:0 in us-west-2" in record.getMessage() for record in caplog.records)
+
+
+def test_another_model_at_the_same_endpoint(face: Any) -> None:
+    with Wire(GONE, answer(REPLY)) as wire:
+        client = face.open(wire.url, pipeline=using(Fallback(OTHER)))
+        reply = face.get(client.invoke("Why?"))
+        assert paths(wire) == [MODEL, OTHER]
+        assert wire.connections == 1
+        assert reply.route.model == OTHER
+
+
+def test_a_stream_of_text_moves_before_its_first_content_and_its_reply_tells(face: Any) -> None:
+    with Wire(stream(FRAMES[0], THROTTLED_FRAME)) as ill, Wire(stream(*FRAMES)) as well:
+        client = face.open(ill.url, pipeline=using(Fallback(west(well))))
+        pieces = client.invoke_stream("Why?")
+        assert "".join(face.items(pieces)) == "Because of Rayleigh."
+        assert pieces.reply.route.region == "us-west-2"
+        assert len(pieces.reply.trail) == 1
+
+
+def test_a_stream_that_showed_text_stays_and_breaks(face: Any) -> None:
+    with Wire(stream(*FRAMES[:3], THROTTLED_FRAME)) as ill, Wire(stream(*FRAMES)) as well:
+        client = face.open(ill.url, pipeline=using(Fallback(west(well))))
+        with pytest.raises(StreamBroken):
+            list(face.items(client.invoke_stream("Why?")))
+        assert well.received == []
+
+
+def test_a_broken_stream_goes_on_at_another_route_once_its_own_rests(face: Any) -> None:
+    with Wire(stream(*FRAMES[:3], THROTTLED_FRAME), UNAVAILABLE) as ill, Wire(stream(*FRAMES)) as well:
+        client = face.open(ill.url, pipeline=using(Fallback(west(well))))
+        pieces = client.invoke_stream("Why?", on_interrupt="restart")
+        list(face.items(pieces))
+        assert pieces.reply.text == "Because of Rayleigh."
+        assert pieces.reply.route.region == "us-west-2"
+        assert len(pieces.reply.seams) == 1
+
+
+def test_the_shapes_of_boto3_move_as_well(face: Any) -> None:
+    with Wire(INTERNAL) as ill, Wire(answer(REPLY)) as well:
+        client = face.open(ill.url, pipeline=using(Fallback(west(well))))
+        assert face.get(client.converse(messages=MESSAGES))["output"] == REPLY["output"]
+    with Wire(INTERNAL) as ill, Wire(answer({"generation": "Because."})) as well:
+        client = face.open(ill.url, pipeline=using(Fallback(west(well))))
+        body = face.get(client.invoke_model(body=json.dumps({"prompt": "Why?"})))["body"]
+        assert json.loads(body.read()) == {"generation": "Because."}
+
+
+def test_a_body_of_another_form_is_not_sent_to_a_model_that_cannot_read_it(face: Any) -> None:
+    with Wire(UNAVAILABLE) as wire:
+        client = face.open(wire.url, pipeline=using(Fallback("anthropic.claude-3-haiku-20240307-v1:0")))
+        with pytest.raises(Overloaded) as caught:
+            face.get(client.invoke_model(body=json.dumps({"inputText": "Why?"})))
+        assert set(paths(wire)) == {MODEL}
+        assert "body" in str(caught.value)
+
+
+def test_where_all_fail_the_exception_is_of_the_model_asked_for_and_tells_the_trail(face: Any) -> None:
+    with Wire(UNAVAILABLE) as ill, Wire(INTERNAL) as worse:
+        client = face.open(ill.url, pipeline=using(Fallback(west(worse))))
+        with pytest.raises(Overloaded) as caught:
+            face.get(client.invoke("Why?"))
+        assert {hop.route.region for hop in caught.value.trail} == {"us-east-1", "us-west-2"}
+        assert "us-west-2" in str(caught.value)
+        assert caught.value.attempts == len(ill.received) + len(worse.received) <= 6
+
+
+def test_a_tier_is_set_on_its_own_route_only(face: Any) -> None:
+    with Wire(UNAVAILABLE) as ill, Wire(answer(REPLY)) as well:
+        client = face.open(ill.url, pipeline=using(Fallback(west(well, tier="flex"))))
+        face.get(client.invoke("Why?"))
+        assert "serviceTier" not in json.loads(ill.received[0].body)
+        assert json.loads(well.received[0].body)["serviceTier"] == {"type": "flex"}
+
+
+def test_a_target_that_cannot_be_reached_from_here_is_passed_over(face: Any) -> None:
+    with Wire(UNAVAILABLE, UNAVAILABLE, answer(REPLY)) as wire:
+        elsewhere = Target(MODEL, region_name="us-west-2", endpoint_url="ftp://nowhere")
+        client = face.open(wire.url, pipeline=using(Fallback(elsewhere, OTHER)))
+        assert face.get(client.invoke("Why?")).route.model == OTHER
+
+
+def test_an_answer_of_another_route_is_not_cached(face: Any) -> None:
+    with Wire(UNAVAILABLE) as ill, Wire(answer(REPLY)) as well:
+        client = face.open(ill.url, pipeline=using(Fallback(west(well)), Cache()))
+        for _ in range(2):
+            assert face.get(client.invoke("Why?")).cached is None
+        assert len(well.received) == 2
+
+
+def test_a_pin_must_be_a_name(face: Any) -> None:
+    with Wire(answer(REPLY)) as wire:
+        client = face.open(wire.url, pipeline=using(Fallback(OTHER)))
+        with pytest.raises(ValueError, match=r"pin=.*chat-42"):
+            face.get(client.invoke("Why?", pin=""))
+
+
+def test_a_profile_that_nobody_lists_is_refused_within_regions() -> None:
+    with Wire(fault(403, "AccessDeniedException", "no")) as wire:
+        pipeline = standard(fallback=Fallback("global." + OTHER, within="us-*"))
+        client = BedrockClient("us." + MODEL, endpoint_url=wire.url, session=session(), pipeline=pipeline)
+        with client, pytest.raises(InvalidRequest, match="may be answered in unknown Regions"):
+            client.invoke("Why?")
+        assert not any("/model/" in received.target for received in wire.received)
+
+
+def test_a_client_that_closes_closes_the_connections_of_all_routes(face: Any) -> None:
+    with Wire(UNAVAILABLE) as ill, Wire(answer(REPLY)) as well:
+        client = face.open(ill.url, pipeline=using(Fallback(west(well))))
+        face.get(client.invoke("Why?"))
+        face.get(client.aclose() if hasattr(client, "aclose") else client.close())
+        assert well.gone.wait(10)
