@@ -26,8 +26,9 @@ class Target:
     """Another route for calls: a model, and where and as whom to call it.
 
     `model_id` is a model id, inference profile id or ARN. What is not given is as in the client: its Region, its
-    session (boto3's or botocore's), its endpoint. `tier` is one of Bedrock's service tiers. `quota` is the account's
-    `Quota` for this model there; without one the target learns its own from throttles alone.
+    session (boto3's or botocore's), its endpoint: `region_name`, `session`, `endpoint_url`. `tier` is one of Bedrock's
+    service tiers. `quota` is the account's `Quota` for this model there; without one the target learns its own from
+    throttles alone.
 
     Raises `ValueError` for what cannot be right.
     """
@@ -53,7 +54,7 @@ class Target:
     @property
     def here(self) -> bool:
         """True if its calls go to the client's own endpoint."""
-        return self.region_name is self.endpoint_url is None and self.session is None
+        return (self.region_name, self.endpoint_url, self.session) == (None, None, None)
 
 
 class Leg(NamedTuple):
