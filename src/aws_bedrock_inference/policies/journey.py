@@ -37,6 +37,10 @@ SHORT_WAIT = 2.0
 PROBE_CONNECT = 3.0
 
 _LIVE = frozenset({Origin.SERVICE, Origin.NETWORK, Origin.DEPENDENCY})
+
+# Faults that often strike one request alone. A lack of capacity and a silence strike the next one, too.
+_STRAY = frozenset({Kind.SERVER, Kind.THROTTLED, Kind.STREAM})
+
 _BREACHES = frozenset({Kind.THROTTLED, Kind.OVERLOADED, Kind.NOT_READY})
 
 FILTERED = "filtered"
@@ -194,8 +198,8 @@ class Journey:
         return outcome
 
     def _moves(self, leg: Leg, turn: Turn, fault: Fault, attempt: int, *, last: bool) -> bool:
-        """Count a failed attempt, and return whether the call leaves the route now. A single fault on a healthy route
-        is worth a second attempt there; the first sign of an outage is not.
+        """Count a failed attempt, and return whether the call leaves the route now. A fault that may be a stray one is
+        worth a second attempt on a healthy route; the first sign of an outage is not.
         """
         full = leg.health.share >= 1.0
         if fault.kind is not Kind.REFUSED:
@@ -206,8 +210,8 @@ class Journey:
             self._changed |= leg.health.breached(self.clock())
         if last:
             return self.sent >= self.policy.attempts and not fault.paced
-        again = full and turn is Turn.YES and attempt == 1 and fault.stated_wait <= SHORT_WAIT
-        return not again or fault.kind is Kind.REFUSED or self.sent >= self.policy.attempts
+        stray = fault.kind in _STRAY and fault.stated_wait <= SHORT_WAIT
+        return not (stray and full and turn is Turn.YES and attempt == 1) or self.sent >= self.policy.attempts
 
     def _judged(self, outcome: Outcome) -> Outcome:
         """Return the outcome with a fault in it if it is an answer that was filtered and such answers move the call."""
