@@ -1,7 +1,7 @@
-"""What a request needs of a model, read off Converse's parameters or a body of InvokeModel, in any family's form.
+"""The needs of a request, read off Converse's parameters or a body of InvokeModel, in any family's form.
 
-Nothing of what a request says is kept, only kinds and counts. Field names: botocore 1.44.8's service model for Converse,
-the model parameter pages of the Bedrock user guide, and OpenAI's Responses for bodies with `input`.
+Nothing of what a request says is kept, only kinds and counts. Field names: botocore 1.44.8's service model for
+Converse, the model parameter pages of the Bedrock user guide, and OpenAI's Responses for bodies with `input`.
 """
 
 from __future__ import annotations

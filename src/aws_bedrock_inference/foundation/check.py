@@ -88,7 +88,7 @@ def no_such_id(name: str, listing: Listing) -> str:
 
 
 def refuses_retention(base: str, mode: str | None) -> bool:
-    """Return whether a model takes no calls where the account has that data-retention mode; False if it is not known."""
+    """Return whether a model takes no calls where that is the account's data-retention mode; False if nobody knows."""
     modes = lifecycle.retention_modes(base)
     return bool(modes) and mode not in (None, "inherit", *modes)
 

@@ -40,7 +40,7 @@ def strays(regions: Iterable[str], within: tuple[str, ...], *, stores: bool = Fa
     if stays(found, within):
         return None
     done = "answered and its answer stored" if stores else "answered"
-    return f"the call may be {done} in {shown(found)}, which is not within {' '.join(within)}"
+    return f"the call may be {done} in {shown(found)}, not only within {' '.join(within)}"
 
 
 def shown(regions: Iterable[str]) -> str:

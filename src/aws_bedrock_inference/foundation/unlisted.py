@@ -1,4 +1,4 @@
-"""Why a Region surely cannot serve a request: by its own list, without a question to AWS."""
+"""Requests that a Region surely cannot serve, by its own list and without a question to AWS."""
 
 from __future__ import annotations
 

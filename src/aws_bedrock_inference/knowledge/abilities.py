@@ -1,4 +1,4 @@
-"""What a request needs of a model, and why a model surely cannot do it. What nobody knows is not refused.
+"""The needs of a request, and why a model surely cannot meet them. What nobody knows is not refused.
 
 The facts are data with sources and dates, in `abilities.toml`, read at the first question.
 """
@@ -70,7 +70,7 @@ class Need(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """What a request needs of a model: kinds and counts, nothing of what it says.
+    """The needs of one request: kinds and counts, nothing of what it says.
 
     `max_tokens` is None when the request sets no maximum. `form` is the family whose form a body of InvokeModel has,
     empty for Converse and where nobody can tell. `tier` is the service tier that was asked for.
