@@ -62,6 +62,10 @@ CONVERSE = [
     (asked({"text": "Hi"}, inferenceConfig={"temperature": 1, "topP": 1}), "two_samplings"),
     (asked({"text": "Hi"}, additionalModelRequestFields={"inferenceConfig": {"topK": 5}}), ""),
     (asked({"text": "Hi"}, additionalModelRequestFields={"top_k": 5}), "fields"),
+    (asked({"text": "Hi"}, additionalModelRequestFields={"reasoningConfig": {"type": "enabled"}}), "other_reasoning"),
+    (asked({"reasoningContent": {"reasoningText": {"text": "So"}}}), "unsigned_reasoning"),
+    (asked({"reasoningContent": {"reasoningText": {"text": "So", "signature": "s"}}}), ""),
+    (asked({"reasoningContent": {"redactedContent": b"?"}}), ""),
     (
         asked({"text": "Hi"}, additionalModelRequestFields={"thinking": {"type": "adaptive"}}),
         "fields adaptive_thinking",
@@ -138,6 +142,8 @@ NATIVE = [
         "effort sampling two_samplings",
         "openai",
     ),
+    ({"messages": [{"role": "user", "content": [{"type": "thinking", "thinking": "So"}]}]}, "unsigned_reasoning", ""),
+    ({"messages": [{"role": "user", "content": [{"type": "thinking", "thinking": "So", "signature": "s"}]}]}, "", ""),
     ({"messages": [USER], "store": True}, "store", ""),
     ({"messages": [USER], "store": False}, "", ""),
     ({"input": "Hi"}, "store", ""),
@@ -225,8 +231,8 @@ JSON = st.recursive(
     max_leaves=12,
 )  # fmt: skip
 MEMBERS = (
-    "messages system tools toolConfig tool_choice input thinking output_config outputConfig reasoning text store modelId",
-    "response_format inferenceConfig additionalModelRequestFields serviceTier guardrailConfig temperature",
+    "messages system tools toolConfig tool_choice input thinking output_config outputConfig reasoning text store",
+    "response_format inferenceConfig additionalModelRequestFields serviceTier guardrailConfig temperature modelId",
 )
 
 

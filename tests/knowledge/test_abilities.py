@@ -62,6 +62,8 @@ REFUSED = [
     (Need.CACHE, LLAMA, "has no prompt cache that a request can set points in"),
     (Need.CACHE, R1, "has no prompt cache that a request can set points in"),
     (Need.FIELDS, LITE, "takes no fields of other models' requests"),
+    (Need.OTHER_REASONING, SONNET_45, "takes no reasoningConfig and no reasoning"),
+    (Need.UNSIGNED_REASONING, OPUS_5, "takes no reasoning without a signature"),
 ]
 
 
@@ -91,6 +93,8 @@ ELIGIBLE = [
     (Need.TWO_SAMPLINGS, [SONNET_4, LITE]),
     (Need.CACHE, [LITE, SONNET_45, OPUS_5]),
     (Need.FIELDS, [SONNET_45, LLAMA]),
+    (Need.OTHER_REASONING, [NOVA_2, ASTRA]),
+    (Need.UNSIGNED_REASONING, [NOVA_2, ASTRA]),
     (Need.STREAM, [MICRO, SONNET_45]),
 ]
 

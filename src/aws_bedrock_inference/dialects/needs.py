@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from aws_bedrock_inference.bounds import is_number
 from aws_bedrock_inference.dialects.request import CONVERSE_SETTINGS, parsed_body
 from aws_bedrock_inference.knowledge.abilities import Need, Needs, form_of_body
 from aws_bedrock_inference.knowledge.models import target
@@ -32,6 +31,8 @@ _BLOCKS = {
     "input_audio": Need.AUDIO,
     "input_file": Need.DOCUMENT,
     "input_image": Need.IMAGE,
+    "reasoningContent": Need.UNSIGNED_REASONING,
+    "thinking": Need.UNSIGNED_REASONING,
     "toolResult": Need.TOOLS,
     "toolUse": Need.TOOLS,
     "tool_result": Need.TOOLS,
@@ -39,6 +40,7 @@ _BLOCKS = {
     "video": Need.VIDEO,
     "video_url": Need.VIDEO,
 }
+_TOOLS, _UNSIGNED = Need.TOOLS, Need.UNSIGNED_REASONING  # looked up for each block
 _MEDIA = frozenset({Need.AUDIO, Need.DOCUMENT, Need.IMAGE, Need.VIDEO})
 _ROLES = {"system": Need.SYSTEM, "developer": Need.SYSTEM, "tool": Need.TOOLS, "function": Need.TOOLS}
 
@@ -62,8 +64,9 @@ _THINKING = {
     "enabled": Need.THINKING_BUDGET,
 }
 
-# Fields beside Converse's own: those that Nova has.
+# Fields beside Converse's own: all that Nova has, and those for reasoning of Nova and OpenAI.
 _FIELDS, _FIELDS_OF_NOVA = "additionalModelRequestFields", frozenset({CONVERSE_SETTINGS, "reasoningConfig"})
+_REASONING = frozenset({"reasoning", "reasoningConfig"})
 
 
 def needs(operation: str, params: Mapping[str, Any], estimate: Estimate) -> Needs:
@@ -116,6 +119,8 @@ def _read(request: Mapping[str, Any], uses: set[Need]) -> None:
     if fields:
         if not fields.keys() <= _FIELDS_OF_NOVA:
             uses.add(Need.FIELDS)
+        if not fields.keys().isdisjoint(_REASONING):
+            uses.add(Need.OTHER_REASONING)
         _read_settings(fields, uses)
     # OpenAI's Responses, whose prompt is `input`, are stored unless the request says no.
     if request.get("store", asked is not None and "messages" not in request) is True:
@@ -136,32 +141,39 @@ def _read_messages(messages: list[Any], uses: set[Need]) -> None:
         uses.add(Need.PREFILL)
 
 
-def _read_blocks(blocks: Any, uses: set[Need]) -> None:
+def _read_blocks(blocks: Any, uses: set[Need], *, of_result: bool = False) -> None:
     if not isinstance(blocks, list):
         return
     for block in blocks:
         if isinstance(block, dict):
             for name, value in block.items():
-                if name in _BLOCKS:
-                    _read_block(_BLOCKS[name], value, uses)
+                if name in _BLOCKS and value:
+                    _read_block(_BLOCKS[name], value, uses, of_result=of_result)
             kind = block.get("type")
             if isinstance(kind, str) and kind in _BLOCKS:
-                _read_block(_BLOCKS[kind], block, uses)
+                _read_block(_BLOCKS[kind], block, uses, of_result=of_result)
 
 
-def _read_block(need: Need, block: Any, uses: set[Need]) -> None:
-    if not block:
+def _read_block(need: Need, block: Any, uses: set[Need], *, of_result: bool) -> None:
+    if need is _UNSIGNED and not _is_unsigned(_dict(block)):
         return
     uses.add(need)
-    content = _dict(block)
-    if need in _MEDIA and "s3Location" in _dict(content.get("source")):
-        uses.add(Need.S3)
-    elif need is Need.TOOLS:
-        inside: set[Need] = set()
-        _read_blocks(content.get("content"), inside)
-        uses |= inside
-        if Need.IMAGE in inside:
+    if not isinstance(block, dict):
+        return
+    if need is _TOOLS:
+        if "content" in block:
+            _read_blocks(block["content"], uses, of_result=True)
+    elif need in _MEDIA:
+        if "s3Location" in _dict(block.get("source")):
+            uses.add(Need.S3)
+        if of_result and need is Need.IMAGE:
             uses.add(Need.IMAGE_IN_RESULT)
+
+
+def _is_unsigned(reasoning: dict[str, Any]) -> bool:
+    """Return whether reasoning that can be read has no signature of the model that thought so."""
+    readable = reasoning if "thinking" in reasoning else _dict(reasoning.get("reasoningText"))
+    return bool(readable) and not readable.get("signature")
 
 
 def _read_tools(tools: Any, uses: set[Need]) -> None:
@@ -203,7 +215,7 @@ def _read_settings(request: Mapping[str, Any], uses: set[Need]) -> None:
 def _read_sampling(settings: Mapping[str, Any], uses: set[Need]) -> None:
     temperature = settings.get("temperature")
     top_p = settings.get("topP", settings.get("top_p"))
-    if any(is_number(each) and each != 1 for each in (temperature, top_p)):
+    if temperature not in (None, 1) or top_p not in (None, 1):
         uses.add(Need.SAMPLING)
     if temperature is not None and top_p is not None:
         uses.add(Need.TWO_SAMPLINGS)

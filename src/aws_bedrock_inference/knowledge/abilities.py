@@ -37,6 +37,10 @@ class Need(StrEnum):
     """Points of the prompt cache, set by the request."""
     FIELDS = "fields"
     """Fields beside Converse's own that only other models than Nova have."""
+    OTHER_REASONING = "other_reasoning"
+    """A field for reasoning that Nova or OpenAI's models have."""
+    UNSIGNED_REASONING = "unsigned_reasoning"
+    """Reasoning in the conversation, of a model that does not sign it."""
 
     IMAGE = "image"
     IMAGE_IN_RESULT = "image_in_result"
