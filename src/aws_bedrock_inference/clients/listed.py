@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import warnings
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -22,9 +21,6 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.clock import Clock
     from aws_bedrock_inference.foundation.listing import Listing
     from aws_bedrock_inference.transports.endpoint import Endpoint
-
-# Seconds for which a list may refuse an id: a model that was launched since is not in it.
-_YOUNG = 86_400.0
 
 
 class EndOfLifeWarning(UserWarning):
@@ -47,8 +43,8 @@ class Listed:
         """
         now = self._wall()
         listing = recall(None, self._endpoint.whose, self._endpoint.region, self._endpoint.url)
-        if listing is not None and _lacks(listing, name):
-            if 0 <= now - listing.at < _YOUNG:
+        if listing is not None and listing.lacks(name):
+            if listing.is_young(now):
                 return f"{no_such_id(name, listing)} The list is of today; `bedrock models sync` reads it again"
             if UNLISTED.first(name):
                 LOGGER.warning("%s: an older list of the models in %s does not have it", name, listing.region)
@@ -69,10 +65,3 @@ class Listed:
         if isinstance(model, FoundationModel) and model.lifecycle:
             return model.end_of_life
         return lifecycle.end_of_life(base) if of_aws(self._endpoint.url) else None
-
-
-def _lacks(listing: Listing, name: str) -> bool:
-    """Return whether whole lists say that the Region has no such id. Of an ARN they cannot: it may be of anything."""
-    if listing.models is None or listing.profiles is None or name.startswith("arn:"):
-        return False
-    return listing.find(name) is None and listing.find(re.sub(r":\d+k$", "", name)) is None

@@ -10,7 +10,7 @@ import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from aws_bedrock_inference.dialects.request import KINDS
+from aws_bedrock_inference.dialects.request import KINDS, parsed_body
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,20 +41,10 @@ def unechoed(call: Call, outcome: Outcome) -> Outcome:
 
 def without_prompt(message: str, request: Any) -> str:
     """Return the message with every text of `request` that it quotes replaced by an ellipsis."""
-    quoted = {form for text in (*_texts(request), *_texts(_body(request))) for form in _forms(text)}
+    quoted = {form for text in (*_texts(request), *_texts(parsed_body(request))) for form in _forms(text)}
     for text in sorted(quoted, key=len, reverse=True):
         message = _without(message, text)
     return message
-
-
-def _body(request: Any) -> Any:
-    body = request.get("body") if hasattr(request, "get") else None
-    if not isinstance(body, (str, bytes, bytearray)):
-        return None
-    try:
-        return json.loads(body)
-    except (ValueError, RecursionError):
-        return None
 
 
 def _texts(value: Any) -> Iterator[str]:

@@ -99,6 +99,17 @@ def max_tokens(request: Any) -> int | None:
     return _first(request)
 
 
+def parsed_body(params: Any) -> Any:
+    """Return the JSON in the body of InvokeModel's `params`; None if there is none."""
+    body = params.get("body") if hasattr(params, "get") else None
+    if not isinstance(body, (str, bytes, bytearray)):
+        return None
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+
+
 def smallest_request(*, native: bool) -> dict[str, Any]:
     """Return the params of the smallest request that a model answers, for Converse or as a body of an imported model's
     own (`native`).

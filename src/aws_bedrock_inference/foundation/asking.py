@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from aws_bedrock_inference.fault import Kind, Origin
 from aws_bedrock_inference.foundation.listing import Listing, Missing, model_of, profile_of
 from aws_bedrock_inference.knowledge.classify import classify
+from aws_bedrock_inference.knowledge.lifecycle import retention_modes
 from aws_bedrock_inference.knowledge.masking import masked
 from aws_bedrock_inference.sessions import key_of, make_client
 
@@ -46,16 +47,18 @@ class ControlPlane:
         return account, account or key_of(frozen.access_key)
 
     def lists(self, now: float) -> Listing:
-        """Return both lists, each if the caller may read it."""
+        """Return both lists, each if the caller may read it, and the data-retention mode where a model asks for one."""
         missing: list[Missing] = []
         models = self._asked("ListFoundationModels", self._models, missing)
         profiles = self._asked("ListInferenceProfiles", self._profiles, missing)
+        choosy = any(retention_modes(model.id) for model in models or ())
         return Listing(
             region=self.region,
             at=now,
             account=self.whose()[0],
             models=models,
             profiles=profiles,
+            retention=self.retention(missing) if choosy else None,
             missing=tuple(missing),
         )
 

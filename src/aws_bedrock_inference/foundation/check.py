@@ -87,6 +87,12 @@ def no_such_id(name: str, listing: Listing) -> str:
     return f"{listing.region} has no model or inference profile {name}.{like}{' ' if heir else ''}{heir}"
 
 
+def refuses_retention(base: str, mode: str | None) -> bool:
+    """Return whether a model takes no calls where that is the account's data-retention mode; False if nobody knows."""
+    modes = lifecycle.retention_modes(base)
+    return bool(modes) and mode not in (None, "inherit", *modes)
+
+
 class Read(NamedTuple):
     """All that could be read of an id."""
 
@@ -186,10 +192,10 @@ def _conditions(read: Read) -> list[str]:
             "The provider's use-case form is not submitted for this account. Submit it once in the Bedrock console; "
             f"access follows in about {AGREEMENT_MINUTES} minutes."
         )
-    modes = lifecycle.retention_modes(read.base)
-    if read.retention not in (None, "inherit", *modes):
+    if refuses_retention(read.base, read.retention):
+        modes = " or ".join(lifecycle.retention_modes(read.base))
         problems.append(
-            f"The model takes calls only with the data-retention mode {' or '.join(modes)}; the account's mode in this "
+            f"The model takes calls only with the data-retention mode {modes}; the account's mode in this "
             f"Region is {read.retention}."
         )
     return problems

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,8 @@ from aws_bedrock_inference.knowledge.models import target_of_models
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from datetime import date
+
+A_DAY = 86_400.0
 
 EVERYWHERE = ""
 """The Region of a global profile's destination: any commercial one."""
@@ -85,13 +88,17 @@ def told(missing: Iterable[Missing]) -> list[str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:
-    """The lists of one Region, read at `at`, in seconds since the epoch. A list that could not be read is None."""
+    """The lists of one Region, read at `at`, in seconds since the epoch. A list that could not be read is None.
+
+    `retention` is the account's data-retention mode there, asked for where a listed model takes only some.
+    """
 
     region: str
     at: float
     account: str = ""
     models: tuple[FoundationModel, ...] | None = None
     profiles: tuple[InferenceProfile, ...] | None = None
+    retention: str | None = None
     missing: tuple[Missing, ...] = ()
 
     @property
@@ -109,6 +116,18 @@ class Listing:
             if name in (profile.id, profile.arn):
                 return profile
         return None
+
+    def is_young(self, now: float) -> bool:
+        """Return whether the lists are of the last 24 hours: what they lack is no model that was launched since."""
+        return 0 <= now - self.at < A_DAY
+
+    def lacks(self, name: str) -> bool:
+        """Return whether whole lists say that the Region has no such id. Of an ARN they cannot: it may be of
+        anything.
+        """
+        if self.models is None or self.profiles is None or name.startswith("arn:"):
+            return False
+        return self.find(name) is None and self.find(re.sub(r":\d+k$", "", name)) is None
 
     def profiles_of(self, base: str) -> Iterator[InferenceProfile]:
         """Yield AWS's own profiles of a base model: those of a geography first, the global one last."""
@@ -172,6 +191,7 @@ def from_json(content: Mapping[str, Any]) -> Listing:
         account=str(content["account"]),
         models=None if models is None else tuple(FoundationModel(**_days(_tuples(each))) for each in models),
         profiles=None if profiles is None else tuple(InferenceProfile(**_tuples(each)) for each in profiles),
+        retention=content.get("retention"),
         missing=tuple(Missing(**each) for each in content["missing"]),
     )
 

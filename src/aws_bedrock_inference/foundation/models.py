@@ -13,7 +13,7 @@ from aws_bedrock_inference.bounds import is_number, shown
 from aws_bedrock_inference.forks import Locked
 from aws_bedrock_inference.foundation import check as checks
 from aws_bedrock_inference.foundation.asking import ControlPlane
-from aws_bedrock_inference.foundation.listing import FoundationModel, InferenceProfile
+from aws_bedrock_inference.foundation.listing import A_DAY, FoundationModel, InferenceProfile
 from aws_bedrock_inference.foundation.remembered import recall, remember
 from aws_bedrock_inference.foundation.resolving import resolved
 from aws_bedrock_inference.knowledge import lifecycle
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.clock import Clock
     from aws_bedrock_inference.foundation.check import Check
     from aws_bedrock_inference.foundation.listing import Listing, Missing
-
-A_DAY = 86_400.0  # seconds
 
 # Seconds after which lists that could not be read are asked for again: permissions are granted by people.
 AGAIN = 300.0
@@ -211,4 +209,4 @@ class Models(Locked):
     def _unlisted(self, name: str, listing: Listing) -> bool | None:
         """Return False for an id that young and whole lists do not have; without such lists, nobody knows."""
         whole = listing.models is not None and listing.profiles is not None
-        return False if whole and not name.startswith("arn:") and self._clock() - listing.at < A_DAY else None
+        return False if whole and not name.startswith("arn:") and listing.is_young(self._clock()) else None

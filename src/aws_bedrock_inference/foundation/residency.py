@@ -32,6 +32,17 @@ def stays(regions: Iterable[str], within: tuple[str, ...]) -> bool:
     )
 
 
+def strays(regions: Iterable[str], within: tuple[str, ...], *, stores: bool = False) -> str | None:
+    """Return why a call that may be answered in any of `regions` does not stay within the patterns, in a sentence
+    without a full stop; None if it does. What a call `stores` at AWS stays in the Region that has answered.
+    """
+    found = tuple(regions)
+    if stays(found, within):
+        return None
+    done = "answered and its answer stored" if stores else "answered"
+    return f"the call may be {done} in {shown(found)}, not only within {' '.join(within)}"
+
+
 def shown(regions: Iterable[str]) -> str:
     """Return the Regions as a person reads them."""
     return ", ".join(region or "any commercial Region" for region in sorted(regions)) or "unknown Regions"

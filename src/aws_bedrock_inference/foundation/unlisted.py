@@ -1,0 +1,56 @@
+"""Requests that a Region surely cannot serve, by its own list and without a question to AWS."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from aws_bedrock_inference.foundation.check import refuses_retention
+from aws_bedrock_inference.foundation.listing import InferenceProfile
+from aws_bedrock_inference.knowledge.abilities import Need
+from aws_bedrock_inference.knowledge.lifecycle import retention_modes
+from aws_bedrock_inference.knowledge.models import target
+
+if TYPE_CHECKING:
+    from aws_bedrock_inference.foundation.listing import FoundationModel, Listing
+    from aws_bedrock_inference.knowledge.abilities import Needs
+
+# What the list calls what a request holds.
+_INPUTS = {
+    Need.IMAGE: ({"IMAGE"}, "reads no images"),
+    Need.VIDEO: ({"VIDEO"}, "watches no videos"),
+    Need.AUDIO: ({"AUDIO", "SPEECH"}, "hears no audio"),
+}
+
+
+def unlisted(listing: Listing, model_id: Any, needs: Needs, *, now: float | None = None) -> str | None:
+    """Return why the Region of `listing` surely cannot serve a request with these needs, in a sentence without a full
+    stop; None if it can, or if its list does not say.
+
+    `now`, in seconds since the epoch, tells the age of the list. Without it the list is taken as of when it was read,
+    and what it lacks may have come since.
+    """
+    name = str(model_id)
+    if now is not None and listing.is_young(now) and listing.lacks(name):
+        return f"{listing.region} lists no {name} for this account"
+    found = listing.find(name)
+    base = found.base if isinstance(found, InferenceProfile) else target(model_id).base
+    if refuses_retention(base, listing.retention):
+        modes = " or ".join(retention_modes(base))
+        return f"{base} takes calls only with the data-retention mode {modes}, and {listing.region} has another"
+    model = next((each for each in listing.models or () if each.id == base), None)
+    return None if model is None else _cannot(model, needs, listing, listing.at if now is None else now)
+
+
+def _cannot(model: FoundationModel, needs: Needs, listing: Listing, now: float) -> str | None:
+    last = model.end_of_life
+    if last is not None and last <= datetime.fromtimestamp(now, UTC).date():
+        return f"the last day of {model.id} in {listing.region} was {last}"
+    if Need.STREAM in needs.uses and model.streaming is False:
+        return f"{model.id} does not stream in {listing.region}"
+    if Need.CONVERSE in needs.uses and model.outputs and "TEXT" not in model.outputs:
+        return f"{model.id} answers with no text"
+    for need, (words, says) in _INPUTS.items():
+        if need in needs.uses and model.inputs and words.isdisjoint(model.inputs):
+            return f"{model.id} {says} in {listing.region}"
+    return None
