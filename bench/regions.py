@@ -1,8 +1,8 @@
 """A Region that fails for a minute under load, or fails in part: what the calls of one client with a Fallback get.
 
 Twenty calls a second of one client, for a minute and a half, against one simulator that is two Regions. From second 10
-to 70 the first one fails as the scenario says. The table has the calls that failed, the requests that the failing Region
-got in that time, those of them that were in flight when it began (at most so many are lost without fault), the probes
+to 70 the first one fails as the scenario says. The table has the calls that failed, the requests that failed there in
+that time, those of them that were in flight when it began (at most so many are lost without fault), the probes
 after that and the longest time between two, how long after the end the Region took calls again, and its share of the
 calls during the fault and in the last ten seconds.
 
@@ -115,7 +115,7 @@ def main() -> None:
     """Run all scenarios and print the table."""
     found: dict[str, Seen] = {}
     threads = [
-        threading.Thread(target=lambda name=name, faults=faults: found.__setitem__(name, run(faults)))  # type: ignore[misc]
+        threading.Thread(target=lambda name=name, faults=faults: found.__setitem__(name, run(faults)))
         for name, faults in SCENARIOS.items()
     ]
     for thread in threads:

@@ -25,6 +25,10 @@ class Place(Protocol):
         """A hash of who signs."""
 
     @property
+    def whose(self) -> str:
+        """The account, or else a name for the access key; empty for credentials that would have to be fetched."""
+
+    @property
     def session(self) -> Any:
         """The session of boto3 or botocore; None for boto3's default one."""
 

@@ -10,12 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.doubles import INTERNAL, INVALID, OK, READ_TIMEOUT, REFUSED_CONNECTION, THROTTLE, UNAVAILABLE, call
 
+from aws_bedrock_inference.bounds import hashed
 from aws_bedrock_inference.call import Call, Outcome, Route, Usage
 from aws_bedrock_inference.drivers.virtual import VirtualDriver
 from aws_bedrock_inference.events import FellBack, Listeners, RouteHealthChanged
 from aws_bedrock_inference.fault import Decision, Fault, Kind
 from aws_bedrock_inference.flow import Pipeline, send
+from aws_bedrock_inference.foundation.listing import EVERYWHERE
+from aws_bedrock_inference.foundation.residency import stays
 from aws_bedrock_inference.knowledge.classify import answered, unanswered
+from aws_bedrock_inference.knowledge.models import target
 from aws_bedrock_inference.policies import Breaker, Deadline, Fallback, Quota, Retry, Target
 
 if TYPE_CHECKING:
@@ -35,6 +39,7 @@ class Here:
     url: str = "http://127.0.0.1:1"
     account: str = "111122223333"
     principal: str = "me"
+    whose: str = ""
     session: Any = None
 
     def elsewhere(self, *, session: Any, region_name: str | None, endpoint_url: str | None) -> Here:
@@ -353,3 +358,56 @@ def test_whatever_fails_the_attempts_bound_the_requests_and_the_outcome_tells_th
     assert outcome.attempts == len(world.sent)
     if outcome.fault is not None and outcome.fault.decision is not Decision.FAIL:
         assert outcome.fault.kind is not Kind.REFUSED or not world.sent
+
+
+IMAGE = {"messages": [{"role": "user", "content": [{"image": {"format": "png", "source": {"bytes": b"x"}}}]}]}
+TEXT = {"messages": [{"role": "user", "content": [{"text": "Why?"}]}]}
+STORED = {**TEXT, "guardrailConfig": {"guardrailIdentifier": "g", "guardrailVersion": "1"}}
+MODELS = [A, B, "amazon.nova-micro-v1:0", "eu.amazon.nova-lite-v1:0", "global.amazon.nova-lite-v1:0"]
+REGIONS = ["us-east-1", "us-west-2", "eu-west-1", "eu-central-1"]
+LISTED = {
+    "eu.amazon.nova-lite-v1:0": ("eu-west-1", "eu-central-1"),
+    "global.amazon.nova-lite-v1:0": (EVERYWHERE,),
+    "us.amazon.nova-lite-v1:0": ("us-east-1", "us-west-2"),
+}
+
+
+@given(
+    st.lists(
+        st.builds(Target, st.sampled_from(MODELS), region_name=st.sampled_from([None, *REGIONS])),
+        min_size=1,
+        max_size=5,
+    ),
+    st.sampled_from(["eu-*", "us-*", "eu-west-1", "*"]),
+    st.sampled_from([*MODELS, "us.amazon.nova-lite-v1:0"]),
+    st.sampled_from(REGIONS),
+    st.sampled_from([IMAGE, TEXT, STORED]),
+    st.lists(st.sampled_from([None, *FAULTS]), max_size=30),
+)
+def test_no_fault_sends_a_call_where_it_may_not_go(  # noqa: PLR0917 - one for each strategy
+    targets: list[Target], within: str, model: str, region: str, params: Any, script: list[Fault | None]
+) -> None:
+    outcomes = iter(script)
+
+    def answer(*_: Any) -> Outcome:
+        fault = next(outcomes, None)
+        return OK if fault is None else Outcome(fault=fault)
+
+    policy = Fallback(*targets, within=within)
+    policy.places._regions = lambda route, place: LISTED.get(route.model, ())  # type: ignore[method-assign]
+    world = World(answer)
+    split = target(model)
+    asked = Route(model, region, "111122223333", split.base, split.pool, endpoint=hashed(Here.url), principal="me")
+    for _ in range(3):
+        world.run(policy, Call("converse", {"modelId": model, **params}, asked, place=Here(region), pin="one"))
+    for _, sent in world.sent:
+        regions = LISTED.get(
+            sent.route.model, () if sent.route.pool in ("geographic", "global") else (sent.route.region,)
+        )
+        assert stays(regions, (within,))
+        if params is IMAGE and sent.route != asked:
+            assert sent.route.base != "amazon.nova-micro-v1:0"
+        if params is STORED:
+            assert sent.route.region == region
+        assert sent.place is not None
+        assert sent.place.region == sent.route.region

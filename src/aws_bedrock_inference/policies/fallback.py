@@ -79,6 +79,7 @@ class Fallback:
         self.attempts = attempts
         self.on = _checked(on or {})
         self.chance = chance
+        self.wall = clocks.wall
         self.quotas = tuple(each.quota if each.quota is not None else Quota() for each in self.targets)
         self.pins = Pins(PINS)
         self.places = Places(self.within)

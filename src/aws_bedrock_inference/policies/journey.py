@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from aws_bedrock_inference.call import Attempt, Outcome, Usage
 from aws_bedrock_inference.dialects.filtered import cause_of, filtered_of
+from aws_bedrock_inference.dialects.needs import needs
 from aws_bedrock_inference.events import FellBack, RouteHealthChanged
 from aws_bedrock_inference.fault import Category, Decision, Fault, Kind, Origin
 from aws_bedrock_inference.flow import emit, sleep
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.call import Call
     from aws_bedrock_inference.clock import Clock
     from aws_bedrock_inference.flow import Effect, Flow, Step
+    from aws_bedrock_inference.knowledge.abilities import Needs
     from aws_bedrock_inference.policies.fallback import Fallback
     from aws_bedrock_inference.policies.targets import Leg
 
@@ -68,6 +70,7 @@ class Journey:
         self._untried = list(range(len(policy.targets) + 1))
         self._back = False
         self._changed = False
+        self._needed: Needs | None = None
 
     def run(self, step: Step) -> Flow:
         """Take the call over the routes until one answers it."""
@@ -157,12 +160,18 @@ class Journey:
 
     def _leg(self, number: int) -> Generator[Effect, Any, Leg | None]:
         """Return the route of that number, or None if the call cannot go there; why is kept for the failure."""
-        found = yield from found_leg(self.policy, self.call, number, self.clock)
+        found = yield from found_leg(self.policy, self.call, number, self._needs, self.clock())
         if isinstance(found, str):
             self._skipped[number] = found
             self._untried.remove(number)
             return None
         return found
+
+    def _needs(self) -> Needs:
+        """Return what the call needs of a model; most calls are never asked."""
+        if self._needed is None:
+            self._needed = needs(self.call.operation, self.call.params, self.call.estimate)
+        return self._needed
 
     def _through(self, step: Step, leg: Leg, turn: Turn) -> Flow:
         """Send the call on one route, and count how it goes there."""

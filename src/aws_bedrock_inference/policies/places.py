@@ -5,18 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from aws_bedrock_inference.flow import ask
-from aws_bedrock_inference.foundation.residency import shown, stays
+from aws_bedrock_inference.foundation.residency import strays
 from aws_bedrock_inference.knowledge.masking import masked
-from aws_bedrock_inference.policies.targets import Leg, Target, route_of, unfit
+from aws_bedrock_inference.policies.eligible import unfit
+from aws_bedrock_inference.policies.targets import Leg, Target, route_of
 from aws_bedrock_inference.sessions import of_aws
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
 
     from aws_bedrock_inference.call import Call, Route
-    from aws_bedrock_inference.clock import Clock
     from aws_bedrock_inference.flow import Effect
     from aws_bedrock_inference.foundation.models import Models
+    from aws_bedrock_inference.knowledge.abilities import Needs
     from aws_bedrock_inference.place import Place
     from aws_bedrock_inference.policies.fallback import Fallback
 
@@ -64,10 +65,9 @@ class Places:
             regions = yield from _asked(lambda: self._regions(route, place), seconds, "ListInferenceProfiles")
         if isinstance(regions, str):
             verdict: str | None = f"{route}: where it may be answered is not known: {regions}"
-        elif stays(regions, self.within):
-            verdict = None
         else:
-            verdict = f"{route} may be answered in {shown(regions)}, not only within {' '.join(self.within)}"
+            strayed = strays(regions, self.within)
+            verdict = None if strayed is None else f"{route}: {strayed}"
         self._verdicts[key] = (now + (_GOOD if verdict is None else _BAD), verdict)
         return verdict
 
@@ -86,9 +86,10 @@ class Places:
         return self._models[key]
 
 
-def found_leg(policy: Fallback, call: Call, number: int, clock: Clock) -> Generator[Effect, Any, Leg | str]:
-    """Return the route with that number for `call`, or why the call cannot go there."""
-    now = clock()
+def found_leg(
+    policy: Fallback, call: Call, number: int, needs: Callable[[], Needs], now: float
+) -> Generator[Effect, Any, Leg | str]:
+    """Return the route with that number for `call`, or why the call cannot go there. `needs` says what it needs."""
     seconds = min(_LONGEST, call.deadline - now)
     place, route, wanted, quota = call.place, call.route, None, None
     if number:
@@ -102,7 +103,7 @@ def found_leg(policy: Fallback, call: Call, number: int, clock: Clock) -> Genera
             place = found
         route = route_of(wanted, call, place)
     leg = Leg(number, route, place, policy.health(f"{number}|{route.health_key}", now), wanted, quota)
-    if number and (reason := unfit(leg, call)) is not None:
+    if number and (reason := unfit(needs(), call.route, route, place, policy.wall())) is not None:
         return reason
     strayed = yield from policy.places.strays(route, place, now, seconds)
     return leg if strayed is None else strayed

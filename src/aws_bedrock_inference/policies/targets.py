@@ -98,13 +98,6 @@ class Leg(NamedTuple):
         )
 
 
-def unfit(leg: Leg, call: Call) -> str | None:
-    """Return why the route's model surely cannot answer the call, or None."""
-    if "body" in call.params and leg.route.base.partition(".")[0] != call.route.base.partition(".")[0]:
-        return f"{leg.route}: its InvokeModel takes bodies of another form"
-    return None
-
-
 def route_of(found: Target, call: Call, place: Place | None) -> Route:
     """Return the route of a target's calls, for a call that was made for another one."""
     split = target(found.model_id)
