@@ -17,7 +17,7 @@ from typing import Any
 from granian import Granian
 from granian.constants import Interfaces
 
-from aws_bedrock_inference import AsyncBedrockClient, BedrockError, Decision, InvalidByService, InvalidRequest, Quota
+from aws_bedrock_inference import AsyncBedrockClient, BedrockError, InvalidByService, InvalidRequest, Origin, Quota
 
 # One client for the process: all requests share its connections, its quota and its circuit.
 client = AsyncBedrockClient("us.amazon.nova-lite-v1:0", quota=Quota(rpm=500, tpm=200_000), timeout=60)
@@ -26,11 +26,11 @@ PLAIN_TEXT = [(b"content-type", b"text/plain; charset=utf-8")]
 
 def http_status(error: BedrockError) -> tuple[int, list[tuple[bytes, bytes]], str]:
     """Return what the browser gets: status, headers and text. The log has the cause."""
-    if isinstance(error, InvalidRequest | InvalidByService):
-        return 400, [], error.fault.message
+    if isinstance(error, InvalidRequest | InvalidByService) and error.origin is Origin.CALLER:
+        return 400, [], error.fault.message  # about the prompt; a wrong model id is a fault of this service
     if error.retry_after is not None:
         return 503, [(b"retry-after", str(ceil(error.retry_after)).encode())], "Busy, please ask again later."
-    return (500 if error.decision is Decision.FAIL else 503), [], "No answer is possible now."
+    return (500 if error.decision.value == "FAIL" else 503), [], "No answer is possible now."
 
 
 async def answer(prompt: str, user: str, send: Any) -> None:

@@ -12,7 +12,7 @@ import sys
 from math import ceil
 from typing import Any
 
-from aws_bedrock_inference import BedrockClient, BedrockError, Decision, InvalidByService, InvalidRequest
+from aws_bedrock_inference import BedrockClient, BedrockError, Decision, InvalidByService, InvalidRequest, Origin
 
 # Made at import: Lambda keeps it, with its open connections, for the next events.
 client = BedrockClient("us.amazon.nova-lite-v1:0")
@@ -27,14 +27,13 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         return response(400, error='the body must be JSON: {"prompt": "..."}')
     try:
         reply = client.invoke(prompt, max_tokens=400, timeout=seconds)
-    except (InvalidRequest, InvalidByService) as error:
-        return response(400, error=error.fault.message, code=error.code)
     except BedrockError as error:
+        if isinstance(error, InvalidRequest | InvalidByService) and error.origin is Origin.CALLER:
+            return response(400, error=error.fault.message)  # about the prompt
         print(json.dumps({"code": error.code, "cause": error.cause, "request_ids": error.request_ids}))
         if error.retry_after is not None:
-            return response(503, {"retry-after": str(ceil(error.retry_after))}, error="busy", code=error.code)
-        status = 500 if error.decision is Decision.FAIL else 503
-        return response(status, error="the model cannot be reached now", code=error.code)
+            return response(503, {"retry-after": str(ceil(error.retry_after))}, error="busy, please ask again later")
+        return response(500 if error.decision is Decision.FAIL else 503, error="no answer is possible now")
     return response(200, text=reply.text, stop_reason=reply.stop_reason)
 
 
