@@ -10,6 +10,7 @@ lines of `answer` stay as they are; `StreamingResponse` sends the pieces and not
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from math import ceil
 from typing import Any
@@ -19,6 +20,7 @@ from granian.constants import Interfaces
 
 from aws_bedrock_inference import AsyncBedrockClient, BedrockError, InvalidByService, InvalidRequest, Origin, Quota
 
+logging.basicConfig()  # prints the library's warnings: retries, and calls that failed with their cause
 # One client for the process: all requests share its connections, its quota and its circuit.
 client = AsyncBedrockClient("us.amazon.nova-lite-v1:0", quota=Quota(rpm=500, tpm=200_000), timeout=60)
 PLAIN_TEXT = [(b"content-type", b"text/plain; charset=utf-8")]
