@@ -6,6 +6,7 @@ import contextlib
 import json
 import logging
 import socket
+import sqlite3
 from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING, Any
@@ -87,12 +88,15 @@ def test_a_batch_asks_again_only_what_failed(run: Run, bedrock_simulator: Simula
     assert bedrock_simulator.stats()["arrived"] == 21
 
 
-def test_processes_that_share_a_quota_are_not_throttled(run: Run, bedrock_simulator: Simulator) -> None:
+def test_processes_that_share_a_quota_are_not_throttled(run: Run, bedrock_simulator: Simulator, tmp_path: Path) -> None:
     bedrock_simulator.scenario(discipline="tight", quota={"rpm": 2_000, "tpm": 2_000_000})
-    code, out, _ = run("shared_quota.py")
+    code, out, _ = run("shared_quota.py", STORE=f"sqlite://{tmp_path}/shares.db")
     assert code == 0
     assert {"service: 10 answers, 0 throttles", "nightly: 10 answers, 0 throttles"} <= {*out.splitlines()}
     assert bedrock_simulator.stats()["answered"] == 20
+    with contextlib.closing(sqlite3.connect(tmp_path / "shares.db")) as store:
+        written = "".join(store.iterdump())
+    assert "amazon.nova-lite-v1:0" in written
 
 
 def test_an_outage_is_answered_from_the_cache_or_with_the_message(run: Run, bedrock_simulator: Simulator) -> None:
