@@ -25,7 +25,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "examples/README.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
+]
 # A block that opens with a comment of its file's name is a program of its own.
 PROGRAM = re.compile(r"# (\w+\.py)\n")
 # Python 3.12 and later warn of every fork beside threads; what a fork does to the client is what the programs show.
@@ -189,6 +192,9 @@ def test_commands_work(command: list[str], shell: Path) -> None:
             assert re.search(rf"^{arguments[0]}:.*##", (ROOT / "Makefile").read_text(), re.MULTILINE)
         case "pip":
             check_install(arguments)
+        case "python":  # tests/examples runs them
+            assert (ROOT / "examples") in (ROOT / arguments[0]).parents
+            assert (ROOT / arguments[0]).exists()
         case _:
             pytest.fail(f"no reader can be sure of {program}: it is not tried out here")
 

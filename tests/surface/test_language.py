@@ -23,12 +23,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")] + sorted(
-    (ROOT / "docs").rglob("*.md")
-)
+EXAMPLES = ROOT / "examples"
+PAGES = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "examples/README.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
+]
 SOURCE = ROOT / "src" / "aws_bedrock_inference"
 # The text of these rooms is rewritten together with their code.
-MODULES = sorted(SOURCE.rglob("*.py"))
+MODULES = sorted([*SOURCE.rglob("*.py"), *EXAMPLES.glob("*.py")])
 
 NEVER = re.compile(
     r"\b(?:"
@@ -82,7 +84,7 @@ HELP = dict(commands(main, click.Context(main, info_name="bedrock")))
 
 
 def test_every_word_is_spelt_right() -> None:
-    places = [str(path) for path in (*PAGES, SOURCE)]
+    places = [str(path) for path in (*PAGES, SOURCE, EXAMPLES)]
     command = [sys.executable, "-m", "codespell_lib", "--skip", "*.json,*.jsonl,*.toml,*.lua", *places]
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - a tool of ours
     assert (done.returncode, done.stdout) == (0, ""), done.stdout + done.stderr

@@ -1,0 +1,46 @@
+"""Answer from a cache what was asked before, and answer with a message when the model cannot be reached.
+
+    python examples/cache_and_message.py "Why is the sky blue?"
+
+Run it twice with the same question: the second answer is from the file, also during an outage. A new question during an
+outage gets the message.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+from aws_bedrock_inference import BedrockClient, Cache, Degrade, Quota, Retry, standard
+
+MODEL = "us.amazon.nova-lite-v1:0"
+DAY = 86_400
+
+pipeline = standard(
+    Quota(rpm=500, tpm=200_000),
+    # An answer is good for an hour; for a day after that it is better than a failure.
+    cache=Cache("sqlite://example-answers.db", ttl=3_600, stale_if_error=DAY),
+    degrade=Degrade("I can't answer right now. Please ask again in a few minutes."),
+    retry=Retry(attempts=3),
+)
+
+
+def main() -> int:
+    logging.basicConfig(level=logging.WARNING)  # each message instead of an answer is a warning in the log
+    prompt = " ".join(sys.argv[1:]) or "Why is the sky blue?"
+    with BedrockClient(MODEL, pipeline=pipeline, timeout=15) as client:
+        # Only answers without randomness are kept. For models that refuse a temperature: Cache(sampled=True).
+        reply = client.invoke(prompt, max_tokens=400, temperature=0)
+    print(reply.text)
+    if reply.degraded_by is not None:
+        source = f"the message, because of {reply.degraded_by.code}"
+    elif reply.cached is not None:
+        source = f"the cache, {reply.cached:.0f} s old"
+    else:
+        source = "the model"
+    print(f"from {source}", file=sys.stderr)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
