@@ -1,4 +1,4 @@
-"""An STS endpoint on a real socket: it gives credentials, or refuses as a test says, and remembers what it was asked."""
+"""An STS endpoint on a real socket: it gives credentials, or refuses as a test says, and keeps what it was asked."""
 
 from __future__ import annotations
 
@@ -11,9 +11,23 @@ from urllib.parse import parse_qsl
 from aws_bedrock_inference.clock import wall as real_wall
 
 if TYPE_CHECKING:
+    from support.wire import Wire
+
     from aws_bedrock_inference.clock import Clock
 
+ARN = "arn:aws:iam::210987654321:role/inference"
+
 _SPACE = 'xmlns="https://sts.amazonaws.com/doc/2011-06-15/"'
+
+
+class Wall:
+    """The time of day, which a test moves. It begins at a whole second, as STS's answers have no fractions."""
+
+    def __init__(self) -> None:
+        self.now = 1_800_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
 
 
 class Sts:
@@ -84,3 +98,8 @@ class Sts:
 def assumed(form: dict[str, str]) -> dict[str, Any]:
     """Return what a request asked for, without what every request has."""
     return {name: value for name, value in form.items() if name not in ("Action", "Version", "signed by")}
+
+
+def signers(model: Wire) -> list[str]:
+    """Return the access keys that signed the requests to a model."""
+    return [sent.headers["authorization"].partition("Credential=")[2].partition("/")[0] for sent in model.received]

@@ -18,6 +18,7 @@ from cachetools import LRUCache
 
 from aws_bedrock_inference.forks import Locked, renew_after_fork, renew_lock
 from aws_bedrock_inference.knowledge.classify import unidentified
+from aws_bedrock_inference.log import LOGGER
 from aws_bedrock_inference.sessions import core_of, make_client
 
 if TYPE_CHECKING:
@@ -48,15 +49,16 @@ _NOT_TRUSTED = frozenset({"sts-assume-role-denied", "assume-role-trust"})
 
 
 class RoleNotAssumed(CredentialRetrievalError):
-    """STS gave no credentials of a role. `fault` says why."""
+    """STS gave no credentials of a role. `fault` has the reason, the role and what to check."""
 
-    fmt = "{fault.message}"
+    fmt = "{error_msg}"
 
-    @property
-    def fault(self) -> Fault:
-        """The reason, with the role and what to check."""
-        fault: Fault = self.kwargs["fault"]
-        return fault
+    def __init__(self, fault: Fault) -> None:
+        super().__init__(provider="STS", error_msg=fault.message)
+        self.fault = fault
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.fault,)
 
 
 class RoleCredentials(DeferredRefreshableCredentials):
@@ -67,7 +69,7 @@ class RoleCredentials(DeferredRefreshableCredentials):
     def __init__(self, role: AssumedRole, base: Any, region: str, wall: Clock) -> None:
         super().__init__(self._fetch, "assume-role", lambda: datetime.fromtimestamp(wall(), UTC))
         through = base.credentials.principal if isinstance(base, RoleSession) else ""
-        self.principal = f"{through} {role.principal()}".strip()
+        self.principal: str = f"{through} {role.principal()}".strip()
         self._account_id = role.account  # known before the first fetch, since the role's ARN has it
         self._advisory_refresh_timeout = min(_EARLY, role.duration // 4)
         self._mandatory_refresh_timeout = _LAST
@@ -76,6 +78,7 @@ class RoleCredentials(DeferredRefreshableCredentials):
         self._region = region
         self._wall = wall
         self._source: Any = None
+        self._given: dict[str, str] = {}
         self._paused_until = 0.0
         renew_after_fork(self)
 
@@ -95,11 +98,21 @@ class RoleCredentials(DeferredRefreshableCredentials):
 
     def _fetch(self) -> dict[str, str]:
         try:
-            return self._assume()
+            self._given = self._assume()
         except Exception as error:  # noqa: BLE001 - STS's answers, and whatever the source of credentials raises
             fault = _fault_of(self._role, error)
+        else:
+            return self._given
         self._paused_until = self._wall() + PAUSE
-        raise RoleNotAssumed(fault=fault)  # here, so that it does not hold the error, which may hold a request
+        if not self.refresh_needed(_LAST):
+            LOGGER.warning(
+                "%s was not assumed again (%s, %s); its credentials are still valid and are used",
+                self._role.role_arn,
+                fault.code,
+                fault.cause,
+            )
+            return self._given
+        raise RoleNotAssumed(fault)  # here, so that it does not hold the error, which may hold a request
 
     def _assume(self) -> dict[str, str]:
         client, _, self._source = make_client("sts", self._base, region_name=self._region, config=_STS)
@@ -121,7 +134,8 @@ class RoleCredentials(DeferredRefreshableCredentials):
 def _fault_of(role: AssumedRole, error: Exception) -> Fault:
     """Return the fault of a role that `error` kept from being assumed."""
     fault = unidentified(error)
-    advice = _what_to_check(role) if fault.cause in _NOT_TRUSTED else fault.advice
+    itself = fault.cause in _NOT_TRUSTED and not isinstance(error, RoleNotAssumed)  # else the role that leads to it
+    advice = _what_to_check(role) if itself else fault.advice
     return replace(fault, message=f"{role.role_arn} was not assumed: {fault.message}", advice=advice)
 
 
@@ -183,7 +197,8 @@ def signing_with(role: AssumedRole, session: Any, wall: Clock) -> Any:
         )
     if role.duration > _CHAINED and isinstance(base, RoleSession):
         raise ValueError(
-            f"duration={role.duration}: a role that assumes another gets {_CHAINED} seconds at most; give duration={_CHAINED}"
+            f"duration={role.duration}: a role that assumes another gets {_CHAINED} seconds at most; "
+            f"give duration={_CHAINED}"
         )
     # `base` is kept by the credentials, so that its id is no other session's.
     key = (role.key(), region, id(base), wall)

@@ -98,8 +98,8 @@ class AssumedRole:
     def _check(self) -> None:
         if self.external_id is not None and not _fits(_EXTERNAL_ID, self.external_id):
             raise ValueError(
-                f"external_id={shown(self.external_id)}: give 2 to 1224 letters, digits and +=,.@:/-_ without spaces, as "
-                "the owner of the role told you"
+                f"external_id={shown(self.external_id)}: give 2 to 1224 letters, digits and +=,.@:/-_ without spaces, "
+                "as the owner of the role told you"
             )
         if not _fits(_SESSION_NAME, self.session_name):
             raise ValueError(
@@ -115,8 +115,8 @@ class AssumedRole:
         for number, (key, value) in enumerate(self.tags.items(), 1):
             if not _fits(_TAG_KEY, key) or not _fits(_TAG_VALUE, value):
                 raise ValueError(
-                    f"tags: give texts of letters, digits, spaces and _.:/=+-@, keys of 1 to 128 and values of up to 256 "
-                    f"characters; tag {number} is no such pair"
+                    f"tags: tag {number} is not a key of 1 to 128 and a value of up to 256 letters, digits, spaces and "
+                    "_.:/=+-@"
                 )
         if len({key.casefold() for key in self.tags}) < len(self.tags):
             raise ValueError("tags: AWS does not tell keys apart that differ only in upper and lower case")

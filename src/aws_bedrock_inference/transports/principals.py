@@ -17,8 +17,8 @@ _ROLE = ("role_arn", "sso_account_id", "sso_role_name")
 
 def principal(core: Any, credentials: Any, token_for: str | None) -> str:
     """Return a hash of the identity behind botocore's session `core`: the same in two processes only if they have the
-    same role, of an `AssumedRole` or a profile, the same access key or the same token. It is empty where nothing is signed. `token_for` is
-    the signing name whose bearer token is sent in the place of a signature.
+    same role, of an `AssumedRole` or a profile, the same access key or the same token. It is empty where nothing is
+    signed. `token_for` is the signing name whose bearer token is sent in the place of a signature.
 
     Temporary keys that no profile explains, such as those of an instance, are another identity after each renewal, and
     credentials that tell nothing before they are fetched are one of their own.
