@@ -58,7 +58,7 @@ REFUSALS = [
     (403, "ExpiredToken", EXPIRED, Denied, "credentials-expired", "aws sso login"),
     (403, "InvalidClientTokenId", UNKNOWN_KEY, Denied, "invalid-access-key", "Check key, secret and session token"),
     (403, "RegionDisabledException", OFF, Denied, "region-disabled", "Enable the Region"),
-    (400, "MalformedPolicyDocument", "Syntax errors in policy.", InvalidByService, "iam-policy-malformed", "polic"),
+    (400, "MalformedPolicyDocument", "Syntax errors in policy.", InvalidByService, "iam-policy-malformed", "Let AWS check it"),
     (400, "PackedPolicyTooLarge", TOO_MANY_TAGS, InvalidByService, SESSION, "shorter session"),
     (400, "ValidationError", TOO_LONG, InvalidByService, SESSION, "raise the role's maximum"),
     (400, "Throttling", "Rate exceeded", Throttled, "throttled-control-plane", "how many processes renew at once"),
