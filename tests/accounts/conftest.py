@@ -11,6 +11,8 @@ from support.client_faces import Asyncio, Blocking
 from support.sts import Sts, Wall
 from support.wire import Wire, answer
 
+from aws_bedrock_inference.accounts import credentials
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -34,9 +36,16 @@ def model() -> Iterator[Wire]:
         yield wire
 
 
-@pytest.fixture
-def base(sts: Sts) -> Any:
+@pytest.fixture(scope="session")
+def sourced() -> Any:
+    """One for all tests: a session reads its models once."""
     return boto3.Session("AKIDBASE", "basesecret", region_name="us-east-1")
+
+
+@pytest.fixture
+def base(sts: Sts, sourced: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.setattr(credentials, "_kept", credentials._Kept())
+    return sourced
 
 
 @pytest.fixture(params=[Blocking, Asyncio])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,7 @@ import pytest
 from support.client_faces import MODEL
 from support.sts import ARN, signers
 
-from aws_bedrock_inference import AssumedRole, Denied, Pipeline
+from aws_bedrock_inference import AssumedRole, AsyncBedrockClient, Denied, Pipeline
 from aws_bedrock_inference.accounts import session_for
 from aws_bedrock_inference.accounts.credentials import PAUSE
 from aws_bedrock_inference.background import background
@@ -32,6 +33,12 @@ def end_of_renewal(session: Any) -> None:
     running = background._running.get(("identity", id(session.get_credentials())))
     if running is not None:
         running.exception(10)
+
+
+def waiting(session: Any) -> list[Any]:
+    """Whoever waits for the renewal that runs now."""
+    running = background._running.get(("identity", id(session.get_credentials())))
+    return [] if running is None else vars(running)["_done_callbacks"]
 
 
 def ask(face: Any, client: Any) -> None:
@@ -84,14 +91,17 @@ def test_a_renewal_that_fails_early_costs_no_call_and_is_not_repeated_at_once(  
 def test_in_the_last_minute_a_renewal_must_succeed(face: Any, sts: Sts, model: Wire, session: Any, wall: Wall) -> None:
     client = face.open(model.url, session=session, pipeline=Pipeline())
     ask(face, client)
-    wall.now += 3600 - 59
-    sts.refusals += [DENIED] * 2
+    wall.now += 3600 - 61
+    sts.refusals += [DENIED] * 3
+    ask(face, client)
+    end_of_renewal(session)
+    wall.now += 2
     for _ in range(2):
         with pytest.raises(Denied, match="was not assumed") as raised:
             ask(face, client)
         assert raised.value.origin is Origin.IDENTITY
     ask(face, client)
-    assert signers(model) == ["ASIATEST1", "ASIATEST4"]
+    assert signers(model) == ["ASIATEST1", "ASIATEST1", "ASIATEST5"]
 
 
 def test_a_session_of_fifteen_minutes_is_not_renewed_with_every_call(
@@ -117,6 +127,27 @@ def test_plain_boto3_clients_renew_too(sts: Sts, session: Any, wall: Wall) -> No
     assert credentials.account_id == "210987654321"
 
 
+def test_clients_that_wait_for_one_answer_share_its_failure(sts: Sts, model: Wire, base: Any) -> None:
+    async def work() -> list[Any]:
+        session = AssumedRole(ARN, session=base).session()
+        clients = [
+            AsyncBedrockClient(MODEL, session=session, endpoint_url=model.url, pipeline=Pipeline()) for _ in range(8)
+        ]
+        tasks = [asyncio.ensure_future(client.invoke("Why?")) for client in clients]
+        while len(waiting(session)) < len(tasks):  # noqa: ASYNC110 - nobody tells that a task has begun to wait
+            await asyncio.sleep(0)
+        sts.open.set()
+        ended = await asyncio.gather(*tasks, return_exceptions=True)
+        for client in clients:
+            await client.aclose()
+        return ended
+
+    sts.open.clear()
+    sts.refusals.append(DENIED)
+    assert [type(error) for error in asyncio.run(work())] == [Denied] * 8
+    assert len(sts.asked) == 1
+
+
 FORKED = """
 import faulthandler, os, sys, threading
 faulthandler.dump_traceback_later(50, exit=True)
@@ -124,7 +155,9 @@ import boto3
 from aws_bedrock_inference import AssumedRole, BedrockClient
 
 base = boto3.Session("AKIDBASE", "x", region_name="us-east-1")
-client = BedrockClient(sys.argv[2], session=AssumedRole(sys.argv[3], session=base).session(), endpoint_url=sys.argv[1])
+hub = AssumedRole("arn:aws:iam::111122223333:role/hub", session=base).session()
+session = AssumedRole(sys.argv[3], session=hub).session()
+client = BedrockClient(sys.argv[2], session=session, endpoint_url=sys.argv[1])
 threading.Thread(target=client.invoke, args=("Why?",), daemon=True).start()
 sys.stdin.readline()  # STS has the parent's request
 child = os.fork()

@@ -5,6 +5,7 @@ They are botocore's `DeferredRefreshableCredentials`, so that boto3 and our own 
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -45,6 +46,9 @@ _KEPT = 1000
 # One attempt: whoever makes the call repeats it by its own rules.
 _STS = Config(connect_timeout=5, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 1})
 
+# These decide whether, and for how long, a session is given, and not what it may do.
+_NO_IDENTITY = frozenset({"ExternalId", "DurationSeconds"})
+
 _NOT_TRUSTED = frozenset({"sts-assume-role-denied", "assume-role-trust"})
 
 
@@ -69,7 +73,7 @@ class RoleCredentials(DeferredRefreshableCredentials):
     def __init__(self, role: AssumedRole, base: Any, region: str, wall: Clock) -> None:
         super().__init__(self._fetch, "assume-role", lambda: datetime.fromtimestamp(wall(), UTC))
         through = base.credentials.principal if isinstance(base, RoleSession) else ""
-        self.principal: str = f"{through} {role.principal()}".strip()
+        self.principal: str = f"{through} {_principal(role)}".strip()
         self._account_id = role.account  # known before the first fetch, since the role's ARN has it
         self._advisory_refresh_timeout = min(_EARLY, role.duration // 4)
         self._mandatory_refresh_timeout = _LAST
@@ -117,7 +121,7 @@ class RoleCredentials(DeferredRefreshableCredentials):
     def _assume(self) -> dict[str, str]:
         client, _, self._source = make_client("sts", self._base, region_name=self._region, config=_STS)
         try:
-            given = client.assume_role(**self._role.request()).get("Credentials")
+            given = client.assume_role(**_request(self._role)).get("Credentials")
         finally:
             client.close()
         if not given:
@@ -129,6 +133,27 @@ class RoleCredentials(DeferredRefreshableCredentials):
             "expiry_time": given["Expiration"].isoformat(),
             "account_id": self._role.account,
         }
+
+
+def _request(role: AssumedRole) -> dict[str, Any]:
+    """Return the parameters of AssumeRole."""
+    request: dict[str, Any] = {
+        "RoleArn": role.role_arn,
+        "RoleSessionName": role.session_name,
+        "DurationSeconds": role.duration,
+    }
+    if role.external_id is not None:
+        request["ExternalId"] = role.external_id
+    if role.tags:
+        request["Tags"] = [{"Key": key, "Value": value} for key, value in sorted(role.tags.items())]
+    if role.transitive_tags:
+        request["TransitiveTagKeys"] = sorted(role.transitive_tags)
+    return request
+
+
+def _principal(role: AssumedRole) -> str:
+    """Return a text that is the same for roles whose calls are allowed the same."""
+    return json.dumps({name: value for name, value in _request(role).items() if name not in _NO_IDENTITY})
 
 
 def _fault_of(role: AssumedRole, error: Exception) -> Fault:
@@ -201,7 +226,7 @@ def signing_with(role: AssumedRole, session: Any, wall: Clock) -> Any:
             f"give duration={_CHAINED}"
         )
     # `base` is kept by the credentials, so that its id is no other session's.
-    key = (role.key(), region, id(base), wall)
+    key = (json.dumps(_request(role)), region, id(base), wall)
     credentials = _kept.of(key, lambda: RoleCredentials(role, base, region, wall))
     core = RoleSession(credentials, base.profile)
     core.register_component("data_loader", base.get_component("data_loader"))  # it has read botocore's models

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -68,29 +67,6 @@ class AssumedRole:
         """Return a session of boto3 that signs with the role. Nothing is asked of AWS before its first call."""
         return session_for(self)
 
-    def request(self) -> dict[str, Any]:
-        """Return the parameters of AssumeRole."""
-        request: dict[str, Any] = {
-            "RoleArn": self.role_arn,
-            "RoleSessionName": self.session_name,
-            "DurationSeconds": self.duration,
-        }
-        if self.external_id is not None:
-            request["ExternalId"] = self.external_id
-        if self.tags:
-            request["Tags"] = [{"Key": key, "Value": value} for key, value in sorted(self.tags.items())]
-        if self.transitive_tags:
-            request["TransitiveTagKeys"] = sorted(self.transitive_tags)
-        return request
-
-    def key(self) -> str:
-        """Return a text that is the same for roles whose credentials may be shared."""
-        return json.dumps(self.request())
-
-    def principal(self) -> str:
-        """Return a text that is the same for roles whose calls are allowed the same."""
-        return json.dumps({name: value for name, value in self.request().items() if name not in _NO_IDENTITY})
-
     def __repr__(self) -> str:
         tags = f", tags={sorted(self.tags)}" if self.tags else ""
         return f"AssumedRole({self.role_arn!r}{tags})"
@@ -122,10 +98,6 @@ class AssumedRole:
             raise ValueError("tags: AWS does not tell keys apart that differ only in upper and lower case")
         if not set(self.transitive_tags) <= set(self.tags):
             raise ValueError("transitive_tags: give keys that `tags` has; a single key is a list, too: ['team']")
-
-
-# External id and duration decide whether, and for how long, a session is given, and not what it may do.
-_NO_IDENTITY = frozenset({"ExternalId", "DurationSeconds"})
 
 
 def session_for(role: AssumedRole, base_session: Any = None, *, wall: Clock = clocks.wall) -> Any:
