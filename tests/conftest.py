@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -49,6 +50,19 @@ def oracle(alone: None) -> Iterator[Callable[[str], Any]]:
     yield client
     for used in made:
         used.close()
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[str]:
+    """The URL of moto's server."""
+    from moto.server import ThreadedMotoServer  # noqa: PLC0415 - slow to import, and needed by few
+
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    moto = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    moto.start()
+    host, port = moto.get_host_and_port()
+    yield f"http://{host}:{port}"
+    moto.stop()
 
 
 @pytest.fixture(params=[Blocking, Asyncio])

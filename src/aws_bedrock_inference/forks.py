@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from typing import Protocol
+from typing import Any, Protocol
 
 
 class Forked(Protocol):
@@ -36,6 +36,12 @@ class Locked:
 def renew_after_fork(owner: Forked) -> None:
     """Call `owner.after_fork()` in each child that this process forks from now on, as long as `owner` exists."""
     _owners.add(owner)
+
+
+def renew_lock(renewing: Any) -> None:
+    """Replace the lock of credentials or of a token of botocore, which knows nothing of forks, if they have one."""
+    if hasattr(renewing, "_refresh_lock"):
+        renewing._refresh_lock = threading.Lock()  # noqa: SLF001 - there is no other way in
 
 
 def _in_child() -> None:

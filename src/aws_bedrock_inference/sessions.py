@@ -35,18 +35,30 @@ def key_of(access_key: str) -> str:
     return hashlib.sha256(access_key.encode()).hexdigest()[:16]
 
 
+def core_of(session: Any = None) -> Any:
+    """Return botocore's session behind `session`, which is boto3's or botocore's; None for boto3's default one, which
+    is set up where there is none.
+    """
+    with _making:
+        return _core(session)
+
+
 def make_client(service: str, session: Any = None, **options: Any) -> tuple[Any, Any, Any]:
     """Return a client of `service`, botocore's session behind it, and the credentials it signs with, if any.
 
-    `session` is boto3's or botocore's; None for boto3's default one, which is set up where there is none.
+    `session` is as in `core_of`.
     """
-    import boto3  # noqa: PLC0415 - heavy; only who makes a client needs it
-
     with _making:
-        if session is None:
-            if boto3.DEFAULT_SESSION is None:
-                boto3.setup_default_session()
-            session = boto3.DEFAULT_SESSION
-        core = getattr(session, "_session", session)
+        core = _core(session)
         client = core.create_client(service, **options)
         return client, core, core.get_credentials()
+
+
+def _core(session: Any) -> Any:
+    import boto3  # noqa: PLC0415 - heavy; only who makes a client needs it
+
+    if session is None:
+        if boto3.DEFAULT_SESSION is None:
+            boto3.setup_default_session()
+        session = boto3.DEFAULT_SESSION
+    return getattr(session, "_session", session)

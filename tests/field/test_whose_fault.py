@@ -200,7 +200,7 @@ def test_the_exception_says_that_sts_throttled(face: Any, session: Any) -> None:
     with Wire(THROTTLED) as wire:
         client = face.open(wire.url, pipeline=at_once(quota))
         failing = failing_identity(session, refused("Throttling", "AssumeRole"))
-        client._transport._signer._credentials = failing.get_credentials()
+        client._transport._signer.source = failing.get_credentials()
         with pytest.raises(
             Throttled, match="STS throttled AssumeRole while credentials were renewed: Rate exceeded"
         ) as e:

@@ -1,8 +1,7 @@
-"""moto's server, and clients of it whose time a test controls."""
+"""Clients of moto's server whose time a test controls."""
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,18 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from support.doubles import World
-
-
-@pytest.fixture(scope="session")
-def server() -> Iterator[str]:
-    from moto.server import ThreadedMotoServer  # noqa: PLC0415 - slow to import, and needed by few
-
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    moto = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    moto.start()
-    host, port = moto.get_host_and_port()
-    yield f"http://{host}:{port}"
-    moto.stop()
 
 
 @pytest.fixture

@@ -45,7 +45,8 @@ class Blocking:
     def open(self, url: str, **options: Any) -> Any:
         if "quota" not in options:
             options.setdefault("pipeline", at_once())
-        self._opened.append(type(self).make(MODEL, session=session(), endpoint_url=url, **options))
+        options.setdefault("session", session())
+        self._opened.append(type(self).make(MODEL, endpoint_url=url, **options))
         return self._opened[-1]
 
     def get(self, value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Readers of the documentation have an account: its quotas are asked of a Service Quotas of this machine."""
+"""Readers of the documentation have an account: its quotas and its roles are asked of servers of this machine."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from support.service_quotas import ServiceQuotas
+from support.sts import Sts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,7 +20,14 @@ def service_quotas() -> Iterator[ServiceQuotas]:
     fake.close()
 
 
+@pytest.fixture(scope="session")
+def sts() -> Iterator[Sts]:
+    with Sts() as running:
+        yield running
+
+
 @pytest.fixture(autouse=True)
-def account(service_quotas: ServiceQuotas, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def account(service_quotas: ServiceQuotas, sts: Sts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL_STS", sts.url)
     monkeypatch.setenv("AWS_ENDPOINT_URL_SERVICE_QUOTAS", service_quotas.url)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from aws_bedrock_inference.fault import Origin
 from aws_bedrock_inference.knowledge import reading
 from aws_bedrock_inference.knowledge.catalogue import ANY, catalogue
 from aws_bedrock_inference.knowledge.evidence import CODE, SERVICE, Evidence
@@ -73,6 +74,9 @@ def unidentified(error: Exception) -> Fault:
 
     Whatever a source of credentials raises ends here, also what botocore or a program's own provider did not expect.
     """
+    found = reading.attached_fault(error)
+    if found is not None and found.origin is Origin.IDENTITY and not found.reached:  # of a role that was not assumed
+        return replace(found, error=stand_in(error))
     fault = classify(error, service="sts")
     if not fault.code or fault.cause == UNKNOWN:
         fault = replace(fault, code=type(error).__name__, message=masked(reading.text_of(error)))

@@ -57,6 +57,9 @@ _ADVICE = (
     "at how many processes renew at once."
 )
 
+# Kinds whose own advice says more than that: something is to be changed, and waiting does not help.
+_ITS_OWN = frozenset({Kind.DENIED, Kind.INVALID})
+
 _VERBS = {
     Kind.THROTTLED: "throttled",
     Kind.DENIED: "refused",
@@ -121,7 +124,7 @@ def of_identity(fault: Fault, links: Iterable[BaseException] = ()) -> Fault:
         verb = _VERBS.get(fault.kind, "failed")
         at = f" {operation}" if fault.kind not in {Kind.TIMED_OUT, Kind.UNREACHABLE} else f" for {operation}"
         message = f"{source} {verb}{at if operation else ''} while credentials were renewed: {message}"
-    advice = fault.advice if fault.kind is Kind.DENIED else _ADVICE.format(source or "the source of credentials")
+    advice = fault.advice if fault.kind in _ITS_OWN else _ADVICE.format(source or "the source of credentials")
     return replace(
         fault,
         message=message,

@@ -140,7 +140,7 @@ class AiohttpTransport:
 
     async def _renewed(self, exchange: Exchange) -> Any:
         """Return the identity, renewed in the background: botocore's requests know no deadline of ours."""
-        renewal = background.start(("identity", self._signer), self._signer.identity)
+        renewal = background.start(("identity", id(self._signer.source)), self._signer.identity)
         async with asyncio.timeout(exchange.timeout(CREDENTIALS)):
             return self._signer.current() or await finished(renewal)
 

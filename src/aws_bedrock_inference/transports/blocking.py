@@ -94,7 +94,7 @@ class BlockingTransport:
 
     def _renewed(self, exchange: Exchange) -> Any:
         """Return the identity, renewed in the background: botocore's requests know no deadline of ours."""
-        renewal = background.start(("identity", self._signer), self._signer.identity)
+        renewal = background.start(("identity", id(self._signer.source)), self._signer.identity)
         exchange.begin(CREDENTIALS)
         return self._signer.current() or renewal.result(exchange.left())
 

@@ -8,7 +8,7 @@ from json import JSONDecodeError
 from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import urlsplit
 
-from botocore.credentials import Credentials, DeferredRefreshableCredentials
+from botocore.credentials import Credentials, RefreshableCredentials
 from botocore.exceptions import (
     BotoCoreError,
     InvalidEndpointConfigurationError,
@@ -192,8 +192,8 @@ def _private(url: str) -> bool:
 
 
 def _account(credentials: Any) -> str:
-    if credentials is None or isinstance(credentials, DeferredRefreshableCredentials):
-        return ""  # asking these would fetch them, over the network
+    if isinstance(credentials, RefreshableCredentials):  # the property may fetch them, over the network
+        return vars(credentials).get("_account_id") or ""
     return getattr(credentials, "account_id", None) or ""
 
 

@@ -8,6 +8,7 @@ from uuid import uuid4
 
 from botocore.tokens import FrozenAuthToken
 
+from aws_bedrock_inference.accounts.credentials import RoleCredentials
 from aws_bedrock_inference.bounds import hashed
 
 # What a profile says of the role that its credentials are for.
@@ -16,8 +17,8 @@ _ROLE = ("role_arn", "sso_account_id", "sso_role_name")
 
 def principal(core: Any, credentials: Any, token_for: str | None) -> str:
     """Return a hash of the identity behind botocore's session `core`: the same in two processes only if they have the
-    same role of a profile, the same access key or the same token. It is empty where nothing is signed. `token_for` is
-    the signing name whose bearer token is sent in the place of a signature.
+    same role, of an `AssumedRole` or a profile, the same access key or the same token. It is empty where nothing is
+    signed. `token_for` is the signing name whose bearer token is sent in the place of a signature.
 
     Temporary keys that no profile explains, such as those of an instance, are another identity after each renewal, and
     credentials that tell nothing before they are fetched are one of their own.
@@ -27,6 +28,8 @@ def principal(core: Any, credentials: Any, token_for: str | None) -> str:
         return hashed(f"token {token.token}") if isinstance(token, FrozenAuthToken) else hashed(uuid4().hex)
     if credentials is None:
         return ""
+    if isinstance(credentials, RoleCredentials):
+        return hashed(credentials.principal)
     method = str(getattr(credentials, "method", ""))
     role = _role(core, method)
     if role:

@@ -7,7 +7,6 @@ request and walks each header several times, which costs more than all the rest 
 from __future__ import annotations
 
 import hmac
-import threading
 from datetime import UTC, datetime
 from functools import lru_cache
 from hashlib import sha256
@@ -24,7 +23,7 @@ from botocore.exceptions import (
 from botocore.tokens import FrozenAuthToken
 from botocore.utils import normalize_url_path
 
-from aws_bedrock_inference.forks import renew_after_fork
+from aws_bedrock_inference.forks import renew_after_fork, renew_lock
 
 if TYPE_CHECKING:
     from aws_bedrock_inference.transports.operations import Request
@@ -36,6 +35,10 @@ _NECESSARY = 600
 
 class Signer(Protocol):
     """Gives a request the headers that prove who makes it. Safe to share between threads."""
+
+    @property
+    def source(self) -> Any:
+        """The credentials or the token; signers that share it renew it together."""
 
     def due(self) -> bool:
         """Return whether `identity` would now use the network, to renew credentials that have expired or soon will."""
@@ -67,6 +70,8 @@ def signer(session: Any, signature_version: Any, service: str, region: str) -> S
 class Unsigned:
     """Says nothing about who we are, for `Config(signature_version=UNSIGNED)`."""
 
+    source = None
+
     def due(self) -> bool:
         """No."""
         return False
@@ -86,23 +91,23 @@ class Bearer:
     """A bearer token, such as a Bedrock API key."""
 
     def __init__(self, token: Any) -> None:
-        self._token = token
+        self.source = token
         renew_after_fork(self)
 
     def after_fork(self) -> None:
         """Replace the lock of a token that a thread of the parent was renewing."""
-        _replace_lock(self._token)
+        renew_lock(self.source)
 
     def current(self) -> None:
         """Nobody: botocore does not say how long a token still works."""
 
     def due(self) -> bool:
         """Return whether the token is of a kind that renews itself."""
-        return self._token is not None and not isinstance(self._token, FrozenAuthToken)
+        return self.source is not None and not isinstance(self.source, FrozenAuthToken)
 
     def identity(self) -> str:
         """Return the token. Raises `NoAuthTokenError`."""
-        token = self._token
+        token = self.source
         if token is not None and not isinstance(token, FrozenAuthToken):
             token = token.get_frozen_token()
         if token is None:
@@ -118,7 +123,7 @@ class SigV4:
     """AWS Signature Version 4 with headers; `credentials` are botocore's, which renew themselves."""
 
     def __init__(self, credentials: Any, service: str, region: str) -> None:
-        self._credentials = credentials
+        self.source = credentials
         self._service = service
         self._region = region
         # The derived key, kept for the secret and the day it was derived from.
@@ -127,18 +132,18 @@ class SigV4:
 
     def after_fork(self) -> None:
         """Replace the lock of credentials that a thread of the parent was renewing."""
-        _replace_lock(self._credentials)
+        renew_lock(self.source)
 
     def due(self) -> bool:
         """Return whether the credentials are due for renewal."""
-        needed = getattr(self._credentials, "refresh_needed", None)
+        needed = getattr(self.source, "refresh_needed", None)
         return needed is not None and needed()
 
     def current(self) -> Any:
         """Return the credentials whose renewal is due but not yet necessary: botocore starts 15 minutes early, and
         needs it 10 minutes before they expire.
         """
-        credentials = self._credentials
+        credentials = self.source
         if not isinstance(credentials, RefreshableCredentials):
             return None
         if credentials.refresh_needed(getattr(credentials, "_mandatory_refresh_timeout", _NECESSARY)):
@@ -147,9 +152,9 @@ class SigV4:
 
     def identity(self) -> Any:
         """Return the credentials as they are now, renewed if need be."""
-        if self._credentials is None:
+        if self.source is None:
             raise NoCredentialsError
-        return self._credentials.get_frozen_credentials()
+        return self.source.get_frozen_credentials()
 
     def sign(self, identity: Any, request: Request, host: str, now: float) -> dict[str, str]:
         """Return `X-Amz-Date`, `Authorization` and, for temporary credentials, `X-Amz-Security-Token`."""
@@ -192,11 +197,6 @@ class SigV4:
                 key = hmac.digest(key, part.encode(), "sha256")
             self._key = (secret, day, key)
         return key
-
-
-def _replace_lock(renewing: Any) -> None:
-    if hasattr(renewing, "_refresh_lock"):
-        renewing._refresh_lock = threading.Lock()  # noqa: SLF001 - botocore knows nothing of forks
 
 
 @lru_cache(maxsize=2)

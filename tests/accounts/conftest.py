@@ -1,0 +1,55 @@
+"""An STS, a model and a session to assume roles with; no settings of the machine that runs the tests."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+from support.answers import REPLY
+from support.client_faces import Asyncio, Blocking
+from support.sts import Sts, Wall
+from support.wire import Wire, answer
+
+from aws_bedrock_inference.accounts import credentials
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture
+def wall() -> Wall:
+    return Wall()
+
+
+@pytest.fixture
+def sts(alone: None, wall: Wall, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sts]:
+    with Sts(wall) as running:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_STS", running.url)
+        yield running
+
+
+@pytest.fixture
+def model() -> Iterator[Wire]:
+    """Answers every Converse, and keeps the requests."""
+    with Wire(answer(REPLY)) as wire:
+        yield wire
+
+
+@pytest.fixture(scope="session")
+def sourced() -> Any:
+    """One for all tests: a session reads its models once."""
+    return boto3.Session("AKIDBASE", "basesecret", region_name="us-east-1")
+
+
+@pytest.fixture
+def base(sts: Sts, sourced: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.setattr(credentials, "_kept", credentials._Kept())
+    return sourced
+
+
+@pytest.fixture(params=[Blocking, Asyncio])
+def face(request: pytest.FixtureRequest) -> Iterator[Any]:
+    made = request.param()
+    yield made
+    made.end()
