@@ -192,3 +192,22 @@ def test_a_service_streams_answers_and_has_a_status_for_each_failure(
             browser.post("/", content="Why?")
         bedrock_simulator.scenario(faults=[{"kind": "throttle", "limit": "tokens-per-day"}])
         assert browser.post("/", content="Why?").status_code == 503
+
+
+def test_fallback_answers_from_another_region_then_another_model_then_the_cache_then_a_message(
+    run: Run, bedrock_simulator: Simulator
+) -> None:
+    down = {"kind": "outage"}
+    code, out, err = run("fallback.py")
+    assert (code, "answered by us.amazon.nova-lite-v1:0 in us-east-1 after 1 request(s)" in err) == (0, True)
+    bedrock_simulator.scenario(faults=[{**down, "region": "us-east-1"}])
+    assert "answered by us.amazon.nova-lite-v1:0 in us-west-2" in run("fallback.py", "Why is grass green?")[2]
+    bedrock_simulator.scenario(
+        faults=[{"kind": "error", "code": "ServiceUnavailableException", "model": "amazon.nova-lite*"}]
+    )
+    err = run("fallback.py", "--chat", "What is a prism?")[2]
+    assert "left us.amazon.nova-lite-v1:0 in us-west-2: ServiceUnavailableException" in err
+    assert "answered by us.amazon.nova-micro-v1:0" in err
+    bedrock_simulator.scenario(faults=[down])
+    assert run("fallback.py")[1] == out  # from the cache
+    assert run("fallback.py", "Why do leaves fall?")[1].startswith("I can't answer right now.")

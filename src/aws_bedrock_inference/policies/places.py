@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from aws_bedrock_inference.accounts import AssumedRole, session_for
 from aws_bedrock_inference.flow import ask
 from aws_bedrock_inference.foundation.residency import strays
 from aws_bedrock_inference.knowledge.masking import masked
@@ -110,7 +111,10 @@ def found_leg(
 
 
 def _elsewhere(home: Place, wanted: Target) -> Place:
-    return home.elsewhere(session=wanted.session, region_name=wanted.region_name, endpoint_url=wanted.endpoint_url)
+    session = wanted.session
+    if isinstance(wanted.role_arn, AssumedRole):
+        session = session_for(wanted.role_arn, home.session if session is None else session)
+    return home.elsewhere(session=session, region_name=wanted.region_name, endpoint_url=wanted.endpoint_url)
 
 
 def _asked(answer: Any, seconds: float, place: str) -> Generator[Effect, Any, Any]:

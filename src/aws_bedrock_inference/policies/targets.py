@@ -6,6 +6,7 @@ import re
 from dataclasses import KW_ONLY, dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from aws_bedrock_inference.accounts import AssumedRole
 from aws_bedrock_inference.bounds import hashed, shown, shown_name
 from aws_bedrock_inference.call import Route
 from aws_bedrock_inference.knowledge.models import target
@@ -25,8 +26,9 @@ _TIERS = ("default", "flex", "priority", "reserved")
 class Target:
     """Another route for calls: a model, and where and as whom to call it.
 
-    `model_id` is a model id, inference profile id or ARN. What is not given is as in the client: its Region, its
-    session (boto3's or botocore's), its endpoint: `region_name`, `session`, `endpoint_url`. `tier` is one of Bedrock's
+    `model_id` is a model id, inference profile id or ARN. What is not given is as in the client: `region_name`,
+    `session` (boto3's or botocore's) and `endpoint_url`. `role_arn` is a role to call with, often one of another
+    account: its ARN, or an `AssumedRole` where it needs an external id or session tags. `tier` is one of Bedrock's
     service tiers. `quota` is the account's `Quota` for this model there; without one the target learns its own from
     throttles alone.
 
@@ -37,6 +39,7 @@ class Target:
     _: KW_ONLY
     region_name: str | None = None
     session: Any = field(default=None, repr=False)
+    role_arn: str | AssumedRole | None = None
     endpoint_url: str | None = None
     tier: str | None = None
     quota: Quota | None = None
@@ -46,6 +49,8 @@ class Target:
             raise ValueError(f"Target({shown(self.model_id)}): give a model id, inference profile id or ARN")
         if self.region_name is not None and not _REGION.fullmatch(str(self.region_name)):
             raise ValueError(f"Target(region_name={shown(self.region_name)}): give a Region such as 'us-west-2'")
+        if self.role_arn is not None and not isinstance(self.role_arn, AssumedRole):
+            object.__setattr__(self, "role_arn", AssumedRole(self.role_arn))
         if self.tier is not None and self.tier not in _TIERS:
             raise ValueError(f"Target(tier={shown_name(self.tier, _TIERS)}): give one of {', '.join(_TIERS)}")
         if self.quota is not None and not isinstance(self.quota, Quota):
@@ -54,7 +59,7 @@ class Target:
     @property
     def here(self) -> bool:
         """True if its calls go to the client's own endpoint."""
-        return (self.region_name, self.endpoint_url, self.session) == (None, None, None)
+        return all(each is None for each in (self.region_name, self.endpoint_url, self.session, self.role_arn))
 
 
 class Leg(NamedTuple):
