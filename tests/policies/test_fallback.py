@@ -172,6 +172,22 @@ class TestMoving:
         assert outcome.fault is None
         assert world.models() == [A, B, A]
 
+    def test_a_part_of_the_time_that_is_too_short_for_the_quota_is_given_back_when_nobody_else_answers(self) -> None:
+        world = World(failing(b=INVALID))
+        quota = Quota(rpm=1)
+        step = Pipeline(Fallback(B, reserve=0.5), Retry(), quota).around(send, world.driver.clock)
+        tasks = [world.driver.spawn(step(ask(deadline=deadline))) for deadline in (1e9, 80.0)]
+        world.driver.run()
+        assert [task.result.fault for task in tasks] == [None, None]
+        assert world.models() == [A, B, A]
+
+    def test_a_fault_of_one_request_that_on_moves_closes_no_route(self) -> None:
+        world = World(lambda sent, _: Outcome(fault=INVALID) if sent.deadline < 50 and sent.route.model == A else OK)
+        policy = Fallback(B, on={"*": "model"}, reserve=0)
+        world.run(policy, ask(deadline=40.0))
+        world.run(policy, ask(deadline=90.0))
+        assert world.models() == [A, B, A]
+
     def test_the_failure_is_that_of_the_model_that_was_asked_for_and_names_the_others(self) -> None:
         world = World(failing(a=UNAVAILABLE, b=INTERNAL))
         [outcome] = world.run(Fallback(B), ask())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from functools import cache
+from typing import NamedTuple
 
 from aws_bedrock_inference.fault import Decision, Fault, Origin
 from aws_bedrock_inference.knowledge.data import text_of_file
@@ -21,15 +22,30 @@ def elsewhere(fault: Fault) -> frozenset[str]:
     """Return the differences of which one must be there for the same request to succeed; none if no other route would
     help.
     """
-    listed = _by_cause().get(fault.cause)
+    listed = _groups().get(fault.cause)
     if listed is not None:
-        return listed
+        return listed.differs
     if fault.origin in _CALLERS or fault.decision is Decision.FAIL:
         return NOWHERE
     return ANY
 
 
+def closes(fault: Fault) -> bool:
+    """Return whether the route of a fault can answer nobody until somebody changes something."""
+    listed = _groups().get(fault.cause)
+    return listed is not None and listed.closes
+
+
+class _Group(NamedTuple):
+    differs: frozenset[str]
+    closes: bool
+
+
 @cache
-def _by_cause() -> dict[str, frozenset[str]]:
+def _groups() -> dict[str, _Group]:
     groups = tomllib.loads(text_of_file("elsewhere.toml"))["elsewhere"]
-    return {cause: frozenset(group["differs"]) for group in groups for cause in group["causes"]}
+    return {
+        cause: _Group(frozenset(group["differs"]), group.get("closes", False))
+        for group in groups
+        for cause in group["causes"]
+    }

@@ -12,10 +12,10 @@ from aws_bedrock_inference.dialects.needs import needs
 from aws_bedrock_inference.events import FellBack, RouteHealthChanged
 from aws_bedrock_inference.fault import Category, Decision, Fault, Kind, Origin
 from aws_bedrock_inference.flow import emit, sleep
-from aws_bedrock_inference.knowledge.elsewhere import NOWHERE
+from aws_bedrock_inference.knowledge.elsewhere import NOWHERE, closes
 from aws_bedrock_inference.made import Hop
 from aws_bedrock_inference.policies.places import found_leg
-from aws_bedrock_inference.policies.refusals import invalid_request
+from aws_bedrock_inference.policies.refusals import invalid_request, too_close
 from aws_bedrock_inference.rules.backoff import JITTERS, delay
 from aws_bedrock_inference.rules.health import Turn
 
@@ -44,6 +44,8 @@ _LIVE = frozenset({Origin.SERVICE, Origin.NETWORK, Origin.DEPENDENCY})
 _STRAY = frozenset({Kind.SERVER, Kind.THROTTLED, Kind.STREAM})
 
 _BREACHES = frozenset({Kind.THROTTLED, Kind.OVERLOADED, Kind.NOT_READY})
+
+_TOO_CLOSE = too_close("").cause
 
 FILTERED = "filtered"
 """The key of `on` for answers whose content was filtered."""
@@ -139,16 +141,21 @@ class Journey:
         return None
 
     def _return(self) -> Generator[Effect, Any, tuple[Leg, Turn] | None]:
-        """Return the first route that was left although a further attempt may succeed there, after a wait."""
+        """Return the first route that was left although a further attempt may succeed there, after a wait; also one
+        that had no room within its part of the time, and may have it within the whole.
+        """
         for leg, outcome in self._hops:
             fault = outcome.fault
-            if fault is not None and fault.decision is not Decision.FAIL:
+            if fault is None or (fault.decision is Decision.FAIL and fault.cause != _TOO_CLOSE):
+                continue
+            wait = 0.0
+            if fault.decision is not Decision.FAIL:
                 attempt = len(outcome.earlier) + 1
                 wait = delay(fault, attempt, 0.0, jitter=JITTERS["full"], chance=self.policy.chance)
-                if self.clock() + wait >= self.call.deadline:
-                    return None
-                yield from sleep(wait)
-                return leg, Turn.YES
+            if self.clock() + wait >= self.call.deadline:
+                return None
+            yield from sleep(wait)
+            return leg, Turn.YES
         return None
 
     def _may_help(self, leg: Leg) -> bool:
@@ -213,7 +220,7 @@ class Journey:
         full = leg.health.share >= 1.0
         if fault.kind is not Kind.REFUSED:
             self.sent += 1
-        if _closed(fault) and self.policy.differences(fault):
+        if closes(fault):
             self._changed |= leg.health.rest(self.clock(), CLOSED)
         elif _breach(fault):
             self._changed |= leg.health.breached(self.clock())
@@ -277,11 +284,6 @@ def _refused(outcome: Outcome) -> bool:
 def is_filtered_answer(outcome: Outcome) -> bool:
     """Return whether an outcome is an answer whose content was filtered, and not an error that says so."""
     return outcome.fault is not None and outcome.fault.code == _FILTERED.code and isinstance(outcome.value, dict)
-
-
-def _closed(fault: Fault) -> bool:
-    """Return whether a route is closed until somebody changes something."""
-    return fault.decision is Decision.FAIL and fault.kind is not Kind.REFUSED and fault.code != _FILTERED.code
 
 
 def _breach(fault: Fault) -> bool:
