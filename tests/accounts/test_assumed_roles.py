@@ -9,6 +9,7 @@ import boto3
 import pytest
 from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
+from botocore.config import Config
 from support.injected import Body
 from support.sts import ARN, assumed, signers
 
@@ -154,14 +155,16 @@ def test_a_bearer_token_of_the_environment_does_not_take_the_role_s_place(
     assert signers(model) == ["ASIATEST1"]
 
 
-def test_the_profile_s_settings_stay(sts: Sts, tmp_path: Any) -> None:
+def test_the_session_s_settings_stay(sts: Sts, tmp_path: Any) -> None:
     (tmp_path / "config").write_text(
         "[profile lab]\nregion = eu-central-1\nservices = here\naws_access_key_id = A\naws_secret_access_key = x\n"
         "[services here]\nbedrock_runtime =\n  endpoint_url = http://localhost:7\n"
     )
-    session = AssumedRole(ARN, session=boto3.Session(profile_name="lab")).session()
-    found = find_endpoint(session)
+    base: Any = boto3.Session(profile_name="lab")
+    base._session.set_default_client_config(Config(proxies={"http": "http://proxy:3128"}))
+    found = find_endpoint(AssumedRole(ARN, session=base).session())
     assert (found.url, found.region, found.account) == ("http://localhost:7", "eu-central-1", "210987654321")
+    assert found.proxy == "http://proxy:3128"
     assert sts.asked == []
 
 
