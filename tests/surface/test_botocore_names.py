@@ -18,10 +18,10 @@ NAMES = {
     "botocore.credentials:Credentials.get_frozen_credentials": "transports/fast/signing.py signs with them",
     "botocore.credentials:DeferredRefreshableCredentials": "accounts/credentials.py fetches credentials at the first "
     "call",
-    "botocore.credentials:RefreshableCredentials._advisory_refresh_timeout": "accounts/credentials.py renews earlier in "
-    "short sessions",
-    "botocore.credentials:RefreshableCredentials._mandatory_refresh_timeout": "accounts/credentials.py uses credentials "
-    "up to the last minute",
+    "botocore.credentials:RefreshableCredentials._advisory_refresh_timeout": "accounts/credentials.py renews "
+    "short sessions later",
+    "botocore.credentials:RefreshableCredentials._mandatory_refresh_timeout": "accounts/credentials.py uses "
+    "credentials up to the last minute",
     "botocore.credentials:RefreshableCredentials.refresh_needed": "transports/fast/signing.py asks before it "
     "renews them on another thread",
     "botocore.eventstream:EventStreamBuffer": "transports/eventstream.py decodes streams",
@@ -61,7 +61,7 @@ def test_a_boto3_session_holds_botocore_s() -> None:
 def test_credentials_that_renew_themselves_have_these_attributes() -> None:
     credentials = DeferredRefreshableCredentials(lambda: None, "test")
     assert vars(credentials).keys() >= {"_account_id", "_refresh_lock", "_frozen_credentials"}, (
-        "transports/endpoint.py reads the account, forks.py replaces the lock, transports/fast/signing.py signs meanwhile"
+        "transports/endpoint.py reads the account, forks.py replaces the lock, fast/signing.py signs meanwhile"
     )
 
 
