@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
+from botocore.session import Session
 from support.answers import REPLY
 from support.client_faces import Asyncio, Blocking
 from support.sts import Sts, Wall
 from support.wire import Wire, answer
-
-from aws_bedrock_inference.accounts import credentials
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,15 +36,16 @@ def model() -> Iterator[Wire]:
 
 
 @pytest.fixture(scope="session")
-def sourced() -> Any:
-    """One for all tests: a session reads its models once."""
-    return boto3.Session("AKIDBASE", "basesecret", region_name="us-east-1")
+def loader() -> Any:
+    """One for all tests: it reads botocore's models once."""
+    return Session().get_component("data_loader")
 
 
 @pytest.fixture
-def base(sts: Sts, sourced: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.setattr(credentials, "_kept", credentials._Kept())
-    return sourced
+def base(sts: Sts, loader: Any) -> Any:
+    core = Session()
+    core.register_component("data_loader", loader)
+    return boto3.Session("AKIDBASE", "basesecret", region_name="us-east-1", botocore_session=core)
 
 
 @pytest.fixture(params=[Blocking, Asyncio])

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import gc
 import threading
+import weakref
 from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
 from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
+from botocore.config import Config
 from support.injected import Body
 from support.sts import ARN, assumed, signers
 
@@ -154,27 +157,39 @@ def test_a_bearer_token_of_the_environment_does_not_take_the_role_s_place(
     assert signers(model) == ["ASIATEST1"]
 
 
-def test_the_profile_s_settings_stay(sts: Sts, tmp_path: Any) -> None:
+def test_the_session_s_settings_stay(sts: Sts, tmp_path: Any) -> None:
     (tmp_path / "config").write_text(
         "[profile lab]\nregion = eu-central-1\nservices = here\naws_access_key_id = A\naws_secret_access_key = x\n"
         "[services here]\nbedrock_runtime =\n  endpoint_url = http://localhost:7\n"
     )
-    session = AssumedRole(ARN, session=boto3.Session(profile_name="lab")).session()
-    found = find_endpoint(session)
+    base: Any = boto3.Session(profile_name="lab")
+    base._session.set_default_client_config(Config(proxies={"http": "http://proxy:3128"}))
+    found = find_endpoint(AssumedRole(ARN, session=base).session())
     assert (found.url, found.region, found.account) == ("http://localhost:7", "eu-central-1", "210987654321")
+    assert found.proxy == "http://proxy:3128"
     assert sts.asked == []
 
 
 def test_a_role_may_lead_to_another(sts: Sts, base: Any) -> None:
-    first = AssumedRole("arn:aws:iam::111122223333:role/hub", session=base).session()
-    second = AssumedRole(ARN, session=first)
-    assert second.session().get_credentials().get_frozen_credentials().access_key == "ASIATEST2"
+    hub = AssumedRole("arn:aws:iam::111122223333:role/hub", session=base)
+    for _ in range(2):
+        session = AssumedRole(ARN, session=hub.session()).session()
+        assert session.get_credentials().get_frozen_credentials().access_key == "ASIATEST2"
     assert [(asked["RoleArn"][-4:], asked["signed by"]) for asked in sts.asked] == [
         ("/hub", "AKIDBASE"),
         ("ence", "ASIATEST1"),
     ]
     with pytest.raises(ValueError, match=r"duration=7200: a role that assumes another gets 3600 seconds at most"):
-        AssumedRole(ARN, duration=7200, session=first).session()
+        AssumedRole(ARN, duration=7200, session=hub.session()).session()
+
+
+def test_credentials_end_with_the_session_that_assumes_them(sts: Sts) -> None:
+    base: Any = boto3.Session("AKIDBASE", "x", region_name="us-east-1")
+    AssumedRole(ARN, session=base).session().get_credentials().get_frozen_credentials()
+    core = weakref.ref(base._session)
+    del base
+    gc.collect()
+    assert core() is None
 
 
 def test_principals_are_told_apart_by_what_they_may_do(sts: Sts, base: Any) -> None:

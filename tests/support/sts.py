@@ -81,7 +81,7 @@ class Sts:
             status, code, message = self.refusals.pop(0)
             error = f"<Error><Type>Sender</Type><Code>{code}</Code><Message>{message}</Message></Error>"
             return status, f"<ErrorResponse {_SPACE}>{error}<RequestId>r-{number}</RequestId></ErrorResponse>"
-        end = datetime.fromtimestamp(self.wall() + int(form["DurationSeconds"]), UTC)
+        end = datetime.fromtimestamp(self.wall() + int(form.get("DurationSeconds", 3600)), UTC)
         given = (
             f"<Credentials><AccessKeyId>ASIATEST{number}</AccessKeyId><SecretAccessKey>hush{number}</SecretAccessKey>"
             f"<SessionToken>whisper{number}</SessionToken><Expiration>{end:%Y-%m-%dT%H:%M:%SZ}</Expiration></Credentials>"

@@ -8,6 +8,7 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.credentials import DeferredRefreshableCredentials
 from botocore.model import ServiceModel
 from botocore.validate import ParamValidator
 
@@ -15,8 +16,12 @@ NAMES = {
     "botocore.awsrequest:AWSRequest": "transports/endpoint.py reads the URL that botocore decided on",
     "botocore.client:BaseClient._make_api_call": "resilience/boto3_client.py wraps every call of a boto3 client",
     "botocore.credentials:Credentials.get_frozen_credentials": "transports/fast/signing.py signs with them",
-    "botocore.credentials:DeferredRefreshableCredentials": "transports/endpoint.py must not fetch credentials to name "
-    "the account",
+    "botocore.credentials:DeferredRefreshableCredentials": "accounts/credentials.py fetches credentials at the first "
+    "call",
+    "botocore.credentials:RefreshableCredentials._advisory_refresh_timeout": "accounts/credentials.py renews "
+    "short sessions later",
+    "botocore.credentials:RefreshableCredentials._mandatory_refresh_timeout": "accounts/credentials.py uses "
+    "credentials up to the last minute",
     "botocore.credentials:RefreshableCredentials.refresh_needed": "transports/fast/signing.py asks before it "
     "renews them on another thread",
     "botocore.eventstream:EventStreamBuffer": "transports/eventstream.py decodes streams",
@@ -28,6 +33,7 @@ NAMES = {
     "botocore.parsers:EventStreamJSONParser": "transports/operations.py reads the events of a stream",
     "botocore.parsers:create_parser": "transports/operations.py reads answers",
     "botocore.serialize:create_serializer": "transports/operations.py writes requests",
+    "botocore.session:Session.get_component": "accounts/credentials.py keeps a session's roles beside it",
     "botocore.tokens:FrozenAuthToken": "transports/fast/signing.py sends bearer tokens",
     "botocore.utils:ensure_boolean": "transports/fast/response.py reads headers",
     "botocore.utils:get_environ_proxies": "transports/endpoint.py finds the proxy that boto3 would use",
@@ -50,6 +56,13 @@ def test_botocore_has_the_name(name: str, reason: str) -> None:
 def test_a_boto3_session_holds_botocore_s() -> None:
     core = boto3.Session(region_name="us-east-1")._session
     assert callable(core.create_client), "sessions.py makes its clients with the session inside boto3's"
+
+
+def test_credentials_that_renew_themselves_have_these_attributes() -> None:
+    credentials = DeferredRefreshableCredentials(lambda: None, "test")
+    assert vars(credentials).keys() >= {"_account_id", "_refresh_lock", "_frozen_credentials"}, (
+        "transports/endpoint.py reads the account, forks.py replaces the lock, fast/signing.py signs meanwhile"
+    )
 
 
 def test_calls_of_a_client_go_through_one_method_with_these_arguments() -> None:

@@ -40,8 +40,9 @@ _CHAINED = 3600
 # Seconds until a renewal that failed is tried again while its credentials are still valid.
 PAUSE = 30.0
 
-# Credentials that are kept, as many as one process has roles and sets of tags in use.
-_KEPT = 1000
+# Credentials that one session keeps, as many as it has roles and sets of tags in use.
+_MOST = 1000
+_COMPONENT = "aws_bedrock_inference_roles"
 
 # One attempt: whoever makes the call repeats it by its own rules.
 _STS = Config(connect_timeout=5, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 1})
@@ -67,7 +68,8 @@ class RoleNotAssumed(CredentialRetrievalError):
 
 class RoleCredentials(DeferredRefreshableCredentials):
     """The credentials of `role`, which the credentials of botocore's session `base` assume in `region`. `principal` is
-    the identity that AWS sees, as a text, with the roles that lead to it.
+    the identity that AWS sees, as a text, with the roles that lead to it; `lead_to` has the credentials of roles that
+    these assume.
     """
 
     def __init__(self, role: AssumedRole, base: Any, region: str, wall: Clock) -> None:
@@ -84,6 +86,7 @@ class RoleCredentials(DeferredRefreshableCredentials):
         self._source: Any = None
         self._given: dict[str, str] = {}
         self._paused_until = 0.0
+        self.lead_to: LRUCache[Hashable, RoleCredentials] = LRUCache(_MOST)
         renew_after_fork(self)
 
     def after_fork(self) -> None:
@@ -140,7 +143,7 @@ def _request(role: AssumedRole) -> dict[str, Any]:
     request: dict[str, Any] = {
         "RoleArn": role.role_arn,
         "RoleSessionName": role.session_name,
-        "DurationSeconds": role.duration,
+        "DurationSeconds": int(role.duration),
     }
     if role.external_id is not None:
         request["ExternalId"] = role.external_id
@@ -178,18 +181,21 @@ def _what_to_check(role: AssumedRole) -> str:
 
 
 class _Kept(Locked):
-    """The credentials of this process, by role, Region and the session that assumes it."""
+    """The credentials of this process. Each session of botocore has those that it assumes as a component, so that they
+    end with it: a session takes megabytes, and some programs make one for each call.
+    """
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._credentials: LRUCache[Hashable, RoleCredentials] = LRUCache(_KEPT)
-
-    def of(self, key: Hashable, make: Callable[[], RoleCredentials]) -> RoleCredentials:
+    def of(self, base: Any, key: Hashable, make: Callable[[], RoleCredentials]) -> RoleCredentials:
         with self._lock:
-            kept = self._credentials.get(key)
-            if kept is None:
-                kept = self._credentials[key] = make()
-            return kept
+            try:
+                kept = base.get_component(_COMPONENT)
+            except ValueError:
+                kept = LRUCache(_MOST)
+                base.register_component(_COMPONENT, kept)
+            credentials: RoleCredentials | None = kept.get(key)
+            if credentials is None:
+                credentials = kept[key] = make()
+            return credentials
 
 
 _kept = _Kept()
@@ -201,6 +207,7 @@ class RoleSession(Session):
     def __init__(self, credentials: RoleCredentials, profile: str | None) -> None:
         super().__init__(profile=profile)
         self.credentials = credentials
+        self.register_component(_COMPONENT, credentials.lead_to)
 
     def get_credentials(self) -> RoleCredentials:
         """Return the role's credentials."""
@@ -225,9 +232,8 @@ def signing_with(role: AssumedRole, session: Any, wall: Clock) -> Any:
             f"duration={role.duration}: a role that assumes another gets {_CHAINED} seconds at most; "
             f"give duration={_CHAINED}"
         )
-    # `base` is kept by the credentials, so that its id is no other session's.
-    key = (json.dumps(_request(role)), region, id(base), wall)
-    credentials = _kept.of(key, lambda: RoleCredentials(role, base, region, wall))
+    key = (json.dumps(_request(role)), region, wall)
+    credentials = _kept.of(base, key, lambda: RoleCredentials(role, base, region, wall))
     core = RoleSession(credentials, base.profile)
     core.register_component("data_loader", base.get_component("data_loader"))  # it has read botocore's models
     core.set_config_variable("region", region)
@@ -238,5 +244,5 @@ def signing_with(role: AssumedRole, session: Any, wall: Clock) -> Any:
     return boto3.Session(botocore_session=core)
 
 
-def _signed(signing_name: str, **_: object) -> str | None:
+def _signed(*, signing_name: str, **_: object) -> str | None:
     return "v4" if signing_name == "bedrock" else None
