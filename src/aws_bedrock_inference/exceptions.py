@@ -293,8 +293,10 @@ _REFUSALS: dict[str, type[BedrockError]] = {
 
 
 def error_of(outcome: Outcome, operation: str, route: Route) -> BedrockError:
-    """Return the exception for `outcome`, chained to the original error."""
-    fault = outcome.fault
+    """Return the exception for `outcome` on `route`, or on the route where a fallback ended, chained to the original
+    error.
+    """
+    fault, route = outcome.fault, outcome.made.route or route
     assert fault is not None  # noqa: S101 - only a failed outcome becomes an exception
     more = advice_on(fault.cause, route.base)
     if more:

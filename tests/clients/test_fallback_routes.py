@@ -18,6 +18,7 @@ from aws_bedrock_inference import (
     Deadline,
     Fallback,
     InvalidRequest,
+    NotFound,
     Overloaded,
     Pipeline,
     Quota,
@@ -179,3 +180,16 @@ def test_a_client_that_closes_closes_the_connections_of_all_routes(face: Any) ->
         face.get(client.invoke("Why?"))
         face.get(client.aclose() if hasattr(client, "aclose") else client.close())
         assert well.gone.wait(10)
+
+
+def test_the_exception_names_the_route_whose_fault_it_has(face: Any) -> None:
+    with Wire(GONE, INTERNAL) as wire:
+        client = face.open(wire.url, pipeline=using(Fallback(OTHER, on={"*": "nowhere", "model-*": "model"})))
+        with pytest.raises(NotFound) as first:
+            face.get(client.invoke("Why?"))
+        assert first.value.route.model == MODEL
+    with Wire(stream(*FRAMES[:3], THROTTLED_FRAME)) as well, Wire(UNAVAILABLE) as ill:
+        client = face.open(ill.url, pipeline=using(Fallback(west(well))))
+        with pytest.raises(StreamBroken) as caught:
+            list(face.items(client.invoke_stream("Why?")))
+        assert caught.value.route.region == "us-west-2"
