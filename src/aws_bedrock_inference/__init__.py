@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.exceptions import (
         AnswerIncomplete,
         BedrockError,
+        BudgetExhausted,
         CircuitOpen,
         ClientClosed,
         ContentFilteredError,
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
         NotFound,
         NotReady,
         Overloaded,
+        PriceUnknown,
         QueueFull,
         QuotaExhausted,
         Refused,
@@ -72,12 +74,14 @@ if TYPE_CHECKING:
         Degrade,
         Filtered,
         GeographicProfile,
+        MaxCost,
         Quota,
         Resume,
         Retry,
         standard,
     )
     from aws_bedrock_inference.policies.config import load
+    from aws_bedrock_inference.pricing import Rates, rates_of
     from aws_bedrock_inference.resilience.functions import attempts
     from aws_bedrock_inference.resilience.wrap import resilient
 
@@ -107,6 +111,7 @@ _HOMES = {
     "exceptions": (
         "AnswerIncomplete",
         "BedrockError",
+        "BudgetExhausted",
         "CircuitOpen",
         "ClientClosed",
         "ContentFilteredError",
@@ -118,6 +123,7 @@ _HOMES = {
         "NotFound",
         "NotReady",
         "Overloaded",
+        "PriceUnknown",
         "QueueFull",
         "QuotaExhausted",
         "Refused",
@@ -145,11 +151,13 @@ _HOMES = {
         "Degrade",
         "Filtered",
         "GeographicProfile",
+        "MaxCost",
         "Quota",
         "Resume",
         "Retry",
         "standard",
     ),
+    "pricing": ("Rates", "rates_of"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -160,6 +168,7 @@ __all__ = [
     "BedrockError",
     "BedrockStreamingClient",
     "Breaker",
+    "BudgetExhausted",
     "Cache",
     "Call",
     "Category",
@@ -182,6 +191,7 @@ __all__ = [
     "Interrupted",
     "InvalidByService",
     "InvalidRequest",
+    "MaxCost",
     "ModelArn",
     "ModelFailed",
     "Models",
@@ -192,9 +202,11 @@ __all__ = [
     "Outcome",
     "Overloaded",
     "Pipeline",
+    "PriceUnknown",
     "QueueFull",
     "Quota",
     "QuotaExhausted",
+    "Rates",
     "Refused",
     "Replaced",
     "Reply",
@@ -221,6 +233,7 @@ __all__ = [
     "invoke_with_retry",
     "is_recoverable_error",
     "load",
+    "rates_of",
     "resilient",
     "retry_with_exponential_backoff",
     "retry_with_jitter",

@@ -113,6 +113,8 @@ class Usage:
 
     `cache_write_excess` are tokens that the service reported as written to the cache and that are left out of
     `cache_write_tokens`, because the request cannot have had them: some streams report them twice.
+    `cache_write_1h_tokens` are those of `cache_write_tokens` that are kept for an hour, which costs more. `requests` is
+    the number of requests whose usage this is.
     """
 
     input_tokens: int = 0
@@ -120,6 +122,8 @@ class Usage:
     cache_read_tokens: int = 0
     cache_write_tokens: int = 0
     cache_write_excess: int = 0
+    cache_write_1h_tokens: int = 0
+    requests: int = field(default=1, repr=False, compare=False)
 
     def __add__(self, other: Usage) -> Usage:
         """Return the usage of both together."""
@@ -129,6 +133,8 @@ class Usage:
             self.cache_read_tokens + other.cache_read_tokens,
             self.cache_write_tokens + other.cache_write_tokens,
             self.cache_write_excess + other.cache_write_excess,
+            self.cache_write_1h_tokens + other.cache_write_1h_tokens,
+            self.requests + other.requests,
         )
 
     def charge(self, burndown: float) -> float:

@@ -14,6 +14,7 @@ from aws_bedrock_inference.cli.simulated import MODEL, simulated
 from aws_bedrock_inference.cli.terminal import given_text, read_text, say, warnings_shown
 from aws_bedrock_inference.clients.client import BedrockClient
 from aws_bedrock_inference.events import CallEnded, CircuitChanged, QuotaQueued, RetryScheduled
+from aws_bedrock_inference.pricing import dollars
 
 if TYPE_CHECKING:
     from aws_bedrock_inference.clients.reply import Reply
@@ -110,9 +111,11 @@ def _tell(event: object) -> None:
     elif isinstance(event, CircuitChanged):
         say(f"The circuit of {event.route} is {event.state}.")
     elif isinstance(event, CallEnded):
-        cost = f", {event.usage.input_tokens:,} tokens in, {event.usage.output_tokens:,} out" if event.usage else ""
+        used = ""
+        if event.usage is not None:
+            used = f", {event.usage.input_tokens:,} tokens in, {event.usage.output_tokens:,} out, {dollars(event.cost)}"
         attempts = "1 attempt" if event.attempts == 1 else f"{event.attempts:,} attempts"
-        say(f"{event.operation} on {event.route}: {attempts}, {event.seconds:.2f} s{cost}")
+        say(f"{event.operation} on {event.route}: {attempts}, {event.seconds:.2f} s{used}")
 
 
 def _json(reply: Reply) -> str:
@@ -121,6 +124,7 @@ def _json(reply: Reply) -> str:
             "text": reply.text,
             "stop_reason": reply.stop_reason,
             "usage": asdict(reply.usage),
+            "cost": reply.cost,
             "attempts": reply.attempts,
             "request_id": reply.request_id,
             "model": reply.route.model,
