@@ -9,13 +9,14 @@ from aws_bedrock_inference.call import Outcome, Usage
 from aws_bedrock_inference.dialects.tier import tier_of
 from aws_bedrock_inference.flow import wait
 from aws_bedrock_inference.policies.refusals import budget_exhausted, price_unknown, too_close
-from aws_bedrock_inference.pricing import cost_of, rates_on
+from aws_bedrock_inference.pricing import rates_on
 from aws_bedrock_inference.pricing.spend import Spend
 
 if TYPE_CHECKING:
     from aws_bedrock_inference.call import Call
     from aws_bedrock_inference.clock import Clock
     from aws_bedrock_inference.flow import Flow, Step
+    from aws_bedrock_inference.pricing import Rates
 
 
 class MaxCost:
@@ -48,7 +49,7 @@ class MaxCost:
 
     @property
     def spent(self) -> float:
-        """What calls have cost, in US dollars; those in flight are not in it."""
+        """The sum of what calls have cost, in US dollars, without those in flight."""
         return self._spend.spent
 
     @property
@@ -64,9 +65,10 @@ class MaxCost:
             estimate = call.estimate
             if not estimate.metered:
                 return (yield from step(call))
-            rates = rates_on(call.route, tier_of(call.params))
+            tier = tier_of(call.params)
+            rates = rates_on(call.route, tier)
             most = rates.cost(Usage(estimate.input_tokens, estimate.output_tokens)) if rates is not None else None
-            if most is None:
+            if rates is None or most is None:
                 return Outcome(fault=price_unknown(str(call.route)))
             hold, cost = spend.enter(most), None
             try:
@@ -77,7 +79,8 @@ class MaxCost:
                 if not hold.admitted:
                     return Outcome(fault=budget_exhausted(spend.spent, spend.limit))
                 outcome = yield from step(call)
-                cost = _cost(call, outcome, most)
+                told = tier_of(call.params, outcome.value)
+                cost = _cost(outcome, rates if told == tier else rates_on(call.route, told), most)
             finally:
                 spend.leave(hold, cost)
             return outcome
@@ -88,10 +91,10 @@ class MaxCost:
         return f"MaxCost({self.limit:g})"
 
 
-def _cost(call: Call, outcome: Outcome, most: float) -> float:
+def _cost(outcome: Outcome, rates: Rates | None, most: float) -> float:
     """Return what an attempt cost, or may have cost: nobody knows whether AWS answered one that got no answer."""
     if outcome.usage is not None:
-        cost = cost_of(outcome.usage, call.route, tier_of(call.params, outcome.value))
+        cost = rates.cost(outcome.usage) if rates is not None else None
         return most if cost is None else cost
     fault = outcome.fault
     return most if fault is None or (fault.reached and fault.status is None) else 0.0

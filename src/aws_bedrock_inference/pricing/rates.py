@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from aws_bedrock_inference.call import Usage
 
-# Rates are computed with in whole millionths of a dollar per million tokens, which are 1e-12 dollars per token.
-_UNITS = 1_000_000
-_DOLLAR = 1_000_000_000_000
+# Sums are in units of 1e-12 dollars. A token costs a whole number of them, since rates have six decimals at most.
+DOLLAR = 10**12
+_UNITS = 10**6
 
 
 def dollars(cost: float | None) -> str:
@@ -58,7 +58,7 @@ class Rates:
                 if rate is None:
                     return None
                 total += tokens * round(rate * _UNITS)
-        return total / _DOLLAR
+        return total / DOLLAR
 
     def at_tier(self, factor: float) -> Rates:
         """Return the prices of a tier that costs `factor` times these. Those of the cache are not known there."""
