@@ -1,4 +1,4 @@
-"""What calls cost, in US dollars: prices as data with a date, and the arithmetic on the usage of a call.
+"""The cost of calls in US dollars: prices as data with a date, and the arithmetic on the usage of a call.
 
     rates_of("global.anthropic.claude-sonnet-4-6", "eu-west-1").cost(reply.usage)
 
