@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from math import inf
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
@@ -136,6 +136,12 @@ class Usage:
             self.cache_write_1h_tokens + other.cache_write_1h_tokens,
             self.requests + other.requests,
         )
+
+    def counts(self) -> dict[str, int]:
+        """Return the tokens by name, for JSON. Those that few calls have are left out where they are 0."""
+        rare = ("cache_write_excess", "cache_write_1h_tokens")
+        names = [each.name for each in fields(self) if each.name != "requests"]
+        return {name: getattr(self, name) for name in names if name not in rare or getattr(self, name)}
 
     def charge(self, burndown: float) -> float:
         """Return the tokens that this usage charges to the quota; reads from the prompt cache are free."""

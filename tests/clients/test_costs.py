@@ -132,7 +132,7 @@ def test_so_do_those_of_invoke_model(face: Any) -> None:
         "cache_creation": {"ephemeral_5m_input_tokens": 2_000, "ephemeral_1h_input_tokens": 1_000},
     }
     counts = {"inputTokenCount": 10, "outputTokenCount": 20, "cacheWriteInputTokenCount": 3_000}
-    headers = {
+    headers: dict[str, Any] = {
         "X_Amzn_Bedrock_Input_Token_Count": "10",
         "X_Amzn_Bedrock_Output_Token_Count": "20",
         "X_Amzn_Bedrock_Cache_Write_Input_Token_Count": "3000",

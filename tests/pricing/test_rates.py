@@ -101,6 +101,16 @@ def test_two_requests_are_not_one_long_prompt() -> None:
     assert (one + one).requests == 2
 
 
+def test_counts_for_json_have_what_every_call_has_and_what_this_one_has() -> None:
+    common = {"input_tokens": 1, "output_tokens": 2, "cache_read_tokens": 0, "cache_write_tokens": 0}
+    assert Usage(1, 2).counts() == (Usage(1, 1) + Usage(0, 1)).counts() == common
+    assert Usage(1, 2, 0, 9, 5, 4).counts() == common | {
+        "cache_write_tokens": 9,
+        "cache_write_excess": 5,
+        "cache_write_1h_tokens": 4,
+    }
+
+
 @pytest.mark.parametrize("usage", [Usage(1), Usage(0, 1), Usage(0, 0, 1), Usage(0, 0, 0, 1), Usage(0, 0, 0, 1, 0, 1)])
 def test_what_has_no_price_makes_the_cost_unknown_and_not_zero(usage: Usage) -> None:
     assert Rates(input=None).cost(usage) is None

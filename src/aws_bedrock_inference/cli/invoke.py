@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -123,7 +122,7 @@ def _json(reply: Reply) -> str:
         {
             "text": reply.text,
             "stop_reason": reply.stop_reason,
-            "usage": asdict(reply.usage),
+            "usage": reply.usage.counts(),
             "cost": reply.cost,
             "attempts": reply.attempts,
             "request_id": reply.request_id,
