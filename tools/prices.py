@@ -47,7 +47,9 @@ def main() -> None:
         found["tiers"] = {each["name"]: each["factor"] for each in own["tiers"] if matches(each["patterns"], name)}
     written = {
         "unit": "US dollars per million tokens",
-        "source": f"genai-prices {version('genai-prices')} (MIT, see NOTICE), and tools/prices.toml",
+        "source": f"genai-prices {version('genai-prices')}",
+        "also": "tools/prices.toml",
+        "licence": "MIT, see NOTICE",
         "made": now.date().isoformat(),
         "models": dict(sorted(models.items())),
     }
@@ -91,8 +93,9 @@ def rates_of(prices: dict[str, Any]) -> dict[str, Any]:
 
 def rows(scope: str, name: str, rates: dict[str, Any] | None, own: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the prices of a model in each Region that is known."""
-    if rates is not None and matches(own["free_cache_writes"]["patterns"], name):
-        rates = {**rates, "cache_write": 0.0}
+    for price, free in (("cache_write", "free_cache_writes"), ("output", "free_output")):
+        if rates is not None and matches(own[free]["patterns"], name):
+            rates = {**rates, price: 0.0}
     listed = own["regional"][scope].get(name)
     if listed is None:
         everywhere = matches(own["everywhere"]["patterns"], name)

@@ -224,19 +224,10 @@ class Listeners:
     def call_ended(self, call: Call, outcome: Outcome, now: float) -> None:
         """Emit the end of `call`."""
         seconds = now - call.arrived
-        tier = tier_of(call.params, outcome.value)
-        self.notify(
-            CallEnded(
-                call.operation,
-                call.route,
-                outcome.fault,
-                outcome.usage,
-                outcome.attempts,
-                seconds,
-                call.tenant,
-                tier,
-            )
-        )
+        attempts, usage = outcome.attempts, outcome.usage
+        tier = DEFAULT if usage is None else tier_of(call.params, outcome.value)  # other values may be anybody's
+        ended = CallEnded(call.operation, call.route, outcome.fault, usage, attempts, seconds, call.tenant, tier)
+        self.notify(ended)
 
     def notify(self, event: object) -> None:
         """Pass `event` to all listeners."""

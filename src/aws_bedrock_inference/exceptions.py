@@ -291,19 +291,7 @@ _BY_CAUSE: dict[str, type[BedrockError]] = {
     "answer-truncated": AnswerIncomplete,
     "answer-breaks-schema": AnswerIncomplete,
 }
-_REFUSALS: dict[str, type[BedrockError]] = {
-    kind.__name__: kind
-    for kind in (
-        InvalidRequest,
-        CircuitOpen,
-        QuotaExhausted,
-        QueueFull,
-        DeadlineTooClose,
-        BudgetExhausted,
-        PriceUnknown,
-        ClientClosed,
-    )
-}
+_REFUSALS: dict[str, type[BedrockError]] = {kind.__name__: kind for kind in Refused.__subclasses__()}
 
 
 def error_of(outcome: Outcome, operation: str, route: Route) -> BedrockError:

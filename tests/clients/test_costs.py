@@ -22,6 +22,7 @@ from aws_bedrock_inference import (
     Usage,
     standard,
 )
+from aws_bedrock_inference.dialects.usage import counted
 from aws_bedrock_inference.events import CallEnded
 from aws_bedrock_inference.pricing import table
 
@@ -122,6 +123,11 @@ def test_cache_writes_for_an_hour_cost_more(blocking: Any, details: Any, cost: f
         client.converse(modelId=SONNET, **ASK)
         list(client.converse_stream(modelId=SONNET, **ASK)["stream"])
     assert [end.cost for end in ends] == [cost, cost]
+
+
+def test_a_usage_that_was_written_down_has_the_same_cost() -> None:
+    usage = Usage(10, 20, 0, 3_000, 0, 1_000)
+    assert counted(usage.counts()) == usage
 
 
 def test_so_do_those_of_invoke_model(face: Any) -> None:
@@ -233,7 +239,7 @@ def test_a_limit_of_cost_ends_in_an_exception_that_says_so(face: Any) -> None:
         pipeline = standard(max_cost=COST)
         client = face.open(wire.url, pipeline=pipeline)
         face.get(client.invoke("Why?"))
-        with pytest.raises(BudgetExhausted, match=r"the limit of \$0\.00 is reached: calls have cost \$0\.0000"):
+        with pytest.raises(BudgetExhausted, match=r"the limit of \$0\.000001 is reached: calls have cost \$0\.000001"):
             face.get(client.invoke("Why?"))
         with pytest.raises(PriceUnknown, match=r"the price of amazon\.nova-unheard-of-v1:0 in us-east-1 is not known"):
             face.get(client.converse(modelId="amazon.nova-unheard-of-v1:0", **ASK))

@@ -51,7 +51,7 @@ def test_calls_are_refused_once_their_cost_has_reached_the_limit() -> None:
     fault = once(policy, USED).fault
     assert (fault.code, fault.cause, fault.decision) == ("BudgetExhausted", "budget-exhausted", Decision.FAIL)
     assert fault.category is Category.PERMANENT
-    assert fault.message == "the limit of $0.01 is reached: calls have cost $0.0090"
+    assert fault.message == "the limit of $0.009000 is reached: calls have cost $0.009000"
 
 
 def test_a_price_that_is_not_known_refuses_the_call() -> None:
@@ -67,6 +67,13 @@ def test_what_counts_tokens_is_free() -> None:
     policy = MaxCost(1)
     counting = asked(route=UNKNOWN)._replace(estimate=Estimate(metered=False))
     assert drive_by_hand(policy.around(scripted([USED]), World().clock)(counting))[1] is USED
+
+
+def test_an_embedding_costs_its_input_alone() -> None:
+    policy, model = MaxCost(1), "amazon.titan-embed-text-v2:0"
+    used = Outcome(value={}, usage=Usage(1_000))
+    assert once(policy, used, route=Route(model, "us-east-1", base=model)) is used
+    assert policy.spent == 0.00002
 
 
 @pytest.mark.parametrize(

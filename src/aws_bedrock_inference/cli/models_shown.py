@@ -68,7 +68,7 @@ def facts(
         yield from _named(name, (getattr(checked, name) or "").lower().replace("_", " "))
     yield from _named("use-case form", {True: "submitted", False: "missing", None: None}[checked.use_case_form])
     yield from _named("data retention", checked.retention)
-    yield "per million tokens", _price(rates) if rates is not None else f"price not known to {source()}"
+    yield "per million tokens", _price(rates) if rates is not None else f"not known ({source()})"
 
 
 def _price(rates: Rates) -> str:

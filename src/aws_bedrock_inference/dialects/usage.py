@@ -36,10 +36,11 @@ MOST = 100_000_000
 _DIGITS = len(str(MOST))
 _WRONG = -1
 
-# The cache writes by the time for which they are kept: Converse's list, and Anthropic's counts. What no list names is
-# kept for five minutes, the default of the service.
+# The cache writes by the time for which they are kept: Converse's list, Anthropic's counts, this package's short form.
+# What none of them names is kept for five minutes, the default of the service.
 _CACHE_DETAILS, _AN_HOUR = "cacheDetails", "1h"
 _CACHE_CREATION, _ANTHROPIC_HOUR = "cache_creation", "ephemeral_1h_input_tokens"
+_SHORT_HOUR = "cache_write_1h_tokens"
 
 # What a guardrail did, in the bodies of InvokeModel and in the chunks of its stream. One that masks words says so in
 # every chunk; its trace, and Titan's count of the whole answer, are in the last one only (AWS's traffic of 2025-08,
@@ -153,7 +154,7 @@ def with_hour_of(usage: Usage, body: Mapping[str, Any]) -> Usage:
 def _with_hour(usage: Usage, reported: Mapping[str, Any]) -> Usage:
     """Return `usage` with the cache writes that are kept for an hour, as far as `reported` tells them."""
     details, creation = reported.get(_CACHE_DETAILS), reported.get(_CACHE_CREATION)
-    hours = [creation.get(_ANTHROPIC_HOUR)] if isinstance(creation, dict) else []
+    hours = [creation.get(_ANTHROPIC_HOUR)] if isinstance(creation, dict) else [reported.get(_SHORT_HOUR)]
     if isinstance(details, list):
         hours += [each.get("inputTokens") for each in details if isinstance(each, dict) and each.get("ttl") == _AN_HOUR]
     hour = min(sum(count(each) or 0 for each in hours), usage.cache_write_tokens)

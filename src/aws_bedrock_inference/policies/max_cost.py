@@ -79,8 +79,8 @@ class MaxCost:
                 if not hold.admitted:
                     return Outcome(fault=budget_exhausted(spend.spent, spend.limit))
                 outcome = yield from step(call)
-                told = tier_of(call.params, outcome.value)
-                cost = _cost(outcome, rates if told == tier else rates_on(call.route, told), most)
+                answered = tier_of(call.params, outcome.value)
+                cost = _cost(outcome, rates if answered == tier else rates_on(call.route, answered), most)
             finally:
                 spend.leave(hold, cost)
             return outcome

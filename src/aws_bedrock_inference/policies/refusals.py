@@ -6,6 +6,7 @@ from dataclasses import replace
 from math import inf
 
 from aws_bedrock_inference.fault import Category, Decision, Fault, Hint, Kind, Origin
+from aws_bedrock_inference.pricing import dollars
 
 
 def too_large(tokens: float, quota: float, period: str = "minute") -> Fault:
@@ -74,7 +75,7 @@ def budget_exhausted(spent: float, limit: float) -> Fault:
     """Return the refusal of a call for which `MaxCost` has no money left."""
     return refusal(
         "BudgetExhausted",
-        f"the limit of ${limit:,.2f} is reached: calls have cost ${spent:,.4f}",
+        f"the limit of {dollars(limit)} is reached: calls have cost {dollars(spent)}",
         Category.PERMANENT,
         "budget-exhausted",
         "Raise MaxCost(...), or make a new one for new work. Nothing was sent.",

@@ -53,7 +53,7 @@ def cost_of(usage: Usage | None, route: Route, tier: str = DEFAULT) -> float | N
 
 
 def source() -> str:
-    """Return where the prices are from, and of which day."""
+    """Return where the prices are from, and when they were written down."""
     table = _table()
     return f"{table['source']}, {table['made']}"
 
