@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.answers import FRAMES, MESSAGES, REPLY, UNAVAILABLE, chunk
-from support.client_faces import Blocking, at_once
+from support.client_faces import MODEL, Blocking, at_once
+from support.doubles import session
 from support.wire import Wire, answer, event, stream
 
 from aws_bedrock_inference import (
+    AsyncBedrockClient,
     BudgetExhausted,
     Cache,
     Complete,
@@ -19,12 +22,15 @@ from aws_bedrock_inference import (
     MaxCost,
     Pipeline,
     PriceUnknown,
+    Quota,
+    Reply,
     Usage,
     standard,
 )
 from aws_bedrock_inference.dialects.usage import counted
 from aws_bedrock_inference.events import CallEnded
 from aws_bedrock_inference.pricing import table
+from aws_bedrock_inference.testing import simulator
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -244,3 +250,21 @@ def test_a_limit_of_cost_ends_in_an_exception_that_says_so(face: Any) -> None:
         with pytest.raises(PriceUnknown, match=r"the price of amazon\.nova-unheard-of-v1:0 in us-east-1 is not known"):
             face.get(client.converse(modelId="amazon.nova-unheard-of-v1:0", **ASK))
         assert len(wire.received) == 1
+
+
+def test_a_crowd_of_calls_stays_below_the_limit_and_leaves_no_money_unused() -> None:
+    budget = MaxCost(0.001)
+    with simulator(answers={"tokens": 30}) as sim:
+
+        async def crowd() -> tuple[list[CallEnded], list[Any]]:
+            pipeline = Pipeline(budget, Quota(rpm=600_000))
+            async with AsyncBedrockClient(MODEL, session=session(), endpoint_url=sim.url, pipeline=pipeline) as client:
+                ends = ended(client)
+                calls = (client.invoke(f"Question {n}?", max_tokens=400) for n in range(400))
+                return ends, await asyncio.gather(*calls, return_exceptions=True)
+
+        ends, results = asyncio.run(crowd())
+    costs = [end.cost or 0 for end in ends if end.fault is None]
+    assert {type(result) for result in results} == {Reply, BudgetExhausted}
+    assert budget.spent == pytest.approx(sum(costs), rel=1e-12)
+    assert 0.001 <= budget.spent <= 0.001 + 10 * max(costs)
