@@ -6,6 +6,7 @@ PEERS := .venv-peers
 LATEST := .venv-latest
 OLDEST := .venv-oldest
 UPDATE := .venv-update
+PRICES := .venv-prices
 PIP := python -m pip install --quiet --disable-pip-version-check
 PYTHONS := 3.11 3.12 3.13 3.14
 # The tests that run clients which need a newer botocore than our floor.
@@ -22,7 +23,7 @@ define locked
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test redis lint types imports index surface bench stress update test-latest test-oldest test-matrix wheel clean
+.PHONY: help demo test redis lint types imports index prices surface bench stress update test-latest test-oldest test-matrix wheel clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -93,6 +94,11 @@ index: $(VENV)/.ready ## Write what the package reads of the errors' catalogue a
 	@$(BIN)/python -m aws_bedrock_inference.knowledge.modelled
 	@$(BIN)/bedrock errors --markdown > docs/errors.md
 
+prices: ## Write the table of prices from the newest genai-prices and tools/prices.toml
+	@$(PYTHON) -m venv $(PRICES)
+	@$(PRICES)/bin/$(PIP) --upgrade genai-prices
+	@$(PRICES)/bin/python tools/prices.py
+
 surface: $(VENV)/.ready ## Write the list of public names and signatures that a test holds
 	@PYTHONPATH=tests $(BIN)/python -m support.public_surface > tests/surface/public.txt
 
@@ -125,4 +131,4 @@ wheel: $(VENV)/.ready ## Build the wheel, the same bytes each time, into dist/
 	@$(BIN)/python -m hatchling build -t wheel
 
 clean: ## Remove the environments and caches
-	rm -rf $(VENV) $(PEERS) $(LATEST) $(OLDEST) $(UPDATE) .venv-3.* .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(PEERS) $(LATEST) $(OLDEST) $(UPDATE) $(PRICES) .venv-3.* .mypy_cache .ruff_cache .pytest_cache .hypothesis

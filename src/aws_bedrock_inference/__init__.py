@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.exceptions import (
         AnswerIncomplete,
         BedrockError,
+        BudgetExhausted,
         CircuitOpen,
         ClientClosed,
         ContentFilteredError,
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
         NotFound,
         NotReady,
         Overloaded,
+        PriceUnknown,
         QueueFull,
         QuotaExhausted,
         Refused,
@@ -74,6 +76,7 @@ if TYPE_CHECKING:
         Fallback,
         Filtered,
         GeographicProfile,
+        MaxCost,
         Quota,
         Resume,
         Retry,
@@ -81,6 +84,7 @@ if TYPE_CHECKING:
         standard,
     )
     from aws_bedrock_inference.policies.config import load
+    from aws_bedrock_inference.pricing import Rates, rates_of
     from aws_bedrock_inference.resilience.functions import attempts
     from aws_bedrock_inference.resilience.wrap import resilient
 
@@ -111,6 +115,7 @@ _HOMES = {
     "exceptions": (
         "AnswerIncomplete",
         "BedrockError",
+        "BudgetExhausted",
         "CircuitOpen",
         "ClientClosed",
         "ContentFilteredError",
@@ -122,6 +127,7 @@ _HOMES = {
         "NotFound",
         "NotReady",
         "Overloaded",
+        "PriceUnknown",
         "QueueFull",
         "QuotaExhausted",
         "Refused",
@@ -150,12 +156,14 @@ _HOMES = {
         "Fallback",
         "Filtered",
         "GeographicProfile",
+        "MaxCost",
         "Quota",
         "Resume",
         "Retry",
         "Target",
         "standard",
     ),
+    "pricing": ("Rates", "rates_of"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -167,6 +175,7 @@ __all__ = [
     "BedrockError",
     "BedrockStreamingClient",
     "Breaker",
+    "BudgetExhausted",
     "Cache",
     "Call",
     "Category",
@@ -191,6 +200,7 @@ __all__ = [
     "Interrupted",
     "InvalidByService",
     "InvalidRequest",
+    "MaxCost",
     "ModelArn",
     "ModelFailed",
     "Models",
@@ -201,9 +211,11 @@ __all__ = [
     "Outcome",
     "Overloaded",
     "Pipeline",
+    "PriceUnknown",
     "QueueFull",
     "Quota",
     "QuotaExhausted",
+    "Rates",
     "Refused",
     "Replaced",
     "Reply",
@@ -231,6 +243,7 @@ __all__ = [
     "invoke_with_retry",
     "is_recoverable_error",
     "load",
+    "rates_of",
     "resilient",
     "retry_with_exponential_backoff",
     "retry_with_jitter",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from math import inf
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
@@ -125,6 +125,8 @@ class Usage:
 
     `cache_write_excess` are tokens that the service reported as written to the cache and that are left out of
     `cache_write_tokens`, because the request cannot have had them: some streams report them twice.
+    `cache_write_1h_tokens` are those of `cache_write_tokens` that are kept for an hour, which costs more. `requests` is
+    the number of requests whose usage this is.
     """
 
     input_tokens: int = 0
@@ -132,6 +134,8 @@ class Usage:
     cache_read_tokens: int = 0
     cache_write_tokens: int = 0
     cache_write_excess: int = 0
+    cache_write_1h_tokens: int = 0
+    requests: int = field(default=1, repr=False, compare=False)
 
     def __add__(self, other: Usage) -> Usage:
         """Return the usage of both together."""
@@ -141,7 +145,15 @@ class Usage:
             self.cache_read_tokens + other.cache_read_tokens,
             self.cache_write_tokens + other.cache_write_tokens,
             self.cache_write_excess + other.cache_write_excess,
+            self.cache_write_1h_tokens + other.cache_write_1h_tokens,
+            self.requests + other.requests,
         )
+
+    def counts(self) -> dict[str, int]:
+        """Return the tokens by name, for JSON. Those that few calls have are left out where they are 0."""
+        rare = ("cache_write_excess", "cache_write_1h_tokens")
+        names = [each.name for each in fields(self) if each.name != "requests"]
+        return {name: getattr(self, name) for name in names if name not in rare or getattr(self, name)}
 
     def charge(self, burndown: float) -> float:
         """Return the tokens that this usage charges to the quota; reads from the prompt cache are free."""

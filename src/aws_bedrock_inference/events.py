@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import TYPE_CHECKING, NamedTuple
 
+from aws_bedrock_inference.dialects.tier import DEFAULT, tier_of
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -29,7 +31,7 @@ Listener = Callable[[object], None]
 
 class CallEnded(NamedTuple):
     """A call ended, successfully (`fault` is None) or not. `seconds` includes all attempts and waits. `tenant` is empty
-    if the call named none.
+    if the call named none. `tier` is the service tier that answered.
 
     It is the only event of a successful call, so it is a named tuple: half the cost of a frozen dataclass.
     """
@@ -41,6 +43,16 @@ class CallEnded(NamedTuple):
     attempts: int
     seconds: float
     tenant: str = ""
+    tier: str = DEFAULT
+
+    @property
+    def cost(self) -> float | None:
+        """The cost of the usage in US dollars; None if the usage or the price is not known. It is looked up now."""
+        from aws_bedrock_inference.pricing import cost_of  # noqa: PLC0415 - who asks for no cost loads no prices
+
+        if not self.attempts or self.operation == "count_tokens":  # which AWS does not charge
+            return 0.0
+        return cost_of(self.usage, self.route, self.tier)
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,8 +248,10 @@ class Listeners:
     def call_ended(self, call: Call, outcome: Outcome, now: float) -> None:
         """Emit the end of `call`."""
         seconds = now - call.arrived
-        attempts = outcome.attempts
-        self.notify(CallEnded(call.operation, call.route, outcome.fault, outcome.usage, attempts, seconds, call.tenant))
+        attempts, usage = outcome.attempts, outcome.usage
+        tier = DEFAULT if usage is None else tier_of(call.params, outcome.value)  # other values may be anybody's
+        ended = CallEnded(call.operation, call.route, outcome.fault, usage, attempts, seconds, call.tenant, tier)
+        self.notify(ended)
 
     def notify(self, event: object) -> None:
         """Pass `event` to all listeners."""

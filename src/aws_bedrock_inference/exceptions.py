@@ -7,6 +7,8 @@
     │   ├── QuotaExhausted          the call is larger than the quota, or the daily quota is exhausted
     │   ├── QueueFull               too many calls already wait for quota
     │   ├── DeadlineTooClose        the call could not end before its deadline (also a TimeoutError)
+    │   ├── BudgetExhausted         the limit of `MaxCost` is reached
+    │   ├── PriceUnknown            the price is not known, so `MaxCost` could not keep its limit
     │   └── ClientClosed            the client was closed before the call could be sent
     └── ServiceFault                the service returned an error, or the network failed (also botocore's ClientError)
         ├── Throttled               the account's quota is exhausted
@@ -154,6 +156,14 @@ class DeadlineTooClose(Refused, TimeoutError):
     """A call that could not end before its deadline."""
 
 
+class BudgetExhausted(Refused):
+    """A call refused because the calls before it have cost as much as `MaxCost` allows."""
+
+
+class PriceUnknown(Refused):
+    """A call under `MaxCost` whose price is not known."""
+
+
 class ClientClosed(Refused):
     """A call of a client that was closed, or whose next attempt came after that."""
 
@@ -286,10 +296,7 @@ _BY_CAUSE: dict[str, type[BedrockError]] = {
     "answer-truncated": AnswerIncomplete,
     "answer-breaks-schema": AnswerIncomplete,
 }
-_REFUSALS: dict[str, type[BedrockError]] = {
-    kind.__name__: kind
-    for kind in (InvalidRequest, CircuitOpen, QuotaExhausted, QueueFull, DeadlineTooClose, ClientClosed)
-}
+_REFUSALS: dict[str, type[BedrockError]] = {kind.__name__: kind for kind in Refused.__subclasses__()}
 
 
 def error_of(outcome: Outcome, operation: str, route: Route) -> BedrockError:

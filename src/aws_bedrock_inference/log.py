@@ -97,13 +97,15 @@ def _filtered(event: ContentFiltered) -> None:
 
 def _ended(event: CallEnded) -> None:
     if event.fault is None:
-        LOGGER.debug(
-            "%s on %s succeeded after %d attempt(s) in %.2f s",
-            event.operation,
-            event.route,
-            event.attempts,
-            event.seconds,
-        )
+        if enabled(logging.DEBUG):
+            LOGGER.debug(
+                "%s on %s succeeded after %d attempt(s) in %.2f s%s",
+                event.operation,
+                event.route,
+                event.attempts,
+                event.seconds,
+                _cost(event),
+            )
     elif enabled(logging.WARNING):
         LOGGER.warning(
             "%s on %s failed after %d attempt(s) in %.2f s with %s",
@@ -113,6 +115,15 @@ def _ended(event: CallEnded) -> None:
             event.seconds,
             _named(event.fault),
         )
+
+
+def _cost(event: CallEnded) -> str:
+    """Return the cost of a call that used tokens, in words."""
+    if event.usage is None:
+        return ""
+    from aws_bedrock_inference.pricing import dollars  # noqa: PLC0415 - as for the cost itself
+
+    return f", {dollars(event.cost)}"
 
 
 def _throttle(event: ThrottleReceived) -> None:

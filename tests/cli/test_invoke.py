@@ -37,6 +37,12 @@ def test_json_has_what_a_script_wants(stub: Any) -> None:
     answer = json.loads(invoke(stub, "Hello", "--json").stdout)
     assert (answer["text"], answer["stop_reason"], answer["attempts"]) == ("Hello", "end_turn", 1)
     assert answer["usage"]["output_tokens"] == 5
+    assert answer["cost"] == 0.00000138  # 3 in at 0.06 and 5 out at 0.24 dollars a million
+
+
+def test_verbose_says_the_cost_or_that_it_is_not_known(stub: Any) -> None:
+    assert invoke(stub, "Hello", "-v").stderr.endswith(" s, 3 tokens in, 5 out, $0.000001\n")
+    assert invoke(stub, "Hello", "-v", "--region", "sa-east-1").stderr.endswith(", 5 out, cost not known\n")
 
 
 def test_the_model_may_come_from_the_environment(stub: Any, monkeypatch: pytest.MonkeyPatch) -> None:

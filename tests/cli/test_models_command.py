@@ -98,8 +98,13 @@ def test_one_model_is_shown_with_what_is_known_of_it() -> None:
     assert facts["kind"] == "system inference profile, geographic"
     assert facts["calls answered in"] == "us-east-1, us-west-2"
     assert (facts["lifecycle"], facts["agreement"]) == ("active", "available")
+    assert facts["per million tokens"] == (
+        "$1.1 in, $5.5 out, $0.11 read from the cache, $1.375 written to it, $2.2 written to it for an hour"
+    )
     shown = json.loads(bedrock("show", "amazon.old-v1:0", "--json").stdout)
     assert (shown["listed"]["end_of_life"], shown["check"]["lifecycle"]) == ("2099-01-31", "LEGACY")
+    assert shown["price"] is None
+    assert "per million tokens  not known (genai-prices " in bedrock("show", "amazon.old-v1:0").stdout
     missing = bedrock("show", "amazon.nova-light-v1:0")
     assert missing.exit_code == 3
     assert f"The nearest is {NOVA}." in missing.stderr

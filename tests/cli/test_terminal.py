@@ -216,7 +216,7 @@ class TestInvoke:
         told = result.stderr.splitlines()
         assert told[0].startswith("Attempt 1 failed: InternalServerException: Oops. The next one follows in ")
         assert told[-1].startswith(f"converse on {MODEL} in us-east-1: 2 attempts, ")
-        assert told[-1].endswith(", 3 tokens in, 5 out")
+        assert told[-1].endswith(", 3 tokens in, 5 out, $0.000001")
 
     def test_the_simulator_answers_without_credentials(self, monkeypatch: pytest.MonkeyPatch) -> None:
         for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION"):

@@ -12,7 +12,18 @@ from support.answers import REPLY
 from support.doubles import session
 from support.wire import Wire, answer
 
-from aws_bedrock_inference import BedrockClient, Cache, Degrade, Filtered, Quota, Resume, Retry, load, standard
+from aws_bedrock_inference import (
+    BedrockClient,
+    Cache,
+    Degrade,
+    Filtered,
+    MaxCost,
+    Quota,
+    Resume,
+    Retry,
+    load,
+    standard,
+)
 from aws_bedrock_inference.batch.job import Job, governing
 from aws_bedrock_inference.cli import main
 
@@ -23,6 +34,7 @@ WHOLE = """
 filtered = "I can't answer that."
 degrade = "Busy, try later."
 on_interrupt = "continue"
+max_cost = 40
 
 [quota]
 rpm = 500
@@ -51,11 +63,18 @@ def test_a_file_says_what_standard_takes(written: Any) -> None:
     pipeline = load(written(WHOLE))
     by_kind: dict[type, Any] = {type(policy): policy for policy in pipeline.policies}
     same = standard(
-        Quota(rpm=500), cache=Cache(), filtered="no", degrade=Degrade("x"), on_interrupt="continue", retry=Retry()
+        Quota(rpm=500),
+        cache=Cache(),
+        filtered="no",
+        degrade=Degrade("x"),
+        on_interrupt="continue",
+        retry=Retry(),
+        max_cost=40,
     )
     assert list(by_kind) == [type(policy) for policy in same.policies]
     assert (by_kind[Quota].rpm, by_kind[Quota].tpm, by_kind[Retry].attempts) == (500, 200_000, 3)
     assert (by_kind[Cache].ttl, by_kind[Resume].on_interrupt) == (600, "continue")
+    assert by_kind[MaxCost].limit == 40
     assert by_kind[Degrade].substitute == "Busy, try later."
     assert isinstance(by_kind[Filtered], Filtered)
 
@@ -80,7 +99,7 @@ def test_short_forms(written: Any, tmp_path: Path) -> None:
         ("[quota]\ndiscovered = 1", "quota.discovered = 1: give true or false"),
         (
             "[cash]\nttl = 5",
-            "has no 'cash'; allowed here: cache, degrade, fallback, filtered, on_interrupt, quota, retry",
+            "has no 'cash'; allowed here: cache, degrade, fallback, filtered, max_cost, on_interrupt, quota, retry",
         ),
         ('retry = "inside"', r"standard\(retry=.*'outside'"),
         ("[retry]\nchance = 5", "retry has no 'chance'; only Python can give it; allowed here: attempts, jitter"),
@@ -94,6 +113,8 @@ def test_short_forms(written: Any, tmp_path: Path) -> None:
         ),
         ('[fallback]\ntargets = ["m"]\nsome = 1', "allowed here: attempts, on, reserve, targets, within"),
         ("degrade = 5", r"Degrade\(5\): give the text"),
+        ("max_cost = 0", r"MaxCost\(0\): give a number of US dollars"),
+        ('max_cost = "40"', r"MaxCost\(<str>\): give a number of US dollars"),
         ("[cache]\nttl = -1", "ttl"),
         ("a = = b", "this is not TOML"),
     ],

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,6 +13,7 @@ from aws_bedrock_inference.cli.simulated import MODEL, simulated
 from aws_bedrock_inference.cli.terminal import given_text, read_text, say, warnings_shown
 from aws_bedrock_inference.clients.client import BedrockClient
 from aws_bedrock_inference.events import CallEnded, CircuitChanged, QuotaQueued, RetryScheduled
+from aws_bedrock_inference.pricing import dollars
 
 if TYPE_CHECKING:
     from aws_bedrock_inference.clients.reply import Reply
@@ -110,9 +110,11 @@ def _tell(event: object) -> None:
     elif isinstance(event, CircuitChanged):
         say(f"The circuit of {event.route} is {event.state}.")
     elif isinstance(event, CallEnded):
-        cost = f", {event.usage.input_tokens:,} tokens in, {event.usage.output_tokens:,} out" if event.usage else ""
+        used = ""
+        if event.usage is not None:
+            used = f", {event.usage.input_tokens:,} tokens in, {event.usage.output_tokens:,} out, {dollars(event.cost)}"
         attempts = "1 attempt" if event.attempts == 1 else f"{event.attempts:,} attempts"
-        say(f"{event.operation} on {event.route}: {attempts}, {event.seconds:.2f} s{cost}")
+        say(f"{event.operation} on {event.route}: {attempts}, {event.seconds:.2f} s{used}")
 
 
 def _json(reply: Reply) -> str:
@@ -120,7 +122,8 @@ def _json(reply: Reply) -> str:
         {
             "text": reply.text,
             "stop_reason": reply.stop_reason,
-            "usage": asdict(reply.usage),
+            "usage": reply.usage.counts(),
+            "cost": reply.cost,
             "attempts": reply.attempts,
             "request_id": reply.request_id,
             "model": reply.route.model,

@@ -19,6 +19,7 @@ from aws_bedrock_inference.foundation.listing import told
 from aws_bedrock_inference.foundation.models import Models
 from aws_bedrock_inference.foundation.residency import patterns
 from aws_bedrock_inference.foundation.resolving import NotResolvable
+from aws_bedrock_inference.pricing import rates_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -104,11 +105,12 @@ def show(*, model: str, region: str | None, endpoint_url: str | None, refresh: b
     MODEL is an id or ARN.
     """
     source = _models(region, endpoint_url, refresh=refresh)
-    found, checked = source.get(model), source.check(model)
+    found, checked, rates = source.get(model), source.check(model), rates_of(model, source.region_name)
     if as_json:
-        click.echo(json.dumps({"listed": found and asdict(found), "check": _check_plain(checked)}, default=str))
+        plain = {"listed": found and asdict(found), "check": _check_plain(checked), "price": rates and asdict(rates)}
+        click.echo(json.dumps(plain, default=str))
     else:
-        print_lines(Console(highlight=False), list(aligned([*facts(found, checked)], "<<")))
+        print_lines(Console(highlight=False), list(aligned([*facts(found, checked, rates)], "<<")))
     for sentence in (*checked.problems, *checked.notes):
         click.echo(sentence, err=True)
     if checked.known is False:

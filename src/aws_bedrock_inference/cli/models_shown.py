@@ -12,12 +12,14 @@ from aws_bedrock_inference.cli.quota_usage import aligned, print_lines
 from aws_bedrock_inference.cli.terminal import ago
 from aws_bedrock_inference.foundation.listing import InferenceProfile
 from aws_bedrock_inference.foundation.residency import shown
+from aws_bedrock_inference.pricing import source
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from aws_bedrock_inference.foundation.check import Check
     from aws_bedrock_inference.foundation.listing import FoundationModel, Listing
+    from aws_bedrock_inference.pricing import Rates
 
 _HEADS = ("model", "input", "output", "called by", "lifecycle")
 
@@ -45,7 +47,9 @@ def _row(model: FoundationModel, listing: Listing) -> tuple[str, ...]:
     )
 
 
-def facts(found: FoundationModel | InferenceProfile | None, checked: Check) -> Iterator[tuple[str, str]]:
+def facts(
+    found: FoundationModel | InferenceProfile | None, checked: Check, rates: Rates | None
+) -> Iterator[tuple[str, str]]:
     """Yield what is known of one id, each with its name."""
     yield checked.id, "in the lists" if checked.known else "unknown" if checked.known is None else "does not exist here"
     if isinstance(found, InferenceProfile):
@@ -64,6 +68,20 @@ def facts(found: FoundationModel | InferenceProfile | None, checked: Check) -> I
         yield from _named(name, (getattr(checked, name) or "").lower().replace("_", " "))
     yield from _named("use-case form", {True: "submitted", False: "missing", None: None}[checked.use_case_form])
     yield from _named("data retention", checked.retention)
+    yield "per million tokens", _price(rates) if rates is not None else f"not known ({source()})"
+
+
+def _price(rates: Rates) -> str:
+    """Return the price of a model in words."""
+    parts = (
+        (rates.input, "in"),
+        (rates.output, "out"),
+        (rates.cache_read, "read from the cache"),
+        (rates.cache_write, "written to it"),
+        (rates.cache_write_1h, "written to it for an hour"),
+    )
+    long = f"; of prompts above {rates.long_from:,} tokens: {_price(rates.long)}" if rates.long is not None else ""
+    return ", ".join(f"${price:g} {name}" for price, name in parts if price is not None) + long
 
 
 def _named(name: str, value: Any) -> Iterator[tuple[str, str]]:

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 from aws_bedrock_inference.call import Usage, sent
 from aws_bedrock_inference.dialects.content import text_of
 from aws_bedrock_inference.dialects.filtered import filtered_of
+from aws_bedrock_inference.dialects.tier import tier_of
 from aws_bedrock_inference.dialects.usage import stop_reason
 from aws_bedrock_inference.fault import Kind
 from aws_bedrock_inference.made import PLAIN
+from aws_bedrock_inference.pricing import cost_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -86,6 +88,17 @@ class Reply:
     def degraded_by(self) -> Fault | None:
         """The fault in whose place this substitute was answered; None for an answer of the model."""
         return self.made.degraded_by
+
+    @property
+    def cost(self) -> float | None:
+        """The cost of the usage in US dollars, of all parts of the answer together; None if the usage or the price is
+        not known, and 0 for an answer from a cache. Attempts that failed are not in it: what AWS charges for them, if
+        anything, nobody reports.
+        """
+        if self.cached is not None or not self.attempts:
+            return 0.0
+        usage = self.usage if self.usage != Usage() else None
+        return cost_of(usage, self.route, tier_of({}, self.response))
 
     def __getitem__(self, key: str) -> Any:
         return self.response[key]

@@ -19,6 +19,7 @@ from aws_bedrock_inference.dialects.usage import (
     stop_reason,
     usage_in_chunk,
     usage_of,
+    with_hour_of,
     without_double_writes,
 )
 
@@ -112,6 +113,11 @@ class Transcript:
             return without_double_writes(self.usage, estimate.input_tokens) if self._reasoned else self.usage
         return Usage(estimate.input_tokens, self.tokens)
 
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """The stream's metadata event, such as its usage and its service tier."""
+        return self._metadata
+
     def message(self) -> dict[str, Any]:
         """Return the message so far in Converse's form; a tool's input that is not yet whole JSON stays text."""
         return {"role": self._role, "content": self._assembly.content()}
@@ -155,6 +161,7 @@ class NativeTranscript(Transcript):
         self._known = False
         self._blocked = False
         self._text: list[str] = []
+        self._begin: dict[str, Any] = {}
 
     def add(self, event: dict[str, Any]) -> None:
         """Take in one chunk as boto3 gives it."""
@@ -175,7 +182,8 @@ class NativeTranscript(Transcript):
         self._blocked = blocked(chunk, alone=alone)
         self.intervened = self.intervened or intervened(chunk)
         if has_metrics(chunk) and self.failure is None:
-            self.usage = usage_in_chunk(chunk)
+            usage = usage_in_chunk(chunk)
+            self.usage = with_hour_of(usage, self._begin) if usage is not None else None
             self.whole = True
         if self._blocked and not self.stop_reason:
             self.stop_reason = "guardrail_intervened"
@@ -210,6 +218,8 @@ class NativeTranscript(Transcript):
             self._written += _length(delta.get("partial_json")) + _length(delta.get("thinking"))
         elif kind == "content_block_start":
             self.quiet = True
+        elif kind == "message_start" and isinstance(chunk.get("message"), dict):
+            self._begin = chunk["message"]
         elif kind == "message_delta":
             self.stop_reason = stop_reason(delta) or self.stop_reason
         elif kind == "message_stop":

@@ -36,6 +36,12 @@ MOST = 100_000_000
 _DIGITS = len(str(MOST))
 _WRONG = -1
 
+# The cache writes by the time for which they are kept: Converse's list, Anthropic's counts, this package's short form.
+# What none of them names is kept for five minutes, the default of the service.
+_CACHE_DETAILS, _AN_HOUR = "cacheDetails", "1h"
+_CACHE_CREATION, _ANTHROPIC_HOUR = "cache_creation", "ephemeral_1h_input_tokens"
+_SHORT_HOUR = "cache_write_1h_tokens"
+
 # What a guardrail did, in the bodies of InvokeModel and in the chunks of its stream. One that masks words says so in
 # every chunk; its trace, and Titan's count of the whole answer, are in the last one only (AWS's traffic of 2025-08,
 # as recorded in traceloop/openllmetry).
@@ -135,7 +141,24 @@ def counted(reported: Mapping[str, Any]) -> Usage | None:
     counts = [_named(reported, names) for names in _COUNTS]
     if counts[0] is None or _WRONG in counts:
         return None
-    return Usage(counts[0], counts[1] or 0, counts[2] or 0, counts[3] or 0)
+    usage = Usage(counts[0], counts[1] or 0, counts[2] or 0, counts[3] or 0)
+    return _with_hour(usage, reported) if usage.cache_write_tokens else usage
+
+
+def with_hour_of(usage: Usage, body: Mapping[str, Any]) -> Usage:
+    """Return `usage`, from headers or metrics, with the writes for an hour, which only the model's `body` tells."""
+    reported = body.get(_USAGE)
+    return _with_hour(usage, reported) if usage.cache_write_tokens and isinstance(reported, dict) else usage
+
+
+def _with_hour(usage: Usage, reported: Mapping[str, Any]) -> Usage:
+    """Return `usage` with the cache writes that are kept for an hour, as far as `reported` tells them."""
+    details, creation = reported.get(_CACHE_DETAILS), reported.get(_CACHE_CREATION)
+    hours = [creation.get(_ANTHROPIC_HOUR)] if isinstance(creation, dict) else [reported.get(_SHORT_HOUR)]
+    if isinstance(details, list):
+        hours += [each.get("inputTokens") for each in details if isinstance(each, dict) and each.get("ttl") == _AN_HOUR]
+    hour = min(sum(count(each) or 0 for each in hours), usage.cache_write_tokens)
+    return replace(usage, cache_write_1h_tokens=hour) if hour else usage
 
 
 def without_double_writes(usage: Usage, most_input: int) -> Usage:
@@ -147,7 +170,8 @@ def without_double_writes(usage: Usage, most_input: int) -> Usage:
     excess = min(beyond, written - ceil(written / cache_writes_reported()))
     if excess <= 0:
         return usage
-    return replace(usage, cache_write_tokens=written - excess, cache_write_excess=excess)
+    hour = round(usage.cache_write_1h_tokens * (written - excess) / written)
+    return replace(usage, cache_write_tokens=written - excess, cache_write_excess=excess, cache_write_1h_tokens=hour)
 
 
 def count_response(tokens: int) -> dict[str, Any]:

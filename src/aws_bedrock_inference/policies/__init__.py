@@ -14,6 +14,7 @@ from aws_bedrock_inference.policies.degrade import Degrade
 from aws_bedrock_inference.policies.fallback import Fallback
 from aws_bedrock_inference.policies.filtered import Filtered, OnFiltered
 from aws_bedrock_inference.policies.geographic import GeographicProfile
+from aws_bedrock_inference.policies.max_cost import MaxCost
 from aws_bedrock_inference.policies.quota import Quota
 from aws_bedrock_inference.policies.resume import Resume
 from aws_bedrock_inference.policies.retry import Retry
@@ -32,6 +33,7 @@ __all__ = [
     "Fallback",
     "Filtered",
     "GeographicProfile",
+    "MaxCost",
     "Quota",
     "Resume",
     "Retry",
@@ -51,6 +53,7 @@ def standard(
     on_interrupt: OnInterrupt = "raise",
     retry: Retry | Literal["outside"] | None = None,
     profiles: Models | None = None,
+    max_cost: MaxCost | float | None = None,
 ) -> Pipeline:
     """Return the recommended pipeline: each attempt passes the circuit breaker and the quota; the deadline covers all
     attempts.
@@ -70,6 +73,8 @@ def standard(
     `profiles` adds `GeographicProfile(profiles)`: a model that takes no on-demand calls is called through the profile
     of its geography. Without it the service's error is raised, since calls through a profile may be answered in
     another Region.
+
+    `max_cost` is the most that all calls may cost together, in US dollars (see `MaxCost`).
     """
     if retry is not None and retry != "outside" and not isinstance(retry, Retry):
         raise ValueError(f"standard(retry={shown(retry)}): give a Retry, or 'outside' to send each call once")
@@ -89,6 +94,7 @@ def standard(
         Resume(on_interrupt),
         *([fallback] if fallback is not None else []),
         owner if owner is not None else Retry(),
+        *([] if max_cost is None else [max_cost if isinstance(max_cost, MaxCost) else MaxCost(max_cost)]),
         *([GeographicProfile(profiles)] if profiles is not None else []),
         Breaker(),
         quota if quota is not None else Quota(),

@@ -3,6 +3,7 @@
 filtered = "I can't answer that."
 degrade = "Busy, try later."
 on_interrupt = "continue"
+max_cost = 40.0
 
 [quota]
 rpm = 500
@@ -45,8 +46,9 @@ _DISCOVERED = "discovered"
 
 def load(path: str | Path) -> Pipeline:
     """Return the pipeline that the TOML file at `path` describes, with the keys of `standard`: `quota`, `cache`,
-    `filtered`, `degrade`, `fallback`, `on_interrupt` and `retry`. A table has the options of the policy of that name.
-    With `discovered = true` in `[quota]`, its limits start from what Service Quotas lists (see `Quota.discovered`).
+    `filtered`, `degrade`, `fallback`, `on_interrupt`, `retry` and `max_cost`. A table has the options of the policy of
+    that name. With `discovered = true` in `[quota]`, its limits start from what Service Quotas lists (see
+    `Quota.discovered`).
 
     Raises `ValueError`, which says where the file is wrong and what is allowed there, and `OSError` if it cannot be
     read.
@@ -125,6 +127,7 @@ _READERS: dict[str, Callable[[str, Any], Any]] = {
     "fallback": _fallback,
     "on_interrupt": _as_it_is,
     "retry": _retry,
+    "max_cost": _as_it_is,
 }
 
 

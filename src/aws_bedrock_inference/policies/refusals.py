@@ -6,6 +6,7 @@ from dataclasses import replace
 from math import inf
 
 from aws_bedrock_inference.fault import Category, Decision, Fault, Hint, Kind, Origin
+from aws_bedrock_inference.pricing import dollars
 
 
 def too_large(tokens: float, quota: float, period: str = "minute") -> Fault:
@@ -68,6 +69,29 @@ def too_close(message: str, seconds: float = inf) -> Fault:
         "Give the call a longer timeout, or lower max_tokens so that it needs less quota. Nothing was sent.",
     )
     return _again_in(fault, seconds)
+
+
+def budget_exhausted(spent: float, limit: float) -> Fault:
+    """Return the refusal of a call for which `MaxCost` has no money left."""
+    return refusal(
+        "BudgetExhausted",
+        f"the limit of {dollars(limit)} is reached: calls have cost {dollars(spent)}",
+        Category.PERMANENT,
+        "budget-exhausted",
+        "Raise MaxCost(...), or make a new one for new work. Nothing was sent.",
+    )
+
+
+def price_unknown(route: str) -> Fault:
+    """Return the refusal of a call that has no known price, so that `MaxCost` cannot keep its limit."""
+    return refusal(
+        "PriceUnknown",
+        f"the price of {route} is not known, so no limit of its cost can be kept",
+        Category.PERMANENT,
+        "price-unknown",
+        "Give the price in a TOML file that the environment variable BEDROCK_PRICES names, or call without MaxCost. "
+        "Nothing was sent.",
+    )
 
 
 def circuit_open(route: str, wait: float) -> Fault:

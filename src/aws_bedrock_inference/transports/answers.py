@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from aws_bedrock_inference.call import Outcome
-from aws_bedrock_inference.dialects.usage import usage_in_headers, usage_of
+from aws_bedrock_inference.dialects.usage import usage_in_headers, usage_of, with_hour_of
 from aws_bedrock_inference.knowledge.classify import answered, unanswered
 from aws_bedrock_inference.knowledge.waits import milliseconds, retry_after
 from aws_bedrock_inference.transports.operations import MalformedError, read_json, worded
@@ -58,7 +58,9 @@ def _usage(response: dict[str, Any], headers: Mapping[str, str], body: bytes) ->
     if not response.get("contentType", "").startswith("application/json"):
         return usage_of(response)
     native = read_json(body)
-    return usage_in_headers(headers) or (usage_of(native) if isinstance(native, dict) else None)
+    native = native if isinstance(native, dict) else {}
+    counted = usage_in_headers(headers)
+    return usage_of(native) if counted is None else with_hour_of(counted, native)
 
 
 def _foreign_message(body: bytes) -> str:

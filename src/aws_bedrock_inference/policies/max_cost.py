@@ -1,0 +1,100 @@
+"""Stop before calls cost more than a limit."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from aws_bedrock_inference.bounds import is_number, shown
+from aws_bedrock_inference.call import Outcome, Usage
+from aws_bedrock_inference.dialects.tier import tier_of
+from aws_bedrock_inference.flow import wait
+from aws_bedrock_inference.policies.refusals import budget_exhausted, price_unknown, too_close
+from aws_bedrock_inference.pricing import rates_on
+from aws_bedrock_inference.pricing.spend import Spend
+
+if TYPE_CHECKING:
+    from aws_bedrock_inference.call import Call
+    from aws_bedrock_inference.clock import Clock
+    from aws_bedrock_inference.flow import Flow, Step
+    from aws_bedrock_inference.pricing import Rates
+
+
+class MaxCost:
+    """A policy that refuses calls once those before have cost `limit` US dollars.
+
+    Each attempt reserves what it is expected to cost: its input and max_tokens at first, then the part of that which
+    attempts cost on average. Near the limit, where not all that wait fit together, fewer are sent at once. So the limit
+    is exceeded by the last call at most, or by what calls in flight cost above the average. An attempt whose fate is
+    unknown counts with all that it may have cost. `spent` is what was spent already, as by an earlier part of the work.
+
+    Clients that get the same object share the limit; other processes do not.
+
+    Refuses with `BudgetExhausted`, with `PriceUnknown` a call whose price is not known, and with `DeadlineTooClose` one
+    that cannot be sent before its deadline. Emits nothing.
+    """
+
+    def __init__(self, limit: float, *, spent: float = 0.0) -> None:
+        for name, value, sane in (
+            ("", limit, is_number(limit, above=0)),
+            ("spent=", spent, is_number(spent, least=0)),
+        ):
+            if not sane:
+                raise ValueError(f"MaxCost({name}{shown(value)}): give a number of US dollars, the limit above 0")
+        self._spend = Spend(float(limit), float(spent))
+
+    @property
+    def limit(self) -> float:
+        """The limit in US dollars."""
+        return self._spend.limit
+
+    @property
+    def spent(self) -> float:
+        """The sum of what calls have cost, in US dollars, without those in flight."""
+        return self._spend.spent
+
+    @property
+    def exhausted(self) -> bool:
+        """True if the limit is reached: every further call is refused."""
+        return self._spend.exhausted
+
+    def around(self, step: Step, clock: Clock) -> Step:
+        """Return `step`, which is not taken once the limit is reached."""
+        spend = self._spend
+
+        def flow(call: Call) -> Flow:
+            estimate = call.estimate
+            if not estimate.metered:
+                return (yield from step(call))
+            tier = tier_of(call.params)
+            rates = rates_on(call.route, tier)
+            most = rates.cost(Usage(estimate.input_tokens, estimate.output_tokens)) if rates is not None else None
+            if rates is None or most is None:
+                return Outcome(fault=price_unknown(str(call.route)))
+            hold, cost = spend.enter(most), None
+            try:
+                while hold.admitted is None:
+                    if clock() >= call.deadline:
+                        return Outcome(fault=too_close("calls in flight may cost all that MaxCost has left"))
+                    yield from wait(hold, call.deadline)
+                if not hold.admitted:
+                    return Outcome(fault=budget_exhausted(spend.spent, spend.limit))
+                outcome = yield from step(call)
+                answered = tier_of(call.params, outcome.value)
+                cost = _cost(outcome, rates if answered == tier else rates_on(call.route, answered), most)
+            finally:
+                spend.leave(hold, cost)
+            return outcome
+
+        return flow
+
+    def __repr__(self) -> str:
+        return f"MaxCost({self.limit:g})"
+
+
+def _cost(outcome: Outcome, rates: Rates | None, most: float) -> float:
+    """Return what an attempt cost, or may have cost: nobody knows whether AWS answered one that got no answer."""
+    if outcome.usage is not None:
+        cost = rates.cost(outcome.usage) if rates is not None else None
+        return most if cost is None else cost
+    fault = outcome.fault
+    return most if fault is None or (fault.reached and fault.status is None) else 0.0

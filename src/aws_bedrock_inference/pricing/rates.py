@@ -1,0 +1,77 @@
+"""The price of a model's tokens, and what a usage costs at it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from aws_bedrock_inference.call import Usage
+
+# Sums are in units of 1e-12 dollars. A token costs a whole number of them, since rates have six decimals at most.
+DOLLAR = 10**12
+_UNITS = 10**6
+
+
+def dollars(cost: float | None) -> str:
+    """Return a cost in words: in cents from one dollar on, else in millionths."""
+    if cost is None:
+        return "cost not known"
+    return f"${cost:,.2f}" if cost >= 1 else f"${cost:.6f}"
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """The prices of one model in US dollars per million tokens; None is a price that is not known.
+
+    `cache_write` is for five minutes, `cache_write_1h` for an hour. `long` has the prices of requests whose prompt,
+    cached parts included, has more than `long_from` tokens: all their tokens cost that. It is None if there are none.
+    """
+
+    input: float | None
+    output: float | None = None
+    cache_read: float | None = None
+    cache_write: float | None = None
+    cache_write_1h: float | None = None
+    long: Rates | None = None
+    long_from: int = 0
+
+    def cost(self, usage: Usage) -> float | None:
+        """Return what `usage` costs; None if the price of a part of it is not known.
+
+        Of the usage of several requests, the average prompt decides whether they are long.
+        """
+        written = usage.cache_write_tokens
+        prompts = usage.input_tokens + usage.cache_read_tokens + written
+        if self.long is not None and prompts > self.long_from * usage.requests:
+            return self.long.cost(usage)
+        parts = (
+            (usage.input_tokens, self.input),
+            (usage.output_tokens, self.output),
+            (usage.cache_read_tokens, self.cache_read),
+            (written - usage.cache_write_1h_tokens, self.cache_write),
+            (usage.cache_write_1h_tokens, self.cache_write_1h),
+        )
+        total = 0
+        for tokens, rate in parts:
+            if tokens:
+                if rate is None:
+                    return None
+                total += tokens * round(rate * _UNITS)
+        return total / DOLLAR
+
+    def at_tier(self, factor: float) -> Rates:
+        """Return the prices of a tier that costs `factor` times these. Those of the cache are not known there."""
+        return replace(
+            self,
+            input=_times(self.input, factor),
+            output=_times(self.output, factor),
+            cache_read=None,
+            cache_write=None,
+            cache_write_1h=None,
+            long=self.long.at_tier(factor) if self.long is not None else None,
+        )
+
+
+def _times(rate: float | None, factor: float) -> float | None:
+    return None if rate is None else rate * factor
