@@ -30,8 +30,9 @@ Listener = Callable[[object], None]
 
 
 class CallEnded(NamedTuple):
-    """A call ended, successfully (`fault` is None) or not. `seconds` includes all attempts and waits. `tenant` is empty
-    if the call named none. `tier` is the service tier that answered.
+    """A call ended, successfully (`fault` is None) or not. `seconds` includes all attempts and waits. `route` is the
+    one that answered, or whose fault it is. `tenant` is empty if the call named none. `tier` is the service tier that
+    answered.
 
     It is the only event of a successful call, so it is a named tuple: half the cost of a frozen dataclass.
     """
@@ -250,7 +251,8 @@ class Listeners:
         seconds = now - call.arrived
         attempts, usage = outcome.attempts, outcome.usage
         tier = DEFAULT if usage is None else tier_of(call.params, outcome.value)  # other values may be anybody's
-        ended = CallEnded(call.operation, call.route, outcome.fault, usage, attempts, seconds, call.tenant, tier)
+        route = outcome.made.route or call.route
+        ended = CallEnded(call.operation, route, outcome.fault, usage, attempts, seconds, call.tenant, tier)
         self.notify(ended)
 
     def notify(self, event: object) -> None:

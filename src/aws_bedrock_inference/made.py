@@ -76,17 +76,17 @@ class FilteredContent:
 
 @dataclass(frozen=True, slots=True)
 class Hop:
-    """A route that a call left: the fault for which it did, and how many requests were sent there. `fault` is None for
-    an answer that was filtered.
+    """A route that a call left: the fault for which it did, how many requests were sent there, and what they used, if
+    the service said so: an answer that was filtered is paid.
     """
 
     route: Route
-    fault: Fault | None
+    fault: Fault
     attempts: int
+    usage: Usage | None = None
 
     def __str__(self) -> str:
-        why = "filtered" if self.fault is None else f"{self.fault.code} ({self.fault.cause})"
-        return f"{self.route}: {why}"
+        return f"{self.route}: {self.fault.code} ({self.fault.cause})"
 
 
 @dataclass(frozen=True, slots=True)

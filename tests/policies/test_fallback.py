@@ -209,7 +209,7 @@ class TestMoving:
         assert as_it_is == FILTERED
         [moved] = world.run(Fallback(B, on={"filtered": "model"}), ask())
         assert where(moved) == B
-        assert moved.usage == Usage(20, 40)  # both were paid
+        assert [moved.usage, moved.made.trail[0].usage] == [Usage(10, 20)] * 2  # both were paid
 
     def test_an_answer_that_all_models_filter_is_returned(self) -> None:
         world = World(lambda *_: FILTERED)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from aws_bedrock_inference.call import Outcome, Route
@@ -98,9 +98,7 @@ def _text(error: Exception) -> str:
 
 
 def _short(reply: Reply) -> dict[str, Any]:
-    usage = asdict(reply.usage)
-    if not reply.usage.cache_write_excess:
-        del usage["cache_write_excess"]
+    usage = reply.usage.counts()
     return {"text": reply.text, "stop_reason": reply.stop_reason, "usage": usage, "attempts": reply.attempts}
 
 

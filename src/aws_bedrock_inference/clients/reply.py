@@ -98,7 +98,11 @@ class Reply:
         if self.cached is not None or not self.attempts:
             return 0.0
         usage = self.usage if self.usage != Usage() else None
-        return cost_of(usage, self.route, tier_of({}, self.response))
+        cost = cost_of(usage, self.route, tier_of({}, self.response))
+        for hop in self.trail:
+            before = 0.0 if hop.usage is None else cost_of(hop.usage, hop.route)
+            cost = None if cost is None or before is None else cost + before
+        return cost
 
     def __getitem__(self, key: str) -> Any:
         return self.response[key]

@@ -6,7 +6,7 @@ from dataclasses import replace
 from math import inf
 from typing import TYPE_CHECKING, Any
 
-from aws_bedrock_inference.call import Attempt, Outcome, Usage
+from aws_bedrock_inference.call import Attempt, Outcome
 from aws_bedrock_inference.dialects.filtered import cause_of, filtered_of
 from aws_bedrock_inference.dialects.needs import needs
 from aws_bedrock_inference.events import FellBack, RouteHealthChanged
@@ -245,7 +245,7 @@ class Journey:
             return outcome
         made = replace(outcome.made, route=leg.route, trail=tuple(map(_hop, hops)))
         earlier = tuple(attempt for _, left in hops for attempt in _attempts(left))
-        return outcome._replace(made=made, earlier=(*earlier, *outcome.earlier), usage=_sum(hops, outcome.usage))
+        return outcome._replace(made=made, earlier=(*earlier, *outcome.earlier))
 
     def _failed(self) -> Outcome:
         """Return the failure of the best route that was sent to, with what happened on the others."""
@@ -259,22 +259,18 @@ class Journey:
         others = [hop for hop in self._hops if hop[1] is not outcome]
         tried = [str(_hop(hop)) for hop in others if hop[0].number != leg.number] + list(self._skipped.values())
         gave_up = f"no other route answered: {'; '.join(tried)}" if tried else outcome.gave_up
-        failed = outcome._replace(made=made, earlier=tuple(earlier), gave_up=gave_up, usage=_sum(others, outcome.usage))
+        failed = outcome._replace(made=made, earlier=tuple(earlier), gave_up=gave_up)
         return failed._replace(fault=None) if is_filtered_answer(outcome) else failed
 
 
 def _hop(left: tuple[Leg, Outcome]) -> Hop:
     leg, outcome = left
-    return Hop(leg.route, outcome.fault, outcome.attempts)
+    assert outcome.fault is not None  # noqa: S101 - else nobody left
+    return Hop(leg.route, outcome.fault, outcome.attempts, outcome.usage)
 
 
 def _attempts(left: Outcome) -> tuple[Attempt, ...]:
     return left.earlier if left.fault is None else (*left.earlier, Attempt(left.fault, 0.0))
-
-
-def _sum(hops: list[tuple[Leg, Outcome]], last: Usage | None) -> Usage | None:
-    parts = [left.usage for _, left in hops if left.usage is not None]
-    return sum(parts, last if last is not None else Usage()) if parts else last
 
 
 def _refused(outcome: Outcome) -> bool:
