@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from aws_bedrock_inference.batch import records
-from aws_bedrock_inference.batch.records import BadLine, Record, read_records
+from aws_bedrock_inference.batch import pieces
+from aws_bedrock_inference.batch.inputs import read_records
+from aws_bedrock_inference.batch.records import BadLine, Record
 
 GOOD = b'{"id": "p1", "prompt": "Hello"}'
 
@@ -87,15 +88,17 @@ def test_an_id_may_be_used_once_also_as_a_number() -> None:
     assert 'the id "7" was used on an earlier line' in str(found[1])
 
 
-@pytest.mark.parametrize("form", ["utf-16", "array"])
-def test_a_file_in_another_format_is_refused_with_the_command_that_converts_it(form: str) -> None:
-    text = GOOD.decode().encode("utf-16") if form == "utf-16" else b"[\n" + GOOD + b"\n]"
-    with pytest.raises(ValueError, match="iconv" if form == "utf-16" else "jq -c"):
-        read(text)
+def test_a_json_array_is_refused_with_the_command_that_converts_it() -> None:
+    with pytest.raises(ValueError, match="jq -c"):
+        read(b"[\n" + GOOD + b"\n]")
+
+
+def test_what_a_windows_shell_writes_in_utf_16_is_read() -> None:
+    assert only(GOOD.decode().encode("utf-16")).source["prompt"] == "Hello"
 
 
 def test_a_line_without_end_is_one_bad_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(records, "LONGEST_LINE", 1000)
+    monkeypatch.setattr(pieces, "LONGEST_LINE", 1000)
     found = read(b'{"id": "p0", "prompt": "' + b"x" * 5500 + b'"}\n' + GOOD + b"\n")
     assert isinstance(found[0], BadLine)
     assert "longer than 1,000 bytes" in found[0].problem

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from support.desk import Hold, body
 
-from aws_bedrock_inference.batch.records import read_records
+from aws_bedrock_inference.batch.inputs import open_input
 from aws_bedrock_inference.cli.report import shown_arguments
 from aws_bedrock_inference.tokens.max_tokens_warning import PROCESS
 
@@ -153,11 +153,11 @@ def test_an_input_that_can_be_read_no_further_ends_the_run_with_what_was_answere
 ) -> None:
     desk.prompts(1)
 
-    def fails_later(file: Any, name: str) -> Any:
-        yield from read_records(file, name)
+    def fails_later(*source: Any, **options: Any) -> Any:
+        yield from open_input(*source, **options)
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr("aws_bedrock_inference.batch.job.read_records", fails_later)
+    monkeypatch.setattr("aws_bedrock_inference.batch.job.open_input", fails_later)
     result = desk.run()
     assert result.exit_code == 1
     assert f"Stopped: {desk.source}: Input/output error." in result.stderr

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio  # noqa: TID251 - signals are taken by the loop in which the run lives
 import contextlib
 import signal
-import sys
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from aws_bedrock_inference.batch.answers import asker
 from aws_bedrock_inference.batch.feed import Feed
+from aws_bedrock_inference.batch.inputs import open_input, source_name
 from aws_bedrock_inference.batch.journal import Journal
 from aws_bedrock_inference.batch.lines import WriteError
-from aws_bedrock_inference.batch.records import Record, read_records
+from aws_bedrock_inference.batch.records import Record
+from aws_bedrock_inference.batch.rejects import rejecting
 from aws_bedrock_inference.batch.runner import Ending, Run
 from aws_bedrock_inference.clients.aclient import AsyncBedrockClient
 from aws_bedrock_inference.events import QuotaQueued, StoreChanged
@@ -24,13 +25,12 @@ from aws_bedrock_inference.policies import Degrade, Quota, standard
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from typing import BinaryIO
 
+    from aws_bedrock_inference.batch.inputs import Source
     from aws_bedrock_inference.batch.records import BadLine
     from aws_bedrock_inference.batch.tally import Tally
+    from aws_bedrock_inference.batch.template import Template
     from aws_bedrock_inference.call import Route
-
-DASH = Path("-")
 
 # Without a quota only this bounds the load. With one, the ledger bounds it, and this many may be in flight at once.
 _CONCURRENCY = 64
@@ -46,9 +46,10 @@ class Job:
     one record, with its waits and retries. None for `timeout` and `concurrency` means a default.
     """
 
-    source: Path
+    source: Source
     output: Path
     model: str
+    template: Template | None = None
     system: str | None = None
     max_tokens: int | None = None
     region: str | None = None
@@ -65,7 +66,7 @@ class Job:
     @property
     def source_name(self) -> str:
         """The input's name for messages."""
-        return "standard input" if self.source == DASH else str(self.source)
+        return source_name(self.source)
 
     @property
     def failed(self) -> Path:
@@ -75,7 +76,12 @@ class Job:
     @property
     def redoes_failures(self) -> bool:
         """True if the input is the failures file that this job writes."""
-        return self.source.exists() and self.failed.exists() and self.source.samefile(self.failed)
+        return (
+            isinstance(self.source, Path)
+            and self.source.exists()
+            and self.failed.exists()
+            and self.source.samefile(self.failed)
+        )
 
 
 async def carry_out(
@@ -124,7 +130,7 @@ async def _ended(run: Run, journal: Journal, job: Job) -> Ending:
     except WriteError as error:
         ending = Ending(broken=str(error))
     except OSError as error:  # the input's; those of calls are their records' own
-        ending = Ending(broken=f"{job.source_name}: {error.strerror or error}.")
+        ending = Ending(broken=f"{job.source_name}: {error.strerror}." if error.strerror else str(error))
     try:
         # Records that were not sent are only in the failures file if that is the input: then the file has to stay.
         journal.close(publish=not (ending.early and job.redoes_failures))
@@ -153,12 +159,12 @@ def _report_store(say: Callable[[str], None], event: object) -> None:
 
 
 def _unanswered(job: Job, journal: Journal, tally: Tally) -> Iterator[Record | BadLine]:
-    with _opened(job) as file:
-        for line in read_records(file, job.source_name):
-            if isinstance(line, Record) and line.key in journal.answered:
-                tally.skipped += 1
-            else:
-                yield line
+    items = open_input(job.source, template=job.template, region=job.region)
+    for item in rejecting(items, job.output):
+        if isinstance(item, Record) and item.key in journal.answered:
+            tally.skipped += 1
+        else:
+            yield item
 
 
 def _room(client: AsyncBedrockClient, quota: Quota) -> Callable[[], bool]:
@@ -171,21 +177,6 @@ def _room(client: AsyncBedrockClient, quota: Quota) -> Callable[[], bool]:
 
     client.listen(hear)
     return lambda: sum(map(quota.waiting, routes)) < _ENOUGH_IN_LINE
-
-
-@contextlib.contextmanager
-def _opened(job: Job) -> Iterator[BinaryIO]:
-    if job.source == DASH:
-        if sys.stdin is None:
-            raise ValueError("standard input is closed. Give an input file, or pipe the input in")
-        yield sys.stdin.buffer
-        return
-    try:
-        file = job.source.open("rb")
-    except OSError as error:
-        raise ValueError(f"{job.source}: {error.strerror}. Give an input file that can be read") from error
-    with file:
-        yield file
 
 
 class _Interruption:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from aws_bedrock_inference.batch.keys import Keys
 from aws_bedrock_inference.batch.lines import LineFile
+from aws_bedrock_inference.batch.outputs import key_of_answer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -135,10 +136,7 @@ def _answered(line: bytes) -> str | None:
         answer = json.loads(line)
     except (ValueError, RecursionError):
         return None
-    if not isinstance(answer, dict) or not ("text" in answer or "modelOutput" in answer):
-        return None
-    key = answer.get("id", answer.get("recordId"))
-    return None if key is None else str(key)
+    return key_of_answer(answer)
 
 
 def _torn(line: bytes) -> bool:

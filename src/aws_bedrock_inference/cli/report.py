@@ -6,13 +6,16 @@ import re
 import shlex
 from typing import TYPE_CHECKING
 
-from aws_bedrock_inference.batch.job import DASH
+from aws_bedrock_inference.batch.inputs import DASH
 from aws_bedrock_inference.cli.exit_codes import CANNOT_WORK, FAILED, INTERRUPTED, NEEDS_CORRECTION, TERMINATED
 from aws_bedrock_inference.cli.progress import clock_time
 from aws_bedrock_inference.fault import Decision
 from aws_bedrock_inference.knowledge.masking import masked
 
 HIDDEN = "..."
+
+# Options whose arguments are parts of prompts.
+_TEXTS = ("--system", "--template")
 
 # Between the user of a URL and its host; a password may have any character but those that end this part.
 _PASSWORD = re.compile(r"(\w://[^/?#\s]*?:)[^\s]*@")
@@ -102,15 +105,20 @@ def _how_to_go_on(job: Job, tally: Tally, ending: Ending, arguments: Sequence[st
 
 
 def shown_arguments(arguments: Sequence[str]) -> list[str]:
-    """Return the arguments without the text of `--system` and without the password of a URL."""
+    """Return the arguments without the texts of prompts and without the password of a URL."""
     shown: list[str] = []
     for argument in arguments:
-        if shown and shown[-1] == "--system":
-            shown.append(HIDDEN)
-        elif argument.startswith("--system="):
-            shown.append(f"--system={HIDDEN}")
+        name, equals, text = argument.partition("=")
+        if shown and shown[-1] in _TEXTS:
+            shown.append(argument if _is_file(shown[-1], argument) else HIDDEN)
+        elif equals and name in _TEXTS and not _is_file(name, text):
+            shown.append(f"{name}={HIDDEN}")
         elif "://" in argument:
             shown.append(masked(_PASSWORD.sub(rf"\1{HIDDEN}@", argument)))
         else:
             shown.append(argument)
     return shown
+
+
+def _is_file(name: str, argument: str) -> bool:
+    return name == "--template" and argument.startswith("@")

@@ -14,10 +14,11 @@ import click
 from rich.console import Console
 
 from aws_bedrock_inference import clock
-from aws_bedrock_inference.batch.job import DASH, Job, carry_out
-from aws_bedrock_inference.batch.records import numbered_lines
+from aws_bedrock_inference.batch.inputs import DASH, count_pieces
+from aws_bedrock_inference.batch.job import Job, carry_out
 from aws_bedrock_inference.batch.runner import Ending
 from aws_bedrock_inference.batch.tally import Tally
+from aws_bedrock_inference.cli.given import Input, same, template
 from aws_bedrock_inference.cli.options import call_options, chosen_model
 from aws_bedrock_inference.cli.progress import Progress
 from aws_bedrock_inference.cli.quota_usage import usable_store
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.batch.records import BadLine
 
 _MOST_COMPLAINTS = 20
-_INPUT = click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path)
 _OUTPUT = click.Path(dir_okay=False, path_type=Path)
 _PER_MINUTE = click.FloatRange(min=0, min_open=True)
 _SECONDS = click.FloatRange(min=0, min_open=True, max=86_400)
@@ -42,8 +42,14 @@ _CONCURRENCY = "Maximum number of calls in flight. [default: 64; 512 with --rpm 
 
 
 @click.command()
-@click.argument("source", metavar="INPUT", type=_INPUT)
+@click.argument("source", metavar="INPUT", type=Input())
 @click.option("-o", "--output", required=True, metavar="FILE", type=_OUTPUT, help="File for the answers.")
+@click.option(
+    "--template",
+    metavar="TEXT|@FILE",
+    callback=template,
+    help="Make each prompt of a record's members or a file's text, such as 'Summarise: {text}'.",
+)
 @call_options
 @click.option("--rpm", type=_PER_MINUTE, metavar="N", help="Quota in requests per minute.")
 @click.option("--tpm", type=_PER_MINUTE, metavar="N", help="Quota in tokens per minute.")
@@ -78,17 +84,19 @@ _CONCURRENCY = "Maximum number of calls in flight. [default: 64; 512 with --rpm 
 def run(ctx: click.Context, /, *, stream: bool, simulate: str | None, **options: Any) -> None:
     """Send every prompt of a file; write each answer as it arrives.
 
-    INPUT is a file with one JSON object on each line: {"id": ..., "prompt": ...} or a record of Bedrock's batch
-    inference. Use - for standard input. Records that already have an answer in FILE are skipped, so after an
-    interruption run the same command again. Records that fail are written to FILE.failed.jsonl, which is valid input.
+    INPUT is a file with one JSON object on each line: {"id": ..., "prompt": ...}, or a record of Bedrock's or OpenAI's
+    batches. It can also be a CSV file, a directory of texts (with --template), s3://BUCKET/KEY or a prefix, and - for
+    standard input. Records that already have an answer in FILE are skipped, so after an interruption run the same
+    command again. Records that fail are written to FILE.failed.jsonl, which is valid input; lines that are no records,
+    with the reason, to FILE.rejects.jsonl.
     """
     source, output = options["source"], options["output"]
     if output == DASH:
         raise click.UsageError(
             "--output must be a file, because the next run reads it to skip the records that have an answer."
         )
-    if _same(source, output):
-        raise click.UsageError("INPUT and --output are the same file.")
+    if same(source, output):
+        raise click.UsageError("INPUT and --output are the same file, or --output is in the directory INPUT.")
     console = Console(file=cast("IO[str]", Stderr()), highlight=False)
     job = Job(**_configured(options), streamed=lambda _: stream)
     tally = Tally(clock.monotonic)
@@ -121,14 +129,6 @@ def _configured(options: dict[str, Any]) -> dict[str, Any]:
     return {**options, "pipeline": pipeline, "rpm": quota.rpm, "tpm": quota.tpm}
 
 
-def _same(source: Path, output: Path) -> bool:
-    """Return whether both are one file. A path that cannot be looked up is refused where it is opened."""
-    try:
-        return source.samefile(output)
-    except OSError:
-        return False
-
-
 @contextlib.contextmanager
 def _terminable() -> Iterator[list[int]]:
     """Let SIGTERM do what Ctrl-C does; the list tells that it came."""
@@ -154,8 +154,7 @@ def _say(console: Console, message: str) -> None:
 
 async def _watched(job: Job, tally: Tally, console: Console) -> Ending:
     progress = Progress(console, tally, rpm=job.rpm, tpm=job.tpm)
-    if job.source.is_file():
-        threading.Thread(target=_count, args=(job.source, progress), daemon=True).start()
+    threading.Thread(target=_count, args=(job, progress), daemon=True).start()
 
     def complain(line: BadLine) -> None:
         if tally.bad <= _MOST_COMPLAINTS:
@@ -169,6 +168,6 @@ async def _watched(job: Job, tally: Tally, console: Console) -> Ending:
         return await carry_out(job, tally, complain=complain, say=say)
 
 
-def _count(source: Path, progress: Progress) -> None:
-    with contextlib.suppress(OSError), source.open("rb") as lines:
-        progress.total = sum(1 for _, line in numbered_lines(lines) if not line.isspace())
+def _count(job: Job, progress: Progress) -> None:
+    with contextlib.suppress(OSError, ValueError):  # the run says what is wrong with its input
+        progress.total = count_pieces(job.source, job.template)
