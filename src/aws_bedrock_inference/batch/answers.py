@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from aws_bedrock_inference import clock
-from aws_bedrock_inference.batch.outputs import answer_line, made_by
+from aws_bedrock_inference.batch.answer_lines import answer_line, made_by
 from aws_bedrock_inference.call import Outcome, Route
 from aws_bedrock_inference.dialects.usage import stop_reason
 from aws_bedrock_inference.exceptions import error_of

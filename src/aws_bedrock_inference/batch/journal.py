@@ -10,9 +10,9 @@ import contextlib
 import json
 from typing import TYPE_CHECKING, Any, Self
 
+from aws_bedrock_inference.batch.answer_lines import key_of_answer
 from aws_bedrock_inference.batch.keys import Keys
 from aws_bedrock_inference.batch.lines import LineFile
-from aws_bedrock_inference.batch.outputs import key_of_answer
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -39,11 +39,17 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.batch.template import Template
 
 _EXAMPLE = '{"id": ..., "prompt": ...}'
+_ADVICE = f"Write one complete object on each line: {_EXAMPLE}"
+_OTHER_ADVICE = f"{_ADVICE}. If this is CSV, name its columns in the first line, id and prompt among them"
 _LONGEST_SHOWN = 60
 
-# botocore 1.44.5, service model: `maxTokens` is an Integer, of 32 bits.
-_MOST_TOKENS = 2**31 - 1
-_MOST_SECONDS = 86_400
+# The numbers of a record: their limits, and what to give. botocore 1.44.5, service model: `maxTokens` is an Integer, of
+# 32 bits.
+_LIMITS: dict[str, tuple[dict[str, Any], str]] = {
+    "max_tokens": ({"least": 1, "most": 2**31 - 1, "whole": True}, "Give a whole number, 1 or more"),
+    "temperature": ({"least": 0, "most": 1}, "Give a number from 0 to 1"),
+    "timeout": ({"above": 0, "most": 86_400}, "Give a number of seconds, up to 86,400"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +132,7 @@ def parsed(text: str, advice: str) -> Any:
     too large; for what is no JSON at all, with `advice`.
     """
     try:
-        value = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
+        value = _DECODER.decode(text)
         if "\\u" in text:
             json.dumps(value, ensure_ascii=False).encode()
     except UnicodeEncodeError:
@@ -163,7 +169,7 @@ def _record(content: bytes | dict[str, Any] | ProblemError, template: Template |
 
 
 def _object(line: bytes) -> dict[str, Any]:
-    source = parsed(text_of(line), f"Write one complete object on each line: {_EXAMPLE}")
+    source = parsed(text_of(line), _ADVICE if line.lstrip().startswith(b"{") else _OTHER_ADVICE)
     if not isinstance(source, dict):
         raise ProblemError(f"this is {_kind(source)}, not a JSON object. Write {_EXAMPLE}")
     return source
@@ -177,6 +183,9 @@ def _finite(text: str) -> float:
     if isinf(number := float(text)):
         raise ProblemError(f"the number {text:.40} is too large")
     return number
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_finite)
 
 
 def _prompt_key(source: dict[str, Any]) -> str:
@@ -200,18 +209,15 @@ def _prompt_key(source: dict[str, Any]) -> str:
 
 def _check_settings(arguments: dict[str, Any]) -> None:
     """Refuse what `invoke` would refuse, before the record counts as one."""
+    for name, (limits, advice) in _LIMITS.items():
+        if name in arguments and not is_number(arguments[name], **limits):
+            raise ProblemError(f'"{name}" is {_shown(arguments[name])}. {advice}')
     try:
         tenant_name(arguments.get("tenant", "-"))
     except ValueError:
         raise ProblemError(
             f'"tenant" is {_shown(arguments["tenant"])}. Give a name of 1 to {LONGEST_TENANT} printable characters'
         ) from None
-    if not is_number(tokens := arguments.get("max_tokens", 1), least=1, most=_MOST_TOKENS, whole=True):
-        raise ProblemError(f'"max_tokens" is {_shown(tokens)}. Give a whole number, 1 or more')
-    if not is_number(temperature := arguments.get("temperature", 0), least=0, most=1):
-        raise ProblemError(f'"temperature" is {_shown(temperature)}. Give a number from 0 to 1')
-    if not is_number(seconds := arguments.get("timeout", 1), above=0, most=_MOST_SECONDS):
-        raise ProblemError(f'"timeout" is {_shown(seconds)}. Give a number of seconds, up to {_MOST_SECONDS:,}')
 
 
 def _bedrock_key(source: dict[str, Any]) -> str:

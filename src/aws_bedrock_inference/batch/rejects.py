@@ -7,7 +7,6 @@ import os
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
-from aws_bedrock_inference.batch.lines import WriteError
 from aws_bedrock_inference.batch.records import BadLine
 
 if TYPE_CHECKING:
@@ -30,7 +29,7 @@ def rejecting(items: Iterable[Record | BadLine], output: Path) -> Iterator[Recor
     read.
 
     It holds the rejects of the last run alone: that of an earlier run is removed first, and without rejects there is
-    none. Raises `WriteError`.
+    none. Raises `OSError`.
     """
     rejects = _Rejects(rejects_beside(output))
     with closing(rejects):
@@ -67,4 +66,4 @@ class _Rejects:
         try:
             yield
         except OSError as error:
-            raise WriteError(f"{self._path}: {error.strerror or error}.") from error
+            raise OSError(f"{self._path}: {error.strerror or error}.") from error

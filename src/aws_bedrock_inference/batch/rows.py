@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self
 
 from aws_bedrock_inference.batch.members import PROMPT_MEMBERS, check_names, check_unused
@@ -59,10 +60,9 @@ def rows(lines: Iterable[bytes], name: str, template: Template | None) -> Iterat
         except ProblemError as problem:
             yield Piece(name, number, problem)
         except csv.Error as error:
-            if texts.taken > LONGEST_LINE:  # which quotes open and which close is not known from here on
-                raise ValueError(f"{name}, line {number}: a quote is opened and not closed. Close it") from None
-            yield Piece(name, number, ProblemError(f"not CSV: {error}. A quote within quotes is written twice"))
-        texts.taken = 0
+            if texts.number > number:  # from here on nobody knows which quotes open and which close
+                raise ValueError(f"{name}, line {number}: a quote is opened and not closed. Correct it") from None
+            yield Piece(name, number, ProblemError(f"not CSV: {error}. Write a quote within quotes twice"))
 
 
 class _Texts:
@@ -71,7 +71,6 @@ class _Texts:
     def __init__(self, lines: Iterable[bytes]) -> None:
         self._lines = iter(lines)
         self.number = 0
-        self.taken = 0
 
     def __iter__(self) -> Self:
         return self
@@ -79,16 +78,18 @@ class _Texts:
     def __next__(self) -> str:
         line = next(self._lines)
         self.number += 1
-        self.taken += len(line)
         return text_of(line.removeprefix(BYTE_ORDER_MARK) if self.number == 1 else line) + "\n"
 
 
 def _columns(text: str) -> tuple[str, list[str]]:
     """Return the delimiter and the names of the columns: the delimiter that makes a column of ids, or most columns."""
-    try:
-        made = [(each, next(csv.reader([text], delimiter=each, strict=True), [])) for each in _DELIMITERS]
-    except csv.Error as error:
-        raise ProblemError(f"not CSV: {error}") from None
+    made = []
+    for delimiter in _DELIMITERS:
+        with suppress(csv.Error):
+            names = next(csv.reader([text], delimiter=delimiter, strict=True), [])
+            made.append((delimiter, [name.strip() for name in names]))
+    if not made:
+        raise ProblemError("not CSV: a quote that is not closed, or stands within a name. Correct it")
     return max(made, key=lambda one: ("id" in one[1], len(one[1])))
 
 
@@ -101,9 +102,9 @@ def _check(columns: list[str], template: Template | None) -> None:
     if twice:
         raise ProblemError(f'two columns have the name "{twice[0]:.80}". Give each its own')
     if template is None:
-        check_names(columns, PROMPT_MEMBERS)
         if not {"prompt", "messages"} & set(columns):
             raise ProblemError(f'no column "prompt" among {shown}. Name one so, or give --template')
+        check_names(columns, PROMPT_MEMBERS)
         return
     missing = sorted(template.fields - set(columns))
     if missing:
@@ -119,8 +120,7 @@ def _members(columns: list[str], cells: list[str], data: frozenset[str]) -> dict
         raise ProblemError(
             f"{len(cells)} cells for {len(columns)} columns. Quote a cell that has a delimiter or a line"
         )
-    return {
-        column: cell if column in data or column not in _JSON else parsed(cell, f'Write "{column}" as JSON')
-        for column, cell in zip(columns, cells, strict=True)
-        if cell or column in data
-    }
+    given = {column: cell for column, cell in zip(columns, cells, strict=True) if cell or column in data}
+    for column in _JSON & given.keys() - data:
+        given[column] = parsed(given[column], f'Write JSON in the column "{column}", such as 400 or ["end"]')
+    return given

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from aws_bedrock_inference.batch.outputs import body_of_answer, key_of_answer
+from aws_bedrock_inference.batch.answer_lines import body_of_answer, key_of_answer
 from aws_bedrock_inference.batch.records import BadLine
 from aws_bedrock_inference.dialects.request import max_tokens
 from aws_bedrock_inference.dialects.usage import usage_of_generation

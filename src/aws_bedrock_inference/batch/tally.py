@@ -102,8 +102,8 @@ class Tally:
 
     @property
     def lines(self) -> int:
-        """The number of input lines that are done."""
-        return self.skipped + self.bad + self.answered + self.failed
+        """The number of records that are done; a line that is no record never is."""
+        return self.skipped + self.answered + self.failed
 
     def answer(self) -> None:
         """Count a record that was answered."""

@@ -79,7 +79,7 @@ class Progress:
         bar.add_column(ratio=1)
         bar.add_column(justify="right", no_wrap=True)
         bar.add_row(
-            ProgressBar(total=self.total, completed=tally.lines, pulse=self.total is None, **BAR),
+            ProgressBar(total=self._records, completed=tally.lines, pulse=self.total is None, **BAR),
             Text.assemble((self._done(), "bold"), ("  " + self._left(), "dim")),
         )
         counts = Text.assemble(
@@ -110,17 +110,22 @@ class Progress:
         ]
         return ", ".join(part for part in parts if part)
 
+    @property
+    def _records(self) -> int | None:
+        """The number of records, as far as the bad lines among them are known."""
+        return None if self.total is None else max(0, self.total - self._tally.bad)
+
     def _done(self) -> str:
-        done = self._tally.lines
-        if not self.total:
+        done, records = self._tally.lines, self._records
+        if not records:
             return f"{done:,} done"
-        return f"{done:,} of {self.total:,} done ({done * 100 // self.total} %)"
+        return f"{done:,} of {records:,} done ({done * 100 // records} %)"
 
     def _left(self) -> str:
         rate = min(self._tally.pace.per_minute(), self._most())
-        if self.total is None or rate == 0:
+        if self._records is None or rate == 0:
             return ""
-        return f"{about((self.total - self._tally.lines) * 60 / rate)} left"
+        return f"{about((self._records - self._tally.lines) * 60 / rate)} left"
 
     def _most(self) -> float:
         """Return the answers a minute that the quota allows, which a burst at the start exceeds."""

@@ -7,6 +7,7 @@ import shlex
 from typing import TYPE_CHECKING
 
 from aws_bedrock_inference.batch.inputs import DASH
+from aws_bedrock_inference.batch.rejects import rejects_beside
 from aws_bedrock_inference.cli.exit_codes import CANNOT_WORK, FAILED, INTERRUPTED, NEEDS_CORRECTION, TERMINATED
 from aws_bedrock_inference.cli.progress import clock_time
 from aws_bedrock_inference.fault import Decision
@@ -58,8 +59,8 @@ def summary(job: Job, tally: Tally, ending: Ending, arguments: Sequence[str]) ->
     yield from _failures(job, tally, ending)
     if tally.bad:
         are = "line is not a valid record" if tally.bad == 1 else "lines are not valid records"
-        yield f"{tally.bad:,} {are}; the messages above say why"
-    if not tally.lines and not ending.early:
+        yield f"{tally.bad:,} {are}; the reasons: {rejects_beside(job.output)}"
+    if not tally.lines and not tally.bad and not ending.early:
         yield f"{job.source_name} has no records."
     if tally.unshared:
         yield f"The quota was not shared with other processes at the end: {tally.unshared}"
