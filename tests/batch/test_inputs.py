@@ -105,6 +105,7 @@ class TestTemplates:
             ('{"id": 1}', '"text" is missing, which the template uses'),
             ('{"id": 1, "text": " "}', 'nothing but blanks in "text"'),
             ('{"id": 1, "text": "a", "max_token": 4}', 'Did you mean "max_tokens"?'),
+            ('{"id": 1, "text": "a", "model": "x"}', "given on the command line, for all records: --model"),
             ('{"text": "a"}', '"id" is missing'),
         ],
     )
@@ -121,6 +122,10 @@ class TestTemplates:
     def test_a_text_that_is_no_template_is_refused_with_an_example(self, text: str) -> None:
         with pytest.raises(ValueError, match=r"template .* Write a template such as"):
             Template(text)
+
+    def test_a_template_that_is_no_text_is_refused(self) -> None:
+        with pytest.raises(ValueError, match="not valid UTF-8"):
+            Template("\udce9 {a}")
 
     def test_data_is_never_evaluated(self) -> None:
         template = Template("{a.__class__} {b[0]}")
@@ -160,6 +165,12 @@ class TestDirectories:
         bad, *others = read(folder, "Summarise: {text}")
         assert str(bad).startswith(f"{folder / 'a.md'}: {says}")
         assert len(others) == 2
+
+    def test_a_file_whose_name_is_no_text_is_refused(self, folder: Path) -> None:
+        (folder / os.fsdecode(b"caf\xe9")).write_text("x")
+        assert [str(item) for item in read(folder, "{text}") if isinstance(item, BadLine)] == [
+            f"{folder}/caf\\udce9: its name is not UTF-8. Rename it"
+        ]
 
     def test_what_is_not_a_file_is_refused(self, folder: Path) -> None:
         os.mkfifo(folder / "a.pipe")

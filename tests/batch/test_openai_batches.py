@@ -175,6 +175,17 @@ def test_the_envelope_is_checked_too(members: dict[str, Any], says: str) -> None
     assert says in bad.problem
 
 
+@pytest.mark.parametrize("levels", [250, 900, 100_000])
+def test_a_body_that_is_nested_too_deeply_ends_no_run(levels: int) -> None:
+    schema = '{"a": ' * levels + "1" + "}" * levels
+    form = f'{{"type": "json_schema", "json_schema": {{"schema": {schema}}}}}'
+    body = f'{{"messages": {json.dumps(HI)}, "response_format": {form}}}'
+    text = f'{{"custom_id": 1, "url": "/v1/chat/completions", "body": {body}}}'
+    good = json.dumps({"id": 2, "prompt": "Hi"})
+    found = list(records_of([Piece("x", 1, text.encode()), Piece("x", 2, good.encode())]))
+    assert isinstance(found[1], Record)
+
+
 TREES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aws_bedrock_inference.batch.pieces import BYTE_ORDER_MARK, LONGEST_LINE, Piece, ProblemError, text_of
+from aws_bedrock_inference.bounds import encodable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.batch.template import Template
 
 FIELDS = frozenset({"text", "name"})
-"""What a template can use of a file."""
+"""The names that a template can use of a file."""
 
 
 def paths(folder: Path) -> Iterator[Path]:
@@ -41,13 +42,16 @@ def files(folder: Path, template: Template | None) -> Iterator[Piece]:
         raise ValueError(f'the template uses "{unknown[0]}"; a file has "text" and "name". Use these')
     for path in paths(folder):
         key = path.relative_to(folder).as_posix()
+        shown = str(path).encode(errors="backslashreplace").decode()
         try:
-            yield Piece(str(path), 0, {"id": key, "name": path.name, "text": _text(path)})
+            yield Piece(shown, 0, {"id": key, "name": path.name, "text": _text(path)})
         except ProblemError as problem:
-            yield Piece(str(path), 0, problem)
+            yield Piece(shown, 0, problem)
 
 
 def _text(path: Path) -> str:
+    if not encodable(str(path)):
+        raise ProblemError("its name is not UTF-8. Rename it")
     if not path.is_file():
         raise ProblemError("not a regular file. Remove it from the directory")
     try:

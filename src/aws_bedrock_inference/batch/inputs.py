@@ -1,4 +1,4 @@
-"""What a run reads: the records of a file, of standard input, of a directory or of S3, in whatever form they are."""
+"""The input of a run: the records of a file, of standard input, of a directory or of S3, in whatever form they are."""
 
 from __future__ import annotations
 

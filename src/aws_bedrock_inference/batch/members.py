@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.batch.template import Template
 
 ERROR = "error"
-"""What an earlier run has added to a record that failed."""
+"""The member that an earlier run has added to a record that failed."""
 
 PROMPT_MEMBERS = (
     *("id", "prompt", "messages", "system", "max_tokens", "temperature", "stop_sequences", "tools", "tier", "priority"),
@@ -43,8 +43,7 @@ def check_names(source: Iterable[str], known: tuple[str, ...]) -> None:
     for name in source:
         if name in known:
             continue
-        if name in _OPTIONS:
-            raise ProblemError(f'"{name}" is given on the command line, for all records: {_OPTIONS[name]}. Remove it')
+        _refuse_option(name)
         begun = [other for other in known if other.startswith(name.lower()) and len(name) >= _SHORTEST_BEGINNING]
         close = difflib.get_close_matches(name.lower(), known, 3, 0.5)
         near = [other for other in (*begun, *close) if other not in source]
@@ -56,7 +55,7 @@ def templated(source: dict[str, Any], template: Template | None) -> dict[str, An
     """Return the record that the template makes of `source`; `source` itself if that has a prompt of its own.
 
     Members that the template uses are its data. Of all others the known ones are kept, and those of an unknown name are
-    left out, unless that is a known one misspelt. Raises `ProblemError`.
+    left out, unless they look like an option. Raises `ProblemError`.
     """
     if template is None or not _ASKING.isdisjoint(source):
         return source
@@ -70,11 +69,13 @@ def templated(source: dict[str, Any], template: Template | None) -> dict[str, An
 
 
 def check_unused(names: Iterable[str], template: Template) -> None:
-    """Refuse a name that the template does not use and that is almost a member's. Raises `ProblemError`."""
+    """Refuse a name that the template does not use and that looks like an option. Raises `ProblemError`."""
     for name in names:
-        meant = None if name in template.fields else _misspelt(name)
-        if meant:
-            raise ProblemError(f'"{name}" is not used by the template. Did you mean "{meant}"? Rename it or remove it')
+        if name in template.fields or name in PROMPT_MEMBERS:
+            continue
+        _refuse_option(name)
+        if member := _misspelt(name):
+            raise ProblemError(f'"{name}" is not used by the template. Did you mean "{member}"? Rename it or remove it')
 
 
 def meant(source: Iterable[str], wanted: str) -> str:
@@ -83,9 +84,12 @@ def meant(source: Iterable[str], wanted: str) -> str:
     return f' (there is "{near[0]}")' if near else ""
 
 
+def _refuse_option(name: str) -> None:
+    if name in _OPTIONS:
+        raise ProblemError(f'"{name}" is given on the command line, for all records: {_OPTIONS[name]}. Remove it')
+
+
 @lru_cache(maxsize=1024)
 def _misspelt(name: str) -> str | None:
     """Return the member that `name` almost is. The columns of a table are the same in each row."""
-    if name in PROMPT_MEMBERS:
-        return None
     return next(iter(difflib.get_close_matches(name.lower(), PROMPT_MEMBERS, 1, _ALIKE)), None)

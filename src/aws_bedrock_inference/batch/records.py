@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 _EXAMPLE = '{"id": ..., "prompt": ...}'
 _ADVICE = f"Write one complete object on each line: {_EXAMPLE}"
 _OTHER_ADVICE = f"{_ADVICE}. If this is CSV, name its columns in the first line, id and prompt among them"
+_TOO_DEEP = "JSON nested too deeply, or with a number too long. Simplify it"
 _LONGEST_SHOWN = 60
 
 # The numbers of a record: their limits, and what to give. botocore 1.44.5, service model: `maxTokens` is an Integer, of
@@ -118,6 +119,8 @@ def records_of(pieces: Iterable[Piece], template: Template | None = None) -> Ite
             key, source = _record(content, template)
         except ProblemError as problem:
             yield BadLine(file, number, str(problem))
+        except RecursionError:
+            yield BadLine(file, number, _TOO_DEEP)
         else:
             again = "was used on an earlier line. Give each line its own"
             yield (
@@ -144,7 +147,7 @@ def parsed(text: str, advice: str) -> Any:
             f"not JSON: {error.msg.removesuffix(' at')} at character {error.pos + 1}. {advice}"
         ) from None
     except (RecursionError, ValueError):
-        raise ProblemError("JSON nested too deeply, or with a number too long. Simplify it") from None
+        raise ProblemError(_TOO_DEEP) from None
     return value
 
 

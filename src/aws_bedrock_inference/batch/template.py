@@ -7,6 +7,7 @@ from string import Formatter
 from typing import TYPE_CHECKING, Any
 
 from aws_bedrock_inference.batch.pieces import ProblemError
+from aws_bedrock_inference.bounds import encodable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,6 +23,8 @@ class Template:
     """
 
     def __init__(self, text: str) -> None:
+        if not encodable(text):
+            raise ValueError("the template is not valid UTF-8. Write it in a file, and give --template @FILE")
         try:
             self._parts = list(Formatter().parse(text))
         except ValueError as error:

@@ -1,4 +1,4 @@
-"""What a run is given on the command line: its input, and the template of its prompts."""
+"""The input of a run on the command line, and the template of its prompts."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import click
 
 from aws_bedrock_inference.batch.s3 import S3Location
 from aws_bedrock_inference.batch.template import Template
+from aws_bedrock_inference.cli.terminal import given_text
 
 if TYPE_CHECKING:
     from aws_bedrock_inference.batch.inputs import Source
@@ -35,7 +36,7 @@ def template(_: click.Context, __: click.Parameter, value: str | None) -> Templa
     if value is None:
         return None
     try:
-        text = Path(value[1:]).read_text("utf-8") if value.startswith("@") else value
+        text = Path(value[1:]).read_text("utf-8") if value.startswith("@") else given_text(value)
         return Template(text)
     except OSError as error:
         raise click.BadParameter(f"{value[1:]}: {error.strerror}. Give a file that can be read.") from None
