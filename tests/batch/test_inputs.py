@@ -7,10 +7,13 @@ import gzip
 import json
 import lzma
 import os
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import zstandard
+from hypothesis import given
+from hypothesis import strategies as st
 
 from aws_bedrock_inference.batch import pieces
 from aws_bedrock_inference.batch.inputs import count_pieces, open_input
@@ -71,8 +74,17 @@ def test_the_line_that_is_too_long_costs_no_more_memory_than_the_bound(
     assert isinstance(long, BadLine)
     assert "longer than 1,000 bytes" in long.problem
     assert sum(isinstance(item, Record) for item in others) == 2
-    blocks = iter([b"x" * 5_000] * 1_000)
-    assert [len(line) for line in pieces.bounded_lines(blocks)] == [1001]
+
+
+@given(content=st.binary(max_size=60), cuts=st.lists(st.integers(0, 60)), longest=st.integers(1, 20))
+def test_lines_are_the_same_however_they_come(content: bytes, cuts: list[int], longest: int) -> None:
+    places = sorted({0, *cuts, len(content)})
+    blocks = [content[start:end] for start, end in pairwise(places)]
+    lines = content.removesuffix(b"\n").split(b"\n") if content else []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pieces, "LONGEST_LINE", longest)
+        found = list(pieces.bounded_lines(blocks))
+    assert [line[: longest + 1] for line in found] == [line[: longest + 1] for line in lines]
 
 
 @pytest.mark.parametrize("content", [b"a,b\n1,2\n", b"Dear all,\nhow are you?\n"])
@@ -93,6 +105,16 @@ class TestTemplates:
         path = tmp_path / "answers.jsonl.failed.jsonl"
         path.write_text('{"id": 1, "prompt": "Say a", "error": {"code": "ThrottlingException"}}')
         assert sources(path, "Say {text}") == [{"id": 1, "prompt": "Say a"}]
+
+    @pytest.mark.parametrize("names", ["subject,body", "url,body", "custom_id,url", "modelId,text", "error,model"])
+    def test_data_of_any_name_is_data(self, names: str, tmp_path: Path) -> None:
+        first, second = names.split(",")
+        template = f"Say {{{first}}} {{{second}}}"
+        table = tmp_path / "data.csv"
+        table.write_text(f"id,{names}\n1,a,b\n")
+        objects = tmp_path / "data.jsonl"
+        objects.write_text(json.dumps({"id": "1", first: "a", second: "b"}))
+        assert sources(table, template) == sources(objects, template) == [{"id": "1", "prompt": "Say a b"}]
 
     def test_a_member_that_the_template_uses_is_data_whatever_it_is_called(self, tmp_path: Path) -> None:
         path = tmp_path / "prompts.jsonl"

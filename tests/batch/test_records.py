@@ -65,6 +65,12 @@ def test_what_editors_and_users_leave_in_a_file_does_no_harm(text: bytes) -> Non
         (b'{"recordId": "r1", "modelInput": {}}', "but is empty"),
         (b'{"recordId": "r1", "modelInput": {"modelId": "x"}}', "has a modelId"),
         (b'{"modelInput": {"inputText": "x"}}', '"recordId" is missing'),
+        (b'{"id": 1, "prompt": "a", "prompt": "b"}', '"prompt" is given twice'),
+        (b'{"id": 1, "messages": [{"role": "user", "role": "user"}]}', '"role" is given twice'),
+        (b'{"id": 1, "prompt": "a", "body": "b"}', '"body" is not known'),
+        (b'{"url": "/v1/chat/completions", "body": {"messages": []}}', "no message of a user"),
+        (b'{"id": "p1", "prompt": "Hello", "timeout": 0}', '"timeout" is 0'),
+        (b'{"id": "p1", "prompt": "Hello", "stream": true}', "for all records: --stream"),
         (b"[" * 100_000, "nested too deeply"),
         (b'{"id": 1, "prompt": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", "nested too deeply"),
         (b'{"id": 1' + b"0" * 5000 + b', "prompt": "x"}', "number too long"),
@@ -91,6 +97,11 @@ def test_an_id_may_be_used_once_also_as_a_number() -> None:
 def test_a_json_array_is_refused_with_the_command_that_converts_it() -> None:
     with pytest.raises(ValueError, match="jq -c"):
         read(b"[\n" + GOOD + b"\n]")
+
+
+def test_objects_over_several_lines_are_refused_with_the_command_that_converts_them() -> None:
+    with pytest.raises(ValueError, match=r"jq -c \."):
+        read(b'{\n  "id": 1,\n  "prompt": "Hi"\n}\n')
 
 
 def test_what_a_windows_shell_writes_in_utf_16_is_read() -> None:

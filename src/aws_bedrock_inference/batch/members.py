@@ -10,7 +10,7 @@ from aws_bedrock_inference.batch.pieces import ProblemError
 from aws_bedrock_inference.dialects.request import CONVERSE_MEMBERS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from aws_bedrock_inference.batch.template import Template
 
@@ -27,11 +27,10 @@ PROMPT_MEMBERS = (
 BEDROCK_MEMBERS = ("recordId", "modelInput")
 OPENAI_MEMBERS = ("custom_id", "method", "url", "body")
 
-# A record with one of these says itself what is asked, and no template applies to it.
-_ASKING = frozenset({"prompt", "messages", "modelInput", "body"})
-
 # What the command line says for all records.
 _OPTIONS = {"model": "--model", "modelId": "--model", "model_id": "--model", "stream": "--stream"}
+
+_ASKING = frozenset({"prompt", "messages", "modelInput"})
 
 _MOST_NAMED = 10
 _SHORTEST_BEGINNING = 3
@@ -51,13 +50,19 @@ def check_names(source: Iterable[str], known: tuple[str, ...]) -> None:
         raise ProblemError(f'"{name:.80}" is not known and would have no effect. {hint}')
 
 
+def is_openai(source: Mapping[str, Any]) -> bool:
+    """Return whether a record is a line of an OpenAI batch, though perhaps one without its id."""
+    return "custom_id" in source or ("prompt" not in source and {"url", "body"} <= source.keys())
+
+
 def templated(source: dict[str, Any], template: Template | None) -> dict[str, Any]:
-    """Return the record that the template makes of `source`; `source` itself if that has a prompt of its own.
+    """Return the record that the template makes of `source`; `source` itself if that says what is asked.
 
     Members that the template uses are its data. Of all others the known ones are kept, and those of an unknown name are
     left out, unless they look like an option. Raises `ProblemError`.
     """
-    if template is None or not _ASKING.isdisjoint(source):
+    asks = not _ASKING.isdisjoint(source) or {"custom_id", "body"} <= source.keys()
+    if template is None or asks:
         return source
     check_unused(source, template)
     kept = {
@@ -78,7 +83,7 @@ def check_unused(names: Iterable[str], template: Template) -> None:
             raise ProblemError(f'"{name}" is not used by the template. Did you mean "{member}"? Rename it or remove it')
 
 
-def meant(source: Iterable[str], wanted: str) -> str:
+def hint_at(source: Iterable[str], wanted: str) -> str:
     """Return a hint at the member that may have been meant as `wanted`, or nothing."""
     near = difflib.get_close_matches(wanted, source, 1, 0.7)
     return f' (there is "{near[0]}")' if near else ""

@@ -13,6 +13,7 @@ InvokeModel. A body of OpenAI's is translated to the arguments of `invoke`.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import dataclass
 from math import isinf
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -24,7 +25,8 @@ from aws_bedrock_inference.batch.members import (
     OPENAI_MEMBERS,
     PROMPT_MEMBERS,
     check_names,
-    meant,
+    hint_at,
+    is_openai,
     templated,
 )
 from aws_bedrock_inference.batch.openai_requests import CHAT_COMPLETIONS, translated
@@ -152,8 +154,11 @@ def parsed(text: str, advice: str) -> Any:
 
 
 def _check_start(line: bytes, name: str) -> None:
-    if line.removeprefix(BYTE_ORDER_MARK).lstrip().startswith(b"["):
+    start = line.removeprefix(BYTE_ORDER_MARK).strip()
+    if start.startswith(b"["):
         raise ValueError(f"{name} is a JSON array; one object on each line is required. Convert it: jq -c '.[]' {name}")
+    if start == b"{":
+        raise ValueError(f"{name} has objects over several lines; one is required. Convert it: jq -c . {name}")
 
 
 def _record(content: bytes | dict[str, Any] | ProblemError, template: Template | None) -> tuple[str, dict[str, Any]]:
@@ -166,7 +171,7 @@ def _record(content: bytes | dict[str, Any] | ProblemError, template: Template |
     source = templated(source, template)
     if "modelInput" in source:
         return _bedrock_key(source), source
-    if "body" in source or "custom_id" in source:
+    if is_openai(source):
         return _openai_key(source), source
     return _prompt_key(source), source
 
@@ -188,7 +193,15 @@ def _finite(text: str) -> float:
     return number
 
 
-_DECODER = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_finite)
+def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        twice = next(name for name, number in Counter(name for name, _ in pairs).items() if number > 1)
+        raise ProblemError(f'"{twice:.80}" is given twice, and only one could count. Remove the other')
+    return members
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_members, parse_constant=_refuse_constant, parse_float=_finite)
 
 
 def _prompt_key(source: dict[str, Any]) -> str:
@@ -196,7 +209,7 @@ def _prompt_key(source: dict[str, Any]) -> str:
         if "prompt" in source:
             raise ProblemError('"prompt" and "messages" exclude each other. Give one of them')
         raise ProblemError(
-            f'"prompt" is missing{meant(source, "prompt")}. '
+            f'"prompt" is missing{hint_at(source, "prompt")}. '
             "Give each line an id and a prompt, or a recordId and a modelInput; or a --template that makes the prompt"
         )
     check_names(source, PROMPT_MEMBERS)

@@ -26,6 +26,8 @@ _JSON = frozenset(PROMPT_MEMBERS) - {"id", "prompt", "system", "tier", "priority
 
 def is_table(line: bytes, template: Template | None) -> bool:
     """Return whether the first line of a file names columns that make records; no line of JSON does."""
+    if line.startswith(b"{"):
+        return False
     try:
         columns = _columns(text_of(line.removeprefix(BYTE_ORDER_MARK)))[1]
     except ProblemError:

@@ -18,11 +18,11 @@ from aws_bedrock_inference.batch.inputs import DASH, count_pieces
 from aws_bedrock_inference.batch.job import Job, carry_out
 from aws_bedrock_inference.batch.runner import Ending
 from aws_bedrock_inference.batch.tally import Tally
-from aws_bedrock_inference.cli.given import Input, same, template
 from aws_bedrock_inference.cli.options import call_options, chosen_model
 from aws_bedrock_inference.cli.progress import Progress
 from aws_bedrock_inference.cli.quota_usage import usable_store
 from aws_bedrock_inference.cli.report import exit_code, summary
+from aws_bedrock_inference.cli.run_input import Input, same, template
 from aws_bedrock_inference.cli.simulated import MODEL, simulated
 from aws_bedrock_inference.cli.stderr import Stderr
 from aws_bedrock_inference.cli.terminal import warnings_shown
