@@ -76,7 +76,9 @@ def test_the_line_that_is_too_long_costs_no_more_memory_than_the_bound(
     assert sum(isinstance(item, Record) for item in others) == 2
 
 
-@given(content=st.binary(max_size=60), cuts=st.lists(st.integers(0, 60)), longest=st.integers(1, 20))
+@given(
+    content=st.text("ab\n", max_size=60).map(str.encode), cuts=st.lists(st.integers(0, 60)), longest=st.integers(1, 20)
+)
 def test_lines_are_the_same_however_they_come(content: bytes, cuts: list[int], longest: int) -> None:
     places = sorted({0, *cuts, len(content)})
     blocks = [content[start:end] for start, end in pairwise(places)]
@@ -85,6 +87,7 @@ def test_lines_are_the_same_however_they_come(content: bytes, cuts: list[int], l
         patch.setattr(pieces, "LONGEST_LINE", longest)
         found = list(pieces.bounded_lines(blocks))
     assert [line[: longest + 1] for line in found] == [line[: longest + 1] for line in lines]
+    assert max(map(len, found), default=0) <= max(longest + 1, *map(len, blocks), 0)
 
 
 @pytest.mark.parametrize("content", [b"a,b\n1,2\n", b"Dear all,\nhow are you?\n"])
@@ -106,7 +109,9 @@ class TestTemplates:
         path.write_text('{"id": 1, "prompt": "Say a", "error": {"code": "ThrottlingException"}}')
         assert sources(path, "Say {text}") == [{"id": 1, "prompt": "Say a"}]
 
-    @pytest.mark.parametrize("names", ["subject,body", "url,body", "custom_id,url", "modelId,text", "error,model"])
+    @pytest.mark.parametrize(
+        "names", ["subject,body", "url,body", "custom_id,url", "modelId,text", "error,model", "tools,max_tokens"]
+    )
     def test_data_of_any_name_is_data(self, names: str, tmp_path: Path) -> None:
         first, second = names.split(",")
         template = f"Say {{{first}}} {{{second}}}"

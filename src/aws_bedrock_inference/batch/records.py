@@ -124,12 +124,10 @@ def records_of(pieces: Iterable[Piece], template: Template | None = None) -> Ite
         except RecursionError:
             yield BadLine(file, number, _TOO_DEEP)
         else:
-            again = "was used on an earlier line. Give each line its own"
-            yield (
-                Record(key, source, file, number)
-                if seen.add(key)
-                else BadLine(file, number, f'the id "{key:.80}" {again}')
-            )
+            if seen.add(key):
+                yield Record(key, source, file, number)
+            else:
+                yield BadLine(file, number, f'the id "{key:.80}" was used on an earlier line. Give each line its own')
 
 
 def parsed(text: str, advice: str) -> Any:
