@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import signal
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,10 +21,13 @@ def test_every_prompt_is_answered(desk: Desk) -> None:
     result = desk.run()
     assert result.exit_code == 0
     assert len(desk.answers) == 50
-    assert desk.answers["p7"] == {
+    answer = desk.answers["p7"]
+    assert datetime.fromisoformat(answer.pop("time")).tzinfo is UTC
+    assert answer == {
         "id": "p7",
         "text": "prompt 7",
         "stop_reason": "end_turn",
+        "model": MODEL,
         "usage": {"input_tokens": 3, "output_tokens": 5, "cache_read_tokens": 0, "cache_write_tokens": 0},
         "attempts": 1,
     }

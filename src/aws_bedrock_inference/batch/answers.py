@@ -5,9 +5,11 @@ from __future__ import annotations
 import base64
 import json
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from aws_bedrock_inference.call import Outcome, Route
+from aws_bedrock_inference.clock import wall
 from aws_bedrock_inference.dialects.usage import stop_reason
 from aws_bedrock_inference.exceptions import error_of
 from aws_bedrock_inference.fault import Decision, Fault
@@ -15,11 +17,12 @@ from aws_bedrock_inference.knowledge.classify import unanswered
 from aws_bedrock_inference.knowledge.masking import masked
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
 
     from aws_bedrock_inference.batch.records import Record
     from aws_bedrock_inference.clients.aclient import AsyncBedrockClient
     from aws_bedrock_inference.clients.reply import Reply
+    from aws_bedrock_inference.clock import Clock
 
 _LONGEST_MESSAGE = 500
 
@@ -34,24 +37,23 @@ class Answer:
 
 def asker(
     client: AsyncBedrockClient,
+    defaults: Mapping[str, Any],
     *,
-    system: str | None = None,
-    max_tokens: int | None = None,
+    clock: Clock = wall,
     streamed: Callable[[Record], bool] = lambda _: False,
 ) -> Callable[[Record], Awaitable[Answer]]:
     """Return a function that sends one record through `client`.
 
-    `system` and `max_tokens` are the defaults for records in the short form; batch records are sent unchanged.
+    `defaults` are arguments of `invoke` for records in the short form; batch records are sent unchanged.
     `streamed` selects the records whose answers are received as streams; such an answer counts when it is complete.
     """
 
     async def ask(record: Record) -> Answer:
         source = record.source
         if record.is_prompt:
-            defaults = {"system": system, "max_tokens": max_tokens}
             given = {name: value for name, value in source.items() if name != "id"}
             reply = await client.invoke(**{**defaults, **given}, stream=streamed(record))
-            return Answer({"id": source["id"], **_short(reply)}, reply.stop_reason)
+            return Answer({"id": source["id"], **_short(reply, clock())}, reply.stop_reason)
         if record.is_converse:
             reply = await client.invoke(**_with_bytes(source["modelInput"]), stream=streamed(record))
             output = {key: reply[key] for key in reply if key != "ResponseMetadata"}
@@ -97,11 +99,18 @@ def _text(error: Exception) -> str:
         return ""
 
 
-def _short(reply: Reply) -> dict[str, Any]:
+def _short(reply: Reply, now: float) -> dict[str, Any]:
     usage = asdict(reply.usage)
     if not reply.usage.cache_write_excess:
         del usage["cache_write_excess"]
-    return {"text": reply.text, "stop_reason": reply.stop_reason, "usage": usage, "attempts": reply.attempts}
+    return {
+        "text": reply.text,
+        "stop_reason": reply.stop_reason,
+        "model": reply.route.model,
+        "time": datetime.fromtimestamp(now, UTC).isoformat(timespec="seconds"),
+        "usage": usage,
+        "attempts": reply.attempts,
+    }
 
 
 def _native(body: bytes) -> Any:

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import asyncio  # noqa: TID251 - signals are taken by the loop in which the run lives
 import contextlib
+import os
 import signal
 import sys
 from dataclasses import dataclass
 from functools import partial
+from hashlib import blake2b, file_digest
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
+from aws_bedrock_inference import clock
 from aws_bedrock_inference.batch.answers import asker
-from aws_bedrock_inference.batch.feed import Feed
-from aws_bedrock_inference.batch.journal import Journal
-from aws_bedrock_inference.batch.lines import WriteError
+from aws_bedrock_inference.batch.intake import Intake
+from aws_bedrock_inference.batch.journal import Asking, Changed, Journal, JournalBroken, State
+from aws_bedrock_inference.batch.journal_file import journal_of
+from aws_bedrock_inference.batch.output import Output, adopted, failures_of
+from aws_bedrock_inference.batch.parking import Parking
 from aws_bedrock_inference.batch.records import Record, read_records
 from aws_bedrock_inference.batch.runner import Ending, Run
 from aws_bedrock_inference.clients.aclient import AsyncBedrockClient
@@ -44,6 +49,11 @@ _ENOUGH_IN_LINE = 8
 class Job:
     """The options of a job. `streamed` selects the records answered as streams; `timeout` is the number of seconds for
     one record, with its waits and retries. None for `timeout` and `concurrency` means a default.
+
+    `order` is that of the output: `arrival` appends each answer as it comes, `input` writes the file at the end.
+    `on_change` says what becomes of an answer whose record would be asked something else now (another model, system
+    prompt or prompt): `refuse` the run, `keep` the answer, or `ask` anew. `give_up_after` bounds the seconds for which
+    the run stays parked. `brake` returns why the run must stop now, or nothing.
     """
 
     source: Path
@@ -51,6 +61,7 @@ class Job:
     model: str
     system: str | None = None
     max_tokens: int | None = None
+    temperature: float | None = None
     region: str | None = None
     endpoint_url: str | None = None
     session: Any = None
@@ -61,6 +72,12 @@ class Job:
     concurrency: int | None = None
     streamed: Callable[[Record], bool] = lambda _: False
     pipeline: Pipeline | None = None
+    order: Literal["arrival", "input"] = "arrival"
+    on_change: Literal["refuse", "keep", "ask"] = "refuse"
+    give_up_after: float | None = None
+    max_failures: int | None = None
+    sample: int | None = None
+    brake: Callable[[], str] = lambda: ""
 
     @property
     def source_name(self) -> str:
@@ -68,14 +85,34 @@ class Job:
         return "standard input" if self.source == DASH else str(self.source)
 
     @property
+    def target(self) -> Path:
+        """The file for the answers: what a symbolic link leads to, since the link must not be replaced."""
+        return self.output.resolve() if self.output.is_symlink() else self.output
+
+    @property
     def failed(self) -> Path:
         """The file for records that failed."""
-        return Journal.failed_beside(self.output)
+        return failures_of(self.target)
 
     @property
     def redoes_failures(self) -> bool:
         """True if the input is the failures file that this job writes."""
         return self.source.exists() and self.failed.exists() and self.source.samefile(self.failed)
+
+    @property
+    def journal(self) -> Path:
+        """The file of the journal."""
+        return journal_of(self.target)
+
+    @property
+    def defaults(self) -> dict[str, Any]:
+        """The arguments for records in the short form that do not have their own."""
+        return {"system": self.system, "max_tokens": self.max_tokens, "temperature": self.temperature}
+
+    @property
+    def asking(self) -> Asking:
+        """What is asked of every record besides itself."""
+        return Asking(self.model, self.system)
 
 
 async def carry_out(
@@ -101,39 +138,121 @@ async def carry_out(
         client.listen(partial(_report_store, say))
         async with client:
             # In a thread, so that an interruption is noticed while a long file is read.
-            with await asyncio.to_thread(Journal, job.output) as journal:
-                feed = Feed(_unanswered(job, journal, tally))
-                run = Run(
-                    feed,
-                    asker(client, system=job.system, max_tokens=job.max_tokens, streamed=job.streamed),
-                    journal,
-                    tally,
-                    concurrency=job.concurrency or (_CONCURRENCY_WITH_QUOTA if limited else _CONCURRENCY),
-                    room=_room(client, quota),
-                    complain=complain,
-                )
-                with contextlib.closing(feed):
+            journal, output = await asyncio.to_thread(_opened_files, job, say)
+            ending = Ending(broken="The run ended with an error.")
+            try:
+                tally.lost = journal.begin(started=clock.wall(), pid=os.getpid(), source=job.source_name)
+                tally.skipped = journal.counts()[State.ANSWERED]
+                compared = journal.size > 0 and job.source.is_file()
+                intake = _intake(job, journal, tally, complain, await asyncio.to_thread(_digest, job))
+                room = _room(client, quota)
+                with contextlib.closing(intake):
+                    run = Run(
+                        intake,
+                        asker(client, job.defaults, streamed=job.streamed),
+                        journal,
+                        output,
+                        tally,
+                        concurrency=job.concurrency or (_CONCURRENCY_WITH_QUOTA if limited else _CONCURRENCY),
+                        parking=Parking(job.give_up_after),
+                        room=lambda: room() and (intake.ended or not (compared or job.sample)),
+                        brake=partial(_brake, job, tally),
+                    )
                     interruption.of(run)
-                    return await _ended(run, journal, job)
+                    ending = await _ended(run, journal, job)
+            finally:
+                trouble = await asyncio.to_thread(_closed_files, job, journal, output, ending)
+            return Ending(broken=trouble) if trouble and not ending.broken else ending
+
+
+def _opened_files(job: Job, say: Callable[[str], None]) -> tuple[Journal, Output]:
+    """Open the journal, with the answers of a file that has none, and the output."""
+    journal = Journal(job.journal)
+    try:
+        if not journal.size:
+            journal.adopt(adopted(job.target))
+        return journal, Output(job.target, journal, say, in_order=job.order == "input")
+    except BaseException:
+        journal.close()
+        raise
+
+
+def _intake(
+    job: Job, journal: Journal, tally: Tally, complain: Callable[[BadLine], None], digest: bytes | None
+) -> Intake:
+    """Take the input in, unless the same file, by its digest, was taken in before."""
+
+    def bad(line: BadLine) -> None:
+        tally.bad += 1
+        complain(line)
+
+    def finish() -> None:
+        journal.note(model=job.model)
+        if digest is not None and not tally.bad:
+            journal.note_input(digest)
+        if job.sample is not None:
+            journal.hold_all_but(job.sample)
+
+    known = digest is not None and journal.knows_input(digest)
+    spool = partial(journal.spool, asking=job.asking, on_change=job.on_change)
+    return Intake(() if known else _records(job), spool, complain=bad, finish=finish)
+
+
+def _digest(job: Job) -> bytes | None:
+    """Return what tells this input, and all that is asked besides, from any other; None for a pipe."""
+    if not job.source.is_file():
+        return None
+    with _opened(job) as file:
+        content = file_digest(file, lambda: blake2b(digest_size=16)).digest()
+    return blake2b(repr(job.asking).encode(errors="surrogatepass") + content, digest_size=16).digest()
+
+
+def _records(job: Job) -> Iterator[Record | BadLine]:
+    with _opened(job) as file:
+        yield from read_records(file, job.source_name)
+
+
+def _brake(job: Job, tally: Tally) -> str:
+    """Return why the run must stop now, or nothing."""
+    if job.max_failures is not None and tally.failed >= job.max_failures:
+        return f"{tally.failed:,} records failed, and --max-failures is {job.max_failures:,}."
+    return job.brake()
 
 
 async def _ended(run: Run, journal: Journal, job: Job) -> Ending:
-    """Run to the end and close the files; a file that can no longer be written or read is one way to end."""
+    """Run to the end; a file that can be read no further is one way to end."""
     try:
-        ending = await run.over()
-    except WriteError as error:
-        ending = Ending(broken=str(error))
+        return await run.over()
+    except JournalBroken as error:
+        return Ending(broken=str(error))
+    except Changed as changed:
+        before = journal.facts().get("model", job.model)
+        what = f"they are of {before}" if before != job.model else "the system prompt or the prompt was another one"
+        raise ValueError(
+            f"{job.output} has answers to something else than what would be asked now: {what}, first for the record "
+            f"{str(changed)[:80]!r}. Choose another file for the answers, or say --on-change keep to keep those "
+            "answers, or --on-change ask to ask their records anew"
+        ) from None
     except OSError as error:  # the input's; those of calls are their records' own
-        ending = Ending(broken=f"{job.source_name}: {error.strerror or error}.")
+        return Ending(broken=f"{job.source_name}: {error.strerror or error}.")
+
+
+def _closed_files(job: Job, journal: Journal, output: Output, ending: Ending) -> str:
+    """Close the files, and return what keeps them from being what they should be."""
+    trouble = ""
     try:
-        # Records that were not sent are only in the failures file if that is the input: then the file has to stay.
-        journal.close(publish=not (ending.early and job.redoes_failures))
-    except WriteError as error:
-        ending = ending if ending.broken else Ending(broken=str(error))
-    if journal.unwritten:
-        lost = f" {journal.unwritten:,} answers could not be written; the next run asks for them again."
-        ending = Ending(broken=ending.broken + lost)
-    return ending
+        with contextlib.suppress(JournalBroken):
+            journal.note(ended=ending.name, reason=ending.reason, parked="")
+        if not journal.is_in_place:
+            journal.rescue()
+        # The command that goes on must find its input, also if that is the failures file.
+        output.close(failures=not (ending.early and job.redoes_failures))
+        trouble = output.trouble
+    except OSError as error:
+        trouble = f"{error.filename or journal.path}: {error.strerror or error}."
+    finally:
+        journal.close()
+    return trouble
 
 
 def governing(job: Job) -> tuple[Quota, Pipeline]:
@@ -150,15 +269,6 @@ def governing(job: Job) -> tuple[Quota, Pipeline]:
 def _report_store(say: Callable[[str], None], event: object) -> None:
     if isinstance(event, StoreChanged):
         say(event.message if event.available else f"{event.message}. The quota is not shared for now.")
-
-
-def _unanswered(job: Job, journal: Journal, tally: Tally) -> Iterator[Record | BadLine]:
-    with _opened(job) as file:
-        for line in read_records(file, job.source_name):
-            if isinstance(line, Record) and line.key in journal.answered:
-                tally.skipped += 1
-            else:
-                yield line
 
 
 def _room(client: AsyncBedrockClient, quota: Quota) -> Callable[[], bool]:

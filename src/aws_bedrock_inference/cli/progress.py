@@ -39,11 +39,10 @@ _TROUBLE_AFTER = 3.0
 
 
 class Progress:
-    """A display of `tally` on `console`. `total` may be set later; `rpm` and `tpm` are the quota, if one is set."""
+    """A display of `tally` on `console`; `rpm` and `tpm` are the quota, if one is set."""
 
     def __init__(self, console: Console, tally: Tally, *, rpm: float | None = None, tpm: float | None = None) -> None:
         self.console = console
-        self.total: int | None = None
         self._tally = tally
         self._rpm = rpm
         self._tpm = tpm
@@ -79,7 +78,7 @@ class Progress:
         bar.add_column(ratio=1)
         bar.add_column(justify="right", no_wrap=True)
         bar.add_row(
-            ProgressBar(total=self.total, completed=tally.lines, pulse=self.total is None, **BAR),
+            ProgressBar(total=self._tally.total, completed=tally.done, pulse=self._tally.total is None, **BAR),
             Text.assemble((self._done(), "bold"), ("  " + self._left(), "dim")),
         )
         counts = Text.assemble(
@@ -111,16 +110,16 @@ class Progress:
         return ", ".join(part for part in parts if part)
 
     def _done(self) -> str:
-        done = self._tally.lines
-        if not self.total:
+        done = self._tally.done
+        if not self._tally.total:
             return f"{done:,} done"
-        return f"{done:,} of {self.total:,} done ({done * 100 // self.total} %)"
+        return f"{done:,} of {self._tally.total:,} done ({done * 100 // self._tally.total} %)"
 
     def _left(self) -> str:
         rate = min(self._tally.pace.per_minute(), self._most())
-        if self.total is None or rate == 0:
+        if self._tally.total is None or rate == 0:
             return ""
-        return f"{about((self.total - self._tally.lines) * 60 / rate)} left"
+        return f"{about((self._tally.total - self._tally.done) * 60 / rate)} left"
 
     def _most(self) -> float:
         """Return the answers a minute that the quota allows, which a burst at the start exceeds."""

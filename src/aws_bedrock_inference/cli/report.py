@@ -56,7 +56,7 @@ def summary(job: Job, tally: Tally, ending: Ending, arguments: Sequence[str]) ->
     if tally.bad:
         are = "line is not a valid record" if tally.bad == 1 else "lines are not valid records"
         yield f"{tally.bad:,} {are}; the messages above say why"
-    if not tally.lines and not ending.early:
+    if not tally.total and not tally.bad and not ending.early:
         yield f"{job.source_name} has no records."
     if tally.unshared:
         yield f"The quota was not shared with other processes at the end: {tally.unshared}"

@@ -15,7 +15,6 @@ from rich.console import Console
 
 from aws_bedrock_inference import clock
 from aws_bedrock_inference.batch.job import DASH, Job, carry_out
-from aws_bedrock_inference.batch.records import numbered_lines
 from aws_bedrock_inference.batch.runner import Ending
 from aws_bedrock_inference.batch.tally import Tally
 from aws_bedrock_inference.cli.options import call_options, chosen_model
@@ -154,8 +153,6 @@ def _say(console: Console, message: str) -> None:
 
 async def _watched(job: Job, tally: Tally, console: Console) -> Ending:
     progress = Progress(console, tally, rpm=job.rpm, tpm=job.tpm)
-    if job.source.is_file():
-        threading.Thread(target=_count, args=(job.source, progress), daemon=True).start()
 
     def complain(line: BadLine) -> None:
         if tally.bad <= _MOST_COMPLAINTS:
@@ -168,7 +165,3 @@ async def _watched(job: Job, tally: Tally, console: Console) -> Ending:
     async with progress.shown():
         return await carry_out(job, tally, complain=complain, say=say)
 
-
-def _count(source: Path, progress: Progress) -> None:
-    with contextlib.suppress(OSError), source.open("rb") as lines:
-        progress.total = sum(1 for _, line in numbered_lines(lines) if not line.isspace())
