@@ -167,14 +167,15 @@ async def carry_out(
 
 def _opened_files(job: Job, say: Callable[[str], None]) -> tuple[Journal, Output]:
     """Open the journal, with the answers of a file that has none, and the output."""
-    journal = Journal(job.journal)
-    try:
+    with contextlib.ExitStack() as opened:
+        output = Output(job.target, say, in_order=job.order == "input")
+        opened.callback(output.release)
+        journal = opened.enter_context(Journal(job.journal))
         if not journal.size:
             journal.adopt(adopted(job.target))
-        return journal, Output(job.target, journal, say, in_order=job.order == "input")
-    except BaseException:
-        journal.close()
-        raise
+        output.begin(journal)
+        opened.pop_all()
+    return journal, output
 
 
 def _intake(

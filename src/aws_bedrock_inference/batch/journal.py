@@ -186,7 +186,9 @@ class Journal:
         """
         select, place = "SELECT seq, line FROM answers WHERE seq > ? ORDER BY seq LIMIT ?", after
         if up_to is not None:
-            select = f"SELECT seq, line, number FROM answers WHERE number > ? AND seq <= {up_to:d} ORDER BY number LIMIT ?"
+            select = (
+                f"SELECT seq, line, number FROM answers WHERE number > ? AND seq <= {up_to:d} ORDER BY number LIMIT ?"
+            )
             place = -1
         while rows := self._rows(select, (place, _ROWS)):
             place = rows[-1][-1] if up_to is not None else rows[-1][0]

@@ -33,26 +33,47 @@ class Output:
     """The answers file at `path`. With `in_order` it is written at the end of the run only, in the order of the input;
     otherwise each answer is appended as soon as it is in the journal, in the order in which they come.
 
-    `say` receives what happened to the file. Raises `ValueError` if `path` has anything but answers of this journal, or
-    cannot be written.
+    Open it, then `begin` with the journal. `say` receives what happened to the file.
+
+    Raises `ValueError` if `path` cannot be written.
     """
 
-    def __init__(self, path: Path, journal: Journal, say: Callable[[str], None], *, in_order: bool = False) -> None:
+    def __init__(self, path: Path, say: Callable[[str], None] = lambda _: None, *, in_order: bool = False) -> None:
         self.path = path
         self._intended = path
-        self._journal = journal
         self._say = say
         self._in_order = in_order
         self._trouble = ""
         self._seq = self._end = 0
         self._torn = False
-        missing = not path.exists()
+        self._missing = not path.exists()
         self._file = _opened(path)
-        try:
-            self._begin(missing=missing)
-        except BaseException:
-            self._file.close()
-            raise
+
+    def begin(self, journal: Journal) -> None:
+        """Compare the file with the journal, and bring it up to it. Raises `ValueError` if it has anything else."""
+        self._journal = journal
+        ordered = journal.facts().get("ordered")
+        if journal.stale:
+            self._rewrite()
+        elif not self._agrees(journal.answers()) and (
+            ordered is None or not self._agrees(journal.answers(up_to=int(ordered)))
+        ):
+            raise ValueError(
+                f"{self.path} is not what {journal.path.name} says: another program has changed it, and it is left as "
+                "it is. Move it away to have it written again, or choose another file for the answers"
+            )
+        if self._missing and journal.last_answer():
+            self._say(
+                f"{self.path} was not there and is written again from {journal.path.name}. To ask everything anew, "
+                "remove both."
+            )
+        if ordered is not None and not self._in_order:
+            self._rewrite()
+        self.follow()
+
+    def release(self) -> None:
+        """Close the file as it is."""
+        self._file.close()
 
     @property
     def trouble(self) -> str:
@@ -67,24 +88,28 @@ class Output:
         """
         if not self._in_order:
             with self._noting_trouble():
-                self._restore()
-                if self._journal.stale:
-                    self._rewrite()
-                for rows in self._journal.answers(after=self._seq):
-                    self._append(b"".join(line for _, line in rows))
-                    self._seq = rows[-1][0]
+                self._catch_up()
 
     def close(self, *, failures: bool = True) -> None:
         """Bring the file to its final state, with `failures` also theirs, see that they are on the disk, and close."""
-        self.follow()
         with self._noting_trouble():
+            if failures:
+                _export(failures_of(self._intended), self._journal.failures(), keep_empty=False)
             if self._in_order:
                 self._restore()
                 self._rewrite()
+            else:
+                self._catch_up()
             os.fsync(self._file.fileno())
-            if failures:
-                _export(failures_of(self._intended), self._journal.failures(), keep_empty=False)
         self._file.close()
+
+    def _catch_up(self) -> None:
+        self._restore()
+        if self._journal.stale:
+            self._rewrite()
+        for rows in self._journal.answers(after=self._seq):
+            self._append(b"".join(line for _, line in rows))
+            self._seq = rows[-1][0]
 
     @contextlib.contextmanager
     def _noting_trouble(self) -> Iterator[None]:
@@ -94,27 +119,6 @@ class Output:
             self._trouble = f"{self.path}: {error.strerror or error}. All answers are in {self._journal.path.name}."
         else:
             self._trouble = ""
-
-    def _begin(self, *, missing: bool) -> None:
-        """Compare the file with the journal, and bring it up to it."""
-        ordered = self._journal.facts().get("ordered")
-        if self._journal.stale:
-            self._rewrite()
-        elif not self._agrees(self._journal.answers()) and (
-            ordered is None or not self._agrees(self._journal.answers(up_to=int(ordered)))
-        ):
-            raise ValueError(
-                f"{self.path} is not what {self._journal.path.name} says: another program has changed it, and it is "
-                "left as it is. Move it away to have it written again, or choose another file for the answers"
-            )
-        if missing and self._journal.last_answer():
-            self._say(
-                f"{self.path} was not there and is written again from {self._journal.path.name}. To ask everything "
-                "anew, remove both."
-            )
-        if ordered is not None and not self._in_order:
-            self._rewrite()
-        self.follow()
 
     def _agrees(self, answers: Iterator[list[tuple[int, bytes]]]) -> bool:
         """Return whether the file has these answers and nothing else; its last line may be torn, and is cut off."""

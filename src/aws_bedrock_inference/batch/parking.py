@@ -28,17 +28,16 @@ GIVE_UP_AFTER = 86_400.0
 
 def hits_every_record(fault: Fault) -> bool:
     """Return whether the fault affects every record: credentials, access, the model, the endpoint, the daily quota."""
-    return fault.kind in _KINDS or fault.cause in _DAY | _NEVER
+    return fault.kind in _KINDS or fault.cause in _DAY | _NEVER or heals_after(fault.cause) is not None
 
 
 def may_pass(fault: Fault) -> bool:
     """Return whether a fault that affects every record may be over later, without another command."""
-    return fault.kind is not Kind.NOT_FOUND and fault.cause not in _NEVER
+    return heals_after(fault.cause) is not None or (fault.kind is not Kind.NOT_FOUND and fault.cause not in _NEVER)
 
 
 def ask_again_after(fault: Fault) -> float:
-    """Return the seconds after which to ask whether the fault is over: what AWS states or documents, else by its kind.
-    """
+    """Return the seconds after which to ask again: what AWS states or documents for the fault, else by its kind."""
     if documented := heals_after(fault.cause) or fault.stated_wait:
         return documented
     return _SLOW if fault.cause in _DAY else _RHYTHM.get(fault.kind, _SLOW)

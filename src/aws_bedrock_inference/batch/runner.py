@@ -45,9 +45,8 @@ _FIRST_PAUSE = 5.0
 # At this number of records that wait to be asked again, no new ones are claimed until some of them are done.
 _MOST_DELAYED = 1000
 
-# The interval, in seconds, of checks whether the queue for quota has room for more, and the longest one of any check.
+# The interval, in seconds, of checks whether the queue for quota has room for more.
 _GLANCE = 0.05
-_LOOK = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +133,6 @@ class Run:
         try:
             while not (self._ending.early or self._error or (self._is_idle and not self._parking.met)):
                 await self._turn()
-                self._look_around()
                 await self._pause()
             await self._wind_up()
         except JournalBroken as error:
@@ -176,12 +174,18 @@ class Run:
             raise
         for fate, reason in fates:
             self._count(fate, reason)
-        for number, record in claimed:
-            self._send(number, record, again.get(number, 0))
         if new > 0:
             self._drained = len(claimed) - len(again) < new
             self._all_claimed = self._drained and all_taken_in
         self._tally.total = self._journal.size if all_taken_in else None
+        if not last:
+            self._look_around(idle=not claimed)
+        for number, record in claimed:
+            if self._ending.early or self._error or (self._parking.fault is not None and number not in again):
+                self._fates.append((Fate(number, State.WAITING), None))
+                self._drained = self._all_claimed = False
+            else:
+                self._send(number, record, again.get(number, 0))
 
     def _write(self, fates: list[Fate], new: int, again: list[int]) -> list[tuple[int, Record]]:
         """Do what a turn does in files, in the journal's thread."""
@@ -196,16 +200,17 @@ class Run:
     async def _in_thread(self, function: Callable[..., T], *arguments: Any) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, function, *arguments)
 
-    def _look_around(self) -> None:
+    def _look_around(self, *, idle: bool) -> None:
         """Stop where something outside of the records wants it, and end what only the end can decide."""
+        idle = idle and self._is_idle
         if not self._journal.is_in_place:
             self._stop(Ending(broken=f"{self._journal.path} was deleted, renamed or replaced during the run."))
         if why := self._brake():
             self._stop(Ending(stopped=why))
         error = self._intake.error
-        if isinstance(error, (Changed, JournalBroken)) or (error is not None and self._is_idle):
+        if isinstance(error, (Changed, JournalBroken)) or (error is not None and idle):
             self._error = error
-        if self._is_idle and self._parking.met:
+        if idle and self._parking.met:
             if self._tally.answered:
                 self._fail_met()
             else:
@@ -255,9 +260,9 @@ class Run:
         """Wait until a fate comes, or the input goes on, or something is due."""
         now, wait = self._tally.clock(), None
         if self._parking.fault is not None:
-            wait = min(max(self._parking.next - now, 0.0), _LOOK)
+            wait = max(self._parking.next - now, 0.0)
         elif self._may_ask_again:
-            wait = min(max(self._delayed[0][0] - now, 0.0), _LOOK)
+            wait = max(self._delayed[0][0] - now, 0.0)
         elif not self._room():
             wait = _GLANCE
         woken = asyncio.ensure_future(self._wake.wait())

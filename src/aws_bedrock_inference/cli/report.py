@@ -33,7 +33,7 @@ def exit_code(tally: Tally, ending: Ending) -> int:
         return TERMINATED if ending.terminated else INTERRUPTED
     if ending.fault is not None:
         return CANNOT_WORK
-    if ending.broken:
+    if ending.broken or ending.stopped:
         return FAILED
     if tally.bad:
         return NEEDS_CORRECTION
@@ -68,8 +68,8 @@ def _why_it_ended(ending: Ending) -> Iterator[str]:
     if ending.fault is not None:
         yield f"Stopped, because every call fails with {ending.fault}"
         yield f"  {ending.fault.advice}"
-    elif ending.broken:
-        yield f"Stopped: {ending.broken}"
+    elif ending.broken or ending.stopped:
+        yield f"Stopped: {ending.broken or ending.stopped}"
     elif ending.interrupted:
         yield "Interrupted. All answers so far are saved."
 

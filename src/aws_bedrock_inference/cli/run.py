@@ -44,6 +44,7 @@ _CONCURRENCY = "Maximum number of calls in flight. [default: 64; 512 with --rpm 
 @click.argument("source", metavar="INPUT", type=_INPUT)
 @click.option("-o", "--output", required=True, metavar="FILE", type=_OUTPUT, help="File for the answers.")
 @call_options
+@click.option("--temperature", type=click.FloatRange(0, 1), metavar="N", help="Temperature, from 0 to 1.")
 @click.option("--rpm", type=_PER_MINUTE, metavar="N", help="Quota in requests per minute.")
 @click.option("--tpm", type=_PER_MINUTE, metavar="N", help="Quota in tokens per minute.")
 @click.option(
@@ -65,6 +66,29 @@ _CONCURRENCY = "Maximum number of calls in flight. [default: 64; 512 with --rpm 
     help="Maximum time for one prompt, with its waits and retries. [default: 900]",
 )
 @click.option("--concurrency", type=click.IntRange(min=1), metavar="N", help=_CONCURRENCY)
+@click.option(
+    "--order",
+    type=click.Choice(["arrival", "input"]),
+    default="arrival",
+    show_default=True,
+    help="Order of the answers: as they arrive, each at once; or as in INPUT, all at the end.",
+)
+@click.option(
+    "--on-change",
+    type=click.Choice(["refuse", "keep", "ask"]),
+    default="refuse",
+    show_default=True,
+    help="What to do with answers of another model, or whose prompt has changed: refuse the run, keep them, ask anew.",
+)
+@click.option("--sample", type=click.IntRange(min=1), metavar="N", help="Ask only N prompts, spread over INPUT.")
+@click.option("--max-failures", type=click.IntRange(min=1), metavar="N", help="Stop when N prompts have failed.")
+@click.option(
+    "--give-up-after",
+    type=click.FloatRange(min=0),
+    metavar="SECONDS",
+    help="Maximum time to wait while no call can succeed: expired credentials, no access, no network, the day's tokens "
+    "spent. [default: 86400 for a run that had answers before, else 0]",
+)
 @click.option("--stream", is_flag=True, help="Receive the answers as streams; retry a stream that breaks.")
 @click.option(
     "--simulate",
@@ -164,4 +188,3 @@ async def _watched(job: Job, tally: Tally, console: Console) -> Ending:
 
     async with progress.shown():
         return await carry_out(job, tally, complain=complain, say=say)
-
