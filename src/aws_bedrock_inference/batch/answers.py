@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from aws_bedrock_inference import clock
 from aws_bedrock_inference.call import Outcome, Route
-from aws_bedrock_inference.clock import wall
 from aws_bedrock_inference.dialects.usage import stop_reason
 from aws_bedrock_inference.exceptions import error_of
 from aws_bedrock_inference.fault import Decision, Fault
@@ -17,7 +17,7 @@ from aws_bedrock_inference.knowledge.classify import unanswered
 from aws_bedrock_inference.knowledge.masking import masked
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable
 
     from aws_bedrock_inference.batch.records import Record
     from aws_bedrock_inference.clients.aclient import AsyncBedrockClient
@@ -37,23 +37,27 @@ class Answer:
 
 def asker(
     client: AsyncBedrockClient,
-    defaults: Mapping[str, Any],
     *,
-    clock: Clock = wall,
+    system: str | None = None,
+    max_tokens: int | None = None,
+    temperature: float | None = None,
     streamed: Callable[[Record], bool] = lambda _: False,
+    wall: Clock = clock.wall,
 ) -> Callable[[Record], Awaitable[Answer]]:
     """Return a function that sends one record through `client`.
 
-    `defaults` are arguments of `invoke` for records in the short form; batch records are sent unchanged.
+    `system`, `max_tokens` and `temperature` are the defaults for records in the short form; batch records are sent
+    unchanged.
     `streamed` selects the records whose answers are received as streams; such an answer counts when it is complete.
     """
 
     async def ask(record: Record) -> Answer:
         source = record.source
         if record.is_prompt:
+            defaults = {"system": system, "max_tokens": max_tokens, "temperature": temperature}
             given = {name: value for name, value in source.items() if name != "id"}
             reply = await client.invoke(**{**defaults, **given}, stream=streamed(record))
-            return Answer({"id": source["id"], **_short(reply, clock())}, reply.stop_reason)
+            return Answer({"id": source["id"], **_short(reply, wall())}, reply.stop_reason)
         if record.is_converse:
             reply = await client.invoke(**_with_bytes(source["modelInput"]), stream=streamed(record))
             output = {key: reply[key] for key in reply if key != "ResponseMetadata"}

@@ -87,7 +87,7 @@ class Job:
     @property
     def target(self) -> Path:
         """The file for the answers: what a symbolic link leads to, since the link must not be replaced."""
-        return self.output.resolve() if self.output.is_symlink() else self.output
+        return self.output.resolve() if os.path.islink(self.output) else self.output  # noqa: PTH114 - it never raises
 
     @property
     def failed(self) -> Path:
@@ -103,11 +103,6 @@ class Job:
     def journal(self) -> Path:
         """The file of the journal."""
         return journal_of(self.target)
-
-    @property
-    def defaults(self) -> dict[str, Any]:
-        """The arguments for records in the short form that do not have their own."""
-        return {"system": self.system, "max_tokens": self.max_tokens, "temperature": self.temperature}
 
     @property
     def asking(self) -> Asking:
@@ -149,7 +144,13 @@ async def carry_out(
                 with contextlib.closing(intake):
                     run = Run(
                         intake,
-                        asker(client, job.defaults, streamed=job.streamed),
+                        asker(
+                            client,
+                            system=job.system,
+                            max_tokens=job.max_tokens,
+                            temperature=job.temperature,
+                            streamed=job.streamed,
+                        ),
                         journal,
                         output,
                         tally,

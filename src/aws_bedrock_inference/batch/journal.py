@@ -17,6 +17,7 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from aws_bedrock_inference import clock
+from aws_bedrock_inference.batch.answers import error_line, unexpected
 from aws_bedrock_inference.batch.journal_file import connected, held
 from aws_bedrock_inference.batch.records import Record
 from aws_bedrock_inference.stores.disk import identity
@@ -136,11 +137,15 @@ class Journal:
         """Take records in. One that is here already stays as it is if the same is asked of it; if not, `on_change` says
         what becomes of its answer: `refuse` raises `Changed`, `keep` keeps it, `ask` asks the record anew.
         """
-        rows = []
+        rows, unfit = [], []
         for record in records:
-            text = json.dumps(record.source, ensure_ascii=False)
+            try:
+                text = json.dumps(record.source, ensure_ascii=False)
+            except (RecursionError, TypeError, ValueError) as error:
+                text = json.dumps({"id": record.key})
+                unfit.append((record.key, json.dumps(error_line(unexpected(error), 0))))
             rows.append((record.key, asking.digest(record, text), text))
-        self._patiently(lambda: self._spool(rows, on_change))
+        self._patiently(lambda: self._spool(rows, on_change, unfit))
 
     def exported(self, **facts: Any) -> None:
         """Note that the output has all answers."""
@@ -235,10 +240,12 @@ class Journal:
     def close(self) -> None:
         """Close the file; what stood beside it is in it then. One without any record is removed."""
         with self._lock:
+            if not self._held.is_open:
+                return
             empty = not self._database.execute("SELECT 1 FROM records LIMIT 1").fetchone()
+            self._database.close()
             if empty and self.is_in_place:
                 self.path.unlink()
-            self._database.close()
             self._held.close()
 
     def __enter__(self) -> Self:
@@ -264,7 +271,7 @@ class Journal:
         with self._changing() as database:
             _note(database, facts)
 
-    def _spool(self, rows: Sequence[tuple[str, bytes, str]], on_change: str) -> None:
+    def _spool(self, rows: Sequence[tuple[str, bytes, str]], on_change: str, unfit: Sequence[tuple[str, str]]) -> None:
         with self._changing() as database:
             before = database.total_changes
             database.executemany(
@@ -274,21 +281,24 @@ class Journal:
             if new < len(rows):
                 for row in rows:
                     self._compare(row, on_change)
+            for key, error in unfit:
+                (number,) = database.execute("SELECT number FROM records WHERE id = ?", (key,)).fetchone()
+                self._write([Fate(number, State.FAILED, error)])
         self.size += new
 
     def _turn(self, fates: Sequence[Fate], wanted: int, these: Sequence[int]) -> list[tuple[int, Record]]:
-        with self._changing() as database:
-            database.executemany("UPDATE records SET state = ? WHERE number = ?", [(f.state, f.number) for f in fates])
-            database.executemany(
-                "INSERT INTO answers (number, line) VALUES (?, ?)",
-                [(f.number, f.content) for f in fates if f.state == State.ANSWERED],
-            )
-            database.executemany(
-                "INSERT OR REPLACE INTO failures VALUES (?, ?)",
-                [(f.number, f.content) for f in fates if f.state in (State.FAILED, State.PARKED)],
-            )
+        with self._changing():
+            self._write(fates)
             claimed = [row for number in these for row in self._claimed("number = ?", number)]
             return claimed + (self._claimed("state = 0 ORDER BY number LIMIT ?", wanted) if wanted else [])
+
+    def _write(self, fates: Sequence[Fate]) -> None:
+        write = self._database.executemany
+        write("UPDATE records SET state = ? WHERE number = ?", [(fate.state, fate.number) for fate in fates])
+        answers = [(fate.number, fate.content) for fate in fates if fate.state is State.ANSWERED]
+        write("INSERT INTO answers (number, line) VALUES (?, ?)", answers)
+        errors = [(fate.number, fate.content) for fate in fates if fate.state in (State.FAILED, State.PARKED)]
+        write("INSERT OR REPLACE INTO failures VALUES (?, ?)", errors)
 
     def _rows(self, select: str, values: tuple[Any, ...]) -> list[Any]:
         with self._lock:

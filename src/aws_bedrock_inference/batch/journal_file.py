@@ -53,10 +53,12 @@ class Held:
         self.path = path
         self._descriptor = descriptor
         self.file = file
+        self.is_open = True
 
     def close(self) -> None:
         """Let go of the file; the connection to it must be closed before."""
-        if self.file in _in_use:
+        if self.is_open:
+            self.is_open = False
             _in_use.discard(self.file)
             os.close(self._descriptor)
 

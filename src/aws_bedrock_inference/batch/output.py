@@ -46,8 +46,13 @@ class Output:
         self._trouble = ""
         self._seq = self._end = 0
         self._torn = False
-        self._missing = not path.exists()
-        self._file = _opened(path)
+        try:
+            if failures_of(path).exists() and not failures_of(path).is_file():
+                raise ValueError(f"{failures_of(path)} is not a regular file. Move it away, or choose another output")
+            self._missing = not path.exists()
+            self._file = _opened(path)
+        except OSError as error:
+            raise ValueError(f"{path}: {error.strerror or error}. Choose another file for the answers") from error
 
     def begin(self, journal: Journal) -> None:
         """Compare the file with the journal, and bring it up to it. Raises `ValueError` if it has anything else."""
@@ -164,7 +169,7 @@ class Output:
             self._torn = False
         if what := self._changed():
             taken = self.path.exists() and what != "cut short"
-            path = _refuge(self.path) if taken else self.path
+            path = _refuge(self._intended) if taken else self.path
             path.parent.mkdir(parents=True, exist_ok=True)
             self.path = path
             self._rewrite()
@@ -237,10 +242,7 @@ def _torn(line: bytes) -> bool:
 def _opened(path: Path) -> FileIO:
     if path.exists() and not path.is_file():
         raise ValueError(f"{path} is not a regular file; the next run must be able to read the answers from it")
-    try:
-        return path.open("a+b", buffering=0)
-    except OSError as error:
-        raise ValueError(f"{path}: {error.strerror or error}. Choose another file for the answers") from error
+    return path.open("a+b", buffering=0)
 
 
 def _export(path: Path, pieces: Iterable[list[bytes]], *, keep_empty: bool = True) -> None:
