@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from aws_bedrock_inference.batch import journal_file
-from aws_bedrock_inference.batch.journal import Asking, Changed, Fate, Journal, JournalBroken, State, written
+from aws_bedrock_inference.batch.fates import Asking, Changed, Fate, JournalBroken, State, written
+from aws_bedrock_inference.batch.journal import Journal
 from aws_bedrock_inference.batch.keys import Keys
 from aws_bedrock_inference.batch.output import Output, adopted
 from aws_bedrock_inference.batch.records import Record

@@ -12,12 +12,14 @@ import pytest
 from support.doubles import INVALID, ROUTE, THROTTLE, UNAVAILABLE, World
 
 from aws_bedrock_inference.batch.answers import Answer
+from aws_bedrock_inference.batch.ending import Ending
+from aws_bedrock_inference.batch.fates import Asking, JournalBroken, State
 from aws_bedrock_inference.batch.intake import Intake
-from aws_bedrock_inference.batch.journal import Asking, Journal, JournalBroken, State
+from aws_bedrock_inference.batch.journal import Journal
 from aws_bedrock_inference.batch.output import Output
 from aws_bedrock_inference.batch.parking import Parking
 from aws_bedrock_inference.batch.records import BadLine, Record
-from aws_bedrock_inference.batch.runner import Ending, Run
+from aws_bedrock_inference.batch.runner import Run
 from aws_bedrock_inference.batch.tally import Meter, Tally
 from aws_bedrock_inference.call import Outcome, Usage
 from aws_bedrock_inference.events import CallEnded, RetryScheduled

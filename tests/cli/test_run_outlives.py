@@ -172,7 +172,7 @@ def test_an_input_that_can_be_read_no_further_ends_the_run_with_what_was_answere
         yield from read_records(file, name)
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr("aws_bedrock_inference.batch.job.read_records", fails_later)
+    monkeypatch.setattr("aws_bedrock_inference.batch.work.read_records", fails_later)
     result = desk.run()
     assert result.exit_code == 1
     assert f"Stopped: {desk.source}: Input/output error." in result.stderr

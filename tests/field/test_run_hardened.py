@@ -12,12 +12,14 @@ import pytest
 from support.doubles import World
 
 from aws_bedrock_inference.batch.answers import Answer
+from aws_bedrock_inference.batch.ending import Ending
+from aws_bedrock_inference.batch.fates import Asking, Fate, State
 from aws_bedrock_inference.batch.intake import Intake
-from aws_bedrock_inference.batch.journal import Asking, Fate, Journal, State
+from aws_bedrock_inference.batch.journal import Journal
 from aws_bedrock_inference.batch.journal_file import journal_of
 from aws_bedrock_inference.batch.output import Output, failures_of
 from aws_bedrock_inference.batch.records import Record
-from aws_bedrock_inference.batch.runner import Ending, Run
+from aws_bedrock_inference.batch.runner import Run
 from aws_bedrock_inference.batch.tally import Tally
 
 if TYPE_CHECKING:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio  # noqa: TID251 - the batch runner lives in asyncio
 import contextlib
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from aws_bedrock_inference.batch.records import BadLine
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Awaitable, Callable, Iterable
 
     from aws_bedrock_inference.batch.records import Record
 
@@ -58,6 +58,17 @@ class Intake:
                 self.error = error
                 self._closed = True
 
+    async def woken(self, seconds: float | None, sleep: Callable[[float], Awaitable[None]]) -> None:
+        """Wait until `wake` is set, or so many seconds."""
+        waits = [asyncio.ensure_future(self.wake.wait())]
+        if seconds is not None:
+            waits.append(asyncio.ensure_future(_slept(sleep, seconds)))
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+
     def close(self) -> None:
         """Stop reading."""
         self._closed = True
@@ -89,3 +100,8 @@ class Intake:
     def _call(self, function: Callable[..., object], *arguments: object) -> None:
         with contextlib.suppress(RuntimeError):  # the loop has been closed, nobody waits any more
             self._loop.call_soon_threadsafe(function, *arguments)
+
+
+async def _slept(sleep: Callable[[float], Awaitable[None]], seconds: float) -> Literal[True]:
+    await sleep(seconds)
+    return True

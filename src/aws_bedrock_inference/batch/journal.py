@@ -11,13 +11,11 @@ import json
 import sqlite3
 import threading
 from contextlib import contextmanager
-from dataclasses import dataclass
-from enum import IntEnum
-from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from aws_bedrock_inference import clock
 from aws_bedrock_inference.batch.answers import error_line, unexpected
+from aws_bedrock_inference.batch.fates import Asking, Changed, Fate, JournalBroken, State, failure_line
 from aws_bedrock_inference.batch.journal_file import connected, held
 from aws_bedrock_inference.batch.records import Record
 from aws_bedrock_inference.stores.disk import identity
@@ -35,56 +33,11 @@ _FULL_PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
 _DISK = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN})
 
 
-class State(IntEnum):
-    """The fate of a record. All but ANSWERED and FAILED are missing, and asked by the next run.
-
-    CLAIMED is in flight; DELAYED waits to be asked again by the same run; PARKED met a fault that is not its own; HELD
-    is not in the sample.
-    """
-
-    WAITING = 0
-    CLAIMED = 1
-    ANSWERED = 2
-    FAILED = 3
-    PARKED = 4
-    DELAYED = 5
-    HELD = 6
-
-
-@dataclass(frozen=True, slots=True)
-class Fate:
-    """What became of a record: its answer's line, or its error."""
-
-    number: int
-    state: State
-    content: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Asking:
-    """What is asked of every record besides itself. Answers to different askings are not mixed unless wanted."""
-
-    model: str
-    system: str | None = None
-
-    def digest(self, record: Record, text: str) -> bytes:
-        """Return what tells the request for `record` from any other."""
-        common = [self.model, self.system if record.is_prompt else None]
-        return blake2b(f"{json.dumps(common)}\n{text}".encode(errors="surrogatepass"), digest_size=16).digest()
-
-
-class JournalBroken(OSError):
-    """A journal that can no longer be written; the message says why."""
-
-
-class Changed(ValueError):
-    """A record that was answered would be asked something else now."""
-
-
 class Journal:
-    """The journal at `path`. Its methods may be called from any thread; each is one transaction. What the disk refuses is
-    tried again for 3 seconds, then `JournalBroken` is raised. `size` is the number of records; `stale` says that answers
-    were taken out, so that the output must be exported anew.
+    """The journal at `path`. Its methods may be called from any thread; each is one transaction.
+
+    What the disk refuses is tried again for 3 seconds, then `JournalBroken` is raised. `size` is the number of records;
+    `stale` says that answers were taken out, so that the output must be exported anew.
 
     Raises `ValueError` if the file cannot be used or another run uses it.
     """
@@ -189,15 +142,15 @@ class Journal:
         """Yield the answers by pieces, each answer with its sequence number: in the order in which they came, those
         `after` a number, or in the order of the input, those `up_to` one.
         """
-        select, place = "SELECT seq, line FROM answers WHERE seq > ? ORDER BY seq LIMIT ?", after
-        if up_to is not None:
-            select = (
-                f"SELECT seq, line, number FROM answers WHERE number > ? AND seq <= {up_to:d} ORDER BY number LIMIT ?"
-            )
-            place = -1
-        while rows := self._rows(select, (place, _ROWS)):
-            place = rows[-1][-1] if up_to is not None else rows[-1][0]
-            yield [(row[0], _encoded(row[1])) for row in rows]
+        place: tuple[int, ...]
+        if up_to is None:
+            select, place = "SELECT seq, line FROM answers WHERE seq > ? ORDER BY seq LIMIT ?", (after,)
+        else:
+            select = "SELECT seq, line, number FROM answers WHERE number > ? AND seq <= ? ORDER BY number LIMIT ?"
+            place = (-1, up_to)
+        while rows := self._rows(select, (*place, _ROWS)):
+            place = (rows[-1][-1], up_to) if up_to is not None else (rows[-1][0],)
+            yield [(row[0], row[1].encode()) for row in rows]
 
     def last_answer(self) -> int:
         """Return the sequence number of the last answer, 0 if there is none."""
@@ -212,7 +165,7 @@ class Journal:
         )
         while rows := self._rows(select, (State.FAILED, place, _ROWS)):
             place = rows[-1][0]
-            yield [_failure(*row[1:]) for row in rows]
+            yield [failure_line(*row[1:]).encode() for row in rows]
 
     def knows_input(self, digest: bytes) -> bool:
         """Return whether the input with this digest was taken in to its end."""
@@ -348,18 +301,3 @@ class Journal:
 
 def _note(database: sqlite3.Connection, facts: dict[str, Any]) -> None:
     database.executemany("INSERT OR REPLACE INTO facts VALUES (?, ?)", list(facts.items()))
-
-
-def _encoded(text: str) -> bytes:
-    # Half a surrogate pair is valid in JSON but not in UTF-8; `written` made it an escape sequence.
-    return text.encode()
-
-
-def _failure(key: str, source: str | None, error: str) -> bytes:
-    record = json.loads(source) if source else {"id": key}
-    return _encoded(written({**record, "error": json.loads(error)}))
-
-
-def written(value: dict[str, Any]) -> str:
-    """Return the line for `value`. Raises `ValueError`, `TypeError` or `RecursionError` for what JSON cannot hold."""
-    return (json.dumps(value, ensure_ascii=False) + "\n").encode(errors="backslashreplace").decode()

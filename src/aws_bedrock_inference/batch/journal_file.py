@@ -20,7 +20,7 @@ SCHEMA = Schema(
     newest=1,
     tables={
         # `asked` is a digest of all that was asked, NULL for an answer that was adopted from a file.
-        "records": "number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, asked BLOB, source TEXT, state INTEGER NOT NULL",
+        "records": "number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, asked BLOB, source TEXT, state INT NOT NULL",
         "answers": "seq INTEGER PRIMARY KEY, number INTEGER NOT NULL UNIQUE, line TEXT NOT NULL",
         "failures": "number INTEGER PRIMARY KEY, error TEXT NOT NULL",
         "inputs": "digest BLOB PRIMARY KEY",

@@ -8,7 +8,7 @@ from aws_bedrock_inference.fault import Category, Decision, Fault, Kind
 from aws_bedrock_inference.knowledge.lifecycle import heals_after
 
 if TYPE_CHECKING:
-    from aws_bedrock_inference.batch.journal import Fate
+    from aws_bedrock_inference.batch.fates import Fate
 
 # A run parks after this many records in a row met one fault that does not depend on the record.
 ENOUGH_IN_A_ROW = 5

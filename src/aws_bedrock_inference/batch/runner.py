@@ -11,16 +11,15 @@ import asyncio  # noqa: TID251 - the batch runner lives in asyncio
 import heapq
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from aws_bedrock_inference.batch.answers import error_line, unexpected
-from aws_bedrock_inference.batch.journal import Changed, Fate, JournalBroken, State, written
-from aws_bedrock_inference.batch.parking import Parking, hits_every_record, passes_soon
+from aws_bedrock_inference.batch.asking import fate_of
+from aws_bedrock_inference.batch.ending import Ending
+from aws_bedrock_inference.batch.fates import Changed, Fate, JournalBroken, State
+from aws_bedrock_inference.batch.parking import Parking
 from aws_bedrock_inference.dialects.usage import FILTERED, TRUNCATED
-from aws_bedrock_inference.exceptions import BedrockError
-from aws_bedrock_inference.stores import StoreUnavailable
+from aws_bedrock_inference.fault import Fault
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -31,9 +30,6 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.batch.output import Output
     from aws_bedrock_inference.batch.records import Record
     from aws_bedrock_inference.batch.tally import Tally
-    from aws_bedrock_inference.fault import Fault
-
-T = TypeVar("T")
 
 # A turn has at most this many fates, and while calls are in flight it waits so many seconds for more of them.
 _MOST = 100
@@ -49,45 +45,15 @@ _MOST_DELAYED = 1000
 _GLANCE = 0.05
 
 
-@dataclass(frozen=True, slots=True)
-class Ending:
-    """The end of a run: `interrupted` by the user, stopped by a `fault` that affects every record, `broken` by a file
-    that cannot be written, `stopped` for a reason that the user gave, or complete. `terminated` tells SIGTERM from
-    Ctrl-C.
-    """
-
-    interrupted: bool = False
-    fault: Fault | None = None
-    broken: str = ""
-    terminated: bool = False
-    stopped: str = ""
-
-    @property
-    def early(self) -> bool:
-        """True if some records were not sent."""
-        return self.name != "complete"
-
-    @property
-    def name(self) -> str:
-        """The end in one word, for the journal."""
-        if self.interrupted:
-            return "interrupted"
-        return "gave up" if self.fault else "broken" if self.broken else "stopped" if self.stopped else "complete"
-
-    @property
-    def reason(self) -> str:
-        """The reason in words, for the journal."""
-        return str(self.fault) if self.fault else self.broken or self.stopped
-
-
 class Run:
     """A run over what `intake` takes into `journal`; `output` follows, `tally` counts what is durable.
 
     At most `concurrency` records are in flight, and none is claimed while `room` returns False. A record with a
     transient fault is asked again, up to `rounds` times (3: with the client's retries this covers several minutes),
     after the others. When every record meets the same fault, the run parks as `parking` says. `brake` returns why the
-    run must stop now, or nothing. `grace` (5) is the number of seconds that calls in flight may take to end after
-    `interrupt`. Errors that do not belong to a record, such as a store that cannot be used, are raised.
+    run must stop now, or nothing. `notify` is called when fates are durable. `grace` (5) is the number of seconds that
+    calls in flight may take to end after `interrupt`. Errors that do not belong to a record, such as a store that
+    cannot be used, are raised.
     """
 
     def __init__(
@@ -102,6 +68,7 @@ class Run:
         parking: Parking | None = None,
         room: Callable[[], bool] = lambda: True,
         brake: Callable[[], str] = lambda: "",
+        notify: Callable[[], None] = lambda: None,
         rounds: int = 3,
         grace: float = 5.0,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
@@ -116,6 +83,7 @@ class Run:
         self._parking = parking or Parking()
         self._room = room
         self._brake = brake
+        self._notify = notify
         self._rounds = rounds
         self._grace = grace
         self._sleep = sleep
@@ -168,12 +136,16 @@ class Run:
         new = 0 if last or len(self._delayed) >= _MOST_DELAYED else self._slots - len(again)
         all_taken_in = self._intake.ended
         try:
-            claimed = await self._in_thread(self._write, [fate for fate, _ in fates], max(new, 0), [*again])
+            claimed = await asyncio.get_running_loop().run_in_executor(
+                self._thread, self._write, [fate for fate, _ in fates], max(new, 0), [*again]
+            )
         except JournalBroken:
             self._fates.extendleft(reversed(fates))
             raise
         for fate, reason in fates:
             self._count(fate, reason)
+        if fates:
+            self._notify()
         if new > 0:
             self._drained = len(claimed) - len(again) < new
             self._all_claimed = self._drained and all_taken_in
@@ -196,9 +168,6 @@ class Run:
         if fates:
             self._output.follow()
         return claimed
-
-    async def _in_thread(self, function: Callable[..., T], *arguments: Any) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, function, *arguments)
 
     def _look_around(self, *, idle: bool) -> None:
         """Stop where something outside of the records wants it, and end what only the end can decide."""
@@ -265,14 +234,7 @@ class Run:
             wait = max(self._delayed[0][0] - now, 0.0)
         elif not self._room():
             wait = _GLANCE
-        woken = asyncio.ensure_future(self._wake.wait())
-        sleeping = None if wait is None else asyncio.ensure_future(self._sleep(wait))
-        try:
-            await asyncio.wait([woken, sleeping] if sleeping else [woken], return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            woken.cancel()
-            if sleeping:
-                sleeping.cancel()
+        await self._intake.woken(wait, self._sleep)
 
     async def _wind_up(self) -> None:
         """Let the calls in flight end for a while, and write what comes of them."""
@@ -298,28 +260,11 @@ class Run:
         self._wake.set()
 
     async def _carry(self, number: int, record: Record, rounds: int) -> None:
-        try:
-            answer = await self._ask(record)
-            line = written(answer.line)
-        except BedrockError as error:
-            self._fail(number, error.fault, error.attempts, rounds)
-        except StoreUnavailable:
-            raise  # the quota cannot be shared: that ends the run
-        except Exception as error:  # noqa: BLE001 - whatever it is, it belongs to this record and ends no run
-            self._fail(number, unexpected(error), 1, self._rounds)
-        else:
-            self._fates.append((Fate(number, State.ANSWERED, line), answer))
-
-    def _fail(self, number: int, fault: Fault, attempts: int, rounds: int) -> None:
-        content = written(error_line(fault, attempts))
-        if hits_every_record(fault):
-            self._fates.append((Fate(number, State.PARKED, content), fault))
-        elif rounds < self._rounds and passes_soon(fault):
-            self._fates.append((Fate(number, State.DELAYED), fault))
-            due = self._tally.clock() + max(_FIRST_PAUSE * 2**rounds, fault.stated_wait)
+        fate, reason = await fate_of(number, record, self._ask, may_delay=rounds < self._rounds)
+        self._fates.append((fate, reason))
+        if fate.state is State.DELAYED and isinstance(reason, Fault):
+            due = self._tally.clock() + max(_FIRST_PAUSE * 2**rounds, reason.stated_wait)
             heapq.heappush(self._delayed, (due, rounds + 1, number))
-        else:
-            self._fates.append((Fate(number, State.FAILED, content), fault))
 
     # What is durable, counts.
 

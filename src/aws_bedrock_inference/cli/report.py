@@ -22,8 +22,8 @@ _MOST_REASONS = 5
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from aws_bedrock_inference.batch.ending import Ending
     from aws_bedrock_inference.batch.job import Job
-    from aws_bedrock_inference.batch.runner import Ending
     from aws_bedrock_inference.batch.tally import Tally
 
 

@@ -14,8 +14,9 @@ import click
 from rich.console import Console
 
 from aws_bedrock_inference import clock
-from aws_bedrock_inference.batch.job import DASH, Job, carry_out
-from aws_bedrock_inference.batch.runner import Ending
+from aws_bedrock_inference.batch.carry_out import carry_out
+from aws_bedrock_inference.batch.ending import Ending
+from aws_bedrock_inference.batch.job import DASH, Job
 from aws_bedrock_inference.batch.tally import Tally
 from aws_bedrock_inference.cli.options import call_options, chosen_model
 from aws_bedrock_inference.cli.progress import Progress
