@@ -42,7 +42,7 @@ class Going:
         self.world = world
         self.tally = Tally(world.clock)
         self.progress = Progress(Console(width=60), self.tally, **quota)
-        self.progress.total = 1_200
+        self.tally.total = 1_200
 
     def answers(self, number: int, seconds: float, tokens: int = 0) -> None:
         for _ in range(number):

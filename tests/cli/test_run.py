@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 import signal
-from datetime import datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
@@ -22,14 +22,14 @@ def test_every_prompt_is_answered(desk: Desk) -> None:
     assert result.exit_code == 0
     assert len(desk.answers) == 50
     answer = desk.answers["p7"]
-    assert datetime.fromisoformat(answer.pop("time")).utcoffset() == timedelta()
+    assert datetime.fromisoformat(answer.pop("time")).tzinfo is UTC
     assert answer == {
         "id": "p7",
         "text": "prompt 7",
         "stop_reason": "end_turn",
+        "model": MODEL,
         "usage": {"input_tokens": 3, "output_tokens": 5, "cache_read_tokens": 0, "cache_write_tokens": 0},
         "attempts": 1,
-        "model": MODEL,
     }
     assert "50 answered" in result.stderr
     assert not desk.failures.exists()

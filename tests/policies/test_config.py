@@ -13,7 +13,8 @@ from support.doubles import session
 from support.wire import Wire, answer
 
 from aws_bedrock_inference import BedrockClient, Cache, Degrade, Filtered, Quota, Resume, Retry, load, standard
-from aws_bedrock_inference.batch.job import Job, governing
+from aws_bedrock_inference.batch.carry_out import governing
+from aws_bedrock_inference.batch.job import Job
 from aws_bedrock_inference.cli import main
 
 if TYPE_CHECKING:

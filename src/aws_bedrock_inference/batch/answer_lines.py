@@ -26,9 +26,9 @@ def answer_line(record: Record, reply: Reply, at: float) -> dict[str, Any]:
         "id": record.source["id"],
         "text": reply.text,
         "stop_reason": reply.stop_reason,
+        **made_by(reply.route.model, at),
         "usage": usage,
         "attempts": reply.attempts,
-        **made_by(reply.route.model, at),
     }
 
 

@@ -39,19 +39,21 @@ def asker(
     *,
     system: str | None = None,
     max_tokens: int | None = None,
+    temperature: float | None = None,
     streamed: Callable[[Record], bool] = lambda _: False,
     wall: Clock = clock.wall,
 ) -> Callable[[Record], Awaitable[Answer]]:
     """Return a function that sends one record through `client`.
 
-    `system` and `max_tokens` are the defaults for records in the short form; batch records are sent unchanged.
+    `system`, `max_tokens` and `temperature` are the defaults for records in the short form; batch records are sent
+    unchanged.
     `streamed` selects the records whose answers are received as streams; such an answer counts when it is complete.
     """
 
     async def ask(record: Record) -> Answer:
         source = record.source
         if record.is_prompt:
-            defaults = {"system": system, "max_tokens": max_tokens}
+            defaults = {"system": system, "max_tokens": max_tokens, "temperature": temperature}
             reply = await client.invoke(**{**defaults, **record.arguments}, stream=streamed(record))
             return Answer(answer_line(record, reply, wall()), reply.stop_reason)
         if record.is_converse:

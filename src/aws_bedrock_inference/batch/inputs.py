@@ -53,18 +53,12 @@ def read_records(file: BinaryIO, name: str) -> Iterator[Record | BadLine]:
     return records_of(_lines(file, name, None))
 
 
-def count_pieces(source: Source, template: Template | None = None) -> int | None:
-    """Return the number of records and invalid lines; None for a source that should not be read twice."""
-    if source == DASH or isinstance(source, S3Location) or not (source.is_file() or source.is_dir()):
-        return None
-    if source.is_dir():
-        return sum(1 for _ in folder.paths(source))
-    return sum(1 for _ in _pieces(source, template))
+def is_at_hand(source: Source) -> bool:
+    """Return whether the source can be read to its end without waiting for another program, as a pipe may."""
+    return isinstance(source, S3Location) or source.is_file() or source.is_dir()
 
 
-def _pieces(
-    source: Source, template: Template | None, session: Any = None, region: str | None = None
-) -> Iterator[Piece]:
+def _pieces(source: Source, template: Template | None, session: Any, region: str | None) -> Iterator[Piece]:
     if isinstance(source, S3Location):
         yield from _objects(source, template, session, region)
     elif source != DASH and source.is_dir():

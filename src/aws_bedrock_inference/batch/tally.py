@@ -55,7 +55,10 @@ class Meter:
 
 @dataclass
 class Tally:
-    """The counts of one run. `bad` counts invalid lines; `tokens` is the charge to the quota.
+    """The counts of one run. `bad` counts invalid lines; `tokens` is the charge to the quota. `total` is the number of
+    records, None until the input is read. `lost` were in flight when an earlier run was killed.
+
+    `parked` is the fault whose end the run waits for.
 
     `trouble` is the latest fault if no call has succeeded since the first fault, at `troubled_since`.
 
@@ -71,6 +74,9 @@ class Tally:
     """
 
     clock: Clock
+    total: int | None = None
+    lost: int = 0
+    parked: Fault | None = None
     skipped: int = 0
     bad: int = 0
     answered: int = 0
@@ -101,8 +107,8 @@ class Tally:
         return self.clock() - self.started
 
     @property
-    def lines(self) -> int:
-        """The number of records that are done; a line that is no record never is."""
+    def done(self) -> int:
+        """The number of records that have their fate."""
         return self.skipped + self.answered + self.failed
 
     def answer(self) -> None:

@@ -33,9 +33,13 @@ class Template:
             if name == "" or form or conversion:
                 shown = f"{name}{'!' if conversion else ''}{conversion or ''}{':' if form else ''}{form or ''}"
                 raise ValueError(f"the template has {{{shown:.40}}}, which is not the name of a member. {_EXAMPLE}")
+        self._text = text
         self.fields = frozenset(name for _, name, _, _ in self._parts if name)
         if not self.fields:
             raise ValueError(f"the template has no name in braces, so every prompt would be the same. {_EXAMPLE}")
+
+    def __repr__(self) -> str:
+        return f"Template({self._text!r})"
 
     def prompt(self, members: Mapping[str, Any]) -> str:
         """Return the prompt with these members. Raises `ProblemError` if one is missing, or all are blank."""

@@ -39,11 +39,10 @@ _TROUBLE_AFTER = 3.0
 
 
 class Progress:
-    """A display of `tally` on `console`. `total` may be set later; `rpm` and `tpm` are the quota, if one is set."""
+    """A display of `tally` on `console`; `rpm` and `tpm` are the quota, if one is set."""
 
     def __init__(self, console: Console, tally: Tally, *, rpm: float | None = None, tpm: float | None = None) -> None:
         self.console = console
-        self.total: int | None = None
         self._tally = tally
         self._rpm = rpm
         self._tpm = tpm
@@ -79,7 +78,7 @@ class Progress:
         bar.add_column(ratio=1)
         bar.add_column(justify="right", no_wrap=True)
         bar.add_row(
-            ProgressBar(total=self._records, completed=tally.lines, pulse=self.total is None, **BAR),
+            ProgressBar(total=self._tally.total, completed=tally.done, pulse=self._tally.total is None, **BAR),
             Text.assemble((self._done(), "bold"), ("  " + self._left(), "dim")),
         )
         counts = Text.assemble(
@@ -110,22 +109,17 @@ class Progress:
         ]
         return ", ".join(part for part in parts if part)
 
-    @property
-    def _records(self) -> int | None:
-        """The number of records, as far as the bad lines among them are known."""
-        return None if self.total is None else max(0, self.total - self._tally.bad)
-
     def _done(self) -> str:
-        done, records = self._tally.lines, self._records
-        if not records:
+        done = self._tally.done
+        if not self._tally.total:
             return f"{done:,} done"
-        return f"{done:,} of {records:,} done ({done * 100 // records} %)"
+        return f"{done:,} of {self._tally.total:,} done ({done * 100 // self._tally.total} %)"
 
     def _left(self) -> str:
         rate = min(self._tally.pace.per_minute(), self._most())
-        if self._records is None or rate == 0:
+        if self._tally.total is None or rate == 0:
             return ""
-        return f"{about((self._records - self._tally.lines) * 60 / rate)} left"
+        return f"{about((self._tally.total - self._tally.done) * 60 / rate)} left"
 
     def _most(self) -> float:
         """Return the answers a minute that the quota allows, which a burst at the start exceeds."""

@@ -26,8 +26,8 @@ _MOST_REASONS = 5
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from aws_bedrock_inference.batch.ending import Ending
     from aws_bedrock_inference.batch.job import Job
-    from aws_bedrock_inference.batch.runner import Ending
     from aws_bedrock_inference.batch.tally import Tally
 
 
@@ -37,7 +37,7 @@ def exit_code(tally: Tally, ending: Ending) -> int:
         return TERMINATED if ending.terminated else INTERRUPTED
     if ending.fault is not None:
         return CANNOT_WORK
-    if ending.broken:
+    if ending.broken or ending.stopped:
         return FAILED
     if tally.bad:
         return NEEDS_CORRECTION
@@ -59,8 +59,8 @@ def summary(job: Job, tally: Tally, ending: Ending, arguments: Sequence[str]) ->
     yield from _failures(job, tally, ending)
     if tally.bad:
         are = "line is not a valid record" if tally.bad == 1 else "lines are not valid records"
-        yield f"{tally.bad:,} {are}; the reasons: {rejects_beside(job.output)}"
-    if not tally.lines and not tally.bad and not ending.early:
+        yield f"{tally.bad:,} {are}; the reasons: {rejects_beside(job.target)}"
+    if not tally.total and not tally.bad and not ending.early:
         yield f"{job.source_name} has no records."
     if tally.unshared:
         yield f"The quota was not shared with other processes at the end: {tally.unshared}"
@@ -72,8 +72,8 @@ def _why_it_ended(ending: Ending) -> Iterator[str]:
     if ending.fault is not None:
         yield f"Stopped, because every call fails with {ending.fault}"
         yield f"  {ending.fault.advice}"
-    elif ending.broken:
-        yield f"Stopped: {ending.broken}"
+    elif ending.broken or ending.stopped:
+        yield f"Stopped: {ending.broken or ending.stopped}"
     elif ending.interrupted:
         yield "Interrupted. All answers so far are saved."
 

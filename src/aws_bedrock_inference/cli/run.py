@@ -14,9 +14,10 @@ import click
 from rich.console import Console
 
 from aws_bedrock_inference import clock
-from aws_bedrock_inference.batch.inputs import DASH, count_pieces
-from aws_bedrock_inference.batch.job import Job, carry_out
-from aws_bedrock_inference.batch.runner import Ending
+from aws_bedrock_inference.batch.carry_out import carry_out
+from aws_bedrock_inference.batch.ending import Ending
+from aws_bedrock_inference.batch.inputs import DASH
+from aws_bedrock_inference.batch.job import Job
 from aws_bedrock_inference.batch.tally import Tally
 from aws_bedrock_inference.cli.options import call_options, chosen_model
 from aws_bedrock_inference.cli.progress import Progress
@@ -51,6 +52,7 @@ _CONCURRENCY = "Maximum number of calls in flight. [default: 64; 512 with --rpm 
     help="Make each prompt of a record's members or a file's text, such as 'Summarise: {text}'.",
 )
 @call_options
+@click.option("--temperature", type=click.FloatRange(0, 1), metavar="N", help="Temperature, from 0 to 1.")
 @click.option("--rpm", type=_PER_MINUTE, metavar="N", help="Quota in requests per minute.")
 @click.option("--tpm", type=_PER_MINUTE, metavar="N", help="Quota in tokens per minute.")
 @click.option(
@@ -72,6 +74,29 @@ _CONCURRENCY = "Maximum number of calls in flight. [default: 64; 512 with --rpm 
     help="Maximum time for one prompt, with its waits and retries. [default: 900]",
 )
 @click.option("--concurrency", type=click.IntRange(min=1), metavar="N", help=_CONCURRENCY)
+@click.option(
+    "--order",
+    type=click.Choice(["arrival", "input"]),
+    default="arrival",
+    show_default=True,
+    help="Order of the answers: as they arrive, each at once; or as in INPUT, all at the end.",
+)
+@click.option(
+    "--on-change",
+    type=click.Choice(["refuse", "keep", "ask"]),
+    default="refuse",
+    show_default=True,
+    help="What to do with answers of another model, or whose prompt has changed: refuse the run, keep them, ask anew.",
+)
+@click.option("--sample", type=click.IntRange(min=1), metavar="N", help="Ask only N prompts, spread over INPUT.")
+@click.option("--max-failures", type=click.IntRange(min=1), metavar="N", help="Stop when N prompts have failed.")
+@click.option(
+    "--give-up-after",
+    type=click.FloatRange(min=0),
+    metavar="SECONDS",
+    help="Maximum time to wait while no call can succeed: expired credentials, no access, no network, the day's tokens "
+    "spent. [default: 86400 for a run that had answers before, else 0]",
+)
 @click.option("--stream", is_flag=True, help="Receive the answers as streams; retry a stream that breaks.")
 @click.option(
     "--simulate",
@@ -154,7 +179,6 @@ def _say(console: Console, message: str) -> None:
 
 async def _watched(job: Job, tally: Tally, console: Console) -> Ending:
     progress = Progress(console, tally, rpm=job.rpm, tpm=job.tpm)
-    threading.Thread(target=_count, args=(job, progress), daemon=True).start()
 
     def complain(line: BadLine) -> None:
         if tally.bad <= _MOST_COMPLAINTS:
@@ -166,8 +190,3 @@ async def _watched(job: Job, tally: Tally, console: Console) -> Ending:
 
     async with progress.shown():
         return await carry_out(job, tally, complain=complain, say=say)
-
-
-def _count(job: Job, progress: Progress) -> None:
-    with contextlib.suppress(OSError, ValueError):  # the run says what is wrong with its input
-        progress.total = count_pieces(job.source, job.template)
