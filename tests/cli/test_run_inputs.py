@@ -114,6 +114,18 @@ def test_failures_are_run_again_with_the_same_template(desk: Desk) -> None:
     assert desk.answers[1]["text"] == "Say a"
 
 
+def test_another_template_asks_something_else_and_is_refused_unless_it_is_wanted(desk: Desk) -> None:
+    desk.lines({"id": "p1", "text": "a"})
+    assert desk.run("--template", "Say {text}").exit_code == 0
+    assert desk.run("--template", "Say {text}").exit_code == 0
+    refused = desk.run("--template", "Sing {text}")
+    assert refused.exit_code == 2
+    assert "answers to something else" in refused.stderr
+    assert desk.run("--template", "Sing {text}", "--on-change", "ask").exit_code == 0
+    assert desk.stub.prompts == ["Say a", "Sing a"]
+    assert desk.answers["p1"]["text"] == "Sing a"
+
+
 def test_bad_lines_are_rejected_and_never_done(desk: Desk) -> None:
     desk.lines({"id": "p1", "prompt": "Hi"}, "nonsense", {"id": "p1", "prompt": "twice"})
     desk.run()

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 _EXAMPLE = '{"id": ..., "prompt": ...}'
 _ADVICE = f"Write one complete object on each line: {_EXAMPLE}"
-_OTHER_ADVICE = f"{_ADVICE}. If this is CSV, name its columns in the first line, id and prompt among them"
+_ADVICE_AT_FIRST = f"{_ADVICE}. If this is CSV, name its columns in the first line, id and prompt among them"
 _TOO_DEEP = "JSON nested too deeply, or with a number too long. Simplify it"
 _LONGEST_SHOWN = 60
 
@@ -118,7 +118,7 @@ def records_of(pieces: Iterable[Piece], template: Template | None = None) -> Ite
     seen = Keys()
     for file, number, content in pieces:
         try:
-            key, source = _record(content, template)
+            key, source = _record(content, number, template)
         except ProblemError as problem:
             yield BadLine(file, number, str(problem))
         except RecursionError:
@@ -159,11 +159,13 @@ def _check_start(line: bytes, name: str) -> None:
         raise ValueError(f"{name} has objects over several lines; one is required. Convert it: jq -c . {name}")
 
 
-def _record(content: bytes | dict[str, Any] | ProblemError, template: Template | None) -> tuple[str, dict[str, Any]]:
+def _record(
+    content: bytes | dict[str, Any] | ProblemError, number: int, template: Template | None
+) -> tuple[str, dict[str, Any]]:
     """Return the key and the members of a record."""
     if isinstance(content, ProblemError):
         raise content
-    source = _object(content) if isinstance(content, bytes) else content
+    source = _object(content, number) if isinstance(content, bytes) else content
     if template is None or ERROR not in template.fields:
         source.pop(ERROR, None)
     source = templated(source, template)
@@ -174,8 +176,8 @@ def _record(content: bytes | dict[str, Any] | ProblemError, template: Template |
     return _prompt_key(source), source
 
 
-def _object(line: bytes) -> dict[str, Any]:
-    source = parsed(text_of(line), _ADVICE if line.lstrip().startswith(b"{") else _OTHER_ADVICE)
+def _object(line: bytes, number: int) -> dict[str, Any]:
+    source = parsed(text_of(line), _ADVICE_AT_FIRST if number == 1 else _ADVICE)
     if not isinstance(source, dict):
         raise ProblemError(f"this is {_kind(source)}, not a JSON object. Write {_EXAMPLE}")
     return source
