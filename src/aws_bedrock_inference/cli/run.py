@@ -17,6 +17,7 @@ from aws_bedrock_inference import clock
 from aws_bedrock_inference.batch.carry_out import carry_out
 from aws_bedrock_inference.batch.ending import Ending
 from aws_bedrock_inference.batch.job import DASH, Job
+from aws_bedrock_inference.batch.schema import Schema
 from aws_bedrock_inference.batch.tally import Tally
 from aws_bedrock_inference.cli.options import call_options, chosen_model
 from aws_bedrock_inference.cli.progress import Progress
@@ -80,6 +81,13 @@ _CONCURRENCY = "Maximum number of calls in flight. [default: 64; 512 with --rpm 
     default="refuse",
     show_default=True,
     help="What to do with answers of another model, or whose prompt has changed: refuse the run, keep them, ask anew.",
+)
+@click.option(
+    "--schema",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    callback=lambda _, __, path: path and Schema(path),
+    metavar="FILE",
+    help="JSON schema that each answer must fit. One that does not is asked again, 3 times in all, then has failed.",
 )
 @click.option("--sample", type=click.IntRange(min=1), metavar="N", help="Ask only N prompts, spread over INPUT.")
 @click.option("--max-failures", type=click.IntRange(min=1), metavar="N", help="Stop when N prompts have failed.")
