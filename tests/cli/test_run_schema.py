@@ -23,29 +23,10 @@ def path(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize(
-    ("text", "says"),
-    [
-        ('{"city": "Bern"}', ""),
-        ("Bern", "the answer is not JSON"),
-        ('{"town": "Bern"}', "at $: the answer does not keep to 'required' of the schema"),
-        ('{"city": 5}', "at $.city: the answer does not keep to 'type' of the schema"),
-        ("[" * 100_000, "nested too deeply"),
-    ],
-)
-def test_what_does_not_fit_is_said_without_the_answer(path: Path, text: str, says: str) -> None:
-    misfit = Schema(path).misfit(text)
-    assert (says in misfit) if says else misfit == ""
-    assert "Bern" not in misfit
-
-
-@pytest.mark.parametrize(
-    ("content", "says"),
-    [("{", "is not JSON"), ('{"type": "nonsense"}', "is no JSON schema"), ("[]", "is no JSON schema")],
-)
-def test_a_schema_that_is_none_is_refused(path: Path, content: str, says: str) -> None:
-    path.write_text(content)
-    with pytest.raises(ValueError, match=says):
+@pytest.mark.parametrize("content", ["{", '{"type": "nonsense"}', "[]", "\xe9"])
+def test_a_schema_that_is_none_is_refused(path: Path, content: str) -> None:
+    path.write_text(content, "latin-1")
+    with pytest.raises(ValueError, match=r"city.json is (no JSON schema|not UTF-8)"):
         Schema(path)
 
 
@@ -64,6 +45,6 @@ def test_an_answer_that_does_not_fit_is_asked_again_and_then_has_failed(desk: De
     assert set(desk.answers) == {"p1", "p2"}
     assert sorted(desk.stub.prompts) == ["prompt 1", *["prompt 2"] * 3, *["prompt 3"] * 3]
     (failed,) = map(json.loads, desk.failures.read_text().splitlines())
-    assert (failed["id"], failed["error"]["cause"]) == ("p3", "answer-does-not-fit-schema")
+    assert (failed["id"], failed["error"]["cause"]) == ("p3", "answer-breaks-schema")
     assert (failed["error"]["attempts"], failed["error"]["answer"]) == (3, "Bern, I think")
-    assert "the answer is not JSON (3 answers)" in result.stderr
+    assert "does not fit the schema: it is not well-formed JSON" in result.stderr

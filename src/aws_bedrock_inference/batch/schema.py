@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from aws_bedrock_inference.dialects.content import text_of
+from aws_bedrock_inference.dialects.json_schema import is_installed, is_usable, violation
 from aws_bedrock_inference.fault import Category, Decision, Fault, Kind
 
 if TYPE_CHECKING:
@@ -20,53 +19,36 @@ if TYPE_CHECKING:
 # model that fails three times does not understand the prompt.
 ATTEMPTS = 3
 
-_LONGEST = 300
-
 
 class Schema:
-    """The schema in the file at `path`. Raises `ValueError` if it is none, or if jsonschema is not installed."""
+    """The schema in the file at `path`. Raises `ValueError` if it is none, or if answers cannot be checked by it."""
 
     def __init__(self, path: Path) -> None:
-        if find_spec("jsonschema") is None:
-            raise ValueError("--schema needs the extra `schema`: pip install 'aws-bedrock-inference[schema]'")
-        from jsonschema import SchemaError, validators  # noqa: PLC0415 - an extra, and only needed now
-
+        if not is_installed():
+            raise ValueError("a schema needs the extra `schema`: pip install 'aws-bedrock-inference[schema]'")
         try:
-            schema = json.loads(path.read_bytes())
-            kind = validators.validator_for(schema, default=validators.Draft202012Validator)  # type: ignore[no-untyped-call]
-            kind.check_schema(schema)
-        except SchemaError as error:
-            raise ValueError(f"{path} is no JSON schema: {error.message[:_LONGEST]}") from None
-        except (ValueError, RecursionError) as error:
-            raise ValueError(f"{path} is not JSON: {str(error)[:_LONGEST]}") from None
+            self._text = path.read_text("utf-8")
         except OSError as error:
             raise ValueError(f"{path}: {error.strerror}. Give a schema that can be read") from None
-        self._validator: Any = kind(schema)
-
-    def misfit(self, text: str) -> str:
-        """Return what is wrong with an answer's text, or nothing. The answer itself is not quoted."""
-        try:
-            value = json.loads(text)
-        except ValueError:
-            return "the answer is not JSON"
-        except RecursionError:
-            return "the answer is nested too deeply"
-        error = next(self._validator.iter_errors(value), None)
-        if error is None:
-            return ""
-        return f"at {error.json_path}: the answer does not keep to {error.validator!r} of the schema"
+        except UnicodeDecodeError:
+            raise ValueError(f"{path} is not UTF-8. Give a JSON schema") from None
+        if not is_usable(self._text):
+            raise ValueError(f"{path} is no JSON schema. Correct it, for example with `python -m json.tool {path}`")
 
     def fitting(self, ask: Callable[[Record], Awaitable[Answer]]) -> Callable[[Record], Awaitable[Answer]]:
         """Return a function that asks until the answer fits. After the last attempt it raises `DoesNotFit`."""
 
         async def asked(record: Record) -> Answer:
-            for _ in range(ATTEMPTS):
+            attempts = 0
+            while True:
                 answer = await ask(record)
+                attempts += 1
                 text = _text_of(answer.line)
-                why = self.misfit(text)
-                if not why:
+                why = violation(self._text, text)
+                if why is None:
                     return answer
-            raise DoesNotFit(why, text)
+                if attempts == ATTEMPTS:
+                    raise DoesNotFit(why, text)
 
         return asked
 
@@ -78,12 +60,12 @@ class DoesNotFit(Exception):
         super().__init__(why)
         self.answer = answer
         self.fault = Fault(
-            code="AnswerDoesNotFit",
-            message=f"{why} ({ATTEMPTS} answers)",
+            code="AnswerIncomplete",
+            message=f"The answer does not fit the schema: {why} (the last of {ATTEMPTS})",
             kind=Kind.MODEL,
             decision=Decision.FAIL,
             category=Category.PERMANENT,
-            cause="answer-does-not-fit-schema",
+            cause="answer-breaks-schema",
             advice="Say in the prompt what the answer must look like, give --max-tokens room for all of it, or let a "
             "tool's input schema hold the model to it.",
         )
