@@ -14,6 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from aws_bedrock_inference.batch.batch_run import AsyncBatchRun, BatchRun, BatchStopped
     from aws_bedrock_inference.call import Call, Outcome, Route, Timeout, Usage
     from aws_bedrock_inference.clients.aclient import AsyncBedrockClient
     from aws_bedrock_inference.clients.client import BedrockClient, BedrockStreamingClient
@@ -84,6 +85,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "batch.batch_run": ("AsyncBatchRun", "BatchRun", "BatchStopped"),
     "call": ("Call", "Outcome", "Route", "Timeout", "Usage"),
     "clients.aclient": ("AsyncBedrockClient",),
     "clients.client": ("BedrockClient", "BedrockStreamingClient"),
@@ -155,7 +157,10 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
     "AnswerIncomplete",
+    "AsyncBatchRun",
     "AsyncBedrockClient",
+    "BatchRun",
+    "BatchStopped",
     "BedrockClient",
     "BedrockError",
     "BedrockStreamingClient",

@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from moto import mock_aws
 from support.desk import MODEL, Desk, body, refuse
 
+from aws_bedrock_inference import BatchRun, BedrockClient
 from aws_bedrock_inference.cli import main
 
 if TYPE_CHECKING:
@@ -92,6 +93,32 @@ def test_a_batch_of_openai_is_answered_in_openais_form_and_what_failed_can_be_ru
         main, ["quota", "advise", str(desk.output), "--model", MODEL, "--endpoint-url", "http://127.0.0.1:9"]
     )
     assert "not an answer" not in advised.output
+
+
+def test_an_answer_in_openais_form_is_held_to_a_schema(desk: Desk) -> None:
+    schema = desk.folder / "schema.json"
+    schema.write_text('{"type": "object", "required": ["city"]}')
+    for key, text in (("c1", '{"city": "Rome"}'), ("c2", "Rome")):
+        content = {"messages": [{"role": "user", "content": text}]}
+        line = {"custom_id": key, "method": "POST", "url": "/v1/chat/completions", "body": content}
+        with desk.source.open("a") as file:
+            file.write(json.dumps(line) + "\n")
+    assert desk.run("--schema", str(schema)).exit_code == 1
+    assert [json.loads(line)["custom_id"] for line in desk.output.read_text().splitlines()] == ["c1"]
+    assert json.loads(desk.failures.read_text())["custom_id"] == "c2"
+
+
+def test_a_program_reads_the_same_inputs(desk: Desk) -> None:
+    folder = desk.folder / "texts"
+    folder.mkdir()
+    (folder / "a.txt").write_text("first")
+    with BedrockClient(MODEL, endpoint_url=desk.stub.url) as client:
+        with BatchRun(folder, desk.output, client=client, template="Say {text}") as run:
+            assert [(answer["id"], answer["text"]) for answer in run] == [("a.txt", "Say first")]
+        with pytest.raises(ValueError, match="in the directory that is the input"):
+            BatchRun(folder, folder / "answers.jsonl", client=client, template="Say {text}")
+        with pytest.raises(ValueError, match="names no bucket"):
+            BatchRun("s3:///key", desk.output, client=client)
 
 
 def test_a_template_is_not_repeated_in_the_command_that_goes_on(desk: Desk) -> None:

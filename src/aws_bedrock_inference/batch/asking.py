@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from aws_bedrock_inference.batch.answers import error_line, unexpected
 from aws_bedrock_inference.batch.fates import Fate, State, written
 from aws_bedrock_inference.batch.parking import hits_every_record, passes_soon
+from aws_bedrock_inference.batch.schema import ATTEMPTS, DoesNotFit
 from aws_bedrock_inference.exceptions import BedrockError
 from aws_bedrock_inference.stores import StoreUnavailable
 
@@ -36,6 +37,9 @@ async def fate_of(
             state = State.DELAYED
         else:
             state = State.FAILED
+    except DoesNotFit as error:
+        line = {**error_line(error.fault, ATTEMPTS), "answer": error.answer}
+        return Fate(number, State.FAILED, written(line)), error.fault
     except StoreUnavailable:
         raise
     except Exception as error:  # noqa: BLE001 - whatever it is, it belongs to this record and ends no run

@@ -37,4 +37,6 @@ class Ending:
     @property
     def reason(self) -> str:
         """The reason in words, for the journal."""
-        return str(self.fault) if self.fault else self.broken or self.stopped
+        if self.fault is not None:
+            return f"every call fails with {self.fault}"
+        return self.broken or self.stopped or ("interrupted" if self.interrupted else "")

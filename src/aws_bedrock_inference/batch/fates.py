@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.batch.records import Record
 
 
+encoded = json.JSONEncoder(ensure_ascii=False).encode
+"""JSON as `json.dumps` writes it, without making an encoder for each line."""
+
+
 class State(IntEnum):
     """The fate of a record. All but ANSWERED and FAILED are missing, and asked by the next run.
 
@@ -61,7 +65,7 @@ class Changed(ValueError):
 def written(value: dict[str, Any]) -> str:
     """Return the line for `value`. Raises `ValueError`, `TypeError` or `RecursionError` for what JSON cannot hold."""
     # Half a surrogate pair is valid in JSON but not in UTF-8, so it stays an escape sequence.
-    return (json.dumps(value, ensure_ascii=False) + "\n").encode(errors="backslashreplace").decode()
+    return (encoded(value) + "\n").encode(errors="backslashreplace").decode()
 
 
 def failure_line(key: str, source: str | None, error: str) -> str:

@@ -31,6 +31,25 @@ _TABLES = (".csv", ".tsv")
 _PACKED = (".gz", ".zst", ".bz2", ".xz")
 
 
+def source_of(given: str | Path) -> Source:
+    """Return the source that a path or a URL of S3 names. Raises `ValueError`."""
+    return S3Location.parse(str(given)) or Path(given)
+
+
+def holds_output(source: Source, output: Path) -> bool:
+    """Return whether the output is the input, or in the directory that is the input. A path that cannot be looked up is
+    refused where it is opened.
+    """
+    if isinstance(source, S3Location):
+        return False
+    try:
+        if source.is_dir():
+            return output.resolve().is_relative_to(source.resolve())
+        return source.samefile(output)
+    except OSError:
+        return False
+
+
 def source_name(source: Source) -> str:
     """Return the source's name for messages."""
     return "standard input" if source == DASH else str(source)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.batch.answers import Answer
     from aws_bedrock_inference.batch.inputs import Source
     from aws_bedrock_inference.batch.records import Record
+    from aws_bedrock_inference.batch.schema import Schema
     from aws_bedrock_inference.batch.template import Template
     from aws_bedrock_inference.clients.aclient import AsyncBedrockClient
     from aws_bedrock_inference.flow import Pipeline
@@ -31,7 +32,8 @@ class Job:
 
     `order` is that of the output: `arrival` appends each answer as it comes, `input` writes the file at the end.
     `on_change` says what becomes of an answer whose record would be asked something else now (another model, system
-    prompt or prompt): `refuse` the run, `keep` the answer, or `ask` anew. `give_up_after` bounds the seconds for which
+    prompt or prompt): `refuse` the run, `keep` the answer, or `ask` anew. An answer that does not fit
+    `schema` is not done. `give_up_after` bounds the seconds for which
     the run stays parked. `brake` returns why the run must stop now, or nothing.
     """
 
@@ -57,6 +59,7 @@ class Job:
     give_up_after: float | None = None
     max_failures: int | None = None
     sample: int | None = None
+    schema: Schema | None = None
     brake: Callable[[], str] = lambda: ""
 
     @property
@@ -96,10 +99,11 @@ class Job:
 
     def asker(self, client: AsyncBedrockClient) -> Callable[[Record], Awaitable[Answer]]:
         """Return the function that asks one record."""
-        return asker(
+        ask = asker(
             client,
             system=self.system,
             max_tokens=self.max_tokens,
             temperature=self.temperature,
             streamed=self.streamed,
         )
+        return ask if self.schema is None else self.schema.fitting(ask)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from aws_bedrock_inference import clock
 from aws_bedrock_inference.batch.answers import error_line, unexpected
-from aws_bedrock_inference.batch.fates import Asking, Changed, Fate, JournalBroken, State, failure_line
+from aws_bedrock_inference.batch.fates import Asking, Changed, Fate, JournalBroken, State, encoded, failure_line
 from aws_bedrock_inference.batch.journal_file import connected, held
 from aws_bedrock_inference.batch.records import Record
 from aws_bedrock_inference.stores.disk import identity
@@ -93,7 +93,7 @@ class Journal:
         rows, unfit = [], []
         for record in records:
             try:
-                text = json.dumps(record.source, ensure_ascii=False)
+                text = encoded(record.source)
             except (RecursionError, TypeError, ValueError) as error:
                 text = json.dumps({"id": record.key})
                 unfit.append((record.key, json.dumps(error_line(unexpected(error), 0))))

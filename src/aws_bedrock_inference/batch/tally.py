@@ -11,6 +11,7 @@ from aws_bedrock_inference.fault import Kind
 from aws_bedrock_inference.knowledge.models import model_facts
 
 if TYPE_CHECKING:
+    from aws_bedrock_inference.batch.fates import State
     from aws_bedrock_inference.clock import Clock
     from aws_bedrock_inference.fault import Fault
 
@@ -58,6 +59,8 @@ class Tally:
     """The counts of one run. `bad` counts invalid lines; `tokens` is the charge to the quota. `total` is the number of
     records, None until the input is read. `lost` were in flight when an earlier run was killed.
 
+    `fates` has the number of records in each state at the end, those of earlier runs included.
+
     `parked` is the fault whose end the run waits for.
 
     `trouble` is the latest fault if no call has succeeded since the first fault, at `troubled_since`.
@@ -75,6 +78,7 @@ class Tally:
 
     clock: Clock
     total: int | None = None
+    fates: dict[State, int] = field(default_factory=dict)
     lost: int = 0
     parked: Fault | None = None
     skipped: int = 0

@@ -79,7 +79,10 @@ async def asked(
             notify=notify,
         )
         started(run)
-        return await _ended(run, journal, job)
+        try:
+            return await _ended(run, journal, job)
+        finally:
+            tally.fates = journal.counts()
 
 
 def take_in(job: Job, journal: Journal, tally: Tally, complain: Callable[[BadLine], None]) -> Intake:

@@ -129,6 +129,8 @@ class Progress:
 
     def _trouble(self) -> str:
         tally = self._tally
+        if tally.parked is not None:
+            return f"parked until it is over: {tally.parked}"
         seconds = tally.clock() - tally.troubled_since
         if tally.trouble is None or seconds < _TROUBLE_AFTER:
             return ""

@@ -6,6 +6,7 @@ import re
 import shlex
 from typing import TYPE_CHECKING
 
+from aws_bedrock_inference.batch.fates import State
 from aws_bedrock_inference.batch.inputs import DASH
 from aws_bedrock_inference.batch.rejects import rejects_beside
 from aws_bedrock_inference.cli.exit_codes import CANNOT_WORK, FAILED, INTERRUPTED, NEEDS_CORRECTION, TERMINATED
@@ -41,7 +42,7 @@ def exit_code(tally: Tally, ending: Ending) -> int:
         return FAILED
     if tally.bad:
         return NEEDS_CORRECTION
-    return FAILED if tally.failed or tally.unshared else 0
+    return FAILED if tally.failed or tally.fates.get(State.FAILED) or tally.unshared else 0
 
 
 def summary(job: Job, tally: Tally, ending: Ending, arguments: Sequence[str]) -> Iterator[str]:
@@ -50,8 +51,7 @@ def summary(job: Job, tally: Tally, ending: Ending, arguments: Sequence[str]) ->
     rate = f", {tally.answered * 60 / tally.seconds:,.0f} per minute" if tally.answered and tally.seconds >= 1 else ""
     before = f", {tally.skipped:,} answered by earlier runs" if tally.skipped else ""
     yield f"{tally.answered:,} answered in {clock_time(tally.seconds)}{rate}{before}: {job.output}"
-    if tally.skipped:
-        yield "  They are known by their ids; for another model or changed prompts, give another --output"
+    yield from _reconciled(tally)
     if tally.truncated:
         yield f"  {tally.truncated:,} of them truncated at max_tokens (see stop_reason); raise --max-tokens"
     if tally.filtered:
@@ -66,6 +66,19 @@ def summary(job: Job, tally: Tally, ending: Ending, arguments: Sequence[str]) ->
         yield f"The quota was not shared with other processes at the end: {tally.unshared}"
     yield f"{tally.tokens:,.0f} tokens charged to the quota, {tally.throttles:,} throttled, {tally.retries:,} retried"
     yield from _how_to_go_on(job, tally, ending, arguments)
+
+
+def _reconciled(tally: Tally) -> Iterator[str]:
+    """Yield what became of every record, where that is more than the first line says."""
+    answered, failed = tally.fates.get(State.ANSWERED, 0), tally.fates.get(State.FAILED, 0)
+    held = tally.fates.get(State.HELD, 0)
+    records = sum(tally.fates.values())
+    missing = records - answered - failed
+    if missing or failed > tally.failed:
+        sample = f", {held:,} of them not in the sample" if held else ""
+        yield f"  {records:,} records: {answered:,} answered, {failed:,} failed, {missing:,} missing{sample}"
+    if tally.lost:
+        yield f"  {tally.lost:,} were in flight when an earlier run was killed; their answers may be paid twice"
 
 
 def _why_it_ended(ending: Ending) -> Iterator[str]:

@@ -16,14 +16,15 @@ from rich.console import Console
 from aws_bedrock_inference import clock
 from aws_bedrock_inference.batch.carry_out import carry_out
 from aws_bedrock_inference.batch.ending import Ending
-from aws_bedrock_inference.batch.inputs import DASH
+from aws_bedrock_inference.batch.inputs import DASH, holds_output
 from aws_bedrock_inference.batch.job import Job
+from aws_bedrock_inference.batch.schema import Schema
 from aws_bedrock_inference.batch.tally import Tally
 from aws_bedrock_inference.cli.options import call_options, chosen_model
 from aws_bedrock_inference.cli.progress import Progress
 from aws_bedrock_inference.cli.quota_usage import usable_store
 from aws_bedrock_inference.cli.report import exit_code, summary
-from aws_bedrock_inference.cli.run_input import Input, same, template
+from aws_bedrock_inference.cli.run_input import Input, template
 from aws_bedrock_inference.cli.simulated import MODEL, simulated
 from aws_bedrock_inference.cli.stderr import Stderr
 from aws_bedrock_inference.cli.terminal import warnings_shown
@@ -88,6 +89,13 @@ _CONCURRENCY = "Maximum number of calls in flight. [default: 64; 512 with --rpm 
     show_default=True,
     help="What to do with answers of another model, or whose prompt has changed: refuse the run, keep them, ask anew.",
 )
+@click.option(
+    "--schema",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    callback=lambda _, __, path: path and Schema(path),
+    metavar="FILE",
+    help="JSON schema that each answer must fit. One that does not is asked again, 3 times in all, then has failed.",
+)
 @click.option("--sample", type=click.IntRange(min=1), metavar="N", help="Ask only N prompts, spread over INPUT.")
 @click.option("--max-failures", type=click.IntRange(min=1), metavar="N", help="Stop when N prompts have failed.")
 @click.option(
@@ -120,7 +128,7 @@ def run(ctx: click.Context, /, *, stream: bool, simulate: str | None, **options:
         raise click.UsageError(
             "--output must be a file, because the next run reads it to skip the records that have an answer."
         )
-    if same(source, output):
+    if holds_output(source, output):
         raise click.UsageError("INPUT and --output are the same file, or --output is in the directory INPUT.")
     console = Console(file=cast("IO[str]", Stderr()), highlight=False)
     job = Job(**_configured(options), streamed=lambda _: stream)

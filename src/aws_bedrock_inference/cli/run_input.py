@@ -42,17 +42,3 @@ def template(_: click.Context, __: click.Parameter, value: str | None) -> Templa
         raise click.BadParameter(f"{value[1:]}: {error.strerror}. Give a file that can be read.") from None
     except ValueError as error:
         raise click.BadParameter(f"{error}.") from None
-
-
-def same(source: Source, output: Path) -> bool:
-    """Return whether the output is the input, or in the directory that is the input. A path that cannot be looked up is
-    refused where it is opened.
-    """
-    if isinstance(source, S3Location):
-        return False
-    try:
-        if source.is_dir():
-            return output.resolve().is_relative_to(source.resolve())
-        return source.samefile(output)
-    except OSError:
-        return False
