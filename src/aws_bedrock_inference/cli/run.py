@@ -23,6 +23,7 @@ from aws_bedrock_inference.cli.options import call_options, chosen_model
 from aws_bedrock_inference.cli.progress import Progress
 from aws_bedrock_inference.cli.quota_usage import usable_store
 from aws_bedrock_inference.cli.report import exit_code, summary
+from aws_bedrock_inference.cli.run_status import list_runs, status
 from aws_bedrock_inference.cli.simulated import MODEL, simulated
 from aws_bedrock_inference.cli.stderr import Stderr
 from aws_bedrock_inference.cli.terminal import warnings_shown
@@ -42,7 +43,23 @@ _SECONDS = click.FloatRange(min=0, min_open=True, max=86_400)
 _CONCURRENCY = "Maximum number of calls in flight. [default: 64; 512 with --rpm or --tpm]"
 
 
-@click.command()
+class _Run(click.Command):
+    """`run INPUT`, and beside it the commands that only look: `run status FILE` and `run list`."""
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        """Make the context of the command that the first argument names."""
+        command = _LOOKING.get(args[0]) if args else None
+        if command is None:
+            return super().make_context(info_name, args, parent, **extra)
+        return command.make_context(f"{info_name} {args[0]}", args[1:], parent, **extra)
+
+
+_LOOKING = {"status": status, "list": list_runs}
+
+
+@click.command(cls=_Run)
 @click.argument("source", metavar="INPUT", type=_INPUT)
 @click.option("-o", "--output", required=True, metavar="FILE", type=_OUTPUT, help="File for the answers.")
 @call_options
@@ -98,6 +115,13 @@ _CONCURRENCY = "Maximum number of calls in flight. [default: 64; 512 with --rpm 
     help="Maximum time to wait while no call can succeed: expired credentials, no access, no network, the day's tokens "
     "spent. [default: 86400 for a run that had answers before, else 0]",
 )
+@click.option(
+    "--progress",
+    "shown_as",
+    type=click.Choice(["auto", "json"]),
+    default="auto",
+    help="Progress on standard error: a block or lines for people, or a JSON object every 5 seconds.",
+)
 @click.option("--stream", is_flag=True, help="Receive the answers as streams; retry a stream that breaks.")
 @click.option(
     "--simulate",
@@ -107,8 +131,11 @@ _CONCURRENCY = "Maximum number of calls in flight. [default: 64; 512 with --rpm 
     help="Call the built-in simulator instead of AWS; needs no credentials.",
 )
 @click.pass_context
-def run(ctx: click.Context, /, *, stream: bool, simulate: str | None, **options: Any) -> None:
+def run(ctx: click.Context, /, *, stream: bool, simulate: str | None, shown_as: str, **options: Any) -> None:
     """Send every prompt of a file; write each answer as it arrives.
+
+    The journal FILE.journal knows what became of each prompt; `bedrock run status FILE` and `bedrock run list` show it,
+    also while the run goes on.
 
     INPUT is a file with one JSON object on each line: {"id": ..., "prompt": ...} or a record of Bedrock's batch
     inference. Use - for standard input. Records that already have an answer in FILE are skipped, so after an
@@ -132,9 +159,11 @@ def run(ctx: click.Context, /, *, stream: bool, simulate: str | None, **options:
                 running, session = stack.enter_context(simulated(simulate))
                 job = replace(job, session=session, endpoint_url=running.url, model=job.model or MODEL)
             chosen_model(job.model)
-            ending = asyncio.run(_watched(job, tally, console))
+            ending = asyncio.run(_watched(job, tally, console, as_json=shown_as == "json"))
         except KeyboardInterrupt:  # before the run could take it as a signal, or after
             ending = Ending(interrupted=True, terminated=bool(terminated))
+        if shown_as == "json":
+            _say(console, Progress(console, tally, rpm=job.rpm, tpm=job.tpm).json(ended=ending.name))
         for line in summary(job, tally, ending, ctx.meta["arguments"]):
             _say(console, line)
     ctx.exit(exit_code(tally, ending))
@@ -184,8 +213,8 @@ def _say(console: Console, message: str) -> None:
     console.print(message, markup=False, highlight=False, soft_wrap=True)
 
 
-async def _watched(job: Job, tally: Tally, console: Console) -> Ending:
-    progress = Progress(console, tally, rpm=job.rpm, tpm=job.tpm)
+async def _watched(job: Job, tally: Tally, console: Console, *, as_json: bool) -> Ending:
+    progress = Progress(console, tally, rpm=job.rpm, tpm=job.tpm, as_json=as_json)
 
     def complain(line: BadLine) -> None:
         if tally.bad <= _MOST_COMPLAINTS:
