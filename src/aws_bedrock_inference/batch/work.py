@@ -94,8 +94,7 @@ def take_in(job: Job, journal: Journal, tally: Tally, complain: Callable[[BadLin
         nonlocal digest
         digest = _digest(job)
         if digest is None or not journal.knows_input(digest):
-            with _opened(job) as file:
-                yield from read_records(file, job.source_name)
+            yield from records_of(job)
 
     def bad(line: BadLine) -> None:
         tally.bad += 1
@@ -120,6 +119,12 @@ def _digest(job: Job) -> bytes | None:
         digest = file_digest(file, "blake2b")
     digest.update(repr(job.asking).encode(errors="surrogatepass"))
     return digest.digest()
+
+
+def records_of(job: Job) -> Iterator[Record | BadLine]:
+    """Yield the records of the input, and what is wrong with the lines that are none."""
+    with _opened(job) as file:
+        yield from read_records(file, job.source_name)
 
 
 def _brake(job: Job, tally: Tally) -> str:

@@ -7,6 +7,7 @@ import contextlib
 import signal
 import threading
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
 
@@ -15,14 +16,16 @@ from rich.console import Console
 
 from aws_bedrock_inference import clock
 from aws_bedrock_inference.batch.carry_out import carry_out
+from aws_bedrock_inference.batch.dry_run import planned
 from aws_bedrock_inference.batch.ending import Ending
 from aws_bedrock_inference.batch.job import DASH, Job
 from aws_bedrock_inference.batch.schema import Schema
 from aws_bedrock_inference.batch.tally import Tally
+from aws_bedrock_inference.cli.exit_codes import NEEDS_CORRECTION
 from aws_bedrock_inference.cli.options import call_options, chosen_model
 from aws_bedrock_inference.cli.progress import Progress
 from aws_bedrock_inference.cli.quota_usage import usable_store
-from aws_bedrock_inference.cli.report import exit_code, summary
+from aws_bedrock_inference.cli.report import exit_code, planned_summary, summary
 from aws_bedrock_inference.cli.run_status import list_runs, status
 from aws_bedrock_inference.cli.simulated import MODEL, simulated
 from aws_bedrock_inference.cli.stderr import Stderr
@@ -31,7 +34,7 @@ from aws_bedrock_inference.policies import Quota
 from aws_bedrock_inference.policies.config import load
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from aws_bedrock_inference.batch.records import BadLine
 
@@ -115,6 +118,7 @@ _LOOKING = {"status": status, "list": list_runs}
     help="Maximum time to wait while no call can succeed: expired credentials, no access, no network, the day's tokens "
     "spent. [default: 86400 for a run that had answers before, else 0]",
 )
+@click.option("--dry-run", is_flag=True, help="Send nothing: show the tokens, and the time at --rpm and --tpm.")
 @click.option(
     "--progress",
     "shown_as",
@@ -131,7 +135,9 @@ _LOOKING = {"status": status, "list": list_runs}
     help="Call the built-in simulator instead of AWS; needs no credentials.",
 )
 @click.pass_context
-def run(ctx: click.Context, /, *, stream: bool, simulate: str | None, shown_as: str, **options: Any) -> None:
+def run(
+    ctx: click.Context, /, *, stream: bool, simulate: str | None, shown_as: str, dry_run: bool, **options: Any
+) -> None:
     """Send every prompt of a file; write each answer as it arrives.
 
     The journal FILE.journal knows what became of each prompt; `bedrock run status FILE` and `bedrock run list` show it,
@@ -159,6 +165,11 @@ def run(ctx: click.Context, /, *, stream: bool, simulate: str | None, shown_as: 
                 running, session = stack.enter_context(simulated(simulate))
                 job = replace(job, session=session, endpoint_url=running.url, model=job.model or MODEL)
             chosen_model(job.model)
+            if dry_run:
+                plan = asyncio.run(planned(job, _complaining(console)))
+                for line in planned_summary(job, plan):
+                    _say(console, line)
+                ctx.exit(NEEDS_CORRECTION if plan.bad or plan.refused else 0)
             ending = asyncio.run(_watched(job, tally, console, as_json=shown_as == "json"))
         except KeyboardInterrupt:  # before the run could take it as a signal, or after
             ending = Ending(interrupted=True, terminated=bool(terminated))
@@ -213,16 +224,24 @@ def _say(console: Console, message: str) -> None:
     console.print(message, markup=False, highlight=False, soft_wrap=True)
 
 
-async def _watched(job: Job, tally: Tally, console: Console, *, as_json: bool) -> Ending:
-    progress = Progress(console, tally, rpm=job.rpm, tpm=job.tpm, as_json=as_json)
+def _complaining(console: Console) -> Callable[[BadLine], None]:
+    """Return a function that shows the first invalid lines."""
+    shown = count(1)
 
     def complain(line: BadLine) -> None:
-        if tally.bad <= _MOST_COMPLAINTS:
-            more = " (further bad lines are counted, not shown)" if tally.bad == _MOST_COMPLAINTS else ""
-            say(f"{line}{more}")
+        number = next(shown)
+        if number <= _MOST_COMPLAINTS:
+            more = " (further bad lines are counted, not shown)" if number == _MOST_COMPLAINTS else ""
+            _say(console, f"{line}{more}")
+
+    return complain
+
+
+async def _watched(job: Job, tally: Tally, console: Console, *, as_json: bool) -> Ending:
+    progress = Progress(console, tally, rpm=job.rpm, tpm=job.tpm, as_json=as_json)
 
     def say(message: str) -> None:
         _say(console, message)
 
     async with progress.shown():
-        return await carry_out(job, tally, complain=complain, say=say)
+        return await carry_out(job, tally, complain=_complaining(console), say=say)
