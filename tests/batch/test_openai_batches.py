@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from aws_bedrock_inference.batch.answer_lines import answer_line, body_of_answer, key_of_answer
 from aws_bedrock_inference.batch.openai_requests import translated
 from aws_bedrock_inference.batch.pieces import Piece, ProblemError
-from aws_bedrock_inference.batch.records import BadLine, Record, records_of
+from aws_bedrock_inference.batch.records import BadLine, Record, records_from
 from aws_bedrock_inference.call import Route, Usage
 from aws_bedrock_inference.clients.reply import Reply
 
@@ -26,7 +26,7 @@ PIXEL = b"\x89PNG"
 
 def line(body: Any = None, **members: Any) -> Record | BadLine:
     given = {"custom_id": "c1", "method": "POST", "url": "/v1/chat/completions", "body": body, **members}
-    (found,) = records_of([Piece("batch.jsonl", 1, json.dumps(given).encode())])
+    (found,) = records_from([Piece("batch.jsonl", 1, json.dumps(given).encode())])
     return found
 
 
@@ -182,7 +182,7 @@ def test_a_body_that_is_nested_too_deeply_ends_no_run(levels: int) -> None:
     body = f'{{"messages": {json.dumps(HI)}, "response_format": {form}}}'
     text = f'{{"custom_id": 1, "url": "/v1/chat/completions", "body": {body}}}'
     good = json.dumps({"id": 2, "prompt": "Hi"})
-    found = list(records_of([Piece("x", 1, text.encode()), Piece("x", 2, good.encode())]))
+    found = list(records_from([Piece("x", 1, text.encode()), Piece("x", 2, good.encode())]))
     assert isinstance(found[1], Record)
 
 

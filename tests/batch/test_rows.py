@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from aws_bedrock_inference.batch import pieces
 from aws_bedrock_inference.batch.pieces import bounded_lines
-from aws_bedrock_inference.batch.records import BadLine, Record, records_of
+from aws_bedrock_inference.batch.records import BadLine, Record, records_from
 from aws_bedrock_inference.batch.rows import is_table, rows
 from aws_bedrock_inference.batch.template import Template
 
@@ -21,7 +21,7 @@ from aws_bedrock_inference.batch.template import Template
 def read(text: str | bytes, template: str | None = None) -> list[Record | BadLine]:
     made = Template(template) if template else None
     content = text.encode() if isinstance(text, str) else text
-    return list(records_of(rows(bounded_lines([content]), "table.csv", made), made))
+    return list(records_from(rows(bounded_lines([content]), "table.csv", made), made))
 
 
 def sources(text: str | bytes, template: str | None = None) -> list[dict[str, Any]]:
@@ -58,7 +58,7 @@ def test_what_a_spreadsheet_writes_is_read_as_it_was(
     ]
     content = file.getvalue().encode()
     blocks = [content[at : at + block] for at in range(0, len(content), block)]
-    found = list(records_of(rows(bounded_lines(blocks), "table.csv", None)))
+    found = list(records_from(rows(bounded_lines(blocks), "table.csv", None)))
     assert [item.source for item in found if isinstance(item, Record)] == wanted
 
 

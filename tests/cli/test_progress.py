@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from rich.console import Console
@@ -38,7 +38,7 @@ def test_why_nothing_is_answered_is_shown_until_something_is(world: World) -> No
 class Going:
     """A run of 1,200 records whose progress line a test reads."""
 
-    def __init__(self, world: World, **quota: float) -> None:
+    def __init__(self, world: World, **quota: Any) -> None:
         self.world = world
         self.tally = Tally(world.clock)
         self.progress = Progress(Console(width=60), self.tally, **quota)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from aws_bedrock_inference.batch import folder, s3
 from aws_bedrock_inference.batch.pieces import bounded_lines
-from aws_bedrock_inference.batch.records import BadLine, Record, json_lines, records_of
+from aws_bedrock_inference.batch.records import BadLine, Record, json_lines, records_from
 from aws_bedrock_inference.batch.rows import is_table, rows
 from aws_bedrock_inference.batch.s3 import S3Location
 from aws_bedrock_inference.knowledge.logs import LogError, blocks
@@ -64,12 +64,12 @@ def open_input(
     `session` and `region` are for S3. Raises `ValueError` if the source as a whole cannot be used, `OSError` if it
     cannot be read any further.
     """
-    return records_of(_pieces(source, template, session, region), template)
+    return records_from(_pieces(source, template, session, region), template)
 
 
 def read_records(file: BinaryIO, name: str) -> Iterator[Record | BadLine]:
     """Yield the records of an open file, as `open_input` does."""
-    return records_of(_lines(file, name, None))
+    return records_from(_lines(file, name, None))
 
 
 def is_at_hand(source: Source) -> bool:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 ENOUGH_IN_A_ROW = 5
 
 _DAY = frozenset({"tokens-per-day-exhausted", "daily-quota-exhausted"})
-_NEVER = frozenset({"on-demand-not-supported-use-inference-profile"})
+_NEVER = frozenset({"on-demand-not-supported-use-inference-profile", "budget-exhausted", "price-unknown"})
 _KINDS = frozenset({Kind.DENIED, Kind.NOT_FOUND, Kind.UNREACHABLE})
 
 # Seconds between two questions, where AWS documents none: a person renews credentials or a network comes back within

@@ -111,7 +111,7 @@ def json_lines(lines: Iterable[bytes], name: str) -> Iterator[Piece]:
             yield Piece(name, number, line)
 
 
-def records_of(pieces: Iterable[Piece], template: Template | None = None) -> Iterator[Record | BadLine]:
+def records_from(pieces: Iterable[Piece], template: Template | None = None) -> Iterator[Record | BadLine]:
     """Yield a record or an error for each piece. Memory holds one piece at a time, and 8 bytes of each id to find
     duplicates. The template makes the prompts of records that have none.
     """

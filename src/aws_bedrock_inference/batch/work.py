@@ -93,7 +93,7 @@ def take_in(job: Job, journal: Journal, tally: Tally, complain: Callable[[BadLin
         nonlocal digest
         digest = _digest(job)
         if digest is None or not journal.knows_input(digest):
-            yield from open_input(job.source, template=job.template, region=job.region)
+            yield from records_of(job)
 
     def bad(line: BadLine) -> None:
         tally.bad += 1
@@ -118,6 +118,11 @@ def _digest(job: Job) -> bytes | None:
         digest = file_digest(file, "blake2b")
     digest.update(repr((job.asking, job.template)).encode(errors="surrogatepass"))
     return digest.digest()
+
+
+def records_of(job: Job) -> Iterator[Record | BadLine]:
+    """Yield the records of the input, and what is wrong with the lines that are none."""
+    return open_input(job.source, template=job.template, region=job.region)
 
 
 def _brake(job: Job, tally: Tally) -> str:

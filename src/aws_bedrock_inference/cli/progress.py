@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio  # noqa: TID251 - refreshed from the loop in which the run lives
 import contextlib
+import json
 from math import inf
 from typing import TYPE_CHECKING, Any
 
@@ -41,17 +42,26 @@ _TROUBLE_AFTER = 3.0
 class Progress:
     """A display of `tally` on `console`; `rpm` and `tpm` are the quota, if one is set."""
 
-    def __init__(self, console: Console, tally: Tally, *, rpm: float | None = None, tpm: float | None = None) -> None:
+    def __init__(
+        self,
+        console: Console,
+        tally: Tally,
+        *,
+        rpm: float | None = None,
+        tpm: float | None = None,
+        as_json: bool = False,
+    ) -> None:
         self.console = console
         self._tally = tally
         self._rpm = rpm
         self._tpm = tpm
+        self._as_json = as_json
 
     @contextlib.asynccontextmanager
     async def shown(self) -> AsyncIterator[None]:
         """Update the display during the block, then remove it."""
         with contextlib.ExitStack() as stack:
-            if self.console.is_terminal:
+            if self.console.is_terminal and not self._as_json:
                 live = stack.enter_context(Live(self.block(), console=self.console, auto_refresh=False, transient=True))
                 task = asyncio.create_task(self._refresh(live))
             else:
@@ -69,7 +79,8 @@ class Progress:
     async def _lines(self) -> None:
         while True:
             await asyncio.sleep(_LINE_EVERY)
-            self.console.print(self.line(), soft_wrap=True, highlight=False)
+            line = self.json() if self._as_json else self.line()
+            self.console.print(line, soft_wrap=True, highlight=False, markup=False)
 
     def block(self) -> RenderableType:
         """Return the block for a terminal."""
@@ -109,6 +120,33 @@ class Progress:
         ]
         return ", ".join(part for part in parts if part)
 
+    def json(self, *, ended: str = "") -> str:
+        """Return the line for a program; `ended` says how the run ended."""
+        tally = self._tally
+        trouble = tally.parked or tally.trouble
+        return json.dumps(
+            {
+                "seconds": round(tally.seconds, 1),
+                "records": tally.total,
+                "answered": tally.answered,
+                "answered_before": tally.skipped,
+                "failed": tally.failed,
+                "bad_lines": tally.bad,
+                "in_flight": tally.in_flight,
+                "to_retry_later": tally.put_back,
+                "throttled": tally.throttles,
+                "retried": tally.retries,
+                "answers_per_minute": round(tally.answer_rate.per_minute(), 1),
+                "tokens_per_minute": round(tally.token_rate.per_minute()),
+                "tokens": round(tally.tokens),
+                "seconds_left": self._seconds_left(),
+                "parked": tally.parked is not None,
+                "trouble": None if trouble is None else str(trouble),
+                "ended": ended or None,
+            },
+            ensure_ascii=False,
+        )
+
     def _done(self) -> str:
         done = self._tally.done
         if not self._tally.total:
@@ -116,10 +154,14 @@ class Progress:
         return f"{done:,} of {self._tally.total:,} done ({done * 100 // self._tally.total} %)"
 
     def _left(self) -> str:
+        seconds = self._seconds_left()
+        return "" if seconds is None else f"{about(seconds)} left"
+
+    def _seconds_left(self) -> float | None:
         rate = min(self._tally.pace.per_minute(), self._most())
         if self._tally.total is None or rate == 0:
-            return ""
-        return f"{about((self._tally.total - self._tally.done) * 60 / rate)} left"
+            return None
+        return (self._tally.total - self._tally.done) * 60 / rate
 
     def _most(self) -> float:
         """Return the answers a minute that the quota allows, which a burst at the start exceeds."""

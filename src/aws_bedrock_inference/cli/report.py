@@ -10,7 +10,7 @@ from aws_bedrock_inference.batch.fates import State
 from aws_bedrock_inference.batch.inputs import DASH
 from aws_bedrock_inference.batch.rejects import rejects_beside
 from aws_bedrock_inference.cli.exit_codes import CANNOT_WORK, FAILED, INTERRUPTED, NEEDS_CORRECTION, TERMINATED
-from aws_bedrock_inference.cli.progress import clock_time
+from aws_bedrock_inference.cli.progress import about, clock_time
 from aws_bedrock_inference.fault import Decision
 from aws_bedrock_inference.knowledge.masking import masked
 
@@ -27,6 +27,7 @@ _MOST_REASONS = 5
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from aws_bedrock_inference.batch.dry_run import Plan
     from aws_bedrock_inference.batch.ending import Ending
     from aws_bedrock_inference.batch.job import Job
     from aws_bedrock_inference.batch.tally import Tally
@@ -66,6 +67,24 @@ def summary(job: Job, tally: Tally, ending: Ending, arguments: Sequence[str]) ->
         yield f"The quota was not shared with other processes at the end: {tally.unshared}"
     yield f"{tally.tokens:,.0f} tokens charged to the quota, {tally.throttles:,} throttled, {tally.retries:,} retried"
     yield from _how_to_go_on(job, tally, ending, arguments)
+
+
+def planned_summary(job: Job, plan: Plan) -> Iterator[str]:
+    """Yield the lines of a dry run."""
+    before = f", {plan.answered:,} of them answered by earlier runs" if plan.answered else ""
+    yield f"{plan.records:,} records{before}; {plan.asked:,} would be asked, and nothing was sent"
+    if plan.bad:
+        yield f"{plan.bad:,} lines are not valid records; the messages above say why"
+    if plan.refused:
+        yield f"{plan.refused:,} would be refused before they are sent; a run says why"
+    yield f"About {plan.input_tokens:,} tokens of input, and up to {plan.output_tokens:,} of output"
+    if plan.unbounded:
+        yield f"  {plan.unbounded:,} set no maximum, so the model's own counts for them; give --max-tokens"
+    minutes = plan.minutes(job.rpm, job.tpm)
+    if minutes is None:
+        yield "Give --rpm and --tpm, and this says how long that takes (`bedrock quota show` shows the account's)"
+    else:
+        yield f"{about(minutes * 60).capitalize()} at the quota, if all answers are as long as they may be"
 
 
 def _reconciled(tally: Tally) -> Iterator[str]:

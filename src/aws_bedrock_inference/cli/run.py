@@ -7,6 +7,7 @@ import contextlib
 import signal
 import threading
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
 
@@ -15,16 +16,19 @@ from rich.console import Console
 
 from aws_bedrock_inference import clock
 from aws_bedrock_inference.batch.carry_out import carry_out
+from aws_bedrock_inference.batch.dry_run import planned
 from aws_bedrock_inference.batch.ending import Ending
 from aws_bedrock_inference.batch.inputs import DASH, holds_output
 from aws_bedrock_inference.batch.job import Job
 from aws_bedrock_inference.batch.schema import Schema
 from aws_bedrock_inference.batch.tally import Tally
+from aws_bedrock_inference.cli.exit_codes import NEEDS_CORRECTION
 from aws_bedrock_inference.cli.options import call_options, chosen_model
 from aws_bedrock_inference.cli.progress import Progress
 from aws_bedrock_inference.cli.quota_usage import usable_store
-from aws_bedrock_inference.cli.report import exit_code, summary
+from aws_bedrock_inference.cli.report import exit_code, planned_summary, summary
 from aws_bedrock_inference.cli.run_input import Input, template
+from aws_bedrock_inference.cli.run_status import list_runs, status
 from aws_bedrock_inference.cli.simulated import MODEL, simulated
 from aws_bedrock_inference.cli.stderr import Stderr
 from aws_bedrock_inference.cli.terminal import warnings_shown
@@ -32,7 +36,7 @@ from aws_bedrock_inference.policies import Quota
 from aws_bedrock_inference.policies.config import load
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from aws_bedrock_inference.batch.records import BadLine
 
@@ -43,7 +47,23 @@ _SECONDS = click.FloatRange(min=0, min_open=True, max=86_400)
 _CONCURRENCY = "Maximum number of calls in flight. [default: 64; 512 with --rpm or --tpm]"
 
 
-@click.command()
+class _Run(click.Command):
+    """`run INPUT`, and beside it the commands that only look: `run status FILE` and `run list`."""
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        """Make the context of the command that the first argument names."""
+        command = _LOOKING.get(args[0]) if args else None
+        if command is None:
+            return super().make_context(info_name, args, parent, **extra)
+        return command.make_context(f"{info_name} {args[0]}", args[1:], parent, **extra)
+
+
+_LOOKING = {"status": status, "list": list_runs}
+
+
+@click.command(cls=_Run)
 @click.argument("source", metavar="INPUT", type=Input())
 @click.option("-o", "--output", required=True, metavar="FILE", type=_OUTPUT, help="File for the answers.")
 @click.option(
@@ -105,6 +125,14 @@ _CONCURRENCY = "Maximum number of calls in flight. [default: 64; 512 with --rpm 
     help="Maximum time to wait while no call can succeed: expired credentials, no access, no network, the day's tokens "
     "spent. [default: 86400 for a run that had answers before, else 0]",
 )
+@click.option("--dry-run", is_flag=True, help="Send nothing: show the tokens, and the time at --rpm and --tpm.")
+@click.option(
+    "--progress",
+    "shown_as",
+    type=click.Choice(["auto", "json"]),
+    default="auto",
+    help="Progress on standard error: a block or lines for people, or a JSON object every 5 seconds.",
+)
 @click.option("--stream", is_flag=True, help="Receive the answers as streams; retry a stream that breaks.")
 @click.option(
     "--simulate",
@@ -114,8 +142,13 @@ _CONCURRENCY = "Maximum number of calls in flight. [default: 64; 512 with --rpm 
     help="Call the built-in simulator instead of AWS; needs no credentials.",
 )
 @click.pass_context
-def run(ctx: click.Context, /, *, stream: bool, simulate: str | None, **options: Any) -> None:
+def run(
+    ctx: click.Context, /, *, stream: bool, simulate: str | None, shown_as: str, dry_run: bool, **options: Any
+) -> None:
     """Send every prompt of a file; write each answer as it arrives.
+
+    The journal FILE.journal knows what became of each prompt; `bedrock run status FILE` and `bedrock run list` show it,
+    also while the run goes on.
 
     INPUT is a file with one JSON object on each line: {"id": ..., "prompt": ...}, or a record of Bedrock's or OpenAI's
     batches. It can also be a CSV file, a directory of texts (with --template), s3://BUCKET/KEY or a prefix, and - for
@@ -141,9 +174,16 @@ def run(ctx: click.Context, /, *, stream: bool, simulate: str | None, **options:
                 running, session = stack.enter_context(simulated(simulate))
                 job = replace(job, session=session, endpoint_url=running.url, model=job.model or MODEL)
             chosen_model(job.model)
-            ending = asyncio.run(_watched(job, tally, console))
+            if dry_run:
+                plan = asyncio.run(planned(job, _complaining(console)))
+                for line in planned_summary(job, plan):
+                    _say(console, line)
+                ctx.exit(NEEDS_CORRECTION if plan.bad or plan.refused else 0)
+            ending = asyncio.run(_watched(job, tally, console, as_json=shown_as == "json"))
         except KeyboardInterrupt:  # before the run could take it as a signal, or after
             ending = Ending(interrupted=True, terminated=bool(terminated))
+        if shown_as == "json":
+            _say(console, Progress(console, tally, rpm=job.rpm, tpm=job.tpm).json(ended=ending.name))
         for line in summary(job, tally, ending, ctx.meta["arguments"]):
             _say(console, line)
     ctx.exit(exit_code(tally, ending))
@@ -185,16 +225,24 @@ def _say(console: Console, message: str) -> None:
     console.print(message, markup=False, highlight=False, soft_wrap=True)
 
 
-async def _watched(job: Job, tally: Tally, console: Console) -> Ending:
-    progress = Progress(console, tally, rpm=job.rpm, tpm=job.tpm)
+def _complaining(console: Console) -> Callable[[BadLine], None]:
+    """Return a function that shows the first invalid lines."""
+    shown = count(1)
 
     def complain(line: BadLine) -> None:
-        if tally.bad <= _MOST_COMPLAINTS:
-            more = " (further bad lines are counted, not shown)" if tally.bad == _MOST_COMPLAINTS else ""
-            say(f"{line}{more}")
+        number = next(shown)
+        if number <= _MOST_COMPLAINTS:
+            more = " (further bad lines are counted, not shown)" if number == _MOST_COMPLAINTS else ""
+            _say(console, f"{line}{more}")
+
+    return complain
+
+
+async def _watched(job: Job, tally: Tally, console: Console, *, as_json: bool) -> Ending:
+    progress = Progress(console, tally, rpm=job.rpm, tpm=job.tpm, as_json=as_json)
 
     def say(message: str) -> None:
         _say(console, message)
 
     async with progress.shown():
-        return await carry_out(job, tally, complain=complain, say=say)
+        return await carry_out(job, tally, complain=_complaining(console), say=say)
