@@ -14,39 +14,36 @@ if TYPE_CHECKING:
 
     from aws_bedrock_inference.batch.template import Template
 
-FIELDS = frozenset({"text", "name"})
-"""The names that a template can use of a file."""
-
-
-def paths(folder: Path) -> Iterator[Path]:
-    """Yield the files in `folder` and below, in the order of their names; hidden ones are left out.
-
-    Raises `OSError` for a directory that cannot be read.
-    """
-    for place, folders, names in os.walk(folder, onerror=_raise):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        yield from (Path(place, name) for name in sorted(names) if not name.startswith("."))
+# The names that a template can use of a file.
+_FIELDS = frozenset({"text", "name"})
 
 
 def files(folder: Path, template: Template | None) -> Iterator[Piece]:
     """Yield a record for each file: its path within the directory is the id, `text` and `name` are for the template.
 
-    Raises `ValueError` without a template for texts.
+    Raises `ValueError` without a template for texts, `OSError` for a directory that cannot be read.
     """
     if template is None:
         raise ValueError(
             f"{folder} is a directory, where each file is one record. Give --template 'Summarise: {{text}}'"
         )
-    unknown = sorted(template.fields - FIELDS)
+    unknown = sorted(template.fields - _FIELDS)
     if unknown:
         raise ValueError(f'the template uses "{unknown[0]}"; a file has "text" and "name". Use these')
-    for path in paths(folder):
+    for path in _paths(folder):
         key = path.relative_to(folder).as_posix()
         shown = str(path).encode(errors="backslashreplace").decode()
         try:
             yield Piece(shown, 0, {"id": key, "name": path.name, "text": _text(path)})
         except ProblemError as problem:
             yield Piece(shown, 0, problem)
+
+
+def _paths(folder: Path) -> Iterator[Path]:
+    """Yield the files in `folder` and below, in the order of their names; hidden ones are left out."""
+    for place, folders, names in os.walk(folder, onerror=_raise):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        yield from (Path(place, name) for name in sorted(names) if not name.startswith("."))
 
 
 def _text(path: Path) -> str:

@@ -30,6 +30,7 @@ OPENAI_MEMBERS = ("custom_id", "method", "url", "body")
 # What the command line says for all records.
 _OPTIONS = {"model": "--model", "modelId": "--model", "model_id": "--model", "stream": "--stream"}
 
+# A record with one of these says itself what is asked.
 _ASKING = frozenset({"prompt", "messages", "modelInput"})
 
 _MOST_NAMED = 10
