@@ -318,6 +318,26 @@ def test_answers_in_the_order_of_the_input(desk: Desk) -> None:
     assert list(desk.answers) == [f"p{number}" for number in range(1, 41)]
 
 
+def test_the_failures_of_a_run_that_did_not_end_are_asked_again_only_if_they_are_the_input(desk: Desk) -> None:
+    desk.prompts(40)
+    desk.stub.script = refuse(400, "ValidationException", "bad")
+    desk.run("--max-failures", "3", "--concurrency", "1")
+    failed = len(desk.failures.read_text().splitlines())
+    assert 3 <= failed < 10
+    del desk.stub.prompts[:]
+    desk.stub.script = lambda stub, prompt: (200, "", body(prompt))
+    assert desk.run().exit_code == 1, "they still count"
+    assert len(desk.stub.prompts) == 40 - failed
+    desk.stub.script = refuse(400, "ValidationException", "bad")
+    desk.run("--on-change", "keep", "--max-failures", "1", "--concurrency", "1")
+    del desk.stub.prompts[:]
+    desk.source = desk.failures
+    desk.stub.script = lambda stub, prompt: (200, "", body(prompt))
+    assert desk.run().exit_code == 0
+    assert len(desk.stub.prompts) == failed
+    assert len(desk.answers) == 40
+
+
 def test_what_standard_input_gave_before_a_kill_is_not_lost(desk: Desk) -> None:
     desk.prompts(40)
     hold = desk.stub.script = Hold(at=8)
