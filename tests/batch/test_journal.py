@@ -122,6 +122,29 @@ def test_what_failed_is_asked_again_after_the_end_of_a_run_and_not_when_it_goes_
     assert not failed.exists()
 
 
+@pytest.mark.parametrize("seconds", [0.5, 60])
+def test_a_journal_that_another_program_locks_is_waited_for(files: Files, seconds: float) -> None:
+    files.open()
+    files.spool("p1")
+    other = sqlite3.connect(files.journal.path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    files.journal._database.execute("PRAGMA busy_timeout = 0")
+    slept: list[float] = []
+
+    def sleep(pause: float) -> None:
+        slept.append(pause)
+        if sum(slept) >= seconds:
+            other.execute("ROLLBACK")
+
+    files.journal._sleep = sleep
+    if seconds > 3:
+        with pytest.raises(JournalBroken, match="database is locked"):
+            files.journal.turn([], 1)
+    else:
+        assert len(files.journal.turn([], 1)) == 1
+    other.close()
+
+
 def test_no_record_can_be_answered_twice(files: Files) -> None:
     files.open()
     files.spool("p1")

@@ -4,7 +4,7 @@ import json
 import signal
 import subprocess
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from click.testing import CliRunner
@@ -231,7 +231,7 @@ def test_a_dry_run_sends_and_writes_nothing_and_says_what_a_run_would_take(desk:
     assert (result.exit_code, desk.stub.prompts) == (2, [])
     assert "602 records; 602 would be asked, and nothing was sent" in result.stderr
     assert "prompts.jsonl, line 603: not JSON" in result.stderr
-    assert "tokens of input, and up to 3" in result.stderr
+    assert " tokens of input, and up to " in result.stderr
     assert "2 set no maximum" in result.stderr
     assert "About 10 min at the quota" in result.stderr
     assert [each.name for each in desk.folder.iterdir()] == ["prompts.jsonl"]
@@ -245,6 +245,21 @@ def test_a_dry_run_knows_what_is_answered(desk: Desk) -> None:
     assert result.exit_code == 0
     assert "5 records, 3 of them answered by earlier runs; 2 would be asked" in result.stderr
     assert len(desk.stub.prompts) == 3
+
+
+@pytest.mark.parametrize("bounded", [False, True])
+def test_what_slows_down_a_run_without_a_maximum_is_named_also_without_a_quota(desk: Desk, *, bounded: bool) -> None:
+    desk.prompts(3)
+
+    def script(stub: Any, prompt: str) -> Any:
+        if len(stub.prompts) == 1:
+            return 429, "ThrottlingException", "Too many tokens, please wait before trying again."
+        return 200, "", body(prompt)
+
+    desk.stub.script = script
+    result = desk.run(*(["--max-tokens", "50"] if bounded else []))
+    assert result.exit_code == 0
+    assert result.stderr.count("--max-tokens is not set, so each record") == (not bounded)
 
 
 def test_a_sample_is_asked_first_and_the_rest_by_the_next_run(desk: Desk) -> None:
@@ -301,6 +316,26 @@ def test_answers_in_the_order_of_the_input(desk: Desk) -> None:
     desk.prompts(40)
     assert desk.run("--order", "input").exit_code == 0
     assert list(desk.answers) == [f"p{number}" for number in range(1, 41)]
+
+
+def test_the_failures_of_a_run_that_did_not_end_are_asked_again_only_if_they_are_the_input(desk: Desk) -> None:
+    desk.prompts(40)
+    desk.stub.script = refuse(400, "ValidationException", "bad")
+    desk.run("--max-failures", "3", "--concurrency", "1")
+    failed = len(desk.failures.read_text().splitlines())
+    assert 3 <= failed < 10
+    del desk.stub.prompts[:]
+    desk.stub.script = lambda stub, prompt: (200, "", body(prompt))
+    assert desk.run().exit_code == 1, "they still count"
+    assert len(desk.stub.prompts) == 40 - failed
+    desk.stub.script = refuse(400, "ValidationException", "bad")
+    desk.run("--on-change", "keep", "--max-failures", "1", "--concurrency", "1")
+    del desk.stub.prompts[:]
+    desk.source = desk.failures
+    desk.stub.script = lambda stub, prompt: (200, "", body(prompt))
+    assert desk.run().exit_code == 0
+    assert len(desk.stub.prompts) == failed
+    assert len(desk.answers) == 40
 
 
 def test_what_standard_input_gave_before_a_kill_is_not_lost(desk: Desk) -> None:

@@ -51,6 +51,8 @@ async def carry_out(
         )
         client.listen(tally.hear)
         client.listen(partial(_report_store, say))
+        if job.max_tokens is None:
+            client.listen(_unbounded_reported(say))
         async with client:
             # In a thread, so that an interruption is noticed while long files are compared.
             journal, output = await asyncio.to_thread(opened_files, job, say)
@@ -86,6 +88,23 @@ def governing(job: Job) -> tuple[Quota, Pipeline]:
 def _report_store(say: Callable[[str], None], event: object) -> None:
     if isinstance(event, StoreChanged):
         say(event.message if event.available else f"{event.message}. The quota is not shared for now.")
+
+
+def _unbounded_reported(say: Callable[[str], None]) -> Callable[[object], None]:
+    """Return a listener that names, once, what slows down a run whose answers have no maximum."""
+    said = False
+
+    def hear(event: object) -> None:
+        nonlocal said
+        fault = getattr(event, "fault", None)
+        if not said and fault is not None and fault.limit == "tokens":
+            said = True
+            say(
+                "Throttled for tokens. --max-tokens is not set, so each record without its own maximum reserves the "
+                "model's from the quota; set it to the length that answers need, and more run at once."
+            )
+
+    return hear
 
 
 def _room(client: AsyncBedrockClient, quota: Quota) -> Callable[[], bool]:

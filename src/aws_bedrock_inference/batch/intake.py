@@ -70,8 +70,9 @@ class Intake:
                 wait.cancel()
 
     def close(self) -> None:
-        """Stop reading."""
+        """Stop reading, and write what was read: nobody can read a pipe again."""
         self._closed = True
+        self.flush()
 
     def _read(self, items: Iterable[Record | BadLine]) -> None:
         try:

@@ -28,9 +28,9 @@ T = TypeVar("T")
 
 _ROWS = 1000
 
-# A disk that is full for a moment delays a run and does not end it.
+# A disk that is full, or a file that another program locks, for a moment, delays a run and does not end it.
 _FULL_PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
-_DISK = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN})
+_PASSING = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 
 
 class Journal:
@@ -70,20 +70,20 @@ class Journal:
             rows = dict(self._database.execute("SELECT state, count(*) FROM records GROUP BY state"))
         return {state: rows.get(state, 0) for state in State}
 
-    def begin(self, **facts: Any) -> int:
-        """Begin a run: what is missing is asked again, and what failed if the last run came to its end. Return how many
-        records were in flight when the last run was ended.
+    def begin(self, *, failed_too: bool = False, **facts: Any) -> int:
+        """Begin a run: what is missing is asked again, and what failed if the last run came to its end, or if wanted.
+        Return how many records were in flight when the last run was ended.
         """
         with self._changing() as database:
             (lost,) = database.execute("SELECT count(*) FROM records WHERE state = ?", (State.CLAIMED,)).fetchone()
             ended = database.execute("SELECT value FROM facts WHERE name = 'ended'").fetchone()
             again = [State.CLAIMED, State.PARKED, State.DELAYED, State.HELD]
-            again += [State.FAILED] if ended == ("complete",) else []
+            again += [State.FAILED] if failed_too or ended == ("complete",) else []
             for state in again:
                 chosen = "SELECT number FROM records WHERE state = ?"
                 database.execute(f"DELETE FROM failures WHERE number IN ({chosen})", (state,))  # noqa: S608 - a constant
                 database.execute("UPDATE records SET state = ? WHERE state = ?", (State.WAITING, state))
-            _note(database, {**facts, "ended": "", "reason": ""})
+            _note(database, {**facts, "ended": "", "reason": "", "parked": ""})
         return int(lost)
 
     def spool(self, records: Sequence[Record], asking: Asking, on_change: str) -> None:
@@ -208,17 +208,16 @@ class Journal:
         self.close()
 
     def _patiently(self, change: Callable[[], T]) -> T:
-        for pause in _FULL_PAUSES:
+        for pause in (*_FULL_PAUSES, None):
             try:
                 return change()
-            except sqlite3.OperationalError as error:
-                if (error.sqlite_errorcode & 0xFF) not in _DISK:
-                    raise
-            self._sleep(pause)
-        try:
-            return change()
-        except sqlite3.OperationalError as error:
-            raise JournalBroken(f"{self.path}: {error}.") from error
+            except sqlite3.IntegrityError:
+                raise
+            except sqlite3.DatabaseError as error:
+                if pause is None or (error.sqlite_errorcode & 0xFF) not in _PASSING:
+                    raise JournalBroken(f"{self.path}: {error}.") from error
+                self._sleep(pause)
+        raise AssertionError  # the last attempt returns or raises
 
     def _note(self, facts: dict[str, Any]) -> None:
         with self._changing() as database:

@@ -297,7 +297,7 @@ class Run:
 
     def _park(self) -> None:
         fault = self._parking.park(self._tally.clock(), had_answers=self._tally.answered > 0)
-        self._tally.parked = self._parking.fault
+        self._tally.parked, self._tally.asks_next = self._parking.fault, self._parking.next
         if fault is not None:
             self._stop(Ending(fault=fault))
         self._chores.append(partial(self._journal.note, parked=str(self._parking.fault or "")))

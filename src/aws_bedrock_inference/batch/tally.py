@@ -61,7 +61,7 @@ class Tally:
 
     `fates` has the number of records in each state at the end, those of earlier runs included.
 
-    `parked` is the fault whose end the run waits for.
+    `parked` is the fault whose end the run waits for, and `asks_next` when it looks for that.
 
     `trouble` is the latest fault if no call has succeeded since the first fault, at `troubled_since`.
 
@@ -81,6 +81,7 @@ class Tally:
     fates: dict[State, int] = field(default_factory=dict)
     lost: int = 0
     parked: Fault | None = None
+    asks_next: float = 0.0
     skipped: int = 0
     bad: int = 0
     answered: int = 0

@@ -60,7 +60,9 @@ async def asked(
 
     Raises `ValueError` for an input that cannot be used, or that asks something else than was answered.
     """
-    tally.lost = journal.begin(started=clock.wall(), pid=os.getpid(), source=job.source_name)
+    tally.lost = journal.begin(
+        failed_too=job.redoes_failures, started=clock.wall(), pid=os.getpid(), source=job.source_name
+    )
     tally.skipped = journal.counts()[State.ANSWERED]
     # Nothing is sent before it is known that nothing is to be refused, where that takes no more than reading a file.
     read_first = job.sample is not None or (journal.size > 0 and is_at_hand(job.source))

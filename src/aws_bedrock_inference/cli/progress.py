@@ -103,7 +103,8 @@ class Progress:
             *_part("retried", tally.retries, "yellow"),
         )
         trouble = Text(self._trouble(), style="yellow", no_wrap=True, overflow="ellipsis")
-        return Group(bar, counts, Text(self._rates(), style="dim"), *([trouble] if trouble else []))
+        advice = [Text(tally.parked.advice, style="yellow")] if tally.parked else []
+        return Group(bar, counts, Text(self._rates(), style="dim"), *([trouble] if trouble else []), *advice)
 
     def line(self) -> str:
         """Return the line for a log."""
@@ -172,7 +173,8 @@ class Progress:
     def _trouble(self) -> str:
         tally = self._tally
         if tally.parked is not None:
-            return f"parked until it is over: {tally.parked}"
+            wait = clock_time(max(0.0, tally.asks_next - tally.clock()))
+            return f"parked, asks again in {wait}: {tally.parked}"
         seconds = tally.clock() - tally.troubled_since
         if tally.trouble is None or seconds < _TROUBLE_AFTER:
             return ""
