@@ -113,8 +113,9 @@ bench: $(VENV)/.ready $(PEERS)/.ready ## Measure, beside the peers
 	@$(BIN)/python bench/scan.py
 	@$(BIN)/python bench/resilient.py
 	@$(BIN)/python bench/cache.py
+	@$(BIN)/python bench/million.py
 
-stress: $(VENV)/.ready redis ## Try for a quarter of an hour what tests can only touch: forks, the garbage collector, dead peers, kills
+stress: $(VENV)/.ready redis ## Try for half an hour what tests can only touch: forks, the garbage collector, dead peers, kills
 	@cd bench && ../$(BIN)/python -m stress
 
 update: ## Renew the locks in requirements/ with the newest releases

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from aws_bedrock_inference.accounts.roles import AssumedRole
+    from aws_bedrock_inference.batch.batch_run import AsyncBatchRun, BatchRun, BatchStopped
     from aws_bedrock_inference.call import Call, Outcome, Route, Timeout, Usage
     from aws_bedrock_inference.clients.aclient import AsyncBedrockClient
     from aws_bedrock_inference.clients.client import BedrockClient, BedrockStreamingClient
@@ -92,6 +93,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "accounts.roles": ("AssumedRole",),
+    "batch.batch_run": ("AsyncBatchRun", "BatchRun", "BatchStopped"),
     "call": ("Call", "Outcome", "Route", "Timeout", "Usage"),
     "clients.aclient": ("AsyncBedrockClient",),
     "clients.client": ("BedrockClient", "BedrockStreamingClient"),
@@ -170,7 +172,10 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 __all__ = [
     "AnswerIncomplete",
     "AssumedRole",
+    "AsyncBatchRun",
     "AsyncBedrockClient",
+    "BatchRun",
+    "BatchStopped",
     "BedrockClient",
     "BedrockError",
     "BedrockStreamingClient",

@@ -1,121 +1,359 @@
+"""The journal, and the file of answers that is exported from it."""
+
 from __future__ import annotations
 
 import json
 import os
+import sqlite3
+import stat
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from aws_bedrock_inference.batch import journal_file
+from aws_bedrock_inference.batch.fates import Asking, Changed, Fate, JournalBroken, State, written
 from aws_bedrock_inference.batch.journal import Journal
 from aws_bedrock_inference.batch.keys import Keys
+from aws_bedrock_inference.batch.output import Output, adopted
 from aws_bedrock_inference.batch.records import Record
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
-ANSWER = '{"id": "p1", "text": "Hi", "stop_reason": "end_turn"}\n'
-BATCH_ANSWER = '{"recordId": "r1", "modelInput": {}, "modelOutput": {}}\n'
+ASKING = Asking("model-a")
+
+
+class Files:
+    """An output and its journal, opened as a run opens them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "answers.jsonl"
+        self.said: list[str] = []
+
+    def open(self, *, in_order: bool = False) -> None:
+        self.output = Output(self.path, self.said.append, in_order=in_order)
+        try:
+            self.journal = Journal(journal_file.journal_of(self.path))
+            if not self.journal.size:
+                self.journal.adopt(adopted(self.path))
+            self.output.begin(self.journal)
+        except ValueError:
+            self.abandon()
+            raise
+        self.journal.begin()
+
+    def spool(self, *keys: str, prompt: str = "x", asking: Asking = ASKING, on_change: str = "refuse") -> None:
+        self.journal.spool([Record(key, {"id": key, "prompt": prompt}) for key in keys], asking, on_change)
+
+    def answer(self, *keys: str, text: str = "Hi") -> None:
+        """Claim all that waits, and answer these."""
+        numbers = {record.key: number for number, record in self.journal.turn([], 1000)}
+        lines = {key: written({"id": key, "text": text}) for key in keys}
+        self.journal.turn([Fate(numbers[key], State.ANSWERED, lines[key]) for key in keys], 0)
+        self.output.follow()
+
+    def end(self) -> None:
+        self.journal.note(ended="complete")
+        self.output.close()
+        self.journal.close()
+
+    def abandon(self) -> None:
+        """Close as a kill does: without a last word."""
+        self.output.release()
+        if hasattr(self, "journal"):
+            self.journal.close()
+
+    @property
+    def ids(self) -> list[str]:
+        return [json.loads(line)["id"] for line in self.path.read_text().splitlines()]
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "answers.jsonl"
+def files(tmp_path: Path) -> Iterator[Files]:
+    files = Files(tmp_path)
+    yield files
+    if hasattr(files, "output"):
+        files.abandon()
 
 
-def lines(path: Path) -> list[Any]:
-    return [json.loads(line) for line in path.read_text().splitlines()]
+def test_an_answer_is_in_the_file_as_soon_as_it_is_durable(files: Files) -> None:
+    files.open()
+    files.spool("p1", "p2")
+    files.answer("p2", text="Grüße")
+    assert json.loads(files.path.read_text()) == {"id": "p2", "text": "Grüße"}
 
 
-def test_an_answer_is_in_the_file_as_soon_as_it_is_given(path: Path) -> None:
-    with Journal(path) as journal:
-        journal.answer({"id": "p1", "text": "Grüße"})
-        assert lines(path) == [{"id": "p1", "text": "Grüße"}]
+def test_the_journal_is_for_its_owner_alone_and_one_file_when_it_is_closed(files: Files) -> None:
+    files.open()
+    files.spool("p1")
+    path = files.journal.path
+    assert {stat.S_IMODE(each.stat().st_mode) for each in path.parent.glob("*.journal*")} == {0o600}
+    files.end()
+    assert [each.name for each in sorted(path.parent.iterdir())] == ["answers.jsonl", "answers.jsonl.journal"]
 
 
-def test_the_next_run_knows_what_is_answered(path: Path) -> None:
-    path.write_text(ANSWER + "\n" + BATCH_ANSWER)
-    with Journal(path) as journal:
-        assert "p1" in journal.answered
-        assert "r1" in journal.answered
-        assert "p2" not in journal.answered
+def test_what_was_claimed_at_a_kill_is_known_and_asked_again(files: Files) -> None:
+    files.open()
+    files.spool("p1", "p2", "p3")
+    files.journal.turn([], 2)
+    files.abandon()
+    journal = Journal(journal_file.journal_of(files.path))
+    assert journal.begin() == 2
+    assert [record.key for _, record in journal.turn([], 9)] == ["p1", "p2", "p3"]
+    journal.close()
 
 
-@pytest.mark.parametrize("kept", range(1, len('{"id": "p2", "text": "a}"}')))
-def test_the_torn_end_of_a_killed_run_is_cut_off_wherever_it_tore(path: Path, kept: int) -> None:
-    path.write_text(ANSWER + '{"id": "p2", "text": "a}"}'[:kept])
-    with Journal(path) as journal:
-        assert "p1" in journal.answered
-        assert "p2" not in journal.answered
-        journal.answer({"id": "p2", "text": "b"})
-    assert [line["id"] for line in lines(path)] == ["p1", "p2"]
+def test_what_failed_is_asked_again_after_the_end_of_a_run_and_not_when_it_goes_on(files: Files) -> None:
+    files.open()
+    files.spool("p1")
+    ((number, _),) = files.journal.turn([], 9)
+    files.journal.turn([Fate(number, State.FAILED, json.dumps({"code": "Bad"}))], 0)
+    files.abandon()
+    files.open()
+    assert files.journal.counts()[State.FAILED] == 1
+    failed = files.path.with_name("answers.jsonl.failed.jsonl")
+    files.end()
+    assert json.loads(failed.read_text()) == {"id": "p1", "prompt": "x", "error": {"code": "Bad"}}
+    files.open()
+    assert files.journal.counts()[State.WAITING] == 1
+    files.answer("p1")
+    files.end()
+    assert not failed.exists()
 
 
-def test_zeros_left_by_a_power_cut_are_cut_off(path: Path) -> None:
-    path.write_bytes(ANSWER.encode() + b"\0" * 100)
-    with Journal(path):
-        pass
-    assert path.read_text() == ANSWER
+@pytest.mark.parametrize("seconds", [0.5, 60])
+def test_a_journal_that_another_program_locks_is_waited_for(files: Files, seconds: float) -> None:
+    files.open()
+    files.spool("p1")
+    other = sqlite3.connect(files.journal.path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    files.journal._database.execute("PRAGMA busy_timeout = 0")
+    slept: list[float] = []
+
+    def sleep(pause: float) -> None:
+        slept.append(pause)
+        if sum(slept) >= seconds:
+            other.execute("ROLLBACK")
+
+    files.journal._sleep = sleep
+    if seconds > 3:
+        with pytest.raises(JournalBroken, match="database is locked"):
+            files.journal.turn([], 1)
+    else:
+        assert len(files.journal.turn([], 1)) == 1
+    other.close()
 
 
-def test_a_whole_answer_without_its_newline_is_kept(path: Path) -> None:
-    path.write_text(ANSWER.rstrip())
-    with Journal(path) as journal:
-        assert "p1" in journal.answered
-        journal.answer({"id": "p2", "text": "b"})
-    assert [line["id"] for line in lines(path)] == ["p1", "p2"]
+def test_no_record_can_be_answered_twice(files: Files) -> None:
+    files.open()
+    files.spool("p1")
+    files.answer("p1")
+    with pytest.raises(sqlite3.IntegrityError):
+        files.journal.turn([Fate(1, State.ANSWERED, "again")], 0)
+    assert files.journal.counts()[State.ANSWERED] == 1
+
+
+@pytest.mark.parametrize(
+    "change", [{"asking": Asking("model-b")}, {"prompt": "y"}, {"asking": Asking("model-a", "Be brief.")}]
+)
+def test_an_answer_to_something_else_is_refused_kept_or_asked_anew(files: Files, change: dict[str, Any]) -> None:
+    files.open()
+    files.spool("p1", "p2")
+    files.answer("p1")
+    with pytest.raises(Changed, match="p1"):
+        files.spool("p1", **change)
+    assert files.journal.counts()[State.ANSWERED] == 1
+    files.spool("p1", on_change="keep", **change)
+    files.spool("p1", **change)
+    assert files.journal.counts()[State.ANSWERED] == 1
+    files.spool("p1", on_change="ask")
+    assert files.journal.counts()[State.WAITING] == 1
+    files.answer("p1", text="anew")
+    assert json.loads(files.path.read_text()) == {"id": "p1", "text": "anew"}
+
+
+def test_a_record_that_is_not_answered_may_change(files: Files) -> None:
+    files.open()
+    files.spool("p1", "p2")
+    files.spool("p1", prompt="better")
+    assert [record.source["prompt"] for _, record in files.journal.turn([], 9)] == ["better", "x"]
+
+
+def test_the_order_of_the_input_if_wanted(files: Files) -> None:
+    files.open(in_order=True)
+    files.spool("p1", "p2", "p3")
+    files.answer("p3", "p1")
+    assert files.path.read_text() == ""
+    files.end()
+    assert files.ids == ["p1", "p3"]
+    files.open(in_order=True)
+    files.answer("p2")
+    files.abandon()
+    files.open(in_order=True)
+    files.end()
+    assert files.ids == ["p1", "p2", "p3"]
+    files.open()
+    assert files.ids == ["p3", "p1", "p2"]
+
+
+def test_a_sample_is_the_same_each_time_and_the_rest_is_asked_later(files: Files) -> None:
+    files.open()
+    files.spool(*(f"p{number}" for number in range(100)))
+    files.journal.hold_all_but(10)
+    first = {record.key for _, record in files.journal.turn([], 1000)}
+    assert len(first) == 10
+    files.journal.begin()
+    files.journal.hold_all_but(10)
+    assert {record.key for _, record in files.journal.turn([], 1000)} == first
+    files.journal.begin()
+    assert files.journal.counts()[State.WAITING] == 100
+
+
+ANSWER = '{"id": "p1", "text": "Hi", "stop_reason": "end_turn"}\n'
+BATCH_ANSWER = '{"recordId": "r1", "modelInput": {}, "modelOutput": {}}\n'
+TORN = '{"id": "p2", "text": "a}"}'
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        ANSWER + "\n" + BATCH_ANSWER,
+        ANSWER + BATCH_ANSWER.rstrip(),
+        (ANSWER + BATCH_ANSWER).replace("\n", "\r\n"),
+        *(ANSWER + BATCH_ANSWER + TORN[:kept] for kept in range(1, len(TORN))),
+        ANSWER + BATCH_ANSWER + "\0" * 100,
+    ],
+)
+def test_the_answers_of_a_file_without_journal_are_taken_in(files: Files, content: str) -> None:
+    files.path.write_text(content)
+    files.open()
+    files.spool("p0", "p1")
+    assert files.journal.counts()[State.ANSWERED] == 2
+    assert files.path.read_text() == ANSWER + BATCH_ANSWER
+    files.answer("p0")
+    files.end()
+    files.open(in_order=True)
+    files.end()
+    assert [line.get("id") for line in map(json.loads, files.path.read_text().splitlines())] == [None, "p0", "p1"]
 
 
 @pytest.mark.parametrize(
     "content",
     ['{"id": "p1", "prompt": "Hello"}\n', '{"id": "p1", "prompt": "Hello"}', "my diary", "my diary\n", '{"id": 3}\n'],
 )
-def test_a_file_of_anything_else_is_never_touched(path: Path, content: str) -> None:
-    path.write_text(content)
+def test_a_file_of_anything_else_is_never_touched(files: Files, content: str) -> None:
+    files.path.write_text(content)
     with pytest.raises(ValueError, match="line 1, is not an answer"):
-        Journal(path)
-    assert path.read_text() == content
+        files.open()
+    assert files.path.read_text() == content
+    assert [each.name for each in files.path.parent.iterdir()] == ["answers.jsonl"]
 
 
-def test_two_runs_cannot_write_one_file(path: Path) -> None:
-    with Journal(path), pytest.raises(ValueError, match="another run"):
-        Journal(path)
-    with Journal(path):
-        pass
-
-
-def test_a_pipe_is_refused(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(ValueError, match="not a regular file"):
-        Journal(tmp_path / "pipe")
-
-
-def test_failures_replace_those_of_the_run_before_only_at_the_end(path: Path) -> None:
-    failed = Journal.failed_beside(path)
-    failed.write_text("old\n")
-    journal = Journal(path)
-    journal.fail(Record("p1", {"id": "p1", "prompt": "Hello"}), {"code": "ThrottlingException"})
-    assert failed.read_text() == "old\n"
-    journal.close(publish=True)
-    assert lines(failed) == [{"id": "p1", "prompt": "Hello", "error": {"code": "ThrottlingException"}}]
-
-
-@pytest.mark.parametrize("publish", [True, False])
-def test_without_failures_no_failures_file_is_left_unless_the_old_one_still_counts(
-    path: Path, *, publish: bool
+@pytest.mark.parametrize("kept", range(0, 90, 7))
+@pytest.mark.parametrize("zeros", [0, 30])
+def test_a_file_that_a_kill_or_a_power_cut_left_behind_is_brought_up_to_the_journal(
+    files: Files, kept: int, zeros: int
 ) -> None:
-    failed = Journal.failed_beside(path)
-    failed.write_text("old\n")
-    Journal(path).close(publish=publish)
-    assert failed.exists() is not publish
-    assert [entry.name for entry in path.parent.glob("*.part")] == []
+    files.open()
+    files.spool("p1", "p2", "p3", "p4")
+    files.answer("p3", "p1", "p2")
+    whole = files.path.read_bytes()
+    files.abandon()
+    files.path.write_bytes(whole[:kept] + b"\0" * zeros)
+    files.open()
+    assert files.path.read_bytes() == whole
 
 
-def test_half_a_surrogate_pair_survives(path: Path) -> None:
-    with Journal(path) as journal:
-        journal.answer({"id": "\ud83d", "text": "broken \ude00"})
-    assert lines(path) == [{"id": "\ud83d", "text": "broken \ude00"}]
-    with Journal(path) as journal:
-        assert "\ud83d" in journal.answered
+@pytest.mark.parametrize("change", [lambda lines: lines[::-1], lambda lines: [*lines, b"mine\n"], lambda lines: [b"x"]])
+def test_a_file_that_another_program_changed_is_left_alone(files: Files, change: Any) -> None:
+    files.open()
+    files.spool("p1", "p2")
+    files.answer("p1", "p2")
+    files.end()
+    theirs = b"".join(change(files.path.read_bytes().splitlines(keepends=True)))
+    files.path.write_bytes(theirs)
+    with pytest.raises(ValueError, match=r"is not what answers.jsonl.journal says.*Move it away"):
+        files.open()
+    assert files.path.read_bytes() == theirs
+    files.path.unlink()
+    files.open()
+    assert files.ids == ["p1", "p2"]
+    assert "was not there and is written again" in files.said[0]
+
+
+def test_two_runs_cannot_write_one_file(files: Files) -> None:
+    files.open()
+    with pytest.raises(ValueError, match="another run"):
+        Journal(files.journal.path)
+    assert journal_file.is_held(files.journal.path)
+    files.end()
+    assert not journal_file.is_held(files.journal.path)
+    files.open()
+
+
+def test_a_journal_of_a_newer_version_is_refused_with_a_sentence(files: Files) -> None:
+    files.open()
+    files.spool("p1")
+    files.end()
+    database = sqlite3.connect(files.journal.path)
+    database.execute("PRAGMA user_version = 99")
+    database.close()
+    with pytest.raises(ValueError, match=r"newer version of this package .*update aws-bedrock-inference"):
+        Journal(files.journal.path)
+
+
+@pytest.mark.parametrize("content", [b"my diary, long enough to be a page" * 200, b"SQLite format 3\0" + b"x" * 5000])
+def test_a_journal_that_is_none_is_refused_and_left_alone(files: Files, content: bytes) -> None:
+    path = journal_file.journal_of(files.path)
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"is damaged or is not a file of a journal of `bedrock run`"):
+        files.open()
+    assert path.read_bytes() == content
+
+
+def test_a_network_file_system_is_refused_with_the_reason(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal_file, "network_of", lambda path: "nfs4")
+    with pytest.raises(ValueError, match=r"would be on nfs4, a network file system, where SQLite's write-ahead log"):
+        files.open()
+
+
+def test_a_pipe_is_refused(files: Files) -> None:
+    os.mkfifo(files.path)
+    with pytest.raises(ValueError, match="not a regular file"):
+        files.open()
+
+
+@pytest.mark.parametrize("lasting", [False, True], ids=["for a moment", "for ever"])
+def test_a_full_disk_delays_a_turn_and_loses_nothing(files: Files, *, lasting: bool) -> None:
+    files.open()
+    files.spool("p1")
+    ((number, _),) = files.journal.turn([], 1)
+    database, slept = files.journal._database, list[float]()
+    database.execute("PRAGMA max_page_count = 1")
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        if not lasting and sum(slept) >= 0.1:
+            database.execute("PRAGMA max_page_count = 100000")
+
+    files.journal._sleep = sleep
+    fate = Fate(number, State.ANSWERED, written({"id": "p1", "text": "x" * 100_000}))
+    if lasting:
+        with pytest.raises(JournalBroken, match=r"answers.jsonl.journal: database or disk is full"):
+            files.journal.turn([fate], 0)
+        assert sum(slept) > 3
+    else:
+        files.journal.turn([fate], 0)
+    assert files.journal.counts()[State.ANSWERED] == (not lasting)
+    assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+def test_half_a_surrogate_pair_survives(files: Files) -> None:
+    files.open()
+    files.spool("p1")
+    files.answer("p1", text="broken \ude00")
+    assert json.loads(files.path.read_text()) == {"id": "p1", "text": "broken \ude00"}
 
 
 def test_keys_hold_what_was_added_through_many_growths() -> None:

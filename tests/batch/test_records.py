@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from aws_bedrock_inference.batch import records
-from aws_bedrock_inference.batch.records import BadLine, Record, read_records
+from aws_bedrock_inference.batch import pieces
+from aws_bedrock_inference.batch.inputs import read_records
+from aws_bedrock_inference.batch.records import BadLine, Record
 
 GOOD = b'{"id": "p1", "prompt": "Hello"}'
 
@@ -64,6 +65,12 @@ def test_what_editors_and_users_leave_in_a_file_does_no_harm(text: bytes) -> Non
         (b'{"recordId": "r1", "modelInput": {}}', "but is empty"),
         (b'{"recordId": "r1", "modelInput": {"modelId": "x"}}', "has a modelId"),
         (b'{"modelInput": {"inputText": "x"}}', '"recordId" is missing'),
+        (b'{"id": 1, "prompt": "a", "prompt": "b"}', '"prompt" is given twice'),
+        (b'{"id": 1, "messages": [{"role": "user", "role": "user"}]}', '"role" is given twice'),
+        (b'{"id": 1, "prompt": "a", "body": "b"}', '"body" is not known'),
+        (b'{"url": "/v1/chat/completions", "body": {"messages": []}}', "no message of a user"),
+        (b'{"id": "p1", "prompt": "Hello", "timeout": 0}', '"timeout" is 0'),
+        (b'{"id": "p1", "prompt": "Hello", "stream": true}', "for all records: --stream"),
         (b"[" * 100_000, "nested too deeply"),
         (b'{"id": 1, "prompt": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", "nested too deeply"),
         (b'{"id": 1' + b"0" * 5000 + b', "prompt": "x"}', "number too long"),
@@ -87,15 +94,22 @@ def test_an_id_may_be_used_once_also_as_a_number() -> None:
     assert 'the id "7" was used on an earlier line' in str(found[1])
 
 
-@pytest.mark.parametrize("form", ["utf-16", "array"])
-def test_a_file_in_another_format_is_refused_with_the_command_that_converts_it(form: str) -> None:
-    text = GOOD.decode().encode("utf-16") if form == "utf-16" else b"[\n" + GOOD + b"\n]"
-    with pytest.raises(ValueError, match="iconv" if form == "utf-16" else "jq -c"):
-        read(text)
+def test_a_json_array_is_refused_with_the_command_that_converts_it() -> None:
+    with pytest.raises(ValueError, match="jq -c"):
+        read(b"[\n" + GOOD + b"\n]")
+
+
+def test_objects_over_several_lines_are_refused_with_the_command_that_converts_them() -> None:
+    with pytest.raises(ValueError, match=r"jq -c \."):
+        read(b'{\n  "id": 1,\n  "prompt": "Hi"\n}\n')
+
+
+def test_what_a_windows_shell_writes_in_utf_16_is_read() -> None:
+    assert only(GOOD.decode().encode("utf-16")).source["prompt"] == "Hello"
 
 
 def test_a_line_without_end_is_one_bad_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(records, "LONGEST_LINE", 1000)
+    monkeypatch.setattr(pieces, "LONGEST_LINE", 1000)
     found = read(b'{"id": "p0", "prompt": "' + b"x" * 5500 + b'"}\n' + GOOD + b"\n")
     assert isinstance(found[0], BadLine)
     assert "longer than 1,000 bytes" in found[0].problem

@@ -5,16 +5,21 @@ import json
 import threading
 from collections import deque
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.doubles import INVALID, ROUTE, THROTTLE, UNAVAILABLE, World
 
 from aws_bedrock_inference.batch.answers import Answer
-from aws_bedrock_inference.batch.feed import Feed
+from aws_bedrock_inference.batch.ending import Ending
+from aws_bedrock_inference.batch.fates import Asking, JournalBroken, State
+from aws_bedrock_inference.batch.intake import Intake
 from aws_bedrock_inference.batch.journal import Journal
+from aws_bedrock_inference.batch.output import Output
+from aws_bedrock_inference.batch.parking import Parking
 from aws_bedrock_inference.batch.records import BadLine, Record
-from aws_bedrock_inference.batch.runner import Ending, Run
+from aws_bedrock_inference.batch.runner import Run
 from aws_bedrock_inference.batch.tally import Meter, Tally
 from aws_bedrock_inference.call import Outcome, Usage
 from aws_bedrock_inference.events import CallEnded, RetryScheduled
@@ -59,7 +64,9 @@ class Bench:
     def __init__(self, folder: Path) -> None:
         self.world = World()
         self.tally = Tally(self.world.clock)
-        self.journal = Journal(folder / "answers.jsonl")
+        self.journal = Journal(folder / "answers.jsonl.journal")
+        self.output = Output(folder / "answers.jsonl")
+        self.output.begin(self.journal)
         self.bad: list[BadLine] = []
         self.run: Run | None = None
 
@@ -70,23 +77,29 @@ class Bench:
     async def over(
         self, items: Iterable[Record | BadLine], ask: Callable[[Record], Awaitable[Answer]], **options: Any
     ) -> Ending:
-        options = {"concurrency": 1, "sleep": self.sleep, "complain": self.bad.append, **options}
-        feed = Feed(items)
-        self.run = Run(feed, ask, self.journal, self.tally, **options)
+        options = {"concurrency": 1, "sleep": self.sleep, **options}
+        intake = Intake(items, partial(self.journal.spool, asking=Asking("m"), on_change="refuse"), complain=self.hear)
+        self.run = Run(intake, ask, self.journal, self.output, self.tally, **options)
         ending = await self.run.over()
-        feed.close()
-        self.journal.close(publish=True)
+        intake.close()
+        self.output.close()
         return ending
+
+    def hear(self, line: BadLine) -> None:
+        self.bad.append(line)
 
     @property
     def answers(self) -> list[str]:
-        return [json.loads(line)["id"] for line in self.journal.path.read_text().splitlines()]
+        return [json.loads(line)["id"] for line in self.output.path.read_text().splitlines()]
 
     @property
     def failures(self) -> dict[str, Any]:
-        path = self.journal.failed_path
-        lines = path.read_text().splitlines() if path.exists() else []
+        lines = [line for piece in self.journal.failures() for line in piece]
         return {line["id"]: line["error"] for line in map(json.loads, lines)}
+
+    @property
+    def states(self) -> dict[State, int]:
+        return {state: number for state, number in self.journal.counts().items() if number}
 
 
 @pytest.fixture
@@ -94,6 +107,7 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
     bench = Bench(tmp_path)
     with bench.journal:
         yield bench
+    bench.output.release()
 
 
 def test_every_record_is_answered_and_written(bench: Bench) -> None:
@@ -148,10 +162,11 @@ def test_what_every_record_would_meet_stops_the_run_early(bench: Bench, fault: F
     ending = asyncio.run(bench.over(records(100), ask))
     assert ending.fault is not None
     assert ending.fault.cause == fault.cause
-    assert len(ask.asked) == len(bench.failures) == 5
+    assert len(ask.asked) == 5
+    assert bench.states == {State.WAITING: 95, State.PARKED: 5}, "none of them is to blame: all are asked again"
 
 
-def test_an_endpoint_that_cannot_be_reached_stops_the_run_when_the_rounds_are_over(bench: Bench) -> None:
+def test_an_endpoint_that_cannot_be_reached_stops_the_run(bench: Bench) -> None:
     ending = asyncio.run(bench.over(records(10), Script(every=[OFFLINE] * 100)))
     assert ending.fault is not None
     assert ending.fault.code == "EndpointConnectionError"
@@ -174,7 +189,7 @@ def test_bad_lines_are_told_and_passed_over(bench: Bench) -> None:
     line = BadLine("prompts.jsonl", 1, "not JSON")
     asyncio.run(bench.over([line, *records(1)], Script()))
     assert bench.bad == [line]
-    assert (bench.tally.bad, bench.tally.answered) == (1, 1)
+    assert bench.tally.answered == 1
 
 
 def test_answers_that_ended_early_are_counted(bench: Bench) -> None:
@@ -182,27 +197,20 @@ def test_answers_that_ended_early_are_counted(bench: Bench) -> None:
     assert (bench.tally.answered, bench.tally.truncated, bench.tally.filtered) == (3, 1, 1)
 
 
-def test_no_more_are_in_flight_than_allowed_and_no_more_are_read_than_needed(bench: Bench) -> None:
-    read: list[str] = []
+def test_no_more_are_in_flight_than_allowed(bench: Bench) -> None:
     most = 0
-
-    def source() -> Iterator[Record]:
-        for record in records(500):
-            read.append(record.key)
-            yield record
-
     full = asyncio.Event()  # the first wait for each other: the thread that reads may be slower than they are
 
     async def ask(record: Record) -> Answer:
         nonlocal most
         most = max(most, bench.tally.in_flight)
-        assert len(read) <= bench.tally.answered + bench.tally.in_flight + 66
+        assert bench.journal.counts()[State.CLAIMED] >= bench.tally.in_flight, "one is in flight and not claimed"
         if bench.tally.in_flight == 7:
             full.set()
         await full.wait()
         return Answer({"id": record.key, "text": "Hi"}, "end_turn")
 
-    asyncio.run(bench.over(source(), ask, concurrency=7))
+    asyncio.run(bench.over(records(500), ask, concurrency=7))
     assert most == 7
     assert bench.tally.answered == 500
 
@@ -266,13 +274,106 @@ def test_a_second_interruption_ends_at_once_and_loses_nothing_that_was_written(b
     assert bench.failures == {}
 
 
-def test_a_full_disk_ends_the_run_with_its_own_error(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(_: object) -> None:
-        raise OSError(28, "No space left on device")
+def test_what_cannot_be_written_is_counted_and_asked_again(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    turn = bench.journal.turn
 
-    monkeypatch.setattr(bench.journal, "answer", full)
-    with pytest.raises(OSError, match="No space left"):
-        asyncio.run(bench.over(records(100), Script(), concurrency=3))
+    def full(fates: Any, *more: Any) -> Any:
+        if fates:
+            raise JournalBroken("answers.jsonl.journal: database or disk is full.")
+        return turn(fates, *more)
+
+    monkeypatch.setattr(bench.journal, "turn", full)
+    ending = asyncio.run(bench.over(records(100), Script(), concurrency=3))
+    assert "disk is full" in ending.broken
+    assert "answers could not be written; the next run asks for them again" in ending.broken
+    assert bench.answers == []
+    assert bench.journal.begin() == 3, "those in flight are known"
+
+
+HOUR = 3600.0
+FORM = answered(
+    "ResourceNotFoundException",
+    "Model use case details have not been submitted for this account. Fill out the Anthropic use case details form "
+    "before using the model. If you have already filled out the form, try again in 15 minutes.",
+    status=404,
+)
+EXPIRED = answered("ExpiredTokenException", "The security token included in the request is expired", status=403)
+
+
+class Outage(Script):
+    """A service that answers all but from one time to another."""
+
+    def __init__(self, bench: Bench, fault: Fault, begins: int, ends: float) -> None:
+        super().__init__()
+        self.bench, self.fault, self.begins, self.ends = bench, fault, begins, ends
+        self.refused: list[float] = []
+
+    async def __call__(self, record: Record) -> Answer:
+        if len(self.asked) >= self.begins and self.bench.world.now < self.ends:
+            self.refused.append(self.bench.world.now)
+            raise error_of(Outcome(fault=self.fault), "converse", ROUTE)
+        return await super().__call__(record)
+
+
+@pytest.mark.parametrize(
+    ("fault", "rhythm"),
+    [(EXPIRED, 60), (OFFLINE, 30), (DAILY, 900), (FORM, 900)],
+    ids=["expired", "offline", "day", "form"],
+)
+def test_a_run_parks_until_the_outage_is_over_and_goes_on_by_itself(bench: Bench, fault: Fault, rhythm: float) -> None:
+    ask = Outage(bench, fault, begins=10, ends=2 * HOUR)
+    assert asyncio.run(bench.over(records(50), ask, concurrency=4)) == Ending()
+    assert sorted(ask.asked) == sorted(record.key for record in records(50))
+    assert bench.states == {State.ANSWERED: 50}
+    assert len(ask.refused) <= 8 + 2 * HOUR / rhythm
+    assert bench.tally.parked is None
+
+
+def test_a_run_that_never_worked_parks_only_if_it_is_told_to(bench: Bench) -> None:
+    ask = Outage(bench, EXPIRED, begins=0, ends=HOUR)
+    assert asyncio.run(bench.over(records(10), ask, parking=Parking(2 * HOUR))) == Ending()
+    assert bench.states == {State.ANSWERED: 10}
+
+
+def test_a_parked_run_gives_up_and_its_records_are_asked_by_the_next(bench: Bench) -> None:
+    ask = Outage(bench, EXPIRED, begins=10, ends=24 * HOUR)
+    ending = asyncio.run(bench.over(records(50), ask, parking=Parking(HOUR)))
+    assert ending.fault == EXPIRED
+    assert bench.world.now == pytest.approx(HOUR, abs=120)
+    assert bench.states == {State.ANSWERED: 10, State.PARKED: 5, State.WAITING: 35}
+    assert bench.journal.begin() == 0
+    assert bench.states == {State.ANSWERED: 10, State.WAITING: 40}
+
+
+def test_a_parked_run_is_interrupted_at_once(bench: Bench) -> None:
+    ask = Outage(bench, EXPIRED, begins=10, ends=24 * HOUR)
+
+    async def sleep(seconds: float) -> None:
+        await bench.sleep(seconds)
+        if bench.tally.parked is not None:
+            assert bench.run is not None
+            bench.run.interrupt()
+
+    assert asyncio.run(bench.over(records(50), ask, sleep=sleep)).interrupted
+
+
+def test_a_model_that_does_not_exist_is_not_waited_for(bench: Bench) -> None:
+    unknown = answered("ResourceNotFoundException", "Could not resolve the foundation model", status=404)
+    ending = asyncio.run(bench.over(records(50), Outage(bench, unknown, 10, HOUR), parking=Parking(HOUR)))
+    assert ending.fault == unknown
+    assert bench.world.now < 60
+
+
+def test_the_brake_stops_a_run_with_what_is_in_flight(bench: Bench) -> None:
+    def brake() -> str:
+        return "the budget is used up" if bench.tally.answered >= 10 else ""
+
+    ending = asyncio.run(bench.over(records(50), Script(), concurrency=4, brake=brake))
+    assert ending == Ending(stopped="the budget is used up")
+    assert bench.tally.answered <= 14
+    assert bench.states == {State.ANSWERED: bench.tally.answered, State.WAITING: 50 - bench.tally.answered}
 
 
 def test_what_reading_the_input_raises_ends_the_run(bench: Bench) -> None:

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
+import json
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from rich.console import Console
@@ -11,6 +12,7 @@ from aws_bedrock_inference.batch.tally import Tally
 from aws_bedrock_inference.call import Usage
 from aws_bedrock_inference.cli.progress import Progress, about
 from aws_bedrock_inference.events import CallEnded, RetryScheduled
+from aws_bedrock_inference.knowledge.classify import answered
 
 if TYPE_CHECKING:
     from support.doubles import World
@@ -38,11 +40,11 @@ def test_why_nothing_is_answered_is_shown_until_something_is(world: World) -> No
 class Going:
     """A run of 1,200 records whose progress line a test reads."""
 
-    def __init__(self, world: World, **quota: float) -> None:
+    def __init__(self, world: World, **quota: Any) -> None:
         self.world = world
         self.tally = Tally(world.clock)
         self.progress = Progress(Console(width=60), self.tally, **quota)
-        self.progress.total = 1_200
+        self.tally.total = 1_200
 
     def answers(self, number: int, seconds: float, tokens: int = 0) -> None:
         for _ in range(number):
@@ -126,3 +128,15 @@ def test_the_bar_has_not_the_colour_of_errors(world: World) -> None:
         console.print(run.progress.block())
     bar = seen.get().splitlines()[0]
     assert "\x1b[32m━" in bar
+
+
+def test_a_parked_run_says_why_what_to_do_and_when_it_asks_again(world: World) -> None:
+    going = Going(world)
+    going.tally.parked = answered("ExpiredTokenException", "The security token has expired", status=403)
+    going.tally.asks_next = world.now + 60
+    with going.progress.console.capture() as seen:
+        going.progress.console.print(going.progress.block())
+    assert "parked, asks again in 1:00: ExpiredTokenException:" in seen.get()
+    assert going.tally.parked.advice.split()[0] in seen.get()
+    assert "parked, asks again in 1:00" in going.progress.line()
+    assert json.loads(going.progress.json())["parked"] is True

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import json
 import signal
-from typing import TYPE_CHECKING
+import subprocess
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from click.testing import CliRunner
@@ -11,7 +13,6 @@ from support.desk import MODEL, Desk, Hold, body, refuse
 from aws_bedrock_inference.cli import main
 
 if TYPE_CHECKING:
-    import subprocess
     from pathlib import Path
 
 
@@ -20,10 +21,13 @@ def test_every_prompt_is_answered(desk: Desk) -> None:
     result = desk.run()
     assert result.exit_code == 0
     assert len(desk.answers) == 50
-    assert desk.answers["p7"] == {
+    answer = desk.answers["p7"]
+    assert datetime.fromisoformat(answer.pop("time")).tzinfo is UTC
+    assert answer == {
         "id": "p7",
         "text": "prompt 7",
         "stop_reason": "end_turn",
+        "model": MODEL,
         "usage": {"input_tokens": 3, "output_tokens": 5, "cache_read_tokens": 0, "cache_write_tokens": 0},
         "attempts": 1,
     }
@@ -214,6 +218,141 @@ def test_a_bad_day_is_simulated_without_credentials_profile_or_proxy(
     assert all(answer["stop_reason"] == "end_turn" and answer["text"] for answer in desk.answers.values())
     assert sorted(answer["attempts"] for answer in desk.answers.values())[-2:] == [2, 2]
     assert "2 retried" in result.stderr
+
+
+def test_a_dry_run_sends_and_writes_nothing_and_says_what_a_run_would_take(desk: Desk) -> None:
+    desk.lines(
+        *({"id": number, "prompt": "x" * 400, "max_tokens": 50} for number in range(600)),
+        {"recordId": "r", "modelInput": {"inputText": "Ho"}},
+        {"id": "p", "prompt": "no maximum"},
+        "nonsense",
+    )
+    result = desk.run("--dry-run", "--rpm", "60", "--tpm", "1000000")
+    assert (result.exit_code, desk.stub.prompts) == (2, [])
+    assert "602 records; 602 would be asked, and nothing was sent" in result.stderr
+    assert "prompts.jsonl, line 603: not JSON" in result.stderr
+    assert " tokens of input, and up to " in result.stderr
+    assert "2 set no maximum" in result.stderr
+    assert "About 10 min at the quota" in result.stderr
+    assert [each.name for each in desk.folder.iterdir()] == ["prompts.jsonl"]
+
+
+def test_a_dry_run_knows_what_is_answered(desk: Desk) -> None:
+    desk.prompts(3)
+    desk.run()
+    desk.prompts(5)
+    result = desk.run("--dry-run", "--max-tokens", "5")
+    assert result.exit_code == 0
+    assert "5 records, 3 of them answered by earlier runs; 2 would be asked" in result.stderr
+    assert len(desk.stub.prompts) == 3
+
+
+@pytest.mark.parametrize("bounded", [False, True])
+def test_what_slows_down_a_run_without_a_maximum_is_named_also_without_a_quota(desk: Desk, *, bounded: bool) -> None:
+    desk.prompts(3)
+
+    def script(stub: Any, prompt: str) -> Any:
+        if len(stub.prompts) == 1:
+            return 429, "ThrottlingException", "Too many tokens, please wait before trying again."
+        return 200, "", body(prompt)
+
+    desk.stub.script = script
+    result = desk.run(*(["--max-tokens", "50"] if bounded else []))
+    assert result.exit_code == 0
+    assert result.stderr.count("--max-tokens is not set, so each record") == (not bounded)
+
+
+def test_a_sample_is_asked_first_and_the_rest_by_the_next_run(desk: Desk) -> None:
+    desk.prompts(40)
+    result = desk.run("--sample", "5")
+    assert result.exit_code == 0
+    assert len(desk.answers) == len(desk.stub.prompts) == 5
+    assert "40 records: 5 answered, 0 failed, 35 missing, 35 of them not in the sample" in result.stderr
+    assert desk.run().exit_code == 0
+    assert len(desk.answers) == len(desk.stub.prompts) == 40
+
+
+def test_a_run_stops_after_so_many_failures(desk: Desk) -> None:
+    desk.prompts(40)
+    desk.stub.script = refuse(400, "ValidationException", "bad")
+    result = desk.run("--max-failures", "3", "--concurrency", "2")
+    assert result.exit_code == 1
+    assert len(desk.stub.prompts) <= 6
+    assert "records failed, and --max-failures is 3." in result.stderr
+    assert "To continue, run: bedrock run" in result.stderr
+
+
+@pytest.mark.parametrize("change", ["model", "prompt", "system"])
+def test_a_run_that_would_mix_answers_to_different_questions_is_refused(desk: Desk, change: str) -> None:
+    desk.prompts(3)
+    desk.run()
+    more = {"model": ["--model", "amazon.nova-pro-v1:0"], "system": ["--system", "Be brief."], "prompt": []}[change]
+    if change == "prompt":
+        desk.lines({"id": "p1", "prompt": "prompt 1"}, {"id": "p2", "prompt": "changed"}, {"id": "p4", "prompt": "new"})
+    result = desk.run(*more)
+    assert result.exit_code == 2
+    assert "has answers to something else than what would be asked now" in result.stderr
+    assert ("they are of amazon.nova-lite-v1:0" in result.stderr) is (change == "model")
+    assert len(desk.stub.prompts) == 3
+    kept = desk.run(*more, "--on-change", "keep")
+    assert (kept.exit_code, len(desk.stub.prompts)) == (0, 4 if change == "prompt" else 3)
+    assert desk.run(*more).exit_code == 0
+
+
+def test_changed_prompts_are_asked_anew_if_wanted(desk: Desk) -> None:
+    desk.prompts(3)
+    desk.run()
+    desk.lines({"id": "p1", "prompt": "prompt 1"}, {"id": "p2", "prompt": "changed"})
+    assert desk.run("--on-change", "ask").exit_code == 0
+    assert desk.stub.prompts[3:] == ["changed"]
+    assert {key: answer["text"] for key, answer in desk.answers.items()} == {
+        "p1": "prompt 1",
+        "p2": "changed",
+        "p3": "prompt 3",
+    }
+
+
+def test_answers_in_the_order_of_the_input(desk: Desk) -> None:
+    desk.prompts(40)
+    assert desk.run("--order", "input").exit_code == 0
+    assert list(desk.answers) == [f"p{number}" for number in range(1, 41)]
+
+
+def test_the_failures_of_a_run_that_did_not_end_are_asked_again_only_if_they_are_the_input(desk: Desk) -> None:
+    desk.prompts(40)
+    desk.stub.script = refuse(400, "ValidationException", "bad")
+    desk.run("--max-failures", "3", "--concurrency", "1")
+    failed = len(desk.failures.read_text().splitlines())
+    assert 3 <= failed < 10
+    del desk.stub.prompts[:]
+    desk.stub.script = lambda stub, prompt: (200, "", body(prompt))
+    assert desk.run().exit_code == 1, "they still count"
+    assert len(desk.stub.prompts) == 40 - failed
+    desk.stub.script = refuse(400, "ValidationException", "bad")
+    desk.run("--on-change", "keep", "--max-failures", "1", "--concurrency", "1")
+    del desk.stub.prompts[:]
+    desk.source = desk.failures
+    desk.stub.script = lambda stub, prompt: (200, "", body(prompt))
+    assert desk.run().exit_code == 0
+    assert len(desk.stub.prompts) == failed
+    assert len(desk.answers) == 40
+
+
+def test_what_standard_input_gave_before_a_kill_is_not_lost(desk: Desk) -> None:
+    desk.prompts(40)
+    hold = desk.stub.script = Hold(at=8)
+    content = desk.source.read_bytes()
+    desk.source = "-"  # type: ignore[assignment]
+    child = desk.child("--concurrency", "4", stdin=subprocess.PIPE)
+    assert child.stdin is not None
+    child.stdin.write(content.decode())
+    child.stdin.flush()
+    assert hold.reached.wait(60)
+    child.kill()
+    child.communicate(timeout=60)
+    hold.let_go.set()
+    assert desk.run(stdin=b"").exit_code == 0
+    assert len(desk.answers) == 40
 
 
 def interrupted(desk: Desk, number: signal.Signals) -> tuple[Hold, subprocess.Popen[str]]:

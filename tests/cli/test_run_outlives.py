@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from support.desk import Hold, body
 
-from aws_bedrock_inference.batch.records import read_records
+from aws_bedrock_inference.batch.inputs import open_input
 from aws_bedrock_inference.cli.report import shown_arguments
 from aws_bedrock_inference.tokens.max_tokens_warning import PROCESS
 
@@ -46,74 +46,87 @@ def overwritten(path: Path) -> None:
         file.write(b"x" * 90_000 + b"\n")
 
 
-def kept(folder: Path) -> set[str]:
-    """Return the ids of all answers in all files of the folder."""
-    files = [path for path in folder.rglob("*.jsonl*") if path.name != "prompts.jsonl"]
-    lines = [line for path in files for line in path.read_text().splitlines()]
-    return {json.loads(line)["id"] for line in lines if line.startswith("{")}
-
-
 @pytest.mark.parametrize(
     ("happens", "says"),
     [
         (lambda path: path.unlink(), "was deleted, renamed or replaced"),
         (lambda path: path.rename(path.with_name("moved.jsonl")), "was deleted, renamed or replaced"),
-        (replaced, "was deleted, renamed or replaced"),
         (lambda path: os.truncate(path, 0), "was cut short"),
-        (lambda path: os.truncate(path, path.stat().st_size - 3), "was cut short"),
-        (overwritten, "was written by another program"),
-        (lambda path: shutil.rmtree(path.parent), "was deleted, renamed or replaced"),
+        (lambda path: os.truncate(path, max(0, path.stat().st_size - 3)), "was cut short"),
     ],
-    ids=["deleted", "renamed", "replaced", "emptied", "torn", "overwritten", "deleted with its folder"],
+    ids=["deleted", "renamed", "emptied", "torn"],
 )
 @pytest.mark.parametrize("number", [20, 60])
-def test_an_answers_file_that_is_not_the_same_any_more_ends_the_run_and_loses_no_answer(
-    desk: Desk, tmp_path: Path, happens: Callable[[Path], None], says: str, number: int
+@pytest.mark.parametrize("order", ["arrival", "input"])
+def test_an_answers_file_that_is_gone_or_cut_is_written_again(
+    desk: Desk, happens: Callable[[Path], None], says: str, number: int, order: str
 ) -> None:
-    desk.output = tmp_path / "out" / "answers.jsonl"
-    desk.output.parent.mkdir()
+    desk.prompts(60)
+    desk.stub.script = at(number, lambda: happens(desk.output))
+    result = desk.run("--concurrency", "4", "--order", order)
+    assert result.exit_code == 0, result.stderr
+    assert len(desk.answers) == len(desk.stub.prompts) == 60
+    if order == "arrival":
+        assert says in result.stderr
+
+
+@pytest.mark.parametrize("happens", [replaced, overwritten])
+@pytest.mark.parametrize("number", [20, 60])
+def test_an_answers_file_of_another_program_is_left_alone_and_all_answers_stand_beside_it(
+    desk: Desk, happens: Callable[[Path], None], number: int
+) -> None:
     desk.prompts(60)
     desk.stub.script = at(number, lambda: happens(desk.output))
     result = desk.run("--concurrency", "4")
     assert result.exit_code == 1
-    assert says in result.stderr
+    rescued = desk.output.with_name("answers.jsonl.rescued-1.jsonl")
+    assert f"Stopped: {desk.output} is another file now; all answers are in {rescued}" in result.stderr
     assert "Traceback" not in result.stderr
-    assert f"To continue, run: bedrock run {desk.source}" in result.stderr
-    answered = {f"p{prompt.removeprefix('prompt ')}" for prompt in desk.stub.prompts}
-    assert answered <= kept(tmp_path)
+    theirs = desk.output.read_text()
+    desk.output = rescued
+    assert len(desk.answers) == 60
+    desk.output = desk.folder / "answers.jsonl"
+    again = desk.run()
+    assert again.exit_code == 2
+    assert "is not what answers.jsonl.journal says" in again.stderr
+    assert desk.output.read_text() == theirs
 
 
-def test_a_restored_answers_file_is_one_that_the_next_run_goes_on_with(desk: Desk) -> None:
+@pytest.mark.parametrize("number", [20, 60])
+def test_a_folder_that_is_deleted_during_a_run_is_there_again(desk: Desk, tmp_path: Path, number: int) -> None:
+    desk.output = tmp_path / "out" / "answers.jsonl"
+    desk.output.parent.mkdir()
     desk.prompts(60)
-    desk.stub.script = at(20, desk.output.unlink)
-    desk.run("--concurrency", "4")
+    desk.stub.script = at(number, lambda: shutil.rmtree(desk.output.parent))
+    result = desk.run("--concurrency", "4")
+    assert "answers.jsonl.journal was deleted, renamed or replaced during the run" in result.stderr
+    assert result.exit_code == 1
+    assert f"To continue, run: bedrock run {desk.source}" in result.stderr
+    assert len(desk.answers) == len(desk.stub.prompts)
     assert desk.run().exit_code == 0
     assert len(desk.answers) == len(desk.stub.prompts) == 60
 
 
-def test_a_failures_file_that_was_deleted_is_there_in_the_end(desk: Desk) -> None:
-    desk.prompts(20)
-    part = desk.failures.with_name(desk.failures.name + ".part")
-
-    def script(stub: Any, prompt: str) -> Any:
-        if prompt == "prompt 10":
-            part.unlink()
-        return 400, "ValidationException", "bad"
-
-    desk.stub.script = script
-    result = desk.run("--concurrency", "2")
-    assert result.exit_code == 1
-    assert "was deleted" in result.stderr
-    failed = {json.loads(line)["id"] for line in desk.failures.read_text().splitlines()}
-    assert failed == {f"p{prompt.removeprefix('prompt ')}" for prompt in desk.stub.prompts}
+def test_an_output_that_was_removed_between_two_runs_is_written_again_and_nothing_is_paid_twice(desk: Desk) -> None:
+    desk.prompts(10)
+    desk.run()
+    desk.output.unlink()
+    result = desk.run()
+    assert result.exit_code == 0
+    assert "was not there and is written again from answers.jsonl.journal" in result.stderr
+    assert len(desk.answers) == len(desk.stub.prompts) == 10
 
 
-def test_a_full_disk_names_the_file_and_the_command_that_goes_on(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("lasting", [False, True], ids=["for a moment", "for ever"])
+def test_a_full_disk_under_the_answers_is_mended_or_named(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, *, lasting: bool
+) -> None:
     desk.prompts(30)
-    write, left = os.write, [1000]
+    write, left, refused = os.write, [1000], [0]
 
     def fills_up(file: int, data: bytes) -> int:
-        if left[0] < len(data):
+        if left[0] < len(data) and (lasting or refused[0] < 3):
+            refused[0] += 1
             if left[0]:
                 write(file, data[: left[0]])
                 left[0] = 0
@@ -121,31 +134,33 @@ def test_a_full_disk_names_the_file_and_the_command_that_goes_on(desk: Desk, mon
         left[0] -= len(data)
         return write(file, data)
 
-    monkeypatch.setattr("aws_bedrock_inference.batch.lines.os.write", fills_up)
+    monkeypatch.setattr("aws_bedrock_inference.batch.output.os.write", fills_up)
     result = desk.run("--concurrency", "2")
-    assert result.exit_code == 1
-    assert f"{desk.output}: No space left on device" in result.stderr
-    assert "answers could not be written; the next run asks for them again" in result.stderr
-    assert f"To continue, run: bedrock run {desk.source}" in result.stderr
-    monkeypatch.undo()
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    assert desk.run().exit_code == 0
-    assert len(desk.answers) == 30
+    assert len(desk.stub.prompts) == 30
+    assert result.exit_code == lasting
+    if lasting:
+        assert f"{desk.output}: No space left on device. All answers are in answers.jsonl.journal" in result.stderr
+        assert f"To continue, run: bedrock run {desk.source}" in result.stderr
+        monkeypatch.setattr("aws_bedrock_inference.batch.output.os.write", write)
+        assert desk.run().exit_code == 0
+    assert len(desk.answers) == len(desk.stub.prompts) == 30
 
 
-def test_the_kernels_limit_on_a_file_is_a_full_disk(desk: Desk) -> None:
-    desk.prompts(30)
-    child = "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
+@pytest.mark.parametrize("blocks", [100_000, 200_000])
+def test_the_kernels_limit_on_a_file_is_a_full_disk(desk: Desk, blocks: int) -> None:
+    """The journal meets it first, also while it is made; what is in it stays."""
+    desk.lines(*({"id": f"p{number}", "prompt": f"prompt {number} {'x' * 3000}"} for number in range(100)))
+    child = f"import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, ({blocks}, {blocks}))\n"
+    child += "from aws_bedrock_inference.batch import journal; journal._FULL_PAUSES = (0.01,)\n"
     child += "from aws_bedrock_inference.cli import main; main(sys.argv[1:])"
     command = [sys.executable, "-c", child, *desk.arguments("--concurrency", "2")]
     ran = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own
     assert ran.returncode == 1, ran.stderr
-    assert f"{desk.output}: File too large" in ran.stderr
+    assert "answers.jsonl.journal: " in ran.stderr
+    assert "Traceback" not in ran.stderr
     assert "To continue, run: " in ran.stderr
     assert desk.run().exit_code == 0
-    assert len(desk.answers) == 30
+    assert len(desk.answers) == 100
 
 
 def test_an_input_that_can_be_read_no_further_ends_the_run_with_what_was_answered(
@@ -153,11 +168,11 @@ def test_an_input_that_can_be_read_no_further_ends_the_run_with_what_was_answere
 ) -> None:
     desk.prompts(1)
 
-    def fails_later(file: Any, name: str) -> Any:
-        yield from read_records(file, name)
+    def fails_later(*source: Any, **options: Any) -> Any:
+        yield from open_input(*source, **options)
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr("aws_bedrock_inference.batch.job.read_records", fails_later)
+    monkeypatch.setattr("aws_bedrock_inference.batch.work.open_input", fails_later)
     result = desk.run()
     assert result.exit_code == 1
     assert f"Stopped: {desk.source}: Input/output error." in result.stderr

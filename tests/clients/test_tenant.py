@@ -11,7 +11,8 @@ import pytest
 from support.doubles import call, session
 
 from aws_bedrock_inference import AsyncBedrockClient, BedrockClient
-from aws_bedrock_inference.batch.records import BadLine, read_records
+from aws_bedrock_inference.batch.inputs import read_records
+from aws_bedrock_inference.batch.records import BadLine
 from aws_bedrock_inference.call import tenant_name
 from aws_bedrock_inference.events import CallEnded
 from aws_bedrock_inference.testing import simulator

@@ -14,7 +14,7 @@ from aws_bedrock_inference.dialects.json_schema import violation
 @pytest.fixture
 def without_validator(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(json_schema, "find_spec", lambda name: None)
-    for kept in (json_schema._installed, json_schema._validator):
+    for kept in (json_schema.is_installed, json_schema._validator):
         kept.cache_clear()
         monkeypatch.setattr(json_schema, kept.__name__, kept.__wrapped__)
 

@@ -1,4 +1,4 @@
-"""The ends of a batch run: files that change in the very moment of a write, inputs that are closed or are not files."""
+"""The ends of a batch run: outputs that are no files, inputs that are closed."""
 
 from __future__ import annotations
 
@@ -10,66 +10,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from click.testing import CliRunner
 
-from aws_bedrock_inference.batch.journal import Journal
-from aws_bedrock_inference.batch.lines import LineFile, WriteError
+from aws_bedrock_inference.batch.output import Output
 from aws_bedrock_inference.cli import main
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
-
-LINES = [b'{"id": "%d", "text": "%d"}\n' % (number, number) for number in range(4)]
-
-
-def overwrite(path: Path) -> None:
-    with path.open("r+b", buffering=0) as file:
-        file.write(b"x" * 500 + b"\n")
-
-
-CHANGES: dict[str, Callable[[Path], None]] = {
-    "emptied": lambda path: os.truncate(path, 0),
-    "torn": lambda path: os.truncate(path, path.stat().st_size - 3),
-    "overwritten": overwrite,
-}
-
-
-@pytest.mark.parametrize("change", CHANGES)
-@pytest.mark.parametrize("last", ["", "last line"])
-def test_a_file_that_changes_while_a_line_is_written_loses_no_line_and_doubles_none(
-    change: str, last: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Between the check and the write there is always a moment; the check behind the write sees it."""
-    file = LineFile(tmp_path / "answers.jsonl")
-    for line in LINES[:2]:
-        file.append(line)
-    write, waiting = os.write, [change]
-
-    def late(descriptor: int, data: Any) -> int:
-        if waiting:
-            CHANGES[waiting.pop()](tmp_path / "answers.jsonl")
-        return write(descriptor, data)
-
-    monkeypatch.setattr(os, "write", late)
-    with pytest.raises(WriteError, match="during the run"):
-        file.append(LINES[2])
-    if not last:
-        file.append(LINES[3])
-    file.close()
-    kept = [line for path in sorted(tmp_path.iterdir()) for line in path.read_bytes().splitlines(keepends=True)]
-    rescued = [line for line in file.path.read_bytes().splitlines(keepends=True) if line in LINES]
-    assert rescued == LINES[: 3 if last else 4]
-    assert set(rescued) <= set(kept)
-
-
-def test_a_resumed_file_that_is_emptied_before_the_first_new_line_says_so(tmp_path: Path) -> None:
-    path = tmp_path / "answers.jsonl"
-    path.write_bytes(b"".join(LINES[:3]))
-    file = LineFile(path)
-    os.truncate(path, 0)
-    with pytest.raises(WriteError, match="was cut short"):
-        file.append(LINES[3])
-    file.close()
-    assert path.read_bytes() == LINES[3]
 
 
 @pytest.mark.parametrize("name", ["answers.jsonl", "answers.jsonl.failed.jsonl"])
@@ -77,7 +22,7 @@ def test_a_resumed_file_that_is_emptied_before_the_first_new_line_says_so(tmp_pa
 def test_a_place_that_is_no_file_is_refused_before_the_run(name: str, make: Any, tmp_path: Path) -> None:
     make(tmp_path / name)
     with pytest.raises(ValueError, match="is not a regular file"):
-        Journal(tmp_path / "answers.jsonl")
+        Output(tmp_path / "answers.jsonl")
     assert (tmp_path / name).exists()
 
 

@@ -24,7 +24,8 @@ from aws_bedrock_inference import (
     load,
     standard,
 )
-from aws_bedrock_inference.batch.job import Job, governing
+from aws_bedrock_inference.batch.carry_out import governing
+from aws_bedrock_inference.batch.job import Job
 from aws_bedrock_inference.cli import main
 
 if TYPE_CHECKING:

@@ -49,9 +49,9 @@ class Desk:
     def run(self, *more: str, stdin: bytes | None = None) -> Any:
         return CliRunner().invoke(main, self.arguments(*more), input=stdin)
 
-    def child(self, *more: str) -> subprocess.Popen[str]:
+    def child(self, *more: str, stdin: int | None = None) -> subprocess.Popen[str]:
         command = [sys.executable, "-m", "aws_bedrock_inference.cli", *self.arguments(*more)]
-        return subprocess.Popen(command, stderr=subprocess.PIPE, text=True)  # noqa: S603 - our own
+        return subprocess.Popen(command, stdin=stdin, stderr=subprocess.PIPE, text=True)  # noqa: S603 - our own
 
     @property
     def answers(self) -> dict[Any, Any]:

@@ -113,6 +113,10 @@ def shell(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     }.items():
         monkeypatch.setenv(name, value)
     (tmp_path / "prompts.jsonl").write_text(PROMPTS)
+    (tmp_path / "tickets.csv").write_text("id,customer,text\n1,Ann,It is broken.\n")
+    (tmp_path / "texts").mkdir()
+    (tmp_path / "texts" / "letter.txt").write_text("It is broken.")
+    (tmp_path / "template.txt").write_text("Summarise: {text}")
     (tmp_path / "my-scenario.toml").write_text(SCENARIO)
     for name in ("app.log", "trace.txt"):
         (tmp_path / name).write_text(LOG)

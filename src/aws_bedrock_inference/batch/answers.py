@@ -7,6 +7,8 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from aws_bedrock_inference import clock
+from aws_bedrock_inference.batch.answer_lines import answer_line, made_by
 from aws_bedrock_inference.call import Outcome, Route
 from aws_bedrock_inference.dialects.usage import stop_reason
 from aws_bedrock_inference.exceptions import error_of
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 
     from aws_bedrock_inference.batch.records import Record
     from aws_bedrock_inference.clients.aclient import AsyncBedrockClient
-    from aws_bedrock_inference.clients.reply import Reply
+    from aws_bedrock_inference.clock import Clock
 
 _LONGEST_MESSAGE = 500
 
@@ -37,27 +39,29 @@ def asker(
     *,
     system: str | None = None,
     max_tokens: int | None = None,
+    temperature: float | None = None,
     streamed: Callable[[Record], bool] = lambda _: False,
+    wall: Clock = clock.wall,
 ) -> Callable[[Record], Awaitable[Answer]]:
     """Return a function that sends one record through `client`.
 
-    `system` and `max_tokens` are the defaults for records in the short form; batch records are sent unchanged.
+    `system`, `max_tokens` and `temperature` are the defaults for records in the short form; batch records are sent
+    unchanged.
     `streamed` selects the records whose answers are received as streams; such an answer counts when it is complete.
     """
 
     async def ask(record: Record) -> Answer:
         source = record.source
         if record.is_prompt:
-            defaults = {"system": system, "max_tokens": max_tokens}
-            given = {name: value for name, value in source.items() if name != "id"}
-            reply = await client.invoke(**{**defaults, **given}, stream=streamed(record))
-            return Answer({"id": source["id"], **_short(reply)}, reply.stop_reason)
+            defaults = {"system": system, "max_tokens": max_tokens, "temperature": temperature}
+            reply = await client.invoke(**{**defaults, **record.arguments}, stream=streamed(record))
+            return Answer(answer_line(record, reply, wall()), reply.stop_reason)
         if record.is_converse:
             reply = await client.invoke(**_with_bytes(source["modelInput"]), stream=streamed(record))
             output = {key: reply[key] for key in reply if key != "ResponseMetadata"}
-            return _batch_answer(source, output, client.model_id)
+            return _batch_answer(source, output, client.model_id, wall())
         response = await client.invoke_model(body=json.dumps(source["modelInput"]))
-        return _batch_answer(source, _native(response["body"].read()), client.model_id)
+        return _batch_answer(source, _native(response["body"].read()), client.model_id, wall())
 
     return ask
 
@@ -97,11 +101,6 @@ def _text(error: Exception) -> str:
         return ""
 
 
-def _short(reply: Reply) -> dict[str, Any]:
-    usage = reply.usage.counts()
-    return {"text": reply.text, "stop_reason": reply.stop_reason, "usage": usage, "attempts": reply.attempts}
-
-
 def _native(body: bytes) -> Any:
     """Return the answer of a model, as text if it is not JSON."""
     try:
@@ -110,13 +109,18 @@ def _native(body: bytes) -> Any:
         return body.decode(errors="replace")
 
 
-def _batch_answer(source: dict[str, Any], output: Any, model: str) -> Answer:
+def _batch_answer(source: dict[str, Any], output: Any, model: str, at: float) -> Answer:
     try:
         plain = json.loads(json.dumps(output, default=_base64))
     except (TypeError, ValueError, RecursionError):
         fault = unanswered(None, code="MalformedResponse", message="the answer cannot be written as JSON")
         raise error_of(Outcome(fault=fault), "invoke_model", Route(model)) from None
-    line = {"recordId": source["recordId"], "modelInput": source["modelInput"], "modelOutput": plain}
+    line = {
+        "recordId": source["recordId"],
+        "modelInput": source["modelInput"],
+        "modelOutput": plain,
+        **made_by(model, at),
+    }
     return Answer(line, stop_reason(plain).lower() if isinstance(plain, dict) else "")
 
 

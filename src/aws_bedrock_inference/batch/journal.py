@@ -1,157 +1,302 @@
-"""The files that a run writes: the answers, each as soon as it arrives, and the failures of the last run.
+"""The journal of a batch: every record with its one fate. It is the truth; the files of answers and failures are
+exported from it.
 
-The answers file is also the journal: the next run skips the records that it contains. If a run is killed, the last line
-may be incomplete; the next run removes it and sends its record again.
+It is a SQLite file beside the output. Each change is one transaction, written through to the disk before it counts
+(write-ahead log, `synchronous = FULL`), so that a power cut loses nothing that was reported as answered.
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
-from typing import TYPE_CHECKING, Any, Self
+import sqlite3
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from aws_bedrock_inference.batch.keys import Keys
-from aws_bedrock_inference.batch.lines import LineFile
+from aws_bedrock_inference import clock
+from aws_bedrock_inference.batch.answers import error_line, unexpected
+from aws_bedrock_inference.batch.fates import Asking, Changed, Fate, JournalBroken, State, encoded, failure_line
+from aws_bedrock_inference.batch.journal_file import connected, held
+from aws_bedrock_inference.batch.records import Record
+from aws_bedrock_inference.stores.disk import identity
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from aws_bedrock_inference.batch.records import Record
+T = TypeVar("T")
 
-_STARTS = (b'{"id": ', b'{"recordId": ')
+_ROWS = 1000
+
+# A disk that is full, or a file that another program locks, for a moment, delays a run and does not end it.
+_FULL_PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
+_PASSING = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 
 
 class Journal:
-    """The answers file, open for appending, and its failures file `<answers>.failed.jsonl`.
+    """The journal at `path`. Its methods may be called from any thread; each is one transaction.
 
-    New failures are written to a temporary file that replaces the old failures file at the end, so that the old file
-    can be the input of the same run.
+    What the disk refuses is tried again for 3 seconds, then `JournalBroken` is raised. `size` is the number of records;
+    `stale` says that answers were taken out, so that the output must be exported anew.
 
-    Raises `ValueError` if the file contains anything but answers, cannot be opened, or if another run is writing it.
+    Raises `ValueError` if the file cannot be used or another run uses it.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.failed_path = self.failed_beside(path)
-        gathering = path.with_name(path.name + ".failed.jsonl.part")
-        with contextlib.ExitStack() as opened:
-            try:
-                for file, use in ((path, "answers"), (self.failed_path, "failures")):
-                    if file.exists() and not file.is_file():
-                        raise ValueError(
-                            f"{file} is not a regular file; the next run must be able to read the {use} from it"
-                        )
-                self._answers = LineFile(path)
-                opened.callback(self._answers.release)
-                self.answered = self._read()
-                self._failures = LineFile(gathering, empty=True)
-            except OSError as error:
-                raise ValueError(
-                    f"{error.filename or path}: {error.strerror or error}. Choose another file for the answers"
-                ) from error
-            opened.pop_all()
-        self._closed = False
-
-    @staticmethod
-    def failed_beside(path: Path) -> Path:
-        """Return where the failures of the answers file `path` are."""
-        return path.with_name(path.name + ".failed.jsonl")
-
-    @property
-    def path(self) -> Path:
-        """The path of the answers file."""
-        return self._answers.path
-
-    @property
-    def unwritten(self) -> int:
-        """The number of answers that could not be written."""
-        return self._answers.unwritten
-
-    def answer(self, answer: dict[str, Any]) -> None:
-        """Append an answer. Raises `WriteError`, and `ValueError` or `TypeError` for one that JSON cannot hold."""
-        self._answers.append(_line(answer))
-
-    def fail(self, record: Record, error: dict[str, Any]) -> None:
-        """Append a failed record, as it was read, with its error. Raises `WriteError`."""
+    def __init__(self, path: Path, *, sleep: Callable[[float], None] = clock.sleep) -> None:
+        self.path = path
+        self._sleep = sleep
+        self._lock = threading.Lock()
+        self._held = held(path)
         try:
-            line = _line({**record.source, "error": error})
-        except (RecursionError, TypeError, ValueError):  # it cannot be written as it was read
-            line = _line({"id": record.key, "error": error})
-        self._failures.append(line)
+            self._database = connected(path)
+        except BaseException:
+            self._held.close()
+            raise
+        self.stale = bool(self.facts().get("stale"))
+        (self.size,) = self._database.execute("SELECT count(*) FROM records").fetchone()
 
-    def close(self, *, publish: bool) -> None:
-        """Close both files. With `publish`, this run's failures replace those of the last run; otherwise these stay.
+    def facts(self) -> dict[str, Any]:
+        """Return what is noted about the batch as a whole."""
+        with self._lock:
+            return dict(self._database.execute("SELECT name, value FROM facts"))
 
-        Raises `WriteError`.
+    def note(self, **facts: Any) -> None:
+        """Note facts about the batch as a whole."""
+        self._patiently(lambda: self._note(facts))
+
+    def counts(self) -> dict[State, int]:
+        """Return the number of records in each state."""
+        with self._lock:
+            rows = dict(self._database.execute("SELECT state, count(*) FROM records GROUP BY state"))
+        return {state: rows.get(state, 0) for state in State}
+
+    def begin(self, *, failed_too: bool = False, **facts: Any) -> int:
+        """Begin a run: what is missing is asked again, and what failed if the last run came to its end, or if wanted.
+        Return how many records were in flight when the last run was ended.
         """
-        if self._closed:
-            return
-        self._closed = True
-        with contextlib.ExitStack() as both:
-            both.callback(self._close_failures, publish=publish)
-            self._answers.close()
+        with self._changing() as database:
+            (lost,) = database.execute("SELECT count(*) FROM records WHERE state = ?", (State.CLAIMED,)).fetchone()
+            ended = database.execute("SELECT value FROM facts WHERE name = 'ended'").fetchone()
+            again = [State.CLAIMED, State.PARKED, State.DELAYED, State.HELD]
+            again += [State.FAILED] if failed_too or ended == ("complete",) else []
+            for state in again:
+                chosen = "SELECT number FROM records WHERE state = ?"
+                database.execute(f"DELETE FROM failures WHERE number IN ({chosen})", (state,))  # noqa: S608 - a constant
+                database.execute("UPDATE records SET state = ? WHERE state = ?", (State.WAITING, state))
+            _note(database, {**facts, "ended": "", "reason": "", "parked": ""})
+        return int(lost)
 
-    def _close_failures(self, *, publish: bool) -> None:
-        if publish and not self._failures.empty:
-            self._failures.close()
-            self._failures.path.replace(self.failed_path)
+    def spool(self, records: Sequence[Record], asking: Asking, on_change: str) -> None:
+        """Take records in. One that is here already stays as it is if the same is asked of it; if not, `on_change` says
+        what becomes of its answer: `refuse` raises `Changed`, `keep` keeps it, `ask` asks the record anew.
+        """
+        rows, unfit = [], []
+        for record in records:
+            try:
+                text = encoded(record.source)
+            except (RecursionError, TypeError, ValueError) as error:
+                text = json.dumps({"id": record.key})
+                unfit.append((record.key, json.dumps(error_line(unexpected(error), 0))))
+            rows.append((record.key, asking.digest(record, text), text))
+        self._patiently(lambda: self._spool(rows, on_change, unfit))
+
+    def exported(self, **facts: Any) -> None:
+        """Note that the output has all answers."""
+        self.stale = False
+        self.note(stale=None, **facts)
+
+    def adopt(self, lines: Iterable[tuple[str, str]]) -> None:
+        """Take in the answers of a file that has no journal: their ids and lines. What was asked is not known."""
+        with self._changing() as database:
+            self.stale = True
+            _note(database, {"stale": 1})
+            for key, line in lines:
+                cursor = database.execute(
+                    "INSERT INTO records (id, state) VALUES (?, ?) ON CONFLICT (id) DO NOTHING", (key, State.ANSWERED)
+                )
+                if cursor.rowcount:
+                    self.size += 1
+                    database.execute("INSERT INTO answers (number, line) VALUES (?, ?)", (cursor.lastrowid, line))
+
+    def turn(self, fates: Sequence[Fate], wanted: int, these: Sequence[int] = ()) -> list[tuple[int, Record]]:
+        """Write the fates of records, and claim `these` and up to `wanted` that wait, all at once; return the claimed
+        ones with their numbers.
+        """
+        return self._patiently(lambda: self._turn(fates, wanted, these))
+
+    def release(self, state: State) -> None:
+        """Let all records of `state` wait to be asked."""
+        with self._changing() as database:
+            database.execute("UPDATE records SET state = 0 WHERE state = ?", (state,))
+
+    def hold_all_but(self, sample: int) -> None:
+        """Let only a sample of all records wait. The same number gives the same sample: it goes by their digests."""
+        with self._changing() as database:
+            database.execute(
+                "UPDATE records SET state = ? WHERE state = 0 AND number NOT IN "
+                "(SELECT number FROM records ORDER BY asked LIMIT ?)",
+                (State.HELD, sample),
+            )
+
+    def answers(self, *, after: int = 0, up_to: int | None = None) -> Iterator[list[tuple[int, bytes]]]:
+        """Yield the answers by pieces, each answer with its sequence number: in the order in which they came, those
+        `after` a number, or in the order of the input, those `up_to` one.
+        """
+        place: tuple[int, ...]
+        if up_to is None:
+            select, place = "SELECT seq, line FROM answers WHERE seq > ? ORDER BY seq LIMIT ?", (after,)
         else:
-            self._failures.discard()
-            if publish:
-                self.failed_path.unlink(missing_ok=True)
+            select = "SELECT seq, line, number FROM answers WHERE number > ? AND seq <= ? ORDER BY number LIMIT ?"
+            place = (-1, up_to)
+        while rows := self._rows(select, (*place, _ROWS)):
+            place = (rows[-1][-1], up_to) if up_to is not None else (rows[-1][0],)
+            yield [(row[0], row[1].encode()) for row in rows]
+
+    def last_answer(self) -> int:
+        """Return the sequence number of the last answer, 0 if there is none."""
+        return int(self._rows("SELECT coalesce(max(seq), 0) FROM answers", ())[0][0])
+
+    def failures(self) -> Iterator[list[bytes]]:
+        """Yield the failed records by pieces, as they were read, with their errors."""
+        place = -1
+        select = (
+            "SELECT number, id, source, error FROM records JOIN failures USING (number) "
+            "WHERE state = ? AND number > ? ORDER BY number LIMIT ?"
+        )
+        while rows := self._rows(select, (State.FAILED, place, _ROWS)):
+            place = rows[-1][0]
+            yield [failure_line(*row[1:]).encode() for row in rows]
+
+    def knows_input(self, digest: bytes) -> bool:
+        """Return whether the input with this digest was taken in to its end."""
+        return bool(self._rows("SELECT 1 FROM inputs WHERE digest = ?", (digest,)))
+
+    def note_input(self, digest: bytes) -> None:
+        """Note that the input with this digest was taken in to its end."""
+        with self._changing() as database:
+            database.execute("INSERT OR IGNORE INTO inputs VALUES (?)", (digest,))
+
+    @property
+    def is_in_place(self) -> bool:
+        """True if the path still leads to the file."""
+        return identity(self.path) == self._held.file
+
+    def rescue(self) -> None:
+        """Write a copy of a journal that was deleted or renamed to its path, unless another file is there."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self._lock:
+            if not self.path.exists():
+                self.path.with_name(self.path.name + "-wal").unlink(missing_ok=True)
+                self._database.execute("VACUUM INTO ?", (str(self.path),))
+                self.path.chmod(0o600)
+
+    def close(self) -> None:
+        """Close the file; what stood beside it is in it then. One without any record is removed."""
+        with self._lock:
+            if not self._held.is_open:
+                return
+            empty = not self._database.execute("SELECT 1 FROM records LIMIT 1").fetchone()
+            self._database.close()
+            if empty and self.is_in_place:
+                self.path.unlink()
+            self._held.close()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.close(publish=False)
+        self.close()
 
-    def _read(self) -> Keys:
-        keys = Keys()
-        end = 0
-        open_ended = False
-        with self.path.open("rb") as lines:
-            for number, line in enumerate(lines, 1):
-                key = _answered(line)
-                if key is not None:
-                    keys.add(key)
-                    open_ended = not line.endswith(b"\n")
-                elif _torn(line):
-                    break
-                elif line.strip():
-                    raise ValueError(
-                        f"{self.path}, line {number}, is not an answer of an earlier run; the file was not changed. "
-                        "Choose another file for the answers"
-                    )
-                end += len(line)
-        self._answers.cut(end)
-        if open_ended:
-            self._answers.append(b"\n")
-        return keys
+    def _patiently(self, change: Callable[[], T]) -> T:
+        for pause in (*_FULL_PAUSES, None):
+            try:
+                return change()
+            except sqlite3.IntegrityError:
+                raise
+            except sqlite3.DatabaseError as error:
+                if pause is None or (error.sqlite_errorcode & 0xFF) not in _PASSING:
+                    raise JournalBroken(f"{self.path}: {error}.") from error
+                self._sleep(pause)
+        raise AssertionError  # the last attempt returns or raises
+
+    def _note(self, facts: dict[str, Any]) -> None:
+        with self._changing() as database:
+            _note(database, facts)
+
+    def _spool(self, rows: Sequence[tuple[str, bytes, str]], on_change: str, unfit: Sequence[tuple[str, str]]) -> None:
+        with self._changing() as database:
+            before = database.total_changes
+            database.executemany(
+                "INSERT INTO records (id, asked, source, state) VALUES (?, ?, ?, 0) ON CONFLICT (id) DO NOTHING", rows
+            )
+            new = database.total_changes - before
+            if new < len(rows):
+                for row in rows:
+                    self._compare(row, on_change)
+            for key, error in unfit:
+                (number,) = database.execute("SELECT number FROM records WHERE id = ?", (key,)).fetchone()
+                self._write([Fate(number, State.FAILED, error)])
+        self.size += new
+
+    def _turn(self, fates: Sequence[Fate], wanted: int, these: Sequence[int]) -> list[tuple[int, Record]]:
+        with self._changing():
+            self._write(fates)
+            claimed = [row for number in these for row in self._claimed("number = ?", number)]
+            return claimed + (self._claimed("state = 0 ORDER BY number LIMIT ?", wanted) if wanted else [])
+
+    def _write(self, fates: Sequence[Fate]) -> None:
+        write = self._database.executemany
+        write("UPDATE records SET state = ? WHERE number = ?", [(fate.state, fate.number) for fate in fates])
+        answers = [(fate.number, fate.content) for fate in fates if fate.state is State.ANSWERED]
+        write("INSERT INTO answers (number, line) VALUES (?, ?)", answers)
+        errors = [(fate.number, fate.content) for fate in fates if fate.state in (State.FAILED, State.PARKED)]
+        write("INSERT OR REPLACE INTO failures VALUES (?, ?)", errors)
+
+    def _rows(self, select: str, values: tuple[Any, ...]) -> list[Any]:
+        with self._lock:
+            return self._database.execute(select, values).fetchall()
+
+    def _claimed(self, which: str, value: int) -> list[tuple[int, Record]]:
+        rows = self._database.execute(f"SELECT number, id, source FROM records WHERE {which}", (value,)).fetchall()  # noqa: S608 - constants
+        update = "UPDATE records SET state = 1 WHERE number = ?"
+        self._database.executemany(update, [(number,) for number, _, _ in rows])
+        return [(number, Record(key, json.loads(source))) for number, key, source in rows]
+
+    def _compare(self, row: tuple[str, bytes, str], on_change: str) -> None:
+        """Compare a record that is read with the one that is here."""
+        key, asked, source = row
+        select = "SELECT number, asked, state FROM records WHERE id = ?"
+        number, before, state = self._database.execute(select, (key,)).fetchone()
+        if before == asked:
+            return
+        if before is None:
+            self._place(number, asked, source)
+        elif state not in (State.ANSWERED, State.CLAIMED) or on_change == "ask":
+            if self._database.execute("DELETE FROM answers WHERE number = ?", (number,)).rowcount:
+                self.stale = True
+                _note(self._database, {"stale": 1})
+            self._database.execute(
+                "UPDATE records SET asked = ?, source = ?, state = 0 WHERE number = ?", (asked, source, number)
+            )
+        elif on_change == "keep":
+            self._database.execute("UPDATE records SET asked = ?, source = ? WHERE number = ?", (asked, source, number))
+        else:
+            raise Changed(key)
+
+    def _place(self, number: int, asked: bytes, source: str) -> None:
+        """Give an adopted answer its record, and its place in the input."""
+        (last,) = self._database.execute("SELECT max(number) FROM records").fetchone()
+        values = {"new": last + 1, "old": number, "asked": asked, "source": source}
+        self._database.execute("UPDATE answers SET number = :new WHERE number = :old", values)
+        update = "UPDATE records SET number = :new, asked = :asked, source = :source WHERE number = :old"
+        self._database.execute(update, values)
+
+    @contextmanager
+    def _changing(self) -> Iterator[sqlite3.Connection]:
+        with self._lock, self._database as database:
+            database.execute("BEGIN IMMEDIATE")
+            yield database
 
 
-def _answered(line: bytes) -> str | None:
-    """Return the id of an answer, None for any other line."""
-    try:
-        answer = json.loads(line)
-    except (ValueError, RecursionError):
-        return None
-    if not isinstance(answer, dict) or not ("text" in answer or "modelOutput" in answer):
-        return None
-    key = answer.get("id", answer.get("recordId"))
-    return None if key is None else str(key)
-
-
-def _torn(line: bytes) -> bool:
-    """Return whether the line is an incomplete answer; after a power failure, zeros may fill the rest."""
-    if line.endswith(b"\n"):
-        return False
-    try:
-        json.loads(line)
-    except (ValueError, RecursionError):
-        return any(line.startswith(start) or start.startswith(line) for start in _STARTS) or not line.strip(b"\0")
-    return False
-
-
-def _line(value: dict[str, Any]) -> bytes:
-    # Half a surrogate pair is valid in JSON but not in UTF-8, so it stays an escape sequence.
-    return (json.dumps(value, ensure_ascii=False) + "\n").encode(errors="backslashreplace")
+def _note(database: sqlite3.Connection, facts: dict[str, Any]) -> None:
+    database.executemany("INSERT OR REPLACE INTO facts VALUES (?, ?)", list(facts.items()))

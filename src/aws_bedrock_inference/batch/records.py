@@ -1,66 +1,92 @@
-"""A reader of input files: each line becomes a request, or a message that says what is wrong with it.
+"""A reader of records: each piece of the input becomes a request, or a message that says what is wrong with it.
 
-Two forms, also mixed in one file:
+Three forms, also mixed in one file:
 
     {"id": "p1", "prompt": "...", "system": "...", "max_tokens": 400}    or `messages`, and other arguments of `invoke`
     {"recordId": "r1", "modelInput": {...}}                                                  Bedrock's batch inference
+    {"custom_id": "c1", "method": "POST", "url": "/v1/chat/completions", "body": {...}}             OpenAI's batches
 
 A `modelInput` made only of Converse's members is sent to Converse; any other, in the model's own dialect, to
-InvokeModel.
+InvokeModel. A body of OpenAI's is translated to the arguments of `invoke`.
 """
 
 from __future__ import annotations
 
-import difflib
 import json
+from collections import Counter
 from dataclasses import dataclass
 from math import isinf
-from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from aws_bedrock_inference.batch.keys import Keys
+from aws_bedrock_inference.batch.members import (
+    BEDROCK_MEMBERS,
+    ERROR,
+    OPENAI_MEMBERS,
+    PROMPT_MEMBERS,
+    check_names,
+    hint_at,
+    is_openai,
+    templated,
+)
+from aws_bedrock_inference.batch.openai_requests import CHAT_COMPLETIONS, translated
+from aws_bedrock_inference.batch.pieces import BYTE_ORDER_MARK, Piece, ProblemError, text_of
+from aws_bedrock_inference.bounds import is_number
 from aws_bedrock_inference.call import LONGEST_NAME, tenant_name
-from aws_bedrock_inference.dialects.request import CONVERSE_MEMBERS, is_converse
+from aws_bedrock_inference.dialects.request import is_converse
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
-# The runtime takes bodies of up to 25,000,000 bytes (botocore 1.44.5, service model); escapes make a line longer.
-LONGEST_LINE = 40_000_000
+    from aws_bedrock_inference.batch.template import Template
 
-_BATCH_KEYS = ("recordId", "modelInput")
-_PROMPT_KEYS = (
-    *("id", "prompt", "messages", "system", "max_tokens", "temperature", "stop_sequences", "tools", "tier", "priority"),
-    "tenant",
-    *sorted(CONVERSE_MEMBERS - {"messages", "system"}),
-)
-
-_MOST_NAMED = 10
-_SHORTEST_BEGINNING = 3
+_EXAMPLE = '{"id": ..., "prompt": ...}'
+_ADVICE = f"Write one complete object on each line: {_EXAMPLE}"
+_ADVICE_AT_FIRST = f"{_ADVICE}. If this is CSV, name its columns in the first line, id and prompt among them"
+_TOO_DEEP = "JSON nested too deeply, or with a number too long. Simplify it"
 _LONGEST_SHOWN = 60
 
-# What the command line says for all records.
-_OPTIONS = {"model": "--model", "modelId": "--model", "model_id": "--model", "stream": "--stream"}
-
-# botocore 1.44.5, service model: `maxTokens` is an Integer, of 32 bits.
-_MOST_TOKENS = 2**31 - 1
+# The numbers of a record: their limits, and what to give. botocore 1.44.5, service model: `maxTokens` is an Integer, of
+# 32 bits.
+_LIMITS: dict[str, tuple[dict[str, Any], str]] = {
+    "max_tokens": ({"least": 1, "most": 2**31 - 1, "whole": True}, "Give a whole number, 1 or more"),
+    "temperature": ({"least": 0, "most": 1}, "Give a number from 0 to 1"),
+    "timeout": ({"above": 0, "most": 86_400}, "Give a number of seconds, up to 86,400"),
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One request. `source` is the parsed line, without the error that an earlier run may have added."""
+    """One request. `source` has its members, without the error that an earlier run may have added. `file` and `number`
+    say where it was read: the line, or 0 where the file is the record.
+    """
 
     key: str
     source: dict[str, Any]
+    file: str = ""
+    number: int = 0
 
     @property
     def is_prompt(self) -> bool:
-        """True if the record is in the short form."""
+        """True if the record is answered by `invoke`: in the short form or in OpenAI's."""
         return "modelInput" not in self.source
+
+    @property
+    def is_openai(self) -> bool:
+        """True if the record is a line of an OpenAI batch."""
+        return "custom_id" in self.source
 
     @property
     def is_converse(self) -> bool:
         """True if the record is a batch record in Converse's form."""
         return is_converse(self.source.get("modelInput", {}))
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The arguments of `invoke`, for a record that it answers."""
+        if self.is_openai:
+            return translated(self.source["body"])
+        return {name: value for name, value in self.source.items() if name != "id"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,156 +98,177 @@ class BadLine:
     problem: str
 
     def __str__(self) -> str:
-        return f"{self.file}, line {self.number}: {self.problem}"
+        return f"{self.file}, line {self.number}: {self.problem}" if self.number else f"{self.file}: {self.problem}"
 
 
-def read_records(file: BinaryIO, name: str) -> Iterator[Record | BadLine]:
-    """Yield a record or an error for each line of `file`; skip blank lines. Memory holds one line at a time, and 8
-    bytes of each id to find duplicates.
-
-    Raises `ValueError` if the file as a whole is not in JSON Lines format.
-    """
-    seen = Keys()
-    for number, line in numbered_lines(file):
+def json_lines(lines: Iterable[bytes], name: str) -> Iterator[Piece]:
+    """Yield the lines of JSON of the file `name`; skip blank ones. Raises `ValueError` for a file of another format."""
+    for number, line in enumerate(lines, 1):
         if number == 1:
             _check_start(line, name)
-            line = line.removeprefix(b"\xef\xbb\xbf")  # noqa: PLW2901 - the byte order mark belongs to no line
-        if line.strip():
-            try:
-                record = _record(line)
-            except _ProblemError as problem:
-                yield BadLine(name, number, str(problem))
+            line = line.removeprefix(BYTE_ORDER_MARK)  # noqa: PLW2901 - the byte order mark belongs to no line
+        if line and not line.isspace():
+            yield Piece(name, number, line)
+
+
+def records_from(pieces: Iterable[Piece], template: Template | None = None) -> Iterator[Record | BadLine]:
+    """Yield a record or an error for each piece. Memory holds one piece at a time, and 8 bytes of each id to find
+    duplicates. The template makes the prompts of records that have none.
+    """
+    seen = Keys()
+    for file, number, content in pieces:
+        try:
+            key, source = _record(content, number, template)
+        except ProblemError as problem:
+            yield BadLine(file, number, str(problem))
+        except RecursionError:
+            yield BadLine(file, number, _TOO_DEEP)
+        else:
+            if seen.add(key):
+                yield Record(key, source, file, number)
             else:
-                again = f'the id "{record.key:.80}" was used on an earlier line. Give each line its own'
-                yield record if seen.add(record.key) else BadLine(name, number, again)
+                yield BadLine(file, number, f'the id "{key:.80}" was used on an earlier line. Give each line its own')
 
 
-class _ProblemError(Exception):
-    """A problem with a line."""
-
-
-def numbered_lines(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
-    """Yield each line with its number; of a line that is too long, its beginning."""
-    number = 0
-    while line := file.readline(LONGEST_LINE):
-        number += 1
-        yield number, line
-        while len(line) == LONGEST_LINE and not line.endswith(b"\n"):
-            line = file.readline(LONGEST_LINE)
-
-
-def _check_start(line: bytes, name: str) -> None:
-    if line.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise ValueError(f"{name} is in UTF-16. Convert it: iconv -f UTF-16 -t UTF-8 {name}")
-    if line.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"["):
-        raise ValueError(f"{name} is a JSON array; one object on each line is required. Convert it: jq -c '.[]' {name}")
-
-
-def _record(line: bytes) -> Record:
-    if len(line) >= LONGEST_LINE:
-        raise _ProblemError(f"longer than {LONGEST_LINE:,} bytes; Bedrock accepts 25,000,000. Shorten it")
+def parsed(text: str, advice: str) -> Any:
+    """Return the value of a JSON text. Raises `ProblemError` also for NaN, halves of characters and numbers that are
+    too large; for what is no JSON at all, with `advice`.
+    """
     try:
-        source = json.loads(line.decode("utf-8"), parse_constant=_refuse_constant, parse_float=_finite)
-        if b"\\u" in line:
-            json.dumps(source, ensure_ascii=False).encode()
-    except UnicodeDecodeError as error:
-        raise _ProblemError(f"byte {error.start + 1} is not UTF-8. Save the file as UTF-8") from None
+        value = _DECODER.decode(text)
+        if "\\u" in text:
+            json.dumps(value, ensure_ascii=False).encode()
     except UnicodeEncodeError:
-        raise _ProblemError(
+        raise ProblemError(
             "half of a character, an escape from \\ud800 to \\udfff without its other half. Write whole characters"
         ) from None
     except json.JSONDecodeError as error:
-        raise _ProblemError(
-            f"not JSON: {error.msg.removesuffix(' at')} at character {error.pos + 1}. "
-            "Write one complete object on each line"
+        raise ProblemError(
+            f"not JSON: {error.msg.removesuffix(' at')} at character {error.pos + 1}. {advice}"
         ) from None
     except (RecursionError, ValueError):
-        raise _ProblemError("JSON nested too deeply, or with a number too long. Simplify it") from None
-    if not isinstance(source, dict):
-        raise _ProblemError(f'this is {_kind(source)}, not a JSON object. Write {{"id": ..., "prompt": ...}}')
-    source.pop("error", None)
+        raise ProblemError(_TOO_DEEP) from None
+    return value
+
+
+def _check_start(line: bytes, name: str) -> None:
+    start = line.removeprefix(BYTE_ORDER_MARK).strip()
+    if start.startswith(b"["):
+        raise ValueError(f"{name} is a JSON array; one object on each line is required. Convert it: jq -c '.[]' {name}")
+    if start == b"{":
+        raise ValueError(f"{name} has objects over several lines; one is required. Convert it: jq -c . {name}")
+
+
+def _record(
+    content: bytes | dict[str, Any] | ProblemError, number: int, template: Template | None
+) -> tuple[str, dict[str, Any]]:
+    """Return the key and the members of a record."""
+    if isinstance(content, ProblemError):
+        raise content
+    source = _object(content, number) if isinstance(content, bytes) else content
+    if template is None or ERROR not in template.fields:
+        source.pop(ERROR, None)
+    source = templated(source, template)
     if "modelInput" in source:
-        return _batch_record(source)
-    return _prompt_record(source)
+        return _bedrock_key(source), source
+    if is_openai(source):
+        return _openai_key(source), source
+    return _prompt_key(source), source
+
+
+def _object(line: bytes, number: int) -> dict[str, Any]:
+    source = parsed(text_of(line), _ADVICE_AT_FIRST if number == 1 else _ADVICE)
+    if not isinstance(source, dict):
+        raise ProblemError(f"this is {_kind(source)}, not a JSON object. Write {_EXAMPLE}")
+    return source
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise _ProblemError(f"{name} is not JSON. Give a number, or leave it out")
+    raise ProblemError(f"{name} is not JSON. Give a number, or leave it out")
 
 
 def _finite(text: str) -> float:
     if isinf(number := float(text)):
-        raise _ProblemError(f"the number {text:.40} is too large")
+        raise ProblemError(f"the number {text:.40} is too large")
     return number
 
 
-def _prompt_record(source: dict[str, Any]) -> Record:
+def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        twice = next(name for name, number in Counter(name for name, _ in pairs).items() if number > 1)
+        raise ProblemError(f'"{twice:.80}" is given twice, and only one could count. Remove the other')
+    return members
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_members, parse_constant=_refuse_constant, parse_float=_finite)
+
+
+def _prompt_key(source: dict[str, Any]) -> str:
     if ("prompt" in source) == ("messages" in source):
         if "prompt" in source:
-            raise _ProblemError('"prompt" and "messages" exclude each other. Give one of them')
-        raise _ProblemError(
-            f'"prompt" is missing{_meant(source, "prompt")}. '
-            "Give each line an id and a prompt, or a recordId and a modelInput"
+            raise ProblemError('"prompt" and "messages" exclude each other. Give one of them')
+        raise ProblemError(
+            f'"prompt" is missing{hint_at(source, "prompt")}. '
+            "Give each line an id and a prompt, or a recordId and a modelInput; or a --template that makes the prompt"
         )
-    _check_names(source, _PROMPT_KEYS)
+    check_names(source, PROMPT_MEMBERS)
     for name in ("prompt", "system"):
         text = source.get(name, "-")  # optional, but for the prompt of a record without messages
         if not isinstance(text, str):
-            raise _ProblemError(f'"{name}" must be text, but is {_kind(text)}')
+            raise ProblemError(f'"{name}" must be text, but is {_kind(text)}')
         if not text.strip():
-            raise _ProblemError(f'"{name}" is blank, and Bedrock refuses blank text. Fill it in or remove the line')
+            raise ProblemError(f'"{name}" is blank, and Bedrock refuses blank text. Fill it in or remove the line')
+    _check_settings(source)
+    return _key(source, "id")
+
+
+def _check_settings(arguments: dict[str, Any]) -> None:
+    """Refuse what `invoke` would refuse, before the record counts as one."""
+    for name, (limits, advice) in _LIMITS.items():
+        if name in arguments and not is_number(arguments[name], **limits):
+            raise ProblemError(f'"{name}" is {_shown(arguments[name])}. {advice}')
     try:
-        tenant_name(source.get("tenant", "-"))
+        tenant_name(arguments.get("tenant", "-"))
     except ValueError:
-        raise _ProblemError(
-            f'"tenant" is {_shown(source["tenant"])}. Give a name of 1 to {LONGEST_NAME} printable characters'
+        raise ProblemError(
+            f'"tenant" is {_shown(arguments["tenant"])}. Give a name of 1 to {LONGEST_NAME} printable characters'
         ) from None
-    tokens, temperature = source.get("max_tokens", 1), source.get("temperature", 0)
-    if not isinstance(tokens, int) or isinstance(tokens, bool) or not 1 <= tokens <= _MOST_TOKENS:
-        raise _ProblemError(f'"max_tokens" is {_shown(tokens)}. Give a whole number, 1 or more')
-    if not isinstance(temperature, (int, float)) or isinstance(temperature, bool) or not 0 <= temperature <= 1:
-        raise _ProblemError(f'"temperature" is {_shown(temperature)}. Give a number from 0 to 1')
-    return Record(_key(source, "id"), source)
 
 
-def _batch_record(source: dict[str, Any]) -> Record:
-    _check_names(source, _BATCH_KEYS)
+def _bedrock_key(source: dict[str, Any]) -> str:
+    check_names(source, BEDROCK_MEMBERS)
     body = source["modelInput"]
     if not isinstance(body, dict) or not body:
         given = "empty" if body == {} else _kind(body)
-        raise _ProblemError(f'"modelInput" must be an object with the request\'s body, but is {given}')
+        raise ProblemError(f'"modelInput" must be an object with the request\'s body, but is {given}')
     if "modelId" in body:
-        raise _ProblemError('"modelInput" has a modelId. The model is given on the command line; remove it')
-    return Record(_key(source, "recordId"), source)
+        raise ProblemError('"modelInput" has a modelId. The model is given on the command line; remove it')
+    return _key(source, "recordId")
+
+
+def _openai_key(source: dict[str, Any]) -> str:
+    check_names(source, OPENAI_MEMBERS)
+    if source.get("method", "POST") != "POST" or source.get("url") != CHAT_COMPLETIONS:
+        raise ProblemError(
+            f'"method" and "url" are {_shown(source.get("method"))} and {_shown(source.get("url"))}. '
+            f"Only POST {CHAT_COMPLETIONS} can be translated for Bedrock"
+        )
+    body = source.get("body")
+    if not isinstance(body, dict):
+        raise ProblemError(f'"body" must be an object with the request\'s body, but is {_kind(body)}')
+    _check_settings(translated(body))
+    return _key(source, "custom_id")
 
 
 def _key(source: dict[str, Any], name: str) -> str:
     key = source.get(name)
     if isinstance(key, bool) or not isinstance(key, (str, int)) or key == "":
         given = "missing" if key is None else f"{_shown(key)}, {_kind(key)}"
-        raise _ProblemError(
+        raise ProblemError(
             f'"{name}" is {given}. Give each line its own text or whole number; a second run finds the answer by it'
         )
     return str(key)
-
-
-def _check_names(source: dict[str, Any], known: tuple[str, ...]) -> None:
-    """Refuse unknown members, which would be ignored silently."""
-    for name in source:
-        if name in known:
-            continue
-        if name in _OPTIONS:
-            raise _ProblemError(f'"{name}" is given on the command line, for all records: {_OPTIONS[name]}. Remove it')
-        begun = [other for other in known if other.startswith(name.lower()) and len(name) >= _SHORTEST_BEGINNING]
-        close = difflib.get_close_matches(name.lower(), known, 3, 0.5)
-        near = [other for other in (*begun, *close) if other not in source]
-        hint = f'Did you mean "{near[0]}"?' if near else f"Remove it. Known are {', '.join(known[:_MOST_NAMED])}"
-        raise _ProblemError(f'"{name:.80}" is not known and would have no effect. {hint}')
-
-
-def _meant(source: dict[str, Any], wanted: str) -> str:
-    near = difflib.get_close_matches(wanted, source, 1, 0.7)
-    return f' (there is "{near[0]}")' if near else ""
 
 
 def _shown(value: Any) -> str:

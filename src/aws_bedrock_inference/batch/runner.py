@@ -1,245 +1,310 @@
-"""The run: it keeps as many records in flight as allowed and writes each answer as it arrives.
+"""The run: it keeps as many records in flight as allowed, and gives each one fate in the journal.
 
-Records that failed with a transient fault are queued again and sent later.
+It goes by turns. A turn is one transaction: it writes the fates that came since the last turn, and claims the records
+that are sent next. So no record is in flight that the journal does not know, and at a kill at most the fates of one
+turn are lost.
 """
 
 from __future__ import annotations
 
 import asyncio  # noqa: TID251 - the batch runner lives in asyncio
 import heapq
-from dataclasses import dataclass
-from itertools import count
-from typing import TYPE_CHECKING, Protocol
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
-from aws_bedrock_inference.batch.answers import Answer, error_line, unexpected
-from aws_bedrock_inference.batch.records import BadLine, Record
+from aws_bedrock_inference.batch.asking import fate_of
+from aws_bedrock_inference.batch.ending import Ending
+from aws_bedrock_inference.batch.fates import Changed, Fate, JournalBroken, State
+from aws_bedrock_inference.batch.parking import Parking
 from aws_bedrock_inference.dialects.usage import FILTERED, TRUNCATED
-from aws_bedrock_inference.exceptions import BedrockError
-from aws_bedrock_inference.fault import Category, Decision, Fault, Kind
-from aws_bedrock_inference.stores import StoreUnavailable
+from aws_bedrock_inference.fault import Fault
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from aws_bedrock_inference.batch.answers import Answer
+    from aws_bedrock_inference.batch.intake import Intake
     from aws_bedrock_inference.batch.journal import Journal
+    from aws_bedrock_inference.batch.output import Output
+    from aws_bedrock_inference.batch.records import Record
     from aws_bedrock_inference.batch.tally import Tally
 
-# The run ends after this many records failed in a row for one reason that does not depend on the record.
-HOPELESS_AFTER = 5
-_HOPELESS_KINDS = frozenset({Kind.DENIED, Kind.NOT_FOUND, Kind.UNREACHABLE})
-_HOPELESS_CAUSES = frozenset(
-    {"on-demand-not-supported-use-inference-profile", "tokens-per-day-exhausted", "daily-quota-exhausted"}
-)
+# A turn has at most this many fates, and while calls are in flight it waits so many seconds for more of them.
+_MOST = 100
+_GATHER = 0.01
 
-# A record that is queued again waits at least 5 s, then 10 s, 20 s; shorter faults were handled by the client's
-# retries.
+# A record that is asked again waits at least 5 s, then 10 s, 20 s; shorter faults were handled by the client's retries.
 _FIRST_PAUSE = 5.0
 
-# Records queued again are kept in memory; at this number, no new ones are read until some of them are done.
-_MOST_PUT_BACK = 1000
+# At this number of records that wait to be asked again, no new ones are claimed until some of them are done.
+_MOST_DELAYED = 1000
 
 # The interval, in seconds, of checks whether the queue for quota has room for more.
 _GLANCE = 0.05
 
 
-class Source(Protocol):
-    """A source of records."""
-
-    async def get(self) -> Record | BadLine | None:
-        """Return the next record, or None at the end."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ending:
-    """The end of a run: `interrupted` by the user, stopped by a `fault` that affects every record, `broken` by a file
-    that cannot be written, or complete. `terminated` tells SIGTERM from Ctrl-C.
-    """
-
-    interrupted: bool = False
-    fault: Fault | None = None
-    broken: str = ""
-    terminated: bool = False
-
-    @property
-    def early(self) -> bool:
-        """True if some records were not sent."""
-        return self.interrupted or self.fault is not None or bool(self.broken)
-
-
 class Run:
-    """A run that sends the records of `source`, writes the results to `journal` and counts them in `tally`.
+    """A run over what `intake` takes into `journal`; `output` follows, `tally` counts what is durable.
 
-    At most `concurrency` records are in flight, and no record is taken while `room` returns False. A record with a
-    transient fault is queued again, up to `rounds` times (3: with the client's retries this covers several minutes),
-    and sent after the others. `grace` (5) is the number of seconds that calls in flight may take to end after
-    `interrupt`. `complain` receives invalid lines. Errors that do not belong to a record, such as a full disk or a
-    store that cannot be used, are raised.
+    At most `concurrency` records are in flight, and none is claimed while `room` returns False. A record with a
+    transient fault is asked again, up to `rounds` times (3: with the client's retries this covers several minutes),
+    after the others. When every record meets the same fault, the run parks as `parking` says. `brake` returns why the
+    run must stop now, or nothing. `notify` is called when fates are durable. `grace` (5) is the number of seconds that
+    calls in flight may take to end after `interrupt`. Errors that do not belong to a record, such as a store that
+    cannot be used, are raised.
     """
 
     def __init__(
         self,
-        source: Source,
+        intake: Intake,
         ask: Callable[[Record], Awaitable[Answer]],
         journal: Journal,
+        output: Output,
         tally: Tally,
         *,
         concurrency: int,
+        parking: Parking | None = None,
         room: Callable[[], bool] = lambda: True,
+        brake: Callable[[], str] = lambda: "",
+        notify: Callable[[], None] = lambda: None,
         rounds: int = 3,
         grace: float = 5.0,
-        complain: Callable[[BadLine], None] = lambda _: None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        self._source = source
+        self._intake = intake
+        self._wake = intake.wake
         self._ask = ask
         self._journal = journal
+        self._output = output
         self._tally = tally
-        self._free = asyncio.Semaphore(concurrency)
+        self._concurrency = concurrency
+        self._parking = parking or Parking()
         self._room = room
+        self._brake = brake
+        self._notify = notify
         self._rounds = rounds
         self._grace = grace
-        self._complain = complain
         self._sleep = sleep
-        self._read_all = False
-        self._back: list[tuple[float, int, int, Record]] = []
-        self._order = count()
+        self._thread = ThreadPoolExecutor(1, "bedrock-journal")
+        self._chores: deque[Callable[[], object]] = deque()
+        self._fates: deque[tuple[Fate, Any]] = deque()  # each with the answer or the fault by which it is counted
+        self._delayed: list[tuple[float, int, int]] = []  # when it is due, how often it was asked, its number
+        self._drained = self._all_claimed = False
         self._tasks: set[asyncio.Task[None]] = set()
-        self._taking: asyncio.Task[None] | None = None
+        self._error: BaseException | None = None
         self._ending = Ending()
-        self._streak: tuple[str, int] = ("", 0)
-        self._last_hopeless: Fault | None = None
 
     async def over(self) -> Ending:
         """Run to the end and return how the run ended."""
-        if not self._ending.early:
-            self._taking = asyncio.create_task(self._take())
-            await asyncio.wait({self._taking})
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=0 if self._ending.fault else self._grace)
-        for task in self._tasks:
-            task.cancel()
-        tasks = [*self._tasks, *([self._taking] if self._taking else [])]
-        ended = await asyncio.gather(*tasks, return_exceptions=True)
-        for error in ended:
-            if isinstance(error, Exception):
-                raise error
-        if not self._ending.early and self._last_hopeless and self._streak[1] == self._tally.failed:
-            return Ending(fault=self._last_hopeless)  # fewer than that many, and none was answered
+        try:
+            while not (self._ending.early or self._error or (self._is_idle and not self._parking.met)):
+                await self._turn()
+                await self._pause()
+            await self._wind_up()
+        except JournalBroken as error:
+            lost = sum(fate.state is State.ANSWERED for fate, _ in self._fates)
+            again = f" {lost:,} answers could not be written; the next run asks for them again." if lost else ""
+            self._ending = Ending(broken=f"{error}{again}")
+        finally:
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+            self._thread.shutdown()
+        if self._error is not None:
+            raise self._error
         return self._ending
 
     def interrupt(self, *, terminated: bool = False) -> None:
-        """Take no more records and let the calls in flight end; the second time, end immediately."""
+        """Claim no more records and let the calls in flight end; the second time, end immediately."""
         if self._ending.early:
             for task in self._tasks:
                 task.cancel()
         else:
             self._stop(Ending(interrupted=True, terminated=terminated))
 
-    async def _take(self) -> None:
-        while True:
-            await self._free.acquire()
-            taken = await self._next()
-            if taken is None:
-                return
-            self._tally.in_flight += 1
-            task = asyncio.create_task(self._carry(*taken))
-            self._tasks.add(task)
-            task.add_done_callback(self._done)
-
-    async def _next(self) -> tuple[Record, int] | None:
-        """Return a record and how often it was queued again. New records come first, so that a fault has time to
-        pass.
-        """
-        while True:
-            if not self._room():
-                await self._sleep(_GLANCE)
-            elif self._back and (self._read_all or len(self._back) >= _MOST_PUT_BACK):
-                wait = self._back[0][0] - self._tally.clock()
-                if wait <= 0:
-                    *_, rounds, record = heapq.heappop(self._back)
-                    self._tally.put_back -= 1
-                    return record, rounds
-                await self._sleep(min(wait, 1.0))
-            elif not self._read_all:
-                item = await self._source.get()
-                if isinstance(item, Record):
-                    return item, 0
-                self._pass_over(item)
-            elif self._tasks:
-                await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
-            else:
-                return None
-
-    def _pass_over(self, item: BadLine | None) -> None:
-        if item is None:
-            self._read_all = True
-        else:
-            self._tally.bad += 1
-            self._complain(item)
-
-    async def _carry(self, record: Record, rounds: int) -> None:
-        try:
-            answer = await self._ask(record)
-        except BedrockError as error:
-            if rounds < self._rounds and _passes(error.fault):
-                self._put_back(record, rounds, error.fault)
-            else:
-                self._fail(record, error.fault, error.attempts)
-        except StoreUnavailable:
-            raise  # the quota cannot be shared: that ends the run, as a full disk does
-        except Exception as error:  # noqa: BLE001 - whatever it is, it belongs to this record and ends no run
-            self._fail(record, unexpected(error))
-        else:
-            self._keep(record, answer)
-        finally:
-            self._tally.in_flight -= 1
-            self._free.release()
-
-    def _keep(self, record: Record, answer: Answer) -> None:
-        try:
-            self._journal.answer(answer.line)
-        except (RecursionError, TypeError, ValueError) as error:
-            self._fail(record, unexpected(error))
-            return
-        self._tally.answer()
-        self._tally.truncated += answer.stop_reason in TRUNCATED
-        self._tally.filtered += answer.stop_reason in FILTERED
-        self._streak = ("", 0)
-
-    def _done(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            # Nothing more can be written: end the run, and let `over` raise the error.
-            self._tasks.add(task)
-            self._stop(Ending(interrupted=True))
-
-    def _put_back(self, record: Record, rounds: int, fault: Fault) -> None:
-        due = self._tally.clock() + max(_FIRST_PAUSE * 2**rounds, fault.stated_wait)
-        heapq.heappush(self._back, (due, next(self._order), rounds + 1, record))
-        self._tally.put_back += 1
-
-    def _fail(self, record: Record, fault: Fault, attempts: int = 1) -> None:
-        self._tally.fail(fault)
-        if hits_every_record(fault):
-            self._last_hopeless = fault
-            self._streak = (fault.cause, self._streak[1] + 1 if self._streak[0] == fault.cause else 1)
-            if self._streak[1] >= HOPELESS_AFTER:
-                self._stop(Ending(fault=fault))
-        self._journal.fail(record, error_line(fault, attempts))
-
     def _stop(self, ending: Ending) -> None:
         if not self._ending.early:
             self._ending = ending
-            if self._taking is not None:
-                self._taking.cancel()
+        self._wake.set()
 
+    async def _turn(self, *, last: bool = False) -> None:
+        """Write the fates that have come, claim records and send them."""
+        fates = [self._fates.popleft() for _ in range(min(_MOST, len(self._fates)))]
+        again = {} if last else self._due()
+        new = 0 if last or len(self._delayed) >= _MOST_DELAYED else self._slots - len(again)
+        all_taken_in = self._intake.ended
+        try:
+            claimed = await asyncio.get_running_loop().run_in_executor(
+                self._thread, self._write, [fate for fate, _ in fates], max(new, 0), [*again]
+            )
+        except JournalBroken:
+            self._fates.extendleft(reversed(fates))
+            raise
+        for fate, reason in fates:
+            self._count(fate, reason)
+        if fates:
+            self._notify()
+        if new > 0:
+            self._drained = len(claimed) - len(again) < new
+            self._all_claimed = self._drained and all_taken_in
+        self._tally.total = self._journal.size if all_taken_in else None
+        if not last:
+            self._look_around(idle=not claimed)
+        for number, record in claimed:
+            if self._ending.early or self._error or (self._parking.fault is not None and number not in again):
+                self._fates.append((Fate(number, State.WAITING), None))
+                self._drained = self._all_claimed = False
+            else:
+                self._send(number, record, again.get(number, 0))
 
-def _passes(fault: Fault) -> bool:
-    """Return whether the fault is transient, so that a later attempt can succeed."""
-    heals = fault.decision is Decision.RETRY or fault.category is Category.TRANSIENT
-    return heals and fault.cause not in _HOPELESS_CAUSES
+    def _write(self, fates: list[Fate], new: int, again: list[int]) -> list[tuple[int, Record]]:
+        """Do what a turn does in files, in the journal's thread."""
+        while self._chores:
+            self._chores.popleft()()
+        self._intake.flush()
+        claimed = self._journal.turn(fates, new, again)
+        if fates:
+            self._output.follow()
+        return claimed
 
+    def _look_around(self, *, idle: bool) -> None:
+        """Stop where something outside of the records wants it, and end what only the end can decide."""
+        idle = idle and self._is_idle
+        if not self._journal.is_in_place:
+            self._stop(Ending(broken=f"{self._journal.path} was deleted, renamed or replaced during the run."))
+        if why := self._brake():
+            self._stop(Ending(stopped=why))
+        error = self._intake.error
+        if isinstance(error, (Changed, JournalBroken)) or (error is not None and idle):
+            self._error = error
+        if idle and self._parking.met:
+            if self._tally.answered:
+                self._fail_met()
+            else:
+                self._park()
 
-def hits_every_record(fault: Fault) -> bool:
-    """Return whether the fault affects every record: credentials, access, the model, the endpoint, the daily quota."""
-    return fault.kind in _HOPELESS_KINDS or fault.cause in _HOPELESS_CAUSES
+    @property
+    def _is_idle(self) -> bool:
+        """True if nothing is left to ask and nothing in flight."""
+        nothing_left = self._all_claimed and not (self._tasks or self._fates or self._delayed)
+        return nothing_left and self._parking.fault is None
+
+    @property
+    def _slots(self) -> int:
+        """How many records may be claimed now."""
+        if self._parking.fault is not None or not self._room():
+            return 0
+        return min(_MOST, self._concurrency - len(self._tasks))
+
+    def _due(self) -> dict[int, int]:
+        """Return the records to ask again now, each with how often it was. New records come first, so that a fault has
+        time to pass.
+        """
+        now = self._tally.clock()
+        probe = self._parking.probe_at(now)
+        due = {} if probe is None else {probe: 0}
+        slots = self._slots
+        while self._may_ask_again and len(due) < slots and self._delayed[0][0] <= now:
+            _, rounds, number = heapq.heappop(self._delayed)
+            due[number] = rounds
+        self._tally.put_back = len(self._delayed)
+        return due
+
+    @property
+    def _may_ask_again(self) -> bool:
+        return bool(self._delayed) and (self._all_claimed or len(self._delayed) >= _MOST_DELAYED)
+
+    async def _pause(self) -> None:
+        """Wait until there is something to do, and a moment longer for what comes together."""
+        more = self._fates or self._is_idle or (self._slots > 0 and not self._drained)
+        if not (more or self._ending.early or self._error):
+            await self._until_woken()
+        if self._fates and self._tasks and len(self._fates) < _MOST:
+            await self._sleep(_GATHER)
+        self._wake.clear()
+
+    async def _until_woken(self) -> None:
+        """Wait until a fate comes, or the input goes on, or something is due."""
+        now, wait = self._tally.clock(), None
+        if self._parking.fault is not None:
+            wait = max(self._parking.next - now, 0.0)
+        elif self._may_ask_again:
+            wait = max(self._delayed[0][0] - now, 0.0)
+        elif not self._room():
+            wait = _GLANCE
+        await self._intake.woken(wait, self._sleep)
+
+    async def _wind_up(self) -> None:
+        """Let the calls in flight end for a while, and write what comes of them."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=0 if self._ending.fault else self._grace)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        while self._fates or self._chores:
+            await self._turn(last=True)
+
+    def _send(self, number: int, record: Record, rounds: int) -> None:
+        task = asyncio.create_task(self._carry(number, record, rounds))
+        self._tasks.add(task)
+        self._tally.in_flight += 1
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._tally.in_flight -= 1
+        if not task.cancelled() and task.exception() is not None:
+            self._error = task.exception()
+        self._wake.set()
+
+    async def _carry(self, number: int, record: Record, rounds: int) -> None:
+        fate, reason = await fate_of(number, record, self._ask, may_delay=rounds < self._rounds)
+        self._fates.append((fate, reason))
+        if fate.state is State.DELAYED and isinstance(reason, Fault):
+            due = self._tally.clock() + max(_FIRST_PAUSE * 2**rounds, reason.stated_wait)
+            heapq.heappush(self._delayed, (due, rounds + 1, number))
+
+    # What is durable, counts.
+
+    def _count(self, fate: Fate, reason: Any) -> None:
+        if fate.state is State.ANSWERED:
+            self._tally.answer()
+            self._tally.truncated += reason.stop_reason in TRUNCATED
+            self._tally.filtered += reason.stop_reason in FILTERED
+        elif fate.state is State.FAILED:
+            self._tally.fail(reason)
+        now = self._tally.clock()
+        if fate.state is State.PARKED:
+            self._meets(fate, reason, now)
+        elif self._parking.fault is None and fate.state is State.ANSWERED:
+            self._fail_met()
+        elif fate.number == self._parking.probed:
+            self._go_on()
+
+    def _meets(self, fate: Fate, fault: Fault, now: float) -> None:
+        if self._parking.is_another(fault):
+            self._fail_met()
+        if self._parking.meets(fate, fault, now):
+            self._park()
+
+    def _fail_met(self) -> None:
+        """Let the records whose fault turned out to be their own fail."""
+        for fate, fault in self._parking.met.values():
+            self._fates.append((Fate(fate.number, State.FAILED, fate.content), fault))
+        self._parking.met.clear()
+
+    def _park(self) -> None:
+        fault = self._parking.park(self._tally.clock(), had_answers=self._tally.answered > 0)
+        self._tally.parked, self._tally.asks_next = self._parking.fault, self._parking.next
+        if fault is not None:
+            self._stop(Ending(fault=fault))
+        self._chores.append(partial(self._journal.note, parked=str(self._parking.fault or "")))
+
+    def _go_on(self) -> None:
+        self._parking.end()
+        self._tally.parked = None
+        self._drained = self._all_claimed = False
+        self._chores.append(partial(self._journal.release, State.PARKED))
+        self._chores.append(partial(self._journal.note, parked=""))

@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from aws_bedrock_inference.batch.answer_lines import body_of_answer, key_of_answer
 from aws_bedrock_inference.batch.records import BadLine
 from aws_bedrock_inference.dialects.request import max_tokens
 from aws_bedrock_inference.dialects.usage import usage_of_generation
@@ -38,9 +39,9 @@ def _spent(line: bytes) -> Spent | str:
         answer = json.loads(line)
     except (ValueError, RecursionError):
         return "not JSON. Give the answers file of `bedrock run`"
-    if not isinstance(answer, dict) or not ("text" in answer or "modelOutput" in answer):
+    if key_of_answer(answer) is None:
         return "not an answer. Give the answers file of `bedrock run`, not its input or its failures"
-    body, request = answer.get("modelOutput", answer), answer.get("modelInput")
+    body, request = body_of_answer(answer), answer.get("modelInput")
     usage = usage_of_generation(body) if isinstance(body, dict) else None
     if usage is None:
         return "the answer has no token usage"

@@ -11,6 +11,7 @@ from aws_bedrock_inference.fault import Kind
 from aws_bedrock_inference.knowledge.models import model_facts
 
 if TYPE_CHECKING:
+    from aws_bedrock_inference.batch.fates import State
     from aws_bedrock_inference.clock import Clock
     from aws_bedrock_inference.fault import Fault
 
@@ -55,7 +56,12 @@ class Meter:
 
 @dataclass
 class Tally:
-    """The counts of one run. `bad` counts invalid lines; `tokens` is the charge to the quota.
+    """The counts of one run. `bad` counts invalid lines; `tokens` is the charge to the quota. `total` is the number of
+    records, None until the input is read. `lost` were in flight when an earlier run was killed.
+
+    `fates` has the number of records in each state at the end, those of earlier runs included.
+
+    `parked` is the fault whose end the run waits for, and `asks_next` when it looks for that.
 
     `trouble` is the latest fault if no call has succeeded since the first fault, at `troubled_since`.
 
@@ -71,6 +77,11 @@ class Tally:
     """
 
     clock: Clock
+    total: int | None = None
+    fates: dict[State, int] = field(default_factory=dict)
+    lost: int = 0
+    parked: Fault | None = None
+    asks_next: float = 0.0
     skipped: int = 0
     bad: int = 0
     answered: int = 0
@@ -101,9 +112,9 @@ class Tally:
         return self.clock() - self.started
 
     @property
-    def lines(self) -> int:
-        """The number of input lines that are done."""
-        return self.skipped + self.bad + self.answered + self.failed
+    def done(self) -> int:
+        """The number of records that have their fate."""
+        return self.skipped + self.answered + self.failed
 
     def answer(self) -> None:
         """Count a record that was answered."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from botocore.exceptions import BotoCoreError, NoRegionError
 
-from aws_bedrock_inference.batch.runner import hits_every_record
+from aws_bedrock_inference.batch.parking import hits_every_record
 from aws_bedrock_inference.cli.exit_codes import CANNOT_WORK, FAILED, NEEDS_CORRECTION
 from aws_bedrock_inference.exceptions import BedrockError, InvalidRequest
 from aws_bedrock_inference.stores import StoreUnavailable

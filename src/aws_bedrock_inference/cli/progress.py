@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio  # noqa: TID251 - refreshed from the loop in which the run lives
 import contextlib
+import json
 from math import inf
 from typing import TYPE_CHECKING, Any
 
@@ -39,20 +40,28 @@ _TROUBLE_AFTER = 3.0
 
 
 class Progress:
-    """A display of `tally` on `console`. `total` may be set later; `rpm` and `tpm` are the quota, if one is set."""
+    """A display of `tally` on `console`; `rpm` and `tpm` are the quota, if one is set."""
 
-    def __init__(self, console: Console, tally: Tally, *, rpm: float | None = None, tpm: float | None = None) -> None:
+    def __init__(
+        self,
+        console: Console,
+        tally: Tally,
+        *,
+        rpm: float | None = None,
+        tpm: float | None = None,
+        as_json: bool = False,
+    ) -> None:
         self.console = console
-        self.total: int | None = None
         self._tally = tally
         self._rpm = rpm
         self._tpm = tpm
+        self._as_json = as_json
 
     @contextlib.asynccontextmanager
     async def shown(self) -> AsyncIterator[None]:
         """Update the display during the block, then remove it."""
         with contextlib.ExitStack() as stack:
-            if self.console.is_terminal:
+            if self.console.is_terminal and not self._as_json:
                 live = stack.enter_context(Live(self.block(), console=self.console, auto_refresh=False, transient=True))
                 task = asyncio.create_task(self._refresh(live))
             else:
@@ -70,7 +79,8 @@ class Progress:
     async def _lines(self) -> None:
         while True:
             await asyncio.sleep(_LINE_EVERY)
-            self.console.print(self.line(), soft_wrap=True, highlight=False)
+            line = self.json() if self._as_json else self.line()
+            self.console.print(line, soft_wrap=True, highlight=False, markup=False)
 
     def block(self) -> RenderableType:
         """Return the block for a terminal."""
@@ -79,7 +89,7 @@ class Progress:
         bar.add_column(ratio=1)
         bar.add_column(justify="right", no_wrap=True)
         bar.add_row(
-            ProgressBar(total=self.total, completed=tally.lines, pulse=self.total is None, **BAR),
+            ProgressBar(total=self._tally.total, completed=tally.done, pulse=self._tally.total is None, **BAR),
             Text.assemble((self._done(), "bold"), ("  " + self._left(), "dim")),
         )
         counts = Text.assemble(
@@ -93,7 +103,8 @@ class Progress:
             *_part("retried", tally.retries, "yellow"),
         )
         trouble = Text(self._trouble(), style="yellow", no_wrap=True, overflow="ellipsis")
-        return Group(bar, counts, Text(self._rates(), style="dim"), *([trouble] if trouble else []))
+        advice = [Text(tally.parked.advice, style="yellow")] if tally.parked else []
+        return Group(bar, counts, Text(self._rates(), style="dim"), *([trouble] if trouble else []), *advice)
 
     def line(self) -> str:
         """Return the line for a log."""
@@ -110,17 +121,48 @@ class Progress:
         ]
         return ", ".join(part for part in parts if part)
 
+    def json(self, *, ended: str = "") -> str:
+        """Return the line for a program; `ended` says how the run ended."""
+        tally = self._tally
+        trouble = tally.parked or tally.trouble
+        return json.dumps(
+            {
+                "seconds": round(tally.seconds, 1),
+                "records": tally.total,
+                "answered": tally.answered,
+                "answered_before": tally.skipped,
+                "failed": tally.failed,
+                "bad_lines": tally.bad,
+                "in_flight": tally.in_flight,
+                "to_retry_later": tally.put_back,
+                "throttled": tally.throttles,
+                "retried": tally.retries,
+                "answers_per_minute": round(tally.answer_rate.per_minute(), 1),
+                "tokens_per_minute": round(tally.token_rate.per_minute()),
+                "tokens": round(tally.tokens),
+                "seconds_left": self._seconds_left(),
+                "parked": tally.parked is not None,
+                "trouble": None if trouble is None else str(trouble),
+                "ended": ended or None,
+            },
+            ensure_ascii=False,
+        )
+
     def _done(self) -> str:
-        done = self._tally.lines
-        if not self.total:
+        done = self._tally.done
+        if not self._tally.total:
             return f"{done:,} done"
-        return f"{done:,} of {self.total:,} done ({done * 100 // self.total} %)"
+        return f"{done:,} of {self._tally.total:,} done ({done * 100 // self._tally.total} %)"
 
     def _left(self) -> str:
+        seconds = self._seconds_left()
+        return "" if seconds is None else f"{about(seconds)} left"
+
+    def _seconds_left(self) -> float | None:
         rate = min(self._tally.pace.per_minute(), self._most())
-        if self.total is None or rate == 0:
-            return ""
-        return f"{about((self.total - self._tally.lines) * 60 / rate)} left"
+        if self._tally.total is None or rate == 0:
+            return None
+        return (self._tally.total - self._tally.done) * 60 / rate
 
     def _most(self) -> float:
         """Return the answers a minute that the quota allows, which a burst at the start exceeds."""
@@ -130,6 +172,9 @@ class Progress:
 
     def _trouble(self) -> str:
         tally = self._tally
+        if tally.parked is not None:
+            wait = clock_time(max(0.0, tally.asks_next - tally.clock()))
+            return f"parked, asks again in {wait}: {tally.parked}"
         seconds = tally.clock() - tally.troubled_since
         if tally.trouble is None or seconds < _TROUBLE_AFTER:
             return ""

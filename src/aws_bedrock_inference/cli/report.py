@@ -6,13 +6,18 @@ import re
 import shlex
 from typing import TYPE_CHECKING
 
-from aws_bedrock_inference.batch.job import DASH
+from aws_bedrock_inference.batch.fates import State
+from aws_bedrock_inference.batch.inputs import DASH
+from aws_bedrock_inference.batch.rejects import rejects_beside
 from aws_bedrock_inference.cli.exit_codes import CANNOT_WORK, FAILED, INTERRUPTED, NEEDS_CORRECTION, TERMINATED
-from aws_bedrock_inference.cli.progress import clock_time
+from aws_bedrock_inference.cli.progress import about, clock_time
 from aws_bedrock_inference.fault import Decision
 from aws_bedrock_inference.knowledge.masking import masked
 
 HIDDEN = "..."
+
+# Options whose arguments are parts of prompts.
+_TEXTS = ("--system", "--template")
 
 # Between the user of a URL and its host; a password may have any character but those that end this part.
 _PASSWORD = re.compile(r"(\w://[^/?#\s]*?:)[^\s]*@")
@@ -22,8 +27,9 @@ _MOST_REASONS = 5
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from aws_bedrock_inference.batch.dry_run import Plan
+    from aws_bedrock_inference.batch.ending import Ending
     from aws_bedrock_inference.batch.job import Job
-    from aws_bedrock_inference.batch.runner import Ending
     from aws_bedrock_inference.batch.tally import Tally
 
 
@@ -33,11 +39,11 @@ def exit_code(tally: Tally, ending: Ending) -> int:
         return TERMINATED if ending.terminated else INTERRUPTED
     if ending.fault is not None:
         return CANNOT_WORK
-    if ending.broken:
+    if ending.broken or ending.stopped:
         return FAILED
     if tally.bad:
         return NEEDS_CORRECTION
-    return FAILED if tally.failed or tally.unshared else 0
+    return FAILED if tally.failed or tally.fates.get(State.FAILED) or tally.unshared else 0
 
 
 def summary(job: Job, tally: Tally, ending: Ending, arguments: Sequence[str]) -> Iterator[str]:
@@ -46,8 +52,7 @@ def summary(job: Job, tally: Tally, ending: Ending, arguments: Sequence[str]) ->
     rate = f", {tally.answered * 60 / tally.seconds:,.0f} per minute" if tally.answered and tally.seconds >= 1 else ""
     before = f", {tally.skipped:,} answered by earlier runs" if tally.skipped else ""
     yield f"{tally.answered:,} answered in {clock_time(tally.seconds)}{rate}{before}: {job.output}"
-    if tally.skipped:
-        yield "  They are known by their ids; for another model or changed prompts, give another --output"
+    yield from _reconciled(tally)
     if tally.truncated:
         yield f"  {tally.truncated:,} of them truncated at max_tokens (see stop_reason); raise --max-tokens"
     if tally.filtered:
@@ -55,8 +60,8 @@ def summary(job: Job, tally: Tally, ending: Ending, arguments: Sequence[str]) ->
     yield from _failures(job, tally, ending)
     if tally.bad:
         are = "line is not a valid record" if tally.bad == 1 else "lines are not valid records"
-        yield f"{tally.bad:,} {are}; the messages above say why"
-    if not tally.lines and not ending.early:
+        yield f"{tally.bad:,} {are}; the reasons: {rejects_beside(job.target)}"
+    if not tally.total and not tally.bad and not ending.early:
         yield f"{job.source_name} has no records."
     if tally.unshared:
         yield f"The quota was not shared with other processes at the end: {tally.unshared}"
@@ -64,12 +69,43 @@ def summary(job: Job, tally: Tally, ending: Ending, arguments: Sequence[str]) ->
     yield from _how_to_go_on(job, tally, ending, arguments)
 
 
+def planned_summary(job: Job, plan: Plan) -> Iterator[str]:
+    """Yield the lines of a dry run."""
+    before = f", {plan.answered:,} of them answered by earlier runs" if plan.answered else ""
+    yield f"{plan.records:,} records{before}; {plan.asked:,} would be asked, and nothing was sent"
+    if plan.bad:
+        yield f"{plan.bad:,} lines are not valid records; the messages above say why"
+    if plan.refused:
+        yield f"{plan.refused:,} would be refused before they are sent; a run says why"
+    yield f"About {plan.input_tokens:,} tokens of input, and up to {plan.output_tokens:,} of output"
+    if plan.unbounded:
+        yield f"  {plan.unbounded:,} set no maximum, so the model's own counts for them; give --max-tokens"
+    minutes = plan.minutes(job.rpm, job.tpm)
+    if minutes is None:
+        yield "Give --rpm and --tpm, and this says how long that takes (`bedrock quota show` shows the account's)"
+    else:
+        yield f"{about(minutes * 60).capitalize()} at the quota, if all answers are as long as they may be"
+
+
+def _reconciled(tally: Tally) -> Iterator[str]:
+    """Yield what became of every record, where that is more than the first line says."""
+    answered, failed = tally.fates.get(State.ANSWERED, 0), tally.fates.get(State.FAILED, 0)
+    held = tally.fates.get(State.HELD, 0)
+    records = sum(tally.fates.values())
+    missing = records - answered - failed
+    if missing or failed > tally.failed:
+        sample = f", {held:,} of them not in the sample" if held else ""
+        yield f"  {records:,} records: {answered:,} answered, {failed:,} failed, {missing:,} missing{sample}"
+    if tally.lost:
+        yield f"  {tally.lost:,} were in flight when an earlier run was killed; their answers may be paid twice"
+
+
 def _why_it_ended(ending: Ending) -> Iterator[str]:
     if ending.fault is not None:
         yield f"Stopped, because every call fails with {ending.fault}"
         yield f"  {ending.fault.advice}"
-    elif ending.broken:
-        yield f"Stopped: {ending.broken}"
+    elif ending.broken or ending.stopped:
+        yield f"Stopped: {ending.broken or ending.stopped}"
     elif ending.interrupted:
         yield "Interrupted. All answers so far are saved."
 
@@ -102,15 +138,20 @@ def _how_to_go_on(job: Job, tally: Tally, ending: Ending, arguments: Sequence[st
 
 
 def shown_arguments(arguments: Sequence[str]) -> list[str]:
-    """Return the arguments without the text of `--system` and without the password of a URL."""
+    """Return the arguments without the texts of prompts and without the password of a URL."""
     shown: list[str] = []
     for argument in arguments:
-        if shown and shown[-1] == "--system":
-            shown.append(HIDDEN)
-        elif argument.startswith("--system="):
-            shown.append(f"--system={HIDDEN}")
+        name, equals, text = argument.partition("=")
+        if shown and shown[-1] in _TEXTS:
+            shown.append(argument if _is_file(shown[-1], argument) else HIDDEN)
+        elif equals and name in _TEXTS and not _is_file(name, text):
+            shown.append(f"{name}={HIDDEN}")
         elif "://" in argument:
             shown.append(masked(_PASSWORD.sub(rf"\1{HIDDEN}@", argument)))
         else:
             shown.append(argument)
     return shown
+
+
+def _is_file(name: str, argument: str) -> bool:
+    return name == "--template" and argument.startswith("@")

@@ -34,9 +34,14 @@ def violation(schema: str, text: str) -> str | None:
     return f"it breaks the rule {rule}"
 
 
+def is_usable(schema: str) -> bool:
+    """Return whether answers can be checked by `schema` here."""
+    return _validator(schema) is not None
+
+
 @lru_cache(maxsize=_KEPT)
 def _validator(schema: str) -> Any:
-    if not _installed():
+    if not is_installed():
         return None
     from jsonschema.validators import (  # type: ignore[import-untyped]  # noqa: PLC0415 - 40 ms, for those who need it
         Draft202012Validator,
@@ -54,5 +59,6 @@ def _validator(schema: str) -> Any:
 
 
 @cache
-def _installed() -> bool:
+def is_installed() -> bool:
+    """Return whether the extra `schema` is installed, without which answers are only checked to be JSON."""
     return find_spec("jsonschema") is not None

@@ -76,12 +76,18 @@ def _status(path: Path) -> os.stat_result | None:
 
 def refuse_network(path: Path) -> None:
     """Raise `StoreUnusable` if `path` is on a file system that machines share, as far as the system says so."""
-    kind = _file_system(path.parent)
-    if kind in _NETWORK:
+    kind = network_of(path)
+    if kind:
         raise StoreUnusable(
             f"{path} is on {kind}, a network file system, where SQLite's write-ahead log does not work: use a file on "
             "a disk of this machine, or a server (redis://HOST) that all machines reach"
         )
+
+
+def network_of(path: Path) -> str:
+    """Return the type of the file system on which `path` is, if machines share it; else nothing."""
+    kind = _file_system(path.parent)
+    return kind if kind in _NETWORK else ""
 
 
 def _file_system(directory: Path) -> str:

@@ -16,7 +16,8 @@ import click
 from rich.console import Console
 
 from aws_bedrock_inference import clock
-from aws_bedrock_inference.batch.records import Record, read_records
+from aws_bedrock_inference.batch.inputs import read_records
+from aws_bedrock_inference.batch.records import Record
 from aws_bedrock_inference.cli.demo.ours import run_ours
 from aws_bedrock_inference.cli.demo.plain import ADAPTIVE, DEFAULT, run_plain
 from aws_bedrock_inference.cli.demo.screen import footnotes, introduction, shown, table

@@ -7,7 +7,8 @@ import json
 from typing import TYPE_CHECKING
 
 from aws_bedrock_inference import clock
-from aws_bedrock_inference.batch.job import Job, carry_out
+from aws_bedrock_inference.batch.carry_out import carry_out
+from aws_bedrock_inference.batch.job import Job
 from aws_bedrock_inference.batch.tally import Tally
 
 if TYPE_CHECKING:

@@ -1,0 +1,103 @@
+"""The lines of the answers file: each answer in the form of its record, with its model, time and usage."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from aws_bedrock_inference.bounds import hashed
+from aws_bedrock_inference.dialects.usage import COMPLETE, FILTERED, TRUNCATED
+
+if TYPE_CHECKING:
+    from aws_bedrock_inference.batch.records import Record
+    from aws_bedrock_inference.clients.reply import Reply
+
+
+def answer_line(record: Record, reply: Reply, at: float) -> dict[str, Any]:
+    """Return the line for an answer of `invoke`, which came at the time `at`."""
+    if record.is_openai:
+        return _openai_line(record, reply, at)
+    return {
+        "id": record.source["id"],
+        "text": reply.text,
+        "stop_reason": reply.stop_reason,
+        **made_by(reply.route.model, at),
+        "usage": reply.usage.counts(),
+        "attempts": reply.attempts,
+    }
+
+
+def made_by(model: str, at: float) -> dict[str, Any]:
+    """Return the members that say which model answered and when."""
+    return {"model": model, "time": datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")}
+
+
+def key_of_answer(line: Any) -> str | None:
+    """Return the id of the record that a line of the answers file answers; None if it is no such line."""
+    if not isinstance(line, dict):
+        return None
+    answers = "text" in line or "modelOutput" in line or ("custom_id" in line and "response" in line)
+    key = next((line[name] for name in ("custom_id", "recordId", "id") if name in line), None)
+    return str(key) if answers and key is not None else None
+
+
+def body_of_answer(line: dict[str, Any]) -> Any:
+    """Return the part of a line of the answers file that has the usage."""
+    if "response" in line:
+        return line["response"].get("body") if isinstance(line["response"], dict) else None
+    return line.get("modelOutput", line)
+
+
+def _openai_line(record: Record, reply: Reply, at: float) -> dict[str, Any]:
+    """Return a line of an OpenAI batch's output, with a chat completion."""
+    name = hashed(record.key)
+    usage = reply.usage
+    read = usage.input_tokens + usage.cache_read_tokens + usage.cache_write_tokens
+    completion = {
+        "id": f"chatcmpl-{name}",
+        "object": "chat.completion",
+        "created": int(at),
+        "model": reply.route.model,
+        "choices": [
+            {"index": 0, "message": _message(reply), "logprobs": None, "finish_reason": _finish(reply.stop_reason)}
+        ],
+        "usage": {
+            "prompt_tokens": read,
+            "completion_tokens": usage.output_tokens,
+            "total_tokens": read + usage.output_tokens,
+            "prompt_tokens_details": {"cached_tokens": usage.cache_read_tokens},
+        },
+    }
+    response = {"status_code": 200, "request_id": reply.request_id or "", "body": completion}
+    return {"id": f"batch_req_{name}", "custom_id": record.source["custom_id"], "response": response, "error": None}
+
+
+def _message(reply: Reply) -> dict[str, Any]:
+    content = reply.output.get("message", {}).get("content") or []
+    calls = [
+        {
+            "id": block["toolUse"]["toolUseId"],
+            "type": "function",
+            "function": {
+                "name": block["toolUse"]["name"],
+                "arguments": json.dumps(block["toolUse"].get("input", {}), ensure_ascii=False),
+            },
+        }
+        for block in content
+        if "toolUse" in block
+    ]
+    message = {"role": "assistant", "content": reply.text or None, "refusal": None}
+    return {**message, "tool_calls": calls} if calls else message
+
+
+def _finish(stop_reason: str) -> str:
+    """Return OpenAI's word for a stop reason; one that is in no list stays as it is."""
+    reason = stop_reason.lower()
+    if reason == "tool_use":
+        return "tool_calls"
+    if reason in TRUNCATED:
+        return "length"
+    if reason in FILTERED:
+        return "content_filter"
+    return "stop" if reason in COMPLETE else reason

@@ -1,0 +1,47 @@
+"""One record asked, and the fate that comes of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from aws_bedrock_inference.batch.answers import error_line, unexpected
+from aws_bedrock_inference.batch.fates import Fate, State, written
+from aws_bedrock_inference.batch.parking import hits_every_record, passes_soon
+from aws_bedrock_inference.batch.schema import ATTEMPTS, DoesNotFit
+from aws_bedrock_inference.exceptions import BedrockError
+from aws_bedrock_inference.stores import StoreUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from aws_bedrock_inference.batch.answers import Answer
+    from aws_bedrock_inference.batch.records import Record
+    from aws_bedrock_inference.fault import Fault
+
+
+async def fate_of(
+    number: int, record: Record, ask: Callable[[Record], Awaitable[Answer]], *, may_delay: bool
+) -> tuple[Fate, Answer | Fault]:
+    """Ask the record and return its fate, with the answer or the fault that it is counted by.
+
+    Raises `StoreUnavailable`: the quota cannot be shared, and that ends the run.
+    """
+    try:
+        answer = await ask(record)
+        return Fate(number, State.ANSWERED, written(answer.line)), answer
+    except BedrockError as error:
+        fault, attempts = error.fault, error.attempts
+        if hits_every_record(fault):
+            state = State.PARKED
+        elif may_delay and passes_soon(fault):
+            state = State.DELAYED
+        else:
+            state = State.FAILED
+    except DoesNotFit as error:
+        line = {**error_line(error.fault, ATTEMPTS), "answer": error.answer}
+        return Fate(number, State.FAILED, written(line)), error.fault
+    except StoreUnavailable:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever it is, it belongs to this record and ends no run
+        fault, attempts, state = unexpected(error), 1, State.FAILED
+    return Fate(number, state, written(error_line(fault, attempts))), fault

@@ -1,0 +1,119 @@
+"""A job carried out for the command: with a client of its own, and until somebody interrupts it."""
+
+from __future__ import annotations
+
+import asyncio  # noqa: TID251 - the batch runner lives in asyncio
+from functools import partial
+from typing import TYPE_CHECKING
+
+from aws_bedrock_inference.batch.ending import Ending
+from aws_bedrock_inference.batch.interruption import interruptible
+from aws_bedrock_inference.batch.work import asked, closed_files, opened_files
+from aws_bedrock_inference.clients.aclient import AsyncBedrockClient
+from aws_bedrock_inference.events import QuotaQueued, StoreChanged
+from aws_bedrock_inference.flow import Pipeline
+from aws_bedrock_inference.policies import Degrade, Quota, standard
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from aws_bedrock_inference.batch.job import Job
+    from aws_bedrock_inference.batch.records import BadLine
+    from aws_bedrock_inference.batch.tally import Tally
+    from aws_bedrock_inference.call import Route
+
+# Without a quota only this bounds the load. With one, the ledger bounds it, and this many may be in flight at once.
+CONCURRENCY = 64
+_CONCURRENCY_WITH_QUOTA = 512
+
+# A few waiting calls are enough to use the whole quota; more would only wait longer in the queue.
+_ENOUGH_IN_LINE = 8
+
+
+async def carry_out(
+    job: Job, tally: Tally, *, complain: Callable[[BadLine], None], say: Callable[[str], None]
+) -> Ending:
+    """Run the job. `tally` counts, `complain` receives invalid lines, `say` all other messages.
+
+    Ctrl-C and SIGTERM end the job cleanly at any time. Raises `ValueError` if a file cannot be used for its purpose.
+    """
+    with interruptible(tally, say) as interruption:
+        limited = job.rpm is not None or job.tpm is not None
+        quota, pipeline = governing(job)
+        client = AsyncBedrockClient(
+            job.model,
+            region_name=job.region,
+            endpoint_url=job.endpoint_url,
+            session=job.session,
+            pipeline=pipeline,
+            timeout=job.timeout,
+            priority="batch",
+        )
+        client.listen(tally.hear)
+        client.listen(partial(_report_store, say))
+        if job.max_tokens is None:
+            client.listen(_unbounded_reported(say))
+        async with client:
+            # In a thread, so that an interruption is noticed while long files are compared.
+            journal, output = await asyncio.to_thread(opened_files, job, say)
+            ending = Ending(broken="The run ended with an error.")
+            try:
+                ending = await asked(
+                    job,
+                    journal,
+                    output,
+                    job.asker(client),
+                    tally,
+                    concurrency=job.concurrency or (_CONCURRENCY_WITH_QUOTA if limited else CONCURRENCY),
+                    room=_room(client, quota),
+                    complain=complain,
+                    started=interruption.of,
+                )
+            finally:
+                trouble = await asyncio.to_thread(closed_files, job, journal, output, ending)
+            return Ending(broken=trouble) if trouble and not ending.broken else ending
+
+
+def governing(job: Job) -> tuple[Quota, Pipeline]:
+    """Return the quota and the pipeline of a job. What fails in a run is kept to be done again: no substitute takes its
+    place.
+    """
+    if job.pipeline is None:
+        quota = Quota(rpm=job.rpm, tpm=job.tpm, store=job.store)
+        return quota, standard(quota)
+    policies = [policy for policy in job.pipeline.policies if not isinstance(policy, Degrade)]
+    return next(policy for policy in policies if isinstance(policy, Quota)), Pipeline(*policies)
+
+
+def _report_store(say: Callable[[str], None], event: object) -> None:
+    if isinstance(event, StoreChanged):
+        say(event.message if event.available else f"{event.message}. The quota is not shared for now.")
+
+
+def _unbounded_reported(say: Callable[[str], None]) -> Callable[[object], None]:
+    """Return a listener that names, once, what slows down a run whose answers have no maximum."""
+    said = False
+
+    def hear(event: object) -> None:
+        nonlocal said
+        fault = getattr(event, "fault", None)
+        if not said and fault is not None and fault.limit == "tokens":
+            said = True
+            say(
+                "Throttled for tokens. --max-tokens is not set, so each record without its own maximum reserves the "
+                "model's from the quota; set it to the length that answers need, and more run at once."
+            )
+
+    return hear
+
+
+def _room(client: AsyncBedrockClient, quota: Quota) -> Callable[[], bool]:
+    """Return a function that says whether another call may join the queue for quota."""
+    routes: set[Route] = set()
+
+    def hear(event: object) -> None:
+        if isinstance(event, QuotaQueued):
+            routes.add(event.route)
+
+    client.listen(hear)
+    return lambda: sum(map(quota.waiting, routes)) < _ENOUGH_IN_LINE

@@ -1,0 +1,124 @@
+"""What a run would ask, without asking: records, tokens, and time at a quota."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from aws_bedrock_inference.batch.fates import State
+from aws_bedrock_inference.batch.records import BadLine
+from aws_bedrock_inference.batch.work import records_of
+from aws_bedrock_inference.call import Outcome
+from aws_bedrock_inference.clients.aclient import AsyncBedrockClient
+from aws_bedrock_inference.exceptions import BedrockError, InvalidRequest
+from aws_bedrock_inference.fault import Category
+from aws_bedrock_inference.flow import Pipeline
+from aws_bedrock_inference.policies.refusals import refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from aws_bedrock_inference.batch.job import Job
+    from aws_bedrock_inference.call import Call, Route
+    from aws_bedrock_inference.clock import Clock
+    from aws_bedrock_inference.flow import Flow, Step
+
+_NOT_SENT = refusal("DryRun", "nothing is sent in a dry run", Category.PERMANENT, "dry-run", "")
+
+
+@dataclass
+class Plan:
+    """What a run would ask. `output_tokens` are at most; `unbounded` records set no maximum, so that the model's own
+    counts. `charge` is what both cost of a quota, and `routes` where they go.
+    """
+
+    records: int = 0
+    answered: int = 0
+    bad: int = 0
+    refused: int = 0
+    asked: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    unbounded: int = 0
+    charge: float = 0.0
+    routes: set[Route] = field(default_factory=set)
+
+    def minutes(self, rpm: float | None, tpm: float | None) -> float | None:
+        """Return the minutes at a quota, if all answers are as long as they may be; None without one."""
+        times = [self.asked / rpm] if rpm else []
+        times += [self.charge / tpm] if tpm else []
+        return max(times, default=None)
+
+    def hear(self, call: Call) -> None:
+        """Count a call that would be sent."""
+        guess = call.estimate
+        self.asked += 1
+        self.input_tokens += guess.input_tokens
+        self.output_tokens += guess.output_tokens
+        self.unbounded += guess.unbounded
+        self.charge += guess.input_tokens + guess.output_tokens * guess.burndown
+        self.routes.add(call.route)
+
+
+class _Unsent(Pipeline):
+    """A pipeline that ends each call before it is sent. It is no policy: policies can be switched off."""
+
+    def __init__(self, hear: Callable[[Call], None]) -> None:
+        super().__init__()
+        self._hear = hear
+
+    def around(self, step: Step, clock: Clock) -> Step:  # noqa: ARG002 - a pipeline's signature
+        """Return a step that sends nothing."""
+
+        def flow(call: Call) -> Flow:
+            yield from ()
+            self._hear(call)
+            return Outcome(fault=_NOT_SENT)
+
+        return flow
+
+
+async def planned(job: Job, complain: Callable[[BadLine], None]) -> Plan:
+    """Read the input and return what the run would ask. Neither the journal nor the output is changed."""
+    plan = Plan()
+    pipeline = _Unsent(plan.hear)
+    client = AsyncBedrockClient(
+        job.model, region_name=job.region, endpoint_url=job.endpoint_url, session=job.session, pipeline=pipeline
+    )
+    async with client:
+        ask = job.asker(client)
+        with _answers_in(job.journal) as is_answered:
+            for item in records_of(job):
+                if isinstance(item, BadLine):
+                    plan.bad += 1
+                    complain(item)
+                    continue
+                plan.records += 1
+                if is_answered(item.key):
+                    plan.answered += 1
+                    continue
+                try:
+                    await ask(item)
+                except InvalidRequest:
+                    plan.refused += 1
+                except BedrockError:
+                    pass  # not sent
+    return plan
+
+
+@contextmanager
+def _answers_in(path: Path) -> Iterator[Callable[[str], bool]]:
+    if not path.exists():
+        yield lambda _: False
+        return
+    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as database:
+        select = "SELECT 1 FROM records WHERE id = ? AND state = ?"
+
+        def is_answered(key: str) -> bool:
+            row: Any = database.execute(select, (key, State.ANSWERED)).fetchone()
+            return row is not None
+
+        yield is_answered

@@ -1,0 +1,42 @@
+"""How a run ended."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from aws_bedrock_inference.fault import Fault
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """The end of a run: `interrupted` by the user, stopped by a `fault` that affects every record, `broken` by a file
+    that cannot be written, `stopped` for a reason that the user gave, or complete. `terminated` tells SIGTERM from
+    Ctrl-C.
+    """
+
+    interrupted: bool = False
+    fault: Fault | None = None
+    broken: str = ""
+    terminated: bool = False
+    stopped: str = ""
+
+    @property
+    def early(self) -> bool:
+        """True if some records were not sent."""
+        return self.name != "complete"
+
+    @property
+    def name(self) -> str:
+        """The end in one word, for the journal."""
+        if self.interrupted:
+            return "interrupted"
+        return "gave up" if self.fault else "broken" if self.broken else "stopped" if self.stopped else "complete"
+
+    @property
+    def reason(self) -> str:
+        """The reason in words, for the journal."""
+        if self.fault is not None:
+            return f"every call fails with {self.fault}"
+        return self.broken or self.stopped or ("interrupted" if self.interrupted else "")

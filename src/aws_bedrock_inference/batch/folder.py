@@ -1,0 +1,66 @@
+"""A directory as input: each file is a record, and a template makes its prompt of the file's text."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from aws_bedrock_inference.batch.pieces import BYTE_ORDER_MARK, LONGEST_LINE, Piece, ProblemError, text_of
+from aws_bedrock_inference.bounds import encodable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from aws_bedrock_inference.batch.template import Template
+
+# The names that a template can use of a file.
+_FIELDS = frozenset({"text", "name"})
+
+
+def files(folder: Path, template: Template | None) -> Iterator[Piece]:
+    """Yield a record for each file: its path within the directory is the id, `text` and `name` are for the template.
+
+    Raises `ValueError` without a template for texts, `OSError` for a directory that cannot be read.
+    """
+    if template is None:
+        raise ValueError(
+            f"{folder} is a directory, where each file is one record. Give --template 'Summarise: {{text}}'"
+        )
+    unknown = sorted(template.fields - _FIELDS)
+    if unknown:
+        raise ValueError(f'the template uses "{unknown[0]}"; a file has "text" and "name". Use these')
+    for path in _paths(folder):
+        key = path.relative_to(folder).as_posix()
+        shown = str(path).encode(errors="backslashreplace").decode()
+        try:
+            yield Piece(shown, 0, {"id": key, "name": path.name, "text": _text(path)})
+        except ProblemError as problem:
+            yield Piece(shown, 0, problem)
+
+
+def _paths(folder: Path) -> Iterator[Path]:
+    """Yield the files in `folder` and below, in the order of their names; hidden ones are left out."""
+    for place, folders, names in os.walk(folder, onerror=_raise):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        yield from (Path(place, name) for name in sorted(names) if not name.startswith("."))
+
+
+def _text(path: Path) -> str:
+    if not encodable(str(path)):
+        raise ProblemError("its name is not UTF-8. Rename it")
+    if not path.is_file():
+        raise ProblemError("not a regular file. Remove it from the directory")
+    try:
+        with path.open("rb") as file:
+            content = file.read(LONGEST_LINE + 1)
+    except OSError as error:
+        raise ProblemError(f"{error.strerror}. Make it readable, or remove it from the directory") from None
+    text = text_of(content.removeprefix(BYTE_ORDER_MARK))
+    if not text.strip():
+        raise ProblemError("the file is empty. Fill it in or remove it from the directory")
+    return text
+
+
+def _raise(error: OSError) -> None:
+    raise error

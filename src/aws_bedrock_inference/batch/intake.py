@@ -1,0 +1,108 @@
+"""Takes the input into the journal, in a thread of its own, so that a slow pipe does not stall calls in flight."""
+
+from __future__ import annotations
+
+import asyncio  # noqa: TID251 - the batch runner lives in asyncio
+import contextlib
+import threading
+from typing import TYPE_CHECKING, Literal
+
+from aws_bedrock_inference.batch.records import BadLine
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable
+
+    from aws_bedrock_inference.batch.records import Record
+
+_MOST = 500
+
+
+class Intake:
+    """A reader of `items` that gathers records until `spool` writes them: when there are many, or when the run has
+    nothing else to do. So a pipe may be slow, and a file is taken in quickly.
+
+    Create it inside the event loop. `complain` receives invalid lines, in the loop. `finish` is called when all is
+    written, unless there was an error. `wake` is set when there is
+    something new, and at the end; `error` is what reading or writing raised.
+    """
+
+    def __init__(
+        self,
+        items: Iterable[Record | BadLine],
+        spool: Callable[[list[Record]], None],
+        *,
+        complain: Callable[[BadLine], None] = lambda _: None,
+        finish: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.wake = asyncio.Event()
+        self.ended = False
+        self.error: Exception | None = None
+        self._spool = spool
+        self._complain = complain
+        self._finish = finish
+        self._loop = asyncio.get_running_loop()
+        self._gathered: list[Record] = []
+        self._writing = threading.Lock()
+        self._closed = False
+        # A daemon, because a thread that waits for a terminal or a pipe cannot be woken.
+        threading.Thread(target=self._read, args=(items,), daemon=True, name="bedrock-input").start()
+
+    def flush(self) -> None:
+        """Write what is gathered; any thread may call it."""
+        with self._writing:
+            gathered, self._gathered = self._gathered, []
+            try:
+                if gathered:
+                    self._spool(gathered)
+            except Exception as error:  # noqa: BLE001 - raised by the run
+                self.error = error
+                self._closed = True
+
+    async def woken(self, seconds: float | None, sleep: Callable[[float], Awaitable[None]]) -> None:
+        """Wait until `wake` is set, or so many seconds."""
+        waits = [asyncio.ensure_future(self.wake.wait())]
+        if seconds is not None:
+            waits.append(asyncio.ensure_future(_slept(sleep, seconds)))
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+
+    def close(self) -> None:
+        """Stop reading, and write what was read: nobody can read a pipe again."""
+        self._closed = True
+        self.flush()
+
+    def _read(self, items: Iterable[Record | BadLine]) -> None:
+        try:
+            for item in items:
+                if self._closed:
+                    return
+                if isinstance(item, BadLine):
+                    self._call(self._complain, item)
+                    continue
+                with self._writing:
+                    self._gathered.append(item)
+                    number = len(self._gathered)
+                if number >= _MOST:
+                    self.flush()
+                elif number == 1:
+                    self._call(self.wake.set)
+            self.flush()
+            if self.error is None and not self._closed:
+                self._finish()
+        except Exception as error:  # noqa: BLE001 - raised by the run
+            self.flush()
+            self.error = self.error or error
+        self.ended = True
+        self._call(self.wake.set)
+
+    def _call(self, function: Callable[..., object], *arguments: object) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop has been closed, nobody waits any more
+            self._loop.call_soon_threadsafe(function, *arguments)
+
+
+async def _slept(sleep: Callable[[float], Awaitable[None]], seconds: float) -> Literal[True]:
+    await sleep(seconds)
+    return True

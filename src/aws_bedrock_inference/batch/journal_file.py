@@ -1,0 +1,135 @@
+"""The file of a journal: where it is, whether it may be used, and who uses it."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import sys
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from aws_bedrock_inference.stores.disk import Identity, Schema, claim, explained, identity, network_of
+from aws_bedrock_inference.stores.request import StoreUnavailable
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SCHEMA = Schema(
+    application=0x6264726A,  # "bdrj" in ASCII
+    version=1,
+    newest=1,
+    tables={
+        # `asked` is a digest of all that was asked, NULL for an answer that was adopted from a file.
+        "records": "number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, asked BLOB, source TEXT, state INT NOT NULL",
+        "answers": "seq INTEGER PRIMARY KEY, number INTEGER NOT NULL UNIQUE, line TEXT NOT NULL",
+        "failures": "number INTEGER PRIMARY KEY, error TEXT NOT NULL",
+        "inputs": "digest BLOB PRIMARY KEY",
+        "facts": "name TEXT PRIMARY KEY, value",
+    },
+    noun="a journal of `bedrock run`",
+    use="keep the journal of a run",
+    loss="the answers are still in the file of answers, and the next run goes on from there",
+)
+
+_TIMEOUT = 5.0  # seconds for a reader in another process to let go
+_PAGES = -32_000  # SQLite's cache, in units of -1 kB
+
+_in_use: set[Identity] = set()
+
+
+def journal_of(output: Path) -> Path:
+    """Return where the journal of the answers file `output` is."""
+    return output.with_name(output.name + ".journal")
+
+
+class Held:
+    """The file of a journal, held against other runs, also those of this process.
+
+    A second descriptor of the file must not be closed while SQLite has it open: the system would free SQLite's own
+    locks (https://www.sqlite.org/howtocorrupt.html, section 2.2). So what this process holds is in a set.
+    """
+
+    def __init__(self, path: Path, descriptor: int, file: Identity) -> None:
+        self.path = path
+        self._descriptor = descriptor
+        self.file = file
+        self.is_open = True
+
+    def close(self) -> None:
+        """Let go of the file; the connection to it must be closed before."""
+        if self.is_open:
+            self.is_open = False
+            _in_use.discard(self.file)
+            os.close(self._descriptor)
+
+
+def held(path: Path) -> Held:
+    """Hold the file at `path`, and make it if there is none, for its owner alone.
+
+    Raises `ValueError` if another run has it, or if it cannot be used.
+    """
+    if kind := network_of(path):
+        raise ValueError(
+            f"{path} would be on {kind}, a network file system, where SQLite's write-ahead log does not work and two "
+            "machines could write at once. Choose a file for the answers on a disk of this machine"
+        )
+    busy = f"{path} is being written by another run. Wait for it, or choose another file for the answers"
+    found = identity(path)
+    if found in _in_use:
+        raise ValueError(busy)
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
+    except OSError as error:
+        raise ValueError(f"{path}: {error.strerror or error}. Choose another file for the answers") from error
+    status = os.fstat(descriptor)
+    file = (status.st_dev, status.st_ino)
+    if not _locked(descriptor):
+        os.close(descriptor)
+        raise ValueError(busy)
+    _in_use.add(file)
+    return Held(path, descriptor, file)
+
+
+def is_held(path: Path) -> bool:
+    """Return whether a run has the journal at `path` now."""
+    if identity(path) in _in_use:
+        return True
+    with suppress(OSError):
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            return not _locked(descriptor)
+        finally:
+            os.close(descriptor)
+    return False
+
+
+def _locked(descriptor: int) -> bool:
+    if sys.platform == "win32":
+        return True
+    import fcntl  # noqa: PLC0415 - not on Windows
+
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def connected(path: Path) -> sqlite3.Connection:
+    """Return a connection to the journal at `path`. Raises `ValueError` if it is none, or one of a newer version."""
+    try:
+        connection = sqlite3.connect(path, timeout=_TIMEOUT, isolation_level=None, check_same_thread=False)
+        try:
+            claim(path, connection, SCHEMA)
+            connection.execute("CREATE INDEX IF NOT EXISTS states ON records (state)")
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute(f"PRAGMA cache_size = {_PAGES}")
+        except BaseException:
+            connection.close()
+            raise
+    except StoreUnavailable as error:
+        raise ValueError(str(error)) from error
+    except (sqlite3.Error, OSError) as error:
+        raise ValueError(str(explained(path, error, _TIMEOUT, SCHEMA))) from error
+    return connection

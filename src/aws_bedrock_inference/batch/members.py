@@ -1,0 +1,101 @@
+"""The members of a record: which there are, and what becomes of one that is not known."""
+
+from __future__ import annotations
+
+import difflib
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from aws_bedrock_inference.batch.pieces import ProblemError
+from aws_bedrock_inference.dialects.request import CONVERSE_MEMBERS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from aws_bedrock_inference.batch.template import Template
+
+ERROR = "error"
+"""The member that an earlier run has added to a record that failed."""
+
+PROMPT_MEMBERS = (
+    *("id", "prompt", "messages", "system", "max_tokens", "temperature", "stop_sequences", "tools", "tier", "priority"),
+    *("tenant", "timeout"),
+    *sorted(CONVERSE_MEMBERS - {"messages", "system"}),
+)
+"""The members of a record in the short form: an id and the arguments of `invoke`."""
+
+BEDROCK_MEMBERS = ("recordId", "modelInput")
+OPENAI_MEMBERS = ("custom_id", "method", "url", "body")
+
+# What the command line says for all records.
+_OPTIONS = {"model": "--model", "modelId": "--model", "model_id": "--model", "stream": "--stream"}
+
+# A record with one of these says itself what is asked.
+_ASKING = frozenset({"prompt", "messages", "modelInput"})
+
+_MOST_NAMED = 10
+_SHORTEST_BEGINNING = 3
+_ALIKE = 0.85
+
+
+def check_names(source: Iterable[str], known: tuple[str, ...]) -> None:
+    """Refuse unknown members, which would be ignored silently. Raises `ProblemError`."""
+    for name in source:
+        if name in known:
+            continue
+        _refuse_option(name)
+        begun = [other for other in known if other.startswith(name.lower()) and len(name) >= _SHORTEST_BEGINNING]
+        close = difflib.get_close_matches(name.lower(), known, 3, 0.5)
+        near = [other for other in (*begun, *close) if other not in source]
+        hint = f'Did you mean "{near[0]}"?' if near else f"Remove it. Known are {', '.join(known[:_MOST_NAMED])}"
+        raise ProblemError(f'"{name:.80}" is not known and would have no effect. {hint}')
+
+
+def is_openai(source: Mapping[str, Any]) -> bool:
+    """Return whether a record is a line of an OpenAI batch, though perhaps one without its id."""
+    return "custom_id" in source or ("prompt" not in source and {"url", "body"} <= source.keys())
+
+
+def templated(source: dict[str, Any], template: Template | None) -> dict[str, Any]:
+    """Return the record that the template makes of `source`; `source` itself if that says what is asked.
+
+    Members that the template uses are its data. Of all others the known ones are kept, and those of an unknown name are
+    left out, unless they look like an option. Raises `ProblemError`.
+    """
+    asks = not _ASKING.isdisjoint(source) or {"custom_id", "body"} <= source.keys()
+    if template is None or asks:
+        return source
+    check_unused(source, template)
+    kept = {
+        name: value
+        for name, value in source.items()
+        if name in PROMPT_MEMBERS and (name == "id" or name not in template.fields)
+    }
+    return {**kept, "prompt": template.prompt(source)}
+
+
+def check_unused(names: Iterable[str], template: Template) -> None:
+    """Refuse a name that the template does not use and that looks like an option. Raises `ProblemError`."""
+    for name in names:
+        if name in template.fields or name in PROMPT_MEMBERS:
+            continue
+        _refuse_option(name)
+        if member := _misspelt(name):
+            raise ProblemError(f'"{name}" is not used by the template. Did you mean "{member}"? Rename it or remove it')
+
+
+def hint_at(source: Iterable[str], wanted: str) -> str:
+    """Return a hint at the member that may have been meant as `wanted`, or nothing."""
+    near = difflib.get_close_matches(wanted, source, 1, 0.7)
+    return f' (there is "{near[0]}")' if near else ""
+
+
+def _refuse_option(name: str) -> None:
+    if name in _OPTIONS:
+        raise ProblemError(f'"{name}" is given on the command line, for all records: {_OPTIONS[name]}. Remove it')
+
+
+@lru_cache(maxsize=1024)
+def _misspelt(name: str) -> str | None:
+    """Return the member that `name` almost is. The columns of a table are the same in each row."""
+    return next(iter(difflib.get_close_matches(name.lower(), PROMPT_MEMBERS, 1, _ALIKE)), None)

@@ -1,0 +1,269 @@
+"""The files that are exported from a journal: the answers, in step with it while a run goes on, and the failures.
+
+The file of answers is never read to know what is done. What happens to it during a run loses nothing: it is written
+again from the journal.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from typing import TYPE_CHECKING
+
+from aws_bedrock_inference.batch.answer_lines import key_of_answer
+from aws_bedrock_inference.batch.pieces import LONGEST_LINE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from io import FileIO
+    from pathlib import Path
+
+    from aws_bedrock_inference.batch.journal import Journal
+
+_REFUGES = 100
+_STARTS = (b'{"id": ', b'{"recordId": ')
+
+
+def failures_of(output: Path) -> Path:
+    """Return where the failures of the answers file `output` are."""
+    return output.with_name(output.name + ".failed.jsonl")
+
+
+class Output:
+    """The answers file at `path`. With `in_order` it is written at the end of the run only, in the order of the input;
+    otherwise each answer is appended as soon as it is in the journal, in the order in which they come.
+
+    Open it, then `begin` with the journal. `say` receives what happened to the file.
+
+    Raises `ValueError` if `path` cannot be written.
+    """
+
+    def __init__(self, path: Path, say: Callable[[str], None] = lambda _: None, *, in_order: bool = False) -> None:
+        self.path = path
+        self._intended = path
+        self._say = say
+        self._in_order = in_order
+        self._trouble = ""
+        self._seq = self._end = 0
+        self._torn = False
+        try:
+            if failures_of(path).exists() and not failures_of(path).is_file():
+                raise ValueError(f"{failures_of(path)} is not a regular file. Move it away, or choose another output")
+            self._missing = not path.exists()
+            self._file = _opened(path)
+        except OSError as error:
+            raise ValueError(f"{path}: {error.strerror or error}. Choose another file for the answers") from error
+
+    def begin(self, journal: Journal) -> None:
+        """Compare the file with the journal, and bring it up to it. Raises `ValueError` if it has anything else."""
+        self._journal = journal
+        ordered = journal.facts().get("ordered")
+        if journal.stale:
+            self._rewrite()
+        elif not self._agrees(journal.answers()) and (
+            ordered is None or not self._agrees(journal.answers(up_to=int(ordered)))
+        ):
+            raise ValueError(
+                f"{self.path} is not what {journal.path.name} says: another program has changed it, and it is left as "
+                "it is. Move it away to have it written again, or choose another file for the answers"
+            )
+        if self._missing and journal.last_answer():
+            self._say(
+                f"{self.path} was not there and is written again from {journal.path.name}. To ask everything anew, "
+                "remove both."
+            )
+        if ordered is not None and not self._in_order:
+            self._rewrite()
+        self.follow()
+
+    def release(self) -> None:
+        """Close the file as it is."""
+        self._file.close()
+
+    @property
+    def trouble(self) -> str:
+        """What keeps the file from being what it should be, or nothing."""
+        if self._trouble or self.path == self._intended:
+            return self._trouble
+        return f"{self._intended} is another file now; all answers are in {self.path}."
+
+    def follow(self) -> None:
+        """Append what is new in the journal. A file that cannot be written is tried again with the next answers; if it
+        is not the same any more, it is written anew.
+        """
+        if not self._in_order:
+            with self._noting_trouble():
+                self._catch_up()
+
+    def close(self, *, failures: bool = True) -> None:
+        """Bring the file to its final state, with `failures` also theirs, see that they are on the disk, and close."""
+        with self._noting_trouble():
+            if failures:
+                _export(failures_of(self._intended), self._journal.failures(), keep_empty=False)
+            if self._in_order:
+                self._restore()
+                self._rewrite()
+            else:
+                self._catch_up()
+            os.fsync(self._file.fileno())
+        self._file.close()
+
+    def _catch_up(self) -> None:
+        self._restore()
+        if self._journal.stale:
+            self._rewrite()
+        for rows in self._journal.answers(after=self._seq):
+            self._append(b"".join(line for _, line in rows))
+            self._seq = rows[-1][0]
+
+    @contextlib.contextmanager
+    def _noting_trouble(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            self._trouble = f"{self.path}: {error.strerror or error}. All answers are in {self._journal.path.name}."
+        else:
+            self._trouble = ""
+
+    def _agrees(self, answers: Iterator[list[tuple[int, bytes]]]) -> bool:
+        """Return whether the file has these answers and nothing else; its last line may be torn, and is cut off."""
+        self._file.seek(0)
+        self._seq = self._end = 0
+        for rows in answers:
+            found = self._file.read(sum(len(line) for _, line in rows))
+            at = 0
+            for seq, line in rows:
+                if not found.startswith(line, at):
+                    return self._cut(found[at:] + self._file.read(LONGEST_LINE), line)
+                at += len(line)
+                self._seq = seq
+                self._end += len(line)
+        return self._cut(self._file.read(LONGEST_LINE), b"")
+
+    def _cut(self, rest: bytes, expected: bytes) -> bool:
+        """Cut off the rest of the file if it is nothing but a torn line; after a power cut, zeros may fill it."""
+        torn = rest.rstrip(b"\0")
+        if not expected.startswith(torn) and not _torn(rest):
+            return False
+        self._file.truncate(self._end)
+        return True
+
+    def _append(self, lines: bytes) -> None:
+        self._torn, left = True, lines
+        try:
+            while left:
+                left = left[os.write(self._file.fileno(), left) :]
+        except OSError:
+            self._file.truncate(self._end)
+            self._torn = False
+            raise
+        self._torn = False
+        self._end += len(lines)
+
+    def _restore(self) -> None:
+        """If the file is not as it was left, write it again from the journal: at its path if that is free, or beside
+        it.
+        """
+        if self._torn:
+            self._file.truncate(self._end)
+            self._torn = False
+        if what := self._changed():
+            taken = self.path.exists() and what != "cut short"
+            path = _refuge(self._intended) if taken else self.path
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self.path = path
+            self._rewrite()
+            self._say(f"{self._intended} was {what} during the run. All answers are written again, to {path}.")
+
+    def _changed(self) -> str:
+        """Return what has happened to the file, or nothing."""
+        try:
+            there = os.path.samestat(self.path.stat(), os.fstat(self._file.fileno()))
+        except OSError:
+            there = False
+        if not there:
+            return "deleted, renamed or replaced"
+        size = os.fstat(self._file.fileno()).st_size
+        return "" if size == self._end else "cut short" if size < self._end else "written by another program"
+
+    def _rewrite(self) -> None:
+        """Replace the file with an export of the whole journal."""
+        last = self._journal.last_answer()
+        if self._in_order:
+            self._journal.note(ordered=last)
+        answers = self._journal.answers(up_to=last if self._in_order else None)
+        _export(self.path, ([line for _, line in rows] for rows in answers))
+        self._journal.exported(**({} if self._in_order else {"ordered": None}))
+        self._file.close()
+        self._file = _opened(self.path)
+        self._seq, self._end = last, os.fstat(self._file.fileno()).st_size
+
+
+def adopted(path: Path) -> Iterator[tuple[str, str]]:
+    """Yield id and line of each answer in a file that has no journal; a last line that is torn is left out.
+
+    Raises `ValueError` if it has anything else.
+    """
+    with contextlib.suppress(FileNotFoundError), path.open("rb") as lines:
+        for number, line in enumerate(lines, 1):
+            key = _answered(line)
+            if key is not None:
+                yield key, line.rstrip(b"\r\n").decode() + "\n"
+            elif line.strip() and not _torn(line):
+                raise ValueError(
+                    f"{path}, line {number}, is not an answer of an earlier run; the file was not changed. "
+                    "Choose another file for the answers"
+                )
+
+
+def _answered(line: bytes) -> str | None:
+    """Return the id of an answer, None for any other line."""
+    try:
+        return key_of_answer(json.loads(line))
+    except (ValueError, RecursionError):
+        return None
+
+
+def _torn(line: bytes) -> bool:
+    """Return whether the line is an incomplete answer; after a power failure, zeros may fill the rest."""
+    if line.endswith(b"\n"):
+        return False
+    try:
+        json.loads(line)
+    except (ValueError, RecursionError):
+        return any(line.startswith(start) or start.startswith(line) for start in _STARTS) or not line.strip(b"\0")
+    return False
+
+
+def _opened(path: Path) -> FileIO:
+    if path.exists() and not path.is_file():
+        raise ValueError(f"{path} is not a regular file; the next run must be able to read the answers from it")
+    return path.open("a+b", buffering=0)
+
+
+def _export(path: Path, pieces: Iterable[list[bytes]], *, keep_empty: bool = True) -> None:
+    """Write lines to a file that takes the place of `path` when it is whole, with the rights of the one before."""
+    part = path.with_name(f"{path.name}.part")
+    empty = True
+    try:
+        with part.open("wb") as file:
+            for lines in pieces:
+                empty = False
+                file.write(b"".join(lines))
+            file.flush()
+            os.fsync(file.fileno())
+            if path.exists():
+                part.chmod(path.stat().st_mode & 0o777)
+        if empty and not keep_empty:
+            path.unlink(missing_ok=True)
+        else:
+            part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _refuge(path: Path) -> Path:
+    """Return a free path beside `path`."""
+    beside = (path.with_name(f"{path.name}.rescued-{number}.jsonl") for number in range(1, _REFUGES))
+    return next(candidate for candidate in beside if not candidate.exists())

@@ -1,0 +1,128 @@
+"""Tables as input: each row of a CSV file is a record, each column one of its members."""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Self
+
+from aws_bedrock_inference.batch.members import PROMPT_MEMBERS, check_names, check_unused
+from aws_bedrock_inference.batch.pieces import BYTE_ORDER_MARK, LONGEST_LINE, Piece, ProblemError, text_of
+from aws_bedrock_inference.batch.records import parsed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from aws_bedrock_inference.batch.template import Template
+
+_DELIMITERS = (",", ";", "\t")
+
+_MOST_NAMED = 10
+
+# Members whose cells are JSON, since they are no texts.
+_JSON = frozenset(PROMPT_MEMBERS) - {"id", "prompt", "system", "tier", "priority", "tenant"}
+
+
+def is_table(line: bytes, template: Template | None) -> bool:
+    """Return whether the first line of a file names columns that make records; no line of JSON does."""
+    if line.startswith(b"{"):
+        return False
+    try:
+        columns = _columns(text_of(line.removeprefix(BYTE_ORDER_MARK)))[1]
+    except ProblemError:
+        return False
+    asking = template.fields if template else {"prompt"}
+    return "id" in columns and (asking <= set(columns) or "messages" in columns)
+
+
+def rows(lines: Iterable[bytes], name: str, template: Template | None) -> Iterator[Piece]:
+    """Yield the rows of the table `name` (RFC 4180; commas, semicolons or tabs), whose first line names the columns.
+
+    An empty cell is a member that is left out. Raises `ValueError` for columns that make no records.
+    """
+    texts = _Texts(lines)
+    try:
+        delimiter, columns = _columns(next(texts, ""))
+        _check(columns, template)
+    except ProblemError as problem:
+        raise ValueError(f"{name}, line 1: {problem}") from None
+    # The limit of a cell is one for the whole process, 128 kB at first; it is only ever raised here.
+    csv.field_size_limit(max(csv.field_size_limit(), LONGEST_LINE))
+    reader = csv.reader(texts, delimiter=delimiter, strict=True)
+    data = template.fields if template else frozenset[str]()
+    while True:
+        number = texts.number + 1
+        try:
+            cells = next(reader)
+            if any(cells):
+                yield Piece(name, number, _members(columns, cells, data))
+        except StopIteration:
+            return
+        except ProblemError as problem:
+            yield Piece(name, number, problem)
+        except csv.Error as error:
+            if texts.number > number:  # from here on nobody knows which quotes open and which close
+                raise ValueError(f"{name}, line {number}: a quote is opened and not closed. Correct it") from None
+            yield Piece(name, number, ProblemError(f"not CSV: {error}. Write a quote within quotes twice"))
+
+
+class _Texts:
+    """The lines of a table as texts. One that is none raises `ProblemError`, and the next one follows."""
+
+    def __init__(self, lines: Iterable[bytes]) -> None:
+        self._lines = iter(lines)
+        self.number = 0
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> str:
+        line = next(self._lines)
+        self.number += 1
+        return text_of(line.removeprefix(BYTE_ORDER_MARK) if self.number == 1 else line) + "\n"
+
+
+def _columns(text: str) -> tuple[str, list[str]]:
+    """Return the delimiter and the names of the columns: the delimiter that makes a column of ids, or most columns."""
+    made = []
+    for delimiter in _DELIMITERS:
+        with suppress(csv.Error):
+            names = next(csv.reader([text], delimiter=delimiter, strict=True), [])
+            made.append((delimiter, [name.strip() for name in names]))
+    if not made:
+        raise ProblemError("not CSV: a quote that is not closed, or stands within a name. Correct it")
+    return max(made, key=lambda one: ("id" in one[1], len(one[1])))
+
+
+def _check(columns: list[str], template: Template | None) -> None:
+    """Refuse columns that make no records, or have no effect."""
+    shown = ", ".join(f'"{column:.40}"' for column in columns[:_MOST_NAMED])
+    if "id" not in columns:
+        raise ProblemError(f'no column "id" among {shown}. Name one so; a second run finds each answer by it')
+    twice = [column for column, number in Counter(columns).items() if number > 1]
+    if twice:
+        raise ProblemError(f'two columns have the name "{twice[0]:.80}". Give each its own')
+    if template is None:
+        if not {"prompt", "messages"} & set(columns):
+            raise ProblemError(f'no column "prompt" among {shown}. Name one so, or give --template')
+        check_names(columns, PROMPT_MEMBERS)
+        return
+    missing = sorted(template.fields - set(columns))
+    if missing:
+        raise ProblemError(f'no column "{missing[0]}" among {shown}, which the template uses')
+    if "prompt" in columns or "messages" in columns:
+        raise ProblemError("a column of prompts and a template exclude each other. Rename the column, or leave out one")
+    check_unused(columns, template)
+
+
+def _members(columns: list[str], cells: list[str], data: frozenset[str]) -> dict[str, Any]:
+    """Return the record of a row. `data` are the columns that a template uses."""
+    if len(cells) != len(columns):
+        raise ProblemError(
+            f"{len(cells)} cells for {len(columns)} columns. Quote a cell that has a delimiter or a line"
+        )
+    given = {column: cell for column, cell in zip(columns, cells, strict=True) if cell or column in data}
+    for column in _JSON & given.keys() - data:
+        given[column] = parsed(given[column], f'Write JSON in the column "{column}", such as 400 or ["end"]')
+    return given

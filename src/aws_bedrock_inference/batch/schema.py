@@ -1,0 +1,83 @@
+"""Answers that must fit a JSON schema: one that does not is not done, and is asked again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from aws_bedrock_inference.dialects.content import text_of
+from aws_bedrock_inference.dialects.json_schema import is_installed, is_usable, violation
+from aws_bedrock_inference.fault import Category, Decision, Fault, Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from pathlib import Path
+
+    from aws_bedrock_inference.batch.answers import Answer
+    from aws_bedrock_inference.batch.records import Record
+
+# A record is asked so many times at most for an answer that fits: a sampled answer differs from time to time, and a
+# model that fails three times does not understand the prompt.
+ATTEMPTS = 3
+
+
+class Schema:
+    """The schema in the file at `path`. Raises `ValueError` if it is none, or if answers cannot be checked by it."""
+
+    def __init__(self, path: Path) -> None:
+        if not is_installed():
+            raise ValueError("a schema needs the extra `schema`: pip install 'aws-bedrock-inference[schema]'")
+        try:
+            self._text = path.read_text("utf-8")
+        except OSError as error:
+            raise ValueError(f"{path}: {error.strerror}. Give a schema that can be read") from None
+        except UnicodeDecodeError:
+            raise ValueError(f"{path} is not UTF-8. Give a JSON schema") from None
+        if not is_usable(self._text):
+            raise ValueError(f"{path} is no JSON schema. Correct it, for example with `python -m json.tool {path}`")
+
+    def fitting(self, ask: Callable[[Record], Awaitable[Answer]]) -> Callable[[Record], Awaitable[Answer]]:
+        """Return a function that asks until the answer fits. After the last attempt it raises `DoesNotFit`."""
+
+        async def asked(record: Record) -> Answer:
+            attempts = 0
+            while True:
+                answer = await ask(record)
+                attempts += 1
+                text = _text_of(answer.line)
+                why = violation(self._text, text)
+                if why is None:
+                    return answer
+                if attempts == ATTEMPTS:
+                    raise DoesNotFit(why, text)
+
+        return asked
+
+
+class DoesNotFit(Exception):
+    """No answer fits the schema: the `fault` of the record, and the last `answer`, which was paid for."""
+
+    def __init__(self, why: str, answer: str) -> None:
+        super().__init__(why)
+        self.answer = answer
+        self.fault = Fault(
+            code="AnswerIncomplete",
+            message=f"The answer does not fit the schema: {why} (the last of {ATTEMPTS})",
+            kind=Kind.MODEL,
+            decision=Decision.FAIL,
+            category=Category.PERMANENT,
+            cause="answer-breaks-schema",
+            advice="Say in the prompt what the answer must look like, give --max-tokens room for all of it, or let a "
+            "tool's input schema hold the model to it.",
+        )
+
+
+def _text_of(line: dict[str, Any]) -> str:
+    """Return the text of an answer: in the short form, in OpenAI's, as Converse answers, or as Claude does."""
+    if "text" in line:
+        return str(line["text"])
+    if "response" in line:
+        return str(line["response"]["body"]["choices"][0]["message"]["content"] or "")
+    output = line.get("modelOutput")
+    for name in ("output", "message", "content"):
+        output = output.get(name, output) if isinstance(output, dict) else output
+    return text_of(output)

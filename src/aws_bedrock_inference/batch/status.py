@@ -1,0 +1,96 @@
+"""What a journal says of its run, read beside it: from another terminal, or after it has ended."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from aws_bedrock_inference.batch.fates import State
+from aws_bedrock_inference.batch.journal_file import SCHEMA, is_held
+from aws_bedrock_inference.stores.disk import too_new
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+SUFFIX = ".journal"
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """The state of a run: `running`, `parked`, `killed`, or how it ended; the counts; and the reasons in words."""
+
+    path: Path
+    state: str
+    reason: str
+    counts: dict[State, int]
+    reasons: list[tuple[int, str]]
+    facts: dict[str, Any]
+
+    @property
+    def records(self) -> int:
+        """The number of records."""
+        return sum(self.counts.values())
+
+    @property
+    def missing(self) -> int:
+        """The number of records that have no fate yet."""
+        return self.records - self.counts[State.ANSWERED] - self.counts[State.FAILED]
+
+    def plain(self) -> dict[str, Any]:
+        """Return the values for a program."""
+        return {
+            "journal": str(self.path),
+            "state": self.state,
+            "reason": self.reason,
+            "records": self.records,
+            "answered": self.counts[State.ANSWERED],
+            "failed": self.counts[State.FAILED],
+            "missing": self.missing,
+            "in_flight": self.counts[State.CLAIMED],
+            "to_retry_later": self.counts[State.DELAYED],
+            "parked": self.counts[State.PARKED],
+            "failures": [{"records": number, "reason": reason} for number, reason in self.reasons],
+            "model": self.facts.get("model"),
+            "input": self.facts.get("source"),
+            "started": self.facts.get("started"),
+            "pid": self.facts.get("pid"),
+        }
+
+
+def status_of(path: Path) -> Status:
+    """Return the status of the journal at `path`. Raises `ValueError` if it cannot be read."""
+    running = is_held(path)
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as database:
+            (version,) = database.execute("PRAGMA user_version").fetchone()
+            (application,) = database.execute("PRAGMA application_id").fetchone()
+            if application != SCHEMA.application:
+                raise ValueError(f"{path} is not a journal of `bedrock run`")
+            if version > SCHEMA.newest:
+                raise ValueError(too_new(path, f"it has format {version}"))
+            facts = dict(database.execute("SELECT name, value FROM facts"))
+            counts = dict(database.execute("SELECT state, count(*) FROM records GROUP BY state"))
+            reasons = database.execute(
+                "SELECT count(*), json_extract(error, '$.code') || ': ' || min(json_extract(error, '$.errorMessage')) "
+                "FROM failures JOIN records USING (number) WHERE state = ? "
+                "GROUP BY json_extract(error, '$.code') ORDER BY 1 DESC LIMIT 5",
+                (State.FAILED,),
+            ).fetchall()
+    except sqlite3.Error as error:
+        raise ValueError(f"{path} cannot be read: {error}") from error
+    parked, ended = facts.get("parked") or "", facts.get("ended")
+    state = ("parked" if parked else "running") if running else ended or "killed"
+    reason = parked if running else facts.get("reason") or ""
+    return Status(path, state, reason, {each: counts.get(each, 0) for each in State}, reasons, facts)
+
+
+def statuses(folder: Path) -> Iterator[Status | ValueError]:
+    """Yield the status of each journal in a directory, or why it cannot be read."""
+    for path in sorted(folder.glob(f"*{SUFFIX}")):
+        try:
+            yield status_of(path)
+        except ValueError as error:
+            yield error

@@ -1,0 +1,170 @@
+"""A job carried out, whoever asks: its files are opened, its input is taken in and asked, its files are closed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from functools import partial
+from hashlib import file_digest
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from aws_bedrock_inference import clock
+from aws_bedrock_inference.batch.ending import Ending
+from aws_bedrock_inference.batch.fates import Changed, JournalBroken, State
+from aws_bedrock_inference.batch.inputs import is_at_hand, open_input
+from aws_bedrock_inference.batch.intake import Intake
+from aws_bedrock_inference.batch.journal import Journal
+from aws_bedrock_inference.batch.output import Output, adopted
+from aws_bedrock_inference.batch.parking import Parking
+from aws_bedrock_inference.batch.rejects import rejecting
+from aws_bedrock_inference.batch.runner import Run
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterator
+
+    from aws_bedrock_inference.batch.answers import Answer
+    from aws_bedrock_inference.batch.job import Job
+    from aws_bedrock_inference.batch.records import BadLine, Record
+    from aws_bedrock_inference.batch.tally import Tally
+
+
+def opened_files(job: Job, say: Callable[[str], None]) -> tuple[Journal, Output]:
+    """Open the journal, with the answers of a file that has none, and the output."""
+    with contextlib.ExitStack() as opened:
+        output = Output(job.target, say, in_order=job.order == "input")
+        opened.callback(output.release)
+        journal = opened.enter_context(Journal(job.journal))
+        if not journal.size:
+            journal.adopt(adopted(job.target))
+        output.begin(journal)
+        opened.pop_all()
+    return journal, output
+
+
+async def asked(
+    job: Job,
+    journal: Journal,
+    output: Output,
+    ask: Callable[[Record], Awaitable[Answer]],
+    tally: Tally,
+    *,
+    concurrency: int,
+    room: Callable[[], bool] = lambda: True,
+    complain: Callable[[BadLine], None] = lambda _: None,
+    started: Callable[[Run], None] = lambda _: None,
+    notify: Callable[[], None] = lambda: None,
+) -> Ending:
+    """Take the input in and ask what is missing. `started` receives the run; `notify` is called when there is something
+    new in the journal.
+
+    Raises `ValueError` for an input that cannot be used, or that asks something else than was answered.
+    """
+    tally.lost = journal.begin(
+        failed_too=job.redoes_failures, started=clock.wall(), pid=os.getpid(), source=job.source_name
+    )
+    tally.skipped = journal.counts()[State.ANSWERED]
+    # Nothing is sent before it is known that nothing is to be refused, where that takes no more than reading a file.
+    read_first = job.sample is not None or (journal.size > 0 and is_at_hand(job.source))
+    intake = take_in(job, journal, tally, complain)
+    with contextlib.closing(intake):
+        run = Run(
+            intake,
+            ask,
+            journal,
+            output,
+            tally,
+            concurrency=concurrency,
+            parking=Parking(job.give_up_after),
+            room=lambda: room() and (intake.ended or not read_first),
+            brake=partial(_brake, job, tally),
+            notify=notify,
+        )
+        started(run)
+        try:
+            return await _ended(run, journal, job)
+        finally:
+            tally.fates = journal.counts()
+
+
+def take_in(job: Job, journal: Journal, tally: Tally, complain: Callable[[BadLine], None]) -> Intake:
+    """Take the input in, unless the same file, by its digest, was taken in before."""
+    digest: bytes | None = None
+
+    def records() -> Iterator[Record | BadLine]:
+        nonlocal digest
+        digest = _digest(job)
+        if digest is None or not journal.knows_input(digest):
+            yield from records_of(job)
+
+    def bad(line: BadLine) -> None:
+        tally.bad += 1
+        complain(line)
+
+    def finish() -> None:
+        journal.note(model=job.model)
+        if digest is not None and not tally.bad:
+            journal.note_input(digest)
+        if job.sample is not None:
+            journal.hold_all_but(job.sample)
+
+    spool = partial(journal.spool, asking=job.asking, on_change=job.on_change)
+    return Intake(rejecting(records(), job.target), spool, complain=bad, finish=finish)
+
+
+def _digest(job: Job) -> bytes | None:
+    """Return what tells this input, and all that is asked besides, from any other; None for what is not one file."""
+    if not isinstance(job.source, Path) or not job.source.is_file():
+        return None
+    with job.source.open("rb") as file:
+        digest = file_digest(file, "blake2b")
+    digest.update(repr((job.asking, job.template)).encode(errors="surrogatepass"))
+    return digest.digest()
+
+
+def records_of(job: Job) -> Iterator[Record | BadLine]:
+    """Yield the records of the input, and what is wrong with the lines that are none."""
+    return open_input(job.source, template=job.template, region=job.region)
+
+
+def _brake(job: Job, tally: Tally) -> str:
+    """Return why the run must stop now, or nothing."""
+    if job.max_failures is not None and tally.failed >= job.max_failures:
+        return f"{tally.failed:,} records failed, and --max-failures is {job.max_failures:,}."
+    return job.brake()
+
+
+async def _ended(run: Run, journal: Journal, job: Job) -> Ending:
+    """Run to the end; a file that can be read no further is one way to end."""
+    try:
+        return await run.over()
+    except JournalBroken as error:
+        return Ending(broken=str(error))
+    except Changed as changed:
+        before = journal.facts().get("model", job.model)
+        what = f"they are of {before}" if before != job.model else "the system prompt or the prompt was another one"
+        raise ValueError(
+            f"{job.output} has answers to something else than what would be asked now: {what}, first for the record "
+            f"{str(changed)[:80]!r}. Choose another file for the answers, or say --on-change keep to keep those "
+            "answers, or --on-change ask to ask their records anew"
+        ) from None
+    except OSError as error:  # the input's; those of calls are their records' own
+        return Ending(broken=f"{job.source_name}: {error.strerror}." if error.strerror else str(error))
+
+
+def closed_files(job: Job, journal: Journal, output: Output, ending: Ending) -> str:
+    """Close the files, and return what keeps them from being what they should be."""
+    trouble = ""
+    try:
+        with contextlib.suppress(JournalBroken):
+            journal.note(ended=ending.name, reason=ending.reason, parked="")
+        if not journal.is_in_place:
+            journal.rescue()
+        # The command that goes on must find its input, also if that is the failures file.
+        output.close(failures=not (ending.early and job.redoes_failures))
+        trouble = output.trouble
+    except OSError as error:
+        trouble = f"{error.filename or journal.path}: {error.strerror or error}."
+    finally:
+        journal.close()
+    return trouble

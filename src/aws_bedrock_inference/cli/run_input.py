@@ -1,0 +1,44 @@
+"""The input of a run on the command line, and the template of its prompts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from aws_bedrock_inference.batch.s3 import S3Location
+from aws_bedrock_inference.batch.template import Template
+from aws_bedrock_inference.cli.terminal import given_text
+
+if TYPE_CHECKING:
+    from aws_bedrock_inference.batch.inputs import Source
+
+
+class Input(click.ParamType):  # type: ignore[type-arg] # click's class takes none when it runs
+    """A file, a directory, `-` for standard input, or a URL of S3."""
+
+    name = "input"
+    _path = click.Path(exists=True, allow_dash=True, path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Source:
+        """Return the source."""
+        try:
+            location = S3Location.parse(value)
+        except ValueError as error:
+            self.fail(f"{error}.", param, ctx)
+        source: Source = location or self._path.convert(value, param, ctx)
+        return source
+
+
+def template(_: click.Context, __: click.Parameter, value: str | None) -> Template | None:
+    """Return the template that `--template` gives, as a text or as the file behind an `@`."""
+    if value is None:
+        return None
+    try:
+        text = Path(value[1:]).read_text("utf-8") if value.startswith("@") else given_text(value)
+        return Template(text)
+    except OSError as error:
+        raise click.BadParameter(f"{value[1:]}: {error.strerror}. Give a file that can be read.") from None
+    except ValueError as error:
+        raise click.BadParameter(f"{error}.") from None

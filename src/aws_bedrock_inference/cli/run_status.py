@@ -1,0 +1,84 @@
+"""`bedrock run status` and `bedrock run list`: look at runs from another terminal, or after they have ended."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from aws_bedrock_inference.batch.fates import State
+from aws_bedrock_inference.batch.journal_file import journal_of
+from aws_bedrock_inference.batch.status import SUFFIX, Status, status_of, statuses
+from aws_bedrock_inference.cli.terminal import say
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+_IN_WORDS = {"complete": "complete", "broken": "ended with an error"}
+
+
+@click.command()
+@click.argument("output", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path))
+@_JSON
+def status(*, output: Path, as_json: bool) -> None:
+    """Show the state of a run: what is answered, failed and missing, and why.
+
+    FILE is the run's --output, or its journal.
+    """
+    path = output if output.name.endswith(SUFFIX) else journal_of(output)
+    if not path.exists():
+        raise click.UsageError(f"There is no journal {path}. Give the --output of a run.")
+    found = status_of(path)
+    if as_json:
+        click.echo(json.dumps(found.plain(), ensure_ascii=False))
+        return
+    for line in lines(found):
+        click.echo(line)
+
+
+@click.command("list")
+@click.argument(
+    "folder", metavar="[DIRECTORY]", default=".", type=click.Path(exists=True, file_okay=False, path_type=Path)
+)
+@_JSON
+def list_runs(*, folder: Path, as_json: bool) -> None:
+    """Show the runs whose journals are in a directory."""
+    none = True
+    for found in statuses(folder):
+        none = False
+        if isinstance(found, ValueError):
+            say(f"Error: {found}")
+        elif as_json:
+            click.echo(json.dumps(found.plain(), ensure_ascii=False))
+        else:
+            click.echo(next(lines(found)))
+    if none:
+        say(f"There is no journal of a run in {folder}.")
+
+
+def lines(found: Status) -> Iterator[str]:
+    """Yield the lines about a run; the first says what counts."""
+    answered, failed = found.counts[State.ANSWERED], found.counts[State.FAILED]
+    output = str(found.path).removesuffix(SUFFIX)
+    state = _IN_WORDS.get(found.state, found.state)
+    counts = f"{found.records:,} records: {answered:,} answered, {failed:,} failed, {found.missing:,} missing"
+    yield f"{output}: {state}, {counts}"
+    if found.state == "parked":
+        yield f"  parked until it is over: {found.reason}"
+    elif found.reason:
+        yield f"  {found.reason}"
+    if found.counts[State.CLAIMED]:
+        when = "in flight" if found.state in ("running", "parked") else "in flight when it ended, to be asked again"
+        yield f"  {found.counts[State.CLAIMED]:,} {when}"
+    if found.counts[State.DELAYED]:
+        yield f"  {found.counts[State.DELAYED]:,} to retry later"
+    for number, reason in found.reasons:
+        yield f"  {number:,} failed with {reason}"
+    started = found.facts.get("started")
+    if started is not None:
+        at = datetime.fromtimestamp(float(started), UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+        yield f"  started {at}, process {found.facts.get('pid')}, {found.facts.get('model', '')}".rstrip(", ")
