@@ -86,7 +86,9 @@ def circuit_open(route: str, wait: float) -> Fault:
 
 def invalid_request(message: str) -> Fault:
     """Return the refusal of a call that the service could only reject."""
-    return refusal("InvalidRequest", message, Category.PERMANENT, "request-invalid", "Nothing was sent.")
+    return refusal(
+        "InvalidRequest", message, Category.PERMANENT, "request-invalid", "Correct the request. Nothing was sent."
+    )
 
 
 def client_closed() -> Fault:
