@@ -90,3 +90,12 @@ def test_one_line_for_an_error_has_no_command() -> None:
     shown = CliRunner().invoke(command, ["NoCredentialsError", "--short"]).output
     assert "credentials-missing" in shown
     assert not OF_A_COMMAND.search(shown)
+
+
+def test_the_region_is_read_from_what_boto3_reads() -> None:
+    """boto3 reads AWS_DEFAULT_REGION alone; AWS_REGION is for the other SDKs."""
+    told = [remedy.do for _, remedy in REMEDIES if "AWS_REGION" in remedy.do]
+    assert len(told) >= 4
+    assert [do for do in told if "AWS_DEFAULT_REGION (boto3)" not in do] == []
+    dns = classify("Could not connect to the endpoint URL: nodename nor servname provided, or not known")
+    assert "AWS_DEFAULT_REGION (boto3)" in dns.advice
