@@ -43,7 +43,7 @@ def day_spent(seconds: float, region: str) -> Fault:
         "Wait for the next day, use another Region or account, or ask AWS Support for more. In a new account AWS may "
         "hold the model's quota at 0: `bedrock quota show`. Nothing was sent.",
     )
-    return _again_in(fault, seconds)
+    return again_in(fault, seconds)
 
 
 def queue_full(ahead: int, seconds: float = inf) -> Fault:
@@ -55,7 +55,7 @@ def queue_full(ahead: int, seconds: float = inf) -> Fault:
         "queue-full",
         "Send fewer calls at once, send urgent calls with priority='interactive', or raise Quota(waiting=...).",
     )
-    return _again_in(fault, seconds)
+    return again_in(fault, seconds)
 
 
 def too_close(message: str, seconds: float = inf) -> Fault:
@@ -67,7 +67,7 @@ def too_close(message: str, seconds: float = inf) -> Fault:
         "deadline-too-close",
         "Give the call a longer timeout, or lower max_tokens so that it needs less quota. Nothing was sent.",
     )
-    return _again_in(fault, seconds)
+    return again_in(fault, seconds)
 
 
 def circuit_open(route: str, wait: float) -> Fault:
@@ -102,7 +102,7 @@ def client_closed() -> Fault:
     )
 
 
-def _again_in(fault: Fault, seconds: float) -> Fault:
+def again_in(fault: Fault, seconds: float) -> Fault:
     """Return the fault with the time after which the call may be made again; the same fault if nobody knows it."""
     return replace(fault, retry_after=seconds) if seconds < inf else fault
 
