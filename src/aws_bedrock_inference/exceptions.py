@@ -139,6 +139,11 @@ class Refused(BedrockError):
 class InvalidRequest(Refused, ValueError):
     """An invalid request. The message says what is wrong, where, and what to do."""
 
+    @property
+    def advice(self) -> str:
+        """The recommended action, after what is wrong and where."""
+        return f"{self.fault.message.rstrip('.')}. {self.fault.advice}"
+
 
 class CircuitOpen(Refused):
     """A call refused because the model keeps failing in this Region."""

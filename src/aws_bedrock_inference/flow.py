@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias, TypeVar,
 
 from aws_bedrock_inference.call import Outcome
 from aws_bedrock_inference.dialects.echo import unechoed
-from aws_bedrock_inference.fault import Category, Decision, Fault, Kind
+from aws_bedrock_inference.fault import Category, Decision, Fault, Kind, Origin
 from aws_bedrock_inference.switch import policies_are_off
 
 if TYPE_CHECKING:
@@ -92,8 +92,14 @@ ABANDONED = Fault(
     decision=Decision.FAIL,
     category=Category.PERMANENT,
     cause="abandoned",
+    origin=Origin.CALLER,
 )
-"""The fault of a stream whose consumer went away."""
+"""The fault of a stream whose consumer went away. What the program itself ended has its cause, whatever ended it."""
+
+INTERRUPTED = ABANDONED.with_details(
+    "CallInterrupted", "a cancellation or another exception of the program ended the call before its answer"
+)
+"""The fault of a call that an interruption ended. Nobody is raised it: the interruption passes."""
 
 
 class Sleep:

@@ -4,7 +4,7 @@
 
 Retries, an open circuit, a lost store and failed calls are warnings: calls go on, or their exceptions say more. That is
 the level at which stamina and urllib3 log retries; botocore's DEBUG hides them among thousands of lines. Throttles that
-the quota paces, and recoveries, are INFO, and calls that succeed or wait are DEBUG.
+the quota paces, and recoveries, are INFO. Calls that succeed, wait, or are ended by the program are DEBUG.
 
 A line has routes, codes, causes, counts and request ids: no message of the service, since that may quote the request,
 no prompt, no answer, no credentials. `log` is a listener like any other, and the first of every client and wrapper.
@@ -32,6 +32,7 @@ from aws_bedrock_inference.events import (
     StreamResumed,
     ThrottleReceived,
 )
+from aws_bedrock_inference.flow import ABANDONED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -106,6 +107,8 @@ def _ended(event: CallEnded) -> None:
                 event.seconds,
                 _cost(event),
             )
+    elif event.fault.cause == ABANDONED.cause:
+        LOGGER.debug("%s on %s was ended by the program after %.2f s", event.operation, event.route, event.seconds)
     elif enabled(logging.WARNING):
         LOGGER.warning(
             "%s on %s failed after %d attempt(s) in %.2f s with %s",

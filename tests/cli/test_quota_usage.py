@@ -141,6 +141,19 @@ class TestWatch:
         assert "nova-lite" not in one
         assert "nova-pro-v1:0 geographic" in one
 
+    def test_members_that_do_not_tell_their_account_are_marked(self, path: Path, url: str) -> None:
+        _, region, model, pool = KEY.split("|")
+        join(path, "a:1", key=f"123456789012|{region}|{model}|{pool}")
+        marked = "These members do not tell their account. If it is 123456789012, they share nothing with its members"
+        assert marked not in bedrock("watch", "--store", url, "--count", "1").output
+        join(path, "b:2", key=f"|eu-west-1|{model}|{pool}")  # another quota
+        assert marked not in bedrock("watch", "--store", url, "--count", "1").output
+        join(path, "c:3", key=f"|{region}|{model}|{pool}")
+        blocks = bedrock("watch", "--store", url, "--count", "1").output.split("\n\n")
+        assert [marked in block for block in blocks] == ["c:3" in block for block in blocks]
+        join(path, "d:4", key=f"210987654321|{region}|{model}|{pool}")
+        assert "If it is 123456789012 or 210987654321" in bedrock("watch", "--store", url, "--count", "1").output
+
     @pytest.mark.parametrize("text", ["not JSON", "[1]", '{"used": 3, "waiting": {"x": "y"}, "answers": {"count": 1}}'])
     def test_a_report_that_cannot_be_read_counts_as_nothing(self, path: Path, url: str, text: str) -> None:
         join(path, "a:1", text=text)

@@ -88,7 +88,24 @@ def test_a_refusal_says_where_and_that_nothing_was_sent(face: Any) -> None:
     assert isinstance(raised.value, ValueError)
     assert isinstance(raised.value, Refused)
     assert (raised.value.model, raised.value.region) == (MODEL, "us-east-1")
-    assert f"[converse on {MODEL} in us-east-1] Nothing was sent." in str(raised.value)
+    assert f"[converse on {MODEL} in us-east-1] Correct the request. Nothing was sent." in str(raised.value)
+
+
+def test_the_advice_alone_says_what_to_do(face: Any) -> None:
+    """Programs log `code` and `advice`, as the README does."""
+    client = face.open("http://127.0.0.1:9")
+    for problem, arguments in (
+        ("prompt is blank", {"prompt": " "}),
+        ("give either prompt='...' or messages=[...]", {}),
+        ("max_tokens=-1: give a whole number of tokens", {"prompt": "Why?", "max_tokens": -1}),
+        ("messages[0] needs 'role' and 'content'", {"messages": [{"role": "user"}]}),
+        ("timeout=-1: give seconds above 0", {"prompt": "Why?", "timeout": -1}),
+    ):
+        with pytest.raises(InvalidRequest) as raised:
+            face.get(client.invoke(**arguments))
+        assert raised.value.advice.startswith(problem)
+        assert raised.value.advice.endswith(". Correct the request. Nothing was sent.")
+        assert str(raised.value).count(problem) == 1
 
 
 def test_a_refusal_shows_nothing_of_the_prompt(face: Any) -> None:

@@ -9,7 +9,7 @@ from support.answers import REPLY, fault
 from support.client_faces import at_once
 from support.wire import Wire, answer
 
-from aws_bedrock_inference import Quota, QuotaExhausted, Throttled
+from aws_bedrock_inference import Decision, Quota, QuotaExhausted, Throttled, standard
 
 EMPTY = fault(429, "ThrottlingException", "Too many tokens per day, please wait before trying again.")
 
@@ -36,3 +36,22 @@ def test_a_model_that_never_answered_stops_itself_alone(face: Any) -> None:
         with pytest.raises(QuotaExhausted):
             face.get(client.invoke("Why?", max_tokens=9))
     assert len(wire.received) == 2
+
+
+@pytest.mark.parametrize("stated", [0, 60, 5000])
+def test_the_first_refusal_of_the_day_says_when_to_come_again(face: Any, stated: int) -> None:
+    """An engine that owns the retries needs no second call to hear it."""
+    header: Any = {"Retry_After": str(stated)} if stated else {}
+    message = "Too many tokens per day, please wait before trying again."
+    empty = answer({"message": message}, status="429 X", x_amzn_ErrorType="ThrottlingException", **header)
+    with Wire(empty) as wire:
+        pipeline = standard(Quota(rpm=600_000, tpm=1_000_000), retry="outside")
+        client = face.open(wire.url, pipeline=pipeline, timeout=60)
+        with pytest.raises(Throttled) as first:
+            face.get(client.invoke("Why?", max_tokens=9))
+        with pytest.raises(QuotaExhausted) as second:
+            face.get(client.invoke("Why?", max_tokens=9))
+    assert len(wire.received) == 1
+    assert first.value.retry_after == pytest.approx(max(900.0, stated), abs=5)
+    assert second.value.retry_after == pytest.approx(900.0, abs=30)
+    assert first.value.decision is Decision.RETRY_LIMITED

@@ -175,6 +175,34 @@ def test_the_first_request_that_is_left_out_is_said_in_the_log(caplog: Any) -> N
     assert "Cache(sampled=True)" in line.getMessage()
 
 
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        ([response("cut", "max_tokens")] * 3, "max_tokens or a filter cut"),
+        ([response("cut", "guardrail_intervened")] * 3, "max_tokens or a filter cut"),
+        ([response("x" * 1_000_001)] * 3, "more than 1 MB"),
+    ],
+)
+def test_the_first_answer_that_is_not_kept_is_said_in_the_log(script: Any, said: str, caplog: Any) -> None:
+    caplog.set_level("INFO", "aws_bedrock_inference")
+    desk = Desk()
+    desk.script = [Outcome(told) for told in script]
+    for _ in script:
+        assert desk.get().made.cached is None
+    (line,) = caplog.records
+    assert said in line.getMessage()
+    assert "sent and charged again" in line.getMessage()
+    assert line.levelname == "INFO"
+
+
+def test_nothing_is_said_of_answers_that_are_kept_or_are_older_ones(caplog: Any) -> None:
+    caplog.set_level("INFO", "aws_bedrock_inference")
+    desk = Desk()
+    desk.script = [Outcome(response("old"), made=Made(cached=7.0)), Outcome(response("new"))]
+    assert [text(desk.get()) for _ in range(3)] == ["old", "new", "new"]
+    assert caplog.records == []
+
+
 @pytest.mark.parametrize("operation", ["count_tokens", "apply_guardrail", "start_async_invoke", "invoke_flow"])
 def test_other_operations_pass(operation: str) -> None:
     desk = Desk(sampled=True)

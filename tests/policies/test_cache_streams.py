@@ -127,6 +127,16 @@ def test_a_stream_that_is_cut_or_breaks_is_not_kept(events: Any) -> None:
     assert len(desk.sent) == 2
 
 
+def test_the_first_stream_that_is_cut_is_said_in_the_log(caplog: Any) -> None:
+    caplog.set_level("INFO", "aws_bedrock_inference")
+    cut = [START, TEXT, CUT, USAGE]
+    desk = Desk(cut, cut)
+    list(desk.open())
+    list(desk.open())
+    (line,) = caplog.records
+    assert "max_tokens or a filter cut" in line.getMessage()
+
+
 def test_a_stream_that_its_consumer_leaves_is_not_kept() -> None:
     desk = Desk()
     left = desk.open()

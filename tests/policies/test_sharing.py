@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support.doubles import OK, THROTTLE, call, failed
+from support.doubles import OK, ROUTE, THROTTLE, call, failed
 
 from aws_bedrock_inference.call import Outcome, Usage
 from aws_bedrock_inference.drivers.virtual import VirtualDriver
@@ -167,3 +168,79 @@ def test_what_a_throttle_taught_one_member_the_others_know_within_seconds() -> N
     driver.run(until=35.0)
     assert any(isinstance(event, ThrottleReceived) for event in heard)
     assert known_by(quotas[1], driver.now) < TPM
+
+
+class Kinds:
+    """Members of one store, some of which know their account."""
+
+    def __init__(self, caplog: pytest.LogCaptureFixture) -> None:
+        caplog.set_level("INFO", "aws_bedrock_inference")
+        self.caplog = caplog
+        self.driver = VirtualDriver(lambda one, now: (0.7, Outcome(usage=Usage(USED - 100, 100))))
+        self.store = LookedAt(self.driver.clock)
+
+    def work(self, *accounts: str, region: str = "us-east-1", seconds: float = 10.0) -> list[Any]:
+        """Let a member with each account call all the time."""
+        until = self.driver.now + seconds
+        tasks = []
+        for number, account in enumerate(accounts):
+            route = replace(ROUTE, account=account, region=region)
+            step = Quota(tpm=TPM, store=self.store).around(send, self.driver.clock)
+            tasks.append(self.driver.spawn(self.caller(step, route, until), after=1.1 * number))
+        self.driver.run(until=until)
+        return tasks
+
+    def caller(self, step: Any, route: Any, until: float) -> Any:
+        while self.driver.now < until:
+            assert (yield from step(call(route=route, arrived=self.driver.now))).fault is None
+            yield Sleep(0.1)
+        return Outcome()
+
+    def warnings(self) -> list[str]:
+        return [record.getMessage() for record in self.caplog.records if record.levelname == "WARNING"]
+
+
+class LookedAt(MemoryStore):
+    looks = 0
+    gone = False
+
+    def look(self, pool: str | None = None) -> Any:
+        self.looks += 1
+        return Instant(unavailable) if self.gone else super().look(pool)
+
+
+ACCOUNT = "123456789012"
+
+
+@pytest.mark.parametrize("accounts", [("", ACCOUNT), (ACCOUNT, ""), ("", ACCOUNT, "")])
+def test_members_that_do_not_know_the_account_beside_one_that_does_are_told_of_once(
+    accounts: tuple[str, ...], caplog: pytest.LogCaptureFixture
+) -> None:
+    kinds = Kinds(caplog)
+    kinds.work(*accounts, seconds=200.0)
+    (line,) = kinds.warnings()
+    assert f"quota of {ACCOUNT}|us-east-1|" in line
+    assert "member(s) of the store, such as " in line
+    assert "AWS_ACCOUNT_ID" in line
+
+
+@pytest.mark.parametrize("accounts", [("", ""), (ACCOUNT, ACCOUNT), (ACCOUNT, "210987654321")])
+def test_members_of_one_kind_are_not(accounts: tuple[str, ...], caplog: pytest.LogCaptureFixture) -> None:
+    kinds = Kinds(caplog)
+    kinds.work(*accounts)
+    kinds.work("", region="eu-west-1")  # another quota
+    kinds.work("")
+    assert kinds.warnings() == []
+    kinds = Kinds(caplog)
+    kinds.work(ACCOUNT, seconds=186.0)
+    assert kinds.store.looks == 4  # once a minute
+
+
+def test_a_store_that_cannot_be_looked_at_is_no_failure_of_a_call(caplog: pytest.LogCaptureFixture) -> None:
+    kinds = Kinds(caplog)
+    kinds.store.gone = True
+    kinds.work("", ACCOUNT)
+    assert kinds.warnings() == []
+    kinds.store.gone = False
+    kinds.work("", ACCOUNT, seconds=70.0)
+    assert len(kinds.warnings()) == 1

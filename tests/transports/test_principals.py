@@ -88,3 +88,47 @@ def test_web_identity_is_its_role(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
 
 def test_without_credentials_there_is_none() -> None:
     assert principal() == ""
+
+
+def account(profile: str | None = None) -> str:
+    session: Any = boto3.Session(profile_name=profile) if profile else Session()
+    return find_endpoint(session, region_name="us-east-1").account
+
+
+def test_the_account_is_that_of_the_role_where_credentials_are_not_fetched_yet(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """So processes that assume a role share a quota with those that have keys of its account."""
+    assert [account(profile) for profile in ("reader", "writer", "sso")] == ["111122223333"] * 3
+    assert [account(profile) for profile in ("base", "tool")] == ["", ""]
+    (tmp_path / "token").write_text("jwt")
+    monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", str(tmp_path / "token"))
+    monkeypatch.setenv("AWS_ROLE_ARN", "arn:aws-us-gov:iam::444455556666:role/path/pod")
+    assert account() == "444455556666"
+    assert account("reader") == "111122223333"
+    monkeypatch.delenv("AWS_WEB_IDENTITY_TOKEN_FILE")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDONE")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "x")
+    assert account() == ""  # the keys are not the role's
+    monkeypatch.setenv("AWS_ACCOUNT_ID", "777788889999")
+    assert account() == "777788889999"
+
+
+def test_a_named_profile_is_asked_before_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """As botocore does."""
+    (tmp_path / "token").write_text("jwt")
+    role = "arn:aws:iam::111122223333:role/pod"
+    pod = f"[profile pod]\nregion = us-east-1\nrole_arn = {role}\nweb_identity_token_file = {tmp_path}/token\n"
+    with (tmp_path / "config").open("a") as config:
+        config.write(pod)
+    monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", str(tmp_path / "token"))
+    monkeypatch.setenv("AWS_ROLE_ARN", "arn:aws:iam::444455556666:role/other")
+    assert account("pod") == "111122223333"
+
+
+@pytest.mark.parametrize("role", ["role", "arn:aws:iam::1234:role/x", "arn:aws:sts::111122223333:assumed-role/x/y"])
+def test_a_role_that_tells_no_account_has_none(role: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("jwt")
+    monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", str(tmp_path / "token"))
+    monkeypatch.setenv("AWS_ROLE_ARN", role)
+    assert account() == ""

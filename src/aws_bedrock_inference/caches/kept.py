@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from aws_bedrock_inference.background import BackgroundFull
-from aws_bedrock_inference.caches.answer import LARGEST, read_answer
+from aws_bedrock_inference.caches.answer import read_answer
 from aws_bedrock_inference.caches.store import open_answers
 from aws_bedrock_inference.events import CacheStoreChanged
 from aws_bedrock_inference.flow import ask, emit
@@ -62,11 +62,9 @@ class Kept:
         return answer if answer is not None and -SKEW <= self.clock() - answer.at <= self._lifetime else None
 
     def keep(self, key: str, answer: Answer, now: float) -> Generator[Effect, Any, None]:
-        """Keep `answer` under `key`, unless it is too large or cannot be sealed."""
-        content: bytes | None = answer.content
-        if len(answer.content) <= LARGEST and self._seal is not None:
-            content = self._sealed(answer.content)
-        if content is not None and len(answer.content) <= LARGEST:
+        """Keep `answer` under `key`, unless it cannot be sealed."""
+        content = answer.content if self._seal is None else self._sealed(answer.content)
+        if content is not None:
             yield from self._asked(self.store.put, (key, content, self._lifetime), now)
 
     def _asked(self, request: Callable[..., StoreRequest[Any]], of: tuple[Any, ...], now: float) -> Any:

@@ -157,7 +157,7 @@ def _print_short(found: Sequence[Explanation], text: str) -> None:
     for each in found:
         place = f"{_places(each)}: " if len(found) > 1 else ""
         place = f"if this came from AWS: {place}" if each.conditional else place
-        click.echo(f"{each.decision.value}  {each.cause}  {place}{each.title}. {each.remedies[0].do}")
+        click.echo(f"{each.decision.value}  {each.cause}  {place}{each.title}. {each.remedies[0].alone}")
 
 
 def _near_words(text: str) -> str:
@@ -184,7 +184,7 @@ def _print(console: Console, found: Sequence[Explanation], text: str, service: s
     for each in found:
         console.print(Text(each.title, "bold"), Text(each.cause, "dim"))
         _wrapped(console, "  ", Text.assemble(f"{_places(each)}: ", _verdict(each, text)))
-        _wrapped(console, "  ", Text(each.remedies[0].do))
+        _wrapped(console, "  ", Text(each.remedies[0].alone))
         console.print()
 
 

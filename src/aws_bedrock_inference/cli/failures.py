@@ -34,6 +34,6 @@ def explained(error: Exception) -> tuple[str, int]:
 
 def _call_failed(error: BedrockError) -> tuple[str, int]:
     if isinstance(error, InvalidRequest):
-        return f"{error.fault.message}. {error.advice}", NEEDS_CORRECTION
+        return error.advice, NEEDS_CORRECTION
     attempts = f" ({error.attempts} attempts)" if error.attempts > 1 else ""
     return f"{error.fault}{attempts}\n{error.advice}", CANNOT_WORK if hits_every_record(error.fault) else FAILED

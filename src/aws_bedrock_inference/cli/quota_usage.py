@@ -135,6 +135,7 @@ def _meant(quota: SharedQuota, chosen: set[tuple[str, str]]) -> bool:
 
 def shared_lines(quotas: Iterable[SharedQuota]) -> Iterator[Line]:
     """Yield a block for each quota: the totals, then each member."""
+    quotas = list(quotas)
     for number, quota in enumerate(quotas):
         account, region, model, pool = quota.place
         if number:
@@ -151,6 +152,9 @@ def shared_lines(quotas: Iterable[SharedQuota]) -> Iterator[Line]:
         yield from aligned([_HEAD, *map(_row, members[:_MOST_MEMBERS])], "<>>>>><>>", indent="  ")
         if len(members) > _MOST_MEMBERS:
             yield f"  and {len(members) - _MOST_MEMBERS:,} members with smaller shares", ""
+        accounts = [other.place[0] for other in quotas if quota.is_apart_from(other)]
+        if accounts:
+            yield f"  These members do not tell their account. {_APART.format(' or '.join(accounts))}", "yellow"
         for member in members:
             if member.unread:
                 yield f"  {member.name} is not counted: {member.unread}.", "yellow"
@@ -165,6 +169,10 @@ def _estimated(quota: SharedQuota) -> Iterator[Line]:
             yield f"  {name}: {limit:,.0f} a minute, {reason}{by}", ""
 
 
+_APART = (
+    "If it is {}, they share nothing with its members, and all together exceed the quota: "
+    "give them AWS_ACCOUNT_ID, or aws_account_id in their profile."
+)
 _HEAD = ("member", "share", "calls/s", "tokens", "reserved", "requests", "waiting", "throttled", "last seen")
 
 

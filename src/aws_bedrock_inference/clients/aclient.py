@@ -18,7 +18,7 @@ from aws_bedrock_inference.transports.asynchronous import AiohttpTransport
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from aws_bedrock_inference.call import Call, OnInterrupt, Priority, Timeout
+    from aws_bedrock_inference.call import Call, OnInterrupt, Outcome, Priority, Timeout
     from aws_bedrock_inference.clients.request import ConverseOptions, Tier
     from aws_bedrock_inference.flow import Flow
 
@@ -93,9 +93,7 @@ class AsyncBedrockClient(BaseClient):
             tenant=tenant,
             pin=pin,
         )
-        outcome = await self._driver.run(self._whole(call, stream=stream))
-        self._finish(call, outcome)
-        self._raise_for(call, outcome)
+        outcome = await self._outcome(call, self._whole(call, stream=stream))
         return reply_of(outcome, call.route)
 
     def invoke_stream(
@@ -182,9 +180,7 @@ class AsyncBedrockClient(BaseClient):
         """
         seconds = checked(timeout)
         call = self._probe_call()
-        outcome = await self._driver.run(ready(call, self._clock, seconds))
-        self._finish(call, outcome)
-        self._raise_for(call, outcome)
+        await self._outcome(call, ready(call, self._clock, seconds))
 
     async def aclose(self) -> None:
         """Close the client and its connections, and free a part of a shared quota that no call uses. Attempts in flight
@@ -211,10 +207,14 @@ class AsyncBedrockClient(BaseClient):
         return await self._run(call, self._send(call))
 
     async def _run(self, call: Call, flow: Flow) -> dict[str, Any]:
-        outcome = await self._driver.run(flow)
+        outcome = await self._outcome(call, flow)
+        return with_attempts(outcome.value, outcome)
+
+    async def _outcome(self, call: Call, flow: Flow) -> Outcome:
+        outcome = await self._driver.run(flow, lambda interrupted: self._finish(call, interrupted))
         self._finish(call, outcome)
         self._raise_for(call, outcome)
-        return with_attempts(outcome.value, outcome)
+        return outcome
 
     async def _open(self, call: Call) -> AsyncEventStream:
         events = self._events(call)
@@ -222,4 +222,5 @@ class AsyncBedrockClient(BaseClient):
         return events
 
     def _events(self, call: Call) -> AsyncEventStream:
-        return AsyncEventStream(self._driver.stream(self._stream(call)), call, self._finish)
+        stream = self._driver.stream(self._stream(call), lambda outcome: self._finish(call, outcome))
+        return AsyncEventStream(stream, call)

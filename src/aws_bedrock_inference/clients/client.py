@@ -16,7 +16,7 @@ from aws_bedrock_inference.transports.blocking import BlockingTransport
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from aws_bedrock_inference.call import Call, OnInterrupt, Priority, Timeout
+    from aws_bedrock_inference.call import Call, OnInterrupt, Outcome, Priority, Timeout
     from aws_bedrock_inference.clients.request import ConverseOptions, Tier
     from aws_bedrock_inference.flow import Flow
 
@@ -90,9 +90,7 @@ class BedrockClient(BaseClient):
             tenant=tenant,
             pin=pin,
         )
-        outcome = self._driver.run(self._whole(call, stream=stream))
-        self._finish(call, outcome)
-        self._raise_for(call, outcome)
+        outcome = self._outcome(call, self._whole(call, stream=stream))
         return reply_of(outcome, call.route)
 
     def invoke_stream(
@@ -179,9 +177,7 @@ class BedrockClient(BaseClient):
         """
         seconds = checked(timeout)
         call = self._probe_call()
-        outcome = self._driver.run(ready(call, self._clock, seconds))
-        self._finish(call, outcome)
-        self._raise_for(call, outcome)
+        self._outcome(call, ready(call, self._clock, seconds))
 
     def close(self) -> None:
         """Close the client and its connections, and free a part of a shared quota that no call uses. Attempts in flight
@@ -206,10 +202,14 @@ class BedrockClient(BaseClient):
         return self._run(call, self._send(call))
 
     def _run(self, call: Call, flow: Flow) -> dict[str, Any]:
-        outcome = self._driver.run(flow)
+        outcome = self._outcome(call, flow)
+        return with_attempts(outcome.value, outcome)
+
+    def _outcome(self, call: Call, flow: Flow) -> Outcome:
+        outcome = self._driver.run(flow, lambda interrupted: self._finish(call, interrupted))
         self._finish(call, outcome)
         self._raise_for(call, outcome)
-        return with_attempts(outcome.value, outcome)
+        return outcome
 
     def _open(self, call: Call) -> EventStream:
         events = self._events(call)
@@ -217,7 +217,8 @@ class BedrockClient(BaseClient):
         return events
 
     def _events(self, call: Call) -> EventStream:
-        return EventStream(self._driver.stream(self._stream(call)), call, self._finish)
+        stream = self._driver.stream(self._stream(call), lambda outcome: self._finish(call, outcome))
+        return EventStream(stream, call)
 
 
 class BedrockStreamingClient(BedrockClient):

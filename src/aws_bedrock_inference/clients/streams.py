@@ -11,8 +11,6 @@ from aws_bedrock_inference.flow import ABANDONED
 from aws_bedrock_inference.made import Interrupted, Replaced
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from aws_bedrock_inference.call import Call, Outcome
     from aws_bedrock_inference.drivers.asynchronous import AsyncStream
     from aws_bedrock_inference.drivers.blocking import Stream
@@ -25,21 +23,12 @@ NOTICE = "\n[Stream was interrupted. Retrying...]\n"
 class _Ending:
     """The end of a stream, common to the blocking and the asyncio classes."""
 
-    def __init__(self, call: Call, finish: Callable[[Call, Outcome], None]) -> None:
+    def __init__(self, call: Call) -> None:
         self.call = call
         self.head: dict[str, Any] = {}
-        self._finish = finish
-        self._finished = False
-
-    def end(self, outcome: Outcome | None) -> None:
-        """Finish the call, once; emit its end."""
-        if outcome is not None and not self._finished:
-            self._finished = True
-            self._finish(self.call, outcome)
 
     def check(self, outcome: Outcome | None) -> None:
         """Raise the fault of a broken stream; a stream that the consumer closed is not broken."""
-        self.end(outcome)
         if outcome is not None and outcome.fault not in (None, ABANDONED):
             raise error_of(outcome, self.call.operation, self.call.route)
 
@@ -60,8 +49,8 @@ class EventStream(_Ending):
     everything.
     """
 
-    def __init__(self, stream: Stream, call: Call, finish: Callable[[Call, Outcome], None]) -> None:
-        super().__init__(call, finish)
+    def __init__(self, stream: Stream, call: Call) -> None:
+        super().__init__(call)
         self._stream = stream
 
     def begin(self) -> None:
@@ -92,7 +81,6 @@ class EventStream(_Ending):
     def close(self) -> None:
         """Close the stream without reading the rest."""
         self._stream.close()
-        self.end(self._stream.outcome)
 
     def __enter__(self) -> Self:
         return self
@@ -106,8 +94,8 @@ class AsyncEventStream(_Ending):
     everything.
     """
 
-    def __init__(self, stream: AsyncStream, call: Call, finish: Callable[[Call, Outcome], None]) -> None:
-        super().__init__(call, finish)
+    def __init__(self, stream: AsyncStream, call: Call) -> None:
+        super().__init__(call)
         self._stream = stream
 
     async def begin(self) -> None:
@@ -138,7 +126,6 @@ class AsyncEventStream(_Ending):
     async def aclose(self) -> None:
         """Close the stream without reading the rest."""
         await self._stream.aclose()
-        self.end(self._stream.outcome)
 
     async def __aenter__(self) -> Self:
         return self

@@ -12,11 +12,11 @@ import logging
 import threading
 from contextlib import suppress
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from aws_bedrock_inference.call import Outcome
-from aws_bedrock_inference.fault import Category, Decision, Fault, Kind
-from aws_bedrock_inference.flow import Emit
+from aws_bedrock_inference.fault import Category, Decision, Fault, Kind, Origin
+from aws_bedrock_inference.flow import INTERRUPTED, Emit
 from aws_bedrock_inference.forks import renew_after_fork
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ INHERITED = Fault(
     category=Category.PERMANENT,
     cause="stream-inherited",
     advice="Read the stream in the process that opened it, or make the call again here.",
+    origin=Origin.CALLER,
 )
 
 
@@ -56,16 +57,22 @@ class OpenFlow:
     """A flow that has begun or may begin, with the source that it reads; a source of asyncio belongs to `loop`.
 
     `reply` is what the flow gets when it is resumed: None at its beginning, True after it gave an item. It is `BUSY`
-    meanwhile.
+    meanwhile. `ended` hears how it ended, once.
     """
 
-    __slots__ = ("flow", "listeners", "loop", "reply", "source")
+    __slots__ = ("ended", "flow", "listeners", "loop", "reply", "source")
 
     def __init__(
-        self, flow: Flow, listeners: Listeners, source: Source | None = None, loop: Loop | None = None
+        self,
+        flow: Flow,
+        listeners: Listeners,
+        ended: Callable[[Outcome], object] | None = None,
+        source: Source | None = None,
+        loop: Loop | None = None,
     ) -> None:
         self.flow = flow
         self.listeners = listeners
+        self.ended = ended
         self.source = source
         self.loop = loop
         self.reply: Any = None
@@ -78,9 +85,10 @@ class OpenFlow:
 
     def end(self) -> None:
         """End the flow in the calling thread: tell it that nobody wants more, and close it and its source."""
+        outcome = Outcome(fault=INTERRUPTED)
         try:
             if self.reply is True:
-                self._decline()
+                outcome = self._decline() or outcome
             self.flow.close()
         finally:
             source, self.source = self.source, None
@@ -89,20 +97,32 @@ class OpenFlow:
                     self.loop.call_soon_threadsafe(source.close)
             elif source is not None:
                 source.close()
+        self.tell(outcome)
+
+    def tell(self, outcome: Outcome) -> None:
+        """Tell how the flow ended, to whom it concerns."""
+        ended, self.ended = self.ended, None
+        if ended is not None:
+            ended(outcome)
 
     def inherit(self) -> None:
-        """Belong to the parent of this process: whoever reads on hears so, and the connection is left alone."""
-        _parents.append((self.flow, self.source))
-        self.flow, self.source, self.reply = _inherited(), None, True
+        """Belong to the parent of this process, where the call ends: whoever reads on hears so, and the connection is
+        left alone.
+        """
+        _parents.append((self.flow, self.source, self.ended))
+        self.flow, self.source, self.ended, self.reply = _inherited(), None, None, True
         next(self.flow)
 
-    def _decline(self) -> None:
+    def _decline(self) -> Outcome | None:
         self.reply = False
-        with suppress(StopIteration):
+        try:
             effect = self.flow.send(False)  # noqa: FBT003 - the reply to Give
             while isinstance(effect, Emit):
                 self.listeners.notify(effect.event)
                 effect = next(self.flow)
+        except StopIteration as end:
+            return cast("Outcome", end.value)
+        return None
 
 
 class Reaper:

@@ -10,7 +10,7 @@ from weakref import ref
 from aws_bedrock_inference import clock as clocks
 from aws_bedrock_inference.call import Outcome
 from aws_bedrock_inference.drivers.abandoned import OpenFlow, reaper
-from aws_bedrock_inference.drivers.source import INTERRUPTED, ItemFlow, left, raise_destruction, refuse, replaced
+from aws_bedrock_inference.drivers.source import UNREAD, ItemFlow, left, raise_destruction, refuse, replaced
 from aws_bedrock_inference.events import Listeners
 from aws_bedrock_inference.flow import Ask, Effect, Emit, Flow, Give, Next, Send, Sleep, Wait
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from aws_bedrock_inference.call import Call
     from aws_bedrock_inference.clock import Clock
-    from aws_bedrock_inference.drivers.abandoned import Loop, Source
+    from aws_bedrock_inference.drivers.abandoned import Source
     from aws_bedrock_inference.fault import Fault
 
 
@@ -61,9 +61,9 @@ class AsyncDriver:
         self._sleep = sleep
         self.listeners = listeners if listeners is not None else Listeners()
 
-    async def run(self, flow: Flow) -> Outcome:
-        """Run `flow` to its end. A cancellation is thrown into it, and passes when it has cleaned up.
-        A source that it reads is closed at the end.
+    async def run(self, flow: Flow, interrupted: Callable[[Outcome], object] | None = None) -> Outcome:
+        """Run `flow` to its end. A cancellation is thrown into it, and passes when it has cleaned up;
+        `interrupted` hears of it. A source that it reads is closed at the end.
         """
         source: Source | None = None
         loop: asyncio.AbstractEventLoop | None = None
@@ -88,16 +88,23 @@ class AsyncDriver:
         except StopIteration as end:
             return end.value  # type: ignore[no-any-return]
         except BaseException as error:
-            source = self._left(error, flow, source, loop)
+            left_open = OpenFlow(flow, self.listeners, interrupted, source)
+            source = None
+            if isinstance(error, GeneratorExit):
+                # The task is being destroyed, maybe by the garbage collector: nothing may be locked, read or written.
+                left_open.loop = loop
+                reaper.abandon(left_open)
+            else:
+                left_open.end()  # an interruption between two effects has not reached the flow
             raise
         finally:
             calls.discard(flow)
             if source is not None:
                 source.close()
 
-    def stream(self, flow: Flow) -> AsyncStream:
-        """Run `flow` as far as its consumer reads."""
-        return AsyncStream(flow, self)
+    def stream(self, flow: Flow, ended: Callable[[Outcome], object] | None = None) -> AsyncStream:
+        """Run `flow` as far as its consumer reads. `ended` hears how it ended."""
+        return AsyncStream(flow, self, ended)
 
     def close(self) -> None:
         """Send nothing from now on. What is being sent ends by itself; a call that comes to its next attempt is
@@ -108,17 +115,6 @@ class AsyncDriver:
             return refuse(call)
 
         self._send = refused
-
-    def _left(self, error: BaseException, flow: Flow, source: Source | None, loop: Loop | None) -> Source | None:
-        """End a flow that `error` leaves, and return the source that is to be closed.
-
-        A task that is being destroyed may be so by the garbage collector; then nothing may be locked, read or written.
-        """
-        if isinstance(error, GeneratorExit):
-            reaper.abandon(OpenFlow(flow, self.listeners, source, loop))
-            return None
-        flow.close()  # an interruption between two effects has not reached it
-        return source
 
     async def _perform(self, effect: Effect) -> Any:
         if isinstance(effect, Emit):
@@ -169,8 +165,8 @@ class AsyncStream(ItemFlow):
     is given back.
     """
 
-    def __init__(self, flow: Flow, driver: AsyncDriver) -> None:
-        super().__init__(flow, driver.listeners)
+    def __init__(self, flow: Flow, driver: AsyncDriver, ended: Callable[[Outcome], object] | None = None) -> None:
+        super().__init__(flow, driver.listeners, ended)
         self._driver = driver
 
     def __aiter__(self) -> AsyncStream:
@@ -203,7 +199,7 @@ class AsyncStream(ItemFlow):
             raise StopAsyncIteration from None
         except GeneratorExit:
             # The task that reads is being destroyed, as in `AsyncDriver.run`.
-            self.outcome = Outcome(fault=INTERRUPTED)
+            self.outcome = Outcome(fault=UNREAD)
             reaper.abandon(running)
             raise
         except BaseException:

@@ -7,14 +7,15 @@ from math import inf
 from typing import TYPE_CHECKING, Any, Protocol
 
 from aws_bedrock_inference import clock as clocks
+from aws_bedrock_inference.call import Outcome
 from aws_bedrock_inference.drivers.source import ItemFlow, left, refuse, replaced
 from aws_bedrock_inference.events import Listeners
-from aws_bedrock_inference.flow import Ask, Effect, Emit, Flow, Give, Next, Send, Sleep, Wait
+from aws_bedrock_inference.flow import INTERRUPTED, Ask, Effect, Emit, Flow, Give, Next, Send, Sleep, Wait
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from aws_bedrock_inference.call import Call, Outcome
+    from aws_bedrock_inference.call import Call
     from aws_bedrock_inference.clock import Clock
     from aws_bedrock_inference.drivers.abandoned import Source
     from aws_bedrock_inference.fault import Fault
@@ -58,9 +59,9 @@ class Driver:
         self._sleep = sleep
         self.listeners = listeners if listeners is not None else Listeners()
 
-    def run(self, flow: Flow) -> Outcome:
-        """Run `flow` to its end. An interruption is thrown into it, and passes when it has cleaned up.
-        A source that it reads is closed at the end.
+    def run(self, flow: Flow, interrupted: Callable[[Outcome], object] | None = None) -> Outcome:
+        """Run `flow` to its end. An interruption is thrown into it, and passes when it has cleaned up;
+        `interrupted` hears of it. A source that it reads is closed at the end.
         """
         source: Source | None = None
         try:
@@ -81,14 +82,16 @@ class Driver:
             return end.value  # type: ignore[no-any-return]
         except BaseException:
             flow.close()  # an interruption between two effects has not reached it
+            if interrupted is not None:
+                interrupted(Outcome(fault=INTERRUPTED))
             raise
         finally:
             if source is not None:
                 source.close()
 
-    def stream(self, flow: Flow) -> Stream:
-        """Run `flow` as far as its consumer reads."""
-        return Stream(flow, self)
+    def stream(self, flow: Flow, ended: Callable[[Outcome], object] | None = None) -> Stream:
+        """Run `flow` as far as its consumer reads. `ended` hears how it ended."""
+        return Stream(flow, self, ended)
 
     def close(self) -> None:
         """Send nothing from now on. What is being sent ends by itself; a call that comes to its next attempt is
@@ -124,8 +127,8 @@ class Stream(ItemFlow):
     is given back.
     """
 
-    def __init__(self, flow: Flow, driver: Driver) -> None:
-        super().__init__(flow, driver.listeners)
+    def __init__(self, flow: Flow, driver: Driver, ended: Callable[[Outcome], object] | None = None) -> None:
+        super().__init__(flow, driver.listeners, ended)
         self._driver = driver
 
     def __iter__(self) -> Stream:

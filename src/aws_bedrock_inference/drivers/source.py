@@ -5,30 +5,28 @@ The rest of the two is the same loop with and without `await`, which no single f
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from aws_bedrock_inference.call import Outcome
 from aws_bedrock_inference.drivers.abandoned import OpenFlow, Source, reaper
-from aws_bedrock_inference.fault import Category, Decision, Fault, Kind
 from aws_bedrock_inference.flow import ABANDONED
 from aws_bedrock_inference.policies.refusals import client_closed
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from aws_bedrock_inference.call import Call
-    from aws_bedrock_inference.drivers.abandoned import Loop
     from aws_bedrock_inference.events import Listeners
     from aws_bedrock_inference.flow import Flow
 
 # The reply of a flow that somebody is resuming right now.
 BUSY = object()
 
-INTERRUPTED = Fault(
+UNREAD = replace(
+    ABANDONED,
     code="StreamInterrupted",
     message="a cancellation or another exception interrupted the reading of the stream; its rest is lost",
-    kind=Kind.STREAM,
-    decision=Decision.FAIL,
-    category=Category.PERMANENT,
-    cause="stream-interrupted",
     advice="Make the call again. To stop reading on purpose, close the stream.",
 )
 
@@ -62,15 +60,15 @@ def raise_destruction(error: BaseException | None) -> None:
 
 
 class ItemFlow:
-    """A handle on a flow that delivers items, with the outcome once it has ended.
+    """A handle on a flow that delivers items, with the outcome once it has ended. `ended` hears of it, too.
 
     The flow itself is kept by the reaper: a handle that is collected half-read only says so.
     """
 
-    def __init__(self, flow: Flow, listeners: Listeners, loop: Loop | None = None) -> None:
+    def __init__(self, flow: Flow, listeners: Listeners, ended: Callable[[Outcome], object] | None) -> None:
         self._leaving = False
         self.outcome: Outcome | None = None
-        self._open = OpenFlow(flow, listeners, loop=loop)
+        self._open = OpenFlow(flow, listeners, ended)
 
     def _take_turn(self) -> Any:
         """Return the reply to resume the flow with; nobody else may resume it until it has given an item."""
@@ -90,10 +88,12 @@ class ItemFlow:
         reaper.release(self._open)
         self._open.reply = None
         self.outcome = outcome
+        if outcome is not None:
+            self._open.tell(outcome)
 
     def _interrupted(self) -> None:
         """End with the rest unread: what comes after an interruption must not pass for a whole answer."""
-        self._end(Outcome(fault=INTERRUPTED))
+        self._end(Outcome(fault=UNREAD))
 
     def __del__(self) -> None:
         # Here nothing may be locked, read or written: see `abandoned`.

@@ -63,10 +63,12 @@ def filled(steps: Iterable[Step], error: Asked) -> tuple[Remedy, ...]:
     def command(run: str) -> str:
         return _WORDS.sub(value, fitting(run, error)).replace(" --region REGION", "")  # the profile's Region serves
 
-    return tuple(
-        Remedy(do) if _OF_PYTHON.search(run) and _is_foreign(error.text) else Remedy(do, command(run))
-        for do, run in fitting_remedies(steps, error.text)
-    )
+    def shown(remedy: Remedy) -> Remedy:
+        useless = _OF_PYTHON.search(remedy.run) and _is_foreign(error.text)
+        run = "" if useless else command(remedy.run)
+        return Remedy(remedy.do if run else remedy.alone, run)
+
+    return tuple(map(shown, fitting_remedies(steps, error.text)))
 
 
 def _is_foreign(text: str) -> bool:

@@ -9,12 +9,25 @@ from typing import Any, NamedTuple
 
 from aws_bedrock_inference.fault import Category, Decision, Fault, Hint, Kind, Origin
 
+_TO_ITS_END = r"(?:[^.]|\.(?! |$))*\."
+_OF_A_COMMAND = re.compile(
+    rf"(?:^|(?<=\.) )[^.,;:()]*\b(?:the|this) commands?\b{_TO_ITS_END}"  # a sentence
+    r"|[,;:] [^.,;:()]*\b(?:the|this) commands?\b[^.;()]*?(?=[.;)]| \()"  # the rest of one
+    r"| \((?:the|this) commands?\b[^()]*\)",  # an aside
+    re.IGNORECASE,
+)
+
 
 class Remedy(NamedTuple):
     """One thing to do, and the command that checks or does it where there is one."""
 
     do: str
     run: str = ""
+
+    @property
+    def alone(self) -> str:
+        """The sentence for a reader who is not shown the command, without what it says of that."""
+        return _OF_A_COMMAND.sub("", self.do).strip()
 
 
 class Step(NamedTuple):
@@ -152,7 +165,7 @@ def _template(cause: Cause, data: dict[str, Any]) -> Fault:
         decision=cause.decision,
         category=cause.category,
         cause=cause.slug,
-        advice=cause.remedies(data["service"])[0].do,
+        advice=cause.remedies(data["service"])[0].alone,
         hint=Hint(**hint),
         unhealthy=data.get("unhealthy", False),
         reached=data.get("reached", True),

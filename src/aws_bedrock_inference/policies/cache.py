@@ -6,7 +6,7 @@ from math import inf
 from typing import TYPE_CHECKING, Any
 
 from aws_bedrock_inference.bounds import is_number, shown
-from aws_bedrock_inference.caches.answer import Recording, response_of
+from aws_bedrock_inference.caches.answer import LARGEST, Recording, response_of
 from aws_bedrock_inference.caches.key import key_of, said
 from aws_bedrock_inference.call import Attempt, Outcome, Usage
 from aws_bedrock_inference.dialects.determinism import is_deterministic
@@ -38,6 +38,16 @@ PAUSED = 1.0
 LONGEST = 900.0
 
 _NOTHING = Usage()
+
+_OF_CHANCE = (
+    "the cache passes requests that leave something to chance, such as those without temperature=0; "
+    "Cache(sampled=True) keeps their answers, too"
+)
+_CUT = (
+    "the cache does not keep answers that max_tokens or a filter cut: the same request is sent and charged again; "
+    "with a higher max_tokens the answer may be kept"
+)
+_LARGE = "the cache does not keep answers of more than 1 MB: the same request is sent and charged again"
 
 
 class Cache:
@@ -90,7 +100,7 @@ class Cache:
         self.sampled = sampled
         self._kept = Kept(url, max_entries, ttl + stale_if_error, seal)
         self._flights = Flights()
-        self._said = False
+        self._said: set[str] = set()
 
     def around(self, step: Step, clock: Clock) -> Step:
         """Return `step` behind the cache."""
@@ -130,17 +140,14 @@ class Cache:
         if asked is None:
             return None
         if not self.sampled and not is_deterministic(asked.request, call.route.base):
-            self._say_once()
+            self._say_once(_OF_CHANCE)
             return None
         return key_of(call, asked, shared=self.shared)
 
-    def _say_once(self) -> None:
-        if not self._said:
-            self._said = True
-            LOGGER.info(
-                "the cache passes requests that leave something to chance, such as those without temperature=0; "
-                "Cache(sampled=True) keeps their answers, too"
-            )
+    def _say_once(self, line: str) -> None:
+        if line not in self._said:
+            self._said.add(line)
+            LOGGER.info(line)
 
     def _follow(self, flight: Flight, follower: Follower, call: Call, clock: Clock) -> Generator[Effect, Any, Any]:
         """Wait for a verdict: an answer with the fault in whose place it stands, a fault, or what to do."""
@@ -204,8 +211,13 @@ class Cache:
             self._tell(flight, told, outcome)
         if expired is not None:
             return (yield from self._replay(expired, outcome.fault, call, outcome))
-        if answer is not None and is_whole(outcome, call, recording.body):
-            yield from self._kept.keep(flight.key, answer, clock())
+        if answer is not None and outcome.made.cached is None:  # an older one is kept where it comes from
+            if not is_whole(outcome, call, recording.body):
+                self._say_once(_CUT)
+            elif len(answer.content) > LARGEST:
+                self._say_once(_LARGE)
+            else:
+                yield from self._kept.keep(flight.key, answer, clock())
         return outcome
 
     def _tell(self, flight: Flight, told: Any, outcome: Outcome | None) -> None:

@@ -25,11 +25,9 @@ def is_sound(outcome: Outcome) -> bool:
 
 
 def is_whole(outcome: Outcome, call: Call, body: bytes | None) -> bool:
-    """Return whether a sound answer may be kept: the model ended it by itself, and it is not an older one. `body` is
-    that of InvokeModel's answer.
+    """Return whether the model ended a sound answer by itself, so that it may be kept. `body` is that of InvokeModel's
+    answer.
     """
-    if outcome.made.cached is not None:
-        return False
     if call.streams:
         transcript = outcome.value
         if not transcript.whole or transcript.intervened:

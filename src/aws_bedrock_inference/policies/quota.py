@@ -155,7 +155,7 @@ class Quota:
                     limit = settle_without_usage(ledger, ticket, outcome, clock())
                 if member is not None and outcome is not None:
                     member.saw(call, outcome, throttled=limit is not None)
-            return outcome if limit is None else (yield from throttled(call, outcome, limit, ledger.snapshot(clock())))
+            return outcome if limit is None else (yield from throttled(call, outcome, limit, ledger, clock()))
 
         return flow
 

@@ -44,7 +44,7 @@ def day_spent(seconds: float, region: str) -> Fault:
         "Wait for the next day, use another Region or account, or ask AWS Support for more. In a new account AWS may "
         "hold the model's quota at 0: `bedrock quota show`. Nothing was sent.",
     )
-    return _again_in(fault, seconds)
+    return again_in(fault, seconds)
 
 
 def queue_full(ahead: int, seconds: float = inf) -> Fault:
@@ -56,7 +56,7 @@ def queue_full(ahead: int, seconds: float = inf) -> Fault:
         "queue-full",
         "Send fewer calls at once, send urgent calls with priority='interactive', or raise Quota(waiting=...).",
     )
-    return _again_in(fault, seconds)
+    return again_in(fault, seconds)
 
 
 def too_close(message: str, seconds: float = inf) -> Fault:
@@ -68,7 +68,7 @@ def too_close(message: str, seconds: float = inf) -> Fault:
         "deadline-too-close",
         "Give the call a longer timeout, or lower max_tokens so that it needs less quota. Nothing was sent.",
     )
-    return _again_in(fault, seconds)
+    return again_in(fault, seconds)
 
 
 def budget_exhausted(spent: float, limit: float) -> Fault:
@@ -110,7 +110,9 @@ def circuit_open(route: str, wait: float) -> Fault:
 
 def invalid_request(message: str) -> Fault:
     """Return the refusal of a call that the service could only reject."""
-    return refusal("InvalidRequest", message, Category.PERMANENT, "request-invalid", "Nothing was sent.")
+    return refusal(
+        "InvalidRequest", message, Category.PERMANENT, "request-invalid", "Correct the request. Nothing was sent."
+    )
 
 
 def client_closed() -> Fault:
@@ -124,7 +126,7 @@ def client_closed() -> Fault:
     )
 
 
-def _again_in(fault: Fault, seconds: float) -> Fault:
+def again_in(fault: Fault, seconds: float) -> Fault:
     """Return the fault with the time after which the call may be made again; the same fault if nobody knows it."""
     return replace(fault, retry_after=seconds) if seconds < inf else fault
 

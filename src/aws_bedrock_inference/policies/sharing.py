@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING
 from aws_bedrock_inference.events import StoreChanged
 from aws_bedrock_inference.flow import ask, emit
 from aws_bedrock_inference.forks import renew_after_fork
+from aws_bedrock_inference.log import LOGGER
 from aws_bedrock_inference.rules.quota.fair_shares import FREE, OTHERS
 from aws_bedrock_inference.rules.quota.leases import LeaseRequest
 from aws_bedrock_inference.stores import StoreUnavailable, StoreUnusable
@@ -63,6 +64,10 @@ SHOWN = 20
 # While one call asks, others do not; an answer takes half a second at the most. After a failure, the store is left
 # alone for a second, then for two, then for four.
 ASKING = 1.0
+
+# Once a minute it is looked whether others use the same quota apart, whose credentials do not tell their account.
+APART = 60.0
+
 AGAIN_FIRST = 1.0
 AGAIN_LONGEST = 4.0
 
@@ -87,6 +92,8 @@ class Membership:
         self._needy: frozenset[Whose] = frozenset()
         self._told: tuple[Need, ...] = ()
         self._known: dict[str, tuple[float, int]] = {}
+        self._apart = _without_account(pool)
+        self._apart_due = -inf
         renew_after_fork(self)
         ledger.watch()
         self._use(0.0, {}, 0.0, -inf)
@@ -120,6 +127,24 @@ class Membership:
         if self._failures:
             self._failures = 0
             yield from emit(StoreChanged(self._pool, available=True, message="the store answers again"))
+        if self._apart and now >= self._apart_due:
+            self._apart_due = now + APART
+            yield from self._look_apart()
+
+    def _look_apart(self) -> Generator[Effect, object, None]:
+        """Warn, once, of members that may use this quota under another name, since they do not know the account."""
+        with suppress(StoreUnavailable):
+            view = (yield from ask(self._store.look(self._apart))).get(self._apart)
+            if view is not None and view.members:
+                self._apart = ""
+                LOGGER.warning(
+                    "quota of %s: %d member(s) of the store, such as %s, do not tell their account and share apart; if "
+                    "it is this one, all together exceed the quota. Give them AWS_ACCOUNT_ID, or aws_account_id in "
+                    "their profile",
+                    self._pool,
+                    len(view.members),
+                    view.members[0].member,
+                )
 
     def leave(self) -> Generator[Effect, object, None]:
         """Free the share, unless calls use it now."""
@@ -227,6 +252,12 @@ class Membership:
     def _use(self, share: float, limits: dict[str, float], now: float, until: float, gone: Uses = None) -> None:
         self._share = share
         self._ledger.lease(max(NOTHING, share), limits, now, until if share else -inf, gone)
+
+
+def _without_account(pool: str) -> str:
+    """Return the name of the same quota for those who do not know the account; empty where that is this one."""
+    account, bar, rest = pool.partition("|")
+    return bar + rest if account else ""
 
 
 def _disguised(tenant: str) -> str:

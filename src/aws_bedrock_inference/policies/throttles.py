@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from aws_bedrock_inference.events import ThrottleReceived
 from aws_bedrock_inference.fault import Kind, Origin
 from aws_bedrock_inference.flow import emit
+from aws_bedrock_inference.policies.refusals import again_in
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -44,11 +45,13 @@ def settle_without_usage(ledger: Ledger, ticket: Ticket, outcome: Outcome | None
 FULL = 0.8
 
 
-def throttled(call: Call, outcome: Outcome, limit: str, taken: Snapshot) -> Generator[Effect, None, Outcome]:
-    """Emit the throttle of `call`, which the ledger counts on the dimension `limit` and whose state is `taken`; return
-    the outcome, marked as paced where the ledger decides when the call is sent again.
+def throttled(call: Call, outcome: Outcome, limit: str, ledger: Ledger, now: float) -> Generator[Effect, None, Outcome]:
+    """Emit the throttle of `call`, which the ledger counts on the dimension `limit`; return the outcome, marked as
+    paced where the ledger decides when the call is sent again, and with the wait until it lets it go where the day is
+    over: whoever repeats the call hears it at once, not from a refusal of the repeat.
     """
     assert outcome.fault is not None  # noqa: S101 - only a fault can have been a throttle
+    taken = ledger.snapshot(now)
     dimension = "requests" if limit == "requests" else "tokens"
     yield from emit(
         ThrottleReceived(
@@ -64,8 +67,10 @@ def throttled(call: Call, outcome: Outcome, limit: str, taken: Snapshot) -> Gene
             advice=_advice(limit, dimension, taken),
         )
     )
-    paced = limit != "tokens-per-day" and not taken.stalled
-    return outcome._replace(fault=replace(outcome.fault, paced=paced))
+    if limit == "tokens-per-day":
+        free = ledger.earliest(call.estimate.reservation, now, call.priority, call.tenant)
+        return outcome._replace(fault=again_in(outcome.fault, max(free - now, outcome.fault.stated_wait)))
+    return outcome._replace(fault=replace(outcome.fault, paced=not taken.stalled))
 
 
 def explained(key: str, taken: Snapshot) -> str:

@@ -147,7 +147,7 @@ class Calls:
         elif operation.payload and hasattr(params.get(operation.payload), "read"):
             step = self._guard.pipeline.around(_rewound(params[operation.payload]), self._guard.clock)
         call = self._guard.call(name, params, self._part(params) if self._apart else self._route)
-        outcome = self._driver.run(step(call))
+        outcome = self._driver.run(step(call), lambda interrupted: self._guard.ended(call, interrupted))
         if outcome.fault is not None and batch is not None and batch.answer is not None:
             outcome = outcome._replace(value=batch.answer, fault=None)
         self._guard.ended(call, outcome)

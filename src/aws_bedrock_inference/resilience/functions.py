@@ -95,7 +95,7 @@ def _called(function: Callable[..., Any], guard: Guard) -> Callable[..., Any]:
     @like(function)
     def guarded(*args: Any, **options: Any) -> Any:
         call = guard.call(name, {"args": args, "options": options}, route)
-        outcome = driver.run(step(call))
+        outcome = driver.run(step(call), lambda interrupted: guard.ended(call, interrupted))
         _finish(guard, call, outcome)
         return check_result(outcome.value, name)
 
@@ -121,7 +121,7 @@ def _awaited(function: Callable[..., Any], guard: Guard) -> Callable[..., Any]:
     @like(function)
     async def guarded(*args: Any, **options: Any) -> Any:
         call = guard.call(name, {"args": args, "options": options}, route)
-        outcome = await driver.run(step(call))
+        outcome = await driver.run(step(call), lambda interrupted: guard.ended(call, interrupted))
         _finish(guard, call, outcome)
         return check_result(outcome.value, name)
 

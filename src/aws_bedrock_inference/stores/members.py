@@ -61,6 +61,10 @@ class SharedQuota:
         account, region, model, pool = self.key.split("|") if self.key.count("|") == 3 else ("", "", self.key, "")  # noqa: PLR2004
         return account, region, model, pool
 
+    def is_apart_from(self, other: SharedQuota) -> bool:
+        """Return whether this may be the other quota, under the name that it has where the account is not known."""
+        return not self.place[0] and other.place[0] != "" and self.place[1:] == other.place[1:]
+
     def used(self, dimension: str) -> int:
         """Return the use of all members in the last minute."""
         return sum(member.report.used.get(dimension, 0) for member in self.members)

@@ -8,7 +8,7 @@ from json import JSONDecodeError
 from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import urlsplit
 
-from botocore.credentials import Credentials, RefreshableCredentials
+from botocore.credentials import Credentials
 from botocore.exceptions import (
     BotoCoreError,
     InvalidEndpointConfigurationError,
@@ -21,7 +21,7 @@ from aws_bedrock_inference.knowledge.masking import masked
 from aws_bedrock_inference.sessions import key_of, make_client, of_aws
 from aws_bedrock_inference.transports.fast.signing import Signer, signer
 from aws_bedrock_inference.transports.operations import SERVICE
-from aws_bedrock_inference.transports.principals import principal
+from aws_bedrock_inference.transports.principals import account_of, principal
 
 if TYPE_CHECKING:
     from botocore.awsrequest import AWSRequest
@@ -124,7 +124,7 @@ def find_endpoint(session: Any = None, *, region_name: str | None = None, endpoi
     proxies = client.meta.config.proxies
     if proxies is None:
         proxies = get_environ_proxies(url)
-    account = _account(credentials)
+    account = account_of(core, credentials)
     return Endpoint(
         url=url,
         region=client.meta.region_name,
@@ -189,12 +189,6 @@ def _is_http(url: str) -> bool:
 def _private(url: str) -> bool:
     host = urlsplit(url).hostname or ""
     return url.startswith("https:") or host in ("localhost", "::1") or host.startswith("127.")
-
-
-def _account(credentials: Any) -> str:
-    if isinstance(credentials, RefreshableCredentials):  # the property may fetch them, over the network
-        return vars(credentials).get("_account_id") or ""
-    return getattr(credentials, "account_id", None) or ""
 
 
 def _with_scheme(proxy: str | None) -> str | None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 from typing import Any
 from uuid import uuid4
 
+from botocore.credentials import RefreshableCredentials
 from botocore.tokens import FrozenAuthToken
 
 from aws_bedrock_inference.accounts.credentials import RoleCredentials
@@ -13,6 +15,7 @@ from aws_bedrock_inference.bounds import hashed
 
 # What a profile says of the role that its credentials are for.
 _ROLE = ("role_arn", "sso_account_id", "sso_role_name")
+_ACCOUNT = re.compile(r"(?:arn:[\w-]{1,20}:iam::)?(\d{12})(?::role/| )")
 
 
 def principal(core: Any, credentials: Any, token_for: str | None) -> str:
@@ -40,8 +43,21 @@ def principal(core: Any, credentials: Any, token_for: str | None) -> str:
     return hashed(f"key {key}") if isinstance(key, str) else hashed(uuid4().hex)
 
 
+def account_of(core: Any, credentials: Any) -> str:
+    """Return the account of credentials: as they tell it, or as the role tells it that they are for; empty if neither
+    does before they are fetched.
+    """
+    if isinstance(credentials, RefreshableCredentials):  # whose property would fetch them
+        told = vars(credentials).get("_account_id")
+    else:
+        told = getattr(credentials, "account_id", None)
+    role = _ACCOUNT.match(_role(core, str(getattr(credentials, "method", ""))))
+    return str(told or (role[1] if role else ""))
+
+
 def _role(core: Any, method: str) -> str:
-    if method == "assume-role-with-web-identity" and (arn := os.environ.get("AWS_ROLE_ARN")):
+    named = core.instance_variables().get("profile")  # botocore then reads no variable of the environment
+    if method == "assume-role-with-web-identity" and named is None and (arn := os.environ.get("AWS_ROLE_ARN")):
         return arn
     if not method.startswith(("assume-role", "sso")):
         return ""
