@@ -74,7 +74,7 @@ class FilteredContent:
         return f"{who}: {', '.join(self.categories)}" if self.categories else who
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Hop:
     """A route that a call left: the fault for which it did, and how many requests were sent there. `fault` is None for
     an answer that was filtered.
@@ -87,6 +87,9 @@ class Hop:
     def __str__(self) -> str:
         why = "filtered" if self.fault is None else f"{self.fault.code} ({self.fault.cause})"
         return f"{self.route}: {why}"
+
+    def __repr__(self) -> str:
+        return f"Hop({self}, attempts={self.attempts})"
 
 
 @dataclass(frozen=True, slots=True)

@@ -115,6 +115,6 @@ def _template(verdict: Verdict, code: str) -> Fault:
     template, seen = verdict.template, verdict.evidence
     reached = code not in catalogue().unsent
     if verdict.entry is not None and verdict.entry.service == ANY and seen.services:  # its advice is for any service
-        advice = catalogue().causes[template.cause].remedies(seen.services[0])[0].do
+        advice = catalogue().causes[template.cause].remedies(seen.services[0])[0].advice
         template = template if template.advice == advice else replace(template, advice=advice)
     return template if template.reached is reached else replace(template, reached=reached)

@@ -16,6 +16,11 @@ class Remedy(NamedTuple):
     do: str
     run: str = ""
 
+    @property
+    def advice(self) -> str:
+        """What to do, for a place where the command is not shown."""
+        return self.do.partition(" The command ")[0]
+
 
 class Step(NamedTuple):
     """A remedy with the errors that it is for: those of `services`, all if none is named; whose text matches `when` and
@@ -152,7 +157,7 @@ def _template(cause: Cause, data: dict[str, Any]) -> Fault:
         decision=cause.decision,
         category=cause.category,
         cause=cause.slug,
-        advice=cause.remedies(data["service"])[0].do,
+        advice=cause.remedies(data["service"])[0].advice,
         hint=Hint(**hint),
         unhealthy=data.get("unhealthy", False),
         reached=data.get("reached", True),

@@ -157,7 +157,7 @@ def _steps(fault: Fault, cause: Cause | None, service: str) -> tuple[Step, ...]:
     """Return the cause's steps, after the fault's own advice if that is another: it knows the occurrence."""
     known = cause.steps(service) if cause else ()
     own = Step(Remedy(masked(fault.advice, accounts=True)))
-    return known if known and fault.advice in ("", *(step.remedy.do for step in known)) else (own, *known)
+    return known if known and fault.advice in ("", *(step.remedy.advice for step in known)) else (own, *known)
 
 
 def _practice(slug: str, service: str) -> str:

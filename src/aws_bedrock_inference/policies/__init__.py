@@ -71,6 +71,8 @@ def standard(
     of its geography. Without it the service's error is raised, since calls through a profile may be answered in
     another Region.
     """
+    if quota is not None and not isinstance(quota, Quota):
+        raise ValueError(f"standard({shown(quota)}): give a Quota, such as Quota(rpm=500); the others go by name")
     if retry is not None and retry != "outside" and not isinstance(retry, Retry):
         raise ValueError(f"standard(retry={shown(retry)}): give a Retry, or 'outside' to send each call once")
     if cache is not None and not isinstance(cache, Cache):
