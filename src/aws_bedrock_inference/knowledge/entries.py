@@ -18,7 +18,7 @@ class Remedy(NamedTuple):
 
     @property
     def advice(self) -> str:
-        """What to do, for a place where the command is not shown."""
+        """The thing to do, without the sentence about the command, for a place where that is not shown."""
         return self.do.partition(" The command ")[0]
 
 
