@@ -27,8 +27,8 @@
 
 The text of a `Refused` names the service's code that it stands for, such as `ValidationException` for `InvalidRequest`.
 
-Each exception has the attributes `code`, `decision`, `cause`, `origin`, `advice`, `attempts`, `request_id`, `route` and
-`retry_after`, and one note for each earlier attempt.
+Each exception has the attributes `code`, `decision`, `cause`, `origin`, `advice`, `attempts`, `request_id`, `route`,
+`trail` and `retry_after`, and one note for each earlier attempt.
 """
 
 from __future__ import annotations

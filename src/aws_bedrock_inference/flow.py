@@ -213,11 +213,15 @@ class Pipeline:
     """Policies listed outside-in: `Pipeline(Deadline(), Retry(), Breaker(), Quota())` nests as it reads.
 
     The order is part of the meaning: here every attempt passes the breaker and pays quota, and the deadline covers
-    all attempts.
+    all attempts. A policy with a method `placed(outer, inner)` is told its neighbours, and may raise `ValueError`.
     """
 
     def __init__(self, *policies: Policy) -> None:
         self.policies = policies
+        for number, policy in enumerate(policies):
+            placed = getattr(policy, "placed", None)
+            if placed is not None:
+                placed(policies[:number], policies[number + 1 :])
 
     def around(self, step: Step, clock: Clock) -> Step:
         """Return `step` with all policies around it, or plain if the environment turns them off (see `switch`)."""

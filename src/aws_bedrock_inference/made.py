@@ -74,7 +74,7 @@ class FilteredContent:
         return f"{who}: {', '.join(self.categories)}" if self.categories else who
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Hop:
     """A route that a call left: the fault for which it did, how many requests were sent there, and what they used, if
     the service said so: an answer that was filtered is paid.
@@ -87,6 +87,9 @@ class Hop:
 
     def __str__(self) -> str:
         return f"{self.route}: {self.fault.code} ({self.fault.cause})"
+
+    def __repr__(self) -> str:
+        return f"Hop({self}, attempts={self.attempts})"
 
 
 @dataclass(frozen=True, slots=True)

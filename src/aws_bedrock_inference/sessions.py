@@ -30,6 +30,20 @@ def of_aws(url: str) -> bool:
     return (urlsplit(url).hostname or "").endswith(_AWS)
 
 
+def is_http(url: Any) -> bool:
+    """Return whether `url` is http://host or https://host, with or without a port."""
+    try:
+        parts = urlsplit(url)
+        return bool(parts.hostname) and parts.scheme in ("http", "https") and parts.port != 0
+    except (ValueError, TypeError, AttributeError):
+        return False
+
+
+def is_session(value: Any) -> bool:
+    """Return whether `value` can be a session of boto3 or botocore."""
+    return hasattr(getattr(value, "_session", value), "create_client")
+
+
 def key_of(access_key: str) -> str:
     """Return the name under which to keep what AWS said to an access key whose account is not told."""
     return hashlib.sha256(access_key.encode()).hexdigest()[:16]

@@ -9,7 +9,7 @@ from aws_bedrock_inference.fault import Decision, Fault, Kind
 
 if TYPE_CHECKING:
     from aws_bedrock_inference.call import Attempt, Outcome, Route
-    from aws_bedrock_inference.made import Seam
+    from aws_bedrock_inference.made import Hop, Seam
 
 T = TypeVar("T", "Attempt", "Seam")
 
@@ -49,5 +49,11 @@ def portable(outcome: Outcome) -> Outcome:
         return replace(part, fault=replace(part.fault, error=None))
 
     fault = replace(outcome.fault, error=None) if outcome.fault is not None else None
-    made = replace(outcome.made, seams=tuple(map(bare, outcome.made.seams))) if outcome.made.seams else outcome.made
+    made = outcome.made
+    if made.seams or made.trail:
+        made = replace(made, seams=tuple(map(bare, made.seams)), trail=tuple(map(_bare_hop, made.trail)))
     return outcome._replace(fault=fault, earlier=tuple(map(bare, outcome.earlier)), made=made)
+
+
+def _bare_hop(hop: Hop) -> Hop:
+    return hop if hop.fault is None else replace(hop, fault=replace(hop.fault, error=None))

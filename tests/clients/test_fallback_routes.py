@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
+import pickle
 from typing import Any
 
+import boto3
 import pytest
 from support.answers import FRAMES, INTERNAL, MESSAGES, REPLY, THROTTLED_FRAME, UNAVAILABLE, fault
 from support.doubles import session
@@ -26,11 +28,13 @@ from aws_bedrock_inference import (
     Retry,
     StreamBroken,
     Target,
+    Unreachable,
     standard,
 )
 from aws_bedrock_inference.events import CallEnded, FellBack
 
 MODEL, OTHER = "amazon.nova-lite-v1:0", "amazon.nova-pro-v1:0"
+NOBODY = "http://127.0.0.1:9"  # the port of the discard service, which nobody offers
 GONE = fault(404, "ResourceNotFoundException", "This model version has reached the end of its life.")
 
 
@@ -145,7 +149,8 @@ def test_a_tier_is_set_on_its_own_route_only(face: Any) -> None:
 
 def test_a_target_that_cannot_be_reached_from_here_is_passed_over(face: Any) -> None:
     with Wire(UNAVAILABLE, answer(REPLY)) as wire:
-        elsewhere = Target(MODEL, region_name="us-west-2", endpoint_url="ftp://nowhere")
+        elsewhere = Target(MODEL, region_name="us-west-2", session=boto3.Session(profile_name=None))
+        elsewhere.session._session.set_config_variable("profile", "nowhere")
         client = face.open(wire.url, pipeline=using(Fallback(elsewhere, OTHER)))
         assert face.get(client.invoke("Why?")).route.model == OTHER
 
@@ -193,3 +198,46 @@ def test_the_exception_names_the_route_whose_fault_it_has(face: Any) -> None:
         with pytest.raises(StreamBroken) as caught:
             list(face.items(client.invoke_stream("Why?")))
         assert caught.value.route.region == "us-west-2"
+
+
+def test_an_exception_with_a_trail_can_be_pickled(face: Any) -> None:
+    client = face.open(NOBODY, pipeline=using(Fallback(OTHER)))
+    with pytest.raises(Unreachable) as caught:
+        face.get(client.invoke("Why?"))
+    copy = pickle.loads(pickle.dumps(caught.value))  # noqa: S301 - our own
+    assert [str(hop) for hop in copy.trail] == [str(hop) for hop in caught.value.trail]
+    assert len(copy.trail) > 1
+    assert not any(hop.fault.error for hop in copy.trail)
+
+
+def test_a_trail_is_short_where_it_is_printed(face: Any) -> None:
+    with Wire(UNAVAILABLE, answer(REPLY)) as wire:
+        client = face.open(wire.url, pipeline=using(Fallback(OTHER)))
+        trail = face.get(client.invoke("Why?")).trail
+    assert repr(trail) == f"(Hop({MODEL} in us-east-1: ServiceUnavailableException (service-capacity), attempts=1),)"
+
+
+@pytest.mark.parametrize(
+    ("options", "attempts", "why"),
+    [
+        ({"attempts": 2}, 10, "the fallback's 2 attempts are used up"),
+        ({}, 2, "no attempts are left"),
+    ],
+)
+def test_where_no_target_could_help_the_exception_says_how_it_ended_on_its_own_route(
+    face: Any, options: Any, attempts: int, why: str
+) -> None:
+    retry = Retry(attempts=attempts, chance=lambda: 0.0)
+    pipeline = Pipeline(Deadline(), Fallback(MODEL, chance=lambda: 0.0, **options), retry, Quota(rpm=600_000))
+    with Wire(UNAVAILABLE) as ill:
+        client = face.open(ill.url, pipeline=pipeline)
+        with pytest.raises(Overloaded, match=f"gave up: {why}") as caught:
+            face.get(client.invoke("Why?"))
+        assert caught.value.attempts == len(ill.received)
+
+
+def test_where_no_target_may_be_asked_the_exception_says_so(face: Any) -> None:
+    with Wire(INTERNAL, GONE) as ill:
+        client = face.open(ill.url, pipeline=using(Fallback(MODEL)))
+        with pytest.raises(NotFound, match="gave up: no other route could answer it"):
+            face.get(client.invoke("Why?"))

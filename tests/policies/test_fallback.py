@@ -393,6 +393,7 @@ LISTED = {
         st.builds(Target, st.sampled_from(MODELS), region_name=st.sampled_from([None, *REGIONS])),
         min_size=1,
         max_size=5,
+        unique=True,
     ),
     st.sampled_from(["eu-*", "us-*", "eu-west-1", "*"]),
     st.sampled_from([*MODELS, "us.amazon.nova-lite-v1:0"]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
@@ -12,12 +13,26 @@ if TYPE_CHECKING:
 
 ANYWHERE = "*"
 
+# What a Region is called, and how a pattern of Regions begins before its first wildcard.
+_REGION = re.compile(r"[a-z]{2,4}(-[a-z]+)+-\d{1,2}")
+_BEGINNING = re.compile(r"[a-z]{0,4}|[a-z]{2,4}-[a-z0-9-]*")
+_WILDCARD = re.compile(r"[*?\[]")
+
 
 def patterns(within: str | Iterable[str]) -> tuple[str, ...]:
-    """Return the shell patterns of allowed Regions. Raises `ValueError` for none and for what is no pattern."""
+    """Return the shell patterns of allowed Regions. Raises `ValueError` for none, and for one that
+    no Region can fit.
+    """
     found = (within,) if isinstance(within, str) else tuple(within)
     if not found or not all(str(each).strip() for each in found):
         raise ValueError(f"within={within!r:.80}: give a pattern of Regions such as 'eu-*', or several of them")
+    for each in found:
+        beginning, *wild = _WILDCARD.split(str(each), maxsplit=1)
+        if not (_BEGINNING if wild else _REGION).fullmatch(beginning):
+            raise ValueError(
+                f"within={each!r:.80}: no Region has such a name; give one, such as 'eu-west-1', or a pattern of them, "
+                "such as 'eu-*'"
+            )
     return found
 
 

@@ -7,6 +7,7 @@ from functools import cache
 from typing import NamedTuple
 
 from aws_bedrock_inference.fault import Decision, Fault, Origin
+from aws_bedrock_inference.knowledge.catalogue import catalogue
 from aws_bedrock_inference.knowledge.data import text_of_file
 
 DIFFERENCES = ("model", "region", "pool", "account")
@@ -34,6 +35,11 @@ def closes(fault: Fault) -> bool:
     """Return whether the route of a fault can answer nobody until somebody changes something."""
     listed = _groups().get(fault.cause)
     return listed is not None and listed.closes
+
+
+def causes() -> set[str]:
+    """Return the names of all causes that a fault can have."""
+    return {*catalogue().causes, *_groups()}
 
 
 class _Group(NamedTuple):

@@ -76,6 +76,8 @@ def standard(
 
     `max_cost` is the most that all calls may cost together, in US dollars (see `MaxCost`).
     """
+    if quota is not None and not isinstance(quota, Quota):
+        raise ValueError(f"standard({shown(quota)}): give a Quota, such as Quota(rpm=500); the others go by name")
     if retry is not None and retry != "outside" and not isinstance(retry, Retry):
         raise ValueError(f"standard(retry={shown(retry)}): give a Retry, or 'outside' to send each call once")
     if cache is not None and not isinstance(cache, Cache):

@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 from cachetools import LRUCache
 
 from aws_bedrock_inference import clock as clocks
-from aws_bedrock_inference.bounds import is_number, shown
+from aws_bedrock_inference.bounds import is_number, shown, shown_name
 from aws_bedrock_inference.dialects.filtered import FILTER_CAUSES
 from aws_bedrock_inference.forks import Locked
 from aws_bedrock_inference.foundation.residency import patterns
-from aws_bedrock_inference.knowledge.elsewhere import ANY, DIFFERENCES, NOWHERE, elsewhere
+from aws_bedrock_inference.knowledge.elsewhere import ANY, DIFFERENCES, NOWHERE, causes, elsewhere
+from aws_bedrock_inference.policies.breaker import Breaker
+from aws_bedrock_inference.policies.deadline import Deadline
+from aws_bedrock_inference.policies.degrade import Degrade
+from aws_bedrock_inference.policies.geographic import GeographicProfile
 from aws_bedrock_inference.policies.journey import FILTERED, Journey
 from aws_bedrock_inference.policies.keyed import Keyed
 from aws_bedrock_inference.policies.places import Places
 from aws_bedrock_inference.policies.quota import Quota
+from aws_bedrock_inference.policies.retry import Retry
 from aws_bedrock_inference.policies.targets import Target
 from aws_bedrock_inference.rules.health import Health
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Mapping
+    from collections.abc import Generator, Iterable, Sequence
 
     from aws_bedrock_inference.call import Call
     from aws_bedrock_inference.clock import Chance, Clock
@@ -31,6 +37,11 @@ if TYPE_CHECKING:
 ATTEMPTS = 6
 RESERVE = 0.25
 PINS = 100_000
+
+# Policies that each route has anew, and those that hold all routes together.
+_INNER = (Retry, GeographicProfile, Breaker, Quota)
+_OUTER = (Degrade, Deadline)
+_ORDER = "the order is Degrade, Filtered, Cache, Deadline, Complete, Resume, Fallback, Retry, Breaker, Quota"
 
 _MOVED = frozenset({"converse", "converse_stream", "invoke_model", "invoke_model_with_response_stream"})
 
@@ -74,6 +85,11 @@ class Fallback:
         if not is_number(attempts, least=1, whole=True):
             raise ValueError(f"Fallback(attempts={shown(attempts)}): give a whole number of requests, 1 or more")
         self.targets = tuple(_target(each) for each in targets)
+        for number, each in enumerate(self.targets):
+            if each in self.targets[:number]:
+                raise ValueError(
+                    f"Fallback(): target {number + 1}, {each.model_id}, repeats an earlier one; leave it out"
+                )
         self.within = None if within is None else patterns(within)
         self.reserve = reserve
         self.attempts = attempts
@@ -92,6 +108,15 @@ class Fallback:
             return Journey(self, call, clock).run(step) if call.operation in _MOVED else step(call)
 
         return flow
+
+    def placed(self, outer: Sequence[object], inner: Sequence[object]) -> None:
+        """Raise `ValueError` for a pipeline in which this policy would stand in the wrong place."""
+        for policies, side, wrong in ((outer, "outside", _INNER), (inner, "inside", (*_OUTER, Fallback))):
+            for each in policies:
+                if isinstance(each, wrong):
+                    name = "another Fallback" if isinstance(each, Fallback) else type(each).__name__
+                    problem = f"{name} stands {side} of Fallback"
+                    raise ValueError(f"Pipeline(): {problem}; {_ORDER}")  # noqa: TRY004 - of its place
 
     def health(self, key: str, now: float) -> Health:
         """Return the health of the route with that key, made at its first use."""
@@ -136,15 +161,25 @@ def _target(given: Any) -> Target:
         return given
     if isinstance(given, str):
         return Target(given)
-    raise ValueError(f"Fallback({shown(given)}): give model ids or Targets")
+    raise ValueError(
+        f"Fallback({shown(given)}): give model ids or Targets, each by itself; a list with a star: Fallback(*targets)"
+    )
 
 
-def _checked(on: Mapping[str, Any]) -> dict[str, frozenset[str]]:
+def _checked(on: Any) -> dict[str, frozenset[str]]:
     words = ("any", "nowhere", *DIFFERENCES)
+    if not isinstance(on, Mapping):
+        raise ValueError(f"Fallback(on={shown(on)}): give causes with what must differ, {{'throttled-*': 'model'}}")  # noqa: TRY004 - of an option
+    known = {*causes(), FILTERED} if on else ()
     found = {}
     for cause, value in on.items():
+        if not isinstance(cause, str) or not any(fnmatchcase(each, cause) for each in known):
+            raise ValueError(
+                f"Fallback(on={{{shown_name(cause, known)}: ...}}): no cause has this name; `error.cause` and "
+                "`bedrock errors` tell the names, and * stands for any characters: 'throttled-*'"
+            )
         names = (value,) if isinstance(value, str) else tuple(value)
         if not names or not set(names) <= set(words) or (len(names) > 1 and {"any", "nowhere"} & set(names)):
             raise ValueError(f"Fallback(on={{{cause!r}: {value!r:.60}}}): give one of {', '.join(words)}, or several")
-        found[str(cause)] = {("any",): ANY, ("nowhere",): NOWHERE}.get(names, frozenset(names))
+        found[cause] = {("any",): ANY, ("nowhere",): NOWHERE}.get(names, frozenset(names))
     return found

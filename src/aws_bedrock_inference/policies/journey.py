@@ -251,16 +251,23 @@ class Journey:
         """Return the failure of the best route that was sent to, with what happened on the others."""
         if not self._hops:
             return Outcome(fault=invalid_request(f"no route may answer the call: {'; '.join(self._skipped.values())}"))
-        leg, outcome = min(self._hops, key=lambda hop: (_refused(hop[1]), hop[0].number))
+        # The latest of equals: a call that came back to its first route ended there.
+        leg, outcome = min(self._hops[::-1], key=lambda hop: (_refused(hop[1]), hop[0].number))
         made = replace(outcome.made, route=leg.route if leg.number else None, trail=tuple(map(_hop, self._hops)))
         earlier = [
             attempt for _, left in self._hops for attempt in (left.earlier if left is outcome else _attempts(left))
         ]
         others = [hop for hop in self._hops if hop[1] is not outcome]
         tried = [str(_hop(hop)) for hop in others if hop[0].number != leg.number] + list(self._skipped.values())
-        gave_up = f"no other route answered: {'; '.join(tried)}" if tried else outcome.gave_up
+        gave_up = f"no other route answered: {'; '.join(tried)}" if tried else self._gave_up(outcome)
         failed = outcome._replace(made=made, earlier=tuple(earlier), gave_up=gave_up)
         return failed._replace(fault=None) if is_filtered_answer(outcome) else failed
+
+    def _gave_up(self, outcome: Outcome) -> str:
+        """Return why the call ended, where it was on one route only."""
+        if self.sent >= self.policy.attempts:
+            return f"the fallback's {self.policy.attempts} attempts are used up"
+        return outcome.gave_up if len(self._hops) > 1 else "no other route could answer it"
 
 
 def _hop(left: tuple[Leg, Outcome]) -> Hop:

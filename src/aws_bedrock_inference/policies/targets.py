@@ -11,6 +11,7 @@ from aws_bedrock_inference.bounds import hashed, shown, shown_name
 from aws_bedrock_inference.call import Route
 from aws_bedrock_inference.knowledge.models import target
 from aws_bedrock_inference.policies.quota import Quota
+from aws_bedrock_inference.sessions import is_http, is_session
 from aws_bedrock_inference.tokens.estimate import estimate
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.rules.health import Health
 
 _REGION = re.compile(r"[a-z]{2,4}(-[a-z]+)+-\d{1,2}")
+_NO_ID = re.compile(r"[\s,;'\"()\[\]{}]")
 _TIERS = ("default", "flex", "priority", "reserved")
 
 
@@ -47,8 +49,22 @@ class Target:
     def __post_init__(self) -> None:
         if not str(self.model_id or "").strip():
             raise ValueError(f"Target({shown(self.model_id)}): give a model id, inference profile id or ARN")
+        if _NO_ID.search(str(self.model_id)):
+            raise ValueError(
+                f"Target({shown(self.model_id)}): no model id has a comma, space, quote or bracket in it; give each "
+                "by itself: Fallback('one-model-id', 'another-model-id')"
+            )
         if self.region_name is not None and not _REGION.fullmatch(str(self.region_name)):
             raise ValueError(f"Target(region_name={shown(self.region_name)}): give a Region such as 'us-west-2'")
+        if self.endpoint_url is not None and not is_http(self.endpoint_url):
+            raise ValueError(
+                f"Target(endpoint_url={shown(self.endpoint_url)}): give http://host:port or https://host:port"
+            )
+        if self.session is not None and not is_session(self.session):
+            raise ValueError(
+                f"Target(session={shown(self.session)}): give a session of boto3 or botocore, such as "
+                "boto3.Session(profile_name='NAME')"
+            )
         if self.role_arn is not None and not isinstance(self.role_arn, AssumedRole):
             object.__setattr__(self, "role_arn", AssumedRole(self.role_arn))
         if self.tier is not None and self.tier not in _TIERS:

@@ -18,7 +18,7 @@ from botocore.exceptions import (
 from botocore.utils import get_environ_proxies
 
 from aws_bedrock_inference.knowledge.masking import masked
-from aws_bedrock_inference.sessions import key_of, make_client, of_aws
+from aws_bedrock_inference.sessions import is_http, key_of, make_client, of_aws
 from aws_bedrock_inference.transports.fast.signing import Signer, signer
 from aws_bedrock_inference.transports.operations import SERVICE
 from aws_bedrock_inference.transports.principals import account_of, principal
@@ -172,18 +172,10 @@ def _ask(client: Any) -> _Asked:
 
 def _check_url(url: str) -> None:
     """Raise `InvalidEndpointConfigurationError` for a URL that botocore accepts, and that leads nowhere."""
-    if not _is_http(url):
+    if not is_http(url):
         raise InvalidEndpointConfigurationError(
             msg=f"The endpoint {masked(url)} is not http://host:port or https://host:port."
         )
-
-
-def _is_http(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-        return bool(parts.hostname) and parts.scheme in ("http", "https") and parts.port != 0
-    except ValueError:
-        return False
 
 
 def _private(url: str) -> bool:
@@ -196,6 +188,6 @@ def _with_scheme(proxy: str | None) -> str | None:
     if not proxy:
         return None
     url = proxy if "://" in proxy else f"http://{proxy.removeprefix('//')}"
-    if not _is_http(url):
+    if not is_http(url):
         raise InvalidProxy
     return url
