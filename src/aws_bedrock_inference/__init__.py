@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         safe_invoke,
         stream_with_retry,
     )
+    from aws_bedrock_inference.deadletters.queue import DeadLetterQueue
     from aws_bedrock_inference.exceptions import (
         AnswerIncomplete,
         BedrockError,
@@ -68,6 +69,7 @@ if TYPE_CHECKING:
         Breaker,
         Cache,
         Complete,
+        DeadLetter,
         Deadline,
         Degrade,
         Filtered,
@@ -101,6 +103,7 @@ _HOMES = {
         "safe_invoke",
         "stream_with_retry",
     ),
+    "deadletters.queue": ("DeadLetterQueue",),
     "resilience.functions": ("attempts",),
     "clients.reply": ("Reply",),
     "resilience.wrap": ("resilient",),
@@ -141,6 +144,7 @@ _HOMES = {
         "Breaker",
         "Cache",
         "Complete",
+        "DeadLetter",
         "Deadline",
         "Degrade",
         "Filtered",
@@ -169,6 +173,8 @@ __all__ = [
     "ClientClosed",
     "Complete",
     "ContentFilteredError",
+    "DeadLetter",
+    "DeadLetterQueue",
     "Deadline",
     "DeadlineTooClose",
     "Decision",

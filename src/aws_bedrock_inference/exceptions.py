@@ -25,8 +25,8 @@
 
 The text of a `Refused` names the service's code that it stands for, such as `ValidationException` for `InvalidRequest`.
 
-Each exception has the attributes `code`, `decision`, `cause`, `origin`, `advice`, `attempts`, `request_id`, `route` and
-`retry_after`, and one note for each earlier attempt.
+Each exception has the attributes `code`, `decision`, `cause`, `origin`, `advice`, `attempts`, `request_id`, `route`,
+`retry_after` and `letter_id`, and one note for each earlier attempt.
 """
 
 from __future__ import annotations
@@ -110,6 +110,11 @@ class BedrockError(Exception):
         """The seconds after which a retry can succeed, if known."""
         fault = self.fault
         return None if fault.retry_after is fault.suggested_wait is None else fault.stated_wait
+
+    @property
+    def letter_id(self) -> str | None:
+        """The id of the dead letter that keeps this call; None without one (see `DeadLetter`)."""
+        return self.outcome.made.letter_id
 
     @property
     def model(self) -> str:

@@ -76,10 +76,11 @@ class FilteredContent:
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """The making of an answer. `cached` is its age in seconds if it was kept from an earlier request. `degraded_by` is
-    the fault in whose place a substitute was answered. `replaced` says that a message of the caller's stands in the
-    place of filtered content. `seams` are the places where its stream broke. `enlarged` is the limit of its answer, in
-    tokens, with which the request was repeated because it had been cut.
+    """The making of an answer, or of a failure. `cached` is its age in seconds if it was kept from an earlier request.
+    `degraded_by` is the fault in whose place a substitute was answered. `replaced` says that a message of the caller's
+    stands in the place of filtered content. `seams` are the places where its stream broke. `enlarged` is the limit of
+    its answer, in tokens, with which the request was repeated because it had been cut. `letter_id` names the dead
+    letter that keeps the failed call, also where a substitute was answered.
     """
 
     seams: tuple[Seam, ...] = ()
@@ -87,6 +88,7 @@ class Made:
     degraded_by: Fault | None = field(default=None)
     replaced: bool = False
     enlarged: int | None = None
+    letter_id: str | None = None
 
 
 class Interrupted(NamedTuple):

@@ -9,6 +9,7 @@ from aws_bedrock_inference.flow import Pipeline
 from aws_bedrock_inference.policies.breaker import Breaker
 from aws_bedrock_inference.policies.cache import Cache
 from aws_bedrock_inference.policies.complete import Complete
+from aws_bedrock_inference.policies.dead_letter import DeadLetter
 from aws_bedrock_inference.policies.deadline import Deadline
 from aws_bedrock_inference.policies.degrade import Degrade
 from aws_bedrock_inference.policies.filtered import Filtered, OnFiltered
@@ -25,6 +26,7 @@ __all__ = [
     "Breaker",
     "Cache",
     "Complete",
+    "DeadLetter",
     "Deadline",
     "Degrade",
     "Filtered",
@@ -43,6 +45,7 @@ def standard(
     cache: Cache | None = None,
     filtered: Filtered | OnFiltered = "return",
     degrade: Degrade | None = None,
+    dead_letters: DeadLetter | None = None,
     on_interrupt: OnInterrupt = "raise",
     retry: Retry | Literal["outside"] | None = None,
     profiles: Models | None = None,
@@ -53,8 +56,9 @@ def standard(
     `cache` answers a request that was answered before, and nothing of the others is asked then. Without it nothing is
     kept. `filtered` is what to do with content that was filtered: `return` it as it is, `raise`, or a message for its
     place (see `Filtered`). `degrade` is a substitute for when all else has failed; without one the exception is raised.
-    `on_interrupt` says how a stream goes on that breaks after its first content, unless the call says so itself (see
-    `Resume`). `load` reads the same from a file.
+    `dead_letters` keeps each call that has failed for good, before a substitute is answered, so that it can be sent
+    again. `on_interrupt` says how a stream goes on that breaks after its first content, unless the call says so itself
+    (see `Resume`). `load` reads the same from a file.
 
     `retry` replaces the recommended `Retry()`. With `"outside"` a call is sent once, because something else owns the
     retries and their waits: a workflow engine, a task queue. The exception then says in `retry_after` how many seconds
@@ -71,9 +75,15 @@ def standard(
         raise ValueError(f"standard(cache={shown(cache)}): give a Cache, such as Cache('sqlite:///path/answers.db')")
     if degrade is not None and not isinstance(degrade, Degrade):
         raise ValueError(f"standard(degrade={shown(degrade)}): give a Degrade, such as Degrade('Busy, try later')")
+    if dead_letters is not None and not isinstance(dead_letters, DeadLetter):
+        raise ValueError(
+            f"standard(dead_letters={shown(dead_letters)}): give a DeadLetter, such as "
+            "DeadLetter('sqlite:///path/dead.db')"
+        )
     owner = Retry(attempts=1) if retry == "outside" else retry
     return Pipeline(
         *([degrade] if degrade is not None else []),
+        *([dead_letters] if dead_letters is not None else []),
         *([] if filtered == "return" else [filtered if isinstance(filtered, Filtered) else Filtered(filtered)]),
         *([cache] if cache is not None else []),
         Deadline(),

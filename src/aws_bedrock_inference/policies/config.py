@@ -3,6 +3,7 @@
 filtered = "I can't answer that."
 degrade = "Busy, try later."
 on_interrupt = "continue"
+dead_letters = "sqlite://dead.db"
 
 [quota]
 rpm = 500
@@ -23,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 from aws_bedrock_inference.bounds import shown
 from aws_bedrock_inference.policies import standard
 from aws_bedrock_inference.policies.cache import Cache
+from aws_bedrock_inference.policies.dead_letter import DeadLetter
 from aws_bedrock_inference.policies.degrade import Degrade
 from aws_bedrock_inference.policies.filtered import Filtered
 from aws_bedrock_inference.policies.quota import Quota
@@ -34,14 +36,15 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.flow import Pipeline
 
 # Options that only Python can give.
-_IN_CODE = {"budget", "chance", "seal", "session"}
+_IN_CODE = {"budget", "chance", "redact", "seal", "session"}
 _DISCOVERED = "discovered"
 
 
 def load(path: str | Path) -> Pipeline:
     """Return the pipeline that the TOML file at `path` describes, with the keys of `standard`: `quota`, `cache`,
-    `filtered`, `degrade`, `on_interrupt` and `retry`. A table has the options of the policy of that name. With
-    `discovered = true` in `[quota]`, its limits start from what Service Quotas lists (see `Quota.discovered`).
+    `filtered`, `degrade`, `dead_letters`, `on_interrupt` and `retry`. A table has the options of the policy of that
+    name. With `discovered = true` in `[quota]`, its limits start from what Service Quotas lists (see
+    `Quota.discovered`).
 
     Raises `ValueError`, which says where the file is wrong and what is allowed there, and `OSError` if it cannot be
     read.
@@ -75,6 +78,10 @@ def _cache(where: str, value: Any) -> Cache:
     return Cache(value) if isinstance(value, str) else _made(where, value, Cache)
 
 
+def _dead_letters(where: str, value: Any) -> DeadLetter:
+    return DeadLetter(value) if isinstance(value, str) else _made(where, value, DeadLetter)
+
+
 def _retry(where: str, value: Any) -> Any:
     return value if isinstance(value, str) else _made(where, value, Retry)
 
@@ -96,6 +103,7 @@ _READERS: dict[str, Callable[[str, Any], Any]] = {
     "cache": _cache,
     "filtered": _filtered,
     "degrade": _degrade,
+    "dead_letters": _dead_letters,
     "on_interrupt": _as_it_is,
     "retry": _retry,
 }

@@ -1,0 +1,1 @@
+"""Dead letters: what failed is kept, explained, and done again once."""

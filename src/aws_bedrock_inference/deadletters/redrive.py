@@ -1,0 +1,305 @@
+"""Letters sent again: each is claimed for a time, sent by one redrive at once, and its end is recorded.
+
+dead ──claim──► claimed ──answered──► redriven
+▲                 │
+└──failed again───┤
+└──lease passed: another redrive takes it over, marked as perhaps sent already
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor
+from concurrent.futures import wait as wait_for
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any, NamedTuple
+from uuid import uuid4
+
+from aws_bedrock_inference import clock as clocks
+from aws_bedrock_inference.bounds import is_number, shown
+from aws_bedrock_inference.deadletters.letter import Letter, Redriven
+from aws_bedrock_inference.deadletters.making import failure_text, summary_after
+from aws_bedrock_inference.deadletters.sending import answer_of, checked_client, send, unsendable
+from aws_bedrock_inference.log import LOGGER
+from aws_bedrock_inference.stores.request import StoreUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from aws_bedrock_inference.deadletters.filters import Wanted
+    from aws_bedrock_inference.deadletters.letter import State, Summary
+    from aws_bedrock_inference.deadletters.queue import DeadLetterQueue
+    from aws_bedrock_inference.deadletters.store import Place
+
+LEASE = 1000.0
+"""Seconds for which a letter is claimed: its call may take nine tenths of it, 900 s, as any call may."""
+_OF_LEASE = 0.9
+
+# Failures without an answer in between after which a redrive stops: whatever it is, it is not the single letter.
+MOST_FAILURES = 20
+
+# Letters that are read at once before they are sent.
+_PAGE = 50
+
+# Seconds between two looks at letters that others hold, at most.
+_LOOK = 1.0
+
+
+class RedriveResult(NamedTuple):
+    """The end of one letter in a redrive: `sent`, `failed` or `refused`, and why."""
+
+    id: str
+    result: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RedriveReport:
+    """The numbers of letters that were answered (`sent`), failed again, and were refused because something must change
+    first; of a dry run, those that would be sent and refused. `leased` are held by other redrives. `stopped` says why
+    it ended early. `results` has one entry for each letter.
+    """
+
+    sent: int = 0
+    failed: int = 0
+    refused: int = 0
+    leased: int = 0
+    stopped: str = ""
+    results: tuple[RedriveResult, ...] = ()
+
+
+def owner_name() -> str:
+    """Return a name for one redrive, which no other has."""
+    return f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"
+
+
+def claim(queue: DeadLetterQueue, summary: Summary, owner: str, lease: float) -> Summary | None:
+    """Claim a letter and return its new summary; None if another was faster. The history of one that was taken over
+    says that its request may have been sent.
+    """
+    now = queue.store.now()
+    taken_over = summary.state == "claimed"
+    claimed = replace(
+        summary,
+        state="claimed",
+        version=summary.version + 1,
+        owner=owner,
+        lease=lease,
+        until=now + lease,
+        history=summary.noted(Redriven(now, "unknown", summary.owner)) if taken_over else summary.history,
+    )
+    return claimed if queue.store.update(claimed, summary.version) else None
+
+
+def release(
+    queue: DeadLetterQueue, claimed: Summary, state: State, entry: Redriven, answer: Any = None, **changes: Any
+) -> bool:
+    """Record the end of a claimed letter; False if the claim had been taken over."""
+    ended = replace(
+        claimed,
+        state=state,
+        version=claimed.version + 1,
+        owner="",
+        lease=0.0,
+        until=0.0,
+        history=claimed.noted(entry),
+        **changes,
+    )
+    return queue.store.update(ended, claimed.version, None if answer is None else queue.packed_answer(answer))
+
+
+def retried(queue: DeadLetterQueue, letter: Letter, client: Any) -> Any:
+    """Send one letter, whatever its state and its cause, and return the result. Raises what the client raises."""
+    before, owner = letter.summary, owner_name()
+    held = before.state == "claimed" and not queue.store.has_lapsed(before)
+    claimed = None if held else claim(queue, before, owner, LEASE)
+    if claimed is None:
+        raise ValueError(f"letter {letter.id} is held by another redrive; look at it again when that has ended")
+    back: State = before.state if before.finished else "dead"
+    try:
+        result = send(letter, client)
+    except Exception as error:
+        now = queue.store.now()
+        entry = Redriven(now, "failed", owner, failure_text(error))
+        _recorded(queue, claimed, back, entry, **summary_after(claimed, error, now))
+        raise
+    except BaseException:  # interrupted: nobody knows whether it was sent
+        _recorded(queue, claimed, back, Redriven(queue.store.now(), "unknown", owner))
+        raise
+    _recorded(queue, claimed, "redriven", Redriven(queue.store.now(), "success", owner), answer_of(result))
+    return result
+
+
+def _recorded(queue: DeadLetterQueue, claimed: Summary, *end: Any, **changes: Any) -> str:
+    """Record the end of a letter that was sent; return why that could not be done. A store that fails hides neither the
+    answer nor the failure of the call.
+    """
+    try:
+        problem = "" if release(queue, claimed, *end, **changes) else "its lease had ended, and another redrive took it"
+    except StoreUnavailable as trouble:
+        problem = str(trouble)
+    if problem:
+        LOGGER.error("letter %s was sent, and that could not be recorded: %s", claimed.id, problem)
+    return problem
+
+
+class Redrive:
+    """One bulk redrive of the letters that are `wanted`. `sleep` lets time pass."""
+
+    def __init__(
+        self,
+        queue: DeadLetterQueue,
+        client: Any,
+        wanted: Wanted,
+        *,
+        limit: int | None,
+        force: bool,
+        remedied: tuple[str, ...],
+        lease: float,
+        concurrency: int,
+        on_answer: Callable[[Letter, Any], object] | None,
+        sleep: Callable[[float], object] = clocks.sleep,
+    ) -> None:
+        for name, value in (("limit", limit), ("concurrency", concurrency)):
+            if value is not None and not is_number(value, least=1, whole=True):
+                raise ValueError(f"redrive({name}={shown(value)}): give a whole number, 1 or more")
+        if not is_number(lease, above=0):
+            raise ValueError(f"redrive(lease={shown(lease)}): give seconds above 0")
+        self._queue = queue
+        self._client = checked_client(client)
+        self._region = getattr(client, "region_name", None)
+        self._wanted = wanted
+        self._limit = limit
+        self._force = force
+        self._remedied = remedied
+        self._lease = lease
+        self._concurrency = concurrency
+        self._on_answer = on_answer
+        self._sleep = sleep
+        self._owner = owner_name()
+        self._results: list[RedriveResult] = []
+        self._running: set[Future[RedriveResult | None]] = set()
+        self._in_a_row = 0
+        self._stopped = ""
+
+    def run(self, *, dry_run: bool, wait: bool) -> RedriveReport:
+        """Send the letters and return what became of them."""
+        if dry_run:
+            return self._planned()
+        with ThreadPoolExecutor(self._concurrency, thread_name_prefix="bedrock-redrive") as pool:
+            for summary in self._claimable(wait=wait):
+                if not self._has_room():
+                    break
+                self._running.add(pool.submit(self._one, summary))
+            self._collect(everything=True)
+        return self._report()
+
+    def _planned(self) -> RedriveReport:
+        for summary in self._of_state("dead"):
+            if self._limit is not None and self._number("sent") >= self._limit:
+                break
+            reason = self._refusal(summary)
+            self._results.append(RedriveResult(summary.id, "refused" if reason else "sent", reason))
+        return self._report()
+
+    def _report(self) -> RedriveReport:
+        numbers = {result: self._number(result) for result in ("sent", "failed", "refused")}
+        leased = sum(1 for _ in self._of_state("claimed"))
+        return RedriveReport(**numbers, leased=leased, stopped=self._stopped, results=tuple(self._results))
+
+    def _number(self, result: str) -> int:
+        return sum(each.result == result for each in self._results)
+
+    def _claimable(self, *, wait: bool) -> Iterator[Summary]:
+        """Yield the letters that are dead, then those whose claim has lapsed; with `wait` until no other holds one."""
+        yield from self._of_state("dead")
+        while True:
+            held = 0
+            for summary in self._of_state("claimed"):
+                if summary.owner == self._owner:
+                    continue
+                if self._queue.store.has_lapsed(summary):
+                    yield summary
+                else:
+                    held += 1
+            if not (wait and held):
+                return
+            self._sleep(min(_LOOK, self._lease / 10))
+
+    def _of_state(self, state: State) -> Iterator[Summary]:
+        place: Place | None = None
+        while True:
+            page = self._queue.store.page(state, self._wanted, _PAGE, place, newest=False, whole=False)
+            # Redrives that run together begin at different letters of a page, and so seldom want the same one.
+            start = hash(self._owner) % max(1, len(page.records))
+            yield from (record.summary for record in (*page.records[start:], *page.records[:start]))
+            place = page.after
+            if place is None:
+                return
+
+    def _has_room(self) -> bool:
+        """Wait until another letter may be sent; False if this was the last one."""
+        while True:
+            self._collect(everything=False)
+            sent = self._number("sent") + self._number("failed")
+            if self._stopped or (self._limit is not None and sent >= self._limit):
+                return False
+            if len(self._running) < self._concurrency and (
+                self._limit is None or sent + len(self._running) < self._limit
+            ):
+                return True
+            wait_for(self._running, return_when=FIRST_COMPLETED)
+
+    def _collect(self, *, everything: bool) -> None:
+        done = wait_for(self._running).done if everything else {each for each in self._running if each.done()}
+        self._running -= done
+        for future in done:
+            result = future.result()
+            if result is None:
+                continue
+            self._results.append(result)
+            if result.result != "refused":
+                self._in_a_row = 0 if result.result == "sent" else self._in_a_row + 1
+            if self._in_a_row >= MOST_FAILURES:
+                self._stopped = f"{MOST_FAILURES} letters in a row failed again; the last one: {result.reason}"
+
+    def _one(self, summary: Summary) -> RedriveResult | None:
+        """Send one letter; None if another redrive has it."""
+        reason = self._refusal(summary)
+        letter = None if reason else self._queue.get(summary.id)
+        if letter is not None:
+            reason = unsendable(letter)
+        if reason:
+            return RedriveResult(summary.id, "refused", reason)
+        claimed = None if letter is None else claim(self._queue, summary, self._owner, self._lease)
+        if letter is None or claimed is None:
+            return None
+        try:
+            result = send(letter, self._client, self._lease * _OF_LEASE)
+        except Exception as error:  # noqa: BLE001 - whatever the client raises, the letter is dead again
+            now, text = self._queue.store.now(), failure_text(error)
+            entry = Redriven(now, "failed", self._owner, text)
+            _recorded(self._queue, claimed, "dead", entry, **summary_after(claimed, error, now))
+            return RedriveResult(summary.id, "failed", text)
+        entry = Redriven(self._queue.store.now(), "success", self._owner)
+        problem = _recorded(self._queue, claimed, "redriven", entry, answer_of(result))
+        if self._on_answer is not None:
+            try:
+                self._on_answer(letter, result)
+            except Exception:  # noqa: BLE001 - the function is the user's
+                LOGGER.exception("on_answer failed for letter %s; its answer is in the letter", summary.id)
+        return RedriveResult(summary.id, "sent", problem)
+
+    def _refusal(self, summary: Summary) -> str:
+        """Return why a letter is not sent; empty if it is."""
+        if self._force:
+            return ""
+        if summary.needs_change and not any(fnmatchcase(summary.cause, each) for each in self._remedied):
+            return f"{summary.cause}: the same request fails again until something is changed"
+        if summary.redacted:
+            return "its request was redacted, and is not the one that failed"
+        if summary.region and isinstance(self._region, str) and self._region != summary.region:
+            return f"it failed in {summary.region}, and the client calls {self._region}"
+        return ""
