@@ -15,6 +15,7 @@ from aws_bedrock_inference.cli.options import PROFILE_OPTION, REGION_OPTION
 from aws_bedrock_inference.cli.terminal import say
 from aws_bedrock_inference.deadletters.letter import STATES
 from aws_bedrock_inference.deadletters.queue import DeadLetterQueue
+from aws_bedrock_inference.deadletters.sending import answer_of
 from aws_bedrock_inference.deadletters.store import TABLE
 
 if TYPE_CHECKING:
@@ -37,9 +38,7 @@ _CHOICE = (
     click.option("--cause", metavar="NAME", help="Only this cause; * stands for anything: 'throttled-*'."),
     click.option("--model", metavar="ID", help="Only this model; * stands for anything."),
     click.option("--in-region", metavar="NAME", help="Only what failed in this Region."),
-    click.option(
-        "--since", metavar="TIME", help="First failed since then: 2026-11-29T14:00:00 (UTC), or 30m, 2h, 7d ago."
-    ),
+    click.option("--since", metavar="TIME", help="First failed since: 2026-11-29T14:00:00 (UTC), or 30m, 2h, 7d ago."),
     click.option("--until", metavar="TIME", help="First failed before then."),
     click.option("--tag", multiple=True, metavar="NAME[=VALUE]", help="Only with this tag. Repeatable."),
 )
@@ -120,6 +119,12 @@ def show(*, letter_id: str, store: str, as_json: bool) -> None:
     "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="File for answers."
 )
 @click.option(
+    "--default-model",
+    metavar="ID",
+    envvar="BEDROCK_MODEL_ID",
+    help="Model for requests that name none. [env: BEDROCK_MODEL_ID]",
+)
+@click.option(
     "--config",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     metavar="FILE",
@@ -140,10 +145,11 @@ def redrive(
     wait: bool,
     concurrency: int,
     output: Path | None,
-    config: Path | None,
+    store: str,
     region: str | None,
     endpoint_url: str | None,
-    store: str,
+    config: Path | None,
+    default_model: str | None,
     as_json: bool,
     **choice: Any,
 ) -> None:
@@ -154,12 +160,21 @@ def redrive(
     """
     with contextlib.ExitStack() as stack:
         queue = stack.enter_context(_queue(store))
-        client = stack.enter_context(_client(queue, config, region, endpoint_url, ids, _chosen(**choice)))
+        first = [_found(queue, ids[0])] if ids else queue.get_failed_requests(1, **_chosen(**choice))
+        summary = first[0].summary if first else None
+        client = stack.enter_context(
+            _client(
+                default_model or (summary and summary.model) or "none",
+                region_name=region or (summary and summary.region) or None,
+                endpoint_url=endpoint_url,
+                config=config,
+            )
+        )
         answers = stack.enter_context(output.open("a", encoding="utf-8")) if output is not None else None
 
         def keep(letter: Letter, result: Any) -> None:
             if answers is not None:
-                line = {"id": letter.id, "output": getattr(result, "text", None)}
+                line = {"id": letter.id, "text": getattr(result, "text", None), "answer": answer_of(result)}
                 answers.write(json.dumps(line, ensure_ascii=False) + "\n")
                 answers.flush()
 
@@ -242,20 +257,9 @@ class NoLetter(click.ClickException):
     exit_code = NEEDS_CORRECTION
 
 
-def _client(
-    queue: DeadLetterQueue,
-    config: Path | None,
-    region: str | None,
-    endpoint_url: str | None,
-    ids: tuple[str, ...],
-    choice: dict[str, Any],
-) -> BedrockClient:
-    """Return a client of the first letter's model; the others name their own."""
+def _client(model: str, *, config: Path | None, **options: Any) -> BedrockClient:
+    """Return a client for letters that name their own models; the others go to `model`."""
     from aws_bedrock_inference.clients.client import BedrockClient  # noqa: PLC0415 - heavy, and needed by one command
     from aws_bedrock_inference.policies.config import load  # noqa: PLC0415 - the same
 
-    first = [_found(queue, ids[0])] if ids else queue.get_failed_requests(1, **choice)
-    model = (first[0].summary.model if first else "") or choice["model"] or "none"
-    return BedrockClient(
-        model, region_name=region, endpoint_url=endpoint_url, pipeline=load(config) if config is not None else None
-    )
+    return BedrockClient(model, pipeline=load(config) if config is not None else None, **options)

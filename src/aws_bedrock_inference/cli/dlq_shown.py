@@ -17,7 +17,7 @@ from aws_bedrock_inference.knowledge.masking import masked
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from aws_bedrock_inference.deadletters.letter import Letter, Summary
+    from aws_bedrock_inference.deadletters.letter import Content, Letter, Summary
     from aws_bedrock_inference.deadletters.redrive import RedriveReport
     from aws_bedrock_inference.deadletters.stats import Stats
 
@@ -69,35 +69,36 @@ def print_letter(letter: Letter) -> None:
 
 
 def _lines(letter: Letter) -> Iterator[str]:
-    summary, content = letter.summary, letter.content
-    yield f"{letter.id}: {summary.state}"
+    yield from _fate(letter.summary, letter.content)
+    content = letter.content
+    for name, value in (("tags", letter.summary.tags), ("metadata", content.metadata)):
+        if value:
+            yield f"{name:<13} {_text(value)}"
+    yield f"request       {content.operation}{' (redacted)' if letter.summary.redacted else ''}"
+    for title, value in (("", content.request), ("arrived", content.partial), ("answer", letter.answer)):
+        if value is not None:
+            yield f"{title}\n{_text(value, indent=2)}".lstrip("\n")
+
+
+def _fate(summary: Summary, content: Content) -> Iterator[str]:
+    """Yield why a letter failed, what to do, what was tried, and what has become of it."""
+    yield f"{summary.id}: {summary.state}"
     yield f"first failed  {timestamp(summary.first)} UTC"
     if summary.last != summary.first:
         yield f"last failed   {timestamp(summary.last)} UTC"
     yield f"error         {masked(content.error)}"
     yield f"cause         {summary.cause}: {summary.decision}"
-    if content.explanation:
-        yield f"              {content.explanation.get('meaning', '')}"
+    yield f"              {content.explanation.get('meaning', '')}".rstrip()
     for do, run in content.explanation.get("remedies", ()):
         yield f"do            {masked(do)}" + (f"  ({masked(run)})" if run else "")
     for route in content.routes:
         yield f"route         {route}"
     for tried in content.tried:
-        yield f"attempt       {tried.code}: {masked(tried.message)} (request id {tried.request_id}), waited {tried.wait:.2f} s"
+        request = f" (request id {tried.request_id})" if tried.request_id else ""
+        yield f"attempt       {tried.code}: {masked(tried.message)}{request}, waited {tried.wait:.2f} s"
     for entry in summary.history:
         text = "may have been sent, by a redrive that was ended" if entry.result == "unknown" else entry.result
         yield f"redrive       {timestamp(entry.at)} UTC {text} {masked(entry.error)}".rstrip()
-    for name, value in (("tags", summary.tags), ("metadata", content.metadata)):
-        if value:
-            yield f"{name:<13} {_text(value)}"
-    yield f"request       {content.operation}{' (redacted)' if summary.redacted else ''}"
-    yield _text(content.request, indent=2)
-    if content.partial is not None:
-        yield "arrived"
-        yield _text(content.partial, indent=2)
-    if letter.answer is not None:
-        yield "answer"
-        yield _text(letter.answer, indent=2)
 
 
 def _text(value: Any, indent: int | None = None) -> str:
