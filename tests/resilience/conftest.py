@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.doubles import session
 from support.injected import Script
+from support.moto_server import moto_url
 
 from aws_bedrock_inference import resilient
+
+__all__ = ["moto_url"]
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -17,25 +19,13 @@ if TYPE_CHECKING:
     from support.doubles import World
 
 
-@pytest.fixture(scope="session")
-def server() -> Iterator[str]:
-    from moto.server import ThreadedMotoServer  # noqa: PLC0415 - slow to import, and needed by few
-
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    moto = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    moto.start()
-    host, port = moto.get_host_and_port()
-    yield f"http://{host}:{port}"
-    moto.stop()
-
-
 @pytest.fixture
-def bare(server: str, alone: None) -> Iterator[Callable[..., Any]]:
+def bare(moto_url: str, alone: None) -> Iterator[Callable[..., Any]]:
     """Makes boto3's own clients of the server."""
     made: list[Any] = []
 
     def client(service: str, **options: Any) -> Any:
-        made.append(session().client(service, endpoint_url=server, **options))
+        made.append(session().client(service, endpoint_url=moto_url, **options))
         return made[-1]
 
     yield client
