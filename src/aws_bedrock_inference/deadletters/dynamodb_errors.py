@@ -10,10 +10,18 @@ from botocore.exceptions import BotoCoreError, ClientError
 from aws_bedrock_inference.deadletters.letter import LetterTooNew
 from aws_bedrock_inference.fault import Decision
 from aws_bedrock_inference.knowledge.explain import explain
+from aws_bedrock_inference.knowledge.masking import masked
 from aws_bedrock_inference.stores.request import StoreUnavailable, StoreUnusable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+# Characters of a message of the service that are shown.
+_LONGEST = 300
+
+# DynamoDB's words for it, and those of moto.
+_NO_INDEX = ("does not have the specified index", "Invalid index: ")
 
 
 def code_of(error: ClientError) -> str:
@@ -24,7 +32,7 @@ def code_of(error: ClientError) -> str:
 
 def lacks_index(error: ClientError) -> bool:
     """Return whether a query failed because the table has no index."""
-    return code_of(error) == "ValidationException" and "specified index" in str(error)
+    return any(words in str(error) for words in _NO_INDEX)
 
 
 def is_too_large(error: ClientError) -> bool:
@@ -59,9 +67,8 @@ def _of_aws(place: str, table: str, error: ClientError) -> StoreUnavailable:
     if code == "NoSuchBucket":
         return StoreUnusable(f"{place}: the S3 bucket for large letters does not exist: make it, or name another one")
     explained = explain(error, service="dynamodb")
-    if explained.cause == "unknown":
-        return StoreUnavailable(f"{place}: {operation} failed with {code or 'an error'}: {error}")
-    what = f"{place}: {operation} failed with {code or explained.code}: {explained.title}."
+    message = masked(str(error.response.get("Error", {}).get("Message", "")), accounts=True)[:_LONGEST]
+    what = f"{place}: {operation} failed with {code or 'an error'} ({message})."
     do = f" {explained.remedies[0].do}" if explained.remedies else ""
     kind = StoreUnusable if explained.decision is Decision.FAIL else StoreUnavailable
     return kind(what + do)
