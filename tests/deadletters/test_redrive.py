@@ -9,8 +9,9 @@ import pytest
 from support.doubles import THROTTLE, failed
 
 from aws_bedrock_inference import AsyncBedrockClient, DeadLetterQueue, Route
+from aws_bedrock_inference.deadletters.claims import LEASE, claim
 from aws_bedrock_inference.deadletters.filters import Wanted
-from aws_bedrock_inference.deadletters.redrive import LEASE, MOST_FAILURES, Redrive, claim
+from aws_bedrock_inference.deadletters.redrive import MOST_FAILURES, Redrive
 from aws_bedrock_inference.deadletters.sending import being_sent
 from aws_bedrock_inference.exceptions import error_of
 from aws_bedrock_inference.stores.request import StoreUnavailable
@@ -107,8 +108,9 @@ def test_a_letter_of_another_region_stays_there(queue: DeadLetterQueue) -> None:
     assert queue.redrive(client).sent == 1
 
 
-def test_a_limit_and_filters_bound_it(queue: DeadLetterQueue) -> None:
+def test_a_limit_and_filters_bound_it(queue: DeadLetterQueue, world: World) -> None:
     fill(queue, 10)
+    world.now += 1
     queue.store_failed_request({"prompt": "tagged"}, SLOW, tags={"team": "b"})
     client = Client()
     assert queue.redrive(client, limit=3).sent == 3

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+import threading
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -11,13 +12,30 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+def one_at_a_time(app: Any) -> Any:
+    """Return the application with its requests one after the other: moto itself checks a condition and changes an item
+    in two steps, which DynamoDB does in one.
+    """
+    lock = threading.Lock()
+
+    def answer(environ: Any, start_response: Any) -> Any:
+        with lock:
+            return [b"".join(app(environ, start_response))]
+
+    return answer
+
+
 @pytest.fixture(scope="session")
 def moto_url() -> Iterator[str]:
-    from moto.server import ThreadedMotoServer  # noqa: PLC0415 - slow to import, and needed by few
+    from moto.server import DomainDispatcherApplication, create_backend_app  # noqa: PLC0415 - slow, and needed by few
+    from werkzeug.serving import make_server  # noqa: PLC0415 - the same
 
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    moto = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    moto.start()
-    host, port = moto.get_host_and_port()
-    yield f"http://{host}:{port}"
-    moto.stop()
+    app = one_at_a_time(DomainDispatcherApplication(create_backend_app))
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()

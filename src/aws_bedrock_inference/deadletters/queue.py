@@ -7,12 +7,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aws_bedrock_inference.bounds import is_number, shown
+from aws_bedrock_inference.deadletters.claims import LEASE, retried
 from aws_bedrock_inference.deadletters.encoding import decoded
 from aws_bedrock_inference.deadletters.envelope import Envelope
 from aws_bedrock_inference.deadletters.filters import Wanted, wanted
 from aws_bedrock_inference.deadletters.letter import STATES, Letter, LetterTooNew, content_of
 from aws_bedrock_inference.deadletters.making import letter_of_error
-from aws_bedrock_inference.deadletters.redrive import LEASE, Redrive, RedriveReport, retried
+from aws_bedrock_inference.deadletters.redrive import Redrive, RedriveReport
 from aws_bedrock_inference.deadletters.stats import Stats, counted
 from aws_bedrock_inference.deadletters.store import TABLE, Place, Record, open_letters
 from aws_bedrock_inference.log import LOGGER

@@ -1,40 +1,30 @@
-"""Letters sent again: each is claimed for a time, sent by one redrive at once, and its end is recorded.
-
-dead ──claim──► claimed ──answered──► redriven
-▲                 │
-└──failed again───┤
-└──lease passed: another redrive takes it over, marked as perhaps sent already
-"""
+"""Many letters sent again, within the quota: what needs a change first is refused, the rest is claimed and sent."""
 
 from __future__ import annotations
 
-import os
-import socket
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor
 from concurrent.futures import wait as wait_for
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, NamedTuple
-from uuid import uuid4
 
 from aws_bedrock_inference import clock as clocks
 from aws_bedrock_inference.bounds import is_number, shown
-from aws_bedrock_inference.deadletters.letter import Letter, Redriven
+from aws_bedrock_inference.deadletters.claims import claim, owner_name, recorded
+from aws_bedrock_inference.deadletters.letter import Redriven
 from aws_bedrock_inference.deadletters.making import failure_text, summary_after
 from aws_bedrock_inference.deadletters.sending import answer_of, checked_client, send, unsendable
 from aws_bedrock_inference.log import LOGGER
-from aws_bedrock_inference.stores.request import StoreUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from aws_bedrock_inference.deadletters.filters import Wanted
-    from aws_bedrock_inference.deadletters.letter import State, Summary
+    from aws_bedrock_inference.deadletters.letter import Letter, State, Summary
     from aws_bedrock_inference.deadletters.queue import DeadLetterQueue
     from aws_bedrock_inference.deadletters.store import Place
 
-LEASE = 1000.0
-"""Seconds for which a letter is claimed: its call may take nine tenths of it, 900 s, as any call may."""
+# The part of a lease that a call may take.
 _OF_LEASE = 0.9
 
 # Failures without an answer in between after which a redrive stops: whatever it is, it is not the single letter.
@@ -68,81 +58,6 @@ class RedriveReport:
     leased: int = 0
     stopped: str = ""
     results: tuple[RedriveResult, ...] = ()
-
-
-def owner_name() -> str:
-    """Return a name for one redrive, which no other has."""
-    return f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"
-
-
-def claim(queue: DeadLetterQueue, summary: Summary, owner: str, lease: float) -> Summary | None:
-    """Claim a letter and return its new summary; None if another was faster. The history of one that was taken over
-    says that its request may have been sent.
-    """
-    now = queue.store.now()
-    taken_over = summary.state == "claimed"
-    claimed = replace(
-        summary,
-        state="claimed",
-        version=summary.version + 1,
-        owner=owner,
-        lease=lease,
-        until=now + lease,
-        history=summary.noted(Redriven(now, "unknown", summary.owner)) if taken_over else summary.history,
-    )
-    return claimed if queue.store.update(claimed, summary.version) else None
-
-
-def release(
-    queue: DeadLetterQueue, claimed: Summary, state: State, entry: Redriven, answer: Any = None, **changes: Any
-) -> bool:
-    """Record the end of a claimed letter; False if the claim had been taken over."""
-    ended = replace(
-        claimed,
-        state=state,
-        version=claimed.version + 1,
-        owner="",
-        lease=0.0,
-        until=0.0,
-        history=claimed.noted(entry),
-        **changes,
-    )
-    return queue.store.update(ended, claimed.version, None if answer is None else queue.packed_answer(answer))
-
-
-def retried(queue: DeadLetterQueue, letter: Letter, client: Any) -> Any:
-    """Send one letter, whatever its state and its cause, and return the result. Raises what the client raises."""
-    before, owner = letter.summary, owner_name()
-    held = before.state == "claimed" and not queue.store.has_lapsed(before)
-    claimed = None if held else claim(queue, before, owner, LEASE)
-    if claimed is None:
-        raise ValueError(f"letter {letter.id} is held by another redrive; look at it again when that has ended")
-    back: State = before.state if before.finished else "dead"
-    try:
-        result = send(letter, client)
-    except Exception as error:
-        now = queue.store.now()
-        entry = Redriven(now, "failed", owner, failure_text(error))
-        _recorded(queue, claimed, back, entry, **summary_after(claimed, error, now))
-        raise
-    except BaseException:  # interrupted: nobody knows whether it was sent
-        _recorded(queue, claimed, back, Redriven(queue.store.now(), "unknown", owner))
-        raise
-    _recorded(queue, claimed, "redriven", Redriven(queue.store.now(), "success", owner), answer_of(result))
-    return result
-
-
-def _recorded(queue: DeadLetterQueue, claimed: Summary, *end: Any, **changes: Any) -> str:
-    """Record the end of a letter that was sent; return why that could not be done. A store that fails hides neither the
-    answer nor the failure of the call.
-    """
-    try:
-        problem = "" if release(queue, claimed, *end, **changes) else "its lease had ended, and another redrive took it"
-    except StoreUnavailable as trouble:
-        problem = str(trouble)
-    if problem:
-        LOGGER.error("letter %s was sent, and that could not be recorded: %s", claimed.id, problem)
-    return problem
 
 
 class Redrive:
@@ -181,6 +96,7 @@ class Redrive:
         self._owner = owner_name()
         self._results: list[RedriveResult] = []
         self._running: set[Future[RedriveResult | None]] = set()
+        self._meets_others = False
         self._in_a_row = 0
         self._stopped = ""
 
@@ -232,8 +148,8 @@ class Redrive:
         place: Place | None = None
         while True:
             page = self._queue.store.page(state, self._wanted, _PAGE, place, newest=False, whole=False)
-            # Redrives that run together begin at different letters of a page, and so seldom want the same one.
-            start = hash(self._owner) % max(1, len(page.records))
+            # Redrives that meet begin at different letters of a page, and so seldom want the same one.
+            start = hash(self._owner) % max(1, len(page.records)) if self._meets_others else 0
             yield from (record.summary for record in (*page.records[start:], *page.records[:start]))
             place = page.after
             if place is None:
@@ -275,16 +191,17 @@ class Redrive:
             return RedriveResult(summary.id, "refused", reason)
         claimed = None if letter is None else claim(self._queue, summary, self._owner, self._lease)
         if letter is None or claimed is None:
+            self._meets_others = True
             return None
         try:
             result = send(letter, self._client, self._lease * _OF_LEASE)
         except Exception as error:  # noqa: BLE001 - whatever the client raises, the letter is dead again
             now, text = self._queue.store.now(), failure_text(error)
             entry = Redriven(now, "failed", self._owner, text)
-            _recorded(self._queue, claimed, "dead", entry, **summary_after(claimed, error, now))
+            recorded(self._queue, claimed, "dead", entry, **summary_after(claimed, error, now))
             return RedriveResult(summary.id, "failed", text)
         entry = Redriven(self._queue.store.now(), "success", self._owner)
-        problem = _recorded(self._queue, claimed, "redriven", entry, answer_of(result))
+        problem = recorded(self._queue, claimed, "redriven", entry, answer_of(result))
         if self._on_answer is not None:
             try:
                 self._on_answer(letter, result)
