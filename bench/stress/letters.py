@@ -75,7 +75,19 @@ class Endpoint:
 
 @contextmanager
 def table() -> Iterator[str]:
-    """Run moto's server, with one request after the other: DynamoDB checks a condition and changes an item at once."""
+    """Run moto's server in a child during the block and give its URL."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "stress.letters", "table"], stdout=subprocess.PIPE, text=True
+    ) as child:
+        try:
+            assert child.stdout is not None  # noqa: S101 - a pipe was asked for
+            yield child.stdout.readline().strip()
+        finally:
+            child.kill()
+
+
+def serve_table() -> None:
+    """Be moto's server, with one request after the other: DynamoDB checks a condition and changes an item at once."""
     from moto.server import DomainDispatcherApplication, create_backend_app
     from werkzeug.serving import make_server
 
@@ -87,9 +99,8 @@ def table() -> Iterator[str]:
             return [b"".join(app(environ, start_response))]
 
     server = make_server("127.0.0.1", 0, one_at_a_time, threaded=True)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
+    print(f"http://127.0.0.1:{server.server_port}", flush=True)
+    server.serve_forever()
 
 
 def redrive(store: str, url: str) -> None:
@@ -140,4 +151,10 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    redrive(*sys.argv[1:]) if len(sys.argv) > 1 else main()
+    match sys.argv[1:]:
+        case ["table"]:
+            serve_table()
+        case [store, url]:
+            redrive(store, url)
+        case _:
+            main()

@@ -248,8 +248,9 @@ def test_sealed_letters_are_redriven_by_who_has_the_key(stored: Callable[[], Any
 
     sealed = DeadLetterQueue(stored(), seal=(turned, turned))
     fill(sealed, 1)
-    with pytest.raises(StoreUnavailable, match="sealed"):
-        DeadLetterQueue(stored()).redrive(Client())
+    without = DeadLetterQueue(stored()).redrive(Client())
+    assert without.refused == 1
+    assert "the letter is sealed" in without.results[0].reason
     assert sealed.redrive(Client()).sent == 1
     (letter,) = sealed.letters(state="redriven")
     assert letter.answer == {"output": "0"}
@@ -267,6 +268,7 @@ def test_a_store_that_fails_after_an_answer_hides_nothing(
         return update(summary, version, answer)
 
     monkeypatch.setattr(queue.store, "update", failing)
+    monkeypatch.setattr("aws_bedrock_inference.deadletters.claims.PAUSES", ())
     given: list[Letter] = []
     report = queue.redrive(Client(), on_answer=lambda letter, _: given.append(letter))
     assert (report.sent, report.results[0].reason, given[0].id) == (1, "the disk is full", kept)
@@ -283,3 +285,46 @@ def test_an_asyncio_client_is_refused(queue: DeadLetterQueue) -> None:
     client: Any = AsyncBedrockClient.__new__(AsyncBedrockClient)
     with pytest.raises(ValueError, match="must be awaited"):
         queue.redrive(client)
+
+
+def test_a_store_that_fails_for_a_moment_is_asked_again(
+    queue: DeadLetterQueue, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(queue, 3)
+    troubles = {"page": 2, "get": 1, "update": 3}
+
+    def troubled(name: str) -> Any:
+        ask = getattr(queue.store, name)
+
+        def asked(*given: Any, **named: Any) -> Any:
+            troubles[name] -= 1
+            if troubles[name] >= 0:
+                raise StoreUnavailable("slow down")
+            return ask(*given, **named)
+
+        return asked
+
+    monkeypatch.setattr("aws_bedrock_inference.clock.sleep", world.sleep)
+    for name in troubles:
+        monkeypatch.setattr(queue.store, name, troubled(name))
+    client = Client()
+    assert queue.redrive(client, concurrency=1).sent == 3
+    assert sorted(client.asked) == ["0", "1", "2"]
+    assert sorted(world.sleeps) == [0.5, 0.5, 0.5, 1.0, 1.0, 2.0]
+
+
+def test_a_store_that_goes_away_stops_the_redrive_and_what_was_sent_is_reported(
+    queue: DeadLetterQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(queue, 5)
+    monkeypatch.setattr("aws_bedrock_inference.deadletters.claims.PAUSES", ())
+    get, client = queue.store.get, Client()
+
+    def gone(id: str) -> Any:  # noqa: A002 - its name there
+        if len(client.asked) == 2:
+            raise StoreUnavailable("the table is not there any more")
+        return get(id)
+
+    monkeypatch.setattr(queue.store, "get", gone)
+    report = queue.redrive(client, concurrency=1)
+    assert (report.sent, report.stopped) == (2, "the table is not there any more")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from aws_bedrock_inference.cli.dlq_shown import export_line, print_letter, print_letters, print_report, print_stats
+from aws_bedrock_inference.cli.dlq_shown import export_line, print_letter, print_report, print_stats, print_summaries
 from aws_bedrock_inference.cli.exit_codes import FAILED, NEEDS_CORRECTION
 from aws_bedrock_inference.cli.options import PROFILE_OPTION, REGION_OPTION
 from aws_bedrock_inference.cli.terminal import say
@@ -85,8 +85,8 @@ def dlq() -> None:
 def list_letters(*, state: str, limit: int, after: str | None, store: str, as_json: bool, **choice: Any) -> None:
     """List dead letters, the newest first."""
     with _queue(store) as queue:
-        page = queue.page(limit, state=state, after=after, **_chosen(**choice))
-        print_letters(page.letters, as_json=as_json, now=queue.store.now())
+        page = queue.page_of_summaries(limit, state=state, after=after, **_chosen(**choice))
+        print_summaries(page.summaries, as_json=as_json, now=queue.store.now())
     if page.cursor is not None:
         say(f"There are more: --after {page.cursor}")
 
@@ -160,8 +160,8 @@ def redrive(
     """
     with contextlib.ExitStack() as stack:
         queue = stack.enter_context(_queue(store))
-        first = [_found(queue, ids[0])] if ids else queue.get_failed_requests(1, **_chosen(**choice))
-        summary = first[0].summary if first else None
+        first = [_found(queue, ids[0]).summary] if ids else queue.page_of_summaries(1, **_chosen(**choice)).summaries
+        summary = first[0] if first else None
         client = stack.enter_context(
             _client(
                 default_model or (summary and summary.model) or "none",
@@ -207,7 +207,6 @@ def discard(*, ids: tuple[str, ...], store: str) -> None:
     """Give dead letters up: they are not sent again, and are deleted after 30 days."""
     with _queue(store) as queue:
         for letter_id in ids:
-            _found(queue, letter_id)
             click.echo(f"{letter_id} {'is discarded' if queue.discard(letter_id) else 'was discarded before'}")
 
 

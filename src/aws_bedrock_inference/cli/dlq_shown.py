@@ -47,10 +47,9 @@ def export_line(letter: Letter) -> str:
     return json.dumps(plain(letter), ensure_ascii=False)
 
 
-def print_letters(letters: list[Letter], *, as_json: bool, now: float) -> None:
+def print_summaries(summaries: list[Summary], *, as_json: bool, now: float) -> None:
     """Print one line for each letter, with nothing of its content."""
-    for letter in letters:
-        summary = letter.summary
+    for summary in summaries:
         if as_json:
             click.echo(json.dumps(_summary(summary), ensure_ascii=False))
             continue
@@ -59,7 +58,7 @@ def print_letters(letters: list[Letter], *, as_json: bool, now: float) -> None:
         needs = " needs a change first" if summary.needs_change else ""
         twice = " perhaps sent twice" if summary.sent_twice else ""
         where = f"{summary.model or 'no model named'}{' in ' + summary.region if summary.region else ''}"
-        click.echo(f"{letter.id}  {ago(now - summary.first):>14}  {summary.cause}  {where}{state}{needs}{twice}{tags}")
+        click.echo(f"{summary.id}  {ago(now - summary.first):>14}  {summary.cause}  {where}{state}{needs}{twice}{tags}")
 
 
 def print_letter(letter: Letter) -> None:

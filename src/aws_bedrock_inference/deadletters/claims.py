@@ -11,21 +11,42 @@ from __future__ import annotations
 import os
 import socket
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import uuid4
 
+from aws_bedrock_inference import clock as clocks
 from aws_bedrock_inference.deadletters.letter import Redriven
 from aws_bedrock_inference.deadletters.making import failure_text, summary_after
 from aws_bedrock_inference.deadletters.sending import answer_of, send
 from aws_bedrock_inference.log import LOGGER
-from aws_bedrock_inference.stores.request import StoreUnavailable
+from aws_bedrock_inference.stores.request import StoreUnavailable, StoreUnusable
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from aws_bedrock_inference.deadletters.letter import Letter, State, Summary
     from aws_bedrock_inference.deadletters.queue import DeadLetterQueue
 
 LEASE = 1000.0
 """Seconds for which a letter is claimed: its call may take nine tenths of it, 900 s, as any call may."""
+
+
+T = TypeVar("T")
+
+# Seconds to wait before a store that failed is asked again, each time.
+PAUSES = (0.5, 1.0, 2.0)
+
+
+def patient(ask: Callable[[], T]) -> T:
+    """Ask a store, and again where it failed in a way that may pass: a redrive has work in flight."""
+    for pause in PAUSES:
+        try:
+            return ask()
+        except StoreUnusable:
+            raise
+        except StoreUnavailable:
+            clocks.sleep(pause)
+    return ask()
 
 
 def owner_name() -> str:
@@ -48,7 +69,7 @@ def claim(queue: DeadLetterQueue, summary: Summary, owner: str, lease: float) ->
         until=now + lease,
         history=summary.noted(Redriven(now, "unknown", summary.owner)) if taken_over else summary.history,
     )
-    return claimed if queue.store.update(claimed, summary.version) else None
+    return claimed if patient(lambda: queue.store.update(claimed, summary.version)) else None
 
 
 def release(
@@ -65,7 +86,8 @@ def release(
         history=claimed.noted(entry),
         **changes,
     )
-    return queue.store.update(ended, claimed.version, None if answer is None else queue.packed_answer(answer))
+    packed = None if answer is None else queue.packed_answer(answer)
+    return patient(lambda: queue.store.update(ended, claimed.version, packed))
 
 
 def retried(queue: DeadLetterQueue, letter: Letter, client: Any) -> Any:

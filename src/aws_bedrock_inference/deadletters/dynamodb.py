@@ -15,6 +15,7 @@ from aws_bedrock_inference.clock import monotonic, wall
 from aws_bedrock_inference.deadletters.dynamodb_errors import code_of, is_too_large, lacks_index, told
 from aws_bedrock_inference.deadletters.dynamodb_items import LARGEST, item_of, record_of, summary_in
 from aws_bedrock_inference.deadletters.dynamodb_table import INDEX, create
+from aws_bedrock_inference.deadletters.filters import Wanted
 from aws_bedrock_inference.deadletters.store import KEPT_SECONDS, TABLE, Page, Place, Record
 from aws_bedrock_inference.log import LOGGER
 from aws_bedrock_inference.sessions import make_client
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from aws_bedrock_inference.clock import Clock
-    from aws_bedrock_inference.deadletters.filters import Wanted
     from aws_bedrock_inference.deadletters.letter import State, Summary
 
 # Seconds that keeping a letter may take, with boto3's repeats.
@@ -35,6 +35,9 @@ _CONFIG = Config(
     retries={"mode": "standard", "total_max_attempts": 4},
     max_pool_connections=32,
 )
+
+# Items that a query reads at once where only some of them are wanted.
+_FILTERED = 1000
 
 # Items that BatchGetItem reads at once.
 _AT_ONCE = 100
@@ -93,7 +96,7 @@ class DynamoLetters:
         """Return some letters of a state, by the time of their first failure."""
         found: list[tuple[Summary, dict[str, Any]]] = []
         with self._told():
-            for item in self._items(state, wanted, after, newest=newest):
+            for item in self._items(state, wanted, limit, after, newest=newest):
                 summary = summary_in(item)
                 if summary.state == state and wanted.fits(summary):
                     found.append((summary, item))
@@ -192,12 +195,17 @@ class DynamoLetters:
             return bool(there.get("summary") == item["summary"])
         return True
 
-    def _items(self, state: State, wanted: Wanted, after: Place | None, *, newest: bool) -> Iterator[dict[str, Any]]:
-        """Yield the items of a state from the index; of a table without it, all that may be of that state."""
+    def _items(
+        self, state: State, wanted: Wanted, limit: int, after: Place | None, *, newest: bool
+    ) -> Iterator[dict[str, Any]]:
+        """Yield the items of a state from the index, about `limit` at once; of a table without it, all that may be of
+        that state.
+        """
         key = {} if after is None else {"id": {"S": after.id}, "state": {"S": state}, "first": {"N": repr(after.first)}}
         if not self._scans:
             try:
-                yield from self._pages("query", _query(self.table, state, wanted, newest=newest), key)
+                query = _query(self.table, state, wanted, newest=newest)
+                yield from self._pages("query", {**query, "Limit": limit if wanted == Wanted() else _FILTERED}, key)
             except ClientError as error:
                 if not lacks_index(error):
                     raise

@@ -31,6 +31,13 @@ if TYPE_CHECKING:
 PAGE = 100
 
 
+class Summaries(NamedTuple):
+    """The summaries of some letters, and the cursor after which the others follow; None at the end."""
+
+    summaries: list[Summary]
+    cursor: str | None
+
+
 class Letters(NamedTuple):
     """Some letters, and the cursor after which the others follow; None at the end."""
 
@@ -98,20 +105,15 @@ class DeadLetterQueue:
         by the time of the first failure, `since` and `until`: a `datetime`, seconds since the epoch, ISO 8601, or how
         long ago (`30m`, `2h`, `7d`). Raises `ValueError` for a wrong one.
         """
-        if not is_number(limit, least=1, whole=True):
-            raise ValueError(f"limit={shown(limit)}: give a number of letters, 1 or more")
-        choice, left = wanted(self.store.now, **filters), int(limit)
-        states, place = _from_cursor(_states(state), after)
-        letters: list[Letter] = []
-        for number, each in enumerate(states):
-            page = self.store.page(each, choice, left, place, newest=True, whole=True)
-            letters += map(self._letter, page.records)
-            left, place = limit - len(letters), None
-            if page.after is not None:
-                return Letters(letters, _cursor(each, page.after))
-            if not left and number + 1 < len(states):
-                return Letters(letters, _cursor(states[number + 1], None))
-        return Letters(letters, None)
+        records, cursor = self._records(limit, state, after, wanted(self.store.now, **filters), whole=True)
+        return Letters([self._letter(record) for record in records], cursor)
+
+    def page_of_summaries(
+        self, limit: int = 100, *, state: str = "dead", after: str | None = None, **filters: Any
+    ) -> Summaries:
+        """Return what `page` does, without the letters' content: sealed ones need no key for that."""
+        records, cursor = self._records(limit, state, after, wanted(self.store.now, **filters), whole=False)
+        return Summaries([record.summary for record in records], cursor)
 
     def letters(self, *, state: str = "dead", **filters: Any) -> Iterator[Letter]:
         """Yield all letters of a state, or of `all`, the newest first. Memory holds one page of them."""
@@ -134,7 +136,10 @@ class DeadLetterQueue:
         `client` has the method that the request fits, such as a `BedrockClient`. Raises `ValueError` if there is no
         such letter or another redrive holds it, and what the client raises; the letter is then dead again.
         """
-        return retried(self, self._found(request_id), client)
+        letter = self.get(request_id)
+        if letter is None:
+            raise ValueError(f"Request {request_id} not found")
+        return retried(self, letter, client)
 
     def redrive(
         self,
@@ -178,7 +183,10 @@ class DeadLetterQueue:
         """Give a letter up: it is not sent again. False if it was discarded already; `ValueError` if there is none, or
         a redrive holds it.
         """
-        summary = self._found(request_id).summary
+        record = self.store.get(request_id)
+        if record is None:
+            raise ValueError(f"Request {request_id} not found")
+        summary = record.summary
         if summary.state == "discarded":
             return False
         if summary.state == "claimed" and not self.store.has_lapsed(summary):
@@ -204,10 +212,6 @@ class DeadLetterQueue:
         """Return an answer in JSON's types as a store keeps it."""
         return self._envelope.pack(plain)
 
-    def opened(self, summary: Summary) -> Letter | None:
-        """Return the letter of a summary with its content, as it is now."""
-        return self.get(summary.id)
-
     def create(self) -> list[str]:
         """Make the table or the file if it is not there, and what a table lacks; return what was done, in words. The
         table is billed by request, keeps letters that are finished for 30 days, and can be restored to any second.
@@ -221,11 +225,23 @@ class DeadLetterQueue:
     def __repr__(self) -> str:
         return f"DeadLetterQueue({self.store.place!r})"
 
-    def _found(self, request_id: str) -> Letter:
-        letter = self.get(request_id)
-        if letter is None:
-            raise ValueError(f"Request {request_id} not found")
-        return letter
+    def _records(
+        self, limit: int, state: str, after: str | None, choice: Wanted, *, whole: bool
+    ) -> tuple[list[Record], str | None]:
+        """Return records of a state, or of one state after the other, and the cursor behind them."""
+        if not is_number(limit, least=1, whole=True):
+            raise ValueError(f"limit={shown(limit)}: give a number of letters, 1 or more")
+        states, place = _from_cursor(_states(state), after)
+        records: list[Record] = []
+        for number, each in enumerate(states):
+            page = self.store.page(each, choice, int(limit) - len(records), place, newest=True, whole=whole)
+            records += page.records
+            place = None
+            if page.after is not None:
+                return records, _cursor(each, page.after)
+            if len(records) >= limit and number + 1 < len(states):
+                return records, _cursor(states[number + 1], None)
+        return records, None
 
     def _letter(self, record: Record) -> Letter:
         summary = record.summary

@@ -6,15 +6,17 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor
 from concurrent.futures import wait as wait_for
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aws_bedrock_inference import clock as clocks
 from aws_bedrock_inference.bounds import is_number, shown
-from aws_bedrock_inference.deadletters.claims import claim, owner_name, recorded
+from aws_bedrock_inference.deadletters.claims import claim, owner_name, patient, recorded
 from aws_bedrock_inference.deadletters.letter import Redriven
 from aws_bedrock_inference.deadletters.making import failure_text, summary_after
 from aws_bedrock_inference.deadletters.sending import answer_of, checked_client, send, unsendable
 from aws_bedrock_inference.log import LOGGER
+from aws_bedrock_inference.stores.request import StoreUnavailable, StoreUnusable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.deadletters.filters import Wanted
     from aws_bedrock_inference.deadletters.letter import Letter, State, Summary
     from aws_bedrock_inference.deadletters.queue import DeadLetterQueue
-    from aws_bedrock_inference.deadletters.store import Place
+    from aws_bedrock_inference.deadletters.store import Page, Place
 
 # The part of a lease that a call may take.
 _OF_LEASE = 0.9
@@ -105,10 +107,15 @@ class Redrive:
         if dry_run:
             return self._planned()
         with ThreadPoolExecutor(self._concurrency, thread_name_prefix="bedrock-redrive") as pool:
-            for summary in self._claimable(wait=wait):
-                if not self._has_room():
-                    break
-                self._running.add(pool.submit(self._one, summary))
+            try:
+                for summary in self._claimable(wait=wait):
+                    if not self._has_room():
+                        break
+                    self._running.add(pool.submit(self._one, summary))
+            except StoreUnavailable as trouble:
+                if not self._results:
+                    raise
+                self._stopped = str(trouble)
             self._collect(everything=True)
         return self._report()
 
@@ -122,7 +129,10 @@ class Redrive:
 
     def _report(self) -> RedriveReport:
         numbers = {result: self._number(result) for result in ("sent", "failed", "refused")}
-        leased = sum(1 for _ in self._of_state("claimed"))
+        try:
+            leased = sum(1 for _ in self._of_state("claimed"))
+        except StoreUnavailable as trouble:  # what was sent is known all the same
+            leased, self._stopped = 0, self._stopped or str(trouble)
         return RedriveReport(**numbers, leased=leased, stopped=self._stopped, results=tuple(self._results))
 
     def _number(self, result: str) -> int:
@@ -147,13 +157,16 @@ class Redrive:
     def _of_state(self, state: State) -> Iterator[Summary]:
         place: Place | None = None
         while True:
-            page = self._queue.store.page(state, self._wanted, _PAGE, place, newest=False, whole=False)
+            page = patient(partial(self._page, state, place))
             # Redrives that meet begin at different letters of a page, and so seldom want the same one.
             start = hash(self._owner) % max(1, len(page.records)) if self._meets_others else 0
             yield from (record.summary for record in (*page.records[start:], *page.records[:start]))
             place = page.after
             if place is None:
                 return
+
+    def _page(self, state: State, after: Place | None) -> Page:
+        return self._queue.store.page(state, self._wanted, _PAGE, after, newest=False, whole=False)
 
     def _has_room(self) -> bool:
         """Wait until another letter may be sent; False if this was the last one."""
@@ -172,7 +185,11 @@ class Redrive:
         done = wait_for(self._running).done if everything else {each for each in self._running if each.done()}
         self._running -= done
         for future in done:
-            result = future.result()
+            try:
+                result = future.result()
+            except StoreUnavailable as trouble:
+                self._stopped = str(trouble)
+                continue
             if result is None:
                 continue
             self._results.append(result)
@@ -184,7 +201,10 @@ class Redrive:
     def _one(self, summary: Summary) -> RedriveResult | None:
         """Send one letter; None if another redrive has it."""
         reason = self._refusal(summary)
-        letter = None if reason else self._queue.get(summary.id)
+        try:
+            letter = None if reason else patient(lambda: self._queue.get(summary.id))
+        except StoreUnusable as trouble:  # it is sealed, or damaged
+            letter, reason = None, str(trouble)
         if letter is not None:
             reason = unsendable(letter)
         if reason:
