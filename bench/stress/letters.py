@@ -88,7 +88,7 @@ def table() -> Iterator[str]:
 
 def serve_table() -> None:
     """Be moto's server, with one request after the other: DynamoDB checks a condition and changes an item at once."""
-    from moto.server import DomainDispatcherApplication, create_backend_app
+    from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
     from werkzeug.serving import make_server
 
     logging.getLogger("werkzeug").setLevel(logging.ERROR)

@@ -119,7 +119,7 @@ def test_a_table_made_by_hand_works_and_says_what_it_lacks(queue: DeadLetterQueu
 def test_items_of_the_documents_program_are_letters(queue: DeadLetterQueue, aws: Any) -> None:
     store: Any = queue.store
     by_hand(aws, store.table)
-    item = {
+    item: dict[str, Any] = {
         "id": {"S": "theirs"},
         "timestamp": {"S": "2026-11-29T10:00:00.123456"},
         "request": {"M": {"prompt": {"S": "Why?"}, "max_tokens": {"N": "20"}, "picture": {"B": b"\x00"}}},
@@ -191,9 +191,8 @@ def answered(queue: DeadLetterQueue, status: int, code: str, message: str) -> No
 
     store: Any = queue.store
     client = store._client()
-    client.meta.events.register(
-        "before-send.dynamodb", lambda **_: AWSResponse("url", status, {"content-type": "application/json"}, Raw())
-    )
+    headers: Any = {"content-type": "application/json"}
+    client.meta.events.register("before-send.dynamodb", lambda **_: AWSResponse("url", status, headers, Raw()))
 
 
 NOT_AUTHORIZED = "User: arn:aws:iam::111122223333:user/u is not authorized to perform: dynamodb:PutItem on resource: t"
@@ -274,7 +273,8 @@ def test_a_table_with_another_key_is_left_as_it_is(queue: DeadLetterQueue, aws: 
 
 
 def test_creating_waits_until_the_index_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    states, waits = ["CREATING", "CREATING", "ACTIVE"], []
+    waits: list[float] = []
+    states = ["CREATING", "CREATING", "ACTIVE"]
 
     class Slow:
         def describe_table(self, **_: Any) -> Any:

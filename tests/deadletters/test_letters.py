@@ -113,7 +113,8 @@ def test_the_next_version_is_read_and_a_newer_one_refused() -> None:
     for read in (summary_of, content_of):
         with pytest.raises(LetterTooNew, match=f"format {NEWEST + 1}"):
             read({**plain, "format": NEWEST + 1})
-        for wrong in ({}, {"format": "1"}, [], {"format": 1}):
+        wrongs: list[Any] = [{}, {"format": "1"}, [], {"format": 1}]
+        for wrong in wrongs:
             with pytest.raises(ValueError, match="not"):
                 read(wrong)
 

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import json
 import logging
+import operator
 import sqlite3
 from hashlib import shake_256
 from typing import TYPE_CHECKING, Any
@@ -169,7 +170,12 @@ def test_redrives_wait_behind_other_calls(letters: Any) -> None:
                 client.invoke("Why?", max_tokens=30)
             seen: list[Any] = []
             send = client._send
-            client._send = lambda call: (seen.append(call.priority), send(call))[1]
+
+            def noted(call: Any) -> Any:
+                seen.append(call.priority)
+                return send(call)
+
+            client._send = noted
             letters.queue.redrive(client)
             client.invoke("Why?", max_tokens=30)
         assert seen[0] > seen[1]
@@ -260,7 +266,7 @@ def broken_seal(policy: Any, _: Path) -> None:
 
 
 def broken_redaction(policy: Any, _: Path) -> None:
-    policy.queue._envelope._redact = lambda _: {}["missing"]
+    policy.queue._envelope._redact = operator.itemgetter("missing")
 
 
 def odd(policy: Any, _: Path) -> None:
@@ -305,7 +311,7 @@ def test_a_program_that_handles_an_error_keeps_it_when_the_store_fails(tmp_path:
 
     def work() -> None:
         try:
-            {}["missing"]
+            operator.itemgetter("missing")({})
         except KeyError as error:
             kept.append(queue.store_failed_request({"prompt": "Why?"}, error))
             raise
@@ -328,7 +334,8 @@ def test_a_guarded_boto3_client_leaves_letters_too(letters: Any) -> None:
         with pytest.raises(Exception, match="InternalServerException") as raised:
             client.converse(modelId=MODEL, messages=MESSAGES)
         (letter,) = kept_in(letters)
-        assert raised.value.letter_id == letter.id
+        error: Any = raised.value
+        assert error.letter_id == letter.id
         assert letter.request["messages"] == MESSAGES
         assert letters.queue.redrive(client).sent == 1
         bare.close()

@@ -333,7 +333,7 @@ def test_failed_requests_are_stored_listed_and_retried(
 ) -> None:
     queue = program.run("dead_letter_queue").DeadLetterQueue()
     sim.scenario(answers={"tokens": 20}, faults=[error("InternalServerException", first=5)])
-    request = {"prompt": "Why is the sky blue?"}
+    request: dict[str, Any] = {"prompt": "Why is the sky blue?"}
     with pytest.raises(package.ServerFailed) as raised:
         client.invoke(**request)
     failed = queue.store_failed_request(request, raised.value, metadata={"user": "u1"})

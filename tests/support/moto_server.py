@@ -27,7 +27,7 @@ def one_at_a_time(app: Any) -> Any:
 
 @pytest.fixture(scope="session")
 def moto_url() -> Iterator[str]:
-    from moto.server import DomainDispatcherApplication, create_backend_app  # noqa: PLC0415 - slow, and needed by few
+    from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app  # noqa: PLC0415 - slow, and needed by few
     from werkzeug.serving import make_server  # noqa: PLC0415 - the same
 
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
