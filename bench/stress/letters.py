@@ -118,7 +118,8 @@ def told(store: str) -> tuple[int, str]:
     started = time.monotonic()
     command = [sys.executable, "-m", "stress.letters", store, endpoint.url]
     redrives = [subprocess.Popen(command) for _ in range(REDRIVES)]
-    while sum(endpoint.came.values()) < LETTERS // 4:
+    doomed = {str(each.pid) for each in redrives[:KILLED]}
+    while sum(endpoint.came.values()) < LETTERS // 4 or not doomed <= working(queue):
         time.sleep(0.05)
     for each in redrives[:KILLED]:
         each.kill()
@@ -132,11 +133,17 @@ def told(store: str) -> tuple[int, str]:
         abs(states.get("redriven", 0) - LETTERS)
         + sum(number > 2 for number in endpoint.came.values())
         + len(twice - marked)
+        + (not marked)
         + len(endpoint.at_once)
         + max(0, len(marked) - KILLED * IN_FLIGHT)
         + sum(code != 0 for code in codes)
     )
     return wrong, f"{len(twice)} sent twice of {len(marked)} marked, {seconds:.0f} s"
+
+
+def working(queue: DeadLetterQueue) -> set[str]:
+    """Return the process ids of the redrives that hold letters now."""
+    return {summary.owner.split(":")[1] for summary in queue.page_of_summaries(100, state="claimed").summaries}
 
 
 def main() -> None:

@@ -78,7 +78,10 @@ def test_short_forms(written: Any, tmp_path: Path) -> None:
         ("[quota]\nrps = 5", "quota has no 'rps'; allowed here: concurrency, discovered, rpm, shares"),
         ("[quota]\nrpm = 0", r"Quota\(rpm=0\): give a number above 0"),
         ("[quota]\ndiscovered = 1", "quota.discovered = 1: give true or false"),
-        ("[cash]\nttl = 5", "has no 'cash'; allowed here: cache, degrade, filtered, on_interrupt, quota, retry"),
+        (
+            "[cash]\nttl = 5",
+            "has no 'cash'; allowed here: cache, dead_letters, degrade, filtered, on_interrupt, quota, retry",
+        ),
         ('retry = "inside"', r"standard\(retry=.*'outside'"),
         ("[retry]\nchance = 5", "retry has no 'chance'; only Python can give it; allowed here: attempts, jitter"),
         ("[cache]\nurls = 5", "cache has no 'urls'; allowed here: max_entries, sampled"),

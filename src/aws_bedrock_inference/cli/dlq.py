@@ -13,10 +13,10 @@ from aws_bedrock_inference.cli.dlq_shown import export_line, print_letter, print
 from aws_bedrock_inference.cli.exit_codes import FAILED, NEEDS_CORRECTION
 from aws_bedrock_inference.cli.options import PROFILE_OPTION, REGION_OPTION
 from aws_bedrock_inference.cli.terminal import say
+from aws_bedrock_inference.deadletters import TABLE
 from aws_bedrock_inference.deadletters.letter import STATES
 from aws_bedrock_inference.deadletters.queue import DeadLetterQueue
 from aws_bedrock_inference.deadletters.sending import answer_of
-from aws_bedrock_inference.deadletters.store import TABLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -12,11 +12,12 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from aws_bedrock_inference.clock import monotonic, wall
+from aws_bedrock_inference.deadletters import TABLE
 from aws_bedrock_inference.deadletters.dynamodb_errors import code_of, is_too_large, lacks_index, told
 from aws_bedrock_inference.deadletters.dynamodb_items import LARGEST, item_of, record_of, summary_in
 from aws_bedrock_inference.deadletters.dynamodb_table import INDEX, create
 from aws_bedrock_inference.deadletters.filters import Wanted
-from aws_bedrock_inference.deadletters.store import KEPT_SECONDS, TABLE, Page, Place, Record
+from aws_bedrock_inference.deadletters.store import KEPT_SECONDS, Page, Place, Record
 from aws_bedrock_inference.log import LOGGER
 from aws_bedrock_inference.sessions import make_client
 from aws_bedrock_inference.stores.request import StoreUnusable

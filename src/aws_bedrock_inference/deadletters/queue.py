@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aws_bedrock_inference.bounds import is_number, shown
+from aws_bedrock_inference.deadletters import TABLE
 from aws_bedrock_inference.deadletters.claims import LEASE, retried
 from aws_bedrock_inference.deadletters.encoding import decoded
 from aws_bedrock_inference.deadletters.envelope import Envelope
@@ -15,7 +16,7 @@ from aws_bedrock_inference.deadletters.letter import STATES, Letter, LetterTooNe
 from aws_bedrock_inference.deadletters.making import letter_of_error
 from aws_bedrock_inference.deadletters.redrive import Redrive, RedriveReport
 from aws_bedrock_inference.deadletters.stats import Stats, counted
-from aws_bedrock_inference.deadletters.store import TABLE, Place, Record, open_letters
+from aws_bedrock_inference.deadletters.store import Place, Record, open_letters
 from aws_bedrock_inference.log import LOGGER
 from aws_bedrock_inference.stores.request import StoreUnavailable, StoreUnusable
 

@@ -12,9 +12,6 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.deadletters.filters import Wanted
     from aws_bedrock_inference.deadletters.letter import State, Summary
 
-TABLE = "BedrockFailedRequests"
-"""The table that AWS's documents name."""
-
 KEPT_SECONDS = 30 * 86_400.0
 """The time for which letters are kept that were redriven or discarded: 30 days. Dead ones stay."""
 

@@ -4,19 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from aws_bedrock_inference.background import BackgroundFull
 from aws_bedrock_inference.bounds import shown
+from aws_bedrock_inference.deadletters import TABLE
 from aws_bedrock_inference.deadletters.making import KEPT, letter_of_call
-from aws_bedrock_inference.deadletters.queue import DeadLetterQueue
 from aws_bedrock_inference.deadletters.sending import being_sent
-from aws_bedrock_inference.deadletters.store import TABLE
 from aws_bedrock_inference.events import DeadLetterKept, DeadLetterLost
 from aws_bedrock_inference.flow import ABANDONED, ask, emit
-from aws_bedrock_inference.stores.request import StoreUnavailable
-from aws_bedrock_inference.stores.worker import Queued, Worker
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -25,12 +20,10 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.call import Call, Outcome
     from aws_bedrock_inference.clock import Clock
     from aws_bedrock_inference.deadletters.envelope import Redact, Seal
+    from aws_bedrock_inference.deadletters.queue import DeadLetterQueue
     from aws_bedrock_inference.deadletters.store import LetterStore
     from aws_bedrock_inference.fault import Fault
     from aws_bedrock_inference.flow import Effect, Flow, Step
-
-# Letters that are written at once: in an outage thousands of calls fail together, and each of the others waits.
-THREADS = 4
 
 
 class DeadLetter:
@@ -58,14 +51,11 @@ class DeadLetter:
             isinstance(given, Mapping) and all(isinstance(part, str) for pair in given.items() for part in pair)
         ):
             raise ValueError(f"DeadLetter(tags={shown(tags)}): give names and texts, such as {{'team': 'search'}}")
-        if isinstance(store, DeadLetterQueue):
-            if seal is not None or redact is not None:
-                raise ValueError("DeadLetter(queue): the queue has its own seal and redact; give them to the queue")
-            self.queue = store
-        else:
-            self.queue = DeadLetterQueue(store, seal=seal, redact=redact)
+        from aws_bedrock_inference.deadletters.keeper import Keeper  # noqa: PLC0415 - it loads asyncio
+
+        self._keeper = Keeper(store, seal=seal, redact=redact)
+        self.queue = self._keeper.queue
         self.tags = dict(tags or {})
-        self._worker = Worker(THREADS, name="bedrock-letters")
 
     def around(self, step: Step, clock: Clock) -> Step:  # noqa: ARG002 - letters have the time of day
         """Return `step`, and keep what it fails on."""
@@ -82,14 +72,12 @@ class DeadLetter:
 
     def _kept(self, call: Call, outcome: Outcome, fault: Fault) -> Generator[Effect, Any, str | None]:
         """Return the id of the letter; None if it could not be kept."""
-        store = self.queue.store
+        keeper = self._keeper
         try:
-            letter = letter_of_call(call, outcome, store.now(), self.tags)
-            work = partial(self.queue.keep, letter)
-            yield from ask(Queued(work, store.limit, store.place, self._worker))
+            letter = letter_of_call(call, outcome, keeper.now(), self.tags)
+            yield from ask(keeper.keep(letter))
         except Exception as error:  # noqa: BLE001 - whatever a store does, the call's own exception is raised
-            told = str(error) if isinstance(error, (StoreUnavailable, BackgroundFull)) else type(error).__name__
-            yield from emit(DeadLetterLost(call.route, fault, store.place, told))
+            yield from emit(DeadLetterLost(call.route, fault, keeper.place, keeper.told(error)))
             return None
         yield from emit(DeadLetterKept(call.route, fault, letter.id))
         return letter.id
@@ -99,4 +87,4 @@ class DeadLetter:
         self.queue.close()
 
     def __repr__(self) -> str:
-        return f"DeadLetter({self.queue.store.place!r})"
+        return f"DeadLetter({self._keeper.place!r})"
