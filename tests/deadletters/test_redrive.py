@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -9,15 +11,18 @@ import pytest
 from support.doubles import THROTTLE, failed
 
 from aws_bedrock_inference import AsyncBedrockClient, DeadLetterQueue, Route
+from aws_bedrock_inference.clock import wall
 from aws_bedrock_inference.deadletters.claims import LEASE, claim
 from aws_bedrock_inference.deadletters.filters import Wanted
 from aws_bedrock_inference.deadletters.redrive import MOST_FAILURES, Redrive
 from aws_bedrock_inference.deadletters.sending import being_sent
+from aws_bedrock_inference.deadletters.sqlite import SqliteLetters
 from aws_bedrock_inference.exceptions import error_of
 from aws_bedrock_inference.stores.request import StoreUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from support.doubles import World
 
@@ -153,6 +158,42 @@ def test_a_letter_in_flight_is_left_alone_and_comes_back_when_its_redrive_was_ki
     assert [entry.result for entry in letter.summary.history] == ["unknown", "success"]
     assert letter.summary.sent_twice
     assert other.stats().sent_twice == 1
+
+
+KILLED = """
+import sys, threading
+from pathlib import Path
+from aws_bedrock_inference import DeadLetterQueue
+
+class Stuck:
+    def invoke(self, prompt):
+        print(prompt, flush=True)
+        threading.Event().wait()
+
+DeadLetterQueue(Path(sys.argv[1])).redrive(Stuck(), concurrency=2)
+"""
+
+
+def test_letters_in_flight_in_a_killed_process_are_sent_again_and_marked(tmp_path: Path) -> None:
+    path, later = tmp_path / "dead.db", [0.0]
+    store = SqliteLetters(path, lambda: wall() + later[0])
+    queue = DeadLetterQueue(store)
+    fill(queue, 6)
+    command = [sys.executable, "-c", KILLED, str(path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as killed:  # noqa: S603 - written above
+        assert killed.stdout is not None
+        in_flight = sorted(killed.stdout.readline().strip() for _ in range(2))
+        killed.kill()
+    client = Client()
+    report = queue.redrive(client)
+    assert (report.sent, report.leased) == (4, 2)
+    assert queue.redrive(client).leased == 2
+    later[0] = LEASE
+    assert queue.redrive(client).sent == 2
+    assert sorted(client.asked) == [str(number) for number in range(6)]
+    marked = sorted(letter.request["prompt"] for letter in queue.letters(state="redriven") if letter.summary.sent_twice)
+    assert marked == in_flight
+    queue.close()
 
 
 def test_one_that_waits_takes_over_what_others_do_not_finish(queue: DeadLetterQueue, world: World) -> None:
