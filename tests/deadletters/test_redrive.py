@@ -161,13 +161,13 @@ def test_a_letter_in_flight_is_left_alone_and_comes_back_when_its_redrive_was_ki
 
 
 KILLED = """
-import sys, threading
+import os, sys, threading
 from pathlib import Path
 from aws_bedrock_inference import DeadLetterQueue
 
 class Stuck:
     def invoke(self, prompt):
-        print(prompt, flush=True)
+        os.write(1, f"{prompt}\\n".encode())
         threading.Event().wait()
 
 DeadLetterQueue(Path(sys.argv[1])).redrive(Stuck(), concurrency=2)
