@@ -137,7 +137,7 @@ def test_a_sealed_letter_is_opened_by_its_key_alone() -> None:
         return bytes(byte ^ 0x55 for byte in content)
 
     plain = of_call().content.plain()
-    sealed = Envelope((turned, turned)).pack(plain)
+    sealed = Envelope((turned, turned)).pack(plain, sealed=True)
     assert b"What is this" not in sealed
     assert Envelope((turned, turned)).unpack(sealed, sealed=True) == plain
     with pytest.raises(StoreUnusable, match="sealed: give seal="):
@@ -146,7 +146,7 @@ def test_a_sealed_letter_is_opened_by_its_key_alone() -> None:
         Envelope((turned, bytes)).unpack(sealed, sealed=True)
     for wrong in (lambda _: 1 / 0, lambda _: "text"):
         with pytest.raises(StoreUnusable, match=r"seal=.* (raised ZeroDivisionError|returned a str)"):
-            Envelope((wrong, turned)).pack(plain)  # type: ignore[arg-type]
+            Envelope((wrong, turned)).pack(plain, sealed=True)  # type: ignore[arg-type]
     for pair in ((turned,), "ab", [turned, turned], (1, 2)):
         with pytest.raises(ValueError, match="seal="):
             Envelope(pair)  # type: ignore[arg-type]
@@ -154,7 +154,7 @@ def test_a_sealed_letter_is_opened_by_its_key_alone() -> None:
 
 def test_long_content_is_compressed() -> None:
     plain = {"request": "word " * 10_000}
-    packed = Envelope().pack(plain)
+    packed = Envelope().pack(plain, sealed=False)
     assert len(packed) < 2_000
     assert Envelope().unpack(packed, sealed=False) == plain
 

@@ -196,6 +196,20 @@ def test_letters_in_flight_in_a_killed_process_are_sent_again_and_marked(tmp_pat
     queue.close()
 
 
+def test_an_abandoned_letter_that_is_refused_is_dead_again(queue: DeadLetterQueue, world: World) -> None:
+    (kept,) = fill(queue, 1, DENIED)
+    letter = queue.get(kept)
+    assert letter is not None
+    assert claim(queue, letter.summary, "killed", 60.0) is not None
+    assert queue.redrive(Client()).leased == 1
+    world.now += 60
+    report = queue.redrive(Client())
+    assert (report.refused, report.leased) == (1, 0)
+    letter = queue.get(kept)
+    assert letter is not None
+    assert (letter.state, letter.summary.sent_twice) == ("dead", True)
+
+
 def test_one_that_waits_takes_over_what_others_do_not_finish(queue: DeadLetterQueue, world: World) -> None:
     (kept,) = fill(queue, 1)
     letter = queue.get(kept)
@@ -293,8 +307,10 @@ def test_sealed_letters_are_redriven_by_who_has_the_key(stored: Callable[[], Any
     assert without.refused == 1
     assert "the letter is sealed" in without.results[0].reason
     assert sealed.redrive(Client()).sent == 1
-    (letter,) = sealed.letters(state="redriven")
-    assert letter.answer == {"output": "0"}
+    fill(DeadLetterQueue(stored()), 1)  # one that is not sealed, and stays so
+    assert sealed.redrive(Client()).sent == 1
+    assert [letter.answer for letter in sealed.letters(state="redriven")] == [{"output": "0"}] * 2
+    assert [letter.summary.sealed for letter in sealed.letters(state="redriven")].count(True) == 1
 
 
 def test_a_store_that_fails_after_an_answer_hides_nothing(

@@ -86,8 +86,14 @@ def release(
         history=claimed.noted(entry),
         **changes,
     )
-    packed = None if answer is None else queue.packed_answer(answer)
+    packed = None if answer is None else queue.packed_answer(answer, sealed=claimed.sealed)
     return patient(lambda: queue.store.update(ended, claimed.version, packed))
+
+
+def put_back(queue: DeadLetterQueue, summary: Summary) -> None:
+    """Let a letter be dead again whose claim has lapsed and which is not sent now; it may have been sent before."""
+    entry = Redriven(queue.store.now(), "unknown", summary.owner)
+    release(queue, summary, "dead", entry)
 
 
 def retried(queue: DeadLetterQueue, letter: Letter, client: Any) -> Any:

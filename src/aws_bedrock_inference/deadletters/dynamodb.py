@@ -37,6 +37,9 @@ _CONFIG = Config(
     max_pool_connections=32,
 )
 
+# Claims whose age is watched.
+_MOST_SEEN = 10_000
+
 # Items that a query reads at once where only some of them are wanted.
 _FILTERED = 1000
 
@@ -132,6 +135,8 @@ class DynamoLetters:
         """Return whether the claim of a letter has not changed for its lease, since this was first asked."""
         version, since = self._seen.get(summary.id, (0, 0.0))
         if version != summary.version:
+            if len(self._seen) >= _MOST_SEEN:
+                del self._seen[next(iter(self._seen))]
             self._seen[summary.id] = (summary.version, self._clock())
             return False
         return self._clock() - since >= summary.lease

@@ -53,7 +53,9 @@ def record_of(item: dict[str, Any]) -> Record:
     """Return the letter of an item whose content stands in it. Raises as `summary_in`."""
     content = item.get("content", {}).get("B")
     answer = item.get("answer", {}).get("B")
-    packed = bytes(content) if content is not None else Envelope().pack(_of_documents(item).content.plain())
+    packed = (
+        bytes(content) if content is not None else Envelope().pack(_of_documents(item).content.plain(), sealed=False)
+    )
     return Record(summary_in(item), packed, None if answer is None else bytes(answer))
 
 

@@ -49,11 +49,11 @@ class Envelope:
         except Exception as error:  # noqa: BLE001 - the function is the user's
             raise StoreUnusable(f"redact raised {type(error).__name__}, so nothing of the request was kept") from None
 
-    def pack(self, plain: Any) -> bytes:
+    def pack(self, plain: Any, *, sealed: bool) -> bytes:
         """Return the bytes of JSON's types. Raises `StoreUnusable` if they cannot be sealed."""
         text = json.dumps(plain, separators=(",", ":")).encode()
         packed = _PLAIN + text if len(text) < _WORTH else _COMPRESSED + zlib.compress(text)
-        return packed if self._seal is None else _applied(self._seal[0], packed, "the first function of seal")
+        return _applied(self._seal[0], packed, "the first function of seal") if sealed and self._seal else packed
 
     def unpack(self, content: bytes, *, sealed: bool) -> Any:
         """Return what was packed. Raises `StoreUnusable` if it cannot be opened."""

@@ -37,7 +37,7 @@ def letter_of_call(call: Call, outcome: Outcome, at: float, tags: Mapping[str, s
     fault = outcome.fault
     assert fault is not None  # noqa: S101 - only what failed becomes a letter
     labels = call.params.get("requestMetadata")
-    own = without_secrets({name: text for name, text in labels.items() if _are_texts(name, text)}) if labels else {}
+    own = {name: text for name, text in labels.items() if _are_texts(name, text)} if labels else {}
     return _letter(
         explain(fault, service="bedrock"),
         outcome,
@@ -61,7 +61,7 @@ def letter_of_error(request: Any, error: Any, metadata: Any, at: float, tags: Ma
         outcome if isinstance(outcome, Outcome) else Outcome(),
         at,
         route=route if isinstance(route, Route) else Route(model if isinstance(model, str) else ""),
-        tags=without_secrets(dict(tags)),
+        tags=tags,
         operation="invoke_model" if "body" in said else "invoke",
         request=request,
         error=masked(error if isinstance(error, str) else _text(error)),
@@ -90,7 +90,7 @@ def _letter(
         model=route.model,
         region=route.region,
         attempts=outcome.attempts,
-        tags=dict(tags),
+        tags=without_secrets(tags),
         **_verdict(explained),
     )
     return Letter(

@@ -206,12 +206,12 @@ class DeadLetterQueue:
         request, partial = envelope.redacted(content.request), envelope.redacted(content.partial)
         summary = replace(letter.summary, sealed=envelope.seals, redacted=request != content.request)
         kept = replace(content, request=request, partial=partial)
-        self.store.put(Record(summary, envelope.pack(kept.plain())))
+        self.store.put(Record(summary, envelope.pack(kept.plain(), sealed=summary.sealed)))
         return summary
 
-    def packed_answer(self, plain: Any) -> bytes:
-        """Return an answer in JSON's types as a store keeps it."""
-        return self._envelope.pack(plain)
+    def packed_answer(self, plain: Any, *, sealed: bool) -> bytes:
+        """Return an answer in JSON's types as a store keeps it: sealed where its letter is."""
+        return self._envelope.pack(plain, sealed=sealed)
 
     def create(self) -> list[str]:
         """Make the table or the file if it is not there, and what a table lacks; return what was done, in words. The

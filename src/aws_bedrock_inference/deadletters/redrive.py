@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aws_bedrock_inference import clock as clocks
 from aws_bedrock_inference.bounds import is_number, shown
-from aws_bedrock_inference.deadletters.claims import claim, owner_name, patient, recorded
+from aws_bedrock_inference.deadletters.claims import claim, owner_name, patient, put_back, recorded
 from aws_bedrock_inference.deadletters.letter import Redriven
 from aws_bedrock_inference.deadletters.making import failure_text, summary_after
 from aws_bedrock_inference.deadletters.sending import answer_of, checked_client, send, unsendable
@@ -208,6 +208,8 @@ class Redrive:
         if letter is not None:
             reason = unsendable(letter)
         if reason:
+            if summary.state == "claimed":
+                put_back(self._queue, summary)
             return RedriveResult(summary.id, "refused", reason)
         claimed = None if letter is None else claim(self._queue, summary, self._owner, self._lease)
         if letter is None or claimed is None:
