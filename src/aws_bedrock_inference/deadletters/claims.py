@@ -106,6 +106,7 @@ def retried(queue: DeadLetterQueue, letter: Letter, client: Any) -> Any:
     back: State = before.state if before.finished else "dead"
     try:
         result = send(letter, client)
+        answer = answer_of(result)
     except Exception as error:
         now = queue.store.now()
         entry = Redriven(now, "failed", owner, failure_text(error))
@@ -114,7 +115,7 @@ def retried(queue: DeadLetterQueue, letter: Letter, client: Any) -> Any:
     except BaseException:  # interrupted: nobody knows whether it was sent
         recorded(queue, claimed, back, Redriven(queue.store.now(), "unknown", owner))
         raise
-    recorded(queue, claimed, "redriven", Redriven(queue.store.now(), "success", owner), answer_of(result))
+    recorded(queue, claimed, "redriven", Redriven(queue.store.now(), "success", owner), answer)
     return result
 
 

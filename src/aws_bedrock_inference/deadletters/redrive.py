@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor
 from concurrent.futures import wait as wait_for
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from aws_bedrock_inference.bounds import is_number, shown
 from aws_bedrock_inference.deadletters.claims import claim, owner_name, patient, put_back, recorded
 from aws_bedrock_inference.deadletters.letter import Redriven
 from aws_bedrock_inference.deadletters.making import failure_text, summary_after
-from aws_bedrock_inference.deadletters.sending import answer_of, checked_client, send, unsendable
+from aws_bedrock_inference.deadletters.sending import answer_of, batch_client, send, unsendable
 from aws_bedrock_inference.log import LOGGER
 from aws_bedrock_inference.stores.request import StoreUnavailable, StoreUnusable
 
@@ -85,7 +86,7 @@ class Redrive:
         if not is_number(lease, above=0):
             raise ValueError(f"redrive(lease={shown(lease)}): give seconds above 0")
         self._queue = queue
-        self._client = checked_client(client)
+        self._client = batch_client(client)
         self._region = getattr(client, "region_name", None)
         self._wanted = wanted
         self._limit = limit
@@ -97,6 +98,7 @@ class Redrive:
         self._sleep = sleep
         self._owner = owner_name()
         self._results: list[RedriveResult] = []
+        self._numbers = Counter[str]()
         self._running: set[Future[RedriveResult | None]] = set()
         self._meets_others = False
         self._in_a_row = 0
@@ -121,22 +123,22 @@ class Redrive:
 
     def _planned(self) -> RedriveReport:
         for summary in self._of_state("dead"):
-            if self._limit is not None and self._number("sent") >= self._limit:
+            if self._limit is not None and self._numbers["sent"] >= self._limit:
                 break
             reason = self._refusal(summary)
-            self._results.append(RedriveResult(summary.id, "refused" if reason else "sent", reason))
+            self._add(RedriveResult(summary.id, "refused" if reason else "sent", reason))
         return self._report()
 
     def _report(self) -> RedriveReport:
-        numbers = {result: self._number(result) for result in ("sent", "failed", "refused")}
         try:
             leased = sum(1 for _ in self._of_state("claimed"))
         except StoreUnavailable as trouble:  # what was sent is known all the same
             leased, self._stopped = 0, self._stopped or str(trouble)
-        return RedriveReport(**numbers, leased=leased, stopped=self._stopped, results=tuple(self._results))
+        return RedriveReport(**self._numbers, leased=leased, stopped=self._stopped, results=tuple(self._results))
 
-    def _number(self, result: str) -> int:
-        return sum(each.result == result for each in self._results)
+    def _add(self, result: RedriveResult) -> None:
+        self._results.append(result)
+        self._numbers[result.result] += 1
 
     def _claimable(self, *, wait: bool) -> Iterator[Summary]:
         """Yield the letters that are dead, then those whose claim has lapsed; with `wait` until no other holds one."""
@@ -172,7 +174,7 @@ class Redrive:
         """Wait until another letter may be sent; False if this was the last one."""
         while True:
             self._collect(everything=False)
-            sent = self._number("sent") + self._number("failed")
+            sent = self._numbers["sent"] + self._numbers["failed"]
             if self._stopped or (self._limit is not None and sent >= self._limit):
                 return False
             if len(self._running) < self._concurrency and (
@@ -192,7 +194,7 @@ class Redrive:
                 continue
             if result is None:
                 continue
-            self._results.append(result)
+            self._add(result)
             if result.result != "refused":
                 self._in_a_row = 0 if result.result == "sent" else self._in_a_row + 1
             if self._in_a_row >= MOST_FAILURES:
@@ -217,13 +219,14 @@ class Redrive:
             return None
         try:
             result = send(letter, self._client, self._lease * _OF_LEASE)
+            answer = answer_of(result)
         except Exception as error:  # noqa: BLE001 - whatever the client raises, the letter is dead again
             now, text = self._queue.store.now(), failure_text(error)
             entry = Redriven(now, "failed", self._owner, text)
             recorded(self._queue, claimed, "dead", entry, **summary_after(claimed, error, now))
             return RedriveResult(summary.id, "failed", text)
         entry = Redriven(self._queue.store.now(), "success", self._owner)
-        problem = recorded(self._queue, claimed, "redriven", entry, answer_of(result))
+        problem = recorded(self._queue, claimed, "redriven", entry, answer)
         if self._on_answer is not None:
             try:
                 self._on_answer(letter, result)

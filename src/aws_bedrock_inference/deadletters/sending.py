@@ -23,7 +23,7 @@ being_sent: ContextVar[str] = ContextVar("being_sent", default="")
 _NATIVE = frozenset({"invoke_model", "invoke_model_with_response_stream"})
 
 
-def checked_client(client: Any) -> Any:
+def batch_client(client: Any) -> Any:
     """Return a client that sends with the priority `batch`, over the connections, quota and circuit of `client`.
 
     Raises `ValueError` for one that must be awaited.
