@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aws_bedrock_inference.deadletters.encoding import Lost, decoded, encoded, lost_in, read_back, written
+from aws_bedrock_inference.deadletters.encoding import Lost, decoded, encoded, lost_in
 
 LEAVES = (
     st.none()
@@ -39,11 +39,15 @@ VALUES = st.recursive(
 )
 
 
+def back(value: Any) -> Any:
+    """Return what comes back of a value that was written as JSON."""
+    return decoded(json.loads(json.dumps(encoded(value))))
+
+
 @given(VALUES)
 def test_every_value_comes_back_equal_and_of_its_type(value: Any) -> None:
-    back = read_back(written(value))
-    assert back == value
-    assert typed(back) == typed(value)
+    assert back(value) == value
+    assert typed(back(value)) == typed(value)
 
 
 def typed(value: Any) -> Any:
@@ -61,27 +65,27 @@ def test_what_json_has_stays_as_it_is() -> None:
 
 @pytest.mark.parametrize("number", [math.inf, -math.inf, 1e308, 5e-324, -0.0, 10**4000, -(2**5000)])
 def test_numbers_of_all_kinds(number: float) -> None:
-    assert read_back(written(number)) == number
+    assert back(number) == number
 
 
 def test_no_number_stays_none() -> None:
-    assert math.isnan(read_back(written(math.nan)))
+    assert math.isnan(back(math.nan))
 
 
 def test_half_a_character_comes_back() -> None:
-    assert read_back(written("\ud83d, \x00")) == "\ud83d, \x00"
+    assert back("\ud83d, \x00") == "\ud83d, \x00"
 
 
 def test_objects_that_look_like_ours_are_the_callers() -> None:
     for value in ({"$bytes": "x"}, {"$object": {"$bytes": "x"}}, {"$lost": "file"}, {"$tuple": [1], "more": 2}):
-        assert read_back(written(value)) == value
+        assert back(value) == value
 
 
 def test_other_types_with_the_same_meaning() -> None:
-    assert read_back(written(bytearray(b"ab"))) == b"ab"
-    assert read_back(written(memoryview(b"ab"))) == b"ab"
-    assert read_back(written({"a", "b"})) == {"a", "b"}
-    assert read_back(written([Decimal("0.1"), date(2026, 11, 29), datetime(2026, 11, 29, 1, tzinfo=UTC)])) == [
+    assert back(bytearray(b"ab")) == b"ab"
+    assert back(memoryview(b"ab")) == b"ab"
+    assert back({"a", "b"}) == {"a", "b"}
+    assert back([Decimal("0.1"), date(2026, 11, 29), datetime(2026, 11, 29, 1, tzinfo=UTC)]) == [
         Decimal("0.1"),
         date(2026, 11, 29),
         datetime(2026, 11, 29, 1, tzinfo=UTC),
@@ -91,12 +95,12 @@ def test_other_types_with_the_same_meaning() -> None:
 def test_a_file_is_read_and_put_back() -> None:
     file = io.BytesIO(b"picture")
     file.seek(3)
-    assert read_back(written({"body": file})) == {"body": b"picture"}
+    assert back({"body": file}) == {"body": b"picture"}
     assert file.tell() == 3
 
 
 def test_what_cannot_be_read_twice_leaves_its_name() -> None:
-    value = read_back(written({"body": iter([b"x"]), "n": [object()]}))
+    value = back({"body": iter([b"x"]), "n": [object()]})
     assert value["body"] == Lost("list_iterator")
     assert lost_in(value) == "list_iterator"
     assert lost_in({"a": [1, (2, {"b": b""})]}) == ""
@@ -105,4 +109,4 @@ def test_what_cannot_be_read_twice_leaves_its_name() -> None:
 def test_an_endless_request_is_cut() -> None:
     value: list[Any] = []
     value.append(value)
-    assert lost_in(decoded(json.loads(written(value)))) == "list"
+    assert lost_in(back(value)) == "list"

@@ -6,7 +6,6 @@ is itself wrapped. What cannot come back, such as a file that can be read only o
 
 from __future__ import annotations
 
-import json
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
 from datetime import date, datetime
@@ -67,16 +66,6 @@ def lost_in(value: Any) -> str:
         return value.kind
     parts = value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple, set)) else ()
     return next(filter(None, map(lost_in, parts)), "")
-
-
-def written(value: Any) -> bytes:
-    """Return the bytes of `encoded`."""
-    return json.dumps(encoded(value), separators=(",", ":")).encode()
-
-
-def read_back(content: bytes) -> Any:
-    """Return the value of `written`. Raises `ValueError`."""
-    return decoded(json.loads(content))
 
 
 def _encoded(value: Any, depth: int) -> Any:  # noqa: PLR0911 - one line a type

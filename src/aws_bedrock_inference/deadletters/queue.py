@@ -81,18 +81,19 @@ class DeadLetterQueue:
         `error` is the exception, or its text; `request_data` what the client's method takes, whole, with its bytes and
         floats. `metadata` is for people: its secrets are masked. `tags` are names and values to look letters up by.
 
-        A store that fails does not replace the error that is being handled: the result is then None, the log says why,
-        and so does a note on the exception. Outside of an `except` block `StoreUnavailable` is raised.
+        A store that fails does not replace the caller's exception, `error` or the one that is being handled: the result
+        is then None, the log says why, and so does a note on the exception. Where there is none, it raises
+        `StoreUnavailable`.
         """
-        handled = sys.exception()
+        failed = error if isinstance(error, BaseException) else sys.exception()
         try:
             letter = letter_of_error(request_data, error, metadata, self.store.now(), tags or {})
             return self.keep(letter).id
         except StoreUnavailable as trouble:
-            if handled is None:
+            if failed is None:
                 raise
             LOGGER.error("a failed request was not kept as a dead letter: %s", trouble)
-            handled.add_note(f"not kept as a dead letter: {trouble}")
+            failed.add_note(f"not kept as a dead letter: {trouble}")
             return None
 
     def get_failed_requests(self, limit: int = 100, **filters: Any) -> list[Letter]:

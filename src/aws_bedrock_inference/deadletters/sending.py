@@ -8,6 +8,7 @@ from contextvars import ContextVar
 from copy import copy
 from typing import TYPE_CHECKING, Any
 
+from aws_bedrock_inference.bounds import is_number
 from aws_bedrock_inference.caches.answer import response_of
 from aws_bedrock_inference.call import priority_number
 from aws_bedrock_inference.deadletters.encoding import encoded, lost_in
@@ -30,7 +31,7 @@ def batch_client(client: Any) -> Any:
     """
     if any(inspect.iscoroutinefunction(getattr(client, name, None)) for name in ("invoke", "invoke_model")):
         raise ValueError("redrive sends from threads: give a BedrockClient, not one that must be awaited")
-    if not hasattr(client, "_make_call"):
+    if not is_number(getattr(client, "priority", None)):
         return client  # another client has no priorities
     batch = copy(client)
     batch.priority = priority_number("batch")

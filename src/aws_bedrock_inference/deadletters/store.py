@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from aws_bedrock_inference.bounds import shown, shown_name
-from aws_bedrock_inference.stores import opened_at
+from aws_bedrock_inference.stores import path_in
 
 if TYPE_CHECKING:
     from aws_bedrock_inference.deadletters.filters import Wanted
@@ -128,12 +128,8 @@ def _at_url(url: str) -> LetterStore:
     if scheme == "dynamodb":
         return _table_at(rest)
     if scheme == "sqlite":
-        return opened_at(url, _file, _unused, use="", name="dead.db")
+        return _file(path_in(url, "dead.db"))
     raise ValueError(
         f"Dead letters are not kept at {shown_name(scheme, _SCHEMES)}://: write sqlite:///path/dead.db for a file of "
         "this machine, or dynamodb://TABLE for any number of machines"
     )
-
-
-def _unused(url: str) -> LetterStore:
-    raise AssertionError(url)
