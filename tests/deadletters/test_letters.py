@@ -169,6 +169,9 @@ def test_long_content_is_compressed() -> None:
         ({"model": "amazon.*"}, False),
         ({"region": "us-east-1"}, True),
         ({"region": "eu-*"}, False),
+        ({"route": f"{ROUTE.model} in us-east-1"}, True),
+        ({"route": f"{ROUTE.model} in eu-west-1"}, False),
+        ({"route": ROUTE.model}, True),
         ({"since": NOW}, True),
         ({"until": NOW}, False),
         ({"since": "1h"}, True),
@@ -185,7 +188,16 @@ def test_letters_are_chosen(choice: Any, fits: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"cause": ""}, {"model": 3}, {"since": "yesterday"}, {"until": []}, {"tag": "=x"}, {"tag": [1]}]
+    "wrong",
+    [
+        {"cause": ""},
+        {"model": 3},
+        {"since": "yesterday"},
+        {"until": []},
+        {"tag": "=x"},
+        {"tag": [1]},
+        {"route": "m", "model": "m"},
+    ],
 )
 def test_a_wrong_choice_is_told(wrong: Any) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):

@@ -49,13 +49,19 @@ def wanted(
     cause: str | None = None,
     model: str | None = None,
     region: str | None = None,
+    route: str | None = None,
     since: Any = None,
     until: Any = None,
     tag: str | list[str] | tuple[str, ...] | None = None,
 ) -> Wanted:
-    """Return the choice that these arguments name. Times are a `datetime`, seconds since the epoch, ISO 8601, or so
-    long ago: `30m`, `2h`, `7d`. A tag is `name` or `name=value`. Raises `ValueError`.
+    """Return the choice that these arguments name. A route is written `MODEL in REGION`. Times are a `datetime`, seconds
+    since the epoch, ISO 8601, or so long ago: `30m`, `2h`, `7d`. A tag is `name` or `name=value`. Raises `ValueError`.
     """
+    if route is not None:
+        if model is not None or region is not None:
+            raise ValueError("give route, or model and region: a route is both, written `MODEL in REGION`")
+        model, _, place = _pattern("route", route).partition(" in ")
+        region = place or None
     tags = [tag] if isinstance(tag, str) else list(tag or ())
     return Wanted(
         cause=_pattern("cause", cause),

@@ -90,7 +90,7 @@ def _letter(
         model=route.model,
         region=route.region,
         attempts=outcome.attempts,
-        tags=without_secrets(tags),
+        tags=without_secrets({str(name): str(value) for name, value in tags.items()}),
         **_verdict(explained),
     )
     return Letter(

@@ -103,9 +103,9 @@ class DeadLetterQueue:
     def page(self, limit: int = 100, *, state: str = "dead", after: str | None = None, **filters: Any) -> Letters:
         """Return the newest letters of a state, or of `all`, and the cursor to give as `after` for those behind them.
 
-        `filters` choose by `cause` and `model` (`*` stands for anything), `region`, `tag` (`name` or `name=value`), and
-        by the time of the first failure, `since` and `until`: a `datetime`, seconds since the epoch, ISO 8601, or how
-        long ago (`30m`, `2h`, `7d`). Raises `ValueError` for a wrong one.
+        `filters` choose by `cause` and `model` (`*` stands for anything), `region`, `route` (`MODEL in REGION`), `tag`
+        (`name` or `name=value`), and by the time of the first failure, `since` and `until`: a `datetime`, seconds since
+        the epoch, ISO 8601, or how long ago (`30m`, `2h`, `7d`). Raises `ValueError` for a wrong one.
         """
         records, cursor = self._records(limit, state, after, wanted(self.store.now, **filters), whole=True)
         return Letters([self._letter(record) for record in records], cursor)
