@@ -55,7 +55,8 @@ def wanted(
     tag: str | list[str] | tuple[str, ...] | None = None,
 ) -> Wanted:
     """Return the choice that these arguments name. A route is written `MODEL in REGION`. Times are a `datetime`,
-    seconds since the epoch, ISO 8601, or so long ago: `30m`, `2h`, `7d`. A tag is `name` or `name=value`. Raises `ValueError`.
+    seconds since the epoch, ISO 8601, or so long ago: `30m`, `2h`, `7d`. A tag is `name` or `name=value`. Raises
+    `ValueError`.
     """
     if route is not None:
         if model is not None or region is not None:
