@@ -2,7 +2,7 @@
 
     python bench/letters.py
 
-moto, which stands in for a table, takes a second and more for a page of so many items: for tables, a test counts requests.
+moto, which stands in for a table, takes a second for a page of so many items: a test counts the requests of a table.
 """
 
 from __future__ import annotations

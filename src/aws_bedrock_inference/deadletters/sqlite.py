@@ -31,7 +31,8 @@ LETTERS = Schema(
         "letters": (
             "id TEXT PRIMARY KEY, state TEXT NOT NULL, first REAL NOT NULL, version INTEGER NOT NULL,"
             " cause TEXT NOT NULL, model TEXT NOT NULL, region TEXT NOT NULL, expires REAL, summary TEXT NOT NULL,"
-            " content BLOB NOT NULL, answer BLOB, UNIQUE (state, first, id), UNIQUE (expires, id)"
+            " content BLOB NOT NULL, answer BLOB,"
+            " UNIQUE (state, first, id, cause, model, region), UNIQUE (expires, id)"
         )
     },
     noun="dead letters",
