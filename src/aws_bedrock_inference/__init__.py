@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         safe_invoke,
         stream_with_retry,
     )
+    from aws_bedrock_inference.deadletters.queue import DeadLetterQueue
     from aws_bedrock_inference.exceptions import (
         AnswerIncomplete,
         BedrockError,
@@ -72,6 +73,7 @@ if TYPE_CHECKING:
         Breaker,
         Cache,
         Complete,
+        DeadLetter,
         Deadline,
         Degrade,
         Fallback,
@@ -111,6 +113,7 @@ _HOMES = {
         "safe_invoke",
         "stream_with_retry",
     ),
+    "deadletters.queue": ("DeadLetterQueue",),
     "resilience.functions": ("attempts",),
     "clients.reply": ("Reply",),
     "resilience.wrap": ("resilient",),
@@ -153,6 +156,7 @@ _HOMES = {
         "Breaker",
         "Cache",
         "Complete",
+        "DeadLetter",
         "Deadline",
         "Degrade",
         "Fallback",
@@ -190,6 +194,8 @@ __all__ = [
     "ClientClosed",
     "Complete",
     "ContentFilteredError",
+    "DeadLetter",
+    "DeadLetterQueue",
     "Deadline",
     "DeadlineTooClose",
     "Decision",

@@ -175,6 +175,27 @@ class CacheStoreChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class DeadLetterKept:
+    """A call failed for good because of `fault`, and is kept as dead letter `letter_id`."""
+
+    route: Route
+    fault: Fault
+    letter_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetterLost:
+    """A call failed for good because of `fault`, and the store at `place` could not keep it; `message` says why. The
+    call's own exception is raised all the same.
+    """
+
+    route: Route
+    fault: Fault
+    place: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class CircuitChanged:
     """A circuit opened, sent a probe, or closed. `state` is its new state: `open`, `half-open` or `closed`."""
 

@@ -28,7 +28,7 @@
 The text of a `Refused` names the service's code that it stands for, such as `ValidationException` for `InvalidRequest`.
 
 Each exception has the attributes `code`, `decision`, `cause`, `origin`, `advice`, `attempts`, `request_id`, `route`,
-`trail` and `retry_after`, and one note for each earlier attempt.
+`trail`, `retry_after` and `letter_id`, and one note for each earlier attempt.
 """
 
 from __future__ import annotations
@@ -117,6 +117,11 @@ class BedrockError(Exception):
     def trail(self) -> tuple[Hop, ...]:
         """The routes that were tried, in order, where the pipeline has a `Fallback`."""
         return self.outcome.made.trail
+
+    @property
+    def letter_id(self) -> str | None:
+        """The id of the dead letter that keeps this call; None without one (see `DeadLetter`)."""
+        return self.outcome.made.letter_id
 
     @property
     def model(self) -> str:

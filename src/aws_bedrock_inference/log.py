@@ -22,6 +22,8 @@ from aws_bedrock_inference.events import (
     CallEnded,
     CircuitChanged,
     ContentFiltered,
+    DeadLetterKept,
+    DeadLetterLost,
     FellBack,
     ProfileChosen,
     QuotaQueued,
@@ -162,6 +164,15 @@ def _cache_store(event: CacheStoreChanged) -> None:
         LOGGER.warning("the cache is unavailable, and calls are made without it: %s", event.message)
 
 
+def _letter(event: DeadLetterKept) -> None:
+    if enabled(logging.INFO):
+        LOGGER.info("%s: failed with %s; kept as dead letter %s", event.route, _named(event.fault), event.letter_id)
+
+
+def _letter_lost(event: DeadLetterLost) -> None:
+    LOGGER.error("%s: failed with %s; not kept as a dead letter: %s", event.route, _named(event.fault), event.message)
+
+
 def _circuit(event: CircuitChanged) -> None:
     level = logging.WARNING if event.state == "open" else logging.INFO
     LOGGER.log(level, "%s: the circuit is %s", event.route, event.state)
@@ -219,6 +230,8 @@ _LINES: dict[type, Callable[[Any], None]] = {
     CallEnded: _ended,
     CircuitChanged: _circuit,
     ContentFiltered: _filtered,
+    DeadLetterKept: _letter,
+    DeadLetterLost: _letter_lost,
     FellBack: _fell_back,
     ProfileChosen: _profile,
     QuotaQueued: _queued,

@@ -94,11 +94,12 @@ class Hop:
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """The making of an answer. `cached` is its age in seconds if it was kept from an earlier request. `degraded_by` is
-    the fault in whose place a substitute was answered. `replaced` says that a message of the caller's stands in the
-    place of filtered content. `seams` are the places where its stream broke. `enlarged` is the limit of its answer, in
-    tokens, with which the request was repeated because it had been cut. `route` is the one that answered, if not the
-    one that was asked for, and `trail` are the routes that the call left before, in order.
+    """The making of an answer, or of a failure. `cached` is its age in seconds if it was kept from an earlier request.
+    `degraded_by` is the fault in whose place a substitute was answered. `replaced` says that a message of the caller's
+    stands in the place of filtered content. `seams` are the places where its stream broke. `enlarged` is the limit of
+    its answer, in tokens, with which the request was repeated because it had been cut. `route` is the one that
+    answered, if not the one that was asked for, and `trail` are the routes that the call left before, in order.
+    `letter_id` names the dead letter that keeps the failed call, also where a substitute was answered.
     """
 
     seams: tuple[Seam, ...] = ()
@@ -108,6 +109,7 @@ class Made:
     enlarged: int | None = None
     route: Route | None = None
     trail: tuple[Hop, ...] = ()
+    letter_id: str | None = None
 
 
 class Interrupted(NamedTuple):

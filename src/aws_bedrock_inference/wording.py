@@ -9,9 +9,9 @@ from aws_bedrock_inference.fault import Decision, Fault, Kind
 
 if TYPE_CHECKING:
     from aws_bedrock_inference.call import Attempt, Outcome, Route
-    from aws_bedrock_inference.made import Hop, Seam
+    from aws_bedrock_inference.made import Seam
 
-T = TypeVar("T", "Attempt", "Seam")
+T = TypeVar("T", "Attempt", "Hop", "Seam")
 
 # The service's code for what a refusal prevents, by its cause or its code: programs written for AWS's documents look
 # for it in the text. What no wait can heal stands for an error that they do not repeat.
@@ -51,9 +51,5 @@ def portable(outcome: Outcome) -> Outcome:
     fault = replace(outcome.fault, error=None) if outcome.fault is not None else None
     made = outcome.made
     if made.seams or made.trail:
-        made = replace(made, seams=tuple(map(bare, made.seams)), trail=tuple(map(_bare_hop, made.trail)))
+        made = replace(made, seams=tuple(map(bare, made.seams)), trail=tuple(map(bare, made.trail)))
     return outcome._replace(fault=fault, earlier=tuple(map(bare, outcome.earlier)), made=made)
-
-
-def _bare_hop(hop: Hop) -> Hop:
-    return hop if hop.fault is None else replace(hop, fault=replace(hop.fault, error=None))

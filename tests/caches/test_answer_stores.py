@@ -19,8 +19,8 @@ from aws_bedrock_inference import Cache
 from aws_bedrock_inference.caches.memory import MemoryAnswers
 from aws_bedrock_inference.caches.sqlite import SqliteAnswers
 from aws_bedrock_inference.caches.valkey import ValkeyAnswers
-from aws_bedrock_inference.caches.worker import Worker
 from aws_bedrock_inference.stores import StoreUnavailable, StoreUnusable
+from aws_bedrock_inference.stores.worker import Worker
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from botocore.exceptions import ClientError
+from support.doubles import session
 from support.pages import BLOCKS, Program
 
 import aws_bedrock_inference as package
@@ -310,7 +311,64 @@ def test_the_output_is_always_text(sim: Simulator, client: BedrockClient) -> Non
         assert package.safe_invoke("Why?", "No.", client=client) == {"output": "No.", "stop_reason": reason}
 
 
+@pytest.fixture
+def failed_requests(moto_url: str, sim: Simulator, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """The documents' table, as their reader makes it."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", moto_url)
+    dynamodb = session().client("dynamodb", endpoint_url=moto_url)
+    dynamodb.create_table(
+        TableName="BedrockFailedRequests",
+        KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    yield dynamodb
+    dynamodb.delete_table(TableName="BedrockFailedRequests")
+    dynamodb.close()
+
+
+@pytest.mark.filterwarnings("ignore:datetime.datetime.utcnow:DeprecationWarning")
+def test_failed_requests_are_stored_listed_and_retried(
+    program: Program, sim: Simulator, client: BedrockClient, failed_requests: Any
+) -> None:
+    queue = program.run("dead_letter_queue").DeadLetterQueue()
+    sim.scenario(answers={"tokens": 20}, faults=[error("InternalServerException", first=5)])
+    request: dict[str, Any] = {"prompt": "Why is the sky blue?"}
+    with pytest.raises(package.ServerFailed) as raised:
+        client.invoke(**request)
+    failed = queue.store_failed_request(request, raised.value, metadata={"user": "u1"})
+    (item,) = queue.get_failed_requests(limit=10)
+    assert (item["id"], item["request"], item["metadata"]) == (failed, request, {"user": "u1"})
+    assert item["error"] == str(raised.value)
+    assert item.get("retry_result") is None
+    result = queue.retry_request(failed, client)
+    assert result["output"]["message"]["role"] == "assistant"
+    with pytest.raises(ValueError, match="Request none not found"):
+        queue.retry_request("none", client)
+    again = program.DeadLetterQueue(table_name="BedrockFailedRequests")
+    assert again.retry_request(failed, client)["stopReason"] == "end_turn"
+    for made in (queue, again):
+        made.dynamodb.meta.client.close() if program.source == "document" else made.close()
+
+
+def test_a_stored_request_keeps_its_floats_and_bytes(
+    sim: Simulator, client: BedrockClient, failed_requests: Any, world: World
+) -> None:
+    picture = {"image": {"format": "png", "source": {"bytes": b"\x89PNG"}}}
+    request = {"messages": [{"role": "user", "content": [{"text": "Hm?"}, picture]}], "temperature": 0.2}
+    refused = Program("document", world).run("dead_letter_queue").DeadLetterQueue()
+    with pytest.raises(TypeError, match="Float types are not supported"):
+        refused.store_failed_request(request, "no")
+    refused.dynamodb.meta.client.close()
+    queue = package.DeadLetterQueue()
+    failed = queue.store_failed_request(request, "no")
+    (item,) = queue.get_failed_requests()
+    assert (item["id"], item["request"]) == (failed, request)
+    assert queue.retry_request(item["id"], client)["output"]
+    queue.close()
+
+
 def test_each_block_is_run() -> None:
     run = set(re.findall(r'"(\w+)"', Path(__file__).read_text(encoding="utf-8")))
-    assert len(BLOCKS) == 10
+    assert len(BLOCKS) == 11
     assert BLOCKS.keys() <= run

@@ -100,7 +100,7 @@ def test_short_forms(written: Any, tmp_path: Path) -> None:
         ("[quota]\ndiscovered = 1", "quota.discovered = 1: give true or false"),
         (
             "[cash]\nttl = 5",
-            "has no 'cash'; allowed here: cache, degrade, fallback, filtered, max_cost, on_interrupt, quota, retry",
+            "has no 'cash'; allowed here: cache, dead_letters, degrade, fallback, filtered, max_cost, on_interrupt",
         ),
         ('retry = "inside"', r"standard\(retry=.*'outside'"),
         ("[retry]\nchance = 5", "retry has no 'chance'; only Python can give it; allowed here: attempts, jitter"),

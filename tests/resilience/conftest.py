@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from support.doubles import session
 from support.injected import Script
+from support.moto_server import moto_url
 
 from aws_bedrock_inference import resilient
+
+__all__ = ["moto_url"]
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -17,12 +20,12 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def bare(server: str, alone: None) -> Iterator[Callable[..., Any]]:
+def bare(moto_url: str, alone: None) -> Iterator[Callable[..., Any]]:
     """Makes boto3's own clients of the server."""
     made: list[Any] = []
 
     def client(service: str, **options: Any) -> Any:
-        made.append(session().client(service, endpoint_url=server, **options))
+        made.append(session().client(service, endpoint_url=moto_url, **options))
         return made[-1]
 
     yield client

@@ -56,9 +56,9 @@ def test_paginators_waiters_and_transfers_are_resilient_too(enduring: Any, tmp_p
     assert client.get_object(Bucket=bucket, Key="c")["Body"].read() == b"content"
 
 
-def test_a_resource_can_be_given_the_client(server: str, enduring: Any) -> None:
+def test_a_resource_can_be_given_the_client(moto_url: str, enduring: Any) -> None:
     client, script = enduring("dynamodb")
-    dynamodb: Any = session().resource("dynamodb", endpoint_url=server)
+    dynamodb: Any = session().resource("dynamodb", endpoint_url=moto_url)
     dynamodb.meta.client.close()
     dynamodb.meta.client = client
     key: Any = {"KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}]}

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import builtins
+import datetime as dt
 import inspect
 import io
 import re
 import threading
+import uuid
 from functools import partial, partialmethod
 from pathlib import Path
 from types import SimpleNamespace
@@ -41,6 +43,8 @@ class Program:
         self.names: dict[str, Any] = {
             "__builtins__": {**vars(builtins), "__import__": self._import, "print": partial(print, file=self.printed)},
             "threading": threading,
+            "uuid": uuid,
+            "datetime": dt,
             **self._modules,
         }
 

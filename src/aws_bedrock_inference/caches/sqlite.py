@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aws_bedrock_inference.caches.key import FORMAT
-from aws_bedrock_inference.caches.worker import Queued, Worker
 from aws_bedrock_inference.clock import wall
 from aws_bedrock_inference.stores.disk import Schema
 from aws_bedrock_inference.stores.file import SharedFile
 from aws_bedrock_inference.stores.request import STORE_TIMEOUT, StoreUnavailable, StoreUnusable
+from aws_bedrock_inference.stores.worker import Queued, Worker
 
 if TYPE_CHECKING:
     from aws_bedrock_inference.clock import Clock

@@ -7,11 +7,11 @@ from math import ceil
 from typing import TYPE_CHECKING
 
 from aws_bedrock_inference.caches.key import FORMAT
-from aws_bedrock_inference.caches.worker import Queued, Worker
 from aws_bedrock_inference.clock import wall
 from aws_bedrock_inference.stores.request import STORE_TIMEOUT
 from aws_bedrock_inference.stores.server import Server
 from aws_bedrock_inference.stores.server_errors import ANSWERS
+from aws_bedrock_inference.stores.worker import Queued, Worker
 
 if TYPE_CHECKING:
     from aws_bedrock_inference.clock import Clock

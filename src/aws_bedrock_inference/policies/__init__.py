@@ -9,6 +9,7 @@ from aws_bedrock_inference.flow import Pipeline
 from aws_bedrock_inference.policies.breaker import Breaker
 from aws_bedrock_inference.policies.cache import Cache
 from aws_bedrock_inference.policies.complete import Complete
+from aws_bedrock_inference.policies.dead_letter import DeadLetter
 from aws_bedrock_inference.policies.deadline import Deadline
 from aws_bedrock_inference.policies.degrade import Degrade
 from aws_bedrock_inference.policies.fallback import Fallback
@@ -28,6 +29,7 @@ __all__ = [
     "Breaker",
     "Cache",
     "Complete",
+    "DeadLetter",
     "Deadline",
     "Degrade",
     "Fallback",
@@ -50,6 +52,7 @@ def standard(
     filtered: Filtered | OnFiltered = "return",
     degrade: Degrade | None = None,
     fallback: Fallback | None = None,
+    dead_letters: DeadLetter | None = None,
     on_interrupt: OnInterrupt = "raise",
     retry: Retry | Literal["outside"] | None = None,
     profiles: Models | None = None,
@@ -61,7 +64,8 @@ def standard(
     `cache` answers a request that was answered before, and nothing of the others is asked then. Without it nothing is
     kept. `filtered` is what to do with content that was filtered: `return` it as it is, `raise`, or a message for its
     place (see `Filtered`). `degrade` is a substitute for when all else has failed; without one the exception is raised.
-    `fallback` moves a call to another model, Region or account when its own route cannot answer it.
+    `fallback` moves a call to another model, Region or account when its own route cannot answer it. `dead_letters`
+    keeps each call that has failed for good, before a substitute is answered, so that it can be sent again.
     `on_interrupt` says how a stream goes on that breaks after its first content, unless the call says so itself (see
     `Resume`). `load` reads the same from a file.
 
@@ -80,15 +84,18 @@ def standard(
         raise ValueError(f"standard({shown(quota)}): give a Quota, such as Quota(rpm=500); the others go by name")
     if retry is not None and retry != "outside" and not isinstance(retry, Retry):
         raise ValueError(f"standard(retry={shown(retry)}): give a Retry, or 'outside' to send each call once")
-    if cache is not None and not isinstance(cache, Cache):
-        raise ValueError(f"standard(cache={shown(cache)}): give a Cache, such as Cache('sqlite:///path/answers.db')")
-    if degrade is not None and not isinstance(degrade, Degrade):
-        raise ValueError(f"standard(degrade={shown(degrade)}): give a Degrade, such as Degrade('Busy, try later')")
-    if fallback is not None and not isinstance(fallback, Fallback):
-        raise ValueError(f"standard(fallback={shown(fallback)}): give a Fallback, such as Fallback('another-model-id')")
+    for name, value, kind, example in (
+        ("cache", cache, Cache, "Cache('sqlite:///path/answers.db')"),
+        ("degrade", degrade, Degrade, "Degrade('Busy, try later')"),
+        ("dead_letters", dead_letters, DeadLetter, "DeadLetter('sqlite:///path/dead.db')"),
+        ("fallback", fallback, Fallback, "Fallback('another-model-id')"),
+    ):
+        if value is not None and not isinstance(value, kind):
+            raise ValueError(f"standard({name}={shown(value)}): give a {kind.__name__}, such as {example}")
     owner = Retry(attempts=1) if retry == "outside" else retry
     return Pipeline(
         *([degrade] if degrade is not None else []),
+        *([dead_letters] if dead_letters is not None else []),
         *([] if filtered == "return" else [filtered if isinstance(filtered, Filtered) else Filtered(filtered)]),
         *([cache] if cache is not None else []),
         Deadline(),

@@ -4,6 +4,7 @@ filtered = "I can't answer that."
 degrade = "Busy, try later."
 on_interrupt = "continue"
 max_cost = 40.0
+dead_letters = "sqlite://dead.db"
 
 [quota]
 rpm = 500
@@ -27,6 +28,7 @@ from typing import TYPE_CHECKING, Any
 from aws_bedrock_inference.bounds import shown
 from aws_bedrock_inference.policies import standard
 from aws_bedrock_inference.policies.cache import Cache
+from aws_bedrock_inference.policies.dead_letter import DeadLetter
 from aws_bedrock_inference.policies.degrade import Degrade
 from aws_bedrock_inference.policies.fallback import Fallback
 from aws_bedrock_inference.policies.filtered import Filtered
@@ -40,15 +42,15 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.flow import Pipeline
 
 # Options that only Python can give.
-_IN_CODE = {"budget", "chance", "seal", "session"}
+_IN_CODE = {"budget", "chance", "redact", "seal", "session"}
 _DISCOVERED = "discovered"
 
 
 def load(path: str | Path) -> Pipeline:
     """Return the pipeline that the TOML file at `path` describes, with the keys of `standard`: `quota`, `cache`,
-    `filtered`, `degrade`, `fallback`, `on_interrupt`, `retry` and `max_cost`. A table has the options of the policy of
-    that name. With `discovered = true` in `[quota]`, its limits start from what Service Quotas lists (see
-    `Quota.discovered`).
+    `filtered`, `degrade`, `dead_letters`, `fallback`, `on_interrupt`, `retry` and `max_cost`. A table has the options
+    of the policy of that name. With `discovered = true` in `[quota]`, its limits start from what Service Quotas lists
+    (see `Quota.discovered`).
 
     Raises `ValueError`, which says where the file is wrong and what is allowed there, and `OSError` if it cannot be
     read.
@@ -80,6 +82,10 @@ def _quota(where: str, value: Any) -> Quota:
 
 def _cache(where: str, value: Any) -> Cache:
     return Cache(value) if isinstance(value, str) else _made(where, value, Cache)
+
+
+def _dead_letters(where: str, value: Any) -> DeadLetter:
+    return DeadLetter(value) if isinstance(value, str) else _made(where, value, DeadLetter)
 
 
 def _retry(where: str, value: Any) -> Any:
@@ -125,6 +131,7 @@ _READERS: dict[str, Callable[[str, Any], Any]] = {
     "filtered": _filtered,
     "degrade": _degrade,
     "fallback": _fallback,
+    "dead_letters": _dead_letters,
     "on_interrupt": _as_it_is,
     "retry": _retry,
     "max_cost": _as_it_is,

@@ -94,7 +94,11 @@ def raisable(outcome: Outcome, operation: str, route: Route, notes: Iterable[str
 def _annotate(error: BaseException, fault: Fault, outcome: Outcome, notes: Iterable[str]) -> None:
     own = vars(error)
     if not isinstance(error, BedrockError):  # which says already what happened inside its client
-        for name, value in (("fault", _bare(fault)), ("outcome", _without_errors(outcome))):
+        for name, value in (
+            ("fault", _bare(fault)),
+            ("outcome", _without_errors(outcome)),
+            ("letter_id", outcome.made.letter_id),
+        ):
             if isinstance(
                 getattr(error, name, value), type(value)
             ):  # an attribute of the exception's own is left alone

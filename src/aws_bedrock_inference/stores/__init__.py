@@ -59,18 +59,27 @@ def opened_at(url: str, file: Callable[[Path], S], server: Callable[[str], S], *
 
     Messages say `use` of what it is for and `name` as an example of a file. Raises `ValueError`.
     """
-    scheme, separator, rest = url.partition("://")
+    scheme, separator, _ = url.partition("://")
     if scheme == "sqlite" and separator:
-        path = unquote(rest.removeprefix("/")) if rest.startswith("//") else unquote(rest)
-        if not path or path.endswith("/"):
-            raise ValueError(f"sqlite:// has no file name. Write sqlite:///absolute/path/to/{name}")
-        return file(Path(path).expanduser())
+        return file(path_in(url, name))
     if scheme in _SERVERS and separator:
         return _at_server(url, server, use)
     known = ", ".join(f"{name}://" for name in (*_SERVERS, "sqlite"))
     raise ValueError(
         f"A store cannot have {scheme[:20] + '://' if separator else 'a URL without ://'}; use one of {known}"
     )
+
+
+def path_in(url: str, name: str) -> Path:
+    """Return the path in sqlite:///absolute/path or sqlite://relative/path; `name` is an example of a file.
+
+    Raises `ValueError`.
+    """
+    rest = url.removeprefix("sqlite://")
+    path = unquote(rest.removeprefix("/")) if rest.startswith("//") else unquote(rest)
+    if not path or path.endswith("/"):
+        raise ValueError(f"sqlite:// has no file name. Write sqlite:///absolute/path/to/{name}")
+    return Path(path).expanduser()
 
 
 def try_store(store: ShareStore) -> None:

@@ -1,7 +1,8 @@
 """A few threads that put requests to one store, in the order in which they come.
 
-Each call of a cache asks its store, so a thread for each request, as `stores.request.Question` has it, would cost more
-than the request. The threads are daemons: an exit does not wait for a store that hangs.
+Each call of a cache asks its store, and in an outage each call leaves a dead letter: a thread for each request, as
+`stores.request.Question` has it, would cost more than the request. The threads are daemons: an exit does not wait for a
+store that hangs.
 """
 
 from __future__ import annotations
@@ -29,10 +30,11 @@ MOST = 10_000
 
 
 class Worker:
-    """At most `threads` threads, started when they are needed."""
+    """At most `threads` threads, started when they are needed; `name` is theirs."""
 
-    def __init__(self, threads: int) -> None:
+    def __init__(self, threads: int, name: str = "bedrock-cache") -> None:
         self._most = threads
+        self._name = name
         self.after_fork()
         renew_after_fork(self)
 
@@ -51,7 +53,7 @@ class Worker:
                 raise StoreUnavailable(f"{place} was not asked: {MOST:,} requests to it wait")
             if waiting >= crew.idle and crew.threads < self._most:
                 try:
-                    threading.Thread(target=crew.run, name="bedrock-cache", daemon=True).start()
+                    threading.Thread(target=crew.run, name=self._name, daemon=True).start()
                 except RuntimeError as error:
                     if not crew.threads:
                         raise NoThreadLeft(str(error)) from None

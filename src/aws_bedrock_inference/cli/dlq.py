@@ -1,0 +1,264 @@
+"""`bedrock dlq`: dead letters, which are requests that failed for good."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from aws_bedrock_inference.cli.dlq_shown import export_line, print_letter, print_report, print_stats, print_summaries
+from aws_bedrock_inference.cli.exit_codes import FAILED, NEEDS_CORRECTION
+from aws_bedrock_inference.cli.options import PROFILE_OPTION, REGION_OPTION
+from aws_bedrock_inference.cli.terminal import say
+from aws_bedrock_inference.deadletters import TABLE
+from aws_bedrock_inference.deadletters.letter import STATES
+from aws_bedrock_inference.deadletters.queue import DeadLetterQueue
+from aws_bedrock_inference.deadletters.sending import answer_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from aws_bedrock_inference.clients.client import BedrockClient
+    from aws_bedrock_inference.deadletters.letter import Letter
+
+F = TypeVar("F", bound="Callable[..., Any]")
+
+_STORE = click.option(
+    "--store",
+    metavar="STORE",
+    envvar="BEDROCK_DEAD_LETTERS",
+    default=TABLE,
+    help=f"The letters: a DynamoDB table, or sqlite:///FILE. [env: BEDROCK_DEAD_LETTERS; default: {TABLE}]",
+)
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+_CHOICE = (
+    click.option("--cause", metavar="NAME", help="Only this cause; * stands for anything: 'throttled-*'."),
+    click.option("--model", metavar="ID", help="Only this model; * stands for anything."),
+    click.option("--in-region", metavar="NAME", help="Only what failed in this Region."),
+    click.option("--since", metavar="TIME", help="First failed since: 2026-11-29T14:00:00 (UTC), or 30m, 2h, 7d ago."),
+    click.option("--until", metavar="TIME", help="First failed before then."),
+    click.option("--tag", multiple=True, metavar="NAME[=VALUE]", help="Only with this tag. Repeatable."),
+)
+_STATE = click.option(
+    "--state", type=click.Choice([*STATES, "all"]), default="dead", show_default=True, help="Only in this state."
+)
+
+
+def _choosing(function: F) -> F:
+    for option in reversed(_CHOICE):
+        function = option(function)
+    return function
+
+
+@contextlib.contextmanager
+def _queue(store: str) -> Iterator[DeadLetterQueue]:
+    with contextlib.closing(DeadLetterQueue(store)) as queue:
+        yield queue
+
+
+def _chosen(
+    *, cause: str | None, model: str | None, in_region: str | None, since: Any, until: Any, tag: tuple[str, ...]
+) -> dict[str, Any]:
+    return {"cause": cause, "model": model, "region": in_region, "since": since, "until": until, "tag": tag}
+
+
+@click.group()
+def dlq() -> None:
+    """List dead letters, show them, and send them again.
+
+    A dead letter is a request that failed for good, as the policy DeadLetter or DeadLetterQueue keeps it. Secrets are
+    masked in all that is printed.
+    """
+
+
+@dlq.command("list")
+@_choosing
+@_STATE
+@click.option("--limit", type=click.IntRange(min=1), default=100, show_default=True, help="Number of letters.")
+@click.option("--after", metavar="CURSOR", help="Continue after an earlier list.")
+@_STORE
+@_JSON
+@PROFILE_OPTION
+def list_letters(*, state: str, limit: int, after: str | None, store: str, as_json: bool, **choice: Any) -> None:
+    """List dead letters, the newest first."""
+    with _queue(store) as queue:
+        page = queue.page_of_summaries(limit, state=state, after=after, **_chosen(**choice))
+        print_summaries(page.summaries, as_json=as_json, now=queue.store.now())
+    if page.cursor is not None:
+        say(f"There are more: --after {page.cursor}")
+
+
+@dlq.command()
+@click.argument("letter_id", metavar="ID")
+@_STORE
+@_JSON
+@PROFILE_OPTION
+def show(*, letter_id: str, store: str, as_json: bool) -> None:
+    """Show one dead letter: its request, why it failed, what to do, what was tried."""
+    with _queue(store) as queue:
+        letter = _found(queue, letter_id)
+    if as_json:
+        click.echo(export_line(letter))
+    else:
+        print_letter(letter)
+
+
+@dlq.command()
+@click.argument("ids", nargs=-1, metavar="[ID]...")
+@_choosing
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Send at most so many.")
+@click.option("--dry-run", is_flag=True, help="Send nothing; say what would be sent and what refused.")
+@click.option("--remedied", multiple=True, metavar="CAUSE", help="This cause has been mended. Repeatable.")
+@click.option("--force", is_flag=True, help="Send also what needs a change first, or failed in another Region.")
+@click.option("--wait", is_flag=True, help="Wait for letters that other redrives hold, and take over abandoned ones.")
+@click.option("--concurrency", type=click.IntRange(min=1), default=8, show_default=True, help="Calls in flight.")
+@click.option(
+    "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="File for answers."
+)
+@click.option(
+    "--default-model",
+    metavar="ID",
+    envvar="BEDROCK_MODEL_ID",
+    help="Model for requests that name none. [env: BEDROCK_MODEL_ID]",
+)
+@click.option(
+    "--config",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="File with the policies, as `load` reads it: quota, retries …",
+)
+@REGION_OPTION
+@click.option("--endpoint-url", metavar="URL", help="URL of Bedrock's runtime to call instead of AWS.")
+@_STORE
+@_JSON
+@PROFILE_OPTION
+def redrive(
+    *,
+    ids: tuple[str, ...],
+    limit: int | None,
+    dry_run: bool,
+    remedied: tuple[str, ...],
+    force: bool,
+    wait: bool,
+    concurrency: int,
+    output: Path | None,
+    store: str,
+    region: str | None,
+    endpoint_url: str | None,
+    config: Path | None,
+    default_model: str | None,
+    as_json: bool,
+    **choice: Any,
+) -> None:
+    """Send dead letters again, the oldest first, within the quota and behind all other calls.
+
+    Each letter is sent by one redrive at a time. Letters whose cause needs a change first are refused: see --remedied.
+    With an ID, that letter is sent, whatever its cause.
+    """
+    with contextlib.ExitStack() as stack:
+        queue = stack.enter_context(_queue(store))
+        first = [_found(queue, ids[0]).summary] if ids else queue.page_of_summaries(1, **_chosen(**choice)).summaries
+        summary = first[0] if first else None
+        client = stack.enter_context(
+            _client(
+                default_model or (summary and summary.model) or "none",
+                region_name=region or (summary and summary.region) or None,
+                endpoint_url=endpoint_url,
+                config=config,
+            )
+        )
+        answers = stack.enter_context(output.open("a", encoding="utf-8")) if output is not None else None
+
+        def keep(letter: Letter, result: Any) -> None:
+            if answers is not None:
+                line = {"id": letter.id, "text": getattr(result, "text", None), "answer": answer_of(result)}
+                answers.write(json.dumps(line, ensure_ascii=False) + "\n")
+                answers.flush()
+
+        if ids and not dry_run:
+            for letter_id in ids:
+                keep(_found(queue, letter_id), queue.retry_request(letter_id, client))
+                say(f"{letter_id} was answered.")
+            return
+        report = queue.redrive(
+            client,
+            limit=limit,
+            force=force,
+            remedied=remedied,
+            dry_run=dry_run,
+            wait=wait,
+            concurrency=concurrency,
+            on_answer=keep,
+            **_chosen(**choice),
+        )
+        print_report(report, as_json=as_json, dry_run=dry_run)
+    if report.failed or report.stopped:
+        raise click.exceptions.Exit(FAILED)
+
+
+@dlq.command()
+@click.argument("ids", nargs=-1, required=True, metavar="ID...")
+@_STORE
+@PROFILE_OPTION
+def discard(*, ids: tuple[str, ...], store: str) -> None:
+    """Give dead letters up: they are not sent again, and are deleted after 30 days."""
+    with _queue(store) as queue:
+        for letter_id in ids:
+            click.echo(f"{letter_id} {'is discarded' if queue.discard(letter_id) else 'was discarded before'}")
+
+
+@dlq.command()
+@_choosing
+@_STORE
+@_JSON
+@PROFILE_OPTION
+def stats(*, store: str, as_json: bool, **choice: Any) -> None:
+    """Count the letters by state, and the dead ones by cause and model."""
+    with _queue(store) as queue:
+        print_stats(queue.stats(**_chosen(**choice)), as_json=as_json, now=queue.store.now())
+
+
+@dlq.command()
+@_choosing
+@_STATE
+@_STORE
+@PROFILE_OPTION
+def export(*, state: str, store: str, **choice: Any) -> None:
+    """Print each letter as one line of JSON."""
+    with _queue(store) as queue:
+        for letter in queue.letters(state=state, **_chosen(**choice)):
+            click.echo(export_line(letter))
+
+
+@dlq.command()
+@_STORE
+@PROFILE_OPTION
+def create(*, store: str) -> None:
+    """Make the table or the file, and add what an existing table lacks."""
+    with _queue(store) as queue:
+        for line in queue.create() or [f"{store} has all that is needed"]:
+            click.echo(line)
+
+
+def _found(queue: DeadLetterQueue, letter_id: str) -> Letter:
+    letter = queue.get(letter_id)
+    if letter is None:
+        raise NoLetter(f"there is no letter {letter_id} at {queue.store.place}. `bedrock dlq list` lists them")
+    return letter
+
+
+class NoLetter(click.ClickException):
+    """A letter that is not there."""
+
+    exit_code = NEEDS_CORRECTION
+
+
+def _client(model: str, *, config: Path | None, **options: Any) -> BedrockClient:
+    """Return a client for letters that name their own models; the others go to `model`."""
+    from aws_bedrock_inference.clients.client import BedrockClient  # noqa: PLC0415 - heavy, and needed by one command
+    from aws_bedrock_inference.policies.config import load  # noqa: PLC0415 - the same
+
+    return BedrockClient(model, pipeline=load(config) if config is not None else None, **options)

@@ -1,0 +1,155 @@
+"""Dead letters as people see them: no secret, and of a list nothing of what was asked."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from aws_bedrock_inference.cli.terminal import ago
+from aws_bedrock_inference.deadletters.encoding import encoded
+from aws_bedrock_inference.deadletters.letter import timestamp
+from aws_bedrock_inference.deadletters.masks import without_secrets
+from aws_bedrock_inference.knowledge.masking import masked
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from aws_bedrock_inference.deadletters.letter import Content, Letter, Summary
+    from aws_bedrock_inference.deadletters.redrive import RedriveReport
+    from aws_bedrock_inference.deadletters.stats import Stats
+
+# Bytes of a body that are shown.
+_SHOWN = 2000
+
+
+def plain(letter: Letter) -> dict[str, Any]:
+    """Return all of a letter in JSON's types, without its secrets."""
+    content = replace(
+        letter.content,
+        **{name: without_secrets(getattr(letter.content, name)) for name in ("request", "partial", "metadata")},
+    )
+    return {
+        "id": letter.id,
+        "summary": _summary(letter.summary),
+        **without_secrets(
+            {name: part for name, part in content.plain().items() if name not in ("request", "partial", "metadata")}
+        ),
+        **{name: encoded(getattr(content, name)) for name in ("request", "partial", "metadata")},
+        "answer": encoded(without_secrets(letter.answer)),
+    }
+
+
+def export_line(letter: Letter) -> str:
+    """Return a letter as one line of JSON."""
+    return json.dumps(plain(letter), ensure_ascii=False)
+
+
+def print_summaries(summaries: list[Summary], *, as_json: bool, now: float) -> None:
+    """Print one line for each letter, with nothing of its content."""
+    for summary in summaries:
+        if as_json:
+            click.echo(json.dumps(_summary(summary), ensure_ascii=False))
+            continue
+        tags = "".join(f" {masked(name)}={masked(value)}" for name, value in summary.tags.items())
+        state = "" if summary.state == "dead" else f" {summary.state}"
+        needs = " needs a change first" if summary.needs_change else ""
+        twice = " perhaps sent twice" if summary.sent_twice else ""
+        where = f"{summary.model or 'no model named'}{' in ' + summary.region if summary.region else ''}"
+        click.echo(f"{summary.id}  {ago(now - summary.first):>14}  {summary.cause}  {where}{state}{needs}{twice}{tags}")
+
+
+def print_letter(letter: Letter) -> None:
+    """Print one letter in full."""
+    for line in _lines(letter):
+        click.echo(line)
+
+
+def _lines(letter: Letter) -> Iterator[str]:
+    yield from _fate(letter.summary, letter.content)
+    content = letter.content
+    for name, value in (("tags", letter.summary.tags), ("metadata", content.metadata)):
+        if value:
+            yield f"{name:<13} {_text(value)}"
+    yield f"request       {content.operation}{' (redacted)' if letter.summary.redacted else ''}"
+    for title, value in (("", content.request), ("arrived", content.partial), ("answer", letter.answer)):
+        if value is not None:
+            yield f"{title}\n{_text(value, indent=2)}".lstrip("\n")
+
+
+def _fate(summary: Summary, content: Content) -> Iterator[str]:
+    """Yield why a letter failed, what to do, what was tried, and what has become of it."""
+    yield f"{summary.id}: {summary.state}"
+    yield f"first failed  {timestamp(summary.first)} UTC"
+    if summary.last != summary.first:
+        yield f"last failed   {timestamp(summary.last)} UTC"
+    yield f"error         {masked(content.error)}"
+    yield f"cause         {summary.cause}: {summary.decision}"
+    yield f"              {content.explanation.get('meaning', '')}".rstrip()
+    for do, run in content.explanation.get("remedies", ()):
+        yield f"do            {masked(do)}" + (f"  ({masked(run)})" if run else "")
+    for route in content.routes:
+        yield f"route         {route}"
+    for tried in content.tried:
+        request = f" (request id {tried.request_id})" if tried.request_id else ""
+        yield f"attempt       {tried.code}: {masked(tried.message)}{request}, waited {tried.wait:.2f} s"
+    for entry in summary.history:
+        text = "may have been sent, by a redrive that was ended" if entry.result == "unknown" else entry.result
+        yield f"redrive       {timestamp(entry.at)} UTC {text} {masked(entry.error)}".rstrip()
+
+
+def _text(value: Any, indent: int | None = None) -> str:
+    """Return a value as JSON; of bytes, the text if they are one, else how many there are."""
+
+    def shown(part: Any) -> Any:
+        if isinstance(part, (bytes, bytearray)):
+            text = bytes(part).decode(errors="replace")
+            readable = "\ufffd" not in text and len(text) <= _SHOWN
+            return text if readable else f"<{len(part):,} bytes>"
+        return repr(part)
+
+    return json.dumps(without_secrets(value), ensure_ascii=False, indent=indent, default=shown)
+
+
+def print_stats(stats: Stats, *, as_json: bool, now: float) -> None:
+    """Print the numbers of letters."""
+    if as_json:
+        click.echo(json.dumps(asdict(stats)))
+        return
+    if not stats.states:
+        click.echo("There are no letters.")
+    for state, number in stats.states.items():
+        click.echo(f"{number:7,} {state}")
+    for title, numbers in (("cause", stats.causes), ("model", stats.models)):
+        for name, number in numbers.items():
+            click.echo(f"{number:7,} dead by {title} {name or 'not named'}")
+    if stats.need_change:
+        click.echo(f"{stats.need_change:7,} dead need a change first")
+    if stats.sent_twice:
+        click.echo(f"{stats.sent_twice:7,} perhaps sent twice")
+    if stats.oldest is not None:
+        click.echo(f"The oldest dead letter failed {ago(now - stats.oldest)}.")
+
+
+def print_report(report: RedriveReport, *, as_json: bool, dry_run: bool) -> None:
+    """Print what became of the letters of a redrive."""
+    if as_json:
+        plain = {**asdict(report), "results": [each._asdict() for each in report.results], "dry_run": dry_run}
+        click.echo(json.dumps(plain, ensure_ascii=False))
+        return
+    for each in report.results:
+        if each.result != "sent" or each.reason:
+            click.echo(f"{each.id} {each.result}: {masked(each.reason)}")
+    sent = "would be sent" if dry_run else "answered"
+    click.echo(f"{report.sent:,} {sent}, {report.failed:,} failed again, {report.refused:,} refused")
+    if report.leased:
+        click.echo(f"{report.leased:,} are held by other redrives; --wait takes over what those do not finish")
+    if report.stopped:
+        click.echo(f"Stopped: {masked(report.stopped)}")
+
+
+def _summary(summary: Summary) -> dict[str, Any]:
+    known = without_secrets(summary.plain())
+    return {**known, "first": timestamp(summary.first), "last": timestamp(summary.last)}

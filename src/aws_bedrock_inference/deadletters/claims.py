@@ -1,0 +1,132 @@
+"""Claims of letters: who sends one holds it for a time, and what became of it is recorded once.
+
+dead ──claim──► claimed ──answered──► redriven
+▲                 │
+└──failed again───┤
+└──lease passed: another redrive takes it over, marked as perhaps sent already
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TypeVar
+from uuid import uuid4
+
+from aws_bedrock_inference import clock as clocks
+from aws_bedrock_inference.deadletters.letter import Redriven
+from aws_bedrock_inference.deadletters.making import failure_text, summary_after
+from aws_bedrock_inference.deadletters.sending import answer_of, send
+from aws_bedrock_inference.log import LOGGER
+from aws_bedrock_inference.stores.request import StoreUnavailable, StoreUnusable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from aws_bedrock_inference.deadletters.letter import Letter, State, Summary
+    from aws_bedrock_inference.deadletters.queue import DeadLetterQueue
+
+LEASE = 1000.0
+"""Seconds for which a letter is claimed: its call may take nine tenths of it, 900 s, as any call may."""
+
+
+T = TypeVar("T")
+
+# Seconds to wait before a store that failed is asked again, each time.
+PAUSES = (0.5, 1.0, 2.0)
+
+
+def patient(ask: Callable[[], T]) -> T:
+    """Ask a store, and again where it failed in a way that may pass: a redrive has work in flight."""
+    for pause in PAUSES:
+        try:
+            return ask()
+        except StoreUnusable:
+            raise
+        except StoreUnavailable:
+            clocks.sleep(pause)
+    return ask()
+
+
+def owner_name() -> str:
+    """Return a name for one redrive, which no other has."""
+    return f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"
+
+
+def claim(queue: DeadLetterQueue, summary: Summary, owner: str, lease: float) -> Summary | None:
+    """Claim a letter and return its new summary; None if another was faster. The history of one that was taken over
+    says that its request may have been sent.
+    """
+    now = queue.store.now()
+    taken_over = summary.state == "claimed"
+    claimed = replace(
+        summary,
+        state="claimed",
+        version=summary.version + 1,
+        owner=owner,
+        lease=lease,
+        until=now + lease,
+        history=summary.noted(Redriven(now, "unknown", summary.owner)) if taken_over else summary.history,
+    )
+    return claimed if patient(lambda: queue.store.update(claimed, summary.version)) else None
+
+
+def release(
+    queue: DeadLetterQueue, claimed: Summary, state: State, entry: Redriven, answer: Any = None, **changes: Any
+) -> bool:
+    """Record the end of a claimed letter; False if the claim had been taken over."""
+    ended = replace(
+        claimed,
+        state=state,
+        version=claimed.version + 1,
+        owner="",
+        lease=0.0,
+        until=0.0,
+        history=claimed.noted(entry),
+        **changes,
+    )
+    packed = None if answer is None else queue.packed_answer(answer, sealed=claimed.sealed)
+    return patient(lambda: queue.store.update(ended, claimed.version, packed))
+
+
+def put_back(queue: DeadLetterQueue, summary: Summary) -> None:
+    """Let a letter be dead again whose claim has lapsed and which is not sent now; it may have been sent before."""
+    entry = Redriven(queue.store.now(), "unknown", summary.owner)
+    release(queue, summary, "dead", entry)
+
+
+def retried(queue: DeadLetterQueue, letter: Letter, client: Any) -> Any:
+    """Send one letter, whatever its state and its cause, and return the result. Raises what the client raises."""
+    before, owner = letter.summary, owner_name()
+    held = before.state == "claimed" and not queue.store.has_lapsed(before)
+    claimed = None if held else claim(queue, before, owner, LEASE)
+    if claimed is None:
+        raise ValueError(f"letter {letter.id} is held by another redrive; look at it again when that has ended")
+    back: State = before.state if before.finished else "dead"
+    try:
+        result = send(letter, client)
+        answer = answer_of(result)
+    except Exception as error:
+        now = queue.store.now()
+        entry = Redriven(now, "failed", owner, failure_text(error))
+        recorded(queue, claimed, back, entry, **summary_after(claimed, error, now))
+        raise
+    except BaseException:  # interrupted: nobody knows whether it was sent
+        recorded(queue, claimed, back, Redriven(queue.store.now(), "unknown", owner))
+        raise
+    recorded(queue, claimed, "redriven", Redriven(queue.store.now(), "success", owner), answer)
+    return result
+
+
+def recorded(queue: DeadLetterQueue, claimed: Summary, *end: Any, **changes: Any) -> str:
+    """Record the end of a letter that was sent; return why that could not be done. A store that fails hides neither the
+    answer nor the failure of the call.
+    """
+    try:
+        problem = "" if release(queue, claimed, *end, **changes) else "its lease had ended, and another redrive took it"
+    except StoreUnavailable as trouble:
+        problem = str(trouble)
+    if problem:
+        LOGGER.error("letter %s was sent, and that could not be recorded: %s", claimed.id, problem)
+    return problem

@@ -1,0 +1,298 @@
+"""Dead letters in a table of DynamoDB, for any number of machines."""
+
+from __future__ import annotations
+
+import os
+import re
+from math import inf
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl
+
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from aws_bedrock_inference.clock import monotonic, wall
+from aws_bedrock_inference.deadletters import TABLE
+from aws_bedrock_inference.deadletters.dynamodb_errors import code_of, is_too_large, lacks_index, told
+from aws_bedrock_inference.deadletters.dynamodb_items import LARGEST, item_of, record_of, summary_in
+from aws_bedrock_inference.deadletters.dynamodb_table import INDEX, create
+from aws_bedrock_inference.deadletters.filters import Wanted
+from aws_bedrock_inference.deadletters.store import KEPT_SECONDS, Page, Place, Record
+from aws_bedrock_inference.log import LOGGER
+from aws_bedrock_inference.sessions import make_client
+from aws_bedrock_inference.stores.request import StoreUnusable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from aws_bedrock_inference.clock import Clock
+    from aws_bedrock_inference.deadletters.letter import State, Summary
+
+# Seconds that keeping a letter may take, with boto3's repeats.
+LIMIT = 10.0
+_CONFIG = Config(
+    connect_timeout=2,
+    read_timeout=5,
+    retries={"mode": "standard", "total_max_attempts": 4},
+    max_pool_connections=32,
+)
+
+# Claims whose age is watched.
+_MOST_SEEN = 10_000
+
+# Items that a query reads at once where only some of them are wanted.
+_FILTERED = 1000
+
+# Items that BatchGetItem reads at once.
+_AT_ONCE = 100
+_TABLE_NAME = re.compile(r"[A-Za-z0-9_.-]{3,255}|arn:[\w:/.-]{20,1024}")
+_OPTIONS = {"region": "region_name", "endpoint_url": "endpoint_url", "bucket": "bucket"}
+
+
+class DynamoLetters:
+    """Keeps each letter as an item of `table`, whose key is `id`. `bucket` is an S3 bucket for what is larger than an
+    item. Region, endpoint and credentials are found as boto3 finds them, from `session` if one is given.
+
+    No query's cost grows with the number of letters that are finished: lists read the index `by-state`. A table without
+    it, such as one that was made for AWS's documents, is scanned. DynamoDB has no clock that expressions could ask: a
+    claim counts as abandoned when its version has not changed for its lease, by the `clock` of whoever waits for it.
+    """
+
+    def __init__(
+        self,
+        table: str = TABLE,
+        *,
+        session: Any = None,
+        region_name: str | None = None,
+        endpoint_url: str | None = None,
+        bucket: str | None = None,
+        clock: Clock = monotonic,
+        time_of_day: Clock = wall,
+    ) -> None:
+        if not _TABLE_NAME.fullmatch(table):
+            raise ValueError(f"{table!r:.80} is no name of a DynamoDB table: 3 to 255 letters, digits, _ . and -")
+        self.table = table
+        self.place = f"the DynamoDB table {table}" + (f" in {region_name}" if region_name else "")
+        self.limit = LIMIT
+        self._session = session
+        self._options = {"region_name": region_name, "endpoint_url": endpoint_url}
+        self._bucket = bucket
+        self._clock = clock
+        self._time_of_day = time_of_day
+        self._clients: dict[tuple[int, str], Any] = {}  # by process: a forked child opens its own connections
+        self._seen: dict[str, tuple[int, float]] = {}
+        self._scans = False
+
+    def put(self, record: Record) -> None:
+        """Keep a new letter; the content goes to S3 if it is too large for an item."""
+        item = item_of(record.summary)
+        with self._told():
+            item |= self._held("content", record.summary.id, record.content, LARGEST - len(item["summary"]["S"]))
+            self._client().put_item(TableName=self.table, Item=item)
+
+    def get(self, id: str) -> Record | None:  # noqa: A002 - its name in the documents
+        """Return the letter of that id, with all it has."""
+        with self._told():
+            answer = self._client().get_item(TableName=self.table, Key={"id": {"S": id}}, ConsistentRead=True)
+            return self._record(answer["Item"]) if "Item" in answer else None
+
+    def page(self, state: State, wanted: Wanted, limit: int, after: Place | None, *, newest: bool, whole: bool) -> Page:
+        """Return some letters of a state, by the time of their first failure."""
+        found: list[tuple[Summary, dict[str, Any]]] = []
+        with self._told():
+            for item in self._items(state, wanted, limit, after, newest=newest):
+                summary = summary_in(item)
+                if summary.state == state and wanted.fits(summary):
+                    found.append((summary, item))
+                    if len(found) == limit:
+                        break
+            if not whole:
+                records = [Record(summary) for summary, _ in found]
+            elif self._scans:
+                records = [self._record(item) for _, item in found]
+            else:
+                read = self._read([summary.id for summary, _ in found])
+                there = [read[summary.id] for summary, _ in found if summary.id in read]
+                records = [record for record in there if record.summary.state == state]
+        last = found[-1][0] if len(found) == limit else None
+        return Page(records, None if last is None else Place(last.first, last.id))
+
+    def update(self, summary: Summary, version: int, answer: bytes | None = None) -> bool:
+        """Replace a summary, unless another has done so since. An answer for which there is no room is not kept."""
+        with self._told():
+            try:
+                held = self._held("answer", f"{summary.id}/{summary.version}", answer, LARGEST) if answer else {}
+                return self._updated(summary, version, held)
+            except (ClientError, StoreUnusable) as error:
+                if answer is None or not (isinstance(error, StoreUnusable) or is_too_large(error)):
+                    raise
+            held = self._in_bucket("answer", f"{summary.id}/{summary.version}", answer) if self._bucket else {}
+            if not held:
+                LOGGER.warning("the answer to letter %s was not kept: the item has no room, and no bucket", summary.id)
+            return self._updated(summary, version, held)
+
+    def has_lapsed(self, summary: Summary) -> bool:
+        """Return whether the claim of a letter has not changed for its lease, since this was first asked."""
+        version, since = self._seen.get(summary.id, (0, 0.0))
+        if version != summary.version:
+            if len(self._seen) >= _MOST_SEEN:
+                del self._seen[next(iter(self._seen))]
+            self._seen[summary.id] = (summary.version, self._clock())
+            return False
+        return self._clock() - since >= summary.lease
+
+    def now(self) -> float:
+        """Return the time of day."""
+        return self._time_of_day()
+
+    def create(self) -> list[str]:
+        """Make the table, or what it lacks."""
+        with self._told():
+            done = create(self._client(), self.table, self.place)
+        self._scans = False
+        return done
+
+    def close(self) -> None:
+        """Close the connections; a later request opens them again."""
+        for key in [key for key in self._clients if key[0] == os.getpid()]:
+            self._clients.pop(key).close()
+
+    def __repr__(self) -> str:
+        return f"DynamoLetters({self.table!r})"
+
+    def _told(self) -> Any:
+        return told(self.place, self.table)
+
+    def _client(self, service: str = "dynamodb") -> Any:
+        key = os.getpid(), service
+        client = self._clients.get(key)
+        if client is None:
+            options = self._options if service == "dynamodb" else {**self._options, "endpoint_url": None}
+            client, *_ = make_client(service, self._session, config=_CONFIG, **options)
+            self._clients[key] = client
+        return client
+
+    def _updated(self, summary: Summary, version: int, held: dict[str, Any]) -> bool:
+        item = {**item_of(summary), **held}
+        if summary.finished:
+            item["expires"] = {"N": str(int(self._time_of_day() + KEPT_SECONDS))}
+        names = {f"#{name}": name for name in item if name != "id"}
+        sets = ", ".join(f"#{name} = :{name}" for name in item if name != "id")
+        drop = "" if summary.finished else " REMOVE #expires"
+        same = "#version = :before" if version else "attribute_exists(id) AND attribute_not_exists(#version)"
+        values = {f":{name}": value for name, value in item.items() if name != "id"}
+        if version:
+            values[":before"] = {"N": str(version)}
+        try:
+            self._client().update_item(
+                TableName=self.table,
+                Key={"id": item["id"]},
+                UpdateExpression=f"SET {sets}{drop}",
+                ConditionExpression=same,
+                ExpressionAttributeNames={**names, "#expires": "expires"},
+                ExpressionAttributeValues=values,
+                ReturnValuesOnConditionCheckFailure="ALL_OLD",
+            )
+        except ClientError as error:
+            if code_of(error) != "ConditionalCheckFailedException":
+                raise
+            # boto3 repeats a request whose answer was lost: then it is ours that is there.
+            there: Any = error.response.get("Item", {})
+            return bool(there.get("summary") == item["summary"])
+        return True
+
+    def _items(
+        self, state: State, wanted: Wanted, limit: int, after: Place | None, *, newest: bool
+    ) -> Iterator[dict[str, Any]]:
+        """Yield the items of a state from the index, about `limit` at once; of a table without it, all that may be of
+        that state.
+        """
+        key = {} if after is None else {"id": {"S": after.id}, "state": {"S": state}, "first": {"N": repr(after.first)}}
+        if not self._scans:
+            try:
+                query = _query(self.table, state, wanted, newest=newest)
+                yield from self._pages("query", {**query, "Limit": limit if wanted == Wanted() else _FILTERED}, key)
+            except ClientError as error:
+                if not lacks_index(error):
+                    raise
+            else:
+                return
+            self._scans = True
+            LOGGER.warning(
+                "%s has no index %s, so that each list reads all of it: `bedrock dlq create --store %s` adds it",
+                *(self.place, INDEX, self.table),
+            )
+        yield from self._pages("scan", {"TableName": self.table}, {"id": key["id"]} if key else {})
+
+    def _pages(self, operation: str, request: dict[str, Any], key: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        ask = getattr(self._client(), operation)
+        while True:
+            page = ask(**request, **({"ExclusiveStartKey": key} if key else {}))
+            yield from page["Items"]
+            key = page.get("LastEvaluatedKey")
+            if not key:
+                return
+
+    def _read(self, ids: list[str]) -> dict[str, Record]:
+        """Return the letters of these ids that are there."""
+        read: dict[str, Record] = {}
+        for start in range(0, len(ids), _AT_ONCE):
+            wanted: Any = {self.table: {"Keys": [{"id": {"S": each}} for each in ids[start : start + _AT_ONCE]]}}
+            while wanted:
+                answer = self._client().batch_get_item(RequestItems=wanted)
+                for items in answer["Responses"].values():
+                    read |= {item["id"]["S"]: self._record(item) for item in items}
+                wanted = answer.get("UnprocessedKeys")
+        return read
+
+    def _record(self, item: dict[str, Any]) -> Record:
+        for name in ("content", "answer"):
+            if f"{name}_at" in item:
+                bucket, _, key = item[f"{name}_at"]["S"].removeprefix("s3://").partition("/")
+                body = self._client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
+                item = {**item, name: {"B": body}}
+        return record_of(item)
+
+    def _held(self, name: str, key: str, content: bytes, room: int) -> dict[str, Any]:
+        """Return the attribute that holds `content`, or leads to it."""
+        if len(content) <= room:
+            return {name: {"B": content}}
+        if self._bucket is None:
+            raise StoreUnusable(
+                f"{self.place}: the {name} is {len(content):,} bytes after compression, and an item holds 400 KB: name "
+                f"an S3 bucket for large ones, dynamodb://{self.table}?bucket=NAME, or leave out what is large by "
+                "redact="
+            )
+        return self._in_bucket(name, key, content)
+
+    def _in_bucket(self, name: str, key: str, content: bytes) -> dict[str, Any]:
+        where = f"dead-letters/{self.table.rpartition('/')[2]}/{key}"
+        self._client("s3").put_object(Bucket=self._bucket, Key=where, Body=content)
+        return {f"{name}_at": {"S": f"s3://{self._bucket}/{where}"}}
+
+
+def table_at(rest: str) -> DynamoLetters:
+    """Return the store of `dynamodb://TABLE?region=NAME&bucket=NAME`. Raises `ValueError`."""
+    name, _, query = rest.partition("?")
+    options: dict[str, Any] = dict(parse_qsl(query, keep_blank_values=True))
+    for option in options:
+        if option not in _OPTIONS:
+            raise ValueError(f"dynamodb://{name} has no option {option!r:.40}; there are {', '.join(_OPTIONS)}")
+    return DynamoLetters(name, **{_OPTIONS[option]: value for option, value in options.items()})
+
+
+def _query(table: str, state: State, wanted: Wanted, *, newest: bool) -> dict[str, Any]:
+    condition = "#state = :state"
+    values: dict[str, Any] = {":state": {"S": state}}
+    if wanted.since > -inf or wanted.until < inf:
+        condition += " AND #first BETWEEN :since AND :until"
+        values[":since"] = {"N": repr(max(wanted.since, 0.0))}
+        values[":until"] = {"N": repr(min(wanted.until, 1e12))}
+    return {
+        "TableName": table,
+        "IndexName": INDEX,
+        "KeyConditionExpression": condition,
+        "ExpressionAttributeNames": {"#state": "state", **({"#first": "first"} if ":since" in values else {})},
+        "ExpressionAttributeValues": values,
+        "ScanIndexForward": not newest,
+    }

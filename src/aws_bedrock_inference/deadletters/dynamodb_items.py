@@ -1,0 +1,92 @@
+"""A letter as an item of DynamoDB, and the items that the program in AWS's documents writes.
+
+| Attribute | Type | What |
+|---|---|---|
+| `id` | S | the key |
+| `state`, `first` | S, N | the keys of the index `by-state` |
+| `version`, `summary` | N, S | what changes: the summary is JSON |
+| `content`, `answer` | B | what was asked and what was answered, from which `content_at` and `answer_at` lead to S3 |
+| `timestamp`, `cause` | S | for people who look at the table |
+| `expires` | N | the time after which a finished letter is deleted |
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from boto3.dynamodb.types import Binary, TypeDeserializer
+
+from aws_bedrock_inference.deadletters.envelope import Envelope
+from aws_bedrock_inference.deadletters.filters import time_of
+from aws_bedrock_inference.deadletters.letter import Letter, Summary, summary_of, timestamp
+from aws_bedrock_inference.deadletters.making import letter_of_error
+from aws_bedrock_inference.deadletters.store import Record
+
+LARGEST = 400_000
+"""Bytes that content and summary may have together: an item holds 400 KB (409,600 bytes), with the names of its
+attributes (https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html)."""
+
+
+def item_of(summary: Summary) -> dict[str, Any]:
+    """Return the attributes of a letter that is new or has changed, without its content."""
+    return {
+        "id": {"S": summary.id},
+        "state": {"S": summary.state},
+        "first": {"N": repr(summary.first)},
+        "version": {"N": str(summary.version)},
+        "timestamp": {"S": timestamp(summary.first)},
+        "cause": {"S": summary.cause},
+        "summary": {"S": json.dumps(summary.plain(), separators=(",", ":"))},
+    }
+
+
+def summary_in(item: dict[str, Any]) -> Summary:
+    """Return the summary of an item. Raises `LetterTooNew`, and `ValueError` for what is no letter."""
+    kept = item.get("summary", {}).get("S")
+    return summary_of(json.loads(kept)) if kept is not None else _of_documents(item).summary
+
+
+def record_of(item: dict[str, Any]) -> Record:
+    """Return the letter of an item whose content stands in it. Raises as `summary_in`."""
+    content = item.get("content", {}).get("B")
+    answer = item.get("answer", {}).get("B")
+    packed = (
+        bytes(content) if content is not None else Envelope().pack(_of_documents(item).content.plain(), sealed=False)
+    )
+    return Record(summary_in(item), packed, None if answer is None else bytes(answer))
+
+
+def _of_documents(item: dict[str, Any]) -> Letter:
+    """Return the letter in an item as the program in AWS's documents writes it. Its version is 0, since it has none."""
+    read = TypeDeserializer().deserialize
+    members = {name: _native(read(value)) for name, value in item.items()}
+    at = members.get("timestamp")
+    first = time_of("timestamp", at, lambda: 0.0) if isinstance(at, str) and _is_time(at) else 0.0
+    letter = letter_of_error(members.get("request"), str(members.get("error", "")), members.get("metadata"), first, {})
+    plain = letter.summary.plain()
+    known = {"id": str(members["id"]), "version": 0, "state": "redriven" if "retried" in members else "dead"}
+    return Letter(summary_of({**plain, **known}), letter.content)
+
+
+def _native(value: Any) -> Any:
+    """Return a value of boto3's resource as programs have it: its numbers are decimals, its bytes objects."""
+    if isinstance(value, dict):
+        return {name: _native(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [_native(part) for part in value]
+    if isinstance(value, Binary):
+        return bytes(value)  # type: ignore[call-overload]  # the stubs do not know that it can be read
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    return value
+
+
+def _is_time(text: str) -> bool:
+    try:
+        datetime.fromisoformat(text)
+    except ValueError:
+        return False
+    return True

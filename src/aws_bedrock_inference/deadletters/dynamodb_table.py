@@ -1,0 +1,120 @@
+"""The table of dead letters: made on request, and given what an older one lacks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from aws_bedrock_inference import clock as clocks
+from aws_bedrock_inference.deadletters.dynamodb_errors import code_of
+from aws_bedrock_inference.deadletters.dynamodb_items import item_of, summary_in
+from aws_bedrock_inference.stores.request import StoreUnavailable, StoreUnusable
+
+INDEX = "by-state"
+_EXPIRES = "expires"
+_KEYS = [{"AttributeName": "id", "KeyType": "HASH"}]
+_TYPES = [
+    {"AttributeName": "id", "AttributeType": "S"},
+    {"AttributeName": "state", "AttributeType": "S"},
+    {"AttributeName": "first", "AttributeType": "N"},
+]
+_BY_STATE = {
+    "IndexName": INDEX,
+    "KeySchema": [{"AttributeName": "state", "KeyType": "HASH"}, {"AttributeName": "first", "KeyType": "RANGE"}],
+    "Projection": {"ProjectionType": "INCLUDE", "NonKeyAttributes": ["summary"]},
+}
+
+# Seconds to wait for the table or its index, and between two looks.
+_READY = 600
+_LOOK = 2.0
+
+
+def create(client: Any, table: str, place: str) -> list[str]:
+    """Make the table, or add to an existing one what it lacks; return what was done, in words."""
+    try:
+        found = client.describe_table(TableName=table)["Table"]
+    except ClientError as error:
+        if code_of(error) != "ResourceNotFoundException":
+            raise
+        client.create_table(
+            TableName=table,
+            KeySchema=_KEYS,
+            AttributeDefinitions=_TYPES,
+            BillingMode="PAY_PER_REQUEST",
+            GlobalSecondaryIndexes=[_BY_STATE],
+        )
+        _await(client, table)
+        done = [f"{place} was made, billed by request, with the index {INDEX}"]
+    else:
+        done = _indexed(client, table, place, found)
+    return [*done, *_kept_tidy(client, table)]
+
+
+def _indexed(client: Any, table: str, place: str, found: dict[str, Any]) -> list[str]:
+    if found["KeySchema"] != _KEYS:
+        raise StoreUnusable(f"{place} has another key than `id` alone, and is left as it is: choose another table")
+    if any(each["IndexName"] == INDEX for each in found.get("GlobalSecondaryIndexes", ())):
+        return []
+    request: dict[str, Any] = {"Create": _BY_STATE}
+    if found.get("BillingModeSummary", {}).get("BillingMode") != "PAY_PER_REQUEST":
+        throughput = found["ProvisionedThroughput"]
+        units = {name: throughput[name] for name in ("ReadCapacityUnits", "WriteCapacityUnits")}
+        request = {"Create": {**_BY_STATE, "ProvisionedThroughput": units}}
+    client.update_table(TableName=table, AttributeDefinitions=_TYPES, GlobalSecondaryIndexUpdates=[request])
+    _await(client, table)
+    adopted = _adopt(client, table)
+    return [f"{place} has the index {INDEX} now", *([f"{adopted:,} letters were added to it"] if adopted else [])]
+
+
+def _adopt(client: Any, table: str) -> int:
+    """Give the items that the program in AWS's documents wrote what the index needs; return their number."""
+    adopted = 0
+    for page in client.get_paginator("scan").paginate(TableName=table):
+        for item in page["Items"]:
+            if "summary" in item:
+                continue
+            known = {name: value for name, value in item_of(summary_in(item)).items() if name not in {"id", "version"}}
+            client.update_item(
+                TableName=table,
+                Key={"id": item["id"]},
+                UpdateExpression="SET " + ", ".join(f"#{name} = :{name}" for name in known),
+                ConditionExpression="attribute_exists(id) AND attribute_not_exists(#summary)",
+                ExpressionAttributeNames={f"#{name}": name for name in known},
+                ExpressionAttributeValues={f":{name}": value for name, value in known.items()},
+            )
+            adopted += 1
+    return adopted
+
+
+def _kept_tidy(client: Any, table: str) -> list[str]:
+    """Let finished letters expire, and the table be restored to any second of the last 35 days."""
+    done = []
+    expiry = client.describe_time_to_live(TableName=table)["TimeToLiveDescription"]
+    if expiry.get("TimeToLiveStatus", "DISABLED") == "DISABLED":
+        client.update_time_to_live(
+            TableName=table, TimeToLiveSpecification={"Enabled": True, "AttributeName": _EXPIRES}
+        )
+        done.append("letters that are redriven or discarded are deleted after 30 days")
+    backups = client.describe_continuous_backups(TableName=table)["ContinuousBackupsDescription"]
+    recovery = backups.get("PointInTimeRecoveryDescription", {}).get("PointInTimeRecoveryStatus")
+    if recovery != "ENABLED":
+        client.update_continuous_backups(
+            TableName=table, PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True}
+        )
+        done.append("the table can be restored to any second of the last 35 days")
+    return done
+
+
+def _await(client: Any, table: str) -> None:
+    """Wait until the table and its index can be used."""
+    until = clocks.monotonic() + _READY
+    while True:
+        found = client.describe_table(TableName=table)["Table"]
+        indexes = found.get("GlobalSecondaryIndexes", ())
+        # An emulator may not say how an index is.
+        if found["TableStatus"] == "ACTIVE" and all(each.get("IndexStatus", "ACTIVE") == "ACTIVE" for each in indexes):
+            return
+        if clocks.monotonic() >= until:
+            raise StoreUnavailable(f"the table {table} is not ready after {_READY} s; look again later")
+        clocks.sleep(_LOOK)

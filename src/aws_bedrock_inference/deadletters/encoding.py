@@ -1,0 +1,140 @@
+"""Requests and answers as JSON, from which they come back equal: bytes, floats of all kinds, tuples, dates.
+
+What JSON lacks is an object with one member whose name begins with `$`; an object of the caller's that looks like one
+is itself wrapped. What cannot come back, such as a file that can be read only once, leaves its type's name.
+"""
+
+from __future__ import annotations
+
+from base64 import b64decode, b64encode
+from collections.abc import Mapping
+from datetime import date, datetime
+from decimal import Decimal
+from math import isfinite
+from typing import TYPE_CHECKING, Any
+
+from aws_bedrock_inference.bounds import LONGEST_INTEGER
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_LOST = "$lost"
+# Levels of a request that are kept: boto3 itself follows fewer.
+_DEEPEST = 200
+
+
+def encoded(value: Any) -> Any:
+    """Return `value` in JSON's own types."""
+    return _encoded(value, 0)
+
+
+def decoded(value: Any) -> Any:
+    """Return what `encoded` was given. What was lost is a `Lost`."""
+    if isinstance(value, list):
+        return [decoded(part) for part in value]
+    if not isinstance(value, dict):
+        return value
+    if len(value) == 1:
+        ((name, inner),) = value.items()
+        read = _READERS.get(name)
+        if read is not None:
+            return read(inner)
+    return {name: decoded(part) for name, part in value.items()}
+
+
+class Lost:
+    """A part of a request that could not be kept; `kind` is the name of its type."""
+
+    __slots__ = ("kind",)
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Lost) and other.kind == self.kind
+
+    def __hash__(self) -> int:
+        return hash(self.kind)
+
+    def __repr__(self) -> str:
+        return f"<{self.kind}, not kept>"
+
+
+def lost_in(value: Any) -> str:
+    """Return the name of a type that could not be kept in a decoded value; empty where all was."""
+    if isinstance(value, Lost):
+        return value.kind
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple, set)) else ()
+    return next(filter(None, map(lost_in, parts)), "")
+
+
+def _encoded(value: Any, depth: int) -> Any:  # noqa: PLR0911 - one line a type
+    if value is None or type(value) in (bool, str):
+        return value
+    if depth > _DEEPEST:
+        return {_LOST: type(value).__name__}
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, (int, float)):
+        return _number(value)
+    if isinstance(value, Mapping):
+        return _object(value, depth + 1)
+    if isinstance(value, list):
+        return [_encoded(part, depth + 1) for part in value]
+    if isinstance(value, (tuple, set, frozenset)):
+        name = "$tuple" if isinstance(value, tuple) else "$set"
+        return {name: [_encoded(part, depth + 1) for part in value]}
+    return _other(value)
+
+
+def _number(value: float) -> Any:
+    if isinstance(value, int):
+        whole = int(value)
+        return whole if whole.bit_length() <= LONGEST_INTEGER else {"$integer": hex(whole)}
+    number = float(value)
+    return number if isfinite(number) else {"$float": repr(number)}
+
+
+def _object(value: Mapping[Any, Any], depth: int) -> Any:
+    if not all(isinstance(name, str) for name in value):
+        return {"$pairs": [[_encoded(name, depth), _encoded(part, depth)] for name, part in value.items()]}
+    members = {str.__str__(name): _encoded(part, depth) for name, part in value.items()}
+    return {"$object": members} if len(members) == 1 and next(iter(members)).startswith("$") else members
+
+
+def _other(value: Any) -> Any:
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return {"$bytes": b64encode(value).decode()}
+    if isinstance(value, Decimal):
+        return {"$decimal": str(value)}
+    if isinstance(value, (date, datetime)):
+        return {f"${type(value).__name__}" if type(value) in (date, datetime) else "$datetime": value.isoformat()}
+    content = _content_of(value)
+    return {_LOST: type(value).__name__} if content is None else {"$bytes": b64encode(content).decode()}
+
+
+def _content_of(file: Any) -> bytes | None:
+    """Return the bytes of a file that can be read again, which is then where it was; None for anything else."""
+    try:
+        place = file.tell()
+        file.seek(0)
+        content = file.read()
+        file.seek(place)
+    except Exception:  # noqa: BLE001 - whatever it is, it is no file that can be read again
+        return None
+    return content.encode() if isinstance(content, str) else content if isinstance(content, bytes) else None
+
+
+_READERS: dict[str, Callable[[Any], Any]] = {
+    "$bytes": b64decode,
+    "$tuple": lambda parts: tuple(map(decoded, parts)),
+    "$set": lambda parts: set(map(decoded, parts)),
+    "$integer": lambda text: int(text, 16),
+    "$float": float,
+    "$decimal": Decimal,
+    "$date": date.fromisoformat,
+    "$datetime": datetime.fromisoformat,
+    "$pairs": lambda pairs: {decoded(name): decoded(part) for name, part in pairs},
+    "$object": lambda members: {name: decoded(part) for name, part in members.items()},
+    _LOST: Lost,
+}

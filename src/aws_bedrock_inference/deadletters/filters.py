@@ -1,0 +1,107 @@
+"""The letters that are wanted: by cause, model, Region, time and tag."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from fnmatch import fnmatchcase
+from math import inf
+from typing import TYPE_CHECKING, Any
+
+from aws_bedrock_inference.bounds import is_number, shown
+
+if TYPE_CHECKING:
+    from aws_bedrock_inference.clock import Clock
+    from aws_bedrock_inference.deadletters.letter import Summary
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+_AGO = re.compile(r"(\d{1,9})([smhd])")
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A choice of letters. `cause` and `model` are names or patterns such as `throttled-*`; the first failure was
+    `since` and before `until`. `tags` have a name and a value, None for any value.
+    """
+
+    cause: str = ""
+    model: str = ""
+    region: str = ""
+    since: float = -inf
+    until: float = inf
+    tags: tuple[tuple[str, str | None], ...] = ()
+
+    def fits(self, summary: Summary) -> bool:
+        """Return whether this letter is wanted."""
+        return (
+            (not self.cause or fnmatchcase(summary.cause, self.cause))
+            and (not self.model or fnmatchcase(summary.model, self.model))
+            and self.region in ("", summary.region)
+            and self.since <= summary.first < self.until
+            and all(name in summary.tags and value in (None, summary.tags[name]) for name, value in self.tags)
+        )
+
+
+def wanted(
+    now: Clock,
+    *,
+    cause: str | None = None,
+    model: str | None = None,
+    region: str | None = None,
+    route: str | None = None,
+    since: Any = None,
+    until: Any = None,
+    tag: str | list[str] | tuple[str, ...] | None = None,
+) -> Wanted:
+    """Return the choice that these arguments name. A route is written `MODEL in REGION`. Times are a `datetime`,
+    seconds since the epoch, ISO 8601, or so long ago: `30m`, `2h`, `7d`. A tag is `name` or `name=value`. Raises
+    `ValueError`.
+    """
+    if route is not None:
+        if model is not None or region is not None:
+            raise ValueError("give route, or model and region: a route is both, written `MODEL in REGION`")
+        model, _, place = _pattern("route", route).partition(" in ")
+        region = place or None
+    tags = [tag] if isinstance(tag, str) else list(tag or ())
+    return Wanted(
+        cause=_pattern("cause", cause),
+        model=_pattern("model", model),
+        region=_pattern("region", region),
+        since=-inf if since is None else time_of("since", since, now),
+        until=inf if until is None else time_of("until", until, now),
+        tags=tuple(_tag(each) for each in tags),
+    )
+
+
+def time_of(name: str, value: Any, now: Clock) -> float:
+    """Return a time in seconds since the epoch. Raises `ValueError`."""
+    if isinstance(value, datetime):
+        return (value if value.tzinfo is not None else value.replace(tzinfo=UTC)).timestamp()
+    if is_number(value):
+        return float(value)
+    if isinstance(value, str):
+        if found := _AGO.fullmatch(value.strip()):
+            return now() - int(found[1]) * _UNITS[found[2]]
+        try:
+            return time_of(name, datetime.fromisoformat(value.strip()), now)
+        except ValueError:
+            pass
+    raise ValueError(
+        f"{name}={shown(value)}: give a time such as 2026-11-29T14:00:00 (UTC), or how long ago: 30m, 2h, 7d"
+    )
+
+
+def _pattern(name: str, value: Any) -> str:
+    if value is None:
+        return ""
+    if not isinstance(value, str) or not value:
+        raise ValueError(f"{name}={shown(value)}: give a name; in cause and model, * stands for anything")
+    return value
+
+
+def _tag(text: Any) -> tuple[str, str | None]:
+    if not isinstance(text, str) or not text.partition("=")[0]:
+        raise ValueError(f"tag={shown(text)}: give a tag's name, or name=value")
+    name, separator, value = text.partition("=")
+    return name, value if separator else None

@@ -1,0 +1,147 @@
+"""Letters made of what failed: a call of a pipeline, or a request and an error that a program hands over."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from aws_bedrock_inference.call import Outcome, Route
+from aws_bedrock_inference.deadletters.letter import Content, Letter, Summary, Tried
+from aws_bedrock_inference.deadletters.masks import without_secrets
+from aws_bedrock_inference.knowledge.explain import explain
+from aws_bedrock_inference.knowledge.masking import masked
+from aws_bedrock_inference.wording import sentence
+
+if TYPE_CHECKING:
+    from aws_bedrock_inference.call import Call
+    from aws_bedrock_inference.knowledge.explain import Explanation
+
+# Operations that a client repeats, by boto3's names of the method and of the operation.
+KEPT = {
+    name: method
+    for method, operation in (
+        ("converse", "Converse"),
+        ("converse_stream", "ConverseStream"),
+        ("invoke_model", "InvokeModel"),
+        ("invoke_model_with_response_stream", "InvokeModelWithResponseStream"),
+    )
+    for name in (method, operation)
+}
+
+
+def letter_of_call(call: Call, outcome: Outcome, at: float, tags: Mapping[str, str]) -> Letter:
+    """Return the letter of a call that has failed for good. Its tags are `tags` and those that the request itself has
+    (`requestMetadata`).
+    """
+    fault = outcome.fault
+    assert fault is not None  # noqa: S101 - only what failed becomes a letter
+    labels = call.params.get("requestMetadata")
+    own = {name: text for name, text in labels.items() if _are_texts(name, text)} if labels else {}
+    return _letter(
+        explain(fault, service="bedrock"),
+        outcome,
+        at,
+        route=call.route,
+        tags={**own, **tags},
+        operation=KEPT[call.operation],
+        request=dict(call.params),
+        error=masked(sentence(outcome, fault, call.operation, call.route)),
+        tenant=call.tenant,
+    )
+
+
+def letter_of_error(request: Any, error: Any, metadata: Any, at: float, tags: Mapping[str, str]) -> Letter:
+    """Return the letter of a request that a program could not send. `error` is its exception, or a text."""
+    outcome, route = getattr(error, "outcome", None), getattr(error, "route", None)
+    said = request if isinstance(request, Mapping) else {}
+    model = said.get("modelId")
+    return _letter(
+        explain(error),
+        outcome if isinstance(outcome, Outcome) else Outcome(),
+        at,
+        route=route if isinstance(route, Route) else Route(model if isinstance(model, str) else ""),
+        tags=tags,
+        operation="invoke_model" if "body" in said else "invoke",
+        request=request,
+        error=masked(error if isinstance(error, str) else _text(error)),
+        metadata=without_secrets(dict(metadata)) if isinstance(metadata, Mapping) else {},
+    )
+
+
+def summary_after(summary: Summary, error: BaseException, at: float) -> dict[str, Any]:
+    """Return what the summary of a letter says after it failed again."""
+    return {**_verdict(explain(error)), "last": at, "attempts": summary.attempts + getattr(error, "attempts", 1)}
+
+
+def failure_text(error: BaseException) -> str:
+    """Return the text of an exception without its secrets, in one line of moderate length."""
+    return masked(_text(error)).splitlines()[0][:500] if _text(error) else type(error).__name__
+
+
+def _letter(
+    explained: Explanation, outcome: Outcome, at: float, *, route: Route, tags: Mapping[str, str], **content: Any
+) -> Letter:
+    fault = outcome.fault
+    summary = Summary(
+        id=str(uuid4()),
+        first=at,
+        last=at,
+        model=route.model,
+        region=route.region,
+        attempts=outcome.attempts,
+        tags=without_secrets({str(name): str(value) for name, value in tags.items()}),
+        **_verdict(explained),
+    )
+    return Letter(
+        summary,
+        Content(
+            explanation={
+                "title": explained.title,
+                "service": explained.service,
+                **_verdict(explained),
+                "meaning": explained.meaning,
+                "remedies": [[remedy.do, remedy.run] for remedy in explained.remedies],
+            },
+            tried=tuple(_tried(each) for each in outcome.earlier),
+            routes=(str(route),) if route.model else (),
+            request_id=fault.request_id if fault is not None else None,
+            partial=_partial(outcome.value),
+            **content,
+        ),
+    )
+
+
+def _verdict(explained: Explanation) -> dict[str, Any]:
+    return {
+        "cause": explained.cause,
+        "code": explained.code,
+        "decision": explained.decision.value,
+        "category": explained.category.value,
+    }
+
+
+def _tried(attempt: Any) -> Tried:
+    fault = attempt.fault
+    return Tried(fault.code, fault.cause, masked(fault.message), fault.request_id, fault.status, attempt.wait)
+
+
+def _partial(value: Any) -> Any:
+    """Return what had arrived of an answer as Converse's message; a native body as it came."""
+    if value is None:
+        return None
+    if isinstance(value, dict):
+        return (value.get("output") or {}).get("message", value)
+    message = value.message()
+    return message if message.get("content") else None
+
+
+def _text(error: object) -> str:
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001 - a program's own exception
+        return type(error).__name__
+
+
+def _are_texts(*values: Any) -> bool:
+    return all(isinstance(value, str) for value in values)

@@ -1,0 +1,90 @@
+"""A letter's request sent once more, through the method of a client that it fits."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from contextvars import ContextVar
+from copy import copy
+from typing import TYPE_CHECKING, Any
+
+from aws_bedrock_inference.bounds import is_number
+from aws_bedrock_inference.caches.answer import response_of
+from aws_bedrock_inference.call import priority_number
+from aws_bedrock_inference.deadletters.encoding import encoded, lost_in
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from aws_bedrock_inference.deadletters.letter import Letter
+
+being_sent: ContextVar[str] = ContextVar("being_sent", default="")
+"""The id of the letter whose request is being sent: when it fails again, that is no new letter."""
+
+_NATIVE = frozenset({"invoke_model", "invoke_model_with_response_stream"})
+
+
+def batch_client(client: Any) -> Any:
+    """Return a client that sends with the priority `batch`, over the connections, quota and circuit of `client`.
+
+    Raises `ValueError` for one that must be awaited.
+    """
+    if any(inspect.iscoroutinefunction(getattr(client, name, None)) for name in ("invoke", "invoke_model")):
+        raise ValueError("redrive sends from threads: give a BedrockClient, not one that must be awaited")
+    if not is_number(getattr(client, "priority", None)):
+        return client  # another client has no priorities
+    batch = copy(client)
+    batch.priority = priority_number("batch")
+    return batch
+
+
+def unsendable(letter: Letter) -> str:
+    """Return why the request of a letter cannot be sent as it was; empty if it can."""
+    if not isinstance(letter.request, Mapping):
+        return f"its request is a {type(letter.request).__name__}, not the arguments of a call"
+    lost = lost_in(letter.request)
+    return f"a part of its request could not be kept: a {lost}" if lost else ""
+
+
+def send(letter: Letter, client: Any, timeout: float | None = None) -> Any:
+    """Send the request of a letter and return the result, whole where it was a stream. Raises what the client raises,
+    and `ValueError` for a request that was not kept whole.
+    """
+    problem = unsendable(letter)
+    if problem:
+        raise ValueError(f"letter {letter.id} cannot be sent: {problem}")
+    method, more = _method(letter, client)
+    given = {"timeout": timeout, "tenant": letter.content.tenant or None, **more}
+    known = _named_parameters(method)
+    extra = {name: value for name, value in given.items() if value is not None and name in known}
+    token = being_sent.set(letter.id)
+    try:
+        return method(**{**extra, **letter.request})
+    finally:
+        being_sent.reset(token)
+
+
+def _method(letter: Letter, client: Any) -> tuple[Callable[..., Any], dict[str, Any]]:
+    operation = letter.content.operation
+    if operation in _NATIVE:
+        return client.invoke_model, {}
+    if operation == "invoke" or ("messages" in letter.request and hasattr(client, "invoke")):
+        return client.invoke, {"stream": True} if operation == "converse_stream" else {}
+    return client.converse, {}
+
+
+def _named_parameters(method: Callable[..., Any]) -> frozenset[str]:
+    try:
+        return frozenset(inspect.signature(method).parameters)
+    except (TypeError, ValueError):
+        return frozenset()
+
+
+def answer_of(result: Any) -> Any:
+    """Return the answer in JSON's types; a body that can be read once is put back to be read again."""
+    response = getattr(result, "response", result)
+    if isinstance(response, dict) and hasattr(response.get("body"), "read"):
+        body = response["body"].read()
+        response["body"] = response_of({"body": body})["body"]
+        response = {**response, "body": body}
+    return encoded(response)

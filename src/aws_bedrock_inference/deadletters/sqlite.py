@@ -1,0 +1,170 @@
+"""Dead letters in a file, for the processes of one machine."""
+
+from __future__ import annotations
+
+import json
+from math import inf
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from aws_bedrock_inference.clock import wall
+from aws_bedrock_inference.deadletters.letter import FORMAT, NEWEST, LetterTooNew, summary_of
+from aws_bedrock_inference.deadletters.store import KEPT_SECONDS, Page, Place, Record
+from aws_bedrock_inference.stores.disk import Schema, too_new
+from aws_bedrock_inference.stores.file import SharedFile
+from aws_bedrock_inference.stores.request import StoreUnavailable, StoreUnusable
+
+if TYPE_CHECKING:
+    from aws_bedrock_inference.clock import Clock
+    from aws_bedrock_inference.deadletters.filters import Wanted
+    from aws_bedrock_inference.deadletters.letter import State, Summary
+
+# Seconds to wait for other processes: a letter that is not kept is lost, so it may take longer than a question about
+# the quota.
+TIMEOUT = 5.0
+
+LETTERS = Schema(
+    application=0x62647264,  # "bdrd" in ASCII
+    version=FORMAT,
+    newest=NEWEST,
+    tables={
+        "letters": (
+            "id TEXT PRIMARY KEY, state TEXT NOT NULL, first REAL NOT NULL, version INTEGER NOT NULL,"
+            " cause TEXT NOT NULL, model TEXT NOT NULL, region TEXT NOT NULL, expires REAL, summary TEXT NOT NULL,"
+            " content BLOB NOT NULL, answer BLOB,"
+            " UNIQUE (state, first, id, cause, model, region), UNIQUE (expires, id)"
+        )
+    },
+    noun="dead letters",
+    use="keep dead letters",
+    loss="its letters are lost",
+)
+
+_LETTER = "SELECT summary, content, answer FROM letters"
+_SUMMARY = "SELECT summary, x'', NULL FROM letters"
+
+
+class SqliteLetters:
+    """Keeps each letter as a row of the file at `path`, which is made for its owner alone. Leases are told by `clock`,
+    the machine's own. A request that waits longer than `timeout` seconds for others raises `StoreUnavailable`.
+    """
+
+    def __init__(self, path: Path | str, clock: Clock = wall, *, timeout: float = TIMEOUT) -> None:
+        self.path = Path(path)
+        self.place = str(path)
+        self.limit = 2 * timeout
+        self._clock = clock
+        self._file = SharedFile(self.path, LETTERS, timeout=timeout)
+
+    def check(self) -> None:
+        """Raise `StoreUnusable` if the file cannot be used until somebody changes something."""
+        try:
+            with self._file.reading():
+                pass
+        except StoreUnusable:
+            raise
+        except StoreUnavailable:
+            pass  # it may be locked for a moment
+        finally:
+            self._file.close()  # a fork may follow
+
+    def put(self, record: Record) -> None:
+        """Keep a new letter; letters that were finished long ago make room."""
+        summary = record.summary
+        with self._file.changing() as database:
+            database.execute(
+                "INSERT INTO letters VALUES (?, ?, ?, ?, ?, ?, ?, NULL, ?, ?, NULL)",
+                (
+                    *(summary.id, summary.state, summary.first, summary.version),
+                    *(summary.cause, summary.model, summary.region, json.dumps(summary.plain()), record.content),
+                ),
+            )
+            database.execute("DELETE FROM letters WHERE expires < ?", (self._clock(),))
+
+    def get(self, id: str) -> Record | None:  # noqa: A002 - its name in the documents
+        """Return the letter of that id, with all it has."""
+        with self._file.reading() as database:
+            row = database.execute(f"{_LETTER} WHERE id = ?", (id,)).fetchone()
+        return None if row is None else self._record(row)
+
+    def page(self, state: State, wanted: Wanted, limit: int, after: Place | None, *, newest: bool, whole: bool) -> Page:
+        """Return some letters of a state, by the time of their first failure."""
+        conditions, values = _conditions(wanted)
+        if after is not None:
+            conditions.append(f"(first, id) {'<' if newest else '>'} (?, ?)")
+            values += after
+        where = " AND ".join(["state = ?", *conditions])
+        way = "DESC" if newest else "ASC"
+        query = f"{_LETTER if whole else _SUMMARY} WHERE {where} ORDER BY first {way}, id {way} LIMIT ?"
+        with self._file.reading() as database:
+            rows = database.execute(query, (state, *values, limit)).fetchall()
+        records = [self._record(row) for row in rows]
+        last = records[-1].summary if len(records) == limit else None
+        return Page(records, None if last is None else Place(last.first, last.id))
+
+    def update(self, summary: Summary, version: int, answer: bytes | None = None) -> bool:
+        """Replace a summary, unless another has done so since."""
+        expires = self._clock() + KEPT_SECONDS if summary.finished else None
+        with self._file.changing() as database:
+            changed = database.execute(
+                "UPDATE letters SET state = ?, version = ?, cause = ?, expires = ?, summary = ?,"
+                " answer = coalesce(?, answer) WHERE id = ? AND version = ?",
+                (
+                    *(summary.state, summary.version, summary.cause, expires, json.dumps(summary.plain())),
+                    *(answer, summary.id, version),
+                ),
+            )
+            return changed.rowcount == 1
+
+    def has_lapsed(self, summary: Summary) -> bool:
+        """Return whether the machine's clock is past the end of a lease."""
+        return summary.until <= self._clock()
+
+    def now(self) -> float:
+        """Return the time of day."""
+        return self._clock()
+
+    def create(self) -> list[str]:
+        """Make the file, if it is not there."""
+        made = not self.path.exists()
+        with self._file.reading():
+            return [f"{self.place} was made"] if made else []
+
+    def close(self) -> None:
+        """Close the file; a later request opens it again."""
+        self._file.close()
+
+    def __repr__(self) -> str:
+        return f"SqliteLetters({self.place!r})"
+
+    def _record(self, row: tuple[Any, ...]) -> Record:
+        summary, content, answer = row
+        try:
+            return Record(summary_of(json.loads(summary)), bytes(content), answer)
+        except LetterTooNew as error:
+            raise StoreUnusable(too_new(self.path, str(error))) from error
+        except ValueError as error:
+            raise StoreUnusable(f"{self.place}: a letter in it is damaged ({error})") from error
+
+
+def _conditions(wanted: Wanted) -> tuple[list[str], list[Any]]:
+    conditions: list[str] = []
+    values: list[Any] = []
+    for column, pattern in (("cause", wanted.cause), ("model", wanted.model)):
+        if pattern:
+            conditions.append(f"{column} GLOB ?")
+            values.append(pattern)
+    if wanted.region:
+        conditions.append("region = ?")
+        values.append(wanted.region)
+    if wanted.since > -inf:
+        conditions.append("first >= ?")
+        values.append(wanted.since)
+    if wanted.until < inf:
+        conditions.append("first < ?")
+        values.append(wanted.until)
+    for name, value in wanted.tags:
+        tag = "(SELECT 1 FROM json_each(summary, '$.tags') WHERE key = ?"
+        conditions.append(f"EXISTS {tag})" if value is None else f"EXISTS {tag} AND value = ?)")
+        values += [name] if value is None else [name, value]
+    return conditions, values

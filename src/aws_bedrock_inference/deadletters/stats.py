@@ -1,0 +1,42 @@
+"""The numbers of letters."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from aws_bedrock_inference.deadletters.letter import Summary
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """The numbers of letters by state; of those that are dead, the numbers by cause, by model and by what they need,
+    and the time of the oldest one's first failure.
+    """
+
+    states: dict[str, int] = field(default_factory=dict)
+    causes: dict[str, int] = field(default_factory=dict)
+    models: dict[str, int] = field(default_factory=dict)
+    need_change: int = 0
+    sent_twice: int = 0
+    oldest: float | None = None
+
+
+def counted(summaries: Iterable[Summary]) -> Stats:
+    """Return the numbers of these letters, the most frequent cause and model first."""
+    states, causes, models = Counter[str](), Counter[str](), Counter[str]()
+    need_change = sent_twice = 0
+    oldest: float | None = None
+    for each in summaries:
+        states[each.state] += 1
+        sent_twice += each.sent_twice
+        if each.state == "dead":
+            causes[each.cause] += 1
+            models[each.model] += 1
+            need_change += each.needs_change
+            oldest = each.first if oldest is None else min(oldest, each.first)
+    return Stats(dict(states), dict(causes.most_common()), dict(models.most_common()), need_change, sent_twice, oldest)

@@ -1,0 +1,135 @@
+"""The protocol of the stores of dead letters, and how one is opened."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from aws_bedrock_inference.bounds import shown, shown_name
+from aws_bedrock_inference.stores import path_in
+
+if TYPE_CHECKING:
+    from aws_bedrock_inference.deadletters.filters import Wanted
+    from aws_bedrock_inference.deadletters.letter import State, Summary
+
+KEPT_SECONDS = 30 * 86_400.0
+"""The time for which letters are kept that were redriven or discarded: 30 days. Dead ones stay."""
+
+_FILES = (".db", ".sqlite", ".sqlite3")
+_SCHEMES = ("sqlite", "dynamodb")
+
+
+class Record(NamedTuple):
+    """A letter as a store keeps it. Lists that nobody reads in full leave `content` empty."""
+
+    summary: Summary
+    content: bytes = b""
+    answer: bytes | None = None
+
+
+class Place(NamedTuple):
+    """The place of a letter among those of its state: the time of its first failure, and its id."""
+
+    first: float
+    id: str
+
+
+class Page(NamedTuple):
+    """Some letters of one state, and the place after which the others follow; None at the end."""
+
+    records: list[Record]
+    after: Place | None
+
+
+class LetterStore(Protocol):
+    """A store of dead letters. Threads and processes may use it at once.
+
+    All methods block, and raise `StoreUnavailable`. `place` names the store in messages, `limit` is the longest time in
+    seconds that keeping a letter may take.
+    """
+
+    place: str
+    limit: float
+
+    def put(self, record: Record) -> None:
+        """Keep a new letter."""
+
+    def get(self, id: str) -> Record | None:  # noqa: A002 - its name in the documents
+        """Return the letter of that id, with all it has."""
+
+    def page(self, state: State, wanted: Wanted, limit: int, after: Place | None, *, newest: bool, whole: bool) -> Page:
+        """Return at most `limit` letters of a state that are wanted, by the time of their first failure: the `newest`
+        or the oldest first. `whole` ones have their content.
+        """
+
+    def update(self, summary: Summary, version: int, answer: bytes | None = None) -> bool:
+        """Replace the summary of a letter, and its answer if there is one; False if its version is no longer
+        `version`, and nothing is changed.
+        """
+
+    def has_lapsed(self, summary: Summary) -> bool:
+        """Return whether the lease of a claimed letter has ended, as this store tells time."""
+
+    def now(self) -> float:
+        """Return the time of day in seconds since the epoch."""
+
+    def create(self) -> list[str]:
+        """Make what the store needs, and return what was made or changed, in words."""
+
+    def close(self) -> None:
+        """Release connections and files; a later request opens again what it needs."""
+
+
+def open_letters(named: Any) -> LetterStore:
+    """Return the store that `named` is or names: a table of DynamoDB by its bare name, a file by a URL or a `Path`.
+
+    Raises `ValueError` for what is none, and `StoreUnusable` for a file that cannot be used.
+    """
+    if isinstance(named, Path):
+        return _file(named)
+    if isinstance(named, str) and "://" not in named:
+        return _table(named)
+    if isinstance(named, str):
+        return _at_url(named)
+    if isinstance(named, type) or not all(callable(getattr(named, name, None)) for name in ("put", "get", "update")):
+        raise ValueError(
+            f"A store of dead letters cannot be {shown(named)}: give the name of a DynamoDB table, a URL such as "
+            "sqlite:///path/dead.db, or a Path"
+        )
+    store: LetterStore = named
+    return store
+
+
+def _file(path: Path) -> LetterStore:
+    from aws_bedrock_inference.deadletters.sqlite import SqliteLetters  # noqa: PLC0415 - only who has a file needs it
+
+    store = SqliteLetters(path)
+    store.check()
+    return store
+
+
+def _table(name: str) -> LetterStore:
+    if name.lower().endswith(_FILES) or "/" in name or "\\" in name:
+        raise ValueError(
+            f"{name!r:.80} may be a file or a DynamoDB table: write sqlite://{name} or Path({name!r}) for the file, or "
+            "dynamodb://NAME for the table"
+        )
+    return _table_at(name)
+
+
+def _table_at(rest: str) -> LetterStore:
+    from aws_bedrock_inference.deadletters.dynamodb import table_at  # noqa: PLC0415 - only who has a table needs boto3
+
+    return table_at(rest)
+
+
+def _at_url(url: str) -> LetterStore:
+    scheme, _, rest = url.partition("://")
+    if scheme == "dynamodb":
+        return _table_at(rest)
+    if scheme == "sqlite":
+        return _file(path_in(url, "dead.db"))
+    raise ValueError(
+        f"Dead letters are not kept at {shown_name(scheme, _SCHEMES)}://: write sqlite:///path/dead.db for a file of "
+        "this machine, or dynamodb://TABLE for any number of machines"
+    )

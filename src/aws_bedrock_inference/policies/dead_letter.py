@@ -1,0 +1,90 @@
+"""Keep what has failed for good."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from aws_bedrock_inference.bounds import shown
+from aws_bedrock_inference.deadletters import TABLE
+from aws_bedrock_inference.deadletters.making import KEPT, letter_of_call
+from aws_bedrock_inference.deadletters.sending import being_sent
+from aws_bedrock_inference.events import DeadLetterKept, DeadLetterLost
+from aws_bedrock_inference.flow import ABANDONED, ask, emit
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+    from pathlib import Path
+
+    from aws_bedrock_inference.call import Call, Outcome
+    from aws_bedrock_inference.clock import Clock
+    from aws_bedrock_inference.deadletters.envelope import Redact, Seal
+    from aws_bedrock_inference.deadletters.queue import DeadLetterQueue
+    from aws_bedrock_inference.deadletters.store import LetterStore
+    from aws_bedrock_inference.fault import Fault
+    from aws_bedrock_inference.flow import Effect, Flow, Step
+
+
+class DeadLetter:
+    """A policy that keeps each call which has failed for good, whole, as a dead letter.
+
+    `store` is that of a `DeadLetterQueue`, or such a queue. `tags` are names and values that each letter gets, beside
+    the request's own `requestMetadata`. `seal` and `redact` are those of the queue.
+
+    A call that was cancelled has not failed, nor has a stream that its consumer left. A store that fails changes
+    nothing: the call's own exception is raised. The failed call ends when its letter is kept, or after 10 s.
+
+    Refuses nothing. Emits `DeadLetterKept` and `DeadLetterLost`.
+    """
+
+    def __init__(
+        self,
+        store: str | Path | LetterStore | DeadLetterQueue = TABLE,
+        *,
+        tags: Mapping[str, str] | None = None,
+        seal: Seal | None = None,
+        redact: Redact | None = None,
+    ) -> None:
+        given: Any = tags  # whatever it really is
+        if tags is not None and not (
+            isinstance(given, Mapping) and all(isinstance(part, str) for pair in given.items() for part in pair)
+        ):
+            raise ValueError(f"DeadLetter(tags={shown(tags)}): give names and texts, such as {{'team': 'search'}}")
+        from aws_bedrock_inference.deadletters.keeper import Keeper  # noqa: PLC0415 - it loads asyncio
+
+        self._keeper = Keeper(store, seal=seal, redact=redact)
+        self.queue = self._keeper.queue
+        self.tags = dict(tags or {})
+
+    def around(self, step: Step, clock: Clock) -> Step:  # noqa: ARG002 - letters have the time of day
+        """Return `step`, and keep what it fails on."""
+
+        def flow(call: Call) -> Flow:
+            outcome = yield from step(call)
+            fault = outcome.fault
+            if fault is None or fault is ABANDONED or call.operation not in KEPT:
+                return outcome
+            kept = being_sent.get() or (yield from self._kept(call, outcome, fault))
+            return outcome._replace(made=replace(outcome.made, letter_id=kept)) if kept else outcome
+
+        return flow
+
+    def _kept(self, call: Call, outcome: Outcome, fault: Fault) -> Generator[Effect, Any, str | None]:
+        """Return the id of the letter; None if it could not be kept."""
+        keeper = self._keeper
+        try:
+            letter = letter_of_call(call, outcome, keeper.now(), self.tags)
+            yield from ask(keeper.keep(letter))
+        except Exception as error:  # noqa: BLE001 - whatever a store does, the call's own exception is raised
+            yield from emit(DeadLetterLost(call.route, fault, keeper.place, keeper.told(error)))
+            return None
+        yield from emit(DeadLetterKept(call.route, fault, letter.id))
+        return letter.id
+
+    def close(self) -> None:
+        """Release connections and files; a later letter opens again what it needs."""
+        self.queue.close()
+
+    def __repr__(self) -> str:
+        return f"DeadLetter({self._keeper.place!r})"

@@ -1,0 +1,171 @@
+"""A file and a table keep letters alike: found, listed, chosen, changed by one at a time, gone when they are old."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from deadletters.conftest import NOON
+
+from aws_bedrock_inference.deadletters.filters import Wanted, wanted
+from aws_bedrock_inference.deadletters.letter import Summary
+from aws_bedrock_inference.deadletters.store import KEPT_SECONDS, Place, Record
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from support.doubles import World
+
+    from aws_bedrock_inference import DeadLetterQueue
+
+
+def record(number: int, **fields: Any) -> Record:
+    summary = Summary(id=f"letter-{number:04}", first=NOON + number, last=NOON + number, **fields)
+    return Record(summary, b"content %d" % number)
+
+
+def ids(page: Any) -> list[str]:
+    return [each.summary.id for each in page.records]
+
+
+def test_a_letter_is_found_by_its_id(stored: Callable[[], Any]) -> None:
+    one, other = stored(), stored()
+    kept = record(1, tags={"team": "search"}, cause="throttled-rpm", model="m", region="r")
+    one.put(kept)
+    assert other.get("letter-0001") == kept
+    assert other.get("letter-0002") is None
+
+
+def test_lists_go_on_where_they_ended(stored: Callable[[], Any]) -> None:
+    store = stored()
+    for number in range(25):
+        store.put(record(number))
+    for newest in (True, False):
+        place, seen = None, []
+        while True:
+            page = store.page("dead", Wanted(), 10, place, newest=newest, whole=True)
+            seen += page.records
+            place = page.after
+            if place is None:
+                break
+        assert seen == [record(number) for number in (reversed(range(25)) if newest else range(25))]
+    assert store.page("dead", Wanted(), 3, None, newest=True, whole=False).after == Place(NOON + 22, "letter-0022")
+    assert store.page("claimed", Wanted(), 3, None, newest=True, whole=True) == ([], None)
+
+
+CHOICES: list[tuple[dict[str, Any], list[int]]] = [
+    ({"cause": "throttled-*"}, [0, 2]),
+    ({"cause": "other"}, [1]),
+    ({"model": "amazon.*"}, [0, 1]),
+    ({"region": "eu-west-1"}, [2]),
+    ({"tag": "team"}, [0, 1]),
+    ({"tag": "team=b"}, [1]),
+    ({"tag": 'a "quoted" name=1'}, [2]),
+    ({"since": NOON + 1}, [1, 2]),
+    ({"until": NOON + 1}, [0]),
+    ({"since": NOON + 1, "until": NOON + 2}, [1]),
+    ({"cause": "throttled-*", "region": "us-east-1"}, [0]),
+]
+
+
+def test_letters_are_chosen(stored: Callable[[], Any]) -> None:
+    store = stored()
+    store.put(record(0, cause="throttled-rpm", model="amazon.a", region="us-east-1", tags={"team": "a"}))
+    store.put(record(1, cause="other", model="amazon.b", region="us-east-1", tags={"team": "b"}))
+    store.put(record(2, cause="throttled-tpm", model="meta.c", region="eu-west-1", tags={'a "quoted" name': "1"}))
+    for choice, numbers in CHOICES:
+        page = store.page("dead", wanted(store.now, **choice), 10, None, newest=False, whole=True)
+        assert (choice, ids(page)) == (choice, [f"letter-{number:04}" for number in numbers])
+
+
+def test_a_change_counts_only_if_nobody_was_faster(stored: Callable[[], Any]) -> None:
+    one, other = stored(), stored()
+    one.put(record(1))
+    summary = record(1).summary
+    first = replace(summary, state="claimed", version=2, owner="one")
+    assert one.update(first, 1)
+    assert not other.update(replace(summary, state="discarded", version=2, owner="other"), 1)
+    assert other.get(summary.id).summary == first
+    assert other.page("dead", Wanted(), 9, None, newest=True, whole=True).records == []
+    assert ids(other.page("claimed", Wanted(), 9, None, newest=True, whole=True)) == [summary.id]
+    assert one.update(replace(first, state="redriven", version=3), 2, b"answer")
+    kept = other.get(summary.id)
+    assert (kept.answer, kept.content) == (b"answer", b"content 1")
+    assert not one.update(replace(record(9).summary, version=2), 1)
+
+
+def test_a_claim_lapses_when_its_lease_has_passed(stored: Callable[[], Any], world: World) -> None:
+    one, other = stored(), stored()
+    one.put(record(1))
+    claimed = replace(record(1).summary, state="claimed", version=2, lease=60.0, until=NOON + 60)
+    assert one.update(claimed, 1)
+    assert not other.has_lapsed(claimed)
+    world.now += 59
+    assert not other.has_lapsed(claimed)
+    world.now += 1
+    assert other.has_lapsed(claimed)
+    renewed = replace(claimed, version=3, until=world.now + 60)
+    assert one.update(renewed, 2)
+    assert not other.has_lapsed(renewed)
+
+
+def test_finished_letters_make_room_and_dead_ones_stay(stored: Callable[[], Any], world: World) -> None:
+    store = stored()
+    store.put(record(1))
+    store.put(record(2))
+    assert store.update(replace(record(1).summary, state="discarded", version=2), 1)
+    world.now += KEPT_SECONDS + 1
+    store.put(record(3))
+    assert store.get("letter-0002") is not None
+    if hasattr(store, "table"):  # DynamoDB deletes by itself what this says
+        item = store._client().get_item(TableName=store.table, Key={"id": {"S": "letter-0001"}})["Item"]
+        assert item["expires"] == {"N": str(int(NOON + KEPT_SECONDS))}
+    else:
+        assert store.get("letter-0001") is None
+
+
+def test_a_queue_lists_counts_and_discards(queue: DeadLetterQueue) -> None:
+    kept = [queue.store_failed_request({"prompt": str(number)}, "ThrottlingException: slow") for number in range(5)]
+    assert all(kept)
+    assert len(queue.get_failed_requests(limit=3)) == 3
+    assert {letter.id for letter in queue.letters()} == {*kept}
+    assert queue.discard(str(kept[0]))
+    assert not queue.discard(str(kept[0]))
+    assert [letter.id for letter in queue.letters(state="discarded")] == [kept[0]]
+    counted = queue.stats()
+    assert counted.states == {"dead": 4, "discarded": 1}
+    assert list(counted.causes.values()) == [4]
+    assert counted.oldest == NOON
+    with pytest.raises(ValueError, match="not found"):
+        queue.discard("none")
+
+
+def test_a_page_of_all_states_goes_on_in_the_next_state(queue: DeadLetterQueue) -> None:
+    kept = [str(queue.store_failed_request({"prompt": str(number)}, "no")) for number in range(4)]
+    for each in kept[:2]:
+        queue.discard(each)
+    seen, cursor = [], None
+    while True:
+        page = queue.page(1, state="all", after=cursor)
+        seen += [letter.id for letter in page.letters]
+        cursor = page.cursor
+        if cursor is None:
+            break
+    assert sorted(seen) == sorted(kept)
+    for wrong in ("nonsense", "dead/x/y", "dead/1"):
+        with pytest.raises(ValueError, match="after"):
+            queue.page(after=wrong)
+    with pytest.raises(ValueError, match="state"):
+        queue.page(state="gone")
+    with pytest.raises(ValueError, match="limit"):
+        queue.page(0)
+
+
+def test_a_request_comes_back_whole(queue: DeadLetterQueue) -> None:
+    request = {"messages": [{"role": "user", "content": [{"image": {"source": {"bytes": b"\x00\xff"}}}]}], "n": 0.1}
+    kept = queue.store_failed_request(request, "no", {"user": "u", "weight": 0.5})
+    letter = queue.get(str(kept))
+    assert letter is not None
+    assert letter["request"] == request
+    assert letter["metadata"] == {"user": "u", "weight": 0.5}

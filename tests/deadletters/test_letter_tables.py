@@ -1,0 +1,298 @@
+"""A table of DynamoDB: made on request, told in a sentence where it fails, shared with programs of AWS's documents."""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import replace
+from hashlib import shake_256
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import pytest
+from botocore.awsrequest import AWSResponse
+from botocore.exceptions import EndpointConnectionError
+from support.doubles import session
+
+from aws_bedrock_inference import DeadLetterQueue
+from aws_bedrock_inference.deadletters import dynamodb_table
+from aws_bedrock_inference.deadletters.dynamodb import DynamoLetters
+from aws_bedrock_inference.deadletters.filters import Wanted
+from aws_bedrock_inference.deadletters.letter import NEWEST
+from aws_bedrock_inference.stores.request import StoreUnavailable, StoreUnusable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# Text that no compression makes small enough for an item.
+LARGE = shake_256(b"large").hexdigest(600_000)
+
+
+@pytest.fixture
+def aws(moto_url: str, alone: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """Makes boto3's own clients, and lets ours find the same endpoint."""
+    for name, value in {
+        "AWS_ENDPOINT_URL": moto_url,
+        "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE",
+        "AWS_SECRET_ACCESS_KEY": "secret",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    made: list[Any] = []
+
+    def client(service: str) -> Any:
+        made.append(session().client(service, endpoint_url=moto_url))
+        return made[-1]
+
+    yield client
+    for each in made:
+        each.close()
+
+
+@pytest.fixture
+def queue(aws: Any) -> Iterator[DeadLetterQueue]:
+    made = DeadLetterQueue(f"dead-{uuid4().hex[:8]}")
+    yield made
+    made.close()
+
+
+def by_hand(aws: Any, name: str) -> None:
+    """Make a table as the documents' program needs one."""
+    aws("dynamodb").create_table(
+        TableName=name,
+        KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
+
+
+def test_a_table_is_made_on_request_with_all_that_it_needs(queue: DeadLetterQueue, aws: Any) -> None:
+    name, client = queue.store.table, aws("dynamodb")  # type: ignore[attr-defined]
+    done = queue.create()
+    assert len(done) == 3
+    table = client.describe_table(TableName=name)["Table"]
+    assert table["BillingModeSummary"]["BillingMode"] == "PAY_PER_REQUEST"
+    assert [index["IndexName"] for index in table["GlobalSecondaryIndexes"]] == ["by-state"]
+    expiry = client.describe_time_to_live(TableName=name)["TimeToLiveDescription"]
+    assert (expiry["AttributeName"], expiry["TimeToLiveStatus"]) == ("expires", "ENABLED")
+    backups = client.describe_continuous_backups(TableName=name)["ContinuousBackupsDescription"]
+    assert backups["PointInTimeRecoveryDescription"]["PointInTimeRecoveryStatus"] == "ENABLED"
+    assert queue.create() == []
+
+
+def test_lists_and_redrives_never_scan(queue: DeadLetterQueue) -> None:
+    queue.create()
+    asked: list[str] = []
+    store: Any = queue.store
+    store._client().meta.events.register("before-call.dynamodb", lambda model, **_: asked.append(model.name))
+    kept = [queue.store_failed_request({"prompt": str(n)}, "ThrottlingException: slow") for n in range(3)]
+    asked.clear()
+    assert len(queue.get_failed_requests()) == 3
+    assert asked == ["Query", "BatchGetItem"]
+    assert queue.discard(str(kept[0]))
+    assert queue.redrive(Answering()).sent == 2
+    assert queue.stats().states == {"redriven": 2, "discarded": 1}
+    assert {"Query", "GetItem", "UpdateItem"} <= {*asked}
+    assert "Scan" not in asked
+
+
+class Answering:
+    """A client that answers everything."""
+
+    def invoke(self, **request: Any) -> Any:
+        return {"output": request["prompt"]}
+
+
+def test_a_table_made_by_hand_works_and_says_what_it_lacks(queue: DeadLetterQueue, aws: Any, caplog: Any) -> None:
+    store: Any = queue.store
+    by_hand(aws, store.table)
+    with caplog.at_level(logging.WARNING):
+        kept = [str(queue.store_failed_request({"prompt": str(n), "temperature": 0.2}, "no")) for n in range(5)]
+        assert {letter.id for letter in queue.get_failed_requests()} == {*kept}
+    assert caplog.text.count("each list reads all of it") == 1
+    first = queue.page(2)
+    rest = queue.page(10, after=first.cursor)
+    assert {letter.id for letter in (*first.letters, *rest.letters)} == {*kept}
+    assert queue.redrive(Answering(), limit=2).sent == 2
+    assert len(queue.create()) == 3
+    assert queue.stats().states == {"dead": 3, "redriven": 2}
+
+
+def test_items_of_the_documents_program_are_letters(queue: DeadLetterQueue, aws: Any) -> None:
+    store: Any = queue.store
+    by_hand(aws, store.table)
+    item: dict[str, Any] = {
+        "id": {"S": "theirs"},
+        "timestamp": {"S": "2026-11-29T10:00:00.123456"},
+        "request": {"M": {"prompt": {"S": "Why?"}, "max_tokens": {"N": "20"}, "picture": {"B": b"\x00"}}},
+        "error": {"S": "An error occurred (ThrottlingException) when calling the Converse operation: slow"},
+        "metadata": {"M": {"user": {"S": "u"}}},
+    }
+    client = aws("dynamodb")
+    client.put_item(TableName=store.table, Item=item)
+    client.put_item(TableName=store.table, Item={**item, "id": {"S": "done"}, "retried": {"S": "2026-11-29T11:00:00"}})
+    for adopted in (1, 0):  # scanned, then in the index
+        (letter,) = queue.letters()
+        assert letter["request"] == {"prompt": "Why?", "max_tokens": 20, "picture": b"\x00"}
+        assert (letter.id, letter["timestamp"], letter["metadata"]) == ("theirs", item["timestamp"]["S"], {"user": "u"})
+        assert letter.cause.startswith("throttled")
+        assert any("2 letters were added to it" in line for line in queue.create()) is bool(adopted)
+    assert queue.redrive(Answering()).sent == 1
+    assert queue.stats().states == {"redriven": 2}
+
+
+def test_a_large_letter_goes_to_s3_if_there_is_a_bucket(queue: DeadLetterQueue, aws: Any) -> None:
+    queue.create()
+    store: Any = queue.store
+    with pytest.raises(StoreUnusable, match=r"an item holds 400 KB: name an S3 bucket.*bucket=NAME"):
+        queue.store_failed_request({"prompt": LARGE}, "no")
+    kept = str(queue.store_failed_request({"prompt": "word " * 200_000}, "ThrottlingException: slow"))  # compressed
+    assert queue.redrive(Answering()).sent == 1
+    bucket = f"dead-{uuid4().hex[:8]}"
+    with_bucket = DeadLetterQueue(f"dynamodb://{store.table}?bucket={bucket}&region=us-east-1")
+    with pytest.raises(StoreUnusable, match="the S3 bucket for large letters does not exist"):
+        with_bucket.store_failed_request({"prompt": LARGE}, "no")
+    s3 = aws("s3")
+    s3.create_bucket(Bucket=bucket)
+    kept = str(with_bucket.store_failed_request({"prompt": LARGE}, "ThrottlingException: slow"))
+    assert with_bucket.redrive(Answering()).sent == 1
+    letter = with_bucket.get(kept)
+    assert letter is not None
+    assert (letter.request, letter.answer) == ({"prompt": LARGE}, {"output": LARGE})
+    assert len(s3.list_objects_v2(Bucket=bucket)["Contents"]) == 2
+    with_bucket.close()
+
+
+def test_an_answer_without_room_is_not_kept_and_the_letter_is_redriven(queue: DeadLetterQueue, caplog: Any) -> None:
+    queue.create()
+    kept = str(queue.store_failed_request({"prompt": "Why?"}, "ThrottlingException: slow"))
+
+    class Verbose:
+        def invoke(self, **_: Any) -> Any:
+            return {"output": LARGE}
+
+    assert queue.redrive(Verbose()).sent == 1
+    letter = queue.get(kept)
+    assert letter is not None
+    assert (letter.state, letter.answer) == ("redriven", None)
+    assert "was not kept: the item has no room" in caplog.text
+
+
+def test_a_missing_table_is_told_and_how_to_make_it(queue: DeadLetterQueue) -> None:
+    for use in (queue.get_failed_requests, queue.stats, lambda: queue.store_failed_request({}, "no")):
+        with pytest.raises(StoreUnusable, match=r"does not exist: make it with `bedrock dlq create --store dead-"):
+            use()
+
+
+def answered(queue: DeadLetterQueue, status: int, code: str, message: str) -> None:
+    """Let every request to the table be answered so."""
+
+    class Raw:
+        def stream(self, **_: Any) -> Any:
+            yield json.dumps({"__type": f"com.amazonaws.dynamodb.v20120810#{code}", "message": message}).encode()
+
+    store: Any = queue.store
+    client = store._client()
+    headers: Any = {"content-type": "application/json"}
+    client.meta.events.register("before-send.dynamodb", lambda **_: AWSResponse("url", status, headers, Raw()))
+
+
+NOT_AUTHORIZED = "User: arn:aws:iam::111122223333:user/u is not authorized to perform: dynamodb:PutItem on resource: t"
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [
+        ((400, "AccessDeniedException", NOT_AUTHORIZED), StoreUnusable),
+        ((400, "UnrecognizedClientException", "The security token is invalid."), StoreUnusable),
+        ((400, "ThrottlingException", "Throughput exceeds the current capacity."), StoreUnavailable),
+        ((500, "InternalServerError", "Internal server error"), StoreUnavailable),
+        ((400, "OddException", "never heard of"), StoreUnusable),
+    ],
+)
+def test_what_the_table_answers_is_one_sentence(
+    queue: DeadLetterQueue, monkeypatch: pytest.MonkeyPatch, answer: Any, kind: Any
+) -> None:
+    monkeypatch.setattr("time.sleep", lambda _: None)  # botocore's own waits
+    answered(queue, *answer)
+    with pytest.raises(StoreUnavailable, match=f"PutItem failed with {answer[1]}") as raised:
+        queue.store_failed_request({"prompt": "Why?"}, "no")
+    assert type(raised.value) is kind
+    assert "111122223333" not in str(raised.value)
+
+
+def test_a_table_that_cannot_be_reached_is_told(queue: DeadLetterQueue, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unreachable(**_: Any) -> Any:
+        raise EndpointConnectionError(endpoint_url="https://dynamodb.example")
+
+    store: Any = queue.store
+    store._client().meta.events.register("before-call.dynamodb", unreachable)
+    with pytest.raises(StoreUnavailable, match=r"cannot be used: Could not connect"):
+        queue.store_failed_request({"prompt": "Why?"}, "no")
+
+
+def test_no_region_is_told(alone: None) -> None:
+    with pytest.raises(StoreUnavailable, match="You must specify a region"):
+        DeadLetterQueue().store_failed_request({}, "no")
+
+
+def test_a_letter_of_a_newer_version_is_refused(queue: DeadLetterQueue, aws: Any) -> None:
+    queue.create()
+    store: Any = queue.store
+    kept = str(queue.store_failed_request({"prompt": "Why?"}, "no"))
+    aws("dynamodb").update_item(
+        TableName=store.table,
+        Key={"id": {"S": kept}},
+        UpdateExpression="SET summary = :s",
+        ExpressionAttributeValues={":s": {"S": f'{{"format": {NEWEST + 1}}}'}},
+    )
+    for use in (lambda: queue.get(kept), queue.get_failed_requests, queue.stats):
+        with pytest.raises(StoreUnusable, match="written by a newer version of this package"):
+            use()
+
+
+def test_a_change_whose_answer_was_lost_is_ours(queue: DeadLetterQueue) -> None:
+    queue.create()
+    kept = str(queue.store_failed_request({"prompt": "Why?"}, "no"))
+    letter = queue.get(kept)
+    assert letter is not None
+    claimed = replace(letter.summary, state="claimed", version=2, owner="me")
+    assert queue.store.update(claimed, 1)
+    assert queue.store.update(claimed, 1)  # as boto3 repeats it
+    assert not queue.store.update(replace(claimed, owner="another"), 1)
+
+
+def test_a_table_with_another_key_is_left_as_it_is(queue: DeadLetterQueue, aws: Any) -> None:
+    store: Any = queue.store
+    aws("dynamodb").create_table(
+        TableName=store.table,
+        KeySchema=[{"AttributeName": "name", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "name", "AttributeType": "S"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    with pytest.raises(StoreUnusable, match="another key than `id`"):
+        queue.create()
+
+
+def test_creating_waits_until_the_index_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    waits: list[float] = []
+    states = ["CREATING", "CREATING", "ACTIVE"]
+
+    class Slow:
+        def describe_table(self, **_: Any) -> Any:
+            return {"Table": {"TableStatus": "ACTIVE", "GlobalSecondaryIndexes": [{"IndexStatus": states.pop(0)}]}}
+
+    monkeypatch.setattr("aws_bedrock_inference.clock.sleep", waits.append)
+    dynamodb_table._await(Slow(), "t")
+    assert waits == [2.0, 2.0]
+
+
+def test_pages_of_the_index_are_read_until_the_list_is_full(queue: DeadLetterQueue) -> None:
+    queue.create()
+    for number in range(6):
+        queue.store_failed_request({"prompt": "x" * 20_000}, "ThrottlingException: slow", tags={"n": str(number % 2)})
+    store = queue.store
+    assert isinstance(store, DynamoLetters)
+    page = store.page("dead", Wanted(tags=(("n", "1"),)), 2, None, newest=True, whole=True)
+    rest = store.page("dead", Wanted(tags=(("n", "1"),)), 2, page.after, newest=True, whole=True)
+    assert (len(page.records), len(rest.records), rest.after) == (2, 1, None)
