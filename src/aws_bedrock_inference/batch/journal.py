@@ -208,16 +208,17 @@ class Journal:
         self.close()
 
     def _patiently(self, change: Callable[[], T]) -> T:
-        for pause in (*_FULL_PAUSES, None):
+        pauses = iter(_FULL_PAUSES)
+        while True:
             try:
                 return change()
             except sqlite3.IntegrityError:
                 raise
             except sqlite3.DatabaseError as error:
+                pause = next(pauses, None)
                 if pause is None or (error.sqlite_errorcode & 0xFF) not in _PASSING:
                     raise JournalBroken(f"{self.path}: {error}.") from error
-                self._sleep(pause)
-        raise AssertionError  # the last attempt returns or raises
+            self._sleep(pause)
 
     def _note(self, facts: dict[str, Any]) -> None:
         with self._changing() as database:

@@ -8,13 +8,13 @@ turn are lost.
 from __future__ import annotations
 
 import asyncio  # noqa: TID251 - the batch runner lives in asyncio
-import heapq
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from aws_bedrock_inference.batch.asking import fate_of
+from aws_bedrock_inference.batch.delayed import Delayed
 from aws_bedrock_inference.batch.ending import Ending
 from aws_bedrock_inference.batch.fates import Changed, Fate, JournalBroken, State
 from aws_bedrock_inference.batch.parking import Parking
@@ -34,12 +34,6 @@ if TYPE_CHECKING:
 # A turn has at most this many fates, and while calls are in flight it waits so many seconds for more of them.
 _MOST = 100
 _GATHER = 0.01
-
-# A record that is asked again waits at least 5 s, then 10 s, 20 s; shorter faults were handled by the client's retries.
-_FIRST_PAUSE = 5.0
-
-# At this number of records that wait to be asked again, no new ones are claimed until some of them are done.
-_MOST_DELAYED = 1000
 
 # The interval, in seconds, of checks whether the queue for quota has room for more.
 _GLANCE = 0.05
@@ -90,7 +84,7 @@ class Run:
         self._thread = ThreadPoolExecutor(1, "bedrock-journal")
         self._chores: deque[Callable[[], object]] = deque()
         self._fates: deque[tuple[Fate, Any]] = deque()  # each with the answer or the fault by which it is counted
-        self._delayed: list[tuple[float, int, int]] = []  # when it is due, how often it was asked, its number
+        self._delayed = Delayed()
         self._drained = self._all_claimed = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._error: BaseException | None = None
@@ -133,7 +127,7 @@ class Run:
         """Write the fates that have come, claim records and send them."""
         fates = [self._fates.popleft() for _ in range(min(_MOST, len(self._fates)))]
         again = {} if last else self._due()
-        new = 0 if last or len(self._delayed) >= _MOST_DELAYED else self._slots - len(again)
+        new = 0 if last or self._delayed.is_full else self._slots - len(again)
         all_taken_in = self._intake.ended
         try:
             claimed = await asyncio.get_running_loop().run_in_executor(
@@ -204,17 +198,13 @@ class Run:
         """
         now = self._tally.clock()
         probe = self._parking.probe_at(now)
-        due = {} if probe is None else {probe: 0}
-        slots = self._slots
-        while self._may_ask_again and len(due) < slots and self._delayed[0][0] <= now:
-            _, rounds, number = heapq.heappop(self._delayed)
-            due[number] = rounds
+        due = self._delayed.due(now, self._slots) if self._may_ask_again else {}
         self._tally.put_back = len(self._delayed)
-        return due
+        return due if probe is None else {probe: 0}
 
     @property
     def _may_ask_again(self) -> bool:
-        return bool(self._delayed) and (self._all_claimed or len(self._delayed) >= _MOST_DELAYED)
+        return bool(self._delayed) and (self._all_claimed or self._delayed.is_full)
 
     async def _pause(self) -> None:
         """Wait until there is something to do, and a moment longer for what comes together."""
@@ -231,7 +221,7 @@ class Run:
         if self._parking.fault is not None:
             wait = max(self._parking.next - now, 0.0)
         elif self._may_ask_again:
-            wait = max(self._delayed[0][0] - now, 0.0)
+            wait = max(self._delayed.next - now, 0.0)
         elif not self._room():
             wait = _GLANCE
         await self._intake.woken(wait, self._sleep)
@@ -263,8 +253,7 @@ class Run:
         fate, reason = await fate_of(number, record, self._ask, may_delay=rounds < self._rounds)
         self._fates.append((fate, reason))
         if fate.state is State.DELAYED and isinstance(reason, Fault):
-            due = self._tally.clock() + max(_FIRST_PAUSE * 2**rounds, reason.stated_wait)
-            heapq.heappush(self._delayed, (due, rounds + 1, number))
+            self._delayed.add(number, rounds, reason, self._tally.clock())
 
     # What is durable, counts.
 
