@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from aws_bedrock_inference import clock
 from aws_bedrock_inference.batch.answers import error_line, unexpected
-from aws_bedrock_inference.batch.fates import Asking, Changed, Fate, JournalBroken, State, encoded, failure_line
+from aws_bedrock_inference.batch.changes import compare
+from aws_bedrock_inference.batch.fates import Asking, Fate, JournalBroken, State, encoded, failure_line
 from aws_bedrock_inference.batch.journal_file import connected, held
 from aws_bedrock_inference.batch.records import Record
 from aws_bedrock_inference.stores.disk import identity
@@ -108,8 +109,6 @@ class Journal:
     def adopt(self, lines: Iterable[tuple[str, str]]) -> None:
         """Take in the answers of a file that has no journal: their ids and lines. What was asked is not known."""
         with self._changing() as database:
-            self.stale = True
-            _note(database, {"stale": 1})
             for key, line in lines:
                 cursor = database.execute(
                     "INSERT INTO records (id, state) VALUES (?, ?) ON CONFLICT (id) DO NOTHING", (key, State.ANSWERED)
@@ -117,6 +116,8 @@ class Journal:
                 if cursor.rowcount:
                     self.size += 1
                     database.execute("INSERT INTO answers (number, line) VALUES (?, ?)", (cursor.lastrowid, line))
+            self.stale = self.size > 0
+            _note(database, {"stale": self.stale})
 
     def turn(self, fates: Sequence[Fate], wanted: int, these: Sequence[int] = ()) -> list[tuple[int, Record]]:
         """Write the fates of records, and claim `these` and up to `wanted` that wait, all at once; return the claimed
@@ -232,8 +233,10 @@ class Journal:
             )
             new = database.total_changes - before
             if new < len(rows):
-                for row in rows:
-                    self._compare(row, on_change)
+                dropped = [compare(database, row, on_change) for row in rows]
+                if any(dropped):
+                    self.stale = True
+                    _note(database, {"stale": 1})
             for key, error in unfit:
                 (number,) = database.execute("SELECT number FROM records WHERE id = ?", (key,)).fetchone()
                 self._write([Fate(number, State.FAILED, error)])
@@ -262,35 +265,6 @@ class Journal:
         update = "UPDATE records SET state = 1 WHERE number = ?"
         self._database.executemany(update, [(number,) for number, _, _ in rows])
         return [(number, Record(key, json.loads(source))) for number, key, source in rows]
-
-    def _compare(self, row: tuple[str, bytes, str], on_change: str) -> None:
-        """Compare a record that is read with the one that is here."""
-        key, asked, source = row
-        select = "SELECT number, asked, state FROM records WHERE id = ?"
-        number, before, state = self._database.execute(select, (key,)).fetchone()
-        if before == asked:
-            return
-        if before is None:
-            self._place(number, asked, source)
-        elif state not in (State.ANSWERED, State.CLAIMED) or on_change == "ask":
-            if self._database.execute("DELETE FROM answers WHERE number = ?", (number,)).rowcount:
-                self.stale = True
-                _note(self._database, {"stale": 1})
-            self._database.execute(
-                "UPDATE records SET asked = ?, source = ?, state = 0 WHERE number = ?", (asked, source, number)
-            )
-        elif on_change == "keep":
-            self._database.execute("UPDATE records SET asked = ?, source = ? WHERE number = ?", (asked, source, number))
-        else:
-            raise Changed(key)
-
-    def _place(self, number: int, asked: bytes, source: str) -> None:
-        """Give an adopted answer its record, and its place in the input."""
-        (last,) = self._database.execute("SELECT max(number) FROM records").fetchone()
-        values = {"new": last + 1, "old": number, "asked": asked, "source": source}
-        self._database.execute("UPDATE answers SET number = :new WHERE number = :old", values)
-        update = "UPDATE records SET number = :new, asked = :asked, source = :source WHERE number = :old"
-        self._database.execute(update, values)
 
     @contextmanager
     def _changing(self) -> Iterator[sqlite3.Connection]:

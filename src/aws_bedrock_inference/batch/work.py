@@ -65,8 +65,8 @@ async def asked(
         failed_too=job.redoes_failures, started=clock.wall(), pid=os.getpid(), source=job.source_name
     )
     tally.skipped = journal.counts()[State.ANSWERED]
-    # Nothing is sent before it is known that nothing is to be refused, where that takes no more than reading a file.
-    read_first = job.sample is not None or (journal.size > 0 and job.source.is_file())
+    # Where there are records already, nothing is sent before it is known that nothing is to be refused.
+    read_first = job.sample is not None or journal.size > 0
     intake = take_in(job, journal, tally, complain)
     with contextlib.closing(intake):
         run = Run(
