@@ -51,7 +51,7 @@ class BatchStopped(Exception):
 
 
 class _BaseRun:
-    """What both kinds of runs share: a job, its open files, and how its run ended."""
+    """The parts that both kinds of runs share: a job, its open files, and the end of its run."""
 
     _journal: Journal
     _output: Output

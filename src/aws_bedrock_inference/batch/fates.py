@@ -34,7 +34,7 @@ class State(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Fate:
-    """What became of a record: its answer's line, or its error."""
+    """The fate of a record, with its answer's line or its error."""
 
     number: int
     state: State
@@ -43,7 +43,7 @@ class Fate:
 
 @dataclass(frozen=True, slots=True)
 class Asking:
-    """What is asked of every record besides itself. Answers to different askings are not mixed unless wanted."""
+    """The part of the question that is common to all records. Answers to different questions are not mixed."""
 
     model: str
     system: str | None = None

@@ -31,7 +31,7 @@ SCHEMA = Schema(
     loss="the answers are still in the file of answers, and the next run goes on from there",
 )
 
-_TIMEOUT = 5.0  # seconds for a reader in another process to let go
+_TIMEOUT = 5.0  # seconds for a reader in another process to end
 _PAGES = -32_000  # SQLite's cache, in units of -1 kB
 
 _in_use: set[Identity] = set()
@@ -56,7 +56,7 @@ class Held:
         self.is_open = True
 
     def close(self) -> None:
-        """Let go of the file; the connection to it must be closed before."""
+        """Release the file; the connection to it must be closed before."""
         if self.is_open:
             self.is_open = False
             _in_use.discard(self.file)

@@ -50,7 +50,7 @@ def passes_soon(fault: Fault) -> bool:
 
 
 class Parking:
-    """What a run knows of a fault that hits every record, and when it asks again whether it is over.
+    """The rules for a fault that hits every record: when the run parks, asks whether it is over, and gives up.
 
     `give_up_after` is the number of seconds that the run stays parked at most; None means a day for a run that had
     answers before, and not to park for one that had none: nothing shows that it would ever work.

@@ -187,7 +187,7 @@ class Run:
 
     @property
     def _slots(self) -> int:
-        """How many records may be claimed now."""
+        """The number of records that may be claimed now."""
         if self._parking.fault is not None or not self._room():
             return 0
         return min(_MOST, self._concurrency - len(self._tasks))
