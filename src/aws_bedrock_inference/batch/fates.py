@@ -34,11 +34,12 @@ class State(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Fate:
-    """The fate of a record, with its answer's line or its error."""
+    """The fate of a record, with its answer's line or its error. `rounds` is how often it was delayed before."""
 
     number: int
     state: State
     content: str = ""
+    rounds: int = 0
 
 
 @dataclass(frozen=True, slots=True)

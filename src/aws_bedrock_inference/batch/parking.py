@@ -17,9 +17,9 @@ _DAY = frozenset({"tokens-per-day-exhausted", "daily-quota-exhausted"})
 _NEVER = frozenset({"on-demand-not-supported-use-inference-profile", "budget-exhausted", "price-unknown"})
 _KINDS = frozenset({Kind.DENIED, Kind.NOT_FOUND, Kind.UNREACHABLE})
 
-# Seconds between two questions, where AWS documents none: a person renews credentials or a network comes back within
-# minutes; a permission and a day's quota take longer.
-_RHYTHM = {Kind.UNREACHABLE: 30.0, Kind.DENIED: 60.0}
+# Seconds between two questions, where AWS documents none: a network comes back within seconds, a person renews
+# credentials within minutes, a day's quota takes longer.
+_RHYTHM = {Kind.UNREACHABLE: 10.0, Kind.DENIED: 60.0}
 _SLOW = 900.0
 
 GIVE_UP_AFTER = 86_400.0

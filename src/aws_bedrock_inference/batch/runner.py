@@ -17,8 +17,7 @@ from aws_bedrock_inference.batch.asking import fate_of
 from aws_bedrock_inference.batch.delayed import Delayed
 from aws_bedrock_inference.batch.ending import Ending
 from aws_bedrock_inference.batch.fates import Changed, Fate, JournalBroken, State
-from aws_bedrock_inference.batch.parking import Parking
-from aws_bedrock_inference.dialects.usage import FILTERED, TRUNCATED
+from aws_bedrock_inference.batch.parking import Parking, passes_soon
 from aws_bedrock_inference.fault import Fault
 
 if TYPE_CHECKING:
@@ -102,9 +101,7 @@ class Run:
             again = f" {lost:,} answers could not be written; the next run asks for them again." if lost else ""
             self._ending = Ending(broken=f"{error}{again}")
         finally:
-            for task in self._tasks:
-                task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+            await self._cancel()
             self._thread.shutdown()
         if self._error is not None:
             raise self._error
@@ -175,7 +172,7 @@ class Run:
             self._error = error
         if idle and self._parking.met:
             if self._tally.answered:
-                self._fail_met()
+                self._settle_met()
             else:
                 self._park()
 
@@ -230,11 +227,14 @@ class Run:
         """Let the calls in flight end for a while, and write what comes of them."""
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=0 if self._ending.fault else self._grace)
+        await self._cancel()
+        while self._fates or self._chores:
+            await self._turn(last=True)
+
+    async def _cancel(self) -> None:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        while self._fates or self._chores:
-            await self._turn(last=True)
 
     def _send(self, number: int, record: Record, rounds: int) -> None:
         task = asyncio.create_task(self._carry(number, record, rounds))
@@ -250,38 +250,42 @@ class Run:
         self._wake.set()
 
     async def _carry(self, number: int, record: Record, rounds: int) -> None:
-        fate, reason = await fate_of(number, record, self._ask, may_delay=rounds < self._rounds)
-        self._fates.append((fate, reason))
+        fate, reason = await fate_of(number, record, self._ask, rounds, self._rounds)
         if fate.state is State.DELAYED and isinstance(reason, Fault):
-            self._delayed.add(number, rounds, reason, self._tally.clock())
+            self._delay(fate, reason)
+        else:
+            self._fates.append((fate, reason))
 
-    # What is durable, counts.
+    def _delay(self, fate: Fate, fault: Fault) -> None:
+        self._fates.append((Fate(fate.number, State.DELAYED), fault))
+        self._delayed.add(fate.number, fate.rounds, fault, self._tally.clock())
 
     def _count(self, fate: Fate, reason: Any) -> None:
+        """Count a fate that is durable."""
         if fate.state is State.ANSWERED:
-            self._tally.answer()
-            self._tally.truncated += reason.stop_reason in TRUNCATED
-            self._tally.filtered += reason.stop_reason in FILTERED
+            self._tally.answer(reason.stop_reason)
         elif fate.state is State.FAILED:
             self._tally.fail(reason)
-        now = self._tally.clock()
         if fate.state is State.PARKED:
-            self._meets(fate, reason, now)
+            self._meets(fate, reason)
         elif self._parking.fault is None and fate.state is State.ANSWERED:
-            self._fail_met()
+            self._settle_met()
         elif fate.number == self._parking.probed:
             self._go_on()
 
-    def _meets(self, fate: Fate, fault: Fault, now: float) -> None:
+    def _meets(self, fate: Fate, fault: Fault) -> None:
         if self._parking.is_another(fault):
-            self._fail_met()
-        if self._parking.meets(fate, fault, now):
+            self._settle_met()
+        if self._parking.meets(fate, fault, self._tally.clock()):
             self._park()
 
-    def _fail_met(self) -> None:
-        """Let the records whose fault turned out to be their own fail."""
+    def _settle_met(self) -> None:
+        """Not every record meets the fault: ask those that met it again if it is transient, or let them fail."""
         for fate, fault in self._parking.met.values():
-            self._fates.append((Fate(fate.number, State.FAILED, fate.content), fault))
+            if fate.rounds < self._rounds and passes_soon(fault):
+                self._delay(fate, fault)
+            else:
+                self._fates.append((Fate(fate.number, State.FAILED, fate.content), fault))
         self._parking.met.clear()
 
     def _park(self) -> None:
