@@ -42,11 +42,10 @@ class Run:
     """A run over what `intake` takes into `journal`; `output` follows, `tally` counts what is durable.
 
     At most `concurrency` records are in flight, and none is claimed while `room` returns False. A record with a
-    transient fault is asked again, up to `rounds` times (3: with the client's retries this covers several minutes),
-    after the others. When every record meets the same fault, the run parks as `parking` says. `brake` returns why the
-    run must stop now, or nothing. `notify` is called when fates are durable. `grace` (5) is the number of seconds that
-    calls in flight may take to end after `interrupt`. Errors that do not belong to a record, such as a store that
-    cannot be used, are raised.
+    transient fault is asked again after the others, up to `rounds` times (3: with the client's retries this covers
+    several minutes). `parking` says when the run parks, `brake` why it must stop now. `notify` is called when fates are
+    durable. `grace` (5) is the number of seconds that calls in flight may take to end after `interrupt`. Errors that do
+    not belong to a record are raised.
     """
 
     def __init__(
@@ -67,7 +66,6 @@ class Run:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._intake = intake
-        self._wake = intake.wake
         self._ask = ask
         self._journal = journal
         self._output = output
@@ -98,8 +96,7 @@ class Run:
             await self._wind_up()
         except JournalBroken as error:
             lost = sum(fate.state is State.ANSWERED for fate, _ in self._fates)
-            again = f" {lost:,} answers could not be written; the next run asks for them again." if lost else ""
-            self._ending = Ending(broken=f"{error}{again}")
+            self._ending = Ending(broken=f"{error} {lost:,} answers could not be written and will be asked for again.")
         finally:
             await self._cancel()
             self._thread.shutdown()
@@ -118,7 +115,7 @@ class Run:
     def _stop(self, ending: Ending) -> None:
         if not self._ending.early:
             self._ending = ending
-        self._wake.set()
+        self._intake.wake.set()
 
     async def _turn(self, *, last: bool = False) -> None:
         """Write the fates that have come, claim records and send them."""
@@ -210,7 +207,7 @@ class Run:
             await self._until_woken()
         if self._fates and self._tasks and len(self._fates) < _MOST:
             await self._sleep(_GATHER)
-        self._wake.clear()
+        self._intake.wake.clear()
 
     async def _until_woken(self) -> None:
         """Wait until a fate comes, or the input goes on, or something is due."""
@@ -247,7 +244,7 @@ class Run:
         self._tally.in_flight -= 1
         if not task.cancelled() and task.exception() is not None:
             self._error = task.exception()
-        self._wake.set()
+        self._intake.wake.set()
 
     async def _carry(self, number: int, record: Record, rounds: int) -> None:
         fate, reason = await fate_of(number, record, self._ask, rounds, self._rounds)
