@@ -116,9 +116,10 @@ class _BaseRun:
         if self._ending is not None and self._ending.early:
             raise BatchStopped(self._ending.reason)
 
-    def _close(self) -> None:
+    def _close(self, error: BaseException | None) -> None:
+        """Close the files, and raise what keeps them from being whole, unless the block raised already."""
         trouble = closed_files(self._job, self._journal, self._output, self._ending or Ending(interrupted=True))
-        if trouble:
+        if trouble and error is None:
             raise BatchStopped(trouble)
 
 
@@ -154,13 +155,13 @@ class BatchRun(_BaseRun):
         self._thread.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         self._left = True
         if self._loop is not None:
             with contextlib.suppress(RuntimeError):  # it has ended
                 self._loop.call_soon_threadsafe(self._interrupt)
         self._thread.join()
-        self._close()
+        self._close(error)
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         """Yield the answers, and wait for more until the run has ended."""
@@ -218,11 +219,11 @@ class AsyncBatchRun(_BaseRun):
         self._task = asyncio.create_task(self._asked(self._client, self._news.set))
         return self
 
-    async def __aexit__(self, *_: object) -> None:
+    async def __aexit__(self, _: object, error: BaseException | None, __: object) -> None:
         await asyncio.sleep(0)  # a run that has not begun begins, and hears of the end
         self._interrupt()
         await asyncio.wait({self._task})
-        await asyncio.to_thread(self._close)
+        await asyncio.to_thread(self._close, error)
 
     async def __aiter__(self) -> AsyncIterator[dict[str, Any]]:
         """Yield the answers, and wait for more until the run has ended."""
@@ -230,7 +231,8 @@ class AsyncBatchRun(_BaseRun):
         while True:
             self._news.clear()
             ended = self._has_ended
-            for rows in self._journal.answers(after=seen):
+            pieces = self._journal.answers(after=seen)
+            while rows := await asyncio.to_thread(next, pieces, None):
                 for seq, line in rows:
                     seen = seq
                     yield json.loads(line)

@@ -49,17 +49,15 @@ class Journal:
         self._lock = threading.Lock()
         self._held = held(path)
         try:
-            self._database = connected(path)
+            self._database, self.size = connected(path)
         except BaseException:
             self._held.close()
             raise
         self.stale = bool(self.facts().get("stale"))
-        (self.size,) = self._database.execute("SELECT count(*) FROM records").fetchone()
 
     def facts(self) -> dict[str, Any]:
         """Return what is noted about the batch as a whole."""
-        with self._lock:
-            return dict(self._database.execute("SELECT name, value FROM facts"))
+        return dict(self._rows("SELECT name, value FROM facts"))
 
     def note(self, **facts: Any) -> None:
         """Note facts about the batch as a whole."""
@@ -67,8 +65,7 @@ class Journal:
 
     def counts(self) -> dict[State, int]:
         """Return the number of records in each state."""
-        with self._lock:
-            rows = dict(self._database.execute("SELECT state, count(*) FROM records GROUP BY state"))
+        rows = dict(self._rows("SELECT state, count(*) FROM records GROUP BY state"))
         return {state: rows.get(state, 0) for state in State}
 
     def begin(self, *, failed_too: bool = False, **facts: Any) -> int:
@@ -155,7 +152,7 @@ class Journal:
 
     def last_answer(self) -> int:
         """Return the sequence number of the last answer, 0 if there is none."""
-        return int(self._rows("SELECT coalesce(max(seq), 0) FROM answers", ())[0][0])
+        return int(self._rows("SELECT coalesce(max(seq), 0) FROM answers")[0][0])
 
     def failures(self) -> Iterator[list[bytes]]:
         """Yield the failed records by pieces, as they were read, with their errors."""
@@ -196,9 +193,8 @@ class Journal:
         with self._lock:
             if not self._held.is_open:
                 return
-            empty = not self._database.execute("SELECT 1 FROM records LIMIT 1").fetchone()
             self._database.close()
-            if empty and self.is_in_place:
+            if not self.size and self.is_in_place:
                 self.path.unlink()
             self._held.close()
 
@@ -256,9 +252,12 @@ class Journal:
         errors = [(fate.number, fate.content) for fate in fates if fate.state in (State.FAILED, State.PARKED)]
         write("INSERT OR REPLACE INTO failures VALUES (?, ?)", errors)
 
-    def _rows(self, select: str, values: tuple[Any, ...]) -> list[Any]:
-        with self._lock:
-            return self._database.execute(select, values).fetchall()
+    def _rows(self, select: str, values: tuple[Any, ...] = ()) -> list[Any]:
+        try:
+            with self._lock:
+                return self._database.execute(select, values).fetchall()
+        except sqlite3.DatabaseError as error:
+            raise JournalBroken(f"{self.path}: {error}.") from error
 
     def _claimed(self, which: str, value: int) -> list[tuple[int, Record]]:
         rows = self._database.execute(f"SELECT number, id, source FROM records WHERE {which}", (value,)).fetchall()  # noqa: S608 - constants

@@ -115,8 +115,11 @@ def _locked(descriptor: int) -> bool:
     return True
 
 
-def connected(path: Path) -> sqlite3.Connection:
-    """Return a connection to the journal at `path`. Raises `ValueError` if it is none, or one of a newer version."""
+def connected(path: Path) -> tuple[sqlite3.Connection, int]:
+    """Return a connection to the journal at `path`, and the number of its records.
+
+    Raises `ValueError` if it is none, is damaged, or is of a newer version.
+    """
     try:
         connection = sqlite3.connect(path, timeout=_TIMEOUT, isolation_level=None, check_same_thread=False)
         try:
@@ -125,6 +128,8 @@ def connected(path: Path) -> sqlite3.Connection:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute(f"PRAGMA cache_size = {_PAGES}")
+            (size,) = connection.execute("SELECT count(*) FROM records").fetchone()
+            connection.execute("SELECT * FROM facts").fetchall()
         except BaseException:
             connection.close()
             raise
@@ -132,4 +137,4 @@ def connected(path: Path) -> sqlite3.Connection:
         raise ValueError(str(error)) from error
     except (sqlite3.Error, OSError) as error:
         raise ValueError(str(explained(path, error, _TIMEOUT, SCHEMA))) from error
-    return connection
+    return connection, size
