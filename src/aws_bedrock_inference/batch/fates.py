@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import lru_cache
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
@@ -51,8 +52,13 @@ class Asking:
 
     def digest(self, record: Record, text: str) -> bytes:
         """Return what tells the request for `record` from any other."""
-        common = [self.model, self.system if record.is_prompt else None]
-        return blake2b(f"{json.dumps(common)}\n{text}".encode(errors="surrogatepass"), digest_size=16).digest()
+        common = _common(self.model, self.system if record.is_prompt else None)
+        return blake2b(common + text.encode(errors="surrogatepass"), digest_size=16).digest()
+
+
+@lru_cache(maxsize=8)
+def _common(model: str, system: str | None) -> bytes:
+    return json.dumps([model, system]).encode()
 
 
 class JournalBroken(OSError):
