@@ -66,7 +66,7 @@ class Service:
 
 @dataclass
 class Result:
-    """What became of one run: `wrong` says what must not be."""
+    """The counts of one run; `wrong` says what must not be."""
 
     kills: int = 0
     in_flight: int = 0

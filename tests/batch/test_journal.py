@@ -312,6 +312,17 @@ def test_a_journal_that_is_none_is_refused_and_left_alone(files: Files, content:
     assert path.read_bytes() == content
 
 
+def test_a_journal_that_is_damaged_is_named(files: Files) -> None:
+    files.open()
+    files.spool(*(f"p{number}" for number in range(2000)))
+    files.end()
+    with files.journal.path.open("r+b") as file:
+        file.seek(8192)
+        file.write(b"\xff" * 40_000)
+    with pytest.raises((ValueError, JournalBroken), match=r"answers.jsonl.journal.*malformed"):
+        files.open()
+
+
 def test_a_network_file_system_is_refused_with_the_reason(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(journal_file, "network_of", lambda path: "nfs4")
     with pytest.raises(ValueError, match=r"would be on nfs4, a network file system, where SQLite's write-ahead log"):

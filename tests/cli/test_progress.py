@@ -50,7 +50,7 @@ class Going:
         for _ in range(number):
             self.world.now += seconds / number
             self.tally.hear(CallEnded("converse", ROUTE, None, Usage(tokens, 0), 1, 1.0))
-            self.tally.answer()
+            self.tally.answer("end_turn")
 
     @property
     def left(self) -> str:

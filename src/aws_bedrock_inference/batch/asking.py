@@ -20,9 +20,10 @@ if TYPE_CHECKING:
 
 
 async def fate_of(
-    number: int, record: Record, ask: Callable[[Record], Awaitable[Answer]], *, may_delay: bool
+    number: int, record: Record, ask: Callable[[Record], Awaitable[Answer]], rounds: int, most: int
 ) -> tuple[Fate, Answer | Fault]:
-    """Ask the record and return its fate, with the answer or the fault that it is counted by.
+    """Ask the record, which was delayed `rounds` times of at most `most`. Return its fate, with the answer or the fault
+    by which it is counted.
 
     Raises `StoreUnavailable`: the quota cannot be shared, and that ends the run.
     """
@@ -33,7 +34,7 @@ async def fate_of(
         fault, attempts = error.fault, error.attempts
         if hits_every_record(fault):
             state = State.PARKED
-        elif may_delay and passes_soon(fault):
+        elif rounds < most and passes_soon(fault):
             state = State.DELAYED
         else:
             state = State.FAILED
@@ -44,4 +45,4 @@ async def fate_of(
         raise
     except Exception as error:  # noqa: BLE001 - whatever it is, it belongs to this record and ends no run
         fault, attempts, state = unexpected(error), 1, State.FAILED
-    return Fate(number, state, written(error_line(fault, attempts))), fault
+    return Fate(number, state, written(error_line(fault, attempts)), rounds), fault

@@ -54,7 +54,7 @@ class BatchStopped(Exception):
 
 
 class _BaseRun:
-    """What both kinds of runs share: a job, its open files, and how its run ended."""
+    """The parts that both kinds of runs share: a job, its open files, and the end of its run."""
 
     _journal: Journal
     _output: Output
@@ -123,9 +123,10 @@ class _BaseRun:
         if self._ending is not None and self._ending.early:
             raise BatchStopped(self._ending.reason)
 
-    def _close(self) -> None:
+    def _close(self, error: BaseException | None) -> None:
+        """Close the files, and raise what keeps them from being whole, unless the block raised already."""
         trouble = closed_files(self._job, self._journal, self._output, self._ending or Ending(interrupted=True))
-        if trouble:
+        if trouble and error is None:
             raise BatchStopped(trouble)
 
 
@@ -161,13 +162,13 @@ class BatchRun(_BaseRun):
         self._thread.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         self._left = True
         if self._loop is not None:
             with contextlib.suppress(RuntimeError):  # it has ended
                 self._loop.call_soon_threadsafe(self._interrupt)
         self._thread.join()
-        self._close()
+        self._close(error)
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         """Yield the answers, and wait for more until the run has ended."""
@@ -225,11 +226,11 @@ class AsyncBatchRun(_BaseRun):
         self._task = asyncio.create_task(self._asked(self._client, self._news.set))
         return self
 
-    async def __aexit__(self, *_: object) -> None:
+    async def __aexit__(self, _: object, error: BaseException | None, __: object) -> None:
         await asyncio.sleep(0)  # a run that has not begun begins, and hears of the end
         self._interrupt()
         await asyncio.wait({self._task})
-        await asyncio.to_thread(self._close)
+        await asyncio.to_thread(self._close, error)
 
     async def __aiter__(self) -> AsyncIterator[dict[str, Any]]:
         """Yield the answers, and wait for more until the run has ended."""
@@ -237,7 +238,8 @@ class AsyncBatchRun(_BaseRun):
         while True:
             self._news.clear()
             ended = self._has_ended
-            for rows in self._journal.answers(after=seen):
+            pieces = self._journal.answers(after=seen)
+            while rows := await asyncio.to_thread(next, pieces, None):
                 for seq, line in rows:
                     seen = seq
                     yield json.loads(line)

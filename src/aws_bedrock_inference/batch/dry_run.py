@@ -1,4 +1,4 @@
-"""What a run would ask, without asking: records, tokens, and time at a quota."""
+"""A run without its calls: the records, tokens and time that it would take."""
 
 from __future__ import annotations
 
@@ -31,8 +31,10 @@ _NOT_SENT = refusal("DryRun", "nothing is sent in a dry run", Category.PERMANENT
 
 @dataclass
 class Plan:
-    """What a run would ask. `output_tokens` are at most; `unbounded` records set no maximum, so that the model's own
-    counts. `charge` is what both cost of a quota, and `routes` where they go.
+    """The sums of what a run would ask.
+
+    `output_tokens` are at most; `unbounded` records set no maximum, so that the model's own counts. `charge` is what
+    both cost of a quota, and `routes` are where the calls go.
     """
 
     records: int = 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import lru_cache
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
@@ -34,24 +35,30 @@ class State(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Fate:
-    """What became of a record: its answer's line, or its error."""
+    """The fate of a record, with its answer's line or its error. `rounds` is how often it was delayed before."""
 
     number: int
     state: State
     content: str = ""
+    rounds: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Asking:
-    """What is asked of every record besides itself. Answers to different askings are not mixed unless wanted."""
+    """The part of the question that is common to all records. Answers to different questions are not mixed."""
 
     model: str
     system: str | None = None
 
     def digest(self, record: Record, text: str) -> bytes:
         """Return what tells the request for `record` from any other."""
-        common = [self.model, self.system if record.is_prompt else None]
-        return blake2b(f"{json.dumps(common)}\n{text}".encode(errors="surrogatepass"), digest_size=16).digest()
+        common = _common(self.model, self.system if record.is_prompt else None)
+        return blake2b(common + text.encode(errors="surrogatepass"), digest_size=16).digest()
+
+
+@lru_cache(maxsize=8)
+def _common(model: str, system: str | None) -> bytes:
+    return json.dumps([model, system]).encode()
 
 
 class JournalBroken(OSError):

@@ -94,7 +94,7 @@ class Job:
 
     @property
     def asking(self) -> Asking:
-        """What is asked of every record besides itself."""
+        """The part of the question that is common to all records."""
         return Asking(self.model, self.system)
 
     def asker(self, client: AsyncBedrockClient) -> Callable[[Record], Awaitable[Answer]]:

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from aws_bedrock_inference import clock
 from aws_bedrock_inference.batch.answers import error_line, unexpected
-from aws_bedrock_inference.batch.fates import Asking, Changed, Fate, JournalBroken, State, encoded, failure_line
+from aws_bedrock_inference.batch.changes import compare
+from aws_bedrock_inference.batch.fates import Asking, Fate, JournalBroken, State, encoded, failure_line
 from aws_bedrock_inference.batch.journal_file import connected, held
 from aws_bedrock_inference.batch.records import Record
 from aws_bedrock_inference.stores.disk import identity
@@ -48,17 +49,15 @@ class Journal:
         self._lock = threading.Lock()
         self._held = held(path)
         try:
-            self._database = connected(path)
+            self._database, self.size = connected(path)
         except BaseException:
             self._held.close()
             raise
         self.stale = bool(self.facts().get("stale"))
-        (self.size,) = self._database.execute("SELECT count(*) FROM records").fetchone()
 
     def facts(self) -> dict[str, Any]:
         """Return what is noted about the batch as a whole."""
-        with self._lock:
-            return dict(self._database.execute("SELECT name, value FROM facts"))
+        return dict(self._rows("SELECT name, value FROM facts"))
 
     def note(self, **facts: Any) -> None:
         """Note facts about the batch as a whole."""
@@ -66,8 +65,7 @@ class Journal:
 
     def counts(self) -> dict[State, int]:
         """Return the number of records in each state."""
-        with self._lock:
-            rows = dict(self._database.execute("SELECT state, count(*) FROM records GROUP BY state"))
+        rows = dict(self._rows("SELECT state, count(*) FROM records GROUP BY state"))
         return {state: rows.get(state, 0) for state in State}
 
     def begin(self, *, failed_too: bool = False, **facts: Any) -> int:
@@ -108,8 +106,6 @@ class Journal:
     def adopt(self, lines: Iterable[tuple[str, str]]) -> None:
         """Take in the answers of a file that has no journal: their ids and lines. What was asked is not known."""
         with self._changing() as database:
-            self.stale = True
-            _note(database, {"stale": 1})
             for key, line in lines:
                 cursor = database.execute(
                     "INSERT INTO records (id, state) VALUES (?, ?) ON CONFLICT (id) DO NOTHING", (key, State.ANSWERED)
@@ -117,6 +113,8 @@ class Journal:
                 if cursor.rowcount:
                     self.size += 1
                     database.execute("INSERT INTO answers (number, line) VALUES (?, ?)", (cursor.lastrowid, line))
+            self.stale = self.size > 0
+            _note(database, {"stale": self.stale})
 
     def turn(self, fates: Sequence[Fate], wanted: int, these: Sequence[int] = ()) -> list[tuple[int, Record]]:
         """Write the fates of records, and claim `these` and up to `wanted` that wait, all at once; return the claimed
@@ -154,7 +152,7 @@ class Journal:
 
     def last_answer(self) -> int:
         """Return the sequence number of the last answer, 0 if there is none."""
-        return int(self._rows("SELECT coalesce(max(seq), 0) FROM answers", ())[0][0])
+        return int(self._rows("SELECT coalesce(max(seq), 0) FROM answers")[0][0])
 
     def failures(self) -> Iterator[list[bytes]]:
         """Yield the failed records by pieces, as they were read, with their errors."""
@@ -195,9 +193,8 @@ class Journal:
         with self._lock:
             if not self._held.is_open:
                 return
-            empty = not self._database.execute("SELECT 1 FROM records LIMIT 1").fetchone()
             self._database.close()
-            if empty and self.is_in_place:
+            if not self.size and self.is_in_place:
                 self.path.unlink()
             self._held.close()
 
@@ -208,16 +205,17 @@ class Journal:
         self.close()
 
     def _patiently(self, change: Callable[[], T]) -> T:
-        for pause in (*_FULL_PAUSES, None):
+        pauses = iter(_FULL_PAUSES)
+        while True:
             try:
                 return change()
             except sqlite3.IntegrityError:
                 raise
             except sqlite3.DatabaseError as error:
+                pause = next(pauses, None)
                 if pause is None or (error.sqlite_errorcode & 0xFF) not in _PASSING:
                     raise JournalBroken(f"{self.path}: {error}.") from error
-                self._sleep(pause)
-        raise AssertionError  # the last attempt returns or raises
+            self._sleep(pause)
 
     def _note(self, facts: dict[str, Any]) -> None:
         with self._changing() as database:
@@ -231,8 +229,10 @@ class Journal:
             )
             new = database.total_changes - before
             if new < len(rows):
-                for row in rows:
-                    self._compare(row, on_change)
+                dropped = [compare(database, row, on_change) for row in rows]
+                if any(dropped):
+                    self.stale = True
+                    _note(database, {"stale": 1})
             for key, error in unfit:
                 (number,) = database.execute("SELECT number FROM records WHERE id = ?", (key,)).fetchone()
                 self._write([Fate(number, State.FAILED, error)])
@@ -252,44 +252,18 @@ class Journal:
         errors = [(fate.number, fate.content) for fate in fates if fate.state in (State.FAILED, State.PARKED)]
         write("INSERT OR REPLACE INTO failures VALUES (?, ?)", errors)
 
-    def _rows(self, select: str, values: tuple[Any, ...]) -> list[Any]:
-        with self._lock:
-            return self._database.execute(select, values).fetchall()
+    def _rows(self, select: str, values: tuple[Any, ...] = ()) -> list[Any]:
+        try:
+            with self._lock:
+                return self._database.execute(select, values).fetchall()
+        except sqlite3.DatabaseError as error:
+            raise JournalBroken(f"{self.path}: {error}.") from error
 
     def _claimed(self, which: str, value: int) -> list[tuple[int, Record]]:
         rows = self._database.execute(f"SELECT number, id, source FROM records WHERE {which}", (value,)).fetchall()  # noqa: S608 - constants
         update = "UPDATE records SET state = 1 WHERE number = ?"
         self._database.executemany(update, [(number,) for number, _, _ in rows])
         return [(number, Record(key, json.loads(source))) for number, key, source in rows]
-
-    def _compare(self, row: tuple[str, bytes, str], on_change: str) -> None:
-        """Compare a record that is read with the one that is here."""
-        key, asked, source = row
-        select = "SELECT number, asked, state FROM records WHERE id = ?"
-        number, before, state = self._database.execute(select, (key,)).fetchone()
-        if before == asked:
-            return
-        if before is None:
-            self._place(number, asked, source)
-        elif state not in (State.ANSWERED, State.CLAIMED) or on_change == "ask":
-            if self._database.execute("DELETE FROM answers WHERE number = ?", (number,)).rowcount:
-                self.stale = True
-                _note(self._database, {"stale": 1})
-            self._database.execute(
-                "UPDATE records SET asked = ?, source = ?, state = 0 WHERE number = ?", (asked, source, number)
-            )
-        elif on_change == "keep":
-            self._database.execute("UPDATE records SET asked = ?, source = ? WHERE number = ?", (asked, source, number))
-        else:
-            raise Changed(key)
-
-    def _place(self, number: int, asked: bytes, source: str) -> None:
-        """Give an adopted answer its record, and its place in the input."""
-        (last,) = self._database.execute("SELECT max(number) FROM records").fetchone()
-        values = {"new": last + 1, "old": number, "asked": asked, "source": source}
-        self._database.execute("UPDATE answers SET number = :new WHERE number = :old", values)
-        update = "UPDATE records SET number = :new, asked = :asked, source = :source WHERE number = :old"
-        self._database.execute(update, values)
 
     @contextmanager
     def _changing(self) -> Iterator[sqlite3.Connection]:

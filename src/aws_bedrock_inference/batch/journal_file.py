@@ -31,7 +31,7 @@ SCHEMA = Schema(
     loss="the answers are still in the file of answers, and the next run goes on from there",
 )
 
-_TIMEOUT = 5.0  # seconds for a reader in another process to let go
+_TIMEOUT = 5.0  # seconds for a reader in another process to end
 _PAGES = -32_000  # SQLite's cache, in units of -1 kB
 
 _in_use: set[Identity] = set()
@@ -56,7 +56,7 @@ class Held:
         self.is_open = True
 
     def close(self) -> None:
-        """Let go of the file; the connection to it must be closed before."""
+        """Release the file; the connection to it must be closed before."""
         if self.is_open:
             self.is_open = False
             _in_use.discard(self.file)
@@ -115,8 +115,11 @@ def _locked(descriptor: int) -> bool:
     return True
 
 
-def connected(path: Path) -> sqlite3.Connection:
-    """Return a connection to the journal at `path`. Raises `ValueError` if it is none, or one of a newer version."""
+def connected(path: Path) -> tuple[sqlite3.Connection, int]:
+    """Return a connection to the journal at `path`, and the number of its records.
+
+    Raises `ValueError` if it is none, is damaged, or is of a newer version.
+    """
     try:
         connection = sqlite3.connect(path, timeout=_TIMEOUT, isolation_level=None, check_same_thread=False)
         try:
@@ -125,6 +128,8 @@ def connected(path: Path) -> sqlite3.Connection:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute(f"PRAGMA cache_size = {_PAGES}")
+            (size,) = connection.execute("SELECT count(*) FROM records").fetchone()
+            connection.execute("SELECT * FROM facts").fetchall()
         except BaseException:
             connection.close()
             raise
@@ -132,4 +137,4 @@ def connected(path: Path) -> sqlite3.Connection:
         raise ValueError(str(error)) from error
     except (sqlite3.Error, OSError) as error:
         raise ValueError(str(explained(path, error, _TIMEOUT, SCHEMA))) from error
-    return connection
+    return connection, size

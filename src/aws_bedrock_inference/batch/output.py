@@ -83,7 +83,7 @@ class Output:
 
     @property
     def trouble(self) -> str:
-        """What keeps the file from being what it should be, or nothing."""
+        """The reason why the file is not what it should be, or nothing."""
         if self._trouble or self.path == self._intended:
             return self._trouble
         return f"{self._intended} is another file now; all answers are in {self.path}."

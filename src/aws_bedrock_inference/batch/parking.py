@@ -17,9 +17,9 @@ _DAY = frozenset({"tokens-per-day-exhausted", "daily-quota-exhausted"})
 _NEVER = frozenset({"on-demand-not-supported-use-inference-profile", "budget-exhausted", "price-unknown"})
 _KINDS = frozenset({Kind.DENIED, Kind.NOT_FOUND, Kind.UNREACHABLE})
 
-# Seconds between two questions, where AWS documents none: a person renews credentials or a network comes back within
-# minutes; a permission and a day's quota take longer.
-_RHYTHM = {Kind.UNREACHABLE: 30.0, Kind.DENIED: 60.0}
+# Seconds between two questions, where AWS documents none: a network comes back within seconds, a person renews
+# credentials within minutes, a day's quota takes longer.
+_RHYTHM = {Kind.UNREACHABLE: 10.0, Kind.DENIED: 60.0}
 _SLOW = 900.0
 
 GIVE_UP_AFTER = 86_400.0
@@ -50,7 +50,7 @@ def passes_soon(fault: Fault) -> bool:
 
 
 class Parking:
-    """What a run knows of a fault that hits every record, and when it asks again whether it is over.
+    """The rules for a fault that hits every record: when the run parks, asks whether it is over, and gives up.
 
     `give_up_after` is the number of seconds that the run stays parked at most; None means a day for a run that had
     answers before, and not to park for one that had none: nothing shows that it would ever work.

@@ -8,17 +8,16 @@ turn are lost.
 from __future__ import annotations
 
 import asyncio  # noqa: TID251 - the batch runner lives in asyncio
-import heapq
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from aws_bedrock_inference.batch.asking import fate_of
+from aws_bedrock_inference.batch.delayed import Delayed
 from aws_bedrock_inference.batch.ending import Ending
 from aws_bedrock_inference.batch.fates import Changed, Fate, JournalBroken, State
-from aws_bedrock_inference.batch.parking import Parking
-from aws_bedrock_inference.dialects.usage import FILTERED, TRUNCATED
+from aws_bedrock_inference.batch.parking import Parking, passes_soon
 from aws_bedrock_inference.fault import Fault
 
 if TYPE_CHECKING:
@@ -35,12 +34,6 @@ if TYPE_CHECKING:
 _MOST = 100
 _GATHER = 0.01
 
-# A record that is asked again waits at least 5 s, then 10 s, 20 s; shorter faults were handled by the client's retries.
-_FIRST_PAUSE = 5.0
-
-# At this number of records that wait to be asked again, no new ones are claimed until some of them are done.
-_MOST_DELAYED = 1000
-
 # The interval, in seconds, of checks whether the queue for quota has room for more.
 _GLANCE = 0.05
 
@@ -49,11 +42,10 @@ class Run:
     """A run over what `intake` takes into `journal`; `output` follows, `tally` counts what is durable.
 
     At most `concurrency` records are in flight, and none is claimed while `room` returns False. A record with a
-    transient fault is asked again, up to `rounds` times (3: with the client's retries this covers several minutes),
-    after the others. When every record meets the same fault, the run parks as `parking` says. `brake` returns why the
-    run must stop now, or nothing. `notify` is called when fates are durable. `grace` (5) is the number of seconds that
-    calls in flight may take to end after `interrupt`. Errors that do not belong to a record, such as a store that
-    cannot be used, are raised.
+    transient fault is asked again after the others, up to `rounds` times (3: with the client's retries this covers
+    several minutes). `parking` says when the run parks, `brake` why it must stop now. `notify` is called when fates are
+    durable. `grace` (5) is the number of seconds that calls in flight may take to end after `interrupt`. Errors that do
+    not belong to a record are raised.
     """
 
     def __init__(
@@ -74,7 +66,6 @@ class Run:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._intake = intake
-        self._wake = intake.wake
         self._ask = ask
         self._journal = journal
         self._output = output
@@ -90,7 +81,7 @@ class Run:
         self._thread = ThreadPoolExecutor(1, "bedrock-journal")
         self._chores: deque[Callable[[], object]] = deque()
         self._fates: deque[tuple[Fate, Any]] = deque()  # each with the answer or the fault by which it is counted
-        self._delayed: list[tuple[float, int, int]] = []  # when it is due, how often it was asked, its number
+        self._delayed = Delayed()
         self._drained = self._all_claimed = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._error: BaseException | None = None
@@ -105,12 +96,9 @@ class Run:
             await self._wind_up()
         except JournalBroken as error:
             lost = sum(fate.state is State.ANSWERED for fate, _ in self._fates)
-            again = f" {lost:,} answers could not be written; the next run asks for them again." if lost else ""
-            self._ending = Ending(broken=f"{error}{again}")
+            self._ending = Ending(broken=f"{error} {lost:,} answers could not be written and will be asked for again.")
         finally:
-            for task in self._tasks:
-                task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+            await self._cancel()
             self._thread.shutdown()
         if self._error is not None:
             raise self._error
@@ -127,13 +115,13 @@ class Run:
     def _stop(self, ending: Ending) -> None:
         if not self._ending.early:
             self._ending = ending
-        self._wake.set()
+        self._intake.wake.set()
 
     async def _turn(self, *, last: bool = False) -> None:
         """Write the fates that have come, claim records and send them."""
         fates = [self._fates.popleft() for _ in range(min(_MOST, len(self._fates)))]
         again = {} if last else self._due()
-        new = 0 if last or len(self._delayed) >= _MOST_DELAYED else self._slots - len(again)
+        new = 0 if last or self._delayed.is_full else self._slots - len(again)
         all_taken_in = self._intake.ended
         try:
             claimed = await asyncio.get_running_loop().run_in_executor(
@@ -181,7 +169,7 @@ class Run:
             self._error = error
         if idle and self._parking.met:
             if self._tally.answered:
-                self._fail_met()
+                self._settle_met()
             else:
                 self._park()
 
@@ -193,7 +181,7 @@ class Run:
 
     @property
     def _slots(self) -> int:
-        """How many records may be claimed now."""
+        """The number of records that may be claimed now."""
         if self._parking.fault is not None or not self._room():
             return 0
         return min(_MOST, self._concurrency - len(self._tasks))
@@ -204,17 +192,13 @@ class Run:
         """
         now = self._tally.clock()
         probe = self._parking.probe_at(now)
-        due = {} if probe is None else {probe: 0}
-        slots = self._slots
-        while self._may_ask_again and len(due) < slots and self._delayed[0][0] <= now:
-            _, rounds, number = heapq.heappop(self._delayed)
-            due[number] = rounds
+        due = self._delayed.due(now, self._slots) if self._may_ask_again else {}
         self._tally.put_back = len(self._delayed)
-        return due
+        return due if probe is None else {probe: 0}
 
     @property
     def _may_ask_again(self) -> bool:
-        return bool(self._delayed) and (self._all_claimed or len(self._delayed) >= _MOST_DELAYED)
+        return bool(self._delayed) and (self._all_claimed or self._delayed.is_full)
 
     async def _pause(self) -> None:
         """Wait until there is something to do, and a moment longer for what comes together."""
@@ -223,7 +207,7 @@ class Run:
             await self._until_woken()
         if self._fates and self._tasks and len(self._fates) < _MOST:
             await self._sleep(_GATHER)
-        self._wake.clear()
+        self._intake.wake.clear()
 
     async def _until_woken(self) -> None:
         """Wait until a fate comes, or the input goes on, or something is due."""
@@ -231,7 +215,7 @@ class Run:
         if self._parking.fault is not None:
             wait = max(self._parking.next - now, 0.0)
         elif self._may_ask_again:
-            wait = max(self._delayed[0][0] - now, 0.0)
+            wait = max(self._delayed.next - now, 0.0)
         elif not self._room():
             wait = _GLANCE
         await self._intake.woken(wait, self._sleep)
@@ -240,11 +224,14 @@ class Run:
         """Let the calls in flight end for a while, and write what comes of them."""
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=0 if self._ending.fault else self._grace)
+        await self._cancel()
+        while self._fates or self._chores:
+            await self._turn(last=True)
+
+    async def _cancel(self) -> None:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        while self._fates or self._chores:
-            await self._turn(last=True)
 
     def _send(self, number: int, record: Record, rounds: int) -> None:
         task = asyncio.create_task(self._carry(number, record, rounds))
@@ -257,42 +244,45 @@ class Run:
         self._tally.in_flight -= 1
         if not task.cancelled() and task.exception() is not None:
             self._error = task.exception()
-        self._wake.set()
+        self._intake.wake.set()
 
     async def _carry(self, number: int, record: Record, rounds: int) -> None:
-        fate, reason = await fate_of(number, record, self._ask, may_delay=rounds < self._rounds)
-        self._fates.append((fate, reason))
+        fate, reason = await fate_of(number, record, self._ask, rounds, self._rounds)
         if fate.state is State.DELAYED and isinstance(reason, Fault):
-            due = self._tally.clock() + max(_FIRST_PAUSE * 2**rounds, reason.stated_wait)
-            heapq.heappush(self._delayed, (due, rounds + 1, number))
+            self._delay(fate, reason)
+        else:
+            self._fates.append((fate, reason))
 
-    # What is durable, counts.
+    def _delay(self, fate: Fate, fault: Fault) -> None:
+        self._fates.append((Fate(fate.number, State.DELAYED), fault))
+        self._delayed.add(fate.number, fate.rounds, fault, self._tally.clock())
 
     def _count(self, fate: Fate, reason: Any) -> None:
+        """Count a fate that is durable."""
         if fate.state is State.ANSWERED:
-            self._tally.answer()
-            self._tally.truncated += reason.stop_reason in TRUNCATED
-            self._tally.filtered += reason.stop_reason in FILTERED
+            self._tally.answer(reason.stop_reason)
         elif fate.state is State.FAILED:
             self._tally.fail(reason)
-        now = self._tally.clock()
         if fate.state is State.PARKED:
-            self._meets(fate, reason, now)
+            self._meets(fate, reason)
         elif self._parking.fault is None and fate.state is State.ANSWERED:
-            self._fail_met()
+            self._settle_met()
         elif fate.number == self._parking.probed:
             self._go_on()
 
-    def _meets(self, fate: Fate, fault: Fault, now: float) -> None:
+    def _meets(self, fate: Fate, fault: Fault) -> None:
         if self._parking.is_another(fault):
-            self._fail_met()
-        if self._parking.meets(fate, fault, now):
+            self._settle_met()
+        if self._parking.meets(fate, fault, self._tally.clock()):
             self._park()
 
-    def _fail_met(self) -> None:
-        """Let the records whose fault turned out to be their own fail."""
+    def _settle_met(self) -> None:
+        """Not every record meets the fault: ask those that met it again if it is transient, or let them fail."""
         for fate, fault in self._parking.met.values():
-            self._fates.append((Fate(fate.number, State.FAILED, fate.content), fault))
+            if fate.rounds < self._rounds and passes_soon(fault):
+                self._delay(fate, fault)
+            else:
+                self._fates.append((Fate(fate.number, State.FAILED, fate.content), fault))
         self._parking.met.clear()
 
     def _park(self) -> None:

@@ -1,4 +1,4 @@
-"""What a journal says of its run, read beside it: from another terminal, or after it has ended."""
+"""The status of a run, read from its journal: in another terminal, or after its end."""
 
 from __future__ import annotations
 

@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from aws_bedrock_inference.dialects.usage import FILTERED, TRUNCATED
 from aws_bedrock_inference.events import CallEnded, RetryScheduled, StoreChanged
 from aws_bedrock_inference.fault import Kind
 from aws_bedrock_inference.knowledge.models import model_facts
@@ -116,9 +117,11 @@ class Tally:
         """The number of records that have their fate."""
         return self.skipped + self.answered + self.failed
 
-    def answer(self) -> None:
+    def answer(self, stop_reason: str) -> None:
         """Count a record that was answered."""
         self.answered += 1
+        self.truncated += stop_reason in TRUNCATED
+        self.filtered += stop_reason in FILTERED
         self.answer_rate.add(1)
         self.pace.add(1)
 
