@@ -9,7 +9,7 @@ from aws_bedrock_inference.fault import Decision, Fault, Kind
 
 if TYPE_CHECKING:
     from aws_bedrock_inference.call import Attempt, Outcome, Route
-    from aws_bedrock_inference.made import Seam
+    from aws_bedrock_inference.made import Hop, Seam
 
 T = TypeVar("T", "Attempt", "Hop", "Seam")
 

@@ -23,6 +23,7 @@ from aws_bedrock_inference import (
     DeadLetter,
     DeadLetterQueue,
     Degrade,
+    Fallback,
     InvalidByService,
     Quota,
     ServerFailed,
@@ -387,3 +388,12 @@ def test_a_wrong_policy_is_told(letters: Any) -> None:
         DeadLetter(letters.queue, redact=str)
     assert DeadLetter(letters.queue).queue is letters.queue
     assert issubclass(ServerFailed, BedrockError)
+
+
+def test_a_letter_has_all_routes_that_were_tried(client_face: Any, letters: Any) -> None:
+    with Wire(INTERNAL) as wire:
+        pipeline = once(dead_letters=letters, fallback=Fallback("amazon.nova-pro-v1:0"))
+        with pytest.raises(ServerFailed):
+            client_face.get(client_face.open(wire.url, pipeline=pipeline).invoke("Why?"))
+    (letter,) = kept_in(letters)
+    assert letter.content.routes == (f"{MODEL} in us-east-1", "amazon.nova-pro-v1:0 in us-east-1")

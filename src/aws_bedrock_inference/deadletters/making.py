@@ -104,7 +104,7 @@ def _letter(
                 "remedies": [[remedy.do, remedy.run] for remedy in explained.remedies],
             },
             tried=tuple(_tried(each) for each in outcome.earlier),
-            routes=(str(route),) if route.model else (),
+            routes=tuple(str(hop.route) for hop in outcome.made.trail) or ((str(route),) if route.model else ()),
             request_id=fault.request_id if fault is not None else None,
             partial=_partial(outcome.value),
             **content,
