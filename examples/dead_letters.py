@@ -3,8 +3,8 @@
     python examples/dead_letters.py ask "Why is the sky blue?"      # a failed request is kept in dead.db
     python examples/dead_letters.py redrive                         # sends again what time or you have healed
 
-`bedrock dlq list --store sqlite://dead.db` shows the same letters. For many machines, write the name of a DynamoDB table
-in the place of the file.
+`bedrock dlq list --store sqlite://dead.db` shows the same letters. For many machines, write the name of a DynamoDB
+table in the place of the file.
 """
 
 from __future__ import annotations

@@ -104,12 +104,18 @@ def _letter(
                 "remedies": [[remedy.do, remedy.run] for remedy in explained.remedies],
             },
             tried=tuple(_tried(each) for each in outcome.earlier),
-            routes=tuple(str(hop.route) for hop in outcome.made.trail) or ((str(route),) if route.model else ()),
+            routes=_routes(outcome, route),
             request_id=fault.request_id if fault is not None else None,
             partial=_partial(outcome.value),
             **content,
         ),
     )
+
+
+def _routes(outcome: Outcome, route: Route) -> tuple[str, ...]:
+    """Return the routes that were tried, each once, in order."""
+    tried = tuple(dict.fromkeys(str(hop.route) for hop in outcome.made.trail))
+    return tried or ((str(route),) if route.model else ())
 
 
 def _verdict(explained: Explanation) -> dict[str, Any]:
