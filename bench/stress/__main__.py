@@ -1,6 +1,6 @@
 """Run every story in a process of its own and print one table; a story that exceeds its limit has hung.
 
-    python -m stress            # from bench/: all of them, in under 15 minutes
+    python -m stress            # from bench/: all of them, in under 20 minutes
     python -m stress forks      # one of them
 
 A story prints its result as JSON: how many trials it made, how many went wrong, and one line about them.
