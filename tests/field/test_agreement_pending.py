@@ -20,9 +20,9 @@ from aws_bedrock_inference import (
 )
 from aws_bedrock_inference.call import Outcome, Route
 from aws_bedrock_inference.drivers.virtual import VirtualDriver
-from aws_bedrock_inference.exceptions import error_of
 from aws_bedrock_inference.flow import send
 from aws_bedrock_inference.knowledge.classify import answered
+from aws_bedrock_inference.raising import error_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

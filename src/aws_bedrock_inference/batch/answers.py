@@ -11,10 +11,10 @@ from aws_bedrock_inference import clock
 from aws_bedrock_inference.batch.answer_lines import answer_line, made_by
 from aws_bedrock_inference.call import Outcome, Route
 from aws_bedrock_inference.dialects.usage import stop_reason
-from aws_bedrock_inference.exceptions import error_of
 from aws_bedrock_inference.fault import Decision, Fault
 from aws_bedrock_inference.knowledge.classify import unanswered
 from aws_bedrock_inference.knowledge.masking import masked
+from aws_bedrock_inference.raising import error_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

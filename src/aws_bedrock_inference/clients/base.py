@@ -15,7 +15,7 @@ from aws_bedrock_inference.clients.routes import Routes
 from aws_bedrock_inference.clients.safer import AUTO, Safer
 from aws_bedrock_inference.dialects.request import smallest_request
 from aws_bedrock_inference.events import Listener, Listeners
-from aws_bedrock_inference.exceptions import InvalidRequest, error_of
+from aws_bedrock_inference.exceptions import InvalidRequest
 from aws_bedrock_inference.flow import send
 from aws_bedrock_inference.knowledge.models import UNKNOWN_MODEL, ModelArn
 from aws_bedrock_inference.log import enabled as log_enabled
@@ -24,6 +24,7 @@ from aws_bedrock_inference.made import PLAIN
 from aws_bedrock_inference.policies import Quota, one_owner, standard
 from aws_bedrock_inference.policies.refusals import client_closed, invalid_request
 from aws_bedrock_inference.policies.resume import unresumable
+from aws_bedrock_inference.raising import error_of
 from aws_bedrock_inference.streaming import collect, stream
 from aws_bedrock_inference.tokens.estimate import BodyError, estimate, learn
 from aws_bedrock_inference.tokens.ratio import TokenGauge

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 from aws_bedrock_inference.clients.reply import Reply, reply_of
 from aws_bedrock_inference.dialects.stream import text_in
-from aws_bedrock_inference.exceptions import error_of
 from aws_bedrock_inference.flow import ABANDONED
 from aws_bedrock_inference.made import Interrupted, Replaced
+from aws_bedrock_inference.raising import error_of
 
 if TYPE_CHECKING:
     from aws_bedrock_inference.call import Call, Outcome

@@ -18,12 +18,13 @@ from aws_bedrock_inference import clock as clocks
 from aws_bedrock_inference.bounds import is_number, shown
 from aws_bedrock_inference.call import Attempt, Call, Outcome, Route
 from aws_bedrock_inference.events import Listener, Listeners
-from aws_bedrock_inference.exceptions import BedrockError, error_of
+from aws_bedrock_inference.exceptions import BedrockError
 from aws_bedrock_inference.fault import Decision, Kind
 from aws_bedrock_inference.flow import Pipeline
 from aws_bedrock_inference.log import enabled as log_enabled
 from aws_bedrock_inference.log import log
 from aws_bedrock_inference.policies import Breaker, Deadline, Quota, Retry, one_owner
+from aws_bedrock_inference.raising import error_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

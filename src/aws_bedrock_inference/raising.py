@@ -1,0 +1,71 @@
+"""The exception for an outcome."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from aws_bedrock_inference.dialects.filtered import FILTER_CAUSES
+from aws_bedrock_inference.exceptions import (
+    AnswerIncomplete,
+    BedrockError,
+    ContentFilteredError,
+    Denied,
+    InvalidByService,
+    ModelFailed,
+    NotFound,
+    NotReady,
+    Overloaded,
+    Refused,
+    ServerFailed,
+    ServiceFault,
+    StreamBroken,
+    Throttled,
+    TimedOut,
+    Unreachable,
+)
+from aws_bedrock_inference.fault import Kind
+from aws_bedrock_inference.knowledge.lifecycle import advice_on
+
+if TYPE_CHECKING:
+    from aws_bedrock_inference.call import Outcome, Route
+
+_CLASSES: dict[Kind, type[BedrockError]] = {
+    Kind.THROTTLED: Throttled,
+    Kind.OVERLOADED: Overloaded,
+    Kind.NOT_READY: NotReady,
+    Kind.SERVER: ServerFailed,
+    Kind.MODEL: ModelFailed,
+    Kind.INVALID: InvalidByService,
+    Kind.DENIED: Denied,
+    Kind.NOT_FOUND: NotFound,
+    Kind.TIMED_OUT: TimedOut,
+    Kind.UNREACHABLE: Unreachable,
+    Kind.STREAM: StreamBroken,
+    Kind.UNKNOWN: ServiceFault,
+}
+_BY_CAUSE: dict[str, type[BedrockError]] = {
+    **dict.fromkeys(FILTER_CAUSES, ContentFilteredError),
+    "answer-truncated": AnswerIncomplete,
+    "answer-breaks-schema": AnswerIncomplete,
+}
+_REFUSALS: dict[str, type[BedrockError]] = {kind.__name__: kind for kind in Refused.__subclasses__()}
+
+
+def error_of(outcome: Outcome, operation: str, route: Route) -> BedrockError:
+    """Return the exception for `outcome` on `route`, or on the route where a fallback ended, chained to the original
+    error.
+    """
+    fault, route = outcome.fault, outcome.made.route or route
+    assert fault is not None  # noqa: S101 - only a failed outcome becomes an exception
+    more = advice_on(fault.cause, route.base)
+    if more:
+        fault = replace(fault, advice=f"{fault.advice} {more}".lstrip())
+        outcome = outcome._replace(fault=fault)
+    # Part of an answer is never lost, whatever ended it.
+    kind: type[BedrockError] = _BY_CAUSE.get(fault.cause, StreamBroken)
+    if not outcome.emitted and fault.cause not in _BY_CAUSE:
+        kind = _REFUSALS.get(fault.code, Refused) if fault.kind is Kind.REFUSED else _CLASSES[fault.kind]
+    error = kind(outcome, operation, route)
+    error.__cause__ = fault.error
+    return error
