@@ -39,12 +39,12 @@ from botocore.exceptions import ClientError
 
 from aws_bedrock_inference.dialects.content import text_of
 from aws_bedrock_inference.dialects.filtered import filtered_by, filtered_of
-from aws_bedrock_inference.fault import Decision, Fault, Origin
 from aws_bedrock_inference.wording import portable, sentence
 
 if TYPE_CHECKING:
     from aws_bedrock_inference.call import Outcome, Route, Usage
     from aws_bedrock_inference.dialects.stream import Transcript
+    from aws_bedrock_inference.fault import Decision, Fault, Origin
     from aws_bedrock_inference.made import FilteredContent, Hop
 
 

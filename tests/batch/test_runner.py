@@ -23,9 +23,9 @@ from aws_bedrock_inference.batch.runner import Run
 from aws_bedrock_inference.batch.tally import Meter, Tally
 from aws_bedrock_inference.call import Outcome, Usage
 from aws_bedrock_inference.events import CallEnded, RetryScheduled
-from aws_bedrock_inference.exceptions import error_of
 from aws_bedrock_inference.fault import Kind
 from aws_bedrock_inference.knowledge.classify import answered, unanswered
+from aws_bedrock_inference.raising import error_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Iterator

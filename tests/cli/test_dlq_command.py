@@ -11,7 +11,7 @@ from support.doubles import THROTTLE, failed
 
 from aws_bedrock_inference import DeadLetterQueue, Route
 from aws_bedrock_inference.cli import main
-from aws_bedrock_inference.exceptions import error_of
+from aws_bedrock_inference.raising import error_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -28,9 +28,9 @@ from aws_bedrock_inference import (
     explain,
 )
 from aws_bedrock_inference.call import Outcome, Route
-from aws_bedrock_inference.exceptions import error_of
 from aws_bedrock_inference.knowledge.classify import answered
 from aws_bedrock_inference.policies import refusals
+from aws_bedrock_inference.raising import error_of
 
 ANSWERED = [
     (429, "ThrottlingException", "Throttled", Decision.RETRY),

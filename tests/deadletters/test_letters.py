@@ -18,7 +18,7 @@ from aws_bedrock_inference.deadletters.envelope import Envelope
 from aws_bedrock_inference.deadletters.filters import wanted
 from aws_bedrock_inference.deadletters.letter import NEWEST, LetterTooNew, Redriven, content_of, summary_of
 from aws_bedrock_inference.deadletters.making import letter_of_call, letter_of_error
-from aws_bedrock_inference.exceptions import error_of
+from aws_bedrock_inference.raising import error_of
 from aws_bedrock_inference.stores.request import StoreUnusable
 
 NOW = 1_795_000_000.0

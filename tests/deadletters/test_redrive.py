@@ -17,7 +17,7 @@ from aws_bedrock_inference.deadletters.filters import Wanted
 from aws_bedrock_inference.deadletters.redrive import MOST_FAILURES, Redrive
 from aws_bedrock_inference.deadletters.sending import being_sent
 from aws_bedrock_inference.deadletters.sqlite import SqliteLetters
-from aws_bedrock_inference.exceptions import error_of
+from aws_bedrock_inference.raising import error_of
 from aws_bedrock_inference.stores.request import StoreUnavailable
 
 if TYPE_CHECKING:
