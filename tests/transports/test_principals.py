@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
+from botocore.credentials import DeferredRefreshableCredentials
 from botocore.session import Session
 
 from aws_bedrock_inference.transports.endpoint import find_endpoint
@@ -132,3 +133,18 @@ def test_a_role_that_tells_no_account_has_none(role: str, monkeypatch: pytest.Mo
     monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", str(tmp_path / "token"))
     monkeypatch.setenv("AWS_ROLE_ARN", role)
     assert account() == ""
+
+
+def test_of_a_token_and_of_an_instance_the_account_is_what_the_user_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The role of the profile signs nothing beside a token, and may be of another account."""
+    session: Any = Session()
+    keys: Any = {"access_key": "AKIDONE", "secret_key": "x", "token": "t"}
+    session._credentials = DeferredRefreshableCredentials(lambda: keys, "iam-role")
+    assert find_endpoint(session, region_name="us-east-1").account == ""
+    monkeypatch.setenv("AWS_ACCOUNT_ID", "777788889999")
+    assert find_endpoint(session, region_name="us-east-1").account == "777788889999"
+    monkeypatch.delenv("AWS_ACCOUNT_ID")
+    monkeypatch.setenv("AWS_BEARER_TOKEN_BEDROCK", "one")
+    assert [account(), account("reader")] == ["", ""]
+    monkeypatch.setenv("AWS_ACCOUNT_ID", "777788889999")
+    assert [account(), account("reader")] == ["777788889999"] * 2

@@ -124,12 +124,13 @@ def find_endpoint(session: Any = None, *, region_name: str | None = None, endpoi
     proxies = client.meta.config.proxies
     if proxies is None:
         proxies = get_environ_proxies(url)
-    account = account_of(core, credentials)
+    token_for = asked.signing_name if asked.signature_version == "bearer" else None
+    account = account_of(core, credentials, token_for)
     return Endpoint(
         url=url,
         region=client.meta.region_name,
         account=account,
-        principal=principal(core, credentials, asked.signing_name if asked.signature_version == "bearer" else None),
+        principal=principal(core, credentials, token_for),
         signer=signer(core, asked.signature_version, asked.signing_name, asked.region),
         proxy=_with_scheme(proxies.get(urlsplit(url).scheme)),
         verify=core.get_config_variable("ca_bundle") or os.environ.get("REQUESTS_CA_BUNDLE") or True,

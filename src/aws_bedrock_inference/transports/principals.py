@@ -15,6 +15,7 @@ from aws_bedrock_inference.bounds import hashed
 
 # What a profile says of the role that its credentials are for.
 _ROLE = ("role_arn", "sso_account_id", "sso_role_name")
+_OF_AN_INSTANCE = "iam-role"
 _ACCOUNT = re.compile(r"(?:arn:[\w-]{1,20}:iam::)?(\d{12})(?::role/| )")
 
 
@@ -43,16 +44,28 @@ def principal(core: Any, credentials: Any, token_for: str | None) -> str:
     return hashed(f"key {key}") if isinstance(key, str) else hashed(uuid4().hex)
 
 
-def account_of(core: Any, credentials: Any) -> str:
+def account_of(core: Any, credentials: Any, token_for: str | None) -> str:
     """Return the account of credentials: as they tell it, or as the role tells it that they are for; empty if neither
-    does before they are fetched.
+    does before they are fetched. A token tells nothing, nor may an instance: for these it is what the user says.
     """
+    if token_for is not None:
+        return _stated(core)
     if isinstance(credentials, RefreshableCredentials):  # whose property would fetch them
         told = vars(credentials).get("_account_id")
     else:
         told = getattr(credentials, "account_id", None)
-    role = _ACCOUNT.match(_role(core, str(getattr(credentials, "method", ""))))
-    return str(told or (role[1] if role else ""))
+    if told:
+        return str(told)
+    method = str(getattr(credentials, "method", ""))
+    role = _ACCOUNT.match(_role(core, method))
+    if role is not None:
+        return role[1]
+    return _stated(core) if method == _OF_AN_INSTANCE else ""
+
+
+def _stated(core: Any) -> str:
+    """Return the account that the user names. botocore reads the variable only together with keys beside it."""
+    return os.environ.get("AWS_ACCOUNT_ID") or str(core.get_scoped_config().get("aws_account_id", ""))
 
 
 def _role(core: Any, method: str) -> str:
