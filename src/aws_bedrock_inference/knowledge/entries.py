@@ -19,7 +19,7 @@ class Remedy(NamedTuple):
     @property
     def advice(self) -> str:
         """The thing to do, without the sentence about the command, for a place where that is not shown."""
-        return self.do.partition(" The command ")[0]
+        return self.do.partition(" The command")[0]
 
 
 class Step(NamedTuple):
