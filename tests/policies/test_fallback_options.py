@@ -132,7 +132,7 @@ def test_a_file_with_a_mistake_is_named(tmp_path: Path) -> None:
 def test_a_file_tells_where_the_targets_go(tmp_path: Path, given: str) -> None:
     path = tmp_path / "bedrock.toml"
     path.write_text(given)
-    with pytest.raises(ValueError, match="fallback.* (give a table with targets = |allowed here: .*targets)"):
+    with pytest.raises(ValueError, match=r"fallback.* (give a table with targets = |allowed here: .*targets)"):
         load(path)
 
 
