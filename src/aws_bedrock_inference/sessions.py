@@ -24,7 +24,7 @@ _making = _Turn()
 
 
 A_SESSION = "give a session of boto3 or botocore, such as boto3.Session(profile_name='NAME')"
-"""What to give instead of something that is no session."""
+"""The advice to whoever gave something that is no session."""
 
 _AWS = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws")
 
