@@ -6,6 +6,7 @@ import hashlib
 from typing import Any
 from urllib.parse import urlsplit
 
+from aws_bedrock_inference.bounds import shown
 from aws_bedrock_inference.forks import Locked
 
 
@@ -21,6 +22,9 @@ class _Turn(Locked):
 
 _making = _Turn()
 
+
+A_SESSION = "give a session of boto3 or botocore, such as boto3.Session(profile_name='NAME')"
+"""The advice to whoever gave something that is no session."""
 
 _AWS = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws")
 
@@ -64,6 +68,8 @@ def make_client(service: str, session: Any = None, **options: Any) -> tuple[Any,
     """
     with _making:
         core = _core(session)
+        if not is_session(core):
+            raise ValueError(f"session={shown(session)}: {A_SESSION}")
         client = core.create_client(service, **options)
         return client, core, core.get_credentials()
 

@@ -147,12 +147,17 @@ def test_a_tier_is_set_on_its_own_route_only(face: Any) -> None:
         assert json.loads(well.received[0].body)["serviceTier"] == {"type": "flex"}
 
 
-def test_a_target_that_cannot_be_reached_from_here_is_passed_over(face: Any) -> None:
+def test_a_target_that_cannot_be_reached_from_here_is_passed_over_and_logged_once(
+    face: Any, caplog: pytest.LogCaptureFixture
+) -> None:
     with Wire(UNAVAILABLE, answer(REPLY)) as wire:
         elsewhere = Target(MODEL, region_name="us-west-2", session=boto3.Session(profile_name=None))
         elsewhere.session._session.set_config_variable("profile", "nowhere")
         client = face.open(wire.url, pipeline=using(Fallback(elsewhere, OTHER)))
-        assert face.get(client.invoke("Why?")).route.model == OTHER
+        assert [face.get(client.invoke("Why?")).route.model for _ in range(2)] == [OTHER, OTHER]
+    said = [record.getMessage() for record in caplog.records if "passes over" in record.getMessage()]
+    assert len(said) == 1
+    assert f"{MODEL} in us-west-2: ProfileNotFound" in said[0]
 
 
 def test_an_answer_of_another_route_is_not_cached(face: Any) -> None:

@@ -8,6 +8,7 @@ import pytest
 from support.doubles import session
 
 from aws_bedrock_inference import (
+    BedrockClient,
     Breaker,
     Cache,
     Deadline,
@@ -64,6 +65,8 @@ def test_an_endpoint_of_a_target_is_a_url(given: Any) -> None:
 def test_a_session_of_a_target_is_one_of_boto3(given: Any) -> None:
     with pytest.raises(ValueError, match="profile_name='NAME'"):
         Target(PRO, session=given)
+    with pytest.raises(ValueError, match="profile_name='NAME'"):
+        BedrockClient(PRO, session=given)
 
 
 def test_sessions_of_boto3_and_of_botocore_are_taken() -> None:
@@ -123,6 +126,14 @@ def test_a_file_with_a_mistake_is_named(tmp_path: Path) -> None:
         path.write_text(f'[fallback]\ntargets = ["{PRO}"]\n{line}\n')
         with pytest.raises(ValueError, match=r"bedrock\.toml: "):
             load(path)
+
+
+@pytest.mark.parametrize("given", [f'fallback = "{PRO}"', f'fallback = ["{PRO}"]', f'[fallback]\ntarget = ["{PRO}"]'])
+def test_a_file_tells_where_the_targets_go(tmp_path: Path, given: str) -> None:
+    path = tmp_path / "bedrock.toml"
+    path.write_text(given)
+    with pytest.raises(ValueError, match=r"fallback.* (give a table with targets = |allowed here: .*targets)"):
+        load(path)
 
 
 FIRST, LAST = Fallback(PRO), Fallback(LITE)

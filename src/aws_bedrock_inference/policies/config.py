@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 # Options that only Python can give.
 _IN_CODE = {"budget", "chance", "redact", "seal", "session"}
 _DISCOVERED = "discovered"
+_MANY = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
 def load(path: str | Path) -> Pipeline:
@@ -101,11 +102,13 @@ def _degrade(_: str, value: Any) -> Degrade:
 
 
 def _fallback(where: str, value: Any) -> Fallback:
-    table = dict(_table(where, value))
+    if not isinstance(value, dict):
+        raise ValueError(f'{where} = {shown(value)}: give a table with targets = ["a-model-id"]')  # noqa: TRY004 - of a file
+    _check(where, value, ["targets", *_options(Fallback)])
+    table = dict(value)
     targets = table.pop("targets", None)
     if not isinstance(targets, list) or not targets:
         raise ValueError(f"{where}.targets = {shown(targets)}: give a list of model ids or tables")
-    _check(where, table, _options(Fallback))
     return Fallback(*(_target(f"{where}.targets", each) for each in targets), **table)
 
 
@@ -157,7 +160,7 @@ def _options(kind: Callable[..., Any]) -> list[str]:
     return [
         name
         for name, parameter in inspect.signature(kind).parameters.items()
-        if parameter.kind is not parameter.VAR_KEYWORD and name not in _IN_CODE
+        if parameter.kind not in _MANY and name not in _IN_CODE
     ]
 
 

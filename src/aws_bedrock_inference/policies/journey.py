@@ -170,6 +170,7 @@ class Journey:
         found = yield from found_leg(self.policy, self.call, number, self._needs, self.clock())
         if isinstance(found, str):
             self._skipped[number] = found
+            self.policy.places.passed_over(found)
             self._untried.remove(number)
             return None
         return found

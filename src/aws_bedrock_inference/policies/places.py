@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from aws_bedrock_inference.accounts import AssumedRole, session_for
 from aws_bedrock_inference.flow import ask
 from aws_bedrock_inference.foundation.residency import strays
 from aws_bedrock_inference.knowledge.masking import masked
+from aws_bedrock_inference.log import LOGGER
 from aws_bedrock_inference.policies.eligible import unfit
 from aws_bedrock_inference.policies.targets import Leg, Target, route_of
 from aws_bedrock_inference.sessions import of_aws
@@ -29,6 +31,10 @@ _LONGEST = 20.0
 # day, and a bad one may come from a list that could not be read.
 _GOOD, _BAD = 3600.0, 60.0
 
+# Reasons that are logged; those that differ in numbers only are one.
+_REASONS = 100
+_NUMBER = re.compile(r"\d+")
+
 _HERE = frozenset({"on-demand", "provisioned"})
 
 
@@ -39,6 +45,7 @@ class Places:
         self.within = within
         self._found: dict[tuple[str, str, str, Target], Place] = {}
         self._models: dict[tuple[str, str, str], Models] = {}
+        self._told: set[str] = set()
         self._verdicts: dict[tuple[str, str, str], tuple[float, str | None]] = {}
 
     def of(self, home: Place, wanted: Target, seconds: float) -> Generator[Effect, Any, Place | str]:
@@ -50,6 +57,13 @@ class Places:
                 return f"{wanted.model_id} in {wanted.region_name or home.region}: {place}"
             self._found.setdefault(key, place)
         return self._found[key]
+
+    def passed_over(self, reason: str) -> None:
+        """Log why calls cannot go to a route, once for each reason: a target that serves nobody would stay unseen."""
+        kind = _NUMBER.sub("0", reason)
+        if kind not in self._told and len(self._told) < _REASONS:
+            self._told.add(kind)
+            LOGGER.warning("the fallback passes over %s", reason)
 
     def strays(
         self, route: Route, place: Place | None, now: float, seconds: float

@@ -11,7 +11,7 @@ from aws_bedrock_inference.bounds import hashed, shown, shown_name
 from aws_bedrock_inference.call import Route
 from aws_bedrock_inference.knowledge.models import target
 from aws_bedrock_inference.policies.quota import Quota
-from aws_bedrock_inference.sessions import is_http, is_session
+from aws_bedrock_inference.sessions import A_SESSION, is_http, is_session
 from aws_bedrock_inference.tokens.estimate import estimate
 
 if TYPE_CHECKING:
@@ -61,10 +61,7 @@ class Target:
                 f"Target(endpoint_url={shown(self.endpoint_url)}): give http://host:port or https://host:port"
             )
         if self.session is not None and not is_session(self.session):
-            raise ValueError(
-                f"Target(session={shown(self.session)}): give a session of boto3 or botocore, such as "
-                "boto3.Session(profile_name='NAME')"
-            )
+            raise ValueError(f"Target(session={shown(self.session)}): {A_SESSION}")
         if self.role_arn is not None and not isinstance(self.role_arn, AssumedRole):
             object.__setattr__(self, "role_arn", AssumedRole(self.role_arn))
         if self.tier is not None and self.tier not in _TIERS:
