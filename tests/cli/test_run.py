@@ -52,9 +52,12 @@ def test_options_hold_for_records_that_have_none_of_their_own(desk: Desk) -> Non
         {"id": 1, "prompt": "plain"},
         {"id": 2, "prompt": "own", "max_tokens": 9, "system": "Be kind.", "temperature": 0.5},
     )
-    desk.run("--max-tokens", "77", "--system", "Be brief.")
+    desk.run("--max-tokens", "77", "--system", "Be brief.", "--temperature", "0.3")
     plain, own = sorted(desk.stub.bodies, key=lambda body: body["messages"][0]["content"][0]["text"], reverse=True)
-    assert (plain["inferenceConfig"], plain["system"]) == ({"maxTokens": 77}, [{"text": "Be brief."}])
+    assert (plain["inferenceConfig"], plain["system"]) == (
+        {"maxTokens": 77, "temperature": 0.3},
+        [{"text": "Be brief."}],
+    )
     assert (own["inferenceConfig"], own["system"]) == ({"maxTokens": 9, "temperature": 0.5}, [{"text": "Be kind."}])
     assert set(desk.answers) == {1, 2}
 
