@@ -20,6 +20,7 @@ from aws_bedrock_inference.batch.output import Output
 from aws_bedrock_inference.batch.parking import Parking
 from aws_bedrock_inference.batch.records import BadLine, Record
 from aws_bedrock_inference.batch.runner import Run
+from aws_bedrock_inference.batch.spooled import spooled
 from aws_bedrock_inference.batch.tally import Meter, Tally
 from aws_bedrock_inference.call import Outcome, Usage
 from aws_bedrock_inference.events import CallEnded, RetryScheduled
@@ -78,7 +79,9 @@ class Bench:
         self, items: Iterable[Record | BadLine], ask: Callable[[Record], Awaitable[Answer]], **options: Any
     ) -> Ending:
         options = {"concurrency": 1, "sleep": self.sleep, **options}
-        intake = Intake(items, partial(self.journal.spool, asking=Asking("m"), on_change="refuse"), complain=self.hear)
+        asking = Asking("m")
+        rows = (spooled(item, asking) if isinstance(item, Record) else item for item in items)
+        intake = Intake(rows, partial(self.journal.spool, on_change="refuse"), complain=self.hear)
         self.run = Run(intake, ask, self.journal, self.output, self.tally, **options)
         ending = await self.run.over()
         intake.close()

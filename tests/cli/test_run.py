@@ -135,6 +135,16 @@ def test_bad_lines_are_told_and_the_others_answered(desk: Desk) -> None:
     assert "prompts.jsonl, line 3: the id" in result.stderr
 
 
+def test_bad_lines_are_told_again_by_the_next_run_and_by_none_after_they_were_mended(desk: Desk) -> None:
+    desk.lines({"id": "p1", "prompt": "Hi"}, "nonsense")
+    for _ in range(2):
+        result = desk.run()
+        assert (result.exit_code, "prompts.jsonl, line 2: not JSON" in result.stderr) == (2, True)
+    desk.lines({"id": "p1", "prompt": "Hi"}, {"id": "p2", "prompt": "mended"})
+    assert desk.run().exit_code == 0
+    assert desk.stub.prompts == ["Hi", "mended"]
+
+
 def test_a_flood_of_bad_lines_is_cut_short(desk: Desk) -> None:
     desk.lines(*["nonsense"] * 500)
     result = desk.run()
