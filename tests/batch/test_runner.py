@@ -13,7 +13,7 @@ from support.doubles import INVALID, ROUTE, THROTTLE, UNAVAILABLE, World
 
 from aws_bedrock_inference.batch.answers import Answer
 from aws_bedrock_inference.batch.ending import Ending
-from aws_bedrock_inference.batch.fates import Asking, JournalBroken, State
+from aws_bedrock_inference.batch.fates import Asking, Fate, JournalBroken, State
 from aws_bedrock_inference.batch.intake import Intake
 from aws_bedrock_inference.batch.journal import Journal
 from aws_bedrock_inference.batch.output import Output
@@ -346,6 +346,18 @@ def test_a_connection_that_is_lost_for_a_few_records_is_no_outage_and_none_of_th
     assert asyncio.run(bench.over(records(10), ask)) == Ending()
     assert bench.states == {State.ANSWERED: 10}
     assert bench.world.now < 60
+
+
+def test_a_parked_run_asks_another_record_each_time() -> None:
+    parking = Parking(HOUR)
+    for number in range(5):
+        parking.meets(Fate(number, State.PARKED), EXPIRED, 0.0)
+    assert parking.park(0.0, had_answers=True) is None
+    asked = []
+    for minute in range(1, 7):
+        asked.append(parking.probe_at(minute * 60.0))
+        parking.meets(Fate(asked[-1] or 0, State.PARKED), EXPIRED, minute * 60.0)
+    assert asked == [0, 1, 2, 3, 4, 0]
 
 
 def test_a_parked_run_gives_up_and_its_records_are_asked_by_the_next(bench: Bench) -> None:
