@@ -16,6 +16,7 @@ from aws_bedrock_inference.batch.journal import Journal
 from aws_bedrock_inference.batch.keys import Keys
 from aws_bedrock_inference.batch.output import Output, adopted
 from aws_bedrock_inference.batch.records import Record
+from aws_bedrock_inference.batch.spooled import spooled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,7 +45,8 @@ class Files:
         self.journal.begin()
 
     def spool(self, *keys: str, prompt: str = "x", asking: Asking = ASKING, on_change: str = "refuse") -> None:
-        self.journal.spool([Record(key, {"id": key, "prompt": prompt}) for key in keys], asking, on_change)
+        records = [Record(key, {"id": key, "prompt": prompt}) for key in keys]
+        self.journal.spool([spooled(record, asking) for record in records], on_change)
 
     def answer(self, *keys: str, text: str = "Hi") -> None:
         """Claim all that waits, and answer these."""
@@ -358,6 +360,15 @@ def test_a_full_disk_delays_a_turn_and_loses_nothing(files: Files, *, lasting: b
         files.journal.turn([fate], 0)
     assert files.journal.counts()[State.ANSWERED] == (not lasting)
     assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+def test_long_answers_are_read_by_pieces(files: Files) -> None:
+    files.open()
+    files.spool(*(f"p{number}" for number in range(12)))
+    files.answer(*(f"p{number}" for number in range(12)), text="x" * 1_000_000)
+    assert [len(piece) for piece in files.journal.answers()] == [4, 4, 4]
+    assert [len(piece) for piece in files.journal.answers(up_to=12)] == [4, 4, 4]
+    assert files.ids == [f"p{number}" for number in range(12)]
 
 
 def test_half_a_surrogate_pair_survives(files: Files) -> None:

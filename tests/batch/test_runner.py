@@ -13,13 +13,14 @@ from support.doubles import INVALID, ROUTE, THROTTLE, UNAVAILABLE, World
 
 from aws_bedrock_inference.batch.answers import Answer
 from aws_bedrock_inference.batch.ending import Ending
-from aws_bedrock_inference.batch.fates import Asking, JournalBroken, State
+from aws_bedrock_inference.batch.fates import Asking, Fate, JournalBroken, State
 from aws_bedrock_inference.batch.intake import Intake
 from aws_bedrock_inference.batch.journal import Journal
 from aws_bedrock_inference.batch.output import Output
 from aws_bedrock_inference.batch.parking import Parking
 from aws_bedrock_inference.batch.records import BadLine, Record
 from aws_bedrock_inference.batch.runner import Run
+from aws_bedrock_inference.batch.spooled import spooled
 from aws_bedrock_inference.batch.tally import Meter, Tally
 from aws_bedrock_inference.call import Outcome, Usage
 from aws_bedrock_inference.events import CallEnded, RetryScheduled
@@ -78,7 +79,9 @@ class Bench:
         self, items: Iterable[Record | BadLine], ask: Callable[[Record], Awaitable[Answer]], **options: Any
     ) -> Ending:
         options = {"concurrency": 1, "sleep": self.sleep, **options}
-        intake = Intake(items, partial(self.journal.spool, asking=Asking("m"), on_change="refuse"), complain=self.hear)
+        asking = Asking("m")
+        rows = (spooled(item, asking) if isinstance(item, Record) else item for item in items)
+        intake = Intake(rows, partial(self.journal.spool, on_change="refuse"), complain=self.hear)
         self.run = Run(intake, ask, self.journal, self.output, self.tally, **options)
         ending = await self.run.over()
         intake.close()
@@ -343,6 +346,18 @@ def test_a_connection_that_is_lost_for_a_few_records_is_no_outage_and_none_of_th
     assert asyncio.run(bench.over(records(10), ask)) == Ending()
     assert bench.states == {State.ANSWERED: 10}
     assert bench.world.now < 60
+
+
+def test_a_parked_run_asks_another_record_each_time() -> None:
+    parking = Parking(HOUR)
+    for number in range(5):
+        parking.meets(Fate(number, State.PARKED), EXPIRED, 0.0)
+    assert parking.park(0.0, had_answers=True) is None
+    asked = []
+    for minute in range(1, 7):
+        asked.append(parking.probe_at(minute * 60.0))
+        parking.meets(Fate(asked[-1] or 0, State.PARKED), EXPIRED, minute * 60.0)
+    assert asked == [0, 1, 2, 3, 4, 0]
 
 
 def test_a_parked_run_gives_up_and_its_records_are_asked_by_the_next(bench: Bench) -> None:

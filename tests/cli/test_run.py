@@ -52,9 +52,12 @@ def test_options_hold_for_records_that_have_none_of_their_own(desk: Desk) -> Non
         {"id": 1, "prompt": "plain"},
         {"id": 2, "prompt": "own", "max_tokens": 9, "system": "Be kind.", "temperature": 0.5},
     )
-    desk.run("--max-tokens", "77", "--system", "Be brief.")
+    desk.run("--max-tokens", "77", "--system", "Be brief.", "--temperature", "0.3")
     plain, own = sorted(desk.stub.bodies, key=lambda body: body["messages"][0]["content"][0]["text"], reverse=True)
-    assert (plain["inferenceConfig"], plain["system"]) == ({"maxTokens": 77}, [{"text": "Be brief."}])
+    assert (plain["inferenceConfig"], plain["system"]) == (
+        {"maxTokens": 77, "temperature": 0.3},
+        [{"text": "Be brief."}],
+    )
     assert (own["inferenceConfig"], own["system"]) == ({"maxTokens": 9, "temperature": 0.5}, [{"text": "Be kind."}])
     assert set(desk.answers) == {1, 2}
 
@@ -130,6 +133,16 @@ def test_bad_lines_are_told_and_the_others_answered(desk: Desk) -> None:
     assert set(desk.answers) == {"p1"}
     assert "prompts.jsonl, line 2: not JSON" in result.stderr
     assert "prompts.jsonl, line 3: the id" in result.stderr
+
+
+def test_bad_lines_are_told_again_by_the_next_run_and_by_none_after_they_were_mended(desk: Desk) -> None:
+    desk.lines({"id": "p1", "prompt": "Hi"}, "nonsense")
+    for _ in range(2):
+        result = desk.run()
+        assert (result.exit_code, "prompts.jsonl, line 2: not JSON" in result.stderr) == (2, True)
+    desk.lines({"id": "p1", "prompt": "Hi"}, {"id": "p2", "prompt": "mended"})
+    assert desk.run().exit_code == 0
+    assert desk.stub.prompts == ["Hi", "mended"]
 
 
 def test_a_flood_of_bad_lines_is_cut_short(desk: Desk) -> None:

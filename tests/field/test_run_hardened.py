@@ -20,6 +20,7 @@ from aws_bedrock_inference.batch.journal_file import journal_of
 from aws_bedrock_inference.batch.output import Output, failures_of
 from aws_bedrock_inference.batch.records import Record
 from aws_bedrock_inference.batch.runner import Run
+from aws_bedrock_inference.batch.spooled import spooled
 from aws_bedrock_inference.batch.tally import Tally
 
 if TYPE_CHECKING:
@@ -47,8 +48,8 @@ def carried_out(
     """Run the records; return how it ended, the counts, the errors by id, and the ids of the answers."""
 
     async def over() -> Ending:
-        items = [Record(str(source["id"]), source) for source in sources]
-        intake = Intake(items, partial(journal.spool, asking=Asking("m"), on_change="refuse"))
+        items = [spooled(Record(str(source["id"]), source), Asking("m")) for source in sources]
+        intake = Intake(items, partial(journal.spool, on_change="refuse"))
         return await Run(intake, ask, journal, output, tally, concurrency=2).over()
 
     tally = Tally(World().clock)
@@ -119,7 +120,8 @@ class Written:
         self.said: list[str] = []
         self.output = Output(self.path, self.said.append)
         self.journal = Journal(journal_of(self.path))
-        self.journal.spool([Record(f"p{number}", {}) for number in range(len(LINES))], Asking("m"), "refuse")
+        records = [Record(f"p{number}", {}) for number in range(len(LINES))]
+        self.journal.spool([spooled(record, Asking("m")) for record in records], "refuse")
         self.output.begin(self.journal)
 
     def answer(self, number: int) -> None:

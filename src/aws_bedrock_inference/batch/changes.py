@@ -9,13 +9,15 @@ from aws_bedrock_inference.batch.fates import Changed, State
 if TYPE_CHECKING:
     import sqlite3
 
+    from aws_bedrock_inference.batch.spooled import Spooled
 
-def compare(database: sqlite3.Connection, row: tuple[str, bytes, str], on_change: str) -> bool:
-    """Bring the journal to what is asked now (id, digest, source); return whether an answer was taken out of it.
+
+def compare(database: sqlite3.Connection, record: Spooled, on_change: str) -> bool:
+    """Bring the journal to what is asked of the record now; return whether an answer was taken out of it.
 
     Raises `Changed` if the record was answered something else and `on_change` is `refuse`.
     """
-    key, asked, source = row
+    key, asked, source, _ = record
     number, before, state = database.execute("SELECT number, asked, state FROM records WHERE id = ?", (key,)).fetchone()
     if before == asked:
         return False

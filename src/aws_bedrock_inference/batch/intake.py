@@ -12,9 +12,11 @@ from aws_bedrock_inference.batch.records import BadLine
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
 
-    from aws_bedrock_inference.batch.records import Record
+    from aws_bedrock_inference.batch.spooled import Spooled
 
+# So much is gathered at most: records, and characters of them.
 _MOST = 500
+_LONGEST = 4_000_000
 
 
 class Intake:
@@ -22,14 +24,14 @@ class Intake:
     nothing else to do. So a pipe may be slow, and a file is taken in quickly.
 
     Create it inside the event loop. `complain` receives invalid lines, in the loop. `finish` is called when all is
-    written, unless there was an error. `wake` is set when there is
-    something new, and at the end; `error` is what reading or writing raised.
+    written, unless there was an error. `wake` is set when there is something new, and at the end; `error` is what
+    reading or writing raised.
     """
 
     def __init__(
         self,
-        items: Iterable[Record | BadLine],
-        spool: Callable[[list[Record]], None],
+        items: Iterable[Spooled | BadLine],
+        spool: Callable[[list[Spooled]], None],
         *,
         complain: Callable[[BadLine], None] = lambda _: None,
         finish: Callable[[], None] = lambda: None,
@@ -41,7 +43,8 @@ class Intake:
         self._complain = complain
         self._finish = finish
         self._loop = asyncio.get_running_loop()
-        self._gathered: list[Record] = []
+        self._gathered: list[Spooled] = []
+        self._length = 0
         self._writing = threading.Lock()
         self._closed = False
         # A daemon, because a thread that waits for a terminal or a pipe cannot be woken.
@@ -74,7 +77,7 @@ class Intake:
         self._closed = True
         self.flush()
 
-    def _read(self, items: Iterable[Record | BadLine]) -> None:
+    def _read(self, items: Iterable[Spooled | BadLine]) -> None:
         try:
             for item in items:
                 if self._closed:
@@ -85,7 +88,8 @@ class Intake:
                 with self._writing:
                     self._gathered.append(item)
                     number = len(self._gathered)
-                if number >= _MOST:
+                    self._length = len(item.source) + (self._length if number > 1 else 0)
+                if number >= _MOST or self._length >= _LONGEST:
                     self.flush()
                 elif number == 1:
                     self._call(self.wake.set)

@@ -10,13 +10,12 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from aws_bedrock_inference import clock
-from aws_bedrock_inference.batch.answers import error_line, unexpected
 from aws_bedrock_inference.batch.changes import compare
-from aws_bedrock_inference.batch.fates import Asking, Fate, JournalBroken, State, encoded, failure_line
+from aws_bedrock_inference.batch.fates import Fate, JournalBroken, State, failure_line
 from aws_bedrock_inference.batch.journal_file import connected, held
 from aws_bedrock_inference.batch.records import Record
 from aws_bedrock_inference.stores.disk import identity
@@ -25,9 +24,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
+    from aws_bedrock_inference.batch.spooled import Spooled
+
 T = TypeVar("T")
 
 _ROWS = 1000
+_PIECE = 4_000_000
 
 # A disk that is full, or a file that another program locks, for a moment, delays a run and does not end it.
 _FULL_PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
@@ -84,19 +86,11 @@ class Journal:
             _note(database, {**facts, "ended": "", "reason": "", "parked": ""})
         return int(lost)
 
-    def spool(self, records: Sequence[Record], asking: Asking, on_change: str) -> None:
+    def spool(self, records: Sequence[Spooled], on_change: str) -> None:
         """Take records in. One that is here already stays as it is if the same is asked of it; if not, `on_change` says
         what becomes of its answer: `refuse` raises `Changed`, `keep` keeps it, `ask` asks the record anew.
         """
-        rows, unfit = [], []
-        for record in records:
-            try:
-                text = encoded(record.source)
-            except (RecursionError, TypeError, ValueError) as error:
-                text = json.dumps({"id": record.key})
-                unfit.append((record.key, json.dumps(error_line(unexpected(error), 0))))
-            rows.append((record.key, asking.digest(record, text), text))
-        self._patiently(lambda: self._spool(rows, on_change, unfit))
+        self._patiently(lambda: self._spool(records, on_change))
 
     def exported(self, **facts: Any) -> None:
         """Note that the output has all answers."""
@@ -146,7 +140,7 @@ class Journal:
         else:
             select = "SELECT seq, line, number FROM answers WHERE number > ? AND seq <= ? ORDER BY number LIMIT ?"
             place = (-1, up_to)
-        while rows := self._rows(select, (*place, _ROWS)):
+        while rows := self._piece(select, (*place, _ROWS)):
             place = (rows[-1][-1], up_to) if up_to is not None else (rows[-1][0],)
             yield [(row[0], row[1].encode()) for row in rows]
 
@@ -161,7 +155,7 @@ class Journal:
             "SELECT number, id, source, error FROM records JOIN failures USING (number) "
             "WHERE state = ? AND number > ? ORDER BY number LIMIT ?"
         )
-        while rows := self._rows(select, (State.FAILED, place, _ROWS)):
+        while rows := self._piece(select, (State.FAILED, place, _ROWS)):
             place = rows[-1][0]
             yield [failure_line(*row[1:]).encode() for row in rows]
 
@@ -221,21 +215,22 @@ class Journal:
         with self._changing() as database:
             _note(database, facts)
 
-    def _spool(self, rows: Sequence[tuple[str, bytes, str]], on_change: str, unfit: Sequence[tuple[str, str]]) -> None:
+    def _spool(self, records: Sequence[Spooled], on_change: str) -> None:
         with self._changing() as database:
             before = database.total_changes
             database.executemany(
-                "INSERT INTO records (id, asked, source, state) VALUES (?, ?, ?, 0) ON CONFLICT (id) DO NOTHING", rows
+                "INSERT INTO records (id, asked, source, state) VALUES (?, ?, ?, 0) ON CONFLICT (id) DO NOTHING",
+                [record[:3] for record in records],
             )
             new = database.total_changes - before
-            if new < len(rows):
-                dropped = [compare(database, row, on_change) for row in rows]
-                if any(dropped):
-                    self.stale = True
-                    _note(database, {"stale": 1})
-            for key, error in unfit:
-                (number,) = database.execute("SELECT number FROM records WHERE id = ?", (key,)).fetchone()
-                self._write([Fate(number, State.FAILED, error)])
+            if new < len(records) and sum(compare(database, record, on_change) for record in records):
+                self.stale = True
+                _note(database, {"stale": 1})
+            for record in records:
+                if record.error:
+                    select = "SELECT number FROM records WHERE id = ?"
+                    (number,) = database.execute(select, (record.key,)).fetchone()
+                    self._write([Fate(number, State.FAILED, record.error)])
         self.size += new
 
     def _turn(self, fates: Sequence[Fate], wanted: int, these: Sequence[int]) -> list[tuple[int, Record]]:
@@ -258,6 +253,18 @@ class Journal:
                 return self._database.execute(select, values).fetchall()
         except sqlite3.DatabaseError as error:
             raise JournalBroken(f"{self.path}: {error}.") from error
+
+    def _piece(self, select: str, values: tuple[Any, ...]) -> list[Any]:
+        """Return the first rows, until they have so many characters: a row may be as long as a request."""
+        rows, left = [], _PIECE
+        try:
+            with self._lock, closing(self._database.execute(select, values)) as cursor:
+                while left > 0 and (row := cursor.fetchone()) is not None:
+                    rows.append(row)
+                    left -= sum(len(value) for value in row if isinstance(value, str))
+        except sqlite3.DatabaseError as error:
+            raise JournalBroken(f"{self.path}: {error}.") from error
+        return rows
 
     def _claimed(self, which: str, value: int) -> list[tuple[int, Record]]:
         rows = self._database.execute(f"SELECT number, id, source FROM records WHERE {which}", (value,)).fetchall()  # noqa: S608 - constants

@@ -73,6 +73,7 @@ class Parking:
 
     def meets(self, fate: Fate, fault: Fault, now: float) -> bool:
         """Note that a record met the fault; return whether the run must park now, or consider how long it goes on."""
+        self.met.pop(fate.number, None)  # it becomes the last one: another record is probed next
         self.met[fate.number] = (fate, fault)
         if self.fault is None:
             return len(self.met) >= ENOUGH_IN_A_ROW

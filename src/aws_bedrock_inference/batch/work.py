@@ -17,15 +17,17 @@ from aws_bedrock_inference.batch.intake import Intake
 from aws_bedrock_inference.batch.journal import Journal
 from aws_bedrock_inference.batch.output import Output, adopted
 from aws_bedrock_inference.batch.parking import Parking
+from aws_bedrock_inference.batch.records import BadLine, Record
 from aws_bedrock_inference.batch.rejects import rejecting
 from aws_bedrock_inference.batch.runner import Run
+from aws_bedrock_inference.batch.spooled import spooled
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
     from aws_bedrock_inference.batch.answers import Answer
     from aws_bedrock_inference.batch.job import Job
-    from aws_bedrock_inference.batch.records import BadLine, Record
+    from aws_bedrock_inference.batch.spooled import Spooled
     from aws_bedrock_inference.batch.tally import Tally
 
 
@@ -90,26 +92,28 @@ async def asked(
 def take_in(job: Job, journal: Journal, tally: Tally, complain: Callable[[BadLine], None]) -> Intake:
     """Take the input in, unless the same file, by its digest, was taken in before."""
     digest: bytes | None = None
+    bad = 0
 
-    def records() -> Iterator[Record | BadLine]:
-        nonlocal digest
+    def records() -> Iterator[Spooled | BadLine]:
+        nonlocal digest, bad
         digest = _digest(job)
         if digest is None or not journal.knows_input(digest):
-            yield from records_of(job)
+            for item in rejecting(records_of(job), job.target):
+                bad += isinstance(item, BadLine)
+                yield spooled(item, job.asking) if isinstance(item, Record) else item
 
-    def bad(line: BadLine) -> None:
+    def complained(line: BadLine) -> None:
         tally.bad += 1
         complain(line)
 
     def finish() -> None:
         journal.note(model=job.model)
-        if digest is not None and not tally.bad:
+        if digest is not None and not bad:
             journal.note_input(digest)
         if job.sample is not None:
             journal.hold_all_but(job.sample)
 
-    spool = partial(journal.spool, asking=job.asking, on_change=job.on_change)
-    return Intake(rejecting(records(), job.target), spool, complain=bad, finish=finish)
+    return Intake(records(), partial(journal.spool, on_change=job.on_change), complain=complained, finish=finish)
 
 
 def _digest(job: Job) -> bytes | None:
