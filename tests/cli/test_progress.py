@@ -132,6 +132,7 @@ def test_the_bar_has_not_the_colour_of_errors(world: World) -> None:
 
 def test_a_parked_run_says_why_what_to_do_and_when_it_asks_again(world: World) -> None:
     going = Going(world)
+    going.answers(100, 60.0)
     going.tally.parked = answered("ExpiredTokenException", "The security token has expired", status=403)
     going.tally.asks_next = world.now + 60
     with going.progress.console.capture() as seen:
@@ -139,4 +140,5 @@ def test_a_parked_run_says_why_what_to_do_and_when_it_asks_again(world: World) -
     assert "parked, asks again in 1:00: ExpiredTokenException:" in seen.get()
     assert going.tally.parked.advice.split()[0] in seen.get()
     assert "parked, asks again in 1:00" in going.progress.line()
+    assert "left" not in seen.get(), "nobody knows how long it takes"
     assert json.loads(going.progress.json())["parked"] is True

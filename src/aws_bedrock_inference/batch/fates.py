@@ -75,7 +75,7 @@ def written(value: dict[str, Any]) -> str:
     return (encoded(value) + "\n").encode(errors="backslashreplace").decode()
 
 
-def failure_line(key: str, source: str | None, error: str) -> str:
+def failure_line(key: str, source: str, error: str) -> str:
     """Return the line of a failed record: as it was read, with its error."""
     record = json.loads(source) if source else {"id": key}
     return written({**record, "error": json.loads(error)})

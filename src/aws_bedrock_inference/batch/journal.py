@@ -30,6 +30,7 @@ T = TypeVar("T")
 
 _ROWS = 1000
 _PIECE = 4_000_000
+_FEW = 4
 
 # A disk that is full, or a file that another program locks, for a moment, delays a run and does not end it.
 _FULL_PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
@@ -152,12 +153,12 @@ class Journal:
         """Yield the failed records by pieces, as they were read, with their errors."""
         place = -1
         select = (
-            "SELECT number, id, source, error FROM records JOIN failures USING (number) "
+            "SELECT number, coalesce(source, ''), id, error FROM records JOIN failures USING (number) "
             "WHERE state = ? AND number > ? ORDER BY number LIMIT ?"
         )
         while rows := self._piece(select, (State.FAILED, place, _ROWS)):
             place = rows[-1][0]
-            yield [failure_line(*row[1:]).encode() for row in rows]
+            yield [failure_line(key, source, error).encode() for _, source, key, error in rows]
 
     def knows_input(self, digest: bytes) -> bool:
         """Return whether the input with this digest was taken in to its end."""
@@ -255,13 +256,14 @@ class Journal:
             raise JournalBroken(f"{self.path}: {error}.") from error
 
     def _piece(self, select: str, values: tuple[Any, ...]) -> list[Any]:
-        """Return the first rows, until they have so many characters: a row may be as long as a request."""
-        rows, left = [], _PIECE
+        """Return the first rows, until their second columns, which may be as long as requests, fill a piece."""
+        rows: list[Any] = []
+        left = _PIECE
         try:
             with self._lock, closing(self._database.execute(select, values)) as cursor:
-                while left > 0 and (row := cursor.fetchone()) is not None:
-                    rows.append(row)
-                    left -= sum(len(value) for value in row if isinstance(value, str))
+                while left > 0 and (some := cursor.fetchmany(_FEW)):
+                    rows += some
+                    left -= sum([len(row[1]) for row in some])
         except sqlite3.DatabaseError as error:
             raise JournalBroken(f"{self.path}: {error}.") from error
         return rows

@@ -160,7 +160,7 @@ class Progress:
 
     def _seconds_left(self) -> float | None:
         rate = min(self._tally.pace.per_minute(), self._most())
-        if self._tally.total is None or rate == 0:
+        if self._tally.total is None or rate == 0 or self._tally.parked is not None:
             return None
         return (self._tally.total - self._tally.done) * 60 / rate
 

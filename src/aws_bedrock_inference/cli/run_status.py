@@ -69,7 +69,7 @@ def lines(found: Status) -> Iterator[str]:
     yield f"{output}: {state}, {counts}"
     if found.state == "parked":
         yield f"  parked until it is over: {found.reason}"
-    elif found.reason:
+    elif found.reason not in ("", found.state):
         yield f"  {found.reason}"
     if found.counts[State.CLAIMED]:
         when = "in flight" if found.state in ("running", "parked") else "in flight when it ended, to be asked again"
