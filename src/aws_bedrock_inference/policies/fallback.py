@@ -65,9 +65,8 @@ class Fallback:
     AWS lists for a profile, holds for the route that was asked for, too, and needs bedrock:ListInferenceProfiles for
     profiles. A route that AWS does not list is refused. `chance` is the random source of the waits.
 
-    Raises `ValueError` for what cannot be right, and in a pipeline for a place in which it could not work. Refuses,
-    with `InvalidRequest`, a call that no route may answer within these Regions. Emits `FellBack` and
-    `RouteHealthChanged`.
+    Raises `ValueError` for what cannot be right, and for a place in a pipeline where it cannot work. Refuses, with
+    `InvalidRequest`, a call that no route may answer within these Regions. Emits `FellBack` and `RouteHealthChanged`.
     """
 
     def __init__(
