@@ -16,6 +16,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from aws_bedrock_inference.events import (
+    BurndownChanged,
     CallEnded,
     CircuitChanged,
     QuotaQueued,
@@ -89,6 +90,16 @@ def _queued(event: QuotaQueued) -> None:
     LOGGER.debug("%s: waits for quota of %d tokens, %d calls ahead", event.route, event.tokens, event.ahead)
 
 
+def _burndown(event: BurndownChanged) -> None:
+    LOGGER.info(
+        "%s: an output token counts as %.3g tokens of the quota, where the table says %.3g: %s",
+        event.route,
+        event.burndown,
+        event.table,
+        event.reason,
+    )
+
+
 def _circuit(event: CircuitChanged) -> None:
     level = logging.WARNING if event.state == "open" else logging.INFO
     LOGGER.log(level, "%s: the circuit is %s", event.route, event.state)
@@ -107,6 +118,7 @@ def _named(fault: Fault) -> str:
 
 
 _LINES: dict[type, Callable[[Any], None]] = {
+    BurndownChanged: _burndown,
     CallEnded: _ended,
     CircuitChanged: _circuit,
     QuotaQueued: _queued,

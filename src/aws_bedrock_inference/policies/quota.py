@@ -10,10 +10,12 @@ from aws_bedrock_inference.bounds import is_number, shown
 from aws_bedrock_inference.call import Call, Outcome
 from aws_bedrock_inference.events import QuotaQueued
 from aws_bedrock_inference.flow import emit, wait
+from aws_bedrock_inference.knowledge.models import model_facts, target
 from aws_bedrock_inference.policies.keyed import Keyed
 from aws_bedrock_inference.policies.quota_options import checked, opened
 from aws_bedrock_inference.policies.refusals import day_spent, held, queue_full, too_close, too_large
-from aws_bedrock_inference.policies.throttles import explained, settle_without_usage, throttled
+from aws_bedrock_inference.policies.throttles import explained, learned, settle_without_usage, throttled
+from aws_bedrock_inference.rules.quota.burndown import Burndown
 from aws_bedrock_inference.rules.quota.gates import A_DAY, Day
 from aws_bedrock_inference.rules.quota.ledger import Ledger
 from aws_bedrock_inference.rules.quota.queue import LOOK
@@ -88,6 +90,7 @@ class Quota:
         self.store = None if store is None else opened(store)
         self._table: QuotaTable | None = None
         self._ledgers = Keyed(_Pool.idle)
+        self._burndowns: dict[str, float] = {}  # by model, those that were stated
         self._days: Keyed[Day] = Keyed(self._needless)  # by account and Region
 
     @classmethod
@@ -121,7 +124,7 @@ class Quota:
             estimate = call.estimate
             if not estimate.metered:
                 return (yield from step(call))
-            pool = pools.get(call.route.quota_key) or self._pool(call.route, clock())
+            pool = pools.get(call.route.quota_key) or self._pool(call.route, clock(), estimate.burndown)
             tokens = estimate.input_tokens + estimate.output_tokens
             if tokens > pool.largest or pool.held:
                 return Outcome(fault=held(str(call.route)) if pool.held else pool.too_large(tokens))
@@ -147,11 +150,14 @@ class Quota:
             finally:
                 usage = outcome.usage if outcome is not None else None
                 if usage is not None:
-                    ledger.settle(ticket, usage.charge(estimate.burndown), clock())
+                    charge = usage.charge(estimate.burndown * pool.burndown.factor)
+                    ledger.settle(ticket, charge, clock(), usage.output_tokens)
                 else:
                     limit = settle_without_usage(ledger, ticket, outcome, clock())
                 if member is not None and outcome is not None:
                     member.saw(call, outcome, throttled=limit is not None)
+            if pool.burndown.news:
+                yield from learned(call, pool.burndown)
             return outcome if limit is None else (yield from throttled(call, outcome, limit, ledger.snapshot(clock())))
 
         return flow
@@ -168,7 +174,22 @@ class Quota:
     def explain(self, now: float | None = None) -> str:
         """Return in words what is estimated for each quota in use, on what evidence, and what sets the pace now."""
         now = clocks.monotonic() if now is None else now
-        return "\n".join(explained(key, pool.ledger.snapshot(now)) for key, pool in dict(self._ledgers).items())
+        pools = dict(self._ledgers)
+        return "\n".join(explained(key, pool.ledger.snapshot(now), pool.burndown) for key, pool in pools.items())
+
+    def set_burndown(self, model_id: str, burndown: float) -> None:
+        """State how many tokens of the quota an output token of a model counts, in all its quotas.
+
+        It is believed: no other is tried. Without it, it is what the table says for the model, and where `tpm` is given
+        and more than 1, less is tried by small steps that are logged.
+        """
+        if not is_number(burndown, above=0):
+            raise ValueError(f"set_burndown(..., {shown(burndown)}): give a number above 0, such as 5")
+        base = target(model_id).base
+        self._burndowns[base] = burndown
+        for key, pool in dict(self._ledgers).items():
+            if key.split("|")[2] == base:
+                pool.burndown.state(burndown)
 
     def leave(self) -> Generator[Effect, object, None]:
         """Free this process's parts of shared quotas that no call uses."""
@@ -176,10 +197,10 @@ class Quota:
             if pool.member is not None:
                 yield from pool.member.leave()
 
-    def _pool(self, route: Route, now: float) -> _Pool:
-        return self._ledgers.of(route.quota_key, lambda: self._open(route, now), now)
+    def _pool(self, route: Route, now: float, burndown: float | None = None) -> _Pool:
+        return self._ledgers.of(route.quota_key, lambda: self._open(route, now, burndown), now)
 
-    def _open(self, route: Route, now: float) -> _Pool:
+    def _open(self, route: Route, now: float, burndown: float | None) -> _Pool:
         table = self._table if self._table is not None and self._table.region == route.region else None
         listed = table.limits(route.base or route.model, route.pool) if table is not None else None
         given = self.rpm is not None or self.tpm is not None or listed is None
@@ -193,6 +214,11 @@ class Quota:
             concurrency=inf if self.concurrency is None else self.concurrency,
             shares=self.shares,
         )
+        base = route.base or route.model
+        table = model_facts(base).burndown if burndown is None else burndown
+        ledger.window.burndown = Burndown(table, tpm if given and tpm else inf, now=now)
+        if base in self._burndowns:
+            ledger.window.burndown.state(self._burndowns[base])
         held_at_zero = listed is not None and listed.held and not given
         first = ledger.snapshot(now).estimates
         return _Pool(ledger, self._member(route, ledger), held=held_at_zero, minute=tpm or inf, first=first)
@@ -254,13 +280,14 @@ class _Pool:
     be admitted; `first` are the limits from which learning starts.
     """
 
-    __slots__ = ("first", "held", "largest", "ledger", "member", "minute")
+    __slots__ = ("burndown", "first", "held", "largest", "ledger", "member", "minute")
 
     def __init__(
         self, ledger: Ledger, member: Membership | None, *, held: bool, minute: float, first: Mapping[str, float]
     ) -> None:
         self.first = first
         self.ledger = ledger
+        self.burndown = ledger.window.burndown
         self.member = member
         self.held = held
         self.minute = minute
@@ -277,5 +304,7 @@ class _Pool:
         if taken.in_flight or taken.waiting or any(used >= LEAST_USE for used in taken.used.values()):
             return False
         if ledger.day_exhausted(now):
+            return False
+        if self.burndown.learned:
             return False
         return taken.estimates == self.first and ledger.concurrency.most == ledger.concurrency.ceiling

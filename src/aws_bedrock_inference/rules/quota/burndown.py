@@ -1,0 +1,295 @@
+"""Learn how many times a token of the answer counts, where the limit of tokens is told.
+
+When a call ends, the service counts its input once and its output `burndown` times. A table says how often, but it may
+be wrong, or older than the model. If it says too much, a told limit is never used up, and no throttle ever says so:
+only trying tells. If it says too little, there are throttles, and the estimate of the limit follows them (`learning`).
+Where no limit is told, nothing needs to be learned here, either: only limit and burndown together set the pace.
+
+    state      entered                           what it does                               left
+    ---------  --------------------------------  -----------------------------------------  ----------------------------
+    resting    at the start, after a failure     counts the throttles there are anyway      when the rest is over
+    trying     while tokens hold calls back and  the burndown goes down by a small step     more throttles than there
+               use is what fills the limit       each half minute                           are anyway: it failed
+    failed     by throttles within a minute of   the burndown is what it was a minute       at once: resting, four times
+               a step                            before, and the last minute is charged     as long each time, a minute
+                                                 for the difference; the next step is half  again after a step that held
+
+If throttles go on after a failure, the service had saved up a minute's worth, from which the tries were paid. Then what
+passed is a bound: in any time, no more passes than the limit, and one minute's worth more. If they still go on, the
+table's burndown is taken. Below LEAST nothing is tried: every token counts at least once.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import deque
+from math import inf, log
+from typing import TYPE_CHECKING, NamedTuple
+
+from aws_bedrock_inference.rules.quota.evidence import MORE, MORE_AND, TOLERATED
+
+if TYPE_CHECKING:
+    from aws_bedrock_inference.rules.quota.limit import Limit
+
+MINUTE = 60.0
+
+# Steps go down by this part, or by the smaller one after a failure, each so many seconds and calls.
+STEP = 0.1
+FINE = 0.05
+PACE = 30.0
+CALLS = 20.0
+
+# The least burndown: the service has never counted an output token as less.
+LEAST = 1.0
+
+# Seconds before the first step and after the first failure; each failure in a row makes it so many times longer.
+REST = 60.0
+LONGER = 4.0
+LONGEST = 6 * 3600.0
+
+# A step holds if nothing came of it for so many seconds: the longest that a service's window is known to be.
+HOLDS = 60.0
+
+# A step is made only if calls waited for tokens most of the time, what ended took this part of the limit, and the limit
+# is believed.
+HELD = 0.5
+TAKEN = 0.8
+BELIEVED = 0.999
+
+# The logarithm of how much likelier throttles must be because of the steps; a doubt less than `SLIGHT` is none. Where
+# throttles come in rows anyway, a doubt must be so many times the largest that there is without steps.
+DOUBT = 4.0
+SLIGHT = 1.0
+WORST = 2.0
+FORGOTTEN = 300.0
+
+# How often it looks, in seconds, and how many looks back it knows what passed.
+LOOK = 5.0
+LOOKS = 240
+
+# The throttles there are anyway are counted as if there had been so many calls before, and forgotten by halves.
+BEFORE = 200.0
+MANY = 4000.0
+
+
+class Mark(NamedTuple):
+    """What had passed at a time: input and output tokens of calls that ended, and the burndown from then on."""
+
+    at: float
+    input: float
+    output: float
+    rate: float
+
+
+class Step(NamedTuple):
+    """A step: when, by the clock of the time in which the limit was used up, and the burndown before it."""
+
+    full: float
+    rate: float
+
+
+class Doubts:
+    """Throttles of calls beyond what there are anyway. `since` is when the first of those came that cause the doubt."""
+
+    __slots__ = ("_admitted", "_calls", "_throttles", "_worst", "doubt", "since")
+
+    def __init__(self) -> None:
+        self.doubt = 0.0
+        self.since = 0.0
+        self._admitted = self._worst = 0.0
+        self._calls, self._throttles = BEFORE, BEFORE * TOLERATED
+
+    @property
+    def enough(self) -> bool:
+        """True if the steps are a far likelier cause than chance."""
+        return self.doubt > DOUBT + WORST * self._worst
+
+    def count(self, admitted: float, *, anyway: bool) -> None:
+        """Count the calls up to the `admitted`-th; `anyway` says that nothing was tried with them."""
+        calls = admitted - self._admitted
+        self._admitted = admitted
+        usual = self._usual
+        self.doubt = max(0.0, self.doubt - calls * (MORE * usual + MORE_AND - usual))
+        if anyway:
+            self._calls += calls
+            if self._calls > MANY:
+                self._calls, self._throttles = self._calls / 2.0, self._throttles / 2.0
+
+    def throttle(self, now: float, *, anyway: bool) -> None:
+        """Count a throttle."""
+        if self.doubt <= 0.0:
+            self.since = now
+        self.doubt += log(MORE + MORE_AND / self._usual)
+        if anyway:
+            self._throttles += 1.0
+            self._worst = max(self._worst, self.doubt)
+
+    def forget(self, seconds: float) -> None:
+        """Let `seconds` pass."""
+        self._worst *= 0.5 ** (seconds / FORGOTTEN)
+
+    @property
+    def _usual(self) -> float:
+        return max(TOLERATED, self._throttles / self._calls)
+
+
+class Burndown:
+    """How many times an output token counts: `rate`, which starts as the `table` says and is `factor` of that.
+
+    `told` is the limit of tokens a minute; without one, nothing is learned. `charged` and `output` are summed by the
+    ledger: what calls that ended were charged, and their output tokens. `reason` says why the rate is what it is, and
+    `news` that it changed since somebody looked.
+    """
+
+    __slots__ = (
+        "_counted",
+        "_doubts",
+        "_due_calls",
+        "_failed_at",
+        "_failures",
+        "_fine",
+        "_full",
+        "_held",
+        "_marks",
+        "_next",
+        "_rest",
+        "_stepped",
+        "_told",
+        "charged",
+        "due",
+        "factor",
+        "news",
+        "output",
+        "rate",
+        "reason",
+        "table",
+    )
+
+    def __init__(self, table: float = 1.0, told: float = inf, *, now: float = 0.0) -> None:
+        self.rate = self.table = table
+        self.factor = 1.0
+        self.reason = "as the table says"
+        self.news = False
+        self.charged = self.output = 0.0
+        self.due = now + LOOK if told < inf and table > LEAST else inf
+        self._told = told / MINUTE
+        self._counted = 0.0  # of `charged`
+        self._marks = deque([Mark(now, 0.0, 0.0, table)], LOOKS)
+        self._held = self._full = 0.0  # seconds: since the last look; of all in which the limit was used up
+        self._doubts = Doubts()
+        self._stepped: deque[Step] = deque()  # those that have not held yet
+        self._due_calls = 0.0
+        self._fine = False
+        self._rest, self._next = REST, now + REST
+        self._failed_at = -inf
+        self._failures = 0
+
+    @property
+    def learned(self) -> bool:
+        """True if anything is known that a new object would not know."""
+        return self._full > 0.0
+
+    def state(self, rate: float) -> None:
+        """Believe the user's `rate` from now on."""
+        self.rate, self.factor, self.reason = rate, rate / self.table, "as it was stated"
+        self.due = inf
+
+    def held(self, seconds: float) -> None:
+        """Count time in which a call waited for tokens."""
+        self._held += seconds
+
+    def look(self, now: float, limit: Limit, admitted: float) -> None:
+        """Make a step, if it is time and nothing speaks against it; `admitted` counts all calls."""
+        self.due = now + LOOK
+        seconds = now - self._marks[-1].at
+        doubts = self._doubts
+        doubts.count(admitted, anyway=self._resting(now))
+        doubts.forget(seconds)
+        self._mark(now)
+        believed = limit.estimate >= BELIEVED * self._told * MINUTE
+        full = believed and self._held >= HELD * seconds and self._taken() >= TAKEN * self._told * limit.share
+        self._held = 0.0
+        if not full or doubts.doubt >= SLIGHT:
+            return
+        self._full += seconds
+        while self._stepped and self._full - self._stepped[0].full > HOLDS:
+            self._stepped.popleft()
+            self._fine, self._rest, self._failures = False, REST, 0
+        paced = not self._stepped or self._full - self._stepped[-1].full >= PACE
+        if paced and now >= self._next and admitted >= self._due_calls and self.rate > LEAST:
+            self._stepped.append(Step(self._full, self.rate))
+            self._due_calls = admitted + CALLS
+            self._change(self.rate * (1.0 - (FINE if self._fine else STEP)), now, "less is tried: nothing speaks against")
+
+    def throttled(self, now: float, age: float, share: float) -> float:
+        """Weigh a throttle of a call admitted `age` seconds ago; return the tokens that the last minute took more than
+        it was charged, where that is known now.
+        """
+        if self.due == inf or now - age < self._failed_at:
+            return 0.0
+        self._doubts.throttle(now, anyway=self._resting(now))
+        if not self._doubts.enough or self.rate >= self.table:
+            return 0.0
+        return self._fail(now, share)
+
+    def _resting(self, now: float) -> bool:
+        return not self._stepped and now - self._failed_at > HOLDS
+
+    def _fail(self, now: float, share: float) -> float:
+        self._mark(now)
+        if now - self._failed_at <= HOLDS:
+            to = self._bound(share) if self._failures == 1 else self.table
+        elif self._stepped:
+            to = self._stepped[0].rate
+        else:
+            to = self.rate / (1.0 - STEP)
+        self._failures = self._failures + 1 if now - self._failed_at <= HOLDS else 1
+        self._failed_at = now
+        self._stepped.clear()
+        self._doubts.doubt = 0.0
+        self._fine = True
+        self._next = now + self._rest
+        self._rest = min(LONGEST, self._rest * LONGER)
+        to = min(self.table, max(self.rate, to))
+        owed = self._owed(now, to)
+        self._change(to, now, f"{self.rate:.3g} was too little: throttles came")
+        return owed
+
+    def _change(self, rate: float, now: float, reason: str) -> None:
+        self.rate = max(LEAST, rate)
+        self.factor = self.rate / self.table
+        self.reason, self.news = reason, True
+        self._marks[-1] = self._marks[-1]._replace(rate=self.rate)
+
+    def _mark(self, now: float) -> None:
+        last = self._marks[-1]
+        output = self.output - last.output
+        taken = self.charged - self._counted - output * self.rate
+        self._counted = self.charged
+        self._marks.append(Mark(now, last.input + taken, self.output, self.rate))
+
+    def _taken(self) -> float:
+        """Return what calls that ended in the last half minute were charged, in tokens a second."""
+        marks, last = self._marks, self._marks[-1]
+        first = marks[-min(len(marks), 1 + int(PACE / LOOK))]
+        charge = last.input - first.input + (last.output - first.output) * self.rate
+        return charge / max(LOOK, last.at - first.at)
+
+    def _owed(self, now: float, rate: float) -> float:
+        """Return what the last minute would have been charged more at `rate`."""
+        marks = [mark for mark in self._marks if mark.at >= now - MINUTE]
+        return sum(
+            (after.output - mark.output) * max(0.0, rate - mark.rate) for mark, after in itertools.pairwise(marks)
+        )
+
+    def _bound(self, share: float) -> float:
+        """Return the highest burndown at which what passed could pass."""
+        last, told = self._marks[-1], self._told * share
+        return min(
+            (
+                (told * (last.at - mark.at + MINUTE) - (last.input - mark.input)) / (last.output - mark.output)
+                for mark in self._marks
+                if last.output > mark.output
+            ),
+            default=inf,
+        )
