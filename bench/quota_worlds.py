@@ -2,8 +2,10 @@
 calls for no reason, and callers who want two and a half times what the quota carries.
 
 A throttle that is noise charges nothing, as the service's other throttles. An oracle that knows the discipline, its
-burst and its state can run in each world: it sends a call once the service has room for it, and sends it again at once
-after noise.
+burst, its state and what each call will use can run in each world: it sends a call once the service has room for it,
+and sends it again at once after noise. Where the quota is told, the oracle keeps the promise that users have, too: no
+minute uses more than that, whatever the service would take. Otherwise it would be measured by what it must not do: a
+bucket that has filled up in a pause carries two minutes' quota in one.
 """
 
 from __future__ import annotations
@@ -120,6 +122,7 @@ class Run:
         self._table, self._burndown = BURNDOWNS[world.burndown]
         self._noise = Noise(world.noise, Random(world.seed + 99), episodes=world.episodes)  # noqa: S311 - as above
         self._limit = counted(world.discipline, TPM, 0.0)
+        self._promised = Sliding(TPM if world.known == "told" else inf, 60.0)
         self._driver = VirtualDriver(lambda *_: (0.0, Outcome()))
         self._queue: deque[Turn] = deque()
         self._tasks: list[Task] = []
@@ -219,11 +222,14 @@ class Run:
         while True:
             taken = True
             while queue and taken:
-                prompt, _, most, _ = queue[0].call.params["all"]
-                taken = self._limit.fits(prompt + most, driver.now) and not self._noise.hits(driver.now)
+                prompt, answer, most, _ = queue[0].call.params["all"]
+                used, now = prompt + answer * self._burndown, driver.now
+                taken = self._limit.fits(prompt + most, now) and self._promised.fits(used, now)
+                taken = taken and not self._noise.hits(now)
                 if taken:
                     turn = queue.popleft()
-                    turn.taking = self._limit.take(prompt + most, driver.now)
+                    turn.taking = self._limit.take(prompt + most, now)
+                    self._promised.take(used, now)
                     turn.wake()
             yield Sleep(POLL)
 
