@@ -35,13 +35,21 @@ ROUTE = Route("anthropic.claude-test-v1:0", "us-east-1", base="anthropic.claude-
 TOKENS = answered("ThrottlingException", "Too many tokens, please wait before trying again.", status=429)
 NAMELESS = answered("ThrottlingException", "Rate exceeded", status=429)
 
-WORKERS = {"short": 48, "mixed": 320, "long": 1080, "on-off": 48}
+# Callers by load. In `wordy` the answer is longer than the prompt, so that almost all that is used is burndown.
+WORKERS = {"short": 48, "wordy": 48, "mixed": 320, "long": 1080, "on-off": 48}
 EPISODE = 3.5  # seconds, on average
 POLL = 0.02
 MEMBERS = 4
 
 # What the table says of a token of the answer, and what the service charges.
-BURNDOWNS = {"as table": (1.0, 1.0), "a third": (3.0, 1.0), "threefold": (1.0, 3.0)}
+BURNDOWNS = {
+    "as table": (1.0, 1.0),
+    "a third": (3.0, 1.0),
+    "threefold": (1.0, 3.0),
+    "5 is right": (5.0, 5.0),
+    "15, truly 5": (15.0, 5.0),
+    "5, truly 15": (5.0, 15.0),
+}
 CHANGES: dict[str, float | str | None] = {
     "none": None,
     "halved": 0.5,
@@ -178,7 +186,9 @@ class Run:
                 yield Sleep(90 - driver.now % 90 + chance.random())
             prompt = min(3000, max(60, int(chance.lognormvariate(log(500) - 0.32, 0.8))))
             slow = world.load == "long" or (world.load == "mixed" and chance.random() < 0.1)
-            mean, most = (1500, 4000) if slow else (100, 300)
+            wordy = world.load == "wordy"
+            prompt = prompt // 4 + 1 if wordy else prompt
+            mean, most = (1500, 4000) if slow else (300, 900) if wordy else (100, 300)
             answer = min(most, max(5, int(chance.lognormvariate(log(mean) - 0.08, 0.4))))
             seconds = (60.0 if slow else 0.7) * chance.lognormvariate(0, 0.3)
             start = driver.now

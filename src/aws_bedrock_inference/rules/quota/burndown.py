@@ -61,7 +61,16 @@ BELIEVED = 0.999
 DOUBT = 4.0
 SLIGHT = 1.0
 WORST = 2.0
-FORGOTTEN = 300.0
+FORGOTTEN = 900.0
+
+# So soon after the start, a failure or a rise, throttles are those of before.
+SETTLED = 20.0
+
+# A burndown is too little at any rate if a minute's throttles are more than there are anyway, and what passed in it at
+# this burndown is less than this part of the limit. It is raised to what fills the limit, at most so many times the
+# table's.
+SHORT = 0.9
+MOST = 4.0
 
 # How often it looks, in seconds, and how many looks back it knows what passed.
 LOOK = 5.0
@@ -91,12 +100,12 @@ class Step(NamedTuple):
 class Doubts:
     """Throttles of calls beyond what there are anyway. `since` is when the first of those came that cause the doubt."""
 
-    __slots__ = ("_admitted", "_calls", "_throttles", "_worst", "doubt", "since")
+    __slots__ = ("_admitted", "_calls", "_most", "_throttles", "_worst", "doubt", "since")
 
     def __init__(self) -> None:
         self.doubt = 0.0
         self.since = 0.0
-        self._admitted = self._worst = 0.0
+        self._admitted = self._most = self._worst = 0.0
         self._calls, self._throttles = BEFORE, BEFORE * TOLERATED
 
     @property
@@ -104,12 +113,15 @@ class Doubts:
         """True if the steps are a far likelier cause than chance."""
         return self.doubt > DOUBT + WORST * self._worst
 
-    def count(self, admitted: float, *, anyway: bool) -> None:
-        """Count the calls up to the `admitted`-th; `anyway` says that nothing was tried with them."""
+    def count(self, admitted: float, seconds: float, *, anyway: bool) -> None:
+        """Count the calls up to the `admitted`-th, in `seconds`; `anyway` says that nothing was tried with them."""
         calls = admitted - self._admitted
         self._admitted = admitted
+        self._worst *= 0.5 ** (seconds / FORGOTTEN)
         usual = self._usual
-        self.doubt = max(0.0, self.doubt - calls * (MORE * usual + MORE_AND - usual))
+        self.doubt -= calls * (MORE * usual + MORE_AND - usual)
+        if self.doubt <= 0.0:
+            self.end(anyway=anyway)
         if anyway:
             self._calls += calls
             if self._calls > MANY:
@@ -117,16 +129,18 @@ class Doubts:
 
     def throttle(self, now: float, *, anyway: bool) -> None:
         """Count a throttle."""
-        if self.doubt <= 0.0:
+        if not self.doubt:
             self.since = now
         self.doubt += log(MORE + MORE_AND / self._usual)
+        self._most = max(self._most, self.doubt)
         if anyway:
             self._throttles += 1.0
-            self._worst = max(self._worst, self.doubt)
 
-    def forget(self, seconds: float) -> None:
-        """Let `seconds` pass."""
-        self._worst *= 0.5 ** (seconds / FORGOTTEN)
+    def end(self, *, anyway: bool) -> None:
+        """Begin anew. A doubt that came anyway is remembered: it takes more to be sure from now on."""
+        if anyway:
+            self._worst = max(self._worst, self._most)
+        self.doubt = self._most = 0.0
 
     @property
     def _usual(self) -> float:
@@ -181,7 +195,7 @@ class Burndown:
         self._due_calls = 0.0
         self._fine = False
         self._rest, self._next = REST, now + REST
-        self._failed_at = -inf
+        self._failed_at = now
         self._failures = 0
 
     @property
@@ -203,8 +217,7 @@ class Burndown:
         self.due = now + LOOK
         seconds = now - self._marks[-1].at
         doubts = self._doubts
-        doubts.count(admitted, anyway=self._resting(now))
-        doubts.forget(seconds)
+        doubts.count(admitted, seconds, anyway=self._resting(now))
         self._mark(now)
         believed = limit.estimate >= BELIEVED * self._told * MINUTE
         full = believed and self._held >= HELD * seconds and self._taken() >= TAKEN * self._told * limit.share
@@ -233,25 +246,27 @@ class Burndown:
         return self._fail(now, share)
 
     def _resting(self, now: float) -> bool:
-        return not self._stepped and now - self._failed_at > HOLDS
+        return not self._stepped and now - self._failed_at > SETTLED
 
     def _fail(self, now: float, share: float) -> float:
         self._mark(now)
-        if now - self._failed_at <= HOLDS:
-            to = self._bound(share) if self._failures == 1 else self.table
-        elif self._stepped:
+        resting = self._resting(now)
+        again = self._failures and now - self._failed_at <= HOLDS
+        self._failures = self._failures + 1 if again else 1
+        if self._stepped:
             to = self._stepped[0].rate
+        elif self._failures == 2:
+            to = self._bound(share)
         else:
             to = self.rate / (1.0 - STEP)
-        self._failures = self._failures + 1 if now - self._failed_at <= HOLDS else 1
         self._failed_at = now
+        self._doubts.end(anyway=resting)
         self._stepped.clear()
-        self._doubts.doubt = 0.0
         self._fine = True
         self._next = now + self._rest
         self._rest = min(LONGEST, self._rest * LONGER)
         to = min(self.table, max(self.rate, to))
-        owed = self._owed(now, to)
+        owed = min(self._owed(now, to), MINUTE * STEP * self._told * share)
         self._change(to, now, f"{self.rate:.3g} was too little: throttles came")
         return owed
 
