@@ -69,7 +69,10 @@ SETTLED = 20.0
 # A burndown is too little at any rate if a minute's throttles are more than there are anyway, and what passed in it at
 # this burndown is less than this part of the limit. It is raised to what fills the limit, at most so many times the
 # table's.
-SHORT = 0.9
+SHORT = 0.85
+BUSY = 0.75
+OVER = 1.1
+ROW = 3
 MOST = 4.0
 
 # How often it looks, in seconds, and how many looks back it knows what passed.
@@ -82,12 +85,15 @@ MANY = 4000.0
 
 
 class Mark(NamedTuple):
-    """What had passed at a time: input and output tokens of calls that ended, and the burndown from then on."""
+    """What had passed at a time: input and output tokens of calls that ended, and the burndown from then on. `busy` says
+    that tokens or a row of throttles had held calls back before.
+    """
 
     at: float
     input: float
     output: float
     rate: float
+    busy: bool = True
 
 
 class Step(NamedTuple):
@@ -103,9 +109,12 @@ class Doubts:
     __slots__ = ("_admitted", "_calls", "_most", "_throttles", "_worst", "doubt", "since")
 
     def __init__(self) -> None:
-        self.doubt = 0.0
-        self.since = 0.0
-        self._admitted = self._most = self._worst = 0.0
+        self.since = self._admitted = 0.0
+        self.start()
+
+    def start(self) -> None:
+        """Know nothing of how many throttles there are anyway."""
+        self.doubt = self._most = self._worst = 0.0
         self._calls, self._throttles = BEFORE, BEFORE * TOLERATED
 
     @property
@@ -167,7 +176,9 @@ class Burndown:
         "_marks",
         "_next",
         "_rest",
+        "_row",
         "_stepped",
+        "_sure",
         "_told",
         "charged",
         "due",
@@ -185,10 +196,12 @@ class Burndown:
         self.reason = "as the table says"
         self.news = False
         self.charged = self.output = 0.0
-        self.due = now + LOOK if told < inf and table > LEAST else inf
+        self.due = now + LOOK if told < inf else inf
+        self._sure = table  # nothing above it is taken because steps failed
         self._told = told / MINUTE
         self._counted = 0.0  # of `charged`
         self._marks = deque([Mark(now, 0.0, 0.0, table)], LOOKS)
+        self._row = False  # of throttles, since the last look
         self._held = self._full = 0.0  # seconds: since the last look; of all in which the limit was used up
         self._doubts = Doubts()
         self._stepped: deque[Step] = deque()  # those that have not held yet
@@ -218,10 +231,11 @@ class Burndown:
         seconds = now - self._marks[-1].at
         doubts = self._doubts
         doubts.count(admitted, seconds, anyway=self._resting(now))
-        self._mark(now)
+        held = self._held >= HELD * seconds
+        self._mark(now, busy=held or self._row)
         believed = limit.estimate >= BELIEVED * self._told * MINUTE
-        full = believed and self._held >= HELD * seconds and self._taken() >= TAKEN * self._told * limit.share
-        self._held = 0.0
+        full = believed and held and self._taken() >= TAKEN * self._told * limit.share
+        self._held, self._row = 0.0, False
         if not full or doubts.doubt >= SLIGHT:
             return
         self._full += seconds
@@ -234,16 +248,19 @@ class Burndown:
             self._due_calls = admitted + CALLS
             self._change(self.rate * (1.0 - (FINE if self._fine else STEP)), now, "less is tried: nothing speaks against")
 
-    def throttled(self, now: float, age: float, share: float) -> float:
-        """Weigh a throttle of a call admitted `age` seconds ago; return the tokens that the last minute took more than
-        it was charged, where that is known now.
+    def throttled(self, now: float, age: float, in_a_row: int, limit: Limit) -> float:
+        """Weigh a throttle of a call admitted `age` seconds ago, the `in_a_row`-th; return the tokens that the last
+        minute took more than it was charged, where that is known now.
         """
         if self.due == inf or now - age < self._failed_at:
             return 0.0
+        self._row = self._row or in_a_row >= ROW
         self._doubts.throttle(now, anyway=self._resting(now))
-        if not self._doubts.enough or self.rate >= self.table:
-            return 0.0
-        return self._fail(now, share)
+        if self.rate < self._sure and self._doubts.enough:
+            return self._fail(now, limit.share)
+        if self.rate >= self._sure and self._doubts.doubt > DOUBT:
+            self._rise(now, limit)
+        return 0.0
 
     def _resting(self, now: float) -> bool:
         return not self._stepped and now - self._failed_at > SETTLED
@@ -265,10 +282,27 @@ class Burndown:
         self._fine = True
         self._next = now + self._rest
         self._rest = min(LONGEST, self._rest * LONGER)
-        to = min(self.table, max(self.rate, to))
+        to = min(self._sure, max(self.rate, to))
         owed = min(self._owed(now, to), MINUTE * STEP * self._told * share)
         self._change(to, now, f"{self.rate:.3g} was too little: throttles came")
         return owed
+
+    def _rise(self, now: float, limit: Limit) -> None:
+        """Raise the rate if the last minute was short of the limit although calls were there."""
+        minute, last = [mark for mark in self._marks if mark.at > now - MINUTE - LOOK], self._marks[-1]
+        told, first = self._told * limit.share, minute[0]
+        seconds, output = last.at - first.at, last.output - first.output
+        busy = sum(mark.busy for mark in minute) >= BUSY * len(minute)
+        short = limit.used < SHORT * told * MINUTE
+        if not (busy and short and limit.share == 1.0 and output) or now - self._failed_at <= HOLDS:
+            return
+        to = min(MOST * self.table, OVER * (told * seconds - last.input + first.input) / output)
+        if seconds >= MINUTE - LOOK and to > self.rate:
+            self._sure = to
+            self._doubts.start()
+            self._failed_at, self._next = now, now + REST
+            self._change(to, now, f"throttles came, and {self.rate:.3g} did not fill the limit")
+            limit.estimator.adopt(self._told * MINUTE)
 
     def _change(self, rate: float, now: float, reason: str) -> None:
         self.rate = max(LEAST, rate)
@@ -276,12 +310,12 @@ class Burndown:
         self.reason, self.news = reason, True
         self._marks[-1] = self._marks[-1]._replace(rate=self.rate)
 
-    def _mark(self, now: float) -> None:
+    def _mark(self, now: float, *, busy: bool = True) -> None:
         last = self._marks[-1]
         output = self.output - last.output
         taken = self.charged - self._counted - output * self.rate
         self._counted = self.charged
-        self._marks.append(Mark(now, last.input + taken, self.output, self.rate))
+        self._marks.append(Mark(now, last.input + taken, self.output, self.rate, busy))
 
     def _taken(self) -> float:
         """Return what calls that ended in the last half minute were charged, in tokens a second."""

@@ -227,7 +227,7 @@ class Window:
         refused = tokens if name == "tokens" else 1.0
         limit.throttled(Throttle(in_a_row, recently, lately, refused, shortly, calls, age))
         if name == "tokens" and in_a_row:
-            limit.free -= self.burndown.throttled(now, age, limit.share)
+            limit.free -= self.burndown.throttled(now, age, in_a_row, limit)
 
     def _wait_in(self, limit: Limit, amount: float, name: str, now: float) -> float:
         wait = (limit.needs(amount) - limit.level) / limit.rate
