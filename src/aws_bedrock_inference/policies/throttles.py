@@ -1,4 +1,4 @@
-"""The settlement of calls that report no usage; the events of a throttle and a burndown, and a quota's state in words."""
+"""The settlement of calls that report no usage; events of throttles and burndowns, and a quota's state in words."""
 
 from __future__ import annotations
 

@@ -23,10 +23,10 @@ from __future__ import annotations
 
 import itertools
 from collections import deque
-from math import inf, log
+from math import inf
 from typing import TYPE_CHECKING, NamedTuple
 
-from aws_bedrock_inference.rules.quota.evidence import MORE, MORE_AND, TOLERATED
+from aws_bedrock_inference.rules.quota.doubts import DOUBT, SLIGHT, Doubts
 
 if TYPE_CHECKING:
     from aws_bedrock_inference.rules.quota.limit import Limit
@@ -56,13 +56,6 @@ HELD = 0.5
 TAKEN = 0.8
 BELIEVED = 0.999
 
-# The logarithm of how much likelier throttles must be because of the steps; a doubt less than `SLIGHT` is none. Where
-# throttles come in rows anyway, a doubt must be so many times the largest that there is without steps.
-DOUBT = 4.0
-SLIGHT = 1.0
-WORST = 2.0
-FORGOTTEN = 900.0
-
 # So soon after the start, a failure or a rise, throttles are those of before.
 SETTLED = 20.0
 
@@ -79,14 +72,10 @@ MOST = 4.0
 LOOK = 5.0
 LOOKS = 240
 
-# The throttles there are anyway are counted as if there had been so many calls before, and forgotten by halves.
-BEFORE = 200.0
-MANY = 4000.0
-
 
 class Mark(NamedTuple):
-    """What had passed at a time: input and output tokens of calls that ended, and the burndown from then on. `busy` says
-    that tokens or a row of throttles had held calls back before.
+    """What had passed at a time: input and output tokens of calls that ended; and the burndown from then on. `busy`
+    says that tokens or a row of throttles had held calls back before.
     """
 
     at: float
@@ -103,59 +92,6 @@ class Step(NamedTuple):
     rate: float
 
 
-class Doubts:
-    """Throttles of calls beyond what there are anyway. `since` is when the first of those came that cause the doubt."""
-
-    __slots__ = ("_admitted", "_calls", "_most", "_throttles", "_worst", "doubt", "since")
-
-    def __init__(self) -> None:
-        self.since = self._admitted = 0.0
-        self.start()
-
-    def start(self) -> None:
-        """Know nothing of how many throttles there are anyway."""
-        self.doubt = self._most = self._worst = 0.0
-        self._calls, self._throttles = BEFORE, BEFORE * TOLERATED
-
-    @property
-    def enough(self) -> bool:
-        """True if the steps are a far likelier cause than chance."""
-        return self.doubt > DOUBT + WORST * self._worst
-
-    def count(self, admitted: float, seconds: float, *, anyway: bool) -> None:
-        """Count the calls up to the `admitted`-th, in `seconds`; `anyway` says that nothing was tried with them."""
-        calls = admitted - self._admitted
-        self._admitted = admitted
-        self._worst *= 0.5 ** (seconds / FORGOTTEN)
-        usual = self._usual
-        self.doubt -= calls * (MORE * usual + MORE_AND - usual)
-        if self.doubt <= 0.0:
-            self.end(anyway=anyway)
-        if anyway:
-            self._calls += calls
-            if self._calls > MANY:
-                self._calls, self._throttles = self._calls / 2.0, self._throttles / 2.0
-
-    def throttle(self, now: float, *, anyway: bool) -> None:
-        """Count a throttle."""
-        if not self.doubt:
-            self.since = now
-        self.doubt += log(MORE + MORE_AND / self._usual)
-        self._most = max(self._most, self.doubt)
-        if anyway:
-            self._throttles += 1.0
-
-    def end(self, *, anyway: bool) -> None:
-        """Begin anew. A doubt that came anyway is remembered: it takes more to be sure from now on."""
-        if anyway:
-            self._worst = max(self._worst, self._most)
-        self.doubt = self._most = 0.0
-
-    @property
-    def _usual(self) -> float:
-        return max(TOLERATED, self._throttles / self._calls)
-
-
 class Burndown:
     """How many times an output token counts: `rate`, which starts as the `table` says and is `factor` of that.
 
@@ -163,32 +99,6 @@ class Burndown:
     ledger: what calls that ended were charged, and their output tokens. `reason` says why the rate is what it is, and
     `news` that it changed since somebody looked.
     """
-
-    __slots__ = (
-        "_counted",
-        "_doubts",
-        "_due_calls",
-        "_failed_at",
-        "_failures",
-        "_fine",
-        "_full",
-        "_held",
-        "_marks",
-        "_next",
-        "_rest",
-        "_row",
-        "_stepped",
-        "_sure",
-        "_told",
-        "charged",
-        "due",
-        "factor",
-        "news",
-        "output",
-        "rate",
-        "reason",
-        "table",
-    )
 
     def __init__(self, table: float = 1.0, told: float = inf, *, now: float = 0.0) -> None:
         self.rate = self.table = table
@@ -209,16 +119,16 @@ class Burndown:
         self._fine = False
         self._rest, self._next = REST, now + REST
         self._failed_at = now
-        self._failures = 0
+        self._bounded = False  # the last failure went to what passed
 
     @property
     def learned(self) -> bool:
         """True if anything is known that a new object would not know."""
-        return self._full > 0.0
+        return self.rate != self.table
 
     def state(self, rate: float) -> None:
         """Believe the user's `rate` from now on."""
-        self.rate, self.factor, self.reason = rate, rate / self.table, "as it was stated"
+        self.rate, self.factor, self.reason = rate, rate / (self.table or 1.0), "as it was stated"
         self.due = inf
 
     def held(self, seconds: float) -> None:
@@ -241,12 +151,13 @@ class Burndown:
         self._full += seconds
         while self._stepped and self._full - self._stepped[0].full > HOLDS:
             self._stepped.popleft()
-            self._fine, self._rest, self._failures = False, REST, 0
+            self._fine, self._rest = False, REST
         paced = not self._stepped or self._full - self._stepped[-1].full >= PACE
         if paced and now >= self._next and admitted >= self._due_calls and self.rate > LEAST:
             self._stepped.append(Step(self._full, self.rate))
             self._due_calls = admitted + CALLS
-            self._change(self.rate * (1.0 - (FINE if self._fine else STEP)), now, "less is tried: nothing speaks against")
+            step = FINE if self._fine else STEP
+            self._change(self.rate * (1.0 - step), f"tried: {self.rate:.3g} left a limit unused, and no throttle spoke")
 
     def throttled(self, now: float, age: float, in_a_row: int, limit: Limit) -> float:
         """Weigh a throttle of a call admitted `age` seconds ago, the `in_a_row`-th; return the tokens that the last
@@ -255,7 +166,7 @@ class Burndown:
         if self.due == inf or now - age < self._failed_at:
             return 0.0
         self._row = self._row or in_a_row >= ROW
-        self._doubts.throttle(now, anyway=self._resting(now))
+        self._doubts.throttle(anyway=self._resting(now))
         if self.rate < self._sure and self._doubts.enough:
             return self._fail(now, limit.share)
         if self.rate >= self._sure and self._doubts.doubt > DOUBT:
@@ -268,14 +179,14 @@ class Burndown:
     def _fail(self, now: float, share: float) -> float:
         self._mark(now)
         resting = self._resting(now)
-        again = self._failures and now - self._failed_at <= HOLDS
-        self._failures = self._failures + 1 if again else 1
+        again = self._fine and now - self._failed_at <= HOLDS
         if self._stepped:
             to = self._stepped[0].rate
-        elif self._failures == 2:
+        elif again and not self._bounded:
             to = self._bound(share)
         else:
             to = self.rate / (1.0 - STEP)
+        self._bounded = again and not self._stepped
         self._failed_at = now
         self._doubts.end(anyway=resting)
         self._stepped.clear()
@@ -284,27 +195,27 @@ class Burndown:
         self._rest = min(LONGEST, self._rest * LONGER)
         to = min(self._sure, max(self.rate, to))
         owed = min(self._owed(now, to), MINUTE * STEP * self._told * share)
-        self._change(to, now, f"{self.rate:.3g} was too little: throttles came")
+        self._change(to, f"{self.rate:.3g} was tried, and throttles came")
         return owed
 
     def _rise(self, now: float, limit: Limit) -> None:
-        """Raise the rate if the last minute was short of the limit although calls were there."""
-        minute, last = [mark for mark in self._marks if mark.at > now - MINUTE - LOOK], self._marks[-1]
-        told, first = self._told * limit.share, minute[0]
-        seconds, output = last.at - first.at, last.output - first.output
-        busy = sum(mark.busy for mark in minute) >= BUSY * len(minute)
-        short = limit.used < SHORT * told * MINUTE
-        if not (busy and short and limit.share == 1.0 and output) or now - self._failed_at <= HOLDS:
+        """Raise the rate if the last minute was short of the limit although calls waited."""
+        told, last = self._told * limit.share, self._marks[-1]
+        minute = [mark for mark in self._marks if mark.at > now - MINUTE - LOOK] or [last]
+        seconds, output = last.at - minute[0].at, last.output - minute[0].output
+        waited = sum(mark.busy for mark in minute) >= BUSY * len(minute) and now - self._failed_at > HOLDS
+        short = limit.share == 1.0 and limit.used < SHORT * told * MINUTE
+        if not (waited and short and output) or seconds < MINUTE - LOOK:
             return
-        to = min(MOST * self.table, OVER * (told * seconds - last.input + first.input) / output)
-        if seconds >= MINUTE - LOOK and to > self.rate:
+        to = min(MOST * self.table, OVER * (told * seconds - last.input + minute[0].input) / output)
+        if to > self.rate:
             self._sure = to
             self._doubts.start()
             self._failed_at, self._next = now, now + REST
-            self._change(to, now, f"throttles came, and {self.rate:.3g} did not fill the limit")
+            self._change(to, f"{self.rate:.3g} was too little: throttled minutes were far from full")
             limit.estimator.adopt(self._told * MINUTE)
 
-    def _change(self, rate: float, now: float, reason: str) -> None:
+    def _change(self, rate: float, reason: str) -> None:
         self.rate = max(LEAST, rate)
         self.factor = self.rate / self.table
         self.reason, self.news = reason, True

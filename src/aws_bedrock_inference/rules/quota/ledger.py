@@ -111,7 +111,6 @@ class Ledger:
         """Replace the reservation by what the call really used, in tokens after burndown; `output` of them before."""
         window, concurrency, of_tokens = self.window, self.concurrency, self.window.tokens
         with self._lock:
-            # As in `reserve`.
             window.burndown.charged += used
             window.burndown.output += output
             slot = ticket.slot
@@ -266,8 +265,7 @@ class Ledger:
         slot = ticket.slot
         if slot is None and not ticket.left:
             self.queue.leave(ticket)
-        ticket.left = True
-        ticket.slot = None
+        ticket.left, ticket.slot = True, None
         if slot is not None and not slot.inherited:
             self.window.give(slot, ticket.tokens, ticket.tokens - used, requests)
             self.concurrency.in_flight -= 1

@@ -139,13 +139,11 @@ class Limit:
 
     def throttled(self, throttle: Throttle) -> None:
         """Learn from a throttle; the burst is gone where it was too large."""
-        before = self._allowed
         drained = self.estimator.throttled(throttle, self)
         self._follow()
         if drained:
             self.drain()
-        if self._allowed < before:
-            self._let_excess_run_out()
+        self._let_excess_run_out()
 
     def drain(self) -> None:
         """Take the service's word that nothing is left."""
