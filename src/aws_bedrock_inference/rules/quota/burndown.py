@@ -2,21 +2,23 @@
 
 When a call ends, the service counts its input once and its output `burndown` times. A table says how often, but it may
 be wrong, or older than the model. If it says too much, a told limit is never used up, and no throttle ever says so:
-only trying tells. If it says too little, there are throttles, and the estimate of the limit follows them (`learning`).
-Where no limit is told, nothing needs to be learned here, either: only limit and burndown together set the pace.
+only trying tells. If it says too little, throttles come long before the minute is full. Where no limit is told, nothing
+needs to be learned here: limit and burndown together set the pace, and the limit is learned (`learning`).
 
     state      entered                           what it does                               left
     ---------  --------------------------------  -----------------------------------------  ----------------------------
-    resting    at the start, after a failure     counts the throttles there are anyway      when the rest is over
-    trying     while tokens hold calls back and  the burndown goes down by a small step     more throttles than there
-               use is what fills the limit       each half minute                           are anyway: it failed
-    failed     by throttles within a minute of   the burndown is what it was a minute       at once: resting, four times
-               a step                            before, and the last minute is charged     as long each time, a minute
-                                                 for the difference; the next step is half  again after a step that held
+    resting    at the start, after a failure     counts the throttles that come anyway      when the rest is over
+    trying     calls wait for tokens, and what   the burndown goes down by a small step     by more throttles than come
+               they use is what fills the limit  each half minute                           anyway
+    failed     such throttles within a minute    the burndown is what it was before the     at once: resting, four times
+               of a step                         step, and the minute is charged for the    as long after each failure,
+                                                 difference; the next step is half as long  until a step has held
+    too low    throttles, while minutes with     the burndown is what would have filled     at once: resting
+               waiting calls stay far from full  the last minute, and a little more
 
-If throttles go on after a failure, the service had saved up a minute's worth, from which the tries were paid. Then what
-passed is a bound: in any time, no more passes than the limit, and one minute's worth more. If they still go on, the
-table's burndown is taken. Below LEAST nothing is tried: every token counts at least once.
+Throttles may go on after a failure: a service that saves up a minute's worth has paid the steps from it. Then what
+passed is a bound: in any time, no more passes than the limit allows, and one minute's worth. If they still go on, the
+burndown goes up by a step for each doubt, at most to where it began. Nothing below LEAST is tried.
 """
 
 from __future__ import annotations
@@ -59,14 +61,13 @@ BELIEVED = 0.999
 # So soon after the start, a failure or a rise, throttles are those of before.
 SETTLED = 20.0
 
-# A burndown is too little at any rate if a minute's throttles are more than there are anyway, and what passed in it at
-# this burndown is less than this part of the limit. It is raised to what fills the limit, at most so many times the
-# table's.
+# The burndown is too low if throttles come while a minute has less than this part of the limit and calls waited for most
+# of it, for tokens or for the end of a row of throttles. It is raised by a tenth too much: steps down find the rest.
 SHORT = 0.85
 BUSY = 0.75
-OVER = 1.1
 ROW = 3
-MOST = 4.0
+OVER = 1.1
+MOST = 4.0  # times the table's
 
 # How often it looks, in seconds, and how many looks back it knows what passed.
 LOOK = 5.0
