@@ -64,6 +64,7 @@ SETTLED = 20.0
 # The burndown is too low if throttles come while a minute has less than this part of the limit and calls waited for most
 # of it, for tokens or for the end of a row of throttles. It is raised by a tenth too much: steps down find the rest.
 SHORT = 0.85
+SHORT_AGAIN = 0.95  # once the table was found to be wrong
 BUSY = 0.75
 ROW = 3
 OVER = 1.1
@@ -205,7 +206,8 @@ class Burndown:
         minute = [mark for mark in self._marks if mark.at > now - MINUTE - LOOK] or [last]
         seconds, output = last.at - minute[0].at, last.output - minute[0].output
         waited = sum(mark.busy for mark in minute) >= BUSY * len(minute) and now - self._failed_at > HOLDS
-        short = limit.share == 1.0 and limit.used < SHORT * told * MINUTE
+        part = SHORT if self._sure == self.table else SHORT_AGAIN
+        short = limit.share == 1.0 and limit.used < part * told * MINUTE
         if not (waited and short and output) or seconds < MINUTE - LOOK:
             return
         to = min(MOST * self.table, OVER * (told * seconds - last.input + minute[0].input) / output)
