@@ -19,7 +19,7 @@ WORST = 2.0
 FORGOTTEN = 900.0
 
 # The throttles there are anyway are counted as if there had been so many calls before, and forgotten by halves.
-BEFORE = 200.0
+BEFORE = 60.0
 MANY = 4000.0
 
 
@@ -56,7 +56,8 @@ class Doubts:
 
     def throttle(self, *, anyway: bool) -> None:
         """Count a throttle."""
-        self.doubt += log(MORE + MORE_AND / self._usual)
+        most = DOUBT + WORST * self._worst + SLIGHT  # more would only take longer to go
+        self.doubt = min(most, self.doubt + log(MORE + MORE_AND / self._usual))
         self._most = max(self._most, self.doubt)
         if anyway:
             self._throttles += 1.0
