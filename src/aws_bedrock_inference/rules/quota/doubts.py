@@ -19,7 +19,7 @@ WORST = 2.0
 FORGOTTEN = 900.0
 
 # The throttles there are anyway are counted as if there had been so many calls before, and forgotten by halves.
-BEFORE = 60.0
+BEFORE = 100.0
 MANY = 4000.0
 
 
