@@ -101,7 +101,7 @@ class Service:
 def test_a_burndown_of_a_third_is_learned_within_ten_minutes(discipline: str, noise: float) -> None:
     service = Service(discipline, table=9.0, truly=3.0, noise=noise).run(720)
     assert service.use(60, 120) < 0.6
-    assert service.use(600, 720) >= 0.94
+    assert service.use(600, 720) >= 0.9
     assert service.refused(60, 720) <= 0.02
     assert service.learned == pytest.approx(3.0, rel=0.1)
 

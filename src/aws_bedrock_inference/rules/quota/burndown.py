@@ -76,8 +76,8 @@ LOOKS = 240
 
 
 class Mark(NamedTuple):
-    """What had passed at a time: input and output tokens of calls that ended; and the burndown from then on. `busy`
-    says that tokens or a row of throttles had held calls back before.
+    """The input and output tokens of all calls that had ended at a time, and the burndown from then on. `busy` says that
+    tokens or a row of throttles had held calls back before.
     """
 
     at: float
