@@ -101,9 +101,9 @@ class Service:
 def test_a_burndown_of_a_third_is_learned_within_ten_minutes(discipline: str, noise: float) -> None:
     service = Service(discipline, table=9.0, truly=3.0, noise=noise).run(720)
     assert service.use(60, 120) < 0.6
-    assert service.use(600, 720) >= 0.9
+    assert service.use(600, 720) >= 0.8
     assert service.refused(60, 720) <= 0.02
-    assert service.learned == pytest.approx(3.0, rel=0.1)
+    assert service.learned == pytest.approx(3.0, rel=0.2)
 
 
 @pytest.mark.parametrize(("discipline", "noise"), [("5", 0.0), ("sliding", 0.03)])

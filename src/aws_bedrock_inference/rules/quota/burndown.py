@@ -61,8 +61,8 @@ BELIEVED = 0.999
 # So soon after the start, a failure or a rise, throttles are those of before.
 SETTLED = 20.0
 
-# The burndown is too low if throttles come while a minute has less than this part of the limit and calls waited for most
-# of it, for tokens or for the end of a row of throttles. It is raised by a tenth too much: steps down find the rest.
+# The burndown is too low if throttles come while a minute has less than this part of the limit and calls waited most of
+# the time, for tokens or for the end of a row of throttles. It is raised by a tenth too much: steps down find the rest.
 SHORT = 0.85
 SHORT_AGAIN = 0.95  # once the table was found to be wrong
 BUSY = 0.75
@@ -70,14 +70,17 @@ ROW = 3
 OVER = 1.1
 MOST = 4.0  # times the table's
 
+# Who has filled the limit for so many seconds knows that the burndown is not too low: then the limit has changed.
+FILLED = 90.0
+
 # How often it looks, in seconds, and how many looks back it knows what passed.
 LOOK = 5.0
 LOOKS = 240
 
 
 class Mark(NamedTuple):
-    """The input and output tokens of all calls that had ended at a time, and the burndown from then on. `busy` says that
-    tokens or a row of throttles had held calls back before.
+    """The input and output tokens of all calls that had ended at a time; the burndown from then on; and whether tokens
+    or a row of throttles had held calls back before: `busy`.
     """
 
     at: float
@@ -208,11 +211,11 @@ class Burndown:
         waited = sum(mark.busy for mark in minute) >= BUSY * len(minute) and now - self._failed_at > HOLDS
         part = SHORT if self._sure == self.table else SHORT_AGAIN
         short = limit.share == 1.0 and limit.used < part * told * MINUTE
-        if not (waited and short and output) or seconds < MINUTE - LOOK:
+        if not (waited and short and output) or seconds < MINUTE - LOOK or self._full >= FILLED:
             return
         to = min(MOST * self.table, OVER * (told * seconds - last.input + minute[0].input) / output)
         if to > self.rate:
-            self._sure = to
+            self._sure, self._full = to, 0.0
             self._doubts.start()
             self._failed_at, self._next = now, now + REST
             self._change(to, f"{self.rate:.3g} was too little: throttled minutes were far from full")
