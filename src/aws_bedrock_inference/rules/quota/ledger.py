@@ -108,11 +108,12 @@ class Ledger:
         self._wake(woken, now, but=ticket)
         return due
 
-    def settle(self, ticket: Ticket, used: float, now: float) -> None:
-        """Replace the reservation by what the call really used, in tokens after burndown."""
+    def settle(self, ticket: Ticket, used: float, now: float, output: float = 0.0) -> None:
+        """Replace the reservation by what the call really used, in tokens after burndown; `output` of them before."""
         window, concurrency, of_tokens = self.window, self.concurrency, self.window.tokens
         with self._lock:
-            # As in `reserve`.
+            window.burndown.charged += used
+            window.burndown.output += output
             slot = ticket.slot
             if self._plain and slot is not None and slot.alive:
                 back = ticket.tokens - used

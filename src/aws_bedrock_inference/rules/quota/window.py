@@ -7,6 +7,7 @@ from itertools import chain
 from math import inf
 from typing import TYPE_CHECKING
 
+from aws_bedrock_inference.rules.quota.burndown import Burndown
 from aws_bedrock_inference.rules.quota.gone import STEP
 from aws_bedrock_inference.rules.quota.learning import EvidenceEstimator
 from aws_bedrock_inference.rules.quota.limit import MINUTE, Limit
@@ -89,6 +90,7 @@ class Window:
         firm: bool,
         windowed: bool,
         estimator: EstimatorFactory = EvidenceEstimator,
+        burndown: Burndown | None = None,
     ) -> None:
         unknown = rpm is None and tpm is None
 
@@ -99,6 +101,7 @@ class Window:
 
         self.tokens = learned(tpm, inf, 1.0)
         self.requests = learned(rpm, UNKNOWN_RPM if unknown else inf, UNKNOWN_BURST if unknown else 1.0)
+        self.burndown = burndown or Burndown()
         self.slot = Slot(now + SLOT)
         self.outstanding = 0.0
         self.admitted = 0.0
@@ -182,6 +185,11 @@ class Window:
 
     def refresh(self, now: float) -> None:
         """Bring both dimensions to `now`."""
+        if self.burndown.due < inf:
+            if self.tokens.held_back:
+                self.burndown.held(now - self._at)
+            if now >= self.burndown.due:
+                self.burndown.look(now, self.tokens, self.admitted)
         slot = self.slot
         slot.tokens += self.tokens.absorb()
         admitted = self.requests.absorb()
@@ -256,6 +264,8 @@ class Window:
         calls = rate * span / MINUTE
         refused = tokens if name == "tokens" else 1.0
         limit.throttled(Throttle(in_a_row, recently, lately, refused, shortly, calls, age))
+        if name == "tokens" and in_a_row:
+            limit.free -= self.burndown.throttled(now, age, in_a_row, limit)
 
     def _forget(self, slots: Iterable[Slot]) -> None:
         for slot in slots:
