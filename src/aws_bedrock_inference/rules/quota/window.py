@@ -36,6 +36,9 @@ RECENT = 5.0
 # A burst shows in the last second, or in the time of so many calls.
 FEW_CALLS = 5.0
 
+# What calls want on average is counted over so many at the least, and twice as many at the most.
+USUAL_CALLS = 500.0
+
 # Ends nearer than this are no reason to slow down: within it, calls are uneven anyway.
 SOON = 5.0
 
@@ -98,6 +101,7 @@ class Window:
         self.slot = Slot(now + SLOT)
         self.outstanding = 0.0
         self.admitted = 0.0
+        self._asked = self._asking = 0.0
         self.leased_until = inf
         self._slots: deque[Slot] = deque()
         self._at = now
@@ -145,8 +149,11 @@ class Window:
     def refresh(self, now: float) -> None:
         """Bring both dimensions to `now`."""
         slot = self.slot
-        slot.tokens += self.tokens.absorb()
+        asked = self.tokens.absorb()
+        slot.tokens += asked
         admitted = self.requests.absorb()
+        self._asked += asked
+        self._asking += admitted
         slot.requests += admitted
         self.admitted += admitted
         if now >= slot.end:
@@ -217,7 +224,10 @@ class Window:
         shortly = rate * limit.used / max(1.0, self.requests.used) / limit.share
         calls = rate * span / MINUTE
         refused = tokens if name == "tokens" else 1.0
-        limit.throttled(Throttle(in_a_row, recently, lately, refused, shortly, calls, age))
+        size = tokens * self._asking / max(1.0, self._asked) if name == "tokens" else 1.0
+        limit.throttled(Throttle(in_a_row, recently, lately, refused, shortly, calls, age, size))
+        if self._asking > USUAL_CALLS:
+            self._asked, self._asking = self._asked / 2.0, self._asking / 2.0
 
     def _wait_in(self, limit: Limit, amount: float, name: str, now: float) -> float:
         wait = (limit.needs(amount) - limit.level) / limit.rate
