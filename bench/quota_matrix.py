@@ -169,7 +169,8 @@ def shown(rows: list[Row]) -> str:
         jain = "" if row.jain is None else f"{row.jain:.2f}"
         lines.append(
             f"{str(row.world) + (f' #{row.world.seed}' if row.world.seed != 1 else ''):58} {100 * row.first:8.1f} "
-            f"{after:>14} {100 * row.throttled:9.2f} {row.p99:5.1f} {row.its:5.1f} {back:>5} {jain:>5} {row.failed:6} {row.took:.0f}"
+            f"{after:>14} {100 * row.throttled:9.2f} {row.p99:5.1f} {row.its:5.1f} {back:>5} {jain:>5} {row.failed:6} "
+            f"{row.took:.0f}"
         )
     return "\n".join(lines)
 

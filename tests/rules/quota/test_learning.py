@@ -85,14 +85,18 @@ def test_a_trace_recorded_from_a_ledger_gives_the_same_answers_again() -> None:
     assert len({round(answer.estimate) for answer in again}) > 30
 
 
-def busy(until: float, *, after: float = 0.0, every: int = 0, calls: float = 20.0) -> list[Observation]:
-    """Return tenths of seconds in which the limit holds calls back, and each `every`-th call is throttled."""
+def busy(
+    until: float, *, after: float = 0.0, every: int = 0, calls: float = 20.0, size: float = 1.0
+) -> list[Observation]:
+    """Return tenths of seconds in which the limit holds calls back, and each `every`-th call is throttled; it is so
+    many times as large as others.
+    """
     trace = []
     for tick in range(round(after * 10) + 1, round(until * 10) + 1):
         admitted = tick * calls / 10
         trace.append(Observation(tick / 10, admitted, calls=calls))
         if every and admitted // every > (admitted - calls / 10) // every:
-            trace.append(Observation(tick / 10, admitted, calls=calls, throttle=Throttle(1, 6000, 6000)))
+            trace.append(Observation(tick / 10, admitted, calls=calls, throttle=Throttle(1, 6000, 6000, size=size)))
     return trace
 
 
@@ -127,6 +131,22 @@ def test_throttles_that_end_at_a_lower_rate_were_due_to_the_rate() -> None:
     found = final([*trace, *busy(15, after=2)])
     assert tried.estimate <= found.estimate < 6000
     assert found.evidence.noise == 0.0
+
+
+def test_where_nothing_is_told_throttles_of_large_calls_are_the_limits_and_no_noise() -> None:
+    evenly = final(busy(120, every=30), ceiling=inf)
+    largely = final(busy(120, every=30, size=1.8), ceiling=inf)
+    assert evenly.evidence.noise > 0.01
+    assert largely.evidence.noise == 0.0
+    assert largely.estimate < evenly.estimate / 2
+
+
+def test_what_is_not_told_grows_by_as_many_calls_for_who_has_few_and_who_has_many() -> None:
+    def grown(calls: float) -> float:
+        """Return by how many calls a second the rate grows in 10 s."""
+        return float(final(busy(10, calls=calls), ceiling=inf).estimate / 6000 - 1.0) * calls
+
+    assert grown(12.0) == pytest.approx(grown(4.0), rel=0.06)
 
 
 def test_noise_that_ends_is_forgotten() -> None:

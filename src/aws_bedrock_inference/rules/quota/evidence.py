@@ -9,6 +9,7 @@ sequential likelihood ratio between two rates of throttles.
 from __future__ import annotations
 
 from math import log
+from typing import NamedTuple
 
 # The part of calls that may be throttled without any reason to slow down, and by how much more is too many.
 TOLERATED = 0.005
@@ -18,6 +19,11 @@ MORE_AND = 0.015
 # The logarithm of how much likelier one explanation must be: 3 is about 20 times.
 SURE = 3.0
 
+# A full limit refuses large calls sooner than small ones, and noise does not care: throttled calls that are larger by
+# this factor than others, on a running average, are not noise.
+LARGER = 1.15
+SIZE_WEIGHT = 0.15
+
 # Noise is forgotten by halves, once a quarter of it is far likelier.
 CALMER = 0.25
 
@@ -26,15 +32,34 @@ FEW = 3
 DUE = 12.0
 
 
+class Prior(NamedTuple):
+    """The evidence that it takes. `doubt` of it starts a trial, which goes `below` what the throttles explain; `gone`
+    of it blames the rate, and throttles that go on although `cut` of the rate was taken away are noise. `rows` rows in
+    half a minute lower the rate, each to `kept` of it at the least.
+    """
+
+    doubt: float
+    below: float
+    gone: float
+    cut: float
+    rows: float
+    kept: float
+
+
+TOLD = Prior(doubt=4.0, below=0.04, gone=2 * SURE, cut=0.0, rows=2.2, kept=0.8)
+UNTOLD = Prior(doubt=2.0, below=0.16, gone=SURE, cut=0.2, rows=1.5, kept=0.5)
+
+
 class Evidence:
     """Calls and throttles since the last change. `doubt` says how sure it is that there are too many throttles, `noise`
     is the part of the calls that is throttled whatever the rate is.
     """
 
-    __slots__ = ("_calm", "calls", "doubt", "noise", "throttles")
+    __slots__ = ("_calm", "calls", "doubt", "noise", "size", "throttles")
 
     def __init__(self) -> None:
         self.noise = 0.0
+        self.size = 1.0
         self._calm = 0.0
         self.forget()
 
@@ -59,8 +84,9 @@ class Evidence:
             self._calm = 0.0
             self.noise /= 2.0
 
-    def throttle(self) -> None:
-        """Count a throttle."""
+    def throttle(self, size: float) -> None:
+        """Count a throttle of a call that wanted `size` of what calls want on average."""
+        self.size += SIZE_WEIGHT * (size - self.size)
         self.throttles += 1.0
         self.doubt += log(MORE + MORE_AND / self.tolerated)
         self._calm = max(0.0, self._calm + log(CALMER))

@@ -5,18 +5,18 @@ these apart is when it comes, and what becomes of it at a lower rate:
 
     state      entered                           what it does                               left
     ---------  --------------------------------  -----------------------------------------  ----------------------------
-    growing    at the start and after each       the rate grows from the level of the last  by doubt
-               verdict                           decrease, slowly near it, then faster;
-                                                 unknown: it doubles about every second
+    growing    at the start and after each       told: the rate returns to what it was;     by doubt
+               verdict; not told: on trial, too  not told: it grows by as much for all who
+                                                 share it; unknown: it doubles each second
     doubting   a throttle that the noise does    the rate stays                             calls without throttles; or
                not explain                                                                  enough of them: a trial
     on trial   enough such throttles             lower than these throttles explain (if     by a verdict:
                                                  reservations exceed the minute, these are
-                                                 reduced instead)
+                                                 reduced instead); not told: again and again
      - gone    hardly any throttles now          the rate was the cause: the limit is what  growing
                                                  went through
-     - same    as many throttles as before       they are noise, and tolerated from now     growing
-                                                 on: the rate is what it was
+     - same    as many throttles as before; not  they are noise, and tolerated from now     growing
+               told: and not of large calls      on: the rate is what it was
     in a row   OUTAGE throttles, and hardly a    a bad moment, nothing changes; several     a call that gets through
                call got through between them     within half a minute: lower, to what went
                                                  through; longer than LONG: a full minute,
@@ -25,7 +25,7 @@ these apart is when it comes, and what becomes of it at a lower rate:
 A throttle when the last second went faster than the rate is the burst's: the burst is halved and grows again slowly.
 Throttles of calls that were admitted before the last change say nothing about it. A told limit is a strong prior and a
 ceiling: `TOLD` and `UNTOLD` say how much evidence it takes for what. Several who share a limit without knowing of each
-other come to about equal parts: who has more calls has more evidence and yields sooner, and grows more slowly.
+other come to about equal parts: each grows by the same number of calls a second and yields by a part of what it has.
 
 The constants were found in simulation (bench/quota_matrix.py); docs/policies/quota.md says what the parts buy.
 """
@@ -35,29 +35,11 @@ from __future__ import annotations
 from math import exp, inf
 from typing import TYPE_CHECKING, NamedTuple
 
-from aws_bedrock_inference.rules.quota.evidence import SURE, Evidence
+from aws_bedrock_inference.rules.quota.evidence import LARGER, TOLD, UNTOLD, Evidence
 
 if TYPE_CHECKING:
     from aws_bedrock_inference.rules.quota.observed import Counts, Throttle
 
-
-class Prior(NamedTuple):
-    """The evidence that it takes. `doubt` of it starts a trial, which goes `below` what the throttles explain; `gone`
-    of it blames the rate, and throttles that go on although `cut` of the rate was taken away are noise. `rows` rows in
-    half a minute lower the rate, each to `kept` of it at the least. Growth doubles a level in `span` seconds.
-    """
-
-    doubt: float
-    below: float
-    gone: float
-    cut: float
-    rows: float
-    kept: float
-    span: float
-
-
-TOLD = Prior(doubt=4.0, below=0.04, gone=2 * SURE, cut=0.0, rows=2.2, kept=0.8, span=60.0)
-UNTOLD = Prior(doubt=2.0, below=0.12, gone=SURE, cut=0.2, rows=1.5, kept=0.5, span=70.0)
 
 UNKNOWN_INCREASE = 0.7  # a second: an estimate that rests on nothing about doubles
 
@@ -65,14 +47,18 @@ UNKNOWN_INCREASE = 0.7  # a second: an estimate that rests on nothing about doub
 # about the quota.
 LEAST_CALLS = 6.0
 
-# A told rate returns nearly to what went through at once. No level is nearer to the rate than this part.
+# A told rate returns nearly to what went through at once. Growth doubles a level in so many seconds; no level is nearer
+# to the rate than this part.
 KEPT = 0.99
+SPAN = 60.0
 NEAR = 0.002
 
-# Beyond the level, who has fewer than so many calls a second grows faster, and who has more slower, each by this factor
-# at the most: it brings several who share a limit to equal parts.
+# What is not told grows by this part a second at this many calls a second, and by as many calls whatever the rate is,
+# up to a factor: that brings several who share a limit to equal parts. So many calls without a decrease double that.
+EVENLY = 0.003
 EVEN_CALLS = 6.0
 EVEN_MOST = 2.0
+FASTER_AFTER = 300.0
 
 # The rate does not grow above this doubt.
 DOUBTING = 1.0
@@ -130,7 +116,7 @@ class EvidenceEstimator:
         self._now = self._changed_at = 0.0
         self._admitted = 0.0
         self._trial: Trial | None = None
-        self._level, self._drop, self._grown = estimate, 0.0, 0.0  # growth: towards `_level`, `_grown` seconds long
+        self._level, self._drop, self._grown = estimate, 0.0, 0.0  # told: seconds of growth, else calls
         self._burst_at = self._burst_changed_at = -inf
         self._burst_throttles = 0.0
         self._row_at = self._rows_at = -inf
@@ -150,7 +136,7 @@ class EvidenceEstimator:
         if counts.held_back:
             if counts.reserved:
                 self.slack = min(SLACK_MOST, self.slack + SLACK_INCREASE * seconds)
-            if self._trial is None and self.evidence.doubt < DOUBTING:
+            if self.evidence.doubt < DOUBTING and not (self._told and self._trial is not None):
                 self._grow(seconds, counts)
 
     def throttled(self, throttle: Throttle, counts: Counts) -> bool:
@@ -189,13 +175,14 @@ class EvidenceEstimator:
     def _grow(self, seconds: float, counts: Counts) -> None:
         if not self.known:
             self.estimate *= 1.0 + UNKNOWN_INCREASE * seconds
+        elif not self._told:
+            self._grown += counts.calls * seconds
+            evenly = EVENLY * EVEN_CALLS / max(EVEN_CALLS / EVEN_MOST, counts.calls)
+            self.estimate *= 1.0 + evenly * (1.0 + (self._grown / FASTER_AFTER) ** 2) * seconds
         elif self.estimate < self.ceiling:
             self._grown += seconds
-            way = self._grown / self._prior.span - self._drop**0.25
-            more = way * abs(way) ** 3
-            if more > 0.0 and not self._told:
-                more *= min(EVEN_MOST, max(1.0 / EVEN_MOST, EVEN_CALLS / max(0.1, counts.calls)))
-            self.estimate = min(self.ceiling, max(self.estimate, self._level * (1.0 + more)))
+            way = self._grown / SPAN - self._drop**0.25
+            self.estimate = min(self.ceiling, max(self.estimate, self._level * (1.0 + way * abs(way) ** 3)))
 
     def _blame_burst(self, throttle: Throttle) -> None:
         if throttle.age > self._now - self._burst_changed_at:
@@ -214,15 +201,22 @@ class EvidenceEstimator:
         self._row_before = self.evidence.mark()
         self._row_estimate = self.estimate if self.known else throttle.at_least(LEAST_CALLS)
         evidence = self.evidence
-        evidence.throttle()
+        evidence.throttle(throttle.size)
         enough = TOLD.doubt if evidence.noise else self._prior.doubt  # where there is noise, it takes more
         if self._trial is not None:
             self._judge(self._trial)
+            if not self._told and evidence.doubt > enough:
+                self._reduce(self.estimate, 0.0, throttle.refused)
+                self._changed_at, self._grown, evidence.doubt = self._now, 0.0, 0.0
         elif evidence.doubt > enough and evidence.throttles > 1.0:
             base = self.estimate if self.known else min(self.estimate, throttle.at_least(LEAST_CALLS))
-            self._try(Trial(self.estimate, self.slack, self.known, 0.0), base, LEAST_CALLS * throttle.refused)
+            self._try(Trial(self.estimate, self.slack, self.known, 0.0), base, throttle.refused)
 
-    def _try(self, before: Trial, base: float, least: float = 0.0) -> None:
+    def _reduce(self, base: float, excess: float, refused: float) -> None:
+        least = min(base, LEAST_CALLS * refused)
+        self.estimate = max(least, base * (1.0 - excess) * (1.0 - self._prior.below))
+
+    def _try(self, before: Trial, base: float, refused: float = 0.0) -> None:
         """Lower `base`, or the slack, below what the throttles explain, counting fewer than there were of few."""
         evidence = self.evidence
         throttled = evidence.rate * (1.0 - evidence.throttles**-0.5)
@@ -233,9 +227,10 @@ class EvidenceEstimator:
         else:
             excess = max(0.0, throttled - evidence.noise)
             self.known = True
-            self.estimate = max(min(base, least), base * (1.0 - excess) * (1.0 - self._prior.below))
+            self._reduce(base, excess, refused)
         what = f"{evidence.rate:.1%} of {evidence.calls:.0f} calls were throttled"
         self.reason = f"{what}: less goes, to see if that ends it"
+        self._grown = 0.0
         self._change()
 
     def _judge(self, trial: Trial) -> None:
@@ -245,8 +240,11 @@ class EvidenceEstimator:
             return
         cut = 1.0 - self.estimate / trial.estimate
         reserved = self.slack != trial.slack
-        if not gone and (reserved or cut < max(prior.cut, evidence.rate - evidence.noise)):
+        shallow = cut < max(prior.cut, evidence.rate - evidence.noise)
+        if not gone and (reserved or (shallow and self._told)):
             self._try(trial._replace(slack=self.slack) if reserved else trial, self.estimate)
+            return
+        if not gone and not self._told and (shallow or evidence.size > LARGER):
             return
         if not gone:
             evidence.noise = max(evidence.noise, min(evidence.rate, trial.throttled))
@@ -254,9 +252,9 @@ class EvidenceEstimator:
             self.reason = f"throttles went on when less went: {evidence.noise:.1%} of calls, whatever the rate is"
         else:
             self.reason = "throttles ended when less went"
-            if not reserved:
+            if self._told and not reserved:
                 level = min(trial.estimate, self.estimate / (1.0 - prior.below))
-                self._lower(max(self.estimate, level * KEPT) if self._told else self.estimate, level)
+                self._lower(max(self.estimate, level * KEPT), level)
         self._trial = None
         self._change()
 
@@ -276,8 +274,6 @@ class EvidenceEstimator:
                 self.reason = "rows of throttles, again and again"
                 self._change()
                 return True
-            if not self._told and self.known:
-                self._lower(self.estimate, self.estimate)
         elif self._now - self._row_at > LONG:
             if self.slack > SLACK_LEAST:
                 self.slack *= SLACK_KEPT

@@ -38,7 +38,7 @@ class Throttle(NamedTuple):
 
     `recently` is what the last seconds used of the whole quota, `lately` what the last minute did, `shortly` what the
     last second did, or the time of a few calls, all as units a minute; `calls` is how many calls went in that time.
-    `refused` is what the throttled call wanted.
+    `refused` is what the throttled call wanted, `size` how much that is of what calls want on average.
     """
 
     in_a_row: int
@@ -48,6 +48,7 @@ class Throttle(NamedTuple):
     shortly: float = 0.0
     calls: float = 0.0
     age: float = 0.0
+    size: float = 1.0
 
     def at_least(self, calls: float) -> float:
         """Return `recently`, or so many calls like this a minute if that is more: a call may be the first of all."""

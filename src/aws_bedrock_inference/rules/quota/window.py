@@ -12,17 +12,13 @@ from aws_bedrock_inference.rules.quota.gone import STEP
 from aws_bedrock_inference.rules.quota.learning import EvidenceEstimator
 from aws_bedrock_inference.rules.quota.limit import MINUTE, Limit
 from aws_bedrock_inference.rules.quota.observed import Throttle
+from aws_bedrock_inference.rules.quota.slot import LAG, SLOT, Slot
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from aws_bedrock_inference.rules.quota.gone import Use, Uses
     from aws_bedrock_inference.rules.quota.observed import EstimatorFactory
-
-# The minute is counted in slots of this many seconds. A slot leaves it as a whole, LAG after its last call would: by
-# then the service has counted even a call that travelled slowly.
-SLOT = 0.05
-LAG = 0.03
 
 # The interval at which the rate is fitted to the rest of the minute, in seconds.
 SPREAD = 0.25
@@ -41,6 +37,9 @@ RECENT = 5.0
 # A burst shows in the last second, or in the time of so many calls.
 FEW_CALLS = 5.0
 
+# What calls want on average is counted over so many at the least, and twice as many at the most.
+USUAL_CALLS = 500.0
+
 # Ends nearer than this are no reason to slow down: within it, calls are uneven anyway.
 SOON = 5.0
 
@@ -56,21 +55,6 @@ LOOK_AGAIN = 1.0
 # Waits shorter than this many seconds are none: time added up in floating point must not leave a waiter a billionth
 # short.
 TOLERANCE = 1e-6
-
-
-class Slot:
-    """The tokens and requests admitted in a short part of the minute; they count as long as it is `alive`. What is
-    reserved in an `inherited` slot is settled by the parent of a forked process.
-    """
-
-    __slots__ = ("alive", "end", "inherited", "requests", "tokens")
-
-    def __init__(self, end: float) -> None:
-        self.end = end
-        self.tokens = 0.0
-        self.requests = 0.0
-        self.alive = True
-        self.inherited = False
 
 
 class Window:
@@ -105,6 +89,7 @@ class Window:
         self.slot = Slot(now + SLOT)
         self.outstanding = 0.0
         self.admitted = 0.0
+        self._asked = self._asking = 0.0
         self.leased_until = inf
         self._slots: deque[Slot] = deque()
         self._others: list[Slot] = []  # those of the minute that others used: members that are gone, the parent process
@@ -191,8 +176,11 @@ class Window:
             if now >= self.burndown.due:
                 self.burndown.look(now, self.tokens, self.admitted)
         slot = self.slot
-        slot.tokens += self.tokens.absorb()
+        asked = self.tokens.absorb()
+        slot.tokens += asked
         admitted = self.requests.absorb()
+        self._asked += asked
+        self._asking += admitted
         slot.requests += admitted
         self.admitted += admitted
         if now >= slot.end:
@@ -263,7 +251,10 @@ class Window:
         shortly = rate * limit.used / max(1.0, self.requests.used) / limit.share
         calls = rate * span / MINUTE
         refused = tokens if name == "tokens" else 1.0
-        limit.throttled(Throttle(in_a_row, recently, lately, refused, shortly, calls, age))
+        size = tokens * self._asking / max(1.0, self._asked) if name == "tokens" else 1.0
+        limit.throttled(Throttle(in_a_row, recently, lately, refused, shortly, calls, age, size))
+        if self._asking > USUAL_CALLS:
+            self._asked, self._asking = self._asked / 2.0, self._asking / 2.0
         if name == "tokens" and in_a_row:
             limit.free -= self.burndown.throttled(now, age, in_a_row, limit)
 
