@@ -43,6 +43,9 @@ USUAL_CALLS = 500.0
 # Ends nearer than this are no reason to slow down: within it, calls are uneven anyway.
 SOON = 5.0
 
+# Nor is what ends later than this: it would keep room free for a minute.
+AHEAD = 20.0
+
 # Nor is a gap of so many calls a reason.
 GRAIN = 5.0
 
@@ -288,6 +291,8 @@ class Window:
                 room = limit.room + GRAIN * limit.used / max(1.0, self.requests.used)
                 for slot in self._slots:
                     ahead = slot.end + MINUTE + LAG - now
+                    if ahead > AHEAD:
+                        break
                     if ahead > SOON and room < limit.pace * ahead:
                         limit.pace = max(0.0, room / ahead)
                     room += getattr(slot, name)
