@@ -202,13 +202,13 @@ class EvidenceEstimator:
         self._row_estimate = self.estimate if self.known else throttle.at_least(LEAST_CALLS)
         evidence = self.evidence
         evidence.throttle(throttle.size)
-        enough = TOLD.doubt if evidence.noise else self._prior.doubt  # where there is noise, it takes more
+        doubtful = evidence.doubtful(self._prior.doubt)
         if self._trial is not None:
             self._judge(self._trial)
-            if not self._told and evidence.doubt > enough:
+            if not self._told and doubtful:
                 self._reduce(self.estimate, 0.0, throttle.refused)
                 self._changed_at, self._grown, evidence.doubt = self._now, 0.0, 0.0
-        elif evidence.doubt > enough and evidence.throttles > 1.0:
+        elif doubtful:
             base = self.estimate if self.known else min(self.estimate, throttle.at_least(LEAST_CALLS))
             self._try(Trial(self.estimate, self.slack, self.known, 0.0), base, throttle.refused)
 
@@ -247,10 +247,12 @@ class EvidenceEstimator:
         if not gone and not self._told and (shallow or evidence.size > LARGER):
             return
         if not gone:
-            evidence.noise = max(evidence.noise, min(evidence.rate, trial.throttled))
+            evidence.find_noise(min(evidence.rate, trial.throttled))
             self.estimate, self.known = trial.estimate, trial.known
             self.reason = f"throttles went on when less went: {evidence.noise:.1%} of calls, whatever the rate is"
         else:
+            evidence.learn()
+            evidence.blame()
             self.reason = "throttles ended when less went"
             if self._told and not reserved:
                 level = min(trial.estimate, self.estimate / (1.0 - prior.below))

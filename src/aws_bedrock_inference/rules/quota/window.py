@@ -44,7 +44,7 @@ USUAL_CALLS = 500.0
 SOON = 5.0
 
 # Nor is what ends later than this: it would keep room free for a minute.
-AHEAD = 20.0
+AHEAD = 30.0
 
 # Nor is a gap of so many calls a reason.
 GRAIN = 5.0
