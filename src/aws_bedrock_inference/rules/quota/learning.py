@@ -288,6 +288,7 @@ class EvidenceEstimator:
 
     def _lower(self, to: float, level: float) -> None:
         """Set the estimate; it grows again towards `level`, and on from there."""
+        self.evidence.blame()
         self.estimate, self.known = to, True
         self._level, self._drop, self._grown = level, max(NEAR, 1.0 - to / level), 0.0
 
