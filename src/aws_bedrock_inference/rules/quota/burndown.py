@@ -136,6 +136,19 @@ class Burndown:
         self.rate, self.factor, self.reason = rate, rate / (self.table or 1.0), "as it was stated"
         self.due = inf
 
+    @property
+    def found(self) -> bool:
+        """True if it was learned here or by another member, and not stated."""
+        return self.learned and self.due < inf
+
+    def adopt(self, rate: float, now: float) -> None:
+        """Take over what another member of a shared quota has found, and let it make the next step."""
+        if self.due < inf and rate != self.rate:
+            self._mark(now)
+            self._stepped.clear()
+            self._next = max(self._next, now + PACE)
+            self._change(rate, "another member of the shared quota found it")
+
     def held(self, seconds: float) -> None:
         """Count time in which a call waited for tokens."""
         self._held += seconds

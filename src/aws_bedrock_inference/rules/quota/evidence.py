@@ -54,6 +54,15 @@ TOLD = Prior(doubt=4.0, below=0.04, gone=2 * SURE, cut=0.0, rows=2.2, kept=0.8)
 UNTOLD = Prior(doubt=2.0, below=0.16, gone=SURE, cut=0.2, rows=1.5, kept=0.5)
 
 
+class Trial(NamedTuple):
+    """The answers before a trial, and the rate of throttles then."""
+
+    estimate: float
+    slack: float
+    known: bool
+    throttled: float
+
+
 class Evidence:
     """Calls and throttles since the last change. `doubt` says how sure it is that there are too many throttles, `noise`
     is the part of the calls that is throttled whatever the rate is.

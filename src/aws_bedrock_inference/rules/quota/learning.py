@@ -33,9 +33,10 @@ The constants were found in simulation (bench/quota_matrix.py); docs/policies/qu
 from __future__ import annotations
 
 from math import exp, inf
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from aws_bedrock_inference.rules.quota.evidence import LARGER, TOLD, UNTOLD, Evidence
+from aws_bedrock_inference.rules.quota.bursts import Burst
+from aws_bedrock_inference.rules.quota.evidence import LARGER, TOLD, UNTOLD, Evidence, Trial
 
 if TYPE_CHECKING:
     from aws_bedrock_inference.rules.quota.observed import Counts, Throttle
@@ -63,15 +64,6 @@ FASTER_AFTER = 300.0
 # The rate does not grow above this doubt.
 DOUBTING = 1.0
 
-# A throttle while calls go so much faster than the rate is the burst's; several of one burst halve it. It grows again
-# by a part of itself in so many seconds.
-AHEAD = 1.3
-BURST_THROTTLES = 2.0
-BURST_PART = 0.1
-BURST_SECONDS = 1.0
-BURST_LEAST = 0.25
-BURST_REGROWS = 600.0
-
 # So many throttles in a row are a row; a row that goes on so much longer was no matter of the rate; only a full minute
 # explains a longer one, in seconds. Rows are forgotten in so many seconds.
 OUTAGE = 3
@@ -88,13 +80,10 @@ SLACK_LEAST = 0.02
 SLACK_KEPT = 0.5
 
 
-class Trial(NamedTuple):
-    """The answers before a trial, and the rate of throttles then."""
-
-    estimate: float
-    slack: float
-    known: bool
-    throttled: float
+# A lower estimate of others by no more than this part is no new verdict. After a trial here has ended in noise, others
+# still repeat it for so many seconds.
+SLIGHTLY = 0.02
+RESTORING = 15.0
 
 
 class EvidenceEstimator:
@@ -105,7 +94,8 @@ class EvidenceEstimator:
 
     def __init__(self, estimate: float, *, burst: float, ceiling: float = inf, known: bool = True) -> None:
         self.estimate = estimate
-        self.burst = self._burst_most = burst
+        self.burst = burst
+        self._bursts = Burst(burst)
         self.slack = 0.0
         self.ceiling = ceiling
         self.known = known
@@ -117,12 +107,11 @@ class EvidenceEstimator:
         self._admitted = 0.0
         self._trial: Trial | None = None
         self._level, self._drop, self._grown = estimate, 0.0, 0.0  # told: seconds of growth, else calls
-        self._burst_at = self._burst_changed_at = -inf
-        self._burst_throttles = 0.0
         self._row_at = self._rows_at = -inf
         self._row_counts = True
         self._row_before, self._row_estimate = self.evidence.mark(), estimate
         self._rows = 0.0
+        self._restored_at = -inf
 
     def elapsed(self, seconds: float, counts: Counts) -> None:
         """Judge a trial, or grow while the limit holds calls back."""
@@ -131,8 +120,8 @@ class EvidenceEstimator:
             self._count(counts)
             if self._trial is not None:
                 self._judge(self._trial)
-        if self.burst < self._burst_most:
-            self.burst = min(self._burst_most, self.burst * (1.0 + seconds / BURST_REGROWS))
+        if self.burst < self._bursts.most:
+            self.burst = self._bursts.grow(seconds)
         if counts.held_back:
             if counts.reserved:
                 self.slack = min(SLACK_MOST, self.slack + SLACK_INCREASE * seconds)
@@ -143,9 +132,10 @@ class EvidenceEstimator:
         """Find out what a throttle is evidence for; return whether nothing is left of the burst."""
         self._count(counts)
         in_a_row = throttle.in_a_row
-        ahead = self.known and throttle.shortly > AHEAD * self.estimate
-        if ahead and in_a_row < OUTAGE and self.burst > BURST_LEAST:
-            self._blame_burst(throttle)
+        if self.known and in_a_row < OUTAGE and self._bursts.explains(throttle, self.estimate):
+            if self._bursts.blame(throttle, self._now):
+                self.burst = self._bursts.seconds
+                self._change()
             return True
         if not in_a_row or throttle.age > self._now - self._changed_at:
             return False
@@ -156,17 +146,33 @@ class EvidenceEstimator:
             return not self._told and self.evidence.doubt > DOUBTING
         return not self._told
 
-    def adopt(self, estimate: float) -> None:
-        """Replace the estimate by what all members share, unless it only undoes a trial here."""
+    def adopt(self, estimate: float, noise: float = 0.0) -> None:
+        """Take over what another member of a shared quota has found: an estimate, unless it only undoes a trial here or
+        repeats one that is over; and noise, where none is known here, which ends a trial.
+        """
+        if noise and not self.evidence.noise:
+            self.evidence.find_noise(noise)
+            if self._trial is not None:
+                self.estimate, self.known, self._trial = self._trial.estimate, self._trial.known, None
+                self._restored_at = self._now
+                self._change()
         estimate = min(self.ceiling, estimate)
-        if estimate < self.estimate or (estimate > self.estimate and self._trial is None):
-            if not self.known or estimate < self.estimate:
-                self._lower(estimate, self.estimate if self.known else estimate)
-                self._grown = -5.0
+        lower = estimate < self.estimate
+        if (self._now - self._restored_at < RESTORING) if lower else self._trial is not None:
+            return
+        if self.known and lower and estimate < (1.0 - SLIGHTLY) * self.estimate:
+            self._lower(estimate, self.estimate)
+            self._grown = -5.0
+            self._change()
+        if estimate != self.estimate:
             self.estimate = estimate
             self.reason = "another member of the shared quota found it"
-            self._change()
         self.known = True
+
+    @property
+    def noise(self) -> float:
+        """The part of the calls that is throttled whatever the rate is."""
+        return self.evidence.noise
 
     def _count(self, counts: Counts) -> None:
         self.evidence.admit(max(0.0, counts.admitted - self._admitted), on_trial=self._trial is not None)
@@ -183,18 +189,6 @@ class EvidenceEstimator:
             self._grown += seconds
             way = self._grown / SPAN - self._drop**0.25
             self.estimate = min(self.ceiling, max(self.estimate, self._level * (1.0 + way * abs(way) ** 3)))
-
-    def _blame_burst(self, throttle: Throttle) -> None:
-        if throttle.age > self._now - self._burst_changed_at:
-            return
-        if self._now - self._burst_at > BURST_SECONDS:
-            self._burst_throttles = 0.0
-            self._burst_at = self._now
-        self._burst_throttles += 1.0
-        if self._burst_throttles > BURST_THROTTLES + BURST_PART * throttle.calls:
-            self.burst = max(BURST_LEAST, self.burst / 2.0)
-            self._burst_changed_at = self._now
-            self._change()
 
     def _weigh(self, throttle: Throttle) -> None:
         self._row_at, self._row_counts = self._now, True
@@ -248,6 +242,7 @@ class EvidenceEstimator:
             return
         if not gone:
             evidence.find_noise(min(evidence.rate, trial.throttled))
+            self._restored_at = self._now
             self.estimate, self.known = trial.estimate, trial.known
             self.reason = f"throttles went on when less went: {evidence.noise:.1%} of calls, whatever the rate is"
         else:
@@ -291,6 +286,8 @@ class EvidenceEstimator:
         self.evidence.blame()
         self.estimate, self.known = to, True
         self._level, self._drop, self._grown = level, max(NEAR, 1.0 - to / level), 0.0
+        if self._trial is not None:  # what ends it in noise does not undo this
+            self._trial = self._trial._replace(estimate=min(self._trial.estimate, level), known=True)
 
     def _change(self) -> None:
         """Let what comes now be evidence about what is now."""

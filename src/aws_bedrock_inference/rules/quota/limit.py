@@ -101,12 +101,12 @@ class Limit:
         needed = (amount if amount < self.capacity else self.capacity) - self.credit * self.rate
         return needed if needed > 0.0 else 0.0
 
-    def lease(self, share: float, estimate: float | None) -> None:
-        """Have `share` of a limit that all who share it estimate as `estimate`; None when they know none."""
+    def lease(self, share: float, estimate: float | None, noise: float = 0.0) -> None:
+        """Have `share` of a limit, of which others have found `estimate` and `noise`; None and 0 if nothing new."""
         before = self.estimate * self.share
         self.share = share
-        if estimate is not None:
-            self.estimator.adopt(estimate)
+        if estimate is not None or noise:
+            self.estimator.adopt(self.estimate if estimate is None else estimate, noise)
         self._follow(share=True)
         if self.estimate * share < before:
             self._let_excess_run_out()

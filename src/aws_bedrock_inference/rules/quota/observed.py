@@ -74,8 +74,12 @@ class Estimator(Protocol):
     def throttled(self, throttle: Throttle, counts: Counts) -> bool:
         """Observe a throttle; return whether nothing is left of the burst."""
 
-    def adopt(self, estimate: float) -> None:
-        """Observe what all members of a shared quota estimate."""
+    @property
+    def noise(self) -> float:
+        """The part of the calls that is throttled whatever the rate is."""
+
+    def adopt(self, estimate: float, noise: float = 0.0) -> None:
+        """Observe what another member of a shared quota has found."""
 
 
 class EstimatorFactory(Protocol):

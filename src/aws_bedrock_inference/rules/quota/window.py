@@ -7,12 +7,13 @@ from itertools import chain
 from math import inf
 from typing import TYPE_CHECKING
 
+from aws_bedrock_inference.rules.quota.beliefs import BURNDOWN, NOISE
 from aws_bedrock_inference.rules.quota.burndown import Burndown
 from aws_bedrock_inference.rules.quota.gone import STEP
 from aws_bedrock_inference.rules.quota.learning import EvidenceEstimator
 from aws_bedrock_inference.rules.quota.limit import MINUTE, Limit
 from aws_bedrock_inference.rules.quota.observed import Throttle
-from aws_bedrock_inference.rules.quota.slot import LAG, SLOT, Slot
+from aws_bedrock_inference.rules.quota.slot import GRAIN, LAG, SLOT, Slot, pace
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -39,15 +40,6 @@ FEW_CALLS = 5.0
 
 # What calls want on average is counted over so many at the least, and twice as many at the most.
 USUAL_CALLS = 500.0
-
-# Ends nearer than this are no reason to slow down: within it, calls are uneven anyway.
-SOON = 5.0
-
-# Nor is what ends later than this: it would keep room free for a minute.
-AHEAD = 30.0
-
-# Nor is a gap of so many calls a reason.
-GRAIN = 5.0
 
 # From this share of the minute on, what calls in flight have reserved makes it worth exceeding the minute by it.
 RESERVED = 0.1
@@ -145,7 +137,9 @@ class Window:
         if gone is not None:
             self._forget(self._others)
         for name, limit in self.dimensions:
-            limit.lease(share, limits.get(name))
+            limit.lease(share, limits.get(name), limits.get(NOISE + name, 0.0))
+        if BURNDOWN in limits:
+            self.burndown.adopt(limits[BURNDOWN], now)
         if gone is not None:
             self._others = [Slot(now + seconds - MINUTE - LAG) for seconds, _, _ in gone]
             for slot, (_, requests, tokens) in zip(self._others, gone, strict=True):
@@ -282,17 +276,9 @@ class Window:
         return wait
 
     def _spread(self, now: float) -> None:
-        """Spread what the minute will bring over the time until it comes, so that a burst is not followed by a halt
-        when it is about to leave the minute, and again each minute after.
-        """
+        """Spread what the minute will bring over the time until it comes."""
         for name, limit in self.dimensions:
             limit.pace = inf
             if limit.held_back and limit.windowed:
                 room = limit.room + GRAIN * limit.used / max(1.0, self.requests.used)
-                for slot in self._slots:
-                    ahead = slot.end + MINUTE + LAG - now
-                    if ahead > AHEAD:
-                        break
-                    if ahead > SOON and room < limit.pace * ahead:
-                        limit.pace = max(0.0, room / ahead)
-                    room += getattr(slot, name)
+                limit.pace = pace(self._slots, name, room, now)
