@@ -25,12 +25,13 @@ class Fixed:
         self.slack = 0.0
         self.known = known
         self.reason = "fixed"
+        self.noise = 0.0
 
     def elapsed(self, seconds: float, counts: Counts) -> None: ...
     def throttled(self, throttle: Throttle, counts: Counts) -> bool:
         return False
 
-    def adopt(self, estimate: float) -> None: ...
+    def adopt(self, estimate: float, noise: float = 0.0) -> None: ...
 
 
 class Recorder(EvidenceEstimator):
@@ -58,8 +59,8 @@ class Recorder(EvidenceEstimator):
         self.record(counts, throttle=throttle)
         return drained
 
-    def adopt(self, estimate: float) -> None:
-        super().adopt(estimate)
+    def adopt(self, estimate: float, noise: float = 0.0) -> None:
+        super().adopt(estimate, noise)
         self.record(None, adopted=estimate)
 
 

@@ -275,6 +275,7 @@ class EvidenceEstimator:
             if self.slack > SLACK_LEAST:
                 self.slack *= SLACK_KEPT
             elif throttle.lately < self.estimate:
+                self._trial = None
                 to = max(LONG_KEPT * self._row_estimate, throttle.lately)
                 self._lower(to, to)
                 self.reason = "nothing went for long: the last minute was full"
