@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from aws_bedrock_inference.rules.quota.burndown import Burndown
 from aws_bedrock_inference.rules.quota.learning import EvidenceEstimator
+from aws_bedrock_inference.rules.quota.snapshot import needed
 from aws_bedrock_inference.rules.quota.window import Window
 
 if TYPE_CHECKING:
@@ -113,3 +115,22 @@ def test_a_throttle_tells_how_large_the_call_was_beside_others() -> None:
     book.throttled("tokens", 2000, 20.0, 1, 0.1)
     book.throttled("requests", 2000, 20.0, 1, 0.1)
     assert sizes == [pytest.approx(2.0, rel=0.05), 1.0]
+
+
+def test_members_of_a_store_tell_each_other_of_noise_and_of_the_burndown() -> None:
+    book = window(tpm=600_000)
+    book.burndown = Burndown(5.0, 600_000.0)
+    assert not needed(book, 0, {}, {}, ()).limits[2:]
+    book.lease(0.5, {"burndown": 4.0, "noise of tokens": 0.03}, 0.0, 10.0, None)
+    assert (book.burndown.rate, book.burndown.factor) == (4.0, 0.8)
+    assert book.tokens.estimator.noise == 0.03
+    assert {("burndown", 4.0), ("noise of tokens", 0.03)} <= set(needed(book, 0, {}, {}, ()).limits)
+
+
+def test_what_the_user_states_of_the_burndown_is_told_to_nobody_and_heard_from_nobody() -> None:
+    book = window(tpm=600_000)
+    book.burndown = Burndown(5.0, 600_000.0)
+    book.burndown.state(2.0)
+    book.lease(0.5, {"burndown": 4.0}, 0.0, 10.0, None)
+    assert book.burndown.rate == 2.0
+    assert not [name for name, _ in needed(book, 0, {}, {}, ()).limits if name == "burndown"]

@@ -26,6 +26,7 @@ SIZE_WEIGHT = 0.15
 
 # Noise is an average over so many calls; it is none once it is below this part of what is tolerated anyway.
 MEMORY = 1000.0
+OPEN = 300.0  # calls: a doubt that is not decided by then was none
 NONE = 0.5
 
 # Small calls say less than large ones, but never more than this factor.
@@ -92,7 +93,7 @@ class Evidence:
         self._well += calls
         tolerated = self.tolerated
         self.doubt -= calls * (MORE * tolerated + MORE_AND - tolerated)
-        if self.doubt <= 0.0 and not on_trial:
+        if not on_trial and (self.doubt <= 0.0 or (self.noise and self.calls > OPEN)):
             self.learn()
             self.forget()
 

@@ -74,7 +74,7 @@ FORGOTTEN = 30.0
 
 # If answers take long and max_tokens is far above their usage, reservations fill the minute with tokens that will never
 # be used. A bucket does not mind: so they may exceed the minute by this share more each second, up to SLACK_MOST.
-SLACK_INCREASE = 0.005
+SLACK_INCREASE = 0.01
 SLACK_MOST = 4.0
 SLACK_LEAST = 0.02
 SLACK_KEPT = 0.5
@@ -195,7 +195,7 @@ class EvidenceEstimator:
         self._row_before = self.evidence.mark()
         self._row_estimate = self.estimate if self.known else throttle.at_least(LEAST_CALLS)
         evidence = self.evidence
-        evidence.throttle(throttle.size)
+        evidence.throttle(1.0 if self._told else throttle.size)  # the told prior is stronger than sizes
         doubtful = evidence.doubtful(self._prior.doubt)
         if self._trial is not None:
             self._judge(self._trial)
