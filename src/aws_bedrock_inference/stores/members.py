@@ -58,7 +58,7 @@ class SharedQuota:
     def of(cls, key: str, view: View) -> Self:
         """Return what the store shows under `key`."""
         believed = {name: value for name, value, _ in view.limits}
-        limits = {name: believed[name] for name in ("requests", "tokens") if name in believed}
+        limits = {name: limit for name, limit in believed.items() if name in ("requests", "tokens")}
         return cls(key, tuple(map(Member.of, view.members)), limits, believed.get(BURNDOWN))
 
     @property

@@ -216,7 +216,7 @@ def test_what_others_found_replaces_the_estimate_and_only_a_lower_one_ends_a_tri
 
 def test_what_others_add_slowly_leaves_the_evidence_and_noise_that_they_found_ends_a_trial() -> None:
     doubting = busy(20, every=25)[:-20]
-    slowly = [seen._replace(adopted=6000.0 + number) if number % 10 == 5 else seen for number, seen in enumerate(doubting)]
+    slowly = [each._replace(adopted=6000.0 + at) if at % 10 == 5 else each for at, each in enumerate(doubting)]
     assert final(slowly, ceiling=inf).evidence.noise == final(doubting, ceiling=inf).evidence.noise > 0.0
 
     trying = final(busy(2, every=10))

@@ -52,7 +52,7 @@ class Prior(NamedTuple):
 
 
 TOLD = Prior(doubt=4.0, below=0.04, gone=2 * SURE, cut=0.0, rows=2.2, kept=0.8)
-UNTOLD = Prior(doubt=2.0, below=0.16, gone=SURE, cut=0.2, rows=1.5, kept=0.5)
+UNTOLD = Prior(doubt=2.0, below=0.18, gone=SURE, cut=0.2, rows=1.5, kept=0.5)
 
 
 class Trial(NamedTuple):

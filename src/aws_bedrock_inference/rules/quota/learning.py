@@ -12,7 +12,8 @@ these apart is when it comes, and what becomes of it at a lower rate:
                not explain                                                                  enough of them: a trial
     on trial   enough such throttles             lower than these throttles explain (if     by a verdict:
                                                  reservations exceed the minute, these are
-                                                 reduced instead); not told: again and again
+                                                 reduced instead); not told: again and      or by a full minute
+                                                 again
      - gone    hardly any throttles now          the rate was the cause: the limit is what  growing
                                                  went through
      - same    as many throttles as before; not  they are noise, and tolerated from now     growing
@@ -22,10 +23,12 @@ these apart is when it comes, and what becomes of it at a lower rate:
                                                  through; longer than LONG: a full minute,
                                                  the limit is what the last one took
 
-A throttle when the last second went faster than the rate is the burst's: the burst is halved and grows again slowly.
+A throttle when the last second went faster than the rate is the burst's (`bursts`). Noise is an average over what
+proved harmless (`evidence`): after long noise, a cluster is no reason to go lower. Not told, large calls say more.
 Throttles of calls that were admitted before the last change say nothing about it. A told limit is a strong prior and a
 ceiling: `TOLD` and `UNTOLD` say how much evidence it takes for what. Several who share a limit without knowing of each
 other come to about equal parts: each grows by the same number of calls a second and yields by a part of what it has.
+Members of a store share what they find (`adopt`): verdicts and noise, and none loses its evidence to another's growth.
 
 The constants were found in simulation (bench/quota_matrix.py); docs/policies/quota.md says what the parts buy.
 """
