@@ -54,7 +54,7 @@ class _Experience:
 
     @property
     def burndown(self) -> float:
-        """How many times an output token counts."""
+        """The number of tokens of the quota that an output token counts as."""
         return self.learned or model_facts(self.model).burndown
 
 
