@@ -31,7 +31,8 @@ class Fixed:
     def throttled(self, throttle: Throttle, counts: Counts) -> bool:
         return False
 
-    def adopt(self, estimate: float, noise: float = 0.0) -> None: ...
+    def adopt(self, estimate: float) -> None: ...
+    def adopt_noise(self, noise: float) -> None: ...
 
 
 class Recorder(EvidenceEstimator):
@@ -59,8 +60,8 @@ class Recorder(EvidenceEstimator):
         self.record(counts, throttle=throttle)
         return drained
 
-    def adopt(self, estimate: float, noise: float = 0.0) -> None:
-        super().adopt(estimate, noise)
+    def adopt(self, estimate: float) -> None:
+        super().adopt(estimate)
         self.record(None, adopted=estimate)
 
 
@@ -221,7 +222,7 @@ def test_what_others_add_slowly_leaves_the_evidence_and_noise_that_they_found_en
 
     trying = final(busy(2, every=10))
     assert trying.estimate < 6000
-    trying.adopt(trying.estimate, noise=0.1)
+    trying.adopt_noise(0.1)
     assert (trying.estimate, trying.evidence.noise) == (6000, 0.1)
     trying.adopt(5000.0)
     assert trying.estimate == 6000  # another member still repeats what the trial here had tried

@@ -98,7 +98,7 @@ class Step(NamedTuple):
 
 
 class Burndown:
-    """The number of times that an output token counts: `rate`, which starts as the `table` says and is `factor` of that.
+    """The number of times an output token counts: `rate`, which starts as the `table` says and is `factor` of that.
 
     `told` is the limit of tokens a minute; without one, nothing is learned. `charged` and `output` are summed by the
     ledger: what calls that ended were charged, and their output tokens. `reason` says why the rate is what it is, and

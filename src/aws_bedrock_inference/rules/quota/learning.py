@@ -12,8 +12,7 @@ these apart is when it comes, and what becomes of it at a lower rate:
                not explain                                                                  enough of them: a trial
     on trial   enough such throttles             lower than these throttles explain (if     by a verdict:
                                                  reservations exceed the minute, these are
-                                                 reduced instead); not told: again and      or by a full minute
-                                                 again
+                                                 reduced instead); not told: and lower      or by a full minute
      - gone    hardly any throttles now          the rate was the cause: the limit is what  growing
                                                  went through
      - same    as many throttles as before; not  they are noise, and tolerated from now     growing
@@ -82,7 +81,6 @@ SLACK_MOST = 4.0
 SLACK_LEAST = 0.02
 SLACK_KEPT = 0.5
 
-
 # A lower estimate of others by no more than this part is no new verdict. After a trial here has ended in noise, others
 # still repeat it for so many seconds.
 SLIGHTLY = 0.02
@@ -149,16 +147,18 @@ class EvidenceEstimator:
             return not self._told and self.evidence.doubt > DOUBTING
         return not self._told
 
-    def adopt(self, estimate: float, noise: float = 0.0) -> None:
-        """Take over what another member of a shared quota has found: an estimate, unless it only undoes a trial here or
-        repeats one that is over; and noise, where none is known here, which ends a trial.
-        """
-        if noise and not self.evidence.noise:
-            self.evidence.find_noise(noise)
-            if self._trial is not None:
-                self.estimate, self.known, self._trial = self._trial.estimate, self._trial.known, None
-                self._restored_at = self._now
-                self._change()
+    def adopt_noise(self, noise: float) -> None:
+        """Take over the noise that another member of a shared quota has found, if none is known: it ends a trial."""
+        if self.evidence.noise:
+            return
+        self.evidence.find_noise(min(0.5, noise))
+        if self._trial is not None:
+            self.estimate, self.known, self._trial = self._trial.estimate, self._trial.known, None
+            self._restored_at = self._now
+            self._change()
+
+    def adopt(self, estimate: float) -> None:
+        """Take over the estimate of another member, unless it only undoes a trial here or repeats one that is over."""
         estimate = min(self.ceiling, estimate)
         lower = estimate < self.estimate
         if (self._now - self._restored_at < RESTORING) if lower else self._trial is not None:

@@ -105,8 +105,10 @@ class Limit:
         """Have `share` of a limit, of which others have found `estimate` and `noise`; None and 0 if nothing new."""
         before = self.estimate * self.share
         self.share = share
-        if estimate is not None or noise:
-            self.estimator.adopt(self.estimate if estimate is None else estimate, noise)
+        if noise:
+            self.estimator.adopt_noise(noise)
+        if estimate is not None:
+            self.estimator.adopt(estimate)
         self._follow(share=True)
         if self.estimate * share < before:
             self._let_excess_run_out()

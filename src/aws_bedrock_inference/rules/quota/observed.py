@@ -78,8 +78,11 @@ class Estimator(Protocol):
     def noise(self) -> float:
         """The part of the calls that is throttled whatever the rate is."""
 
-    def adopt(self, estimate: float, noise: float = 0.0) -> None:
-        """Observe what another member of a shared quota has found."""
+    def adopt(self, estimate: float) -> None:
+        """Observe the estimate that another member of a shared quota has found."""
+
+    def adopt_noise(self, noise: float) -> None:
+        """Observe the noise that another member has found."""
 
 
 class EstimatorFactory(Protocol):
