@@ -177,7 +177,7 @@ def test_a_burndown_that_one_learned_and_noise_that_one_found_are_known_to_all()
     for window in (first, second):
         window.burndown = Burndown(5.0, TPM, now=10.0)
     first.burndown.adopt(4.0, 10.0)
-    first.tokens.estimator.evidence.find_noise(0.03)
+    first.tokens.estimator.adopt_noise(0.03)
     fleet.driver.run(until=14)
     assert second.burndown.rate == 4.0
     assert second.tokens.estimator.noise > 0.0  # and less each second, since there is none
