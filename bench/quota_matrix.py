@@ -6,7 +6,8 @@
 
 The worst rows come first. `minute 1` and `after` are use of the oracle's use; `after` gives each ten minutes (in the
 quick set: the rest). Throttles are beyond those that the noise alone causes, in percent of the calls that were served.
-`p99` is in fair shares: how long a call would take if all took the same. `back` is how many seconds after a change 30 s
+`p99` is in fair shares: how long a call would take if all took the same; `its` is the oracle's, which bursts where the
+service lets it, but waits as long in an episode of a bad service. `back` is how many seconds after a change 30 s
 in a row have 95 % of the oracle's use. `Jain` compares what members used.
 """
 
@@ -43,6 +44,7 @@ class Row(NamedTuple):
     after: list[float]
     throttled: float
     p99: float
+    its: float
     back: float | None
     jain: float | None
     failed: int
@@ -109,16 +111,14 @@ def measure(cell: World) -> Row:
     started = time.process_time()
     ours, oracle = Run(cell), Run(cell, oracle=True)
     spans = [(60.0, float(cell.seconds))] if cell.seconds <= 660 else _tens(cell.seconds)
-    served = [call for call in ours.done if call.at >= 60.0]
-    fair = WORKERS[cell.load] * (cell.seconds - 60.0) / max(1, len(served))
-    times = sorted(call.seconds for call in served)
-    beyond = sum(at >= 60.0 for at in ours.refused) / max(1, len(served))
+    beyond = sum(at >= 60.0 for at in ours.refused) / max(1, sum(call.at >= 60.0 for call in ours.done))
     return Row(
         cell,
         _use(ours, 0.0, 60.0) / _use(oracle, 0.0, 60.0),
         [_use(ours, *span) / _use(oracle, *span) for span in spans],
         beyond,
-        times[int(len(times) * 0.99)] / fair if times else 0.0,
+        _p99(ours),
+        _p99(oracle),
         None if cell.change == "none" else _back(ours, oracle),
         _jain(ours) if cell.members != "alone" else None,
         len(ours.failed),
@@ -132,6 +132,12 @@ def _tens(seconds: int) -> list[tuple[float, float]]:
 
 def _use(run: Run, start: float, end: float) -> float:
     return max(1.0, sum(call.tokens for call in run.done if start <= call.at < end))
+
+
+def _p99(run: Run) -> float:
+    times = sorted(call.seconds for call in run.done if call.at >= 60.0)
+    fair = WORKERS[run.world.load] * (run.world.seconds - 60.0) / max(1, len(times))
+    return times[int(len(times) * 0.99)] / fair if times else 0.0
 
 
 def _back(ours: Run, oracle: Run) -> float:
@@ -153,7 +159,9 @@ def _jain(run: Run) -> float:
 
 
 def shown(rows: list[Row]) -> str:
-    names = f"{'minute 1':>8} {'after':>14} {'throttled':>9} {'p99':>5} {'back':>5} {'Jain':>5} {'failed':>6} s"
+    names = (
+        f"{'minute 1':>8} {'after':>14} {'throttled':>9} {'p99':>5} {'its':>5} {'back':>5} {'Jain':>5} {'failed':>6} s"
+    )
     lines = [f"{'world':58} {names}"]
     for row in sorted(rows, key=lambda row: row.worst):
         after = " ".join(f"{100 * use:.1f}" for use in row.after)
@@ -161,7 +169,8 @@ def shown(rows: list[Row]) -> str:
         jain = "" if row.jain is None else f"{row.jain:.2f}"
         lines.append(
             f"{str(row.world) + (f' #{row.world.seed}' if row.world.seed != 1 else ''):58} {100 * row.first:8.1f} "
-            f"{after:>14} {100 * row.throttled:9.2f} {row.p99:5.1f} {back:>5} {jain:>5} {row.failed:6} {row.took:.0f}"
+            f"{after:>14} {100 * row.throttled:9.2f} {row.p99:5.1f} {row.its:5.1f} {back:>5} {jain:>5} {row.failed:6} "
+            f"{row.took:.0f}"
         )
     return "\n".join(lines)
 

@@ -2,8 +2,10 @@
 calls for no reason, and callers who want two and a half times what the quota carries.
 
 A throttle that is noise charges nothing, as the service's other throttles. An oracle that knows the discipline, its
-burst and its state can run in each world: it sends a call once the service has room for it, and sends it again at once
-after noise.
+burst, its state and what each call will use can run in each world: it sends a call once the service has room for it,
+and sends it again at once after noise. Where the quota is told, the oracle keeps the promise that users have, too: no
+minute uses more than that, whatever the service would take. Otherwise it would be measured by what it must not do: a
+bucket that has filled up in a pause carries two minutes' quota in one.
 """
 
 from __future__ import annotations
@@ -33,13 +35,21 @@ ROUTE = Route("anthropic.claude-test-v1:0", "us-east-1", base="anthropic.claude-
 TOKENS = answered("ThrottlingException", "Too many tokens, please wait before trying again.", status=429)
 NAMELESS = answered("ThrottlingException", "Rate exceeded", status=429)
 
-WORKERS = {"short": 48, "mixed": 320, "long": 1080, "on-off": 48}
+# Callers by load. In `wordy` the answer is longer than the prompt, so that almost all that is used is burndown.
+WORKERS = {"short": 48, "wordy": 48, "mixed": 320, "long": 1080, "on-off": 48}
 EPISODE = 3.5  # seconds, on average
 POLL = 0.02
 MEMBERS = 4
 
 # What the table says of a token of the answer, and what the service charges.
-BURNDOWNS = {"as table": (1.0, 1.0), "a third": (3.0, 1.0), "threefold": (1.0, 3.0)}
+BURNDOWNS = {
+    "as table": (1.0, 1.0),
+    "a third": (3.0, 1.0),
+    "threefold": (1.0, 3.0),
+    "5 is right": (5.0, 5.0),
+    "15, truly 5": (15.0, 5.0),
+    "5, truly 15": (5.0, 15.0),
+}
 CHANGES: dict[str, float | str | None] = {
     "none": None,
     "halved": 0.5,
@@ -120,6 +130,7 @@ class Run:
         self._table, self._burndown = BURNDOWNS[world.burndown]
         self._noise = Noise(world.noise, Random(world.seed + 99), episodes=world.episodes)  # noqa: S311 - as above
         self._limit = counted(world.discipline, TPM, 0.0)
+        self._promised = Sliding(TPM if world.known == "told" else inf, 60.0)
         self._driver = VirtualDriver(lambda *_: (0.0, Outcome()))
         self._queue: deque[Turn] = deque()
         self._tasks: list[Task] = []
@@ -175,7 +186,9 @@ class Run:
                 yield Sleep(90 - driver.now % 90 + chance.random())
             prompt = min(3000, max(60, int(chance.lognormvariate(log(500) - 0.32, 0.8))))
             slow = world.load == "long" or (world.load == "mixed" and chance.random() < 0.1)
-            mean, most = (1500, 4000) if slow else (100, 300)
+            wordy = world.load == "wordy"
+            prompt = prompt // 4 + 1 if wordy else prompt
+            mean, most = (1500, 4000) if slow else (300, 900) if wordy else (100, 300)
             answer = min(most, max(5, int(chance.lognormvariate(log(mean) - 0.08, 0.4))))
             seconds = (60.0 if slow else 0.7) * chance.lognormvariate(0, 0.3)
             start = driver.now
@@ -219,11 +232,14 @@ class Run:
         while True:
             taken = True
             while queue and taken:
-                prompt, _, most, _ = queue[0].call.params["all"]
-                taken = self._limit.fits(prompt + most, driver.now) and not self._noise.hits(driver.now)
+                prompt, answer, most, _ = queue[0].call.params["all"]
+                used, now = prompt + answer * self._burndown, driver.now
+                taken = self._limit.fits(prompt + most, now) and self._promised.fits(used, now)
+                taken = taken and not self._noise.hits(now)
                 if taken:
                     turn = queue.popleft()
-                    turn.taking = self._limit.take(prompt + most, driver.now)
+                    turn.taking = self._limit.take(prompt + most, now)
+                    self._promised.take(used, now)
                     turn.wake()
             yield Sleep(POLL)
 

@@ -141,6 +141,18 @@ class ThrottleReceived:
 
 
 @dataclass(frozen=True, slots=True)
+class BurndownChanged:
+    """An output token of a model counts as `burndown` tokens of the quota from now on, where the table says `table`,
+    until it is changed again. `reason` says in words why.
+    """
+
+    route: Route
+    burndown: float
+    table: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class StoreChanged:
     """The store that shares a quota between processes became unavailable, or available again. `pool` names the quota:
     account, Region, model and pool. While the store is unavailable, this process uses its last share, or a part of the

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from aws_bedrock_inference.events import (
     AnswerCached,
     AnswerDegraded,
+    BurndownChanged,
     CacheStoreChanged,
     CallEnded,
     CircuitChanged,
@@ -173,6 +174,16 @@ def _letter_lost(event: DeadLetterLost) -> None:
     LOGGER.error("%s: failed with %s; not kept as a dead letter: %s", event.route, _named(event.fault), event.message)
 
 
+def _burndown(event: BurndownChanged) -> None:
+    LOGGER.info(
+        "%s: an output token counts as %.3g tokens of the quota, where the table says %.3g: %s",
+        event.route,
+        event.burndown,
+        event.table,
+        event.reason,
+    )
+
+
 def _circuit(event: CircuitChanged) -> None:
     level = logging.WARNING if event.state == "open" else logging.INFO
     LOGGER.log(level, "%s: the circuit is %s", event.route, event.state)
@@ -227,6 +238,7 @@ _LINES: dict[type, Callable[[Any], None]] = {
     AnswerCached: _cached,
     AnswerDegraded: _degraded,
     CacheStoreChanged: _cache_store,
+    BurndownChanged: _burndown,
     CallEnded: _ended,
     CircuitChanged: _circuit,
     ContentFiltered: _filtered,

@@ -11,7 +11,7 @@ from support.doubles import ROUTE, UNAVAILABLE
 from aws_bedrock_inference.batch.tally import Tally
 from aws_bedrock_inference.call import Usage
 from aws_bedrock_inference.cli.progress import Progress, about
-from aws_bedrock_inference.events import CallEnded, RetryScheduled
+from aws_bedrock_inference.events import BurndownChanged, CallEnded, RetryScheduled
 from aws_bedrock_inference.knowledge.classify import answered
 
 if TYPE_CHECKING:
@@ -35,6 +35,13 @@ def test_why_nothing_is_answered_is_shown_until_something_is(world: World) -> No
     assert progress.line().endswith(f"no answer for 0:04: {UNAVAILABLE}")
     tally.hear(CallEnded("converse", ROUTE, None, Usage(1, 1), 1, 1.0))
     assert "no answer" not in shown()
+
+
+def test_tokens_count_at_the_burndown_that_was_learned(world: World) -> None:
+    tally = Tally(world.clock)
+    tally.hear(BurndownChanged(ROUTE, 2.0, 5.0, "tried"))
+    tally.hear(CallEnded("converse", ROUTE, None, Usage(100, 10), 1, 1.0))
+    assert tally.tokens == 120
 
 
 class Going:

@@ -399,6 +399,18 @@ class TestAdvise:
         # 3,000 tokens a call were used, 200 of them answer: (2,800 + 4,000) / (2,800 + 410)
         assert "max_tokens=410 allows 2.1 times as many calls at once" in output
 
+    def test_advice_counts_answers_as_often_as_members_found_that_they_count(
+        self, service: ServiceQuotas, path: Path, url: str
+    ) -> None:
+        store = SqliteStore(path)
+        limits = (("tokens", 60_000.0, 0, False), ("burndown", 2.0, 0, False))
+        text = report(answers=answers(60, 200), reserved=0)
+        store.renew(KEY, "a:1", LeaseRequest(0.0, ((0.0, 0.5, 1.0),), limits, text, rate=4.5)).run()
+        store.close()
+        output = bedrock("advise", "--store", url).output
+        # 3,000 tokens a call were used, 400 of them for 200 of answer: (2,600 + 4,000) / (2,600 + 410)
+        assert "max_tokens=410 allows 2.2 times as many calls at once" in output
+
     def test_prompts_of_unknown_length_are_said_to_be_left_out(
         self, service: ServiceQuotas, path: Path, url: str
     ) -> None:

@@ -13,6 +13,7 @@ from aws_bedrock_inference.drivers.virtual import VirtualDriver
 from aws_bedrock_inference.events import StoreChanged, ThrottleReceived
 from aws_bedrock_inference.flow import Pipeline, Sleep, send
 from aws_bedrock_inference.policies import Deadline, Quota, Retry
+from aws_bedrock_inference.rules.quota.burndown import Burndown
 from aws_bedrock_inference.stores import MemoryStore, StoreUnavailable
 from aws_bedrock_inference.stores.request import Instant
 
@@ -244,3 +245,19 @@ def test_a_store_that_cannot_be_looked_at_is_no_failure_of_a_call(caplog: pytest
     kinds.store.gone = False
     kinds.work("", ACCOUNT, seconds=70.0)
     assert len(kinds.warnings()) == 1
+
+
+def test_a_burndown_that_one_learned_and_noise_that_one_found_are_known_to_all() -> None:
+    fleet = Fleet(members=2)
+    fleet.driver.run(until=10)
+    first, second = (pool.ledger.window for quota in fleet.quotas for pool in dict(quota._ledgers).values())
+    for window in (first, second):
+        window.burndown = Burndown(5.0, TPM, now=10.0)
+    first.burndown.adopt(4.0, 10.0)
+    first.tokens.estimator.adopt_noise(0.03)
+    fleet.driver.run(until=14)
+    assert second.burndown.rate == 4.0
+    assert second.tokens.estimator.noise > 0.0  # and less each second, since there is none
+    second.burndown.adopt(3.5, 14.0)
+    fleet.driver.run(until=18)
+    assert first.burndown.rate == 3.5

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from aws_bedrock_inference.rules.quota.views import Seen
-from aws_bedrock_inference.stores.members import Member
+from aws_bedrock_inference.rules.quota.views import Seen, View
+from aws_bedrock_inference.stores.members import Member, SharedQuota
 from aws_bedrock_inference.stores.report import VERSION, MemberReport, ReportTooNew
 from aws_bedrock_inference.tokens.answer_sizes import AnswerSizes
 
@@ -73,3 +73,11 @@ def test_a_newer_report_is_refused_with_what_to_do() -> None:
 @pytest.mark.parametrize("text", ["", "x", "[1]", '{"waiting": {"x": 1}, "answers": {"count": 1}, "reserved": -1}'])
 def test_what_is_no_report_counts_as_nothing(text: str) -> None:
     assert MemberReport.from_json(text) == MemberReport()
+
+
+def test_a_burndown_that_members_share_is_no_limit() -> None:
+    believed = (("burndown", 3.0, 2), ("noise of tokens", 0.03, 1), ("requests", 600.0, 1), ("tokens", 60_000.0, 4))
+    shared = SharedQuota.of("|us-east-1|a-model|in-region", View((), believed))
+    assert shared.limits == {"requests": 600.0, "tokens": 60_000.0}
+    assert shared.burndown == 3.0
+    assert SharedQuota.of("", View((), believed[1:])).burndown is None

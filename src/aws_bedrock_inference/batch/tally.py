@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from aws_bedrock_inference.dialects.usage import FILTERED, TRUNCATED
-from aws_bedrock_inference.events import CallEnded, RetryScheduled, StoreChanged
+from aws_bedrock_inference.events import BurndownChanged, CallEnded, RetryScheduled, StoreChanged
 from aws_bedrock_inference.fault import Kind
 from aws_bedrock_inference.knowledge.models import model_facts
 
@@ -105,6 +105,7 @@ class Tally:
         self.answer_rate = Meter(self.clock)
         self.token_rate = Meter(self.clock)
         self._outages = 0.0
+        self._burndowns: dict[str, float] = {}  # by model, where the quota found that the table is wrong
         self.pace = Meter(lambda: self.clock() - self._outages - self._outage, _PACE_MINUTES)
 
     @property
@@ -137,9 +138,12 @@ class Tally:
         if isinstance(event, CallEnded):
             self._fault(event.fault)
             if event.usage is not None:
-                charge = event.usage.charge(model_facts(event.route.base).burndown)
+                base = event.route.base
+                charge = event.usage.charge(self._burndowns.get(base) or model_facts(base).burndown)
                 self.tokens += charge
                 self.token_rate.add(charge)
+        elif isinstance(event, BurndownChanged):
+            self._burndowns[event.route.base] = event.burndown
         elif isinstance(event, RetryScheduled):
             self.retries += 1
             self._fault(event.fault)

@@ -39,7 +39,7 @@ _CALLED = {"geographic": "a us., eu. or other geographic profile", "global": "it
 @dataclass(kw_only=True)
 class _Experience:
     """Statistics of one model's calls. `inputs` is the mean of input tokens per call, None if unknown; `account` and
-    `region` are empty for the caller's own.
+    `region` are empty for the caller's own; `learned` is how many times an output token counts, if the table is wrong.
     """
 
     where: str
@@ -49,7 +49,13 @@ class _Experience:
     region: str = ""
     sizes: AnswerSizes = field(default_factory=AnswerSizes)
     inputs: float | None = None
+    learned: float | None = None
     remarks: list[str] = field(default_factory=list)
+
+    @property
+    def burndown(self) -> float:
+        """The number of tokens of the quota that an output token counts as."""
+        return self.learned or model_facts(self.model).burndown
 
 
 @click.command()
@@ -157,11 +163,12 @@ def _of_store(quota: SharedQuota) -> _Experience:
     account, region, model, pool = quota.place
     where = f"{len(quota.members)} processes{region and f' in {region}'}"
     known = _Experience(where=where, model=model, pool=pool, account=account, region=region, sizes=quota.answers)
+    known.learned = quota.burndown
     calls = quota.used("requests")
     if calls and known.sizes.count:
         # The input is the use of the last minute, without what is only reserved and without the mean answer.
         charge = (quota.used("tokens") - quota.reserved) / calls
-        known.inputs = charge - model_facts(model).burndown * known.sizes.output / known.sizes.count
+        known.inputs = charge - known.burndown * known.sizes.output / known.sizes.count
     if known.inputs is None or known.inputs < 0:
         known.inputs = None
         known.remarks.append("The length of the prompts is unknown now and counts as 0, so the real gain is smaller.")
@@ -177,9 +184,8 @@ def _listed(region: str | None, endpoint_url: str | None) -> QuotaTable | str:
 
 
 def _advice(known: _Experience, table: QuotaTable | str) -> Iterator[str]:
-    burndown = model_facts(known.model).burndown
     yield f"{known.model} {known.pool}, {known.sizes.count:,} answers ({known.where})"
-    yield f"  {advise_max_tokens(known.sizes, burndown=burndown, mean_input=known.inputs or 0.0)}"
+    yield f"  {advise_max_tokens(known.sizes, burndown=known.burndown, mean_input=known.inputs or 0.0)}"
     yield from (f"  {remark}" for remark in known.remarks)
     if isinstance(table, str):
         yield f"  Other pools were not compared: {table}"

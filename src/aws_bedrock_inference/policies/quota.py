@@ -10,10 +10,13 @@ from aws_bedrock_inference.bounds import is_number, shown
 from aws_bedrock_inference.call import Call, Outcome
 from aws_bedrock_inference.events import QuotaQueued
 from aws_bedrock_inference.flow import emit, wait
+from aws_bedrock_inference.knowledge.models import model_facts, target
 from aws_bedrock_inference.policies.keyed import Keyed
+from aws_bedrock_inference.policies.pool import Pool
 from aws_bedrock_inference.policies.quota_options import checked, opened
-from aws_bedrock_inference.policies.refusals import day_spent, held, queue_full, too_close, too_large
-from aws_bedrock_inference.policies.throttles import explained, settle_without_usage, throttled
+from aws_bedrock_inference.policies.refusals import day_spent, held, queue_full, too_close
+from aws_bedrock_inference.policies.throttles import explained, learned, settle_without_usage, throttled
+from aws_bedrock_inference.rules.quota.burndown import Burndown
 from aws_bedrock_inference.rules.quota.gates import A_DAY, Day
 from aws_bedrock_inference.rules.quota.ledger import Ledger
 from aws_bedrock_inference.rules.quota.queue import LOOK
@@ -31,9 +34,6 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.policies.sharing import Membership
     from aws_bedrock_inference.service_quotas.table import QuotaTable
     from aws_bedrock_inference.stores import ShareStore
-
-LEAST_USE = 1e-6
-"""The smallest use of a minute; below it is a rest of floating-point arithmetic."""
 
 WAITING = 10_000
 """The default limit of calls ahead of a new one in the queue: at ten calls per second, the last one waits a quarter of
@@ -88,7 +88,8 @@ class Quota:
         self.shares = checked(shares or {})
         self.store = None if store is None else opened(store)
         self._table: QuotaTable | None = None
-        self._ledgers = Keyed(_Pool.idle)
+        self._ledgers = Keyed(Pool.idle)
+        self._burndowns: dict[str, float] = {}  # by model, those that were stated
         self._days: Keyed[Day] = Keyed(self._needless)  # by account and Region
         self._clock: Clock = clocks.monotonic
 
@@ -120,11 +121,11 @@ class Quota:
         pools = self._ledgers
         self._clock = clock
 
-        def flow(call: Call) -> Flow:
+        def flow(call: Call) -> Flow:  # noqa: C901 - as above
             estimate = call.estimate
             if call.quota is not None or not estimate.metered:
                 return (yield from _aside(step, call, clock))
-            pool = pools.get(call.route.quota_key) or self._pool(call.route, clock())
+            pool = pools.get(call.route.quota_key) or self._pool(call.route, clock(), estimate.burndown)
             tokens = estimate.input_tokens + estimate.output_tokens
             if tokens > pool.largest or pool.held:
                 return Outcome(fault=held(str(call.route)) if pool.held else pool.too_large(tokens))
@@ -150,11 +151,14 @@ class Quota:
             finally:
                 usage = outcome.usage if outcome is not None else None
                 if usage is not None:
-                    ledger.settle(ticket, usage.charge(estimate.burndown), clock())
+                    charge = usage.charge(estimate.burndown * pool.burndown.factor)
+                    ledger.settle(ticket, charge, clock(), usage.output_tokens)
                 else:
                     limit = settle_without_usage(ledger, ticket, outcome, clock())
                 if member is not None and outcome is not None:
                     member.saw(call, outcome, throttled=limit is not None)
+            if pool.burndown.news:
+                yield from learned(call, pool.burndown)
             return outcome if limit is None else (yield from throttled(call, outcome, limit, ledger, clock()))
 
         return flow
@@ -171,7 +175,22 @@ class Quota:
     def explain(self, now: float | None = None) -> str:
         """Return in words what is estimated for each quota in use, on what evidence, and what sets the pace now."""
         now = clocks.monotonic() if now is None else now
-        return "\n".join(explained(key, pool.ledger.snapshot(now)) for key, pool in dict(self._ledgers).items())
+        pools = dict(self._ledgers)
+        return "\n".join(explained(key, pool.ledger.snapshot(now), pool.burndown) for key, pool in pools.items())
+
+    def set_burndown(self, model_id: str, burndown: float) -> None:
+        """State how many tokens of the quota an output token of a model counts, in all its quotas.
+
+        It is believed: no other is tried. Without it, it is what the table says for the model, and where `tpm` is given
+        and more than 1, less is tried by small steps that are logged.
+        """
+        if not is_number(burndown, above=0):
+            raise ValueError(f"set_burndown(..., {shown(burndown)}): give a number above 0, such as 5")
+        base = target(model_id).base
+        self._burndowns[base] = burndown
+        for key, pool in dict(self._ledgers).items():
+            if key.split("|")[2] == base:
+                pool.burndown.state(burndown)
 
     def leave(self) -> Generator[Effect, object, None]:
         """Free this process's parts of shared quotas that no call uses."""
@@ -179,10 +198,10 @@ class Quota:
             if pool.member is not None:
                 yield from pool.member.leave()
 
-    def _pool(self, route: Route, now: float) -> _Pool:
-        return self._ledgers.of(route.quota_key, lambda: self._open(route, now), now)
+    def _pool(self, route: Route, now: float, burndown: float | None = None) -> Pool:
+        return self._ledgers.of(route.quota_key, lambda: self._open(route, now, burndown), now)
 
-    def _open(self, route: Route, now: float) -> _Pool:
+    def _open(self, route: Route, now: float, burndown: float | None) -> Pool:
         table = self._table if self._table is not None and self._table.region == route.region else None
         listed = table.limits(route.base or route.model, route.pool) if table is not None else None
         given = self.rpm is not None or self.tpm is not None or listed is None
@@ -196,9 +215,14 @@ class Quota:
             concurrency=inf if self.concurrency is None else self.concurrency,
             shares=self.shares,
         )
+        base = route.base or route.model
+        burndown = model_facts(base).burndown if burndown is None else burndown
+        ledger.window.burndown = Burndown(burndown, tpm if given and tpm else inf, now=now)
+        if base in self._burndowns:
+            ledger.window.burndown.state(self._burndowns[base])
         held_at_zero = listed is not None and listed.held and not given
         first = ledger.snapshot(now).estimates
-        return _Pool(ledger, self._member(route, ledger), held=held_at_zero, minute=tpm or inf, first=first)
+        return Pool(ledger, self._member(route, ledger), held=held_at_zero, minute=tpm or inf, first=first)
 
     def _day(self, route: Route, now: float) -> Day:
         """Return the day that all models of the account in the Region share."""
@@ -218,7 +242,7 @@ class Quota:
         return Membership(self.store, route.quota_key, ledger, self._clock)
 
     def _wait_in_queue(
-        self, pool: _Pool, ticket: Ticket, call: Call, clock: Clock
+        self, pool: Pool, ticket: Ticket, call: Call, clock: Clock
     ) -> Generator[Effect, None, Fault | None]:
         ledger, member = pool.ledger, pool.member
         now = clock()
@@ -258,35 +282,3 @@ def _aside(step: Step, call: Call, clock: Clock) -> Flow:
         step = call.quota.around(step, clock)
         call = call._replace(quota=None)
     return (yield from step(call))
-
-
-class _Pool:
-    """The state of one quota key. `minute` is the configured limit of tokens, `largest` the largest call that can ever
-    be admitted; `first` are the limits from which learning starts.
-    """
-
-    __slots__ = ("first", "held", "largest", "ledger", "member", "minute")
-
-    def __init__(
-        self, ledger: Ledger, member: Membership | None, *, held: bool, minute: float, first: Mapping[str, float]
-    ) -> None:
-        self.first = first
-        self.ledger = ledger
-        self.member = member
-        self.held = held
-        self.minute = minute
-        self.largest = min(minute, ledger.day.limit)
-
-    def too_large(self, tokens: float) -> Fault:
-        """Return the refusal of a call that no minute or no day has room for."""
-        return too_large(tokens, self.largest, "minute" if self.largest == self.minute else "day")
-
-    def idle(self, now: float) -> bool:
-        """Return whether a new pool would act the same: no call is in flight, waits or counts, nothing is learned."""
-        ledger = self.ledger
-        taken = ledger.snapshot(now)
-        if taken.in_flight or taken.waiting or any(used >= LEAST_USE for used in taken.used.values()):
-            return False
-        if ledger.day_exhausted(now):
-            return False
-        return taken.estimates == self.first and ledger.concurrency.most == ledger.concurrency.ceiling

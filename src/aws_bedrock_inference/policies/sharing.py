@@ -58,6 +58,9 @@ HURRY = 0.25
 # have more of them here.
 LIGHTEST = 0.05
 
+# An estimate that grows is told to others each time that it has grown by this part.
+GROWN = 0.02
+
 # The maximum number of priorities that a member reports; programs with a number for each call have more.
 SHOWN = 20
 
@@ -199,16 +202,18 @@ class Membership:
     def _request(self, now: float) -> LeaseRequest:
         needs = self._ledger.needs(now)
         self._needy, self._told = needs.waiting, needs.told
-        limits = tuple((name, estimate, *self._stamp(name, estimate)) for name, estimate in needs.limits)
+        limits = tuple(self._told_of(name, estimate) for name, estimate in needs.limits)
         holding = 0.0 if self.lapsed(now) else self._share
         report = self._report(now, needs, (0.0, *needs.free))
         told = tuple(need[:3] for need in needs.told)
         tenants = tuple(_disguised(need.tenant) for need in needs.told)
         return LeaseRequest(holding, told, limits, report, needs.rate, tenants if any(tenants) else ())
 
-    def _stamp(self, name: str, estimate: float) -> tuple[int, bool]:
+    def _told_of(self, name: str, estimate: float) -> tuple[str, float, int, bool]:
+        """Return an estimate as a request has it. One that grows is told by steps: each supersedes what others tell."""
         adopted, stamp = self._known.get(name, (inf, 0))
-        return stamp, estimate < adopted
+        grows = adopted < estimate < (1.0 + GROWN) * adopted
+        return name, adopted if grows else estimate, stamp, estimate < adopted
 
     def _report(self, now: float, needs: Needs, *at_once: Use) -> str:
         """Return what others see and count: while the lease runs, also what may be used at once."""
@@ -228,15 +233,16 @@ class Membership:
 
     def _have(self, grant: Grant, asked: float) -> None:
         self._members = grant.members
-        self._known = {name: (estimate, stamp) for name, estimate, stamp in grant.limits}
+        known = {name: (estimate, stamp) for name, estimate, stamp in grant.limits}
+        news = {name: found[0] for name, found in known.items() if found != self._known.get(name)}
+        self._known = known
         self.due = asked + grant.again
-        limits = {name: estimate for name, estimate, _ in grant.limits}
         self._ledger.queue.weights = {
             (need.priority, need.tenant): max(LIGHTEST, part)
             for need, part in zip(self._told, grant.parts, strict=False)
             if need.tenant != OTHERS
         }
-        self._use(grant.share, limits, asked, asked + grant.valid, grant.gone)
+        self._use(grant.share, news, asked, asked + grant.valid, grant.gone)
 
     def _lose(self, now: float) -> None:
         self._failures += 1

@@ -1,4 +1,4 @@
-"""The settlement of calls that report no usage; the event of a throttle, and a quota's state in words."""
+"""The settlement of calls that report no usage; events of throttles and burndowns, and a quota's state in words."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import replace
 from math import inf
 from typing import TYPE_CHECKING
 
-from aws_bedrock_inference.events import ThrottleReceived
+from aws_bedrock_inference.events import BurndownChanged, ThrottleReceived
 from aws_bedrock_inference.fault import Kind, Origin
 from aws_bedrock_inference.flow import emit
 from aws_bedrock_inference.policies.refusals import again_in
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from aws_bedrock_inference.call import Call, Outcome
     from aws_bedrock_inference.flow import Effect
+    from aws_bedrock_inference.rules.quota.burndown import Burndown
     from aws_bedrock_inference.rules.quota.ledger import Ledger
     from aws_bedrock_inference.rules.quota.snapshot import Snapshot
     from aws_bedrock_inference.rules.quota.ticket import Ticket
@@ -73,7 +74,13 @@ def throttled(call: Call, outcome: Outcome, limit: str, ledger: Ledger, now: flo
     return outcome._replace(fault=replace(outcome.fault, paced=not taken.stalled))
 
 
-def explained(key: str, taken: Snapshot) -> str:
+def learned(call: Call, burndown: Burndown) -> Generator[Effect, None, None]:
+    """Emit that the burndown of `call` has changed."""
+    burndown.news = False
+    yield from emit(BurndownChanged(call.route, burndown.rate, burndown.table, burndown.reason))
+
+
+def explained(key: str, taken: Snapshot, burndown: Burndown) -> str:
     """Return the state of the quota `key` in words: each limit, why it is believed, and what sets the pace."""
     lines = [" ".join(part for part in key.split("|") if part)]
     for name, estimate in taken.estimates.items():
@@ -85,6 +92,8 @@ def explained(key: str, taken: Snapshot) -> str:
             )
     if len(lines) == 1:
         lines.append("  no limit is known: the rate grows until the service throttles")
+    table = "" if burndown.rate == burndown.table else f", not {burndown.table:.3g}"
+    lines.append(f"  an output token counts as {burndown.rate:.3g}{table} when a call ends ({burndown.reason})")
     waiting = sum(taken.waiting.values())
     pace = "the limits set the pace" if waiting else "the callers set the pace: nothing waits"
     lines.append(f"  {taken.in_flight:,} calls in flight, {waiting:,} wait: {pace}")

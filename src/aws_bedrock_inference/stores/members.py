@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from math import inf
 from typing import TYPE_CHECKING, Self
 
+from aws_bedrock_inference.rules.quota.beliefs import BURNDOWN
 from aws_bedrock_inference.stores.report import MemberReport, ReportTooNew
 from aws_bedrock_inference.tokens.answer_sizes import AnswerSizes
 
@@ -44,16 +45,21 @@ class Member:
 
 @dataclass(frozen=True)
 class SharedQuota:
-    """One quota and who shares it. `limits` are its members' estimates by dimension, a minute."""
+    """One quota and who shares it. `limits` are its members' estimates by dimension, a minute; `burndown` is how many
+    times an output token counts, where they found that the table is wrong.
+    """
 
     key: str
     members: tuple[Member, ...]
     limits: Mapping[str, float]
+    burndown: float | None = None
 
     @classmethod
     def of(cls, key: str, view: View) -> Self:
         """Return what the store shows under `key`."""
-        return cls(key, tuple(map(Member.of, view.members)), {name: limit for name, limit, _ in view.limits})
+        believed = {name: value for name, value, _ in view.limits}
+        limits = {name: limit for name, limit in believed.items() if name in ("requests", "tokens")}
+        return cls(key, tuple(map(Member.of, view.members)), limits, believed.get(BURNDOWN))
 
     @property
     def place(self) -> tuple[str, str, str, str]:

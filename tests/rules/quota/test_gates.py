@@ -12,7 +12,7 @@ from aws_bedrock_inference.rules.quota.gates import PAUSE_PART, PAUSE_PART_UNTOL
 class TestPause:
     @pytest.mark.parametrize(
         ("part", "expected"),
-        [(PAUSE_PART, [0.0, 0.0, 0.5, 0.75, 1.0, 4.0]), (PAUSE_PART_UNTOLD, [0.0, 0.0, 2.0, 3.0, 4.0, 4.0])],
+        [(PAUSE_PART, [0.0, 0.0, 0.5, 0.75, 1.0, 4.0]), (PAUSE_PART_UNTOLD, [0.0, 0.0, 3.0, 4.0, 4.0, 4.0])],
     )
     def test_pauses_grow_from_the_third_throttle_in_a_row_on(self, part: float, expected: list[float]) -> None:
         pause = Pause(part)

@@ -99,6 +99,19 @@ def test_an_empty_dimension_has_nothing_free_until_time_brings_it() -> None:
     assert it.free == pytest.approx(it.capacity) == pytest.approx(500)
 
 
+def test_what_a_slow_pace_has_saved_goes_a_little_faster_once_the_minute_has_room() -> None:
+    it = limit(60_000)
+    it.drain()
+    it.pace = 500.0  # half the rate, for two seconds
+    it.renew(2.0, 0.0, 10.0)
+    assert it.level == 1000
+    it.pace = inf
+    it.renew(1.0, 0.0, 10.0)
+    assert it.level == 2200
+    it.renew(10.0, 0.0, 10.0)
+    assert it.level == it.capacity  # no more is saved than the bucket holds
+
+
 def test_a_share_is_a_part_of_everything() -> None:
     it = limit(windowed=False)
     it.lease(0.25, 6000)

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from aws_bedrock_inference.rules.quota.burndown import Burndown
+from aws_bedrock_inference.rules.quota.learning import EvidenceEstimator
+from aws_bedrock_inference.rules.quota.snapshot import needed
 from aws_bedrock_inference.rules.quota.window import Window
+
+if TYPE_CHECKING:
+    from aws_bedrock_inference.rules.quota.observed import Counts, Throttle
 
 
 def window(rpm: Any = None, tpm: Any = None, **options: Any) -> Any:
@@ -91,3 +97,40 @@ def test_without_a_limit_requests_start_moderately_and_tokens_freely() -> None:
     for _ in range(120):
         book.take(1000)
     assert 0.0 < book.wait_for(1000, 0.0) < 60.0
+
+
+def test_a_throttle_tells_how_large_the_call_was_beside_others() -> None:
+    sizes = []
+
+    class Seen(EvidenceEstimator):
+        def throttled(self, throttle: Throttle, counts: Counts) -> bool:
+            sizes.append(throttle.size)
+            return super().throttled(throttle, counts)
+
+    book = window(tpm=600_000, estimator=Seen)
+    for second in range(20):
+        slot = book.take(1000)
+        book.refresh(float(second))
+        book.give(slot, 1000, 600, 0)
+    book.throttled("tokens", 2000, 20.0, 1, 0.1)
+    book.throttled("requests", 2000, 20.0, 1, 0.1)
+    assert sizes == [pytest.approx(2.0, rel=0.05), 1.0]
+
+
+def test_members_of_a_store_tell_each_other_of_noise_and_of_the_burndown() -> None:
+    book = window(tpm=600_000)
+    book.burndown = Burndown(5.0, 600_000.0)
+    assert not needed(book, 0, {}, {}, ()).limits[2:]
+    book.lease(0.5, {"burndown": 4.0, "noise of tokens": 0.03}, 0.0, 10.0, None)
+    assert (book.burndown.rate, book.burndown.factor) == (4.0, 0.8)
+    assert book.tokens.estimator.noise == 0.03
+    assert {("burndown", 4.0), ("noise of tokens", 0.03)} <= set(needed(book, 0, {}, {}, ()).limits)
+
+
+def test_what_the_user_states_of_the_burndown_is_told_to_nobody_and_heard_from_nobody() -> None:
+    book = window(tpm=600_000)
+    book.burndown = Burndown(5.0, 600_000.0)
+    book.burndown.state(2.0)
+    book.lease(0.5, {"burndown": 4.0}, 0.0, 10.0, None)
+    assert book.burndown.rate == 2.0
+    assert not [name for name, _ in needed(book, 0, {}, {}, ()).limits if name == "burndown"]

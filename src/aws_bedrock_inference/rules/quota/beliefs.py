@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 from aws_bedrock_inference.rules.quota.fair_shares import UNLIMITED
 
+NOISE = "noise of "  # the names of what is no limit but believed in the same way; the first goes before a dimension
+BURNDOWN = "burndown"
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 

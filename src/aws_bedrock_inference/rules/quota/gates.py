@@ -15,7 +15,7 @@ from aws_bedrock_inference.forks import Locked
 THROUGH = 4.0
 ROW = 2
 PAUSE_PART = 0.25
-PAUSE_PART_UNTOLD = 1.0
+PAUSE_PART_UNTOLD = 1.5
 PAUSE_FIRST = 0.5
 PAUSE_LONGEST = 4.0
 PROBE = 0.3

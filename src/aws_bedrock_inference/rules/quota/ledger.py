@@ -108,20 +108,20 @@ class Ledger:
         self._wake(woken, now, but=ticket)
         return due
 
-    def settle(self, ticket: Ticket, used: float, now: float) -> None:
-        """Replace the reservation by what the call really used, in tokens after burndown."""
-        window, concurrency, of_tokens = self.window, self.concurrency, self.window.tokens
+    def settle(self, ticket: Ticket, used: float, now: float, output: float = 0.0) -> None:
+        """Replace the reservation by what the call really used, in tokens after burndown; `output` of them before."""
+        window, concurrency, slot = self.window, self.concurrency, ticket.slot
         with self._lock:
-            # As in `reserve`.
-            slot = ticket.slot
+            window.burndown.charged += used
+            window.burndown.output += output
             if self._plain and slot is not None and slot.alive:
                 back = ticket.tokens - used
-                of_tokens.free += back
+                window.tokens.free += back
                 window.outstanding -= ticket.tokens
                 concurrency.in_flight -= 1
                 if slot is not window.slot:
                     slot.tokens -= back
-                    of_tokens.returned += back
+                    window.tokens.returned += back
                 ticket.slot = None
                 ticket.left = self.pause.answered = True
                 return

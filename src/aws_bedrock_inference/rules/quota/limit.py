@@ -25,6 +25,10 @@ MARGIN = 0.0005
 # for itself afterwards: large calls then wait no longer than small ones.
 CREDIT = 1.0
 
+# What a slow pace has saved may go so much faster than the rate later, if the minute has room: slower than what an
+# estimator takes for a burst.
+FASTER = 1.2
+
 
 class Limit:
     """A bucket and a minute of one dimension, filled as an estimator says.
@@ -39,6 +43,7 @@ class Limit:
         "_allowed",
         "_excess",
         "_excess_ends",
+        "_saved",
         "_was_free",
         "admitted",
         "burst",
@@ -75,6 +80,7 @@ class Limit:
         self.free = self._was_free = 0.0
         self._excess = 0.0
         self._excess_ends = 0.0
+        self._saved = 0.0
         self.estimate = self.slack = self.burst = -inf
         self._follow()
         self.level = PLENTY if self.estimate == inf else max(least, self.estimate * (self.burst - self.credit) / MINUTE)
@@ -95,10 +101,12 @@ class Limit:
         needed = (amount if amount < self.capacity else self.capacity) - self.credit * self.rate
         return needed if needed > 0.0 else 0.0
 
-    def lease(self, share: float, estimate: float | None) -> None:
-        """Have `share` of a limit that all who share it estimate as `estimate`; None when they know none."""
+    def lease(self, share: float, estimate: float | None, noise: float = 0.0) -> None:
+        """Have `share` of a limit, of which others have found `estimate` and `noise`; None and 0 if nothing new."""
         before = self.estimate * self.share
         self.share = share
+        if noise:
+            self.estimator.adopt_noise(noise)
         if estimate is not None:
             self.estimator.adopt(estimate)
         self._follow(share=True)
@@ -132,8 +140,7 @@ class Limit:
             self.held_back = False
             self._follow()
         if self.estimate < inf:
-            self.level += seconds * (self.rate if self.rate < self.pace else self.pace)
-            self.level = min(self.level, self.capacity) if self.level > 1.0 else self.level
+            self._refill(seconds)
             self._excess = max(0.0, self._excess - self._excess_ends * seconds)
         self._count()
 
@@ -149,7 +156,25 @@ class Limit:
         """Take the service's word that nothing is left."""
         if self.estimate < inf:
             self.level = min(self.level, 0.0)
+            self._saved = 0.0
             self._count()
+
+    def _refill(self, seconds: float) -> None:
+        """Fill the bucket at the pace. What it would hold beyond that at the rate is saved for when the pace is faster:
+        a gap in the minute comes again after a minute, and would cost as much each time.
+        """
+        rate, pace = self.rate, self.pace
+        if pace < rate:
+            self.level += seconds * pace
+            self._saved += seconds * (rate - pace)
+        else:
+            more = min(self._saved, seconds * (min(pace, FASTER * rate) - rate)) if self._saved else 0.0
+            self.level += seconds * rate + more
+            self._saved -= more
+        if self.level > 1.0:
+            self.level = min(self.level, self.capacity)
+        if self._saved:
+            self._saved = max(0.0, min(self._saved, self.capacity - self.level))
 
     def _follow(self, *, share: bool = False) -> None:
         """Count by what the estimator answers now."""

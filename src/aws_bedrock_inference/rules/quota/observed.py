@@ -38,7 +38,7 @@ class Throttle(NamedTuple):
 
     `recently` is what the last seconds used of the whole quota, `lately` what the last minute did, `shortly` what the
     last second did, or the time of a few calls, all as units a minute; `calls` is how many calls went in that time.
-    `refused` is what the throttled call wanted.
+    `refused` is what the throttled call wanted, `size` how much that is of what calls want on average.
     """
 
     in_a_row: int
@@ -48,6 +48,7 @@ class Throttle(NamedTuple):
     shortly: float = 0.0
     calls: float = 0.0
     age: float = 0.0
+    size: float = 1.0
 
     def at_least(self, calls: float) -> float:
         """Return `recently`, or so many calls like this a minute if that is more: a call may be the first of all."""
@@ -73,8 +74,15 @@ class Estimator(Protocol):
     def throttled(self, throttle: Throttle, counts: Counts) -> bool:
         """Observe a throttle; return whether nothing is left of the burst."""
 
+    @property
+    def noise(self) -> float:
+        """The part of the calls that is throttled whatever the rate is."""
+
     def adopt(self, estimate: float) -> None:
-        """Observe what all members of a shared quota estimate."""
+        """Observe the estimate that another member of a shared quota has found."""
+
+    def adopt_noise(self, noise: float) -> None:
+        """Observe the noise that another member has found."""
 
 
 class EstimatorFactory(Protocol):

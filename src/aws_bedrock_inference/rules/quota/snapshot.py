@@ -9,6 +9,7 @@ from math import inf, isfinite
 from operator import attrgetter
 from typing import TYPE_CHECKING, TypeAlias
 
+from aws_bedrock_inference.rules.quota.beliefs import BURNDOWN, NOISE
 from aws_bedrock_inference.rules.quota.fair_shares import OTHERS, Need
 from aws_bedrock_inference.rules.quota.limit import MINUTE
 
@@ -62,7 +63,7 @@ class Snapshot:
 @dataclass(frozen=True, slots=True)
 class Needs:
     """A process's needs of a quota that it shares. `told` are as `fair_shares` divides by; of those whose calls wait,
-    `waiting` are priorities and tenants. `limits` are the estimates that rest on something, by dimension; `rate` is
+    `waiting` are priorities and tenants. `limits` are the estimates that rest on something, by name; `rate` is
     calls a second. `uses` are its own of the minute, by age; `free` are requests and tokens that it could use at once.
     """
 
@@ -119,7 +120,7 @@ def needed(
     return Needs(
         told,
         frozenset(whose if whose in names else (whose[0], OTHERS) for whose, (calls, _) in waiting.items() if calls),
-        tuple((name, limit.estimate) for name, limit in window.dimensions if limit.known),
+        _found(window),
         requests / MINUTE,
         uses,
         (_at_once(window.requests), _at_once(window.tokens)),
@@ -137,6 +138,14 @@ def _told(needs: list[Need]) -> tuple[Need, ...]:
             sizes = [need.need for need in rest if need.priority == priority]
             told.append(Need(priority, min(MOST, sum(sizes)), float(len(sizes)), OTHERS))
     return tuple(told)
+
+
+def _found(window: Window) -> tuple[tuple[str, float], ...]:
+    """Return what is known of the limits, of noise, and of how often an output token counts."""
+    limits = [(name, limit.estimate) for name, limit in window.dimensions if limit.known]
+    noises = [(NOISE + name, limit.estimator.noise) for name, limit in window.dimensions if limit.estimator.noise]
+    burndown = [(BURNDOWN, window.burndown.rate)] if window.burndown.found else []
+    return (*limits, *noises, *burndown)
 
 
 def _at_once(limit: Limit) -> float:

@@ -11,7 +11,7 @@ from aws_bedrock_inference.rules.quota.fair_shares import OTHERS
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
 
-    from aws_bedrock_inference.rules.quota.window import Slot
+    from aws_bedrock_inference.rules.quota.slot import Slot
 
 # Priorities that are told apart at one time. Programs may number their calls; a queue of lines with one call each would
 # make every admission look at all of them.

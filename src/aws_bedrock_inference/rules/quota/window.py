@@ -7,21 +7,19 @@ from itertools import chain
 from math import inf
 from typing import TYPE_CHECKING
 
+from aws_bedrock_inference.rules.quota.beliefs import BURNDOWN, NOISE
+from aws_bedrock_inference.rules.quota.burndown import Burndown
 from aws_bedrock_inference.rules.quota.gone import STEP
 from aws_bedrock_inference.rules.quota.learning import EvidenceEstimator
 from aws_bedrock_inference.rules.quota.limit import MINUTE, Limit
 from aws_bedrock_inference.rules.quota.observed import Throttle
+from aws_bedrock_inference.rules.quota.slot import GRAIN, LAG, SLOT, Slot, pace
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from aws_bedrock_inference.rules.quota.gone import Use, Uses
     from aws_bedrock_inference.rules.quota.observed import EstimatorFactory
-
-# The minute is counted in slots of this many seconds. A slot leaves it as a whole, LAG after its last call would: by
-# then the service has counted even a call that travelled slowly.
-SLOT = 0.05
-LAG = 0.03
 
 # The interval at which the rate is fitted to the rest of the minute, in seconds.
 SPREAD = 0.25
@@ -40,11 +38,8 @@ RECENT = 5.0
 # A burst shows in the last second, or in the time of so many calls.
 FEW_CALLS = 5.0
 
-# Ends nearer than this are no reason to slow down: within it, calls are uneven anyway.
-SOON = 5.0
-
-# Nor is a gap of so many calls a reason.
-GRAIN = 5.0
+# What calls want on average is counted over so many at the least, and twice as many at the most.
+USUAL_CALLS = 500.0
 
 # From this share of the minute on, what calls in flight have reserved makes it worth exceeding the minute by it.
 RESERVED = 0.1
@@ -55,21 +50,6 @@ LOOK_AGAIN = 1.0
 # Waits shorter than this many seconds are none: time added up in floating point must not leave a waiter a billionth
 # short.
 TOLERANCE = 1e-6
-
-
-class Slot:
-    """The tokens and requests admitted in a short part of the minute; they count as long as it is `alive`. What is
-    reserved in an `inherited` slot is settled by the parent of a forked process.
-    """
-
-    __slots__ = ("alive", "end", "inherited", "requests", "tokens")
-
-    def __init__(self, end: float) -> None:
-        self.end = end
-        self.tokens = 0.0
-        self.requests = 0.0
-        self.alive = True
-        self.inherited = False
 
 
 class Window:
@@ -89,6 +69,7 @@ class Window:
         firm: bool,
         windowed: bool,
         estimator: EstimatorFactory = EvidenceEstimator,
+        burndown: Burndown | None = None,
     ) -> None:
         unknown = rpm is None and tpm is None
 
@@ -99,9 +80,11 @@ class Window:
 
         self.tokens = learned(tpm, inf, 1.0)
         self.requests = learned(rpm, UNKNOWN_RPM if unknown else inf, UNKNOWN_BURST if unknown else 1.0)
+        self.burndown = burndown or Burndown()
         self.slot = Slot(now + SLOT)
         self.outstanding = 0.0
         self.admitted = 0.0
+        self._asked = self._asking = 0.0
         self.leased_until = inf
         self._slots: deque[Slot] = deque()
         self._others: list[Slot] = []  # those of the minute that others used: members that are gone, the parent process
@@ -154,7 +137,9 @@ class Window:
         if gone is not None:
             self._forget(self._others)
         for name, limit in self.dimensions:
-            limit.lease(share, limits.get(name))
+            limit.lease(share, limits.get(name), limits.get(NOISE + name, 0.0))
+        if BURNDOWN in limits:
+            self.burndown.adopt(limits[BURNDOWN], now)
         if gone is not None:
             self._others = [Slot(now + seconds - MINUTE - LAG) for seconds, _, _ in gone]
             for slot, (_, requests, tokens) in zip(self._others, gone, strict=True):
@@ -182,9 +167,17 @@ class Window:
 
     def refresh(self, now: float) -> None:
         """Bring both dimensions to `now`."""
+        if self.burndown.due < inf:
+            if self.tokens.held_back:
+                self.burndown.held(now - self._at)
+            if now >= self.burndown.due:
+                self.burndown.look(now, self.tokens, self.admitted)
         slot = self.slot
-        slot.tokens += self.tokens.absorb()
+        asked = self.tokens.absorb()
+        slot.tokens += asked
         admitted = self.requests.absorb()
+        self._asked += asked
+        self._asking += admitted
         slot.requests += admitted
         self.admitted += admitted
         if now >= slot.end:
@@ -255,7 +248,12 @@ class Window:
         shortly = rate * limit.used / max(1.0, self.requests.used) / limit.share
         calls = rate * span / MINUTE
         refused = tokens if name == "tokens" else 1.0
-        limit.throttled(Throttle(in_a_row, recently, lately, refused, shortly, calls, age))
+        size = tokens * self._asking / max(1.0, self._asked) if name == "tokens" else 1.0
+        limit.throttled(Throttle(in_a_row, recently, lately, refused, shortly, calls, age, size))
+        if self._asking > USUAL_CALLS:
+            self._asked, self._asking = self._asked / 2.0, self._asking / 2.0
+        if name == "tokens" and in_a_row:
+            limit.free -= self.burndown.throttled(now, age, in_a_row, limit)
 
     def _forget(self, slots: Iterable[Slot]) -> None:
         for slot in slots:
@@ -278,15 +276,9 @@ class Window:
         return wait
 
     def _spread(self, now: float) -> None:
-        """Spread what the minute will bring over the time until it comes, so that a burst is not followed by a halt
-        when it is about to leave the minute, and again each minute after.
-        """
+        """Spread what the minute will bring over the time until it comes."""
         for name, limit in self.dimensions:
             limit.pace = inf
             if limit.held_back and limit.windowed:
                 room = limit.room + GRAIN * limit.used / max(1.0, self.requests.used)
-                for slot in self._slots:
-                    ahead = slot.end + MINUTE + LAG - now
-                    if ahead > SOON and room < limit.pace * ahead:
-                        limit.pace = max(0.0, room / ahead)
-                    room += getattr(slot, name)
+                limit.pace = pace(self._slots, name, room, now)
