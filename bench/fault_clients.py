@@ -1,35 +1,22 @@
-"""One client of bench/faults.py as a process of its own: it makes calls and says what its caller got.
+"""The clients of bench/faults.py, each with the settings that its documents recommend against such faults.
 
-`fault_clients.py CLIENT` reads one line of JSON, a `Task`, and writes one line for each call: {"text", "stop"} of one
-that returned, {"error"} of one that raised, both with "seconds". A program of any language may do the same.
-
-A client in Python is a function that takes the task, builds the client and returns a function that makes one call:
-
-    from fault_clients import Answer, PROMPT, serve
-
-    def mine(task):
-        client = MyClient(task.url, task.model, region=task.region)
-        return lambda: Answer(client.ask(PROMPT))
-
-    serve({"mine": mine})
-
-Each client below has the settings that its documents recommend against the faults of this bench; `LIMIT` is what all of
-them take for too long a silence, where they can be told.
+`LIMIT` is what all of them take for too long a silence, where they can be told. `this package` and `boto3` are there as
+they come, too. See fault_protocol.py for how to add one.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-import os
-import sys
-import time
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
+
+from fault_protocol import PROMPT, Answer, Task, serve
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
-PROMPT = "Why is the sky blue?"
+    from fault_protocol import Client
+
 MAX_TOKENS = 600
 LIMIT = 120.0  # seconds
 NAME = "save_note"
@@ -40,31 +27,6 @@ SCHEMA: dict[str, Any] = {
 }
 TOOL = {"toolSpec": {"name": NAME, "description": "Saves a note.", "inputSchema": {"json": SCHEMA}}}
 MESSAGES = [{"role": "user", "content": [{"text": PROMPT}]}]
-
-
-class Task(NamedTuple):
-    """What to do: `calls` calls of `model` in `region` at `url`. `ask` is `whole`, `stream` or `tool`, a stream whose
-    answer uses a tool. Where the client has fallbacks, the next route is `next_model` in `next_region`, at the same URL.
-    """
-
-    url: str
-    ask: str
-    model: str
-    region: str
-    next_model: str
-    next_region: str
-    calls: int = 1
-
-
-class Answer(NamedTuple):
-    """What the caller got: the text, or the JSON of the tool's input, and the reason why the answer ended."""
-
-    text: str
-    stop: str | None = None
-
-
-if TYPE_CHECKING:
-    Client = Callable[[Task], Callable[[], Answer]]
 
 
 def ours(task: Task) -> Callable[[], Answer]:
@@ -112,9 +74,7 @@ def boto3_as_it_is(task: Task, **config: Any) -> Callable[[], Answer]:
     import boto3
     from botocore.config import Config
 
-    runtime = boto3.client(
-        "bedrock-runtime", region_name=task.region, endpoint_url=task.url, config=Config(**config)
-    )
+    runtime = boto3.client("bedrock-runtime", region_name=task.region, endpoint_url=task.url, config=Config(**config))
     params: dict[str, Any] = {"modelId": task.model, "messages": MESSAGES, "inferenceConfig": {"maxTokens": MAX_TOKENS}}
     if task.ask == "tool":
         params["toolConfig"] = {"tools": [TOOL], "toolChoice": {"any": {}}}
@@ -250,13 +210,13 @@ def strands(task: Task) -> Callable[[], Answer]:
     def call() -> Answer:
         saved: list[str] = []
 
-        @tool(name=NAME, description="Saves a note.")
         def save(title: str, text: str, author: str) -> str:
             saved.append(json.dumps({"title": title, "text": text, "author": author}))
             agent.cancel(after_current_tools=True)
             return "saved"
 
-        agent = Agent(model=router, tools=[save] if task.ask == "tool" else [], callback_handler=None)
+        tools = [tool(name=NAME, description="Saves a note.")(save)] if task.ask == "tool" else []
+        agent = Agent(model=router, tools=tools, callback_handler=None)
         result = agent("Save a note." if task.ask == "tool" else PROMPT)
         if task.ask == "tool":
             return Answer(saved[0] if saved else "", None if saved else result.stop_reason)
@@ -276,25 +236,6 @@ CLIENTS: dict[str, Client] = {
     "litellm Router": litellm,
     "strands": strands,
 }
-
-
-def serve(clients: Mapping[str, Client]) -> None:
-    """Make the calls of the task on standard input, with the client that is named on the command line."""
-    for name in list(os.environ):
-        if name.startswith("AWS_"):
-            del os.environ[name]
-    os.environ |= {"AWS_ACCESS_KEY_ID": "AKIDSIMULATOR", "AWS_SECRET_ACCESS_KEY": "secret"}
-    os.environ |= {"AWS_EC2_METADATA_DISABLED": "true", "LITELLM_LOCAL_MODEL_COST_MAP": "True"}
-    task = Task(**json.loads(sys.stdin.readline()))
-    os.environ["AWS_REGION"] = task.region
-    call = clients[sys.argv[1] if len(sys.argv) > 1 else next(iter(clients))](task)
-    for _ in range(task.calls):
-        began = time.monotonic()
-        try:
-            said: dict[str, Any] = call()._asdict()
-        except Exception as error:  # noqa: BLE001 - whatever a client raises is its answer
-            said = {"error": f"{type(error).__module__}.{type(error).__name__}: {error}"[:400]}
-        print(json.dumps(said | {"seconds": time.monotonic() - began}), flush=True)
 
 
 if __name__ == "__main__":

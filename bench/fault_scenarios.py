@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-HOME, NEXT = "us-east-1", "us-west-2"
-MODEL = "us.anthropic.claude-haiku-4-5-20251001-v1:0"
+from fault_protocol import HOME, MODEL, NEXT
+
 BASE = MODEL.removeprefix("us.")
 MISSPELT = "us.anthropic.claude-haiku-4-5-20251010-v1:0"
 
@@ -45,6 +45,12 @@ def _exception(code: str, after: int) -> list[dict[str, Any]]:
 _UNAVAILABLE, _THROTTLED = "ServiceUnavailableException", "ThrottlingException"
 _TEXT, _INPUT, _END = 9, 5, 999  # events after which a stream breaks: in the text, in the tool's input, at its end
 _RETIRED = "This model version has reached the end of its life. Please refer to the AWS documentation for more details."
+_DENIED = (
+    "User: arn:aws:sts::123456789012:assumed-role/app/i-0 is not authorized to perform: bedrock:InvokeModel on "
+    "resource: arn:aws:bedrock:us-east-1::foundation-model/anthropic.claude because no identity-based policy allows "
+    "the bedrock:InvokeModel action"
+)
+_INVALID = "The provided model identifier is invalid."
 _FORM = "Model use case details have not been submitted for this account. Fill out the use case form first."
 
 BEFORE = [
@@ -72,16 +78,18 @@ REGION = [
     Scenario("Region hangs for good", "whole", _in_home("stall", None)),
     Scenario("Region hangs for good, stream", "stream", _in_home("stall", None, after=1)),
     Scenario("Region cuts every stream", "stream", _in_home("truncate", None, after=_TEXT)),
-    Scenario("Region cuts half of its streams, 20 calls", "stream", _in_home("truncate", None, after=_TEXT, rate=0.5), calls=20),
+    Scenario("Region cuts half of its streams, 20 calls", "stream",
+             _in_home("truncate", None, after=_TEXT, rate=0.5), calls=20),
 ]  # fmt: skip
 
 ACCESS = [
     Scenario("access pending for 20 s", "whole", _in_home("access-pending", None, seconds=20)),
-    Scenario("access denied by IAM", "whole", [{"kind": "error", "code": "AccessDeniedException"}]),
+    Scenario("model access not granted", "whole", _error("AccessDeniedException", None)),
+    Scenario("denied by IAM", "whole", [{"kind": "error", "code": "AccessDeniedException", "message": _DENIED}]),
     Scenario("use-case form missing", "whole", _error("ResourceNotFoundException", None, message=_FORM)),
-    Scenario("wrong model id", "whole", [
-        {"kind": "error", "code": "ValidationException", "message": "The provided model identifier is invalid.", "model": MISSPELT},
-    ], model=MISSPELT),
+    Scenario("wrong model id", "whole",
+             [{"kind": "error", "code": "ValidationException", "message": _INVALID, "model": MISSPELT}],
+             model=MISSPELT),
     Scenario("model at its end of life", "whole", _error("ResourceNotFoundException", None, message=_RETIRED)),
     Scenario("data-retention mode refused", "whole", _error(
         "ValidationException", None, message="data retention mode 'default' is not available for this model"

@@ -1,7 +1,7 @@
-"""What the caller of each client gets under each fault: ours beside boto3, anthropic, langchain-aws, litellm and strands.
+"""What the caller of each client gets under each fault: ours beside boto3, anthropic, langchain-aws, litellm, strands.
 
-Each cell is a client's call in a process of its own against a simulator of its own, which does as the scenario says. It
-has what the caller got, the requests that the service got, and the seconds that the call took:
+Each cell is a call in a process of its own against a simulator of its own, which does as the scenario says. It has what
+the caller got, the requests that the service got, and the seconds that the call took:
 
     whole    the whole answer
     told     part of an answer, with a reason that says so, such as content_filtered
@@ -23,16 +23,20 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import shlex
+import socket
 import subprocess
 import sys
+import tempfile
 import time
 from concurrent.futures import Executor, ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fault_clients import CLIENTS, Task
-from fault_scenarios import GROUPS, HOME, MODEL, NEXT, Scenario
+from fault_clients import CLIENTS
+from fault_protocol import HOME, MODEL, NEXT, PATIENCE, Task
+from fault_scenarios import GROUPS, Scenario
 from rich.console import Console
 from rich.table import Table
 
@@ -43,8 +47,7 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 ENVIRONMENTS = {"litellm Router": ".venv-peers", "strands": ".venv-strands"}
-PATIENCE = 270.0  # seconds for the calls of one cell
-AT_ONCE = 20
+AT_ONCE = 40
 COMPLETE, TOLD, FAILED, DAMAGED, WAITING = "whole", "told", "error", "WRONG", "waits"
 
 # Reasons that say nothing of a missing part; every other one does.
@@ -67,44 +70,72 @@ class Cell:
         return f"{results} · {self.requests} · {self.seconds:.0f} s"
 
 
-def command_of(client: str) -> list[str] | None:
-    """Return the command of one of `CLIENTS`; None if what it needs is not installed."""
-    python = HERE.parent / ENVIRONMENTS[client] / "bin" / "python" if client in ENVIRONMENTS else Path(sys.executable)
-    return [str(python), str(HERE / "fault_clients.py"), client] if python.exists() else None
+class Program:
+    """A client that is a program of its own, run once for each task."""
+
+    def __init__(self, command: list[str]) -> None:
+        self.command = command
+
+    def called(self, task: Task) -> list[dict[str, Any]]:
+        """Return what it said of each call; fewer if it was still waiting."""
+        with subprocess.Popen(
+            self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        ) as process:
+            try:
+                said, complaints = process.communicate(json.dumps(task._asdict()) + "\n", timeout=PATIENCE)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                said, complaints = process.communicate()[0], ""
+        return _lines(said) or ([{"error": complaints[-400:], "seconds": 0.0}] if complaints else [])
 
 
-def asked_for(names: Iterable[str]) -> dict[str, list[str]]:
-    """Return the commands of the clients: names of `CLIENTS`, or NAME=COMMAND for others."""
-    found = {}
-    for name in names:
-        known, _, command = name.partition("=")
-        given = command.split() if command else command_of(known)
-        if given is None:
-            print(f"{known} is left out: {ENVIRONMENTS[known]} is not there", file=sys.stderr)
+class Loaded:
+    """One of `CLIENTS`: a process that has loaded it, and forks for each task."""
+
+    def __init__(self, python: Path, name: str, url: str, stack: contextlib.ExitStack) -> None:
+        self.path = str(Path(stack.enter_context(tempfile.TemporaryDirectory())) / "tasks")
+        command = [str(python), str(HERE / "fault_clients.py"), name, self.path, url]
+        process = stack.enter_context(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
+        stack.callback(process.terminate)
+        if process.stdout is None or not any("ready" in line for line in process.stdout):
+            raise SystemExit(f"{name} cannot be loaded")
+
+    def called(self, task: Task) -> list[dict[str, Any]]:
+        """Return what it said of each call; fewer if it was still waiting."""
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(self.path)
+            connection.sendall(json.dumps(task._asdict()).encode() + b"\n")
+            with connection.makefile("r") as answers:
+                return _lines(answers.read())
+
+
+def _lines(said: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in said.splitlines() if line.startswith("{")]
+
+
+def asked_for(names: Iterable[str], stack: contextlib.ExitStack) -> dict[str, Program | Loaded]:
+    """Return the clients: names of `CLIENTS`, or NAME=COMMAND for others."""
+    found: dict[str, Program | Loaded] = {}
+    healthy = stack.enter_context(simulator())
+    for asked in names:
+        name, _, command = asked.partition("=")
+        place = ENVIRONMENTS.get(name)
+        python = Path(sys.executable) if place is None else HERE.parent / place / "bin" / "python"
+        if command:
+            found[name] = Program(shlex.split(command))
+        elif python.exists():
+            found[name] = Loaded(python, name, healthy.url, stack)
         else:
-            found[known] = given
+            print(f"{name} is left out: there is no {place}", file=sys.stderr)
     return found
 
 
-def called(command: list[str], task: Task) -> list[dict[str, Any]]:
-    """Return what the client's process said of each call; fewer if it was still waiting."""
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
-        try:
-            said, complaints = process.communicate(json.dumps(task._asdict()) + "\n", timeout=PATIENCE)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            said, complaints = process.communicate()
-            complaints = ""
-    lines = [json.loads(line) for line in said.splitlines() if line.startswith("{")]
-    return lines if lines or not complaints else [{"error": complaints[-400:], "seconds": 0.0}]
-
-
-def cell(command: list[str], scenario: Scenario, truth: str) -> Cell:
+def cell(client: Program | Loaded, scenario: Scenario, truth: str) -> Cell:
     """Run one client through one scenario."""
     with simulator(faults=scenario.faults, **scenario.options) as service:
-        said = called(command, _task(service, scenario.ask, scenario.model, scenario.calls))
+        began = time.monotonic()
+        said = client.called(_task(service, scenario.ask, scenario.model, scenario.calls))
+        took = time.monotonic() - began
         stats = _stats(service)
     results: dict[str, int] = {}
     for one in said:
@@ -113,7 +144,7 @@ def cell(command: list[str], scenario: Scenario, truth: str) -> Cell:
     if len(said) < scenario.calls:
         results[WAITING] = scenario.calls - len(said)
     last = said[-1] if said else {}
-    seconds = sum(one["seconds"] for one in said) if len(said) == scenario.calls else PATIENCE
+    seconds = sum(one["seconds"] for one in said) if all("seconds" in one for one in said) and said else took
     words = last.get("error") or f"{last.get('stop')}: {last.get('text', '')[-80:]}"
     return Cell(results, stats["arrived"], stats["tokens"]["output"], seconds, words)
 
@@ -148,32 +179,32 @@ def _value(text: str, ask: str) -> Any:
         return text
 
 
-def truths(clients: dict[str, list[str]], pool: Executor) -> dict[tuple[str, str], str]:
-    """Return each client's answers where nothing goes wrong."""
+def truths(clients: dict[str, Program | Loaded], pool: Executor) -> dict[tuple[str, str], str]:
+    """Return each client's answers where nothing goes wrong; a client need not know all three kinds of calls."""
     with simulator() as service:
         runs = {
-            (client, ask): pool.submit(called, command, _task(service, ask))
-            for client, command in clients.items()
+            (name, ask): pool.submit(client.called, _task(service, ask))
+            for name, client in clients.items()
             for ask in ("whole", "stream", "tool")
         }
-        found = {key: run.result() for key, run in runs.items()}
-    for (client, ask), said in found.items():
-        if not said or "text" not in said[0]:
-            raise SystemExit(f"{client} has no answer to {ask}: {said}")
-    return {key: said[0]["text"] for key, said in found.items()}
+        said = {key: run.result() for key, run in runs.items()}
+    found = {key: lines[0]["text"] for key, lines in said.items() if lines and "text" in lines[0]}
+    for missing in said.keys() - found.keys():
+        print(f"{' '.join(missing)}: no answer where nothing goes wrong: {said[missing]}", file=sys.stderr)
+    return found
 
 
-def measured(clients: dict[str, list[str]], scenarios: list[Scenario], kept: Path | None) -> dict[str, Cell]:
+def measured(clients: dict[str, Program | Loaded], scenarios: list[Scenario], kept: Path | None) -> dict[str, Cell]:
     """Return the cells by "scenario | client"; those that the file has are read, the others run and written to it."""
     known: dict[str, Any] = json.loads(kept.read_text()) if kept and kept.exists() else {}
     cells = {key: Cell(**value) for key, value in known.items()}
     with ThreadPoolExecutor(AT_ONCE) as pool:
         truth = truths(clients, pool)
         runs = {
-            pool.submit(cell, command, scenario, truth[client, scenario.ask]): f"{scenario.name} | {client}"
+            pool.submit(cell, client, scenario, truth[name, scenario.ask]): f"{scenario.name} | {name}"
             for scenario in sorted(scenarios, key=_longest_first)
-            for client, command in clients.items()
-            if f"{scenario.name} | {client}" not in cells
+            for name, client in clients.items()
+            if f"{scenario.name} | {name}" not in cells and (name, scenario.ask) in truth
         }
         for run in as_completed(runs):
             cells[runs[run]] = run.result()
@@ -200,29 +231,37 @@ def main() -> None:
         title: [one for one in scenarios if not words or any(word in one.name for word in words)]
         for title, scenarios in GROUPS.items()
     }
-    clients = asked_for(asked.client or CLIENTS)
-    cells = measured(clients, [one for scenarios in groups.values() for one in scenarios], asked.keep)
+    with contextlib.ExitStack() as stack:
+        clients = asked_for(asked.client or CLIENTS, stack)
+        cells = measured(clients, [one for scenarios in groups.values() for one in scenarios], asked.keep)
     for title, scenarios in groups.items():
         if scenarios:
-            rows = [(one.name, [cells[f"{one.name} | {client}"] for client in clients]) for one in scenarios]
+            rows = [(one.name, [cells.get(f"{one.name} | {client}") for client in clients]) for one in scenarios]
             show(title, list(clients), rows, markdown=asked.markdown, say=asked.say)
 
 
-def show(title: str, clients: list[str], rows: list[tuple[str, list[Cell]]], *, markdown: bool, say: bool) -> None:
+def show(
+    title: str, clients: list[str], rows: list[tuple[str, list[Cell | None]]], *, markdown: bool, say: bool
+) -> None:
     """Print the table of one group."""
     if markdown:
         print(f"\n| {title} | " + " | ".join(clients) + " |\n|---" + "|---" * len(clients) + "|")
         for name, found in rows:
-            print("| " + " | ".join([name, *map(str, found)]) + " |")
+            print("| " + " | ".join([name, *map(_shown, found)]) + " |")
     else:
         table = Table(title, *clients)
         for name, found in rows:
-            table.add_row(name, *map(str, found))
+            table.add_row(name, *map(_shown, found))
         Console(width=220).print(table)
     if say:
         for name, found in rows:
             for client, one in zip(clients, found, strict=True):
-                print(f"{name} | {client} | {one} | {one.tokens} tokens | {one.said}")
+                if one is not None:
+                    print(f"{name} | {client} | {one} | {one.tokens} tokens | {one.said}")
+
+
+def _shown(cell: Cell | None) -> str:
+    return "" if cell is None else str(cell)
 
 
 if __name__ == "__main__":
