@@ -73,6 +73,10 @@ BEFORE = [
 
 REGION = [
     Scenario("Region out for 20 s", "whole", _in_home("outage", None, until=20)),
+    Scenario("500s for 20 s", "whole", _error("InternalServerException", None, until=20)),
+    Scenario("resets for 20 s", "whole", _in_home("reset", None, until=20)),
+    Scenario("no connections to both for 20 s", "whole", [{"kind": "refused", "until": 20}]),
+    Scenario("both Regions out for 20 s", "whole", [{"kind": "outage", "until": 20}]),
     Scenario("Region out for good", "whole", _in_home("outage", None)),
     Scenario("half-sick Region, 20 calls", "whole", _error(_UNAVAILABLE, None, rate=0.5), calls=20),
     Scenario("Region hangs for good", "whole", _in_home("stall", None)),

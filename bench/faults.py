@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 ENVIRONMENTS = {"litellm Router": ".venv-peers", "strands": ".venv-strands"}
-AT_ONCE = 40
+AT_ONCE = 10
 COMPLETE, TOLD, FAILED, DAMAGED, WAITING = "whole", "told", "error", "WRONG", "waits"
 
 # Reasons that say nothing of a missing part; every other one does.
@@ -122,7 +122,7 @@ def asked_for(names: Iterable[str], stack: contextlib.ExitStack) -> dict[str, Pr
         place = ENVIRONMENTS.get(name)
         python = Path(sys.executable) if place is None else HERE.parent / place / "bin" / "python"
         if command:
-            found[name] = Program(shlex.split(command))
+            found[asked] = Program(shlex.split(command))
         elif python.exists():
             found[name] = Loaded(python, name, healthy.url, stack)
         else:
@@ -154,7 +154,7 @@ def _task(service: Simulator, ask: str, model: str = MODEL, calls: int = 1) -> T
 
 
 def _stats(service: Simulator) -> dict[str, Any]:
-    for _ in range(10):
+    for _ in range(30):
         with contextlib.suppress(OSError):  # connections are refused for now
             return service.stats()
         time.sleep(1)
@@ -194,27 +194,40 @@ def truths(clients: dict[str, Program | Loaded], pool: Executor) -> dict[tuple[s
     return found
 
 
-def measured(clients: dict[str, Program | Loaded], scenarios: list[Scenario], kept: Path | None) -> dict[str, Cell]:
+def measured(names: list[str], scenarios: list[Scenario], kept: Path | None) -> dict[str, Cell]:
     """Return the cells by "scenario | client"; those that the file has are read, the others run and written to it."""
     known: dict[str, Any] = json.loads(kept.read_text()) if kept and kept.exists() else {}
     cells = {key: Cell(**value) for key, value in known.items()}
-    with ThreadPoolExecutor(AT_ONCE) as pool:
+    missing = [
+        (scenario, name)
+        for scenario in sorted(scenarios, key=_longest_first)
+        for name in names
+        if key_of(scenario, name) not in cells
+    ]
+    with contextlib.ExitStack() as stack:
+        clients = asked_for(dict.fromkeys(name for _, name in missing), stack)
+        pool = stack.enter_context(ThreadPoolExecutor(AT_ONCE))
         truth = truths(clients, pool)
         runs = {
-            pool.submit(cell, client, scenario, truth[name, scenario.ask]): f"{scenario.name} | {name}"
-            for scenario in sorted(scenarios, key=_longest_first)
-            for name, client in clients.items()
-            if f"{scenario.name} | {name}" not in cells and (name, scenario.ask) in truth
+            pool.submit(cell, clients[name], scenario, truth[name, scenario.ask]): key_of(scenario, name)
+            for scenario, name in missing
+            if (name, scenario.ask) in truth
         }
         for run in as_completed(runs):
             cells[runs[run]] = run.result()
             if kept:
-                kept.write_text(json.dumps({name: asdict(each) for name, each in cells.items()}, indent=1))
+                kept.write_text(json.dumps({key: asdict(each) for key, each in cells.items()}, indent=1))
     return cells
 
 
+def key_of(scenario: Scenario, name: str) -> str:
+    """Return the key of a cell; the command of a client is no part of it."""
+    return f"{scenario.name} | {name.partition('=')[0]}"
+
+
 def _longest_first(scenario: Scenario) -> bool:
-    return not any(fault["kind"] in ("stall", "outage", "not-ready") for fault in scenario.faults)
+    lasting = ("stall", "outage", "not-ready")
+    return not any(fault["kind"] in lasting or "until" in fault for fault in scenario.faults)
 
 
 def main() -> None:
@@ -231,13 +244,13 @@ def main() -> None:
         title: [one for one in scenarios if not words or any(word in one.name for word in words)]
         for title, scenarios in GROUPS.items()
     }
-    with contextlib.ExitStack() as stack:
-        clients = asked_for(asked.client or CLIENTS, stack)
-        cells = measured(clients, [one for scenarios in groups.values() for one in scenarios], asked.keep)
+    names = asked.client or list(CLIENTS)
+    cells = measured(names, [one for scenarios in groups.values() for one in scenarios], asked.keep)
+    titles = [name.partition("=")[0] for name in names]
     for title, scenarios in groups.items():
         if scenarios:
-            rows = [(one.name, [cells.get(f"{one.name} | {client}") for client in clients]) for one in scenarios]
-            show(title, list(clients), rows, markdown=asked.markdown, say=asked.say)
+            rows = [(one.name, [cells.get(key_of(one, name)) for name in names]) for one in scenarios]
+            show(title, titles, rows, markdown=asked.markdown, say=asked.say)
 
 
 def show(
