@@ -73,7 +73,7 @@ def serve(clients: Mapping[str, Client]) -> None:
 
 
 def environment() -> None:
-    """Take nothing of the user's AWS settings, and keep litellm from the network."""
+    """Set credentials for the simulator and none of the user's AWS settings, and keep litellm from the network."""
     for name in list(os.environ):
         if name.startswith("AWS_"):
             del os.environ[name]

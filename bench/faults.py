@@ -35,7 +35,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fault_clients import CLIENTS
-from fault_protocol import HOME, MODEL, NEXT, PATIENCE, Task
+from fault_protocol import HOME, MODEL, NEXT, PATIENCE, Task, environment
 from fault_scenarios import GROUPS, Scenario
 from rich.console import Console
 from rich.table import Table
@@ -239,6 +239,7 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, help="a file of the cells that were run")
     parser.add_argument("--say", action="store_true", help="print what each client said, too")
     asked = parser.parse_args()
+    environment()
     words = [word for word in asked.only.split(",") if word]
     groups = {
         title: [one for one in scenarios if not words or any(word in one.name for word in words)]
