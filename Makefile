@@ -23,7 +23,7 @@ define locked
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test redis lint types imports index prices surface bench stress update test-latest test-oldest test-matrix wheel clean
+.PHONY: help demo test redis lint types imports index prices surface bench faults stress update test-latest test-oldest test-matrix wheel clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -114,6 +114,10 @@ bench: $(VENV)/.ready $(PEERS)/.ready ## Measure, beside the peers
 	@$(BIN)/python bench/resilient.py
 	@$(BIN)/python bench/cache.py
 	@$(BIN)/python bench/million.py
+
+faults: $(VENV)/.ready $(PEERS)/.ready ## Measure for half an hour what callers get under each fault, beside the peers
+	@$(BIN)/python bench/faults.py
+	@$(BIN)/python bench/amplification.py
 
 stress: $(VENV)/.ready redis ## Try for half an hour what tests can only touch: forks, the garbage collector, dead peers, kills
 	@cd bench && ../$(BIN)/python -m stress

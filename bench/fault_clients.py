@@ -1,23 +1,24 @@
-"""One client of bench/faults.py as a process of its own: it makes one call and says what its caller got.
+"""The clients of bench/faults.py, each with the settings that its documents recommend against such faults.
 
-`fault_clients.py CLIENT` reads one line of JSON, {"url", "ask"}, and writes one: {"text"} of a call that returned, or
-{"error"} of one that raised. `ask` is `whole`, `stream` or `tool`; the text of a tool call is the JSON of its input.
+`LIMIT` is what all of them take for too long a silence, where they can be told. `this package` and `boto3` are there as
+they come, too. See fault_protocol.py for how to add one.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
-import os
-import sys
 from typing import TYPE_CHECKING, Any
+
+from fault_protocol import PROMPT, Answer, Task, serve
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-REGION = "us-east-1"
-MODEL = "us.anthropic.claude-haiku-4-5-20251001-v1:0"
-PROMPT = "Why is the sky blue?"
+    from fault_protocol import Client
+
 MAX_TOKENS = 600
+LIMIT = 120.0  # seconds
 NAME = "save_note"
 SCHEMA: dict[str, Any] = {
     "type": "object",
@@ -28,134 +29,214 @@ TOOL = {"toolSpec": {"name": NAME, "description": "Saves a note.", "inputSchema"
 MESSAGES = [{"role": "user", "content": [{"text": PROMPT}]}]
 
 
-def ours(url: str, ask: str, **options: Any) -> str:
+def ours(task: Task) -> Callable[[], Answer]:
     from aws_bedrock_inference import BedrockClient
 
-    tools = {"tools": [TOOL], "toolChoice": {"any": {}}} if ask == "tool" else None
-    with BedrockClient(MODEL, region_name=REGION, endpoint_url=url) as client:
-        if ask == "whole":
-            return client.invoke(PROMPT, max_tokens=MAX_TOKENS).text
-        stream = client.invoke_stream(PROMPT, max_tokens=MAX_TOKENS, tools=tools, **options)
+    return _ours(BedrockClient(task.model, region_name=task.region, endpoint_url=task.url), task)
+
+
+def ours_tuned(task: Task, **more: Any) -> Callable[[], Answer]:
+    from aws_bedrock_inference import BedrockClient, Models, Timeout, standard
+
+    profiles = Models(region_name=task.region, endpoint_url=task.url)
+    pipeline = standard(on_interrupt="continue", profiles=profiles, **more)
+    limits = Timeout(first_byte=LIMIT, first_content=LIMIT, idle=60)
+    client = BedrockClient(
+        task.model, region_name=task.region, endpoint_url=task.url, pipeline=pipeline, timeout=limits
+    )
+    return _ours(client, task)
+
+
+def ours_with_fallback(task: Task) -> Callable[[], Answer]:
+    from aws_bedrock_inference import Fallback, Target
+
+    return ours_tuned(task, fallback=Fallback(Target(task.next_model, region_name=task.next_region)))
+
+
+def _ours(client: Any, task: Task) -> Callable[[], Answer]:
+    tools = {"tools": [TOOL], "toolChoice": {"any": {}}} if task.ask == "tool" else None
+
+    def call() -> Answer:
+        if task.ask == "whole":
+            reply = client.invoke(PROMPT, max_tokens=MAX_TOKENS)
+            return Answer(reply.text, reply.stop_reason)
+        stream = client.invoke_stream(PROMPT, max_tokens=MAX_TOKENS, tools=tools)
         text = "".join(stream)
-        return text if ask == "stream" else _input(stream.reply.output["message"]["content"])
+        if task.ask == "tool":
+            content = stream.reply.output["message"]["content"]
+            text = json.dumps(next(block["toolUse"]["input"] for block in content if "toolUse" in block))
+        return Answer(text, stream.reply.stop_reason)
+
+    return call
 
 
-def ours_continuing(url: str, ask: str) -> str:
-    return ours(url, ask, on_interrupt="continue")
-
-
-def boto3_with(url: str, ask: str, **config: Any) -> str:
+def boto3_as_it_is(task: Task, **config: Any) -> Callable[[], Answer]:
     import boto3
     from botocore.config import Config
 
-    client = boto3.client("bedrock-runtime", region_name=REGION, endpoint_url=url, config=Config(**config))
-    params: dict[str, Any] = {"modelId": MODEL, "messages": MESSAGES, "inferenceConfig": {"maxTokens": MAX_TOKENS}}
-    if ask == "whole":
-        return str(client.converse(**params)["output"]["message"]["content"][0]["text"])
-    if ask == "tool":
+    runtime = boto3.client("bedrock-runtime", region_name=task.region, endpoint_url=task.url, config=Config(**config))
+    params: dict[str, Any] = {"modelId": task.model, "messages": MESSAGES, "inferenceConfig": {"maxTokens": MAX_TOKENS}}
+    if task.ask == "tool":
         params["toolConfig"] = {"tools": [TOOL], "toolChoice": {"any": {}}}
-    pieces = []
-    for event in client.converse_stream(**params)["stream"]:
-        delta = event.get("contentBlockDelta", {}).get("delta", {})
-        pieces.append(delta.get("text") or delta.get("toolUse", {}).get("input") or "")
-    return "".join(pieces)
+
+    def call() -> Answer:
+        if task.ask == "whole":
+            answer = runtime.converse(**params)
+            return Answer(answer["output"]["message"]["content"][0]["text"], answer["stopReason"])
+        pieces, stop = [], None
+        for event in runtime.converse_stream(**params)["stream"]:
+            delta = event.get("contentBlockDelta", {}).get("delta", {})
+            pieces.append(delta.get("text") or delta.get("toolUse", {}).get("input") or "")
+            stop = event.get("messageStop", {}).get("stopReason", stop)
+        return Answer("".join(pieces), stop)
+
+    return call
 
 
-def boto3_as_it_is(url: str, ask: str) -> str:
-    return boto3_with(url, ask)
+def boto3_tuned(task: Task) -> Callable[[], Answer]:
+    return boto3_as_it_is(task, **_sdk())
 
 
-def boto3_tuned(url: str, ask: str) -> str:
-    return boto3_with(url, ask, read_timeout=600, retries={"mode": "adaptive", "total_max_attempts": 10})
+def _sdk() -> dict[str, Any]:
+    return {"read_timeout": LIMIT, "retries": {"mode": "adaptive", "total_max_attempts": 10}}
 
 
-def anthropic(url: str, ask: str) -> str:
-    from anthropic import AnthropicBedrock
+def anthropic(task: Task) -> Callable[[], Answer]:
+    from anthropic import AnthropicBedrock, Timeout
 
-    client: Any = AnthropicBedrock(base_url=url, aws_region=REGION)
-    params: dict[str, Any] = {
-        "model": MODEL,
-        "max_tokens": MAX_TOKENS,
-        "messages": [{"role": "user", "content": PROMPT}],
-    }
-    if ask == "whole":
-        return str(client.messages.create(**params).content[0].text)
-    if ask == "tool":
+    limits = Timeout(600, read=LIMIT, connect=10)
+    client: Any = AnthropicBedrock(base_url=task.url, aws_region=task.region, max_retries=9, timeout=limits)
+    params: dict[str, Any] = {"messages": [{"role": "user", "content": PROMPT}]}
+    params |= {"model": task.model, "max_tokens": MAX_TOKENS}
+    if task.ask == "tool":
         params["tools"] = [{"name": NAME, "input_schema": SCHEMA}]
         params["tool_choice"] = {"type": "any"}
-    with client.messages.stream(**params) as stream:
-        if ask == "stream":
-            return "".join(stream.text_stream)
-        return json.dumps(stream.get_final_message().content[0].input)
+
+    def call() -> Answer:
+        if task.ask == "whole":
+            message = client.messages.create(**params)
+            return Answer(message.content[0].text, _stop(message))
+        with client.messages.stream(**params) as stream:
+            text = "" if task.ask == "tool" else "".join(stream.text_stream)
+            message = stream.get_final_message()
+        return Answer(json.dumps(message.content[0].input) if task.ask == "tool" else text, _stop(message))
+
+    def _stop(message: Any) -> str | None:
+        guarded = (message.model_extra or {}).get("amazon-bedrock-guardrailAction") == "INTERVENED"
+        return "guardrail_intervened" if guarded else message.stop_reason
+
+    return call
 
 
-def langchain(url: str, ask: str) -> str:
+def langchain(task: Task) -> Callable[[], Answer]:
+    from botocore.config import Config
     from langchain_aws import ChatBedrockConverse
 
-    chat: Any = ChatBedrockConverse(model=MODEL, region_name=REGION, endpoint_url=url, max_tokens=MAX_TOKENS)  # type: ignore[call-arg]
-    if ask == "whole":
-        return str(chat.invoke(PROMPT).text)
-    if ask == "tool":
-        chat = chat.bind_tools([TOOL], tool_choice="any")
-    chunks = list(chat.stream(PROMPT))
-    total = chunks[0]
-    for chunk in chunks[1:]:
-        total += chunk
-    return str(total.text) if ask == "stream" else json.dumps(total.tool_calls[0]["args"])
+    def chat(model: str, region: str) -> Any:
+        made: Any = ChatBedrockConverse(  # type: ignore[call-arg]
+            model=model, region_name=region, endpoint_url=task.url, max_tokens=MAX_TOKENS, config=Config(**_sdk())
+        )
+        return made.bind_tools([TOOL], tool_choice="any") if task.ask == "tool" else made
+
+    both = chat(task.model, task.region).with_fallbacks([chat(task.next_model, task.next_region)])
+
+    def call() -> Answer:
+        if task.ask == "whole":
+            total = both.invoke(PROMPT)
+        else:
+            total, *rest = both.stream(PROMPT)
+            for chunk in rest:
+                total += chunk
+        text = json.dumps(total.tool_calls[0]["args"]) if task.ask == "tool" else str(total.text)
+        return Answer(text, total.response_metadata.get("stopReason"))
+
+    return call
 
 
-def litellm(url: str, ask: str) -> str:
+def litellm(task: Task) -> Callable[[], Answer]:
     from litellm import Router
 
-    target = {"model": f"bedrock/{MODEL}", "api_base": url, "aws_region_name": REGION}
-    router = Router(model_list=[{"model_name": "model", "litellm_params": target}], num_retries=3)
+    def target(name: str, model: str, region: str) -> dict[str, Any]:
+        params = {"model": f"bedrock/{model}", "api_base": task.url, "aws_region_name": region}
+        return {"model_name": name, "litellm_params": params}
+
+    targets = [target("first", task.model, task.region), target("next", task.next_model, task.next_region)]
+    router = Router(
+        model_list=targets,
+        num_retries=3,
+        fallbacks=[{"first": ["next"]}],
+        timeout=LIMIT,
+        stream_timeout=LIMIT,
+        enable_mid_stream_fallback_continuation=True,  # of the asynchronous calls only
+    )
     params: dict[str, Any] = {"messages": [{"role": "user", "content": PROMPT}], "max_tokens": MAX_TOKENS}
-    if ask == "whole":
-        return str(router.completion("model", **params).choices[0].message.content)
-    if ask == "tool":
+    if task.ask == "tool":
         params["tools"] = [{"type": "function", "function": {"name": NAME, "parameters": SCHEMA}}]
         params["tool_choice"] = "required"
-    pieces = []
-    for chunk in router.completion("model", stream=True, **params):
-        delta = chunk.choices[0].delta
-        pieces.append(delta.content or "" if ask == "stream" else _argument(delta))
-    return "".join(pieces)
+
+    async def call() -> Answer:
+        if task.ask == "whole":
+            choice = (await router.acompletion("first", **params)).choices[0]
+            return Answer(choice.message.content, choice.finish_reason)
+        pieces, stop = [], None
+        async for chunk in await router.acompletion("first", stream=True, **params):
+            choice = chunk.choices[0]
+            tools = choice.delta.tool_calls or []
+            pieces.append((tools[0].function.arguments if tools else choice.delta.content) or "")
+            stop = choice.finish_reason or stop
+        return Answer("".join(pieces), stop)
+
+    return lambda: asyncio.run(call())
 
 
-CLIENTS: dict[str, Callable[[str, str], str]] = {
+def strands(task: Task) -> Callable[[], Answer]:
+    from botocore.config import Config
+    from strands import Agent, tool
+    from strands.models import BedrockModel, ModelRouter
+
+    def model(name: str, region: str) -> Any:
+        streams = task.ask != "whole"
+        return BedrockModel(
+            model_id=name,
+            region_name=region,
+            endpoint_url=task.url,
+            max_tokens=MAX_TOKENS,
+            streaming=streams,
+            boto_client_config=Config(**_sdk()),
+        )
+
+    router = ModelRouter([model(task.model, task.region), model(task.next_model, task.next_region)])
+
+    def call() -> Answer:
+        saved: list[str] = []
+
+        def save(title: str, text: str, author: str) -> str:
+            saved.append(json.dumps({"title": title, "text": text, "author": author}))
+            agent.cancel(after_current_tools=True)
+            return "saved"
+
+        tools = [tool(name=NAME, description="Saves a note.")(save)] if task.ask == "tool" else []
+        agent = Agent(model=router, tools=tools, callback_handler=None)
+        result = agent("Save a note." if task.ask == "tool" else PROMPT)
+        if task.ask == "tool":
+            return Answer(saved[0] if saved else "", None if saved else result.stop_reason)
+        return Answer("".join(block.get("text", "") for block in result.message["content"]), result.stop_reason)
+
+    return call
+
+
+CLIENTS: dict[str, Client] = {
     "this package": ours,
-    "this package (continue)": ours_continuing,
+    "this package, tuned": ours_tuned,
+    "this package, fallback": ours_with_fallback,
     "boto3": boto3_as_it_is,
-    "boto3 tuned": boto3_tuned,
+    "boto3, tuned": boto3_tuned,
     "anthropic": anthropic,
     "langchain-aws": langchain,
     "litellm Router": litellm,
+    "strands": strands,
 }
 
 
-def _input(content: list[dict[str, Any]]) -> str:
-    return json.dumps(next(block["toolUse"]["input"] for block in content if "toolUse" in block))
-
-
-def _argument(delta: Any) -> str:
-    calls = delta.tool_calls or []
-    return calls[0].function.arguments or "" if calls else ""
-
-
-def main() -> None:
-    """Make the call."""
-    for name in list(os.environ):
-        if name.startswith("AWS_"):
-            del os.environ[name]
-    os.environ |= {"AWS_ACCESS_KEY_ID": "AKIDSIMULATOR", "AWS_SECRET_ACCESS_KEY": "secret"}
-    os.environ |= {"AWS_EC2_METADATA_DISABLED": "true", "AWS_REGION": REGION}
-    task = json.loads(sys.stdin.readline())
-    try:
-        said = {"text": CLIENTS[sys.argv[1]](task["url"], task["ask"])}
-    except Exception as error:  # noqa: BLE001 - whatever a client raises is its answer
-        said = {"error": f"{type(error).__module__}.{type(error).__name__}: {error}"[:300]}
-    print(json.dumps(said), flush=True)
-
-
 if __name__ == "__main__":
-    main()
+    serve(CLIENTS)

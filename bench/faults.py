@@ -1,190 +1,281 @@
-"""What the caller of each client gets under each fault: ours beside boto3, anthropic, langchain-aws and litellm.
+"""What the caller of each client gets under each fault: ours beside boto3, anthropic, langchain-aws, litellm, strands.
 
-Each cell is one call of one client against a simulator of its own, which does as the scenario says. The table has what
-the caller got (the whole answer, an error, or a wrong answer that looks right), the requests that the service got, the
-tokens that it wrote, which are paid, and the seconds. Run with the interpreter of .venv; litellm is run with that of
-.venv-peers.
+Each cell is a call in a process of its own against a simulator of its own, which does as the scenario says. It has what
+the caller got, the requests that the service got, and the seconds that the call took:
 
-    python bench/faults.py                        every scenario: about ten minutes
-    python bench/faults.py --only stream,503      those with one of these words in their name
-    python bench/faults.py --markdown             the table as Markdown
+    whole    the whole answer
+    told     part of an answer, with a reason that says so, such as content_filtered
+    error    an exception
+    WRONG    a part of the answer, or none, that looks like a whole one
+    waits    nothing yet after 270 seconds
+
+Run with the interpreter of .venv. litellm is run with that of .venv-peers and strands with that of .venv-strands, where
+they are (`pip install strands-agents`).
+
+    python bench/faults.py                            every scenario: about 25 minutes
+    python bench/faults.py --only stream,503          those with one of these words in their name
+    python bench/faults.py --client boto3 --client "mine=python my_client.py"
+    python bench/faults.py --markdown --keep cells.json     as Markdown; cells that the file has are not run again
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
+import shlex
+import socket
 import subprocess
 import sys
+import tempfile
 import time
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from concurrent.futures import Executor, ThreadPoolExecutor, as_completed
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fault_clients import CLIENTS
+from fault_protocol import HOME, MODEL, NEXT, PATIENCE, Task, environment
+from fault_scenarios import GROUPS, Scenario
 from rich.console import Console
 from rich.table import Table
 
-from aws_bedrock_inference.testing import simulator
+from aws_bedrock_inference.testing import Simulator, simulator
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 HERE = Path(__file__).parent
-PEERS = HERE.parent / ".venv-peers" / "bin" / "python"
-PATIENCE = 260.0  # seconds for one call; more than all limits of the clients but their longest
-AT_ONCE = 6
-COMPLETE, FAILED, DAMAGED, WAITING = "whole", "error", "WRONG", "waits"
+ENVIRONMENTS = {"litellm Router": ".venv-peers", "strands": ".venv-strands"}
+AT_ONCE = 10
+COMPLETE, TOLD, FAILED, DAMAGED, WAITING = "whole", "told", "error", "WRONG", "waits"
 
-
-@dataclass(frozen=True)
-class Scenario:
-    """A name, the kind of call, and what the simulated service does."""
-
-    name: str
-    ask: str
-    faults: list[dict[str, Any]] = field(default_factory=list)
-    options: dict[str, Any] = field(default_factory=dict)
-
-
-def _error(code: str, first: int = 1, **more: Any) -> list[dict[str, Any]]:
-    return [{"kind": "error", "code": code, "first": first, **more}]
-
-
-def _stream(kind: str, after: int, **more: Any) -> list[dict[str, Any]]:
-    return [{"kind": kind, "after": after, "first": 1, **more}]
-
-
-SCENARIOS = [
-    Scenario("no fault", "whole"),
-    Scenario("throttled once", "whole", [{"kind": "throttle", "first": 1}]),
-    Scenario("throttled six times", "whole", [{"kind": "throttle", "first": 6}]),
-    Scenario("day's tokens exhausted", "whole", [{"kind": "throttle", "limit": "tokens-per-day"}]),
-    Scenario("503 three times", "whole", _error("ServiceUnavailableException", 3)),
-    Scenario("500 twice", "whole", _error("InternalServerException", 2)),
-    Scenario("424 model error once", "whole", _error("ModelErrorException")),
-    Scenario("408 model timeout once", "whole", _error("ModelTimeoutException")),
-    Scenario("reset before the answer", "whole", [{"kind": "reset", "first": 1}]),
-    Scenario("connections refused for 3 s", "whole", [{"kind": "refused", "until": 3}]),
-    Scenario("outage of 20 s", "whole", [{"kind": "outage", "until": 20}]),
-    Scenario("model not ready for 20 s", "whole", [{"kind": "not-ready", "seconds": 20}]),
-    Scenario("access denied", "whole", _error("AccessDeniedException", 99)),
-    Scenario("invalid request", "whole", _error("ValidationException", 99)),
-    Scenario("answer is broken JSON", "whole", [{"kind": "malformed", "first": 1}]),
-    Scenario("whole answer after 90 s", "whole", options={"latency": {"first_token": 90}}),
-    Scenario("silence of 200 s before the answer", "whole", [{"kind": "stall", "first": 1, "seconds": 200}]),
-    Scenario("stream: 503 twice before it", "stream", _error("ServiceUnavailableException", 2)),
-    Scenario("stream: cut before content", "stream", _stream("truncate", 1)),
-    Scenario("stream: cut in the text", "stream", _stream("truncate", 9)),
-    Scenario("stream: reset in the text", "stream", _stream("reset", 9)),
-    Scenario("stream: modelStreamErrorException", "stream", _stream("exception", 9, code="ModelStreamErrorException")),
-    Scenario("stream: throttle in the text", "stream", _stream("exception", 9, code="ThrottlingException")),
-    Scenario("stream: damaged frame", "stream", _stream("malformed", 9)),
-    Scenario("stream: silent in the text", "stream", _stream("stall", 9)),
-    Scenario("stream: opens and stays empty", "stream", _stream("stall", 1)),
-    Scenario("stream: first content after 90 s", "stream", options={"latency": {"first_token": 90}}),
-    Scenario("tool: cut in its input", "tool", _stream("truncate", 5)),
-    Scenario("tool: silent for 150 s in its input", "tool", _stream("stall", 5, seconds=150)),
-]
+# Reasons that say nothing of a missing part; every other one does.
+USUAL = {None, "", "end_turn", "tool_use", "stop", "tool_calls"}
 
 
 @dataclass(frozen=True)
 class Cell:
     """What one client's caller got."""
 
-    result: str
+    results: dict[str, int]
     requests: int
     tokens: int
     seconds: float
     said: str
 
     def __str__(self) -> str:
-        return f"{self.result} · {self.requests} · {self.tokens} · {self.seconds:.0f} s"
+        several = sum(self.results.values()) > 1
+        results = ", ".join(f"{count} {result}" if several else result for result, count in self.results.items())
+        return f"{results} · {self.requests} · {self.seconds:.0f} s"
 
 
-def called(client: str, scenario: Scenario, url: str) -> dict[str, str] | None:
-    """Return what the client's process said; None if it was still waiting."""
-    python = str(PEERS) if client.startswith("litellm") else sys.executable
-    task = json.dumps({"url": url, "ask": scenario.ask})
-    command = [python, str(HERE / "fault_clients.py"), client]
-    try:
-        done = subprocess.run(command, input=task, capture_output=True, text=True, timeout=PATIENCE, check=False)
-    except subprocess.TimeoutExpired:
-        return None
-    lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
-    said: dict[str, str] = json.loads(lines[-1]) if lines else {"error": done.stderr[-300:]}
-    return said
+class Program:
+    """A client that is a program of its own, run once for each task."""
+
+    def __init__(self, command: list[str]) -> None:
+        self.command = command
+
+    def called(self, task: Task) -> list[dict[str, Any]]:
+        """Return what it said of each call; fewer if it was still waiting."""
+        with subprocess.Popen(
+            self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        ) as process:
+            try:
+                said, complaints = process.communicate(json.dumps(task._asdict()) + "\n", timeout=PATIENCE)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                said, complaints = process.communicate()[0], ""
+        return _lines(said) or ([{"error": complaints[-400:], "seconds": 0.0}] if complaints else [])
 
 
-def cell(client: str, scenario: Scenario, truth: dict[tuple[str, str], str]) -> Cell:
+class Loaded:
+    """One of `CLIENTS`: a process that has loaded it, and forks for each task."""
+
+    def __init__(self, python: Path, name: str, url: str, stack: contextlib.ExitStack) -> None:
+        self.path = str(Path(stack.enter_context(tempfile.TemporaryDirectory())) / "tasks")
+        command = [str(python), str(HERE / "fault_clients.py"), name, self.path, url]
+        process = stack.enter_context(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
+        stack.callback(process.terminate)
+        if process.stdout is None or not any("ready" in line for line in process.stdout):
+            raise SystemExit(f"{name} cannot be loaded")
+
+    def called(self, task: Task) -> list[dict[str, Any]]:
+        """Return what it said of each call; fewer if it was still waiting."""
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(self.path)
+            connection.sendall(json.dumps(task._asdict()).encode() + b"\n")
+            with connection.makefile("r") as answers:
+                return _lines(answers.read())
+
+
+def _lines(said: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in said.splitlines() if line.startswith("{")]
+
+
+def asked_for(names: Iterable[str], stack: contextlib.ExitStack) -> dict[str, Program | Loaded]:
+    """Return the clients: names of `CLIENTS`, or NAME=COMMAND for others."""
+    found: dict[str, Program | Loaded] = {}
+    healthy = stack.enter_context(simulator())
+    for asked in names:
+        name, _, command = asked.partition("=")
+        place = ENVIRONMENTS.get(name)
+        python = Path(sys.executable) if place is None else HERE.parent / place / "bin" / "python"
+        if command:
+            found[asked] = Program(shlex.split(command))
+        elif python.exists():
+            found[name] = Loaded(python, name, healthy.url, stack)
+        else:
+            print(f"{name} is left out: there is no {place}", file=sys.stderr)
+    return found
+
+
+def cell(client: Program | Loaded, scenario: Scenario, truth: str) -> Cell:
     """Run one client through one scenario."""
     with simulator(faults=scenario.faults, **scenario.options) as service:
         began = time.monotonic()
-        said = called(client, scenario, service.url)
-        seconds = time.monotonic() - began
-        stats = service.stats() if not any(fault["kind"] == "refused" for fault in scenario.faults) else None
-    requests = stats["arrived"] if stats else 0
-    tokens = stats["tokens"]["output"] if stats else 0
-    if said is None:
-        return Cell(WAITING, requests, tokens, seconds, "")
+        said = client.called(_task(service, scenario.ask, scenario.model, scenario.calls))
+        took = time.monotonic() - began
+        stats = _stats(service)
+    results: dict[str, int] = {}
+    for one in said:
+        result = judged(one, truth, scenario.ask)
+        results[result] = results.get(result, 0) + 1
+    if len(said) < scenario.calls:
+        results[WAITING] = scenario.calls - len(said)
+    last = said[-1] if said else {}
+    seconds = sum(one["seconds"] for one in said) if all("seconds" in one for one in said) and said else took
+    words = last.get("error") or f"{last.get('stop')}: {last.get('text', '')[-80:]}"
+    return Cell(results, stats["arrived"], stats["tokens"]["output"], seconds, words)
+
+
+def _task(service: Simulator, ask: str, model: str = MODEL, calls: int = 1) -> Task:
+    return Task(service.url, ask, model, HOME, MODEL, NEXT, calls)
+
+
+def _stats(service: Simulator) -> dict[str, Any]:
+    for _ in range(30):
+        with contextlib.suppress(OSError):  # connections are refused for now
+            return service.stats()
+        time.sleep(1)
+    return service.stats()
+
+
+def judged(said: dict[str, Any], truth: str, ask: str) -> str:
+    """Return what one call's caller got."""
     if "error" in said:
-        return Cell(FAILED, requests, tokens, seconds, said["error"])
-    right = _same(said["text"], truth[client, scenario.ask], scenario.ask)
-    return Cell(COMPLETE if right else DAMAGED, requests, tokens, seconds, said["text"][-80:])
+        return FAILED
+    if _value(said["text"], ask) == _value(truth, ask):
+        return COMPLETE
+    return DAMAGED if said.get("stop") in USUAL else TOLD
 
 
-def _same(text: str, truth: str, ask: str) -> bool:
+def _value(text: str, ask: str) -> Any:
     if ask != "tool":
-        return text == truth
+        return text
     try:
-        return bool(json.loads(text) == json.loads(truth))
+        return json.loads(text)
     except ValueError:
-        return False
+        return text
 
 
-def truths(clients: list[str]) -> dict[tuple[str, str], str]:
-    """Return each client's answers where nothing goes wrong."""
-    found = {}
+def truths(clients: dict[str, Program | Loaded], pool: Executor) -> dict[tuple[str, str], str]:
+    """Return each client's answers where nothing goes wrong; a client need not know all three kinds of calls."""
     with simulator() as service:
-        for client in clients:
-            for ask in ("whole", "stream", "tool"):
-                said = called(client, Scenario("", ask), service.url)
-                if said is None or "text" not in said:
-                    raise SystemExit(f"{client} has no answer to {ask}: {said}")
-                found[client, ask] = said["text"]
+        runs = {
+            (name, ask): pool.submit(client.called, _task(service, ask))
+            for name, client in clients.items()
+            for ask in ("whole", "stream", "tool")
+        }
+        said = {key: run.result() for key, run in runs.items()}
+    found = {key: lines[0]["text"] for key, lines in said.items() if lines and "text" in lines[0]}
+    for missing in said.keys() - found.keys():
+        print(f"{' '.join(missing)}: no answer where nothing goes wrong: {said[missing]}", file=sys.stderr)
     return found
+
+
+def measured(names: list[str], scenarios: list[Scenario], kept: Path | None) -> dict[str, Cell]:
+    """Return the cells by "scenario | client"; those that the file has are read, the others run and written to it."""
+    known: dict[str, Any] = json.loads(kept.read_text()) if kept and kept.exists() else {}
+    cells = {key: Cell(**value) for key, value in known.items()}
+    missing = [
+        (scenario, name)
+        for scenario in sorted(scenarios, key=_longest_first)
+        for name in names
+        if key_of(scenario, name) not in cells
+    ]
+    with contextlib.ExitStack() as stack:
+        clients = asked_for(dict.fromkeys(name for _, name in missing), stack)
+        pool = stack.enter_context(ThreadPoolExecutor(AT_ONCE))
+        truth = truths(clients, pool)
+        runs = {
+            pool.submit(cell, clients[name], scenario, truth[name, scenario.ask]): key_of(scenario, name)
+            for scenario, name in missing
+            if (name, scenario.ask) in truth
+        }
+        for run in as_completed(runs):
+            cells[runs[run]] = run.result()
+            if kept:
+                kept.write_text(json.dumps({key: asdict(each) for key, each in cells.items()}, indent=1))
+    return cells
+
+
+def key_of(scenario: Scenario, name: str) -> str:
+    """Return the key of a cell; the command of a client is no part of it."""
+    return f"{scenario.name} | {name.partition('=')[0]}"
+
+
+def _longest_first(scenario: Scenario) -> bool:
+    lasting = ("stall", "outage", "not-ready")
+    return not any(fault["kind"] in lasting or "until" in fault for fault in scenario.faults)
 
 
 def main() -> None:
     """Run the scenarios and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--only", default="", help="words of scenarios, by comma")
-    parser.add_argument("--clients", default=",".join(CLIENTS), help="names of clients, by comma")
+    parser.add_argument("--client", action="append", help="a name, or NAME=COMMAND; may be given several times")
     parser.add_argument("--markdown", action="store_true", help="print Markdown")
+    parser.add_argument("--keep", type=Path, help="a file of the cells that were run")
     parser.add_argument("--say", action="store_true", help="print what each client said, too")
     asked = parser.parse_args()
+    environment()
     words = [word for word in asked.only.split(",") if word]
-    scenarios = [one for one in SCENARIOS if not words or any(word in one.name for word in words)]
-    clients = [name for name in asked.clients.split(",") if PEERS.exists() or not name.startswith("litellm")]
-    truth = truths(clients)
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        cells = {
-            (scenario.name, client): pool.submit(cell, client, scenario, truth)
-            for scenario in sorted(scenarios, key=lambda one: "s" not in one.name)
-            for client in clients
-        }
-        rows = [(one.name, [cells[one.name, client].result() for client in clients]) for one in scenarios]
-    if asked.markdown:
-        print("| | " + " | ".join(clients) + " |\n|---" * 1 + "|---" * len(clients) + "|")
+    groups = {
+        title: [one for one in scenarios if not words or any(word in one.name for word in words)]
+        for title, scenarios in GROUPS.items()
+    }
+    names = asked.client or list(CLIENTS)
+    cells = measured(names, [one for scenarios in groups.values() for one in scenarios], asked.keep)
+    titles = [name.partition("=")[0] for name in names]
+    for title, scenarios in groups.items():
+        if scenarios:
+            rows = [(one.name, [cells.get(key_of(one, name)) for name in names]) for one in scenarios]
+            show(title, titles, rows, markdown=asked.markdown, say=asked.say)
+
+
+def show(
+    title: str, clients: list[str], rows: list[tuple[str, list[Cell | None]]], *, markdown: bool, say: bool
+) -> None:
+    """Print the table of one group."""
+    if markdown:
+        print(f"\n| {title} | " + " | ".join(clients) + " |\n|---" + "|---" * len(clients) + "|")
         for name, found in rows:
-            print("| " + " | ".join([name, *map(str, found)]) + " |")
+            print("| " + " | ".join([name, *map(_shown, found)]) + " |")
     else:
-        table = Table("result · requests · tokens written · time", *clients)
+        table = Table(title, *clients)
         for name, found in rows:
-            table.add_row(name, *map(str, found))
-        Console(width=200).print(table)
-    if asked.say:
+            table.add_row(name, *map(_shown, found))
+        Console(width=220).print(table)
+    if say:
         for name, found in rows:
             for client, one in zip(clients, found, strict=True):
-                print(f"{name} | {client} | {one.said}")
+                if one is not None:
+                    print(f"{name} | {client} | {one} | {one.tokens} tokens | {one.said}")
+
+
+def _shown(cell: Cell | None) -> str:
+    return "" if cell is None else str(cell)
 
 
 if __name__ == "__main__":

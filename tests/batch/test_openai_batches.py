@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aws_bedrock_inference.batch.answer_lines import answer_line, body_of_answer, key_of_answer
-from aws_bedrock_inference.batch.openai_requests import translated
-from aws_bedrock_inference.batch.pieces import Piece, ProblemError
+from aws_bedrock_inference.batch.pieces import Piece
 from aws_bedrock_inference.batch.records import BadLine, Record, records_from
 from aws_bedrock_inference.call import Route, Usage
 from aws_bedrock_inference.clients.reply import Reply
+from aws_bedrock_inference.dialects.openai_requests import UntranslatableError, translated
 
 HI = [{"role": "user", "content": "Hi"}]
 PARAMETERS = {"type": "object", "properties": {"city": {"type": "string"}}}
@@ -200,7 +200,7 @@ TREES = st.recursive(
     TREES,
 ))  # fmt: skip
 def test_any_body_is_translated_or_refused(body: dict[str, Any]) -> None:
-    with suppress(ProblemError):
+    with suppress(UntranslatableError):
         assert translated(body)["messages"]
 
 

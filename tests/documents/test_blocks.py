@@ -224,10 +224,10 @@ def test_the_synchronous_sample_with_our_retry_sends_no_more_than_the_client(
     program.run("synchronous", client=client)
     sim.scenario(faults=[error("InternalServerException")])
     assert program.invoke_with_retry("Why?") is None
-    assert asked(sim) == 5
+    assert asked(sim) == 12
     assert "Unexpected error: InternalServerException" in program.printed.getvalue()
     assert program.invoke_with_retry("") is None
-    assert asked(sim) == 5  # refused before it is sent
+    assert asked(sim) == 12  # refused before it is sent
     assert "Invalid request: " in program.printed.getvalue()
     assert world.sleeps == []
 

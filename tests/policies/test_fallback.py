@@ -122,6 +122,13 @@ class TestMoving:
         assert (where(outcome), [hop.route.model for hop in outcome.made.trail]) == (B, [A])
         assert outcome.attempts == 3
 
+    @pytest.mark.parametrize("fault", [UNAVAILABLE, INTERNAL, REFUSED_CONNECTION], ids=["503", "500", "refused"])
+    def test_an_outage_of_all_routes_is_outlived_as_it_is_without_a_fallback(self, fault: Fault) -> None:
+        world = World(lambda _, now: Outcome(fault=fault) if now < 20 else OK, seconds=0.01)
+        [outcome] = world.run(Fallback(B), ask())
+        assert outcome.fault is None
+        assert len(world.sent) <= 12
+
     def test_a_single_fault_costs_nobody_the_model_that_was_asked_for(self) -> None:
         world = World(lambda _, now: OK if now else Outcome(fault=INTERNAL))
         [outcome] = world.run(Fallback(B), ask())

@@ -41,7 +41,7 @@ def verdict(
 @pytest.mark.parametrize(
     ("fault", "attempts"),
     [
-        (INTERNAL, 5),
+        (INTERNAL, 12),
         (THROTTLE, 8),
         (NOT_READY, 15),
         (READ_TIMEOUT, 2),

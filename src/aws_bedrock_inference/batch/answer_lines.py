@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from aws_bedrock_inference.bounds import hashed
-from aws_bedrock_inference.dialects.usage import COMPLETE, FILTERED, TRUNCATED
+from aws_bedrock_inference.dialects.openai_answers import completion
 
 if TYPE_CHECKING:
     from aws_bedrock_inference.batch.records import Record
@@ -52,52 +51,12 @@ def body_of_answer(line: dict[str, Any]) -> Any:
 def _openai_line(record: Record, reply: Reply, at: float) -> dict[str, Any]:
     """Return a line of an OpenAI batch's output, with a chat completion."""
     name = hashed(record.key)
-    usage = reply.usage
-    read = usage.input_tokens + usage.cache_read_tokens + usage.cache_write_tokens
-    completion = {
+    content = reply.output.get("message", {}).get("content") or []
+    body = {
         "id": f"chatcmpl-{name}",
-        "object": "chat.completion",
         "created": int(at),
         "model": reply.route.model,
-        "choices": [
-            {"index": 0, "message": _message(reply), "logprobs": None, "finish_reason": _finish(reply.stop_reason)}
-        ],
-        "usage": {
-            "prompt_tokens": read,
-            "completion_tokens": usage.output_tokens,
-            "total_tokens": read + usage.output_tokens,
-            "prompt_tokens_details": {"cached_tokens": usage.cache_read_tokens},
-        },
+        **completion(content, reply.text, reply.stop_reason, reply.usage),
     }
-    response = {"status_code": 200, "request_id": reply.request_id or "", "body": completion}
+    response = {"status_code": 200, "request_id": reply.request_id or "", "body": body}
     return {"id": f"batch_req_{name}", "custom_id": record.source["custom_id"], "response": response, "error": None}
-
-
-def _message(reply: Reply) -> dict[str, Any]:
-    content = reply.output.get("message", {}).get("content") or []
-    calls = [
-        {
-            "id": block["toolUse"]["toolUseId"],
-            "type": "function",
-            "function": {
-                "name": block["toolUse"]["name"],
-                "arguments": json.dumps(block["toolUse"].get("input", {}), ensure_ascii=False),
-            },
-        }
-        for block in content
-        if "toolUse" in block
-    ]
-    message = {"role": "assistant", "content": reply.text or None, "refusal": None}
-    return {**message, "tool_calls": calls} if calls else message
-
-
-def _finish(stop_reason: str) -> str:
-    """Return OpenAI's word for a stop reason; one that is in no list stays as it is."""
-    reason = stop_reason.lower()
-    if reason == "tool_use":
-        return "tool_calls"
-    if reason in TRUNCATED:
-        return "length"
-    if reason in FILTERED:
-        return "content_filter"
-    return "stop" if reason in COMPLETE else reason

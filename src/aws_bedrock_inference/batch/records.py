@@ -29,10 +29,10 @@ from aws_bedrock_inference.batch.members import (
     is_openai,
     templated,
 )
-from aws_bedrock_inference.batch.openai_requests import CHAT_COMPLETIONS, translated
 from aws_bedrock_inference.batch.pieces import BYTE_ORDER_MARK, Piece, ProblemError, text_of
 from aws_bedrock_inference.bounds import is_number
 from aws_bedrock_inference.call import LONGEST_NAME, tenant_name
+from aws_bedrock_inference.dialects.openai_requests import CHAT_COMPLETIONS, UntranslatableError, translated
 from aws_bedrock_inference.dialects.request import is_converse
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def records_from(pieces: Iterable[Piece], template: Template | None = None) -> I
     for file, number, content in pieces:
         try:
             key, source = _record(content, number, template)
-        except ProblemError as problem:
+        except (ProblemError, UntranslatableError) as problem:
             yield BadLine(file, number, str(problem))
         except RecursionError:
             yield BadLine(file, number, _TOO_DEEP)

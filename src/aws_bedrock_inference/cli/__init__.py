@@ -25,7 +25,7 @@ COMMANDS = {
     "errors": "List the known AWS errors: cause, codes, whether to retry.",
     "run": "Send every prompt of a file; write each answer as it arrives.",
     "invoke": "Send one prompt and print the answer.",
-    "dlq": "List requests that failed for good, and send them again.",
+    "dlq": "List dead letters, show them, and send them again.",
     "models": "List the models of a Region and check the access to them.",
     "quota": "Show the account's quotas and their use; request increases.",
     "simulate": "Run a local Bedrock endpoint with quotas and faults.",

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.fault import Fault
     from aws_bedrock_inference.flow import Effect, Flow, Step
 
-ATTEMPTS = 6
+ATTEMPTS = 12
 RESERVE = 0.25
 PINS = 100_000
 
@@ -57,7 +57,7 @@ class Fallback:
 
     Each route has a health. A route on which attempts fail gets a smaller share of the calls, and one that keeps
     failing rests, but for one call every 8 seconds that probes it. A call with a `pin` stays on its route while that
-    does not rest. `attempts` 6 limits the requests of one call on all routes together; throttles on the last route are
+    does not rest. `attempts` 12 limits the requests of one call on all routes together; throttles on the last route are
     not counted, since the quota paces them. `reserve` 0.25 is the part of the time left that no route may use while
     another one follows; a stream keeps it for its first content only.
 

@@ -12,10 +12,13 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
-from aws_bedrock_inference.batch.pieces import ProblemError
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+
+class UntranslatableError(Exception):
+    """A request that has no equal in Converse. The message says what in it, and shows no value."""
+
 
 CHAT_COMPLETIONS = "/v1/chat/completions"
 
@@ -45,8 +48,8 @@ _IMAGE = re.compile(r"data:image/(png|jpe?g|gif|webp);base64,(.*)", re.DOTALL)
 
 
 def translated(body: dict[str, Any]) -> dict[str, Any]:
-    """Return the arguments of `invoke` for the body of a chat completion. Raises `ProblemError` for what cannot be
-    translated, with its name.
+    """Return the arguments of `invoke` for the body of a chat completion. Raises `UntranslatableError` for what cannot
+    be translated, with its name.
     """
     given = {name: value for name, value in body.items() if value is not None}
     for name, value in given.items():
@@ -69,8 +72,8 @@ def translated(body: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in arguments.items() if value is not None}
 
 
-def _refusal(name: str, why: str = "has no equal in Bedrock's Converse") -> ProblemError:
-    return ProblemError(
+def _refusal(name: str, why: str = "has no equal in Bedrock's Converse") -> UntranslatableError:
+    return UntranslatableError(
         f'"{name:.80}" {why}, so it cannot be translated. Remove it, or write the record in another form'
     )
 
@@ -100,7 +103,7 @@ def _conversation(messages: list[Any]) -> tuple[list[Any], list[dict[str, Any]]]
         else:
             raise _refusal(f"{where}.role", "is none of system, developer, user, assistant and tool")
     if not turns:
-        raise ProblemError('"body.messages" has no message of a user. Give one')
+        raise UntranslatableError('"body.messages" has no message of a user. Give one')
     return system, turns
 
 
@@ -169,7 +172,7 @@ def _image(value: Any, where: str) -> dict[str, Any]:
     try:
         data = base64.b64decode(found[2], validate=True)
     except binascii.Error:
-        raise ProblemError(f'"{where}.url" has no valid base64. Encode the image again') from None
+        raise UntranslatableError(f'"{where}.url" has no valid base64. Encode the image again') from None
     return {"format": found[1].replace("jpg", "jpeg"), "source": {"bytes": data}}
 
 
@@ -180,7 +183,7 @@ def _tool_use(call: Any, where: str) -> dict[str, Any]:
     try:
         given = json.loads(_string(function.get("arguments"), f"{where}.function.arguments") or "{}")
     except (ValueError, RecursionError):
-        raise ProblemError(f'"{where}.function.arguments" is not JSON. Write an object') from None
+        raise UntranslatableError(f'"{where}.function.arguments" is not JSON. Write an object') from None
     return {"toolUseId": _string(call.get("id"), f"{where}.id"), "name": function["name"], "input": given}
 
 
@@ -190,7 +193,7 @@ def _tools(given: dict[str, Any]) -> dict[str, Any] | None:
     tools = _list(given.get("tools") or [], "body.tools")
     if not tools:
         if choice not in ("auto", "none"):
-            raise ProblemError('"body.tool_choice" is given without "body.tools". Give both')
+            raise UntranslatableError('"body.tool_choice" is given without "body.tools". Give both')
         return None
     specs = [{"toolSpec": _tool_spec(tool, f"body.tools[{index}]")} for index, tool in enumerate(tools)]
     return {"tools": specs} if choice == "auto" else {"tools": specs, "toolChoice": _choice(choice)}
@@ -246,7 +249,7 @@ def _output(wanted: Any) -> dict[str, Any] | None:
 def _max_tokens(given: dict[str, Any]) -> Any:
     both = [given[name] for name in ("max_completion_tokens", "max_tokens") if name in given]
     if both and both[0] != both[-1]:
-        raise ProblemError('"body.max_tokens" and "body.max_completion_tokens" differ. Give one of them')
+        raise UntranslatableError('"body.max_tokens" and "body.max_completion_tokens" differ. Give one of them')
     return both[0] if both else None
 
 
@@ -275,17 +278,17 @@ def _only(value: dict[str, Any], where: str, *known: str) -> None:
 
 def _object(value: Any, where: str) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise ProblemError(f'"{where}" must be an object. Write it as OpenAI\'s chat completions take it')
+        raise UntranslatableError(f'"{where}" must be an object. Write it as OpenAI\'s chat completions take it')
     return value
 
 
 def _list(value: Any, where: str) -> list[Any]:
     if not isinstance(value, list):
-        raise ProblemError(f'"{where}" must be a list. Write it as OpenAI\'s chat completions take it')
+        raise UntranslatableError(f'"{where}" must be a list. Write it as OpenAI\'s chat completions take it')
     return value
 
 
 def _string(value: Any, where: str) -> str:
     if not isinstance(value, str):
-        raise ProblemError(f'"{where}" must be text. Write it as OpenAI\'s chat completions take it')
+        raise UntranslatableError(f'"{where}" must be text. Write it as OpenAI\'s chat completions take it')
     return value

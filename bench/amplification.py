@@ -1,0 +1,72 @@
+"""Requests for each call where a share f of all requests fails: ours with and without a fallback beside boto3.
+
+400 calls of one client, 20 at a time, against a simulator where a share f of the requests gets 503 or 500, or breaks
+as a stream in its text. Fewer than 1 / (1 - f) requests for each call are not possible without losing calls; the bound
+of this package is 1.05 / (1 - f). With a fallback both Regions are as sick as the other, so that moving helps nobody.
+
+    python bench/amplification.py            about two minutes
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+from fault_clients import boto3_as_it_is, boto3_tuned, ours, ours_with_fallback
+from fault_protocol import HOME, MODEL, NEXT, Task, environment
+from rich.console import Console
+from rich.table import Table
+
+from aws_bedrock_inference.testing import simulator
+
+if TYPE_CHECKING:
+    from fault_protocol import Client
+
+CALLS, AT_ONCE = 400, 20
+SHARES = (0.01, 0.05, 0.2)
+BOUND = 1.05
+FAULTS: dict[str, tuple[str, dict[str, Any]]] = {
+    "503": ("whole", {"kind": "error", "code": "ServiceUnavailableException"}),
+    "500": ("whole", {"kind": "error", "code": "InternalServerException"}),
+    "stream cut": ("stream", {"kind": "truncate", "after": 9}),
+}
+CLIENTS: dict[str, Client] = {
+    "this package": ours,
+    "this package, fallback": ours_with_fallback,
+    "boto3": boto3_as_it_is,
+    "boto3, tuned": boto3_tuned,
+}
+
+
+def measured(client: Client, ask: str, fault: dict[str, Any], share: float) -> str:
+    """Return the requests for each call, the share of the calls that failed, and of those that are wrong."""
+    with simulator() as service:
+        call = client(Task(service.url, ask, MODEL, HOME, MODEL, NEXT))
+        truth = call().text
+        service.scenario(faults=[fault | {"rate": share}])
+
+        def result(_: int) -> str:
+            try:
+                return "whole" if call().text == truth else "wrong"
+            except Exception:  # noqa: BLE001 - whatever a client raises
+                return "failed"
+
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            results = list(pool.map(result, range(CALLS)))
+        requests = service.stats()["arrived"] / CALLS
+    return f"{requests:.3f} · {results.count('failed')} · {results.count('wrong')}"
+
+
+def main() -> None:
+    """Run all and print the table."""
+    environment()
+    table = Table("requests a call · failed · wrong", "f", "bound", *CLIENTS)
+    for name, (ask, fault) in FAULTS.items():
+        for share in SHARES:
+            cells = [measured(client, ask, fault, share) for client in CLIENTS.values()]
+            table.add_row(name, f"{share:.0%}", f"{BOUND / (1 - share):.3f}", *cells)
+    Console(width=150).print(table)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,126 @@
+"""How bench/faults.py asks a client: one line of JSON in, a `Task`, and one line out for each of its calls.
+
+A line has {"text", "stop"} of a call that returned and {"error"} of one that raised, and may have its "seconds". A
+program of any language may do so. A client in Python is a function that takes the task, builds the client and returns a
+function that makes one call:
+
+    from fault_protocol import PROMPT, Answer, serve
+
+    def mine(task):
+        client = MyClient(task.url, task.model, region=task.region)
+        return lambda: Answer(client.ask(PROMPT))
+
+    serve({"mine": mine})
+
+What `serve` does beyond that is for the clients of this directory: it loads them once and forks for each task.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import json
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Mapping
+from typing import IO, Any, NamedTuple
+
+HOME, NEXT = "us-east-1", "us-west-2"
+MODEL = "us.anthropic.claude-haiku-4-5-20251001-v1:0"
+PROMPT = "Why is the sky blue?"
+PATIENCE = 270.0  # seconds for the calls of one task
+
+
+class Task(NamedTuple):
+    """What to do: `calls` calls of `model` in `region` at `url`. `ask` is `whole`, `stream` or `tool`, a stream whose
+    answer uses a tool. For a client with fallbacks the next route is `next_model` in `next_region`, at the same URL.
+    """
+
+    url: str
+    ask: str
+    model: str
+    region: str
+    next_model: str
+    next_region: str
+    calls: int = 1
+
+
+class Answer(NamedTuple):
+    """What the caller got: the text, or the JSON of the tool's input, and the reason why the answer ended."""
+
+    text: str
+    stop: str | None = None
+
+
+Client = Callable[[Task], Callable[[], Answer]]
+
+
+def serve(clients: Mapping[str, Client]) -> None:
+    """Make the calls of the task on standard input, with the client that is named on the command line, or the only one.
+
+    With a socket's path and the URL of a service without faults as further arguments, serve tasks at the socket, each
+    in a fork of a process that has loaded the client.
+    """
+    environment()
+    client = clients[sys.argv[1] if len(sys.argv) > 1 else next(iter(clients))]
+    if len(sys.argv) > 3:
+        _fork_at(sys.argv[2], client, sys.argv[3])
+    else:
+        _make(client, sys.stdin, sys.stdout)
+
+
+def environment() -> None:
+    """Set credentials for the simulator and none of the user's AWS settings, and keep litellm from the network."""
+    for name in list(os.environ):
+        if name.startswith("AWS_"):
+            del os.environ[name]
+    os.environ |= {"AWS_ACCESS_KEY_ID": "AKIDSIMULATOR", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_REGION": HOME}
+    os.environ |= {"AWS_EC2_METADATA_DISABLED": "true", "LITELLM_LOCAL_MODEL_COST_MAP": "True"}
+
+
+def _make(client: Client, tasks: IO[str], answers: IO[str]) -> None:
+    task = Task(**json.loads(tasks.readline()))
+    call = client(task)
+    for _ in range(task.calls):
+        began = time.monotonic()
+        try:
+            said: dict[str, Any] = call()._asdict()
+        except Exception as error:  # noqa: BLE001 - whatever a client raises is its answer
+            said = {"error": f"{type(error).__module__}.{type(error).__name__}: {error}"[:400]}
+        print(json.dumps(said | {"seconds": time.monotonic() - began}), file=answers, flush=True)
+
+
+def _fork_at(path: str, client: Client, url: str) -> None:
+    _load(client, Task(url, "whole", MODEL, HOME, MODEL, NEXT))
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the forks
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(path)
+        listening.listen(100)
+        print("ready", flush=True)
+        while True:
+            connection, _ = listening.accept()
+            with connection:
+                if os.fork() == 0:
+                    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+                    signal.alarm(int(PATIENCE))
+                    with connection.makefile("r") as tasks, connection.makefile("w") as answers:
+                        _make(client, tasks, answers)
+                    os._exit(0)
+
+
+def _load(client: Client, task: Task) -> None:
+    """Import what a call needs, without making one here: what a call starts, such as threads, is lost in forks."""
+    client(task)
+    reading, writing = os.pipe()
+    if os.fork() == 0:
+        client(task)()
+        os.write(writing, " ".join(sys.modules).encode())
+        os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading) as names:
+        for name in names.read().split():
+            with contextlib.suppress(ImportError):
+                importlib.import_module(name)
