@@ -14,6 +14,7 @@ OPTIMIZED = "latency-optimized"
 # The settings, as Converse and InvokeModel call them.
 _LATENCIES = ("performanceConfig", "performanceConfigLatency")
 _TIER = "serviceTier"
+_SETTINGS = frozenset({*_LATENCIES, _TIER})
 
 
 def tier_of(request: Mapping[str, Any], answer: Any = None) -> str:
@@ -21,6 +22,8 @@ def tier_of(request: Mapping[str, Any], answer: Any = None) -> str:
     give the call to another one.
     """
     told = answer if isinstance(answer, dict) else getattr(answer, "metadata", {})
+    if _SETTINGS.isdisjoint(told) and _SETTINGS.isdisjoint(request):  # nearly always, and each call comes here
+        return DEFAULT
     if any(_value(told.get(name) or request.get(name), "latency") == "optimized" for name in _LATENCIES):
         return OPTIMIZED
     return _value(told.get(_TIER) or request.get(_TIER), "type") or DEFAULT
