@@ -47,6 +47,11 @@ def west(wire: Wire, model: str = MODEL, **options: Any) -> Target:
     return Target(model, region_name="us-west-2", endpoint_url=wire.url, quota=Quota(rpm=600_000), **options)
 
 
+def left_early(face: Any, pieces: Any) -> None:
+    assert next(face.items(pieces)) == "Because "
+    face.leave(pieces)
+
+
 def paths(wire: Wire) -> list[str]:
     return [received.target.split("/")[2].replace("%3A", ":") for received in wire.received]
 
@@ -108,6 +113,35 @@ def test_a_broken_stream_goes_on_at_another_route_once_its_own_rests(face: Any) 
         assert pieces.reply.text == "Because of Rayleigh."
         assert pieces.reply.route.region == "us-west-2"
         assert len(pieces.reply.seams) == 1
+
+
+def test_a_stream_left_early_is_an_answer_of_its_route(face: Any) -> None:
+    good = stream(*FRAMES)
+    with Wire(UNAVAILABLE, UNAVAILABLE, UNAVAILABLE, UNAVAILABLE, good) as ill, Wire(good) as well:
+        fallback = Fallback(west(well))
+        client = face.open(ill.url, pipeline=using(fallback))
+        left_early(face, client.invoke_stream("Why?"))
+        home, other = fallback._health.values()
+        while not home.resting:
+            left_early(face, client.invoke_stream("Why?"))
+        left_early(face, client.invoke_stream("Why?", pin="chat-1"))
+        assert fallback.pins.get("chat-1") == 1
+        home._probe_at = 0.0  # eight seconds later
+        left_early(face, client.invoke_stream("Why?"))
+        assert (home.resting, other.share) == (False, 1.0)
+
+
+@pytest.mark.parametrize("native", [False, True])
+def test_a_tier_of_a_target_goes_where_the_operation_has_it(face: Any, *, native: bool) -> None:
+    with Wire(UNAVAILABLE) as ill, Wire(answer(REPLY)) as well:
+        client = face.open(ill.url, pipeline=using(Fallback(west(well, tier="priority"))))
+        if native:
+            face.get(client.invoke_model(modelId=MODEL, body=json.dumps({"messages": MESSAGES})))
+        else:
+            face.get(client.converse(modelId=MODEL, messages=MESSAGES))
+        [received] = well.received
+        tier = received.headers.get("x-amzn-bedrock-service-tier") or json.loads(received.body)["serviceTier"]["type"]
+        assert tier == "priority"
 
 
 def test_the_shapes_of_boto3_move_as_well(face: Any) -> None:

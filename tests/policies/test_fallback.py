@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 A, B, C = "anthropic.claude-a-v1:0", "amazon.nova-b-v1:0", "mistral.c-v1:0"
 GONE = answered("ResourceNotFoundException", "This model version has reached the end of its life.", status=404)
+TIER_REFUSED = answered("ValidationException", "The flex service tier is not supported for this model.", status=400)
+NOT_ALLOWED = answered("AccessDeniedException", "User is not authorized to perform: bedrock:InvokeModel", status=403)
+BAD_CERTIFICATE = unanswered(None, code="SSLError", message="certificate verify failed: self-signed certificate")
 NO_CREDENTIALS = unanswered(None, code="NoCredentialsError", message="Unable to locate credentials")
 FILTERED = Outcome({"output": {}, "stopReason": "guardrail_intervened"}, usage=OK.usage)
 
@@ -267,6 +270,71 @@ class TestLimits:
         ):
             with pytest.raises(ValueError, match=r"give"):
                 wrong()
+
+
+class TestTargets:
+    def test_a_target_that_is_the_route_asked_for_gets_no_calls_of_its_own(self) -> None:
+        world = World(failing(a=UNAVAILABLE))
+        policy = Fallback(A, B)
+        outcomes = [world.run(policy, ask())[0] for _ in range(40)]
+        assert all(outcome.fault is None for outcome in outcomes)
+        assert world.models().count(A) == 8
+
+    @pytest.mark.parametrize("fault", [UNAVAILABLE, TIER_REFUSED])
+    @pytest.mark.parametrize(("operation", "sent"), [("converse", {"type": "default"}), ("invoke_model", "default")])
+    def test_another_tier_of_the_same_model_is_another_route(self, fault: Fault, operation: str, sent: Any) -> None:
+        flex = {"serviceTier": {"type": "flex"} if operation == "converse" else "flex"}
+        world = World(lambda sent, _: Outcome(fault=fault) if "flex" in str(sent.params) else OK)
+        [outcome] = world.run(Fallback(Target(A, tier="default")), ask()._replace(operation=operation, params=flex))
+        assert outcome.fault is None
+        assert world.sent[-1][1].params["serviceTier"] == sent
+
+    @pytest.mark.parametrize("fault", [NO_CREDENTIALS, BAD_CERTIFICATE, NOT_ALLOWED])
+    def test_a_target_that_lets_nobody_in_rests(self, fault: Fault) -> None:
+        world = World(failing(a=UNAVAILABLE, b=fault))
+        policy = Fallback(B, C)
+        for _ in range(40):
+            [outcome] = world.run(policy, ask())
+            assert outcome.fault is None
+        assert world.models().count(B) < 12
+
+    def test_a_call_without_time_decides_nothing_for_the_next_one(self) -> None:
+        profile = "us.amazon.nova-lite-v1:0"
+        route = Route(profile, "us-east-1", "111122223333", "amazon.nova-lite-v1:0", "geographic")
+        policy = Fallback("us.amazon.nova-pro-v1:0", within="us-*")
+        policy.places._regions = lambda *_: ("us-east-1", "us-west-2")  # type: ignore[method-assign]
+        asked = Call("converse", {"modelId": profile, **TEXT}, route, place=Here())
+        world = World(failing())
+        journey = Pipeline(policy).around(send, world.driver.clock)
+        late = world.driver.spawn(journey(asked.until(0.0)))
+        world.driver.run()
+        early = world.driver.spawn(journey(asked.until(60.0)))
+        world.driver.run()
+        assert (late.result.fault.code, early.result.fault) == ("DeadlineTooClose", None)
+
+    @pytest.mark.parametrize("kind", ["application-inference-profile", "prompt", "prompt-router"])
+    def test_an_arn_that_does_not_tell_its_regions_is_refused_within_regions(self, kind: str) -> None:
+        arn = f"arn:aws:bedrock:eu-west-1:111122223333:{kind}/abc"
+        world = World(failing())
+        policy = Fallback("amazon.nova-lite-v1:0", within="eu-*")
+        policy.places._regions = lambda route, place: LISTED.get(route.model, ())  # type: ignore[method-assign]
+        route = Route(arn, "eu-west-1", "111122223333", "unknown-model")
+        world.run(policy, call(route=route, place=Here("eu-west-1")))
+        assert world.models() == ["amazon.nova-lite-v1:0"]
+
+    def test_a_place_that_cannot_be_found_is_looked_for_once_a_minute(self) -> None:
+        looked: list[float] = []
+
+        class Lost(Here):
+            def elsewhere(self, **_: Any) -> Here:
+                looked.append(world.driver.now)
+                raise LookupError("no such profile")
+
+        world = World(failing(a=INTERNAL))
+        policy = Fallback(Target(B, region_name="us-west-2"))
+        while world.driver.now < 100:
+            world.run(policy, ask(place=Lost()))
+        assert len(looked) == 2
 
 
 class TestPins:

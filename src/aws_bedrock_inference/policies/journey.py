@@ -10,11 +10,12 @@ from aws_bedrock_inference.call import Attempt, Outcome
 from aws_bedrock_inference.dialects.filtered import cause_of, filtered_of
 from aws_bedrock_inference.dialects.needs import needs
 from aws_bedrock_inference.events import FellBack, RouteHealthChanged
-from aws_bedrock_inference.fault import Category, Decision, Fault, Kind, Origin
+from aws_bedrock_inference.fault import Category, Decision, Fault, Kind
 from aws_bedrock_inference.flow import emit, sleep
 from aws_bedrock_inference.knowledge.elsewhere import NOWHERE, closes
 from aws_bedrock_inference.made import Hop
-from aws_bedrock_inference.policies.places import found_leg
+from aws_bedrock_inference.policies.breaches import answered, is_breach, is_shut
+from aws_bedrock_inference.policies.places import Late, found_leg
 from aws_bedrock_inference.policies.refusals import invalid_request, too_close
 from aws_bedrock_inference.rules.backoff import JITTERS, delay
 from aws_bedrock_inference.rules.health import Turn
@@ -38,12 +39,8 @@ SHORT_WAIT = 2.0
 # Seconds for a probe's connection: an outage that takes no connections must not hold the probing call up for long.
 PROBE_CONNECT = 3.0
 
-_LIVE = frozenset({Origin.SERVICE, Origin.NETWORK, Origin.DEPENDENCY})
-
 # Faults that often strike one request alone. A lack of capacity and a silence strike the next one, too.
 _STRAY = frozenset({Kind.SERVER, Kind.THROTTLED, Kind.STREAM})
-
-_BREACHES = frozenset({Kind.THROTTLED, Kind.OVERLOADED, Kind.NOT_READY})
 
 _TOO_CLOSE = too_close("").cause
 
@@ -169,7 +166,8 @@ class Journey:
         """Return the route of that number, or None if the call cannot go there; why is kept for the failure."""
         found = yield from found_leg(self.policy, self.call, number, self._needs, self.clock())
         if isinstance(found, str):
-            self._skipped[number] = found
+            if found:
+                self._skipped[number] = found
             self._untried.remove(number)
             return None
         return found
@@ -207,6 +205,7 @@ class Journey:
                 moves(outcome.fault, len(outcome.earlier) + 1)
         else:
             self.sent += 1
+        if answered(outcome):
             self._changed = leg.health.succeeded(probe=turn is Turn.PROBE)
         if self._changed:
             self._changed = False
@@ -222,7 +221,7 @@ class Journey:
             self.sent += 1
         if closes(fault):
             self._changed |= leg.health.rest(self.clock(), CLOSED)
-        elif _breach(fault):
+        elif is_breach(fault) or (leg.number and is_shut(fault)):
             self._changed |= leg.health.breached(self.clock())
         if last:
             return self.sent >= self.policy.attempts and not fault.paced
@@ -238,7 +237,7 @@ class Journey:
 
     def _ended(self, leg: Leg, outcome: Outcome) -> Outcome:
         """Return the outcome of the last route with the story of the way there."""
-        if self.call.pin is not None and outcome.fault is None:
+        if self.call.pin is not None and answered(outcome):
             self.policy.pins.set(self.call.pin, leg.number)
         hops = [hop for hop in self._hops if hop[1] is not outcome]
         if not hops and leg.number == 0:
@@ -250,7 +249,9 @@ class Journey:
     def _failed(self) -> Outcome:
         """Return the failure of the best route that was sent to, with what happened on the others."""
         if not self._hops:
-            return Outcome(fault=invalid_request(f"no route may answer the call: {'; '.join(self._skipped.values())}"))
+            late = any(isinstance(reason, Late) for reason in self._skipped.values())
+            refused = too_close if late else invalid_request
+            return Outcome(fault=refused(f"no route may answer the call: {'; '.join(self._skipped.values())}"))
         # The latest of equals: a call that came back to its first route ended there.
         leg, outcome = min(self._hops[::-1], key=lambda hop: (_refused(hop[1]), hop[0].number))
         made = replace(outcome.made, route=leg.route if leg.number else None, trail=tuple(map(_hop, self._hops)))
@@ -287,8 +288,3 @@ def _refused(outcome: Outcome) -> bool:
 def is_filtered_answer(outcome: Outcome) -> bool:
     """Return whether an outcome is an answer whose content was filtered, and not an error that says so."""
     return outcome.fault is not None and outcome.fault.code == _FILTERED.code and isinstance(outcome.value, dict)
-
-
-def _breach(fault: Fault) -> bool:
-    """Return whether a fault speaks against its route: not one of the request, of credentials or of this machine."""
-    return fault.kind is not Kind.REFUSED and fault.origin in _LIVE and (fault.unhealthy or fault.kind in _BREACHES)

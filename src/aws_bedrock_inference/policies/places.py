@@ -8,8 +8,9 @@ from aws_bedrock_inference.accounts import AssumedRole, session_for
 from aws_bedrock_inference.flow import ask
 from aws_bedrock_inference.foundation.residency import strays
 from aws_bedrock_inference.knowledge.masking import masked
+from aws_bedrock_inference.knowledge.models import is_untold
 from aws_bedrock_inference.policies.eligible import unfit
-from aws_bedrock_inference.policies.targets import Leg, Target, route_of
+from aws_bedrock_inference.policies.targets import Leg, Target, is_same, route_of, tier_of
 from aws_bedrock_inference.sessions import of_aws
 
 if TYPE_CHECKING:
@@ -38,16 +39,24 @@ class Places:
     def __init__(self, within: tuple[str, ...] | None) -> None:
         self.within = within
         self._found: dict[tuple[str, str, str, Target], Place] = {}
+        self._missed: dict[tuple[str, str, str, Target], tuple[float, str]] = {}
         self._models: dict[tuple[str, str, str], Models] = {}
-        self._verdicts: dict[tuple[str, str, str], tuple[float, str | None]] = {}
+        self._verdicts: dict[tuple[str, ...], tuple[float, str | None]] = {}
 
-    def of(self, home: Place, wanted: Target, seconds: float) -> Generator[Effect, Any, Place | str]:
+    def of(self, home: Place, wanted: Target, now: float, seconds: float) -> Generator[Effect, Any, Place | str]:
         """Return the place of a target's calls, or why there is none."""
         key = (home.url, home.region, home.principal, wanted)
         if key not in self._found:
+            until, missed = self._missed.get(key, (now, ""))
+            if now < until:
+                return missed
             place = yield from _asked(lambda: _elsewhere(home, wanted), seconds, "the endpoint")
             if isinstance(place, str):
-                return f"{wanted.model_id} in {wanted.region_name or home.region}: {place}"
+                missed = f"{wanted.model_id} in {wanted.region_name or home.region}: {place}"
+                if isinstance(place, Late):
+                    return Late(missed)
+                self._missed[key] = (now + _BAD, missed)
+                return missed
             self._found.setdefault(key, place)
         return self._found[key]
 
@@ -57,18 +66,20 @@ class Places:
         """Return why calls on `route` may be answered outside of the allowed Regions, or None."""
         if self.within is None:
             return None
-        key = (route.account, route.region, route.model)
+        key = (route.account, route.region, route.model, route.endpoint, route.principal)
         known = self._verdicts.get(key)
         if known is not None and now < known[0]:
             return known[1]
         regions: Any = (route.region,)
-        if route.pool not in _HERE:
+        if route.pool not in _HERE or is_untold(route.model):
             regions = yield from _asked(lambda: self._regions(route, place), seconds, "ListInferenceProfiles")
         if isinstance(regions, str):
             verdict: str | None = f"{route}: where it may be answered is not known: {regions}"
         else:
             strayed = strays(regions, self.within)
             verdict = None if strayed is None else f"{route}: {strayed}"
+        if isinstance(regions, Late):
+            return Late(verdict)
         self._verdicts[key] = (now + (_GOOD if verdict is None else _BAD), verdict)
         return verdict
 
@@ -90,7 +101,9 @@ class Places:
 def found_leg(
     policy: Fallback, call: Call, number: int, needs: Callable[[], Needs], now: float
 ) -> Generator[Effect, Any, Leg | str]:
-    """Return the route with that number for `call`, or why the call cannot go there. `needs` says what it needs."""
+    """Return the route with that number for `call`, or why the call cannot go there: "" if it is the route asked for.
+    `needs` says what the call needs.
+    """
     seconds = min(_LONGEST, call.deadline - now)
     place, route, wanted, quota = call.place, call.route, None, None
     if number:
@@ -98,16 +111,25 @@ def found_leg(
         if not wanted.here:
             if place is None:
                 return f"{wanted.model_id}: the call has no place to start from"
-            found = yield from policy.places.of(place, wanted, seconds)
+            found = yield from policy.places.of(place, wanted, now, seconds)
             if isinstance(found, str):
                 return found
             place = found
         route = route_of(wanted, call, place)
-    leg = Leg(number, route, place, policy.health(f"{number}|{route.health_key}", now), wanted, quota)
+        if is_same(route, call.route) and tier_of(call, wanted) == tier_of(call):
+            return ""  # nothing needs to be said: it is there already
+    health = policy.health(f"{number}|{route.health_key}|{route.endpoint}|{route.principal}", now)
+    leg = Leg(number, route, place, health, wanted, quota, tier_of(call, wanted))
     if number and (reason := unfit(needs(), call.route, route, place, policy.wall())) is not None:
         return reason
     strayed = yield from policy.places.strays(route, place, now, seconds)
     return leg if strayed is None else strayed
+
+
+class Late(str):
+    """Why one call had no time to find something out. It says nothing to the next one, which may have more."""
+
+    __slots__ = ()
 
 
 def _elsewhere(home: Place, wanted: Target) -> Place:
@@ -129,8 +151,8 @@ def _asked(answer: Any, seconds: float, place: str) -> Generator[Effect, Any, An
             return masked(f"{type(error).__name__}: {error}")
 
     if seconds <= 0:
-        return "no time is left to find out"
+        return Late("no time is left to find out")
     try:
         return (yield from ask(Question(attempt, seconds, place)))
     except StoreUnavailable as error:
-        return str(error)
+        return str(error) if seconds >= _LONGEST else Late(error)
