@@ -246,6 +246,12 @@ class TestLimits:
         [outcome] = world.run(Fallback(B, attempts=4), ask())
         assert outcome.fault is None
 
+    def test_where_all_are_throttled_the_call_waits_on_the_route_that_it_asked_for(self) -> None:
+        world = World(lambda sent, now: Outcome(fault=THROTTLE) if sent.route.model == B or now < 3 else OK)
+        [outcome] = world.run(Fallback(B), ask(deadline=60.0))
+        assert outcome.fault is None
+        assert world.models() == [A, A, B, A]
+
     @pytest.mark.parametrize(
         ("options", "said"),
         [

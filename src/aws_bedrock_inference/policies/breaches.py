@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from aws_bedrock_inference.fault import Decision, Fault, Kind, Origin
 from aws_bedrock_inference.flow import ABANDONED
+from aws_bedrock_inference.policies.refusals import too_close
 
 if TYPE_CHECKING:
     from aws_bedrock_inference.call import Outcome
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
 _LIVE = frozenset({Origin.SERVICE, Origin.NETWORK, Origin.DEPENDENCY})
 
 _BREACHES = frozenset({Kind.THROTTLED, Kind.OVERLOADED, Kind.NOT_READY})
+
+
+_TOO_CLOSE = too_close("").cause
 
 
 def answered(outcome: Outcome) -> bool:
@@ -32,3 +36,11 @@ def is_shut(fault: Fault) -> bool:
     """
     unsafe = fault.origin is Origin.NETWORK and fault.decision is Decision.FAIL
     return fault.kind is Kind.DENIED or fault.origin is Origin.IDENTITY or unsafe
+
+
+def may_still_answer(outcome: Outcome) -> bool:
+    """Return whether the route may answer a further attempt: also one that had no room within its part of the time, and
+    may have it within the whole.
+    """
+    fault = outcome.fault
+    return fault is not None and (fault.decision is not Decision.FAIL or fault.cause == _TOO_CLOSE)

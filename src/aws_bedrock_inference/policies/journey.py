@@ -14,7 +14,7 @@ from aws_bedrock_inference.fault import Category, Decision, Fault, Kind
 from aws_bedrock_inference.flow import emit, sleep
 from aws_bedrock_inference.knowledge.elsewhere import NOWHERE, closes
 from aws_bedrock_inference.made import Hop
-from aws_bedrock_inference.policies.breaches import answered, is_breach, is_shut
+from aws_bedrock_inference.policies.breaches import answered, is_breach, is_shut, may_still_answer
 from aws_bedrock_inference.policies.places import Late, found_leg
 from aws_bedrock_inference.policies.refusals import invalid_request, too_close
 from aws_bedrock_inference.rules.backoff import JITTERS, delay
@@ -41,8 +41,6 @@ PROBE_CONNECT = 3.0
 
 # Faults that often strike one request alone. A lack of capacity and a silence strike the next one, too.
 _STRAY = frozenset({Kind.SERVER, Kind.THROTTLED, Kind.STREAM})
-
-_TOO_CLOSE = too_close("").cause
 
 FILTERED = "filtered"
 """The key of `on` for answers whose content was filtered."""
@@ -138,22 +136,30 @@ class Journey:
         return None
 
     def _return(self) -> Generator[Effect, Any, tuple[Leg, Turn] | None]:
-        """Return the first route that was left although a further attempt may succeed there, after a wait; also one
-        that had no room within its part of the time, and may have it within the whole.
+        """Return the first route that may still answer, after a wait."""
+        found = self._left_with_hope()
+        if found is None:
+            return None
+        leg, outcome = found
+        fault, wait = outcome.fault, 0.0
+        if fault is not None and fault.decision is not Decision.FAIL:
+            wait = delay(fault, len(outcome.earlier) + 1, 0.0, jitter=JITTERS["full"], chance=self.policy.chance)
+        if self.clock() + wait >= self.call.deadline:
+            return None
+        yield from sleep(wait)
+        return leg, Turn.YES
+
+    def _left_with_hope(self) -> tuple[Leg, Outcome] | None:
+        """Return the first route that was left although it may still answer."""
+        return next((hop for hop in self._hops if may_still_answer(hop[1])), None)
+
+    def _waits_before(self, leg: Leg) -> bool:
+        """Return whether a call that waits for the last route's quota shall rather wait for an earlier one's, as it
+        would without a fallback. The last quota may be the smallest.
         """
-        for leg, outcome in self._hops:
-            fault = outcome.fault
-            if fault is None or (fault.decision is Decision.FAIL and fault.cause != _TOO_CLOSE):
-                continue
-            wait = 0.0
-            if fault.decision is not Decision.FAIL:
-                attempt = len(outcome.earlier) + 1
-                wait = delay(fault, attempt, 0.0, jitter=JITTERS["full"], chance=self.policy.chance)
-            if self.clock() + wait >= self.call.deadline:
-                return None
-            yield from sleep(wait)
-            return leg, Turn.YES
-        return None
+        first = None if self._back else self._left_with_hope()
+        fault = None if first is None or first[0].number > leg.number else first[1].fault
+        return fault is not None and fault.paced
 
     def _may_help(self, leg: Leg) -> bool:
         for left, outcome in self._hops:
@@ -224,7 +230,7 @@ class Journey:
         elif is_breach(fault) or (leg.number and is_shut(fault)):
             self._changed |= leg.health.breached(self.clock())
         if last:
-            return self.sent >= self.policy.attempts and not fault.paced
+            return self._waits_before(leg) if fault.paced else self.sent >= self.policy.attempts
         stray = fault.kind in _STRAY and fault.stated_wait <= SHORT_WAIT
         return not (stray and full and turn is Turn.YES and attempt == 1) or self.sent >= self.policy.attempts
 
