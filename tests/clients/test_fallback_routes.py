@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import pickle
+import weakref
 from typing import Any
 
 import boto3
@@ -219,6 +221,18 @@ def test_a_client_that_closes_closes_the_connections_of_all_routes(face: Any) ->
         face.get(client.invoke("Why?"))
         face.get(client.aclose() if hasattr(client, "aclose") else client.close())
         assert well.gone.wait(10)
+
+
+def test_a_fallback_that_outlives_its_clients_keeps_none_of_their_sessions() -> None:
+    with Wire(UNAVAILABLE) as ill, Wire(answer(REPLY)) as well:
+        pipeline = using(Fallback(west(well), within="us-*"))
+        own = boto3.Session("AKIDOFATENANT", "secret", region_name="us-east-1")
+        gone = weakref.ref(own)
+        with BedrockClient(MODEL, endpoint_url=ill.url, session=own, pipeline=pipeline) as client:
+            assert client.invoke("Why?").route.region == "us-west-2"
+        del client, own
+        gc.collect()
+        assert gone() is None
 
 
 def test_the_exception_names_the_route_whose_fault_it_has(face: Any) -> None:

@@ -44,9 +44,10 @@ class Here:
     principal: str = "me"
     whose: str = ""
     session: Any = None
+    beside: dict[Any, Any] = field(default_factory=dict, compare=False)
 
     def elsewhere(self, *, session: Any, region_name: str | None, endpoint_url: str | None) -> Here:
-        return replace(self, region=region_name or self.region, principal=session or self.principal)
+        return replace(self, region=region_name or self.region, principal=session or self.principal, beside={})
 
 
 @dataclass
@@ -338,8 +339,9 @@ class TestTargets:
 
         world = World(failing(a=INTERNAL))
         policy = Fallback(Target(B, region_name="us-west-2"))
+        home = Lost()
         while world.driver.now < 100:
-            world.run(policy, ask(place=Lost()))
+            world.run(policy, ask(place=home))
         assert len(looked) == 2
 
 

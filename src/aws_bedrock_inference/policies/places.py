@@ -30,35 +30,38 @@ _LONGEST = 20.0
 # day, and a bad one may come from a list that could not be read.
 _GOOD, _BAD = 3600.0, 60.0
 
+# Verdicts that are remembered; callers may name any number of profiles.
+_VERDICTS = 10_000
+
 _HERE = frozenset({"on-demand", "provisioned"})
 
 
 class Places:
-    """Finds places and judges them by `within`, the patterns of the allowed Regions, and remembers both."""
+    """Finds places, and judges them by `within`, the patterns of the allowed Regions. Verdicts are remembered here, but
+    places with the one that they were found from: a policy outlives its clients, and their sessions are large.
+    """
 
     def __init__(self, within: tuple[str, ...] | None) -> None:
         self.within = within
-        self._found: dict[tuple[str, str, str, Target], Place] = {}
-        self._missed: dict[tuple[str, str, str, Target], tuple[float, str]] = {}
-        self._models: dict[tuple[str, str, str], Models] = {}
         self._verdicts: dict[tuple[str, ...], tuple[float, str | None]] = {}
 
     def of(self, home: Place, wanted: Target, now: float, seconds: float) -> Generator[Effect, Any, Place | str]:
         """Return the place of a target's calls, or why there is none."""
-        key = (home.url, home.region, home.principal, wanted)
-        if key not in self._found:
-            until, missed = self._missed.get(key, (now, ""))
-            if now < until:
-                return missed
-            place = yield from _asked(lambda: _elsewhere(home, wanted), seconds, "the endpoint")
-            if isinstance(place, str):
-                missed = f"{wanted.model_id} in {wanted.region_name or home.region}: {place}"
-                if isinstance(place, Late):
-                    return Late(missed)
-                self._missed[key] = (now + _BAD, missed)
-                return missed
-            self._found.setdefault(key, place)
-        return self._found[key]
+        known: Place | None = home.beside.get(wanted)
+        if known is not None:
+            return known
+        until, missed = home.beside.get((wanted, "missed"), (now, ""))
+        if now < until:
+            return str(missed)
+        place = yield from _asked(lambda: _elsewhere(home, wanted), seconds, "the endpoint")
+        if not isinstance(place, str):
+            found: Place = home.beside.setdefault(wanted, place)  # of two found at once, one is used
+            return found
+        missed = f"{wanted.model_id} in {wanted.region_name or home.region}: {place}"
+        if isinstance(place, Late):
+            return Late(missed)
+        home.beside[wanted, "missed"] = (now + _BAD, missed)
+        return missed
 
     def strays(
         self, route: Route, place: Place | None, now: float, seconds: float
@@ -80,6 +83,8 @@ class Places:
             verdict = None if strayed is None else f"{route}: {strayed}"
         if isinstance(regions, Late):
             return Late(verdict)
+        if len(self._verdicts) >= _VERDICTS:
+            self._verdicts.clear()
         self._verdicts[key] = (now + (_GOOD if verdict is None else _BAD), verdict)
         return verdict
 
@@ -90,12 +95,14 @@ class Places:
     def _lists(self, route: Route, place: Place | None) -> Models:
         from aws_bedrock_inference.foundation.models import Models  # noqa: PLC0415 - heavy; only who asks needs it
 
-        key = (route.region, route.endpoint, route.principal)
-        if key not in self._models:
-            url = None if place is None or of_aws(place.url) else place.url
-            session = None if place is None else place.session
-            self._models[key] = Models(session, region_name=route.region, endpoint_url=url)
-        return self._models[key]
+        if place is None:
+            return Models(region_name=route.region)
+        lists: Models | None = place.beside.get("lists")
+        if lists is None:
+            url = None if of_aws(place.url) else place.url
+            lists = Models(place.session, region_name=route.region, endpoint_url=url)
+        kept: Models = place.beside.setdefault("lists", lists)
+        return kept
 
 
 def found_leg(
