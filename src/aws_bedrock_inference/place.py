@@ -34,7 +34,7 @@ class Place(Protocol):
 
     @property
     def beside(self) -> dict[Any, Any]:
-        """What a `Fallback` has found out from here, such as other places; it ends with this one."""
+        """The findings of a `Fallback` from here, such as other places; they end with this one."""
 
     def elsewhere(self, *, session: Any, region_name: str | None, endpoint_url: str | None) -> Place:
         """Return another place, found as a client with these options finds it; `session` None keeps this one's. It may

@@ -207,6 +207,13 @@ class TestMoving:
         [outcome] = world.run(Fallback(B, on={"service-capacity": "nowhere"}), ask())
         assert (outcome.fault, set(world.models())) == (UNAVAILABLE, {A})
 
+    @pytest.mark.parametrize("fault", [THROTTLE, UNAVAILABLE, INTERNAL])
+    def test_a_fault_that_on_keeps_in_its_place_is_retried_there(self, fault: Fault) -> None:
+        world = World(lambda _, now: Outcome(fault=fault) if now < 4 else OK)
+        [outcome] = world.run(Fallback(B, on={"*": "nowhere"}), ask(deadline=60.0))
+        assert outcome.fault is None
+        assert set(world.models()) == {A}
+
     def test_a_filtered_answer_moves_to_another_model_where_that_is_asked_for(self) -> None:
         world = World(lambda sent, _: FILTERED if sent.route.model == A else OK)
         [as_it_is] = world.run(Fallback(B), ask())

@@ -1,4 +1,4 @@
-"""What the end of an attempt says of its route."""
+"""The verdict on a route by the end of an attempt there."""
 
 from __future__ import annotations
 

@@ -229,7 +229,7 @@ class Journey:
             self._changed |= leg.health.rest(self.clock(), CLOSED)
         elif is_breach(fault) or (leg.number and is_shut(fault)):
             self._changed |= leg.health.breached(self.clock())
-        if last:
+        if last or not self.policy.differences(fault):
             return self._waits_before(leg) if fault.paced else self.sent >= self.policy.attempts
         stray = fault.kind in _STRAY and fault.stated_wait <= SHORT_WAIT
         return not (stray and full and turn is Turn.YES and attempt == 1) or self.sent >= self.policy.attempts
