@@ -235,6 +235,18 @@ def test_a_fallback_that_outlives_its_clients_keeps_none_of_their_sessions() -> 
         assert gone() is None
 
 
+def test_clients_that_come_and_go_share_the_health_of_a_route_and_other_endpoints_have_their_own() -> None:
+    with Wire(UNAVAILABLE) as ill, Wire(answer(REPLY)) as well:
+        fallback = Fallback(west(well))
+        for url, calls in ((ill.url, 12), (well.url, 1)):
+            for number in range(calls):
+                own = boto3.Session(f"AKID{number}", "secret", region_name="us-east-1")
+                with BedrockClient(MODEL, endpoint_url=url, session=own, pipeline=using(fallback)) as client:
+                    reply = client.invoke("Why?")
+        assert len(ill.received) == 4
+        assert reply.route.region == "us-east-1"
+
+
 def test_the_exception_names_the_route_whose_fault_it_has(face: Any) -> None:
     with Wire(GONE, INTERNAL) as wire:
         client = face.open(wire.url, pipeline=using(Fallback(OTHER, on={"*": "nowhere", "model-*": "model"})))

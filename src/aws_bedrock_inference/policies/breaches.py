@@ -15,7 +15,6 @@ _LIVE = frozenset({Origin.SERVICE, Origin.NETWORK, Origin.DEPENDENCY})
 
 _BREACHES = frozenset({Kind.THROTTLED, Kind.OVERLOADED, Kind.NOT_READY})
 
-
 _TOO_CLOSE = too_close("").cause
 
 

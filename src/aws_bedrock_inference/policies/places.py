@@ -69,7 +69,7 @@ class Places:
         """Return why calls on `route` may be answered outside of the allowed Regions, or None."""
         if self.within is None:
             return None
-        key = (route.account, route.region, route.model, route.endpoint, route.principal)
+        key = (route.account, route.region, route.model, route.endpoint)
         known = self._verdicts.get(key)
         if known is not None and now < known[0]:
             return known[1]
@@ -125,7 +125,7 @@ def found_leg(
         route = route_of(wanted, call, place)
         if is_same(route, call.route) and tier_of(call, wanted) == tier_of(call):
             return ""  # nothing needs to be said: it is there already
-    health = policy.health(f"{number}|{route.health_key}|{route.endpoint}|{route.principal}", now)
+    health = policy.health(f"{number}|{route.health_key}|{route.endpoint}", now)
     leg = Leg(number, route, place, health, wanted, quota, tier_of(call, wanted))
     if number and (reason := unfit(needs(), call.route, route, place, policy.wall())) is not None:
         return reason
