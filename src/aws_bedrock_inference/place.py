@@ -32,6 +32,10 @@ class Place(Protocol):
     def session(self) -> Any:
         """The session of boto3 or botocore; None for boto3's default one."""
 
+    @property
+    def beside(self) -> dict[Any, Any]:
+        """The findings of a `Fallback` from here, such as other places; they end with this one."""
+
     def elsewhere(self, *, session: Any, region_name: str | None, endpoint_url: str | None) -> Place:
         """Return another place, found as a client with these options finds it; `session` None keeps this one's. It may
         read files. Raises what boto3 raises.

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import pickle
+import weakref
 from typing import Any
 
 import boto3
@@ -45,6 +47,11 @@ def using(fallback: Fallback, *others: Any) -> Pipeline:
 
 def west(wire: Wire, model: str = MODEL, **options: Any) -> Target:
     return Target(model, region_name="us-west-2", endpoint_url=wire.url, quota=Quota(rpm=600_000), **options)
+
+
+def left_early(face: Any, pieces: Any) -> None:
+    assert next(face.items(pieces)) == "Because "
+    face.leave(pieces)
 
 
 def paths(wire: Wire) -> list[str]:
@@ -108,6 +115,35 @@ def test_a_broken_stream_goes_on_at_another_route_once_its_own_rests(face: Any) 
         assert pieces.reply.text == "Because of Rayleigh."
         assert pieces.reply.route.region == "us-west-2"
         assert len(pieces.reply.seams) == 1
+
+
+def test_a_stream_left_early_is_an_answer_of_its_route(face: Any) -> None:
+    good = stream(*FRAMES)
+    with Wire(UNAVAILABLE, UNAVAILABLE, UNAVAILABLE, UNAVAILABLE, good) as ill, Wire(good) as well:
+        fallback = Fallback(west(well))
+        client = face.open(ill.url, pipeline=using(fallback))
+        left_early(face, client.invoke_stream("Why?"))
+        home, other = fallback._health.values()
+        while not home.resting:
+            left_early(face, client.invoke_stream("Why?"))
+        left_early(face, client.invoke_stream("Why?", pin="chat-1"))
+        assert fallback.pins.get("chat-1") == 1
+        home._probe_at = 0.0  # eight seconds later
+        left_early(face, client.invoke_stream("Why?"))
+        assert (home.resting, other.share) == (False, 1.0)
+
+
+@pytest.mark.parametrize("native", [False, True])
+def test_a_tier_of_a_target_goes_where_the_operation_has_it(face: Any, *, native: bool) -> None:
+    with Wire(UNAVAILABLE) as ill, Wire(answer(REPLY)) as well:
+        client = face.open(ill.url, pipeline=using(Fallback(west(well, tier="priority"))))
+        if native:
+            face.get(client.invoke_model(modelId=MODEL, body=json.dumps({"messages": MESSAGES})))
+        else:
+            face.get(client.converse(modelId=MODEL, messages=MESSAGES))
+        [received] = well.received
+        tier = received.headers.get("x-amzn-bedrock-service-tier") or json.loads(received.body)["serviceTier"]["type"]
+        assert tier == "priority"
 
 
 def test_the_shapes_of_boto3_move_as_well(face: Any) -> None:
@@ -190,6 +226,30 @@ def test_a_client_that_closes_closes_the_connections_of_all_routes(face: Any) ->
         face.get(client.invoke("Why?"))
         face.get(client.aclose() if hasattr(client, "aclose") else client.close())
         assert well.gone.wait(10)
+
+
+def test_a_fallback_that_outlives_its_clients_keeps_none_of_their_sessions() -> None:
+    with Wire(UNAVAILABLE) as ill, Wire(answer(REPLY)) as well:
+        pipeline = using(Fallback(west(well), within="us-*"))
+        own = boto3.Session("AKIDOFATENANT", "secret", region_name="us-east-1")
+        gone = weakref.ref(own)
+        with BedrockClient(MODEL, endpoint_url=ill.url, session=own, pipeline=pipeline) as client:
+            assert client.invoke("Why?").route.region == "us-west-2"
+        del client, own
+        gc.collect()
+        assert gone() is None
+
+
+def test_clients_that_come_and_go_share_the_health_of_a_route_and_other_endpoints_have_their_own() -> None:
+    with Wire(UNAVAILABLE) as ill, Wire(answer(REPLY)) as well:
+        fallback = Fallback(west(well))
+        for url, calls in ((ill.url, 12), (well.url, 1)):
+            for number in range(calls):
+                own = boto3.Session(f"AKID{number}", "secret", region_name="us-east-1")
+                with BedrockClient(MODEL, endpoint_url=url, session=own, pipeline=using(fallback)) as client:
+                    reply = client.invoke("Why?")
+        assert len(ill.received) == 4
+        assert reply.route.region == "us-east-1"
 
 
 def test_the_exception_names_the_route_whose_fault_it_has(face: Any) -> None:

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 A, B, C = "anthropic.claude-a-v1:0", "amazon.nova-b-v1:0", "mistral.c-v1:0"
 GONE = answered("ResourceNotFoundException", "This model version has reached the end of its life.", status=404)
+TIER_REFUSED = answered("ValidationException", "The flex service tier is not supported for this model.", status=400)
+NOT_ALLOWED = answered("AccessDeniedException", "User is not authorized to perform: bedrock:InvokeModel", status=403)
+BAD_CERTIFICATE = unanswered(None, code="SSLError", message="certificate verify failed: self-signed certificate")
 NO_CREDENTIALS = unanswered(None, code="NoCredentialsError", message="Unable to locate credentials")
 FILTERED = Outcome({"output": {}, "stopReason": "guardrail_intervened"}, usage=OK.usage)
 
@@ -41,9 +44,10 @@ class Here:
     principal: str = "me"
     whose: str = ""
     session: Any = None
+    beside: dict[Any, Any] = field(default_factory=dict, compare=False)
 
     def elsewhere(self, *, session: Any, region_name: str | None, endpoint_url: str | None) -> Here:
-        return replace(self, region=region_name or self.region, principal=session or self.principal)
+        return replace(self, region=region_name or self.region, principal=session or self.principal, beside={})
 
 
 @dataclass
@@ -210,6 +214,13 @@ class TestMoving:
         [outcome] = world.run(Fallback(B, on={"service-capacity": "nowhere"}), ask())
         assert (outcome.fault, set(world.models())) == (UNAVAILABLE, {A})
 
+    @pytest.mark.parametrize("fault", [THROTTLE, UNAVAILABLE, INTERNAL])
+    def test_a_fault_that_on_keeps_in_its_place_is_retried_there(self, fault: Fault) -> None:
+        world = World(lambda _, now: Outcome(fault=fault) if now < 4 else OK)
+        [outcome] = world.run(Fallback(B, on={"*": "nowhere"}), ask(deadline=60.0))
+        assert outcome.fault is None
+        assert set(world.models()) == {A}
+
     def test_a_filtered_answer_moves_to_another_model_where_that_is_asked_for(self) -> None:
         world = World(lambda sent, _: FILTERED if sent.route.model == A else OK)
         [as_it_is] = world.run(Fallback(B), ask())
@@ -250,6 +261,12 @@ class TestLimits:
         [outcome] = world.run(Fallback(B, attempts=4), ask())
         assert outcome.fault is None
 
+    def test_where_all_are_throttled_the_call_waits_on_the_route_that_it_asked_for(self) -> None:
+        world = World(lambda sent, now: Outcome(fault=THROTTLE) if sent.route.model == B or now < 3 else OK)
+        [outcome] = world.run(Fallback(B), ask(deadline=60.0))
+        assert outcome.fault is None
+        assert world.models() == [A, A, B, A]
+
     @pytest.mark.parametrize(
         ("options", "said"),
         [
@@ -274,6 +291,72 @@ class TestLimits:
         ):
             with pytest.raises(ValueError, match=r"give"):
                 wrong()
+
+
+class TestTargets:
+    def test_a_target_that_is_the_route_asked_for_gets_no_calls_of_its_own(self) -> None:
+        world = World(failing(a=UNAVAILABLE))
+        policy = Fallback(A, B)
+        outcomes = [world.run(policy, ask())[0] for _ in range(40)]
+        assert all(outcome.fault is None for outcome in outcomes)
+        assert world.models().count(A) == 8
+
+    @pytest.mark.parametrize("fault", [UNAVAILABLE, TIER_REFUSED])
+    @pytest.mark.parametrize(("operation", "sent"), [("converse", {"type": "default"}), ("invoke_model", "default")])
+    def test_another_tier_of_the_same_model_is_another_route(self, fault: Fault, operation: str, sent: Any) -> None:
+        flex = {"serviceTier": {"type": "flex"} if operation == "converse" else "flex"}
+        world = World(lambda sent, _: Outcome(fault=fault) if "flex" in str(sent.params) else OK)
+        [outcome] = world.run(Fallback(Target(A, tier="default")), ask()._replace(operation=operation, params=flex))
+        assert outcome.fault is None
+        assert world.sent[-1][1].params["serviceTier"] == sent
+
+    @pytest.mark.parametrize("fault", [NO_CREDENTIALS, BAD_CERTIFICATE, NOT_ALLOWED])
+    def test_a_target_that_lets_nobody_in_rests(self, fault: Fault) -> None:
+        world = World(failing(a=UNAVAILABLE, b=fault))
+        policy = Fallback(B, C)
+        for _ in range(40):
+            [outcome] = world.run(policy, ask())
+            assert outcome.fault is None
+        assert world.models().count(B) < 12
+
+    def test_a_call_without_time_decides_nothing_for_the_next_one(self) -> None:
+        profile = "us.amazon.nova-lite-v1:0"
+        route = Route(profile, "us-east-1", "111122223333", "amazon.nova-lite-v1:0", "geographic")
+        policy = Fallback("us.amazon.nova-pro-v1:0", within="us-*")
+        policy.places._regions = lambda *_: ("us-east-1", "us-west-2")  # type: ignore[method-assign]
+        asked = Call("converse", {"modelId": profile, **TEXT}, route, place=Here())
+        world = World(failing())
+        journey = Pipeline(policy).around(send, world.driver.clock)
+        late = world.driver.spawn(journey(asked.until(0.0)))
+        world.driver.run()
+        early = world.driver.spawn(journey(asked.until(60.0)))
+        world.driver.run()
+        assert (late.result.fault.code, early.result.fault) == ("DeadlineTooClose", None)
+
+    @pytest.mark.parametrize("kind", ["application-inference-profile", "prompt", "prompt-router"])
+    def test_an_arn_that_does_not_tell_its_regions_is_refused_within_regions(self, kind: str) -> None:
+        arn = f"arn:aws:bedrock:eu-west-1:111122223333:{kind}/abc"
+        world = World(failing())
+        policy = Fallback("amazon.nova-lite-v1:0", within="eu-*")
+        policy.places._regions = lambda route, place: LISTED.get(route.model, ())  # type: ignore[method-assign]
+        route = Route(arn, "eu-west-1", "111122223333", "unknown-model")
+        world.run(policy, call(route=route, place=Here("eu-west-1")))
+        assert world.models() == ["amazon.nova-lite-v1:0"]
+
+    def test_a_place_that_cannot_be_found_is_looked_for_once_a_minute(self) -> None:
+        looked: list[float] = []
+
+        class Lost(Here):
+            def elsewhere(self, **_: Any) -> Here:
+                looked.append(world.driver.now)
+                raise LookupError("no such profile")
+
+        world = World(failing(a=INTERNAL))
+        policy = Fallback(Target(B, region_name="us-west-2"))
+        home = Lost()
+        while world.driver.now < 100:
+            world.run(policy, ask(place=home))
+        assert len(looked) == 2
 
 
 class TestPins:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aws_bedrock_inference.rules.health import BACK, IN_A_ROW, REST, Health, Turn
+from aws_bedrock_inference.rules.health import BACK, FORGOTTEN, IN_A_ROW, REST, Health, Turn
 
 
 def taken(health: Health, calls: int, now: float = 0.0) -> int:
@@ -99,3 +99,20 @@ def test_the_share_stays_between_the_rest_and_one(steps: list[str], began: float
         else:
             health.turn(now)
         assert 0 < health.share <= 1
+
+
+def test_breaches_of_long_ago_are_forgotten() -> None:
+    health = Health()
+    for _ in range(IN_A_ROW - 1):
+        health.breached(0.0)
+    assert taken(health, 100, FORGOTTEN - 1) < 50
+    assert taken(health, 100, FORGOTTEN) == 100
+    assert not health.breached(FORGOTTEN)
+
+
+def test_a_route_that_rested_for_long_gets_half_of_the_calls_first() -> None:
+    health = Health()
+    health.rest(0.0, 3600.0)
+    assert health.turn(3600.0) is Turn.PROBE
+    health.succeeded(probe=True)
+    assert taken(health, 100, 3601.0) == 50

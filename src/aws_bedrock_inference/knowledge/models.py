@@ -119,6 +119,11 @@ def can_be_looked_up(arn: str) -> bool:
     return _kind_and_name(arn)[0] == "application-inference-profile"
 
 
+def is_untold(model_id: str) -> bool:
+    """Return whether an id is an ARN that tells neither its model nor where its calls are answered."""
+    return model_id.startswith("arn:") and _kind_and_name(model_id)[0] in _data()["arns"]["untold"]
+
+
 def target_of_models(region: str, model_arns: Sequence[str]) -> Target | None:
     """Return the target of an inference profile in `region` that routes to `model_arns`; None if these are of several
     models, or of none.

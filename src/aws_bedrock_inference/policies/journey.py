@@ -10,11 +10,12 @@ from aws_bedrock_inference.call import Attempt, Outcome
 from aws_bedrock_inference.dialects.filtered import cause_of, filtered_of
 from aws_bedrock_inference.dialects.needs import needs
 from aws_bedrock_inference.events import FellBack, RouteHealthChanged
-from aws_bedrock_inference.fault import Category, Decision, Fault, Kind, Origin
+from aws_bedrock_inference.fault import Category, Decision, Fault, Kind
 from aws_bedrock_inference.flow import emit, sleep
 from aws_bedrock_inference.knowledge.elsewhere import NOWHERE, closes
 from aws_bedrock_inference.made import Hop
-from aws_bedrock_inference.policies.places import found_leg
+from aws_bedrock_inference.policies.breaches import answered, is_breach, is_shut, may_still_answer
+from aws_bedrock_inference.policies.places import Late, found_leg
 from aws_bedrock_inference.policies.refusals import invalid_request, too_close
 from aws_bedrock_inference.rules.backoff import JITTERS, delay
 from aws_bedrock_inference.rules.health import Turn
@@ -38,14 +39,8 @@ SHORT_WAIT = 2.0
 # Seconds for a probe's connection: an outage that takes no connections must not hold the probing call up for long.
 PROBE_CONNECT = 3.0
 
-_LIVE = frozenset({Origin.SERVICE, Origin.NETWORK, Origin.DEPENDENCY})
-
 # Faults that often strike one request alone. A lack of capacity and a silence strike the next one, too.
 _STRAY = frozenset({Kind.SERVER, Kind.THROTTLED, Kind.STREAM})
-
-_BREACHES = frozenset({Kind.THROTTLED, Kind.OVERLOADED, Kind.NOT_READY})
-
-_TOO_CLOSE = too_close("").cause
 
 FILTERED = "filtered"
 """The key of `on` for answers whose content was filtered."""
@@ -141,22 +136,30 @@ class Journey:
         return None
 
     def _return(self) -> Generator[Effect, Any, tuple[Leg, Turn] | None]:
-        """Return the first route that was left although a further attempt may succeed there, after a wait; also one
-        that had no room within its part of the time, and may have it within the whole.
+        """Return the first route that may still answer, after a wait."""
+        found = self._left_with_hope()
+        if found is None:
+            return None
+        leg, outcome = found
+        fault, wait = outcome.fault, 0.0
+        if fault is not None and fault.decision is not Decision.FAIL:
+            wait = delay(fault, len(outcome.earlier) + 1, 0.0, jitter=JITTERS["full"], chance=self.policy.chance)
+        if self.clock() + wait >= self.call.deadline:
+            return None
+        yield from sleep(wait)
+        return leg, Turn.YES
+
+    def _left_with_hope(self) -> tuple[Leg, Outcome] | None:
+        """Return the first route that was left although it may still answer."""
+        return next((hop for hop in self._hops if may_still_answer(hop[1])), None)
+
+    def _waits_before(self, leg: Leg) -> bool:
+        """Return whether a call that waits for the last route's quota shall rather wait for an earlier one's, as it
+        would without a fallback. The last quota may be the smallest.
         """
-        for leg, outcome in self._hops:
-            fault = outcome.fault
-            if fault is None or (fault.decision is Decision.FAIL and fault.cause != _TOO_CLOSE):
-                continue
-            wait = 0.0
-            if fault.decision is not Decision.FAIL:
-                attempt = len(outcome.earlier) + 1
-                wait = delay(fault, attempt, 0.0, jitter=JITTERS["full"], chance=self.policy.chance)
-            if self.clock() + wait >= self.call.deadline:
-                return None
-            yield from sleep(wait)
-            return leg, Turn.YES
-        return None
+        first = None if self._back else self._left_with_hope()
+        fault = None if first is None or first[0].number > leg.number else first[1].fault
+        return fault is not None and fault.paced
 
     def _may_help(self, leg: Leg) -> bool:
         for left, outcome in self._hops:
@@ -169,8 +172,9 @@ class Journey:
         """Return the route of that number, or None if the call cannot go there; why is kept for the failure."""
         found = yield from found_leg(self.policy, self.call, number, self._needs, self.clock())
         if isinstance(found, str):
-            self._skipped[number] = found
-            self.policy.places.passed_over(found)
+            if found:
+                self._skipped[number] = found
+                self.policy.places.passed_over(found)
             self._untried.remove(number)
             return None
         return found
@@ -208,6 +212,7 @@ class Journey:
                 moves(outcome.fault, len(outcome.earlier) + 1)
         else:
             self.sent += 1
+        if answered(outcome):
             self._changed = leg.health.succeeded(probe=turn is Turn.PROBE)
         if self._changed:
             self._changed = False
@@ -223,10 +228,10 @@ class Journey:
             self.sent += 1
         if closes(fault):
             self._changed |= leg.health.rest(self.clock(), CLOSED)
-        elif _breach(fault):
+        elif is_breach(fault) or (leg.number and is_shut(fault)):
             self._changed |= leg.health.breached(self.clock())
-        if last:
-            return self.sent >= self.policy.attempts and not fault.paced
+        if last or not self.policy.differences(fault):
+            return self._waits_before(leg) if fault.paced else self.sent >= self.policy.attempts
         stray = fault.kind in _STRAY and fault.stated_wait <= SHORT_WAIT
         return not (stray and full and turn is Turn.YES and attempt == 1) or self.sent >= self.policy.attempts
 
@@ -239,7 +244,7 @@ class Journey:
 
     def _ended(self, leg: Leg, outcome: Outcome) -> Outcome:
         """Return the outcome of the last route with the story of the way there."""
-        if self.call.pin is not None and outcome.fault is None:
+        if self.call.pin is not None and answered(outcome):
             self.policy.pins.set(self.call.pin, leg.number)
         hops = [hop for hop in self._hops if hop[1] is not outcome]
         if not hops and leg.number == 0:
@@ -251,7 +256,9 @@ class Journey:
     def _failed(self) -> Outcome:
         """Return the failure of the best route that was sent to, with what happened on the others."""
         if not self._hops:
-            return Outcome(fault=invalid_request(f"no route may answer the call: {'; '.join(self._skipped.values())}"))
+            late = any(isinstance(reason, Late) for reason in self._skipped.values())
+            refused = too_close if late else invalid_request
+            return Outcome(fault=refused(f"no route may answer the call: {'; '.join(self._skipped.values())}"))
         # The latest of equals: a call that came back to its first route ended there.
         leg, outcome = min(self._hops[::-1], key=lambda hop: (_refused(hop[1]), hop[0].number))
         made = replace(outcome.made, route=leg.route if leg.number else None, trail=tuple(map(_hop, self._hops)))
@@ -288,8 +295,3 @@ def _refused(outcome: Outcome) -> bool:
 def is_filtered_answer(outcome: Outcome) -> bool:
     """Return whether an outcome is an answer whose content was filtered, and not an error that says so."""
     return outcome.fault is not None and outcome.fault.code == _FILTERED.code and isinstance(outcome.value, dict)
-
-
-def _breach(fault: Fault) -> bool:
-    """Return whether a fault speaks against its route: not one of the request, of credentials or of this machine."""
-    return fault.kind is not Kind.REFUSED and fault.origin in _LIVE and (fault.unhealthy or fault.kind in _BREACHES)

@@ -9,9 +9,10 @@ from aws_bedrock_inference.accounts import AssumedRole, session_for
 from aws_bedrock_inference.flow import ask
 from aws_bedrock_inference.foundation.residency import strays
 from aws_bedrock_inference.knowledge.masking import masked
+from aws_bedrock_inference.knowledge.models import is_untold
 from aws_bedrock_inference.log import LOGGER
 from aws_bedrock_inference.policies.eligible import unfit
-from aws_bedrock_inference.policies.targets import Leg, Target, route_of
+from aws_bedrock_inference.policies.targets import Leg, Target, is_same, route_of, tier_of
 from aws_bedrock_inference.sessions import of_aws
 
 if TYPE_CHECKING:
@@ -35,28 +36,39 @@ _GOOD, _BAD = 3600.0, 60.0
 _REASONS = 100
 _NUMBER = re.compile(r"\d+")
 
+# Verdicts that are remembered; callers may name any number of profiles.
+_VERDICTS = 10_000
+
 _HERE = frozenset({"on-demand", "provisioned"})
 
 
 class Places:
-    """Finds places and judges them by `within`, the patterns of the allowed Regions, and remembers both."""
+    """Finds places, and judges them by `within`, the patterns of the allowed Regions. Verdicts are remembered here, but
+    places with the one that they were found from: a policy outlives its clients, and their sessions are large.
+    """
 
     def __init__(self, within: tuple[str, ...] | None) -> None:
         self.within = within
-        self._found: dict[tuple[str, str, str, Target], Place] = {}
-        self._models: dict[tuple[str, str, str], Models] = {}
         self._told: set[str] = set()
-        self._verdicts: dict[tuple[str, str, str], tuple[float, str | None]] = {}
+        self._verdicts: dict[tuple[str, ...], tuple[float, str | None]] = {}
 
-    def of(self, home: Place, wanted: Target, seconds: float) -> Generator[Effect, Any, Place | str]:
+    def of(self, home: Place, wanted: Target, now: float, seconds: float) -> Generator[Effect, Any, Place | str]:
         """Return the place of a target's calls, or why there is none."""
-        key = (home.url, home.region, home.principal, wanted)
-        if key not in self._found:
-            place = yield from _asked(lambda: _elsewhere(home, wanted), seconds, "the endpoint")
-            if isinstance(place, str):
-                return f"{wanted.model_id} in {wanted.region_name or home.region}: {place}"
-            self._found.setdefault(key, place)
-        return self._found[key]
+        known: Place | None = home.beside.get(wanted)
+        if known is not None:
+            return known
+        until, missed = home.beside.get((wanted, "missed"), (now, ""))
+        if now < until:
+            return str(missed)
+        place = yield from _asked(lambda: _elsewhere(home, wanted), seconds, "the endpoint")
+        if not isinstance(place, str):
+            found: Place = home.beside.setdefault(wanted, place)  # of two found at once, one is used
+            return found
+        missed = f"{wanted.model_id} in {wanted.region_name or home.region}: {place}"
+        if isinstance(place, Late):
+            return Late(missed)
+        home.beside[wanted, "missed"] = (now + _BAD, missed)
+        return missed
 
     def passed_over(self, reason: str) -> None:
         """Log why calls cannot go to a route, once for each reason: a target that serves nobody would stay unseen."""
@@ -71,18 +83,22 @@ class Places:
         """Return why calls on `route` may be answered outside of the allowed Regions, or None."""
         if self.within is None:
             return None
-        key = (route.account, route.region, route.model)
+        key = (route.account, route.region, route.model, route.endpoint)
         known = self._verdicts.get(key)
         if known is not None and now < known[0]:
             return known[1]
         regions: Any = (route.region,)
-        if route.pool not in _HERE:
+        if route.pool not in _HERE or is_untold(route.model):
             regions = yield from _asked(lambda: self._regions(route, place), seconds, "ListInferenceProfiles")
         if isinstance(regions, str):
             verdict: str | None = f"{route}: where it may be answered is not known: {regions}"
         else:
             strayed = strays(regions, self.within)
             verdict = None if strayed is None else f"{route}: {strayed}"
+        if isinstance(regions, Late):
+            return Late(verdict)
+        if len(self._verdicts) >= _VERDICTS:
+            self._verdicts.clear()
         self._verdicts[key] = (now + (_GOOD if verdict is None else _BAD), verdict)
         return verdict
 
@@ -93,18 +109,22 @@ class Places:
     def _lists(self, route: Route, place: Place | None) -> Models:
         from aws_bedrock_inference.foundation.models import Models  # noqa: PLC0415 - heavy; only who asks needs it
 
-        key = (route.region, route.endpoint, route.principal)
-        if key not in self._models:
-            url = None if place is None or of_aws(place.url) else place.url
-            session = None if place is None else place.session
-            self._models[key] = Models(session, region_name=route.region, endpoint_url=url)
-        return self._models[key]
+        if place is None:
+            return Models(region_name=route.region)
+        lists: Models | None = place.beside.get("lists")
+        if lists is None:
+            url = None if of_aws(place.url) else place.url
+            lists = Models(place.session, region_name=route.region, endpoint_url=url)
+        kept: Models = place.beside.setdefault("lists", lists)
+        return kept
 
 
 def found_leg(
     policy: Fallback, call: Call, number: int, needs: Callable[[], Needs], now: float
 ) -> Generator[Effect, Any, Leg | str]:
-    """Return the route with that number for `call`, or why the call cannot go there. `needs` says what it needs."""
+    """Return the route with that number for `call`, or why the call cannot go there: "" if it is the route asked for.
+    `needs` says what the call needs.
+    """
     seconds = min(_LONGEST, call.deadline - now)
     place, route, wanted, quota = call.place, call.route, None, None
     if number:
@@ -112,16 +132,25 @@ def found_leg(
         if not wanted.here:
             if place is None:
                 return f"{wanted.model_id}: the call has no place to start from"
-            found = yield from policy.places.of(place, wanted, seconds)
+            found = yield from policy.places.of(place, wanted, now, seconds)
             if isinstance(found, str):
                 return found
             place = found
         route = route_of(wanted, call, place)
-    leg = Leg(number, route, place, policy.health(f"{number}|{route.health_key}", now), wanted, quota)
+        if is_same(route, call.route) and tier_of(call, wanted) == tier_of(call):
+            return ""  # nothing needs to be said: it is there already
+    health = policy.health(f"{number}|{route.health_key}|{route.endpoint}", now)
+    leg = Leg(number, route, place, health, wanted, quota, tier_of(call, wanted))
     if number and (reason := unfit(needs(), call.route, route, place, policy.wall())) is not None:
         return reason
     strayed = yield from policy.places.strays(route, place, now, seconds)
     return leg if strayed is None else strayed
+
+
+class Late(str):
+    """Why one call had no time to find something out. It says nothing to the next one, which may have more."""
+
+    __slots__ = ()
 
 
 def _elsewhere(home: Place, wanted: Target) -> Place:
@@ -143,8 +172,8 @@ def _asked(answer: Any, seconds: float, place: str) -> Generator[Effect, Any, An
             return masked(f"{type(error).__name__}: {error}")
 
     if seconds <= 0:
-        return "no time is left to find out"
+        return Late("no time is left to find out")
     try:
         return (yield from ask(Question(attempt, seconds, place)))
     except StoreUnavailable as error:
-        return str(error)
+        return str(error) if seconds >= _LONGEST else Late(error)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -86,6 +87,7 @@ class Leg(NamedTuple):
     health: Health
     target: Target | None = None
     quota: Quota | None = None
+    tier: str = "default"
 
     def call(self, call: Call) -> Call:
         """Return `call` as it is sent on this route."""
@@ -93,7 +95,8 @@ class Leg(NamedTuple):
             return call
         params = {**call.params, "modelId": self.route.model}
         if self.target.tier is not None:
-            params["serviceTier"] = {"type": self.target.tier}
+            native = call.operation.startswith("invoke_model")  # there it is a header
+            params["serviceTier"] = self.target.tier if native else {"type": self.target.tier}
         return call._replace(
             params=params,
             route=self.route,
@@ -109,11 +112,24 @@ class Leg(NamedTuple):
             {
                 "model": here.base != there.base,
                 "region": here.region != there.region or here.endpoint != there.endpoint,
-                "pool": here.pool != there.pool,
+                "pool": here.pool != there.pool or self.tier != other.tier,
                 "account": here.account != there.account or here.principal != there.principal,
             }[name]
             for name in differences
         )
+
+
+def tier_of(call: Call, wanted: Target | None = None) -> str:
+    """Return the service tier of a call as it goes to a target, None for the route that was asked for."""
+    if wanted is not None and wanted.tier is not None:
+        return wanted.tier
+    tier = call.params.get("serviceTier")
+    return str((tier.get("type") if isinstance(tier, Mapping) else tier) or "default")
+
+
+def is_same(route: Route, other: Route) -> bool:
+    """Return whether two routes are one: the same model at the same endpoint, called by the same identity."""
+    return route == other and (route.endpoint, route.principal) == (other.endpoint, other.principal)
 
 
 def route_of(found: Target, call: Call, place: Place | None) -> Route:

@@ -25,6 +25,9 @@ the outage is noticed."""
 BACK = 0.5
 """The share after a probe that succeeded; further successes do the rest."""
 
+FORGOTTEN = 300.0
+"""Seconds without a breach after which the earlier ones say nothing more, where too few calls succeed to tell."""
+
 _NEARLY = 1e-9
 
 
@@ -48,6 +51,7 @@ class Health(Locked):
         self._credit = 0.0
         self._in_a_row = 0
         self._probe_at = 0.0
+        self._breached_at = 0.0
 
     def turn(self, now: float) -> Turn:
         """Return whether the next call goes to the route. Asking counts as a call."""
@@ -56,7 +60,11 @@ class Health(Locked):
                 if now < self._probe_at:
                     return Turn.NO
                 self._probe_at = now + REST
+                self._breached_at = now
                 return Turn.PROBE
+            if self.share < 1.0 and now - self._breached_at >= FORGOTTEN:
+                self.share = 1.0
+                self._in_a_row = 0
             self._credit += self.share
             if self._credit < 1.0 - _NEARLY:
                 return Turn.NO
@@ -81,6 +89,7 @@ class Health(Locked):
             if self.resting:
                 return False
             self.share *= DECREASE
+            self._breached_at = now
             self._in_a_row += 1
             if self._in_a_row < IN_A_ROW:
                 return False

@@ -63,7 +63,7 @@ class Endpoint:
     hash of who signs, as `principals` finds it.
 
     `proxy` is the proxy's URL or None, `verify` the CA bundle's path, or True for botocore's own. `session` is the one
-    it was found with, None for boto3's default one.
+    it was found with, None for boto3's default one. `beside` keeps what was found from here.
     """
 
     url: str
@@ -75,6 +75,7 @@ class Endpoint:
     verify: str | bool = True
     whose: str = field(default="", repr=False)
     session: Any = field(default=None, repr=False, compare=False)
+    beside: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def elsewhere(self, *, session: Any, region_name: str | None, endpoint_url: str | None) -> Endpoint:
         """Return the endpoint of a client with these options; `session` None keeps this one's. It may read files.
