@@ -113,6 +113,21 @@ def test_a_letter_of_another_region_stays_there(queue: DeadLetterQueue) -> None:
     assert queue.redrive(client).sent == 1
 
 
+def test_a_boto3_client_has_a_region_too(queue: DeadLetterQueue) -> None:
+    error = error_of(failed(THROTTLE), "converse", Route("m", "eu-west-1"))
+    queue.store_failed_request({"modelId": "m", "messages": []}, error)
+
+    class Boto3:
+        class meta:  # noqa: N801 - boto3's name
+            region_name = "us-east-1"
+
+        def converse(self, **request: Any) -> Any:
+            return {"asked": request}
+
+    report = queue.redrive(Boto3())
+    assert (report.refused, report.results[0].reason) == (1, "it failed in eu-west-1, and the client calls us-east-1")
+
+
 def test_a_limit_and_filters_bound_it(queue: DeadLetterQueue, world: World) -> None:
     fill(queue, 10)
     world.now += 1
@@ -332,6 +347,26 @@ def test_a_store_that_fails_after_an_answer_hides_nothing(
     assert "could not be recorded" in caplog.text
 
 
+def test_an_answer_that_cannot_be_kept_ends_its_letter_all_the_same(
+    queue: DeadLetterQueue, monkeypatch: pytest.MonkeyPatch, caplog: Any
+) -> None:
+    (kept,) = fill(queue, 1)
+    update = queue.store.update
+
+    def without_room(summary: Any, version: int, answer: Any = None) -> bool:
+        if answer is not None:
+            raise StoreUnavailable("the disk is full")
+        return update(summary, version)
+
+    monkeypatch.setattr(queue.store, "update", without_room)
+    monkeypatch.setattr("aws_bedrock_inference.deadletters.claims.PAUSES", ())
+    assert queue.redrive(Client()).sent == 1
+    letter = queue.get(kept)
+    assert letter is not None
+    assert (letter.state, letter.answer) == ("redriven", None)
+    assert f"the answer to letter {kept} was not kept: the disk is full" in caplog.text
+
+
 def test_what_on_answer_raises_is_logged(queue: DeadLetterQueue, caplog: Any) -> None:
     fill(queue, 1)
     assert queue.redrive(Client(), on_answer=lambda *_: 1 / 0).sent == 1
@@ -340,8 +375,19 @@ def test_what_on_answer_raises_is_logged(queue: DeadLetterQueue, caplog: Any) ->
 
 def test_an_asyncio_client_is_refused(queue: DeadLetterQueue) -> None:
     client: Any = AsyncBedrockClient.__new__(AsyncBedrockClient)
-    with pytest.raises(ValueError, match="must be awaited"):
-        queue.redrive(client)
+    (kept,) = fill(queue, 1)
+    for send in (queue.redrive, lambda client: queue.retry_request(kept, client)):
+        with pytest.raises(ValueError, match="must be awaited"):
+            send(client)
+
+    async def later() -> Any:
+        raise AssertionError("it is never run")
+
+    with pytest.raises(ValueError, match="must be awaited"):  # of a client that hides it
+        queue.retry_request(kept, Client(lambda _: later()))
+    letter = queue.get(kept)
+    assert letter is not None
+    assert (letter.state, letter.answer) == ("dead", None)
 
 
 def test_a_store_that_fails_for_a_moment_is_asked_again(

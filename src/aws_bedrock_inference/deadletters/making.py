@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+from aws_bedrock_inference.background import BackgroundFull
 from aws_bedrock_inference.call import Outcome, Route
 from aws_bedrock_inference.deadletters.letter import Content, Letter, Summary, Tried
 from aws_bedrock_inference.deadletters.masks import without_secrets
 from aws_bedrock_inference.knowledge.explain import explain
 from aws_bedrock_inference.knowledge.masking import masked
+from aws_bedrock_inference.stores.request import StoreUnavailable
 from aws_bedrock_inference.wording import sentence
 
 if TYPE_CHECKING:
@@ -79,6 +81,11 @@ def failure_text(error: BaseException) -> str:
     return masked(_text(error)).splitlines()[0][:500] if _text(error) else type(error).__name__
 
 
+def loss_text(error: Exception) -> str:
+    """Return why a letter was not kept; of an error that nobody expected only its type, since it may hold more."""
+    return str(error) if isinstance(error, (StoreUnavailable, BackgroundFull)) else type(error).__name__
+
+
 def _letter(
     explained: Explanation, outcome: Outcome, at: float, *, route: Route, tags: Mapping[str, str], **content: Any
 ) -> Letter:
@@ -87,8 +94,8 @@ def _letter(
         id=str(uuid4()),
         first=at,
         last=at,
-        model=route.model,
-        region=route.region,
+        model=_searched(route.model),
+        region=_searched(route.region),
         attempts=outcome.attempts,
         tags=without_secrets({str(name): str(value) for name, value in tags.items()}),
         **_verdict(explained),
@@ -110,6 +117,11 @@ def _letter(
             **content,
         ),
     )
+
+
+def _searched(text: str) -> str:
+    """Return a text as every store can search it: without halves of characters."""
+    return text.encode(errors="replace").decode()
 
 
 def _routes(outcome: Outcome, route: Route) -> tuple[str, ...]:

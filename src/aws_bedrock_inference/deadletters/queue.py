@@ -13,12 +13,12 @@ from aws_bedrock_inference.deadletters.encoding import decoded
 from aws_bedrock_inference.deadletters.envelope import Envelope
 from aws_bedrock_inference.deadletters.filters import Wanted, wanted
 from aws_bedrock_inference.deadletters.letter import STATES, Letter, LetterTooNew, content_of
-from aws_bedrock_inference.deadletters.making import letter_of_error
+from aws_bedrock_inference.deadletters.making import letter_of_error, loss_text
 from aws_bedrock_inference.deadletters.redrive import Redrive, RedriveReport
 from aws_bedrock_inference.deadletters.stats import Stats, counted
 from aws_bedrock_inference.deadletters.store import Place, Record, open_letters
 from aws_bedrock_inference.log import LOGGER
-from aws_bedrock_inference.stores.request import StoreUnavailable, StoreUnusable
+from aws_bedrock_inference.stores.request import StoreUnusable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -89,11 +89,12 @@ class DeadLetterQueue:
         try:
             letter = letter_of_error(request_data, error, metadata, self.store.now(), tags or {})
             return self.keep(letter).id
-        except StoreUnavailable as trouble:
+        except Exception as trouble:
             if failed is None:
                 raise
-            LOGGER.error("a failed request was not kept as a dead letter: %s", trouble)
-            failed.add_note(f"not kept as a dead letter: {trouble}")
+            why = loss_text(trouble)
+            LOGGER.error("a failed request was not kept as a dead letter: %s", why)
+            failed.add_note(f"not kept as a dead letter: {why}")
             return None
 
     def get_failed_requests(self, limit: int = 100, **filters: Any) -> list[Letter]:
