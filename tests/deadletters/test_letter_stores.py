@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from deadletters.conftest import NOON
+from support.doubles import World
 
 from aws_bedrock_inference.deadletters.filters import Wanted, wanted
 from aws_bedrock_inference.deadletters.letter import Summary
+from aws_bedrock_inference.deadletters.sqlite import SqliteLetters
 from aws_bedrock_inference.deadletters.store import KEPT_SECONDS, Place, Record
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from support.doubles import World
+    from pathlib import Path
 
     from aws_bedrock_inference import DeadLetterQueue
 
@@ -108,6 +109,18 @@ def test_a_claim_lapses_when_its_lease_has_passed(stored: Callable[[], Any], wor
     renewed = replace(claimed, version=3, until=world.now + 60)
     assert one.update(renewed, 2)
     assert not other.has_lapsed(renewed)
+
+
+def test_a_clock_that_was_set_back_holds_no_letter_for_ever(tmp_path: Path, world: World) -> None:
+    passed = World()
+    store = SqliteLetters(tmp_path / "dead.db", world.clock, since_start=passed.clock)
+    claimed = replace(record(1).summary, state="claimed", version=2, lease=60.0, until=NOON + 60)
+    world.now -= 86_400
+    assert not store.has_lapsed(claimed)
+    passed.now += 59
+    assert not store.has_lapsed(claimed)
+    passed.now += 1
+    assert store.has_lapsed(claimed)
 
 
 def test_finished_letters_make_room_and_dead_ones_stay(stored: Callable[[], Any], world: World) -> None:

@@ -262,6 +262,33 @@ def test_a_change_whose_answer_was_lost_is_ours(queue: DeadLetterQueue) -> None:
     assert not queue.store.update(replace(claimed, owner="another"), 1)
 
 
+def test_a_letter_that_boto3_writes_again_stays_as_it_is_now(queue: DeadLetterQueue) -> None:
+    queue.create()
+    kept = str(queue.store_failed_request({"prompt": "Why?"}, "no"))
+    first = queue.store.get(kept)
+    assert first is not None
+    assert queue.discard(kept)
+    queue.store.put(first)  # its answer was lost, and so boto3 repeats it
+    letter = queue.get(kept)
+    assert letter is not None
+    assert letter.state == "discarded"
+
+
+def test_what_boto3_refuses_is_one_sentence_without_a_secret(alone: None, aws: Any) -> None:
+    for url, words in {
+        "endpoint_url=nonsense": "Invalid endpoint: nonsense",
+        "endpoint_url=http://user:hunter2@127.0.0.1:1": "Could not connect",
+        "region=mars 1": "a supported format",
+    }.items():
+        queue = DeadLetterQueue(f"dynamodb://dead?{url}")
+        with pytest.raises(StoreUnavailable, match=words) as raised:
+            queue.store_failed_request({"prompt": "Why?"}, "no")
+        assert "hunter2" not in str(raised.value)
+        assert "no letter" not in str(raised.value)
+        assert len(str(raised.value).splitlines()) == 1
+        queue.close()
+
+
 def test_a_table_with_another_key_is_left_as_it_is(queue: DeadLetterQueue, aws: Any) -> None:
     store: Any = queue.store
     aws("dynamodb").create_table(

@@ -291,6 +291,19 @@ def interrupt(_: Any) -> Any:
     raise KeyboardInterrupt
 
 
+def test_a_program_that_ends_in_a_call_leaves_no_letter_held(queue: DeadLetterQueue) -> None:
+    (kept,) = fill(queue, 1)
+
+    def leave(_: Any) -> Any:
+        raise SystemExit(3)
+
+    with pytest.raises(SystemExit):
+        queue.redrive(Client(leave))
+    letter = queue.get(kept)
+    assert letter is not None
+    assert (letter.state, letter.summary.sent_twice) == ("dead", True)
+
+
 @pytest.mark.parametrize("request_data", ["a text", None, {"body": iter([b"x"])}])
 def test_what_could_not_be_kept_whole_is_not_sent(queue: DeadLetterQueue, request_data: Any) -> None:
     kept = str(queue.store_failed_request(request_data, SLOW))

@@ -18,6 +18,7 @@ from aws_bedrock_inference.deadletters.dynamodb_items import LARGEST, item_of, r
 from aws_bedrock_inference.deadletters.dynamodb_table import INDEX, create
 from aws_bedrock_inference.deadletters.filters import Wanted
 from aws_bedrock_inference.deadletters.store import KEPT_SECONDS, Page, Place, Record
+from aws_bedrock_inference.deadletters.watch import Watch
 from aws_bedrock_inference.log import LOGGER
 from aws_bedrock_inference.sessions import make_client
 from aws_bedrock_inference.stores.request import StoreUnusable
@@ -36,9 +37,6 @@ _CONFIG = Config(
     retries={"mode": "standard", "total_max_attempts": 4},
     max_pool_connections=32,
 )
-
-# Claims whose age is watched.
-_MOST_SEEN = 10_000
 
 # Items that a query reads at once where only some of them are wanted.
 _FILTERED = 1000
@@ -77,10 +75,9 @@ class DynamoLetters:
         self._session = session
         self._options = {"region_name": region_name, "endpoint_url": endpoint_url}
         self._bucket = bucket
-        self._clock = clock
+        self._watch = Watch(clock)
         self._time_of_day = time_of_day
         self._clients: dict[tuple[int, str], Any] = {}  # by process: a forked child opens its own connections
-        self._seen: dict[str, tuple[int, float]] = {}
         self._scans = False
 
     def put(self, record: Record) -> None:
@@ -88,7 +85,12 @@ class DynamoLetters:
         item = item_of(record.summary)
         with self._told():
             item |= self._held("content", record.summary.id, record.content, LARGEST - len(item["summary"]["S"]))
-            self._client().put_item(TableName=self.table, Item=item)
+            try:
+                self._client().put_item(TableName=self.table, Item=item, ConditionExpression="attribute_not_exists(id)")
+            except ClientError as error:
+                # boto3 repeats a request whose answer was lost: the letter is there, and may have been claimed since.
+                if code_of(error) != "ConditionalCheckFailedException":
+                    raise
 
     def get(self, id: str) -> Record | None:  # noqa: A002 - its name in the documents
         """Return the letter of that id, with all it has."""
@@ -133,13 +135,7 @@ class DynamoLetters:
 
     def has_lapsed(self, summary: Summary) -> bool:
         """Return whether the claim of a letter has not changed for its lease, since this was first asked."""
-        version, since = self._seen.get(summary.id, (0, 0.0))
-        if version != summary.version:
-            if len(self._seen) >= _MOST_SEEN:
-                del self._seen[next(iter(self._seen))]
-            self._seen[summary.id] = (summary.version, self._clock())
-            return False
-        return self._clock() - since >= summary.lease
+        return self._watch.has_lapsed(summary)
 
     def now(self) -> float:
         """Return the time of day."""

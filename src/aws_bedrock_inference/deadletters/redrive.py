@@ -225,6 +225,9 @@ class Redrive:
             entry = Redriven(now, "failed", self._owner, text)
             recorded(self._queue, claimed, "dead", entry, **summary_after(claimed, error, now))
             return RedriveResult(summary.id, "failed", text)
+        except BaseException:  # the program ends: nobody knows whether it was sent
+            recorded(self._queue, claimed, "dead", Redriven(self._queue.store.now(), "unknown", self._owner))
+            raise
         entry = Redriven(self._queue.store.now(), "success", self._owner)
         problem = recorded(self._queue, claimed, "redriven", entry, answer)
         if self._on_answer is not None:
