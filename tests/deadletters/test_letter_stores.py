@@ -9,16 +9,16 @@ import pytest
 from deadletters.conftest import NOON
 from support.doubles import World
 
+from aws_bedrock_inference import DeadLetterQueue
 from aws_bedrock_inference.deadletters.filters import Wanted, wanted
 from aws_bedrock_inference.deadletters.letter import Summary
 from aws_bedrock_inference.deadletters.sqlite import SqliteLetters
 from aws_bedrock_inference.deadletters.store import KEPT_SECONDS, Place, Record
+from aws_bedrock_inference.stores.request import StoreUnusable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-
-    from aws_bedrock_inference import DeadLetterQueue
 
 
 def record(number: int, **fields: Any) -> Record:
@@ -182,3 +182,17 @@ def test_a_request_comes_back_whole(queue: DeadLetterQueue) -> None:
     assert letter is not None
     assert letter["request"] == request
     assert letter["metadata"] == {"user": "u", "weight": 0.5}
+
+
+def test_a_letter_that_cannot_be_read_hides_no_others(stored: Callable[[], Any], caplog: Any) -> None:
+    store = stored()
+    queue = DeadLetterQueue(store)
+    store.put(record(1))  # its content is none
+    with pytest.raises(StoreUnusable, match="letter letter-0001: the content of the letter is damaged"):
+        queue.get_failed_requests()
+    kept = queue.store_failed_request({"prompt": "Why?"}, "no")
+    assert [letter.id for letter in queue.get_failed_requests()] == [kept]
+    assert [letter.id for letter in queue.letters()] == [kept]
+    assert "a dead letter is left out: letter letter-0001" in caplog.text
+    assert queue.stats().states == {"dead": 2}
+    assert queue.discard("letter-0001")

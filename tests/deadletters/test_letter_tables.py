@@ -163,6 +163,26 @@ def test_a_large_letter_goes_to_s3_if_there_is_a_bucket(queue: DeadLetterQueue, 
     with_bucket.close()
 
 
+def test_a_letter_whose_content_left_s3_hides_no_others(queue: DeadLetterQueue, aws: Any, caplog: Any) -> None:
+    queue.create()
+    store: Any = queue.store
+    bucket = f"dead-{uuid4().hex[:8]}"
+    s3 = aws("s3")
+    s3.create_bucket(Bucket=bucket)
+    with_bucket = DeadLetterQueue(f"dynamodb://{store.table}?bucket={bucket}&region=us-east-1")
+    gone = str(with_bucket.store_failed_request({"prompt": LARGE}, "ThrottlingException: slow"))
+    kept = str(with_bucket.store_failed_request({"prompt": "Why?"}, "ThrottlingException: slow"))
+    s3.delete_object(Bucket=bucket, Key=f"dead-letters/{store.table}/{gone}")  # as a lifecycle rule does
+    assert [letter.id for letter in with_bucket.get_failed_requests()] == [kept]
+    assert f"s3://{bucket}/dead-letters/{store.table}/{gone} cannot be read: NoSuchKey" in caplog.text
+    report = with_bucket.redrive(Answering())
+    assert (report.sent, report.refused) == (1, 1)
+    with pytest.raises(StoreUnusable, match=f"letter {gone}: its content is no longer there"):
+        with_bucket.get(gone)
+    assert with_bucket.discard(gone)
+    with_bucket.close()
+
+
 def test_an_answer_without_room_is_not_kept_and_the_letter_is_redriven(queue: DeadLetterQueue, caplog: Any) -> None:
     queue.create()
     kept = str(queue.store_failed_request({"prompt": "Why?"}, "ThrottlingException: slow"))

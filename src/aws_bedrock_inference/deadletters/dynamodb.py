@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-from math import inf
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
@@ -15,7 +14,7 @@ from aws_bedrock_inference.clock import monotonic, wall
 from aws_bedrock_inference.deadletters import TABLE
 from aws_bedrock_inference.deadletters.dynamodb_errors import code_of, is_too_large, lacks_index, told
 from aws_bedrock_inference.deadletters.dynamodb_items import LARGEST, item_of, record_of, summary_in
-from aws_bedrock_inference.deadletters.dynamodb_table import INDEX, create
+from aws_bedrock_inference.deadletters.dynamodb_table import INDEX, create, query_of
 from aws_bedrock_inference.deadletters.filters import Wanted
 from aws_bedrock_inference.deadletters.store import KEPT_SECONDS, Page, Place, Record
 from aws_bedrock_inference.deadletters.watch import Watch
@@ -206,7 +205,7 @@ class DynamoLetters:
         key = {} if after is None else {"id": {"S": after.id}, "state": {"S": state}, "first": {"N": repr(after.first)}}
         if not self._scans:
             try:
-                query = _query(self.table, state, wanted, newest=newest)
+                query = query_of(self.table, state, wanted, newest=newest)
                 yield from self._pages("query", {**query, "Limit": limit if wanted == Wanted() else _FILTERED}, key)
             except ClientError as error:
                 if not lacks_index(error):
@@ -244,10 +243,17 @@ class DynamoLetters:
     def _record(self, item: dict[str, Any]) -> Record:
         for name in ("content", "answer"):
             if f"{name}_at" in item:
-                bucket, _, key = item[f"{name}_at"]["S"].removeprefix("s3://").partition("/")
-                body = self._client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
-                item = {**item, name: {"B": body}}
+                item = {**item, name: {"B": self._from_bucket(item[f"{name}_at"]["S"])}}
         return record_of(item)
+
+    def _from_bucket(self, where: str) -> bytes:
+        """Return what is at a place in S3; nothing where it cannot be read, since that must not hide other letters."""
+        bucket, _, key = where.removeprefix("s3://").partition("/")
+        try:
+            return bytes(self._client("s3").get_object(Bucket=bucket, Key=key)["Body"].read())
+        except ClientError as error:
+            LOGGER.error("%s cannot be read: %s", where, code_of(error))
+            return b""
 
     def _held(self, name: str, key: str, content: bytes, room: int) -> dict[str, Any]:
         """Return the attribute that holds `content`, or leads to it."""
@@ -275,20 +281,3 @@ def table_at(rest: str) -> DynamoLetters:
         if option not in _OPTIONS:
             raise ValueError(f"dynamodb://{name} has no option {option!r:.40}; there are {', '.join(_OPTIONS)}")
     return DynamoLetters(name, **{_OPTIONS[option]: value for option, value in options.items()})
-
-
-def _query(table: str, state: State, wanted: Wanted, *, newest: bool) -> dict[str, Any]:
-    condition = "#state = :state"
-    values: dict[str, Any] = {":state": {"S": state}}
-    if wanted.since > -inf or wanted.until < inf:
-        condition += " AND #first BETWEEN :since AND :until"
-        values[":since"] = {"N": repr(max(wanted.since, 0.0))}
-        values[":until"] = {"N": repr(min(wanted.until, 1e12))}
-    return {
-        "TableName": table,
-        "IndexName": INDEX,
-        "KeyConditionExpression": condition,
-        "ExpressionAttributeNames": {"#state": "state", **({"#first": "first"} if ":since" in values else {})},
-        "ExpressionAttributeValues": values,
-        "ScanIndexForward": not newest,
-    }
