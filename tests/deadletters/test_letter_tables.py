@@ -12,12 +12,13 @@ from uuid import uuid4
 import pytest
 from botocore.awsrequest import AWSResponse
 from botocore.exceptions import EndpointConnectionError
+from deadletters.conftest import NOON
 from support.doubles import session
 
 from aws_bedrock_inference import DeadLetterQueue
 from aws_bedrock_inference.deadletters import dynamodb_table
 from aws_bedrock_inference.deadletters.dynamodb import DynamoLetters
-from aws_bedrock_inference.deadletters.filters import Wanted
+from aws_bedrock_inference.deadletters.filters import Wanted, wanted
 from aws_bedrock_inference.deadletters.letter import NEWEST
 from aws_bedrock_inference.stores.request import StoreUnavailable, StoreUnusable
 
@@ -101,6 +102,13 @@ class Answering:
 
     def invoke(self, **request: Any) -> Any:
         return {"output": request["prompt"]}
+
+
+@pytest.mark.parametrize("choice", [{"until": -1}, {"since": "1h", "until": "2h"}, {"since": 1e15}])
+def test_a_time_in_which_nothing_can_be_is_no_error_of_the_table(choice: Any) -> None:
+    values = dynamodb_table.query_of("dead", "dead", wanted(lambda: NOON, **choice), newest=True)
+    since, until = (float(values["ExpressionAttributeValues"][name]["N"]) for name in (":since", ":until"))
+    assert 0 <= since <= until <= 1e12
 
 
 def test_a_table_made_by_hand_works_and_says_what_it_lacks(queue: DeadLetterQueue, aws: Any, caplog: Any) -> None:

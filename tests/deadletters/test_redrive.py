@@ -18,6 +18,7 @@ from aws_bedrock_inference.deadletters.redrive import MOST_FAILURES, Redrive
 from aws_bedrock_inference.deadletters.sending import being_sent
 from aws_bedrock_inference.deadletters.sqlite import SqliteLetters
 from aws_bedrock_inference.exceptions import error_of
+from aws_bedrock_inference.policies.refusals import budget_exhausted, circuit_open, client_closed, too_large
 from aws_bedrock_inference.stores.request import StoreUnavailable
 
 if TYPE_CHECKING:
@@ -83,6 +84,28 @@ def test_what_fails_again_is_dead_again_with_its_new_cause(queue: DeadLetterQueu
     assert (letter.state, letter.cause, letter["retry_result"]) == ("dead", THROTTLE.cause, "failed")
     assert letter.summary.attempts == before.summary.attempts + 1
     assert "ThrottlingException" in letter.summary.history[0].error
+
+
+@pytest.mark.parametrize(
+    ("fault", "cause"),
+    [
+        (circuit_open("m", 5.0), "throttled-requests-per-minute"),
+        (budget_exhausted(2.0, 1.0), "throttled-requests-per-minute"),
+        (client_closed(), "throttled-requests-per-minute"),
+        (too_large(5000, 100), "request-larger-than-quota"),
+    ],
+    ids=["circuit", "budget", "closed", "large"],
+)
+def test_what_was_not_sent_for_the_clients_sake_keeps_its_cause(queue: DeadLetterQueue, fault: Any, cause: str) -> None:
+    (kept,) = fill(queue, 1)
+
+    def refused(_: Any) -> Any:
+        raise error_of(failed(fault), "converse", Route("m", "us-east-1"))
+
+    assert queue.redrive(Client(refused)).failed == 1
+    letter = queue.get(kept)
+    assert letter is not None
+    assert (letter.state, letter.cause, letter.summary.history[0].result) == ("dead", cause, "failed")
 
 
 def test_what_needs_a_change_first_is_refused_unless_told(queue: DeadLetterQueue) -> None:

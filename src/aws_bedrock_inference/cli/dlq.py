@@ -218,7 +218,8 @@ def _send_each(
             keep(letter, queue.retry_request(letter.id, client))
         except Exception as error:  # noqa: BLE001 - the other letters are sent first
             failures.append(error)
-            say(f"{letter.id} failed: {failure_text(error)}")
+            if len(letters) > 1:
+                say(f"{letter.id} failed: {failure_text(error)}")
         else:
             say(f"{letter.id} was answered.")
     if failures:

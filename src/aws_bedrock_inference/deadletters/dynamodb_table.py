@@ -131,8 +131,9 @@ def query_of(table: str, state: State, wanted: Wanted, *, newest: bool) -> dict[
     values: dict[str, Any] = {":state": {"S": state}}
     if wanted.since > -inf or wanted.until < inf:
         condition += " AND #first BETWEEN :since AND :until"
-        values[":since"] = {"N": repr(max(wanted.since, 0.0))}
-        values[":until"] = {"N": repr(min(wanted.until, 1e12))}
+        since = min(max(wanted.since, 0.0), 1e12)
+        values[":since"] = {"N": repr(since)}
+        values[":until"] = {"N": repr(max(since, min(wanted.until, 1e12)))}  # BETWEEN refuses an end before its begin
     return {
         "TableName": table,
         "IndexName": INDEX,

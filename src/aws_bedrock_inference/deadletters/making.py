@@ -10,6 +10,7 @@ from aws_bedrock_inference.background import BackgroundFull
 from aws_bedrock_inference.call import Outcome, Route
 from aws_bedrock_inference.deadletters.letter import Content, Letter, Summary, Tried
 from aws_bedrock_inference.deadletters.masks import without_secrets
+from aws_bedrock_inference.fault import Fault, Kind
 from aws_bedrock_inference.knowledge.explain import explain
 from aws_bedrock_inference.knowledge.masking import masked
 from aws_bedrock_inference.stores.request import StoreUnavailable
@@ -30,6 +31,9 @@ KEPT = {
     )
     for name in (method, operation)
 }
+
+# Refusals that say what is wrong with the request itself.
+_OF_REQUEST = frozenset({"request-larger-than-quota", "request-invalid"})
 
 
 def letter_of_call(call: Call, outcome: Outcome, at: float, tags: Mapping[str, str]) -> Letter:
@@ -72,8 +76,13 @@ def letter_of_error(request: Any, error: Any, metadata: Any, at: float, tags: Ma
 
 
 def summary_after(summary: Summary, error: BaseException, at: float) -> dict[str, Any]:
-    """Return what the summary of a letter says after it failed again."""
-    return {**_verdict(explain(error)), "last": at, "attempts": summary.attempts + getattr(error, "attempts", 1)}
+    """Return what the summary of a letter says after it failed again: its new cause, unless its request was not sent
+    for a reason of the client's: an open circuit, a spent budget, its end. It is then still found by its old cause.
+    """
+    fault = getattr(error, "fault", None)
+    of_client = isinstance(fault, Fault) and fault.kind is Kind.REFUSED and fault.cause not in _OF_REQUEST
+    verdict = {} if of_client else _verdict(explain(error))
+    return {**verdict, "last": at, "attempts": summary.attempts + getattr(error, "attempts", 1)}
 
 
 def failure_text(error: BaseException) -> str:
