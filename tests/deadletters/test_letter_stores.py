@@ -184,6 +184,15 @@ def test_a_request_comes_back_whole(queue: DeadLetterQueue) -> None:
     assert letter["metadata"] == {"user": "u", "weight": 0.5}
 
 
+def test_a_file_behind_a_link_is_its_owners_alone(tmp_path: Path) -> None:
+    (tmp_path / "link.db").symlink_to(tmp_path / "real.db")
+    queue = DeadLetterQueue(tmp_path / "link.db")
+    kept = queue.store_failed_request({"prompt": "Why?"}, "no")
+    assert (tmp_path / "real.db").stat().st_mode & 0o077 == 0
+    assert [letter.id for letter in queue.get_failed_requests()] == [kept]
+    queue.close()
+
+
 def test_a_letter_that_cannot_be_read_hides_no_others(stored: Callable[[], Any], caplog: Any) -> None:
     store = stored()
     queue = DeadLetterQueue(store)

@@ -317,12 +317,13 @@ def test_what_boto3_refuses_is_one_sentence_without_a_secret(alone: None, aws: A
         queue.close()
 
 
-def test_a_table_with_another_key_is_left_as_it_is(queue: DeadLetterQueue, aws: Any) -> None:
+@pytest.mark.parametrize(("name", "kind"), [("name", "S"), ("id", "N")])
+def test_a_table_with_another_key_is_left_as_it_is(queue: DeadLetterQueue, aws: Any, name: str, kind: str) -> None:
     store: Any = queue.store
     aws("dynamodb").create_table(
         TableName=store.table,
-        KeySchema=[{"AttributeName": "name", "KeyType": "HASH"}],
-        AttributeDefinitions=[{"AttributeName": "name", "AttributeType": "S"}],
+        KeySchema=[{"AttributeName": name, "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": name, "AttributeType": kind}],
         BillingMode="PAY_PER_REQUEST",
     )
     with pytest.raises(StoreUnusable, match="another key than `id`"):

@@ -370,6 +370,10 @@ def test_whatever_fails_the_callers_exception_stays(caplog: Any) -> None:
     assert queue.store_failed_request({"prompt": "Why?"}, error) is None
     assert error.__notes__ == ["not kept as a dead letter: RuntimeError"]
     assert "hunter2" not in caplog.text
+    with pytest.raises(
+        ValueError, match="tags=<str>: give names and texts"
+    ):  # the program's own mistake, with no error
+        queue.store_failed_request({"prompt": "Why?"}, "no", tags="search")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("part", [endless(), memoryview(b"abcdef")[::2], "a\ud800"], ids=["endless", "view", "half"])
@@ -422,13 +426,20 @@ def test_a_file_of_settings_names_the_store(tmp_path: Path, monkeypatch: pytest.
         ("sqlite://", "has no file name"),
         ("dynamodb://t", "no name of a DynamoDB table"),
         ("dynamodb://table?regoin=x", "no option 'regoin'"),
+        ("sqlite:dead.db", "write sqlite://dead.db or"),
+        ("sqlite://:memory:", "would lose its letters with the program"),
+        ("postgres://me:hunter2@host/db", "not kept at"),
+        ("dynamodb://me:hunter2@host", "'host' is no name|may be a file"),
+        ("dynamodb://me:hunter2@host?x=1", "dynamodb://host has no option"),
+        ("me:hunter2@host/dead.db", "may be a file or a DynamoDB table"),
         (5, "give the name of a DynamoDB table"),
         (DeadLetterQueue, "give the name of a DynamoDB table"),
     ],
 )
 def test_a_place_that_is_none_is_told(named: Any, sentence: str) -> None:
-    with pytest.raises(ValueError, match=sentence):
+    with pytest.raises(ValueError, match=sentence) as raised:
         DeadLetterQueue(named)
+    assert "hunter2" not in str(raised.value)
 
 
 def test_a_wrong_policy_is_told(letters: Any) -> None:

@@ -314,6 +314,14 @@ def interrupt(_: Any) -> Any:
     raise KeyboardInterrupt
 
 
+@pytest.mark.parametrize(("own", "given"), [(5, 5), (50_000, 54.0), (None, 54.0)])
+def test_no_call_outlasts_its_lease(queue: DeadLetterQueue, own: Any, given: float) -> None:
+    queue.store_failed_request({"prompt": "0", "timeout": own}, SLOW)
+    client = Client()
+    assert queue.redrive(client, lease=60.0).sent == 1
+    assert client.timeout == given
+
+
 def test_a_program_that_ends_in_a_call_leaves_no_letter_held(queue: DeadLetterQueue) -> None:
     (kept,) = fill(queue, 1)
 

@@ -16,7 +16,7 @@ from aws_bedrock_inference.deadletters.dynamodb_errors import code_of, is_too_la
 from aws_bedrock_inference.deadletters.dynamodb_items import LARGEST, item_of, record_of, summary_in
 from aws_bedrock_inference.deadletters.dynamodb_table import INDEX, create, query_of
 from aws_bedrock_inference.deadletters.filters import Wanted
-from aws_bedrock_inference.deadletters.store import KEPT_SECONDS, Page, Place, Record
+from aws_bedrock_inference.deadletters.store import KEPT_SECONDS, Page, Place, Record, without_password
 from aws_bedrock_inference.deadletters.watch import Watch
 from aws_bedrock_inference.log import LOGGER
 from aws_bedrock_inference.sessions import make_client
@@ -67,7 +67,8 @@ class DynamoLetters:
         time_of_day: Clock = wall,
     ) -> None:
         if not _TABLE_NAME.fullmatch(table):
-            raise ValueError(f"{table!r:.80} is no name of a DynamoDB table: 3 to 255 letters, digits, _ . and -")
+            known = without_password(table)
+            raise ValueError(f"{known!r:.80} is no name of a DynamoDB table: 3 to 255 letters, digits, _ . and -")
         self.table = table
         self.place = f"the DynamoDB table {table}" + (f" in {region_name}" if region_name else "")
         self.limit = LIMIT
@@ -279,5 +280,7 @@ def table_at(rest: str) -> DynamoLetters:
     options: dict[str, Any] = dict(parse_qsl(query, keep_blank_values=True))
     for option in options:
         if option not in _OPTIONS:
-            raise ValueError(f"dynamodb://{name} has no option {option!r:.40}; there are {', '.join(_OPTIONS)}")
+            raise ValueError(
+                f"dynamodb://{without_password(name)} has no option {option!r:.40}; there are {', '.join(_OPTIONS)}"
+            )
     return DynamoLetters(name, **{_OPTIONS[option]: value for option, value in options.items()})

@@ -57,8 +57,10 @@ def create(client: Any, table: str, place: str) -> list[str]:
 
 
 def _indexed(client: Any, table: str, place: str, found: dict[str, Any]) -> list[str]:
-    if found["KeySchema"] != _KEYS:
-        raise StoreUnusable(f"{place} has another key than `id` alone, and is left as it is: choose another table")
+    if found["KeySchema"] != _KEYS or _TYPES[0] not in found["AttributeDefinitions"]:
+        raise StoreUnusable(
+            f"{place} has another key than `id` alone, a text, and is left as it is: choose another table"
+        )
     if any(each["IndexName"] == INDEX for each in found.get("GlobalSecondaryIndexes", ())):
         return []
     request: dict[str, Any] = {"Create": _BY_STATE}

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from aws_bedrock_inference.background import BackgroundFull
+from aws_bedrock_inference.bounds import shown
 from aws_bedrock_inference.call import Outcome, Route
 from aws_bedrock_inference.deadletters.letter import Content, Letter, Summary, Tried
 from aws_bedrock_inference.deadletters.masks import without_secrets
@@ -59,6 +60,8 @@ def letter_of_call(call: Call, outcome: Outcome, at: float, tags: Mapping[str, s
 
 def letter_of_error(request: Any, error: Any, metadata: Any, at: float, tags: Mapping[str, str]) -> Letter:
     """Return the letter of a request that a program could not send. `error` is its exception, or a text."""
+    if not isinstance(tags, Mapping):
+        raise ValueError(f"tags={shown(tags)}: give names and texts, such as {{'team': 'search'}}")
     outcome, route = getattr(error, "outcome", None), getattr(error, "route", None)
     said = request if isinstance(request, Mapping) else {}
     model = said.get("modelId")

@@ -74,12 +74,16 @@ def send(letter: Letter, client: Any, timeout: float | None = None) -> Any:
     if problem:
         raise ValueError(f"letter {letter.id} cannot be sent: {problem}")
     method, more = _method(letter, client)
-    given = {"timeout": timeout, "tenant": letter.content.tenant or None, **more}
+    given = {"tenant": letter.content.tenant or None, **more}
     known = _named_parameters(method)
     extra = {name: value for name, value in given.items() if value is not None and name in known}
+    request = {**extra, **letter.request}
+    if timeout is not None and "timeout" in known:  # the request's own must not outlast the lease
+        own: Any = request.get("timeout")
+        request["timeout"] = min(own, timeout) if is_number(own) else timeout
     token = being_sent.set(letter.id)
     try:
-        result = method(**{**extra, **letter.request})
+        result = method(**request)
     finally:
         being_sent.reset(token)
     _check(result)

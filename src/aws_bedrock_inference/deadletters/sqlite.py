@@ -58,7 +58,8 @@ class SqliteLetters:
         self.limit = 2 * timeout
         self._clock = clock
         self._watch = Watch(since_start)
-        self._file = SharedFile(self.path, LETTERS, timeout=timeout)
+        # Behind a link that leads to nothing yet, SQLite would make the file itself, and others could read it.
+        self._file = SharedFile(self.path.resolve() if self.path.is_symlink() else self.path, LETTERS, timeout=timeout)
 
     def check(self) -> None:
         """Raise `StoreUnusable` if the file cannot be used until somebody changes something."""
