@@ -61,7 +61,7 @@ def letter_of_call(call: Call, outcome: Outcome, at: float, tags: Mapping[str, s
 def letter_of_error(request: Any, error: Any, metadata: Any, at: float, tags: Mapping[str, str]) -> Letter:
     """Return the letter of a request that a program could not send. `error` is its exception, or a text."""
     if not isinstance(tags, Mapping):
-        raise ValueError(f"tags={shown(tags)}: give names and texts, such as {{'team': 'search'}}")
+        raise ValueError(f"tags={shown(tags)}: give names and texts, such as {{'team': 'search'}}")  # noqa: TRY004 - as the policy does
     outcome, route = getattr(error, "outcome", None), getattr(error, "route", None)
     said = request if isinstance(request, Mapping) else {}
     model = said.get("modelId")
