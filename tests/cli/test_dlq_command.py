@@ -118,6 +118,42 @@ def test_one_letter_is_sent_by_its_id_whatever_its_cause(queue: Any, dlq: Any, s
     assert "redrive  " in dlq("show", kept)[1]
 
 
+def test_some_letters_are_sent_by_their_ids_though_one_fails(queue: Any, dlq: Any, stub: Any) -> None:
+    kept = fill(queue)
+    to = ("--endpoint-url", stub.url, "--region", "us-east-1")
+    assert dlq("redrive", kept[1], "--dry-run") == (0, f"{kept[1]} would be sent\n")
+    assert stub.prompts == []
+
+    usual = stub.script
+
+    def fails_once(*_: Any) -> Any:
+        stub.script = usual
+        return 400, "ValidationException", "no"
+
+    stub.script = fails_once
+    code, output = dlq("redrive", kept[2], kept[0], kept[0], *to)
+    assert code == 1
+    assert f"{kept[2]} failed: " in output
+    assert f"{kept[0]} was answered" in output
+    assert stub.prompts == ["Why 2?", "Why 0?"]
+    assert {letter.id for letter in queue.letters()} == {kept[1], kept[2]}
+
+
+@pytest.mark.parametrize("option", [("--limit", "1"), ("--cause", "x"), ("--tag", "x"), ("--force",), ("--wait",)])
+def test_letters_are_named_or_chosen(queue: Any, dlq: Any, option: Any) -> None:
+    (kept,) = fill(queue, 1)
+    code, output = dlq("redrive", kept, *option)
+    assert (code, "give IDs, or options that choose" in output) == (2, True)
+
+
+def test_no_text_of_a_letter_is_a_command_to_the_terminal(queue: Any, dlq: Any) -> None:
+    odd = "a\x1b[2J\x9b2J\nb\u202e\ud800"
+    kept = queue.store_failed_request({"modelId": odd, "prompt": odd}, odd, {"m": odd}, tags={odd: odd})
+    assert len(dlq("list")[1].splitlines()) == 1
+    printed = "".join(dlq(*command)[1] for command in (("list",), ("show", kept), ("stats",)))
+    assert not set(printed) & set("\x1b\x9b\u202e\ud800")
+
+
 def test_letters_are_given_up_and_counted(queue: Any, dlq: Any) -> None:
     kept = fill(queue)
     assert dlq("discard", kept[0]) == (0, f"{kept[0]} is discarded\n")

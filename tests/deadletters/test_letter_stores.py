@@ -7,17 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from deadletters.conftest import NOON
+from support.doubles import World
 
+from aws_bedrock_inference import DeadLetterQueue
 from aws_bedrock_inference.deadletters.filters import Wanted, wanted
 from aws_bedrock_inference.deadletters.letter import Summary
+from aws_bedrock_inference.deadletters.sqlite import SqliteLetters
 from aws_bedrock_inference.deadletters.store import KEPT_SECONDS, Place, Record
+from aws_bedrock_inference.stores.request import StoreUnusable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from support.doubles import World
-
-    from aws_bedrock_inference import DeadLetterQueue
+    from pathlib import Path
 
 
 def record(number: int, **fields: Any) -> Record:
@@ -110,6 +111,18 @@ def test_a_claim_lapses_when_its_lease_has_passed(stored: Callable[[], Any], wor
     assert not other.has_lapsed(renewed)
 
 
+def test_a_clock_that_was_set_back_holds_no_letter_for_ever(tmp_path: Path, world: World) -> None:
+    passed = World()
+    store = SqliteLetters(tmp_path / "dead.db", world.clock, since_start=passed.clock)
+    claimed = replace(record(1).summary, state="claimed", version=2, lease=60.0, until=NOON + 60)
+    world.now -= 86_400
+    assert not store.has_lapsed(claimed)
+    passed.now += 59
+    assert not store.has_lapsed(claimed)
+    passed.now += 1
+    assert store.has_lapsed(claimed)
+
+
 def test_finished_letters_make_room_and_dead_ones_stay(stored: Callable[[], Any], world: World) -> None:
     store = stored()
     store.put(record(1))
@@ -169,3 +182,26 @@ def test_a_request_comes_back_whole(queue: DeadLetterQueue) -> None:
     assert letter is not None
     assert letter["request"] == request
     assert letter["metadata"] == {"user": "u", "weight": 0.5}
+
+
+def test_a_file_behind_a_link_is_its_owners_alone(tmp_path: Path) -> None:
+    (tmp_path / "link.db").symlink_to(tmp_path / "real.db")
+    queue = DeadLetterQueue(tmp_path / "link.db")
+    kept = queue.store_failed_request({"prompt": "Why?"}, "no")
+    assert (tmp_path / "real.db").stat().st_mode & 0o077 == 0
+    assert [letter.id for letter in queue.get_failed_requests()] == [kept]
+    queue.close()
+
+
+def test_a_letter_that_cannot_be_read_hides_no_others(stored: Callable[[], Any], caplog: Any) -> None:
+    store = stored()
+    queue = DeadLetterQueue(store)
+    store.put(record(1))  # its content is none
+    with pytest.raises(StoreUnusable, match="letter letter-0001: the content of the letter is damaged"):
+        queue.get_failed_requests()
+    kept = queue.store_failed_request({"prompt": "Why?"}, "no")
+    assert [letter.id for letter in queue.get_failed_requests()] == [kept]
+    assert [letter.id for letter in queue.letters()] == [kept]
+    assert "a dead letter is left out: letter letter-0001" in caplog.text
+    assert queue.stats().states == {"dead": 2}
+    assert queue.discard("letter-0001")

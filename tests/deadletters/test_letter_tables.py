@@ -12,12 +12,13 @@ from uuid import uuid4
 import pytest
 from botocore.awsrequest import AWSResponse
 from botocore.exceptions import EndpointConnectionError
+from deadletters.conftest import NOON
 from support.doubles import session
 
 from aws_bedrock_inference import DeadLetterQueue
 from aws_bedrock_inference.deadletters import dynamodb_table
 from aws_bedrock_inference.deadletters.dynamodb import DynamoLetters
-from aws_bedrock_inference.deadletters.filters import Wanted
+from aws_bedrock_inference.deadletters.filters import Wanted, wanted
 from aws_bedrock_inference.deadletters.letter import NEWEST
 from aws_bedrock_inference.stores.request import StoreUnavailable, StoreUnusable
 
@@ -103,6 +104,13 @@ class Answering:
         return {"output": request["prompt"]}
 
 
+@pytest.mark.parametrize("choice", [{"until": -1}, {"since": "1h", "until": "2h"}, {"since": 1e15}])
+def test_a_time_in_which_nothing_can_be_is_no_error_of_the_table(choice: Any) -> None:
+    values = dynamodb_table.query_of("dead", "dead", wanted(lambda: NOON, **choice), newest=True)
+    since, until = (float(values["ExpressionAttributeValues"][name]["N"]) for name in (":since", ":until"))
+    assert 0 <= since <= until <= 1e12
+
+
 def test_a_table_made_by_hand_works_and_says_what_it_lacks(queue: DeadLetterQueue, aws: Any, caplog: Any) -> None:
     store: Any = queue.store
     by_hand(aws, store.table)
@@ -160,6 +168,26 @@ def test_a_large_letter_goes_to_s3_if_there_is_a_bucket(queue: DeadLetterQueue, 
     assert letter is not None
     assert (letter.request, letter.answer) == ({"prompt": LARGE}, {"output": LARGE})
     assert len(s3.list_objects_v2(Bucket=bucket)["Contents"]) == 2
+    with_bucket.close()
+
+
+def test_a_letter_whose_content_left_s3_hides_no_others(queue: DeadLetterQueue, aws: Any, caplog: Any) -> None:
+    queue.create()
+    store: Any = queue.store
+    bucket = f"dead-{uuid4().hex[:8]}"
+    s3 = aws("s3")
+    s3.create_bucket(Bucket=bucket)
+    with_bucket = DeadLetterQueue(f"dynamodb://{store.table}?bucket={bucket}&region=us-east-1")
+    gone = str(with_bucket.store_failed_request({"prompt": LARGE}, "ThrottlingException: slow"))
+    kept = str(with_bucket.store_failed_request({"prompt": "Why?"}, "ThrottlingException: slow"))
+    s3.delete_object(Bucket=bucket, Key=f"dead-letters/{store.table}/{gone}")  # as a lifecycle rule does
+    assert [letter.id for letter in with_bucket.get_failed_requests()] == [kept]
+    assert f"s3://{bucket}/dead-letters/{store.table}/{gone} cannot be read: NoSuchKey" in caplog.text
+    report = with_bucket.redrive(Answering())
+    assert (report.sent, report.refused) == (1, 1)
+    with pytest.raises(StoreUnusable, match=f"letter {gone}: its content is no longer there"):
+        with_bucket.get(gone)
+    assert with_bucket.discard(gone)
     with_bucket.close()
 
 
@@ -262,12 +290,40 @@ def test_a_change_whose_answer_was_lost_is_ours(queue: DeadLetterQueue) -> None:
     assert not queue.store.update(replace(claimed, owner="another"), 1)
 
 
-def test_a_table_with_another_key_is_left_as_it_is(queue: DeadLetterQueue, aws: Any) -> None:
+def test_a_letter_that_boto3_writes_again_stays_as_it_is_now(queue: DeadLetterQueue) -> None:
+    queue.create()
+    kept = str(queue.store_failed_request({"prompt": "Why?"}, "no"))
+    first = queue.store.get(kept)
+    assert first is not None
+    assert queue.discard(kept)
+    queue.store.put(first)  # its answer was lost, and so boto3 repeats it
+    letter = queue.get(kept)
+    assert letter is not None
+    assert letter.state == "discarded"
+
+
+def test_what_boto3_refuses_is_one_sentence_without_a_secret(alone: None, aws: Any) -> None:
+    for url, words in {
+        "endpoint_url=nonsense": "Invalid endpoint: nonsense",
+        "endpoint_url=http://user:hunter2@127.0.0.1:1": "Could not connect",
+        "region=mars 1": "a supported format",
+    }.items():
+        queue = DeadLetterQueue(f"dynamodb://dead?{url}")
+        with pytest.raises(StoreUnavailable, match=words) as raised:
+            queue.store_failed_request({"prompt": "Why?"}, "no")
+        assert "hunter2" not in str(raised.value)
+        assert "no letter" not in str(raised.value)
+        assert len(str(raised.value).splitlines()) == 1
+        queue.close()
+
+
+@pytest.mark.parametrize(("name", "kind"), [("name", "S"), ("id", "N")])
+def test_a_table_with_another_key_is_left_as_it_is(queue: DeadLetterQueue, aws: Any, name: str, kind: str) -> None:
     store: Any = queue.store
     aws("dynamodb").create_table(
         TableName=store.table,
-        KeySchema=[{"AttributeName": "name", "KeyType": "HASH"}],
-        AttributeDefinitions=[{"AttributeName": "name", "AttributeType": "S"}],
+        KeySchema=[{"AttributeName": name, "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": name, "AttributeType": kind}],
         BillingMode="PAY_PER_REQUEST",
     )
     with pytest.raises(StoreUnusable, match="another key than `id`"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import namedtuple
 from datetime import UTC, datetime
 from typing import Any
 
@@ -130,6 +131,38 @@ def test_secrets_in_errors_and_metadata_are_not_kept() -> None:
     for secret in ("hunter2", "abcdefgh", "x" * 20):
         assert secret not in kept
     assert letter["metadata"]["password"] == "***"
+
+
+KEY = "AKIAIOSFODNN7EXAMPLE"
+Pair = namedtuple("Pair", "name value")  # noqa: PYI024 - a program's own may be untyped
+
+
+@pytest.mark.parametrize(
+    "planted",
+    [
+        {KEY: 1},
+        {"password": 12345678},
+        {"password": ["hunter2"]},
+        {"api_key": {"value": "hunter2"}},
+        {KEY},
+        (KEY,),
+        Pair(KEY, 1),
+        [("password", "hunter2")],
+        {"headers": [{"Name": "Authorization", "Value": "hunter2"}]},
+        memoryview(KEY.encode()),
+        b"caf\xe9 " + KEY.encode(),
+    ],
+)
+def test_a_secret_is_found_wherever_it_is_planted(planted: Any) -> None:
+    letter = letter_of_error({}, "no", {"deep": [planted]}, NOW, {})
+    assert KEY not in repr(letter["metadata"])
+    assert "hunter2" not in repr(letter["metadata"])
+    assert "12345678" not in repr(letter["metadata"])
+
+
+def test_what_is_no_secret_stays() -> None:
+    known = {"max_tokens": 200, "tokens": {"in": 5}, "password": None, "token": False, "image": b"\x89PNG\x00"}
+    assert letter_of_error({}, "no", known, NOW, {})["metadata"] == known
 
 
 def test_a_sealed_letter_is_opened_by_its_key_alone() -> None:

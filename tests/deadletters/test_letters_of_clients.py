@@ -191,6 +191,19 @@ def test_a_call_that_was_degraded_is_a_letter_too(client_face: Any, letters: Any
     assert [letter.id for letter in kept_in(letters)] == [reply.made.letter_id]
 
 
+def test_a_substitute_is_no_answer_to_a_letter(letters: Any) -> None:
+    with Wire(INTERNAL) as wire:
+        client = Blocking().open(wire.url, pipeline=once(dead_letters=letters, degrade=Degrade("Busy.")))
+        kept = client.invoke("Why?", max_tokens=30).made.letter_id
+        report = letters.queue.redrive(client)
+        assert (report.sent, report.failed) == (0, 1)
+        with pytest.raises(ValueError, match="substitute"):
+            letters.queue.retry_request(kept, client)
+        client.close()
+    (letter,) = kept_in(letters)
+    assert (letter.id, letter.cause, letter.answer) == (kept, "internal-server-error", None)
+
+
 def test_what_is_filtered_and_raised_is_a_letter_that_needs_a_change(client_face: Any, letters: Any) -> None:
     with Wire(answer({**REPLY, "stopReason": "content_filtered"})) as wire:
         client = client_face.open(wire.url, pipeline=once(dead_letters=letters, filtered="raise"))
@@ -328,6 +341,47 @@ def test_a_program_that_handles_an_error_keeps_it_when_the_store_fails(tmp_path:
     queue.close()
 
 
+def endless() -> Any:
+    made: list[Any] = []
+    made.append(made)
+    return made
+
+
+class Broken:
+    """A store of a program's own that fails in its own way."""
+
+    place, limit = "mine", 1.0
+
+    def put(self, record: Any) -> None:
+        raise RuntimeError(f"hunter2 {record.summary.id}")
+
+    def get(self, _: str) -> None: ...
+
+    def update(self, *_: Any) -> bool:
+        return False
+
+    def now(self) -> float:
+        return 0.0
+
+
+def test_whatever_fails_the_callers_exception_stays(caplog: Any) -> None:
+    error = KeyError("mine")
+    queue = DeadLetterQueue(Broken())  # type: ignore[arg-type]  # it has what this test needs
+    assert queue.store_failed_request({"prompt": "Why?"}, error) is None
+    assert error.__notes__ == ["not kept as a dead letter: RuntimeError"]
+    assert "hunter2" not in caplog.text
+    with pytest.raises(
+        ValueError, match="tags=<str>: give names and texts"
+    ):  # the program's own mistake, with no error
+        queue.store_failed_request({"prompt": "Why?"}, "no", tags="search")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("part", [endless(), memoryview(b"abcdef")[::2], "a\ud800"], ids=["endless", "view", "half"])
+def test_a_request_of_any_kind_is_kept(letters: Any, part: Any) -> None:
+    kept = letters.queue.store_failed_request({"modelId": part, "prompt": part}, "no", {"part": part})
+    assert letters.queue.get(kept).state == "dead"
+
+
 def test_a_guarded_boto3_client_leaves_letters_too(letters: Any) -> None:
     with Wire(INTERNAL, answer(REPLY)) as wire:
         bare = session().client("bedrock-runtime", endpoint_url=wire.url)
@@ -372,13 +426,20 @@ def test_a_file_of_settings_names_the_store(tmp_path: Path, monkeypatch: pytest.
         ("sqlite://", "has no file name"),
         ("dynamodb://t", "no name of a DynamoDB table"),
         ("dynamodb://table?regoin=x", "no option 'regoin'"),
+        ("sqlite:dead.db", "write sqlite://dead.db or"),
+        ("sqlite://:memory:", "would lose its letters with the program"),
+        ("postgres://me:hunter2@host/db", "not kept at"),
+        ("dynamodb://me:hunter2@host", "'host' is no name|may be a file"),
+        ("dynamodb://me:hunter2@host?x=1", "dynamodb://host has no option"),
+        ("me:hunter2@host/dead.db", "may be a file or a DynamoDB table"),
         (5, "give the name of a DynamoDB table"),
         (DeadLetterQueue, "give the name of a DynamoDB table"),
     ],
 )
 def test_a_place_that_is_none_is_told(named: Any, sentence: str) -> None:
-    with pytest.raises(ValueError, match=sentence):
+    with pytest.raises(ValueError, match=sentence) as raised:
         DeadLetterQueue(named)
+    assert "hunter2" not in str(raised.value)
 
 
 def test_a_wrong_policy_is_told(letters: Any) -> None:

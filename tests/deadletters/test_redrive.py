@@ -17,6 +17,7 @@ from aws_bedrock_inference.deadletters.filters import Wanted
 from aws_bedrock_inference.deadletters.redrive import MOST_FAILURES, Redrive
 from aws_bedrock_inference.deadletters.sending import being_sent
 from aws_bedrock_inference.deadletters.sqlite import SqliteLetters
+from aws_bedrock_inference.policies.refusals import budget_exhausted, circuit_open, client_closed, too_large
 from aws_bedrock_inference.raising import error_of
 from aws_bedrock_inference.stores.request import StoreUnavailable
 
@@ -85,6 +86,28 @@ def test_what_fails_again_is_dead_again_with_its_new_cause(queue: DeadLetterQueu
     assert "ThrottlingException" in letter.summary.history[0].error
 
 
+@pytest.mark.parametrize(
+    ("fault", "cause"),
+    [
+        (circuit_open("m", 5.0), "throttled-requests-per-minute"),
+        (budget_exhausted(2.0, 1.0), "throttled-requests-per-minute"),
+        (client_closed(), "throttled-requests-per-minute"),
+        (too_large(5000, 100), "request-larger-than-quota"),
+    ],
+    ids=["circuit", "budget", "closed", "large"],
+)
+def test_what_was_not_sent_for_the_clients_sake_keeps_its_cause(queue: DeadLetterQueue, fault: Any, cause: str) -> None:
+    (kept,) = fill(queue, 1)
+
+    def refused(_: Any) -> Any:
+        raise error_of(failed(fault), "converse", Route("m", "us-east-1"))
+
+    assert queue.redrive(Client(refused)).failed == 1
+    letter = queue.get(kept)
+    assert letter is not None
+    assert (letter.state, letter.cause, letter.summary.history[0].result) == ("dead", cause, "failed")
+
+
 def test_what_needs_a_change_first_is_refused_unless_told(queue: DeadLetterQueue) -> None:
     fill(queue, 2)
     denied = fill(queue, 2, DENIED)
@@ -111,6 +134,21 @@ def test_a_letter_of_another_region_stays_there(queue: DeadLetterQueue) -> None:
     assert "failed in eu-central-1, and the client calls us-east-1" in report.results[0].reason
     client.region_name = "eu-central-1"
     assert queue.redrive(client).sent == 1
+
+
+def test_a_boto3_client_has_a_region_too(queue: DeadLetterQueue) -> None:
+    error = error_of(failed(THROTTLE), "converse", Route("m", "eu-west-1"))
+    queue.store_failed_request({"modelId": "m", "messages": []}, error)
+
+    class Boto3:
+        class meta:  # noqa: N801 - boto3's name
+            region_name = "us-east-1"
+
+        def converse(self, **request: Any) -> Any:
+            return {"asked": request}
+
+    report = queue.redrive(Boto3())
+    assert (report.refused, report.results[0].reason) == (1, "it failed in eu-west-1, and the client calls us-east-1")
 
 
 def test_a_limit_and_filters_bound_it(queue: DeadLetterQueue, world: World) -> None:
@@ -276,6 +314,27 @@ def interrupt(_: Any) -> Any:
     raise KeyboardInterrupt
 
 
+@pytest.mark.parametrize(("own", "given"), [(5, 5), (50_000, 54.0), (None, 54.0)])
+def test_no_call_outlasts_its_lease(queue: DeadLetterQueue, own: Any, given: float) -> None:
+    queue.store_failed_request({"prompt": "0", "timeout": own}, SLOW)
+    client = Client()
+    assert queue.redrive(client, lease=60.0).sent == 1
+    assert client.timeout == given
+
+
+def test_a_program_that_ends_in_a_call_leaves_no_letter_held(queue: DeadLetterQueue) -> None:
+    (kept,) = fill(queue, 1)
+
+    def leave(_: Any) -> Any:
+        raise SystemExit(3)
+
+    with pytest.raises(SystemExit):
+        queue.redrive(Client(leave))
+    letter = queue.get(kept)
+    assert letter is not None
+    assert (letter.state, letter.summary.sent_twice) == ("dead", True)
+
+
 @pytest.mark.parametrize("request_data", ["a text", None, {"body": iter([b"x"])}])
 def test_what_could_not_be_kept_whole_is_not_sent(queue: DeadLetterQueue, request_data: Any) -> None:
     kept = str(queue.store_failed_request(request_data, SLOW))
@@ -332,6 +391,26 @@ def test_a_store_that_fails_after_an_answer_hides_nothing(
     assert "could not be recorded" in caplog.text
 
 
+def test_an_answer_that_cannot_be_kept_ends_its_letter_all_the_same(
+    queue: DeadLetterQueue, monkeypatch: pytest.MonkeyPatch, caplog: Any
+) -> None:
+    (kept,) = fill(queue, 1)
+    update = queue.store.update
+
+    def without_room(summary: Any, version: int, answer: Any = None) -> bool:
+        if answer is not None:
+            raise StoreUnavailable("the disk is full")
+        return update(summary, version)
+
+    monkeypatch.setattr(queue.store, "update", without_room)
+    monkeypatch.setattr("aws_bedrock_inference.deadletters.claims.PAUSES", ())
+    assert queue.redrive(Client()).sent == 1
+    letter = queue.get(kept)
+    assert letter is not None
+    assert (letter.state, letter.answer) == ("redriven", None)
+    assert f"the answer to letter {kept} was not kept: the disk is full" in caplog.text
+
+
 def test_what_on_answer_raises_is_logged(queue: DeadLetterQueue, caplog: Any) -> None:
     fill(queue, 1)
     assert queue.redrive(Client(), on_answer=lambda *_: 1 / 0).sent == 1
@@ -340,8 +419,19 @@ def test_what_on_answer_raises_is_logged(queue: DeadLetterQueue, caplog: Any) ->
 
 def test_an_asyncio_client_is_refused(queue: DeadLetterQueue) -> None:
     client: Any = AsyncBedrockClient.__new__(AsyncBedrockClient)
-    with pytest.raises(ValueError, match="must be awaited"):
-        queue.redrive(client)
+    (kept,) = fill(queue, 1)
+    for send in (queue.redrive, lambda client: queue.retry_request(kept, client)):
+        with pytest.raises(ValueError, match="must be awaited"):
+            send(client)
+
+    async def later() -> Any:
+        raise AssertionError("it is never run")
+
+    with pytest.raises(ValueError, match="must be awaited"):  # of a client that hides it
+        queue.retry_request(kept, Client(lambda _: later()))
+    letter = queue.get(kept)
+    assert letter is not None
+    assert (letter.state, letter.answer) == ("dead", None)
 
 
 def test_a_store_that_fails_for_a_moment_is_asked_again(

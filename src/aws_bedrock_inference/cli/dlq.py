@@ -15,6 +15,7 @@ from aws_bedrock_inference.cli.options import PROFILE_OPTION, REGION_OPTION
 from aws_bedrock_inference.cli.terminal import say
 from aws_bedrock_inference.deadletters import TABLE
 from aws_bedrock_inference.deadletters.letter import STATES
+from aws_bedrock_inference.deadletters.making import failure_text
 from aws_bedrock_inference.deadletters.queue import DeadLetterQueue
 from aws_bedrock_inference.deadletters.sending import answer_of
 
@@ -158,6 +159,8 @@ def redrive(
     Each letter is sent by one redrive at a time. Letters whose cause needs a change first are refused: see --remedied.
     With an ID, that letter is sent, whatever its cause.
     """
+    if ids and (limit or remedied or force or wait or any(choice.values())):
+        raise click.UsageError("with an ID that letter is sent, whatever its cause: give IDs, or options that choose")
     with contextlib.ExitStack() as stack:
         queue = stack.enter_context(_queue(store))
         first = [_found(queue, ids[0]).summary] if ids else queue.page_of_summaries(1, **_chosen(**choice)).summaries
@@ -170,7 +173,11 @@ def redrive(
                 config=config,
             )
         )
-        answers = stack.enter_context(output.open("a", encoding="utf-8")) if output is not None else None
+        answers = (
+            stack.enter_context(output.open("a", encoding="utf-8", errors="backslashreplace"))
+            if output is not None
+            else None
+        )
 
         def keep(letter: Letter, result: Any) -> None:
             if answers is not None:
@@ -178,10 +185,8 @@ def redrive(
                 answers.write(json.dumps(line, ensure_ascii=False) + "\n")
                 answers.flush()
 
-        if ids and not dry_run:
-            for letter_id in ids:
-                keep(_found(queue, letter_id), queue.retry_request(letter_id, client))
-                say(f"{letter_id} was answered.")
+        if ids:
+            _send_each(queue, ids, client, keep, dry_run=dry_run)
             return
         report = queue.redrive(
             client,
@@ -197,6 +202,28 @@ def redrive(
         print_report(report, as_json=as_json, dry_run=dry_run)
     if report.failed or report.stopped:
         raise click.exceptions.Exit(FAILED)
+
+
+def _send_each(
+    queue: DeadLetterQueue, ids: tuple[str, ...], client: BedrockClient, keep: Callable[..., None], *, dry_run: bool
+) -> None:
+    """Send these letters, each though another has failed; the first failure ends the command."""
+    failures: list[Exception] = []
+    letters = [_found(queue, each) for each in dict.fromkeys(ids)]
+    for letter in letters:
+        if dry_run:
+            click.echo(f"{letter.id} would be sent")
+            continue
+        try:
+            keep(letter, queue.retry_request(letter.id, client))
+        except Exception as error:  # noqa: BLE001 - the other letters are sent first
+            failures.append(error)
+            if len(letters) > 1:
+                say(f"{letter.id} failed: {failure_text(error)}")
+        else:
+            say(f"{letter.id} was answered.")
+    if failures:
+        raise failures[0]
 
 
 @dlq.command()

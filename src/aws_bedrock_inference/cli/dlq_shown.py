@@ -47,17 +47,27 @@ def export_line(letter: Letter) -> str:
     return json.dumps(plain(letter), ensure_ascii=False)
 
 
+def _line(text: str) -> str:
+    """Return a text without its secrets, in one line."""
+    return _visible(masked(text).replace("\n", "\\n"))
+
+
+def _visible(text: str) -> str:
+    """Return a text in which no character is a command to a terminal."""
+    return "".join(each if each.isprintable() or each == "\n" else repr(each)[1:-1] for each in text)
+
+
 def print_summaries(summaries: list[Summary], *, as_json: bool, now: float) -> None:
     """Print one line for each letter, with nothing of its content."""
     for summary in summaries:
         if as_json:
             click.echo(json.dumps(_summary(summary), ensure_ascii=False))
             continue
-        tags = "".join(f" {masked(name)}={masked(value)}" for name, value in summary.tags.items())
+        tags = "".join(f" {_line(name)}={_line(value)}" for name, value in summary.tags.items())
         state = "" if summary.state == "dead" else f" {summary.state}"
         needs = " needs a change first" if summary.needs_change else ""
         twice = " perhaps sent twice" if summary.sent_twice else ""
-        where = f"{summary.model or 'no model named'}{' in ' + summary.region if summary.region else ''}"
+        where = _line(f"{summary.model or 'no model named'}{' in ' + summary.region if summary.region else ''}")
         click.echo(f"{summary.id}  {ago(now - summary.first):>14}  {summary.cause}  {where}{state}{needs}{twice}{tags}")
 
 
@@ -85,19 +95,19 @@ def _fate(summary: Summary, content: Content) -> Iterator[str]:
     yield f"first failed  {timestamp(summary.first)} UTC"
     if summary.last != summary.first:
         yield f"last failed   {timestamp(summary.last)} UTC"
-    yield f"error         {masked(content.error)}"
+    yield f"error         {_visible(masked(content.error))}"
     yield f"cause         {summary.cause}: {summary.decision}"
     yield f"              {content.explanation.get('meaning', '')}".rstrip()
     for do, run in content.explanation.get("remedies", ()):
-        yield f"do            {masked(do)}" + (f"  ({masked(run)})" if run else "")
+        yield f"do            {_line(do)}" + (f"  ({_line(run)})" if run else "")
     for route in content.routes:
-        yield f"route         {route}"
+        yield f"route         {_line(route)}"
     for tried in content.tried:
         request = f" (request id {tried.request_id})" if tried.request_id else ""
-        yield f"attempt       {tried.code}: {masked(tried.message)}{request}, waited {tried.wait:.2f} s"
+        yield f"attempt       {_line(tried.code)}: {_line(tried.message)}{request}, waited {tried.wait:.2f} s"
     for entry in summary.history:
         text = "may have been sent, by a redrive that was ended" if entry.result == "unknown" else entry.result
-        yield f"redrive       {timestamp(entry.at)} UTC {text} {masked(entry.error)}".rstrip()
+        yield f"redrive       {timestamp(entry.at)} UTC {text} {_line(entry.error)}".rstrip()
 
 
 def _text(value: Any, indent: int | None = None) -> str:
@@ -110,7 +120,7 @@ def _text(value: Any, indent: int | None = None) -> str:
             return text if readable else f"<{len(part):,} bytes>"
         return repr(part)
 
-    return json.dumps(without_secrets(value), ensure_ascii=False, indent=indent, default=shown)
+    return _visible(json.dumps(without_secrets(value), ensure_ascii=False, indent=indent, default=shown))
 
 
 def print_stats(stats: Stats, *, as_json: bool, now: float) -> None:
@@ -124,7 +134,7 @@ def print_stats(stats: Stats, *, as_json: bool, now: float) -> None:
         click.echo(f"{number:7,} {state}")
     for title, numbers in (("cause", stats.causes), ("model", stats.models)):
         for name, number in numbers.items():
-            click.echo(f"{number:7,} dead by {title} {name or 'not named'}")
+            click.echo(f"{number:7,} dead by {title} {_line(name) or 'not named'}")
     if stats.need_change:
         click.echo(f"{stats.need_change:7,} dead need a change first")
     if stats.sent_twice:
@@ -141,13 +151,13 @@ def print_report(report: RedriveReport, *, as_json: bool, dry_run: bool) -> None
         return
     for each in report.results:
         if each.result != "sent" or each.reason:
-            click.echo(f"{each.id} {each.result}: {masked(each.reason)}")
+            click.echo(f"{each.id} {each.result}: {_line(each.reason)}")
     sent = "would be sent" if dry_run else "answered"
     click.echo(f"{report.sent:,} {sent}, {report.failed:,} failed again, {report.refused:,} refused")
     if report.leased:
         click.echo(f"{report.leased:,} are held by other redrives; --wait takes over what those do not finish")
     if report.stopped:
-        click.echo(f"Stopped: {masked(report.stopped)}")
+        click.echo(f"Stopped: {_line(report.stopped)}")
 
 
 def _summary(summary: Summary) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from uuid import uuid4
 from aws_bedrock_inference import clock as clocks
 from aws_bedrock_inference.deadletters.letter import Redriven
 from aws_bedrock_inference.deadletters.making import failure_text, summary_after
-from aws_bedrock_inference.deadletters.sending import answer_of, send
+from aws_bedrock_inference.deadletters.sending import answer_of, check_client, send
 from aws_bedrock_inference.log import LOGGER
 from aws_bedrock_inference.stores.request import StoreUnavailable, StoreUnusable
 
@@ -86,8 +86,16 @@ def release(
         history=claimed.noted(entry),
         **changes,
     )
-    packed = None if answer is None else queue.packed_answer(answer, sealed=claimed.sealed)
-    return patient(lambda: queue.store.update(ended, claimed.version, packed))
+    if answer is None:
+        return patient(lambda: queue.store.update(ended, claimed.version))
+    try:
+        packed = queue.packed_answer(answer, sealed=claimed.sealed)
+        return patient(lambda: queue.store.update(ended, claimed.version, packed))
+    except StoreUnavailable as trouble:
+        # There may be room for the end alone; without it the request would be sent again.
+        done = patient(lambda: queue.store.update(ended, claimed.version))
+        LOGGER.error("the answer to letter %s was not kept: %s", claimed.id, trouble)
+        return done
 
 
 def put_back(queue: DeadLetterQueue, summary: Summary) -> None:
@@ -98,6 +106,7 @@ def put_back(queue: DeadLetterQueue, summary: Summary) -> None:
 
 def retried(queue: DeadLetterQueue, letter: Letter, client: Any) -> Any:
     """Send one letter, whatever its state and its cause, and return the result. Raises what the client raises."""
+    check_client(client)
     before, owner = letter.summary, owner_name()
     held = before.state == "claimed" and not queue.store.has_lapsed(before)
     claimed = None if held else claim(queue, before, owner, LEASE)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-from math import inf
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
@@ -15,9 +14,10 @@ from aws_bedrock_inference.clock import monotonic, wall
 from aws_bedrock_inference.deadletters import TABLE
 from aws_bedrock_inference.deadletters.dynamodb_errors import code_of, is_too_large, lacks_index, told
 from aws_bedrock_inference.deadletters.dynamodb_items import LARGEST, item_of, record_of, summary_in
-from aws_bedrock_inference.deadletters.dynamodb_table import INDEX, create
+from aws_bedrock_inference.deadletters.dynamodb_table import INDEX, create, query_of
 from aws_bedrock_inference.deadletters.filters import Wanted
-from aws_bedrock_inference.deadletters.store import KEPT_SECONDS, Page, Place, Record
+from aws_bedrock_inference.deadletters.store import KEPT_SECONDS, Page, Place, Record, without_password
+from aws_bedrock_inference.deadletters.watch import Watch
 from aws_bedrock_inference.log import LOGGER
 from aws_bedrock_inference.sessions import make_client
 from aws_bedrock_inference.stores.request import StoreUnusable
@@ -36,9 +36,6 @@ _CONFIG = Config(
     retries={"mode": "standard", "total_max_attempts": 4},
     max_pool_connections=32,
 )
-
-# Claims whose age is watched.
-_MOST_SEEN = 10_000
 
 # Items that a query reads at once where only some of them are wanted.
 _FILTERED = 1000
@@ -70,17 +67,17 @@ class DynamoLetters:
         time_of_day: Clock = wall,
     ) -> None:
         if not _TABLE_NAME.fullmatch(table):
-            raise ValueError(f"{table!r:.80} is no name of a DynamoDB table: 3 to 255 letters, digits, _ . and -")
+            known = without_password(table)
+            raise ValueError(f"{known!r:.80} is no name of a DynamoDB table: 3 to 255 letters, digits, _ . and -")
         self.table = table
         self.place = f"the DynamoDB table {table}" + (f" in {region_name}" if region_name else "")
         self.limit = LIMIT
         self._session = session
         self._options = {"region_name": region_name, "endpoint_url": endpoint_url}
         self._bucket = bucket
-        self._clock = clock
+        self._watch = Watch(clock)
         self._time_of_day = time_of_day
         self._clients: dict[tuple[int, str], Any] = {}  # by process: a forked child opens its own connections
-        self._seen: dict[str, tuple[int, float]] = {}
         self._scans = False
 
     def put(self, record: Record) -> None:
@@ -88,7 +85,12 @@ class DynamoLetters:
         item = item_of(record.summary)
         with self._told():
             item |= self._held("content", record.summary.id, record.content, LARGEST - len(item["summary"]["S"]))
-            self._client().put_item(TableName=self.table, Item=item)
+            try:
+                self._client().put_item(TableName=self.table, Item=item, ConditionExpression="attribute_not_exists(id)")
+            except ClientError as error:
+                # boto3 repeats a request whose answer was lost: the letter is there, and may have been claimed since.
+                if code_of(error) != "ConditionalCheckFailedException":
+                    raise
 
     def get(self, id: str) -> Record | None:  # noqa: A002 - its name in the documents
         """Return the letter of that id, with all it has."""
@@ -133,13 +135,7 @@ class DynamoLetters:
 
     def has_lapsed(self, summary: Summary) -> bool:
         """Return whether the claim of a letter has not changed for its lease, since this was first asked."""
-        version, since = self._seen.get(summary.id, (0, 0.0))
-        if version != summary.version:
-            if len(self._seen) >= _MOST_SEEN:
-                del self._seen[next(iter(self._seen))]
-            self._seen[summary.id] = (summary.version, self._clock())
-            return False
-        return self._clock() - since >= summary.lease
+        return self._watch.has_lapsed(summary)
 
     def now(self) -> float:
         """Return the time of day."""
@@ -210,7 +206,7 @@ class DynamoLetters:
         key = {} if after is None else {"id": {"S": after.id}, "state": {"S": state}, "first": {"N": repr(after.first)}}
         if not self._scans:
             try:
-                query = _query(self.table, state, wanted, newest=newest)
+                query = query_of(self.table, state, wanted, newest=newest)
                 yield from self._pages("query", {**query, "Limit": limit if wanted == Wanted() else _FILTERED}, key)
             except ClientError as error:
                 if not lacks_index(error):
@@ -248,10 +244,17 @@ class DynamoLetters:
     def _record(self, item: dict[str, Any]) -> Record:
         for name in ("content", "answer"):
             if f"{name}_at" in item:
-                bucket, _, key = item[f"{name}_at"]["S"].removeprefix("s3://").partition("/")
-                body = self._client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
-                item = {**item, name: {"B": body}}
+                item = {**item, name: {"B": self._from_bucket(item[f"{name}_at"]["S"])}}
         return record_of(item)
+
+    def _from_bucket(self, where: str) -> bytes:
+        """Return what is at a place in S3; nothing where it cannot be read, since that must not hide other letters."""
+        bucket, _, key = where.removeprefix("s3://").partition("/")
+        try:
+            return bytes(self._client("s3").get_object(Bucket=bucket, Key=key)["Body"].read())
+        except ClientError as error:
+            LOGGER.error("%s cannot be read: %s", where, code_of(error))
+            return b""
 
     def _held(self, name: str, key: str, content: bytes, room: int) -> dict[str, Any]:
         """Return the attribute that holds `content`, or leads to it."""
@@ -277,22 +280,7 @@ def table_at(rest: str) -> DynamoLetters:
     options: dict[str, Any] = dict(parse_qsl(query, keep_blank_values=True))
     for option in options:
         if option not in _OPTIONS:
-            raise ValueError(f"dynamodb://{name} has no option {option!r:.40}; there are {', '.join(_OPTIONS)}")
+            raise ValueError(
+                f"dynamodb://{without_password(name)} has no option {option!r:.40}; there are {', '.join(_OPTIONS)}"
+            )
     return DynamoLetters(name, **{_OPTIONS[option]: value for option, value in options.items()})
-
-
-def _query(table: str, state: State, wanted: Wanted, *, newest: bool) -> dict[str, Any]:
-    condition = "#state = :state"
-    values: dict[str, Any] = {":state": {"S": state}}
-    if wanted.since > -inf or wanted.until < inf:
-        condition += " AND #first BETWEEN :since AND :until"
-        values[":since"] = {"N": repr(max(wanted.since, 0.0))}
-        values[":until"] = {"N": repr(min(wanted.until, 1e12))}
-    return {
-        "TableName": table,
-        "IndexName": INDEX,
-        "KeyConditionExpression": condition,
-        "ExpressionAttributeNames": {"#state": "state", **({"#first": "first"} if ":since" in values else {})},
-        "ExpressionAttributeValues": values,
-        "ScanIndexForward": not newest,
-    }

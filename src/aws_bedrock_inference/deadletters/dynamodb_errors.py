@@ -5,7 +5,16 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    InvalidRegionError,
+    NoCredentialsError,
+    NoRegionError,
+    ParamValidationError,
+    PartialCredentialsError,
+    ProfileNotFound,
+)
 
 from aws_bedrock_inference.deadletters.letter import LetterTooNew
 from aws_bedrock_inference.fault import Decision
@@ -16,6 +25,15 @@ from aws_bedrock_inference.stores.request import StoreUnavailable, StoreUnusable
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+# What boto3 itself refuses until somebody changes something.
+_LASTING = (
+    NoRegionError,
+    NoCredentialsError,
+    PartialCredentialsError,
+    ProfileNotFound,
+    InvalidRegionError,
+    ParamValidationError,
+)
 
 # Characters of a message of the service that are shown.
 _LONGEST = 300
@@ -53,9 +71,11 @@ def told(place: str, table: str) -> Iterator[None]:
     except ClientError as error:
         raise _of_aws(place, table, error) from error
     except BotoCoreError as error:
-        raise StoreUnavailable(f"{place} cannot be used: {error}") from error
+        kind = StoreUnusable if isinstance(error, _LASTING) else StoreUnavailable
+        raise kind(f"{place} cannot be used: {masked(' '.join(str(error).split()))}") from error
     except ValueError as error:
-        raise StoreUnusable(f"{place}: an item in it is no letter ({error})") from error
+        # An item that is no letter, or an endpoint that is no URL.
+        raise StoreUnusable(f"{place} cannot be used: {masked(str(error))}") from error
 
 
 def _of_aws(place: str, table: str, error: ClientError) -> StoreUnavailable:

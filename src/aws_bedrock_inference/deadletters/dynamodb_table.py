@@ -1,8 +1,9 @@
-"""The table of dead letters: made on request, and given what an older one lacks."""
+"""The table of dead letters and its index: made on request, given what an older one lacks, and queried."""
 
 from __future__ import annotations
 
-from typing import Any
+from math import inf
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
@@ -10,6 +11,10 @@ from aws_bedrock_inference import clock as clocks
 from aws_bedrock_inference.deadletters.dynamodb_errors import code_of
 from aws_bedrock_inference.deadletters.dynamodb_items import item_of, summary_in
 from aws_bedrock_inference.stores.request import StoreUnavailable, StoreUnusable
+
+if TYPE_CHECKING:
+    from aws_bedrock_inference.deadletters.filters import Wanted
+    from aws_bedrock_inference.deadletters.letter import State
 
 INDEX = "by-state"
 _EXPIRES = "expires"
@@ -52,8 +57,10 @@ def create(client: Any, table: str, place: str) -> list[str]:
 
 
 def _indexed(client: Any, table: str, place: str, found: dict[str, Any]) -> list[str]:
-    if found["KeySchema"] != _KEYS:
-        raise StoreUnusable(f"{place} has another key than `id` alone, and is left as it is: choose another table")
+    if found["KeySchema"] != _KEYS or _TYPES[0] not in found["AttributeDefinitions"]:
+        raise StoreUnusable(
+            f"{place} has another key than `id` alone, a text, and is left as it is: choose another table"
+        )
     if any(each["IndexName"] == INDEX for each in found.get("GlobalSecondaryIndexes", ())):
         return []
     request: dict[str, Any] = {"Create": _BY_STATE}
@@ -118,3 +125,22 @@ def _await(client: Any, table: str) -> None:
         if clocks.monotonic() >= until:
             raise StoreUnavailable(f"the table {table} is not ready after {_READY} s; look again later")
         clocks.sleep(_LOOK)
+
+
+def query_of(table: str, state: State, wanted: Wanted, *, newest: bool) -> dict[str, Any]:
+    """Return the query of the index for letters of a state, within the times that are wanted."""
+    condition = "#state = :state"
+    values: dict[str, Any] = {":state": {"S": state}}
+    if wanted.since > -inf or wanted.until < inf:
+        condition += " AND #first BETWEEN :since AND :until"
+        since = min(max(wanted.since, 0.0), 1e12)
+        values[":since"] = {"N": repr(since)}
+        values[":until"] = {"N": repr(max(since, min(wanted.until, 1e12)))}  # BETWEEN refuses an end before its begin
+    return {
+        "TableName": table,
+        "IndexName": INDEX,
+        "KeyConditionExpression": condition,
+        "ExpressionAttributeNames": {"#state": "state", **({"#first": "first"} if ":since" in values else {})},
+        "ExpressionAttributeValues": values,
+        "ScanIndexForward": not newest,
+    }

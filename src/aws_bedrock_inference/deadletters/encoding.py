@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _LOST = "$lost"
 # Levels of a request that are kept: boto3 itself follows fewer.
-_DEEPEST = 200
+DEEPEST = 200
 
 
 def encoded(value: Any) -> Any:
@@ -71,7 +71,7 @@ def lost_in(value: Any) -> str:
 def _encoded(value: Any, depth: int) -> Any:  # noqa: PLR0911 - one line a type
     if value is None or type(value) in (bool, str):
         return value
-    if depth > _DEEPEST:
+    if depth > DEEPEST:
         return {_LOST: type(value).__name__}
     if isinstance(value, str):
         return str.__str__(value)
@@ -104,7 +104,7 @@ def _object(value: Mapping[Any, Any], depth: int) -> Any:
 
 def _other(value: Any) -> Any:
     if isinstance(value, (bytes, bytearray, memoryview)):
-        return {"$bytes": b64encode(value).decode()}
+        return {"$bytes": b64encode(bytes(value)).decode()}
     if isinstance(value, Decimal):
         return {"$decimal": str(value)}
     if isinstance(value, (date, datetime)):

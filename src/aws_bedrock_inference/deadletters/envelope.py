@@ -57,6 +57,8 @@ class Envelope:
 
     def unpack(self, content: bytes, *, sealed: bool) -> Any:
         """Return what was packed. Raises `StoreUnusable` if it cannot be opened."""
+        if not content:
+            raise StoreUnusable("its content is no longer there")
         if sealed:
             if self._seal is None:
                 raise StoreUnusable("the letter is sealed: give seal=(encrypt, decrypt), as when it was kept")

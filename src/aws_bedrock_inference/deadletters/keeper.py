@@ -1,13 +1,11 @@
-"""The queue as its policy uses it: letters are written by a few threads, and what fails there is told in words."""
+"""The queue as its policy uses it: letters are written by a few threads."""
 
 from __future__ import annotations
 
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from aws_bedrock_inference.background import BackgroundFull
 from aws_bedrock_inference.deadletters.queue import DeadLetterQueue
-from aws_bedrock_inference.stores.request import StoreUnavailable
 from aws_bedrock_inference.stores.worker import Queued, Worker
 
 if TYPE_CHECKING:
@@ -37,8 +35,3 @@ class Keeper:
     def keep(self, letter: Letter) -> Queued[Summary]:
         """Keep a letter."""
         return Queued(partial(self.queue.keep, letter), self.queue.store.limit, self.place, self._worker)
-
-    @staticmethod
-    def told(error: Exception) -> str:
-        """Return why a letter was not kept; of an error that nobody expected only its type, since it may hold more."""
-        return str(error) if isinstance(error, (StoreUnavailable, BackgroundFull)) else type(error).__name__

@@ -6,11 +6,15 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+from aws_bedrock_inference.background import BackgroundFull
+from aws_bedrock_inference.bounds import shown
 from aws_bedrock_inference.call import Outcome, Route
 from aws_bedrock_inference.deadletters.letter import Content, Letter, Summary, Tried
 from aws_bedrock_inference.deadletters.masks import without_secrets
+from aws_bedrock_inference.fault import Fault, Kind
 from aws_bedrock_inference.knowledge.explain import explain
 from aws_bedrock_inference.knowledge.masking import masked
+from aws_bedrock_inference.stores.request import StoreUnavailable
 from aws_bedrock_inference.wording import sentence
 
 if TYPE_CHECKING:
@@ -28,6 +32,9 @@ KEPT = {
     )
     for name in (method, operation)
 }
+
+# Refusals that say what is wrong with the request itself.
+_OF_REQUEST = frozenset({"request-larger-than-quota", "request-invalid"})
 
 
 def letter_of_call(call: Call, outcome: Outcome, at: float, tags: Mapping[str, str]) -> Letter:
@@ -53,6 +60,8 @@ def letter_of_call(call: Call, outcome: Outcome, at: float, tags: Mapping[str, s
 
 def letter_of_error(request: Any, error: Any, metadata: Any, at: float, tags: Mapping[str, str]) -> Letter:
     """Return the letter of a request that a program could not send. `error` is its exception, or a text."""
+    if not isinstance(tags, Mapping):
+        raise ValueError(f"tags={shown(tags)}: give names and texts, such as {{'team': 'search'}}")  # noqa: TRY004 - as the policy does
     outcome, route = getattr(error, "outcome", None), getattr(error, "route", None)
     said = request if isinstance(request, Mapping) else {}
     model = said.get("modelId")
@@ -70,13 +79,23 @@ def letter_of_error(request: Any, error: Any, metadata: Any, at: float, tags: Ma
 
 
 def summary_after(summary: Summary, error: BaseException, at: float) -> dict[str, Any]:
-    """Return what the summary of a letter says after it failed again."""
-    return {**_verdict(explain(error)), "last": at, "attempts": summary.attempts + getattr(error, "attempts", 1)}
+    """Return what the summary of a letter says after it failed again: its new cause, unless its request was not sent
+    for a reason of the client's: an open circuit, a spent budget, its end. It is then still found by its old cause.
+    """
+    fault = getattr(error, "fault", None)
+    of_client = isinstance(fault, Fault) and fault.kind is Kind.REFUSED and fault.cause not in _OF_REQUEST
+    verdict = {} if of_client else _verdict(explain(error))
+    return {**verdict, "last": at, "attempts": summary.attempts + getattr(error, "attempts", 1)}
 
 
 def failure_text(error: BaseException) -> str:
     """Return the text of an exception without its secrets, in one line of moderate length."""
     return masked(_text(error)).splitlines()[0][:500] if _text(error) else type(error).__name__
+
+
+def loss_text(error: Exception) -> str:
+    """Return why a letter was not kept; of an error that nobody expected only its type, since it may hold more."""
+    return str(error) if isinstance(error, (StoreUnavailable, BackgroundFull)) else type(error).__name__
 
 
 def _letter(
@@ -87,8 +106,8 @@ def _letter(
         id=str(uuid4()),
         first=at,
         last=at,
-        model=route.model,
-        region=route.region,
+        model=_searched(route.model),
+        region=_searched(route.region),
         attempts=outcome.attempts,
         tags=without_secrets({str(name): str(value) for name, value in tags.items()}),
         **_verdict(explained),
@@ -110,6 +129,11 @@ def _letter(
             **content,
         ),
     )
+
+
+def _searched(text: str) -> str:
+    """Return a text as every store can search it: without halves of characters."""
+    return text.encode(errors="replace").decode()
 
 
 def _routes(outcome: Outcome, route: Route) -> tuple[str, ...]:

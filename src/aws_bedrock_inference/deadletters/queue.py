@@ -9,23 +9,24 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from aws_bedrock_inference.bounds import is_number, shown
 from aws_bedrock_inference.deadletters import TABLE
 from aws_bedrock_inference.deadletters.claims import LEASE, retried
+from aws_bedrock_inference.deadletters.cursors import cursor_of, place_of, states_of
 from aws_bedrock_inference.deadletters.encoding import decoded
 from aws_bedrock_inference.deadletters.envelope import Envelope
 from aws_bedrock_inference.deadletters.filters import Wanted, wanted
 from aws_bedrock_inference.deadletters.letter import STATES, Letter, LetterTooNew, content_of
-from aws_bedrock_inference.deadletters.making import letter_of_error
+from aws_bedrock_inference.deadletters.making import letter_of_error, loss_text
 from aws_bedrock_inference.deadletters.redrive import Redrive, RedriveReport
 from aws_bedrock_inference.deadletters.stats import Stats, counted
 from aws_bedrock_inference.deadletters.store import Place, Record, open_letters
 from aws_bedrock_inference.log import LOGGER
-from aws_bedrock_inference.stores.request import StoreUnavailable, StoreUnusable
+from aws_bedrock_inference.stores.request import StoreUnusable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from aws_bedrock_inference.deadletters.envelope import Redact, Seal
-    from aws_bedrock_inference.deadletters.letter import State, Summary
+    from aws_bedrock_inference.deadletters.letter import Summary
     from aws_bedrock_inference.deadletters.store import LetterStore
 
 # Letters that are read at once: memory holds no more of a long queue.
@@ -89,11 +90,12 @@ class DeadLetterQueue:
         try:
             letter = letter_of_error(request_data, error, metadata, self.store.now(), tags or {})
             return self.keep(letter).id
-        except StoreUnavailable as trouble:
+        except Exception as trouble:
             if failed is None:
                 raise
-            LOGGER.error("a failed request was not kept as a dead letter: %s", trouble)
-            failed.add_note(f"not kept as a dead letter: {trouble}")
+            why = loss_text(trouble)
+            LOGGER.error("a failed request was not kept as a dead letter: %s", why)
+            failed.add_note(f"not kept as a dead letter: {why}")
             return None
 
     def get_failed_requests(self, limit: int = 100, **filters: Any) -> list[Letter]:
@@ -108,7 +110,7 @@ class DeadLetterQueue:
         the epoch, ISO 8601, or how long ago (`30m`, `2h`, `7d`). Raises `ValueError` for a wrong one.
         """
         records, cursor = self._records(limit, state, after, wanted(self.store.now, **filters), whole=True)
-        return Letters([self._letter(record) for record in records], cursor)
+        return Letters(self._readable(records), cursor)
 
     def page_of_summaries(
         self, limit: int = 100, *, state: str = "dead", after: str | None = None, **filters: Any
@@ -233,24 +235,39 @@ class DeadLetterQueue:
         """Return records of a state, or of one state after the other, and the cursor behind them."""
         if not is_number(limit, least=1, whole=True):
             raise ValueError(f"limit={shown(limit)}: give a number of letters, 1 or more")
-        states, place = _from_cursor(_states(state), after)
+        states, place = place_of(states_of(state), after)
         records: list[Record] = []
         for number, each in enumerate(states):
             page = self.store.page(each, choice, int(limit) - len(records), place, newest=True, whole=whole)
             records += page.records
             place = None
             if page.after is not None:
-                return records, _cursor(each, page.after)
+                return records, cursor_of(each, page.after)
             if len(records) >= limit and number + 1 < len(states):
-                return records, _cursor(states[number + 1], None)
+                return records, cursor_of(states[number + 1], None)
         return records, None
+
+    def _readable(self, records: list[Record]) -> list[Letter]:
+        """Return the letters in records. One that cannot be read hides no others; where none can, that is raised."""
+        letters, trouble = [], None
+        for record in records:
+            try:
+                letters.append(self._letter(record))
+            except StoreUnusable as error:
+                trouble = error
+                LOGGER.error("a dead letter is left out: %s", error)
+        if trouble is not None and not letters:
+            raise trouble
+        return letters
 
     def _letter(self, record: Record) -> Letter:
         summary = record.summary
         try:
             content = content_of(self._envelope.unpack(record.content, sealed=summary.sealed))
-            plain = record.answer and self._envelope.unpack(record.answer, sealed=summary.sealed)
-            return Letter(summary, content, None if plain is None else decoded(plain))
+            answer = decoded(self._envelope.unpack(record.answer, sealed=summary.sealed)) if record.answer else None
+            return Letter(summary, content, answer)
+        except StoreUnusable as error:
+            raise StoreUnusable(f"letter {summary.id}: {error}") from error
         except LetterTooNew as error:
             raise StoreUnusable(
                 f"letter {summary.id} at {self.store.place} was written by a newer version of this package ({error}): "
@@ -268,27 +285,3 @@ class DeadLetterQueue:
                 place = page.after
                 if place is None:
                     break
-
-
-def _states(state: Any) -> tuple[State, ...]:
-    if state == "all":
-        return STATES
-    if state not in STATES:
-        raise ValueError(f"state={shown(state)}: give one of {', '.join(STATES)}, or all")
-    return (state,)
-
-
-def _cursor(state: State, place: Place | None) -> str:
-    return state if place is None else f"{state}/{place.first!r}/{place.id}"
-
-
-def _from_cursor(states: tuple[State, ...], cursor: str | None) -> tuple[tuple[State, ...], Place | None]:
-    """Return the states that are left, and the place in the first of them."""
-    if cursor is None:
-        return states, None
-    name, *place = str(cursor).split("/", 2)
-    try:
-        index = [*states].index(name)  # type: ignore[arg-type]  # what is none is refused
-        return states[index:], Place(float(place[0]), place[1]) if place else None
-    except (ValueError, IndexError):
-        raise ValueError("after: give the cursor of an earlier page, with the same state") from None

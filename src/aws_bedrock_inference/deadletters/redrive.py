@@ -15,7 +15,7 @@ from aws_bedrock_inference.bounds import is_number, shown
 from aws_bedrock_inference.deadletters.claims import claim, owner_name, patient, put_back, recorded
 from aws_bedrock_inference.deadletters.letter import Redriven
 from aws_bedrock_inference.deadletters.making import failure_text, summary_after
-from aws_bedrock_inference.deadletters.sending import answer_of, batch_client, send, unsendable
+from aws_bedrock_inference.deadletters.sending import answer_of, batch_client, region_of, send, unsendable
 from aws_bedrock_inference.log import LOGGER
 from aws_bedrock_inference.stores.request import StoreUnavailable, StoreUnusable
 
@@ -87,7 +87,7 @@ class Redrive:
             raise ValueError(f"redrive(lease={shown(lease)}): give seconds above 0")
         self._queue = queue
         self._client = batch_client(client)
-        self._region = getattr(client, "region_name", None)
+        self._region = region_of(client)
         self._wanted = wanted
         self._limit = limit
         self._force = force
@@ -225,6 +225,9 @@ class Redrive:
             entry = Redriven(now, "failed", self._owner, text)
             recorded(self._queue, claimed, "dead", entry, **summary_after(claimed, error, now))
             return RedriveResult(summary.id, "failed", text)
+        except BaseException:  # the program ends: nobody knows whether it was sent
+            recorded(self._queue, claimed, "dead", Redriven(self._queue.store.now(), "unknown", self._owner))
+            raise
         entry = Redriven(self._queue.store.now(), "success", self._owner)
         problem = recorded(self._queue, claimed, "redriven", entry, answer)
         if self._on_answer is not None:
@@ -242,6 +245,6 @@ class Redrive:
             return f"{summary.cause}: the same request fails again until something is changed"
         if summary.redacted:
             return "its request was redacted, and is not the one that failed"
-        if summary.region and isinstance(self._region, str) and self._region != summary.region:
+        if summary.region and self._region and self._region != summary.region:
             return f"it failed in {summary.region}, and the client calls {self._region}"
         return ""

@@ -12,6 +12,7 @@ from aws_bedrock_inference.bounds import is_number
 from aws_bedrock_inference.caches.answer import response_of
 from aws_bedrock_inference.call import priority_number
 from aws_bedrock_inference.deadletters.encoding import encoded, lost_in
+from aws_bedrock_inference.fault import Fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,7 +22,27 @@ if TYPE_CHECKING:
 being_sent: ContextVar[str] = ContextVar("being_sent", default="")
 """The id of the letter whose request is being sent: when it fails again, that is no new letter."""
 
+
+class NotAnswered(ValueError):
+    """A client gave something back, and it is no answer of a model."""
+
+
 _NATIVE = frozenset({"invoke_model", "invoke_model_with_response_stream"})
+_AWAITED = "letters are sent from threads: give a BedrockClient, not a client that must be awaited"
+
+
+def check_client(client: Any) -> None:
+    """Raise `ValueError` for a client that must be awaited: its calls would never be sent."""
+    if any(inspect.iscoroutinefunction(getattr(client, name, None)) for name in ("invoke", "converse", "invoke_model")):
+        raise ValueError(_AWAITED)
+
+
+def region_of(client: Any) -> str:
+    """Return the Region that a client calls, this package's or boto3's; empty where it does not say."""
+    for place in (client, getattr(client, "meta", None)):
+        if isinstance(region := getattr(place, "region_name", None), str):
+            return region
+    return ""
 
 
 def batch_client(client: Any) -> Any:
@@ -29,8 +50,7 @@ def batch_client(client: Any) -> Any:
 
     Raises `ValueError` for one that must be awaited.
     """
-    if any(inspect.iscoroutinefunction(getattr(client, name, None)) for name in ("invoke", "invoke_model")):
-        raise ValueError("redrive sends from threads: give a BedrockClient, not one that must be awaited")
+    check_client(client)
     if not is_number(getattr(client, "priority", None)):
         return client  # another client has no priorities
     batch = copy(client)
@@ -48,20 +68,37 @@ def unsendable(letter: Letter) -> str:
 
 def send(letter: Letter, client: Any, timeout: float | None = None) -> Any:
     """Send the request of a letter and return the result, whole where it was a stream. Raises what the client raises,
-    and `ValueError` for a request that was not kept whole.
+    `ValueError` for a request that was not kept whole, and `NotAnswered`.
     """
     problem = unsendable(letter)
     if problem:
         raise ValueError(f"letter {letter.id} cannot be sent: {problem}")
     method, more = _method(letter, client)
-    given = {"timeout": timeout, "tenant": letter.content.tenant or None, **more}
+    given = {"tenant": letter.content.tenant or None, **more}
     known = _named_parameters(method)
     extra = {name: value for name, value in given.items() if value is not None and name in known}
+    request = {**extra, **letter.request}
+    if timeout is not None and "timeout" in known:  # the request's own must not outlast the lease
+        own: Any = request.get("timeout")
+        request["timeout"] = min(own, timeout) if is_number(own) else timeout
     token = being_sent.set(letter.id)
     try:
-        return method(**{**extra, **letter.request})
+        result = method(**request)
     finally:
         being_sent.reset(token)
+    _check(result)
+    return result
+
+
+def _check(result: Any) -> None:
+    """Raise for a result that is no answer of a model: the letter is then as dead as before."""
+    if inspect.isawaitable(result):
+        if inspect.iscoroutine(result):
+            result.close()  # nothing was sent yet
+        raise NotAnswered(_AWAITED)
+    instead_of = getattr(getattr(result, "made", None), "degraded_by", None)
+    if isinstance(instead_of, Fault):
+        raise NotAnswered(f"{instead_of.code}: {instead_of.message} (the client answered with a substitute of Degrade)")
 
 
 def _method(letter: Letter, client: Any) -> tuple[Callable[..., Any], dict[str, Any]]:

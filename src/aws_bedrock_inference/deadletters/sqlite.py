@@ -7,9 +7,10 @@ from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aws_bedrock_inference.clock import wall
+from aws_bedrock_inference.clock import monotonic, wall
 from aws_bedrock_inference.deadletters.letter import FORMAT, NEWEST, LetterTooNew, summary_of
 from aws_bedrock_inference.deadletters.store import KEPT_SECONDS, Page, Place, Record
+from aws_bedrock_inference.deadletters.watch import Watch
 from aws_bedrock_inference.stores.disk import Schema, too_new
 from aws_bedrock_inference.stores.file import SharedFile
 from aws_bedrock_inference.stores.request import StoreUnavailable, StoreUnusable
@@ -49,12 +50,16 @@ class SqliteLetters:
     the machine's own. A request that waits longer than `timeout` seconds for others raises `StoreUnavailable`.
     """
 
-    def __init__(self, path: Path | str, clock: Clock = wall, *, timeout: float = TIMEOUT) -> None:
+    def __init__(
+        self, path: Path | str, clock: Clock = wall, *, timeout: float = TIMEOUT, since_start: Clock = monotonic
+    ) -> None:
         self.path = Path(path)
         self.place = str(path)
         self.limit = 2 * timeout
         self._clock = clock
-        self._file = SharedFile(self.path, LETTERS, timeout=timeout)
+        self._watch = Watch(since_start)
+        # Behind a link that leads to nothing yet, SQLite would make the file itself, and others could read it.
+        self._file = SharedFile(self.path.resolve() if self.path.is_symlink() else self.path, LETTERS, timeout=timeout)
 
     def check(self) -> None:
         """Raise `StoreUnusable` if the file cannot be used until somebody changes something."""
@@ -117,8 +122,11 @@ class SqliteLetters:
             return changed.rowcount == 1
 
     def has_lapsed(self, summary: Summary) -> bool:
-        """Return whether the machine's clock is past the end of a lease."""
-        return summary.until <= self._clock()
+        """Return whether the machine's clock is past the end of a lease. Where it was set back since, which nothing
+        else shows, the claim counts as abandoned when it has not changed for its lease, by a clock that is never set.
+        """
+        left = summary.until - self._clock()
+        return left <= 0 or (left > summary.lease and self._watch.has_lapsed(summary))
 
     def now(self) -> float:
         """Return the time of day."""

@@ -100,9 +100,16 @@ def open_letters(named: Any) -> LetterStore:
     return store
 
 
+def without_password(named: str) -> str:
+    """Return what a person wrote in the place of a name, without the password of a URL."""
+    return named.rpartition("@")[2]
+
+
 def _file(path: Path) -> LetterStore:
     from aws_bedrock_inference.deadletters.sqlite import SqliteLetters  # noqa: PLC0415 - only who has a file needs it
 
+    if path.name == ":memory:":
+        raise ValueError(":memory: would lose its letters with the program: name a file, sqlite:///path/dead.db")
     store = SqliteLetters(path)
     store.check()
     return store
@@ -110,8 +117,10 @@ def _file(path: Path) -> LetterStore:
 
 def _table(name: str) -> LetterStore:
     if name.lower().endswith(_FILES) or "/" in name or "\\" in name:
+        name = without_password(name)
+        file = name.removeprefix("sqlite:").removeprefix("file:")
         raise ValueError(
-            f"{name!r:.80} may be a file or a DynamoDB table: write sqlite://{name} or Path({name!r}) for the file, or "
+            f"{name!r:.80} may be a file or a DynamoDB table: write sqlite://{file} or Path({file!r}) for the file, or "
             "dynamodb://NAME for the table"
         )
     return _table_at(name)

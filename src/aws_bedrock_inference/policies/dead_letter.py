@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from aws_bedrock_inference.bounds import shown
 from aws_bedrock_inference.deadletters import TABLE
-from aws_bedrock_inference.deadletters.making import KEPT, letter_of_call
+from aws_bedrock_inference.deadletters.making import KEPT, letter_of_call, loss_text
 from aws_bedrock_inference.deadletters.sending import being_sent
 from aws_bedrock_inference.events import DeadLetterKept, DeadLetterLost
 from aws_bedrock_inference.flow import ABANDONED, ask, emit
@@ -77,7 +77,7 @@ class DeadLetter:
             letter = letter_of_call(call, outcome, keeper.now(), self.tags)
             yield from ask(keeper.keep(letter))
         except Exception as error:  # noqa: BLE001 - whatever a store does, the call's own exception is raised
-            yield from emit(DeadLetterLost(call.route, fault, keeper.place, keeper.told(error)))
+            yield from emit(DeadLetterLost(call.route, fault, keeper.place, loss_text(error)))
             return None
         yield from emit(DeadLetterKept(call.route, fault, letter.id))
         return letter.id
