@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, TypedDict, Unpack
 
 from aws_bedrock_inference import clock
+from aws_bedrock_inference.batch.bill import C, billed, check_limit
 from aws_bedrock_inference.batch.carry_out import CONCURRENCY
 from aws_bedrock_inference.batch.ending import Ending
 from aws_bedrock_inference.batch.fates import State
@@ -46,6 +47,7 @@ class RunOptions(TypedDict, total=False):
     schema: str | Path
     sample: int
     max_failures: int
+    max_cost: float
     give_up_after: float
 
 
@@ -68,6 +70,7 @@ class _BaseRun:
         if holds_output(source_of(source), Path(output)):
             raise ValueError(f"{output} is the input, or in the directory that is the input. Choose another output")
         self._job = Job(source=source_of(source), output=Path(output), model=model, **given)
+        check_limit(self._job.max_cost)
         self._tally = Tally(clock.monotonic)
         self._concurrency = self._job.concurrency or CONCURRENCY
         self._run: Run | None = None
@@ -87,6 +90,9 @@ class _BaseRun:
 
     def _open(self) -> None:
         self._journal, self._output = opened_files(self._job, LOGGER.warning)
+
+    def _billed(self, client: C) -> C:
+        return billed(client, self._job, self._journal, self._tally.bill)
 
     async def _asked(self, client: Any, notify: Callable[[], None]) -> None:
         """Ask all that is missing, and note how it ended."""
@@ -197,7 +203,7 @@ class BatchRun(_BaseRun):
     async def _in_threads(self) -> None:
         self._loop = asyncio.get_running_loop()
         with ThreadPoolExecutor(self._concurrency, "bedrock-batch-call") as pool:
-            await self._asked(_Awaited(self._client, pool), self._notify)
+            await self._asked(_Awaited(self._billed(self._client), pool), self._notify)
 
     def _started(self, run: Run) -> None:
         super()._started(run)
@@ -223,7 +229,7 @@ class AsyncBatchRun(_BaseRun):
     async def __aenter__(self) -> Self:
         await asyncio.to_thread(self._open)
         self._news = asyncio.Event()
-        self._task = asyncio.create_task(self._asked(self._client, self._news.set))
+        self._task = asyncio.create_task(self._asked(self._billed(self._client), self._news.set))
         return self
 
     async def __aexit__(self, _: object, error: BaseException | None, __: object) -> None:

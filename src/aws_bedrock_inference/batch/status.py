@@ -35,6 +35,11 @@ class Status:
         return sum(self.counts.values())
 
     @property
+    def cost(self) -> float | None:
+        """The cost of the answers in US dollars, those not whose cost is not known; None in a journal without costs."""
+        return self.facts.get("cost")
+
+    @property
     def missing(self) -> int:
         """The number of records that have no fate yet."""
         return self.records - self.counts[State.ANSWERED] - self.counts[State.FAILED]
@@ -53,6 +58,8 @@ class Status:
             "to_retry_later": self.counts[State.DELAYED],
             "parked": self.counts[State.PARKED],
             "failures": [{"records": number, "reason": reason} for number, reason in self.reasons],
+            "cost": self.cost,
+            "cost_unknown": self.facts.get("cost_unknown"),
             "model": self.facts.get("model"),
             "input": self.facts.get("source"),
             "started": self.facts.get("started"),
