@@ -84,6 +84,14 @@ class _BaseRun:
         answered, failed = counts[State.ANSWERED], counts[State.FAILED]
         return {"answered": answered, "failed": failed, "missing": sum(counts.values()) - answered - failed}
 
+    @property
+    def cost(self) -> float | None:
+        """The sum in US dollars that all answers so far have cost, those of earlier runs too; None if a part of it is
+        not known.
+        """
+        facts = self._tally.bill.facts()
+        return None if facts["cost_unknown"] else float(facts["cost"])
+
     def failures(self) -> Iterator[dict[str, Any]]:
         """Yield the records that have failed so far, as they were read, each with its `error`."""
         return (json.loads(line) for piece in self._journal.failures() for line in piece)
@@ -165,6 +173,7 @@ class BatchRun(_BaseRun):
 
     def __enter__(self) -> Self:
         self._open()
+        self._client = self._billed(self._client)
         self._thread.start()
         return self
 
@@ -203,7 +212,7 @@ class BatchRun(_BaseRun):
     async def _in_threads(self) -> None:
         self._loop = asyncio.get_running_loop()
         with ThreadPoolExecutor(self._concurrency, "bedrock-batch-call") as pool:
-            await self._asked(_Awaited(self._billed(self._client), pool), self._notify)
+            await self._asked(_Awaited(self._client, pool), self._notify)
 
     def _started(self, run: Run) -> None:
         super()._started(run)
@@ -229,7 +238,8 @@ class AsyncBatchRun(_BaseRun):
     async def __aenter__(self) -> Self:
         await asyncio.to_thread(self._open)
         self._news = asyncio.Event()
-        self._task = asyncio.create_task(self._asked(self._billed(self._client), self._news.set))
+        self._client = self._billed(self._client)
+        self._task = asyncio.create_task(self._asked(self._client, self._news.set))
         return self
 
     async def __aexit__(self, _: object, error: BaseException | None, __: object) -> None:

@@ -49,7 +49,7 @@ class Bill:
 
     def begin(self, facts: Mapping[str, Any], answered: int) -> None:
         """Take over what the journal says. One without costs has answers that were paid for, and nobody knows how."""
-        self.cost_before = facts.get("cost", 0.0)
+        self.cost_before = float(facts.get("cost", 0.0))
         self.unknown_before = facts.get("cost_unknown", 0 if "cost" in facts else answered)
 
     def hear(self, event: object) -> None:
@@ -104,4 +104,4 @@ def in_words(cost: float, unknown: int, limit: float | None = None) -> str:
     of = "" if limit is None else f" of {dollars(limit)}"
     known = [f"{dollars(cost)}{of}"] if cost or of or not unknown else []
     answers = "1 answer" if unknown == 1 else f"{unknown:,} answers"
-    return ", ".join([*known, *([f"cost not known for {answers}"] if unknown else [])])
+    return "cost " + ", ".join(known + ([f"not known for {answers}"] if unknown else []))

@@ -196,7 +196,7 @@ class Progress:
         cost = bill.cost if self._max_cost is None else bill.total
         if not (cost or bill.unknown):
             return []
-        return [f"cost {in_words(cost, bill.unknown, self._max_cost)}"]
+        return [in_words(cost, bill.unknown, self._max_cost)]
 
     def _rates(self) -> str:
         answers = f"{self._tally.answer_rate.per_minute():,.0f} answers/min" + _quota(self._rpm)

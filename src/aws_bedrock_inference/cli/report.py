@@ -105,9 +105,9 @@ def _planned_cost(plan: Plan) -> Iterator[str]:
 
 def _cost(job: Job, bill: Bill) -> Iterator[str]:
     """Yield what the run has cost, and with earlier runs where these did anything."""
-    yield f"Cost: {in_words(bill.cost, bill.unknown)}, before taxes and discounts"
+    yield in_words(bill.cost, bill.unknown).capitalize()
     if bill.cost_before or bill.unknown_before:
-        yield f"  with earlier runs {in_words(bill.total, bill.unknown_before + bill.unknown, job.max_cost)}"
+        yield f"  with earlier runs: {in_words(bill.total, bill.unknown_before + bill.unknown, job.max_cost)}"
 
 
 def _reconciled(tally: Tally) -> Iterator[str]:

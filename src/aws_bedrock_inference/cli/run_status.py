@@ -78,7 +78,7 @@ def lines(found: Status) -> Iterator[str]:
     if found.counts[State.DELAYED]:
         yield f"  {found.counts[State.DELAYED]:,} to retry later"
     if found.cost is not None:
-        yield f"  cost {in_words(found.cost, found.facts['cost_unknown'])}"
+        yield f"  {in_words(found.cost, found.facts['cost_unknown'])}"
     for number, reason in found.reasons:
         yield f"  {number:,} failed with {reason}"
     started = found.facts.get("started")
