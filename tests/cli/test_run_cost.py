@@ -94,6 +94,26 @@ def test_failed_attempts_fill_no_bill(desk: Desk) -> None:
     assert cost_in_journal(desk) == (pytest.approx(3 * EACH), 0)
 
 
+def test_answers_that_do_not_fit_a_schema_were_paid_for_too(desk: Desk, tmp_path: Path) -> None:
+    schema = tmp_path / "schema.json"
+    schema.write_text('{"type": "object"}')
+    desk.prompts(2)
+    result = desk.run("--schema", str(schema), "--max-tokens", "5")
+    assert (result.exit_code, len(desk.stub.prompts)) == (1, 6)
+    assert cost_in_journal(desk) == (pytest.approx(6 * EACH), 0)
+
+
+def test_answers_of_a_file_that_had_no_journal_are_said_to_have_an_unknown_cost(desk: Desk) -> None:
+    desk.prompts(3)
+    desk.run("--max-tokens", "5")
+    (desk.folder / "answers.jsonl.journal").unlink()
+    desk.prompts(5)
+    result = desk.run("--max-tokens", "5", "--max-cost", "1")
+    assert f"Cost ${2 * EACH:.6f}\n" in result.stderr
+    assert f"with earlier runs: cost ${2 * EACH:.6f} of $1.00, not known for 3 answers" in result.stderr
+    assert cost_in_journal(desk) == (pytest.approx(2 * EACH), 3)
+
+
 @pytest.mark.parametrize("limit", [[], ["--max-cost", "1"]])
 def test_a_price_that_is_not_known_is_said(desk: Desk, limit: list[str]) -> None:
     desk.prompts(7)

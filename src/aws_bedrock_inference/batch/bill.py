@@ -1,4 +1,4 @@
-"""What a run costs: the sum of its calls, those of earlier runs with it, and the limit that it must keep."""
+"""The cost of a run: the sum of its calls, with those of earlier runs, and the limit that it must keep."""
 
 from __future__ import annotations
 
