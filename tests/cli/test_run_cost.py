@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from click.testing import CliRunner
-from support.desk import MODEL, refuse
+from support.desk import MODEL, Hold, refuse
 
 from aws_bedrock_inference import (
     AsyncBatchRun,
@@ -66,6 +66,21 @@ def test_a_run_that_goes_on_counts_what_was_spent_before(desk: Desk) -> None:
     assert f"with earlier runs: cost ${25 * EACH:.6f} of ${25 * EACH:.6f}" in more.stderr
     rest = desk.run("--max-cost", "1")
     assert (rest.exit_code, len(desk.stub.prompts)) == (0, 60)
+
+
+def test_what_a_killed_run_has_spent_counts_for_the_next(desk: Desk) -> None:
+    desk.prompts(60)
+    hold = desk.stub.script = Hold(at=12)
+    limit = ["--max-cost", f"{20 * EACH:.8f}", "--max-tokens", "5", "--concurrency", "1"]
+    child = desk.child(*limit)
+    assert hold.reached.wait(30)
+    child.kill()
+    child.communicate()
+    hold.let_go.set()
+    assert cost_in_journal(desk) == (pytest.approx(11 * EACH), 0)
+    result = desk.run(*limit)
+    assert (result.exit_code, len(desk.answers)) == (3, 20)
+    assert len(desk.stub.prompts) == 21, "only what was in flight at the kill was sent twice"
 
 
 def test_the_limit_holds_with_policies_from_a_file_too(desk: Desk, tmp_path: Path) -> None:
@@ -127,7 +142,8 @@ def test_a_price_that_is_not_known_is_said(desk: Desk, limit: list[str]) -> None
     assert "Cost not known for 7 answers" in result.stderr
     assert "$0" not in result.stderr
     last = json.loads(re.findall(r"^\{.*", result.stderr, re.MULTILINE)[-1])
-    assert (last["cost"], last["cost_unknown"]) == (0.0, 7)
+    assert (last["cost"], last["cost_unknown"]) == (None, 7)
+    assert cost_in_journal(desk) == (None, 7)
     shown = CliRunner().invoke(main, ["run", "status", str(desk.output)])
     assert "  cost not known for 7 answers\n" in shown.stdout
 

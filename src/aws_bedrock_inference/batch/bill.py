@@ -48,7 +48,7 @@ class Bill:
         return (self._units + round(self.cost_before * DOLLAR)) / DOLLAR
 
     def begin(self, facts: Mapping[str, Any], answered: int) -> None:
-        """Take over what the journal says. One without costs has answers that were paid for, and nobody knows how."""
+        """Take over what the journal says. What was paid for the answers of one without costs is not known."""
         self.cost_before = float(facts.get("cost", 0.0))
         self.unknown_before = facts.get("cost_unknown", 0 if "cost" in facts else answered)
 
@@ -99,9 +99,14 @@ def _limited(pipeline: Pipeline, limit: MaxCost) -> Pipeline:
     return Pipeline(*policies[:place], limit, *policies[place:])
 
 
+def known(cost: float, unknown: int) -> float | None:
+    """Return a sum for programs: None if nothing of it is known."""
+    return None if unknown and not cost else cost
+
+
 def in_words(cost: float, unknown: int, limit: float | None = None) -> str:
     """Return a cost in words. What is not known is said, and no sum of nothing stands for it."""
     of = "" if limit is None else f" of {dollars(limit)}"
-    known = [f"{dollars(cost)}{of}"] if cost or of or not unknown else []
+    parts = [f"{dollars(cost)}{of}"] if of or known(cost, unknown) is not None else []
     answers = "1 answer" if unknown == 1 else f"{unknown:,} answers"
-    return "cost " + ", ".join(known + ([f"not known for {answers}"] if unknown else []))
+    return "cost " + ", ".join(parts + ([f"not known for {answers}"] if unknown else []))

@@ -7,6 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from aws_bedrock_inference.batch.bill import known
 from aws_bedrock_inference.batch.fates import State
 from aws_bedrock_inference.batch.journal_file import SCHEMA, is_held
 from aws_bedrock_inference.stores.disk import too_new
@@ -36,8 +37,8 @@ class Status:
 
     @property
     def cost(self) -> float | None:
-        """The cost of the answers in US dollars, those not whose cost is not known; None in a journal without costs."""
-        return self.facts.get("cost")
+        """The sum of what is known of the cost of the answers, in US dollars; None if nothing is."""
+        return known(self.facts["cost"], self.facts["cost_unknown"]) if "cost" in self.facts else None
 
     @property
     def missing(self) -> int:

@@ -14,7 +14,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from aws_bedrock_inference.batch.bill import in_words
+from aws_bedrock_inference.batch.bill import in_words, known
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -146,7 +146,7 @@ class Progress:
                 "answers_per_minute": round(tally.answer_rate.per_minute(), 1),
                 "tokens_per_minute": round(tally.token_rate.per_minute()),
                 "tokens": round(tally.tokens),
-                "cost": tally.bill.cost,
+                "cost": known(tally.bill.cost, tally.bill.unknown),
                 "cost_before": tally.bill.cost_before,
                 "cost_unknown": tally.bill.unknown,
                 "max_cost": self._max_cost,

@@ -77,8 +77,8 @@ def lines(found: Status) -> Iterator[str]:
         yield f"  {found.counts[State.CLAIMED]:,} {when}"
     if found.counts[State.DELAYED]:
         yield f"  {found.counts[State.DELAYED]:,} to retry later"
-    if found.cost is not None:
-        yield f"  {in_words(found.cost, found.facts['cost_unknown'])}"
+    if "cost" in found.facts:
+        yield f"  {in_words(found.facts['cost'], found.facts['cost_unknown'])}"
     for number, reason in found.reasons:
         yield f"  {number:,} failed with {reason}"
     started = found.facts.get("started")

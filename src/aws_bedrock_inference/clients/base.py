@@ -73,6 +73,7 @@ class BaseClient:
         self._gauge = TokenGauge()
         self._counting = Counting(self._gauge, self._routes)
         self._plan(pipeline if pipeline is not None else standard(quota))
+        self._route(model_id)
         self._connect()
 
     def _plan(self, pipeline: Pipeline) -> None:
@@ -82,7 +83,6 @@ class BaseClient:
         self._send = pipeline.around(send, self._clock)
         self._stream = pipeline.around(stream, self._clock)
         self._collect = pipeline.around(collect, self._clock)
-        self._route(self.model_id)
 
     def _connect(self) -> None:
         """Make the transport and the driver, of which each twin has its own."""
@@ -92,7 +92,10 @@ class BaseClient:
         """Make this copy of a client its sibling (see `sibling`)."""
         self._listeners = Listeners(self._listeners.notify)
         self.listen(hear)
+        looked_up = self._looks_up
         self._plan(pipeline)
+        if looked_up:
+            self._look_up()
 
     @property
     def region_name(self) -> str:
