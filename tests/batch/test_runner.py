@@ -26,6 +26,7 @@ from aws_bedrock_inference.call import Outcome, Usage
 from aws_bedrock_inference.events import CallEnded, RetryScheduled
 from aws_bedrock_inference.fault import Kind
 from aws_bedrock_inference.knowledge.classify import answered, unanswered
+from aws_bedrock_inference.policies.refusals import budget_exhausted
 from aws_bedrock_inference.raising import error_of
 
 if TYPE_CHECKING:
@@ -157,6 +158,23 @@ def test_what_no_repeat_can_heal_fails_at_once(bench: Bench) -> None:
     assert ask.asked == ["p1", "p2"]
     assert bench.failures["p1"]["cause"] == "request-invalid"
     assert bench.tally.reasons == {"ValidationException": 1}
+
+
+def test_a_budget_that_is_spent_fails_no_record_and_loses_no_answer_that_is_paid_for(bench: Bench) -> None:
+    """A record is refused before those in flight are answered, and they take longer than an interruption waits."""
+
+    async def ask(record: Record) -> Answer:
+        if record.key == "p2":
+            raise error_of(Outcome(fault=budget_exhausted(1.0, 1.0)), "converse", ROUTE)
+        for _ in range(1_000):
+            await asyncio.sleep(0)
+        return Answer({"id": record.key, "text": "Hi"}, "end_turn")
+
+    ending = asyncio.run(bench.over(records(9), ask, concurrency=3, grace=0.0))
+    assert (ending.name, ending.reason) == ("stopped", "the limit of $1.00 is reached: calls have cost $1.00.")
+    assert bench.answers == ["p1", "p3"]
+    assert (bench.failures, bench.tally.failed, bench.tally.parked) == ({}, 0, None)
+    assert bench.states == {State.WAITING: 6, State.ANSWERED: 2, State.PARKED: 1}
 
 
 @pytest.mark.parametrize("fault", [DENIED, DAILY], ids=["no access", "the day's quota is spent"])

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, TypedDict, Unpack
 
 from aws_bedrock_inference import clock
+from aws_bedrock_inference.batch.bill import C, billed, check_limit
 from aws_bedrock_inference.batch.carry_out import CONCURRENCY
 from aws_bedrock_inference.batch.ending import Ending
 from aws_bedrock_inference.batch.fates import State
@@ -46,6 +47,7 @@ class RunOptions(TypedDict, total=False):
     schema: str | Path
     sample: int
     max_failures: int
+    max_cost: float
     give_up_after: float
 
 
@@ -68,6 +70,7 @@ class _BaseRun:
         if holds_output(source_of(source), Path(output)):
             raise ValueError(f"{output} is the input, or in the directory that is the input. Choose another output")
         self._job = Job(source=source_of(source), output=Path(output), model=model, **given)
+        check_limit(self._job.max_cost)
         self._tally = Tally(clock.monotonic)
         self._concurrency = self._job.concurrency or CONCURRENCY
         self._run: Run | None = None
@@ -81,12 +84,23 @@ class _BaseRun:
         answered, failed = counts[State.ANSWERED], counts[State.FAILED]
         return {"answered": answered, "failed": failed, "missing": sum(counts.values()) - answered - failed}
 
+    @property
+    def cost(self) -> float | None:
+        """The sum in US dollars that all answers so far have cost, those of earlier runs too; None if a part of it is
+        not known.
+        """
+        facts = self._tally.bill.facts()
+        return None if facts["cost_unknown"] else float(facts["cost"])
+
     def failures(self) -> Iterator[dict[str, Any]]:
         """Yield the records that have failed so far, as they were read, each with its `error`."""
         return (json.loads(line) for piece in self._journal.failures() for line in piece)
 
     def _open(self) -> None:
         self._journal, self._output = opened_files(self._job, LOGGER.warning)
+
+    def _billed(self, client: C) -> C:
+        return billed(client, self._job, self._journal, self._tally.bill)
 
     async def _asked(self, client: Any, notify: Callable[[], None]) -> None:
         """Ask all that is missing, and note how it ended."""
@@ -159,6 +173,7 @@ class BatchRun(_BaseRun):
 
     def __enter__(self) -> Self:
         self._open()
+        self._client = self._billed(self._client)
         self._thread.start()
         return self
 
@@ -223,6 +238,7 @@ class AsyncBatchRun(_BaseRun):
     async def __aenter__(self) -> Self:
         await asyncio.to_thread(self._open)
         self._news = asyncio.Event()
+        self._client = self._billed(self._client)
         self._task = asyncio.create_task(self._asked(self._client, self._news.set))
         return self
 

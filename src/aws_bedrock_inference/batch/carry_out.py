@@ -6,6 +6,7 @@ import asyncio  # noqa: TID251 - the batch runner lives in asyncio
 from functools import partial
 from typing import TYPE_CHECKING
 
+from aws_bedrock_inference.batch.bill import billed, check_limit
 from aws_bedrock_inference.batch.ending import Ending
 from aws_bedrock_inference.batch.interruption import interruptible
 from aws_bedrock_inference.batch.work import asked, closed_files, opened_files
@@ -37,6 +38,7 @@ async def carry_out(
 
     Ctrl-C and SIGTERM end the job cleanly at any time. Raises `ValueError` if a file cannot be used for its purpose.
     """
+    check_limit(job.max_cost)
     with interruptible(tally, say) as interruption:
         limited = job.rpm is not None or job.tpm is not None
         quota, pipeline = governing(job)
@@ -62,7 +64,7 @@ async def carry_out(
                     job,
                     journal,
                     output,
-                    job.asker(client),
+                    job.asker(billed(client, job, journal, tally.bill)),
                     tally,
                     concurrency=job.concurrency or (_CONCURRENCY_WITH_QUOTA if limited else CONCURRENCY),
                     room=_room(client, quota),

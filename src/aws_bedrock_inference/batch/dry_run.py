@@ -7,15 +7,18 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from aws_bedrock_inference.batch.bill import Bill
 from aws_bedrock_inference.batch.fates import State
 from aws_bedrock_inference.batch.records import BadLine
 from aws_bedrock_inference.batch.work import records_of
-from aws_bedrock_inference.call import Outcome
+from aws_bedrock_inference.call import Outcome, Usage
 from aws_bedrock_inference.clients.aclient import AsyncBedrockClient
+from aws_bedrock_inference.dialects.tier import tier_of
 from aws_bedrock_inference.exceptions import BedrockError, InvalidRequest
 from aws_bedrock_inference.fault import Category
 from aws_bedrock_inference.flow import Pipeline
 from aws_bedrock_inference.policies.refusals import refusal
+from aws_bedrock_inference.pricing import rates_on
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -34,7 +37,7 @@ class Plan:
     """The sums of what a run would ask.
 
     `output_tokens` are at most; `unbounded` records set no maximum, so that the model's own counts. `charge` is what
-    both cost of a quota, and `routes` are where the calls go.
+    both cost of a quota, `bill` what they cost in dollars, and `routes` are where the calls go.
     """
 
     records: int = 0
@@ -46,6 +49,7 @@ class Plan:
     output_tokens: int = 0
     unbounded: int = 0
     charge: float = 0.0
+    bill: Bill = field(default_factory=Bill)
     routes: set[Route] = field(default_factory=set)
 
     def minutes(self, rpm: float | None, tpm: float | None) -> float | None:
@@ -63,6 +67,9 @@ class Plan:
         self.unbounded += guess.unbounded
         self.charge += guess.input_tokens + guess.output_tokens * guess.burndown
         self.routes.add(call.route)
+        if guess.metered:
+            rates = rates_on(call.route, tier_of(call.params))
+            self.bill.add(None if rates is None else rates.cost(Usage(guess.input_tokens, guess.output_tokens)))
 
 
 class _Unsent(Pipeline):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from aws_bedrock_inference.batch.parking import is_final
+
 if TYPE_CHECKING:
     from aws_bedrock_inference.fault import Fault
 
@@ -28,15 +30,24 @@ class Ending:
         return self.name != "complete"
 
     @property
+    def is_spent(self) -> bool:
+        """True if the money was spent that the run may cost."""
+        return self.fault is not None and is_final(self.fault)
+
+    @property
     def name(self) -> str:
         """The end in one word, for the journal."""
         if self.interrupted:
             return "interrupted"
+        if self.is_spent:
+            return "stopped"
         return "gave up" if self.fault else "broken" if self.broken else "stopped" if self.stopped else "complete"
 
     @property
     def reason(self) -> str:
         """The reason in words, for the journal."""
         if self.fault is not None:
+            if self.is_spent:
+                return f"{self.fault.message}."
             return f"every call fails with {self.fault}"
         return self.broken or self.stopped or ("interrupted" if self.interrupted else "")

@@ -34,7 +34,8 @@ class Job:
     `on_change` says what becomes of an answer whose record would be asked something else now (another model, system
     prompt or prompt): `refuse` the run, `keep` the answer, or `ask` anew. An answer that does not fit
     `schema` is not done. `give_up_after` bounds the seconds for which
-    the run stays parked. `brake` returns why the run must stop now, or nothing.
+    the run stays parked. `max_cost` is the most in US dollars that all answers of the journal may cost. `brake`
+    returns why the run must stop now, or nothing.
     """
 
     source: Source
@@ -58,6 +59,7 @@ class Job:
     on_change: Literal["refuse", "keep", "ask"] = "refuse"
     give_up_after: float | None = None
     max_failures: int | None = None
+    max_cost: float | None = None
     sample: int | None = None
     schema: Schema | None = None
     brake: Callable[[], str] = lambda: ""

@@ -21,13 +21,14 @@ from aws_bedrock_inference.batch.records import Record
 from aws_bedrock_inference.stores.disk import identity
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from aws_bedrock_inference.batch.spooled import Spooled
 
 T = TypeVar("T")
 
+_NOTHING: Mapping[str, Any] = {}
 _ROWS = 1000
 _PIECE = 4_000_000
 _FEW = 4
@@ -111,11 +112,13 @@ class Journal:
             self.stale = self.size > 0
             _note(database, {"stale": self.stale})
 
-    def turn(self, fates: Sequence[Fate], wanted: int, these: Sequence[int] = ()) -> list[tuple[int, Record]]:
-        """Write the fates of records, and claim `these` and up to `wanted` that wait, all at once; return the claimed
-        ones with their numbers.
+    def turn(
+        self, fates: Sequence[Fate], wanted: int, these: Sequence[int] = (), facts: Mapping[str, Any] = _NOTHING
+    ) -> list[tuple[int, Record]]:
+        """Write the fates of records, note `facts`, and claim `these` and up to `wanted` that wait, all at once; return
+        the claimed ones with their numbers.
         """
-        return self._patiently(lambda: self._turn(fates, wanted, these))
+        return self._patiently(lambda: self._turn(fates, wanted, these, facts))
 
     def release(self, state: State) -> None:
         """Let all records of `state` wait to be asked."""
@@ -234,9 +237,12 @@ class Journal:
                     self._write([Fate(number, State.FAILED, record.error)])
         self.size += new
 
-    def _turn(self, fates: Sequence[Fate], wanted: int, these: Sequence[int]) -> list[tuple[int, Record]]:
-        with self._changing():
+    def _turn(
+        self, fates: Sequence[Fate], wanted: int, these: Sequence[int], facts: Mapping[str, Any]
+    ) -> list[tuple[int, Record]]:
+        with self._changing() as database:
             self._write(fates)
+            _note(database, facts)
             claimed = [row for number in these for row in self._claimed("number = ?", number)]
             return claimed + (self._claimed("state = 0 ORDER BY number LIMIT ?", wanted) if wanted else [])
 
@@ -281,5 +287,5 @@ class Journal:
             yield database
 
 
-def _note(database: sqlite3.Connection, facts: dict[str, Any]) -> None:
+def _note(database: sqlite3.Connection, facts: Mapping[str, Any]) -> None:
     database.executemany("INSERT OR REPLACE INTO facts VALUES (?, ?)", list(facts.items()))

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 ENOUGH_IN_A_ROW = 5
 
 _DAY = frozenset({"tokens-per-day-exhausted", "daily-quota-exhausted"})
-_NEVER = frozenset({"on-demand-not-supported-use-inference-profile", "budget-exhausted", "price-unknown"})
+BUDGET_EXHAUSTED = "budget-exhausted"
+_NEVER = frozenset({"on-demand-not-supported-use-inference-profile", BUDGET_EXHAUSTED, "price-unknown"})
 _KINDS = frozenset({Kind.DENIED, Kind.NOT_FOUND, Kind.UNREACHABLE})
 
 # Seconds between two questions, where AWS documents none: a network comes back within seconds, a person renews
@@ -41,6 +42,13 @@ def ask_again_after(fault: Fault) -> float:
     if documented := heals_after(fault.cause) or fault.stated_wait:
         return documented
     return _SLOW if fault.cause in _DAY else _RHYTHM.get(fault.kind, _SLOW)
+
+
+def is_final(fault: Fault) -> bool:
+    """Return whether the fault ends the run at the first record that meets it, and those in flight are to be awaited:
+    the budget is spent, which no other record changes.
+    """
+    return fault.cause == BUDGET_EXHAUSTED
 
 
 def passes_soon(fault: Fault) -> bool:
@@ -76,7 +84,7 @@ class Parking:
         self.met.pop(fate.number, None)  # it becomes the last one: another record is probed next
         self.met[fate.number] = (fate, fault)
         if self.fault is None:
-            return len(self.met) >= ENOUGH_IN_A_ROW
+            return is_final(fault) or len(self.met) >= ENOUGH_IN_A_ROW
         if fate.number != self.probed:
             return False
         self.probed, self.fault = None, fault

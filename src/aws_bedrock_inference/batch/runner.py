@@ -1,8 +1,7 @@
 """The run: it keeps as many records in flight as allowed, and gives each one fate in the journal.
 
-It goes by turns. A turn is one transaction: it writes the fates that came since the last turn, and claims the records
-that are sent next. So no record is in flight that the journal does not know, and at a kill at most the fates of one
-turn are lost.
+A turn is one transaction: it writes the fates that came since the last one, and claims the records that are sent next.
+So no record is in flight that the journal does not know, and at a kill at most the fates of one turn are lost.
 """
 
 from __future__ import annotations
@@ -34,18 +33,16 @@ if TYPE_CHECKING:
 _MOST = 100
 _GATHER = 0.01
 
-# The interval, in seconds, of checks whether the queue for quota has room for more.
-_GLANCE = 0.05
+_GLANCE = 0.05  # seconds between two looks whether the queue for quota has room
 
 
 class Run:
     """A run over what `intake` takes into `journal`; `output` follows, `tally` counts what is durable.
 
-    At most `concurrency` records are in flight, and none is claimed while `room` returns False. A record with a
-    transient fault is asked again after the others, up to `rounds` times (3: with the client's retries this covers
-    several minutes). `parking` says when the run parks, `brake` why it must stop now. `notify` is called when fates are
-    durable. `grace` (5) is the number of seconds that calls in flight may take to end after `interrupt`. Errors that do
-    not belong to a record are raised.
+    At most `concurrency` records are in flight, none is claimed while `room` returns False. A record with a transient
+    fault is asked again after the others, up to `rounds` times (3: with the client's retries, several minutes).
+    `parking` says when the run parks, `brake` why it must stop now. `notify` is called when fates are durable. `grace`
+    (5) is the seconds that calls in flight may take to end after `interrupt`. Raises what belongs to no record.
     """
 
     def __init__(
@@ -152,7 +149,7 @@ class Run:
         while self._chores:
             self._chores.popleft()()
         self._intake.flush()
-        claimed = self._journal.turn(fates, new, again)
+        claimed = self._journal.turn(fates, new, again, self._tally.bill.facts() if fates else {})
         if fates:
             self._output.follow()
         return claimed
@@ -221,7 +218,10 @@ class Run:
         await self._intake.woken(wait, self._sleep)
 
     async def _wind_up(self) -> None:
-        """Let the calls in flight end for a while, and write what comes of them."""
+        """Let the calls in flight end for a while, or to their ends if they are paid; write what comes of them."""
+        while self._tasks and self._ending.is_spent:
+            await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
+            await self._turn(last=True)
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=0 if self._ending.fault else self._grace)
         await self._cancel()
@@ -286,10 +286,10 @@ class Run:
         self._parking.met.clear()
 
     def _park(self) -> None:
-        fault = self._parking.park(self._tally.clock(), had_answers=self._tally.answered > 0)
-        self._tally.parked, self._tally.asks_next = self._parking.fault, self._parking.next
-        if fault is not None:
+        if fault := self._parking.park(self._tally.clock(), had_answers=self._tally.answered > 0):
             self._stop(Ending(fault=fault))
+            return
+        self._tally.parked, self._tally.asks_next = self._parking.fault, self._parking.next
         self._chores.append(partial(self._journal.note, parked=str(self._parking.fault or "")))
 
     def _go_on(self) -> None:

@@ -7,6 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from aws_bedrock_inference.batch.bill import known
 from aws_bedrock_inference.batch.fates import State
 from aws_bedrock_inference.batch.journal_file import SCHEMA, is_held
 from aws_bedrock_inference.stores.disk import too_new
@@ -35,6 +36,11 @@ class Status:
         return sum(self.counts.values())
 
     @property
+    def cost(self) -> float | None:
+        """The sum of what is known of the cost of the answers, in US dollars; None if nothing is."""
+        return known(self.facts["cost"], self.facts["cost_unknown"]) if "cost" in self.facts else None
+
+    @property
     def missing(self) -> int:
         """The number of records that have no fate yet."""
         return self.records - self.counts[State.ANSWERED] - self.counts[State.FAILED]
@@ -53,6 +59,8 @@ class Status:
             "to_retry_later": self.counts[State.DELAYED],
             "parked": self.counts[State.PARKED],
             "failures": [{"records": number, "reason": reason} for number, reason in self.reasons],
+            "cost": self.cost,
+            "cost_unknown": self.facts.get("cost_unknown"),
             "model": self.facts.get("model"),
             "input": self.facts.get("source"),
             "started": self.facts.get("started"),

@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from aws_bedrock_inference.batch.bill import Bill
 from aws_bedrock_inference.dialects.usage import FILTERED, TRUNCATED
 from aws_bedrock_inference.events import BurndownChanged, CallEnded, RetryScheduled, StoreChanged
 from aws_bedrock_inference.fault import Kind
@@ -73,6 +74,8 @@ class Tally:
 
     `reasons` counts the failed records by code, and `examples` has the first fault of each.
 
+    `bill` has what the calls have cost.
+
     `truncated` and `filtered` answers are included in `answered`: they are received completely, but the model or a
     guardrail ended them early.
     """
@@ -94,6 +97,7 @@ class Tally:
     retries: int = 0
     throttles: int = 0
     tokens: float = 0.0
+    bill: Bill = field(default_factory=Bill)
     reasons: Counter[str] = field(default_factory=Counter)
     examples: dict[str, Fault] = field(default_factory=dict)
     unshared: str = ""

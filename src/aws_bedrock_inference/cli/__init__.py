@@ -37,7 +37,7 @@ Exit codes
   0    success
   1    something failed; run the failed part again
   2    the command or the input contains errors
-  3    no call can succeed: check credentials, access, model, endpoint
+  3    no call can succeed: check credentials, access, model, endpoint, --max-cost
   130  interrupted; run the same command again to continue
   141  nobody reads the output any more
   143  interrupted by SIGTERM, otherwise as 130"""

@@ -14,6 +14,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from aws_bedrock_inference.batch.bill import in_words, known
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
@@ -40,7 +42,7 @@ _TROUBLE_AFTER = 3.0
 
 
 class Progress:
-    """A display of `tally` on `console`; `rpm` and `tpm` are the quota, if one is set."""
+    """A display of `tally` on `console`; `rpm` and `tpm` are the quota, and `max_cost` the limit of cost, if set."""
 
     def __init__(
         self,
@@ -49,12 +51,14 @@ class Progress:
         *,
         rpm: float | None = None,
         tpm: float | None = None,
+        max_cost: float | None = None,
         as_json: bool = False,
     ) -> None:
         self.console = console
         self._tally = tally
         self._rpm = rpm
         self._tpm = tpm
+        self._max_cost = max_cost
         self._as_json = as_json
 
     @contextlib.asynccontextmanager
@@ -104,7 +108,8 @@ class Progress:
         )
         trouble = Text(self._trouble(), style="yellow", no_wrap=True, overflow="ellipsis")
         advice = [Text(tally.parked.advice, style="yellow")] if tally.parked else []
-        return Group(bar, counts, Text(self._rates(), style="dim"), *([trouble] if trouble else []), *advice)
+        rates = Text(", ".join([self._rates(), *self._cost()]), style="dim")
+        return Group(bar, counts, rates, *([trouble] if trouble else []), *advice)
 
     def line(self) -> str:
         """Return the line for a log."""
@@ -116,6 +121,7 @@ class Progress:
             self._rates(),
             f"throttled {tally.throttles:,}",
             f"retried {tally.retries:,}",
+            *self._cost(),
             self._left(),
             self._trouble(),
         ]
@@ -140,6 +146,10 @@ class Progress:
                 "answers_per_minute": round(tally.answer_rate.per_minute(), 1),
                 "tokens_per_minute": round(tally.token_rate.per_minute()),
                 "tokens": round(tally.tokens),
+                "cost": known(tally.bill.cost, tally.bill.unknown),
+                "cost_before": tally.bill.cost_before,
+                "cost_unknown": tally.bill.unknown,
+                "max_cost": self._max_cost,
                 "seconds_left": self._seconds_left(),
                 "parked": tally.parked is not None,
                 "trouble": None if trouble is None else str(trouble),
@@ -179,6 +189,14 @@ class Progress:
         if tally.trouble is None or seconds < _TROUBLE_AFTER:
             return ""
         return f"no answer for {clock_time(seconds)}: {tally.trouble}"
+
+    def _cost(self) -> list[str]:
+        """Return the cost so far; of all runs where all have one limit."""
+        bill = self._tally.bill
+        cost = bill.cost if self._max_cost is None else bill.total
+        if not (cost or bill.unknown):
+            return []
+        return [in_words(cost, bill.unknown, self._max_cost)]
 
     def _rates(self) -> str:
         answers = f"{self._tally.answer_rate.per_minute():,.0f} answers/min" + _quota(self._rpm)

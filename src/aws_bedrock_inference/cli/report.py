@@ -6,6 +6,7 @@ import re
 import shlex
 from typing import TYPE_CHECKING
 
+from aws_bedrock_inference.batch.bill import in_words
 from aws_bedrock_inference.batch.fates import State
 from aws_bedrock_inference.batch.inputs import DASH
 from aws_bedrock_inference.batch.rejects import rejects_beside
@@ -13,6 +14,7 @@ from aws_bedrock_inference.cli.exit_codes import CANNOT_WORK, FAILED, INTERRUPTE
 from aws_bedrock_inference.cli.progress import about, clock_time
 from aws_bedrock_inference.fault import Decision
 from aws_bedrock_inference.knowledge.masking import masked
+from aws_bedrock_inference.pricing import dollars
 
 HIDDEN = "..."
 
@@ -27,6 +29,7 @@ _MOST_REASONS = 5
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from aws_bedrock_inference.batch.bill import Bill
     from aws_bedrock_inference.batch.dry_run import Plan
     from aws_bedrock_inference.batch.ending import Ending
     from aws_bedrock_inference.batch.job import Job
@@ -66,6 +69,7 @@ def summary(job: Job, tally: Tally, ending: Ending, arguments: Sequence[str]) ->
     if tally.unshared:
         yield f"The quota was not shared with other processes at the end: {tally.unshared}"
     yield f"{tally.tokens:,.0f} tokens charged to the quota, {tally.throttles:,} throttled, {tally.retries:,} retried"
+    yield from _cost(job, tally.bill)
     yield from _how_to_go_on(job, tally, ending, arguments)
 
 
@@ -80,11 +84,30 @@ def planned_summary(job: Job, plan: Plan) -> Iterator[str]:
     yield f"About {plan.input_tokens:,} tokens of input, and up to {plan.output_tokens:,} of output"
     if plan.unbounded:
         yield f"  {plan.unbounded:,} set no maximum, so the model's own counts for them; give --max-tokens"
+    yield from _planned_cost(plan)
     minutes = plan.minutes(job.rpm, job.tpm)
     if minutes is None:
         yield "Give --rpm and --tpm, and this says how long that takes (`bedrock quota show` shows the account's)"
     else:
         yield f"{about(minutes * 60).capitalize()} at the quota, if all answers are as long as they may be"
+
+
+def _planned_cost(plan: Plan) -> Iterator[str]:
+    """Yield what the answers would cost; a price that is not known is said, whatever the others cost."""
+    unknown = plan.bill.unknown
+    priced = plan.asked - unknown
+    if priced:
+        yield f"Up to {dollars(plan.bill.cost)}, if all answers are as long as they may be, before taxes and discounts"
+    if unknown:
+        which = f"{unknown:,} of them" if priced else "any of them"
+        yield f"The price is not known for {which}; BEDROCK_PRICES can name a file with prices of your own"
+
+
+def _cost(job: Job, bill: Bill) -> Iterator[str]:
+    """Yield what the run has cost, and with earlier runs where these did anything."""
+    yield in_words(bill.cost, bill.unknown).capitalize()
+    if bill.cost_before or bill.unknown_before:
+        yield f"  with earlier runs: {in_words(bill.total, bill.unknown_before + bill.unknown, job.max_cost)}"
 
 
 def _reconciled(tally: Tally) -> Iterator[str]:
@@ -101,7 +124,9 @@ def _reconciled(tally: Tally) -> Iterator[str]:
 
 
 def _why_it_ended(ending: Ending) -> Iterator[str]:
-    if ending.fault is not None:
+    if ending.is_spent:
+        yield f"Stopped: {ending.reason}"
+    elif ending.fault is not None:
         yield f"Stopped, because every call fails with {ending.fault}"
         yield f"  {ending.fault.advice}"
     elif ending.broken or ending.stopped:
@@ -125,7 +150,9 @@ def _how_to_go_on(job: Job, tally: Tally, ending: Ending, arguments: Sequence[st
     shown = shown_arguments(arguments)
     again = shlex.join(["bedrock", *shown])
     if ending.early:
-        yield f"To continue{' with the same input' if job.source == DASH else ''}, run: {again}"
+        same = " with the same input" if job.source == DASH else ""
+        more = ", once --max-cost is higher" if ending.is_spent else ""
+        yield f"To continue{same}{more}, run: {again}"
     elif tally.failed:
         source, failed = str(job.source), str(job.failed)
         again = shlex.join(["bedrock", *(failed if argument == source else argument for argument in shown)])

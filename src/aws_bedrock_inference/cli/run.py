@@ -119,13 +119,21 @@ _LOOKING = {"status": status, "list": list_runs}
 @click.option("--sample", type=click.IntRange(min=1), metavar="N", help="Ask only N prompts, spread over INPUT.")
 @click.option("--max-failures", type=click.IntRange(min=1), metavar="N", help="Stop when N prompts have failed.")
 @click.option(
+    "--max-cost",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="DOLLARS",
+    help="Stop when all answers in FILE, those of earlier runs too, have cost so many US dollars.",
+)
+@click.option(
     "--give-up-after",
     type=click.FloatRange(min=0),
     metavar="SECONDS",
     help="Maximum time to wait while no call can succeed: expired credentials, no access, no network, the day's tokens "
     "spent. [default: 86400 for a run that had answers before, else 0]",
 )
-@click.option("--dry-run", is_flag=True, help="Send nothing: show the tokens, and the time at --rpm and --tpm.")
+@click.option(
+    "--dry-run", is_flag=True, help="Send nothing: show the tokens, their cost, and the time at --rpm and --tpm."
+)
 @click.option(
     "--progress",
     "shown_as",
@@ -183,7 +191,7 @@ def run(
         except KeyboardInterrupt:  # before the run could take it as a signal, or after
             ending = Ending(interrupted=True, terminated=bool(terminated))
         if shown_as == "json":
-            _say(console, Progress(console, tally, rpm=job.rpm, tpm=job.tpm).json(ended=ending.name))
+            _say(console, _progress(job, tally, console).json(ended=ending.name))
         for line in summary(job, tally, ending, ctx.meta["arguments"]):
             _say(console, line)
     ctx.exit(exit_code(tally, ending))
@@ -238,8 +246,12 @@ def _complaining(console: Console) -> Callable[[BadLine], None]:
     return complain
 
 
+def _progress(job: Job, tally: Tally, console: Console, *, as_json: bool = False) -> Progress:
+    return Progress(console, tally, rpm=job.rpm, tpm=job.tpm, max_cost=job.max_cost, as_json=as_json)
+
+
 async def _watched(job: Job, tally: Tally, console: Console, *, as_json: bool) -> Ending:
-    progress = Progress(console, tally, rpm=job.rpm, tpm=job.tpm, as_json=as_json)
+    progress = _progress(job, tally, console, as_json=as_json)
 
     def say(message: str) -> None:
         _say(console, message)

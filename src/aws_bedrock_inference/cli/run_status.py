@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from aws_bedrock_inference.batch.bill import in_words
 from aws_bedrock_inference.batch.fates import State
 from aws_bedrock_inference.batch.journal_file import journal_of
 from aws_bedrock_inference.batch.status import SUFFIX, Status, status_of, statuses
@@ -76,6 +77,8 @@ def lines(found: Status) -> Iterator[str]:
         yield f"  {found.counts[State.CLAIMED]:,} {when}"
     if found.counts[State.DELAYED]:
         yield f"  {found.counts[State.DELAYED]:,} to retry later"
+    if "cost" in found.facts:
+        yield f"  {in_words(found.facts['cost'], found.facts['cost_unknown'])}"
     for number, reason in found.reasons:
         yield f"  {number:,} failed with {reason}"
     started = found.facts.get("started")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from copy import copy
 from logging import DEBUG
 from math import inf
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from aws_bedrock_inference import clock as clocks
 from aws_bedrock_inference.bounds import is_number, shown, shown_name
@@ -39,6 +40,9 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.flow import Flow, Pipeline
 
 
+C = TypeVar("C", bound="BaseClient")
+
+
 class BaseClient:
     """The base of both clients: it builds calls and turns their outcomes into values or exceptions."""
 
@@ -60,25 +64,38 @@ class BaseClient:
         limits = (Timeout(), inf) if timeout is None else _limits(timeout, Timeout(), inf)
         self.model_id = str(model_id)
         self.priority = priority_number(priority)
-        self.pipeline = pipeline if pipeline is not None else standard(quota)
         self._endpoint: Endpoint = find_endpoint(session, region_name=region_name, endpoint_url=endpoint_url)
         self._timeout, self._total_timeout = limits
         self._clock = clocks.monotonic
         self._listeners = Listeners(log)
         self._routes = Routes(self._endpoint, session)
-        self._looks_up = False
         self._safer = Safer()
         self._gauge = TokenGauge()
         self._counting = Counting(self._gauge, self._routes)
-        self._send = self.pipeline.around(send, self._clock)
-        self._stream = self.pipeline.around(stream, self._clock)
-        self._collect = self.pipeline.around(collect, self._clock)
+        self._plan(pipeline if pipeline is not None else standard(quota))
         self._route(model_id)
         self._connect()
+
+    def _plan(self, pipeline: Pipeline) -> None:
+        """Let all calls pass `pipeline` from now on."""
+        self.pipeline = pipeline
+        self._looks_up = False
+        self._send = pipeline.around(send, self._clock)
+        self._stream = pipeline.around(stream, self._clock)
+        self._collect = pipeline.around(collect, self._clock)
 
     def _connect(self) -> None:
         """Make the transport and the driver, of which each twin has its own."""
         raise NotImplementedError
+
+    def _branch_off(self, pipeline: Pipeline, hear: Listener) -> None:
+        """Make this copy of a client its sibling (see `sibling`)."""
+        self._listeners = Listeners(self._listeners.notify)
+        self.listen(hear)
+        looked_up = self._looks_up
+        self._plan(pipeline)
+        if looked_up:
+            self._look_up()
 
     @property
     def region_name(self) -> str:
@@ -208,6 +225,15 @@ class BaseClient:
 
     def _invalid(self, operation: str, message: str, route: Route) -> InvalidRequest:
         return InvalidRequest(Outcome(fault=invalid_request(message)), operation, route)
+
+
+def sibling(client: C, pipeline: Pipeline, hear: Listener) -> C:
+    """Return a client with the connections of `client`, whose calls pass `pipeline`. `hear` receives how each of its
+    calls ends, and the listeners of `client` hear of it, too.
+    """
+    other = copy(client)
+    other._branch_off(pipeline, hear)  # noqa: SLF001 - this is the file of the class
+    return other
 
 
 def _limits(timeout: Any, attempt: Timeout, total: float) -> tuple[Timeout, float]:

@@ -1,0 +1,112 @@
+"""The cost of a run: the sum of its calls, with those of earlier runs, and the limit that it must keep."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from aws_bedrock_inference.batch.fates import State
+from aws_bedrock_inference.clients.base import BaseClient, sibling
+from aws_bedrock_inference.events import CallEnded
+from aws_bedrock_inference.flow import Pipeline
+from aws_bedrock_inference.policies import Breaker, GeographicProfile, MaxCost, Quota, Retry
+from aws_bedrock_inference.pricing import dollars
+from aws_bedrock_inference.pricing.rates import DOLLAR
+from aws_bedrock_inference.switch import VARIABLE, policies_are_off
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from aws_bedrock_inference.batch.job import Job
+    from aws_bedrock_inference.batch.journal import Journal
+
+C = TypeVar("C", bound=BaseClient)
+
+
+class Bill:
+    """The cost of a run, in US dollars. Its methods may be called from any thread.
+
+    `unknown` counts the answers whose cost is not known; they are in no sum. `cost_before` and `unknown_before` are of
+    earlier runs, as the journal has them.
+    """
+
+    def __init__(self) -> None:
+        self.cost_before = 0.0
+        self.unknown_before = 0
+        self.unknown = 0
+        self._units = 0
+        self._lock = threading.Lock()
+
+    @property
+    def cost(self) -> float:
+        """The sum of what the run's calls have cost, also those whose answers were of no use."""
+        return self._units / DOLLAR
+
+    @property
+    def total(self) -> float:
+        """The cost with that of earlier runs."""
+        return (self._units + round(self.cost_before * DOLLAR)) / DOLLAR
+
+    def begin(self, facts: Mapping[str, Any], answered: int) -> None:
+        """Take over what the journal says. What was paid for the answers of one without costs is not known."""
+        self.cost_before = float(facts.get("cost", 0.0))
+        self.unknown_before = facts.get("cost_unknown", 0 if "cost" in facts else answered)
+
+    def hear(self, event: object) -> None:
+        """Count a call that ended."""
+        if isinstance(event, CallEnded) and (event.fault is None or event.usage is not None):
+            self.add(event.cost)
+
+    def add(self, cost: float | None) -> None:
+        """Count what an answer costs, None if that is not known."""
+        with self._lock:
+            if cost is None:
+                self.unknown += 1
+            else:
+                self._units += round(cost * DOLLAR)
+
+    def facts(self) -> dict[str, Any]:
+        """Return what the journal notes."""
+        return {"cost": self.total, "cost_unknown": self.unknown_before + self.unknown}
+
+
+def check_limit(limit: float | None) -> None:
+    """Raise `ValueError` if `limit` is no maximum of US dollars, or could not be kept."""
+    if limit is not None:
+        MaxCost(limit)  # which says what is wrong with it
+        if policies_are_off():
+            raise ValueError(f"max_cost cannot be kept while {VARIABLE} turns all policies off. Unset one of them")
+
+
+def billed(client: C, job: Job, journal: Journal, bill: Bill) -> C:
+    """Return the client of a run: what its calls cost goes on `bill`, behind what the journal has, and they are refused
+    once all have cost the job's maximum.
+    """
+    bill.begin(journal.facts(), journal.counts()[State.ANSWERED])
+    pipeline = client.pipeline
+    if job.max_cost is not None:
+        pipeline = _limited(pipeline, MaxCost(job.max_cost, spent=bill.total))
+    return sibling(client, pipeline, bill.hear)
+
+
+def _limited(pipeline: Pipeline, limit: MaxCost) -> Pipeline:
+    """Return `pipeline` with the limit for each attempt, where `standard` has it: right inside the retries."""
+    policies = pipeline.policies
+    places = [number + 1 for number, policy in enumerate(policies) if isinstance(policy, Retry)]
+    inner = (GeographicProfile, Breaker, Quota)
+    places += [number for number, policy in enumerate(policies) if isinstance(policy, inner)]
+    place = next(iter(places), len(policies))
+    return Pipeline(*policies[:place], limit, *policies[place:])
+
+
+def known(cost: float, unknown: int) -> float | None:
+    """Return a sum for programs: None if nothing of it is known."""
+    return None if unknown and not cost else cost
+
+
+def in_words(cost: float, unknown: int, limit: float | None = None) -> str:
+    """Return a cost in words. What is not known is said, and no sum of nothing stands for it."""
+    of = "" if limit is None else f" of {dollars(limit)}"
+    parts = [f"{dollars(cost)}{of}"] if of or known(cost, unknown) is not None else []
+    answers = "1 answer" if unknown == 1 else f"{unknown:,} answers"
+    return "cost " + ", ".join(parts + ([f"not known for {answers}"] if unknown else []))
