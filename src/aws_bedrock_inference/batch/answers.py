@@ -51,19 +51,27 @@ def asker(
     """
 
     async def ask(record: Record) -> Answer:
-        source = record.source
+        request = request_of(record, system=system, max_tokens=max_tokens, temperature=temperature)
+        if "body" in request:
+            response = await client.invoke_model(**request)
+            return _batch_answer(record.source, _native(response["body"].read()), client.model_id, wall())
+        reply = await client.invoke(**request, stream=streamed(record))
         if record.is_prompt:
-            defaults = {"system": system, "max_tokens": max_tokens, "temperature": temperature}
-            reply = await client.invoke(**{**defaults, **record.arguments}, stream=streamed(record))
             return Answer(answer_line(record, reply, wall()), reply.stop_reason)
-        if record.is_converse:
-            reply = await client.invoke(**_with_bytes(source["modelInput"]), stream=streamed(record))
-            output = {key: reply[key] for key in reply if key != "ResponseMetadata"}
-            return _batch_answer(source, output, client.model_id, wall())
-        response = await client.invoke_model(body=json.dumps(source["modelInput"]))
-        return _batch_answer(source, _native(response["body"].read()), client.model_id, wall())
+        output = {key: reply[key] for key in reply if key != "ResponseMetadata"}
+        return _batch_answer(record.source, output, client.model_id, wall())
 
     return ask
+
+
+def request_of(record: Record, **defaults: Any) -> dict[str, Any]:
+    """Return the arguments of the call for `record`: of `invoke_model` if they have a body, else of `invoke`.
+    `defaults` are those of records in the short form, None for none.
+    """
+    if record.is_prompt:
+        return {**{name: value for name, value in defaults.items() if value is not None}, **record.arguments}
+    body = record.source["modelInput"]
+    return _with_bytes(body) if record.is_converse else {"body": json.dumps(body)}
 
 
 def error_line(fault: Fault, attempts: int) -> dict[str, Any]:

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 from aws_bedrock_inference.batch.bill import billed, check_limit
 from aws_bedrock_inference.batch.ending import Ending
 from aws_bedrock_inference.batch.interruption import interruptible
+from aws_bedrock_inference.batch.letters import keep_letters
 from aws_bedrock_inference.batch.work import asked, closed_files, opened_files
 from aws_bedrock_inference.clients.aclient import AsyncBedrockClient
 from aws_bedrock_inference.events import QuotaQueued, StoreChanged
 from aws_bedrock_inference.flow import Pipeline
-from aws_bedrock_inference.policies import Degrade, Quota, standard
+from aws_bedrock_inference.policies import DeadLetter, Degrade, Quota, standard
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,19 +73,29 @@ async def carry_out(
                     started=interruption.of,
                 )
             finally:
+                letters = _dead_letters(job)
+                if letters is not None:
+                    tally.letters = await asyncio.to_thread(
+                        keep_letters, letters, job, journal, ending, region=client.region_name, say=say
+                    )
                 trouble = await asyncio.to_thread(closed_files, job, journal, output, ending)
             return Ending(broken=trouble) if trouble and not ending.broken else ending
 
 
 def governing(job: Job) -> tuple[Quota, Pipeline]:
     """Return the quota and the pipeline of a job. What fails in a run is kept to be done again: no substitute takes its
-    place.
+    place, and no call gets a dead letter that the run may ask once more.
     """
     if job.pipeline is None:
         quota = Quota(rpm=job.rpm, tpm=job.tpm, store=job.store)
         return quota, standard(quota)
-    policies = [policy for policy in job.pipeline.policies if not isinstance(policy, Degrade)]
+    policies = [policy for policy in job.pipeline.policies if not isinstance(policy, (Degrade, DeadLetter))]
     return next(policy for policy in policies if isinstance(policy, Quota)), Pipeline(*policies)
+
+
+def _dead_letters(job: Job) -> DeadLetter | None:
+    policies = job.pipeline.policies if job.pipeline is not None else ()
+    return job.dead_letters or next((policy for policy in policies if isinstance(policy, DeadLetter)), None)
 
 
 def _report_store(say: Callable[[str], None], event: object) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from aws_bedrock_inference.batch.answers import asker
+from aws_bedrock_inference.batch.answers import asker, request_of
 from aws_bedrock_inference.batch.fates import Asking
 from aws_bedrock_inference.batch.inputs import source_name
 from aws_bedrock_inference.batch.journal_file import journal_of
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.batch.template import Template
     from aws_bedrock_inference.clients.aclient import AsyncBedrockClient
     from aws_bedrock_inference.flow import Pipeline
+    from aws_bedrock_inference.policies import DeadLetter
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,8 +35,9 @@ class Job:
     `on_change` says what becomes of an answer whose record would be asked something else now (another model, system
     prompt or prompt): `refuse` the run, `keep` the answer, or `ask` anew. An answer that does not fit
     `schema` is not done. `give_up_after` bounds the seconds for which
-    the run stays parked. `max_cost` is the most in US dollars that all answers of the journal may cost. `brake`
-    returns why the run must stop now, or nothing.
+    the run stays parked. `max_cost` is the most in US dollars that all answers of the journal may cost.
+    `dead_letters` keeps what has failed at the end, in place of such a policy in `pipeline`. `brake` returns why the
+    run must stop now, or nothing.
     """
 
     source: Source
@@ -62,6 +64,7 @@ class Job:
     max_cost: float | None = None
     sample: int | None = None
     schema: Schema | None = None
+    dead_letters: DeadLetter | None = None
     brake: Callable[[], str] = lambda: ""
 
     @property
@@ -101,11 +104,13 @@ class Job:
 
     def asker(self, client: AsyncBedrockClient) -> Callable[[Record], Awaitable[Answer]]:
         """Return the function that asks one record."""
-        ask = asker(
-            client,
-            system=self.system,
-            max_tokens=self.max_tokens,
-            temperature=self.temperature,
-            streamed=self.streamed,
-        )
+        ask = asker(client, **self._defaults, streamed=self.streamed)
         return ask if self.schema is None else self.schema.fitting(ask)
+
+    def request(self, record: Record) -> dict[str, Any]:
+        """Return the call for one record, whole: the arguments of `invoke_model` if it has a body, else of `invoke`."""
+        return {"modelId": self.model, **request_of(record, **self._defaults)}
+
+    @property
+    def _defaults(self) -> dict[str, Any]:
+        return {"system": self.system, "max_tokens": self.max_tokens, "temperature": self.temperature}

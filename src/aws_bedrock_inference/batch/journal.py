@@ -152,8 +152,16 @@ class Journal:
         """Return the sequence number of the last answer, 0 if there is none."""
         return int(self._rows("SELECT coalesce(max(seq), 0) FROM answers")[0][0])
 
+    def is_answered(self, number: int) -> bool:
+        """Return whether the record of that number is answered."""
+        return self._rows("SELECT state FROM records WHERE number = ?", (number,)) == [(State.ANSWERED,)]
+
     def failures(self) -> Iterator[list[bytes]]:
         """Yield the failed records by pieces, as they were read, with their errors."""
+        return ([failure_line(key, source, error).encode() for _, source, key, error in rows] for rows in self.failed())
+
+    def failed(self) -> Iterator[list[tuple[int, str, str, str]]]:
+        """Yield the failed records by pieces: the number, text, id and error of each."""
         place = -1
         select = (
             "SELECT number, coalesce(source, ''), id, error FROM records JOIN failures USING (number) "
@@ -161,7 +169,7 @@ class Journal:
         )
         while rows := self._piece(select, (State.FAILED, place, _ROWS)):
             place = rows[-1][0]
-            yield [failure_line(key, source, error).encode() for _, source, key, error in rows]
+            yield rows
 
     def knows_input(self, digest: bytes) -> bool:
         """Return whether the input with this digest was taken in to its end."""

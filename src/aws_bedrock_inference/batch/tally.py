@@ -14,6 +14,7 @@ from aws_bedrock_inference.knowledge.models import model_facts
 
 if TYPE_CHECKING:
     from aws_bedrock_inference.batch.fates import State
+    from aws_bedrock_inference.batch.letters import Kept
     from aws_bedrock_inference.clock import Clock
     from aws_bedrock_inference.fault import Fault
 
@@ -74,6 +75,8 @@ class Tally:
 
     `reasons` counts the failed records by code, and `examples` has the first fault of each.
 
+    `letters` tells which failures were kept as dead letters, None without that.
+
     `bill` has what the calls have cost.
 
     `truncated` and `filtered` answers are included in `answered`: they are received completely, but the model or a
@@ -97,6 +100,7 @@ class Tally:
     retries: int = 0
     throttles: int = 0
     tokens: float = 0.0
+    letters: Kept | None = None
     bill: Bill = field(default_factory=Bill)
     reasons: Counter[str] = field(default_factory=Counter)
     examples: dict[str, Fault] = field(default_factory=dict)

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.batch.dry_run import Plan
     from aws_bedrock_inference.batch.ending import Ending
     from aws_bedrock_inference.batch.job import Job
+    from aws_bedrock_inference.batch.letters import Kept
     from aws_bedrock_inference.batch.tally import Tally
 
 
@@ -61,6 +62,7 @@ def summary(job: Job, tally: Tally, ending: Ending, arguments: Sequence[str]) ->
     if tally.filtered:
         yield f"  {tally.filtered:,} of them blocked by a guardrail or the model's filter (see stop_reason)"
     yield from _failures(job, tally, ending)
+    yield from _letters(tally.letters)
     if tally.bad:
         are = "line is not a valid record" if tally.bad == 1 else "lines are not valid records"
         yield f"{tally.bad:,} {are}; the reasons: {rejects_beside(job.target)}"
@@ -144,6 +146,15 @@ def _failures(job: Job, tally: Tally, ending: Ending) -> Iterator[str]:
         if ending.fault is None or ending.fault.code != code:
             yield f"  {tally.examples[code]}"
             yield f"    {tally.examples[code].advice}"
+
+
+def _letters(kept: Kept | None) -> Iterator[str]:
+    if kept is not None and kept.failures:
+        are = "failure" if kept.failures == 1 else "failures"
+        yield f"{kept.failures:,} {are} kept as dead letters in {kept.place}"
+    if kept is not None and kept.discarded:
+        letters = "dead letter" if kept.discarded == 1 else "dead letters"
+        yield f"{kept.discarded:,} {letters} discarded in {kept.place}, since their records are answered"
 
 
 def _how_to_go_on(job: Job, tally: Tally, ending: Ending, arguments: Sequence[str]) -> Iterator[str]:

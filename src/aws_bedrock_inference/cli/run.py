@@ -32,7 +32,7 @@ from aws_bedrock_inference.cli.run_status import list_runs, status
 from aws_bedrock_inference.cli.simulated import MODEL, simulated
 from aws_bedrock_inference.cli.stderr import Stderr
 from aws_bedrock_inference.cli.terminal import warnings_shown
-from aws_bedrock_inference.policies import Quota
+from aws_bedrock_inference.policies import DeadLetter, Quota
 from aws_bedrock_inference.policies.config import load
 
 if TYPE_CHECKING:
@@ -87,6 +87,12 @@ _LOOKING = {"status": status, "list": list_runs}
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     metavar="FILE",
     help="File with the policies, as `load` reads it: quota, cache, retries …; in place of --rpm, --tpm and --store.",
+)
+@click.option(
+    "--dead-letters",
+    callback=lambda _, __, store: store and DeadLetter(store),
+    metavar="STORE",
+    help="Keep what has failed at the end as dead letters: a DynamoDB table, or sqlite:///FILE; see `bedrock dlq`.",
 )
 @click.option(
     "--timeout",

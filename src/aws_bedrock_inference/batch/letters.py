@@ -1,0 +1,140 @@
+"""The failures of a run as dead letters: one for each record that has failed, none for one that is answered."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from uuid import uuid4
+
+from aws_bedrock_inference.batch.keys import Keys
+from aws_bedrock_inference.batch.records import Record
+from aws_bedrock_inference.call import Outcome, Route
+from aws_bedrock_inference.deadletters.making import letter_of_error, loss_text
+from aws_bedrock_inference.fault import Category, Decision, Fault, Kind
+from aws_bedrock_inference.knowledge.catalogue import catalogue
+from aws_bedrock_inference.raising import error_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from aws_bedrock_inference.batch.ending import Ending
+    from aws_bedrock_inference.batch.job import Job
+    from aws_bedrock_inference.batch.journal import Journal
+    from aws_bedrock_inference.clock import Clock
+    from aws_bedrock_inference.deadletters.letter import Letter, Summary
+    from aws_bedrock_inference.deadletters.queue import DeadLetterQueue
+    from aws_bedrock_inference.exceptions import BedrockError
+    from aws_bedrock_inference.policies import DeadLetter
+
+Row: TypeAlias = tuple[int, str, str, str]
+"""A failure as the journal has it: the number, text, id and error of a record."""
+
+_PAGE = 1000
+_THREADS = 4
+
+
+class Kept(NamedTuple):
+    """The number of failures that have a dead letter at `place`, and of letters that were discarded."""
+
+    place: str
+    failures: int
+    discarded: int
+
+
+def keep_letters(
+    policy: DeadLetter, job: Job, journal: Journal, ending: Ending, *, region: str, say: Callable[[str], None]
+) -> Kept | None:
+    """Give each failure in the journal a dead letter, and discard those of records that are answered by now. A run that
+    goes on, since it was interrupted or no call could succeed, leaves new letters to its end.
+
+    A store that fails is told to `say`; the result is then None.
+    """
+    if ending.broken:
+        return None
+    queue = policy.queue
+    try:
+        with contextlib.closing(queue):
+            name = _name(journal)
+            tags = {**policy.tags, "run": job.output.name, "journal": name}
+            there, discarded = _looked_through(queue, journal, name)
+            failures = 0
+            if ending.name in ("complete", "stopped"):
+                failures = _kept(queue, journal, there, partial(_letter, job, region, tags, queue.store.now))
+            return Kept(queue.store.place, failures, discarded)
+    except Exception as trouble:  # noqa: BLE001 - whatever a store does, the failures file has it all
+        say(f"Failures were not kept as dead letters: {loss_text(trouble).rstrip('.')}. They are in {job.failed}.")
+        return None
+
+
+def _name(journal: Journal) -> str:
+    """Return what tells this journal from others whose output has the same name."""
+    name = journal.facts().get("letters")
+    if name is None:
+        name = uuid4().hex
+        journal.note(letters=name)
+    return str(name)
+
+
+def _looked_through(queue: DeadLetterQueue, journal: Journal, name: str) -> tuple[Keys, int]:
+    """Discard the letters of records that are answered; return the numbers of the others, and how many those were."""
+    there, discarded = Keys(), 0
+    for summary in _letters(queue, name):
+        number = summary.tags["number"]
+        if journal.is_answered(int(number)):
+            with contextlib.suppress(ValueError):  # a redrive holds it
+                discarded += queue.discard(summary.id)
+        else:
+            there.add(number)
+    return there, discarded
+
+
+def _letters(queue: DeadLetterQueue, name: str) -> Iterator[Summary]:
+    """Yield the letters of a journal that are dead, or held by a redrive."""
+    for state in ("dead", "claimed"):
+        after = None
+        while True:
+            summaries, after = queue.page_of_summaries(_PAGE, state=state, after=after, tag=f"journal={name}")
+            yield from summaries
+            if after is None:
+                break
+
+
+def _kept(queue: DeadLetterQueue, journal: Journal, there: Keys, letter: Callable[[Row], Letter]) -> int:
+    """Keep a letter of each failure that is not `there`, and return the number of all failures."""
+    failures = 0
+    with ThreadPoolExecutor(_THREADS, "bedrock-letters") as pool:
+        for rows in journal.failed():
+            new = (letter(row) for row in rows if str(row[0]) not in there)
+            deque(pool.map(queue.keep, new), maxlen=0)  # the first that fails is raised here, and cancels the others
+            failures += len(rows)
+    return failures
+
+
+def _letter(job: Job, region: str, tags: Mapping[str, str], now: Clock, row: Row) -> Letter:
+    """Return the letter of a failure: its call, whole, and its error."""
+    number, source, key, text = row
+    request, entry = job.request(Record(key, json.loads(source))), json.loads(text)
+    error = _exception(entry, Route(job.model, region), "invoke_model" if "body" in request else "converse")
+    metadata = {"input": job.source_name, "attempts": entry["attempts"]}
+    return letter_of_error(request, error, metadata, now(), {**tags, "record": key, "number": str(number)})
+
+
+def _exception(entry: dict[str, Any], route: Route, operation: str) -> BedrockError:
+    """Return the exception that the journal's entry of an error is of."""
+    cause = catalogue().causes.get(entry["cause"])
+    fault = Fault(
+        code=entry["code"],
+        message=entry["errorMessage"],
+        kind=Kind.UNKNOWN if entry["attempts"] else Kind.REFUSED,
+        decision=Decision(entry["decision"]),
+        category=cause.category if cause else Category.UNKNOWN,
+        cause=entry["cause"],
+        advice=entry["advice"],
+        status=entry["errorCode"],
+        request_id=entry["requestId"],
+    )
+    return error_of(Outcome(fault=fault), operation, route)
