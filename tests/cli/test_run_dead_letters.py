@@ -14,6 +14,7 @@ from aws_bedrock_inference.batch.carry_out import governing
 from aws_bedrock_inference.batch.job import Job
 from aws_bedrock_inference.cli import main
 from aws_bedrock_inference.policies.config import load
+from aws_bedrock_inference.testing import simulator
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -114,15 +115,19 @@ def test_records_of_every_form_are_letters_that_a_redrive_answers(desk: Desk, qu
 
 
 def test_one_letter_is_redriven_by_its_id(desk: Desk, queue: DeadLetterQueue) -> None:
-    desk.prompts(1)
-    desk.stub.script = refuse(*INVALID)
-    kept(desk)
-    (letter,) = queue.letters()
-    with_id = ["dlq", "redrive", letter.id, "--store", store(desk)]
-    desk.stub.script = refuse(*INVALID, "none")
-    result = CliRunner().invoke(main, [*with_id, "--endpoint-url", desk.stub.url])
-    assert result.exit_code == 0, result.output
-    assert queue.get(letter.id).answer["output"]["message"]["content"][0]["text"] == "prompt 1"  # type: ignore[union-attr]
+    desk.prompts(2)
+    with simulator(faults=[{"kind": "error", "code": "ValidationException"}]) as sim:
+        at = ["--endpoint-url", sim.url]
+        assert kept(desk, *at).exit_code == 1
+        first, second = queue.letters()
+        sim.scenario()
+        result = CliRunner().invoke(main, ["dlq", "redrive", first.id, "--store", store(desk), *at])
+        assert result.exit_code == 0, result.output
+    answered, other = queue.get(first.id), queue.get(second.id)
+    assert answered is not None
+    assert answered.answer["output"]["message"]["content"][0]["text"]
+    assert other is not None
+    assert (answered.state, other.state) == ("redriven", "dead")
 
 
 def test_runs_whose_outputs_have_one_name_share_a_store(desk: Desk, queue: DeadLetterQueue, tmp_path: Path) -> None:
