@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio  # noqa: TID251 - the batch runner lives in asyncio
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from aws_bedrock_inference.batch.bill import billed, check_limit
 from aws_bedrock_inference.batch.ending import Ending
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from aws_bedrock_inference.batch.job import Job
+    from aws_bedrock_inference.batch.journal import Journal
     from aws_bedrock_inference.batch.records import BadLine
     from aws_bedrock_inference.batch.tally import Tally
     from aws_bedrock_inference.call import Route
@@ -73,12 +74,8 @@ async def carry_out(
                     started=interruption.of,
                 )
             finally:
-                letters = _dead_letters(job)
-                if letters is not None:
-                    tally.letters = await asyncio.to_thread(
-                        keep_letters, letters, job, journal, ending, region=client.region_name, say=say
-                    )
-                trouble = await asyncio.to_thread(closed_files, job, journal, output, ending)
+                keep = partial(_keep_letters, job, tally, journal, ending, region=client.region_name, say=say)
+                trouble = await asyncio.to_thread(closed_files, job, journal, output, ending, last=keep)
             return Ending(broken=trouble) if trouble and not ending.broken else ending
 
 
@@ -93,9 +90,12 @@ def governing(job: Job) -> tuple[Quota, Pipeline]:
     return next(policy for policy in policies if isinstance(policy, Quota)), Pipeline(*policies)
 
 
-def _dead_letters(job: Job) -> DeadLetter | None:
+def _keep_letters(job: Job, tally: Tally, journal: Journal, ending: Ending, **where: Any) -> None:
+    """Keep the failures as dead letters, if the job or its pipeline says so."""
     policies = job.pipeline.policies if job.pipeline is not None else ()
-    return job.dead_letters or next((policy for policy in policies if isinstance(policy, DeadLetter)), None)
+    letters = job.dead_letters or next((policy for policy in policies if isinstance(policy, DeadLetter)), None)
+    if letters is not None:
+        tally.letters = keep_letters(letters, job, journal, ending, **where)
 
 
 def _report_store(say: Callable[[str], None], event: object) -> None:

@@ -156,8 +156,12 @@ async def _ended(run: Run, journal: Journal, job: Job) -> Ending:
         return Ending(broken=f"{job.source_name}: {error.strerror}." if error.strerror else str(error))
 
 
-def closed_files(job: Job, journal: Journal, output: Output, ending: Ending) -> str:
-    """Close the files, and return what keeps them from being what they should be."""
+def closed_files(
+    job: Job, journal: Journal, output: Output, ending: Ending, *, last: Callable[[], None] = lambda: None
+) -> str:
+    """Close the files, and return what keeps them from being what they should be. `last` is called when the others are
+    written, while the journal is open.
+    """
     trouble = ""
     try:
         with contextlib.suppress(JournalBroken):
@@ -170,5 +174,6 @@ def closed_files(job: Job, journal: Journal, output: Output, ending: Ending) -> 
     except OSError as error:
         trouble = f"{error.filename or journal.path}: {error.strerror or error}."
     finally:
+        last()
         journal.close()
     return trouble
