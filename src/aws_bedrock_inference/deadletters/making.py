@@ -14,7 +14,6 @@ from aws_bedrock_inference.deadletters.masks import without_secrets
 from aws_bedrock_inference.fault import Fault, Kind
 from aws_bedrock_inference.knowledge.explain import explain
 from aws_bedrock_inference.knowledge.masking import masked
-from aws_bedrock_inference.stores.request import StoreUnavailable
 from aws_bedrock_inference.wording import sentence
 
 if TYPE_CHECKING:
@@ -95,6 +94,8 @@ def failure_text(error: BaseException) -> str:
 
 def loss_text(error: Exception) -> str:
     """Return why a letter was not kept; of an error that nobody expected only its type, since it may hold more."""
+    from aws_bedrock_inference.stores.request import StoreUnavailable  # noqa: PLC0415 - it loads asyncio
+
     return str(error) if isinstance(error, (StoreUnavailable, BackgroundFull)) else type(error).__name__
 
 
