@@ -328,9 +328,8 @@ def failed_requests(moto_url: str, sim: Simulator, monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.filterwarnings("ignore:datetime.datetime.utcnow:DeprecationWarning")
-def test_failed_requests_are_stored_listed_and_retried(
-    program: Program, sim: Simulator, client: BedrockClient, failed_requests: Any
-) -> None:
+def test_failed_requests_are_stored_listed_and_retried(program: Program, sim: Simulator, failed_requests: Any) -> None:
+    client = BedrockClient(model_id=MODEL, pipeline=package.standard(retry=package.Retry(attempts=5)))
     queue = program.run("dead_letter_queue").DeadLetterQueue()
     sim.scenario(answers={"tokens": 20}, faults=[error("InternalServerException", first=5)])
     request: dict[str, Any] = {"prompt": "Why is the sky blue?"}
@@ -347,6 +346,7 @@ def test_failed_requests_are_stored_listed_and_retried(
         queue.retry_request("none", client)
     again = program.DeadLetterQueue(table_name="BedrockFailedRequests")
     assert again.retry_request(failed, client)["stopReason"] == "end_turn"
+    client.close()
     for made in (queue, again):
         made.dynamodb.meta.client.close() if program.source == "document" else made.close()
 
