@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
 
 from aws_bedrock_inference.clients.base import BaseClient, with_attempts
@@ -211,7 +212,7 @@ class AsyncBedrockClient(BaseClient):
         return with_attempts(outcome.value, outcome)
 
     async def _outcome(self, call: Call, flow: Flow) -> Outcome:
-        outcome = await self._driver.run(flow, lambda interrupted: self._finish(call, interrupted))
+        outcome = await self._driver.run(flow, partial(self._finish, call))
         self._finish(call, outcome)
         self._raise_for(call, outcome)
         return outcome
@@ -222,5 +223,5 @@ class AsyncBedrockClient(BaseClient):
         return events
 
     def _events(self, call: Call) -> AsyncEventStream:
-        stream = self._driver.stream(self._stream(call), lambda outcome: self._finish(call, outcome))
+        stream = self._driver.stream(self._stream(call), partial(self._finish, call))
         return AsyncEventStream(stream, call)

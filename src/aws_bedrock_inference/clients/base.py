@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
     from aws_bedrock_inference.call import Estimate, OnInterrupt, Priority
     from aws_bedrock_inference.clients.request import Prompt
+    from aws_bedrock_inference.clock import Clock
     from aws_bedrock_inference.flow import Flow, Pipeline
 
 
@@ -71,6 +72,7 @@ class BaseClient:
         self._routes = Routes(self._endpoint, session)
         self._safer = Safer()
         self._gauge = TokenGauge()
+        self._finish = Finish(self._gauge, self._listeners, self._clock)
         self._counting = Counting(self._gauge, self._routes)
         self._plan(pipeline if pipeline is not None else standard(quota))
         self._route(model_id)
@@ -91,6 +93,7 @@ class BaseClient:
     def _branch_off(self, pipeline: Pipeline, hear: Listener) -> None:
         """Make this copy of a client its sibling (see `sibling`)."""
         self._listeners = Listeners(self._listeners.notify)
+        self._finish = Finish(self._gauge, self._listeners, self._clock)
         self.listen(hear)
         looked_up = self._looks_up
         self._plan(pipeline)
@@ -211,13 +214,6 @@ class BaseClient:
         self._stream = self._routes.looked_up(self._stream, guess)
         self._collect = self._routes.looked_up(self._collect, guess)
 
-    def _finish(self, call: Call, outcome: Outcome) -> None:
-        """Learn from how the call ended, and notify the listeners."""
-        if outcome.fault is None and outcome.usage is not None and outcome.made is PLAIN:
-            learn(self._gauge, call.route.base, call.estimate, outcome.usage)
-        if outcome.fault is not None or self._listeners.added or log_enabled(DEBUG):
-            self._listeners.call_ended(call, outcome, self._clock())
-
     def _raise_for(self, call: Call, outcome: Outcome) -> None:
         """Raise the call's exception; return if it succeeded."""
         if outcome.fault is not None:
@@ -234,6 +230,28 @@ def sibling(client: C, pipeline: Pipeline, hear: Listener) -> C:
     other = copy(client)
     other._branch_off(pipeline, hear)  # noqa: SLF001 - this is the file of the class
     return other
+
+
+class Finish:
+    """Learns from how a call ended, and notifies the listeners.
+
+    An open stream keeps it until its end. It knows neither the client nor its connections: an event loop that is
+    dropped with all its tasks could not be collected.
+    """
+
+    __slots__ = ("_clock", "_gauge", "_listeners")
+
+    def __init__(self, gauge: TokenGauge, listeners: Listeners, clock: Clock) -> None:
+        self._gauge = gauge
+        self._listeners = listeners
+        self._clock = clock
+
+    def __call__(self, call: Call, outcome: Outcome) -> None:
+        """Finish `call`."""
+        if outcome.fault is None and outcome.usage is not None and outcome.made is PLAIN:
+            learn(self._gauge, call.route.base, call.estimate, outcome.usage)
+        if outcome.fault is not None or self._listeners.added or log_enabled(DEBUG):
+            self._listeners.call_ended(call, outcome, self._clock())
 
 
 def _limits(timeout: Any, attempt: Timeout, total: float) -> tuple[Timeout, float]:

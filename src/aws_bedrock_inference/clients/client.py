@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
 
 from aws_bedrock_inference.clients.base import BaseClient, with_attempts
@@ -206,7 +207,7 @@ class BedrockClient(BaseClient):
         return with_attempts(outcome.value, outcome)
 
     def _outcome(self, call: Call, flow: Flow) -> Outcome:
-        outcome = self._driver.run(flow, lambda interrupted: self._finish(call, interrupted))
+        outcome = self._driver.run(flow, partial(self._finish, call))
         self._finish(call, outcome)
         self._raise_for(call, outcome)
         return outcome
@@ -217,7 +218,7 @@ class BedrockClient(BaseClient):
         return events
 
     def _events(self, call: Call) -> EventStream:
-        stream = self._driver.stream(self._stream(call), lambda outcome: self._finish(call, outcome))
+        stream = self._driver.stream(self._stream(call), partial(self._finish, call))
         return EventStream(stream, call)
 
 
