@@ -32,7 +32,7 @@ def main() -> int:
     words = sys.argv[1:]
     pin = "chat-42" if "--chat" in words else None
     prompt = " ".join(word for word in words if word != "--chat") or "Why is the sky blue?"
-    with BedrockClient(MODEL, pipeline=pipeline, timeout=60) as client:
+    with BedrockClient(MODEL, pipeline=pipeline, timeout=10) as client:
         reply = client.invoke(prompt, max_tokens=400, temperature=0, pin=pin)
     print(reply.text)
     for hop in reply.trail:

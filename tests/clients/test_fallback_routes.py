@@ -167,7 +167,7 @@ def test_a_body_of_another_form_is_not_sent_to_a_model_that_cannot_read_it(face:
 
 def test_where_all_fail_the_exception_is_of_the_model_asked_for_and_tells_the_trail(face: Any) -> None:
     with Wire(UNAVAILABLE) as ill, Wire(INTERNAL) as worse:
-        client = face.open(ill.url, pipeline=using(Fallback(west(worse))))
+        client = face.open(ill.url, pipeline=using(Fallback(west(worse), attempts=4)))
         with pytest.raises(Overloaded) as caught:
             face.get(client.invoke("Why?"))
         assert {hop.route.region for hop in caught.value.trail} == {"us-east-1", "us-west-2"}
@@ -266,7 +266,7 @@ def test_the_exception_names_the_route_whose_fault_it_has(face: Any) -> None:
 
 
 def test_an_exception_with_a_trail_can_be_pickled(face: Any) -> None:
-    client = face.open(NOBODY, pipeline=using(Fallback(OTHER)))
+    client = face.open(NOBODY, pipeline=using(Fallback(OTHER, attempts=3)))
     with pytest.raises(Unreachable) as caught:
         face.get(client.invoke("Why?"))
     copy = pickle.loads(pickle.dumps(caught.value))  # noqa: S301 - our own
