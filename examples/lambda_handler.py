@@ -46,10 +46,10 @@ def response(status: int, headers: dict[str, str] | None = None, **body: Any) ->
 
 
 class Context:
-    """A stand-in for the context that Lambda passes, with 6 seconds left."""
+    """A stand-in for the context that Lambda passes, with 30 seconds left."""
 
     def get_remaining_time_in_millis(self) -> int:
-        return 6_000
+        return 30_000
 
 
 if __name__ == "__main__":
