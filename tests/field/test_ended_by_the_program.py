@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,7 +15,8 @@ from support.doubles import World
 from support.wire import Wire, eventually, stream
 
 from aws_bedrock_inference import AsyncBedrockClient, BedrockClient, StreamBroken, explain, resilient
-from aws_bedrock_inference.events import CallEnded
+from aws_bedrock_inference.drivers.abandoned import OpenFlow, reaper
+from aws_bedrock_inference.events import CallEnded, Listeners
 from aws_bedrock_inference.fault import Origin
 from aws_bedrock_inference.log import LOGGER
 
@@ -31,6 +33,19 @@ def face(request: pytest.FixtureRequest) -> Iterator[Any]:
     made.end()
 
 
+@pytest.fixture(autouse=True)
+def _nothing_left_of_other_tests() -> None:
+    """What the garbage collector finds of them is ended before the test listens."""
+
+    def flow() -> Iterator[Any]:
+        yield
+
+    gc.collect()
+    ended = threading.Event()
+    reaper.abandon(OpenFlow(flow(), Listeners(), lambda _: ended.set()))  # type: ignore[arg-type]
+    assert ended.wait(60)
+
+
 class Heard:
     """The ends of a client's calls, and the lines of the log."""
 
@@ -45,7 +60,10 @@ class Heard:
         [end] = self.ends
         assert end.fault is not None
         assert (end.fault.origin, end.fault.cause) == (Origin.CALLER, "abandoned")
-        [(level, line)] = [(each.levelname, each.getMessage()) for each in self.caplog.records]
+        ours = [
+            each for each in self.caplog.records if each.name == LOGGER.name
+        ]  # asyncio tells of destroyed tasks, too
+        [(level, line)] = [(each.levelname, each.getMessage()) for each in ours]
         return level == "DEBUG" and "was ended by the program after" in line
 
 
