@@ -42,8 +42,11 @@ def _nothing_left_of_other_tests() -> None:
 
     gc.collect()
     ended = threading.Event()
-    reaper.abandon(OpenFlow(flow(), Listeners(), lambda _: ended.set()))  # type: ignore[arg-type]
+    last = OpenFlow(flow(), Listeners(), lambda _: ended.set())  # type: ignore[arg-type]
+    reaper.keep(last)  # starts the thread
+    reaper.abandon(last)
     assert ended.wait(60)
+    reaper.release(last)
 
 
 class Heard:
