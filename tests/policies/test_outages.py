@@ -38,13 +38,21 @@ def outlived(fault: Fault, seed: int, seconds: float, each: float = 0.01) -> tup
     return task.result, len(sent)
 
 
-@pytest.mark.parametrize(
-    "fault", [UNAVAILABLE, REFUSED_CONNECTION, INTERNAL, RESET], ids=["503", "refused", "500", "reset"]
-)
+@pytest.mark.parametrize("fault", [UNAVAILABLE, INTERNAL, RESET], ids=["503", "500", "reset"])
 def test_an_outage_of_twenty_seconds_is_outlived(fault: Fault) -> None:
     ends = [outlived(fault, seed, SECONDS) for seed in range(100)]
     assert sum(outcome.fault is None for outcome, _ in ends) >= 97
     assert max(requests for _, requests in ends) <= 12
+
+
+def test_connections_that_are_refused_for_three_seconds_are_outlived_and_for_ever_are_told_within_twenty() -> None:
+    """A machine without a network, and a host that does not exist, are found as often as an outage."""
+    ends = [outlived(REFUSED_CONNECTION, seed, 3.0) for seed in range(100)]
+    assert sum(outcome.fault is None for outcome, _ in ends) >= 90
+    for seed in range(100):
+        outcome, requests = outlived(REFUSED_CONNECTION, seed, float("inf"))
+        assert requests == 6
+        assert sum(attempt.wait for attempt in outcome.earlier) <= 20
 
 
 def test_an_endpoint_that_takes_no_connections_for_twenty_seconds_is_outlived() -> None:
