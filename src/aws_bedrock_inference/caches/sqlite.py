@@ -10,7 +10,7 @@ from aws_bedrock_inference.caches.key import FORMAT
 from aws_bedrock_inference.clock import wall
 from aws_bedrock_inference.stores.disk import Schema
 from aws_bedrock_inference.stores.file import SharedFile
-from aws_bedrock_inference.stores.request import STORE_TIMEOUT, StoreUnavailable, StoreUnusable
+from aws_bedrock_inference.stores.request import STORE_TIMEOUT
 from aws_bedrock_inference.stores.worker import Queued, Worker
 
 if TYPE_CHECKING:
@@ -47,15 +47,7 @@ class SqliteAnswers:
 
     def check(self) -> None:
         """Raise `StoreUnusable` if the file cannot be used until somebody changes something."""
-        try:
-            with self._file.reading():
-                pass
-        except StoreUnusable:
-            raise
-        except StoreUnavailable:
-            pass  # it may be locked for a moment
-        finally:
-            self._file.close()  # a fork may follow
+        self._file.check()
 
     def get(self, key: str) -> Queued[bytes | None]:
         """Return what is kept under `key`."""

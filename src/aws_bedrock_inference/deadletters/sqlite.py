@@ -13,7 +13,7 @@ from aws_bedrock_inference.deadletters.store import KEPT_SECONDS, Page, Place, R
 from aws_bedrock_inference.deadletters.watch import Watch
 from aws_bedrock_inference.stores.disk import Schema, too_new
 from aws_bedrock_inference.stores.file import SharedFile
-from aws_bedrock_inference.stores.request import StoreUnavailable, StoreUnusable
+from aws_bedrock_inference.stores.request import StoreUnusable
 
 if TYPE_CHECKING:
     from aws_bedrock_inference.clock import Clock
@@ -63,15 +63,7 @@ class SqliteLetters:
 
     def check(self) -> None:
         """Raise `StoreUnusable` if the file cannot be used until somebody changes something."""
-        try:
-            with self._file.reading():
-                pass
-        except StoreUnusable:
-            raise
-        except StoreUnavailable:
-            pass  # it may be locked for a moment
-        finally:
-            self._file.close()  # a fork may follow
+        self._file.check()
 
     def put(self, record: Record) -> None:
         """Keep a new letter; letters that were finished long ago make room."""

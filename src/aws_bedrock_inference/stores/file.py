@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aws_bedrock_inference.stores.disk import claim, explained, identity, is_still, refuse_network, remove_emptied
-from aws_bedrock_inference.stores.request import StoreUnavailable
+from aws_bedrock_inference.stores.request import StoreUnavailable, StoreUnusable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,6 +53,18 @@ class SharedFile:
         self._timeout = timeout
         # `opened` is by process: a forked child must neither use nor close what its parent has opened, and opens its
         # own.
+
+    def check(self) -> None:
+        """Raise `StoreUnusable` if the file cannot be used until somebody changes something."""
+        try:
+            with self.reading():
+                pass
+        except StoreUnusable:
+            raise
+        except StoreUnavailable:
+            pass  # it may be locked for a moment
+        finally:
+            self.close()  # a fork may follow
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
