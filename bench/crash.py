@@ -108,12 +108,16 @@ async def one(number: int, folder: Path) -> Result:
 
 
 def claimed(journal: Path) -> int:
-    """Return how many records the journal knows to be in flight."""
+    """Return how many records the next run may ask again: those in flight, and what has failed if the kill came when
+    all was done, since a run after a complete one asks its failures again.
+    """
     if not journal.exists():
         return 0
     with closing(sqlite3.connect(journal)) as database:
         try:
-            return int(database.execute("SELECT count(*) FROM records WHERE state = 1").fetchone()[0])
+            done = database.execute("SELECT 1 FROM facts WHERE name = 'ended' AND value = 'complete'").fetchone()
+            count = "SELECT count(*) FROM records WHERE state IN (1, ?)"
+            return int(database.execute(count, (3 if done else 1,)).fetchone()[0])
         except sqlite3.OperationalError:
             return 0  # killed before there was a table
 
