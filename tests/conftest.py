@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -11,10 +10,13 @@ import pytest
 from botocore.config import Config
 from hypothesis import settings
 from support.doubles import World, session
+from support.moto_server import moto_server, moto_url
 from support.transport_faces import Asyncio, Blocking
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+__all__ = ["moto_server", "moto_url"]
 
 settings.register_profile("ci", deadline=None, derandomize=True)
 settings.load_profile("ci")
@@ -50,19 +52,6 @@ def oracle(alone: None) -> Iterator[Callable[[str], Any]]:
     yield client
     for used in made:
         used.close()
-
-
-@pytest.fixture(scope="session")
-def server() -> Iterator[str]:
-    """The URL of moto's server."""
-    from moto.server import ThreadedMotoServer  # noqa: PLC0415 - slow to import, and needed by few
-
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    moto = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    moto.start()
-    host, port = moto.get_host_and_port()
-    yield f"http://{host}:{port}"
-    moto.stop()
 
 
 @pytest.fixture(params=[Blocking, Asyncio])

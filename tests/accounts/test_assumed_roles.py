@@ -213,8 +213,8 @@ def test_without_a_region_there_is_no_sts(alone: None) -> None:
         AssumedRole(ARN, session=boto3.Session("AKIDBASE", "x")).session()
 
 
-def test_moto_s_sts_gives_credentials_of_the_role(server: str, alone: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AWS_ENDPOINT_URL_STS", server)
+def test_moto_s_sts_gives_credentials_of_the_role(moto_url: str, alone: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL_STS", moto_url)
     base = boto3.Session("AKIDBASE", "x", region_name="eu-west-1")
     session = AssumedRole(ARN, external_id="x9", session=base).session()
     client = session.client("sts")

@@ -7,7 +7,6 @@ from uuid import uuid4
 
 import pytest
 from support.doubles import World, session
-from support.moto_server import moto_url
 
 from aws_bedrock_inference import DeadLetterQueue
 from aws_bedrock_inference.deadletters.dynamodb import DynamoLetters
@@ -16,8 +15,6 @@ from aws_bedrock_inference.deadletters.sqlite import SqliteLetters
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
-
-__all__ = ["moto_url"]
 
 NOON = 1_795_000_000.0
 

@@ -5,10 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from support.moto_server import moto_url
 from support.pages import Program
-
-__all__ = ["moto_url"]
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

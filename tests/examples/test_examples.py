@@ -130,7 +130,7 @@ class Throttling:
 
 
 @pytest.fixture
-def throttling() -> Iterator[tuple[str, Throttling]]:
+def throttling(moto_url: str) -> Iterator[tuple[str, Throttling]]:
     from moto.moto_server.werkzeug_app import (  # noqa: PLC0415 - slow to import
         DomainDispatcherApplication,
         create_backend_app,

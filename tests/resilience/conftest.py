@@ -7,11 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from support.doubles import session
 from support.injected import Script
-from support.moto_server import moto_url
 
 from aws_bedrock_inference import resilient
-
-__all__ = ["moto_url"]
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

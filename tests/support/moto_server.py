@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from typing import TYPE_CHECKING, Any
+from urllib.request import Request, urlopen
 
 import pytest
 
@@ -26,7 +27,8 @@ def one_at_a_time(app: Any) -> Any:
 
 
 @pytest.fixture(scope="session")
-def moto_url() -> Iterator[str]:
+def moto_server() -> Iterator[str]:
+    """The URL of moto's server, which has one state for the whole process: take `moto_url`."""
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app  # noqa: PLC0415 - slow, and needed by few
     from werkzeug.serving import make_server  # noqa: PLC0415 - the same
 
@@ -39,3 +41,11 @@ def moto_url() -> Iterator[str]:
     server.shutdown()
     thread.join()
     server.server_close()
+
+
+@pytest.fixture
+def moto_url(moto_server: str) -> str:
+    """The URL of moto's server, without what other tests left there."""
+    reset = Request(f"{moto_server}/moto-api/reset", method="POST")  # noqa: S310 - our own server
+    urlopen(reset, timeout=30).close()  # noqa: S310 - the same
+    return moto_server
