@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 from aws_bedrock_inference.call import Call, Estimate, Outcome, Route, Usage
 from aws_bedrock_inference.drivers.asynchronous import AsyncDriver
 from aws_bedrock_inference.drivers.blocking import Driver
-from aws_bedrock_inference.events import Listeners
 from aws_bedrock_inference.flow import send
+from aws_bedrock_inference.listeners import Listeners
+from aws_bedrock_inference.observed import attempt, next_id, observed
 from aws_bedrock_inference.policies import Quota, standard
 
 if TYPE_CHECKING:
@@ -28,8 +29,8 @@ ESTIMATE = Estimate(100, 400, 5.0)
 OK = Outcome(value={}, usage=Usage(100, 40))
 
 
-def a_call() -> Call:
-    return Call("converse", {}, ROUTE, ESTIMATE, arrived=time.monotonic())
+def a_call(call_id: int = 0) -> Call:
+    return Call("converse", {}, ROUTE, ESTIMATE, arrived=time.monotonic(), call_id=call_id)
 
 
 def blocking(function: Callable[[], object]) -> list[float]:
@@ -57,24 +58,24 @@ def asynchronous(function: Callable[[], Awaitable[object]]) -> list[float]:
     return asyncio.run(all_runs())
 
 
-def ours(*, listened: bool) -> list[tuple[str, list[float]]]:
+def ours(*, listened: bool = False, watched: bool = False) -> list[tuple[str, list[float]]]:
     """The pipeline with quotas far above what is measured; an event for each call when somebody listens."""
-    step = standard(Quota(rpm=6e9, tpm=6e12)).around(send, time.monotonic)
+    step = standard(Quota(rpm=6e9, tpm=6e12)).around(attempt(send, time.monotonic), time.monotonic)
     heard: list[object] = []
     listeners = Listeners()
-    if listened:
-        listeners.add(heard.append)
+    if listened or watched:
+        listeners.add(heard.append, attempts=watched)
 
     def ended(call: Call, outcome: Outcome) -> None:
-        if listeners.added:
+        if listeners.heard:
             listeners.call_ended(call, outcome, time.monotonic())
             heard.clear()
 
     driver = Driver(lambda _: OK, listeners=listeners)
 
     def call() -> None:
-        one = a_call()
-        ended(one, driver.run(step(one)))
+        one = a_call(next_id() if listeners.watched else 0)
+        ended(one, driver.run(observed(step(one), one)))
 
     async def nothing(_: Call) -> Outcome:
         return OK
@@ -82,8 +83,8 @@ def ours(*, listened: bool) -> list[tuple[str, list[float]]]:
     adriver = AsyncDriver(nothing, listeners=listeners)
 
     async def acall() -> None:
-        one = a_call()
-        ended(one, await adriver.run(step(one)))
+        one = a_call(next_id() if listeners.watched else 0)
+        ended(one, await adriver.run(observed(step(one), one)))
 
     def bare() -> None:
         a_call()
@@ -95,7 +96,7 @@ def ours(*, listened: bool) -> list[tuple[str, list[float]]]:
     async def nothing_at_all() -> Outcome:
         return OK
 
-    suffix = ", one listener" if listened else ""
+    suffix = ", attempts watched" if watched else ", one listener" if listened else ""
     return [
         (f"this package, blocking{suffix}", less(blocking(call), blocking(bare))),
         (f"this package, asyncio{suffix}", less(asynchronous(acall), asynchronous(abare))),
@@ -153,7 +154,7 @@ def main() -> None:
         f"Overhead a call around an empty send, CPU us, Python {sys.version.split()[0]}; "
         f"median of {RUNS} x {CALLS:,} calls"
     )
-    for name, values in [*ours(listened=False), *ours(listened=True), *peers()]:
+    for name, values in [*ours(), *ours(listened=True), *ours(watched=True), *peers()]:
         print(f"  {name:42} {median(values):6.2f}   ({min(values):.2f} to {max(values):.2f})")
     print("  goal: at most 5 blocking, 7 asyncio")
 

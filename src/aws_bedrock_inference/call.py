@@ -201,6 +201,7 @@ class Call(NamedTuple):
     `place` is where the call is sent, None for the client's own endpoint. `pin` names the conversation that it belongs
     to. `quota` is the policy that admits it in the place of the pipeline's. `moves` is asked after each failed attempt
     by a policy that has another route: with the fault and the attempt's number, whether the call goes there now.
+    `call_id` is the call's number in the process, for its events; 0 where nobody listens to attempts.
     """
 
     operation: str
@@ -219,6 +220,7 @@ class Call(NamedTuple):
     pin: str | None = None
     quota: Any = None
     moves: Callable[[Fault, int], bool] | None = None
+    call_id: int = 0
 
     @property
     def streams(self) -> bool:
@@ -244,6 +246,7 @@ class Call(NamedTuple):
             self.pin,
             self.quota,
             self.moves,
+            self.call_id,
         )
 
 

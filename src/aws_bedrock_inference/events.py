@@ -4,37 +4,77 @@
     stop()                          # receive no more events
 
 A listener runs in the thread or task of the call, so it must be quick. An exception of a listener is logged and does
-not affect the call. Events contain routes, codes, counts and the names of tenants, never prompts or answers.
+not affect the call. Events contain routes, codes, counts and the names of tenants, never prompts or answers. Only
+`listen(listener, attempts=True)` receives the beginning of each call and its attempts; all events of one call then have
+its number, `call_id`, which is 0 otherwise.
 """
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import inf
 from typing import TYPE_CHECKING, NamedTuple
 
-from aws_bedrock_inference.dialects.tier import DEFAULT, tier_of
+from aws_bedrock_inference.dialects.tier import DEFAULT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from aws_bedrock_inference.call import Call, Outcome, Route, Usage
+    from aws_bedrock_inference.call import Route, Usage
     from aws_bedrock_inference.fault import Fault
     from aws_bedrock_inference.made import FilteredContent
 
-_log = logging.getLogger(__name__)
 
-Listener = Callable[[object], None]
+@dataclass(frozen=True, slots=True)
+class Event:
+    """The base of the events that are not part of every call. `call_id` is the call that emitted it, 0 if unknown."""
+
+    call_id: int = field(default=0, kw_only=True, repr=False, compare=False)
+
+
+class CallStarted(NamedTuple):
+    """A call begins. `tenant` is empty if the call named none; `streams` says that its caller reads the answer piece
+    by piece, perhaps in another thread or task. The events of every call are named tuples: half a dataclass's cost.
+    """
+
+    operation: str
+    route: Route
+    tenant: str = ""
+    priority: float = 1.0
+    streams: bool = False
+    call_id: int = 0
+
+
+class AttemptStarted(NamedTuple):
+    """A request of a call is sent now, after all waits. `attempt` is its number in the call, from 1."""
+
+    operation: str
+    route: Route
+    attempt: int = 0
+    call_id: int = 0
+
+
+class AttemptEnded(NamedTuple):
+    """A request was answered, or failed with `fault`. `seconds` is the time since it was sent; of a stream that is
+    handed over it includes the time that the consumer takes. `first_content` is the time until the first content of a
+    stream, None for other answers. An attempt that the program interrupts has no end: that of its call follows.
+    """
+
+    operation: str
+    route: Route
+    fault: Fault | None
+    usage: Usage | None
+    seconds: float
+    first_content: float | None = None
+    request_id: str = ""
+    attempt: int = 0
+    call_id: int = 0
 
 
 class CallEnded(NamedTuple):
     """A call ended, successfully (`fault` is None) or not. `seconds` includes all attempts and waits. `route` is the
     one that answered, or whose fault it is. `tenant` is empty if the call named none. `tier` is the service tier that
-    answered.
-
-    It is the only event of a successful call, so it is a named tuple: half the cost of a frozen dataclass.
+    answered, `stop` the reason why the model stopped, as far as the answer says so outside of a body that is not read.
     """
 
     operation: str
@@ -45,6 +85,8 @@ class CallEnded(NamedTuple):
     seconds: float
     tenant: str = ""
     tier: str = DEFAULT
+    stop: str = ""
+    call_id: int = 0
 
     @property
     def cost(self) -> float | None:
@@ -57,7 +99,7 @@ class CallEnded(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class RetryScheduled:
+class RetryScheduled(Event):
     """An attempt failed, and the next one follows after `wait` seconds. `attempt` is the number of the failed
     attempt. `tokens` is what that one may have been charged, at most, if the service was already at work on it: a
     repeat pays a second time.
@@ -71,7 +113,7 @@ class RetryScheduled:
 
 
 @dataclass(frozen=True, slots=True)
-class StreamResumed:
+class StreamResumed(Event):
     """A stream broke after `received` characters of its text, and another request follows for the rest (`how` is
     `prefill` or `turn`), or for the whole answer anew (`restart`), after `wait` seconds. `tokens` is what the part that
     broke was charged, roughly.
@@ -86,7 +128,7 @@ class StreamResumed:
 
 
 @dataclass(frozen=True, slots=True)
-class ContentFiltered:
+class ContentFiltered(Event):
     """The content of a call was filtered, and the policy `Filtered` put a message in its place (`replaced`), or raised
     an exception. Answers that are returned as they are have no event.
     """
@@ -97,7 +139,7 @@ class ContentFiltered:
 
 
 @dataclass(frozen=True, slots=True)
-class AnswerDegraded:
+class AnswerDegraded(Event):
     """A call failed because of `fault`, after `attempts` requests, and a substitute was answered in its place."""
 
     route: Route
@@ -106,7 +148,7 @@ class AnswerDegraded:
 
 
 @dataclass(frozen=True, slots=True)
-class QuotaQueued:
+class QuotaQueued(Event):
     """A call waits for quota. `tokens` is its reservation, `ahead` the number of calls that go before it; `tenant` is
     empty if it named none.
     """
@@ -118,7 +160,7 @@ class QuotaQueued:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ThrottleReceived:
+class ThrottleReceived(Event):
     """The service throttled a call that the ledger had admitted.
 
     `limit` is the dimension that the service named, `cause` the one that the ledger considers exhausted. `reserved` is
@@ -141,7 +183,7 @@ class ThrottleReceived:
 
 
 @dataclass(frozen=True, slots=True)
-class BurndownChanged:
+class BurndownChanged(Event):
     """An output token of a model counts as `burndown` tokens of the quota from now on, where the table says `table`,
     until it is changed again. `reason` says in words why.
     """
@@ -153,7 +195,7 @@ class BurndownChanged:
 
 
 @dataclass(frozen=True, slots=True)
-class StoreChanged:
+class StoreChanged(Event):
     """The store that shares a quota between processes became unavailable, or available again. `pool` names the quota:
     account, Region, model and pool. While the store is unavailable, this process uses its last share, or a part of the
     quota that leaves room for the other members.
@@ -165,7 +207,7 @@ class StoreChanged:
 
 
 @dataclass(frozen=True, slots=True)
-class AnswerCached:
+class AnswerCached(Event):
     """A call was answered from a cache, `age` seconds after the answer was given. `fault` is None, or the failure of
     this call in whose place the answer was given although it had expired.
     """
@@ -176,10 +218,8 @@ class AnswerCached:
 
 
 @dataclass(frozen=True, slots=True)
-class CacheStoreChanged:
-    """The store of a cache, at `place`, became unavailable, or available again. Meanwhile calls are made as if there
-    were no cache.
-    """
+class CacheStoreChanged(Event):
+    """The store of a cache, at `place`, became unavailable, or available again. Calls are made without it meanwhile."""
 
     place: str
     available: bool
@@ -187,7 +227,7 @@ class CacheStoreChanged:
 
 
 @dataclass(frozen=True, slots=True)
-class DeadLetterKept:
+class DeadLetterKept(Event):
     """A call failed for good because of `fault`, and is kept as dead letter `letter_id`."""
 
     route: Route
@@ -196,10 +236,8 @@ class DeadLetterKept:
 
 
 @dataclass(frozen=True, slots=True)
-class DeadLetterLost:
-    """A call failed for good because of `fault`, and the store at `place` could not keep it; `message` says why. The
-    call's own exception is raised all the same.
-    """
+class DeadLetterLost(Event):
+    """A call failed for good because of `fault`, and the store at `place` could not keep it; `message` says why."""
 
     route: Route
     fault: Fault
@@ -208,7 +246,7 @@ class DeadLetterLost:
 
 
 @dataclass(frozen=True, slots=True)
-class CircuitChanged:
+class CircuitChanged(Event):
     """A circuit opened, sent a probe, or closed. `state` is its new state: `open`, `half-open` or `closed`."""
 
     route: Route
@@ -216,7 +254,7 @@ class CircuitChanged:
 
 
 @dataclass(frozen=True, slots=True)
-class ReadinessAwaited:
+class ReadinessAwaited(Event):
     """`wait_until_ready` found that the model cannot be called yet, because of `fault`. It has waited `waited` seconds
     and asks again after `wait`.
     """
@@ -228,7 +266,7 @@ class ReadinessAwaited:
 
 
 @dataclass(frozen=True, slots=True)
-class ProfileChosen:
+class ProfileChosen(Event):
     """The service takes no on-demand calls of the route's model; they go through inference profile `profile` from now
     on. Its calls may be answered in other Regions of the geography.
     """
@@ -238,7 +276,7 @@ class ProfileChosen:
 
 
 @dataclass(frozen=True, slots=True)
-class FellBack:
+class FellBack(Event):
     """A call left `route` after `attempts` requests there, because of `fault`, and goes on at `to`. `total` is the
     number of requests on all routes so far.
     """
@@ -251,7 +289,7 @@ class FellBack:
 
 
 @dataclass(frozen=True, slots=True)
-class RouteHealthChanged:
+class RouteHealthChanged(Event):
     """A route of a `Fallback` takes no calls but probes from now on (`resting`), or takes its share again. `share` is
     the part of the calls that it gets.
     """
@@ -259,45 +297,3 @@ class RouteHealthChanged:
     route: Route
     resting: bool
     share: float
-
-
-class Listeners:
-    """The listeners of one client. `added` are those that were added; without them the event of a successful call need
-    not be created. `always` are called with every other event, too, before the others.
-    """
-
-    def __init__(self, *always: Listener) -> None:
-        self._always = always
-        self.added: tuple[Listener, ...] = ()
-
-    def add(self, listener: Listener) -> Callable[[], None]:
-        """Call `listener` with every event from now on; the returned function removes the listener."""
-        self.added = (*self.added, listener)
-
-        def stop() -> None:
-            self.added = tuple(known for known in self.added if known is not listener)
-
-        return stop
-
-    def call_ended(self, call: Call, outcome: Outcome, now: float) -> None:
-        """Emit the end of `call`."""
-        seconds = now - call.arrived
-        attempts, usage = outcome.attempts, outcome.usage
-        tier = DEFAULT if usage is None else tier_of(call.params, outcome.value)  # other values may be anybody's
-        route = outcome.made.route or call.route
-        ended = CallEnded(call.operation, route, outcome.fault, usage, attempts, seconds, call.tenant, tier)
-        self.notify(ended)
-
-    def notify(self, event: object) -> None:
-        """Pass `event` to all listeners."""
-        for listener in (*self._always, *self.added):
-            try:
-                listener(event)
-            except Exception:  # noqa: BLE001 - a listener must never hurt the call
-                _log.exception("listener %s failed on %s", _name(listener), type(event).__name__)
-
-
-def _name(listener: Listener) -> str:
-    """Return a listener's name; its repr may hold what the user bound to it."""
-    name: str = getattr(listener, "__qualname__", type(listener).__qualname__)
-    return name

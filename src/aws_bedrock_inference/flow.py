@@ -200,6 +200,23 @@ def passing(flow: Flow, take: Callable[[Any], Iterable[Any]]) -> Flow:
         return cast("Outcome", end.value)
 
 
+def relayed(flow: Flow, see: Callable[[Effect], Effect]) -> Flow:
+    """Run `flow`, and pass on what `see` makes of each of its effects: that effect, or another that has the same reply.
+    Interruptions pass unchanged.
+    """
+    try:
+        effect = next(flow)
+        while True:
+            try:
+                reply = yield see(effect)
+            except BaseException as interruption:  # noqa: BLE001 - the flow raises it again
+                effect = flow.throw(interruption)
+            else:
+                effect = flow.send(reply)
+    except StopIteration as end:
+        return cast("Outcome", end.value)
+
+
 class Policy(Protocol):
     """One concern around a call. A policy may refuse, delay, retry or observe the call; it does not know other
     policies.

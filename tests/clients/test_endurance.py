@@ -230,7 +230,7 @@ def test_listeners_hear_what_happens_to_a_call(face: Any) -> None:
     assert (first.fault.code, first.attempt, first.wait) == ("ThrottlingException", 1, 0.0)
     assert (second.fault.code, second.attempt) == ("InternalServerException", 2)
     assert isinstance(ended, CallEnded)
-    assert ended == CallEnded("converse", reply.route, None, Usage(3, 5), 3, ended.seconds)
+    assert ended == CallEnded("converse", reply.route, None, Usage(3, 5), 3, ended.seconds, stop="end_turn")
     assert ended.seconds >= 0
     assert "SECRET" not in repr(heard)
 

@@ -16,8 +16,9 @@ from support.wire import Wire, eventually, stream
 
 from aws_bedrock_inference import AsyncBedrockClient, BedrockClient, StreamBroken, explain, resilient
 from aws_bedrock_inference.drivers.abandoned import OpenFlow, reaper
-from aws_bedrock_inference.events import CallEnded, Listeners
+from aws_bedrock_inference.events import CallEnded
 from aws_bedrock_inference.fault import Origin
+from aws_bedrock_inference.listeners import Listeners
 from aws_bedrock_inference.log import LOGGER
 
 if TYPE_CHECKING:

@@ -16,9 +16,10 @@ from support.wire import Wire, answer
 from aws_bedrock_inference import BedrockError, Breaker, Deadline, Pipeline, Quota, Retry, resilient
 from aws_bedrock_inference.call import Outcome, Usage
 from aws_bedrock_inference.drivers.virtual import VirtualDriver
-from aws_bedrock_inference.events import CircuitChanged, Listeners, StoreChanged, ThrottleReceived
+from aws_bedrock_inference.events import CircuitChanged, StoreChanged, ThrottleReceived
 from aws_bedrock_inference.flow import send
 from aws_bedrock_inference.knowledge.classify import unanswered
+from aws_bedrock_inference.listeners import Listeners
 from aws_bedrock_inference.log import LOGGER, log
 
 if TYPE_CHECKING:

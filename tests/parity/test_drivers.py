@@ -16,8 +16,8 @@ from aws_bedrock_inference.call import Outcome, Usage
 from aws_bedrock_inference.drivers.asynchronous import AsyncDriver
 from aws_bedrock_inference.drivers.blocking import Driver
 from aws_bedrock_inference.drivers.virtual import VirtualDriver
-from aws_bedrock_inference.events import Listeners
 from aws_bedrock_inference.flow import Pipeline, send
+from aws_bedrock_inference.listeners import Listeners
 from aws_bedrock_inference.policies import Breaker, Deadline, Quota, Retry
 from aws_bedrock_inference.streaming import collect, stream
 

@@ -13,13 +13,14 @@ from support.doubles import INTERNAL, INVALID, OK, READ_TIMEOUT, REFUSED_CONNECT
 from aws_bedrock_inference.bounds import hashed
 from aws_bedrock_inference.call import Call, Outcome, Route, Usage
 from aws_bedrock_inference.drivers.virtual import VirtualDriver
-from aws_bedrock_inference.events import FellBack, Listeners, RouteHealthChanged
+from aws_bedrock_inference.events import FellBack, RouteHealthChanged
 from aws_bedrock_inference.fault import Decision, Fault, Kind
 from aws_bedrock_inference.flow import Pipeline, send
 from aws_bedrock_inference.foundation.listing import EVERYWHERE
 from aws_bedrock_inference.foundation.residency import stays
 from aws_bedrock_inference.knowledge.classify import answered, unanswered
 from aws_bedrock_inference.knowledge.models import target
+from aws_bedrock_inference.listeners import Listeners
 from aws_bedrock_inference.policies import Breaker, Deadline, Fallback, Quota, Retry, Target
 
 if TYPE_CHECKING:

@@ -16,8 +16,9 @@ from support.store_server import Server
 
 from aws_bedrock_inference.call import Outcome, Usage
 from aws_bedrock_inference.drivers.virtual import VirtualDriver
-from aws_bedrock_inference.events import CallEnded, Listeners, QuotaQueued
+from aws_bedrock_inference.events import CallEnded, QuotaQueued
 from aws_bedrock_inference.flow import Pipeline, send
+from aws_bedrock_inference.listeners import Listeners
 from aws_bedrock_inference.policies import Deadline, Quota
 from aws_bedrock_inference.stores import MemoryStore, SqliteStore
 from aws_bedrock_inference.stores.valkey import ValkeyStore

@@ -14,6 +14,7 @@ from aws_bedrock_inference.clients.request import Prompt
 from aws_bedrock_inference.clients.safer import AUTO
 from aws_bedrock_inference.clients.streams import AsyncEventStream, AsyncTextStream
 from aws_bedrock_inference.drivers.asynchronous import AsyncDriver
+from aws_bedrock_inference.observed import observed
 from aws_bedrock_inference.transports.asynchronous import AiohttpTransport
 
 if TYPE_CHECKING:
@@ -212,7 +213,7 @@ class AsyncBedrockClient(BaseClient):
         return with_attempts(outcome.value, outcome)
 
     async def _outcome(self, call: Call, flow: Flow) -> Outcome:
-        outcome = await self._driver.run(flow, partial(self._finish, call))
+        outcome = await self._driver.run(observed(flow, call), partial(self._finish, call))
         self._finish(call, outcome)
         self._raise_for(call, outcome)
         return outcome
@@ -223,5 +224,5 @@ class AsyncBedrockClient(BaseClient):
         return events
 
     def _events(self, call: Call) -> AsyncEventStream:
-        stream = self._driver.stream(self._stream(call), partial(self._finish, call))
+        stream = self._driver.stream(observed(self._stream(call), call, streams=True), partial(self._finish, call))
         return AsyncEventStream(stream, call)

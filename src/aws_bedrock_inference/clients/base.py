@@ -15,13 +15,14 @@ from aws_bedrock_inference.clients.request import BadRequestError
 from aws_bedrock_inference.clients.routes import Routes
 from aws_bedrock_inference.clients.safer import AUTO, Safer
 from aws_bedrock_inference.dialects.request import smallest_request
-from aws_bedrock_inference.events import Listener, Listeners
 from aws_bedrock_inference.exceptions import InvalidRequest
 from aws_bedrock_inference.flow import send
 from aws_bedrock_inference.knowledge.models import UNKNOWN_MODEL, ModelArn
+from aws_bedrock_inference.listeners import PROCESS, Listener, Listeners
 from aws_bedrock_inference.log import enabled as log_enabled
 from aws_bedrock_inference.log import log
 from aws_bedrock_inference.made import PLAIN
+from aws_bedrock_inference.observed import attempt, next_id
 from aws_bedrock_inference.policies import Quota, one_owner, standard
 from aws_bedrock_inference.policies.refusals import client_closed, invalid_request
 from aws_bedrock_inference.policies.resume import unresumable
@@ -68,7 +69,7 @@ class BaseClient:
         self._endpoint: Endpoint = find_endpoint(session, region_name=region_name, endpoint_url=endpoint_url)
         self._timeout, self._total_timeout = limits
         self._clock = clocks.monotonic
-        self._listeners = Listeners(log)
+        self._listeners = Listeners(log, beyond=PROCESS)
         self._routes = Routes(self._endpoint, session)
         self._safer = Safer()
         self._gauge = TokenGauge()
@@ -82,9 +83,9 @@ class BaseClient:
         """Let all calls pass `pipeline` from now on."""
         self.pipeline = pipeline
         self._looks_up = False
-        self._send = pipeline.around(send, self._clock)
-        self._stream = pipeline.around(stream, self._clock)
-        self._collect = pipeline.around(collect, self._clock)
+        self._send = pipeline.around(attempt(send, self._clock), self._clock)
+        self._stream = pipeline.around(attempt(stream, self._clock), self._clock)
+        self._collect = pipeline.around(attempt(collect, self._clock), self._clock)
 
     def _connect(self) -> None:
         """Make the transport and the driver, of which each twin has its own."""
@@ -92,7 +93,7 @@ class BaseClient:
 
     def _branch_off(self, pipeline: Pipeline, hear: Listener) -> None:
         """Make this copy of a client its sibling (see `sibling`)."""
-        self._listeners = Listeners(self._listeners.notify)
+        self._listeners = Listeners(beyond=self._listeners)
         self._finish = Finish(self._gauge, self._listeners, self._clock)
         self.listen(hear)
         looked_up = self._looks_up
@@ -105,9 +106,11 @@ class BaseClient:
         """The Region of the endpoint."""
         return self._endpoint.region
 
-    def listen(self, listener: Listener) -> Callable[[], None]:
-        """Call `listener` with every event of this client's calls (see `events`); the returned function removes it."""
-        return self._listeners.add(listener)
+    def listen(self, listener: Listener, *, attempts: bool = False) -> Callable[[], None]:
+        """Call `listener` with every event of this client's calls (see `events`), with `attempts` also with those of
+        their beginning and of each attempt; the returned function removes it.
+        """
+        return self._listeners.add(listener, attempts=attempts)
 
     def _refuse(self) -> None:
         """Refuse all calls from now on, before they wait for anything."""
@@ -195,6 +198,7 @@ class BaseClient:
             priority=self.priority,
             plain=plain,
             place=self._endpoint,
+            call_id=next_id() if self._listeners.watched else 0,
         )
 
     def _route(self, model_id: Any) -> Route:
@@ -250,7 +254,7 @@ class Finish:
         """Finish `call`."""
         if outcome.fault is None and outcome.usage is not None and outcome.made is PLAIN:
             learn(self._gauge, call.route.base, call.estimate, outcome.usage)
-        if outcome.fault is not None or self._listeners.added or log_enabled(DEBUG):
+        if outcome.fault is not None or self._listeners.heard or log_enabled(DEBUG):
             self._listeners.call_ended(call, outcome, self._clock())
 
 

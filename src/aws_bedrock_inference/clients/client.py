@@ -12,6 +12,7 @@ from aws_bedrock_inference.clients.request import Prompt
 from aws_bedrock_inference.clients.safer import AUTO
 from aws_bedrock_inference.clients.streams import EventStream, TextStream
 from aws_bedrock_inference.drivers.blocking import Driver
+from aws_bedrock_inference.observed import observed
 from aws_bedrock_inference.transports.blocking import BlockingTransport
 
 if TYPE_CHECKING:
@@ -207,7 +208,7 @@ class BedrockClient(BaseClient):
         return with_attempts(outcome.value, outcome)
 
     def _outcome(self, call: Call, flow: Flow) -> Outcome:
-        outcome = self._driver.run(flow, partial(self._finish, call))
+        outcome = self._driver.run(observed(flow, call), partial(self._finish, call))
         self._finish(call, outcome)
         self._raise_for(call, outcome)
         return outcome
@@ -218,7 +219,7 @@ class BedrockClient(BaseClient):
         return events
 
     def _events(self, call: Call) -> EventStream:
-        stream = self._driver.stream(self._stream(call), partial(self._finish, call))
+        stream = self._driver.stream(observed(self._stream(call), call, streams=True), partial(self._finish, call))
         return EventStream(stream, call)
 
 

@@ -195,6 +195,14 @@ def stop_reason(body: Mapping[str, Any]) -> str:
     return next(stop_reasons(body), "")
 
 
+def reason_of(value: Any) -> str:
+    """Return the stop reason of a call's value: Converse's response, or the transcript of a stream. A body of
+    InvokeModel's is the caller's to read.
+    """
+    reason = value.get("stopReason") if isinstance(value, dict) else getattr(value, "stop_reason", None)
+    return reason if isinstance(reason, str) else ""
+
+
 def stop_reasons(body: Mapping[str, Any]) -> Iterator[str]:
     """Yield the stop reasons of a body, and of each answer in its lists."""
     for place in parts(body):

@@ -22,8 +22,8 @@ from aws_bedrock_inference.forks import renew_after_fork
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from aws_bedrock_inference.events import Listeners
     from aws_bedrock_inference.flow import Flow
+    from aws_bedrock_inference.listeners import Listeners
 
 _log = logging.getLogger(__name__)
 

@@ -11,8 +11,8 @@ from aws_bedrock_inference import clock as clocks
 from aws_bedrock_inference.call import Outcome
 from aws_bedrock_inference.drivers.abandoned import OpenFlow, reaper
 from aws_bedrock_inference.drivers.source import UNREAD, ItemFlow, left, raise_destruction, refuse, replaced
-from aws_bedrock_inference.events import Listeners
 from aws_bedrock_inference.flow import Ask, Effect, Emit, Flow, Give, Next, Send, Sleep, Wait
+from aws_bedrock_inference.listeners import Listeners
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from aws_bedrock_inference import clock as clocks
 from aws_bedrock_inference.call import Outcome
 from aws_bedrock_inference.drivers.source import ItemFlow, left, refuse, replaced
-from aws_bedrock_inference.events import Listeners
 from aws_bedrock_inference.flow import INTERRUPTED, Ask, Effect, Emit, Flow, Give, Next, Send, Sleep, Wait
+from aws_bedrock_inference.listeners import Listeners
 
 if TYPE_CHECKING:
     from collections.abc import Callable

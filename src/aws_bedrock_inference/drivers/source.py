@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from aws_bedrock_inference.call import Call
-    from aws_bedrock_inference.events import Listeners
     from aws_bedrock_inference.flow import Flow
+    from aws_bedrock_inference.listeners import Listeners
 
 # The reply of a flow that somebody is resuming right now.
 BUSY = object()

@@ -11,8 +11,8 @@ from itertools import count
 from math import inf
 from typing import TYPE_CHECKING, Any
 
-from aws_bedrock_inference.events import Listeners
 from aws_bedrock_inference.flow import Ask, Emit, Send, Sleep, Wait
+from aws_bedrock_inference.listeners import Listeners
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator

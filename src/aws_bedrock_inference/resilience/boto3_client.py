@@ -133,7 +133,7 @@ class Calls:
         self._driver = Driver(
             self._once, clock=guard.clock, sleep=guard.sleep or clocks.sleep, listeners=guard.listeners
         )
-        self._step = guard.pipeline.around(send, guard.clock)
+        self._step = guard.around(send)
 
     def make(self, name: str, params: dict[str, Any]) -> Any:
         """Make one call with all its attempts; return botocore's result or raise botocore's exception."""
@@ -143,9 +143,9 @@ class Calls:
         step, batch = self._step, None
         if operation.form is not None:
             batch = Batch(params, operation.form, self._service)
-            step = self._guard.pipeline.around(batch.step, self._guard.clock)
+            step = self._guard.around(batch.step)
         elif operation.payload and hasattr(params.get(operation.payload), "read"):
-            step = self._guard.pipeline.around(_rewound(params[operation.payload]), self._guard.clock)
+            step = self._guard.around(_rewound(params[operation.payload]))
         call = self._guard.call(name, params, self._part(params) if self._apart else self._route)
         outcome = self._driver.run(step(call), lambda interrupted: self._guard.ended(call, interrupted))
         if outcome.fault is not None and batch is not None and batch.answer is not None:

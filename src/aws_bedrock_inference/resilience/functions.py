@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
     from aws_bedrock_inference.call import Call
     from aws_bedrock_inference.clock import Clock
-    from aws_bedrock_inference.events import Listener
     from aws_bedrock_inference.flow import Flow, Pipeline
+    from aws_bedrock_inference.listeners import Listener
     from aws_bedrock_inference.policies import Quota
 
 
@@ -90,7 +90,7 @@ def _called(function: Callable[..., Any], guard: Guard) -> Callable[..., Any]:
 
     name, route = _named(function)
     driver = Driver(once, clock=guard.clock, sleep=guard.sleep or clocks.sleep, listeners=guard.listeners)
-    step = guard.pipeline.around(sending, guard.clock)
+    step = guard.around(sending)
 
     @like(function)
     def guarded(*args: Any, **options: Any) -> Any:
@@ -116,7 +116,7 @@ def _awaited(function: Callable[..., Any], guard: Guard) -> Callable[..., Any]:
     driver = AsyncDriver(once, clock=guard.clock, listeners=guard.listeners)
     if guard.sleep is not None:
         driver = AsyncDriver(once, clock=guard.clock, sleep=guard.sleep, listeners=guard.listeners)
-    step = guard.pipeline.around(sending, guard.clock)
+    step = guard.around(sending)
 
     @like(function)
     async def guarded(*args: Any, **options: Any) -> Any:
@@ -183,7 +183,7 @@ def attempts(
     guard = Guard(pipeline=pipeline, quota=quota, timeout=timeout, listener=listener, clock=clock, sleep=sleep)
     call = guard.call(name, {}, Route(name))
     stream = Driver(_nothing_is_sent, clock=clock, sleep=sleep, listeners=guard.listeners).stream(
-        guard.pipeline.around(_attempt_block, clock)(call)
+        guard.around(_attempt_block, streams=True)(call)
     )
     yield from stream
     if stream.outcome is not None:

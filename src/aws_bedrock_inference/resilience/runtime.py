@@ -17,12 +17,13 @@ from botocore.exceptions import ClientError
 from aws_bedrock_inference import clock as clocks
 from aws_bedrock_inference.bounds import is_number, shown
 from aws_bedrock_inference.call import Attempt, Call, Outcome, Route
-from aws_bedrock_inference.events import Listener, Listeners
 from aws_bedrock_inference.exceptions import BedrockError
 from aws_bedrock_inference.fault import Decision, Kind
 from aws_bedrock_inference.flow import Pipeline
+from aws_bedrock_inference.listeners import PROCESS, Listener, Listeners
 from aws_bedrock_inference.log import enabled as log_enabled
 from aws_bedrock_inference.log import log
+from aws_bedrock_inference.observed import attempt, next_id, observed
 from aws_bedrock_inference.policies import Breaker, Deadline, Quota, Retry, one_owner
 from aws_bedrock_inference.raising import error_of
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
     from aws_bedrock_inference.clock import Clock
     from aws_bedrock_inference.fault import Fault
+    from aws_bedrock_inference.flow import Step
 
 TOTAL_TIMEOUT = 300.0
 """The default limit of a whole call in seconds: four of botocore's 60-second time-outs and the waits between them."""
@@ -58,7 +60,7 @@ class Guard:
         self.pipeline = pipeline if pipeline is not None else Pipeline(*policies)
         self.clock = clock
         self.sleep = sleep
-        self.listeners = Listeners(log)
+        self.listeners = Listeners(log, beyond=PROCESS)
         if listener is not None:
             self.listeners.add(listener)
         self._total_timeout = inf if timeout is None else timeout
@@ -66,11 +68,17 @@ class Guard:
     def call(self, operation: str, params: Mapping[str, Any], route: Route) -> Call:
         """Return a new call with the current time as its arrival."""
         now = self.clock()
-        return Call(operation, params, route, arrived=now, deadline=now + self._total_timeout)
+        call_id = next_id() if self.listeners.watched else 0
+        return Call(operation, params, route, arrived=now, deadline=now + self._total_timeout, call_id=call_id)
+
+    def around(self, step: Step, *, streams: bool = False) -> Step:
+        """Return `step` with all policies around it, observed from outside of them and from within."""
+        inner = self.pipeline.around(attempt(step, self.clock), self.clock)
+        return lambda call: observed(inner(call), call, streams=streams)
 
     def ended(self, call: Call, outcome: Outcome) -> None:
         """Emit `CallEnded`."""
-        if outcome.fault is not None or self.listeners.added or log_enabled(DEBUG):
+        if outcome.fault is not None or self.listeners.heard or log_enabled(DEBUG):
             self.listeners.call_ended(call, outcome, self.clock())
 
 

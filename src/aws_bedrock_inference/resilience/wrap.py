@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
     from aws_bedrock_inference.clock import Clock
-    from aws_bedrock_inference.events import Listener
     from aws_bedrock_inference.flow import Pipeline
+    from aws_bedrock_inference.listeners import Listener
     from aws_bedrock_inference.policies import Quota
 
 T = TypeVar("T")

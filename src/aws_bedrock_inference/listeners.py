@@ -1,0 +1,116 @@
+"""The listeners of events: those of one client, and those of the whole process."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+from weakref import WeakSet
+
+from aws_bedrock_inference.dialects.tier import DEFAULT, tier_of
+from aws_bedrock_inference.dialects.usage import reason_of
+from aws_bedrock_inference.events import AttemptEnded, AttemptStarted, CallEnded, CallStarted
+from aws_bedrock_inference.forks import Locked
+
+if TYPE_CHECKING:
+    from aws_bedrock_inference.call import Call, Outcome
+
+_log = logging.getLogger(__name__)
+
+_WATCHED = frozenset({CallStarted, AttemptStarted, AttemptEnded})
+
+Listener = Callable[[object], None]
+
+
+class Listeners(Locked):
+    """The listeners of one client. `always` are called with every event that is made, before the others; `beyond` has
+    others that hear of the same events.
+
+    The events of every call are made for those alone who ask for them: `heard` says whether anybody wants the end of
+    successful calls, `watched` whether anybody wants their beginning and their attempts, too. Both are kept up to date
+    rather than asked for: every call reads them.
+    """
+
+    def __init__(self, *always: Listener, beyond: Listeners | None = None) -> None:
+        super().__init__()
+        self.heard = self.watched = False
+        self._always = always
+        self._added: tuple[Listener, ...] = ()
+        self._watching: tuple[Listener, ...] = ()
+        self._within: WeakSet[Listeners] = WeakSet()
+        self._beyond = beyond
+        if beyond is not None:
+            beyond.reach(self)
+
+    def add(self, listener: Listener, *, attempts: bool = False) -> Callable[[], None]:
+        """Call `listener` with every event from now on; with `attempts` also with `CallStarted`, `AttemptStarted` and
+        `AttemptEnded`. The returned function removes the listener.
+        """
+
+        def stop() -> None:
+            with self._lock:
+                self._added = tuple(known for known in self._added if known is not listener)
+                self._watching = tuple(known for known in self._watching if known is not listener)
+            self.refresh()
+
+        with self._lock:
+            if attempts:
+                self._watching = (*self._watching, listener)
+            else:
+                self._added = (*self._added, listener)
+        self.refresh()
+        return stop
+
+    def reach(self, within: Listeners) -> None:
+        """Let these listeners hear of the events of `within`, too."""
+        with self._lock:
+            self._within.add(within)
+        within.refresh()
+
+    def refresh(self) -> None:
+        """Find out again who listens."""
+        with self._lock:
+            beyond = self._beyond
+            self.watched = bool(self._watching) or (beyond is not None and beyond.watched)
+            self.heard = bool(self._added) or self.watched or (beyond is not None and beyond.heard)
+            within = list(self._within)
+        for each in within:
+            each.refresh()
+
+    def call_ended(self, call: Call, outcome: Outcome, now: float) -> None:
+        """Emit the end of `call`."""
+        value, usage = outcome.value, outcome.usage
+        self.notify(
+            CallEnded(
+                call.operation,
+                outcome.made.route or call.route,
+                outcome.fault,
+                usage,
+                outcome.attempts,
+                now - call.arrived,
+                call.tenant,
+                DEFAULT if usage is None else tier_of(call.params, value),  # other values may be anybody's
+                "" if usage is None else reason_of(value),
+                call.call_id,
+            )
+        )
+
+    def notify(self, event: object) -> None:
+        """Pass `event` to all listeners that ask for its kind."""
+        for listener in self._watching if type(event) in _WATCHED else (*self._always, *self._added, *self._watching):
+            try:
+                listener(event)
+            except Exception:  # noqa: BLE001 - a listener must never hurt the call
+                _log.exception("listener %s failed on %s", _name(listener), type(event).__name__)
+        if self._beyond is not None:
+            self._beyond.notify(event)
+
+
+def _name(listener: Listener) -> str:
+    """Return a listener's name; its repr may hold what the user bound to it."""
+    name: str = getattr(listener, "__qualname__", type(listener).__qualname__)
+    return name
+
+
+PROCESS = Listeners()
+"""The listeners of the process: they hear of every client, wrapper and run."""

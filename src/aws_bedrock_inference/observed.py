@@ -1,0 +1,92 @@
+"""The events of a call's beginning and of its attempts, where somebody asked for them.
+
+Nobody pays for them otherwise: a call without a `call_id` passes here untouched.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+from aws_bedrock_inference.events import AttemptEnded, AttemptStarted, CallStarted, Event
+from aws_bedrock_inference.flow import Emit, Give, Next, relayed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from aws_bedrock_inference.call import Call, Outcome
+    from aws_bedrock_inference.clock import Clock
+    from aws_bedrock_inference.flow import Effect, Flow, Step
+
+next_id: Callable[[], int] = count(1).__next__
+"""Return the number of the next call of this process."""
+
+
+def observed(flow: Flow, call: Call, *, streams: bool = False) -> Flow:
+    """Return the whole flow of `call`, with `CallStarted` before it and with the call's number in all of its events.
+    One that `streams` goes on as its consumer reads, perhaps in another thread or task.
+    """
+    return _numbered(flow, call, streams) if call.call_id else flow
+
+
+def attempt(step: Step, clock: Clock) -> Step:
+    """Return `step`, the innermost one of a pipeline, with `AttemptStarted` and `AttemptEnded` around it."""
+
+    def around(call: Call) -> Flow:
+        return _attempted(step(call), call, clock) if call.call_id else step(call)
+
+    return around
+
+
+def _numbered(flow: Flow, call: Call, streams: bool) -> Flow:  # noqa: FBT001 - passed by observed() alone
+    number, attempts = call.call_id, 0
+
+    def see(effect: Effect) -> Effect:
+        nonlocal attempts
+        if type(effect) is Emit:
+            event = effect.event
+            if type(event) is AttemptStarted:
+                attempts += 1
+                return Emit(AttemptStarted._make((*event[:-2], attempts, number)))
+            if type(event) is AttemptEnded:
+                return Emit(AttemptEnded._make((*event[:-2], attempts, number)))
+            if isinstance(event, Event):
+                return Emit(replace(event, call_id=number))
+        return effect
+
+    yield Emit(CallStarted(call.operation, call.route, call.tenant, call.priority, streams, number))
+    return (yield from relayed(flow, see))
+
+
+def _attempted(flow: Flow, call: Call, clock: Clock) -> Flow:
+    operation, route = call.operation, call.route
+    yield Emit(AttemptStarted(operation, route))
+    started = clock()
+    first: float | None = None
+    source: Any = None
+
+    def see(effect: Effect) -> Effect:
+        nonlocal first, source
+        if type(effect) is Next:
+            source = effect.source
+            if first is None and source.begun:
+                first = clock() - started
+        elif type(effect) is Give and first is None:
+            first = clock() - started
+        return effect
+
+    outcome = yield from (relayed(flow, see) if call.streams or call.collected else flow)
+    ended = clock() - started
+    request_id = _request_id(outcome, source)
+    yield Emit(AttemptEnded(operation, route, outcome.fault, outcome.usage, ended, first, request_id))
+    return outcome
+
+
+def _request_id(outcome: Outcome, source: Any) -> str:
+    """Return the id of the request that ended so; empty if there was no answer."""
+    if outcome.fault is not None and outcome.fault.request_id:
+        return outcome.fault.request_id
+    response = source.response if source is not None else outcome.value
+    metadata = response.get("ResponseMetadata") if isinstance(response, dict) else None
+    return str(metadata.get("RequestId") or "") if isinstance(metadata, dict) else ""
