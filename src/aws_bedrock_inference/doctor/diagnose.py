@@ -1,0 +1,70 @@
+"""`diagnose`: find the cause of an error, or of calls that do not work, and prove it by read-only probes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from aws_bedrock_inference import clock as clocks
+from aws_bedrock_inference.bounds import is_number, shown
+from aws_bedrock_inference.doctor.examine import examine
+from aws_bedrock_inference.doctor.findings import Check, Report, of_error
+from aws_bedrock_inference.doctor.probe import chosen
+from aws_bedrock_inference.doctor.probes import PROBES
+from aws_bedrock_inference.doctor.world import World
+from aws_bedrock_inference.knowledge.explain import explain
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+    from aws_bedrock_inference.clients.base import BaseClient
+    from aws_bedrock_inference.clock import Clock
+
+
+def diagnose(
+    error: Any = None,
+    *,
+    client: BaseClient | None = None,
+    timeout: float = 10.0,
+    asked: Collection[str] = (),
+    heard: Callable[[Check], object] = lambda _: None,
+    clock: Clock = clocks.monotonic,
+    **settings: Any,
+) -> Report:
+    """Return what the doctor finds within `timeout` seconds.
+
+    With an `error`, in any form that `explain` takes, the probes that tell its possible causes apart run; without one
+    all of them do. Those that cost something or concern few run only if `asked` names them. `client` is the client
+    whose calls are in question; `settings` are those of a `World`, such as `model_id`, `region_name` or `session`, and
+    take precedence over the client's. `heard` is called with each check as soon as it has ended.
+
+    Every probe is read-only. Nothing is raised for what is found; `ValueError` for arguments that cannot be right.
+    """
+    if not is_number(timeout, above=0):
+        raise ValueError(f"diagnose(timeout={shown(timeout)}): give seconds above 0")
+    unknown = [name for name in asked if name not in PROBES]
+    if unknown:
+        raise ValueError(f"asked={unknown}: give names of probes: {', '.join(PROBES)}")
+    explanation = None if error is None else explain(error)
+    world = World(**(_of_client(client) | {"limit": min(timeout, World.limit)} | settings), error=explanation)
+    causes = None if explanation is None else {explanation.cause, *explanation.alternatives}
+    checks = []
+    for check in examine(chosen(PROBES, causes, asked=asked), world, timeout=timeout, clock=clock):
+        if causes is not None and check.finding.cause in causes:
+            check = Check(check.probe, check.area, of_error(check.finding), check.seconds)  # noqa: PLW2901 - the same, marked
+        heard(check)
+        checks.append(check)
+    order = list(PROBES)
+    checks.sort(key=lambda check: order.index(check.probe))
+    return Report(tuple(checks), "" if explanation is None else explanation.cause)
+
+
+def _of_client(client: BaseClient | None) -> dict[str, Any]:
+    if client is None:
+        return {}
+    endpoint = client._endpoint  # noqa: SLF001 - of this package; a client shows its users no endpoint
+    return {
+        "session": endpoint.session,
+        "region_name": endpoint.region,
+        "endpoint_url": endpoint.url,
+        "model_id": client.model_id,
+    }

@@ -1,0 +1,91 @@
+"""What the probes look at: the program's settings and connections, as the program itself would use them."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from aws_bedrock_inference import clock as clocks
+from aws_bedrock_inference.knowledge.explain import explain
+from aws_bedrock_inference.sessions import core_of, make_client
+from aws_bedrock_inference.transports.endpoint import Endpoint, find_endpoint
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from aws_bedrock_inference.clock import Clock
+    from aws_bedrock_inference.knowledge.explain import Explanation
+
+# The part of a probe's limit that a connection, and then an answer, may take.
+_PART = 0.4
+
+
+@dataclass(kw_only=True)
+class World:
+    """The settings that a diagnosis is about. `limit` is the longest time that one probe may take, in seconds;
+    `wall` tells the time of day. `error` is the explanation of the error that was asked about, `error_text` its text.
+    """
+
+    session: Any = None
+    region_name: str | None = None
+    endpoint_url: str | None = None
+    model_id: str | None = None
+    role_arn: str | None = None
+    output_s3_uri: str | None = None
+    table: str | None = None
+    store: str | None = None
+    error: Explanation | None = None
+    error_text: str = ""
+    limit: float = 5.0
+    wall: Clock = clocks.wall
+    environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
+
+    @cached_property
+    def core(self) -> Any:
+        """Botocore's session."""
+        return core_of(self.session)
+
+    @cached_property
+    def endpoint(self) -> Endpoint:
+        """The endpoint of the runtime as a client would find it. Raises what a client would raise."""
+        return find_endpoint(self.session, region_name=self.region_name, endpoint_url=self.endpoint_url)
+
+    @property
+    def region(self) -> str:
+        """The Region as boto3 finds it; empty if it finds none."""
+        return self.region_name or self.core.get_config_variable("region") or ""
+
+    def ask(self, service: str, operation: str, *, region_name: str | None = None, **params: Any) -> Answer:
+        """Return what boto3's `operation` of `service` answers, asked once, without retries, and never for longer than
+        a part of the limit: a probe tells the first answer.
+        """
+        from botocore.config import Config  # noqa: PLC0415 - heavy, and only probes that call need it
+        from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - the same
+
+        each = max(0.05, self.limit * _PART)
+        config = Config(retries={"total_max_attempts": 1}, connect_timeout=each, read_timeout=each)
+        try:
+            region = region_name or self.region or None
+            client, _, _ = make_client(service, self.session, region_name=region, config=config)
+            try:
+                return Answer(getattr(client, operation)(**params))
+            finally:
+                client.close()
+        except (BotoCoreError, ClientError) as error:
+            return Answer({}, explain(error), error)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The answer to a question of a probe: the response, or the `error` with its explanation, `why`."""
+
+    value: dict[str, Any]
+    why: Explanation | None = None
+    error: Exception | None = None
+
+    @property
+    def denied(self) -> bool:
+        """True if the identity may not ask."""
+        return self.why is not None and self.why.cause.startswith(("iam-denied", "access-denied"))
