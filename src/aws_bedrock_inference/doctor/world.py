@@ -57,6 +57,11 @@ class World:
         """The Region as boto3 finds it; empty if it finds none."""
         return self.region_name or self.core.get_config_variable("region") or ""
 
+    @cached_property
+    def caller(self) -> Answer:
+        """The answer of STS to the question who calls."""
+        return self.ask("sts", "get_caller_identity")
+
     def ask(self, service: str, operation: str, *, region_name: str | None = None, **params: Any) -> Answer:
         """Return what boto3's `operation` of `service` answers, asked once, without retries, and never for longer than
         a part of the limit: a probe tells the first answer.

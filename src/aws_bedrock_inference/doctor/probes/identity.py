@@ -50,7 +50,7 @@ def identity(world: World) -> Finding:
     tried = "called sts:GetCallerIdentity"
     if world.environ.get(_BEARER):
         return ok("An API key of Bedrock has no identity that STS could tell.", "read the settings")
-    answer = world.ask("sts", "get_caller_identity")
+    answer = world.caller
     if answer.why is None:
         return ok(f"The calls are made as {masked(answer.value['Arn'], accounts=True)}.", tried)
     if answer.why.cause in {"invalid-access-key", "credentials-expired", "signature-mismatch", "clock-skew"}:
