@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 from typing import TYPE_CHECKING, Any
 
@@ -115,7 +116,7 @@ def test_a_clock_that_is_off_is_found(broken: Broken) -> None:
     report = broken.diagnose(wall=lambda: wall() - 600)
     assert blamed(report) == {"certificate-and-clock": "clock-skew"}
     (check,) = [check for check in report.checks if check.probe == "certificate-and-clock"]
-    assert "600 s behind" in check.finding.message
+    assert re.search(r"(599|600|601) s behind", check.finding.message)
 
 
 def test_a_model_that_is_spelled_wrong_is_found(broken: Broken) -> None:

@@ -45,7 +45,8 @@ def diagnose(
     if unknown:
         raise ValueError(f"asked={unknown}: give names of probes: {', '.join(PROBES)}")
     explanation = None if error is None else explain(error)
-    world = World(**(_of_client(client) | {"limit": min(timeout, World.limit)} | settings), error=explanation)
+    given = _of_client(client) | {"limit": min(timeout, World.limit)} | settings
+    world = World(**given, error=explanation, error_text="" if error is None else str(error))
     causes = None if explanation is None else {explanation.cause, *explanation.alternatives}
     checks = []
     for check in examine(chosen(PROBES, causes, asked=asked), world, timeout=timeout, clock=clock):

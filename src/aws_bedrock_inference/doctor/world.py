@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from aws_bedrock_inference import clock as clocks
+from aws_bedrock_inference.knowledge.commands import named
 from aws_bedrock_inference.knowledge.explain import explain
 from aws_bedrock_inference.sessions import core_of, make_client
 from aws_bedrock_inference.transports.endpoint import Endpoint, find_endpoint
@@ -57,6 +58,10 @@ class World:
         """The Region as boto3 finds it; empty if it finds none."""
         return self.region_name or self.core.get_config_variable("region") or ""
 
+    def named(self, placeholder: str) -> str:
+        """Return what the error's text names in the place of a placeholder, such as BUCKET, or nothing."""
+        return named(placeholder, self.error_text)
+
     @cached_property
     def caller(self) -> Answer:
         """The answer of STS to the question who calls."""
@@ -89,6 +94,12 @@ class Answer:
     value: dict[str, Any]
     why: Explanation | None = None
     error: Exception | None = None
+
+    @property
+    def status(self) -> int:
+        """The HTTP status of an error; 0 if there was no answer."""
+        response: dict[str, Any] = getattr(self.error, "response", None) or {}
+        return int(response.get("ResponseMetadata", {}).get("HTTPStatusCode") or 0)
 
     @property
     def denied(self) -> bool:

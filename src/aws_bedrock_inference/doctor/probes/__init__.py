@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from aws_bedrock_inference.doctor.probes import environment, identity, models, network, permissions, quotas
+from aws_bedrock_inference.doctor.probes import environment, identity, models, network, permissions, quotas, services
 
-_AREAS = (environment, network, identity, models, permissions, quotas)
+_AREAS = (environment, network, identity, models, permissions, quotas, services)
 
 PROBES = {each.name: each for area in _AREAS for each in area.PROBES}
 """All probes by name, in the order in which they are shown: a probe comes after those that it needs."""
