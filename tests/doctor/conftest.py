@@ -45,19 +45,22 @@ def evaluated(decision: str = "allowed", more: str = "") -> Callable[[dict[str, 
 
 
 class Broken:
-    """The world: `aws` answers for STS, IAM and others, `sim` is Bedrock, `quotas` Service Quotas."""
+    """The world: `aws` is STS, IAM and others, `sim` Bedrock, `quotas` Service Quotas; CloudWatch is moto's.
+
+    Its limits are far above what the probes take: what an answer says counts, not when it comes.
+    """
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, sim: Any, aws: FakeAws, quotas: ServiceQuotas) -> None:
         self.environ, self.sim, self.aws, self.quotas = monkeypatch, sim, aws, quotas
 
     def diagnose(self, error: Any = None, **settings: Any) -> Report:
         """Return what the doctor finds here."""
-        given: dict[str, Any] = {"model_id": MODEL, "limit": 2.0} | settings
+        given: dict[str, Any] = {"model_id": MODEL, "limit": 30.0, "timeout": 90.0} | settings
         return diagnose(error, **given)
 
 
 @pytest.fixture
-def broken(alone: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> Iterator[Broken]:
+def broken(alone: None, moto_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> Iterator[Broken]:
     """A world that is healthy, until a test breaks a part of it."""
     quotas = ServiceQuotas()
     with (
@@ -72,6 +75,7 @@ def broken(alone: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> Itera
             "AWS_ENDPOINT_URL_BEDROCK_RUNTIME": sim.url,
             "AWS_ENDPOINT_URL_BEDROCK": sim.url,
             "AWS_ENDPOINT_URL_SERVICE_QUOTAS": quotas.url,
+            "AWS_ENDPOINT_URL_CLOUDWATCH": moto_url,
             "XDG_CACHE_HOME": str(tmp_path),
         }.items():
             monkeypatch.setenv(name, value)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from botocore.client import BaseClient as BotoClient
+
 from aws_bedrock_inference import clock as clocks
 from aws_bedrock_inference.bounds import is_number, shown
 from aws_bedrock_inference.doctor.examine import examine
@@ -12,6 +14,7 @@ from aws_bedrock_inference.doctor.probe import chosen
 from aws_bedrock_inference.doctor.probes import PROBES
 from aws_bedrock_inference.doctor.world import World
 from aws_bedrock_inference.knowledge.explain import explain
+from aws_bedrock_inference.transports.operations import SERVICE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -23,7 +26,7 @@ if TYPE_CHECKING:
 def diagnose(
     error: Any = None,
     *,
-    client: BaseClient | None = None,
+    client: BaseClient | BotoClient | None = None,
     timeout: float = 10.0,
     asked: Collection[str] = (),
     heard: Callable[[Check], object] = lambda _: None,
@@ -34,8 +37,9 @@ def diagnose(
 
     With an `error`, in any form that `explain` takes, the probes that tell its possible causes apart run; without one
     all of them do. Those that cost something or concern few run only if `asked` names them. `client` is the client
-    whose calls are in question; `settings` are those of a `World`, such as `model_id`, `region_name` or `session`, and
-    take precedence over the client's. `heard` is called with each check as soon as it has ended.
+    whose calls are in question, of this package or boto3's; the credentials of one of boto3's are those of `session`.
+    `settings` are those of a `World`, such as `model_id`, `region_name` or `session`, and take precedence over the
+    client's. `heard` is called with each check as soon as it has ended.
 
     Every probe is read-only. Nothing is raised for what is found; `ValueError` for arguments that cannot be right.
     """
@@ -59,9 +63,14 @@ def diagnose(
     return Report(tuple(checks), "" if explanation is None else explanation.cause)
 
 
-def _of_client(client: BaseClient | None) -> dict[str, Any]:
+def _of_client(client: Any) -> dict[str, Any]:
+    """Return the settings of a client of this package's, or of boto3's."""
     if client is None:
         return {}
+    if isinstance(client, BotoClient):
+        found = {"region_name": client.meta.region_name, "config": client.meta.config}
+        runtime = client.meta.service_model.service_name == SERVICE
+        return found | ({"endpoint_url": client.meta.endpoint_url} if runtime else {})
     endpoint = client._endpoint  # noqa: SLF001 - of this package; a client shows its users no endpoint
     return {
         "session": endpoint.session,

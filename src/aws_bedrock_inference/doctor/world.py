@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from aws_bedrock_inference import clock as clocks
+from aws_bedrock_inference.foundation.models import Models
 from aws_bedrock_inference.knowledge.commands import named
 from aws_bedrock_inference.knowledge.explain import explain
 from aws_bedrock_inference.sessions import core_of, make_client
@@ -26,7 +27,9 @@ _PART = 0.4
 @dataclass(kw_only=True)
 class World:
     """The settings that a diagnosis is about. `limit` is the longest time that one probe may take, in seconds;
-    `wall` tells the time of day. `error` is the explanation of the error that was asked about, `error_text` its text.
+    `wall` tells the time of day. `max_tokens` is the limit of an answer, `concurrency` how many calls are made at once,
+    `config` botocore's settings of the client in question, where it is boto3's. `error` is the explanation of the error
+    that was asked about, `error_text` its text.
     """
 
     session: Any = None
@@ -37,6 +40,9 @@ class World:
     output_s3_uri: str | None = None
     table: str | None = None
     store: str | None = None
+    max_tokens: int | None = None
+    concurrency: int | None = None
+    config: Any = None
     error: Explanation | None = None
     error_text: str = ""
     limit: float = 5.0
@@ -61,6 +67,15 @@ class World:
     def named(self, placeholder: str) -> str:
         """Return what the error's text names in the place of a placeholder, such as BUCKET, or nothing."""
         return named(placeholder, self.error_text)
+
+    def asked_about(self, *causes: str) -> bool:
+        """Return whether the error that was asked about has one of these causes."""
+        return self.error is not None and self.error.cause in causes
+
+    @cached_property
+    def models(self) -> Models:
+        """The models of the Region, read anew."""
+        return Models(self.session, region_name=self.region, max_age=0, clock=self.wall)
 
     @cached_property
     def caller(self) -> Answer:

@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
-from aws_bedrock_inference.doctor.probes import environment, identity, models, network, permissions, quotas, services
+from aws_bedrock_inference.doctor.probes import (
+    client,
+    environment,
+    identity,
+    models,
+    network,
+    permissions,
+    quotas,
+    services,
+    traffic,
+)
 
-_AREAS = (environment, network, identity, models, permissions, quotas, services)
+_AREAS = (environment, client, network, identity, models, permissions, quotas, traffic, services)
 
 PROBES = {each.name: each for area in _AREAS for each in area.PROBES}
 """All probes by name, in the order in which they are shown: a probe comes after those that it needs."""

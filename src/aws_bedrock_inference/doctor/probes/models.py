@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from aws_bedrock_inference.doctor.findings import Finding, failed, ok, skipped, warning
 from aws_bedrock_inference.doctor.probe import probe
 from aws_bedrock_inference.foundation.check import refuses_retention
-from aws_bedrock_inference.foundation.models import Models
 
 if TYPE_CHECKING:
     from aws_bedrock_inference.doctor.world import World
@@ -40,9 +39,8 @@ def model(world: World) -> Finding:
     """Look for the model: in the Region's lists, alive, and open to this account."""
     if world.model_id is None:
         return skipped("No model was named.")
-    models = Models(world.session, region_name=world.region, max_age=0, clock=world.wall)
-    check = models.check(world.model_id)
-    tried = f"asked bedrock in {models.region_name} for {world.model_id}, its profiles, agreement and lifecycle"
+    check = world.models.check(world.model_id)
+    tried = f"asked bedrock in {world.region} for {world.model_id}, its profiles, agreement and lifecycle"
     cause = _cause(check)
     if cause:
         return failed(" ".join(check.problems), tried, cause=cause, BASE_MODEL=check.base)

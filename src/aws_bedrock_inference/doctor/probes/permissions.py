@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from aws_bedrock_inference.doctor.findings import Finding, failed, ok, skipped, warning
 from aws_bedrock_inference.doctor.probe import probe
-from aws_bedrock_inference.foundation.models import Models
 from aws_bedrock_inference.knowledge.models import split_profile
 
 if TYPE_CHECKING:
@@ -90,7 +89,7 @@ def _resources(world: World, model_id: str) -> list[str]:
     partition = world.caller.value["Arn"].split(":")[1]
     if not profile:
         return [f"arn:{partition}:bedrock:{world.region}::foundation-model/{base}"]
-    found = Models(world.session, region_name=world.region, max_age=0, clock=world.wall).get(model_id)
+    found = world.models.get(model_id)
     own = f"arn:{partition}:bedrock:{world.region}:{world.caller.value['Account']}:inference-profile/{model_id}"
     return [own, *getattr(found, "models", ())]
 
