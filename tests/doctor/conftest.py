@@ -55,7 +55,7 @@ class Broken:
 
     def diagnose(self, error: Any = None, **settings: Any) -> Report:
         """Return what the doctor finds here."""
-        given: dict[str, Any] = {"model_id": MODEL, "limit": 30.0, "timeout": 90.0} | settings
+        given: dict[str, Any] = {"model_id": MODEL, "limit": 30.0, "wait": 15.0, "timeout": 90.0} | settings
         return diagnose(error, **given)
 
 

@@ -20,14 +20,12 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.clock import Clock
     from aws_bedrock_inference.knowledge.explain import Explanation
 
-# The part of a probe's limit that a connection, and then an answer, may take.
-_PART = 0.4
-
 
 @dataclass(kw_only=True)
 class World:
-    """The settings that a diagnosis is about. `limit` is the longest time that one probe may take, in seconds;
-    `wall` tells the time of day. `max_tokens` is the limit of an answer, `concurrency` how many calls are made at once,
+    """The settings that a diagnosis is about. `limit` is the longest time that one probe may take, in seconds,
+    `wait` that which a connection may take, and then an answer: two of them fit into the limit. `wall` tells the time
+    of day. `max_tokens` is the limit of an answer, `concurrency` how many calls are made at once,
     `config` botocore's settings of the client in question, where it is boto3's. `error` is the explanation of the error
     that was asked about, `error_text` its text.
     """
@@ -46,6 +44,7 @@ class World:
     error: Explanation | None = None
     error_text: str = ""
     limit: float = 5.0
+    wait: float = 2.0
     wall: Clock = clocks.wall
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
 
@@ -83,14 +82,13 @@ class World:
         return self.ask("sts", "get_caller_identity")
 
     def ask(self, service: str, operation: str, *, region_name: str | None = None, **params: Any) -> Answer:
-        """Return what boto3's `operation` of `service` answers, asked once, without retries, and never for longer than
-        a part of the limit: a probe tells the first answer.
+        """Return what boto3's `operation` of `service` answers, asked once, without retries: a probe tells the first
+        answer.
         """
         from botocore.config import Config  # noqa: PLC0415 - heavy, and only probes that call need it
         from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - the same
 
-        each = max(0.05, self.limit * _PART)
-        config = Config(retries={"total_max_attempts": 1}, connect_timeout=each, read_timeout=each)
+        config = Config(retries={"total_max_attempts": 1}, connect_timeout=self.wait, read_timeout=self.wait)
         try:
             region = region_name or self.region or None
             client, _, _ = make_client(service, self.session, region_name=region, config=config)

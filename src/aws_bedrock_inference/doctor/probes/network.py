@@ -29,10 +29,6 @@ def _way(world: World) -> tuple[str, int, bool]:
     return parts.hostname or "", port, bool(proxy.hostname)
 
 
-def _patience(world: World) -> float:
-    return world.limit * 0.8
-
-
 @probe(_NETWORK, needs=["endpoint"], tells=["endpoint-unreachable-dns", "proxy-unreachable", "region-disabled"])
 def name(world: World) -> Finding:
     """Resolve the name of the endpoint, or of the proxy before it."""
@@ -57,17 +53,24 @@ def connection(world: World) -> Finding:
     whom = f"the proxy {host}:{port}" if is_proxy else f"{host}:{port}"
     tried = f"connected to {whom}"
     try:
-        socket.create_connection((host, port), timeout=_patience(world)).close()
+        socket.create_connection((host, port), timeout=world.wait).close()
     except TimeoutError:
         cause = "proxy-unreachable" if is_proxy else "connect-timeout"
-        return failed(f"No answer from {whom} within {_patience(world):g} s.", tried, cause=cause)
+        return failed(f"No answer from {whom} within {world.wait:g} s.", tried, cause=cause)
     except OSError as error:
         cause = "proxy-unreachable" if is_proxy else "connection-refused-or-reset"
         return failed(f"No connection to {whom}: {error.strerror or error}.", tried, cause=cause)
     return ok(f"{whom} takes connections.", tried)
 
 
-@probe(_NETWORK, needs=["connection"], tells=["tls-certificate-error", "clock-skew", "signature-mismatch"])
+@probe(
+    _NETWORK,
+    needs=["connection"],
+    tells=[
+        *("tls-certificate-error", "clock-skew", "signature-mismatch", "proxy-unreachable", "client-read-timeout"),
+        "connection-refused-or-reset",
+    ],
+)
 def certificate_and_clock(world: World) -> Finding:
     """Check the certificate of the endpoint, and compare the clocks."""
     url = urlsplit(world.endpoint.url)
@@ -77,10 +80,12 @@ def certificate_and_clock(world: World) -> Finding:
     except ssl.SSLError as error:
         reason = getattr(error, "verify_message", "") or error.reason or error
         return failed(f"The certificate is refused: {reason}.", tried, cause="tls-certificate-error")
+    except TimeoutError:
+        cause = "proxy-unreachable" if world.endpoint.proxy else "client-read-timeout"
+        return failed(f"Connected, but no answer came within {world.wait:g} s.", tried, cause=cause)
     except (OSError, HTTPException) as error:
-        return failed(
-            f"Connected, but there is no answer: {type(error).__name__}.", tried, cause="connection-refused-or-reset"
-        )
+        cause = "proxy-unreachable" if world.endpoint.proxy else "connection-refused-or-reset"
+        return failed(f"Connected, but there is no answer: {error}.", tried, cause=cause)
     if date is None:
         return warning("The answer has no Date, so the clock cannot be compared.", tried)
     off = world.wall() - date
@@ -93,7 +98,7 @@ def certificate_and_clock(world: World) -> Finding:
 def _date(world: World) -> float | None:
     """Return the time of day of the service; None where its answer has none."""
     url, proxy = urlsplit(world.endpoint.url), urlsplit(world.endpoint.proxy or "")
-    limit, to = _patience(world), (url.hostname or "", url.port)
+    limit, to = world.wait, (url.hostname or "", url.port)
     via = (proxy.hostname, proxy.port or 80) if proxy.hostname else to
     wire: HTTPConnection
     if url.scheme == "https":
