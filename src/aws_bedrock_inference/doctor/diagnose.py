@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.clients.base import BaseClient
     from aws_bedrock_inference.clock import Clock
 
+# The part of a probe's limit that a connection may take, and then an answer.
+_PART = 0.4
+
 
 def diagnose(
     error: Any = None,
@@ -49,7 +52,8 @@ def diagnose(
     if unknown:
         raise ValueError(f"asked={unknown}: give names of probes: {', '.join(PROBES)}")
     explanation = None if error is None else explain(error)
-    given = _of_client(client) | {"limit": min(timeout, World.limit)} | settings
+    limit = min(timeout, World.limit)
+    given = _of_client(client) | {"limit": limit, "wait": limit * _PART} | settings
     world = World(**given, error=explanation, error_text="" if error is None else str(error))
     causes = None if explanation is None else {explanation.cause, *explanation.alternatives}
     checks = []
