@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 # Command name: its line in `bedrock --help`. Each command is a function in a module of the same name, loaded on use.
 COMMANDS = {
     "explain": "Explain an AWS error: meaning, what to do, whether to retry.",
+    "doctor": "Find out why calls fail, and prove it.",
     "scan": "Count the AWS errors in logs, by cause.",
     "errors": "List the known AWS errors: cause, codes, whether to retry.",
     "run": "Send every prompt of a file; write each answer as it arrives.",

@@ -85,12 +85,17 @@ def _value(name: str, error: Asked) -> str:
         return code
     if name in _SIZES:
         return _larger(name, error.text)
-    if not any(hint in error.text.lower() for hint in HINTS.get(name, ("",))):
-        return ""
-    for pattern in _compiled(name):
-        match = pattern.search(error.text)
-        if match:
-            return _word(name, match.group(1).lower() if name == "SERVICE" else match.group(1))
+    value = named(name, error.text)
+    return _word(name, value) if value else ""
+
+
+def named(placeholder: str, text: str) -> str:
+    """Return what a text names in the place of a placeholder, or nothing. It may hold the number of an account."""
+    if any(hint in text.lower() for hint in HINTS.get(placeholder, ("",))):
+        for pattern in _compiled(placeholder):
+            match = pattern.search(text)
+            if match:
+                return match.group(1).lower() if placeholder == "SERVICE" else match.group(1)
     return ""
 
 

@@ -1,0 +1,70 @@
+"""Run probes: each in a thread of its own, none for longer than its limit, none before those that it needs."""
+
+from __future__ import annotations
+
+import threading
+from math import inf
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING
+
+from aws_bedrock_inference import clock as clocks
+from aws_bedrock_inference.doctor.findings import Check, Finding, Status, skipped, warning
+from aws_bedrock_inference.knowledge.masking import masked
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from aws_bedrock_inference.clock import Clock
+    from aws_bedrock_inference.doctor.probe import Probe
+    from aws_bedrock_inference.doctor.world import World
+
+
+def examine(
+    probes: Sequence[Probe], world: World, *, timeout: float = inf, clock: Clock = clocks.monotonic
+) -> Iterator[Check]:
+    """Yield the check of each probe as soon as it has ended, all of them within `timeout` seconds.
+
+    Whatever a probe needs and is in `probes` runs first; if that failed, the probe is skipped. A probe that takes
+    longer than `world.limit` seconds is left to itself, in a thread that does not keep the program alive.
+    """
+    end = clock() + timeout
+    waiting, running = list(probes), dict[str, float]()
+    ended: dict[str, Status] = {}
+    answers: SimpleQueue[tuple[Probe, Finding]] = SimpleQueue()
+    by_name = {each.name: each for each in probes}
+    while waiting or running:
+        for each in list(waiting):
+            open_needs = [need for need in each.needs if need in by_name and need not in ended]
+            if open_needs:
+                continue
+            waiting.remove(each)
+            if clock() >= end:
+                ended[each.name] = Status.SKIPPED
+                yield Check(each.name, each.area, skipped(f"Not tried: the {timeout:g} s were over."))
+                continue
+            blocked = [need for need in each.needs if ended.get(need) in {Status.FAILED, Status.SKIPPED}]
+            if blocked:
+                ended[each.name] = Status.SKIPPED
+                yield Check(each.name, each.area, skipped(f"Not tried, because {blocked[0]} did not end well."))
+            else:
+                running[each.name] = clock()
+                threading.Thread(target=_run, args=(each, world, answers), name=each.name, daemon=True).start()
+        if not running:
+            continue
+        due = min(min(running.values()) + world.limit, end)
+        try:
+            each, finding = answers.get(timeout=max(0.0, due - clock()))
+        except Empty:
+            each = by_name[min(running, key=running.__getitem__)]
+            finding = warning(f"No result within {world.limit:g} s, so nothing is known of it.")
+        if each.name in running:  # the result of one that took too long comes after its check
+            ended[each.name] = finding.status
+            yield Check(each.name, each.area, finding, clock() - running.pop(each.name))
+
+
+def _run(probe: Probe, world: World, answers: SimpleQueue[tuple[Probe, Finding]]) -> None:
+    try:
+        finding = probe.examine(world)
+    except Exception as error:  # noqa: BLE001 - a probe that breaks is a finding, not the end of the doctor
+        finding = warning(f"The probe itself failed: {type(error).__name__}: {masked(str(error), accounts=True)}")
+    answers.put((probe, finding))

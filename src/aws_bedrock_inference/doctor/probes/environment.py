@@ -1,0 +1,67 @@
+"""Probes of what the program finds around it: versions, Region, endpoint. They read and call nothing."""
+
+from __future__ import annotations
+
+import sys
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import BotoCoreError
+
+from aws_bedrock_inference.doctor.findings import Finding, failed, ok, warning
+from aws_bedrock_inference.doctor.probe import probe
+from aws_bedrock_inference.sessions import of_aws
+from aws_bedrock_inference.transports.endpoint import unread_region
+
+if TYPE_CHECKING:
+    from aws_bedrock_inference.doctor.world import World
+
+_ENVIRONMENT = "environment"
+
+# The first botocore with Converse: https://github.com/boto/botocore/blob/develop/CHANGELOG.rst, 1.34.116 (2024-05-30).
+_CONVERSE_SINCE = (1, 34, 116)
+
+
+@probe(_ENVIRONMENT, tells=["sdk-too-old", "unknown-operation-unexplained", "parameter-validation-failed"])
+def sdk(_: World) -> Finding:
+    """Read the versions of Python, boto3 and botocore."""
+    found = version("botocore")
+    tried = f"read the versions: Python {sys.version.split()[0]}, boto3 {version('boto3')}, botocore {found}"
+    if _numbers(found) < _CONVERSE_SINCE:
+        return failed(f"botocore {found} does not know Converse.", tried, cause="sdk-too-old")
+    return ok(f"botocore {found} knows Converse.", tried)
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in text.split(".")[:3] if part.isdigit())
+
+
+@probe(_ENVIRONMENT, tells=["region-missing", "sdk-config-invalid"])
+def region(world: World) -> Finding:
+    """Find the Region, and where it comes from."""
+    tried = "read the Region as boto3 does: argument, AWS_DEFAULT_REGION, profile"
+    try:
+        found = world.region
+    except BotoCoreError as error:
+        return failed(f"The settings of AWS cannot be read: {error}", tried, cause="sdk-config-invalid")
+    if not found:
+        return failed(f"No Region is set.{unread_region()}", tried, cause="region-missing")
+    return ok(f"The Region is {found}.", tried)
+
+
+@probe(_ENVIRONMENT, needs=["region"], tells=["endpoint-url-wrong", "wrong-client-service"])
+def endpoint(world: World) -> Finding:
+    """Find the endpoint of the runtime, and whether something overrides AWS's own."""
+    tried = "let boto3 find the endpoint of bedrock-runtime"
+    try:
+        url = world.endpoint.url
+    except (BotoCoreError, ValueError) as error:
+        return failed(f"No endpoint: {error}", tried, cause="endpoint-url-wrong")
+    if not of_aws(url):
+        return warning(f"Calls go to {url}, which is not one of AWS's own endpoints.", tried)
+    if "bedrock-runtime" not in url:
+        return failed(f"Calls go to {url}, the endpoint of another service.", tried, cause="endpoint-url-wrong")
+    return ok(f"Calls go to {url}.", tried)
+
+
+PROBES = (sdk, region, endpoint)

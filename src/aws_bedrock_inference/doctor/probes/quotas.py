@@ -1,0 +1,45 @@
+"""Probes of the account's quotas: applied values, those that are held at 0, and what one request may reserve."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from aws_bedrock_inference.doctor.findings import Finding, failed, ok, skipped, warning
+from aws_bedrock_inference.doctor.probe import probe
+from aws_bedrock_inference.knowledge.models import target
+from aws_bedrock_inference.service_quotas.discovery import QuotasUnknown, discover
+
+if TYPE_CHECKING:
+    from aws_bedrock_inference.doctor.world import World
+
+
+@probe(
+    "quota",
+    needs=["identity"],
+    tells=[
+        *("throttled-requests-per-minute", "throttled-tokens-per-minute", "throttled-unspecified"),
+        *("tokens-per-day-exhausted", "daily-quota-exhausted", "request-larger-than-quota"),
+    ],
+    calls=["servicequotas:ListServiceQuotas", "servicequotas:ListAWSDefaultServiceQuotas"],
+)
+def quotas(world: World) -> Finding:
+    """Read the quotas of the model, and see whether AWS holds one at 0."""
+    if world.model_id is None:
+        return skipped("No model was named.")
+    base, pool = target(world.model_id)[:2]
+    tried = f"listed the quotas of Bedrock in {world.region}"
+    try:
+        table = discover(world.session, region_name=world.region, max_age=0, now=world.wall)
+    except QuotasUnknown as error:
+        return warning(str(error), tried)
+    limits = table.limits(base, pool)
+    if limits is None:
+        return warning(f"Service Quotas lists no quota that is certainly that of {world.model_id}.", tried)
+    if limits.held:
+        message = f"AWS holds the quota of {world.model_id} at 0: waiting does not help, a Support case does."
+        return failed(message, tried, cause="throttled-tokens-per-minute")
+    numbers = [f"{value:,.0f} {name}" for value, name in ((limits.rpm, "requests"), (limits.tpm, "tokens")) if value]
+    return ok(f"The quota of {world.model_id} is {' and '.join(numbers)} a minute.", tried)
+
+
+PROBES = (quotas,)

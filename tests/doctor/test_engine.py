@@ -1,0 +1,107 @@
+"""The doctor's order of work: needs come first, nothing hangs, nothing breaks it, and the first cause wins."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from aws_bedrock_inference.doctor.examine import examine
+from aws_bedrock_inference.doctor.findings import Check, Finding, Report, Status, failed, of_error, ok, warning
+from aws_bedrock_inference.doctor.probe import Probe, chosen
+from aws_bedrock_inference.doctor.probes import PROBES
+from aws_bedrock_inference.doctor.world import World
+from aws_bedrock_inference.knowledge.catalogue import catalogue
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def a_probe(name: str, examined: Callable[[World], Finding], *needs: str) -> Probe:
+    return Probe(name, "area", examined, needs)
+
+
+def ended(*probes: Probe, **options: Any) -> dict[str, Check]:
+    return {check.probe: check for check in examine(probes, World(limit=options.pop("limit", 5.0)), **options)}
+
+
+def test_a_probe_is_skipped_if_what_it_needs_failed() -> None:
+    checks = ended(
+        a_probe("network", lambda _: failed("dead", cause="connect-timeout")),
+        a_probe("identity", lambda _: ok("fine"), "network"),
+        a_probe("model", lambda _: ok("fine"), "identity"),
+        a_probe("sdk", lambda _: warning("old")),
+        a_probe("store", lambda _: ok("fine"), "sdk"),
+    )
+    assert {name: check.status.value for name, check in checks.items()} == {
+        "network": "failed",
+        "identity": "skipped",
+        "model": "skipped",
+        "sdk": "warning",
+        "store": "ok",
+    }
+    assert "network" in checks["identity"].finding.message
+
+
+def test_a_probe_that_hangs_holds_nobody_up() -> None:
+    never = threading.Event()
+    checks = ended(
+        a_probe("hangs", lambda _: ok(str(never.wait()))),
+        a_probe("works", lambda _: ok("fine")),
+        a_probe("after", lambda _: ok("fine"), "hangs"),
+        limit=0.01,
+    )
+    never.set()
+    assert checks["hangs"].status is Status.WARNING
+    assert "No result within 0.01 s" in checks["hangs"].finding.message
+    assert (checks["works"].status, checks["after"].status) == (Status.OK, Status.OK)
+
+
+def test_nothing_begins_after_the_time_is_over() -> None:
+    never = threading.Event()
+    checks = ended(
+        a_probe("hangs", lambda _: ok(str(never.wait()))),
+        a_probe("after", lambda _: ok("fine"), "hangs"),
+        timeout=0.01,
+    )
+    never.set()
+    assert checks["after"].status is Status.SKIPPED
+
+
+def test_a_probe_that_breaks_is_a_finding_without_secrets() -> None:
+    def breaks(_: World) -> Finding:
+        raise RuntimeError("AKIAIOSFODNN7EXAMPLE in arn:aws:iam::123456789012:role/x")
+
+    message = ended(a_probe("breaks", breaks))["breaks"].finding.message
+    assert "RuntimeError" in message
+    assert "123456789012" not in message
+
+
+def test_the_cause_is_that_of_the_error_before_that_of_the_first_failure() -> None:
+    first = Check("a", "x", failed("one", cause="region-missing"))
+    second = Check("b", "x", failed("two", cause="clock-skew"))
+    assert Report((first, second)).cause == "region-missing"
+    asked = Check("b", "x", of_error(second.finding))
+    report = Report((first, asked), "clock-skew")
+    assert (report.cause, report.proved, report.overall) == ("clock-skew", True, Status.FAILED)
+    assert Report((), "clock-skew").to_json()["proved"] is False
+
+
+def test_the_counts_are_those_of_the_checks() -> None:
+    checks = (Check("a", "x", ok("1")), Check("b", "x", ok("2")), Check("c", "x", warning("3")))
+    assert Report(checks).to_json()["counts"] == {"ok": 2, "warning": 1, "failed": 0, "skipped": 0}
+
+
+@pytest.mark.parametrize("name", PROBES)
+def test_each_probe_comes_after_what_it_needs_and_tells_known_causes(name: str) -> None:
+    order = list(PROBES)
+    assert all(order.index(need) < order.index(name) for need in PROBES[name].needs)
+    assert PROBES[name].tells <= catalogue().causes.keys()
+
+
+def test_an_error_chooses_fewer_than_half_of_the_probes() -> None:
+    for cause in ("region-missing", "credentials-missing", "endpoint-unreachable-dns"):
+        names = [each.name for each in chosen(PROBES, [cause])]
+        assert names
+        assert all(need in names for name in names for need in PROBES[name].needs)
