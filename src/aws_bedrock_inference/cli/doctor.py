@@ -13,6 +13,7 @@ from rich.console import Console
 from aws_bedrock_inference.cli.doctor_shown import Shown, summary
 from aws_bedrock_inference.cli.exit_codes import FAILED
 from aws_bedrock_inference.cli.options import PROFILE_OPTION, REGION_OPTION
+from aws_bedrock_inference.cli.terminal import standard_input
 from aws_bedrock_inference.doctor.findings import Status
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def doctor(
     from aws_bedrock_inference.doctor import diagnose  # noqa: PLC0415 - heavy; other commands do not need it
     from aws_bedrock_inference.doctor.bundle import write_bundle  # noqa: PLC0415 - the same
 
-    text = click.get_text_stream("stdin").read() if error == "-" else error
+    text = standard_input().read().decode(errors="replace") if error == "-" else error
     if text is not None and not text.strip():
         raise click.UsageError("The text is empty. Give an error's text or the name of a cause, or leave --for out.")
     shown = None if as_json or short else Shown(Console(highlight=False), ascii_only=plain)

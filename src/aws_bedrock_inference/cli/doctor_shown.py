@@ -60,7 +60,7 @@ class Shown:
     def _hanging(self, head: Text, text: str, style: str = "") -> None:
         """Print a text after its head, with all further lines below its beginning."""
         plain = text.encode("ascii", "replace").decode() if self._word else text
-        width = max(20, self._console.width - head.cell_len)
+        width = max(10, self._console.width - head.cell_len)
         for line in Text(plain, style).wrap(self._console, width, overflow="fold"):
             line.rstrip()
             self._console.print(head + line, soft_wrap=True)
