@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         stream_with_retry,
     )
     from aws_bedrock_inference.deadletters.queue import DeadLetterQueue
+    from aws_bedrock_inference.doctor.diagnosis import diagnose
     from aws_bedrock_inference.exceptions import (
         AnswerIncomplete,
         BedrockError,
@@ -145,6 +146,7 @@ _HOMES = {
     ),
     "fault": ("Category", "Decision", "Fault", "Origin"),
     "flow": ("Pipeline",),
+    "doctor.diagnosis": ("diagnose",),
     "foundation.models": ("Models",),
     "foundation.resolving": ("NotResolvable",),
     "knowledge.classify": ("classify",),
@@ -248,6 +250,7 @@ __all__ = [
     "attempts",
     "calculate_backoff",
     "classify",
+    "diagnose",
     "explain",
     "exponential_backoff_retry",
     "handle_aws_error",

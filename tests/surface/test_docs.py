@@ -179,8 +179,10 @@ def test_scenarios_can_be_read(block: Block) -> None:
 
 
 @pytest.mark.parametrize("block", written_in("json"))
-def test_json_blocks_are_json_lines(block: Block) -> None:
-    for line in block.text.splitlines():
+def test_json_blocks_are_json(block: Block) -> None:
+    """One object over several lines, as a policy is, or one on each line."""
+    whole = block.text.startswith("{\n")
+    for line in [block.text] if whole else block.text.splitlines():
         assert isinstance(json.loads(line), dict)
 
 

@@ -15,37 +15,65 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.doctor.findings import Check, Report
 
 _SIGNS = {
-    Status.OK: ("✓", "green"),
-    Status.WARNING: ("!", "yellow"),
-    Status.FAILED: ("✗", "red"),
-    Status.SKIPPED: ("-", "dim"),
+    Status.OK: ("✓", "ok", "green"),
+    Status.WARNING: ("!", "warn", "yellow"),
+    Status.FAILED: ("✗", "FAIL", "bold red"),
+    Status.SKIPPED: ("-", "skip", "dim"),
 }
-_ASCII = {Status.OK: "ok", Status.WARNING: "warn", Status.FAILED: "FAIL", Status.SKIPPED: "skip"}
+_WIDEST = 100
+_NAME = 22  # columns: the longest name of a probe
 
 
 class Shown:
-    """Prints checks as they end."""
+    """Prints checks as they end; those that were not tried come together at the end."""
 
     def __init__(self, console: Console, *, ascii_only: bool) -> None:
         self._console = console
-        self._ascii = ascii_only or not (console.encoding or "").lower().startswith("utf")
+        self._console.width = min(console.width, _WIDEST)
+        self._word = 1 if ascii_only or not (console.encoding or "").lower().startswith("utf") else 0
 
     def check(self, check: Check) -> None:
-        """Print one check."""
-        sign, style = _SIGNS[check.status]
-        sign = f"{_ASCII[check.status]:4}" if self._ascii else sign
-        self._console.print(Text(f"{sign} {check.probe}: ", style=style).append(check.finding.message, style="default"))
+        """Print one check, unless it was not tried."""
+        if check.status is Status.SKIPPED:
+            return
+        sign, style = _SIGNS[check.status][self._word], _SIGNS[check.status][2]
+        name = f" {check.probe:{min(_NAME, self._console.width // 3)}} "
+        self._hanging(
+            Text(f"{sign:4}" if self._word else sign, style=style).append(name, "default"), check.finding.message
+        )
 
     def end(self, report: Report) -> None:
-        """Print the cause, whether it is proved, and what to do."""
+        """Print what was not tried, the cause, what shows it, and what to do."""
+        for reason, names in _not_tried(report).items():
+            self._hanging(Text(f"{_SIGNS[Status.SKIPPED][self._word]} "), f"{', '.join(names)}: {reason}", "dim")
         self._console.print()
-        self._console.print(Text(summary(report), style="bold"))
+        self._hanging(Text(), summary(report), "bold")
         first = report.first
+        if first is not None:
+            self._hanging(Text(), f"Shown by {first.probe}: {first.finding.tried}.", "dim")
         remedies = first.remedies if first is not None else explain(report.error).remedies if report.error else ()
         for number, remedy in enumerate(remedies, 1):
-            self._console.print(Text(f"  {number}. {remedy.do}"))
+            self._hanging(Text(f" {number}. "), remedy.do)
             if remedy.run:
-                self._console.print(Text(f"     $ {remedy.run}", style="cyan"), soft_wrap=True)
+                self._console.print(Text(f"    $ {remedy.run}", style="cyan"), soft_wrap=True)
+
+    def _hanging(self, head: Text, text: str, style: str = "") -> None:
+        """Print a text after its head, with all further lines below its beginning."""
+        plain = text.encode("ascii", "replace").decode() if self._word else text
+        width = max(10, self._console.width - head.cell_len)
+        for line in Text(plain, style).wrap(self._console, width, overflow="fold"):
+            line.rstrip()
+            self._console.print(head + line, soft_wrap=True)
+            head = Text(" " * head.cell_len)
+
+
+def _not_tried(report: Report) -> dict[str, list[str]]:
+    """Return the names of the probes that were skipped, by the reason."""
+    reasons: dict[str, list[str]] = {}
+    for check in report.checks:
+        if check.status is Status.SKIPPED:
+            reasons.setdefault(check.finding.message, []).append(check.probe)
+    return reasons
 
 
 def summary(report: Report) -> str:
@@ -55,4 +83,4 @@ def summary(report: Report) -> str:
         return f"{report.cause}: {report.first.finding.message} ({counts})"
     if report.error:
         return f"Not proved: the text suggests {report.error}, and no probe found it. ({counts})"
-    return f"Nothing that would end calls was found. ({counts})"
+    return f"Nothing that ends calls was found. ({counts})"

@@ -1,6 +1,6 @@
 """The doctor: read-only probes that find the cause of an error and prove it.
 
-diagnose.py   choose the probes, run them, report
+diagnosis.py  choose the probes, run them, report
 probe.py      what a probe is; the table of all of them
 probes/       the probes, a file for each area
 examine.py    run them: in order of need, each within its limit
@@ -8,5 +8,5 @@ world.py      the settings and connections that they look at
 findings.py   what they found
 """
 
-from aws_bedrock_inference.doctor.diagnose import diagnose as diagnose
+from aws_bedrock_inference.doctor.diagnosis import diagnose as diagnose
 from aws_bedrock_inference.doctor.findings import Report as Report

@@ -30,6 +30,7 @@ def examine(
     end = clock() + timeout
     waiting, running = list(probes), dict[str, float]()
     ended: dict[str, Status] = {}
+    first: dict[str, str] = {}  # the probe in whose failure the skipping of others began
     answers: SimpleQueue[tuple[Probe, Finding]] = SimpleQueue()
     by_name = {each.name: each for each in probes}
     while waiting or running:
@@ -45,7 +46,8 @@ def examine(
             blocked = [need for need in each.needs if ended.get(need) in {Status.FAILED, Status.SKIPPED}]
             if blocked:
                 ended[each.name] = Status.SKIPPED
-                yield Check(each.name, each.area, skipped(f"Not tried, because {blocked[0]} did not end well."))
+                first[each.name] = first.get(blocked[0], blocked[0])
+                yield Check(each.name, each.area, skipped(f"Not tried, because {first[each.name]} did not end well."))
             else:
                 running[each.name] = clock()
                 threading.Thread(target=_run, args=(each, world, answers), name=each.name, daemon=True).start()
