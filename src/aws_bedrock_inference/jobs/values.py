@@ -1,0 +1,89 @@
+"""The values of a job: its status in the documents' words, its records, and the exception of a job that failed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
+
+from aws_bedrock_inference.dialects.content import text_of
+from aws_bedrock_inference.dialects.usage import usage_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
+    from aws_bedrock_inference.call import Usage
+    from aws_bedrock_inference.knowledge.explain import Explanation
+
+COMPLETED, FAILED, STOPPED = "COMPLETED", "FAILED", "STOPPED"
+ENDED = frozenset({COMPLETED, FAILED, STOPPED})
+"""The words of jobs that have ended; each other word is of a job that runs."""
+
+
+class JobStatus(TypedDict):
+    """A job as it is now.
+
+    `status` is COMPLETED, FAILED or STOPPED, or of a job that runs SUBMITTED, VALIDATING, SCHEDULED, IN_PROGRESS or
+    STOPPING; `aws_status` is AWS's own word. A job that AWS calls PartiallyCompleted is COMPLETED, and Expired is FAILED;
+    `error` says why, and is None for a job without failures. The counts are 0 until AWS has validated the input.
+    """
+
+    job_id: str
+    name: str
+    model_id: str
+    status: str
+    aws_status: str
+    error: str | None
+    total: int
+    processed: int
+    succeeded: int
+    failed: int
+    submitted: datetime | None
+    modified: datetime | None
+    ended: datetime | None
+    expires: datetime | None
+    input_s3_uri: str
+    output_s3_uri: str
+    client_token: str
+
+
+@dataclass(frozen=True, slots=True)
+class RecordError:
+    """Why a record has no output: the service's HTTP status and message, explained. `code` is 0 for a record that the
+    job did not reach.
+    """
+
+    code: int
+    message: str = field(repr=False)
+    explanation: Explanation = field(repr=False)
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.explanation.title}"
+
+
+@dataclass(frozen=True, slots=True)
+class JobRecord:
+    """A record of a job with its `output`, the body that the model answered, or its `error`. `input` is the record's
+    `modelInput`.
+    """
+
+    record_id: str
+    input: dict[str, Any] = field(repr=False)
+    output: dict[str, Any] | None = field(default=None, repr=False)
+    error: RecordError | None = None
+
+
+class JobResult(NamedTuple):
+    """What a job left: its records, which each iteration reads anew from S3, and its last status."""
+
+    records: Iterable[JobRecord]
+    job: JobStatus
+
+
+class JobFailed(Exception):
+    """A job that failed, expired or was stopped. `job` is its status, `explanation` what its error means."""
+
+    def __init__(self, job: JobStatus, explanation: Explanation) -> None:
+        self.job = job
+        self.explanation = explanation
+        super().__init__(job, explanation)
