@@ -80,8 +80,8 @@ def create(
 ) -> None:
     """Create a job of the records of INPUT, and print its id.
 
-    INPUT is a file, a directory, or - for standard input, with the records that `bedrock run` takes; or a file or folder
-    of .jsonl in S3, in Bedrock's own form. The same content has one job: the command may be repeated.
+    INPUT is a file, a directory, or - for standard input, with the records that `bedrock run` takes; or a file or
+    folder of .jsonl in S3, in Bedrock's own form. The same content has one job: the command may be repeated.
     """
     client = BedrockJobClient(chosen_model(model), output_s3_uri=output_s3_uri, role_arn=role, region_name=region)
     with client:
