@@ -12,7 +12,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from hashlib import blake2b
-from math import inf
+from math import floor, inf
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
@@ -78,11 +78,11 @@ class BatchJobs:
         if self.due() > now:
             return
         with self._running:
-            self._s3 = self._s3 or S3(self._scenario.s3_endpoint)
             for job in list(self._jobs.values()):
                 if self._closed:
                     return
                 try:
+                    self._s3 = self._s3 or S3(self._scenario.s3_endpoint)
                     job.run(now, self._s3)
                 except Exception:
                     logging.getLogger(__name__).exception("the simulator has failed; this is a fault of its own")
@@ -142,6 +142,7 @@ class BatchJobs:
         return _USUAL
 
     def _job(self, asked: Asked) -> Job:
+        validate.check_parameters(asked.operation, {"jobIdentifier": asked.model})
         job = self._jobs.get(asked.model.rpartition("/")[2])
         if job is None or job.region != asked.region or asked.model not in (job.id, job.arn):
             raise ServiceError("ResourceNotFoundException", text("batch", "not-found"))
@@ -149,7 +150,7 @@ class BatchJobs:
 
     def _list(self, query: str, region: str) -> dict[str, Any]:
         wanted = {name: values[-1] for name, values in parse_qs(query).items()}
-        validate.check_query("ListModelInvocationJobs", wanted)
+        validate.check_parameters("ListModelInvocationJobs", wanted)
         after, before = _moment(wanted, "submitTimeAfter", -inf), _moment(wanted, "submitTimeBefore", inf)
         found = [
             (number, job)
@@ -157,7 +158,7 @@ class BatchJobs:
             if job.region == region
             and job.status == wanted.get("statusEquals", job.status)
             and wanted.get("nameContains", "") in job.name
-            and after < self._epoch + job.submitted_at < before
+            and after < self._time(job.submitted_at).timestamp() < before
         ]
         ascending = wanted.get("sortOrder") == "Ascending"
         if not ascending:
@@ -179,21 +180,25 @@ class BatchJobs:
             **given,
             "modelId": _model_arn(job),
             "status": job.status,
-            "submitTime": self._time(job.submitted_at),
-            "lastModifiedTime": self._time(job.changed_at),
+            "submitTime": _written(self._time(job.submitted_at)),
+            "lastModifiedTime": _written(self._time(job.changed_at)),
             "timeoutDurationInHours": job.hours,
-            "jobExpirationTime": self._time(job.expires_at),
+            "jobExpirationTime": _written(self._time(job.expires_at)),
             "modelInvocationType": job.operation,
             **job.counts(),
         }
         if job.message:
             told["message"] = job.message
         if job.ended_at is not None:
-            told["endTime"] = self._time(job.ended_at)
+            told["endTime"] = _written(self._time(job.ended_at))
         return told
 
-    def _time(self, seconds: float) -> str:
-        return datetime.fromtimestamp(self._epoch + seconds, UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
+    def _time(self, seconds: float) -> datetime:
+        return datetime.fromtimestamp(floor((self._epoch + seconds) * 1000) / 1000, UTC)
+
+
+def _written(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03}Z"
 
 
 def _refusal(name: str, **values: object) -> ServiceError:

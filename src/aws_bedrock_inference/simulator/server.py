@@ -185,6 +185,7 @@ async def serve(tables: dict[str, Any], host: str, port: int, ready: Callable[[s
                 await asyncio.wait_for(endpoint.changed.wait(), change)
     finally:
         working.cancel()
+        service.close()
         if listener:
             listener.stop()  # type: ignore[no-untyped-call]
         if serving:

@@ -48,7 +48,7 @@ class Service:
         self._skipped = 0.0
         self._faults = Faults(scenario.faults, scenario.seed)
         self._control_plane = ControlPlane(scenario)
-        self._jobs.close()
+        self.close()
         self._jobs = BatchJobs(scenario, self._control_plane, self._wall())
         self._pools: dict[tuple[str, str, str], Pool] = {}
         self._changes = deque(sorted(scenario.changes, key=lambda change: change.at))
@@ -68,6 +68,10 @@ class Service:
     def work(self) -> None:
         """Do what batch jobs have to do by now; it waits for S3, so that it is no work for a loop."""
         self._jobs.run(self.now)
+
+    def close(self) -> None:
+        """Leave batch jobs as they are, so that a `work` under way ends soon."""
+        self._jobs.close()
 
     def next_work(self) -> float | None:
         """Return in how many seconds batch jobs have something to do (None: not before they are told something)."""

@@ -86,8 +86,8 @@ def body_of(operation: str, service: str = RUNTIME) -> Shape:
 
 
 @cache
-def query_of(operation: str) -> dict[str, Shape]:
-    """Return the shapes of what may stand in the query of an operation of the control plane, by name."""
+def parameters_of(operation: str) -> dict[str, Shape]:
+    """Return the shapes of what stands in the path and the query of an operation of the control plane, by name."""
     model = _model(CONTROL)
     members = model["shapes"][model["operations"][operation]["input"]["shape"]]["members"].values()
     return {part["locationName"]: shape(part["shape"], CONTROL) for part in members if "location" in part}

@@ -10,7 +10,7 @@ from aws_bedrock_inference.simulator.answers import LARGEST
 from aws_bedrock_inference.simulator.embeddings import embedding_format
 from aws_bedrock_inference.simulator.error_texts import ServiceError, invalid, refused
 from aws_bedrock_inference.simulator.model_rules import claude_name, is_id, listed, matches, streams
-from aws_bedrock_inference.simulator.service_shapes import RUNTIME, body_of, query_of, quicker, shape
+from aws_bedrock_inference.simulator.service_shapes import RUNTIME, body_of, parameters_of, quicker, shape
 
 if TYPE_CHECKING:
     from aws_bedrock_inference.simulator.answers import Prompt
@@ -30,9 +30,9 @@ def check_shape(operation: str, body: dict[str, Any], service: str = RUNTIME) ->
             _check(shape(facts.members[name], service), value, f"/{name}")
 
 
-def check_query(operation: str, wanted: dict[str, str]) -> None:
-    """Refuse what the service model does not allow in the query of an operation of the control plane."""
-    for name, facts in query_of(operation).items():
+def check_parameters(operation: str, wanted: dict[str, str]) -> None:
+    """Refuse what the service model does not allow in the path and the query of an operation of the control plane."""
+    for name, facts in parameters_of(operation).items():
         if name not in wanted:
             continue
         value: Any = wanted[name]
