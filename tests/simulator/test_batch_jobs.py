@@ -109,8 +109,8 @@ def test_the_answer_to_get_has_all_that_the_service_model_knows(desk: BatchDesk)
     network = {"subnetIds": ["subnet-1"], "securityGroupIds": ["sg-1"]}
     job = desk.create(timeoutDurationInHours=168, vpcConfig=network, clientRequestToken="token-1")
     found = desk.get(job)
-    members = get_session().get_service_model("bedrock").operation_model("GetModelInvocationJob").output_shape.members
-    assert found.keys() - {"ResponseMetadata"} == members.keys() - {"message"}
+    shape: Any = get_session().get_service_model("bedrock").operation_model("GetModelInvocationJob").output_shape
+    assert found.keys() - {"ResponseMetadata"} == shape.members.keys() - {"message"}
     assert (found["jobName"], found["roleArn"], found["vpcConfig"]) == ("nightly", ROLE, network)
     assert found["modelId"] == f"arn:aws:bedrock:us-east-1::foundation-model/{NOVA}"
     assert found["inputDataConfig"] == {"s3InputDataConfig": {"s3Uri": INPUT}}
