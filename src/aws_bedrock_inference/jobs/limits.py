@@ -46,7 +46,9 @@ def limits_of(base_model_id: str, quotas: QuotaTable | None = None) -> JobLimits
     publishes for most models.
     """
     facts = _facts()
-    value = {name: facts["job"][name] for name in ("least_records", "most_records", "file_records", "file_gb", "job_gb")}
+    value = {
+        name: facts["job"][name] for name in ("least_records", "most_records", "file_records", "file_gb", "job_gb")
+    }
     value |= _listed(base_model_id, quotas)
     return JobLimits(
         least_records=int(value["least_records"]),

@@ -47,7 +47,9 @@ def read(client: Any, place: S3Location) -> Stored | None:
     except ValueError:
         value = None
     if not isinstance(value, dict) or not isinstance(value.get("format"), int):
-        raise ValueError(f"{place} is not the state of a job. Give the id as it was returned, and leave its files alone")
+        raise ValueError(
+            f"{place} is not the state of a job. Give the id as it was returned, and leave its files alone"
+        )
     if value["format"] > FORMAT:
         raise ValueError(f"{place} was written by a newer version of aws-bedrock-inference. Upgrade it here, too")
     return Stored(value, answer["ETag"])
