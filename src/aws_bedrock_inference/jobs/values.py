@@ -9,7 +9,7 @@ from aws_bedrock_inference.dialects.content import text_of
 from aws_bedrock_inference.dialects.usage import usage_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import AsyncIterable, Iterable
     from datetime import datetime
 
     from aws_bedrock_inference.call import Usage
@@ -24,8 +24,8 @@ class JobStatus(TypedDict):
     """A job as it is now.
 
     `status` is COMPLETED, FAILED or STOPPED, or of a job that runs SUBMITTED, VALIDATING, SCHEDULED, IN_PROGRESS or
-    STOPPING; `aws_status` is AWS's own word. A job that AWS calls PartiallyCompleted is COMPLETED, and Expired is FAILED;
-    `error` says why, and is None for a job without failures. The counts are 0 until AWS has validated the input.
+    STOPPING; `aws_status` is AWS's own word. AWS's PartiallyCompleted is COMPLETED, and its Expired is FAILED; `error`
+    says what went wrong, and is None if nothing did. The counts are 0 until AWS has validated the input.
     """
 
     job_id: str
@@ -49,8 +49,8 @@ class JobStatus(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class RecordError:
-    """Why a record has no output: the service's HTTP status and message, explained. `code` is 0 for a record that the
-    job did not reach.
+    """Why a record has no output: the HTTP status and the message of the service, and what they mean. `code` is 0 for a
+    record that the job did not reach.
     """
 
     code: int
@@ -58,7 +58,7 @@ class RecordError:
     explanation: Explanation = field(repr=False)
 
     def __str__(self) -> str:
-        return f"{self.code}: {self.explanation.title}"
+        return f"{self.explanation.title} ({self.code or 'not reached'})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +72,19 @@ class JobRecord:
     output: dict[str, Any] | None = field(default=None, repr=False)
     error: RecordError | None = None
 
+    @property
+    def text(self) -> str:
+        """The text of the answer, in a body of Converse, Nova or Claude; empty without one."""
+        body = self.output or {}
+        answer = body.get("output")
+        message = answer.get("message") if isinstance(answer, dict) else body
+        return text_of(message.get("content")) if isinstance(message, dict) else ""
+
+    @property
+    def usage(self) -> Usage | None:
+        """The tokens that were used; None if the output does not say."""
+        return None if self.output is None else usage_of(self.output)
+
 
 class JobResult(NamedTuple):
     """What a job left: its records, which each iteration reads anew from S3, and its last status."""
@@ -80,10 +93,23 @@ class JobResult(NamedTuple):
     job: JobStatus
 
 
+class AsyncJobResult(NamedTuple):
+    """`JobResult` for asyncio: `async for record in result.records`."""
+
+    records: AsyncIterable[JobRecord]
+    job: JobStatus
+
+
 class JobFailed(Exception):
-    """A job that failed, expired or was stopped. `job` is its status, `explanation` what its error means."""
+    """A job that failed, expired or was stopped. `job` is its last status, `explanation` what its error means."""
 
     def __init__(self, job: JobStatus, explanation: Explanation) -> None:
         self.job = job
         self.explanation = explanation
         super().__init__(job, explanation)
+
+    def __str__(self) -> str:
+        job, explanation = self.job, self.explanation
+        said = f"Job failed: {job['error']} [{job['name']}, {job['job_id']}, {job['aws_status']}]"
+        advice = explanation.remedies[0].do if explanation.remedies and explanation.cause != "unknown" else ""
+        return f"{said} {advice}".rstrip()
