@@ -12,7 +12,6 @@ from botocore.config import Config
 from botocore.exceptions import EndpointConnectionError
 from support.doubles import ROUTE, World, failed, session
 
-from aws_bedrock_inference.fault import Fault
 from aws_bedrock_inference.jobs import states
 from aws_bedrock_inference.jobs.lease import STALE, VALID
 from aws_bedrock_inference.jobs.local import LocalJobs, folder_of
@@ -22,6 +21,8 @@ from aws_bedrock_inference.s3 import S3Location
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from aws_bedrock_inference.fault import Fault
 
 OUTPUT = S3Location("answers", "out/")
 MODEL = "amazon.nova-lite-v1:0"
@@ -65,14 +66,14 @@ class Machine:
         self.client = client or Client()
         self.jobs = LocalJobs(s3, lambda: self.client, clock=self.world.clock, wall=lambda: 1000.0)  # type: ignore[arg-type,return-value]
 
-    def create(self, records: int, token: str = "t1", invocation: str = "Converse") -> str:
+    def create(self, records: int, name: str = "t1", invocation: str = "Converse") -> str:
         lines = io.BytesIO(b"".join(line(number) for number in range(1, records + 1)))
         return self.jobs.create(
-            OUTPUT, lines, token=token, model=MODEL, invocation=invocation, records=records, name="night"
+            OUTPUT, lines, token=name, model=MODEL, invocation=invocation, records=records, name=name
         )
 
-    def run(self, records: int, token: str = "t1", invocation: str = "Converse") -> str:
-        job_id = self.create(records, token, invocation)
+    def run(self, records: int, name: str = "t1", invocation: str = "Converse") -> str:
+        job_id = self.create(records, name, invocation)
         self.jobs.finish(job_id)
         return job_id
 
@@ -118,7 +119,8 @@ def test_a_job_leaves_what_a_job_of_aws_leaves(s3: Any, records: int) -> None:
     assert job["status"] == "Completed"
     assert (job["totalRecordCount"], job["successRecordCount"], job["errorRecordCount"]) == (records, records, 0)
     folder = f"{job['outputDataConfig']['s3OutputDataConfig']['s3Uri']}{job_id.rpartition('/')[2]}/"
-    assert folder == str(folder_of(job_id)) and folder.startswith("s3://answers/out/local/")
+    assert folder == str(folder_of(job_id))
+    assert folder.startswith("s3://answers/out/local/")
     assert [each["recordId"] for each in lines_of(s3, job_id)] == [f"r{n}" for n in range(1, records + 1)]
     first = lines_of(s3, job_id)[0]
     assert first == json.loads(line(1)) | {
@@ -156,7 +158,8 @@ def test_a_model_that_may_not_be_called_fails_the_job_with_what_to_do(s3: Any) -
     machine = Machine(s3, Client(lambda _: denied))
     job = machine.jobs.status(machine.run(90))
     assert job["status"] == "Failed"
-    assert "AccessDeniedException" in job["message"] and len(job["message"]) > 80
+    assert job["message"].startswith("AccessDeniedException: You don't have access to the model. ")
+    assert len(job["message"]) > 80, "what to do is missing"
     assert len(machine.client.asked) <= 32, "it stops at the first"
 
 
@@ -165,13 +168,23 @@ def test_the_same_token_is_the_same_job(s3: Any) -> None:
     job_id = machine.run(2)
     assert machine.run(2) == job_id == Machine(s3).run(2)
     assert len(machine.client.asked) == 2
-    assert machine.run(2, token="t2") != job_id
+    assert machine.run(2, name="t2") != job_id
+
+
+def test_a_job_that_failed_is_followed_by_a_new_one(s3: Any) -> None:
+    denied = refused(answered("AccessDeniedException", "no access", status=403))
+    first = Machine(s3, Client(lambda _: denied)).run(1)
+    machine = Machine(s3)
+    second = machine.run(1)
+    assert second != first
+    assert machine.jobs.status(second)["status"] == "Completed"
+    assert machine.run(1) == second
 
 
 def test_another_process_sees_a_job_and_takes_it_over_when_its_runner_is_killed(s3: Any) -> None:
-    """The killed process had answered 2 of 5 records and was asking the third."""
+    """It is killed before its first record, and the results of two are there."""
     killed = Machine(s3)
-    killed.jobs._start = lambda *_: None  # type: ignore[method-assign] - it dies before its first record
+    killed.jobs._start = lambda *_: None  # type: ignore[method-assign]
     job_id = killed.create(5)
     for number in (1, 2):
         kept = json.loads(line(number)) | {"modelOutput": {"kept": number}}
@@ -338,7 +351,7 @@ def test_a_job_is_cancelled_from_another_process_and_keeps_its_answers(s3: Any) 
 
 def test_jobs_are_listed_the_newest_first(s3: Any) -> None:
     machine = Machine(s3)
-    ids = [machine.run(1, token=token) for token in "abc"]
+    ids = [machine.run(1, name=token) for token in "abc"]
     assert {job["jobArn"] for job in machine.jobs.list(OUTPUT)} == set(ids)
     assert list(machine.jobs.list(S3Location(OUTPUT.bucket, "elsewhere"))) == []
 
@@ -362,16 +375,18 @@ class Unconditional:
 
 
 @pytest.mark.parametrize("refuses", [False, True])
-def test_where_writes_have_no_conditions_only_the_creator_runs_a_job(s3: Any, refuses: bool) -> None:
+def test_where_writes_have_no_conditions_only_the_creator_runs_a_job(s3: Any, *, refuses: bool) -> None:
     plain = Unconditional(s3, refuses=refuses)
     assert Machine(plain).run(3)
     killed = Machine(plain)
     killed.jobs._start = lambda *_: None  # type: ignore[method-assign]
-    job_id = killed.create(3, token="t2")
+    job_id = killed.create(3, name="t2")
     other = Machine(plain)
     job = other.wait(job_id)
-    assert job["status"] == "Failed" and "Create it again" in job["message"]
+    assert job["status"] == "Failed"
+    assert "Create it again" in job["message"]
     assert other.client.asked == []
+    assert other.wait(other.run(3, name="t2"))["status"] == "Completed", "it can be created again"
 
 
 @pytest.mark.parametrize("job_id", ["local:", "local:s3://b", "arn:aws:bedrock:x", "local:file"])
@@ -392,6 +407,12 @@ def test_a_job_that_is_not_there_and_one_of_a_newer_version_are_told(s3: Any) ->
 def test_a_bucket_that_is_not_there_is_a_sentence(s3: Any) -> None:
     with pytest.raises(OSError, match=r"s3://gone/local/.*NoSuchBucket") as caught:
         Machine(s3).jobs.create(
-            S3Location("gone", ""), io.BytesIO(line(1)), token="t", model=MODEL, invocation="Converse", records=1, name="n"
+            S3Location("gone", ""),
+            io.BytesIO(line(1)),
+            token="t",
+            model=MODEL,
+            invocation="Converse",
+            records=1,
+            name="n",
         )
     assert len(str(caught.value)) > 100, "what to do is missing"

@@ -89,14 +89,16 @@ def test_limits_are_those_of_the_account_where_they_certainly_mean_the_model() -
     assert replace(PUBLISHED, least_records=1) == JobLimits(
         least_records=1, most_records=50_000, file_records=50_000, file_bytes=10**9, job_bytes=5 * 10**9
     )
-    quotas = QuotaTable((
-        quota("Minimum number of records per batch inference job for Nova Lite V1", 40),
-        quota("Records per batch inference job for Nova Lite V1", 100_000),
-        quota("Records per input file per batch inference job for Nova Lite V1", 20_000),
-        quota("Batch inference input file size for Nova Lite V1 (in GB)", 2),
-        quota("Batch inference job size (in GB) for Nova Lite V1", 100),
-        quota("Minimum number of records per batch inference job for Claude Sonnet 4", 7),
-    ))
+    quotas = QuotaTable(
+        (
+            quota("Minimum number of records per batch inference job for Nova Lite V1", 40),
+            quota("Records per batch inference job for Nova Lite V1", 100_000),
+            quota("Records per input file per batch inference job for Nova Lite V1", 20_000),
+            quota("Batch inference input file size for Nova Lite V1 (in GB)", 2),
+            quota("Batch inference job size (in GB) for Nova Lite V1", 100),
+            quota("Minimum number of records per batch inference job for Claude Sonnet 4", 7),
+        )
+    )
     assert limits_of("amazon.nova-lite-v1:0", quotas) == JobLimits(
         least_records=40, most_records=100_000, file_records=20_000, file_bytes=2 * 10**9, job_bytes=100 * 10**9
     )

@@ -1,5 +1,6 @@
-"""The limits of one batch job: how many records and bytes it takes, at least and at most. They are quotas of each model;
-`limits.toml` has what AWS publishes where Service Quotas is not asked.
+"""The limits of one batch job: how many records and bytes it takes, at least and at most.
+
+They are quotas of each model. `limits.toml` has what AWS publishes, for where Service Quotas is not asked.
 """
 
 from __future__ import annotations

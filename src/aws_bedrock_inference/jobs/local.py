@@ -16,13 +16,12 @@ from functools import partial
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 from uuid import uuid4
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from aws_bedrock_inference.bounds import hashed
 from aws_bedrock_inference.forks import renew_after_fork
 from aws_bedrock_inference.jobs import states
 from aws_bedrock_inference.jobs.lease import STALE, Lease
 from aws_bedrock_inference.jobs.local_run import INPUT, STATE, LocalRun
+from aws_bedrock_inference.jobs.states import FAILURES
 from aws_bedrock_inference.s3 import S3Location, failure
 
 if TYPE_CHECKING:
@@ -81,17 +80,22 @@ class LocalJobs:
         records: int,
         name: str,
     ) -> str:
-        """Create the job of these lines below `output`, start it in the background, and return its id. `token` names the
-        job: if it exists already, it is left as it is. Raises `OSError` for what S3 refuses.
+        """Create the job of these lines below `output`, start it in the background, and return its id. `token` names
+        the job: one that runs or has completed is left as it is, one that failed or was stopped is followed by a new
+        one. Raises `OSError` for what S3 refuses.
         """
-        folder = S3Location(output.bucket, f"{_folder_key(output)}{_FOLDERS}{hashed(token)}/")
-        job_id = f"{PREFIX}{folder}".removesuffix("/")
-        if states.read(self._s3, _state(folder)) is not None:
-            return job_id
+        for own in states.attempts(token):
+            folder = S3Location(output.bucket, f"{_folder_key(output)}{_FOLDERS}{hashed(own)}/")
+            job_id = f"{PREFIX}{folder}".removesuffix("/")
+            there = states.read(self._s3, _state(folder))
+            if there is None:
+                break
+            if self._stands(job_id, there.value):
+                return job_id
         place = folder._replace(key=folder.key + INPUT)
         try:
             self._s3.put_object(Bucket=place.bucket, Key=place.key, Body=lines)
-        except (BotoCoreError, ClientError) as error:
+        except FAILURES as error:
             raise failure(place, error) from error
         sent = self._clock()
         state = {
@@ -152,7 +156,7 @@ class LocalJobs:
                     if stored is not None:
                         job_id = f"{PREFIX}{folder}".removesuffix("/")
                         found.append((stored.value["submitted"], _description(job_id, folder, stored.value)))
-        except (BotoCoreError, ClientError) as error:
+        except FAILURES as error:
             raise failure(output, error) from error
         yield from (job for _, job in sorted(found, key=lambda job: -job[0]))
 
@@ -171,6 +175,13 @@ class LocalJobs:
             each.run.end()
         for each in running:
             each.thread.join()
+
+    def _stands(self, job_id: str, state: dict[str, Any]) -> bool:
+        """Return whether the job needs no new one: it has completed, or it runs, or others can take it over."""
+        if state["ended"] is not None:
+            return bool(state["status"] == "Completed")
+        with self._lock:
+            return state["shared"] or job_id in self._running
 
     def _read(self, job_id: str) -> Stored:
         folder = folder_of(job_id)

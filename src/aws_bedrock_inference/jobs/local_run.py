@@ -12,9 +12,8 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from aws_bedrock_inference.jobs.on_demand import JobBroken, answer_line
+from aws_bedrock_inference.jobs.states import FAILURES
 from aws_bedrock_inference.log import LOGGER
 from aws_bedrock_inference.s3 import failure, listed, opened
 
@@ -36,7 +35,7 @@ _CONCURRENCY = 16
 
 
 class LocalRun:
-    """The run of the local job in `folder`, whose lease this process has; `client` makes the client at the first record.
+    """The run of the local job in `folder`, whose lease this process has. `client` returns the client, at each record.
     `end` asks the run to end early: it begins no more records, and another runner may go on at once.
     """
 
@@ -88,15 +87,17 @@ class LocalRun:
 
     @property
     def _goes_on(self) -> bool:
-        is_over = self._ended.is_set() or self._broken or self._trouble or self._lease.state["stop"]
-        return self._lease.holds and not is_over
+        if self._ended.is_set() or self._broken or self._trouble or self._lease.state["stop"]:
+            return False
+        return self._lease.holds
 
     @property
     def _is_complete(self) -> bool:
         """True if the job is to end now: all records have a result, or it goes no further."""
         if self._broken or self._lease.state["stop"]:
             return True
-        return sum(1 for _ in self._parts()) >= self._lease.state["records"]
+        records: int = self._lease.state["records"]
+        return sum(1 for _ in self._parts()) >= records
 
     def _ask(self, number: int, record: dict[str, Any]) -> bool | None:
         """Ask a record and keep its result. Return whether it has an answer, None if it was not asked."""
@@ -147,7 +148,7 @@ class LocalRun:
         try:
             for part in parts:
                 self._s3.delete_object(Bucket=part.location.bucket, Key=part.location.key)
-        except (BotoCoreError, ClientError) as error:
+        except FAILURES as error:
             LOGGER.info("the parts of a local job stay below %s: %s", self._folder, error)
 
     def _parts(self) -> Iterator[S3Object]:
@@ -166,7 +167,7 @@ class LocalRun:
         place = _below(self._folder, name)
         try:
             self._s3.put_object(Bucket=place.bucket, Key=place.key, Body=body)
-        except (BotoCoreError, ClientError) as error:
+        except FAILURES as error:
             raise failure(place, error) from error
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 from collections import deque
-from typing import IO, TYPE_CHECKING, NamedTuple
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -57,8 +57,8 @@ def _lengths(lines: Iterable[bytes], most: int) -> Iterator[int]:
     for number, line in enumerate(lines, 1):
         if len(line) > most:
             raise ValueError(
-                f"record {number}: {len(line):,} bytes, and a file of a batch job takes {most:,}. Shorten it, or put its "
-                "media into S3 and refer to them by s3Location"
+                f"record {number}: {len(line):,} bytes, and a file of a batch job takes {most:,}. Shorten it, or put "
+                "its media into S3 and refer to them by s3Location"
             )
         yield len(line)
 
@@ -117,7 +117,7 @@ class Slice(io.RawIOBase):
         self._at = max(0, origin + offset)
         return self._at
 
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override] - the type of the standard library is wider
+    def readinto(self, buffer: Any) -> int:
         """Read into `buffer`, and return the number of bytes."""
         self._file.seek(self._part.start + self._at)
         content = self._file.read(max(0, min(len(buffer), self._part.size - self._at)))

@@ -7,17 +7,24 @@ S3 has these conditions; other endpoints may ignore or refuse them. `enforces` f
 from __future__ import annotations
 
 import json
+from itertools import count
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from aws_bedrock_inference.exceptions import Refused
 from aws_bedrock_inference.s3 import failure
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from aws_bedrock_inference.s3 import S3Location
 
 FORMAT = 1
 """The version of what is written. A newer one is refused."""
+
+FAILURES = (BotoCoreError, ClientError, Refused)
+"""What a client of S3 raises; `Refused` where it is wrapped in `resilient()`."""
 
 _ABSENT = frozenset({"404", "NoSuchKey"})
 
@@ -35,19 +42,25 @@ class Stored(NamedTuple):
     etag: str
 
 
+def attempts(token: str) -> Iterator[str]:
+    """Yield the token, and then those for what follows a job that failed or was stopped."""
+    yield token
+    yield from (f"{token}-{number}" for number in count(2))
+
+
 def read(client: Any, place: S3Location) -> Stored | None:
     """Return the object, None if there is none. Raises `ValueError` for one of a newer version, `OSError`."""
     try:
         answer = client.get_object(Bucket=place.bucket, Key=place.key)
         value = json.loads(answer["Body"].read())
-    except (BotoCoreError, ClientError) as error:
+    except FAILURES as error:
         if _code(error) in _ABSENT:
             return None
         raise failure(place, error) from error
     except ValueError:
         value = None
     if not isinstance(value, dict) or not isinstance(value.get("format"), int):
-        raise ValueError(
+        raise ValueError(  # noqa: TRY004 - the id is wrong, not the argument
             f"{place} is not the state of a job. Give the id as it was returned, and leave its files alone"
         )
     if value["format"] > FORMAT:
@@ -70,10 +83,10 @@ def replace(client: Any, place: S3Location, old: Stored, value: dict[str, Any]) 
 
 
 def enforces(client: Any, place: S3Location, stored: Stored) -> bool:
-    """Return whether the endpoint keeps an object that exists from being created again. Writes what is there already."""
+    """Return whether the endpoint keeps an object that exists from being created again. If not, it is written anew."""
     try:
         _put(client, place, stored.value, IfNoneMatch="*")
-    except (BotoCoreError, ClientError) as error:
+    except FAILURES as error:
         return _code(error) in _LOST
     return False
 
@@ -81,7 +94,7 @@ def enforces(client: Any, place: S3Location, stored: Stored) -> bool:
 def _written(client: Any, place: S3Location, value: dict[str, Any], **condition: str) -> Stored | None:
     try:
         return Stored(value, _put(client, place, value, **condition))
-    except (BotoCoreError, ClientError) as error:
+    except FAILURES as error:
         code = _code(error)
         if code in _UNKNOWN:
             return Stored(value, _put(client, place, value))
