@@ -1,0 +1,56 @@
+"""One record of a batch, answered on demand, as a line of a job's output."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from aws_bedrock_inference.dialects.media_json import plain_json, with_bytes
+from aws_bedrock_inference.exceptions import BedrockError, ClientClosed
+from aws_bedrock_inference.fault import Kind
+from aws_bedrock_inference.knowledge.masking import masked
+
+if TYPE_CHECKING:
+    from aws_bedrock_inference.clients.client import BedrockClient
+
+CONVERSE = "Converse"
+
+# Faults that each other record would meet, too: AWS's own job would fail as a whole.
+_OF_THE_JOB = frozenset({Kind.DENIED, Kind.NOT_FOUND, Kind.UNREACHABLE})
+
+_BAD_REQUEST, _NO_STATUS = 400, 500
+_LONGEST_MESSAGE = 500
+
+
+class JobBroken(Exception):
+    """A fault that every record of the job would meet; the message says what it is and what to do."""
+
+
+def answer_line(client: BedrockClient, model: str, record: dict[str, Any], invocation: str) -> dict[str, Any]:
+    """Ask one record, and return its line in the output: with its answer, or with its error in the place of that.
+
+    Raises `JobBroken`, and `ClientClosed` if the client was closed meanwhile.
+    """
+    try:
+        return {**record, "modelOutput": _answer(client, model, record["modelInput"], invocation)}
+    except ClientClosed:
+        raise
+    except BedrockError as error:
+        if error.fault.kind in _OF_THE_JOB:
+            raise JobBroken(f"{error.fault}. {error.advice}") from error
+        refused = isinstance(error, ValueError)
+        code, message = error.fault.status or (_BAD_REQUEST if refused else _NO_STATUS), str(error.fault)
+    except Exception as error:  # noqa: BLE001 - whatever it is, it belongs to this record and ends no job
+        code, message = _BAD_REQUEST, f"{type(error).__name__}: {masked(str(error)[:_LONGEST_MESSAGE])}"
+    return {**record, "error": {"errorCode": code, "errorMessage": message}}
+
+
+def _answer(client: BedrockClient, model: str, body: dict[str, Any], invocation: str) -> Any:
+    if invocation == CONVERSE:
+        reply = client.converse(modelId=model, **with_bytes(body))
+        return plain_json({name: value for name, value in reply.items() if name != "ResponseMetadata"})
+    content = client.invoke_model(modelId=model, body=json.dumps(body))["body"].read()
+    try:
+        return json.loads(content)
+    except ValueError:
+        return content.decode(errors="replace")
