@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ import pytest
 from support.job_service import JobService, echoed, run_job
 
 from aws_bedrock_inference import BedrockJobClient
+from aws_bedrock_inference.jobs.limits import limits_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -22,7 +24,7 @@ ROLE = "arn:aws:iam::111122223333:role/batch"
 @pytest.fixture
 def service(moto_url: str, alone: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[JobService]:
     """The control plane. Each job that is created has run at once, and says every prompt again."""
-    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", moto_url)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", moto_url)
     made = JobService("Completed")
     made.s3 = made.session().client("s3")
     made.s3.create_bucket(Bucket="jobs")
@@ -39,6 +41,7 @@ def client(service: JobService, world: World) -> Iterator[Callable[..., BedrockJ
     def new(model: str = MODEL, **options: Any) -> BedrockJobClient:
         given = {"output_s3_uri": "s3://jobs/out/", "role_arn": ROLE, "clock": world.clock, "sleep": world.sleep}
         made.append(BedrockJobClient(model, session=service.session(), **{"on_too_few": "error", **given, **options}))
+        made[-1].limits = replace(limits_of(model), least_records=1)
         return made[-1]
 
     yield new
