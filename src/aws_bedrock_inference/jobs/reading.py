@@ -13,8 +13,7 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from aws_bedrock_inference.dialects.request import is_converse
 from aws_bedrock_inference.jobs.preparing import CONVERSE, NATIVE
-from aws_bedrock_inference.jobs.statuses import EXPIRED
-from aws_bedrock_inference.jobs.values import JobRecord, RecordError
+from aws_bedrock_inference.jobs.values import EXPIRED, JobRecord, RecordError
 from aws_bedrock_inference.knowledge.explain import explain
 from aws_bedrock_inference.log import LOGGER
 from aws_bedrock_inference.s3 import S3Location, listed, opened

@@ -5,19 +5,13 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from aws_bedrock_inference.jobs.values import COMPLETED, ENDED, FAILED, STOPPED, JobFailed, JobStatus
-from aws_bedrock_inference.knowledge.explain import explain
+from aws_bedrock_inference.jobs.values import COMPLETED, ENDED, FAILED, STOPPED, JobStatus
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from aws_bedrock_inference.knowledge.explain import Explanation
-
 # Source: botocore 1.44.8, ModelInvocationJobStatus; what runs keeps AWS's word, in capitals.
 _WORDS = {"PartiallyCompleted": COMPLETED, "Expired": FAILED}
-
-EXPIRED = "batch-job-expired"
-"""The cause of a job, and of records, that ran out of time."""
 
 
 def status_of(job: Mapping[str, Any]) -> JobStatus:
@@ -54,20 +48,7 @@ def _default_error(word: str, status: str, failed: int, total: int) -> str | Non
     return {FAILED: "AWS gives no reason", STOPPED: "the job was stopped"}.get(status)
 
 
-def explained(job: JobStatus) -> Explanation:
-    """Return what the error of a job means."""
-    if job["aws_status"] == "Expired":
-        return explain(EXPIRED, service="bedrock")
-    return explain(f"Batch inference job failed: {job['error']}", service="bedrock")
-
-
 def check_ended(job: JobStatus) -> None:
     """Raise `ValueError` for a job that runs."""
     if job["status"] not in ENDED:
         raise ValueError(f"job {job['job_id']} is {job['status']}: wait_for_job() waits for its end")
-
-
-def check_completed(job: JobStatus) -> None:
-    """Raise `JobFailed` for a job that failed, expired or was stopped."""
-    if job["status"] in (FAILED, STOPPED):
-        raise JobFailed(job, explained(job))

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
 
 from aws_bedrock_inference.dialects.content import text_of
 from aws_bedrock_inference.dialects.usage import usage_of
+from aws_bedrock_inference.knowledge.explain import explain
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, Iterable
+    from collections.abc import AsyncIterable, Iterable, Mapping
     from datetime import datetime
 
     from aws_bedrock_inference.call import Usage
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 COMPLETED, FAILED, STOPPED = "COMPLETED", "FAILED", "STOPPED"
 ENDED = frozenset({COMPLETED, FAILED, STOPPED})
 """The words of jobs that have ended; each other word is of a job that runs."""
+
+EXPIRED = "batch-job-expired"
+"""The cause of a job, and of its records, that ran out of time."""
 
 
 class JobStatus(TypedDict):
@@ -101,15 +105,27 @@ class AsyncJobResult(NamedTuple):
 
 
 class JobFailed(Exception):
-    """A job that failed, expired or was stopped. `job` is its last status, `explanation` what its error means."""
+    """A job that failed, expired or was stopped. `job` is its last status."""
 
-    def __init__(self, job: JobStatus, explanation: Explanation) -> None:
+    def __init__(self, job: Mapping[str, Any]) -> None:
+        super().__init__(job)
         self.job = job
-        self.explanation = explanation
-        super().__init__(job, explanation)
+
+    @property
+    def explanation(self) -> Explanation:
+        """What the job's error means."""
+        if self.job.get("aws_status") == "Expired":
+            return explain(EXPIRED, service="bedrock")
+        return explain(f"Batch inference job failed: {self.job.get('error')}", service="bedrock")
 
     def __str__(self) -> str:
-        job, explanation = self.job, self.explanation
-        said = f"Job failed: {job['error']} [{job['name']}, {job['job_id']}, {job['aws_status']}]"
-        advice = explanation.remedies[0].do if explanation.remedies and explanation.cause != "unknown" else ""
-        return f"{said} {advice}".rstrip()
+        job, known = self.job, self.explanation
+        advice = known.remedies[0].do if known.cause != "unknown" and known.remedies else ""
+        place = ", ".join(str(job[name]) for name in ("name", "job_id", "aws_status") if name in job)
+        return f"Job failed: {job.get('error') or 'Unknown error'} [{place}] {advice}".rstrip()
+
+
+def check_completed(job: Mapping[str, Any]) -> None:
+    """Raise `JobFailed` for a job that failed, expired or was stopped."""
+    if job["status"] in (FAILED, STOPPED):
+        raise JobFailed(job)
