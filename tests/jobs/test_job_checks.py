@@ -14,7 +14,7 @@ from aws_bedrock_inference.jobs.trust import distrust
 from aws_bedrock_inference.s3 import S3Location
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
 ACCOUNT = "123456789012"  # moto's own
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/service-role/batch"
@@ -74,7 +74,7 @@ def account(moto_url: str, alone: None, monkeypatch: pytest.MonkeyPatch) -> Iter
 
 def checked(account: Account, **changes: Any) -> str:
     """Return what is found."""
-    given = {"role_arn": ROLE, "model_id": MODEL, "reads": [OUTPUT], "writes": [OUTPUT], **changes}
+    given = {"role_arn": ROLE, "model_id": MODEL, "output": OUTPUT, **changes}
     try:
         JobChecks(account.session, "us-east-1").check(**given)
     except ValueError as error:
@@ -174,15 +174,15 @@ def test_distrust_says_why(trust: Any, why: str) -> None:
 
 def test_a_bucket_in_another_region(account: Account) -> None:
     account.bucket("far", "eu-west-1")
-    said = checked(account, writes=[S3Location("far", "out/")])
+    said = checked(account, output=S3Location("far", "out/"))
     assert said == (
-        "s3://far/out/: the bucket for the output is in eu-west-1, and the job is made in us-east-1: they must be in one "
-        "Region. Give a bucket in us-east-1, or region_name='eu-west-1'"
+        "s3://far/out/: the bucket for the output is in eu-west-1, and the job is made in us-east-1: they must be in "
+        "one Region. Give a bucket in us-east-1, or region_name='eu-west-1'"
     )
 
 
 def test_a_bucket_that_does_not_exist(account: Account) -> None:
-    said = checked(account, reads=[S3Location("gone", "in.jsonl")])
+    said = checked(account, given_input=S3Location("gone", "in.jsonl"))
     assert said == "s3://gone/in.jsonl: there is no bucket gone for the input. Create it, or give another one"
 
 
@@ -191,11 +191,12 @@ def test_a_caller_who_may_not_write(account: Account) -> None:
     said = checked(account)
     assert said.startswith("s3://answers/out/: the caller may not write there (AccessDenied: User is not authorized")
     assert len(said) > 150, "what to do is missing"
-    assert checked(account, writes=[]) == "", "who does not write needs no permission"
+    given = S3Location(OUTPUT.bucket, "in.jsonl")
+    assert checked(account, given_input=given) == "", "who does not write needs no permission"
 
 
 def test_all_that_is_wrong_is_told_at_once(account: Account) -> None:
-    said = checked(account, role_arn="batch", model_id="moonshotai.kimi-k3-v1:0", writes=[S3Location("gone", "")])
+    said = checked(account, role_arn="batch", model_id="moonshotai.kimi-k3-v1:0", output=S3Location("gone", ""))
     assert [line[:20] for line in said.split("\n")] == [
         "role_arn=<str>: give",
         "moonshotai.kimi-k3-v",
@@ -221,9 +222,9 @@ def _unreachable(*_: Any) -> Any:
 
 
 class Listing:
-    """What is known of the account's models."""
+    """What is known of the account's models: whether the Region has the one that is asked for."""
 
-    def __init__(self, known: bool | None) -> None:
+    def __init__(self, *, known: bool | None) -> None:
         self.known = known
         self.problems = ("us-east-1 has no model or inference profile amazon.nova-lit-v1:0. The nearest is x.",)
 
@@ -243,10 +244,16 @@ def test_a_model_that_is_known_to_take_no_batch_jobs(model: str, why: str) -> No
     assert model_problem(model).startswith(f"{model} {why}")
 
 
-def test_a_model_that_the_region_does_not_have() -> None:
-    wrong: Callable[[bool | None], str] = lambda known: model_problem("amazon.nova-lit-v1:0", Listing(known))  # type: ignore[arg-type] # noqa: E731
-    assert wrong(False) == "us-east-1 has no model or inference profile amazon.nova-lit-v1:0. The nearest is x"
-    assert wrong(None) == wrong(True) == ""
+@pytest.mark.parametrize(
+    ("known", "said"),
+    [
+        (False, "us-east-1 has no model or inference profile amazon.nova-lit-v1:0. The nearest is x"),
+        (None, ""),
+        (True, ""),
+    ],
+)
+def test_a_model_that_the_region_does_not_have(*, known: bool | None, said: str) -> None:
+    assert model_problem("amazon.nova-lit-v1:0", Listing(known=known)) == said  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

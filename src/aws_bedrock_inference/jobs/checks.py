@@ -20,7 +20,7 @@ from aws_bedrock_inference.log import LOGGER
 from aws_bedrock_inference.sessions import make_client
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from aws_bedrock_inference.foundation.models import Models
     from aws_bedrock_inference.s3 import S3Location
@@ -47,17 +47,20 @@ class JobChecks:
         self._region = region_name
         self._models = models
 
-    def check(
-        self, *, role_arn: str, model_id: str, reads: Iterable[S3Location] = (), writes: Iterable[S3Location] = ()
-    ) -> None:
-        """Raise `ValueError` with all that is wrong: a line for each problem. The job reads its input from `reads`;
-        the caller, too, writes below `writes`.
+    def check(self, *, role_arn: str, model_id: str, output: S3Location, given_input: S3Location | None = None) -> None:
+        """Raise `ValueError` with all that is wrong: a line for each problem. Where the input is not given, the caller
+        uploads it below the output.
         """
-        problems = [self._found(self._role, role_arn), self._found(model_problem, model_id, self._models)]
-        for purpose, places in (("input", list(reads)), ("output", list(writes))):
-            problems += [self._found(self._bucket, place, purpose) for place in places]
-            problems += [self._found(self._may_write, place) for place in places if purpose == "output"]
-        if found := [*dict.fromkeys(filter(None, problems))]:
+        problems = [
+            self._found(self._role, role_arn),
+            self._found(model_problem, model_id, self._models),
+            self._found(self._bucket, output, "output"),
+        ]
+        if given_input is not None:
+            problems.append(self._found(self._bucket, given_input, "input"))
+        elif not problems[-1]:
+            problems.append(self._found(self._may_write, output))
+        if found := [problem for problem in problems if problem]:
             raise ValueError("\n".join(found))
 
     def _found(self, check: Callable[..., str], *given: Any) -> str:
@@ -69,7 +72,7 @@ class JobChecks:
             return ""
 
     def _role(self, role_arn: str) -> str:
-        parts = _ROLE.fullmatch(role_arn) if isinstance(role_arn, str) else None
+        parts = _ROLE.fullmatch(str(role_arn))
         if parts is None:
             return (
                 f"role_arn={shown(role_arn)}: give the ARN of a role that Bedrock may assume, "

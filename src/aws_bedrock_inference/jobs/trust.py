@@ -38,8 +38,8 @@ def _condition(statement: Mapping[str, Any], account: str, job: str) -> str:
             shown = account if key.lower() == _ACCOUNT else job.removesuffix("0") + "*"
             only = " or ".join(_texts(wanted))
             return (
-                f"its trust policy lets {_SERVICE} assume it only where {key} is {only}, and for this job it is {shown}. "
-                f"Add that; {HOW}"
+                f"its trust policy lets {_SERVICE} assume it only where {key} is {only}, and for this job it is "
+                f"{shown}. Add that; {HOW}"
             )
     return ""
 
