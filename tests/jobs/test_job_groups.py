@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, EndpointConnectionError
 from support.doubles import session
 
 from aws_bedrock_inference.jobs import states
@@ -174,6 +174,45 @@ def test_a_process_that_is_killed_between_two_jobs_leaves_them_to_who_waits(s3: 
     assert len(service.jobs) == 3
     service.end()
     assert len(ids(s3, groups(service), group_id)) == 25
+
+
+class Dying:
+    """A client, or a service, of a process that is killed after `left` calls of it and of its siblings."""
+
+    left = 0
+
+    def __init__(self, alive: Any) -> None:
+        self._alive = alive
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._alive, name)
+
+        def call(*arguments: Any, **request: Any) -> Any:
+            Dying.left -= 1
+            if Dying.left < 0:
+                raise EndpointConnectionError(endpoint_url="https://aws.test")
+            return method(*arguments, **request)
+
+        return call
+
+
+def test_a_process_that_is_killed_at_any_moment_leaves_a_group_that_another_one_completes(s3: Any) -> None:
+    moments, completed = 0, False
+    parts = uploaded(s3, 25)
+    while not completed:
+        service = Service(s3)
+        token, Dying.left = f"killed-{moments}", moments
+        first = Groups(Dying(s3), Dying(service).submit, service.ask, service.stop, wall=lambda: 1000.0)
+        try:
+            first.create(OUTPUT, token, parts)
+            completed = True
+        except (OSError, EndpointConnectionError):
+            moments += 1
+        group_id = groups(service).create(OUTPUT, token, parts)
+        assert len(service.jobs) == 3
+        service.end()
+        assert groups(service).status(group_id)["successRecordCount"] == 25
+    assert moments > 6
 
 
 def test_creating_again_completes_the_group_and_uploads_nothing_again(s3: Any) -> None:

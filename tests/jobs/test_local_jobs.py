@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import threading
@@ -301,6 +302,46 @@ def test_a_lease_that_could_not_be_renewed_begins_nothing_more(s3: Any) -> None:
     other.world.now += STALE
     assert other.wait(job_id)["successRecordCount"] == 90
     assert not set(machine.client.asked) & set(other.client.asked)
+
+
+class Dying:
+    """The S3 of a process that is killed after `left` calls: nothing of it arrives any more."""
+
+    def __init__(self, s3: Any, left: int) -> None:
+        self._s3 = s3
+        self.left = left
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._s3, name)
+
+        def call(*arguments: Any, **request: Any) -> Any:
+            self.left -= 1
+            if self.left < 0:
+                raise EndpointConnectionError(endpoint_url="https://s3.test")
+            return method(*arguments, **request)
+
+        return call
+
+
+def test_a_process_that_is_killed_at_any_moment_leaves_a_job_that_another_one_completes(s3: Any) -> None:
+    asked_again, left, completed = [], 0, False
+    while not completed:
+        dying = Dying(s3, left)
+        first = Machine(dying)
+        with contextlib.suppress(OSError):
+            first.run(2, name=f"killed-{left}")
+        second = Machine(s3)
+        job_id = second.run(2, name=f"killed-{left}")
+        assert second.wait(job_id)["successRecordCount"] == 2
+        assert [each["recordId"] for each in lines_of(s3, job_id)] == ["r1", "r2"]
+        both = first.client.asked + second.client.asked
+        assert set(both) == {"question 1", "question 2"}
+        asked_again.append(len(both) - 2)
+        completed = dying.left >= 0
+        left += 1
+    assert 15 < left < 40, "the moments at which it was killed"
+    assert max(asked_again) <= 2, "only what was in flight"
+    assert asked_again[-1] == asked_again[0] == 0
 
 
 def test_closing_leaves_the_rest_to_the_next_process_at_once(s3: Any) -> None:

@@ -142,6 +142,8 @@ class LocalRun:
                 line = file.read()
             whole.write(line)
             failed += "error" in json.loads(line)
+            if not self._lease.due:
+                self._lease.renew()
         return failed
 
     def _remove(self, parts: list[S3Object]) -> None:
