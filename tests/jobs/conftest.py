@@ -7,24 +7,27 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from support.job_account import ROLE
 from support.job_service import JobService, echoed, run_job
 
 from aws_bedrock_inference import BedrockJobClient
+from aws_bedrock_inference.jobs.checks import JobChecks
 from aws_bedrock_inference.jobs.limits import limits_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from support.doubles import World
 
 MODEL = "anthropic.claude-3-sonnet-20240229-v1:0"
-ROLE = "arn:aws:iam::111122223333:role/batch"
 
 
 @pytest.fixture
-def service(moto_url: str, alone: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[JobService]:
+def service(moto_url: str, alone: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[JobService]:
     """The control plane. Each job that is created has run at once, and says every prompt again."""
     monkeypatch.setenv("AWS_ENDPOINT_URL", moto_url)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     made = JobService("Completed")
     made.s3 = made.session().client("s3")
     made.s3.create_bucket(Bucket="jobs")
@@ -34,8 +37,13 @@ def service(moto_url: str, alone: None, monkeypatch: pytest.MonkeyPatch) -> Iter
 
 
 @pytest.fixture
-def client(service: JobService, world: World) -> Iterator[Callable[..., BedrockJobClient]]:
-    """Makes clients, each with a session of its own, as another process would have."""
+def client(
+    service: JobService, world: World, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., BedrockJobClient]]:
+    """Makes clients, each with a session of its own, as another process would have. They check no role and no bucket;
+    `test_job_checks.py` does.
+    """
+    monkeypatch.setattr(JobChecks, "check", lambda *_, **__: None)
     made: list[BedrockJobClient] = []
 
     def new(model: str = MODEL, **options: Any) -> BedrockJobClient:

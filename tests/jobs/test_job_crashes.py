@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -10,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from support import job_program
 from support.batch_desk import client as boto3_client
-from support.job_program import MODEL, OUTPUT, ROLE, prompts
+from support.job_account import ROLE, open_account
+from support.job_program import MODEL, OUTPUT, prompts
 
 from aws_bedrock_inference import BedrockJobClient
 from aws_bedrock_inference.events import JobCreated, JobProgressed, RetryScheduled
@@ -19,6 +21,7 @@ from aws_bedrock_inference.testing import Simulator, simulator
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from support.doubles import World
 
@@ -33,7 +36,9 @@ def running() -> Iterator[Simulator]:
 
 
 @pytest.fixture
-def sim(running: Simulator, moto_url: str, alone: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulator]:
+def sim(
+    running: Simulator, moto_url: str, alone: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Iterator[Simulator]:
     """The simulator, and S3 of moto with the bucket `records`, where a process finds them by its environment."""
     environment = {
         "AWS_ENDPOINT_URL": moto_url,
@@ -42,12 +47,11 @@ def sim(running: Simulator, moto_url: str, alone: None, monkeypatch: pytest.Monk
         "AWS_ACCESS_KEY_ID": "AKIDSIMULATOR",
         "AWS_SECRET_ACCESS_KEY": "not-a-secret",
         "AWS_DEFAULT_REGION": "us-east-1",
+        "XDG_CACHE_HOME": str(tmp_path),
     }
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    s3 = boto3_client("s3", moto_url)
-    s3.create_bucket(Bucket="records")
-    s3.close()
+    open_account(moto_url, "records")
     yield running
     running.scenario()
 
@@ -67,8 +71,9 @@ def jobs(sim: Simulator, world: World) -> Iterator[BedrockJobClient]:
 
 def killed(stage: str, records: int) -> list[str]:
     """Run the program until it is killed; return what it printed."""
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     command = [sys.executable, job_program.__file__, stage, str(records)]
-    ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)  # noqa: S603 - our own
+    ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, env=env)  # noqa: S603 - our own
     assert ran.returncode == -signal.SIGKILL, ran.stderr
     return ran.stdout.split()
 

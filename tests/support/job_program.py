@@ -14,6 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import boto3
+from support.job_account import ROLE
 
 from aws_bedrock_inference import BedrockJobClient
 from aws_bedrock_inference.jobs.limits import limits_of
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 MODEL, OUTPUT = "amazon.nova-lite-v1:0", "s3://records/out/"
-ROLE = "arn:aws:iam::123456789012:role/batch"
 
 # The event of botocore that begins a stage, and how often it comes before.
 EVENTS = {

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 from contextlib import closing
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from aws_bedrock_inference import clock as clocks
 from aws_bedrock_inference.events import JobCreated
+from aws_bedrock_inference.foundation.models import Models
+from aws_bedrock_inference.jobs.checks import JobChecks, too_few
 from aws_bedrock_inference.jobs.creating import LONGEST_HOURS, Order, name_of, token_of
 from aws_bedrock_inference.jobs.existing import Jobs
 from aws_bedrock_inference.jobs.limits import limits_of
+from aws_bedrock_inference.jobs.model_checks import body_problem
 from aws_bedrock_inference.jobs.parts import upload_parts
 from aws_bedrock_inference.jobs.preparing import Prepared, prepared, records_of
 from aws_bedrock_inference.jobs.reading import found_input
@@ -127,8 +130,9 @@ class BedrockJobClient(Jobs):
 
         if input_s3_uri is not None:
             found = found_input(self._s3, input_s3_uri)
-            return self._created(self._checked(order(found.invocation, found.digest)), lambda: input_s3_uri)
-        lines = prepared(source, {"system": system, "max_tokens": max_tokens, "temperature": temperature})
+            return self._created(order(found.invocation, found.digest), lambda: input_s3_uri, found.location)
+        defaults = {"system": system, "max_tokens": max_tokens, "temperature": temperature}
+        lines = prepared(source, defaults, partial(body_problem, model_id=self.model_id))
         with closing(lines.file):
             return self._created_of(lines, order(lines.invocation, lines.digest))
 
@@ -137,7 +141,7 @@ class BedrockJobClient(Jobs):
         least = self.limits.least_records
         if lines.records < least:
             if self._on_too_few == "error":
-                raise ValueError(f"{lines.records:,} records; a job of {self.model_id} takes {least:,} or more")
+                raise ValueError(too_few(lines.records, least, self.model_id))
             return self._local.create(
                 self._output,
                 lines.file,
@@ -147,7 +151,8 @@ class BedrockJobClient(Jobs):
                 records=lines.records,
                 name=order.name,
             )
-        self._checked(order)
+        if lines.problem:
+            raise ValueError(lines.problem)
         if fits(lines.records, lines.size, self.limits):
 
             def uploaded() -> str:
@@ -156,23 +161,28 @@ class BedrockJobClient(Jobs):
                 return str(place)
 
             return self._created(order, uploaded)
+        self._check(order)
         parts = upload_parts(self._s3, self._output, lines, order, self.limits)
         if len(parts) == 1:
             return self._created(order, lambda: parts[0]["input"])
         return self._groups.create(self._output, order.token, parts)
 
-    def _checked(self, order: Order) -> Order:
-        """Return the order. Raises `ValueError` for one that AWS would accept, and fail later."""
+    def _check(self, order: Order, given_input: S3Location | None = None) -> None:
+        """Raise `ValueError` for an order that AWS would accept, and fail later."""
         if not order.role_arn:
             raise ValueError(f"no role: give role_arn=, or set {ROLE}, to a role that Bedrock may assume")
-        return order
+        models = Models(self._session, region_name=self.region_name)
+        JobChecks(self._session, self.region_name, models=models).check(
+            role_arn=order.role_arn, model_id=order.model_id, output=self._output, given_input=given_input
+        )
 
-    def _created(self, order: Order, uploaded: Callable[[], str]) -> str:
+    def _created(self, order: Order, uploaded: Callable[[], str], given_input: S3Location | None = None) -> str:
         """Return the id of the job of that order: one that is there, or a new one, whose input is then uploaded."""
         job, ended = self._aws.existing(order)
         if job is not None:
             self.notify(JobCreated(job["job_id"], job["name"], adopted=True))
             return job["job_id"]
+        self._check(order, given_input)
         job_id = self._aws.create(order, uploaded(), ended)
         self.notify(JobCreated(job_id, order.name, adopted=False))
         return job_id

@@ -167,8 +167,9 @@ def response_of(code: int, message: str) -> dict[str, Any]:
 
 
 class FoundInput(NamedTuple):
-    """What an input in S3 is: the form of its bodies, and a name for its content."""
+    """What an input in S3 is: its place, the form of its bodies, and a name for its content."""
 
+    location: S3Location
     invocation: str
     digest: str
 
@@ -187,4 +188,4 @@ def found_input(s3: Any, uri: str) -> FoundInput:
     if not isinstance(body, dict) or not body:
         raise ValueError(f'{items[0].location} begins with no record: {{"recordId": ..., "modelInput": {{...}}}}')
     names = [f"{item.location} {item.etag}" for item in items]
-    return FoundInput(CONVERSE if is_converse(body) else NATIVE, "\n".join(names))
+    return FoundInput(location, CONVERSE if is_converse(body) else NATIVE, "\n".join(names))
