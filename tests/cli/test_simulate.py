@@ -102,6 +102,7 @@ def test_a_seed_makes_other_answers(simulated: Any) -> None:
     assert first == same != other
 
 
+@pytest.mark.newer_botocore  # older ones know no Converse jobs
 def test_batch_jobs_use_the_s3_that_it_is_given(simulated: Any, moto_url: str, alone: None) -> None:
     desk = BatchDesk(Simulator(simulated("--s3-endpoint", moto_url).url), moto_url)
     desk.put(records(100))

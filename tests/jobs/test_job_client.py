@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from botocore.exceptions import ClientError
+from support.job_account import ROLE
 from support.job_service import echoed, run_job
 
 from aws_bedrock_inference import BedrockJobClient, DeadLetterQueue, JobFailed
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from support.doubles import World
-    from support.job_service import JobService
+from support.job_service import JobService
 
 PROMPTS = [f"Prompt {number}" for number in range(7)]
 
@@ -219,11 +220,7 @@ def test_who_may_not_list_relies_on_the_token(
 
 
 def test_the_input_is_uploaded_once(jobs: BedrockJobClient, service: JobService) -> None:
-    service.faults.extend([("ValidationException", 400)] * 2)  # the list and the creation
-    with pytest.raises(ClientError):
-        jobs.create_job(prompts=PROMPTS)
-    service.faults.clear()
-    service.faults.extend([("AccessDeniedException", 403), ("ValidationException", 400)])
+    service.faults.extend([("AccessDeniedException", 403), ("ValidationException", 400)])  # of the list and the job
     with pytest.raises(ClientError):
         jobs.create_job(prompts=PROMPTS)
     uploaded = service.s3.list_objects_v2(Bucket="jobs", Prefix="out/inputs/")["Contents"]
@@ -354,9 +351,9 @@ def test_the_role_may_come_from_the_environment(
 ) -> None:
     with pytest.raises(ValueError, match="no role: give role_arn=, or set BEDROCK_BATCH_ROLE_ARN"):
         client(role_arn=None).create_job(prompt="Why?")
-    monkeypatch.setenv("BEDROCK_BATCH_ROLE_ARN", "arn:aws:iam::111122223333:role/other")
+    monkeypatch.setenv("BEDROCK_BATCH_ROLE_ARN", ROLE)
     client(role_arn=None).create_job(prompt="Why?")
-    assert [job["roleArn"] for job in service.jobs.values()] == ["arn:aws:iam::111122223333:role/other"]
+    assert [job["roleArn"] for job in service.jobs.values()] == [ROLE]
 
 
 @pytest.mark.parametrize("options", [{"output_s3_uri": "outputs/"}, {"output_s3_uri": "s3://"}, {"on_too_few": "wait"}])

@@ -64,7 +64,7 @@ class Machine:
     def __init__(self, s3: Any, client: Client | None = None) -> None:
         self.world = World()
         self.client = client or Client()
-        self.jobs = LocalJobs(s3, lambda: self.client, clock=self.world.clock, wall=lambda: 1000.0)  # type: ignore[arg-type,return-value]
+        self.jobs = LocalJobs(s3, lambda _: self.client, clock=self.world.clock, wall=lambda: 1000.0)  # type: ignore[arg-type,return-value]
 
     def create(self, records: int, name: str = "t1", invocation: str = "Converse") -> str:
         lines = io.BytesIO(b"".join(line(number) for number in range(1, records + 1)))

@@ -14,6 +14,8 @@ from support.simulated_account import CLAUDE, HAIKU, NOVA, TITAN
 
 from aws_bedrock_inference.testing import simulator
 
+pytestmark = pytest.mark.newer_botocore  # older ones know neither Converse jobs nor counts
+
 ACCOUNT = "arn:aws:bedrock:us-east-1:123456789012"
 
 

@@ -12,7 +12,7 @@ import boto3
 from botocore.awsrequest import AWSResponse
 from support.doubles import session
 
-ACCOUNT = "111122223333"
+ACCOUNT = "123456789012"
 
 
 class Raw:

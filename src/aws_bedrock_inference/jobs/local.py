@@ -52,10 +52,11 @@ class _Running(NamedTuple):
 class LocalJobs:
     """The local jobs that this process creates, runs and waits for. Threads can share it.
 
-    `client` makes the client that carries the calls, with its policies and its priority, when there is one to be made.
+    `client` returns the client that carries the calls of a model, with its policies and its priority, when there is one
+    to be made.
     """
 
-    def __init__(self, s3: Any, client: Callable[[], BedrockClient], *, clock: Clock, wall: Clock) -> None:
+    def __init__(self, s3: Any, client: Callable[[str], BedrockClient], *, clock: Clock, wall: Clock) -> None:
         self._s3 = s3
         self._client = client
         self._clock = clock

@@ -35,12 +35,13 @@ _CONCURRENCY = 16
 
 
 class LocalRun:
-    """The run of the local job in `folder`, whose lease this process has. `client` returns the client, at each record.
-    `end` asks the run to end early: it begins no more records, and another runner may go on at once.
+    """The run of the local job in `folder`, whose lease this process has. `client` returns the client for a model, and
+    is asked at each record. `end` asks the run to end early: it begins no more records, and another runner may go on at
+    once.
     """
 
     def __init__(
-        self, s3: Any, folder: S3Location, lease: Lease, client: Callable[[], BedrockClient], wall: Clock
+        self, s3: Any, folder: S3Location, lease: Lease, client: Callable[[str], BedrockClient], wall: Clock
     ) -> None:
         self._s3 = s3
         self._folder = folder
@@ -105,7 +106,7 @@ class LocalRun:
             return None
         state = self._lease.state
         try:
-            line = answer_line(self._client(), state["model"], record, state["invocation"])
+            line = answer_line(self._client(state["model"]), state["model"], record, state["invocation"])
         except JobBroken as error:
             self._broken = str(error)
             return None
