@@ -13,7 +13,6 @@ from botocore.config import Config
 from botocore.exceptions import EndpointConnectionError
 from support.doubles import ROUTE, World, failed, session
 
-from aws_bedrock_inference.jobs import states
 from aws_bedrock_inference.jobs.lease import STALE, VALID
 from aws_bedrock_inference.jobs.local import LocalJobs, folder_of
 from aws_bedrock_inference.knowledge.classify import answered
@@ -112,7 +111,7 @@ def names(s3: Any) -> list[str]:
     return [item["Key"] for item in s3.list_objects_v2(Bucket=OUTPUT.bucket).get("Contents", ())]
 
 
-@pytest.mark.parametrize("records", [1, 40])
+@pytest.mark.parametrize("records", [1, 20])
 def test_a_job_leaves_what_a_job_of_aws_leaves(s3: Any, records: int) -> None:
     machine = Machine(s3)
     job_id = machine.run(records)
@@ -157,7 +156,7 @@ def test_a_record_that_fails_has_its_error_and_the_job_goes_on(s3: Any) -> None:
 def test_a_model_that_may_not_be_called_fails_the_job_with_what_to_do(s3: Any) -> None:
     denied = refused(answered("AccessDeniedException", "You don't have access to the model", status=403))
     machine = Machine(s3, Client(lambda _: denied))
-    job = machine.jobs.status(machine.run(90))
+    job = machine.jobs.status(machine.run(50))
     assert job["status"] == "Failed"
     assert job["message"].startswith("AccessDeniedException: You don't have access to the model. ")
     assert len(job["message"]) > 80, "what to do is missing"
@@ -195,6 +194,7 @@ def test_another_process_sees_a_job_and_takes_it_over_when_its_runner_is_killed(
     assert other.jobs.status(job_id)["status"] == "InProgress"
     other.world.now += STALE - 1
     assert other.jobs.status(job_id)["status"] == "InProgress"
+    other.jobs.finish(job_id)
     assert other.client.asked == [], "the runner may live"
     other.world.now += 1
     other.jobs.status(job_id)
@@ -235,38 +235,34 @@ def test_of_ten_processes_that_wait_one_takes_over(s3: Any) -> None:
     assert sorted(asked) == [f"question {n}" for n in range(1, 9)]
 
 
-def test_a_runner_that_lives_is_not_disturbed_and_one_that_was_suspended_stops(s3: Any) -> None:
-    """The clock of the runner moves on by 20 s with each answer, so that it renews its lease; then it is suspended for
-    longer than others wait, and finds that another one has the job.
-    """
-    going, resumed = threading.Event(), threading.Event()
+def test_a_runner_that_was_suspended_finds_that_another_one_has_the_job(s3: Any) -> None:
+    """It renews its lease as long as it goes on, and another process sees that; then it stands still."""
+    seen, resumed = threading.Event(), threading.Event()
     slow = Machine(s3)
-    beats: list[int] = []
 
     def answer(text: str) -> str:
         if text == "question 30":
-            going.set()
+            seen.set()
             resumed.wait(10)
             slow.world.now += 2 * STALE
-        elif int(text.split()[1]) < 17:
-            slow.world.now += 0.7
+        else:
+            slow.world.now += 1
         return "slow"
 
     slow.client = Client(answer)
-    job_id = slow.create(60)
-    assert going.wait(10)
+    job_id = slow.create(40)
+    assert seen.wait(10)
     other = Machine(s3)
-    other.jobs.status(job_id)
-    beats.append(states.read(s3, folder_of(job_id)._replace(key=folder_of(job_id).key + "state.json")).value["beat"])  # type: ignore[union-attr]
+    while other.jobs.status(job_id)["successRecordCount"] < 9:
+        pass  # the heartbeat tells what is done
     other.world.now += STALE
     other.jobs.status(job_id)
+    other.jobs.finish(job_id)
     resumed.set()
     slow.jobs.finish(job_id)
-    other.jobs.finish(job_id)
-    assert other.wait(job_id)["successRecordCount"] == 60
-    both = set(slow.client.asked) & set(other.client.asked)
-    assert len(both) <= 16, "only what was in flight was asked again"
-    assert len(lines_of(s3, job_id)) == 60
+    assert other.jobs.status(job_id)["successRecordCount"] == 40
+    assert len(lines_of(s3, job_id)) == 40
+    assert set(slow.client.asked) & set(other.client.asked) <= {f"question {number}" for number in range(15, 41)}
 
 
 class Unreachable:
@@ -291,16 +287,16 @@ def test_a_lease_that_could_not_be_renewed_begins_nothing_more(s3: Any) -> None:
 
     def answer(_: str) -> str:
         far.down = True
-        machine.world.now += VALID / 40
+        machine.world.now += VALID / 20
         return "yes"
 
     machine.client = Client(answer)
-    job_id = machine.run(90)
-    assert 40 <= len(machine.client.asked) < 60
+    job_id = machine.run(50)
+    assert 20 <= len(machine.client.asked) < 40
     other = Machine(s3)
     assert other.jobs.status(job_id)["status"] == "InProgress"
     other.world.now += STALE
-    assert other.wait(job_id)["successRecordCount"] == 90
+    assert other.wait(job_id)["successRecordCount"] == 50
     assert not set(machine.client.asked) & set(other.client.asked)
 
 
@@ -353,7 +349,7 @@ def test_closing_leaves_the_rest_to_the_next_process_at_once(s3: Any) -> None:
         return "first"
 
     first = Machine(s3, Client(answer))
-    job_id = first.create(40)
+    job_id = first.create(24)
     assert begun.wait(10)
     closing = threading.Thread(target=first.jobs.close)
     closing.start()
@@ -361,9 +357,11 @@ def test_closing_leaves_the_rest_to_the_next_process_at_once(s3: Any) -> None:
         pass
     go_on.set()
     closing.join()
-    assert len(first.client.asked) < 40
+    assert len(first.client.asked) < 24
     second = Machine(s3)
-    assert second.wait(job_id)["successRecordCount"] == 40
+    second.jobs.status(job_id)
+    second.jobs.finish(job_id)
+    assert second.jobs.status(job_id)["successRecordCount"] == 24
     assert not set(first.client.asked) & set(second.client.asked)
 
 
@@ -378,7 +376,7 @@ def test_a_job_is_cancelled_from_another_process_and_keeps_its_answers(s3: Any) 
         return "yes"
 
     machine.client = Client(answer)
-    job_id = machine.create(60)
+    job_id = machine.create(40)
     assert begun.wait(10)
     other = Machine(s3)
     assert other.jobs.cancel(job_id)["status"] == "Stopping"
@@ -386,7 +384,7 @@ def test_a_job_is_cancelled_from_another_process_and_keeps_its_answers(s3: Any) 
     machine.jobs.finish(job_id)
     job = other.wait(job_id)
     assert job["status"] == "Stopped"
-    assert 1 <= len(lines_of(s3, job_id)) == job["successRecordCount"] == len(machine.client.asked) < 60
+    assert 1 <= len(lines_of(s3, job_id)) == job["successRecordCount"] == len(machine.client.asked) < 40
     assert other.jobs.cancel(job_id)["status"] == "Stopped"
 
 

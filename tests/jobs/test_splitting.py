@@ -45,6 +45,12 @@ def test_a_job_of_many_bytes_has_several_files() -> None:
     assert files_of(content, Part(30, 30, 1), SMALL) == [Part(30, 30, 1)]
 
 
+def test_a_part_that_cannot_spare_lines_keeps_them() -> None:
+    tight = replace(SMALL, most_records=4)
+    assert [job.records for job in jobs_of(io.BytesIO(b"{}\n" * 5), tight)] == [4, 1]
+    assert [job.records for job in jobs_of(io.BytesIO(b"{}\n" * 6), tight)] == [3, 3]
+
+
 def test_a_record_that_fits_into_no_file_is_a_sentence() -> None:
     with pytest.raises(ValueError, match=r"record 2: 61 bytes, and a file of a batch job takes 60\. Shorten it"):
         jobs_of(io.BytesIO(lines([9, 61])), SMALL)

@@ -58,7 +58,7 @@ class JobChecks:
         ]
         if given_input is not None:
             problems.append(self._found(self._bucket, given_input, "input"))
-        elif not problems[-1]:
+        else:
             problems.append(self._found(self._may_write, output))
         if found := [problem for problem in problems if problem]:
             raise ValueError("\n".join(found))
