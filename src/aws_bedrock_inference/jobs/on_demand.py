@@ -7,16 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from aws_bedrock_inference.dialects.media_json import plain_json, with_bytes
 from aws_bedrock_inference.exceptions import BedrockError, ClientClosed
-from aws_bedrock_inference.fault import Kind
+from aws_bedrock_inference.knowledge.every_record import hits_every_record
 from aws_bedrock_inference.knowledge.masking import masked
 
 if TYPE_CHECKING:
     from aws_bedrock_inference.clients.client import BedrockClient
 
 CONVERSE = "Converse"
-
-# Faults that each other record would meet, too: AWS's own job would fail as a whole.
-_OF_THE_JOB = frozenset({Kind.DENIED, Kind.NOT_FOUND, Kind.UNREACHABLE})
 
 _BAD_REQUEST, _NO_STATUS = 400, 500
 _LONGEST_MESSAGE = 500
@@ -36,7 +33,7 @@ def answer_line(client: BedrockClient, model: str, record: dict[str, Any], invoc
     except ClientClosed:
         raise
     except BedrockError as error:
-        if error.fault.kind in _OF_THE_JOB:
+        if hits_every_record(error.fault):
             raise JobBroken(f"{error.fault}. {error.advice}") from error
         refused = isinstance(error, ValueError)
         code, message = error.fault.status or (_BAD_REQUEST if refused else _NO_STATUS), str(error.fault)
