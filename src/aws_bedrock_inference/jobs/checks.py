@@ -1,4 +1,4 @@
-"""What is wrong with a job, as far as it can be known before the job is created: role, buckets, model.
+"""Checks of a job before it is created: its role, its buckets, its model.
 
 AWS accepts a job and fails it minutes later; a check costs a call. One that cannot be made, most often because a
 permission is missing, finds nothing: the caller may lack what the job does not need.

@@ -64,7 +64,7 @@ class LocalRun:
             if self._is_complete and self._lease.renew():
                 self._finish()
         except Exception as error:  # noqa: BLE001 - nobody waits for this thread; whoever waits for the job goes on
-            LOGGER.warning("a local job stands still until somebody waits for it: %s", error)
+            LOGGER.warning("a local job is not run until somebody waits for it: %s", error)
         if not self._lease.lost and not self._lease.state["ended"]:
             self._lease.renew(owner="")
 
