@@ -47,9 +47,14 @@ def client(
     made: list[BedrockJobClient] = []
 
     def new(model: str = MODEL, **options: Any) -> BedrockJobClient:
-        given = {"output_s3_uri": "s3://jobs/out/", "role_arn": ROLE, "clock": world.clock, "sleep": world.sleep}
+        given = {
+            "limits": replace(limits_of(model), least_records=1),
+            "output_s3_uri": "s3://jobs/out/",
+            "role_arn": ROLE,
+            "clock": world.clock,
+            "sleep": world.sleep,
+        }
         made.append(BedrockJobClient(model, session=service.session(), **{"on_too_few": "error", **given, **options}))
-        made[-1].limits = replace(limits_of(model), least_records=1)
         return made[-1]
 
     yield new

@@ -64,8 +64,8 @@ def jobs(sim: Simulator, world: World) -> Iterator[BedrockJobClient]:
         world.sleep(seconds)
         sim.advance(seconds)
 
-    with BedrockJobClient(MODEL, output_s3_uri=OUTPUT, role_arn=ROLE, clock=world.clock, sleep=sleep) as made:
-        made.limits = limits_of(MODEL)  # moto has no quotas
+    options: Any = {"limits": limits_of(MODEL), "clock": world.clock, "sleep": sleep}  # moto has no quotas
+    with BedrockJobClient(MODEL, output_s3_uri=OUTPUT, role_arn=ROLE, **options) as made:
         yield made
 
 

@@ -31,6 +31,7 @@ EVENTS = {
     "accepted": ("after-call.bedrock.CreateModelInvocationJob", 0),
     "waiting": ("before-send.bedrock.GetModelInvocationJob", 2),
 }
+LIMITS = limits_of(MODEL)  # moto has no quotas
 
 
 def prompts(records: int) -> list[str]:
@@ -60,8 +61,9 @@ def main(stage: str, records: int) -> None:
         event, times = EVENTS[stage]
         session._session.register(event, partial(die_at, [times]))
     given: Iterable[str] = prompts(records)
-    jobs = BedrockJobClient(MODEL, output_s3_uri=OUTPUT, role_arn=ROLE, session=session, sleep=lambda _: None)
-    jobs.limits = limits_of(MODEL)  # moto has no quotas
+    jobs = BedrockJobClient(
+        MODEL, output_s3_uri=OUTPUT, role_arn=ROLE, session=session, sleep=lambda _: None, limits=LIMITS
+    )
     job_id = jobs.create_job(prompts=cut(given, after=records // 2) if stage == "preparing" else given)
     found: Iterable[Any] = jobs.wait_for_job(job_id).records
     for record in cut(found, after=records // 2) if stage == "reading" else found:

@@ -42,7 +42,8 @@ class BedrockJobClient(Jobs):
     that Bedrock works with, by default the environment's BEDROCK_BATCH_ROLE_ARN. Region, credentials and endpoints are
     found as boto3 finds them, from `session` (boto3's or botocore's) if given. Fewer records than the service takes for
     the model are run on demand (`on_too_few="local"`), by `on_demand` or a client of this session, or refused
-    (`"error"`). `clock` and `sleep` replace time.
+    (`"error"`); more are several jobs under one id. `limits` says what a job takes, by default the account's quotas.
+    `clock` and `sleep` replace time.
 
     Raises `ValueError` for invalid arguments, and botocore's `NoRegionError` if no Region is found.
     """
@@ -57,6 +58,7 @@ class BedrockJobClient(Jobs):
         session: Any = None,
         on_too_few: Literal["local", "error"] = "local",
         on_demand: BedrockClient | None = None,
+        limits: JobLimits | None = None,
         clock: Clock = clocks.monotonic,
         sleep: Callable[[float], None] = clocks.sleep,
     ) -> None:
@@ -69,6 +71,7 @@ class BedrockJobClient(Jobs):
         self._output = _prefix(output_s3_uri)
         self._role_arn = role_arn or os.environ.get(ROLE) or ""
         self._on_too_few = on_too_few
+        self._limits = limits
 
     @property
     def output_s3_uri(self) -> str:
@@ -78,6 +81,8 @@ class BedrockJobClient(Jobs):
     @cached_property
     def limits(self) -> JobLimits:
         """What one job of the model takes: by the account's quotas, or as AWS publishes it if they cannot be read."""
+        if self._limits is not None:
+            return self._limits
         base = target(self.model_id).base
         try:
             return limits_of(base, discover(self._session, region_name=self.region_name))
