@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from aws_bedrock_inference.fault import Category, Decision, Fault, Kind
+from aws_bedrock_inference.fault import Fault, Kind
 from aws_bedrock_inference.knowledge.every_record import BUDGET_EXHAUSTED, DAY, NEVER
 from aws_bedrock_inference.knowledge.lifecycle import heals_after
 
@@ -40,12 +40,6 @@ def is_final(fault: Fault) -> bool:
     the budget is spent, which no other record changes.
     """
     return fault.cause == BUDGET_EXHAUSTED
-
-
-def passes_soon(fault: Fault) -> bool:
-    """Return whether the fault is transient, so that a later attempt of the same run can succeed."""
-    heals = fault.decision is Decision.RETRY or fault.category is Category.TRANSIENT
-    return heals and fault.cause not in DAY | NEVER
 
 
 class Parking:

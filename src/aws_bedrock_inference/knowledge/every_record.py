@@ -1,10 +1,10 @@
-"""Faults that do not depend on the record that met them: each other one meets them, too."""
+"""Faults of one record among many: whether the others meet them, too, and whether they are soon over."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from aws_bedrock_inference.fault import Kind
+from aws_bedrock_inference.fault import Category, Decision, Kind
 from aws_bedrock_inference.knowledge.lifecycle import heals_after
 
 if TYPE_CHECKING:
@@ -24,3 +24,9 @@ _KINDS = frozenset({Kind.DENIED, Kind.NOT_FOUND, Kind.UNREACHABLE})
 def hits_every_record(fault: Fault) -> bool:
     """Return whether the fault affects every record: credentials, access, the model, the endpoint, the daily quota."""
     return fault.kind in _KINDS or fault.cause in DAY | NEVER or heals_after(fault.cause) is not None
+
+
+def passes_soon(fault: Fault) -> bool:
+    """Return whether the fault is transient, so that a later attempt of the same run can succeed."""
+    heals = fault.decision is Decision.RETRY or fault.category is Category.TRANSIENT
+    return heals and fault.cause not in DAY | NEVER
