@@ -132,6 +132,10 @@ def test_a_role_without_trust(account: Account) -> None:
         policy(Principal={"Service": ["lambda.amazonaws.com", "bedrock.amazonaws.com"]}),
         policy(Action=["sts:TagSession", "sts:assumerole"]),
         {"Statement": policy()["Statement"][0]},
+        policy(Principal={"AWS": "*"}),
+        policy(Action="sts:Assume*"),
+        {"Statement": [{"Effect": "Allow", "NotPrincipal": {"AWS": "x"}, "NotAction": "sts:TagSession"}]},
+        policy(Condition={"StringLike": {"aws:SourceAccount": "${aws:PrincipalAccount}"}}),
         policy(Condition={"StringEquals": {"aws:SourceAccount": ACCOUNT}, "ArnEquals": {"aws:SourceArn": JOBS}}),
         policy(Condition={"ArnLike": {"aws:SourceArn": [JOBS.replace("us-east-1", "*")]}}),
         policy(Condition={"ArnLike": {"aws:SourceArn": JOBS.replace("*", "abcdefgh1234")}}),
@@ -154,7 +158,7 @@ def test_trust_is_seen_in_all_its_forms(trust: dict[str, Any]) -> None:
     [
         (policy(Effect="Deny"), "does not allow"),
         (policy(Action="sts:TagSession"), "does not allow"),
-        (policy(Principal={"AWS": "*"}), "does not allow"),
+        (policy(Principal={"AWS": "arn:aws:iam::123456789012:root"}), "does not allow"),
         ({}, "does not allow"),
         (None, "does not allow"),
         (

@@ -97,6 +97,12 @@ def test_a_lease_whose_state_is_gone_is_lost(lease: Lease, s3: S3) -> None:
     assert lease.lost
 
 
+def test_a_lease_whose_state_a_newer_version_wrote_is_lost(lease: Lease, s3: S3) -> None:
+    other(s3, format=2)
+    assert not lease.renew()
+    assert lease.lost
+
+
 def test_the_wish_to_stop_is_kept_and_heard(lease: Lease, s3: S3) -> None:
     other(s3, stop=True)
     assert lease.renew(done=3)

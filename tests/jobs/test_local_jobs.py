@@ -6,12 +6,13 @@ import contextlib
 import io
 import json
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from botocore.config import Config
 from botocore.exceptions import EndpointConnectionError
-from support.doubles import ROUTE, World, failed, session
+from support.doubles import ROUTE, THROTTLE, World, failed, session
 
 from aws_bedrock_inference.jobs.lease import STALE, VALID
 from aws_bedrock_inference.jobs.local import LocalJobs, folder_of
@@ -151,6 +152,22 @@ def test_a_record_that_fails_has_its_error_and_the_job_goes_on(s3: Any) -> None:
     assert lines_of(s3, job_id)[1] == json.loads(line(2)) | {
         "error": {"errorCode": 400, "errorMessage": "ValidationException: the text is blank"}
     }
+
+
+def test_a_passing_fault_is_asked_again_before_it_becomes_an_error(s3: Any) -> None:
+    busy = refused(replace(THROTTLE, retry_after=0.001))
+    told: list[str] = []
+
+    def answer(text: str) -> Any:
+        told.append(text)
+        return busy if text.endswith("1") or told.count(text) == 1 else "yes"
+
+    machine = Machine(s3, Client(answer))
+    job_id = machine.run(2)
+    assert sorted(told) == ["question 1"] * 3 + ["question 2"] * 2
+    first, second = lines_of(s3, job_id)
+    assert first["error"] == {"errorCode": 429, "errorMessage": str(THROTTLE)}
+    assert "modelOutput" in second
 
 
 def test_a_model_that_may_not_be_called_fails_the_job_with_what_to_do(s3: Any) -> None:

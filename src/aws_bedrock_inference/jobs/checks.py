@@ -1,4 +1,4 @@
-"""What is wrong with a job, as far as it can be known before the job is created: role, buckets, model.
+"""Checks of a job before it is created: its role, its buckets, its model.
 
 AWS accepts a job and fails it minutes later; a check costs a call. One that cannot be made, most often because a
 permission is missing, finds nothing: the caller may lack what the job does not need.
@@ -67,7 +67,7 @@ class JobChecks:
         """Return what a check finds; nothing if it cannot be made."""
         try:
             return check(*given)
-        except (BotoCoreError, ClientError, OSError) as error:
+        except (BotoCoreError, ClientError, OSError, KeyError) as error:  # KeyError: botocore's, of no answer of AWS's
             LOGGER.debug("a check of a batch job was left out: %s", error)
             return ""
 

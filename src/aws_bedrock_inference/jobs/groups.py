@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.jobs.states import Stored
 
 PREFIX = "group:"
-"""What the ids of groups begin with."""
+"""The beginning of the ids of groups."""
 
 _FOLDERS, _STATE = "groups/", "group.json"
 

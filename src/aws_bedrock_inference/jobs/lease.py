@@ -65,6 +65,8 @@ class Lease:
                 LOGGER.warning("the heartbeat of a local job was not written and is tried again: %s", error)
                 self._next = sent + PAUSE
                 return False
+            except ValueError:  # what stands there is no state, or one of a newer version
+                stored = now = None
             if stored is not None:
                 self._stored, self._valid_until, self._next = stored, sent + VALID, sent + BEAT
                 return True

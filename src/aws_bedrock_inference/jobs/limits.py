@@ -24,7 +24,7 @@ _GB = 1_000_000_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobLimits:
-    """What one job takes: `least_records` to `most_records` records and `job_bytes` bytes, in files of up to
+    """The limits of one job: `least_records` to `most_records` records and `job_bytes` bytes, in files of up to
     `file_records` records and `file_bytes` bytes. Raises `ValueError` for limits that are no whole numbers above 0.
     """
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.jobs.states import Stored
 
 PREFIX = "local:"
-"""What the ids of local jobs begin with."""
+"""The beginning of the ids of local jobs."""
 
 _FOLDERS = "local/"
 

@@ -12,7 +12,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Any
 
-from aws_bedrock_inference.jobs.on_demand import JobBroken, answer_line
+from aws_bedrock_inference.jobs.on_demand import JobBroken, asked
 from aws_bedrock_inference.jobs.states import FAILURES
 from aws_bedrock_inference.log import LOGGER
 from aws_bedrock_inference.s3 import failure, listed, opened
@@ -32,6 +32,9 @@ _PARTS = "parts/"
 
 # Records in flight at once. The client's quota bounds them besides.
 _CONCURRENCY = 16
+
+# How often a record with a passing fault is asked, each time with the client's own retries.
+_ROUNDS = 3
 
 
 class LocalRun:
@@ -64,7 +67,7 @@ class LocalRun:
             if self._is_complete and self._lease.renew():
                 self._finish()
         except Exception as error:  # noqa: BLE001 - nobody waits for this thread; whoever waits for the job goes on
-            LOGGER.warning("a local job waits until somebody waits for it: %s", error)
+            LOGGER.warning("a local job is not run until somebody waits for it: %s", error)
         if not self._lease.lost and not self._lease.state["ended"]:
             self._lease.renew(owner="")
 
@@ -75,7 +78,7 @@ class LocalRun:
         in_flight: set[Future[bool | None]] = set()
         with ThreadPoolExecutor(_CONCURRENCY, "bedrock-local-job") as pool:
             while True:
-                while len(in_flight) < _CONCURRENCY and self._goes_on and (found := next(missing, None)):
+                while len(in_flight) < _CONCURRENCY and self._goes_on() and (found := next(missing, None)):
                     in_flight.add(pool.submit(self._ask, *found))
                 if not in_flight:
                     break
@@ -86,8 +89,8 @@ class LocalRun:
         if self._trouble is not None:
             raise self._trouble
 
-    @property
     def _goes_on(self) -> bool:
+        """Return whether another record may be begun."""
         if self._ended.is_set() or self._broken or self._trouble or self._lease.state["stop"]:
             return False
         return self._lease.holds
@@ -102,16 +105,22 @@ class LocalRun:
 
     def _ask(self, number: int, record: dict[str, Any]) -> bool | None:
         """Ask a record and keep its result. Return whether it has an answer, None if it was not asked."""
-        if not self._goes_on:
+        if not self._goes_on():
             return None
         state = self._lease.state
-        try:
-            line = answer_line(self._client(state["model"]), state["model"], record, state["invocation"])
-        except JobBroken as error:
-            self._broken = str(error)
-            return None
-        self._put(f"{_PARTS}{number:08}", json.dumps(line).encode() + b"\n")
-        return "error" not in line
+        for left in reversed(range(_ROUNDS)):
+            try:
+                line, again = asked(self._client(state["model"]), state["model"], record, state["invocation"])
+            except JobBroken as error:
+                self._broken = str(error)
+                return None
+            if again is None or not left:
+                self._put(f"{_PARTS}{number:08}", json.dumps(line).encode() + b"\n")
+                return "error" not in line
+            self._ended.wait(again)
+            if not self._goes_on():
+                break
+        return None
 
     def _count(self, ended: Iterable[Future[bool | None]]) -> None:
         for future in ended:

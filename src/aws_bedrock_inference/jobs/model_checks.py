@@ -1,6 +1,6 @@
-"""What is known to go wrong with a model in a batch job, and with the bodies of its records.
+"""Checks of the model of a batch job, and of the bodies of its records, against what is known to fail.
 
-AWS looks at neither before it runs a job. What is not known is not refused: AWS then says it.
+AWS looks at no body before it runs a job. What is not known is not refused: AWS then says it.
 """
 
 from __future__ import annotations

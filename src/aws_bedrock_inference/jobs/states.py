@@ -24,7 +24,7 @@ FORMAT = 1
 """The version of what is written. A newer one is refused."""
 
 FAILURES = (BotoCoreError, ClientError, Refused)
-"""What a client of S3 raises; `Refused` where it is wrapped in `resilient()`."""
+"""The exceptions of a client of S3; `Refused` where it is wrapped in `resilient()`."""
 
 _ABSENT = frozenset({"404", "NoSuchKey"})
 

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 _SERVICE = "bedrock.amazonaws.com"
-_ACTIONS = ("sts:AssumeRole", "sts:*", "*")
+_ACTION = "sts:assumerole"
 
 # The conditions that AWS's example has, with the operators that compare texts; all others are left to AWS.
 _OPERATORS = ("StringEquals", "StringLike", "ArnEquals", "ArnLike")
@@ -45,20 +45,19 @@ def _condition(statement: Mapping[str, Any], account: str, job: str) -> str:
 
 
 def _like(actual: str, pattern: str) -> bool:
-    """Return whether a value is like a pattern; the id of one job may be one that is not made yet."""
+    """Return whether a value is like a pattern, or may be: one with a variable, or with the id of one job."""
     head, found, _ = pattern.partition("model-invocation-job/")
-    return fnmatchcase(actual, pattern) or (bool(found) and fnmatchcase(actual, f"{head}{found}*"))
+    return "${" in pattern or fnmatchcase(actual, pattern) or (bool(found) and fnmatchcase(actual, f"{head}{found}*"))
 
 
 def _allows(statement: Mapping[str, Any]) -> bool:
-    principal = statement.get("Principal")
-    services = ["*"] if principal == "*" else _texts((principal or {}).get("Service"))
-    actions = _texts(statement.get("Action"))
-    return (
-        statement.get("Effect") == "Allow"
-        and (_SERVICE in services or "*" in services)
-        and any(action.lower() == known.lower() for action in actions for known in _ACTIONS)
-    )
+    """Return whether a statement allows it, or may do so in a way that is not looked at."""
+    if statement.get("Effect") != "Allow":
+        return False
+    principal = statement.get("Principal", "*")  # else there is a NotPrincipal
+    services = ["*"] if principal == "*" else [*_texts(principal.get("Service")), *_texts(principal.get("AWS"))]
+    actions = _texts(statement.get("Action", "*"))  # else there is a NotAction
+    return not {_SERVICE, "*"}.isdisjoint(services) and any(fnmatchcase(_ACTION, action.lower()) for action in actions)
 
 
 def _statements(policy: Any) -> Iterator[Mapping[str, Any]]:
