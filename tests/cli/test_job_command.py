@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -76,14 +77,15 @@ def test_a_job_is_created_watched_and_read(sim: Simulator, tmp_path: Path) -> No
     assert "IN_PROGRESS (InProgress)" in bedrock_job("status", job_id).stdout
     sim.advance(300)
     shown = json.loads(bedrock_job("status", job_id, "--json").stdout)
-    assert (shown["name"], shown["status"], shown["processed"]) == ("night-1", "IN_PROGRESS", 100)
+    assert (shown["name"], shown["status"]) == ("night-1", "IN_PROGRESS")
+    assert 0 < shown["processed"] < 200
     early = bedrock_job("result", job_id)
     assert (early.exit_code, early.stdout) == (2, "")
     assert "wait_for_job() waits" in early.stderr
     sim.advance(300)
     waited = bedrock_job("wait", job_id, "-o", str(tmp_path / "answers.jsonl"))
     assert waited.exit_code == 0
-    assert "Completed after 0 s, 200 of 200 records, 0 failed." in waited.stderr
+    assert re.search(r"Completed after \d s, 200 of 200 records, 0 failed\.", waited.stderr)
     assert "200 records answered, 0 failed." in waited.stderr
     answers = lines_of((tmp_path / "answers.jsonl").read_text())
     assert [answer["recordId"] for answer in answers] == [f"p{number}" for number in range(200)]

@@ -13,7 +13,7 @@ from aws_bedrock_inference.s3 import S3Location
 if TYPE_CHECKING:
     from aws_bedrock_inference.jobs.preparing import Prepared
 
-# 8 MB in each of 4 threads: memory holds no more, and 10,000 parts of it, S3's limit, are 80 GB.
+# 8 MB in each of 4 threads, and 4 more that wait for one; 10,000 parts of 8 MB, S3's limit, are 80 GB.
 _PART, _THREADS = 8 << 20, 4
 
 
@@ -31,7 +31,9 @@ def upload(s3: Any, lines: Prepared, location: S3Location) -> None:
 
     if _size(s3, location) == lines.size:
         return
-    config = TransferConfig(multipart_chunksize=_PART, max_request_concurrency=_THREADS)
+    config = TransferConfig(
+        multipart_chunksize=_PART, max_request_concurrency=_THREADS, max_in_memory_upload_chunks=_THREADS
+    )
     with TransferManager(s3, config) as manager:
         manager.upload(lines.file, location.bucket, location.key).result()
 
