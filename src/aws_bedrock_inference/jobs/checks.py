@@ -67,7 +67,7 @@ class JobChecks:
         """Return what a check finds; nothing if it cannot be made."""
         try:
             return check(*given)
-        except (BotoCoreError, ClientError, OSError) as error:
+        except (BotoCoreError, ClientError, OSError, KeyError) as error:  # KeyError: botocore's, of no answer of AWS's
             LOGGER.debug("a check of a batch job was left out: %s", error)
             return ""
 

@@ -80,7 +80,7 @@ class BedrockJobClient(Jobs):
 
     @cached_property
     def limits(self) -> JobLimits:
-        """What one job of the model takes: by the account's quotas, or as AWS publishes it if they cannot be read."""
+        """The limits of one job of the model: the account's quotas, or what AWS publishes if they cannot be read."""
         if self._limits is not None:
             return self._limits
         base = target(self.model_id).base

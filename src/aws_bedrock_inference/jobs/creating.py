@@ -40,7 +40,7 @@ _PAGE = 1000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """What is asked of AWS, without the input. `token` and `name` are those of the first attempt."""
+    """The parameters of a job, without its input. `token` and `name` are those of the first attempt."""
 
     model_id: str
     role_arn: str

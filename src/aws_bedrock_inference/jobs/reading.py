@@ -167,7 +167,7 @@ def response_of(code: int, message: str) -> dict[str, Any]:
 
 
 class FoundInput(NamedTuple):
-    """What an input in S3 is: its place, the form of its bodies, and a name for its content."""
+    """An input in S3: its place, the form of its bodies, and a name for its content."""
 
     location: S3Location
     invocation: str
