@@ -316,14 +316,13 @@ def test_two_processes_that_note_their_jobs_at_once_lose_none(s3: Any, monkeypat
     assert len(ids(s3, groups(service), group_id)) == 25
 
 
-def test_50_001_records_are_two_jobs_and_one_result(s3: Any) -> None:
+def test_50_001_records_are_two_jobs_under_one_id(s3: Any) -> None:
     service = Service(s3)
-    limits = limits_of(ORDER.model_id)
-    group_id = groups(service).create(OUTPUT, ORDER.token, uploaded(s3, 50_001, limits))
+    parts = uploaded(s3, 50_001, limits_of(ORDER.model_id))
+    assert [part["records"] for part in parts] == [49_901, 100]
+    group_id = groups(service).create(OUTPUT, ORDER.token, parts)
+    assert len(service.jobs) == 2
     assert groups(service).status(group_id)["totalRecordCount"] == 50_001
-    service.end()
-    counted = [job["totalRecordCount"] for job in groups(service).parts(group_id)]
-    assert counted == [49_901, 100]
 
 
 def test_a_job_of_several_files_is_one_job_of_a_folder(s3: Any) -> None:

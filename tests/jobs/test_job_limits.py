@@ -63,9 +63,8 @@ def new(sim: Simulator, world: World) -> Iterator[Callable[..., BedrockJobClient
         sim.advance(seconds)
 
     def client(model: str = MODEL, **options: Any) -> BedrockJobClient:
-        given = {"output_s3_uri": "s3://records/out/", "role_arn": ROLE, "clock": world.clock, "sleep": sleep}
-        made.append(BedrockJobClient(model, **{**given, **options}))
-        made[-1].limits = limits_of(model)  # moto has no quotas
+        given: dict[str, Any] = {"output_s3_uri": "s3://records/out/", "role_arn": ROLE, "limits": limits_of(model)}
+        made.append(BedrockJobClient(model, clock=world.clock, sleep=sleep, **{**given, **options}))
         return made[-1]
 
     yield client
@@ -157,8 +156,7 @@ def test_many_records_are_several_jobs_under_one_id(
 ) -> None:
     """205 records with jobs of 100: two jobs have room, the third waits for it; another process waits for them."""
     sim.scenario(s3_endpoint=moto_url, jobs=[{"in_progress": 60}], batch={"minimum": 20, "jobs": 2})
-    jobs = new()
-    jobs.limits = replace(jobs.limits, most_records=100, least_records=20)
+    jobs = new(limits=replace(limits_of(MODEL), most_records=100, least_records=20))
     job_id = jobs.create_job(prompts=prompts(205))
     assert job_id.startswith("group:s3://records/out/groups/")
     assert len(list(jobs.list_jobs())) == 2
