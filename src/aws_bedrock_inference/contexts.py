@@ -139,6 +139,8 @@ def _value(name: str, value: Any) -> Value:
         raise ValueError(
             f"context({name}=<a text of {len(text):,} characters>): give up to {LONGEST_VALUE} printable characters"
         )
-    if is_number(value, least=-_LARGEST, most=_LARGEST):
-        return int(value) if is_number(value, whole=True) else float(value)
+    if is_number(value, whole=True) and abs(int(value)) <= _LARGEST:
+        return int(value)
+    if is_number(value) and not is_number(value, whole=True):
+        return float(value)
     raise ValueError(f"context({name}={shown(value)}): give a short text, a finite number, True or False")
