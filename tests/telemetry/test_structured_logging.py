@@ -202,7 +202,7 @@ def test_an_active_span_is_found_without_importing_anything(monkeypatch: pytest.
 
     written = Written()
     setup_structured_logging(stream=written).info("before")
-    monkeypatch.setitem(sys.modules, "opentelemetry.trace", Trace)  # type: ignore[arg-type]  # all that is asked of it
+    monkeypatch.setitem(sys.modules, "opentelemetry.trace", Trace)
     setup_structured_logging().info("with a span")
     before, within = written.lines()
     assert "trace_id" not in before
@@ -230,7 +230,7 @@ class Timer:
 def record(created: float, event: RetryScheduled = RETRY) -> logging.LogRecord:
     made = LOGGER.makeRecord(LOGGER.name, logging.WARNING, __file__, 1, "attempt %d failed", (event.attempt,), None)
     made.created = created
-    made.bedrock = {"event": "RetryScheduled", "cause": event.fault.cause, "model": "m", "region": "r"}  # type: ignore[attr-defined]  # as log() does
+    made.bedrock = {"event": "RetryScheduled", "cause": event.fault.cause, "model": "m", "region": "r"}
     return made
 
 
