@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from support.json_logs import read
 
 from aws_bedrock_inference import ServiceFault, context
+from aws_bedrock_inference.log import LOGGER
 from aws_bedrock_inference.telemetry.json_lines import JsonFormatter
 from aws_bedrock_inference.telemetry.plain import DEEPEST, LONGEST
 
@@ -28,7 +29,7 @@ PROMPT = "Summarise the letter of our customer Ann"
 
 def line(message: Any = "hi", *arguments: Any, error: BaseException | None = None, **extra: Any) -> dict[str, Any]:
     exc_info = (type(error), error, error.__traceback__) if error is not None else None
-    record = logging.LogRecord("app", logging.INFO, __file__, 1, message, arguments, exc_info)
+    record = logging.LogRecord(extra.pop("name", "app"), logging.INFO, __file__, 1, message, arguments, exc_info)
     vars(record).update(extra)
     text = JsonFormatter().format(record)
     assert text.isascii()
@@ -145,8 +146,15 @@ TEXTS = st.text(st.characters(exclude_categories=[]))
 @given(TEXTS, st.recursive(st.none() | st.booleans() | st.floats() | st.integers() | TEXTS | st.binary(), st.lists))
 def test_any_record_is_one_valid_line(text: str, value: Any) -> None:
     fields = {"event": "CallEnded", "code": text, "cause": text, "context": {"team": text}}
-    said = line("%s", text, data={text: value}, bedrock=fields, stack_info=text, error=ValueError(text))
+    given = {"name": LOGGER.name, "bedrock": fields, "data": {text: value}, "stack_info": text}
+    said = line("%s", text, error=ValueError(text), **given)
     assert {"timestamp", "level", "message", "logger", "exception", "event"} <= {*said}
+
+
+def test_only_lines_of_the_package_are_of_events() -> None:
+    fields = {"event": "CallEnded", "prompt": PROMPT}
+    assert "event" not in line(bedrock=fields)
+    assert line(bedrock=fields, name=LOGGER.name)["event"] == "CallEnded"
 
 
 def raised(error: BaseException, cause: BaseException | None = None) -> BaseException:

@@ -65,6 +65,13 @@ def test_lines_go_to_what_stderr_is_now(capsys: pytest.CaptureFixture[str]) -> N
     assert json.loads(capsys.readouterr().err)["message"] == "hi"
 
 
+def test_a_program_without_stderr_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    logger = setup_structured_logging()
+    monkeypatch.setattr(sys, "stderr", None)
+    logger.info("hi")
+    logger.handlers[0].flush()
+
+
 def test_nothing_is_written_as_json_unless_it_is_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
     log(RETRY)
     assert capsys.readouterr().err == ""
@@ -201,9 +208,10 @@ def test_an_active_span_is_found_without_importing_anything(monkeypatch: pytest.
             return Span()
 
     written = Written()
-    setup_structured_logging(stream=written).info("before")
+    logger = setup_structured_logging(stream=written)
+    logger.info("before")
     monkeypatch.setitem(sys.modules, "opentelemetry.trace", Trace)
-    setup_structured_logging().info("with a span")
+    logger.info("with a span")
     before, within = written.lines()
     assert "trace_id" not in before
     assert (within["trace_id"], within["span_id"]) == (f"{1:032x}", f"{2:016x}")

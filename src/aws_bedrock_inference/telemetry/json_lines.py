@@ -15,9 +15,10 @@ from aws_bedrock_inference.dialects.echo import SHORTEST
 from aws_bedrock_inference.event_fields import fault_fields, surroundings
 from aws_bedrock_inference.fault import Fault
 from aws_bedrock_inference.knowledge.masking import masked, masked_in
+from aws_bedrock_inference.log import LOGGER
 from aws_bedrock_inference.telemetry.plain import chained, error_text, plain, text_of, whole_characters
 
-_FRAME = re.compile(r'[ |]*File "[^"]*", line \d+, in ')
+_FRAME = re.compile(r'[ |]*File "[^"]*", line \d+')
 _SURROGATE = "\\ud"  # as JSON escapes one
 
 _written = JSONEncoder(allow_nan=False).encode
@@ -49,9 +50,9 @@ class JsonFormatter(logging.Formatter):
             return _written({**line, "message": why, "logger": str(record.name)})
 
     def _said(self, record: logging.LogRecord) -> dict[str, Any]:
-        fields = getattr(record, "bedrock", None)
+        fields = event_of(record)
         said: dict[str, Any] = {"message": _message(record), "logger": record.name}
-        if isinstance(fields, dict):  # made by `event_fields`; of its values only the context is anybody's
+        if fields:  # made by `event_fields`; of its values only the context is anybody's
             said.update(fields)
             if "context" in fields:
                 said["context"] = masked_in(fields["context"])
@@ -82,6 +83,12 @@ class JsonFormatter(logging.Formatter):
         fault = getattr(exc_info[1], "fault", None)
         known = fault_fields(fault) if isinstance(fault, Fault) else {}
         return {**known, "exception": masked(whole_characters(text))}
+
+
+def event_of(record: logging.LogRecord) -> dict[str, Any]:
+    """Return the values of the event that a line of this package's log is of; empty for other lines."""
+    fields = getattr(record, "bedrock", None)
+    return fields if isinstance(fields, dict) and record.name == LOGGER.name else {}
 
 
 def _message(record: logging.LogRecord) -> str:
