@@ -45,8 +45,8 @@ def test_a_line_has_the_keys_of_the_documents() -> None:
 
 
 def test_a_name_that_is_taken_is_kept_under_another() -> None:
-    said = line("hi", data={"message": "yours", "logger": 5})
-    assert (said["message"], said["data_message"], said["data_logger"]) == ("hi", "yours", 5)
+    said = line("hi", data={"message": "yours", "level": 5})
+    assert (said["message"], said["data_message"], said["level"], said["data_level"]) == ("hi", "yours", "INFO", 5)
     assert line(data=["a", 1])["data"] == ["a", 1]
 
 
@@ -189,9 +189,7 @@ def test_a_message_of_several_lines_stays_whole() -> None:
 
 
 def test_botocores_own_refusals_do_not_quote_the_parameter() -> None:
-    report = (
-        f"Invalid type for parameter messages[0].content, value: {PROMPT}\n, type: <class 'str'>, valid types: list"
-    )
+    report = f"Invalid type for parameter messages[0].content, value: a, valid b {PROMPT}\n, type: <class 'str'>, valid types: x"
     text = line(error=raised(ParamValidationError(report=report)))["exception"]
     assert "Summarise" not in text
     assert "Invalid type for parameter messages[0].content, value: ***, type: <class 'str'>" in text

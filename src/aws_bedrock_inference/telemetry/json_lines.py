@@ -40,18 +40,18 @@ class JsonFormatter(logging.Formatter):
         line = {
             "timestamp": f"{_second(int(record.created))}.{int(record.created % 1 * 1000):03d}Z",
             "level": record.levelname,
+            "message": _message(record),
+            "logger": record.name,
         }
         try:
-            said = self._said(record)
-            text = _written({**line, **said})
-            return _written({**line, **plain(said)}) if _SURROGATE in text else text  # some are halves of characters
+            said = self._said(record, line)
+            text = _written(said)
+            return _written(plain(said)) if _SURROGATE in text else text  # some are halves of characters
         except Exception as error:  # noqa: BLE001 - a line of the log is never worth an exception
-            why = f"a record that cannot be written: {type(error).__name__}"
-            return _written({**line, "message": why, "logger": str(record.name)})
+            return _written({**line, "message": f"a record that cannot be written: {type(error).__name__}"})
 
-    def _said(self, record: logging.LogRecord) -> dict[str, Any]:
-        fields = event_of(record)
-        said: dict[str, Any] = {"message": _message(record), "logger": record.name}
+    def _said(self, record: logging.LogRecord, line: dict[str, Any]) -> dict[str, Any]:
+        said, fields = {**line}, event_of(record)
         if fields:  # made by `event_fields`; of its values only the context is anybody's
             said.update(fields)
             if "context" in fields:
@@ -62,7 +62,7 @@ class JsonFormatter(logging.Formatter):
         if record.exc_info and record.exc_info[1] is not None:
             said.update(self._exception(record.exc_info))
         if record.stack_info:
-            said["stack"] = masked(whole_characters(record.stack_info))
+            said["stack"] = masked(whole_characters(_without_source(record.stack_info)))
         data = getattr(record, "data", None)
         if data is not None:
             given = masked_in(plain(data))
