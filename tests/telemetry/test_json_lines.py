@@ -189,10 +189,10 @@ def test_a_message_of_several_lines_stays_whole() -> None:
 
 
 def test_botocores_own_refusals_do_not_quote_the_parameter() -> None:
-    report = f"Invalid type for parameter messages[0].content, value: a, valid b {PROMPT}\n, type: <class 'str'>, valid types: x"
+    report = f"Invalid type for parameter prompt, value: a, valid b {PROMPT}\n, type: <class 'str'>, valid types: x"
     text = line(error=raised(ParamValidationError(report=report)))["exception"]
     assert "Summarise" not in text
-    assert "Invalid type for parameter messages[0].content, value: ***, type: <class 'str'>" in text
+    assert "Invalid type for parameter prompt, value: ***, type: <class 'str'>" in text
 
 
 SECRETS = [
@@ -210,6 +210,8 @@ def test_secrets_are_masked_in_all_parts(text: str, hidden: str) -> None:
         said = line(text, data={"a": [text], "b": {"c": text}}, error=raised(ValueError(text)), stack_info=text)
         assert hidden not in str(said)
         assert hidden not in str(line("of %s", text))
+        event = {"event": "CallEnded", "context": {"note": text}}
+        assert hidden not in str(line(name=LOGGER.name, bedrock=event))
 
 
 def test_a_member_that_names_a_secret_is_masked() -> None:
