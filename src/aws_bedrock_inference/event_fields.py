@@ -6,6 +6,7 @@ hold words of the service or of a store is left out, and so are tenants: `contex
 
 from __future__ import annotations
 
+import re
 from dataclasses import fields
 from functools import cache
 from math import isfinite
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.contexts import Context
 
 _LEFT_OUT = frozenset({"call_id", "context", "message", "place", "tenant"})
+
+_ID = re.compile(r"[!-~]{1,200}", re.ASCII)
+_CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:#/-]{0,99}", re.ASCII)
 
 # The words of AWS's documents for a kind of error.
 _ERROR_TYPES = {Kind.THROTTLED: "throttling", Kind.INVALID: "validation", Kind.UNKNOWN: "unknown_error"}
@@ -56,15 +60,25 @@ def fault_fields(fault: Fault) -> dict[str, Any]:
     """Return what is known of a failure, without the service's own words."""
     known = {
         "error_type": _ERROR_TYPES.get(fault.kind, fault.kind.value),
-        "code": fault.code,
+        "code": code_of(fault),
         "cause": fault.cause,
         "decision": fault.decision.value,
         "origin": fault.origin.value,
         "status": fault.status,
         "limit": fault.limit,
-        "request_id": fault.request_id,
+        "request_id": request_id_of(fault),
     }
     return {name: value for name, value in known.items() if value is not None}
+
+
+def code_of(fault: Fault) -> str | None:
+    """Return the code of a fault; None if it is none but a text, which a server or a proxy may have written."""
+    return fault.code if _CODE.fullmatch(fault.code) else None
+
+
+def request_id_of(fault: Fault) -> str | None:
+    """Return the request id of a fault; None if there is none, or a text in its place."""
+    return fault.request_id if fault.request_id and _ID.fullmatch(fault.request_id) else None
 
 
 def _parts(name: str, value: Any) -> dict[str, Any]:
