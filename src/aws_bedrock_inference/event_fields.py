@@ -25,11 +25,13 @@ if TYPE_CHECKING:
 
 _LEFT_OUT = frozenset({"call_id", "context", "message", "place", "tenant"})
 
-_ID = re.compile(r"[!-~]{1,200}", re.ASCII)
 _CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:#/-]{0,99}", re.ASCII)
 
 # The words of AWS's documents for a kind of error.
 _ERROR_TYPES = {Kind.THROTTLED: "throttling", Kind.INVALID: "validation", Kind.UNKNOWN: "unknown_error"}
+
+# Services have ids of many forms, all without a space.
+_ID = re.compile(r"[!-~]{1,200}", re.ASCII)
 
 
 def fields_of(event: Any) -> dict[str, Any]:
@@ -47,6 +49,11 @@ def fields_of(event: Any) -> dict[str, Any]:
     if event.call_id:
         said["call_id"] = event.call_id
     return {**said, **surroundings(event.call_id, event.context)}
+
+
+def request_id_of(fault: Fault) -> str | None:
+    """Return the request id of a fault; None if there is none, or a text in its place."""
+    return fault.request_id if fault.request_id and _ID.fullmatch(fault.request_id) else None
 
 
 def surroundings(call_id: int, context: Context) -> dict[str, Any]:
@@ -74,11 +81,6 @@ def fault_fields(fault: Fault) -> dict[str, Any]:
 def code_of(fault: Fault) -> str | None:
     """Return the code of a fault; None if it is none but a text, which a server or a proxy may have written."""
     return fault.code if _CODE.fullmatch(fault.code) else None
-
-
-def request_id_of(fault: Fault) -> str | None:
-    """Return the request id of a fault; None if there is none, or a text in its place."""
-    return fault.request_id if fault.request_id and _ID.fullmatch(fault.request_id) else None
 
 
 def _parts(name: str, value: Any) -> dict[str, Any]:
