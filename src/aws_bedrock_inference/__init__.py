@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         stream_with_retry,
         wait_for_job_with_adaptive_polling,
     )
+    from aws_bedrock_inference.contexts import context
     from aws_bedrock_inference.deadletters.queue import DeadLetterQueue
     from aws_bedrock_inference.doctor.diagnosis import diagnose
     from aws_bedrock_inference.exceptions import (
@@ -87,6 +88,7 @@ if TYPE_CHECKING:
         GeographicProfile,
         MaxCost,
         Quota,
+        RequestMetadata,
         Resume,
         Retry,
         Target,
@@ -96,6 +98,8 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.pricing import Rates, rates_of
     from aws_bedrock_inference.resilience.functions import attempts
     from aws_bedrock_inference.resilience.wrap import resilient
+    from aws_bedrock_inference.telemetry.logs import log_bedrock_error, setup_structured_logging
+    from aws_bedrock_inference.telemetry.observing import observe
 
 __version__ = "0.1.0"
 
@@ -121,6 +125,7 @@ _HOMES = {
         "stream_with_retry",
         "wait_for_job_with_adaptive_polling",
     ),
+    "contexts": ("context",),
     "deadletters.queue": ("DeadLetterQueue",),
     "resilience.functions": ("attempts",),
     "clients.reply": ("Reply",),
@@ -176,12 +181,15 @@ _HOMES = {
         "GeographicProfile",
         "MaxCost",
         "Quota",
+        "RequestMetadata",
         "Resume",
         "Retry",
         "Target",
         "standard",
     ),
     "pricing": ("Rates", "rates_of"),
+    "telemetry.logs": ("log_bedrock_error", "setup_structured_logging"),
+    "telemetry.observing": ("observe",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -245,6 +253,7 @@ __all__ = [
     "Refused",
     "Replaced",
     "Reply",
+    "RequestMetadata",
     "Resume",
     "Retry",
     "Route",
@@ -263,6 +272,7 @@ __all__ = [
     "attempts",
     "calculate_backoff",
     "classify",
+    "context",
     "create_job_with_retry",
     "diagnose",
     "explain",
@@ -271,11 +281,14 @@ __all__ = [
     "invoke_with_retry",
     "is_recoverable_error",
     "load",
+    "log_bedrock_error",
+    "observe",
     "rates_of",
     "resilient",
     "retry_with_exponential_backoff",
     "retry_with_jitter",
     "safe_invoke",
+    "setup_structured_logging",
     "standard",
     "stream_with_retry",
     "wait_for_job_with_adaptive_polling",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from math import inf
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
@@ -13,6 +13,7 @@ from aws_bedrock_inference.made import PLAIN, Made
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from aws_bedrock_inference.contexts import Context
     from aws_bedrock_inference.place import Place
 
 
@@ -152,7 +153,7 @@ class Usage:
     def counts(self) -> dict[str, int]:
         """Return the tokens by name, for JSON. Those that few calls have are left out where they are 0."""
         rare = ("cache_write_excess", "cache_write_1h_tokens")
-        names = [each.name for each in fields(self) if each.name != "requests"]
+        names = [name for name in self.__slots__ if name != "requests"]
         return {name: getattr(self, name) for name in names if name not in rare or getattr(self, name)}
 
     def charge(self, burndown: float) -> float:
@@ -201,7 +202,8 @@ class Call(NamedTuple):
     `place` is where the call is sent, None for the client's own endpoint. `pin` names the conversation that it belongs
     to. `quota` is the policy that admits it in the place of the pipeline's. `moves` is asked after each failed attempt
     by a policy that has another route: with the fault and the attempt's number, whether the call goes there now.
-    `call_id` is the call's number in the process, for its events; 0 where nobody listens to attempts.
+    `call_id` is the call's number in the process, for its events; 0 where nobody listens to attempts. `context` is its
+    caller's.
     """
 
     operation: str
@@ -221,6 +223,7 @@ class Call(NamedTuple):
     quota: Any = None
     moves: Callable[[Fault, int], bool] | None = None
     call_id: int = 0
+    context: Context = ()
 
     @property
     def streams(self) -> bool:
@@ -247,6 +250,7 @@ class Call(NamedTuple):
             self.quota,
             self.moves,
             self.call_id,
+            self.context,
         )
 
 
