@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypedDict, Unpack
 from aws_bedrock_inference import clock
 from aws_bedrock_inference.batch.bill import C, billed, check_limit
 from aws_bedrock_inference.batch.carry_out import CONCURRENCY
+from aws_bedrock_inference.batch.deadline.night import asker_of, night_of
 from aws_bedrock_inference.batch.ending import Ending
 from aws_bedrock_inference.batch.fates import State
 from aws_bedrock_inference.batch.inputs import holds_output, source_of
@@ -27,10 +28,14 @@ from aws_bedrock_inference.log import LOGGER
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
+    from aws_bedrock_inference.batch.deadline.night import Night
+    from aws_bedrock_inference.batch.deadline.service import JobService
+    from aws_bedrock_inference.batch.deadline.when import When
     from aws_bedrock_inference.batch.journal import Journal
     from aws_bedrock_inference.batch.output import Output
     from aws_bedrock_inference.batch.runner import Run
     from aws_bedrock_inference.clients.aclient import AsyncBedrockClient
+    from aws_bedrock_inference.clients.base import BaseClient
     from aws_bedrock_inference.clients.client import BedrockClient
 
 
@@ -49,6 +54,8 @@ class RunOptions(TypedDict, total=False):
     max_failures: int
     max_cost: float
     give_up_after: float
+    by: When
+    jobs: JobService
 
 
 class BatchStopped(Exception):
@@ -61,7 +68,7 @@ class _BaseRun:
     _journal: Journal
     _output: Output
 
-    def __init__(self, source: str | Path, output: str | Path, model: str, options: RunOptions) -> None:
+    def __init__(self, source: str | Path, output: str | Path, client: BaseClient, options: RunOptions) -> None:
         given: dict[str, Any] = dict(options)
         if given.get("schema") is not None:
             given["schema"] = Schema(Path(given["schema"]))
@@ -69,11 +76,12 @@ class _BaseRun:
             given["template"] = Template(given["template"])
         if holds_output(source_of(source), Path(output)):
             raise ValueError(f"{output} is the input, or in the directory that is the input. Choose another output")
-        self._job = Job(source=source_of(source), output=Path(output), model=model, **given)
+        self._job = Job(source=source_of(source), output=Path(output), model=client.model_id, **given)
+        self._region = client.region_name
         check_limit(self._job.max_cost)
         self._tally = Tally(clock.monotonic)
         self._concurrency = self._job.concurrency or CONCURRENCY
-        self._run: Run | None = None
+        self._run: Run | Night | None = None
         self._ending: Ending | None = None
         self._error: BaseException | None = None
 
@@ -104,23 +112,25 @@ class _BaseRun:
 
     async def _asked(self, client: Any, notify: Callable[[], None]) -> None:
         """Ask all that is missing, and note how it ended."""
+        night = night_of(self._job, self._region, concurrency=self._concurrency, say=LOGGER.info)
         try:
             self._ending = await asked(
                 self._job,
                 self._journal,
                 self._output,
-                self._job.asker(client),
+                asker_of(self._job, client, night),
                 self._tally,
                 concurrency=self._concurrency,
                 complain=lambda line: LOGGER.warning("%s", line),
                 started=self._started,
                 notify=notify,
+                night=night,
             )
         except BaseException as error:  # noqa: BLE001 - raised where the answers are read
             self._error = error
         notify()
 
-    def _started(self, run: Run) -> None:
+    def _started(self, run: Run | Night) -> None:
         self._run = run
 
     def _interrupt(self) -> None:
@@ -154,7 +164,8 @@ class BatchRun(_BaseRun):
     `source` and `output` are files as for the command; `options` are its options. Iterating gives each answer as it
     stands in the output, once it is durable: first those of earlier runs, so that a program that was killed sees every
     answer when it is started again. Calls go on while the program works on an answer. The client's own policies hold;
-    give it `priority="batch"` if others share its quota. Leaving the block early lets the calls in flight end and
+    give it `priority="batch"` if others share its quota. With `by`, a deadline, `jobs` (a `BedrockJobClient`) may answer
+    the records as a batch job until calls must take over. Leaving the block early lets the calls in flight end and
     sends no more; the same run goes on from there.
 
     Raises `ValueError` for files that cannot be used, and `BatchStopped` after the answers if some records were not
@@ -164,7 +175,7 @@ class BatchRun(_BaseRun):
     def __init__(
         self, source: str | Path, output: str | Path, *, client: BedrockClient, **options: Unpack[RunOptions]
     ) -> None:
-        super().__init__(source, output, client.model_id, options)
+        super().__init__(source, output, client, options)
         self._client = client
         self._news = threading.Condition()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -214,7 +225,7 @@ class BatchRun(_BaseRun):
         with ThreadPoolExecutor(self._concurrency, "bedrock-batch-call") as pool:
             await self._asked(_Awaited(self._client, pool), self._notify)
 
-    def _started(self, run: Run) -> None:
+    def _started(self, run: Run | Night) -> None:
         super()._started(run)
         if self._left:
             self._interrupt()
@@ -230,7 +241,7 @@ class AsyncBatchRun(_BaseRun):
     def __init__(
         self, source: str | Path, output: str | Path, *, client: AsyncBedrockClient, **options: Unpack[RunOptions]
     ) -> None:
-        super().__init__(source, output, client.model_id, options)
+        super().__init__(source, output, client, options)
         self._client = client
         self._news: asyncio.Event
         self._task: asyncio.Task[None]

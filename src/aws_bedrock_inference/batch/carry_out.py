@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from aws_bedrock_inference.batch.bill import billed, check_limit
+from aws_bedrock_inference.batch.deadline.night import asker_of, night_of
 from aws_bedrock_inference.batch.ending import Ending
 from aws_bedrock_inference.batch.interruption import interruptible
 from aws_bedrock_inference.batch.letters import keep_letters
@@ -61,17 +62,20 @@ async def carry_out(
             # In a thread, so that an interruption is noticed while long files are compared.
             journal, output = await asyncio.to_thread(opened_files, job, say)
             ending = Ending(broken="The run ended with an error.")
+            concurrency = job.concurrency or (_CONCURRENCY_WITH_QUOTA if limited else CONCURRENCY)
+            night = night_of(job, client.region_name, concurrency=concurrency, say=say)
             try:
                 ending = await asked(
                     job,
                     journal,
                     output,
-                    job.asker(billed(client, job, journal, tally.bill)),
+                    asker_of(job, billed(client, job, journal, tally.bill), night),
                     tally,
-                    concurrency=job.concurrency or (_CONCURRENCY_WITH_QUOTA if limited else CONCURRENCY),
+                    concurrency=concurrency,
                     room=_room(client, quota),
                     complain=complain,
                     started=interruption.of,
+                    night=night,
                 )
             finally:
                 keep = partial(_keep_letters, job, tally, journal, ending, region=client.region_name, say=say)
