@@ -16,7 +16,6 @@ from aws_bedrock_inference.batch.deadline.night import Night
 from aws_bedrock_inference.batch.deadline.noted import FACT, noted_in
 from aws_bedrock_inference.batch.deadline.rule import MARGIN
 from aws_bedrock_inference.batch.ending import Ending
-from aws_bedrock_inference.batch.fates import State
 from aws_bedrock_inference.batch.job import Job
 from aws_bedrock_inference.batch.tally import Tally
 from aws_bedrock_inference.batch.work import asked, closed_files, opened_files
@@ -133,9 +132,9 @@ class Service:
             raise raised(UNKNOWN_JOB)
         if passed >= self.silent_from:
             raise raised(UNAVAILABLE)
-        hours, status, processed = self._state()
+        _, status, processed = self._state()
         return {"status": status, "aws_status": status, "error": self.error if status == "FAILED" else None,
-                "processed": processed, "total": RECORDS, "hours": hours, "job_id": job_id}  # fmt: skip
+                "processed": processed, "total": RECORDS, "job_id": job_id}  # fmt: skip
 
     def get_job_result(self, job_id: str) -> Results:
         (lines,) = self.jobs.values()
@@ -184,7 +183,7 @@ def in_steps(until: float, most: int = RECORDS) -> tuple[tuple[float, str, int],
 class Run:
     """A run of one night, begun again by a process after the other if they are killed."""
 
-    def __init__(self, folder: Path, world: World, service: Service | None, slower: float = 1.0, **options: Any) -> None:
+    def __init__(self, folder: Path, world: World, service: Any, slower: float = 1.0, **options: Any) -> None:
         self.folder, self.world, self.service, self.slower = folder, world, service, slower
         self.options = {"by": "10h", "model": MODEL, "rpm": RPM, **options}
         self.said: list[str] = []
@@ -202,7 +201,9 @@ class Run:
         self.tally = Tally(self.world.clock)
         journal, output = opened_files(job, self.said.append)
         self.tally.bill.begin(journal.facts(), 0)
-        night = Night(job, "us-east-1", concurrency=1, say=self.said.append, wall=self.world.clock, sleep=self.world.sleep)
+        night = Night(
+            job, "us-east-1", concurrency=1, say=self.said.append, wall=self.world.clock, sleep=self.world.sleep
+        )
         ask = night.ask(self.asking("default"), self.asking("flex"))
         try:
             ending = asyncio.run(asked(job, journal, output, ask, self.tally, concurrency=1, night=night))
@@ -359,7 +360,10 @@ def test_on_demand_that_is_throttled_still_ends_in_time(tmp_path: Path) -> None:
 
 def test_an_error_of_the_record_itself_is_a_failure_with_its_explanation(tmp_path: Path) -> None:
     def bad(results: list[Result]) -> list[Result]:
-        return [results[0]._replace(output=None, error=Error(400, "Input is too long for requested model.")), *results[1:]]
+        return [
+            results[0]._replace(output=None, error=Error(400, "Input is too long for requested model.")),
+            *results[1:],
+        ]
 
     world = World()
     run = Run(tmp_path, world, Service(world, course=DONE, change=bad))
@@ -454,7 +458,7 @@ def test_an_interrupted_night_leaves_the_job_to_the_next_run(tmp_path: Path) -> 
     world = World()
     service = Service(world, course=DONE)
     run = Run(tmp_path, world, service)
-    job = Job(source=tmp_path / "in.jsonl", output=tmp_path / "out.jsonl", jobs=service, **run.options)
+    job = Job(source=tmp_path / "in.jsonl", output=tmp_path / "out.jsonl", jobs=run.service, **run.options)
     night = Night(job, "us-east-1", concurrency=1, say=run.said.append, wall=world.clock, sleep=world.sleep)
     journal, output = opened_files(job, run.said.append)
     status = service.get_job_status
@@ -482,4 +486,3 @@ def test_what_is_noted_by_a_newer_version_can_be_read() -> None:
     noted = noted_in({FACT: text})
     assert noted is not None
     assert noted.way == "flex"
-    assert State.WAITING == 0

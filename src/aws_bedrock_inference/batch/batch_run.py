@@ -164,9 +164,9 @@ class BatchRun(_BaseRun):
     `source` and `output` are files as for the command; `options` are its options. Iterating gives each answer as it
     stands in the output, once it is durable: first those of earlier runs, so that a program that was killed sees every
     answer when it is started again. Calls go on while the program works on an answer. The client's own policies hold;
-    give it `priority="batch"` if others share its quota. With `by`, a deadline, `jobs` (a `BedrockJobClient`) may answer
-    the records as a batch job until calls must take over. Leaving the block early lets the calls in flight end and
-    sends no more; the same run goes on from there.
+    give it `priority="batch"` if others share its quota. With `by`, a deadline, `jobs` (a `BedrockJobClient`) may
+    answer the records as a batch job, until calls must take over. Leaving the block early lets the calls in flight end,
+    and a batch job go on; the same run goes on from there.
 
     Raises `ValueError` for files that cannot be used, and `BatchStopped` after the answers if some records were not
     asked.

@@ -43,7 +43,6 @@ async def carry_out(
     """
     check_limit(job.max_cost)
     with interruptible(tally, say) as interruption:
-        limited = job.rpm is not None or job.tpm is not None
         quota, pipeline = governing(job)
         client = AsyncBedrockClient(
             job.model,
@@ -62,7 +61,7 @@ async def carry_out(
             # In a thread, so that an interruption is noticed while long files are compared.
             journal, output = await asyncio.to_thread(opened_files, job, say)
             ending = Ending(broken="The run ended with an error.")
-            concurrency = job.concurrency or (_CONCURRENCY_WITH_QUOTA if limited else CONCURRENCY)
+            concurrency = concurrency_of(job)
             night = night_of(job, client.region_name, concurrency=concurrency, say=say)
             try:
                 ending = await asked(
@@ -81,6 +80,12 @@ async def carry_out(
                 keep = partial(_keep_letters, job, tally, journal, ending, region=client.region_name, say=say)
                 trouble = await asyncio.to_thread(closed_files, job, journal, output, ending, last=keep)
             return Ending(broken=trouble) if trouble and not ending.broken else ending
+
+
+def concurrency_of(job: Job) -> int:
+    """Return how many calls of a job may be in flight at once."""
+    limited = job.rpm is not None or job.tpm is not None
+    return job.concurrency or (_CONCURRENCY_WITH_QUOTA if limited else CONCURRENCY)
 
 
 def governing(job: Job) -> tuple[Quota, Pipeline]:

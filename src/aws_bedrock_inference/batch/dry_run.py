@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from aws_bedrock_inference.batch.bill import Bill
+from aws_bedrock_inference.batch.deadline.weights import Weights
 from aws_bedrock_inference.batch.fates import State
 from aws_bedrock_inference.batch.records import BadLine
 from aws_bedrock_inference.batch.work import records_of
@@ -37,7 +38,8 @@ class Plan:
     """The sums of what a run would ask.
 
     `output_tokens` are at most; `unbounded` records set no maximum, so that the model's own counts. `charge` is what
-    both cost of a quota, `bill` what they cost in dollars, and `routes` are where the calls go.
+    both cost of a quota, `bill` what they cost in dollars, and `routes` are where the calls go. `weights` are for the
+    choice of a run with a deadline.
     """
 
     records: int = 0
@@ -51,6 +53,7 @@ class Plan:
     charge: float = 0.0
     bill: Bill = field(default_factory=Bill)
     routes: set[Route] = field(default_factory=set)
+    weights: Weights = field(default_factory=Weights)
 
     def minutes(self, rpm: float | None, tpm: float | None) -> float | None:
         """Return the minutes at a quota, if all answers are as long as they may be; None without one."""
@@ -67,6 +70,7 @@ class Plan:
         self.unbounded += guess.unbounded
         self.charge += guess.input_tokens + guess.output_tokens * guess.burndown
         self.routes.add(call.route)
+        self.weights.add(call.operation, call.params, call.route, guess)
         if guess.metered:
             rates = rates_on(call.route, tier_of(call.params))
             self.bill.add(None if rates is None else rates.cost(Usage(guess.input_tokens, guess.output_tokens)))

@@ -39,8 +39,8 @@ class Job:
     `schema` is not done. `give_up_after` bounds the seconds for which
     the run stays parked. `max_cost` is the most in US dollars that all answers of the journal may cost.
     `dead_letters` keeps what has failed at the end, in place of such a policy in `pipeline`. `brake` returns why the
-    run must stop now, or nothing. `by` is the time when all must be answered, and `jobs` the service that may do it as a
-    batch job until then.
+    run must stop now, or nothing. `by` is the deadline for all answers, and `jobs` the service that may give
+    them as a batch job.
     """
 
     source: Source

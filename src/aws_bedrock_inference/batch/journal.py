@@ -10,12 +10,12 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from aws_bedrock_inference import clock
 from aws_bedrock_inference.batch.changes import compare
-from aws_bedrock_inference.batch.fates import Fate, JournalBroken, State, failure_line
+from aws_bedrock_inference.batch.fates import Fate, JournalBroken, State
 from aws_bedrock_inference.batch.journal_file import connected, held
 from aws_bedrock_inference.batch.journal_reads import JournalReads
 from aws_bedrock_inference.batch.records import Record

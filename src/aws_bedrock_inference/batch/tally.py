@@ -76,7 +76,7 @@ class Tally:
 
     `reasons` counts the failed records by code, and `examples` has the first fault of each.
 
-    `collected` answers were left by a batch job and are among the `answered`; `course` is what is known of the deadline.
+    `collected` answers were left by a batch job, and are among the `answered`; `course` is the state of a deadline.
 
     `letters` tells which failures were kept as dead letters, None without that.
 

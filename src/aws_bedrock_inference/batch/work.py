@@ -73,8 +73,8 @@ async def asked(
     read_first = job.sample is not None or (journal.size > 0 and is_at_hand(job.source))
     if night is None and (noted := noted_in(journal.facts())) is not None and noted.is_open:
         raise ValueError(
-            f"the batch job {noted.job_id} was begun for {job.output} and is not done. Give --by again to go on with it "
-            "(a short one, such as --by 1m, stops it)"
+            f"the batch job {noted.job_id} was begun for {job.output} and is not done. Give --by again to go on with "
+            "it; a short one, such as --by 1m, stops it"
         )
     intake = take_in(job, journal, tally, complain)
     with contextlib.closing(intake):

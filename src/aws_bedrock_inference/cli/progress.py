@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from aws_bedrock_inference.batch.bill import in_words, known
+from aws_bedrock_inference.clock import wall
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -109,7 +110,8 @@ class Progress:
         trouble = Text(self._trouble(), style="yellow", no_wrap=True, overflow="ellipsis")
         advice = [Text(tally.parked.advice, style="yellow")] if tally.parked else []
         rates = Text(", ".join([self._rates(), *self._cost()]), style="dim")
-        return Group(bar, counts, rates, *([trouble] if trouble else []), *advice)
+        course = [Text(line, style="cyan") for line in self._course()]
+        return Group(bar, counts, rates, *course, *([trouble] if trouble else []), *advice)
 
     def line(self) -> str:
         """Return the line for a log."""
@@ -123,6 +125,7 @@ class Progress:
             f"retried {tally.retries:,}",
             *self._cost(),
             self._left(),
+            *self._course(),
             self._trouble(),
         ]
         return ", ".join(part for part in parts if part)
@@ -152,6 +155,7 @@ class Progress:
                 "max_cost": self._max_cost,
                 "seconds_left": self._seconds_left(),
                 "parked": tally.parked is not None,
+                "by": None if tally.course is None else tally.course.plain(),
                 "trouble": None if trouble is None else str(trouble),
                 "ended": ended or None,
             },
@@ -197,6 +201,10 @@ class Progress:
         if not (cost or bill.unknown):
             return []
         return [in_words(cost, bill.unknown, self._max_cost)]
+
+    def _course(self) -> list[str]:
+        """Return where a run with a deadline stands."""
+        return [] if self._tally.course is None else self._tally.course.lines(wall())
 
     def _rates(self) -> str:
         answers = f"{self._tally.answer_rate.per_minute():,.0f} answers/min" + _quota(self._rpm)

@@ -11,12 +11,13 @@ from uuid import uuid4
 
 from aws_bedrock_inference.batch.answers import Answer
 from aws_bedrock_inference.batch.deadline.results import fate_of, id_in_job, is_result, question_of
-from aws_bedrock_inference.batch.deadline.rule import ENDED, GONE, Seen, Watched
+from aws_bedrock_inference.batch.deadline.rule import GONE, Seen, Watched
 from aws_bedrock_inference.batch.deadline.weights import BATCH, Weights, weigh
 from aws_bedrock_inference.batch.fates import JournalBroken, State
 from aws_bedrock_inference.batch.parking import passes_soon
 from aws_bedrock_inference.dialects.usage import usage_of_generation
 from aws_bedrock_inference.fault import Kind
+from aws_bedrock_inference.jobs.values import ENDED
 from aws_bedrock_inference.knowledge.classify import classify
 from aws_bedrock_inference.knowledge.masking import masked
 from aws_bedrock_inference.pricing import cost_of
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from aws_bedrock_inference.batch.deadline.noted import Noted
-    from aws_bedrock_inference.batch.deadline.service import JobRecord, JobService
+    from aws_bedrock_inference.batch.deadline.service import JobService
     from aws_bedrock_inference.batch.fates import Fate
     from aws_bedrock_inference.batch.job import Job
     from aws_bedrock_inference.batch.journal import Journal
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.call import Route
     from aws_bedrock_inference.clock import Clock
     from aws_bedrock_inference.fault import Fault
+    from aws_bedrock_inference.jobs.values import JobRecord, JobStatus
 
 _PIECE = 100
 _STOPPING = "STOPPING"
@@ -112,7 +114,7 @@ class BatchJob:
                 await self._note(job=replace(self._watched, status=GONE))
             return
         self.trouble = ""
-        job = self._moved(found["status"], found.get("processed") or 0, found.get("total") or 0, found.get("error"))
+        job = self._moved(found)
         if job.ended is not None:
             job = replace(job, found=await self._read())
         elif job.stopped is not None and job.status != _STOPPING:
@@ -138,18 +140,19 @@ class BatchJob:
         self.noted = replace(self.noted, **changes)
         await asyncio.to_thread(self._journal.note, **self.noted.facts())
 
-    def _moved(self, status: str, processed: int, total: int, error: str | None) -> Watched:
+    def _moved(self, found: JobStatus) -> Watched:
         """Return the job as it is now, with when it moved last."""
         now, before = self._wall(), self._watched
+        status, processed = found["status"], found["processed"]
         return replace(
             before,
             status=status,
-            records=total or before.records,
+            records=found["total"] or before.records,
             processed=max(processed, before.processed),
             since=before.since if status == before.status else now,
             moved=before.moved if processed <= before.processed else now,
             ended=before.ended or (now if status in ENDED else None),
-            error=masked(error or ""),
+            error=masked(found["error"] or ""),
         )
 
     async def _cancel(self) -> None:
@@ -174,17 +177,17 @@ class BatchJob:
             result = await asyncio.to_thread(self._service.get_job_result, self.noted.job_id)
             results = iter(result.records)
             while piece := await asyncio.to_thread(list, islice(results, _PIECE)):
-                for fate, reason in await asyncio.to_thread(self._written, piece, found):
-                    self._count(fate, reason)
+                for reason in await asyncio.to_thread(self._written, piece, found):
+                    self._count(reason)
         except JournalBroken:
             raise
         except Exception as error:  # noqa: BLE001 - they may appear later, or never
             self.trouble, _ = _trouble(error)
         return len(found)
 
-    def _written(self, piece: list[JobRecord], found: set[int]) -> list[tuple[Fate, Answer | Fault]]:
-        """Write what comes of some results, each record once; the first result of a record counts."""
-        made: dict[int, tuple[Fate, Answer | Fault]] = {}
+    def _written(self, piece: list[JobRecord], found: set[int]) -> list[Answer | Fault]:
+        """Write the fates of records by their results, the first of each record; return by what they are counted."""
+        made: list[tuple[Fate, Answer | Fault]] = []
         bill = self._tally.bill
         for result in piece:
             question = question_of(result.record_id, self._journal)
@@ -197,13 +200,13 @@ class BatchJob:
                 bill.add(cost_of(usage_of_generation(result.output), self._route, BATCH))
             fate = fate_of(question, result, self._job, self._route, self._wall())
             if fate is not None:
-                made[question.number] = fate
+                made.append(fate)
         if made:
-            self._journal.turn([fate for fate, _ in made.values()], 0, (), bill.facts())
+            self._journal.turn([fate for fate, _ in made], 0, (), bill.facts())
             self._output.follow()
-        return list(made.values())
+        return [reason for _, reason in made]
 
-    def _count(self, fate: Fate, reason: Answer | Fault) -> None:
+    def _count(self, reason: Answer | Fault) -> None:
         if isinstance(reason, Answer):
             self._tally.collect(reason.stop_reason)
         else:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.batch.deadline.weights import Weights
 
 LEAST_RECORDS = 100
-"""Records that a batch job has at least: the default of the quota "Minimum number of records per batch inference job"."""
+"""Records that a batch job has at least: the default of AWS's quota for most models, as read on 2026-11-20."""
 
 # A job is validated and waits in a queue first; with less time than this, in seconds, before on demand would take over,
 # it would mostly be stopped.
@@ -44,9 +44,7 @@ class Pace:
         return max(LEAST_NEEDED, self.each * records)
 
 
-def pace(
-    weights: Weights, *, rpm: float | None, tpm: float | None, concurrency: int, per_minute: float | None
-) -> Pace:
+def pace(weights: Weights, *, rpm: float | None, tpm: float | None, concurrency: int, per_minute: float | None) -> Pace:
     """Return the pace of on demand: that of the quota, or the one of an earlier run (`per_minute` answers) where that
     was slower; reckoned from the length of the answers if neither is known.
     """
@@ -85,7 +83,9 @@ class Choice:
         for option in self.options:
             cost = "price not known" if option.cost is None else f"up to {dollars(option.cost)}"
             mark = ">" if option.way == self.way else " "
-            yield f"{mark} {option.way:<9}  {cost}, {option.time}" + (f" - not possible: {option.why_not}" * bool(option.why_not))
+            yield f"{mark} {option.way:<9}  {cost}, {option.time}" + (
+                f" - not possible: {option.why_not}" * bool(option.why_not)
+            )
         yield f"{self.way.capitalize()}: {self.why}"
 
 
@@ -156,4 +156,3 @@ def _why(chosen: Option, possible: list[Option], takes_over: float, now: float, 
     if chosen.way == "on demand":
         return cheapest
     return f"{cheapest}; on demand takes over at {local_time(takes_over, now)} if it is late"
-

@@ -38,11 +38,11 @@ if TYPE_CHECKING:
 # An earlier run tells how quick on demand is if it had so many answers.
 _ENOUGH_ANSWERS = 100
 
-NO_SERVICE = "it needs an S3 prefix for its output and a role: --output-s3-uri and --role-arn"
+NO_SERVICE = "it needs an S3 prefix for its output and a role: --output-s3-uri and --role"
 
 
 def night_of(job: Job, region: str, *, concurrency: int, say: Callable[[str], None]) -> Night | None:
-    """Return what a job with a deadline needs; None for one without. Raises `ValueError` for what is no deadline."""
+    """Return the night of a job with a deadline; None for one without. Raises `ValueError` for what is no deadline."""
     if job.by is None:
         return None
     moment(job.by, 0.0)  # which raises for what nobody can read; one that has passed may be of a run that goes on
@@ -56,7 +56,7 @@ def asker_of(job: Job, client: AsyncBedrockClient, night: Night | None) -> Calla
 
 
 class Night:
-    """The deadline of `job`, in a Region. `concurrency` is how many calls may be in flight; `say` receives what happens.
+    """The deadline of `job`, in a Region. `concurrency` is how many calls may be in flight; `say` hears what happens.
 
     `over` returns when on demand may begin. Afterwards `ask` chooses the tier of each record.
     """
@@ -173,7 +173,7 @@ class Night:
             self._noted = replace(noted, by=by, deadline=deadline)
             self._say(f"Goes on: {noted.way} by {local_time(deadline, now)}" + f", {noted.job_id}" * bool(noted.job_id))
         else:
-            choice = chosen(self._job, weights, self._pace, now=now, deadline=deadline, spent=self._tally.bill.total)
+            choice = _chosen(self._job, weights, self._pace, now=now, deadline=deadline, spent=self._tally.bill.total)
             for line in choice.lines(deadline, now):
                 self._say(line)
             self._noted = Noted(by, deadline, choice.way)
@@ -195,7 +195,7 @@ class Night:
                 case Submit():
                     await batch_job.submit()
                     if batch_job.noted.job_id:
-                        self._say(f"Batch job {batch_job.noted.job_id} was created with {seen_records(batch_job):,} records.")
+                        self._say(f"The batch job is {batch_job.noted.job_id}")
                 case Watch(until):
                     await self._woken(until - seen.now)
                 case TakeOver(reason):
@@ -249,13 +249,14 @@ class Night:
             await self._intake.woken(seconds, self._sleep)
 
 
-def seen_records(batch_job: BatchJob) -> int:
-    """Return the number of records of a job that was created."""
-    return 0 if batch_job.noted.job is None else batch_job.noted.job.records
+def planned_choice(job: Job, weights: Weights, *, concurrency: int, now: float) -> list[str]:
+    """Return the choice that a run would begin with, in words."""
+    at = pace(weights, rpm=job.rpm, tpm=job.tpm, concurrency=concurrency, per_minute=None)
+    deadline = moment(job.by or "", now)
+    return list(_chosen(job, weights, at, now=now, deadline=deadline, spent=0.0).lines(deadline, now))
 
 
-def chosen(job: Job, weights: Weights, at: Pace, *, now: float, deadline: float, spent: float) -> Choice:
-    """Return the choice for a job, of which `spent` US dollars are spent already."""
+def _chosen(job: Job, weights: Weights, at: Pace, *, now: float, deadline: float, spent: float) -> Choice:
     budget = None if job.max_cost is None else job.max_cost - spent
     no_service = NO_SERVICE if job.jobs is None else ""
     return choose(weights, at, now=now, deadline=deadline, no_service=no_service, budget=budget)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from aws_bedrock_inference.batch.answer_lines import answer_line
@@ -15,11 +16,14 @@ from aws_bedrock_inference.exceptions import BedrockError
 from aws_bedrock_inference.knowledge.classify import answered
 
 if TYPE_CHECKING:
-    from aws_bedrock_inference.batch.deadline.service import JobRecord
     from aws_bedrock_inference.batch.job import Job
     from aws_bedrock_inference.batch.journal_reads import JournalReads, Question
     from aws_bedrock_inference.call import Route
     from aws_bedrock_inference.fault import Fault
+    from aws_bedrock_inference.jobs.values import JobRecord
+
+
+_NUMBER = re.compile(r"(\d{1,18})-", re.ASCII)
 
 
 def id_in_job(question: Question) -> str:
@@ -31,8 +35,8 @@ def id_in_job(question: Question) -> str:
 
 def question_of(record_id: str, journal: JournalReads) -> Question | None:
     """Return the record of the journal that was sent under this id; None if none asks this now."""
-    number = record_id.partition("-")[0]
-    question = journal.question(int(number)) if number.isascii() and number.isdecimal() and len(number) < 19 else None
+    number = _NUMBER.match(record_id)
+    question = journal.question(int(number[1])) if number else None
     return question if question is not None and id_in_job(question) == record_id else None
 
 
@@ -41,7 +45,9 @@ def is_result(result: JobRecord) -> bool:
     return result.output is not None or (result.error is not None and result.error.code != 0)
 
 
-def fate_of(question: Question, result: JobRecord, job: Job, route: Route, at: float) -> tuple[Fate, Answer | Fault] | None:
+def fate_of(
+    question: Question, result: JobRecord, job: Job, route: Route, at: float
+) -> tuple[Fate, Answer | Fault] | None:
     """Return the fate of a record by its result, with the answer or the fault by which it is counted.
 
     None leaves it to on demand: an error that passes or is not the record's own, and an answer that is none or does not

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from math import inf
 from typing import TypeAlias
 
+from aws_bedrock_inference.jobs.values import COMPLETED
+
 MARGIN = 1.25
 """On demand takes over when so many times the time that it needs are left."""
 
@@ -25,8 +27,6 @@ _TRY_AGAIN = 60.0
 _STOPS_WITHIN = 900.0
 _RESULTS_WITHIN = 600.0
 
-COMPLETED, FAILED, STOPPED = "COMPLETED", "FAILED", "STOPPED"
-ENDED = frozenset({COMPLETED, FAILED, STOPPED})
 GONE = "GONE"
 """Our word for a job that the service does not know any more."""
 
@@ -66,7 +66,7 @@ Action: TypeAlias = Submit | Watch | TakeOver | Finish
 @dataclass(frozen=True, slots=True)
 class Watched:
     """A job as it was last seen. Its `status` began at `since`, and a count changed last at `moved`; `found` of its
-    `records` have a result that was read. `stopped` is when it was told to stop, `ended` when it was seen to have ended.
+    `records` have a result that was read. `stopped` is when it was told to stop, `ended` when its end was seen.
     """
 
     status: str
@@ -140,7 +140,7 @@ def _watched(seen: Seen, job: Watched) -> Action:
 
 
 def _after(seen: Seen, job: Watched, ended: float) -> Action:
-    """Wait for results that the counts promise: AWS does not say when they appear, nor whether a stopped job has any."""
+    """Wait for the results that the counts promise. AWS does not say when they appear, or if a stopped job has any."""
     due = min(job.processed, job.records) or (job.records if job.status == COMPLETED else 0)
     why = f"it is {job.status}" + (f": {job.error}" if job.error else "")
     if job.found >= due:

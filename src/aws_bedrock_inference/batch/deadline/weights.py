@@ -1,4 +1,4 @@
-"""The records that a run would ask, weighed: their tokens, their cost at each tier, and what a batch job cannot take."""
+"""The records that a run would ask, weighed: their tokens, their cost at each tier, what a batch job cannot take."""
 
 from __future__ import annotations
 
@@ -63,10 +63,10 @@ class Weights:
             reasons.append(f"the tier {tier}")
         self.unfit.update(reasons[:1])
         usage = Usage(guess.input_tokens, guess.output_tokens)
-        for name in _TIERS:
-            rates, sum_ = rates_on(route, tier if tier != DEFAULT and name != BATCH else name), self.costs[name]
+        for name, so_far in self.costs.items():
+            rates = rates_on(route, tier if tier != DEFAULT and name != BATCH else name)
             cost = None if rates is None else rates.cost(usage)
-            self.costs[name] = None if sum_ is None or cost is None else sum_ + cost
+            self.costs[name] = None if so_far is None or cost is None else so_far + cost
 
     def seconds(self, rpm: float | None, tpm: float | None) -> float | None:
         """Return the seconds at a quota, if all answers are as long as they may be; None without one."""

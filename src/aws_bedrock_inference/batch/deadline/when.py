@@ -28,7 +28,9 @@ def moment(when: When, now: float, zone: tzinfo | None = None) -> float:
     else:
         found = _read(when.strip(), now, zone)
     if found <= now:
-        raise ValueError(f"{when} has passed. Give a later time, or a time of day such as 08:00 for its next occurrence")
+        raise ValueError(
+            f"{when} has passed. Give a later time, or a time of day such as 08:00 for its next occurrence"
+        )
     return found
 
 
@@ -45,7 +47,11 @@ def _read(text: str, now: float, zone: tzinfo | None) -> float:
             day_and_time = datetime.fromisoformat(joined)
             return (day_and_time if day_and_time.tzinfo else day_and_time.replace(tzinfo=zone)).timestamp()
         clock = time.fromisoformat(f"0{joined}" if joined[1:2] == ":" else joined)
-    except (ValueError, KeyError, OSError):  # a zone that is not known is a KeyError, one that is a directory an OSError
+    except (
+        ValueError,
+        KeyError,
+        OSError,
+    ):  # a zone that is not known is a KeyError, one that is a directory an OSError
         raise ValueError(
             f"{text!r} is no deadline. Give a time such as 08:00, a date with a time such as 2026-12-01T08:00, or a "
             "span such as 3h or 90m"
