@@ -13,6 +13,7 @@ from aws_bedrock_inference.jobs.client import ROLE, BedrockJobClient
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from aws_bedrock_inference.batch.deadline.noted import Noted
     from aws_bedrock_inference.batch.job import Job
     from aws_bedrock_inference.batch.tally import Tally
 
@@ -80,3 +81,11 @@ def kept_deadline(tally: Tally, job: Job, now: float) -> Iterator[str]:
     left = course.deadline - now
     is_kept = f"{duration(left)} before it" if left >= 0 else f"{duration(-left)} after it"
     yield f"Deadline {local_time(course.deadline, now)}: the run ended {is_kept}"
+
+
+def noted_deadline(noted: Noted, now: float) -> str:
+    """Return what the journal says of a deadline, in a line."""
+    words = [f"by {local_time(noted.deadline, now)}: {noted.way} {noted.job_id}".rstrip()]
+    if noted.job is not None:
+        words.append(f"{noted.job.status}, {noted.job.processed:,} of {noted.job.records:,} processed")
+    return "; ".join(words + ([f"on demand took over: {noted.taken}"] if noted.taken else []))

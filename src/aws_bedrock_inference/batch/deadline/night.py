@@ -166,6 +166,8 @@ class Night:
             per_minute=facts.get("per_minute"),
         )
         noted = noted_in(facts)
+        if noted is not None and noted.complete:
+            noted = None
         if noted is not None and noted.is_open and self._job.jobs is None:
             raise ValueError(f"a batch job was begun for {self._job.output}, and {NO_SERVICE}. Give them again")
         deadline = noted.deadline if noted is not None and noted.by == by else moment(self._job.by or "", now)

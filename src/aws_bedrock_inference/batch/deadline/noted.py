@@ -40,20 +40,29 @@ class Noted:
         """True if a job was begun, and more is expected of it."""
         return bool(self.token) and not self.over
 
+    def plain(self) -> dict[str, Any]:
+        """Return the values for a program."""
+        return {
+            "deadline": round(self.deadline),
+            "way": self.way,
+            "job_id": self.job_id or None,
+            "job_status": None if self.job is None else self.job.status,
+            "taken_over": self.taken or None,
+        }
+
     def facts(self) -> dict[str, str]:
         """Return what the journal notes."""
         return {FACT: json.dumps(asdict(self))}
 
 
 def noted_in(facts: Mapping[str, Any]) -> Noted | None:
-    """Return what the facts of a journal say of a deadline; None if there is none, or its run came to its end."""
+    """Return what the facts of a journal say of a deadline; None if there is none."""
     text = facts.get(FACT)
     if not text:
         return None
     given = json.loads(text)
     job = given.pop("job")
-    noted = Noted(**_known(Noted, given), job=None if job is None else Watched(**_known(Watched, job)))
-    return None if noted.complete else noted
+    return Noted(**_known(Noted, given), job=None if job is None else Watched(**_known(Watched, job)))
 
 
 def _known(kind: Any, given: dict[str, Any]) -> dict[str, Any]:
