@@ -1,4 +1,4 @@
-"""`bedrock run --by` and `BatchRun(by=...)` with the real client of batch jobs: the simulator runs them, S3 is moto's."""
+"""`bedrock run --by` and `BatchRun(by=...)` with the real client of batch jobs; the simulator runs them, S3 is moto."""
 
 from __future__ import annotations
 

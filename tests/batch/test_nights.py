@@ -206,7 +206,7 @@ class Run:
         )
         ask = night.ask(self.asking("default"), self.asking("flex"))
         try:
-            ending = asyncio.run(asked(job, journal, output, ask, self.tally, concurrency=1, night=night))
+            ending = asyncio.run(asked(job, journal, output, lambda: ask, self.tally, concurrency=1, night=night))
         except BaseException:
             journal.close()
             output.release()
@@ -469,7 +469,7 @@ def test_an_interrupted_night_leaves_the_job_to_the_next_run(tmp_path: Path) -> 
 
     service.get_job_status = interrupted  # type: ignore[method-assign]
     ask = night.ask(run.asking("default"), run.asking("flex"))
-    ending = asyncio.run(asked(job, journal, output, ask, Tally(world.clock), concurrency=1, night=night))
+    ending = asyncio.run(asked(job, journal, output, lambda: ask, Tally(world.clock), concurrency=1, night=night))
     noted = noted_in(journal.facts())
     closed_files(job, journal, output, ending)
     assert (ending.interrupted, service.stopped, run.on_demand) == (True, None, [])

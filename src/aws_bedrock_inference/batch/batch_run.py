@@ -106,19 +106,20 @@ class _BaseRun:
 
     def _open(self) -> None:
         self._journal, self._output = opened_files(self._job, LOGGER.warning)
+        self._tally.bill.begin(self._journal.facts(), self._journal.counts()[State.ANSWERED])
 
     def _billed(self, client: C) -> C:
-        return billed(client, self._job, self._journal, self._tally.bill)
+        return billed(client, self._job, self._tally.bill)
 
-    async def _asked(self, client: Any, notify: Callable[[], None]) -> None:
-        """Ask all that is missing, and note how it ended."""
+    async def _asked(self, client: Callable[[], Any], notify: Callable[[], None]) -> None:
+        """Ask all that is missing with the client that `client` makes, and note how it ended."""
         night = night_of(self._job, self._region, concurrency=self._concurrency, say=LOGGER.info)
         try:
             self._ending = await asked(
                 self._job,
                 self._journal,
                 self._output,
-                asker_of(self._job, client, night),
+                lambda: asker_of(self._job, client(), night),
                 self._tally,
                 concurrency=self._concurrency,
                 complain=lambda line: LOGGER.warning("%s", line),
@@ -184,7 +185,6 @@ class BatchRun(_BaseRun):
 
     def __enter__(self) -> Self:
         self._open()
-        self._client = self._billed(self._client)
         self._thread.start()
         return self
 
@@ -223,7 +223,7 @@ class BatchRun(_BaseRun):
     async def _in_threads(self) -> None:
         self._loop = asyncio.get_running_loop()
         with ThreadPoolExecutor(self._concurrency, "bedrock-batch-call") as pool:
-            await self._asked(_Awaited(self._client, pool), self._notify)
+            await self._asked(lambda: _Awaited(self._billed(self._client), pool), self._notify)
 
     def _started(self, run: Run | Night) -> None:
         super()._started(run)
@@ -249,8 +249,7 @@ class AsyncBatchRun(_BaseRun):
     async def __aenter__(self) -> Self:
         await asyncio.to_thread(self._open)
         self._news = asyncio.Event()
-        self._client = self._billed(self._client)
-        self._task = asyncio.create_task(self._asked(self._client, self._news.set))
+        self._task = asyncio.create_task(self._asked(lambda: self._billed(self._client), self._news.set))
         return self
 
     async def __aexit__(self, _: object, error: BaseException | None, __: object) -> None:

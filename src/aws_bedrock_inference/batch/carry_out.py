@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from aws_bedrock_inference.batch.bill import billed, check_limit
 from aws_bedrock_inference.batch.deadline.night import asker_of, night_of
 from aws_bedrock_inference.batch.ending import Ending
+from aws_bedrock_inference.batch.fates import State
 from aws_bedrock_inference.batch.interruption import interruptible
 from aws_bedrock_inference.batch.letters import keep_letters
 from aws_bedrock_inference.batch.work import asked, closed_files, opened_files
@@ -60,6 +61,7 @@ async def carry_out(
         async with client:
             # In a thread, so that an interruption is noticed while long files are compared.
             journal, output = await asyncio.to_thread(opened_files, job, say)
+            tally.bill.begin(journal.facts(), journal.counts()[State.ANSWERED])
             ending = Ending(broken="The run ended with an error.")
             concurrency = concurrency_of(job)
             night = night_of(job, client.region_name, concurrency=concurrency, say=say)
@@ -68,7 +70,7 @@ async def carry_out(
                     job,
                     journal,
                     output,
-                    asker_of(job, billed(client, job, journal, tally.bill), night),
+                    lambda: asker_of(job, billed(client, job, tally.bill), night),
                     tally,
                     concurrency=concurrency,
                     room=_room(client, quota),

@@ -50,7 +50,7 @@ async def asked(
     job: Job,
     journal: Journal,
     output: Output,
-    ask: Callable[[Record], Awaitable[Answer]],
+    asker: Callable[[], Callable[[Record], Awaitable[Answer]]],
     tally: Tally,
     *,
     concurrency: int,
@@ -60,8 +60,9 @@ async def asked(
     notify: Callable[[], None] = lambda: None,
     night: Night | None = None,
 ) -> Ending:
-    """Take the input in and ask what is missing, after what `night` does for a run with a deadline. `started` receives
-    what is to be interrupted; `notify` is called when there is something new in the journal.
+    """Take the input in and ask what is missing, after what `night` does for a run with a deadline. `asker` is called
+    then, and returns what asks a record. `started` receives what is to be interrupted; `notify` is called when there is
+    something new in the journal.
 
     Raises `ValueError` for an input that cannot be used, or that asks something else than was answered.
     """
@@ -78,24 +79,24 @@ async def asked(
         )
     intake = take_in(job, journal, tally, complain)
     with contextlib.closing(intake):
-        run = Run(
-            intake,
-            ask,
-            journal,
-            output,
-            tally,
-            concurrency=concurrency,
-            parking=Parking(job.give_up_after),
-            room=lambda: room() and (intake.ended or not read_first),
-            brake=partial(_brake, job, tally),
-            notify=notify,
-        )
         try:
             if night is not None:
                 started(night)
                 ending = await _ended(partial(night.over, journal, output, tally, intake, notify), journal, job)
                 if ending.early:
                     return ending
+            run = Run(
+                intake,
+                asker(),
+                journal,
+                output,
+                tally,
+                concurrency=concurrency,
+                parking=Parking(job.give_up_after),
+                room=lambda: room() and (intake.ended or not read_first),
+                brake=partial(_brake, job, tally),
+                notify=notify,
+            )
             started(run)
             ending = await _ended(run.over, journal, job)
             if night is not None:

@@ -78,9 +78,9 @@ def kept_deadline(tally: Tally, job: Job, now: float) -> Iterator[str]:
         return
     if tally.collected:
         yield f"  {tally.collected:,} of them answered by the batch job, the others on demand"
-    left = course.deadline - now
+    left = course.noted.deadline - now
     is_kept = f"{duration(left)} before it" if left >= 0 else f"{duration(-left)} after it"
-    yield f"Deadline {local_time(course.deadline, now)}: the run ended {is_kept}"
+    yield f"Deadline {local_time(course.noted.deadline, now)}: the run ended {is_kept}"
 
 
 def noted_deadline(noted: Noted, now: float) -> str:

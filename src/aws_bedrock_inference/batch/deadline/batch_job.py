@@ -71,6 +71,7 @@ class BatchJob:
         self._wall = wall
         self._failed_at = -inf
         self._refused = ""
+        self._paid: set[int] = set()
 
     def seen(self, needs: float) -> Seen:
         """Return all that is known, for the rule."""
@@ -196,7 +197,8 @@ class BatchJob:
             found.add(question.number)
             if question.state is not State.WAITING:
                 continue
-            if isinstance(result.output, dict):
+            if isinstance(result.output, dict) and question.number not in self._paid:
+                self._paid.add(question.number)  # also an answer of no use, and results may be read again
                 bill.add(cost_of(usage_of_generation(result.output), self._route, BATCH))
             fate = fate_of(question, result, self._job, self._route, self._wall())
             if fate is not None:

@@ -171,7 +171,9 @@ class Night:
         if noted is not None and noted.is_open and self._job.jobs is None:
             raise ValueError(f"a batch job was begun for {self._job.output}, and {NO_SERVICE}. Give them again")
         deadline = noted.deadline if noted is not None and noted.by == by else moment(self._job.by or "", now)
-        if noted is not None and (noted.token or noted.by == by):
+        if not weights.records and (noted is None or not noted.is_open):
+            self._noted = Noted(by, deadline, "on demand")
+        elif noted is not None and (noted.token or noted.by == by):
             self._noted = replace(noted, by=by, deadline=deadline)
             self._say(f"Goes on: {noted.way} by {local_time(deadline, now)}" + f", {noted.job_id}" * bool(noted.job_id))
         else:
@@ -220,7 +222,9 @@ class Night:
         if self._noted.way != "flex":
             return False
         left = (self._tally.total or self._journal.size) - self._tally.done
-        if self._wall() < self._noted.deadline - MARGIN * self._pace.needs(left):
+        takes_over = self._noted.deadline - MARGIN * self._pace.needs(left)
+        self._show(None, takes_over)
+        if self._wall() < takes_over:
             return True
         self._say("On demand takes over from flex: it needs the time that is left.")
         self._noted = replace(self._noted, way="on demand", taken="flex took too long")
@@ -228,21 +232,9 @@ class Night:
         return False
 
     def _show(self, batch_job: BatchJob | None, takes_over: float | None = None) -> None:
-        noted = self._noted
-        job = noted.job
-        way = "on demand" if batch_job is None and noted.way == "batch job" else noted.way
-        self._tally.course = Course(
-            way,
-            noted.deadline,
-            takes_over,
-            noted.job_id,
-            "" if job is None else job.status,
-            0.0 if job is None else job.since,
-            0 if job is None else job.processed,
-            0 if job is None else job.records,
-            noted.taken,
-            "" if batch_job is None else batch_job.trouble,
-        )
+        way = "on demand" if batch_job is None and self._noted.way == "batch job" else self._noted.way
+        trouble = "" if batch_job is None else batch_job.trouble
+        self._tally.course = Course(self._noted, way, takes_over, trouble)
 
     async def _woken(self, seconds: float | None) -> None:
         """Wait until the intake or an interruption wakes the run, or so many seconds."""
