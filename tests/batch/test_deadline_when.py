@@ -75,17 +75,23 @@ def test_values_of_datetime_are_deadlines() -> None:
 
 @pytest.mark.parametrize(
     "when",
-    ["", " ", "soon", "8", "25:00", "08:61", "2026-12-01", "2026-13-01T08:00", "08:00 Mars/Base", "08:00 ../x", "3 weeks",
-     "-3h", "tomorrow 08:00", "08:00 Europe", "1e9h", "٣h"],
+    ["", " ", "soon", "8", "25:00", "08:61", "2026-12-01", "2026-13-01T08:00", "08:00 Mars/Base", "08:00 ../x",
+     "3 weeks", "-3h", "tomorrow 08:00", "08:00 Europe", "1e9h", "٣h"],
 )  # fmt: skip
 def test_what_is_no_deadline_is_refused_with_what_to_give(when: str) -> None:
-    with pytest.raises(ValueError, match=r"is no deadline\. Give a time such as 08:00|has passed"):
+    with pytest.raises(ValueError, match=r"is no deadline\. Give a time such as 08:00"):
         moment(when, at("2026-11-29T22:00"), BERLIN)
 
 
 @pytest.mark.parametrize("when", ["2026-11-29T21:59", "0h", timedelta(0), datetime(2026, 1, 1, tzinfo=UTC)])
 def test_a_deadline_that_has_passed_is_refused(when: Any) -> None:
-    with pytest.raises(ValueError, match="has passed. Give a later time"):
+    with pytest.raises(ValueError, match=r"has passed\. Give a later time"):
+        moment(when, at("2026-11-29T22:00"), BERLIN)
+
+
+@pytest.mark.parametrize("when", ["32d", "9999-12-31T23:59", "99999999999999h"])
+def test_a_deadline_in_another_age_is_refused(when: str) -> None:
+    with pytest.raises(ValueError, match="is more than 31 days away"):
         moment(when, at("2026-11-29T22:00"), BERLIN)
 
 
@@ -163,8 +169,9 @@ def test_a_deadline_that_nothing_keeps_is_said() -> None:
 
 def test_the_pace_of_on_demand_is_that_of_the_quota_or_a_slower_one_that_was_measured() -> None:
     known: dict[str, Any] = {"rpm": 60.0, "tpm": None, "concurrency": 64}
-    assert pace(weights(), **known, per_minute=None) == Pace(1.0, "at the quota")
-    assert pace(weights(), **known, per_minute=6000.0) == Pace(1.0, "at the quota")
+    for measured in (None, 6000.0):
+        quick = pace(weights(), **known, per_minute=measured)
+        assert (quick.each, quick.known_from) == (pytest.approx(1.0), "at the quota")
     assert pace(weights(), **known, per_minute=30.0).each == 2.0
     assert pace(weights(), rpm=60.0, tpm=12_000.0, concurrency=64, per_minute=None).each == pytest.approx(3.0)
     reckoned = pace(weights(), rpm=None, tpm=None, concurrency=10, per_minute=None)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from aws_bedrock_inference.batch.deadline.when import moment
+from aws_bedrock_inference.batch.deadline.when import read
 from aws_bedrock_inference.batch.deadline.words import duration, local_time
 from aws_bedrock_inference.jobs.client import ROLE, BedrockJobClient
 
@@ -24,7 +24,7 @@ def _readable(_: click.Context, __: click.Parameter, text: str | None) -> str | 
     """Refuse what is no deadline. One that has passed may be that of a run that goes on."""
     if text is not None:
         try:
-            moment(text, 0.0)
+            read(text)
         except ValueError as error:
             raise click.BadParameter(f"{error}.") from None
     return text

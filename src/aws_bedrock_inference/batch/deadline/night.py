@@ -13,7 +13,7 @@ from aws_bedrock_inference.batch.deadline.course import Course
 from aws_bedrock_inference.batch.deadline.noted import Noted, noted_in
 from aws_bedrock_inference.batch.deadline.rule import MARGIN, Finish, Submit, TakeOver, Watch, decide
 from aws_bedrock_inference.batch.deadline.weights import FLEX, Weights, weigh
-from aws_bedrock_inference.batch.deadline.when import moment
+from aws_bedrock_inference.batch.deadline.when import moment, read
 from aws_bedrock_inference.batch.deadline.words import local_time
 from aws_bedrock_inference.batch.ending import Ending
 from aws_bedrock_inference.batch.fates import State
@@ -45,7 +45,7 @@ def night_of(job: Job, region: str, *, concurrency: int, say: Callable[[str], No
     """Return the night of a job with a deadline; None for one without. Raises `ValueError` for what is no deadline."""
     if job.by is None:
         return None
-    moment(job.by, 0.0)  # which raises for what nobody can read; one that has passed may be of a run that goes on
+    read(job.by)  # raises; a deadline that has passed may be of a run that goes on
     return Night(job, region, concurrency=concurrency, say=say)
 
 

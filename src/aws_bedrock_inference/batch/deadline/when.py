@@ -10,28 +10,33 @@ from zoneinfo import ZoneInfo
 When: TypeAlias = str | datetime | timedelta
 """`08:00`, `08:00 Europe/Berlin`, `2026-12-01T08:00+01:00`, `3h`, `1h30m`; or a value of `datetime`."""
 
-_SPAN = re.compile(r"(?:(\d+(?:\.\d+)?)d)?(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m(?:in)?)?(?:(\d+(?:\.\d+)?)s)?")
+_SPAN = re.compile(r"(?:(\d+(?:\.\d+)?)d)?(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m(?:in)?)?(?:(\d+(?:\.\d+)?)s)?", re.A)
 _UNITS = (86_400, 3600, 60, 1)
 _DAY = timedelta(days=1)
+_MOST_DAYS = 31  # AWS ends a batch job after 7
 
 
 def moment(when: When, now: float, zone: tzinfo | None = None) -> float:
     """Return the deadline in seconds since the epoch. A time of day is its next occurrence. `zone` holds for what names
     none; None is the machine's.
 
-    Raises `ValueError` for what is no deadline, or has passed.
+    Raises `ValueError` for what is no deadline, has passed, or is more than a month away.
     """
-    if isinstance(when, timedelta):
-        found = now + when.total_seconds()
-    elif isinstance(when, datetime):
-        found = (when if when.tzinfo else when.replace(tzinfo=zone)).timestamp()
-    else:
-        found = _read(when.strip(), now, zone)
+    found = read(when, now, zone)
     if found <= now:
-        raise ValueError(
-            f"{when} has passed. Give a later time, or a time of day such as 08:00 for its next occurrence"
-        )
+        raise ValueError(f"{when} has passed. Give a later time; a time of day such as 08:00 is its next occurrence")
+    if found > now + _MOST_DAYS * _DAY.total_seconds():
+        raise ValueError(f"{when} is more than {_MOST_DAYS} days away. Give an earlier time")
     return found
+
+
+def read(when: When, now: float = 0.0, zone: tzinfo | None = None) -> float:
+    """Return the deadline, which may have passed. Raises `ValueError` for what is none."""
+    if isinstance(when, timedelta):
+        return now + when.total_seconds()
+    if isinstance(when, datetime):
+        return (when if when.tzinfo else when.replace(tzinfo=zone)).timestamp()
+    return _read(when.strip(), now, zone)
 
 
 def _read(text: str, now: float, zone: tzinfo | None) -> float:
