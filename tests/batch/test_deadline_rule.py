@@ -62,7 +62,7 @@ def test_a_job_that_moves_is_watched_until_on_demand_needs_the_time() -> None:
 @pytest.mark.parametrize("status", ["SUBMITTED", "VALIDATING", "IN_PROGRESS", "STOPPING"])
 def test_a_job_that_makes_no_progress_is_stopped(status: str) -> None:
     assert at(STALLED_AFTER - 1, status=status) == Watch(STALLED_AFTER)
-    assert at(STALLED_AFTER, status=status) == TakeOver(f"it made no progress for 60 minutes, {status}")
+    assert at(STALLED_AFTER, status=status) == TakeOver(f"it is {status} without progress for 60 minutes")
     assert isinstance(at(STALLED_AFTER, status=status, since=10.0), Watch)
 
 
@@ -82,6 +82,9 @@ def test_results_are_waited_for_as_far_as_the_counts_promise_them() -> None:
     assert at(HOUR, **ended, processed=40, found=40) == Finish("it is STOPPED: stopped")
     assert at(HOUR, **ended, processed=0) == Finish("it is STOPPED: stopped")
     assert at(HOUR + 600, **ended, processed=40) == Finish("it is STOPPED: stopped, and left 0 results of 40")
+    ours = {**ended, "stopped": HOUR - 60}
+    assert at(HOUR, **ours, processed=40, found=40) == Finish()
+    assert at(HOUR + 600, **ours, processed=40) == Finish("it left 0 results of 40")
     done = {"status": "COMPLETED", "ended": HOUR}
     assert at(HOUR, **done, found=100) == Finish()
     assert isinstance(at(HOUR, **done, found=99), Watch)

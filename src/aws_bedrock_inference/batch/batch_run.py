@@ -77,10 +77,10 @@ class _BaseRun:
         if holds_output(source_of(source), Path(output)):
             raise ValueError(f"{output} is the input, or in the directory that is the input. Choose another output")
         self._job = Job(source=source_of(source), output=Path(output), model=client.model_id, **given)
-        self._region = client.region_name
         check_limit(self._job.max_cost)
         self._tally = Tally(clock.monotonic)
         self._concurrency = self._job.concurrency or CONCURRENCY
+        self._night = night_of(self._job, client.region_name, concurrency=self._concurrency, say=LOGGER.info)
         self._run: Run | Night | None = None
         self._ending: Ending | None = None
         self._error: BaseException | None = None
@@ -113,19 +113,18 @@ class _BaseRun:
 
     async def _asked(self, client: Callable[[], Any], notify: Callable[[], None]) -> None:
         """Ask all that is missing with the client that `client` makes, and note how it ended."""
-        night = night_of(self._job, self._region, concurrency=self._concurrency, say=LOGGER.info)
         try:
             self._ending = await asked(
                 self._job,
                 self._journal,
                 self._output,
-                lambda: asker_of(self._job, client(), night),
+                lambda: asker_of(self._job, client(), self._night),
                 self._tally,
                 concurrency=self._concurrency,
                 complain=lambda line: LOGGER.warning("%s", line),
                 started=self._started,
                 notify=notify,
-                night=night,
+                night=self._night,
             )
         except BaseException as error:  # noqa: BLE001 - raised where the answers are read
             self._error = error

@@ -109,9 +109,10 @@ class Progress:
         )
         trouble = Text(self._trouble(), style="yellow", no_wrap=True, overflow="ellipsis")
         advice = [Text(tally.parked.advice, style="yellow")] if tally.parked else []
-        rates = Text(", ".join([self._rates(), *self._cost()]), style="dim")
+        rates = [] if tally.course is not None and tally.course.waits else [self._rates()]
+        figures = [Text(", ".join(texts), style="dim")] if (texts := [*rates, *self._cost()]) else []
         course = [Text(line, style="cyan") for line in self._course()]
-        return Group(bar, counts, rates, *course, *([trouble] if trouble else []), *advice)
+        return Group(bar, counts, *figures, *course, *([trouble] if trouble else []), *advice)
 
     def line(self) -> str:
         """Return the line for a log."""

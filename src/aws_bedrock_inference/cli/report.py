@@ -58,7 +58,7 @@ def summary(job: Job, tally: Tally, ending: Ending, arguments: Sequence[str]) ->
     rate = f", {tally.answered * 60 / tally.seconds:,.0f} per minute" if tally.answered and tally.seconds >= 1 else ""
     before = f", {tally.skipped:,} answered by earlier runs" if tally.skipped else ""
     yield f"{tally.answered:,} answered in {clock_time(tally.seconds)}{rate}{before}: {job.output}"
-    yield from kept_deadline(tally, job, wall())
+    yield from kept_deadline(tally, ending, wall())
     yield from _reconciled(tally)
     if tally.truncated:
         yield f"  {tally.truncated:,} of them truncated at max_tokens (see stop_reason); raise --max-tokens"

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from aws_bedrock_inference.batch.deadline.noted import Noted
-    from aws_bedrock_inference.batch.job import Job
+    from aws_bedrock_inference.batch.ending import Ending
     from aws_bedrock_inference.batch.tally import Tally
 
 F = TypeVar("F", bound="Callable[..., Any]")
@@ -71,10 +71,14 @@ def with_service(options: dict[str, Any], *, is_simulated: bool) -> dict[str, An
     return {**given, "jobs": jobs}
 
 
-def kept_deadline(tally: Tally, job: Job, now: float) -> Iterator[str]:
+def kept_deadline(tally: Tally, ending: Ending, now: float) -> Iterator[str]:
     """Yield the lines of a summary about the deadline."""
     course = tally.course
-    if course is None or job.by is None:
+    if course is None:
+        return
+    if ending.early:
+        if course.noted.is_open:
+            yield "  The batch job goes on, and costs; the same command waits for it again"
         return
     if tally.collected:
         yield f"  {tally.collected:,} of them answered by the batch job, the others on demand"

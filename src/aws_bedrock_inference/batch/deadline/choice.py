@@ -83,9 +83,8 @@ class Choice:
         for option in self.options:
             cost = "price not known" if option.cost is None else f"up to {dollars(option.cost)}"
             mark = ">" if option.way == self.way else " "
-            yield f"{mark} {option.way:<9}  {cost}, {option.time}" + (
-                f" - not possible: {option.why_not}" * bool(option.why_not)
-            )
+            why_not = f"; not possible: {option.why_not}" if option.why_not else ""
+            yield f"{mark} {option.way:<9}  {cost}, {option.time}{why_not}"
         yield f"{self.way.capitalize()}: {self.why}"
 
 
@@ -101,13 +100,13 @@ def choose(
     batch = Option(
         "batch job",
         weights.costs[BATCH],
-        "mostly within 24 h, and AWS promises no time",
+        "mostly within 24 h",
         no_service or _unfit(weights) or _too_dear(weights.costs[BATCH], budget) or _too_late(takes_over - now),
     )
     flex = Option(
         "flex",
         weights.costs[FLEX],
-        f"about {duration(needed * _FLEX_TIMES)}, reckoned as {_FLEX_TIMES:g} times on demand",
+        f"about {duration(needed * _FLEX_TIMES)}, reckoned",
         _no_flex(weights) or ("too little time" if left < MARGIN * _FLEX_TIMES * needed else ""),
     )
     on_demand = Option("on demand", weights.costs[DEFAULT], f"about {duration(needed)}, {pace.known_from}")

@@ -1,4 +1,4 @@
-"""What a display shows of a run with a deadline."""
+"""The part of a progress display about a deadline."""
 
 from __future__ import annotations
 
@@ -24,6 +24,11 @@ class Course:
     takes_over: float | None = None
     trouble: str = ""
 
+    @property
+    def waits(self) -> bool:
+        """True while nothing is asked: a batch job does it."""
+        return self.way == "batch job"
+
     def lines(self, now: float) -> list[str]:
         """Return the lines of a display."""
         by = f"{self.way} by {local_time(self.noted.deadline, now)}, {_from_now(self.noted.deadline - now)}"
@@ -32,7 +37,7 @@ class Course:
         over = f"on demand takes over at {local_time(self.takes_over, now)}, {_from_now(self.takes_over - now)}"
         if self.noted.taken:
             over = f"on demand takes over: {self.noted.taken}"
-        state = [f": {self._state(now)}"] if self.way == "batch job" else []
+        state = [f": {self._state(now)}"] if self.waits else []
         trouble = [f"the batch job cannot be looked at: {self.trouble}"] if self.trouble else []
         return ["".join([by, *state]), over, *trouble]
 

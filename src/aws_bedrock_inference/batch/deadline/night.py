@@ -118,6 +118,7 @@ class Night:
             raise intake.error
         if self._ending.early:
             return self._ending
+        tally.total = journal.size
         weights = await asyncio.to_thread(self._weighed)
         self._begin(weights)
         if self._noted.way == "batch job" and not self._noted.over and self._job.jobs is not None:

@@ -1,4 +1,4 @@
-"""What the journal keeps of a run with a deadline, so that a run that was killed goes on with the same job."""
+"""The facts in the journal about a deadline, so that a run that was killed goes on with the same job."""
 
 from __future__ import annotations
 

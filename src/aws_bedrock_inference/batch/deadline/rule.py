@@ -1,4 +1,4 @@
-"""What to do about a batch job, from what is known of it: a pure function, without time or service of its own."""
+"""The rule for a batch job with a deadline: from what is known of it to the next action, without time or service."""
 
 from __future__ import annotations
 
@@ -135,18 +135,19 @@ def _watched(seen: Seen, job: Watched) -> Action:
     elif job.status in _MOVING:
         stalls = max(job.since, job.moved) + STALLED_AFTER
     if seen.now >= stalls:
-        return TakeOver(f"it made no progress for {STALLED_AFTER / 60:.0f} minutes, {job.status}")
+        return TakeOver(f"it is {job.status} without progress for {STALLED_AFTER / 60:.0f} minutes")
     return Watch(min(seen.now + _LOOK_EVERY, stalls, seen.takes_over))
 
 
 def _after(seen: Seen, job: Watched, ended: float) -> Action:
     """Wait for the results that the counts promise. AWS does not say when they appear, or if a stopped job has any."""
     due = min(job.processed, job.records) or (job.records if job.status == COMPLETED else 0)
-    why = f"it is {job.status}" + (f": {job.error}" if job.error else "")
+    why = "" if job.stopped is not None else f"it is {job.status}" + (f": {job.error}" if job.error else "")
     if job.found >= due:
         return Finish("" if job.found >= job.records else why)
     given_up = min(ended + _RESULTS_WITHIN, seen.deadline - _LAST * seen.needs)
-    return _until(seen, given_up, Finish(f"{why}, and left {job.found:,} results of {due:,}"))
+    left = f"it left {job.found:,} results of {due:,}"
+    return _until(seen, given_up, Finish(f"{why}, and {left}" if why else left))
 
 
 def _until(seen: Seen, limit: float, then: Finish) -> Action:

@@ -10,7 +10,9 @@ from zoneinfo import ZoneInfo
 When: TypeAlias = str | datetime | timedelta
 """`08:00`, `08:00 Europe/Berlin`, `2026-12-01T08:00+01:00`, `3h`, `1h30m`; or a value of `datetime`."""
 
-_SPAN = re.compile(r"(?:(\d+(?:\.\d+)?)d)?(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m(?:in)?)?(?:(\d+(?:\.\d+)?)s)?", re.A)
+_SPAN = re.compile(
+    r"(?:(\d+(?:\.\d+)?)d)?(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m(?:in)?)?(?:(\d+(?:\.\d+)?)s)?", re.ASCII
+)
 _UNITS = (86_400, 3600, 60, 1)
 _DAY = timedelta(days=1)
 _MOST_DAYS = 31  # AWS ends a batch job after 7
