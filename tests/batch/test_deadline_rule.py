@@ -81,7 +81,7 @@ def test_results_are_waited_for_as_far_as_the_counts_promise_them() -> None:
     assert at(HOUR, **ended, processed=40, found=10) == Watch(HOUR + 15)
     assert at(HOUR, **ended, processed=40, found=40) == Finish("it is STOPPED: stopped")
     assert at(HOUR, **ended, processed=0) == Finish("it is STOPPED: stopped")
-    assert at(HOUR + 600, **ended, processed=40) == Finish("it is STOPPED: stopped, and left 0 results of 40")
+    assert at(HOUR + 600, **ended, processed=40) == Finish("it is STOPPED: stopped, and it left 0 results of 40")
     ours = {**ended, "stopped": HOUR - 60}
     assert at(HOUR, **ours, processed=40, found=40) == Finish()
     assert at(HOUR + 600, **ours, processed=40) == Finish("it left 0 results of 40")

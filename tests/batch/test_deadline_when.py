@@ -171,7 +171,8 @@ def test_the_pace_of_on_demand_is_that_of_the_quota_or_a_slower_one_that_was_mea
     known: dict[str, Any] = {"rpm": 60.0, "tpm": None, "concurrency": 64}
     for measured in (None, 6000.0):
         quick = pace(weights(), **known, per_minute=measured)
-        assert (quick.each, quick.known_from) == (pytest.approx(1.0), "at the quota")
+        assert quick.each == pytest.approx(1.0)
+        assert quick.known_from == "at the quota"
     assert pace(weights(), **known, per_minute=30.0).each == 2.0
     assert pace(weights(), rpm=60.0, tpm=12_000.0, concurrency=64, per_minute=None).each == pytest.approx(3.0)
     reckoned = pace(weights(), rpm=None, tpm=None, concurrency=10, per_minute=None)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio  # noqa: TID251 - the batch runner lives in asyncio
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 from math import inf
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import uuid4
 
 from aws_bedrock_inference.batch.answers import Answer
@@ -23,7 +24,7 @@ from aws_bedrock_inference.knowledge.masking import masked
 from aws_bedrock_inference.pricing import cost_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from aws_bedrock_inference.batch.deadline.noted import Noted
     from aws_bedrock_inference.batch.deadline.service import JobService
@@ -37,7 +38,10 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.fault import Fault
     from aws_bedrock_inference.jobs.values import JobRecord, JobStatus
 
+T = TypeVar("T")
+
 _PIECE = 100
+_CALL_SECONDS = 30.0
 _STOPPING = "STOPPING"
 
 
@@ -86,15 +90,16 @@ class BatchJob:
             refused=self._refused,
         )
 
-    async def submit(self) -> None:
-        """Create the job. Its token is noted first, so that the job of a run that is killed here is found again."""
+    async def submit(self, seconds: float) -> None:
+        """Create the job, within so many seconds. Its token is noted first, so that a job is found again whose run was
+        killed here.
+        """
         if not self.noted.token:
             await self._note(token=uuid4().hex)
         token = self.noted.token
         try:
-            job_id = await asyncio.to_thread(
-                self._service.create_job, records=self._lines(), name=f"bedrock-run-{token[:12]}", client_token=token
-            )
+            create = partial(self._service.create_job, name=f"bedrock-run-{token[:12]}", client_token=token)
+            job_id = await _within(max(seconds, _CALL_SECONDS), partial(create, records=self._lines()))
         except JournalBroken:
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, on demand can do without a job
@@ -108,7 +113,7 @@ class BatchJob:
     async def look(self) -> None:
         """Look at the job, and read its results if it has ended."""
         try:
-            found = await asyncio.to_thread(self._service.get_job_status, self.noted.job_id)
+            found = await _within(_CALL_SECONDS, partial(self._service.get_job_status, self.noted.job_id))
         except Exception as error:  # noqa: BLE001 - it is looked at again, until on demand takes over
             self.trouble, _ = _trouble(error)
             if classify(error).kind is Kind.NOT_FOUND:
@@ -158,7 +163,7 @@ class BatchJob:
 
     async def _cancel(self) -> None:
         try:
-            await asyncio.to_thread(self._service.cancel_job, self.noted.job_id)
+            await _within(_CALL_SECONDS, partial(self._service.cancel_job, self.noted.job_id))
         except Exception as error:  # noqa: BLE001 - it may have ended; the next look tells, or tells it again
             self.trouble, _ = _trouble(error)
 
@@ -215,8 +220,18 @@ class BatchJob:
             self._tally.fail(reason)
 
 
+async def _within(seconds: float, call: Callable[[], T]) -> T:
+    """Return what a call in a thread returns; raise `TimeoutError` if it takes too long, since a deadline waits."""
+    try:
+        return await asyncio.wait_for(asyncio.to_thread(call), seconds)
+    except TimeoutError:
+        raise TimeoutError(f"no answer within {seconds:.0f} s") from None
+
+
 def _trouble(error: Exception) -> tuple[str, bool]:
     """Return why the service did not do it, and whether a later attempt may succeed."""
     fault = classify(error)
+    if isinstance(error, TimeoutError):
+        return str(error), True
     text = str(fault) if fault.code else masked(f"{type(error).__name__}: {error}")
     return text, passes_soon(fault)

@@ -198,7 +198,7 @@ class Night:
             self._show(batch_job, seen.takes_over)
             match decide(seen):
                 case Submit():
-                    await batch_job.submit()
+                    await batch_job.submit(seen.takes_over - seen.now)
                     if batch_job.noted.job_id:
                         self._say(f"The batch job is {batch_job.noted.job_id}")
                 case Watch(until):
