@@ -142,7 +142,7 @@ class Service:
         ended = self.created + hours * HOUR if self.stopped is None else self.stopped + self.stops
         assert status in ("COMPLETED", "FAILED", "STOPPED"), job_id
         if self.world.now < ended + self.appears:
-            return Results([])
+            return Results([Result(line["recordId"], error=Error(0, "not reached")) for line in lines])
         made = [Result(line["recordId"], reply("by the job")) for line in lines[: self.left]]
         return Results(self._read(self.change(made)))
 
@@ -247,7 +247,8 @@ class Run:
 
 
 def twice(results: list[Result]) -> list[Result]:
-    return [*results, *(result._replace(output=reply("again")) for result in reversed(results)), *results[:3]]
+    again = [result._replace(output=reply("again")) for result in results]
+    return [*(one for both in zip(results, again, strict=True) for one in both), *reversed(again)]
 
 
 def partly(results: list[Result]) -> list[Result]:
@@ -432,6 +433,18 @@ def test_the_next_run_of_a_complete_one_begins_anew(tmp_path: Path) -> None:
     run.said.clear()
     assert run.over() == Ending()
     assert not any("Goes on" in line for line in run.said)
+
+
+def test_a_run_without_a_deadline_may_follow_a_complete_one(tmp_path: Path) -> None:
+    world = World()
+    run = Run(tmp_path, world, Service(world, course=DONE))
+    run.over()
+    job = Job(source=tmp_path / "in.jsonl", output=tmp_path / "out.jsonl", model=MODEL)
+    journal, output = opened_files(job, run.said.append)
+    ask = run.asking("default")
+    ending = asyncio.run(asked(job, journal, output, lambda: ask, Tally(world.clock), concurrency=1))
+    closed_files(job, journal, output, ending)
+    assert (ending, run.on_demand) == (Ending(), [])
 
 
 def test_an_open_job_is_not_forgotten_by_a_run_without_a_deadline(tmp_path: Path) -> None:
