@@ -114,7 +114,7 @@ def weights(**more: Any) -> Weights:
 
 def chosen(hours: float = 10.0, *, each: float = 1.0, loads: Weights | None = None, **more: Any) -> Choice:
     loads = loads or weights()
-    return choose(loads, Pace(each, "at the quota"), now=0.0, deadline=hours * HOUR, **more)
+    return choose(loads, Pace(each, "at the quota"), now=0.0, deadline=hours * HOUR, least=100, **more)
 
 
 def reasons(choice: Choice) -> dict[str, str]:

@@ -14,6 +14,8 @@ from support.simulated_account import CLAUDE, HAIKU, NOVA, TITAN
 
 from aws_bedrock_inference.testing import simulator
 
+pytestmark = pytest.mark.newer_botocore  # older ones know neither Converse jobs nor counts
+
 ACCOUNT = "arn:aws:bedrock:us-east-1:123456789012"
 
 
@@ -109,8 +111,8 @@ def test_the_answer_to_get_has_all_that_the_service_model_knows(desk: BatchDesk)
     network = {"subnetIds": ["subnet-1"], "securityGroupIds": ["sg-1"]}
     job = desk.create(timeoutDurationInHours=168, vpcConfig=network, clientRequestToken="token-1")
     found = desk.get(job)
-    members = get_session().get_service_model("bedrock").operation_model("GetModelInvocationJob").output_shape.members
-    assert found.keys() - {"ResponseMetadata"} == members.keys() - {"message"}
+    shape: Any = get_session().get_service_model("bedrock").operation_model("GetModelInvocationJob").output_shape
+    assert found.keys() - {"ResponseMetadata"} == shape.members.keys() - {"message"}
     assert (found["jobName"], found["roleArn"], found["vpcConfig"]) == ("nightly", ROLE, network)
     assert found["modelId"] == f"arn:aws:bedrock:us-east-1::foundation-model/{NOVA}"
     assert found["inputDataConfig"] == {"s3InputDataConfig": {"s3Uri": INPUT}}

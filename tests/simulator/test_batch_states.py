@@ -15,6 +15,8 @@ from aws_bedrock_inference.simulator.scenario import ScenarioError, tables
 if TYPE_CHECKING:
     from support.batch_desk import BatchDesk
 
+pytestmark = pytest.mark.newer_botocore  # older ones know neither Converse jobs nor counts
+
 HOURS = {"submitted": 10, "validating": 20, "scheduled": 30, "in_progress": 100, "stopping": 5}
 
 

@@ -29,7 +29,7 @@ def client(service: str, url: str, region: str = "us-east-1") -> Any:
     core = Session()
     core.register_component("data_loader", _loader())
     config = Config(retries={"total_max_attempts": 1}, parameter_validation=False)
-    session = boto3.Session("AKID", "secret", region_name=region, botocore_session=core)
+    session: Any = boto3.Session("AKID", "secret", region_name=region, botocore_session=core)
     return session.client(service, endpoint_url=url, config=config)
 
 

@@ -10,8 +10,9 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import boto3
 from botocore.awsrequest import AWSResponse
+from support.doubles import session
 
-ACCOUNT = "111122223333"
+ACCOUNT = "123456789012"
 
 
 class Raw:
@@ -36,11 +37,13 @@ class JobService:
         self.asked: list[str] = []
         self.faults: deque[Any] = deque()
         self.on_created: Any = lambda job: None
+        self.s3: Any = None
 
     def session(self) -> Any:
         made = boto3.Session("AKIDEXAMPLE", "secret", region_name="us-east-1")
-        emitter: Any = made._session
-        emitter.register("before-send.bedrock", self._answer)
+        core: Any = made._session
+        core.register_component("data_loader", session()._session.get_component("data_loader"))  # reads its models once
+        core.register("before-send.bedrock", self._answer)
         return made
 
     def _answer(self, request: Any, **_: Any) -> AWSResponse:

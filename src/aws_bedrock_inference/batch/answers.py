@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from aws_bedrock_inference import clock
 from aws_bedrock_inference.batch.answer_lines import answer_line, made_by
 from aws_bedrock_inference.call import Outcome, Route
+from aws_bedrock_inference.dialects.media_json import plain_json, with_bytes
 from aws_bedrock_inference.dialects.usage import stop_reason
 from aws_bedrock_inference.fault import Decision, Fault
 from aws_bedrock_inference.knowledge.classify import unanswered
@@ -76,7 +76,7 @@ def request_of(record: Record, *, tier: str | None = None, **defaults: Any) -> d
     body = record.source["modelInput"]
     if not record.is_converse:
         return {"body": json.dumps(body), **({} if tier is None else {"serviceTier": tier})}
-    return {**({} if tier is None else {"serviceTier": {"type": tier}}), **_with_bytes(body)}
+    return {**({} if tier is None else {"serviceTier": {"type": tier}}), **with_bytes(body)}
 
 
 def error_line(fault: Fault, attempts: int) -> dict[str, Any]:
@@ -125,7 +125,7 @@ def _native(body: bytes) -> Any:
 def batch_answer(source: dict[str, Any], output: Any, model: str, at: float) -> Answer:
     """Return the answer to a record of Bedrock's batch inference."""
     try:
-        plain = json.loads(json.dumps(output, default=as_base64))
+        plain = plain_json(output)
     except (TypeError, ValueError, RecursionError):
         fault = unanswered(None, code="MalformedResponse", message="the answer cannot be written as JSON")
         raise error_of(Outcome(fault=fault), "invoke_model", Route(model)) from None
@@ -136,33 +136,3 @@ def batch_answer(source: dict[str, Any], output: Any, model: str, at: float) -> 
         **made_by(model, at),
     }
     return Answer(line, stop_reason(plain).lower() if isinstance(plain, dict) else "")
-
-
-def _with_bytes(value: Any) -> Any:
-    """Return a Converse body with its media decoded: base64 in JSON, bytes in Python. The JSON of tools stays
-    unchanged.
-    """
-    if isinstance(value, list):
-        return [_with_bytes(part) for part in value]
-    if not isinstance(value, dict):
-        return value
-    return {
-        name: _decoded(part)
-        if name in ("bytes", "redactedContent")
-        else part
-        if name in ("input", "json")
-        else _with_bytes(part)
-        for name, part in value.items()
-    }
-
-
-def _decoded(text: Any) -> Any:
-    try:
-        return base64.b64decode(text, validate=True)
-    except (TypeError, ValueError):
-        return text  # the client says what is wrong with it
-
-
-def as_base64(value: bytes) -> str:
-    """Return bytes as JSON has them."""
-    return base64.b64encode(value).decode()

@@ -36,7 +36,7 @@ class Question(NamedTuple):
 
 
 class JournalReads:
-    """What can be read of a journal at `path`. Its methods may be called from any thread."""
+    """The part of a journal at `path` that can be read. Its methods may be called from any thread."""
 
     path: Path
     _database: sqlite3.Connection

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from botocore.exceptions import BotoCoreError, ClientError, NoRegionError
 
-from aws_bedrock_inference.batch.parking import hits_every_record
 from aws_bedrock_inference.cli.exit_codes import CANNOT_WORK, FAILED, NEEDS_CORRECTION
 from aws_bedrock_inference.exceptions import BedrockError, InvalidRequest
 from aws_bedrock_inference.jobs.values import JobFailed
 from aws_bedrock_inference.knowledge.classify import classify
+from aws_bedrock_inference.knowledge.every_record import hits_every_record
 from aws_bedrock_inference.stores import StoreUnavailable
 from aws_bedrock_inference.transports.endpoint import unread_region
 

@@ -16,6 +16,7 @@ from aws_bedrock_inference.cli.terminal import given_text, say
 from aws_bedrock_inference.jobs.client import BedrockJobClient
 from aws_bedrock_inference.jobs.creating import LONGEST_HOURS, SHORTEST_HOURS
 from aws_bedrock_inference.jobs.existing import Jobs, region_of
+from aws_bedrock_inference.jobs.local import is_local
 from aws_bedrock_inference.jobs.waiting import TIMEOUT
 from aws_bedrock_inference.s3 import S3Location
 
@@ -46,7 +47,7 @@ def _of_job(function: F) -> F:
 def job() -> None:
     """Create batch jobs at half price, wait for them, read their results.
 
-    JOB is the id that `create` prints, an ARN. Any machine with it may wait for the job, and read what it wrote.
+    JOB is the id that `create` prints. Any machine with it may wait for the job, and read what it wrote.
     """
 
 
@@ -80,8 +81,8 @@ def create(
 ) -> None:
     """Create a job of the records of INPUT, and print its id.
 
-    INPUT is a file, a directory, or - for standard input, with the records that `bedrock run` takes; or a file or folder
-    of .jsonl in S3, in Bedrock's own form. The same content has one job: the command may be repeated.
+    INPUT is a file, a directory, or - for standard input, with the records that `bedrock run` takes; or a file or
+    folder of .jsonl in S3, in Bedrock's own form. The same content has one job: the command may be repeated.
     """
     client = BedrockJobClient(chosen_model(model), output_s3_uri=output_s3_uri, role_arn=role, region_name=region)
     with client:
@@ -91,7 +92,10 @@ def create(
             job_id = client.create_job(input_s3_uri=str(source), system=text, **options)
         else:
             job_id = client.create_job(records=_records(source), system=text, **options)
-    click.echo(job_id)
+        click.echo(job_id)
+        if is_local(job_id):
+            say("So few records are run on demand, now. Ctrl-C is safe: whoever waits for the job goes on.")
+            client.finish(job_id)
     say(f"Continue with: bedrock job wait {job_id} -o FILE")
 
 
@@ -101,7 +105,7 @@ def create(
 def status(*, job_id: str, region: str | None, as_json: bool) -> None:
     """Show the state of a job: its counts, and why it failed."""
     with _jobs(job_id, region) as jobs:
-        _show(jobs.get_job_status(job_id), as_json=as_json)
+        _show(jobs.get_job_status(job_id, take_over=False), as_json=as_json)
 
 
 @job.command()

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.clock import Clock
     from aws_bedrock_inference.deadletters.queue import DeadLetterQueue
     from aws_bedrock_inference.events import Listener
+    from aws_bedrock_inference.jobs.limits import JobLimits
     from aws_bedrock_inference.jobs.values import JobRecord, JobResult, JobStatus
 
 T = TypeVar("T")
@@ -42,6 +43,7 @@ class AsyncBedrockJobClient:
         session: Any = None,
         on_too_few: Literal["local", "error"] = "local",
         on_demand: BedrockClient | None = None,
+        limits: JobLimits | None = None,
         clock: Clock = clocks.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
@@ -53,6 +55,7 @@ class AsyncBedrockJobClient:
             session=session,
             on_too_few=on_too_few,
             on_demand=on_demand,
+            limits=limits,
             clock=clock,
         )
         self._sleep = sleep
@@ -103,9 +106,9 @@ class AsyncBedrockJobClient:
             tags=tags,
         )
 
-    async def get_job_status(self, job_id: str) -> JobStatus:
-        """Return the job as it is now."""
-        return await asyncio.to_thread(self._jobs.get_job_status, job_id)
+    async def get_job_status(self, job_id: str, *, take_over: bool = True) -> JobStatus:
+        """Return the job as it is now, as `BedrockJobClient.get_job_status` does."""
+        return await asyncio.to_thread(self._jobs.get_job_status, job_id, take_over=take_over)
 
     async def get_job_result(self, job_id: str, *, dead_letters: DeadLetterQueue | None = None) -> AsyncJobResult:
         """Return the records of a job that has ended, as `BedrockJobClient.get_job_result` does."""
@@ -134,8 +137,12 @@ class AsyncBedrockJobClient:
             yield job
 
     async def cancel_job(self, job_id: str) -> JobStatus:
-        """Ask AWS to stop a job, and return its status."""
+        """Stop a job, and return its status."""
         return await asyncio.to_thread(self._jobs.cancel_job, job_id)
+
+    async def finish(self, job_id: str) -> None:
+        """Wait until the work of this process for a job is done; it has some only for a job that is run on demand."""
+        await asyncio.to_thread(self._jobs.finish, job_id)
 
     async def close(self) -> None:
         """Close the connections."""

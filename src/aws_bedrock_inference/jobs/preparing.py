@@ -16,7 +16,7 @@ from aws_bedrock_inference.clients.request import BadRequestError, Prompt
 from aws_bedrock_inference.dialects.request import CONVERSE_MEMBERS, is_converse
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 CONVERSE, NATIVE = "Converse", "InvokeModel"
 
@@ -29,7 +29,7 @@ class Prepared:
     """The lines of a job: `{"recordId": ..., "modelInput": {...}}`, each with its line end.
 
     `file` holds them and is at its start; who has it closes it. `digest` is of all lines, `invocation` is `Converse` or
-    `InvokeModel`.
+    `InvokeModel`, and `problem` says which record AWS would accept, and fail, and why.
     """
 
     file: IO[bytes]
@@ -37,23 +37,35 @@ class Prepared:
     size: int
     digest: str
     invocation: str
+    problem: str = ""
 
 
-def prepared(records: Iterable[Mapping[str, Any]], defaults: Mapping[str, Any]) -> Prepared:
-    """Write the records to a temporary file. `defaults` are arguments of `invoke` for those that are prompts.
+def prepared(
+    records: Iterable[Mapping[str, Any]],
+    defaults: Mapping[str, Any],
+    problem_of: Callable[..., str] = lambda *_, **__: "",
+) -> Prepared:
+    """Write the records to a temporary file. `defaults` are arguments of `invoke` for those that are prompts, and
+    `problem_of(body, invocation=...)` says why a record would fail in a job.
 
     Raises `ValueError` for a record that cannot be one, with its place.
     """
     file = tempfile.TemporaryFile()  # noqa: SIM115 - who has the value closes it
     try:
-        return _written(file, records, {name: value for name, value in defaults.items() if value is not None})
+        given = {name: value for name, value in defaults.items() if value is not None}
+        return _written(file, records, given, problem_of)
     except BaseException:
         file.close()
         raise
 
 
-def _written(file: IO[bytes], records: Iterable[Mapping[str, Any]], defaults: Mapping[str, Any]) -> Prepared:
-    digest, ids, size, form, number = hashlib.sha256(), set[str](), 0, "", -1
+def _written(
+    file: IO[bytes],
+    records: Iterable[Mapping[str, Any]],
+    defaults: Mapping[str, Any],
+    problem_of: Callable[..., str],
+) -> Prepared:
+    digest, ids, size, form, number, problem = hashlib.sha256(), set[str](), 0, "", -1, ""
     for number, record in enumerate(records):
         try:
             record_id, body = _parts(record, number, defaults)
@@ -69,12 +81,14 @@ def _written(file: IO[bytes], records: Iterable[Mapping[str, Any]], defaults: Ma
                 f"records[{number}]: a body of {own} after bodies of {form}; one job takes one form. Make two jobs"
             )
         form = own
+        if not problem and (found := problem_of(body, invocation=form)):
+            problem = f"records[{number}]: {found}"
         digest.update(line)
         size += file.write(line)
     if not form:
         raise ValueError("a job needs at least one record; none was given")
     file.seek(0)
-    return Prepared(file, number + 1, size, digest.hexdigest(), form)
+    return Prepared(file, number + 1, size, digest.hexdigest(), form, problem)
 
 
 def _parts(record: Any, number: int, defaults: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:

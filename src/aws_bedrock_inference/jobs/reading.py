@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import tempfile
 from functools import lru_cache
+from itertools import chain
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from aws_bedrock_inference.dialects.request import is_converse
@@ -19,7 +20,7 @@ from aws_bedrock_inference.log import LOGGER
 from aws_bedrock_inference.s3 import S3Location, listed, opened
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from aws_bedrock_inference.jobs.values import JobStatus
     from aws_bedrock_inference.knowledge.explain import Explanation
@@ -67,6 +68,16 @@ class Records:
             if item.location.key.endswith(suffix):
                 with opened(self._s3, item) as file:
                     yield from (line for line in _objects(file, item.location) if "recordId" in line)
+
+
+class Joined:
+    """The records of several jobs, one job after the other."""
+
+    def __init__(self, parts: Sequence[Iterable[JobRecord]]) -> None:
+        self._parts = parts
+
+    def __iter__(self) -> Iterator[JobRecord]:
+        return chain.from_iterable(self._parts)
 
 
 def output_of(job: JobStatus) -> S3Location:
@@ -156,8 +167,9 @@ def response_of(code: int, message: str) -> dict[str, Any]:
 
 
 class FoundInput(NamedTuple):
-    """What an input in S3 is: the form of its bodies, and a name for its content."""
+    """An input in S3: its place, the form of its bodies, and a name for its content."""
 
+    location: S3Location
     invocation: str
     digest: str
 
@@ -176,4 +188,4 @@ def found_input(s3: Any, uri: str) -> FoundInput:
     if not isinstance(body, dict) or not body:
         raise ValueError(f'{items[0].location} begins with no record: {{"recordId": ..., "modelInput": {{...}}}}')
     names = [f"{item.location} {item.etag}" for item in items]
-    return FoundInput(CONVERSE if is_converse(body) else NATIVE, "\n".join(names))
+    return FoundInput(location, CONVERSE if is_converse(body) else NATIVE, "\n".join(names))

@@ -53,8 +53,8 @@ class JobStatus(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class RecordError:
-    """Why a record has no output: the HTTP status and the message of the service, and what they mean. `code` is 0 for a
-    record that the job did not reach.
+    """The error of a record without output: the HTTP status and the message of the service, and what they mean. `code`
+    is 0 for a record that the job did not reach.
     """
 
     code: int
@@ -91,7 +91,7 @@ class JobRecord:
 
 
 class JobResult(NamedTuple):
-    """What a job left: its records, which each iteration reads anew from S3, and its last status."""
+    """The records of a job, which each iteration reads anew from S3, and its last status."""
 
     records: Iterable[JobRecord]
     job: JobStatus
@@ -113,7 +113,7 @@ class JobFailed(Exception):
 
     @property
     def explanation(self) -> Explanation:
-        """What the job's error means."""
+        """The explanation of the job's error."""
         if self.job.get("aws_status") == "Expired":
             return explain(EXPIRED, service="bedrock")
         return explain(f"Batch inference job failed: {self.job.get('error')}", service="bedrock")

@@ -1,4 +1,4 @@
-"""How a job is waited for: when it is asked for again, and when no more."""
+"""The schedule of a wait: when a job is asked for again, and when no more."""
 
 from __future__ import annotations
 

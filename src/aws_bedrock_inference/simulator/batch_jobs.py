@@ -11,6 +11,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from contextlib import suppress
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
+from functools import cache, partial
 from hashlib import blake2b
 from math import floor, inf
 from threading import Lock
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.simulator.settings import Scenario
 
 POOL = "batch"
-"""The name of the pool that records run in: they use no quota of the calls on demand."""
+"""The pool that records run in: they use no quota of the calls on demand, and need no profile where those do."""
 
 _PAGE = 100
 _USUAL = JobRule()
@@ -51,7 +52,7 @@ class BatchJobs:
         self._jobs: dict[str, Job] = {}
         self._seen = [0] * len(scenario.jobs)
         self._running = Lock()
-        self._s3: S3 | None = None
+        self._s3 = cache(partial(S3, scenario.s3_endpoint))  # a client for each Region
         self._closed = False
 
     def answer(self, request: Request, asked: Asked, now: float) -> dict[str, Any]:
@@ -82,8 +83,7 @@ class BatchJobs:
                 if self._closed:
                     return
                 try:
-                    self._s3 = self._s3 or S3(self._scenario.s3_endpoint)
-                    job.run(now, self._s3)
+                    job.run(now, self._s3(job.region))
                 except Exception:
                     logging.getLogger(__name__).exception("the simulator has failed; this is a fault of its own")
                     job.fail("The simulator has failed; see its log.", now)
@@ -174,7 +174,7 @@ class BatchJobs:
 
     def _told(self, job: Job) -> dict[str, Any]:
         """Return what Get and List say of a job."""
-        given = {name: job.given[name] for name in _AS_GIVEN if name in job.given}
+        given = {name: job.given[name] for name in _AS_GIVEN if job.given.get(name) is not None}
         told = {
             "jobArn": job.arn,
             **given,

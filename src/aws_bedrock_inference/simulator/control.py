@@ -23,7 +23,7 @@ _TYPES = ("application/json", "application/toml")
 
 
 class Desk(Protocol):
-    """What the pages act upon."""
+    """The part of the server that the pages read and change."""
 
     def report(self) -> dict[str, Any]:
         """Return the statistics."""

@@ -1,4 +1,4 @@
-"""The scenario's tables of batch inference: what the account may submit, and how its jobs go."""
+"""The scenario's tables of batch inference: the quotas of the account, and rules for its jobs."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Batch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobRule:
-    """How the jobs go that the patterns match; `first` limits the rule to so many of them.
+    """A rule for the jobs that the patterns match; `first` limits it to so many of them.
 
     A state's number is how many seconds it lasts; `stalls` is the share of records after which nothing happens any
     more. `expires` are the seconds after submission at which a job is cut, instead of its timeoutDurationInHours.

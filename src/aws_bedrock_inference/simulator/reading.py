@@ -1,4 +1,4 @@
-"""What the model is asked by a request's body: read, held to the rules of the operation and of the model."""
+"""The reading of a request's body, by the rules of the operation and of the model."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ class Location(NamedTuple):
 class S3:
     """An endpoint of S3, with the credentials of the environment, or any where it has none."""
 
-    def __init__(self, endpoint: str) -> None:
+    def __init__(self, endpoint: str, region: str) -> None:
         from botocore.client import Config  # noqa: PLC0415 - heavy; only batch jobs need it
         from botocore.session import Session  # noqa: PLC0415 - the same
 
@@ -52,7 +52,7 @@ class S3:
             retries={"mode": "standard", "total_max_attempts": 2},
             s3={"addressing_style": "path"},
         )
-        self._client = session.create_client("s3", "us-east-1", endpoint_url=endpoint, config=config)
+        self._client = session.create_client("s3", region, endpoint_url=endpoint, config=config)
 
     def region(self, bucket: str) -> str:
         """Return the Region of a bucket; an endpoint that has none says nothing. Raises Denied."""

@@ -36,6 +36,7 @@ _LONGEST_BODY = 25_000_000
 _BACKLOG = 2048
 _DRAIN_SECONDS = 1.0
 _POLL_SECONDS = 0.01
+_WORK_SECONDS = 5.0  # clients of boto3's give up after 60
 
 
 class Endpoint:
@@ -86,7 +87,8 @@ class Endpoint:
             return control.answer(request, self._bound, self)
         if not is_about_jobs(request):
             return self.service.handle(request)
-        await asyncio.to_thread(self.service.work)
+        # The answer waits for the work that is due, but no client waits for ever.
+        await asyncio.wait({asyncio.ensure_future(asyncio.to_thread(self.service.work))}, timeout=_WORK_SECONDS)
         answer = self.service.handle(request)
         self.changed_jobs.set()
         return answer

@@ -70,7 +70,7 @@ class Service:
         self._jobs.run(self.now)
 
     def close(self) -> None:
-        """Leave batch jobs as they are, so that a `work` under way ends soon."""
+        """Leave batch jobs as they are, so that a `work` in another thread ends soon."""
         self._jobs.close()
 
     def next_work(self) -> float | None:

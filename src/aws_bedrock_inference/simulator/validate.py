@@ -23,7 +23,7 @@ def check_shape(operation: str, body: dict[str, Any], service: str = RUNTIME) ->
     """Refuse what the service model does not allow; members that it does not know are ignored, as the service does."""
     facts = body_of(operation, service)
     for name in facts.required:
-        if name not in body:
+        if body.get(name) is None:
             raise _violation(f"/{name}", "Member must not be null")
     for name, value in body.items():
         if name in facts.members and value is not None:

@@ -15,11 +15,11 @@ from aws_bedrock_inference.batch.deadline.results import fate_of, id_in_job, is_
 from aws_bedrock_inference.batch.deadline.rule import GONE, Seen, Watched
 from aws_bedrock_inference.batch.deadline.weights import BATCH, Weights, weigh
 from aws_bedrock_inference.batch.fates import JournalBroken, State
-from aws_bedrock_inference.batch.parking import passes_soon
 from aws_bedrock_inference.dialects.usage import usage_of_generation
 from aws_bedrock_inference.fault import Kind
 from aws_bedrock_inference.jobs.values import ENDED
 from aws_bedrock_inference.knowledge.classify import classify
+from aws_bedrock_inference.knowledge.every_record import passes_soon
 from aws_bedrock_inference.knowledge.masking import masked
 from aws_bedrock_inference.pricing import cost_of
 

@@ -17,9 +17,6 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.batch.deadline.noted import Way
     from aws_bedrock_inference.batch.deadline.weights import Weights
 
-LEAST_RECORDS = 100
-"""Records that a batch job has at least: the default of AWS's quota for most models, as read on 2026-11-20."""
-
 # A job is validated and waits in a queue first; with less time than this, in seconds, before on demand would take over,
 # it would mostly be stopped.
 _HEAD_START = 1800.0
@@ -89,10 +86,18 @@ class Choice:
 
 
 def choose(
-    weights: Weights, pace: Pace, *, now: float, deadline: float, no_service: str = "", budget: float | None = None
+    weights: Weights,
+    pace: Pace,
+    *,
+    now: float,
+    deadline: float,
+    least: int,
+    no_service: str = "",
+    budget: float | None = None,
 ) -> Choice:
     """Choose the cheapest way that is possible. Where prices are not known, batch counts as the cheapest and on demand
-    as the dearest, as AWS prices them. `no_service` says why there can be no job; `budget` is what may be spent.
+    as the dearest, as AWS prices them. `no_service` says why there can be no job, `least` is the number of records
+    that one has at least, and `budget` what may be spent.
     """
     needed = pace.needs(weights.records)
     left = deadline - now
@@ -101,7 +106,7 @@ def choose(
         "batch job",
         weights.costs[BATCH],
         "mostly within 24 h",
-        no_service or _unfit(weights) or _too_dear(weights.costs[BATCH], budget) or _too_late(takes_over - now),
+        no_service or _unfit(weights, least) or _too_dear(weights.costs[BATCH], budget) or _too_late(takes_over - now),
     )
     flex = Option(
         "flex",
@@ -118,9 +123,9 @@ def choose(
     return Choice(cheapest.way, _why(cheapest, possible, takes_over, now, late=needed > left), options)
 
 
-def _unfit(weights: Weights) -> str:
-    if weights.records < LEAST_RECORDS:
-        return f"{weights.records:,} records, and a job has at least {LEAST_RECORDS}"
+def _unfit(weights: Weights, least: int) -> str:
+    if weights.records < least:
+        return f"{weights.records:,} records, and a job has at least {least:,}"
     if weights.unfit:
         reason, number = weights.unfit.most_common(1)[0]
         have = "1 record has" if number == 1 else f"{number:,} records have"

@@ -17,9 +17,11 @@ from aws_bedrock_inference.batch.deadline.when import moment, read
 from aws_bedrock_inference.batch.deadline.words import local_time
 from aws_bedrock_inference.batch.ending import Ending
 from aws_bedrock_inference.batch.fates import State
-from aws_bedrock_inference.batch.parking import hits_every_record
 from aws_bedrock_inference.call import Route
 from aws_bedrock_inference.exceptions import BedrockError
+from aws_bedrock_inference.jobs.limits import limits_of
+from aws_bedrock_inference.jobs.model_checks import model_problem
+from aws_bedrock_inference.knowledge.every_record import hits_every_record
 from aws_bedrock_inference.knowledge.models import target
 
 if TYPE_CHECKING:
@@ -253,5 +255,6 @@ def planned_choice(job: Job, weights: Weights, *, concurrency: int, now: float) 
 
 def _chosen(job: Job, weights: Weights, at: Pace, *, now: float, deadline: float, spent: float) -> Choice:
     budget = None if job.max_cost is None else job.max_cost - spent
-    no_service = NO_SERVICE if job.jobs is None else ""
-    return choose(weights, at, now=now, deadline=deadline, no_service=no_service, budget=budget)
+    no_service = NO_SERVICE if job.jobs is None else model_problem(job.model)
+    least = limits_of(target(job.model).base).least_records
+    return choose(weights, at, now=now, deadline=deadline, least=least, no_service=no_service, budget=budget)

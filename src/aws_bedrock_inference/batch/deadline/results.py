@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 from aws_bedrock_inference.batch.answer_lines import answer_line
 from aws_bedrock_inference.batch.answers import Answer, batch_answer, error_line
 from aws_bedrock_inference.batch.fates import Fate, State, written
-from aws_bedrock_inference.batch.parking import hits_every_record, passes_soon
 from aws_bedrock_inference.call import Outcome
 from aws_bedrock_inference.clients.reply import reply_of
 from aws_bedrock_inference.dialects.usage import stop_reason, usage_of
 from aws_bedrock_inference.exceptions import BedrockError
 from aws_bedrock_inference.knowledge.classify import answered
+from aws_bedrock_inference.knowledge.every_record import hits_every_record, passes_soon
 
 if TYPE_CHECKING:
     from aws_bedrock_inference.batch.job import Job

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from aws_bedrock_inference.batch.answers import as_base64
 from aws_bedrock_inference.call import PRIORITIES, Usage
 from aws_bedrock_inference.clients.request import BadRequestError, Prompt
+from aws_bedrock_inference.dialects.media_json import plain_json
 from aws_bedrock_inference.dialects.needs import needs
 from aws_bedrock_inference.dialects.tier import DEFAULT, tier_of
 from aws_bedrock_inference.knowledge.abilities import Need
@@ -89,7 +88,7 @@ def weigh(record: Record, job: Job, route: Route, weights: Weights) -> dict[str,
     weights.add(operation, params, route, guess)
     if not record.is_prompt:
         return dict(record.source["modelInput"])
-    body: dict[str, Any] = json.loads(json.dumps(params, default=as_base64))
+    body: dict[str, Any] = plain_json(params)
     del body["modelId"]
     return body
 
