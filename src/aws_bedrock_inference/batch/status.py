@@ -45,7 +45,7 @@ class Status:
 
     @property
     def noted(self) -> Noted | None:
-        """What is noted of a deadline."""
+        """The facts about a deadline, if there is one."""
         return noted_in(self.facts)
 
     @property
