@@ -37,9 +37,8 @@ _NOT_SENT = refusal("DryRun", "nothing is sent in a dry run", Category.PERMANENT
 class Plan:
     """The sums of what a run would ask.
 
-    `output_tokens` are at most; `unbounded` records set no maximum, so that the model's own counts. `charge` is what
-    both cost of a quota, `bill` what they cost in dollars, and `routes` are where the calls go. `weights` are for the
-    choice of a run with a deadline.
+    `output_tokens` are at most; `unbounded` records set no maximum, so that the model's own counts. `bill` has what both
+    cost in dollars, `routes` where the calls go, and `weights` what they take of a quota or would cost otherwise.
     """
 
     records: int = 0
@@ -50,16 +49,9 @@ class Plan:
     input_tokens: int = 0
     output_tokens: int = 0
     unbounded: int = 0
-    charge: float = 0.0
     bill: Bill = field(default_factory=Bill)
     routes: set[Route] = field(default_factory=set)
     weights: Weights = field(default_factory=Weights)
-
-    def minutes(self, rpm: float | None, tpm: float | None) -> float | None:
-        """Return the minutes at a quota, if all answers are as long as they may be; None without one."""
-        times = [self.asked / rpm] if rpm else []
-        times += [self.charge / tpm] if tpm else []
-        return max(times, default=None)
 
     def hear(self, call: Call) -> None:
         """Count a call that would be sent."""
@@ -68,7 +60,6 @@ class Plan:
         self.input_tokens += guess.input_tokens
         self.output_tokens += guess.output_tokens
         self.unbounded += guess.unbounded
-        self.charge += guess.input_tokens + guess.output_tokens * guess.burndown
         self.routes.add(call.route)
         self.weights.add(call.operation, call.params, call.route, guess)
         if guess.metered:

@@ -90,11 +90,11 @@ def planned_summary(job: Job, plan: Plan) -> Iterator[str]:
     if plan.unbounded:
         yield f"  {plan.unbounded:,} set no maximum, so the model's own counts for them; give --max-tokens"
     yield from _planned_cost(plan)
-    minutes = plan.minutes(job.rpm, job.tpm)
-    if minutes is None:
+    seconds = plan.weights.seconds(job.rpm, job.tpm)
+    if seconds is None:
         yield "Give --rpm and --tpm, and this says how long that takes (`bedrock quota show` shows the account's)"
     else:
-        yield f"{about(minutes * 60).capitalize()} at the quota, if all answers are as long as they may be"
+        yield f"{about(seconds).capitalize()} at the quota, if all answers are as long as they may be"
 
 
 def _planned_cost(plan: Plan) -> Iterator[str]:
