@@ -137,7 +137,7 @@ def test_what_a_batch_job_cannot_do_is_said(record: dict[str, Any], why: str, de
 def test_few_records_and_a_limit_of_cost_are_said(desk: BatchDesk, tmp_path: Path) -> None:
     assert "it may cost more than --max-cost" in command("--dry-run", "--max-cost", "0.000001").stderr
     (tmp_path / "in.jsonl").write_text('{"id": "a", "prompt": "Hi"}\n')
-    assert "1 records, and a job has at least 100" in command("--dry-run").stderr
+    assert "1 record, and a job has at least 100" in command("--dry-run").stderr
 
 
 @pytest.mark.parametrize(
@@ -174,6 +174,11 @@ def test_a_program_makes_the_same_run(desk: BatchDesk) -> None:
         assert sorted(answer["id"] for answer in run) == EVERY
         assert run.cost
     assert len(jobs(desk)) == 1
+
+
+def test_a_program_with_a_deadline_that_is_none_is_refused_at_once(desk: BatchDesk) -> None:
+    with BedrockClient(NOVA) as client, pytest.raises(ValueError, match="'soon' is no deadline"):
+        BatchRun("in.jsonl", "out.jsonl", client=client, by="soon")
 
 
 def test_an_asyncio_program_makes_the_same_run(desk: BatchDesk) -> None:

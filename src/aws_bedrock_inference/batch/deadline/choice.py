@@ -125,7 +125,7 @@ def choose(
 
 def _unfit(weights: Weights, least: int) -> str:
     if weights.records < least:
-        return f"{weights.records:,} records, and a job has at least {least:,}"
+        return f"{weights.records:,} record{'s' * (weights.records != 1)}, and a job has at least {least:,}"
     if weights.unfit:
         reason, number = weights.unfit.most_common(1)[0]
         have = "1 record has" if number == 1 else f"{number:,} records have"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio  # noqa: TID251 - the batch runner lives in asyncio
+import contextlib
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ from aws_bedrock_inference.batch.deadline.weights import FLEX, Weights, weigh
 from aws_bedrock_inference.batch.deadline.when import moment, read
 from aws_bedrock_inference.batch.deadline.words import local_time
 from aws_bedrock_inference.batch.ending import Ending
-from aws_bedrock_inference.batch.fates import State
+from aws_bedrock_inference.batch.fates import JournalBroken, State
 from aws_bedrock_inference.call import Route
 from aws_bedrock_inference.exceptions import BedrockError
 from aws_bedrock_inference.jobs.limits import limits_of
@@ -148,7 +149,8 @@ class Night:
             facts["per_minute"] = tally.pace.per_minute()
         if not ending.early:
             facts |= replace(self._noted, complete=True).facts()
-        self._journal.note(**facts)
+        with contextlib.suppress(JournalBroken):  # the run said so
+            self._journal.note(**facts)
 
     def _weighed(self) -> Weights:
         weights = Weights()

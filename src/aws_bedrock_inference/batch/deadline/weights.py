@@ -25,11 +25,13 @@ if TYPE_CHECKING:
 BATCH, FLEX = "batch", "flex"
 _TIERS = (BATCH, FLEX, DEFAULT)
 
-# What a batch job does not do (facts of 2026-11; the guardrail of a record would be ignored, so that is left to calls).
+# What a batch job does not do (facts of 2026-11). It might ignore a guardrail, so that is left to calls; media in S3
+# must be in the folder of the job's input.
 _UNFIT = {
     Need.TOOLS: "tools",
     Need.SCHEMA: "a schema for the answer",
     Need.GUARDRAIL: "a guardrail",
+    Need.S3: "media in S3",
     Need.PROMPT: "a managed prompt",
     Need.PROJECT: "a project",
 }
