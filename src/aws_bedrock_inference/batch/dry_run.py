@@ -38,7 +38,7 @@ class Plan:
     """The sums of what a run would ask.
 
     `output_tokens` are at most; `unbounded` records set no maximum, so that the model's own counts. `bill` has what both
-    cost in dollars, `routes` where the calls go, and `weights` what they take of a quota, and cost at other tiers.
+    cost in dollars, `routes` where the calls go, `weights` what they take of a quota and cost at other tiers.
     """
 
     records: int = 0
