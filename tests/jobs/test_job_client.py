@@ -335,6 +335,7 @@ def test_jobs_are_listed_and_cancelled(jobs: BedrockJobClient, service: JobServi
         ({"prompt": "a", "name": "no name"}, "name: give letters"),
         ({"prompt": "a", "client_token": "-"}, "client_token: give letters"),
         ({"prompt": "a", "timeout_hours": 5}, "timeout_hours=5: give whole hours from 24 to 168"),
+        ({"input_s3_uri": "s3://jobs/a.jsonl", "system": "Be brief."}, "system is for prompts"),
         ({"input_s3_uri": "inputs/x.jsonl"}, "input_s3_uri: give a URL"),
     ],
 )
@@ -362,3 +363,28 @@ def test_options_that_cannot_be_right_are_refused(client: Callable[..., BedrockJ
         client(**options)
     with pytest.raises(ValueError, match="model_id"):
         client("")
+
+
+def test_a_failed_record_with_an_image_can_be_sent_again(
+    jobs: BedrockJobClient, service: JobService, tmp_path: Path
+) -> None:
+    image = {"image": {"format": "png", "source": {"bytes": b"\x89PNG"}}}
+    messages = [{"role": "user", "content": [{"text": "Hm?"}, image]}]
+    service.on_created = partial(run_job, service.s3, answer=failing(0))
+    job_id = jobs.create_job(records=[{"id": "one", "messages": messages}])
+    queue = DeadLetterQueue(tmp_path / "dead.db")
+    (record,) = jobs.wait_for_job(job_id, dead_letters=queue).records
+    assert record.input["messages"][0]["content"][1]["image"]["source"] == {"bytes": "iVBORw=="}
+    (letter,) = queue.letters()
+    assert letter.request["messages"] == messages
+    queue.close()
+
+
+def test_a_job_that_ends_while_it_is_cancelled_is_left_as_it_is(jobs: BedrockJobClient, service: JobService) -> None:
+    job_id = jobs.create_job(prompts=PROMPTS)
+    service.scripts[job_id].extendleft(["InProgress"])
+    service.stops = ("ConflictException", 409)
+    assert jobs.cancel_job(job_id)["status"] == "COMPLETED"
+    service.scripts[job_id].extendleft(["InProgress", "InProgress"])
+    with pytest.raises(ClientError, match="ConflictException"):
+        jobs.cancel_job(job_id)

@@ -119,7 +119,8 @@ def test_a_job_of_5000_records(sim: Simulator, jobs: BedrockJobClient, moto_url:
     asked = {"kind": "error", "operation": "GetModelInvocationJob"}
     trouble = [{**asked, "code": code, "requests": [number]} for number, code in zip((2, 5, 8), codes, strict=True)]
     rule = {**SLOW, "errors": 0.01, "error_code": 429, "error_message": "Too many requests, please wait before trying."}
-    sim.scenario(s3_endpoint=moto_url, jobs=[rule], faults=trouble)
+    lost = {"kind": "lost", "operation": "CreateModelInvocationJob", "first": 1}
+    sim.scenario(s3_endpoint=moto_url, jobs=[rule], faults=[lost, *trouble])
     heard: list[Any] = []
     jobs.listen(heard.append)
     job_id = jobs.create_job(prompts=(prompt for prompt in prompts(5000)))
@@ -131,7 +132,9 @@ def test_a_job_of_5000_records(sim: Simulator, jobs: BedrockJobClient, moto_url:
     assert len(failed) == 50
     assert {record.error.explanation.decision.value for record in failed if record.error} == {"RETRY"}
     assert (result.job["total"], result.job["succeeded"], result.job["failed"]) == (5000, 4950, 50)
-    assert [event.fault.code for event in heard if isinstance(event, RetryScheduled)] == codes
+    repeated = [event.fault.code for event in heard if isinstance(event, RetryScheduled)]
+    assert (len(repeated), repeated[1:]) == (4, codes)
+    assert len(list(jobs.list_jobs())) == 1
     words = [event.status for event in heard if isinstance(event, JobProgressed)]
     assert list(dict.fromkeys(words)) == ["SUBMITTED", "VALIDATING", "SCHEDULED", "IN_PROGRESS", "COMPLETED"]
     assert sum(SLOW.values()) <= world.now < sum(SLOW.values()) + 60

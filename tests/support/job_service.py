@@ -36,6 +36,7 @@ class JobService:
         self.scripts: dict[str, deque[Any]] = {}
         self.asked: list[str] = []
         self.faults: deque[Any] = deque()
+        self.stops: Any = None
         self.on_created: Any = lambda job: None
         self.s3: Any = None
 
@@ -97,6 +98,8 @@ class JobService:
 
     def _stop(self, url: str, job_id: str) -> AWSResponse:
         self.asked.append("stop")
+        if self.stops:
+            return answered(url, self.stops[1], {"message": "scripted"}, self.stops[0])
         job = next(job for arn, job in self.jobs.items() if arn.endswith(job_id))
         job["status"] = "Stopping"
         self.scripts[job["jobArn"]] = deque(["Stopping", "Stopped"])

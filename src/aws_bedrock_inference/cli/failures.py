@@ -32,7 +32,7 @@ def explained(error: Exception) -> tuple[str, int]:
         text, code = str(error), CANNOT_WORK
     elif isinstance(error, JobFailed):
         text = str(error)
-    elif isinstance(error, ValueError):
+    elif isinstance(error, ValueError) or type(error) is LookupError:  # KeyError and IndexError are bugs
         text, code = str(error), NEEDS_CORRECTION
     elif isinstance(error, OSError):
         text = f"{error.filename}: {error.strerror}" if error.filename else error.strerror or str(error)

@@ -8,7 +8,6 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from aws_bedrock_inference import clock as clocks
-from aws_bedrock_inference.events import JobCreated
 from aws_bedrock_inference.foundation.models import Models
 from aws_bedrock_inference.jobs.checks import JobChecks, too_few
 from aws_bedrock_inference.jobs.creating import LONGEST_HOURS, Order, name_of, token_of
@@ -16,8 +15,8 @@ from aws_bedrock_inference.jobs.existing import Jobs
 from aws_bedrock_inference.jobs.limits import limits_of
 from aws_bedrock_inference.jobs.model_checks import body_problem
 from aws_bedrock_inference.jobs.parts import upload_parts
-from aws_bedrock_inference.jobs.preparing import Prepared, prepared, records_of
-from aws_bedrock_inference.jobs.reading import found_input
+from aws_bedrock_inference.jobs.preparing import Prepared, check_no_settings, prepared, records_of
+from aws_bedrock_inference.jobs.reading import FoundInput, found_input
 from aws_bedrock_inference.jobs.splitting import fits
 from aws_bedrock_inference.jobs.uploading import input_location, upload
 from aws_bedrock_inference.knowledge.models import target
@@ -118,28 +117,32 @@ class BedrockJobClient(Jobs):
 
         Raises `ValueError` for invalid records, and botocore's exceptions.
         """
+        settings = {"system": system, "max_tokens": max_tokens, "temperature": temperature}
+        defaults = {name: value for name, value in settings.items() if value is not None}
         source = records_of(prompt=prompt, prompts=prompts, records=records, input_s3_uri=input_s3_uri)
-
-        def order(invocation: str, content: str) -> Order:
-            token = client_token or token_of(self.model_id, self.output_s3_uri, invocation, content)
-            return Order(
-                model_id=self.model_id,
-                role_arn=self._role_arn,
-                output_s3_uri=self.output_s3_uri,
-                invocation=invocation,
-                token=token,
-                name=name or name_of(token),
-                timeout_hours=timeout_hours,
-                tags=tags,
-            )
-
+        order = partial(self._order, name=name, client_token=client_token, timeout_hours=timeout_hours, tags=tags)
         if input_s3_uri is not None:
+            check_no_settings(defaults)
             found = found_input(self._s3, input_s3_uri)
-            return self._created(order(found.invocation, found.digest), lambda: input_s3_uri, found.location)
-        defaults = {"system": system, "max_tokens": max_tokens, "temperature": temperature}
+            return self._created(order(found), lambda: input_s3_uri, found.location)
         lines = prepared(source, defaults, partial(body_problem, model_id=self.model_id))
         with closing(lines.file):
-            return self._created_of(lines, order(lines.invocation, lines.digest))
+            return self._created_of(lines, order(lines))
+
+    def _order(
+        self, content: Prepared | FoundInput, *, name: str | None, client_token: str | None, **more: Any
+    ) -> Order:
+        """Return the order of a job of this content."""
+        token = client_token or token_of(self.model_id, self.output_s3_uri, content.invocation, content.digest)
+        return Order(
+            model_id=self.model_id,
+            role_arn=self._role_arn,
+            output_s3_uri=self.output_s3_uri,
+            invocation=content.invocation,
+            token=token,
+            name=name or name_of(token),
+            **more,
+        )
 
     def _created_of(self, lines: Prepared, order: Order) -> str:
         """Return the id of the job of these lines: run on demand if they are too few, several if they are too many."""
@@ -159,18 +162,21 @@ class BedrockJobClient(Jobs):
         if lines.problem:
             raise ValueError(lines.problem)
         if fits(lines.records, lines.size, self.limits):
-
-            def uploaded() -> str:
-                place = input_location(self._output, order.token)
-                upload(self._s3, lines, place)
-                return str(place)
-
-            return self._created(order, uploaded)
+            return self._created(order, partial(self._uploaded, lines, order))
         self._check(order)
         parts = upload_parts(self._s3, self._output, lines, order, self.limits)
         if len(parts) == 1:
-            return self._created(order, lambda: parts[0]["input"])
+            return self._submit(order, lambda: parts[0]["input"])
         return self._groups.create(self._output, order.token, parts)
+
+    def _created(self, order: Order, place: Callable[[], str], given_input: S3Location | None = None) -> str:
+        """Return the id of the job of that order. A new one is checked before `place` uploads its input."""
+
+        def checked_place() -> str:
+            self._check(order, given_input)
+            return place()
+
+        return self._submit(order, checked_place)
 
     def _check(self, order: Order, given_input: S3Location | None = None) -> None:
         """Raise `ValueError` for an order that AWS would accept, and fail later."""
@@ -181,16 +187,11 @@ class BedrockJobClient(Jobs):
             role_arn=order.role_arn, model_id=order.model_id, output=self._output, given_input=given_input
         )
 
-    def _created(self, order: Order, uploaded: Callable[[], str], given_input: S3Location | None = None) -> str:
-        """Return the id of the job of that order: one that is there, or a new one, whose input is then uploaded."""
-        job, ended = self._aws.existing(order)
-        if job is not None:
-            self.notify(JobCreated(job["job_id"], job["name"], adopted=True))
-            return job["job_id"]
-        self._check(order, given_input)
-        job_id = self._aws.create(order, uploaded(), ended)
-        self.notify(JobCreated(job_id, order.name, adopted=False))
-        return job_id
+    def _uploaded(self, lines: Prepared, order: Order) -> str:
+        """Upload the lines, and return their place."""
+        location = input_location(self._output, order.token)
+        upload(self._s3, lines, location)
+        return str(location)
 
 
 def _prefix(uri: Any) -> S3Location:

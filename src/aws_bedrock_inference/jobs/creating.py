@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
@@ -61,6 +61,14 @@ class Order:
                 f"timeout_hours={shown(self.timeout_hours)}: give whole hours from {SHORTEST_HOURS} to {LONGEST_HOURS}"
             )
 
+    def attempt(self, number: int) -> Order:
+        """Return the order of an attempt: the first is this one, a later one has its number in token and name."""
+        if number == 1:
+            return self
+        suffix = f"-{number}"
+        name = f"{self.name[: _LONGEST_NAME - len(suffix)]}{suffix}"
+        return replace(self, token=f"{self.token}{suffix}", name=name)
+
 
 def token_of(*parts: str) -> str:
     """Return the token of a content."""
@@ -98,7 +106,13 @@ class AwsJobs:
         job = self.status(job_id)
         if status_of(job)["status"] in ENDED:
             return job
-        self.stop(job_id)
+        try:
+            self.stop(job_id)
+        except ClientError:
+            job = self.status(job_id)
+            if status_of(job)["status"] not in ENDED:  # it did not end just before
+                raise
+            return job
         return self.status(job_id)
 
     def listed(self, status: str | None, limit: int) -> Iterator[dict[str, Any]]:
@@ -117,19 +131,13 @@ class AwsJobs:
             ended += 1
         return None, ended
 
-    def submit(self, order: Order, input_s3_uri: str) -> str:
-        """Return the ARN of the job of that order: one that is there, or a new one."""
-        job, ended = self.existing(order)
-        return self.create(order, input_s3_uri, ended) if job is None else job["job_id"]
-
-    def create(self, order: Order, input_s3_uri: str, ended: int) -> str:
-        """Create the job and return its ARN. `ended` is the number of earlier attempts that have ended."""
-        suffix = f"-{ended + 1}" if ended else ""
+    def create(self, order: Order, input_s3_uri: str) -> str:
+        """Create the job and return its ARN."""
         tags = {"tags": [{"key": key, "value": value} for key, value in order.tags.items()]} if order.tags else {}
         answer = self._bedrock.create_model_invocation_job(
-            jobName=f"{order.name[: _LONGEST_NAME - len(suffix)]}{suffix}",
+            jobName=order.name,
             roleArn=order.role_arn,
-            clientRequestToken=f"{order.token}{suffix}",
+            clientRequestToken=order.token,
             modelId=order.model_id,
             inputDataConfig={"s3InputDataConfig": {"s3InputFormat": "JSONL", "s3Uri": input_s3_uri}},
             outputDataConfig={"s3OutputDataConfig": {"s3Uri": order.output_s3_uri}},

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from aws_bedrock_inference import clock as clocks
 from aws_bedrock_inference.clients.client import BedrockClient
-from aws_bedrock_inference.events import Listeners
+from aws_bedrock_inference.events import JobCreated, Listeners
 from aws_bedrock_inference.jobs.creating import AwsJobs, Order
 from aws_bedrock_inference.jobs.failures import keep_failures
 from aws_bedrock_inference.jobs.groups import Groups, is_group
@@ -64,7 +64,7 @@ class Jobs:
         # Refused conditions are everyday answers for the states of these, and no failures to be logged or repeated.
         self._plain_s3, _, _ = make_client("s3", session, region_name=region_name)
         self._local = LocalJobs(self._plain_s3, self._caller, clock=clock, wall=clocks.wall)
-        self._groups = Groups(self._plain_s3, self._submitted, self._aws.status, self._aws.stop, wall=clocks.wall)
+        self._groups = Groups(self._plain_s3, self._submit_part, self._aws.status, self._aws.stop, wall=clocks.wall)
 
     @property
     def region_name(self) -> str:
@@ -157,8 +157,21 @@ class Jobs:
                 keep_failures(its, part, dead_letters, self.region_name)
         return JobResult(Joined(records), job)
 
-    def _submitted(self, order: dict[str, Any], input_s3_uri: str) -> str:
-        return self._aws.submit(Order(**order), input_s3_uri)
+    def _submit(self, order: Order, place: Callable[[], str]) -> str:
+        """Return the id of AWS's job of that order: one that is there, or a new one, whose input is put into S3 by
+        `place`, which returns where.
+        """
+        job, ended = self._aws.existing(order)
+        if job is not None:
+            self.notify(JobCreated(job["job_id"], job["name"], adopted=True))
+            return job["job_id"]
+        order = order.attempt(ended + 1)
+        job_id = self._aws.create(order, place())
+        self.notify(JobCreated(job_id, order.name, adopted=False))
+        return job_id
+
+    def _submit_part(self, order: dict[str, Any], input_s3_uri: str) -> str:
+        return self._submit(Order(**order), lambda: input_s3_uri)
 
     def _caller(self, model_id: str) -> BedrockClient:
         """Return the client for calls on demand."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from aws_bedrock_inference.call import Outcome, Route
 from aws_bedrock_inference.deadletters.making import letter_of_error
+from aws_bedrock_inference.dialects.media_json import with_bytes
 from aws_bedrock_inference.dialects.request import is_converse
 from aws_bedrock_inference.jobs.reading import response_of
 from aws_bedrock_inference.knowledge.classify import classify
@@ -52,7 +53,7 @@ def _kept(queue: DeadLetterQueue, name: str) -> set[str]:
 def _request(record: JobRecord, model_id: str) -> dict[str, Any]:
     """Return the call of a record, as a client sends it."""
     if is_converse(record.input):
-        return {"modelId": model_id, **record.input}
+        return {"modelId": model_id, **with_bytes(record.input)}
     return {"modelId": model_id, "body": json.dumps(record.input)}
 
 

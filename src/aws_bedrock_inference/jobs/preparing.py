@@ -52,8 +52,7 @@ def prepared(
     """
     file = tempfile.TemporaryFile()  # noqa: SIM115 - who has the value closes it
     try:
-        given = {name: value for name, value in defaults.items() if value is not None}
-        return _written(file, records, given, problem_of)
+        return _written(file, records, defaults, problem_of)
     except BaseException:
         file.close()
         raise
@@ -107,9 +106,14 @@ def _parts(record: Any, number: int, defaults: Mapping[str, Any]) -> tuple[str, 
         raise ValueError(f"a record with modelInput has an id and a body, nothing else: {_FORMS}")
     if "modelId" in body:
         raise ValueError("modelInput has a modelId; the job's model is the client's. Remove it")
-    if defaults:
-        raise ValueError(f"{', '.join(defaults)} is for prompts; write it into each modelInput")
+    check_no_settings(defaults)
     return str(record_id), body
+
+
+def check_no_settings(settings: Mapping[str, Any]) -> None:
+    """Raise `ValueError` if there are settings for prompts where there are bodies."""
+    if settings:
+        raise ValueError(f"{', '.join(settings)} is for prompts; write it into each modelInput")
 
 
 def _request(members: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
