@@ -37,8 +37,8 @@ _NOT_SENT = refusal("DryRun", "nothing is sent in a dry run", Category.PERMANENT
 class Plan:
     """The sums of what a run would ask.
 
-    `output_tokens` are at most; `unbounded` records set no maximum, so that the model's own counts. `bill` has what both
-    cost in dollars, `routes` where the calls go, `weights` what they take of a quota and cost at other tiers.
+    `output_tokens` are at most; `unbounded` records set no maximum, so that the model's own counts. `bill` has the cost
+    in dollars, `routes` has where the calls go, and `weights` what they take of a quota and cost at other tiers.
     """
 
     records: int = 0

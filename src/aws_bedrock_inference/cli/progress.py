@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 _BLOCK_EVERY = 0.2
 _LINE_EVERY = 5.0
+_LINE_OF_A_NIGHT_EVERY = 60.0
 
 # The colours of progress; those of rich look like those of errors.
 BAR: dict[str, Any] = {"complete_style": "green", "finished_style": "green", "pulse_style": "green"}
@@ -83,7 +84,9 @@ class Progress:
 
     async def _lines(self) -> None:
         while True:
-            await asyncio.sleep(_LINE_EVERY)
+            course = self._tally.course
+            waits = course is not None and course.waits and not self._as_json
+            await asyncio.sleep(_LINE_OF_A_NIGHT_EVERY if waits else _LINE_EVERY)
             line = self.json() if self._as_json else self.line()
             self.console.print(line, soft_wrap=True, highlight=False, markup=False)
 

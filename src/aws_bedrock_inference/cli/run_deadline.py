@@ -81,7 +81,8 @@ def kept_deadline(tally: Tally, ending: Ending, now: float) -> Iterator[str]:
             yield "  The batch job goes on, and costs; the same command waits for it again"
         return
     if tally.collected:
-        yield f"  {tally.collected:,} of them answered by the batch job, the others on demand"
+        on_demand = tally.answered - tally.collected
+        yield f"  {tally.collected:,} of them answered by the batch job, {on_demand:,} on demand"
     left = course.noted.deadline - now
     is_kept = f"{duration(left)} before it" if left >= 0 else f"{duration(-left)} after it"
     yield f"Deadline {local_time(course.noted.deadline, now)}: the run ended {is_kept}"
