@@ -38,7 +38,7 @@ async def carried_out(job: Job) -> Tally:
     """Run the job as `bedrock run` does, but for its client and its signals."""
     tally = Tally(clock.monotonic)
     journal, output = opened_files(job, print)
-    ending = await asked(job, journal, output, ask, tally, concurrency=64)
+    ending = await asked(job, journal, output, lambda: ask, tally, concurrency=64)
     assert ending == Ending()  # noqa: S101 - a bench that says nothing false
     closed_files(job, journal, output, ending)
     return tally

@@ -40,38 +40,43 @@ def asker(
     system: str | None = None,
     max_tokens: int | None = None,
     temperature: float | None = None,
+    tier: str | None = None,
     streamed: Callable[[Record], bool] = lambda _: False,
     wall: Clock = clock.wall,
 ) -> Callable[[Record], Awaitable[Answer]]:
     """Return a function that sends one record through `client`.
 
-    `system`, `max_tokens` and `temperature` are the defaults for records in the short form; batch records are sent
-    unchanged.
+    `system`, `max_tokens` and `temperature` are the defaults for records in the short form, and `tier` for all that
+    name none; batch records are sent unchanged otherwise.
     `streamed` selects the records whose answers are received as streams; such an answer counts when it is complete.
     """
 
     async def ask(record: Record) -> Answer:
-        request = request_of(record, system=system, max_tokens=max_tokens, temperature=temperature)
+        request = request_of(record, tier=tier, system=system, max_tokens=max_tokens, temperature=temperature)
         if "body" in request:
             response = await client.invoke_model(**request)
-            return _batch_answer(record.source, _native(response["body"].read()), client.model_id, wall())
+            return batch_answer(record.source, _native(response["body"].read()), client.model_id, wall())
         reply = await client.invoke(**request, stream=streamed(record))
         if record.is_prompt:
             return Answer(answer_line(record, reply, wall()), reply.stop_reason)
         output = {key: reply[key] for key in reply if key != "ResponseMetadata"}
-        return _batch_answer(record.source, output, client.model_id, wall())
+        return batch_answer(record.source, output, client.model_id, wall())
 
     return ask
 
 
-def request_of(record: Record, **defaults: Any) -> dict[str, Any]:
+def request_of(record: Record, *, tier: str | None = None, **defaults: Any) -> dict[str, Any]:
     """Return the arguments of the call for `record`: of `invoke_model` if they have a body, else of `invoke`.
-    `defaults` are those of records in the short form, None for none.
+    `defaults` are those of records in the short form, and `tier` that of all, None for none.
     """
     if record.is_prompt:
-        return {**{name: value for name, value in defaults.items() if value is not None}, **record.arguments}
+        arguments = record.arguments
+        ours = defaults if "serviceTier" in arguments else {**defaults, "tier": tier}
+        return {**{name: value for name, value in ours.items() if value is not None}, **arguments}
     body = record.source["modelInput"]
-    return with_bytes(body) if record.is_converse else {"body": json.dumps(body)}
+    if not record.is_converse:
+        return {"body": json.dumps(body), **({} if tier is None else {"serviceTier": tier})}
+    return {**({} if tier is None else {"serviceTier": {"type": tier}}), **with_bytes(body)}
 
 
 def error_line(fault: Fault, attempts: int) -> dict[str, Any]:
@@ -117,7 +122,8 @@ def _native(body: bytes) -> Any:
         return body.decode(errors="replace")
 
 
-def _batch_answer(source: dict[str, Any], output: Any, model: str, at: float) -> Answer:
+def batch_answer(source: dict[str, Any], output: Any, model: str, at: float) -> Answer:
+    """Return the answer to a record of Bedrock's batch inference."""
     try:
         plain = plain_json(output)
     except (TypeError, ValueError, RecursionError):

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypedDict, Unpack
 from aws_bedrock_inference import clock
 from aws_bedrock_inference.batch.bill import C, billed, check_limit
 from aws_bedrock_inference.batch.carry_out import CONCURRENCY
+from aws_bedrock_inference.batch.deadline.night import asker_of, night_of
 from aws_bedrock_inference.batch.ending import Ending
 from aws_bedrock_inference.batch.fates import State
 from aws_bedrock_inference.batch.inputs import holds_output, source_of
@@ -28,10 +29,14 @@ from aws_bedrock_inference.log import LOGGER
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
+    from aws_bedrock_inference.batch.deadline.night import Night
+    from aws_bedrock_inference.batch.deadline.service import JobService
+    from aws_bedrock_inference.batch.deadline.when import When
     from aws_bedrock_inference.batch.journal import Journal
     from aws_bedrock_inference.batch.output import Output
     from aws_bedrock_inference.batch.runner import Run
     from aws_bedrock_inference.clients.aclient import AsyncBedrockClient
+    from aws_bedrock_inference.clients.base import BaseClient
     from aws_bedrock_inference.clients.client import BedrockClient
 
 
@@ -50,6 +55,8 @@ class RunOptions(TypedDict, total=False):
     max_failures: int
     max_cost: float
     give_up_after: float
+    by: When
+    jobs: JobService
 
 
 class BatchStopped(Exception):
@@ -62,7 +69,7 @@ class _BaseRun:
     _journal: Journal
     _output: Output
 
-    def __init__(self, source: str | Path, output: str | Path, model: str, options: RunOptions) -> None:
+    def __init__(self, source: str | Path, output: str | Path, client: BaseClient, options: RunOptions) -> None:
         given: dict[str, Any] = dict(options)
         if given.get("schema") is not None:
             given["schema"] = Schema(Path(given["schema"]))
@@ -70,11 +77,12 @@ class _BaseRun:
             given["template"] = Template(given["template"])
         if holds_output(source_of(source), Path(output)):
             raise ValueError(f"{output} is the input, or in the directory that is the input. Choose another output")
-        self._job = Job(source=source_of(source), output=Path(output), model=model, **given)
+        self._job = Job(source=source_of(source), output=Path(output), model=client.model_id, **given)
         check_limit(self._job.max_cost)
         self._tally = Tally(clock.monotonic)
         self._concurrency = self._job.concurrency or CONCURRENCY
-        self._run: Run | None = None
+        self._night = night_of(self._job, client.region_name, concurrency=self._concurrency, say=LOGGER.info)
+        self._run: Run | Night | None = None
         self._ending: Ending | None = None
         self._error: BaseException | None = None
 
@@ -99,29 +107,31 @@ class _BaseRun:
 
     def _open(self) -> None:
         self._journal, self._output = opened_files(self._job, LOGGER.warning)
+        self._tally.bill.begin(self._journal.facts(), self._journal.counts()[State.ANSWERED])
 
     def _billed(self, client: C) -> C:
-        return billed(client, self._job, self._journal, self._tally.bill)
+        return billed(client, self._job, self._tally.bill)
 
-    async def _asked(self, client: Any, notify: Callable[[], None]) -> None:
-        """Ask all that is missing, and note how it ended."""
+    async def _asked(self, client: Callable[[], Any], notify: Callable[[], None]) -> None:
+        """Ask all that is missing with the client that `client` makes, and note how it ended."""
         try:
             self._ending = await asked(
                 self._job,
                 self._journal,
                 self._output,
-                self._job.asker(client),
+                lambda: asker_of(self._job, client(), self._night),
                 self._tally,
                 concurrency=self._concurrency,
                 complain=lambda line: LOGGER.warning("%s", line),
                 started=self._started,
                 notify=notify,
+                night=self._night,
             )
         except BaseException as error:  # noqa: BLE001 - raised where the answers are read
             self._error = error
         notify()
 
-    def _started(self, run: Run) -> None:
+    def _started(self, run: Run | Night) -> None:
         self._run = run
 
     def _interrupt(self) -> None:
@@ -155,8 +165,9 @@ class BatchRun(_BaseRun):
     `source` and `output` are files as for the command; `options` are its options. Iterating gives each answer as it
     stands in the output, once it is durable: first those of earlier runs, so that a program that was killed sees every
     answer when it is started again. Calls go on while the program works on an answer. The client's own policies hold;
-    give it `priority="batch"` if others share its quota. Leaving the block early lets the calls in flight end and
-    sends no more; the same run goes on from there.
+    give it `priority="batch"` if others share its quota. With `by`, a deadline, `jobs` (a `BedrockJobClient`) may
+    answer the records as a batch job, until calls must take over. Leaving the block early lets the calls in flight end,
+    and a batch job go on; the same run goes on from there.
 
     Raises `ValueError` for files that cannot be used, and `BatchStopped` after the answers if some records were not
     asked.
@@ -165,7 +176,7 @@ class BatchRun(_BaseRun):
     def __init__(
         self, source: str | Path, output: str | Path, *, client: BedrockClient, **options: Unpack[RunOptions]
     ) -> None:
-        super().__init__(source, output, client.model_id, options)
+        super().__init__(source, output, client, options)
         self._client = client
         self._news = threading.Condition()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -174,7 +185,6 @@ class BatchRun(_BaseRun):
 
     def __enter__(self) -> Self:
         self._open()
-        self._client = self._billed(self._client)
         # In the context of whoever starts it, as asyncio's tasks are.
         self._thread = threading.Thread(target=copy_context().run, args=(self._work,), name="bedrock-batch")
         self._thread.start()
@@ -215,9 +225,9 @@ class BatchRun(_BaseRun):
     async def _in_threads(self) -> None:
         self._loop = asyncio.get_running_loop()
         with ThreadPoolExecutor(self._concurrency, "bedrock-batch-call") as pool:
-            await self._asked(_Awaited(self._client, pool), self._notify)
+            await self._asked(lambda: _Awaited(self._billed(self._client), pool), self._notify)
 
-    def _started(self, run: Run) -> None:
+    def _started(self, run: Run | Night) -> None:
         super()._started(run)
         if self._left:
             self._interrupt()
@@ -233,7 +243,7 @@ class AsyncBatchRun(_BaseRun):
     def __init__(
         self, source: str | Path, output: str | Path, *, client: AsyncBedrockClient, **options: Unpack[RunOptions]
     ) -> None:
-        super().__init__(source, output, client.model_id, options)
+        super().__init__(source, output, client, options)
         self._client = client
         self._news: asyncio.Event
         self._task: asyncio.Task[None]
@@ -241,8 +251,7 @@ class AsyncBatchRun(_BaseRun):
     async def __aenter__(self) -> Self:
         await asyncio.to_thread(self._open)
         self._news = asyncio.Event()
-        self._client = self._billed(self._client)
-        self._task = asyncio.create_task(self._asked(self._client, self._news.set))
+        self._task = asyncio.create_task(self._asked(lambda: self._billed(self._client), self._news.set))
         return self
 
     async def __aexit__(self, _: object, error: BaseException | None, __: object) -> None:

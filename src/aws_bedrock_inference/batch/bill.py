@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from aws_bedrock_inference.batch.fates import State
 from aws_bedrock_inference.clients.base import BaseClient, sibling
 from aws_bedrock_inference.events import CallEnded
 from aws_bedrock_inference.flow import Pipeline
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from aws_bedrock_inference.batch.job import Job
-    from aws_bedrock_inference.batch.journal import Journal
 
 C = TypeVar("C", bound=BaseClient)
 
@@ -78,11 +76,10 @@ def check_limit(limit: float | None) -> None:
             raise ValueError(f"max_cost cannot be kept while {VARIABLE} turns all policies off. Unset one of them")
 
 
-def billed(client: C, job: Job, journal: Journal, bill: Bill) -> C:
-    """Return the client of a run: what its calls cost goes on `bill`, behind what the journal has, and they are refused
-    once all have cost the job's maximum.
+def billed(client: C, job: Job, bill: Bill) -> C:
+    """Return the client of a run: what its calls cost goes on `bill`, and they are refused once they have cost, with
+    what is on it, the job's maximum.
     """
-    bill.begin(journal.facts(), journal.counts()[State.ANSWERED])
     pipeline = client.pipeline
     if job.max_cost is not None:
         pipeline = _limited(pipeline, MaxCost(job.max_cost, spent=bill.total))

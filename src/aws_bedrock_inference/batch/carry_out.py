@@ -7,7 +7,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from aws_bedrock_inference.batch.bill import billed, check_limit
+from aws_bedrock_inference.batch.deadline.night import asker_of, night_of
 from aws_bedrock_inference.batch.ending import Ending
+from aws_bedrock_inference.batch.fates import State
 from aws_bedrock_inference.batch.interruption import interruptible
 from aws_bedrock_inference.batch.letters import keep_letters
 from aws_bedrock_inference.batch.work import asked, closed_files, opened_files
@@ -42,7 +44,6 @@ async def carry_out(
     """
     check_limit(job.max_cost)
     with interruptible(tally, say) as interruption:
-        limited = job.rpm is not None or job.tpm is not None
         quota, pipeline = governing(job)
         client = AsyncBedrockClient(
             job.model,
@@ -60,23 +61,33 @@ async def carry_out(
         async with client:
             # In a thread, so that an interruption is noticed while long files are compared.
             journal, output = await asyncio.to_thread(opened_files, job, say)
+            tally.bill.begin(journal.facts(), journal.counts()[State.ANSWERED])
             ending = Ending(broken="The run ended with an error.")
+            concurrency = concurrency_of(job)
+            night = night_of(job, client.region_name, concurrency=concurrency, say=say)
             try:
                 ending = await asked(
                     job,
                     journal,
                     output,
-                    job.asker(billed(client, job, journal, tally.bill)),
+                    lambda: asker_of(job, billed(client, job, tally.bill), night),
                     tally,
-                    concurrency=job.concurrency or (_CONCURRENCY_WITH_QUOTA if limited else CONCURRENCY),
+                    concurrency=concurrency,
                     room=_room(client, quota),
                     complain=complain,
                     started=interruption.of,
+                    night=night,
                 )
             finally:
                 keep = partial(_keep_letters, job, tally, journal, ending, region=client.region_name, say=say)
                 trouble = await asyncio.to_thread(closed_files, job, journal, output, ending, last=keep)
             return Ending(broken=trouble) if trouble and not ending.broken else ending
+
+
+def concurrency_of(job: Job) -> int:
+    """Return how many calls of a job may be in flight at once."""
+    limited = job.rpm is not None or job.tpm is not None
+    return job.concurrency or (_CONCURRENCY_WITH_QUOTA if limited else CONCURRENCY)
 
 
 def governing(job: Job) -> tuple[Quota, Pipeline]:

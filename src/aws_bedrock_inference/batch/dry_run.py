@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from aws_bedrock_inference.batch.bill import Bill
+from aws_bedrock_inference.batch.deadline.weights import Weights
 from aws_bedrock_inference.batch.fates import State
 from aws_bedrock_inference.batch.records import BadLine
 from aws_bedrock_inference.batch.work import records_of
@@ -36,8 +37,8 @@ _NOT_SENT = refusal("DryRun", "nothing is sent in a dry run", Category.PERMANENT
 class Plan:
     """The sums of what a run would ask.
 
-    `output_tokens` are at most; `unbounded` records set no maximum, so that the model's own counts. `charge` is what
-    both cost of a quota, `bill` what they cost in dollars, and `routes` are where the calls go.
+    `output_tokens` are at most; `unbounded` records set no maximum, so that the model's own counts. `bill` has the cost
+    in dollars, `routes` has where the calls go, and `weights` what they take of a quota and cost at other tiers.
     """
 
     records: int = 0
@@ -48,15 +49,9 @@ class Plan:
     input_tokens: int = 0
     output_tokens: int = 0
     unbounded: int = 0
-    charge: float = 0.0
     bill: Bill = field(default_factory=Bill)
     routes: set[Route] = field(default_factory=set)
-
-    def minutes(self, rpm: float | None, tpm: float | None) -> float | None:
-        """Return the minutes at a quota, if all answers are as long as they may be; None without one."""
-        times = [self.asked / rpm] if rpm else []
-        times += [self.charge / tpm] if tpm else []
-        return max(times, default=None)
+    weights: Weights = field(default_factory=Weights)
 
     def hear(self, call: Call) -> None:
         """Count a call that would be sent."""
@@ -65,8 +60,8 @@ class Plan:
         self.input_tokens += guess.input_tokens
         self.output_tokens += guess.output_tokens
         self.unbounded += guess.unbounded
-        self.charge += guess.input_tokens + guess.output_tokens * guess.burndown
         self.routes.add(call.route)
+        self.weights.add(call.operation, call.params, call.route, guess)
         if guess.metered:
             rates = rates_on(call.route, tier_of(call.params))
             self.bill.add(None if rates is None else rates.cost(Usage(guess.input_tokens, guess.output_tokens)))

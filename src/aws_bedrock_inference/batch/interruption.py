@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from aws_bedrock_inference.batch.deadline.night import Night
     from aws_bedrock_inference.batch.runner import Run
     from aws_bedrock_inference.batch.tally import Tally
 
@@ -26,10 +27,10 @@ class Interruption:
         self._loop = asyncio.get_running_loop()
         self._tally = tally
         self._say = say
-        self._run: Run | None = None
+        self._run: Run | Night | None = None
         self._strikes: list[int] = []
 
-    def of(self, run: Run) -> None:
+    def of(self, run: Run | Night) -> None:
         """Interrupt this run."""
         self._run = run
         for number in self._strikes[:2]:

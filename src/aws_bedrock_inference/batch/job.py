@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from aws_bedrock_inference.batch.answers import Answer
+    from aws_bedrock_inference.batch.deadline.service import JobService
+    from aws_bedrock_inference.batch.deadline.when import When
     from aws_bedrock_inference.batch.inputs import Source
     from aws_bedrock_inference.batch.records import Record
     from aws_bedrock_inference.batch.schema import Schema
@@ -37,7 +39,8 @@ class Job:
     `schema` is not done. `give_up_after` bounds the seconds for which
     the run stays parked. `max_cost` is the most in US dollars that all answers of the journal may cost.
     `dead_letters` keeps what has failed at the end, in place of such a policy in `pipeline`. `brake` returns why the
-    run must stop now, or nothing.
+    run must stop now, or nothing. `by` is the deadline for all answers, and `jobs` the service that may give
+    them as a batch job.
     """
 
     source: Source
@@ -66,6 +69,8 @@ class Job:
     schema: Schema | None = None
     dead_letters: DeadLetter | None = None
     brake: Callable[[], str] = lambda: ""
+    by: When | None = None
+    jobs: JobService | None = None
 
     @property
     def source_name(self) -> str:
@@ -102,9 +107,9 @@ class Job:
         """The part of the question that is common to all records."""
         return Asking(self.model, self.system)
 
-    def asker(self, client: AsyncBedrockClient) -> Callable[[Record], Awaitable[Answer]]:
-        """Return the function that asks one record."""
-        ask = asker(client, **self._defaults, streamed=self.streamed)
+    def asker(self, client: AsyncBedrockClient, *, tier: str | None = None) -> Callable[[Record], Awaitable[Answer]]:
+        """Return the function that asks one record, at a service tier if the record names none."""
+        ask = asker(client, **self._defaults, tier=tier, streamed=self.streamed)
         return ask if self.schema is None else self.schema.fitting(ask)
 
     def request(self, record: Record) -> dict[str, Any]:

@@ -10,13 +10,14 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from aws_bedrock_inference import clock
 from aws_bedrock_inference.batch.changes import compare
-from aws_bedrock_inference.batch.fates import Fate, JournalBroken, State, failure_line
+from aws_bedrock_inference.batch.fates import Fate, JournalBroken, State
 from aws_bedrock_inference.batch.journal_file import connected, held
+from aws_bedrock_inference.batch.journal_reads import JournalReads
 from aws_bedrock_inference.batch.records import Record
 from aws_bedrock_inference.stores.disk import identity
 
@@ -29,16 +30,13 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _NOTHING: Mapping[str, Any] = {}
-_ROWS = 1000
-_PIECE = 4_000_000
-_FEW = 4
 
 # A disk that is full, or a file that another program locks, for a moment, delays a run and does not end it.
 _FULL_PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
 _PASSING = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 
 
-class Journal:
+class Journal(JournalReads):
     """The journal at `path`. Its methods may be called from any thread; each is one transaction.
 
     What the disk refuses is tried again for 3 seconds, then `JournalBroken` is raised. `size` is the number of records;
@@ -59,18 +57,9 @@ class Journal:
             raise
         self.stale = bool(self.facts().get("stale"))
 
-    def facts(self) -> dict[str, Any]:
-        """Return what is noted about the batch as a whole."""
-        return dict(self._rows("SELECT name, value FROM facts"))
-
     def note(self, **facts: Any) -> None:
         """Note facts about the batch as a whole."""
         self._patiently(lambda: self._note(facts))
-
-    def counts(self) -> dict[State, int]:
-        """Return the number of records in each state."""
-        rows = dict(self._rows("SELECT state, count(*) FROM records GROUP BY state"))
-        return {state: rows.get(state, 0) for state in State}
 
     def begin(self, *, failed_too: bool = False, **facts: Any) -> int:
         """Begin a run: what is missing is asked again, and what failed if the last run came to its end, or if wanted.
@@ -133,47 +122,6 @@ class Journal:
                 "(SELECT number FROM records ORDER BY asked LIMIT ?)",
                 (State.HELD, sample),
             )
-
-    def answers(self, *, after: int = 0, up_to: int | None = None) -> Iterator[list[tuple[int, bytes]]]:
-        """Yield the answers by pieces, each answer with its sequence number: in the order in which they came, those
-        `after` a number, or in the order of the input, those `up_to` one.
-        """
-        place: tuple[int, ...]
-        if up_to is None:
-            select, place = "SELECT seq, line FROM answers WHERE seq > ? ORDER BY seq LIMIT ?", (after,)
-        else:
-            select = "SELECT seq, line, number FROM answers WHERE number > ? AND seq <= ? ORDER BY number LIMIT ?"
-            place = (-1, up_to)
-        while rows := self._piece(select, (*place, _ROWS)):
-            place = (rows[-1][-1], up_to) if up_to is not None else (rows[-1][0],)
-            yield [(row[0], row[1].encode()) for row in rows]
-
-    def last_answer(self) -> int:
-        """Return the sequence number of the last answer, 0 if there is none."""
-        return int(self._rows("SELECT coalesce(max(seq), 0) FROM answers")[0][0])
-
-    def is_answered(self, number: int) -> bool:
-        """Return whether the record of that number is answered."""
-        return self._rows("SELECT state FROM records WHERE number = ?", (number,)) == [(State.ANSWERED,)]
-
-    def failures(self) -> Iterator[list[bytes]]:
-        """Yield the failed records by pieces, as they were read, with their errors."""
-        return ([failure_line(key, source, error).encode() for _, source, key, error in rows] for rows in self.failed())
-
-    def failed(self) -> Iterator[list[tuple[int, str, str, str]]]:
-        """Yield the failed records by pieces: the number, text, id and error of each."""
-        place = -1
-        select = (
-            "SELECT number, coalesce(source, ''), id, error FROM records JOIN failures USING (number) "
-            "WHERE state = ? AND number > ? ORDER BY number LIMIT ?"
-        )
-        while rows := self._piece(select, (State.FAILED, place, _ROWS)):
-            place = rows[-1][0]
-            yield rows
-
-    def knows_input(self, digest: bytes) -> bool:
-        """Return whether the input with this digest was taken in to its end."""
-        return bool(self._rows("SELECT 1 FROM inputs WHERE digest = ?", (digest,)))
 
     def note_input(self, digest: bytes) -> None:
         """Note that the input with this digest was taken in to its end."""
@@ -261,26 +209,6 @@ class Journal:
         write("INSERT INTO answers (number, line) VALUES (?, ?)", answers)
         errors = [(fate.number, fate.content) for fate in fates if fate.state in (State.FAILED, State.PARKED)]
         write("INSERT OR REPLACE INTO failures VALUES (?, ?)", errors)
-
-    def _rows(self, select: str, values: tuple[Any, ...] = ()) -> list[Any]:
-        try:
-            with self._lock:
-                return self._database.execute(select, values).fetchall()
-        except sqlite3.DatabaseError as error:
-            raise JournalBroken(f"{self.path}: {error}.") from error
-
-    def _piece(self, select: str, values: tuple[Any, ...]) -> list[Any]:
-        """Return the first rows, until their second columns, which may be as long as requests, fill a piece."""
-        rows: list[Any] = []
-        left = _PIECE
-        try:
-            with self._lock, closing(self._database.execute(select, values)) as cursor:
-                while left > 0 and (some := cursor.fetchmany(_FEW)):
-                    rows += some
-                    left -= sum([len(row[1]) for row in some])
-        except sqlite3.DatabaseError as error:
-            raise JournalBroken(f"{self.path}: {error}.") from error
-        return rows
 
     def _claimed(self, which: str, value: int) -> list[tuple[int, Record]]:
         rows = self._database.execute(f"SELECT number, id, source FROM records WHERE {which}", (value,)).fetchall()  # noqa: S608 - constants

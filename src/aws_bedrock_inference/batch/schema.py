@@ -43,14 +43,17 @@ class Schema:
             while True:
                 answer = await ask(record)
                 attempts += 1
-                text = _text_of(answer.line)
-                why = violation(self._text, text)
+                why = self.misfit(answer)
                 if why is None:
                     return answer
                 if attempts == ATTEMPTS:
-                    raise DoesNotFit(why, text)
+                    raise DoesNotFit(why, _text_of(answer.line))
 
         return asked
+
+    def misfit(self, answer: Answer) -> str | None:
+        """Return why an answer does not fit; None if it does."""
+        return violation(self._text, _text_of(answer.line))
 
 
 class DoesNotFit(Exception):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from aws_bedrock_inference.batch.bill import known
+from aws_bedrock_inference.batch.deadline.noted import noted_in
 from aws_bedrock_inference.batch.fates import State
 from aws_bedrock_inference.batch.journal_file import SCHEMA, is_held
 from aws_bedrock_inference.stores.disk import too_new
@@ -15,6 +16,8 @@ from aws_bedrock_inference.stores.disk import too_new
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from aws_bedrock_inference.batch.deadline.noted import Noted
 
 SUFFIX = ".journal"
 
@@ -41,6 +44,11 @@ class Status:
         return known(self.facts["cost"], self.facts["cost_unknown"]) if "cost" in self.facts else None
 
     @property
+    def noted(self) -> Noted | None:
+        """The facts about a deadline, if there is one."""
+        return noted_in(self.facts)
+
+    @property
     def missing(self) -> int:
         """The number of records that have no fate yet."""
         return self.records - self.counts[State.ANSWERED] - self.counts[State.FAILED]
@@ -61,6 +69,7 @@ class Status:
             "failures": [{"records": number, "reason": reason} for number, reason in self.reasons],
             "cost": self.cost,
             "cost_unknown": self.facts.get("cost_unknown"),
+            "by": None if self.noted is None else self.noted.plain(),
             "model": self.facts.get("model"),
             "input": self.facts.get("source"),
             "started": self.facts.get("started"),

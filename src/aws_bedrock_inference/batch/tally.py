@@ -13,6 +13,7 @@ from aws_bedrock_inference.fault import Kind
 from aws_bedrock_inference.knowledge.models import model_facts
 
 if TYPE_CHECKING:
+    from aws_bedrock_inference.batch.deadline.course import Course
     from aws_bedrock_inference.batch.fates import State
     from aws_bedrock_inference.batch.letters import Kept
     from aws_bedrock_inference.clock import Clock
@@ -75,6 +76,8 @@ class Tally:
 
     `reasons` counts the failed records by code, and `examples` has the first fault of each.
 
+    `collected` answers were left by a batch job, and are among the `answered`; `course` is the state of a deadline.
+
     `letters` tells which failures were kept as dead letters, None without that.
 
     `bill` has what the calls have cost.
@@ -100,6 +103,8 @@ class Tally:
     retries: int = 0
     throttles: int = 0
     tokens: float = 0.0
+    collected: int = 0
+    course: Course | None = None
     letters: Kept | None = None
     bill: Bill = field(default_factory=Bill)
     reasons: Counter[str] = field(default_factory=Counter)
@@ -128,11 +133,14 @@ class Tally:
 
     def answer(self, stop_reason: str) -> None:
         """Count a record that was answered."""
-        self.answered += 1
-        self.truncated += stop_reason in TRUNCATED
-        self.filtered += stop_reason in FILTERED
+        self._answer(stop_reason)
         self.answer_rate.add(1)
         self.pace.add(1)
+
+    def collect(self, stop_reason: str) -> None:
+        """Count a record that a batch job answered, which says nothing of how quick calls are."""
+        self._answer(stop_reason)
+        self.collected += 1
 
     def fail(self, fault: Fault) -> None:
         """Count a record that failed."""
@@ -157,6 +165,11 @@ class Tally:
             self._fault(event.fault)
         elif isinstance(event, StoreChanged):
             self.unshared = "" if event.available else event.message
+
+    def _answer(self, stop_reason: str) -> None:
+        self.answered += 1
+        self.truncated += stop_reason in TRUNCATED
+        self.filtered += stop_reason in FILTERED
 
     @property
     def _outage(self) -> float:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aws_bedrock_inference import clock
+from aws_bedrock_inference.batch.deadline.noted import noted_in
 from aws_bedrock_inference.batch.ending import Ending
 from aws_bedrock_inference.batch.fates import Changed, JournalBroken, State
 from aws_bedrock_inference.batch.inputs import is_at_hand, open_input
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
     from aws_bedrock_inference.batch.answers import Answer
+    from aws_bedrock_inference.batch.deadline.night import Night
     from aws_bedrock_inference.batch.job import Job
     from aws_bedrock_inference.batch.spooled import Spooled
     from aws_bedrock_inference.batch.tally import Tally
@@ -48,17 +50,19 @@ async def asked(
     job: Job,
     journal: Journal,
     output: Output,
-    ask: Callable[[Record], Awaitable[Answer]],
+    asker: Callable[[], Callable[[Record], Awaitable[Answer]]],
     tally: Tally,
     *,
     concurrency: int,
     room: Callable[[], bool] = lambda: True,
     complain: Callable[[BadLine], None] = lambda _: None,
-    started: Callable[[Run], None] = lambda _: None,
+    started: Callable[[Run | Night], None] = lambda _: None,
     notify: Callable[[], None] = lambda: None,
+    night: Night | None = None,
 ) -> Ending:
-    """Take the input in and ask what is missing. `started` receives the run; `notify` is called when there is something
-    new in the journal.
+    """Take the input in and ask what is missing, after what `night` does for a run with a deadline. `asker` is called
+    then, and returns what asks a record. `started` receives what is to be interrupted; `notify` is called when there is
+    something new in the journal.
 
     Raises `ValueError` for an input that cannot be used, or that asks something else than was answered.
     """
@@ -68,23 +72,36 @@ async def asked(
     tally.skipped = journal.counts()[State.ANSWERED]
     # Nothing is sent before it is known that nothing is to be refused, where that takes no more than reading a file.
     read_first = job.sample is not None or (journal.size > 0 and is_at_hand(job.source))
+    if night is None and (noted := noted_in(journal.facts())) is not None and noted.is_open:
+        raise ValueError(
+            f"the batch job {noted.job_id} was begun for {job.output} and is not done. Give --by again to go on with "
+            "it; a short one, such as --by 1m, stops it"
+        )
     intake = take_in(job, journal, tally, complain)
     with contextlib.closing(intake):
-        run = Run(
-            intake,
-            ask,
-            journal,
-            output,
-            tally,
-            concurrency=concurrency,
-            parking=Parking(job.give_up_after),
-            room=lambda: room() and (intake.ended or not read_first),
-            brake=partial(_brake, job, tally),
-            notify=notify,
-        )
-        started(run)
         try:
-            return await _ended(run, journal, job)
+            if night is not None:
+                started(night)
+                ending = await _ended(partial(night.over, journal, output, tally, intake, notify), journal, job)
+                if ending.early:
+                    return ending
+            run = Run(
+                intake,
+                asker(),
+                journal,
+                output,
+                tally,
+                concurrency=concurrency,
+                parking=Parking(job.give_up_after),
+                room=lambda: room() and (intake.ended or not read_first),
+                brake=partial(_brake, job, tally),
+                notify=notify,
+            )
+            started(run)
+            ending = await _ended(run.over, journal, job)
+            if night is not None:
+                night.ended(ending)
+            return ending
         finally:
             tally.fates = journal.counts()
 
@@ -138,10 +155,10 @@ def _brake(job: Job, tally: Tally) -> str:
     return job.brake()
 
 
-async def _ended(run: Run, journal: Journal, job: Job) -> Ending:
+async def _ended(over: Callable[[], Awaitable[Ending]], journal: Journal, job: Job) -> Ending:
     """Run to the end; a file that can be read no further is one way to end."""
     try:
-        return await run.over()
+        return await over()
     except JournalBroken as error:
         return Ending(broken=str(error))
     except Changed as changed:

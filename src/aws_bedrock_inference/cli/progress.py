@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from aws_bedrock_inference.batch.bill import in_words, known
+from aws_bedrock_inference.clock import wall
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 _BLOCK_EVERY = 0.2
 _LINE_EVERY = 5.0
+_LINE_OF_A_NIGHT_EVERY = 60.0
 
 # The colours of progress; those of rich look like those of errors.
 BAR: dict[str, Any] = {"complete_style": "green", "finished_style": "green", "pulse_style": "green"}
@@ -82,7 +84,9 @@ class Progress:
 
     async def _lines(self) -> None:
         while True:
-            await asyncio.sleep(_LINE_EVERY)
+            course = self._tally.course
+            waits = course is not None and course.waits and not self._as_json
+            await asyncio.sleep(_LINE_OF_A_NIGHT_EVERY if waits else _LINE_EVERY)
             line = self.json() if self._as_json else self.line()
             self.console.print(line, soft_wrap=True, highlight=False, markup=False)
 
@@ -108,8 +112,10 @@ class Progress:
         )
         trouble = Text(self._trouble(), style="yellow", no_wrap=True, overflow="ellipsis")
         advice = [Text(tally.parked.advice, style="yellow")] if tally.parked else []
-        rates = Text(", ".join([self._rates(), *self._cost()]), style="dim")
-        return Group(bar, counts, rates, *([trouble] if trouble else []), *advice)
+        rates = [] if tally.course is not None and tally.course.waits else [self._rates()]
+        figures = [Text(", ".join(texts), style="dim")] if (texts := [*rates, *self._cost()]) else []
+        course = [Text(line, style="cyan") for line in self._course()]
+        return Group(bar, counts, *figures, *course, *([trouble] if trouble else []), *advice)
 
     def line(self) -> str:
         """Return the line for a log."""
@@ -123,6 +129,7 @@ class Progress:
             f"retried {tally.retries:,}",
             *self._cost(),
             self._left(),
+            *self._course(),
             self._trouble(),
         ]
         return ", ".join(part for part in parts if part)
@@ -152,6 +159,7 @@ class Progress:
                 "max_cost": self._max_cost,
                 "seconds_left": self._seconds_left(),
                 "parked": tally.parked is not None,
+                "by": None if tally.course is None else tally.course.plain(),
                 "trouble": None if trouble is None else str(trouble),
                 "ended": ended or None,
             },
@@ -197,6 +205,10 @@ class Progress:
         if not (cost or bill.unknown):
             return []
         return [in_words(cost, bill.unknown, self._max_cost)]
+
+    def _course(self) -> list[str]:
+        """Return where a run with a deadline stands."""
+        return [] if self._tally.course is None else self._tally.course.lines(wall())
 
     def _rates(self) -> str:
         answers = f"{self._tally.answer_rate.per_minute():,.0f} answers/min" + _quota(self._rpm)

@@ -12,6 +12,8 @@ from aws_bedrock_inference.batch.inputs import DASH
 from aws_bedrock_inference.batch.rejects import rejects_beside
 from aws_bedrock_inference.cli.exit_codes import CANNOT_WORK, FAILED, INTERRUPTED, NEEDS_CORRECTION, TERMINATED
 from aws_bedrock_inference.cli.progress import about, clock_time
+from aws_bedrock_inference.cli.run_deadline import kept_deadline
+from aws_bedrock_inference.clock import wall
 from aws_bedrock_inference.fault import Decision
 from aws_bedrock_inference.knowledge.masking import masked
 from aws_bedrock_inference.pricing import dollars
@@ -56,6 +58,7 @@ def summary(job: Job, tally: Tally, ending: Ending, arguments: Sequence[str]) ->
     rate = f", {tally.answered * 60 / tally.seconds:,.0f} per minute" if tally.answered and tally.seconds >= 1 else ""
     before = f", {tally.skipped:,} answered by earlier runs" if tally.skipped else ""
     yield f"{tally.answered:,} answered in {clock_time(tally.seconds)}{rate}{before}: {job.output}"
+    yield from kept_deadline(tally, ending, wall())
     yield from _reconciled(tally)
     if tally.truncated:
         yield f"  {tally.truncated:,} of them truncated at max_tokens (see stop_reason); raise --max-tokens"
@@ -87,11 +90,11 @@ def planned_summary(job: Job, plan: Plan) -> Iterator[str]:
     if plan.unbounded:
         yield f"  {plan.unbounded:,} set no maximum, so the model's own counts for them; give --max-tokens"
     yield from _planned_cost(plan)
-    minutes = plan.minutes(job.rpm, job.tpm)
-    if minutes is None:
+    seconds = plan.weights.seconds(job.rpm, job.tpm)
+    if seconds is None:
         yield "Give --rpm and --tpm, and this says how long that takes (`bedrock quota show` shows the account's)"
     else:
-        yield f"{about(minutes * 60).capitalize()} at the quota, if all answers are as long as they may be"
+        yield f"{about(seconds).capitalize()} at the quota, if all answers are as long as they may be"
 
 
 def _planned_cost(plan: Plan) -> Iterator[str]:

@@ -15,7 +15,8 @@ import click
 from rich.console import Console
 
 from aws_bedrock_inference import clock
-from aws_bedrock_inference.batch.carry_out import carry_out
+from aws_bedrock_inference.batch.carry_out import carry_out, concurrency_of
+from aws_bedrock_inference.batch.deadline.night import planned_choice
 from aws_bedrock_inference.batch.dry_run import planned
 from aws_bedrock_inference.batch.ending import Ending
 from aws_bedrock_inference.batch.inputs import DASH, holds_output
@@ -27,6 +28,7 @@ from aws_bedrock_inference.cli.options import call_options, chosen_model
 from aws_bedrock_inference.cli.progress import Progress
 from aws_bedrock_inference.cli.quota_usage import usable_store
 from aws_bedrock_inference.cli.report import exit_code, planned_summary, summary
+from aws_bedrock_inference.cli.run_deadline import deadline_options, with_service
 from aws_bedrock_inference.cli.run_input import Input, template
 from aws_bedrock_inference.cli.run_status import list_runs, status
 from aws_bedrock_inference.cli.simulated import MODEL, simulated
@@ -137,8 +139,11 @@ _LOOKING = {"status": status, "list": list_runs}
     help="Maximum time to wait while no call can succeed: expired credentials, no access, no network, the day's tokens "
     "spent. [default: 86400 for a run that had answers before, else 0]",
 )
+@deadline_options
 @click.option(
-    "--dry-run", is_flag=True, help="Send nothing: show the tokens, their cost, and the time at --rpm and --tpm."
+    "--dry-run",
+    is_flag=True,
+    help="Send nothing: show the tokens, their cost, and the time at --rpm and --tpm; with --by, what would be chosen.",
 )
 @click.option(
     "--progress",
@@ -178,6 +183,7 @@ def run(
     if holds_output(source, output):
         raise click.UsageError("INPUT and --output are the same file, or --output is in the directory INPUT.")
     console = Console(file=cast("IO[str]", Stderr()), highlight=False)
+    options = with_service(options, is_simulated=simulate is not None)
     job = Job(**_configured(options), streamed=lambda _: stream)
     tally = Tally(clock.monotonic)
     with contextlib.ExitStack() as stack:
@@ -190,7 +196,12 @@ def run(
             chosen_model(job.model)
             if dry_run:
                 plan = asyncio.run(planned(job, _complaining(console)))
-                for line in planned_summary(job, plan):
+                by = (
+                    planned_choice(job, plan.weights, concurrency=concurrency_of(job), now=clock.wall())
+                    if job.by
+                    else []
+                )
+                for line in [*planned_summary(job, plan), *by]:
                     _say(console, line)
                 ctx.exit(NEEDS_CORRECTION if plan.bad or plan.refused else 0)
             ending = asyncio.run(_watched(job, tally, console, as_json=shown_as == "json"))

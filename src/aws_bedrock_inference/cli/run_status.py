@@ -13,7 +13,9 @@ from aws_bedrock_inference.batch.bill import in_words
 from aws_bedrock_inference.batch.fates import State
 from aws_bedrock_inference.batch.journal_file import journal_of
 from aws_bedrock_inference.batch.status import SUFFIX, Status, status_of, statuses
+from aws_bedrock_inference.cli.run_deadline import noted_deadline
 from aws_bedrock_inference.cli.terminal import say
+from aws_bedrock_inference.clock import wall
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -72,6 +74,8 @@ def lines(found: Status) -> Iterator[str]:
         yield f"  parked until it is over: {found.reason}"
     elif found.reason not in ("", found.state):
         yield f"  {found.reason}"
+    if found.noted is not None:
+        yield f"  {noted_deadline(found.noted, wall())}"
     if found.counts[State.CLAIMED]:
         when = "in flight" if found.state in ("running", "parked") else "in flight when it ended, to be asked again"
         yield f"  {found.counts[State.CLAIMED]:,} {when}"

@@ -1,0 +1,237 @@
+"""The batch job of a run: created, looked at, stopped and read. Each step is in the journal before the next one."""
+
+from __future__ import annotations
+
+import asyncio  # noqa: TID251 - the batch runner lives in asyncio
+from dataclasses import replace
+from functools import partial
+from itertools import islice
+from math import inf
+from typing import TYPE_CHECKING, Any, TypeVar
+from uuid import uuid4
+
+from aws_bedrock_inference.batch.answers import Answer
+from aws_bedrock_inference.batch.deadline.results import fate_of, id_in_job, is_result, question_of
+from aws_bedrock_inference.batch.deadline.rule import GONE, Seen, Watched
+from aws_bedrock_inference.batch.deadline.weights import BATCH, Weights, weigh
+from aws_bedrock_inference.batch.fates import JournalBroken, State
+from aws_bedrock_inference.dialects.usage import usage_of_generation
+from aws_bedrock_inference.fault import Kind
+from aws_bedrock_inference.jobs.values import ENDED
+from aws_bedrock_inference.knowledge.classify import classify
+from aws_bedrock_inference.knowledge.every_record import passes_soon
+from aws_bedrock_inference.knowledge.masking import masked
+from aws_bedrock_inference.pricing import cost_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from aws_bedrock_inference.batch.deadline.noted import Noted
+    from aws_bedrock_inference.batch.deadline.service import JobService
+    from aws_bedrock_inference.batch.fates import Fate
+    from aws_bedrock_inference.batch.job import Job
+    from aws_bedrock_inference.batch.journal import Journal
+    from aws_bedrock_inference.batch.output import Output
+    from aws_bedrock_inference.batch.tally import Tally
+    from aws_bedrock_inference.call import Route
+    from aws_bedrock_inference.clock import Clock
+    from aws_bedrock_inference.fault import Fault
+    from aws_bedrock_inference.jobs.values import JobRecord, JobStatus
+
+T = TypeVar("T")
+
+_PIECE = 100
+_CALL_SECONDS = 30.0
+_STOPPING = "STOPPING"
+
+
+class BatchJob:
+    """The job that `noted` tells of, at `service`. `records` is the number of records that it takes. `trouble` is why
+    the service did not answer last.
+    """
+
+    def __init__(
+        self,
+        noted: Noted,
+        service: JobService,
+        *,
+        job: Job,
+        journal: Journal,
+        output: Output,
+        tally: Tally,
+        route: Route,
+        records: int,
+        wall: Clock,
+    ) -> None:
+        self.noted = noted
+        self.trouble = ""
+        self._service = service
+        self._job = job
+        self._journal = journal
+        self._output = output
+        self._tally = tally
+        self._route = route
+        self._records = records
+        self._wall = wall
+        self._failed_at = -inf
+        self._refused = ""
+        self._paid: set[int] = set()
+
+    def seen(self, needs: float) -> Seen:
+        """Return all that is known, for the rule."""
+        noted = self.noted
+        return Seen(
+            now=self._wall(),
+            deadline=noted.deadline,
+            needs=needs,
+            job=noted.job,
+            begun=bool(noted.token),
+            failed_at=self._failed_at,
+            refused=self._refused,
+        )
+
+    async def submit(self, seconds: float) -> None:
+        """Create the job, within so many seconds. Its token is noted first, so that a job is found again whose run was
+        killed here.
+        """
+        if not self.noted.token:
+            await self._note(token=uuid4().hex)
+        token = self.noted.token
+        try:
+            create = partial(self._service.create_job, name=f"bedrock-run-{token[:12]}", client_token=token)
+            job_id = await _within(max(seconds, _CALL_SECONDS), partial(create, records=self._lines()))
+        except JournalBroken:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, on demand can do without a job
+            self.trouble, passes = _trouble(error)
+            self._failed_at = self._wall()
+            self._refused = "" if passes else f"the batch job was refused: {self.trouble}"
+            return
+        self.trouble = ""
+        await self._note(job_id=job_id, job=Watched("", self._records, self._wall(), self._wall()))
+
+    async def look(self) -> None:
+        """Look at the job, and read its results if it has ended."""
+        try:
+            found = await _within(_CALL_SECONDS, partial(self._service.get_job_status, self.noted.job_id))
+        except Exception as error:  # noqa: BLE001 - it is looked at again, until on demand takes over
+            self.trouble, _ = _trouble(error)
+            if classify(error).kind is Kind.NOT_FOUND:
+                await self._note(job=replace(self._watched, status=GONE))
+            return
+        self.trouble = ""
+        job = self._moved(found)
+        if job.ended is not None:
+            job = replace(job, found=await self._read())
+        elif job.stopped is not None and job.status != _STOPPING:
+            await self._cancel()
+        if job != self._watched:
+            await self._note(job=job)
+
+    async def stop(self, reason: str) -> None:
+        """Tell the service to stop the job; `reason` is why on demand takes over."""
+        await self._note(taken=reason, job=replace(self._watched, stopped=self._wall()))
+        await self._cancel()
+
+    async def leave(self, reason: str) -> None:
+        """Expect nothing more of the job."""
+        await self._note(taken=self.noted.taken or reason, over=True)
+
+    @property
+    def _watched(self) -> Watched:
+        assert self.noted.job is not None  # noqa: S101 - it is created before it is looked at
+        return self.noted.job
+
+    async def _note(self, **changes: Any) -> None:
+        self.noted = replace(self.noted, **changes)
+        await asyncio.to_thread(self._journal.note, **self.noted.facts())
+
+    def _moved(self, found: JobStatus) -> Watched:
+        """Return the job as it is now, with when it moved last."""
+        now, before = self._wall(), self._watched
+        status, processed = found["status"], found["processed"]
+        return replace(
+            before,
+            status=status,
+            records=found["total"] or before.records,
+            processed=max(processed, before.processed),
+            since=before.since if status == before.status else now,
+            moved=before.moved if processed <= before.processed else now,
+            ended=before.ended or (now if status in ENDED else None),
+            error=masked(found["error"] or ""),
+        )
+
+    async def _cancel(self) -> None:
+        try:
+            await _within(_CALL_SECONDS, partial(self._service.cancel_job, self.noted.job_id))
+        except Exception as error:  # noqa: BLE001 - it may have ended; the next look tells, or tells it again
+            self.trouble, _ = _trouble(error)
+
+    def _lines(self) -> Iterator[dict[str, Any]]:
+        """Yield the records that wait, as a job takes them."""
+        weights = Weights()
+        for questions in self._journal.waiting():
+            for question in questions:
+                body = weigh(question.record, self._job, self._route, weights)
+                if body is not None:
+                    yield {"recordId": id_in_job(question), "modelInput": body}
+
+    async def _read(self) -> int:
+        """Give the records fates by the results that are there; return how many of them have results."""
+        found: set[int] = set()
+        try:
+            result = await asyncio.to_thread(self._service.get_job_result, self.noted.job_id)
+            results = iter(result.records)
+            while piece := await asyncio.to_thread(list, islice(results, _PIECE)):
+                for reason in await asyncio.to_thread(self._written, piece, found):
+                    self._count(reason)
+        except JournalBroken:
+            raise
+        except Exception as error:  # noqa: BLE001 - they may appear later, or never
+            self.trouble, _ = _trouble(error)
+        return len(found)
+
+    def _written(self, piece: list[JobRecord], found: set[int]) -> list[Answer | Fault]:
+        """Write the fates of records by their results, the first of each record; return by what they are counted."""
+        made: list[tuple[Fate, Answer | Fault]] = []
+        bill = self._tally.bill
+        for result in piece:
+            question = question_of(result.record_id, self._journal)
+            if question is None or not is_result(result) or question.number in found:
+                continue
+            found.add(question.number)
+            if question.state is not State.WAITING:
+                continue
+            if isinstance(result.output, dict) and question.number not in self._paid:
+                self._paid.add(question.number)  # also an answer of no use, and results may be read again
+                bill.add(cost_of(usage_of_generation(result.output), self._route, BATCH))
+            fate = fate_of(question, result, self._job, self._route, self._wall())
+            if fate is not None:
+                made.append(fate)
+        if made:
+            self._journal.turn([fate for fate, _ in made], 0, (), bill.facts())
+            self._output.follow()
+        return [reason for _, reason in made]
+
+    def _count(self, reason: Answer | Fault) -> None:
+        if isinstance(reason, Answer):
+            self._tally.collect(reason.stop_reason)
+        else:
+            self._tally.fail(reason)
+
+
+async def _within(seconds: float, call: Callable[[], T]) -> T:
+    """Return what a call in a thread returns; raise `TimeoutError` if it takes too long, since a deadline waits."""
+    try:
+        return await asyncio.wait_for(asyncio.to_thread(call), seconds)
+    except TimeoutError:
+        raise TimeoutError(f"no answer within {seconds:.0f} s") from None
+
+
+def _trouble(error: Exception) -> tuple[str, bool]:
+    """Return why the service did not do it, and whether a later attempt may succeed."""
+    fault = classify(error)
+    if isinstance(error, TimeoutError):
+        return str(error), True
+    text = str(fault) if fault.code else masked(f"{type(error).__name__}: {error}")
+    return text, passes_soon(fault)

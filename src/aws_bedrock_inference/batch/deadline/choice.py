@@ -1,0 +1,162 @@
+"""The choice between a batch job, the flex tier and on demand, by price and time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from aws_bedrock_inference.batch.deadline.rule import LEAST_NEEDED, MARGIN
+from aws_bedrock_inference.batch.deadline.weights import BATCH, FLEX
+from aws_bedrock_inference.batch.deadline.words import duration, local_time
+from aws_bedrock_inference.dialects.tier import DEFAULT
+from aws_bedrock_inference.pricing import dollars
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from aws_bedrock_inference.batch.deadline.noted import Way
+    from aws_bedrock_inference.batch.deadline.weights import Weights
+
+# A job is validated and waits in a queue first; with less time than this, in seconds, before on demand would take over,
+# it would mostly be stopped.
+_HEAD_START = 1800.0
+
+# Flex is answered after other calls, and AWS states no time: it is reckoned to need so many times that of on demand.
+_FLEX_TIMES = 2.0
+
+# Where neither a quota nor a rate is known, calls are reckoned to take so many seconds, and one for so many tokens.
+_SECONDS_FOR_A_CALL = 1.0
+_TOKENS_A_SECOND = 50.0
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """The seconds that on demand takes for each record, and what they are known from."""
+
+    each: float
+    known_from: str
+
+    def needs(self, records: int) -> float:
+        """Return the seconds that on demand needs for so many records."""
+        return max(LEAST_NEEDED, self.each * records)
+
+
+def pace(weights: Weights, *, rpm: float | None, tpm: float | None, concurrency: int, per_minute: float | None) -> Pace:
+    """Return the pace of on demand: that of the quota, or the one of an earlier run (`per_minute` answers) where that
+    was slower; reckoned from the length of the answers if neither is known.
+    """
+    records = max(1, weights.records)
+    by_quota = weights.seconds(rpm, tpm)
+    measured = None if not per_minute else 60 / per_minute
+    if measured is not None and (by_quota is None or measured > by_quota / records):
+        return Pace(measured, f"at the {per_minute:,.0f} answers a minute of an earlier run")
+    if by_quota is not None:
+        return Pace(by_quota / records, "at the quota")
+    for_one = _SECONDS_FOR_A_CALL + weights.output_tokens / records / _TOKENS_A_SECOND
+    return Pace(for_one / concurrency, f"reckoned, with {concurrency} calls in flight; --rpm and --tpm would tell")
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One way: what it costs at most (None if that is not known), how long it takes, and why it is not possible."""
+
+    way: Way
+    cost: float | None
+    time: str
+    why_not: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The `way` that was chosen of the `options`, and why."""
+
+    way: Way
+    why: str
+    options: tuple[Option, ...]
+
+    def lines(self, deadline: float, now: float) -> Iterator[str]:
+        """Yield the choice in words."""
+        yield f"By {local_time(deadline, now)} (in {duration(deadline - now)}):"
+        for option in self.options:
+            cost = "price not known" if option.cost is None else f"up to {dollars(option.cost)}"
+            mark = ">" if option.way == self.way else " "
+            why_not = f"; not possible: {option.why_not}" if option.why_not else ""
+            yield f"{mark} {option.way:<9}  {cost}, {option.time}{why_not}"
+        yield f"{self.way.capitalize()}: {self.why}"
+
+
+def choose(
+    weights: Weights,
+    pace: Pace,
+    *,
+    now: float,
+    deadline: float,
+    least: int,
+    no_service: str = "",
+    budget: float | None = None,
+) -> Choice:
+    """Choose the cheapest way that is possible. Where prices are not known, batch counts as the cheapest and on demand
+    as the dearest, as AWS prices them. `no_service` says why there can be no job, `least` is the number of records
+    that one has at least, and `budget` what may be spent.
+    """
+    needed = pace.needs(weights.records)
+    left = deadline - now
+    takes_over = deadline - MARGIN * needed
+    batch = Option(
+        "batch job",
+        weights.costs[BATCH],
+        "mostly within 24 h",
+        no_service or _unfit(weights, least) or _too_dear(weights.costs[BATCH], budget) or _too_late(takes_over - now),
+    )
+    flex = Option(
+        "flex",
+        weights.costs[FLEX],
+        f"about {duration(needed * _FLEX_TIMES)}, reckoned",
+        _no_flex(weights) or ("too little time" if left < MARGIN * _FLEX_TIMES * needed else ""),
+    )
+    on_demand = Option("on demand", weights.costs[DEFAULT], f"about {duration(needed)}, {pace.known_from}")
+    options = (batch, flex, on_demand)
+    possible = [option for option in options if not option.why_not]
+    cheapest = possible[0]
+    if all(option.cost is not None for option in possible):
+        cheapest = min(possible, key=lambda option: option.cost or 0.0)
+    return Choice(cheapest.way, _why(cheapest, possible, takes_over, now, late=needed > left), options)
+
+
+def _unfit(weights: Weights, least: int) -> str:
+    if weights.records < least:
+        return f"{weights.records:,} record{'s' * (weights.records != 1)}, and a job has at least {least:,}"
+    if weights.unfit:
+        reason, number = weights.unfit.most_common(1)[0]
+        have = "1 record has" if number == 1 else f"{number:,} records have"
+        return f"{have} {reason}, which a job cannot do"
+    if len(weights.forms) > 1:
+        return "some records are for Converse and some for InvokeModel, and a job takes one of them"
+    return ""
+
+
+def _too_dear(cost: float | None, budget: float | None) -> str:
+    if budget is None:
+        return ""
+    if cost is None:
+        return "--max-cost is given, and the price is not known"
+    return "it may cost more than --max-cost, and a job cannot be held to that" if cost > budget else ""
+
+
+def _too_late(head_start: float) -> str:
+    return "" if head_start >= _HEAD_START else f"less than {duration(_HEAD_START)} before on demand would take over"
+
+
+def _no_flex(weights: Weights) -> str:
+    return "" if weights.costs[FLEX] is not None else "no price says that the model has this tier"
+
+
+def _why(chosen: Option, possible: list[Option], takes_over: float, now: float, *, late: bool) -> str:
+    if late:
+        return "the quickest way, and the deadline may pass before all is answered"
+    if len(possible) == 1:
+        return "nothing else is possible"
+    cheapest = "the cheapest" if chosen.cost is not None else "the cheapest as AWS prices it"
+    if chosen.way == "on demand":
+        return cheapest
+    return f"{cheapest}; on demand takes over at {local_time(takes_over, now)} if it is late"

@@ -1,0 +1,58 @@
+"""The part of a progress display about a deadline."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from aws_bedrock_inference.batch.deadline.words import duration, local_time
+
+if TYPE_CHECKING:
+    from aws_bedrock_inference.batch.deadline.noted import Noted, Way
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """The `way` that is taken now for the deadline that is `noted`.
+
+    `takes_over` is when on demand takes over, None where nothing is left to take over; `trouble` is why the batch job
+    cannot be looked at.
+    """
+
+    noted: Noted
+    way: Way
+    takes_over: float | None = None
+    trouble: str = ""
+
+    @property
+    def waits(self) -> bool:
+        """True while nothing is asked: a batch job does it."""
+        return self.way == "batch job"
+
+    def lines(self, now: float) -> list[str]:
+        """Return the lines of a display."""
+        by = f"{self.way} by {local_time(self.noted.deadline, now)}, {_from_now(self.noted.deadline - now)}"
+        if self.takes_over is None:
+            return [f"{by} (the batch job: {self.noted.taken})" if self.noted.taken else by]
+        over = f"on demand takes over at {local_time(self.takes_over, now)}, {_from_now(self.takes_over - now)}"
+        if self.noted.taken:
+            over = f"on demand takes over: {self.noted.taken}"
+        state = [f": {self._state(now)}"] if self.waits else []
+        trouble = [f"the batch job cannot be looked at: {self.trouble}"] if self.trouble else []
+        return ["".join([by, *state]), over, *trouble]
+
+    def plain(self) -> dict[str, Any]:
+        """Return the values for a program."""
+        takes_over = None if self.takes_over is None else round(self.takes_over)
+        return {**self.noted.plain(), "way": self.way, "takes_over": takes_over}
+
+    def _state(self, now: float) -> str:
+        job = self.noted.job
+        if job is None:
+            return "being created"
+        done = f", {job.processed:,} of {job.records:,} processed" if job.processed else ""
+        return f"{job.status or 'created'} for {duration(now - job.since)}{done}"
+
+
+def _from_now(seconds: float) -> str:
+    return f"in {duration(seconds)}" if seconds >= 0 else f"{duration(-seconds)} ago"

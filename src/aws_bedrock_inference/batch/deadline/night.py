@@ -1,0 +1,262 @@
+"""A run until its deadline: the way is chosen, a batch job is carried through, and on demand gets the rest in time."""
+
+from __future__ import annotations
+
+import asyncio  # noqa: TID251 - the batch runner lives in asyncio
+import contextlib
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from aws_bedrock_inference import clock
+from aws_bedrock_inference.batch.deadline.batch_job import BatchJob
+from aws_bedrock_inference.batch.deadline.choice import Choice, Pace, choose, pace
+from aws_bedrock_inference.batch.deadline.course import Course
+from aws_bedrock_inference.batch.deadline.noted import Noted, noted_in
+from aws_bedrock_inference.batch.deadline.rule import MARGIN, Finish, Submit, TakeOver, Watch, decide
+from aws_bedrock_inference.batch.deadline.weights import FLEX, Weights, weigh
+from aws_bedrock_inference.batch.deadline.when import moment, read
+from aws_bedrock_inference.batch.deadline.words import local_time
+from aws_bedrock_inference.batch.ending import Ending
+from aws_bedrock_inference.batch.fates import JournalBroken, State
+from aws_bedrock_inference.call import Route
+from aws_bedrock_inference.exceptions import BedrockError
+from aws_bedrock_inference.jobs.limits import limits_of
+from aws_bedrock_inference.jobs.model_checks import model_problem
+from aws_bedrock_inference.knowledge.every_record import hits_every_record
+from aws_bedrock_inference.knowledge.models import target
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from aws_bedrock_inference.batch.answers import Answer
+    from aws_bedrock_inference.batch.intake import Intake
+    from aws_bedrock_inference.batch.job import Job
+    from aws_bedrock_inference.batch.journal import Journal
+    from aws_bedrock_inference.batch.output import Output
+    from aws_bedrock_inference.batch.records import Record
+    from aws_bedrock_inference.batch.tally import Tally
+    from aws_bedrock_inference.clients.aclient import AsyncBedrockClient
+    from aws_bedrock_inference.clock import Clock
+
+# An earlier run tells how quick on demand is if it had so many answers.
+_ENOUGH_ANSWERS = 100
+
+NO_SERVICE = "it needs an S3 prefix for its output and a role: --output-s3-uri and --role"
+
+
+def night_of(job: Job, region: str, *, concurrency: int, say: Callable[[str], None]) -> Night | None:
+    """Return the night of a job with a deadline; None for one without. Raises `ValueError` for what is no deadline."""
+    if job.by is None:
+        return None
+    read(job.by)  # raises; a deadline that has passed may be of a run that goes on
+    return Night(job, region, concurrency=concurrency, say=say)
+
+
+def asker_of(job: Job, client: AsyncBedrockClient, night: Night | None) -> Callable[[Record], Awaitable[Answer]]:
+    """Return the function that asks one record."""
+    ask = job.asker(client)
+    return ask if night is None else night.ask(ask, job.asker(client, tier=FLEX))
+
+
+class Night:
+    """The deadline of `job`, in a Region. `concurrency` is how many calls may be in flight; `say` hears what happens.
+
+    `over` returns when on demand may begin. Afterwards `ask` chooses the tier of each record.
+    """
+
+    def __init__(
+        self,
+        job: Job,
+        region: str,
+        *,
+        concurrency: int,
+        say: Callable[[str], None],
+        wall: Clock = clock.wall,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        base, pool = target(job.model)
+        self._job = job
+        self._route = Route(job.model, region, base=base, pool=pool)
+        self._concurrency = concurrency
+        self._say = say
+        self._wall = wall
+        self._sleep = sleep
+        self._noted: Noted
+        self._pace: Pace
+        self._tally: Tally
+        self._intake: Intake
+        self._journal: Journal
+        self._ending = Ending()
+
+    def interrupt(self, *, terminated: bool = False) -> None:
+        """End the run; a batch job goes on, and so does the same command."""
+        self._ending = Ending(interrupted=True, terminated=terminated)
+        self._intake.wake.set()
+
+    def ask(
+        self, on_demand: Callable[[Record], Awaitable[Answer]], flex: Callable[[Record], Awaitable[Answer]]
+    ) -> Callable[[Record], Awaitable[Answer]]:
+        """Return the function that asks a record: at the tier flex where that was chosen, as long as there is time."""
+
+        async def asked(record: Record) -> Answer:
+            if not self._has_time_for_flex():
+                return await on_demand(record)
+            try:
+                return await flex(record)
+            except BedrockError as error:
+                if hits_every_record(error.fault):
+                    raise
+                return await on_demand(record)  # which has room where flex may have none
+
+        return asked
+
+    async def over(
+        self, journal: Journal, output: Output, tally: Tally, intake: Intake, notify: Callable[[], None]
+    ) -> Ending:
+        """Carry out what comes before on demand. The ending is early if the run was interrupted."""
+        self._journal, self._tally, self._intake = journal, tally, intake
+        while not intake.ended and not self._ending.early:
+            await self._woken(None)
+        if intake.error is not None:
+            raise intake.error
+        if self._ending.early:
+            return self._ending
+        tally.total = journal.size
+        weights = await asyncio.to_thread(self._weighed)
+        self._begin(weights)
+        if self._noted.way == "batch job" and not self._noted.over and self._job.jobs is not None:
+            batch_job = BatchJob(
+                self._noted,
+                self._job.jobs,
+                job=self._job,
+                journal=journal,
+                output=output,
+                tally=tally,
+                route=self._route,
+                records=weights.records,
+                wall=self._wall,
+            )
+            await self._carried_through(batch_job, notify)
+        if not self._ending.early:
+            self._show(None)
+        return self._ending
+
+    def ended(self, ending: Ending) -> None:
+        """Note how quick on demand was, and that the next run begins anew after one that came to its end."""
+        tally = self._tally
+        facts: dict[str, object] = {}
+        if self._noted.way != "flex" and tally.answered - tally.collected >= _ENOUGH_ANSWERS:
+            facts["per_minute"] = tally.pace.per_minute()
+        if not ending.early:
+            facts |= replace(self._noted, complete=True).facts()
+        with contextlib.suppress(JournalBroken):  # the run said so
+            self._journal.note(**facts)
+
+    def _weighed(self) -> Weights:
+        weights = Weights()
+        for questions in self._journal.waiting():
+            for question in questions:
+                weigh(question.record, self._job, self._route, weights)
+        return weights
+
+    def _begin(self, weights: Weights) -> None:
+        """Go on as the journal says, or choose."""
+        now, by = self._wall(), str(self._job.by)
+        facts = self._journal.facts()
+        self._pace = pace(
+            weights,
+            rpm=self._job.rpm,
+            tpm=self._job.tpm,
+            concurrency=self._concurrency,
+            per_minute=facts.get("per_minute"),
+        )
+        noted = noted_in(facts)
+        if noted is not None and noted.complete:
+            noted = None
+        if noted is not None and noted.is_open and self._job.jobs is None:
+            raise ValueError(f"a batch job was begun for {self._job.output}, and {NO_SERVICE}. Give them again")
+        deadline = noted.deadline if noted is not None and noted.by == by else moment(self._job.by or "", now)
+        if not weights.records and (noted is None or not noted.is_open):
+            self._noted = Noted(by, deadline, "on demand")
+        elif noted is not None and (noted.token or noted.by == by):
+            self._noted = replace(noted, by=by, deadline=deadline)
+            self._say(f"Goes on: {noted.way} by {local_time(deadline, now)}" + f", {noted.job_id}" * bool(noted.job_id))
+        else:
+            choice = _chosen(self._job, weights, self._pace, now=now, deadline=deadline, spent=self._tally.bill.total)
+            for line in choice.lines(deadline, now):
+                self._say(line)
+            self._noted = Noted(by, deadline, choice.way)
+        self._journal.note(**self._noted.facts())
+
+    async def _carried_through(self, batch_job: BatchJob, notify: Callable[[], None]) -> None:
+        """Do what the rule says, until it leaves the job or the run is interrupted."""
+        while not self._ending.early:
+            if batch_job.noted.job_id:
+                before = self._tally.collected, self._tally.failed
+                await batch_job.look()
+                if before != (self._tally.collected, self._tally.failed):
+                    notify()
+            left = (await asyncio.to_thread(self._journal.counts))[State.WAITING]
+            seen = batch_job.seen(self._pace.needs(left))
+            self._noted = batch_job.noted
+            self._show(batch_job, seen.takes_over)
+            match decide(seen):
+                case Submit():
+                    await batch_job.submit(seen.takes_over - seen.now)
+                    if batch_job.noted.job_id:
+                        self._say(f"The batch job is {batch_job.noted.job_id}")
+                case Watch(until):
+                    await self._woken(until - seen.now)
+                case TakeOver(reason):
+                    self._say(f"On demand takes over: {reason}. The batch job is told to stop.")
+                    await batch_job.stop(reason)
+                case Finish(reason):
+                    await batch_job.leave(reason)
+                    self._noted = batch_job.noted
+                    self._report(reason)
+                    return
+
+    def _report(self, reason: str) -> None:
+        """Say what the job left, and what is still to do."""
+        left = self._journal.counts()[State.WAITING]
+        got = f"The batch job answered {self._tally.collected:,} records"
+        why = f" ({reason})" if reason else ""
+        self._say(f"{got}{why}; {left:,} are asked on demand." if left or reason else f"{got}: all is done.")
+
+    def _has_time_for_flex(self) -> bool:
+        if self._noted.way != "flex":
+            return False
+        left = (self._tally.total or self._journal.size) - self._tally.done
+        takes_over = self._noted.deadline - MARGIN * self._pace.needs(left)
+        self._show(None, takes_over)
+        if self._wall() < takes_over:
+            return True
+        self._say("On demand takes over from flex: it needs the time that is left.")
+        self._noted = replace(self._noted, way="on demand", taken="flex took too long")
+        self._show(None)
+        return False
+
+    def _show(self, batch_job: BatchJob | None, takes_over: float | None = None) -> None:
+        way = "on demand" if batch_job is None and self._noted.way == "batch job" else self._noted.way
+        trouble = "" if batch_job is None else batch_job.trouble
+        self._tally.course = Course(self._noted, way, takes_over, trouble)
+
+    async def _woken(self, seconds: float | None) -> None:
+        """Wait until the intake or an interruption wakes the run, or so many seconds."""
+        self._intake.wake.clear()
+        if not self._ending.early and not (seconds is None and self._intake.ended):
+            await self._intake.woken(seconds, self._sleep)
+
+
+def planned_choice(job: Job, weights: Weights, *, concurrency: int, now: float) -> list[str]:
+    """Return the choice that a run would begin with, in words."""
+    at = pace(weights, rpm=job.rpm, tpm=job.tpm, concurrency=concurrency, per_minute=None)
+    deadline = moment(job.by or "", now)
+    return list(_chosen(job, weights, at, now=now, deadline=deadline, spent=0.0).lines(deadline, now))
+
+
+def _chosen(job: Job, weights: Weights, at: Pace, *, now: float, deadline: float, spent: float) -> Choice:
+    budget = None if job.max_cost is None else job.max_cost - spent
+    no_service = NO_SERVICE if job.jobs is None else model_problem(job.model)
+    least = limits_of(target(job.model).base).least_records
+    return choose(weights, at, now=now, deadline=deadline, least=least, no_service=no_service, budget=budget)

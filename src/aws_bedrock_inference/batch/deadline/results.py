@@ -1,0 +1,81 @@
+"""The results of a batch job as fates of its records, each found by the question that it answers."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from aws_bedrock_inference.batch.answer_lines import answer_line
+from aws_bedrock_inference.batch.answers import Answer, batch_answer, error_line
+from aws_bedrock_inference.batch.fates import Fate, State, written
+from aws_bedrock_inference.call import Outcome
+from aws_bedrock_inference.clients.reply import reply_of
+from aws_bedrock_inference.dialects.usage import stop_reason, usage_of
+from aws_bedrock_inference.exceptions import BedrockError
+from aws_bedrock_inference.knowledge.classify import answered
+from aws_bedrock_inference.knowledge.every_record import hits_every_record, passes_soon
+
+if TYPE_CHECKING:
+    from aws_bedrock_inference.batch.job import Job
+    from aws_bedrock_inference.batch.journal_reads import JournalReads, Question
+    from aws_bedrock_inference.call import Route
+    from aws_bedrock_inference.fault import Fault
+    from aws_bedrock_inference.jobs.values import JobRecord
+
+
+_NUMBER = re.compile(r"(\d{1,18})-", re.ASCII)
+
+
+def id_in_job(question: Question) -> str:
+    """Return the id under which a record is sent. It holds the question: the result of one that was changed meanwhile
+    answers no record.
+    """
+    return f"{question.number}-{question.asked.hex()}"
+
+
+def question_of(record_id: str, journal: JournalReads) -> Question | None:
+    """Return the record of the journal that was sent under this id; None if none asks this now."""
+    number = _NUMBER.match(record_id)
+    question = journal.question(int(number[1])) if number else None
+    return question if question is not None and id_in_job(question) == record_id else None
+
+
+def is_result(result: JobRecord) -> bool:
+    """Return whether the job did the record, well or not."""
+    return result.output is not None or (result.error is not None and result.error.code != 0)
+
+
+def fate_of(
+    question: Question, result: JobRecord, job: Job, route: Route, at: float
+) -> tuple[Fate, Answer | Fault] | None:
+    """Return the fate of a record by its result, with the answer or the fault by which it is counted.
+
+    None leaves it to on demand: an error that passes or is not the record's own, and an answer that is none or does not
+    fit the schema.
+    """
+    if result.output is None:
+        if result.error is None or result.error.code == 0:
+            return None
+        fault = answered("", result.error.message, status=result.error.code)
+        if passes_soon(fault) or hits_every_record(fault):
+            return None
+        return Fate(question.number, State.FAILED, written(error_line(fault, 1))), fault
+    try:
+        answer = _answer(question, result.output, route, at)
+    except BedrockError:  # it cannot be written
+        return None
+    if answer is None or (job.schema is not None and job.schema.misfit(answer) is not None):
+        return None
+    return Fate(question.number, State.ANSWERED, written(answer.line)), answer
+
+
+def _answer(question: Question, output: Any, route: Route, at: float) -> Answer | None:
+    record = question.record
+    if not isinstance(output, dict) or not output:
+        return None
+    if not record.is_prompt:
+        return batch_answer(record.source, output, route.model, at)
+    if not isinstance(output.get("output"), dict) or not stop_reason(output):
+        return None
+    reply = reply_of(Outcome(value=output, usage=usage_of(output)), route)
+    return Answer(answer_line(record, reply, at), reply.stop_reason)

@@ -1,0 +1,102 @@
+"""The records that a run would ask, weighed: their tokens, their cost at each tier, what a batch job cannot take."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from aws_bedrock_inference.call import PRIORITIES, Usage
+from aws_bedrock_inference.clients.request import BadRequestError, Prompt
+from aws_bedrock_inference.dialects.media_json import plain_json
+from aws_bedrock_inference.dialects.needs import needs
+from aws_bedrock_inference.dialects.tier import DEFAULT, tier_of
+from aws_bedrock_inference.knowledge.abilities import Need
+from aws_bedrock_inference.pricing import rates_on
+from aws_bedrock_inference.tokens.estimate import BodyError, estimate
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from aws_bedrock_inference.batch.job import Job
+    from aws_bedrock_inference.batch.records import Record
+    from aws_bedrock_inference.call import Estimate, Route
+
+BATCH, FLEX = "batch", "flex"
+_TIERS = (BATCH, FLEX, DEFAULT)
+
+# What a batch job does not do (facts of 2026-11). It might ignore a guardrail, so that is left to calls; media in S3
+# must be in the folder of the job's input.
+_UNFIT = {
+    Need.TOOLS: "tools",
+    Need.SCHEMA: "a schema for the answer",
+    Need.GUARDRAIL: "a guardrail",
+    Need.S3: "media in S3",
+    Need.PROMPT: "a managed prompt",
+    Need.PROJECT: "a project",
+}
+_OF_A_CALL = ("modelId", "tenant", "priority", "timeout", "stream", "pin")
+_OF_A_PROMPT = frozenset(Prompt._fields) - {"more"}
+
+
+@dataclass
+class Weights:
+    """The sums of what would be asked. `costs` are in US dollars at most, None where a price is not known. `unfit`
+    counts the records that a batch job cannot take, by the reason, and `forms` the operations.
+    """
+
+    records: int = 0
+    output_tokens: int = 0
+    charge: float = 0.0
+    costs: dict[str, float | None] = field(default_factory=lambda: dict.fromkeys(_TIERS, 0.0))
+    unfit: Counter[str] = field(default_factory=Counter)
+    forms: Counter[str] = field(default_factory=Counter)
+
+    def add(self, operation: str, params: Mapping[str, Any], route: Route, guess: Estimate) -> None:
+        """Count a call that would be made."""
+        self.records += 1
+        self.output_tokens += guess.output_tokens
+        self.charge += guess.input_tokens + guess.output_tokens * guess.burndown
+        self.forms["InvokeModel" if "body" in params else "Converse"] += 1
+        asked = needs(operation, params, guess)
+        reasons = [word for need, word in _UNFIT.items() if need in asked.uses]
+        if (tier := tier_of(params)) != DEFAULT:
+            reasons.append(f"the tier {tier}")
+        self.unfit.update(reasons[:1])
+        usage = Usage(guess.input_tokens, guess.output_tokens)
+        for name, so_far in self.costs.items():
+            rates = rates_on(route, tier if tier != DEFAULT and name != BATCH else name)
+            cost = None if rates is None else rates.cost(usage)
+            self.costs[name] = None if so_far is None or cost is None else so_far + cost
+
+    def seconds(self, rpm: float | None, tpm: float | None) -> float | None:
+        """Return the seconds at a quota, if all answers are as long as they may be; None without one."""
+        times = [self.records / rpm] if rpm else []
+        times += [self.charge / tpm] if tpm else []
+        return max(times) * 60 if times else None
+
+
+def weigh(record: Record, job: Job, route: Route, weights: Weights) -> dict[str, Any] | None:
+    """Count the record; return its `modelInput` for a batch job, None if it is one that no call takes."""
+    request = job.request(record)
+    try:
+        if "body" in request:
+            operation, params = "invoke_model", request
+        else:
+            operation, params = "converse", {"modelId": job.model, **_converse(request)}
+        guess = estimate(operation, params, route.base)
+    except (BadRequestError, BodyError):
+        return None  # a call says why
+    weights.add(operation, params, route, guess)
+    if not record.is_prompt:
+        return dict(record.source["modelInput"])
+    body: dict[str, Any] = plain_json(params)
+    del body["modelId"]
+    return body
+
+
+def _converse(request: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parameters of Converse for the arguments of `invoke`."""
+    given = {name: value for name, value in request.items() if name not in _OF_A_CALL}
+    ours = {name: given.pop(name) for name in _OF_A_PROMPT & given.keys()}
+    return Prompt(**ours, more=given).params(PRIORITIES["batch"])

@@ -1,0 +1,80 @@
+"""A deadline as people say it: a time of day, a date with a time, or a span from now."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, time, timedelta, tzinfo
+from typing import TypeAlias
+from zoneinfo import ZoneInfo
+
+When: TypeAlias = str | datetime | timedelta
+"""`08:00`, `08:00 Europe/Berlin`, `2026-12-01T08:00+01:00`, `3h`, `1h30m`; or a value of `datetime`."""
+
+_SPAN = re.compile(
+    r"(?:(\d+(?:\.\d+)?)d)?(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m(?:in)?)?(?:(\d+(?:\.\d+)?)s)?", re.ASCII
+)
+_UNITS = (86_400, 3600, 60, 1)
+_DAY = timedelta(days=1)
+_MOST_DAYS = 31  # AWS ends a batch job after 7
+
+
+def moment(when: When, now: float, zone: tzinfo | None = None) -> float:
+    """Return the deadline in seconds since the epoch. A time of day is its next occurrence. `zone` holds for what names
+    none; None is the machine's.
+
+    Raises `ValueError` for what is no deadline, has passed, or is more than a month away.
+    """
+    found = read(when, now, zone)
+    if found <= now:
+        raise ValueError(f"{when} has passed. Give a later time; a time of day such as 08:00 is its next occurrence")
+    if found > now + _MOST_DAYS * _DAY.total_seconds():
+        raise ValueError(f"{when} is more than {_MOST_DAYS} days away. Give an earlier time")
+    return found
+
+
+def read(when: When, now: float = 0.0, zone: tzinfo | None = None) -> float:
+    """Return the deadline, which may have passed. Raises `ValueError` for what is none."""
+    if isinstance(when, timedelta):
+        return now + when.total_seconds()
+    if isinstance(when, datetime):
+        return (when if when.tzinfo else when.replace(tzinfo=zone)).timestamp()
+    return _read(when.strip(), now, zone)
+
+
+def _read(text: str, now: float, zone: tzinfo | None) -> float:
+    bare = text.replace(" ", "").lower()
+    if bare and (span := _SPAN.fullmatch(bare)):
+        return now + sum(float(number or 0) * unit for number, unit in zip(span.groups(), _UNITS, strict=True))
+    words = text.split()
+    try:
+        if len(words) > 1 and words[-1][0].isalpha():
+            zone = ZoneInfo(words.pop())
+        joined = "T".join(words)
+        if "T" in joined[1:]:
+            day_and_time = datetime.fromisoformat(joined)
+            return (day_and_time if day_and_time.tzinfo else day_and_time.replace(tzinfo=zone)).timestamp()
+        clock = time.fromisoformat(f"0{joined}" if joined[1:2] == ":" else joined)
+    except (
+        ValueError,
+        KeyError,
+        OSError,
+    ):  # a zone that is not known is a KeyError, one that is a directory an OSError
+        raise ValueError(
+            f"{text!r} is no deadline. Give a time such as 08:00, a date with a time such as 2026-12-01T08:00, or a "
+            "span such as 3h or 90m"
+        ) from None
+    return _next(clock.replace(tzinfo=None), now, clock.tzinfo or zone)
+
+
+def _next(clock: time, now: float, zone: tzinfo | None) -> float:
+    """Return when clocks show that time next. Of one that they show twice, the first that is to come counts; one that
+    they skip is as long after midnight as on other days.
+    """
+    day = datetime.fromtimestamp(now, zone).date()
+    while True:
+        for fold in (0, 1):
+            found = datetime.combine(day, clock, zone).replace(fold=fold).timestamp()
+            shown = datetime.fromtimestamp(found, zone).time()
+            if found > now and (shown == clock or fold == 0):
+                return found
+        day += _DAY

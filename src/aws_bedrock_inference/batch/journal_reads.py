@@ -1,0 +1,127 @@
+"""The part of a journal that reads: its methods change nothing, and hold no more than a piece in memory."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from contextlib import closing
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from aws_bedrock_inference.batch.fates import JournalBroken, State, failure_line
+from aws_bedrock_inference.batch.records import Record
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_ROWS = 1000
+_PIECE = 4_000_000
+_FEW = 4
+
+_FAILED = (
+    "SELECT number, coalesce(source, ''), id, error FROM records JOIN failures USING (number) "
+    "WHERE state = ? AND number > ? ORDER BY number LIMIT ?"
+)
+_QUESTIONS = "SELECT number, source, id, asked, state FROM records"
+
+
+class Question(NamedTuple):
+    """A record of the journal: its number, the digest of all that is asked, and its state."""
+
+    number: int
+    record: Record
+    asked: bytes
+    state: State
+
+
+class JournalReads:
+    """The part of a journal at `path` that can be read. Its methods may be called from any thread."""
+
+    path: Path
+    _database: sqlite3.Connection
+    _lock: threading.Lock
+
+    def facts(self) -> dict[str, Any]:
+        """Return what is noted about the batch as a whole."""
+        return dict(self._rows("SELECT name, value FROM facts"))
+
+    def counts(self) -> dict[State, int]:
+        """Return the number of records in each state."""
+        rows = dict(self._rows("SELECT state, count(*) FROM records GROUP BY state"))
+        return {state: rows.get(state, 0) for state in State}
+
+    def answers(self, *, after: int = 0, up_to: int | None = None) -> Iterator[list[tuple[int, bytes]]]:
+        """Yield the answers by pieces, each answer with its sequence number: in the order in which they came, those
+        `after` a number, or in the order of the input, those `up_to` one.
+        """
+        place: tuple[int, ...]
+        if up_to is None:
+            select, place = "SELECT seq, line FROM answers WHERE seq > ? ORDER BY seq LIMIT ?", (after,)
+        else:
+            select = "SELECT seq, line, number FROM answers WHERE number > ? AND seq <= ? ORDER BY number LIMIT ?"
+            place = (-1, up_to)
+        while rows := self._piece(select, (*place, _ROWS)):
+            place = (rows[-1][-1], up_to) if up_to is not None else (rows[-1][0],)
+            yield [(row[0], row[1].encode()) for row in rows]
+
+    def last_answer(self) -> int:
+        """Return the sequence number of the last answer, 0 if there is none."""
+        return int(self._rows("SELECT coalesce(max(seq), 0) FROM answers")[0][0])
+
+    def is_answered(self, number: int) -> bool:
+        """Return whether the record of that number is answered."""
+        return self._rows("SELECT state FROM records WHERE number = ?", (number,)) == [(State.ANSWERED,)]
+
+    def failures(self) -> Iterator[list[bytes]]:
+        """Yield the failed records by pieces, as they were read, with their errors."""
+        return ([failure_line(key, source, error).encode() for _, source, key, error in rows] for rows in self.failed())
+
+    def failed(self) -> Iterator[list[tuple[int, str, str, str]]]:
+        """Yield the failed records by pieces: the number, text, id and error of each."""
+        return self._by_number(_FAILED, State.FAILED)
+
+    def waiting(self) -> Iterator[list[Question]]:
+        """Yield the records that wait to be asked, by pieces."""
+        select = f"{_QUESTIONS} WHERE state = ? AND number > ? ORDER BY number LIMIT ?"
+        return ([_question(row) for row in rows] for rows in self._by_number(select, State.WAITING))
+
+    def question(self, number: int) -> Question | None:
+        """Return the record of that number; None if there is none, or nobody knows what it asks."""
+        rows = self._rows(f"{_QUESTIONS} WHERE number = ? AND source IS NOT NULL", (number,))
+        return _question(rows[0]) if rows else None
+
+    def _by_number(self, select: str, state: State) -> Iterator[list[Any]]:
+        place = -1
+        while rows := self._piece(select, (state, place, _ROWS)):
+            place = rows[-1][0]
+            yield rows
+
+    def knows_input(self, digest: bytes) -> bool:
+        """Return whether the input with this digest was taken in to its end."""
+        return bool(self._rows("SELECT 1 FROM inputs WHERE digest = ?", (digest,)))
+
+    def _rows(self, select: str, values: tuple[Any, ...] = ()) -> list[Any]:
+        try:
+            with self._lock:
+                return self._database.execute(select, values).fetchall()
+        except sqlite3.DatabaseError as error:
+            raise JournalBroken(f"{self.path}: {error}.") from error
+
+    def _piece(self, select: str, values: tuple[Any, ...]) -> list[Any]:
+        """Return the first rows, until their second columns, which may be as long as requests, fill a piece."""
+        rows: list[Any] = []
+        left = _PIECE
+        try:
+            with self._lock, closing(self._database.execute(select, values)) as cursor:
+                while left > 0 and (some := cursor.fetchmany(_FEW)):
+                    rows += some
+                    left -= sum([len(row[1]) for row in some])
+        except sqlite3.DatabaseError as error:
+            raise JournalBroken(f"{self.path}: {error}.") from error
+        return rows
+
+
+def _question(row: tuple[int, str, str, bytes, int]) -> Question:
+    number, source, key, asked, state = row
+    return Question(number, Record(key, json.loads(source)), asked, State(state))

@@ -1,0 +1,96 @@
+"""The options of `bedrock run` for a deadline, and what it says of one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from aws_bedrock_inference.batch.deadline.when import read
+from aws_bedrock_inference.batch.deadline.words import duration, local_time
+from aws_bedrock_inference.jobs.client import ROLE, BedrockJobClient
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from aws_bedrock_inference.batch.deadline.noted import Noted
+    from aws_bedrock_inference.batch.ending import Ending
+    from aws_bedrock_inference.batch.tally import Tally
+
+F = TypeVar("F", bound="Callable[..., Any]")
+
+
+def _readable(_: click.Context, __: click.Parameter, text: str | None) -> str | None:
+    """Refuse what is no deadline. One that has passed may be that of a run that goes on."""
+    if text is not None:
+        try:
+            read(text)
+        except ValueError as error:
+            raise click.BadParameter(f"{error}.") from None
+    return text
+
+
+_OPTIONS = (
+    click.option(
+        "--by",
+        metavar="WHEN",
+        callback=_readable,
+        help="Deadline for all answers: 08:00 (the next one here), a date with a time, or a span such as 3h. The "
+        "cheapest way that keeps it is taken: a batch job, which on demand takes over from when it is late, the flex "
+        "tier, or on demand.",
+    ),
+    click.option(
+        "--output-s3-uri", metavar="URL", help="Prefix for the batch job's inputs and outputs: s3://BUCKET/PREFIX/."
+    ),
+    click.option("--role", metavar="ARN", envvar=ROLE, help=f"Role that the batch job works with. [env: {ROLE}]"),
+)
+
+
+def deadline_options(function: F) -> F:
+    """Add the options for a deadline."""
+    for option in reversed(_OPTIONS):
+        function = option(function)
+    return function
+
+
+def with_service(options: dict[str, Any], *, is_simulated: bool) -> dict[str, Any]:
+    """Return the options of a job, with the service of batch jobs in place of its bucket and role."""
+    given = dict(options)
+    output, role = given.pop("output_s3_uri"), given.pop("role")
+    if output is None:
+        return given
+    if given["by"] is None:
+        raise click.UsageError("--output-s3-uri is for a batch job, and only a run with --by makes one. Give both.")
+    if is_simulated:
+        raise click.UsageError("--simulate has no S3 for batch jobs. Leave out --output-s3-uri.")
+    if role is None or not given["model"]:
+        return given
+    jobs = BedrockJobClient(
+        given["model"], output_s3_uri=output, role_arn=role, region_name=given["region"], on_too_few="error"
+    )
+    return {**given, "jobs": jobs}
+
+
+def kept_deadline(tally: Tally, ending: Ending, now: float) -> Iterator[str]:
+    """Yield the lines of a summary about the deadline."""
+    course = tally.course
+    if course is None:
+        return
+    if ending.early:
+        if course.noted.is_open:
+            yield "  The batch job goes on, and costs; the same command waits for it again"
+        return
+    if tally.collected:
+        on_demand = tally.answered - tally.collected
+        yield f"  {tally.collected:,} of them answered by the batch job, {on_demand:,} on demand"
+    left = course.noted.deadline - now
+    is_kept = f"{duration(left)} before it" if left >= 0 else f"{duration(-left)} after it"
+    yield f"Deadline {local_time(course.noted.deadline, now)}: the run ended {is_kept}"
+
+
+def noted_deadline(noted: Noted, now: float) -> str:
+    """Return what the journal says of a deadline, in a line."""
+    words = [f"by {local_time(noted.deadline, now)}: {noted.way} {noted.job_id}".rstrip()]
+    if noted.job is not None:
+        words.append(f"{noted.job.status}, {noted.job.processed:,} of {noted.job.records:,} processed")
+    return "; ".join(words + ([f"on demand took over: {noted.taken}"] if noted.taken else []))
