@@ -76,7 +76,8 @@ class Route:
     `model` is the id as the caller wrote it. `base` is that id without a geography prefix and `pool` the quota pool
     the prefix selects (`on-demand`, `geographic`, `global` or `provisioned`): `us.x` and `global.x` draw on two
     quotas of one model. `account` is empty when the credentials do not tell it. `endpoint` and `principal` are hashes
-    of the endpoint's URL and of the identity that signs: they tell two routes apart and can be told to anybody.
+    of the endpoint's URL and of the identity that signs: they tell two routes apart and can be told to anybody, as can
+    `server`, the endpoint's host and port.
     """
 
     model: str
@@ -86,6 +87,7 @@ class Route:
     pool: str = "on-demand"
     endpoint: str = field(default="", repr=False, compare=False)
     principal: str = field(default="", repr=False, compare=False)
+    server: str = field(default="", repr=False, compare=False)
     quota_key: str = field(init=False, repr=False, compare=False)
     health_key: str = field(init=False, repr=False, compare=False)
 
