@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         safe_invoke,
         stream_with_retry,
     )
+    from aws_bedrock_inference.contexts import context
     from aws_bedrock_inference.deadletters.queue import DeadLetterQueue
     from aws_bedrock_inference.exceptions import (
         AnswerIncomplete,
@@ -90,6 +91,7 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.pricing import Rates, rates_of
     from aws_bedrock_inference.resilience.functions import attempts
     from aws_bedrock_inference.resilience.wrap import resilient
+    from aws_bedrock_inference.telemetry.observing import observe
 
 __version__ = "0.1.0"
 
@@ -113,6 +115,7 @@ _HOMES = {
         "safe_invoke",
         "stream_with_retry",
     ),
+    "contexts": ("context",),
     "deadletters.queue": ("DeadLetterQueue",),
     "resilience.functions": ("attempts",),
     "clients.reply": ("Reply",),
@@ -170,6 +173,7 @@ _HOMES = {
         "standard",
     ),
     "pricing": ("Rates", "rates_of"),
+    "telemetry.observing": ("observe",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -248,12 +252,14 @@ __all__ = [
     "attempts",
     "calculate_backoff",
     "classify",
+    "context",
     "explain",
     "exponential_backoff_retry",
     "handle_aws_error",
     "invoke_with_retry",
     "is_recoverable_error",
     "load",
+    "observe",
     "rates_of",
     "resilient",
     "retry_with_exponential_backoff",

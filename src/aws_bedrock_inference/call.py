@@ -13,6 +13,7 @@ from aws_bedrock_inference.made import PLAIN, Made
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from aws_bedrock_inference.contexts import Context
     from aws_bedrock_inference.place import Place
 
 
@@ -203,7 +204,8 @@ class Call(NamedTuple):
     `place` is where the call is sent, None for the client's own endpoint. `pin` names the conversation that it belongs
     to. `quota` is the policy that admits it in the place of the pipeline's. `moves` is asked after each failed attempt
     by a policy that has another route: with the fault and the attempt's number, whether the call goes there now.
-    `call_id` is the call's number in the process, for its events; 0 where nobody listens to attempts.
+    `call_id` is the call's number in the process, for its events; 0 where nobody listens to attempts. `context` is its
+    caller's.
     """
 
     operation: str
@@ -223,6 +225,7 @@ class Call(NamedTuple):
     quota: Any = None
     moves: Callable[[Fault, int], bool] | None = None
     call_id: int = 0
+    context: Context = ()
 
     @property
     def streams(self) -> bool:
@@ -249,6 +252,7 @@ class Call(NamedTuple):
             self.quota,
             self.moves,
             self.call_id,
+            self.context,
         )
 
 

@@ -4,9 +4,9 @@
     stop()                          # receive no more events
 
 A listener runs in the thread or task of the call, so it must be quick. An exception of a listener is logged and does
-not affect the call. Events contain routes, codes, counts and the names of tenants, never prompts or answers. Only
-`listen(listener, attempts=True)` receives the beginning of each call and its attempts; all events of one call then have
-its number, `call_id`, which is 0 otherwise.
+not affect the call. Events contain routes, codes, counts, and the names that programs give (tenants, contexts), never
+prompts or answers. Only `listen(listener, attempts=True)` receives the beginning of each call and its attempts; all
+events of one call then have its number, `call_id`, which is 0 otherwise.
 """
 
 from __future__ import annotations
@@ -21,15 +21,17 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from aws_bedrock_inference.call import Route, Usage
+    from aws_bedrock_inference.contexts import Context
     from aws_bedrock_inference.fault import Fault
     from aws_bedrock_inference.made import FilteredContent
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """The base of the events that are not part of every call. `call_id` is the call that emitted it, 0 if unknown."""
+    """The base of the events that are not part of every call, with the call's number, 0 if unknown, and its context."""
 
     call_id: int = field(default=0, kw_only=True, repr=False, compare=False)
+    context: Context = field(default=(), kw_only=True, repr=False, compare=False)
 
 
 class CallStarted(NamedTuple):
@@ -43,6 +45,7 @@ class CallStarted(NamedTuple):
     priority: float = 1.0
     streams: bool = False
     call_id: int = 0
+    context: Context = ()
 
 
 class AttemptStarted(NamedTuple):
@@ -87,6 +90,7 @@ class CallEnded(NamedTuple):
     tier: str = DEFAULT
     stop: str = ""
     call_id: int = 0
+    context: Context = ()
 
     @property
     def cost(self) -> float | None:
@@ -149,9 +153,7 @@ class AnswerDegraded(Event):
 
 @dataclass(frozen=True, slots=True)
 class QuotaQueued(Event):
-    """A call waits for quota. `tokens` is its reservation, `ahead` the number of calls that go before it; `tenant` is
-    empty if it named none.
-    """
+    """A call waits for quota. `tokens` is its reservation, `ahead` the number of calls that go before it."""
 
     route: Route
     tokens: int
@@ -290,9 +292,7 @@ class FellBack(Event):
 
 @dataclass(frozen=True, slots=True)
 class RouteHealthChanged(Event):
-    """A route of a `Fallback` takes no calls but probes from now on (`resting`), or takes its share again. `share` is
-    the part of the calls that it gets.
-    """
+    """A route of a `Fallback` takes no calls but probes now (`resting`), or its share again: `share` of the calls."""
 
     route: Route
     resting: bool

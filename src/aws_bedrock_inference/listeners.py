@@ -92,6 +92,7 @@ class Listeners(Locked):
                 DEFAULT if usage is None else tier_of(call.params, value),  # other values may be anybody's
                 "" if usage is None else reason_of(value),
                 call.call_id,
+                call.context,
             )
         )
 

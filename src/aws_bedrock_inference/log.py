@@ -7,7 +7,8 @@ the level at which stamina and urllib3 log retries; botocore's DEBUG hides them 
 the quota paces, and recoveries, are INFO. Calls that succeed, wait, or are ended by the program are DEBUG.
 
 A line has routes, codes, causes, counts and request ids: no message of the service, since that may quote the request,
-no prompt, no answer, no credentials. `log` is a listener like any other, and the first of every client and wrapper.
+no prompt, no answer, no credentials. The same as named values is the record's attribute `bedrock`, from which
+`telemetry.logs` makes JSON. `log` is a listener like any other, and the first of every client and wrapper.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from aws_bedrock_inference.event_fields import fields_of
 from aws_bedrock_inference.events import (
     AnswerCached,
     AnswerDegraded,
@@ -39,59 +41,64 @@ from aws_bedrock_inference.flow import ABANDONED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
+    from typing import Any, TypeAlias
 
     from aws_bedrock_inference.fault import Fault
 
+    Line: TypeAlias = tuple[Any, ...]
+
 LOGGER = logging.getLogger("aws_bedrock_inference")
 LOGGER.addHandler(logging.NullHandler())  # a library prints nothing by itself
+
+DEBUG, INFO, WARNING, ERROR = logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR
 
 enabled = LOGGER.isEnabledFor
 
 
 def log(event: object) -> None:
     """Write the line of `event`, if it has one and its level is enabled."""
-    write = _LINES.get(type(event))
-    if write is not None:
-        write(event)
+    line = _LINES.get(type(event))
+    if line is not None:
+        level, text = line
+        if not isinstance(level, int):
+            level = level(event)
+        if enabled(level):
+            LOGGER.log(level, *text(event), extra={"bedrock": fields_of(event)})
 
 
-def _retry(event: RetryScheduled) -> None:
-    if enabled(logging.WARNING):
-        LOGGER.warning(
-            "%s: attempt %d failed with %s%s; the next one follows in %.2f s",
-            event.route,
-            event.attempt,
-            _named(event.fault),
-            f" and may have been charged {event.tokens:,} tokens" if event.tokens else "",
-            event.wait,
-        )
+def _retry(event: RetryScheduled) -> Line:
+    return (
+        "%s: attempt %d failed with %s%s; the next one follows in %.2f s",
+        event.route,
+        event.attempt,
+        _named(event.fault),
+        f" and may have been charged {event.tokens:,} tokens" if event.tokens else "",
+        event.wait,
+    )
 
 
-def _resumed(event: StreamResumed) -> None:
-    if enabled(logging.WARNING):
-        LOGGER.warning(
-            "%s: the stream broke after %d characters with %s; %s follows in %.2f s",
-            event.route,
-            event.received,
-            _named(event.fault),
-            "the answer anew" if event.how == "restart" else "the rest",
-            event.wait,
-        )
+def _resumed(event: StreamResumed) -> Line:
+    return (
+        "%s: the stream broke after %d characters with %s; %s follows in %.2f s",
+        event.route,
+        event.received,
+        _named(event.fault),
+        "the answer anew" if event.how == "restart" else "the rest",
+        event.wait,
+    )
 
 
-def _degraded(event: AnswerDegraded) -> None:
-    if enabled(logging.WARNING):
-        LOGGER.warning(
-            "%s: a substitute was answered, because the call failed after %d attempt(s) with %s",
-            event.route,
-            event.attempts,
-            _named(event.fault),
-        )
+def _degraded(event: AnswerDegraded) -> Line:
+    return (
+        "%s: a substitute was answered, because the call failed after %d attempt(s) with %s",
+        event.route,
+        event.attempts,
+        _named(event.fault),
+    )
 
 
-def _filtered(event: ContentFiltered) -> None:
-    LOGGER.info(
+def _filtered(event: ContentFiltered) -> Line:
+    return (
         "%s: the content was %s; %s",
         event.route,
         event.filtered,
@@ -99,28 +106,30 @@ def _filtered(event: ContentFiltered) -> None:
     )
 
 
-def _ended(event: CallEnded) -> None:
+def _ended_level(event: CallEnded) -> int:
+    return DEBUG if event.fault is None or event.fault.cause == ABANDONED.cause else WARNING
+
+
+def _ended(event: CallEnded) -> Line:
     if event.fault is None:
-        if enabled(logging.DEBUG):
-            LOGGER.debug(
-                "%s on %s succeeded after %d attempt(s) in %.2f s%s",
-                event.operation,
-                event.route,
-                event.attempts,
-                event.seconds,
-                _cost(event),
-            )
-    elif event.fault.cause == ABANDONED.cause:
-        LOGGER.debug("%s on %s was ended by the program after %.2f s", event.operation, event.route, event.seconds)
-    elif enabled(logging.WARNING):
-        LOGGER.warning(
-            "%s on %s failed after %d attempt(s) in %.2f s with %s",
+        return (
+            "%s on %s succeeded after %d attempt(s) in %.2f s%s",
             event.operation,
             event.route,
             event.attempts,
             event.seconds,
-            _named(event.fault),
+            _cost(event),
         )
+    if event.fault.cause == ABANDONED.cause:
+        return ("%s on %s was ended by the program after %.2f s", event.operation, event.route, event.seconds)
+    return (
+        "%s on %s failed after %d attempt(s) in %.2f s with %s",
+        event.operation,
+        event.route,
+        event.attempts,
+        event.seconds,
+        _named(event.fault),
+    )
 
 
 def _cost(event: CallEnded) -> str:
@@ -132,8 +141,8 @@ def _cost(event: CallEnded) -> str:
     return f", {dollars(event.cost)}"
 
 
-def _throttle(event: ThrottleReceived) -> None:
-    LOGGER.info(
+def _throttle(event: ThrottleReceived) -> Line:
+    return (
         "%s: throttled by %s per minute; used %d, estimated limit %.0f",
         event.route,
         event.cause or event.limit or "an unnamed limit",
@@ -142,40 +151,37 @@ def _throttle(event: ThrottleReceived) -> None:
     )
 
 
-def _queued(event: QuotaQueued) -> None:
-    LOGGER.debug("%s: waits for quota of %d tokens, %d calls ahead", event.route, event.tokens, event.ahead)
+def _queued(event: QuotaQueued) -> Line:
+    return ("%s: waits for quota of %d tokens, %d calls ahead", event.route, event.tokens, event.ahead)
 
 
-def _cached(event: AnswerCached) -> None:
+def _cached(event: AnswerCached) -> Line:
     if event.fault is None:
-        LOGGER.debug("%s: answered from the cache, %.0f s old", event.route, event.age)
-    elif enabled(logging.WARNING):
-        LOGGER.warning(
-            "%s: answered from the cache although %.0f s old, in the place of %s",
-            event.route,
-            event.age,
-            _named(event.fault),
-        )
+        return ("%s: answered from the cache, %.0f s old", event.route, event.age)
+    return (
+        "%s: answered from the cache although %.0f s old, in the place of %s",
+        event.route,
+        event.age,
+        _named(event.fault),
+    )
 
 
-def _cache_store(event: CacheStoreChanged) -> None:
+def _cache_store(event: CacheStoreChanged) -> Line:
     if event.available:
-        LOGGER.info("the cache at %s is available again", event.place)
-    else:
-        LOGGER.warning("the cache is unavailable, and calls are made without it: %s", event.message)
+        return ("the cache at %s is available again", event.place)
+    return ("the cache is unavailable, and calls are made without it: %s", event.message)
 
 
-def _letter(event: DeadLetterKept) -> None:
-    if enabled(logging.INFO):
-        LOGGER.info("%s: failed with %s; kept as dead letter %s", event.route, _named(event.fault), event.letter_id)
+def _letter(event: DeadLetterKept) -> Line:
+    return ("%s: failed with %s; kept as dead letter %s", event.route, _named(event.fault), event.letter_id)
 
 
-def _letter_lost(event: DeadLetterLost) -> None:
-    LOGGER.error("%s: failed with %s; not kept as a dead letter: %s", event.route, _named(event.fault), event.message)
+def _letter_lost(event: DeadLetterLost) -> Line:
+    return ("%s: failed with %s; not kept as a dead letter: %s", event.route, _named(event.fault), event.message)
 
 
-def _burndown(event: BurndownChanged) -> None:
-    LOGGER.info(
+def _burndown(event: BurndownChanged) -> Line:
+    return (
         "%s: an output token counts as %.3g tokens of the quota, where the table says %.3g: %s",
         event.route,
         event.burndown,
@@ -184,43 +190,39 @@ def _burndown(event: BurndownChanged) -> None:
     )
 
 
-def _circuit(event: CircuitChanged) -> None:
-    level = logging.WARNING if event.state == "open" else logging.INFO
-    LOGGER.log(level, "%s: the circuit is %s", event.route, event.state)
+def _circuit(event: CircuitChanged) -> Line:
+    return ("%s: the circuit is %s", event.route, event.state)
 
 
-def _store(event: StoreChanged) -> None:
+def _store(event: StoreChanged) -> Line:
     if event.available:
-        LOGGER.info("quota of %s: the store is available again", event.pool)
-    else:
-        LOGGER.warning("quota of %s: the store is unavailable; its last share, or a small one, is used", event.pool)
+        return ("quota of %s: the store is available again", event.pool)
+    return ("quota of %s: the store is unavailable; its last share, or a small one, is used", event.pool)
 
 
-def _profile(event: ProfileChosen) -> None:
-    LOGGER.warning("%s: no on-demand throughput; its calls go through inference profile %s", event.route, event.profile)
+def _profile(event: ProfileChosen) -> Line:
+    return ("%s: no on-demand throughput; its calls go through inference profile %s", event.route, event.profile)
 
 
-def _fell_back(event: FellBack) -> None:
-    if enabled(logging.WARNING):
-        LOGGER.warning(
-            "%s: left after %d attempt(s), %d in all, with %s; the call goes on at %s",
-            event.route,
-            event.attempts,
-            event.total,
-            _named(event.fault),
-            event.to,
-        )
+def _fell_back(event: FellBack) -> Line:
+    return (
+        "%s: left after %d attempt(s), %d in all, with %s; the call goes on at %s",
+        event.route,
+        event.attempts,
+        event.total,
+        _named(event.fault),
+        event.to,
+    )
 
 
-def _health(event: RouteHealthChanged) -> None:
+def _health(event: RouteHealthChanged) -> Line:
     if event.resting:
-        LOGGER.warning("%s: rests; single calls probe it, and the others go to other routes", event.route)
-    else:
-        LOGGER.info("%s: takes calls again, %.0f %% of them at first", event.route, 100 * event.share)
+        return ("%s: rests; single calls probe it, and the others go to other routes", event.route)
+    return ("%s: takes calls again, %.0f %% of them at first", event.route, 100 * event.share)
 
 
-def _awaited(event: ReadinessAwaited) -> None:
-    LOGGER.warning(
+def _awaited(event: ReadinessAwaited) -> Line:
+    return (
         "%s: not ready after %.0f s: %s; the next attempt follows in %.0f s",
         event.route,
         event.waited,
@@ -234,23 +236,24 @@ def _named(fault: Fault) -> str:
     return f"{fault.code} ({fault.cause}, {fault.origin.value}{request})"
 
 
-_LINES: dict[type, Callable[[Any], None]] = {
-    AnswerCached: _cached,
-    AnswerDegraded: _degraded,
-    CacheStoreChanged: _cache_store,
-    BurndownChanged: _burndown,
-    CallEnded: _ended,
-    CircuitChanged: _circuit,
-    ContentFiltered: _filtered,
-    DeadLetterKept: _letter,
-    DeadLetterLost: _letter_lost,
-    FellBack: _fell_back,
-    ProfileChosen: _profile,
-    QuotaQueued: _queued,
-    ReadinessAwaited: _awaited,
-    RetryScheduled: _retry,
-    RouteHealthChanged: _health,
-    StoreChanged: _store,
-    StreamResumed: _resumed,
-    ThrottleReceived: _throttle,
+# The level of each event's line, and the text with its arguments.
+_LINES: dict[type, tuple[int | Callable[[Any], int], Callable[[Any], Line]]] = {
+    AnswerCached: (lambda event: DEBUG if event.fault is None else WARNING, _cached),
+    AnswerDegraded: (WARNING, _degraded),
+    BurndownChanged: (INFO, _burndown),
+    CacheStoreChanged: (lambda event: INFO if event.available else WARNING, _cache_store),
+    CallEnded: (_ended_level, _ended),
+    CircuitChanged: (lambda event: WARNING if event.state == "open" else INFO, _circuit),
+    ContentFiltered: (INFO, _filtered),
+    DeadLetterKept: (INFO, _letter),
+    DeadLetterLost: (ERROR, _letter_lost),
+    FellBack: (WARNING, _fell_back),
+    ProfileChosen: (WARNING, _profile),
+    QuotaQueued: (DEBUG, _queued),
+    ReadinessAwaited: (WARNING, _awaited),
+    RetryScheduled: (WARNING, _retry),
+    RouteHealthChanged: (lambda event: WARNING if event.resting else INFO, _health),
+    StoreChanged: (lambda event: INFO if event.available else WARNING, _store),
+    StreamResumed: (WARNING, _resumed),
+    ThrottleReceived: (INFO, _throttle),
 }

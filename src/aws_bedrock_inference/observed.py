@@ -1,11 +1,12 @@
 """The events of a call's beginning and of its attempts, where somebody asked for them.
 
-Nobody pays for them otherwise: a call without a `call_id` passes here untouched.
+Nobody pays for them otherwise: a call without a `call_id` and a context passes here untouched.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from aws_bedrock_inference.call import Call, Outcome
     from aws_bedrock_inference.clock import Clock
+    from aws_bedrock_inference.contexts import Context
     from aws_bedrock_inference.flow import Effect, Flow, Step
 
 next_id: Callable[[], int] = count(1).__next__
@@ -24,10 +26,12 @@ next_id: Callable[[], int] = count(1).__next__
 
 
 def observed(flow: Flow, call: Call, *, streams: bool = False) -> Flow:
-    """Return the whole flow of `call`, with `CallStarted` before it and with the call's number in all of its events.
-    One that `streams` goes on as its consumer reads, perhaps in another thread or task.
+    """Return the whole flow of `call`, with `CallStarted` before it, and with the call's number and context in all of
+    its events. One that `streams` goes on as its consumer reads, perhaps in another thread or task.
     """
-    return _numbered(flow, call, streams) if call.call_id else flow
+    if call.call_id:
+        return _numbered(flow, call, streams)
+    return relayed(flow, partial(_within, call.context)) if call.context else flow
 
 
 def attempt(step: Step, clock: Clock) -> Step:
@@ -40,7 +44,7 @@ def attempt(step: Step, clock: Clock) -> Step:
 
 
 def _numbered(flow: Flow, call: Call, streams: bool) -> Flow:  # noqa: FBT001 - passed by observed() alone
-    number, attempts = call.call_id, 0
+    number, names, attempts = call.call_id, call.context, 0
 
     def see(effect: Effect) -> Effect:
         nonlocal attempts
@@ -52,11 +56,17 @@ def _numbered(flow: Flow, call: Call, streams: bool) -> Flow:  # noqa: FBT001 - 
             if type(event) is AttemptEnded:
                 return Emit(AttemptEnded._make((*event[:-2], attempts, number)))
             if isinstance(event, Event):
-                return Emit(replace(event, call_id=number))
+                return Emit(replace(event, call_id=number, context=names))
         return effect
 
-    yield Emit(CallStarted(call.operation, call.route, call.tenant, call.priority, streams, number))
+    yield Emit(CallStarted(call.operation, call.route, call.tenant, call.priority, streams, number, names))
     return (yield from relayed(flow, see))
+
+
+def _within(names: Context, effect: Effect) -> Effect:
+    if type(effect) is Emit and isinstance(effect.event, Event):
+        return Emit(replace(effect.event, context=names))
+    return effect
 
 
 def _attempted(flow: Flow, call: Call, clock: Clock) -> Flow:

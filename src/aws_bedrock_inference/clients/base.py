@@ -14,6 +14,7 @@ from aws_bedrock_inference.clients.counting import Counting
 from aws_bedrock_inference.clients.request import BadRequestError
 from aws_bedrock_inference.clients.routes import Routes
 from aws_bedrock_inference.clients.safer import AUTO, Safer
+from aws_bedrock_inference.contexts import current
 from aws_bedrock_inference.dialects.request import smallest_request
 from aws_bedrock_inference.exceptions import InvalidRequest
 from aws_bedrock_inference.flow import send
@@ -199,6 +200,7 @@ class BaseClient:
             plain=plain,
             place=self._endpoint,
             call_id=next_id() if self._listeners.watched else 0,
+            context=current(),
         )
 
     def _route(self, model_id: Any) -> Route:

@@ -17,6 +17,7 @@ from botocore.exceptions import ClientError
 from aws_bedrock_inference import clock as clocks
 from aws_bedrock_inference.bounds import is_number, shown
 from aws_bedrock_inference.call import Attempt, Call, Outcome, Route
+from aws_bedrock_inference.contexts import current
 from aws_bedrock_inference.exceptions import BedrockError
 from aws_bedrock_inference.fault import Decision, Kind
 from aws_bedrock_inference.flow import Pipeline
@@ -69,7 +70,8 @@ class Guard:
         """Return a new call with the current time as its arrival."""
         now = self.clock()
         call_id = next_id() if self.listeners.watched else 0
-        return Call(operation, params, route, arrived=now, deadline=now + self._total_timeout, call_id=call_id)
+        deadline = now + self._total_timeout
+        return Call(operation, params, route, arrived=now, deadline=deadline, call_id=call_id, context=current())
 
     def around(self, step: Step, *, streams: bool = False) -> Step:
         """Return `step` with all policies around it, observed from outside of them and from within."""

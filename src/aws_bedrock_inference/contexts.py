@@ -1,0 +1,139 @@
+"""The caller's context: a few names and values that go along with its calls, into whatever is reported of them.
+
+    with context(team="checkout"):
+        client.invoke(...)
+
+A call takes the context in which it is made, as a value. So it is right in threads and tasks, also for a stream that
+another one reads, and nothing has to be kept of it or forgotten.
+"""
+
+from __future__ import annotations
+
+import re
+from contextvars import ContextVar
+from functools import wraps
+from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
+
+from aws_bedrock_inference.bounds import is_number, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+Value: TypeAlias = str | int | float | bool
+Context: TypeAlias = tuple[tuple[str, Value], ...]
+"""Names with their values, each name once. `dict(context)` makes a dictionary of it."""
+
+F = TypeVar("F", bound="Callable[..., Any]")
+
+# The limits of Converse's `requestMetadata` for the number and the values, so that each context can be sent along.
+MOST_NAMES = 16
+LONGEST_VALUE = 256  # characters
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.:-]{0,63}", re.ASCII)
+_LARGEST = 2**63 - 1  # what counters, JSON readers and stores have room for
+
+
+class _Frame(NamedTuple):
+    """The context within one `with`, and what was around it."""
+
+    names: Context
+    scope: Scope
+    outer: _Frame | None
+
+
+_FRAME: ContextVar[_Frame | None] = ContextVar("aws_bedrock_inference", default=None)
+
+
+def current() -> Context:
+    """Return the context of the running thread or task; empty if there is none."""
+    frame = _FRAME.get()
+    return () if frame is None else frame.names
+
+
+def context(**names: Value) -> Scope:
+    """Return a context manager, and decorator, in which all calls have these names.
+
+    An inner one adds its names to those of the outer one, and replaces the values of equal names. There may be 16 names
+    in all; a value is a number, True or False, or a text of up to 256 printable characters. Give no secrets and no
+    prompts: they are written wherever calls are reported.
+
+    Raises `ValueError` for other names and values.
+    """
+    return Scope(tuple((_name(name), _value(name, value)) for name, value in names.items()))
+
+
+class Scope:
+    """A context that can be entered, also more than once and by several threads."""
+
+    __slots__ = ("_names",)
+
+    def __init__(self, names: Context) -> None:
+        self._names = names
+        self._within(())
+
+    def __enter__(self) -> Context:
+        outer = _FRAME.get()
+        names = self._within(() if outer is None else outer.names)
+        _FRAME.set(_Frame(names, self, outer))
+        return names
+
+    def __exit__(self, *_: object) -> None:
+        frame = _FRAME.get()
+        if frame is not None and frame.scope is self:  # a generator may be closed in another thread or task
+            _FRAME.set(frame.outer)
+
+    def __call__(self, function: F) -> F:
+        """Return `function` with all its calls in this context."""
+        if isgeneratorfunction(function) or isasyncgenfunction(function):
+            raise ValueError(
+                f"context: {function.__qualname__} is a generator, whose reader would get the context, too. "
+                "Write `with context(...)` in it, around its calls"
+            )
+        if iscoroutinefunction(function):
+
+            @wraps(function)
+            async def awaited(*arguments: Any, **named: Any) -> Any:
+                with self:
+                    return await function(*arguments, **named)
+
+            return awaited  # type: ignore[return-value]  # it has the signature of `function`
+
+        @wraps(function)
+        def called(*arguments: Any, **named: Any) -> Any:
+            with self:
+                return function(*arguments, **named)
+
+        return called  # type: ignore[return-value]  # the same
+
+    def __repr__(self) -> str:
+        return f"context({', '.join(f'{name}={value!r}' for name, value in self._names)})"
+
+    def _within(self, outer: Context) -> Context:
+        names = tuple({**dict(outer), **dict(self._names)}.items())
+        if len(names) > MOST_NAMES:
+            raise ValueError(f"context: {len(names)} names with those of the outer contexts; give {MOST_NAMES} at most")
+        return names
+
+
+def _name(name: str) -> str:
+    if _NAME.fullmatch(name) is None:
+        given = repr(name) if len(name) <= LONGEST_VALUE else f"a name of {len(name):,} characters"
+        raise ValueError(
+            f"context: {given} is no name; give 1 to 64 letters, digits or characters of _.:- that begin with a letter"
+        )
+    return name
+
+
+def _value(name: str, value: Any) -> Value:
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        text = str.__str__(value)  # the text alone of a member of an enumeration
+        if len(text) <= LONGEST_VALUE and text.isprintable():
+            return text
+        raise ValueError(
+            f"context({name}=<a text of {len(text):,} characters>): give up to {LONGEST_VALUE} printable characters"
+        )
+    if is_number(value, least=-_LARGEST, most=_LARGEST):
+        return int(value) if is_number(value, whole=True) else float(value)
+    raise ValueError(f"context({name}={shown(value)}): give a short text, a finite number, True or False")

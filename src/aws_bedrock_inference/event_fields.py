@@ -1,0 +1,84 @@
+"""An event as named values, for logs that programs read: flat, short, and ready for JSON.
+
+The names are those of the event, as docs/events.md has them, with a route, a fault and a usage spread out. What may
+hold words of the service or of a store is left out, and so are tenants: `context` is for what a caller wants reported.
+"""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from functools import cache
+from math import isfinite
+from typing import TYPE_CHECKING, Any, cast
+
+from aws_bedrock_inference import traces
+from aws_bedrock_inference.call import Route, Usage
+from aws_bedrock_inference.events import CallEnded
+from aws_bedrock_inference.fault import Fault, Kind
+from aws_bedrock_inference.made import FilteredContent
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+
+    from aws_bedrock_inference.contexts import Context
+
+_LEFT_OUT = frozenset({"call_id", "context", "message", "place", "tenant"})
+
+# The words of AWS's documents for a kind of error.
+_ERROR_TYPES = {Kind.THROTTLED: "throttling", Kind.INVALID: "validation", Kind.UNKNOWN: "unknown_error"}
+
+
+def fields_of(event: Any) -> dict[str, Any]:
+    """Return what `event` says, with the context of its call and the trace that it belongs to."""
+    said: dict[str, Any] = {"event": type(event).__name__}
+    for name in _names(type(event)):
+        said.update(_parts(name, getattr(event, name)))
+    if isinstance(event, CallEnded) and (cost := event.cost) is not None:
+        said["cost"] = round(cost, 9)
+    if event.call_id:
+        said["call_id"] = event.call_id
+    return {**said, **surroundings(event.call_id, event.context)}
+
+
+def surroundings(call_id: int, context: Context) -> dict[str, Any]:
+    """Return a call's context, and the trace that it belongs to."""
+    said: dict[str, Any] = {"context": dict(context)} if context else {}
+    ids = traces.ids(call_id)
+    return said if ids is None else {**said, **ids._asdict()}
+
+
+def fault_fields(fault: Fault) -> dict[str, Any]:
+    """Return what is known of a failure, without the service's own words."""
+    known = {
+        "error_type": _ERROR_TYPES.get(fault.kind, fault.kind.value),
+        "code": fault.code,
+        "cause": fault.cause,
+        "decision": fault.decision.value,
+        "origin": fault.origin.value,
+        "status": fault.status,
+        "limit": fault.limit,
+        "request_id": fault.request_id,
+    }
+    return {name: value for name, value in known.items() if value is not None}
+
+
+def _parts(name: str, value: Any) -> dict[str, Any]:
+    """Return one field of an event, as one value or several, or as nothing if it says nothing."""
+    if isinstance(value, Route):
+        at = {"model": value.model, "region": value.region} if name == "route" else {}
+        return {**at, name: str(value)}
+    if isinstance(value, Fault):
+        return fault_fields(value)
+    if isinstance(value, Usage):
+        return value.counts()
+    if isinstance(value, float):
+        return {name: round(value, 6)} if isfinite(value) else {}
+    if isinstance(value, FilteredContent):
+        value = str(value)
+    return {name: value} if isinstance(value, (str, int)) and value != "" else {}
+
+
+@cache
+def _names(kind: Hashable) -> tuple[str, ...]:
+    names = getattr(kind, "_fields", None) or [each.name for each in fields(cast("Any", kind))]
+    return tuple(name for name in names if name not in _LEFT_OUT)

@@ -1,0 +1,40 @@
+"""The caller's context as labels of metrics, whose number of values must stay small: each is a series of its own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from aws_bedrock_inference.contexts import Context
+
+OTHER = "other"
+"""The value of a label in the place of those that are too many."""
+
+
+class Labels:
+    """The labels of one program's metrics: up to `names` names, each with the first `values` values that it had. Later
+    names are left out, and later values are `other`.
+    """
+
+    def __init__(self, *, names: int = 8, values: int = 50) -> None:
+        self._names = names
+        self._values = values
+        self._seen: dict[str, set[str]] = {}
+
+    def of(self, context: Context) -> dict[str, str]:
+        """Return the labels of a call that was made in `context`."""
+        labels = {}
+        for name, value in context:
+            seen = self._seen.get(name)
+            if seen is None:
+                if len(self._seen) >= self._names:
+                    continue
+                seen = self._seen.setdefault(name, set())
+            text = str(value)
+            if text not in seen:
+                if len(seen) < self._values:
+                    seen.add(text)
+                else:
+                    text = OTHER
+            labels[name] = text
+        return labels

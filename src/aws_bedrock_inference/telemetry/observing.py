@@ -1,0 +1,108 @@
+"""`observe`: reports of every client of the process, switched on and off."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from aws_bedrock_inference.bounds import shown, shown_name
+from aws_bedrock_inference.forks import Locked
+from aws_bedrock_inference.listeners import PROCESS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable
+
+
+class Sink(Protocol):
+    """A listener of all events of the process. One with `attempts` hears of each call's beginning and of its attempts,
+    which costs every call some microseconds.
+    """
+
+    attempts: bool
+
+    def __call__(self, event: object) -> None:
+        """Report `event`. It runs in the thread or task of the call."""
+
+    def close(self) -> None:
+        """Report what is left, and release everything."""
+
+
+class Sinks(Protocol):
+    """An argument of `observe` that brings its own sink."""
+
+    def sink(self) -> Sink:
+        """Return a new sink."""
+
+
+def observe(
+    *, log: Literal["json"] | None = None, otel: Any = False, alerts: Sinks | None = None
+) -> Callable[[], None]:
+    """Report on every client, wrapper and run of the process from now on, until the returned function is called.
+
+    `log="json"` writes the log as lines of JSON to stderr, as `setup_structured_logging` does. `otel=True` makes
+    OpenTelemetry's spans and metrics of calls, with the providers that the program has set. `alerts` is an `Alerts`.
+
+    What is reported already is not reported twice, and ends with the last of those that asked for it.
+    """
+    if log not in (None, "json"):
+        raise ValueError(f"observe(log={shown_name(log, ['json'])}): give 'json', or leave it out")
+    if alerts is not None and not hasattr(alerts, "sink"):
+        raise ValueError(f"observe(alerts={shown(alerts)}): give an Alerts")
+    stops = []
+    try:
+        if log is not None:
+            from aws_bedrock_inference.telemetry.logs import installed  # noqa: PLC0415 - only for those who ask
+
+            stops.append(_REPORTS.begin(log, installed))
+        if otel:
+            sink_of = import_module("aws_bedrock_inference.telemetry.otel").sink_of  # it needs OpenTelemetry
+
+            stops.append(_REPORTS.begin(("otel", otel), lambda: _listening(sink_of(otel))))
+        if alerts is not None:
+            stops.append(_REPORTS.begin(("alerts", id(alerts)), lambda: _listening(alerts.sink())))
+    except BaseException:
+        _ended(stops)
+        raise
+    return lambda: _ended(stops)
+
+
+class _Reports(Locked):
+    """What is reported now, by its key: the function that ends it, and how many asked for it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._running: dict[Hashable, tuple[Callable[[], object], int]] = {}
+
+    def begin(self, key: Hashable, begin: Callable[[], Callable[[], object]]) -> Callable[[], None]:
+        """Begin a report unless it runs. The returned function, which may be called twice, wants it no more."""
+        with self._lock:
+            end, wanted = self._running.get(key) or (begin(), 0)
+            self._running[key] = end, wanted + 1
+        left = [key]
+        return lambda: self._leave(left.pop()) if left else None
+
+    def _leave(self, key: Hashable) -> None:
+        with self._lock:
+            end, wanted = self._running.pop(key)
+            if wanted > 1:
+                self._running[key] = end, wanted - 1
+                return
+        end()
+
+
+_REPORTS = _Reports()
+
+
+def _listening(sink: Sink) -> Callable[[], None]:
+    stop = PROCESS.add(sink, attempts=sink.attempts)
+
+    def end() -> None:
+        stop()
+        sink.close()
+
+    return end
+
+
+def _ended(stops: list[Callable[[], None]]) -> None:
+    for stop in stops:
+        stop()

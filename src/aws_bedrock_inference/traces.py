@@ -1,0 +1,43 @@
+"""The trace and the span that a call belongs to, for what is written of it elsewhere. Nothing of OpenTelemetry is
+imported: a program that has spans has imported it.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Ids(NamedTuple):
+    """The ids of a trace and of one of its spans, in hexadecimal digits as in W3C's `traceparent`."""
+
+    trace_id: str
+    span_id: str
+
+
+SpanOf: TypeAlias = "Callable[[int], Ids | None]"
+"""A function that returns the ids of the open span of a call, by its `call_id`."""
+
+_span_of: list[SpanOf] = []
+
+
+def provide(span_of: SpanOf) -> Callable[[], None]:
+    """Let `ids` ask `span_of` from now on. The returned function ends that."""
+    _span_of.append(span_of)
+    return lambda: _span_of.remove(span_of)
+
+
+def ids(call_id: int = 0) -> Ids | None:
+    """Return the ids of the call's span; where nobody made one, those of the span that is active here."""
+    if call_id:
+        for span_of in _span_of:
+            if (found := span_of(call_id)) is not None:
+                return found
+    trace = sys.modules.get("opentelemetry.trace")
+    if trace is None:
+        return None
+    span = trace.get_current_span().get_span_context()
+    return Ids(f"{span.trace_id:032x}", f"{span.span_id:016x}") if span.is_valid else None
