@@ -6,17 +6,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from opentelemetry import metrics as api
-
 from aws_bedrock_inference import clock as clocks
+from aws_bedrock_inference.call import Route
 from aws_bedrock_inference.telemetry import gauges
-from aws_bedrock_inference.telemetry.described import CAUSE, CONTEXT, EMBEDDINGS, all_input
+from aws_bedrock_inference.telemetry.described import CAUSE, CONTEXT, EMBEDDINGS, OTHER, all_input
 from aws_bedrock_inference.telemetry.labels import Labels
 from aws_bedrock_inference.telemetry.names import OWN
 from aws_bedrock_inference.telemetry.spans import MOST_OPEN, instrumented
 
 if TYPE_CHECKING:
-    from aws_bedrock_inference.call import Route, Usage
+    from opentelemetry.metrics import Meter
+
+    from aws_bedrock_inference.call import Usage
     from aws_bedrock_inference.clock import Clock
     from aws_bedrock_inference.events import (
         AttemptEnded,
@@ -37,16 +38,14 @@ MOST_TARGETS = 100
 MOST_ERRORS = 100
 """Codes of errors, and causes, that have series of their own."""
 
-_OTHER = "_OTHER"
+_OTHERS = Route(OTHER)
 _UNKNOWN = "unknown"  # Bedrock does not say which of its tokens are text
 
 
 class Metrics:
     """A listener that counts and measures what the events of calls say."""
 
-    def __init__(
-        self, meter: api.Meter, names: Names, described: Described, *, clock: Clock = clocks.monotonic
-    ) -> None:
+    def __init__(self, meter: Meter, names: Names, described: Described, *, clock: Clock = clocks.monotonic) -> None:
         self._described = described
         self._names = described.name
         self._new = names.new
@@ -157,10 +156,11 @@ class Metrics:
                 known = self._described.call(operation, route)
             else:  # what an event does not say
                 known = {self._names["model"]: route.model, **self._described.place(route)}
-            if len(self._targets) < MOST_TARGETS:
-                self._targets[key] = known
-            else:
-                known = {name: value for name, value in known.items() if name not in self._described.unbounded}
+            if len(self._targets) >= MOST_TARGETS:
+                return self._described.call(
+                    operation if self._described.operation(operation, route) else OTHER, _OTHERS
+                )
+            self._targets[key] = known
         return known
 
     def _bounded(self, attributes: Attributes) -> Attributes:
@@ -170,11 +170,11 @@ class Metrics:
                 if len(self._errors) < MOST_ERRORS:
                     self._errors.add(str(value))
                 else:
-                    attributes[name] = _OTHER
+                    attributes[name] = OTHER
         return attributes
 
 
-def _instrument(meter: api.Meter, metric: Any) -> Any:
+def _instrument(meter: Meter, metric: Any) -> Any:
     if metric.kind == "counter":
         return meter.create_counter(metric.name, unit=metric.unit, description=metric.description)
     return meter.create_histogram(

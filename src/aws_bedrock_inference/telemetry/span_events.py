@@ -1,70 +1,27 @@
-"""The events of a call, as events of its span."""
+"""The events of a call, as events of its span, in the names of docs/events.md."""
 
 from __future__ import annotations
 
-from math import isfinite
+import re
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from aws_bedrock_inference.events import (
-    AnswerCached,
-    AnswerDegraded,
-    BurndownChanged,
-    CircuitChanged,
-    ContentFiltered,
-    DeadLetterKept,
-    DeadLetterLost,
-    FellBack,
-    ProfileChosen,
-    QuotaQueued,
-    RetryScheduled,
-    RouteHealthChanged,
-    StreamResumed,
-    ThrottleReceived,
-)
+from aws_bedrock_inference.event_fields import fields_of
 from aws_bedrock_inference.telemetry.names import OWN
 
 if TYPE_CHECKING:
-    from aws_bedrock_inference.telemetry.described import Attributes, Described
+    from aws_bedrock_inference.telemetry.described import Attributes
 
-# The event's name, and the fields that are told: numbers and words of this package. Never texts of the service, which
-# may quote the request. A `fault` is told by its code, cause and decision, a `to` by its model and Region.
-_EVENTS: dict[type, tuple[str, tuple[str, ...]]] = {
-    AnswerCached: ("answer_cached", ("age", "fault")),
-    AnswerDegraded: ("answer_degraded", ("attempts", "fault")),
-    BurndownChanged: ("burndown_changed", ("burndown", "table")),
-    CircuitChanged: ("circuit_changed", ("state",)),
-    ContentFiltered: ("content_filtered", ("replaced",)),
-    DeadLetterKept: ("dead_letter_kept", ("letter_id", "fault")),
-    DeadLetterLost: ("dead_letter_lost", ("fault",)),
-    FellBack: ("fell_back", ("to", "attempts", "total", "fault")),
-    ProfileChosen: ("profile_chosen", ("profile",)),
-    QuotaQueued: ("quota_queued", ("tokens", "ahead")),
-    RetryScheduled: ("retry_scheduled", ("attempt", "wait", "tokens", "fault")),
-    RouteHealthChanged: ("route_health_changed", ("resting", "share")),
-    StreamResumed: ("stream_resumed", ("how", "received", "wait", "tokens", "fault")),
-    ThrottleReceived: ("throttle_received", ("cause", "reserved", "outstanding", "used", "estimate")),
-}
-
-_KEYS = {"cause": "dimension"}  # which dimension of the quota it was; the cause of a fault is another thing
+# What the span says already, its own ids, and what is for people.
+_OF_THE_SPAN = frozenset({"event", "call_id", "context", "trace_id", "span_id", "model", "region", "advice"})
 
 
-def span_event(event: object, described: Described) -> tuple[str, Attributes] | None:
-    """Return the name and the attributes of `event`; None if it belongs to no span."""
-    known = _EVENTS.get(type(event))
-    if known is None:
-        return None
-    name, fields = known
-    attributes: Attributes = {}
-    for field in fields:
-        attributes |= _told(field, getattr(event, field), described)
-    return f"{OWN}{name}", attributes
+def span_event(event: Any) -> tuple[str, Attributes]:
+    """Return the name and the attributes of `event`, such as `aws_bedrock_inference.retry_scheduled`."""
+    said = fields_of(event)
+    return _name(said["event"]), {f"{OWN}{name}": value for name, value in said.items() if name not in _OF_THE_SPAN}
 
 
-def _told(field: str, value: Any, described: Described) -> Attributes:
-    if value is None or value == "" or (isinstance(value, float) and not isfinite(value)):
-        return {}
-    if field == "fault":
-        return described.fault(value)
-    if field == "to":
-        return {described.name["model"]: value.model, described.name["region"]: value.region}
-    return {f"{OWN}{_KEYS.get(field, field)}": value}
+@cache
+def _name(kind: str) -> str:
+    return OWN + re.sub(r"(?<=[a-z])(?=[A-Z])", "_", kind).lower()

@@ -15,16 +15,17 @@ from opentelemetry import context as contexts
 from opentelemetry import trace
 from opentelemetry.trace import NonRecordingSpan, Span, SpanKind, Status, StatusCode, Tracer
 
-from aws_bedrock_inference.events import AttemptEnded, AttemptStarted, CallEnded, CallStarted
 from aws_bedrock_inference.flow import ABANDONED
 from aws_bedrock_inference.forks import renew_after_fork
 from aws_bedrock_inference.telemetry.described import CONTEXT, OPERATION
 from aws_bedrock_inference.telemetry.names import OWN
 from aws_bedrock_inference.telemetry.span_events import span_event
+from aws_bedrock_inference.traces import Ids
 
 if TYPE_CHECKING:
     from contextvars import Token
 
+    from aws_bedrock_inference.events import AttemptEnded, AttemptStarted, CallEnded, CallStarted
     from aws_bedrock_inference.fault import Fault
     from aws_bedrock_inference.telemetry.described import Attributes, Described
 
@@ -165,11 +166,16 @@ class Spans:
     def other(self, event: Any) -> None:
         """Add an event of a call to its span."""
         one = self._open.get(event.call_id)
-        if one is None or not one.call.is_recording():
-            return
-        found = span_event(event, self._described)
-        if found is not None:
-            one.call.add_event(*found)
+        if one is not None and one.call.is_recording():
+            one.call.add_event(*span_event(event))
+
+    def ids(self, call_id: int) -> Ids | None:
+        """Return the ids of the span of a call in flight."""
+        one = self._open.get(call_id)
+        if one is None:
+            return None
+        found = one.call.get_span_context()
+        return Ids(f"{found.trace_id:032x}", f"{found.span_id:016x}")
 
     def close(self) -> None:
         """End all spans that are open. Calls in flight stay current until they end."""
@@ -200,8 +206,8 @@ class Spans:
 
 
 def instrumented(operation: str, region: str) -> bool:
-    """Return whether a call is one of a boto3 client whose calls OpenTelemetry's instrumentation of botocore makes spans
-    and metrics of. They know more of an answer than a wrapper sees, and a program may have been built on them.
+    """Return whether a call is one of a boto3 client that OpenTelemetry's instrumentation of botocore makes spans and
+    metrics of. They know more of an answer than a wrapper sees, and dashboards may have been built on them.
     """
     if not (region and operation[:1].isupper()):  # boto3's models name operations so, everything else does not
         return False
