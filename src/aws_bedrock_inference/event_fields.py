@@ -6,6 +6,7 @@ hold words of the service or of a store is left out, and so are tenants: `contex
 
 from __future__ import annotations
 
+import re
 from dataclasses import fields
 from functools import cache
 from math import isfinite
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.contexts import Context
 
 _LEFT_OUT = frozenset({"call_id", "context", "message", "place", "tenant"})
+
+_CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:#/-]{0,99}", re.ASCII)
 
 # The words of AWS's documents for a kind of error.
 _ERROR_TYPES = {Kind.THROTTLED: "throttling", Kind.INVALID: "validation", Kind.UNKNOWN: "unknown_error"}
@@ -51,7 +54,7 @@ def fault_fields(fault: Fault) -> dict[str, Any]:
     """Return what is known of a failure, without the service's own words."""
     known = {
         "error_type": _ERROR_TYPES.get(fault.kind, fault.kind.value),
-        "code": fault.code,
+        "code": code_of(fault),
         "cause": fault.cause,
         "decision": fault.decision.value,
         "origin": fault.origin.value,
@@ -60,6 +63,11 @@ def fault_fields(fault: Fault) -> dict[str, Any]:
         "request_id": fault.request_id,
     }
     return {name: value for name, value in known.items() if value is not None}
+
+
+def code_of(fault: Fault) -> str | None:
+    """Return the code of a fault; None if it is none but a text, which a server or a proxy may have written."""
+    return fault.code if _CODE.fullmatch(fault.code) else None
 
 
 def _parts(name: str, value: Any) -> dict[str, Any]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+from aws_bedrock_inference.telemetry.observing import observe
 from aws_bedrock_inference.telemetry.otel import OpenTelemetry
 
 if TYPE_CHECKING:
@@ -18,6 +20,16 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
 
 OWN = "aws_bedrock_inference."
+
+
+@pytest.fixture
+def recorded() -> Iterator[Recorded]:
+    """A real SDK, which is told of every call of the process."""
+    made = Recorded()
+    stop = observe(otel=made.otel)
+    yield made
+    stop()
+    made.close()
 
 
 class Recorded:
@@ -54,6 +66,11 @@ class Recorded:
                     found.setdefault(metric.name, []).extend(metric.data.data_points)
         return found
 
+    def everything(self) -> str:
+        """Return all that a backend would get."""
+        read = self.reader.get_metrics_data()
+        return "".join([*(span.to_json() for span in self.spans), read.to_json() if read is not None else ""])
+
     def close(self) -> None:
         self.tracers.shutdown()
         self.meters.shutdown()
@@ -64,9 +81,8 @@ class Recorded:
             above = span.parent.span_id if span.parent is not None else None
             if above == parent or (parent is None and above not in inner):
                 attributes = span.attributes or {}
-                told = [
-                    str(attributes[key]) for key in (f"{OWN}attempt", "error.type", f"{OWN}cause") if key in attributes
-                ]
+                keys = f"{OWN}attempt", "error.type", f"{OWN}cause"
+                told = [str(attributes[key]) for key in keys if key in attributes]
                 yield f"{margin}{' '.join([span.name, *told])}: {span.status.status_code.name}"
                 yield from (f"{margin}  · {event.name.removeprefix(OWN)}" for event in span.events)
                 yield from self._lines(span.context.span_id, f"{margin}  ")

@@ -1,14 +1,13 @@
 """What spans and metrics say of routes and faults, in the names of the conventions.
 
-Nothing of a request or an answer is in it: routes, codes, causes, counts. Codes come from the service, so that only
-what looks like one is passed on.
+Nothing of a request or an answer is in it: routes, codes, causes, counts.
 """
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
+from aws_bedrock_inference.event_fields import code_of
 from aws_bedrock_inference.flow import ABANDONED
 from aws_bedrock_inference.telemetry.names import OWN, PROVIDER
 
@@ -31,7 +30,6 @@ EMBEDDINGS = "embeddings"
 
 # A function that is wrapped is named by its program; names of models, services and functions are shorter.
 _LONGEST = 256
-_CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,99}", re.ASCII)
 
 
 class Described:
@@ -74,8 +72,7 @@ class Described:
         """Return the attributes of a fault. One that the program itself brought about is no error."""
         if fault.cause == ABANDONED.cause:
             return {CAUSE: fault.cause}
-        code = fault.code if _CODE.fullmatch(fault.code) else OTHER
-        return {self.name["error"]: code, CAUSE: fault.cause, DECISION: fault.decision.value}
+        return {self.name["error"]: code_of(fault) or OTHER, CAUSE: fault.cause, DECISION: fault.decision.value}
 
     def usage(self, usage: Usage) -> Attributes:
         """Return the token counts of a call. The conventions count cached tokens as input, too; Bedrock does not."""

@@ -117,7 +117,7 @@ class OpenTelemetrySink:
 def sink_of(otel: Any) -> OpenTelemetrySink:
     """Return the sink for the argument `otel` of `observe`: True, or an `OpenTelemetry`."""
     if otel is True:
-        otel = OpenTelemetry()
-    if not isinstance(otel, OpenTelemetry):
-        raise ValueError(f"observe(otel={shown(otel)}): give True, or an OpenTelemetry(...) with the providers")
-    return otel.sink()
+        return OpenTelemetry().sink()
+    if isinstance(otel, OpenTelemetry):
+        return otel.sink()
+    raise ValueError(f"observe(otel={shown(otel)}): give True, or an OpenTelemetry(...) with the providers")

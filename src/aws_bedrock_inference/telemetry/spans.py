@@ -20,11 +20,9 @@ from aws_bedrock_inference.forks import renew_after_fork
 from aws_bedrock_inference.telemetry.described import CONTEXT, OPERATION
 from aws_bedrock_inference.telemetry.names import OWN
 from aws_bedrock_inference.telemetry.span_events import span_event
-from aws_bedrock_inference.traces import Ids
+from aws_bedrock_inference.traces import SILENT, Ids
 
 if TYPE_CHECKING:
-    from contextvars import Token
-
     from aws_bedrock_inference.events import AttemptEnded, AttemptStarted, CallEnded, CallStarted
     from aws_bedrock_inference.fault import Fault
     from aws_bedrock_inference.telemetry.described import Attributes, Described
@@ -37,24 +35,42 @@ MOST_OPEN = 100_000
 
 # The keys under which instrumentations are told to be silent, as opentelemetry-instrumentation's
 # `suppress_instrumentation` sets them.
-_SILENT = ("suppress_instrumentation", getattr(contexts, "_SUPPRESS_INSTRUMENTATION_KEY", ""))
+_SILENT = (SILENT, getattr(contexts, "_SUPPRESS_INSTRUMENTATION_KEY", ""))
 
 _LONGEST_REASON = 100
 
 
-class _Open:
-    """The spans of a call in flight, and what takes them back from being current in `thread`."""
+class _Current:
+    """A span that is current in this thread, from its making on until it is left."""
 
-    __slots__ = ("attempt", "attempt_token", "call", "model", "thread", "token", "whole")
+    __slots__ = ("_key", "_token", "thread")
+
+    def __init__(self, key: str, span: Span, around: contexts.Context) -> None:
+        self._key = key
+        self.thread = get_ident()
+        self._token = contexts.attach(contexts.set_value(key, self, trace.set_span_in_context(span, around)))
+
+    def leave(self) -> None:
+        """Make current again what was so before, unless that has happened: two listeners hear of a call's end in the
+        order in which they heard of its beginning. Where another thread ends a call, since its own stopped running it,
+        nothing is current.
+        """
+        if self.thread == get_ident() and contexts.get_value(self._key) is self:
+            contexts.detach(self._token)
+
+
+class _Open:
+    """The spans of a call in flight."""
+
+    __slots__ = ("attempt", "attempt_current", "call", "current", "model", "whole")
 
     def __init__(self, call: Span, model: str, *, whole: bool) -> None:
         self.call = call
         self.model = model
         self.whole = whole  # its attempts have spans of ours
+        self.current: _Current | None = None
         self.attempt: Span | None = None
-        self.attempt_token: Token[contexts.Context] | None = None
-        self.token: Token[contexts.Context] | None = None
-        self.thread = 0
+        self.attempt_current: _Current | None = None
 
 
 class Spans:
@@ -63,16 +79,18 @@ class Spans:
     def __init__(self, tracer: Tracer, described: Described) -> None:
         self._tracer = tracer
         self._described = described
+        self._key = contexts.create_key(OWN)
         self._open: dict[int, _Open] = {}
         renew_after_fork(self)
 
     def after_fork(self) -> None:
-        """Leave the open spans to the parent, which will end them. A call that goes on in the child tells nothing."""
+        """Leave the spans of calls in flight to the parent, which will end them."""
         here = get_ident()
-        self._open = {number: one for number, one in self._open.items() if one.thread == here}
-        for one in self._open.values():
-            one.call, one.attempt = NonRecordingSpan(one.call.get_span_context()), None
-            one.whole = False
+        kept = {number: one for number, one in self._open.items() if one.current and one.current.thread == here}
+        for one in kept.values():
+            one.call = NonRecordingSpan(one.call.get_span_context())
+            one.attempt = None if one.attempt is None else one.call
+        self._open = kept
 
     def __len__(self) -> int:
         return len(self._open)
@@ -109,8 +127,7 @@ class Spans:
             self._drop_oldest()
         self._open[event.call_id] = one
         if not event.streams:
-            one.thread = get_ident()
-            one.token = contexts.attach(trace.set_span_in_context(span))
+            one.current = _Current(self._key, span, contexts.get_current())
 
     def attempt_started(self, event: AttemptStarted) -> None:
         """Begin the span of an attempt, below that of its call."""
@@ -122,34 +139,29 @@ class Spans:
         attributes[f"{OWN}model"] = event.route.model
         within = trace.set_span_in_context(one.call)
         one.attempt = self._tracer.start_span(ATTEMPT, context=within, attributes=attributes)
-        if one.token is not None:
-            one.attempt_token = contexts.attach(trace.set_span_in_context(one.attempt, within))
+        if one.current is not None:
+            one.attempt_current = _Current(self._key, one.attempt, within)
 
     def attempt_ended(self, event: AttemptEnded) -> None:
         """End the span of an attempt."""
         one = self._open.get(event.call_id)
         if one is None or one.attempt is None:
             return
-        span, one.attempt = one.attempt, None
-        name = self._described.name
+        span, name = one.attempt, self._described.name
         if event.request_id:
             span.set_attribute(name["request_id"], event.request_id)
         if event.first_content is not None:
             span.set_attribute(f"{OWN}first_content", event.first_content)
         if event.fault is not None and event.fault.status is not None:
             span.set_attribute(name["status"], event.fault.status)
-        self._end(span, event.fault)
-        if one.attempt_token is not None:
-            contexts.detach(one.attempt_token)
-            one.attempt_token = None
+        self._end_attempt(one, event.fault)
 
     def call_ended(self, event: CallEnded) -> None:
         """End the span of a call, and that of an attempt that was interrupted."""
         one = self._open.pop(event.call_id, None)
         if one is None:
             return
-        if one.attempt is not None:
-            self._end(one.attempt, event.fault)
+        self._end_attempt(one, event.fault)
         span, name = one.call, self._described.name
         if span.is_recording():
             attributes: dict[str, Any] = {f"{OWN}attempts": event.attempts}
@@ -161,7 +173,8 @@ class Spans:
                 attributes[name["answered_by"] if one.whole else f"{OWN}model"] = event.route.model
             span.set_attributes(attributes)
         self._end(span, event.fault)
-        self._leave(one)
+        if one.current is not None:
+            one.current.leave()
 
     def other(self, event: Any) -> None:
         """Add an event of a call to its span."""
@@ -184,6 +197,13 @@ class Spans:
                 one.attempt.end()
             one.call.end()
 
+    def _end_attempt(self, one: _Open, fault: Fault | None) -> None:
+        if one.attempt is not None:
+            self._end(one.attempt, fault)
+        if one.attempt_current is not None:
+            one.attempt_current.leave()
+        one.attempt = one.attempt_current = None
+
     def _end(self, span: Span, fault: Fault | None) -> None:
         if fault is not None and span.is_recording():
             span.set_attributes(self._described.fault(fault))
@@ -195,14 +215,6 @@ class Spans:
         one = self._open.pop(next(iter(self._open)), None)
         if one is not None:
             one.call.end()
-
-    @staticmethod
-    def _leave(one: _Open) -> None:
-        """Make current again what was current before the call. A call that another thread ends, since its own stopped
-        running it, has no context to go back to.
-        """
-        if one.token is not None and one.thread == get_ident():
-            contexts.detach(one.token)
 
 
 def instrumented(operation: str, region: str) -> bool:
