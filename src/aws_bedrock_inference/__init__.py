@@ -82,6 +82,7 @@ if TYPE_CHECKING:
         GeographicProfile,
         MaxCost,
         Quota,
+        RequestMetadata,
         Resume,
         Retry,
         Target,
@@ -91,6 +92,7 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.pricing import Rates, rates_of
     from aws_bedrock_inference.resilience.functions import attempts
     from aws_bedrock_inference.resilience.wrap import resilient
+    from aws_bedrock_inference.telemetry.logs import log_bedrock_error, setup_structured_logging
     from aws_bedrock_inference.telemetry.observing import observe
 
 __version__ = "0.1.0"
@@ -167,12 +169,14 @@ _HOMES = {
         "GeographicProfile",
         "MaxCost",
         "Quota",
+        "RequestMetadata",
         "Resume",
         "Retry",
         "Target",
         "standard",
     ),
     "pricing": ("Rates", "rates_of"),
+    "telemetry.logs": ("log_bedrock_error", "setup_structured_logging"),
     "telemetry.observing": ("observe",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
@@ -234,6 +238,7 @@ __all__ = [
     "Refused",
     "Replaced",
     "Reply",
+    "RequestMetadata",
     "Resume",
     "Retry",
     "Route",
@@ -259,12 +264,14 @@ __all__ = [
     "invoke_with_retry",
     "is_recoverable_error",
     "load",
+    "log_bedrock_error",
     "observe",
     "rates_of",
     "resilient",
     "retry_with_exponential_backoff",
     "retry_with_jitter",
     "safe_invoke",
+    "setup_structured_logging",
     "standard",
     "stream_with_retry",
 ]

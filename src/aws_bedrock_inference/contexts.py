@@ -62,6 +62,11 @@ def context(**names: Value) -> Scope:
     return Scope(tuple((_name(name), _value(name, value)) for name, value in names.items()))
 
 
+def texts(context: Context) -> dict[str, str]:
+    """Return a context's values as texts, for what has nothing else: labels, tags, metadata."""
+    return {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in context}
+
+
 class Scope:
     """A context that can be entered, also more than once and by several threads."""
 

@@ -34,7 +34,8 @@ _ERROR_TYPES = {Kind.THROTTLED: "throttling", Kind.INVALID: "validation", Kind.U
 def fields_of(event: Any) -> dict[str, Any]:
     """Return what `event` says, with the context of its call and the trace that it belongs to."""
     said: dict[str, Any] = {"event": type(event).__name__}
-    for name in _names(type(event)):
+    kind: Any = type(event)
+    for name in _names(kind):
         said.update(_parts(name, getattr(event, name)))
     if isinstance(event, CallEnded) and (cost := event.cost) is not None:
         said["cost"] = round(cost, 9)

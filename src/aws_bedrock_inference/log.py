@@ -38,6 +38,7 @@ from aws_bedrock_inference.events import (
     ThrottleReceived,
 )
 from aws_bedrock_inference.flow import ABANDONED
+from aws_bedrock_inference.knowledge.masking import masked
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -169,7 +170,7 @@ def _cached(event: AnswerCached) -> Line:
 def _cache_store(event: CacheStoreChanged) -> Line:
     if event.available:
         return ("the cache at %s is available again", event.place)
-    return ("the cache is unavailable, and calls are made without it: %s", event.message)
+    return ("the cache is unavailable, and calls are made without it: %s", masked(event.message))
 
 
 def _letter(event: DeadLetterKept) -> Line:
@@ -177,7 +178,8 @@ def _letter(event: DeadLetterKept) -> Line:
 
 
 def _letter_lost(event: DeadLetterLost) -> Line:
-    return ("%s: failed with %s; not kept as a dead letter: %s", event.route, _named(event.fault), event.message)
+    why = masked(event.message)
+    return ("%s: failed with %s; not kept as a dead letter: %s", event.route, _named(event.fault), why)
 
 
 def _burndown(event: BurndownChanged) -> Line:

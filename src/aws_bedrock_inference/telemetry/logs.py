@@ -1,13 +1,183 @@
-"""The log as lines of JSON."""
+"""The log as lines of JSON on stderr: set up once, with lines that repeat sampled."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import logging
+import sys
+import threading
+from contextlib import suppress
+from copy import copy
+from math import inf
+from typing import TYPE_CHECKING, Any, TextIO, cast
+
+from aws_bedrock_inference.event_fields import fault_fields
+from aws_bedrock_inference.fault import Fault
+from aws_bedrock_inference.forks import renew_after_fork
+from aws_bedrock_inference.knowledge.classify import classify
+from aws_bedrock_inference.log import LOGGER
+from aws_bedrock_inference.telemetry.json_lines import JsonFormatter
+from aws_bedrock_inference.telemetry.plain import error_text, whole_characters
+from aws_bedrock_inference.telemetry.repeats import Repeated, Repeats
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
+
+DOCUMENTED = logging.getLogger("bedrock_client")
+"""The logger of AWS's documents, for a program's own lines and for `log_bedrock_error`."""
+
+_LOGGERS = (DOCUMENTED, LOGGER)
+
+
+def setup_structured_logging(level: int | str = logging.INFO, *, stream: TextIO | None = None) -> logging.Logger:
+    """Write lines of JSON from `level` on, and return the logger `bedrock_client` for the program's own.
+
+    The lines of this package's log are written, too (logger `aws_bedrock_inference`). `stream` is stderr unless it is
+    given. A second call changes level and stream, and adds nothing.
+    """
+    handler = _handler() or JsonLines()
+    if stream is not None:
+        handler.setStream(stream)
+    for logger in _LOGGERS:
+        logger.setLevel(level)
+        logger.addHandler(handler)  # which adds none that it has
+    return DOCUMENTED
+
+
+def log_bedrock_error(error: object, context: Mapping[str, Any] | None = None) -> None:
+    """Write an error to the logger `bedrock_client`, as `Bedrock API error` with its type, message and cause.
+
+    `error` is an exception, or a text. `context` is written as `data`: it is the program's own, so only its secrets are
+    masked.
+    """
+    data = {
+        **fault_fields(_fault(error)),
+        "error_message": whole_characters(error_text(error)),
+        "service": "bedrock",
+        "data": context or {},
+    }
+    DOCUMENTED.error("Bedrock API error", extra={"data": data})
 
 
 def installed() -> Callable[[], None]:
-    """Write the log as lines of JSON from now on. The returned function ends that."""
-    raise NotImplementedError
+    """Write this package's log as lines of JSON from now on. The returned function ends that, unless
+    `setup_structured_logging` asked for it, too.
+    """
+    handler = _handler() or JsonLines()
+    level = LOGGER.level
+    LOGGER.addHandler(handler)
+    if level == logging.NOTSET:
+        LOGGER.setLevel(logging.INFO)
+
+    def end() -> None:
+        if handler not in DOCUMENTED.handlers:
+            LOGGER.removeHandler(handler)
+            LOGGER.setLevel(level)
+            handler.close()
+
+    return end
+
+
+class JsonLines(logging.StreamHandler[TextIO]):
+    """A handler that writes lines of JSON. Of the lines of failures with the same cause, event and model, five in a
+    minute are written; then one line has the number of the others, as `repeated`.
+    """
+
+    def __init__(
+        self,
+        stream: TextIO | None = None,
+        *,
+        repeats: Repeats[logging.LogRecord] | None = None,
+        timer: Callable[[float, Callable[[], object]], threading.Timer] = threading.Timer,
+    ) -> None:
+        super().__init__(stream or cast("TextIO", _Stderr()))
+        self.setFormatter(JsonFormatter())
+        self._repeats = Repeats[logging.LogRecord]() if repeats is None else repeats
+        self._make_timer = timer
+        self._timer: threading.Timer | None = None
+        renew_after_fork(self)
+
+    def after_fork(self) -> None:
+        """Forget what the parent will tell of."""
+        self._repeats, self._timer = Repeats(), None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a record, or count it."""
+        kind = _kind(record)
+        admitted = kind is None or self._repeats.admits(kind, record, record.created)
+        self._tell(record.created)
+        if admitted:
+            super().emit(record)
+        else:
+            self._wake(record.created)
+
+    def close(self) -> None:
+        """Write what was counted, at the end of the program too."""
+        with suppress(ValueError):  # the stream is closed
+            self._tell(inf)
+        if self._timer is not None:
+            self._timer.cancel()
+        super().close()
+
+    def _tell(self, now: float) -> None:
+        if now >= self._repeats.due or now == inf:
+            for repeated in self._repeats.ended(now):
+                super().emit(_told(repeated))
+
+    def _wake(self, now: float) -> None:
+        """Have the number told when it is due, also if no other line follows."""
+        if self._timer is None:
+            due = self._repeats.due
+            self._timer = self._make_timer(max(0.0, due - now), lambda: self._at(due))
+            self._timer.daemon = True
+            try:
+                self._timer.start()
+            except RuntimeError:  # no more threads: the next line tells it
+                self._timer = None
+
+    def _at(self, due: float) -> None:
+        self.acquire()
+        try:
+            self._timer = None
+            self._tell(due)
+            if self._repeats.due < inf:
+                self._wake(due)
+        finally:
+            self.release()
+
+
+def _fault(error: object) -> Fault:
+    try:
+        return classify(error)
+    except Exception:  # noqa: BLE001 - the exception says of itself what it likes
+        return Fault(code=type(error).__name__, message="")
+
+
+class _Stderr:
+    """What stderr is when a line is written: programs and tests replace it."""
+
+    def write(self, text: str) -> object:
+        return sys.stderr.write(text)
+
+    def flush(self) -> None:
+        sys.stderr.flush()
+
+
+def _handler() -> JsonLines | None:
+    return next((each for logger in _LOGGERS for each in logger.handlers if isinstance(each, JsonLines)), None)
+
+
+def _kind(record: logging.LogRecord) -> tuple[Any, ...] | None:
+    """Return what a line has in common with those that repeat it; None for one that is written in any case."""
+    fields = getattr(record, "bedrock", None)
+    if not isinstance(fields, dict) or "cause" not in fields:
+        return None
+    return record.levelno, *(fields.get(name) for name in ("event", "cause", "model", "region"))
+
+
+def _told(repeated: Repeated[logging.LogRecord]) -> logging.LogRecord:
+    """Return the record that tells of those that were not written."""
+    record = copy(repeated.last)
+    record.msg = f"{record.getMessage()} ({repeated.held:,} more of these within {repeated.seconds:.0f} s)"
+    record.args = None
+    record.bedrock = {**record.bedrock, "repeated": repeated.held}  # type: ignore[attr-defined]  # _kind found it
+    return record

@@ -1,0 +1,105 @@
+"""Log records as lines of JSON, with the keys of AWS's documents and those of this package's events."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from datetime import UTC, datetime
+from math import inf
+from typing import Any
+
+from aws_bedrock_inference.contexts import current
+from aws_bedrock_inference.dialects.echo import SHORTEST
+from aws_bedrock_inference.event_fields import fault_fields, surroundings
+from aws_bedrock_inference.fault import Fault
+from aws_bedrock_inference.knowledge.masking import masked, masked_in
+from aws_bedrock_inference.telemetry.plain import chained, error_text, plain, text_of, whole_characters
+
+_FRAME = re.compile(r'[ |]*File "[^"]*", line \d+, in ')
+_SURROGATE = "\\ud"  # as JSON escapes one
+
+
+class JsonFormatter(logging.Formatter):
+    """A formatter of the standard library's `logging` that writes each record as one line of JSON.
+
+        handler.setFormatter(JsonFormatter())
+
+    A line has `timestamp` (UTC), `level`, `message` and `logger`; of an event also its name and values; `context`,
+    `trace_id` and `span_id` where there are any; `exception`; and the keys of the dictionary that a program gives as
+    `extra={"data": ...}`, with `data_` before a name that is taken. Whatever a record holds, the line is valid: in
+    ASCII, without line ends, NaN or halves of characters. Secrets are masked in all of it.
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the record's line."""
+        line = {
+            "timestamp": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname,
+        }
+        try:
+            said = self._said(record)
+            text = json.dumps({**line, **said}, allow_nan=False)
+            return json.dumps({**line, **plain(said)}) if _SURROGATE in text else text  # some are halves of characters
+        except Exception as error:  # noqa: BLE001 - a line of the log is never worth an exception
+            why = f"a record that cannot be written: {type(error).__name__}"
+            return json.dumps({**line, "message": why, "logger": str(record.name)})
+
+    def _said(self, record: logging.LogRecord) -> dict[str, Any]:
+        fields = getattr(record, "bedrock", None)
+        said: dict[str, Any] = {"message": _message(record), "logger": record.name}
+        if isinstance(fields, dict):  # made by `event_fields`; of its values only the context is anybody's
+            said.update(fields)
+            if "context" in fields:
+                said["context"] = masked_in(fields["context"])
+        else:
+            said.update(masked_in(surroundings(0, current())))
+            said["message"] = masked(said["message"])
+        if record.exc_info and record.exc_info[1] is not None:
+            said.update(self._exception(record.exc_info))
+        if record.stack_info:
+            said["stack"] = masked(whole_characters(record.stack_info))
+        data = getattr(record, "data", None)
+        if data is not None:
+            given = masked_in(plain(data))
+            given = given if isinstance(given, dict) else {"data": given}
+            said.update({f"data_{name}" if name in said else name: value for name, value in given.items()})
+        return said
+
+    def _exception(self, exc_info: Any) -> dict[str, Any]:
+        """Return the traceback, without what its exceptions quote and without the lines of the program, which may have
+        a prompt in them; and what is known of the failure.
+        """
+        text = _without_source(self.formatException(exc_info))
+        for error in chained(exc_info[1]):
+            said = text_of(error)
+            clean = error_text(error)
+            if said != clean and len(said) >= SHORTEST:
+                text = text.replace(said, clean)
+        fault = getattr(exc_info[1], "fault", None)
+        known = fault_fields(fault) if isinstance(fault, Fault) else {}
+        return {**known, "exception": masked(whole_characters(text))}
+
+
+def _message(record: logging.LogRecord) -> str:
+    try:
+        text = record.getMessage()
+    except Exception:  # noqa: BLE001 - its arguments do not fit, or say of themselves what they like
+        text = text_of(record.msg)
+    return whole_characters(text)
+
+
+def _without_source(traceback: str) -> str:
+    """Return a traceback with files, lines and functions, but not what stands there."""
+    kept: list[str] = []
+    depth = inf  # of the frame before; the source and its marks stand deeper
+    for line in traceback.split("\n"):
+        indent = len(line) - len(line.lstrip(" |"))
+        if _FRAME.match(line):
+            depth = indent
+        elif indent > depth:
+            continue
+        else:
+            depth = inf
+        kept.append(line)
+    return "\n".join(kept)

@@ -1,0 +1,99 @@
+"""Anything as what JSON can write, and what an error says without quoting its request."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import date, time
+from decimal import Decimal
+from enum import Enum
+from math import isfinite
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from aws_bedrock_inference.bounds import LONGEST_INTEGER
+from aws_bedrock_inference.exceptions import BedrockError
+from aws_bedrock_inference.fault import Fault
+from aws_bedrock_inference.knowledge.masking import masked
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+DEEPEST = 12
+LONGEST = 20_000  # characters of a text; log collectors cut lines of 256 KB, and some of 16 KB
+
+_WRITTEN_AS_TEXT = (date, time, Decimal, UUID, PurePath, BaseException)
+
+# How botocore quotes a parameter that it refuses.
+_PARAMETER = re.compile(r"(, value: ).*?(?=, type: <|, valid )", re.DOTALL)
+
+
+def plain(value: Any, *around: int) -> Any:
+    """Return `value` as dictionaries with texts as names, lists, texts, numbers, booleans and None. What is none of
+    these is written as text if that says something, else as the name of its type. `around` has the ids of the
+    containers that it is in.
+    """
+    if isinstance(value, Enum):
+        value = value.value
+    if isinstance(value, (Mapping, list, tuple, set, frozenset)):
+        return _contents(value, around)
+    if isinstance(value, (str, *_WRITTEN_AS_TEXT)):
+        return whole_characters(text_of(value))
+    return _scalar(value)
+
+
+def _scalar(value: Any) -> Any:
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, int):
+        return int(value) if value.bit_length() <= LONGEST_INTEGER else "<a huge integer>"
+    if isinstance(value, float):
+        return float(value) if isfinite(value) else str(float(value))
+    return f"<{type(value).__name__}>"
+
+
+def _contents(value: Any, around: tuple[int, ...]) -> Any:
+    if id(value) in around or len(around) >= DEEPEST:
+        return f"<{type(value).__name__}>"
+    inner = (*around, id(value))
+    if isinstance(value, Mapping):
+        return {whole_characters(text_of(name)): plain(part, *inner) for name, part in list(value.items())}
+    return [plain(part, *inner) for part in list(value)]
+
+
+def whole_characters(text: str) -> str:
+    """Return a text of moderate length without halves of characters, which few readers of JSON accept."""
+    if len(text) > LONGEST:
+        text = f"{text[:LONGEST]}… ({len(text):,} characters)"
+    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def text_of(value: object) -> str:
+    """Return the text of an object of anybody's."""
+    try:
+        return str(value)
+    except Exception:  # noqa: BLE001 - the object says of itself what it likes
+        return f"<{type(value).__name__}>"
+
+
+def error_text(error: object) -> str:
+    """Return what an error says, without secrets, and without its request as far as that is known: an error that has
+    passed a client of this package quotes none, and botocore's own are without the values that they refuse.
+    """
+    fault = getattr(error, "fault", None)
+    if isinstance(fault, Fault) and not isinstance(error, BedrockError):
+        return masked(str(fault))
+    return masked(_PARAMETER.sub(r"\1***", text_of(error)))
+
+
+def chained(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield an exception and all those that its traceback shows."""
+    waiting, seen = [error], set[int]()
+    while waiting:
+        each = waiting.pop()
+        if each is None or id(each) in seen:
+            continue
+        seen.add(id(each))
+        yield each
+        waiting += [each.__cause__, each.__context__, *getattr(each, "exceptions", ())]
