@@ -288,7 +288,7 @@ def test_a_loop_of_attempts_has_spans_too(recorded: Recorded) -> None:
 
 @pytest.mark.parametrize("streamed", [False, True])
 def test_instrumented_boto3_has_no_second_span_and_no_second_metric(recorded: Recorded, *, streamed: bool) -> None:
-    instrumentor: Any = BotocoreInstrumentor()
+    instrumentor = BotocoreInstrumentor()  # type: ignore[no-untyped-call]  # as it is published
     instrumentor.instrument(tracer_provider=recorded.tracers, meter_provider=recorded.meters)
     try:
         good = stream(*FRAMES) if streamed else OK
@@ -314,7 +314,7 @@ def test_instrumented_boto3_has_no_second_span_and_no_second_metric(recorded: Re
 
 
 def test_a_client_that_is_made_in_an_instrumented_program_makes_no_span(face: Any, recorded: Recorded) -> None:
-    instrumentor: Any = BotocoreInstrumentor()
+    instrumentor = BotocoreInstrumentor()  # type: ignore[no-untyped-call]  # as it is published
     instrumentor.instrument(tracer_provider=recorded.tracers, meter_provider=recorded.meters)
     try:
         with Wire(OK) as wire:

@@ -48,8 +48,10 @@ class Described:
         """Return the attributes of a call of `operation` on `route`."""
         found = self.operation(operation, route)
         target = route.model[:_LONGEST]
-        if found:
-            attributes: Attributes = {
+        if not operation:  # an event that does not say it
+            attributes: Attributes = {self.name["model"]: target}
+        elif found:
+            attributes = {
                 self.name["operation"]: found,
                 self.name["provider"]: PROVIDER,
                 self.name["model"]: target,

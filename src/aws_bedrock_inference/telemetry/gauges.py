@@ -1,12 +1,13 @@
-"""Gauges of the whole process, read when somebody collects them: quotas, their queues, circuits.
+"""Instruments that are read when somebody collects them: counters, and gauges of quotas, their queues, and circuits.
 
-They are of the process and not of one observer, since OpenTelemetry cannot take back an instrument: one that is made a
+Gauges are of the process and not of one observer, since OpenTelemetry cannot take back an instrument: one that is made a
 second time is the first one, with the first one's functions.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
+from functools import partial
 from math import isfinite
 from typing import TYPE_CHECKING
 
@@ -63,21 +64,29 @@ class Circuits(Locked):
 CIRCUITS = Circuits()
 
 
-def created(meter: Meter, names: Names, described: Described) -> None:
+def create_gauges(meter: Meter, names: Names, described: Described) -> None:
     """Create the gauges."""
-
-    def create(key: str, read: Callable[[], Iterable[Gauge]]) -> None:
+    quotas = partial(_quotas, described)
+    for key, read in (
+        ("quota_used", lambda: quotas()[0]),
+        ("quota_limit", lambda: quotas()[1]),
+        ("quota_queue", lambda: quotas()[2]),
+        ("circuit", CIRCUITS.gauges),
+    ):
         metric = names.metrics[key]
+        meter.create_observable_gauge(metric.name, [_observing(read)], metric.unit, metric.description)
 
-        def observe(_: CallbackOptions) -> list[Observation]:
-            return [Observation(value, attributes) for value, attributes in read()]
 
-        meter.create_observable_gauge(metric.name, [observe], unit=metric.unit, description=metric.description)
+def create_counters(meter: Meter, names: Names, read: Callable[[str], Iterable[Gauge]]) -> None:
+    """Create the counters, whose values `read` returns by the key of each."""
+    for key, metric in names.metrics.items():
+        if metric.kind == "counter":
+            observing = _observing(partial(read, key))
+            meter.create_observable_counter(metric.name, [observing], metric.unit, metric.description)
 
-    create("quota_used", lambda: _quotas(described)[0])
-    create("quota_limit", lambda: _quotas(described)[1])
-    create("quota_queue", lambda: _quotas(described)[2])
-    create("circuit", CIRCUITS.gauges)
+
+def _observing(read: Callable[[], Iterable[Gauge]]) -> Callable[[CallbackOptions], list[Observation]]:
+    return lambda _: [Observation(value, attributes) for value, attributes in read()]
 
 
 def _quotas(described: Described) -> tuple[list[Gauge], list[Gauge], list[Gauge]]:

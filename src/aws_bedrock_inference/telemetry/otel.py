@@ -73,7 +73,7 @@ class OpenTelemetrySink:
         tracer = trace.get_tracer(SCOPE, __version__, providers.tracer_provider)
         meter = metrics.get_meter(SCOPE, __version__, providers.meter_provider)
         self._spans = spans = Spans(tracer, described)
-        measured = Metrics(meter, named, described, clock=clock)
+        measured = Metrics(meter, named, described, provider=providers.meter_provider, clock=clock)
         self._other = spans.other
         self._forget_ids = traces.provide(spans.ids)
         self._stop: Callable[[], None] | None = None
@@ -85,8 +85,8 @@ class OpenTelemetrySink:
             QuotaQueued: (spans.other, measured.quota_queued),
             FellBack: (spans.other, measured.fell_back),
             CircuitChanged: (spans.other, measured.circuit_changed),
-            DeadLetterKept: (spans.other, partial(measured.dead_letter, kept=True)),
-            DeadLetterLost: (spans.other, partial(measured.dead_letter, kept=False)),
+            DeadLetterKept: (spans.other, partial(measured.dead_letter, key="dead_letters")),
+            DeadLetterLost: (spans.other, partial(measured.dead_letter, key="dead_letters_lost")),
         }
 
     def __call__(self, event: object) -> None:
