@@ -1,7 +1,7 @@
 """Instruments that are read when somebody collects them: counters, and gauges of quotas, their queues, and circuits.
 
-Gauges are of the process and not of one observer, since OpenTelemetry cannot take back an instrument: one that is made a
-second time is the first one, with the first one's functions.
+Gauges are of the process and not of one observer, since OpenTelemetry cannot take back an instrument: one that is made
+a second time is the first one, with the first one's functions.
 """
 
 from __future__ import annotations
@@ -52,8 +52,7 @@ class Circuits(Locked):
             self._states.pop(key, None)
             if len(self._states) >= MOST_CIRCUITS:
                 del self._states[next(iter(self._states))]
-            named = {described.name["model"]: event.route.model, **described.place(event.route)}
-            self._states[key] = _STATES.get(event.state, 0), named
+            self._states[key] = _STATES.get(event.state, 0), described.call("", event.route)
 
     def gauges(self) -> list[Gauge]:
         """Return each circuit's state: 0 closed, 1 half-open, 2 open."""

@@ -56,7 +56,7 @@ class AllSeries(Locked):
     def of(self, operation: str, route: Route, fault: Fault | None = None, context: Context = ()) -> Series:
         """Return the series of a call or an attempt."""
         failed = None if fault is None else (fault.code, fault.cause, fault.decision)
-        key = operation, route.health_key, route.server, failed, context
+        key = operation, route.health_key, failed, context
         known = self._known.get(key)
         return known if known is not None else self._new(key, operation, route, fault, context)
 

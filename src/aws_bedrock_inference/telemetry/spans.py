@@ -106,6 +106,7 @@ class Spans:
         if not whole:  # botocore's own spans are the conventions' ones
             attributes = {key: value for key, value in attributes.items() if not key.startswith("gen_ai.")}
             shown = ""
+        attributes |= described.endpoint(event.route)
         attributes[OPERATION] = event.operation
         attributes[f"{OWN}pool"] = event.route.pool
         attributes[f"{OWN}priority"] = event.priority
@@ -134,9 +135,11 @@ class Spans:
         one = self._open.get(event.call_id)
         if one is None or not one.whole:
             return
-        described = self._described
-        attributes: Attributes = {f"{OWN}attempt": event.attempt, **described.place(event.route)}
-        attributes[f"{OWN}model"] = event.route.model
+        described, route = self._described, event.route
+        attributes: Attributes = {f"{OWN}attempt": event.attempt, f"{OWN}model": route.model}
+        if route.region:
+            attributes[described.name["region"]] = route.region
+        attributes |= described.endpoint(route)
         within = trace.set_span_in_context(one.call)
         one.attempt = self._tracer.start_span(ATTEMPT, context=within, attributes=attributes)
         if one.current is not None:
