@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from aws_bedrock_inference.event_fields import code_of
 from aws_bedrock_inference.flow import ABANDONED
 from aws_bedrock_inference.telemetry.names import OWN, PROVIDER
+from aws_bedrock_inference.telemetry.usage import all_input
 
 if TYPE_CHECKING:
     from aws_bedrock_inference.call import Route, Usage
@@ -79,7 +80,7 @@ class Described:
         return {self.name["error"]: code_of(fault) or OTHER, CAUSE: fault.cause, DECISION: fault.decision.value}
 
     def usage(self, usage: Usage) -> Attributes:
-        """Return the token counts of a call. The conventions count cached tokens as input, too; Bedrock does not."""
+        """Return the token counts of a call."""
         attributes: Attributes = {
             self.name["input_tokens"]: all_input(usage),
             self.name["output_tokens"]: usage.output_tokens,
@@ -89,8 +90,3 @@ class Described:
         if usage.cache_write_tokens:
             attributes[self.name["cache_write_tokens"]] = usage.cache_write_tokens
         return attributes
-
-
-def all_input(usage: Usage) -> int:
-    """Return the input tokens of a call, those included that were read from the prompt cache or written to it."""
-    return usage.input_tokens + usage.cache_read_tokens + usage.cache_write_tokens

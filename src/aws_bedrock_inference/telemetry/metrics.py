@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from aws_bedrock_inference import clock as clocks
 from aws_bedrock_inference.telemetry import gauges
-from aws_bedrock_inference.telemetry.described import EMBEDDINGS, all_input
+from aws_bedrock_inference.telemetry.described import EMBEDDINGS
 from aws_bedrock_inference.telemetry.series import series_of
 from aws_bedrock_inference.telemetry.spans import MOST_OPEN, instrumented
+from aws_bedrock_inference.telemetry.usage import all_input
 
 if TYPE_CHECKING:
     from opentelemetry.metrics import Meter, MeterProvider

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 
 _TABLE: dict[str, Any] = tomllib.loads(files(__package__).joinpath("names.toml").read_text(encoding="utf-8"))
 
+CLOUDWATCH: dict[str, Any] = _TABLE["cloudwatch"]
+"""The metrics of CloudWatch, its namespace and its limits."""
+
 PROVIDER = "aws.bedrock"
 OWN = "aws_bedrock_inference."
 """The beginning of the names that are this package's own."""
