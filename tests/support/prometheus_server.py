@@ -16,7 +16,7 @@ from urllib.request import urlopen
 
 from opentelemetry.exporter.prometheus import PrometheusMetricReader
 from opentelemetry.sdk.metrics import MeterProvider
-from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client import start_http_server
 from support.doubles import session
 
 from aws_bedrock_inference import (
@@ -97,10 +97,9 @@ class Prometheus:
 @contextmanager
 def program(directory: Path) -> Iterator[int]:
     """Make calls of every kind during the block, and yield the port at which their metrics are scraped."""
-    registry = CollectorRegistry()
-    meters = MeterProvider([PrometheusMetricReader(registry=registry)], shutdown_on_exit=False)
+    meters = MeterProvider([PrometheusMetricReader()], shutdown_on_exit=False)
     stop = observe(otel=OpenTelemetry(meter_provider=meters))
-    server, thread = start_http_server(0, addr="127.0.0.1", registry=registry)
+    server, thread = start_http_server(0, addr="127.0.0.1")
     over = threading.Event()
     database = f"sqlite:///{directory}/letters.db"
     with simulator(faults=FAULTS, seed=7) as service, closing(DeadLetterQueue(database)) as letters:

@@ -307,9 +307,8 @@ def test_instrumented_boto3_has_no_second_span_and_no_second_metric(recorded: Re
         f"  chat {MODEL}: UNSET",
     ]
     measured = recorded.metrics()
-    durations = measured["gen_ai.client.operation.duration"]
-    assert sum(point.count for point in durations) == 2  # botocore's own, one for each attempt
-    assert {point.attributes["gen_ai.system"] for point in durations} == {"aws.bedrock"}
+    durations = measured.get("gen_ai.client.operation.duration", [])  # botocore's own, if it is new enough
+    assert not [point for point in durations if "gen_ai.provider.name" in point.attributes]
     assert sum(point.value for point in measured[f"{OWN}attempts"]) == 2
 
 
