@@ -36,7 +36,11 @@ def fields_of(event: Any) -> dict[str, Any]:
     said: dict[str, Any] = {"event": type(event).__name__}
     kind: Any = type(event)
     for name in _names(kind):
-        said.update(_parts(name, getattr(event, name)))
+        value = getattr(event, name)
+        if type(value) is int or (type(value) is str and value):
+            said[name] = value  # as most are
+        else:
+            said.update(_parts(name, value))
     if isinstance(event, CallEnded) and (cost := event.cost) is not None:
         said["cost"] = round(cost, 9)
     if event.call_id:

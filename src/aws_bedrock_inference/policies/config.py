@@ -50,9 +50,9 @@ _MANY = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 def load(path: str | Path) -> Pipeline:
     """Return the pipeline that the TOML file at `path` describes, with the keys of `standard`: `quota`, `cache`,
-    `filtered`, `degrade`, `dead_letters`, `fallback`, `on_interrupt`, `retry`, `max_cost` and `request_metadata`. A table has the options
-    of the policy of that name. With `discovered = true` in `[quota]`, its limits start from what Service Quotas lists
-    (see `Quota.discovered`).
+    `filtered`, `degrade`, `dead_letters`, `fallback`, `on_interrupt`, `retry`, `max_cost` and `request_metadata`. A
+    table has the options of the policy of that name. With `discovered = true` in `[quota]`, its limits start from what
+    Service Quotas lists (see `Quota.discovered`).
 
     Raises `ValueError`, which says where the file is wrong and what is allowed there, and `OSError` if it cannot be
     read.

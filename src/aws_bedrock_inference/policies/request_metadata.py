@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from aws_bedrock_inference.bounds import shown
 from aws_bedrock_inference.contexts import MOST_NAMES, texts
@@ -28,10 +28,10 @@ class RequestMetadata:
     """
 
     def __init__(self, *names: str) -> None:
-        if not all(isinstance(name, str) and name for name in names):
-            raise ValueError(
-                f"RequestMetadata({', '.join(map(shown, names))}): give names of the context, or none for all"
-            )
+        given: tuple[Any, ...] = names  # whatever it really is
+        if not all(isinstance(name, str) and name for name in given):
+            wrong = ", ".join(map(shown, given))
+            raise ValueError(f"RequestMetadata({wrong}): give names of the context, or none for all of it")
         self.names = names
 
     def around(self, step: Step, clock: Clock) -> Step:  # noqa: ARG002 - it needs no time

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 from datetime import UTC, datetime
+from functools import lru_cache
+from json import JSONEncoder
 from math import inf
 from typing import Any
 
@@ -18,6 +19,8 @@ from aws_bedrock_inference.telemetry.plain import chained, error_text, plain, te
 
 _FRAME = re.compile(r'[ |]*File "[^"]*", line \d+, in ')
 _SURROGATE = "\\ud"  # as JSON escapes one
+
+_written = JSONEncoder(allow_nan=False).encode
 
 
 class JsonFormatter(logging.Formatter):
@@ -34,16 +37,16 @@ class JsonFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Return the record's line."""
         line = {
-            "timestamp": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "timestamp": f"{_second(int(record.created))}.{int(record.created % 1 * 1000):03d}Z",
             "level": record.levelname,
         }
         try:
             said = self._said(record)
-            text = json.dumps({**line, **said}, allow_nan=False)
-            return json.dumps({**line, **plain(said)}) if _SURROGATE in text else text  # some are halves of characters
+            text = _written({**line, **said})
+            return _written({**line, **plain(said)}) if _SURROGATE in text else text  # some are halves of characters
         except Exception as error:  # noqa: BLE001 - a line of the log is never worth an exception
             why = f"a record that cannot be written: {type(error).__name__}"
-            return json.dumps({**line, "message": why, "logger": str(record.name)})
+            return _written({**line, "message": why, "logger": str(record.name)})
 
     def _said(self, record: logging.LogRecord) -> dict[str, Any]:
         fields = getattr(record, "bedrock", None)
@@ -103,3 +106,8 @@ def _without_source(traceback: str) -> str:
             depth = inf
         kept.append(line)
     return "\n".join(kept)
+
+
+@lru_cache(maxsize=4)
+def _second(since_epoch: int) -> str:
+    return datetime.fromtimestamp(since_epoch, UTC).strftime("%Y-%m-%dT%H:%M:%S")

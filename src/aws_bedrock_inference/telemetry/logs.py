@@ -153,7 +153,7 @@ def _fault(error: object) -> Fault:
 
 
 class _Stderr:
-    """What stderr is when a line is written: programs and tests replace it."""
+    """The stderr of the moment in which a line is written: programs and tests replace it."""
 
     def write(self, text: str) -> object:
         return sys.stderr.write(text)

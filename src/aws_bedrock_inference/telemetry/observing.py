@@ -67,7 +67,7 @@ def observe(
 
 
 class _Reports(Locked):
-    """What is reported now, by its key: the function that ends it, and how many asked for it."""
+    """The reports that run, by their keys: the function that ends each, and how many asked for it."""
 
     def __init__(self) -> None:
         super().__init__()
