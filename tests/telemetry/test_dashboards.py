@@ -114,7 +114,7 @@ def test_cloudwatch_takes_the_alarms(moto_url: str) -> None:
             return given[value["Ref"]] if "Ref" in value else {name: resolved(each) for name, each in value.items()}
         return [resolved(each) for each in value] if isinstance(value, list) else value
 
-    keys = {"aws_access_key_id": "x", "aws_secret_access_key": "y"}
+    keys: dict[str, Any] = {"aws_access_key_id": "x", "aws_secret_access_key": "y"}
     watch = boto3.client("cloudwatch", region_name="us-east-1", endpoint_url=moto_url, **keys)
     for name, resource in ALARMS["Resources"].items():
         assert resource["Type"] == "AWS::CloudWatch::Alarm"

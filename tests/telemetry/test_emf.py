@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-import jsonschema
+import jsonschema  # type: ignore[import-untyped]  # as it is published
 import pytest
 from support.answers import FRAMES, INTERNAL, REPLY, THROTTLED, fault
 from support.client_faces import MODEL, Asyncio, Blocking

@@ -59,7 +59,7 @@ def embedded_metrics(
     metrics of its own, so that a name may have 50. `write` takes the lines in the place of stdout.
     """
     name_of("namespace", namespace, "checkout/bedrock")
-    if isinstance(by, str) or not all(isinstance(name, str) and name.isidentifier() for name in by):
+    if isinstance(by, str) or not all(str(name).isidentifier() for name in by):
         raise ValueError(f"embedded_metrics(by={shown(by)}): give a list of names of context(...), such as ['team']")
     return PROCESS.add(EmbeddedMetrics(namespace, tuple(by), write or _print), attempts=True)
 
