@@ -1,4 +1,4 @@
-"""What spans and metrics say of routes and faults, in the names of the conventions.
+"""The attributes of routes and faults in spans and metrics, in the names of the conventions.
 
 Nothing of a request or an answer is in it: routes, codes, causes, counts.
 """
