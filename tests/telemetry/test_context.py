@@ -292,17 +292,17 @@ def test_so_have_those_of_a_batch_in_asyncio(tmp_path: Path, heard: list[Any]) -
 
 def test_dead_letters_have_it_as_tags(face: Any, tmp_path: Path) -> None:
     store = f"sqlite:///{tmp_path}/dead.db"
-    policies = standard(dead_letters=DeadLetter(store, tags={"team": "of the policy"}))
+    keeping = DeadLetter(store, tags={"team": "of the policy"})
     with Wire(fault(400, "ValidationException", "no")) as wire, context(team="search", turn=3, live=True):
         with pytest.raises(BedrockError) as failed:
-            face.get(face.open(wire.url, pipeline=policies).invoke("Why?"))
+            face.get(face.open(wire.url, pipeline=standard(dead_letters=keeping)).invoke("Why?"))
         queue = DeadLetterQueue(store)
         queue.store_failed_request({"prompt": "Why?"}, failed.value)
     kept, by_policy = queue.get_failed_requests()
     assert kept.summary.tags == {"team": "search", "turn": "3", "live": "true"}
     assert by_policy.summary.tags == {"team": "of the policy", "turn": "3", "live": "true"}
     queue.close()
-    policies.policies[0].close()
+    keeping.close()
 
 
 MANY = {f"n{n}": "" for n in range(15)}
@@ -335,7 +335,8 @@ def test_the_service_gets_it_if_that_is_asked_for(face: Any, policy: Any, own: A
 
 
 def test_standard_takes_the_policy() -> None:
-    assert standard(request_metadata=RequestMetadata("team")).policies[0].names == ("team",)
+    policy = RequestMetadata("team")
+    assert standard(request_metadata=policy).policies[0] is policy
     wrong: list[Callable[[], Any]] = [
         lambda: standard(request_metadata=True),  # type: ignore[arg-type]  # what is refused
         lambda: RequestMetadata(5),  # type: ignore[arg-type]  # the same

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from support.json_logs import read
 
 from aws_bedrock_inference import ServiceFault, context
+from aws_bedrock_inference.log import LOGGER
 from aws_bedrock_inference.telemetry.json_lines import JsonFormatter
 from aws_bedrock_inference.telemetry.plain import DEEPEST, LONGEST
 
@@ -28,7 +29,7 @@ PROMPT = "Summarise the letter of our customer Ann"
 
 def line(message: Any = "hi", *arguments: Any, error: BaseException | None = None, **extra: Any) -> dict[str, Any]:
     exc_info = (type(error), error, error.__traceback__) if error is not None else None
-    record = logging.LogRecord("app", logging.INFO, __file__, 1, message, arguments, exc_info)
+    record = logging.LogRecord(extra.pop("name", "app"), logging.INFO, __file__, 1, message, arguments, exc_info)
     vars(record).update(extra)
     text = JsonFormatter().format(record)
     assert text.isascii()
@@ -44,8 +45,8 @@ def test_a_line_has_the_keys_of_the_documents() -> None:
 
 
 def test_a_name_that_is_taken_is_kept_under_another() -> None:
-    said = line("hi", data={"message": "yours", "logger": 5})
-    assert (said["message"], said["data_message"], said["data_logger"]) == ("hi", "yours", 5)
+    said = line("hi", data={"message": "yours", "level": 5})
+    assert (said["message"], said["data_message"], said["level"], said["data_level"]) == ("hi", "yours", "INFO", 5)
     assert line(data=["a", 1])["data"] == ["a", 1]
 
 
@@ -145,8 +146,15 @@ TEXTS = st.text(st.characters(exclude_categories=[]))
 @given(TEXTS, st.recursive(st.none() | st.booleans() | st.floats() | st.integers() | TEXTS | st.binary(), st.lists))
 def test_any_record_is_one_valid_line(text: str, value: Any) -> None:
     fields = {"event": "CallEnded", "code": text, "cause": text, "context": {"team": text}}
-    said = line("%s", text, data={text: value}, bedrock=fields, stack_info=text, error=ValueError(text))
+    given = {"name": LOGGER.name, "bedrock": fields, "data": {text: value}, "stack_info": text}
+    said = line("%s", text, error=ValueError(text), **given)
     assert {"timestamp", "level", "message", "logger", "exception", "event"} <= {*said}
+
+
+def test_only_lines_of_the_package_are_of_events() -> None:
+    fields = {"event": "CallEnded", "prompt": PROMPT}
+    assert "event" not in line(bedrock=fields)
+    assert line(bedrock=fields, name=LOGGER.name)["event"] == "CallEnded"
 
 
 def raised(error: BaseException, cause: BaseException | None = None) -> BaseException:
@@ -167,7 +175,8 @@ def test_an_exception_is_written_with_its_chain() -> None:
 
 
 def test_the_lines_of_a_program_are_left_out() -> None:
-    text = line(error=raised(ExceptionGroup("two", [raised(ValueError("a")), raised(RuntimeError("b"))])))["exception"]
+    group = BaseExceptionGroup("two", [raised(ValueError("a")), raised(RuntimeError("b"))])
+    text = line(error=raised(group))["exception"]
     assert text.count("in raised") == 3
     assert text.count("raise") == 3
     assert "ValueError: a" in text
@@ -180,12 +189,10 @@ def test_a_message_of_several_lines_stays_whole() -> None:
 
 
 def test_botocores_own_refusals_do_not_quote_the_parameter() -> None:
-    report = (
-        f"Invalid type for parameter messages[0].content, value: {PROMPT}\n, type: <class 'str'>, valid types: list"
-    )
+    report = f"Invalid type for parameter prompt, value: a, valid b {PROMPT}\n, type: <class 'str'>, valid types: x"
     text = line(error=raised(ParamValidationError(report=report)))["exception"]
     assert "Summarise" not in text
-    assert "Invalid type for parameter messages[0].content, value: ***, type: <class 'str'>" in text
+    assert "Invalid type for parameter prompt, value: ***, type: <class 'str'>" in text
 
 
 SECRETS = [
@@ -203,6 +210,8 @@ def test_secrets_are_masked_in_all_parts(text: str, hidden: str) -> None:
         said = line(text, data={"a": [text], "b": {"c": text}}, error=raised(ValueError(text)), stack_info=text)
         assert hidden not in str(said)
         assert hidden not in str(line("of %s", text))
+        event = {"event": "CallEnded", "context": {"note": text}}
+        assert hidden not in str(line(name=LOGGER.name, bedrock=event))
 
 
 def test_a_member_that_names_a_secret_is_masked() -> None:

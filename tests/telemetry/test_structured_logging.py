@@ -65,6 +65,13 @@ def test_lines_go_to_what_stderr_is_now(capsys: pytest.CaptureFixture[str]) -> N
     assert json.loads(capsys.readouterr().err)["message"] == "hi"
 
 
+def test_a_program_without_stderr_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    logger = setup_structured_logging()
+    monkeypatch.setattr(sys, "stderr", None)
+    logger.info("hi")
+    logger.handlers[0].flush()
+
+
 def test_nothing_is_written_as_json_unless_it_is_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
     log(RETRY)
     assert capsys.readouterr().err == ""
@@ -201,9 +208,10 @@ def test_an_active_span_is_found_without_importing_anything(monkeypatch: pytest.
             return Span()
 
     written = Written()
-    setup_structured_logging(stream=written).info("before")
-    monkeypatch.setitem(sys.modules, "opentelemetry.trace", Trace)  # type: ignore[arg-type]  # all that is asked of it
-    setup_structured_logging().info("with a span")
+    logger = setup_structured_logging(stream=written)
+    logger.info("before")
+    monkeypatch.setitem(sys.modules, "opentelemetry.trace", Trace)
+    logger.info("with a span")
     before, within = written.lines()
     assert "trace_id" not in before
     assert (within["trace_id"], within["span_id"]) == (f"{1:032x}", f"{2:016x}")
@@ -230,7 +238,7 @@ class Timer:
 def record(created: float, event: RetryScheduled = RETRY) -> logging.LogRecord:
     made = LOGGER.makeRecord(LOGGER.name, logging.WARNING, __file__, 1, "attempt %d failed", (event.attempt,), None)
     made.created = created
-    made.bedrock = {"event": "RetryScheduled", "cause": event.fault.cause, "model": "m", "region": "r"}  # type: ignore[attr-defined]  # as log() does
+    made.bedrock = {"event": "RetryScheduled", "cause": event.fault.cause, "model": "m", "region": "r"}
     return made
 
 

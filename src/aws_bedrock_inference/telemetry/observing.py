@@ -86,8 +86,8 @@ class _Reports(Locked):
             end, wanted = self._running.pop(key)
             if wanted > 1:
                 self._running[key] = end, wanted - 1
-                return
-        end()
+            else:
+                end()  # within the lock: who begins the same again meanwhile comes after it
 
 
 _REPORTS = _Reports()
