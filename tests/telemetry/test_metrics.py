@@ -245,6 +245,11 @@ def test_the_values_of_labels_are_bounded(recorded: Recorded) -> None:
     assert len({point.attributes.get("error.type") for point in found}) <= MOST_WORDS + 2
     assert len({point.attributes.get(f"{OWN}context.user") for point in found}) <= 52
     assert sum(point.count for point in found) == MOST + 100
+    later = Route("model-7", "eu-west-1")
+    listener(CallEnded("converse", later, None, Usage(1, 2), 1, 0.1))
+    assert [
+        labels["cloud.region"] for labels, _ in told(recorded.metrics()["gen_ai.client.token.usage"], model="model-7")
+    ]
     listener.close()
 
 

@@ -74,29 +74,34 @@ class OpenTelemetrySink:
         meter = metrics.get_meter(SCOPE, __version__, providers.meter_provider)
         self._spans = spans = Spans(tracer, described)
         measured = Metrics(meter, named, described, provider=providers.meter_provider, clock=clock)
-        self._other = spans.other
         self._forget_ids = traces.provide(spans.ids)
         self._stop: Callable[[], None] | None = None
-        self._heard: dict[type, tuple[Callable[[Any], None], ...]] = {
-            CallStarted: (spans.call_started,),
-            AttemptStarted: (measured.attempt_started, spans.attempt_started),
-            AttemptEnded: (measured.attempt_ended, spans.attempt_ended),
-            CallEnded: (measured.call_ended, spans.call_ended),
-            QuotaQueued: (spans.other, measured.quota_queued),
-            FellBack: (spans.other, measured.fell_back),
-            CircuitChanged: (spans.other, measured.circuit_changed),
-            DeadLetterKept: (spans.other, partial(measured.dead_letter, key="dead_letters")),
-            DeadLetterLost: (spans.other, partial(measured.dead_letter, key="dead_letters_lost")),
+        self._measured: dict[type, Callable[[Any], None]] = {
+            AttemptStarted: measured.attempt_started,
+            AttemptEnded: measured.attempt_ended,
+            CallEnded: measured.call_ended,
+            QuotaQueued: measured.quota_queued,
+            FellBack: measured.fell_back,
+            CircuitChanged: measured.circuit_changed,
+            DeadLetterKept: partial(measured.dead_letter, key="dead_letters"),
+            DeadLetterLost: partial(measured.dead_letter, key="dead_letters_lost"),
+        }
+        self._spanned: dict[type, Callable[[Any], None]] = {
+            CallStarted: spans.call_started,
+            AttemptStarted: spans.attempt_started,
+            AttemptEnded: spans.attempt_ended,
+            CallEnded: spans.call_ended,
         }
 
     def __call__(self, event: object) -> None:
-        """Tell OpenTelemetry of `event`."""
-        heard = self._heard.get(type(event))
-        if heard is None:
-            self._other(event)
-            return
-        for hear in heard:
-            hear(event)
+        """Tell OpenTelemetry of `event`: its span last, so that a measurement belongs to it, and in any case."""
+        kind = type(event)
+        try:
+            measure = self._measured.get(kind)
+            if measure is not None:
+                measure(event)
+        finally:
+            self._spanned.get(kind, self._spans.other)(event)
 
     def close(self) -> None:
         """End the spans that are open. Each thread in a call goes on to hear of that one's end alone, to make current

@@ -7,17 +7,14 @@ one, with the first one's functions.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 from aws_bedrock_inference.forks import Locked
-from aws_bedrock_inference.telemetry.described import CONTEXT, OPERATION, OTHER, TARGET
+from aws_bedrock_inference.telemetry.described import CAUSE, CONTEXT, OPERATION, OTHER, TARGET
 from aws_bedrock_inference.telemetry.labels import Labels
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from aws_bedrock_inference.call import Route
     from aws_bedrock_inference.contexts import Context
     from aws_bedrock_inference.fault import Fault
@@ -47,10 +44,11 @@ class AllSeries(Locked):
     def __init__(self, described: Described) -> None:
         super().__init__()
         self._described = described
-        self._bounded = {described.name["model"], described.name["error"], OPERATION, TARGET}
+        self._bounded = {described.name["model"], described.name["error"], CAUSE, OPERATION, TARGET}
         self._words = Labels(names=len(self._bounded), values=MOST_WORDS)
         self._labels = Labels()
-        self._known: dict[object, Series] = {}
+        self._all: dict[object, Series] = {}
+        self._known: dict[object, Series] = {}  # those of what came last
         self._others = Series({described.name["error"]: OTHER}, described.name["token_type"])
 
     def of(self, operation: str, route: Route, fault: Fault | None = None, context: Context = ()) -> Series:
@@ -66,32 +64,30 @@ class AllSeries(Locked):
             counts = series.counts
             counts[key] = counts.get(key, 0) + value
 
-    def read(self, key: str) -> Iterable[tuple[float, Attributes]]:
-        """Return a counter's values. Series may have equal labels, where words were too many."""
+    def read(self, key: str) -> list[tuple[float, Attributes]]:
+        """Return a counter's values."""
         with self._lock:
-            found = [(each.counts[key], each.attributes) for each in self._all() if key in each.counts]
-        values: dict[object, float] = defaultdict(float)
-        labels: dict[object, Attributes] = {}
-        for value, attributes in found:
-            same = frozenset(attributes.items())
-            values[same] += value
-            labels[same] = attributes
-        return [(value, labels[same]) for same, value in values.items()]
-
-    def _all(self) -> list[Series]:
-        return [*self._known.values(), self._others]
+            series = [*self._all.values(), self._others]
+            return [(each.counts[key], each.attributes) for each in series if key in each.counts]
 
     def _new(self, key: object, operation: str, route: Route, fault: Fault | None, context: Context) -> Series:
+        attributes = self._described.call(operation, route)
+        if fault is not None:
+            attributes |= self._described.fault(fault)
         with self._lock:
-            if len(self._known) >= MOST:
-                return self._others
-            attributes = self._described.call(operation, route)
-            if fault is not None:
-                attributes |= self._described.fault(fault)
-            bounded = tuple((name, value) for name, value in attributes.items() if name in self._bounded)
-            attributes |= self._words.of(bounded)  # type: ignore[arg-type]  # those are texts
+            words = tuple((name, str(value)) for name, value in attributes.items() if name in self._bounded)
+            attributes |= self._words.of(words)
             attributes |= {CONTEXT + name: value for name, value in self._labels.of(context).items()}
-            return self._known.setdefault(key, Series(attributes, self._described.name["token_type"]))
+            labels = frozenset(attributes.items())
+            series = self._all.get(labels)
+            if series is None:
+                if len(self._all) >= MOST:
+                    return self._others
+                series = self._all[labels] = Series(attributes, self._described.name["token_type"])
+            if len(self._known) >= MOST:
+                self._known.clear()
+            self._known[key] = series
+            return series
 
 
 class _Program:
