@@ -23,7 +23,7 @@ define locked
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test redis lint types imports index prices surface bench faults stress update test-latest test-oldest test-matrix wheel clean
+.PHONY: help demo test redis prometheus lint types imports index prices surface bench faults stress update test-latest test-oldest test-matrix wheel clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -46,22 +46,22 @@ $(PEERS)/.ready: pyproject.toml requirements/peers.txt
 demo: $(VENV)/.demo ## Run the main job against the built-in simulator, plain boto3 beside this package
 	@$(BIN)/bedrock demo
 
-test: lint types imports redis $(PEERS)/.ready ## Check style, types and import direction, then run every test
+test: lint types imports redis prometheus $(PEERS)/.ready ## Check style, types and import direction, then run every test
 	@echo "Running the tests …"
 	@$(BIN)/python -m pytest -q
 
-test-latest: redis $(PEERS)/.ready ## Run the tests with the newest release of everything
+test-latest: redis prometheus $(PEERS)/.ready ## Run the tests with the newest release of everything
 	@$(PYTHON) -m venv --clear $(LATEST)
 	@$(LATEST)/bin/$(PIP) --upgrade "pip>=25.1"
 	@$(LATEST)/bin/$(PIP) --editable . --group dev -r requirements/build.in
 	@$(LATEST)/bin/python -m pytest -q
 
-test-oldest: redis $(PEERS)/.ready ## Run the tests with the oldest run-time dependencies that pyproject.toml allows
+test-oldest: redis prometheus $(PEERS)/.ready ## Run the tests with the oldest run-time dependencies that pyproject.toml allows
 	@$(PYTHON) -m venv --clear $(OLDEST)
 	$(call locked,$(OLDEST),requirements/oldest.txt)
 	@$(OLDEST)/bin/python -m pytest -q $(NO_CLIENTS)
 
-test-matrix: redis $(PEERS)/.ready ## Run the tests with each Python from 3.11 to 3.14 that is here, and say which are not
+test-matrix: redis prometheus $(PEERS)/.ready ## Run the tests with each Python from 3.11 to 3.14 that is here, and say which are not
 	@missing=""; for version in $(PYTHONS); do \
 	  if command -v python$$version > /dev/null && python$$version -c "" 2> /dev/null; then \
 	    $(MAKE) --no-print-directory VENV=.venv-$$version PYTHON=python$$version .venv-$$version/.ready && \
@@ -75,6 +75,14 @@ redis: ## Check that there is a server for tests to start, redis-server or valke
 	  { apt-get install -qq redis-server || { apt-get update -qq && apt-get install -qq redis-server; }; } > /dev/null; } || { \
 	  echo "Some tests start redis-server or valkey-server, and neither is here. Install one, for example:"; \
 	  echo "  apt-get install redis-server   or   dnf install valkey   or   brew install valkey"; exit 1; }
+
+prometheus: ## Check that there is a Prometheus for tests to start; install it where apt-get may
+	@command -v prometheus > /dev/null || { \
+	  [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null && echo "Installing prometheus, which some tests start …" && \
+	  { apt-get install -qq --no-install-recommends prometheus || \
+	    { apt-get update -qq && apt-get install -qq --no-install-recommends prometheus; }; } > /dev/null; } || { \
+	  echo "Some tests start prometheus, and it is not here. Install it, for example:"; \
+	  echo "  apt-get install prometheus   or   dnf install prometheus   or   brew install prometheus"; exit 1; }
 
 lint: $(VENV)/.ready ## Check style
 	@echo "Checking style …"
@@ -124,11 +132,11 @@ stress: $(VENV)/.ready redis ## Try for half an hour what tests can only touch: 
 
 update: ## Renew the locks in requirements/ with the newest releases
 	@[ -x $(UPDATE)/bin/uv ] || { $(PYTHON) -m venv $(UPDATE) && $(UPDATE)/bin/$(PIP) --require-hashes -r requirements/update.txt; }
-	@$(COMPILE) pyproject.toml --extra schema --extra simulator --extra valkey --group dev -o requirements/test.txt
+	@$(COMPILE) pyproject.toml --extra otel --extra schema --extra simulator --extra valkey --group dev -o requirements/test.txt
 	@$(COMPILE) pyproject.toml --extra simulator -c requirements/test.txt -o requirements/demo.txt
 	@$(COMPILE) pyproject.toml requirements/peers.in -o requirements/peers.txt
-	@$(COMPILE) --resolution lowest-direct --no-header pyproject.toml --extra schema --extra simulator --extra valkey -o $(UPDATE)/oldest.txt
-	@$(COMPILE) -c $(UPDATE)/oldest.txt pyproject.toml --extra schema --extra simulator --extra valkey --group test -o requirements/oldest.txt
+	@$(COMPILE) --resolution lowest-direct --no-header pyproject.toml --extra otel --extra schema --extra simulator --extra valkey -o $(UPDATE)/oldest.txt
+	@$(COMPILE) -c $(UPDATE)/oldest.txt pyproject.toml --extra otel --extra schema --extra simulator --extra valkey --group test -o requirements/oldest.txt
 	@$(subst requirements/build.in,requirements/update.in,$(COMPILE)) -o requirements/update.txt
 	@git diff --stat requirements
 

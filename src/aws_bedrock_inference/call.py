@@ -77,7 +77,7 @@ class Route:
     `model` is the id as the caller wrote it. `base` is that id without a geography prefix and `pool` the quota pool
     the prefix selects (`on-demand`, `geographic`, `global` or `provisioned`): `us.x` and `global.x` draw on two
     quotas of one model. `account` is empty when the credentials do not tell it. `endpoint` and `principal` are hashes
-    of the endpoint's URL and of the identity that signs: they tell two routes apart and can be told to anybody.
+    of the endpoint's URL and of the identity that signs, `server` is its host and port: anybody may know them.
     """
 
     model: str
@@ -87,6 +87,7 @@ class Route:
     pool: str = "on-demand"
     endpoint: str = field(default="", repr=False, compare=False)
     principal: str = field(default="", repr=False, compare=False)
+    server: str = field(default="", repr=False, compare=False)
     quota_key: str = field(init=False, repr=False, compare=False)
     health_key: str = field(init=False, repr=False, compare=False)
 
@@ -125,9 +126,8 @@ class Usage:
     """The tokens that a call used, as the service reported them.
 
     `cache_write_excess` are tokens that the service reported as written to the cache and that are left out of
-    `cache_write_tokens`, because the request cannot have had them: some streams report them twice.
-    `cache_write_1h_tokens` are those of `cache_write_tokens` that are kept for an hour, which costs more. `requests` is
-    the number of requests whose usage this is.
+    `cache_write_tokens`, because the request cannot have had them: some streams report them twice. `requests` is the
+    number of requests whose usage this is. `cache_write_1h_tokens` are those that are kept for an hour, at more cost.
     """
 
     input_tokens: int = 0
@@ -202,8 +202,7 @@ class Call(NamedTuple):
     `place` is where the call is sent, None for the client's own endpoint. `pin` names the conversation that it belongs
     to. `quota` is the policy that admits it in the place of the pipeline's. `moves` is asked after each failed attempt
     by a policy that has another route: with the fault and the attempt's number, whether the call goes there now.
-    `call_id` is the call's number in the process, for its events; 0 where nobody listens to attempts. `context` is its
-    caller's.
+    `call_id` is its number in the process, 0 where nobody listens to attempts. `context` is its caller's.
     """
 
     operation: str

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from typing import Any, Protocol
+from urllib.parse import urlsplit
+
+_PORTS = {"http": 80, "https": 443}
 
 
 class Place(Protocol):
@@ -40,3 +43,17 @@ class Place(Protocol):
         """Return another place, found as a client with these options finds it; `session` None keeps this one's. It may
         read files. Raises what boto3 raises.
         """
+
+
+def server_of(url: str | None) -> str:
+    """Return the host and the port of an endpoint, without the names and passwords that a URL may have; empty if it has
+    none.
+    """
+    try:
+        parts = urlsplit(url or "")
+        host, port = parts.hostname, parts.port or _PORTS.get(parts.scheme)
+    except ValueError:
+        return ""
+    if not host or not port:
+        return ""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

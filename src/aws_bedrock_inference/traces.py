@@ -5,10 +5,14 @@ imported: a program that has spans has imported it.
 from __future__ import annotations
 
 import sys
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+
+SILENT = "suppress_instrumentation"
+"""The key in OpenTelemetry's context under which its instrumentations are told to make no spans."""
 
 
 class Ids(NamedTuple):
@@ -41,3 +45,17 @@ def ids(call_id: int = 0) -> Ids | None:
         return None
     span = trace.get_current_span().get_span_context()
     return Ids(f"{span.trace_id:032x}", f"{span.span_id:016x}") if span.is_valid else None
+
+
+@contextmanager
+def unseen() -> Iterator[None]:
+    """Hide what is done here from OpenTelemetry's instrumentations."""
+    contexts = sys.modules.get("opentelemetry.context")
+    if contexts is None:
+        yield
+        return
+    token = contexts.attach(contexts.set_value(SILENT, True))  # noqa: FBT003 - as it is read
+    try:
+        yield
+    finally:
+        contexts.detach(token)

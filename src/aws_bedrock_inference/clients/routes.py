@@ -10,6 +10,7 @@ from aws_bedrock_inference.call import Route
 from aws_bedrock_inference.clients.listed import Listed
 from aws_bedrock_inference.flow import ask
 from aws_bedrock_inference.knowledge.models import UNKNOWN_MODEL, ModelArn, Target, can_be_looked_up, target
+from aws_bedrock_inference.place import server_of
 from aws_bedrock_inference.service_quotas import profiles
 from aws_bedrock_inference.tokens.guesses import log_guesses
 
@@ -98,4 +99,5 @@ class Routes:
             found.pool,
             endpoint=hashed(where.url),
             principal=where.principal,
+            server=server_of(where.url),
         )

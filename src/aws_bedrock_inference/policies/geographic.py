@@ -93,5 +93,5 @@ def _through(call: Call, profile: str) -> Call:
     _, pool = target(profile)
     return call._replace(
         params={**call.params, "modelId": profile},
-        route=Route(profile, route.region, route.account, base=route.base, pool=pool),
+        route=Route(profile, route.region, route.account, base=route.base, pool=pool, server=route.server),
     )

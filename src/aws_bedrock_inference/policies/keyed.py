@@ -6,9 +6,10 @@ Keys come from model ids that callers give, so there may be any number of them i
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
+from weakref import WeakSet
 
-from aws_bedrock_inference.forks import renew_after_fork
+from aws_bedrock_inference.forks import Locked, renew_after_fork
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,3 +54,21 @@ class Keyed(dict[str, T]):
         for key in [key for key, value in self.items() if self._idle(value, now)]:
             del self[key]
         self._many = max(MANY, 2 * len(self))
+
+
+class Living(Locked, Generic[T]):
+    """The objects of one kind that something still uses."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._all: WeakSet[T] = WeakSet()
+
+    def add(self, one: T) -> None:
+        """Hold `one` weakly."""
+        with self._lock:
+            self._all.add(one)
+
+    def all(self) -> list[T]:
+        """Return those that are left."""
+        with self._lock:
+            return list(self._all)

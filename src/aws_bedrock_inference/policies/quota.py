@@ -11,7 +11,7 @@ from aws_bedrock_inference.call import Call, Outcome
 from aws_bedrock_inference.events import QuotaQueued
 from aws_bedrock_inference.flow import emit, wait
 from aws_bedrock_inference.knowledge.models import model_facts, target
-from aws_bedrock_inference.policies.keyed import Keyed
+from aws_bedrock_inference.policies.keyed import Keyed, Living
 from aws_bedrock_inference.policies.pool import Pool
 from aws_bedrock_inference.policies.quota_options import checked, opened
 from aws_bedrock_inference.policies.refusals import day_spent, held, queue_full, too_close
@@ -32,12 +32,16 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.fault import Fault
     from aws_bedrock_inference.flow import Effect, Flow, Step
     from aws_bedrock_inference.policies.sharing import Membership
+    from aws_bedrock_inference.rules.quota.snapshot import Snapshot
     from aws_bedrock_inference.service_quotas.table import QuotaTable
     from aws_bedrock_inference.stores import ShareStore
 
 WAITING = 10_000
 """The default limit of calls ahead of a new one in the queue: at ten calls per second, the last one waits a quarter of
 an hour, which is also the default limit for a whole call."""
+
+LIVING: Living[Quota] = Living()
+"""The quotas of this process that something still uses, for those who measure them."""
 
 
 class Quota:
@@ -92,6 +96,7 @@ class Quota:
         self._burndowns: dict[str, float] = {}  # by model, those that were stated
         self._days: Keyed[Day] = Keyed(self._needless)  # by account and Region
         self._clock: Clock = clocks.monotonic
+        LIVING.add(self)
 
     @classmethod
     def discovered(
@@ -177,6 +182,11 @@ class Quota:
         now = clocks.monotonic() if now is None else now
         pools = dict(self._ledgers)
         return "\n".join(explained(key, pool.ledger.snapshot(now), pool.burndown) for key, pool in pools.items())
+
+    def pools(self) -> list[tuple[str, Pool, Snapshot]]:
+        """Return each quota in use: its key (account, Region, model and pool joined by `|`), state, and use now."""
+        now = self._clock()
+        return [(key, pool, pool.ledger.snapshot(now)) for key, pool in dict(self._ledgers).items()]
 
     def set_burndown(self, model_id: str, burndown: float) -> None:
         """State how many tokens of the quota an output token of a model counts, in all its quotas.

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import KW_ONLY, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aws_bedrock_inference.accounts import AssumedRole
 from aws_bedrock_inference.bounds import hashed, shown, shown_name
 from aws_bedrock_inference.call import Route
 from aws_bedrock_inference.knowledge.models import target
+from aws_bedrock_inference.place import server_of
 from aws_bedrock_inference.policies.quota import Quota
 from aws_bedrock_inference.sessions import A_SESSION, is_http, is_session
 from aws_bedrock_inference.tokens.estimate import estimate
@@ -136,9 +137,14 @@ def route_of(found: Target, call: Call, place: Place | None) -> Route:
     """Return the route of a target's calls, for a call that was made for another one."""
     split = target(found.model_id)
     if place is None or found.here:
-        was = call.route
-        region, account, endpoint, principal = was.region, was.account, was.endpoint, was.principal
-    else:
-        region, account, endpoint, principal = place.region, place.account, hashed(place.url), place.principal
-    model = str(found.model_id)
-    return Route(model, region, account, split.base, split.pool, endpoint=endpoint, principal=principal)
+        return replace(call.route, model=str(found.model_id), base=split.base, pool=split.pool)
+    return Route(
+        str(found.model_id),
+        place.region,
+        place.account,
+        split.base,
+        split.pool,
+        endpoint=hashed(place.url),
+        principal=place.principal,
+        server=server_of(place.url),
+    )

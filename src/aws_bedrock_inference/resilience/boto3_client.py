@@ -25,6 +25,7 @@ from aws_bedrock_inference.fault import Decision, Fault, Origin
 from aws_bedrock_inference.flow import send
 from aws_bedrock_inference.knowledge.classify import classify
 from aws_bedrock_inference.knowledge.models import target
+from aws_bedrock_inference.place import server_of
 from aws_bedrock_inference.resilience.batches import FORMS, Batch, Form
 from aws_bedrock_inference.resilience.handled import apart_from
 from aws_bedrock_inference.resilience.idempotency import Condition, fate_unknown, repeatable
@@ -124,7 +125,8 @@ class Calls:
     def __init__(self, client: Guarded, guard: Guard, safe: frozenset[str]) -> None:
         self._model = client.meta.service_model
         self._service: str = self._model.service_name
-        self._route = Route(self._service, client.meta.region_name or "")
+        server = server_of(client.meta.endpoint_url)
+        self._route = Route(self._service, client.meta.region_name or "", server=server)
         self._apart = _APART.get(self._service, "")
         self._guard = guard
         self._safe = safe
@@ -181,7 +183,7 @@ class Calls:
 
     def _part(self, params: Mapping[str, Any]) -> Route:
         part = params.get(self._apart, self._service)
-        return Route(str(part), self._route.region, "", *target(part))
+        return Route(str(part), self._route.region, "", *target(part), server=self._route.server)
 
     def _learn(self, name: str) -> Operation:
         model = self._model.operation_model(name)

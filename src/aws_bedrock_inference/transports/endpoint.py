@@ -19,6 +19,7 @@ from botocore.utils import get_environ_proxies
 
 from aws_bedrock_inference.knowledge.masking import masked
 from aws_bedrock_inference.sessions import is_http, key_of, make_client, of_aws
+from aws_bedrock_inference.traces import unseen
 from aws_bedrock_inference.transports.fast.signing import Signer, signer
 from aws_bedrock_inference.transports.operations import SERVICE
 from aws_bedrock_inference.transports.principals import account_of, principal
@@ -166,7 +167,8 @@ def _ask(client: Any) -> _Asked:
 
     client.meta.events.register_last(f"before-sign.{SERVICE}.Converse", stop)
     try:
-        client.converse(modelId="asked", messages=[])
+        with unseen():
+            client.converse(modelId="asked", messages=[])
     except _Asked as asked:
         return asked
     raise AssertionError("botocore signed nothing")

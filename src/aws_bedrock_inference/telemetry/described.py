@@ -1,0 +1,92 @@
+"""The attributes of routes and faults in spans and metrics, in the names of the conventions.
+
+Nothing of a request or an answer is in it: routes, codes, causes, counts.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from aws_bedrock_inference.event_fields import code_of
+from aws_bedrock_inference.flow import ABANDONED
+from aws_bedrock_inference.telemetry.names import OWN, PROVIDER
+from aws_bedrock_inference.telemetry.usage import all_input
+
+if TYPE_CHECKING:
+    from aws_bedrock_inference.call import Route, Usage
+    from aws_bedrock_inference.fault import Fault
+    from aws_bedrock_inference.telemetry.names import Names
+
+Value = str | bool | int | float | tuple[str, ...]
+Attributes = dict[str, Value]
+
+CAUSE, DECISION = f"{OWN}cause", f"{OWN}decision"
+OPERATION, TARGET = f"{OWN}operation", f"{OWN}target"
+CONTEXT = f"{OWN}context."
+
+OTHER = "_OTHER"
+"""The conventions' word for an error that has no name."""
+
+EMBEDDINGS = "embeddings"
+
+# A function that is wrapped is named by its program; names of models, services and functions are shorter.
+_LONGEST = 256
+
+
+class Described:
+    """The attributes that spans and metrics have in common, in one version of the names."""
+
+    def __init__(self, names: Names) -> None:
+        self.name = names.attributes
+        self._operations = names.operations
+
+    def operation(self, operation: str, route: Route) -> str:
+        """Return the conventions' name of an operation; empty if it is none of GenAI."""
+        found = self._operations.get(operation, "")
+        return EMBEDDINGS if found and "embed" in (route.base or route.model) else found
+
+    def call(self, operation: str, route: Route) -> Attributes:
+        """Return the attributes of a call of `operation` on `route`."""
+        found = self.operation(operation, route)
+        target = route.model[:_LONGEST]
+        if not operation:  # an event that does not say it
+            attributes: Attributes = {self.name["model"]: target}
+        elif found:
+            attributes = {
+                self.name["operation"]: found,
+                self.name["provider"]: PROVIDER,
+                self.name["model"]: target,
+            }
+        else:
+            attributes = {OPERATION: operation, TARGET: target}
+        if route.region:
+            attributes[self.name["region"]] = route.region
+        return attributes
+
+    def endpoint(self, route: Route) -> Attributes:
+        """Return the attributes of the endpoint that a route leads to, for spans: a metric would pay for each of them
+        with every call, and its Region says nearly the same.
+        """
+        attributes: Attributes = {}
+        if route.server:
+            host, _, port = route.server.rpartition(":")
+            attributes |= {self.name["host"]: host.strip("[]"), self.name["port"]: int(port)}
+        return attributes
+
+    def fault(self, fault: Fault) -> Attributes:
+        """Return the attributes of a fault. One that the program itself brought about is no error."""
+        if fault.cause == ABANDONED.cause:
+            return {CAUSE: fault.cause}
+        return {self.name["error"]: code_of(fault) or OTHER, CAUSE: fault.cause, DECISION: fault.decision.value}
+
+    def usage(self, usage: Usage) -> Attributes:
+        """Return the token counts of a call."""
+        attributes: Attributes = {
+            self.name["input_tokens"]: all_input(usage),
+            self.name["output_tokens"]: usage.output_tokens,
+        }
+        if usage.cache_read_tokens:
+            attributes[self.name["cache_read_tokens"]] = usage.cache_read_tokens
+        if usage.cache_write_tokens:
+            attributes[self.name["cache_write_tokens"]] = usage.cache_write_tokens
+        return attributes

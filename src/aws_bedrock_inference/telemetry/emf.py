@@ -1,0 +1,160 @@
+"""Metrics for CloudWatch without an agent, in its embedded metric format: a line of JSON on stdout for each call.
+
+    embedded_metrics()              # at the top of a Lambda function's module
+
+Lambda passes stdout to CloudWatch Logs, which makes metrics of such lines. A function that is frozen between two
+invocations loses none, since nothing is kept back. The metrics are of all calls and by `ModelId`; failures are also by
+`Cause`. What else a line says (operation, Region, context) costs nothing and can be asked for in Logs Insights.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+from aws_bedrock_inference import clock as clocks
+from aws_bedrock_inference.bounds import shown
+from aws_bedrock_inference.call import name_of
+from aws_bedrock_inference.events import (
+    AttemptEnded,
+    AttemptStarted,
+    CallEnded,
+    CallStarted,
+    DeadLetterKept,
+    DeadLetterLost,
+    QuotaQueued,
+)
+from aws_bedrock_inference.fault import Kind
+from aws_bedrock_inference.flow import ABANDONED
+from aws_bedrock_inference.listeners import PROCESS
+from aws_bedrock_inference.telemetry.labels import Labels
+from aws_bedrock_inference.telemetry.names import CLOUDWATCH
+from aws_bedrock_inference.telemetry.usage import all_input
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+    from aws_bedrock_inference.clock import Clock
+
+MODEL, CAUSE = "ModelId", "Cause"
+"""The dimensions."""
+
+MOST_MODELS = 100
+"""Models, and causes, that have metrics of their own: CloudWatch bills each one."""
+
+MOST_OPEN = 10_000
+"""Calls in flight of which something is kept; a Lambda function has a handful."""
+
+
+def embedded_metrics(
+    *,
+    namespace: str = CLOUDWATCH["namespace"],
+    by: Collection[str] = (),
+    write: Callable[[str], object] | None = None,
+) -> Callable[[], None]:
+    """Write CloudWatch's metrics of every call of the process from now on, until the returned function is called.
+
+    `by` are names of `context(...)` by which there are metrics, too; each of their values is billed by CloudWatch as
+    metrics of its own, so that a name may have 50. `write` takes the lines in the place of stdout.
+    """
+    name_of("namespace", namespace, "checkout/bedrock")
+    if isinstance(by, str) or not all(str(name).isidentifier() for name in by):
+        raise ValueError(f"embedded_metrics(by={shown(by)}): give a list of names of context(...), such as ['team']")
+    return PROCESS.add(EmbeddedMetrics(namespace, tuple(by), write or _print), attempts=True)
+
+
+class EmbeddedMetrics:
+    """A listener that writes a line when a call ends."""
+
+    def __init__(
+        self,
+        namespace: str,
+        by: tuple[str, ...],
+        write: Callable[[str], object],
+        *,
+        clock: Clock = clocks.monotonic,
+        wall: Clock = clocks.wall,
+    ) -> None:
+        self._namespace = namespace
+        self._by = by
+        self._write = write
+        self._clock = clock
+        self._wall = wall
+        self._open: dict[int, dict[str, float]] = {}
+        self._queued: dict[int, float] = {}
+        self._words = Labels(names=2, values=MOST_MODELS)
+        self._labels = Labels(names=len(by))
+
+    def __call__(self, event: object) -> None:
+        """Take note of `event`, and write the line of a call that ended."""
+        if isinstance(event, CallEnded):
+            self._end_wait(event.call_id)
+            self._write(json.dumps(self._line(event, self._open.pop(event.call_id, {})), separators=(",", ":")))
+        else:
+            self._note(event)
+
+    def _note(self, event: object) -> None:
+        if isinstance(event, CallStarted):
+            if len(self._open) < MOST_OPEN:
+                self._open[event.call_id] = {}
+        elif isinstance(event, AttemptStarted):
+            self._end_wait(event.call_id)
+        elif isinstance(event, QuotaQueued):
+            if event.call_id in self._open:
+                self._queued.setdefault(event.call_id, self._clock())
+        elif isinstance(event, AttemptEnded):
+            if event.fault is not None and event.fault.kind is Kind.THROTTLED:
+                self._add(event.call_id, "Throttles", 1)
+            if event.first_content is not None and event.call_id in self._open:
+                self._open[event.call_id]["FirstContent"] = round(event.first_content, 6)
+        elif isinstance(event, (DeadLetterKept, DeadLetterLost)):
+            self._add(event.call_id, "DeadLetters", 1)
+
+    def _add(self, call_id: int, name: str, value: float) -> None:
+        found = self._open.get(call_id)
+        if found is not None:
+            found[name] = found.get(name, 0) + value
+
+    def _end_wait(self, call_id: int) -> None:
+        since = self._queued.pop(call_id, None)
+        if since is not None:
+            self._add(call_id, "QuotaWait", round(self._clock() - since, 6))
+
+    def _line(self, event: CallEnded, found: dict[str, float]) -> dict[str, Any]:
+        fault = event.fault if event.fault is not None and event.fault.cause != ABANDONED.cause else None
+        values = {"Calls": 1, "Failures": int(fault is not None), "Attempts": event.attempts, "Throttles": 0, **found}
+        values["Duration"] = round(event.seconds, 6)
+        if event.usage is not None:
+            values |= {"InputTokens": all_input(event.usage), "OutputTokens": event.usage.output_tokens}
+        if (cost := event.cost) is not None:
+            values["Cost"] = round(cost, 9)
+        says = {MODEL: event.route.model} | ({} if fault is None else {CAUSE: fault.cause})
+        said = self._words.of(tuple(says.items()))
+        labels = self._labels.of(tuple((name, value) for name, value in event.context if name in self._by))
+        directives = [self._directive(values, [[], [MODEL], *([name] for name in labels)])]
+        if fault is not None:
+            directives.append(self._directive(["Failures"], [[CAUSE]]))
+        return {
+            "_aws": {"Timestamp": round(self._wall() * 1000), "CloudWatchMetrics": directives},
+            **{name: _dimension(value) for name, value in {**labels, **said}.items()},
+            "Operation": event.operation,
+            "Region": event.route.region,
+            **({"Context": dict(event.context)} if event.context else {}),
+            **values,
+        }
+
+    def _directive(self, names: Collection[str], dimensions: list[list[str]]) -> dict[str, Any]:
+        metrics = [{"Name": name, "Unit": CLOUDWATCH["metrics"][name]["unit"]} for name in names]
+        return {"Namespace": self._namespace, "Dimensions": dimensions, "Metrics": metrics}
+
+
+def _dimension(value: str) -> str:
+    """Return a value that CloudWatch takes: ASCII, not blank, and not too long."""
+    value = value.encode("ascii", "backslashreplace").decode()[: CLOUDWATCH["longest_value"]]
+    return value if value.strip() and value.isprintable() else "unknown"
+
+
+def _print(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()

@@ -1,0 +1,122 @@
+"""Instruments that are read when somebody collects them: counters, and gauges of quotas, their queues, and circuits.
+
+Gauges are of the process and not of one observer, since OpenTelemetry cannot take back an instrument: one that is made
+a second time is the first one, with the first one's functions.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from functools import partial
+from math import isfinite
+from typing import TYPE_CHECKING
+
+from opentelemetry.metrics import CallbackOptions, Observation
+
+from aws_bedrock_inference.forks import Locked
+from aws_bedrock_inference.policies.quota import LIVING
+from aws_bedrock_inference.telemetry.names import OWN, PROVIDER
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from opentelemetry.metrics import Meter
+
+    from aws_bedrock_inference.events import CircuitChanged
+    from aws_bedrock_inference.telemetry.described import Attributes, Described
+    from aws_bedrock_inference.telemetry.names import Names
+
+MOST_CIRCUITS = 256
+"""Circuits that are shown at most, those that changed last."""
+
+DIMENSION, POOL = f"{OWN}quota.dimension", f"{OWN}pool"
+
+_STATES = {"closed": 0, "half-open": 1, "open": 2}
+
+Gauge = tuple[float, "Attributes"]
+
+
+class Circuits(Locked):
+    """The circuits of the process that have ever changed, with their last states. Two clients with circuits of their
+    own for one model are shown as one, by who changed last.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._states: dict[str, Gauge] = {}
+
+    def changed(self, event: CircuitChanged, described: Described) -> None:
+        """Take note of a circuit's new state."""
+        key = event.route.health_key
+        with self._lock:
+            self._states.pop(key, None)
+            if len(self._states) >= MOST_CIRCUITS:
+                del self._states[next(iter(self._states))]
+            self._states[key] = _STATES.get(event.state, 0), described.call("", event.route)
+
+    def gauges(self) -> list[Gauge]:
+        """Return each circuit's state: 0 closed, 1 half-open, 2 open."""
+        with self._lock:
+            return list(self._states.values())
+
+
+CIRCUITS = Circuits()
+
+
+def create_gauges(meter: Meter, names: Names, described: Described) -> None:
+    """Create the gauges."""
+    quotas = partial(_quotas, described)
+    for key, read in (
+        ("quota_used", lambda: quotas()[0]),
+        ("quota_limit", lambda: quotas()[1]),
+        ("quota_queue", lambda: quotas()[2]),
+        ("circuit", CIRCUITS.gauges),
+    ):
+        metric = names.metrics[key]
+        meter.create_observable_gauge(metric.name, [_observing(read)], metric.unit, metric.description)
+
+
+def create_counters(meter: Meter, names: Names, read: Callable[[str], Iterable[Gauge]]) -> None:
+    """Create the counters, whose values `read` returns by the key of each."""
+    for key, metric in names.metrics.items():
+        if metric.kind == "counter":
+            observing = _observing(partial(read, key))
+            meter.create_observable_counter(metric.name, [observing], metric.unit, metric.description)
+
+
+def _observing(read: Callable[[], Iterable[Gauge]]) -> Callable[[CallbackOptions], list[Observation]]:
+    return lambda _: [Observation(value, attributes) for value, attributes in read()]
+
+
+def _quotas(described: Described) -> tuple[list[Gauge], list[Gauge], list[Gauge]]:
+    """Return use, limit and queue of each quota. What several objects count of one quota is added; its limit is the
+    largest one that one of them has.
+    """
+    used: dict[tuple[str, str], float] = defaultdict(float)
+    limits: dict[tuple[str, str], float] = defaultdict(float)
+    queues: dict[str, int] = defaultdict(int)
+    for quota in LIVING.all():
+        for key, pool, taken in quota.pools():
+            queues[key] += sum(taken.waiting.values())
+            day = pool.ledger.day
+            of_day = [("tokens-per-day", day.used, day.limit)] if isfinite(day.limit) else []
+            for dimension, use, limit in [*((n, taken.used[n], taken.estimates[n]) for n in taken.used), *of_day]:
+                used[key, dimension] += use
+                if isfinite(limit):
+                    limits[key, dimension] = max(limits[key, dimension], limit)
+
+    def of_dimensions(found: dict[tuple[str, str], float]) -> list[Gauge]:
+        return [(value, {**_named(key, described), DIMENSION: of}) for (key, of), value in found.items()]
+
+    return of_dimensions(used), of_dimensions(limits), [(n, _named(key, described)) for key, n in queues.items()]
+
+
+def _named(key: str, described: Described) -> Attributes:
+    name = described.name
+    account, region, model, pool = key.split("|", 3)
+    attributes: Attributes = {name["provider"]: PROVIDER, name["model"]: model, POOL: pool}
+    if region:
+        attributes[name["region"]] = region
+    if account:
+        attributes[name["account"]] = account
+    return attributes

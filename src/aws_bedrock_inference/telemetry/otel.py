@@ -1,0 +1,128 @@
+"""OpenTelemetry's spans and metrics of all calls of the process, which `observe(otel=True)` switches on.
+
+Only the package opentelemetry-api is needed: the providers are those that the program, or its agent, has set. Where
+none is set, nothing is recorded.
+"""
+
+from __future__ import annotations
+
+from dataclasses import KW_ONLY, dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from aws_bedrock_inference import __version__, traces
+from aws_bedrock_inference import clock as clocks
+from aws_bedrock_inference.bounds import shown
+from aws_bedrock_inference.events import (
+    AttemptEnded,
+    AttemptStarted,
+    CallEnded,
+    CallStarted,
+    CircuitChanged,
+    DeadLetterKept,
+    DeadLetterLost,
+    FellBack,
+    QuotaQueued,
+)
+from aws_bedrock_inference.listeners import PROCESS
+from aws_bedrock_inference.telemetry.names import names
+
+try:
+    from opentelemetry import metrics, trace
+
+    from aws_bedrock_inference.telemetry.described import Described
+    from aws_bedrock_inference.telemetry.metrics import Metrics
+    from aws_bedrock_inference.telemetry.spans import Spans
+except ModuleNotFoundError as missing:
+    if (missing.name or "").partition(".")[0] != "opentelemetry":
+        raise
+    raise ImportError(
+        "observe(otel=True) needs the package opentelemetry-api: pip install 'aws-bedrock-inference[otel]'"
+    ) from None
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from aws_bedrock_inference.clock import Clock
+
+SCOPE = "aws_bedrock_inference"
+"""The name of the tracer and of the meter."""
+
+
+@dataclass(frozen=True)
+class OpenTelemetry:
+    """OpenTelemetry's providers, for `observe(otel=OpenTelemetry(...))`. Where one is None, it is the program's own."""
+
+    _: KW_ONLY
+    tracer_provider: trace.TracerProvider | None = None
+    meter_provider: metrics.MeterProvider | None = None
+
+    def sink(self, *, clock: Clock = clocks.monotonic) -> OpenTelemetrySink:
+        """Return a sink that gives spans and metrics to these providers, named as the environment says now."""
+        return OpenTelemetrySink(self, clock)
+
+
+class OpenTelemetrySink:
+    """A sink of events that makes spans and metrics of them."""
+
+    attempts = True
+
+    def __init__(self, providers: OpenTelemetry, clock: Clock) -> None:
+        named = names()
+        described = Described(named)
+        tracer = trace.get_tracer(SCOPE, __version__, providers.tracer_provider)
+        meter = metrics.get_meter(SCOPE, __version__, providers.meter_provider)
+        self._spans = spans = Spans(tracer, described)
+        measured = Metrics(meter, named, described, provider=providers.meter_provider, clock=clock)
+        self._forget_ids = traces.provide(spans.ids)
+        self._stop: Callable[[], None] | None = None
+        self._measured: dict[type, Callable[[Any], None]] = {
+            AttemptStarted: measured.attempt_started,
+            AttemptEnded: measured.attempt_ended,
+            CallEnded: measured.call_ended,
+            QuotaQueued: measured.quota_queued,
+            FellBack: measured.fell_back,
+            CircuitChanged: measured.circuit_changed,
+            DeadLetterKept: partial(measured.dead_letter, key="dead_letters"),
+            DeadLetterLost: partial(measured.dead_letter, key="dead_letters_lost"),
+        }
+        self._spanned: dict[type, Callable[[Any], None]] = {
+            CallStarted: spans.call_started,
+            AttemptStarted: spans.attempt_started,
+            AttemptEnded: spans.attempt_ended,
+            CallEnded: spans.call_ended,
+        }
+
+    def __call__(self, event: object) -> None:
+        """Tell OpenTelemetry of `event`: its span last, so that a measurement belongs to it, and in any case."""
+        kind = type(event)
+        try:
+            measure = self._measured.get(kind)
+            if measure is not None:
+                measure(event)
+        finally:
+            self._spanned.get(kind, self._spans.other)(event)
+
+    def close(self) -> None:
+        """End the spans that are open. Each thread in a call goes on to hear of that one's end alone, to make current
+        again what was current before it.
+        """
+        self._forget_ids()
+        self._spans.close()
+        if self._spans and self._stop is None:
+            self._stop = PROCESS.add(self._leaving)
+
+    def _leaving(self, event: object) -> None:
+        if isinstance(event, CallEnded):
+            self._spans.call_ended(event)
+        if not self._spans and self._stop is not None:
+            self._stop()
+
+
+def sink_of(otel: Any) -> OpenTelemetrySink:
+    """Return the sink for the argument `otel` of `observe`: True, or an `OpenTelemetry`."""
+    if otel is True:
+        return OpenTelemetry().sink()
+    if isinstance(otel, OpenTelemetry):
+        return otel.sink()
+    raise ValueError(f"observe(otel={shown(otel)}): give True, or an OpenTelemetry(...) with the providers")

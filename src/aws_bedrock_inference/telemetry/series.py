@@ -1,0 +1,104 @@
+"""The series of metrics: each combination of labels that occurs, with its counters.
+
+A counter of OpenTelemetry's SDK costs a call ten times what an addition costs, so counters are kept here and read when
+somebody collects them. They outlive the observer that made them: an instrument that is made a second time is the first
+one, with the first one's functions.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
+
+from aws_bedrock_inference.forks import Locked
+from aws_bedrock_inference.telemetry.described import CAUSE, CONTEXT, OPERATION, OTHER, TARGET
+from aws_bedrock_inference.telemetry.labels import Labels
+
+if TYPE_CHECKING:
+    from aws_bedrock_inference.call import Route
+    from aws_bedrock_inference.contexts import Context
+    from aws_bedrock_inference.fault import Fault
+    from aws_bedrock_inference.telemetry.described import Attributes, Described
+
+MOST = 2000
+"""Series at most, as many as the SDK keeps of an instrument by default. All later ones are one together."""
+
+MOST_WORDS = 100
+"""Models, names of errors, and causes that have series of their own."""
+
+
+class Series:
+    """One combination of labels. `typed` are the labels with a type of token, `counts` its counters by their keys."""
+
+    __slots__ = ("attributes", "counts", "typed")
+
+    def __init__(self, attributes: Attributes, token_type: str) -> None:
+        self.attributes = attributes
+        self.typed = {each: {**attributes, token_type: each} for each in ("input", "output")}
+        self.counts: dict[str, float] = {}
+
+
+class AllSeries(Locked):
+    """The series that have occurred. Their number is bounded: ids of models, contexts and codes come from outside."""
+
+    def __init__(self, described: Described) -> None:
+        super().__init__()
+        self._described = described
+        self._bounded = {described.name["model"], described.name["error"], CAUSE, OPERATION, TARGET}
+        self._words = Labels(names=len(self._bounded), values=MOST_WORDS)
+        self._labels = Labels()
+        self._all: dict[object, Series] = {}
+        self._known: dict[object, Series] = {}  # those of what came last
+        self._others = Series({described.name["error"]: OTHER}, described.name["token_type"])
+
+    def of(self, operation: str, route: Route, fault: Fault | None = None, context: Context = ()) -> Series:
+        """Return the series of a call or an attempt."""
+        failed = None if fault is None else (fault.code, fault.cause, fault.decision)
+        key = operation, route.health_key, failed, context
+        known = self._known.get(key)
+        return known if known is not None else self._new(key, operation, route, fault, context)
+
+    def count(self, series: Series, key: str, value: float = 1) -> None:
+        """Add to a counter."""
+        with self._lock:
+            counts = series.counts
+            counts[key] = counts.get(key, 0) + value
+
+    def read(self, key: str) -> list[tuple[float, Attributes]]:
+        """Return a counter's values."""
+        with self._lock:
+            series = [*self._all.values(), self._others]
+            return [(each.counts[key], each.attributes) for each in series if key in each.counts]
+
+    def _new(self, key: object, operation: str, route: Route, fault: Fault | None, context: Context) -> Series:
+        attributes = self._described.call(operation, route)
+        if fault is not None:
+            attributes |= self._described.fault(fault)
+        with self._lock:
+            words = tuple((name, str(value)) for name, value in attributes.items() if name in self._bounded)
+            attributes |= self._words.of(words)
+            attributes |= {CONTEXT + name: value for name, value in self._labels.of(context).items()}
+            labels = frozenset(attributes.items())
+            series = self._all.get(labels)
+            if series is None:
+                if len(self._all) >= MOST:
+                    return self._others
+                series = self._all[labels] = Series(attributes, self._described.name["token_type"])
+            if len(self._known) >= MOST:
+                self._known.clear()
+            self._known[key] = series
+            return series
+
+
+class _Program:
+    """The program's own provider, which may be set later than it is asked for."""
+
+
+_PROGRAM = _Program()
+_OF_PROVIDERS: WeakKeyDictionary[object, dict[bool, AllSeries]] = WeakKeyDictionary()
+
+
+def series_of(provider: object | None, described: Described, *, new: bool) -> AllSeries:
+    """Return the series that are counted for a provider of meters, None for the program's own."""
+    both = _OF_PROVIDERS.setdefault(_PROGRAM if provider is None else provider, {})
+    return both.setdefault(new, AllSeries(described))

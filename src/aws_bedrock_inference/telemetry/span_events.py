@@ -1,0 +1,27 @@
+"""The events of a call, as events of its span, in the names of docs/events.md."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from aws_bedrock_inference.event_fields import fields_of
+from aws_bedrock_inference.telemetry.names import OWN
+
+if TYPE_CHECKING:
+    from aws_bedrock_inference.telemetry.described import Attributes
+
+# What the span says already, its own ids, and what is for people.
+_OF_THE_SPAN = frozenset({"event", "call_id", "context", "trace_id", "span_id", "model", "region", "advice"})
+
+
+def span_event(event: Any) -> tuple[str, Attributes]:
+    """Return the name and the attributes of `event`, such as `aws_bedrock_inference.retry_scheduled`."""
+    said = fields_of(event)
+    return _name(said["event"]), {f"{OWN}{name}": value for name, value in said.items() if name not in _OF_THE_SPAN}
+
+
+@cache
+def _name(kind: str) -> str:
+    return OWN + re.sub(r"(?<=[a-z])(?=[A-Z])", "_", kind).lower()

@@ -1,0 +1,230 @@
+"""OpenTelemetry's spans: one for each call, with one for each of its attempts below it.
+
+The span of a call, and that of the attempt that runs, is current while the call runs, so that spans of other libraries
+are below it. A stream is read by its consumer, between the consumer's own work and perhaps in another thread or task:
+its spans are never current.
+"""
+
+from __future__ import annotations
+
+import sys
+from threading import get_ident
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry import context as contexts
+from opentelemetry import trace
+from opentelemetry.trace import NonRecordingSpan, Span, SpanKind, Status, StatusCode, Tracer
+
+from aws_bedrock_inference.flow import ABANDONED
+from aws_bedrock_inference.forks import renew_after_fork
+from aws_bedrock_inference.telemetry.described import CONTEXT, OPERATION
+from aws_bedrock_inference.telemetry.names import OWN
+from aws_bedrock_inference.telemetry.span_events import span_event
+from aws_bedrock_inference.traces import SILENT, Ids
+
+if TYPE_CHECKING:
+    from aws_bedrock_inference.events import AttemptEnded, AttemptStarted, CallEnded, CallStarted
+    from aws_bedrock_inference.fault import Fault
+    from aws_bedrock_inference.telemetry.described import Attributes, Described
+
+ATTEMPT = "attempt"
+"""The name of the span of an attempt."""
+
+# Each call has an end; if one were missed, a process would not notice so many, and they fit into its memory.
+MOST_OPEN = 100_000
+
+# The keys under which instrumentations are told to be silent, as opentelemetry-instrumentation's
+# `suppress_instrumentation` sets them.
+_SILENT = (SILENT, getattr(contexts, "_SUPPRESS_INSTRUMENTATION_KEY", ""))
+
+_LONGEST_REASON = 100
+
+
+class _Current:
+    """A span that is current in this thread, from its making on until it is left."""
+
+    __slots__ = ("_key", "_token", "thread")
+
+    def __init__(self, key: str, span: Span, around: contexts.Context) -> None:
+        self._key = key
+        self.thread = get_ident()
+        self._token = contexts.attach(contexts.set_value(key, self, trace.set_span_in_context(span, around)))
+
+    def leave(self) -> None:
+        """Make current again what was so before, unless that has happened: two listeners hear of a call's end in the
+        order in which they heard of its beginning. Where another thread ends a call, since its own stopped running it,
+        nothing is current.
+        """
+        if self.thread == get_ident() and contexts.get_value(self._key) is self:
+            contexts.detach(self._token)
+
+
+class _Open:
+    """The spans of a call in flight."""
+
+    __slots__ = ("attempt", "attempt_current", "call", "current", "model", "whole")
+
+    def __init__(self, call: Span, model: str, *, whole: bool) -> None:
+        self.call = call
+        self.model = model
+        self.whole = whole  # its attempts have spans of ours
+        self.current: _Current | None = None
+        self.attempt: Span | None = None
+        self.attempt_current: _Current | None = None
+
+
+class Spans:
+    """A listener that makes spans of the events of calls."""
+
+    def __init__(self, tracer: Tracer, described: Described) -> None:
+        self._tracer = tracer
+        self._described = described
+        self._key = contexts.create_key(OWN)
+        self._open: dict[int, _Open] = {}
+        renew_after_fork(self)
+
+    def after_fork(self) -> None:
+        """Leave the spans of calls in flight to the parent, which will end them."""
+        here = get_ident()
+        kept = {number: one for number, one in self._open.items() if one.current and one.current.thread == here}
+        for one in kept.values():
+            one.call = NonRecordingSpan(one.call.get_span_context())
+            one.attempt = None if one.attempt is None else one.call
+        self._open = kept
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def call_started(self, event: CallStarted) -> None:
+        """Begin the span of a call, below the span that is current now."""
+        if any(key and contexts.get_value(key) for key in _SILENT):
+            return
+        described = self._described
+        shown = described.operation(event.operation, event.route)
+        attributes = described.call(event.operation, event.route)
+        whole = not instrumented(event.operation, event.route.region)
+        if not whole:  # botocore's own spans are the conventions' ones
+            attributes = {key: value for key, value in attributes.items() if not key.startswith("gen_ai.")}
+            shown = ""
+        attributes |= described.endpoint(event.route)
+        attributes[OPERATION] = event.operation
+        attributes[f"{OWN}pool"] = event.route.pool
+        attributes[f"{OWN}priority"] = event.priority
+        if event.tenant:
+            attributes[f"{OWN}tenant"] = event.tenant
+        if event.streams and shown:
+            attributes[described.name["stream"]] = True
+        for name, value in event.context:
+            attributes[CONTEXT + name] = value
+        span = self._tracer.start_span(
+            f"{shown} {event.route.model}" if shown else event.operation,
+            kind=SpanKind.CLIENT if whole else SpanKind.INTERNAL,
+            attributes=attributes,
+        )
+        if not span.get_span_context().is_valid:
+            return  # nobody records spans
+        one = _Open(span, event.route.model, whole=whole)
+        if len(self._open) >= MOST_OPEN:
+            self._drop_oldest()
+        self._open[event.call_id] = one
+        if not event.streams:
+            one.current = _Current(self._key, span, contexts.get_current())
+
+    def attempt_started(self, event: AttemptStarted) -> None:
+        """Begin the span of an attempt, below that of its call."""
+        one = self._open.get(event.call_id)
+        if one is None or not one.whole:
+            return
+        described, route = self._described, event.route
+        attributes: Attributes = {f"{OWN}attempt": event.attempt, f"{OWN}model": route.model}
+        if route.region:
+            attributes[described.name["region"]] = route.region
+        attributes |= described.endpoint(route)
+        within = trace.set_span_in_context(one.call)
+        one.attempt = self._tracer.start_span(ATTEMPT, context=within, attributes=attributes)
+        if one.current is not None:
+            one.attempt_current = _Current(self._key, one.attempt, within)
+
+    def attempt_ended(self, event: AttemptEnded) -> None:
+        """End the span of an attempt."""
+        one = self._open.get(event.call_id)
+        if one is None or one.attempt is None:
+            return
+        span, name = one.attempt, self._described.name
+        if event.request_id:
+            span.set_attribute(name["request_id"], event.request_id)
+        if event.first_content is not None:
+            span.set_attribute(f"{OWN}first_content", event.first_content)
+        if event.fault is not None and event.fault.status is not None:
+            span.set_attribute(name["status"], event.fault.status)
+        self._end_attempt(one, event.fault)
+
+    def call_ended(self, event: CallEnded) -> None:
+        """End the span of a call, and that of an attempt that was interrupted."""
+        one = self._open.pop(event.call_id, None)
+        if one is None:
+            return
+        self._end_attempt(one, event.fault)
+        span, name = one.call, self._described.name
+        if span.is_recording():
+            attributes: dict[str, Any] = {f"{OWN}attempts": event.attempts}
+            if one.whole and event.usage is not None:
+                attributes |= self._described.usage(event.usage)
+            if one.whole and event.stop:
+                attributes[name["finish_reasons"]] = (event.stop[:_LONGEST_REASON],)
+            if event.route.model != one.model:
+                attributes[name["answered_by"] if one.whole else f"{OWN}model"] = event.route.model
+            span.set_attributes(attributes)
+        self._end(span, event.fault)
+        if one.current is not None:
+            one.current.leave()
+
+    def other(self, event: Any) -> None:
+        """Add an event of a call to its span."""
+        one = self._open.get(event.call_id)
+        if one is not None and one.call.is_recording():
+            one.call.add_event(*span_event(event))
+
+    def ids(self, call_id: int) -> Ids | None:
+        """Return the ids of the span of a call in flight."""
+        one = self._open.get(call_id)
+        if one is None:
+            return None
+        found = one.call.get_span_context()
+        return Ids(f"{found.trace_id:032x}", f"{found.span_id:016x}")
+
+    def close(self) -> None:
+        """End all spans that are open. Calls in flight stay current until they end."""
+        for one in list(self._open.values()):
+            if one.attempt is not None:
+                one.attempt.end()
+            one.call.end()
+
+    def _end_attempt(self, one: _Open, fault: Fault | None) -> None:
+        if one.attempt is not None:
+            self._end(one.attempt, fault)
+        if one.attempt_current is not None:
+            one.attempt_current.leave()
+        one.attempt = one.attempt_current = None
+
+    def _end(self, span: Span, fault: Fault | None) -> None:
+        if fault is not None and span.is_recording():
+            span.set_attributes(self._described.fault(fault))
+            if fault.cause != ABANDONED.cause:
+                span.set_status(Status(StatusCode.ERROR, fault.cause))  # its message may quote the request
+        span.end()
+
+    def _drop_oldest(self) -> None:
+        one = self._open.pop(next(iter(self._open)), None)
+        if one is not None:
+            one.call.end()
+
+
+def instrumented(operation: str, region: str) -> bool:
+    """Return whether a call is one of a boto3 client that OpenTelemetry's instrumentation of botocore makes spans and
+    metrics of. They know more of an answer than a wrapper sees, and dashboards may have been built on them.
+    """
+    if not (region and operation[:1].isupper()):  # boto3's models name operations so, everything else does not
+        return False
+    module = sys.modules.get("opentelemetry.instrumentation.botocore")
+    return module is not None and bool(module.BotocoreInstrumentor().is_instrumented_by_opentelemetry)
