@@ -22,8 +22,8 @@ PRIOR, WEIGHT = 0.005, 100.0
 
 @dataclass(frozen=True, slots=True)
 class Rise:
-    """A rule for one kind of share: at least `least` cases that are `floor` of all, and `factor` times the usual, within
-    one of the `windows`, in slots. They must lie `spread` slots apart: a burst of a few seconds is over when it is told.
+    """A rule for one kind of share: at least `least` cases that are `floor` of all, and `factor` times the usual, in one
+    of the `windows`, in slots. They must lie `spread` slots apart: a burst of a few seconds is soon over.
     """
 
     floor: float
