@@ -74,33 +74,30 @@ class Month:
     gone_on: int = -1
 
     def __post_init__(self) -> None:
-        """Draw what happens: about one incident in two days, none within an hour of another, the first on day two."""
+        """Draw what happens: about one incident in two days, one after the other, the first on the second day."""
         rnd = random.Random(self.seed)
-        taken: list[float] = []
-
-        def when(length: float) -> float:
-            while True:
-                at = rnd.uniform(1.2 * DAY, self.days * DAY - 6 * 3600)
-                hour = at % DAY / 3600
-                near = any(at - 5 * 3600 < other < at + length + 2 * 3600 for other in taken)
-                if not near and not 1.0 < hour < 3.5:
-                    taken.append(at)
-                    return at
-
-        for number in range(max(3, self.days // 2)):
-            kind = KINDS[number % 3]
-            length = {"sudden": rnd.uniform(600, 5400), "creeping": rnd.uniform(3600, 10800), "short": 150.0}[kind]
-            share = {"sudden": rnd.uniform(0.05, 0.6), "creeping": rnd.uniform(0.1, 0.4), "short": 0.25}[kind]
-            start = when(length)
-            due = start + (length * 0.05 / share if kind == "creeping" else 0.0)
-            cause = rnd.choice(["service-unavailable", "throttled-requests-per-minute", "model-timed-out"])
-            self.incidents.append(Incident(kind, rnd.choice(list(PLACES)), cause, start, start + length, share, due))
+        kinds = [KINDS[number % 3] for number in range(max(3, self.days // 2))]
         if self.days >= 7:
-            start = when(3600)
-            self.incidents.append(Incident("loop", SONNET, "", start, start + 3600, 8.0, start))
-            start = when(1800)
-            self.incidents.append(Incident("denied", HAIKU, "access-denied", start, start + 1800, 0.3, start))
+            kinds += ["loop", "denied"]
             self.gone_on = rnd.randrange(3, self.days)
+        rnd.shuffle(kinds)
+        apart = (self.days - 1.2) * DAY / len(kinds)
+        for number, kind in enumerate(kinds):
+            length = {"creeping": rnd.uniform(3600, 10800), "short": 150.0, "loop": 3600.0}.get(
+                kind, rnd.uniform(600, 5400)
+            )
+            share = {"creeping": rnd.uniform(0.1, 0.4), "short": 0.25, "loop": 8.0, "denied": 0.3}.get(
+                kind, rnd.uniform(0.05, 0.6)
+            )
+            start = 1.2 * DAY + apart * number + rnd.uniform(0, apart - length - 3600)
+            if 1.0 < start % DAY / 3600 < 3.2:
+                start += 2.5 * 3600  # not into the job of every night
+            due = start + (length * 0.05 / share if kind == "creeping" else 0.0)
+            cause = {"loop": "", "denied": "access-denied"}.get(
+                kind, rnd.choice(["service-unavailable", "throttled-requests-per-minute", "model-timed-out"])
+            )
+            place = {"loop": SONNET, "denied": HAIKU}.get(kind, rnd.choice(list(PLACES)))
+            self.incidents.append(Incident(kind, place, cause, start, start + length, share, due))
         self.deployments = [day * DAY + rnd.uniform(9, 17) * 3600 for day in range(self.days) if rnd.random() < 0.5]
 
 
@@ -131,7 +128,7 @@ class World:
         self.store = MemoryAlerts(lambda: self.now)
         self.told: list[tuple[float, Alert]] = []
         self.members = [self.member() for _ in range(PROCESSES)]
-        self.hiccups = sorted(self.rnd.uniform(0, month.days * DAY) for _ in range(6 * month.days))
+        self.hiccups = sorted(self.rnd.uniform(0, month.days * DAY) for _ in range(round(6 * month.days)))
 
     def member(self) -> Member:
         """Return a process that has just started."""
@@ -154,8 +151,7 @@ class World:
             while hiccups and hiccups[0] < start - SECONDS:
                 del hiccups[0]
             active = [each for each in self.month.incidents if each.start - 1 <= start < each.end]
-            deployed = any(at <= start < at + 30 for at in self.month.deployments) if deployments or active else False
-            deployed = deployed or any(start - 40 < at <= start for at in self.month.deployments)
+            deployed = any(start - 30 < at <= start for at in self.month.deployments)
             slots = self.reports(start, active, deployed=deployed, hiccup=bool(hiccups and hiccups[0] <= start))
             for number, report in enumerate(slots):
                 self.now = BEGIN + start + SECONDS * (number + 1) / PROCESSES
@@ -190,7 +186,7 @@ class World:
                     spent = count * cost * rnd.uniform(0.8, 1.2)
                     answers.append(Answers(place, "converse", "shop", count, tokens, spent, 0, poisson(rnd, count * 0.02)))
                     quota = f"|{place.partition('|')[2]}|{place.partition('|')[0]}|on-demand"
-                    uses.append(Use(quota, count, tokens * (6.0 if gone else 1.0), None, None, TPD))
+                    uses.append(Use(quota, count, tokens * (6 if gone else 1), None, None, TPD))
                 failures += [
                     Failures(place, "converse", "shop", cause, "permanent" if cause in PERMANENT else "transient", number)
                     for cause, number in failed.items()

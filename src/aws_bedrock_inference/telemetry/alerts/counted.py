@@ -96,7 +96,7 @@ def _uses(counts: Counts, quota: Limits | None, now: float) -> list[Use]:
             continue
         route = row.route
         known = uses.get(route.quota_key) or _limits(quota, route, now)
-        charged = _usage(row).charge(model_facts(route.base or route.model).burndown)
+        charged = round(_usage(row).charge(model_facts(route.base or route.model).burndown))
         uses[route.quota_key] = known._replace(requests=known.requests + row.count, tokens=known.tokens + charged)
     return list(uses.values())
 
@@ -106,4 +106,4 @@ def _limits(quota: Limits, route: Route, now: float) -> Use:
     rates, day = ledger.snapshot(now).estimates, ledger.day.limit
     known = (rates.get("requests", inf), rates.get("tokens", inf), day)
     rpm, tpm, tpd = (limit if limit < inf else None for limit in known)
-    return Use(route.quota_key, 0, 0.0, rpm, tpm, tpd)
+    return Use(route.quota_key, 0, 0, rpm, tpm, tpd)

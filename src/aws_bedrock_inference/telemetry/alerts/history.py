@@ -31,26 +31,30 @@ _KEPT = exp(-1.0 / A_DAY)
 _LEAST = 50
 _NOTHING = 1e-9
 
+# A quarter of what flows has enough cases if it was seen for so many seconds: a slot counts as ten.
+_SECONDS = 10
 
-class Ring(dict[int, float]):
+
+class Ring(dict[int, int]):
     """Counts by slot, those of the last ten minutes."""
 
-    def add(self, slot: int, count: float) -> None:
+    def add(self, slot: int, count: int) -> None:
         """Count more in a slot."""
         self[slot] = self.get(slot, 0) + count
 
-    def last(self, slot: int, slots: int) -> float:
+    def last(self, slot: int, slots: int) -> int:
         """Return the sum of the last `slots` up to `slot`."""
         return sum(count for at, count in self.items() if slot - slots < at <= slot)
 
-    def plain(self) -> list[Any]:
-        """Return what `of` reads."""
-        return [part for at, count in self.items() for part in (at, round(count, 6))]
+    def plain(self) -> list[int]:
+        """Return what `of` reads: the first slot, and the counts from there."""
+        first = min(self, default=0)
+        return [first, *(self.get(slot, 0) for slot in range(first, max(self, default=-1) + 1))]
 
     @classmethod
-    def of(cls, plain: list[Any]) -> Self:
+    def of(cls, plain: list[int]) -> Self:
         """Return what was written by `plain`."""
-        return cls(zip(plain[::2], plain[1::2], strict=True))
+        return cls((slot, count) for slot, count in enumerate(plain[1:], plain[0]) if count)
 
 
 class Pattern:
@@ -60,15 +64,16 @@ class Pattern:
 
     def __init__(self, fade: float) -> None:
         self._fade = fade
-        self._quarter, self._cases, self._of = 0, 0.0, 0.0
-        self._days: dict[int, list[float]] = {}  # by quarter: its day, its share, and what earlier days leave
+        self._quarter, self._cases, self._of = 0, 0, 0
+        self._text = ""
+        self._days: dict[int, list[float]] | None = {}  # by quarter: its day, its share, and what earlier days leave
 
-    def add(self, slot: int, cases: float, of: float) -> None:
+    def add(self, slot: int, cases: int, of: int) -> None:
         """Count a slot that is over."""
         quarter = slot // QUARTER
         if quarter != self._quarter:
             self._close()
-            self._quarter, self._cases, self._of = quarter, 0.0, 0.0
+            self._quarter, self._cases, self._of = quarter, 0, 0
         self._cases += cases
         self._of += of
 
@@ -79,7 +84,7 @@ class Pattern:
 
     def _before(self, quarter: int) -> float:
         day, of_day = divmod(quarter, _QUARTERS)
-        found = self._days.get(of_day)
+        found = self._known().get(of_day)
         if found is None:
             return 0.0
         return found[2] if found[0] == day else self._left(found, day)
@@ -92,22 +97,32 @@ class Pattern:
     def _close(self) -> None:
         day, quarter = divmod(self._quarter, _QUARTERS)
         share = self._cases / self._of if self._of >= _LEAST else 0.0
-        found = self._days.get(quarter)
+        days = self._known()
+        found = days.get(quarter)
         earlier = 0.0 if found is None else self._left(found, day)
         if share > _NOTHING or earlier > _NOTHING:
-            self._days[quarter] = [day, share, earlier]
+            days[quarter] = [day, share, earlier]
         else:
-            self._days.pop(quarter, None)
+            days.pop(quarter, None)
+        self._text = ";".join(
+            f"{quarter},{day:.0f},{share:.4g},{earlier:.4g}" for quarter, (day, share, earlier) in days.items()
+        )
+
+    def _known(self) -> dict[int, list[float]]:
+        """Return the days. They are a text until somebody asks, since they are asked for far less often than kept."""
+        if self._days is None:
+            rows = (row.split(",") for row in self._text.split(";") if row)
+            self._days = {int(quarter): list(map(float, rest)) for quarter, *rest in rows}
+        return self._days
 
     def plain(self) -> list[Any]:
         """Return what `read` reads."""
-        days = [[quarter, day, round(share, 7), round(old, 7)] for quarter, (day, share, old) in self._days.items()]
-        return [self._quarter, round(self._cases, 6), round(self._of, 3), days]
+        return [self._quarter, self._cases, self._of, self._text]
 
     def read(self, plain: list[Any]) -> None:
         """Take over what was written by `plain`."""
-        self._quarter, self._cases, self._of, days = plain
-        self._days = {quarter: rest for quarter, *rest in days}
+        self._quarter, self._cases, self._of, self._text = plain
+        self._days = None
 
 
 class Share:
@@ -123,9 +138,9 @@ class Share:
         """The share that is usual."""
         return (self._cases + PRIOR * WEIGHT) / (self._of + WEIGHT)
 
-    def learn(self, slot: int, of: float, *, usual: bool) -> None:
+    def learn(self, slot: int, of: int, *, usual: bool) -> None:
         """Let a slot leave what is recent; where it is not `usual`, only the day's pattern has it."""
-        cases = self.recent.pop(slot, 0.0)
+        cases = self.recent.pop(slot, 0)
         self.pattern.add(slot, cases, of)
         if usual:
             self._cases = self._cases * _KEPT + cases
@@ -161,9 +176,9 @@ class Flow:
 
     def learn(self, slot: int, *, usual: bool) -> None:
         """Let a slot leave what is recent; where it is not `usual`, only the day's pattern has it."""
-        count = self.recent.pop(slot, 0.0)
+        count = self.recent.pop(slot, 0)
         self.learned += 1
-        self.pattern.add(slot, count * SLOT, SLOT)
+        self.pattern.add(slot, count * _SECONDS, _SECONDS)
         if usual:
             self._sum = self._sum * _KEPT + count
             self._slots = self._slots * _KEPT + 1.0

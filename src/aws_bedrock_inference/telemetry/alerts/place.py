@@ -11,7 +11,9 @@ NAMED = 20
 
 # The part of a tenant's spending that the next slot still has: about ten minutes of it count.
 _KEPT = 0.98
-_NOTHING = 1e-6
+
+MILLION = 1_000_000
+"""Dollars are counted in whole millionths."""
 
 
 class Place:
@@ -23,13 +25,14 @@ class Place:
         self.seen = 0
         self.attempts, self.answers = Ring(), Ring()
         self.spend, self.tokens, self.letters = Flow(), Flow(), Flow()
-        self.spenders: dict[str, float] = {}
+        self.spenders: dict[str, int] = {}
 
     def spent(self, slot: int, tenant: str, tokens: int, cost: float | None) -> None:
         """Count what a tenant spent."""
-        (self.tokens if cost is None else self.spend).recent.add(slot, tokens if cost is None else cost)
+        amount = tokens if cost is None else round(cost * MILLION)
+        (self.tokens if cost is None else self.spend).recent.add(slot, amount)
         if tenant in self.spenders or len(self.spenders) < NAMED:
-            self.spenders[tenant] = self.spenders.get(tenant, 0.0) + (tokens * 1e-6 if cost is None else cost)
+            self.spenders[tenant] = self.spenders.get(tenant, 0) + amount
 
     def largest(self) -> list[str]:
         """Return the tenants that spent most of late."""
@@ -39,7 +42,7 @@ class Place:
         """Forget a slot, which the causes have learned."""
         self.attempts.pop(slot, None)
         self.answers.pop(slot, None)
-        self.spenders = {name: part * _KEPT for name, part in self.spenders.items() if part > _NOTHING}
+        self.spenders = {name: int(part * _KEPT) for name, part in self.spenders.items() if part}
 
     def plain(self) -> list[Any]:
         """Return what `of` reads."""
@@ -69,7 +72,7 @@ class Cause:
         self.tenants: dict[str, int] = {}
         self.sample: dict[str, str] = {}
 
-    def meets(self, slot: int, count: float, operation: str, tenant: str) -> None:
+    def meets(self, slot: int, count: int, operation: str, tenant: str) -> None:
         """Count cases."""
         self.seen = slot
         self.share.recent.add(slot, count)
@@ -120,16 +123,16 @@ class Quota:
 class Day:
     """The tokens of a day of one account in one Region, by all models and processes. It begins at midnight UTC."""
 
-    def __init__(self, day: int, used: float = 0.0, limit: float | None = None) -> None:
+    def __init__(self, day: int, used: int = 0, limit: float | None = None) -> None:
         self.day, self.used, self.limit = day, used, limit
 
-    def add(self, slot: int, tokens: float, limit: float | None) -> None:
+    def add(self, slot: int, tokens: int, limit: float | None) -> None:
         """Count tokens."""
         if slot // A_DAY != self.day:
-            self.day, self.used = slot // A_DAY, 0.0
+            self.day, self.used = slot // A_DAY, 0
         self.used += tokens
         self.limit = limit or self.limit
 
     def plain(self) -> list[Any]:
         """Return what `Day(*plain)` reads."""
-        return [self.day, round(self.used, 1), self.limit]
+        return [self.day, self.used, self.limit]

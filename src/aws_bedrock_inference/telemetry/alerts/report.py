@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import astuple, dataclass, field
+from dataclasses import dataclass, fields
 from typing import Any, NamedTuple, Self
 
 FORMAT = 1
@@ -53,7 +53,7 @@ class Use(NamedTuple):
 
     quota: str
     requests: int
-    tokens: float
+    tokens: int
     rpm: float | None = None
     tpm: float | None = None
     tpd: float | None = None
@@ -71,11 +71,11 @@ class Report:
     uses: tuple[Use, ...] = ()
     held: tuple[str, ...] = ()
     delivered: tuple[str, ...] = ()
-    released: tuple[str, ...] = field(default=())
+    released: tuple[str, ...] = ()
 
     def to_json(self) -> str:
         """Return what `from_json` reads."""
-        return json.dumps([FORMAT, *astuple(self)], separators=(",", ":"))
+        return json.dumps([FORMAT, *(getattr(self, each.name) for each in fields(self))], separators=(",", ":"))
 
     @classmethod
     def from_json(cls, text: str) -> Self:

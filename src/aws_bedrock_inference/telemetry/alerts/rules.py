@@ -81,8 +81,9 @@ class Surge:
         return first + second >= self.floor and min(first, second) >= expected and first > 0.0
 
 
-SPEND = Surge(floor=0.25, factor=3.0, window=60, learning=8640)
-"""Dollars: a quarter in ten minutes is 36 a day. The first day is for learning: a morning is no surge."""
+SPEND = Surge(floor=250_000, factor=3.0, window=60, learning=8640)
+"""Millionths of a dollar: a quarter of a dollar in ten minutes is 36 a day. The first day is for learning: a morning is
+no surge."""
 
 TOKENS = Surge(floor=250_000, factor=3.0, window=60, learning=8640)
 """Tokens in the place of dollars, for models whose prices are not known."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from aws_bedrock_inference.telemetry.alerts.history import A_DAY, SLOT
+from aws_bedrock_inference.telemetry.alerts.place import MILLION
 from aws_bedrock_inference.telemetry.alerts.rules import (
     DAY_NEARLY,
     FAILURES,
@@ -66,7 +67,10 @@ def _causes(book: Book, slot: int) -> Iterator[Sign]:
             if not cases:
                 continue
             total = max(cases, of.last(slot, window))
-            usual, pattern = cause.share.usual, cause.share.pattern.expected(slot)
+            usual = cause.share.usual
+            if not new and cases < _KEEPS * rule.threshold(usual, 0.0) * total:
+                continue
+            pattern = cause.share.pattern.expected(slot)
             least = _KEEPS * rule.threshold(usual, pattern)
             rises = rule.holds(cases, total, usual, pattern) and _spread(cause, slot, window) >= rule.spread
             keeps = cases >= _KEEPS * total * rule.threshold(usual, pattern) and (
@@ -106,11 +110,14 @@ def _flow(
 ) -> Iterator[Sign]:
     half = surge.window // 2
     second, whole = flow.recent.last(slot, half), flow.recent.last(slot, surge.window)
-    usual, pattern = flow.usual, flow.pattern.expected(slot)
+    usual = flow.usual
+    if second < _KEEPS * max(surge.factor * usual * half, surge.floor / 2):
+        return
+    pattern = flow.pattern.expected(slot)
     opens = surge.holds(whole - second, second, usual, pattern)
     floor = max(surge.factor * max(usual, pattern) * half, surge.floor / 2)
     if opens or second >= _KEEPS * floor:
-        an_hour = 3600.0 / SLOT
+        an_hour = 3600.0 / SLOT / (MILLION if unit == "dollars an hour" else 1)
         tenants = tuple(place.largest()) if rule == "spend" else ()
         expected = max(usual, pattern) * an_hour
         since = slot - surge.window + 1

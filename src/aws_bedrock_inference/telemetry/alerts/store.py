@@ -16,6 +16,8 @@ from aws_bedrock_inference.stores import opened_at
 from aws_bedrock_inference.stores.request import Instant
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from aws_bedrock_inference.clock import Clock
     from aws_bedrock_inference.flow import StoreRequest
 
@@ -59,22 +61,24 @@ class AlertStore(Protocol):
 class _Room:
     """What is kept for one service."""
 
-    def __init__(self) -> None:
-        self.memory = ""
+    def __init__(self, memory: str = "") -> None:
+        self.memory = memory
         self.reports: list[tuple[float, str]] = []
         self.looked_at = self.taken_at = float("-inf")
         self.token = ""
 
 
 class MemoryAlerts(Locked):
-    """Keeps everything in this object, for one process; `clock` has seconds since the epoch."""
+    """Keeps everything in this object, for one process; `clock` has seconds since the epoch. It begins with `memories`,
+    by service.
+    """
 
     place = "memory"
 
-    def __init__(self, clock: Clock = wall) -> None:
+    def __init__(self, clock: Clock = wall, memories: Mapping[str, str] | None = None) -> None:
         super().__init__()
         self._clock = clock
-        self._rooms: dict[str, _Room] = {}
+        self._rooms = {service: _Room(memory) for service, memory in (memories or {}).items()}
 
     def after_fork(self) -> None:
         """Begin anew: what was reported is the parent's to tell."""

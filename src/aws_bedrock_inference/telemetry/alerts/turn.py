@@ -27,12 +27,16 @@ class MemoryUnreadable(ValueError):
     """What is kept in the store was not written by this version, or is damaged."""
 
 
+# What this process wrote last need not be read again, if nobody wrote since.
+_last: dict[str, tuple[Book, dict[str, list[Any]]]] = {}
+
+
 def look(memory: str, reports: Iterable[tuple[float, str]], now: float, service: str) -> tuple[str, list[Alert]]:
     """Return the memory with `reports` (time and text) and the alerts that the caller has to deliver.
 
     Raises `MemoryUnreadable`.
     """
-    book, waiting = _read(memory)
+    book, waiting = _last.pop(memory, None) or _read(memory)
     for at, text in reports:
         with suppress(ValueError):  # of another version
             report = Report.from_json(text)
@@ -50,7 +54,10 @@ def look(memory: str, reports: Iterable[tuple[float, str]], now: float, service:
     mine = [each for each in waiting.values() if now - each[1] >= LAPSE]
     for each in mine:
         each[1] = now
-    return json.dumps([FORMAT, book.plain(), waiting], separators=(",", ":")), [Alert.from_dict(plain) for plain, _ in mine]
+    after = json.dumps([FORMAT, book.plain(), waiting], separators=(",", ":"))
+    _last.clear()
+    _last[after] = book, waiting
+    return after, [Alert.from_dict(plain) for plain, _ in mine]
 
 
 def _read(memory: str) -> tuple[Book, dict[str, list[Any]]]:
@@ -58,8 +65,9 @@ def _read(memory: str) -> tuple[Book, dict[str, list[Any]]]:
         return Book(), {}
     try:
         version, book, waiting = json.loads(memory)
-        if version != FORMAT:
-            raise ValueError(f"it has format {version}, and format {FORMAT} is read here")
-        return Book.of(book), waiting
+        found = Book.of(book) if version == FORMAT else None
     except (TypeError, ValueError, KeyError, AttributeError) as error:
         raise MemoryUnreadable(f"the memory of alerts cannot be read: {error}") from error
+    if found is None:
+        raise MemoryUnreadable(f"the memory of alerts has format {version}, and format {FORMAT} is read here")
+    return found, waiting
