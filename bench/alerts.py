@@ -1,7 +1,9 @@
 """Thirty generated days of a service with known incidents, in virtual time: which of them are told, when, how often.
 
 Eight processes share one store. Traffic is small by night; a job fails a little every night; deployments restart all
-processes and disturb half a minute of calls; single seconds go wrong several times a day. `python bench/alerts.py SEED…`
+processes and disturb half a minute of calls; single seconds go wrong several times a day.
+
+    python bench/alerts.py SEED...
 """
 
 from __future__ import annotations
@@ -75,7 +77,7 @@ class Month:
 
     def __post_init__(self) -> None:
         """Draw what happens: about one incident in two days, one after the other, the first on the second day."""
-        rnd = random.Random(self.seed)
+        rnd = random.Random(self.seed)  # noqa: S311 - a world, no secret
         kinds = [KINDS[number % 3] for number in range(max(3, self.days // 2))]
         if self.days >= 7:
             kinds += ["loop", "denied"]
@@ -123,7 +125,7 @@ class World:
 
     def __init__(self, month: Month) -> None:
         self.month = month
-        self.rnd = random.Random(month.seed + 1)
+        self.rnd = random.Random(month.seed + 1)  # noqa: S311 - a world, no secret
         self.now = BEGIN
         self.store = MemoryAlerts(lambda: self.now)
         self.told: list[tuple[float, Alert]] = []
@@ -161,39 +163,40 @@ class World:
         """Yield what each process counted in ten seconds: the calls are spread over the processes by chance."""
         rnd, share = self.rnd, traffic(at)
         rows: list[tuple[list[Answers], list[Failures], list[Use]]] = [([], [], []) for _ in range(PROCESSES)]
-        gone = at // DAY == self.month.gone_on
+        tokens = 2000 * (6 if at // DAY == self.month.gone_on else 1)
         for place, (calls, cost) in PLACES.items():
-            times = 1.0
-            rates = dict(USUAL)
-            if place == HAIKU and 2.0 <= at % DAY / 3600 < 3.0:
-                rates["throttled-requests-per-minute"] = 0.045  # a job of every night
-            for each in active:
-                if each.place == place and each.kind == "loop":
-                    times = each.share
-                elif each.place == place:
-                    rates[each.cause] = rates.get(each.cause, 0.0) + each.now(at)
+            rates, times = self.rates(place, at, active), 1.0
             if deployed:
-                rates["connection-refused"] = 0.08
-                times *= 1.5
+                rates["connection-refused"], times = 0.08, 1.5
             if hiccup and place == SONNET:
                 rates["service-unavailable"] += 0.15
+            times *= next((each.share for each in active if (each.place, each.kind) == (place, "loop")), 1.0)
             here = calls * SECONDS * share * times / PROCESSES
+            model, _, region = place.partition("|")
             for answers, failures, uses in rows:
                 failed = {cause: poisson(rnd, here * rate) for cause, rate in rates.items()}
                 count = max(0, poisson(rnd, here) - sum(failed.values()))
-                tokens = count * 2000
-                if count:
-                    spent = count * cost * rnd.uniform(0.8, 1.2)
-                    answers.append(Answers(place, "converse", "shop", count, tokens, spent, 0, poisson(rnd, count * 0.02)))
-                    quota = f"|{place.partition('|')[2]}|{place.partition('|')[0]}|on-demand"
-                    uses.append(Use(quota, count, tokens * (6 if gone else 1), None, None, TPD))
+                spent, cut = count * cost * rnd.uniform(0.8, 1.2), poisson(rnd, count * 0.02)
+                answers.append(Answers(place, "converse", "shop", count, count * 2000, spent, 0, cut))
+                uses.append(Use(f"|{region}|{model}|on-demand", count, count * tokens, None, None, TPD))
+                kinds = {cause: "permanent" if cause in PERMANENT else "transient" for cause in failed}
                 failures += [
-                    Failures(place, "converse", "shop", cause, "permanent" if cause in PERMANENT else "transient", number)
+                    Failures(place, "converse", "shop", cause, kinds[cause], number)
                     for cause, number in failed.items()
                     if number
                 ]
         for answers, failures, uses in rows:
             yield Report(tuple(answers), tuple(failures), uses=tuple(uses))
+
+    def rates(self, place: str, at: float, active: list[Incident]) -> dict[str, float]:
+        """Return the shares of the causes at a place."""
+        rates = dict(USUAL)
+        if place == HAIKU and 2.0 <= at % DAY / 3600 < 3.0:
+            rates["throttled-requests-per-minute"] = 0.045  # a job of every night
+        for each in active:
+            if each.place == place and each.cause:
+                rates[each.cause] = rates.get(each.cause, 0.0) + each.now(at)
+        return rates
 
 
 class Result(NamedTuple):
@@ -260,7 +263,9 @@ def main() -> None:
         results, sights, wrong = judge(world)
         everything += results
         false += len(wrong)
-        print(f"seed {seed}: {len(results)} incidents, {len(sights)} first sights, {len(wrong)} false alarms", flush=True)
+        print(
+            f"seed {seed}: {len(results)} incidents, {len(sights)} first sights, {len(wrong)} false alarms", flush=True
+        )
         for at, alert in wrong:
             print(f"    day {at / DAY:.3f}: {alert.summary}")
         for each in results:

@@ -1,6 +1,6 @@
 """Alerts: few rules over the counts of all processes, one alert for each incident, and its end.
 
-    observe(alerts=Alerts("arn:aws:sns:eu-west-1:123456789012:oncall", store="redis://host", service="checkout"))
+observe(alerts=Alerts("arn:aws:sns:eu-west-1:123456789012:oncall", store="redis://host", service="checkout"))
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ _WORDS = {
     "refused": Words(
         "More answers are refused or filtered than usual",
         "A guardrail, the provider's filter or the model itself keeps back a growing part of the answers.",
-        ("See what changed: prompts, the guardrail or its version, the model. The policy Filtered shows the categories.",),
+        ("See what changed: prompts, the guardrail or its version, the model. Filtered shows the categories.",),
     ),
     "truncated": Words(
         "More answers are truncated than usual",
@@ -47,7 +47,7 @@ _WORDS = {
     "letters": Words(
         "Dead letters are growing",
         "Calls fail for good faster than usual, and are kept. Nobody is answered until they are sent again.",
-        ("See what they failed with: bedrock dlq stats. Send them again once the cause is mended: bedrock dlq redrive.",),
+        ("See what they failed with: bedrock dlq stats. Once that is mended, send them again: bedrock dlq redrive.",),
     ),
     "letters-lost": Words(
         "Failed calls could not be kept as dead letters",
@@ -57,7 +57,7 @@ _WORDS = {
     "quota": Words(
         "A quota per minute is nearly gone",
         "Over the last ten minutes nearly all that the quota allows was used: calls wait, and more work waits longer.",
-        ("Ask for a higher quota (bedrock quota request), use another Region, or move what can wait to a batch job.",),
+        ("Ask for a higher quota (bedrock quota increase), use another Region, or move what can wait to a batch job.",),
     ),
     "day": Words(
         "The Region's tokens of the day are nearly gone",
@@ -73,8 +73,8 @@ _WORDS = {
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """What is known of an incident when it is told. `state` is `open` at its beginning and `ended` at its end; both have
-    the same `incident`. `id` is that of this message.
+    """What is known of an incident when it is told. `state` is `open` at its beginning and `ended` at its end; both
+    have the same `incident`. `id` is that of this message.
 
     `rule` is the one that raised it: `new` (a permanent cause seen for the first time), `failures`, `stops`, `spend`,
     `letters`, `lost`, `quota` or `day`. `share` and `usual` are parts of all, or in `unit` where it has one. `causes`

@@ -6,7 +6,6 @@ bounded, whatever is reported.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from aws_bedrock_inference.bounds import hashed
@@ -16,6 +15,8 @@ from aws_bedrock_inference.telemetry.alerts.place import Cause, Day, Place, Quot
 from aws_bedrock_inference.telemetry.alerts.signs import Sign, signs
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from aws_bedrock_inference.telemetry.alerts.report import Report
 
 T = TypeVar("T")
@@ -34,8 +35,8 @@ _FAILING = frozenset({"new", "failures"})
 
 
 class Book:
-    """The memory of all processes. `slot` is the last one that was looked at, `fresh` are the permanent causes that were
-    reported for the first time since.
+    """The memory of all processes. `slot` is the last one that was looked at, `fresh` are the permanent causes that
+    were reported for the first time since.
     """
 
     def __init__(self) -> None:
@@ -147,12 +148,14 @@ class Book:
         if not self.slot:
             self.slot = slot
         first, last = self.slot - RECENT + 1, min(self.slot, slot - RECENT)  # nothing was counted after self.slot
-        held = {key for each in self.incidents.values() if slot * SLOT - each.opened < A_DAY * SLOT for key in each.keys}
+        held = {
+            key for each in self.incidents.values() if slot * SLOT - each.opened < A_DAY * SLOT for key in each.keys
+        }
         for leaving in range(first, last + 1):
             for key, cause in self.causes.items():
                 place = self.places[cause.place]
                 of = place.answers if cause.kind == "stop" else place.attempts
-                cause.share.learn(leaving, of.get(leaving, 0.0), usual=key not in held)
+                cause.share.learn(leaving, of.get(leaving, 0), usual=key not in held)
             for name, place in self.places.items():
                 for key, flow in (("spend|dollars an hour", place.spend), ("spend|tokens an hour", place.tokens)):
                     flow.learn(leaving, usual=f"{key}|{name}" not in held)

@@ -118,7 +118,9 @@ class Outlet:
             wait = delay(replace(fault, hint=SCHEDULE), retry, wait, jitter=near, chance=self._chance)
             if fault.decision is Decision.FAIL or self._clock() - started + wait > PATIENCE:
                 self.lost += 1
-                _log.error("alert %s was not delivered to %s: %s (%s)", alert.id, _name(self._sink), fault.code, fault.cause)
+                _log.error(
+                    "alert %s was not delivered to %s: %s (%s)", alert.id, _name(self._sink), fault.code, fault.cause
+                )
                 return False
             if retry == 1:
                 _log.warning("alert %s: %s failed with %s; tried again", alert.id, _name(self._sink), fault.code)

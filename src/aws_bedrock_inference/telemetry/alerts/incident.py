@@ -42,7 +42,7 @@ class Incident:
     def reaches(self, place: str, operations: list[str], tenants: list[str]) -> None:
         """Widen the scope."""
         for names, more in ((self.places, [place]), (self.operations, operations), (self.tenants, tenants)):
-            names += [name for name in more if name and name not in names][: max(0, LISTED - len(names))]
+            names.extend([name for name in more if name and name not in names][: max(0, LISTED - len(names))])
 
     def is_over(self, slot: int, quiet: int) -> bool:
         """Return whether nothing of it has risen for `quiet` slots, and for as long as it is watched."""

@@ -10,7 +10,7 @@ FORMAT = 1
 
 
 class Answers(NamedTuple):
-    """Calls that were answered at a place: how many, their tokens, and their cost in dollars where the price is known."""
+    """Calls that were answered at a place: how many, their tokens, and their cost in dollars where it is known."""
 
     place: str
     operation: str
@@ -82,14 +82,15 @@ class Report:
         """Return what was written by `to_json`. Raises `ValueError` for anything else."""
         try:
             version, answers, failures, letters, uses, *names = json.loads(text)
-            if version != FORMAT:
-                raise ValueError(f"format {version}")
             rows: tuple[Any, ...] = (
                 tuple(Answers(*row) for row in answers),
                 tuple(Failures(*row) for row in failures),
                 tuple(Letters(*row) for row in letters),
                 tuple(Use(*row) for row in uses),
             )
-            return cls(*rows, *(tuple(name) for name in names))
+            report = cls(*rows, *(tuple(name) for name in names))
         except (TypeError, ValueError) as error:
             raise ValueError(f"a report that cannot be read: {error}") from error
+        if version != FORMAT:
+            raise ValueError(f"a report of format {version}, and format {FORMAT} is read here")
+        return report

@@ -14,7 +14,7 @@ CHANCE = 1e-7
 """The probability above which a count may be chance."""
 
 OUTSTANDING = 1.5
-"""The times that a share must have of what the same time of day had before: a nightly job fails as it did last night."""
+"""How many times what the same time of day had before a share must be: a nightly job fails as it did last night."""
 
 PRIOR, WEIGHT = 0.005, 100.0
 """The share that is usual for what was never seen, and how many calls this belief is worth."""
@@ -22,8 +22,8 @@ PRIOR, WEIGHT = 0.005, 100.0
 
 @dataclass(frozen=True, slots=True)
 class Rise:
-    """A rule for one kind of share: at least `least` cases that are `floor` of all, and `factor` times the usual, in one
-    of the `windows`, in slots. They must lie `spread` slots apart: a burst of a few seconds is soon over.
+    """A rule for one kind of share: at least `least` cases, `floor` of all and `factor` times the usual, in one of
+    the `windows`, in slots. They must lie `spread` slots apart: a burst of a few seconds is soon over.
     """
 
     floor: float

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from aws_bedrock_inference.telemetry.alerts.book import Book
-    from aws_bedrock_inference.telemetry.alerts.history import Flow
-    from aws_bedrock_inference.telemetry.alerts.place import Cause, Place
+    from aws_bedrock_inference.telemetry.alerts.history import Flow, Ring
+    from aws_bedrock_inference.telemetry.alerts.place import Cause
     from aws_bedrock_inference.telemetry.alerts.rules import Surge
 
 # The part of what opens an incident that keeps it open.
@@ -87,10 +87,10 @@ def _spread(cause: Cause, slot: int, window: int) -> int:
     return max(slots) - min(slots)
 
 
-def _since(cause: Cause, of: dict[int, float], slot: int, window: int, least: float) -> int:
+def _since(cause: Cause, of: Ring, slot: int, window: int, least: float) -> int:
     """Return the first slot of the window in which the share was as high as what keeps an incident open."""
     recent = cause.share.recent
-    high = (at for at in recent if at > slot - window and recent[at] >= least * of.get(at, 0.0))
+    high = (at for at in recent if at > slot - window and recent[at] >= least * of.get(at, 0))
     return min(high, default=slot)
 
 
@@ -102,26 +102,29 @@ def _flows(book: Book, slot: int) -> Iterator[Sign]:
             ("letters", LETTERS, place.letters, "an hour"),
         ):
             if flow.recent and flow.learned >= surge.learning:
-                yield from _flow(f"{rule}|{unit}|{name}", rule, surge, flow, place, name, slot, unit)
+                found = _surge(surge, flow, slot)
+                if found is not None:
+                    opens, amount, usual = found
+                    an_hour = 3600.0 / SLOT / (MILLION if surge is SPEND else 1)
+                    since, half = slot - surge.window + 1, surge.window // 2
+                    tenants = tuple(place.largest()) if rule == "spend" else ()
+                    key = f"{rule}|{unit}|{name}"
+                    yield Sign(
+                        rule, key, name, opens, since, half, amount * an_hour, usual * an_hour, unit, tenants=tenants
+                    )
 
 
-def _flow(
-    key: str, rule: str, surge: Surge, flow: Flow, place: Place, name: str, slot: int, unit: str
-) -> Iterator[Sign]:
+def _surge(surge: Surge, flow: Flow, slot: int) -> tuple[bool, float, float] | None:
+    """Return whether a surge opens an incident, what flows in a slot and what is usual; None if it is no surge."""
     half = surge.window // 2
     second, whole = flow.recent.last(slot, half), flow.recent.last(slot, surge.window)
-    usual = flow.usual
-    if second < _KEEPS * max(surge.factor * usual * half, surge.floor / 2):
-        return
-    pattern = flow.pattern.expected(slot)
+    if second < _KEEPS * max(surge.factor * flow.usual * half, surge.floor / 2):
+        return None
+    usual, pattern = flow.usual, flow.pattern.expected(slot)
     opens = surge.holds(whole - second, second, usual, pattern)
-    floor = max(surge.factor * max(usual, pattern) * half, surge.floor / 2)
-    if opens or second >= _KEEPS * floor:
-        an_hour = 3600.0 / SLOT / (MILLION if unit == "dollars an hour" else 1)
-        tenants = tuple(place.largest()) if rule == "spend" else ()
-        expected = max(usual, pattern) * an_hour
-        since = slot - surge.window + 1
-        yield Sign(rule, key, name, opens, since, half, second / half * an_hour, expected, unit, tenants=tenants)
+    if not opens and second < _KEEPS * surge.factor * pattern * half:
+        return None
+    return opens, second / half, max(usual, pattern)
 
 
 def _quotas(book: Book, slot: int) -> Iterator[Sign]:

@@ -81,7 +81,8 @@ class SqliteAlerts:
     def _settle(self, service: str, turn: Turn, memory: str) -> bool:
         with self._file.changing() as database:
             changed = database.execute(
-                "UPDATE memories SET memory = ?, looked_at = ?, taken_at = ?, token = '' WHERE service = ? AND token = ?",
+                "UPDATE memories SET memory = ?, looked_at = ?, taken_at = ?, token = '' "
+                "WHERE service = ? AND token = ?",
                 (memory, turn.now, _LONG_AGO, service, turn.token),
             )
             if not changed.rowcount:

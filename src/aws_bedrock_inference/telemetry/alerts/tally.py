@@ -36,7 +36,17 @@ _MESSAGE = 2000
 class Answered:
     """Answers of one kind: count, the tokens of their usage, and how they stopped."""
 
-    __slots__ = ("cache_read", "cache_write", "cache_write_1h", "count", "input", "output", "refused", "route", "truncated")
+    __slots__ = (
+        "cache_read",
+        "cache_write",
+        "cache_write_1h",
+        "count",
+        "input",
+        "output",
+        "refused",
+        "route",
+        "truncated",
+    )
 
     def __init__(self, route: Route) -> None:
         self.route = route

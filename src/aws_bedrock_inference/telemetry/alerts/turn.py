@@ -28,7 +28,7 @@ class MemoryUnreadable(ValueError):
 
 
 # What this process wrote last need not be read again, if nobody wrote since.
-_last: dict[str, tuple[Book, dict[str, list[Any]]]] = {}
+_last: dict[str, Any] = {}
 
 
 def look(memory: str, reports: Iterable[tuple[float, str]], now: float, service: str) -> tuple[str, list[Alert]]:
@@ -36,7 +36,8 @@ def look(memory: str, reports: Iterable[tuple[float, str]], now: float, service:
 
     Raises `MemoryUnreadable`.
     """
-    book, waiting = _last.pop(memory, None) or _read(memory)
+    known = _last.pop(memory, ())
+    book, waiting = known or _read(memory)
     for at, text in reports:
         with suppress(ValueError):  # of another version
             report = Report.from_json(text)
