@@ -1,7 +1,7 @@
 """Thirty generated days of a service with known incidents, in virtual time: which of them are told, when, how often.
 
 Eight processes share one store. Traffic is small by night; a job fails a little every night; deployments restart all
-processes and disturb half a minute of calls; single seconds go wrong several times a day.
+processes and disturb twenty seconds of calls; ten seconds go wrong several times a day.
 
     python bench/alerts.py SEED...
 """
@@ -27,19 +27,19 @@ DAY = 86_400
 SECONDS = 10
 BEGIN = 1_793_491_200.0  # a midnight UTC
 PROCESSES = 8
-TPD = 4_000_000_000
+TPD = 50_000_000_000
 
 SONNET, HAIKU, NOVA = "eu.model-large|eu-west-1", "eu.model-small|eu-west-1", "model-lite|us-east-1"
-PLACES = {SONNET: (10.0, 0.012), HAIKU: (14.0, 0.0008), NOVA: (5.0, 0.0003)}
+PLACES = {SONNET: (40.0, 0.012), HAIKU: (56.0, 0.0008), NOVA: (20.0, 0.0003)}
 """Calls a second at noon, and dollars a call."""
 
 USUAL = {
     "throttled-requests-per-minute": 0.004,
-    "service-unavailable": 0.001,
-    "model-timed-out": 0.0006,
+    "service-capacity": 0.001,
+    "model-timeout": 0.0006,
     "request-invalid": 0.002,
 }
-PERMANENT = frozenset({"request-invalid", "access-denied"})
+PERMANENT = frozenset({"request-invalid", "iam-denied-identity-policy"})
 KINDS = ("sudden", "creeping", "short")
 
 
@@ -95,8 +95,8 @@ class Month:
             if 1.0 < start % DAY / 3600 < 3.2:
                 start += 2.5 * 3600  # not into the job of every night
             due = start + (length * 0.05 / share if kind == "creeping" else 0.0)
-            cause = {"loop": "", "denied": "access-denied"}.get(
-                kind, rnd.choice(["service-unavailable", "throttled-requests-per-minute", "model-timed-out"])
+            cause = {"loop": "", "denied": "iam-denied-identity-policy"}.get(
+                kind, rnd.choice(["service-capacity", "throttled-requests-per-minute", "model-timeout"])
             )
             place = {"loop": SONNET, "denied": HAIKU}.get(kind, rnd.choice(list(PLACES)))
             self.incidents.append(Incident(kind, place, cause, start, start + length, share, due))
@@ -104,9 +104,9 @@ class Month:
 
 
 def traffic(at: float) -> float:
-    """Return the part of noon's calls: a fifth by night, and half at the weekend."""
-    day = 0.6 - 0.4 * cos(2 * pi * (at % DAY / DAY - 0.05))
-    return day * (0.5 if at // DAY % 7 >= 5 else 1.0)
+    """Return the part of noon's calls: a third by night, and less at the weekend."""
+    day = 0.675 - 0.325 * cos(2 * pi * (at % DAY / DAY - 0.05))
+    return day * (0.8 if at // DAY % 7 >= 5 else 1.0)
 
 
 def poisson(rnd: random.Random, mean: float) -> int:
@@ -150,11 +150,13 @@ class World:
             while deployments and deployments[0] < start:
                 del deployments[0]
                 self.members = [self.member() for _ in range(PROCESSES)]
-            while hiccups and hiccups[0] < start - SECONDS:
+            while hiccups and hiccups[0] < start:
                 del hiccups[0]
             active = [each for each in self.month.incidents if each.start - 1 <= start < each.end]
-            deployed = any(start - 30 < at <= start for at in self.month.deployments)
-            slots = self.reports(start, active, deployed=deployed, hiccup=bool(hiccups and hiccups[0] <= start))
+            deployed = any(start - 20 < at <= start for at in self.month.deployments)
+            slots = self.reports(
+                start, active, deployed=deployed, hiccup=bool(hiccups and hiccups[0] < start + SECONDS)
+            )
             for number, report in enumerate(slots):
                 self.now = BEGIN + start + SECONDS * (number + 1) / PROCESSES
                 self.members[number].step(report)
@@ -169,7 +171,7 @@ class World:
             if deployed:
                 rates["connection-refused"], times = 0.08, 1.5
             if hiccup and place == SONNET:
-                rates["service-unavailable"] += 0.15
+                rates["service-capacity"] += 0.15
             times *= next((each.share for each in active if (each.place, each.kind) == (place, "loop")), 1.0)
             here = calls * SECONDS * share * times / PROCESSES
             model, _, region = place.partition("|")

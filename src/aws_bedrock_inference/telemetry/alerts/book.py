@@ -26,6 +26,9 @@ MOST_PLACES = 200
 MOST_CAUSES = 500
 MOST_OPEN = 100
 
+# Slots in which all is learned as usual at a place that was never seen: nobody knows what is usual there.
+YOUNG = 720
+
 # Slots without a rise after which an incident is over, and slots in which others join it.
 QUIET = 30
 JOINS = 30
@@ -91,6 +94,8 @@ class Book:
         over = [each for each in self.incidents.values() if each.is_over(slot, QUIET)]
         for each in over:
             del self.incidents[each.id]
+            for key in each.keys.keys() & self.causes.keys():
+                self.causes[key].over = slot
         return [*began, *((each, True) for each in over)]
 
     def _opened(self, sign: Sign, slot: int) -> Incident | None:
@@ -155,7 +160,8 @@ class Book:
             for key, cause in self.causes.items():
                 place = self.places[cause.place]
                 of = place.answers if cause.kind == "stop" else place.attempts
-                cause.share.learn(leaving, of.get(leaving, 0), usual=key not in held)
+                usual = key not in held or place.spend.learned < YOUNG
+                cause.share.learn(leaving, of.get(leaving, 0), usual=usual)
             for name, place in self.places.items():
                 for key, flow in (("spend|dollars an hour", place.spend), ("spend|tokens an hour", place.tokens)):
                     flow.learn(leaving, usual=f"{key}|{name}" not in held)

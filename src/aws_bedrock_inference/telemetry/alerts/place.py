@@ -61,12 +61,13 @@ class Place:
 
 class Cause:
     """One cause of failures at a place, or one way in which answers stop there (`kind` is then `stop`). `operations`
-    and `tenants` are those that met it, with the slot in which they last did; `sample` is the last failure.
+    and `tenants` are those that met it, with the slot in which they last did; `sample` is the last failure, `over` the slot
+    in which the last incident ended.
     """
 
     def __init__(self, name: str, place: str, kind: str) -> None:
         self.name, self.place, self.kind = name, place, kind
-        self.seen = 0
+        self.seen = self.over = 0
         self.share = Share()
         self.operations: dict[str, int] = {}
         self.tenants: dict[str, int] = {}
@@ -85,15 +86,15 @@ class Cause:
 
     def plain(self) -> list[Any]:
         """Return what `of` reads."""
-        own = [self.name, self.place, self.kind, self.seen, self.operations, self.tenants, self.sample]
+        own = [self.name, self.place, self.kind, self.seen, self.over, self.operations, self.tenants, self.sample]
         return [*own, self.share.plain()]
 
     @classmethod
     def of(cls, plain: list[Any]) -> Self:
         """Return what was written by `plain`."""
-        name, place, kind, seen, operations, tenants, sample, share = plain
+        name, place, kind, seen, over, operations, tenants, sample, share = plain
         made = cls(name, place, kind)
-        made.seen, made.operations, made.tenants, made.sample = seen, operations, tenants, sample
+        made.seen, made.over, made.operations, made.tenants, made.sample = seen, over, operations, tenants, sample
         made.share = Share.of(share)
         return made
 

@@ -9,6 +9,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import exp, lgamma, log
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 CHANCE = 1e-7
 """The probability above which a count may be chance."""
@@ -20,34 +24,45 @@ PRIOR, WEIGHT = 0.005, 100.0
 """The share that is usual for what was never seen, and how many calls this belief is worth."""
 
 
+BURST = 3
+"""Slots that may be left out of a window, the worst ones: half a minute of a deployment, or of one bad second, is over
+before anybody has read of it."""
+
+LASTING = 0.7
+"""The part of the threshold that the rest of the window must have."""
+
+
 @dataclass(frozen=True, slots=True)
 class Rise:
-    """A rule for one kind of share: at least `least` cases, `floor` of all and `factor` times the usual, in one of
-    the `windows`, in slots. They must lie `spread` slots apart: a burst of a few seconds is soon over.
+    """A rule for one kind of share: at least `least` cases, `floor` of all and `factor` times the usual, in one of the
+    `windows`, in slots.
     """
 
     floor: float
     factor: float
     least: int
     windows: tuple[int, ...]
-    spread: int
 
     def threshold(self, usual: float, pattern: float) -> float:
         """Return the share from which a rise counts."""
         return max(self.floor, self.factor * usual, OUTSTANDING * pattern)
 
-    def holds(self, cases: float, of: float, usual: float, pattern: float) -> bool:
-        """Return whether so many `cases` of so many are a rise above `usual` and the day's `pattern`."""
-        if cases < self.least or cases < self.threshold(usual, pattern) * of:
+    def holds(self, slots: Sequence[tuple[int, int]], usual: float, pattern: float) -> bool:
+        """Return whether `slots`, each with its cases and with all, are a rise above `usual` and the day's `pattern`."""
+        cases, of = (sum(each[part] for each in slots) for part in (0, 1))
+        threshold = self.threshold(usual, pattern)
+        if cases < self.least or cases < threshold * of or tail(cases, of * max(usual, pattern)) >= CHANCE:
             return False
-        return tail(cases, of * max(usual, pattern)) < CHANCE
+        rest = sorted(slots)[:-BURST]
+        left = sum(each[0] for each in rest)
+        return left > 0 and left >= LASTING * threshold * sum(each[1] for each in rest)
 
 
-FAILURES = Rise(floor=0.025, factor=2.5, least=5, windows=(6, 60), spread=2)
+FAILURES = Rise(floor=0.025, factor=2.5, least=5, windows=(6, 60))
 """Failed attempts of one cause. Two and a half per cent, since five must be told within a minute, of which the first
 half may have passed without any."""
 
-STOPS = Rise(floor=0.1, factor=2.5, least=10, windows=(60,), spread=6)
+STOPS = Rise(floor=0.1, factor=2.5, least=10, windows=(60,))
 """Answers that were refused or truncated: some always are, and a tenth of all is worth a look."""
 
 

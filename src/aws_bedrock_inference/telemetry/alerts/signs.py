@@ -62,7 +62,8 @@ def _causes(book: Book, slot: int) -> Iterator[Sign]:
         rule = STOPS if cause.kind == "stop" else FAILURES
         of = place.answers if cause.kind == "stop" else place.attempts
         new = key in book.fresh or cause.kind == "lost"
-        for window in (60,) if new else rule.windows:
+        for wanted in (60,) if new else rule.windows:
+            window = min(wanted, slot - cause.over)  # what was told of an incident that is over opens no other
             cases = cause.share.recent.last(slot, window)
             if not cases:
                 continue
@@ -72,19 +73,18 @@ def _causes(book: Book, slot: int) -> Iterator[Sign]:
                 continue
             pattern = cause.share.pattern.expected(slot)
             least = _KEEPS * rule.threshold(usual, pattern)
-            rises = rule.holds(cases, total, usual, pattern) and _spread(cause, slot, window) >= rule.spread
+            rises = rule.holds(
+                [(cause.share.recent.get(at, 0), of.get(at, 0)) for at in of if slot - window < at <= slot],
+                usual,
+                pattern,
+            )
             keeps = cases >= _KEEPS * total * rule.threshold(usual, pattern) and (
                 cases > 1 or cause.kind == "permanent"
             )
             if new or rises or keeps:
                 name = {"stop": "stops", "lost": "lost"}.get(cause.kind, "new" if new else "failures")
                 since = _since(cause, of, slot, window, least)
-                yield Sign(name, key, cause.place, new or rises, since, window, cases / total, usual, cause=cause.name)
-
-
-def _spread(cause: Cause, slot: int, window: int) -> int:
-    slots = [at for at in cause.share.recent if slot - window < at <= slot]
-    return max(slots) - min(slots)
+                yield Sign(name, key, cause.place, new or rises, since, wanted, cases / total, usual, cause=cause.name)
 
 
 def _since(cause: Cause, of: Ring, slot: int, window: int, least: float) -> int:
