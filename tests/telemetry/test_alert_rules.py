@@ -53,11 +53,11 @@ class Looks:
         return self.told[before:]
 
 
-def answered(count: int, place: str = PLACE, **fields: int | float | str) -> Answers:
+def answered(count: int, place: str = PLACE, **fields: float | str) -> Answers:
     return replace_all(Answers(place, "converse", "acme", count, 100 * count, 0.001 * count), fields)
 
 
-def replace_all(row: Answers, fields: dict[str, int | float | str]) -> Answers:
+def replace_all(row: Answers, fields: dict[str, float | str]) -> Answers:
     return row._replace(**fields)  # type: ignore[arg-type]
 
 

@@ -74,7 +74,8 @@ class Outlet:
                 self._thread.start()
             self._changed.notify_all()
         if given_up is not None:
-            _log.error("alert %s was not delivered to %s: %d wait", given_up.id, _name(self._sink), MOST_QUEUED)
+            if self.lost.bit_count() == 1:  # 1, 2, 4, 8 …: a flood of alerts must not become one of lines
+                _log.error("%d alerts were not delivered to %s: too many wait", self.lost, _name(self._sink))
             self._done(given_up)
 
     def close(self, until: float) -> None:

@@ -61,8 +61,8 @@ class Place:
 
 class Cause:
     """One cause of failures at a place, or one way in which answers stop there (`kind` is then `stop`). `operations`
-    and `tenants` are those that met it, with the slot in which they last did; `sample` is the last failure, `over` the slot
-    in which the last incident ended.
+    and `tenants` are those that met it, with the slot in which they last did; `sample` is the last failure, and in the
+    slot `over` the last incident ended.
     """
 
     def __init__(self, name: str, place: str, kind: str) -> None:

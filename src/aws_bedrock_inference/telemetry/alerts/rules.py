@@ -48,7 +48,7 @@ class Rise:
         return max(self.floor, self.factor * usual, OUTSTANDING * pattern)
 
     def holds(self, slots: Sequence[tuple[int, int]], usual: float, pattern: float) -> bool:
-        """Return whether `slots`, each with its cases and with all, are a rise above `usual` and the day's `pattern`."""
+        """Return whether `slots`, each with its cases and all, are a rise above `usual` and the day's `pattern`."""
         cases, of = (sum(each[part] for each in slots) for part in (0, 1))
         threshold = self.threshold(usual, pattern)
         if cases < self.least or cases < threshold * of or tail(cases, of * max(usual, pattern)) >= CHANCE:
