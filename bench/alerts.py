@@ -70,7 +70,7 @@ class Month:
     """The days of one seed."""
 
     seed: int
-    days: int = 30
+    days: float = 30
     incidents: list[Incident] = field(default_factory=list)
     deployments: list[float] = field(default_factory=list)
     gone_on: int = -1
@@ -78,10 +78,10 @@ class Month:
     def __post_init__(self) -> None:
         """Draw what happens: about one incident in two days, one after the other, the first on the second day."""
         rnd = random.Random(self.seed)  # noqa: S311 - a world, no secret
-        kinds = [KINDS[number % 3] for number in range(max(3, self.days // 2))]
+        kinds = [KINDS[number % 3] for number in range(max(3, int(self.days // 2)))]
         if self.days >= 7:
             kinds += ["loop", "denied"]
-            self.gone_on = rnd.randrange(3, self.days)
+            self.gone_on = rnd.randrange(3, int(self.days))
         rnd.shuffle(kinds)
         apart = (self.days - 1.2) * DAY / len(kinds)
         for number, kind in enumerate(kinds):
@@ -100,7 +100,9 @@ class Month:
             )
             place = {"loop": SONNET, "denied": HAIKU}.get(kind, rnd.choice(list(PLACES)))
             self.incidents.append(Incident(kind, place, cause, start, start + length, share, due))
-        self.deployments = [day * DAY + rnd.uniform(9, 17) * 3600 for day in range(self.days) if rnd.random() < 0.5]
+        self.deployments = [
+            day * DAY + rnd.uniform(9, 17) * 3600 for day in range(int(self.days)) if rnd.random() < 0.5
+        ]
 
 
 def traffic(at: float) -> float:
@@ -146,7 +148,7 @@ class World:
     def run(self) -> None:
         """Let the days pass; each process reports every ten seconds, at another second than the others."""
         deployments, hiccups = list(self.month.deployments), list(self.hiccups)
-        for start in range(0, self.month.days * DAY, SECONDS):
+        for start in range(0, round(self.month.days * DAY), SECONDS):
             while deployments and deployments[0] < start:
                 del deployments[0]
                 self.members = [self.member() for _ in range(PROCESSES)]

@@ -7,6 +7,8 @@ import hmac
 import json
 import threading
 import time as wall
+from dataclasses import replace
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
@@ -26,12 +28,17 @@ if TYPE_CHECKING:
 PATIENT = 60.0
 
 
-def alert(number: int = 0) -> Alert:
-    incident = Incident(f"i{number}", "failures", "service-capacity", "transient", 1e9, 1e9, share=0.12, usual=0.01)
+@cache
+def first() -> Alert:
+    incident = Incident("i0", "failures", "service-capacity", "transient", 1e9, 1e9, share=0.12, usual=0.01)
     incident.reaches("model-a|eu-west-1", ["converse"], ["acme"])
     incident.rises("k", 100_000_000, 6)
     incident.sample = {"code": "ServiceUnavailableException", "request_id": "id-1", "message": "", "advice": ""}
     return alert_of(incident, 1e9, "shop", ended=False)
+
+
+def alert(number: int = 0) -> Alert:
+    return replace(first(), id=f"i{number}-start", incident=f"i{number}")
 
 
 class Done:
@@ -77,7 +84,7 @@ def test_a_sink_that_is_down_gets_its_alerts_in_order_when_it_is_back() -> None:
             raise error
         got.append(alert.id)
 
-    outlet, done = Quick(sink, done)
+    outlet = Quick(sink, done)
     for number in range(3):
         outlet.put(alert(number))
     done.wait(3)

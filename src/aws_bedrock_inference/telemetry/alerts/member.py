@@ -76,7 +76,8 @@ class Member(Locked):
                 _log.warning("alerts: this process judges alone until the store works: %s", error)
                 self._alone = MemoryAlerts(self._wall, {self._service: self._memory})
             if self._alone is not None:
-                self._meet(self._alone, self._unsent[-1])
+                for each in list(self._unsent)[-1 if self._failures > ALONE else 0 :]:
+                    self._meet(self._alone, each)
         else:
             if self._alone is not None:
                 _log.info("alerts: %s answers again", self._store.place)
