@@ -131,6 +131,7 @@ class World:
         self.now = BEGIN
         self.store = MemoryAlerts(lambda: self.now)
         self.told: list[tuple[float, Alert]] = []
+        self.busy_until = 0.0
         self.members = [self.member() for _ in range(PROCESSES)]
         self.hiccups = sorted(self.rnd.uniform(0, month.days * DAY) for _ in range(round(6 * month.days)))
 
@@ -146,27 +147,32 @@ class World:
         return own[0]
 
     def run(self) -> None:
-        """Let the days pass; each process reports every ten seconds, at another second than the others."""
+        """Let the days pass; each process reports every ten seconds, at another second than the others. In hours where
+        nothing happens one process makes all calls: these thirty days then take minutes.
+        """
         deployments, hiccups = list(self.month.deployments), list(self.hiccups)
         for start in range(0, round(self.month.days * DAY), SECONDS):
             while deployments and deployments[0] < start:
                 del deployments[0]
                 self.members = [self.member() for _ in range(PROCESSES)]
             while hiccups and hiccups[0] < start:
-                del hiccups[0]
-            active = [each for each in self.month.incidents if each.start - 1 <= start < each.end]
+                self.busy_until = hiccups.pop(0) + 300
+            active = [each for each in self.month.incidents if each.start - 600 <= start < each.end + 1200]
             deployed = any(start - 20 < at <= start for at in self.month.deployments)
-            slots = self.reports(
-                start, active, deployed=deployed, hiccup=bool(hiccups and hiccups[0] < start + SECONDS)
-            )
-            for number, report in enumerate(slots):
-                self.now = BEGIN + start + SECONDS * (number + 1) / PROCESSES
+            hiccup = bool(hiccups and hiccups[0] < start + SECONDS)
+            if active or deployed or hiccup or 1.9 <= start % DAY / 3600 < 3.3:
+                self.busy_until = start + 300
+            processes = PROCESSES if start < self.busy_until else 1
+            for number, report in enumerate(self.reports(start, active, processes, deployed=deployed, hiccup=hiccup)):
+                self.now = BEGIN + start + SECONDS * (number + 1) / processes
                 self.members[number].step(report)
 
-    def reports(self, at: float, active: list[Incident], *, deployed: bool, hiccup: bool) -> Iterator[Report]:
+    def reports(
+        self, at: float, active: list[Incident], processes: int, *, deployed: bool, hiccup: bool
+    ) -> Iterator[Report]:
         """Yield what each process counted in ten seconds: the calls are spread over the processes by chance."""
         rnd, share = self.rnd, traffic(at)
-        rows: list[tuple[list[Answers], list[Failures], list[Use]]] = [([], [], []) for _ in range(PROCESSES)]
+        rows: list[tuple[list[Answers], list[Failures], list[Use]]] = [([], [], []) for _ in range(processes)]
         tokens = 2000 * (6 if at // DAY == self.month.gone_on else 1)
         for place, (calls, cost) in PLACES.items():
             rates, times = self.rates(place, at, active), 1.0
@@ -174,8 +180,10 @@ class World:
                 rates["connection-refused"], times = 0.08, 1.5
             if hiccup and place == SONNET:
                 rates["service-capacity"] += 0.15
-            times *= next((each.share for each in active if (each.place, each.kind) == (place, "loop")), 1.0)
-            here = calls * SECONDS * share * times / PROCESSES
+            times *= (
+                max((each.now(at) for each in active if (each.place, each.kind) == (place, "loop")), default=0.0) or 1.0
+            )
+            here = calls * SECONDS * share * times / processes
             model, _, region = place.partition("|")
             for answers, failures, uses in rows:
                 failed = {cause: poisson(rnd, here * rate) for cause, rate in rates.items()}
