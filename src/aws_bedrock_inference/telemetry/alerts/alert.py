@@ -17,7 +17,7 @@ _MOST_REMEDIES = 3
 
 
 class Words(NamedTuple):
-    """What a rule says, where it does not speak of a cause of the catalogue."""
+    """The words of a rule, where it does not speak of a cause of the catalogue."""
 
     title: str
     meaning: str
@@ -73,7 +73,7 @@ _WORDS = {
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """What is known of an incident when it is told. `state` is `open` at its beginning and `ended` at its end; both
+    """The knowledge of an incident when it is told. `state` is `open` at its beginning and `ended` at its end; both
     have the same `incident`. `id` is that of this message.
 
     `rule` is the one that raised it: `new` (a permanent cause seen for the first time), `failures`, `stops`, `spend`,

@@ -1,4 +1,4 @@
-"""What is remembered of all processes, and the incidents in it: the state that a store keeps.
+"""The memory of all processes, and the incidents in it: the state that a store keeps.
 
 Pure: whoever holds the store adds reports, looks for signs of trouble, and writes the book back. Everything in it is
 bounded, whatever is reported.

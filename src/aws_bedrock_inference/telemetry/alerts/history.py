@@ -1,4 +1,4 @@
-"""What is remembered of one count: its last ten minutes, what is usual, and what the same time of earlier days had.
+"""The memory of one count: its last ten minutes, what is usual, and what the same time of earlier days had.
 
 The last ten minutes are no part of what is usual: an incident would hide itself. Nor is an open incident, for a day.
 """
@@ -161,7 +161,7 @@ class Share:
 
 
 class Flow:
-    """What goes on all the time: dollars or tokens spent, dead letters kept."""
+    """A count of something that goes on all the time: dollars or tokens spent, dead letters kept."""
 
     def __init__(self) -> None:
         self.recent = Ring()
@@ -171,7 +171,7 @@ class Flow:
 
     @property
     def usual(self) -> float:
-        """What is usual in a slot."""
+        """The usual count of a slot."""
         return self._sum / self._slots if self._slots else 0.0
 
     def learn(self, slot: int, *, usual: bool) -> None:

@@ -1,4 +1,4 @@
-"""What is remembered of one place, a model in a Region, of one cause there, and of one quota."""
+"""The memory of one place, a model in a Region, of one cause there, and of one quota."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What one process reports of some seconds: counts, nothing of any single call but a sample of each failure."""
+"""The report of one process about some seconds: counts, nothing of any single call but a sample of each failure."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Letters(NamedTuple):
 
 
 class Use(NamedTuple):
-    """What was used of one quota, by account, Region, model and pool, and its limits as far as they are known."""
+    """The use of one quota, by account, Region, model and pool, and its limits as far as they are known."""
 
     quota: str
     requests: int

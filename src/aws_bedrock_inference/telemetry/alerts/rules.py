@@ -18,7 +18,7 @@ CHANCE = 1e-7
 """The probability above which a count may be chance."""
 
 OUTSTANDING = 1.5
-"""How many times what the same time of day had before a share must be: a nightly job fails as it did last night."""
+"""The factor above what the same time of day had before: a nightly job fails as it did last night."""
 
 PRIOR, WEIGHT = 0.005, 100.0
 """The share that is usual for what was never seen, and how many calls this belief is worth."""

@@ -59,7 +59,7 @@ class AlertStore(Protocol):
 
 
 class _Room:
-    """What is kept for one service."""
+    """The texts that are kept for one service."""
 
     def __init__(self, memory: str = "") -> None:
         self.memory = memory

@@ -67,7 +67,7 @@ class Failed:
 
 
 class Counts(NamedTuple):
-    """What was counted: answers by route, operation, tenant and tier, failures by route, operation, tenant and cause,
+    """The counts: answers by route, operation, tenant and tier, failures by route, operation, tenant and cause,
     letters by route and cause (kept, lost).
     """
 

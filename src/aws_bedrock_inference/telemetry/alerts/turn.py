@@ -24,7 +24,7 @@ does: it has ended."""
 
 
 class MemoryUnreadable(ValueError):
-    """What is kept in the store was not written by this version, or is damaged."""
+    """The memory in the store was not written by this version, or is damaged."""
 
 
 # What this process wrote last need not be read again, if nobody wrote since.
