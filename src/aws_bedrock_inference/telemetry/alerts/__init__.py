@@ -1,0 +1,52 @@
+"""Alerts: few rules over the counts of all processes, one alert for each incident, and its end.
+
+observe(alerts=Alerts("arn:aws:sns:eu-west-1:123456789012:oncall", store="redis://host", service="checkout"))
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from aws_bedrock_inference.bounds import shown
+from aws_bedrock_inference.call import name_of
+from aws_bedrock_inference.telemetry.alerts.alert import Alert
+from aws_bedrock_inference.telemetry.alerts.sinks import Sns, Webhook, sink_of
+from aws_bedrock_inference.telemetry.alerts.store import AlertStore, open_alert_store
+from aws_bedrock_inference.telemetry.alerts.watching import Watching
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from aws_bedrock_inference.telemetry.alerts.counted import Limits
+
+__all__ = ["Alert", "Alerts", "Sns", "Webhook"]
+
+
+class Alerts:
+    """Raises one alert for each incident of a service, and says when it is over.
+
+    Each of `sinks` gets every alert: `"log"` (the default), the URL of a webhook or a `Webhook`, the ARN of a topic of
+    Amazon SNS or an `Sns`, or a function, which is called with an `Alert` in a thread of its own.
+
+    `store`, a URL such as `redis://host` or `sqlite:///path`, is where the processes of a service add up their counts,
+    so that one of them raises the alert; without it each process judges alone. `service` names the service there and
+    in its alerts. `quota` is the `Quota` of the clients: with it, quotas that are nearly gone raise alerts, too.
+    """
+
+    def __init__(
+        self,
+        *sinks: str | Callable[[Alert], Any],
+        store: str | AlertStore | None = None,
+        quota: Limits | None = None,
+        service: str = "",
+    ) -> None:
+        self._sinks = [sink_of(sink) for sink in sinks or ("log",)]
+        if quota is not None and not hasattr(quota, "ledger"):
+            raise ValueError(f"Alerts(quota={shown(quota)}): give the Quota of the clients")
+        self._store = open_alert_store(store) if isinstance(store, str) else store
+        self._quota = quota
+        self._service = name_of("service", service, "checkout") if service else ""
+
+    def sink(self) -> Watching:
+        """Return a listener that counts and reports until it is closed, as `observe` adds it."""
+        return Watching(self._sinks, self._store, self._quota, self._service)

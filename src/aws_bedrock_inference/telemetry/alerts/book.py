@@ -1,0 +1,230 @@
+"""The memory of all processes, and the incidents in it: the state that a store keeps.
+
+Pure: whoever holds the store adds reports, looks for signs of trouble, and writes the book back. Everything in it is
+bounded, whatever is reported.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+from aws_bedrock_inference.bounds import hashed
+from aws_bedrock_inference.telemetry.alerts.history import A_DAY, RECENT, SLOT
+from aws_bedrock_inference.telemetry.alerts.incident import Incident
+from aws_bedrock_inference.telemetry.alerts.place import Cause, Day, Place, Quota
+from aws_bedrock_inference.telemetry.alerts.signs import Sign, signs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from aws_bedrock_inference.telemetry.alerts.report import Report
+
+T = TypeVar("T")
+
+# The most that is remembered of each kind, and the most incidents that are open. What was seen longest ago goes first.
+MOST_PLACES = 200
+MOST_CAUSES = 500
+MOST_OPEN = 100
+
+# Slots in which all is learned as usual at a place that was never seen: nobody knows what is usual there.
+YOUNG = 720
+
+# Slots without a rise after which an incident is over, and slots in which others join it.
+QUIET = 30
+JOINS = 30
+
+# The rules about failures: the signs of one incident may be several causes and places.
+_FAILING = frozenset({"new", "failures"})
+
+
+class Book:
+    """The memory of all processes. `slot` is the last one that was looked at, `fresh` are the permanent causes that
+    were reported for the first time since.
+    """
+
+    def __init__(self) -> None:
+        self.slot = 0
+        self.places: dict[str, Place] = {}
+        self.causes: dict[str, Cause] = {}
+        self.quotas: dict[str, Quota] = {}
+        self.days: dict[str, Day] = {}
+        self.incidents: dict[str, Incident] = {}
+        self.fresh: set[str] = set()
+
+    def add(self, report: Report, at: float) -> None:
+        """Count a report that came `at` seconds since the epoch."""
+        slot = max(int(at // SLOT), self.slot)
+        for answers in report.answers:
+            place = self._place(answers.place, slot)
+            place.attempts.add(slot, answers.number)
+            place.answers.add(slot, answers.number)
+            place.spent(slot, answers.tenant, answers.tokens, answers.cost)
+            for name, count in (("refused", answers.refused), ("truncated", answers.truncated)):
+                if count:
+                    self._cause(name, answers.place, "stop", slot).meets(slot, count, answers.operation, answers.tenant)
+        for failed in report.failures:
+            self._place(failed.place, slot).attempts.add(slot, failed.number)
+            cause = self._cause(failed.cause, failed.place, failed.kind, slot)
+            cause.meets(slot, failed.number, failed.operation, failed.tenant)
+            cause.sample = {name: getattr(failed, name) for name in ("code", "request_id", "message", "advice")}
+            self._count(failed.cause, failed.place, failed.number)
+        for letters in report.letters:
+            self._place(letters.place, slot).letters.recent.add(slot, letters.kept)
+            for incident in self.incidents.values():
+                incident.letters += letters.kept if letters.place in incident.places else 0
+            if letters.lost:
+                self._cause("letters-lost", letters.place, "lost", slot).meets(slot, letters.lost, "", "")
+        for use in report.uses:
+            self._use(use, slot)
+
+    def evaluate(self, now: float) -> list[tuple[Incident, bool]]:
+        """Return the incidents that began, and those that ended (with True), by `now`."""
+        slot = max(int(now // SLOT), self.slot)
+        self._learn(slot)
+        began = []
+        for sign in signs(self, slot):
+            incident = self._opened(sign, slot) if sign.opens else None
+            if incident is not None:
+                began.append((incident, False))
+            for each in self.incidents.values():
+                known = each.keys.get(sign.key)
+                if known is not None and sign.window <= known[1]:
+                    each.rises(sign.key, slot, known[1], sign.share)
+        self.fresh.clear()
+        over = [each for each in self.incidents.values() if each.is_over(slot, QUIET)]
+        for each in over:
+            del self.incidents[each.id]
+            for key in each.keys.keys() & self.causes.keys():
+                self.causes[key].over = slot
+        return [*began, *((each, True) for each in over)]
+
+    def _opened(self, sign: Sign, slot: int) -> Incident | None:
+        """Return a new incident, or None where `sign` is part of one that is open, or too many are."""
+        if any(sign.key in each.keys for each in self.incidents.values()):
+            return None
+        cause = self.causes.get(sign.key)
+        kind = cause.kind if cause is not None else ""
+        open_one = next((each for each in self.incidents.values() if self._joins(sign, kind, each, slot)), None)
+        incident = open_one
+        if incident is None:
+            if len(self.incidents) >= MOST_OPEN:
+                return None
+            name = hashed(f"{sign.key} {slot}")
+            start = sign.since * SLOT
+            incident = Incident(name, sign.rule, sign.cause, kind, start, slot * SLOT, unit=sign.unit, note=sign.note)
+            incident.usual = sign.usual
+            incident.sample = dict(cause.sample) if cause is not None else {}
+            self.incidents[name] = incident
+        incident.rises(sign.key, slot, sign.window, sign.share)
+        self._widen(incident, sign, cause)
+        return incident if open_one is None else None
+
+    def _joins(self, sign: Sign, kind: str, incident: Incident, slot: int) -> bool:
+        """Return whether `sign` is part of an open incident: the same cause elsewhere, or, of failures that pass,
+        another cause at the same place, soon after its beginning.
+        """
+        early = slot - incident.opened / SLOT <= JOINS
+        here = sign.place in incident.places
+        if sign.rule == "letters":
+            return here and incident.rule in _FAILING
+        if sign.rule not in _FAILING or incident.rule not in _FAILING:
+            return early and sign.rule == incident.rule and sign.cause == incident.cause
+        if kind == "refusal" and here:
+            return True
+        return early and (sign.cause in incident.cases or (here and "permanent" not in (kind, incident.kind)))
+
+    def _widen(self, incident: Incident, sign: Sign, cause: Cause | None) -> None:
+        operations = tenants = list[str]()
+        if cause is not None:
+            incident.cases.setdefault(cause.name, cause.share.recent.last(self.slot, sign.window))
+            operations, tenants = (
+                [name for name, seen in names.items() if seen >= sign.since]
+                for names in (cause.operations, cause.tenants)
+            )
+        incident.reaches(sign.place, operations, tenants or list(sign.tenants))
+
+    def _count(self, cause: str, place: str, count: int) -> None:
+        for incident in self.incidents.values():
+            if cause in incident.cases and place in incident.places:
+                incident.cases[cause] += count
+
+    def _learn(self, slot: int) -> None:
+        """Let the slots that are no longer recent leave."""
+        if not self.slot:
+            self.slot = slot
+        first, last = self.slot - RECENT + 1, min(self.slot, slot - RECENT)  # nothing was counted after self.slot
+        held = {
+            key for each in self.incidents.values() if slot * SLOT - each.opened < A_DAY * SLOT for key in each.keys
+        }
+        for leaving in range(first, last + 1):
+            for key, cause in self.causes.items():
+                place = self.places[cause.place]
+                of = place.answers if cause.kind == "stop" else place.attempts
+                usual = key not in held or place.spend.learned < YOUNG
+                cause.share.learn(leaving, of.get(leaving, 0), usual=usual)
+            for name, place in self.places.items():
+                for key, flow in (("spend|dollars an hour", place.spend), ("spend|tokens an hour", place.tokens)):
+                    flow.learn(leaving, usual=f"{key}|{name}" not in held)
+                place.letters.learn(leaving, usual=f"letters|an hour|{name}" not in held)
+                place.leave(leaving)
+            for quota in self.quotas.values():
+                quota.requests.pop(leaving, None)
+                quota.tokens.pop(leaving, None)
+        self.slot = slot
+
+    def _place(self, name: str, slot: int) -> Place:
+        if name not in self.places and len(self.places) >= MOST_PLACES:
+            oldest = min(self.places, key=lambda each: self.places[each].seen)
+            del self.places[oldest]
+            self.causes = {key: cause for key, cause in self.causes.items() if cause.place != oldest}
+        place = self.places.setdefault(name, Place())
+        place.seen = slot
+        return place
+
+    def _cause(self, name: str, place: str, kind: str, slot: int) -> Cause:
+        key = f"{name}|{place}"
+        new = key not in self.causes
+        self._place(place, slot)
+        cause = _kept(self.causes, key, lambda: Cause(name, place, kind), MOST_CAUSES)
+        cause.seen = slot
+        if new and kind in ("permanent", "lost"):
+            self.fresh.add(key)
+        return cause
+
+    def _use(self, use: Any, slot: int) -> None:
+        account, region, _, _ = use.quota.split("|")
+        quota = _kept(self.quotas, use.quota, Quota, MOST_PLACES)
+        quota.seen = slot
+        quota.requests.add(slot, use.requests)
+        quota.tokens.add(slot, use.tokens)
+        quota.rpm, quota.tpm = use.rpm or quota.rpm, use.tpm or quota.tpm
+        if f"{account}|{region}" in self.days or len(self.days) < MOST_PLACES:
+            day = self.days.setdefault(f"{account}|{region}", Day(slot // A_DAY))
+            day.add(slot, use.tokens, use.tpd)
+
+    def plain(self) -> list[Any]:
+        """Return what `of` reads."""
+        kinds = (self.places, self.causes, self.quotas, self.days, self.incidents)
+        return [self.slot, *({name: each.plain() for name, each in kind.items()} for kind in kinds)]
+
+    @classmethod
+    def of(cls, plain: list[Any]) -> Self:
+        """Return the book that was written by `plain`."""
+        book = cls()
+        book.slot, places, causes, quotas, days, incidents = plain
+        book.places = {name: Place.of(each) for name, each in places.items()}
+        book.causes = {name: Cause.of(each) for name, each in causes.items()}
+        book.quotas = {name: Quota.of(each) for name, each in quotas.items()}
+        book.days = {name: Day(*each) for name, each in days.items()}
+        book.incidents = {name: Incident(**each) for name, each in incidents.items()}
+        return book
+
+
+def _kept(kept: dict[str, T], name: str, make: Callable[[], T], most: int) -> T:
+    """Return what is kept under `name`, made if there is none; what was seen longest ago makes room."""
+    found = kept.get(name)
+    if found is None:
+        if len(kept) >= most:
+            del kept[min(kept, key=lambda each: kept[each].seen)]  # type: ignore[attr-defined]
+        found = kept[name] = make()
+    return found

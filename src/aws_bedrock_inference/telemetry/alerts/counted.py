@@ -1,0 +1,109 @@
+"""The report that is made of a tally: prices are looked up here, and samples are freed of all that may be a secret."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from math import inf
+from typing import TYPE_CHECKING, Protocol
+
+from aws_bedrock_inference.call import Usage
+from aws_bedrock_inference.knowledge.catalogue import catalogue
+from aws_bedrock_inference.knowledge.masking import masked
+from aws_bedrock_inference.knowledge.models import model_facts
+from aws_bedrock_inference.pricing import cost_of
+from aws_bedrock_inference.telemetry.alerts.report import Answers, Failures, Letters, Report, Use
+
+if TYPE_CHECKING:
+    from aws_bedrock_inference.call import Route
+    from aws_bedrock_inference.rules.quota.ledger import Ledger
+    from aws_bedrock_inference.telemetry.alerts.tally import Answered, Counts
+
+# An operation that AWS does not charge.
+_FREE = "count_tokens"
+
+
+class Limits(Protocol):
+    """A `Quota`."""
+
+    def ledger(self, route: Route, now: float) -> Ledger:
+        """Return the ledger of a route."""
+
+
+def counted(counts: Counts, quota: Limits | None, now: float) -> Report:
+    """Return the report of `counts`; `quota` tells the limits, by the clock of which it is `now`."""
+    answers = tuple(_answers(*key[1:], row) for key, row in counts.answers.items())
+    failures = tuple(
+        Failures(
+            place_of(row.route),
+            operation,
+            tenant,
+            cause,
+            row.kind,
+            row.count,
+            masked(row.code)[:100],
+            masked(row.request_id)[:100],
+            recognised(cause, row.message),
+            row.advice[:500] if row.kind == "refusal" else "",
+        )
+        for (_, operation, tenant, cause), row in counts.failures.items()
+    )
+    letters = tuple(
+        Letters(place_of(route), cause, kept, lost) for (_, cause), (route, kept, lost) in counts.letters.items()
+    )
+    return Report(answers, failures, letters, tuple(_uses(counts, quota, now)))
+
+
+def place_of(route: Route) -> str:
+    """Return the name of a place: a model, as the caller wrote it, and a Region."""
+    return f"{route.model}|{route.region}"
+
+
+@lru_cache(1000)
+def recognised(cause: str, message: str) -> str:
+    """Return the words of `message` that the catalogue has for `cause`: they are its own, and so can quote nothing."""
+    text = " ".join(message.lower().split())
+    known = (each for each in catalogue().signatures if each.cause.slug == cause)
+    parts = {part for signature in known for part in (*signature.contains, *signature.all) if part in text}
+    longest = [part for part in parts if not any(part != other and part in other for other in parts)]
+    return " … ".join(sorted(longest, key=text.index))
+
+
+def _answers(operation: str, tenant: str, tier: str, row: Answered) -> Answers:
+    usage = _usage(row)
+    tokens = row.input + row.output + row.cache_write
+    cost = 0.0 if operation == _FREE else cost_of(usage, row.route, tier)
+    return Answers(place_of(row.route), operation, tenant, row.count, tokens, cost, row.refused, row.truncated)
+
+
+def _usage(row: Answered) -> Usage:
+    return Usage(
+        row.input,
+        row.output,
+        row.cache_read,
+        row.cache_write,
+        cache_write_1h_tokens=row.cache_write_1h,
+        requests=row.count,
+    )
+
+
+def _uses(counts: Counts, quota: Limits | None, now: float) -> list[Use]:
+    """Return what was used of each quota, where its limits are known."""
+    if quota is None:
+        return []
+    uses: dict[str, Use] = {}
+    for (_, operation, _, _), row in counts.answers.items():
+        if operation == _FREE:
+            continue
+        route = row.route
+        known = uses.get(route.quota_key) or _limits(quota, route, now)
+        charged = round(_usage(row).charge(model_facts(route.base or route.model).burndown))
+        uses[route.quota_key] = known._replace(requests=known.requests + row.count, tokens=known.tokens + charged)
+    return list(uses.values())
+
+
+def _limits(quota: Limits, route: Route, now: float) -> Use:
+    ledger = quota.ledger(route, now)
+    rates, day = ledger.snapshot(now).estimates, ledger.day.limit
+    known = (rates.get("requests", inf), rates.get("tokens", inf), day)
+    rpm, tpm, tpd = (limit if limit < inf else None for limit in known)
+    return Use(route.quota_key, 0, 0, rpm, tpm, tpd)

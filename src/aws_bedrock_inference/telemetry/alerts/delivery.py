@@ -1,0 +1,143 @@
+"""The delivery of alerts: each sink has its own thread and its own bounded queue, so that none holds up another."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from aws_bedrock_inference import clock as clocks
+from aws_bedrock_inference.fault import Decision, Fault, Hint
+from aws_bedrock_inference.knowledge.classify import classify
+from aws_bedrock_inference.rules.backoff import delay, near
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from aws_bedrock_inference.clock import Clock
+    from aws_bedrock_inference.telemetry.alerts.alert import Alert
+
+    Sink = Callable[[Alert], Any]
+
+_log = logging.getLogger(__name__)
+
+MOST_QUEUED = 1000
+"""Alerts that wait for one sink; the oldest is given up for a new one."""
+
+PATIENCE = 3600.0
+"""Seconds after which the delivery of an alert is given up; what no wait can heal is given up at once."""
+
+SCHEDULE = Hint(base=1.0, cap=60.0, attempts=1_000_000)
+"""The waits between two attempts to deliver: a sink that comes back gets its alerts within a minute."""
+
+
+class NotDelivered(Exception):
+    """A sink refused an alert; `fault` says whether to try again."""
+
+    def __init__(self, fault: Fault) -> None:
+        super().__init__(str(fault))
+        self.fault = fault
+
+
+class Outlet:
+    """Delivers alerts to one sink, one after the other. `done` is called with each that is delivered or given up."""
+
+    def __init__(
+        self,
+        sink: Sink,
+        done: Callable[[Alert], None],
+        *,
+        clock: Clock = clocks.monotonic,
+        chance: clocks.Chance = clocks.chance,
+    ) -> None:
+        self.lost = 0
+        self._sink = sink
+        self._done = done
+        self._clock, self._chance = clock, chance
+        self._queue: deque[Alert] = deque()
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+        self._closing = False
+
+    def put(self, alert: Alert) -> None:
+        """Queue an alert."""
+        given_up = None
+        with self._changed:
+            if len(self._queue) >= MOST_QUEUED:
+                given_up = self._queue.popleft()
+                self.lost += 1
+            self._queue.append(alert)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="bedrock-alerts-delivery", daemon=True)
+                self._thread.start()
+            self._changed.notify_all()
+        if given_up is not None:
+            if self.lost.bit_count() == 1:  # 1, 2, 4, 8 …: a flood of alerts must not become one of lines
+                _log.error("%d alerts were not delivered to %s: too many wait", self.lost, _name(self._sink))
+            self._done(given_up)
+
+    def close(self, until: float) -> None:
+        """Wait until all are delivered, but not beyond `until`, then stop."""
+        with self._changed:
+            while self._queue and self._clock() < until:
+                self._changed.wait(max(0.0, until - self._clock()))
+            self._closing = True
+            if self._queue:
+                _log.error("%d alerts were not delivered to %s before the end", len(self._queue), _name(self._sink))
+            self._changed.notify_all()
+
+    def _run(self) -> None:
+        while (alert := self._next()) is not None:
+            delivered = self._deliver(alert)
+            with self._changed:
+                if self._closing and not delivered:
+                    return
+                if self._queue and self._queue[0] is alert:
+                    self._queue.popleft()
+                self._changed.notify_all()
+            self._done(alert)
+
+    def _next(self) -> Alert | None:
+        """Return the alert that is next, which stays in the queue until it is delivered; None at the end."""
+        with self._changed:
+            while not self._queue and not self._closing:
+                self._changed.wait()
+            return None if self._closing else self._queue[0]
+
+    def _deliver(self, alert: Alert) -> bool:
+        started, retry, wait = self._clock(), 0, 0.0
+        while True:
+            try:
+                self._sink(alert)
+            except Exception as error:  # noqa: BLE001 - a sink is anybody's code
+                fault = error.fault if isinstance(error, NotDelivered) else classify(error)
+            else:
+                return True
+            retry += 1
+            wait = delay(replace(fault, hint=SCHEDULE), retry, wait, jitter=near, chance=self._chance)
+            if fault.decision is Decision.FAIL or self._clock() - started + wait > PATIENCE:
+                self.lost += 1
+                _log.error(
+                    "alert %s was not delivered to %s: %s (%s)", alert.id, _name(self._sink), fault.code, fault.cause
+                )
+                return False
+            if retry == 1:
+                _log.warning("alert %s: %s failed with %s; tried again", alert.id, _name(self._sink), fault.code)
+            if not self._waited(wait):
+                return False
+
+    def _waited(self, seconds: float) -> bool:
+        """Wait; returns False if the outlet closes meanwhile."""
+        until = self._clock() + seconds
+        with self._changed:
+            while not self._closing and (left := until - self._clock()) > 0:
+                self._changed.wait(left)
+            return not self._closing
+
+
+def _name(sink: Sink) -> str:
+    """Return a sink's name; what a function is bound to may be a secret."""
+    name: str = getattr(sink, "name", "") or getattr(sink, "__qualname__", type(sink).__qualname__)
+    return name

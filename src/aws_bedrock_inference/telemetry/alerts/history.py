@@ -1,0 +1,198 @@
+"""The memory of one count: its last ten minutes, what is usual, and what the same time of earlier days had.
+
+The last ten minutes are no part of what is usual: an incident would hide itself. Nor is an open incident, for a day.
+"""
+
+from __future__ import annotations
+
+from math import exp
+from typing import Any, Self
+
+from aws_bedrock_inference.telemetry.alerts.rules import PRIOR, WEIGHT
+
+SLOT = 10.0
+"""Seconds."""
+
+RECENT = 60
+"""Slots that are looked at."""
+
+A_DAY = 8640
+"""Slots."""
+
+QUARTER = 90
+"""Slots of a quarter of an hour, in which the pattern of a day is kept."""
+
+_QUARTERS = A_DAY // QUARTER
+
+# What is usual is a mean over about a day, each slot of which counts for this much of the next.
+_KEPT = exp(-1.0 / A_DAY)
+
+# A quarter with fewer cases says nothing, and neither does a part below this.
+_LEAST = 50
+_NOTHING = 1e-9
+
+# A quarter of what flows has enough cases if it was seen for so many seconds: a slot counts as ten.
+_SECONDS = 10
+
+
+class Ring(dict[int, int]):
+    """Counts by slot, those of the last ten minutes."""
+
+    def add(self, slot: int, count: int) -> None:
+        """Count more in a slot."""
+        self[slot] = self.get(slot, 0) + count
+
+    def last(self, slot: int, slots: int) -> int:
+        """Return the sum of the last `slots` up to `slot`."""
+        return sum(count for at, count in self.items() if slot - slots < at <= slot)
+
+    def plain(self) -> list[int]:
+        """Return what `of` reads: the first slot, and the counts from there."""
+        first = min(self, default=0)
+        return [first, *(self.get(slot, 0) for slot in range(first, max(self, default=-1) + 1))]
+
+    @classmethod
+    def of(cls, plain: list[int]) -> Self:
+        """Return what was written by `plain`."""
+        return cls((slot, count) for slot, count in enumerate(plain[1:], plain[0]) if count)
+
+
+class Pattern:
+    """The share, or the rate, in each quarter of an hour of the day, as earlier days had it. What is older than a day
+    fades by `fade` a day.
+    """
+
+    def __init__(self, fade: float) -> None:
+        self._fade = fade
+        self._quarter, self._cases, self._of = 0, 0, 0
+        self._text = ""
+        self._days: dict[int, list[float]] | None = {}  # by quarter: its day, its share, and what earlier days leave
+
+    def add(self, slot: int, cases: int, of: int) -> None:
+        """Count a slot that is over."""
+        quarter = slot // QUARTER
+        if quarter != self._quarter:
+            self._close()
+            self._quarter, self._cases, self._of = quarter, 0, 0
+        self._cases += cases
+        self._of += of
+
+    def expected(self, slot: int) -> float:
+        """Return what earlier days had at this time, a quarter of an hour sooner or later."""
+        now = slot // QUARTER
+        return max(self._before(quarter) for quarter in (now - 1, now, now + 1))
+
+    def _before(self, quarter: int) -> float:
+        day, of_day = divmod(quarter, _QUARTERS)
+        found = self._known().get(of_day)
+        if found is None:
+            return 0.0
+        return found[2] if found[0] == day else self._left(found, day)
+
+    def _left(self, found: list[float], day: int) -> float:
+        """Return what the days up to the one in `found` leave for a later `day`."""
+        known, share, earlier = found
+        return float(max(share * self._fade ** (day - known - 1), earlier * self._fade ** (day - known)))
+
+    def _close(self) -> None:
+        day, quarter = divmod(self._quarter, _QUARTERS)
+        share = self._cases / self._of if self._of >= _LEAST else 0.0
+        days = self._known()
+        found = days.get(quarter)
+        earlier = 0.0 if found is None else self._left(found, day)
+        if share > _NOTHING or earlier > _NOTHING:
+            days[quarter] = [day, share, earlier]
+        else:
+            days.pop(quarter, None)
+        self._text = ";".join(
+            f"{quarter},{day:.0f},{share:.4g},{earlier:.4g}" for quarter, (day, share, earlier) in days.items()
+        )
+
+    def _known(self) -> dict[int, list[float]]:
+        """Return the days. They are a text until somebody asks, since they are asked for far less often than kept."""
+        if self._days is None:
+            rows = (row.split(",") for row in self._text.split(";") if row)
+            self._days = {int(quarter): list(map(float, rest)) for quarter, *rest in rows}
+        return self._days
+
+    def plain(self) -> list[Any]:
+        """Return what `read` reads."""
+        return [self._quarter, self._cases, self._of, self._text]
+
+    def read(self, plain: list[Any]) -> None:
+        """Take over what was written by `plain`."""
+        self._quarter, self._cases, self._of, self._text = plain
+        self._days = None
+
+
+class Share:
+    """The cases among all: failures of one cause among the attempts at a place, truncated ones among its answers."""
+
+    def __init__(self) -> None:
+        self.recent = Ring()
+        self.pattern = Pattern(fade=0.5)
+        self._cases, self._of = 0.0, 0.0
+
+    @property
+    def usual(self) -> float:
+        """The share that is usual."""
+        return (self._cases + PRIOR * WEIGHT) / (self._of + WEIGHT)
+
+    def learn(self, slot: int, of: int, *, usual: bool) -> None:
+        """Let a slot leave what is recent; where it is not `usual`, only the day's pattern has it."""
+        cases = self.recent.pop(slot, 0)
+        self.pattern.add(slot, cases, of)
+        if usual:
+            self._cases = self._cases * _KEPT + cases
+            self._of = self._of * _KEPT + of
+
+    def plain(self) -> list[Any]:
+        """Return what `of` reads."""
+        return [self.recent.plain(), self.pattern.plain(), round(self._cases, 4), round(self._of, 2)]
+
+    @classmethod
+    def of(cls, plain: list[Any]) -> Self:
+        """Return what was written by `plain`."""
+        made = cls()
+        recent, pattern, made._cases, made._of = plain
+        made.recent = Ring.of(recent)
+        made.pattern.read(pattern)
+        return made
+
+
+class Flow:
+    """A count of something that goes on all the time: dollars or tokens spent, dead letters kept."""
+
+    def __init__(self) -> None:
+        self.recent = Ring()
+        self.pattern = Pattern(fade=0.85)
+        self.learned = 0
+        self._sum, self._slots = 0.0, 0.0
+
+    @property
+    def usual(self) -> float:
+        """The usual count of a slot."""
+        return self._sum / self._slots if self._slots else 0.0
+
+    def learn(self, slot: int, *, usual: bool) -> None:
+        """Let a slot leave what is recent; where it is not `usual`, only the day's pattern has it."""
+        count = self.recent.pop(slot, 0)
+        self.learned += 1
+        self.pattern.add(slot, count * _SECONDS, _SECONDS)
+        if usual:
+            self._sum = self._sum * _KEPT + count
+            self._slots = self._slots * _KEPT + 1.0
+
+    def plain(self) -> list[Any]:
+        """Return what `of` reads."""
+        numbers = [self.learned, round(self._sum, 6), round(self._slots, 4)]
+        return [self.recent.plain(), self.pattern.plain(), *numbers]
+
+    @classmethod
+    def of(cls, plain: list[Any]) -> Self:
+        """Return what was written by `plain`."""
+        made = cls()
+        recent, pattern, made.learned, made._sum, made._slots = plain
+        made.recent = Ring.of(recent)
+        made.pattern.read(pattern)
+        return made

@@ -1,0 +1,109 @@
+"""One process among those that meet at a store: it reports, takes its turns to look, and keeps alerts that it has to
+deliver in force. It knows no thread and no clock: `step` is called every ten seconds.
+
+If the store has not taken three reports in a row, it goes on alone from the memory that it saw last: an alert too many
+is better than none.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from aws_bedrock_inference.forks import Locked
+from aws_bedrock_inference.stores.request import StoreUnavailable
+from aws_bedrock_inference.telemetry.alerts.store import MemoryAlerts
+from aws_bedrock_inference.telemetry.alerts.turn import MemoryUnreadable, look
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from aws_bedrock_inference.clock import Clock
+    from aws_bedrock_inference.telemetry.alerts.alert import Alert
+    from aws_bedrock_inference.telemetry.alerts.report import Report
+    from aws_bedrock_inference.telemetry.alerts.store import AlertStore
+
+_log = logging.getLogger(__name__)
+
+ALONE = 3
+"""Reports in a row that the store did not take, after which a process judges alone."""
+
+# Reports that are kept for a store that fails: a minute. Older ones say nothing of now.
+_KEPT = 6
+
+
+class Member(Locked):
+    """A process of `service` at `store`, or alone if that is None; `deliver` is called with each alert that is its to
+    deliver, and `delivered` says when it is done with one.
+    """
+
+    def __init__(self, store: AlertStore | None, service: str, deliver: Callable[[Alert], None], wall: Clock) -> None:
+        super().__init__()
+        self._store = store or MemoryAlerts(wall)
+        self._service = service
+        self._deliver = deliver
+        self._wall = wall
+        self._alone: MemoryAlerts | None = None
+        self._memory = ""
+        self._failures = 0
+        self._unsent: deque[Report] = deque(maxlen=_KEPT)
+        self._held: dict[str, None] = {}
+        self._done: list[str] = []
+
+    def after_fork(self) -> None:
+        """Begin anew: what is reported and delivered is the parent's."""
+        super().after_fork()
+        self._unsent.clear()
+        self._held, self._done, self._alone = {}, [], None
+
+    def step(self, report: Report, *, last: bool = False) -> None:
+        """Report, and look if it is this process's turn. The `last` one hands over what it could not deliver."""
+        with self._lock:
+            done, self._done = self._done, []
+            held = tuple(self._held)
+        self._unsent.append(
+            replace(report, held=() if last else held, delivered=tuple(done), released=held if last else ())
+        )
+        try:
+            while self._unsent:
+                self._meet(self._store, self._unsent[0])
+                self._unsent.popleft()
+        except (StoreUnavailable, MemoryUnreadable) as error:
+            self._failures += 1
+            if self._failures == ALONE:
+                _log.warning("alerts: this process judges alone until the store works: %s", error)
+                self._alone = MemoryAlerts(self._wall, {self._service: self._memory})
+            if self._alone is not None:
+                for each in list(self._unsent)[-1 if self._failures > ALONE else 0 :]:
+                    self._meet(self._alone, each)
+        else:
+            if self._alone is not None:
+                _log.info("alerts: %s answers again", self._store.place)
+            self._failures, self._alone = 0, None
+
+    def delivered(self, *alerts: Alert) -> None:
+        """Record that the delivery of alerts is over, well or not."""
+        with self._lock:
+            for alert in alerts:
+                self._held.pop(alert.id, None)
+                self._done.append(alert.id)
+
+    def _meet(self, store: AlertStore, report: Report) -> None:
+        """Leave a report; look and deliver if it is this process's turn."""
+        turn = store.report(self._service, report.to_json()).run()
+        if turn is None:
+            return
+        memory, alerts = look(turn.memory, turn.reports, turn.now, self._service)
+        if store.settle(self._service, turn, memory).run():
+            self._memory = memory
+            for alert in alerts:
+                self._take(alert)
+
+    def _take(self, alert: Alert) -> None:
+        with self._lock:
+            known = alert.id in self._held
+            self._held[alert.id] = None
+        if not known:
+            self._deliver(alert)

@@ -1,0 +1,139 @@
+"""The memory of one place, a model in a Region, of one cause there, and of one quota."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+from aws_bedrock_inference.telemetry.alerts.history import A_DAY, Flow, Ring, Share
+
+# Names that are kept of one kind.
+NAMED = 20
+
+# The part of a tenant's spending that the next slot still has: about ten minutes of it count.
+_KEPT = 0.98
+
+MILLION = 1_000_000
+"""Dollars are counted in whole millionths."""
+
+
+class Place:
+    """The attempts and the answers of the last minutes, the dead letters, and what is spent: in dollars, and in tokens
+    where the price is not known. `spenders` are tenants, by what they spent of late.
+    """
+
+    def __init__(self) -> None:
+        self.seen = 0
+        self.attempts, self.answers = Ring(), Ring()
+        self.spend, self.tokens, self.letters = Flow(), Flow(), Flow()
+        self.spenders: dict[str, int] = {}
+
+    def spent(self, slot: int, tenant: str, tokens: int, cost: float | None) -> None:
+        """Count what a tenant spent."""
+        amount = tokens if cost is None else round(cost * MILLION)
+        (self.tokens if cost is None else self.spend).recent.add(slot, amount)
+        if tenant in self.spenders or len(self.spenders) < NAMED:
+            self.spenders[tenant] = self.spenders.get(tenant, 0) + amount
+
+    def largest(self) -> list[str]:
+        """Return the tenants that spent most of late."""
+        return sorted(filter(None, self.spenders), key=lambda name: -self.spenders[name])[:3]
+
+    def leave(self, slot: int) -> None:
+        """Forget a slot, which the causes have learned."""
+        self.attempts.pop(slot, None)
+        self.answers.pop(slot, None)
+        self.spenders = {name: int(part * _KEPT) for name, part in self.spenders.items() if part}
+
+    def plain(self) -> list[Any]:
+        """Return what `of` reads."""
+        rings, flows = (self.attempts, self.answers), (self.spend, self.tokens, self.letters)
+        return [self.seen, self.spenders, *(ring.plain() for ring in rings), *(flow.plain() for flow in flows)]
+
+    @classmethod
+    def of(cls, plain: list[Any]) -> Self:
+        """Return what was written by `plain`."""
+        made = cls()
+        made.seen, made.spenders, attempts, answers, spend, tokens, letters = plain
+        made.attempts, made.answers = Ring.of(attempts), Ring.of(answers)
+        made.spend, made.tokens, made.letters = Flow.of(spend), Flow.of(tokens), Flow.of(letters)
+        return made
+
+
+class Cause:
+    """One cause of failures at a place, or one way in which answers stop there (`kind` is then `stop`). `operations`
+    and `tenants` are those that met it, with the slot in which they last did; `sample` is the last failure, and in the
+    slot `over` the last incident ended.
+    """
+
+    def __init__(self, name: str, place: str, kind: str) -> None:
+        self.name, self.place, self.kind = name, place, kind
+        self.seen = self.over = 0
+        self.share = Share()
+        self.operations: dict[str, int] = {}
+        self.tenants: dict[str, int] = {}
+        self.sample: dict[str, str] = {}
+
+    def meets(self, slot: int, count: int, operation: str, tenant: str) -> None:
+        """Count cases."""
+        self.seen = slot
+        self.share.recent.add(slot, count)
+        for names, name in ((self.operations, operation), (self.tenants, tenant)):
+            if name in names or len(names) < NAMED:
+                names[name] = slot
+            else:
+                del names[min(names, key=names.__getitem__)]
+                names[name] = slot
+
+    def plain(self) -> list[Any]:
+        """Return what `of` reads."""
+        own = [self.name, self.place, self.kind, self.seen, self.over, self.operations, self.tenants, self.sample]
+        return [*own, self.share.plain()]
+
+    @classmethod
+    def of(cls, plain: list[Any]) -> Self:
+        """Return what was written by `plain`."""
+        name, place, kind, seen, over, operations, tenants, sample, share = plain
+        made = cls(name, place, kind)
+        made.seen, made.over, made.operations, made.tenants, made.sample = seen, over, operations, tenants, sample
+        made.share = Share.of(share)
+        return made
+
+
+class Quota:
+    """The use of one quota in the last minutes by all processes, and its limits per minute."""
+
+    def __init__(self) -> None:
+        self.seen = 0
+        self.requests, self.tokens = Ring(), Ring()
+        self.rpm: float | None = None
+        self.tpm: float | None = None
+
+    def plain(self) -> list[Any]:
+        """Return what `of` reads."""
+        return [self.seen, self.requests.plain(), self.tokens.plain(), self.rpm, self.tpm]
+
+    @classmethod
+    def of(cls, plain: list[Any]) -> Self:
+        """Return what was written by `plain`."""
+        made = cls()
+        made.seen, requests, tokens, made.rpm, made.tpm = plain
+        made.requests, made.tokens = Ring.of(requests), Ring.of(tokens)
+        return made
+
+
+class Day:
+    """The tokens of a day of one account in one Region, by all models and processes. It begins at midnight UTC."""
+
+    def __init__(self, day: int, used: int = 0, limit: float | None = None) -> None:
+        self.day, self.used, self.limit = day, used, limit
+
+    def add(self, slot: int, tokens: int, limit: float | None) -> None:
+        """Count tokens."""
+        if slot // A_DAY != self.day:
+            self.day, self.used = slot // A_DAY, 0
+        self.used += tokens
+        self.limit = limit or self.limit
+
+    def plain(self) -> list[Any]:
+        """Return what `Day(*plain)` reads."""
+        return [self.day, self.used, self.limit]

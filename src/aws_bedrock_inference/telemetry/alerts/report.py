@@ -1,0 +1,96 @@
+"""The report of one process about some seconds: counts, nothing of any single call but a sample of each failure."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, fields
+from typing import Any, NamedTuple, Self
+
+FORMAT = 1
+
+
+class Answers(NamedTuple):
+    """Calls that were answered at a place: how many, their tokens, and their cost in dollars where it is known."""
+
+    place: str
+    operation: str
+    tenant: str
+    number: int
+    tokens: int
+    cost: float | None
+    refused: int = 0
+    truncated: int = 0
+
+
+class Failures(NamedTuple):
+    """Attempts that failed with one cause. `kind` is `permanent`, `transient`, or `refusal` for what this package
+    refused because of earlier failures. `code`, `request_id`, `message` and `advice` are those of the last one.
+    """
+
+    place: str
+    operation: str
+    tenant: str
+    cause: str
+    kind: str
+    number: int
+    code: str = ""
+    request_id: str = ""
+    message: str = ""
+    advice: str = ""
+
+
+class Letters(NamedTuple):
+    """Dead letters that were kept, and that were lost."""
+
+    place: str
+    cause: str
+    kept: int
+    lost: int = 0
+
+
+class Use(NamedTuple):
+    """The use of one quota, by account, Region, model and pool, and its limits as far as they are known."""
+
+    quota: str
+    requests: int
+    tokens: int
+    rpm: float | None = None
+    tpm: float | None = None
+    tpd: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The counts of one process. `held` are the messages that it is delivering, `delivered` those that are done with
+    since its last report, and `released` those that another process may deliver.
+    """
+
+    answers: tuple[Answers, ...] = ()
+    failures: tuple[Failures, ...] = ()
+    letters: tuple[Letters, ...] = ()
+    uses: tuple[Use, ...] = ()
+    held: tuple[str, ...] = ()
+    delivered: tuple[str, ...] = ()
+    released: tuple[str, ...] = ()
+
+    def to_json(self) -> str:
+        """Return what `from_json` reads."""
+        return json.dumps([FORMAT, *(getattr(self, each.name) for each in fields(self))], separators=(",", ":"))
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Return what was written by `to_json`. Raises `ValueError` for anything else."""
+        try:
+            version, answers, failures, letters, uses, *names = json.loads(text)
+            rows: tuple[Any, ...] = (
+                tuple(Answers(*row) for row in answers),
+                tuple(Failures(*row) for row in failures),
+                tuple(Letters(*row) for row in letters),
+                tuple(Use(*row) for row in uses),
+            )
+            report = cls(*rows, *(tuple(name) for name in names))
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"a report that cannot be read: {error}") from error
+        if version != FORMAT:
+            raise ValueError(f"a report of format {version}, and format {FORMAT} is read here")
+        return report

@@ -1,0 +1,194 @@
+"""The sinks of alerts: the log, a webhook, and a topic of Amazon SNS. Each is called with one alert, and raises if it
+could not deliver it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import logging
+import urllib.error
+import urllib.request
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from aws_bedrock_inference import clock as clocks
+from aws_bedrock_inference.bounds import shown
+from aws_bedrock_inference.fault import Decision, Fault
+from aws_bedrock_inference.forks import Locked
+from aws_bedrock_inference.sessions import is_http, make_client
+from aws_bedrock_inference.telemetry.alerts.delivery import NotDelivered
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from aws_bedrock_inference.clock import Clock
+    from aws_bedrock_inference.telemetry.alerts.alert import Alert
+
+LOGGER = logging.getLogger("aws_bedrock_inference.alerts")
+
+# Statuses of a webhook that pass: a time-out, too early, too many requests, and all that the server blames on itself.
+_PASSING = frozenset({408, 425, 429})
+_SERVERS = 500
+
+# SNS takes a subject of fewer than 100 characters of ASCII without line breaks (API reference of Publish, 2026-11).
+_SUBJECT = 99
+
+
+def to_log(alert: Alert) -> None:
+    """Write `alert` to the logger `aws_bedrock_inference.alerts`: a warning at the beginning, info at the end. The
+    record has the whole alert as its attribute `alert`.
+    """
+    level = logging.INFO if alert.state == "ended" else logging.WARNING
+    LOGGER.log(level, "%s", alert.summary, extra={"alert": alert.to_dict()})
+
+
+class Webhook:
+    """Posts alerts to a URL as JSON. `headers` are sent with each. With `secret`, the header `X-Signature` is the
+    HMAC-SHA256 of `X-Timestamp`, a dot and the body, in hex.
+
+    Redirects are not followed. A status of 2xx is a delivery; 408, 425, 429 and 5xx are tried again.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        secret: str | bytes | None = None,
+        timeout: float = 10.0,
+        clock: Clock = clocks.wall,
+    ) -> None:
+        if not is_http(url):
+            raise ValueError(f"Webhook({shown(url)}): give a URL that begins with https:// or http://")
+        self.name = f"the webhook at {urlsplit(url).hostname}"  # its path may be a secret
+        self._url = url
+        self._headers = dict(headers or {})
+        self._secret = secret.encode() if isinstance(secret, str) else secret
+        self._timeout = timeout
+        self._clock = clock
+        self._opener = urllib.request.build_opener(_NoRedirect)
+
+    def __repr__(self) -> str:
+        return f"Webhook({urlsplit(self._url).hostname!r})"
+
+    def __call__(self, alert: Alert) -> None:
+        """Post `alert`."""
+        body = json.dumps(alert.to_dict(), ensure_ascii=False).encode()
+        headers = {"Content-Type": "application/json", "X-Alert-Id": alert.id, **self._headers}
+        if self._secret is not None:
+            now = str(int(self._clock()))
+            signed = hmac.new(self._secret, now.encode() + b"." + body, hashlib.sha256)
+            headers |= {"X-Timestamp": now, "X-Signature": f"sha256={signed.hexdigest()}"}
+        request = urllib.request.Request(self._url, body, headers, method="POST")  # noqa: S310 - http or https
+        try:
+            with self._opener.open(request, timeout=self._timeout) as answer:
+                answer.read(1)
+        except urllib.error.HTTPError as error:
+            with error:
+                raise NotDelivered(_refusal(error)) from None
+        except urllib.error.URLError as error:
+            raise error.reason if isinstance(error.reason, Exception) else error from None
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *_: Any) -> None:
+        """Follow none: a POST would become a GET."""
+
+
+def _refusal(error: urllib.error.HTTPError) -> Fault:
+    passes = error.code in _PASSING or error.code >= _SERVERS
+    after = error.headers.get("Retry-After", "")
+    return Fault(
+        code=f"HTTP {error.code}",
+        message="",
+        cause="webhook-refused",
+        decision=Decision.RETRY if passes else Decision.FAIL,
+        status=error.code,
+        retry_after=float(after) if after.isdigit() else None,
+    )
+
+
+class Sns(Locked):
+    """Publishes alerts to a topic of Amazon SNS: JSON for programs, a text for e-mail, a line for phones.
+
+    `session` is of boto3 or botocore; without it, boto3's default one is used. It needs sns:Publish on the topic.
+    """
+
+    def __init__(self, arn: str, *, session: Any = None, endpoint_url: str | None = None) -> None:
+        super().__init__()
+        arn = str(arn).removeprefix("sns://")
+        parts = arn.split(":")
+        if len(parts) != 6 or parts[0] != "arn" or parts[2] != "sns" or not all(parts[1:]):  # noqa: PLR2004
+            raise ValueError(f"Sns({shown(arn)}): give the ARN of a topic, arn:aws:sns:REGION:ACCOUNT:NAME")
+        self.name = f"the topic {parts[5]}"
+        self._arn, self._region = arn, parts[3]
+        self._session, self._endpoint = session, endpoint_url
+        self._client: Any = None
+
+    def __repr__(self) -> str:
+        return f"Sns({self.name!r})"
+
+    def after_fork(self) -> None:
+        """Forget the parent's connections."""
+        super().after_fork()
+        self._client = None
+
+    def __call__(self, alert: Alert) -> None:
+        """Publish `alert`."""
+        texts = {"default": json.dumps(alert.to_dict()), "email": as_text(alert), "sms": alert.summary[:140]}
+        subject = "".join(char if " " <= char <= "~" else "?" for char in alert.summary)[:_SUBJECT]
+        fifo = {"MessageGroupId": alert.incident, "MessageDeduplicationId": alert.id}
+        self._publisher().publish(
+            TopicArn=self._arn,
+            Subject=subject,
+            Message=json.dumps(texts),
+            MessageStructure="json",
+            **(fifo if self._arn.endswith(".fifo") else {}),
+        )
+
+    def _publisher(self) -> Any:
+        with self._lock:
+            if self._client is None:
+                from botocore.config import Config  # noqa: PLC0415 - heavy; only who publishes needs it
+
+                # Repeats are the outlet's.
+                config = Config(retries={"total_max_attempts": 1}, connect_timeout=5, read_timeout=10)
+                options = {"region_name": self._region, "endpoint_url": self._endpoint, "config": config}
+                self._client, _, _ = make_client("sns", self._session, **options)
+            return self._client
+
+
+def as_text(alert: Alert) -> str:
+    """Return an alert as a letter for people."""
+    lines = [alert.summary, "", alert.meaning, *(f"* {remedy}" for remedy in alert.remedies), alert.link, ""]
+    facts = {
+        "Began": alert.start,
+        "Ended": alert.end,
+        "Models": ", ".join(alert.models),
+        "Regions": ", ".join(alert.regions),
+        "Operations": ", ".join(alert.operations),
+        "Tenants": ", ".join(alert.tenants),
+        "Causes": ", ".join(f"{cause} ({count:,})" for cause, count in alert.causes.items()),
+        "Dead letters": f"{alert.letters:,}" if alert.letters else "",
+        "Sample": ", ".join(alert.sample.values()),
+    }
+    return "\n".join([*(line for line in lines), *(f"{name}: {fact}" for name, fact in facts.items() if fact)])
+
+
+def sink_of(given: Any) -> Callable[[Alert], Any]:
+    """Return the sink that `given` names: `log`, a URL, a topic's ARN, or a function. Raises `ValueError`."""
+    if callable(given):
+        sink: Callable[[Alert], Any] = given
+        return sink
+    if isinstance(given, str):
+        if given == "log":
+            return to_log
+        if given.startswith(("sns://", "arn:")):
+            return Sns(given)
+        if given.startswith(("https://", "http://")):
+            return Webhook(given)
+    raise ValueError(
+        f"Alerts({shown(given)}): give 'log', 'https://…', 'arn:aws:sns:…', a Webhook, an Sns, or a function"
+    )
