@@ -11,7 +11,13 @@ from fnmatch import fnmatchcase
 from math import inf
 
 from aws_bedrock_inference.simulator.answers import NAMED, OFF
-from aws_bedrock_inference.simulator.foundation_settings import FoundationModel, InferenceProfile  # noqa: TC001 - `scenario` reads the hints
+from aws_bedrock_inference.simulator.foundation_settings import (  # noqa: TC001 - `scenario` reads the hints
+    EnforcedGuardrail,
+    FoundationModel,
+    InferenceProfile,
+    RetentionRule,
+    TrustedAccess,
+)
 from aws_bedrock_inference.simulator.going_on import EXACTLY, LOOSELY, OTHERWISE
 from aws_bedrock_inference.simulator.quota import REQUESTS, Quota
 
@@ -193,3 +199,6 @@ class Scenario:
     profiles: tuple[InferenceProfile, ...] = ()
     use_case_form: bool = True
     data_retention: str = "default"
+    retention: tuple[RetentionRule, ...] = ()
+    trusted_access: tuple[TrustedAccess, ...] = ()
+    enforced_guardrails: tuple[EnforcedGuardrail, ...] = ()
