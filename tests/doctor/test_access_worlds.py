@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -10,17 +11,22 @@ from urllib.parse import quote
 
 import boto3
 import pytest
+from botocore.credentials import SSOProvider
+from botocore.loaders import create_loader
+from botocore.session import Session
 from doctor.conftest import MODEL, evaluated
 
 from aws_bedrock_inference.clock import wall
+from aws_bedrock_inference.doctor.examine import examine
+from aws_bedrock_inference.doctor.findings import Report
 from aws_bedrock_inference.doctor.probes import PROBES
+from aws_bedrock_inference.doctor.world import World
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from doctor.conftest import Broken
 
-    from aws_bedrock_inference.doctor import Report
     from aws_bedrock_inference.doctor.findings import Check
 
 NOVA = "amazon.nova-lite-v1:0"
@@ -30,6 +36,23 @@ ACCOUNT = "123456789012"
 
 # The areas that these worlds break.
 AREAS = ("identity", "model", "access", "permissions")
+
+
+LOADER = create_loader()  # of botocore's models of services: to read them takes longer than a diagnosis
+
+
+@pytest.fixture(autouse=True)
+def session(broken: Broken) -> None:
+    """Give each world a session of its own, which finds what the world has."""
+    core = Session()
+    core.register_component("data_loader", LOADER)
+    broken.environ.setattr(boto3, "DEFAULT_SESSION", boto3.Session(botocore_session=core))
+
+
+def look(model_id: str = MODEL, **settings: Any) -> Report:
+    """Return what the probes of these areas find, without the network and what other services count."""
+    world = World(model_id=model_id, **{"limit": 30.0, "wait": 15.0, **settings})
+    return Report(tuple(examine([each for each in PROBES.values() if each.area in ("environment", *AREAS)], world)))
 
 
 def at(moment: float, form: str = "%Y-%m-%dT%H:%M:%SZ") -> str:
@@ -94,12 +117,9 @@ def profile(broken: Broken, tmp_path: Any, text: str) -> None:
 def login_that_ended(broken: Broken, tmp_path: Any, ends_in: float = -60) -> None:
     settings = "sso_start_url = https://example.awsapps.com/start\nsso_region = us-east-1\n"
     profile(broken, tmp_path, f"{settings}sso_account_id = {ACCOUNT}\nsso_role_name = dev")
-    from botocore.credentials import SSOProvider  # noqa: PLC0415 - its directory of logins is a test's own
-    from botocore.utils import SSOTokenLoader  # noqa: PLC0415 - the name that botocore gives the file
-
     broken.environ.setattr(SSOProvider, "_SSO_TOKEN_CACHE_DIR", str(tmp_path))
     token = {"accessToken": "a", "expiresAt": at(wall() + ends_in), "region": "us-east-1"}
-    name = SSOTokenLoader()._generate_cache_key("https://example.awsapps.com/start", None)
+    name = hashlib.sha1(b"https://example.awsapps.com/start").hexdigest()  # noqa: S324 - botocore's name of the file
     (tmp_path / f"{name}.json").write_text(json.dumps(token))
 
 
@@ -126,7 +146,7 @@ def web_token_that_ended(broken: Broken, tmp_path: Any) -> None:
 )
 def test_keys_that_cannot_be_used(broken: Broken, damage: Callable[[Broken], None], cause: str, says: str) -> None:
     damage(broken)
-    report = broken.diagnose()
+    report = look()
     assert by_status(report, "failed") == {"credentials": cause}
     assert says in check_of(report, "credentials").finding.message
     assert check_of(report, "credentials").remedies
@@ -142,7 +162,7 @@ def test_keys_that_cannot_be_used(broken: Broken, damage: Callable[[Broken], Non
 )
 def test_credentials_that_cannot_be_fetched(broken: Broken, tmp_path: Any, damage: Any, cause: str) -> None:
     damage(broken, tmp_path)
-    report = broken.diagnose()
+    report = look()
     assert by_status(report, "failed") == {"credentials": cause}
     assert ACCOUNT not in json.dumps(report.to_json())
 
@@ -150,7 +170,7 @@ def test_credentials_that_cannot_be_fetched(broken: Broken, tmp_path: Any, damag
 def test_keys_that_end_soon_are_a_warning(broken: Broken) -> None:
     broken.environ.setenv("AWS_SESSION_TOKEN", "token")
     broken.environ.setenv("AWS_CREDENTIAL_EXPIRATION", at(wall() + 750))
-    report = broken.diagnose()
+    report = look()
     assert by_status(report, "failed") == {}
     assert "end in 1" in check_of(report, "credentials").finding.message
     assert by_status(report, "warning") == {"credentials": "credentials-expired"}
@@ -160,7 +180,7 @@ def test_a_login_that_ends_soon_is_a_warning(broken: Broken, tmp_path: Any) -> N
     login_that_ended(broken, tmp_path, ends_in=300)
     role = {"accessKeyId": "ASIAEXAMPLE", "secretAccessKey": "s", "sessionToken": "t"}
     broken.aws.gets["/federation/credentials"] = {"roleCredentials": role | {"expiration": int(wall() + 3600) * 1000}}
-    report = broken.diagnose()
+    report = look()
     assert by_status(report, "failed") == {}
     assert by_status(report, "warning") == {"credentials": "sso-token-expired"}
     assert "The login ends in 5 minutes" in check_of(report, "credentials").finding.message
@@ -170,7 +190,7 @@ def test_keys_in_the_environment_hide_a_profile(broken: Broken, tmp_path: Any) -
     (tmp_path / "config").write_text("[profile dev]\nregion = us-east-1\n")
     broken.environ.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
     broken.environ.setenv("AWS_PROFILE", "dev")
-    report = broken.diagnose()
+    report = look()
     assert by_status(report, "failed") == {}
     assert "They hide the profile dev" in check_of(report, "credentials").finding.message
 
@@ -192,7 +212,7 @@ def test_an_api_key_tells_its_kind_its_region_and_its_end(
 ) -> None:
     given = key()
     broken.environ.setenv("AWS_BEARER_TOKEN_BEDROCK", given)
-    report = broken.diagnose()
+    report = look()
     check = check_of(report, "credentials")
     assert (check.status.value, check.finding.cause) == (status, "" if status == "ok" else "bedrock-api-key-invalid")
     assert says in check.finding.message
@@ -202,7 +222,7 @@ def test_an_api_key_tells_its_kind_its_region_and_its_end(
 
 def test_the_user_of_a_long_term_key_is_judged_and_not_the_credentials_beside_it(broken: Broken) -> None:
     broken.environ.setenv("AWS_BEARER_TOKEN_BEDROCK", long_key())
-    assert check_of(broken.diagnose(), "permissions").status.value == "ok"
+    assert check_of(look(), "permissions").status.value == "ok"
     asked = [params for operation, params in broken.aws.asked if operation == "SimulatePrincipalPolicy"]
     assert {params["PolicySourceArn"] for params in asked} == {f"arn:aws:iam::{ACCOUNT}:user/BedrockAPIKey-k7qz"}
     assert "bedrock:CallWithBearerToken" in {params["ActionNames.member.1"] for params in asked}
@@ -210,7 +230,7 @@ def test_the_user_of_a_long_term_key_is_judged_and_not_the_credentials_beside_it
 
 def test_a_short_term_key_tells_nobody_whose_permissions_count(broken: Broken) -> None:
     broken.environ.setenv("AWS_BEARER_TOKEN_BEDROCK", short_key())
-    assert check_of(broken.diagnose(), "permissions").status.value == "skipped"
+    assert check_of(look(), "permissions").status.value == "skipped"
 
 
 # ---- identity
@@ -228,7 +248,7 @@ def test_a_refused_key_without_its_token_is_explained(broken: Broken, key: str, 
     if token:
         broken.environ.setenv("AWS_SESSION_TOKEN", token)
     broken.aws.answers["GetCallerIdentity"] = (403, "InvalidClientTokenId", "The security token is invalid.")
-    report = broken.diagnose()
+    report = look()
     assert by_status(report, "failed") == {"identity": "invalid-access-key"}
     assert says in check_of(report, "identity").finding.message
 
@@ -241,7 +261,7 @@ def test_a_refused_key_without_its_token_is_explained(broken: Broken, key: str, 
     ],
 )
 def test_another_account_than_the_one_that_is_meant_is_a_warning(broken: Broken, settings: dict[str, str]) -> None:
-    report = broken.diagnose(**settings)
+    report = look(**settings)
     message = check_of(report, "identity").finding.message
     assert check_of(report, "identity").status.value == "warning"
     assert "ends in 9012" in message
@@ -253,7 +273,7 @@ def test_another_account_than_the_one_that_is_meant_is_a_warning(broken: Broken,
 
 def test_a_model_of_another_region_is_found_there(broken: Broken) -> None:
     broken.sim.scenario({"foundation": [{"id": NOVA}, {"id": "meta.llama-x-v1:0", "regions": ["eu-*"]}]})
-    report = broken.diagnose(model_id="meta.llama-x-v1:0")
+    report = look(model_id="meta.llama-x-v1:0")
     assert by_status(report, "failed") == {"model": "model-not-in-region"}
     assert "eu-central-1 and eu-west-1 have it" in check_of(report, "model").finding.message
 
@@ -261,13 +281,13 @@ def test_a_model_of_another_region_is_found_there(broken: Broken) -> None:
 def test_a_profile_of_another_geography_is_found_there(broken: Broken) -> None:
     eu = {"id": f"eu.{NOVA}", "model": NOVA, "regions": ["eu-central-1", "eu-west-1"]}
     broken.sim.scenario(foundation({"id": NOVA}, profiles=[eu]))
-    report = broken.diagnose(model_id=f"eu.{NOVA}")
+    report = look(model_id=f"eu.{NOVA}")
     assert by_status(report, "failed") == {"model": "model-not-in-region"}
 
 
 def test_a_model_that_needs_a_profile_has_its_name_filled_into_the_remedies(broken: Broken) -> None:
     broken.sim.scenario(foundation({"id": HAIKU, "on_demand": False}))
-    report = broken.diagnose(model_id=HAIKU)
+    report = look(model_id=HAIKU)
     assert by_status(report, "failed") == {"model": "on-demand-not-supported-use-inference-profile"}
     commands = " ".join(remedy.run for remedy in check_of(report, "model").remedies)
     assert f"grep -F {HAIKU}" in commands
@@ -283,7 +303,7 @@ def test_a_model_that_needs_a_profile_has_its_name_filled_into_the_remedies(brok
 )
 def test_a_model_past_its_end_of_life(broken: Broken, models: list[dict[str, Any]], asked: str) -> None:
     broken.sim.scenario(foundation(*models))
-    report = broken.diagnose(model_id=asked)
+    report = look(model_id=asked)
     assert by_status(report, "failed") == {"model": "model-end-of-life"}
     assert "The last day of" in check_of(report, "model").finding.message
 
@@ -291,7 +311,7 @@ def test_a_model_past_its_end_of_life(broken: Broken, models: list[dict[str, Any
 def test_a_model_that_aws_lists_after_its_last_day(broken: Broken) -> None:
     broken.sim.scenario(foundation({"id": NOVA, "end_of_life": "2099-06-01"}))
     after = datetime(2099, 7, 1, tzinfo=UTC).timestamp()
-    report = broken.diagnose(model_id=NOVA, wall=lambda: after)
+    report = look(model_id=NOVA, wall=lambda: after)
     assert by_status(report, "failed") == {"model": "model-end-of-life"}
 
 
@@ -300,7 +320,7 @@ LAPSED = "Access denied. This Model is marked by provider as Legacy and you have
 
 def test_a_legacy_model_that_nobody_called_is_closed(broken: Broken) -> None:
     broken.sim.scenario(foundation({"id": NOVA, "legacy": "2026-01-01", "end_of_life": "2099-06-01"}))
-    assert by_status(broken.diagnose(), "failed") == {}
+    assert by_status(look(), "failed") == {}
     report = broken.diagnose(f"ResourceNotFoundException: {LAPSED} in the last 30 days.")
     assert by_status(report, "failed") == {"legacy": "legacy-model-access-lapsed"}
     assert (report.cause, report.proved) == ("legacy-model-access-lapsed", True)
@@ -308,11 +328,11 @@ def test_a_legacy_model_that_nobody_called_is_closed(broken: Broken) -> None:
 
 def test_an_endpoint_with_the_path_of_another_api(broken: Broken) -> None:
     broken.environ.setenv("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", f"{broken.sim.url}/openai/v1")
-    assert by_status(broken.diagnose(), "failed") == {"wire-shape": "endpoint-url-wrong"}
+    assert by_status(look(), "failed") == {"wire-shape": "endpoint-url-wrong"}
 
 
 def test_a_model_that_does_not_converse_is_a_warning(broken: Broken) -> None:
-    report = broken.diagnose(model_id="amazon.titan-embed-text-v2:0")
+    report = look(model_id="amazon.titan-embed-text-v2:0")
     assert by_status(report, "failed") == {}
     assert by_status(report, "warning")["wire-shape"] == "model-not-for-operation"
 
@@ -340,7 +360,7 @@ def test_an_access_that_is_not_there(
     broken: Broken, model: dict[str, Any], tables: dict[str, Any], probe: str, cause: str
 ) -> None:
     broken.sim.scenario(foundation({"id": HAIKU, **model}, **tables))
-    report = broken.diagnose(model_id=f"us.{HAIKU}")
+    report = look(model_id=f"us.{HAIKU}")
     assert by_status(report, "failed") == {probe: cause}
     assert check_of(report, probe).remedies
 
@@ -352,11 +372,9 @@ def refused_marketplace(params: dict[str, Any]) -> str:
 
 def test_an_agreement_that_the_caller_cannot_make(broken: Broken) -> None:
     broken.sim.scenario(foundation({"id": HAIKU, "agreement": "NOT_AVAILABLE"}))
-    assert by_status(broken.diagnose(model_id=f"us.{HAIKU}"), "warning") == {
-        "agreement": "marketplace-subscription-missing"
-    }
+    assert by_status(look(model_id=f"us.{HAIKU}"), "warning") == {"agreement": "marketplace-subscription-missing"}
     broken.aws.answers["SimulatePrincipalPolicy"] = refused_marketplace
-    report = broken.diagnose(model_id=f"us.{HAIKU}")
+    report = look(model_id=f"us.{HAIKU}")
     assert by_status(report, "failed") == {"agreement": "marketplace-permission-missing"}
     commands = [remedy.run for remedy in check_of(report, "agreement").remedies]
     assert f"aws bedrock get-foundation-model-availability --model-id {HAIKU}" in commands
@@ -365,25 +383,25 @@ def test_an_agreement_that_the_caller_cannot_make(broken: Broken) -> None:
 def test_the_retention_mode_of_each_destination_counts(broken: Broken) -> None:
     modes = {"data_retention": "provider_data_share", "retention": [{"region": "us-west-2", "mode": "default"}]}
     broken.sim.scenario(foundation({"id": FABLE}, **modes))
-    report = broken.diagnose(model_id=f"us.{FABLE}")
+    report = look(model_id=f"us.{FABLE}")
     assert by_status(report, "failed") == {"data-retention": "data-retention-refused"}
     message = check_of(report, "data-retention").finding.message
-    assert message.endswith("it is default in us-west-2.")
-    assert by_status(broken.diagnose(model_id=FABLE), "failed") == {}
+    assert message.endswith("; in us-west-2 it is 'default'.")
+    assert by_status(look(model_id=FABLE), "failed") == {}
 
 
 def test_a_global_profile_may_answer_where_nobody_asked_for_the_mode(broken: Broken) -> None:
     everywhere = [{"id": f"global.{FABLE}", "model": FABLE, "everywhere": True}]
     broken.sim.scenario(foundation({"id": FABLE}, data_retention="aws_review", profiles=everywhere))
-    finding = check_of(broken.diagnose(model_id=f"global.{FABLE}"), "data-retention").finding
+    finding = check_of(look(model_id=f"global.{FABLE}"), "data-retention").finding
     assert finding.status.value == "warning"
-    assert "any commercial Region" in finding.message
+    assert "any other commercial Region" in finding.message
 
 
 def test_a_program_that_is_closed_explains_the_error_that_names_one(broken: Broken) -> None:
     program = {"id": "anthropic-frontier", "provider": "Anthropic", "status": "eligible"}
     broken.sim.scenario(foundation({"id": HAIKU}, trusted_access=[program]))
-    report = broken.diagnose(model_id=f"us.{HAIKU}")
+    report = look(model_id=f"us.{HAIKU}")
     assert by_status(report, "warning") == {"trusted-access": "trusted-access-required"}
     asked = broken.diagnose("trusted-access-required", model_id=f"us.{HAIKU}")
     assert by_status(asked, "failed") == {"trusted-access": "trusted-access-required"}
@@ -392,7 +410,7 @@ def test_a_program_that_is_closed_explains_the_error_that_names_one(broken: Brok
 
 def test_an_enforced_guardrail_is_named(broken: Broken) -> None:
     broken.sim.scenario({"enforced_guardrails": [{"id": "gr9k2m4x7p1q", "version": "3"}]})
-    report = broken.diagnose()
+    report = look()
     assert by_status(report, "warning") == {"enforced-guardrails": "guardrail-blocked"}
     assert "gr9k2m4x7p1q (version 3)" in check_of(report, "enforced-guardrails").finding.message
 
@@ -413,7 +431,7 @@ def test_a_missing_permission_of_the_doctors_is_a_warning_that_names_it(
 ) -> None:
     denied = {"kind": "error", "code": "AccessDeniedException", "operation": operation}
     broken.sim.scenario(foundation({"id": FABLE}, data_retention="aws_review", faults=[denied]))
-    report = broken.diagnose(model_id=f"us.{FABLE}")
+    report = look(model_id=f"us.{FABLE}")
     assert by_status(report, "failed") == {}
     assert list(by_status(report, "warning")) == [probe]
     assert f"bedrock:{operation}" in check_of(report, probe).finding.message
@@ -434,7 +452,7 @@ def only_in(place: str, decision: str, more: str = "") -> Callable[[dict[str, An
 
 def test_each_destination_is_judged_in_its_own_region(broken: Broken) -> None:
     broken.aws.answers["SimulatePrincipalPolicy"] = only_in(":us-west-2:", "explicitDeny")
-    report = broken.diagnose()
+    report = look()
     assert by_status(report, "failed") == {"permissions": "iam-denied-explicit-deny"}
     check = check_of(report, "permissions")
     assert "bedrock:InvokeModel on arn:aws:bedrock:us-west-2::foundation-model/" in check.finding.message
@@ -450,7 +468,7 @@ def test_a_permissions_boundary_is_told_from_a_policy(broken: Broken) -> None:
     said = "<AllowedByPermissionsBoundary>false</AllowedByPermissionsBoundary>"
     detail = f"<PermissionsBoundaryDecisionDetail>{said}</PermissionsBoundaryDecisionDetail>"
     broken.aws.answers["SimulatePrincipalPolicy"] = evaluated("implicitDeny", detail)
-    report = broken.diagnose()
+    report = look()
     assert by_status(report, "failed") == {"permissions": "iam-denied-permissions-boundary"}
     runs = [remedy.run for remedy in check_of(report, "permissions").remedies]
     assert "aws iam get-role --role-name app --query 'Role.PermissionsBoundary'" in runs
@@ -459,15 +477,19 @@ def test_a_permissions_boundary_is_told_from_a_policy(broken: Broken) -> None:
 def test_a_judgement_without_the_values_of_conditions_blames_nobody(broken: Broken) -> None:
     missing = "<MissingContextValues><member>aws:SourceVpce</member></MissingContextValues>"
     broken.aws.answers["SimulatePrincipalPolicy"] = evaluated("implicitDeny", missing)
-    finding = check_of(broken.diagnose(), "permissions").finding
+    finding = check_of(look(), "permissions").finding
     assert finding.status.value == "warning"
     assert "aws:SourceVpce" in finding.message
 
 
 def test_a_project_is_judged_too(broken: Broken) -> None:
     broken.aws.answers["SimulatePrincipalPolicy"] = only_in(":project/proj_a1", "implicitDeny")
-    report = broken.diagnose(project="proj_a1")
+    assert by_status(look(project="proj_a1"), "failed") == {"permissions": "iam-denied-identity-policy"}
+    arn = f"arn:aws:bedrock:us-east-1:{ACCOUNT}:project/proj_a1"
+    said = f"not authorized to perform: bedrock:InvokeModel on resource: {arn}"
+    report = broken.diagnose(f"AccessDeniedException: User: arn:aws:iam::{ACCOUNT}:user/jane is {said}")
     assert by_status(report, "failed") == {"permissions": "iam-denied-identity-policy"}
+    assert report.proved
 
 
 def caller(arn: str) -> str:
@@ -483,7 +505,7 @@ def caller(arn: str) -> str:
 )
 def test_who_cannot_be_judged_is_skipped(broken: Broken, arn: str, says: str) -> None:
     broken.aws.answers["GetCallerIdentity"] = caller(arn)
-    finding = check_of(broken.diagnose(), "permissions").finding
+    finding = check_of(look(), "permissions").finding
     assert finding.status.value == "skipped"
     assert finding.message.startswith(says)
 
@@ -491,19 +513,41 @@ def test_who_cannot_be_judged_is_skipped(broken: Broken, arn: str, says: str) ->
 def test_a_user_who_may_not_ask_is_told_the_permission(broken: Broken) -> None:
     broken.aws.answers["GetCallerIdentity"] = caller(f"arn:aws:iam::{ACCOUNT}:user/jane")
     del broken.aws.answers["SimulatePrincipalPolicy"]
-    report = broken.diagnose()
+    report = look()
     assert by_status(report, "failed") == {}
     assert "iam:SimulatePrincipalPolicy" in check_of(report, "permissions").finding.message
 
 
-# ---- silence
+# ---- the account's own profiles, and silence
+
+APPLICATION = "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/a1b2c3d4e5f6"
+
+
+def test_a_profile_of_the_account_leads_to_its_model_and_its_destinations(broken: Broken) -> None:
+    own = {"id": "a1b2c3d4e5f6", "model": HAIKU, "regions": ["us-east-1", "us-west-2"], "application": True}
+    broken.sim.scenario({"foundation": [{"id": HAIKU, "on_demand": False}], "profiles": [own]})
+    report = look(model_id=APPLICATION)
+    assert by_status(report, "failed") | by_status(report, "warning") == {}
+    assert HAIKU in check_of(report, "agreement").finding.message
+    asked = [params for operation, params in broken.aws.asked if operation == "SimulatePrincipalPolicy"]
+    assert {params["ResourceArns.member.1"].split(":")[3] for params in asked} == {"us-east-1", "us-west-2"}
+    assert ACCOUNT not in json.dumps(report.to_json())
+
+
+def test_a_profile_of_the_account_that_is_not_there(broken: Broken) -> None:
+    report = look(model_id=APPLICATION)
+    assert by_status(report, "failed") == {"model": "invalid-model-identifier"}
+    assert ACCOUNT not in json.dumps(report.to_json())
 
 
 def test_a_control_plane_that_is_silent_is_no_fault_of_the_models(broken: Broken) -> None:
-    broken.sim.scenario({"faults": [{"kind": "stall", "operation": each} for each in CONTROL]})
-    report = broken.diagnose(wait=0.1)
+    silent = [{"kind": "stall", "operation": each} for each in CONTROL]
+    broken.sim.scenario(foundation({"id": FABLE}, data_retention="aws_review", faults=silent))
+    report = look(model_id=f"us.{FABLE}", wait=0.1)
     assert by_status(report, "failed") == {}
     assert "not answered" in check_of(report, "model").finding.message
+    assert check_of(report, "legacy").status.value == "skipped"
+    assert "Where else" in check_of(report, "data-retention").finding.message
 
 
 CONTROL = ("ListFoundationModels", "ListInferenceProfiles", "GetInferenceProfile", "GetFoundationModelAvailability")
@@ -522,9 +566,3 @@ def test_an_error_runs_what_tells_its_cause_and_fewer_than_half(broken: Broken, 
     ran = [check.probe for check in broken.diagnose(cause).checks]
     assert probes in ran
     assert 2 * len(ran) < len(PROBES)
-
-
-@pytest.fixture(autouse=True)
-def anew(broken: Broken) -> None:
-    """Let each world make boto3's session anew, from its own environment."""
-    broken.environ.setattr(boto3, "DEFAULT_SESSION", None)

@@ -33,7 +33,7 @@ class Judged:
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who is judged: a user or a role, by its ARN; or the reason why IAM cannot judge the caller."""
+    """The user or role that is judged, by its ARN; or the reason why IAM cannot judge the caller."""
 
     arn: str = ""
     reason: str = ""
@@ -57,19 +57,21 @@ def find_principal(world: World) -> Principal:
     for ending, who in ((":root", "The root user of the account"), (":federated-user/", "A federated user")):
         if ending in arn:
             return Principal(reason=f"{who} makes the calls, and IAM's simulator judges users and roles only.")
-    return Principal(_of_iam(world, arn))
+    return _of_iam(world, arn)
 
 
-def _of_iam(world: World, arn: str) -> str:
-    """Return the ARN as IAM knows it. That of a session lacks the role's path, so IAM is asked for it."""
+def _of_iam(world: World, arn: str) -> Principal:
+    """Return the principal as IAM knows it. The ARN of a session lacks the role's path, so IAM is asked for it."""
     head, _, session = arn.partition(":assumed-role/")
     if not session:
-        return arn
+        return Principal(arn)
     role = session.partition("/")[0]
     answer = world.ask("iam", "get_role", RoleName=role)
+    if answer.silent:
+        return Principal(reason=f"IAM does not answer: {answer.said}.")
     if answer.why is None:
-        return str(answer.value["Role"]["Arn"])
-    return f"{head.replace(':sts:', ':iam:')}:role/{role}"
+        return Principal(str(answer.value["Role"]["Arn"]))
+    return Principal(f"{head.replace(':sts:', ':iam:')}:role/{role}")
 
 
 def judge(

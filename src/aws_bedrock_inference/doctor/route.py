@@ -16,6 +16,7 @@ from aws_bedrock_inference.foundation.listing import (
     model_of,
     profile_of,
 )
+from aws_bedrock_inference.knowledge.masking import masked
 from aws_bedrock_inference.knowledge.models import UNKNOWN_MODEL, is_untold, target
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 # The most profiles that ListInferenceProfiles returns at once: botocore 1.44.8, bedrock 2023-04-20.
 _ALL = 1000
+
+_NOT_FOUND = 404
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +50,18 @@ class Route:
         return tuple(each for each in self.profile.regions if each != EVERYWHERE) or own if self.profile else own
 
     @property
+    def open_end(self) -> str:
+        """A sentence where calls may be answered in more Regions than `regions` has; empty if they may not."""
+        if self.profile is None and self.name != self.base:
+            return "Where else its calls may be answered is not known."
+        return "It may also be answered in any other commercial Region." if self.everywhere else ""
+
+    @property
+    def shown(self) -> str:
+        """The id for a message: an ARN without its account."""
+        return masked(self.name, accounts=True)
+
+    @property
     def everywhere(self) -> bool:
         """True if any commercial Region may answer."""
         return self.profile is not None and EVERYWHERE in self.profile.regions
@@ -69,12 +84,12 @@ def find_route(world: World) -> Route:
             world.ask, "bedrock", "get_inference_profile", inferenceProfileIdentifier=name
         )
     answers = dict(zip(questions, world.ask_all(questions.values()), strict=True))
-    listing = _listing(world, answers)
-    profile = _profile(name, listing, answers.get("GetInferenceProfile"))
+    listing, asked = _listing(world, answers), answers.get("GetInferenceProfile")
+    profile = _profile(name, listing, asked)
     base = profile.base if profile is not None else base
     base = "" if base == UNKNOWN_MODEL or base.startswith("arn:") else base
     model = next((each for each in listing.models or () if each.id == base), None)
-    known = _known(name, listing, profile)
+    known = _known(name, listing, profile, asked)
     read = Read(name, base, known, model, profile, None, None, None, listing.missing)
     check = made(read, listing, world.wall())
     return Route(name=name, base=base, listing=listing, model=model, profile=profile, known=known, check=check)
@@ -91,7 +106,7 @@ def _listing(world: World, answers: dict[str, Answer]) -> Listing:
         missing=tuple(
             Missing(permission=f"bedrock:{operation}", reason=answer.said, denied=answer.denied)
             for operation, answer in answers.items()
-            if operation.startswith("List") and answer.why is not None
+            if answer.why is not None and (operation.startswith("List") or answer.denied)
         ),
     )
 
@@ -103,8 +118,10 @@ def _profile(name: str, listing: Listing, answer: Answer | None) -> InferencePro
     return found if isinstance(found, InferenceProfile) else None
 
 
-def _known(name: str, listing: Listing, profile: InferenceProfile | None) -> bool | None:
+def _known(name: str, listing: Listing, profile: InferenceProfile | None, asked: Answer | None) -> bool | None:
     """Return whether the Region has the id. Whole lists are asked; of the account's own things they tell nothing."""
     if profile is not None or listing.find(name) is not None:
         return True
+    if asked is not None and asked.status == _NOT_FOUND and "inference-profile/" in name:
+        return False
     return False if listing.lacks(name) and not is_untold(name) and "." in name else None

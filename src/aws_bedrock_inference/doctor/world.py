@@ -1,4 +1,4 @@
-"""What the probes look at: the program's settings and connections, as the program itself would use them."""
+"""The world that the probes look at: the settings and connections of the program, as the program would use them."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 from aws_bedrock_inference import clock as clocks
 from aws_bedrock_inference.doctor.api_key import ApiKey, read_key
 from aws_bedrock_inference.doctor.route import Route, find_route
+from aws_bedrock_inference.fault import Kind, Origin
+from aws_bedrock_inference.knowledge.classify import classify
 from aws_bedrock_inference.knowledge.commands import named
 from aws_bedrock_inference.knowledge.explain import explain
 from aws_bedrock_inference.sessions import core_of, make_client
@@ -103,17 +105,26 @@ class World:
 
     def ask_all(self, questions: Iterable[Callable[[], Answer]]) -> list[Answer]:
         """Return the answers to several questions, asked at the same time: they take as long as the slowest."""
-        answers: dict[int, Answer] = {}
+        answers: dict[int, Answer | Exception] = {}
 
         def put(number: int, question: Callable[[], Answer]) -> None:
-            answers[number] = question()
+            try:
+                answers[number] = question()
+            except Exception as error:  # noqa: BLE001 - raised below, in the thread of the probe
+                answers[number] = error
 
         threads = [threading.Thread(target=put, args=each, daemon=True) for each in enumerate(questions)]
         for each in threads:
             each.start()
         for each in threads:
             each.join()
-        return [answers[number] for number in range(len(threads))]
+        found = []
+        for number in range(len(threads)):
+            answer = answers[number]
+            if isinstance(answer, Exception):
+                raise answer
+            found.append(answer)
+        return found
 
     def ask(self, service: str, operation: str, *, region_name: str | None = None, **params: Any) -> Answer:
         """Return what boto3's `operation` of `service` answers, asked once, without retries: a probe tells the first
@@ -151,9 +162,17 @@ class Answer:
         return int(response.get("ResponseMetadata", {}).get("HTTPStatusCode") or 0)
 
     @property
+    def silent(self) -> bool:
+        """True if nobody answered, neither yes nor no."""
+        return self.error is not None and not self.status
+
+    @property
     def denied(self) -> bool:
         """True if the identity may not ask."""
-        return self.why is not None and self.why.cause.startswith(("iam-denied", "access-denied"))
+        if self.error is None:
+            return False
+        fault = classify(self.error)
+        return fault.kind is Kind.DENIED and fault.origin is not Origin.IDENTITY  # credentials are no permission
 
     @property
     def said(self) -> str:

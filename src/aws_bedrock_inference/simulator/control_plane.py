@@ -239,7 +239,7 @@ def _program(program: TrustedAccess) -> dict[str, Any]:
         "status": program.status,
         "source": "account",
         "resolvedFor": {"accountId": ACCOUNT},
-        "optIn": "inherit",
+        "optIn": "inherit",  # codespell:ignore
     }
 
 

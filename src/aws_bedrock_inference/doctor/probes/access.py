@@ -127,20 +127,16 @@ def data_retention(world: World) -> Finding:
     regions = world.route.regions
     tried = f"called bedrock:GetAccountDataRetention in {', '.join(regions)}"
     found, unread = _modes(world, regions)
-    refusing = [f"{mode} in {place}" for place, mode in found.items() if refuses_retention(base, mode)]
+    refusing = [f"in {place} it is '{mode}'" for place, mode in found.items() if refuses_retention(base, mode)]
     if refusing:
-        message = (
-            f"{base} takes calls in the data-retention mode {' or '.join(modes)} only; it is {', '.join(refusing)}."
-        )
+        taken = " or ".join(f"'{mode}'" for mode in modes)
+        message = f"{base} takes calls only where the data-retention mode is {taken}; {', '.join(refusing)}."
         return failed(message, tried, cause=_RETENTION)
     if unread is not None:
         return _unread(unread, "bedrock:GetAccountDataRetention", "the mode of each Region on the route", tried)
-    if world.route.everywhere:
-        asked = f"The mode fits in {', '.join(regions)}."
-        return warning(
-            f"{asked} A global profile may answer in any commercial Region; the others were not asked.", tried
-        )
-    return ok(f"The data-retention mode fits in {', '.join(regions)}.", tried)
+    fits = f"The data-retention mode fits in {', '.join(regions)}."
+    more = world.route.open_end
+    return warning(f"{fits} {more}", tried) if more else ok(fits, tried)
 
 
 def _modes(world: World, regions: tuple[str, ...]) -> tuple[dict[str, str], Answer | None]:

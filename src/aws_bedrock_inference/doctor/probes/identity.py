@@ -76,10 +76,9 @@ def _found(world: World, found: Any, tried: str) -> Finding:
     if profile:
         return warning(f"{where} They hide the profile {profile}, which AWS_PROFILE names.", tried)
     method = getattr(found, "method", "")
-    if method == SSO and _is_near(world, end_of_login(world.core)):
-        return warning(
-            f"{where} The login ends {_soon(world, end_of_login(world.core))}.", tried, cause="sso-token-expired"
-        )
+    login = end_of_login(world.core) if method == SSO else None
+    if _is_near(world, login):
+        return warning(f"{where} The login ends {_soon(world, login)}.", tried, cause="sso-token-expired")
     if method == ENVIRONMENT and _is_near(world, end(found)):
         message = f"{where} They end {_soon(world, end(found))}, and nothing renews them."
         return warning(message, tried, cause="credentials-expired")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from aws_bedrock_inference.doctor.findings import Finding, failed, ok, skipped, warning
 from aws_bedrock_inference.doctor.probe import probe
 from aws_bedrock_inference.knowledge.abilities import Need, Needs, unable
+from aws_bedrock_inference.knowledge.masking import masked
 
 if TYPE_CHECKING:
     from datetime import date
@@ -40,7 +41,7 @@ def model(world: World) -> Finding:
         return skipped("No model was named.")
     route = world.route
     check = route.check
-    tried = f"asked bedrock in {world.region} for {route.name}, its profiles and lifecycle"
+    tried = f"asked bedrock in {world.region} for {route.shown}, its profiles and lifecycle"
     if route.known is False:
         return _unknown(world, route, tried)
     told = _ended(world, route)
@@ -51,17 +52,17 @@ def model(world: World) -> Finding:
         return failed(" ".join(check.problems), tried, cause=_ON_PROFILE, **fields)
     said = [*check.problems, *check.notes]
     if route.known is None:
-        said.insert(0, f"The lists of {world.region} do not tell of {route.name}.")
-    return warning(" ".join(said), tried) if said else ok(f"{world.region} has {route.name}.", tried)
+        said.insert(0, f"The lists of {world.region} do not tell of {route.shown}.")
+    return warning(" ".join(said), tried) if said else ok(f"{world.region} has {route.shown}.", tried)
 
 
 def _unknown(world: World, route: Route, tried: str) -> Finding:
     """Judge an id that the Region does not have: past its end, of another Region, or no id at all."""
-    problem, base = " ".join(route.check.problems), route.base
+    problem, base = masked(" ".join(route.check.problems), accounts=True), route.base
     last = route.check.end_of_life
     if last is not None and last <= _today(world):
         return failed(problem, tried, cause="model-end-of-life", BASE_MODEL=base)
-    others = _elsewhere(world, route)
+    others = [] if route.name.startswith("arn:") else _elsewhere(world, route)
     if others:
         message = f"{problem} {' and '.join(others)} {'has' if len(others) == 1 else 'have'} it."
         return failed(message, f"{tried}, and other Regions", cause="model-not-in-region", BASE_MODEL=base)
@@ -99,9 +100,11 @@ def legacy(world: World) -> Finding:
     if world.model_id is None:
         return skipped("No model was named.")
     route = world.route
-    if route.model is None or route.model.lifecycle != "LEGACY":
+    if route.model is None:
+        return skipped(f"No list tells whether {route.shown} is Legacy.")
+    if route.model.lifecycle != "LEGACY":
         return ok("The model is not marked as Legacy.", "read the Region's lists")
-    tried = f"read the Invocations of {route.name} of the last 30 days in CloudWatch"
+    tried = f"read the Invocations of {route.shown} of the last 30 days in CloudWatch"
     now = datetime.fromtimestamp(world.wall(), UTC)
     answer = world.ask(
         "cloudwatch",
@@ -145,10 +148,13 @@ def wire_shape(world: World) -> Finding:
         return failed(message, tried, cause="endpoint-url-wrong")
     if world.asked_about("model-not-on-this-route", "feature-not-enabled") and route.known:
         message = (
-            f"{world.region} lists {route.name} for bedrock-runtime: call it there, through Converse or InvokeModel."
+            f"{world.region} lists {route.shown} for bedrock-runtime: call it there, through Converse or InvokeModel."
         )
         return failed(message, tried, cause=world.error.cause if world.error else "")
     cannot = unable(route.base, Needs(frozenset({Need.CONVERSE})))
+    outputs = route.model.outputs if route.model is not None else ()
+    if outputs and "TEXT" not in outputs:
+        cannot = f"{route.base} answers in {' and '.join(outputs)} and does not converse"
     if cannot:
         judged = failed if world.asked_about("model-not-for-operation") else warning
         return judged(f"{cannot}: call it through InvokeModel.", tried, cause="model-not-for-operation")

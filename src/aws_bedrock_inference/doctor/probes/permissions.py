@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -31,7 +32,7 @@ _DENIED = [
 
 @probe(
     "permissions",
-    needs=["identity"],
+    needs=["identity", "model"],
     tells=_DENIED,
     calls=[
         *("iam:SimulatePrincipalPolicy", "iam:GetRole", "bedrock:ListFoundationModels"),
@@ -52,10 +53,13 @@ def permissions(world: World) -> Finding:
 
 
 def _judgement(world: World, principal: Principal, answers: list[Answer], tried: str) -> Finding:
-    refused = [each for answer in answers for each in judgements(answer) if each.decision != ALLOWED]
+    judged = [each for answer in answers for each in judgements(answer)]
+    refused = [each for each in judged if each.decision != ALLOWED]
     certain = [each for each in refused if not each.missing]
     if certain:
-        return _refused(min(certain, key=_rank), len(certain), principal, tried)
+        finding = _refused(min(certain, key=_rank), principal, tried)
+        count = f" IAM refuses {len(certain)} of {len(judged)} such requests."
+        return replace(finding, message=finding.message + count)
     unanswered = next((answer for answer in answers if answer.why is not None), None)
     if unanswered is not None:
         return _not_judged(world, unanswered, tried)
@@ -65,7 +69,9 @@ def _judgement(world: World, principal: Principal, answers: list[Answer], tried:
         return warning(f"Whether {what} is allowed depends on conditions that only a call shows: {keys}.", tried)
     if any(answer.value.get("IsTruncated") for answer in answers):
         return warning("IAM told only a part of its judgement, and allows all that it told.", tried)
-    return ok("IAM's policies allow the calls wherever they may go. It does not judge policies of sessions.", tried)
+    allowed = "IAM's policies allow the calls. It does not judge policies of sessions."
+    more = world.route.open_end if world.route.profile is None else ""
+    return warning(f"{allowed} {more}", tried) if more else ok(allowed, tried)
 
 
 def _places(world: World, principal: Principal) -> dict[str, list[str]]:
@@ -81,7 +87,8 @@ def _places(world: World, principal: Principal) -> dict[str, list[str]]:
         found = [f"{here}::foundation-model/{route.base}"]
     else:
         found = [f"{here}:{account}:inference-profile/{route.name}"]
-    project = world.project or ""
+    named = world.named("RESOURCE")
+    project = world.project or (named if ":project/" in named else "")
     if project:
         found.append(project if project.startswith("arn:") else f"{here}:{account}:project/{project}")
     places: dict[str, list[str]] = {}
@@ -107,13 +114,12 @@ def _rank(judged: Judged) -> tuple[bool, bool, bool]:
     return judged.scp, judged.boundary, judged.decision != "explicitDeny"
 
 
-def _refused(judged: Judged, number: int, principal: Principal, tried: str) -> Finding:
+def _refused(judged: Judged, principal: Principal, tried: str) -> Finding:
     what = f"{judged.action} on {masked(judged.resource, accounts=True)}"
-    more = f" ({number} judgements are no.)" if number > 1 else ""
     if not judged.scp:
         # It does not evaluate the conditions of such policies, and says no where it may not read them.
         doubt = " IAM's simulator does not know the conditions of such policies, so a call may be allowed all the same."
-        return failed(f"A policy of the organization refuses {what}.{doubt}{more}", tried, cause="iam-denied-scp")
+        return failed(f"A policy of the organization refuses {what}.{doubt}", tried, cause="iam-denied-scp")
     if not judged.boundary:
         cause, who = "iam-denied-permissions-boundary", "The permissions boundary does not allow"
     elif judged.decision == "explicitDeny":
@@ -122,7 +128,7 @@ def _refused(judged: Judged, number: int, principal: Principal, tried: str) -> F
         cause, who = "iam-denied-identity-policy", "No policy allows"
     fields = {"ACTION": judged.action, "RESOURCE": _as_word(judged.resource), "PRINCIPAL": _as_word(principal.arn)}
     fields |= {"USER" if ":user/" in principal.arn else "CALLER": principal.name}
-    return failed(f"{who} {what}.{more}", tried, cause=cause, **fields)
+    return failed(f"{who} {what}.", tried, cause=cause, **fields)
 
 
 def _not_judged(world: World, answer: Answer, tried: str) -> Finding:
