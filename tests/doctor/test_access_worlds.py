@@ -222,7 +222,7 @@ def test_an_api_key_tells_its_kind_its_region_and_its_end(
 
 def test_the_user_of_a_long_term_key_is_judged_and_not_the_credentials_beside_it(broken: Broken) -> None:
     broken.environ.setenv("AWS_BEARER_TOKEN_BEDROCK", long_key())
-    assert check_of(look(), "permissions").status.value == "ok"
+    assert by_status(look(), "failed") == {}  # boto3 sends no key over HTTP, so the simulator's lists stay unread
     asked = [params for operation, params in broken.aws.asked if operation == "SimulatePrincipalPolicy"]
     assert {params["PolicySourceArn"] for params in asked} == {f"arn:aws:iam::{ACCOUNT}:user/BedrockAPIKey-k7qz"}
     assert "bedrock:CallWithBearerToken" in {params["ActionNames.member.1"] for params in asked}
@@ -490,6 +490,14 @@ def test_a_project_is_judged_too(broken: Broken) -> None:
     report = broken.diagnose(f"AccessDeniedException: User: arn:aws:iam::{ACCOUNT}:user/jane is {said}")
     assert by_status(report, "failed") == {"permissions": "iam-denied-identity-policy"}
     assert report.proved
+
+
+@pytest.mark.parametrize("name", [NOVA, f"{NOVA}:300k", f"arn:aws:bedrock:us-east-1::foundation-model/{NOVA}"])
+def test_a_model_itself_needs_the_actions_on_the_model_alone(broken: Broken, name: str) -> None:
+    assert check_of(look(model_id=name), "permissions").status.value == "ok"
+    (asked,) = [params for operation, params in broken.aws.asked if operation == "SimulatePrincipalPolicy"]
+    resources = {value for key, value in asked.items() if key.startswith("ResourceArns.")}
+    assert resources == {f"arn:aws:bedrock:us-east-1::foundation-model/{NOVA}"}
 
 
 def caller(arn: str) -> str:

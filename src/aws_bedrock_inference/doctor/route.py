@@ -17,7 +17,7 @@ from aws_bedrock_inference.foundation.listing import (
     profile_of,
 )
 from aws_bedrock_inference.knowledge.masking import masked
-from aws_bedrock_inference.knowledge.models import UNKNOWN_MODEL, is_untold, target
+from aws_bedrock_inference.knowledge.models import UNKNOWN_MODEL, can_be_looked_up, is_untold, target
 
 if TYPE_CHECKING:
     from aws_bedrock_inference.doctor.world import Answer, World
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 _ALL = 1000
 
 _NOT_FOUND = 404
+
+# The pools of profiles, whose calls may be answered in other Regions.
+_POOLS = ("geographic", "global")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,9 +53,14 @@ class Route:
         return tuple(each for each in self.profile.regions if each != EVERYWHERE) or own if self.profile else own
 
     @property
+    def bare(self) -> bool:
+        """True for the id or ARN of a model itself, with or without the length of its context."""
+        return target(self.name) == (self.base, "on-demand")
+
+    @property
     def open_end(self) -> str:
         """A sentence where calls may be answered in more Regions than `regions` has; empty if they may not."""
-        if self.profile is None and self.name != self.base:
+        if self.profile is None and (target(self.name).pool in _POOLS or can_be_looked_up(self.name)):
             return "Where else its calls may be answered is not known."
         return "It may also be answered in any other commercial Region." if self.everywhere else ""
 

@@ -11,6 +11,7 @@ from aws_bedrock_inference.doctor.probe import probe
 from aws_bedrock_inference.foundation.check import AGREEMENT_MINUTES, refuses_retention
 from aws_bedrock_inference.knowledge import lifecycle
 from aws_bedrock_inference.knowledge.explain import explain
+from aws_bedrock_inference.knowledge.masking import masked
 
 if TYPE_CHECKING:
     from aws_bedrock_inference.doctor.world import Answer, World
@@ -52,7 +53,7 @@ def agreement(world: World) -> Finding:
     if answer.why is not None:
         return _unread(answer, "bedrock:GetFoundationModelAvailability", "the account's access", tried)
     cause, message = _missing(answer.value, base)
-    if not cause and answer.value["regionAvailability"] != "AVAILABLE" and world.route.name == base:
+    if not cause and answer.value["regionAvailability"] != "AVAILABLE" and world.route.bare:
         cause, message = "model-not-in-region", f"{base} is not available in {world.region}."
     if cause:
         return failed(message, tried, cause=cause, BASE_MODEL=base)
@@ -67,7 +68,7 @@ def _missing(access: dict[str, Any], base: str) -> tuple[str, str]:
     if agreement["status"] == "PENDING":
         return _PENDING, f"The agreement for {base} is being made, which takes up to {AGREEMENT_MINUTES} minutes."
     if agreement["status"] == "ERROR":
-        reason = agreement.get("errorMessage", "")
+        reason = masked(agreement.get("errorMessage", ""), accounts=True)
         cause = explain(reason).cause if reason else ""
         message = f"The agreement for {base} failed: {reason or 'AWS does not say why.'}"
         return cause if cause in _REASONS else _SUBSCRIPTION, message

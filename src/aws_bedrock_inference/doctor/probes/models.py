@@ -73,8 +73,8 @@ def _elsewhere(world: World, route: Route) -> list[str]:
     """Return those of the large Regions that have the id."""
     of = world.core.get_partition_for_region
     regions = [each for each in _LARGE if each != world.region and of(each) == world.partition]
-    if route.name == route.base:
-        ask = partial(world.ask, "bedrock", "get_foundation_model", modelIdentifier=route.name)
+    if route.bare:
+        ask = partial(world.ask, "bedrock", "get_foundation_model", modelIdentifier=route.base)
     else:
         ask = partial(world.ask, "bedrock", "get_inference_profile", inferenceProfileIdentifier=route.name)
     answers = world.ask_all([partial(ask, region_name=region) for region in regions])
@@ -121,8 +121,9 @@ def legacy(world: World) -> Finding:
         more = ": allow cloudwatch:GetMetricStatistics" if answer.denied else f": {answer.said}"
         return warning(f"{route.base} is Legacy, and nobody can tell whether it was called lately{more}.", tried)
     if any(point.get("Sum") for point in answer.value.get("Datapoints", ())):
-        return warning(f"{route.base} is Legacy. It was called in the last 30 days, so the account keeps it.", tried)
-    message = f"{route.base} is Legacy, and CloudWatch has no call of it in the last 30 days: AWS closes such models."
+        return warning(f"{route.base} is Legacy. It was called in the last 30 days, which keeps it open.", tried)
+    unused = f"CloudWatch has no call of {route.shown} in the last 30 days: AWS closes such models."
+    message = f"{route.base} is Legacy, and {unused}"
     return (failed if world.asked_about(_LAPSED) else warning)(message, tried, cause=_LAPSED, BASE_MODEL=route.base)
 
 

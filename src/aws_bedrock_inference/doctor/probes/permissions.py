@@ -83,7 +83,7 @@ def _places(world: World, principal: Principal) -> dict[str, list[str]]:
         found = [profile.arn, *profile.models]
     elif route.name.startswith("arn:"):
         found = [route.name]
-    elif route.name == route.base:
+    elif route.bare:
         found = [f"{here}::foundation-model/{route.base}"]
     else:
         found = [f"{here}:{account}:inference-profile/{route.name}"]
