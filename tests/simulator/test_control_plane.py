@@ -129,6 +129,12 @@ def test_access_is_told_in_four_parts(bedrock: Any, endpoint: Simulator) -> None
     assert access("amazon.eu-v1:0") == ("ERROR", "AUTHORIZED", "AVAILABLE", "NOT_AVAILABLE")
 
 
+@pytest.mark.parametrize(("region", "mode"), [("us-east-1", "none"), ("eu-west-1", "aws_review")])
+def test_a_region_may_have_a_data_retention_mode_of_its_own(region: str, mode: str) -> None:
+    account = Account(region=region, data_retention="none", retention=[{"region": "eu-*", "mode": "aws_review"}])
+    assert account.perform(Request("GET", "/data-retention", "", {}, b"")).json == {"mode": mode}
+
+
 def test_a_denied_operation_is_a_fault_of_that_operation_alone(endpoint: Simulator, bedrock: Any) -> None:
     denied = {"kind": "error", "code": "AccessDeniedException", "operation": "ListFoundationModels"}
     endpoint.scenario(TABLES, faults=[denied, {"kind": "error", "code": "InternalServerException"}])
@@ -138,7 +144,8 @@ def test_a_denied_operation_is_a_fault_of_that_operation_alone(endpoint: Simulat
 
 def test_every_answer_has_the_members_that_the_service_model_requires() -> None:
     model = get_session().get_service_model("bedrock")
-    account = Account(**TABLES)
+    programs = [{"id": "meta-preview", "provider": "Meta"}]
+    account = Account(**TABLES, trusted_access=programs, enforced_guardrails=[{"id": "gr1"}])
     paths = {
         "ListFoundationModels": "/foundation-models",
         "GetFoundationModel": f"/foundation-models/{OLD}",
@@ -147,6 +154,8 @@ def test_every_answer_has_the_members_that_the_service_model_requires() -> None:
         "GetFoundationModelAvailability": f"/foundation-model-availability/{OLD}",
     }
     paths |= {"GetUseCaseForModelAccess": "/use-case-for-model-access", "GetAccountDataRetention": "/data-retention"}
+    paths |= {"ListTrustedAccessPrograms": "/trusted-access-programs"}
+    paths |= {"ListEnforcedGuardrailsConfiguration": "/enforcedGuardrailsConfiguration"}
     assert paths.keys() == CONTROL - JOBS
     for operation in paths.keys() & {*model.operation_names}:  # an older botocore does not know them all
         path = paths[operation]

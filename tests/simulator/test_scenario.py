@@ -39,6 +39,8 @@ WRONG = {
     '[quota]\nrpm = "5"': "[quota]: rpm must be a number, not '5'",
     'discipline = "leaky"': "discipline 'leaky' is unknown; use one of bucket, tight, fixed, sliding",
     'seed = "x"': "the scenario: seed must be a whole number, not 'x'",
+    '[[retention]]\nregion = "eu-*"\nmode = "all"': "[[retention]] number 1: mode is 'all'; use one of default, none,",
+    '[[trusted_access]]\nid = "a-b"': "[[trusted_access]] number 1: provider is missing, the provider that offers it",
     "quota = 5": "[quota] must be a table",
     '[[faults]]\nkind = "explode"': "[[faults]] number 1: kind is 'explode'; use one of error, throttle, outage,",
     '[[faults]]\nkind = "reset"\n[[faults]]\nkind = "error"': "[[faults]] number 2 (error): code is missing",

@@ -18,16 +18,22 @@ class FakeAws:
     `answers` has for each operation what it answers: a text of XML, which goes into the operation's result; a mapping,
     which is JSON; `(status, code, message)`, which is an error; or a function of the parameters that returns one of
     these. An operation without an answer is denied, as to an identity without that permission. `asked` has what came.
+    `gets` has what is answered in JSON to a GET of a path.
     """
 
     def __init__(self, **answers: Any) -> None:
         self.answers: dict[str, Any] = answers
+        self.gets: dict[str, Any] = {}
         self.asked: list[tuple[str, dict[str, Any]]] = []
         fake = self
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
             wbufsize = -1  # head and body go out together
+
+            def do_GET(self) -> None:
+                found = fake.gets.get(self.path.partition("?")[0])
+                self.reply(404 if found is None else 200, "application/json", json.dumps(found or {}).encode())
 
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
@@ -38,8 +44,11 @@ class FakeAws:
                     form = {name: values[0] for name, values in parse_qs(body.decode()).items()}
                     operation, params = form.pop("Action", self.path), form
                 status, content = fake.answer(operation, params, xml=target is None)
+                self.reply(status, "text/xml" if target is None else "application/x-amz-json-1.1", content)
+
+            def reply(self, status: int, kind: str, content: bytes) -> None:
                 self.send_response(status)
-                self.send_header("Content-Type", "text/xml" if target is None else "application/x-amz-json-1.1")
+                self.send_header("Content-Type", kind)
                 self.send_header("Content-Length", str(len(content)))
                 self.end_headers()
                 self.wfile.write(content)

@@ -29,8 +29,7 @@ def examine(
     """
     end = clock() + timeout
     waiting, running = list(probes), dict[str, float]()
-    ended: dict[str, Status] = {}
-    first: dict[str, str] = {}  # the probe in whose failure the skipping of others began
+    ended: dict[str, Finding] = {}
     answers: SimpleQueue[tuple[Probe, Finding]] = SimpleQueue()
     by_name = {each.name: each for each in probes}
     while waiting or running:
@@ -40,14 +39,13 @@ def examine(
                 continue
             waiting.remove(each)
             if clock() >= end:
-                ended[each.name] = Status.SKIPPED
-                yield Check(each.name, each.area, skipped(f"Not tried: the {timeout:g} s were over."))
+                ended[each.name] = skipped(f"Not tried: the {timeout:g} s were over.")
+                yield Check(each.name, each.area, ended[each.name])
                 continue
-            blocked = [need for need in each.needs if ended.get(need) in {Status.FAILED, Status.SKIPPED}]
+            blocked = [need for need in each.needs if need in ended and ended[need].status in _NOT_ENOUGH]
             if blocked:
-                ended[each.name] = Status.SKIPPED
-                first[each.name] = first.get(blocked[0], blocked[0])
-                yield Check(each.name, each.area, skipped(f"Not tried, because {first[each.name]} did not end well."))
+                ended[each.name] = _blocked(blocked[0], ended[blocked[0]])
+                yield Check(each.name, each.area, ended[each.name])
             else:
                 running[each.name] = clock()
                 threading.Thread(target=_run, args=(each, world, answers), name=each.name, daemon=True).start()
@@ -60,8 +58,16 @@ def examine(
             each = by_name[min(running, key=running.__getitem__)]
             finding = warning(f"No result within {world.limit:g} s, so nothing is known of it.")
         if each.name in running:  # the result of one that took too long comes after its check
-            ended[each.name] = finding.status
+            ended[each.name] = finding
             yield Check(each.name, each.area, finding, clock() - running.pop(each.name))
+
+
+_NOT_ENOUGH = {Status.FAILED, Status.SKIPPED}
+
+
+def _blocked(need: str, finding: Finding) -> Finding:
+    """Return the finding of a probe whose need failed, or was itself not tried, for a reason that goes for both."""
+    return finding if finding.status is Status.SKIPPED else skipped(f"Not tried, because {need} failed.")
 
 
 def _run(probe: Probe, world: World, answers: SimpleQueue[tuple[Probe, Finding]]) -> None:

@@ -1,31 +1,40 @@
-"""What the probes look at: the program's settings and connections, as the program itself would use them."""
+"""The world that the probes look at: the settings and connections of the program, as the program would use them."""
 
 from __future__ import annotations
 
 import os
+import threading
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from aws_bedrock_inference import clock as clocks
-from aws_bedrock_inference.foundation.models import Models
+from aws_bedrock_inference.doctor.api_key import ApiKey, read_key
+from aws_bedrock_inference.doctor.route import Route, find_route
+from aws_bedrock_inference.fault import Kind, Origin
+from aws_bedrock_inference.knowledge.classify import classify
 from aws_bedrock_inference.knowledge.commands import named
 from aws_bedrock_inference.knowledge.explain import explain
 from aws_bedrock_inference.sessions import core_of, make_client
 from aws_bedrock_inference.transports.endpoint import Endpoint, find_endpoint
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from aws_bedrock_inference.clock import Clock
     from aws_bedrock_inference.knowledge.explain import Explanation
+
+
+BEARER = "AWS_BEARER_TOKEN_BEDROCK"
+"""The variable with an API key of Bedrock, which boto3 sends in the place of a signature."""
 
 
 @dataclass(kw_only=True)
 class World:
     """The settings that a diagnosis is about. `limit` is the longest time that one probe may take, in seconds,
     `wait` that which a connection may take, and then an answer: two of them fit into the limit. `wall` tells the time
-    of day. `max_tokens` is the limit of an answer, `concurrency` how many calls are made at once,
+    of day. `account` is the account that is meant, `project` the project of Bedrock that calls name, by its id or ARN.
+    `max_tokens` is the limit of an answer, `concurrency` how many calls are made at once,
     `config` botocore's settings of the client in question, where it is boto3's. `error` is the explanation of the error
     that was asked about, `error_text` its text.
     """
@@ -34,6 +43,8 @@ class World:
     region_name: str | None = None
     endpoint_url: str | None = None
     model_id: str | None = None
+    account: str | None = None
+    project: str | None = None
     role_arn: str | None = None
     output_s3_uri: str | None = None
     table: str | None = None
@@ -63,6 +74,11 @@ class World:
         """The Region as boto3 finds it; empty if it finds none."""
         return self.region_name or self.core.get_config_variable("region") or ""
 
+    @property
+    def partition(self) -> str:
+        """The part of AWS that the Region belongs to, such as `aws` or `aws-us-gov`."""
+        return str(self.core.get_partition_for_region(self.region))
+
     def named(self, placeholder: str) -> str:
         """Return what the error's text names in the place of a placeholder, such as BUCKET, or nothing."""
         return named(placeholder, self.error_text)
@@ -72,14 +88,43 @@ class World:
         return self.error is not None and self.error.cause in causes
 
     @cached_property
-    def models(self) -> Models:
-        """The models of the Region, read anew."""
-        return Models(self.session, region_name=self.region, max_age=0, clock=self.wall)
+    def route(self) -> Route:
+        """The way of a call of the model that was named, as the Region's lists tell it."""
+        return find_route(self)
+
+    @cached_property
+    def api_key(self) -> ApiKey | None:
+        """The API key of Bedrock that is sent in the place of a signature, if there is one."""
+        key = self.environ.get(BEARER)
+        return read_key(key) if key else None
 
     @cached_property
     def caller(self) -> Answer:
         """The answer of STS to the question who calls."""
         return self.ask("sts", "get_caller_identity")
+
+    def ask_all(self, questions: Iterable[Callable[[], Answer]]) -> list[Answer]:
+        """Return the answers to several questions, asked at the same time: they take as long as the slowest."""
+        answers: dict[int, Answer | Exception] = {}
+
+        def put(number: int, question: Callable[[], Answer]) -> None:
+            try:
+                answers[number] = question()
+            except Exception as error:  # noqa: BLE001 - raised below, in the thread of the probe
+                answers[number] = error
+
+        threads = [threading.Thread(target=put, args=each, daemon=True) for each in enumerate(questions)]
+        for each in threads:
+            each.start()
+        for each in threads:
+            each.join()
+        found = []
+        for number in range(len(threads)):
+            answer = answers[number]
+            if isinstance(answer, Exception):
+                raise answer
+            found.append(answer)
+        return found
 
     def ask(self, service: str, operation: str, *, region_name: str | None = None, **params: Any) -> Answer:
         """Return what boto3's `operation` of `service` answers, asked once, without retries: a probe tells the first
@@ -93,6 +138,8 @@ class World:
             region = region_name or self.region or None
             client, _, _ = make_client(service, self.session, region_name=region, config=config)
             try:
+                if not hasattr(client, operation):
+                    return Answer({}, explain("sdk-too-old"))
                 return Answer(getattr(client, operation)(**params))
             finally:
                 client.close()
@@ -115,6 +162,19 @@ class Answer:
         return int(response.get("ResponseMetadata", {}).get("HTTPStatusCode") or 0)
 
     @property
+    def silent(self) -> bool:
+        """True if nobody answered, neither yes nor no."""
+        return self.error is not None and not self.status
+
+    @property
     def denied(self) -> bool:
         """True if the identity may not ask."""
-        return self.why is not None and self.why.cause.startswith(("iam-denied", "access-denied"))
+        if self.error is None:
+            return False
+        fault = classify(self.error)
+        return fault.kind is Kind.DENIED and fault.origin is not Origin.IDENTITY  # credentials are no permission
+
+    @property
+    def said(self) -> str:
+        """Why there is no answer, in a few words and without a full stop."""
+        return "" if self.why is None else f"{self.why.title[:1].lower()}{self.why.title[1:]}"

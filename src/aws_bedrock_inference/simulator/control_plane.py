@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import tomllib
 from base64 import b64encode
+from fnmatch import fnmatchcase
 from functools import cache
 from importlib.resources import files
 from math import inf
@@ -17,8 +18,10 @@ from aws_bedrock_inference.simulator.error_texts import ServiceError, invalid, t
 from aws_bedrock_inference.simulator.foundation_settings import (
     APPLICATION,
     SYSTEM,
+    EnforcedGuardrail,
     FoundationModel,
     InferenceProfile,
+    TrustedAccess,
     moment,
 )
 
@@ -74,7 +77,11 @@ class ControlPlane:
                     raise ServiceError("ResourceNotFoundException", text("access", "no-form"))
                 return {"formData": b64encode(b'{"intendedUsers": "0"}').decode()}
             case "GetAccountDataRetention":
-                return {"mode": self._scenario.data_retention}
+                return {"mode": self._retention(region)}
+            case "ListTrustedAccessPrograms":
+                return {"programSummaries": [_program(each) for each in self._scenario.trusted_access]}
+            case "ListEnforcedGuardrailsConfiguration":
+                return {"guardrailsConfig": [_enforced(each, region) for each in self._scenario.enforced_guardrails]}
         return self._profile(asked.model, region)
 
     def check(self, asked: Asked, seconds: float, now: float) -> None:
@@ -119,6 +126,10 @@ class ControlPlane:
             "entitlementAvailability": "AVAILABLE" if model.entitled else "NOT_AVAILABLE",
             "regionAvailability": "AVAILABLE" if model.is_in(region) and model.lives(now) else "NOT_AVAILABLE",
         }
+
+    def _retention(self, region: str) -> str:
+        own = (each.mode for each in self._scenario.retention if fnmatchcase(region, each.region))
+        return next(own, self._scenario.data_retention)
 
     def _page(self, region: str, wanted: dict[str, str]) -> dict[str, Any]:
         kind = wanted.get("type")
@@ -214,6 +225,32 @@ def _profile_answer(profile: InferenceProfile, region: str) -> dict[str, Any]:
         "type": APPLICATION if profile.application else SYSTEM,
         "createdAt": "2026-01-01T00:00:00Z",
         "updatedAt": "2026-01-01T00:00:00Z",
+    }
+
+
+def _program(program: TrustedAccess) -> dict[str, Any]:
+    page = f"https://docs.example.com/{program.id}"
+    return {
+        "programId": program.id,
+        "name": program.id.replace("-", " "),
+        "description": "A program of the simulated provider.",
+        "providerName": program.provider,
+        "detailsUrl": page,
+        "status": program.status,
+        "source": "account",
+        "resolvedFor": {"accountId": ACCOUNT},
+        "optIn": "inherit",  # codespell:ignore
+    }
+
+
+def _enforced(guardrail: EnforcedGuardrail, region: str) -> dict[str, Any]:
+    return {
+        "configId": "config1",
+        "guardrailArn": f"arn:aws:bedrock:{region}:{ACCOUNT}:guardrail/{guardrail.id}",
+        "guardrailId": guardrail.id,
+        "guardrailVersion": guardrail.version,
+        "inputTags": "HONOR",
+        "owner": "ACCOUNT",
     }
 
 

@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from math import inf
 
+RETENTION_MODES = ("default", "none", "aws_review", "provider_data_share", "inherit")
+PARTICIPATIONS = ("requestable", "eligible", "enabled", "disabled", "revoked")
 AGREEMENTS = ("AVAILABLE", "PENDING", "NOT_AVAILABLE", "ERROR")
 MODALITIES = ("TEXT", "IMAGE", "EMBEDDING")
 SYSTEM, APPLICATION = "SYSTEM_DEFINED", "APPLICATION"
@@ -81,6 +83,39 @@ class InferenceProfile:
     def is_in(self, region: str) -> bool:
         """Return whether the profile can be called from the Region."""
         return self.everywhere or region in self.regions
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetentionRule:
+    """The data-retention mode of the account in the Regions that a shell pattern names."""
+
+    region: str
+    mode: str
+
+    def __post_init__(self) -> None:
+        if self.mode not in RETENTION_MODES:
+            raise ValueError(f"mode is {self.mode!r:.80}; use one of {', '.join(RETENTION_MODES)}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrustedAccess:
+    """A trusted access program of a provider, and the account's `status` in it."""
+
+    id: str
+    provider: str
+    status: str = "requestable"
+
+    def __post_init__(self) -> None:
+        if self.status not in PARTICIPATIONS:
+            raise ValueError(f"status is {self.status!r:.80}; use one of {', '.join(PARTICIPATIONS)}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnforcedGuardrail:
+    """A guardrail that the account puts on all calls of a Region."""
+
+    id: str
+    version: str = "1"
 
 
 def moment(day: str) -> float:

@@ -25,6 +25,8 @@ _CONTROL = {
     "inference-profiles": ("ListInferenceProfiles", "GetInferenceProfile"),
     "use-case-for-model-access": ("GetUseCaseForModelAccess", ""),
     "data-retention": ("GetAccountDataRetention", ""),
+    "trusted-access-programs": ("ListTrustedAccessPrograms", ""),
+    "enforcedGuardrailsConfiguration": ("ListEnforcedGuardrailsConfiguration", ""),
     "foundation-model-availability": ("", "GetFoundationModelAvailability"),
 }
 _JOB, _ALL_JOBS = "model-invocation-job", "model-invocation-jobs"

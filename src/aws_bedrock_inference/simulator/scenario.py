@@ -15,7 +15,13 @@ from types import NoneType
 from typing import Any, get_args, get_type_hints
 
 from aws_bedrock_inference.simulator.error_texts import ERRORS
-from aws_bedrock_inference.simulator.foundation_settings import FoundationModel, InferenceProfile
+from aws_bedrock_inference.simulator.foundation_settings import (
+    EnforcedGuardrail,
+    FoundationModel,
+    InferenceProfile,
+    RetentionRule,
+    TrustedAccess,
+)
 from aws_bedrock_inference.simulator.job_settings import Batch, JobRule
 from aws_bedrock_inference.simulator.quota import DISCIPLINES, REQUESTS, TOKENS, TOKENS_PER_DAY, Quota
 from aws_bedrock_inference.simulator.settings import (
@@ -106,11 +112,15 @@ def read(data: dict[str, Any]) -> Scenario:
 _TABLES: dict[str, type] = {"quota": Quota, "latency": Latency, "answers": Answers, "models": Models}
 _TABLES |= {"credentials": Credentials, "batch": Batch}
 _LISTS: dict[str, type] = {"quotas": QuotaRule, "changes": QuotaChange, "faults": FaultRule}
-_LISTS |= {"foundation": FoundationModel, "profiles": InferenceProfile, "jobs": JobRule}
+_LISTS |= {"foundation": FoundationModel, "profiles": InferenceProfile, "jobs": JobRule, "retention": RetentionRule}
+_LISTS |= {"trusted_access": TrustedAccess, "enforced_guardrails": EnforcedGuardrail}
 _NEEDED: dict[type, dict[str, str]] = {
     QuotaChange: {"at": "in seconds since the scenario was loaded"},
     FoundationModel: {"id": "the id of the model"},
     InferenceProfile: {"id": "the id of the profile", "model": "the id of the model"},
+    RetentionRule: {"region": "a Region or a pattern", "mode": "the data-retention mode there"},
+    TrustedAccess: {"id": "the id of the program", "provider": "the provider that offers it"},
+    EnforcedGuardrail: {"id": "the id of the guardrail"},
 }
 
 

@@ -12,7 +12,13 @@ from math import inf
 
 from aws_bedrock_inference.sessions import is_http
 from aws_bedrock_inference.simulator.answers import NAMED, OFF
-from aws_bedrock_inference.simulator.foundation_settings import FoundationModel, InferenceProfile  # noqa: TC001 - `scenario` reads the hints
+from aws_bedrock_inference.simulator.foundation_settings import (  # noqa: TC001 - `scenario` reads the hints
+    EnforcedGuardrail,
+    FoundationModel,
+    InferenceProfile,
+    RetentionRule,
+    TrustedAccess,
+)
 from aws_bedrock_inference.simulator.going_on import EXACTLY, LOOSELY, OTHERWISE
 from aws_bedrock_inference.simulator.job_settings import Batch, JobRule
 from aws_bedrock_inference.simulator.quota import REQUESTS, Quota
@@ -195,6 +201,9 @@ class Scenario:
     profiles: tuple[InferenceProfile, ...] = ()
     use_case_form: bool = True
     data_retention: str = "default"
+    retention: tuple[RetentionRule, ...] = ()
+    trusted_access: tuple[TrustedAccess, ...] = ()
+    enforced_guardrails: tuple[EnforcedGuardrail, ...] = ()
     s3_endpoint: str = ""
     batch: Batch = field(default_factory=Batch)
     jobs: tuple[JobRule, ...] = ()

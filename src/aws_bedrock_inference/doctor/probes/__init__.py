@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from aws_bedrock_inference.doctor.probes import (
+    access,
     client,
     environment,
     identity,
@@ -14,7 +15,7 @@ from aws_bedrock_inference.doctor.probes import (
     traffic,
 )
 
-_AREAS = (environment, client, network, identity, models, permissions, quotas, traffic, services)
+_AREAS = (environment, client, network, identity, models, access, permissions, quotas, traffic, services)
 
 PROBES = {each.name: each for area in _AREAS for each in area.PROBES}
 """All probes by name, in the order in which they are shown: a probe comes after those that it needs."""

@@ -2,60 +2,181 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import BotoCoreError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from aws_bedrock_inference.doctor.findings import Finding, failed, ok, warning
 from aws_bedrock_inference.doctor.probe import probe
+from aws_bedrock_inference.doctor.sources import (
+    ENVIRONMENT,
+    SOON,
+    SSO,
+    end,
+    end_of_login,
+    half,
+    hidden_profile,
+    source,
+    wrong_pair,
+)
+from aws_bedrock_inference.doctor.world import BEARER
+from aws_bedrock_inference.knowledge.catalogue import catalogue
 from aws_bedrock_inference.knowledge.explain import explain
 from aws_bedrock_inference.knowledge.masking import masked
+from aws_bedrock_inference.transports.principals import account_of
 
 if TYPE_CHECKING:
+    from aws_bedrock_inference.doctor.api_key import ApiKey
     from aws_bedrock_inference.doctor.world import World
 
 _IDENTITY = "identity"
-_BEARER = "AWS_BEARER_TOKEN_BEDROCK"
+_KEY = "bedrock-api-key-invalid"
+
+# What STS says where the credentials are not good.
+_REFUSED = ("invalid-access-key", "credentials-expired", "signature-mismatch", "clock-skew", "region-disabled")
 
 
 @probe(
     _IDENTITY,
     needs=["region"],
-    tells=["credentials-missing", "credential-source-unreadable", "sso-token-expired", "sdk-config-invalid"],
+    tells=[
+        *("credentials-missing", "credentials-expired", "credential-source-unreadable", "sdk-config-invalid", _KEY),
+        *("sso-token-expired", "web-identity-token-expired", "identity-token-refused", "oidc-provider-missing"),
+        *("sts-assume-role-denied", "assume-role-trust", "mfa-required-or-wrong"),
+    ],
 )
 def credentials(world: World) -> Finding:
-    """Find the credentials, and where they come from."""
-    tried = "let boto3 find the credentials"
-    if world.environ.get(_BEARER):
-        return ok(f"Calls are signed with the API key in {_BEARER}.", tried)
+    """Find the credentials, where they come from, and when they end."""
+    if world.api_key is not None:
+        return _of_key(world, world.api_key)
+    tried = "let boto3 find and fetch the credentials"
     try:
         found = world.core.get_credentials()
         if found is not None:
+            if getattr(found, "method", "") == ENVIRONMENT and _is_over(world, end(found)):
+                message = f"AWS_CREDENTIAL_EXPIRATION says that the credentials ended {_ago(world, end(found))}."
+                return failed(message, tried, cause="credentials-expired")
             found.get_frozen_credentials()
-    except BotoCoreError as error:
-        return failed(masked(str(error), accounts=True), tried, cause=explain(error).cause)
+    except (BotoCoreError, ClientError, RuntimeError) as error:  # RuntimeError: credentials that stay expired
+        return _unfetched(error, tried)
     if found is None:
-        return failed("boto3 finds no credentials.", tried, cause="credentials-missing")
-    return ok(f"The credentials come from {found.method}.", tried)
+        return failed(_with(half(world.environ), "boto3 finds no credentials."), tried, cause="credentials-missing")
+    return _found(world, found, tried)
+
+
+def _unfetched(error: Exception, tried: str) -> Finding:
+    cause = explain(error).cause
+    known = cause if cause in catalogue().causes else "credential-source-unreadable"
+    return failed(f"The credentials cannot be fetched: {masked(str(error), accounts=True)}", tried, cause=known)
+
+
+def _found(world: World, found: Any, tried: str) -> Finding:
+    where = f"The credentials come from {source(found)}."
+    profile = hidden_profile(found, world.environ)
+    if profile:
+        return warning(f"{where} They hide the profile {profile}, which AWS_PROFILE names.", tried)
+    method = getattr(found, "method", "")
+    login = end_of_login(world.core) if method == SSO else None
+    if _is_near(world, login):
+        return warning(f"{where} The login ends {_soon(world, login)}.", tried, cause="sso-token-expired")
+    if method == ENVIRONMENT and _is_near(world, end(found)):
+        message = f"{where} They end {_soon(world, end(found))}, and nothing renews them."
+        return warning(message, tried, cause="credentials-expired")
+    if half(world.environ):
+        return warning(_with(half(world.environ), where), tried)
+    if method == ENVIRONMENT and found.token and end(found) is None:
+        return ok(f"{where} They are those of a session; boto3 does not know when it ends.", tried)
+    return ok(where, tried)
+
+
+def _of_key(world: World, key: ApiKey) -> Finding:
+    """Judge an API key of Bedrock by what it tells itself."""
+    tried = f"read the API key in {BEARER}"
+    others = [name for name in ("AWS_ACCESS_KEY_ID", "AWS_PROFILE") if world.environ.get(name)]
+    hides = f" It goes before {' and '.join(others)}." if others else ""
+    if not key.kind:
+        return warning(f"What {BEARER} holds has not the form of an API key of Bedrock.{hides}", tried, cause=_KEY)
+    if _is_over(world, key.ends):
+        return failed(f"The short-term API key in {BEARER} ended {_ago(world, key.ends)}.{hides}", tried, cause=_KEY)
+    if key.region and key.region != world.region:
+        message = (
+            f"The short-term API key in {BEARER} is for {key.region} alone, and calls go to {world.region}.{hides}"
+        )
+        return failed(message, tried, cause=_KEY)
+    what = f"Calls are made with the {key.kind} API key in {BEARER}."
+    if _is_near(world, key.ends):
+        return warning(f"{what} It ends {_soon(world, key.ends)}.{hides}", tried, cause=_KEY)
+    if key.ends is not None:
+        return ok(f"{what} It ends in {_minutes(key.ends - world.wall())} at the latest.{hides}", tried)
+    return ok(f"{what} It does not tell when it ends; IAM does.{hides}", tried)
 
 
 @probe(
     _IDENTITY,
     needs=["credentials"],
-    tells=["invalid-access-key", "credentials-expired", "signature-mismatch", "sso-token-expired"],
+    tells=[*_REFUSED, "sso-token-expired"],
     calls=["sts:GetCallerIdentity"],
 )
 def identity(world: World) -> Finding:
-    """Ask STS whose credentials these are."""
+    """Ask STS whose credentials these are, and whether the account is the one that is meant."""
+    key = world.api_key
+    if key is not None:
+        whose = f"that of the IAM user {key.user}" if key.user else "one that STS cannot tell"
+        return ok(f"The identity behind the API key is {whose}.", "read the API key")
     tried = "called sts:GetCallerIdentity"
-    if world.environ.get(_BEARER):
-        return ok("An API key of Bedrock has no identity that STS could tell.", "read the settings")
     answer = world.caller
-    if answer.why is None:
-        return ok(f"The calls are made as {masked(answer.value['Arn'], accounts=True)}.", tried)
-    if answer.why.cause in {"invalid-access-key", "credentials-expired", "signature-mismatch", "clock-skew"}:
-        return failed(f"{answer.why.title}.", tried, cause=answer.why.cause)
-    return warning(f"STS did not answer: {answer.why.title}.", tried)
+    if answer.why is not None:
+        if answer.why.cause not in _REFUSED:
+            return warning(f"STS did not answer: {answer.said}.", tried)
+        pair = wrong_pair(world.core.get_credentials()) if answer.why.cause == "invalid-access-key" else ""
+        return failed(_with(pair, f"{answer.why.title}."), tried, cause=answer.why.cause)
+    caller = f"The calls are made as {masked(answer.value['Arn'], accounts=True)}."
+    meant = _other_account(world, answer.value["Account"])
+    return warning(f"{caller} {meant}", tried) if meant else ok(caller, tried)
+
+
+def _other_account(world: World, account: str) -> str:
+    """Return a sentence if another account is meant than that of the caller. Account ids are told by their end."""
+    model = (world.model_id or "").split(":")
+    meant = {
+        "you name": world.account,
+        "the model's ARN names": model[4] if model[0] == "arn" and len(model) > 5 else "",  # noqa: PLR2004 - of an ARN
+        "the profile names": account_of(world.core, world.core.get_credentials(), None),
+    }
+    for who, which in meant.items():
+        if which and which != account:
+            return f"Their account ends in {account[-4:]}; that which {who} ends in {which[-4:]}."
+    return ""
+
+
+def _with(more: str, message: str) -> str:
+    return f"{message} {more}" if more else message
+
+
+def _is_over(world: World, moment: float | None) -> bool:
+    return moment is not None and moment <= world.wall()
+
+
+def _is_near(world: World, moment: float | None) -> bool:
+    return moment is not None and moment - world.wall() < SOON
+
+
+def _ago(world: World, moment: float | None) -> str:
+    return f"{_minutes(world.wall() - (moment or 0))} ago"
+
+
+def _soon(world: World, moment: float | None) -> str:
+    return f"in {_minutes((moment or 0) - world.wall())}"
+
+
+def _minutes(seconds: float) -> str:
+    """Return a time as a person says it."""
+    minutes = max(0, round(seconds / 60))
+    if minutes >= 2 * 24 * 60:
+        return f"{minutes // (24 * 60)} days"
+    if minutes >= 120:  # noqa: PLR2004 - two hours
+        return f"{minutes // 60} hours"
+    return f"{minutes} minute{'s' * (minutes != 1)}"
 
 
 PROBES = (credentials, identity)

@@ -1,72 +1,165 @@
-"""Probes of the model: whether the Region has it, how it is called, and whether the account may call it."""
+"""Probes of the model: whether the Region has it, how it is called, and how long it lives."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 from aws_bedrock_inference.doctor.findings import Finding, failed, ok, skipped, warning
 from aws_bedrock_inference.doctor.probe import probe
-from aws_bedrock_inference.foundation.check import refuses_retention
+from aws_bedrock_inference.knowledge.abilities import Need, Needs, unable
+from aws_bedrock_inference.knowledge.masking import masked
 
 if TYPE_CHECKING:
+    from datetime import date
+
+    from aws_bedrock_inference.doctor.route import Route
     from aws_bedrock_inference.doctor.world import World
-    from aws_bedrock_inference.foundation.check import Check
 
 _MODEL = "model"
 
-_CALLS = (
-    "bedrock:ListFoundationModels",
-    "bedrock:ListInferenceProfiles",
-    "bedrock:GetFoundationModel",
-    "bedrock:GetInferenceProfile",
-    "bedrock:GetFoundationModelAvailability",
-    "bedrock:GetUseCaseForModelAccess",
-    "bedrock:GetAccountDataRetention",
-)
+_CALLS = ("bedrock:ListFoundationModels", "bedrock:ListInferenceProfiles", "bedrock:GetInferenceProfile")
+
+# Regions with many models, which accounts have without asking:
+# https://docs.aws.amazon.com/bedrock/latest/userguide/models-regions.html, read 2026-11-29.
+_LARGE = ("us-east-1", "us-west-2", "eu-central-1", "eu-west-1", "ap-northeast-1", "ap-southeast-2", "us-gov-west-1")
+
+_LAPSED = "legacy-model-access-lapsed"
+_ON_PROFILE = "on-demand-not-supported-use-inference-profile"
 
 
 @probe(
     _MODEL,
     needs=["identity"],
-    tells=[
-        *("invalid-model-identifier", "model-not-in-region", "model-end-of-life", "legacy-model-access-lapsed"),
-        *("on-demand-not-supported-use-inference-profile", "model-access-not-granted", "marketplace-agreement-pending"),
-        *("use-case-form-missing", "data-retention-refused", "marketplace-subscription-missing"),
-    ],
-    calls=_CALLS,
+    tells=["invalid-model-identifier", "model-not-in-region", "model-end-of-life", _ON_PROFILE, _LAPSED],
+    calls=[*_CALLS, "bedrock:GetFoundationModel"],
 )
 def model(world: World) -> Finding:
-    """Look for the model: in the Region's lists, alive, and open to this account."""
+    """Look for the model in the Region's lists: whether it is there, alive, and called by this id."""
     if world.model_id is None:
         return skipped("No model was named.")
-    check = world.models.check(world.model_id)
-    tried = f"asked bedrock in {world.region} for {world.model_id}, its profiles, agreement and lifecycle"
-    cause = _cause(check)
-    if cause:
-        return failed(" ".join(check.problems), tried, cause=cause, BASE_MODEL=check.base)
-    if check.problems:
-        return warning(" ".join(check.problems), tried)
-    if check.notes:
-        return warning(" ".join(check.notes), tried)
-    return ok(f"{world.model_id} can be called, as far as its lists tell.", tried)
+    route = world.route
+    check = route.check
+    tried = f"asked bedrock in {world.region} for {route.shown}, its profiles and lifecycle"
+    if route.known is False:
+        return _unknown(world, route, tried)
+    told = _ended(world, route)
+    if told:
+        return failed(told, tried, cause="model-end-of-life", BASE_MODEL=route.base)
+    if check.problems and check.needs_profile:
+        fields = {"BASE_MODEL": route.base} | ({"INFERENCE_PROFILE": check.profiles[0]} if check.profiles else {})
+        return failed(" ".join(check.problems), tried, cause=_ON_PROFILE, **fields)
+    said = [*check.problems, *check.notes]
+    if route.known is None:
+        said.insert(0, f"The lists of {world.region} do not tell of {route.shown}.")
+    return warning(" ".join(said), tried) if said else ok(f"{world.region} has {route.shown}.", tried)
 
 
-def _cause(check: Check) -> str:
-    """Return the cause of the first problem that ends calls; empty where no cause stands for it."""
-    if check.known is False:
-        return "invalid-model-identifier"
-    for wrong, cause in (
-        (check.needs_profile and bool(check.problems), "on-demand-not-supported-use-inference-profile"),
-        (check.use_case_form is False, "use-case-form-missing"),
-        (check.agreement == "PENDING", "marketplace-agreement-pending"),
-        (check.agreement in {"NOT_AVAILABLE", "ERROR"}, "model-access-not-granted"),
-        (check.region == "NOT_AVAILABLE", "model-not-in-region"),
-        (refuses_retention(check.base, check.retention), "data-retention-refused"),
-        (bool(check.problems) and check.end_of_life is not None, "model-end-of-life"),
-    ):
-        if wrong:
-            return cause
-    return ""
+def _unknown(world: World, route: Route, tried: str) -> Finding:
+    """Judge an id that the Region does not have: past its end, of another Region, or no id at all."""
+    problem, base = masked(" ".join(route.check.problems), accounts=True), route.base
+    last = route.check.end_of_life
+    if last is not None and last <= _today(world):
+        return failed(problem, tried, cause="model-end-of-life", BASE_MODEL=base)
+    others = [] if route.name.startswith("arn:") else _elsewhere(world, route)
+    if others:
+        message = f"{problem} {' and '.join(others)} {'has' if len(others) == 1 else 'have'} it."
+        return failed(message, f"{tried}, and other Regions", cause="model-not-in-region", BASE_MODEL=base)
+    return failed(problem, f"{tried}, and other Regions", cause="invalid-model-identifier", BASE_MODEL=base)
 
 
-PROBES = (model,)
+def _elsewhere(world: World, route: Route) -> list[str]:
+    """Return those of the large Regions that have the id."""
+    of = world.core.get_partition_for_region
+    regions = [each for each in _LARGE if each != world.region and of(each) == world.partition]
+    if route.bare:
+        ask = partial(world.ask, "bedrock", "get_foundation_model", modelIdentifier=route.base)
+    else:
+        ask = partial(world.ask, "bedrock", "get_inference_profile", inferenceProfileIdentifier=route.name)
+    answers = world.ask_all([partial(ask, region_name=region) for region in regions])
+    return [region for region, answer in zip(regions, answers, strict=True) if answer.why is None]
+
+
+def _ended(world: World, route: Route) -> str:
+    """Return a sentence if AWS's own list of the Region gives the model's last day as past."""
+    life, last = route.check.lifecycle, route.check.end_of_life
+    if not life or last is None or last >= _today(world):
+        return ""
+    heir = f" Its successor is {route.check.successor}." if route.check.successor else ""
+    return f"The last day of {route.base} in {world.region} was {last}.{heir}"
+
+
+def _today(world: World) -> date:
+    return datetime.fromtimestamp(world.wall(), UTC).date()
+
+
+@probe(_MODEL, needs=["model"], tells=[_LAPSED], calls=[*_CALLS, "cloudwatch:GetMetricStatistics"])
+def legacy(world: World) -> Finding:
+    """See whether a legacy model was called lately: accounts that do not call one lose it."""
+    if world.model_id is None:
+        return skipped("No model was named.")
+    route = world.route
+    if route.model is None:
+        return skipped(f"No list tells whether {route.shown} is Legacy.")
+    if route.model.lifecycle != "LEGACY":
+        return ok("The model is not marked as Legacy.", "read the Region's lists")
+    tried = f"read the Invocations of {route.shown} of the last 30 days in CloudWatch"
+    now = datetime.fromtimestamp(world.wall(), UTC)
+    answer = world.ask(
+        "cloudwatch",
+        "get_metric_statistics",
+        Namespace="AWS/Bedrock",
+        MetricName="Invocations",
+        Dimensions=[{"Name": "ModelId", "Value": route.name}],
+        StartTime=now.timestamp() - _UNUSED,
+        EndTime=now.timestamp(),
+        Period=86_400,
+        Statistics=["Sum"],
+    )
+    if answer.why is not None:
+        more = ": allow cloudwatch:GetMetricStatistics" if answer.denied else f": {answer.said}"
+        return warning(f"{route.base} is Legacy, and nobody can tell whether it was called lately{more}.", tried)
+    if any(point.get("Sum") for point in answer.value.get("Datapoints", ())):
+        return warning(f"{route.base} is Legacy. It was called in the last 30 days, which keeps it open.", tried)
+    unused = f"CloudWatch has no call of {route.shown} in the last 30 days: AWS closes such models."
+    message = f"{route.base} is Legacy, and {unused}"
+    return (failed if world.asked_about(_LAPSED) else warning)(message, tried, cause=_LAPSED, BASE_MODEL=route.base)
+
+
+# The days without a call after which AWS closes a legacy model to an account: 15, later 30, as its sentence says:
+# https://github.com/awslabs/llmeter/issues/35
+_UNUSED = 30 * 86_400
+
+
+@probe(
+    _MODEL,
+    needs=["endpoint", "model"],
+    tells=["model-not-for-operation", "model-not-on-this-route", "endpoint-url-wrong", "feature-not-enabled"],
+    calls=_CALLS,
+)
+def wire_shape(world: World) -> Finding:
+    """Compare the shape of calls with the endpoint's path and with what the model takes."""
+    if world.model_id is None:
+        return skipped("No model was named.")
+    route, tried = world.route, "read the endpoint and the Region's lists"
+    url = world.endpoint.url
+    if url.rstrip("/").endswith(("/v1", "/openai", "/anthropic", "/messages", "/responses", "/completions")):
+        message = f"The endpoint {url} ends in the path of another API: boto3 and this package add /model/... to it."
+        return failed(message, tried, cause="endpoint-url-wrong")
+    if world.asked_about("model-not-on-this-route", "feature-not-enabled") and route.known:
+        message = (
+            f"{world.region} lists {route.shown} for bedrock-runtime: call it there, through Converse or InvokeModel."
+        )
+        return failed(message, tried, cause=world.error.cause if world.error else "")
+    cannot = unable(route.base, Needs(frozenset({Need.CONVERSE})))
+    outputs = route.model.outputs if route.model is not None else ()
+    if outputs and "TEXT" not in outputs:
+        cannot = f"{route.base} answers in {' and '.join(outputs)} and does not converse"
+    if cannot:
+        judged = failed if world.asked_about("model-not-for-operation") else warning
+        return judged(f"{cannot}: call it through InvokeModel.", tried, cause="model-not-for-operation")
+    return ok("Nothing speaks against Converse on this endpoint.", tried)
+
+
+PROBES = (model, legacy, wire_shape)

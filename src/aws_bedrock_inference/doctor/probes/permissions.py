@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
 
 from aws_bedrock_inference.doctor.findings import Finding, failed, ok, skipped, warning
+from aws_bedrock_inference.doctor.judged import ALLOWED, Judged, find_principal, judge, judgements
 from aws_bedrock_inference.doctor.probe import probe
-from aws_bedrock_inference.knowledge.models import split_profile
+from aws_bedrock_inference.knowledge.masking import masked
 
 if TYPE_CHECKING:
-    from aws_bedrock_inference.doctor.world import World
+    from collections.abc import Callable, Sequence
+
+    from aws_bedrock_inference.doctor.judged import Principal
+    from aws_bedrock_inference.doctor.world import Answer, World
 
 _ACTIONS = ("bedrock:InvokeModel", "bedrock:InvokeModelWithResponseStream")
+_BEARER_ACTION = "bedrock:CallWithBearerToken"
+
+# The value of aws:RequestedRegion where a global profile sends a call:
+# https://docs.aws.amazon.com/bedrock/latest/userguide/global-cross-region-inference.html, read 2026-11-29.
+_UNSPECIFIED = "unspecified"
 
 _DENIED = [
     *("iam-denied-explicit-deny", "iam-denied-identity-policy", "iam-denied-permissions-boundary", "iam-denied-scp"),
@@ -21,77 +32,118 @@ _DENIED = [
 
 @probe(
     "permissions",
-    needs=["identity"],
+    needs=["identity", "model"],
     tells=_DENIED,
-    calls=["iam:SimulatePrincipalPolicy", "iam:GetRole", "bedrock:GetInferenceProfile"],
+    calls=[
+        *("iam:SimulatePrincipalPolicy", "iam:GetRole", "bedrock:ListFoundationModels"),
+        *("bedrock:ListInferenceProfiles", "bedrock:GetInferenceProfile"),
+    ],
 )
 def permissions(world: World) -> Finding:
-    """Let IAM judge the actions that calls need, on the model, its profile and each destination Region."""
+    """Let IAM judge the actions that calls need, on the model, its profile and project, and each destination Region."""
     if world.model_id is None:
         return skipped("No model was named.")
-    if world.caller.why is not None:
-        return skipped("STS does not tell who calls.")
-    principal = _principal(world)
-    resources = _resources(world, world.model_id)
-    tried = f"called iam:SimulatePrincipalPolicy for {' and '.join(_ACTIONS)} on {len(resources)} resource(s)"
-    answer = world.ask(
-        "iam",
-        "simulate_principal_policy",
-        region_name=None,
-        PolicySourceArn=principal,
-        ActionNames=list(_ACTIONS),
-        ResourceArns=resources,
-    )
-    if answer.why is not None:
-        return warning(f"The permissions cannot be looked up: {answer.why.title}.", tried)
-    denied = [each for each in answer.value["EvaluationResults"] if each["EvalDecision"] != "allowed"]
-    if not denied:
-        return ok(f"IAM allows {' and '.join(_ACTIONS)} wherever the call may go.", tried)
-    return _denied(denied[0], len(denied), tried)
+    principal = find_principal(world)
+    if principal.reason:
+        return skipped(principal.reason)
+    places = _places(world, principal)
+    number = len({resource for resources in places.values() for resource in resources})
+    tried = f"called iam:SimulatePrincipalPolicy for {' and '.join(_ACTIONS)} on {number} resource{'s' * (number != 1)}"
+    return _judgement(world, principal, world.ask_all(_questions(world, principal, places)), tried)
 
 
-def _denied(result: dict[str, Any], number: int, tried: str) -> Finding:
-    what = f"{result['EvalActionName']} on {result['EvalResourceName']}"
-    others = f" ({number - 1} more are refused.)" if number > 1 else ""
-    if result.get("OrganizationsDecisionDetail", {}).get("AllowedByOrganizations") is False:
-        # IAM's simulator does not evaluate the conditions of such policies:
-        # https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_testing-policies.html
-        doubt = " A policy of the organization with conditions may look so although it allows the call."
-        return failed(f"A policy of the organization refuses {what}.{doubt}{others}", tried, cause="iam-denied-scp")
-    if result.get("PermissionsBoundaryDecisionDetail", {}).get("AllowedByPermissionsBoundary") is False:
+def _judgement(world: World, principal: Principal, answers: list[Answer], tried: str) -> Finding:
+    judged = [each for answer in answers for each in judgements(answer)]
+    refused = [each for each in judged if each.decision != ALLOWED]
+    certain = [each for each in refused if not each.missing]
+    if certain:
+        finding = _refused(min(certain, key=_rank), principal, tried)
+        count = f" IAM refuses {len(certain)} of {len(judged)} such requests."
+        return replace(finding, message=finding.message + count)
+    unanswered = next((answer for answer in answers if answer.why is not None), None)
+    if unanswered is not None:
+        return _not_judged(world, unanswered, tried)
+    if refused:
+        keys = ", ".join(sorted({key for each in refused for key in each.missing}))
+        what = f"{refused[0].action} on {masked(refused[0].resource, accounts=True)}"
+        return warning(f"Whether {what} is allowed depends on conditions that only a call shows: {keys}.", tried)
+    if any(answer.value.get("IsTruncated") for answer in answers):
+        return warning("IAM told only a part of its judgement, and allows all that it told.", tried)
+    allowed = "IAM's policies allow the calls. It does not judge policies of sessions."
+    more = world.route.open_end if world.route.profile is None else ""
+    return warning(f"{allowed} {more}", tried) if more else ok(allowed, tried)
+
+
+def _places(world: World, principal: Principal) -> dict[str, list[str]]:
+    """Return the ARNs of all that a call needs the actions on, by the Region in which IAM decides."""
+    route, profile = world.route, world.route.profile
+    partition, account = principal.arn.split(":")[1], principal.arn.split(":")[4]
+    here = f"arn:{partition}:bedrock:{world.region}"
+    if profile is not None:
+        found = [profile.arn, *profile.models]
+    elif route.name.startswith("arn:"):
+        found = [route.name]
+    elif route.bare:
+        found = [f"{here}::foundation-model/{route.base}"]
+    else:
+        found = [f"{here}:{account}:inference-profile/{route.name}"]
+    named = world.named("RESOURCE")
+    project = world.project or (named if ":project/" in named else "")
+    if project:
+        found.append(project if project.startswith("arn:") else f"{here}:{account}:project/{project}")
+    places: dict[str, list[str]] = {}
+    for arn in found:
+        places.setdefault(arn.split(":")[3] or _UNSPECIFIED, []).append(arn)
+    return places
+
+
+def _questions(world: World, principal: Principal, places: dict[str, list[str]]) -> Sequence[Callable[[], Answer]]:
+    profile = world.route.profile
+    through = {"bedrock:InferenceProfileArn": profile.arn} if profile is not None else {}
+    questions = [
+        partial(judge, world, principal, _ACTIONS, resources, {"aws:RequestedRegion": region, **through})
+        for region, resources in places.items()
+    ]
+    if world.api_key is not None:
+        questions.append(partial(judge, world, principal, [_BEARER_ACTION], ["*"]))
+    return questions
+
+
+def _rank(judged: Judged) -> tuple[bool, bool, bool]:
+    """Order judgements by what weighs most: the organization, the boundary, a deny."""
+    return judged.scp, judged.boundary, judged.decision != "explicitDeny"
+
+
+def _refused(judged: Judged, principal: Principal, tried: str) -> Finding:
+    what = f"{judged.action} on {masked(judged.resource, accounts=True)}"
+    if not judged.scp:
+        # It does not evaluate the conditions of such policies, and says no where it may not read them.
+        doubt = " IAM's simulator does not know the conditions of such policies, so a call may be allowed all the same."
+        return failed(f"A policy of the organization refuses {what}.{doubt}", tried, cause="iam-denied-scp")
+    if not judged.boundary:
         cause, who = "iam-denied-permissions-boundary", "The permissions boundary does not allow"
-    elif result["EvalDecision"] == "explicitDeny":
+    elif judged.decision == "explicitDeny":
         cause, who = "iam-denied-explicit-deny", "A policy denies"
     else:
         cause, who = "iam-denied-identity-policy", "No policy allows"
-    action, resource = result["EvalActionName"], result["EvalResourceName"]
-    return failed(f"{who} {what}.{others}", tried, cause=cause, ACTION=action, RESOURCE=resource)
+    fields = {"ACTION": judged.action, "RESOURCE": _as_word(judged.resource), "PRINCIPAL": _as_word(principal.arn)}
+    fields |= {"USER" if ":user/" in principal.arn else "CALLER": principal.name}
+    return failed(f"{who} {what}.", tried, cause=cause, **fields)
 
 
-def _principal(world: World) -> str:
-    """Return the ARN of the user or role behind the caller. A session's ARN lacks the role's path, so IAM is asked."""
-    arn: str = world.caller.value["Arn"]
-    head, _, name = arn.partition(":assumed-role/")
-    if not name:
-        return arn
-    role = name.partition("/")[0]
-    answer = world.ask("iam", "get_role", RoleName=role)
-    if answer.why is None:
-        return str(answer.value["Role"]["Arn"])
-    return f"{head.replace(':sts:', ':iam:')}:role/{role}"
+def _not_judged(world: World, answer: Answer, tried: str) -> Finding:
+    if answer.denied:
+        return warning("Nobody can tell the permissions: allow iam:SimulatePrincipalPolicy to have them judged.", tried)
+    if world.api_key is not None:
+        return skipped(f"IAM takes no API key, and there are no other credentials to ask it with ({answer.said}).")
+    if answer.status == 404:  # noqa: PLR2004 - NoSuchEntity
+        return warning("IAM does not find the role by its name: allow iam:GetRole, which tells its path.", tried)
+    return warning(f"The permissions cannot be looked up: {answer.said}.", tried)
 
 
-def _resources(world: World, model_id: str) -> list[str]:
-    """Return the ARNs of all that a call of the model needs the actions on."""
-    if model_id.startswith("arn:"):
-        return [model_id]
-    base, profile = split_profile(model_id)
-    partition = world.caller.value["Arn"].split(":")[1]
-    if not profile:
-        return [f"arn:{partition}:bedrock:{world.region}::foundation-model/{base}"]
-    found = world.models.get(model_id)
-    own = f"arn:{partition}:bedrock:{world.region}:{world.caller.value['Account']}:inference-profile/{model_id}"
-    return [own, *getattr(found, "models", ())]
+def _as_word(arn: str) -> str:
+    """Return an ARN for a command, with a placeholder for the account."""
+    return masked(arn, accounts=True).replace("*" * 12, "ACCOUNT")
 
 
 PROBES = (permissions,)

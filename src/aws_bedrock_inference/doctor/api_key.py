@@ -1,0 +1,61 @@
+"""API keys of Bedrock: what a key itself tells of its kind, its Region, its end and its owner.
+
+A short-term key is a presigned URL in base64: it holds its Region and, at the latest, its end. A long-term key holds
+the name of an IAM user's credential; its end stands in IAM alone.
+Forms: https://docs.aws.amazon.com/IAM/latest/UserGuide/id_credentials_bedrock.html and the source of AWS's package
+aws-bedrock-token-generator, read 2026-11-29.
+"""
+
+from __future__ import annotations
+
+import binascii
+import re
+from base64 import b64decode
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from urllib.parse import parse_qs, urlsplit
+
+_SHORT, _LONG = "bedrock-api-key-", "ABSK"
+_OWNER = re.compile(r"(?P<user>[\w+=,.@-]{1,64})-at-(?P<account>\d{12}):")
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """An API key. `kind` is `short-term` or `long-term`, empty for a key of neither form. `region` is the only Region
+    that takes it, `ends` its end at the latest, in seconds since the epoch, `user` the IAM user of `account` that it
+    belongs to; each is empty or None where the key does not tell.
+    """
+
+    kind: str = ""
+    region: str = ""
+    ends: float | None = None
+    user: str = ""
+    account: str = field(default="", repr=False)
+
+
+def read_key(key: str) -> ApiKey:
+    """Return what an API key tells of itself."""
+    if key.startswith(_SHORT):
+        return _short(_text(key.removeprefix(_SHORT)))
+    if key.startswith(_LONG):
+        owner = _OWNER.match(_text(key.removeprefix(_LONG)))
+        return ApiKey("long-term", user=owner["user"], account=owner["account"]) if owner else ApiKey("long-term")
+    return ApiKey()
+
+
+def _short(url: str) -> ApiKey:
+    asked = {name: values[0] for name, values in parse_qs(urlsplit(f"//{url}").query).items()}
+    scope = asked.get("X-Amz-Credential", "").split("/")  # key id, day, Region, service, aws4_request
+    region = scope[2] if len(scope) == 5 else ""  # noqa: PLR2004 - the parts of a scope
+    try:
+        made = datetime.strptime(asked["X-Amz-Date"], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC).timestamp()
+        return ApiKey("short-term", region, made + float(asked["X-Amz-Expires"]))
+    except (KeyError, ValueError):
+        return ApiKey("short-term", region)
+
+
+def _text(encoded: str) -> str:
+    try:
+        return b64decode(encoded + "=" * (-len(encoded) % 4)).decode()
+    except (binascii.Error, UnicodeDecodeError, ValueError):
+        return ""

@@ -1,0 +1,119 @@
+"""IAM's simulator of policies: whom it can judge, how it is asked, and what it says.
+
+https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_testing-policies.html, read 2026-11-29: it evaluates no
+session policy, no policy of a VPC endpoint and no condition of a service control policy.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from aws_bedrock_inference.doctor.world import Answer, World
+
+ALLOWED = "allowed"
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """IAM's judgement of one action on one resource. `missing` are the keys of conditions that it had no value for;
+    `scp` and `boundary` are False where these do not allow it.
+    """
+
+    action: str
+    resource: str
+    decision: str
+    missing: tuple[str, ...] = ()
+    scp: bool = True
+    boundary: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """The user or role that is judged, by its ARN; or the reason why IAM cannot judge the caller."""
+
+    arn: str = ""
+    reason: str = ""
+
+    @property
+    def name(self) -> str:
+        """The name of the user or role."""
+        return self.arn.rpartition("/")[2]
+
+
+def find_principal(world: World) -> Principal:
+    """Return the user or role behind the calls."""
+    key = world.api_key
+    if key is not None:
+        if not key.user:
+            return Principal(reason="The calls are made with an API key, and it does not tell whose it is.")
+        return Principal(f"arn:{world.partition}:iam::{key.account}:user/{key.user}")
+    if world.caller.why is not None:
+        return Principal(reason="STS does not tell who calls.")
+    arn: str = world.caller.value["Arn"]
+    for ending, who in ((":root", "The root user of the account"), (":federated-user/", "A federated user")):
+        if ending in arn:
+            return Principal(reason=f"{who} makes the calls, and IAM's simulator judges users and roles only.")
+    return _of_iam(world, arn)
+
+
+def _of_iam(world: World, arn: str) -> Principal:
+    """Return the principal as IAM knows it. The ARN of a session lacks the role's path, so IAM is asked for it."""
+    head, _, session = arn.partition(":assumed-role/")
+    if not session:
+        return Principal(arn)
+    role = session.partition("/")[0]
+    answer = world.ask("iam", "get_role", RoleName=role)
+    if answer.silent:
+        return Principal(reason=f"IAM does not answer: {answer.said}.")
+    if answer.why is None:
+        return Principal(str(answer.value["Role"]["Arn"]))
+    return Principal(f"{head.replace(':sts:', ':iam:')}:role/{role}")
+
+
+def judge(
+    world: World,
+    principal: Principal,
+    actions: Sequence[str],
+    resources: Sequence[str],
+    context: Mapping[str, str] | None = None,
+) -> Answer:
+    """Return IAM's answer to whether the principal may do the actions on the resources, in a context of conditions."""
+    entries = [
+        {"ContextKeyName": name, "ContextKeyType": "string", "ContextKeyValues": [value]}
+        for name, value in (context or {}).items()
+    ]
+    return world.ask(
+        "iam",
+        "simulate_principal_policy",
+        PolicySourceArn=principal.arn,
+        ActionNames=list(actions),
+        ResourceArns=list(resources),
+        ContextEntries=entries,
+        MaxItems=1000,
+    )
+
+
+def judgements(answer: Answer) -> list[Judged]:
+    """Return what an answer says of each action and each resource."""
+    found = []
+    for result in answer.value.get("EvaluationResults", ()):
+        parts = result.get("ResourceSpecificResults") or [result]
+        scp = result.get("OrganizationsDecisionDetail", {}).get("AllowedByOrganizations", True)
+        found += [_judged(result["EvalActionName"], part, scp=scp) for part in parts]
+    return found
+
+
+def _judged(action: str, part: dict[str, Any], *, scp: bool) -> Judged:
+    boundary = part.get("PermissionsBoundaryDecisionDetail", {}).get("AllowedByPermissionsBoundary", True)
+    return Judged(
+        action=action,
+        resource=part.get("EvalResourceName", "*"),
+        decision=part.get("EvalResourceDecision") or part["EvalDecision"],
+        missing=tuple(part.get("MissingContextValues") or ()),
+        scp=scp,
+        boundary=boundary,
+    )

@@ -1,0 +1,135 @@
+"""The way of a call: what the Region's lists have of a model's id, and where its calls may be answered."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from aws_bedrock_inference.foundation.check import Check, Read, made
+from aws_bedrock_inference.foundation.listing import (
+    EVERYWHERE,
+    FoundationModel,
+    InferenceProfile,
+    Listing,
+    Missing,
+    model_of,
+    profile_of,
+)
+from aws_bedrock_inference.knowledge.masking import masked
+from aws_bedrock_inference.knowledge.models import UNKNOWN_MODEL, can_be_looked_up, is_untold, target
+
+if TYPE_CHECKING:
+    from aws_bedrock_inference.doctor.world import Answer, World
+
+# The most profiles that ListInferenceProfiles returns at once: botocore 1.44.8, bedrock 2023-04-20.
+_ALL = 1000
+
+_NOT_FOUND = 404
+
+# The pools of profiles, whose calls may be answered in other Regions.
+_POOLS = ("geographic", "global")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """The way of a call. `name` is the id that is called, `base` the model behind it, empty where nobody tells.
+
+    `known` says whether the Region has the id; None where the lists cannot tell. `check` is their judgement in words.
+    """
+
+    name: str
+    base: str
+    listing: Listing
+    model: FoundationModel | None
+    profile: InferenceProfile | None
+    known: bool | None
+    check: Check
+
+    @property
+    def regions(self) -> tuple[str, ...]:
+        """The Regions that are known to answer: the profile's destinations, or the Region that is called."""
+        own = (self.listing.region,)
+        return tuple(each for each in self.profile.regions if each != EVERYWHERE) or own if self.profile else own
+
+    @property
+    def bare(self) -> bool:
+        """True for the id or ARN of a model itself, with or without the length of its context."""
+        return target(self.name) == (self.base, "on-demand")
+
+    @property
+    def open_end(self) -> str:
+        """A sentence where calls may be answered in more Regions than `regions` has; empty if they may not."""
+        if self.profile is None and (target(self.name).pool in _POOLS or can_be_looked_up(self.name)):
+            return "Where else its calls may be answered is not known."
+        return "It may also be answered in any other commercial Region." if self.everywhere else ""
+
+    @property
+    def shown(self) -> str:
+        """The id for a message: an ARN without its account."""
+        return masked(self.name, accounts=True)
+
+    @property
+    def everywhere(self) -> bool:
+        """True if any commercial Region may answer."""
+        return self.profile is not None and EVERYWHERE in self.profile.regions
+
+
+def find_route(world: World) -> Route:
+    """Return the way of the calls of `world.model_id`. All its questions are asked at the same time."""
+    name = world.model_id or ""
+    questions = {
+        "ListFoundationModels": partial(world.ask, "bedrock", "list_foundation_models"),
+        "ListInferenceProfiles": partial(
+            world.ask, "bedrock", "list_inference_profiles", typeEquals="SYSTEM_DEFINED", maxResults=_ALL
+        ),
+    }
+    base, pool = target(name)
+    if (
+        pool != "on-demand" or "." not in name or base == UNKNOWN_MODEL
+    ):  # what may be a profile, of AWS or the account's
+        questions["GetInferenceProfile"] = partial(
+            world.ask, "bedrock", "get_inference_profile", inferenceProfileIdentifier=name
+        )
+    answers = dict(zip(questions, world.ask_all(questions.values()), strict=True))
+    listing, asked = _listing(world, answers), answers.get("GetInferenceProfile")
+    profile = _profile(name, listing, asked)
+    base = profile.base if profile is not None else base
+    base = "" if base == UNKNOWN_MODEL or base.startswith("arn:") else base
+    model = next((each for each in listing.models or () if each.id == base), None)
+    known = _known(name, listing, profile, asked)
+    read = Read(name, base, known, model, profile, None, None, None, listing.missing)
+    check = made(read, listing, world.wall())
+    return Route(name=name, base=base, listing=listing, model=model, profile=profile, known=known, check=check)
+
+
+def _listing(world: World, answers: dict[str, Answer]) -> Listing:
+    models, profiles = answers["ListFoundationModels"], answers["ListInferenceProfiles"]
+    summaries, profile_summaries = models.value.get("modelSummaries"), profiles.value.get("inferenceProfileSummaries")
+    return Listing(
+        region=world.region,
+        at=world.wall(),
+        models=None if summaries is None else tuple(map(model_of, summaries)),
+        profiles=None if profile_summaries is None else tuple(profile_of(e, world.region) for e in profile_summaries),
+        missing=tuple(
+            Missing(permission=f"bedrock:{operation}", reason=answer.said, denied=answer.denied)
+            for operation, answer in answers.items()
+            if answer.why is not None and (operation.startswith("List") or answer.denied)
+        ),
+    )
+
+
+def _profile(name: str, listing: Listing, answer: Answer | None) -> InferenceProfile | None:
+    if answer is not None and answer.why is None:
+        return profile_of(answer.value, listing.region)
+    found = listing.find(name)
+    return found if isinstance(found, InferenceProfile) else None
+
+
+def _known(name: str, listing: Listing, profile: InferenceProfile | None, asked: Answer | None) -> bool | None:
+    """Return whether the Region has the id. Whole lists are asked; of the account's own things they tell nothing."""
+    if profile is not None or listing.find(name) is not None:
+        return True
+    if asked is not None and asked.status == _NOT_FOUND and "inference-profile/" in name:
+        return False
+    return False if listing.lacks(name) and not is_untold(name) and "." in name else None
