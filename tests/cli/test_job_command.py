@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+pytestmark = pytest.mark.newer_botocore  # prompts are bodies of Converse
+
 MODEL = "amazon.nova-lite-v1:0"
 
 

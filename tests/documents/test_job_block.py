@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from support.doubles import World
     from support.pages import Program
 
+pytestmark = pytest.mark.newer_botocore  # prompts are bodies of Converse
+
 MODEL = "anthropic.claude-3-sonnet-20240229-v1:0"
 SLOW = {"submitted": 1, "validating": 20, "scheduled": 40, "in_progress": 100}
 

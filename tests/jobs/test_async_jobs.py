@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from support.doubles import World
     from support.job_service import JobService
 
+pytestmark = pytest.mark.newer_botocore  # prompts are bodies of Converse
+
 MODEL = "amazon.nova-lite-v1:0"
 # Which the twin does not have: they are there for whoever shares the blocking client's work.
 _OWN = {"completed", "notify", "limits"}

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from support.doubles import World
 from support.job_service import JobService
 
+pytestmark = pytest.mark.newer_botocore  # prompts are bodies of Converse
+
 PROMPTS = [f"Prompt {number}" for number in range(7)]
 
 

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     from support.doubles import World
 
+pytestmark = pytest.mark.newer_botocore  # prompts are bodies of Converse
+
 # The states of a job, in seconds of the simulator.
 SLOW = {"submitted": 5, "validating": 30, "scheduled": 60, "in_progress": 600}
 
