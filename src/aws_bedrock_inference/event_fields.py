@@ -30,6 +30,9 @@ _CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:#/-]{0,99}", re.ASCII)
 # The words of AWS's documents for a kind of error.
 _ERROR_TYPES = {Kind.THROTTLED: "throttling", Kind.INVALID: "validation", Kind.UNKNOWN: "unknown_error"}
 
+# Services have ids of many forms, all without a space.
+_ID = re.compile(r"[!-~]{1,200}", re.ASCII)
+
 
 def fields_of(event: Any) -> dict[str, Any]:
     """Return what `event` says, with the context of its call and the trace that it belongs to."""
@@ -46,6 +49,11 @@ def fields_of(event: Any) -> dict[str, Any]:
     if event.call_id:
         said["call_id"] = event.call_id
     return {**said, **surroundings(event.call_id, event.context)}
+
+
+def request_id_of(fault: Fault) -> str | None:
+    """Return the request id of a fault; None if there is none, or a text in its place."""
+    return fault.request_id if fault.request_id and _ID.fullmatch(fault.request_id) else None
 
 
 def surroundings(call_id: int, context: Context) -> dict[str, Any]:
@@ -65,7 +73,7 @@ def fault_fields(fault: Fault) -> dict[str, Any]:
         "origin": fault.origin.value,
         "status": fault.status,
         "limit": fault.limit,
-        "request_id": fault.request_id,
+        "request_id": request_id_of(fault),
     }
     return {name: value for name, value in known.items() if value is not None}
 

@@ -22,6 +22,7 @@ from aws_bedrock_inference import (
     DeadLetterQueue,
     RequestMetadata,
     context,
+    load,
     resilient,
     standard,
 )
@@ -345,3 +346,30 @@ def test_standard_takes_the_policy() -> None:
     for make in wrong:
         with pytest.raises(ValueError, match="RequestMetadata"):
             make()
+
+
+@pytest.mark.parametrize(("written", "names"), [('["team"]', ("team",)), ("[]", ())])
+def test_a_file_of_policies_has_it(written: str, names: tuple[str, ...], tmp_path: Path) -> None:
+    file = tmp_path / "bedrock.toml"
+    file.write_text(f"request_metadata = {written}\n")
+    assert repr(load(file).policies[0]) == repr(RequestMetadata(*names))
+    file.write_text("request_metadata = true\n")
+    with pytest.raises(ValueError, match="give a list of names"):
+        load(file)
+
+
+def test_a_redrive_has_the_context_of_whoever_started_it(tmp_path: Path) -> None:
+    seen: list[Any] = []
+
+    class Client:
+        def invoke(self, **_: Any) -> dict[str, Any]:
+            seen.append(current())
+            return REPLY
+
+    queue = DeadLetterQueue(f"sqlite:///{tmp_path}/dead.db")
+    for _ in range(2):
+        queue.store_failed_request({"prompt": "Why?"}, "It went wrong")
+    with context(team="search"):
+        assert queue.redrive(client=Client(), force=True).sent == 2
+    assert seen == [SEARCH] * 2
+    queue.close()

@@ -393,6 +393,16 @@ def test_no_prompt_no_answer_and_no_credentials_are_in_any_line(face: Any) -> No
         assert word not in text
 
 
+def test_what_a_server_writes_in_the_place_of_a_code_is_in_no_line(face: Any) -> None:
+    written = Written()
+    setup_structured_logging(logging.DEBUG, stream=written)
+    odd = answer({"message": PROMPT}, status="400 X", x_amzn_ErrorType=PROMPT, x_amzn_RequestId=PROMPT)
+    with Wire(odd) as wire, pytest.raises(BedrockError):
+        face.get(face.open(wire.url).invoke(PROMPT))
+    assert written.lines()[-1]["event"] == "CallEnded"
+    assert "Summarise" not in written.getvalue()
+
+
 def test_no_prompt_is_in_the_lines_of_a_wrapped_client() -> None:
     written = Written()
     logger = setup_structured_logging(logging.DEBUG, stream=written)
