@@ -36,6 +36,8 @@ from aws_bedrock_inference import (
     resilient,
     traces,
 )
+from aws_bedrock_inference.events import AttemptEnded, CallEnded
+from aws_bedrock_inference.listeners import PROCESS
 from aws_bedrock_inference.resilience.functions import attempts
 from aws_bedrock_inference.telemetry.observing import observe
 
@@ -368,6 +370,22 @@ def test_two_who_listen_do_not_disturb_each_other(face: Any, recorded: Recorded)
     stop()
     assert nothing_is_current()
     assert [len(each.spans) for each in (recorded, other)] == [3, 3]
+    other.close()
+
+
+def test_a_measurement_that_fails_leaves_no_span_open(recorded: Recorded) -> None:
+    def broken(event: Any) -> None:
+        raise ZeroDivisionError
+
+    other = Recorded()
+    sink = other.otel.sink()
+    sink._measured[CallEnded] = sink._measured[AttemptEnded] = broken
+    stop = PROCESS.add(sink, attempts=True)
+    assert resilient(lambda: 7)() == 7
+    stop()
+    sink.close()
+    assert nothing_is_current()
+    assert [len(each.spans) for each in (recorded, other)] == [2, 2]
     other.close()
 
 

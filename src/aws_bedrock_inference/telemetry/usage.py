@@ -17,8 +17,8 @@ def all_input(usage: Usage) -> int:
 
 
 def known_cost(event: CallEnded) -> float | None:
-    """Return the cost of a call in US dollars; None if it is not known, also because the user's file of prices cannot be
-    used, which whoever asks for a cost is told.
+    """Return the cost of a call in US dollars; None if it is not known, or the user's file of prices cannot be used, of
+    which those are told who ask for a cost themselves.
     """
     try:
         return event.cost
