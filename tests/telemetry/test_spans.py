@@ -461,7 +461,7 @@ def test_without_the_package_a_sentence_says_what_to_install() -> None:
 
 def test_planted_secrets_and_prompts_are_in_no_span_and_no_metric(face: Any, recorded: Recorded) -> None:
     refused = fault(400, "ValidationException", f"Malformed input near {SECRET}")
-    odd = fault(418, f"Odd {SECRET}", SECRET)
+    odd = answer({}, status="418 X", x_amzn_ErrorType=f"Odd {SECRET}", x_amzn_RequestId=f"of {SECRET}")
     with Wire(fault(503, "ServiceUnavailableException", SECRET), OK, refused, odd, BROKEN, stream(*FRAMES)) as wire:
         client = face.open(f"http://user:{SECRET}@127.0.0.1:{wire.port}")
         face.get(client.invoke(SECRET, system=SECRET))
