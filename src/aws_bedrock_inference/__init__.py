@@ -91,6 +91,7 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.pricing import Rates, rates_of
     from aws_bedrock_inference.resilience.functions import attempts
     from aws_bedrock_inference.resilience.wrap import resilient
+    from aws_bedrock_inference.telemetry.alerts import Alert, Alerts, Sns, Webhook
     from aws_bedrock_inference.telemetry.logs import log_bedrock_error, setup_structured_logging
     from aws_bedrock_inference.telemetry.observing import observe
 
@@ -174,6 +175,7 @@ _HOMES = {
         "standard",
     ),
     "pricing": ("Rates", "rates_of"),
+    "telemetry.alerts": ("Alert", "Alerts", "Sns", "Webhook"),
     "telemetry.logs": ("log_bedrock_error", "setup_structured_logging"),
     "telemetry.observing": ("observe",),
 }
