@@ -182,6 +182,8 @@ _HOMES = {
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "Alert",
+    "Alerts",
     "AnswerIncomplete",
     "AssumedRole",
     "AsyncBatchRun",
@@ -244,6 +246,7 @@ __all__ = [
     "Seam",
     "ServerFailed",
     "ServiceFault",
+    "Sns",
     "StreamBroken",
     "Target",
     "Throttled",
@@ -252,6 +255,7 @@ __all__ = [
     "TokenBucket",
     "Unreachable",
     "Usage",
+    "Webhook",
     "__version__",
     "attempts",
     "calculate_backoff",
