@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from math import inf
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
@@ -153,7 +153,7 @@ class Usage:
     def counts(self) -> dict[str, int]:
         """Return the tokens by name, for JSON. Those that few calls have are left out where they are 0."""
         rare = ("cache_write_excess", "cache_write_1h_tokens")
-        names = [each.name for each in fields(self) if each.name != "requests"]
+        names = [name for name in self.__slots__ if name != "requests"]
         return {name: getattr(self, name) for name in names if name not in rare or getattr(self, name)}
 
     def charge(self, burndown: float) -> float:

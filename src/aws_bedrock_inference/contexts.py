@@ -62,18 +62,24 @@ def context(**names: Value) -> Scope:
     return Scope(tuple((_name(name), _value(name, value)) for name, value in names.items()))
 
 
+def texts(context: Context) -> dict[str, str]:
+    """Return a context's values as texts, for what has nothing else: labels, tags, metadata."""
+    return {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in context}
+
+
 class Scope:
     """A context that can be entered, also more than once and by several threads."""
 
     __slots__ = ("_names",)
 
     def __init__(self, names: Context) -> None:
-        self._names = names
-        self._within(())
+        self._names = _bounded(names)
 
     def __enter__(self) -> Context:
         outer = _FRAME.get()
-        names = self._within(() if outer is None else outer.names)
+        names = self._names
+        if outer is not None:
+            names = _bounded(tuple({**dict(outer.names), **dict(names)}.items()))
         _FRAME.set(_Frame(names, self, outer))
         return names
 
@@ -108,11 +114,11 @@ class Scope:
     def __repr__(self) -> str:
         return f"context({', '.join(f'{name}={value!r}' for name, value in self._names)})"
 
-    def _within(self, outer: Context) -> Context:
-        names = tuple({**dict(outer), **dict(self._names)}.items())
-        if len(names) > MOST_NAMES:
-            raise ValueError(f"context: {len(names)} names with those of the outer contexts; give {MOST_NAMES} at most")
-        return names
+
+def _bounded(names: Context) -> Context:
+    if len(names) > MOST_NAMES:
+        raise ValueError(f"context: {len(names)} names with those of the outer contexts; give {MOST_NAMES} at most")
+    return names
 
 
 def _name(name: str) -> str:
@@ -125,8 +131,6 @@ def _name(name: str) -> str:
 
 
 def _value(name: str, value: Any) -> Value:
-    if isinstance(value, bool):
-        return value
     if isinstance(value, str):
         text = str.__str__(value)  # the text alone of a member of an enumeration
         if len(text) <= LONGEST_VALUE and text.isprintable():
@@ -134,6 +138,11 @@ def _value(name: str, value: Any) -> Value:
         raise ValueError(
             f"context({name}=<a text of {len(text):,} characters>): give up to {LONGEST_VALUE} printable characters"
         )
-    if is_number(value, least=-_LARGEST, most=_LARGEST):
-        return int(value) if is_number(value, whole=True) else float(value)
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, int) or is_number(value, whole=True):  # NumPy has integers of its own
+        if abs(int(value)) <= _LARGEST:
+            return int(value)
+    elif is_number(value):
+        return float(value)
     raise ValueError(f"context({name}={shown(value)}): give a short text, a finite number, True or False")

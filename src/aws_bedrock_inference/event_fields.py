@@ -6,6 +6,7 @@ hold words of the service or of a store is left out, and so are tenants: `contex
 
 from __future__ import annotations
 
+import re
 from dataclasses import fields
 from functools import cache
 from math import isfinite
@@ -24,8 +25,13 @@ if TYPE_CHECKING:
 
 _LEFT_OUT = frozenset({"call_id", "context", "message", "place", "tenant"})
 
+_CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:#/-]{0,99}", re.ASCII)
+
 # The words of AWS's documents for a kind of error.
 _ERROR_TYPES = {Kind.THROTTLED: "throttling", Kind.INVALID: "validation", Kind.UNKNOWN: "unknown_error"}
+
+# Services have ids of many forms, all without a space.
+_ID = re.compile(r"[!-~]{1,200}", re.ASCII)
 
 
 def fields_of(event: Any) -> dict[str, Any]:
@@ -33,12 +39,21 @@ def fields_of(event: Any) -> dict[str, Any]:
     said: dict[str, Any] = {"event": type(event).__name__}
     kind: Any = type(event)
     for name in _names(kind):
-        said.update(_parts(name, getattr(event, name)))
+        value = getattr(event, name)
+        if type(value) is int or (type(value) is str and value):
+            said[name] = value  # as most are
+        else:
+            said.update(_parts(name, value))
     if isinstance(event, CallEnded) and (cost := event.cost) is not None:
         said["cost"] = round(cost, 9)
     if event.call_id:
         said["call_id"] = event.call_id
     return {**said, **surroundings(event.call_id, event.context)}
+
+
+def request_id_of(fault: Fault) -> str | None:
+    """Return the request id of a fault; None if there is none, or a text in its place."""
+    return fault.request_id if fault.request_id and _ID.fullmatch(fault.request_id) else None
 
 
 def surroundings(call_id: int, context: Context) -> dict[str, Any]:
@@ -52,15 +67,20 @@ def fault_fields(fault: Fault) -> dict[str, Any]:
     """Return what is known of a failure, without the service's own words."""
     known = {
         "error_type": _ERROR_TYPES.get(fault.kind, fault.kind.value),
-        "code": fault.code,
+        "code": code_of(fault),
         "cause": fault.cause,
         "decision": fault.decision.value,
         "origin": fault.origin.value,
         "status": fault.status,
         "limit": fault.limit,
-        "request_id": fault.request_id,
+        "request_id": request_id_of(fault),
     }
     return {name: value for name, value in known.items() if value is not None}
+
+
+def code_of(fault: Fault) -> str | None:
+    """Return the code of a fault; None if it is none but a text, which a server or a proxy may have written."""
+    return fault.code if _CODE.fullmatch(fault.code) else None
 
 
 def _parts(name: str, value: Any) -> dict[str, Any]:

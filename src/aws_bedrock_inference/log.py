@@ -16,7 +16,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from aws_bedrock_inference.event_fields import fields_of
+from aws_bedrock_inference.event_fields import code_of, fields_of, request_id_of
 from aws_bedrock_inference.events import (
     AnswerCached,
     AnswerDegraded,
@@ -234,8 +234,9 @@ def _awaited(event: ReadinessAwaited) -> Line:
 
 
 def _named(fault: Fault) -> str:
-    request = f", request id {fault.request_id}" if fault.request_id else ""
-    return f"{fault.code} ({fault.cause}, {fault.origin.value}{request})"
+    request_id = request_id_of(fault)
+    request = f", request id {request_id}" if request_id else ""
+    return f"{code_of(fault) or 'an unnamed error'} ({fault.cause}, {fault.origin.value}{request})"
 
 
 # The level of each event's line, and the text with its arguments.

@@ -7,6 +7,7 @@ import contextlib
 import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, TypedDict, Unpack
@@ -169,11 +170,13 @@ class BatchRun(_BaseRun):
         self._news = threading.Condition()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._left = False
-        self._thread = threading.Thread(target=self._work, name="bedrock-batch")
+        self._thread: threading.Thread
 
     def __enter__(self) -> Self:
         self._open()
         self._client = self._billed(self._client)
+        # In the context of whoever starts it, as asyncio's tasks are.
+        self._thread = threading.Thread(target=copy_context().run, args=(self._work,), name="bedrock-batch")
         self._thread.start()
         return self
 
@@ -285,4 +288,4 @@ class _Awaited:
         return await self._called(partial(self._client.invoke_model, **arguments))
 
     async def _called(self, call: Callable[[], Any]) -> Any:
-        return await asyncio.get_running_loop().run_in_executor(self._pool, call)
+        return await asyncio.get_running_loop().run_in_executor(self._pool, copy_context().run, call)

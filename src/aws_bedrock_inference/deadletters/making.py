@@ -9,6 +9,7 @@ from uuid import uuid4
 from aws_bedrock_inference.background import BackgroundFull
 from aws_bedrock_inference.bounds import shown
 from aws_bedrock_inference.call import Outcome, Route
+from aws_bedrock_inference.contexts import current, texts
 from aws_bedrock_inference.deadletters.letter import Content, Letter, Summary, Tried
 from aws_bedrock_inference.deadletters.masks import without_secrets
 from aws_bedrock_inference.fault import Fault, Kind
@@ -37,8 +38,8 @@ _OF_REQUEST = frozenset({"request-larger-than-quota", "request-invalid"})
 
 
 def letter_of_call(call: Call, outcome: Outcome, at: float, tags: Mapping[str, str]) -> Letter:
-    """Return the letter of a call that has failed for good. Its tags are `tags` and those that the request itself has
-    (`requestMetadata`).
+    """Return the letter of a call that has failed for good. Its tags are `tags`, the call's context, and those that the
+    request itself has (`requestMetadata`).
     """
     fault = outcome.fault
     assert fault is not None  # noqa: S101 - only what failed becomes a letter
@@ -49,7 +50,7 @@ def letter_of_call(call: Call, outcome: Outcome, at: float, tags: Mapping[str, s
         outcome,
         at,
         route=call.route,
-        tags={**own, **tags},
+        tags={**own, **texts(call.context), **tags},
         operation=KEPT[call.operation],
         request=dict(call.params),
         error=masked(sentence(outcome, fault, call.operation, call.route)),
@@ -69,7 +70,7 @@ def letter_of_error(request: Any, error: Any, metadata: Any, at: float, tags: Ma
         outcome if isinstance(outcome, Outcome) else Outcome(),
         at,
         route=route if isinstance(route, Route) else Route(model if isinstance(model, str) else ""),
-        tags=tags,
+        tags={**texts(current()), **tags},
         operation="invoke_model" if "body" in said else "invoke",
         request=request,
         error=masked(error if isinstance(error, str) else _text(error)),

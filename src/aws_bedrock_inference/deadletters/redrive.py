@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor
 from concurrent.futures import wait as wait_for
+from contextvars import copy_context
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import partial
@@ -113,7 +114,7 @@ class Redrive:
                 for summary in self._claimable(wait=wait):
                     if not self._has_room():
                         break
-                    self._running.add(pool.submit(self._one, summary))
+                    self._running.add(pool.submit(copy_context().run, self._one, summary))
             except StoreUnavailable as trouble:
                 if not self._results:
                     raise

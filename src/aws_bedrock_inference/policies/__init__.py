@@ -17,6 +17,7 @@ from aws_bedrock_inference.policies.filtered import Filtered, OnFiltered
 from aws_bedrock_inference.policies.geographic import GeographicProfile
 from aws_bedrock_inference.policies.max_cost import MaxCost
 from aws_bedrock_inference.policies.quota import Quota
+from aws_bedrock_inference.policies.request_metadata import RequestMetadata
 from aws_bedrock_inference.policies.resume import Resume
 from aws_bedrock_inference.policies.retry import Retry
 from aws_bedrock_inference.policies.targets import Target
@@ -37,6 +38,7 @@ __all__ = [
     "GeographicProfile",
     "MaxCost",
     "Quota",
+    "RequestMetadata",
     "Resume",
     "Retry",
     "Target",
@@ -57,6 +59,7 @@ def standard(
     retry: Retry | Literal["outside"] | None = None,
     profiles: Models | None = None,
     max_cost: MaxCost | float | None = None,
+    request_metadata: RequestMetadata | None = None,
 ) -> Pipeline:
     """Return the recommended pipeline: each attempt passes the circuit breaker and the quota; the deadline covers all
     attempts.
@@ -78,7 +81,8 @@ def standard(
     of its geography. Without it the service's error is raised, since calls through a profile may be answered in
     another Region.
 
-    `max_cost` is the most that all calls may cost together, in US dollars (see `MaxCost`).
+    `max_cost` is the most that all calls may cost together, in US dollars (see `MaxCost`). `request_metadata` sends the
+    caller's context along (see `RequestMetadata`).
     """
     if quota is not None and not isinstance(quota, Quota):
         raise ValueError(f"standard({shown(quota)}): give a Quota, such as Quota(rpm=500); the others go by name")
@@ -88,12 +92,14 @@ def standard(
         ("cache", cache, Cache, "Cache('sqlite:///path/answers.db')"),
         ("degrade", degrade, Degrade, "Degrade('Busy, try later')"),
         ("dead_letters", dead_letters, DeadLetter, "DeadLetter('sqlite:///path/dead.db')"),
+        ("request_metadata", request_metadata, RequestMetadata, "RequestMetadata('team')"),
         ("fallback", fallback, Fallback, "Fallback('another-model-id')"),
     ):
         if value is not None and not isinstance(value, kind):
             raise ValueError(f"standard({name}={shown(value)}): give a {kind.__name__}, such as {example}")
     owner = Retry(attempts=1) if retry == "outside" else retry
     return Pipeline(
+        *([request_metadata] if request_metadata is not None else []),
         *([degrade] if degrade is not None else []),
         *([dead_letters] if dead_letters is not None else []),
         *([] if filtered == "return" else [filtered if isinstance(filtered, Filtered) else Filtered(filtered)]),

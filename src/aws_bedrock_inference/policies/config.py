@@ -33,6 +33,7 @@ from aws_bedrock_inference.policies.degrade import Degrade
 from aws_bedrock_inference.policies.fallback import Fallback
 from aws_bedrock_inference.policies.filtered import Filtered
 from aws_bedrock_inference.policies.quota import Quota
+from aws_bedrock_inference.policies.request_metadata import RequestMetadata
 from aws_bedrock_inference.policies.retry import Retry
 from aws_bedrock_inference.policies.targets import Target
 
@@ -49,9 +50,9 @@ _MANY = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 def load(path: str | Path) -> Pipeline:
     """Return the pipeline that the TOML file at `path` describes, with the keys of `standard`: `quota`, `cache`,
-    `filtered`, `degrade`, `dead_letters`, `fallback`, `on_interrupt`, `retry` and `max_cost`. A table has the options
-    of the policy of that name. With `discovered = true` in `[quota]`, its limits start from what Service Quotas lists
-    (see `Quota.discovered`).
+    `filtered`, `degrade`, `dead_letters`, `fallback`, `on_interrupt`, `retry`, `max_cost` and `request_metadata`. A
+    table has the options of the policy of that name. With `discovered = true` in `[quota]`, its limits start from what
+    Service Quotas lists (see `Quota.discovered`).
 
     Raises `ValueError`, which says where the file is wrong and what is allowed there, and `OSError` if it cannot be
     read.
@@ -101,6 +102,12 @@ def _degrade(_: str, value: Any) -> Degrade:
     return Degrade(value)
 
 
+def _request_metadata(where: str, value: Any) -> RequestMetadata:
+    if not isinstance(value, list):
+        raise ValueError(f'{where} = {shown(value)}: give a list of names of the context, such as ["team"]; [] for all')  # noqa: TRY004 - of a file
+    return RequestMetadata(*value)
+
+
 def _fallback(where: str, value: Any) -> Fallback:
     if not isinstance(value, dict):
         raise ValueError(f'{where} = {shown(value)}: give a table with targets = ["a-model-id"]')  # noqa: TRY004 - of a file
@@ -138,6 +145,7 @@ _READERS: dict[str, Callable[[str, Any], Any]] = {
     "on_interrupt": _as_it_is,
     "retry": _retry,
     "max_cost": _as_it_is,
+    "request_metadata": _request_metadata,
 }
 
 

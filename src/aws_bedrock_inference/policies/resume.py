@@ -61,12 +61,17 @@ class Resume:
         """Return `step`, which goes on after an interruption."""
 
         def flow(call: Call) -> Flow:
-            outcome = yield from step(call)
-            if outcome.emitted and outcome.fault is not None and (call.on_interrupt or self.on_interrupt) != "raise":
-                return (yield from self._resumed(step, call, outcome, clock))
-            return outcome
+            if not call.streams or (call.on_interrupt or self.on_interrupt) == "raise":
+                return step(call)  # a generator around it would cost every call and every event
+            return self._watched(step, call, clock)
 
         return flow
+
+    def _watched(self, step: Step, call: Call, clock: Clock) -> Flow:
+        outcome = yield from step(call)
+        if outcome.emitted and outcome.fault is not None:
+            return (yield from self._resumed(step, call, outcome, clock))
+        return outcome
 
     def _resumed(self, step: Step, call: Call, outcome: Outcome, clock: Clock) -> Flow:
         seams: list[Seam] = []

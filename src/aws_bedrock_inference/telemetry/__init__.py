@@ -1,1 +1,1 @@
-"""What is reported of all clients of a process: logs, metrics, traces, alerts."""
+"""Reports of all clients of a process: logs, metrics, traces, alerts."""

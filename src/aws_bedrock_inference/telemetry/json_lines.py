@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 from datetime import UTC, datetime
+from functools import lru_cache
+from json import JSONEncoder
 from math import inf
 from typing import Any
 
@@ -14,10 +15,13 @@ from aws_bedrock_inference.dialects.echo import SHORTEST
 from aws_bedrock_inference.event_fields import fault_fields, surroundings
 from aws_bedrock_inference.fault import Fault
 from aws_bedrock_inference.knowledge.masking import masked, masked_in
+from aws_bedrock_inference.log import LOGGER
 from aws_bedrock_inference.telemetry.plain import chained, error_text, plain, text_of, whole_characters
 
-_FRAME = re.compile(r'[ |]*File "[^"]*", line \d+, in ')
+_FRAME = re.compile(r'[ |]*File "[^"]*", line \d+')
 _SURROGATE = "\\ud"  # as JSON escapes one
+
+_written = JSONEncoder(allow_nan=False).encode
 
 
 class JsonFormatter(logging.Formatter):
@@ -34,21 +38,21 @@ class JsonFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Return the record's line."""
         line = {
-            "timestamp": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "timestamp": f"{_second(int(record.created))}.{int(record.created % 1 * 1000):03d}Z",
             "level": record.levelname,
+            "message": _message(record),
+            "logger": record.name,
         }
         try:
-            said = self._said(record)
-            text = json.dumps({**line, **said}, allow_nan=False)
-            return json.dumps({**line, **plain(said)}) if _SURROGATE in text else text  # some are halves of characters
+            said = self._said(record, line)
+            text = _written(said)
+            return _written(plain(said)) if _SURROGATE in text else text  # some are halves of characters
         except Exception as error:  # noqa: BLE001 - a line of the log is never worth an exception
-            why = f"a record that cannot be written: {type(error).__name__}"
-            return json.dumps({**line, "message": why, "logger": str(record.name)})
+            return _written({**line, "message": f"a record that cannot be written: {type(error).__name__}"})
 
-    def _said(self, record: logging.LogRecord) -> dict[str, Any]:
-        fields = getattr(record, "bedrock", None)
-        said: dict[str, Any] = {"message": _message(record), "logger": record.name}
-        if isinstance(fields, dict):  # made by `event_fields`; of its values only the context is anybody's
+    def _said(self, record: logging.LogRecord, line: dict[str, Any]) -> dict[str, Any]:
+        said, fields = {**line}, event_of(record)
+        if fields:  # made by `event_fields`; of its values only the context is anybody's
             said.update(fields)
             if "context" in fields:
                 said["context"] = masked_in(fields["context"])
@@ -58,7 +62,7 @@ class JsonFormatter(logging.Formatter):
         if record.exc_info and record.exc_info[1] is not None:
             said.update(self._exception(record.exc_info))
         if record.stack_info:
-            said["stack"] = masked(whole_characters(record.stack_info))
+            said["stack"] = masked(whole_characters(_without_source(record.stack_info)))
         data = getattr(record, "data", None)
         if data is not None:
             given = masked_in(plain(data))
@@ -79,6 +83,12 @@ class JsonFormatter(logging.Formatter):
         fault = getattr(exc_info[1], "fault", None)
         known = fault_fields(fault) if isinstance(fault, Fault) else {}
         return {**known, "exception": masked(whole_characters(text))}
+
+
+def event_of(record: logging.LogRecord) -> dict[str, Any]:
+    """Return the values of the event that a line of this package's log is of; empty for other lines."""
+    fields = getattr(record, "bedrock", None)
+    return fields if isinstance(fields, dict) and record.name == LOGGER.name else {}
 
 
 def _message(record: logging.LogRecord) -> str:
@@ -103,3 +113,8 @@ def _without_source(traceback: str) -> str:
             depth = inf
         kept.append(line)
     return "\n".join(kept)
+
+
+@lru_cache(maxsize=4)
+def _second(since_epoch: int) -> str:
+    return datetime.fromtimestamp(since_epoch, UTC).strftime("%Y-%m-%dT%H:%M:%S")

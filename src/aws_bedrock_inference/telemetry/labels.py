@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from aws_bedrock_inference.contexts import texts
+
 if TYPE_CHECKING:
     from aws_bedrock_inference.contexts import Context
 
@@ -24,17 +26,13 @@ class Labels:
     def of(self, context: Context) -> dict[str, str]:
         """Return the labels of a call that was made in `context`."""
         labels = {}
-        for name, value in context:
+        for name, text in texts(context).items():
             seen = self._seen.get(name)
             if seen is None:
                 if len(self._seen) >= self._names:
                     continue
                 seen = self._seen.setdefault(name, set())
-            text = str(value)
-            if text not in seen:
-                if len(seen) < self._values:
-                    seen.add(text)
-                else:
-                    text = OTHER
-            labels[name] = text
+            if text not in seen and len(seen) < self._values:
+                seen.add(text)
+            labels[name] = text if text in seen else OTHER
         return labels

@@ -11,11 +11,12 @@ from math import inf
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from aws_bedrock_inference.event_fields import fault_fields
+from aws_bedrock_inference.events import ThrottleReceived
 from aws_bedrock_inference.fault import Fault
 from aws_bedrock_inference.forks import renew_after_fork
 from aws_bedrock_inference.knowledge.classify import classify
 from aws_bedrock_inference.log import LOGGER
-from aws_bedrock_inference.telemetry.json_lines import JsonFormatter
+from aws_bedrock_inference.telemetry.json_lines import JsonFormatter, event_of
 from aws_bedrock_inference.telemetry.plain import error_text, whole_characters
 from aws_bedrock_inference.telemetry.repeats import Repeated, Repeats
 
@@ -25,21 +26,17 @@ if TYPE_CHECKING:
 DOCUMENTED = logging.getLogger("bedrock_client")
 """The logger of AWS's documents, for a program's own lines and for `log_bedrock_error`."""
 
-_LOGGERS = (DOCUMENTED, LOGGER)
-
 
 def setup_structured_logging(level: int | str = logging.INFO, *, stream: TextIO | None = None) -> logging.Logger:
     """Write lines of JSON from `level` on, and return the logger `bedrock_client` for the program's own.
 
-    The lines of this package's log are written, too (logger `aws_bedrock_inference`). `stream` is stderr unless it is
-    given. A second call changes level and stream, and adds nothing.
+    The lines of this package's log are written, too (logger `aws_bedrock_inference`). They go to `stream`, or to
+    stderr. A second call changes both, and adds nothing.
     """
-    handler = _handler() or JsonLines()
-    if stream is not None:
-        handler.setStream(stream)
-    for logger in _LOGGERS:
+    _HANDLER.setStream(stream or _stderr())
+    for logger in (DOCUMENTED, LOGGER):
         logger.setLevel(level)
-        logger.addHandler(handler)  # which adds none that it has
+        logger.addHandler(_HANDLER)  # it is added once
     return DOCUMENTED
 
 
@@ -59,20 +56,21 @@ def log_bedrock_error(error: object, context: Mapping[str, Any] | None = None) -
 
 
 def installed() -> Callable[[], None]:
-    """Write this package's log as lines of JSON from now on. The returned function ends that, unless
-    `setup_structured_logging` asked for it, too.
+    """Write this package's log as lines of JSON to stderr from now on. The returned function ends that. Both do nothing
+    where `setup_structured_logging` was called.
     """
-    handler = _handler() or JsonLines()
     level = LOGGER.level
-    LOGGER.addHandler(handler)
-    if level == logging.NOTSET:
-        LOGGER.setLevel(logging.INFO)
+    if _HANDLER not in LOGGER.handlers:
+        _HANDLER.setStream(_stderr())
+        LOGGER.addHandler(_HANDLER)
+        if level == logging.NOTSET:
+            LOGGER.setLevel(logging.INFO)
 
     def end() -> None:
-        if handler not in DOCUMENTED.handlers:
-            LOGGER.removeHandler(handler)
+        if _HANDLER not in DOCUMENTED.handlers:
+            LOGGER.removeHandler(_HANDLER)
             LOGGER.setLevel(level)
-            handler.close()
+            _HANDLER.tell()
 
     return end
 
@@ -84,12 +82,12 @@ class JsonLines(logging.StreamHandler[TextIO]):
 
     def __init__(
         self,
-        stream: TextIO | None = None,
+        stream: TextIO,
         *,
         repeats: Repeats[logging.LogRecord] | None = None,
         timer: Callable[[float, Callable[[], object]], threading.Timer] = threading.Timer,
     ) -> None:
-        super().__init__(stream or cast("TextIO", _Stderr()))
+        super().__init__(stream)
         self.setFormatter(JsonFormatter())
         self._repeats = Repeats[logging.LogRecord]() if repeats is None else repeats
         self._make_timer = timer
@@ -110,12 +108,21 @@ class JsonLines(logging.StreamHandler[TextIO]):
         else:
             self._wake(record.created)
 
+    def tell(self) -> None:
+        """Write what was counted until now."""
+        self.acquire()
+        try:
+            self._tell(inf)
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
+        finally:
+            self.release()
+
     def close(self) -> None:
         """Write what was counted, at the end of the program too."""
         with suppress(ValueError):  # the stream is closed
-            self._tell(inf)
-        if self._timer is not None:
-            self._timer.cancel()
+            self.tell()
         super().close()
 
     def _tell(self, now: float) -> None:
@@ -153,23 +160,28 @@ def _fault(error: object) -> Fault:
 
 
 class _Stderr:
-    """What stderr is when a line is written: programs and tests replace it."""
+    """The stderr of the moment in which a line is written: programs and tests replace it."""
 
-    def write(self, text: str) -> object:
-        return sys.stderr.write(text)
+    def write(self, text: str) -> None:
+        if sys.stderr is not None:  # a program may have none
+            sys.stderr.write(text)
 
     def flush(self) -> None:
-        sys.stderr.flush()
+        if sys.stderr is not None:
+            sys.stderr.flush()
 
 
-def _handler() -> JsonLines | None:
-    return next((each for logger in _LOGGERS for each in logger.handlers if isinstance(each, JsonLines)), None)
+def _stderr() -> TextIO:
+    return cast("TextIO", _Stderr())
+
+
+_HANDLER = JsonLines(_stderr())  # the only one of a process
 
 
 def _kind(record: logging.LogRecord) -> tuple[Any, ...] | None:
     """Return what a line has in common with those that repeat it; None for one that is written in any case."""
-    fields = getattr(record, "bedrock", None)
-    if not isinstance(fields, dict) or "cause" not in fields:
+    fields = event_of(record)
+    if "cause" not in fields and fields.get("event") != ThrottleReceived.__name__:
         return None
     return record.levelno, *(fields.get(name) for name in ("event", "cause", "model", "region"))
 

@@ -67,7 +67,7 @@ def observe(
 
 
 class _Reports(Locked):
-    """What is reported now, by its key: the function that ends it, and how many asked for it."""
+    """The reports that run, by their keys: the function that ends each, and how many asked for it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -86,8 +86,8 @@ class _Reports(Locked):
             end, wanted = self._running.pop(key)
             if wanted > 1:
                 self._running[key] = end, wanted - 1
-                return
-        end()
+            else:
+                end()  # within the lock: who begins the same again meanwhile comes after it
 
 
 _REPORTS = _Reports()

@@ -25,8 +25,8 @@ LONGEST = 20_000  # characters of a text; log collectors cut lines of 256 KB, an
 
 _WRITTEN_AS_TEXT = (date, time, Decimal, UUID, PurePath, BaseException)
 
-# How botocore quotes a parameter that it refuses.
-_PARAMETER = re.compile(r"(, value: ).*?(?=, type: <|, valid )", re.DOTALL)
+# How botocore quotes what it refuses. Its texts may say the same words, so all is taken out up to the last of them.
+_PARAMETER = re.compile(r"(, value: ).*(?=, type: <class )", re.DOTALL)
 
 
 def plain(value: Any, *around: int) -> Any:
@@ -82,9 +82,8 @@ def error_text(error: object) -> str:
     passed a client of this package quotes none, and botocore's own are without the values that they refuse.
     """
     fault = getattr(error, "fault", None)
-    if isinstance(fault, Fault) and not isinstance(error, BedrockError):
-        return masked(str(fault))
-    return masked(_PARAMETER.sub(r"\1***", text_of(error)))
+    known = isinstance(fault, Fault) and not isinstance(error, BedrockError)
+    return masked(_PARAMETER.sub(r"\1***", text_of(fault if known else error)))
 
 
 def chained(error: BaseException | None) -> Iterator[BaseException]:
