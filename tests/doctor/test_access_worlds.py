@@ -331,6 +331,12 @@ def test_an_endpoint_with_the_path_of_another_api(broken: Broken) -> None:
     assert by_status(look(), "failed") == {"wire-shape": "endpoint-url-wrong"}
 
 
+def test_the_endpoint_of_mantle_is_not_that_of_converse(broken: Broken) -> None:
+    broken.environ.setenv("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", "https://bedrock-mantle.us-east-1.api.aws")
+    report = look()
+    assert (report.cause, by_status(report, "failed")) == ("endpoint-url-wrong", {})
+
+
 def test_a_model_that_does_not_converse_is_a_warning(broken: Broken) -> None:
     report = look(model_id="amazon.titan-embed-text-v2:0")
     assert by_status(report, "failed") == {}
@@ -490,6 +496,18 @@ def test_a_project_is_judged_too(broken: Broken) -> None:
     report = broken.diagnose(f"AccessDeniedException: User: arn:aws:iam::{ACCOUNT}:user/jane is {said}")
     assert by_status(report, "failed") == {"permissions": "iam-denied-identity-policy"}
     assert report.proved
+
+
+def test_a_global_profile_is_judged_in_no_region_too(broken: Broken) -> None:
+    everywhere = [{"id": f"global.{NOVA}", "model": NOVA, "everywhere": True}]
+    broken.sim.scenario({"foundation": [{"id": NOVA}], "profiles": everywhere})
+    broken.aws.answers["SimulatePrincipalPolicy"] = only_in(":bedrock:::", "explicitDeny")
+    report = look(model_id=f"global.{NOVA}")
+    assert by_status(report, "failed") == {"permissions": "iam-denied-explicit-deny"}
+    values = [
+        value for _, params in broken.aws.asked for key, value in params.items() if key.startswith("ContextEntries")
+    ]
+    assert "unspecified" in values
 
 
 @pytest.mark.parametrize("name", [NOVA, f"{NOVA}:300k", f"arn:aws:bedrock:us-east-1::foundation-model/{NOVA}"])
