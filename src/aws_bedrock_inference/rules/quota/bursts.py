@@ -15,25 +15,34 @@ THROTTLES = 2.0
 PART = 0.1
 SECONDS = 1.0
 LEAST = 0.25
-REGROWS = 600.0
+SMALLER = 4.0
+
+# A burst of fewer seconds is not made smaller on suspicion.
+SMALL = 0.5
 
 
 class Burst:
     """`seconds` of the rate that may go at once, at most `most`."""
 
-    def __init__(self, most: float) -> None:
+    def __init__(self, most: float, regrows: float) -> None:
+        self._regrows = regrows
         self.seconds = self.most = most
         self._began = self._changed_at = -inf
         self._throttles = 0.0
 
     def grow(self, seconds: float) -> float:
         """Let time pass; return the burst."""
-        self.seconds = min(self.most, self.seconds * (1.0 + seconds / REGROWS))
+        self.seconds = min(self.most, self.seconds * (1.0 + seconds / self._regrows))
+        return self.seconds
+
+    def reduce(self) -> float:
+        """Try a much smaller burst; return it."""
+        self.seconds = max(LEAST, self.seconds / SMALLER)
         return self.seconds
 
     def explains(self, throttle: Throttle, rate: float) -> bool:
         """Return whether a throttle came while calls went much faster than `rate`, and the burst can be smaller."""
-        return throttle.shortly > AHEAD * rate and self.seconds > LEAST
+        return throttle.shortly > AHEAD * rate and self.seconds > 1.2 * LEAST
 
     def blame(self, throttle: Throttle, now: float) -> bool:
         """Count such a throttle; return whether the burst is smaller now."""

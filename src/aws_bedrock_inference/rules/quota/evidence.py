@@ -49,10 +49,11 @@ class Prior(NamedTuple):
     cut: float
     rows: float
     kept: float
+    regrows: float
 
 
-TOLD = Prior(doubt=4.0, below=0.04, gone=2 * SURE, cut=0.0, rows=2.2, kept=0.8)
-UNTOLD = Prior(doubt=2.0, below=0.18, gone=SURE, cut=0.2, rows=1.5, kept=0.5)
+TOLD = Prior(doubt=4.0, below=0.04, gone=2 * SURE, cut=0.0, rows=2.2, kept=0.8, regrows=200.0)
+UNTOLD = Prior(doubt=2.0, below=0.18, gone=SURE, cut=0.2, rows=1.5, kept=0.5, regrows=600.0)
 
 
 class Trial(NamedTuple):
@@ -60,6 +61,7 @@ class Trial(NamedTuple):
 
     estimate: float
     slack: float
+    burst: float
     known: bool
     throttled: float
 

@@ -37,8 +37,9 @@ from __future__ import annotations
 from math import exp, inf
 from typing import TYPE_CHECKING
 
-from aws_bedrock_inference.rules.quota.bursts import Burst
+from aws_bedrock_inference.rules.quota.bursts import SMALL, Burst
 from aws_bedrock_inference.rules.quota.evidence import LARGER, TOLD, UNTOLD, Evidence, Trial
+from aws_bedrock_inference.rules.quota.slack import Slack
 
 if TYPE_CHECKING:
     from aws_bedrock_inference.rules.quota.observed import Counts, Throttle
@@ -71,15 +72,10 @@ DOUBTING = 1.0
 OUTAGE = 3
 PROVEN = 5
 LONG = 6.0
+LONGER = 18.0  # where the minute was not even half full
+FULL = 0.5
 LONG_KEPT = 0.5
 FORGOTTEN = 30.0
-
-# If answers take long and max_tokens is far above their usage, reservations fill the minute with tokens that will never
-# be used. A bucket does not mind: so they may exceed the minute by this share more each second, up to SLACK_MOST.
-SLACK_INCREASE = 0.01
-SLACK_MOST = 4.0
-SLACK_LEAST = 0.02
-SLACK_KEPT = 0.5
 
 # A lower estimate of others by no more than this part is no new verdict. After a trial here has ended in noise, others
 # still repeat it for so many seconds.
@@ -96,14 +92,15 @@ class EvidenceEstimator:
     def __init__(self, estimate: float, *, burst: float, ceiling: float = inf, known: bool = True) -> None:
         self.estimate = estimate
         self.burst = burst
-        self._bursts = Burst(burst)
         self.slack = 0.0
+        self._slack = Slack()
         self.ceiling = ceiling
         self.known = known
         self.reason = "as it was given" if known else "nothing is known yet"
         self.evidence = Evidence()
         self._told = ceiling < inf
         self._prior = TOLD if self._told else UNTOLD
+        self._bursts = Burst(burst, self._prior.regrows)
         self._now = self._changed_at = 0.0
         self._admitted = 0.0
         self._trial: Trial | None = None
@@ -123,9 +120,8 @@ class EvidenceEstimator:
                 self._judge(self._trial)
         if self.burst < self._bursts.most:
             self.burst = self._bursts.grow(seconds)
+        self.slack = self._slack.elapsed(self._now, seconds, counts)
         if counts.held_back:
-            if counts.reserved:
-                self.slack = min(SLACK_MOST, self.slack + SLACK_INCREASE * seconds)
             if self.evidence.doubt < DOUBTING and not (self._told and self._trial is not None):
                 self._grow(seconds, counts)
 
@@ -133,17 +129,24 @@ class EvidenceEstimator:
         """Find out what a throttle is evidence for; return whether nothing is left of the burst."""
         self._count(counts)
         in_a_row = throttle.in_a_row
+        if in_a_row == 1:
+            self._row_at, self._row_counts = self._now, True
+            self._row_before = self.evidence.mark()
+            self._row_estimate = self.estimate if self.known else throttle.at_least(LEAST_CALLS)
         if self.known and in_a_row < OUTAGE and self._bursts.explains(throttle, self.estimate):
             if self._bursts.blame(throttle, self._now):
                 self.burst = self._bursts.seconds
                 self._change()
             return True
+        if self._slack.explains(throttle, self._now, counts):
+            self.slack = self._slack.share
+            return False
         if not in_a_row or throttle.age > self._now - self._changed_at:
             return False
         if in_a_row >= OUTAGE:
-            return self._weigh_row(throttle) or not self._told
+            return self._weigh_row(throttle, counts) or not self._told
         if in_a_row == 1:
-            self._weigh(throttle)
+            self._weigh(throttle, counts)
             return not self._told and self.evidence.doubt > DOUBTING
         return not self._told
 
@@ -153,8 +156,8 @@ class EvidenceEstimator:
             return
         self.evidence.find_noise(min(0.5, noise))
         if self._trial is not None:
-            self.estimate, self.known, self._trial = self._trial.estimate, self._trial.known, None
-            self._restored_at = self._now
+            self._restore(self._trial)
+            self._trial = None
             self._change()
 
     def adopt(self, estimate: float) -> None:
@@ -193,10 +196,7 @@ class EvidenceEstimator:
             way = self._grown / SPAN - self._drop**0.25
             self.estimate = min(self.ceiling, max(self.estimate, self._level * (1.0 + way * abs(way) ** 3)))
 
-    def _weigh(self, throttle: Throttle) -> None:
-        self._row_at, self._row_counts = self._now, True
-        self._row_before = self.evidence.mark()
-        self._row_estimate = self.estimate if self.known else throttle.at_least(LEAST_CALLS)
+    def _weigh(self, throttle: Throttle, counts: Counts) -> None:
         evidence = self.evidence
         evidence.throttle(1.0 if self._told else throttle.size)  # the told prior is stronger than sizes
         doubtful = evidence.doubtful(self._prior.doubt)
@@ -207,7 +207,13 @@ class EvidenceEstimator:
                 self._changed_at, self._grown, evidence.doubt = self._now, 0.0, 0.0
         elif doubtful:
             base = self.estimate if self.known else min(self.estimate, throttle.at_least(LEAST_CALLS))
-            self._try(Trial(self.estimate, self.slack, self.known, 0.0), base, throttle.refused)
+            self._try(self._first(counts), base, throttle.refused)
+
+    def _first(self, counts: Counts) -> Trial:
+        """Return a trial of what is likeliest and costs least: the slack where it is used, then the burst."""
+        slack = self.slack if counts.used > counts.minute and not self._slack.proven(self._now) else 0.0
+        burst = self.burst if self._told and self.burst >= SMALL else 0.0
+        return Trial(self.estimate, slack, burst, self.known, 0.0)
 
     def _reduce(self, base: float, excess: float, refused: float) -> None:
         least = min(base, LEAST_CALLS * refused)
@@ -219,8 +225,11 @@ class EvidenceEstimator:
         throttled = evidence.rate * (1.0 - evidence.throttles**-0.5)
         again = self._trial is not None
         self._trial = before._replace(throttled=evidence.rate if again else throttled)
-        if self.slack > SLACK_LEAST:
-            self.slack *= SLACK_KEPT
+        if self._trial.slack:
+            self._slack.fail(self._now)
+            self.slack = 0.0
+        elif self._trial.burst:
+            self.burst = self._bursts.reduce()
         else:
             excess = max(0.0, throttled - evidence.noise)
             self.known = True
@@ -236,17 +245,18 @@ class EvidenceEstimator:
         if gone is None:
             return
         cut = 1.0 - self.estimate / trial.estimate
-        reserved = self.slack != trial.slack
+        reserved = trial.slack > 0.0 or trial.burst > 0.0
         shallow = cut < max(prior.cut, evidence.rate - evidence.noise)
         if not gone and (reserved or (shallow and self._told)):
-            self._try(trial._replace(slack=self.slack) if reserved else trial, self.estimate)
+            if reserved:
+                self._restore(trial)
+            self._try(trial._replace(slack=0.0, burst=0.0 if not trial.slack else trial.burst), self.estimate)
             return
         if not gone and not self._told and (shallow or evidence.size > LARGER):
             return
         if not gone:
             evidence.find_noise(min(evidence.rate, trial.throttled))
-            self._restored_at = self._now
-            self.estimate, self.known = trial.estimate, trial.known
+            self._restore(trial)
             self.reason = f"throttles went on when less went: {evidence.noise:.1%} of calls, whatever the rate is"
         else:
             evidence.learn()
@@ -258,7 +268,17 @@ class EvidenceEstimator:
         self._trial = None
         self._change()
 
-    def _weigh_row(self, throttle: Throttle) -> bool:
+    def _restore(self, before: Trial) -> None:
+        """Go back to what was before a trial."""
+        self.estimate, self.known = before.estimate, before.known
+        self._restored_at = self._now
+        if before.slack:
+            self._slack.restore(before.slack, self._now)
+            self.slack = before.slack
+        elif before.burst:
+            self.burst = self._bursts.seconds = before.burst
+
+    def _weigh_row(self, throttle: Throttle, counts: Counts) -> bool:
         """Weigh a row of throttles; return whether it lowered the rate at once."""
         if throttle.in_a_row >= PROVEN:
             self.evidence.withdraw(self._row_before)
@@ -268,6 +288,8 @@ class EvidenceEstimator:
             self._rows_at = self._now
             if self._rows >= self._prior.rows:
                 self._rows = 1.0
+                if self._reduce_burst():
+                    return True
                 base = self.estimate if self.known else throttle.at_least(LEAST_CALLS)
                 to = max(self._prior.kept * base, (1.0 - self._prior.below) * min(base, throttle.recently))
                 self._lower(to, max(self._level, base) if self._told else to)
@@ -275,15 +297,27 @@ class EvidenceEstimator:
                 self._change()
                 return True
         elif self._now - self._row_at > LONG:
-            if self.slack > SLACK_LEAST:
-                self.slack *= SLACK_KEPT
-            elif throttle.lately < self.estimate:
+            full = not self._told or counts.used > FULL * counts.minute
+            if full and self.slack and not self._slack.proven(self._now):
+                self._slack.fail(self._now)
+                self.slack = 0.0
+            elif not full and self._reduce_burst():
+                return True
+            elif throttle.lately < self.estimate and (full or self._now - self._row_at > LONGER):
                 self._trial = None
                 to = max(LONG_KEPT * self._row_estimate, throttle.lately)
                 self._lower(to, to)
                 self.reason = "nothing went for long: the last minute was full"
                 self._change()
         return False
+
+    def _reduce_burst(self) -> bool:
+        """Let less go at once where the limit is told, if it is not little already; return whether it was."""
+        if not self._told or self.burst < SMALL:
+            return False
+        self.burst = self._bursts.reduce()
+        self._change()
+        return True
 
     def _lower(self, to: float, level: float) -> None:
         """Set the estimate; it grows again towards `level`, and on from there."""

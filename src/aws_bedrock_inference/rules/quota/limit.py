@@ -98,8 +98,8 @@ class Limit:
 
     def needs(self, amount: float) -> float:
         """Return the level at which `amount` may go. What is larger than the capacity goes when that is full."""
-        needed = (amount if amount < self.capacity else self.capacity) - self.credit * self.rate
-        return needed if needed > 0.0 else 0.0
+        needed = amount - self.credit * self.rate
+        return 0.0 if needed < 0.0 else needed if needed < self.capacity else self.capacity
 
     def lease(self, share: float, estimate: float | None, noise: float = 0.0) -> None:
         """Have `share` of a limit, of which others have found `estimate` and `noise`; None and 0 if nothing new."""
