@@ -298,11 +298,11 @@ class EvidenceEstimator:
                 return True
         elif self._now - self._row_at > LONG:
             full = not self._told or counts.used > FULL * counts.minute
+            if self._reduce_burst():
+                return True
             if full and self.slack and not self._slack.proven(self._now):
                 self._slack.fail(self._now)
                 self.slack = 0.0
-            elif not full and self._reduce_burst():
-                return True
             elif throttle.lately < self.estimate and (full or self._now - self._row_at > LONGER):
                 self._trial = None
                 to = max(LONG_KEPT * self._row_estimate, throttle.lately)

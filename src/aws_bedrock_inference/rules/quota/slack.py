@@ -12,7 +12,7 @@ from __future__ import annotations
 from math import inf
 from typing import TYPE_CHECKING
 
-from aws_bedrock_inference.rules.quota.doubts import Doubts
+from aws_bedrock_inference.rules.quota.doubts import DOUBT, Doubts
 
 if TYPE_CHECKING:
     from aws_bedrock_inference.rules.quota.observed import Counts, Throttle
@@ -57,9 +57,10 @@ class Slack:
         tried = self._tries(now, counts.used + throttle.refused, counts)
         self._count(now, counts, tried=tried)
         self._held = inf
-        if throttle.in_a_row == 1 or self._passed < NEAR * counts.minute:
+        near = self._passed < NEAR * counts.minute
+        if throttle.in_a_row == 1 or near:
             self._doubts.throttle(anyway=not tried)
-        if tried and self._doubts.enough:
+        if tried and (self._doubts.enough or (near and self._doubts.doubt > DOUBT)):
             self.fail(now)
         return tried
 
