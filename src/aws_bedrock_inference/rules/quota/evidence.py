@@ -40,7 +40,8 @@ DUE = 12.0
 class Prior(NamedTuple):
     """The evidence that it takes. `doubt` of it starts a trial, which goes `below` what the throttles explain; `gone`
     of it blames the rate, and throttles that go on although `cut` of the rate was taken away are noise. `rows` rows in
-    half a minute lower the rate, each to `kept` of it at the least.
+    half a minute lower the rate, each to `kept` of it at the least. A burst grows again by a part of itself in `regrows`
+    seconds.
     """
 
     doubt: float
@@ -57,7 +58,7 @@ UNTOLD = Prior(doubt=2.0, below=0.18, gone=SURE, cut=0.2, rows=1.5, kept=0.5, re
 
 
 class Trial(NamedTuple):
-    """The answers before a trial, and the rate of throttles then."""
+    """The answers before a trial, and the rate of throttles then. Slack and burst are 0 once they are no suspects."""
 
     estimate: float
     slack: float

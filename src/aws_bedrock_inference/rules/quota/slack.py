@@ -1,10 +1,11 @@
 """Learn by how much reservations may exceed the minute: a service that counts a bucket does not mind.
 
-If answers take long and max_tokens is far above their usage, reservations fill the minute with tokens that will never be
-used. A bucket gets them back when the call ends; a service that counts a minute refuses what does not fit into it. So
-reservations may exceed the minute by more and more as long as they are what holds calls back. What has gone through
-while they did is proven. Throttles of calls that needed more than that are counted apart from all others (`doubts`):
-once they are more than come anyway, the service counts the minute, and nothing more is tried for a while.
+If answers take long and max_tokens is far above their usage, reservations fill the minute with tokens that will never
+be used. A bucket gets them back when the call ends; a service that counts a minute refuses what does not fit into it.
+So reservations may exceed the minute by more and more while they are what holds calls back. What goes through then is
+proven to pass. Throttles of calls that needed more than that are weighed apart from others (`doubts`): once they are
+more than come anyway, the service counts the minute, and nothing more is tried for a while. Once the minute has held
+more than its limit for longer than a minute, it is certain that no minute is counted.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ REST = 60.0
 LONGER = 4.0
 LONGEST = 3600.0
 
+# A minute that held no more than this part of its limit is as a service lets it be that counts a sliding one: its
+# throttles are taken at their word. After so many seconds with more, none is counted.
 NEAR = 1.01
 PROVEN = 62.0
 
