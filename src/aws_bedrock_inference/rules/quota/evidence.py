@@ -40,8 +40,7 @@ DUE = 12.0
 class Prior(NamedTuple):
     """The evidence that it takes. `doubt` of it starts a trial, which goes `below` what the throttles explain; `gone`
     of it blames the rate, and throttles that go on although `cut` of the rate was taken away are noise. `rows` rows in
-    half a minute lower the rate, each to `kept` of it at the least. A burst grows again by a part of itself in `regrows`
-    seconds.
+    half a minute lower the rate, each to `kept` of it at the least. A burst grows again by itself in `regrows` seconds.
     """
 
     doubt: float

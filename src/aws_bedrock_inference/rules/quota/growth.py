@@ -33,7 +33,7 @@ class Growth:
     def told(self, estimate: float, seconds: float) -> float:
         """Return what a told rate has grown to: quickly at first, slowly near the level, then quickly."""
         self._grown += seconds
-        way = self._grown / SPAN - self._drop**0.25
+        way: float = self._grown / SPAN - self._drop**0.25
         return max(estimate, self.level * (1.0 + way * abs(way) ** 3))
 
     def found(self, estimate: float, seconds: float, calls: float) -> float:
