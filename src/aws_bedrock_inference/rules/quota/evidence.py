@@ -52,7 +52,7 @@ class Prior(NamedTuple):
     regrows: float
 
 
-TOLD = Prior(doubt=4.0, below=0.04, gone=2 * SURE, cut=0.0, rows=2.2, kept=0.8, regrows=200.0)
+TOLD = Prior(doubt=4.0, below=0.04, gone=2 * SURE, cut=0.0, rows=2.2, kept=0.8, regrows=300.0)
 UNTOLD = Prior(doubt=2.0, below=0.18, gone=SURE, cut=0.2, rows=1.5, kept=0.5, regrows=600.0)
 
 
