@@ -58,7 +58,6 @@ PARTS: dict[str, dict[Any, Any]] = {
         "learning.UNTOLD": UNTOLD._replace(rows=inf),
     },
     "long rows that show a full minute": {"learning.LONG": inf},
-    "more patience while the minute is not half full": {"learning.FULL": 0.0},
     "all that is learned of bursts": {(Burst, "explains"): lambda *_: False, "learning.SMALL": inf},
     "throttles of fast seconds as the burst's": {(Burst, "explains"): lambda *_: False},
     "the burst as a suspect before the rate": {"learning.SMALL": inf},

@@ -41,7 +41,7 @@ from typing import TYPE_CHECKING
 from aws_bedrock_inference.rules.quota.bursts import SMALL, Burst
 from aws_bedrock_inference.rules.quota.evidence import LARGER, TOLD, UNTOLD, Evidence, Trial
 from aws_bedrock_inference.rules.quota.growth import UNKNOWN_INCREASE, Growth
-from aws_bedrock_inference.rules.quota.rows import FULL, LONG, LONGER, OUTAGE, PROVEN, Rows
+from aws_bedrock_inference.rules.quota.rows import LONG, OUTAGE, PROVEN, Rows
 from aws_bedrock_inference.rules.quota.slack import Slack
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ class EvidenceEstimator:
         if not in_a_row or throttle.age > self._now - self._changed_at:
             return False
         if in_a_row >= OUTAGE:
-            return self._weigh_row(throttle, counts) or not self._told
+            return self._weigh_row(throttle) or not self._told
         if in_a_row == 1:
             self._weigh(throttle, counts)
             return not self._told and self.evidence.doubt > DOUBTING
@@ -244,7 +244,7 @@ class EvidenceEstimator:
         elif before.burst:
             self._bursts.seconds = before.burst
 
-    def _weigh_row(self, throttle: Throttle, counts: Counts) -> bool:
+    def _weigh_row(self, throttle: Throttle) -> bool:
         """Weigh a row of throttles; return whether less goes now."""
         rows, below = self._rows, 1.0 - self._prior.below
         if throttle.in_a_row >= PROVEN:
@@ -258,15 +258,14 @@ class EvidenceEstimator:
                 self.reason = "rows of throttles, again and again"
                 self._change()
             return True
-        if again is False or (lasted := rows.lasted(self._now)) <= LONG:
+        if again is False or rows.lasted(self._now) <= LONG:
             return False
-        full = not self._told or counts.used > FULL * counts.minute
         if self._reduce_burst():
             return True
-        if full and self.slack and not self._slack.proven(self._now):
+        if self.slack and not self._slack.proven(self._now):
             self._slack.fail(self._now)
             self._change()
-        elif throttle.lately < self.estimate and (full or lasted > LONGER):
+        elif throttle.lately < self.estimate:
             self._trial = None
             to = max(LONG_KEPT * rows.estimate, throttle.lately)
             self._lower(to, to)

@@ -8,10 +8,8 @@ from math import exp, inf
 OUTAGE = 3
 PROVEN = 5
 
-# Only a full minute explains a longer row, in seconds. Where the minute was not even half full, it takes longer.
+# Only a full minute explains a longer row, in seconds.
 LONG = 6.0
-LONGER = 18.0
-FULL = 0.5
 
 # Rows are forgotten in so many seconds.
 FORGOTTEN = 30.0
