@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         CircuitBreakerOpenError,
         TokenBucket,
         calculate_backoff,
+        create_job_with_retry,
         exponential_backoff_retry,
         handle_aws_error,
         invoke_with_retry,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
         retry_with_jitter,
         safe_invoke,
         stream_with_retry,
+        wait_for_job_with_adaptive_polling,
     )
     from aws_bedrock_inference.deadletters.queue import DeadLetterQueue
     from aws_bedrock_inference.exceptions import (
@@ -65,6 +67,9 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.flow import Pipeline
     from aws_bedrock_inference.foundation.models import Models
     from aws_bedrock_inference.foundation.resolving import NotResolvable
+    from aws_bedrock_inference.jobs.aclient import AsyncBedrockJobClient
+    from aws_bedrock_inference.jobs.client import BedrockJobClient
+    from aws_bedrock_inference.jobs.values import JobFailed
     from aws_bedrock_inference.knowledge.classify import classify
     from aws_bedrock_inference.knowledge.explain import Explanation, explain
     from aws_bedrock_inference.knowledge.models import ModelArn
@@ -104,6 +109,7 @@ _HOMES = {
         "CircuitBreakerOpenError",
         "TokenBucket",
         "calculate_backoff",
+        "create_job_with_retry",
         "exponential_backoff_retry",
         "handle_aws_error",
         "invoke_with_retry",
@@ -112,6 +118,7 @@ _HOMES = {
         "retry_with_jitter",
         "safe_invoke",
         "stream_with_retry",
+        "wait_for_job_with_adaptive_polling",
     ),
     "deadletters.queue": ("DeadLetterQueue",),
     "resilience.functions": ("attempts",),
@@ -147,6 +154,9 @@ _HOMES = {
     "flow": ("Pipeline",),
     "foundation.models": ("Models",),
     "foundation.resolving": ("NotResolvable",),
+    "jobs.aclient": ("AsyncBedrockJobClient",),
+    "jobs.client": ("BedrockJobClient",),
+    "jobs.values": ("JobFailed",),
     "knowledge.classify": ("classify",),
     "knowledge.explain": ("Explanation", "explain"),
     "knowledge.models": ("ModelArn",),
@@ -178,10 +188,12 @@ __all__ = [
     "AssumedRole",
     "AsyncBatchRun",
     "AsyncBedrockClient",
+    "AsyncBedrockJobClient",
     "BatchRun",
     "BatchStopped",
     "BedrockClient",
     "BedrockError",
+    "BedrockJobClient",
     "BedrockStreamingClient",
     "Breaker",
     "BudgetExhausted",
@@ -211,6 +223,7 @@ __all__ = [
     "Interrupted",
     "InvalidByService",
     "InvalidRequest",
+    "JobFailed",
     "MaxCost",
     "ModelArn",
     "ModelFailed",
@@ -248,6 +261,7 @@ __all__ = [
     "attempts",
     "calculate_backoff",
     "classify",
+    "create_job_with_retry",
     "explain",
     "exponential_backoff_retry",
     "handle_aws_error",
@@ -261,6 +275,7 @@ __all__ = [
     "safe_invoke",
     "standard",
     "stream_with_retry",
+    "wait_for_job_with_adaptive_polling",
 ]
 
 

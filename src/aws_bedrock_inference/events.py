@@ -261,6 +261,39 @@ class RouteHealthChanged:
     share: float
 
 
+@dataclass(frozen=True, slots=True)
+class JobCreated:
+    """A batch job was created, or found: `adopted` says that one with the same content was there already."""
+
+    job_id: str
+    name: str
+    adopted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class JobProgressed:
+    """A batch job that is waited for has another status or other counts than before. `status` is the documents' word,
+    `aws_status` AWS's; `waited` are the seconds since the wait began.
+    """
+
+    job_id: str
+    status: str
+    aws_status: str
+    processed: int
+    total: int
+    failed: int
+    waited: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class JobPollFailed:
+    """The status of a batch job could not be asked, because of `fault`. It is asked again after `wait` seconds."""
+
+    job_id: str
+    fault: Fault
+    wait: float
+
+
 class Listeners:
     """The listeners of one client. `added` are those that were added; without them the event of a successful call need
     not be created. `always` are called with every other event, too, before the others.

@@ -26,6 +26,9 @@ from aws_bedrock_inference.events import (
     DeadLetterKept,
     DeadLetterLost,
     FellBack,
+    JobCreated,
+    JobPollFailed,
+    JobProgressed,
     ProfileChosen,
     QuotaQueued,
     ReadinessAwaited,
@@ -229,6 +232,31 @@ def _awaited(event: ReadinessAwaited) -> None:
     )
 
 
+def _job(event: JobCreated) -> None:
+    LOGGER.info("job %s (%s) %s", event.job_id, event.name, "has this content already" if event.adopted else "created")
+
+
+def _progress(event: JobProgressed) -> None:
+    LOGGER.info(
+        "job %s: %s, %d of %d records processed, %d failed, after %.0f s",
+        event.job_id,
+        event.aws_status,
+        event.processed,
+        event.total,
+        event.failed,
+        event.waited,
+    )
+
+
+def _poll_failed(event: JobPollFailed) -> None:
+    LOGGER.warning(
+        "job %s: its status could not be asked: %s; asked again in %.0f s",
+        event.job_id,
+        _named(event.fault),
+        event.wait,
+    )
+
+
 def _named(fault: Fault) -> str:
     request = f", request id {fault.request_id}" if fault.request_id else ""
     return f"{fault.code} ({fault.cause}, {fault.origin.value}{request})"
@@ -245,6 +273,9 @@ _LINES: dict[type, Callable[[Any], None]] = {
     DeadLetterKept: _letter,
     DeadLetterLost: _letter_lost,
     FellBack: _fell_back,
+    JobCreated: _job,
+    JobPollFailed: _poll_failed,
+    JobProgressed: _progress,
     ProfileChosen: _profile,
     QuotaQueued: _queued,
     ReadinessAwaited: _awaited,

@@ -45,6 +45,10 @@ class Simulator:
         """Load another scenario, with the arguments of `simulator`; quotas, schedule and statistics start anew."""
         self._control("scenario", json.dumps(tables(source, **options)).encode())
 
+    def advance(self, seconds: float) -> None:
+        """Let so many seconds pass at once on the simulator's clock: quotas refill, faults and batch jobs go on."""
+        self._control("clock", json.dumps({"seconds": seconds}).encode())
+
     def _control(self, page: str, body: bytes | None = None) -> dict[str, Any]:
         request = urllib.request.Request(  # noqa: S310 - our own URL
             f"{self.url}/_simulator/{page}", body, {"Content-Type": "application/json"}

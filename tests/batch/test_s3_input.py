@@ -10,10 +10,10 @@ import pytest
 from botocore.exceptions import IncompleteReadError
 from moto import mock_aws
 
-from aws_bedrock_inference.batch import s3
+from aws_bedrock_inference import s3
 from aws_bedrock_inference.batch.inputs import open_input
 from aws_bedrock_inference.batch.records import BadLine, Record
-from aws_bedrock_inference.batch.s3 import S3Location, S3Object, opened
+from aws_bedrock_inference.s3 import S3Location, S3Object, opened
 
 if TYPE_CHECKING:
     import io

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from botocore.exceptions import ClientError
 from click.testing import CliRunner
+from support.batch_desk import BatchDesk, records
 
 from aws_bedrock_inference import BedrockClient
 from aws_bedrock_inference.cli import main
@@ -99,6 +100,14 @@ def test_options_replace_what_the_scenario_says(simulated: Any, oracle: Any, tmp
 def test_a_seed_makes_other_answers(simulated: Any) -> None:
     first, same, other = (ask(simulated("--seed", seed).url) for seed in "112")
     assert first == same != other
+
+
+@pytest.mark.newer_botocore  # older ones know no Converse jobs
+def test_batch_jobs_use_the_s3_that_it_is_given(simulated: Any, moto_url: str, alone: None) -> None:
+    desk = BatchDesk(Simulator(simulated("--s3-endpoint", moto_url).url), moto_url)
+    desk.put(records(100))
+    assert desk.counts(desk.create()) == (100, 100, 100, 0)
+    desk.close()
 
 
 def test_a_stream_under_way_does_not_keep_it(simulated: Any, tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ def test_options_replace_what_the_source_says(tmp_path: Any) -> None:
 
 
 WRONG = {
-    'faluts = "x"': "the scenario has no 'faluts'; allowed here: answers, changes, credentials, data_retention,",
+    'faluts = "x"': "the scenario has no 'faluts'; allowed here: answers, batch, changes, credentials,",
     "[quota]\nrmp = 5": r"[quota] has no 'rmp'; allowed here: rpm, tpd, tpm",
     "[quota]\nrpm = -5": "[quota]: rpm must not be negative",
     '[quota]\nrpm = "5"': "[quota]: rpm must be a number, not '5'",

@@ -70,6 +70,7 @@ class Account:
         return self.perform(Request("POST", path, "", headers, raw))
 
     def perform(self, request: Request) -> Got:
+        self.service.work()
         plan = self.service.handle(request)
         got = Got(plan.status, dict(plan.headers), b"")
         for step in plan.steps:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from aws_bedrock_inference import clock
 from aws_bedrock_inference.batch.answer_lines import answer_line, made_by
 from aws_bedrock_inference.call import Outcome, Route
+from aws_bedrock_inference.dialects.media_json import plain_json, with_bytes
 from aws_bedrock_inference.dialects.usage import stop_reason
 from aws_bedrock_inference.fault import Decision, Fault
 from aws_bedrock_inference.knowledge.classify import unanswered
@@ -71,7 +71,7 @@ def request_of(record: Record, **defaults: Any) -> dict[str, Any]:
     if record.is_prompt:
         return {**{name: value for name, value in defaults.items() if value is not None}, **record.arguments}
     body = record.source["modelInput"]
-    return _with_bytes(body) if record.is_converse else {"body": json.dumps(body)}
+    return with_bytes(body) if record.is_converse else {"body": json.dumps(body)}
 
 
 def error_line(fault: Fault, attempts: int) -> dict[str, Any]:
@@ -119,7 +119,7 @@ def _native(body: bytes) -> Any:
 
 def _batch_answer(source: dict[str, Any], output: Any, model: str, at: float) -> Answer:
     try:
-        plain = json.loads(json.dumps(output, default=_base64))
+        plain = plain_json(output)
     except (TypeError, ValueError, RecursionError):
         fault = unanswered(None, code="MalformedResponse", message="the answer cannot be written as JSON")
         raise error_of(Outcome(fault=fault), "invoke_model", Route(model)) from None
@@ -130,32 +130,3 @@ def _batch_answer(source: dict[str, Any], output: Any, model: str, at: float) ->
         **made_by(model, at),
     }
     return Answer(line, stop_reason(plain).lower() if isinstance(plain, dict) else "")
-
-
-def _with_bytes(value: Any) -> Any:
-    """Return a Converse body with its media decoded: base64 in JSON, bytes in Python. The JSON of tools stays
-    unchanged.
-    """
-    if isinstance(value, list):
-        return [_with_bytes(part) for part in value]
-    if not isinstance(value, dict):
-        return value
-    return {
-        name: _decoded(part)
-        if name in ("bytes", "redactedContent")
-        else part
-        if name in ("input", "json")
-        else _with_bytes(part)
-        for name, part in value.items()
-    }
-
-
-def _decoded(text: Any) -> Any:
-    try:
-        return base64.b64decode(text, validate=True)
-    except (TypeError, ValueError):
-        return text  # the client says what is wrong with it
-
-
-def _base64(value: bytes) -> str:
-    return base64.b64encode(value).decode()

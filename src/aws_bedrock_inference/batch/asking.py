@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from aws_bedrock_inference.batch.answers import error_line, unexpected
 from aws_bedrock_inference.batch.fates import Fate, State, written
-from aws_bedrock_inference.batch.parking import hits_every_record, passes_soon
 from aws_bedrock_inference.batch.schema import ATTEMPTS, DoesNotFit
 from aws_bedrock_inference.exceptions import BedrockError
+from aws_bedrock_inference.knowledge.every_record import hits_every_record, passes_soon
 from aws_bedrock_inference.stores import StoreUnavailable
 
 if TYPE_CHECKING:

@@ -8,12 +8,13 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from aws_bedrock_inference.batch import folder, s3
+from aws_bedrock_inference import s3
+from aws_bedrock_inference.batch import folder
 from aws_bedrock_inference.batch.pieces import bounded_lines
 from aws_bedrock_inference.batch.records import BadLine, Record, json_lines, records_from
 from aws_bedrock_inference.batch.rows import is_table, rows
-from aws_bedrock_inference.batch.s3 import S3Location
 from aws_bedrock_inference.knowledge.logs import LogError, blocks
+from aws_bedrock_inference.s3 import S3Location
 from aws_bedrock_inference.sessions import make_client
 
 if TYPE_CHECKING:

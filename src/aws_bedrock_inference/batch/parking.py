@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from aws_bedrock_inference.fault import Category, Decision, Fault, Kind
+from aws_bedrock_inference.fault import Fault, Kind
+from aws_bedrock_inference.knowledge.every_record import BUDGET_EXHAUSTED, DAY, NEVER
 from aws_bedrock_inference.knowledge.lifecycle import heals_after
 
 if TYPE_CHECKING:
@@ -12,11 +13,6 @@ if TYPE_CHECKING:
 
 # A run parks after this many records in a row met one fault that does not depend on the record.
 ENOUGH_IN_A_ROW = 5
-
-_DAY = frozenset({"tokens-per-day-exhausted", "daily-quota-exhausted"})
-BUDGET_EXHAUSTED = "budget-exhausted"
-_NEVER = frozenset({"on-demand-not-supported-use-inference-profile", BUDGET_EXHAUSTED, "price-unknown"})
-_KINDS = frozenset({Kind.DENIED, Kind.NOT_FOUND, Kind.UNREACHABLE})
 
 # Seconds between two questions, where AWS documents none: a network comes back within seconds, a person renews
 # credentials within minutes, a day's quota takes longer.
@@ -27,21 +23,16 @@ GIVE_UP_AFTER = 86_400.0
 """Seconds that a run stays parked by default, if it had answers before: a day's tokens are back after a day."""
 
 
-def hits_every_record(fault: Fault) -> bool:
-    """Return whether the fault affects every record: credentials, access, the model, the endpoint, the daily quota."""
-    return fault.kind in _KINDS or fault.cause in _DAY | _NEVER or heals_after(fault.cause) is not None
-
-
 def may_pass(fault: Fault) -> bool:
     """Return whether a fault that affects every record may be over later, without another command."""
-    return heals_after(fault.cause) is not None or (fault.kind is not Kind.NOT_FOUND and fault.cause not in _NEVER)
+    return heals_after(fault.cause) is not None or (fault.kind is not Kind.NOT_FOUND and fault.cause not in NEVER)
 
 
 def ask_again_after(fault: Fault) -> float:
     """Return the seconds after which to ask again: what AWS states or documents for the fault, else by its kind."""
     if documented := heals_after(fault.cause) or fault.stated_wait:
         return documented
-    return _SLOW if fault.cause in _DAY else _RHYTHM.get(fault.kind, _SLOW)
+    return _SLOW if fault.cause in DAY else _RHYTHM.get(fault.kind, _SLOW)
 
 
 def is_final(fault: Fault) -> bool:
@@ -49,12 +40,6 @@ def is_final(fault: Fault) -> bool:
     the budget is spent, which no other record changes.
     """
     return fault.cause == BUDGET_EXHAUSTED
-
-
-def passes_soon(fault: Fault) -> bool:
-    """Return whether the fault is transient, so that a later attempt of the same run can succeed."""
-    heals = fault.decision is Decision.RETRY or fault.category is Category.TRANSIENT
-    return heals and fault.cause not in _DAY | _NEVER
 
 
 class Parking:

@@ -16,8 +16,9 @@ from aws_bedrock_inference.batch.asking import fate_of
 from aws_bedrock_inference.batch.delayed import Delayed
 from aws_bedrock_inference.batch.ending import Ending
 from aws_bedrock_inference.batch.fates import Changed, Fate, JournalBroken, State
-from aws_bedrock_inference.batch.parking import Parking, passes_soon
+from aws_bedrock_inference.batch.parking import Parking
 from aws_bedrock_inference.fault import Fault
+from aws_bedrock_inference.knowledge.every_record import passes_soon
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -25,6 +25,7 @@ COMMANDS = {
     "scan": "Count the AWS errors in logs, by cause.",
     "errors": "List the known AWS errors: cause, codes, whether to retry.",
     "run": "Send every prompt of a file; write each answer as it arrives.",
+    "job": "Create batch jobs at half price, wait for them, read their results.",
     "invoke": "Send one prompt and print the answer.",
     "dlq": "List dead letters, show them, and send them again.",
     "models": "List the models of a Region and check the access to them.",

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from botocore.exceptions import BotoCoreError, NoRegionError
+from botocore.exceptions import BotoCoreError, ClientError, NoRegionError
 
-from aws_bedrock_inference.batch.parking import hits_every_record
 from aws_bedrock_inference.cli.exit_codes import CANNOT_WORK, FAILED, NEEDS_CORRECTION
 from aws_bedrock_inference.exceptions import BedrockError, InvalidRequest
+from aws_bedrock_inference.jobs.values import JobFailed
+from aws_bedrock_inference.knowledge.classify import classify
+from aws_bedrock_inference.knowledge.every_record import hits_every_record
 from aws_bedrock_inference.stores import StoreUnavailable
 from aws_bedrock_inference.transports.endpoint import unread_region
 
@@ -23,8 +25,13 @@ def explained(error: Exception) -> tuple[str, int]:
             + unread_region(),
             CANNOT_WORK,
         )
+    elif isinstance(error, ClientError):
+        fault = classify(error)
+        text, code = f"{fault}\n{fault.advice}", CANNOT_WORK if hits_every_record(fault) else FAILED
     elif isinstance(error, (BotoCoreError, StoreUnavailable)):
         text, code = str(error), CANNOT_WORK
+    elif isinstance(error, JobFailed):
+        text = str(error)
     elif isinstance(error, ValueError):
         text, code = str(error), NEEDS_CORRECTION
     elif isinstance(error, OSError):

@@ -56,17 +56,22 @@ _OPTIONS = (
     ),
     REGION_OPTION,
     PROFILE_OPTION,
-    click.option(
-        "--endpoint-url", metavar="URL", help="URL to call instead of AWS, such as the URL of `bedrock simulate`."
-    ),
 )
+_ENDPOINT_OPTION = click.option(
+    "--endpoint-url", metavar="URL", help="URL to call instead of AWS, such as the URL of `bedrock simulate`."
+)
+
+
+def request_options(function: F) -> F:
+    """Add the options that select the model, the account and the request settings."""
+    for option in reversed(_OPTIONS):
+        function = option(function)
+    return function
 
 
 def call_options(function: F) -> F:
     """Add the options that select the model, the endpoint and the request settings."""
-    for option in reversed(_OPTIONS):
-        function = option(function)
-    return function
+    return request_options(_ENDPOINT_OPTION(function))
 
 
 def chosen_model(model: str | None) -> str:

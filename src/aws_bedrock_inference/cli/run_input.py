@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aws_bedrock_inference.batch.s3 import S3Location
 from aws_bedrock_inference.batch.template import Template
 from aws_bedrock_inference.cli.terminal import given_text
+from aws_bedrock_inference.s3 import S3Location
 
 if TYPE_CHECKING:
     from aws_bedrock_inference.batch.inputs import Source

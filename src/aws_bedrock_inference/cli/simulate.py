@@ -37,6 +37,7 @@ _PER_MINUTE = click.FloatRange(min=0)
 @click.option("--discipline", type=click.Choice(list(DISCIPLINES)), help="Algorithm that counts the quota of a minute.")
 @click.option("--rpm", type=_PER_MINUTE, metavar="N", help="Requests per minute for each model.")
 @click.option("--tpm", type=_PER_MINUTE, metavar="N", help="Tokens per minute for each model.")
+@click.option("--s3-endpoint", metavar="URL", help="S3 endpoint from which batch jobs read, and to which they write.")
 def simulate(source: str | None, *, host: str, port: int, **options: Any) -> None:
     """Run a local Bedrock endpoint with quotas and faults.
 

@@ -9,6 +9,7 @@ from aws_bedrock_inference.compat.breaker import BreakerState, CircuitBreaker, C
 from aws_bedrock_inference.compat.bucket import TokenBucket
 from aws_bedrock_inference.compat.errors import handle_aws_error, is_recoverable_error
 from aws_bedrock_inference.compat.invoking import invoke_with_retry, safe_invoke, stream_with_retry
+from aws_bedrock_inference.compat.jobs import create_job_with_retry, wait_for_job_with_adaptive_polling
 from aws_bedrock_inference.compat.retries import (
     calculate_backoff,
     exponential_backoff_retry,
@@ -22,6 +23,7 @@ __all__ = [
     "CircuitBreakerOpenError",
     "TokenBucket",
     "calculate_backoff",
+    "create_job_with_retry",
     "exponential_backoff_retry",
     "handle_aws_error",
     "invoke_with_retry",
@@ -30,4 +32,5 @@ __all__ = [
     "retry_with_jitter",
     "safe_invoke",
     "stream_with_retry",
+    "wait_for_job_with_adaptive_polling",
 ]

@@ -55,7 +55,7 @@ def invoke_with_retry(
 
     A failure is logged, and the result is None.
     """
-    invoke, handled = _method(client, "invoke", "invoke_with_retry"), sys.exception()
+    invoke, handled = client_method(client, "invoke", "invoke_with_retry"), sys.exception()
     try:
         return retry_with_exponential_backoff(
             lambda: invoke(prompt=prompt), max_retries=max_retries, sleep=sleep, chance=chance
@@ -82,7 +82,7 @@ def stream_with_retry(
     After a break, pieces that came already come again: the text `INTERRUPTED` stands between the two attempts. A stream
     that keeps breaking raises its last exception.
     """
-    invoke_stream = _method(client, "invoke_stream", "stream_with_retry")
+    invoke_stream = client_method(client, "invoke_stream", "stream_with_retry")
     if not is_number(max_retries, least=0, whole=True):
         raise ValueError(f"max_retries={shown(max_retries)}: give a whole number, 0 or more")
     retries = 0 if policies_are_off() else max_retries
@@ -131,7 +131,7 @@ def safe_invoke(prompt: str, fallback_message: str | None = None, *, client: Any
     `guardrail_intervened` or `refusal`), `output` is `fallback_message` or a sentence that asks for understanding.
     Other errors are raised. `stop_reason` is the answer's, and `content_filtered` for an error.
     """
-    invoke, handled = _method(client, "invoke", "safe_invoke"), sys.exception()
+    invoke, handled = client_method(client, "invoke", "safe_invoke"), sys.exception()
     fallback = fallback_message or RESTRICTED
     try:
         answer = invoke(prompt=prompt)
@@ -170,7 +170,7 @@ def _text(answer: Any) -> str:
     return str(answer if output is None else output)
 
 
-def _method(client: Any, name: str, function: str) -> Any:
+def client_method(client: Any, name: str, function: str) -> Any:
     """Return a method of the client that the caller gave, or raise `TypeError`."""
     method = getattr(client, name, None)
     if not callable(method):

@@ -7,37 +7,52 @@ asking first, and names the page's host even where that name leads to this machi
 from __future__ import annotations
 
 import ipaddress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from aws_bedrock_inference.simulator import plan, scenario, strict
 from aws_bedrock_inference.simulator.error_texts import ServiceError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from aws_bedrock_inference.simulator.plan import Plan
     from aws_bedrock_inference.simulator.request import Request
     from aws_bedrock_inference.simulator.settings import Scenario
 
 PREFIX = "/_simulator/"
+_LONGEST_SKIP = 1e8  # three years
 _TYPES = ("application/json", "application/toml")
 
 
-def answer(request: Request, bound: str, stats: Callable[[], dict[str, Any]], load: Callable[[Scenario], None]) -> Plan:
+class Desk(Protocol):
+    """The part of the server that the pages read and change."""
+
+    def report(self) -> dict[str, Any]:
+        """Return the statistics."""
+
+    def load(self, scenario: Scenario) -> None:
+        """Begin anew with a scenario."""
+
+    def skip(self, seconds: float) -> None:
+        """Let so much time pass at once."""
+
+
+def answer(request: Request, bound: str, desk: Desk) -> Plan:
     """Return the plan for a request to these pages of a simulator that listens on the address `bound`."""
     try:
         _refuse_browsers(request, bound)
         match request.method, request.path:
             case "GET", "/_simulator/stats":
-                return plan.report(stats())
+                return plan.report(desk.report())
             case "POST", "/_simulator/scenario":
-                load(scenario.read(_tables(request)))
+                desk.load(scenario.read(_tables(request)))
                 return plan.report({"loaded": True})
+            case "POST", "/_simulator/clock":
+                desk.skip(_seconds(_tables(request)))
+                return plan.report({"skipped": True})
     except scenario.ScenarioError as error:
         return plan.refusal(ServiceError("ValidationException", str(error)))
     except ServiceError as error:
         return plan.refusal(error)
-    return plan.refusal(ServiceError("UnknownOperationException", "GET stats, or POST scenario"))
+    return plan.refusal(ServiceError("UnknownOperationException", "GET stats, or POST scenario or clock"))
 
 
 def _refuse_browsers(request: Request, bound: str) -> None:
@@ -77,3 +92,10 @@ def _tables(request: Request) -> dict[str, Any]:
             raise
         raise scenario.ScenarioError(f"the scenario is not valid: {error}") from error
     return tables
+
+
+def _seconds(tables: dict[str, Any]) -> float:
+    seconds = tables.get("seconds")
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 <= seconds <= _LONGEST_SKIP:
+        raise ServiceError("ValidationException", f"give the clock seconds, a number from 0 to {_LONGEST_SKIP:g}")
+    return seconds

@@ -86,7 +86,7 @@ class ControlPlane:
             raise invalid("model")
         if not model.lives(now):
             raise ServiceError("ResourceNotFoundException", text("access", "end-of-life"))
-        if asked.model == asked.base and not model.on_demand:
+        if asked.pool == "on-demand" and not model.on_demand:
             raise invalid("profile", model=asked.model)
         if asked.model != asked.base and not any(
             each.id == asked.model and each.is_in(asked.region) for each in self._profiles

@@ -6,6 +6,8 @@ from fnmatch import fnmatchcase
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
+from aws_bedrock_inference.simulator.request import JOBS
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.simulator.settings import FaultRule
 
 _STREAMS_ONLY = {"exception", "truncate"}
+_JOBS_ONLY = {"lost"}
 _FROM_THE_FIRST_REQUEST = {"not-ready", "access-pending"}
 
 
@@ -56,6 +59,8 @@ class Faults:
 
 def _matches(rule: FaultRule, asked: Asked) -> bool:
     if rule.kind == "refused" or ((rule.kind in _STREAMS_ONLY or rule.after is not None) and not asked.streaming):
+        return False
+    if rule.kind in _JOBS_ONLY and asked.operation not in JOBS:
         return False
     if asked.control and rule.operation == "*":
         return False  # a bad day of the runtime is none of the control plane

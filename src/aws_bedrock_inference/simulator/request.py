@@ -27,7 +27,11 @@ _CONTROL = {
     "data-retention": ("GetAccountDataRetention", ""),
     "foundation-model-availability": ("", "GetFoundationModelAvailability"),
 }
-CONTROL = frozenset(name for names in _CONTROL.values() for name in names if name)
+_JOB, _ALL_JOBS = "model-invocation-job", "model-invocation-jobs"
+JOBS = frozenset(f"{verb}ModelInvocationJob" for verb in ("Create", "Get", "Stop")) | {"ListModelInvocationJobs"}
+"""The operations of batch jobs."""
+
+CONTROL = frozenset(name for names in _CONTROL.values() for name in names if name) | JOBS
 """The operations of the control plane."""
 
 
@@ -75,7 +79,9 @@ class Asked(NamedTuple):
 def asked(request: Request, home: str) -> Asked:
     """Read path and signature; `home` is the region of requests that name none. Raises ServiceError."""
     head, _, rest = request.path.removeprefix("/").partition("/")
-    if request.method == "GET" and head in _CONTROL:
+    if head in (_JOB, _ALL_JOBS):
+        model, operation = _asked_of_jobs(request.method, head, rest)
+    elif request.method == "GET" and head in _CONTROL:
         model, operation = rest, _CONTROL[head][bool(rest)]
     else:
         model, _, last = rest.rpartition("/")
@@ -85,3 +91,20 @@ def asked(request: Request, home: str) -> Asked:
     base, pool = split_profile(model)
     authorization = request.headers.get("authorization", "")
     return Asked(operation, model, base, pool, region(authorization) or home, caller(authorization))
+
+
+def _asked_of_jobs(method: str, head: str, rest: str) -> tuple[str, str]:
+    """Return the job's id or ARN and the operation; none for what is no operation."""
+    if head == _ALL_JOBS:
+        return "", "ListModelInvocationJobs" if method == "GET" and not rest else ""
+    if method == "GET" and rest:
+        return rest, "GetModelInvocationJob"
+    if method == "POST" and not rest:
+        return "", "CreateModelInvocationJob"
+    job = rest.removesuffix("/stop")
+    return job, "StopModelInvocationJob" if method == "POST" and job and job != rest else ""
+
+
+def is_about_jobs(request: Request) -> bool:
+    """Return whether a request is one of the operations of batch jobs."""
+    return request.path.removeprefix("/").partition("/")[0] in (_JOB, _ALL_JOBS)

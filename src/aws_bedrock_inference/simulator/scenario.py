@@ -16,6 +16,7 @@ from typing import Any, get_args, get_type_hints
 
 from aws_bedrock_inference.simulator.error_texts import ERRORS
 from aws_bedrock_inference.simulator.foundation_settings import FoundationModel, InferenceProfile
+from aws_bedrock_inference.simulator.job_settings import Batch, JobRule
 from aws_bedrock_inference.simulator.quota import DISCIPLINES, REQUESTS, TOKENS, TOKENS_PER_DAY, Quota
 from aws_bedrock_inference.simulator.settings import (
     Answers,
@@ -53,6 +54,7 @@ KINDS = {
     "access-pending": {"seconds", "message"},
     "content-filtered": set[str](),
     "guardrail": set[str](),
+    "lost": set[str](),
 }
 _WHICH = {"kind", "model", "region", "operation"}
 _WHEN = {"rate", "from", "until", "first", "requests"}
@@ -102,9 +104,9 @@ def read(data: dict[str, Any]) -> Scenario:
 
 
 _TABLES: dict[str, type] = {"quota": Quota, "latency": Latency, "answers": Answers, "models": Models}
-_TABLES["credentials"] = Credentials
+_TABLES |= {"credentials": Credentials, "batch": Batch}
 _LISTS: dict[str, type] = {"quotas": QuotaRule, "changes": QuotaChange, "faults": FaultRule}
-_LISTS |= {"foundation": FoundationModel, "profiles": InferenceProfile}
+_LISTS |= {"foundation": FoundationModel, "profiles": InferenceProfile, "jobs": JobRule}
 _NEEDED: dict[type, dict[str, str]] = {
     QuotaChange: {"at": "in seconds since the scenario was loaded"},
     FoundationModel: {"id": "the id of the model"},

@@ -19,7 +19,7 @@ from aws_bedrock_inference import clock
 from aws_bedrock_inference.simulator import control, plan, scenario, sockets
 from aws_bedrock_inference.simulator.error_texts import ServiceError, invalid
 from aws_bedrock_inference.simulator.plan import Break
-from aws_bedrock_inference.simulator.request import Request
+from aws_bedrock_inference.simulator.request import Request, is_about_jobs
 from aws_bedrock_inference.simulator.service import Service
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ _LONGEST_BODY = 25_000_000
 _BACKLOG = 2048
 _DRAIN_SECONDS = 1.0
 _POLL_SECONDS = 0.01
+_WORK_SECONDS = 5.0  # clients of boto3's give up after 60
 
 
 class Endpoint:
@@ -45,6 +46,7 @@ class Endpoint:
         self.service = service
         self._bound = bound
         self.changed = asyncio.Event()
+        self.changed_jobs = asyncio.Event()
         self._under_way: set[asyncio.Task[None] | None] = set()
 
     async def __rsgi__(self, scope: Scope, protocol: RSGIHTTPProtocol) -> None:
@@ -82,12 +84,32 @@ class Endpoint:
             return plan.refusal(invalid("constraint", place="/body", constraint=constraint))
         request = Request(scope.method, scope.path, scope.query_string, headers, body)
         if request.path.startswith(control.PREFIX):
-            return control.answer(request, self._bound, self.service.stats.report, self._load)
-        return self.service.handle(request)
+            return control.answer(request, self._bound, self)
+        if not is_about_jobs(request):
+            return self.service.handle(request)
+        # The answer waits for the work that is due, but no client waits for ever.
+        await asyncio.wait({asyncio.ensure_future(asyncio.to_thread(self.service.work))}, timeout=_WORK_SECONDS)
+        answer = self.service.handle(request)
+        self.changed_jobs.set()
+        return answer
 
-    def _load(self, loaded: Scenario) -> None:
-        self.service.load(loaded)
+    def report(self) -> dict[str, Any]:
+        """Return the statistics."""
+        return self.service.stats.report()
+
+    def load(self, scenario: Scenario) -> None:
+        """Begin anew with a scenario."""
+        self.service.load(scenario)
+        self._changed()
+
+    def skip(self, seconds: float) -> None:
+        """Let so much time pass at once."""
+        self.service.skip(seconds)
+        self._changed()
+
+    def _changed(self) -> None:
         self.changed.set()
+        self.changed_jobs.set()
 
 
 async def _body(protocol: RSGIHTTPProtocol, length: int | None) -> bytes | None:
@@ -143,6 +165,7 @@ async def serve(tables: dict[str, Any], host: str, port: int, ready: Callable[[s
     service = Service(scenario.read(tables), clock=clock.monotonic, wall=clock.wall)
     endpoint = Endpoint(service, host)
     port = _port(host, port)
+    working = asyncio.create_task(_work(endpoint))
     listener: Server | None = None
     serving: set[asyncio.Task[None]] = set()
     try:
@@ -163,6 +186,8 @@ async def serve(tables: dict[str, Any], host: str, port: int, ready: Callable[[s
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(endpoint.changed.wait(), change)
     finally:
+        working.cancel()
+        service.close()
         if listener:
             listener.stop()  # type: ignore[no-untyped-call]
         if serving:
@@ -170,6 +195,15 @@ async def serve(tables: dict[str, Any], host: str, port: int, ready: Callable[[s
             if slow:
                 endpoint.give_up()
                 await asyncio.wait(slow, timeout=_DRAIN_SECONDS)
+
+
+async def _work(endpoint: Endpoint) -> NoReturn:
+    """Do what batch jobs have to do, whenever it is due."""
+    while True:
+        endpoint.changed_jobs.clear()
+        await asyncio.to_thread(endpoint.service.work)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(endpoint.changed_jobs.wait(), endpoint.service.next_work())
 
 
 def leave() -> NoReturn:

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections import deque
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any
+from math import inf
+from typing import TYPE_CHECKING
 
 from aws_bedrock_inference.knowledge.models import model_facts
-from aws_bedrock_inference.simulator import conversation, plan, signature, speech, validate
+from aws_bedrock_inference.simulator import plan, reading, signature
 from aws_bedrock_inference.simulator.answers import Usage
+from aws_bedrock_inference.simulator.batch_jobs import BatchJobs
 from aws_bedrock_inference.simulator.control_plane import ControlPlane
-from aws_bedrock_inference.simulator.embeddings import embedding_format
-from aws_bedrock_inference.simulator.error_texts import ERRORS, ModelRefusal, ServiceError, invalid, text
+from aws_bedrock_inference.simulator.error_texts import ERRORS, ServiceError, text
 from aws_bedrock_inference.simulator.faults import Faults
-from aws_bedrock_inference.simulator.model_rules import body_format
 from aws_bedrock_inference.simulator.quota import Pool, Ticket
 from aws_bedrock_inference.simulator.reply import HARMLESS, reply
-from aws_bedrock_inference.simulator.request import asked
+from aws_bedrock_inference.simulator.request import JOBS, asked
 from aws_bedrock_inference.simulator.stats import Stats
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ class Service:
     def __init__(self, scenario: Scenario, *, clock: Clock, wall: Clock) -> None:
         self._clock = clock
         self._wall = wall
+        self._jobs = BatchJobs(scenario, ControlPlane(scenario), 0.0)
         self.load(scenario)
 
     def load(self, scenario: Scenario) -> None:
@@ -44,8 +45,11 @@ class Service:
         self.scenario = scenario
         self.stats = Stats()
         self._started = self._clock()
+        self._skipped = 0.0
         self._faults = Faults(scenario.faults, scenario.seed)
         self._control_plane = ControlPlane(scenario)
+        self.close()
+        self._jobs = BatchJobs(scenario, self._control_plane, self._wall())
         self._pools: dict[tuple[str, str, str], Pool] = {}
         self._changes = deque(sorted(scenario.changes, key=lambda change: change.at))
         self._changed: list[QuotaChange] = []
@@ -55,7 +59,24 @@ class Service:
     @property
     def now(self) -> float:
         """Seconds since the scenario was loaded."""
-        return self._clock() - self._started
+        return self._clock() - self._started + self._skipped
+
+    def skip(self, seconds: float) -> None:
+        """Let so much time pass at once."""
+        self._skipped += seconds
+
+    def work(self) -> None:
+        """Do what batch jobs have to do by now; it waits for S3, so that it is no work for a loop."""
+        self._jobs.run(self.now)
+
+    def close(self) -> None:
+        """Leave batch jobs as they are, so that a `work` in another thread ends soon."""
+        self._jobs.close()
+
+    def next_work(self) -> float | None:
+        """Return in how many seconds batch jobs have something to do (None: not before they are told something)."""
+        due = self._jobs.due()
+        return None if due == inf else max(0.0, due - self.now)
 
     def refusing(self) -> tuple[bool, float | None]:
         """Return whether connections are refused now, and in how many seconds that may change (None: never)."""
@@ -96,10 +117,10 @@ class Service:
         if wanted.control:
             return self._control(request, wanted, fault)
         self._control_plane.check(wanted, self.now, self._wall())
-        wanted, prompt = self._read(request, wanted)
+        wanted, prompt = reading.read(wanted, request.body, self.scenario.models)
         if wanted.operation == "CountTokens":
             return plan.report({"inputTokens": prompt.tokens})
-        limit = _limit(wanted, prompt)
+        limit = reading.output_limit(wanted, prompt)
         if fault:
             self._refuse(wanted, prompt, limit, fault)
         ticket = self._admit(wanted, prompt, limit)
@@ -115,34 +136,14 @@ class Service:
     def _control(self, request: Request, wanted: Asked, fault: FaultRule | None) -> Plan:
         if fault and fault.kind in ("error", "throttle"):
             raise _error(fault.code or "ThrottlingException", fault)
+        if wanted.operation in JOBS:
+            found = self._jobs.answer(request, wanted, self.now)
+            return plan.broken() if fault and fault.kind == "lost" else plan.report(found)
         return plan.report(self._control_plane.answer(wanted, request.query, self.now, self._wall()))
 
     def _check_caller(self, request: Request) -> None:
         method, path, query, headers, body = request
         signature.verify(method, path, query, headers, body, self._wall(), self.scenario.credentials)
-
-    def _read(self, request: Request, wanted: Asked) -> tuple[Asked, Prompt]:
-        validate.check_model(wanted, self.scenario.models)
-        body = speech.parsed(request.body, wanted)
-        try:
-            return self._checked(wanted, body)
-        except ModelRefusal as refusal:
-            if wanted.native or (wanted.operation == "CountTokens" and "invokeModel" in body["input"]):
-                raise
-            raise invalid("of-the-model", problem=refusal) from refusal
-
-    def _checked(self, wanted: Asked, body: dict[str, Any]) -> tuple[Asked, Prompt]:
-        models = self.scenario.models
-        if wanted.native:
-            wanted = wanted._replace(body=body, format=body_format(wanted.base, body))
-            validate.check_kind(wanted, models)
-        else:
-            wanted = wanted._replace(body=body)
-            validate.check_shape(wanted.operation, body)
-            conversation.check(wanted)
-        prompt = speech.prompt(body, wanted)
-        validate.check_limits(wanted.base, body, prompt, models)
-        return wanted, prompt
 
     def _refuse(self, wanted: Asked, prompt: Prompt, limit: int, fault: FaultRule) -> None:
         """Raise the error that the fault is, if it is one."""
@@ -218,13 +219,6 @@ class Service:
         """Return the id of the request that came last."""
         digest = blake2b(f"{self.scenario.seed} {self._count}".encode(), digest_size=16).hexdigest()
         return "-".join((digest[:8], digest[8:12], digest[12:16], digest[16:20], digest[20:]))
-
-
-def _limit(wanted: Asked, prompt: Prompt) -> int:
-    """Return the most tokens that the answer may have; an embedding has none."""
-    if embedding_format(wanted.format, wanted.base):
-        return 0
-    return prompt.max_tokens or model_facts(wanted.base).max_output_tokens
 
 
 def _error(code: str, fault: FaultRule, message: str = "") -> ServiceError:

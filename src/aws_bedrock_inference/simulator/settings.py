@@ -10,9 +10,11 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from math import inf
 
+from aws_bedrock_inference.sessions import is_http
 from aws_bedrock_inference.simulator.answers import NAMED, OFF
 from aws_bedrock_inference.simulator.foundation_settings import FoundationModel, InferenceProfile  # noqa: TC001 - `scenario` reads the hints
 from aws_bedrock_inference.simulator.going_on import EXACTLY, LOOSELY, OTHERWISE
+from aws_bedrock_inference.simulator.job_settings import Batch, JobRule
 from aws_bedrock_inference.simulator.quota import REQUESTS, Quota
 
 
@@ -193,3 +195,10 @@ class Scenario:
     profiles: tuple[InferenceProfile, ...] = ()
     use_case_form: bool = True
     data_retention: str = "default"
+    s3_endpoint: str = ""
+    batch: Batch = field(default_factory=Batch)
+    jobs: tuple[JobRule, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.s3_endpoint and not is_http(self.s3_endpoint):
+            raise ValueError(f"s3_endpoint is {self.s3_endpoint!r:.80}; give a URL such as http://127.0.0.1:9000")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from re import fullmatch
 from typing import TYPE_CHECKING, Any
 
 from aws_bedrock_inference.knowledge.models import model_facts
@@ -9,7 +10,7 @@ from aws_bedrock_inference.simulator.answers import LARGEST
 from aws_bedrock_inference.simulator.embeddings import embedding_format
 from aws_bedrock_inference.simulator.error_texts import ServiceError, invalid, refused
 from aws_bedrock_inference.simulator.model_rules import claude_name, is_id, listed, matches, streams
-from aws_bedrock_inference.simulator.service_shapes import body_of, shape
+from aws_bedrock_inference.simulator.service_shapes import RUNTIME, body_of, parameters_of, quicker, shape
 
 if TYPE_CHECKING:
     from aws_bedrock_inference.simulator.answers import Prompt
@@ -18,15 +19,28 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.simulator.settings import Models
 
 
-def check_shape(operation: str, body: dict[str, Any]) -> None:
+def check_shape(operation: str, body: dict[str, Any], service: str = RUNTIME) -> None:
     """Refuse what the service model does not allow; members that it does not know are ignored, as the service does."""
-    facts = body_of(operation)
+    facts = body_of(operation, service)
     for name in facts.required:
-        if name not in body:
+        if body.get(name) is None:
             raise _violation(f"/{name}", "Member must not be null")
     for name, value in body.items():
         if name in facts.members and value is not None:
-            _check(shape(facts.members[name]), value, f"/{name}")
+            _check(shape(facts.members[name], service), value, f"/{name}")
+
+
+def check_parameters(operation: str, wanted: dict[str, str]) -> None:
+    """Refuse what the service model does not allow in the path and the query of an operation of the control plane."""
+    for name, facts in parameters_of(operation).items():
+        if name not in wanted:
+            continue
+        value: Any = wanted[name]
+        if facts.kind == "integer":
+            if not fullmatch(r"-?\d{1,10}", value):
+                raise ServiceError("SerializationException", f"/{name}: string found, integer expected")
+            value = int(value)
+        _check(facts, value, f"/{name}")
 
 
 def _check(facts: Shape, value: Any, place: str) -> None:
@@ -39,12 +53,14 @@ def _check(facts: Shape, value: Any, place: str) -> None:
         _check_structure(facts, value, place)
     elif kind == "list":
         for number, item in enumerate(value):
-            _check(shape(facts.item), item, f"{place}/{number}")
+            _check(shape(facts.item, facts.service), item, f"{place}/{number}")
     elif kind == "map":
         for key, item in value.items():
-            _check(shape(facts.item), item, f"{place}/{key}")
+            _check(shape(facts.item, facts.service), item, f"{place}/{key}")
     elif facts.values and value not in facts.values:
         raise _violation(place, f"Member must satisfy enum value set: [{', '.join(facts.values)}]")
+    elif facts.pattern and not fullmatch(quicker(facts.pattern), value):
+        raise _violation(place, f"Member must satisfy regular expression pattern: {facts.pattern}")
 
 
 def _check_type(facts: Shape, value: Any, place: str) -> None:
@@ -62,7 +78,7 @@ def _check_structure(facts: Shape, value: dict[str, Any], place: str) -> None:
             raise _violation(f"{place}/{name}", "Member must not be null")
     for name, item in value.items():
         if name in facts.members and item is not None:
-            _check(shape(facts.members[name]), item, f"{place}/{name}")
+            _check(shape(facts.members[name], facts.service), item, f"{place}/{name}")
 
 
 def _check_size(facts: Shape, value: Any, place: str) -> None:

@@ -140,5 +140,10 @@ def _asked(location: S3Location, ask: Callable[[], Any]) -> Any:
     except (BotoCoreError, ClientError) as error:
         if isinstance(error, ClientError) and error.response["Error"]["Code"] in _CHANGED:
             raise OSError(f"{location} was changed while it was read. Run again") from None
-        fault = classify(error)
-        raise OSError(f"{location}: {fault}. {fault.advice}") from error
+        raise failure(location, error) from error
+
+
+def failure(location: S3Location, error: Exception) -> OSError:
+    """Return the exception for an error of S3: what it said, and what to do."""
+    fault = classify(error)
+    return OSError(f"{location}: {fault}. {fault.advice}")

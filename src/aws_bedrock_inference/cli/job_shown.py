@@ -1,0 +1,79 @@
+"""Batch jobs in words and as JSON."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from aws_bedrock_inference.cli.quota_usage import aligned, print_lines
+from aws_bedrock_inference.events import JobCreated, JobPollFailed, JobProgressed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from aws_bedrock_inference.jobs.values import JobRecord, JobStatus
+
+
+def line_of(job: JobStatus) -> str:
+    """Return a job as JSON."""
+    return json.dumps(job, default=str)
+
+
+def details(job: JobStatus) -> str:
+    """Return a job in lines."""
+    facts = (
+        ("Job", job["job_id"]),
+        ("Name", job["name"]),
+        ("Model", job["model_id"]),
+        ("Status", f"{job['status']} ({job['aws_status']})"),
+        ("Error", job["error"]),
+        ("Records", f"{job['processed']:,} of {job['total']:,} processed, {job['failed']:,} failed"),
+        ("Submitted", job["submitted"]),
+        ("Ended", job["ended"]),
+        ("Ends at the latest", job["expires"]),
+        ("Input", job["input_s3_uri"]),
+        ("Output", job["output_s3_uri"]),
+    )
+    return "\n".join(f"{name + ':':<20}{value}" for name, value in facts if value)
+
+
+def print_jobs(jobs: Iterable[JobStatus]) -> None:
+    """Print jobs as a table."""
+    rows = [("Job", "Name", "Status", "Records", "Submitted"), *map(_row, jobs)]
+    print_lines(Console(highlight=False), list(aligned(rows, "<<<><")))
+
+
+def _row(job: JobStatus) -> tuple[str, ...]:
+    submitted = f"{job['submitted']:%Y-%m-%d %H:%M}" if job["submitted"] else ""
+    return job["job_id"], job["name"], job["aws_status"], f"{job['processed']:,}/{job['total']:,}", submitted
+
+
+def record_line(record: JobRecord) -> str:
+    """Return a record as a line of JSON: AWS's members, and what an error means."""
+    line: dict[str, Any] = {"recordId": record.record_id, "modelInput": record.input}
+    if record.error is None:
+        line["modelOutput"] = record.output
+    else:
+        known = record.error.explanation
+        line["error"] = {
+            "errorCode": record.error.code,
+            "errorMessage": record.error.message,
+            "cause": known.cause,
+            "decision": known.decision.value,
+            "advice": known.remedies[0].do if known.remedies else "",
+        }
+    return json.dumps(line, ensure_ascii=False)
+
+
+def progress(event: object) -> str:
+    """Return the line of an event; empty for one that a person need not see."""
+    if isinstance(event, JobCreated):
+        return "A job with this content is there already." if event.adopted else f"Created job {event.name}."
+    if isinstance(event, JobProgressed):
+        counts = f", {event.processed:,} of {event.total:,} records, {event.failed:,} failed" if event.total else ""
+        return f"{event.aws_status} after {event.waited:,.0f} s{counts}."
+    if isinstance(event, JobPollFailed):
+        return f"The status is not known now ({event.fault.code}). Asking again in {event.wait:.0f} s."
+    return ""

@@ -1,0 +1,70 @@
+"""The pages' two functions for batch jobs, around the client that the caller gives."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from aws_bedrock_inference import clock as clocks
+from aws_bedrock_inference.compat.errors import named
+from aws_bedrock_inference.compat.invoking import client_method
+from aws_bedrock_inference.compat.retries import retry_with_exponential_backoff
+from aws_bedrock_inference.jobs.values import JobFailed, check_completed
+from aws_bedrock_inference.jobs.waiting import TIMEOUT, waited
+from aws_bedrock_inference.log import LOGGER, log
+from aws_bedrock_inference.resilience.functions import known_fault
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from aws_bedrock_inference.clock import Chance, Clock
+
+
+def create_job_with_retry(
+    prompt: str,
+    max_retries: int = 3,
+    *,
+    client: Any = None,
+    clock: Clock = clocks.monotonic,
+    sleep: Callable[[float], None] = clocks.sleep,
+    chance: Chance = clocks.chance,
+) -> Any:
+    """Create a job of one prompt with `client.create_job(prompt=prompt)`, wait for it, and return its result.
+
+    The creation is repeated up to `max_retries` times. If anything fails, also the job, that is logged and the result
+    is None.
+    """
+    create = client_method(client, "create_job", "create_job_with_retry")
+    try:
+        job_id = retry_with_exponential_backoff(
+            lambda: create(prompt=prompt), max_retries, clock=clock, sleep=sleep, chance=chance
+        )
+        return wait_for_job_with_adaptive_polling(job_id, client=client, clock=clock, sleep=sleep)
+    except Exception as error:  # noqa: BLE001 - the page's function raises nothing
+        LOGGER.error("Job creation failed: %s", _reason(error))
+        return None
+
+
+def wait_for_job_with_adaptive_polling(
+    job_id: str,
+    timeout: float = TIMEOUT,
+    *,
+    client: Any = None,
+    clock: Clock = clocks.monotonic,
+    sleep: Callable[[float], None] = clocks.sleep,
+) -> Any:
+    """Wait until `client.get_job_status(job_id)` says COMPLETED, and return `client.get_job_result(job_id)`.
+
+    The waits grow by half from 1.5 s to 30 s, and double after a fault of the service, which is tolerated. A job that
+    is not found, and any other error that no wait heals, is raised at once, and so is `JobFailed` for a job that failed
+    or was stopped. The page's own loop catches the exception that it raises there, and polls on until `timeout`, which
+    raises `TimeoutError` here, too.
+    """
+    status = client_method(client, "get_job_status", "wait_for_job_with_adaptive_polling")
+    job = waited(job_id, timeout, status, clock=clock, sleep=sleep, notify=log)
+    check_completed(job)
+    return client.get_job_result(job_id)
+
+
+def _reason(error: Exception) -> str:
+    """Return why a job has no result; what a service says may quote the prompt."""
+    return str(error) if isinstance(error, (JobFailed, TimeoutError)) else named(known_fault(error))

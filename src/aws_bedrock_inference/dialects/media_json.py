@@ -1,0 +1,43 @@
+"""Media in JSON: base64 in the lines of batches, bytes in the requests and answers of Converse."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any
+
+
+def with_bytes(value: Any) -> Any:
+    """Return a Converse body with its media decoded: base64 in JSON, bytes in Python. The JSON of tools stays
+    unchanged.
+    """
+    if isinstance(value, list):
+        return [with_bytes(part) for part in value]
+    if not isinstance(value, dict):
+        return value
+    return {
+        name: _decoded(part)
+        if name in ("bytes", "redactedContent")
+        else part
+        if name in ("input", "json")
+        else with_bytes(part)
+        for name, part in value.items()
+    }
+
+
+def plain_json(answer: Any) -> Any:
+    """Return an answer as JSON has it, with its media as base64. Raises `TypeError`, `ValueError` or `RecursionError`
+    for what cannot be written.
+    """
+    return json.loads(json.dumps(answer, default=_base64))
+
+
+def _decoded(text: Any) -> Any:
+    try:
+        return base64.b64decode(text, validate=True)
+    except (TypeError, ValueError):
+        return text  # the client says what is wrong with it
+
+
+def _base64(value: bytes) -> str:
+    return base64.b64encode(value).decode()

@@ -1,0 +1,147 @@
+"""Checks of a job before it is created: its role, its buckets, its model.
+
+AWS accepts a job and fails it minutes later; a check costs a call. One that cannot be made, most often because a
+permission is missing, finds nothing: the caller may lack what the job does not need.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from aws_bedrock_inference.bounds import shown
+from aws_bedrock_inference.jobs.model_checks import model_problem
+from aws_bedrock_inference.jobs.trust import HOW, distrust
+from aws_bedrock_inference.knowledge.classify import classify
+from aws_bedrock_inference.log import LOGGER
+from aws_bedrock_inference.sessions import make_client
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from aws_bedrock_inference.foundation.models import Models
+    from aws_bedrock_inference.s3 import S3Location
+
+# Source: botocore 1.44.8, shape RoleArn of bedrock; AWS's pattern also takes an ARN without an account.
+_ROLE = re.compile(r"arn:(aws[a-z-]*):iam::(\d{12}):role/([!-~]*/)?([\w+=,.@-]{1,64})")
+
+_DENIED = frozenset({"AccessDenied", "AccessDeniedException", "403", "AllAccessDisabled"})
+_REGION = "x-amz-bucket-region"
+
+# The name of an upload that is begun and given up, to see whether the caller may write.
+_PROBE = ".bedrock-may-write"
+
+_CONFIG = Config(connect_timeout=5, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 2})
+
+
+class JobChecks:
+    """The checks of jobs in one Region. `session` is boto3's or botocore's, None for boto3's default one; `models` are
+    those of the account, None to leave the model to AWS.
+    """
+
+    def __init__(self, session: Any, region_name: str, *, models: Models | None = None) -> None:
+        self._session = session
+        self._region = region_name
+        self._models = models
+
+    def check(self, *, role_arn: str, model_id: str, output: S3Location, given_input: S3Location | None = None) -> None:
+        """Raise `ValueError` with all that is wrong: a line for each problem. Where the input is not given, the caller
+        uploads it below the output.
+        """
+        problems = [
+            self._found(self._role, role_arn),
+            self._found(model_problem, model_id, self._models),
+            self._found(self._bucket, output, "output"),
+        ]
+        if given_input is not None:
+            problems.append(self._found(self._bucket, given_input, "input"))
+        else:
+            problems.append(self._found(self._may_write, output))
+        if found := [problem for problem in problems if problem]:
+            raise ValueError("\n".join(found))
+
+    def _found(self, check: Callable[..., str], *given: Any) -> str:
+        """Return what a check finds; nothing if it cannot be made."""
+        try:
+            return check(*given)
+        except (BotoCoreError, ClientError, OSError, KeyError) as error:  # KeyError: botocore's, of no answer of AWS's
+            LOGGER.debug("a check of a batch job was left out: %s", error)
+            return ""
+
+    def _role(self, role_arn: str) -> str:
+        parts = _ROLE.fullmatch(str(role_arn))
+        if parts is None:
+            return (
+                f"role_arn={shown(role_arn)}: give the ARN of a role that Bedrock may assume, "
+                "arn:aws:iam::123456789012:role/NAME"
+            )
+        partition, account, _, name = parts.groups()
+        own = self._asked("sts", lambda sts: sts.get_caller_identity()["Account"])
+        if own != account:
+            return (
+                f"{role_arn} is a role of account {account}, and the credentials are of account {own}: a role cannot "
+                f"be passed to a service across accounts. Give a role of account {own}, or credentials of {account}"
+            )
+        try:
+            role = self._asked("iam", lambda iam: iam.get_role(RoleName=name)["Role"])
+        except ClientError as error:
+            if _code(error) != "NoSuchEntity":
+                raise
+            return f"there is no role {role_arn}. Create it, or give another one; {HOW}"
+        why = distrust(role.get("AssumeRolePolicyDocument"), account, self._region, partition)
+        return f"{role_arn} cannot be used: {why}" if why else ""
+
+    def _bucket(self, place: S3Location, purpose: str) -> str:
+        try:
+            answer = self._asked("s3", lambda s3: s3.head_bucket(Bucket=place.bucket))
+        except ClientError as error:
+            if _code(error) in ("404", "NoSuchBucket"):
+                return f"{place}: there is no bucket {place.bucket} for the {purpose}. Create it, or give another one"
+            answer = error.response
+        headers = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+        region = answer.get("BucketRegion") or headers.get(_REGION) or self._region
+        if region == self._region:
+            return ""
+        return (
+            f"{place}: the bucket for the {purpose} is in {region}, and the job is made in {self._region}: they must "
+            f"be in one Region. Give a bucket in {self._region}, or region_name={region!r}"
+        )
+
+    def _may_write(self, place: S3Location) -> str:
+        """Begin an upload and give it up, which leaves nothing, to see whether the caller may write."""
+        key = f"{place.key}{_PROBE}"
+
+        def probe(s3: Any) -> None:
+            begun = s3.create_multipart_upload(Bucket=place.bucket, Key=key)
+            s3.abort_multipart_upload(Bucket=place.bucket, Key=key, UploadId=begun["UploadId"])
+
+        try:
+            self._asked("s3", probe)
+        except ClientError as error:
+            if _code(error) not in _DENIED or error.operation_name != "CreateMultipartUpload":
+                raise
+            fault = classify(error)
+            return f"{place}: the caller may not write there ({fault}). {fault.advice}".rstrip(".")
+        return ""
+
+    def _asked(self, service: str, ask: Callable[[Any], Any]) -> Any:
+        client, _, _ = make_client(service, self._session, region_name=self._region, config=_CONFIG)
+        try:
+            return ask(client)
+        finally:
+            client.close()
+
+
+def too_few(records: int, least: int, model_id: str) -> str:
+    """Return the sentence about a job with fewer records than the service takes."""
+    return (
+        f"{records} record{'s' * (records != 1)}: a batch job of {model_id} takes {least} or more. Add records, or run "
+        "these on demand with on_too_few='local'"
+    )
+
+
+def _code(error: ClientError) -> str:
+    return str(error.response.get("Error", {}).get("Code", ""))

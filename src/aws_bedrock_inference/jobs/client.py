@@ -1,0 +1,202 @@
+"""The blocking client of batch jobs: what creates them. `aclient` has the asyncio version; a test compares the two."""
+
+from __future__ import annotations
+
+import os
+from contextlib import closing
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any, Literal
+
+from aws_bedrock_inference import clock as clocks
+from aws_bedrock_inference.events import JobCreated
+from aws_bedrock_inference.foundation.models import Models
+from aws_bedrock_inference.jobs.checks import JobChecks, too_few
+from aws_bedrock_inference.jobs.creating import LONGEST_HOURS, Order, name_of, token_of
+from aws_bedrock_inference.jobs.existing import Jobs
+from aws_bedrock_inference.jobs.limits import limits_of
+from aws_bedrock_inference.jobs.model_checks import body_problem
+from aws_bedrock_inference.jobs.parts import upload_parts
+from aws_bedrock_inference.jobs.preparing import Prepared, prepared, records_of
+from aws_bedrock_inference.jobs.reading import found_input
+from aws_bedrock_inference.jobs.splitting import fits
+from aws_bedrock_inference.jobs.uploading import input_location, upload
+from aws_bedrock_inference.knowledge.models import target
+from aws_bedrock_inference.log import LOGGER
+from aws_bedrock_inference.s3 import S3Location
+from aws_bedrock_inference.service_quotas.discovery import QuotasUnknown, discover
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from aws_bedrock_inference.clients.client import BedrockClient
+    from aws_bedrock_inference.clock import Clock
+    from aws_bedrock_inference.jobs.limits import JobLimits
+
+ROLE = "BEDROCK_BATCH_ROLE_ARN"
+
+
+class BedrockJobClient(Jobs):
+    """A client for batch jobs of one model. Threads can share it.
+
+    `output_s3_uri` is the prefix for what jobs write; their inputs are uploaded below it, too. `role_arn` is the role
+    that Bedrock works with, by default the environment's BEDROCK_BATCH_ROLE_ARN. Region, credentials and endpoints are
+    found as boto3 finds them, from `session` (boto3's or botocore's) if given. Fewer records than the service takes for
+    the model are run on demand (`on_too_few="local"`), by `on_demand` or a client of this session, or refused
+    (`"error"`); more are several jobs under one id. `limits` says what a job takes, by default the account's quotas.
+    `clock` and `sleep` replace time.
+
+    Raises `ValueError` for invalid arguments, and botocore's `NoRegionError` if no Region is found.
+    """
+
+    def __init__(
+        self,
+        model_id: str,
+        *,
+        output_s3_uri: str,
+        role_arn: str | None = None,
+        region_name: str | None = None,
+        session: Any = None,
+        on_too_few: Literal["local", "error"] = "local",
+        on_demand: BedrockClient | None = None,
+        limits: JobLimits | None = None,
+        clock: Clock = clocks.monotonic,
+        sleep: Callable[[float], None] = clocks.sleep,
+    ) -> None:
+        if not str(model_id or "").strip():
+            raise ValueError(f"model_id={model_id!r}: give a model id, inference profile id or ARN")
+        if on_too_few not in ("local", "error"):
+            raise ValueError("on_too_few: give 'local' or 'error'")
+        super().__init__(region_name=region_name, session=session, on_demand=on_demand, clock=clock, sleep=sleep)
+        self.model_id = str(model_id)
+        self._output = _prefix(output_s3_uri)
+        self._role_arn = role_arn or os.environ.get(ROLE) or ""
+        self._on_too_few = on_too_few
+        self._limits = limits
+
+    @property
+    def output_s3_uri(self) -> str:
+        """The prefix for what jobs write."""
+        return str(self._output)
+
+    @cached_property
+    def limits(self) -> JobLimits:
+        """The limits of one job of the model: the account's quotas, or what AWS publishes if they cannot be read."""
+        if self._limits is not None:
+            return self._limits
+        base = target(self.model_id).base
+        try:
+            return limits_of(base, discover(self._session, region_name=self.region_name))
+        except QuotasUnknown as error:
+            LOGGER.info("the limits of batch jobs are those that AWS publishes: %s", error)
+            return limits_of(base)
+
+    def create_job(
+        self,
+        *,
+        prompt: str | None = None,
+        prompts: Iterable[str] | None = None,
+        records: Iterable[Mapping[str, Any]] | None = None,
+        input_s3_uri: str | None = None,
+        system: str | None = None,
+        max_tokens: int | None = None,
+        temperature: float | None = None,
+        name: str | None = None,
+        client_token: str | None = None,
+        timeout_hours: int = LONGEST_HOURS,
+        tags: Mapping[str, str] | None = None,
+    ) -> str:
+        """Create a job and return its id, an ARN.
+
+        Give one of `prompt`, `prompts`, `records` (prompts with an id and arguments of `invoke`, or `recordId` and
+        `modelInput`), or `input_s3_uri`, a file or folder of JSONL in S3. `system`, `max_tokens` and `temperature` are
+        for prompts. The records may be more than memory holds.
+
+        The same content has one job: where one runs or has completed, its id is returned, so a program that died may
+        create its job again. `client_token` names the content instead; give another one to run the same prompts anew.
+        A job that failed or was stopped is followed by a new one. After `timeout_hours` AWS ends the job, and what was
+        not processed is lost.
+
+        Raises `ValueError` for invalid records, and botocore's exceptions.
+        """
+        source = records_of(prompt=prompt, prompts=prompts, records=records, input_s3_uri=input_s3_uri)
+
+        def order(invocation: str, content: str) -> Order:
+            token = client_token or token_of(self.model_id, self.output_s3_uri, invocation, content)
+            return Order(
+                model_id=self.model_id,
+                role_arn=self._role_arn,
+                output_s3_uri=self.output_s3_uri,
+                invocation=invocation,
+                token=token,
+                name=name or name_of(token),
+                timeout_hours=timeout_hours,
+                tags=tags,
+            )
+
+        if input_s3_uri is not None:
+            found = found_input(self._s3, input_s3_uri)
+            return self._created(order(found.invocation, found.digest), lambda: input_s3_uri, found.location)
+        defaults = {"system": system, "max_tokens": max_tokens, "temperature": temperature}
+        lines = prepared(source, defaults, partial(body_problem, model_id=self.model_id))
+        with closing(lines.file):
+            return self._created_of(lines, order(lines.invocation, lines.digest))
+
+    def _created_of(self, lines: Prepared, order: Order) -> str:
+        """Return the id of the job of these lines: run on demand if they are too few, several if they are too many."""
+        least = self.limits.least_records
+        if lines.records < least:
+            if self._on_too_few == "error":
+                raise ValueError(too_few(lines.records, least, self.model_id))
+            return self._local.create(
+                self._output,
+                lines.file,
+                token=order.token,
+                model=order.model_id,
+                invocation=order.invocation,
+                records=lines.records,
+                name=order.name,
+            )
+        if lines.problem:
+            raise ValueError(lines.problem)
+        if fits(lines.records, lines.size, self.limits):
+
+            def uploaded() -> str:
+                place = input_location(self._output, order.token)
+                upload(self._s3, lines, place)
+                return str(place)
+
+            return self._created(order, uploaded)
+        self._check(order)
+        parts = upload_parts(self._s3, self._output, lines, order, self.limits)
+        if len(parts) == 1:
+            return self._created(order, lambda: parts[0]["input"])
+        return self._groups.create(self._output, order.token, parts)
+
+    def _check(self, order: Order, given_input: S3Location | None = None) -> None:
+        """Raise `ValueError` for an order that AWS would accept, and fail later."""
+        if not order.role_arn:
+            raise ValueError(f"no role: give role_arn=, or set {ROLE}, to a role that Bedrock may assume")
+        models = Models(self._session, region_name=self.region_name)
+        JobChecks(self._session, self.region_name, models=models).check(
+            role_arn=order.role_arn, model_id=order.model_id, output=self._output, given_input=given_input
+        )
+
+    def _created(self, order: Order, uploaded: Callable[[], str], given_input: S3Location | None = None) -> str:
+        """Return the id of the job of that order: one that is there, or a new one, whose input is then uploaded."""
+        job, ended = self._aws.existing(order)
+        if job is not None:
+            self.notify(JobCreated(job["job_id"], job["name"], adopted=True))
+            return job["job_id"]
+        self._check(order, given_input)
+        job_id = self._aws.create(order, uploaded(), ended)
+        self.notify(JobCreated(job_id, order.name, adopted=False))
+        return job_id
+
+
+def _prefix(uri: Any) -> S3Location:
+    """Return the location of the outputs, as a prefix that ends with a slash."""
+    location = S3Location.parse(uri) if isinstance(uri, str) else None
+    if location is None:
+        raise ValueError("output_s3_uri: give a URL such as s3://BUCKET/PREFIX/")
+    key = location.key
+    return location if not key or key.endswith("/") else S3Location(location.bucket, f"{key}/")

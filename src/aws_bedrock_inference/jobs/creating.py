@@ -1,0 +1,181 @@
+"""One job for one content: the job that has it already is found by its token, or one is created.
+
+A token is derived from the content, or given. AWS takes the same token twice without a second job; a job that it
+accepted for a process that then died is found in its list. A job that failed or was stopped stands in nobody's way: the
+next one gets the token with a number.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from aws_bedrock_inference.bounds import is_number, shown
+from aws_bedrock_inference.fault import Kind
+from aws_bedrock_inference.jobs.preparing import NATIVE
+from aws_bedrock_inference.jobs.statuses import status_of
+from aws_bedrock_inference.jobs.values import ENDED, FAILED, STOPPED
+from aws_bedrock_inference.log import LOGGER
+from aws_bedrock_inference.resilience.functions import known_fault
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from aws_bedrock_inference.jobs.values import JobStatus
+
+SHORTEST_HOURS, LONGEST_HOURS = 24, 168
+
+# Source: botocore 1.44.8, shapes ModelInvocationJobName and ModelInvocationIdempotencyToken.
+_NAME = re.compile(r"[a-zA-Z0-9]{1,63}(-*[a-zA-Z0-9+\-.]){0,63}")
+_LONGEST_NAME, _LONGEST_SUFFIX = 63, 4
+_TOKEN = re.compile(r"[a-zA-Z0-9]{1,256}(-*[a-zA-Z0-9]){0,256}")
+_LONGEST_TOKEN = 240  # of AWS's 256, with room for the number of a later attempt
+
+_PAGE = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """The parameters of a job, without its input. `token` and `name` are those of the first attempt."""
+
+    model_id: str
+    role_arn: str
+    output_s3_uri: str
+    invocation: str
+    token: str
+    name: str
+    timeout_hours: int = LONGEST_HOURS
+    tags: Mapping[str, str] | None = None
+
+    def __post_init__(self) -> None:
+        if not _TOKEN.fullmatch(self.token) or len(self.token) > _LONGEST_TOKEN:
+            raise ValueError(f"client_token: give letters, digits and inner hyphens, {_LONGEST_TOKEN} at most")
+        if not _NAME.fullmatch(self.name) or len(self.name) > _LONGEST_NAME:
+            raise ValueError(f"name: give letters, digits, '-', '+' and '.', {_LONGEST_NAME} at most, a letter first")
+        if not is_number(self.timeout_hours, least=SHORTEST_HOURS, most=LONGEST_HOURS, whole=True):
+            raise ValueError(
+                f"timeout_hours={shown(self.timeout_hours)}: give whole hours from {SHORTEST_HOURS} to {LONGEST_HOURS}"
+            )
+
+
+def token_of(*parts: str) -> str:
+    """Return the token of a content."""
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:40]
+
+
+def name_of(token: str) -> str:
+    """Return the name of a job without one of its own."""
+    return f"bedrock-{token[:24].strip('-')}"
+
+
+class AwsJobs:
+    """The jobs of AWS's, behind a client of `bedrock`. Jobs are described as GetModelInvocationJob does."""
+
+    def __init__(self, bedrock: Any) -> None:
+        self._bedrock = bedrock
+
+    @property
+    def region_name(self) -> str:
+        """The Region of the jobs."""
+        name: str = self._bedrock.meta.region_name
+        return name
+
+    def status(self, job_id: str) -> dict[str, Any]:
+        """Return the job as it is now."""
+        job: dict[str, Any] = self._bedrock.get_model_invocation_job(jobIdentifier=job_id)
+        return job
+
+    def stop(self, job_id: str) -> None:
+        """Ask AWS to stop the job."""
+        self._bedrock.stop_model_invocation_job(jobIdentifier=job_id)
+
+    def cancel(self, job_id: str) -> dict[str, Any]:
+        """Stop the job unless it has ended, and return it."""
+        job = self.status(job_id)
+        if status_of(job)["status"] in ENDED:
+            return job
+        self.stop(job_id)
+        return self.status(job_id)
+
+    def listed(self, status: str | None, limit: int) -> Iterator[dict[str, Any]]:
+        """Yield the newest jobs, those of a status if one is given."""
+        wanted = {"statusEquals": status} if status else {}
+        return self._pages(limit, **wanted)
+
+    def existing(self, order: Order) -> tuple[JobStatus | None, int]:
+        """Return the job that runs or has completed with the order's token, and the number of those that have ended
+        otherwise.
+        """
+        ended = 0
+        for job in self._with_token(order):
+            if job["status"] not in (FAILED, STOPPED):
+                return job, ended
+            ended += 1
+        return None, ended
+
+    def submit(self, order: Order, input_s3_uri: str) -> str:
+        """Return the ARN of the job of that order: one that is there, or a new one."""
+        job, ended = self.existing(order)
+        return self.create(order, input_s3_uri, ended) if job is None else job["job_id"]
+
+    def create(self, order: Order, input_s3_uri: str, ended: int) -> str:
+        """Create the job and return its ARN. `ended` is the number of earlier attempts that have ended."""
+        suffix = f"-{ended + 1}" if ended else ""
+        tags = {"tags": [{"key": key, "value": value} for key, value in order.tags.items()]} if order.tags else {}
+        answer = self._bedrock.create_model_invocation_job(
+            jobName=f"{order.name[: _LONGEST_NAME - len(suffix)]}{suffix}",
+            roleArn=order.role_arn,
+            clientRequestToken=f"{order.token}{suffix}",
+            modelId=order.model_id,
+            inputDataConfig={"s3InputDataConfig": {"s3InputFormat": "JSONL", "s3Uri": input_s3_uri}},
+            outputDataConfig={"s3OutputDataConfig": {"s3Uri": order.output_s3_uri}},
+            timeoutDurationInHours=order.timeout_hours,
+            **self._form(order.invocation),
+            **tags,
+        )
+        arn: str = answer["jobArn"]
+        return arn
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._bedrock.close()
+
+    def _form(self, invocation: str) -> dict[str, str]:
+        """Return the member that says the form of the bodies. Releases of boto3 that lack it mean InvokeModel."""
+        operation = self._bedrock.meta.service_model.operation_model("CreateModelInvocationJob")
+        if "modelInvocationType" in operation.input_shape.members:
+            return {"modelInvocationType": invocation}
+        if invocation == NATIVE:
+            return {}
+        raise ValueError("this boto3 is too old for jobs with prompts: pip install -U boto3, or give native bodies")
+
+    def _with_token(self, order: Order) -> Iterator[JobStatus]:
+        """Yield the jobs with the order's token, the newest first; none if the caller may not list: AWS then still
+        takes the token once.
+        """
+        own = re.compile(rf"{re.escape(order.token)}(-\d+)?")
+        name = order.name[: _LONGEST_NAME - _LONGEST_SUFFIX]
+        try:
+            for summary in self._pages(None, nameContains=name.rstrip("-+.")):
+                if own.fullmatch(summary.get("clientRequestToken") or ""):
+                    yield status_of(summary)
+        except ClientError as error:
+            if known_fault(error).kind is not Kind.DENIED:
+                raise
+            LOGGER.warning(
+                "jobs cannot be listed (bedrock:ListModelInvocationJobs): AWS's token alone prevents a second"
+            )
+
+    def _pages(self, limit: int | None, **wanted: str) -> Iterator[dict[str, Any]]:
+        pages = self._bedrock.get_paginator("list_model_invocation_jobs").paginate(
+            sortBy="CreationTime",
+            sortOrder="Descending",
+            PaginationConfig={"MaxItems": limit, "PageSize": min(limit or _PAGE, _PAGE)},
+            **wanted,
+        )
+        for page in pages:
+            yield from page.get("invocationJobSummaries", ())

@@ -1,0 +1,210 @@
+"""Several jobs under one id, for more records than one job takes.
+
+A group is an object in S3, and its id names it: `group:s3://BUCKET/PREFIX/groups/TOKEN`. It lists its jobs in the order
+of their records, each with its input and all that is needed to create it. So any process can wait for a group: it
+creates the jobs that are missing, under tokens that AWS takes once, also those for which the account had no room.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from aws_bedrock_inference.bounds import hashed
+from aws_bedrock_inference.jobs import states
+from aws_bedrock_inference.jobs.statuses import status_of
+from aws_bedrock_inference.jobs.values import ENDED, FAILED, STOPPED
+from aws_bedrock_inference.log import LOGGER
+from aws_bedrock_inference.resilience.functions import known_fault
+from aws_bedrock_inference.s3 import S3Location
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from aws_bedrock_inference.clock import Clock
+    from aws_bedrock_inference.jobs.states import Stored
+
+PREFIX = "group:"
+"""The beginning of the ids of groups."""
+
+_FOLDERS, _STATE = "groups/", "group.json"
+
+# The account has as many jobs of the model as it may have: https://docs.aws.amazon.com/bedrock/latest/APIReference/API_CreateModelInvocationJob.html
+_NO_ROOM = "ServiceQuotaExceededException"
+
+# AWS's words for jobs that run, in the order of their life.
+_RUNS = ("Submitted", "Validating", "Scheduled", "InProgress", "Stopping")
+_COUNTS = ("totalRecordCount", "processedRecordCount", "successRecordCount", "errorRecordCount")
+
+
+class Groups:
+    """The groups of jobs that this process creates and waits for. Threads can share it.
+
+    `submit` creates the job of an order with an input, or finds it if it is there already, and returns its id. `ask`
+    returns a job as GetModelInvocationJob describes it, and `stop` stops one.
+    """
+
+    def __init__(
+        self,
+        s3: Any,
+        submit: Callable[[dict[str, Any], str], str],
+        ask: Callable[[str], dict[str, Any]],
+        stop: Callable[[str], object],
+        *,
+        wall: Clock,
+    ) -> None:
+        self._s3 = s3
+        self._submit = submit
+        self._ask = ask
+        self._stop = stop
+        self._wall = wall
+        self._ended: dict[str, dict[str, Any]] = {}  # jobs that have ended are asked for once
+
+    def create(self, output: S3Location, token: str, parts: Sequence[dict[str, Any]]) -> str:
+        """Create the group of these parts below `output`, with its jobs, and return its id; one that runs or has
+        completed is gone on with, one that failed or was stopped is followed by a new one. Each part has its `order`,
+        its `input` in S3, and the number of its `records`.
+
+        Raises what `submit` raises. The same call, or whoever waits for the group, goes on from there.
+        """
+        value = {
+            "format": states.FORMAT,
+            "submitted": self._wall(),
+            "stop": False,
+            "parts": [{**part, "job": None} for part in parts],
+        }
+        for own in states.attempts(token):
+            place = S3Location(output.bucket, f"{output.key}{_FOLDERS}{hashed(own)}/{_STATE}")
+            group_id = f"{PREFIX}{place}".removesuffix(f"/{_STATE}")
+            if states.read(self._s3, place) is None and (new := states.create(self._s3, place, value)) is not None:
+                self._completed(place, new)
+                return group_id
+            if status_of(self.status(group_id))["status"] not in (FAILED, STOPPED):
+                return group_id
+        raise AssertionError  # there is always another token
+
+    def status(self, group_id: str) -> dict[str, Any]:
+        """Return the group as GetModelInvocationJob describes a job; create the jobs that are missing. Raises
+        `LookupError` if there is none, `ValueError` for a text that is no id.
+        """
+        group = self._completed(_place(group_id), self._read(group_id))
+        return _combined(group_id, group, [self._part(group, part) for part in group["parts"]])
+
+    def parts(self, group_id: str) -> Iterator[dict[str, Any]]:
+        """Yield the jobs of the group in the order of its records, as GetModelInvocationJob describes them."""
+        group = self._read(group_id).value
+        for part in group["parts"]:
+            yield self._part(group, part)
+
+    def cancel(self, group_id: str) -> dict[str, Any]:
+        """Stop the jobs of the group, and create no more. Return the group."""
+        place = _place(group_id)
+        while not (stored := self._read(group_id)).value["stop"]:
+            states.replace(self._s3, place, stored, {**stored.value, "stop": True})
+        for part in stored.value["parts"]:
+            if part["job"] is not None and status_of(self._part(stored.value, part))["status"] not in ENDED:
+                self._stop(part["job"])
+        return self.status(group_id)
+
+    def _read(self, group_id: str) -> Stored:
+        stored = states.read(self._s3, _place(group_id))
+        if stored is None:
+            raise LookupError(f"there is no group of jobs {group_id}. Give the id as it was returned")
+        return stored
+
+    def _completed(self, place: S3Location, stored: Stored) -> dict[str, Any]:
+        """Create the jobs that are missing, as far as the account has room, and return the group."""
+        for number, part in enumerate(stored.value["parts"]):
+            if part["job"] is not None or stored.value["stop"]:
+                continue
+            try:
+                job_id = self._submit(part["order"], part["input"])
+            except Exception as error:
+                if known_fault(error).code != _NO_ROOM or not number:
+                    raise
+                LOGGER.info("part %d of %d waits for room: %s", number + 1, len(stored.value["parts"]), error)
+                break
+            stored = self._noted(place, stored, number, job_id)
+        return stored.value
+
+    def _noted(self, place: S3Location, stored: Stored, number: int, job_id: str) -> Stored:
+        """Write which job a part has, unless another process has done so meanwhile."""
+        while stored.value["parts"][number]["job"] is None:
+            parts = list(stored.value["parts"])
+            parts[number] = {**parts[number], "job": job_id}
+            written = states.replace(self._s3, place, stored, {**stored.value, "parts": parts})
+            stored = written or states.read(self._s3, place) or stored
+        return stored
+
+    def _part(self, group: dict[str, Any], part: dict[str, Any]) -> dict[str, Any]:
+        """Return the job of a part; of one that has none, what can be said of it."""
+        job_id, order = part["job"], part["order"]
+        if job_id is None:
+            return {
+                "jobArn": f"{order['token']}",
+                "jobName": order["name"],
+                "modelId": order["model_id"],
+                "status": "Stopped" if group["stop"] else _RUNS[0],
+                "totalRecordCount": part["records"],
+                "inputDataConfig": {"s3InputDataConfig": {"s3Uri": part["input"]}},
+                "outputDataConfig": {"s3OutputDataConfig": {"s3Uri": order["output_s3_uri"]}},
+            }
+        if job_id not in self._ended:
+            job = self._ask(job_id)
+            if status_of(job)["status"] not in ENDED:
+                return job
+            self._ended[job_id] = job
+        return self._ended[job_id]
+
+
+def is_group(job_id: str) -> bool:
+    """Return whether the id is of a group of jobs."""
+    return job_id.startswith(PREFIX)
+
+
+def _place(group_id: str) -> S3Location:
+    location = S3Location.parse(group_id.removeprefix(PREFIX)) if is_group(group_id) else None
+    if location is None or not location.key:
+        raise ValueError(f"{group_id} is no id of a group of jobs, {PREFIX}s3://BUCKET/PREFIX/{_FOLDERS}TOKEN")
+    return location._replace(key=f"{location.key.rstrip('/')}/{_STATE}")
+
+
+def _combined(group_id: str, group: dict[str, Any], jobs: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return a description of all jobs together: the counts added, the status of the group."""
+    first = group["parts"][0]["order"]
+    ends = [job["endTime"] for job in jobs if job.get("endTime")]
+    status = _status([job["status"] for job in jobs])
+    counts = {name: sum(job.get(name) or 0 for job in jobs) for name in _COUNTS}
+    return {
+        "jobArn": group_id,
+        "jobName": first["name"],
+        "modelId": first["model_id"],
+        "status": status,
+        "message": "; ".join(
+            f"part {number} of {len(jobs)}, {job['jobArn']}: {job['message'].rstrip('.')}"
+            for number, job in enumerate(jobs, 1)
+            if job.get("message")
+        ),
+        "submitTime": datetime.fromtimestamp(group["submitted"], UTC),
+        **({"endTime": max(ends)} if ends and status not in _RUNS else {}),
+        "inputDataConfig": {"s3InputDataConfig": {"s3Uri": group["parts"][0]["input"]}},
+        "outputDataConfig": {"s3OutputDataConfig": {"s3Uri": first["output_s3_uri"]}},
+        **counts,
+        "totalRecordCount": sum(part["records"] for part in group["parts"]),
+    }
+
+
+def _status(statuses: list[str]) -> str:
+    """Return AWS's word for jobs with these: that of the one that is furthest, while any runs. Of jobs that have ended,
+    some with results and some without, the group is partly complete, so that the results are read.
+    """
+    running = [status for status in statuses if status in _RUNS]
+    if running:
+        if len(running) < len(statuses) and "Stopping" not in running:
+            return "InProgress"
+        return max(running, key=_RUNS.index)
+    if len(kinds := set(statuses)) == 1:
+        return statuses[0]
+    if kinds & {"Completed", "PartiallyCompleted"}:
+        return "PartiallyCompleted"
+    return "Stopped" if "Stopped" in kinds else "Failed"

@@ -1,0 +1,271 @@
+"""Jobs with fewer records than the service takes: run on demand by whoever waits for them.
+
+A local job is a folder in S3, and its id names it: `local:s3://BUCKET/PREFIX/local/TOKEN`. Its state is created before
+any work starts, so that a process that is killed leaves a job that another one takes over (`lease.py`). Its output is
+what AWS writes, in the same places: the last part of the id is the folder below the output's URI.
+
+An endpoint that ignores conditional writes cannot say which of two runners has a job. There only the process that
+created a job runs it, and whoever finds it unchanged for `STALE` seconds reports it as failed.
+"""
+
+from __future__ import annotations
+
+import threading
+from datetime import UTC, datetime
+from functools import partial
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
+from uuid import uuid4
+
+from aws_bedrock_inference.bounds import hashed
+from aws_bedrock_inference.forks import renew_after_fork
+from aws_bedrock_inference.jobs import states
+from aws_bedrock_inference.jobs.lease import STALE, Lease
+from aws_bedrock_inference.jobs.local_run import INPUT, STATE, LocalRun
+from aws_bedrock_inference.jobs.states import FAILURES
+from aws_bedrock_inference.s3 import S3Location, failure
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from aws_bedrock_inference.clients.client import BedrockClient
+    from aws_bedrock_inference.clock import Clock
+    from aws_bedrock_inference.jobs.states import Stored
+
+PREFIX = "local:"
+"""The beginning of the ids of local jobs."""
+
+_FOLDERS = "local/"
+
+_RUNS, _STOPS = "InProgress", "Stopping"
+
+_NO_RUNNER = (
+    "The process that ran this job is gone, and this S3 endpoint has no conditional writes, without which no other "
+    "process may take the job over. Create it again."
+)
+
+
+class _Running(NamedTuple):
+    run: LocalRun
+    thread: threading.Thread
+
+
+class LocalJobs:
+    """The local jobs that this process creates, runs and waits for. Threads can share it.
+
+    `client` returns the client that carries the calls of a model, with its policies and its priority, when there is one
+    to be made.
+    """
+
+    def __init__(self, s3: Any, client: Callable[[str], BedrockClient], *, clock: Clock, wall: Clock) -> None:
+        self._s3 = s3
+        self._client = client
+        self._clock = clock
+        self._wall = wall
+        self.after_fork()
+        renew_after_fork(self)
+
+    def after_fork(self) -> None:
+        """Forget what runs: its threads exist only in the parent."""
+        self._lock = threading.Lock()
+        self._running: dict[str, _Running] = {}
+        self._seen: dict[str, tuple[str, float]] = {}  # the version of each state, and since when it has been seen
+
+    def create(
+        self,
+        output: S3Location,
+        lines: IO[bytes],
+        *,
+        token: str,
+        model: str,
+        invocation: str,
+        records: int,
+        name: str,
+    ) -> str:
+        """Create the job of these lines below `output`, start it in the background, and return its id. `token` names
+        the job: one that runs or has completed is left as it is, one that failed or was stopped is followed by a new
+        one. Raises `OSError` for what S3 refuses.
+        """
+        for own in states.attempts(token):
+            folder = S3Location(output.bucket, f"{_folder_key(output)}{_FOLDERS}{hashed(own)}/")
+            job_id = f"{PREFIX}{folder}".removesuffix("/")
+            there = states.read(self._s3, _state(folder))
+            if there is None:
+                break
+            if self._stands(job_id, there.value):
+                return job_id
+        place = folder._replace(key=folder.key + INPUT)
+        try:
+            self._s3.put_object(Bucket=place.bucket, Key=place.key, Body=lines)
+        except FAILURES as error:
+            raise failure(place, error) from error
+        sent = self._clock()
+        state = {
+            "format": states.FORMAT,
+            "model": model,
+            "invocation": invocation,
+            "name": name,
+            "records": records,
+            "status": _RUNS,
+            "message": "",
+            "stop": False,
+            "shared": True,
+            "owner": uuid4().hex,
+            "beat": 0,
+            "succeeded": 0,
+            "failed": 0,
+            "submitted": self._wall(),
+            "ended": None,
+        }
+        stored = states.create(self._s3, _state(folder), state)
+        if stored is not None:
+            if not states.enforces(self._s3, _state(folder), stored):
+                stored = states.replace(self._s3, _state(folder), stored, {**state, "shared": False}) or stored
+            self._start(job_id, folder, stored, sent)
+        return job_id
+
+    def status(self, job_id: str, *, take_over: bool = True) -> dict[str, Any]:
+        """Return the job as GetModelInvocationJob describes one. A job that nobody runs is taken over by whoever asks
+        for it again and again; `take_over=False` is for who asks once. Raises `LookupError` if there is no such job,
+        `ValueError` for a text that is no id.
+        """
+        folder = folder_of(job_id)
+        stored = self._read(job_id)
+        if stored.value["ended"] is None and self._is_left(job_id, stored):
+            if not stored.value["shared"]:
+                stored = stored._replace(value={**stored.value, "status": "Failed", "message": _NO_RUNNER})
+            elif take_over:
+                stored = self._take_over(job_id, folder, stored) or stored
+        return _description(job_id, folder, stored.value)
+
+    def cancel(self, job_id: str) -> dict[str, Any]:
+        """Ask whoever runs the job to stop it, and return the job; one that has ended is left as it is."""
+        place = _state(folder_of(job_id))
+        while (stored := self._read(job_id)).value["ended"] is None and not stored.value["stop"]:
+            states.replace(self._s3, place, stored, {**stored.value, "stop": True})
+        return self.status(job_id)
+
+    def list(self, output: S3Location) -> Iterator[dict[str, Any]]:
+        """Yield the local jobs below `output`, the newest first."""
+        prefix = f"{_folder_key(output)}{_FOLDERS}"
+        pages = self._s3.get_paginator("list_objects_v2")
+        found: list[tuple[float, dict[str, Any]]] = []
+        try:
+            for page in pages.paginate(Bucket=output.bucket, Prefix=prefix, Delimiter="/"):
+                for entry in page.get("CommonPrefixes", ()):
+                    folder = S3Location(output.bucket, entry["Prefix"])
+                    stored = states.read(self._s3, _state(folder))
+                    if stored is not None:
+                        job_id = f"{PREFIX}{folder}".removesuffix("/")
+                        found.append((stored.value["submitted"], _description(job_id, folder, stored.value)))
+        except FAILURES as error:
+            raise failure(output, error) from error
+        yield from (job for _, job in sorted(found, key=lambda job: -job[0]))
+
+    def finish(self, job_id: str) -> None:
+        """Wait until the run of this process, if it runs the job, is over. For a command that would end before."""
+        with self._lock:
+            running = self._running.get(job_id)
+        if running is not None:
+            running.thread.join()
+
+    def close(self) -> None:
+        """Let the records in flight end, and leave the others to whoever waits for the jobs next."""
+        with self._lock:
+            running = list(self._running.values())
+        for each in running:
+            each.run.end()
+        for each in running:
+            each.thread.join()
+
+    def _stands(self, job_id: str, state: dict[str, Any]) -> bool:
+        """Return whether the job needs no new one: it has completed, or it runs, or others can take it over."""
+        if state["ended"] is not None:
+            return bool(state["status"] == "Completed")
+        with self._lock:
+            return state["shared"] or job_id in self._running
+
+    def _read(self, job_id: str) -> Stored:
+        folder = folder_of(job_id)
+        stored = states.read(self._s3, _state(folder))
+        if stored is None:
+            raise LookupError(f"there is no job {job_id}. Give the id as it was returned")
+        return stored
+
+    def _is_left(self, job_id: str, stored: Stored) -> bool:
+        """Return whether nobody runs the job: it was given up, or its state is unchanged for too long."""
+        with self._lock:
+            running = self._running.get(job_id)
+            if running is not None and running.thread.is_alive():
+                return False
+            now = self._clock()
+            version, since = self._seen.get(job_id, ("", now))
+            if version != stored.etag:
+                self._seen[job_id] = (stored.etag, now)
+                since = now
+            return not stored.value["owner"] or now - since >= STALE
+
+    def _take_over(self, job_id: str, folder: S3Location, stored: Stored) -> Stored | None:
+        """Take the job over; None if someone else did so first, or lives."""
+        sent = self._clock()
+        value = {**stored.value, "owner": uuid4().hex, "beat": stored.value["beat"] + 1}
+        taken = states.replace(self._s3, _state(folder), stored, value)
+        if taken is not None:
+            self._start(job_id, folder, taken, sent)
+        return taken
+
+    def _start(self, job_id: str, folder: S3Location, stored: Stored, sent: float) -> None:
+        lease = Lease(self._s3, _state(folder), stored, sent, self._clock)
+        run = LocalRun(self._s3, folder, lease, self._client, self._wall)
+        thread = threading.Thread(target=partial(self._run, job_id, run), name="bedrock-local-job", daemon=True)
+        with self._lock:
+            self._running[job_id] = _Running(run, thread)
+        thread.start()
+
+    def _run(self, job_id: str, run: LocalRun) -> None:
+        run.over()
+        with self._lock:
+            if (running := self._running.get(job_id)) is not None and running.run is run:
+                del self._running[job_id]
+
+
+def is_local(job_id: str) -> bool:
+    """Return whether the id is of a local job."""
+    return job_id.startswith(PREFIX)
+
+
+def folder_of(job_id: str) -> S3Location:
+    """Return the folder of a local job. Raises `ValueError` for another text."""
+    location = S3Location.parse(job_id.removeprefix(PREFIX)) if is_local(job_id) else None
+    if location is None or not location.key:
+        raise ValueError(f"{job_id} is no id of a local job, {PREFIX}s3://BUCKET/PREFIX/{_FOLDERS}TOKEN")
+    return location._replace(key=f"{location.key.rstrip('/')}/")
+
+
+def _folder_key(output: S3Location) -> str:
+    """Return the key of an output prefix as that of a folder."""
+    return f"{output.key.rstrip('/')}/" if output.key.strip("/") else ""
+
+
+def _state(folder: S3Location) -> S3Location:
+    return folder._replace(key=folder.key + STATE)
+
+
+def _description(job_id: str, folder: S3Location, state: dict[str, Any]) -> dict[str, Any]:
+    """Return the job as GetModelInvocationJob describes one."""
+    output = folder._replace(key=f"{folder.key.rstrip('/').rpartition('/')[0]}/")
+    return {
+        "jobArn": job_id,
+        "jobName": state["name"],
+        "modelId": state["model"],
+        "status": _STOPS if state["stop"] and state["status"] == _RUNS else state["status"],
+        "message": state["message"],
+        "submitTime": datetime.fromtimestamp(state["submitted"], UTC),
+        **({"endTime": datetime.fromtimestamp(state["ended"], UTC)} if state["ended"] is not None else {}),
+        "inputDataConfig": {"s3InputDataConfig": {"s3Uri": f"{folder}{INPUT}"}},
+        "outputDataConfig": {"s3OutputDataConfig": {"s3Uri": str(output)}},
+        "modelInvocationType": state["invocation"],
+        "totalRecordCount": state["records"],
+        "processedRecordCount": state["succeeded"] + state["failed"],
+        "successRecordCount": state["succeeded"],
+        "errorRecordCount": state["failed"],
+    }

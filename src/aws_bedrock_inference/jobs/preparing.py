@@ -1,0 +1,161 @@
+"""Records written as a job takes them: one line of JSON each, in a temporary file, whatever their number."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING, Any
+
+from aws_bedrock_inference.bounds import shown, shown_name
+from aws_bedrock_inference.call import NORMAL
+from aws_bedrock_inference.clients.request import BadRequestError, Prompt
+from aws_bedrock_inference.dialects.request import CONVERSE_MEMBERS, is_converse
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+CONVERSE, NATIVE = "Converse", "InvokeModel"
+
+_ARGUMENTS = frozenset(Prompt._fields) - {"more", "tier"}
+_FORMS = "give {'prompt': '...'} or {'messages': [...]}, or {'recordId': '...', 'modelInput': {...}}"
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """The lines of a job: `{"recordId": ..., "modelInput": {...}}`, each with its line end.
+
+    `file` holds them and is at its start; who has it closes it. `digest` is of all lines, `invocation` is `Converse` or
+    `InvokeModel`, and `problem` says which record AWS would accept, and fail, and why.
+    """
+
+    file: IO[bytes]
+    records: int
+    size: int
+    digest: str
+    invocation: str
+    problem: str = ""
+
+
+def prepared(
+    records: Iterable[Mapping[str, Any]],
+    defaults: Mapping[str, Any],
+    problem_of: Callable[..., str] = lambda *_, **__: "",
+) -> Prepared:
+    """Write the records to a temporary file. `defaults` are arguments of `invoke` for those that are prompts, and
+    `problem_of(body, invocation=...)` says why a record would fail in a job.
+
+    Raises `ValueError` for a record that cannot be one, with its place.
+    """
+    file = tempfile.TemporaryFile()  # noqa: SIM115 - who has the value closes it
+    try:
+        given = {name: value for name, value in defaults.items() if value is not None}
+        return _written(file, records, given, problem_of)
+    except BaseException:
+        file.close()
+        raise
+
+
+def _written(
+    file: IO[bytes],
+    records: Iterable[Mapping[str, Any]],
+    defaults: Mapping[str, Any],
+    problem_of: Callable[..., str],
+) -> Prepared:
+    digest, ids, size, form, number, problem = hashlib.sha256(), set[str](), 0, "", -1, ""
+    for number, record in enumerate(records):
+        try:
+            record_id, body = _parts(record, number, defaults)
+            line = _line(record_id, body)
+        except ValueError as error:
+            raise ValueError(f"records[{number}]: {error}") from None
+        if record_id in ids:
+            raise ValueError(f"records[{number}]: the id of an earlier record; give each its own, or none of them any")
+        ids.add(record_id)
+        own = CONVERSE if is_converse(body) else NATIVE
+        if form and own != form:
+            raise ValueError(
+                f"records[{number}]: a body of {own} after bodies of {form}; one job takes one form. Make two jobs"
+            )
+        form = own
+        if not problem and (found := problem_of(body, invocation=form)):
+            problem = f"records[{number}]: {found}"
+        digest.update(line)
+        size += file.write(line)
+    if not form:
+        raise ValueError("a job needs at least one record; none was given")
+    file.seek(0)
+    return Prepared(file, number + 1, size, digest.hexdigest(), form, problem)
+
+
+def _parts(record: Any, number: int, defaults: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Return the id and the body of a record; one without an id gets its number, in the form of AWS's examples."""
+    if not isinstance(record, Mapping):
+        raise ValueError(f"{shown(record)} is no record: {_FORMS}")  # noqa: TRY004 - as for all else that is wrong in it
+    members = dict(record)
+    given = [members.pop(name) for name in ("recordId", "id") if name in members]
+    record_id = given[0] if given else f"CALL{number + 1:07d}"
+    if len(given) > 1 or isinstance(record_id, bool) or not isinstance(record_id, (str, int)) or record_id == "":
+        raise ValueError("give one recordId, a text")
+    if "modelInput" not in members:
+        return str(record_id), _request(members, defaults)
+    body = members.pop("modelInput")
+    if members or not isinstance(body, dict) or not body:
+        raise ValueError(f"a record with modelInput has an id and a body, nothing else: {_FORMS}")
+    if "modelId" in body:
+        raise ValueError("modelInput has a modelId; the job's model is the client's. Remove it")
+    if defaults:
+        raise ValueError(f"{', '.join(defaults)} is for prompts; write it into each modelInput")
+    return str(record_id), body
+
+
+def _request(members: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    unknown = members.keys() - _ARGUMENTS - CONVERSE_MEMBERS
+    if unknown:
+        raise ValueError(f"{shown_name(min(unknown, key=str), _ARGUMENTS)} is no member of a record: {_FORMS}")
+    arguments = {**defaults, **members}
+    more = {name: arguments.pop(name) for name in [*arguments] if name not in _ARGUMENTS}
+    try:
+        return Prompt(**arguments, more=more).params(NORMAL)
+    except BadRequestError as error:
+        raise ValueError(str(error)) from None
+
+
+def _line(record_id: str, body: dict[str, Any]) -> bytes:
+    record = {"recordId": record_id, "modelInput": body}
+    try:
+        return json.dumps(record, ensure_ascii=False, allow_nan=False, default=_plain).encode() + b"\n"
+    except UnicodeEncodeError:
+        raise ValueError("half of a character, which UTF-8 cannot encode. Give whole characters") from None
+    except (TypeError, RecursionError):
+        raise ValueError("what JSON cannot hold. Give texts, numbers, lists, dictionaries and bytes") from None
+
+
+def _plain(value: Any) -> str:
+    """Return bytes as Bedrock's JSON has them."""
+    if isinstance(value, (bytes, bytearray)):
+        return base64.b64encode(value).decode()
+    raise TypeError
+
+
+def records_of(
+    *,
+    prompt: str | None,
+    prompts: Iterable[str] | None,
+    records: Iterable[Mapping[str, Any]] | None,
+    input_s3_uri: str | None,
+) -> Iterable[Mapping[str, Any]]:
+    """Return the records that a caller gave in one of these forms; none for an input in S3. Raises `ValueError`."""
+    given = {"prompt": prompt, "prompts": prompts, "records": records, "input_s3_uri": input_s3_uri}
+    names = [name for name, value in given.items() if value is not None]
+    if len(names) != 1:
+        raise ValueError(f"give one of {', '.join(given)}; {' and '.join(names) or 'none'} was given")
+    (name,) = names
+    if name in ("prompts", "records") and isinstance(given[name], (str, bytes, Mapping)):
+        raise ValueError(f"{name}={shown(given[name])}: give a list, or another iterable, of {name}")
+    if prompt is not None:
+        return [{"prompt": prompt}]
+    return ({"prompt": each} for each in prompts) if prompts is not None else records or ()

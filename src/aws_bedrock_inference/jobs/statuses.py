@@ -1,0 +1,54 @@
+"""AWS's words for a job, in those of the documents."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from aws_bedrock_inference.jobs.values import COMPLETED, ENDED, FAILED, STOPPED, JobStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+# Source: botocore 1.44.8, ModelInvocationJobStatus; what runs keeps AWS's word, in capitals.
+_WORDS = {"PartiallyCompleted": COMPLETED, "Expired": FAILED}
+
+
+def status_of(job: Mapping[str, Any]) -> JobStatus:
+    """Return the status of a job as `GetModelInvocationJob` or a list describes it."""
+    word = job["status"]
+    status = _WORDS.get(word) or re.sub(r"(?<=[a-z])(?=[A-Z])", "_", word).upper()
+    failed, total = job.get("errorRecordCount") or 0, job.get("totalRecordCount") or 0
+    return JobStatus(
+        job_id=job["jobArn"],
+        name=job["jobName"],
+        model_id=job["modelId"],
+        status=status,
+        aws_status=word,
+        error=job.get("message") or _default_error(word, status, failed, total),
+        total=total,
+        processed=job.get("processedRecordCount") or 0,
+        succeeded=job.get("successRecordCount") or 0,
+        failed=failed,
+        submitted=job.get("submitTime"),
+        modified=job.get("lastModifiedTime"),
+        ended=job.get("endTime"),
+        expires=job.get("jobExpirationTime"),
+        input_s3_uri=job["inputDataConfig"]["s3InputDataConfig"]["s3Uri"],
+        output_s3_uri=job["outputDataConfig"]["s3OutputDataConfig"]["s3Uri"],
+        client_token=job.get("clientRequestToken") or "",
+    )
+
+
+def _default_error(word: str, status: str, failed: int, total: int) -> str | None:
+    if word == "Expired":
+        return "the job ran out of time before all its records were done"
+    if failed or word == "PartiallyCompleted":
+        return f"{failed:,} of {total:,} records failed"
+    return {FAILED: "AWS gives no reason", STOPPED: "the job was stopped"}.get(status)
+
+
+def check_ended(job: JobStatus) -> None:
+    """Raise `ValueError` for a job that runs."""
+    if job["status"] not in ENDED:
+        raise ValueError(f"job {job['job_id']} is {job['status']}: wait_for_job() waits for its end")

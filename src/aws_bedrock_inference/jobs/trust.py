@@ -1,0 +1,70 @@
+"""The trust policy of a job's role: whether Bedrock may assume it for the jobs of an account and a Region."""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+_SERVICE = "bedrock.amazonaws.com"
+_ACTION = "sts:assumerole"
+
+# The conditions that AWS's example has, with the operators that compare texts; all others are left to AWS.
+_OPERATORS = ("StringEquals", "StringLike", "ArnEquals", "ArnLike")
+_ACCOUNT, _ARN = "aws:sourceaccount", "aws:sourcearn"
+
+HOW = "https://docs.aws.amazon.com/bedrock/latest/userguide/batch-iam-sr.html shows the policy"
+
+
+def distrust(policy: Any, account: str, region: str, partition: str) -> str:
+    """Return why the trust policy keeps Bedrock from assuming the role for batch jobs, or nothing."""
+    allowing = [statement for statement in _statements(policy) if _allows(statement)]
+    if not allowing:
+        return f"its trust policy does not allow sts:AssumeRole to the service {_SERVICE}. Add that; {HOW}"
+    job = f"arn:{partition}:bedrock:{region}:{account}:model-invocation-job/0"
+    whys = [_condition(statement, account, job) for statement in allowing]
+    return "" if "" in whys else whys[0]
+
+
+def _condition(statement: Mapping[str, Any], account: str, job: str) -> str:
+    """Return the condition that a job does not meet, or nothing."""
+    for operator, tests in (statement.get("Condition") or {}).items():
+        for key, wanted in tests.items() if operator in _OPERATORS else ():
+            actual = {_ACCOUNT: account, _ARN: job}.get(key.lower())
+            if actual is None or any(_like(actual, pattern) for pattern in _texts(wanted)):
+                continue
+            shown = account if key.lower() == _ACCOUNT else job.removesuffix("0") + "*"
+            only = " or ".join(_texts(wanted))
+            return (
+                f"its trust policy lets {_SERVICE} assume it only where {key} is {only}, and for this job it is "
+                f"{shown}. Add that; {HOW}"
+            )
+    return ""
+
+
+def _like(actual: str, pattern: str) -> bool:
+    """Return whether a value is like a pattern, or may be: one with a variable, or with the id of one job."""
+    head, found, _ = pattern.partition("model-invocation-job/")
+    return "${" in pattern or fnmatchcase(actual, pattern) or (bool(found) and fnmatchcase(actual, f"{head}{found}*"))
+
+
+def _allows(statement: Mapping[str, Any]) -> bool:
+    """Return whether a statement allows it, or may do so in a way that is not looked at."""
+    if statement.get("Effect") != "Allow":
+        return False
+    principal = statement.get("Principal", "*")  # else there is a NotPrincipal
+    services = ["*"] if principal == "*" else [*_texts(principal.get("Service")), *_texts(principal.get("AWS"))]
+    actions = _texts(statement.get("Action", "*"))  # else there is a NotAction
+    return not {_SERVICE, "*"}.isdisjoint(services) and any(fnmatchcase(_ACTION, action.lower()) for action in actions)
+
+
+def _statements(policy: Any) -> Iterator[Mapping[str, Any]]:
+    statements = policy.get("Statement", []) if isinstance(policy, dict) else []
+    yield from [statements] if isinstance(statements, dict) else statements
+
+
+def _texts(value: Any) -> list[str]:
+    """Return the texts of a member of a policy, which may be one or a list of them."""
+    return [str(each) for each in (value if isinstance(value, list) else [value])] if value is not None else []

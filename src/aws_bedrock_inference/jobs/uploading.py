@@ -1,0 +1,49 @@
+"""The input of a job, put into S3 once: streamed in parts, under a key that its content names."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from aws_bedrock_inference.fault import Kind
+from aws_bedrock_inference.resilience.functions import known_fault
+from aws_bedrock_inference.s3 import S3Location
+
+if TYPE_CHECKING:
+    from aws_bedrock_inference.jobs.preparing import Prepared
+
+# 8 MB in each of 4 threads: memory holds no more, and 10,000 parts of it, S3's limit, are 80 GB.
+_PART, _THREADS = 8 << 20, 4
+
+
+def input_location(output: S3Location, token: str) -> S3Location:
+    """Return the place of the input of the job with this token."""
+    return S3Location(output.bucket, f"{output.key}inputs/{token}.jsonl")
+
+
+def upload(s3: Any, lines: Prepared, location: S3Location) -> None:
+    """Upload the lines, unless an earlier process has done so: an object is there whole or not at all.
+
+    The file of the lines is closed afterwards.
+    """
+    from s3transfer.manager import TransferConfig, TransferManager  # noqa: PLC0415 - heavy; only who uploads needs it
+
+    if _size(s3, location) == lines.size:
+        return
+    config = TransferConfig(multipart_chunksize=_PART, max_request_concurrency=_THREADS)
+    with TransferManager(s3, config) as manager:
+        manager.upload(lines.file, location.bucket, location.key).result()
+
+
+def _size(s3: Any, location: S3Location) -> int | None:
+    """Return the size of an object; None if there is none, or the caller may not list. Asking for the object itself
+    would be an error in the log for each new input.
+    """
+    try:
+        found = s3.list_objects_v2(Bucket=location.bucket, Prefix=location.key, MaxKeys=1).get("Contents", ())
+    except ClientError as error:
+        if known_fault(error).kind is Kind.DENIED:
+            return None
+        raise
+    return next((item["Size"] for item in found if item["Key"] == location.key), None)

@@ -1,0 +1,66 @@
+"""The scenario's tables of batch inference: the quotas of the account, and rules for its jobs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from math import inf
+
+_GIGABYTE = 1 << 30
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """The quotas of the account's batch jobs, the models that refuse them, and the roles that Bedrock can assume.
+
+    Patterns are those of a shell. Quotas: https://docs.aws.amazon.com/general/latest/gr/bedrock.html, 2026-11-29.
+    """
+
+    minimum: int = 100
+    records: int = 50_000
+    file_bytes: int = _GIGABYTE
+    job_bytes: int = 5 * _GIGABYTE
+    jobs: int | None = None
+    # Refused by the service itself, as public logs of 2026-07 to 2026-09 tell.
+    unsupported: tuple[str, ...] = (
+        *("anthropic.claude-opus-4-7*", "anthropic.claude-opus-4-8*", "anthropic.claude-sonnet-5*"),
+        *("anthropic.claude-fable-*", "openai.gpt-5.6*", "moonshot*kimi-k3*"),
+    )
+    roles: tuple[str, ...] = ("*",)
+    token_conflicts: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobRule:
+    """A rule for the jobs that the patterns match; `first` limits it to so many of them.
+
+    A state's number is how many seconds it lasts; `stalls` is the share of records after which nothing happens any
+    more. `expires` are the seconds after submission at which a job is cut, instead of its timeoutDurationInHours.
+    """
+
+    name: str = "*"
+    model: str = "*"
+    first: int | None = None
+    submitted: float = 0.0
+    validating: float = 0.0
+    scheduled: float = 0.0
+    in_progress: float = 0.0
+    stopping: float = 0.0
+    expires: float | None = None
+    stalls: float = inf
+    chunk: int = 100
+    fails: str = ""
+    errors: float = 0.0
+    error_code: int = 400
+    error_message: str = "bad request"
+    stop_leaves_results: bool = True
+
+    def __post_init__(self) -> None:
+        if not self.errors <= 1:
+            raise ValueError(f"errors is {self.errors!r}; give a share from 0 to 1")
+        if not self.chunk >= 1:
+            raise ValueError(f"chunk is {self.chunk!r}; give the number of records that run together, 1 or more")
+
+    def covers(self, name: str, model: str) -> bool:
+        """Return whether the patterns match a job of that name for that base model."""
+        return fnmatchcase(name, self.name) and fnmatchcase(model, self.model)

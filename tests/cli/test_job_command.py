@@ -1,0 +1,185 @@
+"""`bedrock job` as a person uses it, against the simulator and moto's S3."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from click.testing import CliRunner, Result
+from support.job_account import ROLE, open_account
+
+from aws_bedrock_inference.cli import main
+from aws_bedrock_inference.testing import Simulator, simulator
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+MODEL = "amazon.nova-lite-v1:0"
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[Simulator]:
+    with simulator() as made:
+        yield made
+
+
+@pytest.fixture
+def sim(
+    running: Simulator, moto_url: str, alone: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Iterator[Simulator]:
+    open_account(moto_url, "nightly")
+    environment = {
+        "AWS_ENDPOINT_URL": moto_url,
+        "AWS_ENDPOINT_URL_BEDROCK": running.url,
+        "AWS_ENDPOINT_URL_BEDROCK_RUNTIME": running.url,
+        "AWS_ENDPOINT_URL_SERVICE_QUOTAS": running.url,  # which knows none
+        "AWS_ACCESS_KEY_ID": "AKIDSIMULATOR",
+        "AWS_SECRET_ACCESS_KEY": "not-a-secret",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "XDG_CACHE_HOME": str(tmp_path),
+    }
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    running.scenario(s3_endpoint=moto_url, jobs=[{"in_progress": 600}])
+    yield running
+    running.scenario()
+
+
+def bedrock_job(*arguments: str, given: str | None = None) -> Result:
+    return CliRunner().invoke(main, ["job", *arguments], input=given)
+
+
+def create(*more: str, records: int = 150) -> Result:
+    lines = [json.dumps({"id": f"p{number}", "prompt": f"Question {number}"}) for number in range(records)]
+    options = ("--model", MODEL, "--output-s3-uri", "s3://nightly/out/", "--role", ROLE)
+    return bedrock_job("create", "-", *options, *more, given="\n".join(lines))
+
+
+def created(*more: str, records: int = 150) -> str:
+    result = create(*more, records=records)
+    assert result.exit_code == 0, result.output
+    return result.stdout.strip()
+
+
+def lines_of(text: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_a_job_is_created_watched_and_read(sim: Simulator, tmp_path: Path) -> None:
+    result = create("--system", "Be brief.", "--max-tokens", "40", "--name", "night-1", records=200)
+    job_id = result.stdout.strip()
+    assert job_id.startswith("arn:aws:bedrock:us-east-1:")
+    assert f"Continue with: bedrock job wait {job_id}" in result.stderr
+    assert "there is already" not in result.stderr
+    assert "IN_PROGRESS (InProgress)" in bedrock_job("status", job_id).stdout
+    sim.advance(300)
+    shown = json.loads(bedrock_job("status", job_id, "--json").stdout)
+    assert (shown["name"], shown["status"], shown["processed"]) == ("night-1", "IN_PROGRESS", 100)
+    early = bedrock_job("result", job_id)
+    assert (early.exit_code, early.stdout) == (2, "")
+    assert "wait_for_job() waits" in early.stderr
+    sim.advance(300)
+    waited = bedrock_job("wait", job_id, "-o", str(tmp_path / "answers.jsonl"))
+    assert waited.exit_code == 0
+    assert "Completed after 0 s, 200 of 200 records, 0 failed." in waited.stderr
+    assert "200 records answered, 0 failed." in waited.stderr
+    answers = lines_of((tmp_path / "answers.jsonl").read_text())
+    assert [answer["recordId"] for answer in answers] == [f"p{number}" for number in range(200)]
+    assert answers[0]["modelInput"]["system"] == [{"text": "Be brief."}]
+    assert answers[0]["modelOutput"]["output"]
+    assert lines_of(bedrock_job("result", job_id).stdout) == answers
+
+
+def test_the_same_content_is_the_same_job(sim: Simulator) -> None:
+    job_id = created()
+    again = create()
+    assert again.stdout.strip() == job_id
+    assert "A job with this content is there already." in again.stderr
+    assert created("--client-token", "tonight") != job_id
+    listed = bedrock_job("list").stdout.splitlines()
+    assert len(listed) == 3
+    assert job_id in listed[2]
+    assert len(lines_of(bedrock_job("list", "--json", "--limit", "1").stdout)) == 1
+    assert bedrock_job("list", "--status", "Completed").stdout.splitlines() == ["Job  Name  Status  Records  Submitted"]
+
+
+def test_failed_records_are_explained(sim: Simulator, moto_url: str) -> None:
+    sim.scenario(
+        s3_endpoint=moto_url, jobs=[{"errors": 0.02, "error_code": 400, "error_message": "Input is too long."}]
+    )
+    result = bedrock_job("result", created())
+    assert result.exit_code == 1
+    assert "147 records answered, 3 failed." in result.stderr
+    failed = [line["error"] for line in lines_of(result.stdout) if "error" in line]
+    assert len(failed) == 3
+    assert failed[0]["errorCode"] == 400
+    assert failed[0]["decision"] == "FAIL"
+    assert failed[0]["advice"]
+
+
+def test_a_job_is_stopped(sim: Simulator) -> None:
+    job_id = created()
+    assert "STOP" in bedrock_job("cancel", job_id).stdout
+    sim.advance(60)
+    waited = bedrock_job("wait", job_id)
+    assert waited.exit_code == 1
+    assert "Job failed: " in waited.stderr
+    assert "Traceback" not in waited.output
+    assert bedrock_job("result", job_id).exit_code == 1  # what it left is printed, and not all is there
+
+
+def test_a_wait_ends_in_time(sim: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    waited = bedrock_job("wait", created(), "--timeout", "0")
+    assert waited.exit_code == 1
+    assert "Timeout waiting for job" in waited.stderr
+
+
+def test_few_records_are_run_on_demand(sim: Simulator) -> None:
+    job_id = created(records=3)
+    assert job_id.startswith("local:s3://nightly/out/")
+    assert "COMPLETED" in bedrock_job("status", job_id).stdout
+    result = bedrock_job("result", job_id)
+    assert result.exit_code == 0
+    assert [line["recordId"] for line in lines_of(result.stdout)] == ["p0", "p1", "p2"]
+
+
+def test_an_input_in_s3_is_used_where_it_is(sim: Simulator, tmp_path: Path) -> None:
+    first = created()
+    source = json.loads(bedrock_job("status", first, "--json").stdout)["input_s3_uri"]
+    options = ("--model", MODEL, "--output-s3-uri", "s3://nightly/second/", "--role", ROLE)
+    second = bedrock_job("create", source, *options).stdout.strip()
+    assert json.loads(bedrock_job("status", second, "--json").stdout)["input_s3_uri"] == source
+
+
+@pytest.mark.parametrize(
+    ("given", "problem"),
+    [
+        ('{"id": "a"}', 'standard input, line 1: "prompt" is missing'),
+        ("", "a job needs at least one record"),
+        ('{"id": "a", "prompt": "b"}\n{"id": "a", "prompt": "b"}', "was used on an earlier line"),
+    ],
+)
+def test_records_that_are_wrong_make_no_job(sim: Simulator, given: str, problem: str) -> None:
+    options = ("--model", MODEL, "--output-s3-uri", "s3://nightly/out/", "--role", ROLE)
+    result = bedrock_job("create", "-", *options, given=given)
+    assert result.exit_code == 2
+    assert problem in result.stderr
+    assert bedrock_job("list", "--json").stdout == ""
+
+
+def test_what_cannot_be_is_a_sentence(sim: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    lost = bedrock_job("status", "arn:aws:bedrock:us-east-1:123456789012:model-invocation-job/abcdefghijkl")
+    assert lost.exit_code != 0
+    assert "ResourceNotFoundException" in lost.stderr
+    role = "arn:aws:iam::123456789012:role/none"
+    options = ("--model", MODEL, "--output-s3-uri", "s3://nightly/out/", "--role", role)
+    lines = "\n".join(json.dumps({"id": str(number), "prompt": "Why?"}) for number in range(100))
+    refused = bedrock_job("create", "-", *options, given=lines)
+    assert refused.exit_code == 2
+    assert f"there is no role {role}" in refused.stderr
+    missing = bedrock_job("create", "-", *options[:4], given=lines)
+    assert "no role: give role_arn=" in missing.stderr
+    for result in (lost, refused, missing):
+        assert "Traceback" not in result.output
