@@ -65,7 +65,12 @@ def broken(alone: None, moto_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path
     quotas = ServiceQuotas()
     with (
         simulator() as sim,
-        FakeAws(GetCallerIdentity=CALLER, GetRole=ROLE, SimulatePrincipalPolicy=evaluated()) as aws,
+        FakeAws(
+            GetCallerIdentity=CALLER,
+            GetRole=ROLE,
+            SimulatePrincipalPolicy=evaluated(),
+            DescribeEvents={"events": []},
+        ) as aws,
     ):
         for name, value in {
             "AWS_DEFAULT_REGION": "us-east-1",

@@ -40,6 +40,8 @@ class Shown:
         """Print the cause, whether it is proved, and what to do."""
         self._console.print()
         self._console.print(Text(summary(report), style="bold"))
+        for candidate in report.candidates if len(report.candidates) > 1 or not report.proved else ():
+            self._console.print(Text(f"  {candidate}", style="dim"))
         first = report.first
         remedies = first.remedies if first is not None else explain(report.error).remedies if report.error else ()
         for number, remedy in enumerate(remedies, 1):

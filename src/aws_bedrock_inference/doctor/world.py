@@ -71,6 +71,11 @@ class World:
         """Return whether the error that was asked about has one of these causes."""
         return self.error is not None and self.error.cause in causes
 
+    @property
+    def candidates(self) -> tuple[str, ...]:
+        """The causes that the text of the error leaves possible, the likeliest first."""
+        return () if self.error is None else (self.error.cause, *self.error.alternatives)
+
     @cached_property
     def models(self) -> Models:
         """The models of the Region, read anew."""
@@ -115,6 +120,20 @@ class Answer:
         return int(response.get("ResponseMetadata", {}).get("HTTPStatusCode") or 0)
 
     @property
+    def error_code(self) -> str:
+        """The code of an error; empty if there is none."""
+        response: dict[str, Any] = getattr(self.error, "response", None) or {}
+        return str(response.get("Error", {}).get("Code", ""))
+
+    @property
     def denied(self) -> bool:
-        """True if the identity may not ask."""
-        return self.why is not None and self.why.cause.startswith(("iam-denied", "access-denied"))
+        """True if the identity may not ask. S3 says no more of it than the status, 403."""
+        if self.why is None:
+            return False
+        return self.why.cause.startswith(("iam-denied", "access-denied", "s3-access-denied", "kms-denied"))
+
+    def why_not(self, permission: str) -> str:
+        """Return why there is no answer: the permission that is missing, or what the service said."""
+        if self.denied:
+            return f"the identity lacks {permission}"
+        return self.why.title if self.why is not None else ""

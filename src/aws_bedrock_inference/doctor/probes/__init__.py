@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from aws_bedrock_inference.doctor.probes import (
+    batch,
     client,
     environment,
+    health,
     identity,
     models,
     network,
     permissions,
+    places,
     quotas,
     services,
     traffic,
 )
 
-_AREAS = (environment, client, network, identity, models, permissions, quotas, traffic, services)
+_AREAS = (environment, client, network, identity, models, permissions, quotas, traffic, health, batch, places, services)
 
 PROBES = {each.name: each for area in _AREAS for each in area.PROBES}
 """All probes by name, in the order in which they are shown: a probe comes after those that it needs."""
