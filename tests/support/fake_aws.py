@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
 
 class FakeAws:
-    """Answers any operation, in the protocols of IAM and STS (forms and XML) and of JSON services.
+    """Answers any operation, in the protocols of IAM and STS (forms and XML) and of JSON services; those that are asked
+    by GET, as Lambda's are, under the last part of their path, such as `configuration`.
 
     `answers` has for each operation what it answers: a text of XML, which goes into the operation's result; a mapping,
     which is JSON; `(status, code, message)`, which is an error; or a function of the parameters that returns one of
@@ -37,9 +38,15 @@ class FakeAws:
                 else:
                     form = {name: values[0] for name, values in parse_qs(body.decode()).items()}
                     operation, params = form.pop("Action", self.path), form
-                status, content = fake.answer(operation, params, xml=target is None)
+                self._send(operation, params, xml=target is None)
+
+            def do_GET(self) -> None:
+                self._send(self.path.partition("?")[0].rpartition("/")[2], {"path": self.path}, xml=False)
+
+            def _send(self, operation: str, params: dict[str, Any], *, xml: bool) -> None:
+                status, content = fake.answer(operation, params, xml=xml)
                 self.send_response(status)
-                self.send_header("Content-Type", "text/xml" if target is None else "application/x-amz-json-1.1")
+                self.send_header("Content-Type", "text/xml" if xml else "application/x-amz-json-1.1")
                 self.send_header("Content-Length", str(len(content)))
                 self.end_headers()
                 self.wfile.write(content)

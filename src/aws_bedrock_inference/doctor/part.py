@@ -35,9 +35,11 @@ def named(world: World, name: str) -> str:
     """Return what the error's text names as a placeholder of the catalogue, or as one of this file's."""
     own = _NAMES.get(name)
     if own is None:
-        return world.named(name)
-    match = own.search(world.error_text)
-    return match.group(1) if match else ""
+        found = world.named(name)
+    else:
+        match = own.search(world.error_text)
+        found = match.group(1) if match else ""
+    return found.rstrip(".,;:)")  # the end of the sentence
 
 
 def without_account(value: str) -> str:

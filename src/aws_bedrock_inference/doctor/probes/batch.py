@@ -35,6 +35,7 @@ _TRUST, _ABSENT, _BUCKET, _REGION = (
 _KEY = "kms-denied"
 
 _ROLE = re.compile(r"arn:(aws[a-z-]*):iam::(\d{12}):role/(?:[!-~]*/)?([\w+=,.@-]{1,64})")
+_ACCOUNT = re.compile(r"\b\d{12}\b")
 _OBJECTS = ("s3:GetObject", "s3:PutObject")
 _KEY_ACTIONS = ("kms:GenerateDataKey", "kms:Decrypt")
 _UNNAMED = "No batch role and output in S3 were named."
@@ -98,7 +99,7 @@ def batch_role(world: World) -> Finding:
         return warning(f"The role {name} cannot be looked at: {answer.why_not('iam:GetRole')}.", tried)
     why = distrust(answer.value["Role"].get("AssumeRolePolicyDocument"), account, world.region, partition)
     if why:
-        message = f"Bedrock cannot assume {shown}: {masked(why, accounts=True)}"
+        message = f"Bedrock cannot assume {shown}: {_ACCOUNT.sub('*' * 12, why)}"
         return failed(message, tried, cause=_cause(world, _TRUST), ROLE=name, ROLE_ARN=without_account(arn))
     return ok(f"Bedrock may assume {shown}, as far as its trust policy tells.", tried, excludes=[_TRUST, _ABSENT])
 

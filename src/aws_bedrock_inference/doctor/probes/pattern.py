@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from aws_bedrock_inference.doctor.findings import Finding, failed, ok, skipped, warning
+from aws_bedrock_inference.doctor.findings import Finding, Status, failed, ok, skipped, warning
+from aws_bedrock_inference.doctor.part import named
 from aws_bedrock_inference.doctor.probe import probe
 from aws_bedrock_inference.doctor.unprobed import by_hand
 
@@ -53,13 +54,13 @@ def pattern(world: World) -> Finding:
         return ok("EventBridge takes the event pattern.", tried, excludes=[_INVALID])
     if not answer.value.get("Result"):
         return Finding(
-            warning("").status, "The event pattern is valid, and does not match the event.", tried, excludes=(_INVALID,)
+            Status.WARNING, "The event pattern is valid, and does not match the event.", tried, excludes=(_INVALID,)
         )
     return ok("The event pattern is valid, and matches the event.", tried, excludes=[_INVALID])
 
 
 def _of_rule(world: World) -> str:
-    name, bus = world.named("RULE"), world.named("BUS")
+    name, bus = named(world, "RULE"), named(world, "BUS")
     if not name:
         return ""
     answer = world.ask("events", "describe_rule", Name=name, **({"EventBusName": bus} if bus else {}))
