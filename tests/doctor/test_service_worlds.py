@@ -473,6 +473,34 @@ def test_a_part_that_is_well_excludes_the_cause(elsewhere: Elsewhere, world: Any
     assert any(str(each).startswith(said) for each in report.candidates), list(map(str, report.candidates))
 
 
+@pytest.mark.parametrize(
+    ("principal", "more", "status", "said"),
+    [
+        ({"AWS": "arn:aws:iam::123456789012:role/team/app"}, {}, "ok", "lets the caller assume it"),
+        ({"AWS": "arn:aws:iam::123456789012:root"}, {}, "ok", "lets the caller assume it"),
+        ({"AWS": "123456789012"}, {"Condition": {"StringEquals": {"sts:ExternalId": "x"}}}, "warning", "not judged"),
+        ({"AWS": "arn:aws:iam::123456789012:role/team/other-app"}, {}, "failed", "does not let the caller assume it"),
+    ],
+)
+def test_a_trust_policy_is_judged_for_the_caller(
+    elsewhere: Elsewhere, principal: dict[str, str], more: dict[str, Any], status: str, said: str
+) -> None:
+    elsewhere.play("IAM", GetRole=role_trusting(principal, **more))
+    (found,) = [each for each in elsewhere.diagnose(ASSUME).checks if each.probe == "role"]
+    assert found.status.value == status
+    assert said in found.finding.message
+
+
+def test_a_trust_of_tokens_is_not_judged(elsewhere: Elsewhere) -> None:
+    elsewhere.play("IAM", GetRole=role_trusting({"Federated": "token.actions.githubusercontent.com"}))
+    text = ASSUME.replace("the AssumeRole", "the AssumeRoleWithWebIdentity").replace(
+        "to perform: sts:AssumeRole", "to perform: sts:AssumeRoleWithWebIdentity"
+    )
+    (found,) = [each for each in elsewhere.diagnose(text).checks if each.probe == "role"]
+    assert found.status.value == "warning"
+    assert "not judged" in found.finding.message
+
+
 def test_a_pattern_that_does_not_match_the_event_is_said(elsewhere: Elsewhere) -> None:
     elsewhere.play("EVENTBRIDGE", TestEventPattern={"Result": False})
     event = {"source": "shop", "detail-type": "order", "detail": {"total": 3}}

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from aws_bedrock_inference.doctor.findings import Status
+from aws_bedrock_inference.doctor.findings import Status, Verdict
 from aws_bedrock_inference.knowledge.explain import explain
 
 if TYPE_CHECKING:
@@ -55,6 +55,8 @@ def summary(report: Report) -> str:
     counts = ", ".join(f"{count} {name}" for name, count in report.counts().items() if count)
     if report.first is not None:
         return f"{report.cause}: {report.first.finding.message} ({counts})"
+    if report.candidates and all(each.verdict is Verdict.EXCLUDED for each in report.candidates):
+        return f"The cause that the text suggests is not there now: {report.candidates[0]} ({counts})"
     if report.error:
         return f"Not proved: the text suggests {report.error}, and no probe found it. ({counts})"
     return f"Nothing that would end calls was found. ({counts})"

@@ -79,6 +79,20 @@ def bucket_denies(policy: Any, role_arn: str, action: str, resource: str) -> Say
     )
 
 
+def principals_of(arn: str, policy: Any) -> set[str]:
+    """Return the principals that the caller of this ARN is. That of a session lacks its role's path, so roles of the
+    same name count that the trust policy names.
+    """
+    partition, account = arn.split(":")[1], arn.split(":")[4]
+    itself = {arn, account, f"arn:{partition}:iam::{account}:root"}
+    role_name = arn.partition(":assumed-role/")[2].partition("/")[0]
+    if not role_name:
+        return itself
+    named_there = {each for statement in statements(policy) for each in _whom(statement)}
+    head = f"arn:{partition}:iam::{account}:role/"
+    return itself | {each for each in named_there if each.startswith(head) and each.endswith(f"/{role_name}")}
+
+
 def _whom(statement: Mapping[str, Any]) -> set[str]:
     principal = statement.get("Principal", {})
     return {"*"} if principal == "*" else set(texts(principal.get("AWS")))

@@ -8,6 +8,7 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
+from aws_bedrock_inference.doctor.documents import principals_of
 from aws_bedrock_inference.doctor.part import named
 from aws_bedrock_inference.jobs.trust import lets_assume, statements
 from aws_bedrock_inference.knowledge.explain import explain
@@ -113,7 +114,9 @@ def function(seen: Seen) -> Finding | None:
     """Look at the function's state, and at its last update."""
     state, update = seen.value.get("State", "Active"), seen.value.get("LastUpdateStatus", "Successful")
     reasons = facts()["lambda"]
-    if state in {"Failed", "Inactive"}:
+    if state == "Inactive":
+        return seen.may("is idle: the next call wakes it, and fails.", "lambda-function-failed-state")
+    if state == "Failed":
         why = seen.value.get("StateReasonCode", "")
         message = f"has the state {state}: {seen.value.get('StateReason') or why or 'Lambda gives no reason'}"
         known = reasons.get(why)
@@ -163,7 +166,7 @@ def role(seen: Seen) -> Finding | None:
     if not seen.world.candidates or not set(causes) & set(seen.world.candidates):
         return None
     policy = seen.value["Role"].get("AssumeRolePolicyDocument")
-    whom, principals = _assuming(seen.world)
+    whom, principals = _assuming(seen.world, policy)
     if not whom:
         return seen.may("is there; who is to assume it is not known, so its trust policy was not judged.")
     letting = [each for each in statements(policy) if lets_assume(each, *principals)]
@@ -176,20 +179,17 @@ def role(seen: Seen) -> Finding | None:
     return seen.well(f"lets {whom} assume it.", "lambda-role-not-assumable", "assume-role-trust")
 
 
-def _assuming(world: World) -> tuple[str, set[str]]:
-    """Return who is to assume the role in the error, in words and as principals of a policy."""
-    service = world.error.service if world.error is not None else ""
+def _assuming(world: World, policy: Any) -> tuple[str, set[str]]:
+    """Return who is to assume the role in the error, in words and as principals of a policy; nothing where that is not
+    known.
+    """
+    service, operation = (world.error.service, world.error.operation) if world.error is not None else ("", "")
     if service not in ("", "sts", "iam"):
-        principal = facts()["principals"].get(service, service) + ".amazonaws.com"
-        return principal, {principal}
-    if world.caller.why is not None:
+        services = facts()["principals"].get(service, [])
+        return " or ".join(services), set(services)
+    if operation not in ("", "AssumeRole") or world.caller.why is not None:
         return "", set()
-    arn = str(world.caller.value["Arn"])
-    head, _, session = arn.partition(":assumed-role/")
-    account = arn.split(":")[4]
-    partition = arn.split(":")[1]
-    itself = f"{head.replace(':sts:', ':iam:')}:role/{session.partition('/')[0]}" if session else arn
-    return "the caller", {arn, itself, account, f"arn:{partition}:iam::{account}:root"}
+    return "the caller", principals_of(str(world.caller.value["Arn"]), policy)
 
 
 def rule(seen: Seen) -> Finding | None:
