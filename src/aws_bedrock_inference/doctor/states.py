@@ -1,4 +1,4 @@
-"""What the state of another service's part tells: a function for each part, of what the service says of it."""
+"""Judges of the states of other services' parts: a function for each part, of what the service says of it."""
 
 from __future__ import annotations
 

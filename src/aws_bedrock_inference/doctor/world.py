@@ -1,4 +1,4 @@
-"""What the probes look at: the program's settings and connections, as the program itself would use them."""
+"""The things that the probes look at: the program's settings and connections, as the program itself would use them."""
 
 from __future__ import annotations
 
