@@ -29,7 +29,7 @@ def sdk(_: World) -> Finding:
     tried = f"read the versions: Python {sys.version.split()[0]}, boto3 {version('boto3')}, botocore {found}"
     if _numbers(found) < _CONVERSE_SINCE:
         return failed(f"botocore {found} does not know Converse.", tried, cause="sdk-too-old")
-    return ok(f"botocore {found} knows Converse.", tried)
+    return ok(f"botocore {found} knows Converse.", tried, excludes=["sdk-too-old"])
 
 
 def _numbers(text: str) -> tuple[int, ...]:
@@ -46,7 +46,7 @@ def region(world: World) -> Finding:
         return failed(f"The settings of AWS cannot be read: {error}", tried, cause="sdk-config-invalid")
     if not found:
         return failed(f"No Region is set.{unread_region()}", tried, cause="region-missing")
-    return ok(f"The Region is {found}.", tried)
+    return ok(f"The Region is {found}.", tried, excludes=["region-missing"])
 
 
 @probe(_ENVIRONMENT, needs=["region"], tells=["endpoint-url-wrong", "wrong-client-service"])
@@ -61,7 +61,7 @@ def endpoint(world: World) -> Finding:
         return warning(f"Calls go to {url}, which is not one of AWS's own endpoints.", tried)
     if "bedrock-runtime" not in url:
         return failed(f"Calls go to {url}, the endpoint of another service.", tried, cause="endpoint-url-wrong")
-    return ok(f"Calls go to {url}.", tried)
+    return ok(f"Calls go to {url}.", tried, excludes=["endpoint-url-wrong"])
 
 
 PROBES = (sdk, region, endpoint)

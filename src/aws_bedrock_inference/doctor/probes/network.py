@@ -39,7 +39,8 @@ def name(world: World) -> Finding:
     except OSError as error:
         cause = "proxy-unreachable" if is_proxy else "endpoint-unreachable-dns"
         return failed(f"The name {host} cannot be resolved: {error.strerror or error}.", tried, cause=cause)
-    return ok(f"{host} has {len(addresses)} address{'es' * (len(addresses) != 1)}.", tried)
+    excluded = () if is_proxy else ("endpoint-unreachable-dns",)
+    return ok(f"{host} has {len(addresses)} address{'es' * (len(addresses) != 1)}.", tried, excludes=excluded)
 
 
 @probe(
@@ -92,7 +93,9 @@ def certificate_and_clock(world: World) -> Finding:
     difference = f"This machine's clock is {abs(off):.0f} s {'ahead of' if off > 0 else 'behind'} the service's."
     if abs(off) > _SKEW / 2:
         return (failed if abs(off) > _SKEW else warning)(difference, tried, cause="clock-skew")
-    return ok("The certificate is valid, and the clocks agree.", tried)
+    return ok(
+        "The certificate is valid, and the clocks agree.", tried, excludes=["tls-certificate-error", "clock-skew"]
+    )
 
 
 def _date(world: World) -> float | None:
