@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from aws_bedrock_inference.doctor import Report
+    from aws_bedrock_inference.testing import Simulator
 
 _LOADER = loaders.create_loader()
 
@@ -68,21 +69,32 @@ def models_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loaders, "create_loader", lambda *_: _LOADER)
 
 
+@pytest.fixture(scope="session")
+def one_simulator() -> Iterator[Simulator]:
+    """The simulator of all these worlds, since it takes half a second to start: take `broken`."""
+    with simulator() as sim:
+        yield sim
+
+
 @pytest.fixture
 def broken(
-    alone: None, models_read_once: None, moto_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+    alone: None,
+    models_read_once: None,
+    one_simulator: Simulator,
+    moto_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Any,
 ) -> Iterator[Broken]:
     """A world that is healthy, until a test breaks a part of it."""
+    sim = one_simulator
+    sim.scenario()
     quotas = ServiceQuotas()
-    with (
-        simulator() as sim,
-        FakeAws(
-            GetCallerIdentity=CALLER,
-            GetRole=ROLE,
-            SimulatePrincipalPolicy=evaluated(),
-            DescribeEvents={"events": []},
-        ) as aws,
-    ):
+    with FakeAws(
+        GetCallerIdentity=CALLER,
+        GetRole=ROLE,
+        SimulatePrincipalPolicy=evaluated(),
+        DescribeEvents={"events": []},
+    ) as aws:
         for name, value in {
             "AWS_DEFAULT_REGION": "us-east-1",
             "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE",

@@ -35,7 +35,7 @@ class FakeAws:
             def do_GET(self) -> None:
                 path = self.path.partition("?")[0]
                 name = path.rpartition("/")[2]
-                if name in fake.answers:
+                if name in fake.answers or not fake.gets:
                     self._send(name, {"path": self.path}, xml=False)
                 else:
                     found = fake.gets.get(path)
