@@ -331,6 +331,12 @@ def test_an_endpoint_with_the_path_of_another_api(broken: Broken) -> None:
     assert by_status(look(), "failed") == {"wire-shape": "endpoint-url-wrong"}
 
 
+def test_the_endpoint_of_mantle_is_not_that_of_converse(broken: Broken) -> None:
+    broken.environ.setenv("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", "https://bedrock-mantle.us-east-1.api.aws")
+    report = look()
+    assert (report.cause, by_status(report, "failed")) == ("endpoint-url-wrong", {})
+
+
 def test_a_model_that_does_not_converse_is_a_warning(broken: Broken) -> None:
     report = look(model_id="amazon.titan-embed-text-v2:0")
     assert by_status(report, "failed") == {}
@@ -380,6 +386,7 @@ def test_an_agreement_that_the_caller_cannot_make(broken: Broken) -> None:
     assert f"aws bedrock get-foundation-model-availability --model-id {HAIKU}" in commands
 
 
+@pytest.mark.newer_botocore
 def test_the_retention_mode_of_each_destination_counts(broken: Broken) -> None:
     modes = {"data_retention": "provider_data_share", "retention": [{"region": "us-west-2", "mode": "default"}]}
     broken.sim.scenario(foundation({"id": FABLE}, **modes))
@@ -390,6 +397,41 @@ def test_the_retention_mode_of_each_destination_counts(broken: Broken) -> None:
     assert by_status(look(model_id=FABLE), "failed") == {}
 
 
+@pytest.mark.newer_botocore
+def test_the_mode_of_the_project_takes_the_place_of_the_accounts(broken: Broken) -> None:
+    broken.environ.setenv("AWS_ENDPOINT_URL_BEDROCK", broken.aws.url)
+    broken.aws.gets |= {
+        "/foundation-models": {"modelSummaries": [{"modelId": FABLE}]},
+        "/inference-profiles": {"inferenceProfileSummaries": []},
+        "/data-retention": {"mode": "aws_review"},
+        "/projects/proj_a1": {"dataRetention": {"mode": "none"}},
+    }
+    assert by_status(look(model_id=FABLE), "failed") == {}
+    report = look(model_id=FABLE, project="proj_a1")
+    assert by_status(report, "failed") == {"data-retention": "data-retention-refused"}
+    assert "in us-east-1 it is 'none'" in check_of(report, "data-retention").finding.message
+
+
+@pytest.mark.usefixtures("session")
+def test_an_operation_that_the_sdk_does_not_know_is_skipped() -> None:
+    older = LOADER.load_service_model("bedrock", "service-2")
+    operations = {name: each for name, each in older["operations"].items() if "TrustedAccess" not in name}
+
+    class Older:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(LOADER, name)
+
+        def load_service_model(self, service: str, kind: str, api_version: str | None = None) -> Any:
+            found = LOADER.load_service_model(service, kind, api_version)
+            return found | {"operations": operations} if (service, kind) == ("bedrock", "service-2") else found
+
+    boto3.DEFAULT_SESSION._session.register_component("data_loader", Older())  # type: ignore[union-attr]
+    check = check_of(look(), "trusted-access")
+    assert check.status.value == "skipped"
+    assert "does not know bedrock:ListTrustedAccessPrograms" in check.finding.message
+
+
+@pytest.mark.newer_botocore
 def test_a_global_profile_may_answer_where_nobody_asked_for_the_mode(broken: Broken) -> None:
     everywhere = [{"id": f"global.{FABLE}", "model": FABLE, "everywhere": True}]
     broken.sim.scenario(foundation({"id": FABLE}, data_retention="aws_review", profiles=everywhere))
@@ -398,6 +440,7 @@ def test_a_global_profile_may_answer_where_nobody_asked_for_the_mode(broken: Bro
     assert "any other commercial Region" in finding.message
 
 
+@pytest.mark.newer_botocore
 def test_a_program_that_is_closed_explains_the_error_that_names_one(broken: Broken) -> None:
     program = {"id": "anthropic-frontier", "provider": "Anthropic", "status": "eligible"}
     broken.sim.scenario(foundation({"id": HAIKU}, trusted_access=[program]))
@@ -408,6 +451,7 @@ def test_a_program_that_is_closed_explains_the_error_that_names_one(broken: Brok
     assert "anthropic-frontier is eligible" in check_of(asked, "trusted-access").finding.message
 
 
+@pytest.mark.newer_botocore
 def test_an_enforced_guardrail_is_named(broken: Broken) -> None:
     broken.sim.scenario({"enforced_guardrails": [{"id": "gr9k2m4x7p1q", "version": "3"}]})
     report = look()
@@ -415,6 +459,7 @@ def test_an_enforced_guardrail_is_named(broken: Broken) -> None:
     assert "gr9k2m4x7p1q (version 3)" in check_of(report, "enforced-guardrails").finding.message
 
 
+@pytest.mark.newer_botocore
 @pytest.mark.parametrize(
     ("operation", "probe"),
     [
@@ -492,6 +537,18 @@ def test_a_project_is_judged_too(broken: Broken) -> None:
     assert report.proved
 
 
+def test_a_global_profile_is_judged_in_no_region_too(broken: Broken) -> None:
+    everywhere = [{"id": f"global.{NOVA}", "model": NOVA, "everywhere": True}]
+    broken.sim.scenario({"foundation": [{"id": NOVA}], "profiles": everywhere})
+    broken.aws.answers["SimulatePrincipalPolicy"] = only_in(":bedrock:::", "explicitDeny")
+    report = look(model_id=f"global.{NOVA}")
+    assert by_status(report, "failed") == {"permissions": "iam-denied-explicit-deny"}
+    values = [
+        value for _, params in broken.aws.asked for key, value in params.items() if key.startswith("ContextEntries")
+    ]
+    assert "unspecified" in values
+
+
 @pytest.mark.parametrize("name", [NOVA, f"{NOVA}:300k", f"arn:aws:bedrock:us-east-1::foundation-model/{NOVA}"])
 def test_a_model_itself_needs_the_actions_on_the_model_alone(broken: Broken, name: str) -> None:
     assert check_of(look(model_id=name), "permissions").status.value == "ok"
@@ -516,6 +573,12 @@ def test_who_cannot_be_judged_is_skipped(broken: Broken, arn: str, says: str) ->
     finding = check_of(look(), "permissions").finding
     assert finding.status.value == "skipped"
     assert finding.message.startswith(says)
+
+
+def test_a_role_whose_path_nobody_tells_is_told_the_permission(broken: Broken) -> None:
+    del broken.aws.answers["GetRole"]
+    broken.aws.answers["SimulatePrincipalPolicy"] = (404, "NoSuchEntity", "Role app does not exist.")
+    assert "allow iam:GetRole" in check_of(look(), "permissions").finding.message
 
 
 def test_a_user_who_may_not_ask_is_told_the_permission(broken: Broken) -> None:

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 # The most profiles that ListInferenceProfiles returns at once: botocore 1.44.8, bedrock 2023-04-20.
 _ALL = 1000
 
-_NOT_FOUND = 404
-
 # The pools of profiles, whose calls may be answered in other Regions.
 _POOLS = ("geographic", "global")
 
@@ -130,6 +128,6 @@ def _known(name: str, listing: Listing, profile: InferenceProfile | None, asked:
     """Return whether the Region has the id. Whole lists are asked; of the account's own things they tell nothing."""
     if profile is not None or listing.find(name) is not None:
         return True
-    if asked is not None and asked.status == _NOT_FOUND and "inference-profile/" in name:
+    if asked is not None and asked.code == "ResourceNotFoundException" and "inference-profile/" in name:
         return False
     return False if listing.lacks(name) and not is_untold(name) and "." in name else None

@@ -27,6 +27,7 @@ _SOURCES = {
     "container-role": "the role of the container",
     "iam-role": "the role of the instance",
     "custom-process": "the profile's credential_process",
+    "login": "a login with `aws login`",
     "explicit": "the program itself",
 }
 

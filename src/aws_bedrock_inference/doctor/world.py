@@ -162,6 +162,12 @@ class Answer:
         return int(response.get("ResponseMetadata", {}).get("HTTPStatusCode") or 0)
 
     @property
+    def code(self) -> str:
+        """The code of an error, as the service says it."""
+        response: dict[str, Any] = getattr(self.error, "response", None) or {}
+        return str(response.get("Error", {}).get("Code", ""))
+
+    @property
     def silent(self) -> bool:
         """True if nobody answered, neither yes nor no."""
         return self.error is not None and not self.status

@@ -106,7 +106,7 @@ def use_case_form(world: World) -> Finding:
     answer = world.ask("bedrock", "get_use_case_for_model_access")
     if answer.why is None:
         return ok("The provider's use-case form is submitted.", tried)
-    if answer.status == 404:  # noqa: PLR2004 - ResourceNotFoundException: no form
+    if answer.code == "ResourceNotFoundException":
         return failed("The provider's use-case form is not submitted for this account.", tried, cause=_FORM)
     return _unread(answer, "bedrock:GetUseCaseForModelAccess", "the form", tried)
 
@@ -206,6 +206,8 @@ def _concerns(config: dict[str, Any], base: str) -> bool:
 
 
 def _unread(answer: Answer, permission: str, what: str, tried: str) -> Finding:
+    if answer.error is None:
+        return skipped(f"The installed botocore does not know {permission}, so {what} cannot be asked for.")
     if answer.denied:
         return warning(f"Allow {permission} to know {what}.", tried)
     return warning(f"Nobody told {what}: {answer.said}.", tried)

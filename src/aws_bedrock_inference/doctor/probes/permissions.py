@@ -136,7 +136,7 @@ def _not_judged(world: World, answer: Answer, tried: str) -> Finding:
         return warning("Nobody can tell the permissions: allow iam:SimulatePrincipalPolicy to have them judged.", tried)
     if world.api_key is not None:
         return skipped(f"IAM takes no API key, and there are no other credentials to ask it with ({answer.said}).")
-    if answer.status == 404:  # noqa: PLR2004 - NoSuchEntity
+    if answer.code == "NoSuchEntity":
         return warning("IAM does not find the role by its name: allow iam:GetRole, which tells its path.", tried)
     return warning(f"The permissions cannot be looked up: {answer.said}.", tried)
 
