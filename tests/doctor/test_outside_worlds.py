@@ -9,6 +9,7 @@ import re
 import socket
 import ssl
 import sys
+import threading
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
@@ -332,3 +333,19 @@ def test_a_name_of_aws_is_that_of_a_private_endpoint_if_it_leads_to_private_addr
     broken.environ.setenv("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", f"https://{HOST}")
     (check,) = [each for each in broken.diagnose("vpc-endpoint-denied").checks if each.probe == "private-endpoint"]
     assert check.status.value == status
+
+
+def test_a_resolver_that_never_answers_is_named_in_time(broken: Broken) -> None:
+    ended, real = threading.Event(), socket.getaddrinfo
+
+    def resolve(host: Any, *args: Any, **options: Any) -> Any:
+        if host == HOST:
+            ended.wait(60)
+        return real(host, *args, **options)
+
+    fresh(broken)
+    broken.environ.setattr(socket, "getaddrinfo", resolve)
+    broken.environ.setenv("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", f"https://{HOST}")
+    report = broken.diagnose("endpoint-unreachable-dns", wait=0.05)
+    ended.set()
+    assert blamed(report) == {"name": "endpoint-unreachable-dns"}

@@ -5,8 +5,10 @@ from __future__ import annotations
 import ipaddress
 import socket
 import ssl
+import threading
 from email.utils import parsedate_to_datetime
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -52,12 +54,32 @@ def name(world: World) -> Finding:
     host, port, is_proxy = _way(world)
     tried = f"resolved {host}"
     try:
-        addresses = {info[4][0] for info in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)}
+        addresses = _addresses(host, port, limit=world.wait)
     except OSError as error:
         cause = "proxy-unreachable" if is_proxy else "endpoint-unreachable-dns"
         message = f"The name {host} cannot be resolved: {error.strerror or error}.{_past_proxy(world)}"
         return failed(message, tried, cause=cause)
     return ok(f"{host} has {len(addresses)} address{'es' * (len(addresses) != 1)}.", tried)
+
+
+def _addresses(host: str, port: int | None, *, limit: float) -> set[str]:
+    """Return the addresses of a name. A resolver that does not answer is left to itself after `limit` seconds."""
+    answers: SimpleQueue[set[str] | OSError] = SimpleQueue()
+
+    def resolve() -> None:
+        try:
+            answers.put({str(info[4][0]) for info in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)})
+        except OSError as error:
+            answers.put(error)
+
+    threading.Thread(target=resolve, daemon=True).start()
+    try:
+        answer = answers.get(timeout=limit)
+    except Empty:
+        raise TimeoutError(f"no answer within {limit:g} s") from None
+    if isinstance(answer, OSError):
+        raise answer
+    return answer
 
 
 @probe(
@@ -173,7 +195,7 @@ def private_endpoint(world: World) -> Finding:
     host = urlsplit(world.endpoint.url).hostname or ""
     tried = f"read and resolved {host}"
     asked = world.asked_about(_DENIED)
-    if not _is_private(host):
+    if not _is_private(host, limit=world.wait):
         message = f"{host} is no private endpoint."
         more = " The error comes from another place, or from another network."
         return warning(message + more, tried) if asked else ok(message, tried)
@@ -183,12 +205,12 @@ def private_endpoint(world: World) -> Finding:
     return ok(f"Calls go through the private endpoint {host}. Its policy decides too, and only calls show it.", tried)
 
 
-def _is_private(host: str) -> bool:
+def _is_private(host: str, *, limit: float) -> bool:
     """Return whether a name is that of a private endpoint, or leads to private addresses alone."""
     if _VPCE in host:
         return True
     try:
-        found = {ipaddress.ip_address(info[4][0]) for info in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)}
+        found = [ipaddress.ip_address(each) for each in _addresses(host, None, limit=limit)]
     except (OSError, ValueError):
         return False  # behind a proxy, which resolves names
     return all(each.is_private and not each.is_loopback for each in found)
