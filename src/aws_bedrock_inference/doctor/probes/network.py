@@ -58,7 +58,7 @@ def name(world: World) -> Finding:
     except OSError as error:
         cause = "proxy-unreachable" if is_proxy else "endpoint-unreachable-dns"
         message = f"The name {host} cannot be resolved: {error.strerror or error}.{_past_proxy(world)}"
-        return failed(message, tried, cause=cause)
+        return failed(message, tried, cause=cause, HOST=host)
     return ok(f"{host} has {len(addresses)} address{'es' * (len(addresses) != 1)}.", tried)
 
 
@@ -97,11 +97,11 @@ def connection(world: World) -> Finding:
     except TimeoutError:
         cause = "proxy-unreachable" if is_proxy else "connect-timeout"
         message = f"No answer from {whom} within {world.wait:g} s.{_past_proxy(world)}"
-        return failed(message, tried, cause=cause)
+        return failed(message, tried, cause=cause, HOST=host)
     except OSError as error:
         cause = "proxy-unreachable" if is_proxy else "connection-refused-or-reset"
         message = f"No connection to {whom}: {error.strerror or error}.{_past_proxy(world)}"
-        return failed(message, tried, cause=cause)
+        return failed(message, tried, cause=cause, HOST=host)
     return ok(f"{whom} takes connections.", tried)
 
 
