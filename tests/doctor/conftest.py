@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
+from botocore import loaders
 from support.fake_aws import FakeAws
 from support.service_quotas import ServiceQuotas
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from aws_bedrock_inference.doctor import Report
+
+_LOADER = loaders.create_loader()
 
 MODEL = "us.amazon.nova-lite-v1:0"
 
@@ -60,12 +63,25 @@ class Broken:
 
 
 @pytest.fixture
-def broken(alone: None, moto_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> Iterator[Broken]:
+def models_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let all sessions of botocore share the models that they read, which takes longer than most probes."""
+    monkeypatch.setattr(loaders, "create_loader", lambda *_: _LOADER)
+
+
+@pytest.fixture
+def broken(
+    alone: None, models_read_once: None, moto_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> Iterator[Broken]:
     """A world that is healthy, until a test breaks a part of it."""
     quotas = ServiceQuotas()
     with (
         simulator() as sim,
-        FakeAws(GetCallerIdentity=CALLER, GetRole=ROLE, SimulatePrincipalPolicy=evaluated()) as aws,
+        FakeAws(
+            GetCallerIdentity=CALLER,
+            GetRole=ROLE,
+            SimulatePrincipalPolicy=evaluated(),
+            DescribeEvents={"events": []},
+        ) as aws,
     ):
         for name, value in {
             "AWS_DEFAULT_REGION": "us-east-1",

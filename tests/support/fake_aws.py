@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
 
 class FakeAws:
-    """Answers any operation, in the protocols of IAM and STS (forms and XML) and of JSON services.
+    """Answers any operation, in the protocols of IAM and STS (forms and XML) and of JSON services; those that are asked
+    by GET, as Lambda's are, under the last part of their path, such as `configuration`.
 
     `answers` has for each operation what it answers: a text of XML, which goes into the operation's result; a mapping,
     which is JSON; `(status, code, message)`, which is an error; or a function of the parameters that returns one of
@@ -31,10 +32,6 @@ class FakeAws:
             protocol_version = "HTTP/1.1"
             wbufsize = -1  # head and body go out together
 
-            def do_GET(self) -> None:
-                found = fake.gets.get(self.path.partition("?")[0])
-                self.reply(404 if found is None else 200, "application/json", json.dumps(found or {}).encode())
-
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
                 target = self.headers.get("X-Amz-Target")
@@ -43,10 +40,20 @@ class FakeAws:
                 else:
                     form = {name: values[0] for name, values in parse_qs(body.decode()).items()}
                     operation, params = form.pop("Action", self.path), form
-                status, content = fake.answer(operation, params, xml=target is None)
-                self.reply(status, "text/xml" if target is None else "application/x-amz-json-1.1", content)
+                self._send(operation, params, xml=target is None)
 
-            def reply(self, status: int, kind: str, content: bytes) -> None:
+            def do_GET(self) -> None:
+                found = fake.gets.get(self.path.partition("?")[0])
+                if found is not None:
+                    self._reply(200, "application/json", json.dumps(found).encode())
+                    return
+                self._send(self.path.partition("?")[0].rpartition("/")[2], {"path": self.path}, xml=False)
+
+            def _send(self, operation: str, params: dict[str, Any], *, xml: bool) -> None:
+                status, content = fake.answer(operation, params, xml=xml)
+                self._reply(status, "text/xml" if xml else "application/x-amz-json-1.1", content)
+
+            def _reply(self, status: int, kind: str, content: bytes) -> None:
                 self.send_response(status)
                 self.send_header("Content-Type", kind)
                 self.send_header("Content-Length", str(len(content)))

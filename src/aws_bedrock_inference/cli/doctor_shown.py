@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from aws_bedrock_inference.doctor.findings import Status
+from aws_bedrock_inference.doctor.findings import Status, Verdict
 from aws_bedrock_inference.knowledge.explain import explain
 
 if TYPE_CHECKING:
@@ -38,11 +38,11 @@ class Shown:
         if check.status is Status.SKIPPED:
             return
         sign, style = _SIGNS[check.status][self._word], _SIGNS[check.status][2]
-        head, message = Text(f"{sign:4} " if self._word else f"{sign} ", style=style), check.finding.message
+        head, message = Text.assemble((f"{sign:4} " if self._word else f"{sign} ", style)), check.finding.message
         if self._console.width < _NARROW:
             self._hanging(head, f"{check.probe}: {message}")
         else:
-            self._hanging(head.append(f"{check.probe:{_NAME}} ", "default"), message)
+            self._hanging(head.append(f"{check.probe:{_NAME}} "), message)
 
     def end(self, report: Report) -> None:
         """Print what was not tried, the cause, what shows it, and what to do."""
@@ -50,6 +50,8 @@ class Shown:
             self._hanging(Text(f"{_SIGNS[Status.SKIPPED][self._word]} "), f"{', '.join(names)}: {reason}", "dim")
         self._console.print()
         self._hanging(Text(), summary(report), "bold")
+        for candidate in report.candidates if len(report.candidates) > 1 or not report.proved else ():
+            self._hanging(Text("  "), str(candidate), "dim")
         first = report.first
         if first is not None:
             self._hanging(Text(), f"Shown by {first.probe}: {first.finding.tried}.", "dim")
@@ -83,6 +85,8 @@ def summary(report: Report) -> str:
     counts = ", ".join(f"{count} {name}" for name, count in report.counts().items() if count)
     if report.first is not None:
         return f"{report.cause}: {report.first.finding.message} ({counts})"
+    if report.candidates and all(each.verdict is Verdict.EXCLUDED for each in report.candidates):
+        return f"The cause that the text suggests is not there now: {report.candidates[0]} ({counts})"
     if report.error:
         return f"Not proved: the text suggests {report.error}, and no probe found it. ({counts})"
     return f"Nothing that ends calls was found. ({counts})"

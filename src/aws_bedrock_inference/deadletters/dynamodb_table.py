@@ -56,12 +56,22 @@ def create(client: Any, table: str, place: str) -> list[str]:
     return [*done, *_kept_tidy(client, table)]
 
 
+def has_our_key(found: dict[str, Any]) -> bool:
+    """Return whether a table, as DynamoDB describes it, has the key that dead letters need."""
+    return found["KeySchema"] == _KEYS and _TYPES[0] in found["AttributeDefinitions"]
+
+
+def has_our_index(found: dict[str, Any]) -> bool:
+    """Return whether a table has the index by which letters are listed without reading all of them."""
+    return any(each["IndexName"] == INDEX for each in found.get("GlobalSecondaryIndexes", ()))
+
+
 def _indexed(client: Any, table: str, place: str, found: dict[str, Any]) -> list[str]:
-    if found["KeySchema"] != _KEYS or _TYPES[0] not in found["AttributeDefinitions"]:
+    if not has_our_key(found):
         raise StoreUnusable(
             f"{place} has another key than `id` alone, a text, and is left as it is: choose another table"
         )
-    if any(each["IndexName"] == INDEX for each in found.get("GlobalSecondaryIndexes", ())):
+    if has_our_index(found):
         return []
     request: dict[str, Any] = {"Create": _BY_STATE}
     if found.get("BillingModeSummary", {}).get("BillingMode") != "PAY_PER_REQUEST":

@@ -12,6 +12,7 @@ from aws_bedrock_inference.doctor.examine import examine
 from aws_bedrock_inference.doctor.findings import Check, Report, of_error
 from aws_bedrock_inference.doctor.probe import chosen
 from aws_bedrock_inference.doctor.probes import PROBES
+from aws_bedrock_inference.doctor.unprobed import NO_PROBE, unprobed
 from aws_bedrock_inference.doctor.world import World
 from aws_bedrock_inference.knowledge.explain import explain
 from aws_bedrock_inference.transports.operations import SERVICE
@@ -55,16 +56,19 @@ def diagnose(
     limit = min(timeout, World.limit)
     given = _of_client(client) | {"limit": limit, "wait": limit * _PART} | settings
     world = World(**given, error=explanation, error_text="" if error is None else str(error))
-    causes = None if explanation is None else {explanation.cause, *explanation.alternatives}
-    checks = []
+    causes = None if explanation is None else world.candidates
+    checks = list(unprobed(world, PROBES))
+    for check in checks:
+        heard(check)
     for check in examine(chosen(PROBES, causes, asked=asked), world, timeout=timeout, clock=clock):
         if causes is not None and check.finding.cause in causes:
             check = Check(check.probe, check.area, of_error(check.finding), check.seconds)  # noqa: PLW2901 - the same, marked
         heard(check)
         checks.append(check)
-    order = list(PROBES)
+    order = [*PROBES, NO_PROBE]
     checks.sort(key=lambda check: order.index(check.probe))
-    return Report(tuple(checks), "" if explanation is None else explanation.cause)
+    likeliest, *others = world.candidates or ("",)
+    return Report(tuple(checks), likeliest, tuple(others))
 
 
 def _of_client(client: Any) -> dict[str, Any]:

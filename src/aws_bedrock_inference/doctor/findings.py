@@ -10,6 +10,8 @@ from aws_bedrock_inference.knowledge.catalogue import catalogue
 from aws_bedrock_inference.knowledge.explain import explain
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from aws_bedrock_inference.knowledge.entries import Remedy
 
 SCHEMA_VERSION = 1
@@ -30,7 +32,8 @@ class Finding:
     the setting that was read, or what a conclusion was drawn from.
 
     `cause` is a slug of the catalogue where the finding has one. `fields` are the values of the placeholders in its
-    remedies, such as BUCKET. `of_error` says that this explains the error which the doctor was asked about.
+    remedies, such as BUCKET. `excludes` are causes that this shows not to be there now. `of_error` says that this
+    explains the error which the doctor was asked about.
     """
 
     status: Status
@@ -39,11 +42,12 @@ class Finding:
     cause: str = ""
     fields: dict[str, str] = field(default_factory=dict)
     of_error: bool = False
+    excludes: tuple[str, ...] = ()
 
 
-def ok(message: str, tried: str = "") -> Finding:
-    """Return the finding that all is well."""
-    return Finding(Status.OK, message, tried)
+def ok(message: str, tried: str = "", *, excludes: Iterable[str] = ()) -> Finding:
+    """Return the finding that all is well, which shows that the causes in `excludes` are not there."""
+    return Finding(Status.OK, message, tried, excludes=tuple(excludes))
 
 
 def warning(message: str, tried: str = "", *, cause: str = "", **fields: str) -> Finding:
@@ -97,15 +101,53 @@ class Check:
         )
 
 
+class Verdict(Enum):
+    """What the probes say of a cause that an error's text leaves possible."""
+
+    PROVED = "proved"
+    EXCLUDED = "excluded"
+    OPEN = "not told apart"
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A cause that the error's text leaves possible, and what the probes say of it; `why` is what the probe found."""
+
+    cause: str
+    verdict: Verdict
+    why: str = ""
+
+    def __str__(self) -> str:
+        if self.verdict is Verdict.EXCLUDED:
+            return f"not {self.cause}: {self.why}"
+        return f"{self.cause}: {self.why or self.verdict.value}"
+
+
 @dataclass(frozen=True, slots=True)
 class Report:
     """What the doctor found. `cause` is the slug of the cause that is to be healed first, empty if none was found;
     `proved` says that a probe showed it, and that it is not only what the error's text suggests. `error` is the cause
-    that the text alone suggests, where an error was given.
+    that the text alone suggests, where an error was given, and `others` are those that the text leaves possible too.
     """
 
     checks: tuple[Check, ...]
     error: str = ""
+    others: tuple[str, ...] = ()
+
+    @property
+    def candidates(self) -> tuple[Candidate, ...]:
+        """The causes that the error's text leaves possible, the likeliest first, with what the probes say of each."""
+        return tuple(map(self._candidate, dict.fromkeys((self.error, *self.others)))) if self.error else ()
+
+    def _candidate(self, cause: str) -> Candidate:
+        findings = [check.finding for check in self.checks]
+        for each in findings:
+            if each.status is Status.FAILED and each.cause == cause:
+                return Candidate(cause, Verdict.PROVED, each.message)
+        for each in findings:
+            if cause in each.excludes:
+                return Candidate(cause, Verdict.EXCLUDED, each.message)
+        return Candidate(cause, Verdict.OPEN)
 
     @property
     def first(self) -> Check | None:
@@ -117,8 +159,12 @@ class Report:
 
     @property
     def cause(self) -> str:
-        """The slug of the cause; that which the error's text suggests, if no probe found one."""
-        return self.first.finding.cause if self.first is not None else self.error
+        """The slug of the cause. If no probe found one, that which the error's text suggests, and which is not excluded
+        as long as there is another.
+        """
+        if self.first is not None:
+            return self.first.finding.cause
+        return next((each.cause for each in self.candidates if each.verdict is Verdict.OPEN), self.error)
 
     @property
     def proved(self) -> bool:
@@ -143,6 +189,9 @@ class Report:
             "cause": self.cause,
             "proved": self.proved,
             "counts": self.counts(),
+            "candidates": [
+                {"cause": each.cause, "verdict": each.verdict.value, "why": each.why} for each in self.candidates
+            ],
             "checks": [check.to_json() for check in self.checks],
         }
 

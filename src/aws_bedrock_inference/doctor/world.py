@@ -87,6 +87,11 @@ class World:
         """Return whether the error that was asked about has one of these causes."""
         return self.error is not None and self.error.cause in causes
 
+    @property
+    def candidates(self) -> tuple[str, ...]:
+        """The causes that the text of the error leaves possible, the likeliest first."""
+        return () if self.error is None else (self.error.cause, *self.error.alternatives)
+
     @cached_property
     def route(self) -> Route:
         """The way of a call of the model that was named, as the Region's lists tell it."""
@@ -184,3 +189,9 @@ class Answer:
     def said(self) -> str:
         """Why there is no answer, in a few words and without a full stop."""
         return "" if self.why is None else f"{self.why.title[:1].lower()}{self.why.title[1:]}"
+
+    def why_not(self, permission: str) -> str:
+        """Return why there is no answer: the permission that is missing, or what the service said."""
+        if self.denied:
+            return f"the identity lacks {permission}"
+        return self.why.title if self.why is not None else ""

@@ -20,7 +20,7 @@ HOW = "https://docs.aws.amazon.com/bedrock/latest/userguide/batch-iam-sr.html sh
 
 def distrust(policy: Any, account: str, region: str, partition: str) -> str:
     """Return why the trust policy keeps Bedrock from assuming the role for batch jobs, or nothing."""
-    allowing = [statement for statement in _statements(policy) if _allows(statement)]
+    allowing = [statement for statement in statements(policy) if lets_assume(statement, _SERVICE)]
     if not allowing:
         return f"its trust policy does not allow sts:AssumeRole to the service {_SERVICE}. Add that; {HOW}"
     job = f"arn:{partition}:bedrock:{region}:{account}:model-invocation-job/0"
@@ -33,10 +33,10 @@ def _condition(statement: Mapping[str, Any], account: str, job: str) -> str:
     for operator, tests in (statement.get("Condition") or {}).items():
         for key, wanted in tests.items() if operator in _OPERATORS else ():
             actual = {_ACCOUNT: account, _ARN: job}.get(key.lower())
-            if actual is None or any(_like(actual, pattern) for pattern in _texts(wanted)):
+            if actual is None or any(_like(actual, pattern) for pattern in texts(wanted)):
                 continue
             shown = account if key.lower() == _ACCOUNT else job.removesuffix("0") + "*"
-            only = " or ".join(_texts(wanted))
+            only = " or ".join(texts(wanted))
             return (
                 f"its trust policy lets {_SERVICE} assume it only where {key} is {only}, and for this job it is "
                 f"{shown}. Add that; {HOW}"
@@ -50,21 +50,24 @@ def _like(actual: str, pattern: str) -> bool:
     return "${" in pattern or fnmatchcase(actual, pattern) or (bool(found) and fnmatchcase(actual, f"{head}{found}*"))
 
 
-def _allows(statement: Mapping[str, Any]) -> bool:
-    """Return whether a statement allows it, or may do so in a way that is not looked at."""
+def lets_assume(statement: Mapping[str, Any], *principals: str) -> bool:
+    """Return whether a statement of a trust policy allows one of the services or identities to assume the role, or may
+    do so in a way that is not looked at.
+    """
     if statement.get("Effect") != "Allow":
         return False
     principal = statement.get("Principal", "*")  # else there is a NotPrincipal
-    services = ["*"] if principal == "*" else [*_texts(principal.get("Service")), *_texts(principal.get("AWS"))]
-    actions = _texts(statement.get("Action", "*"))  # else there is a NotAction
-    return not {_SERVICE, "*"}.isdisjoint(services) and any(fnmatchcase(_ACTION, action.lower()) for action in actions)
+    named = ["*"] if principal == "*" else [*texts(principal.get("Service")), *texts(principal.get("AWS"))]
+    actions = texts(statement.get("Action", "*"))  # else there is a NotAction
+    return not {*principals, "*"}.isdisjoint(named) and any(fnmatchcase(_ACTION, action.lower()) for action in actions)
 
 
-def _statements(policy: Any) -> Iterator[Mapping[str, Any]]:
-    statements = policy.get("Statement", []) if isinstance(policy, dict) else []
-    yield from [statements] if isinstance(statements, dict) else statements
+def statements(policy: Any) -> Iterator[Mapping[str, Any]]:
+    """Yield the statements of a policy, which may be one or a list of them."""
+    found = policy.get("Statement", []) if isinstance(policy, dict) else []
+    yield from [found] if isinstance(found, dict) else found
 
 
-def _texts(value: Any) -> list[str]:
+def texts(value: Any) -> list[str]:
     """Return the texts of a member of a policy, which may be one or a list of them."""
     return [str(each) for each in (value if isinstance(value, list) else [value])] if value is not None else []

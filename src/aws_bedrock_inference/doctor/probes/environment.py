@@ -37,7 +37,7 @@ def sdk(_: World) -> Finding:
     tried = f"read the versions: Python {sys.version.split()[0]}, boto3 {version('boto3')}, botocore {found}"
     if _numbers(found) < _CONVERSE_SINCE:
         return failed(f"botocore {found} does not know Converse.", tried, cause="sdk-too-old")
-    return ok(f"botocore {found} knows Converse.", tried)
+    return ok(f"botocore {found} knows Converse.", tried, excludes=["sdk-too-old"])
 
 
 def _numbers(text: str) -> tuple[int, ...]:
@@ -55,7 +55,7 @@ def region(world: World) -> Finding:
         return failed(f"The settings of AWS cannot be read: {error}{_like(error)}", tried, cause=cause)
     if not found:
         return failed(f"No Region is set.{unread_region()}", tried, cause="region-missing")
-    return ok(f"The Region is {found}.", tried)
+    return ok(f"The Region is {found}.", tried, excludes=["region-missing"])
 
 
 def _like(error: BotoCoreError) -> str:
@@ -90,7 +90,7 @@ def endpoint(world: World) -> Finding:
     if there is not None and there[1] != world.region and world.api_key is None:
         message = f"Calls go to {url}, which is in {there[1]}, and are signed for {world.region}."
         return failed(message, tried, cause="signature-region")
-    return ok(f"Calls go to {url}.", tried)
+    return ok(f"Calls go to {url}.", tried, excludes=["endpoint-url-wrong", "signature-region"])
 
 
 PROBES = (sdk, region, endpoint)

@@ -59,7 +59,10 @@ def name(world: World) -> Finding:
         cause = "proxy-unreachable" if is_proxy else "endpoint-unreachable-dns"
         message = f"The name {host} cannot be resolved: {error.strerror or error}.{_past_proxy(world)}"
         return failed(message, tried, cause=cause, HOST=host)
-    return ok(f"{host} has {len(addresses)} address{'es' * (len(addresses) != 1)}.", tried)
+    excluded = () if is_proxy else ("endpoint-unreachable-dns",)
+    whose = "The proxy " if is_proxy else ""
+    number = f"{len(addresses)} address{'es' * (len(addresses) != 1)}"
+    return ok(f"{whose}{host} has {number}.", tried, excludes=excluded)
 
 
 def _addresses(host: str, port: int | None, *, limit: float) -> set[str]:
@@ -130,8 +133,9 @@ def certificate_and_clock(world: World) -> Finding:
     difference = f"This machine's clock is {abs(off):.0f} s {'ahead of' if off > 0 else 'behind'} the service's."
     if abs(off) > _SKEW / 2:
         return (failed if abs(off) > _SKEW else warning)(difference, tried, cause="clock-skew")
-    valid = "The certificate is valid, and the clocks agree."
-    return ok(valid if url.scheme == "https" else "The clocks agree. Without https there is no certificate.", tried)
+    if url.scheme != "https":
+        return ok("The clocks agree. Without https there is no certificate.", tried, excludes=["clock-skew"])
+    return ok("The certificate is valid, and the clocks agree.", tried, excludes=[_TLS, "clock-skew"])
 
 
 def _unanswered(world: World, error: Exception, tried: str) -> Finding:

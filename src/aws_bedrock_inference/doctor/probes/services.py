@@ -1,117 +1,242 @@
-"""Probes of other services' parts that an error names: a bucket, an object, a table, a function, a log group, a role.
+"""Probes of other services' parts that an error names: a bucket, a table, a function, a rule, a role, a queue.
 
-Each asks for the part that the error's text names. They run for an error alone.
+Each asks for the part that the error's text names, and judges its state. They run for an error alone.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from aws_bedrock_inference.doctor import states
+from aws_bedrock_inference.doctor.part import Part, part_probe
+from aws_bedrock_inference.doctor.probes.pattern import pattern
 
-from aws_bedrock_inference.doctor.findings import Finding, failed, ok, skipped, warning
-from aws_bedrock_inference.doctor.probe import Probe
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from aws_bedrock_inference.doctor.world import Answer, World
-
-
-class Part(NamedTuple):
-    """A part of a service. `names` are the placeholders of what the operation's parameters name. `by_status` are the
-    causes of answers that say no more than a status, as those to HEAD do; `tells` are the causes it can show.
-    """
-
-    probe: str
-    what: str
-    service: str
-    operation: str
-    names: Mapping[str, str]
-    permission: str
-    tells: tuple[str, ...]
-    by_status: Mapping[int, str] = {}
-
-
-_PARTS = (
+_S3 = (
     Part(
-        "bucket",
-        "The bucket",
-        "s3",
-        "head_bucket",
-        {"Bucket": "BUCKET"},
-        "s3:ListBucket",
-        ("s3-bucket-missing", "s3-access-denied", "s3-wrong-region-redirect", "s3-head-without-reason"),
-        {404: "s3-bucket-missing", 403: "s3-access-denied", 301: "s3-wrong-region-redirect"},
+        probe="bucket",
+        what="The bucket",
+        service="s3",
+        operation="head_bucket",
+        names={"Bucket": "BUCKET"},
+        permission="s3:ListBucket",
+        missing=("s3-bucket-missing",),
+        states=("s3-wrong-region-redirect",),
+        may_tell=("lambda-code-object-unreadable",),
+        denied=("s3-access-denied", "s3-head-without-reason"),
+        by_status={404: "s3-bucket-missing"},
+        judge=states.bucket,
+        refused=states.bucket_refused,
     ),
     Part(
-        "object",
-        "The object",
-        "s3",
-        "head_object",
-        {"Bucket": "BUCKET", "Key": "KEY"},
-        "s3:GetObject",
-        ("s3-key-missing", "s3-access-denied", "s3-object-archived", "s3-head-without-reason"),
-        {404: "s3-key-missing", 403: "s3-access-denied"},
+        probe="object",
+        what="The object",
+        service="s3",
+        operation="head_object",
+        names={"Bucket": "BUCKET", "Key": "KEY"},
+        permission="s3:GetObject",
+        missing=("s3-key-missing",),
+        states=("s3-object-archived",),
+        may_tell=("s3-restore-running",),
+        denied=("s3-access-denied", "s3-head-without-reason", "lambda-code-object-unreadable"),
+        by_status={404: "s3-key-missing"},
+        judge=states.stored_object,
+        refused=states.object_refused,
+        needs=("identity", "bucket"),
     ),
     Part(
-        "table",
-        "The table",
-        "dynamodb",
-        "describe_table",
-        {"TableName": "TABLE"},
-        "dynamodb:DescribeTable",
-        ("dynamodb-table-missing", "resource-not-found"),
+        probe="public-block",
+        what="The bucket",
+        service="s3",
+        operation="get_public_access_block",
+        names={"Bucket": "BUCKET"},
+        permission="s3:GetBucketPublicAccessBlock",
+        missing=(),
+        needs=("identity", "bucket"),
+        may_tell=("s3-access-denied-public-block",),
+        judge=states.public_block,
+    ),
+)
+_STORES = (
+    Part(
+        probe="table",
+        what="The table",
+        service="dynamodb",
+        operation="describe_table",
+        names={"TableName": "TABLE"},
+        permission="dynamodb:DescribeTable",
+        missing=("dynamodb-table-missing", "resource-not-found"),
+        may_tell=("dynamodb-index-missing", "dynamodb-provisioned-throughput", "kms-denied"),
+        judge=states.table,
     ),
     Part(
-        "function",
-        "The function",
-        "lambda",
-        "get_function_configuration",
-        {"FunctionName": "FUNCTION"},
-        "lambda:GetFunctionConfiguration",
-        ("lambda-function-missing", "lambda-function-failed-state", "resource-not-found"),
+        probe="stream",
+        what="The stream",
+        service="kinesis",
+        operation="describe_stream_summary",
+        names={"StreamName": "STREAM"},
+        permission="kinesis:DescribeStreamSummary",
+        missing=("kinesis-stream-missing", "resource-not-found"),
+        judge=states.stream,
     ),
     Part(
-        "log-group",
-        "The log group",
-        "logs",
-        "describe_log_groups",
-        {"logGroupNamePrefix": "GROUP"},
-        "logs:DescribeLogGroups",
-        ("logs-group-missing",),
+        probe="queue",
+        what="The queue",
+        service="sqs",
+        operation="get_queue_attributes",
+        names={"QueueUrl": "QUEUE_URL"},
+        fixed={"AttributeNames": ["ApproximateNumberOfMessagesNotVisible"]},
+        permission="sqs:GetQueueAttributes",
+        missing=("sqs-queue-missing",),
+        may_tell=("sqs-in-flight-limit",),
+        judge=states.queue,
     ),
     Part(
-        "role",
-        "The role",
-        "iam",
-        "get_role",
-        {"RoleName": "ROLE"},
-        "iam:GetRole",
-        ("iam-entity-missing", "lambda-role-not-assumable", "assume-role-trust"),
+        probe="topic",
+        what="The topic",
+        service="sns",
+        operation="get_topic_attributes",
+        names={"TopicArn": "TOPIC"},
+        permission="sns:GetTopicAttributes",
+        missing=("sns-topic-missing",),
+    ),
+)
+_LAMBDA = (
+    Part(
+        probe="function",
+        what="The function",
+        service="lambda",
+        operation="get_function_configuration",
+        names={"FunctionName": "FUNCTION"},
+        permission="lambda:GetFunctionConfiguration",
+        missing=("lambda-function-missing", "resource-not-found"),
+        states=("lambda-function-failed-state", "lambda-resource-conflict-updating", "lambda-vpc-not-ready"),
+        may_tell=tuple(sorted(set(states.facts()["lambda"].values()))),
+        judge=states.function,
+    ),
+    Part(
+        probe="concurrency",
+        what="The function",
+        service="lambda",
+        operation="get_function_concurrency",
+        names={"FunctionName": "FUNCTION"},
+        permission="lambda:GetFunctionConcurrency",
+        missing=(),
+        needs=("identity", "function"),
+        may_tell=("lambda-throttled-concurrency",),
+        judge=states.concurrency,
+    ),
+)
+_EVENTS = (
+    Part(
+        probe="event-bus",
+        what="The event bus",
+        service="events",
+        operation="describe_event_bus",
+        names={"Name": "BUS"},
+        permission="events:DescribeEventBus",
+        missing=("events-bus-missing", "resource-not-found"),
+    ),
+    Part(
+        probe="rule",
+        what="The rule",
+        service="events",
+        operation="describe_rule",
+        names={"Name": "RULE"},
+        optional={"EventBusName": "BUS"},
+        permission="events:DescribeRule",
+        missing=("events-rule-missing", "resource-not-found"),
+        may_tell=("events-managed-rule",),
+        judge=states.rule,
+    ),
+    Part(
+        probe="rule-targets",
+        what="The rule",
+        service="events",
+        operation="list_targets_by_rule",
+        names={"Rule": "RULE"},
+        optional={"EventBusName": "BUS"},
+        permission="events:ListTargetsByRule",
+        missing=(),
+        needs=("identity", "rule"),
+        may_tell=("events-rule-has-targets", "events-target-limit"),
+        judge=states.targets,
+    ),
+)
+_LOGS = (
+    Part(
+        probe="log-group",
+        what="The log group",
+        service="logs",
+        operation="describe_log_groups",
+        names={"logGroupNamePrefix": "GROUP"},
+        permission="logs:DescribeLogGroups",
+        missing=("logs-group-missing", "resource-not-found"),
+        judge=states.log_group,
+    ),
+    Part(
+        probe="log-stream",
+        what="The log stream",
+        service="logs",
+        operation="describe_log_streams",
+        names={"logGroupName": "GROUP", "logStreamNamePrefix": "LOG_STREAM"},
+        permission="logs:DescribeLogStreams",
+        missing=("logs-stream-missing",),
+        judge=states.log_stream,
+        needs=("identity", "log-group"),
+    ),
+)
+_IAM = (
+    Part(
+        probe="role",
+        what="The role",
+        service="iam",
+        operation="get_role",
+        names={"RoleName": "ROLE"},
+        permission="iam:GetRole",
+        missing=("iam-entity-missing",),
+        may_tell=("lambda-role-not-assumable", "assume-role-trust", "sts-assume-role-denied", "states-permissions"),
+        judge=states.role,
+    ),
+    Part(
+        probe="user",
+        what="The user",
+        service="iam",
+        operation="get_user",
+        names={"UserName": "USER"},
+        permission="iam:GetUser",
+        missing=("iam-entity-missing",),
+    ),
+    Part(
+        probe="key",
+        what="The key",
+        service="kms",
+        operation="describe_key",
+        names={"KeyId": "KMS_KEY"},
+        permission="kms:DescribeKey",
+        missing=("kms-denied",),
+        judge=states.key,
+    ),
+)
+_STATES = (
+    Part(
+        probe="state-machine",
+        what="The state machine",
+        service="stepfunctions",
+        operation="describe_state_machine",
+        names={"stateMachineArn": "STATE_MACHINE"},
+        permission="states:DescribeStateMachine",
+        missing=("states-machine-missing", "resource-not-found"),
+        judge=states.state_machine,
+    ),
+    Part(
+        probe="execution",
+        what="The execution",
+        service="stepfunctions",
+        operation="describe_execution",
+        names={"executionArn": "EXECUTION"},
+        permission="states:DescribeExecution",
+        missing=("states-machine-missing",),
+        may_tell=("states-task-failed", "states-timeout"),
+        judge=states.execution,
     ),
 )
 
-
-def _probe(part: Part) -> Probe:
-    def examine(world: World) -> Finding:
-        params = {name: world.named(placeholder) for name, placeholder in part.names.items()}
-        if not all(params.values()):
-            return skipped(f"The error's text does not name {part.what.lower()}.")
-        return _found(part, params, world.ask(part.service, part.operation, **params))
-
-    return Probe(part.probe, "services", examine, ("identity",), frozenset(part.tells), (part.permission,), asked=True)
-
-
-def _found(part: Part, params: Mapping[str, str], answer: Answer) -> Finding:
-    name = "/".join(params.values())
-    tried = f"called {part.permission} for {name}"
-    fields = {placeholder: params[name] for name, placeholder in part.names.items()}
-    if answer.why is None:
-        return ok(f"{part.what} {name} is there.", tried)
-    status = answer.status
-    cause = part.by_status.get(status, answer.why.cause)
-    if cause in part.tells:
-        return failed(f"{part.what} {name}: {answer.why.title}.", tried, cause=cause, **fields)
-    return warning(f"{part.what} {name} cannot be looked at: {answer.why.title}.", tried)
-
-
-PROBES = tuple(map(_probe, _PARTS))
+PROBES = (*map(part_probe, (*_S3, *_STORES, *_LAMBDA, *_EVENTS, *_LOGS, *_IAM, *_STATES)), pattern)

@@ -1,0 +1,158 @@
+"""Probes of a part of another service that an error names, such as a bucket: whether it is there, and its state."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from aws_bedrock_inference.doctor.findings import Finding, Status, failed, ok, skipped, warning
+from aws_bedrock_inference.doctor.probe import Probe
+from aws_bedrock_inference.doctor.unprobed import by_hand
+from aws_bedrock_inference.knowledge.masking import masked
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from aws_bedrock_inference.doctor.world import Answer, World
+
+# What no command of the catalogue has a placeholder for, in the forms in which texts name it.
+_ARN = r"\barn:aws[a-z-]{0,10}"
+_NAMES = {
+    "INDEX": re.compile(
+        r"\b(?:specified index|index(?:[ _]?name)?)[\"']?\s{0,2}[:=]\s{0,2}[\"']?([\w.-]{3,255})", re.IGNORECASE
+    ),
+    "LOG_STREAM": re.compile(
+        r"\blog[ _-]?stream(?:[ _-]?name)?[\"']?\s{0,2}[:=]\s{0,2}[\"']?([^\s\"':*]{1,512})", re.IGNORECASE
+    ),
+    "STATE_MACHINE": re.compile(rf"({_ARN}:states:[\w-]{{1,20}}:\d{{12}}:stateMachine:[\w.-]{{1,80}})"),
+    "EXECUTION": re.compile(rf"({_ARN}:states:[\w-]{{1,20}}:\d{{12}}:execution:[\w.-]{{1,80}}:[\w.-]{{1,80}})"),
+    "ROLE_ARN": re.compile(rf"({_ARN}:iam::\d{{12}}:role/[\w+=,.@/-]{{1,300}}[\w+=@-])"),
+}
+
+
+def named(world: World, name: str) -> str:
+    """Return what the error's text names as a placeholder of the catalogue, or as one of this file's."""
+    own = _NAMES.get(name)
+    if own is None:
+        found = world.named(name)
+    else:
+        match = own.search(world.error_text)
+        found = match.group(1) if match else ""
+    return found.rstrip(".,;:)")  # the end of the sentence
+
+
+def without_account(value: str) -> str:
+    """Return a name or an ARN with the placeholder of commands instead of its account."""
+    return masked(value, accounts=True).replace("*" * 12, "ACCOUNT")
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A part that was looked at: its `name`, what the service says of it, and what was `tried`."""
+
+    world: World
+    what: str
+    name: str
+    value: Mapping[str, Any]
+    tried: str
+    fields: dict[str, str]
+
+    def ends(self, message: str, cause: str, **fields: str) -> Finding:
+        """Return the finding of a state that ends calls."""
+        return failed(f"{self.what} {self.name} {message}", self.tried, cause=cause, **self.fields, **fields)
+
+    def may(self, message: str, *causes: str) -> Finding:
+        """Return the finding of a state that is a fault only if the error has one of the causes that it brings about;
+        else a warning.
+        """
+        cause = next((each for each in self.world.candidates if each in causes), "")
+        if cause:
+            return self.ends(message, cause)
+        return warning(f"{self.what} {self.name} {message}", self.tried, **self.fields)
+
+    def well(self, message: str, *excludes: str) -> Finding:
+        """Return the finding that all is well, which excludes causes."""
+        return ok(f"{self.what} {self.name} {message}", self.tried, excludes=excludes)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of a service, found by `operation`. `names` are the placeholders of what the operation's parameters name,
+    `optional` those that a text need not name. `missing` are the causes that its absence brings about, `states` those
+    that its state does and that are excluded if `judge` finds nothing, `may_tell` those that can be proved alone.
+    `by_status` are the causes of answers that say no more than a status, as those to HEAD do; `denied` those that a
+    refusal proves, if the error has them.
+    """
+
+    probe: str
+    what: str
+    service: str
+    operation: str
+    names: Mapping[str, str]
+    permission: str
+    missing: tuple[str, ...]
+    states: tuple[str, ...] = ()
+    may_tell: tuple[str, ...] = ()
+    denied: tuple[str, ...] = ()
+    optional: Mapping[str, str] = field(default_factory=dict)
+    by_status: Mapping[int, str] = field(default_factory=dict)
+    fixed: Mapping[str, Any] = field(default_factory=dict)
+    judge: Callable[[Seen], Finding | None] = lambda _: None
+    refused: Callable[[Seen, Answer], Finding | None] = lambda *_: None
+    needs: tuple[str, ...] = ("identity",)
+    more_calls: tuple[str, ...] = ()
+
+    @property
+    def tells(self) -> frozenset[str]:
+        """The causes that the probe proves or excludes."""
+        return frozenset((*self.missing, *self.states, *self.may_tell, *self.denied))
+
+
+def part_probe(part: Part) -> Probe:
+    """Return the probe of a part. It runs for an error alone."""
+
+    def examine(world: World) -> Finding:
+        params = {name: named(world, placeholder) for name, placeholder in part.names.items()}
+        if not all(params.values()):
+            return _unnamed(part, world)
+        optional = {name: named(world, placeholder) for name, placeholder in part.optional.items()}
+        asked = params | {name: value for name, value in optional.items() if value}
+        answer = world.ask(part.service, part.operation, **asked, **part.fixed)
+        fields = {placeholder: without_account(params[name]) for name, placeholder in part.names.items()}
+        shown = masked("/".join(asked.values()), accounts=True)
+        seen = Seen(world, part.what, shown, answer.value, f"called {part.permission} for {shown}", fields)
+        return _there(part, seen) if answer.why is None else _absent(part, seen, answer)
+
+    calls = (part.permission, *part.more_calls)
+    return Probe(part.probe, "services", examine, part.needs, part.tells, calls, asked=True)
+
+
+def _unnamed(part: Part, world: World) -> Finding:
+    cause = next((each for each in world.candidates if each in part.tells), "")
+    hint = f"; {by_hand(world, cause)}" if cause else ""
+    return skipped(f"The error's text does not name {part.what[0].lower()}{part.what[1:]}{hint}".rstrip(".") + ".")
+
+
+def _there(part: Part, seen: Seen) -> Finding:
+    finding = part.judge(seen)
+    if finding is None:
+        return seen.well("is there.", *part.missing, *part.states)
+    if finding.cause in part.missing or finding.status is Status.SKIPPED:
+        return finding
+    return replace(finding, excludes=(*finding.excludes, *part.missing))
+
+
+def _absent(part: Part, seen: Seen, answer: Answer) -> Finding:
+    why = answer.why
+    assert why is not None  # noqa: S101 - who calls this has looked
+    special = part.refused(seen, answer)
+    if special is not None:
+        return special
+    cause = part.by_status.get(answer.status, why.cause)
+    if cause in part.missing:
+        return failed(f"{seen.what} {seen.name}: {why.title}.", seen.tried, cause=cause, **seen.fields)
+    denied = next((each for each in seen.world.candidates if each in part.denied), "")
+    if answer.denied and denied:
+        return seen.ends(f"refuses {part.permission} to this identity, as the error says.", denied)
+    return warning(f"{seen.what} {seen.name} cannot be looked at: {answer.why_not(part.permission)}.", seen.tried)

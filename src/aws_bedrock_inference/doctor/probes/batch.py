@@ -1,0 +1,271 @@
+"""Probes of the places of a batch job: its role, its bucket in S3, and the key that this encrypts with."""
+
+from __future__ import annotations
+
+import json
+import re
+from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from aws_bedrock_inference.doctor.documents import Says, bucket_denies, key_policy
+from aws_bedrock_inference.doctor.findings import Finding, Status, failed, ok, skipped, warning
+from aws_bedrock_inference.doctor.part import named, without_account
+from aws_bedrock_inference.doctor.probe import probe
+from aws_bedrock_inference.doctor.states import region_of_bucket
+from aws_bedrock_inference.jobs.trust import distrust
+from aws_bedrock_inference.knowledge.masking import masked
+from aws_bedrock_inference.s3 import S3Location
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from aws_bedrock_inference.doctor.world import World
+
+_PLACES = "places"
+
+# A job whose role fails in any way says the same: the error has this cause, and a probe tells why.
+_JOB = "batch-role-s3-denied"
+_TRUST, _ABSENT, _BUCKET, _REGION = (
+    "assume-role-trust",
+    "iam-entity-missing",
+    "s3-bucket-missing",
+    "s3-wrong-region-redirect",
+)
+_KEY = "kms-denied"
+
+_ROLE = re.compile(r"arn:(aws[a-z-]*):iam::(\d{12}):role/(?:[!-~]*/)?([\w+=,.@-]{1,64})")
+_ACCOUNT = re.compile(r"\b\d{12}\b")
+_OBJECTS = ("s3:GetObject", "s3:PutObject")
+_KEY_ACTIONS = ("kms:GenerateDataKey", "kms:Decrypt")
+_UNNAMED = "No batch role and output in S3 were named."
+
+
+def _cause(world: World, cause: str) -> str:
+    """Return the job's own cause where the error in question may have it, else the cause that says it closest."""
+    return _JOB if _JOB in world.candidates and cause not in world.candidates else cause
+
+
+class _Role(NamedTuple):
+    """A role, by its ARN."""
+
+    arn: str
+    partition: str
+    account: str
+    name: str
+
+
+def _role_of(world: World) -> _Role | None:
+    """Return the batch role; None where none is named."""
+    text = world.role_arn or (named(world, "ROLE_ARN") if _about_jobs(world) else "")
+    parts = _ROLE.fullmatch(text)
+    return _Role(text, *parts.groups()) if parts else None
+
+
+def _about_jobs(world: World) -> bool:
+    return world.error is not None and (_JOB in world.candidates or world.error.service.startswith("bedrock"))
+
+
+def _output_of(world: World) -> S3Location | None:
+    """Return the place of the output; None where none is named that can be one."""
+    if world.output_s3_uri:
+        with suppress(ValueError):
+            return S3Location.parse(world.output_s3_uri)
+        return None
+    bucket = world.named("BUCKET") if _about_jobs(world) else ""
+    return S3Location(bucket, "") if bucket else None
+
+
+def _arn(role: _Role, place: S3Location) -> str:
+    return f"arn:{role.partition}:s3:::{place.bucket}"
+
+
+@probe(_PLACES, needs=["identity"], tells=[_JOB, _TRUST, _ABSENT, "iam-passrole-denied"], calls=["iam:GetRole"])
+def batch_role(world: World) -> Finding:
+    """Look for the batch role, and whether Bedrock may assume it."""
+    role = _role_of(world)
+    if role is None:
+        return _no_role(world)
+    arn, partition, account, name = role
+    shown, tried = masked(arn, accounts=True), f"called iam:GetRole for {name}"
+    own = world.caller.value.get("Account", account)
+    if own != account:
+        message = f"{shown} is a role of another account than the caller's: it cannot be passed to Bedrock."
+        return failed(message, "compared the accounts of role and caller", cause=_cause(world, "iam-passrole-denied"))
+    answer = world.ask("iam", "get_role", RoleName=name)
+    if answer.why is not None and answer.why.cause == _ABSENT:
+        return failed(f"There is no role {shown}.", tried, cause=_cause(world, _ABSENT), ROLE=name)
+    if answer.why is not None:
+        return warning(f"The role {name} cannot be looked at: {answer.why_not('iam:GetRole')}.", tried)
+    why = distrust(answer.value["Role"].get("AssumeRolePolicyDocument"), account, world.region, partition)
+    if why:
+        message = f"Bedrock cannot assume {shown}: {_ACCOUNT.sub('*' * 12, why)}"
+        return failed(message, tried, cause=_cause(world, _TRUST), ROLE=name, ROLE_ARN=without_account(arn))
+    return ok(f"Bedrock may assume {shown}, as far as its trust policy tells.", tried, excludes=[_TRUST, _ABSENT])
+
+
+def _no_role(world: World) -> Finding:
+    if world.role_arn:
+        message = "The batch role is not named by the ARN of a role, arn:aws:iam::ACCOUNT:role/NAME."
+        return failed(message, "read the settings", cause=_cause(world, _ABSENT))
+    return skipped("No batch role was named.")
+
+
+@probe(_PLACES, needs=["identity"], tells=[_JOB, _BUCKET, _REGION], calls=["s3:ListBucket"])
+def batch_bucket(world: World) -> Finding:
+    """Look for the bucket of a batch job, and whether it is in the job's Region."""
+    place = _output_of(world)
+    if place is None:
+        return _no_bucket(world)
+    tried = f"called HeadBucket for {place.bucket}"
+    answer = world.ask("s3", "head_bucket", Bucket=place.bucket)
+    found = region_of_bucket(answer)
+    if found and found != world.region:
+        message = f"The bucket {place.bucket} is in {found}, and the job in {world.region}: they must be in one Region."
+        return failed(message, tried, cause=_cause(world, _REGION), BUCKET=place.bucket)
+    if answer.status == 404:  # noqa: PLR2004 - HTTP's number for what is not there
+        return failed(f"There is no bucket {place.bucket}.", tried, cause=_cause(world, _BUCKET), BUCKET=place.bucket)
+    if answer.why is not None:
+        return warning(f"The bucket {place.bucket} cannot be looked at: {answer.why_not('s3:ListBucket')}.", tried)
+    known = f" in {found}" if found else ""
+    return ok(f"The bucket {place.bucket} is there{known}.", tried, excludes=[_BUCKET, *([_REGION] if found else [])])
+
+
+def _no_bucket(world: World) -> Finding:
+    if world.output_s3_uri:
+        message = "The output is no URL of S3 with a bucket: write s3://BUCKET/PREFIX/."
+        return failed(message, "read the settings", cause=_cause(world, _BUCKET))
+    return skipped("No output in S3 was named.")
+
+
+@probe(_PLACES, needs=["batch-role", "batch-bucket"], tells=[_JOB], calls=["s3:GetBucketPolicy"])
+def batch_bucket_policy(world: World) -> Finding:
+    """Read whether the bucket's policy denies the role to write or list."""
+    role, place = _role_of(world), _output_of(world)
+    if role is None or place is None:
+        return skipped(_UNNAMED)
+    tried = f"called s3:GetBucketPolicy for {place.bucket}"
+    answer = world.ask("s3", "get_bucket_policy", Bucket=place.bucket)
+    if answer.code == "NoSuchBucketPolicy":
+        return ok(f"The bucket {place.bucket} has no policy, so it denies nothing.", tried)
+    if answer.why is not None:
+        why = answer.why_not("s3:GetBucketPolicy")
+        return warning(f"The policy of the bucket {place.bucket} cannot be read: {why}.", tried)
+    policy, bucket = json.loads(answer.value["Policy"]), _arn(role, place)
+    says = [
+        bucket_denies(policy, role.arn, "s3:PutObject", f"{bucket}/{place.key}x"),
+        bucket_denies(policy, role.arn, "s3:ListBucket", bucket),
+    ]
+    if Says.DENIED in says:
+        message = f"The policy of the bucket {place.bucket} denies the role {role.name} to write or list there."
+        return failed(message, tried, cause=_JOB, BUCKET=place.bucket, ROLE=role.name)
+    if Says.UNKNOWN in says:
+        return warning(f"The policy of the bucket {place.bucket} denies under conditions that were not judged.", tried)
+    return ok(f"The policy of the bucket {place.bucket} denies the role {role.name} nothing.", tried)
+
+
+@probe(_PLACES, needs=["batch-role", "batch-bucket"], tells=[_JOB], calls=["iam:SimulatePrincipalPolicy"])
+def batch_access(world: World) -> Finding:
+    """Let IAM judge whether the role may list, read and write in the bucket."""
+    role, place = _role_of(world), _output_of(world)
+    if role is None or place is None:
+        return skipped(_UNNAMED)
+    tried = f"called iam:SimulatePrincipalPolicy for the role {role.name} and {place.bucket}"
+    for actions, resource in ((_OBJECTS, f"{_arn(role, place)}/{place.key}*"), (["s3:ListBucket"], _arn(role, place))):
+        refused = _refused(world, role.arn, actions, resource)
+        if isinstance(refused, Finding):
+            return replace(refused, tried=tried)
+        if refused:
+            message = f"The role {role.name} may not do {' and '.join(refused)} on {resource}."
+            fields = {"BUCKET": place.bucket, "ROLE": role.name, "ROLE_ARN": without_account(role.arn)}
+            return failed(message, tried, cause=_JOB, **fields)
+    return ok(f"IAM lets the role {role.name} list, read and write in {place.bucket}.", tried)
+
+
+@probe(
+    _PLACES,
+    needs=["batch-role", "batch-bucket"],
+    tells=[_JOB, _KEY],
+    calls=["s3:GetEncryptionConfiguration", "kms:DescribeKey", "kms:GetKeyPolicy", "iam:SimulatePrincipalPolicy"],
+)
+def batch_key(world: World) -> Finding:
+    """Look for the key that the bucket encrypts with, and whether the role may use it."""
+    role, place = _role_of(world), _output_of(world)
+    if role is None or place is None:
+        return skipped(_UNNAMED)
+    tried = f"called s3:GetEncryptionConfiguration for {place.bucket}"
+    answer = world.ask("s3", "get_bucket_encryption", Bucket=place.bucket)
+    if answer.why is not None and answer.code != "ServerSideEncryptionConfigurationNotFoundError":
+        why = answer.why_not("s3:GetEncryptionConfiguration")
+        return warning(f"How the bucket {place.bucket} encrypts cannot be looked at: {why}.", tried)
+    key = _key_in(answer.value)
+    if not key:
+        return ok(f"The bucket {place.bucket} encrypts with no key of its own in KMS.", tried, excludes=[_KEY])
+    tried += ", and kms:DescribeKey, kms:GetKeyPolicy and iam:SimulatePrincipalPolicy for its key"
+    status, why = _key_state(world, key) or _key_rights(world, key, role.arn)
+    message = f"The key of the bucket {place.bucket} {why}."
+    if status is Status.FAILED:
+        cause, short = _cause(world, _KEY), key.rpartition("/")[2]
+        return failed(message, tried, cause=cause, KMS_KEY=short, ROLE=role.name, BUCKET=place.bucket)
+    return Finding(status, message, tried, excludes=(_KEY,) if status is Status.OK else ())
+
+
+def _key_in(encryption: dict[str, Any]) -> str:
+    rules = encryption.get("ServerSideEncryptionConfiguration", {}).get("Rules", ())
+    defaults = [rule.get("ApplyServerSideEncryptionByDefault", {}) for rule in rules]
+    return next((each["KMSMasterKeyID"] for each in defaults if each.get("KMSMasterKeyID")), "")
+
+
+def _key_state(world: World, key: str) -> tuple[Status, str] | None:
+    """Return the key's state where that alone decides, and what to say of it."""
+    answer = world.ask("kms", "describe_key", KeyId=key)
+    if answer.code == "NotFoundException":
+        return Status.FAILED, f"is not there in {world.region}"
+    if answer.why is not None:
+        return Status.WARNING, f"cannot be looked at: {answer.why_not('kms:DescribeKey')}"
+    if answer.value["KeyMetadata"].get("KeyState", "Enabled") != "Enabled":
+        return Status.FAILED, f"has the state {answer.value['KeyMetadata']['KeyState']}"
+    if answer.value["KeyMetadata"].get("KeyManager") == "AWS":
+        return Status.OK, "is S3's own, which each role of the account may use through S3"
+    return None
+
+
+def _key_rights(world: World, key: str, arn: str) -> tuple[Status, str]:
+    """Return what the key's policy says of the role, and IAM where the policy lets it decide."""
+    answer = world.ask("kms", "get_key_policy", KeyId=key, PolicyName="default")
+    if answer.why is not None:
+        return Status.WARNING, f"has a policy that cannot be read: {answer.why_not('kms:GetKeyPolicy')}"
+    says = key_policy(json.loads(answer.value["Policy"]), arn, _KEY_ACTIONS)
+    if says is not Says.LEFT_TO_IAM:
+        return _SAID[says]
+    refused = _refused(world, arn, _KEY_ACTIONS, key)
+    if isinstance(refused, Finding):
+        return Status.WARNING, f"lets IAM decide, and what IAM says is not known: {refused.message.rstrip('.')}"
+    if refused:
+        return Status.FAILED, f"lets IAM decide, and no policy of the role allows {' and '.join(refused)}"
+    return Status.OK, "can be used by the role: its policy lets IAM decide, and IAM allows it"
+
+
+_SAID = {
+    Says.ALLOWED: (Status.OK, "can be used by the role: its policy allows it"),
+    Says.DENIED: (Status.FAILED, "denies the role in its policy"),
+    Says.SILENT: (Status.FAILED, "does not allow the role in its policy, nor does it let IAM decide"),
+    Says.UNKNOWN: (Status.WARNING, "allows or denies the role under conditions that were not judged"),
+}
+
+
+def _refused(world: World, arn: str, actions: Sequence[str], resource: str) -> list[str] | Finding:
+    """Return the actions that IAM does not allow a role on a resource, or a warning where it cannot be asked."""
+    answer = world.ask(
+        "iam",
+        "simulate_principal_policy",
+        PolicySourceArn=arn,
+        ActionNames=list(actions),
+        ResourceArns=[resource],
+    )
+    if answer.why is not None:
+        return warning(f"What the role may do cannot be looked up: {answer.why_not('iam:SimulatePrincipalPolicy')}.")
+    return [each["EvalActionName"] for each in answer.value["EvaluationResults"] if each["EvalDecision"] != "allowed"]
+
+
+PROBES = (batch_role, batch_bucket, batch_bucket_policy, batch_access, batch_key)

@@ -1,0 +1,88 @@
+"""The probe of an event pattern: EventBridge itself says whether it is valid, and whether it matches an event."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from aws_bedrock_inference.doctor.findings import Finding, Status, failed, ok, skipped, warning
+from aws_bedrock_inference.doctor.part import named
+from aws_bedrock_inference.doctor.probe import probe
+from aws_bedrock_inference.doctor.unprobed import by_hand
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from aws_bedrock_inference.doctor.world import World
+
+_INVALID = "events-pattern-invalid"
+
+# The members that an event must have: botocore 1.44.8, TestEventPatternRequest of events.
+_EVENT: dict[str, Any] = {
+    "id": "1",
+    "account": "123456789012",
+    "source": "doctor",
+    "time": "2026-01-01T00:00:00Z",
+    "region": "us-east-1",
+    "resources": [],
+    "detail-type": "none",
+    "detail": {},
+}
+
+
+@probe(
+    "services",
+    needs=["identity"],
+    tells=[_INVALID],
+    calls=["events:TestEventPattern", "events:DescribeRule"],
+    asked=True,
+)
+def pattern(world: World) -> Finding:
+    """Let EventBridge test the pattern in the text, or that of the rule it names, with the event in the text."""
+    objects = list(_objects(world.error_text))
+    event = next((each for each in objects if isinstance(each.get("detail-type"), str)), None)
+    tested = next((json.dumps(each) for each in objects if _is_pattern(each)), "") or _of_rule(world)
+    if not tested:
+        return skipped(f"The text holds no event pattern, and names no rule that has one; {by_hand(world, _INVALID)}")
+    tried = "called events:TestEventPattern with the pattern and " + ("the event of the text" if event else "no event")
+    answer = world.ask("events", "test_event_pattern", EventPattern=tested, Event=json.dumps(_EVENT | (event or {})))
+    if answer.why is not None and answer.why.cause == _INVALID:
+        return failed("EventBridge does not take the event pattern.", tried, cause=_INVALID)
+    if answer.why is not None:
+        return warning(f"The event pattern cannot be tested: {answer.why.title}.", tried)
+    if event is None:
+        return ok("EventBridge takes the event pattern.", tried, excludes=[_INVALID])
+    if not answer.value.get("Result"):
+        return Finding(
+            Status.WARNING, "The event pattern is valid, and does not match the event.", tried, excludes=(_INVALID,)
+        )
+    return ok("The event pattern is valid, and matches the event.", tried, excludes=[_INVALID])
+
+
+def _of_rule(world: World) -> str:
+    name, bus = named(world, "RULE"), named(world, "BUS")
+    if not name:
+        return ""
+    answer = world.ask("events", "describe_rule", Name=name, **({"EventBusName": bus} if bus else {}))
+    return str(answer.value.get("EventPattern", ""))
+
+
+def _objects(text: str) -> Iterator[dict[str, Any]]:
+    """Yield the objects of JSON in a text, the outermost ones."""
+    decoder, at = json.JSONDecoder(), text.find("{")
+    while at >= 0:
+        try:
+            found, end = decoder.raw_decode(text, at)
+        except (ValueError, RecursionError):
+            end = at + 1
+        else:
+            yield found
+        at = text.find("{", end)
+
+
+def _is_pattern(found: dict[str, Any]) -> bool:
+    """Return whether an object is a pattern: its members are lists or objects, and lists are somewhere in it."""
+    values = list(found.values())
+    return bool(values) and all(
+        isinstance(each, list) or (isinstance(each, dict) and _is_pattern(each)) for each in values
+    )

@@ -1,0 +1,140 @@
+"""Probes of the places that processes share: the table of dead letters, and the store of a shared quota."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl
+
+from aws_bedrock_inference.deadletters.dynamodb_table import INDEX, has_our_index, has_our_key
+from aws_bedrock_inference.doctor.findings import Finding, failed, ok, skipped, warning
+from aws_bedrock_inference.doctor.probe import probe
+from aws_bedrock_inference.doctor.states import facts
+from aws_bedrock_inference.knowledge.masking import masked
+from aws_bedrock_inference.stores import path_in
+from aws_bedrock_inference.stores.disk import network_of
+from aws_bedrock_inference.stores.request import StoreUnavailable, StoreUnusable
+from aws_bedrock_inference.stores.sqlite import SHARES
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from aws_bedrock_inference.doctor.world import World
+
+_PLACES = "places"
+_MISSING, _KEYS = "dynamodb-table-missing", "dynamodb-key-schema-mismatch"
+_UNUSABLE = "shared-store-unusable"
+
+# stores/valkey.py: scripts with the effects and the time that the store's uses.
+_REDIS = (6, 2)
+
+
+@probe(_PLACES, needs=["identity"], tells=[_MISSING, _KEYS, "kms-denied"], calls=["dynamodb:DescribeTable"])
+def dead_letters(world: World) -> Finding:
+    """Look for the table of dead letters: its keys, its index, its status."""
+    if not world.table:
+        return skipped("No table of dead letters was named.")
+    table, _, query = world.table.removeprefix("dynamodb://").partition("?")
+    region = dict(parse_qsl(query)).get("region") or world.region
+    shown = masked(table, accounts=True)
+    tried = f"called dynamodb:DescribeTable for {shown} in {region}"
+    answer = world.ask("dynamodb", "describe_table", region_name=region, TableName=table)
+    if answer.why is not None and answer.code == "ResourceNotFoundException":
+        return failed(f"There is no table {shown} in {region}.", tried, cause=_MISSING, TABLE=shown)
+    if answer.why is not None:
+        return warning(f"The table {shown} cannot be looked at: {answer.why_not('dynamodb:DescribeTable')}.", tried)
+    return _fitness(answer.value["Table"], shown, tried)
+
+
+def _fitness(found: dict[str, Any], shown: str, tried: str) -> Finding:
+    """Return whether a table, as DynamoDB describes it, can keep dead letters."""
+    status = found.get("TableStatus", "ACTIVE")
+    cause = facts()["dynamodb"].get(status)
+    if cause:
+        return failed(f"The table {shown} has the status {status}.", tried, cause=cause, TABLE=shown)
+    if not has_our_key(found):
+        message = f"The table {shown} has another key than `id` alone, a text: it cannot keep dead letters."
+        return failed(message, tried, cause=_KEYS, TABLE=shown)
+    if not has_our_index(found):
+        lack = f"The table {shown} has no index {INDEX}, so that each list reads all of it"
+        return warning(f"{lack}: `bedrock dlq create --store {shown}` adds it.", tried)
+    return ok(f"The table {shown} can keep dead letters.", tried, excludes=[_MISSING, _KEYS])
+
+
+@probe(_PLACES, tells=[_UNUSABLE])
+def store(world: World) -> Finding:
+    """Look whether the shared store can be reached and used. It is only read."""
+    if not world.store:
+        return skipped("No shared store was named.")
+    try:
+        if world.store.startswith("sqlite://"):
+            return _file(path_in(world.store, "shares.db"))
+        return _server(world, world.store)
+    except ImportError:
+        return warning("The package redis is not installed, so the store cannot be looked at.", "imported redis")
+    except (StoreUnavailable, ValueError) as error:
+        return failed(_ended(str(error)), "connected to the store", cause=_UNUSABLE)
+
+
+def _server(world: World, url: str) -> Finding:
+    from aws_bedrock_inference.stores.server import Server  # noqa: PLC0415 - redis-py is an extra
+    from aws_bedrock_inference.stores.server_errors import SHARES as PURPOSE  # noqa: PLC0415 - the same
+
+    server = Server(url, PURPOSE, timeout=world.wait, text=True)
+    try:
+        with server.errors():
+            facts_of_server: dict[str, Any] = server.client().info("server")
+    finally:
+        server.close()
+    tried = f"connected to {server.place} and asked it INFO"
+    name = "valkey" if "valkey_version" in facts_of_server else "redis"
+    version = str(facts_of_server.get(f"{name}_version", ""))
+    numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
+    if name == "redis" and numbers and numbers < _REDIS:
+        message = f"{server.place} runs Redis {version}; Redis 6.2 or newer, or Valkey, is needed."
+        return failed(message, tried, cause=_UNUSABLE)
+    return ok(
+        f"{server.place} answers ({name.capitalize()} {version}), and is no replica.", tried, excludes=[_UNUSABLE]
+    )
+
+
+def _file(path: Path) -> Finding:
+    tried = f"read {path} as SQLite, without a lock"
+    if network_of(path):
+        raise StoreUnusable(f"{path} is on {network_of(path)}, a network file system: SQLite's log does not work there")
+    directory = path.parent
+    if not path.exists():
+        if not directory.is_dir() or not os.access(directory, os.W_OK):
+            raise StoreUnusable(f"{path} is not there, and {directory} is no directory that this user can write")
+        return ok(f"{path} is not there yet: its first use makes it.", tried)
+    if not os.access(path, os.R_OK | os.W_OK) or not os.access(directory, os.W_OK):
+        raise StoreUnusable(f"{path}, or its directory, cannot be written by this user")
+    try:
+        application, version, tables = _content(path)
+    except sqlite3.Error as error:
+        raise StoreUnusable(f"{path} is damaged or is not a file of {SHARES.noun} ({error})") from error
+    if application not in (0, SHARES.application) or (not application and tables - SHARES.tables.keys()):
+        raise StoreUnusable(f"{path} is a database of another program")
+    if version > SHARES.newest:
+        raise StoreUnusable(f"{path} was written by a newer version of this package: update aws-bedrock-inference here")
+    return ok(f"{path} is a file of {SHARES.noun}, and can be written.", tried, excludes=[_UNUSABLE])
+
+
+def _content(path: Path) -> tuple[int, int, set[str]]:
+    """Return the application, the version and the tables of a file. `immutable` makes no file beside it."""
+    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)
+    try:
+        (application,) = connection.execute("PRAGMA application_id").fetchone()
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
+    finally:
+        connection.close()
+    return application, version, tables
+
+
+def _ended(message: str) -> str:
+    return message.rstrip(".") + "."
+
+
+PROBES = (dead_letters, store)
