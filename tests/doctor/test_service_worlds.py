@@ -557,6 +557,14 @@ def test_a_cause_without_a_probe_comes_with_the_command(elsewhere: Elsewhere, te
     assert (report.proved, report.candidates[0].verdict.value) == (False, "not told apart")
 
 
+def test_an_error_that_the_catalogue_does_not_have_is_left_open(elsewhere: Elsewhere) -> None:
+    report = elsewhere.diagnose("botocore.exceptions.ClientError: (ZebraLostException): the zebra is gone")
+    (found,) = report.checks
+    assert found.status.value == "skipped"
+    assert "The catalogue does not have this error" in found.finding.message
+    assert not report.proved
+
+
 @pytest.mark.parametrize("cause", sorted({cause for each in PROBES.values() for cause in each.tells}))
 def test_each_cause_is_told_by_fewer_than_half_of_the_probes(cause: str) -> None:
     assert cause in catalogue().causes

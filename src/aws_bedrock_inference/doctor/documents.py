@@ -1,4 +1,4 @@
-"""What policies say, read statement by statement: of buckets, of keys and of roles' trust.
+"""Policies of buckets, of keys and of roles' trust, read statement by statement.
 
 AWS judges conditions that are not known here. Where one decides, the answer is that it is not known.
 """
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Says(Enum):
-    """What a policy says of a role's action."""
+    """The word of a policy about a role's action."""
 
     ALLOWED = "allowed"
     LEFT_TO_IAM = "left to IAM"

@@ -1,4 +1,4 @@
-"""What a probe found, and the report of all of them, as values."""
+"""The finding of a probe, and the report of all of them, as values."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SCHEMA_VERSION = 1
 
 
 class Status(Enum):
-    """How a probe ended. `SKIPPED` says nothing about health: the probe was not tried, and its message says why."""
+    """The end of a probe. `SKIPPED` says nothing about health: the probe was not tried, and its message says why."""
 
     OK = "ok"
     WARNING = "warning"
@@ -87,7 +87,7 @@ class Check:
 
     @property
     def remedies(self) -> tuple[Remedy, ...]:
-        """What to do, with the placeholders filled as far as the probe knows them; empty if nothing is wrong."""
+        """The remedies, with the placeholders filled as far as the probe knows them; empty if nothing is wrong."""
         if not self.finding.cause or self.status is Status.OK:
             return ()
         return tuple(_filled(remedy, self.finding.fields) for remedy in explain(self.finding.cause).remedies)
@@ -102,7 +102,7 @@ class Check:
 
 
 class Verdict(Enum):
-    """What the probes say of a cause that an error's text leaves possible."""
+    """The word of the probes about a cause that an error's text leaves possible."""
 
     PROVED = "proved"
     EXCLUDED = "excluded"
@@ -125,7 +125,7 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What the doctor found. `cause` is the slug of the cause that is to be healed first, empty if none was found;
+    """The result of a diagnosis. `cause` is the slug of the cause that is to be healed first, empty if none was found;
     `proved` says that a probe showed it, and that it is not only what the error's text suggests. `error` is the cause
     that the text alone suggests, where an error was given, and `others` are those that the text leaves possible too.
     """

@@ -1,4 +1,4 @@
-"""What the state of another service's part tells: a function for each part, of what the service says of it."""
+"""Judges of the states of other services' parts: a function for each part, of what the service says of it."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def function(seen: Seen) -> Finding | None:
         return seen.may("is idle: the next call wakes it, and fails.", "lambda-function-failed-state")
     if state == "Failed":
         why = seen.value.get("StateReasonCode", "")
-        message = f"has the state {state}: {seen.value.get('StateReason') or why or 'Lambda gives no reason'}"
+        message = f"has the state {state}: {_reason(seen, 'StateReason') or why}"
         known = reasons.get(why)
         return seen.ends(message, _of(seen, "lambda-function-failed-state", *([known] if known else [])))
     if state == "Pending":
@@ -129,9 +129,13 @@ def function(seen: Seen) -> Finding | None:
         return seen.may("is still being updated.", "lambda-resource-conflict-updating", "lambda-vpc-not-ready")
     if update == "Failed":
         why = seen.value.get("LastUpdateStatusReasonCode", "")
-        message = f"runs its former code: the last update failed: {seen.value.get('LastUpdateStatusReason') or why}"
+        message = f"runs its former code: the last update failed: {_reason(seen, 'LastUpdateStatusReason') or why}"
         return seen.may(message, *([reasons[why]] if why in reasons else []))
     return None
+
+
+def _reason(seen: Seen, member: str) -> str:
+    return masked(str(seen.value.get(member, "")), accounts=True)
 
 
 def concurrency(seen: Seen) -> Finding | None:
@@ -146,7 +150,7 @@ def concurrency(seen: Seen) -> Finding | None:
 def log_group(seen: Seen) -> Finding | None:
     """Look for the very name among the groups that begin with it."""
     names = [each["logGroupName"] for each in seen.value.get("logGroups", ())]
-    if seen.name in names:
+    if named(seen.world, "GROUP") in names:
         return None
     near = f" The nearest are: {', '.join(names[:3])}." if names else ""
     return seen.ends(f"is not there.{near}", "logs-group-missing")

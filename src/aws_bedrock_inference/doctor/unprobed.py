@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from aws_bedrock_inference.doctor.probe import Probe
     from aws_bedrock_inference.doctor.world import World
+    from aws_bedrock_inference.knowledge.entries import Remedy
 
 NO_PROBE = "no-probe"
 
@@ -21,17 +22,25 @@ def unprobed(world: World, probes: Mapping[str, Probe]) -> Iterator[Check]:
     """Yield a skipped check for each cause of the error that none of the probes tells."""
     told = {cause for probe in probes.values() for cause in probe.tells}
     for cause in dict.fromkeys(world.candidates):
-        if cause not in told and cause in catalogue().causes:
-            yield Check(NO_PROBE, "by hand", skipped(f"No probe tells {cause}; {by_hand(world, cause)}"))
+        if cause in told:
+            continue
+        known = f"No probe tells {cause}" if cause in catalogue().causes else "The catalogue does not have this error"
+        yield Check(NO_PROBE, "by hand", skipped(f"{known}; {by_hand(world, cause)}"))
 
 
 def by_hand(world: World, cause: str) -> str:
-    """Return what to run, or else to do, to find out about a cause: a sentence without its capital letter."""
-    service, operation = (world.error.service, world.error.operation) if world.error else ("", "")
-    steps = catalogue().causes[cause].steps(service)
-    remedies = filled(steps, Asked(world.error_text, service, operation))
+    """Return what to run, or else to do, to find out about a cause of the error: the rest of a sentence."""
+    remedies = _remedies(world, cause)
     command = next((remedy.run for remedy in remedies if remedy.run), "")
     if command:
         return f"run this: {command}"
-    sentence = remedies[0].do if remedies else catalogue().causes[cause].meaning
-    return f"no command does either: {sentence}"
+    return f"no command does either: {remedies[0].do}" if remedies else "no command does either."
+
+
+def _remedies(world: World, cause: str) -> tuple[Remedy, ...]:
+    """Return the remedies of a cause for the error, with what its text names filled in."""
+    error = world.error
+    if error is None or cause not in catalogue().causes:
+        return () if error is None else error.remedies
+    asked = Asked(world.error_text, error.service, error.operation)
+    return error.remedies if cause == error.cause else filled(catalogue().causes[cause].steps(error.service), asked)
