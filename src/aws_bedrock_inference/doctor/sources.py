@@ -16,8 +16,8 @@ SOON = 900.0
 ENVIRONMENT, SSO = "env", "sso"
 
 BROKEN = (BotoCoreError, ClientError, RuntimeError, ValueError, KeyError, OSError)
-"""What a source of credentials raises: beside botocore's own errors those of a process or file that is not there, and
-of an answer that is not JSON (botocore 1.44.8, credentials.py).
+"""The errors of a source of credentials: beside botocore's own those of a process or file that is not there, and of an
+answer that is not JSON (botocore 1.44.8, credentials.py).
 """
 
 # Settings that give a profile credentials.
