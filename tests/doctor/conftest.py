@@ -64,7 +64,7 @@ class Broken:
 
 
 @pytest.fixture
-def models_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def models_read_once(alone: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let all sessions of botocore share the models that they read, which takes longer than most probes."""
     monkeypatch.setattr(loaders, "create_loader", lambda *_: _LOADER)
 
@@ -78,7 +78,6 @@ def one_simulator() -> Iterator[Simulator]:
 
 @pytest.fixture
 def broken(
-    alone: None,
     models_read_once: None,
     one_simulator: Simulator,
     moto_url: str,

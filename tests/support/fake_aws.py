@@ -32,15 +32,6 @@ class FakeAws:
             protocol_version = "HTTP/1.1"
             wbufsize = -1  # head and body go out together
 
-            def do_GET(self) -> None:
-                path = self.path.partition("?")[0]
-                name = path.rpartition("/")[2]
-                if name in fake.answers or not fake.gets:
-                    self._send(name, {"path": self.path}, xml=False)
-                else:
-                    found = fake.gets.get(path)
-                    self._reply(404 if found is None else 200, "application/json", json.dumps(found or {}).encode())
-
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
                 target = self.headers.get("X-Amz-Target")
@@ -50,6 +41,13 @@ class FakeAws:
                     form = {name: values[0] for name, values in parse_qs(body.decode()).items()}
                     operation, params = form.pop("Action", self.path), form
                 self._send(operation, params, xml=target is None)
+
+            def do_GET(self) -> None:
+                found = fake.gets.get(self.path.partition("?")[0])
+                if found is not None:
+                    self._reply(200, "application/json", json.dumps(found).encode())
+                    return
+                self._send(self.path.partition("?")[0].rpartition("/")[2], {"path": self.path}, xml=False)
 
             def _send(self, operation: str, params: dict[str, Any], *, xml: bool) -> None:
                 status, content = fake.answer(operation, params, xml=xml)

@@ -22,6 +22,7 @@ _SIGNS = {
 }
 _WIDEST = 100
 _NAME = 22  # columns: the longest name of a probe
+_NARROW = 72  # columns: below it a column for the names would leave too little for the messages
 
 
 class Shown:
@@ -37,10 +38,11 @@ class Shown:
         if check.status is Status.SKIPPED:
             return
         sign, style = _SIGNS[check.status][self._word], _SIGNS[check.status][2]
-        name = f" {check.probe:{min(_NAME, self._console.width // 3)}} "
-        self._hanging(
-            Text(f"{sign:4}" if self._word else sign, style=style).append(name, "default"), check.finding.message
-        )
+        head, message = Text.assemble((f"{sign:4} " if self._word else f"{sign} ", style)), check.finding.message
+        if self._console.width < _NARROW:
+            self._hanging(head, f"{check.probe}: {message}")
+        else:
+            self._hanging(head.append(f"{check.probe:{_NAME}} "), message)
 
     def end(self, report: Report) -> None:
         """Print what was not tried, the cause, what shows it, and what to do."""

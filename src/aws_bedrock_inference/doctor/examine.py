@@ -24,12 +24,13 @@ def examine(
 ) -> Iterator[Check]:
     """Yield the check of each probe as soon as it has ended, all of them within `timeout` seconds.
 
-    Whatever a probe needs and is in `probes` runs first; if that failed, the probe is skipped. A probe that takes
-    longer than `world.limit` seconds is left to itself, in a thread that does not keep the program alive.
+    Whatever a probe needs and is in `probes` runs first; if that failed or gave no result, the probe is skipped. One
+    that takes longer than `world.limit` seconds is left to itself, in a thread that does not keep the program alive.
     """
     end = clock() + timeout
     waiting, running = list(probes), dict[str, float]()
     ended: dict[str, Finding] = {}
+    silent = set[str]()
     answers: SimpleQueue[tuple[Probe, Finding]] = SimpleQueue()
     by_name = {each.name: each for each in probes}
     while waiting or running:
@@ -42,7 +43,8 @@ def examine(
                 ended[each.name] = skipped(f"Not tried: the {timeout:g} s were over.")
                 yield Check(each.name, each.area, ended[each.name])
                 continue
-            blocked = [need for need in each.needs if need in ended and ended[need].status in _NOT_ENOUGH]
+            known = [need for need in each.needs if need in ended]
+            blocked = [need for need in known if need in silent or ended[need].status in _NOT_ENOUGH]
             if blocked:
                 ended[each.name] = _blocked(blocked[0], ended[blocked[0]])
                 yield Check(each.name, each.area, ended[each.name])
@@ -56,6 +58,7 @@ def examine(
             each, finding = answers.get(timeout=max(0.0, due - clock()))
         except Empty:
             each = by_name[min(running, key=running.__getitem__)]
+            silent.add(each.name)
             finding = warning(f"No result within {world.limit:g} s, so nothing is known of it.")
         if each.name in running:  # the result of one that took too long comes after its check
             ended[each.name] = finding
@@ -66,8 +69,9 @@ _NOT_ENOUGH = {Status.FAILED, Status.SKIPPED}
 
 
 def _blocked(need: str, finding: Finding) -> Finding:
-    """Return the finding of a probe whose need failed, or was itself not tried, for a reason that goes for both."""
-    return finding if finding.status is Status.SKIPPED else skipped(f"Not tried, because {need} failed.")
+    """Return the finding of a probe whose need failed, gave no result, or was not tried, for a reason of both."""
+    how = "failed" if finding.status is Status.FAILED else "gave no result"
+    return finding if finding.status is Status.SKIPPED else skipped(f"Not tried, because {need} {how}.")
 
 
 def _run(probe: Probe, world: World, answers: SimpleQueue[tuple[Probe, Finding]]) -> None:

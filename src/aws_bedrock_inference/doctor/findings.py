@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field, replace
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
+from aws_bedrock_inference.knowledge.catalogue import catalogue
 from aws_bedrock_inference.knowledge.explain import explain
 
 if TYPE_CHECKING:
@@ -57,6 +58,12 @@ def warning(message: str, tried: str = "", *, cause: str = "", **fields: str) ->
 def failed(message: str, tried: str = "", *, cause: str, **fields: str) -> Finding:
     """Return the finding of a fault that ends calls."""
     return Finding(Status.FAILED, message, tried, cause, fields)
+
+
+def cause_of(error: Exception, *, otherwise: str) -> str:
+    """Return the cause that the catalogue has of an error, or `otherwise`."""
+    cause = explain(error).cause
+    return cause if cause in catalogue().causes else otherwise
 
 
 def skipped(reason: str) -> Finding:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from botocore.exceptions import BotoCoreError, ClientError
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -12,6 +14,14 @@ SOON = 900.0
 (botocore 1.44.8, credentials.py)."""
 
 ENVIRONMENT, SSO = "env", "sso"
+
+BROKEN = (BotoCoreError, ClientError, RuntimeError, ValueError, KeyError, OSError)
+"""The errors of a source of credentials: beside botocore's own those of a process or file that is not there, and of an
+answer that is not JSON (botocore 1.44.8, credentials.py).
+"""
+
+# Settings that give a profile credentials.
+_GIVE = {"aws_access_key_id", "credential_process", "login_session", "role_arn", "sso_session", "sso_start_url"}
 
 # The attribute of botocore's provider that names the directory of its logins.
 _LOGINS = "_SSO_TOKEN_CACHE_DIR"
@@ -38,6 +48,12 @@ def source(credentials: Any) -> str:
     return _SOURCES.get(method, method or "a source without a name")
 
 
+def out_of(core: Any) -> str:
+    """Return words for the command that the profile fetches credentials with; empty if it has none."""
+    command = "credential_process" in core.get_scoped_config()
+    return f" from the credential_process of the profile {core.profile or 'default'}" if command else ""
+
+
 def end(credentials: Any) -> float | None:
     """Return when credentials end, in seconds since the epoch; None where boto3 does not know."""
     moment = getattr(credentials, "_expiry_time", None)  # botocore tells it nowhere else
@@ -61,10 +77,12 @@ def end_of_login(core: Any) -> float | None:
         return None
 
 
-def hidden_profile(credentials: Any, environ: Mapping[str, str]) -> str:
-    """Return the profile that AWS_PROFILE names and that keys in the environment hide; empty if there is none."""
-    named = environ.get("AWS_PROFILE") or environ.get("AWS_DEFAULT_PROFILE") or ""
-    return named if getattr(credentials, "method", "") == ENVIRONMENT else ""
+def hides(credentials: Any, core: Any) -> str:
+    """Return a sentence if keys in the environment hide the credentials of a profile."""
+    gives = core.profile or _GIVE & core.full_config["profiles"].get("default", {}).keys()
+    if not gives or getattr(credentials, "method", "") != ENVIRONMENT:
+        return ""
+    return f"They hide the profile {core.profile or 'default'}."
 
 
 def half(environ: Mapping[str, str]) -> str:

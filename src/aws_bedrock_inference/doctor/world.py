@@ -1,4 +1,4 @@
-"""The world that the probes look at: the settings and connections of the program, as the program would use them."""
+"""The things that the probes look at: the program's settings and connections, as the program itself would use them."""
 
 from __future__ import annotations
 

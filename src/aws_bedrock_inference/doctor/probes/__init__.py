@@ -19,8 +19,8 @@ from aws_bedrock_inference.doctor.probes import (
 )
 
 _AREAS = (
-    *(environment, client, network, identity, models, access, permissions, quotas, traffic, health, batch, places),
-    services,
+    *(environment, client, network, identity, models, access, permissions, quotas, traffic),
+    *(health, batch, places, services),
 )
 
 PROBES = {each.name: each for area in _AREAS for each in area.PROBES}

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import sys
+from difflib import get_close_matches
 from importlib.metadata import version
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
-from botocore.exceptions import BotoCoreError
+from botocore.exceptions import BotoCoreError, ProfileNotFound
+from botocore.session import Session
 
-from aws_bedrock_inference.doctor.findings import Finding, failed, ok, warning
+from aws_bedrock_inference.doctor.findings import Finding, cause_of, failed, ok, skipped, warning
 from aws_bedrock_inference.doctor.probe import probe
+from aws_bedrock_inference.doctor.sources import BROKEN
 from aws_bedrock_inference.sessions import of_aws
 from aws_bedrock_inference.transports.endpoint import unread_region
 
@@ -20,6 +25,9 @@ _ENVIRONMENT = "environment"
 
 # The first botocore with Converse: https://github.com/boto/botocore/blob/develop/CHANGELOG.rst, 1.34.116 (2024-05-30).
 _CONVERSE_SINCE = (1, 34, 116)
+
+# The Region in the name of an endpoint of AWS's, also of a private one.
+_REGION = re.compile(r"\.([a-z]{2,4}(?:-[a-z]+)+-\d)\.")
 
 
 @probe(_ENVIRONMENT, tells=["sdk-too-old", "unknown-operation-unexplained", "parameter-validation-failed"])
@@ -36,23 +44,40 @@ def _numbers(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in text.split(".")[:3] if part.isdigit())
 
 
-@probe(_ENVIRONMENT, tells=["region-missing", "sdk-config-invalid"])
+@probe(_ENVIRONMENT, tells=["region-missing", "sdk-config-invalid", "credentials-missing"])
 def region(world: World) -> Finding:
     """Find the Region, and where it comes from."""
     tried = "read the Region as boto3 does: argument, AWS_DEFAULT_REGION, profile"
     try:
         found = world.region
     except BotoCoreError as error:
-        return failed(f"The settings of AWS cannot be read: {error}", tried, cause="sdk-config-invalid")
+        cause = cause_of(error, otherwise="sdk-config-invalid")
+        return failed(f"The settings of AWS cannot be read: {error}{_like(error)}", tried, cause=cause)
     if not found:
         return failed(f"No Region is set.{unread_region()}", tried, cause="region-missing")
     return ok(f"The Region is {found}.", tried, excludes=["region-missing"])
 
 
-@probe(_ENVIRONMENT, needs=["region"], tells=["endpoint-url-wrong", "wrong-client-service"])
+def _like(error: BotoCoreError) -> str:
+    """Return a sentence with the profile whose name is nearest to one that is not there."""
+    if not isinstance(error, ProfileNotFound):
+        return ""
+    found = get_close_matches(error.kwargs["profile"], Session(profile="default").full_config["profiles"], 1)
+    return f". The nearest is {found[0]}." if found else "."
+
+
+@probe(
+    _ENVIRONMENT,
+    needs=["sdk", "region"],
+    tells=["endpoint-url-wrong", "wrong-client-service", "signature-region"],
+)
 def endpoint(world: World) -> Finding:
     """Find the endpoint of the runtime, and whether something overrides AWS's own."""
     tried = "let boto3 find the endpoint of bedrock-runtime"
+    try:
+        world.core.get_credentials()
+    except BROKEN:
+        return skipped("boto3 makes no client, because the credentials cannot be fetched.")
     try:
         url = world.endpoint.url
     except (BotoCoreError, ValueError) as error:
@@ -61,7 +86,11 @@ def endpoint(world: World) -> Finding:
         return warning(f"Calls go to {url}, which is not one of AWS's own endpoints.", tried)
     if "bedrock-runtime" not in url:
         return failed(f"Calls go to {url}, the endpoint of another service.", tried, cause="endpoint-url-wrong")
-    return ok(f"Calls go to {url}.", tried, excludes=["endpoint-url-wrong"])
+    there = _REGION.search(urlsplit(url).hostname or "")
+    if there is not None and there[1] != world.region and world.api_key is None:
+        message = f"Calls go to {url}, which is in {there[1]}, and are signed for {world.region}."
+        return failed(message, tried, cause="signature-region")
+    return ok(f"Calls go to {url}.", tried, excludes=["endpoint-url-wrong", "signature-region"])
 
 
 PROBES = (sdk, region, endpoint)

@@ -4,24 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-
-from aws_bedrock_inference.doctor.findings import Finding, failed, ok, warning
+from aws_bedrock_inference.doctor.findings import Finding, cause_of, failed, ok, warning
 from aws_bedrock_inference.doctor.probe import probe
 from aws_bedrock_inference.doctor.sources import (
+    BROKEN,
     ENVIRONMENT,
     SOON,
     SSO,
     end,
     end_of_login,
     half,
-    hidden_profile,
+    hides,
+    out_of,
     source,
     wrong_pair,
 )
 from aws_bedrock_inference.doctor.world import BEARER
-from aws_bedrock_inference.knowledge.catalogue import catalogue
-from aws_bedrock_inference.knowledge.explain import explain
 from aws_bedrock_inference.knowledge.masking import masked
 from aws_bedrock_inference.transports.principals import account_of
 
@@ -47,34 +45,30 @@ _REFUSED = ("invalid-access-key", "credentials-expired", "signature-mismatch", "
 )
 def credentials(world: World) -> Finding:
     """Find the credentials, where they come from, and when they end."""
-    if world.api_key is not None:
-        return _of_key(world, world.api_key)
     tried = "let boto3 find and fetch the credentials"
     try:
-        found = world.core.get_credentials()
+        found = world.core.get_credentials()  # boto3 does so beside an API key, too
+        if world.api_key is not None:
+            return _of_key(world, world.api_key)
         if found is not None:
             if getattr(found, "method", "") == ENVIRONMENT and _is_over(world, end(found)):
                 message = f"AWS_CREDENTIAL_EXPIRATION says that the credentials ended {_ago(world, end(found))}."
                 return failed(message, tried, cause="credentials-expired")
             found.get_frozen_credentials()
-    except (BotoCoreError, ClientError, RuntimeError) as error:  # RuntimeError: credentials that stay expired
-        return _unfetched(error, tried)
+    except BROKEN as error:
+        said = masked(" ".join(str(error).split()), accounts=True)
+        cause = cause_of(error, otherwise="credential-source-unreadable")
+        return failed(f"The credentials cannot be fetched{out_of(world.core)}: {said}", tried, cause=cause)
     if found is None:
         return failed(_with(half(world.environ), "boto3 finds no credentials."), tried, cause="credentials-missing")
     return _found(world, found, tried)
 
 
-def _unfetched(error: Exception, tried: str) -> Finding:
-    cause = explain(error).cause
-    known = cause if cause in catalogue().causes else "credential-source-unreadable"
-    return failed(f"The credentials cannot be fetched: {masked(str(error), accounts=True)}", tried, cause=known)
-
-
 def _found(world: World, found: Any, tried: str) -> Finding:
     where = f"The credentials come from {source(found)}."
-    profile = hidden_profile(found, world.environ)
-    if profile:
-        return warning(f"{where} They hide the profile {profile}, which AWS_PROFILE names.", tried)
+    hidden = hides(found, world.core)
+    if hidden:
+        return warning(f"{where} {hidden}", tried)
     method = getattr(found, "method", "")
     login = end_of_login(world.core) if method == SSO else None
     if _is_near(world, login):
@@ -114,25 +108,36 @@ def _of_key(world: World, key: ApiKey) -> Finding:
 @probe(
     _IDENTITY,
     needs=["credentials"],
-    tells=[*_REFUSED, "sso-token-expired"],
-    calls=["sts:GetCallerIdentity"],
+    tells=[*_REFUSED, "sso-token-expired", _KEY],
+    calls=["sts:GetCallerIdentity", "bedrock:ListFoundationModels"],
 )
 def identity(world: World) -> Finding:
     """Ask STS whose credentials these are, and whether the account is the one that is meant."""
-    key = world.api_key
-    if key is not None:
-        whose = f"that of the IAM user {key.user}" if key.user else "one that STS cannot tell"
-        return ok(f"The identity behind the API key is {whose}.", "read the API key")
+    if world.api_key is not None:
+        return _behind_key(world, world.api_key)
     tried = "called sts:GetCallerIdentity"
     answer = world.caller
     if answer.why is not None:
         if answer.why.cause not in _REFUSED:
             return warning(f"STS did not answer: {answer.said}.", tried)
-        pair = wrong_pair(world.core.get_credentials()) if answer.why.cause == "invalid-access-key" else ""
-        return failed(_with(pair, f"{answer.why.title}."), tried, cause=answer.why.cause)
+        used = world.core.get_credentials()
+        pair = wrong_pair(used) if answer.why.cause == "invalid-access-key" else ""
+        said = (f"{answer.why.title}.", pair, f"The credentials come from {source(used)}.", hides(used, world.core))
+        return failed(" ".join(filter(None, said)), tried, cause=answer.why.cause)
     caller = f"The calls are made as {masked(answer.value['Arn'], accounts=True)}."
     meant = _other_account(world, answer.value["Account"])
     return warning(f"{caller} {meant}", tried) if meant else ok(caller, tried)
+
+
+def _behind_key(world: World, key: ApiKey) -> Finding:
+    """Let Bedrock judge an API key, since STS takes none."""
+    tried = "read the API key, and called bedrock:ListFoundationModels with it"
+    answer = world.ask("bedrock", "list_foundation_models")
+    if answer.why is not None and answer.why.cause == _KEY:
+        fields = {"USER": key.user} if key.user else {}
+        return failed(f"Bedrock refuses the API key in {BEARER}.", tried, cause=_KEY, **fields)
+    whose = f"that of the IAM user {key.user}" if key.user else "one that STS cannot tell"
+    return ok(f"The identity behind the API key is {whose}.", tried)
 
 
 def _other_account(world: World, account: str) -> str:

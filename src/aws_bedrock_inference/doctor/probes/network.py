@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ipaddress
 import socket
 import ssl
+import threading
 from email.utils import parsedate_to_datetime
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -19,6 +22,22 @@ _NETWORK = "network"
 
 # AWS refuses a signature whose time is more than 5 minutes off (facts: clock-skew); half of it is worth a warning.
 _SKEW = 300.0
+
+# In the names of private endpoints: https://docs.aws.amazon.com/vpc/latest/privatelink/privatelink-access-aws-services.html
+_VPCE = ".vpce.amazonaws.com"
+
+
+_TLS, _DENIED = "tls-certificate-error", "vpc-endpoint-denied"
+
+
+def _past_proxy(world: World) -> str:
+    """Return a sentence about the way past a proxy; empty where there is no proxy."""
+    host = urlsplit(world.endpoint.url).hostname
+    if not world.endpoint.proxy:
+        return ""
+    if _VPCE in f"{host}":
+        return f" {host} is a private endpoint: put it into NO_PROXY, so that calls go past the proxy."
+    return f" Calls to {host} go past the proxy if NO_PROXY names it."
 
 
 def _way(world: World) -> tuple[str, int, bool]:
@@ -35,12 +54,35 @@ def name(world: World) -> Finding:
     host, port, is_proxy = _way(world)
     tried = f"resolved {host}"
     try:
-        addresses = {info[4][0] for info in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)}
+        addresses = _addresses(host, port, limit=world.wait)
     except OSError as error:
         cause = "proxy-unreachable" if is_proxy else "endpoint-unreachable-dns"
-        return failed(f"The name {host} cannot be resolved: {error.strerror or error}.", tried, cause=cause)
+        message = f"The name {host} cannot be resolved: {error.strerror or error}.{_past_proxy(world)}"
+        return failed(message, tried, cause=cause, HOST=host)
     excluded = () if is_proxy else ("endpoint-unreachable-dns",)
-    return ok(f"{host} has {len(addresses)} address{'es' * (len(addresses) != 1)}.", tried, excludes=excluded)
+    whose = "The proxy " if is_proxy else ""
+    number = f"{len(addresses)} address{'es' * (len(addresses) != 1)}"
+    return ok(f"{whose}{host} has {number}.", tried, excludes=excluded)
+
+
+def _addresses(host: str, port: int | None, *, limit: float) -> set[str]:
+    """Return the addresses of a name. A resolver that does not answer is left to itself after `limit` seconds."""
+    answers: SimpleQueue[set[str] | OSError] = SimpleQueue()
+
+    def resolve() -> None:
+        try:
+            answers.put({str(info[4][0]) for info in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)})
+        except OSError as error:
+            answers.put(error)
+
+    threading.Thread(target=resolve, daemon=True).start()
+    try:
+        answer = answers.get(timeout=limit)
+    except Empty:
+        raise TimeoutError(f"no answer within {limit:g} s") from None
+    if isinstance(answer, OSError):
+        raise answer
+    return answer
 
 
 @probe(
@@ -57,10 +99,12 @@ def connection(world: World) -> Finding:
         socket.create_connection((host, port), timeout=world.wait).close()
     except TimeoutError:
         cause = "proxy-unreachable" if is_proxy else "connect-timeout"
-        return failed(f"No answer from {whom} within {world.wait:g} s.", tried, cause=cause)
+        message = f"No answer from {whom} within {world.wait:g} s.{_past_proxy(world)}"
+        return failed(message, tried, cause=cause, HOST=host)
     except OSError as error:
         cause = "proxy-unreachable" if is_proxy else "connection-refused-or-reset"
-        return failed(f"No connection to {whom}: {error.strerror or error}.", tried, cause=cause)
+        message = f"No connection to {whom}: {error.strerror or error}.{_past_proxy(world)}"
+        return failed(message, tried, cause=cause, HOST=host)
     return ok(f"{whom} takes connections.", tried)
 
 
@@ -68,7 +112,7 @@ def connection(world: World) -> Finding:
     _NETWORK,
     needs=["connection"],
     tells=[
-        *("tls-certificate-error", "clock-skew", "signature-mismatch", "proxy-unreachable", "client-read-timeout"),
+        *(_TLS, "clock-skew", "signature-mismatch", "proxy-unreachable", "client-read-timeout"),
         "connection-refused-or-reset",
     ],
 )
@@ -78,24 +122,36 @@ def certificate_and_clock(world: World) -> Finding:
     tried = f"sent an unsigned GET to {url.hostname}, and read the Date of the answer"
     try:
         date = _date(world)
-    except ssl.SSLError as error:
-        reason = getattr(error, "verify_message", "") or error.reason or error
-        return failed(f"The certificate is refused: {reason}.", tried, cause="tls-certificate-error")
-    except TimeoutError:
-        cause = "proxy-unreachable" if world.endpoint.proxy else "client-read-timeout"
-        return failed(f"Connected, but no answer came within {world.wait:g} s.", tried, cause=cause)
+    except _UnreadableList as error:
+        message = f"The list of authorities in {world.endpoint.verify} cannot be read: {error}."
+        return failed(message, f"read {world.endpoint.verify}", cause=_TLS)
     except (OSError, HTTPException) as error:
-        cause = "proxy-unreachable" if world.endpoint.proxy else "connection-refused-or-reset"
-        return failed(f"Connected, but there is no answer: {error}.", tried, cause=cause)
+        return _unanswered(world, error, tried)
     if date is None:
         return warning("The answer has no Date, so the clock cannot be compared.", tried)
     off = world.wall() - date
     difference = f"This machine's clock is {abs(off):.0f} s {'ahead of' if off > 0 else 'behind'} the service's."
     if abs(off) > _SKEW / 2:
         return (failed if abs(off) > _SKEW else warning)(difference, tried, cause="clock-skew")
-    return ok(
-        "The certificate is valid, and the clocks agree.", tried, excludes=["tls-certificate-error", "clock-skew"]
-    )
+    if url.scheme != "https":
+        return ok("The clocks agree. Without https there is no certificate.", tried, excludes=["clock-skew"])
+    return ok("The certificate is valid, and the clocks agree.", tried, excludes=[_TLS, "clock-skew"])
+
+
+def _unanswered(world: World, error: Exception, tried: str) -> Finding:
+    """Judge what came in the place of an answer, after a connection was made."""
+    proxy = world.endpoint.proxy
+    if isinstance(error, ssl.SSLError):
+        reason = getattr(error, "verify_message", "") or error.reason or error
+        by = " The proxy may have made it: its authority has to be in AWS_CA_BUNDLE." if proxy else ""
+        host = urlsplit(world.endpoint.url).hostname or ""
+        return failed(f"The certificate is refused: {reason}.{by}", tried, cause=_TLS, HOST=host)
+    if isinstance(error, TimeoutError):
+        said, cause = f"no answer came within {world.wait:g} s", "client-read-timeout"
+    else:
+        said, cause = f"there is no answer: {error}", "connection-refused-or-reset"
+    message = f"Connected, but {said}.{_past_proxy(world)}"
+    return failed(message, tried, cause="proxy-unreachable" if proxy else cause)
 
 
 def _date(world: World) -> float | None:
@@ -121,13 +177,47 @@ def _date(world: World) -> float | None:
         return None
 
 
+class _UnreadableList(Exception):
+    """The list of authorities that AWS_CA_BUNDLE names is not there, or is none."""
+
+
 def _trusted(world: World) -> ssl.SSLContext:
     verify = world.endpoint.verify
     if isinstance(verify, str):
-        return ssl.create_default_context(cafile=verify)
+        try:
+            return ssl.create_default_context(cafile=verify)
+        except OSError as error:
+            raise _UnreadableList(getattr(error, "reason", "") or error.strerror) from None
     import certifi  # noqa: PLC0415 - botocore's own list, which calls are checked against
 
     return ssl.create_default_context(cafile=certifi.where())
 
 
-PROBES = (name, connection, certificate_and_clock)
+@probe(_NETWORK, needs=["name"], tells=[_DENIED])
+def private_endpoint(world: World) -> Finding:
+    """See whether calls go through an endpoint in a VPC, which has a policy of its own."""
+    host = urlsplit(world.endpoint.url).hostname or ""
+    tried = f"read and resolved {host}"
+    asked = world.asked_about(_DENIED)
+    if not _is_private(host, limit=world.wait):
+        message = f"{host} is no private endpoint."
+        more = " The error comes from another place, or from another network."
+        return warning(message + more, tried) if asked else ok(message, tried)
+    if asked:
+        message = f"Calls go through the private endpoint {host}, and AWS's error says that its policy refuses."
+        return failed(message, tried, cause=_DENIED)
+    return ok(f"Calls go through the private endpoint {host}. Its policy decides too, and only calls show it.", tried)
+
+
+def _is_private(host: str, *, limit: float) -> bool:
+    """Return whether a name is that of a private endpoint, or leads to private addresses alone."""
+    if _VPCE in host:
+        return True
+    try:
+        found = [ipaddress.ip_address(each) for each in _addresses(host, None, limit=limit)]
+    except (OSError, ValueError):
+        return False  # behind a proxy, which resolves names
+    return all(each.is_private and not each.is_loopback for each in found)
+
+
+PROBES = (name, connection, certificate_and_clock, private_endpoint)
