@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
 
 from aws_bedrock_inference.bounds import shown
 from aws_bedrock_inference.jobs.model_checks import model_problem
@@ -67,7 +68,8 @@ class JobChecks:
         """Return what a check finds; nothing if it cannot be made."""
         try:
             return check(*given)
-        except (BotoCoreError, ClientError, OSError, KeyError) as error:  # KeyError: botocore's, of no answer of AWS's
+        except (BotoCoreError, ClientError, ResponseParserError, OSError, KeyError) as error:
+            # The parser's error and KeyError are botocore's, for answers that are none of AWS's.
             LOGGER.debug("a check of a batch job was left out: %s", error)
             return ""
 
