@@ -152,7 +152,7 @@ class Jobs:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _home(self, job_id: str) -> AwsJobs | Groups | LocalJobs:
+    def _home(self, job_id: Any) -> AwsJobs | Groups | LocalJobs:
         """Return whose job it is. Raises `ValueError` for what is no id."""
         if not isinstance(job_id, str) or not job_id.strip():
             raise ValueError(f"job_id={shown(job_id)}: give the id that create_job returned")

@@ -164,7 +164,8 @@ def found_input(s3: Any, uri: str) -> FoundInput:
     location = S3Location.parse(uri)
     if location is None:
         raise ValueError("input_s3_uri: give a URL such as s3://BUCKET/PREFIX/FILE.jsonl, or of a folder of such files")
-    items = [item for item in listed(s3, location) if item.location.key.endswith(_INPUT)]
+    is_place = not location.key or location.key.endswith((_INPUT, "/"))
+    items = [item for item in listed(s3, location) if item.location.key.endswith(_INPUT)] if is_place else []
     if not items:
         raise ValueError(f"{uri} has no {_INPUT} file with content. Give a file, or a folder that ends with /")
     with opened(s3, items[0]) as file:
