@@ -172,6 +172,13 @@ def test_what_is_no_id_is_refused_with_a_sentence(jobs: BedrockJobClient, job_id
             ask(job_id)
 
 
-def test_a_list_of_no_jobs_is_refused(jobs: BedrockJobClient) -> None:
+def test_jobs_are_listed_by_words_that_aws_has(jobs: BedrockJobClient) -> None:
+    first = jobs.create_job(prompts=["one"])
+    assert jobs.get_job_status(first)["status"] == "COMPLETED"
+    for word in ("Completed", "COMPLETED"):
+        assert [job["job_id"] for job in jobs.list_jobs(status=word)] == [first]
+    assert not list(jobs.list_jobs(status="IN_PROGRESS"))
+    with pytest.raises(ValueError, match=r"give one of Completed, Expired, .*, Validating"):
+        jobs.list_jobs(status="done")
     with pytest.raises(ValueError, match="limit=0: give a number of jobs"):
         jobs.list_jobs(limit=0)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from aws_bedrock_inference.bounds import is_number, shown
+from aws_bedrock_inference.bounds import is_number, shown, shown_name
 from aws_bedrock_inference.fault import Kind
 from aws_bedrock_inference.jobs.preparing import NATIVE
 from aws_bedrock_inference.jobs.statuses import status_of
@@ -134,7 +134,7 @@ class AwsJobs:
 
     def listed(self, status: str | None, limit: int) -> Iterator[dict[str, Any]]:
         """Yield the newest jobs, those of a status if one is given."""
-        wanted = {"statusEquals": status} if status else {}
+        wanted = {"statusEquals": self._word(status)} if status else {}
         return self._pages(limit, **wanted)
 
     def existing(self, order: Order) -> tuple[JobStatus | None, int]:
@@ -168,6 +168,14 @@ class AwsJobs:
     def close(self) -> None:
         """Close the connections."""
         self._bedrock.close()
+
+    def _word(self, status: str) -> str:
+        """Return AWS's word for a status that is written in any way. Raises `ValueError` for what is none."""
+        words = self._bedrock.meta.service_model.shape_for("ModelInvocationJobStatus").enum
+        found = {word.casefold(): word for word in words}.get(str(status).replace("_", "").casefold())
+        if found is None:
+            raise ValueError(f"status={shown_name(status, words)}: give one of {', '.join(sorted(words))}")
+        return str(found)
 
     def _form(self, invocation: str) -> dict[str, str]:
         """Return the member that says the form of the bodies. Releases of boto3 that lack it mean InvokeModel."""
