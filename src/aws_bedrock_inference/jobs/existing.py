@@ -115,7 +115,9 @@ class Jobs:
         return self.completed(job, dead_letters)
 
     def list_jobs(self, *, status: str | None = None, limit: int = 100) -> Iterator[JobStatus]:
-        """Yield AWS's jobs of the account in this Region, the newest first, at most `limit`; `status` is AWS's word."""
+        """Yield AWS's jobs of the account in this Region, the newest first, at most `limit`; `status` is AWS's word, in
+        any spelling. Raises `ValueError` for another one.
+        """
         if not is_number(limit, least=1, whole=True):
             raise ValueError(f"limit={shown(limit)}: give a number of jobs, 1 or more")
         return map(status_of, self._aws.listed(status, limit))
