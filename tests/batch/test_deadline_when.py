@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -76,9 +76,9 @@ def test_values_of_datetime_are_deadlines() -> None:
 @pytest.mark.parametrize(
     "when",
     ["", " ", "soon", "8", "25:00", "08:61", "2026-12-01", "2026-13-01T08:00", "08:00 Mars/Base", "08:00 ../x",
-     "3 weeks", "-3h", "tomorrow 08:00", "08:00 Europe", "1e9h", "٣h"],
+     "3 weeks", "-3h", "tomorrow 08:00", "08:00 Europe", "1e9h", "٣h", None, 3, 1.5, True, b"3h", date(2026, 12, 1)],
 )  # fmt: skip
-def test_what_is_no_deadline_is_refused_with_what_to_give(when: str) -> None:
+def test_what_is_no_deadline_is_refused_with_what_to_give(when: Any) -> None:
     with pytest.raises(ValueError, match=r"is no deadline\. Give a time such as 08:00"):
         moment(when, at("2026-11-29T22:00"), BERLIN)
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import os
 import re
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from click.testing import CliRunner, Result
 from support.job_account import ROLE, open_account
 
+from aws_bedrock_inference.cli import job as job_module
 from aws_bedrock_inference.cli import main
 from aws_bedrock_inference.testing import Simulator, simulator
 
@@ -94,6 +98,43 @@ def test_a_job_is_created_watched_and_read(sim: Simulator, tmp_path: Path) -> No
     assert answers[0]["modelInput"]["system"] == [{"text": "Be brief."}]
     assert answers[0]["modelOutput"]["output"]
     assert lines_of(bedrock_job("result", job_id).stdout) == answers
+
+
+def test_a_file_of_records_is_whole_or_left_alone(
+    sim: Simulator, moto_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = bedrock_job("wait", "zzzzzzzzzzzz", "-o", str(tmp_path / "none" / "answers.jsonl"))
+    assert (asked.exit_code, "No such file" in asked.stderr) == (1, True)  # and no wait before it
+    sim.scenario(s3_endpoint=moto_url)
+    job_id, answers = created(), tmp_path / "answers.jsonl"
+    assert bedrock_job("wait", job_id, "-o", str(answers)).exit_code == 0
+    before = answers.read_text()
+
+    numbers = itertools.count()
+
+    def broken(record: Any) -> str:
+        if next(numbers) == 7:
+            raise OSError("the connection broke off")
+        return "{}"
+
+    monkeypatch.setattr(job_module, "record_line", broken)
+    result = bedrock_job("result", job_id, "-o", str(answers))
+    assert (result.exit_code, "broke off" in result.stderr) == (1, True)
+    assert answers.read_text() == before
+    assert [each.name for each in tmp_path.glob("*answers*")] + [*tmp_path.glob("*.part")] == ["answers.jsonl"]
+
+
+def test_a_device_stays_a_device(sim: Simulator, moto_url: str, tmp_path: Path) -> None:
+    sim.scenario(s3_endpoint=moto_url)
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    read: list[str] = []
+    reader = threading.Thread(target=lambda: read.append(pipe.read_text()), daemon=True)
+    reader.start()
+    assert bedrock_job("wait", created(), "-o", str(pipe)).exit_code == 0
+    reader.join(10)
+    assert len(lines_of(read[0])) == 150
+    assert pipe.is_fifo()
 
 
 def test_the_same_content_is_the_same_job(sim: Simulator) -> None:

@@ -6,7 +6,10 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from botocore.awsrequest import AWSResponse
+from botocore.compat import HTTPHeaders
 from support.doubles import session
+from support.job_service import Raw
 
 from aws_bedrock_inference.jobs.checks import JobChecks, too_few
 from aws_bedrock_inference.jobs.model_checks import body_problem, model_problem
@@ -213,6 +216,20 @@ def test_a_check_that_the_caller_may_not_make_finds_nothing(account: Account, re
     account.refused = {refused}
     assert checked(account) == ""
     assert refused in account.asked
+
+
+def test_an_answer_that_is_none_of_aws_finds_nothing(account: Account) -> None:
+    answer = AWSResponse("http://sts/", 404, HTTPHeaders(), Raw(b'{"message": "no XML"}'))
+    account.session._session.get_component("event_emitter").register("before-send.sts", lambda **_: answer)
+    JobChecks(account.session, "us-east-1").check(role_arn=ROLE, model_id=MODEL, output=OUTPUT)
+
+
+@pytest.mark.parametrize("key", ["with space/", "a+b/", "\u00fc/", "a//b/", "/a/", "a?b/"])
+def test_a_place_that_bedrock_refuses_is_told_before_the_upload(account: Account, key: str) -> None:
+    with pytest.raises(ValueError, match=r"Bedrock takes names of letters"):
+        JobChecks(account.session, "us-east-1").check(
+            role_arn=ROLE, model_id=MODEL, output=S3Location("answers", key), given_input=OUTPUT
+        )
 
 
 def test_an_endpoint_that_does_not_answer_finds_nothing(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -323,7 +323,7 @@ def test_jobs_are_listed_and_cancelled(jobs: BedrockJobClient, service: JobServi
     ("given", "problem"),
     [
         ({}, "give one of prompt, prompts, records, input_s3_uri; none was given"),
-        ({"prompt": "a", "prompts": ["b"]}, "prompt and prompts was given"),
+        ({"prompt": "a", "prompts": ["b"]}, "prompt and prompts were given"),
         ({"prompts": []}, "a job needs at least one record"),
         ({"prompts": "Why?"}, "prompts=<str>: give a list"),
         ({"prompts": ["a", ""]}, r"records\[1\]: prompt is blank"),

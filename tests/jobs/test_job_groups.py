@@ -273,9 +273,11 @@ def test_a_part_that_failed_leaves_the_results_of_the_others_readable(s3: Any) -
         (["Stopped", "Failed", "Failed"], "Stopped"),
         (["Completed", "Completed", "Stopped"], "PartiallyCompleted"),
         (["Expired", "Expired", "Expired"], "Expired"),
+        (["Completed", "Paused", "Completed"], "InProgress"),  # a word of later days is of a job that runs
+        (["Paused", "Paused", "Paused"], "Paused"),
     ],
 )
-def test_the_status_of_a_group_that_has_ended(s3: Any, ends: list[str], together: str) -> None:
+def test_the_status_of_a_group_of_jobs(s3: Any, ends: list[str], together: str) -> None:
     service = Service(s3)
     group_id = created(service, 25)
     for number, status in enumerate(ends):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -9,7 +11,7 @@ import click
 from aws_bedrock_inference.batch.inputs import open_input
 from aws_bedrock_inference.batch.records import BadLine, Record
 from aws_bedrock_inference.cli.exit_codes import FAILED
-from aws_bedrock_inference.cli.job_shown import details, line_of, print_jobs, progress, record_line
+from aws_bedrock_inference.cli.job_shown import details, line_of, print_jobs, progress, record_line, writing
 from aws_bedrock_inference.cli.options import PROFILE_OPTION, REGION_OPTION, chosen_model, request_options
 from aws_bedrock_inference.cli.run_input import Input
 from aws_bedrock_inference.cli.terminal import given_text, say
@@ -31,7 +33,7 @@ F = TypeVar("F", bound="Callable[..., Any]")
 _SHOWN = 5
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 _OUTPUT = click.option(
-    "-o", "--output", type=click.File("w", encoding="utf-8", atomic=True), default="-", metavar="FILE",
+    "-o", "--output", type=click.Path(dir_okay=False, allow_dash=True, path_type=Path), default="-", metavar="FILE",
     help="File for the records. [default: standard output]",
 )  # fmt: skip
 
@@ -96,7 +98,7 @@ def create(
         if is_local(job_id):
             say("So few records are run on demand, now. Ctrl-C is safe: whoever waits for the job goes on.")
             client.finish(job_id)
-    say(f"Continue with: bedrock job wait {job_id} -o FILE")
+    say(f"Continue with: bedrock job wait {quote(job_id)} -o FILE")
 
 
 @job.command()
@@ -115,27 +117,27 @@ def status(*, job_id: str, region: str | None, as_json: bool) -> None:
 )  # fmt: skip
 @_OUTPUT
 @_of_job
-def wait(*, job_id: str, region: str | None, timeout: float, output: Any) -> None:
+def wait(*, job_id: str, region: str | None, timeout: float, output: Path) -> None:
     """Wait for the end of a job, and print its records.
 
     Ctrl-C ends the wait, not the job.
     """
     with _jobs(job_id, region) as jobs:
         jobs.listen(_tell)
-        _print(jobs.wait_for_job(job_id, timeout), output)
+        _print(lambda: jobs.wait_for_job(job_id, timeout), output)
 
 
 @job.command()
 @_OUTPUT
 @_of_job
-def result(*, job_id: str, region: str | None, output: Any) -> None:
+def result(*, job_id: str, region: str | None, output: Path) -> None:
     """Print the records of a job that has ended, in the order of its input.
 
     Each is one line of JSON with its recordId and its modelOutput or its error. What a job left that failed or was
     stopped is printed, too.
     """
     with _jobs(job_id, region) as jobs:
-        _print(jobs.get_job_result(job_id), output)
+        _print(lambda: jobs.get_job_result(job_id), output)
 
 
 @job.command("list")
@@ -189,13 +191,14 @@ def _show(found: JobStatus, *, as_json: bool) -> None:
     click.echo(line_of(found) if as_json else details(found))
 
 
-def _print(found: JobResult, output: Any) -> None:
-    """Print the records, and say how many failed."""
+def _print(result_of: Callable[[], JobResult], output: Path) -> None:
+    """Print the records, and say how many failed. What cannot be written to is found before the result is asked for."""
     done = failed = 0
-    for record in found.records:
-        done += record.error is None
-        failed += record.error is not None
-        click.echo(record_line(record), output)
+    with writing(output) as file:
+        for record in result_of().records:
+            done += record.error is None
+            failed += record.error is not None
+            click.echo(record_line(record), file)
     say(f"{done:,} records answered, {failed:,} failed.")
     if failed:
         raise click.exceptions.Exit(FAILED)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from typing import TYPE_CHECKING, Any
+import os
+import sys
+from typing import IO, TYPE_CHECKING, Any
 
 from rich.console import Console
 
@@ -11,9 +14,31 @@ from aws_bedrock_inference.cli.quota_usage import aligned, print_lines
 from aws_bedrock_inference.events import JobCreated, JobPollFailed, JobProgressed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
 
     from aws_bedrock_inference.jobs.values import JobRecord, JobStatus
+
+
+@contextlib.contextmanager
+def writing(output: Path) -> Iterator[IO[str]]:
+    """Open a file for the block: a regular one takes its name at the end, so that what breaks off leaves the one that
+    was there. `-` is standard output.
+    """
+    if str(output) == "-":
+        yield sys.stdout
+        return
+    whole = not output.exists() or output.is_file()
+    target = output.resolve() if whole else output
+    part = target.with_name(f".{target.name}.{os.getpid()}.part") if whole else target
+    try:
+        with part.open("w", encoding="utf-8") as file:
+            yield file
+        if whole:
+            part.replace(target)
+    finally:
+        if whole:
+            part.unlink(missing_ok=True)
 
 
 def line_of(job: JobStatus) -> str:

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 
 # Deltas that continue a block of another name: a citation belongs to the text before it.
 _CONTINUES = {"citation": "text"}
+# Where the flat dialects have their text: Titan; Llama; Mistral and Cohere; Anthropic's old completions.
+FLAT_TEXTS = ("outputText", "generation", "text", "completion")
+# Where others have their answers: OpenAI's models; Titan; Mistral; Cohere's older ones.
+_CHOICES = ("choices", "results", "outputs", "generations")
 _REDACTED = "redactedContent"
 _UNKNOWN = "SDK_UNKNOWN_MEMBER"  # botocore's name for a member that its model lacks
 
@@ -35,6 +39,24 @@ def text_of(content: Any) -> str:
                 cited = block["citationsContent"]
                 texts.append(text_of(cited.get("content")) if isinstance(cited, dict) else "")
     return "".join(texts)
+
+
+def text_of_body(body: Any) -> str:
+    """Return the text of an answer as the model's body has it: Converse's and Nova's, Claude's, OpenAI's, or one of the
+    flat ones. Empty where there is none.
+    """
+    if not isinstance(body, dict):
+        return ""
+    output = body.get("output")
+    message = output.get("message") if isinstance(output, dict) else body
+    if isinstance(message, dict) and isinstance(content := message.get("content"), list):
+        return text_of(content)
+    texts = (body.get(name) for name in (*FLAT_TEXTS, "content"))
+    if (text := next((text for text in texts if isinstance(text, str)), None)) is not None:
+        return text
+    choices = (body.get(name) for name in _CHOICES)
+    first = next((choice[0] for choice in choices if isinstance(choice, list) and choice), None)
+    return text_of_body(first.get("message", first)) if isinstance(first, dict) else ""
 
 
 class Assembly:

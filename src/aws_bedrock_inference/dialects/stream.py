@@ -10,7 +10,7 @@ import json
 from typing import Any
 
 from aws_bedrock_inference.call import Estimate, Usage
-from aws_bedrock_inference.dialects.content import Assembly, text_of
+from aws_bedrock_inference.dialects.content import FLAT_TEXTS, Assembly, text_of
 from aws_bedrock_inference.dialects.usage import (
     blocked,
     has_metrics,
@@ -36,9 +36,6 @@ _ANTHROPIC = frozenset(
     {"message_start", "content_block_start", "content_block_delta", "content_block_stop", "message_delta"}
     | {"message_stop", "ping", "error"}
 )
-
-# Where the flat dialects have their text: Titan; Llama; Mistral and Cohere; Anthropic's old completions.
-_TEXTS = ("outputText", "generation", "text", "completion")
 
 
 class Transcript:
@@ -272,7 +269,7 @@ def _flat_texts(place: Any) -> list[str]:
     """Return the text in a chunk of a flat dialect, or in a part of it; chats call it `content`."""
     if not isinstance(place, dict):
         return []
-    return [place[name] for name in (*_TEXTS, "content") if isinstance(place.get(name), str)]
+    return [place[name] for name in (*FLAT_TEXTS, "content") if isinstance(place.get(name), str)]
 
 
 def _failure(error: Any) -> tuple[str, str]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
 
 from aws_bedrock_inference.bounds import shown
 from aws_bedrock_inference.jobs.model_checks import model_problem
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 
 # Source: botocore 1.44.8, shape RoleArn of bedrock; AWS's pattern also takes an ARN without an account.
 _ROLE = re.compile(r"arn:(aws[a-z-]*):iam::(\d{12}):role/([!-~]*/)?([\w+=,.@-]{1,64})")
+
+# Source: botocore 1.44.8, shape S3Uri of bedrock: other characters, and empty names between slashes, are refused.
+_KEY = re.compile(r"([-!_*'().a-z0-9A-Z]+(/[-!_*'().a-z0-9A-Z]+)*)?/?")
 
 _DENIED = frozenset({"AccessDenied", "AccessDeniedException", "403", "AllAccessDisabled"})
 _REGION = "x-amz-bucket-region"
@@ -54,9 +58,11 @@ class JobChecks:
         problems = [
             self._found(self._role, role_arn),
             self._found(model_problem, model_id, self._models),
+            _key_problem(output),
             self._found(self._bucket, output, "output"),
         ]
         if given_input is not None:
+            problems.append(_key_problem(given_input))
             problems.append(self._found(self._bucket, given_input, "input"))
         else:
             problems.append(self._found(self._may_write, output))
@@ -67,7 +73,8 @@ class JobChecks:
         """Return what a check finds; nothing if it cannot be made."""
         try:
             return check(*given)
-        except (BotoCoreError, ClientError, OSError, KeyError) as error:  # KeyError: botocore's, of no answer of AWS's
+        except (BotoCoreError, ClientError, ResponseParserError, OSError, KeyError) as error:
+            # The parser's error and KeyError are botocore's, for answers that are none of AWS's.
             LOGGER.debug("a check of a batch job was left out: %s", error)
             return ""
 
@@ -133,6 +140,15 @@ class JobChecks:
             return ask(client)
         finally:
             client.close()
+
+
+def _key_problem(place: S3Location) -> str:
+    if _KEY.fullmatch(place.key):
+        return ""
+    return (
+        f"{place}: Bedrock takes names of letters, digits and -!_*'(). between single slashes. Give a place without "
+        "other characters"
+    )
 
 
 def too_few(records: int, least: int, model_id: str) -> str:

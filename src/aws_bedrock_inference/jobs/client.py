@@ -111,7 +111,8 @@ class BedrockJobClient(Jobs):
         for prompts. The records may be more than memory holds.
 
         The same content has one job: where one runs or has completed, its id is returned, so a program that died may
-        create its job again. `client_token` names the content instead; give another one to run the same prompts anew.
+        create its job again. `client_token` names the content instead, whatever the records are: give another one to
+        run the same prompts anew, and each content its own.
         A job that failed or was stopped is followed by a new one. After `timeout_hours` AWS ends the job, and what was
         not processed is lost.
 
@@ -133,7 +134,8 @@ class BedrockJobClient(Jobs):
         self, content: Prepared | FoundInput, *, name: str | None, client_token: str | None, **more: Any
     ) -> Order:
         """Return the order of a job of this content."""
-        token = client_token or token_of(self.model_id, self.output_s3_uri, content.invocation, content.digest)
+        parts = (self.model_id, self.output_s3_uri, content.invocation, content.digest)
+        token = client_token or token_of(*parts, *([name] if name else ()))
         return Order(
             model_id=self.model_id,
             role_arn=self._role_arn,
@@ -141,6 +143,7 @@ class BedrockJobClient(Jobs):
             invocation=content.invocation,
             token=token,
             name=name or name_of(token),
+            content=token_of(*parts)[:16] if client_token else "",
             **more,
         )
 
@@ -158,6 +161,7 @@ class BedrockJobClient(Jobs):
                 invocation=order.invocation,
                 records=lines.records,
                 name=order.name,
+                content=order.content,
             )
         if lines.problem:
             raise ValueError(lines.problem)
@@ -189,7 +193,7 @@ class BedrockJobClient(Jobs):
 
     def _uploaded(self, lines: Prepared, order: Order) -> str:
         """Upload the lines, and return their place."""
-        location = input_location(self._output, order.token)
+        location = input_location(self._output, order.input_name)
         upload(self._s3, lines, location)
         return str(location)
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from aws_bedrock_inference.bounds import is_number, shown
+from aws_bedrock_inference.bounds import is_number, shown, shown_name
 from aws_bedrock_inference.fault import Kind
 from aws_bedrock_inference.jobs.preparing import NATIVE
 from aws_bedrock_inference.jobs.statuses import status_of
@@ -40,7 +40,9 @@ _PAGE = 1000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """The parameters of a job, without its input. `token` and `name` are those of the first attempt."""
+    """The parameters of a job, without its input. `token` and `name` are those of the first attempt; `content` is a
+    digest of the records, where the token is one that was given, and so not made of it.
+    """
 
     model_id: str
     role_arn: str
@@ -50,6 +52,12 @@ class Order:
     name: str
     timeout_hours: int = LONGEST_HOURS
     tags: Mapping[str, str] | None = None
+    content: str = ""
+
+    @property
+    def input_name(self) -> str:
+        """The name of the job's input: another content never has the same one."""
+        return f"{self.token}-{self.content}" if self.content else self.token
 
     def __post_init__(self) -> None:
         if not _TOKEN.fullmatch(self.token) or len(self.token) > _LONGEST_TOKEN:
@@ -78,6 +86,15 @@ def token_of(*parts: str) -> str:
 def name_of(token: str) -> str:
     """Return the name of a job without one of its own."""
     return f"bedrock-{token[:24].strip('-')}"
+
+
+def tell_of_other_records(token: str, job_id: str) -> None:
+    """Log that a token that was given has a job already, and that of other records."""
+    LOGGER.warning(
+        "client_token %s has a job for other records, and that one is taken: %s. Give another client_token for these",
+        token,
+        job_id,
+    )
 
 
 class AwsJobs:
@@ -117,7 +134,7 @@ class AwsJobs:
 
     def listed(self, status: str | None, limit: int) -> Iterator[dict[str, Any]]:
         """Yield the newest jobs, those of a status if one is given."""
-        wanted = {"statusEquals": status} if status else {}
+        wanted = {"statusEquals": self._word(status)} if status else {}
         return self._pages(limit, **wanted)
 
     def existing(self, order: Order) -> tuple[JobStatus | None, int]:
@@ -151,6 +168,14 @@ class AwsJobs:
     def close(self) -> None:
         """Close the connections."""
         self._bedrock.close()
+
+    def _word(self, status: str) -> str:
+        """Return AWS's word for a status that is written in any way. Raises `ValueError` for what is none."""
+        words = self._bedrock.meta.service_model.shape_for("ModelInvocationJobStatus").enum
+        found = {word.casefold(): word for word in words}.get(str(status).replace("_", "").casefold())
+        if found is None:
+            raise ValueError(f"status={shown_name(status, words)}: give one of {', '.join(sorted(words))}")
+        return str(found)
 
     def _form(self, invocation: str) -> dict[str, str]:
         """Return the member that says the form of the bodies. Releases of boto3 that lack it mean InvokeModel."""

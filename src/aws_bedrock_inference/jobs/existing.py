@@ -9,9 +9,10 @@ import threading
 from typing import TYPE_CHECKING, Any, Self
 
 from aws_bedrock_inference import clock as clocks
+from aws_bedrock_inference.bounds import is_number, shown
 from aws_bedrock_inference.clients.client import BedrockClient
 from aws_bedrock_inference.events import JobCreated
-from aws_bedrock_inference.jobs.creating import AwsJobs, Order
+from aws_bedrock_inference.jobs.creating import AwsJobs, Order, tell_of_other_records
 from aws_bedrock_inference.jobs.failures import keep_failures
 from aws_bedrock_inference.jobs.groups import Groups, is_group
 from aws_bedrock_inference.jobs.local import LocalJobs, is_local
@@ -84,9 +85,10 @@ class Jobs:
         A job that is run on demand, and whose process has died, is taken over by whoever asks again and again, unless
         `take_over` is false.
         """
-        if is_local(job_id):
+        home = self._home(job_id)
+        if home is self._local:
             return status_of(self._local.status(job_id, take_over=take_over))
-        return status_of((self._groups if is_group(job_id) else self._aws).status(job_id))
+        return status_of(home.status(job_id))
 
     def get_job_result(self, job_id: str, *, dead_letters: DeadLetterQueue | None = None) -> JobResult:
         """Return the records of a job that has ended, each with its output or its error, in the order of the input.
@@ -113,13 +115,16 @@ class Jobs:
         return self.completed(job, dead_letters)
 
     def list_jobs(self, *, status: str | None = None, limit: int = 100) -> Iterator[JobStatus]:
-        """Yield AWS's jobs of the account in this Region, the newest first, at most `limit`; `status` is AWS's word."""
+        """Yield AWS's jobs of the account in this Region, the newest first, at most `limit`; `status` is AWS's word, in
+        any spelling. Raises `ValueError` for another one.
+        """
+        if not is_number(limit, least=1, whole=True):
+            raise ValueError(f"limit={shown(limit)}: give a number of jobs, 1 or more")
         return map(status_of, self._aws.listed(status, limit))
 
     def cancel_job(self, job_id: str) -> JobStatus:
         """Stop a job, and return its status; one that has ended is left as it is."""
-        home = self._local if is_local(job_id) else self._groups if is_group(job_id) else self._aws
-        return status_of(home.cancel(job_id))
+        return status_of(self._home(job_id).cancel(job_id))
 
     def finish(self, job_id: str) -> None:
         """Wait until the work of this process for a job is done; it has some only for a job that is run on demand."""
@@ -149,6 +154,12 @@ class Jobs:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def _home(self, job_id: Any) -> AwsJobs | Groups | LocalJobs:
+        """Return whose job it is. Raises `ValueError` for what is no id."""
+        if not isinstance(job_id, str) or not job_id.strip():
+            raise ValueError(f"job_id={shown(job_id)}: give the id that create_job returned")
+        return self._local if is_local(job_id) else self._groups if is_group(job_id) else self._aws
+
     def _result(self, job: JobStatus, dead_letters: DeadLetterQueue | None) -> JobResult:
         job_id = job["job_id"]
         parts = [status_of(part) for part in self._groups.parts(job_id)] if is_group(job_id) else [job]
@@ -164,6 +175,9 @@ class Jobs:
         """
         job, ended = self._aws.existing(order)
         if job is not None:
+            uploaded = f"/{order.token}-" in job["input_s3_uri"] or f"/{order.token}." in job["input_s3_uri"]
+            if uploaded and order.content not in job["input_s3_uri"]:
+                tell_of_other_records(order.token, job["job_id"])
             self.notify(JobCreated(job["job_id"], job["name"], adopted=True))
             return job["job_id"]
         order = order.attempt(ended + 1)

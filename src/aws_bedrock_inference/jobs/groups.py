@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from aws_bedrock_inference.bounds import hashed
 from aws_bedrock_inference.jobs import states
-from aws_bedrock_inference.jobs.statuses import status_of
+from aws_bedrock_inference.jobs.creating import tell_of_other_records
+from aws_bedrock_inference.jobs.statuses import has_ended, status_of
 from aws_bedrock_inference.jobs.values import ENDED, FAILED, STOPPED
 from aws_bedrock_inference.log import LOGGER
 from aws_bedrock_inference.resilience.functions import known_fault
@@ -32,7 +33,7 @@ _FOLDERS, _STATE = "groups/", "group.json"
 # The account has as many jobs of the model as it may have: https://docs.aws.amazon.com/bedrock/latest/APIReference/API_CreateModelInvocationJob.html
 _NO_ROOM = "ServiceQuotaExceededException"
 
-# AWS's words for jobs that run, in the order of their life.
+# AWS's words for jobs that run, in the order of their life. A word that is not known is of one that runs, too.
 _RUNS = ("Submitted", "Validating", "Scheduled", "InProgress", "Stopping")
 _COUNTS = ("totalRecordCount", "processedRecordCount", "successRecordCount", "errorRecordCount")
 
@@ -80,6 +81,8 @@ class Groups:
                 self._completed(place, new)
                 return group_id
             if status_of(self.status(group_id))["status"] not in (FAILED, STOPPED):
+                if _content(self._read(group_id).value) != _content(value):
+                    tell_of_other_records(token, group_id)
                 return group_id
         raise AssertionError  # there is always another token
 
@@ -157,6 +160,11 @@ class Groups:
         return self._ended[job_id]
 
 
+def _content(group: dict[str, Any]) -> str:
+    """Return the digest of a group's records, empty where its token was made of them."""
+    return str(group["parts"][0]["order"].get("content", ""))
+
+
 def is_group(job_id: str) -> bool:
     """Return whether the id is of a group of jobs."""
     return job_id.startswith(PREFIX)
@@ -186,7 +194,7 @@ def _combined(group_id: str, group: dict[str, Any], jobs: list[dict[str, Any]]) 
             if job.get("message")
         ),
         "submitTime": datetime.fromtimestamp(group["submitted"], UTC),
-        **({"endTime": max(ends)} if ends and status not in _RUNS else {}),
+        **({"endTime": max(ends)} if ends and has_ended(status) else {}),
         "inputDataConfig": {"s3InputDataConfig": {"s3Uri": group["parts"][0]["input"]}},
         "outputDataConfig": {"s3OutputDataConfig": {"s3Uri": first["output_s3_uri"]}},
         **counts,
@@ -198,11 +206,11 @@ def _status(statuses: list[str]) -> str:
     """Return AWS's word for jobs with these: that of the one that is furthest, while any runs. Of jobs that have ended,
     some with results and some without, the group is partly complete, so that the results are read.
     """
-    running = [status for status in statuses if status in _RUNS]
+    running = [status for status in statuses if not has_ended(status)]
     if running:
         if len(running) < len(statuses) and "Stopping" not in running:
             return "InProgress"
-        return max(running, key=_RUNS.index)
+        return max(running, key=lambda status: _RUNS.index(status) if status in _RUNS else 0)
     if len(kinds := set(statuses)) == 1:
         return statuses[0]
     if kinds & {"Completed", "PartiallyCompleted"}:

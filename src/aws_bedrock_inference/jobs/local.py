@@ -19,6 +19,7 @@ from uuid import uuid4
 from aws_bedrock_inference.bounds import hashed
 from aws_bedrock_inference.forks import renew_after_fork
 from aws_bedrock_inference.jobs import states
+from aws_bedrock_inference.jobs.creating import tell_of_other_records
 from aws_bedrock_inference.jobs.lease import STALE, Lease
 from aws_bedrock_inference.jobs.local_run import INPUT, STATE, LocalRun
 from aws_bedrock_inference.jobs.states import FAILURES
@@ -80,10 +81,11 @@ class LocalJobs:
         invocation: str,
         records: int,
         name: str,
+        content: str = "",
     ) -> str:
         """Create the job of these lines below `output`, start it in the background, and return its id. `token` names
         the job: one that runs or has completed is left as it is, one that failed or was stopped is followed by a new
-        one. Raises `OSError` for what S3 refuses.
+        one; `content` says whether it has other records. Raises `OSError` for what S3 refuses.
         """
         for own in states.attempts(token):
             folder = S3Location(output.bucket, f"{_folder_key(output)}{_FOLDERS}{hashed(own)}/")
@@ -92,6 +94,8 @@ class LocalJobs:
             if there is None:
                 break
             if self._stands(job_id, there.value):
+                if there.value.get("content", content) != content:
+                    tell_of_other_records(token, job_id)
                 return job_id
         place = folder._replace(key=folder.key + INPUT)
         try:
@@ -104,6 +108,7 @@ class LocalJobs:
             "model": model,
             "invocation": invocation,
             "name": name,
+            "content": content,
             "records": records,
             "status": _RUNS,
             "message": "",

@@ -33,12 +33,12 @@ def upload_parts(s3: Any, output: S3Location, lines: Prepared, order: Order, lim
             own = replace(order, token=f"{order.token}-p{number}", name=f"{order.name[:_LONGEST_NAME]}-p{number}")
         files = files_of(lines.file, job, limits)
         if len(files) == 1:
-            place = input_location(output, own.token)
+            place = input_location(output, own.input_name)
             _upload(s3, lines, job, place)
         else:
             for index, file in enumerate(files, 1):
-                _upload(s3, lines, file, input_location(output, f"{own.token}/{index:04}"))
-            place = input_location(output, own.token)
+                _upload(s3, lines, file, input_location(output, f"{own.input_name}/{index:04}"))
+            place = input_location(output, own.input_name)
             place = place._replace(key=f"{place.key.removesuffix('.jsonl')}/")
         parts.append({"order": asdict(own), "input": str(place), "records": job.records})
     return parts

@@ -156,7 +156,9 @@ def records_of(
     given = {"prompt": prompt, "prompts": prompts, "records": records, "input_s3_uri": input_s3_uri}
     names = [name for name, value in given.items() if value is not None]
     if len(names) != 1:
-        raise ValueError(f"give one of {', '.join(given)}; {' and '.join(names) or 'none'} was given")
+        raise ValueError(
+            f"give one of {', '.join(given)}; {' and '.join(names) or 'none'} {'were' if names[1:] else 'was'} given"
+        )
     (name,) = names
     if name in ("prompts", "records") and isinstance(given[name], (str, bytes, Mapping)):
         raise ValueError(f"{name}={shown(given[name])}: give a list, or another iterable, of {name}")

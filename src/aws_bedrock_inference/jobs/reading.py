@@ -1,7 +1,6 @@
 """The results of a job, read from S3 and joined to its inputs by record id, in the order of the inputs.
 
-AWS promises no order of the outputs. Both are read side by side: an output that comes before its input's turn is put
-aside in a temporary file, so memory holds an id and a place of each, and nothing where the orders agree.
+AWS promises no order of the outputs. Both are read side by side (`outputs.py`).
 """
 
 from __future__ import annotations
@@ -10,11 +9,12 @@ import json
 import tempfile
 from functools import lru_cache
 from itertools import chain
-from typing import IO, TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aws_bedrock_inference.dialects.request import is_converse
+from aws_bedrock_inference.jobs.outputs import Outputs, id_of
 from aws_bedrock_inference.jobs.preparing import CONVERSE, NATIVE
-from aws_bedrock_inference.jobs.values import EXPIRED, JobRecord, RecordError
+from aws_bedrock_inference.jobs.values import COMPLETED, EXPIRED, JobRecord, RecordError
 from aws_bedrock_inference.knowledge.explain import explain
 from aws_bedrock_inference.log import LOGGER
 from aws_bedrock_inference.s3 import S3Location, listed, opened
@@ -36,38 +36,55 @@ class Records:
         self._job = job
 
     def __iter__(self) -> Iterator[JobRecord]:
-        """Yield each record once: those of the input in its order, then outputs whose input is not there.
+        """Yield each record once: those of the input in its order, those without an id after the others; then outputs
+        whose input is not there.
 
-        Raises `OSError` if the output cannot be read.
+        Raises `OSError` if the output cannot be read, or is gone.
         """
-        missing = f"the job ended without it ({self._job['aws_status']})"
+        unnamed = False
         with tempfile.TemporaryFile() as aside:
-            outputs = _Outputs(self._lines(output_of(self._job), _OUTPUT), aside)
+            outputs = Outputs(self._lines(output_of(self._job), _OUTPUT), aside)
             for record_id, body in self._inputs():
-                line = outputs.take(record_id)
-                yield _record(line) if line is not None else JobRecord(record_id, body, error=_error(0, missing))
+                if record_id is None:
+                    unnamed = True
+                elif (line := outputs.take(record_id, body)) is not None:
+                    yield _record(line)
+                elif not outputs.took(record_id, body):
+                    yield self._missing(record_id, body, outputs)
+            for _, body in (each for each in self._inputs() if each[0] is None) if unnamed else ():
+                line = outputs.take_like(body)
+                yield _record(line) if line is not None else self._missing("", body, outputs)
             for line in outputs.others():
                 yield _record(line)
 
-    def _inputs(self) -> Iterator[tuple[str, dict[str, Any]]]:
+    def _inputs(self) -> Iterator[tuple[str | None, dict[str, Any]]]:
         """Yield id and body of the inputs; none if they cannot be read, and the outputs' own order then holds."""
         location = S3Location.parse(self._job["input_s3_uri"])
         try:
             for line in self._lines(location, _INPUT):
-                yield str(line["recordId"]), line.get("modelInput") or {}
+                if "modelInput" in line or "recordId" in line:
+                    yield id_of(line), line.get("modelInput") or {}
         except OSError as error:
             LOGGER.warning(
                 "the input of job %s cannot be read; its records have no order: %s", self._job["name"], error
             )
 
+    def _missing(self, record_id: str, body: dict[str, Any], outputs: Outputs) -> JobRecord:
+        """Return the record without an output. Raises `OSError` if all outputs are gone."""
+        job = self._job
+        if not outputs.found and job["status"] == COMPLETED and job["succeeded"]:
+            raise OSError(
+                f"{output_of(job)} has no output, and by AWS's count {job['succeeded']:,} records have one: it was "
+                "removed or moved. Restore it, or create the job again with another client_token"
+            )
+        return JobRecord(record_id, body, error=_not_reached(f"the job ended without it ({job['aws_status']})"))
+
     def _lines(self, location: S3Location | None, suffix: str) -> Iterator[dict[str, Any]]:
-        """Yield the records in the lines of all files there whose names end with `suffix`; AWS gives an id to those
-        that have none, so only their outputs are known.
-        """
+        """Yield the lines of all files there whose names end with `suffix`."""
         for item in listed(self._s3, location) if location is not None else ():
             if item.location.key.endswith(suffix):
                 with opened(self._s3, item) as file:
-                    yield from (line for line in _objects(file, item.location) if "recordId" in line)
+                    yield from _objects(file, item.location)
 
 
 class Joined:
@@ -88,47 +105,6 @@ def output_of(job: JobStatus) -> S3Location:
     return S3Location(output.bucket, f"{prefix}{job['job_id'].rpartition('/')[2]}/")
 
 
-class _Outputs:
-    """Lines of outputs, taken by record id in any order, each once."""
-
-    def __init__(self, lines: Iterator[dict[str, Any]], aside: IO[bytes]) -> None:
-        self._lines = lines
-        self._aside = aside
-        self._places: dict[str, int] = {}
-        self._taken: set[str] = set()
-
-    def take(self, record_id: str) -> dict[str, Any] | None:
-        """Return the output with this id; None if there is none, or it was taken."""
-        if record_id in self._taken:
-            return None
-        if record_id in self._places:
-            return self._taken_from(record_id)
-        for line in self._lines:
-            if str(line["recordId"]) == record_id:
-                self._taken.add(record_id)
-                return line
-            self._put(line)
-        return None
-
-    def others(self) -> Iterator[dict[str, Any]]:
-        """Yield all outputs that nobody took."""
-        for line in self._lines:
-            self._put(line)
-        yield from map(self._taken_from, list(self._places))
-
-    def _put(self, line: dict[str, Any]) -> None:
-        record_id = str(line["recordId"])
-        if record_id not in self._taken and record_id not in self._places:
-            self._places[record_id] = self._aside.seek(0, 2)
-            self._aside.write(json.dumps(line).encode() + b"\n")
-
-    def _taken_from(self, record_id: str) -> dict[str, Any]:
-        self._taken.add(record_id)
-        self._aside.seek(self._places.pop(record_id))
-        line: dict[str, Any] = json.loads(self._aside.readline())
-        return line
-
-
 def _objects(lines: Iterable[bytes], location: S3Location) -> Iterator[dict[str, Any]]:
     for number, line in enumerate(lines, 1):
         try:
@@ -142,28 +118,37 @@ def _objects(lines: Iterable[bytes], location: S3Location) -> Iterator[dict[str,
 
 def _record(line: dict[str, Any]) -> JobRecord:
     """Return the record of a line of output, which has `modelOutput` or `error`."""
-    record_id, body, error = str(line["recordId"]), line.get("modelInput") or {}, line.get("error")
-    if isinstance(error, dict):
-        return JobRecord(
-            record_id, body, error=_error(error.get("errorCode") or 0, str(error.get("errorMessage") or ""))
-        )
-    return JobRecord(record_id, body, line.get("modelOutput"))
+    record_id, body, output = id_of(line) or "", line.get("modelInput") or {}, line.get("modelOutput")
+    if error := line.get("error"):
+        return JobRecord(record_id, body, error=_error(error))
+    if output is None:
+        return JobRecord(record_id, body, error=_not_reached("its line has neither an output nor an error"))
+    return JobRecord(record_id, body, output)
 
 
-def _error(code: int, message: str) -> RecordError:
-    return RecordError(code, message, _explained(code, message))
+def _error(error: Any) -> RecordError:
+    """Return what a line says that went wrong: `{"errorCode": ..., "errorMessage": ...}`, or another value."""
+    members = error if isinstance(error, dict) else {"errorMessage": error}
+    code = str(members.get("errorCode") or "")
+    message = str(members.get("errorMessage") or "")
+    return RecordError(int(code) if code.isdecimal() else 0, message, _explained(code, message))
+
+
+def _not_reached(message: str) -> RecordError:
+    return RecordError(0, message, explain(EXPIRED, service="bedrock"))
 
 
 @lru_cache(256)
-def _explained(code: int, message: str) -> Explanation:
-    if not code:
-        return explain(EXPIRED, service="bedrock")
-    return explain(response_of(code, message), service="bedrock-runtime")
+def _explained(code: str, message: str) -> Explanation:
+    return explain(response_of(code, message) if code else message, service="bedrock-runtime")
 
 
-def response_of(code: int, message: str) -> dict[str, Any]:
+def response_of(code: int | str, message: str) -> dict[str, Any]:
     """Return the error of a record as boto3's dictionary of an error."""
-    return {"Error": {"Code": str(code), "Message": message}, "ResponseMetadata": {"HTTPStatusCode": code}}
+    return {
+        "Error": {"Code": str(code), "Message": message},
+        "ResponseMetadata": {"HTTPStatusCode": int(code) if str(code).isdecimal() else 0},
+    }
 
 
 class FoundInput(NamedTuple):
@@ -179,7 +164,8 @@ def found_input(s3: Any, uri: str) -> FoundInput:
     location = S3Location.parse(uri)
     if location is None:
         raise ValueError("input_s3_uri: give a URL such as s3://BUCKET/PREFIX/FILE.jsonl, or of a folder of such files")
-    items = [item for item in listed(s3, location) if item.location.key.endswith(_INPUT)]
+    is_place = not location.key or location.key.endswith((_INPUT, "/"))
+    items = [item for item in listed(s3, location) if item.location.key.endswith(_INPUT)] if is_place else []
     if not items:
         raise ValueError(f"{uri} has no {_INPUT} file with content. Give a file, or a folder that ends with /")
     with opened(s3, items[0]) as file:

@@ -17,7 +17,7 @@ _WORDS = {"PartiallyCompleted": COMPLETED, "Expired": FAILED}
 def status_of(job: Mapping[str, Any]) -> JobStatus:
     """Return the status of a job as `GetModelInvocationJob` or a list describes it."""
     word = job["status"]
-    status = _WORDS.get(word) or re.sub(r"(?<=[a-z])(?=[A-Z])", "_", word).upper()
+    status = _status(word)
     failed, total = job.get("errorRecordCount") or 0, job.get("totalRecordCount") or 0
     return JobStatus(
         job_id=job["jobArn"],
@@ -38,6 +38,15 @@ def status_of(job: Mapping[str, Any]) -> JobStatus:
         output_s3_uri=job["outputDataConfig"]["s3OutputDataConfig"]["s3Uri"],
         client_token=job.get("clientRequestToken") or "",
     )
+
+
+def has_ended(word: str) -> bool:
+    """Return whether AWS's word is of a job that has ended."""
+    return _status(word) in ENDED
+
+
+def _status(word: str) -> str:
+    return _WORDS.get(word) or re.sub(r"(?<=[a-z])(?=[A-Z])", "_", word).upper()
 
 
 def _default_error(word: str, status: str, failed: int, total: int) -> str | None:

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 _PART, _THREADS = 8 << 20, 4
 
 
-def input_location(output: S3Location, token: str) -> S3Location:
-    """Return the place of the input of the job with this token."""
-    return S3Location(output.bucket, f"{output.key}inputs/{token}.jsonl")
+def input_location(output: S3Location, name: str) -> S3Location:
+    """Return the place of the input of that name."""
+    return S3Location(output.bucket, f"{output.key}inputs/{name}.jsonl")
 
 
 def upload(s3: Any, lines: Prepared, location: S3Location) -> None:

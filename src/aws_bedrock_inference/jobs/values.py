@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
 
-from aws_bedrock_inference.dialects.content import text_of
+from aws_bedrock_inference.dialects.content import text_of_body
 from aws_bedrock_inference.dialects.usage import usage_of
 from aws_bedrock_inference.knowledge.explain import explain
 
@@ -78,16 +78,13 @@ class JobRecord:
 
     @property
     def text(self) -> str:
-        """The text of the answer, in a body of Converse, Nova or Claude; empty without one."""
-        body = self.output or {}
-        answer = body.get("output")
-        message = answer.get("message") if isinstance(answer, dict) else body
-        return text_of(message.get("content")) if isinstance(message, dict) else ""
+        """The text of the answer, in the body of whatever model; empty without one."""
+        return text_of_body(self.output)
 
     @property
     def usage(self) -> Usage | None:
         """The tokens that were used; None if the output does not say."""
-        return None if self.output is None else usage_of(self.output)
+        return usage_of(self.output) if isinstance(self.output, dict) else None
 
 
 class JobResult(NamedTuple):

@@ -7,6 +7,8 @@ from datetime import datetime, time, timedelta, tzinfo
 from typing import TypeAlias
 from zoneinfo import ZoneInfo
 
+from aws_bedrock_inference.bounds import shown
+
 When: TypeAlias = str | datetime | timedelta
 """`08:00`, `08:00 Europe/Berlin`, `2026-12-01T08:00+01:00`, `3h`, `1h30m`; or a value of `datetime`."""
 
@@ -14,6 +16,10 @@ _SPAN = re.compile(
     r"(?:(\d+(?:\.\d+)?)d)?(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m(?:in)?)?(?:(\d+(?:\.\d+)?)s)?", re.ASCII
 )
 _UNITS = (86_400, 3600, 60, 1)
+_FORMS = (
+    "Give a time such as 08:00, a date with a time such as 2026-12-01T08:00, or a span such as 3h or 90m; a zone is "
+    "written 08:00 Europe/Berlin, 08:00+01:00 or 08:00Z"
+)
 _DAY = timedelta(days=1)
 _MOST_DAYS = 31  # AWS ends a batch job after 7
 
@@ -38,6 +44,8 @@ def read(when: When, now: float = 0.0, zone: tzinfo | None = None) -> float:
         return now + when.total_seconds()
     if isinstance(when, datetime):
         return (when if when.tzinfo else when.replace(tzinfo=zone)).timestamp()
+    if not isinstance(when, str):
+        raise ValueError(f"{shown(when)} is no deadline. {_FORMS}")  # noqa: TRY004 - as for a text that is none
     return _read(when.strip(), now, zone)
 
 
@@ -59,10 +67,7 @@ def _read(text: str, now: float, zone: tzinfo | None) -> float:
         KeyError,
         OSError,
     ):  # a zone that is not known is a KeyError, one that is a directory an OSError
-        raise ValueError(
-            f"{text!r} is no deadline. Give a time such as 08:00, a date with a time such as 2026-12-01T08:00, or a "
-            "span such as 3h or 90m"
-        ) from None
+        raise ValueError(f"{text!r} is no deadline. {_FORMS}") from None
     return _next(clock.replace(tzinfo=None), now, clock.tzinfo or zone)
 
 

@@ -1,0 +1,98 @@
+"""The lines of a job's outputs, taken by the record that they answer, in any order, each once.
+
+A record is its id and its body: an input in S3 may use an id twice or have none, and an output may repeat a line. What
+comes before its turn is put aside in a temporary file, so memory holds an id, a fingerprint and a place of each.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import IO, TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_FINGERPRINT = 16
+
+
+class Outputs:
+    """The outputs in `lines`; `aside` keeps those that were read too early."""
+
+    def __init__(self, lines: Iterator[dict[str, Any]], aside: IO[bytes]) -> None:
+        self.found = 0
+        self._lines = lines
+        self._aside = aside
+        self._places: dict[str, dict[bytes, int]] = {}  # by id and fingerprint
+        self._taken: set[tuple[str, bytes]] = set()
+        self._alike: dict[bytes, list[str]] | None = None
+
+    def take(self, record_id: str, body: Any) -> dict[str, Any] | None:
+        """Return the output of a record: that with its id and body, else one with its id. None if there is none."""
+        own = _fingerprint(body)
+        if (record_id, own) in self._taken:
+            return None
+        if own in self._places.get(record_id, ()):
+            return self._taken_from(record_id, own)
+        for line in self._read():
+            if id_of(line) == record_id and _fingerprint(line.get("modelInput")) == own:
+                self._taken.add((record_id, own))
+                return line
+            self._put(line)
+        others = self._places.get(record_id)
+        return self._taken_from(record_id, next(iter(others))) if others else None
+
+    def took(self, record_id: str, body: Any) -> bool:
+        """Return whether the output of this record has been taken: the input repeats it."""
+        return (record_id, _fingerprint(body)) in self._taken
+
+    def take_like(self, body: Any) -> dict[str, Any] | None:
+        """Return an output with this body, under whatever id; to be asked when all ids have been taken."""
+        if self._alike is None:
+            self._alike = {}
+            self._put_all()
+            for record_id, places in self._places.items():
+                for own in places:
+                    self._alike.setdefault(own, []).append(record_id)
+        own = _fingerprint(body)
+        ids = self._alike.get(own)
+        return self._taken_from(ids.pop(0), own) if ids else None
+
+    def others(self) -> Iterator[dict[str, Any]]:
+        """Yield all outputs that nobody took."""
+        self._put_all()
+        for record_id, own in [(record_id, own) for record_id, places in self._places.items() for own in places]:
+            yield self._taken_from(record_id, own)
+
+    def _read(self) -> Iterator[dict[str, Any]]:
+        for line in self._lines:
+            self.found += 1
+            yield line
+
+    def _put_all(self) -> None:
+        for line in self._read():
+            self._put(line)
+
+    def _put(self, line: dict[str, Any]) -> None:
+        record_id, own = id_of(line) or "", _fingerprint(line.get("modelInput"))
+        places = self._places.setdefault(record_id, {})
+        if own not in places and (record_id, own) not in self._taken:
+            places[own] = self._aside.seek(0, 2)
+            self._aside.write(json.dumps(line).encode() + b"\n")
+
+    def _taken_from(self, record_id: str, own: bytes) -> dict[str, Any]:
+        self._taken.add((record_id, own))
+        self._aside.seek(self._places[record_id].pop(own))
+        line: dict[str, Any] = json.loads(self._aside.readline())
+        return line
+
+
+def id_of(line: dict[str, Any]) -> str | None:
+    """Return the id of a line, as a text; None if it has none, and AWS gives it one."""
+    record_id = line.get("recordId")
+    return None if record_id is None else str(record_id)
+
+
+def _fingerprint(body: Any) -> bytes:
+    written = json.dumps(body, sort_keys=True).encode()
+    return hashlib.blake2b(written, digest_size=_FINGERPRINT).digest()
