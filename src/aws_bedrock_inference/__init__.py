@@ -98,6 +98,7 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.pricing import Rates, rates_of
     from aws_bedrock_inference.resilience.functions import attempts
     from aws_bedrock_inference.resilience.wrap import resilient
+    from aws_bedrock_inference.telemetry.alerts import Alert, Alerts, Sns, Webhook
     from aws_bedrock_inference.telemetry.logs import log_bedrock_error, setup_structured_logging
     from aws_bedrock_inference.telemetry.observing import observe
 
@@ -188,12 +189,15 @@ _HOMES = {
         "standard",
     ),
     "pricing": ("Rates", "rates_of"),
+    "telemetry.alerts": ("Alert", "Alerts", "Sns", "Webhook"),
     "telemetry.logs": ("log_bedrock_error", "setup_structured_logging"),
     "telemetry.observing": ("observe",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "Alert",
+    "Alerts",
     "AnswerIncomplete",
     "AssumedRole",
     "AsyncBatchRun",
@@ -260,6 +264,7 @@ __all__ = [
     "Seam",
     "ServerFailed",
     "ServiceFault",
+    "Sns",
     "StreamBroken",
     "Target",
     "Throttled",
@@ -268,6 +273,7 @@ __all__ = [
     "TokenBucket",
     "Unreachable",
     "Usage",
+    "Webhook",
     "__version__",
     "attempts",
     "calculate_backoff",

@@ -53,7 +53,12 @@ def fields_of(event: Any) -> dict[str, Any]:
 
 def request_id_of(fault: Fault) -> str | None:
     """Return the request id of a fault; None if there is none, or a text in its place."""
-    return fault.request_id if fault.request_id and _ID.fullmatch(fault.request_id) else None
+    return id_of(fault.request_id)
+
+
+def id_of(text: str | None) -> str | None:
+    """Return `text` if it looks like the id of a request, else None."""
+    return text if text and _ID.fullmatch(text) else None
 
 
 def surroundings(call_id: int, context: Context) -> dict[str, Any]:

@@ -110,7 +110,7 @@ def program(directory: Path) -> Iterator[int]:
             Fallback(Target(OTHER)),
             Retry(attempts=2, chance=lambda: 0.0),
             Breaker(failures=3, ratio=0.05, recovery=0.2),
-            Quota(rpm=1_500, tpm=100_000_000),
+            Quota(rpm=600, tpm=100_000_000),
         )
         with BedrockClient(MODEL, endpoint_url=service.url, session=session(), pipeline=pipeline) as client:
             workers = [threading.Thread(target=_call, args=(client, over)) for _ in range(4)]

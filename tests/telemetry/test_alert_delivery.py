@@ -242,3 +242,17 @@ def test_the_log_has_the_whole_alert(caplog: pytest.LogCaptureFixture) -> None:
 def test_what_is_no_sink(wrong: Any) -> None:
     with pytest.raises(ValueError, match="give"):
         Alerts(wrong)
+
+
+def test_a_program_that_starts_no_more_threads_delivers_at_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    got: list[str] = []
+    done = Done()
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    outlet = Outlet(lambda alert: got.append(alert.id), done)
+    outlet.put(alert(1))
+    outlet.put(alert(2))
+    outlet.close(wall.monotonic() + PATIENT)
+    assert got == ["i1-start", "i2-start"] == [each.id for each in done.alerts]

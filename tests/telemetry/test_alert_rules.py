@@ -224,6 +224,12 @@ def test_tokens_of_the_day_that_are_nearly_gone_are_told_once_a_day_over_all_mod
     assert [alert.state for alert in looks.told] == ["open", "ended", "open"]
 
 
+def test_quotas_of_two_regions_are_two_incidents() -> None:
+    looks = Looks()
+    uses = tuple(Use(f"1|{region}|a|on-demand", 10, 1000, None, None, 1000) for region in ("eu-west-1", "us-east-1"))
+    assert [alert.regions for alert in looks.report(Report(uses=uses))] == [("eu-west-1",), ("us-east-1",)]
+
+
 def test_a_quota_per_minute_that_is_nearly_gone() -> None:
     looks = Looks()
     use = Use("1|eu-west-1|a|on-demand", 10, 1600, 100.0, 10_000.0)

@@ -191,6 +191,26 @@ def test_without_its_store_a_process_judges_alone_and_repeats_nothing_that_the_s
     assert "it does not answer" in caplog.text
 
 
+class Unsettled(MemoryAlerts):
+    """A store that takes reports and fails when a look is to be settled."""
+
+    def settle(self, service: str, turn: Any, memory: str) -> Any:
+        raise StoreUnavailable("it does not answer")
+
+
+def test_a_report_that_the_store_took_is_not_sent_again(time: Time) -> None:
+    store = Unsettled(time)
+    member = Member(store, "shop", lambda _: None, time)
+    for _ in range(3):
+        time.now += 25.0
+        member.step(report(1))
+    turn = store.report("shop", "x").run()
+    time.now += 25.0
+    turn = store.report("shop", "y").run()
+    assert turn is not None
+    assert len(turn.reports) == 3 + 2
+
+
 def test_a_memory_that_cannot_be_read_is_left_as_it_is(time: Time) -> None:
     store = MemoryAlerts(time, {"shop": "[99,1,2]"})
     crowd = Crowd(store, time, size=1)

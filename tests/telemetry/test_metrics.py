@@ -154,6 +154,17 @@ def test_a_stream_has_the_time_to_its_first_content(face: Any, recorded: Recorde
     assert point.sum < 60
 
 
+def test_prices_that_cannot_be_read_are_unknown(
+    recorded: Recorded, monkeypatch: pytest.MonkeyPatch, tmp_path: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("BEDROCK_PRICES", str(tmp_path / "nowhere.toml"))
+    listener = recorded.otel.sink()
+    listener(CallEnded("converse", Route(MODEL, "us-east-1", base=MODEL), None, Usage(7, 8), 1, 0.5))
+    assert [count for _, count in told(recorded.metrics()[f"{OWN}cost.unknown"])] == [1]
+    assert not caplog.records
+    listener.close()
+
+
 def test_embeddings_have_their_own_operation(recorded: Recorded) -> None:
     listener = recorded.otel.sink()
     route = Route("amazon.titan-embed-text-v2:0", "us-east-1", base="amazon.titan-embed-text-v2:0")

@@ -36,6 +36,8 @@ from aws_bedrock_inference import (
     resilient,
     traces,
 )
+from aws_bedrock_inference.events import AttemptEnded, CallEnded
+from aws_bedrock_inference.listeners import PROCESS
 from aws_bedrock_inference.resilience.functions import attempts
 from aws_bedrock_inference.telemetry.observing import observe
 
@@ -371,6 +373,22 @@ def test_two_who_listen_do_not_disturb_each_other(face: Any, recorded: Recorded)
     other.close()
 
 
+def test_a_measurement_that_fails_leaves_no_span_open(recorded: Recorded) -> None:
+    def broken(event: Any) -> None:
+        raise ZeroDivisionError
+
+    other = Recorded()
+    sink = other.otel.sink()
+    sink._measured[CallEnded] = sink._measured[AttemptEnded] = broken
+    stop = PROCESS.add(sink, attempts=True)
+    assert resilient(lambda: 7)() == 7
+    stop()
+    sink.close()
+    assert nothing_is_current()
+    assert [len(each.spans) for each in (recorded, other)] == [2, 2]
+    other.close()
+
+
 def test_nothing_is_kept_of_calls_that_ended(face: Any, recorded: Recorded) -> None:
     sink = recorded.otel.sink()
     with Wire(OK, INTERNAL, OK, stream(*FRAMES)) as wire:
@@ -443,7 +461,7 @@ def test_without_the_package_a_sentence_says_what_to_install() -> None:
 
 def test_planted_secrets_and_prompts_are_in_no_span_and_no_metric(face: Any, recorded: Recorded) -> None:
     refused = fault(400, "ValidationException", f"Malformed input near {SECRET}")
-    odd = fault(418, f"Odd {SECRET}", SECRET)
+    odd = answer({}, status="418 X", x_amzn_ErrorType=f"Odd {SECRET}", x_amzn_RequestId=f"of {SECRET}")
     with Wire(fault(503, "ServiceUnavailableException", SECRET), OK, refused, odd, BROKEN, stream(*FRAMES)) as wire:
         client = face.open(f"http://user:{SECRET}@127.0.0.1:{wire.port}")
         face.get(client.invoke(SECRET, system=SECRET))

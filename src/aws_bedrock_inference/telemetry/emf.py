@@ -30,7 +30,7 @@ from aws_bedrock_inference.flow import ABANDONED
 from aws_bedrock_inference.listeners import PROCESS
 from aws_bedrock_inference.telemetry.labels import Labels
 from aws_bedrock_inference.telemetry.names import CLOUDWATCH
-from aws_bedrock_inference.telemetry.usage import all_input
+from aws_bedrock_inference.telemetry.usage import all_input, known_cost
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -127,7 +127,7 @@ class EmbeddedMetrics:
         values["Duration"] = round(event.seconds, 6)
         if event.usage is not None:
             values |= {"InputTokens": all_input(event.usage), "OutputTokens": event.usage.output_tokens}
-        if (cost := event.cost) is not None:
+        if (cost := known_cost(event)) is not None:
             values["Cost"] = round(cost, 9)
         says = {MODEL: event.route.model} | ({} if fault is None else {CAUSE: fault.cause})
         said = self._words.of(tuple(says.items()))

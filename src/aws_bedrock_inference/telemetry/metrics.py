@@ -9,7 +9,7 @@ from aws_bedrock_inference.telemetry import gauges
 from aws_bedrock_inference.telemetry.described import EMBEDDINGS
 from aws_bedrock_inference.telemetry.series import series_of
 from aws_bedrock_inference.telemetry.spans import MOST_OPEN, instrumented
-from aws_bedrock_inference.telemetry.usage import all_input
+from aws_bedrock_inference.telemetry.usage import all_input, known_cost
 
 if TYPE_CHECKING:
     from opentelemetry.metrics import Meter, MeterProvider
@@ -95,7 +95,7 @@ class Metrics:
             self._new_tokens(event.usage, paid, embeddings=kind == EMBEDDINGS)
         elif event.usage is not None:
             self._old_tokens(event.usage, paid)
-        cost = event.cost
+        cost = known_cost(event)
         if cost:
             self._series.count(paid, "cost", cost)
         elif cost is None and event.fault is None:

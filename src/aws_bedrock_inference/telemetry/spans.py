@@ -15,6 +15,7 @@ from opentelemetry import context as contexts
 from opentelemetry import trace
 from opentelemetry.trace import NonRecordingSpan, Span, SpanKind, Status, StatusCode, Tracer
 
+from aws_bedrock_inference.event_fields import id_of
 from aws_bedrock_inference.flow import ABANDONED
 from aws_bedrock_inference.forks import renew_after_fork
 from aws_bedrock_inference.telemetry.described import CONTEXT, OPERATION
@@ -151,8 +152,8 @@ class Spans:
         if one is None or one.attempt is None:
             return
         span, name = one.attempt, self._described.name
-        if event.request_id:
-            span.set_attribute(name["request_id"], event.request_id)
+        if (request_id := id_of(event.request_id)) is not None:
+            span.set_attribute(name["request_id"], request_id)
         if event.first_content is not None:
             span.set_attribute(f"{OWN}first_content", event.first_content)
         if event.fault is not None and event.fault.status is not None:

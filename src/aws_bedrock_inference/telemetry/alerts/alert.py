@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
 
 from aws_bedrock_inference.knowledge.explain import explain
+from aws_bedrock_inference.knowledge.judge import UNKNOWN
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -180,7 +181,9 @@ def _words(incident: Incident) -> tuple[str, str, tuple[str, ...], str]:
     if own is not None:
         return own.title, own.meaning, own.remedies, ""
     known = explain(incident.cause, service="bedrock-runtime")
-    if known.cause != incident.cause:  # a refusal of this package's, or an error that nobody knows
+    if (
+        known.cause != incident.cause or known.cause == UNKNOWN
+    ):  # a refusal of this package's, or an error that nobody knows
         title = incident.sample.get("code") or incident.cause
         advice = incident.sample.get("advice", "")
         return title, "", (advice,) if advice else (), ""

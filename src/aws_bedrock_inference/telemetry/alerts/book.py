@@ -36,6 +36,9 @@ JOINS = 30
 # The rules about failures: the signs of one incident may be several causes and places.
 _FAILING = frozenset({"new", "failures"})
 
+# The rules whose signs at several places have one reason: more work, or another prompt. Each quota is its own.
+_ALIKE = frozenset({"spend", "stops"})
+
 
 class Book:
     """The memory of all processes. `slot` is the last one that was looked at, `fresh` are the permanent causes that
@@ -128,7 +131,7 @@ class Book:
         if sign.rule == "letters":
             return here and incident.rule in _FAILING
         if sign.rule not in _FAILING or incident.rule not in _FAILING:
-            return early and sign.rule == incident.rule and sign.cause == incident.cause
+            return early and sign.rule in _ALIKE and (sign.rule, sign.cause) == (incident.rule, incident.cause)
         if kind == "refusal" and here:
             return True
         return early and (sign.cause in incident.cases or (here and "permanent" not in (kind, incident.kind)))

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 # An operation that AWS does not charge.
 _FREE = "count_tokens"
 
+# The bars in the name of a quota. A model id that is none may have one, too.
+_PARTS = 3
+
 
 class Limits(Protocol):
     """A `Quota`."""
@@ -55,7 +58,7 @@ def counted(counts: Counts, quota: Limits | None, now: float) -> Report:
 
 def place_of(route: Route) -> str:
     """Return the name of a place: a model, as the caller wrote it, and a Region."""
-    return f"{route.model}|{route.region}"
+    return f"{route.model.replace('|', '/')}|{route.region}"
 
 
 @lru_cache(1000)
@@ -92,9 +95,9 @@ def _uses(counts: Counts, quota: Limits | None, now: float) -> list[Use]:
         return []
     uses: dict[str, Use] = {}
     for (_, operation, _, _), row in counts.answers.items():
-        if operation == _FREE:
-            continue
         route = row.route
+        if operation == _FREE or route.quota_key.count("|") != _PARTS:
+            continue
         known = uses.get(route.quota_key) or _limits(quota, route, now)
         charged = round(_usage(row).charge(model_facts(route.base or route.model).burndown))
         uses[route.quota_key] = known._replace(requests=known.requests + row.count, tokens=known.tokens + charged)

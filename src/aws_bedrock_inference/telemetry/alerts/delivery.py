@@ -70,8 +70,7 @@ class Outlet:
                 self.lost += 1
             self._queue.append(alert)
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="bedrock-alerts-delivery", daemon=True)
-                self._thread.start()
+                self._thread = started(self._run)
             self._changed.notify_all()
         if given_up is not None:
             if self.lost.bit_count() == 1:  # 1, 2, 4, 8 …: a flood of alerts must not become one of lines
@@ -81,9 +80,12 @@ class Outlet:
     def close(self, until: float) -> None:
         """Wait until all are delivered, but not beyond `until`, then stop."""
         with self._changed:
-            while self._queue and self._clock() < until:
+            while self._thread is not None and self._queue and self._clock() < until:
                 self._changed.wait(max(0.0, until - self._clock()))
             self._closing = True
+        while self._thread is None and self._queue and self._clock() < until and self._deliver(self._queue[0]):
+            self._done(self._queue.popleft())
+        with self._changed:
             if self._queue:
                 _log.error("%d alerts were not delivered to %s before the end", len(self._queue), _name(self._sink))
             self._changed.notify_all()
@@ -135,6 +137,16 @@ class Outlet:
             while not self._closing and (left := until - self._clock()) > 0:
                 self._changed.wait(left)
             return not self._closing
+
+
+def started(run: Callable[[], None]) -> threading.Thread | None:
+    """Return a thread that runs; None where the program is ending, which starts no more of them."""
+    thread = threading.Thread(target=run, name="bedrock-alerts", daemon=True)
+    try:
+        thread.start()
+    except RuntimeError:
+        return None
+    return thread
 
 
 def _name(sink: Sink) -> str:

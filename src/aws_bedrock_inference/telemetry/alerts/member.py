@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.clock import Clock
     from aws_bedrock_inference.telemetry.alerts.alert import Alert
     from aws_bedrock_inference.telemetry.alerts.report import Report
-    from aws_bedrock_inference.telemetry.alerts.store import AlertStore
+    from aws_bedrock_inference.telemetry.alerts.store import AlertStore, Turn
 
 _log = logging.getLogger(__name__)
 
@@ -63,21 +63,21 @@ class Member(Locked):
         with self._lock:
             done, self._done = self._done, []
             held = tuple(self._held)
-        self._unsent.append(
-            replace(report, held=() if last else held, delivered=tuple(done), released=held if last else ())
-        )
+        whole = replace(report, held=() if last else held, delivered=tuple(done), released=held if last else ())
+        self._unsent.append(whole)
         try:
             while self._unsent:
-                self._meet(self._store, self._unsent[0])
+                turn = self._store.report(self._service, self._unsent[0].to_json()).run()
                 self._unsent.popleft()
+                self._look(self._store, turn)
         except (StoreUnavailable, MemoryUnreadable) as error:
             self._failures += 1
             if self._failures == ALONE:
                 _log.warning("alerts: this process judges alone until the store works: %s", error)
                 self._alone = MemoryAlerts(self._wall, {self._service: self._memory})
             if self._alone is not None:
-                for each in list(self._unsent)[-1 if self._failures > ALONE else 0 :]:
-                    self._meet(self._alone, each)
+                for each in self._unsent if self._failures == ALONE and self._unsent else (whole,):
+                    self._look(self._alone, self._alone.report(self._service, each.to_json()).run())
         else:
             if self._alone is not None:
                 _log.info("alerts: %s answers again", self._store.place)
@@ -90,9 +90,8 @@ class Member(Locked):
                 self._held.pop(alert.id, None)
                 self._done.append(alert.id)
 
-    def _meet(self, store: AlertStore, report: Report) -> None:
-        """Leave a report; look and deliver if it is this process's turn."""
-        turn = store.report(self._service, report.to_json()).run()
+    def _look(self, store: AlertStore, turn: Turn | None) -> None:
+        """Look and deliver, if it is this process's turn."""
         if turn is None:
             return
         memory, alerts = look(turn.memory, turn.reports, turn.now, self._service)

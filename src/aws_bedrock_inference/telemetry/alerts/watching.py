@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import atexit
 import logging
+import os
+import sys
 import threading
 import weakref
 from typing import TYPE_CHECKING, Any
@@ -11,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from aws_bedrock_inference import clock as clocks
 from aws_bedrock_inference.forks import renew_after_fork
 from aws_bedrock_inference.telemetry.alerts.counted import counted
-from aws_bedrock_inference.telemetry.alerts.delivery import Outlet
+from aws_bedrock_inference.telemetry.alerts.delivery import Outlet, started
 from aws_bedrock_inference.telemetry.alerts.member import Member
 from aws_bedrock_inference.telemetry.alerts.store import EVERY
 from aws_bedrock_inference.telemetry.alerts.tally import HEARD, Tally
@@ -85,8 +87,7 @@ class Watching:
     def _start(self) -> None:
         with self._lock:
             if self._thread is None and not self._closed:
-                self._thread = threading.Thread(target=self._run, name="bedrock-alerts", daemon=True)
-                self._thread.start()
+                self._thread = started(self._run)
                 _close_at_exit(self)
 
     def _run(self) -> None:
@@ -116,12 +117,20 @@ class Watching:
 
 
 _running: weakref.WeakSet[Watching] = weakref.WeakSet()
+_exits_of = 0
 
 
 def _close_at_exit(watching: Watching) -> None:
-    if not _running:
-        atexit.register(_close_all)
+    """Let `watching` close when this process ends; what ends a worker of multiprocessing is not `atexit`."""
+    global _exits_of  # noqa: PLW0603 - once for each process
     _running.add(watching)
+    if _exits_of != os.getpid():
+        _exits_of = os.getpid()
+        multiprocessing = sys.modules.get("multiprocessing.util")
+        if multiprocessing is not None:
+            multiprocessing.Finalize(None, _close_all, exitpriority=0)
+        else:
+            atexit.register(_close_all)
 
 
 def _close_all() -> None:
