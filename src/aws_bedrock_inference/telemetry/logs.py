@@ -37,6 +37,7 @@ def setup_structured_logging(level: int | str = logging.INFO, *, stream: TextIO 
     for logger in (DOCUMENTED, LOGGER):
         logger.setLevel(level)
         logger.addHandler(_HANDLER)  # it is added once
+        logger.disabled = False  # logging.config disables the loggers that it is not told of
     return DOCUMENTED
 
 
@@ -63,6 +64,7 @@ def installed() -> Callable[[], None]:
     if _HANDLER not in LOGGER.handlers:
         _HANDLER.setStream(_stderr())
         LOGGER.addHandler(_HANDLER)
+        LOGGER.disabled = False
         if level == logging.NOTSET:
             LOGGER.setLevel(logging.INFO)
 

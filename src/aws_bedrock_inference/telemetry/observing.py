@@ -28,7 +28,7 @@ class Sink(Protocol):
 
 
 class Sinks(Protocol):
-    """An argument of `observe` that brings its own sink."""
+    """An argument of `observe` that brings its own sink. Equal ones are one."""
 
     def sink(self) -> Sink:
         """Return a new sink."""
@@ -55,11 +55,11 @@ def observe(
 
             stops.append(_REPORTS.begin(log, installed))
         if otel:
-            sink_of = import_module("aws_bedrock_inference.telemetry.otel").sink_of  # it needs OpenTelemetry
-
-            stops.append(_REPORTS.begin(("otel", otel), lambda: _listening(sink_of(otel))))
+            providers_of = import_module("aws_bedrock_inference.telemetry.otel").providers_of  # it needs OpenTelemetry
+            providers = providers_of(otel)
+            stops.append(_REPORTS.begin(providers, lambda: _listening(providers.sink())))
         if alerts is not None:
-            stops.append(_REPORTS.begin(("alerts", id(alerts)), lambda: _listening(alerts.sink())))
+            stops.append(_REPORTS.begin(alerts, lambda: _listening(alerts.sink())))
     except BaseException:
         _ended(stops)
         raise
