@@ -65,7 +65,7 @@ def embedded_metrics(
         raise ValueError(f"embedded_metrics(by={shown(by)}): give a list of names of context(...), such as ['team']")
     if taken := sorted(set(by) & {MODEL, CAUSE, *_SAYS, *CLOUDWATCH["metrics"]}):
         raise ValueError(
-            f"embedded_metrics(by={shown(taken)}): the lines have metrics and values of their own with this name"
+            f"embedded_metrics(by={taken}): each line has a value of its own under this name; give another"
         )
     return PROCESS.add(EmbeddedMetrics(namespace, tuple(by), write or _print), attempts=True)
 
