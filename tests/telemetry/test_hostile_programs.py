@@ -8,11 +8,11 @@ import logging.config
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support.answers import INTERNAL, fault
+from support.answers import INTERNAL, REPLY, fault
 from support.doubles import session
 from support.json_logs import read
 from support.spans import Recorded, recorded
-from support.wire import Wire
+from support.wire import Wire, answer
 
 from aws_bedrock_inference import (
     BedrockClient,
@@ -148,6 +148,19 @@ def test_logging_that_was_configured_before_does_not_silence_the_lines(
     if set_up is not setup_structured_logging:
         stop()
     assert [line["event"] for line in read(capsys.readouterr().err)] == ["RetryScheduled", "CallEnded"]
+
+
+def test_a_handler_that_raises_hurts_no_call(loggers: tuple[logging.Logger, ...]) -> None:
+    class Raises(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            raise RuntimeError(record.name)
+
+    logger = logging.getLogger("aws_bedrock_inference")
+    handler = Raises()
+    logger.addHandler(handler)
+    with Wire(INTERNAL, answer(REPLY)) as wire, client_of(wire) as client:
+        assert client.invoke("Why?").attempts == 2
+    logger.removeHandler(handler)
 
 
 def test_a_name_of_a_context_cannot_replace_a_metric() -> None:
