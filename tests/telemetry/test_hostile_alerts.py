@@ -93,6 +93,17 @@ def test_an_alert_whose_process_died_is_anothers_also_where_the_clock_was_set_ba
     assert look(memory, [], BEGIN - 3600.0, "shop")[1][0] == first[0]
 
 
+def test_a_memory_that_cannot_be_read_silences_nobody(caplog: pytest.LogCaptureFixture) -> None:
+    service = Service()
+    service.member = Member(
+        MemoryAlerts(lambda: service.now, {"shop": "[99,{},{}]"}), "shop", service._deliver, lambda: service.now
+    )
+    service.runs(20)
+    assert service.runs(5, failing=5) == [("failures", "open")]
+    assert caplog.text.count("judges alone") == 1
+    assert "Update aws-bedrock-inference" in caplog.text
+
+
 def test_a_report_of_nobody_ends_no_look() -> None:
     strange = '[1,[[5,"c","t","x",1,null,0,0]],[["a","o","t",["x"],"transient",1]],[],[],[],[],[]]'
     new = '[1,[],[["m|r","o","","access-denied","permanent",1,"","","",""]],[],[],[],[],[]]'

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-import logging.config
+import logging
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -32,7 +32,7 @@ from aws_bedrock_inference.telemetry.emf import embedded_metrics
 from aws_bedrock_inference.telemetry.otel import OpenTelemetry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator
 
 __all__ = ["recorded"]
 
@@ -98,7 +98,7 @@ def test_a_prompt_in_the_place_of_an_error_code_is_in_no_exception(loggers: tupl
 
 
 def test_a_context_that_ends_before_an_inner_one_leaves_nothing() -> None:
-    def reads() -> Iterator[None]:
+    def reads() -> Generator[None, None, None]:
         with context(team="reader", turn=1):
             yield
 
@@ -139,15 +139,21 @@ def test_the_programs_own_providers_are_observed_once_however_they_are_given() -
 
 @pytest.mark.parametrize("set_up", [setup_structured_logging, lambda: observe(log="json")])
 def test_logging_that_was_configured_before_does_not_silence_the_lines(
-    set_up: Callable[[], Any], loggers: tuple[logging.Logger, ...], capsys: pytest.CaptureFixture[str]
+    set_up: Callable[[], Any],
+    loggers: tuple[logging.Logger, ...],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    logging.config.dictConfig({"version": 1})  # it disables all loggers that it is not told of
+    disabled = [logging.getLogger(f"aws_bedrock_inference{child}") for child in ("", ".alerts", ".listeners")]
+    for logger in disabled:
+        monkeypatch.setattr(logger, "disabled", True)  # as logging.config does where it is not told of them
     stop = set_up()
     with Wire(INTERNAL, INTERNAL) as wire, client_of(wire) as client, pytest.raises(BedrockError):
         client.invoke("Why?")
     if set_up is not setup_structured_logging:
         stop()
     assert [line["event"] for line in read(capsys.readouterr().err)] == ["RetryScheduled", "CallEnded"]
+    assert not any(logger.disabled for logger in disabled)
 
 
 def test_a_handler_that_raises_hurts_no_call(loggers: tuple[logging.Logger, ...]) -> None:

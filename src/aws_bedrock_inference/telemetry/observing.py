@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -10,7 +11,7 @@ from aws_bedrock_inference.forks import Locked
 from aws_bedrock_inference.listeners import PROCESS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
+    from collections.abc import Callable
 
 
 class Sink(Protocol):
@@ -27,7 +28,7 @@ class Sink(Protocol):
         """Report what is left, and release everything."""
 
 
-class Sinks(Protocol):
+class Sinks(Hashable, Protocol):
     """An argument of `observe` that brings its own sink. Equal ones are one."""
 
     def sink(self) -> Sink:

@@ -27,6 +27,8 @@ class MemoryUnreadable(ValueError):
     """The memory in the store was not written by this version, or is damaged."""
 
 
+_REMEDY = "Update aws-bedrock-inference in all processes, or give Alerts another store or service"
+
 # What this process wrote last need not be read again, if nobody wrote since.
 _last: dict[str, Any] = {}
 
@@ -68,7 +70,9 @@ def _read(memory: str) -> tuple[Book, dict[str, list[Any]]]:
         version, book, waiting = json.loads(memory)
         found = Book.of(book) if version == FORMAT else None
     except (TypeError, ValueError, KeyError, AttributeError) as error:
-        raise MemoryUnreadable(f"the memory of alerts cannot be read: {error}") from error
+        raise MemoryUnreadable(f"the memory of alerts cannot be read: {error}. {_REMEDY}") from error
     if found is None:
-        raise MemoryUnreadable(f"the memory of alerts has format {version}, and format {FORMAT} is read here")
+        raise MemoryUnreadable(
+            f"the memory of alerts has format {version}, and format {FORMAT} is read here. {_REMEDY}"
+        )
     return found, waiting
