@@ -70,14 +70,14 @@ def texts(context: Context) -> dict[str, str]:
 class Scope:
     """A context that can be entered, also more than once and by several threads."""
 
-    __slots__ = ("_names",)
+    __slots__ = ("names",)
 
     def __init__(self, names: Context) -> None:
-        self._names = _bounded(names)
+        self.names = _bounded(names)
 
     def __enter__(self) -> Context:
         outer = _FRAME.get()
-        names = self._names
+        names = self.names
         if outer is not None:
             names = _bounded(tuple({**dict(outer.names), **dict(names)}.items()))
         _FRAME.set(_Frame(names, self, outer))
@@ -85,8 +85,10 @@ class Scope:
 
     def __exit__(self, *_: object) -> None:
         frame = _FRAME.get()
-        if frame is not None and frame.scope is self:  # a generator may be closed in another thread or task
+        if frame is not None and frame.scope is self:
             _FRAME.set(frame.outer)
+        else:
+            _FRAME.set(_without(self, frame))
 
     def __call__(self, function: F) -> F:
         """Return `function` with all its calls in this context."""
@@ -112,7 +114,22 @@ class Scope:
         return called  # type: ignore[return-value]  # the same
 
     def __repr__(self) -> str:
-        return f"context({', '.join(f'{name}={value!r}' for name, value in self._names)})"
+        return f"context({', '.join(f'{name}={value!r}' for name, value in self.names)})"
+
+
+def _without(scope: Scope, frame: _Frame | None) -> _Frame | None:
+    """Return the frames that are left when `scope` ends before an inner one does, as that of a generator may. It may
+    also end in another thread or task, which has never been in it.
+    """
+    if frame is None:
+        return None
+    if frame.scope is scope:
+        return frame.outer
+    outer = _without(scope, frame.outer)
+    if outer is frame.outer:
+        return frame
+    names = {**dict(outer.names if outer is not None else ()), **dict(frame.scope.names)}
+    return _Frame(tuple(names.items()), frame.scope, outer)
 
 
 def _bounded(names: Context) -> Context:

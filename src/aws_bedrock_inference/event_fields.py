@@ -16,6 +16,7 @@ from aws_bedrock_inference import traces
 from aws_bedrock_inference.call import Route, Usage
 from aws_bedrock_inference.events import CallEnded
 from aws_bedrock_inference.fault import Fault, Kind
+from aws_bedrock_inference.knowledge.masking import masked
 from aws_bedrock_inference.made import FilteredContent
 
 if TYPE_CHECKING:
@@ -85,14 +86,19 @@ def fault_fields(fault: Fault) -> dict[str, Any]:
 
 def code_of(fault: Fault) -> str | None:
     """Return the code of a fault; None if it is none but a text, which a server or a proxy may have written."""
-    return fault.code if _CODE.fullmatch(fault.code) else None
+    return named(fault.code)
+
+
+def named(code: str) -> str | None:
+    """Return a code; None if it is a text in the place of one."""
+    return code if _CODE.fullmatch(code) else None
 
 
 def _parts(name: str, value: Any) -> dict[str, Any]:
     """Return one field of an event, as one value or several, or as nothing if it says nothing."""
     if isinstance(value, Route):
-        at = {"model": value.model, "region": value.region} if name == "route" else {}
-        return {**at, name: str(value)}
+        at = {"model": masked(value.model), "region": value.region} if name == "route" else {}
+        return {**at, name: masked(str(value))}
     if isinstance(value, Fault):
         return fault_fields(value)
     if isinstance(value, Usage):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING
 from weakref import WeakSet
 
@@ -102,7 +103,8 @@ class Listeners(Locked):
             try:
                 listener(event)
             except Exception:  # noqa: BLE001 - a listener must never hurt the call
-                _log.exception("listener %s failed on %s", _name(listener), type(event).__name__)
+                with suppress(Exception):  # so may a handler of the program's logging
+                    _log.exception("listener %s failed on %s", _name(listener), type(event).__name__)
         if self._beyond is not None:
             self._beyond.notify(event)
 

@@ -24,19 +24,22 @@ _NAMES = frozenset({"role", "name", "toolUseId", "id", "tool_use_id", "format", 
 
 
 def unechoed(call: Call, outcome: Outcome) -> Outcome:
-    """Return a failed outcome whose fault does not quote the prompt of `call`."""
+    """Return a failed outcome whose fault does not quote the prompt of `call`: in its message, or in its code, where a
+    proxy may have written a sentence.
+    """
     fault = outcome.fault
     if fault is None or not fault.message:
         return outcome
     message = without_prompt(fault.message, call.params)
-    if message == fault.message:
+    code = without_prompt(fault.code, call.params) if " " in fault.code else fault.code
+    if message == fault.message and code == fault.code:
         return outcome
     response = fault.response and {
         name: message if value == fault.message else value for name, value in fault.response.items()
     }
     if response and isinstance(response.get("Error"), dict):
-        response["Error"] = {**response["Error"], "Message": message}
-    return outcome._replace(fault=replace(fault, message=message, response=response))
+        response["Error"] = {**response["Error"], "Code": code, "Message": message}
+    return outcome._replace(fault=replace(fault, code=code, message=message, response=response))
 
 
 def without_prompt(message: str, request: Any) -> str:

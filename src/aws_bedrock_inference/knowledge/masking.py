@@ -167,7 +167,12 @@ def masked_in(value: Any) -> Any:
     if isinstance(value, str):
         return masked(value)
     if isinstance(value, dict):
-        return {name: _member(name, part) if isinstance(part, str) else masked_in(part) for name, part in value.items()}
+        return {
+            masked(name) if isinstance(name, str) else name: (
+                _member(name, part) if isinstance(part, str) else masked_in(part)
+            )
+            for name, part in value.items()
+        }
     return [masked_in(part) for part in value] if isinstance(value, list) else value
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 from aws_bedrock_inference import clock as clocks
@@ -15,7 +16,7 @@ from aws_bedrock_inference.call import Outcome, Route
 from aws_bedrock_inference.drivers.blocking import Driver
 from aws_bedrock_inference.exceptions import BedrockError
 from aws_bedrock_inference.fault import Decision, Fault, Kind
-from aws_bedrock_inference.flow import give
+from aws_bedrock_inference.flow import ABANDONED, give
 from aws_bedrock_inference.flow import send as sending
 from aws_bedrock_inference.knowledge.classify import classify
 from aws_bedrock_inference.knowledge.reading import attribute, chain, is_a
@@ -183,19 +184,21 @@ def attempts(
     guard = Guard(pipeline=pipeline, quota=quota, timeout=timeout, listener=listener, clock=clock, sleep=sleep)
     call = guard.call(name, {}, Route(name))
     stream = Driver(_nothing_is_sent, clock=clock, sleep=sleep, listeners=guard.listeners).stream(
-        guard.around(_attempt_block, streams=True)(call)
+        guard.around(_attempt_block, streams=True)(call), partial(guard.ended, call)
     )
     yield from stream
-    if stream.outcome is not None:
-        _finish(guard, call, stream.outcome)
+    if stream.outcome is not None and stream.outcome.fault is not None:
+        raise raisable(stream.outcome, call.operation, call.route)
 
 
 def _attempt_block(_: Call) -> Flow:
     attempt = BlockAttempt()
     wanted = yield from give(attempt)
-    if not wanted or attempt.outcome is None:
-        return Outcome(fault=_ABANDONED)
-    return attempt.outcome
+    outcome = attempt.outcome
+    if wanted:
+        return Outcome(fault=_ABANDONED) if outcome is None else outcome
+    left_well = outcome is not None and outcome.fault is None  # by a `return` or a `break` in it
+    return Outcome() if left_well else Outcome(fault=ABANDONED)
 
 
 def _nothing_is_sent(_: Call) -> Outcome:

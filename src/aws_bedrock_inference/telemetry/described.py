@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from aws_bedrock_inference.event_fields import code_of
 from aws_bedrock_inference.flow import ABANDONED
+from aws_bedrock_inference.knowledge.masking import masked
 from aws_bedrock_inference.telemetry.names import OWN, PROVIDER
 from aws_bedrock_inference.telemetry.usage import all_input
 
@@ -48,7 +49,7 @@ class Described:
     def call(self, operation: str, route: Route) -> Attributes:
         """Return the attributes of a call of `operation` on `route`."""
         found = self.operation(operation, route)
-        target = route.model[:_LONGEST]
+        target = masked(route.model)[:_LONGEST]
         if not operation:  # an event that does not say it
             attributes: Attributes = {self.name["model"]: target}
         elif found:

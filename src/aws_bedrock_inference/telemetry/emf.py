@@ -28,7 +28,7 @@ from aws_bedrock_inference.events import (
 from aws_bedrock_inference.fault import Kind
 from aws_bedrock_inference.flow import ABANDONED
 from aws_bedrock_inference.listeners import PROCESS
-from aws_bedrock_inference.telemetry.labels import Labels
+from aws_bedrock_inference.telemetry.labels import Labels, reported
 from aws_bedrock_inference.telemetry.names import CLOUDWATCH
 from aws_bedrock_inference.telemetry.usage import all_input, known_cost
 
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
 MODEL, CAUSE = "ModelId", "Cause"
 """The dimensions."""
+
+_SAYS = ("_aws", "Operation", "Region", "Context")
 
 MOST_MODELS = 100
 """Models, and causes, that have metrics of their own: CloudWatch bills each one."""
@@ -61,6 +63,10 @@ def embedded_metrics(
     name_of("namespace", namespace, "checkout/bedrock")
     if isinstance(by, str) or not all(str(name).isidentifier() for name in by):
         raise ValueError(f"embedded_metrics(by={shown(by)}): give a list of names of context(...), such as ['team']")
+    if taken := sorted(set(by) & {MODEL, CAUSE, *_SAYS, *CLOUDWATCH["metrics"]}):
+        raise ValueError(
+            f"embedded_metrics(by={taken}): each line has a value of its own under this name; give another"
+        )
     return PROCESS.add(EmbeddedMetrics(namespace, tuple(by), write or _print), attempts=True)
 
 
@@ -140,7 +146,7 @@ class EmbeddedMetrics:
             **{name: _dimension(value) for name, value in {**labels, **said}.items()},
             "Operation": event.operation,
             "Region": event.route.region,
-            **({"Context": dict(event.context)} if event.context else {}),
+            **({"Context": dict(reported(event.context))} if event.context else {}),
             **values,
         }
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from opentelemetry.metrics import CallbackOptions, Observation
 
 from aws_bedrock_inference.forks import Locked
+from aws_bedrock_inference.knowledge.masking import masked
 from aws_bedrock_inference.policies.quota import LIVING
 from aws_bedrock_inference.telemetry.names import OWN, PROVIDER
 
@@ -114,7 +115,7 @@ def _quotas(described: Described) -> tuple[list[Gauge], list[Gauge], list[Gauge]
 def _named(key: str, described: Described) -> Attributes:
     name = described.name
     account, region, model, pool = key.split("|", 3)
-    attributes: Attributes = {name["provider"]: PROVIDER, name["model"]: model, POOL: pool}
+    attributes: Attributes = {name["provider"]: PROVIDER, name["model"]: masked(model), POOL: pool}
     if region:
         attributes[name["region"]] = region
     if account:

@@ -58,7 +58,7 @@ class JsonFormatter(logging.Formatter):
                 said["context"] = masked_in(fields["context"])
         else:
             said.update(masked_in(surroundings(0, current())))
-            said["message"] = masked(said["message"])
+        said["message"] = masked(said["message"])
         if record.exc_info and record.exc_info[1] is not None:
             said.update(self._exception(record.exc_info))
         if record.stack_info:

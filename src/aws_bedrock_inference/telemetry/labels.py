@@ -5,12 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from aws_bedrock_inference.contexts import texts
+from aws_bedrock_inference.knowledge.masking import masked_in
 
 if TYPE_CHECKING:
     from aws_bedrock_inference.contexts import Context
 
 OTHER = "other"
 """The value of a label in the place of those that are too many."""
+
+
+def reported(context: Context) -> Context:
+    """Return a context without secrets, which a program may give by mistake."""
+    return tuple(masked_in(dict(context)).items())
 
 
 class Labels:
@@ -26,7 +32,7 @@ class Labels:
     def of(self, context: Context) -> dict[str, str]:
         """Return the labels of a call that was made in `context`."""
         labels = {}
-        for name, text in texts(context).items():
+        for name, text in texts(reported(context)).items():
             seen = self._seen.get(name)
             if seen is None:
                 if len(self._seen) >= self._names:

@@ -37,6 +37,7 @@ def setup_structured_logging(level: int | str = logging.INFO, *, stream: TextIO 
     for logger in (DOCUMENTED, LOGGER):
         logger.setLevel(level)
         logger.addHandler(_HANDLER)  # it is added once
+    _enable()
     return DOCUMENTED
 
 
@@ -63,6 +64,7 @@ def installed() -> Callable[[], None]:
     if _HANDLER not in LOGGER.handlers:
         _HANDLER.setStream(_stderr())
         LOGGER.addHandler(_HANDLER)
+        _enable()
         if level == logging.NOTSET:
             LOGGER.setLevel(logging.INFO)
 
@@ -73,6 +75,14 @@ def installed() -> Callable[[], None]:
             _HANDLER.tell()
 
     return end
+
+
+def _enable() -> None:
+    """Enable the loggers of the package, which `logging.config` disables where it is not told of them."""
+    DOCUMENTED.disabled = LOGGER.disabled = False
+    for name, logger in list(logging.root.manager.loggerDict.items()):
+        if name.startswith(f"{LOGGER.name}.") and isinstance(logger, logging.Logger):
+            logger.disabled = False
 
 
 class JsonLines(logging.StreamHandler[TextIO]):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -10,7 +11,7 @@ from aws_bedrock_inference.forks import Locked
 from aws_bedrock_inference.listeners import PROCESS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
+    from collections.abc import Callable
 
 
 class Sink(Protocol):
@@ -27,8 +28,8 @@ class Sink(Protocol):
         """Report what is left, and release everything."""
 
 
-class Sinks(Protocol):
-    """An argument of `observe` that brings its own sink."""
+class Sinks(Hashable, Protocol):
+    """An argument of `observe` that brings its own sink. Equal ones are one."""
 
     def sink(self) -> Sink:
         """Return a new sink."""
@@ -55,11 +56,11 @@ def observe(
 
             stops.append(_REPORTS.begin(log, installed))
         if otel:
-            sink_of = import_module("aws_bedrock_inference.telemetry.otel").sink_of  # it needs OpenTelemetry
-
-            stops.append(_REPORTS.begin(("otel", otel), lambda: _listening(sink_of(otel))))
+            providers_of = import_module("aws_bedrock_inference.telemetry.otel").providers_of  # it needs OpenTelemetry
+            providers = providers_of(otel)
+            stops.append(_REPORTS.begin(providers, lambda: _listening(providers.sink())))
         if alerts is not None:
-            stops.append(_REPORTS.begin(("alerts", id(alerts)), lambda: _listening(alerts.sink())))
+            stops.append(_REPORTS.begin(alerts, lambda: _listening(alerts.sink())))
     except BaseException:
         _ended(stops)
         raise

@@ -119,10 +119,10 @@ class OpenTelemetrySink:
             self._stop()
 
 
-def sink_of(otel: Any) -> OpenTelemetrySink:
-    """Return the sink for the argument `otel` of `observe`: True, or an `OpenTelemetry`."""
+def providers_of(otel: Any) -> OpenTelemetry:
+    """Return the providers that the argument `otel` of `observe` means: True, or an `OpenTelemetry`."""
     if otel is True:
-        return OpenTelemetry().sink()
+        return OpenTelemetry()
     if isinstance(otel, OpenTelemetry):
-        return otel.sink()
+        return otel
     raise ValueError(f"observe(otel={shown(otel)}): give True, or an OpenTelemetry(...) with the providers")

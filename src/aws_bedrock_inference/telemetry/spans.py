@@ -18,7 +18,9 @@ from opentelemetry.trace import NonRecordingSpan, Span, SpanKind, Status, Status
 from aws_bedrock_inference.event_fields import id_of
 from aws_bedrock_inference.flow import ABANDONED
 from aws_bedrock_inference.forks import renew_after_fork
+from aws_bedrock_inference.knowledge.masking import masked
 from aws_bedrock_inference.telemetry.described import CONTEXT, OPERATION
+from aws_bedrock_inference.telemetry.labels import reported
 from aws_bedrock_inference.telemetry.names import OWN
 from aws_bedrock_inference.telemetry.span_events import span_event
 from aws_bedrock_inference.traces import SILENT, Ids
@@ -101,24 +103,24 @@ class Spans:
         if any(key and contexts.get_value(key) for key in _SILENT):
             return
         described = self._described
-        shown = described.operation(event.operation, event.route)
+        kind = described.operation(event.operation, event.route)
         attributes = described.call(event.operation, event.route)
         whole = not instrumented(event.operation, event.route.region)
         if not whole:  # botocore's own spans are the conventions' ones
             attributes = {key: value for key, value in attributes.items() if not key.startswith("gen_ai.")}
-            shown = ""
+            kind = ""
         attributes |= described.endpoint(event.route)
         attributes[OPERATION] = event.operation
         attributes[f"{OWN}pool"] = event.route.pool
         attributes[f"{OWN}priority"] = event.priority
         if event.tenant:
-            attributes[f"{OWN}tenant"] = event.tenant
-        if event.streams and shown:
+            attributes[f"{OWN}tenant"] = masked(event.tenant)
+        if event.streams and kind:
             attributes[described.name["stream"]] = True
-        for name, value in event.context:
+        for name, value in reported(event.context):
             attributes[CONTEXT + name] = value
         span = self._tracer.start_span(
-            f"{shown} {event.route.model}" if shown else event.operation,
+            f"{kind} {masked(event.route.model)}" if kind else event.operation,
             kind=SpanKind.CLIENT if whole else SpanKind.INTERNAL,
             attributes=attributes,
         )
@@ -137,7 +139,7 @@ class Spans:
         if one is None or not one.whole:
             return
         described, route = self._described, event.route
-        attributes: Attributes = {f"{OWN}attempt": event.attempt, f"{OWN}model": route.model}
+        attributes: Attributes = {f"{OWN}attempt": event.attempt, f"{OWN}model": masked(route.model)}
         if route.region:
             attributes[described.name["region"]] = route.region
         attributes |= described.endpoint(route)
@@ -174,7 +176,7 @@ class Spans:
             if one.whole and event.stop:
                 attributes[name["finish_reasons"]] = (event.stop[:_LONGEST_REASON],)
             if event.route.model != one.model:
-                attributes[name["answered_by"] if one.whole else f"{OWN}model"] = event.route.model
+                attributes[name["answered_by"] if one.whole else f"{OWN}model"] = masked(event.route.model)
             span.set_attributes(attributes)
         self._end(span, event.fault)
         if one.current is not None:
@@ -209,7 +211,9 @@ class Spans:
         one.attempt = one.attempt_current = None
 
     def _end(self, span: Span, fault: Fault | None) -> None:
-        if fault is not None and span.is_recording():
+        if not span.is_recording():  # nobody records it, or its observer was stopped
+            return
+        if fault is not None:
             span.set_attributes(self._described.fault(fault))
             if fault.cause != ABANDONED.cause:
                 span.set_status(Status(StatusCode.ERROR, fault.cause))  # its message may quote the request

@@ -40,12 +40,20 @@ class Alerts:
         quota: Limits | None = None,
         service: str = "",
     ) -> None:
-        self._sinks = [sink_of(sink) for sink in sinks or ("log",)]
+        self._given = sinks or ("log",), store, service
+        self._sinks = [sink_of(sink) for sink in self._given[0]]
         if quota is not None and not hasattr(quota, "ledger"):
             raise ValueError(f"Alerts(quota={shown(quota)}): give the Quota of the clients")
         self._store = open_alert_store(store) if isinstance(store, str) else store
         self._quota = quota
         self._service = name_of("service", service, "checkout") if service else ""
+
+    def __eq__(self, other: object) -> bool:
+        """Return whether `other` raises the same alerts: `observe` runs one of them."""
+        return isinstance(other, Alerts) and self._given == other._given and self._quota is other._quota
+
+    def __hash__(self) -> int:
+        return hash(self._service)
 
     def sink(self) -> Watching:
         """Return a listener that counts and reports until it is closed, as `observe` adds it."""

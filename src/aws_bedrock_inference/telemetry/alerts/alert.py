@@ -141,13 +141,13 @@ class Alert:
         return cls(**{**values, **lists})
 
 
-def alert_of(incident: Incident, now: float, service: str, *, ended: bool) -> Alert:
-    """Return what to tell of `incident` at its beginning, or at its end."""
+def alert_of(incident: Incident, now: float, service: str, *, ended: bool, ahead: int = 0) -> Alert:
+    """Return what to tell of `incident` at its beginning, or at its end; the book's slots are `ahead` of the clock."""
     title, meaning, remedies, link = _words(incident)
     models, regions = (
         tuple(dict.fromkeys(filter(None, (place.partition("|")[side] for place in incident.places)))) for side in (0, 2)
     )
-    end = min(now, max(last for last, _ in incident.keys.values()) * 10.0 + 10.0) if ended else None
+    end = min(now, max(last for last, _ in incident.keys.values()) * 10.0 + 10.0 - ahead * 10.0) if ended else None
     return Alert(
         id=f"{incident.id}-{'end' if ended else 'start'}",
         incident=incident.id,

@@ -26,6 +26,9 @@ MOST_PLACES = 200
 MOST_CAUSES = 500
 MOST_OPEN = 100
 
+# Slots by which a clock may go back unnoticed: servers and processes differ by some seconds.
+SKEW = 6
+
 # Slots in which all is learned as usual at a place that was never seen: nobody knows what is usual there.
 YOUNG = 720
 
@@ -42,11 +45,12 @@ _ALIKE = frozenset({"spend", "stops"})
 
 class Book:
     """The memory of all processes. `slot` is the last one that was looked at, `fresh` are the permanent causes that
-    were reported for the first time since.
+    were reported for the first time since. Slots never go back: where the clock was set back, they are `ahead` of it,
+    by whole days, so that the pattern of a day stays where it is.
     """
 
     def __init__(self) -> None:
-        self.slot = 0
+        self.slot = self.ahead = 0
         self.places: dict[str, Place] = {}
         self.causes: dict[str, Cause] = {}
         self.quotas: dict[str, Quota] = {}
@@ -56,7 +60,7 @@ class Book:
 
     def add(self, report: Report, at: float) -> None:
         """Count a report that came `at` seconds since the epoch."""
-        slot = max(int(at // SLOT), self.slot)
+        slot = self._slot(at)
         for answers in report.answers:
             place = self._place(answers.place, slot)
             place.attempts.add(slot, answers.number)
@@ -82,7 +86,7 @@ class Book:
 
     def evaluate(self, now: float) -> list[tuple[Incident, bool]]:
         """Return the incidents that began, and those that ended (with True), by `now`."""
-        slot = max(int(now // SLOT), self.slot)
+        slot = self._slot(now)
         self._learn(slot)
         began = []
         for sign in signs(self, slot):
@@ -101,6 +105,14 @@ class Book:
                 self.causes[key].over = slot
         return [*began, *((each, True) for each in over)]
 
+    def _slot(self, at: float) -> int:
+        """Return the slot of a time; it is none before the last one that was looked at."""
+        slot = int(at // SLOT)
+        behind = self.slot - SKEW - (slot + self.ahead)
+        if behind > 0:
+            self.ahead += -(-behind // A_DAY) * A_DAY
+        return max(slot + self.ahead, self.slot)
+
     def _opened(self, sign: Sign, slot: int) -> Incident | None:
         """Return a new incident, or None where `sign` is part of one that is open, or too many are."""
         if any(sign.key in each.keys for each in self.incidents.values()):
@@ -113,7 +125,7 @@ class Book:
             if len(self.incidents) >= MOST_OPEN:
                 return None
             name = hashed(f"{sign.key} {slot}")
-            start = sign.since * SLOT
+            start = (sign.since - self.ahead) * SLOT
             incident = Incident(name, sign.rule, sign.cause, kind, start, slot * SLOT, unit=sign.unit, note=sign.note)
             incident.usual = sign.usual
             incident.sample = dict(cause.sample) if cause is not None else {}
@@ -208,13 +220,13 @@ class Book:
     def plain(self) -> list[Any]:
         """Return what `of` reads."""
         kinds = (self.places, self.causes, self.quotas, self.days, self.incidents)
-        return [self.slot, *({name: each.plain() for name, each in kind.items()} for kind in kinds)]
+        return [self.slot, self.ahead, *({name: each.plain() for name, each in kind.items()} for kind in kinds)]
 
     @classmethod
     def of(cls, plain: list[Any]) -> Self:
         """Return the book that was written by `plain`."""
         book = cls()
-        book.slot, places, causes, quotas, days, incidents = plain
+        book.slot, book.ahead, places, causes, quotas, days, incidents = plain
         book.places = {name: Place.of(each) for name, each in places.items()}
         book.causes = {name: Cause.of(each) for name, each in causes.items()}
         book.quotas = {name: Quota.of(each) for name, each in quotas.items()}

@@ -7,6 +7,7 @@ from math import inf
 from typing import TYPE_CHECKING, Protocol
 
 from aws_bedrock_inference.call import Usage
+from aws_bedrock_inference.event_fields import id_of, named
 from aws_bedrock_inference.knowledge.catalogue import catalogue
 from aws_bedrock_inference.knowledge.masking import masked
 from aws_bedrock_inference.knowledge.models import model_facts
@@ -39,12 +40,12 @@ def counted(counts: Counts, quota: Limits | None, now: float) -> Report:
         Failures(
             place_of(row.route),
             operation,
-            tenant,
+            masked(tenant),
             cause,
             row.kind,
             row.count,
-            masked(row.code)[:100],
-            masked(row.request_id)[:100],
+            masked(named(row.code) or "an unnamed error"),
+            masked(id_of(row.request_id) or ""),
             recognised(cause, row.message),
             row.advice[:500] if row.kind == "refusal" else "",
         )
@@ -58,7 +59,7 @@ def counted(counts: Counts, quota: Limits | None, now: float) -> Report:
 
 def place_of(route: Route) -> str:
     """Return the name of a place: a model, as the caller wrote it, and a Region."""
-    return f"{route.model.replace('|', '/')}|{route.region}"
+    return f"{masked(route.model).replace('|', '/')}|{route.region}"
 
 
 @lru_cache(1000)
@@ -75,7 +76,7 @@ def _answers(operation: str, tenant: str, tier: str, row: Answered) -> Answers:
     usage = _usage(row)
     tokens = row.input + row.output + row.cache_write
     cost = 0.0 if operation == _FREE else cost_of(usage, row.route, tier)
-    return Answers(place_of(row.route), operation, tenant, row.count, tokens, cost, row.refused, row.truncated)
+    return Answers(place_of(row.route), operation, masked(tenant), row.count, tokens, cost, row.refused, row.truncated)
 
 
 def _usage(row: Answered) -> Usage:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from aws_bedrock_inference import clock as clocks
-from aws_bedrock_inference.fault import Decision, Fault, Hint
+from aws_bedrock_inference.fault import Decision, Fault, Hint, Origin
 from aws_bedrock_inference.knowledge.classify import classify
 from aws_bedrock_inference.rules.backoff import delay, near
 
@@ -119,7 +119,9 @@ class Outlet:
                 return True
             retry += 1
             wait = delay(replace(fault, hint=SCHEDULE), retry, wait, jitter=near, chance=self._chance)
-            if fault.decision is Decision.FAIL or self._clock() - started + wait > PATIENCE:
+            wait = min(wait, SCHEDULE.cap)  # also where the sink asks for more, as one that limits rates may
+            lasting = fault.decision is Decision.FAIL and fault.origin is not Origin.NETWORK  # a name may be back soon
+            if lasting or self._clock() - started + wait > PATIENCE:
                 self.lost += 1
                 _log.error(
                     "alert %s was not delivered to %s: %s (%s)", alert.id, _name(self._sink), fault.code, fault.cause

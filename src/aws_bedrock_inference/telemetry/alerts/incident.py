@@ -13,7 +13,7 @@ LISTED = 10
 class Incident:
     """An incident of one of the rules. `keys` are what rose, each with the slot in which it last did and the window in
     which it is watched. `cases` counts failures by cause, `share` is the largest share or rate, `usual` the usual one.
-    Times are seconds since the epoch.
+    It began at `start`, in seconds since the epoch, and was `opened` by the time of the book.
     """
 
     id: str

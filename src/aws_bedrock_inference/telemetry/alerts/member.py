@@ -48,6 +48,7 @@ class Member(Locked):
         self._alone: MemoryAlerts | None = None
         self._memory = ""
         self._failures = 0
+        self._unreadable: MemoryUnreadable | None = None  # of the last turn at the store
         self._unsent: deque[Report] = deque(maxlen=_KEPT)
         self._held: dict[str, None] = {}
         self._done: list[str] = []
@@ -64,24 +65,37 @@ class Member(Locked):
             done, self._done = self._done, []
             held = tuple(self._held)
         whole = replace(report, held=() if last else held, delivered=tuple(done), released=held if last else ())
-        self._unsent.append(whole)
+        problem = self._report(whole)
+        if problem is None:
+            if self._alone is not None:
+                _log.info("alerts: %s answers again", self._store.place)
+            self._failures, self._alone = 0, None
+            return
+        self._failures += 1
+        if self._failures == ALONE:
+            _log.warning("alerts: this process judges alone until the store works: %s", problem)
+            self._alone = MemoryAlerts(self._wall, {self._service: self._memory})
+        if self._alone is not None:
+            for each in self._unsent if self._failures == ALONE and self._unsent else (whole,):
+                self._look(self._alone, self._alone.report(self._service, each.to_json()).run())
+
+    def _report(self, report: Report) -> Exception | None:
+        """Leave a report, and those before it, at the store, and look. Return why that did not work, or why the last
+        look did not: where the turn is another's, nobody knows whether that one can read the memory.
+        """
+        self._unsent.append(report)
         try:
             while self._unsent:
                 turn = self._store.report(self._service, self._unsent[0].to_json()).run()
                 self._unsent.popleft()
                 self._look(self._store, turn)
-        except (StoreUnavailable, MemoryUnreadable) as error:
-            self._failures += 1
-            if self._failures == ALONE:
-                _log.warning("alerts: this process judges alone until the store works: %s", error)
-                self._alone = MemoryAlerts(self._wall, {self._service: self._memory})
-            if self._alone is not None:
-                for each in self._unsent if self._failures == ALONE and self._unsent else (whole,):
-                    self._look(self._alone, self._alone.report(self._service, each.to_json()).run())
-        else:
-            if self._alone is not None:
-                _log.info("alerts: %s answers again", self._store.place)
-            self._failures, self._alone = 0, None
+                if turn is not None:
+                    self._unreadable = None
+        except MemoryUnreadable as error:
+            self._unreadable = error
+        except StoreUnavailable as error:
+            return error
+        return self._unreadable
 
     def delivered(self, *alerts: Alert) -> None:
         """Record that the delivery of alerts is over, well or not."""

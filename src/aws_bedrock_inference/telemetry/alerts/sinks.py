@@ -8,13 +8,14 @@ import hashlib
 import hmac
 import json
 import logging
+import re
 import urllib.error
 import urllib.request
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from aws_bedrock_inference import clock as clocks
-from aws_bedrock_inference.bounds import shown
+from aws_bedrock_inference.bounds import is_number, shown
 from aws_bedrock_inference.fault import Decision, Fault
 from aws_bedrock_inference.forks import Locked
 from aws_bedrock_inference.sessions import is_http, make_client
@@ -31,6 +32,9 @@ LOGGER = logging.getLogger("aws_bedrock_inference.alerts")
 # Statuses of a webhook that pass: a time-out, too early, too many requests, and all that the server blames on itself.
 _PASSING = frozenset({408, 425, 429})
 _SERVERS = 500
+
+_URL = re.compile(r"[!-~]+")
+_HEADER = re.compile(r"[\t -~\xa0-\xff]+")
 
 # SNS takes a subject of fewer than 100 characters of ASCII without line breaks (API reference of Publish, 2026-11).
 _SUBJECT = 99
@@ -60,8 +64,17 @@ class Webhook:
         timeout: float = 10.0,
         clock: Clock = clocks.wall,
     ) -> None:
-        if not is_http(url):
+        if not is_http(url) or not _URL.fullmatch(url):
             raise ValueError(f"Webhook({shown(url)}): give a URL that begins with https:// or http://")
+        if urlsplit(url).username is not None:
+            raise ValueError("Webhook(<a URL with a user's name>): give it as headers={'Authorization': 'Basic …'}")
+        for name, value in (headers or {}).items():
+            if not (_is_header(name) and name.isascii() and _is_header(value)):
+                raise ValueError(
+                    f"Webhook(headers={{{shown(name)}: {shown(value)}}}): give texts of one line, in Latin-1"
+                )
+        if not is_number(timeout, above=0):
+            raise ValueError(f"Webhook(timeout={shown(timeout)}): give seconds above 0")
         self.name = f"the webhook at {urlsplit(url).hostname}"  # its path may be a secret
         self._url = url
         self._headers = dict(headers or {})
@@ -92,6 +105,10 @@ class Webhook:
             raise error.reason if isinstance(error.reason, Exception) else error from None
 
 
+def _is_header(value: object) -> bool:
+    return isinstance(value, str) and bool(_HEADER.fullmatch(value))
+
+
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
     def redirect_request(self, *_: Any) -> None:
         """Follow none: a POST would become a GET."""
@@ -106,7 +123,7 @@ def _refusal(error: urllib.error.HTTPError) -> Fault:
         cause="webhook-refused",
         decision=Decision.RETRY if passes else Decision.FAIL,
         status=error.code,
-        retry_after=float(after) if after.isdigit() else None,
+        retry_after=float(after) if after.isascii() and after.isdigit() else None,
     )
 
 

@@ -27,6 +27,8 @@ class MemoryUnreadable(ValueError):
     """The memory in the store was not written by this version, or is damaged."""
 
 
+_REMEDY = "Update aws-bedrock-inference in all processes, or give Alerts another store or service"
+
 # What this process wrote last need not be read again, if nobody wrote since.
 _last: dict[str, Any] = {}
 
@@ -39,7 +41,7 @@ def look(memory: str, reports: Iterable[tuple[float, str]], now: float, service:
     known = _last.pop(memory, ())
     book, waiting = known or _read(memory)
     for at, text in reports:
-        with suppress(ValueError):  # of another version
+        with suppress(Exception):  # of another version, or nobody's: one report must not end all looks
             report = Report.from_json(text)
             book.add(report, at)
             for name in report.delivered:
@@ -48,11 +50,11 @@ def look(memory: str, reports: Iterable[tuple[float, str]], now: float, service:
             for name in since.keys() & waiting.keys():
                 waiting[name][1] = since[name]
     for incident, ended in book.evaluate(now):
-        alert = alert_of(incident, now, service, ended=ended)
+        alert = alert_of(incident, now, service, ended=ended, ahead=book.ahead)
         waiting[alert.id] = [alert.to_dict(), 0.0]
     while len(waiting) > MOST_UNDELIVERED:
         del waiting[next(iter(waiting))]
-    mine = [each for each in waiting.values() if now - each[1] >= LAPSE]
+    mine = [each for each in waiting.values() if abs(now - each[1]) >= LAPSE]  # the clock may have been set back
     for each in mine:
         each[1] = now
     after = json.dumps([FORMAT, book.plain(), waiting], separators=(",", ":"))
@@ -68,7 +70,9 @@ def _read(memory: str) -> tuple[Book, dict[str, list[Any]]]:
         version, book, waiting = json.loads(memory)
         found = Book.of(book) if version == FORMAT else None
     except (TypeError, ValueError, KeyError, AttributeError) as error:
-        raise MemoryUnreadable(f"the memory of alerts cannot be read: {error}") from error
+        raise MemoryUnreadable(f"the memory of alerts cannot be read: {error}. {_REMEDY}") from error
     if found is None:
-        raise MemoryUnreadable(f"the memory of alerts has format {version}, and format {FORMAT} is read here")
+        raise MemoryUnreadable(
+            f"the memory of alerts has format {version}, and format {FORMAT} is read here. {_REMEDY}"
+        )
     return found, waiting
