@@ -212,9 +212,10 @@ def test_the_reasons_that_cut_or_hold_back_an_answer_are_told_apart() -> None:
 
 # The simulator shares no code with what it tests, and the demo's other side is a program that knows only boto3. The
 # rest are this package's own words where it writes its own lines: options, the short form of a batch, the command's
-# JSON.
+# JSON, the keys of the table of metrics' names, the kinds of failures that alerts count.
 ELSEWHERE = {"simulator/", "cli/demo/plain.py"}
 OUR_OWN = {"max_tokens", "stop_reason", "input_tokens", "output_tokens", "usage"}
+OUR_OWN |= {"cache_read_tokens", "cache_write_tokens", "refusal"}
 
 
 def words(path: Path) -> set[str]:

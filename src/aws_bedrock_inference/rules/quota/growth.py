@@ -17,7 +17,7 @@ FASTER_AFTER = 300.0
 
 
 class Growth:
-    """What has grown since the last decrease, which was to below `level`: seconds of a told rate, else calls."""
+    """Growth since the last decrease, which was to below `level`: seconds of a configured rate, else calls."""
 
     def __init__(self, level: float) -> None:
         self.level, self._drop, self._grown = level, 0.0, 0.0
