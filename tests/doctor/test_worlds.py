@@ -123,3 +123,12 @@ def test_a_model_that_is_spelled_wrong_is_found(broken: Broken) -> None:
     report = broken.diagnose(model_id="us.amazon.nova-light-v1:0")
     assert blamed(report) == {"model": "invalid-model-identifier"}
     assert "The nearest is us.amazon.nova-lite-v1:0" in report.first.finding.message  # type: ignore[union-attr]
+
+
+def test_who_answers_in_the_place_of_sts_is_no_broken_probe(broken: Broken) -> None:
+    broken.environ.setenv("AWS_ENDPOINT_URL_STS", broken.sim.url)
+    report = broken.diagnose()
+    assert blamed(report) == {}
+    (check,) = [check for check in report.checks if check.probe == "identity"]
+    assert check.status.value == "warning"
+    assert not [each for each in report.checks if "The probe itself failed" in each.finding.message]

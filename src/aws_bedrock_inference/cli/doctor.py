@@ -30,7 +30,7 @@ _CALL = "call"
 )
 @click.option("--model", "model_id", envvar="BEDROCK_MODEL_ID", metavar="ID", help="Model that is to be called.")
 @click.option("--max-tokens", type=click.IntRange(min=1), metavar="N", help="Longest answer that is asked for.")
-@click.option("--role-arn", envvar="BEDROCK_BATCH_ROLE_ARN", metavar="ARN", help="Role of batch jobs.")
+@click.option("--role", "role_arn", envvar="BEDROCK_BATCH_ROLE_ARN", metavar="ARN", help="Role of batch jobs.")
 @click.option("--output-s3-uri", metavar="URI", help="Prefix for what batch jobs write.")
 @click.option("--dead-letters", "table", metavar="TABLE", help="DynamoDB table of dead letters.")
 @click.option("--store", metavar="URL", help="Store that shares a quota.")

@@ -137,6 +137,7 @@ class World:
         """
         from botocore.config import Config  # noqa: PLC0415 - heavy, and only probes that call need it
         from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - the same
+        from botocore.parsers import ResponseParserError  # noqa: PLC0415 - the same
 
         config = Config(retries={"total_max_attempts": 1}, connect_timeout=self.wait, read_timeout=self.wait)
         try:
@@ -148,7 +149,7 @@ class World:
                 return Answer(getattr(client, operation)(**params))
             finally:
                 client.close()
-        except (BotoCoreError, ClientError) as error:
+        except (BotoCoreError, ClientError, ResponseParserError) as error:  # the last: whoever answers is not AWS
             return Answer({}, explain(error), error)
 
 

@@ -31,7 +31,7 @@ def quotas(world: World) -> Finding:
     try:
         table = discover(world.session, region_name=world.region, max_age=0, now=world.wall)
     except QuotasUnknown as error:
-        return warning(str(error), tried)
+        return warning(f"{str(error)[:1].upper()}{str(error)[1:]}", tried)
     limits = table.limits(base, pool)
     if limits is None:
         return warning(f"Service Quotas lists no quota that is certainly that of {world.model_id}.", tried)
