@@ -220,8 +220,16 @@ def test_a_check_that_the_caller_may_not_make_finds_nothing(account: Account, re
 
 def test_an_answer_that_is_none_of_aws_finds_nothing(account: Account) -> None:
     answer = AWSResponse("http://sts/", 404, HTTPHeaders(), Raw(b'{"message": "no XML"}'))
-    account.session._session.get_component("event_emitter").register("before-send.sts", lambda **_: answer)
-    JobChecks(account.session, "us-east-1").check(role_arn=ROLE, model_id=MODEL, output=OUTPUT)
+    events = account.session._session.get_component("event_emitter")  # of a session that tests share
+
+    def other(**_: Any) -> Any:
+        return answer
+
+    events.register("before-send.sts", other)
+    try:
+        JobChecks(account.session, "us-east-1").check(role_arn=ROLE, model_id=MODEL, output=OUTPUT)
+    finally:
+        events.unregister("before-send.sts", other)
 
 
 @pytest.mark.parametrize("key", ["with space/", "a+b/", "\u00fc/", "a//b/", "/a/", "a?b/"])
