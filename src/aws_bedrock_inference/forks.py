@@ -6,10 +6,15 @@ leases that were granted to its parent. An object that has any of these register
 
 from __future__ import annotations
 
+import atexit
 import os
+import sys
 import threading
 import weakref
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class Forked(Protocol):
@@ -36,6 +41,27 @@ class Locked:
 def renew_after_fork(owner: Forked) -> None:
     """Call `owner.after_fork()` in each child that this process forks from now on, as long as `owner` exists."""
     _owners.add(owner)
+
+
+class AtEnd:
+    """A function that is called when this process ends, once it is armed here. What ends a worker of multiprocessing is
+    not `atexit`, and a forked child is armed anew.
+    """
+
+    def __init__(self, function: Callable[[], object]) -> None:
+        self._function = function
+        self._armed_in = 0
+
+    def arm(self) -> None:
+        """Call the function at the end of this process, once."""
+        if self._armed_in == os.getpid():
+            return
+        self._armed_in = os.getpid()
+        multiprocessing = sys.modules.get("multiprocessing.util")
+        if multiprocessing is not None:
+            multiprocessing.Finalize(None, self._function, exitpriority=0)
+        else:
+            atexit.register(self._function)
 
 
 def renew_lock(renewing: Any) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from click.testing import CliRunner, Result
-from support.job_account import ROLE, open_account
+from support.job_account import ROLE, enter_account
 
 from aws_bedrock_inference.cli import job as job_module
 from aws_bedrock_inference.cli import main
@@ -36,19 +36,7 @@ def running() -> Iterator[Simulator]:
 def sim(
     running: Simulator, moto_url: str, alone: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> Iterator[Simulator]:
-    open_account(moto_url, "nightly")
-    environment = {
-        "AWS_ENDPOINT_URL": moto_url,
-        "AWS_ENDPOINT_URL_BEDROCK": running.url,
-        "AWS_ENDPOINT_URL_BEDROCK_RUNTIME": running.url,
-        "AWS_ENDPOINT_URL_SERVICE_QUOTAS": running.url,  # which knows none
-        "AWS_ACCESS_KEY_ID": "AKIDSIMULATOR",
-        "AWS_SECRET_ACCESS_KEY": "not-a-secret",
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "XDG_CACHE_HOME": str(tmp_path),
-    }
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
+    enter_account(monkeypatch, running.url, moto_url, "nightly", tmp_path)
     running.scenario(s3_endpoint=moto_url, jobs=[{"in_progress": 600}])
     yield running
     running.scenario()

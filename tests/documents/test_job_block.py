@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from botocore.exceptions import ClientError
-from support.job_account import ROLE, open_account
+from support.job_account import ROLE, enter_account
 
 from aws_bedrock_inference import BedrockJobClient, JobFailed
 from aws_bedrock_inference.jobs.limits import limits_of
@@ -41,20 +41,8 @@ def running() -> Iterator[Simulator]:
 def sim(
     running: Simulator, moto_url: str, alone: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> Iterator[Simulator]:
-    open_account(moto_url, "your-bucket")
-    environment = {
-        "AWS_ENDPOINT_URL": moto_url,
-        "AWS_ENDPOINT_URL_BEDROCK": running.url,
-        "AWS_ENDPOINT_URL_BEDROCK_RUNTIME": running.url,
-        "AWS_ENDPOINT_URL_SERVICE_QUOTAS": running.url,  # which knows none
-        "AWS_ACCESS_KEY_ID": "AKIDSIMULATOR",
-        "AWS_SECRET_ACCESS_KEY": "not-a-secret",
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "BEDROCK_BATCH_ROLE_ARN": ROLE,
-        "XDG_CACHE_HOME": str(tmp_path),
-    }
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
+    enter_account(monkeypatch, running.url, moto_url, "your-bucket", tmp_path)
+    monkeypatch.setenv("BEDROCK_BATCH_ROLE_ARN", ROLE)
     running.scenario(foundation=[{"id": MODEL}])
     yield running
     running.scenario()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from support import job_program
 from support.batch_desk import client as boto3_client
-from support.job_account import ROLE, open_account
+from support.job_account import ROLE, enter_account
 from support.job_program import MODEL, OUTPUT, prompts
 
 from aws_bedrock_inference import BedrockJobClient
@@ -42,18 +42,7 @@ def sim(
     running: Simulator, moto_url: str, alone: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> Iterator[Simulator]:
     """The simulator, and S3 of moto with the bucket `records`, where a process finds them by its environment."""
-    environment = {
-        "AWS_ENDPOINT_URL": moto_url,
-        "AWS_ENDPOINT_URL_BEDROCK": running.url,
-        "AWS_ENDPOINT_URL_BEDROCK_RUNTIME": running.url,
-        "AWS_ACCESS_KEY_ID": "AKIDSIMULATOR",
-        "AWS_SECRET_ACCESS_KEY": "not-a-secret",
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "XDG_CACHE_HOME": str(tmp_path),
-    }
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
-    open_account(moto_url, "records")
+    enter_account(monkeypatch, running.url, moto_url, "records", tmp_path)
     yield running
     running.scenario()
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.batch_desk import client as boto3_client
-from support.job_account import ROLE, open_account
+from support.job_account import ROLE, enter_account
 
 from aws_bedrock_inference import BedrockJobClient
 from aws_bedrock_inference.jobs.limits import limits_of
@@ -36,18 +36,7 @@ def sim(
     running: Simulator, moto_url: str, alone: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> Iterator[Simulator]:
     """The simulator with two jobs at once, and an account of moto's."""
-    environment = {
-        "AWS_ENDPOINT_URL": moto_url,
-        "AWS_ENDPOINT_URL_BEDROCK": running.url,
-        "AWS_ENDPOINT_URL_BEDROCK_RUNTIME": running.url,
-        "AWS_ACCESS_KEY_ID": "AKIDSIMULATOR",
-        "AWS_SECRET_ACCESS_KEY": "not-a-secret",
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "XDG_CACHE_HOME": str(tmp_path),
-    }
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
-    open_account(moto_url, "records")
+    enter_account(monkeypatch, running.url, moto_url, "records", tmp_path)
     running.scenario(s3_endpoint=moto_url, batch={"minimum": 100})
     yield running
     running.scenario()

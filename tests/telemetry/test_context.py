@@ -37,13 +37,6 @@ if TYPE_CHECKING:
 SEARCH = (("team", "search"),)
 
 
-@pytest.fixture(params=[Blocking, Asyncio])
-def face(request: pytest.FixtureRequest) -> Iterator[Any]:
-    made = request.param()
-    yield made
-    made.end()
-
-
 @pytest.fixture(params=[False, True], ids=["heard", "watched"])
 def heard(request: pytest.FixtureRequest) -> Iterator[list[Any]]:
     """All events of the process, of which attempts have no context."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import jsonschema  # type: ignore[import-untyped]  # as it is published
 import pytest
 from support.answers import FRAMES, INTERNAL, REPLY, THROTTLED, fault
-from support.client_faces import MODEL, Asyncio, Blocking
+from support.client_faces import MODEL, Blocking
 from support.wire import Wire, answer, stream
 
 from aws_bedrock_inference import BedrockError, Route, Usage, context
@@ -18,8 +18,6 @@ from aws_bedrock_inference.telemetry.emf import EmbeddedMetrics, embedded_metric
 from aws_bedrock_inference.telemetry.names import CLOUDWATCH
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from support.doubles import World
 
 OK = answer(REPLY)
@@ -66,13 +64,6 @@ SCHEMA = {
 @pytest.fixture(autouse=True)
 def _alone(alone: None) -> None:
     """Every test here."""
-
-
-@pytest.fixture(params=[Blocking, Asyncio])
-def face(request: pytest.FixtureRequest) -> Iterator[Any]:
-    made = request.param()
-    yield made
-    made.end()
 
 
 @pytest.fixture

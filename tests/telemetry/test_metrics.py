@@ -33,8 +33,6 @@ from aws_bedrock_inference.telemetry.observing import observe
 from aws_bedrock_inference.telemetry.series import MOST, MOST_WORDS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from support.doubles import World
 
 __all__ = ["recorded"]
@@ -52,13 +50,6 @@ CACHED = answer(REPLY | {"usage": {"inputTokens": 3, "outputTokens": 5, "cacheRe
 @pytest.fixture(autouse=True)
 def _alone(alone: None) -> None:
     """Every test here."""
-
-
-@pytest.fixture(params=[Blocking, Asyncio])
-def face(request: pytest.FixtureRequest) -> Iterator[Any]:
-    made = request.param()
-    yield made
-    made.end()
 
 
 def told(points: list[Any], **wanted: Any) -> list[tuple[dict[str, Any], float]]:

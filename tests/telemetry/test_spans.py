@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 from textwrap import dedent
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from opentelemetry import context as contexts
@@ -16,7 +16,7 @@ from opentelemetry import trace
 from opentelemetry.instrumentation.botocore import BotocoreInstrumentor
 from opentelemetry.trace import SpanKind
 from support.answers import FRAMES, INTERNAL, MESSAGES, REPLY, THROTTLED, UNAVAILABLE, fault
-from support.client_faces import MODEL, Asyncio, Blocking
+from support.client_faces import MODEL
 from support.doubles import session
 from support.spans import OWN, Recorded, recorded
 from support.wire import Wire, answer, event, exception, stream
@@ -41,9 +41,6 @@ from aws_bedrock_inference.listeners import PROCESS
 from aws_bedrock_inference.resilience.functions import attempts
 from aws_bedrock_inference.telemetry.observing import observe
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 __all__ = ["recorded"]
 
 OK = answer(REPLY)
@@ -58,13 +55,6 @@ BROKEN = stream(
 @pytest.fixture(autouse=True)
 def _alone(alone: None) -> None:
     """Every test here."""
-
-
-@pytest.fixture(params=[Blocking, Asyncio])
-def face(request: pytest.FixtureRequest) -> Iterator[Any]:
-    made = request.param()
-    yield made
-    made.end()
 
 
 def nothing_is_current() -> bool:

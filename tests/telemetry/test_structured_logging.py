@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from botocore.exceptions import ClientError
 from support.answers import REPLY, THROTTLED, UNAVAILABLE, fault
-from support.client_faces import Asyncio, Blocking, at_once
+from support.client_faces import at_once
 from support.doubles import ROUTE, THROTTLE, session
 from support.json_logs import Written
 from support.wire import Wire, answer
@@ -33,19 +33,12 @@ from aws_bedrock_inference.telemetry.logs import JsonLines
 from aws_bedrock_inference.telemetry.repeats import Repeats
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 pytestmark = pytest.mark.usefixtures("loggers")
 
 PROMPT = "Summarise the letter of our customer Ann"
 RETRY = RetryScheduled(ROUTE, THROTTLE, 1, 0.5)
-
-
-@pytest.fixture(params=[Blocking, Asyncio])
-def face(request: pytest.FixtureRequest) -> Iterator[Any]:
-    made = request.param()
-    yield made
-    made.end()
 
 
 def test_a_second_set_up_adds_nothing() -> None:

@@ -10,10 +10,8 @@ none. A store that cannot be used at all is an error at the first call.
 
 from __future__ import annotations
 
-import atexit
 import os
 import socket
-import sys
 import uuid
 import weakref
 from contextlib import suppress
@@ -24,7 +22,7 @@ from typing import TYPE_CHECKING
 
 from aws_bedrock_inference.events import StoreChanged
 from aws_bedrock_inference.flow import ask, emit
-from aws_bedrock_inference.forks import renew_after_fork
+from aws_bedrock_inference.forks import AtEnd, renew_after_fork
 from aws_bedrock_inference.log import LOGGER
 from aws_bedrock_inference.rules.quota.fair_shares import FREE, OTHERS
 from aws_bedrock_inference.rules.quota.leases import LeaseRequest
@@ -272,23 +270,17 @@ def _disguised(tenant: str) -> str:
 
 
 _members: weakref.WeakSet[Membership] = weakref.WeakSet()
-_exits_of = 0
 
 
 def _leave_at_exit(member: Membership) -> None:
-    """Let `member` leave when this process ends; what ends a worker of multiprocessing is not `atexit`."""
-    global _exits_of  # noqa: PLW0603 - once for each process
     _members.add(member)
-    if _exits_of != os.getpid():
-        _exits_of = os.getpid()
-        multiprocessing = sys.modules.get("multiprocessing.util")
-        if multiprocessing is not None:
-            multiprocessing.Finalize(None, _leave_all, exitpriority=0)
-        else:
-            atexit.register(_leave_all)
+    _AT_END.arm()
 
 
 def _leave_all() -> None:
     silent: set[ShareStore] = set()
     for member in list(_members):
         member.leave_at_exit(silent)
+
+
+_AT_END = AtEnd(_leave_all)

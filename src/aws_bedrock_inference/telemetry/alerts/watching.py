@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import atexit
 import logging
-import os
-import sys
 import threading
 import weakref
 from typing import TYPE_CHECKING, Any
 
 from aws_bedrock_inference import clock as clocks
-from aws_bedrock_inference.forks import renew_after_fork
+from aws_bedrock_inference.forks import AtEnd, renew_after_fork
 from aws_bedrock_inference.telemetry.alerts.counted import counted
 from aws_bedrock_inference.telemetry.alerts.delivery import Outlet, started
 from aws_bedrock_inference.telemetry.alerts.member import Member
@@ -117,22 +114,16 @@ class Watching:
 
 
 _running: weakref.WeakSet[Watching] = weakref.WeakSet()
-_exits_of = 0
 
 
 def _close_at_exit(watching: Watching) -> None:
-    """Let `watching` close when this process ends; what ends a worker of multiprocessing is not `atexit`."""
-    global _exits_of  # noqa: PLW0603 - once for each process
     _running.add(watching)
-    if _exits_of != os.getpid():
-        _exits_of = os.getpid()
-        multiprocessing = sys.modules.get("multiprocessing.util")
-        if multiprocessing is not None:
-            multiprocessing.Finalize(None, _close_all, exitpriority=0)
-        else:
-            atexit.register(_close_all)
+    _AT_END.arm()
 
 
 def _close_all() -> None:
     for watching in list(_running):
         watching.close()
+
+
+_AT_END = AtEnd(_close_all)
