@@ -62,7 +62,9 @@ def job() -> None:
 )
 @click.option("--role", metavar="ARN", help="Role that Bedrock works with. [env: BEDROCK_BATCH_ROLE_ARN]")
 @click.option("--name", metavar="TEXT", help="Name of the job. [default: made of its content]")
-@click.option("--client-token", metavar="TEXT", help="Another one runs the same content anew.")
+@click.option(
+    "--client-token", metavar="TEXT", help="Name for the content; with another token the same content runs again."
+)
 @click.option(
     "--timeout-hours",
     type=click.IntRange(SHORTEST_HOURS, LONGEST_HOURS),
