@@ -106,3 +106,14 @@ def test_an_error_chooses_fewer_than_half_of_the_probes() -> None:
         names = [each.name for each in chosen(PROBES, [cause])]
         assert names
         assert all(need in names for name in names for need in PROBES[name].needs)
+
+
+def test_a_value_in_a_remedy_is_one_word_of_a_shell_and_in_no_other_placeholder() -> None:
+    finding = failed("gone", cause="s3-key-missing", BUCKET="notes", KEY="a;touch x$(id)/in")
+    runs = " ".join(remedy.run for remedy in Check("object", "services", finding).remedies)
+    assert "--bucket notes" in runs
+    assert "'a;touch x$(id)/in'" in runs
+    finding = failed("closed", cause="model-access-not-granted", MODEL="m")
+    assert "BASE_m" not in " ".join(remedy.run for remedy in Check("model", "model", finding).remedies)
+    finding = failed("denied", cause="iam-denied-identity-policy", RESOURCE="arn:aws:s3:::b/AKIAIOSFODNN7EXAMPLE")
+    assert "AKIAIOSFODNN7" not in "".join(remedy.run for remedy in Check("x", "y", finding).remedies)

@@ -7,6 +7,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from aws_bedrock_inference.knowledge.catalogue import catalogue
+from aws_bedrock_inference.knowledge.commands import with_values
 from aws_bedrock_inference.knowledge.explain import explain
 
 if TYPE_CHECKING:
@@ -90,7 +91,8 @@ class Check:
         """The remedies, with the placeholders filled as far as the probe knows them; empty if nothing is wrong."""
         if not self.finding.cause or self.status is Status.OK:
             return ()
-        return tuple(_filled(remedy, self.finding.fields) for remedy in explain(self.finding.cause).remedies)
+        known = explain(self.finding.cause).remedies
+        return tuple(each._replace(run=with_values(each.run, self.finding.fields)) for each in known)
 
     def to_json(self) -> dict[str, Any]:
         """Return the check as JSON has it."""
@@ -194,13 +196,6 @@ class Report:
             ],
             "checks": [check.to_json() for check in self.checks],
         }
-
-
-def _filled(remedy: Remedy, fields: dict[str, str]) -> Remedy:
-    run = remedy.run
-    for name, value in fields.items():
-        run = run.replace(name, value)
-    return remedy._replace(run=run)
 
 
 def of_error(finding: Finding) -> Finding:

@@ -19,7 +19,7 @@ from aws_bedrock_inference.knowledge.placeholders import HINTS, PATTERNS
 from aws_bedrock_inference.knowledge.situations import fitting, fitting_remedies
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from aws_bedrock_inference.knowledge.entries import Step
 
@@ -69,6 +69,18 @@ def filled(steps: Iterable[Step], error: Asked) -> tuple[Remedy, ...]:
         return Remedy(remedy.do if run else remedy.alone, run)
 
     return tuple(map(shown, fitting_remedies(steps, error.text)))
+
+
+def with_values(run: str, values: Mapping[str, str]) -> str:
+    """Return a command with these placeholders filled: quoted for a shell and masked, as what a text names is."""
+    if not values:
+        return run
+    names = "|".join(map(re.escape, sorted(values, key=len, reverse=True)))
+    return re.sub(
+        rf"(?<![A-Za-z_$])(?:{names})(?![A-Za-z_=])",
+        lambda match: _word(match.group(), values[match.group()]) or match.group(),
+        run,
+    )
 
 
 def _is_foreign(text: str) -> bool:
