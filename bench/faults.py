@@ -3,11 +3,11 @@
 Each cell is a call in a process of its own against a simulator of its own, which does as the scenario says. It has what
 the caller got, the requests that the service got, and the seconds that the call took:
 
-    whole    the whole answer
-    told     part of an answer, with a reason that says so, such as content_filtered
-    error    an exception
-    WRONG    a part of the answer, or none, that looks like a whole one
-    waits    nothing yet after 270 seconds
+    complete    the complete answer
+    flagged     a part of the answer, and a stop reason that shows this, such as content_filtered
+    error       an exception
+    WRONG       a part of the answer, or nothing, and no sign that something is missing
+    waiting     nothing after 270 seconds
 
 Run with the interpreter of .venv. litellm is run with that of .venv-peers and strands with that of .venv-strands, where
 they are (`pip install strands-agents`).
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 HERE = Path(__file__).parent
 ENVIRONMENTS = {"litellm Router": ".venv-peers", "strands": ".venv-strands"}
 AT_ONCE = 10
-COMPLETE, TOLD, FAILED, DAMAGED, WAITING = "whole", "told", "error", "WRONG", "waits"
+COMPLETE, TOLD, FAILED, DAMAGED, WAITING = "complete", "flagged", "error", "WRONG", "waiting"
 
 # Reasons that say nothing of a missing part; every other one does.
 USUAL = {None, "", "end_turn", "tool_use", "stop", "tool_calls"}
