@@ -25,7 +25,7 @@ NORMAL = PRIORITIES["normal"]
 _STREAMS = frozenset({"converse_stream", "invoke_model_with_response_stream"})
 
 OnInterrupt: TypeAlias = Literal["raise", "restart", "continue"]
-"""What to do when a stream breaks after its first content."""
+"""The possible reactions to a stream that breaks after its first content."""
 
 Priority: TypeAlias = Literal["interactive", "normal", "batch"] | float
 """A value of `priority`: a name from `PRIORITIES`, or any finite number."""

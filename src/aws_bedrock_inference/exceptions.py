@@ -72,7 +72,7 @@ class BedrockError(Exception):
 
     @property
     def decision(self) -> Decision:
-        """Whether the same request may be retried."""
+        """The decision whether the same request may be retried."""
         return self.fault.decision
 
     @property

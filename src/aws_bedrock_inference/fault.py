@@ -16,7 +16,7 @@ class Category(Enum):
 
 
 class Decision(Enum):
-    """Whether the same request should be sent again: yes, no, or a few times only."""
+    """The decision whether to send the same request again: yes, no, or only a few times."""
 
     RETRY = "RETRY"
     FAIL = "FAIL"

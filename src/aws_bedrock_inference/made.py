@@ -10,12 +10,14 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.fault import Fault
 
 Joint: TypeAlias = Literal["prefill", "turn", "restart"]
-"""How the part after a seam was requested. `prefill`: the model continued the text as its own. `turn`: a user turn
+"""The ways to request the part after a seam. `prefill`: the model continued the text as its own. `turn`: a user turn
 asked it to continue. `restart`: the whole request was sent again.
 """
 
 Source: TypeAlias = Literal["guardrail", "provider", "model"]
-"""Who filtered content: a guardrail of the account, the content filter of the model's provider, or the model itself."""
+"""The sources of a filter: a guardrail of the account, the content filter of the model's provider, or the model
+itself.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +98,7 @@ class Hop:
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """How an answer or a failure was produced. `cached` is the age of the answer in seconds if it comes from a cache.
+    """The history of an answer or of a failure. `cached` is the age of the answer in seconds if it comes from a cache.
     `degraded_by` is the fault that a substitute replaced. `replaced` is True if a message of the caller's replaces
     filtered content. `seams` are the places where the stream broke. `enlarged` is the maximum of output tokens with
     which the request was repeated because the first answer was truncated. `route` is the route that answered, if it is

@@ -39,7 +39,9 @@ class Place(Protocol):
 
     @property
     def beside(self) -> dict[Any, Any]:
-        """What a `Fallback` has found from here, such as other places. It is dropped together with this place."""
+        """The results of a `Fallback` that started here, such as other places. They are dropped together with this
+        place.
+        """
 
     def elsewhere(self, *, session: Any, region_name: str | None, endpoint_url: str | None) -> Place:
         """Return another place, resolved as a client with these options resolves it. `session` None uses the session

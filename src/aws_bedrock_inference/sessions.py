@@ -25,7 +25,7 @@ class _Turn(Locked):
 _making = _Turn()
 
 
-A_SESSION = "give a session of boto3 or botocore, such as boto3.Session(profile_name='NAME')"
+A_SESSION = "pass a session of boto3 or botocore, such as boto3.Session(profile_name='NAME')"
 """The advice for an argument that is not a session."""
 
 _AWS = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws")

@@ -37,7 +37,7 @@ def sentence(outcome: Outcome, fault: Fault, operation: str, route: Route) -> st
     gave_up = f", gave up: {outcome.gave_up}" if outcome.gave_up and repeatable else ""
     request = f", request id {fault.request_id}" if fault.request_id else ""
     code = _STANDS_FOR.get(fault.cause) or _STANDS_FOR.get(fault.code) if fault.kind is Kind.REFUSED else None
-    stands_for = f" (instead of {code})" if code else ""
+    stands_for = f" (equivalent to {code})" if code else ""
     # The class of a refused request has the name of its code: a traceback would show it twice.
     said = fault.message if fault.code == "InvalidRequest" else fault
     return f"{said} [{operation} on {route}{attempts}{gave_up}{request}] {fault.advice}".rstrip() + stands_for
