@@ -1,8 +1,8 @@
-"""How bench/faults.py asks a client: one line of JSON in, a `Task`, and one line out for each of its calls.
+"""The protocol of bench/faults.py: a client reads a `Task` as one line of JSON, and writes one line for each call.
 
-A line has {"text", "stop"} of a call that returned and {"error"} of one that raised, and may have its "seconds". A
-program of any language may do so. A client in Python is a function that takes the task, builds the client and returns a
-function that makes one call:
+The line contains "text" and "stop" of a call that returned, or "error" of a call that raised, and optionally "seconds".
+The client may be a program in any language. In Python, it is a function that takes the task, builds the client, and
+returns a function that makes one call:
 
     from fault_protocol import PROMPT, Answer, serve
 
@@ -12,7 +12,7 @@ function that makes one call:
 
     serve({"mine": mine})
 
-What `serve` does beyond that is for the clients of this directory: it loads them once and forks for each task.
+For the clients of this directory, `serve` loads each client once and forks for each task.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ PATIENCE = 270.0  # seconds for the calls of one task
 
 
 class Task(NamedTuple):
-    """What to do: `calls` calls of `model` in `region` at `url`. `ask` is `whole`, `stream` or `tool`, a stream whose
-    answer uses a tool. For a client with fallbacks the next route is `next_model` in `next_region`, at the same URL.
+    """A task: make `calls` calls of `model` in `region` at `url`. `ask` is `whole`, `stream`, or `tool` (a stream whose
+    answer uses a tool). A client with fallbacks may go to `next_model` in `next_region`, at the same URL.
     """
 
     url: str
@@ -49,7 +49,7 @@ class Task(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What the caller got: the text, or the JSON of the tool's input, and the reason why the answer ended."""
+    """The answer that the caller got: the text, or the JSON of the tool's input, and the stop reason."""
 
     text: str
     stop: str | None = None

@@ -66,7 +66,7 @@ BEFORE = [
     Scenario("reset before the answer", "whole", _in_home("reset")),
     Scenario("connections refused for 3 s", "whole", [{"kind": "refused", "until": 3}]),
     Scenario("answer is broken JSON", "whole", _in_home("malformed")),
-    Scenario("whole answer after 90 s", "whole", _in_home("stall", None, seconds=90)),
+    Scenario("complete answer after 90 s", "whole", _in_home("stall", None, seconds=90)),
     Scenario("silence of 200 s before the answer", "whole", _in_home("stall", seconds=200)),
     Scenario("invalid request", "whole", [{"kind": "error", "code": "ValidationException"}]),
 ]
@@ -75,12 +75,12 @@ REGION = [
     Scenario("Region out for 20 s", "whole", _in_home("outage", None, until=20)),
     Scenario("500s for 20 s", "whole", _error("InternalServerException", None, until=20)),
     Scenario("resets for 20 s", "whole", _in_home("reset", None, until=20)),
-    Scenario("no connections to both for 20 s", "whole", [{"kind": "refused", "until": 20}]),
+    Scenario("no connections to both Regions for 20 s", "whole", [{"kind": "refused", "until": 20}]),
     Scenario("both Regions out for 20 s", "whole", [{"kind": "outage", "until": 20}]),
-    Scenario("Region out for good", "whole", _in_home("outage", None)),
-    Scenario("half-sick Region, 20 calls", "whole", _error(_UNAVAILABLE, None, rate=0.5), calls=20),
-    Scenario("Region hangs for good", "whole", _in_home("stall", None)),
-    Scenario("Region hangs for good, stream", "stream", _in_home("stall", None, after=1)),
+    Scenario("Region out permanently", "whole", _in_home("outage", None)),
+    Scenario("half of a Region's requests fail, 20 calls", "whole", _error(_UNAVAILABLE, None, rate=0.5), calls=20),
+    Scenario("Region hangs permanently", "whole", _in_home("stall", None)),
+    Scenario("Region hangs permanently, stream", "stream", _in_home("stall", None, after=1)),
     Scenario("Region cuts every stream", "stream", _in_home("truncate", None, after=_TEXT)),
     Scenario("Region cuts half of its streams, 20 calls", "stream",
              _in_home("truncate", None, after=_TEXT, rate=0.5), calls=20),
@@ -102,9 +102,9 @@ ACCESS = [
 ]  # fmt: skip
 
 STREAMS = [
-    Scenario("503 twice before it", "stream", _error(_UNAVAILABLE, 2)),
+    Scenario("503 twice before the stream", "stream", _error(_UNAVAILABLE, 2)),
     Scenario("throttle as its first frame", "stream", _exception(_THROTTLED, 0)),
-    Scenario("empty: ends before anything", "stream", _in_home("truncate", after=0)),
+    Scenario("empty stream", "stream", _in_home("truncate", after=0)),
     Scenario("cut before content", "stream", _in_home("truncate", after=1)),
     Scenario("opens and stays empty", "stream", _in_home("stall", after=1)),
     Scenario("first content after 90 s", "stream", _in_home("stall", None, after=1, seconds=90)),
@@ -122,7 +122,7 @@ STREAMS = [
     Scenario("cut in a tool's input", "tool", _in_home("truncate", after=_INPUT)),
     Scenario("throttle in a tool's input", "tool", _exception(_THROTTLED, _INPUT)),
     Scenario("150 s silent in a tool's input", "tool", _in_home("stall", after=_INPUT, seconds=150)),
-    Scenario("silent for good in a tool's input", "tool", _in_home("stall", after=_INPUT)),
+    Scenario("permanent silence in a tool's input", "tool", _in_home("stall", after=_INPUT)),
     Scenario("cut after a tool's input", "tool", _in_home("truncate", after=_END)),
 ]
 

@@ -1,21 +1,21 @@
-"""What the caller of each client gets under each fault: ours beside boto3, anthropic, langchain-aws, litellm, strands.
+"""Measure what callers get under each fault: this package, boto3, anthropic, langchain-aws, litellm and strands.
 
-Each cell is a call in a process of its own against a simulator of its own, which does as the scenario says. It has what
-the caller got, the requests that the service got, and the seconds that the call took:
+Each cell is a call in a separate process, against a separate simulator that runs the scenario. A cell contains what the
+caller got, the number of requests that the service received, and the seconds that the call took:
 
-    whole    the whole answer
-    told     part of an answer, with a reason that says so, such as content_filtered
-    error    an exception
-    WRONG    a part of the answer, or none, that looks like a whole one
-    waits    nothing yet after 270 seconds
+    complete    the complete answer
+    flagged     a part of the answer, and a stop reason that shows this, such as content_filtered
+    error       an exception
+    WRONG       a part of the answer, or nothing, and no sign that something is missing
+    waiting     nothing after 270 seconds
 
-Run with the interpreter of .venv. litellm is run with that of .venv-peers and strands with that of .venv-strands, where
-they are (`pip install strands-agents`).
+Run this with the interpreter of .venv. litellm runs with that of .venv-peers, and strands with that of .venv-strands
+(`pip install strands-agents`). A client whose environment does not exist is left out.
 
     python bench/faults.py                            every scenario: about 25 minutes
-    python bench/faults.py --only stream,503          those with one of these words in their name
+    python bench/faults.py --only stream,503          scenarios whose name contains one of these words
     python bench/faults.py --client boto3 --client "mine=python my_client.py"
-    python bench/faults.py --markdown --keep cells.json     as Markdown; cells that the file has are not run again
+    python bench/faults.py --markdown --keep cells.json     print Markdown; cells in the file are not run again
 """
 
 from __future__ import annotations
@@ -48,15 +48,15 @@ if TYPE_CHECKING:
 HERE = Path(__file__).parent
 ENVIRONMENTS = {"litellm Router": ".venv-peers", "strands": ".venv-strands"}
 AT_ONCE = 10
-COMPLETE, TOLD, FAILED, DAMAGED, WAITING = "whole", "told", "error", "WRONG", "waits"
+COMPLETE, TOLD, FAILED, DAMAGED, WAITING = "complete", "flagged", "error", "WRONG", "waiting"
 
-# Reasons that say nothing of a missing part; every other one does.
+# Stop reasons of complete answers. Any other reason shows the caller that a part is missing.
 USUAL = {None, "", "end_turn", "tool_use", "stop", "tool_calls"}
 
 
 @dataclass(frozen=True)
 class Cell:
-    """What one client's caller got."""
+    """The result of one client in one scenario."""
 
     results: dict[str, int]
     requests: int
@@ -126,7 +126,7 @@ def asked_for(names: Iterable[str], stack: contextlib.ExitStack) -> dict[str, Pr
         elif python.exists():
             found[name] = Loaded(python, name, healthy.url, stack)
         else:
-            print(f"{name} is left out: there is no {place}", file=sys.stderr)
+            print(f"{name} is left out: {place} does not exist", file=sys.stderr)
     return found
 
 
@@ -190,7 +190,7 @@ def truths(clients: dict[str, Program | Loaded], pool: Executor) -> dict[tuple[s
         said = {key: run.result() for key, run in runs.items()}
     found = {key: lines[0]["text"] for key, lines in said.items() if lines and "text" in lines[0]}
     for missing in said.keys() - found.keys():
-        print(f"{' '.join(missing)}: no answer where nothing goes wrong: {said[missing]}", file=sys.stderr)
+        print(f"{' '.join(missing)}: no answer in a run without faults: {said[missing]}", file=sys.stderr)
     return found
 
 
@@ -233,11 +233,13 @@ def _longest_first(scenario: Scenario) -> bool:
 def main() -> None:
     """Run the scenarios and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--only", default="", help="words of scenarios, by comma")
-    parser.add_argument("--client", action="append", help="a name, or NAME=COMMAND; may be given several times")
+    parser.add_argument(
+        "--only", default="", help="run scenarios whose name contains one of these words (separated by commas)"
+    )
+    parser.add_argument("--client", action="append", help="a name, or NAME=COMMAND; repeatable")
     parser.add_argument("--markdown", action="store_true", help="print Markdown")
-    parser.add_argument("--keep", type=Path, help="a file of the cells that were run")
-    parser.add_argument("--say", action="store_true", help="print what each client said, too")
+    parser.add_argument("--keep", type=Path, help="store cells in this JSON file; do not run its cells again")
+    parser.add_argument("--say", action="store_true", help="also print the error or the end of the answer of each cell")
     asked = parser.parse_args()
     environment()
     words = [word for word in asked.only.split(",") if word]

@@ -1,9 +1,9 @@
 """Put the same policies around boto3 clients of other services: here DynamoDB and S3.
 
-    python examples/any_boto3_client.py      # makes a table and a bucket with new names, and deletes them at the end
+    python examples/any_boto3_client.py      # creates a table and a bucket with new names, and deletes them at the end
 
-The wrapped client has boto3's own methods, answers and exceptions. botocore's retries are switched off on it, so that
-one place decides about retries.
+The wrapped client has boto3's own methods, answers and exceptions. botocore's own retries are switched off on it, so
+that only one layer retries.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ def main() -> int:
     try:
         table.get_waiter("table_exists").wait(TableName=NAME)
         items = [{"PutRequest": {"Item": {"id": {"S": f"note-{number}"}}}} for number in range(NOTES)]
-        for start in range(0, NOTES, 25):  # what DynamoDB leaves over (UnprocessedItems) is sent again by itself
+        for start in range(0, NOTES, 25):  # `resilient` sends UnprocessedItems again
             table.batch_write_item(RequestItems={NAME: items[start : start + 25]})
         store.put_object(Bucket=NAME, Key="notes.txt", Body=b"sixty notes")
         print(table.scan(TableName=NAME, Select="COUNT")["Count"], "notes in the table")
         print(len(store.get_object(Bucket=NAME, Key="notes.txt")["Body"].read()), "bytes in the bucket")
         try:
             store.get_object(Bucket=NAME, Key="no-such-key")
-        except ClientError as error:  # boto3's exception, with a note that says what to do
+        except ClientError as error:  # boto3's exception, with a note about what to do
             print("as in boto3:", error.response["Error"]["Code"])
     finally:
         store.delete_object(Bucket=NAME, Key="notes.txt")

@@ -1,4 +1,4 @@
-"""Answer many prompts within a quota. A second run asks only what has no answer yet.
+"""Answer many prompts within a quota. A second run sends only the prompts that have no answer yet.
 
     python examples/batch.py answers.jsonl
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 MODEL = "us.amazon.nova-lite-v1:0"
 PROMPTS = {f"fact-{number}": f"Tell one fact about the number {number}." for number in range(20)}
-IN_FLIGHT = 50  # calls at a time, those that wait for quota included
+IN_FLIGHT = 50  # maximum number of calls at a time, including calls that wait for quota
 
 
 async def ask(client: AsyncBedrockClient, name: str, slots: asyncio.Semaphore, answers: TextIO) -> bool:
@@ -38,7 +38,7 @@ async def ask(client: AsyncBedrockClient, name: str, slots: asyncio.Semaphore, a
 
 async def ask_all(names: Iterable[str], answers: TextIO) -> list[bool]:
     slots = asyncio.Semaphore(IN_FLIGHT)
-    # "batch": calls of a higher priority that share this quota go first.
+    # With the priority "batch", calls of a higher priority that share this quota go first.
     async with AsyncBedrockClient(MODEL, quota=Quota(rpm=500, tpm=200_000), priority="batch") as client:
         return await asyncio.gather(*(ask(client, name, slots, answers) for name in names))
 

@@ -1,9 +1,9 @@
-"""Answer from a cache what was asked before, and answer with a message when the model cannot be reached.
+"""Answer repeated questions from a cache, and answer with a message when the model cannot be reached.
 
     python examples/cache_and_message.py "Why is the sky blue?"
 
-Run it twice with the same question: the second answer is from the file, also during an outage. A new question during an
-outage gets the message.
+Run it twice with the same question. The second answer comes from the cache file, even during an outage. A new question
+during an outage gets the message.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ DAY = 86_400
 
 pipeline = standard(
     Quota(rpm=500, tpm=200_000),
-    # An answer is good for an hour; for a day after that it is better than a failure.
+    # A cached answer is used for an hour. For a day after that, it is used only if the call fails.
     cache=Cache("sqlite://example-answers.db", ttl=3_600, stale_if_error=DAY),
     degrade=Degrade("I can't answer right now. Please ask again in a few minutes."),
     retry=Retry(attempts=3),
@@ -26,10 +26,10 @@ pipeline = standard(
 
 
 def main() -> int:
-    logging.basicConfig(level=logging.WARNING)  # each message instead of an answer is a warning in the log
+    logging.basicConfig(level=logging.WARNING)  # the log contains a warning for each message sent instead of an answer
     prompt = " ".join(sys.argv[1:]) or "Why is the sky blue?"
     with BedrockClient(MODEL, pipeline=pipeline, timeout=15) as client:
-        # Only answers without randomness are kept. For models that refuse a temperature: Cache(sampled=True).
+        # Only answers at temperature 0 are stored. For models that refuse a temperature, use Cache(sampled=True).
         reply = client.invoke(prompt, max_tokens=400, temperature=0)
     print(reply.text)
     if reply.degraded_by is not None:

@@ -1,10 +1,10 @@
-"""Keep what failed for good, look at why, and send it again when the cause is gone.
+"""Store requests that failed permanently, look at the causes, and send the requests again after the outage.
 
-    python examples/dead_letters.py ask "Why is the sky blue?"      # a failed request is kept in dead.db
-    python examples/dead_letters.py redrive                         # sends again what time or you have healed
+    python examples/dead_letters.py ask "Why is the sky blue?"      # stores a failed request in dead.db
+    python examples/dead_letters.py redrive                         # sends the stored requests again
 
-`bedrock dlq list --store sqlite://dead.db` shows the same letters. For many machines, write the name of a DynamoDB
-table in the place of the file.
+`bedrock dlq list --store sqlite://dead.db` shows the same letters. For many machines, set STORE to the name of a
+DynamoDB table.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def redrive(client: BedrockClient) -> int:
     queue = DeadLetterQueue(STORE)
     for letter in queue.letters():
         print(f"{letter.id}: {letter.content.explanation['title']}", file=sys.stderr)
-    # Requests whose cause needs a change first are refused, until you name it in `remedied`.
+    # A request is refused if its cause needs a change first, until you name that cause in `remedied`.
     report = queue.redrive(client, on_answer=lambda letter, reply: print(f"{letter.id}: {reply.text}"))
     print(f"{report.sent} answered, {report.failed} failed again, {report.refused} refused", file=sys.stderr)
     queue.close()

@@ -1,9 +1,9 @@
-"""Answer although a model, a Region or everything fails: other routes first, then the cache, then a message.
+"""Answer even if a model, a Region or everything fails: from another route, then the cache, then with a message.
 
     python examples/fallback.py "Why is the sky blue?"
-    python examples/fallback.py --chat "What is a prism?"       stays on one route, so that its prompt cache is warm
+    python examples/fallback.py --chat "What is a prism?"       # stays on one route, for its prompt cache
 
-What answered, and what did not, is on standard error.
+Standard error shows the route that answered, and the routes that failed.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ MODEL = "us.amazon.nova-lite-v1:0"
 pipeline = standard(
     Quota(rpm=500, tpm=200_000),
     fallback=Fallback(
-        Target(MODEL, region_name="us-west-2", quota=Quota(rpm=500, tpm=200_000)),  # the same model elsewhere
-        "us.amazon.nova-micro-v1:0",  # then a smaller one; its quota is learned
+        Target(MODEL, region_name="us-west-2", quota=Quota(rpm=500, tpm=200_000)),  # the same model in another Region
+        "us.amazon.nova-micro-v1:0",  # then a smaller model; its quota is estimated
     ),
-    # Fresh for an hour; for a day after that it is given when every route has failed.
+    # A cached answer is used for an hour. For a day after that, it is used only if every route fails.
     cache=Cache("sqlite://fallback-answers.db", ttl=3_600, stale_if_error=86_400),
     degrade=Degrade("I can't answer right now. Please ask again in a few minutes."),
 )

@@ -1,8 +1,8 @@
-"""An AWS Lambda function behind a function URL or API Gateway: {"prompt": ...} in, {"text": ...} out.
+"""An AWS Lambda function behind a function URL or API Gateway. It receives {"prompt": ...} and returns {"text": ...}.
 
     python examples/lambda_handler.py        # one event, as Lambda sends it
 
-The call ends before Lambda stops the function, so that the caller gets a reason instead of a time-out.
+The call ends before Lambda stops the function, so the caller gets a reason instead of a timeout.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 from aws_bedrock_inference import BedrockClient, BedrockError, Decision, InvalidByService, InvalidRequest, Origin
 
-# Made at import: Lambda keeps it, with its open connections, for the next events.
+# Created at import: Lambda reuses it, with its open connections, for later events.
 client = BedrockClient("us.amazon.nova-lite-v1:0")
 SPARE_SECONDS = 1.0
 
@@ -29,7 +29,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         reply = client.invoke(prompt, max_tokens=400, timeout=seconds)
     except BedrockError as error:
         if isinstance(error, InvalidRequest | InvalidByService) and error.origin is Origin.CALLER:
-            return response(400, error=error.fault.message)  # about the prompt
+            return response(400, error=error.fault.message)  # error in the prompt
         print(json.dumps({"code": error.code, "cause": error.cause, "request_ids": error.request_ids}))
         if error.retry_after is not None:
             return response(503, {"retry-after": str(ceil(error.retry_after))}, error="busy, please ask again later")

@@ -1,9 +1,9 @@
-"""Two processes share one quota, so that together they stay below it.
+"""Two processes share one quota, so that they stay below it together.
 
-    python examples/shared_quota.py          # STORE, by default a file; redis://host for several machines
+    python examples/shared_quota.py          # STORE sets the store, redis://host for several machines
 
-Each process asks the store for its part of the quota about once a second. What one does not need, the other gets.
-While it runs, `bedrock quota watch --store URL` shows who uses what.
+Each process requests its part of the quota from the store about once a second. Quota that one process does not need
+goes to the other. During the run, `bedrock quota watch --store URL` shows the use of each process.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ CALLS = 10
 def work(name: str, priority: Literal["interactive", "batch"], store: str) -> int:
     """Make the calls of one process, and return how many of them the service throttled."""
     throttles = []
-    # All processes name the same limits and the same store.
+    # All processes must set the same limits and the same store.
     quota = Quota(rpm=2_000, tpm=2_000_000, store=store)
     with BedrockClient(MODEL, quota=quota, priority=priority) as client:
         client.listen(lambda event: throttles.append(event) if isinstance(event, ThrottleReceived) else None)
@@ -36,7 +36,7 @@ def work(name: str, priority: Literal["interactive", "batch"], store: str) -> in
 def main() -> int:
     with tempfile.TemporaryDirectory() as directory:
         store = os.environ.get("STORE", f"sqlite://{directory}/shares.db")
-        # A client cannot be pickled: each process makes its own.
+        # A client cannot be pickled, so each process creates its own.
         with multiprocessing.get_context("spawn").Pool(2) as pool:
             throttles = pool.starmap(work, [("service", "interactive", store), ("nightly", "batch", store)])
     print(f"together: {sum(throttles)} throttles")

@@ -1,9 +1,9 @@
-"""Print an answer while it arrives, and continue a stream that breaks.
+"""Print an answer while it arrives, and continue after a stream breaks.
 
     python examples/streaming.py "Why is the sky blue?"
 
-A fault before the first content is retried, and the reader does not notice. After the first content, a retry would show
-the text twice. With `on_interrupt="continue"` the model is asked for the rest, and the two parts are joined.
+A fault before the first content is retried, and the reader sees nothing of it. After the first content, a retry would
+show the text twice. With `on_interrupt="continue"`, the client requests the rest and joins the two parts.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ def main() -> int:
             with client.invoke_stream(prompt, max_tokens=600, on_interrupt="continue") as stream:
                 for piece in stream:
                     print(piece, end="", flush=True)
-        except StreamBroken as error:  # it broke too often, or there was no time for another part
+        except StreamBroken as error:  # the stream broke too often, or no time was left to continue
             print(f"\nincomplete after {len(error.received)} characters: {error.code}", file=sys.stderr)
             return 1
-        except BedrockError as error:  # nothing was shown
+        except BedrockError as error:  # no text was shown
             print(error, file=sys.stderr)
             return 1
     print()

@@ -1,9 +1,9 @@
-"""Ask one question. Print the answer and its cost, or the reason why there is none.
+"""Ask one question. Print the answer and its tokens, or the reason why there is no answer.
 
     python examples/sync.py "Why is the sky blue?"
 
 A call returns a complete answer or raises an exception. Retries, waits and the circuit breaker are inside the call, so
-there is no loop around it.
+you need no loop around it.
 """
 
 from __future__ import annotations

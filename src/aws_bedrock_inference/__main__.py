@@ -1,7 +1,8 @@
-"""`python -m aws_bedrock_inference` is `bedrock`.
+"""Run `python -m aws_bedrock_inference` as the command `bedrock`.
 
-Ctrl-C is taken before anything is imported, which takes most of a short command's time: Python would print a traceback,
-or lose the interruption in a callback of its import system. At the end, too, there is nothing left to interrupt.
+Ctrl-C is handled before anything else is imported, because imports take most of the time of a short command.
+Otherwise, Python would print a traceback, or lose the interruption in a callback of its import system. After the
+command has ended, Ctrl-C is ignored, because there is nothing left to interrupt.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Work that cannot be interrupted: name look-ups, botocore's renewal of credentials, requests to a store.
 
-Each runs in a daemon thread of its own, so that a call can leave it behind at its deadline and an exit never waits for
-it. The default executor of asyncio is not used: a few stuck look-ups would fill it for everybody.
+Each piece of work runs in its own daemon thread, so a call can abandon it at its deadline, and the process can exit
+without waiting for it. asyncio's default executor is not used, because a few stuck look-ups would block it for
+everyone.
 """
 
 from __future__ import annotations
@@ -15,16 +16,16 @@ from aws_bedrock_inference.forks import renew_after_fork
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
 
-# Threads at once. Work is shared by its key, so that more than a few mean that all of them are stuck.
+# Threads at a time. Work with the same key is shared, so more threads than this mean that all of them are stuck.
 MOST = 64
 
 
 class BackgroundFull(ConnectionError):
-    """Too much work is stuck in the background for more to be started."""
+    """Too much background work is stuck, so no more is started."""
 
 
 class NoThreadLeft(BackgroundFull):
-    """The system, or a program that is ending, starts no more threads."""
+    """The system, or a program that is ending, cannot start another thread."""
 
 
 class Background:
@@ -35,12 +36,12 @@ class Background:
         renew_after_fork(self)
 
     def after_fork(self) -> None:
-        """Forget what runs: its threads exist only in the parent."""
+        """Forget the running work: its threads exist only in the parent process."""
         self._lock = threading.Lock()
         self._running: dict[Hashable, Future[Any]] = {}
 
     def start(self, key: Hashable, work: Callable[[], Any]) -> Future[Any]:
-        """Return the future of `work`, or of what already runs under the same key.
+        """Return the future of `work`, or the future of the work that already runs under the same key.
 
         Raises `BackgroundFull` and `NoThreadLeft`.
         """
@@ -54,7 +55,7 @@ class Background:
                     f"{MOST} look-ups of names, renewals of credentials and requests to stores are stuck"
                 )
             future = running[key] = Future()
-            # Others may wait for the same: a task that is cancelled must not cancel their future with its own.
+            # Others may wait for the same future, so a cancelled task must not cancel it for them.
             future.set_running_or_notify_cancel()
         thread = threading.Thread(
             target=_run, args=(running, key, future, work), name="bedrock-background", daemon=True
@@ -73,7 +74,7 @@ def _run(running: dict[Hashable, Future[Any]], key: Hashable, future: Future[Any
     try:
         value = work()
     except BaseException as error:  # noqa: BLE001 - whoever waits gets it
-        running.pop(key, None)  # before anybody hears of it, so that the next call starts anew
+        running.pop(key, None)  # before the waiters continue, so that the next call starts new work
         future.set_exception(error)
     else:
         running.pop(key, None)

@@ -1,4 +1,4 @@
-"""Limits of what comes from outside: numbers in options and requests, texts, and how messages show them."""
+"""Limits for values from outside (numbers in options and requests, texts), and how messages show such values."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 # The largest integers of the service's shapes, by botocore's names of their types.
 WHOLE = {"integer": 2**31 - 1, "long": 2**63 - 1}
 
-# What a JSON document may hold. It is written with the stack of its caller below, so its depth is limited well under
+# Limits of a JSON document. Writing it uses the caller's stack, so its depth is limited well below
 # Python's own limit of a thousand; so are its integers, which Python may refuse to write from 640 digits.
 DEEPEST = 200
 LONGEST_INTEGER = 2048  # bits
@@ -33,9 +33,10 @@ def is_number(
     whole: bool = False,
     infinite: bool = False,
 ) -> bool:
-    """Return whether `value` is a number within these limits: no bool, no NaN, and finite unless `infinite` allows it.
+    """Return whether `value` is a number within these limits. A bool or NaN is not, and infinity only if `infinite` is
+    True.
 
-    A `whole` number is an int, or what counts as one, such as NumPy's; 5.0 is not.
+    If `whole` is True, the number must be an int or an equivalent type such as NumPy's integers; 5.0 is refused.
     """
     if isinstance(value, bool) or not isinstance(value, Integral if whole else Real):
         return False
@@ -47,8 +48,8 @@ def is_number(
 
 
 def shown(value: Any) -> str:
-    """Return how a message shows an argument: numbers as they are, of all else the type, since a text given by mistake
-    may be a prompt or a secret.
+    """Return an argument as a message may show it: a number as it is, and only the type of anything else, because a
+    text passed by mistake may be a prompt or a secret.
     """
     if value is None or isinstance(value, bool):
         return repr(value)
@@ -62,20 +63,20 @@ def shown(value: Any) -> str:
 
 
 def shown_name(value: Any, known: Iterable[str]) -> str:
-    """Return how a message shows a name that is none of those `known`: as it is where it is one of them misspelt, else
-    like any other argument, since a short text given by mistake may be a password.
+    """Return a name that is not one of `known` as a message may show it: the name itself if it looks like a
+    misspelling of one of them, otherwise only its type, because a short text passed by mistake may be a password.
     """
     misspelt = isinstance(value, str) and len(value) <= _NAME and get_close_matches(value.lower(), known, 1)
     return repr(value) if misspelt else shown(value)
 
 
 def hashed(text: str) -> str:
-    """Return a name for `text` that tells it from another and does not tell it."""
+    """Return a name for `text` that distinguishes it from other texts without revealing it."""
     return sha256(text.encode(errors="surrogatepass")).hexdigest()[:16]
 
 
 def encodable(text: str) -> bool:
-    """Return whether UTF-8 can encode `text`. It cannot encode a lone surrogate, half of a character."""
+    """Return whether `text` can be encoded as UTF-8. A lone surrogate, half of a character, cannot."""
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -18,31 +18,31 @@ if TYPE_CHECKING:
 
 
 PRIORITIES: dict[str, float] = {"interactive": 0.0, "normal": 1.0, "batch": 2.0}
-"""The names of the usual priorities; the smallest number goes first."""
+"""The named priorities. The call with the smallest number goes first."""
 
 NORMAL = PRIORITIES["normal"]
 
 _STREAMS = frozenset({"converse_stream", "invoke_model_with_response_stream"})
 
 OnInterrupt: TypeAlias = Literal["raise", "restart", "continue"]
-"""The ways to go on when a stream breaks after its first content."""
+"""The possible reactions to a stream that breaks after its first content."""
 
 Priority: TypeAlias = Literal["interactive", "normal", "batch"] | float
-"""The values of `priority`: a usual name, or a number of one's own."""
+"""A value of `priority`: a name from `PRIORITIES`, or any finite number."""
 
 
 def priority_number(priority: str | float) -> float:
-    """Return the number behind a priority's name; a finite number stands for itself. Raises `ValueError` for all
-    others.
+    """Return the number of a named priority, or `priority` itself if it is a finite number. Raises `ValueError` for
+    any other value.
     """
     if isinstance(priority, str):
         if priority not in PRIORITIES:
             raise ValueError(
-                f"priority={shown_name(priority, PRIORITIES)}: give a number, or one of {', '.join(PRIORITIES)}"
+                f"priority={shown_name(priority, PRIORITIES)}: pass a number, or one of {', '.join(PRIORITIES)}"
             )
         return PRIORITIES[priority]
     if not is_number(priority):
-        raise ValueError(f"priority={shown(priority)}: give a finite number, or one of {', '.join(PRIORITIES)}")
+        raise ValueError(f"priority={shown(priority)}: pass a finite number, or one of {', '.join(PRIORITIES)}")
     return float(priority)
 
 
@@ -50,34 +50,35 @@ LONGEST_NAME = 100  # characters
 
 
 def name_of(what: str, name: Any, example: str) -> str:
-    """Return `name` if it is a name on one line, of up to 100 characters. Raises `ValueError` for all others."""
+    """Return `name` if it is one line of 1 to 100 printable characters. Raises `ValueError` otherwise."""
     if type(name) is str and 0 < len(name) <= LONGEST_NAME and name.isprintable() and not name.isspace():
         return name
     given = f"a text of {len(name):,} characters" if isinstance(name, str) else shown(name)
     raise ValueError(
-        f"{what}={given}: give a name of 1 to {LONGEST_NAME} printable characters, such as {what}={example!r}, "
-        "or leave it out"
+        f"{what}={given}: pass a name of 1 to {LONGEST_NAME} printable characters, such as {what}={example!r}, "
+        "or omit it"
     )
 
 
 def tenant_name(tenant: Any) -> str:
-    """Return `tenant` if it is a name on one line, of up to 100 characters. Raises `ValueError` for all others."""
+    """Return `tenant` if it is one line of 1 to 100 printable characters. Raises `ValueError` otherwise."""
     return name_of("tenant", tenant, "acme")
 
 
 def pin_name(pin: Any) -> str:
-    """Return `pin` if it is a name on one line, of up to 100 characters. Raises `ValueError` for all others."""
+    """Return `pin` if it is one line of 1 to 100 printable characters. Raises `ValueError` otherwise."""
     return name_of("pin", pin, "chat-42")
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """The target of a call, which determines its quota and its circuit.
+    """The target of a call. It determines which quota and which circuit the call uses.
 
-    `model` is the id as the caller wrote it. `base` is that id without a geography prefix and `pool` the quota pool
-    the prefix selects (`on-demand`, `geographic`, `global` or `provisioned`): `us.x` and `global.x` draw on two
-    quotas of one model. `account` is empty when the credentials do not tell it. `endpoint` and `principal` are hashes
-    of the endpoint's URL and of the identity that signs, `server` is its host and port: anybody may know them.
+    `model` is the id as the caller wrote it. `base` is that id without its geography prefix. `pool` is the quota pool
+    that the prefix selects: `on-demand`, `geographic`, `global` or `provisioned`. For example, `us.x` and `global.x`
+    use two different quotas of the model `x`. `account` is empty if the credentials do not contain the account.
+    `endpoint` is a hash of the endpoint's URL, `principal` a hash of the identity that signs, and `server` the
+    endpoint's host and port; none of the three is secret.
     """
 
     model: str
@@ -92,7 +93,7 @@ class Route:
     health_key: str = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        # Made once: both are looked up on every attempt.
+        # Created once, because every attempt looks both up.
         object.__setattr__(self, "quota_key", f"{self.account}|{self.region}|{self.base or self.model}|{self.pool}")
         object.__setattr__(self, "health_key", f"{self.account}|{self.region}|{self.model}")
 
@@ -102,11 +103,11 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """The estimated cost of a call before it is sent, in tokens.
+    """The estimated size of a call in tokens, before the call is sent.
 
-    The service reserves `input_tokens + output_tokens` at admission, and at the end charges output times `burndown`.
-    What is not `metered`, such as counting tokens, takes nothing from the inference quota. `unbounded` says that the
-    request sets no maximum: `output_tokens` is the model's own.
+    Bedrock reserves `input_tokens + output_tokens` when it admits the call. When the call ends, Bedrock charges each
+    output token as `burndown` tokens. A call that is not `metered`, such as counting tokens, uses no inference quota.
+    `unbounded` is True if the request sets no maximum; `output_tokens` is then the model's maximum.
     """
 
     input_tokens: int = 0
@@ -117,7 +118,7 @@ class Estimate:
 
     @property
     def reservation(self) -> int:
-        """The tokens reserved until the real usage is known."""
+        """The tokens to reserve until the real usage is known."""
         return self.input_tokens + self.output_tokens
 
 
@@ -125,9 +126,10 @@ class Estimate:
 class Usage:
     """The tokens that a call used, as the service reported them.
 
-    `cache_write_excess` are tokens that the service reported as written to the cache and that are left out of
-    `cache_write_tokens`, because the request cannot have had them: some streams report them twice. `requests` is the
-    number of requests whose usage this is. `cache_write_1h_tokens` are those that are kept for an hour, at more cost.
+    `cache_write_1h_tokens` is the part of the cache writes that is stored for one hour, at a higher price.
+    `cache_write_excess` counts tokens that the service reported as cache writes but that the request cannot have
+    written, because some streams report them twice; `cache_write_tokens` does not include them. `requests` is the
+    number of requests that this usage covers.
     """
 
     input_tokens: int = 0
@@ -139,7 +141,7 @@ class Usage:
     requests: int = field(default=1, repr=False, compare=False)
 
     def __add__(self, other: Usage) -> Usage:
-        """Return the usage of both together."""
+        """Return the sum of both usages."""
         return Usage(
             self.input_tokens + other.input_tokens,
             self.output_tokens + other.output_tokens,
@@ -151,13 +153,13 @@ class Usage:
         )
 
     def counts(self) -> dict[str, int]:
-        """Return the tokens by name, for JSON. Those that few calls have are left out where they are 0."""
+        """Return the token counts by name, for JSON. Counts that are rarely used are left out when they are 0."""
         rare = ("cache_write_excess", "cache_write_1h_tokens")
         names = [name for name in self.__slots__ if name != "requests"]
         return {name: getattr(self, name) for name in names if name not in rare or getattr(self, name)}
 
     def charge(self, burndown: float) -> float:
-        """Return the tokens that this usage charges to the quota; reads from the prompt cache are free."""
+        """Return the tokens that this usage charges to the quota. Reads from the prompt cache are free."""
         return self.input_tokens + self.cache_write_tokens + self.output_tokens * burndown
 
 
@@ -165,13 +167,14 @@ class Usage:
 class Timeout:
     """The time limits of one attempt, in seconds. `math.inf` removes a limit.
 
-    `connect` 10: a healthy endpoint answers a connection in well under one second. `first_byte` 3600: a unary answer
-    arrives all at once, so its first byte comes after the last token; AWS advises an hour for long generations (facts:
-    bedrock-large-model-read-timeouts). Dead peers are found sooner, by TCP keep-alive. `first_content` 240: a stream
-    shows content as soon as the model has read the prompt and thought; one that opens and stays empty for longer shows
-    that the Region lacks capacity. `idle` 60: longest silence between two chunks of a stream that delivers text; four
-    times that after a chunk of anything else, for a model that thinks or writes the input of a tool is silent for up to
-    196 s. `total` unlimited: one attempt is bounded by the deadline over all attempts.
+    `connect`, default 10: a healthy endpoint accepts a connection in much less than a second. `first_byte`, default
+    3600: a unary answer arrives in one piece after its last token is generated, and AWS recommends one hour for long
+    generations (facts: bedrock-large-model-read-timeouts). TCP keep-alive detects a dead peer earlier.
+    `first_content`, default 240: a stream delivers content as soon as the model has read the prompt and finished
+    thinking. A stream that stays empty for longer shows that the Region lacks capacity. `idle`, default 60: the
+    longest silence between two chunks of a stream that delivers text. After any other chunk the limit is four times as
+    long, because a model that thinks or writes the input of a tool can be silent for up to 196 s. `total`, default
+    unlimited: the deadline of the call already limits all attempts together.
     """
 
     connect: float = 10.0
@@ -185,24 +188,25 @@ class Timeout:
             seconds = getattr(self, name)
             if not is_number(seconds, above=0, infinite=True):
                 raise ValueError(
-                    f"Timeout({name}={shown(seconds)}): give a number of seconds above 0, or math.inf for no limit"
+                    f"Timeout({name}={shown(seconds)}): pass a number of seconds above 0, or math.inf for no limit"
                 )
 
 
 class Call(NamedTuple):
-    """A request to the service. It is a named tuple because that costs half of a frozen dataclass.
+    """A request to the service. It is a named tuple because a frozen dataclass costs twice as much to create.
 
-    `operation` is boto3's method name (`converse`, `invoke_model_with_response_stream` …) and `params` exactly what
-    that method takes. `arrived` and `deadline` are readings of the world's clock; `deadline` covers all attempts and
-    waits. `priority` is the place in the queue for quota, the smallest number first (see `PRIORITIES`); within one, the
-    tenants take turns, of which calls that name none are one together.
-    `plain` says that the params were checked and are JSON as they stand, so that no attempt checks them again.
-    `on_interrupt` says what to do when the stream breaks after its first content; None leaves it to the pipeline.
-    `collected` says that a stream is read to its end for its caller, who gets one answer and no events.
-    `place` is where the call is sent, None for the client's own endpoint. `pin` names the conversation that it belongs
-    to. `quota` is the policy that admits it in the place of the pipeline's. `moves` is asked after each failed attempt
-    by a policy that has another route: with the fault and the attempt's number, whether the call goes there now.
-    `call_id` is its number in the process, 0 where nobody listens to attempts. `context` is its caller's.
+    `operation` is the name of a boto3 method (`converse`, `invoke_model_with_response_stream` …) and `params` are
+    exactly the parameters of that method. `arrived` and `deadline` are readings of the driver's clock; `deadline`
+    covers all attempts and waits. `priority` orders the calls that wait for quota: the smallest number goes first (see
+    `PRIORITIES`). Within one priority the tenants take turns; all calls without a tenant count as one tenant. `plain`
+    is True if the params were checked and can be written as JSON unchanged, so that no attempt checks them again.
+    `on_interrupt` selects what to do when the stream breaks after its first content; None leaves the choice to the
+    pipeline. `collected` is True if a stream is read to its end on behalf of the caller, who gets one answer and no
+    events. `place` is the endpoint to send the call to, or None for the client's own endpoint. `pin` names the
+    conversation that the call belongs to. `quota` is the policy that admits the call instead of the quota of the
+    pipeline. `moves` is set by a policy that has another route. It is called after each failed attempt with the fault
+    and the attempt's number, and returns whether the call moves to the other route now. `call_id` is the number of the
+    call in this process, or 0 if no listener receives attempts. `context` is the caller's context.
     """
 
     operation: str
@@ -226,11 +230,11 @@ class Call(NamedTuple):
 
     @property
     def streams(self) -> bool:
-        """True if the caller reads the events of the answer as they come."""
+        """True if the caller reads the events of the answer as they arrive."""
         return self.operation in _STREAMS and not self.collected
 
     def until(self, deadline: float) -> Call:
-        """Return the same call with another deadline."""
+        """Return a copy of the call with another deadline."""
         return Call(
             self.operation,
             self.params,
@@ -255,8 +259,8 @@ class Call(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """A failed attempt: its fault, and the wait before the next attempt, in seconds. `tokens` is what it may have been
-    charged, at most, if the service was already at work on it; the next attempt pays a second time.
+    """A failed attempt: its fault, and the wait before the next attempt, in seconds. If the service had already
+    started on the attempt, `tokens` is the most that AWS may have charged for it; the next attempt is charged again.
     """
 
     fault: Fault
@@ -269,16 +273,18 @@ class Attempt:
 
 
 def sent(attempts: tuple[Attempt, ...]) -> int:
-    """Return how many of the attempts were sent: the circuit, the queue and the deadline refuse without sending."""
+    """Return the number of attempts that were sent. An attempt that the circuit, the queue or the deadline refused was
+    not sent.
+    """
     return sum(attempt.fault.kind is not Kind.REFUSED for attempt in attempts)
 
 
 class Outcome(NamedTuple):
     """The result of a call: a value or a fault.
 
-    `emitted` counts the events of a stream that the caller has already received; if it is not 0, a retry would deliver
-    events twice. `earlier` has the failed attempts before the last one, and `gave_up` the reason why no other followed.
-    `made` says how the value came about, if not by one request.
+    `emitted` counts the stream events that the caller has already received. If it is not 0, a retry would deliver
+    events twice. `earlier` contains the failed attempts before the last one, and `gave_up` the reason why no further
+    attempt followed. `made` describes how the value was produced if it is not the plain answer to one request.
     """
 
     value: Any = None
@@ -291,8 +297,8 @@ class Outcome(NamedTuple):
 
     @property
     def attempts(self) -> int:
-        """The number of requests that were sent, the last one included; refused attempts were not sent, nor is anything
-        for an answer from a cache.
+        """The number of requests that were sent, including the last one. Refused attempts and answers from a cache
+        sent no request, so they are not counted.
         """
         fault = self.fault if self.fault is not None else self.made.degraded_by
         last = self.made.cached is None if fault is None else fault.kind is not Kind.REFUSED

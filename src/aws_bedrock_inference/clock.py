@@ -1,13 +1,13 @@
-"""The only module that reads the clock and has the random source.
+"""The only module that reads the clock and uses the random source.
 
-Everything else takes a `Clock`: a callable that returns seconds and never goes back. Tests and the virtual-time
+All other code receives a `Clock`: a callable that returns seconds and never goes back. Tests and the virtual-time
 driver pass their own; ruff's banned-API rule keeps `time` and `random` out of the rules, the policies and the
 knowledge.
 """
 
 from __future__ import annotations
 
-import random  # noqa: TID251 - this module is where the ban leads
+import random  # noqa: TID251 - the one module that the ban allows
 import time  # noqa: TID251
 from collections.abc import Callable
 
@@ -15,16 +15,16 @@ Clock = Callable[[], float]
 """Seconds from an arbitrary start, never decreasing."""
 
 monotonic: Clock = time.monotonic
-"""The default clock of the blocking and the asyncio world."""
+"""The default clock of the blocking and the asyncio driver."""
 
 wall: Clock = time.time
 """Seconds since the epoch, for signatures and records that people read."""
 
 sleep: Callable[[float], None] = time.sleep
-"""The default way to wait in the blocking world; Ctrl-C interrupts it."""
+"""The default sleep of the blocking driver; Ctrl-C interrupts it."""
 
 Chance = Callable[[], float]
-"""A random source: it returns a number from 0 up to, but not including, 1."""
+"""A random source: a callable that returns a number from 0 up to, but not including, 1."""
 
 chance: Chance = random.random
-"""The default random source: back-off needs spread values, not unpredictable ones."""
+"""The default random source. Back-off needs values that are spread, not values that are unpredictable."""

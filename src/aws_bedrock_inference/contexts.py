@@ -1,10 +1,10 @@
-"""The caller's context: a few names and values that go along with its calls, into whatever is reported of them.
+"""The caller's context: a few names and values that are attached to its calls and to every report about them.
 
     with context(team="checkout"):
         client.invoke(...)
 
-A call takes the context in which it is made, as a value. So it is right in threads and tasks, also for a stream that
-another one reads, and nothing has to be kept of it or forgotten.
+A call copies the context in which it is created. The context is therefore correct in threads and tasks, even if another
+thread or task reads the call's stream, and nothing has to be cleaned up.
 """
 
 from __future__ import annotations
@@ -22,19 +22,20 @@ if TYPE_CHECKING:
 
 Value: TypeAlias = str | int | float | bool
 Context: TypeAlias = tuple[tuple[str, Value], ...]
-"""Names with their values, each name once. `dict(context)` makes a dictionary of it."""
+"""Names with their values, each name once. `dict(context)` converts it to a dictionary."""
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
-# The limits of Converse's `requestMetadata` for the number and the values, so that each context can be sent along.
+# The limits of Converse's `requestMetadata` for the number and the values, so that each context can be sent as
+# metadata.
 MOST_NAMES = 16
 LONGEST_VALUE = 256  # characters
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.:-]{0,63}", re.ASCII)
-_LARGEST = 2**63 - 1  # what counters, JSON readers and stores have room for
+_LARGEST = 2**63 - 1  # the largest integer that counters, JSON readers and stores can hold
 
 
 class _Frame(NamedTuple):
-    """The context within one `with`, and what was around it."""
+    """The context inside one `with`, and the frame around it."""
 
     names: Context
     scope: Scope
@@ -51,11 +52,11 @@ def current() -> Context:
 
 
 def context(**names: Value) -> Scope:
-    """Return a context manager, and decorator, in which all calls have these names.
+    """Return a context manager, which is also a decorator. All calls inside it have these names.
 
-    An inner one adds its names to those of the outer one, and replaces the values of equal names. There may be 16 names
-    in all; a value is a number, True or False, or a text of up to 256 printable characters. Give no secrets and no
-    prompts: they are written wherever calls are reported.
+    An inner context adds its names to those of the outer one, and replaces the values of equal names. Up to 16 names
+    are allowed in total. A value is a number, True, False, or a text of up to 256 printable characters. Do not pass
+    secrets or prompts: logs, spans and metrics contain these values.
 
     Raises `ValueError` for other names and values.
     """
@@ -63,12 +64,12 @@ def context(**names: Value) -> Scope:
 
 
 def texts(context: Context) -> dict[str, str]:
-    """Return a context's values as texts, for what has nothing else: labels, tags, metadata."""
+    """Return a context's values as texts, for labels, tags and metadata, which accept only text."""
     return {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in context}
 
 
 class Scope:
-    """A context that can be entered, also more than once and by several threads."""
+    """A context manager that can be entered several times, also by several threads."""
 
     __slots__ = ("names",)
 
@@ -94,8 +95,8 @@ class Scope:
         """Return `function` with all its calls in this context."""
         if isgeneratorfunction(function) or isasyncgenfunction(function):
             raise ValueError(
-                f"context: {function.__qualname__} is a generator, whose reader would get the context, too. "
-                "Write `with context(...)` in it, around its calls"
+                f"context: {function.__qualname__} is a generator, so its reader would get the context, too. "
+                "Write `with context(...)` inside it, around its calls"
             )
         if iscoroutinefunction(function):
 
@@ -118,8 +119,8 @@ class Scope:
 
 
 def _without(scope: Scope, frame: _Frame | None) -> _Frame | None:
-    """Return the frames that are left when `scope` ends before an inner one does, as that of a generator may. It may
-    also end in another thread or task, which has never been in it.
+    """Return the frames that remain when `scope` ends before an inner scope, as can happen in a generator. It may also
+    end in a thread or task that never entered it.
     """
     if frame is None:
         return None
@@ -134,7 +135,9 @@ def _without(scope: Scope, frame: _Frame | None) -> _Frame | None:
 
 def _bounded(names: Context) -> Context:
     if len(names) > MOST_NAMES:
-        raise ValueError(f"context: {len(names)} names with those of the outer contexts; give {MOST_NAMES} at most")
+        raise ValueError(
+            f"context: {len(names)} names, including those of the outer contexts; at most {MOST_NAMES} are allowed"
+        )
     return names
 
 
@@ -142,24 +145,25 @@ def _name(name: str) -> str:
     if _NAME.fullmatch(name) is None:
         given = repr(name) if len(name) <= LONGEST_VALUE else f"a name of {len(name):,} characters"
         raise ValueError(
-            f"context: {given} is no name; give 1 to 64 letters, digits or characters of _.:- that begin with a letter"
+            f"context: {given} is not a valid name; use 1 to 64 letters, digits or characters of _.:-, "
+            "and begin with a letter"
         )
     return name
 
 
 def _value(name: str, value: Any) -> Value:
     if isinstance(value, str):
-        text = str.__str__(value)  # the text alone of a member of an enumeration
+        text = str.__str__(value)  # the plain text if it is a member of an enumeration
         if len(text) <= LONGEST_VALUE and text.isprintable():
             return text
         raise ValueError(
-            f"context({name}=<a text of {len(text):,} characters>): give up to {LONGEST_VALUE} printable characters"
+            f"context({name}=<a text of {len(text):,} characters>): pass up to {LONGEST_VALUE} printable characters"
         )
     if isinstance(value, bool):
         return value
-    if isinstance(value, int) or is_number(value, whole=True):  # NumPy has integers of its own
+    if isinstance(value, int) or is_number(value, whole=True):  # also NumPy's integers
         if abs(int(value)) <= _LARGEST:
             return int(value)
     elif is_number(value):
         return float(value)
-    raise ValueError(f"context({name}={shown(value)}): give a short text, a finite number, True or False")
+    raise ValueError(f"context({name}={shown(value)}): pass a short text, a finite number, True or False")

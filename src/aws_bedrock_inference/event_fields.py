@@ -1,7 +1,8 @@
-"""An event as named values, for logs that programs read: flat, short, and ready for JSON.
+"""Convert an event to named values for logs that programs read: a flat, short dictionary that is ready for JSON.
 
-The names are those of the event, as docs/events.md has them, with a route, a fault and a usage spread out. What may
-hold words of the service or of a store is left out, and so are tenants: `context` is for what a caller wants reported.
+The names are those in docs/events.md; a route, a fault and a usage become several values. Values that may contain text
+of the service or of a store are left out, and so are tenants. A caller who wants a name in the log sets it with
+`context`.
 """
 
 from __future__ import annotations
@@ -28,21 +29,21 @@ _LEFT_OUT = frozenset({"call_id", "context", "message", "place", "tenant"})
 
 _CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:#/-]{0,99}", re.ASCII)
 
-# The words of AWS's documents for a kind of error.
+# The names that AWS's documents use for a kind of error.
 _ERROR_TYPES = {Kind.THROTTLED: "throttling", Kind.INVALID: "validation", Kind.UNKNOWN: "unknown_error"}
 
-# Services have ids of many forms, all without a space.
+# Request ids have many forms, but none contains a space.
 _ID = re.compile(r"[!-~]{1,200}", re.ASCII)
 
 
 def fields_of(event: Any) -> dict[str, Any]:
-    """Return what `event` says, with the context of its call and the trace that it belongs to."""
+    """Return the values of `event`, with the context of its call and the ids of its trace."""
     said: dict[str, Any] = {"event": type(event).__name__}
     kind: Any = type(event)
     for name in _names(kind):
         value = getattr(event, name)
         if type(value) is int or (type(value) is str and value):
-            said[name] = value  # as most are
+            said[name] = value  # the most common case
         else:
             said.update(_parts(name, value))
     if isinstance(event, CallEnded) and (cost := event.cost) is not None:
@@ -53,24 +54,24 @@ def fields_of(event: Any) -> dict[str, Any]:
 
 
 def request_id_of(fault: Fault) -> str | None:
-    """Return the request id of a fault; None if there is none, or a text in its place."""
+    """Return the request id of a fault, or None if it has none or the value does not look like an id."""
     return id_of(fault.request_id)
 
 
 def id_of(text: str | None) -> str | None:
-    """Return `text` if it looks like the id of a request, else None."""
+    """Return `text` if it looks like a request id, or None otherwise."""
     return text if text and _ID.fullmatch(text) else None
 
 
 def surroundings(call_id: int, context: Context) -> dict[str, Any]:
-    """Return a call's context, and the trace that it belongs to."""
+    """Return a call's context, and the ids of the trace that it belongs to."""
     said: dict[str, Any] = {"context": dict(context)} if context else {}
     ids = traces.ids(call_id)
     return said if ids is None else {**said, **ids._asdict()}
 
 
 def fault_fields(fault: Fault) -> dict[str, Any]:
-    """Return what is known of a failure, without the service's own words."""
+    """Return the facts of a failure, without the service's own text."""
     known = {
         "error_type": _ERROR_TYPES.get(fault.kind, fault.kind.value),
         "code": code_of(fault),
@@ -85,17 +86,17 @@ def fault_fields(fault: Fault) -> dict[str, Any]:
 
 
 def code_of(fault: Fault) -> str | None:
-    """Return the code of a fault; None if it is none but a text, which a server or a proxy may have written."""
+    """Return the code of a fault, or None if the code is free text that a server or a proxy may have written."""
     return named(fault.code)
 
 
 def named(code: str) -> str | None:
-    """Return a code; None if it is a text in the place of one."""
+    """Return `code` if it has the form of an error code, or None if it is free text."""
     return code if _CODE.fullmatch(code) else None
 
 
 def _parts(name: str, value: Any) -> dict[str, Any]:
-    """Return one field of an event, as one value or several, or as nothing if it says nothing."""
+    """Return one field of an event as one value, as several, or as none if it carries no information."""
     if isinstance(value, Route):
         at = {"model": masked(value.model), "region": value.region} if name == "route" else {}
         return {**at, name: masked(str(value))}

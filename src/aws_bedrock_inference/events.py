@@ -3,10 +3,11 @@
     stop = client.listen(print)     # receive every event
     stop()                          # receive no more events
 
-A listener runs in the thread or task of the call, so it must be quick. An exception of a listener is logged and does
-not affect the call. Events contain routes, codes, counts, and the names that programs give (tenants, contexts), never
-prompts or answers. Only `listen(listener, attempts=True)` receives the beginning of each call and its attempts; all
-events of one call then have its number, `call_id`, which is 0 otherwise.
+A listener runs in the thread or task of the call, so it must return quickly. An exception in a listener is logged and
+does not affect the call. Events contain routes, codes, counts, and names that the program sets (tenants, contexts).
+They never contain prompts or answers. Only a listener added with `listen(listener, attempts=True)` receives the start
+of each call and each attempt. If there is such a listener, all events of one call carry the same number, `call_id`;
+otherwise `call_id` is 0.
 """
 
 from __future__ import annotations
@@ -28,15 +29,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """The base of the events that are not part of every call, with the call's number, 0 if unknown, and its context."""
+    """The base class of events that not every call emits. `call_id` is the number of the call, or 0 if unknown;
+    `context` is the caller's context.
+    """
 
     call_id: int = field(default=0, kw_only=True, repr=False, compare=False)
     context: Context = field(default=(), kw_only=True, repr=False, compare=False)
 
 
 class CallStarted(NamedTuple):
-    """A call begins. `tenant` is empty if the call named none; `streams` says that its caller reads the answer piece
-    by piece, perhaps in another thread or task. The events of every call are named tuples: half a dataclass's cost.
+    """A call starts. `tenant` is empty if the call names none. `streams` is True if the caller reads the answer piece
+    by piece, possibly in another thread or task. The events that every call emits are named tuples, because a
+    dataclass costs twice as much to create.
     """
 
     operation: str
@@ -49,7 +53,7 @@ class CallStarted(NamedTuple):
 
 
 class AttemptStarted(NamedTuple):
-    """A request of a call is sent now, after all waits. `attempt` is its number in the call, from 1."""
+    """A request of a call is sent now, after all waits. `attempt` is the attempt's number in the call, from 1."""
 
     operation: str
     route: Route
@@ -58,9 +62,10 @@ class AttemptStarted(NamedTuple):
 
 
 class AttemptEnded(NamedTuple):
-    """A request was answered, or failed with `fault`. `seconds` is the time since it was sent; of a stream that is
-    handed over it includes the time that the consumer takes. `first_content` is the time until the first content of a
-    stream, None for other answers. An attempt that the program interrupts has no end: that of its call follows.
+    """A request got its answer, or failed with `fault`. `seconds` is the time since the request was sent; for a stream
+    that the caller reads, it includes the time that the caller takes. `first_content` is the time until the first
+    content of a stream, or None for other answers. If the program interrupts an attempt, this event is not emitted;
+    the next event is the end of the call.
     """
 
     operation: str
@@ -75,9 +80,10 @@ class AttemptEnded(NamedTuple):
 
 
 class CallEnded(NamedTuple):
-    """A call ended, successfully (`fault` is None) or not. `seconds` includes all attempts and waits. `route` is the
-    one that answered, or whose fault it is. `tenant` is empty if the call named none. `tier` is the service tier that
-    answered, `stop` the reason why the model stopped, as far as the answer says so outside of a body that is not read.
+    """A call ended. `fault` is None if the call succeeded. `seconds` includes all attempts and waits. `route` is the
+    route that answered or that failed. `tenant` is empty if the call named none. `tier` is the service tier that
+    answered. `stop` is the reason why the model stopped; it is empty if the reason is only in a body that this package
+    does not read.
     """
 
     operation: str
@@ -94,7 +100,9 @@ class CallEnded(NamedTuple):
 
     @property
     def cost(self) -> float | None:
-        """The cost of the usage in US dollars; None if the usage or the price is not known. It is looked up now."""
+        """The cost of the usage in US dollars, or None if the usage or the price is unknown. It is calculated when it
+        is read.
+        """
         from aws_bedrock_inference.pricing import cost_of  # noqa: PLC0415 - who asks for no cost loads no prices
 
         if not self.attempts or self.operation == "count_tokens":  # which AWS does not charge
@@ -104,9 +112,9 @@ class CallEnded(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class RetryScheduled(Event):
-    """An attempt failed, and the next one follows after `wait` seconds. `attempt` is the number of the failed
-    attempt. `tokens` is what that one may have been charged, at most, if the service was already at work on it: a
-    repeat pays a second time.
+    """An attempt failed, and the next one follows after `wait` seconds. `attempt` is the number of the failed attempt.
+    If the service had already started on the attempt, `tokens` is the most that AWS may have charged for it; the next
+    attempt is charged again.
     """
 
     route: Route
@@ -118,9 +126,9 @@ class RetryScheduled(Event):
 
 @dataclass(frozen=True, slots=True)
 class StreamResumed(Event):
-    """A stream broke after `received` characters of its text, and another request follows for the rest (`how` is
-    `prefill` or `turn`), or for the whole answer anew (`restart`), after `wait` seconds. `tokens` is what the part that
-    broke was charged, roughly.
+    """A stream broke after `received` characters of its text. After `wait` seconds another request follows: for the
+    rest of the answer (`how` is `prefill` or `turn`) or for the whole answer (`restart`). `tokens` is roughly what AWS
+    charged for the part that broke.
     """
 
     route: Route
@@ -133,8 +141,8 @@ class StreamResumed(Event):
 
 @dataclass(frozen=True, slots=True)
 class ContentFiltered(Event):
-    """The content of a call was filtered, and the policy `Filtered` put a message in its place (`replaced`), or raised
-    an exception. Answers that are returned as they are have no event.
+    """The content of a call was filtered, and the policy `Filtered` returned its message instead (`replaced` is True)
+    or raised an exception. A filtered answer that is returned unchanged emits no event.
     """
 
     route: Route
@@ -144,7 +152,9 @@ class ContentFiltered(Event):
 
 @dataclass(frozen=True, slots=True)
 class AnswerDegraded(Event):
-    """A call failed because of `fault`, after `attempts` requests, and a substitute was answered in its place."""
+    """A call failed because of `fault` after `attempts` requests, and a substitute was returned instead of an
+    exception.
+    """
 
     route: Route
     fault: Fault
@@ -153,7 +163,9 @@ class AnswerDegraded(Event):
 
 @dataclass(frozen=True, slots=True)
 class QuotaQueued(Event):
-    """A call waits for quota. `tokens` is its reservation, `ahead` the number of calls that go before it."""
+    """A call waits for quota. `tokens` is its reservation, and `ahead` the number of calls in front of it in the
+    queue.
+    """
 
     route: Route
     tokens: int
@@ -165,11 +177,11 @@ class QuotaQueued(Event):
 class ThrottleReceived(Event):
     """The service throttled a call that the ledger had admitted.
 
-    `limit` is the dimension that the service named, `cause` the one that the ledger considers exhausted. `reserved` is
-    the call's reservation, `outstanding` the reservations of all calls in flight, in tokens. `used` is the use of that
-    dimension in the last minute, `estimate` the new estimated limit per minute, both for this process alone. `waiting`
-    is the number of waiting calls and `consumers` the use of the last minute in tokens, both by priority. `advice` is
-    the recommended action.
+    `limit` is the quota dimension that the service named, and `cause` the dimension that the ledger considers
+    exhausted. `reserved` is the reservation of this call and `outstanding` the reservations of all calls in flight,
+    both in tokens. `used` is the use of that dimension in the last minute, and `estimate` the new estimated limit per
+    minute; both cover this process alone. By priority, `waiting` is the number of waiting calls and `consumers` the
+    tokens used in the last minute. `advice` is the recommended action.
     """
 
     route: Route
@@ -186,8 +198,8 @@ class ThrottleReceived(Event):
 
 @dataclass(frozen=True, slots=True)
 class BurndownChanged(Event):
-    """An output token of a model counts as `burndown` tokens of the quota from now on, where the table says `table`,
-    until it is changed again. `reason` says in words why.
+    """From now on, an output token of a model counts as `burndown` tokens of the quota instead of `table`, the number
+    in the package's table. `reason` explains the change in words.
     """
 
     route: Route
@@ -210,8 +222,8 @@ class StoreChanged(Event):
 
 @dataclass(frozen=True, slots=True)
 class AnswerCached(Event):
-    """A call was answered from a cache, `age` seconds after the answer was given. `fault` is None, or the failure of
-    this call in whose place the answer was given although it had expired.
+    """A call was answered from a cache; the stored answer is `age` seconds old. If `fault` is not None, the call
+    failed with `fault`, and an expired answer was returned instead of the exception.
     """
 
     route: Route
@@ -221,7 +233,9 @@ class AnswerCached(Event):
 
 @dataclass(frozen=True, slots=True)
 class CacheStoreChanged(Event):
-    """The store of a cache, at `place`, became unavailable, or available again. Calls are made without it meanwhile."""
+    """The store of a cache, at `place`, became unavailable, or available again. While it is unavailable, calls are
+    sent without the cache.
+    """
 
     place: str
     available: bool
@@ -230,7 +244,7 @@ class CacheStoreChanged(Event):
 
 @dataclass(frozen=True, slots=True)
 class DeadLetterKept(Event):
-    """A call failed for good because of `fault`, and is kept as dead letter `letter_id`."""
+    """A call failed permanently because of `fault` and is stored as dead letter `letter_id`."""
 
     route: Route
     fault: Fault
@@ -239,7 +253,9 @@ class DeadLetterKept(Event):
 
 @dataclass(frozen=True, slots=True)
 class DeadLetterLost(Event):
-    """A call failed for good because of `fault`, and the store at `place` could not keep it; `message` says why."""
+    """A call failed permanently because of `fault`, and the store at `place` could not store it as a dead letter;
+    `message` is the reason.
+    """
 
     route: Route
     fault: Fault
@@ -249,7 +265,7 @@ class DeadLetterLost(Event):
 
 @dataclass(frozen=True, slots=True)
 class CircuitChanged(Event):
-    """A circuit opened, sent a probe, or closed. `state` is its new state: `open`, `half-open` or `closed`."""
+    """A circuit opened, sent a probe, or closed. `state` is the new state: `open`, `half-open` or `closed`."""
 
     route: Route
     state: str
@@ -258,7 +274,7 @@ class CircuitChanged(Event):
 @dataclass(frozen=True, slots=True)
 class ReadinessAwaited(Event):
     """`wait_until_ready` found that the model cannot be called yet, because of `fault`. It has waited `waited` seconds
-    and asks again after `wait`.
+    so far, and sends the next request after `wait` seconds.
     """
 
     route: Route
@@ -269,8 +285,8 @@ class ReadinessAwaited(Event):
 
 @dataclass(frozen=True, slots=True)
 class ProfileChosen(Event):
-    """The service takes no on-demand calls of the route's model; they go through inference profile `profile` from now
-    on. Its calls may be answered in other Regions of the geography.
+    """The service does not accept on-demand calls for the route's model. From now on, the calls go through the
+    inference profile `profile` and may be answered in other Regions of its geography.
     """
 
     route: Route
@@ -279,8 +295,8 @@ class ProfileChosen(Event):
 
 @dataclass(frozen=True, slots=True)
 class FellBack(Event):
-    """A call left `route` after `attempts` requests there, because of `fault`, and goes on at `to`. `total` is the
-    number of requests on all routes so far.
+    """A call left `route` after `attempts` requests there, because of `fault`, and continues on route `to`. `total` is
+    the number of requests on all routes so far.
     """
 
     route: Route
@@ -292,7 +308,9 @@ class FellBack(Event):
 
 @dataclass(frozen=True, slots=True)
 class RouteHealthChanged(Event):
-    """A route of a `Fallback` takes no calls but probes now (`resting`), or its share again: `share` of the calls."""
+    """A route of a `Fallback` changed. Either it now receives only probe calls (`resting` is True), or it receives the
+    share `share` of the calls again.
+    """
 
     route: Route
     resting: bool
@@ -301,7 +319,7 @@ class RouteHealthChanged(Event):
 
 @dataclass(frozen=True, slots=True)
 class JobCreated(Event):
-    """A batch job was created, or found: `adopted` says that one with the same content was there already."""
+    """A batch job was created. `adopted` is True if a job with the same content already existed and is used instead."""
 
     job_id: str
     name: str
@@ -310,8 +328,8 @@ class JobCreated(Event):
 
 @dataclass(frozen=True, slots=True)
 class JobProgressed(Event):
-    """A batch job that is waited for has another status or other counts than before. `status` is the documents' word,
-    `aws_status` AWS's; `waited` are the seconds since the wait began.
+    """A batch job that this process waits for has a new status or new counts. `status` is the status in the documents'
+    words and `aws_status` in AWS's words. `waited` is the number of seconds since the wait began.
     """
 
     job_id: str
@@ -325,7 +343,7 @@ class JobProgressed(Event):
 
 @dataclass(frozen=True, slots=True)
 class JobPollFailed(Event):
-    """The status of a batch job could not be asked, because of `fault`. It is asked again after `wait` seconds."""
+    """The status of a batch job could not be read because of `fault`. It is read again after `wait` seconds."""
 
     job_id: str
     fault: Fault

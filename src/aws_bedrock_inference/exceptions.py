@@ -8,7 +8,7 @@
     │   ├── QueueFull               too many calls already wait for quota
     │   ├── DeadlineTooClose        the call could not end before its deadline (also a TimeoutError)
     │   ├── BudgetExhausted         the limit of `MaxCost` is reached
-    │   ├── PriceUnknown            the price is not known, so `MaxCost` could not keep its limit
+    │   ├── PriceUnknown            the price is unknown, so `MaxCost` could not enforce its limit
     │   └── ClientClosed            the client was closed before the call could be sent
     └── ServiceFault                the service returned an error, or the network failed (also botocore's ClientError)
         ├── Throttled               the account's quota is exhausted
@@ -17,18 +17,19 @@
         ├── ServerFailed            an internal error of AWS
         ├── ModelFailed             the model failed on this request
         ├── InvalidByService        the service rejected the request as invalid
-        │   └── ContentFilteredError the content was filtered: why is in `filtered`
+        │   └── ContentFilteredError the content was filtered; `filtered` has the reason
         ├── Denied                  credentials, permissions or access to the model are missing
         ├── NotFound                no such model or resource
         ├── TimedOut                no answer in time (also a TimeoutError)
         ├── Unreachable             no connection (also a ConnectionError)
-        ├── AnswerIncomplete        the answer lacks the tool call or the JSON that was asked for; it is in `answer`
-        └── StreamBroken            the answer is incomplete; the part that arrived is in `received`
+        ├── AnswerIncomplete        the answer lacks the requested tool call or JSON; `answer` has what arrived
+        └── StreamBroken            the answer is incomplete; `received` has the part that arrived
 
-The text of a `Refused` names the service's code that it stands for, such as `ValidationException` for `InvalidRequest`.
+The text of a `Refused` also names the corresponding code of the service, such as `ValidationException` for
+`InvalidRequest`.
 
 Each exception has the attributes `code`, `decision`, `cause`, `origin`, `advice`, `attempts`, `request_id`, `route`,
-`trail`, `retry_after` and `letter_id`, and one note for each earlier attempt.
+`trail`, `retry_after` and `letter_id`, and a note for each earlier attempt.
 """
 
 from __future__ import annotations
@@ -91,7 +92,9 @@ class BedrockError(Exception):
 
     @property
     def attempts(self) -> int:
-        """The number of requests sent, the last included; 0 if refused before. `outcome.earlier` lists the others."""
+        """The number of requests sent; 0 if the call was refused before the first. `outcome.earlier` lists all but the
+        last.
+        """
         return self.outcome.attempts
 
     @property
@@ -107,18 +110,18 @@ class BedrockError(Exception):
 
     @property
     def retry_after(self) -> float | None:
-        """The seconds after which a retry can succeed, if known."""
+        """The seconds after which a retry can succeed, or None if unknown."""
         fault = self.fault
         return None if fault.retry_after is fault.suggested_wait is None else fault.stated_wait
 
     @property
     def trail(self) -> tuple[Hop, ...]:
-        """The routes that were tried, in order, where the pipeline has a `Fallback`."""
+        """The routes that were tried, in order, if the pipeline has a `Fallback`."""
         return self.outcome.made.trail
 
     @property
     def letter_id(self) -> str | None:
-        """The id of the dead letter that keeps this call; None without one (see `DeadLetter`)."""
+        """The id of the dead letter that stores this call, or None (see `DeadLetter`)."""
         return self.outcome.made.letter_id
 
     @property
@@ -144,7 +147,7 @@ class InvalidRequest(Refused, ValueError):
 
     @property
     def advice(self) -> str:
-        """The recommended action, after what is wrong and where."""
+        """The problem, its place in the request, and the recommended action."""
         return f"{self.fault.message.rstrip('.')}. {self.fault.advice}"
 
 
@@ -169,11 +172,11 @@ class BudgetExhausted(Refused):
 
 
 class PriceUnknown(Refused):
-    """A call under `MaxCost` whose price is not known."""
+    """A call refused because its price is unknown and `MaxCost` limits the cost."""
 
 
 class ClientClosed(Refused):
-    """A call of a client that was closed, or whose next attempt came after that."""
+    """A call of a closed client, or a call whose next attempt came after the client was closed."""
 
 
 class ServiceFault(BedrockError, ClientError):
@@ -216,28 +219,28 @@ class InvalidByService(ServiceFault):
 
 
 class _Answered(ServiceFault):
-    """The common part of exceptions in whose place there was an answer, whole or in part."""
+    """The common part of exceptions for calls that got an answer, complete or in part."""
 
     @property
     def answer(self) -> dict[str, Any]:
-        """The answer as it came, in Converse's form, or the body of InvokeModel's; empty if there was none."""
+        """The answer that arrived, in Converse's form or as the body of InvokeModel; empty if there was none."""
         value = self.outcome.value
         answer: dict[str, Any] = {} if value is None else value if isinstance(value, dict) else value.response({})
         return answer
 
     @property
     def received(self) -> str:
-        """The text that came."""
+        """The text that arrived."""
         return text_of(((self.answer.get("output") or {}).get("message") or {}).get("content"))
 
     @property
     def usage(self) -> Usage | None:
-        """The tokens that were used for it; None if the service reported none."""
+        """The tokens that the answer used, or None if the service reported none."""
         return self.outcome.usage
 
 
 class ContentFilteredError(_Answered, InvalidByService):
-    """Content that a guardrail, the filter of the model's provider or the model itself kept back."""
+    """Content that a guardrail, the content filter of the model's provider, or the model itself blocked."""
 
     @property
     def filtered(self) -> FilteredContent | None:
@@ -246,7 +249,7 @@ class ContentFilteredError(_Answered, InvalidByService):
 
 
 class AnswerIncomplete(_Answered):
-    """An answer that lacks what was asked for: its tool call or its JSON was cut off, or the JSON breaks its schema."""
+    """An answer without the requested tool call or JSON: the answer was truncated, or the JSON violates its schema."""
 
 
 class Denied(ServiceFault):
@@ -258,15 +261,15 @@ class NotFound(ServiceFault):
 
 
 class TimedOut(ServiceFault, TimeoutError):
-    """A missing answer: the time limit passed."""
+    """No answer within the time limit."""
 
 
 class Unreachable(ServiceFault, ConnectionError):
-    """A connection that could not be made, or that was lost before the answer."""
+    """A connection that failed, or that was lost before the answer."""
 
 
 class StreamBroken(ServiceFault):
-    """An answer that ended too early."""
+    """A streamed answer that ended too early."""
 
     @property
     def received(self) -> str:
@@ -275,7 +278,7 @@ class StreamBroken(ServiceFault):
 
     @property
     def received_message(self) -> dict[str, Any]:
-        """The content that arrived before the break, as a Converse message; incomplete tool input stays text."""
+        """The content that arrived before the break, as a Converse message; incomplete tool input is text."""
         return self.transcript.message() if self.transcript is not None else {"role": "assistant", "content": []}
 
     @property

@@ -16,7 +16,7 @@ class Category(Enum):
 
 
 class Decision(Enum):
-    """The decision about sending the same request again."""
+    """The decision whether to send the same request again: yes, no, or only a few times."""
 
     RETRY = "RETRY"
     FAIL = "FAIL"
@@ -24,7 +24,7 @@ class Decision(Enum):
 
 
 class Kind(Enum):
-    """The coarse class of a fault; users catch one exception class for each."""
+    """The coarse class of a fault. There is one exception class for each."""
 
     THROTTLED = "throttled"
     OVERLOADED = "overloaded"
@@ -42,12 +42,12 @@ class Kind(Enum):
 
 
 class Origin(Enum):
-    """The place where a failure arose. Only the called service's own failures say something of its quota.
+    """The place where a failure arose. Only failures of the called service itself are evidence about its quota.
 
-    SERVICE is the service that was called, DEPENDENCY another one that it uses, such as KMS. IDENTITY is a source of
-    credentials (STS, IAM Identity Center, instance metadata). NETWORK is the way to the service: DNS, proxy, TLS, a
-    connection that was not made or was lost. MACHINE is this process and its computer: file descriptors, memory,
-    threads, disk, clock. CALLER is the request itself, or a refusal of this library.
+    SERVICE: the service that was called. DEPENDENCY: another service that it uses, such as KMS. IDENTITY: a source of
+    credentials (STS, IAM Identity Center, instance metadata). NETWORK: the path to the service (DNS, proxy, TLS, a
+    connection that failed or was lost). MACHINE: this process and its computer (file descriptors, memory, threads,
+    disk, clock). CALLER: the request itself, or a refusal by this library.
     """
 
     SERVICE = "service"
@@ -63,8 +63,9 @@ class Hint:
     """The retry schedule of a fault, in seconds and counts. The defaults are those of AWS SDK retry 2.1 for transient
     errors.
 
-    `base` and `cap` shape the exponential back-off, `floor` is the shortest useful wait, `attempts` is the maximum
-    number of attempts, and `cost` is taken from the shared retry budget.
+    `base` and `cap` are the first and the longest wait of the exponential back-off, `floor` is the shortest useful
+    wait, `attempts` is the maximum number of attempts, and `cost` is what each retry takes from the shared retry
+    budget.
     """
 
     base: float = 0.05
@@ -78,14 +79,14 @@ class Hint:
 class Fault:
     """The facts of one failure.
 
-    `code` is the service's own error name in its canonical spelling, `cause` the cause as a stable slug,
-    `limit` the quota dimension a throttle names (`requests`, `tokens`, `tokens-per-day`). `unhealthy` tells a circuit
-    breaker that the service, not the caller, is at fault. `reached` is False when the request surely never arrived;
-    without a `status` its fate is unknown otherwise. `retry_after` (header `Retry-After`, else the wait that AWS's
-    documents state for the cause) and `suggested_wait` (header `x-amz-retry-after`) are the waits that the service
-    states, in seconds; `stated_wait` is the longer one.
-    `paced` says that something else, the quota, already decides when the next attempt may go, so a further wait would
-    be blind. `origin` is the place where it arose.
+    `code` is the service's error name in its canonical spelling, `cause` the cause as a stable slug, and `limit` the
+    quota dimension that a throttle names (`requests`, `tokens`, `tokens-per-day`). `unhealthy` is True if the service,
+    not the caller, is at fault, so that a circuit breaker counts it. `reached` is False if the request certainly did
+    not reach the service; if it is True and there is no `status`, nobody knows whether the service executed the
+    request. `retry_after` is the header `Retry-After`, or else the wait that AWS's documents state for the cause.
+    `suggested_wait` is the header `x-amz-retry-after`. Both are in seconds; `stated_wait` is the longer one. `paced`
+    is True if the quota already decides when the next attempt is sent, so that a further wait would only waste time.
+    `origin` is the place where the failure arose.
     """
 
     code: str
@@ -110,7 +111,7 @@ class Fault:
 
     @property
     def stated_wait(self) -> float:
-        """The seconds that the service asks to wait before the same request is sent again; 0 if it does not say."""
+        """The seconds to wait that the service states, before the same request is sent again; 0 if it states none."""
         return max(self.retry_after or 0.0, self.suggested_wait or 0.0)
 
     def with_details(
@@ -125,7 +126,7 @@ class Fault:
         response: dict[str, Any] | None = None,
         error: BaseException | None = None,
     ) -> Fault:
-        """Return what this says of an error, with the facts of one occurrence: `replace`, at a quarter of its cost."""
+        """Return a copy with the facts of one occurrence of the error, at a quarter of the cost of `replace`."""
         fault = object.__new__(Fault)
         fault.__dict__.update(
             self.__dict__,

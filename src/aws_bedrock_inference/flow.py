@@ -1,20 +1,20 @@
-"""The plan of one call, without any I/O in it.
+"""The plan of one call, without any I/O.
 
-A flow is a generator: it yields *effects*, what it asks of the world, and returns an `Outcome`. A driver (see
-`drivers`) performs the effects and sends the replies back. Flows yield only through the helpers below, so
-that each reply's type is stated in one place.
+A flow is a generator. It yields *effects*, which are requests to the outside world, and returns an `Outcome`. A driver
+(see `drivers`) performs the effects and sends the replies back. Flows yield only through the helpers below, so that the
+type of each reply is stated in one place.
 
-    Send     carry the call to the service           → Outcome
+    Send     send the call to the service            → Outcome
     Next     read one event of an open stream        → event, Fault, or None at the end of the body
-    Give     hand an event to the consumer           → whether it wants more
+    Give     deliver an event to the consumer        → whether it wants more
     Sleep    let time pass                           → None
     Wait     wait until woken, or until a time       → None
-    Ask      put a request to a store                → what the store answers
+    Ask      send a request to a store               → the store's answer
     Emit     notify the listeners                    → None
 
-When a task is cancelled or Ctrl-C is pressed, the driver throws that interruption into the flow. A policy that holds a
-resource releases it and lets the interruption pass. A consumer that stops reading is not an interruption: `Give` then
-returns False.
+When a task is cancelled or Ctrl-C is pressed, the driver raises that interruption inside the flow. A policy that holds
+a resource releases it and does not catch the interruption. A consumer that stops reading is not an interruption: in
+this case `Give` returns False.
 """
 
 from __future__ import annotations
@@ -36,24 +36,24 @@ T_co = TypeVar("T_co", covariant=True)
 
 
 class Waiter(Protocol):
-    """The object that a flow waits on. Whoever can end the wait calls the attached `wake`."""
+    """The object that a flow waits for. The code that ends the wait calls the attached `wake`."""
 
     def attach(self, wake: Callable[[], object]) -> bool:
-        """Register `wake`; False when the wait is over already, and `wake` will not be needed."""
+        """Register `wake`, and return True; return False if the wait is already over, so that `wake` is not needed."""
 
 
 class StoreRequest(Protocol[T_co]):
-    """A question to a store, which can be put in both worlds."""
+    """A request to a store, which blocking and asyncio code can send."""
 
     def run(self) -> T_co:
-        """Ask and block until answered."""
+        """Send the request, and block until the answer arrives."""
 
     async def arun(self) -> T_co:
-        """Ask and await the answer."""
+        """Send the request, and await the answer."""
 
 
 class Send:
-    """Carry the call to the service once."""
+    """Send the call to the service once."""
 
     __slots__ = ("call",)
 
@@ -71,7 +71,7 @@ class Next:
 
 
 class Give:
-    """Hand one item to whoever consumes the stream."""
+    """Deliver one item to the consumer of the stream."""
 
     __slots__ = ("item",)
 
@@ -80,7 +80,7 @@ class Give:
 
 
 class Head(NamedTuple):
-    """The first item that a stream gives: boto3's response, all but the stream itself."""
+    """The first item of a stream: boto3's response without the stream itself."""
 
     response: dict[str, Any]
 
@@ -94,16 +94,16 @@ ABANDONED = Fault(
     cause="abandoned",
     origin=Origin.CALLER,
 )
-"""The fault of a stream whose consumer went away. What the program itself ended has its cause, whatever ended it."""
+"""The fault of a stream whose consumer stopped reading. All calls that the program itself ends have this cause."""
 
 INTERRUPTED = ABANDONED.with_details(
     "CallInterrupted", "a cancellation or another exception of the program ended the call before its answer"
 )
-"""The fault of a call that an interruption ended. Nobody is raised it: the interruption passes."""
+"""The fault of a call that an interruption ended. It is only reported: the caller gets the interruption itself."""
 
 
 class Sleep:
-    """Let `seconds` pass."""
+    """Wait for `seconds`."""
 
     __slots__ = ("seconds",)
 
@@ -112,7 +112,7 @@ class Sleep:
 
 
 class Wait:
-    """Wait until `waiter` is woken, or until the clock shows `until`."""
+    """Wait until `waiter` is woken, or until the clock reaches `until`."""
 
     __slots__ = ("until", "waiter")
 
@@ -122,7 +122,7 @@ class Wait:
 
 
 class Ask:
-    """Put a request to a store."""
+    """Send a request to a store."""
 
     __slots__ = ("request",)
 
@@ -145,22 +145,22 @@ Step: TypeAlias = "Callable[[Call], Flow]"
 
 
 def give(item: Any) -> Generator[Effect, Any, bool]:
-    """Hand `item` to the consumer; False when the consumer has gone away."""
+    """Deliver `item` to the consumer; return False if the consumer has stopped reading."""
     return cast("bool", (yield Give(item)))
 
 
 def sleep(seconds: float) -> Generator[Effect, Any, None]:
-    """Let `seconds` pass."""
+    """Wait for `seconds`."""
     yield Sleep(seconds)
 
 
 def wait(waiter: Waiter, until: float) -> Generator[Effect, Any, None]:
-    """Wait until woken, or until the clock shows `until`."""
+    """Wait until `waiter` is woken, or until the clock reaches `until`."""
     yield Wait(waiter, until)
 
 
 def ask(request: StoreRequest[T_co]) -> Generator[Effect, Any, T_co]:
-    """Put a request to a store and return its answer."""
+    """Send a request to a store, and return the answer."""
     return cast("T_co", (yield Ask(request)))
 
 
@@ -170,15 +170,15 @@ def emit(event: object) -> Generator[Effect, Any, None]:
 
 
 def send(call: Call) -> Flow:
-    """Carry `call` to the service once: the innermost step of every pipeline for a unary operation."""
+    """Send `call` to the service once: the innermost step of every pipeline for a unary operation."""
     outcome = cast("Outcome", (yield Send(call)))
     return outcome if outcome.fault is None else unechoed(call, outcome)
 
 
 def passing(flow: Flow, take: Callable[[Any], Iterable[Any]]) -> Flow:
-    """Run `flow`, and hand on what `take` makes of each item that it gives: nothing, the item, or several.
+    """Run `flow`, and deliver instead of each of its items the items that `take` returns: none, one, or several.
 
-    All other effects pass unchanged, and so do interruptions. The flow goes on until its consumer wants no more.
+    All other effects and all interruptions pass unchanged. The flow continues until its consumer wants no more items.
     """
     try:
         effect = next(flow)
@@ -201,8 +201,8 @@ def passing(flow: Flow, take: Callable[[Any], Iterable[Any]]) -> Flow:
 
 
 def relayed(flow: Flow, see: Callable[[Effect], Effect]) -> Flow:
-    """Run `flow`, and pass on what `see` makes of each of its effects: that effect, or another that has the same reply.
-    Interruptions pass unchanged.
+    """Run `flow`, and yield instead of each of its effects the effect that `see` returns, which must have the same type
+    of reply. Interruptions pass unchanged.
     """
     try:
         effect = next(flow)
@@ -218,7 +218,7 @@ def relayed(flow: Flow, see: Callable[[Effect], Effect]) -> Flow:
 
 
 class Policy(Protocol):
-    """One concern around a call. A policy may refuse, delay, retry or observe the call; it does not know other
+    """One concern around a call. A policy may refuse, delay, retry or observe the call, independently of all other
     policies.
     """
 
@@ -227,10 +227,11 @@ class Policy(Protocol):
 
 
 class Pipeline:
-    """Policies listed outside-in: `Pipeline(Deadline(), Retry(), Breaker(), Quota())` nests as it reads.
+    """Policies, listed from the outermost to the innermost: `Pipeline(Deadline(), Retry(), Breaker(), Quota())`.
 
-    The order is part of the meaning: here every attempt passes the breaker and pays quota, and the deadline covers
-    all attempts. A policy with a method `placed(outer, inner)` is told its neighbours, and may raise `ValueError`.
+    The order matters. In this example the deadline covers all attempts, and every attempt passes the breaker and uses
+    quota. If a policy has a method `placed(outer, inner)`, the pipeline calls it with the policies outside and inside
+    of it; the method may raise `ValueError`.
     """
 
     def __init__(self, *policies: Policy) -> None:
@@ -241,7 +242,9 @@ class Pipeline:
                 placed(policies[:number], policies[number + 1 :])
 
     def around(self, step: Step, clock: Clock) -> Step:
-        """Return `step` with all policies around it, or plain if the environment turns them off (see `switch`)."""
+        """Return `step` with all policies around it, or `step` itself if the environment turns them off (see
+        `switch`).
+        """
         if policies_are_off():
             return step
         for policy in reversed(self.policies):
@@ -249,7 +252,7 @@ class Pipeline:
         return step
 
     def leave(self) -> Flow:
-        """Give up what the policies hold outside of this process: a client that closes frees its shared quota."""
+        """Release what the policies hold outside this process, for example the client's part of a shared quota."""
         for policy in self.policies:
             leave = getattr(policy, "leave", None)
             if leave is not None:

@@ -1,7 +1,7 @@
 """State that must not cross a fork.
 
-A forked child inherits locks that no thread of it will ever release, connections that its parent goes on using, and
-leases that were granted to its parent. An object that has any of these registers itself with `renew_after_fork`.
+A forked child inherits locks that none of its threads will release, connections that its parent still uses, and leases
+that belong to its parent. Every object with such state registers itself with `renew_after_fork`.
 """
 
 from __future__ import annotations
@@ -21,12 +21,14 @@ class Forked(Protocol):
     """An object with state that belongs to one process."""
 
     def after_fork(self) -> None:
-        """Replace locks, and forget what the parent owns without closing it. Runs in the child, before its own code."""
+        """Replace locks and forget the parent's resources without closing them. Runs in the child, before the child's
+        own code.
+        """
 
 
 class Locked:
-    """The base of an object whose state one lock guards. A forked child gets a new lock, since another thread of the
-    parent may have held the old one.
+    """The base class of an object whose state one lock guards. A forked child gets a new lock, because another thread
+    of the parent may have held the inherited one.
     """
 
     def __init__(self) -> None:
@@ -44,8 +46,8 @@ def renew_after_fork(owner: Forked) -> None:
 
 
 class AtEnd:
-    """A function that is called when this process ends, once it is armed here. What ends a worker of multiprocessing is
-    not `atexit`, and a forked child is armed anew.
+    """A function that is called once when this process ends, after it was armed. It also runs at the end of a worker
+    of `multiprocessing`, where `atexit` does not; a forked child arms it again.
     """
 
     def __init__(self, function: Callable[[], object]) -> None:
@@ -53,7 +55,7 @@ class AtEnd:
         self._armed_in = 0
 
     def arm(self) -> None:
-        """Call the function at the end of this process, once."""
+        """Call the function once, at the end of this process."""
         if self._armed_in == os.getpid():
             return
         self._armed_in = os.getpid()
@@ -65,7 +67,9 @@ class AtEnd:
 
 
 def renew_lock(renewing: Any) -> None:
-    """Replace the lock of credentials or of a token of botocore, which knows nothing of forks, if they have one."""
+    """Replace the lock of a botocore credentials or token object, if it has one. botocore does not handle forks
+    itself.
+    """
     if hasattr(renewing, "_refresh_lock"):
         renewing._refresh_lock = threading.Lock()  # noqa: SLF001 - there is no other way in
 

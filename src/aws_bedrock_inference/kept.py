@@ -1,7 +1,7 @@
-"""The answers of AWS on disk: one JSON file for each account, Region and endpoint, readable by its owner alone.
+"""Answers of AWS stored on disk: one JSON file for each account, Region and endpoint, with mode 0600.
 
-A cache, so nothing that is wrong with it is an error: what cannot be read is not there, what cannot be written is not
-kept.
+This is a cache, so a damaged file is not an error: a file that cannot be read counts as missing, and a file that
+cannot be written is skipped.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 
 
 def place(directory: str | Path | None, kind: str, whose: str, region: str, endpoint: str) -> Path:
-    """Return the file of that kind for one account, or access key, in one Region at one endpoint."""
+    """Return the path of a cache file of one kind, for one account (or access key) and Region at one endpoint."""
     if directory is None:
         directory = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")) / "aws-bedrock-inference"  # noqa: PTH111 - which raises without a home
     where = hashlib.sha256(endpoint.encode()).hexdigest()[:8]
@@ -24,7 +24,7 @@ def place(directory: str | Path | None, kind: str, whose: str, region: str, endp
 
 
 def read(file: Path, version: int) -> dict[str, Any] | None:
-    """Return what a file of that version of its format holds; None when there is none."""
+    """Return the content of a cache file with this format version, or None if there is none."""
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
         return content if isinstance(content, dict) and content.get("format") == version else None
@@ -33,7 +33,7 @@ def read(file: Path, version: int) -> dict[str, Any] | None:
 
 
 def write(file: Path, version: int, content: dict[str, Any]) -> None:
-    """Keep `content`, whole or not at all."""
+    """Write `content` atomically: completely or not at all."""
     with contextlib.suppress(OSError):
         file.parent.mkdir(parents=True, exist_ok=True)
         descriptor, name = tempfile.mkstemp(dir=file.parent, prefix=file.name, suffix=".new")  # its mode is 0600

@@ -24,12 +24,12 @@ Listener = Callable[[object], None]
 
 
 class Listeners(Locked):
-    """The listeners of one client. `always` are called with every event that is made, before the others; `beyond` has
-    others that hear of the same events.
+    """The listeners of one client. The `always` listeners receive every event, before the others. The listeners in
+    `beyond` receive the same events.
 
-    The events of every call are made for those alone who ask for them: `heard` says whether anybody wants the end of
-    successful calls, `watched` whether anybody wants their beginning and their attempts, too. Both are kept up to date
-    rather than asked for: every call reads them.
+    Events that every call could emit are created only if a listener asks for them. `heard` is True if a listener wants
+    the end of successful calls, and `watched` if a listener also wants the start and the attempts of calls. Both are
+    stored rather than computed, because every call reads them.
     """
 
     def __init__(self, *always: Listener, beyond: Listeners | None = None) -> None:
@@ -63,13 +63,13 @@ class Listeners(Locked):
         return stop
 
     def reach(self, within: Listeners) -> None:
-        """Let these listeners hear of the events of `within`, too."""
+        """Let these listeners also receive the events of `within`."""
         with self._lock:
             self._within.add(within)
         within.refresh()
 
     def refresh(self) -> None:
-        """Find out again who listens."""
+        """Compute `heard` and `watched` again."""
         with self._lock:
             beyond = self._beyond
             self.watched = bool(self._watching) or (beyond is not None and beyond.watched)
@@ -90,7 +90,7 @@ class Listeners(Locked):
                 outcome.attempts,
                 now - call.arrived,
                 call.tenant,
-                DEFAULT if usage is None else tier_of(call.params, value),  # other values may be anybody's
+                DEFAULT if usage is None else tier_of(call.params, value),  # other values may come from the user
                 "" if usage is None else reason_of(value),
                 call.call_id,
                 call.context,
@@ -98,22 +98,22 @@ class Listeners(Locked):
         )
 
     def notify(self, event: object) -> None:
-        """Pass `event` to all listeners that ask for its kind."""
+        """Pass `event` to all listeners that asked for its kind."""
         for listener in self._watching if type(event) in _WATCHED else (*self._always, *self._added, *self._watching):
             try:
                 listener(event)
             except Exception:  # noqa: BLE001 - a listener must never hurt the call
-                with suppress(Exception):  # so may a handler of the program's logging
+                with suppress(Exception):  # a logging handler of the program may fail, too
                     _log.exception("listener %s failed on %s", _name(listener), type(event).__name__)
         if self._beyond is not None:
             self._beyond.notify(event)
 
 
 def _name(listener: Listener) -> str:
-    """Return a listener's name; its repr may hold what the user bound to it."""
+    """Return a listener's name. Its repr is not used, because it may contain values that the user bound to it."""
     name: str = getattr(listener, "__qualname__", type(listener).__qualname__)
     return name
 
 
 PROCESS = Listeners()
-"""The listeners of the process: they hear of every client, wrapper and run."""
+"""The listeners of the process: they receive the events of every client, wrapper and run."""

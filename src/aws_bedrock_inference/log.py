@@ -1,14 +1,16 @@
-"""The package's log: one line of the standard library's `logging` for each event that someone on call wants to see.
+"""The package's log: one line in the standard library's `logging` for each event that an engineer on call needs.
 
     logging.getLogger("aws_bedrock_inference").setLevel(logging.INFO)
 
-Retries, an open circuit, a lost store and failed calls are warnings: calls go on, or their exceptions say more. That is
-the level at which stamina and urllib3 log retries; botocore's DEBUG hides them among thousands of lines. Throttles that
-the quota paces, and recoveries, are INFO. Calls that succeed, wait, or are ended by the program are DEBUG.
+WARNING: retries, an open circuit, a lost store and failed calls. None of them is an ERROR, because either the call
+continues or an exception reports it. stamina and urllib3 also log retries as warnings; botocore logs them at DEBUG
+among thousands of other lines. INFO: throttles that the quota absorbs, and recoveries. DEBUG: calls that succeed,
+wait, or are ended by the program.
 
-A line has routes, codes, causes, counts and request ids: no message of the service, since that may quote the request,
-no prompt, no answer, no credentials. The same as named values is the record's attribute `bedrock`, from which
-`telemetry.logs` makes JSON. `log` is a listener like any other, and the first of every client and wrapper.
+A line contains routes, codes, causes, counts and request ids. It contains no message of the service, because that may
+quote the request, and no prompt, answer or credential. The record's attribute `bedrock` has the same facts as named
+values, from which `telemetry.logs` writes JSON. `log` is an ordinary listener, and the first one of every client and
+wrapper.
 """
 
 from __future__ import annotations
@@ -52,7 +54,7 @@ if TYPE_CHECKING:
     Line: TypeAlias = tuple[Any, ...]
 
 LOGGER = logging.getLogger("aws_bedrock_inference")
-LOGGER.addHandler(logging.NullHandler())  # a library prints nothing by itself
+LOGGER.addHandler(logging.NullHandler())  # without it, logging would print to standard error
 
 DEBUG, INFO, WARNING, ERROR = logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR
 
@@ -60,7 +62,7 @@ enabled = LOGGER.isEnabledFor
 
 
 def log(event: object) -> None:
-    """Write the line of `event`, if it has one and its level is enabled."""
+    """Log the line of `event`, if the event has one and its level is enabled."""
     line = _LINES.get(type(event))
     if line is not None:
         level, text = line
@@ -94,7 +96,7 @@ def _resumed(event: StreamResumed) -> Line:
 
 def _degraded(event: AnswerDegraded) -> Line:
     return (
-        "%s: a substitute was answered, because the call failed after %d attempt(s) with %s",
+        "%s: a substitute was returned, because the call failed after %d attempt(s) with %s",
         event.route,
         event.attempts,
         _named(event.fault),
@@ -106,7 +108,7 @@ def _filtered(event: ContentFiltered) -> Line:
         "%s: the content was %s; %s",
         event.route,
         event.filtered,
-        "the message for it was answered" if event.replaced else "an exception follows",
+        "the configured message was returned" if event.replaced else "an exception follows",
     )
 
 
@@ -163,7 +165,7 @@ def _cached(event: AnswerCached) -> Line:
     if event.fault is None:
         return ("%s: answered from the cache, %.0f s old", event.route, event.age)
     return (
-        "%s: answered from the cache although %.0f s old, in the place of %s",
+        "%s: answered from the cache with an expired answer, %.0f s old, after %s",
         event.route,
         event.age,
         _named(event.fault),
@@ -173,21 +175,21 @@ def _cached(event: AnswerCached) -> Line:
 def _cache_store(event: CacheStoreChanged) -> Line:
     if event.available:
         return ("the cache at %s is available again", event.place)
-    return ("the cache is unavailable, and calls are made without it: %s", masked(event.message))
+    return ("the cache is unavailable, and calls are sent without it: %s", masked(event.message))
 
 
 def _letter(event: DeadLetterKept) -> Line:
-    return ("%s: failed with %s; kept as dead letter %s", event.route, _named(event.fault), event.letter_id)
+    return ("%s: failed with %s; stored as dead letter %s", event.route, _named(event.fault), event.letter_id)
 
 
 def _letter_lost(event: DeadLetterLost) -> Line:
     why = masked(event.message)
-    return ("%s: failed with %s; not kept as a dead letter: %s", event.route, _named(event.fault), why)
+    return ("%s: failed with %s; not stored as a dead letter: %s", event.route, _named(event.fault), why)
 
 
 def _burndown(event: BurndownChanged) -> Line:
     return (
-        "%s: an output token counts as %.3g tokens of the quota, where the table says %.3g: %s",
+        "%s: an output token counts as %.3g tokens of the quota, not %.3g as in the table: %s",
         event.route,
         event.burndown,
         event.table,
@@ -202,16 +204,20 @@ def _circuit(event: CircuitChanged) -> Line:
 def _store(event: StoreChanged) -> Line:
     if event.available:
         return ("quota of %s: the store is available again", event.pool)
-    return ("quota of %s: the store is unavailable; its last share, or a small one, is used", event.pool)
+    return ("quota of %s: the store is unavailable; this process uses its last share, or a small one", event.pool)
 
 
 def _profile(event: ProfileChosen) -> Line:
-    return ("%s: no on-demand throughput; its calls go through inference profile %s", event.route, event.profile)
+    return (
+        "%s: the model has no on-demand throughput; its calls go through inference profile %s",
+        event.route,
+        event.profile,
+    )
 
 
 def _fell_back(event: FellBack) -> Line:
     return (
-        "%s: left after %d attempt(s), %d in all, with %s; the call goes on at %s",
+        "%s: the call left this route after %d attempt(s), %d in all, with %s; it continues on %s",
         event.route,
         event.attempts,
         event.total,
@@ -222,8 +228,8 @@ def _fell_back(event: FellBack) -> Line:
 
 def _health(event: RouteHealthChanged) -> Line:
     if event.resting:
-        return ("%s: rests; single calls probe it, and the others go to other routes", event.route)
-    return ("%s: takes calls again, %.0f %% of them at first", event.route, 100 * event.share)
+        return ("%s: the route is resting; single calls probe it, and all others use other routes", event.route)
+    return ("%s: the route receives calls again, at first %.0f %% of them", event.route, 100 * event.share)
 
 
 def _awaited(event: ReadinessAwaited) -> Line:
@@ -237,7 +243,7 @@ def _awaited(event: ReadinessAwaited) -> Line:
 
 
 def _job(event: JobCreated) -> Line:
-    return ("job %s (%s) %s", event.job_id, event.name, "has this content already" if event.adopted else "created")
+    return ("job %s (%s) %s", event.job_id, event.name, "already has this content" if event.adopted else "created")
 
 
 def _progress(event: JobProgressed) -> Line:
@@ -254,7 +260,7 @@ def _progress(event: JobProgressed) -> Line:
 
 def _poll_failed(event: JobPollFailed) -> Line:
     return (
-        "job %s: its status could not be asked: %s; asked again in %.0f s",
+        "job %s: its status could not be read: %s; the next request follows in %.0f s",
         event.job_id,
         _named(event.fault),
         event.wait,

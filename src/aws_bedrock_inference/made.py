@@ -1,4 +1,4 @@
-"""The story of an answer that is not simply what the service answered to one request."""
+"""A description of how an answer was produced, if it is not simply the service's answer to one request."""
 
 from __future__ import annotations
 
@@ -10,19 +10,23 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.fault import Fault
 
 Joint: TypeAlias = Literal["prefill", "turn", "restart"]
-"""The ways to ask for the part after a seam: the model went on from the text as its own, it was asked in a turn of the
-user to go on, or the request was made anew."""
+"""The ways to request the part after a seam. `prefill`: the model continued the text as its own. `turn`: a user turn
+asked it to continue. `restart`: the whole request was sent again.
+"""
 
 Source: TypeAlias = Literal["guardrail", "provider", "model"]
-"""The sources of a filter: a guardrail of the account's, the filter of the model's provider, the model itself."""
+"""The sources of a filter: a guardrail of the account, the content filter of the model's provider, or the model
+itself.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Seam:
-    """A place where a stream broke and the answer goes on with another request.
+    """A place where a stream broke and another request continued the answer.
 
-    `at` is the number of characters of text before it. `verified` says that the second part is known to begin where the
-    first one ended. `usage` is what the part before the seam used, and `fault` is what broke it.
+    `at` is the number of characters of text before the break. `verified` is True if the second part is known to start
+    exactly where the first part ended. `usage` is the usage of the part before the seam, and `fault` the fault that
+    broke the stream.
     """
 
     at: int
@@ -34,8 +38,8 @@ class Seam:
 
 @dataclass(frozen=True, slots=True)
 class AppliedGuardrail:
-    """A guardrail that stepped in. `origins` says who applied it: the `request`, or the `account` or the
-    `organization`, which enforce it whatever the request says; it is empty where the trace does not tell.
+    """A guardrail that intervened. `origins` lists who applied it: the `request`, or the `account` or `organization`,
+    which enforce it for every request. It is empty if the trace does not contain this.
     """
 
     id: str
@@ -50,13 +54,13 @@ class AppliedGuardrail:
 
 @dataclass(frozen=True, slots=True)
 class FilteredContent:
-    """The reason why an answer is not what the model would have said.
+    """The reason why content was filtered.
 
-    `source` is who kept it back: a `guardrail`, the filter of the model's `provider`, or the `model`, which refused.
-    `reason` is the service's own word: a stop reason, or the cause of an error. `categories` are the names in the
-    guardrail's trace or in the refusal, as far as they were asked for. `enforced_by` are the guardrails that stepped
-    in. `partial` says that words or pictures were taken out and the rest is the answer; a guardrail's trace tells that,
-    and without one it counts as blocked.
+    `source` is who filtered it: a `guardrail`, the content filter of the model's `provider`, or the `model`, which
+    refused. `reason` is the service's own term: a stop reason, or the cause of an error. `categories` are the names in
+    the guardrail's trace or in the refusal, if they were requested. `enforced_by` lists the guardrails that
+    intervened. `partial` is True if words or pictures were removed and the rest is the answer; only a guardrail's
+    trace contains that, so without a trace the answer counts as blocked.
     """
 
     source: Source
@@ -76,8 +80,8 @@ class FilteredContent:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Hop:
-    """A route that a call left: the fault for which it did, how many requests were sent there, and what they used, if
-    the service said so: an answer that was filtered is paid.
+    """A route that a call left: the fault that was the reason, the number of requests sent there, and their usage if
+    the service reported it. A filtered answer is charged.
     """
 
     route: Route
@@ -94,12 +98,12 @@ class Hop:
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """The making of an answer, or of a failure. `cached` is its age in seconds if it was kept from an earlier request.
-    `degraded_by` is the fault in whose place a substitute was answered. `replaced` says that a message of the caller's
-    stands in the place of filtered content. `seams` are the places where its stream broke. `enlarged` is the limit of
-    its answer, in tokens, with which the request was repeated because it had been cut. `route` is the one that
-    answered, if not the one that was asked for, and `trail` are the routes that the call left before, in order.
-    `letter_id` names the dead letter that keeps the failed call, also where a substitute was answered.
+    """The history of an answer or of a failure. `cached` is the age of the answer in seconds if it comes from a cache.
+    `degraded_by` is the fault that a substitute replaced. `replaced` is True if a message of the caller's replaces
+    filtered content. `seams` are the places where the stream broke. `enlarged` is the maximum of output tokens with
+    which the request was repeated because the first answer was truncated. `route` is the route that answered, if it is
+    not the requested one, and `trail` lists the routes that the call left before, in order. `letter_id` is the id of
+    the dead letter that stores the failed call; it is also set if a substitute was returned.
     """
 
     seams: tuple[Seam, ...] = ()
@@ -113,17 +117,17 @@ class Made:
 
 
 class Interrupted(NamedTuple):
-    """An item of a stream that says: it broke here because of `fault`, and the answer begins anew with the next item.
+    """An item of a stream: the stream broke because of `fault`, and the answer starts again with the next item.
 
-    What came before it is not part of the answer.
+    The items before it are not part of the answer.
     """
 
     fault: Fault
 
 
 class Replaced(NamedTuple):
-    """An item of a stream that says: its content was filtered, and `message` stands in the place of what came before,
-    which is not part of the answer. `shown` is the number of characters of text that were given already.
+    """An item of a stream: the content was filtered, and `message` replaces all items before it, which are not part of
+    the answer. `shown` is the number of characters of text that were delivered before it.
     """
 
     message: str
@@ -132,4 +136,4 @@ class Replaced(NamedTuple):
 
 
 PLAIN = Made()
-"""One request, one answer."""
+"""A plain answer: one request, one answer."""

@@ -1,6 +1,6 @@
-"""The events of a call's beginning and of its attempts, where somebody asked for them.
+"""Events of the start of a call and of its attempts, emitted only if a listener asks for them.
 
-Nobody pays for them otherwise: a call without a `call_id` and a context passes here untouched.
+A call without a `call_id` and without a context passes through unchanged, so it costs nothing when nobody listens.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ next_id: Callable[[], int] = count(1).__next__
 
 
 def observed(flow: Flow, call: Call, *, streams: bool = False) -> Flow:
-    """Return the whole flow of `call`, with `CallStarted` before it, and with the call's number and context in all of
-    its events. One that `streams` goes on as its consumer reads, perhaps in another thread or task.
+    """Return the whole flow of `call`, preceded by `CallStarted`, with the call's number and context in all of its
+    events. If the call `streams`, its consumer may read it in another thread or task.
     """
     if call.call_id:
         return _numbered(flow, call, streams)
@@ -94,7 +94,7 @@ def _attempted(flow: Flow, call: Call, clock: Clock) -> Flow:
 
 
 def _request_id(outcome: Outcome, source: Any) -> str:
-    """Return the id of the request that ended so; empty if there was no answer."""
+    """Return the id of the request of `outcome`; empty if there was no answer."""
     if outcome.fault is not None and outcome.fault.request_id:
         return outcome.fault.request_id
     response = source.response if source is not None else outcome.value

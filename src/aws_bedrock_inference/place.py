@@ -1,4 +1,4 @@
-"""The place that a call is sent to."""
+"""The endpoint and the identity that a call is sent with."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ _PORTS = {"http": 80, "https": 443}
 
 
 class Place(Protocol):
-    """An endpoint in one Region together with who signs there. `session` is the one it was found with."""
+    """An endpoint in one Region, and the identity that signs. `session` is the session that they were read from."""
 
     @property
     def url(self) -> str:
-        """The URL of the runtime, without a trailing slash."""
+        """The URL of the runtime endpoint, without a trailing slash."""
 
     @property
     def region(self) -> str:
@@ -21,33 +21,37 @@ class Place(Protocol):
 
     @property
     def account(self) -> str:
-        """The account, empty when the credentials do not tell it."""
+        """The account; empty if the credentials do not contain it."""
 
     @property
     def principal(self) -> str:
-        """A hash of who signs."""
+        """A hash of the identity that signs."""
 
     @property
     def whose(self) -> str:
-        """The account, or else a name for the access key; empty for credentials that would have to be fetched."""
+        """The account, or a name for the access key if the account is unknown; empty if the credentials would have to
+        be fetched first.
+        """
 
     @property
     def session(self) -> Any:
-        """The session of boto3 or botocore; None for boto3's default one."""
+        """The session of boto3 or botocore; None for boto3's default session."""
 
     @property
     def beside(self) -> dict[Any, Any]:
-        """The findings of a `Fallback` from here, such as other places; they end with this one."""
+        """The results of a `Fallback` that started here, such as other places. They are dropped together with this
+        place.
+        """
 
     def elsewhere(self, *, session: Any, region_name: str | None, endpoint_url: str | None) -> Place:
-        """Return another place, found as a client with these options finds it; `session` None keeps this one's. It may
-        read files. Raises what boto3 raises.
+        """Return another place, resolved as a client with these options resolves it. `session` None uses the session
+        of this place. Resolving may read files. Raises what boto3 raises.
         """
 
 
 def server_of(url: str | None) -> str:
-    """Return the host and the port of an endpoint, without the names and passwords that a URL may have; empty if it has
-    none.
+    """Return the host and port of an endpoint, without a user name or password that the URL may contain; empty if it
+    has no host.
     """
     try:
         parts = urlsplit(url or "")

@@ -22,6 +22,6 @@ def _bedrock_simulator_process() -> Iterator[Simulator]:
 
 @pytest.fixture
 def bedrock_simulator(_bedrock_simulator_process: Simulator) -> Simulator:
-    """Return a Bedrock endpoint without faults and quotas; add them with `bedrock_simulator.scenario(...)`."""
+    """Return a Bedrock endpoint without faults and quotas. Set them with `bedrock_simulator.scenario(...)`."""
     _bedrock_simulator_process.scenario()
     return _bedrock_simulator_process

@@ -1,4 +1,4 @@
-"""The exception for an outcome."""
+"""Convert a failed outcome into an exception."""
 
 from __future__ import annotations
 
@@ -53,8 +53,8 @@ _REFUSALS: dict[str, type[BedrockError]] = {kind.__name__: kind for kind in Refu
 
 
 def error_of(outcome: Outcome, operation: str, route: Route) -> BedrockError:
-    """Return the exception for `outcome` on `route`, or on the route where a fallback ended, chained to the original
-    error.
+    """Return the exception for `outcome`, chained to the original error. Its route is `route`, or the last route of a
+    fallback.
     """
     fault, route = outcome.fault, outcome.made.route or route
     assert fault is not None  # noqa: S101 - only a failed outcome becomes an exception
@@ -62,7 +62,7 @@ def error_of(outcome: Outcome, operation: str, route: Route) -> BedrockError:
     if more:
         fault = replace(fault, advice=f"{fault.advice} {more}".lstrip())
         outcome = outcome._replace(fault=fault)
-    # Part of an answer is never lost, whatever ended it.
+    # A partial answer is never lost, whatever ended the call.
     kind: type[BedrockError] = _BY_CAUSE.get(fault.cause, StreamBroken)
     if not outcome.emitted and fault.cause not in _BY_CAUSE:
         kind = _REFUSALS.get(fault.code, Refused) if fault.kind is Kind.REFUSED else _CLASSES[fault.kind]

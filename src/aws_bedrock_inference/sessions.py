@@ -1,4 +1,6 @@
-"""The creation of boto3 clients, one at a time since boto3 documents that it is not thread-safe, and whose they are."""
+"""Create boto3 clients, one at a time because boto3 documents that creation is not thread-safe, and read their
+identity.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,7 @@ from aws_bedrock_inference.forks import Locked
 
 
 class _Turn(Locked):
-    """The turn to make a client, which one thread has at a time."""
+    """The lock that one thread holds while it creates a client."""
 
     def __enter__(self) -> None:
         self._lock.acquire()
@@ -23,8 +25,8 @@ class _Turn(Locked):
 _making = _Turn()
 
 
-A_SESSION = "give a session of boto3 or botocore, such as boto3.Session(profile_name='NAME')"
-"""The advice to whoever gave something that is no session."""
+A_SESSION = "pass a session of boto3 or botocore, such as boto3.Session(profile_name='NAME')"
+"""The advice for an argument that is not a session."""
 
 _AWS = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws")
 
@@ -49,22 +51,21 @@ def is_session(value: Any) -> bool:
 
 
 def key_of(access_key: str) -> str:
-    """Return the name under which to keep what AWS said to an access key whose account is not told."""
+    """Return a name for an access key whose account is unknown, under which answers of AWS are stored."""
     return hashlib.sha256(access_key.encode()).hexdigest()[:16]
 
 
 def core_of(session: Any = None) -> Any:
-    """Return botocore's session behind `session`, which is boto3's or botocore's; None for boto3's default one, which
-    is set up where there is none.
+    """Return the botocore session of `session`, which is a boto3 or botocore session. For None, return the session
+    behind boto3's default session, which is created if necessary.
     """
     with _making:
         return _core(session)
 
 
 def make_client(service: str, session: Any = None, **options: Any) -> tuple[Any, Any, Any]:
-    """Return a client of `service`, botocore's session behind it, and the credentials it signs with, if any.
-
-    `session` is as in `core_of`.
+    """Return a client of `service`, its botocore session, and the credentials that it signs with, or None. `session`
+    is as in `core_of`.
     """
     with _making:
         core = _core(session)

@@ -1,7 +1,8 @@
 """The innermost step of a streaming call: open the stream, deliver its events, and check that the answer is complete.
 
-Nothing is delivered before the first event with content, so a fault until then, also in the first frame, can be retried
-without the consumer noticing. Every stream must end with its closing event; without it the answer counts as truncated.
+Nothing is delivered before the first event with content. A fault before that event, even in the first frame, can
+therefore be retried without the consumer noticing. Every stream must end with its closing event; otherwise the answer
+counts as truncated.
 """
 
 from __future__ import annotations
@@ -21,10 +22,13 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.dialects.stream import Transcript
     from aws_bedrock_inference.flow import Flow
 
-# The faults of waiting too long.
+# Faults that mean that a time limit passed.
 _LATE = frozenset({"IdleTimeout", "AttemptTimeout", "FirstContentTimeout", "ReadTimeoutError"})
 
-_RAISE_LIMIT = "The model thought, or wrote the input of a tool, in silence: a repeat would be as silent. Raise it."
+_RAISE_LIMIT = (
+    "The model was silent while it thought or wrote the input of a tool, and a repeat would be equally silent. "
+    "Raise the limit."
+)
 
 
 def stream(call: Call) -> Flow:
@@ -33,7 +37,7 @@ def stream(call: Call) -> Flow:
     if opened.fault is not None:
         return unechoed(call, opened)
     source, transcript = opened.value, transcript_of(call.operation)
-    following = Next(source)  # once for all events; the helpers of `flow` would cost each of them half a microsecond
+    following = Next(source)  # created once, because the helpers of `flow` would cost half a microsecond for each event
     held: list[Any] = [Head(source.response)]
     emitted = 0
     while True:
@@ -59,9 +63,9 @@ def stream(call: Call) -> Flow:
 
 
 def collect(call: Call) -> Flow:
-    """Read a ConverseStream to its end and return it as the response Converse would have given.
+    """Read a ConverseStream to its end and return it as the response of Converse.
 
-    Nothing is delivered before the end, so a stream that breaks anywhere can be retried like any other failure.
+    Nothing is delivered before the end, so a stream that breaks at any point can be retried like any other failure.
     """
     opened = cast("Outcome", (yield Send(call)))
     if opened.fault is not None:
@@ -80,7 +84,9 @@ def collect(call: Call) -> Flow:
 
 
 def _verdict(end: Fault | None, transcript: Transcript) -> Fault | None:
-    """Return the fault of a stream that has ended, or None. A stream that broke after its closing event is complete."""
+    """Return the fault of a stream that has ended, or None if it succeeded. A stream that breaks after its closing
+    event is complete.
+    """
     if transcript.whole:
         return None
     if transcript.failure is not None:
@@ -98,19 +104,19 @@ def _verdict(end: Fault | None, transcript: Transcript) -> Fault | None:
 
 
 def _with_cost(fault: Fault, transcript: Transcript) -> Fault:
-    """Return the fault of a stream that ended too early; if time ran out while the model was at work, with what that
-    cost, and without a repeat where the repeat would be as silent.
+    """Return the fault of a stream that ended too early. If a time limit passed while the model was working, the fault
+    contains the tokens charged, and it is not retried where a repeat would be equally silent.
     """
     if fault.code not in _LATE or not transcript.begun:
         return fault
-    message = f"{fault.message}; about {transcript.tokens} tokens of the answer had come, and are charged"
+    message = f"{fault.message}; about {transcript.tokens} tokens of the answer had arrived and are charged"
     if transcript.quiet and fault.code == "IdleTimeout":
         return replace(fault, message=message, decision=Decision.FAIL, advice=_RAISE_LIMIT)
     return replace(fault, message=message)
 
 
 def _spent(call: Call, transcript: Transcript) -> Any:
-    """Return the usage that a failed stream reported; None, so that the reservation is released, if it had not
-    begun.
+    """Return the usage that a failed stream reported. Return None, so that the reservation is released, if the answer
+    had not begun.
     """
     return transcript.spent(call.estimate) if transcript.begun else None

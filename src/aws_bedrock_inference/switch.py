@@ -1,7 +1,7 @@
-"""The switch that turns all policies off, without a change of code: the environment variable `AWS_BEDROCK_INFERENCE`.
+"""The switch that turns all policies off without a change of code: the environment variable `AWS_BEDROCK_INFERENCE`.
 
-With `off`, every call is one plain attempt: no retries, no waits for quota, no circuit, no default deadline, no store.
-It is read when a client or a wrapper is made, since an environment changes with a restart.
+With `off`, every call is one plain attempt: no retries, no waiting for quota, no circuit breaker, no default deadline,
+no store. The variable is read when a client or wrapper is created, because an environment changes only with a restart.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ _STATES = ("on", "off")
 
 
 def policies_are_off() -> bool:
-    """Return whether the environment turns the policies off. Raises `ValueError` for a value that is neither."""
+    """Return whether the environment turns the policies off. Raises `ValueError` if the variable is neither `on` nor
+    `off`.
+    """
     value = os.environ.get(VARIABLE, "")
     state = value.strip().lower()
     if state and state not in _STATES:
@@ -32,7 +34,7 @@ def policies_are_off() -> bool:
 
 @cache
 def _warn() -> None:
-    """Say it once for the process."""
+    """Log once in the process that the policies are off."""
     logging.getLogger("aws_bedrock_inference").warning(
         "%s=off: each call is one attempt without retries, quota, circuit breaker and default deadline", VARIABLE
     )

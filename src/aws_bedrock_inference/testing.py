@@ -42,11 +42,13 @@ class Simulator:
         return self._control("stats")
 
     def scenario(self, source: str | Path | dict[str, Any] | None = None, **options: Any) -> None:
-        """Load another scenario, with the arguments of `simulator`; quotas, schedule and statistics start anew."""
+        """Load another scenario, with the arguments of `simulator`. Quotas, schedule and statistics start again."""
         self._control("scenario", json.dumps(tables(source, **options)).encode())
 
     def advance(self, seconds: float) -> None:
-        """Let so many seconds pass at once on the simulator's clock: quotas refill, faults and batch jobs go on."""
+        """Advance the simulator's clock by so many seconds immediately: quotas refill, and faults and batch jobs
+        proceed.
+        """
         self._control("clock", json.dumps({"seconds": seconds}).encode())
 
     def _control(self, page: str, body: bytes | None = None) -> dict[str, Any]:
@@ -62,10 +64,10 @@ class Simulator:
 def simulator(source: str | Path | dict[str, Any] | None = None, **options: Any) -> Iterator[Simulator]:
     """Run a simulator during the block.
 
-    `source` is a scenario: a path, the name of one that ships with the package (`calm`, `bad-day`), its tables, or None
-    for no faults and no quotas. `options` replace its top-level values and tables: `seed=7`, `quota={"rpm": 60}`,
-    `faults=[{"kind": "outage", "until": 5}]`. Raises ScenarioError if the scenario is invalid, and ModuleNotFoundError
-    without the extra `simulator`.
+    `source` is a scenario: a path, the name of a scenario in the package (`calm`, `bad-day`), the tables of a scenario
+    as a dictionary, or None for no faults and no quotas. `options` replace its top-level values and tables: `seed=7`,
+    `quota={"rpm": 60}`, `faults=[{"kind": "outage", "until": 5}]`. Raises `ScenarioError` if the scenario is invalid,
+    and `ModuleNotFoundError` without the extra `simulator`.
     """
     given = json.dumps(tables(source, **options))
     if find_spec("granian") is None:

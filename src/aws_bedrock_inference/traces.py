@@ -1,5 +1,5 @@
-"""The trace and the span that a call belongs to, for what is written of it elsewhere. Nothing of OpenTelemetry is
-imported: a program that has spans has imported it.
+"""The ids of the trace and the span that a call belongs to, for its log lines. OpenTelemetry is not imported here: a
+program that uses spans has already imported it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 SILENT = "suppress_instrumentation"
-"""The key in OpenTelemetry's context under which its instrumentations are told to make no spans."""
+"""The key in OpenTelemetry's context that tells its instrumentations not to create spans."""
 
 
 class Ids(NamedTuple):
@@ -29,13 +29,13 @@ _span_of: list[SpanOf] = []
 
 
 def provide(span_of: SpanOf) -> Callable[[], None]:
-    """Let `ids` ask `span_of` from now on. The returned function ends that."""
+    """Let `ids` use `span_of` from now on. The returned function removes it again."""
     _span_of.append(span_of)
     return lambda: _span_of.remove(span_of)
 
 
 def ids(call_id: int = 0) -> Ids | None:
-    """Return the ids of the call's span; where nobody made one, those of the span that is active here."""
+    """Return the ids of the call's span, or those of the currently active span if the call has none."""
     if call_id:
         for span_of in _span_of:
             if (found := span_of(call_id)) is not None:
@@ -49,7 +49,7 @@ def ids(call_id: int = 0) -> Ids | None:
 
 @contextmanager
 def unseen() -> Iterator[None]:
-    """Hide what is done here from OpenTelemetry's instrumentations."""
+    """Hide the calls inside this block from OpenTelemetry's instrumentations."""
     contexts = sys.modules.get("opentelemetry.context")
     if contexts is None:
         yield

@@ -1,4 +1,4 @@
-"""The words of an exception, and what of an outcome can be pickled."""
+"""The text of an exception, and the part of an outcome that can be pickled."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T", "Attempt", "Hop", "Seam")
 
-# The service's code for what a refusal prevents, by its cause or its code: programs written for AWS's documents look
-# for it in the text. What no wait can heal stands for an error that they do not repeat.
+# For each refusal, by its cause or code, the service's error code that it prevents: programs written for AWS's
+# documents search the text for that code. A refusal that no wait can fix maps to a code that such programs do not
+# retry.
 _STANDS_FOR = {
     "request-larger-than-quota": "ValidationException",
     "InvalidRequest": "ValidationException",
@@ -36,7 +37,7 @@ def sentence(outcome: Outcome, fault: Fault, operation: str, route: Route) -> st
     gave_up = f", gave up: {outcome.gave_up}" if outcome.gave_up and repeatable else ""
     request = f", request id {fault.request_id}" if fault.request_id else ""
     code = _STANDS_FOR.get(fault.cause) or _STANDS_FOR.get(fault.code) if fault.kind is Kind.REFUSED else None
-    stands_for = f" (in place of {code})" if code else ""
+    stands_for = f" (equivalent to {code})" if code else ""
     # The class of a refused request has the name of its code: a traceback would show it twice.
     said = fault.message if fault.code == "InvalidRequest" else fault
     return f"{said} [{operation} on {route}{attempts}{gave_up}{request}] {fault.advice}".rstrip() + stands_for

@@ -23,8 +23,8 @@ from aws_bedrock_inference import (
 )
 
 INVOKE: list[tuple[dict[str, Any], str]] = [
-    ({}, "give either prompt='...' or messages=[...]; neither was given"),
-    ({"prompt": "x", "messages": MESSAGES}, "both were given"),
+    ({}, "pass either prompt='...' or messages=[...]; neither was passed"),
+    ({"prompt": "x", "messages": MESSAGES}, "both were passed"),
     ({"prompt": " \n"}, "prompt is blank; Bedrock refuses blank text"),
     ({"prompt": b"x"}, "prompt must be a string, not bytes"),
     ({"prompt": "x", "system": "  "}, "system is blank"),
@@ -35,14 +35,14 @@ INVOKE: list[tuple[dict[str, Any], str]] = [
         {"messages": [{"role": "user", "content": [{"text": "x"}, {"text": ""}]}]},
         "messages[0]['content'][1]['text'] is blank",
     ),
-    ({"prompt": "x", "max_tokens": 0}, "max_tokens=0: give a whole number of tokens, 1 or more"),
-    ({"prompt": "x", "max_tokens": 1.5}, "max_tokens=1.5: give a whole number"),
-    ({"prompt": "x", "max_tokens": True}, "max_tokens=True: give a whole number"),
-    ({"prompt": "x", "temperature": 2}, "temperature=2: give a number from 0 to 1"),
-    ({"prompt": "x", "temperature": nan}, "temperature=nan: give a number from 0 to 1"),
-    ({"prompt": "x", "temperature": "hot"}, "temperature=<str>: give a number from 0 to 1"),
-    ({"prompt": "x", "stop_sequences": "END"}, "stop_sequences=<str>: give a list of strings"),
-    ({"prompt": "x", "stop_sequences": [""]}, "stop_sequences=[<str>]: give a list of strings that are not empty"),
+    ({"prompt": "x", "max_tokens": 0}, "max_tokens=0: pass a whole number of tokens, at least 1"),
+    ({"prompt": "x", "max_tokens": 1.5}, "max_tokens=1.5: pass a whole number"),
+    ({"prompt": "x", "max_tokens": True}, "max_tokens=True: pass a whole number"),
+    ({"prompt": "x", "temperature": 2}, "temperature=2: pass a number from 0 to 1"),
+    ({"prompt": "x", "temperature": nan}, "temperature=nan: pass a number from 0 to 1"),
+    ({"prompt": "x", "temperature": "hot"}, "temperature=<str>: pass a number from 0 to 1"),
+    ({"prompt": "x", "stop_sequences": "END"}, "stop_sequences=<str>: pass a list of strings"),
+    ({"prompt": "x", "stop_sequences": [""]}, "stop_sequences=[<str>]: pass a list of strings that are not empty"),
     ({"prompt": "x", "maxTokens": 5}, "did you mean 'inferenceConfig.maxTokens'?"),
     ({"prompt": "x", "temprature": 0.5}, "the request has no parameter 'temprature'; did you mean"),
     ({"prompt": "x", "guardrailConfig": {"trace": "enabled", "bogus": 1}}, "guardrailConfig has no parameter 'bogus'"),
@@ -96,10 +96,10 @@ def test_the_advice_alone_says_what_to_do(face: Any) -> None:
     client = face.open("http://127.0.0.1:9")
     for problem, arguments in (
         ("prompt is blank", {"prompt": " "}),
-        ("give either prompt='...' or messages=[...]", {}),
-        ("max_tokens=-1: give a whole number of tokens", {"prompt": "Why?", "max_tokens": -1}),
+        ("pass either prompt='...' or messages=[...]", {}),
+        ("max_tokens=-1: pass a whole number of tokens", {"prompt": "Why?", "max_tokens": -1}),
         ("messages[0] needs 'role' and 'content'", {"messages": [{"role": "user"}]}),
-        ("timeout=-1: give seconds above 0", {"prompt": "Why?", "timeout": -1}),
+        ("timeout=-1: pass seconds above 0", {"prompt": "Why?", "timeout": -1}),
     ):
         with pytest.raises(InvalidRequest) as raised:
             face.get(client.invoke(**arguments))
@@ -125,11 +125,11 @@ def test_a_refusal_shows_nothing_of_the_prompt(face: Any) -> None:
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"model_id": ""}, "model_id='': give a model id, inference profile id or ARN"),
-        ({"model_id": None}, "model_id=None: give a model id"),
-        ({"quota": Quota(rpm=1), "pipeline": Pipeline()}, "give either quota= or pipeline=; a pipeline has its own"),
-        ({"timeout": 0}, "timeout=0: give seconds above 0 for the whole call, or a Timeout for each attempt"),
-        ({"timeout": nan}, "timeout=nan: give seconds above 0"),
+        ({"model_id": ""}, "model_id='': pass a model id, inference profile id or ARN"),
+        ({"model_id": None}, "model_id=None: pass a model id"),
+        ({"quota": Quota(rpm=1), "pipeline": Pipeline()}, "pass either quota= or pipeline="),
+        ({"timeout": 0}, "timeout=0: pass seconds above 0 for the whole call, or a Timeout for each attempt"),
+        ({"timeout": nan}, "timeout=nan: pass seconds above 0"),
     ],
 )
 def test_a_client_that_cannot_be_right_is_not_made(make: Any, options: dict[str, Any], sentence: str) -> None:
@@ -141,7 +141,7 @@ def test_a_client_that_cannot_be_right_is_not_made(make: Any, options: dict[str,
 @pytest.mark.parametrize(
     ("make", "sentence"),
     [
-        (lambda: Timeout(idle=0), "Timeout(idle=0): give a number of seconds above 0, or math.inf for no limit"),
+        (lambda: Timeout(idle=0), "Timeout(idle=0): pass a number of seconds above 0, or math.inf for no limit"),
         (lambda: Quota(rpm=0), "Quota(rpm=0): give a number above 0, or omit it"),
     ],
 )

@@ -60,8 +60,8 @@ def test_what_is_no_time_is_refused(face: Any, make_call: Callable[..., Any]) ->
     with Wire(OK) as wire:
         client = face.open(wire.url)
         for timeout in (0, -1, nan, "5", True, [5]):
-            with pytest.raises(InvalidRequest, match=r"timeout=.*: give seconds above 0"):
+            with pytest.raises(InvalidRequest, match=r"timeout=.*: pass seconds above 0"):
                 face.whole(make_call(client, timeout=timeout))
-            with pytest.raises(ValueError, match=r"timeout=.*: give seconds above 0"):
+            with pytest.raises(ValueError, match=r"timeout=.*: pass seconds above 0"):
                 face.open(wire.url, timeout=timeout)
         assert wire.received == []

@@ -64,7 +64,7 @@ def test_a_model_that_is_not_counted_is_guessed_and_asked_for_once(
     assert first == again
     assert first["estimated"] is True
     assert asked(wire) == [PROFILE, BASE]
-    lines = [record.getMessage() for record in caplog.records if "are guesses from now on" in record.getMessage()]
+    lines = [record.getMessage() for record in caplog.records if "are estimates from now on" in record.getMessage()]
     assert len(lines) == 1
     assert PROFILE in lines[0]
     assert "request-1" in lines[0]

@@ -190,6 +190,6 @@ def test_an_error_after_a_retry_is_that_of_the_last_try(face: Any) -> None:
 def test_a_refusal_names_the_service_s_code_that_it_stands_for(refuse: Fault, code: str) -> None:
     error = error_of(Outcome(fault=refuse), "converse", Route("model"))
     text = str(error)
-    assert text.endswith(f" (in place of {code})" if code else "Nothing was sent.")
+    assert text.endswith(f" (equivalent to {code})" if code else "Nothing was sent.")
     assert error.code == refuse.code
     assert explain(text).cause == explain(error).cause == refuse.cause

@@ -78,7 +78,7 @@ def test_another_region_answers_and_the_reply_says_so(
     assert (moved.to.region, moved.total) == ("us-west-2", 1)
     [ended] = [each for each in heard if isinstance(each, CallEnded)]
     assert (ended.fault, ended.attempts) == (None, 2)
-    assert any("goes on at amazon.nova-lite-v1:0 in us-west-2" in record.getMessage() for record in caplog.records)
+    assert any("continues on amazon.nova-lite-v1:0 in us-west-2" in record.getMessage() for record in caplog.records)
 
 
 def test_another_model_at_the_same_endpoint(face: Any) -> None:

@@ -133,7 +133,7 @@ class TestWrongIds:
                     client.converse(modelId="amazon.new-v9:0", messages=[{"role": "user", "content": [{"text": "x"}]}])
                 )
         lines = [each.getMessage() for each in caplog.records if "older list" in each.getMessage()]
-        assert lines == ["amazon.new-v9:0: an older list of the models in us-east-1 does not have it"]
+        assert lines == ["amazon.new-v9:0: an older list of the models in us-east-1 does not contain it"]
 
 
 class TestEndOfLife:
@@ -261,5 +261,5 @@ class TestReadiness:
     @pytest.mark.parametrize("timeout", [0, -1, "x", None])
     def test_a_time_that_is_none_is_refused(self, face: Any, account: Simulator, timeout: Any) -> None:
         client, _ = self.open(face, account, NOVA)
-        with pytest.raises(ValueError, match="give seconds above 0"):
+        with pytest.raises(ValueError, match="pass seconds above 0"):
             face.get(client.wait_until_ready(timeout))

@@ -49,11 +49,11 @@ def test_names_that_do_not_exist_are_refused_with_those_that_do() -> None:
     with pytest.raises(ValueError, match="interactive, normal, batch"):
         BedrockClient(MODEL, region_name="us-east-1", priority="urgent")  # type: ignore[arg-type]
     with simulator() as service, BedrockClient(MODEL, endpoint_url=service.url, region_name="us-east-1") as client:
-        with pytest.raises(InvalidRequest, match="tier=<str>: give one of priority, default, flex"):
+        with pytest.raises(InvalidRequest, match="tier=<str>: pass one of priority, default, flex"):
             client.invoke("Why?", tier="fast")  # type: ignore[arg-type]
-        with pytest.raises(InvalidRequest, match="tier='flux': give one of priority, default, flex"):
+        with pytest.raises(InvalidRequest, match="tier='flux': pass one of priority, default, flex"):
             client.invoke("Why?", tier="flux")  # type: ignore[arg-type]
-        with pytest.raises(ValueError, match="priority=<str>: give a number"):
+        with pytest.raises(ValueError, match="priority=<str>: pass a number"):
             client.invoke("Why?", priority="urgent")  # type: ignore[arg-type]
 
 

@@ -88,5 +88,5 @@ def test_a_long_answer_that_breaks_is_asked_for_again_as_a_stream(face: Any) -> 
 
 
 def test_another_word_is_refused(face: Any) -> None:
-    with Wire(WHOLE) as wire, pytest.raises(InvalidRequest, match="give True, False or 'auto'"):
+    with Wire(WHOLE) as wire, pytest.raises(InvalidRequest, match="pass True, False or 'auto'"):
         face.get(face.open(wire.url).invoke("Why?", stream="Auto"))

@@ -45,7 +45,7 @@ def test_a_short_name_is_a_tenant(name: str) -> None:
     ],
 )
 def test_what_is_no_name_is_refused_and_not_quoted(name: Any, said: str) -> None:
-    with pytest.raises(ValueError, match="give a name of 1 to 100 printable characters") as caught:
+    with pytest.raises(ValueError, match="pass a name of 1 to 100 printable characters") as caught:
         BedrockClient(MODEL, session=session()).invoke("Why?", tenant=name)
     assert said in str(caught.value)
     assert "lines" not in str(caught.value)

@@ -313,7 +313,7 @@ def test_a_store_that_fails_leaves_the_exception_as_it_is(
     assert raised.value.letter_id is None
     (lost,) = (event for event in events if isinstance(event, DeadLetterLost))
     assert sentence in lost.message
-    assert "not kept as a dead letter" in caplog.text
+    assert "not stored as a dead letter" in caplog.text
     if hasattr(letters, "other"):
         letters.other.close()
     gc.collect()
@@ -334,7 +334,7 @@ def test_a_program_that_handles_an_error_keeps_it_when_the_store_fails(tmp_path:
     with pytest.raises(KeyError) as raised:
         work()
     assert kept == [None]
-    assert "not kept as a dead letter" in raised.value.__notes__[0]
+    assert "not stored as a dead letter" in raised.value.__notes__[0]
     assert "is damaged or is not a file of dead letters" in caplog.text
     with pytest.raises(StoreUnavailable, match="is damaged"):
         queue.store_failed_request({"prompt": "Why?"}, "no")

@@ -213,7 +213,7 @@ def test_a_silent_generation_says_what_it_cost_and_is_not_repeated_where_it_woul
         with pytest.raises(StreamBroken) as raised:
             face.get(client.invoke("Why?", max_tokens=9, stream=True))
         assert raised.value.fault.code == "IdleTimeout"
-        assert f"within {limit} (Timeout(idle)); about {tokens} tokens of the answer had come" in str(raised.value)
+        assert f"within {limit} (Timeout(idle)); about {tokens} tokens of the answer had arrived" in str(raised.value)
         assert len(wire.received) == attempts
         retried = [one.fault.message for one in events if isinstance(one, RetryScheduled)]
         assert len(retried) == attempts - 1

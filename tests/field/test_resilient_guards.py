@@ -184,7 +184,7 @@ def block() -> Iterator[None]:
 REFUSED: list[tuple[Any, str]] = [
     (Flaky, "not the class Flaky; decorate its methods instead"),
     (int, "not the class int"),
-    (generator, "generator, a generator function: its errors come while it is read"),
+    (generator, "generator, a generator function: its errors occur while it is read"),
     (functools.partial(generator), "a generator function"),
     (async_generator, "a generator function"),
     (property(Flaky.once), "cannot guard a property; put it below @property"),
@@ -193,9 +193,9 @@ REFUSED: list[tuple[Any, str]] = [
     (contextlib, "not module"),
     (7, "not int"),
     ("text", "not str"),
-    (session(), "not Session; give a client, session.client"),
-    (session()._session, "not Session; give a client, session.create_client"),
-    (MagicMock(spec=BaseClient), "not MagicMock, which only passes for one"),
+    (session(), "not Session; pass a client, session.client"),
+    (session()._session, "not Session; pass a client, session.create_client"),
+    (MagicMock(spec=BaseClient), "not MagicMock, which only imitates one"),
 ]
 
 
@@ -211,9 +211,9 @@ def test_what_cannot_be_guarded_is_refused_with_a_sentence(target: Any, sentence
 def test_what_belongs_to_a_client_is_refused_with_the_client_to_guard(alone: None) -> None:
     client = session().client("s3")
     for target, sentence in [
-        (client.get_paginator("list_buckets"), "make the paginator of the guarded one"),
-        (client.get_waiter("bucket_exists"), "make the waiter of the guarded one"),
-        (boto3.Session("a", "b", region_name="us-east-1").resource("s3"), "give its client, resource.meta.client"),
+        (client.get_paginator("list_buckets"), "create the paginator from the guarded client"),
+        (client.get_waiter("bucket_exists"), "create the waiter from the guarded client"),
+        (boto3.Session("a", "b", region_name="us-east-1").resource("s3"), "pass its client, resource.meta.client"),
     ]:
         with pytest.raises(TypeError, match="takes a boto3 client or a function") as raised:
             resilient(target)

@@ -406,7 +406,7 @@ def test_calls_in_flight_keep_their_part() -> None:
 
 @pytest.mark.parametrize("priority", [inf, -inf, nan, 10**400, None, [1], "x" * 500, b"normal"])
 def test_a_priority_that_is_no_finite_number_is_refused_where_it_is_given(priority: Any) -> None:
-    with pytest.raises(ValueError, match=r"priority=.*: give a") as caught:
+    with pytest.raises(ValueError, match=r"priority=.*: pass a") as caught:
         priority_number(priority)
     assert len(str(caught.value)) < 150
 

@@ -26,15 +26,14 @@ if TYPE_CHECKING:
 
 
 class AsyncBedrockClient(BaseClient):
-    """A client for one model, with retries, quota control and circuit breaking. Tasks of one event loop can
-    share it.
+    """A client for one model, with retries, quota control and circuit breaking. Tasks of one event loop can share it.
 
-    `model_id` is a model id, inference profile id or ARN; a call may name another one. If `region_name`, `endpoint_url`
-    or credentials are not given, they are found as boto3 finds them, from `session` (boto3's or botocore's) if given.
-    `quota` is the account's `Quota(rpm=..., tpm=...)`; clients with the same object share it. `pipeline` replaces the
-    recommended policies. `timeout` is the maximum number of seconds for a whole call, including waits and retries
-    (default 900), or a `Timeout` with limits for each attempt. `priority` orders the calls that wait for quota:
-    `interactive`, `normal`, `batch` or a number.
+    `model_id` is a model id, inference profile id or ARN; a call may name a different one. `region_name`,
+    `endpoint_url` and credentials that are not passed are found as boto3 finds them, from `session` (a boto3 or
+    botocore session) if it is passed. `quota` is the account's `Quota(rpm=..., tpm=...)`; clients with the same object
+    share the quota. `pipeline` replaces the recommended policies. `timeout` is the maximum number of seconds for a
+    whole call, including waits and retries (default 900), or a `Timeout` with limits for each attempt. `priority`
+    orders the calls that wait for quota: `interactive`, `normal`, `batch` or a number.
 
     Raises `ValueError` for invalid arguments, and botocore's `NoRegionError` if no Region is found.
     """
@@ -63,16 +62,17 @@ class AsyncBedrockClient(BaseClient):
     ) -> Reply:
         """Send the prompt and return the complete answer.
 
-        Give `prompt`, or `messages` in Converse's form. Set `max_tokens`: Bedrock reserves it from the quota, and
-        without it reserves the model's maximum. `tools` is a list of Converse tools or a whole `toolConfig`. Other
-        parameters of Converse can be given by their own names. With `stream=True` the answer is received as a stream
-        and returned when it is complete: a stalled generation is then noticed early, and a stream that breaks is
-        retried. `stream="auto"` does so for answers of 1,000 tokens or more, where streaming is allowed and supported.
-        `priority` applies to this call alone. `tier` is one of Bedrock's service tiers (`priority`, `default`, `flex`),
-        or `match` for the tier that corresponds to the priority; not every model has every tier. `timeout` replaces the
-        client's for this call. `tenant` names on whose behalf the call is made: where calls of one priority wait for
-        quota, their tenants share it equally, however many calls each has. `pin` names a conversation that stays on one
-        route while that is healthy, so that its prompt cache stays warm (see `Fallback`).
+        Pass either `prompt`, or `messages` in Converse's form. Set `max_tokens`: Bedrock reserves that many tokens
+        from the quota, and the model's maximum without it. `tools` is a list of Converse tools or a complete
+        `toolConfig`. Other parameters of Converse can be passed by their own names. With `stream=True` the client
+        receives the answer as a stream and returns it when it is complete: it notices a stalled generation early, and
+        retries a stream that breaks. `stream="auto"` does so for answers of 1,000 tokens or more, where streaming is
+        allowed and supported. `priority` applies to this call alone. `tier` is one of Bedrock's service tiers
+        (`priority`, `default`, `flex`), or `match` for the tier that corresponds to the priority; not every model
+        supports every tier. `timeout` replaces the client's timeout for this call. `tenant` names the party on whose
+        behalf the call is made: when calls of one priority wait for quota, their tenants share it equally, regardless
+        of how many calls each has. `pin` names a conversation that stays on one route while that route is healthy, so
+        that its prompt cache stays warm (see `Fallback`).
 
         Raises `InvalidRequest` before anything is sent, another `Refused` if the call was not sent, and `ServiceFault`
         if the call failed.
@@ -118,11 +118,12 @@ class AsyncBedrockClient(BaseClient):
     ) -> AsyncTextStream:
         """Send the prompt and return the answer as pieces of text, as they arrive.
 
-        A fault before the first piece is retried, and the caller does not notice. A later fault raises `StreamBroken`,
-        with the text that arrived in `received`; so does a stream that ends without its closing event. With
-        `on_interrupt="restart"` a notice follows instead, then the answer anew; with `"continue"` the model is asked to
-        go on from what arrived (see `Resume`). After the end, `reply` on the stream has the usage and the stop reason.
-        `timeout` replaces the client's for this call: its seconds are for the whole stream.
+        A fault before the first piece is retried without the caller noticing. A later fault raises `StreamBroken`,
+        with the text that arrived in `received`; a stream that ends without its closing event does the same. With
+        `on_interrupt="restart"` the stream instead yields a notice and then the whole answer again; with `"continue"`
+        the model is asked to continue from the text that arrived (see `Resume`). After the end, `reply` on the stream
+        has the usage and the stop reason. `timeout` replaces the client's timeout for this call; its seconds cover the
+        whole stream.
         """
         call = self._invoke_call(
             "converse_stream",
@@ -146,8 +147,8 @@ class AsyncBedrockClient(BaseClient):
         return AsyncTextStream(self._events(call))
 
     async def converse(self, *, timeout: Any = None, **params: Any) -> dict[str, Any]:
-        """boto3's `converse`: the same parameters (`modelId` is optional), the same response. `timeout` is as in
-        `invoke`; its type is left open so that any dictionary can be unpacked into the parameters.
+        """boto3's `converse`, with the same parameters and the same response. `modelId` is optional. `timeout` is as
+        in `invoke`; its type is open so that any dictionary can be unpacked into the parameters.
         """
         return await self._unary("converse", params, timeout)
 
@@ -166,28 +167,29 @@ class AsyncBedrockClient(BaseClient):
         return {**events.head, "body": events}
 
     async def count_tokens(self, *, timeout: Any = None, **params: Any) -> dict[str, Any]:
-        """boto3's `count_tokens`; it is free and does not use the quota. Where AWS refuses an inference profile, the
-        model behind it is counted; where AWS does not count that either, the response is a guess, with
-        `"estimated": True`.
+        """boto3's `count_tokens`. It is free and does not use the quota. If AWS does not count tokens for an inference
+        profile, the client counts for the model behind it. If AWS does not count for that model either, the response
+        is an estimate and contains `"estimated": True`.
         """
         call = self._make_call("count_tokens", params, timeout)
         return await self._run(call, self._counting.count(self._send, call))
 
     async def wait_until_ready(self, timeout: float = READY_SECONDS) -> None:
-        """Wait until the client's model can be called: until its agreement is made, or an imported model is loaded.
+        """Wait until the client's model can be called: until its agreement is complete, or an imported model is
+        loaded.
 
-        Sends a call with one token of output, again after the time that AWS documents for what is missing: 15 minutes
-        for an agreement, 5 to 60 seconds for a model that is loaded. Each wait emits `ReadinessAwaited`. The calls pass
-        no policies. Raises the exception of the last one after `timeout` seconds, and at once what no wait heals.
+        Sends a call with one token of output, and repeats it after the time that AWS documents: 15 minutes for an
+        agreement, 5 to 60 seconds for a model that is loading. Each wait emits `ReadinessAwaited`. The calls bypass
+        all policies. Raises the exception of the last call after `timeout` seconds, and raises immediately if waiting
+        cannot help.
         """
         seconds = checked(timeout)
         call = self._probe_call()
         await self._outcome(call, ready(call, self._clock, seconds))
 
     async def aclose(self) -> None:
-        """Close the client and its connections, and free a part of a shared quota that no call uses. Attempts in flight
-        end by themselves, and nothing is sent any more: a later call, and one that would need another attempt, raises
-        `ClientClosed`.
+        """Close the client and its connections, and release its unused part of a shared quota. Attempts in flight
+        finish. Nothing more is sent: a later call, and a call that needs another attempt, raises `ClientClosed`.
         """
         self._refuse()
         self._driver.close()

@@ -47,7 +47,7 @@ C = TypeVar("C", bound="BaseClient")
 
 
 class BaseClient:
-    """The base of both clients: it builds calls and turns their outcomes into values or exceptions."""
+    """The base class of both clients. It builds calls, and converts their outcomes into values or exceptions."""
 
     def __init__(
         self,
@@ -62,7 +62,7 @@ class BaseClient:
         priority: Priority = "normal",
     ) -> None:
         if not str(model_id or "").strip():
-            raise ValueError(f"model_id={model_id!r}: give a model id, inference profile id or ARN")
+            raise ValueError(f"model_id={model_id!r}: pass a model id, inference profile id or ARN")
         one_owner(quota, pipeline)
         limits = (Timeout(), inf) if timeout is None else _limits(timeout, Timeout(), inf)
         self.model_id = str(model_id)
@@ -81,7 +81,7 @@ class BaseClient:
         self._connect()
 
     def _plan(self, pipeline: Pipeline) -> None:
-        """Let all calls pass `pipeline` from now on."""
+        """Send all calls through `pipeline` from now on."""
         self.pipeline = pipeline
         self._looks_up = False
         self._send = pipeline.around(attempt(send, self._clock), self._clock)
@@ -89,11 +89,11 @@ class BaseClient:
         self._collect = pipeline.around(attempt(collect, self._clock), self._clock)
 
     def _connect(self) -> None:
-        """Make the transport and the driver, of which each twin has its own."""
+        """Create the transport and the driver of this kind of client."""
         raise NotImplementedError
 
     def _branch_off(self, pipeline: Pipeline, hear: Listener) -> None:
-        """Make this copy of a client its sibling (see `sibling`)."""
+        """Turn this copy of a client into its sibling (see `sibling`)."""
         self._listeners = Listeners(beyond=self._listeners)
         self._finish = Finish(self._gauge, self._listeners, self._clock)
         self.listen(hear)
@@ -108,8 +108,8 @@ class BaseClient:
         return self._endpoint.region
 
     def listen(self, listener: Listener, *, attempts: bool = False) -> Callable[[], None]:
-        """Call `listener` with every event of this client's calls (see `events`), with `attempts` also with those of
-        their beginning and of each attempt; the returned function removes it.
+        """Call `listener` with every event of this client's calls (see `events`). With `attempts=True` it also
+        receives the start of each call and each attempt. The returned function removes the listener.
         """
         return self._listeners.add(listener, attempts=attempts)
 
@@ -143,17 +143,17 @@ class BaseClient:
         )
 
     def _whole(self, call: Call, *, stream: bool | str) -> Flow:
-        """Return the flow for the whole answer to `call`, received as a stream or at once."""
+        """Return the flow that produces the complete answer to `call`, received as a stream or in one piece."""
         if stream == AUTO:
             return self._safer.flow(call, self._send, self._collect)
         if isinstance(stream, str):
-            problem = f"stream={shown_name(stream, [AUTO])}: give True, False or 'auto'"
+            problem = f"stream={shown_name(stream, [AUTO])}: pass True, False or 'auto'"
             raise self._invalid(call.operation, problem, call.route)
         return self._collect(call._replace(collected=True)) if stream else self._send(call)
 
     def _probe_call(self) -> Call:
-        """Return the smallest call of the client's model, to hear whether it can be called. Imported models have no
-        Converse.
+        """Return the smallest call of the client's model, to test whether the model can be called. Imported models do
+        not support Converse.
         """
         native = ":imported-model/" in self.model_id
         return self._make_call("invoke_model" if native else "converse", smallest_request(native=native))
@@ -210,7 +210,9 @@ class BaseClient:
         return route
 
     def _look_up(self) -> None:
-        """Look up the models of ARNs that do not tell them, from now on; a client without such an ARN pays nothing."""
+        """From now on, look up the models of ARNs that do not contain the model. A client without such an ARN skips
+        this step.
+        """
 
         def guess(call: Call, route: Route) -> Estimate:
             return estimate(call.operation, call.params, route.base, self._gauge)
@@ -221,7 +223,7 @@ class BaseClient:
         self._collect = self._routes.looked_up(self._collect, guess)
 
     def _raise_for(self, call: Call, outcome: Outcome) -> None:
-        """Raise the call's exception; return if it succeeded."""
+        """Raise the call's exception, or return if the call succeeded."""
         if outcome.fault is not None:
             raise error_of(outcome, call.operation, call.route)
 
@@ -230,8 +232,8 @@ class BaseClient:
 
 
 def sibling(client: C, pipeline: Pipeline, hear: Listener) -> C:
-    """Return a client with the connections of `client`, whose calls pass `pipeline`. `hear` receives how each of its
-    calls ends, and the listeners of `client` hear of it, too.
+    """Return a client that uses the connections of `client` and sends its calls through `pipeline`. `hear` is called
+    with the end of each call, and the listeners of `client` also receive its events.
     """
     other = copy(client)
     other._branch_off(pipeline, hear)  # noqa: SLF001 - this is the file of the class
@@ -241,8 +243,8 @@ def sibling(client: C, pipeline: Pipeline, hear: Listener) -> C:
 class Finish:
     """Learns from how a call ended, and notifies the listeners.
 
-    An open stream keeps it until its end. It knows neither the client nor its connections: an event loop that is
-    dropped with all its tasks could not be collected.
+    An open stream refers to this object until it ends. The object refers to neither the client nor its connections;
+    otherwise an event loop that is dropped with its tasks could not be collected.
     """
 
     __slots__ = ("_clock", "_gauge", "_listeners")
@@ -253,7 +255,7 @@ class Finish:
         self._clock = clock
 
     def __call__(self, call: Call, outcome: Outcome) -> None:
-        """Finish `call`."""
+        """Process the end of `call`."""
         if outcome.fault is None and outcome.usage is not None and outcome.made is PLAIN:
             learn(self._gauge, call.route.base, call.estimate, outcome.usage)
         if outcome.fault is not None or self._listeners.heard or log_enabled(DEBUG):
@@ -261,13 +263,13 @@ class Finish:
 
 
 def _limits(timeout: Any, attempt: Timeout, total: float) -> tuple[Timeout, float]:
-    """Return the limits of each attempt and of the whole call: `timeout` is either, and replaces that one."""
+    """Return the limits of each attempt and the limit of the whole call. `timeout` sets one of the two."""
     if isinstance(timeout, Timeout):
         return timeout, total
     if is_number(timeout, above=0, infinite=True):
         return attempt, timeout
     raise ValueError(
-        f"timeout={shown(timeout)}: give seconds above 0 for the whole call, or a Timeout for each attempt"
+        f"timeout={shown(timeout)}: pass seconds above 0 for the whole call, or a Timeout for each attempt"
     )
 
 
@@ -277,7 +279,7 @@ def _closed(_: Call) -> Flow:
 
 
 def with_attempts(response: dict[str, Any], outcome: Outcome) -> dict[str, Any]:
-    """Set `RetryAttempts` in the response, where boto3 has it."""
+    """Set `RetryAttempts` in the response, at the place where boto3 has it."""
     if outcome.earlier:
         response["ResponseMetadata"]["RetryAttempts"] = max(0, outcome.attempts - 1)
     return response

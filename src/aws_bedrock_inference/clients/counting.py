@@ -1,4 +1,4 @@
-"""`count_tokens` of the clients: it counts on the id that AWS counts, and guesses where AWS counts none."""
+"""Count tokens on an id that AWS accepts, or estimate them if AWS accepts none."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.flow import Flow, Step
     from aws_bedrock_inference.tokens.ratio import TokenGauge
 
-# Ids remembered; they may come from outside.
+# The number of ids that are remembered, limited because ids may come from outside.
 _MOST = 1024
 
 # What is said of a model that is not called by its own id. Another rejection may be of this one request.
@@ -29,11 +29,11 @@ _OF_THE_MODEL = frozenset(
 
 
 class Counting(Locked):
-    """Remembers which ids AWS counts.
+    """Remembers the ids on which AWS counts tokens.
 
-    The service refuses inference profiles and takes the model behind them, but for models that only profiles call. An
-    id is tried as it was given, then as its model's; what worked is remembered, so that a model that cannot be counted
-    costs two requests once. A guess is marked: the response has `"estimated": True`.
+    The service refuses inference profiles but accepts the model behind them, except for models that only profiles can
+    call. An id is tried as it was passed, then as its model's id. The result is remembered, so that a model that AWS
+    cannot count costs two extra requests only once. An estimate is marked: the response contains `"estimated": True`.
     """
 
     def __init__(self, gauge: TokenGauge, routes: Routes) -> None:
@@ -43,7 +43,7 @@ class Counting(Locked):
         super().__init__()
 
     def count(self, step: Step, call: Call) -> Flow:
-        """Return how `call` of CountTokens ended, sent by `step` or guessed here."""
+        """Return the outcome of the CountTokens call `call`, sent by `step` or estimated here."""
         given = call.params["modelId"]
         counted = self._counted.get(given, given)
         refused: Fault | None = None
@@ -59,7 +59,7 @@ class Counting(Locked):
         if refused is not None and self._remember(given, None):
             LOGGER.warning(
                 "count_tokens on %s: AWS does not count the tokens of this model (%s, request id %s); "
-                "its counts are guesses from now on",
+                "its counts are estimates from now on",
                 call.route,
                 refused.code,
                 refused.request_id,
@@ -76,7 +76,7 @@ class Counting(Locked):
         return Outcome({**counted, "estimated": True, "ResponseMetadata": {"RetryAttempts": 0}})
 
     def _remember(self, given: str, counted: str | None) -> bool:
-        """Remember which id is counted in place of `given`; return whether that is new."""
+        """Remember the id that is counted instead of `given`; return whether this is new."""
         with self._lock:
             if given in self._counted and self._counted[given] == counted:
                 return False
@@ -87,8 +87,8 @@ class Counting(Locked):
 
 
 def _not_counted(refused: Fault, *, own: bool) -> bool:
-    """Return whether AWS does not count for an id. Of an id that is not the caller's `own`, other refusals of the model
-    say so, too: the caller may neither call nor know the model behind a profile.
+    """Return whether AWS does not count tokens for an id. If the id is not the caller's `own`, other refusals of the
+    model count, too, because the caller may lack access to the model behind a profile.
     """
     of_the_model = refused.kind in (Kind.DENIED, Kind.NOT_FOUND) or refused.cause in _OF_THE_MODEL
     return cannot_count(refused.message) or (not own and of_the_model)

@@ -1,4 +1,4 @@
-"""The account's own lists, and the model ids that a client is given. Nothing is asked of AWS for it."""
+"""Check the model ids of a client against the account's stored lists, without a request to AWS."""
 
 from __future__ import annotations
 
@@ -24,30 +24,30 @@ if TYPE_CHECKING:
 
 
 class EndOfLifeWarning(UserWarning):
-    """A warning that AWS takes a model away soon, or has done so; its text has the day."""
+    """A warning that AWS will remove a model soon, or has removed it; its text has the day."""
 
 
 ENDING, UNLISTED = Warned(), Warned()
 
 
 class Listed:
-    """The lists of the account that an endpoint's calls are made for, as far as somebody has read them."""
+    """The stored lists of the account for an endpoint, if any were read."""
 
     def __init__(self, endpoint: Endpoint, wall: Clock = clocks.wall) -> None:
         self._endpoint = endpoint
         self._wall = wall
 
     def refusal(self, name: str, base: str) -> str | None:
-        """Return why a call of `name` need not be sent: a young list of this account and Region does not have it. Older
-        lists, and models near their end, are warned of, once.
+        """Return why a call of `name` need not be sent, or None: a recent list of this account and Region does not
+        contain the model. An older list only causes a warning, once, and so does a model near its end of life.
         """
         now = self._wall()
         listing = recall(None, self._endpoint.whose, self._endpoint.region, self._endpoint.url)
         if listing is not None and listing.lacks(name):
             if listing.is_young(now):
-                return f"{no_such_id(name, listing)} The list is of today; `bedrock models sync` reads it again"
+                return f"{no_such_id(name, listing)} The list was read today; `bedrock models sync` reads it again"
             if UNLISTED.first(name):
-                LOGGER.warning("%s: an older list of the models in %s does not have it", name, listing.region)
+                LOGGER.warning("%s: an older list of the models in %s does not contain it", name, listing.region)
         self._warn_of_end(base, listing, now)
         return None
 
@@ -60,7 +60,7 @@ class Listed:
         warnings.warn(f"the last day of {base} is {last}.{told}", EndOfLifeWarning, stacklevel=outside())
 
     def _last_day(self, base: str, listing: Listing | None) -> date | None:
-        """Return the day that the Region's own list has, else the one in the documentation of AWS."""
+        """Return the last day from the Region's own list, or else from AWS's documentation."""
         model = listing.find(base) if listing is not None else None
         if isinstance(model, FoundationModel) and model.lifecycle:
             return model.end_of_life

@@ -1,4 +1,6 @@
-"""Wait until a model can be called: access that heals by itself, and models that are loaded on the first call."""
+"""Wait until a model can be called: until access becomes valid, or until a model that is loaded on its first call is
+ready.
+"""
 
 from __future__ import annotations
 
@@ -22,15 +24,15 @@ READY_SECONDS = 3600.0
 
 
 def checked(timeout: float) -> float:
-    """Return the seconds to wait at most. Raises `ValueError`."""
+    """Return the maximum number of seconds to wait. Raises `ValueError`."""
     if not is_number(timeout, above=0, infinite=True):
-        raise ValueError(f"wait_until_ready({shown(timeout)}): give seconds above 0")
+        raise ValueError(f"wait_until_ready({shown(timeout)}): pass seconds above 0")
     return timeout
 
 
 def ready(call: Call, clock: Clock, timeout: float) -> Flow:
-    """Send `call` again and again until it succeeds, fails for good, or `timeout` seconds have passed. The last attempt
-    is at the end of them.
+    """Send `call` repeatedly until it succeeds, fails permanently, or `timeout` seconds have passed. The last attempt
+    is sent when the time is over.
     """
     started = clock()
     tries = 0
@@ -49,7 +51,9 @@ def ready(call: Call, clock: Clock, timeout: float) -> Flow:
 
 
 def _answers(call: Call, fault: Fault) -> bool:
-    """Return whether an imported model itself refused the body of InvokeModel, whose format nobody can know."""
+    """Return whether an imported model itself rejected the body of InvokeModel, whose format this package
+    cannot know.
+    """
     return call.operation == "invoke_model" and fault.kind is Kind.INVALID
 
 
@@ -58,7 +62,9 @@ def _heals(fault: Fault) -> bool:
 
 
 def _pause(fault: Fault, tries: int) -> float:
-    """Return the seconds that AWS documents for the cause, else an exponential back-off within its bounds."""
+    """Return the seconds that AWS documents for the cause, or else an exponential back-off within the cause's
+    bounds.
+    """
     stated = fault.stated_wait or heals_after(fault.cause)
     hint = replace(fault.hint, floor=max(fault.hint.floor, 1.0))
     return stated or max(hint.floor, min(hint.cap, hint.base * 2.0 ** min(tries, 30)))

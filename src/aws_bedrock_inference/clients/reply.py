@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer. Its attributes are the common values; `reply["output"]` and so on give the members of boto3's
+    """An answer. The attributes have the most used values; `reply["output"]` and so on have the members of boto3's
     `converse` response.
 
-    `stop_reason` says whether the answer is complete (`end_turn`), truncated at max_tokens (`max_tokens`), blocked
-    (`guardrail_intervened`, `content_filtered`), or refused by the model (`refusal`); it is whatever the service says,
-    also a word that boto3 does not list. `text` has the text of all blocks, with and without citations. What
-    the service left out is empty: no text is `""`, and a usage that was not reported has zeros. So has the usage of an
-    answer from a cache, which cost nothing; what the model once used for it stays in `reply["usage"]`.
+    `stop_reason` shows whether the answer is complete (`end_turn`), truncated at max_tokens (`max_tokens`), blocked
+    (`guardrail_intervened`, `content_filtered`), or refused by the model (`refusal`). It is the service's value, even
+    if boto3 does not list it. `text` is the text of all blocks, with and without citations. Missing values are empty:
+    no text is `""`, and a usage that was not reported has zeros. The usage of an answer from a cache has zeros, too,
+    because it cost nothing; the usage of the original answer is in `reply["usage"]`.
     """
 
     text: str
@@ -44,8 +44,8 @@ class Reply:
 
     @property
     def attempts(self) -> int:
-        """The number of requests that were sent for this answer: none if it was kept from an earlier one. What the
-        circuit or the quota refused was not sent.
+        """The number of requests that were sent for this answer; 0 for an answer from a cache. Attempts that the
+        circuit or the quota refused were not sent.
         """
         instead_of, cached = self.made.degraded_by, self.made.cached
         return sent(self.earlier) + (cached is None if instead_of is None else instead_of.kind is not Kind.REFUSED)
@@ -69,31 +69,30 @@ class Reply:
 
     @property
     def seams(self) -> tuple[Seam, ...]:
-        """The places where the stream broke and the answer goes on with another request."""
+        """The places where the stream broke and another request continued the answer."""
         return self.made.seams
 
     @property
     def cached(self) -> float | None:
-        """The age of the answer in seconds if it was kept from an earlier request; None if it is new."""
+        """The age of the answer in seconds if it comes from a cache, or None if it is new."""
         return self.made.cached
 
     @property
     def filtered(self) -> FilteredContent | None:
-        """The reason why the content was filtered, wholly or in part; None for an answer as the model gave it. Where a
-        message of yours stands in its place (`made.replaced`), this still says why.
+        """The reason why the content was filtered, completely or in part; None if it was not. It is also set if your
+        own message replaces the content (`made.replaced`).
         """
         return filtered_of(self.response)
 
     @property
     def degraded_by(self) -> Fault | None:
-        """The fault in whose place this substitute was answered; None for an answer of the model."""
+        """The fault that this substitute replaces; None for an answer of the model."""
         return self.made.degraded_by
 
     @property
     def cost(self) -> float | None:
-        """The cost of the usage in US dollars, of all parts of the answer together; None if the usage or the price is
-        not known, and 0 for an answer from a cache. Attempts that failed are not in it: what AWS charges for them, if
-        anything, nobody reports.
+        """The cost in US dollars of all parts of the answer; None if the usage or the price is unknown, and 0 for an
+        answer from a cache. Failed attempts are not included, because AWS does not report what it charges for them.
         """
         if self.cached is not None or not self.attempts:
             return 0.0

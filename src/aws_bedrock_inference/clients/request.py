@@ -1,4 +1,6 @@
-"""Conversion of `invoke`'s arguments to Converse parameters; invalid input is refused with an actionable message."""
+"""Convert the arguments of `invoke` to Converse parameters, and reject invalid arguments with a message that says what
+to do.
+"""
 
 from __future__ import annotations
 
@@ -17,16 +19,18 @@ if TYPE_CHECKING:
 _LARGEST = WHOLE["integer"]
 
 TIERS = ("priority", "default", "flex", "reserved")
-"""Bedrock's service tiers, as botocore's model of Converse lists them (2026-11). All but `reserved` share one quota."""
+"""Bedrock's service tiers, as botocore's model of Converse lists them (2026-11). All except `reserved` share one
+quota.
+"""
 
 
 Tier: TypeAlias = Literal["priority", "default", "flex", "reserved", "match"]
-"""The values of `tier`: Bedrock's service tiers, or `match` for the one that corresponds to the call's priority."""
+"""The values of `tier`: Bedrock's service tiers, or `match` for the tier that corresponds to the call's priority."""
 
 
 class ConverseOptions(TypedDict, total=False):
-    """Parameters of Converse that `invoke` passes on by their own names, for type checkers. At run time the installed
-    boto3 decides which there are.
+    """The parameters of Converse that `invoke` passes on by their own names, for type checkers. At run time the
+    installed boto3 determines which exist.
     """
 
     modelId: str
@@ -44,13 +48,13 @@ class ConverseOptions(TypedDict, total=False):
 
 
 class BadRequestError(ValueError):
-    """Invalid arguments; the clients raise it as `InvalidRequest` with the route."""
+    """Invalid arguments. The clients raise it as `InvalidRequest` with the route."""
 
 
 class Prompt(NamedTuple):
     """The arguments of `invoke`. `more` is passed on to Converse unchanged.
 
-    A named tuple like `Call`, because one is created for every call.
+    It is a named tuple, like `Call`, because every call creates one.
     """
 
     prompt: str | None = None
@@ -97,7 +101,7 @@ def _tier(tier: str, priority: float) -> str:
         return "priority" if priority < NORMAL else "default" if priority == NORMAL else "flex"
     if tier not in TIERS:
         raise BadRequestError(
-            f"tier={shown_name(tier, TIERS)}: give one of {', '.join(TIERS)}, or 'match' for the call's priority"
+            f"tier={shown_name(tier, TIERS)}: pass one of {', '.join(TIERS)}, or 'match' for the call's priority"
         )
     return tier
 
@@ -105,7 +109,7 @@ def _tier(tier: str, priority: float) -> str:
 def _messages(prompt: str | None, messages: Sequence[Mapping[str, Any]] | None) -> list[Any]:
     if (prompt is None) == (messages is None):
         given = "neither was" if prompt is None else "both were"
-        raise BadRequestError(f"give either prompt='...' or messages=[...]; {given} given")
+        raise BadRequestError(f"pass either prompt='...' or messages=[...]; {given} passed")
     if prompt is not None:
         return [{"role": "user", "content": [{"text": _text(prompt, "prompt")}]}]
     if not messages or not isinstance(messages, (list, tuple)):
@@ -142,7 +146,9 @@ def _max_tokens(value: Any) -> int | None:
         return value
     if is_number(value, least=1, most=_LARGEST, whole=True):
         return int(value)
-    raise BadRequestError(f"max_tokens={shown(value)}: give a whole number of tokens, 1 or more, at most {_LARGEST:,}")
+    raise BadRequestError(
+        f"max_tokens={shown(value)}: pass a whole number of tokens, at least 1 and at most {_LARGEST:,}"
+    )
 
 
 def _temperature(value: float | None) -> float | None:
@@ -150,7 +156,7 @@ def _temperature(value: float | None) -> float | None:
         return value
     if is_number(value, least=0, most=1):
         return float(value)
-    raise BadRequestError(f"temperature={shown(value)}: give a number from 0 to 1")
+    raise BadRequestError(f"temperature={shown(value)}: pass a number from 0 to 1")
 
 
 def _stop_sequences(value: Any) -> list[str] | None:
@@ -160,13 +166,13 @@ def _stop_sequences(value: Any) -> list[str] | None:
     if listed and all(isinstance(sequence, str) and sequence for sequence in value):
         return list(value)
     given = f"[{', '.join(map(shown, value))}]" if listed else shown(value)
-    raise BadRequestError(f"stop_sequences={given}: give a list of strings that are not empty")
+    raise BadRequestError(f"stop_sequences={given}: pass a list of strings that are not empty")
 
 
 def _tool_config(tools: Any) -> dict[str, Any]:
     if isinstance(tools, Mapping):
         return dict(tools)
-    return {"tools": list(_items(tools, "tools", "a list of tools, or a whole toolConfig"))}
+    return {"tools": list(_items(tools, "tools", "a list of tools, or a complete toolConfig"))}
 
 
 def _settings(settings: Any) -> Mapping[str, Any]:

@@ -1,4 +1,4 @@
-"""The routes of one client's calls, by the model id that each call gives."""
+"""The routes of one client's calls, by the model id that each call names."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.flow import Effect, Flow, Step
     from aws_bedrock_inference.transports.endpoint import Endpoint
 
-# Routes remembered; ids may come from outside.
+# The number of routes that are remembered, limited because ids may come from outside.
 ROUTES = 4096
 
 
 class Routes:
-    """Finds the route of a model id; `used` has those found before.
+    """Finds the route of a model id; `used` contains the routes found before.
 
-    What an ARN does not tell is asked of AWS by the first call that uses it.
+    If an ARN does not contain its model, the first call that uses the ARN requests it from AWS.
     """
 
     def __init__(self, endpoint: Endpoint, session: Any) -> None:
@@ -39,8 +39,8 @@ class Routes:
         self.used: dict[str, Route] = {}
 
     def find(self, model_id: Any) -> Route:
-        """Return the route of any model id; a `ModelArn` is remembered for its bare ARN, too. The route of an id that
-        does not exist is not remembered.
+        """Return the route of any model id; a `ModelArn` is also remembered under its bare ARN. The route of an id
+        that does not exist is not remembered.
         """
         name = str(model_id)
         route = None if isinstance(model_id, ModelArn) else self.used.get(name)
@@ -52,11 +52,11 @@ class Routes:
         return route
 
     def refusal(self, route: Route) -> str | None:
-        """Return why calls on a route that `find` returned need not be sent; None if they are to be."""
+        """Return why calls on a route that `find` returned need not be sent, or None if they must be sent."""
         return None if route.model in self.used else self._listed.refusal(route.model, route.base)
 
     def looked_up(self, step: Step, estimate: Callable[[Call, Route], Estimate]) -> Step:
-        """Return `step` behind a look-up for calls whose model is not known."""
+        """Return `step`, preceded by a look-up for calls whose model is unknown."""
 
         def flow(call: Call) -> Flow:
             if call.route.base == UNKNOWN_MODEL:
@@ -73,7 +73,7 @@ class Routes:
             if question is not None:
                 from aws_bedrock_inference.stores import StoreUnavailable  # noqa: PLC0415 - it loads asyncio
 
-                with suppress(StoreUnavailable):  # too much waits already; the model stays unknown for now
+                with suppress(StoreUnavailable):  # too many look-ups are waiting; the model stays unknown for now
                     yield from ask(question)
             found = self._known.known(arn)
             if found is not None:

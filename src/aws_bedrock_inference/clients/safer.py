@@ -1,9 +1,9 @@
-"""Stream underneath a call for a whole answer, where that is safer.
+"""Receive a complete answer as a stream internally, where that is safer.
 
-A whole answer arrives at once, after its last token. Proxies, NAT gateways and time limits of one's own cut a
-connection that is silent for a minute; the generation is then lost, paid for, and paid for again. A stream is never
-silent for so long, and one that breaks is noticed at once. It needs the permission for
-bedrock:InvokeModelWithResponseStream, which converse does not.
+A unary answer arrives in one piece, after its last token. Proxies, NAT gateways and the caller's own time limits close
+a connection that is silent for a minute; the generation is then lost, but charged, and is charged again on the retry.
+A stream is never silent for that long, and a broken stream is noticed immediately. Streaming needs the permission
+bedrock:InvokeModelWithResponseStream, which converse does not need.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ _ACTION = "InvokeModelWithResponseStream"
 
 
 class Safer:
-    """A choice for each call: it is made as a stream if its answer may be long. Where streaming is denied or not
-    supported, it is made as it is, and the route is remembered; some models do not stream answers with tools.
+    """Chooses for each call: a call whose answer may be long is sent as a stream. If streaming is denied or not
+    supported, the call is sent unchanged, and the route is remembered. Some models do not stream answers with tools.
     """
 
     def __init__(self) -> None:

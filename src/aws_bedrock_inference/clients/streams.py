@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 NOTICE = "\n[Stream was interrupted. Retrying...]\n"
-"""The notice in the text of a stream that begins anew; its words are those of AWS's documents."""
+"""The notice in the text of a stream that starts again. The words are from AWS's documents."""
 
 
 class _Ending:
@@ -28,7 +28,7 @@ class _Ending:
         self.head: dict[str, Any] = {}
 
     def check(self, outcome: Outcome | None) -> None:
-        """Raise the fault of a broken stream; a stream that the consumer closed is not broken."""
+        """Raise the fault of a broken stream. A stream that the consumer closed is not broken."""
         if outcome is not None and outcome.fault not in (None, ABANDONED):
             raise error_of(outcome, self.call.operation, self.call.route)
 
@@ -142,8 +142,8 @@ class TextStream:
 
     @property
     def events(self) -> EventStream:
-        """The same answer as boto3's events, with an `Interrupted` where it begins anew. Read these or the text, not
-        both.
+        """The same answer as boto3's events, with an `Interrupted` where the answer starts again. Read either these or
+        the text, not both.
         """
         return self._events
 
@@ -180,8 +180,8 @@ class AsyncTextStream:
 
     @property
     def events(self) -> AsyncEventStream:
-        """The same answer as boto3's events, with an `Interrupted` where it begins anew. Read these or the text, not
-        both.
+        """The same answer as boto3's events, with an `Interrupted` where the answer starts again. Read either these or
+        the text, not both.
         """
         return self._events
 

@@ -1,4 +1,6 @@
-"""The pages' circuit breaker. Two pages have a class of this name; the method tells whose rule holds."""
+"""The pages' circuit breaker. Two pages have a class of this name; the method that is called selects the page's
+rule.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,7 @@ _CALLERS_OWN = frozenset({Kind.INVALID, Kind.DENIED, Kind.NOT_FOUND})
 
 
 class CircuitBreakerOpenError(Exception):
-    """A call refused by an open circuit. Nothing was called; try again after `retry_after` seconds."""
+    """A call refused by an open circuit. Nothing was called. Retry after `retry_after` seconds."""
 
     def __init__(self, message: str = "Circuit breaker is open", retry_after: float | None = None) -> None:
         super().__init__(message)
@@ -39,9 +41,9 @@ class CircuitBreakerOpenError(Exception):
 
 
 class BreakerState(str):
-    """`closed`, `open` or `half-open`; equal to the same word in capitals, or with an underscore.
+    """The state `closed`, `open` or `half-open`, which equals the same word in capitals or with an underscore.
 
-    As the key of a dictionary it is the word that it prints.
+    As a dictionary key, it is the word that it prints.
     """
 
     __slots__ = ()
@@ -56,7 +58,7 @@ class BreakerState(str):
 
 
 class _Rule(NamedTuple):
-    """One page's rule: the wait before a test, the words of a refusal, and what a result does."""
+    """One page's rule: the wait before a test, the words of a refusal, and how results are counted."""
 
     wait: float
     refusal: str
@@ -74,10 +76,10 @@ class CircuitBreaker:
     | refuses with | "Circuit breaker is open" | "Circuit breaker is OPEN" |
 
     Both raise `CircuitBreakerOpenError`, admit one call as a test, and close when it succeeds. `timeout` and
-    `recovery_timeout` are two names of one wait: whichever is given holds for both methods. Mistakes of the caller (bad
-    input, no permission, not found) do not count. `call` reports to `on_success` and `on_failure`, which a subclass may
-    extend or replace. `retry_timeout` is accepted and stored because the page has it, but it has no effect. `clock`
-    replaces time, `wall` the time of day of `last_failure_time` and `last_retry_time`.
+    `recovery_timeout` are two names of one wait: the one that is passed applies to both methods. Mistakes of the
+    caller (bad input, no permission, not found) do not count. `call` reports to `on_success` and `on_failure`, which a
+    subclass may extend or replace. `retry_timeout` is accepted and stored because the page has it, but it has no
+    effect. `clock` replaces time, `wall` the time of day of `last_failure_time` and `last_retry_time`.
 
     As on the pages, the attributes may be set at any time, by programs and subclasses: `state`, `failure_count`,
     `last_failure_time`, and the numbers of the constructor. `state` is in capitals after `call`.
@@ -127,33 +129,35 @@ class CircuitBreaker:
         renew_after_fork(self)
 
     def after_fork(self) -> None:
-        """Keep the state, and expect no report of the parent's calls."""
+        """Keep the state in a forked child, but expect no results of the parent's calls."""
         self.lock = threading.RLock()
         self._generation += 1
 
     @property
     def state(self) -> str:
-        """`closed`, `open` or `half-open`. One that is set to open waits from now on, to half-open is tested next."""
+        """`closed`, `open` or `half-open`. A circuit set to open starts to wait now; a circuit set to half-open is
+        tested next.
+        """
         return BreakerState(self._state.upper().replace("-", "_")) if self._capitals else self._state
 
     @state.setter
     def state(self, word: str) -> None:
         state = next((state for state in (self.CLOSED, self.OPEN, self.HALF_OPEN) if state == word), None)
         if state is None:
-            raise ValueError(f"CircuitBreaker.state = {shown(word)}: give CLOSED, OPEN or HALF_OPEN")
+            raise ValueError(f"CircuitBreaker.state = {shown(word)}: set CLOSED, OPEN or HALF_OPEN")
         with self.lock:
             self._opened = self._clock() if state == self.OPEN else -inf
             self._change(state)
 
     @property
     def failure_count(self) -> int:
-        """The number of failures that count, at most `failure_threshold`; an open circuit keeps them."""
+        """The number of failures that count, at most `failure_threshold`. An open circuit keeps them."""
         return len(self._failures)
 
     @failure_count.setter
     def failure_count(self, number: int) -> None:
         if not is_number(number, least=0, whole=True):
-            raise ValueError(f"CircuitBreaker.failure_count = {shown(number)}: give a whole number, 0 or more")
+            raise ValueError(f"CircuitBreaker.failure_count = {shown(number)}: set a whole number, 0 or more")
         with self.lock:
             now = self._clock()
             while len(self._failures) > number:
@@ -162,26 +166,30 @@ class CircuitBreaker:
 
     @property
     def last_failure_time(self) -> float:
-        """The time of day of the last failure, 0 before the first; the wait of an open circuit counts from it."""
+        """The time of day of the last failure, or 0 before the first. The wait of an open circuit is counted
+        from it.
+        """
         return self._last_failure
 
     @last_failure_time.setter
     def last_failure_time(self, wall: float | None) -> None:
         if wall is not None and not is_number(wall):
-            raise ValueError(f"CircuitBreaker.last_failure_time = {shown(wall)}: give a time of day, in seconds")
+            raise ValueError(f"CircuitBreaker.last_failure_time = {shown(wall)}: set a time of day, in seconds")
         with self.lock:
             self._last_failure = wall or 0.0
             self._opened = self._clock() - (self._wall() - self._last_failure)
             self._failures = deque(min(failure, self._opened) for failure in self._failures)
 
     def execute(self, func: Callable[..., T], *args: Any, **options: Any) -> T:
-        """Call `func` and return its result; its exceptions are raised unchanged. Failures within a window count."""
+        """Call `func` and return its result; its exceptions are raised unchanged. Failures within a time window
+        count.
+        """
         self._capitals = False
         rule = _Rule(self.recovery_timeout, "Circuit breaker is open", self._passed, self._failed)
         return self._guarded(rule, func, args, options)
 
     def call(self, func: Callable[..., T], *args: Any, **options: Any) -> T:
-        """Call `func` and return its result; its exceptions are raised unchanged. Failures in a row count."""
+        """Call `func` and return its result; its exceptions are raised unchanged. Consecutive failures count."""
         self._capitals = True
         rule = _Rule(self.timeout, "Circuit breaker is OPEN", self.on_success, self.on_failure)
         return self._guarded(rule, func, args, options)
@@ -191,7 +199,7 @@ class CircuitBreaker:
         self._close()
 
     def on_failure(self) -> None:
-        """Count a failure, and open the circuit if it is one too many."""
+        """Count a failure, and open the circuit if the threshold is reached."""
         self._count()
 
     def _passed(self) -> None:
@@ -208,7 +216,7 @@ class CircuitBreaker:
             self._change(self.CLOSED)
 
     def _clear_old_failures(self) -> None:
-        """Forget the failures before the window; those that opened the circuit are kept."""
+        """Forget the failures before the window, except those that opened the circuit."""
         with self.lock:
             since = self._clock() - self.failure_window
             while self._failures and self._failures[0] < since and self._state == self.CLOSED:
@@ -227,7 +235,7 @@ class CircuitBreaker:
 
     def _guarded(self, rule: _Rule, func: Callable[..., T], args: tuple[Any, ...], options: dict[str, Any]) -> T:
         if is_async(func):
-            raise TypeError("func is a coroutine function; a circuit breaker calls and does not await it")
+            raise TypeError("func is a coroutine function; this circuit breaker does not await it")
         generation, handled = self._admit(rule), sys.exception()
         try:
             value: T = check_result(func(*args, **options), name_of(func))
@@ -243,7 +251,7 @@ class CircuitBreaker:
         return value
 
     def _admit(self, rule: _Rule) -> int:
-        """Return the generation of a call that may be made; each `wait` seconds one call may test an open circuit."""
+        """Return the generation of a call that may be made. Every `wait` seconds, one call may test an open circuit."""
         with self.lock:
             if self._state != self.CLOSED:
                 left = self._opened + rule.wait - self._clock()
@@ -255,13 +263,13 @@ class CircuitBreaker:
             return self._generation
 
     def _mistaken(self) -> None:
-        """Let another call test the circuit at once: this one said nothing of the target."""
+        """Let another call test the circuit immediately, because this call gave no evidence about the target."""
         if self._state == self.HALF_OPEN:
             self._opened = -inf
             self._change(self.OPEN)
 
     def _report(self, generation: int, verdict: Callable[[], None]) -> None:
-        """Act on how a call ended, unless the circuit has changed its state since it began."""
+        """Act on the result of a call, unless the circuit has changed its state since the call began."""
         with self.lock:
             if generation == self._generation:
                 verdict()

@@ -1,4 +1,4 @@
-"""The page's token bucket, without its race: a call that has waited gets its tokens, and nobody overtakes it."""
+"""The page's token bucket, without its race: a call that has waited gets its tokens, and no later call overtakes it."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 class TokenBucket:
     """A token bucket: it holds at most `capacity` tokens and gains `refill_rate` tokens per second.
 
-    Any number of threads may share it. A call that has to wait takes its tokens before it waits, so the bucket owes
-    them, and later calls wait longer. `capacity`, `refill_rate` and `tokens` may be set at any time; a wait that has
-    begun keeps its length. A subclass may hold `lock` and call or extend `_refill`, as with the page's class.
-    `clock` and `sleep` replace time, `wall` the time of day.
+    Any number of threads may share it. A call that has to wait takes its tokens before it waits, so that the level
+    falls below 0 and later calls wait longer. `capacity`, `refill_rate` and `tokens` may be set at any time; a wait
+    that has already begun keeps its length. A subclass may hold `lock` and call or extend `_refill`, as with the
+    page's class. `clock` and `sleep` replace time, and `wall` the time of day.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class TokenBucket:
     ) -> None:
         if not is_number(capacity, above=0) or not is_number(refill_rate, above=0):
             raise ValueError(
-                f"TokenBucket(capacity={shown(capacity)}, refill_rate={shown(refill_rate)}): give two numbers above 0"
+                f"TokenBucket(capacity={shown(capacity)}, refill_rate={shown(refill_rate)}): pass two numbers above 0"
             )
         self.capacity = float(capacity)
         self.refill_rate = float(refill_rate)
@@ -44,12 +44,12 @@ class TokenBucket:
         self._clock = clock
         self._sleep = sleep
         self._wall = wall
-        self._level = self.capacity  # below 0: what is owed to calls that wait
+        self._level = self.capacity  # below 0 while calls wait for tokens that they have already taken
         self._filled = clock()
         renew_after_fork(self)
 
     def after_fork(self) -> None:
-        """Owe nothing in a forked child: the calls that wait are the parent's."""
+        """Reset a negative level in a forked child, because the waiting calls belong to the parent."""
         self.lock = threading.RLock()
         self._level = max(0.0, self._level)
 
@@ -63,13 +63,15 @@ class TokenBucket:
     @tokens.setter
     def tokens(self, number: float) -> None:
         if not is_number(number):
-            raise ValueError(f"TokenBucket.tokens = {shown(number)}: give a number of tokens")
+            raise ValueError(f"TokenBucket.tokens = {shown(number)}: pass a number of tokens")
         with self.lock:
             self._level += number - self.tokens
 
     @property
     def last_refill_time(self) -> float:
-        """The time of day up to which `tokens` counts: now, because the bucket is filled whenever it is looked at."""
+        """The time of day for which `tokens` is valid. This is always now, because each access refills the bucket
+        first.
+        """
         return self._wall()
 
     def consume(self, tokens: float = 1.0, block: bool = True, timeout: float | None = None) -> bool:  # noqa: FBT001, FBT002 - the documented signature
@@ -79,9 +81,9 @@ class TokenBucket:
         returns False immediately. So does a request for more tokens than the capacity.
         """
         if not is_number(tokens, least=0, infinite=True):
-            raise ValueError(f"consume({shown(tokens)}): give a number of tokens, 0 or more")
+            raise ValueError(f"consume({shown(tokens)}): pass a number of tokens, 0 or more")
         if timeout is not None and not is_number(timeout, infinite=True):
-            raise ValueError(f"consume(timeout={shown(timeout)}): give a number of seconds, or None to wait as needed")
+            raise ValueError(f"consume(timeout={shown(timeout)}): pass a number of seconds, or None to wait as needed")
         with self.lock:
             self._refill()
             wait = self._wait_for(tokens)
@@ -98,7 +100,7 @@ class TokenBucket:
         return True
 
     def _refill(self) -> None:
-        """Add the tokens of the time that has passed. A clock that was set back adds nothing."""
+        """Add the tokens of the time that has passed. A clock that was set back adds none."""
         now = self._clock()
         if now > self._filled:
             self._level = min(self.capacity, self._level + (now - self._filled) * self.refill_rate)

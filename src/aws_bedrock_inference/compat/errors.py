@@ -15,22 +15,22 @@ def handle_aws_error(error: Any) -> str:
 
 
 def is_recoverable_error(error: BaseException) -> bool:
-    """Return whether the caller should try again soon.
+    """Return whether the caller should retry soon.
 
-    False for an unknown error, for an exhausted daily quota, and for an error that a client of this package has retried
-    already; `handle_aws_error` says whether a later call can succeed.
+    False for an unknown error, for an exhausted daily quota, and for an error that a client of this package has
+    already retried. `handle_aws_error` returns whether a later call can succeed.
     """
     return worth_repeating(known_fault(error))
 
 
 def worth_repeating(fault: Fault, made: int = 1) -> bool:
-    """Return whether a fault's decision and its schedule allow another attempt after `made` of them."""
+    """Return whether a fault's decision and schedule allow another attempt after `made` attempts."""
     if fault.decision is Decision.RETRY_LIMITED:
         return made < fault.hint.attempts
     return fault.decision is Decision.RETRY and fault.hint.attempts > 1
 
 
 def named(fault: Fault) -> str:
-    """Return a fault's code and cause for a log line; the service's message may quote the request."""
+    """Return a fault's code and cause for a log line, without the service's message, which may quote the request."""
     code = fault.code if fault.code != fault.cause or fault.error is None else type(fault.error).__name__
     return f"{code} ({fault.cause})"

@@ -1,8 +1,8 @@
 """The page's functions around `client.invoke` and `client.invoke_stream`.
 
-On the page they use a global `client`; here it is a keyword argument. A client of this package retries by itself, so
-what remains for these functions is what it leaves: a stream that broke after its beginning, a client whose retries are
-left to the caller, and other clients with the same methods.
+The page uses a global `client`; here it is a keyword argument. A client of this package already retries, so these
+functions only retry what such a client leaves to its caller: a stream that broke after its beginning, a client without
+retries, and other clients with the same methods.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 INTERRUPTED = "\n[Stream was interrupted. Retrying...]\n"
 RESTRICTED = "I'm unable to provide a response to that prompt due to content restrictions."
 
-# The words with which the page prints a failure, by what failed.
+# The words with which the page logs each kind of failure.
 _INVALID, _MODEL, _UNEXPECTED = "Invalid request", "Model error", "Unexpected error"
 
 _FILTER_CAUSES = frozenset({"content-filtered", "guardrail-blocked"})
@@ -77,14 +77,14 @@ def stream_with_retry(
     sleep: Callable[[float], None] = clocks.sleep,
     chance: Chance = clocks.chance,
 ) -> Iterator[str]:
-    """Yield the pieces of `client.invoke_stream(prompt=prompt)`; begin again when the stream breaks.
+    """Yield the pieces of `client.invoke_stream(prompt=prompt)`. If the stream breaks, start the answer again.
 
-    After a break, pieces that came already come again: the text `INTERRUPTED` stands between the two attempts. A stream
-    that keeps breaking raises its last exception.
+    After a break, earlier pieces are repeated; the text `INTERRUPTED` stands between the two attempts. If the stream
+    breaks in every attempt, its last exception is raised.
     """
     invoke_stream = client_method(client, "invoke_stream", "stream_with_retry")
     if not is_number(max_retries, least=0, whole=True):
-        raise ValueError(f"max_retries={shown(max_retries)}: give a whole number, 0 or more")
+        raise ValueError(f"max_retries={shown(max_retries)}: pass a whole number, 0 or more")
     retries = 0 if policies_are_off() else max_retries
     return _pieces(lambda: invoke_stream(prompt=prompt), retries, sleep, chance)
 
@@ -128,8 +128,8 @@ def safe_invoke(prompt: str, fallback_message: str | None = None, *, client: Any
     """Return the answer of `client.invoke(prompt=prompt)` as a dictionary whose `output` is text.
 
     If the content was filtered (an error that says so, or a stop reason such as `content_filtered`,
-    `guardrail_intervened` or `refusal`), `output` is `fallback_message` or a sentence that asks for understanding.
-    Other errors are raised. `stop_reason` is the answer's, and `content_filtered` for an error.
+    `guardrail_intervened` or `refusal`), `output` is `fallback_message`, or by default a sentence of apology. Other
+    errors are raised. `stop_reason` is the answer's stop reason, or `content_filtered` for an error.
     """
     invoke, handled = client_method(client, "invoke", "safe_invoke"), sys.exception()
     fallback = fallback_message or RESTRICTED
@@ -146,18 +146,20 @@ def safe_invoke(prompt: str, fallback_message: str | None = None, *, client: Any
 
 
 def _is_filtered(fault: Fault) -> bool:
-    """Return whether an error says that its content was filtered. Its message decides, not the advice in its text."""
+    """Return whether an error reports that its content was filtered. Only its message decides, not the advice in its
+    text.
+    """
     return fault.cause in _FILTER_CAUSES or any(words in fault.message.lower() for words in _FILTER_WORDS)
 
 
 def _is_partial(answer: Any) -> bool:
-    """Return whether an answer says that words were masked in it, and the rest is the answer."""
+    """Return whether words of an answer were masked and the rest is the answer."""
     filtered = filtered_of(answer) if isinstance(answer, dict) else attribute(answer, "filtered")
     return isinstance(filtered, FilteredContent) and filtered.partial
 
 
 def _text(answer: Any) -> str:
-    """Return the text of a `Reply`, of boto3's dictionary, of a model's own body, or of a client's own answer."""
+    """Return the text of a `Reply`, of boto3's dictionary, of a model's own body, or of another client's answer."""
     text = attribute(answer, "text")
     if isinstance(text, str):
         return text
@@ -171,11 +173,11 @@ def _text(answer: Any) -> str:
 
 
 def client_method(client: Any, name: str, function: str) -> Any:
-    """Return a method of the client that the caller gave, or raise `TypeError`."""
+    """Return a method of the client that the caller passed, or raise `TypeError`."""
     method = getattr(client, name, None)
     if not callable(method):
         given = "" if client is None else f"; {type(client).__name__} has no {name}()"
         raise TypeError(f"{function}() needs client=, such as BedrockClient(model_id){given}")
     if is_async(method):
-        raise TypeError(f"{function}() does not await: give client= a BedrockClient, not {type(client).__name__}")
+        raise TypeError(f"{function}() does not await: pass client= a BedrockClient, not {type(client).__name__}")
     return method

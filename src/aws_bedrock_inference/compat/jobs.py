@@ -1,4 +1,4 @@
-"""The pages' two functions for batch jobs, around the client that the caller gives."""
+"""The pages' two functions for batch jobs, around a client that the caller passes."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def create_job_with_retry(
 ) -> Any:
     """Create a job of one prompt with `client.create_job(prompt=prompt)`, wait for it, and return its result.
 
-    The creation is repeated up to `max_retries` times. If anything fails, also the job, that is logged and the result
-    is None.
+    The creation is repeated up to `max_retries` times. If the creation or the job fails, the failure is logged and the
+    result is None.
     """
     create = client_method(client, "create_job", "create_job_with_retry")
     try:
@@ -52,12 +52,12 @@ def wait_for_job_with_adaptive_polling(
     clock: Clock = clocks.monotonic,
     sleep: Callable[[float], None] = clocks.sleep,
 ) -> Any:
-    """Wait until `client.get_job_status(job_id)` says COMPLETED, and return `client.get_job_result(job_id)`.
+    """Wait until `client.get_job_status(job_id)` returns COMPLETED, then return `client.get_job_result(job_id)`.
 
-    The waits grow by half from 1.5 s to 30 s, and double after a fault of the service, which is tolerated. A job that
-    is not found, and any other error that no wait heals, is raised at once, and so is `JobFailed` for a job that failed
-    or was stopped. The page's own loop catches the exception that it raises there, and polls on until `timeout`, which
-    raises `TimeoutError` here, too.
+    The waits grow by half from 1.5 s to 30 s, and double after a fault of the service, which is tolerated. If waiting
+    cannot help, the error is raised immediately; for example, the job was not found. A job that failed or was stopped
+    immediately raises `JobFailed`. The page's own loop catches its exception for a failed job and polls until
+    `timeout`; here, `TimeoutError` is raised only after `timeout`.
     """
     status = client_method(client, "get_job_status", "wait_for_job_with_adaptive_polling")
     job = waited(job_id, timeout, status, clock=clock, sleep=sleep, notify=log)
@@ -66,5 +66,5 @@ def wait_for_job_with_adaptive_polling(
 
 
 def _reason(error: Exception) -> str:
-    """Return why a job has no result; what a service says may quote the prompt."""
+    """Return why a job has no result, without the service's message, which may quote the prompt."""
     return str(error) if isinstance(error, (JobFailed, TimeoutError)) else named(known_fault(error))

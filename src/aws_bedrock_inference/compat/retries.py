@@ -1,9 +1,9 @@
-"""The pages' retry functions, each with its own schedule and its own way to count.
+"""The pages' retry functions. Each has its own schedule and its own way to count.
 
-`exponential_backoff_retry` and `retry_with_jitter` count calls and repeat any exception;
-`retry_with_exponential_backoff` counts repeats and repeats recoverable errors only, those with the decision
-RETRY_LIMITED no more often than the catalogue says. All of them leave alone an error that a client of this package has
-retried already, and an exhausted daily quota.
+`exponential_backoff_retry` and `retry_with_jitter` count calls and repeat after any exception.
+`retry_with_exponential_backoff` counts repeats and repeats only after recoverable errors; for errors with the decision
+RETRY_LIMITED it obeys the catalogue's limit. None of them repeats a call that a client of this package has already
+retried, or a call that failed because of an exhausted daily quota.
 """
 
 from __future__ import annotations
@@ -35,7 +35,9 @@ T = TypeVar("T")
 
 _ENDED = "its client has ended the retries"
 
-_LONGEST = 60.0  # seconds: the longest stated wait that a function without max_delay follows; the other page's default
+_LONGEST = (
+    60.0  # seconds: the longest stated wait that a function without max_delay obeys; the default of the other page
+)
 
 
 def exponential_backoff_retry(
@@ -46,9 +48,9 @@ def exponential_backoff_retry(
     sleep: Callable[[float], None] = clocks.sleep,
     chance: Chance = clocks.chance,
 ) -> T:
-    """Call `func` until it succeeds, at most `max_retries` times, whatever it raises.
+    """Call `func` until it succeeds, at most `max_retries` times, regardless of the exception.
 
-    The wait after the n-th call is 2^(n-1) seconds and up to one second more.
+    The wait after the n-th call is 2^(n-1) seconds plus up to one second.
     """
     doubling = Hint(base=1.0, cap=inf)
     return _repeated(
@@ -72,7 +74,7 @@ def retry_with_jitter(
     sleep: Callable[[float], None] = clocks.sleep,
     chance: Chance = clocks.chance,
 ) -> T:
-    """Call `func` until it succeeds, at most `max_retries` times, whatever it raises.
+    """Call `func` until it succeeds, at most `max_retries` times, regardless of the exception.
 
     The wait after the n-th call is drawn from 0 to `base_delay` x 2^(n-1) seconds, at most `max_delay`.
     """
@@ -100,9 +102,9 @@ def retry_with_exponential_backoff(
 ) -> T:
     """Call `func` until it succeeds, fails permanently, or has been repeated `max_retries` times.
 
-    The wait before the n-th repeat is `base_delay` x 2^(n-1) seconds, at most `max_delay`, and up to a fifth more or
-    less; longer if the service asks for it. If it asks for more than `max_delay`, the exception is raised at once. The
-    last exception is raised unchanged, with notes about all attempts.
+    The wait before the n-th repeat is `base_delay` x 2^(n-1) seconds, at most `max_delay`, plus or minus up to a
+    fifth. It is longer if the service states a longer wait. If the service states more than `max_delay`, the exception
+    is raised immediately. The last exception is raised unchanged, with notes about all attempts.
     """
     hint = _hint(base_delay, max_delay)
     return _repeated(
@@ -119,12 +121,12 @@ def retry_with_exponential_backoff(
 def calculate_backoff(
     retries: int, base_delay: float = 1.0, max_delay: float = 60.0, *, chance: Chance = clocks.chance
 ) -> float:
-    """Return the seconds to wait before a repeat; `retries` is its number, 1 for the first.
+    """Return the seconds to wait before a repeat; `retries` is the number of the repeat, 1 for the first.
 
-    They are `base_delay` x 2^(retries-1), up to a fifth more or less, and at most `max_delay`.
+    The wait is `base_delay` x 2^(retries-1), plus or minus up to a fifth, and at most `max_delay`.
     """
     if not is_number(retries, least=0, whole=True):
-        raise ValueError(f"retries={shown(retries)}: give the number of the repeat, 1 for the first")
+        raise ValueError(f"retries={shown(retries)}: pass the number of the repeat, 1 for the first")
     return near(_hint(base_delay, max_delay), max(1, retries), 0.0, chance)
 
 
@@ -138,9 +140,9 @@ def _repeated(
     clock: Clock,
     sleep: Callable[[float], None],
 ) -> T:
-    """Call `func` up to `calls` times, while `again` allows it and the service asks for no wait above `longest`."""
+    """Call `func` up to `calls` times, while `again` allows it and the service states no wait longer than `longest`."""
     if is_async(func):
-        raise TypeError("func is a coroutine function; this function calls and does not await it")
+        raise TypeError("func is a coroutine function; this function does not await it")
     calls = 1 if policies_are_off() else calls
     name, earlier, began, handled = name_of(func), list[Attempt](), clock(), sys.exception()
     while True:
@@ -181,18 +183,18 @@ def _reason_to_stop(fault: Fault, made: int, calls: int, longest: float, again: 
 
 
 def _any_error(fault: Fault, _: int) -> bool:
-    """Return whether the page repeats it: every error, whatever is known of it, but an exhausted daily quota."""
+    """Return whether the page repeats the call: it does after every error except an exhausted daily quota."""
     return fault.decision is Decision.FAIL or fault.hint.attempts > 1
 
 
 def _at_least(least: int, max_retries: int) -> int:
     if not is_number(max_retries, least=least, whole=True):
-        raise ValueError(f"max_retries={shown(max_retries)}: give a whole number, {least} or more")
+        raise ValueError(f"max_retries={shown(max_retries)}: pass a whole number, {least} or more")
     return max_retries
 
 
 def _hint(base_delay: float, max_delay: float) -> Hint:
     for name, seconds, infinite in (("base_delay", base_delay, False), ("max_delay", max_delay, True)):
         if not is_number(seconds, least=0, infinite=infinite):
-            raise ValueError(f"{name}={shown(seconds)}: give a number of seconds, 0 or more")
+            raise ValueError(f"{name}={shown(seconds)}: pass a number of seconds, 0 or more")
     return Hint(base=base_delay, cap=max_delay)

@@ -1,9 +1,10 @@
-"""Flows that nobody will finish: a stream that is dropped half-read, a task that is destroyed while it waits.
+"""Flows that nobody will finish: a stream that is dropped half-read, or a task that is destroyed while it waits.
 
-The garbage collector finds them, at any moment and in any thread, also in one that holds a policy's lock. There, no
-lock may be taken, nothing read or written, no step of a flow run. So an open flow is known here until it ends, out of
-the collector's reach, and whoever loses it only puts it into a queue. The reaper, a thread of its own, ends it as its
-user would have: what it holds goes back, and callers that wait for this are woken.
+The garbage collector finds them, at any moment and in any thread, even in a thread that holds a policy's lock. At that
+moment no lock may be taken, nothing may be read or written, and no step of a flow may run. Every open flow is
+therefore registered here until it ends, which keeps it from being collected. An owner that is collected only puts its
+flow into a queue. The reaper, a separate thread, then ends the flow as its user would have: its resources are
+released, and callers that wait for them are woken.
 """
 
 from __future__ import annotations
@@ -54,10 +55,10 @@ class Loop(Protocol):
 
 
 class OpenFlow:
-    """A flow that has begun or may begin, with the source that it reads; a source of asyncio belongs to `loop`.
+    """A flow that has begun or may begin, with the source that it reads. A source of asyncio belongs to `loop`.
 
-    `reply` is what the flow gets when it is resumed: None at its beginning, True after it gave an item. It is `BUSY`
-    meanwhile. `ended` hears how it ended, once.
+    `reply` is the value with which the flow is resumed: None at its beginning, True after it delivered an item, and
+    `BUSY` while it runs. `ended` is called once, with the outcome.
     """
 
     __slots__ = ("ended", "flow", "listeners", "loop", "reply", "source")
@@ -78,13 +79,15 @@ class OpenFlow:
         self.reply: Any = None
 
     def hold(self, source: Source | None) -> None:
-        """Close the source that was read until now, unless it is this one."""
+        """Close the source that was read until now, unless it is `source`."""
         if self.source is not None and self.source is not source:
             self.source.close()
         self.source = source
 
     def end(self) -> None:
-        """End the flow in the calling thread: tell it that nobody wants more, and close it and its source."""
+        """End the flow in the calling thread: report that the consumer wants no more items, and close the flow and its
+        source.
+        """
         outcome = Outcome(fault=INTERRUPTED)
         try:
             if self.reply is True:
@@ -93,21 +96,21 @@ class OpenFlow:
         finally:
             source, self.source = self.source, None
             if source is not None and self.loop is not None:
-                with suppress(RuntimeError):  # a closed loop has closed its connections
+                with suppress(RuntimeError):  # a closed loop has already closed its connections
                     self.loop.call_soon_threadsafe(source.close)
             elif source is not None:
                 source.close()
         self.tell(outcome)
 
     def tell(self, outcome: Outcome) -> None:
-        """Tell how the flow ended, to whom it concerns."""
+        """Report the outcome of the flow to `ended`."""
         ended, self.ended = self.ended, None
         if ended is not None:
             ended(outcome)
 
     def inherit(self) -> None:
-        """Belong to the parent of this process, where the call ends: whoever reads on hears so, and the connection is
-        left alone.
+        """Leave the flow to the parent process, where the call continues. Reading on in the child raises an error, and
+        the connection is not touched.
         """
         _parents.append((self.flow, self.source, self.ended))
         self.flow, self.source, self.ended, self.reply = _inherited(), None, None, True
@@ -126,9 +129,9 @@ class OpenFlow:
 
 
 class Reaper:
-    """The open flows of this process, and the thread that ends the abandoned ones.
+    """The open flows of this process, and the thread that ends abandoned flows.
 
-    `calls` are flows that run in tasks of asyncio; a set, because each call enters and leaves it.
+    `calls` are flows that run in asyncio tasks. It is a set, because every call enters and leaves it.
     """
 
     def __init__(self) -> None:
@@ -139,7 +142,9 @@ class Reaper:
         renew_after_fork(self)
 
     def start(self) -> set[Flow]:
-        """Start the thread; where none can be started, end here and now what is abandoned already. Return `calls`."""
+        """Start the thread, and return `calls`. If no thread can be started, end the flows that are already abandoned
+        here and now.
+        """
         self.running = True
         try:
             threading.Thread(target=self._reap, name="bedrock-abandoned", daemon=True).start()
@@ -149,26 +154,26 @@ class Reaper:
         return self.calls
 
     def keep(self, stream: OpenFlow) -> None:
-        """Keep a stream that begins."""
+        """Register a stream that begins."""
         if not self.running:
             self.start()
         self._streams.add(stream)
 
     def release(self, stream: OpenFlow) -> None:
-        """Forget a stream that has ended."""
+        """Unregister a stream that has ended."""
         self._streams.discard(stream)
 
     def abandon(self, flow: OpenFlow) -> None:
-        """Leave `flow` to the reaper. Safe in a finaliser: `SimpleQueue.put` is reentrant."""
+        """Leave `flow` to the reaper. This is safe in a finalizer, because `SimpleQueue.put` is reentrant."""
         self._abandoned.put(flow)
 
     def drain(self) -> None:
-        """End all that is abandoned, in the calling thread."""
+        """End all abandoned flows in the calling thread."""
         while not self._abandoned.empty():
             self._end(self._abandoned.get())
 
     def after_fork(self) -> None:
-        """Begin anew in a forked child: what is open is the parent's, which ends it."""
+        """Start empty in a forked child: the open flows belong to the parent, which ends them."""
         streams, calls = self._streams, self.calls
         _parents.append((calls, self._abandoned))
         self.calls, self.running = set(), False
@@ -195,7 +200,7 @@ def _inherited() -> Flow:
     return Outcome(fault=INHERITED)
 
 
-# What a parent had open, in a forked child: never ended here, and never collected.
+# In a forked child, the flows that the parent had open: the child never ends or collects them.
 _parents: list[object] = []
 
 reaper = Reaper()

@@ -1,4 +1,6 @@
-"""The asyncio driver: performs the effects of a flow in the running task. Same order of lines as `blocking`."""
+"""The asyncio driver performs the effects of a flow in the running task. Its lines have the same order as
+`blocking`.
+"""
 
 from __future__ import annotations
 
@@ -29,17 +31,19 @@ class AsyncEventSource(Protocol):
     response: dict[str, Any]
 
     async def next(self) -> dict[str, Any] | Fault | None:
-        """Return the next event, what broke the stream, or None at the end of the body."""
+        """Return the next event, the fault that broke the stream, or None at the end of the body."""
 
     def close(self) -> None:
         """Release the connection; harmless when repeated."""
 
 
 class AsyncTransport(Protocol):
-    """Carries one call once. Failures are values in the outcome; it never repeats anything."""
+    """Sends one call once. A failure is a value in the outcome. A transport never retries."""
 
     async def send(self, call: Call) -> Outcome:
-        """Carry `call`; the outcome's value is boto3's response, or an `AsyncEventSource` for a streaming operation."""
+        """Send `call`. The value of the outcome is boto3's response, or an `AsyncEventSource` for a streaming
+        operation.
+        """
 
     async def close(self) -> None:
         """Close the connections."""
@@ -62,8 +66,8 @@ class AsyncDriver:
         self.listeners = listeners if listeners is not None else Listeners()
 
     async def run(self, flow: Flow, interrupted: Callable[[Outcome], object] | None = None) -> Outcome:
-        """Run `flow` to its end. A cancellation is thrown into it, and passes when it has cleaned up;
-        `interrupted` hears of it. A source that it reads is closed at the end.
+        """Run `flow` to its end. A cancellation is raised inside the flow and continues after the flow has cleaned up;
+        `interrupted` is called with its outcome. A source that the flow reads is closed at the end.
         """
         source: Source | None = None
         loop: asyncio.AbstractEventLoop | None = None
@@ -91,11 +95,12 @@ class AsyncDriver:
             left_open = OpenFlow(flow, self.listeners, interrupted, source)
             source = None
             if isinstance(error, GeneratorExit):
-                # The task is being destroyed, maybe by the garbage collector: nothing may be locked, read or written.
+                # The task is being destroyed, possibly by the garbage collector: nothing may be locked, read or
+                # written.
                 left_open.loop = loop
                 reaper.abandon(left_open)
             else:
-                left_open.end()  # an interruption between two effects has not reached the flow
+                left_open.end()  # an interruption between two effects has not reached the flow yet
             raise
         finally:
             calls.discard(flow)
@@ -103,13 +108,11 @@ class AsyncDriver:
                 source.close()
 
     def stream(self, flow: Flow, ended: Callable[[Outcome], object] | None = None) -> AsyncStream:
-        """Run `flow` as far as its consumer reads. `ended` hears how it ended."""
+        """Return a handle that runs `flow` as far as its consumer reads. `ended` is called with its outcome."""
         return AsyncStream(flow, self, ended)
 
     def close(self) -> None:
-        """Send nothing from now on. What is being sent ends by itself; a call that comes to its next attempt is
-        refused.
-        """
+        """Send nothing from now on. Attempts in flight finish, and a call that needs another attempt is refused."""
 
         async def refused(call: Call) -> Outcome:
             return refuse(call)
@@ -159,10 +162,10 @@ class AsyncDriver:
 
 
 class AsyncStream(ItemFlow):
-    """A flow that gives items: iterate to read them; `outcome` is set once it has ended.
+    """A flow that delivers items: iterate to read them. `outcome` is set when the flow has ended.
 
-    Closing it, or leaving it to the garbage collector, tells the flow that nobody wants more, so that what it holds
-    is given back.
+    Closing the handle, or leaving it to the garbage collector, tells the flow that no more items are wanted, so that
+    it releases its resources.
     """
 
     def __init__(self, flow: Flow, driver: AsyncDriver, ended: Callable[[Outcome], object] | None = None) -> None:
@@ -209,8 +212,8 @@ class AsyncStream(ItemFlow):
         return effect.item if not self._leaving else await anext(self)
 
     async def aclose(self) -> None:
-        """Abandon what has not been read; what the flow holds is given back. A read in progress elsewhere ends with its
-        next item.
+        """Abandon the rest; the flow releases its resources. If another task is reading, the flow ends with the next
+        item.
         """
         self._leaving = True
         if self._open.reply is True:

@@ -1,4 +1,4 @@
-"""The blocking driver: performs the effects of a flow in the calling thread."""
+"""The blocking driver performs the effects of a flow in the calling thread."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ class EventSource(Protocol):
     response: dict[str, Any]
 
     def next(self) -> dict[str, Any] | Fault | None:
-        """Return the next event, what broke the stream, or None at the end of the body."""
+        """Return the next event, the fault that broke the stream, or None at the end of the body."""
 
     def close(self) -> None:
         """Release the connection; harmless when repeated."""
 
 
 class Transport(Protocol):
-    """Carries one call once. Failures are values in the outcome; it never repeats anything."""
+    """Sends one call once. A failure is a value in the outcome. A transport never retries."""
 
     def send(self, call: Call) -> Outcome:
-        """Carry `call`; the outcome's value is boto3's response, or an `EventSource` for a streaming operation."""
+        """Send `call`. The value of the outcome is boto3's response, or an `EventSource` for a streaming operation."""
 
     def close(self) -> None:
         """Close the connections."""
@@ -60,8 +60,8 @@ class Driver:
         self.listeners = listeners if listeners is not None else Listeners()
 
     def run(self, flow: Flow, interrupted: Callable[[Outcome], object] | None = None) -> Outcome:
-        """Run `flow` to its end. An interruption is thrown into it, and passes when it has cleaned up;
-        `interrupted` hears of it. A source that it reads is closed at the end.
+        """Run `flow` to its end. An interruption is raised inside the flow and continues after the flow has cleaned
+        up; `interrupted` is called with its outcome. A source that the flow reads is closed at the end.
         """
         source: Source | None = None
         try:
@@ -81,7 +81,7 @@ class Driver:
         except StopIteration as end:
             return end.value  # type: ignore[no-any-return]
         except BaseException:
-            flow.close()  # an interruption between two effects has not reached it
+            flow.close()  # an interruption between two effects has not reached the flow yet
             if interrupted is not None:
                 interrupted(Outcome(fault=INTERRUPTED))
             raise
@@ -90,13 +90,11 @@ class Driver:
                 source.close()
 
     def stream(self, flow: Flow, ended: Callable[[Outcome], object] | None = None) -> Stream:
-        """Run `flow` as far as its consumer reads. `ended` hears how it ended."""
+        """Return a handle that runs `flow` as far as its consumer reads. `ended` is called with its outcome."""
         return Stream(flow, self, ended)
 
     def close(self) -> None:
-        """Send nothing from now on. What is being sent ends by itself; a call that comes to its next attempt is
-        refused.
-        """
+        """Send nothing from now on. Attempts in flight finish, and a call that needs another attempt is refused."""
         self._send = refuse
 
     def _perform(self, effect: Effect) -> Any:
@@ -121,10 +119,10 @@ class Driver:
 
 
 class Stream(ItemFlow):
-    """A flow that gives items: iterate to read them; `outcome` is set once it has ended.
+    """A flow that delivers items: iterate to read them. `outcome` is set when the flow has ended.
 
-    Closing it, or leaving it to the garbage collector, tells the flow that nobody wants more, so that what it holds
-    is given back.
+    Closing the handle, or leaving it to the garbage collector, tells the flow that no more items are wanted, so that
+    it releases its resources.
     """
 
     def __init__(self, flow: Flow, driver: Driver, ended: Callable[[Outcome], object] | None = None) -> None:
@@ -164,8 +162,8 @@ class Stream(ItemFlow):
         return effect.item if not self._leaving else next(self)
 
     def close(self) -> None:
-        """Abandon what has not been read; what the flow holds is given back. A read in progress elsewhere ends with its
-        next item.
+        """Abandon the rest; the flow releases its resources. If another thread is reading, the flow ends with the next
+        item.
         """
         self._leaving = True
         if self._open.reply is True:

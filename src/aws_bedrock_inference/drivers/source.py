@@ -1,6 +1,6 @@
 """The common part of the blocking and the asyncio driver: the handle on a flow that delivers items, and its end.
 
-The rest of the two is the same loop with and without `await`, which no single function can be.
+Everything else in the two drivers is the same loop with and without `await`, which one function cannot contain.
 """
 
 from __future__ import annotations
@@ -20,24 +20,24 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.flow import Flow
     from aws_bedrock_inference.listeners import Listeners
 
-# The reply of a flow that somebody is resuming right now.
+# The reply of a flow that is being resumed right now.
 BUSY = object()
 
 UNREAD = replace(
     ABANDONED,
     code="StreamInterrupted",
-    message="a cancellation or another exception interrupted the reading of the stream; its rest is lost",
+    message="a cancellation or another exception interrupted the reading of the stream; the rest is lost",
     advice="Make the call again. To stop reading on purpose, close the stream.",
 )
 
 
 def refuse(_: Call) -> Outcome:
-    """Answer a call in the place of a transport that is closed."""
+    """Return the outcome of a call whose transport is closed."""
     return Outcome(fault=client_closed())
 
 
 def left() -> Outcome:
-    """Answer a call in the place of the transport, since the consumer of its stream has left."""
+    """Return the outcome of a call whose consumer has stopped reading."""
     return Outcome(fault=ABANDONED)
 
 
@@ -49,8 +49,8 @@ def replaced(held: Source | None, source: Source | None) -> Source | None:
 
 
 def raise_destruction(error: BaseException | None) -> None:
-    """Raise GeneratorExit if the waiting task is being destroyed, also where a library that cleans up on the way out
-    puts the RuntimeError of its closed loop in its place.
+    """Raise GeneratorExit if the waiting task is being destroyed, even if a library replaced it with a RuntimeError
+    about its closed loop while it cleaned up.
     """
     under = error
     while isinstance(under, RuntimeError):
@@ -60,9 +60,10 @@ def raise_destruction(error: BaseException | None) -> None:
 
 
 class ItemFlow:
-    """A handle on a flow that delivers items, with the outcome once it has ended. `ended` hears of it, too.
+    """A handle on a flow that delivers items, with the outcome once it has ended. `ended` is called with the outcome,
+    too.
 
-    The flow itself is kept by the reaper: a handle that is collected half-read only says so.
+    The reaper owns the flow itself: a handle that is collected half-read only reports that.
     """
 
     def __init__(self, flow: Flow, listeners: Listeners, ended: Callable[[Outcome], object] | None) -> None:
@@ -71,7 +72,7 @@ class ItemFlow:
         self._open = OpenFlow(flow, listeners, ended)
 
     def _take_turn(self) -> Any:
-        """Return the reply to resume the flow with; nobody else may resume it until it has given an item."""
+        """Return the reply to resume the flow with. Nobody else may resume the flow until it has delivered an item."""
         reply = self._open.reply
         if reply is BUSY:
             raise RuntimeError("the stream is being read by another thread or task; read it in one at a time")
@@ -81,8 +82,8 @@ class ItemFlow:
         return reply and not self._leaving
 
     def _end(self, outcome: Outcome | None) -> None:
-        """End with `outcome`, None for a flow that was closed before it began."""
-        # In this order: wherever Ctrl-C interrupts it, what is left is done when the handle is dropped.
+        """End with `outcome`, which is None for a flow that was closed before it began."""
+        # In this order, Ctrl-C may interrupt at any line: the rest is done when the handle is dropped.
         self._open.flow.close()
         self._open.hold(None)
         reaper.release(self._open)
@@ -92,11 +93,11 @@ class ItemFlow:
             self._open.tell(outcome)
 
     def _interrupted(self) -> None:
-        """End with the rest unread: what comes after an interruption must not pass for a whole answer."""
+        """End with the rest unread, because items that follow an interruption must not look like a complete answer."""
         self._end(Outcome(fault=UNREAD))
 
     def __del__(self) -> None:
         # Here nothing may be locked, read or written: see `abandoned`.
-        begun = getattr(self, "_open", None)  # not there when `__init__` was interrupted
+        begun = getattr(self, "_open", None)  # missing if `__init__` was interrupted
         if begun is not None and begun.reply is not None and self.outcome is None:
             reaper.abandon(begun)

@@ -1,6 +1,6 @@
 """The virtual-time driver: many flows in one thread, in which an hour passes as fast as it can be computed.
 
-For simulation and tests. The service is a function of call and time that says how the call will end and how long that
+It is for simulation and tests. The service is a function of call and time that returns the outcome and how long it
 takes.
 """
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Task:
-    """One flow in flight in virtual time. `result` is what it returned, `error` what it raised, once `done`."""
+    """One flow in flight in virtual time. Once it is `done`, `result` is its return value, or `error` its exception."""
 
     __slots__ = ("done", "error", "flow", "result", "turn")
 
@@ -62,7 +62,7 @@ class VirtualDriver:
         return task
 
     def run(self, until: float = inf) -> None:
-        """Let time pass until nothing is left to happen, or until the clock shows `until`."""
+        """Advance the time until no task can continue, or until the clock reaches `until`."""
         agenda = self._agenda
         while agenda and agenda[0][0] <= until:
             when, _, task, turn, reply = heapq.heappop(agenda)
@@ -74,7 +74,7 @@ class VirtualDriver:
             self.now = max(self.now, until)
 
     def interrupt(self, task: Task, interruption: BaseException) -> None:
-        """Throw `interruption` into a task where it stands, as a cancellation would."""
+        """Raise `interruption` inside a task at its current effect, as a cancellation would."""
         task.turn += 1
         self._advance(task, task.flow.throw, interruption)
 

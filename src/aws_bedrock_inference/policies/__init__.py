@@ -125,5 +125,5 @@ def one_owner(quota: Quota | None, pipeline: Pipeline | None) -> None:
             raise ValueError(f"{name}={shown(value)}: give a {kind.__name__}")
     if quota is not None and pipeline is not None:
         raise ValueError(
-            "give either quota= or pipeline=; a pipeline has its own: Pipeline(..., Quota(rpm=..., tpm=...))"
+            "pass either quota= or pipeline=; a pipeline contains its own quota: Pipeline(..., Quota(rpm=..., tpm=...))"
         )

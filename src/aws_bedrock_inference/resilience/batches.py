@@ -1,8 +1,8 @@
 """Retries for batches that partly succeed: only the failed entries are sent again, and the answers are merged.
 
-Services answer such a batch with HTTP 200 and a list of failed entries, which no SDK retries. Here the failed entries
-of each answer are a fault for the policies: the same back-off, budget and deadline apply. Entries that still fail after
-the last attempt stay in the answer as the service reported them.
+Services answer such a batch with HTTP 200 and a list of the failed entries, which no SDK retries. Here, the failed
+entries of each answer become a fault for the policies, so the same back-off, budget and deadline apply. Entries that
+still fail after the last attempt stay in the answer as the service reported them.
 """
 
 from __future__ import annotations
@@ -25,14 +25,16 @@ class Form(Protocol):
     """The form in which an operation reports failed entries, and the way to merge two of its answers."""
 
     def rest(self, params: Params, answer: Params, service: str) -> tuple[Params, Fault | None]:
-        """Return the parameters that resend the retryable entries, and their fault; no fault if none is left."""
+        """Return the parameters that send the retryable entries again, and their fault. The fault is None if no such
+        entry remains.
+        """
 
     def merge(self, params: Params, combined: Params, partial: Params, service: str) -> None:
         """Merge the answer `partial` of a retry into the answer `combined`, in the order of `params`."""
 
 
 class Remainder(NamedTuple):
-    """DynamoDB's form: `left` names the member with the unprocessed requests, which can be sent again as they are."""
+    """DynamoDB's form: the member `left` contains the unprocessed requests, which can be sent again unchanged."""
 
     left: str
     code: str = "ProvisionedThroughputExceededException"
@@ -57,7 +59,9 @@ class Remainder(NamedTuple):
 
 
 class Positions(NamedTuple):
-    """A form with one result for each entry, in order. Results with an `ErrorCode` failed; `number` is their count."""
+    """A form with one result for each entry, in order. A result with an `ErrorCode` failed; the member `number` is the
+    count of failures.
+    """
 
     entries: str
     results: str
@@ -71,7 +75,7 @@ class Positions(NamedTuple):
         return {**params, self.entries: [params[self.entries][place] for place in faults]}, _slowest(faults.values())
 
     def merge(self, params: Params, combined: Params, partial: Params, service: str) -> None:  # noqa: ARG002 - as the protocol
-        """Replace each failed result by the new one."""
+        """Replace each failed result with the new one."""
         for place, result in zip(self._faults(combined, service), partial[self.results], strict=True):
             combined[self.results][place] = result
         combined[self.number] = sum("ErrorCode" in result for result in combined[self.results])
@@ -88,7 +92,9 @@ class Positions(NamedTuple):
 
 
 class Names(NamedTuple):
-    """A form whose entries have names, `key`; the answer lists the entries `done` and `failed`, each with a `Code`."""
+    """A form whose entries have names, in `key`. The answer lists the successful entries in `done` and the failed ones
+    in `failed`, each with a `Code`.
+    """
 
     entries: tuple[str, ...]
     key: tuple[str, ...]
@@ -106,7 +112,7 @@ class Names(NamedTuple):
         return again, _slowest(faults.values())
 
     def merge(self, params: Params, combined: Params, partial: Params, service: str) -> None:
-        """Move the entries that succeeded now to the other list; keep both lists in the order of the entries."""
+        """Move the entries that succeeded now to the other list, and keep both lists in the order of the entries."""
         again = self._faults(combined, service)
         final = [result for result in combined[self.failed] if self._name(result) not in again]
         order = {self._name(entry): place for place, entry in enumerate(self._entries(params))}
@@ -151,7 +157,7 @@ FORMS: dict[tuple[str, str], Form] = {
 
 
 class Batch:
-    """One batch and the entries that are still to be sent; `answer` is the merged answer so far, None at first."""
+    """One batch and its entries that still must be sent. `answer` is the merged answer so far, or None at first."""
 
     def __init__(self, params: Params, form: Form, service: str) -> None:
         self.answer: Params | None = None
@@ -180,13 +186,13 @@ def _fault(code: str, message: str, service: str) -> Fault:
 
 
 def _heals(fault: Fault, result: Params | None = None) -> bool:
-    """Return whether a retry can fix the fault; if the service reports `SenderFault`, that decides."""
+    """Return whether a retry can fix the fault. If the service reports `SenderFault`, that decides."""
     sender = result.get("SenderFault") if result is not None else None
     return not sender if sender is not None else fault.decision is not Decision.FAIL
 
 
 def _slowest(faults: Any) -> Fault | None:
-    """Return the fault with the longest waits, because all entries are sent again at once."""
+    """Return the fault with the longest waits, because all entries are sent again together."""
     slowest: Fault | None = max(faults, key=lambda fault: fault.hint.base, default=None)
     if slowest is not None and slowest.decision is Decision.FAIL:
         return replace(slowest, decision=Decision.RETRY_LIMITED, hint=replace(slowest.hint, attempts=2))
@@ -194,7 +200,7 @@ def _slowest(faults: Any) -> Fault | None:
 
 
 def _sum(one: Params, other: Params) -> Params:
-    """Return the sums of all numbers, also of those in nested tables and indexes."""
+    """Return the sums of all numbers, including those in nested tables and indexes."""
     both = {**one, **other}
     for name in one.keys() & other.keys():
         if isinstance(one[name], dict):

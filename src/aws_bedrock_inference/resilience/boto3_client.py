@@ -1,8 +1,8 @@
 """A wrapper that adds this package's policies to every call of a boto3 client.
 
 The wrapped client is an instance of a subclass of the client's own class. It shares the client's state and overrides
-the one method that every operation uses, so paginators, waiters and transfers are covered too. There is one owner of
-retries: botocore's own retries are switched off on that client.
+the one method that every operation uses, so paginators, waiters and transfers are covered, too. Only the policies
+retry: botocore's own retries are switched off on that client.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from aws_bedrock_inference.flow import Flow, Step
 
-# Services whose health and quota belong to the value of a parameter, not to the whole service.
+# Services whose health and quota depend on the value of a parameter, not on the whole service.
 _APART = {"bedrock-runtime": "modelId"}
 
 _RETRYING = ("botocore.retries", "botocore.retryhandler")
@@ -49,8 +49,10 @@ _DOUBT = (
     "The service may or may not have executed this request, and {} cannot be repeated safely. "
     "Check before sending it again."
 )
-_ECHO = "The service may have executed an earlier attempt that got no answer; this error may be a result of that."
-_SPENT_BODY = "The body cannot be read a second time. Give bytes or a seekable file."
+_ECHO = (
+    "The service may have executed an earlier attempt that got no answer; this error may be the result of that attempt."
+)
+_SPENT_BODY = "The body cannot be read a second time. Pass bytes or a seekable file."
 
 
 class Guarded(BaseClient):
@@ -66,10 +68,10 @@ class Guarded(BaseClient):
 
 
 def guarded(client: BaseClient, guard: Guard, safe: Collection[str]) -> BaseClient:
-    """Return `client` with `guard` around its calls; on a wrapped client the new guard replaces the old one."""
+    """Return `client` with `guard` around its calls. On a wrapped client, the new guard replaces the old one."""
     own = next(kind for kind in type(client).__mro__ if not issubclass(kind, Guarded))
     if not issubclass(own, BaseClient):
-        raise TypeError(f"resilient() takes a boto3 client, not {own.__name__}, which only passes for one")
+        raise TypeError(f"resilient() takes a boto3 client, not {own.__name__}, which only imitates one")
     if inspect.iscoroutinefunction(own._make_api_call):  # type: ignore[attr-defined]  # noqa: SLF001 - botocore's one way
         raise TypeError(
             f"{own.__name__} is an asyncio client; resilient() takes boto3 clients. For Bedrock, use AsyncBedrockClient"
@@ -199,7 +201,7 @@ class Calls:
 
 
 def _rewound(body: Any) -> Step:
-    """Return an innermost step that sends a file again from its start position; a file that cannot seek is sent
+    """Return an innermost step that sends a file again from its start position. A file that cannot seek is sent
     once.
     """
     start: int | None
@@ -224,7 +226,7 @@ def _rewound(body: Any) -> Step:
 
 
 def _last(fault: Fault, advice: str) -> Fault:
-    """Return the fault without further attempts; a fault with decision FAIL stays unchanged."""
+    """Return the fault with no further attempts allowed. A fault with decision FAIL is unchanged."""
     if fault.decision is Decision.FAIL:
         return fault
     return replace(

@@ -1,7 +1,7 @@
 """Retries and other policies for any function, as a decorator or as a loop of attempts around a block.
 
-Only errors that the catalogue lists as retryable are retried, and no error that a client of this package has retried
-already. The function is assumed to be safe to repeat; whoever wraps it vouches for that.
+Only errors that the catalogue lists as retryable are retried, and no error that a client of this package has already
+retried. The function is assumed to be safe to repeat; the caller is responsible for that.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 
 
 def known_fault(error: BaseException, handled: BaseException | None = None) -> Fault:
-    """Return the fault of a user function's exception; an unknown exception is not retried. `handled` is what was
-    handled when the function was called.
+    """Return the fault of a user function's exception. An unknown exception is not retried. `handled` is the exception
+    that the program was handling when it called the function.
     """
     with apart_from(handled, error):
         return _known_fault(error)
@@ -57,10 +57,11 @@ def _known_fault(error: BaseException) -> Fault:
 
 
 def retried_already(error: BaseException) -> bool:
-    """Return whether a client of this package has ended the retries of this error, or of one that it comes from.
+    """Return whether a client of this package has already ended the retries of this error or of its causes.
 
-    Whoever repeated such a call would multiply the client's own retries. A client leaves to its caller what broke after
-    the beginning of a stream, and all retries with `Retry(attempts=1)` or without a `Retry`.
+    Repeating such a call would multiply the client's own retries. Two kinds of failures are left to the caller and can
+    be retried here: a stream that broke after its beginning, and all failures of a client with `Retry(attempts=1)` or
+    without a `Retry`.
     """
     return any(is_a(link, BedrockError) and not _left_to_caller(link) for link in chain(error))
 
@@ -75,7 +76,7 @@ def _left_to_caller(error: BaseException) -> bool:
 
 
 def guarded_function(function: Callable[..., Any], guard: Guard) -> Callable[..., Any]:
-    """Return `function`, or coroutine function, with `guard` around it."""
+    """Return `function`, which may be a coroutine function, with `guard` around it."""
     made = _awaited(function, guard) if is_async(function) else _called(function, guard)
     remember(made, function)
     return made
@@ -142,8 +143,8 @@ def _finish(guard: Guard, call: Call, outcome: Outcome) -> None:
 
 
 class BlockAttempt:
-    """One attempt at a block, used as a context manager. It absorbs a failure that can be retried; the loop then
-    continues.
+    """One attempt at a block, used as a context manager. It suppresses a failure that can be retried, and the loop
+    then continues.
     """
 
     def __init__(self) -> None:
@@ -197,7 +198,7 @@ def _attempt_block(_: Call) -> Flow:
     outcome = attempt.outcome
     if wanted:
         return Outcome(fault=_ABANDONED) if outcome is None else outcome
-    left_well = outcome is not None and outcome.fault is None  # by a `return` or a `break` in it
+    left_well = outcome is not None and outcome.fault is None  # the block was left by a `return` or a `break`
     return Outcome() if left_well else Outcome(fault=ABANDONED)
 
 

@@ -1,6 +1,6 @@
-"""The exception that a program was handling when it called us, such as the failure that a fallback follows.
+"""The exception that a program was handling when it called this package, such as the failure before a fallback.
 
-Python makes it the context of each exception that is raised meanwhile, although it says nothing of that one.
+Python makes it the context of every exception that is raised meanwhile, even if the two are unrelated.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 @contextmanager
 def apart_from(handled: BaseException | None, error: BaseException) -> Iterator[None]:
-    """Within this block, `error` does not lead to `handled`, unless it is its stated cause. `handled` is what
-    `sys.exception()` was before the call.
+    """Inside this block, the context chain of `error` does not contain `handled`, unless it is its explicit cause.
+    `handled` is the value of `sys.exception()` before the call.
     """
     links = [] if handled is None else [link for link in chain(error) if attribute(link, "__context__") is handled]
     for link in links:
-        object.__setattr__(link, "__context__", None)  # which an exception of one's own cannot refuse
+        object.__setattr__(link, "__context__", None)  # a user's exception class cannot override this
     try:
         yield
     finally:

@@ -1,6 +1,6 @@
 """Rules for requests that may be repeated although the service may already have executed them.
 
-After a time-out or a lost connection it is unknown whether the service executed the request. Repeating a read is
+After a time-out or a lost connection, nobody knows whether the service executed the request. Repeating a read is
 harmless. Repeating a write is safe only if the service ignores the second one. The rules below are data: first the
 traits in botocore's model of an operation, then the documentation of the services.
 """
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from botocore.model import OperationModel
 
 Condition = Callable[[Mapping[str, Any]], bool]
-"""A function that returns whether a request with these parameters may be repeated after a possible execution."""
+"""A function that returns whether a request with these parameters may be repeated after it may have been executed."""
 
 # HTTP's own promise, RFC 9110 section 9.2. AWS keeps it for PUT where something is replaced; where PUT starts, sends
 # or creates (Connect's calls, image builds), it does not.
@@ -68,8 +68,8 @@ _BRANCHES = re.compile(r"\b(?:OR|NOT)\b", re.IGNORECASE)
 
 
 def _update(params: Mapping[str, Any]) -> bool:
-    """Return whether an update can be repeated: it only assigns values, or has a condition on the changed values, which
-    a second update fails.
+    """Return whether an update can be repeated. It can if it only assigns values, or if it has a condition on the
+    changed values, which makes a second update fail.
     """
     if params.get("ReturnValues", "NONE") not in ("NONE", "ALL_NEW", "UPDATED_NEW"):
         return False
@@ -195,7 +195,7 @@ _NEVER_SENT = frozenset({Kind.INVALID, Kind.DENIED, Kind.NOT_FOUND, Kind.REFUSED
 
 
 def repeatable(operation: OperationModel) -> Condition:
-    """Return the condition under which `operation` may be repeated blindly."""
+    """Return the condition under which `operation` may be repeated without knowing whether it was executed."""
     service, name = operation.service_model.service_name, operation.name
     documented = _BY_OPERATION.get((service, name))
     if documented is not None:
@@ -213,7 +213,8 @@ def repeatable(operation: OperationModel) -> Condition:
 
 
 def fate_unknown(service: str, fault: Fault) -> bool:
-    """Return whether the service may have executed the request of `fault`: there was no answer, or an inconclusive one.
+    """Return whether the service may have executed the request of `fault`: there was no answer, or an inconclusive
+    one.
 
     A 5xx without the service's own error code comes from a proxy or gateway that lost the answer. A 503 was rejected
     without execution.

@@ -1,7 +1,7 @@
 """The runtime of wrapped clients and functions: policies, clock, listeners, and the original exceptions.
 
-Inside, failures are outcomes. At the edge the original exception is raised again, because existing code catches it;
-`fault`, `outcome` and notes are attached to it.
+Inside, failures are outcomes. At the edge, the original exception is raised again, because existing code catches it,
+with `fault`, `outcome` and notes attached.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Guard:
         one_owner(quota, pipeline)
         if timeout is not None and not is_number(timeout, above=0, infinite=True):
             raise ValueError(
-                f"timeout={shown(timeout)}: give seconds above 0 for the whole call, including waits and retries"
+                f"timeout={shown(timeout)}: pass seconds above 0 for the whole call, including waits and retries"
             )
         policies = (Deadline(TOTAL_TIMEOUT), Retry(), Breaker(), *((quota,) if quota is not None else ()))
         self.pipeline = pipeline if pipeline is not None else Pipeline(*policies)
@@ -74,7 +74,7 @@ class Guard:
         return Call(operation, params, route, arrived=now, deadline=deadline, call_id=call_id, context=current())
 
     def around(self, step: Step, *, streams: bool = False) -> Step:
-        """Return `step` with all policies around it, observed from outside of them and from within."""
+        """Return `step` with all policies around it, and with the events of the call and of its attempts."""
         inner = self.pipeline.around(attempt(step, self.clock), self.clock)
         return lambda call: observed(inner(call), call, streams=streams)
 
@@ -87,8 +87,8 @@ class Guard:
 def raisable(outcome: Outcome, operation: str, route: Route, notes: Iterable[str] = ()) -> BaseException:
     """Return the exception for a failed outcome: the original exception of the last attempt that has one.
 
-    It gets the attributes `fault` and `outcome`, and notes that say what was tried and what to do. If nothing was sent,
-    there is no original exception, and the result is a `Refused`.
+    The exception gets the attributes `fault` and `outcome`, and notes that say what was tried and what to do. If
+    nothing was sent, there is no original exception, and the result is a `Refused`.
     """
     fault = outcome.fault
     assert fault is not None  # noqa: S101 - only a failed outcome becomes an exception
@@ -97,14 +97,14 @@ def raisable(outcome: Outcome, operation: str, route: Route, notes: Iterable[str
     if error is None:
         return error_of(outcome, operation, route)
     said = (_summary(outcome, fault, operation, route), fault.advice, *notes, *map(_earlier, outcome.earlier))
-    with suppress(Exception):  # an exception may refuse all of this, and must be raised as it is nonetheless
+    with suppress(Exception):  # an exception may refuse new attributes and notes; it must still be raised
         _annotate(error, fault, outcome, said)
     return error
 
 
 def _annotate(error: BaseException, fault: Fault, outcome: Outcome, notes: Iterable[str]) -> None:
     own = vars(error)
-    if not isinstance(error, BedrockError):  # which says already what happened inside its client
+    if not isinstance(error, BedrockError):  # its text already says what happened inside its client
         for name, value in (
             ("fault", _bare(fault)),
             ("outcome", _without_errors(outcome)),
@@ -112,7 +112,7 @@ def _annotate(error: BaseException, fault: Fault, outcome: Outcome, notes: Itera
         ):
             if isinstance(
                 getattr(error, name, value), type(value)
-            ):  # an attribute of the exception's own is left alone
+            ):  # an existing attribute of the exception is not replaced
                 own[name] = value
         if isinstance(error, ClientError):
             response: dict[str, Any] = own["response"]
@@ -135,7 +135,9 @@ def _earlier(attempt: Attempt) -> str:
 
 
 def _bare(fault: Fault) -> Fault:
-    """Return the fault without its exception, because a cycle would keep all its frames alive."""
+    """Return the fault without its exception, because a reference cycle would keep all frames of the exception
+    alive.
+    """
     return replace(fault, error=None)
 
 

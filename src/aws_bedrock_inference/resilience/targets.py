@@ -1,4 +1,7 @@
-"""Checks of what is to be guarded. A guard that does nothing is worse than none, so what it cannot cover is refused."""
+"""Check what `resilient()` is asked to guard, and refuse what it cannot cover.
+
+A guard that silently does nothing would be worse than none.
+"""
 
 from __future__ import annotations
 
@@ -20,18 +23,18 @@ if TYPE_CHECKING:
 
 # Objects of AWS's libraries that make calls and are not clients, by module and what to do instead.
 _INSTEAD = {
-    "boto3.resources": "give its client, resource.meta.client",
-    "boto3.session": "give a client, session.client(...)",
-    "botocore.session": "give a client, session.create_client(...)",
-    "botocore.paginate": "guard the client, and make the paginator of the guarded one",
-    "botocore.waiter": "guard the client, and make the waiter of the guarded one",
+    "boto3.resources": "pass its client, resource.meta.client",
+    "boto3.session": "pass a client, session.client(...)",
+    "botocore.session": "pass a client, session.create_client(...)",
+    "botocore.paginate": "guard the client, and create the paginator from the guarded client",
+    "botocore.waiter": "guard the client, and create the waiter from the guarded client",
     "aiobotocore": "it takes boto3 clients; for Bedrock, use AsyncBedrockClient",
     "aioboto3": "it takes boto3 clients; for Bedrock, use AsyncBedrockClient",
 }
-_LATER = "its errors come while it is read, after the guard has ended; guard a function that reads it to the end"
+_LATER = "its errors occur while it is read, after the guard has ended; guard a function that reads it to the end"
 
-# Results whose work begins when they are read.
-# Most results: nothing of these is still to be done.
+# Types whose work begins when they are read.
+# Common types whose work is complete when they are returned.
 _PLAIN = frozenset({type(None), bool, int, float, str, bytes, dict, list, tuple})
 
 _LAZY = (GeneratorType, AsyncGeneratorType, map, filter, starmap)
@@ -43,10 +46,10 @@ _originals: WeakKeyDictionary[Callable[..., Any], Callable[..., Any]] = WeakKeyD
 
 
 def guard_target(function: Any) -> Callable[..., Any]:
-    """Return the function to guard: `function` itself, or what is inside it if it is guarded already, so that retries
-    do not multiply.
+    """Return the function to guard: `function` itself, or the function inside it if it is already guarded, so that
+    retries do not multiply.
 
-    Raises `TypeError` for what a guard cannot cover.
+    Raises `TypeError` for anything that a guard cannot cover.
     """
     if isinstance(function, MethodType):
         return MethodType(guard_target(function.__func__), function.__self__)
@@ -61,7 +64,7 @@ def guard_target(function: Any) -> Callable[..., Any]:
         raise TypeError(f"resilient() cannot guard {name_of(function)}, a generator function: {_LATER}")
     try:
         original = _originals.get(function)
-    except TypeError:  # an object that cannot be hashed or referenced weakly was not made here
+    except TypeError:  # an object without a hash or weak references was not created here
         original = None
     target: Callable[..., Any] = function if original is None else original
     return target
@@ -73,17 +76,21 @@ def remember(guarded: Callable[..., Any], original: Callable[..., Any]) -> None:
 
 
 def is_async(function: Callable[..., Any]) -> bool:
-    """Return whether a call of `function` is to be awaited: a coroutine function, or an object or partial with one."""
+    """Return whether a call of `function` must be awaited: it is a coroutine function, or an object or partial with
+    one.
+    """
     inner = _innermost(function)
-    marked = type(getattr(inner, "_is_coroutine", None)) is object  # as asyncio marks AsyncMock before Python 3.12
+    marked = (
+        type(getattr(inner, "_is_coroutine", None)) is object
+    )  # before Python 3.12, asyncio marks AsyncMock this way
     method = getattr(type(inner), "__call__", None)  # noqa: B004 - the method is wanted, not whether there is one
     return marked or inspect.iscoroutinefunction(inner) or inspect.iscoroutinefunction(method)
 
 
 def check_result(value: Any, name: str) -> Any:
-    """Return what a guarded function returned, unless its work is still to be done, beyond the guard.
+    """Return what a guarded function returned.
 
-    Raises `TypeError` then.
+    Raises `TypeError` if the work of that value would happen later, after the guard has ended.
     """
     if type(value) in _PLAIN:
         return value
@@ -91,14 +98,14 @@ def check_result(value: Any, name: str) -> Any:
         if inspect.iscoroutine(value):
             value.close()
         raise TypeError(
-            f"{name} returned an awaitable, so nothing guards what it awaits; guard an `async def` that awaits"
+            f"{name} returned an awaitable, which runs unguarded; guard an `async def` function that awaits it"
         )
     if isinstance(value, _LAZY):
         raise TypeError(f"{name} returned a {type(value).__name__.removeprefix('async_')}: {_LATER}")
     if isinstance(value, BaseClient) and not isinstance(value, Guarded):
-        raise TypeError(f"{name} returned a boto3 client, whose calls nothing guards; give the client to resilient()")
+        raise TypeError(f"{name} returned a boto3 client, whose calls are unguarded; pass the client to resilient()")
     if isinstance(value, (ContextDecorator, AsyncContextDecorator)):
-        raise TypeError(f"{name} returned a context manager, whose block nothing guards; use attempts() inside it")
+        raise TypeError(f"{name} returned a context manager, whose block is unguarded; use attempts() inside the block")
     return value
 
 
@@ -109,7 +116,9 @@ def name_of(function: Any) -> str:
 
 
 def like(function: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Return a decorator that gives a guarded function the names of `function`, as far as they are names."""
+    """Return a decorator that copies the name attributes of `function` to a guarded function, if they have the right
+    types.
+    """
     names = [
         name
         for name in functools.WRAPPER_ASSIGNMENTS

@@ -164,5 +164,5 @@ def test_each_change_is_a_line_in_the_log(caplog: pytest.LogCaptureFixture) -> N
     caplog.set_level(logging.INFO, "aws_bedrock_inference")
     log(BurndownChanged(ROUTE, 4.5, 5.0, "tried: 5 left a limit unused, and no throttle spoke"))
     (record,) = caplog.records
-    assert "an output token counts as 4.5 tokens of the quota, where the table says 5: tried" in record.getMessage()
+    assert "an output token counts as 4.5 tokens of the quota, not 5 as in the table: tried" in record.getMessage()
     assert record.levelno == logging.INFO
