@@ -132,7 +132,7 @@ def test_the_state_is_the_word_of_the_page_whose_method_was_called(program: Prog
     [("state", "ajar"), ("state", None), ("failure_count", -1), ("failure_count", 1.5), ("last_failure_time", "now")],
 )
 def test_an_attribute_that_cannot_be_right_is_refused(name: str, value: Any) -> None:
-    with pytest.raises(ValueError, match=f"CircuitBreaker.{name} = .*give"):
+    with pytest.raises(ValueError, match=f"CircuitBreaker.{name} = .*set"):
         setattr(CircuitBreaker(), name, value)
 
 
