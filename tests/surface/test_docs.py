@@ -275,4 +275,4 @@ def test_pages_of_policies_have_the_same_headings() -> None:
     }
     same = ("What it does", "Options", "What it refuses", "Events", "Example")
     assert {found[:5] for found in headings} == {same}
-    assert {found[5:] for found in headings} <= {(), ("What not to do",)}
+    assert {found[5:] for found in headings} <= {(), ("Anti-patterns",)}
