@@ -240,7 +240,7 @@ def test_the_log_has_the_whole_alert(caplog: pytest.LogCaptureFixture) -> None:
 
 @pytest.mark.parametrize("wrong", ["pager", "sns://topic", "arn:aws:sqs:eu-west-1:1:q", "https://", 5, None])
 def test_what_is_no_sink(wrong: Any) -> None:
-    with pytest.raises(ValueError, match="give"):
+    with pytest.raises(ValueError, match="pass"):
         Alerts(wrong)
 
 

@@ -200,7 +200,7 @@ def test_dead_letters_that_grow_without_an_incident_and_letters_that_are_lost() 
     assert alert.rule == "letters"
     lost = replace(report(1000), letters=(Letters(PLACE, "service-capacity", 0, 1),))
     (alert,) = looks.report(lost)
-    assert (alert.rule, alert.title) == ("lost", "Failed calls could not be kept as dead letters")
+    assert (alert.rule, alert.title) == ("lost", "Failed calls could not be stored as dead letters")
 
 
 def test_the_letters_of_an_outage_are_part_of_it() -> None:

@@ -132,7 +132,7 @@ def test_the_programs_own_providers_are_observed_once_however_they_are_given() -
     assert listeners() == before + 1
     for stop in stops:
         stop()
-    with pytest.raises(ValueError, match="give True, or an OpenTelemetry"):
+    with pytest.raises(ValueError, match="pass True, or an OpenTelemetry"):
         observe(otel=[1])
     assert listeners() == before
 

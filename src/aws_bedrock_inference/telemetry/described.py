@@ -1,6 +1,6 @@
-"""The attributes of routes and faults in spans and metrics, in the names of the conventions.
+"""The attributes of routes and faults in spans and metrics, under the names of OpenTelemetry's conventions.
 
-Nothing of a request or an answer is in it: routes, codes, causes, counts.
+They contain routes, codes, causes and counts, and nothing of a request or an answer.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ OPERATION, TARGET = f"{OWN}operation", f"{OWN}target"
 CONTEXT = f"{OWN}context."
 
 OTHER = "_OTHER"
-"""The conventions' word for an error that has no name."""
+"""The value that the conventions define for an error without a name."""
 
 EMBEDDINGS = "embeddings"
 
-# A function that is wrapped is named by its program; names of models, services and functions are shorter.
+# A wrapped function has a name from its program; names of models, services and functions are shorter.
 _LONGEST = 256
 
 
@@ -42,7 +42,7 @@ class Described:
         self._operations = names.operations
 
     def operation(self, operation: str, route: Route) -> str:
-        """Return the conventions' name of an operation; empty if it is none of GenAI."""
+        """Return the conventions' name of an operation; empty if the operation does not belong to GenAI."""
         found = self._operations.get(operation, "")
         return EMBEDDINGS if found and "embed" in (route.base or route.model) else found
 
@@ -50,7 +50,7 @@ class Described:
         """Return the attributes of a call of `operation` on `route`."""
         found = self.operation(operation, route)
         target = masked(route.model)[:_LONGEST]
-        if not operation:  # an event that does not say it
+        if not operation:  # an event without a route
             attributes: Attributes = {self.name["model"]: target}
         elif found:
             attributes = {
@@ -65,8 +65,8 @@ class Described:
         return attributes
 
     def endpoint(self, route: Route) -> Attributes:
-        """Return the attributes of the endpoint that a route leads to, for spans: a metric would pay for each of them
-        with every call, and its Region says nearly the same.
+        """Return the attributes of a route's endpoint, for spans. Metrics do not have them: they would cost time in
+        every call, and the Region says nearly the same.
         """
         attributes: Attributes = {}
         if route.server:
@@ -75,7 +75,7 @@ class Described:
         return attributes
 
     def fault(self, fault: Fault) -> Attributes:
-        """Return the attributes of a fault. One that the program itself brought about is no error."""
+        """Return the attributes of a fault. A fault that the program itself caused counts as no error."""
         if fault.cause == ABANDONED.cause:
             return {CAUSE: fault.cause}
         return {self.name["error"]: code_of(fault) or OTHER, CAUSE: fault.cause, DECISION: fault.decision.value}

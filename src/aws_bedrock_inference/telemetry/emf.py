@@ -1,10 +1,11 @@
-"""Metrics for CloudWatch without an agent, in its embedded metric format: a line of JSON on stdout for each call.
+"""Metrics for CloudWatch without an agent, in its embedded metric format: one line of JSON on stdout for each call.
 
     embedded_metrics()              # at the top of a Lambda function's module
 
-Lambda passes stdout to CloudWatch Logs, which makes metrics of such lines. A function that is frozen between two
-invocations loses none, since nothing is kept back. The metrics are of all calls and by `ModelId`; failures are also by
-`Cause`. What else a line says (operation, Region, context) costs nothing and can be asked for in Logs Insights.
+Lambda sends stdout to CloudWatch Logs, which turns such lines into metrics. Each line is written immediately, so a
+function that is frozen between two invocations loses none. There are metrics for all calls together and by `ModelId`;
+failures also by `Cause`. The other values of a line (operation, Region, context) cost nothing and can be queried in
+Logs Insights.
 """
 
 from __future__ import annotations
@@ -43,10 +44,10 @@ MODEL, CAUSE = "ModelId", "Cause"
 _SAYS = ("_aws", "Operation", "Region", "Context")
 
 MOST_MODELS = 100
-"""Models, and causes, that have metrics of their own: CloudWatch bills each one."""
+"""The most models, and the most causes, with separate metrics, because CloudWatch charges for each metric."""
 
 MOST_OPEN = 10_000
-"""Calls in flight of which something is kept; a Lambda function has a handful."""
+"""The most calls in flight that are tracked. A Lambda function has only a few."""
 
 
 def embedded_metrics(
@@ -55,17 +56,17 @@ def embedded_metrics(
     by: Collection[str] = (),
     write: Callable[[str], object] | None = None,
 ) -> Callable[[], None]:
-    """Write CloudWatch's metrics of every call of the process from now on, until the returned function is called.
+    """Write CloudWatch metrics of every call of the process from now on, until the returned function is called.
 
-    `by` are names of `context(...)` by which there are metrics, too; each of their values is billed by CloudWatch as
-    metrics of its own, so that a name may have 50. `write` takes the lines in the place of stdout.
+    `by` lists names of `context(...)` that become additional dimensions. CloudWatch charges for each of their values
+    separately, so at most 50 values of a name are used. `write` receives the lines instead of stdout.
     """
     name_of("namespace", namespace, "checkout/bedrock")
     if isinstance(by, str) or not all(str(name).isidentifier() for name in by):
-        raise ValueError(f"embedded_metrics(by={shown(by)}): give a list of names of context(...), such as ['team']")
+        raise ValueError(f"embedded_metrics(by={shown(by)}): pass a list of names of context(...), such as ['team']")
     if taken := sorted(set(by) & {MODEL, CAUSE, *_SAYS, *CLOUDWATCH["metrics"]}):
         raise ValueError(
-            f"embedded_metrics(by={taken}): each line has a value of its own under this name; give another"
+            f"embedded_metrics(by={taken}): every line already has a field of this name; choose another name"
         )
     return PROCESS.add(EmbeddedMetrics(namespace, tuple(by), write or _print), attempts=True)
 
@@ -93,7 +94,7 @@ class EmbeddedMetrics:
         self._labels = Labels(names=len(by))
 
     def __call__(self, event: object) -> None:
-        """Take note of `event`, and write the line of a call that ended."""
+        """Record `event`, and write the line of a call that ended."""
         if isinstance(event, CallEnded):
             self._end_wait(event.call_id)
             self._write(json.dumps(self._line(event, self._open.pop(event.call_id, {})), separators=(",", ":")))
@@ -156,7 +157,7 @@ class EmbeddedMetrics:
 
 
 def _dimension(value: str) -> str:
-    """Return a value that CloudWatch takes: ASCII, not blank, and not too long."""
+    """Return the value in a form that CloudWatch accepts: ASCII, not blank, and not too long."""
     value = value.encode("ascii", "backslashreplace").decode()[: CLOUDWATCH["longest_value"]]
     return value if value.strip() and value.isprintable() else "unknown"
 

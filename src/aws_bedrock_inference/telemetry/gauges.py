@@ -1,7 +1,7 @@
-"""Instruments that are read when somebody collects them: counters, and gauges of quotas, their queues, and circuits.
+"""Instruments that are read when they are collected: counters, and gauges of quotas, their queues, and circuits.
 
-Gauges are of the process and not of one observer, since OpenTelemetry cannot take back an instrument: one that is made
-a second time is the first one, with the first one's functions.
+Gauges belong to the process and not to one observer, because OpenTelemetry cannot remove an instrument. Creating an
+instrument a second time returns the first one, with the first one's functions.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.telemetry.names import Names
 
 MOST_CIRCUITS = 256
-"""Circuits that are shown at most, those that changed last."""
+"""The most circuits that are reported: those that changed last."""
 
 DIMENSION, POOL = f"{OWN}quota.dimension", f"{OWN}pool"
 
@@ -38,8 +38,8 @@ Gauge = tuple[float, "Attributes"]
 
 
 class Circuits(Locked):
-    """The circuits of the process that have ever changed, with their last states. Two clients with circuits of their
-    own for one model are shown as one, by who changed last.
+    """The circuits of the process that have ever changed, with their last states. If two clients have separate
+    circuits for one model, the one that changed last is reported.
     """
 
     def __init__(self) -> None:
@@ -47,7 +47,7 @@ class Circuits(Locked):
         self._states: dict[str, Gauge] = {}
 
     def changed(self, event: CircuitChanged, described: Described) -> None:
-        """Take note of a circuit's new state."""
+        """Record a circuit's new state."""
         key = event.route.health_key
         with self._lock:
             self._states.pop(key, None)
@@ -78,7 +78,7 @@ def create_gauges(meter: Meter, names: Names, described: Described) -> None:
 
 
 def create_counters(meter: Meter, names: Names, read: Callable[[str], Iterable[Gauge]]) -> None:
-    """Create the counters, whose values `read` returns by the key of each."""
+    """Create the counters. `read` returns the values of the counter with a given key."""
     for key, metric in names.metrics.items():
         if metric.kind == "counter":
             observing = _observing(partial(read, key))
@@ -90,8 +90,8 @@ def _observing(read: Callable[[], Iterable[Gauge]]) -> Callable[[CallbackOptions
 
 
 def _quotas(described: Described) -> tuple[list[Gauge], list[Gauge], list[Gauge]]:
-    """Return use, limit and queue of each quota. What several objects count of one quota is added; its limit is the
-    largest one that one of them has.
+    """Return use, limit and queue of each quota. If several objects count one quota, their counts are added, and the
+    limit is the largest of their limits.
     """
     used: dict[tuple[str, str], float] = defaultdict(float)
     limits: dict[tuple[str, str], float] = defaultdict(float)

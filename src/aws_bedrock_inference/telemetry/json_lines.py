@@ -1,4 +1,4 @@
-"""Log records as lines of JSON, with the keys of AWS's documents and those of this package's events."""
+"""Log records as lines of JSON, with the keys of AWS's documents and the keys of this package's events."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ class JsonFormatter(logging.Formatter):
 
         handler.setFormatter(JsonFormatter())
 
-    A line has `timestamp` (UTC), `level`, `message` and `logger`; of an event also its name and values; `context`,
-    `trace_id` and `span_id` where there are any; `exception`; and the keys of the dictionary that a program gives as
-    `extra={"data": ...}`, with `data_` before a name that is taken. Whatever a record holds, the line is valid: in
-    ASCII, without line ends, NaN or halves of characters. Secrets are masked in all of it.
+    A line has `timestamp` (UTC), `level`, `message` and `logger`. The line of an event also has its name and values.
+    `context`, `trace_id` and `span_id` are added where they exist, and `exception` for an exception. A program can add
+    keys with `extra={"data": ...}`; a key that already exists gets the prefix `data_`. Every line is valid JSON
+    whatever the record contains: ASCII, without line breaks, NaN or lone surrogates. Secrets are masked everywhere.
     """
 
     def format(self, record: logging.LogRecord) -> str:
@@ -46,13 +46,13 @@ class JsonFormatter(logging.Formatter):
         try:
             said = self._said(record, line)
             text = _written(said)
-            return _written(plain(said)) if _SURROGATE in text else text  # some are halves of characters
+            return _written(plain(said)) if _SURROGATE in text else text  # some are lone surrogates
         except Exception as error:  # noqa: BLE001 - a line of the log is never worth an exception
             return _written({**line, "message": f"a record that cannot be written: {type(error).__name__}"})
 
     def _said(self, record: logging.LogRecord, line: dict[str, Any]) -> dict[str, Any]:
         said, fields = {**line}, event_of(record)
-        if fields:  # made by `event_fields`; of its values only the context is anybody's
+        if fields:  # created by `event_fields`; only its context comes from the user
             said.update(fields)
             if "context" in fields:
                 said["context"] = masked_in(fields["context"])
@@ -71,8 +71,8 @@ class JsonFormatter(logging.Formatter):
         return said
 
     def _exception(self, exc_info: Any) -> dict[str, Any]:
-        """Return the traceback, without what its exceptions quote and without the lines of the program, which may have
-        a prompt in them; and what is known of the failure.
+        """Return the traceback, without the values that its exceptions quote and without source lines, which may
+        contain a prompt, and the facts of the failure.
         """
         text = _without_source(self.formatException(exc_info))
         for error in chained(exc_info[1]):
@@ -86,7 +86,7 @@ class JsonFormatter(logging.Formatter):
 
 
 def event_of(record: logging.LogRecord) -> dict[str, Any]:
-    """Return the values of the event that a line of this package's log is of; empty for other lines."""
+    """Return the values of the event behind a line of this package's log; empty for other lines."""
     fields = getattr(record, "bedrock", None)
     return fields if isinstance(fields, dict) and record.name == LOGGER.name else {}
 
@@ -94,15 +94,15 @@ def event_of(record: logging.LogRecord) -> dict[str, Any]:
 def _message(record: logging.LogRecord) -> str:
     try:
         text = record.getMessage()
-    except Exception:  # noqa: BLE001 - its arguments do not fit, or say of themselves what they like
+    except Exception:  # noqa: BLE001 - its arguments do not fit its format, or their methods fail
         text = text_of(record.msg)
     return whole_characters(text)
 
 
 def _without_source(traceback: str) -> str:
-    """Return a traceback with files, lines and functions, but not what stands there."""
+    """Return a traceback with files, line numbers and functions, but without source lines."""
     kept: list[str] = []
-    depth = inf  # of the frame before; the source and its marks stand deeper
+    depth = inf  # belongs to the frame before; source lines and their marks are indented further
     for line in traceback.split("\n"):
         indent = len(line) - len(line.lstrip(" |"))
         if _FRAME.match(line):

@@ -1,4 +1,6 @@
-"""The caller's context as labels of metrics, whose number of values must stay small: each is a series of its own."""
+"""The caller's context as labels of metrics. Each label value creates a separate series, so the number of values must
+stay small.
+"""
 
 from __future__ import annotations
 
@@ -11,17 +13,17 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.contexts import Context
 
 OTHER = "other"
-"""The value of a label in the place of those that are too many."""
+"""The label value that replaces values beyond the limit."""
 
 
 def reported(context: Context) -> Context:
-    """Return a context without secrets, which a program may give by mistake."""
+    """Return a context without secrets that a program may have set by mistake."""
     return tuple(masked_in(dict(context)).items())
 
 
 class Labels:
-    """The labels of one program's metrics: up to `names` names, each with the first `values` values that it had. Later
-    names are left out, and later values are `other`.
+    """The labels of one program's metrics: up to `names` names, each with its first `values` values. Later names are
+    omitted, and later values become `other`.
     """
 
     def __init__(self, *, names: int = 8, values: int = 50) -> None:

@@ -1,4 +1,4 @@
-"""The log as lines of JSON on stderr: set up once, with lines that repeat sampled."""
+"""The log as lines of JSON on stderr: set up once, with sampling of repeated lines."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ DOCUMENTED = logging.getLogger("bedrock_client")
 
 
 def setup_structured_logging(level: int | str = logging.INFO, *, stream: TextIO | None = None) -> logging.Logger:
-    """Write lines of JSON from `level` on, and return the logger `bedrock_client` for the program's own.
+    """Write lines of JSON from `level` on, and return the logger `bedrock_client` for the program's own lines.
 
-    The lines of this package's log are written, too (logger `aws_bedrock_inference`). They go to `stream`, or to
-    stderr. A second call changes both, and adds nothing.
+    The lines of this package's log (logger `aws_bedrock_inference`) are written, too. All lines go to `stream`, or to
+    stderr by default. A second call changes level and stream; it does not add a second handler.
     """
     _HANDLER.setStream(stream or _stderr())
     for logger in (DOCUMENTED, LOGGER):
@@ -44,8 +44,8 @@ def setup_structured_logging(level: int | str = logging.INFO, *, stream: TextIO 
 def log_bedrock_error(error: object, context: Mapping[str, Any] | None = None) -> None:
     """Write an error to the logger `bedrock_client`, as `Bedrock API error` with its type, message and cause.
 
-    `error` is an exception, or a text. `context` is written as `data`: it is the program's own, so only its secrets are
-    masked.
+    `error` is an exception or a text. `context` is written as `data`. Because it is the program's own data, only
+    secrets in it are masked.
     """
     data = {
         **fault_fields(_fault(error)),
@@ -57,8 +57,8 @@ def log_bedrock_error(error: object, context: Mapping[str, Any] | None = None) -
 
 
 def installed() -> Callable[[], None]:
-    """Write this package's log as lines of JSON to stderr from now on. The returned function ends that. Both do nothing
-    where `setup_structured_logging` was called.
+    """Write this package's log as lines of JSON to stderr, until the returned function is called. Both do nothing if
+    `setup_structured_logging` was called before.
     """
     level = LOGGER.level
     if _HANDLER not in LOGGER.handlers:
@@ -78,7 +78,7 @@ def installed() -> Callable[[], None]:
 
 
 def _enable() -> None:
-    """Enable the loggers of the package, which `logging.config` disables where it is not told of them."""
+    """Enable the loggers of the package, which `logging.config` disables if its configuration does not mention them."""
     DOCUMENTED.disabled = LOGGER.disabled = False
     for name, logger in list(logging.root.manager.loggerDict.items()):
         if name.startswith(f"{LOGGER.name}.") and isinstance(logger, logging.Logger):
@@ -86,8 +86,8 @@ def _enable() -> None:
 
 
 class JsonLines(logging.StreamHandler[TextIO]):
-    """A handler that writes lines of JSON. Of the lines of failures with the same cause, event and model, five in a
-    minute are written; then one line has the number of the others, as `repeated`.
+    """A handler that writes lines of JSON. Of the lines about failures with the same cause, event and model, five in a
+    minute are written; one more line then reports the number of omitted lines as `repeated`.
     """
 
     def __init__(
@@ -105,7 +105,7 @@ class JsonLines(logging.StreamHandler[TextIO]):
         renew_after_fork(self)
 
     def after_fork(self) -> None:
-        """Forget what the parent will tell of."""
+        """Forget the counts of the parent, which reports them itself."""
         self._repeats, self._timer = Repeats(), None
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -119,7 +119,7 @@ class JsonLines(logging.StreamHandler[TextIO]):
             self._wake(record.created)
 
     def tell(self) -> None:
-        """Write what was counted until now."""
+        """Write the lines counted until now."""
         self.acquire()
         try:
             self._tell(inf)
@@ -130,7 +130,7 @@ class JsonLines(logging.StreamHandler[TextIO]):
             self.release()
 
     def close(self) -> None:
-        """Write what was counted, at the end of the program too."""
+        """Write the lines counted until now, for example at the end of the program."""
         with suppress(ValueError):  # the stream is closed
             self.tell()
         super().close()
@@ -141,14 +141,14 @@ class JsonLines(logging.StreamHandler[TextIO]):
                 super().emit(_told(repeated))
 
     def _wake(self, now: float) -> None:
-        """Have the number told when it is due, also if no other line follows."""
+        """Schedule the report of omitted lines, in case no other line follows."""
         if self._timer is None:
             due = self._repeats.due
             self._timer = self._make_timer(max(0.0, due - now), lambda: self._at(due))
             self._timer.daemon = True
             try:
                 self._timer.start()
-            except RuntimeError:  # no more threads: the next line tells it
+            except RuntimeError:  # no thread can be started: the next line reports it
                 self._timer = None
 
     def _at(self, due: float) -> None:
@@ -165,12 +165,12 @@ class JsonLines(logging.StreamHandler[TextIO]):
 def _fault(error: object) -> Fault:
     try:
         return classify(error)
-    except Exception:  # noqa: BLE001 - the exception says of itself what it likes
+    except Exception:  # noqa: BLE001 - methods of an arbitrary exception may fail
         return Fault(code=type(error).__name__, message="")
 
 
 class _Stderr:
-    """The stderr of the moment in which a line is written: programs and tests replace it."""
+    """The stderr at the moment when a line is written, because programs and tests replace it."""
 
     def write(self, text: str) -> None:
         if sys.stderr is not None:  # a program may have none
@@ -189,7 +189,7 @@ _HANDLER = JsonLines(_stderr())  # the only one of a process
 
 
 def _kind(record: logging.LogRecord) -> tuple[Any, ...] | None:
-    """Return what a line has in common with those that repeat it; None for one that is written in any case."""
+    """Return what a line has in common with its repetitions, or None for a line that is always written."""
     fields = event_of(record)
     if "cause" not in fields and fields.get("event") != ThrottleReceived.__name__:
         return None
@@ -197,7 +197,7 @@ def _kind(record: logging.LogRecord) -> tuple[Any, ...] | None:
 
 
 def _told(repeated: Repeated[logging.LogRecord]) -> logging.LogRecord:
-    """Return the record that tells of those that were not written."""
+    """Return the record that reports the omitted lines."""
     record = copy(repeated.last)
     record.msg = f"{record.getMessage()} ({repeated.held:,} more of these within {repeated.seconds:.0f} s)"
     record.args = None

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 class Metrics:
-    """A listener that counts and measures what the events of calls say."""
+    """A listener that counts and measures calls by their events."""
 
     def __init__(
         self,
@@ -62,12 +62,12 @@ class Metrics:
         gauges.create_gauges(meter, names, described)
 
     def quota_queued(self, event: QuotaQueued) -> None:
-        """Begin to measure the wait of a call for quota."""
+        """Start to measure a call's wait for quota."""
         if event.call_id and len(self._queued) < MOST_OPEN:
             self._queued.setdefault(event.call_id, (self._clock(), self._series.of("", event.route)))
 
     def attempt_started(self, event: AttemptStarted) -> None:
-        """End the wait of a call for quota."""
+        """Stop measuring a call's wait for quota."""
         if self._queued:
             self._waited(event.call_id)
 
@@ -110,7 +110,7 @@ class Metrics:
         self._series.count(self._series.of("", event.route, event.fault), key)
 
     def circuit_changed(self, event: CircuitChanged) -> None:
-        """Show a circuit's new state."""
+        """Report a circuit's new state."""
         gauges.CIRCUITS.changed(event, self._described)
 
     def _old_tokens(self, usage: Usage, paid: Series) -> None:
@@ -133,7 +133,7 @@ class Metrics:
             count(paid, "cache_write_tokens", usage.cache_write_tokens)
 
     def _counted(self, key: str) -> list[tuple[float, Attributes]]:
-        """Return a counter's values. Bedrock does not say which of its tokens are text, and which pictures."""
+        """Return a counter's values. Bedrock does not report which tokens are text and which are pictures."""
         kind: Attributes = {self._modality: "unknown"} if key.endswith("_tokens") else {}
         return [(value, {**attributes, **kind}) for value, attributes in self._series.read(key)]
 

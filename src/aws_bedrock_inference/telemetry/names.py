@@ -1,4 +1,6 @@
-"""The names of OpenTelemetry's metrics and attributes, old or new as the environment chooses; `names.toml` has them."""
+"""The names of OpenTelemetry's metrics and attributes, in the version that the environment selects. `names.toml`
+contains them.
+"""
 
 from __future__ import annotations
 
@@ -13,15 +15,17 @@ if TYPE_CHECKING:
 _TABLE: dict[str, Any] = tomllib.loads(files(__package__).joinpath("names.toml").read_text(encoding="utf-8"))
 
 CLOUDWATCH: dict[str, Any] = _TABLE["cloudwatch"]
-"""The metrics of CloudWatch, its namespace and its limits."""
+"""The metrics of CloudWatch, their namespace and their limits."""
 
 PROVIDER = "aws.bedrock"
 OWN = "aws_bedrock_inference."
-"""The beginning of the names that are this package's own."""
+"""The prefix of names that are specific to this package."""
 
 
 class Metric(NamedTuple):
-    """An instrument of OpenTelemetry. `kind` is `histogram`, `counter` or `gauge`; `buckets` are a histogram's."""
+    """An instrument of OpenTelemetry. `kind` is `histogram`, `counter` or `gauge`; `buckets` are the buckets of a
+    histogram.
+    """
 
     name: str
     kind: str
@@ -31,7 +35,7 @@ class Metric(NamedTuple):
 
 
 class Names:
-    """The names of one version of the conventions. `metrics` has those that this version has, by their keys."""
+    """The names of one version of the conventions. `metrics` contains the metrics of this version, by their keys."""
 
     def __init__(self, *, new: bool) -> None:
         self.new = new
@@ -46,7 +50,7 @@ class Names:
 
 
 def names(environment: Mapping[str, str] | None = None) -> Names:
-    """Return the names that the environment chooses; the old ones where it does not say."""
+    """Return the names that the environment selects; the old names by default."""
     chosen = (os.environ if environment is None else environment).get(_TABLE["variable"], "")
     return Names(new=_TABLE["token"] in {token.strip() for token in chosen.split(",")})
 

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 
 class Sink(Protocol):
-    """A listener of all events of the process. One with `attempts` hears of each call's beginning and of its attempts,
-    which costs every call some microseconds.
+    """A listener for all events of the process. If `attempts` is True, it also receives the start of each call and
+    each attempt, which costs every call some microseconds.
     """
 
     attempts: bool
@@ -25,11 +25,11 @@ class Sink(Protocol):
         """Report `event`. It runs in the thread or task of the call."""
 
     def close(self) -> None:
-        """Report what is left, and release everything."""
+        """Report what remains, and release all resources."""
 
 
 class Sinks(Hashable, Protocol):
-    """An argument of `observe` that brings its own sink. Equal ones are one."""
+    """An argument of `observe` that creates its own sink. Equal arguments share one sink."""
 
     def sink(self) -> Sink:
         """Return a new sink."""
@@ -40,15 +40,15 @@ def observe(
 ) -> Callable[[], None]:
     """Report on every client, wrapper and run of the process from now on, until the returned function is called.
 
-    `log="json"` writes the log as lines of JSON to stderr, as `setup_structured_logging` does. `otel=True` makes
-    OpenTelemetry's spans and metrics of calls, with the providers that the program has set. `alerts` is an `Alerts`.
+    `log="json"` writes the log as lines of JSON to stderr, as `setup_structured_logging` does. `otel=True` creates
+    OpenTelemetry spans and metrics of calls, with the providers that the program has set. `alerts` is an `Alerts`.
 
-    What is reported already is not reported twice, and ends with the last of those that asked for it.
+    A report that is already running is not started again. It stops when the last caller that asked for it stops it.
     """
     if log not in (None, "json"):
-        raise ValueError(f"observe(log={shown_name(log, ['json'])}): give 'json', or leave it out")
+        raise ValueError(f"observe(log={shown_name(log, ['json'])}): pass 'json', or omit it")
     if alerts is not None and not hasattr(alerts, "sink"):
-        raise ValueError(f"observe(alerts={shown(alerts)}): give an Alerts")
+        raise ValueError(f"observe(alerts={shown(alerts)}): pass an Alerts")
     stops = []
     try:
         if log is not None:
@@ -68,14 +68,16 @@ def observe(
 
 
 class _Reports(Locked):
-    """The reports that run, by their keys: the function that ends each, and how many asked for it."""
+    """The running reports, by their keys: the function that ends each report, and the number of callers that asked for
+    it.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self._running: dict[Hashable, tuple[Callable[[], object], int]] = {}
 
     def begin(self, key: Hashable, begin: Callable[[], Callable[[], object]]) -> Callable[[], None]:
-        """Begin a report unless it runs. The returned function, which may be called twice, wants it no more."""
+        """Start a report unless it is running. The returned function gives it up and may be called twice."""
         with self._lock:
             end, wanted = self._running.get(key) or (begin(), 0)
             self._running[key] = end, wanted + 1

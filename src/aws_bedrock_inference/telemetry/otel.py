@@ -1,7 +1,7 @@
-"""OpenTelemetry's spans and metrics of all calls of the process, which `observe(otel=True)` switches on.
+"""OpenTelemetry spans and metrics of all calls of the process, which `observe(otel=True)` switches on.
 
-Only the package opentelemetry-api is needed: the providers are those that the program, or its agent, has set. Where
-none is set, nothing is recorded.
+Only the package opentelemetry-api is needed. The providers are those that the program, or its agent, has set. If none
+is set, nothing is recorded.
 """
 
 from __future__ import annotations
@@ -51,19 +51,23 @@ SCOPE = "aws_bedrock_inference"
 
 @dataclass(frozen=True)
 class OpenTelemetry:
-    """OpenTelemetry's providers, for `observe(otel=OpenTelemetry(...))`. Where one is None, it is the program's own."""
+    """OpenTelemetry's providers, for `observe(otel=OpenTelemetry(...))`. A provider that is None is replaced by the
+    program's own.
+    """
 
     _: KW_ONLY
     tracer_provider: trace.TracerProvider | None = None
     meter_provider: metrics.MeterProvider | None = None
 
     def sink(self, *, clock: Clock = clocks.monotonic) -> OpenTelemetrySink:
-        """Return a sink that gives spans and metrics to these providers, named as the environment says now."""
+        """Return a sink that sends spans and metrics to these providers, under the names that the environment selects
+        now.
+        """
         return OpenTelemetrySink(self, clock)
 
 
 class OpenTelemetrySink:
-    """A sink of events that makes spans and metrics of them."""
+    """A sink that turns events into spans and metrics."""
 
     attempts = True
 
@@ -94,7 +98,9 @@ class OpenTelemetrySink:
         }
 
     def __call__(self, event: object) -> None:
-        """Tell OpenTelemetry of `event`: its span last, so that a measurement belongs to it, and in any case."""
+        """Report `event` to OpenTelemetry. The span comes last and in any case, so that a measurement belongs to the
+        span.
+        """
         kind = type(event)
         try:
             measure = self._measured.get(kind)
@@ -104,8 +110,8 @@ class OpenTelemetrySink:
             self._spanned.get(kind, self._spans.other)(event)
 
     def close(self) -> None:
-        """End the spans that are open. Each thread in a call goes on to hear of that one's end alone, to make current
-        again what was current before it.
+        """End the open spans. Each thread that is inside a call still handles the end of that call, to restore the
+        span that was current before.
         """
         self._forget_ids()
         self._spans.close()
@@ -120,9 +126,9 @@ class OpenTelemetrySink:
 
 
 def providers_of(otel: Any) -> OpenTelemetry:
-    """Return the providers that the argument `otel` of `observe` means: True, or an `OpenTelemetry`."""
+    """Return the providers for the argument `otel` of `observe`: True, or an `OpenTelemetry`."""
     if otel is True:
         return OpenTelemetry()
     if isinstance(otel, OpenTelemetry):
         return otel
-    raise ValueError(f"observe(otel={shown(otel)}): give True, or an OpenTelemetry(...) with the providers")
+    raise ValueError(f"observe(otel={shown(otel)}): pass True, or an OpenTelemetry(...) with the providers")

@@ -1,4 +1,4 @@
-"""Anything as what JSON can write, and what an error says without quoting its request."""
+"""Convert any object to values that JSON can write, and an error to a text that does not quote its request."""
 
 from __future__ import annotations
 
@@ -25,14 +25,15 @@ LONGEST = 20_000  # characters of a text; log collectors cut lines of 256 KB, an
 
 _WRITTEN_AS_TEXT = (date, time, Decimal, UUID, PurePath, BaseException)
 
-# How botocore quotes what it refuses. Its texts may say the same words, so all is taken out up to the last of them.
+# How botocore quotes rejected values. The values may contain the same words, so everything up to the last match is
+# removed.
 _PARAMETER = re.compile(r"(, value: ).*(?=, type: <class )", re.DOTALL)
 
 
 def plain(value: Any, *around: int) -> Any:
-    """Return `value` as dictionaries with texts as names, lists, texts, numbers, booleans and None. What is none of
-    these is written as text if that says something, else as the name of its type. `around` has the ids of the
-    containers that it is in.
+    """Return `value` as dictionaries with text keys, lists, texts, numbers, booleans and None. Any other object
+    becomes its text if that is informative, or otherwise the name of its type. `around` contains the ids of the
+    enclosing containers.
     """
     if isinstance(value, Enum):
         value = value.value
@@ -63,23 +64,23 @@ def _contents(value: Any, around: tuple[int, ...]) -> Any:
 
 
 def whole_characters(text: str) -> str:
-    """Return a text of moderate length without halves of characters, which few readers of JSON accept."""
+    """Return a text of moderate length without lone surrogates, which few JSON readers accept."""
     if len(text) > LONGEST:
         text = f"{text[:LONGEST]}… ({len(text):,} characters)"
     return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def text_of(value: object) -> str:
-    """Return the text of an object of anybody's."""
+    """Return the text of an arbitrary object."""
     try:
         return str(value)
-    except Exception:  # noqa: BLE001 - the object says of itself what it likes
+    except Exception:  # noqa: BLE001 - methods of an arbitrary object may fail
         return f"<{type(value).__name__}>"
 
 
 def error_text(error: object) -> str:
-    """Return what an error says, without secrets, and without its request as far as that is known: an error that has
-    passed a client of this package quotes none, and botocore's own are without the values that they refuse.
+    """Return the text of an error without secrets, and without its request as far as possible: an error that passed
+    through a client of this package quotes no request, and botocore's errors are shown without the rejected values.
     """
     fault = getattr(error, "fault", None)
     known = isinstance(fault, Fault) and not isinstance(error, BedrockError)
@@ -87,7 +88,7 @@ def error_text(error: object) -> str:
 
 
 def chained(error: BaseException | None) -> Iterator[BaseException]:
-    """Yield an exception and all those that its traceback shows."""
+    """Yield an exception and all exceptions that its traceback shows."""
     waiting, seen = [error], set[int]()
     while waiting:
         each = waiting.pop()

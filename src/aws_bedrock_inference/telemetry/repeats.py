@@ -1,4 +1,6 @@
-"""Sampling of log lines that repeat: of each kind the first few in a while are written, and the others counted."""
+"""Sampling of repeated log lines: the first few of each kind in a time window are written, and the others are
+counted.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,7 @@ class _Window(Generic[T]):
 class Repeats(Generic[T]):
     """Admits the first `first` lines of each kind in `seconds`, and keeps the number of the others and the last one.
 
-    Up to `most` kinds are known at once; then the one that began first is over before its time.
+    At most `most` kinds are tracked at once; if there are more, the oldest window ends early.
     """
 
     def __init__(self, first: int = 5, seconds: float = 60.0, most: int = 256) -> None:
@@ -45,7 +47,7 @@ class Repeats(Generic[T]):
 
     @property
     def due(self) -> float:
-        """The time at which `ended` has something; infinite if no line is held back."""
+        """The time at which `ended` will return something; infinite if no line is held back."""
         return self._due
 
     def admits(self, kind: Hashable, line: T, now: float) -> bool:
@@ -65,7 +67,9 @@ class Repeats(Generic[T]):
         return False
 
     def ended(self, now: float) -> list[Repeated[T]]:
-        """Return, once, the lines held back in the windows that have ended; at infinity in all of them."""
+        """Return, once, the lines held back in the windows that have ended by then; at infinity, those of all
+        windows.
+        """
         if now >= self._due:
             for kind, window in list(self._windows.items()):
                 if window.begun + self._seconds <= now:

@@ -1,8 +1,8 @@
 """The series of metrics: each combination of labels that occurs, with its counters.
 
-A counter of OpenTelemetry's SDK costs a call ten times what an addition costs, so counters are kept here and read when
-somebody collects them. They outlive the observer that made them: an instrument that is made a second time is the first
-one, with the first one's functions.
+A counter of OpenTelemetry's SDK costs a call ten times as much as an addition, so the counters are kept here and read
+when metrics are collected. They outlive the observer that created them, because creating an instrument a second time
+returns the first one, with the first one's functions.
 """
 
 from __future__ import annotations
@@ -21,14 +21,16 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.telemetry.described import Attributes, Described
 
 MOST = 2000
-"""Series at most, as many as the SDK keeps of an instrument by default. All later ones are one together."""
+"""The most series, which is the SDK's default limit for an instrument. All later series are combined into one."""
 
 MOST_WORDS = 100
-"""Models, names of errors, and causes that have series of their own."""
+"""The most models, error names and causes with separate series."""
 
 
 class Series:
-    """One combination of labels. `typed` are the labels with a type of token, `counts` its counters by their keys."""
+    """One combination of labels. `typed` are the labels with a type of token; `counts` are the counters by
+    their keys.
+    """
 
     __slots__ = ("attributes", "counts", "typed")
 
@@ -39,7 +41,9 @@ class Series:
 
 
 class AllSeries(Locked):
-    """The series that have occurred. Their number is bounded: ids of models, contexts and codes come from outside."""
+    """The series that have occurred. Their number is bounded, because model ids, contexts and codes come from
+    outside.
+    """
 
     def __init__(self, described: Described) -> None:
         super().__init__()
@@ -48,7 +52,7 @@ class AllSeries(Locked):
         self._words = Labels(names=len(self._bounded), values=MOST_WORDS)
         self._labels = Labels()
         self._all: dict[object, Series] = {}
-        self._known: dict[object, Series] = {}  # those of what came last
+        self._known: dict[object, Series] = {}  # the labels of the last call
         self._others = Series({described.name["error"]: OTHER}, described.name["token_type"])
 
     def of(self, operation: str, route: Route, fault: Fault | None = None, context: Context = ()) -> Series:
@@ -91,7 +95,7 @@ class AllSeries(Locked):
 
 
 class _Program:
-    """The program's own provider, which may be set later than it is asked for."""
+    """The program's own provider, which may be set only after this package asks for it."""
 
 
 _PROGRAM = _Program()
@@ -99,6 +103,6 @@ _OF_PROVIDERS: WeakKeyDictionary[object, dict[bool, AllSeries]] = WeakKeyDiction
 
 
 def series_of(provider: object | None, described: Described, *, new: bool) -> AllSeries:
-    """Return the series that are counted for a provider of meters, None for the program's own."""
+    """Return the series that are counted for a meter provider; None stands for the program's own provider."""
     both = _OF_PROVIDERS.setdefault(_PROGRAM if provider is None else provider, {})
     return both.setdefault(new, AllSeries(described))

@@ -1,4 +1,4 @@
-"""The events of a call, as events of its span, in the names of docs/events.md."""
+"""The events of a call as events of its span, under the names of docs/events.md."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""OpenTelemetry's spans: one for each call, with one for each of its attempts below it.
+"""OpenTelemetry spans: one for each call, and below it one for each of its attempts.
 
-The span of a call, and that of the attempt that runs, is current while the call runs, so that spans of other libraries
-are below it. A stream is read by its consumer, between the consumer's own work and perhaps in another thread or task:
-its spans are never current.
+While a call runs, its span or the span of its running attempt is current, so that spans of other libraries appear
+below it. The spans of a stream are never current, because the consumer reads the stream between its own work, perhaps
+in another thread or task.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 ATTEMPT = "attempt"
 """The name of the span of an attempt."""
 
-# Each call has an end; if one were missed, a process would not notice so many, and they fit into its memory.
+# Every call ends, so more open spans than this mean that ends were missed. This many fit into memory.
 MOST_OPEN = 100_000
 
 # The keys under which instrumentations are told to be silent, as opentelemetry-instrumentation's
@@ -44,7 +44,7 @@ _LONGEST_REASON = 100
 
 
 class _Current:
-    """A span that is current in this thread, from its making on until it is left."""
+    """A span that is current in this thread, from its creation until it is left."""
 
     __slots__ = ("_key", "_token", "thread")
 
@@ -54,9 +54,9 @@ class _Current:
         self._token = contexts.attach(contexts.set_value(key, self, trace.set_span_in_context(span, around)))
 
     def leave(self) -> None:
-        """Make current again what was so before, unless that has happened: two listeners hear of a call's end in the
-        order in which they heard of its beginning. Where another thread ends a call, since its own stopped running it,
-        nothing is current.
+        """Restore the span that was current before, unless this has already happened: two listeners receive a call's
+        end in the same order as its beginning. If another thread ends a call, because its own thread stopped running
+        it, no span is restored.
         """
         if self.thread == get_ident() and contexts.get_value(self._key) is self:
             contexts.detach(self._token)
@@ -70,14 +70,14 @@ class _Open:
     def __init__(self, call: Span, model: str, *, whole: bool) -> None:
         self.call = call
         self.model = model
-        self.whole = whole  # its attempts have spans of ours
+        self.whole = whole  # its attempts have spans of this package
         self.current: _Current | None = None
         self.attempt: Span | None = None
         self.attempt_current: _Current | None = None
 
 
 class Spans:
-    """A listener that makes spans of the events of calls."""
+    """A listener that creates spans from the events of calls."""
 
     def __init__(self, tracer: Tracer, described: Described) -> None:
         self._tracer = tracer
@@ -87,7 +87,7 @@ class Spans:
         renew_after_fork(self)
 
     def after_fork(self) -> None:
-        """Leave the spans of calls in flight to the parent, which will end them."""
+        """Leave the spans of calls in flight to the parent process, which will end them."""
         here = get_ident()
         kept = {number: one for number, one in self._open.items() if one.current and one.current.thread == here}
         for one in kept.values():
@@ -99,7 +99,7 @@ class Spans:
         return len(self._open)
 
     def call_started(self, event: CallStarted) -> None:
-        """Begin the span of a call, below the span that is current now."""
+        """Start the span of a call, below the span that is current now."""
         if any(key and contexts.get_value(key) for key in _SILENT):
             return
         described = self._described
@@ -134,7 +134,7 @@ class Spans:
             one.current = _Current(self._key, span, contexts.get_current())
 
     def attempt_started(self, event: AttemptStarted) -> None:
-        """Begin the span of an attempt, below that of its call."""
+        """Start the span of an attempt, below the span of its call."""
         one = self._open.get(event.call_id)
         if one is None or not one.whole:
             return
@@ -163,7 +163,7 @@ class Spans:
         self._end_attempt(one, event.fault)
 
     def call_ended(self, event: CallEnded) -> None:
-        """End the span of a call, and that of an attempt that was interrupted."""
+        """End the span of a call, and the span of an interrupted attempt."""
         one = self._open.pop(event.call_id, None)
         if one is None:
             return
@@ -197,7 +197,7 @@ class Spans:
         return Ids(f"{found.trace_id:032x}", f"{found.span_id:016x}")
 
     def close(self) -> None:
-        """End all spans that are open. Calls in flight stay current until they end."""
+        """End all open spans. The spans of calls in flight stay current until the calls end."""
         for one in list(self._open.values()):
             if one.attempt is not None:
                 one.attempt.end()
@@ -211,7 +211,7 @@ class Spans:
         one.attempt = one.attempt_current = None
 
     def _end(self, span: Span, fault: Fault | None) -> None:
-        if not span.is_recording():  # nobody records it, or its observer was stopped
+        if not span.is_recording():  # the span is not recorded, or its observer was stopped
             return
         if fault is not None:
             span.set_attributes(self._described.fault(fault))
@@ -226,10 +226,11 @@ class Spans:
 
 
 def instrumented(operation: str, region: str) -> bool:
-    """Return whether a call is one of a boto3 client that OpenTelemetry's instrumentation of botocore makes spans and
-    metrics of. They know more of an answer than a wrapper sees, and dashboards may have been built on them.
+    """Return whether the call belongs to a boto3 client for which OpenTelemetry's botocore instrumentation creates
+    spans and metrics. The instrumentation knows more about an answer than a wrapper does, and existing dashboards may
+    depend on it.
     """
-    if not (region and operation[:1].isupper()):  # boto3's models name operations so, everything else does not
+    if not (region and operation[:1].isupper()):  # only boto3's models name operations this way
         return False
     module = sys.modules.get("opentelemetry.instrumentation.botocore")
     return module is not None and bool(module.BotocoreInstrumentor().is_instrumented_by_opentelemetry)

@@ -1,4 +1,4 @@
-"""The use and the cost of a call, as metrics count them."""
+"""The usage and cost of a call, as metrics count them."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ if TYPE_CHECKING:
 
 
 def all_input(usage: Usage) -> int:
-    """Return the input tokens of a call, those included that were read from the prompt cache or written to it. Bedrock
-    counts them apart.
+    """Return the input tokens of a call, including those read from or written to the prompt cache, which Bedrock
+    counts separately.
     """
     return usage.input_tokens + usage.cache_read_tokens + usage.cache_write_tokens
 
 
 def known_cost(event: CallEnded) -> float | None:
-    """Return the cost of a call in US dollars; None if it is not known, or the user's file of prices cannot be used, of
-    which those are told who ask for a cost themselves.
+    """Return the cost of a call in US dollars. Return None if it is unknown or if the user's price file cannot be
+    used; that error is reported to callers who ask for a cost themselves.
     """
     try:
         return event.cost

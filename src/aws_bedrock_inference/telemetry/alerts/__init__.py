@@ -23,14 +23,15 @@ __all__ = ["Alert", "Alerts", "Sns", "Webhook"]
 
 
 class Alerts:
-    """Raises one alert for each incident of a service, and says when it is over.
+    """Raises one alert for each incident of a service, and reports its end.
 
-    Each of `sinks` gets every alert: `"log"` (the default), the URL of a webhook or a `Webhook`, the ARN of a topic of
-    Amazon SNS or an `Sns`, or a function, which is called with an `Alert` in a thread of its own.
+    Each of `sinks` receives every alert: `"log"` (the default), the URL of a webhook or a `Webhook`, the ARN of an
+    Amazon SNS topic or an `Sns`, or a function, which is called with an `Alert` in a separate thread.
 
-    `store`, a URL such as `redis://host` or `sqlite:///path`, is where the processes of a service add up their counts,
-    so that one of them raises the alert; without it each process judges alone. `service` names the service there and
-    in its alerts. `quota` is the `Quota` of the clients: with it, quotas that are nearly gone raise alerts, too.
+    `store` is a URL such as `redis://host` or `sqlite:///path`, where the processes of a service combine their counts,
+    so that only one of them raises the alert. Without it, each process judges alone. `service` is the name of the
+    service in the store and in its alerts. `quota` is the `Quota` of the clients; with it, quotas that are nearly
+    exhausted raise alerts, too.
     """
 
     def __init__(
@@ -43,18 +44,18 @@ class Alerts:
         self._given = sinks or ("log",), store, service
         self._sinks = [sink_of(sink) for sink in self._given[0]]
         if quota is not None and not hasattr(quota, "ledger"):
-            raise ValueError(f"Alerts(quota={shown(quota)}): give the Quota of the clients")
+            raise ValueError(f"Alerts(quota={shown(quota)}): pass the Quota of the clients")
         self._store = open_alert_store(store) if isinstance(store, str) else store
         self._quota = quota
         self._service = name_of("service", service, "checkout") if service else ""
 
     def __eq__(self, other: object) -> bool:
-        """Return whether `other` raises the same alerts: `observe` runs one of them."""
+        """Return whether `other` raises the same alerts; `observe` runs only one of them."""
         return isinstance(other, Alerts) and self._given == other._given and self._quota is other._quota
 
     def __hash__(self) -> int:
         return hash(self._service)
 
     def sink(self) -> Watching:
-        """Return a listener that counts and reports until it is closed, as `observe` adds it."""
+        """Return a listener that counts and reports until it is closed. `observe` adds it."""
         return Watching(self._sinks, self._store, self._quota, self._service)

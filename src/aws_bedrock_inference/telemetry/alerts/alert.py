@@ -1,4 +1,4 @@
-"""An alert: what is told of an incident at its beginning, and at its end."""
+"""An alert: the report of an incident at its beginning, and at its end."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _MOST_REMEDIES = 3
 
 
 class Words(NamedTuple):
-    """The words of a rule, where it does not speak of a cause of the catalogue."""
+    """The texts of a rule, used if the alert is not about a cause of the catalogue."""
 
     title: str
     meaning: str
@@ -28,45 +28,45 @@ class Words(NamedTuple):
 _WORDS = {
     "spend": Words(
         "Spending is far above what is usual",
-        "Calls succeed, and cost several times what they cost on other days at this time. A loop that calls the model "
-        "again and again looks like this; so does new work that nobody told of.",
+        "Calls succeed, but cost several times as much as on other days at this time. A loop that calls the model "
+        "repeatedly looks like this; so does new work that was not announced.",
         (
-            "Look at the tenants and the model named here first: which program calls, and does it make progress?",
-            "Set a limit to what one call or one run may cost: MaxCost, or bedrock run --max-cost.",
+            "Start with the tenants and the model named here: which program calls, and does it make progress?",
+            "Limit what one call or one run may cost: MaxCost, or bedrock run --max-cost.",
         ),
     ),
     "refused": Words(
         "More answers are refused or filtered than usual",
-        "A guardrail, the provider's filter or the model itself keeps back a growing part of the answers.",
-        ("See what changed: prompts, the guardrail or its version, the model. Filtered shows the categories.",),
+        "A guardrail, the provider's filter or the model itself blocks a growing part of the answers.",
+        ("Find out what changed: prompts, guardrail, model. The policy Filtered shows the categories.",),
     ),
     "truncated": Words(
         "More answers are truncated than usual",
-        "A growing part of the answers ends because max_tokens, or the context window, is reached.",
-        ("Raise max_tokens, ask for shorter answers, or let Complete repeat truncated ones with a higher limit.",),
+        "A growing part of the answers ends because it reaches max_tokens or the end of the context window.",
+        ("Raise max_tokens, ask for shorter answers, or use the policy Complete, which raises it by itself.",),
     ),
     "letters": Words(
-        "Dead letters are growing",
-        "Calls fail for good faster than usual, and are kept. Nobody is answered until they are sent again.",
-        ("See what they failed with: bedrock dlq stats. Once that is mended, send them again: bedrock dlq redrive.",),
+        "The number of dead letters is growing",
+        "More calls than usual fail permanently and are stored. Their callers get no answer until they are sent again.",
+        ("List the causes: bedrock dlq stats. When they are fixed, send the calls again: bedrock dlq redrive.",),
     ),
     "letters-lost": Words(
-        "Failed calls could not be kept as dead letters",
-        "The store of the dead letters refuses them: these calls are lost.",
-        ("See the log for what the store said, and mend it: a full disk, a missing table, a permission.",),
+        "Failed calls could not be stored as dead letters",
+        "The dead-letter store refused them, so these calls are lost.",
+        ("Read the store's error in the log: a full disk, for example, or a missing table or permission.",),
     ),
     "quota": Words(
-        "A quota per minute is nearly gone",
-        "Over the last ten minutes nearly all that the quota allows was used: calls wait, and more work waits longer.",
-        ("Ask for a higher quota (bedrock quota increase), use another Region, or move what can wait to a batch job.",),
+        "A quota per minute is nearly exhausted",
+        "Over the last ten minutes calls used nearly the whole quota, so calls wait, and more work waits longer.",
+        ("Request a higher quota (bedrock quota increase), use another Region, or move work to a batch job.",),
     ),
     "day": Words(
-        "The Region's tokens of the day are nearly gone",
-        "AWS counts the tokens of a day for all models of a Region together. Once they are gone, every model there "
-        "refuses until midnight UTC.",
+        "The Region's daily token quota is nearly exhausted",
+        "AWS counts daily tokens for all models of a Region together. When they are exhausted, every model there "
+        "refuses calls until midnight UTC.",
         (
-            "Stop what can wait until tomorrow, such as batch runs, or move it to another Region or account.",
-            "Ask AWS Support for more tokens a day.",
+            "Stop work that can wait until tomorrow, such as batch runs, or move it to another Region or account.",
+            "Ask AWS Support for more tokens per day.",
         ),
     ),
 }  # fmt: skip
@@ -74,13 +74,13 @@ _WORDS = {
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """The knowledge of an incident when it is told. `state` is `open` at its beginning and `ended` at its end; both
-    have the same `incident`. `id` is that of this message.
+    """The facts of an incident when it is reported. `state` is `open` at its beginning and `ended` at its end. Both
+    alerts have the same `incident`; `id` identifies this one.
 
-    `rule` is the one that raised it: `new` (a permanent cause seen for the first time), `failures`, `stops`, `spend`,
-    `letters`, `lost`, `quota` or `day`. `share` and `usual` are parts of all, or in `unit` where it has one. `causes`
-    counts failures by cause. `sample` has the code, the request id and the recognised words of one failure; nothing
-    else of what the service said, since that may quote the request. Times are in ISO 8601, UTC.
+    `rule` is the rule that raised it: `new` (a permanent cause seen for the first time), `failures`, `stops`, `spend`,
+    `letters`, `lost`, `quota` or `day`. `share` and `usual` are fractions of all calls, or in `unit` if the alert has
+    one. `causes` counts failures by cause. `sample` has the code, the request id and the recognized words of one
+    failure, and no other text of the service, because that may quote the request. Times are ISO 8601, UTC.
     """
 
     id: str
@@ -118,7 +118,7 @@ class Alert:
 
     @property
     def amount(self) -> str:
-        """The size of it, in words."""
+        """The size of the incident, in words."""
         if self.note:
             return self.note
         if self.unit:
@@ -142,7 +142,7 @@ class Alert:
 
 
 def alert_of(incident: Incident, now: float, service: str, *, ended: bool, ahead: int = 0) -> Alert:
-    """Return what to tell of `incident` at its beginning, or at its end; the book's slots are `ahead` of the clock."""
+    """Return the alert about the beginning or the end of `incident`. The book's slots are `ahead` of the clock."""
     title, meaning, remedies, link = _words(incident)
     models, regions = (
         tuple(dict.fromkeys(filter(None, (place.partition("|")[side] for place in incident.places)))) for side in (0, 2)
@@ -181,9 +181,7 @@ def _words(incident: Incident) -> tuple[str, str, tuple[str, ...], str]:
     if own is not None:
         return own.title, own.meaning, own.remedies, ""
     known = explain(incident.cause, service="bedrock-runtime")
-    if (
-        known.cause != incident.cause or known.cause == UNKNOWN
-    ):  # a refusal of this package's, or an error that nobody knows
+    if known.cause != incident.cause or known.cause == UNKNOWN:  # a refusal by this package, or an unknown error
         title = incident.sample.get("code") or incident.cause
         advice = incident.sample.get("advice", "")
         return title, "", (advice,) if advice else (), ""

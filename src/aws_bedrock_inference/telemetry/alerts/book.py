@@ -1,7 +1,7 @@
-"""The memory of all processes, and the incidents in it: the state that a store keeps.
+"""The memory of all processes, and its incidents: the state that a store keeps.
 
-Pure: whoever holds the store adds reports, looks for signs of trouble, and writes the book back. Everything in it is
-bounded, whatever is reported.
+The code is pure: the caller that holds the store adds reports, looks for signs of trouble, and writes the book back.
+Everything in it is bounded, whatever is reported.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# The most that is remembered of each kind, and the most incidents that are open. What was seen longest ago goes first.
+# The most entries of each kind, and the most open incidents. The entry seen longest ago is dropped first.
 MOST_PLACES = 200
 MOST_CAUSES = 500
 MOST_OPEN = 100
 
-# Slots by which a clock may go back unnoticed: servers and processes differ by some seconds.
+# Slots by which a clock may go back without effect, because clocks of servers and processes differ by some seconds.
 SKEW = 6
 
-# Slots in which all is learned as usual at a place that was never seen: nobody knows what is usual there.
+# Slots in which a new place only learns what is usual.
 YOUNG = 720
 
-# Slots without a rise after which an incident is over, and slots in which others join it.
+# Slots without a rise after which an incident ends, and slots in which other signs join an incident.
 QUIET = 30
 JOINS = 30
 
@@ -44,9 +44,9 @@ _ALIKE = frozenset({"spend", "stops"})
 
 
 class Book:
-    """The memory of all processes. `slot` is the last one that was looked at, `fresh` are the permanent causes that
-    were reported for the first time since. Slots never go back: where the clock was set back, they are `ahead` of it,
-    by whole days, so that the pattern of a day stays where it is.
+    """The memory of all processes. `slot` is the last slot that was examined; `fresh` are the permanent causes that
+    were reported for the first time since then. Slots never go back: if the clock was set back, they are `ahead` of it
+    by whole days, so that the daily pattern stays in place.
     """
 
     def __init__(self) -> None:
@@ -59,7 +59,7 @@ class Book:
         self.fresh: set[str] = set()
 
     def add(self, report: Report, at: float) -> None:
-        """Count a report that came `at` seconds since the epoch."""
+        """Count a report that arrived `at` seconds since the epoch."""
         slot = self._slot(at)
         for answers in report.answers:
             place = self._place(answers.place, slot)
@@ -85,7 +85,7 @@ class Book:
             self._use(use, slot)
 
     def evaluate(self, now: float) -> list[tuple[Incident, bool]]:
-        """Return the incidents that began, and those that ended (with True), by `now`."""
+        """Return the incidents that began by `now`, and those that ended (with True)."""
         slot = self._slot(now)
         self._learn(slot)
         began = []
@@ -106,7 +106,7 @@ class Book:
         return [*began, *((each, True) for each in over)]
 
     def _slot(self, at: float) -> int:
-        """Return the slot of a time; it is none before the last one that was looked at."""
+        """Return the slot of a time, which is never before the last examined slot."""
         slot = int(at // SLOT)
         behind = self.slot - SKEW - (slot + self.ahead)
         if behind > 0:
@@ -114,7 +114,7 @@ class Book:
         return max(slot + self.ahead, self.slot)
 
     def _opened(self, sign: Sign, slot: int) -> Incident | None:
-        """Return a new incident, or None where `sign` is part of one that is open, or too many are."""
+        """Return a new incident, or None if `sign` belongs to an open incident or if too many are open."""
         if any(sign.key in each.keys for each in self.incidents.values()):
             return None
         cause = self.causes.get(sign.key)
@@ -135,8 +135,8 @@ class Book:
         return incident if open_one is None else None
 
     def _joins(self, sign: Sign, kind: str, incident: Incident, slot: int) -> bool:
-        """Return whether `sign` is part of an open incident: the same cause elsewhere, or, of failures that pass,
-        another cause at the same place, soon after its beginning.
+        """Return whether `sign` belongs to an open incident: the same cause at another place, or, for transient
+        failures, another cause at the same place soon after the beginning.
         """
         early = slot - incident.opened / SLOT <= JOINS
         here = sign.place in incident.places
@@ -164,7 +164,7 @@ class Book:
                 incident.cases[cause] += count
 
     def _learn(self, slot: int) -> None:
-        """Let the slots that are no longer recent leave."""
+        """Move the slots that are no longer recent into the long-term memory."""
         if not self.slot:
             self.slot = slot
         first, last = self.slot - RECENT + 1, min(self.slot, slot - RECENT)  # nothing was counted after self.slot
@@ -218,7 +218,7 @@ class Book:
             day.add(slot, use.tokens, use.tpd)
 
     def plain(self) -> list[Any]:
-        """Return what `of` reads."""
+        """Return a value that `of` can read."""
         kinds = (self.places, self.causes, self.quotas, self.days, self.incidents)
         return [self.slot, self.ahead, *({name: each.plain() for name, each in kind.items()} for kind in kinds)]
 
@@ -236,7 +236,7 @@ class Book:
 
 
 def _kept(kept: dict[str, T], name: str, make: Callable[[], T], most: int) -> T:
-    """Return what is kept under `name`, made if there is none; what was seen longest ago makes room."""
+    """Return the entry of `name`, created if it does not exist. The entry seen longest ago is dropped to make room."""
     found = kept.get(name)
     if found is None:
         if len(kept) >= most:

@@ -1,4 +1,4 @@
-"""The report that is made of a tally: prices are looked up here, and samples are freed of all that may be a secret."""
+"""Turn a tally into a report: look prices up, and remove everything from samples that may be a secret."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Limits(Protocol):
 
 
 def counted(counts: Counts, quota: Limits | None, now: float) -> Report:
-    """Return the report of `counts`; `quota` tells the limits, by the clock of which it is `now`."""
+    """Return the report of `counts`. `quota` has the limits; `now` is a time of its clock."""
     answers = tuple(_answers(*key[1:], row) for key, row in counts.answers.items())
     failures = tuple(
         Failures(
@@ -64,7 +64,9 @@ def place_of(route: Route) -> str:
 
 @lru_cache(1000)
 def recognised(cause: str, message: str) -> str:
-    """Return the words of `message` that the catalogue has for `cause`: they are its own, and so can quote nothing."""
+    """Return the words of `message` that the catalogue has for `cause`. They come from the catalogue, so they quote
+    nothing of the request.
+    """
     text = " ".join(message.lower().split())
     known = (each for each in catalogue().signatures if each.cause.slug == cause)
     parts = {part for signature in known for part in (*signature.contains, *signature.all) if part in text}
@@ -91,7 +93,7 @@ def _usage(row: Answered) -> Usage:
 
 
 def _uses(counts: Counts, quota: Limits | None, now: float) -> list[Use]:
-    """Return what was used of each quota, where its limits are known."""
+    """Return the use of each quota whose limits are known."""
     if quota is None:
         return []
     uses: dict[str, Use] = {}

@@ -1,4 +1,4 @@
-"""The delivery of alerts: each sink has its own thread and its own bounded queue, so that none holds up another."""
+"""The delivery of alerts. Each sink has its own thread and its own bounded queue, so that no sink delays another."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 MOST_QUEUED = 1000
-"""Alerts that wait for one sink; the oldest is given up for a new one."""
+"""The most alerts that wait for one sink. The oldest is dropped for a new one."""
 
 PATIENCE = 3600.0
-"""Seconds after which the delivery of an alert is given up; what no wait can heal is given up at once."""
+"""The seconds after which the delivery of an alert is given up. A permanent failure ends it immediately."""
 
 SCHEDULE = Hint(base=1.0, cap=60.0, attempts=1_000_000)
-"""The waits between two attempts to deliver: a sink that comes back gets its alerts within a minute."""
+"""The waits between delivery attempts: a sink that recovers gets its alerts within a minute."""
 
 
 class NotDelivered(Exception):
-    """A sink refused an alert; `fault` says whether to try again."""
+    """A sink refused an alert. `fault` says whether to retry."""
 
     def __init__(self, fault: Fault) -> None:
         super().__init__(str(fault))
@@ -42,7 +42,9 @@ class NotDelivered(Exception):
 
 
 class Outlet:
-    """Delivers alerts to one sink, one after the other. `done` is called with each that is delivered or given up."""
+    """Delivers alerts to one sink, one after the other. `done` is called with each alert that was delivered or given
+    up.
+    """
 
     def __init__(
         self,
@@ -74,11 +76,11 @@ class Outlet:
             self._changed.notify_all()
         if given_up is not None:
             if self.lost.bit_count() == 1:  # 1, 2, 4, 8 …: a flood of alerts must not become one of lines
-                _log.error("%d alerts were not delivered to %s: too many wait", self.lost, _name(self._sink))
+                _log.error("%d alerts were not delivered to %s: too many are waiting", self.lost, _name(self._sink))
             self._done(given_up)
 
     def close(self, until: float) -> None:
-        """Wait until all are delivered, but not beyond `until`, then stop."""
+        """Wait until all alerts are delivered, but at most until `until`, then stop."""
         with self._changed:
             while self._thread is not None and self._queue and self._clock() < until:
                 self._changed.wait(max(0.0, until - self._clock()))
@@ -102,7 +104,7 @@ class Outlet:
             self._done(alert)
 
     def _next(self) -> Alert | None:
-        """Return the alert that is next, which stays in the queue until it is delivered; None at the end."""
+        """Return the next alert, which stays in the queue until it is delivered, or None at the end."""
         with self._changed:
             while not self._queue and not self._closing:
                 self._changed.wait()
@@ -113,14 +115,16 @@ class Outlet:
         while True:
             try:
                 self._sink(alert)
-            except Exception as error:  # noqa: BLE001 - a sink is anybody's code
+            except Exception as error:  # noqa: BLE001 - a sink may be the user's code
                 fault = error.fault if isinstance(error, NotDelivered) else classify(error)
             else:
                 return True
             retry += 1
             wait = delay(replace(fault, hint=SCHEDULE), retry, wait, jitter=near, chance=self._chance)
-            wait = min(wait, SCHEDULE.cap)  # also where the sink asks for more, as one that limits rates may
-            lasting = fault.decision is Decision.FAIL and fault.origin is not Origin.NETWORK  # a name may be back soon
+            wait = min(wait, SCHEDULE.cap)  # even if the sink asks for a longer wait, as a rate limiter may
+            lasting = (
+                fault.decision is Decision.FAIL and fault.origin is not Origin.NETWORK
+            )  # a host name may resolve again soon
             if lasting or self._clock() - started + wait > PATIENCE:
                 self.lost += 1
                 _log.error(
@@ -128,12 +132,14 @@ class Outlet:
                 )
                 return False
             if retry == 1:
-                _log.warning("alert %s: %s failed with %s; tried again", alert.id, _name(self._sink), fault.code)
+                _log.warning(
+                    "alert %s: %s failed with %s; the delivery is retried", alert.id, _name(self._sink), fault.code
+                )
             if not self._waited(wait):
                 return False
 
     def _waited(self, seconds: float) -> bool:
-        """Wait; returns False if the outlet closes meanwhile."""
+        """Wait. Return False if the outlet closes meanwhile."""
         until = self._clock() + seconds
         with self._changed:
             while not self._closing and (left := until - self._clock()) > 0:
@@ -142,7 +148,7 @@ class Outlet:
 
 
 def started(run: Callable[[], None]) -> threading.Thread | None:
-    """Return a thread that runs; None where the program is ending, which starts no more of them."""
+    """Return a running thread, or None if the program is ending and cannot start threads."""
     thread = threading.Thread(target=run, name="bedrock-alerts", daemon=True)
     try:
         thread.start()
@@ -152,6 +158,6 @@ def started(run: Callable[[], None]) -> threading.Thread | None:
 
 
 def _name(sink: Sink) -> str:
-    """Return a sink's name; what a function is bound to may be a secret."""
+    """Return a sink's name without the object that a function is bound to, which may contain a secret."""
     name: str = getattr(sink, "name", "") or getattr(sink, "__qualname__", type(sink).__qualname__)
     return name

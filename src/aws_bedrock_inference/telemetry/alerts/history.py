@@ -1,6 +1,7 @@
-"""The memory of one count: its last ten minutes, what is usual, and what the same time of earlier days had.
+"""The memory of one count: its last ten minutes, its usual value, and its values at the same time on earlier days.
 
-The last ten minutes are no part of what is usual: an incident would hide itself. Nor is an open incident, for a day.
+The usual value excludes the last ten minutes, because otherwise an incident would hide itself. It also excludes an
+open incident, for one day.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import Any, Self
 from aws_bedrock_inference.telemetry.alerts.rules import PRIOR, WEIGHT
 
 SLOT = 10.0
-"""Seconds."""
+"""Seconds in a slot."""
 
 RECENT = 60
 """Slots that are looked at."""
@@ -24,10 +25,10 @@ QUARTER = 90
 
 _QUARTERS = A_DAY // QUARTER
 
-# What is usual is a mean over about a day, each slot of which counts for this much of the next.
+# The usual value is a mean over about a day; with each slot, older slots lose this factor of their weight.
 _KEPT = exp(-1.0 / A_DAY)
 
-# A quarter with fewer cases says nothing, and neither does a part below this.
+# A quarter with fewer cases, or with a smaller share, is no evidence.
 _LEAST = 50
 _NOTHING = 1e-9
 
@@ -39,7 +40,7 @@ class Ring(dict[int, int]):
     """Counts by slot, those of the last ten minutes."""
 
     def add(self, slot: int, count: int) -> None:
-        """Count more in a slot."""
+        """Add to the count of a slot."""
         self[slot] = self.get(slot, 0) + count
 
     def last(self, slot: int, slots: int) -> int:
@@ -47,19 +48,19 @@ class Ring(dict[int, int]):
         return sum(count for at, count in self.items() if slot - slots < at <= slot)
 
     def plain(self) -> list[int]:
-        """Return what `of` reads: the first slot, and the counts from there."""
+        """Return a value that `of` can read: the first slot, and the counts from there."""
         first = min(self, default=0)
         return [first, *(self.get(slot, 0) for slot in range(first, max(self, default=-1) + 1))]
 
     @classmethod
     def of(cls, plain: list[int]) -> Self:
-        """Return what was written by `plain`."""
+        """Return the object that was written by `plain`."""
         return cls((slot, count) for slot, count in enumerate(plain[1:], plain[0]) if count)
 
 
 class Pattern:
-    """The share, or the rate, in each quarter of an hour of the day, as earlier days had it. What is older than a day
-    fades by `fade` a day.
+    """The share, or the rate, of earlier days in each quarter of an hour of the day. Values older than a day fade by
+    `fade` per day.
     """
 
     def __init__(self, fade: float) -> None:
@@ -69,7 +70,7 @@ class Pattern:
         self._days: dict[int, list[float]] | None = {}  # by quarter: its day, its share, and what earlier days leave
 
     def add(self, slot: int, cases: int, of: int) -> None:
-        """Count a slot that is over."""
+        """Count a slot that has ended."""
         quarter = slot // QUARTER
         if quarter != self._quarter:
             self._close()
@@ -78,7 +79,7 @@ class Pattern:
         self._of += of
 
     def expected(self, slot: int) -> float:
-        """Return what earlier days had at this time, a quarter of an hour sooner or later."""
+        """Return the value of earlier days at this time, a quarter of an hour earlier or later."""
         now = slot // QUARTER
         return max(self._before(quarter) for quarter in (now - 1, now, now + 1))
 
@@ -90,7 +91,7 @@ class Pattern:
         return found[2] if found[0] == day else self._left(found, day)
 
     def _left(self, found: list[float], day: int) -> float:
-        """Return what the days up to the one in `found` leave for a later `day`."""
+        """Return what the days up to the day of `found` contribute to a later `day`."""
         known, share, earlier = found
         return float(max(share * self._fade ** (day - known - 1), earlier * self._fade ** (day - known)))
 
@@ -109,24 +110,28 @@ class Pattern:
         )
 
     def _known(self) -> dict[int, list[float]]:
-        """Return the days. They are a text until somebody asks, since they are asked for far less often than kept."""
+        """Return the days. They stay text until they are needed, because they are read far less often than they are
+        stored.
+        """
         if self._days is None:
             rows = (row.split(",") for row in self._text.split(";") if row)
             self._days = {int(quarter): list(map(float, rest)) for quarter, *rest in rows}
         return self._days
 
     def plain(self) -> list[Any]:
-        """Return what `read` reads."""
+        """Return a value that `read` can read."""
         return [self._quarter, self._cases, self._of, self._text]
 
     def read(self, plain: list[Any]) -> None:
-        """Take over what was written by `plain`."""
+        """Read the value that `plain` wrote."""
         self._quarter, self._cases, self._of, self._text = plain
         self._days = None
 
 
 class Share:
-    """The cases among all: failures of one cause among the attempts at a place, truncated ones among its answers."""
+    """Cases among all events: failures of one cause among the attempts at a place, or truncated answers among its
+    answers.
+    """
 
     def __init__(self) -> None:
         self.recent = Ring()
@@ -135,11 +140,11 @@ class Share:
 
     @property
     def usual(self) -> float:
-        """The share that is usual."""
+        """The usual share."""
         return (self._cases + PRIOR * WEIGHT) / (self._of + WEIGHT)
 
     def learn(self, slot: int, of: int, *, usual: bool) -> None:
-        """Let a slot leave what is recent; where it is not `usual`, only the day's pattern has it."""
+        """Remove a slot from the recent ones. If it is not `usual`, only the daily pattern learns from it."""
         cases = self.recent.pop(slot, 0)
         self.pattern.add(slot, cases, of)
         if usual:
@@ -147,12 +152,12 @@ class Share:
             self._of = self._of * _KEPT + of
 
     def plain(self) -> list[Any]:
-        """Return what `of` reads."""
+        """Return a value that `of` can read."""
         return [self.recent.plain(), self.pattern.plain(), round(self._cases, 4), round(self._of, 2)]
 
     @classmethod
     def of(cls, plain: list[Any]) -> Self:
-        """Return what was written by `plain`."""
+        """Return the object that was written by `plain`."""
         made = cls()
         recent, pattern, made._cases, made._of = plain
         made.recent = Ring.of(recent)
@@ -161,7 +166,7 @@ class Share:
 
 
 class Flow:
-    """A count of something that goes on all the time: dollars or tokens spent, dead letters kept."""
+    """A count that grows continuously: dollars or tokens spent, dead letters stored."""
 
     def __init__(self) -> None:
         self.recent = Ring()
@@ -175,7 +180,7 @@ class Flow:
         return self._sum / self._slots if self._slots else 0.0
 
     def learn(self, slot: int, *, usual: bool) -> None:
-        """Let a slot leave what is recent; where it is not `usual`, only the day's pattern has it."""
+        """Remove a slot from the recent ones. If it is not `usual`, only the daily pattern learns from it."""
         count = self.recent.pop(slot, 0)
         self.learned += 1
         self.pattern.add(slot, count * _SECONDS, _SECONDS)
@@ -184,13 +189,13 @@ class Flow:
             self._slots = self._slots * _KEPT + 1.0
 
     def plain(self) -> list[Any]:
-        """Return what `of` reads."""
+        """Return a value that `of` can read."""
         numbers = [self.learned, round(self._sum, 6), round(self._slots, 4)]
         return [self.recent.plain(), self.pattern.plain(), *numbers]
 
     @classmethod
     def of(cls, plain: list[Any]) -> Self:
-        """Return what was written by `plain`."""
+        """Return the object that was written by `plain`."""
         made = cls()
         recent, pattern, made.learned, made._sum, made._slots = plain
         made.recent = Ring.of(recent)

@@ -1,4 +1,4 @@
-"""One incident: what began when, where, and what is known of it until its end."""
+"""One incident: what began, when and where, and all facts about it until its end."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ LISTED = 10
 
 @dataclass(slots=True)
 class Incident:
-    """An incident of one of the rules. `keys` are what rose, each with the slot in which it last did and the window in
-    which it is watched. `cases` counts failures by cause, `share` is the largest share or rate, `usual` the usual one.
-    It began at `start`, in seconds since the epoch, and was `opened` by the time of the book.
+    """An incident of one rule. `keys` are the counts that rose, each with the slot of its last rise and its window.
+    `cases` counts failures by cause, `share` is the largest share or rate, and `usual` the usual one. The incident
+    began at `start`, in seconds since the epoch, and was `opened` at a time of the book.
     """
 
     id: str
@@ -35,7 +35,7 @@ class Incident:
     note: str = ""
 
     def rises(self, key: str, slot: int, window: int, share: float = 0.0) -> None:
-        """Record that `key` is above what is usual now."""
+        """Record that `key` is above its usual value now."""
         self.keys[key] = [slot, window]
         self.share = max(self.share, share)
 
@@ -45,9 +45,9 @@ class Incident:
             names.extend([name for name in more if name and name not in names][: max(0, LISTED - len(names))])
 
     def is_over(self, slot: int, quiet: int) -> bool:
-        """Return whether nothing of it has risen for `quiet` slots, and for as long as it is watched."""
+        """Return whether none of the counts has risen for `quiet` slots and for the length of its window."""
         return all(slot - last >= quiet for last, _ in self.keys.values())
 
     def plain(self) -> dict[str, Any]:
-        """Return what `Incident(**plain)` reads."""
+        """Return a value that `Incident(**plain)` can read."""
         return asdict(self)

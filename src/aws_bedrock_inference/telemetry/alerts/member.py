@@ -1,8 +1,8 @@
-"""One process among those that meet at a store: it reports, takes its turns to look, and keeps alerts that it has to
-deliver in force. It knows no thread and no clock: `step` is called every ten seconds.
+"""One of the processes that share a store. It reports, looks for incidents when it is its turn, and renews its claim
+on the alerts that it has to deliver. It uses no thread and no clock: `step` is called every ten seconds.
 
-If the store has not taken three reports in a row, it goes on alone from the memory that it saw last: an alert too many
-is better than none.
+If the store refuses three reports in a row, the process continues alone with the last memory it has seen, because an
+extra alert is better than none.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 ALONE = 3
-"""Reports in a row that the store did not take, after which a process judges alone."""
+"""The number of consecutive reports that the store refuses before a process judges alone."""
 
-# Reports that are kept for a store that fails: a minute. Older ones say nothing of now.
+# Reports kept while the store fails: one minute. Older reports no longer matter.
 _KEPT = 6
 
 
 class Member(Locked):
-    """A process of `service` at `store`, or alone if that is None; `deliver` is called with each alert that is its to
-    deliver, and `delivered` says when it is done with one.
+    """A process of `service` that uses `store`, or works alone if it is None. `deliver` is called with each alert that
+    this process has to deliver; `delivered` is called when the delivery is finished.
     """
 
     def __init__(self, store: AlertStore | None, service: str, deliver: Callable[[Alert], None], wall: Clock) -> None:
@@ -54,13 +54,15 @@ class Member(Locked):
         self._done: list[str] = []
 
     def after_fork(self) -> None:
-        """Begin anew: what is reported and delivered is the parent's."""
+        """Start empty in a forked child: reports and deliveries belong to the parent."""
         super().after_fork()
         self._unsent.clear()
         self._held, self._done, self._alone = {}, [], None
 
     def step(self, report: Report, *, last: bool = False) -> None:
-        """Report, and look if it is this process's turn. The `last` one hands over what it could not deliver."""
+        """Report, and look for incidents if it is this process's turn. With `last`, hand over the alerts that could
+        not be delivered.
+        """
         with self._lock:
             done, self._done = self._done, []
             held = tuple(self._held)
@@ -68,7 +70,7 @@ class Member(Locked):
         problem = self._report(whole)
         if problem is None:
             if self._alone is not None:
-                _log.info("alerts: %s answers again", self._store.place)
+                _log.info("alerts: %s is available again", self._store.place)
             self._failures, self._alone = 0, None
             return
         self._failures += 1
@@ -80,8 +82,9 @@ class Member(Locked):
                 self._look(self._alone, self._alone.report(self._service, each.to_json()).run())
 
     def _report(self, report: Report) -> Exception | None:
-        """Leave a report, and those before it, at the store, and look. Return why that did not work, or why the last
-        look did not: where the turn is another's, nobody knows whether that one can read the memory.
+        """Send a report, and earlier reports that failed, to the store, and look for incidents. Return why this
+        failed, or why the last look failed. If another process has the turn, nobody knows yet whether it can read the
+        memory.
         """
         self._unsent.append(report)
         try:
@@ -98,14 +101,14 @@ class Member(Locked):
         return self._unreadable
 
     def delivered(self, *alerts: Alert) -> None:
-        """Record that the delivery of alerts is over, well or not."""
+        """Record that the delivery of alerts is finished, successfully or not."""
         with self._lock:
             for alert in alerts:
                 self._held.pop(alert.id, None)
                 self._done.append(alert.id)
 
     def _look(self, store: AlertStore, turn: Turn | None) -> None:
-        """Look and deliver, if it is this process's turn."""
+        """Look for incidents and deliver alerts, if it is this process's turn."""
         if turn is None:
             return
         memory, alerts = look(turn.memory, turn.reports, turn.now, self._service)

@@ -1,4 +1,4 @@
-"""The memory of one place, a model in a Region, of one cause there, and of one quota."""
+"""The memory of one place (a model in a Region), of one cause there, and of one quota."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from aws_bedrock_inference.telemetry.alerts.history import A_DAY, Flow, Ring, Sh
 # Names that are kept of one kind.
 NAMED = 20
 
-# The part of a tenant's spending that the next slot still has: about ten minutes of it count.
+# The part of a tenant's spending that remains in the next slot, so that about ten minutes count.
 _KEPT = 0.98
 
 MILLION = 1_000_000
@@ -17,8 +17,8 @@ MILLION = 1_000_000
 
 
 class Place:
-    """The attempts and the answers of the last minutes, the dead letters, and what is spent: in dollars, and in tokens
-    where the price is not known. `spenders` are tenants, by what they spent of late.
+    """The attempts and answers of the last minutes, the dead letters, and the spending: in dollars, or in tokens if
+    the price is unknown. `spenders` are the tenants by their recent spending.
     """
 
     def __init__(self) -> None:
@@ -28,30 +28,30 @@ class Place:
         self.spenders: dict[str, int] = {}
 
     def spent(self, slot: int, tenant: str, tokens: int, cost: float | None) -> None:
-        """Count what a tenant spent."""
+        """Add to a tenant's spending."""
         amount = tokens if cost is None else round(cost * MILLION)
         (self.tokens if cost is None else self.spend).recent.add(slot, amount)
         if tenant in self.spenders or len(self.spenders) < NAMED:
             self.spenders[tenant] = self.spenders.get(tenant, 0) + amount
 
     def largest(self) -> list[str]:
-        """Return the tenants that spent most of late."""
+        """Return the tenants with the highest recent spending."""
         return sorted(filter(None, self.spenders), key=lambda name: -self.spenders[name])[:3]
 
     def leave(self, slot: int) -> None:
-        """Forget a slot, which the causes have learned."""
+        """Remove a slot from the recent ones, after the causes have learned from it."""
         self.attempts.pop(slot, None)
         self.answers.pop(slot, None)
         self.spenders = {name: int(part * _KEPT) for name, part in self.spenders.items() if part}
 
     def plain(self) -> list[Any]:
-        """Return what `of` reads."""
+        """Return a value that `of` can read."""
         rings, flows = (self.attempts, self.answers), (self.spend, self.tokens, self.letters)
         return [self.seen, self.spenders, *(ring.plain() for ring in rings), *(flow.plain() for flow in flows)]
 
     @classmethod
     def of(cls, plain: list[Any]) -> Self:
-        """Return what was written by `plain`."""
+        """Return the object that was written by `plain`."""
         made = cls()
         made.seen, made.spenders, attempts, answers, spend, tokens, letters = plain
         made.attempts, made.answers = Ring.of(attempts), Ring.of(answers)
@@ -61,8 +61,8 @@ class Place:
 
 class Cause:
     """One cause of failures at a place, or one way in which answers stop there (`kind` is then `stop`). `operations`
-    and `tenants` are those that met it, with the slot in which they last did; `sample` is the last failure, and in the
-    slot `over` the last incident ended.
+    and `tenants` are those that saw it, each with the slot of the last time. `sample` is the last failure. The last
+    incident ended in the slot `over`.
     """
 
     def __init__(self, name: str, place: str, kind: str) -> None:
@@ -85,13 +85,13 @@ class Cause:
                 names[name] = slot
 
     def plain(self) -> list[Any]:
-        """Return what `of` reads."""
+        """Return a value that `of` can read."""
         own = [self.name, self.place, self.kind, self.seen, self.over, self.operations, self.tenants, self.sample]
         return [*own, self.share.plain()]
 
     @classmethod
     def of(cls, plain: list[Any]) -> Self:
-        """Return what was written by `plain`."""
+        """Return the object that was written by `plain`."""
         name, place, kind, seen, over, operations, tenants, sample, share = plain
         made = cls(name, place, kind)
         made.seen, made.over, made.operations, made.tenants, made.sample = seen, over, operations, tenants, sample
@@ -109,12 +109,12 @@ class Quota:
         self.tpm: float | None = None
 
     def plain(self) -> list[Any]:
-        """Return what `of` reads."""
+        """Return a value that `of` can read."""
         return [self.seen, self.requests.plain(), self.tokens.plain(), self.rpm, self.tpm]
 
     @classmethod
     def of(cls, plain: list[Any]) -> Self:
-        """Return what was written by `plain`."""
+        """Return the object that was written by `plain`."""
         made = cls()
         made.seen, requests, tokens, made.rpm, made.tpm = plain
         made.requests, made.tokens = Ring.of(requests), Ring.of(tokens)
@@ -122,7 +122,7 @@ class Quota:
 
 
 class Day:
-    """The tokens of a day of one account in one Region, by all models and processes. It begins at midnight UTC."""
+    """The daily tokens of one account in one Region, for all models and processes. The day begins at midnight UTC."""
 
     def __init__(self, day: int, used: int = 0, limit: float | None = None) -> None:
         self.day, self.used, self.limit = day, used, limit
@@ -135,5 +135,5 @@ class Day:
         self.limit = limit or self.limit
 
     def plain(self) -> list[Any]:
-        """Return what `Day(*plain)` reads."""
+        """Return a value that `Day(*plain)` can read."""
         return [self.day, self.used, self.limit]

@@ -1,4 +1,6 @@
-"""The report of one process about some seconds: counts, nothing of any single call but a sample of each failure."""
+"""The report of one process about a few seconds: counts, and one sample of each failure, but nothing else about a
+single call.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,7 @@ FORMAT = 1
 
 
 class Answers(NamedTuple):
-    """Calls that were answered at a place: how many, their tokens, and their cost in dollars where it is known."""
+    """Calls that were answered at a place: their number, their tokens, and their cost in dollars if it is known."""
 
     place: str
     operation: str
@@ -23,8 +25,9 @@ class Answers(NamedTuple):
 
 
 class Failures(NamedTuple):
-    """Attempts that failed with one cause. `kind` is `permanent`, `transient`, or `refusal` for what this package
-    refused because of earlier failures. `code`, `request_id`, `message` and `advice` are those of the last one.
+    """Attempts that failed with one cause. `kind` is `permanent`, `transient`, or `refusal` for a call that this
+    package refused because of earlier failures. `code`, `request_id`, `message` and `advice` are those of the last
+    attempt.
     """
 
     place: str
@@ -40,7 +43,7 @@ class Failures(NamedTuple):
 
 
 class Letters(NamedTuple):
-    """Dead letters that were kept, and that were lost."""
+    """Dead letters that were stored, and that were lost."""
 
     place: str
     cause: str
@@ -49,7 +52,7 @@ class Letters(NamedTuple):
 
 
 class Use(NamedTuple):
-    """The use of one quota, by account, Region, model and pool, and its limits as far as they are known."""
+    """The use of one quota (account, Region, model and pool), and its limits if they are known."""
 
     quota: str
     requests: int
@@ -61,8 +64,8 @@ class Use(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """The counts of one process. `held` are the messages that it is delivering, `delivered` those that are done with
-    since its last report, and `released` those that another process may deliver.
+    """The counts of one process. `held` are the alerts that it is delivering, `delivered` the alerts finished since
+    its last report, and `released` the alerts that another process may deliver.
     """
 
     answers: tuple[Answers, ...] = ()
@@ -74,12 +77,12 @@ class Report:
     released: tuple[str, ...] = ()
 
     def to_json(self) -> str:
-        """Return what `from_json` reads."""
+        """Return a value that `from_json` can read."""
         return json.dumps([FORMAT, *(getattr(self, each.name) for each in fields(self))], separators=(",", ":"))
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """Return what was written by `to_json`. Raises `ValueError` for anything else."""
+        """Return the report that `to_json` wrote. Raises `ValueError` for anything else."""
         try:
             version, answers, failures, letters, uses, *names = json.loads(text)
             rows: tuple[Any, ...] = (
@@ -92,5 +95,5 @@ class Report:
         except (TypeError, ValueError) as error:
             raise ValueError(f"a report that cannot be read: {error}") from error
         if version != FORMAT:
-            raise ValueError(f"a report of format {version}, and format {FORMAT} is read here")
+            raise ValueError(f"a report of format {version}; this version reads format {FORMAT}")
         return report

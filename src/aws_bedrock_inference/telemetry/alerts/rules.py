@@ -1,8 +1,8 @@
-"""The rules by which an alert is raised, as arithmetic on counts: no time, no input, no output.
+"""The rules that raise alerts, as arithmetic on counts, without time, input or output.
 
-A share of calls has risen when it is large, far above what is usual, above what the same time of earlier days had, and
-no chance: a Poisson count as high would be seen once in ten million looks. One look every ten seconds at a dozen causes
-is three million looks a month.
+A share of calls has risen if it is large, far above the usual share, above the share of earlier days at this time, and
+not random: a Poisson count this high would occur once in ten million looks. One look every ten seconds at a dozen
+causes is three million looks a month.
 """
 
 from __future__ import annotations
@@ -15,27 +15,28 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 CHANCE = 1e-7
-"""The probability above which a count may be chance."""
+"""The probability above which a count may be random."""
 
 OUTSTANDING = 1.5
-"""The factor above what the same time of day had before: a nightly job fails as it did last night."""
+"""The factor above the value of earlier days at the same time: a nightly job fails again as it failed last night."""
 
 PRIOR, WEIGHT = 0.005, 100.0
-"""The share that is usual for what was never seen, and how many calls this belief is worth."""
+"""The usual share that is assumed for a new count, and the number of calls that this assumption is worth."""
 
 
 BURST = 3
-"""Slots that may be left out of a window, the worst ones: half a minute of a deployment, or of one bad second, is over
-before anybody has read of it."""
+"""The number of slots that may be excluded from a window, the worst ones first: half a minute of a deployment, or one
+bad second, is over before anybody has read the alert.
+"""
 
 LASTING = 0.7
-"""The part of the threshold that the rest of the window must have."""
+"""The part of the threshold that the rest of the window must reach."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rise:
-    """A rule for one kind of share: at least `least` cases, `floor` of all and `factor` times the usual, in one of the
-    `windows`, in slots.
+    """A rule for one kind of share: at least `least` cases, a share of at least `floor`, and `factor` times the usual
+    share, in one of the `windows` (in slots).
     """
 
     floor: float
@@ -48,7 +49,9 @@ class Rise:
         return max(self.floor, self.factor * usual, OUTSTANDING * pattern)
 
     def holds(self, slots: Sequence[tuple[int, int]], usual: float, pattern: float) -> bool:
-        """Return whether `slots`, each with its cases and all, are a rise above `usual` and the day's `pattern`."""
+        """Return whether `slots`, each with its cases and its total, are a rise above `usual` and the day's
+        `pattern`.
+        """
         cases, of = (sum(each[part] for each in slots) for part in (0, 1))
         threshold = self.threshold(usual, pattern)
         if cases < self.least or cases < threshold * of or tail(cases, of * max(usual, pattern)) >= CHANCE:
@@ -59,15 +62,16 @@ class Rise:
 
 
 FAILURES = Rise(floor=0.025, factor=2.5, least=5, windows=(6, 60))
-"""Failed attempts of one cause. Two and a half per cent, since five must be told within a minute, of which the first
-half may have passed without any."""
+"""Failed attempts with one cause. The threshold is 2.5 %: a failure share of 5 % must be reported within a minute, and
+the first half of that minute may have passed before the failures began.
+"""
 
 STOPS = Rise(floor=0.1, factor=2.5, least=10, windows=(60,))
-"""Answers that were refused or truncated: some always are, and a tenth of all is worth a look."""
+"""Answers that were refused or truncated. Some always are, and a tenth of all is worth an alert."""
 
 
 def tail(cases: float, mean: float) -> float:
-    """Return the probability that a Poisson count of this mean is as high as `cases`, or higher."""
+    """Return the probability that a Poisson count of this mean is at least `cases`."""
     if cases <= mean or mean <= 0.0:
         return 1.0 if cases <= mean else 0.0
     term = exp(cases * log(mean) - mean - lgamma(cases + 1.0))
@@ -81,8 +85,8 @@ def tail(cases: float, mean: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Surge:
-    """A rule for what is counted by time: `factor` times the usual and the day's pattern, in both halves of a window of
-    `window` slots that has `floor` at least. Its first `learning` slots are for learning what is usual.
+    """A rule for a count per time: `factor` times the usual value and the day's pattern, in both halves of a window of
+    `window` slots with a total of at least `floor`. In its first `learning` slots it only learns the usual value.
     """
 
     floor: float
@@ -91,23 +95,24 @@ class Surge:
     learning: int
 
     def holds(self, first: float, second: float, usual: float, pattern: float) -> bool:
-        """Return whether the two halves of a window are a surge above what is expected of a slot."""
+        """Return whether the two halves of a window are a surge above the expected count of a slot."""
         expected = self.factor * max(usual, pattern) * self.window / 2
         return first + second >= self.floor and min(first, second) >= expected and first > 0.0
 
 
 SPEND = Surge(floor=250_000, factor=3.0, window=60, learning=8640)
-"""Millionths of a dollar: a quarter of a dollar in ten minutes is 36 a day. The first day is for learning: a morning is
-no surge."""
+"""Millionths of a dollar. A quarter of a dollar in ten minutes is 36 dollars a day. The first day is for learning, so
+that the first morning is no surge.
+"""
 
 TOKENS = Surge(floor=250_000, factor=3.0, window=60, learning=8640)
-"""Tokens in the place of dollars, for models whose prices are not known."""
+"""Tokens instead of dollars, for models whose prices are unknown."""
 
 LETTERS = Surge(floor=20, factor=3.0, window=60, learning=0)
-"""Dead letters: twenty in ten minutes are more than somebody reads one by one."""
+"""Dead letters: twenty in ten minutes are more than a person reads one by one."""
 
 DAY_NEARLY = 0.85
-"""The part of the Region's tokens of the day from which they are nearly gone."""
+"""The part of a Region's daily tokens from which they count as nearly exhausted."""
 
 MINUTE_NEARLY = 0.95
-"""The part of a quota per minute, over ten minutes, from which it is nearly gone."""
+"""The part of a quota per minute, over ten minutes, from which it counts as nearly exhausted."""

@@ -1,4 +1,4 @@
-"""The signs of trouble in what is remembered: each rule looks at the counts of all processes at one time."""
+"""The signs of trouble in the memory: each rule examines the counts of all processes at one time."""
 
 from __future__ import annotations
 
@@ -24,14 +24,15 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.telemetry.alerts.place import Cause
     from aws_bedrock_inference.telemetry.alerts.rules import Surge
 
-# The part of what opens an incident that keeps it open.
+# The part of the opening threshold that keeps an incident open.
 _KEEPS = 0.5
 _KEEPS_QUOTA = 0.9
 
 
 class Sign(NamedTuple):
-    """A rise of `key`, seen over `window` slots. One that does not `open` an incident keeps an open one from its end.
-    `since` is the slot in which it began; `share` and `usual` are in `unit`, or parts of all if that is empty.
+    """A rise of `key`, seen over `window` slots. If `open` is False, it cannot open an incident, but it keeps an open
+    one from ending. `since` is the slot in which it began. `share` and `usual` are in `unit`, or fractions of all if
+    `unit` is empty.
     """
 
     rule: str
@@ -49,7 +50,7 @@ class Sign(NamedTuple):
 
 
 def signs(book: Book, slot: int) -> Iterator[Sign]:
-    """Return the signs of trouble at `slot`, those that open incidents first."""
+    """Return the signs of trouble at `slot`, first those that open incidents."""
     found = [*_causes(book, slot), *_flows(book, slot), *_quotas(book, slot), *_days(book, slot)]
     return iter(sorted(found, key=lambda sign: not sign.opens))
 
@@ -63,7 +64,7 @@ def _causes(book: Book, slot: int) -> Iterator[Sign]:
         of = place.answers if cause.kind == "stop" else place.attempts
         new = key in book.fresh or cause.kind == "lost"
         for wanted in (60,) if new else rule.windows:
-            window = min(wanted, slot - cause.over)  # what was told of an incident that is over opens no other
+            window = min(wanted, slot - cause.over)  # signs of an incident that has ended do not open another
             cases = cause.share.recent.last(slot, window)
             if not cases:
                 continue
@@ -88,7 +89,7 @@ def _causes(book: Book, slot: int) -> Iterator[Sign]:
 
 
 def _since(cause: Cause, of: Ring, slot: int, window: int, least: float) -> int:
-    """Return the first slot of the window in which the share was as high as what keeps an incident open."""
+    """Return the first slot of the window with a share high enough to keep an incident open."""
     recent = cause.share.recent
     high = (at for at in recent if at > slot - window and recent[at] >= least * of.get(at, 0))
     return min(high, default=slot)
@@ -115,7 +116,7 @@ def _flows(book: Book, slot: int) -> Iterator[Sign]:
 
 
 def _surge(surge: Surge, flow: Flow, slot: int) -> tuple[bool, float, float] | None:
-    """Return whether a surge opens an incident, what flows in a slot and what is usual; None if it is no surge."""
+    """Return whether a surge opens an incident, the count of a slot, and the usual count; None if it is no surge."""
     half = surge.window // 2
     second, whole = flow.recent.last(slot, half), flow.recent.last(slot, surge.window)
     if second < _KEEPS * max(surge.factor * flow.usual * half, surge.floor / 2):

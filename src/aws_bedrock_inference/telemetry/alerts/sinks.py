@@ -1,5 +1,5 @@
-"""The sinks of alerts: the log, a webhook, and a topic of Amazon SNS. Each is called with one alert, and raises if it
-could not deliver it.
+"""The sinks of alerts: the log, a webhook, and an Amazon SNS topic. Each is called with one alert and raises an
+exception if it could not deliver the alert.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 LOGGER = logging.getLogger("aws_bedrock_inference.alerts")
 
-# Statuses of a webhook that pass: a time-out, too early, too many requests, and all that the server blames on itself.
+# Transient statuses of a webhook: time-out, too early, too many requests, and all server errors.
 _PASSING = frozenset({408, 425, 429})
 _SERVERS = 500
 
@@ -41,8 +41,8 @@ _SUBJECT = 99
 
 
 def to_log(alert: Alert) -> None:
-    """Write `alert` to the logger `aws_bedrock_inference.alerts`: a warning at the beginning, info at the end. The
-    record has the whole alert as its attribute `alert`.
+    """Write `alert` to the logger `aws_bedrock_inference.alerts`, at level WARNING at the beginning and INFO at the
+    end. The record's attribute `alert` is the whole alert.
     """
     level = logging.INFO if alert.state == "ended" else logging.WARNING
     LOGGER.log(level, "%s", alert.summary, extra={"alert": alert.to_dict()})
@@ -50,9 +50,9 @@ def to_log(alert: Alert) -> None:
 
 class Webhook:
     """Posts alerts to a URL as JSON. `headers` are sent with each. With `secret`, the header `X-Signature` is the
-    HMAC-SHA256 of `X-Timestamp`, a dot and the body, in hex.
+    HMAC-SHA256 of `X-Timestamp`, a dot and the body, in hexadecimal.
 
-    Redirects are not followed. A status of 2xx is a delivery; 408, 425, 429 and 5xx are tried again.
+    Redirects are not followed. A status of 2xx is a delivery; 408, 425, 429 and 5xx are retried.
     """
 
     def __init__(
@@ -65,16 +65,16 @@ class Webhook:
         clock: Clock = clocks.wall,
     ) -> None:
         if not is_http(url) or not _URL.fullmatch(url):
-            raise ValueError(f"Webhook({shown(url)}): give a URL that begins with https:// or http://")
+            raise ValueError(f"Webhook({shown(url)}): pass a URL that begins with https:// or http://")
         if urlsplit(url).username is not None:
-            raise ValueError("Webhook(<a URL with a user's name>): give it as headers={'Authorization': 'Basic …'}")
+            raise ValueError("Webhook(<a URL with a user's name>): pass it as headers={'Authorization': 'Basic …'}")
         for name, value in (headers or {}).items():
             if not (_is_header(name) and name.isascii() and _is_header(value)):
                 raise ValueError(
-                    f"Webhook(headers={{{shown(name)}: {shown(value)}}}): give texts of one line, in Latin-1"
+                    f"Webhook(headers={{{shown(name)}: {shown(value)}}}): pass texts of one line, in Latin-1"
                 )
         if not is_number(timeout, above=0):
-            raise ValueError(f"Webhook(timeout={shown(timeout)}): give seconds above 0")
+            raise ValueError(f"Webhook(timeout={shown(timeout)}): pass seconds above 0")
         self.name = f"the webhook at {urlsplit(url).hostname}"  # its path may be a secret
         self._url = url
         self._headers = dict(headers or {})
@@ -111,7 +111,7 @@ def _is_header(value: object) -> bool:
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
     def redirect_request(self, *_: Any) -> None:
-        """Follow none: a POST would become a GET."""
+        """Refuse redirects, because a POST would become a GET."""
 
 
 def _refusal(error: urllib.error.HTTPError) -> Fault:
@@ -128,9 +128,10 @@ def _refusal(error: urllib.error.HTTPError) -> Fault:
 
 
 class Sns(Locked):
-    """Publishes alerts to a topic of Amazon SNS: JSON for programs, a text for e-mail, a line for phones.
+    """Publishes alerts to an Amazon SNS topic: JSON for programs, a text for e-mail, a line for phones.
 
-    `session` is of boto3 or botocore; without it, boto3's default one is used. It needs sns:Publish on the topic.
+    `session` is a boto3 or botocore session; by default boto3's default session is used. It needs the permission
+    sns:Publish on the topic.
     """
 
     def __init__(self, arn: str, *, session: Any = None, endpoint_url: str | None = None) -> None:
@@ -138,7 +139,7 @@ class Sns(Locked):
         arn = str(arn).removeprefix("sns://")
         parts = arn.split(":")
         if len(parts) != 6 or parts[0] != "arn" or parts[2] != "sns" or not all(parts[1:]):  # noqa: PLR2004
-            raise ValueError(f"Sns({shown(arn)}): give the ARN of a topic, arn:aws:sns:REGION:ACCOUNT:NAME")
+            raise ValueError(f"Sns({shown(arn)}): pass the ARN of a topic, arn:aws:sns:REGION:ACCOUNT:NAME")
         self.name = f"the topic {parts[5]}"
         self._arn, self._region = arn, parts[3]
         self._session, self._endpoint = session, endpoint_url
@@ -170,7 +171,7 @@ class Sns(Locked):
             if self._client is None:
                 from botocore.config import Config  # noqa: PLC0415 - heavy; only who publishes needs it
 
-                # Repeats are the outlet's.
+                # The outlet retries, so botocore must not.
                 config = Config(retries={"total_max_attempts": 1}, connect_timeout=5, read_timeout=10)
                 options = {"region_name": self._region, "endpoint_url": self._endpoint, "config": config}
                 self._client, _, _ = make_client("sns", self._session, **options)
@@ -195,7 +196,7 @@ def as_text(alert: Alert) -> str:
 
 
 def sink_of(given: Any) -> Callable[[Alert], Any]:
-    """Return the sink that `given` names: `log`, a URL, a topic's ARN, or a function. Raises `ValueError`."""
+    """Return the sink for `given`: `log`, a URL, the ARN of a topic, or a function. Raises `ValueError`."""
     if callable(given):
         sink: Callable[[Alert], Any] = given
         return sink
@@ -207,5 +208,5 @@ def sink_of(given: Any) -> Callable[[Alert], Any]:
         if given.startswith(("https://", "http://")):
             return Webhook(given)
     raise ValueError(
-        f"Alerts({shown(given)}): give 'log', 'https://…', 'arn:aws:sns:…', a Webhook, an Sns, or a function"
+        f"Alerts({shown(given)}): pass 'log', 'https://…', 'arn:aws:sns:…', a Webhook, an Sns, or a function"
     )

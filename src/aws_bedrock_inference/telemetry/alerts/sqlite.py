@@ -1,4 +1,4 @@
-"""The meeting place of the processes of one machine, in a file."""
+"""The store for the processes of one machine, in a file."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ ALERTS = Schema(
     },
     noun="alerts",
     use="share alerts",
-    loss="what is usual is learned again, and open incidents are told once more",
+    loss="the usual values are learned again, and open incidents are reported again",
 )
 
 _LONG_AGO = -1e18
 
 
 class SqliteAlerts:
-    """Keeps reports and memories in the file at `path`, which is made for its owner alone. `clock` must be the same for
+    """Stores reports and memories in the file at `path`, which is created with mode 0600. `clock` must be the same for
     all processes. A request that waits longer than `timeout` seconds raises `StoreUnavailable`.
     """
 
@@ -46,15 +46,15 @@ class SqliteAlerts:
         self._file = SharedFile(self.path, ALERTS, timeout=timeout)
 
     def report(self, service: str, text: str) -> Question[Turn | None]:
-        """Leave a report, and get the turn if a look is due."""
+        """Store a report, and get the turn if a look is due."""
         return Question(partial(self._report, service, text), 2 * self._timeout, self.place)
 
     def settle(self, service: str, turn: Turn, memory: str) -> Question[bool]:
-        """Replace the memory and drop the reports that were looked at."""
+        """Replace the memory, and delete the reports that were examined."""
         return Question(partial(self._settle, service, turn, memory), 2 * self._timeout, self.place)
 
     def close(self) -> None:
-        """Close the file; the next request opens it again."""
+        """Close the file. The next request opens it again."""
         self._file.close()
 
     def __repr__(self) -> str:

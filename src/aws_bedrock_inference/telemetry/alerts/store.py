@@ -1,7 +1,9 @@
-"""The places where the processes of a service meet, so that one incident raises one alert: the protocol, and memory.
+"""The stores that the processes of a service share, so that one incident raises one alert: the protocol, and a store
+in memory.
 
-A process reports some counts every ten seconds. Whoever reports when a look is due gets the turn: the memory and all
-reports since the last look. It writes the new memory back if the turn is still its own. Nothing but texts is kept.
+A process reports its counts every ten seconds. The process that reports when a look is due gets the turn: the memory
+and all reports since the last look. It writes the new memory back if the turn still belongs to it. A store contains
+only texts.
 """
 
 from __future__ import annotations
@@ -25,13 +27,13 @@ EVERY = 10.0
 """Seconds between two reports of a process."""
 
 DUE = 8.0
-"""Seconds after a look from which the next one is due: less than `EVERY`, which no clock keeps exactly."""
+"""Seconds after a look until the next look is due. This is less than `EVERY`, because no clock keeps it exactly."""
 
 TURN = 20.0
-"""Seconds after which a turn is another's: whoever had it has ended, or is stuck."""
+"""Seconds after which another process gets the turn, because the first one has ended or is stuck."""
 
 MOST_REPORTS = 5000
-"""Reports that wait for a look; more are dropped."""
+"""The most reports that wait for a look; later ones are dropped."""
 
 
 class Turn(NamedTuple):
@@ -44,22 +46,24 @@ class Turn(NamedTuple):
 
 
 class AlertStore(Protocol):
-    """A place where the processes of one service meet. Requests raise `StoreUnavailable`."""
+    """A store that the processes of one service share. Requests raise `StoreUnavailable`."""
 
     place: str
 
     def report(self, service: str, text: str) -> StoreRequest[Turn | None]:
-        """Leave a report, and get the turn if a look is due."""
+        """Store a report, and get the turn if a look is due."""
 
     def settle(self, service: str, turn: Turn, memory: str) -> StoreRequest[bool]:
-        """Replace the memory and drop the reports that were looked at; False if the turn is another's by now."""
+        """Replace the memory, and delete the reports that were examined. Return False if the turn now belongs to
+        another process.
+        """
 
     def close(self) -> None:
         """Release connections and files."""
 
 
 class _Room:
-    """The texts that are kept for one service."""
+    """The stored texts of one service."""
 
     def __init__(self, memory: str = "") -> None:
         self.memory = memory
@@ -69,8 +73,8 @@ class _Room:
 
 
 class MemoryAlerts(Locked):
-    """Keeps everything in this object, for one process; `clock` has seconds since the epoch. It begins with `memories`,
-    by service.
+    """Stores everything in this object, for one process. `clock` returns seconds since the epoch. `memories` are the
+    initial memories by service.
     """
 
     place = "memory"
@@ -81,20 +85,20 @@ class MemoryAlerts(Locked):
         self._rooms = {service: _Room(memory) for service, memory in (memories or {}).items()}
 
     def after_fork(self) -> None:
-        """Begin anew: what was reported is the parent's to tell."""
+        """Start empty in a forked child: the parent reports its own counts."""
         super().after_fork()
         self._rooms = {}
 
     def report(self, service: str, text: str) -> Instant[Turn | None]:
-        """Leave a report, and get the turn if a look is due."""
+        """Store a report, and get the turn if a look is due."""
         return Instant(partial(self._report, service, text))
 
     def settle(self, service: str, turn: Turn, memory: str) -> Instant[bool]:
-        """Replace the memory and drop the reports that were looked at."""
+        """Replace the memory, and delete the reports that were examined."""
         return Instant(partial(self._settle, service, turn, memory))
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing, because nothing is open."""
 
     def __repr__(self) -> str:
         return "MemoryAlerts()"
@@ -121,12 +125,12 @@ class MemoryAlerts(Locked):
 
 
 def due(now: float, looked_at: float, taken_at: float) -> bool:
-    """Return whether a look is due at `now`. A clock that was set back makes it due."""
+    """Return whether a look is due at `now`. It is due if the clock was set back."""
     return not (0.0 <= now - looked_at < DUE or 0.0 <= now - taken_at < TURN)
 
 
 def open_alert_store(url: str) -> AlertStore:
-    """Return the store at `url`: sqlite:///path for the processes of one machine, redis://host for those of many.
+    """Return the store at `url`: sqlite:///path for the processes of one machine, redis://host for many machines.
 
     Raises `ValueError`.
     """

@@ -1,4 +1,6 @@
-"""The counts of this process since its last report, made in the threads of the calls: quickly, and bounded."""
+"""The counts of this process since its last report. They are updated in the threads of the calls, so this must be
+quick, and they are bounded.
+"""
 
 from __future__ import annotations
 
@@ -26,15 +28,16 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.fault import Fault
 
 MOST_ROWS = 1000
-"""The rows of each kind in one report. Once they are there, others are counted under no operation and no tenant, and
-in the end not at all."""
+"""The most rows of each kind in one report. Beyond it, events are counted without operation and tenant, and finally
+not at all.
+"""
 
 # Characters of a message that are kept until its words are looked for in the catalogue.
 _MESSAGE = 2000
 
 
 class Answered:
-    """Answers of one kind: count, the tokens of their usage, and how they stopped."""
+    """Answers of one kind: their number, the tokens of their usage, and their stop reasons."""
 
     __slots__ = (
         "cache_read",
@@ -55,7 +58,7 @@ class Answered:
 
 
 class Failed:
-    """Failed attempts of one kind, and the last of them: its code, its request id, and what it said."""
+    """Failed attempts of one kind, with the code, the request id and the message of the last one."""
 
     __slots__ = ("advice", "code", "count", "kind", "message", "request_id", "route")
 
@@ -67,8 +70,8 @@ class Failed:
 
 
 class Counts(NamedTuple):
-    """The counts: answers by route, operation, tenant and tier, failures by route, operation, tenant and cause,
-    letters by route and cause (kept, lost).
+    """The counts: answers by route, operation, tenant and tier; failures by route, operation, tenant and cause; dead
+    letters by route and cause (stored, lost).
     """
 
     answers: dict[tuple[str, str, str, str], Answered]
@@ -84,12 +87,12 @@ class Tally(Locked):
         self._counts = Counts({}, {}, {})
 
     def after_fork(self) -> None:
-        """Begin anew: what was counted is the parent's."""
+        """Start empty in a forked child: the counts belong to the parent."""
         super().after_fork()
         self._counts = Counts({}, {}, {})
 
     def take(self) -> Counts:
-        """Return what was counted since the last time."""
+        """Return the counts since the last call of this method."""
         with self._lock:
             counts, self._counts = self._counts, Counts({}, {}, {})
         return counts
@@ -120,7 +123,7 @@ class Tally(Locked):
                 row.truncated += stop in TRUNCATED
 
     def attempt_failed(self, event: RetryScheduled | StreamResumed) -> None:
-        """Count an attempt that another one follows."""
+        """Count an attempt that is followed by another."""
         self._failed(event.route, "", "", event.fault)
 
     def left(self, event: FellBack) -> None:
@@ -129,7 +132,7 @@ class Tally(Locked):
             self._failed(event.route, "", "", event.fault)
 
     def replaced(self, event: AnswerDegraded | AnswerCached) -> None:
-        """Count a call that failed and was answered with something else."""
+        """Count a call that failed and returned a substitute."""
         if event.fault is not None:
             self._failed(event.route, "", "", event.fault)
 
@@ -168,7 +171,7 @@ class Tally(Locked):
         return rows.setdefault(key, Answered(route))
 
 
-# The stop reasons of most answers, which need not be looked up.
+# The stop reasons of most answers, which need no look-up.
 _USUAL = frozenset({"end_turn", "tool_use", "stop", "stop_sequence"})
 
 HEARD: dict[type, Callable[[Tally, Any], None]] = {
@@ -184,7 +187,7 @@ HEARD: dict[type, Callable[[Tally, Any], None]] = {
 
 
 def kind_of(fault: Fault) -> str:
-    """Return what a failure means for alerts: whether it may pass, and whether it is a consequence of others."""
+    """Return what a failure means for alerts: whether it is transient, and whether it is a consequence of others."""
     if fault.kind is Kind.REFUSED and fault.category is not Category.PERMANENT:
         return "refusal"
     return "permanent" if fault.category is Category.PERMANENT else "transient"

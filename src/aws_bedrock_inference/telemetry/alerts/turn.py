@@ -1,4 +1,4 @@
-"""One look at everything that was reported: pure, from the memory before to the memory after and what to deliver."""
+"""One look at all reports, as a pure function: from the old memory to the new memory and the alerts to deliver."""
 
 from __future__ import annotations
 
@@ -16,32 +16,33 @@ if TYPE_CHECKING:
 FORMAT = 1
 
 MOST_UNDELIVERED = 1000
-"""The alerts that wait for a process to deliver them; the oldest goes first if more come."""
+"""The most alerts that wait for a process to deliver them. If there are more, the oldest is dropped."""
 
 LAPSE = 60.0
-"""Seconds after which a message belongs to nobody, if the process that delivers it does not report that it still
-does: it has ended."""
+"""Seconds after which an alert belongs to no process, if the process that delivers it has not renewed its claim,
+because that process has ended.
+"""
 
 
 class MemoryUnreadable(ValueError):
     """The memory in the store was not written by this version, or is damaged."""
 
 
-_REMEDY = "Update aws-bedrock-inference in all processes, or give Alerts another store or service"
+_REMEDY = "Update aws-bedrock-inference in all processes, or set another store or service in Alerts"
 
-# What this process wrote last need not be read again, if nobody wrote since.
+# The memory that this process wrote last, which it need not parse again if nobody has written since.
 _last: dict[str, Any] = {}
 
 
 def look(memory: str, reports: Iterable[tuple[float, str]], now: float, service: str) -> tuple[str, list[Alert]]:
-    """Return the memory with `reports` (time and text) and the alerts that the caller has to deliver.
+    """Return the new memory after `reports` (time and text), and the alerts that the caller has to deliver.
 
     Raises `MemoryUnreadable`.
     """
     known = _last.pop(memory, ())
     book, waiting = known or _read(memory)
     for at, text in reports:
-        with suppress(Exception):  # of another version, or nobody's: one report must not end all looks
+        with suppress(Exception):  # from another version, or foreign: one report must not end all looks
             report = Report.from_json(text)
             book.add(report, at)
             for name in report.delivered:
@@ -73,6 +74,6 @@ def _read(memory: str) -> tuple[Book, dict[str, list[Any]]]:
         raise MemoryUnreadable(f"the memory of alerts cannot be read: {error}. {_REMEDY}") from error
     if found is None:
         raise MemoryUnreadable(
-            f"the memory of alerts has format {version}, and format {FORMAT} is read here. {_REMEDY}"
+            f"the memory of alerts has format {version}, but this version reads format {FORMAT}. {_REMEDY}"
         )
     return found, waiting

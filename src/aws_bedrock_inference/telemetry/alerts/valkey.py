@@ -1,4 +1,4 @@
-"""The meeting place of any number of machines, at a Redis or Valkey server; time is the server's."""
+"""The store for the processes of many machines, on a Redis or Valkey server. Time is the server's time."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from aws_bedrock_inference.telemetry.alerts.store import DUE, MOST_REPORTS, TURN
 
 PURPOSE = Purpose("share alerts", "bedrock:alerts:*", "EVAL, EVALSHA, SCRIPT LOAD, TIME and those of lists and hashes")
 
-# Milliseconds after which what nobody uses is forgotten: the first sight of a cause is remembered for a month.
+# Milliseconds after which unused keys expire: the first occurrence of a cause is remembered for a month.
 _FORGOTTEN = 31 * 24 * 3600 * 1000
 
 _REPORT = """
@@ -44,7 +44,7 @@ return 1
 
 
 class ValkeyAlerts:
-    """Keeps reports in a list and the memory in a hash. Connections, `timeout` and `place` are those of `Server`."""
+    """Stores reports in a list and the memory in a hash. Connections, `timeout` and `place` are those of `Server`."""
 
     def __init__(self, url: str, *, timeout: float = STORE_TIMEOUT) -> None:
         self._server = Server(url, PURPOSE, timeout=timeout, text=True)
@@ -52,15 +52,15 @@ class ValkeyAlerts:
         self._timeout = timeout
 
     def report(self, service: str, text: str) -> Question[Turn | None]:
-        """Leave a report, and get the turn if a look is due."""
+        """Store a report, and get the turn if a look is due."""
         return Question(partial(self._report, service, text), 2 * self._timeout, self.place)
 
     def settle(self, service: str, turn: Turn, memory: str) -> Question[bool]:
-        """Replace the memory and drop the reports that were looked at."""
+        """Replace the memory, and delete the reports that were examined."""
         return Question(partial(self._settle, service, turn, memory), 2 * self._timeout, self.place)
 
     def close(self) -> None:
-        """Close the connections; the next request opens one again."""
+        """Close the connections. The next request opens one again."""
         self._server.close()
 
     def __repr__(self) -> str:

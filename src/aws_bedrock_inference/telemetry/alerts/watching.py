@@ -1,4 +1,4 @@
-"""The listener: it counts events in the threads of the calls, and one thread of its own reports every ten seconds."""
+"""The listener of alerts. It counts events in the threads of the calls; a separate thread reports every ten seconds."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 FLUSH = 5.0
-"""Seconds at most that the end of the program waits for alerts that are not delivered."""
+"""The most seconds that the end of the program waits for undelivered alerts."""
 
 
 class Watching:
@@ -49,7 +49,7 @@ class Watching:
         renew_after_fork(self)
 
     def after_fork(self) -> None:
-        """Begin anew in a child, whose threads are not there."""
+        """Start empty in a forked child, where the parent's threads do not exist."""
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
@@ -65,7 +65,7 @@ class Watching:
                 self._start()
 
     def close(self) -> None:
-        """Report what is left and wait for what is not delivered, five seconds at most."""
+        """Report what remains, and wait at most five seconds for undelivered alerts."""
         with self._lock:
             closed, self._closed = self._closed, True
             thread = self._thread
@@ -104,7 +104,7 @@ class Watching:
             outlet.put(alert)
 
     def _taken(self, alert: Alert) -> None:
-        """Record that one outlet is done with `alert`."""
+        """Record that one outlet has finished with `alert`."""
         with self._lock:
             left = self._outstanding.pop(alert.id, 1) - 1
             if left > 0:
