@@ -1,4 +1,4 @@
-"""An STS, a model and a session to assume roles with; no settings of the machine that runs the tests."""
+"""An STS server, a model and a session that can assume roles; the settings of the machine are hidden."""
 
 from __future__ import annotations
 

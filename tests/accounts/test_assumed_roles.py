@@ -1,4 +1,4 @@
-"""Roles as users hold them: made without a request, assumed once, and of the account that their ARN names."""
+"""`AssumedRole`: it is created without a request, assumed once, and belongs to the account that its ARN names."""
 
 from __future__ import annotations
 
@@ -28,7 +28,9 @@ def principal(session: Any) -> str:
     return find_endpoint(session, endpoint_url="http://127.0.0.1:9").principal
 
 
-def test_a_client_signs_with_the_role_and_counts_for_its_account(face: Any, sts: Sts, model: Wire, base: Any) -> None:
+def test_a_client_signs_with_the_role_and_uses_the_quota_of_its_account(
+    face: Any, sts: Sts, model: Wire, base: Any
+) -> None:
     role = AssumedRole(ARN, external_id="desk-7:blue", session_name="nightly", tags={"team": "news"}, session=base)
     client = face.open(model.url, session=role.session())
     route = client._route(client.model_id)
@@ -49,7 +51,7 @@ def test_a_client_signs_with_the_role_and_counts_for_its_account(face: Any, sts:
     }
 
 
-def test_the_least_is_asked_by_default(sts: Sts, base: Any) -> None:
+def test_only_the_required_parameters_are_sent_to_sts_by_default(sts: Sts, base: Any) -> None:
     AssumedRole(ARN, session=base).session().get_credentials().get_frozen_credentials()
     assert assumed(sts.asked[0]) == {
         "RoleArn": ARN,
@@ -58,7 +60,7 @@ def test_the_least_is_asked_by_default(sts: Sts, base: Any) -> None:
     }
 
 
-def test_tags_that_go_on_are_named(sts: Sts, base: Any) -> None:
+def test_transitive_tags_are_sent_to_sts(sts: Sts, base: Any) -> None:
     role = AssumedRole(ARN, tags={"team": "news", "desk": "7"}, transitive_tags=["team"], session=base)
     role.session().get_credentials().get_frozen_credentials()
     assert sts.asked[0]["TransitiveTagKeys.member.1"] == "team"
@@ -73,7 +75,7 @@ def test_clients_of_one_role_assume_it_once(face: Any, sts: Sts, model: Wire, ba
     assert len(sts.asked) == 1
 
 
-def test_clients_that_come_at_once_wait_for_one_answer(sts: Sts, model: Wire, base: Any) -> None:
+def test_clients_that_start_together_share_one_request_to_sts(sts: Sts, model: Wire, base: Any) -> None:
     from support.client_faces import Blocking  # noqa: PLC0415 - these threads are blocking ones
 
     face = Blocking()
@@ -101,13 +103,13 @@ def test_clients_that_come_at_once_wait_for_one_answer(sts: Sts, model: Wire, ba
         {"region_name": "eu-west-1"},
     ],
 )
-def test_other_options_are_another_session(sts: Sts, base: Any, other: dict[str, Any]) -> None:
+def test_roles_with_different_options_have_separate_sessions(sts: Sts, base: Any, other: dict[str, Any]) -> None:
     for options in ({}, other, {}):
         AssumedRole(ARN, session=base, **options).session().get_credentials().get_frozen_credentials()
     assert len(sts.asked) == 2
 
 
-def test_the_source_is_the_role_s_own_session_then_the_given_one_then_boto3_s(
+def test_the_role_is_assumed_by_its_own_session_then_the_client_s_then_boto3_s_default(
     sts: Sts, base: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = boto3.Session("AKIDOTHER", "x", region_name="us-east-1")
@@ -130,7 +132,7 @@ def test_the_source_is_the_role_s_own_session_then_the_given_one_then_boto3_s(
         ("arn:aws-us-gov:iam::210987654321:role/x", "us-gov-west-1", "sts.us-gov-west-1.amazonaws.com"),
     ],
 )
-def test_sts_is_asked_in_the_region(alone: None, arn: str, region: str | None, host: str) -> None:
+def test_requests_go_to_sts_of_the_session_s_region(alone: None, arn: str, region: str | None, host: str) -> None:
     base: Any = boto3.Session("AKIDBASE", "x", region_name="us-east-1")
     urls: list[str] = []
 
@@ -148,7 +150,7 @@ def test_sts_is_asked_in_the_region(alone: None, arn: str, region: str | None, h
     assert session.region_name == (region or "us-east-1")
 
 
-def test_a_bearer_token_of_the_environment_does_not_take_the_role_s_place(
+def test_a_bearer_token_in_the_environment_does_not_replace_the_role(
     face: Any, sts: Sts, model: Wire, base: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_BEARER_TOKEN_BEDROCK", "api-key")
@@ -157,7 +159,7 @@ def test_a_bearer_token_of_the_environment_does_not_take_the_role_s_place(
     assert signers(model) == ["ASIATEST1"]
 
 
-def test_the_session_s_settings_stay(sts: Sts, tmp_path: Any) -> None:
+def test_the_role_keeps_the_endpoint_region_and_proxy_of_its_session(sts: Sts, tmp_path: Any) -> None:
     (tmp_path / "config").write_text(
         "[profile lab]\nregion = eu-central-1\nservices = here\naws_access_key_id = A\naws_secret_access_key = x\n"
         "[services here]\nbedrock_runtime =\n  endpoint_url = http://localhost:7\n"
@@ -170,7 +172,7 @@ def test_the_session_s_settings_stay(sts: Sts, tmp_path: Any) -> None:
     assert sts.asked == []
 
 
-def test_a_role_may_lead_to_another(sts: Sts, base: Any) -> None:
+def test_a_role_can_assume_another_role(sts: Sts, base: Any) -> None:
     hub = AssumedRole("arn:aws:iam::111122223333:role/hub", session=base)
     for _ in range(2):
         session = AssumedRole(ARN, session=hub.session()).session()
@@ -183,7 +185,7 @@ def test_a_role_may_lead_to_another(sts: Sts, base: Any) -> None:
         AssumedRole(ARN, duration=7200, session=hub.session()).session()
 
 
-def test_credentials_end_with_the_session_that_assumes_them(sts: Sts) -> None:
+def test_credentials_of_a_role_do_not_outlive_those_of_its_source_session(sts: Sts) -> None:
     base: Any = boto3.Session("AKIDBASE", "x", region_name="us-east-1")
     AssumedRole(ARN, session=base).session().get_credentials().get_frozen_credentials()
     core = weakref.ref(base._session)
@@ -192,7 +194,7 @@ def test_credentials_end_with_the_session_that_assumes_them(sts: Sts) -> None:
     assert core() is None
 
 
-def test_principals_are_told_apart_by_what_they_may_do(sts: Sts, base: Any) -> None:
+def test_roles_with_different_permissions_are_different_principals(sts: Sts, base: Any) -> None:
     again = boto3.Session("AKIDOTHER", "x", region_name="us-east-1")
     hub = AssumedRole("arn:aws:iam::111122223333:role/hub", tags={"team": "news"}, session=base).session()
     same = [AssumedRole(ARN, session=base), AssumedRole(ARN, external_id="x9", duration=900, session=again)]
@@ -208,7 +210,7 @@ def test_principals_are_told_apart_by_what_they_may_do(sts: Sts, base: Any) -> N
     assert sts.asked == []
 
 
-def test_without_a_region_there_is_no_sts(alone: None) -> None:
+def test_a_session_without_a_region_cannot_assume_a_role(alone: None) -> None:
     with pytest.raises(ValueError, match=r"no AWS Region to assume arn:.*region_name=.*AWS_DEFAULT_REGION"):
         AssumedRole(ARN, session=boto3.Session("AKIDBASE", "x")).session()
 
@@ -249,14 +251,14 @@ def test_moto_s_sts_gives_credentials_of_the_role(moto_url: str, alone: None, mo
         ({"tags": {"team": "x"}, "transitive_tags": "team"}, "a single key is a list"),
     ],
 )
-def test_what_cannot_be_right_is_refused_at_once(options: dict[str, Any], message: str) -> None:
+def test_invalid_options_are_refused_when_the_role_is_created(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message) as raised:
         AssumedRole(**{"role_arn": ARN, **options})
     assert "my-password" not in str(raised.value)
     assert "two words" not in str(raised.value)
 
 
-def test_the_right_account_is_taken_and_nothing_is_shown() -> None:
+def test_a_matching_account_is_accepted_and_the_repr_hides_the_options() -> None:
     role = AssumedRole(ARN, account="210987654321", external_id="hidden", tags={"team": "unseen"})
     assert role.account == "210987654321"
     assert repr(role) == f"AssumedRole({ARN!r}, tags=['team'])"

@@ -1,4 +1,4 @@
-"""Fallback to a role of another account: its own credentials, its own quota, and no harm when it cannot be assumed."""
+"""Fallback to a role of another account: it has its own credentials and quota, and a refused role does no harm."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def using(there: Wire) -> Pipeline:
     return Pipeline(Fallback(target, attempts=3), Retry(chance=lambda: 0.0), Quota(rpm=600_000))
 
 
-def test_another_account_is_called_with_its_role_and_has_a_quota_of_its_own(face: Any, sts: Sts, base: Any) -> None:
+def test_a_target_in_another_account_uses_its_role_and_its_own_quota(face: Any, sts: Sts, base: Any) -> None:
     with Wire(UNAVAILABLE) as ill, Wire(answer(REPLY)) as well:
         client = face.open(ill.url, session=base, pipeline=using(well))
         assert sts.asked == []
@@ -34,7 +34,7 @@ def test_another_account_is_called_with_its_role_and_has_a_quota_of_its_own(face
         assert sts.asked[0]["signed by"] == "AKIDBASE"
 
 
-def test_a_role_that_is_refused_leaves_the_call_with_its_own_fault(face: Any, sts: Sts, base: Any) -> None:
+def test_a_target_whose_role_is_refused_leaves_the_original_fault(face: Any, sts: Sts, base: Any) -> None:
     sts.refusals = [(403, "AccessDenied", "not authorized to perform: sts:AssumeRole")] * 9
     with Wire(UNAVAILABLE) as ill, Wire(answer(REPLY)) as well:
         client = face.open(ill.url, session=base, pipeline=using(well))

@@ -1,4 +1,4 @@
-"""Credentials of roles are renewed before they end, and no call that has valid ones waits for it."""
+"""Role credentials are renewed before they expire, and a call with valid credentials never waits for the renewal."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def ask(face: Any, client: Any) -> None:
     face.get(client.invoke("Why?"))
 
 
-def test_fifteen_minutes_before_the_end_there_is_no_renewal(
+def test_credentials_are_not_renewed_more_than_fifteen_minutes_before_they_expire(
     face: Any, sts: Sts, model: Wire, session: Any, wall: Wall
 ) -> None:
     client = face.open(model.url, session=session)
@@ -59,7 +59,7 @@ def test_fifteen_minutes_before_the_end_there_is_no_renewal(
 
 
 @pytest.mark.parametrize("left", [899, 61])
-def test_a_renewal_holds_nobody_up(  # noqa: PLR0917 - fixtures
+def test_a_renewal_does_not_delay_calls(  # noqa: PLR0917 - fixtures
     face: Any, sts: Sts, model: Wire, session: Any, wall: Wall, left: int
 ) -> None:
     client = face.open(model.url, session=session)
@@ -77,7 +77,7 @@ def test_a_renewal_holds_nobody_up(  # noqa: PLR0917 - fixtures
     assert len(sts.asked) == 2
 
 
-def test_a_renewal_that_fails_early_costs_no_call_and_is_not_repeated_at_once(  # noqa: PLR0917 - fixtures
+def test_an_early_renewal_that_fails_breaks_no_call_and_is_retried_after_a_pause(  # noqa: PLR0917 - fixtures
     face: Any, sts: Sts, model: Wire, session: Any, wall: Wall, caplog: pytest.LogCaptureFixture
 ) -> None:
     client = face.open(model.url, session=session)
@@ -102,7 +102,9 @@ def test_a_renewal_that_fails_early_costs_no_call_and_is_not_repeated_at_once(  
     assert "Traceback" not in caplog.text
 
 
-def test_in_the_last_minute_a_renewal_must_succeed(face: Any, sts: Sts, model: Wire, session: Any, wall: Wall) -> None:
+def test_a_call_fails_if_the_renewal_fails_in_the_last_minute(
+    face: Any, sts: Sts, model: Wire, session: Any, wall: Wall
+) -> None:
     client = face.open(model.url, session=session, pipeline=Pipeline())
     ask(face, client)
     wall.now += 3600 - 61
@@ -142,7 +144,7 @@ def test_plain_boto3_clients_renew_too(sts: Sts, session: Any, wall: Wall) -> No
     assert credentials.account_id == "210987654321"
 
 
-def test_clients_that_wait_for_one_answer_share_its_failure(sts: Sts, model: Wire, base: Any) -> None:
+def test_clients_that_share_a_request_to_sts_share_its_failure(sts: Sts, model: Wire, base: Any) -> None:
     async def work() -> list[Any]:
         session = AssumedRole(ARN, session=base).session()
         clients = [
@@ -195,7 +197,7 @@ aws_secret_access_key = x
 """
 
 
-def test_a_child_does_not_wait_for_its_parent_s_renewal(sts: Sts, model: Wire, tmp_path: Path) -> None:
+def test_a_forked_child_does_not_wait_for_its_parent_s_renewal(sts: Sts, model: Wire, tmp_path: Path) -> None:
     """The parent's thread holds two locks: that of the role, and that of botocore's own role that leads to it."""
     (tmp_path / "config").write_text(HUB)
     sts.open.clear()

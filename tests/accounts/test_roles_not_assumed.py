@@ -1,4 +1,4 @@
-"""Why a role was not assumed: one typed fault, which names the role and what to check, and holds no secret."""
+"""A role that cannot be assumed is one typed fault. It names the role and what to check, and it holds no secret."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def role(base: Any, **options: Any) -> AssumedRole:
 
 
 @pytest.mark.parametrize(("status", "code", "message", "kind", "cause", "advice"), REFUSALS)
-def test_a_refusal_of_sts_is_a_typed_fault(  # noqa: PLR0917 - the columns of a table
+def test_a_refusal_by_sts_is_a_typed_fault(  # noqa: PLR0917 - the columns of a table
     face: Any,
     sts: Sts,
     model: Wire,
@@ -109,7 +109,7 @@ def test_a_refusal_of_sts_is_a_typed_fault(  # noqa: PLR0917 - the columns of a 
         assert secret not in said
 
 
-def test_the_fault_is_the_same_for_boto3_and_travels(sts: Sts, base: Any) -> None:
+def test_the_fault_is_the_same_for_boto3_and_can_be_pickled(sts: Sts, base: Any) -> None:
     sts.refusals.append((403, "AccessDenied", DENIED))
     client = role(base).session().client("bedrock-runtime", endpoint_url="http://127.0.0.1:9")
     try:
@@ -124,14 +124,16 @@ def test_the_fault_is_the_same_for_boto3_and_travels(sts: Sts, base: Any) -> Non
     assert again.fault.cause == fault.cause
 
 
-def test_no_external_id_is_said_to_be_none(sts: Sts, base: Any) -> None:
+def test_the_fault_says_that_no_external_id_was_given(sts: Sts, base: Any) -> None:
     sts.refusals.append((403, "AccessDenied", DENIED))
     with pytest.raises(CredentialRetrievalError) as raised:
         AssumedRole(ARN, session=base).session().get_credentials().get_frozen_credentials()
     assert "demands no external id, since none is given" in classify(raised.value).advice
 
 
-def test_sts_that_throttles_once_costs_a_repeat_and_no_quota(face: Any, sts: Sts, model: Wire, base: Any) -> None:
+def test_a_throttle_by_sts_is_retried_and_does_not_affect_the_quota(
+    face: Any, sts: Sts, model: Wire, base: Any
+) -> None:
     quota = Quota(rpm=600)
     sts.refusals.append((400, "Throttling", "Rate exceeded"))
     client = face.open(model.url, session=role(base).session(), pipeline=at_once(quota))
@@ -169,7 +171,7 @@ def stay_silent(peer: Peer) -> None:
         (stay_silent, (TimedOut, Denied)),
     ],
 )
-def test_sts_that_does_not_answer_as_it_should(  # noqa: PLR0917 - fixtures
+def test_a_malformed_answer_of_sts_is_a_fault(  # noqa: PLR0917 - fixtures
     face: Any, model: Wire, base: Any, monkeypatch: pytest.MonkeyPatch, serve: Any, kinds: Any
 ) -> None:
     with RawServer(serve) as server:
@@ -181,7 +183,7 @@ def test_sts_that_does_not_answer_as_it_should(  # noqa: PLR0917 - fixtures
     assert model.received == []
 
 
-def test_sts_that_nobody_can_reach(face: Any, model: Wire, base: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreachable_sts_is_a_fault(face: Any, model: Wire, base: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL_STS", "http://127.0.0.1:1")
     client = face.open(model.url, session=role(base).session(), pipeline=Pipeline())
     with pytest.raises(Unreachable, match="was not assumed") as raised:
@@ -189,14 +191,14 @@ def test_sts_that_nobody_can_reach(face: Any, model: Wire, base: Any, monkeypatc
     assert (raised.value.origin, raised.value.decision) == (Origin.IDENTITY, Decision.RETRY)
 
 
-def test_no_credentials_to_assume_it_with(face: Any, sts: Sts, model: Wire) -> None:
+def test_missing_source_credentials_are_a_fault(face: Any, sts: Sts, model: Wire) -> None:
     client = face.open(model.url, session=role(boto3.Session(region_name="us-east-1")).session(), pipeline=Pipeline())
     with pytest.raises(Denied, match=f"{ARN} was not assumed: Unable to locate credentials"):
         face.get(client.invoke("Why?"))
     assert sts.asked == []
 
 
-def test_the_role_of_a_chain_that_failed_is_named(sts: Sts, base: Any) -> None:
+def test_the_fault_names_the_role_that_failed_in_a_chain(sts: Sts, base: Any) -> None:
     hub = AssumedRole("arn:aws:iam::111122223333:role/hub", session=base).session()
     sts.refusals.append((403, "AccessDenied", DENIED.replace(ARN, "arn:aws:iam::111122223333:role/hub")))
     with pytest.raises(CredentialRetrievalError) as raised:

@@ -1,4 +1,4 @@
-"""What a run costs: the sum on its bill, as the journal keeps it and as it is said."""
+"""The cost of a run: the sum, how the journal stores it, and how it is shown."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def ended(route: Route = PRICED, usage: Usage | None = Usage(1_000, 500), fault:
     return CallEnded("converse", route, fault, usage, 1, 1.0)
 
 
-def test_costs_are_summed_exactly_and_what_is_not_known_is_in_no_sum() -> None:
+def test_costs_are_summed_exactly_without_the_unknown_ones() -> None:
     bill = Bill()
     for event in (*[ended()] * 10, ended(UNKNOWN), ended(usage=None), ended(usage=None, fault=INTERNAL)):
         bill.hear(event)
@@ -29,7 +29,7 @@ def test_costs_are_summed_exactly_and_what_is_not_known_is_in_no_sum() -> None:
     assert bill.facts() == {"cost": 0.0018, "cost_unknown": 2}
 
 
-def test_a_bill_goes_on_from_what_the_journal_has() -> None:
+def test_a_bill_continues_from_the_costs_in_the_journal() -> None:
     bill = Bill()
     bill.begin({"cost": 1.1, "cost_unknown": 3}, answered=9)
     bill.hear(ended())
@@ -37,7 +37,7 @@ def test_a_bill_goes_on_from_what_the_journal_has() -> None:
     assert bill.facts() == {"cost": 1.10018, "cost_unknown": 3}
 
 
-def test_answers_of_a_journal_without_costs_were_paid_for_and_nobody_knows_how_much() -> None:
+def test_answers_of_a_journal_without_costs_have_an_unknown_cost() -> None:
     bill = Bill()
     bill.begin({}, answered=9)
     assert (bill.cost_before, bill.unknown_before) == (0.0, 9)
@@ -53,13 +53,13 @@ def test_answers_of_a_journal_without_costs_were_paid_for_and_nobody_knows_how_m
         (0.0, 0, None, "cost $0.000000"),
     ],
 )
-def test_a_cost_that_is_not_known_is_said_and_never_zero(
+def test_an_unknown_cost_is_shown_as_unknown_and_never_as_zero(
     cost: float, unknown: int, limit: float | None, said: str
 ) -> None:
     assert in_words(cost, unknown, limit) == said
 
 
-def test_the_limit_holds_for_each_attempt_before_it_waits_for_quota() -> None:
+def test_the_cost_limit_is_checked_at_each_attempt_before_the_quota() -> None:
     limit, deadline, retry, breaker, quota = MaxCost(1), Deadline(), Retry(), Breaker(), Quota()
 
     def placed(*policies: Any) -> Any:
@@ -71,7 +71,7 @@ def test_the_limit_holds_for_each_attempt_before_it_waits_for_quota() -> None:
     assert placed() == (limit,)
 
 
-def test_a_limit_that_cannot_be_kept_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cost_limit_that_cannot_be_enforced_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     check_limit(0.5)
     with pytest.raises(ValueError, match="a number of US dollars"):
         check_limit(-1)

@@ -1,4 +1,4 @@
-"""`bedrock run --by` and `BatchRun(by=...)` with the real client of batch jobs; the simulator runs them, S3 is moto."""
+"""`bedrock run --by` and `BatchRun(by=...)` with the real batch job client, the simulator, and moto's S3."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_a_batch_job_answers_the_records(desk: BatchDesk, tmp_path: Path) -> Non
     assert len(jobs(desk)) == 1
 
 
-def test_records_that_fail_for_a_moment_are_asked_on_demand(desk: BatchDesk, tmp_path: Path) -> None:
+def test_records_with_a_transient_error_are_repeated_on_demand(desk: BatchDesk, tmp_path: Path) -> None:
     desk.scenario({"errors": 0.1, "error_code": 503, "error_message": "the model is busy"})
     result = command()
     assert result.exit_code == 0, result.stderr
@@ -90,7 +90,7 @@ def test_records_that_fail_for_a_moment_are_asked_on_demand(desk: BatchDesk, tmp
     assert "are asked on demand" in result.stderr
 
 
-def test_what_a_failed_job_left_is_asked_on_demand(desk: BatchDesk, tmp_path: Path) -> None:
+def test_records_of_a_failed_job_run_on_demand(desk: BatchDesk, tmp_path: Path) -> None:
     desk.scenario({"fails": "The role cannot read the input"})
     result = command()
     assert result.exit_code == 0, result.stderr
@@ -99,7 +99,7 @@ def test_what_a_failed_job_left_is_asked_on_demand(desk: BatchDesk, tmp_path: Pa
 
 
 @pytest.mark.parametrize("role", ["arn:aws:iam::123456789012:role/other", "none"])
-def test_a_job_that_is_refused_is_no_obstacle(role: str, desk: BatchDesk, tmp_path: Path) -> None:
+def test_a_refused_job_is_replaced_by_on_demand_calls(role: str, desk: BatchDesk, tmp_path: Path) -> None:
     desk.scenario(batch={"roles": ["*/batch"]})
     result = command("--role", role)
     assert result.exit_code == 0, result.stderr
@@ -107,7 +107,7 @@ def test_a_job_that_is_refused_is_no_obstacle(role: str, desk: BatchDesk, tmp_pa
     assert "was refused" in result.stderr
 
 
-def test_a_dry_run_shows_all_three_and_creates_nothing(desk: BatchDesk) -> None:
+def test_a_dry_run_shows_the_three_choices_and_creates_no_job(desk: BatchDesk) -> None:
     result = command("--dry-run", "--rpm", "60")
     assert result.exit_code == 0, result.stderr
     shown = result.stderr.splitlines()
@@ -126,7 +126,9 @@ def test_a_dry_run_shows_all_three_and_creates_nothing(desk: BatchDesk) -> None:
         ({"guardrailConfig": {"guardrailIdentifier": "g", "guardrailVersion": "1"}}, "1 record has a guardrail"),
     ],
 )
-def test_what_a_batch_job_cannot_do_is_said(record: dict[str, Any], why: str, desk: BatchDesk, tmp_path: Path) -> None:
+def test_a_dry_run_says_which_records_rule_out_a_batch_job(
+    record: dict[str, Any], why: str, desk: BatchDesk, tmp_path: Path
+) -> None:
     with (tmp_path / "in.jsonl").open("a") as file:
         file.write(json.dumps({"id": "odd", "prompt": "Hi", **record}) + "\n")
     result = command("--dry-run")
@@ -134,7 +136,7 @@ def test_what_a_batch_job_cannot_do_is_said(record: dict[str, Any], why: str, de
     assert "batch job" not in [line[2:11] for line in result.stderr.splitlines() if line.startswith(">")]
 
 
-def test_few_records_and_a_limit_of_cost_are_said(desk: BatchDesk, tmp_path: Path) -> None:
+def test_a_dry_run_warns_of_too_few_records_and_of_the_cost_limit(desk: BatchDesk, tmp_path: Path) -> None:
     assert "it may cost more than --max-cost" in command("--dry-run", "--max-cost", "0.000001").stderr
     (tmp_path / "in.jsonl").write_text('{"id": "a", "prompt": "Hi"}\n')
     assert "1 record, and a job has at least 100" in command("--dry-run").stderr
@@ -149,13 +151,13 @@ def test_few_records_and_a_limit_of_cost_are_said(desk: BatchDesk, tmp_path: Pat
         (["--by", "3h", "--simulate", "calm", "--output-s3-uri", "s3://b/out/"], "--simulate has no S3"),
     ],
 )
-def test_options_that_make_no_sense_are_refused(options: list[str], message: str, desk: BatchDesk) -> None:
+def test_contradictory_options_are_refused(options: list[str], message: str, desk: BatchDesk) -> None:
     result = CliRunner().invoke(main, ["run", "in.jsonl", "-o", "out.jsonl", "--model", NOVA, *options])
     assert result.exit_code == 2
     assert message in result.stderr
 
 
-def test_the_status_tells_the_deadline(desk: BatchDesk) -> None:
+def test_the_status_shows_the_deadline(desk: BatchDesk) -> None:
     command()
     found = CliRunner().invoke(main, ["run", "status", "out.jsonl"])
     assert ": batch job arn:aws:bedrock:" in found.stdout
@@ -165,7 +167,7 @@ def test_the_status_tells_the_deadline(desk: BatchDesk) -> None:
     assert plain["by"]["job_id"].startswith("arn:aws:bedrock:")
 
 
-def test_a_program_makes_the_same_run(desk: BatchDesk) -> None:
+def test_a_program_gets_the_same_run_as_the_command(desk: BatchDesk) -> None:
     with (
         BedrockJobClient(NOVA, output_s3_uri="s3://records/out/", role_arn=ROLE) as service,
         BedrockClient(NOVA, priority="batch") as client,
@@ -176,12 +178,12 @@ def test_a_program_makes_the_same_run(desk: BatchDesk) -> None:
     assert len(jobs(desk)) == 1
 
 
-def test_a_program_with_a_deadline_that_is_none_is_refused_at_once(desk: BatchDesk) -> None:
+def test_an_invalid_deadline_is_refused_when_a_program_creates_the_run(desk: BatchDesk) -> None:
     with BedrockClient(NOVA) as client, pytest.raises(ValueError, match="'soon' is no deadline"):
         BatchRun("in.jsonl", "out.jsonl", client=client, by="soon")
 
 
-def test_an_asyncio_program_makes_the_same_run(desk: BatchDesk) -> None:
+def test_an_asyncio_program_gets_the_same_run_as_the_command(desk: BatchDesk) -> None:
     async def run_it() -> list[str]:
         with BedrockJobClient(NOVA, output_s3_uri="s3://records/out/", role_arn=ROLE) as service:
             async with (

@@ -1,4 +1,4 @@
-"""The rule of a batch job with a deadline, alone: from what is known to the next action."""
+"""The rule of a batch job with a deadline: from the known state to the next action."""
 
 from __future__ import annotations
 
@@ -41,19 +41,19 @@ def test_a_job_is_created_as_long_as_there_is_time() -> None:
     assert decide(replace(NIGHT, refused="the role is missing")) == Finish("the role is missing")
 
 
-def test_a_creation_that_failed_for_a_moment_is_tried_again_later() -> None:
+def test_a_creation_with_a_transient_error_is_retried_later() -> None:
     assert decide(replace(NIGHT, now=10.0, failed_at=10.0)) == Watch(70.0)
     assert decide(replace(NIGHT, now=70.0, failed_at=10.0)) == Submit()
     assert decide(replace(NIGHT, now=LATEST - 5, failed_at=LATEST - 5)) == Watch(LATEST)
 
 
-def test_a_job_that_may_have_been_created_is_looked_for_even_if_it_is_late() -> None:
+def test_a_job_that_may_exist_is_looked_up_even_after_its_time() -> None:
     late = replace(NIGHT, now=LATEST + 1, begun=True)
     assert decide(late) == Submit()
     assert isinstance(decide(replace(late, failed_at=LATEST)), Finish)
 
 
-def test_a_job_that_moves_is_watched_until_on_demand_needs_the_time() -> None:
+def test_a_job_that_makes_progress_is_watched_until_on_demand_needs_the_time() -> None:
     assert at(5 * HOUR, moved=5 * HOUR - 60) == Watch(5 * HOUR + 60)
     assert at(LATEST - 10, moved=LATEST - 60) == Watch(LATEST)
     assert at(LATEST, moved=LATEST - 60) == TakeOver("on demand needs the time that is left")
@@ -70,13 +70,13 @@ def test_a_job_in_the_queue_does_not_stall() -> None:
     assert isinstance(at(8 * HOUR, status="SCHEDULED"), Watch)
 
 
-def test_a_job_that_is_told_to_stop_has_a_part_of_the_margin_for_it() -> None:
+def test_a_job_that_was_asked_to_stop_gets_a_part_of_the_margin_to_stop() -> None:
     assert at(HOUR, status="STOPPING", stopped=HOUR) == Watch(HOUR + 15)
     assert at(HOUR + 900, status="STOPPING", stopped=HOUR) == Finish("it was told to stop and has not stopped yet")
     assert isinstance(at(10 * HOUR - 1.125 * HOUR, status="STOPPING", stopped=LATEST), Finish)
 
 
-def test_results_are_waited_for_as_far_as_the_counts_promise_them() -> None:
+def test_results_are_awaited_only_while_the_counts_promise_more() -> None:
     ended = {"status": "STOPPED", "ended": HOUR, "error": "stopped"}
     assert at(HOUR, **ended, processed=40, found=10) == Watch(HOUR + 15)
     assert at(HOUR, **ended, processed=40, found=40) == Finish("it is STOPPED: stopped")
@@ -90,7 +90,7 @@ def test_results_are_waited_for_as_far_as_the_counts_promise_them() -> None:
     assert isinstance(at(HOUR, **done, found=99), Watch)
 
 
-def test_a_job_that_is_gone_is_left() -> None:
+def test_a_job_that_the_service_no_longer_knows_is_given_up() -> None:
     assert at(HOUR, status=GONE) == Finish("the service does not know the job any more")
 
 
@@ -103,7 +103,7 @@ statuses = st.sampled_from(["", "SUBMITTED", "VALIDATING", "SCHEDULED", "IN_PROG
     steps=st.lists(st.tuples(statuses, st.integers(0, 100), st.integers(0, 100)), min_size=1, max_size=30),
     fails=st.integers(0, 40),
 )
-def test_whatever_happens_on_demand_gets_its_time(
+def test_on_demand_always_gets_the_time_that_it_needs(
     needs: float, hours: float, steps: list[tuple[str, int, int]], fails: int
 ) -> None:
     """A job that does anything at all, one step at each look, the last one for ever; creation fails so many times."""

@@ -34,7 +34,7 @@ def test_a_batch_job_is_shown_with_its_state_and_the_take_over() -> None:
     assert young.lines(NOW)[0].endswith(": being created")
 
 
-def test_on_demand_is_shown_with_why_it_took_over() -> None:
+def test_the_display_says_why_on_demand_took_over() -> None:
     course = Course(replace(NOTED, taken="it stalled"), "on demand")
     assert course.lines(NOW + 34_200) == ["on demand by 08:00, 10 min ago (the batch job: it stalled)"]
     assert Course(NOTED, "flex", NOW + HOUR).lines(NOW)[1] == "on demand takes over at 23:40, in 1 h"

@@ -1,4 +1,4 @@
-"""A deadline as people say it, and the choice that comes of it."""
+"""How a deadline is written, and the choice between a batch job, flex and on demand that follows from it."""
 
 from __future__ import annotations
 
@@ -54,11 +54,11 @@ def at(text: str, zone: Any = BERLIN) -> float:
         ("02:30", "2026-03-29T04:00", "2026-03-30T02:30"),
     ],
 )
-def test_a_deadline_is_read_as_it_is_meant(when: str, now: str, is_at: str) -> None:
+def test_each_form_of_a_deadline_is_understood(when: str, now: str, is_at: str) -> None:
     assert moment(when, at(now), BERLIN) == at(is_at)
 
 
-def test_of_a_time_that_clocks_show_twice_the_next_one_counts() -> None:
+def test_a_time_that_occurs_twice_means_its_next_occurrence() -> None:
     first, second = at("2026-10-25T02:30"), at("2026-10-25T02:30") + HOUR
     assert moment("02:30", at("2026-10-25T00:00"), BERLIN) == first
     assert moment("02:30", first, BERLIN) == second
@@ -66,7 +66,7 @@ def test_of_a_time_that_clocks_show_twice_the_next_one_counts() -> None:
     assert moment("02:30", second, BERLIN) == at("2026-10-26T02:30")
 
 
-def test_values_of_datetime_are_deadlines() -> None:
+def test_datetime_objects_are_accepted_as_deadlines() -> None:
     now = at("2026-11-29T22:00")
     assert moment(timedelta(hours=3), now) == now + 3 * HOUR
     assert moment(datetime(2026, 11, 30, 8, tzinfo=UTC), now) == at("2026-11-30T09:00")
@@ -78,7 +78,7 @@ def test_values_of_datetime_are_deadlines() -> None:
     ["", " ", "soon", "8", "25:00", "08:61", "2026-12-01", "2026-13-01T08:00", "08:00 Mars/Base", "08:00 ../x",
      "3 weeks", "-3h", "tomorrow 08:00", "08:00 Europe", "1e9h", "٣h", None, 3, 1.5, True, b"3h", date(2026, 12, 1)],
 )  # fmt: skip
-def test_what_is_no_deadline_is_refused_with_what_to_give(when: Any) -> None:
+def test_an_invalid_deadline_is_refused_with_valid_examples(when: Any) -> None:
     with pytest.raises(ValueError, match=r"is no deadline\. Give a time such as 08:00"):
         moment(when, at("2026-11-29T22:00"), BERLIN)
 
@@ -90,7 +90,7 @@ def test_a_deadline_that_has_passed_is_refused(when: Any) -> None:
 
 
 @pytest.mark.parametrize("when", ["32d", "9999-12-31T23:59", "99999999999999h"])
-def test_a_deadline_in_another_age_is_refused(when: str) -> None:
+def test_a_deadline_in_the_far_future_is_refused(when: str) -> None:
     with pytest.raises(ValueError, match="is more than 31 days away"):
         moment(when, at("2026-11-29T22:00"), BERLIN)
 
@@ -132,7 +132,7 @@ def test_the_cheapest_way_that_keeps_the_deadline_is_chosen() -> None:
     assert chosen(loads=dear_batch).way == "on demand"
 
 
-def test_prices_that_are_not_known_are_said_and_batch_counts_as_the_cheapest() -> None:
+def test_unknown_prices_are_named_and_a_batch_job_counts_as_the_cheapest() -> None:
     choice = chosen(loads=weights(costs={BATCH: None, FLEX: None, DEFAULT: None}))
     assert choice.way == "batch job"
     assert choice.why.startswith("the cheapest as AWS prices it")
@@ -149,25 +149,25 @@ def test_prices_that_are_not_known_are_said_and_batch_counts_as_the_cheapest() -
         ({"costs": {BATCH: None, FLEX: 1.0, DEFAULT: 2.0}}, {"budget": 5.0}, "the price is not known"),
     ],
 )
-def test_why_there_can_be_no_batch_job_is_said(loads: dict[str, Any], more: dict[str, Any], why: str) -> None:
+def test_the_reason_against_a_batch_job_is_shown(loads: dict[str, Any], more: dict[str, Any], why: str) -> None:
     choice = chosen(loads=weights(**loads), **more)
     assert choice.way != "batch job"
     assert why in reasons(choice)["batch job"]
 
 
-def test_records_in_two_forms_are_no_job() -> None:
+def test_records_in_two_forms_cannot_be_one_job() -> None:
     both = weights()
     both.forms["InvokeModel"] = 1
     assert "some for InvokeModel" in reasons(chosen(loads=both))["batch job"]
 
 
-def test_a_deadline_that_nothing_keeps_is_said() -> None:
+def test_a_deadline_that_no_choice_can_meet_is_reported() -> None:
     choice = chosen(0.2)
     assert choice.way == "on demand"
     assert choice.why == "the quickest way, and the deadline may pass before all is answered"
 
 
-def test_the_pace_of_on_demand_is_that_of_the_quota_or_a_slower_one_that_was_measured() -> None:
+def test_the_estimate_for_on_demand_uses_the_quota_or_a_slower_measured_rate() -> None:
     known: dict[str, Any] = {"rpm": 60.0, "tpm": None, "concurrency": 64}
     for measured in (None, 6000.0):
         quick = pace(weights(), **known, per_minute=measured)
@@ -181,7 +181,7 @@ def test_the_pace_of_on_demand_is_that_of_the_quota_or_a_slower_one_that_was_mea
     assert Pace(0.001, "").needs(5) == 60.0
 
 
-def test_durations_and_times_are_short() -> None:
+def test_durations_and_times_are_shown_in_short_form() -> None:
     assert [duration(seconds) for seconds in (40, 1500, 33_600, 7200, -5)] == [
         "40 s",
         "25 min",

@@ -1,4 +1,4 @@
-"""What a run reads: every form of input becomes records with an id, a file and a line."""
+"""The input of a run: every form of input becomes records with an ID, a file and a line."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_compressed_lines_are_read_whatever_their_name(pack: Callable[[bytes], b
     assert [item.key for item in read(path) if isinstance(item, Record)] == ["p1", "p2"]
 
 
-def test_compressed_lines_that_are_cut_off_are_read_up_to_there(tmp_path: Path) -> None:
+def test_a_truncated_compressed_file_is_read_up_to_the_damage(tmp_path: Path) -> None:
     path = tmp_path / "prompts.gz"
     path.write_bytes(gzip.compress(LINES)[:-4])
     found = open_input(path)
@@ -64,9 +64,7 @@ def test_a_record_knows_its_file_and_line(tmp_path: Path) -> None:
     assert [(item.file, item.number) for item in read(path)] == [(str(path), 2), (str(path), 3)]
 
 
-def test_the_line_that_is_too_long_costs_no_more_memory_than_the_bound(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_line_that_is_too_long_uses_bounded_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pieces, "LONGEST_LINE", 1000)
     path = tmp_path / "prompts.jsonl"
     path.write_bytes(b'{"id": "p0", "prompt": "' + b"x" * 3_000_000 + b'"}\n' + LINES)
@@ -79,7 +77,7 @@ def test_the_line_that_is_too_long_costs_no_more_memory_than_the_bound(
 @given(
     content=st.text("ab\n", max_size=60).map(str.encode), cuts=st.lists(st.integers(0, 60)), longest=st.integers(1, 20)
 )
-def test_lines_are_the_same_however_they_come(content: bytes, cuts: list[int], longest: int) -> None:
+def test_lines_do_not_depend_on_how_the_bytes_are_cut(content: bytes, cuts: list[int], longest: int) -> None:
     places = sorted({0, *cuts, len(content)})
     blocks = [content[start:end] for start, end in pairwise(places)]
     lines = content.removesuffix(b"\n").split(b"\n") if content else []
@@ -91,20 +89,20 @@ def test_lines_are_the_same_however_they_come(content: bytes, cuts: list[int], l
 
 
 @pytest.mark.parametrize("content", [b"a,b\n1,2\n", b"Dear all,\nhow are you?\n"])
-def test_a_text_that_is_no_records_says_what_a_table_needs(content: bytes, tmp_path: Path) -> None:
+def test_a_text_without_records_is_refused_with_what_a_table_needs(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "prompts"
     path.write_bytes(content)
     assert ["If this is CSV, name its columns" in str(item) for item in read(path)] == [True, False]
 
 
 class TestTemplates:
-    def test_a_template_makes_prompts_of_the_members_of_objects(self, tmp_path: Path) -> None:
+    def test_a_template_fills_in_the_fields_of_each_object(self, tmp_path: Path) -> None:
         path = tmp_path / "prompts.jsonl"
         path.write_text(json.dumps({"id": 1, "text": "{x}", "n": 3, "tags": ["a"], "none": None, "max_tokens": 9}))
         (source,) = sources(path, "{{Say}} {text} {n} {tags}{none}.")
         assert source == {"id": 1, "max_tokens": 9, "prompt": '{Say} {x} 3 ["a"].'}
 
-    def test_a_record_that_has_a_prompt_keeps_it_so_that_failures_can_be_run_again(self, tmp_path: Path) -> None:
+    def test_a_record_with_a_prompt_ignores_the_template_so_that_failures_can_be_rerun(self, tmp_path: Path) -> None:
         path = tmp_path / "answers.jsonl.failed.jsonl"
         path.write_text('{"id": 1, "prompt": "Say a", "error": {"code": "ThrottlingException"}}')
         assert sources(path, "Say {text}") == [{"id": 1, "prompt": "Say a"}]
@@ -112,7 +110,7 @@ class TestTemplates:
     @pytest.mark.parametrize(
         "names", ["subject,body", "url,body", "custom_id,url", "modelId,text", "error,model", "tools,max_tokens"]
     )
-    def test_data_of_any_name_is_data(self, names: str, tmp_path: Path) -> None:
+    def test_a_field_may_have_any_name(self, names: str, tmp_path: Path) -> None:
         first, second = names.split(",")
         template = f"Say {{{first}}} {{{second}}}"
         table = tmp_path / "data.csv"
@@ -121,7 +119,7 @@ class TestTemplates:
         objects.write_text(json.dumps({"id": "1", first: "a", second: "b"}))
         assert sources(table, template) == sources(objects, template) == [{"id": "1", "prompt": "Say a b"}]
 
-    def test_a_member_that_the_template_uses_is_data_whatever_it_is_called(self, tmp_path: Path) -> None:
+    def test_a_field_that_the_template_uses_is_data_whatever_its_name(self, tmp_path: Path) -> None:
         path = tmp_path / "prompts.jsonl"
         path.write_text('{"id": 1, "error": "AccessDenied", "system": "linux"}')
         assert sources(path, "Explain {error} on {system}") == [{"id": 1, "prompt": "Explain AccessDenied on linux"}]
@@ -136,7 +134,7 @@ class TestTemplates:
             ('{"text": "a"}', '"id" is missing'),
         ],
     )
-    def test_a_record_that_does_not_fit_is_refused(self, line: str, says: str, tmp_path: Path) -> None:
+    def test_a_record_that_does_not_fit_the_template_is_refused(self, line: str, says: str, tmp_path: Path) -> None:
         path = tmp_path / "prompts.jsonl"
         path.write_text(line)
         (bad,) = read(path, "Say {text}")
@@ -146,11 +144,11 @@ class TestTemplates:
     @pytest.mark.parametrize(
         "text", ["x", "{", "}", "{}", "{a!r}", "{a:>3}", "{{a}}", '{"a": {b}}', "{a:{b}}", "{0"], ids=repr
     )
-    def test_a_text_that_is_no_template_is_refused_with_an_example(self, text: str) -> None:
+    def test_an_invalid_template_is_refused_with_an_example(self, text: str) -> None:
         with pytest.raises(ValueError, match=r"template .* Write a template such as"):
             Template(text)
 
-    def test_a_template_that_is_no_text_is_refused(self) -> None:
+    def test_a_template_that_is_not_valid_utf_8_is_refused(self) -> None:
         with pytest.raises(ValueError, match="not valid UTF-8"):
             Template("\udce9 {a}")
 
@@ -172,7 +170,7 @@ class TestDirectories:
         (folder / ".git" / "config").write_text("no")
         return folder
 
-    def test_each_file_is_a_record_by_its_path(self, folder: Path) -> None:
+    def test_each_file_of_a_directory_is_a_record_named_by_its_path(self, folder: Path) -> None:
         assert sources(folder, "Summarise {name}: {text}") == [
             {"id": "a.md", "prompt": "Summarise a.md: first"},
             {"id": "b.txt", "prompt": "Summarise b.txt: second"},
@@ -183,7 +181,7 @@ class TestDirectories:
         ("content", "says"),
         [(b"caf\xe9", "byte 4 is not UTF-8"), (b" \n", "the file is empty"), (b"x" * 101, "longer than 100 bytes")],
     )
-    def test_a_file_that_is_no_text_is_refused_by_its_name(
+    def test_a_binary_file_is_refused_by_name(
         self, content: bytes, says: str, folder: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(pieces, "LONGEST_LINE", 100)
@@ -192,13 +190,13 @@ class TestDirectories:
         assert str(bad).startswith(f"{folder / 'a.md'}: {says}")
         assert len(others) == 2
 
-    def test_a_file_whose_name_is_no_text_is_refused(self, folder: Path) -> None:
+    def test_a_file_whose_name_is_not_valid_text_is_refused(self, folder: Path) -> None:
         (folder / os.fsdecode(b"caf\xe9")).write_text("x")
         assert [str(item) for item in read(folder, "{text}") if isinstance(item, BadLine)] == [
             f"{folder}/caf\\udce9: its name is not UTF-8. Rename it"
         ]
 
-    def test_what_is_not_a_file_is_refused(self, folder: Path) -> None:
+    def test_an_entry_that_is_not_a_regular_file_is_refused(self, folder: Path) -> None:
         os.mkfifo(folder / "a.pipe")
         (folder / "z.gone").symlink_to("nowhere")
         assert [item.problem[:18] for item in read(folder, "{text}") if isinstance(item, BadLine)] == [
@@ -209,7 +207,7 @@ class TestDirectories:
         ("template", "says"),
         [(None, "Give --template"), ("Say {txt}", 'the template uses "txt"; a file has "text" and "name"')],
     )
-    def test_a_directory_needs_a_template_of_what_a_file_has(
+    def test_a_template_for_a_directory_may_use_only_the_fields_of_a_file(
         self, template: str | None, says: str, folder: Path
     ) -> None:
         with pytest.raises(ValueError, match=says):

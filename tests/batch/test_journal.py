@@ -1,4 +1,4 @@
-"""The journal, and the file of answers that is exported from it."""
+"""The journal, and the output file that is exported from it."""
 
 from __future__ import annotations
 
@@ -79,14 +79,14 @@ def files(tmp_path: Path) -> Iterator[Files]:
         files.abandon()
 
 
-def test_an_answer_is_in_the_file_as_soon_as_it_is_durable(files: Files) -> None:
+def test_an_answer_is_in_the_output_file_as_soon_as_it_is_durable(files: Files) -> None:
     files.open()
     files.spool("p1", "p2")
     files.answer("p2", text="Grüße")
     assert json.loads(files.path.read_text()) == {"id": "p2", "text": "Grüße"}
 
 
-def test_the_journal_is_for_its_owner_alone_and_one_file_when_it_is_closed(files: Files) -> None:
+def test_only_the_owner_can_read_the_journal_and_a_closed_journal_is_one_file(files: Files) -> None:
     files.open()
     files.spool("p1")
     path = files.journal.path
@@ -95,7 +95,7 @@ def test_the_journal_is_for_its_owner_alone_and_one_file_when_it_is_closed(files
     assert [each.name for each in sorted(path.parent.iterdir())] == ["answers.jsonl", "answers.jsonl.journal"]
 
 
-def test_what_was_claimed_at_a_kill_is_known_and_asked_again(files: Files) -> None:
+def test_records_in_flight_at_a_kill_are_known_and_sent_again(files: Files) -> None:
     files.open()
     files.spool("p1", "p2", "p3")
     files.journal.turn([], 2)
@@ -106,7 +106,7 @@ def test_what_was_claimed_at_a_kill_is_known_and_asked_again(files: Files) -> No
     journal.close()
 
 
-def test_what_failed_is_asked_again_after_the_end_of_a_run_and_not_when_it_goes_on(files: Files) -> None:
+def test_failed_records_are_repeated_by_a_new_run_and_not_by_a_resumed_one(files: Files) -> None:
     files.open()
     files.spool("p1")
     ((number, _),) = files.journal.turn([], 9)
@@ -125,7 +125,7 @@ def test_what_failed_is_asked_again_after_the_end_of_a_run_and_not_when_it_goes_
 
 
 @pytest.mark.parametrize("seconds", [0.5, 60])
-def test_a_journal_that_another_program_locks_is_waited_for(files: Files, seconds: float) -> None:
+def test_a_journal_locked_by_another_program_is_waited_for(files: Files, seconds: float) -> None:
     files.open()
     files.spool("p1")
     other = sqlite3.connect(files.journal.path, isolation_level=None)
@@ -159,7 +159,7 @@ def test_no_record_can_be_answered_twice(files: Files) -> None:
 @pytest.mark.parametrize(
     "change", [{"asking": Asking("model-b")}, {"prompt": "y"}, {"asking": Asking("model-a", "Be brief.")}]
 )
-def test_an_answer_to_something_else_is_refused_kept_or_asked_anew(files: Files, change: dict[str, Any]) -> None:
+def test_answers_to_changed_prompts_are_refused_kept_or_requested_again(files: Files, change: dict[str, Any]) -> None:
     files.open()
     files.spool("p1", "p2")
     files.answer("p1")
@@ -175,14 +175,14 @@ def test_an_answer_to_something_else_is_refused_kept_or_asked_anew(files: Files,
     assert json.loads(files.path.read_text()) == {"id": "p1", "text": "anew"}
 
 
-def test_a_record_that_is_not_answered_may_change(files: Files) -> None:
+def test_an_unanswered_record_may_change(files: Files) -> None:
     files.open()
     files.spool("p1", "p2")
     files.spool("p1", prompt="better")
     assert [record.source["prompt"] for _, record in files.journal.turn([], 9)] == ["better", "x"]
 
 
-def test_the_order_of_the_input_if_wanted(files: Files) -> None:
+def test_answers_can_be_written_in_the_order_of_the_input(files: Files) -> None:
     files.open(in_order=True)
     files.spool("p1", "p2", "p3")
     files.answer("p3", "p1")
@@ -199,7 +199,7 @@ def test_the_order_of_the_input_if_wanted(files: Files) -> None:
     assert files.ids == ["p3", "p1", "p2"]
 
 
-def test_a_sample_is_the_same_each_time_and_the_rest_is_asked_later(files: Files) -> None:
+def test_a_sample_is_reproducible_and_the_next_run_sends_the_rest(files: Files) -> None:
     files.open()
     files.spool(*(f"p{number}" for number in range(100)))
     files.journal.hold_all_but(10)
@@ -227,7 +227,7 @@ TORN = '{"id": "p2", "text": "a}"}'
         ANSWER + BATCH_ANSWER + "\0" * 100,
     ],
 )
-def test_the_answers_of_a_file_without_journal_are_taken_in(files: Files, content: str) -> None:
+def test_the_answers_of_a_file_without_a_journal_are_imported(files: Files, content: str) -> None:
     files.path.write_text(content)
     files.open()
     files.spool("p0", "p1")
@@ -244,7 +244,7 @@ def test_the_answers_of_a_file_without_journal_are_taken_in(files: Files, conten
     "content",
     ['{"id": "p1", "prompt": "Hello"}\n', '{"id": "p1", "prompt": "Hello"}', "my diary", "my diary\n", '{"id": 3}\n'],
 )
-def test_a_file_of_anything_else_is_never_touched(files: Files, content: str) -> None:
+def test_a_file_without_answers_is_never_touched(files: Files, content: str) -> None:
     files.path.write_text(content)
     with pytest.raises(ValueError, match="line 1, is not an answer"):
         files.open()
@@ -254,7 +254,7 @@ def test_a_file_of_anything_else_is_never_touched(files: Files, content: str) ->
 
 @pytest.mark.parametrize("kept", range(0, 90, 7))
 @pytest.mark.parametrize("zeros", [0, 30])
-def test_a_file_that_a_kill_or_a_power_cut_left_behind_is_brought_up_to_the_journal(
+def test_an_output_file_left_by_a_kill_or_power_cut_is_completed_from_the_journal(
     files: Files, kept: int, zeros: int
 ) -> None:
     files.open()
@@ -268,7 +268,7 @@ def test_a_file_that_a_kill_or_a_power_cut_left_behind_is_brought_up_to_the_jour
 
 
 @pytest.mark.parametrize("change", [lambda lines: lines[::-1], lambda lines: [*lines, b"mine\n"], lambda lines: [b"x"]])
-def test_a_file_that_another_program_changed_is_left_alone(files: Files, change: Any) -> None:
+def test_an_output_file_changed_by_another_program_is_not_touched(files: Files, change: Any) -> None:
     files.open()
     files.spool("p1", "p2")
     files.answer("p1", "p2")
@@ -306,7 +306,7 @@ def test_a_journal_of_a_newer_version_is_refused_with_a_sentence(files: Files) -
 
 
 @pytest.mark.parametrize("content", [b"my diary, long enough to be a page" * 200, b"SQLite format 3\0" + b"x" * 5000])
-def test_a_journal_that_is_none_is_refused_and_left_alone(files: Files, content: bytes) -> None:
+def test_a_file_that_is_not_a_journal_is_refused_and_not_touched(files: Files, content: bytes) -> None:
     path = journal_file.journal_of(files.path)
     path.write_bytes(content)
     with pytest.raises(ValueError, match=r"is damaged or is not a file of a journal of `bedrock run`"):
@@ -314,7 +314,7 @@ def test_a_journal_that_is_none_is_refused_and_left_alone(files: Files, content:
     assert path.read_bytes() == content
 
 
-def test_a_journal_that_is_damaged_is_named(files: Files) -> None:
+def test_a_damaged_journal_is_reported_by_name(files: Files) -> None:
     files.open()
     files.spool(*(f"p{number}" for number in range(2000)))
     files.end()
@@ -338,7 +338,7 @@ def test_a_pipe_is_refused(files: Files) -> None:
 
 
 @pytest.mark.parametrize("lasting", [False, True], ids=["for a moment", "for ever"])
-def test_a_full_disk_delays_a_turn_and_loses_nothing(files: Files, *, lasting: bool) -> None:
+def test_a_full_disk_delays_an_export_and_loses_nothing(files: Files, *, lasting: bool) -> None:
     files.open()
     files.spool("p1")
     ((number, _),) = files.journal.turn([], 1)
@@ -362,7 +362,7 @@ def test_a_full_disk_delays_a_turn_and_loses_nothing(files: Files, *, lasting: b
     assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
-def test_long_answers_are_read_by_pieces(files: Files) -> None:
+def test_long_answers_are_read_in_pieces(files: Files) -> None:
     files.open()
     files.spool(*(f"p{number}" for number in range(12)))
     files.answer(*(f"p{number}" for number in range(12)), text="x" * 1_000_000)
@@ -378,7 +378,7 @@ def test_half_a_surrogate_pair_survives(files: Files) -> None:
     assert json.loads(files.path.read_text()) == {"id": "p1", "text": "broken \ude00"}
 
 
-def test_keys_hold_what_was_added_through_many_growths() -> None:
+def test_the_set_of_ids_keeps_every_id_while_it_grows() -> None:
     keys = Keys()
     assert all(keys.add(f"p{number}") for number in range(5000))
     assert not keys.add("p17")

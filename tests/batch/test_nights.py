@@ -1,4 +1,4 @@
-"""Nights in virtual time: whatever becomes of the batch job, each record has one answer by the deadline."""
+"""Batch jobs overnight in virtual time: whatever happens to the job, each record has one answer by the deadline."""
 
 from __future__ import annotations
 
@@ -327,7 +327,7 @@ def test_each_record_has_one_answer_by_the_deadline(name: str, tmp_path: Path) -
 @pytest.mark.parametrize("phase", ["before it is created", "before its id is noted", "watched", "stopped",
                                    "a result is read", "on demand"])  # fmt: skip
 @pytest.mark.parametrize("which", [1, 25])
-def test_a_run_that_was_killed_goes_on_with_the_same_job(phase: str, which: int, tmp_path: Path) -> None:
+def test_a_killed_run_continues_with_the_same_job(phase: str, which: int, tmp_path: Path) -> None:
     world = World(kill={phase: which})
     service = Service(world, course=SLOW, left=75, stops=30.0)
     run = Run(tmp_path, world, service)
@@ -338,7 +338,7 @@ def test_a_run_that_was_killed_goes_on_with_the_same_job(phase: str, which: int,
     assert world.now <= DEADLINE
 
 
-def test_a_process_that_is_killed_again_and_again_goes_on_with_the_same_job(tmp_path: Path) -> None:
+def test_a_process_that_is_killed_repeatedly_continues_with_the_same_job(tmp_path: Path) -> None:
     world = World()
     service = Service(world, course=DONE)
     run = Run(tmp_path, world, service)
@@ -351,7 +351,7 @@ def test_a_process_that_is_killed_again_and_again_goes_on_with_the_same_job(tmp_
     assert Counter(run.answers.values()) == {"by the job": RECORDS}
 
 
-def test_on_demand_that_is_throttled_still_ends_in_time(tmp_path: Path) -> None:
+def test_throttled_on_demand_calls_still_end_by_the_deadline(tmp_path: Path) -> None:
     world = World()
     run = Run(tmp_path, world, Service(world, course=SLOW, left=0), slower=1.1)
     run.over()
@@ -376,7 +376,7 @@ def test_an_error_of_the_record_itself_is_a_failure_with_its_explanation(tmp_pat
     assert run.on_demand == []
 
 
-def test_the_result_for_a_prompt_that_was_changed_meanwhile_answers_nothing(tmp_path: Path) -> None:
+def test_a_result_for_a_prompt_that_changed_meanwhile_is_not_used(tmp_path: Path) -> None:
     world = World(kill={"watched": 3})
     run = Run(tmp_path, world, Service(world, course=DONE))
     with pytest.raises(Killed):
@@ -387,7 +387,7 @@ def test_the_result_for_a_prompt_that_was_changed_meanwhile_answers_nothing(tmp_
     assert len(run.answers) == RECORDS
 
 
-def test_the_cost_is_that_of_a_batch_job(tmp_path: Path) -> None:
+def test_records_of_a_job_cost_the_batch_price(tmp_path: Path) -> None:
     world = World()
     run = Run(tmp_path, world, Service(world, course=DONE, change=twice))
     run.over()
@@ -419,14 +419,14 @@ def test_on_demand_takes_over_from_flex_that_is_too_slow(tmp_path: Path) -> None
     assert world.now <= TEN_PM + 2400
 
 
-def test_the_night_of_the_clock_change_has_an_hour_more(tmp_path: Path) -> None:
+def test_a_deadline_accounts_for_the_extra_hour_of_the_clock_change(tmp_path: Path) -> None:
     world = World(now=1_792_879_200.0)  # 2026-10-25, midnight in Berlin; at three it is two again
     run = Run(tmp_path, world, Service(world, course=SLOW, left=0), by="08:00 Europe/Berlin")
     run.over()
     assert 1_792_879_200 + 9 * HOUR - MARGIN * NEEDED < world.now <= 1_792_879_200 + 9 * HOUR
 
 
-def test_the_next_run_of_a_complete_one_begins_anew(tmp_path: Path) -> None:
+def test_a_run_after_a_complete_one_does_not_continue_it(tmp_path: Path) -> None:
     world = World()
     run = Run(tmp_path, world, Service(world, course=DONE))
     run.over()
@@ -494,7 +494,7 @@ def test_an_interrupted_night_leaves_the_job_to_the_next_run(tmp_path: Path) -> 
     assert len(service.jobs) == 1
 
 
-def test_what_is_noted_by_a_newer_version_can_be_read() -> None:
+def test_the_state_written_by_a_newer_version_can_be_read() -> None:
     text = json.dumps({"by": "8h", "deadline": 1.0, "way": "flex", "job": None, "colour": "red"})
     noted = noted_in({FACT: text})
     assert noted is not None

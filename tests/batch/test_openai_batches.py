@@ -1,4 +1,4 @@
-"""Lines of OpenAI's batches: what `invoke` is given for them, and how they are answered."""
+"""Lines of OpenAI's batch format: the arguments of `invoke` that they become, and the form of their answers."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_a_chat_completion_becomes_arguments_of_invoke() -> None:
     }
 
 
-def test_tools_their_calls_and_results_are_translated_and_neighbours_of_one_role_joined() -> None:
+def test_tools_calls_and_results_are_translated_and_adjacent_messages_of_one_role_joined() -> None:
     call = {"id": "t1", "type": "function", "function": {"name": "weather", "arguments": '{"city": "Rome"}'}}
     given = translated(
         {
@@ -153,7 +153,7 @@ TOOL = {"type": "function", "function": FUNCTION}
     ],
     ids=repr,
 )
-def test_what_cannot_be_translated_is_refused_by_name(body: Any, says: str) -> None:
+def test_an_unsupported_parameter_is_refused_by_name(body: Any, says: str) -> None:
     bad = line(body)
     assert isinstance(bad, BadLine)
     assert says in bad.problem
@@ -169,14 +169,14 @@ def test_what_cannot_be_translated_is_refused_by_name(body: Any, says: str) -> N
         ({"priority": 1}, '"priority" is not known'),
     ],
 )
-def test_the_envelope_is_checked_too(members: dict[str, Any], says: str) -> None:
+def test_the_fields_around_the_body_are_checked_too(members: dict[str, Any], says: str) -> None:
     bad = line({"messages": HI}, **members)
     assert isinstance(bad, BadLine)
     assert says in bad.problem
 
 
 @pytest.mark.parametrize("levels", [250, 900, 100_000])
-def test_a_body_that_is_nested_too_deeply_ends_no_run(levels: int) -> None:
+def test_a_body_that_is_nested_too_deeply_does_not_end_the_run(levels: int) -> None:
     schema = '{"a": ' * levels + "1" + "}" * levels
     form = f'{{"type": "json_schema", "json_schema": {{"schema": {schema}}}}}'
     body = f'{{"messages": {json.dumps(HI)}, "response_format": {form}}}'
@@ -215,7 +215,7 @@ def reply(stop_reason: str, *content: dict[str, Any]) -> Reply:
     )
 
 
-def test_an_answer_comes_as_a_line_of_openais_output() -> None:
+def test_an_answer_is_a_line_of_openais_output_format() -> None:
     record = Record("c1", {"custom_id": "c1", "body": {"messages": HI}})
     written = json.loads(json.dumps(answer_line(record, reply("end_turn", {"text": "Hello"}), 1_700_000_000.5)))
     assert key_of_answer(written) == "c1"
@@ -243,7 +243,7 @@ def test_an_answer_comes_as_a_line_of_openais_output() -> None:
     }
 
 
-def test_a_call_of_a_tool_comes_back_as_one_that_can_be_sent_again() -> None:
+def test_a_tool_call_in_an_answer_can_be_sent_back_in_the_next_request() -> None:
     use = {"toolUse": {"toolUseId": "t1", "name": "weather", "input": {"city": "Rom"}}}
     record = Record("c1", {"custom_id": "c1", "body": {"messages": HI}})
     (choice,) = body_of_answer(answer_line(record, reply("tool_use", use), 0))["choices"]
@@ -265,7 +265,7 @@ def test_a_call_of_a_tool_comes_back_as_one_that_can_be_sent_again() -> None:
         ("something_new", "something_new"),
     ],
 )
-def test_stop_reasons_are_said_in_openais_words(stop_reason: str, finish_reason: str) -> None:
+def test_stop_reasons_become_openais_finish_reasons(stop_reason: str, finish_reason: str) -> None:
     record = Record("c1", {"custom_id": "c1", "body": {"messages": HI}})
     (choice,) = body_of_answer(answer_line(record, reply(stop_reason, {"text": "x"}), 0))["choices"]
     assert choice["finish_reason"] == finish_reason

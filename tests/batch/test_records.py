@@ -23,7 +23,7 @@ def only(text: bytes) -> Any:
     return found
 
 
-def test_both_forms_may_be_mixed() -> None:
+def test_records_of_both_forms_may_be_mixed() -> None:
     found = read(GOOD + b'\n{"recordId": "r1", "modelInput": {"inputText": "Hi"}}\n')
     assert [(item.key, item.is_prompt) for item in found if isinstance(item, Record)] == [("p1", True), ("r1", False)]
 
@@ -38,7 +38,7 @@ def test_both_forms_may_be_mixed() -> None:
     ],
     ids=["byte order mark", "CRLF", "no newline at the end", "blank lines"],
 )
-def test_what_editors_and_users_leave_in_a_file_does_no_harm(text: bytes) -> None:
+def test_byte_order_marks_blank_lines_and_line_endings_do_no_harm(text: bytes) -> None:
     assert only(text).source["prompt"] == "Hello"
 
 
@@ -76,19 +76,19 @@ def test_what_editors_and_users_leave_in_a_file_does_no_harm(text: bytes) -> Non
         (b'{"id": 1' + b"0" * 5000 + b', "prompt": "x"}', "number too long"),
     ],
 )
-def test_a_bad_line_says_where_it_is_and_what_is_wrong(line: bytes, says: str) -> None:
+def test_an_invalid_line_is_reported_with_its_number_and_the_problem(line: bytes, says: str) -> None:
     bad = only(b"\n" + line + b"\n")
     assert isinstance(bad, BadLine)
     assert str(bad).startswith("prompts.jsonl, line 2: ")
     assert says in bad.problem
 
 
-def test_lines_after_a_bad_one_are_read() -> None:
+def test_lines_after_an_invalid_one_are_read() -> None:
     found = read(b"nonsense\n" + GOOD + b"\n")
     assert [type(item) for item in found] == [BadLine, Record]
 
 
-def test_an_id_may_be_used_once_also_as_a_number() -> None:
+def test_a_duplicate_id_is_refused_even_if_one_is_a_number() -> None:
     found = read(b'{"id": 7, "prompt": "a"}\n{"id": "7", "prompt": "b"}\n{"id": 8, "prompt": "c"}\n')
     assert [type(item) for item in found] == [Record, BadLine, Record]
     assert 'the id "7" was used on an earlier line' in str(found[1])
@@ -104,11 +104,11 @@ def test_objects_over_several_lines_are_refused_with_the_command_that_converts_t
         read(b'{\n  "id": 1,\n  "prompt": "Hi"\n}\n')
 
 
-def test_what_a_windows_shell_writes_in_utf_16_is_read() -> None:
+def test_a_utf_16_file_of_a_windows_shell_is_read() -> None:
     assert only(GOOD.decode().encode("utf-16")).source["prompt"] == "Hello"
 
 
-def test_a_line_without_end_is_one_bad_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_line_above_the_length_limit_is_one_invalid_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pieces, "LONGEST_LINE", 1000)
     found = read(b'{"id": "p0", "prompt": "' + b"x" * 5500 + b'"}\n' + GOOD + b"\n")
     assert isinstance(found[0], BadLine)
@@ -116,7 +116,7 @@ def test_a_line_without_end_is_one_bad_line(monkeypatch: pytest.MonkeyPatch) -> 
     assert isinstance(found[1], Record)
 
 
-def test_what_an_earlier_run_wrote_to_its_failures_file_is_a_record() -> None:
+def test_a_line_of_a_failures_file_is_a_record() -> None:
     record = only(b'{"id": "p1", "prompt": "Hello", "error": {"code": "ThrottlingException"}}\n')
     assert record.source == {"id": "p1", "prompt": "Hello"}
 
@@ -141,7 +141,7 @@ def test_only_a_converse_body_goes_to_converse(body: dict[str, Any], *, converse
     assert only(json.dumps({"recordId": "r1", "modelInput": body}).encode()).is_converse is converse
 
 
-def test_a_large_file_is_read_in_little_memory() -> None:
+def test_a_large_file_is_read_in_constant_memory() -> None:
     class Endless(io.RawIOBase):
         """Makes 64 MB of lines up as they are read."""
 

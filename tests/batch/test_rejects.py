@@ -22,7 +22,7 @@ def lines(path: Path) -> list[Any]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
-def test_each_reject_has_its_place_and_its_reason_and_no_one_else_reads_them(tmp_path: Path) -> None:
+def test_each_reject_has_its_place_and_reason_and_only_the_owner_can_read_the_file(tmp_path: Path) -> None:
     output = tmp_path / "answers.jsonl"
     before = os.umask(0)
     try:
@@ -38,14 +38,14 @@ def test_each_reject_has_its_place_and_its_reason_and_no_one_else_reads_them(tmp
     assert path.stat().st_mode & 0o777 == 0o600
 
 
-def test_a_reject_is_in_the_file_before_the_next_record_is_taken(tmp_path: Path) -> None:
+def test_a_reject_is_written_before_the_next_record_is_read(tmp_path: Path) -> None:
     taken = rejecting([BAD[0], GOOD], tmp_path / "answers.jsonl")
     next(taken)
     assert len(lines(rejects_beside(tmp_path / "answers.jsonl"))) == 1
     taken.close()  # type: ignore[attr-defined] # a generator
 
 
-def test_the_rejects_of_an_earlier_run_do_not_stay(tmp_path: Path) -> None:
+def test_the_rejects_of_an_earlier_run_are_removed(tmp_path: Path) -> None:
     output = tmp_path / "answers.jsonl"
     elsewhere = tmp_path / "diary"
     elsewhere.write_text("mine")
@@ -57,13 +57,13 @@ def test_the_rejects_of_an_earlier_run_do_not_stay(tmp_path: Path) -> None:
     assert elsewhere.read_text() == "mine"
 
 
-def test_rejects_that_cannot_be_written_name_their_file(tmp_path: Path) -> None:
+def test_a_rejects_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     rejects_beside(tmp_path / "answers.jsonl").mkdir()
     with pytest.raises(OSError, match=r"answers\.jsonl\.rejects\.jsonl: "):
         list(rejecting(BAD, tmp_path / "answers.jsonl"))
 
 
-def test_what_reading_raises_stays_as_it_is(tmp_path: Path) -> None:
+def test_an_exception_of_the_reader_is_passed_on_unchanged(tmp_path: Path) -> None:
     def broken() -> Any:
         yield GOOD
         raise OSError(5, "Input/output error")

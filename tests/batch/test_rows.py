@@ -40,7 +40,7 @@ TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"
     form=st.tuples(st.sampled_from(",;\t"), st.sampled_from(["\n", "\r\n"])),
     block=st.integers(1, 40),
 )
-def test_what_a_spreadsheet_writes_is_read_as_it_was(
+def test_a_table_saved_by_a_spreadsheet_is_read_unchanged(
     texts: list[str], tokens: int | None, stops: list[str] | None, form: tuple[str, str], block: int
 ) -> None:
     file = io.StringIO(newline="")
@@ -62,7 +62,7 @@ def test_what_a_spreadsheet_writes_is_read_as_it_was(
     assert [item.source for item in found if isinstance(item, Record)] == wanted
 
 
-def test_a_row_says_in_which_line_it_begins() -> None:
+def test_a_row_has_the_number_of_its_first_line() -> None:
     found = read('id,prompt\n1,"a\nb"\n\n2,b,c\n3,c\n')
     assert [(type(item), item.number) for item in found] == [(Record, 2), (BadLine, 5), (Record, 6)]
     assert "3 cells for 2 columns" in str(found[1])
@@ -79,7 +79,7 @@ def test_a_row_says_in_which_line_it_begins() -> None:
         (b"1,caf\xe9,5", "byte 6 is not UTF-8"),
     ],
 )
-def test_a_bad_row_is_one_bad_line(row: str | bytes, says: str) -> None:
+def test_an_invalid_row_is_one_invalid_line(row: str | bytes, says: str) -> None:
     line = row.encode() if isinstance(row, str) else row
     bad, good = read(b"id,prompt,max_tokens\n" + line + b"\n2,b,7\n")
     assert isinstance(bad, BadLine)
@@ -102,7 +102,7 @@ def test_a_bad_row_is_one_bad_line(row: str | bytes, says: str) -> None:
         ('"id', None, "not CSV"),
     ],
 )
-def test_columns_that_make_no_records_are_refused_before_the_first_row(
+def test_a_table_without_the_needed_columns_is_refused_before_the_first_row(
     header: str, template: str | None, says: str
 ) -> None:
     with pytest.raises(ValueError, match=r"table\.csv, line 1: ") as caught:
@@ -110,19 +110,19 @@ def test_columns_that_make_no_records_are_refused_before_the_first_row(
     assert says in str(caught.value)
 
 
-def test_a_template_takes_columns_of_any_name_and_leaves_the_others_out() -> None:
+def test_a_template_uses_columns_of_any_name_and_ignores_the_others() -> None:
     text = "id,Ticket text,owner,max_tokens,priority\n007,Broken,Ann,5,High\n"
     assert sources(text, "Solve ({priority}): {Ticket text}") == [
         {"id": "007", "prompt": "Solve (High): Broken", "max_tokens": 5}
     ]
 
 
-def test_a_quote_that_is_never_closed_ends_the_reading_and_says_where() -> None:
+def test_an_unclosed_quote_ends_the_reading_and_names_its_line() -> None:
     with pytest.raises(ValueError, match=r"table\.csv, line 3: a quote is opened and not closed"):
         read('id,prompt\n1,a\n2,"b\n3,c\n4,d\n')
 
 
-def test_a_long_cell_is_read_and_one_beyond_the_bound_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_long_cell_is_read_and_one_above_the_limit_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     assert sources(f"id,prompt\n1,{'x' * 200_000}\n")[0]["prompt"] == "x" * 200_000
     monkeypatch.setattr(pieces, "LONGEST_LINE", 1000)
     bad, good = read(f"id,prompt\n1,{'x' * 2000}\n2,b\n")
@@ -144,5 +144,5 @@ def test_a_long_cell_is_read_and_one_beyond_the_bound_is_refused(monkeypatch: py
         (b"", None, False),
     ],
 )
-def test_a_table_is_known_by_its_first_line(line: bytes, template: str | None, *, table: bool) -> None:
+def test_a_table_is_recognised_by_its_first_line(line: bytes, template: str | None, *, table: bool) -> None:
     assert is_table(line, Template(template) if template else None) is table

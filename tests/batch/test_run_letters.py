@@ -1,4 +1,4 @@
-"""The letters of a journal's failures: their causes, their number, and what a store's failure leaves."""
+"""The dead letters of a run's failures: their causes, their number, and a store that fails."""
 
 from __future__ import annotations
 
@@ -117,9 +117,7 @@ def test_a_letter_has_the_cause_and_the_decision_of_the_failure(
     assert record.summary.needs_change is (fault.category is not Category.TRANSIENT and fault.decision is Decision.FAIL)
 
 
-def test_letters_that_a_redrive_holds_are_neither_doubled_nor_discarded(
-    journal: Journal, keep: Callable[..., Any]
-) -> None:
+def test_letters_in_a_redrive_are_neither_duplicated_nor_discarded(journal: Journal, keep: Callable[..., Any]) -> None:
     fail(journal, 2)
     store = Store()
     keep(store)
@@ -131,7 +129,7 @@ def test_letters_that_a_redrive_holds_are_neither_doubled_nor_discarded(
 
 
 @pytest.mark.parametrize("ending", [Ending(interrupted=True), Ending(fault=TOLD)])
-def test_a_run_that_goes_on_discards_but_keeps_no_new_letters(
+def test_a_resumed_run_discards_answered_letters_and_adds_none(
     journal: Journal, keep: Callable[..., Any], ending: Ending
 ) -> None:
     fail(journal, 1)
@@ -143,7 +141,7 @@ def test_a_run_that_goes_on_discards_but_keeps_no_new_letters(
     assert [each.summary.state for each in store.records] == ["discarded"]
 
 
-def test_a_store_that_fails_is_told_once_and_not_asked_for_each_failure(
+def test_a_failing_store_is_reported_once_and_not_called_for_each_failure(
     journal: Journal, keep: Callable[..., Any], tmp_path: Path
 ) -> None:
     fail(journal, 500)
@@ -160,7 +158,7 @@ def test_a_store_that_fails_is_told_once_and_not_asked_for_each_failure(
     assert len(store.records) == 500
 
 
-def test_memory_holds_a_piece_of_the_failures(journal: Journal, keep: Callable[..., Any]) -> None:
+def test_failures_are_processed_in_pieces_to_bound_memory(journal: Journal, keep: Callable[..., Any]) -> None:
     class Empty(Store):
         def put(self, record: Any) -> None:
             self.calls += 1

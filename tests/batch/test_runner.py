@@ -121,7 +121,7 @@ def test_every_record_is_answered_and_written(bench: Bench) -> None:
     assert (bench.tally.answered, bench.tally.failed, bench.tally.in_flight) == (200, 0, 0)
 
 
-def test_what_time_heals_is_asked_again_after_the_others(bench: Bench) -> None:
+def test_records_with_a_transient_fault_are_repeated_after_the_others(bench: Bench) -> None:
     ask = Script(p1=[UNAVAILABLE, UNAVAILABLE])
     asyncio.run(bench.over(records(3), ask))
     assert ask.asked == ["p1", "p2", "p3", "p1", "p1"]
@@ -129,20 +129,20 @@ def test_what_time_heals_is_asked_again_after_the_others(bench: Bench) -> None:
     assert bench.world.now == pytest.approx(15.0)
 
 
-def test_a_model_s_bare_error_is_asked_again_although_its_calls_are_tried_a_few_times_only(bench: Bench) -> None:
+def test_a_model_error_is_repeated_by_the_run_after_its_few_attempts(bench: Bench) -> None:
     failed = answered("ModelErrorException", "An error occurred. Try your request again.", status=424)
     asyncio.run(bench.over(records(2), Script(p1=[failed])))
     assert bench.answers == ["p2", "p1"]
     assert bench.failures == {}
 
 
-def test_the_services_own_wish_to_wait_is_respected(bench: Bench) -> None:
+def test_a_wait_requested_by_the_service_is_respected(bench: Bench) -> None:
     asyncio.run(bench.over(records(1), Script(p1=[replace(UNAVAILABLE, retry_after=42.0)])))
     assert bench.answers == ["p1"]
     assert bench.world.now == pytest.approx(42.0)
 
 
-def test_after_three_rounds_a_record_has_failed_with_its_reason_and_can_be_run_again(bench: Bench) -> None:
+def test_a_record_fails_after_three_rounds_with_its_reason_and_can_be_rerun(bench: Bench) -> None:
     ask = Script(p1=[UNAVAILABLE] * 4)
     asyncio.run(bench.over(records(2), ask))
     assert ask.asked.count("p1") == 4
@@ -152,7 +152,7 @@ def test_after_three_rounds_a_record_has_failed_with_its_reason_and_can_be_run_a
     assert error["advice"]
 
 
-def test_what_no_repeat_can_heal_fails_at_once(bench: Bench) -> None:
+def test_a_permanent_fault_fails_its_record_immediately(bench: Bench) -> None:
     ask = Script(p1=[INVALID])
     asyncio.run(bench.over(records(2), ask))
     assert ask.asked == ["p1", "p2"]
@@ -160,7 +160,7 @@ def test_what_no_repeat_can_heal_fails_at_once(bench: Bench) -> None:
     assert bench.tally.reasons == {"ValidationException": 1}
 
 
-def test_a_budget_that_is_spent_fails_no_record_and_loses_no_answer_that_is_paid_for(bench: Bench) -> None:
+def test_an_exhausted_cost_limit_fails_no_record_and_loses_no_paid_answer(bench: Bench) -> None:
     """A record is refused before those in flight are answered, and they take longer than an interruption waits."""
 
     async def ask(record: Record) -> Answer:
@@ -178,7 +178,7 @@ def test_a_budget_that_is_spent_fails_no_record_and_loses_no_answer_that_is_paid
 
 
 @pytest.mark.parametrize("fault", [DENIED, DAILY], ids=["no access", "the day's quota is spent"])
-def test_what_every_record_would_meet_stops_the_run_early(bench: Bench, fault: Fault) -> None:
+def test_a_fault_that_every_record_would_meet_stops_the_run_early(bench: Bench, fault: Fault) -> None:
     ask = Script(every=[fault] * 100)
     ending = asyncio.run(bench.over(records(100), ask))
     assert ending.fault is not None
@@ -193,7 +193,7 @@ def test_an_endpoint_that_cannot_be_reached_stops_the_run(bench: Bench) -> None:
     assert ending.fault.code == "EndpointConnectionError"
 
 
-def test_an_answer_in_between_shows_that_not_every_record_meets_the_fault(bench: Bench) -> None:
+def test_an_answer_between_the_faults_prevents_the_early_stop(bench: Bench) -> None:
     script: dict[str, list[Fault | str]] = {f"p{index}": [DENIED] for index in range(1, 21) if index % 5}
     ending = asyncio.run(bench.over(records(20), Script(**script)))
     assert ending == Ending()
@@ -206,19 +206,19 @@ def test_an_invalid_record_never_stops_the_run(bench: Bench) -> None:
     assert bench.tally.failed == 20
 
 
-def test_bad_lines_are_told_and_passed_over(bench: Bench) -> None:
+def test_invalid_lines_are_reported_and_skipped(bench: Bench) -> None:
     line = BadLine("prompts.jsonl", 1, "not JSON")
     asyncio.run(bench.over([line, *records(1)], Script()))
     assert bench.bad == [line]
     assert bench.tally.answered == 1
 
 
-def test_answers_that_ended_early_are_counted(bench: Bench) -> None:
+def test_truncated_answers_are_counted(bench: Bench) -> None:
     asyncio.run(bench.over(records(3), Script(p1=["max_tokens"], p2=["guardrail_intervened"])))
     assert (bench.tally.answered, bench.tally.truncated, bench.tally.filtered) == (3, 1, 1)
 
 
-def test_no_more_are_in_flight_than_allowed(bench: Bench) -> None:
+def test_the_number_of_records_in_flight_is_bounded(bench: Bench) -> None:
     most = 0
     full = asyncio.Event()  # the first wait for each other: the thread that reads may be slower than they are
 
@@ -236,7 +236,7 @@ def test_no_more_are_in_flight_than_allowed(bench: Bench) -> None:
     assert bench.tally.answered == 500
 
 
-def test_none_is_taken_while_there_is_no_room(bench: Bench) -> None:
+def test_no_record_is_read_while_all_slots_are_used(bench: Bench) -> None:
     def room() -> bool:
         return bench.world.now >= 3.0
 
@@ -267,7 +267,7 @@ class Gate:
         run.interrupt()
 
 
-def test_an_interruption_lets_those_in_flight_end_and_takes_no_more(bench: Bench) -> None:
+def test_an_interruption_waits_for_the_records_in_flight_and_sends_no_more(bench: Bench) -> None:
     class Polite(Gate):
         def strike(self, run: Run) -> None:
             run.interrupt()
@@ -281,7 +281,7 @@ def test_an_interruption_lets_those_in_flight_end_and_takes_no_more(bench: Bench
     assert bench.failures == {}
 
 
-def test_a_second_interruption_ends_at_once_and_loses_nothing_that_was_written(bench: Bench) -> None:
+def test_a_second_interruption_ends_immediately_and_loses_no_written_answer(bench: Bench) -> None:
     class Impatient(Gate):
         def strike(self, run: Run) -> None:
             run.interrupt()
@@ -295,7 +295,7 @@ def test_a_second_interruption_ends_at_once_and_loses_nothing_that_was_written(b
     assert bench.failures == {}
 
 
-def test_what_cannot_be_written_is_counted_and_asked_again(
+def test_an_answer_that_cannot_be_written_is_counted_and_requested_again(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     turn = bench.journal.turn
@@ -344,7 +344,7 @@ class Outage(Script):
     [(EXPIRED, 60), (OFFLINE, 10), (DAILY, 900), (FORM, 900)],
     ids=["expired", "offline", "day", "form"],
 )
-def test_a_run_parks_until_the_outage_is_over_and_goes_on_by_itself(bench: Bench, fault: Fault, rhythm: float) -> None:
+def test_a_run_pauses_during_an_outage_and_continues_by_itself(bench: Bench, fault: Fault, rhythm: float) -> None:
     ask = Outage(bench, fault, begins=10, ends=2 * HOUR)
     assert asyncio.run(bench.over(records(50), ask, concurrency=4)) == Ending()
     assert sorted(ask.asked) == sorted(record.key for record in records(50))
@@ -353,20 +353,20 @@ def test_a_run_parks_until_the_outage_is_over_and_goes_on_by_itself(bench: Bench
     assert bench.tally.parked is None
 
 
-def test_a_run_that_never_worked_parks_only_if_it_is_told_to(bench: Bench) -> None:
+def test_a_run_without_any_answer_waits_for_an_outage_only_on_request(bench: Bench) -> None:
     ask = Outage(bench, EXPIRED, begins=0, ends=HOUR)
     assert asyncio.run(bench.over(records(10), ask, parking=Parking(2 * HOUR))) == Ending()
     assert bench.states == {State.ANSWERED: 10}
 
 
-def test_a_connection_that_is_lost_for_a_few_records_is_no_outage_and_none_of_them_fails(bench: Bench) -> None:
+def test_a_few_lost_connections_are_no_outage_and_fail_no_record(bench: Bench) -> None:
     ask = Script(p3=[OFFLINE] * 2, p4=[OFFLINE], p10=[OFFLINE] * 3)
     assert asyncio.run(bench.over(records(10), ask)) == Ending()
     assert bench.states == {State.ANSWERED: 10}
     assert bench.world.now < 60
 
 
-def test_a_parked_run_asks_another_record_each_time() -> None:
+def test_a_parked_run_probes_with_a_different_record_each_time() -> None:
     parking = Parking(HOUR)
     for number in range(5):
         parking.meets(Fate(number, State.PARKED), EXPIRED, 0.0)
@@ -378,7 +378,7 @@ def test_a_parked_run_asks_another_record_each_time() -> None:
     assert asked == [0, 1, 2, 3, 4, 0]
 
 
-def test_a_parked_run_gives_up_and_its_records_are_asked_by_the_next(bench: Bench) -> None:
+def test_a_parked_run_gives_up_and_the_next_run_sends_its_records(bench: Bench) -> None:
     ask = Outage(bench, EXPIRED, begins=10, ends=24 * HOUR)
     ending = asyncio.run(bench.over(records(50), ask, parking=Parking(HOUR)))
     assert ending.fault == EXPIRED
@@ -388,7 +388,7 @@ def test_a_parked_run_gives_up_and_its_records_are_asked_by_the_next(bench: Benc
     assert bench.states == {State.ANSWERED: 10, State.WAITING: 40}
 
 
-def test_a_parked_run_is_interrupted_at_once(bench: Bench) -> None:
+def test_a_parked_run_can_be_interrupted_immediately(bench: Bench) -> None:
     ask = Outage(bench, EXPIRED, begins=10, ends=24 * HOUR)
 
     async def sleep(seconds: float) -> None:
@@ -407,7 +407,7 @@ def test_a_model_that_does_not_exist_is_not_waited_for(bench: Bench) -> None:
     assert bench.world.now < 60
 
 
-def test_the_brake_stops_a_run_with_what_is_in_flight(bench: Bench) -> None:
+def test_the_failure_limit_stops_a_run_after_the_records_in_flight(bench: Bench) -> None:
     def brake() -> str:
         return "the budget is used up" if bench.tally.answered >= 10 else ""
 
@@ -417,7 +417,7 @@ def test_the_brake_stops_a_run_with_what_is_in_flight(bench: Bench) -> None:
     assert bench.states == {State.ANSWERED: bench.tally.answered, State.WAITING: 50 - bench.tally.answered}
 
 
-def test_what_reading_the_input_raises_ends_the_run(bench: Bench) -> None:
+def test_an_exception_while_the_input_is_read_ends_the_run(bench: Bench) -> None:
     def source() -> Iterator[Record]:
         yield from records(2)
         raise ValueError("prompts.jsonl is in UTF-16")
@@ -427,7 +427,7 @@ def test_what_reading_the_input_raises_ends_the_run(bench: Bench) -> None:
     assert bench.answers == ["p1", "p2"]
 
 
-def test_a_slow_pipe_stalls_no_call_under_way(bench: Bench) -> None:
+def test_a_slow_input_pipe_stalls_no_call_in_flight(bench: Bench) -> None:
     answered_first = threading.Event()
 
     def pipe() -> Iterator[Record]:
@@ -445,7 +445,7 @@ def test_a_slow_pipe_stalls_no_call_under_way(bench: Bench) -> None:
     assert bench.answers == ["p1", "p2"]
 
 
-def test_the_tally_hears_throttles_retries_and_what_the_quota_is_charged(world: World) -> None:
+def test_the_tally_counts_throttles_retries_and_the_tokens_charged(world: World) -> None:
     tally = Tally(world.clock)
     tally.hear(RetryScheduled(ROUTE, THROTTLE, 1, 2.0))
     tally.hear(RetryScheduled(ROUTE, UNAVAILABLE, 2, 2.0))
@@ -455,7 +455,7 @@ def test_the_tally_hears_throttles_retries_and_what_the_quota_is_charged(world: 
     assert tally.tokens > 120, "an Anthropic model newer than the table counts output more than once"
 
 
-def test_the_tally_keeps_the_trouble_that_nothing_has_ended(world: World) -> None:
+def test_the_tally_keeps_a_problem_until_an_answer_ends_it(world: World) -> None:
     tally = Tally(world.clock)
     tally.hear(RetryScheduled(ROUTE, THROTTLE, 1, 2.0))
     tally.hear(CallEnded("converse", ROUTE, None, Usage(100, 20), 1, 1.0))
@@ -469,7 +469,7 @@ def test_the_tally_keeps_the_trouble_that_nothing_has_ended(world: World) -> Non
     assert (tally.trouble, tally.troubled_since) == (UNAVAILABLE, 7.0)
 
 
-def test_a_meter_forgets_what_is_older_than_a_minute(world: World) -> None:
+def test_a_meter_forgets_values_older_than_a_minute(world: World) -> None:
     meter = Meter(world.clock)
     world.now = 10.0
     meter.add(30)

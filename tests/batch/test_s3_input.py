@@ -61,7 +61,7 @@ def prompts(*ids: str) -> bytes:
     return b"".join(b'{"id": "%s", "prompt": "Hi"}\n' % each.encode() for each in ids)
 
 
-def test_an_object_is_read_and_its_lines_know_where_they_are(bucket: Any) -> None:
+def test_an_object_is_read_and_each_record_has_its_url_and_line(bucket: Any) -> None:
     put(bucket, **{"in.jsonl": prompts("a") + b"nonsense\n"})
     record, bad = read("in.jsonl")
     assert isinstance(record, Record)
@@ -69,7 +69,7 @@ def test_an_object_is_read_and_its_lines_know_where_they_are(bucket: Any) -> Non
     assert str(bad).startswith(f"s3://{BUCKET}/in.jsonl, line 2: not JSON")
 
 
-def test_a_prefix_is_all_its_objects_in_whatever_form_each_is(bucket: Any) -> None:
+def test_a_prefix_reads_all_its_objects_in_any_form(bucket: Any) -> None:
     put(
         bucket,
         **{
@@ -89,7 +89,7 @@ def test_a_prefix_is_all_its_objects_in_whatever_form_each_is(bucket: Any) -> No
     assert keys("") == ["a", "b", "c", "d", "e"]
 
 
-def test_a_large_object_comes_piece_by_piece(bucket: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_large_object_is_read_in_pieces(bucket: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(s3, "_PIECE", 100)
     wanted = [f"p{number}" for number in range(200)]
     put(bucket, **{"in.jsonl": prompts(*wanted), "packed": gzip.compress(prompts(*wanted))})
@@ -97,9 +97,7 @@ def test_a_large_object_comes_piece_by_piece(bucket: Any, monkeypatch: pytest.Mo
     assert keys("packed") == wanted
 
 
-def test_an_object_that_is_changed_while_it_is_read_ends_the_reading(
-    bucket: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_object_that_changes_during_the_read_ends_it(bucket: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(s3, "_PIECE", 50)
     put(bucket, **{"in.jsonl": prompts("a", "b", "c")})
     found = open_input(S3Location(BUCKET, "in.jsonl"))
@@ -110,13 +108,13 @@ def test_an_object_that_is_changed_while_it_is_read_ends_the_reading(
 
 
 @pytest.mark.parametrize("key", ["gone.jsonl", "gone/", "empty.jsonl"])
-def test_what_has_no_content_is_refused(key: str, bucket: Any) -> None:
+def test_an_empty_prefix_or_object_is_refused(key: str, bucket: Any) -> None:
     put(bucket, **{"gone/_SUCCESS": b"{}"})
     with pytest.raises(ValueError, match="has no object with content"):
         read(key)
 
 
-def test_what_s3_refuses_is_explained(bucket: Any) -> None:
+def test_a_refusal_by_s3_is_explained(bucket: Any) -> None:
     with pytest.raises(OSError, match=r"s3://another-bucket/in/: NoSuchBucket.*") as caught:
         list(open_input(S3Location("another-bucket", "in/")))
     assert len(str(caught.value)) > 80, "what to do is missing"
@@ -133,7 +131,7 @@ def test_what_s3_refuses_is_explained(bucket: Any) -> None:
         ("prompts.jsonl", None),
     ],
 )
-def test_urls_of_s3(text: str, location: S3Location | None) -> None:
+def test_the_forms_of_s3_urls_are_read(text: str, location: S3Location | None) -> None:
     assert S3Location.parse(text) == location
 
 
@@ -160,7 +158,7 @@ class Breaking:
         return b"text"
 
 
-def test_a_piece_that_breaks_off_is_asked_for_again() -> None:
+def test_an_interrupted_piece_is_requested_again() -> None:
     client = Breaking(2)
     file: io.BufferedReader = opened(client, S3Object(S3Location("b", "k"), 4, '"e"'))
     assert file.read() == b"text"

@@ -1,4 +1,4 @@
-"""One store of answers of each kind, and a server of our own."""
+"""One answer store of each kind, and a Redis server for these tests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every store of answers does, and what a file and a server do besides."""
+"""The behaviour that all answer stores share, and the specifics of the file and the server."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ store.close()
 """
 
 
-def test_what_is_put_is_found_until_it_is_replaced(answers: Any) -> None:
+def test_a_stored_answer_is_found_until_it_is_replaced(answers: Any) -> None:
     assert answers.get("k").run() is None
     answers.put("k", b"\x00one", 100.0).run()
     answers.put("other", b"x", 100.0).run()
@@ -65,7 +65,7 @@ def test_what_is_put_is_found_until_it_is_replaced(answers: Any) -> None:
     assert answers.get("k").run() == b"two"
 
 
-def test_threads_use_it_at_once(answers: Any) -> None:
+def test_several_threads_can_use_a_store_at_the_same_time(answers: Any) -> None:
     wrong: list[Any] = []
 
     def use(number: int) -> None:
@@ -83,7 +83,7 @@ def test_threads_use_it_at_once(answers: Any) -> None:
 
 
 @pytest.mark.parametrize("kind", ["memory", "sqlite"])
-def test_there_are_no_more_than_so_many_and_none_that_have_expired(kind: str, tmp_path: Path) -> None:
+def test_a_store_is_bounded_and_drops_expired_answers(kind: str, tmp_path: Path) -> None:
     now = [1e9]
     store: Any
     if kind == "memory":
@@ -102,7 +102,7 @@ def test_there_are_no_more_than_so_many_and_none_that_have_expired(kind: str, tm
 
 
 @pytest.mark.parametrize("kind", ["memory", "sqlite", "server"])
-def test_a_forked_child_goes_on_with_it(kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+def test_a_forked_child_can_continue_to_use_a_store(kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     url = {"memory": "", "sqlite": f"sqlite://{tmp_path}/answers.db"}.get(kind)
     url = request.getfixturevalue("server").url if url is None else url
     command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", FORK, url]
@@ -110,7 +110,7 @@ def test_a_forked_child_goes_on_with_it(kind: str, tmp_path: Path, request: pyte
     assert ended.stdout.split() == ["b'parent'", "None" if kind == "memory" else "b'child'"]
 
 
-def test_a_child_that_is_forked_while_a_thread_changes_the_memory_begins_anew() -> None:
+def test_a_child_forked_during_a_change_starts_with_an_empty_memory_store() -> None:
     store = MemoryAnswers(10)
     store.put("k", b"x", 100.0).run()
     store.after_fork()
@@ -123,14 +123,14 @@ def test_a_child_that_is_forked_while_a_thread_changes_the_memory_begins_anew() 
 # Files
 
 
-def test_the_file_is_for_its_owner_alone(tmp_path: Path) -> None:
+def test_only_the_owner_can_read_the_file(tmp_path: Path) -> None:
     store = SqliteAnswers(tmp_path / "answers.db", 10, timeout=60.0)
     store.put("k", b"x", 100.0).run()
     assert {stat.S_IMODE(file.stat().st_mode) for file in tmp_path.iterdir()} == {0o600}
     store.close()
 
 
-def test_writers_that_are_killed_leave_a_sound_file(tmp_path: Path) -> None:
+def test_killed_writers_leave_a_valid_file(tmp_path: Path) -> None:
     path = tmp_path / "answers.db"
     writers = [
         subprocess.Popen([sys.executable, "-c", WRITER, str(path)], stdout=subprocess.PIPE)  # noqa: S603 - this Python
@@ -173,13 +173,13 @@ def test_a_file_of_a_newer_version_is_refused_with_a_sentence(tmp_path: Path) ->
         (lambda path: path.mkdir(), "is a directory"),
     ],
 )
-def test_a_file_of_something_else_is_refused_and_left_alone(make: Any, message: str, tmp_path: Path) -> None:
+def test_a_file_of_another_program_is_refused_and_not_touched(make: Any, message: str, tmp_path: Path) -> None:
     make(tmp_path / "x.db")
     with pytest.raises(StoreUnusable, match=message):
         Cache(f"sqlite://{tmp_path}/x.db")
 
 
-def test_a_shared_quotas_file_is_no_cache(tmp_path: Path) -> None:
+def test_the_file_of_a_shared_quota_is_refused_as_a_cache(tmp_path: Path) -> None:
     from aws_bedrock_inference.stores import SqliteStore, try_store  # noqa: PLC0415 - this test alone
 
     store = SqliteStore(tmp_path / "x.db", timeout=60.0)
@@ -197,7 +197,7 @@ def test_a_directory_that_is_missing_is_named(tmp_path: Path) -> None:
 # Servers
 
 
-def test_a_server_forgets_answers_by_itself(server: Any) -> None:
+def test_a_server_deletes_expired_answers_by_itself(server: Any) -> None:
     store = ValkeyAnswers(server.url, timeout=60.0)
     store.put("k", b"x", 99.5).run()
     store.close()
@@ -208,7 +208,7 @@ def test_a_server_forgets_answers_by_itself(server: Any) -> None:
     client.close()
 
 
-def test_a_server_that_is_gone_is_unavailable_and_comes_back(private_server: Any) -> None:
+def test_a_server_that_is_down_is_unavailable_until_it_returns(private_server: Any) -> None:
     store = ValkeyAnswers(private_server.url, timeout=60.0)
     store.put("k", b"x", 100.0).run()
     private_server.kill()
@@ -221,7 +221,7 @@ def test_a_server_that_is_gone_is_unavailable_and_comes_back(private_server: Any
     store.close()
 
 
-def test_a_key_of_another_program_is_unusable_and_says_so(server: Any) -> None:
+def test_a_key_of_another_program_is_reported_as_unusable(server: Any) -> None:
     client = redis.Redis.from_url(server.url)
     client.rpush("bedrock:answer:1:k", "x")
     client.close()
@@ -231,7 +231,7 @@ def test_a_key_of_another_program_is_unusable_and_says_so(server: Any) -> None:
     store.close()
 
 
-def test_a_password_is_not_told() -> None:
+def test_no_message_contains_the_password() -> None:
     store = ValkeyAnswers("redis://user:hunter2@localhost:1/0?protocol=2")
     assert "hunter2" not in repr(store) + store.place + repr(Cache("redis://user:hunter2@localhost:1"))
 
@@ -239,7 +239,7 @@ def test_a_password_is_not_told() -> None:
 # The worker
 
 
-def test_a_worker_has_few_threads_and_each_request_its_turn() -> None:
+def test_the_worker_has_few_threads_and_requests_are_served_in_turn() -> None:
     worker, threads = Worker(2), set()
     gate = threading.Event()
 
@@ -255,7 +255,7 @@ def test_a_worker_has_few_threads_and_each_request_its_turn() -> None:
     assert worker._crew.threads <= 2
 
 
-def test_what_fails_in_a_worker_fails_for_who_asked() -> None:
+def test_an_error_in_the_worker_is_raised_to_its_caller() -> None:
     worker = Worker(1)
     with pytest.raises(KeyError):
         worker.start(partial(os.environ.__getitem__, "NO_SUCH_NAME"), "here").result(60)

@@ -1,4 +1,4 @@
-"""Caches that processes share, through clients: a server that is killed, a file, a fork, tasks with other questions."""
+"""Caches that processes share: a server that is killed, a file, a fork, and tasks with different requests."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def behind(cache: Cache) -> Pipeline:
     return Pipeline(cache, *at_once().policies)
 
 
-def test_a_server_that_is_killed_is_said_once_and_fails_no_call(private_server: Any, caplog: Any) -> None:
+def test_a_killed_server_is_logged_once_and_fails_no_call(private_server: Any, caplog: Any) -> None:
     caplog.set_level(logging.INFO, "aws_bedrock_inference")
     cache = Cache(ValkeyAnswers(private_server.url, timeout=60.0))
     changes: list[Any] = []
@@ -53,7 +53,7 @@ def test_a_server_that_is_killed_is_said_once_and_fails_no_call(private_server: 
     cache.close()
 
 
-def test_a_child_does_not_wait_for_a_leader_of_its_parent() -> None:
+def test_a_forked_child_does_not_wait_for_a_request_of_its_parent() -> None:
     flights = Flights()
     _, follower = flights.join("k", 0.0)
     assert follower is None
@@ -65,7 +65,7 @@ def test_a_child_does_not_wait_for_a_leader_of_its_parent() -> None:
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "server"])
-def test_five_hundred_tasks_with_other_questions_are_all_kept(
+def test_the_answers_of_five_hundred_tasks_are_all_stored(
     kind: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     def make() -> Cache:
@@ -87,7 +87,7 @@ def test_five_hundred_tasks_with_other_questions_are_all_kept(
 
 
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
-def test_a_forked_child_is_answered_from_the_parents_file(tmp_path: Path) -> None:
+def test_a_forked_child_gets_answers_from_its_parents_file(tmp_path: Path) -> None:
     cache = Cache(SqliteAnswers(tmp_path / "answers.db", 100, timeout=60.0))
     with Wire(answer(REPLY)) as wire:
         client = BedrockClient(MODEL, session=session(), endpoint_url=wire.url, pipeline=behind(cache))

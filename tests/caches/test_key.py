@@ -1,4 +1,4 @@
-"""Equal requests have equal keys; a change of anything that may change the answer changes the key."""
+"""Cache keys: equal requests have equal keys, and a change that may change the answer changes the key."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_a_change_of_any_value_changes_the_key(path: Any) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in PARAMS if name not in ("modelId", "messages")])
-def test_a_member_that_is_left_out_changes_the_key(name: str) -> None:
+def test_a_missing_field_changes_the_key(name: str) -> None:
     assert key({other: value for other, value in PARAMS.items() if other != name}) != key(PARAMS)
 
 
@@ -95,13 +95,13 @@ def test_a_change_of_the_route_changes_the_key(field: str, value: str) -> None:
     assert (key(PARAMS, route=other, shared=True) == key(PARAMS, shared=True)) is who
 
 
-def test_operations_have_keys_of_their_own_but_for_a_stream_that_is_collected() -> None:
+def test_operations_have_separate_keys_except_for_a_collected_stream() -> None:
     keys = [key(PARAMS, operation) for operation in ("converse", "converse_stream", "invoke_model")]
     assert len(set(keys)) == 3
     assert key(PARAMS, "converse_stream", collected=True) == keys[0]
 
 
-def test_what_does_not_change_the_answer_does_not_change_the_key() -> None:
+def test_fields_without_influence_on_the_answer_do_not_change_the_key() -> None:
     labelled = {**PARAMS, "requestMetadata": {"team": "search"}}
     assert key(labelled) == key(PARAMS)
     fields: dict[str, Any] = {
@@ -129,7 +129,7 @@ class Text(StrEnum):
         ((1, 2), [1, 2]),
     ],
 )
-def test_equal_values_of_other_types_have_equal_keys(one: Any, other: Any) -> None:
+def test_equal_values_of_different_types_have_equal_keys(one: Any, other: Any) -> None:
     assert key({"a": one}) == key({"a": other}) is not None
 
 
@@ -150,7 +150,7 @@ def test_equal_values_of_other_types_have_equal_keys(one: Any, other: Any) -> No
         ({"a": {"b": 1}}, {"a": {}, "b": 1}),
     ],
 )
-def test_other_values_have_other_keys(one: Any, other: Any) -> None:
+def test_different_values_have_different_keys(one: Any, other: Any) -> None:
     assert key({"a": one}) != key({"a": other})
 
 
@@ -169,7 +169,7 @@ def test_only_equal_values_have_equal_keys(one: Any, other: Any) -> None:
 
 
 @given(JSON.filter(lambda value: isinstance(value, dict)), st.sampled_from([None, 1, 4]))
-def test_a_body_counts_by_what_it_says(body: Any, indent: int | None) -> None:
+def test_json_bodies_with_equal_content_have_equal_keys(body: Any, indent: int | None) -> None:
     def of(content: Any) -> Any:
         return key({"modelId": "m", "body": content}, "invoke_model")
 
@@ -181,13 +181,13 @@ def test_a_body_counts_by_what_it_says(body: Any, indent: int | None) -> None:
     assert of(json.dumps({**body, "another one": 1})) != of(text)
 
 
-def test_a_body_that_readers_may_read_differently_counts_by_its_bytes() -> None:
+def test_the_key_of_an_ambiguous_body_is_made_of_its_bytes() -> None:
     twice = '{"temperature": 1, "temperature": 0}'
     bodies = [twice, '{"temperature": 0}', '{"temperature": 1}', twice + " ", b"\xff\xfe", "[1", ""]
     assert len({key({"modelId": "m", "body": body}, "invoke_model") for body in bodies}) == len(bodies)
 
 
-def test_a_file_is_put_back_and_one_that_can_be_read_only_once_has_no_key() -> None:
+def test_a_file_is_rewound_after_the_key_and_an_unseekable_one_has_no_key() -> None:
     file = io.BytesIO(b'xx{"a": 1}')
     file.seek(2)
     assert key({"body": file}, "invoke_model") == key({"body": '{"a":1}'}, "invoke_model")
@@ -201,7 +201,7 @@ def test_a_file_is_put_back_and_one_that_can_be_read_only_once_has_no_key() -> N
     assert key({"a": object()}) is None
 
 
-def test_a_value_that_holds_itself_has_no_key() -> None:
+def test_a_value_that_contains_itself_has_no_key() -> None:
     endless: list[Any] = []
     endless.append(endless)
     assert key({"a": endless}) is None
