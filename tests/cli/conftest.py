@@ -1,4 +1,4 @@
-"""A Bedrock endpoint whose every answer a test decides, on a real socket."""
+"""A Bedrock endpoint on a real socket; each test decides its answers."""
 
 from __future__ import annotations
 

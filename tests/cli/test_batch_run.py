@@ -1,4 +1,4 @@
-"""`BatchRun` and its asyncio twin, against a stub of the service."""
+"""`BatchRun` and its asyncio counterpart, against a stub of the service."""
 
 from __future__ import annotations
 
@@ -66,14 +66,14 @@ def batch(request: pytest.FixtureRequest, desk: Desk, client: BedrockClient) -> 
     return lambda **options: asyncio.run(in_asyncio(desk, **options))
 
 
-def test_each_answer_is_given_as_it_stands_in_the_output(desk: Desk, batch: Any) -> None:
+def test_each_answer_is_yielded_as_it_is_in_the_output(desk: Desk, batch: Any) -> None:
     desk.prompts(50)
     given = batch()
     assert {answer["id"]: answer for answer in given} == desk.answers
     assert len(given) == len(desk.stub.prompts) == 50
 
 
-def test_the_next_run_gives_the_answers_of_the_earlier_ones_and_pays_for_none_of_them(desk: Desk, batch: Any) -> None:
+def test_the_next_run_yields_earlier_answers_without_sending_them_again(desk: Desk, batch: Any) -> None:
     desk.prompts(200)
     assert len(batch(stop_after=5, concurrency=4)) == 5
     asked = len(desk.stub.prompts)
@@ -82,7 +82,7 @@ def test_the_next_run_gives_the_answers_of_the_earlier_ones_and_pays_for_none_of
     assert len(desk.stub.prompts) == 200
 
 
-def test_an_answer_that_is_given_is_durable(desk: Desk, client: BedrockClient) -> None:
+def test_an_answer_that_was_yielded_is_durable(desk: Desk, client: BedrockClient) -> None:
     desk.prompts(20)
     with BatchRun(desk.source, desk.output, client=client, concurrency=2) as run:
         for answer in run:
@@ -92,7 +92,7 @@ def test_an_answer_that_is_given_is_durable(desk: Desk, client: BedrockClient) -
             )
 
 
-def test_failures_are_given_with_their_reason(desk: Desk, client: BedrockClient) -> None:
+def test_failures_are_yielded_with_their_reason(desk: Desk, client: BedrockClient) -> None:
     desk.prompts(3)
     desk.stub.script = refuse(400, "ValidationException", "Input is too long for requested model.", "prompt 2")
     with BatchRun(desk.source, desk.output, client=client) as run:
@@ -102,14 +102,14 @@ def test_failures_are_given_with_their_reason(desk: Desk, client: BedrockClient)
     assert (failed["id"], failed["error"]["cause"]) == ("p2", "input-too-long")
 
 
-def test_a_run_that_stopped_says_so_after_its_answers(desk: Desk, batch: Any) -> None:
+def test_a_stopped_run_raises_after_its_answers(desk: Desk, batch: Any) -> None:
     desk.prompts(30)
     desk.stub.script = refuse(403, "AccessDeniedException", "You don't have access to the model.")
     with pytest.raises(BatchStopped, match="every call fails with AccessDeniedException"):
         batch()
 
 
-def test_what_is_wrong_with_a_file_is_raised_before_anything_is_asked(desk: Desk, batch: Any) -> None:
+def test_a_problem_with_a_file_is_raised_before_any_request(desk: Desk, batch: Any) -> None:
     desk.prompts(3)
     desk.output.write_text("my diary\n")
     with pytest.raises(ValueError, match="is not an answer of an earlier run"):
@@ -122,7 +122,7 @@ def test_what_is_wrong_with_a_file_is_raised_before_anything_is_asked(desk: Desk
     assert len(desk.stub.prompts) == 3
 
 
-def test_a_slow_reader_holds_up_no_call(desk: Desk, client: BedrockClient) -> None:
+def test_a_slow_reader_delays_no_call(desk: Desk, client: BedrockClient) -> None:
     desk.prompts(40)
     all_asked = threading.Event()
 

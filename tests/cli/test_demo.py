@@ -40,7 +40,7 @@ def row(screen: str, name: str) -> list[str]:
     return [found[1], found[2], found[3]]
 
 
-def test_broken_streams_are_lost_or_cut_by_boto3_and_asked_again_by_this_package(prompts: Path) -> None:
+def test_boto3_loses_or_truncates_broken_streams_and_this_package_repeats_them(prompts: Path) -> None:
     broken = {"kind": "exception", "code": "internalServerException", "after": 2, "requests": [1]}
     code, seen = compared(prompts, broken, {"kind": "truncate", "after": 3, "requests": [2]})
     assert code == 0
@@ -50,7 +50,7 @@ def test_broken_streams_are_lost_or_cut_by_boto3_and_asked_again_by_this_package
     assert row(seen, "requests to the service") == ["6", "6", "8"]
 
 
-def test_nothing_is_held_against_boto3_on_a_day_without_faults(prompts: Path) -> None:
+def test_boto3_loses_no_answer_when_there_are_no_faults(prompts: Path) -> None:
     code, seen = compared(prompts)
     assert code == 0
     assert row(seen, "complete answers [1]") == ["6 of 6", "6 of 6", "6 of 6"]
@@ -58,7 +58,7 @@ def test_nothing_is_held_against_boto3_on_a_day_without_faults(prompts: Path) ->
     assert "not answered in time" not in seen
 
 
-def test_boto3_has_more_attempts_with_its_best_settings(prompts: Path) -> None:
+def test_boto3_makes_more_attempts_with_its_best_settings(prompts: Path) -> None:
     refusals = {"kind": "error", "code": "InternalServerException", "operation": "ConverseStream", "first": 3}
     code, seen = compared(prompts, refusals, prompts=1)
     assert code == 0
@@ -66,19 +66,19 @@ def test_boto3_has_more_attempts_with_its_best_settings(prompts: Path) -> None:
     assert row(seen, "requests to the service") == ["3", "4", "4"]
 
 
-def test_it_fails_when_this_package_has_not_answered_all(prompts: Path) -> None:
+def test_the_demo_fails_if_this_package_did_not_answer_all(prompts: Path) -> None:
     code, seen = compared(prompts, {"kind": "error", "code": "ValidationException", "requests": [2]})
     assert code == 1
     assert row(seen, "complete answers [1]") == ["5 of 6", "5 of 6", "5 of 6"]
     assert row(seen, "failed with an error") == ["1", "1", "1"]
 
 
-def test_a_file_that_is_too_short_is_read_again(prompts: Path) -> None:
+def test_a_file_with_too_few_prompts_is_used_repeatedly(prompts: Path) -> None:
     _, seen = compared(prompts, prompts=9)
     assert row(seen, "complete answers [1]") == ["9 of 9", "9 of 9", "9 of 9"]
 
 
-def test_what_boto3_has_not_answered_in_time_is_told() -> None:
+def test_the_demo_reports_what_boto3_did_not_answer_in_time() -> None:
     stats = {"arrived": 9, "throttled": {}, "tokens": {"charged": 0.0}}
     late = Side("boto3 adaptive", lambda: 60.0, {"p0": "yes"}, ["ThrottlingException"], stats=stats)
     ours = Side("this package", lambda: 60.0, dict.fromkeys(("p0", "p1", "p2"), "yes"), stats=stats)
@@ -88,7 +88,7 @@ def test_what_boto3_has_not_answered_in_time_is_told() -> None:
     assert re.search(r"not answered in time +1 +0", seen.get())
 
 
-def test_the_screen_says_what_happens_and_how_all_were_asked(prompts: Path) -> None:
+def test_the_screen_shows_the_faults_and_the_settings_of_each_client(prompts: Path) -> None:
     _, seen = compared(prompts)
     assert "6 prompts, every third answered as a stream, on a simulated bad day" in seen
     assert "60,000 requests and 10,000,000 tokens a minute" in seen
@@ -106,7 +106,7 @@ def test_no_line_is_wider_than_a_narrow_terminal(prompts: Path) -> None:
     assert lines[4] == "", "a sentence was broken"
 
 
-def test_a_terminal_shows_all_while_they_run(prompts: Path) -> None:
+def test_a_terminal_shows_all_clients_while_they_run(prompts: Path) -> None:
     _, seen = compared(prompts, terminal=True)
     for name in ("boto3 default", "boto3 adaptive", "this package"):
         assert re.search(rf"{name}.*answered   6", seen)
@@ -126,7 +126,7 @@ def test_the_readme_shows_what_the_demo_prints(prompts: Path) -> None:
     assert words(readme) == words(seen)
 
 
-def test_it_ends_when_nobody_reads_its_lines_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_demo_ends_when_its_output_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     class Closed(Console):
         def print(self, *_: Any, **__: Any) -> None:
             raise SystemExit(NOBODY_READS)

@@ -1,4 +1,4 @@
-"""`bedrock dlq`: letters listed, shown, sent again, given up, counted and exported, without a secret."""
+"""`bedrock dlq`: letters are listed, shown, sent again, discarded, counted and exported, without a secret."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def test_letters_are_sent_again_and_their_answers_written(queue: Any, dlq: Any, 
     assert dlq("list")[1] == ""
 
 
-def test_one_letter_is_sent_by_its_id_whatever_its_cause(queue: Any, dlq: Any, stub: Any) -> None:
+def test_a_letter_chosen_by_id_is_sent_whatever_its_cause(queue: Any, dlq: Any, stub: Any) -> None:
     kept = str(queue.store_failed_request({"prompt": "Denied"}, DENIED))
     to = ("--endpoint-url", stub.url, "--region", "us-east-1", "--default-model", MODEL)
     code, output = dlq("redrive", kept, *to)
@@ -118,7 +118,7 @@ def test_one_letter_is_sent_by_its_id_whatever_its_cause(queue: Any, dlq: Any, s
     assert "redrive  " in dlq("show", kept)[1]
 
 
-def test_some_letters_are_sent_by_their_ids_though_one_fails(queue: Any, dlq: Any, stub: Any) -> None:
+def test_letters_chosen_by_id_are_sent_even_if_one_fails(queue: Any, dlq: Any, stub: Any) -> None:
     kept = fill(queue)
     to = ("--endpoint-url", stub.url, "--region", "us-east-1")
     assert dlq("redrive", kept[1], "--dry-run") == (0, f"{kept[1]} would be sent\n")
@@ -140,13 +140,13 @@ def test_some_letters_are_sent_by_their_ids_though_one_fails(queue: Any, dlq: An
 
 
 @pytest.mark.parametrize("option", [("--limit", "1"), ("--cause", "x"), ("--tag", "x"), ("--force",), ("--wait",)])
-def test_letters_are_named_or_chosen(queue: Any, dlq: Any, option: Any) -> None:
+def test_letters_are_chosen_by_id_or_by_filters_and_not_by_both(queue: Any, dlq: Any, option: Any) -> None:
     (kept,) = fill(queue, 1)
     code, output = dlq("redrive", kept, *option)
     assert (code, "give IDs, or options that choose" in output) == (2, True)
 
 
-def test_no_text_of_a_letter_is_a_command_to_the_terminal(queue: Any, dlq: Any) -> None:
+def test_control_characters_of_a_letter_do_not_reach_the_terminal(queue: Any, dlq: Any) -> None:
     odd = "a\x1b[2J\x9b2J\nb\u202e\ud800"
     kept = queue.store_failed_request({"modelId": odd, "prompt": odd}, odd, {"m": odd}, tags={odd: odd})
     assert len(dlq("list")[1].splitlines()) == 1
@@ -154,7 +154,7 @@ def test_no_text_of_a_letter_is_a_command_to_the_terminal(queue: Any, dlq: Any) 
     assert not set(printed) & set("\x1b\x9b\u202e\ud800")
 
 
-def test_letters_are_given_up_and_counted(queue: Any, dlq: Any) -> None:
+def test_letters_are_discarded_and_counted(queue: Any, dlq: Any) -> None:
     kept = fill(queue)
     assert dlq("discard", kept[0]) == (0, f"{kept[0]} is discarded\n")
     assert dlq("discard", kept[0]) == (0, f"{kept[0]} was discarded before\n")
@@ -194,12 +194,12 @@ def test_no_secret_is_listed_shown_or_exported(queue: Any, dlq: Any) -> None:
     assert letter.request == planted  # what is sent again is whole
 
 
-def test_the_file_of_letters_is_its_owners_alone(queue: Any) -> None:
+def test_only_the_owner_can_read_the_file_of_letters(queue: Any) -> None:
     fill(queue)
     assert queue.store.path.stat().st_mode & 0o077 == 0
 
 
-def test_a_store_that_cannot_be_used_is_told(dlq: Any, tmp_path: Path) -> None:
+def test_an_unusable_store_is_reported(dlq: Any, tmp_path: Path) -> None:
     for place, code, words in (
         ("dead.db", 2, "may be a file or a DynamoDB table"),
         (f"sqlite://{tmp_path}", 3, "it is a directory"),
@@ -209,7 +209,7 @@ def test_a_store_that_cannot_be_used_is_told(dlq: Any, tmp_path: Path) -> None:
         assert (result[0], words in result[1]) == (code, True)
 
 
-def test_create_makes_the_file(dlq: Any, tmp_path: Path) -> None:
+def test_the_option_create_creates_the_file(dlq: Any, tmp_path: Path) -> None:
     place = f"sqlite://{tmp_path / 'new.db'}"
     code, output = dlq("create", "--store", place)
     assert (code, (tmp_path / "new.db").exists()) == (0, True)

@@ -26,7 +26,7 @@ def bedrock(*arguments: str, text: str | bytes | None = None) -> Result:
 
 
 @pytest.mark.parametrize("way", ["words", "one argument", "standard input", "dash", "file"])
-def test_a_text_is_taken_from_wherever_it_is(way: str, tmp_path: Path) -> None:
+def test_the_text_comes_from_an_argument_a_file_or_standard_input(way: str, tmp_path: Path) -> None:
     file = tmp_path / "error.txt"
     file.write_text(DENIED)
     result = {
@@ -40,7 +40,7 @@ def test_a_text_is_taken_from_wherever_it_is(way: str, tmp_path: Path) -> None:
     assert result.output.startswith("No policy of the caller allows the action\niam-denied-identity-policy · ")
 
 
-def test_the_answer_has_decision_remedies_proof_and_link_and_no_account_id() -> None:
+def test_the_answer_shows_decision_remedies_proof_and_link_and_hides_account_ids() -> None:
     text = bedrock("explain", DENIED).output
     for part in (
         "FAIL: do not retry",
@@ -63,7 +63,7 @@ def test_a_code_with_several_meanings_lists_them_by_service() -> None:
     assert "dynamodb: FAIL" in result.output
 
 
-def test_the_service_picks_one_meaning() -> None:
+def test_the_service_option_chooses_one_meaning() -> None:
     result = bedrock("explain", "ResourceNotFoundException", "--service", "lambda")
     assert result.output.splitlines()[1] == "lambda-function-missing · ResourceNotFoundException · lambda"
 
@@ -76,7 +76,7 @@ def test_a_code_is_known_in_every_spelling(code: str) -> None:
     assert "throttled-unspecified · ThrottlingException · bedrock-runtime" in result.output
 
 
-def test_what_the_catalogue_lacks_comes_from_aws_s_models() -> None:
+def test_a_code_that_is_not_in_the_catalogue_is_explained_from_aws_s_models() -> None:
     code = next(code for code in codes() if code not in catalogue().by_code and modelled(code)[0].description)
     (facts, *_) = modelled(code)
     result = bedrock("explain", code, "--service", facts.service)
@@ -102,12 +102,12 @@ def test_bad_usage_is_exit_code_2(arguments: tuple[str, ...]) -> None:
     assert bedrock(*arguments).exit_code == 2
 
 
-def test_short_is_one_line() -> None:
+def test_the_short_form_is_one_line() -> None:
     (line,) = bedrock("explain", "--short", DENIED).output.splitlines()
     assert line.startswith("FAIL  iam-denied-identity-policy  No policy of the caller allows the action. ")
 
 
-def test_json_is_one_object_a_line_for_each_meaning() -> None:
+def test_json_has_one_line_for_each_meaning() -> None:
     lines = [json.loads(line) for line in bedrock("explain", "ResourceNotFoundException", "--json").output.splitlines()]
     assert len(lines) > 1
     (line,) = [json.loads(line) for line in bedrock("explain", DENIED, "--json").output.splitlines()]
@@ -115,7 +115,7 @@ def test_json_is_one_object_a_line_for_each_meaning() -> None:
     assert line["fields"]["action"] == "bedrock:InvokeModel"
 
 
-def test_a_long_text_is_read_at_both_ends_and_scan_is_named(tmp_path: Path) -> None:
+def test_a_long_text_is_read_at_both_ends_and_the_answer_points_to_scan(tmp_path: Path) -> None:
     file = tmp_path / "long.log"
     file.write_text("calm line\n" * 200_000 + DENIED)
     result = bedrock("explain", str(file))
@@ -123,7 +123,7 @@ def test_a_long_text_is_read_at_both_ends_and_scan_is_named(tmp_path: Path) -> N
     assert "bedrock scan" in result.output
 
 
-def test_bytes_that_are_no_text_are_no_reason_to_fail() -> None:
+def test_bytes_that_are_not_text_do_not_fail_the_command() -> None:
     assert bedrock("explain", text=b"\xff\xfe\x00\x80" + b"\xed\xa0\x80 \x00").exit_code == 1
     assert "iam-denied" in bedrock("explain", text=DENIED.encode("utf-16")).output
 
@@ -163,26 +163,26 @@ def test_errors_lists_iam_s_chapter_although_every_service_answers_with_it() -> 
         ("lambda-timeout", "The function ran longer than its timeout"),
     ],
 )
-def test_errors_takes_every_name_of_a_service_a_code_or_a_cause(name: str, cause: str) -> None:
+def test_errors_accepts_every_name_of_a_service_a_code_or_a_cause(name: str, cause: str) -> None:
     result = bedrock("errors", name)
     assert result.exit_code == 0
     assert cause in result.output
 
 
-def test_errors_of_a_code_lists_only_its_meanings_and_where_remedies_are() -> None:
+def test_errors_of_a_code_lists_its_meanings_and_points_to_the_remedies() -> None:
     text = bedrock("errors", "NoSuchBucket").output
     assert "s3-bucket-missing" in text
     assert "s3-key-missing" not in text
     assert "bedrock explain s3-bucket-missing" in text
 
 
-def test_errors_of_a_code_with_many_meanings_names_no_other_code_and_leads_to_all_of_them() -> None:
+def test_errors_of_a_code_with_many_meanings_shows_that_code_alone_and_points_to_the_rest() -> None:
     text = bedrock("errors", "ThrottlingException").output
     assert "TooManyRequestsException" not in text
     assert text.rstrip().endswith("bedrock explain ThrottlingException")
 
 
-def test_errors_refuses_a_name_that_nothing_has() -> None:
+def test_errors_refuses_an_unknown_name() -> None:
     result = bedrock("errors", "NoSuchThing")
     assert result.exit_code == 2
     assert "no service, error code or cause 'NoSuchThing'" in result.output
@@ -233,7 +233,7 @@ def test_errors_lists_every_cause() -> None:
     assert [slug for slug in _used() if slug not in text] == []
 
 
-def test_the_page_of_the_documentation_holds_every_cause_and_is_up_to_date() -> None:
+def test_the_documentation_page_has_every_cause_and_is_up_to_date() -> None:
     text = "\n".join(page()) + "\n"
     assert [slug for slug in _used() if f"### {slug}\n" not in text] == []
     assert (Path(__file__).parents[2] / "docs" / "errors.md").read_text(encoding="utf-8") == text, "run `make index`"
@@ -244,7 +244,7 @@ def _used() -> set[str]:
     return {each.cause.slug for entry in entries for each in entry.meanings()}
 
 
-def test_of_a_long_file_the_beginning_and_the_end_are_read(tmp_path: Path) -> None:
+def test_a_long_file_is_read_at_its_beginning_and_end(tmp_path: Path) -> None:
     log = tmp_path / "long.log"
     with log.open("wb") as file:
         file.truncate(3 << 20)
@@ -255,7 +255,7 @@ def test_of_a_long_file_the_beginning_and_the_end_are_read(tmp_path: Path) -> No
         assert "its beginning and its end were read" in result.stderr
 
 
-def test_a_file_with_an_error_that_nobody_knows_is_answered_as_the_same_text_piped(tmp_path: Path) -> None:
+def test_a_file_with_an_unknown_error_gets_the_same_answer_as_the_piped_text(tmp_path: Path) -> None:
     text = "com.amazonaws.services.quilt.model.QuiltZzqException: The thread is torn."
     file = tmp_path / "error.txt"
     file.write_text(text)

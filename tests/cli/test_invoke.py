@@ -33,14 +33,14 @@ def test_the_prompt_may_come_from_standard_input(stub: Any) -> None:
     assert invoke(stub, "-", stdin="Hello\n").stdout == "Hello\n\n"
 
 
-def test_json_has_what_a_script_wants(stub: Any) -> None:
+def test_json_has_the_answer_usage_and_cost_for_scripts(stub: Any) -> None:
     answer = json.loads(invoke(stub, "Hello", "--json").stdout)
     assert (answer["text"], answer["stop_reason"], answer["attempts"]) == ("Hello", "end_turn", 1)
     assert answer["usage"]["output_tokens"] == 5
     assert answer["cost"] == 0.00000138  # 3 in at 0.06 and 5 out at 0.24 dollars a million
 
 
-def test_verbose_says_the_cost_or_that_it_is_not_known(stub: Any) -> None:
+def test_verbose_shows_the_cost_or_that_it_is_unknown(stub: Any) -> None:
     assert invoke(stub, "Hello", "-v").stderr.endswith(" s, 3 tokens in, 5 out, $0.000001\n")
     assert invoke(stub, "Hello", "-v", "--region", "sa-east-1").stderr.endswith(", 5 out, cost not known\n")
 
@@ -59,7 +59,7 @@ def test_the_model_may_come_from_the_environment(stub: Any, monkeypatch: pytest.
         (404, "ResourceNotFoundException", "The model is not there.", 3),
     ],
 )
-def test_a_fault_is_two_plain_lines_and_an_exit_code(
+def test_a_fault_prints_two_plain_lines_and_sets_the_exit_code(
     stub: Any, status: int, error: str, message: str, code: int
 ) -> None:
     stub.script = lambda stub, prompt: (status, error, message)
@@ -70,13 +70,13 @@ def test_a_fault_is_two_plain_lines_and_an_exit_code(
     assert result.stdout == ""
 
 
-def test_a_blank_prompt_is_refused_before_the_wire(stub: Any) -> None:
+def test_a_blank_prompt_is_refused_and_not_sent(stub: Any) -> None:
     result = invoke(stub, " ")
     assert (result.exit_code, stub.prompts) == (2, [])
     assert "prompt is blank" in result.stderr
 
 
-def test_an_answer_that_was_cut_is_said_to_be(stub: Any) -> None:
+def test_a_truncated_answer_is_reported_as_truncated(stub: Any) -> None:
     stub.script = lambda stub, prompt: (200, "", {**stub_answer("Hel"), "stopReason": "max_tokens"})
     result = invoke(stub, "Hello")
     assert (result.exit_code, result.stdout) == (0, "Hel\n")
@@ -100,7 +100,7 @@ def test_debug_shows_where_an_error_comes_from(stub: Any) -> None:
     assert "Traceback (most recent call last)" in result.stderr
 
 
-def test_a_closed_pipe_is_no_trouble(stub: Any) -> None:
+def test_a_closed_output_pipe_ends_the_command_quietly(stub: Any) -> None:
     stub.script = lambda stub, prompt: (200, "", {**stub_answer("x" * 1_000_000), "stopReason": "end_turn"})
     command = [sys.executable, "-m", "aws_bedrock_inference.cli"]
     command += ["invoke", "Hello", "--model", MODEL, "--endpoint-url", stub.url]
@@ -123,18 +123,18 @@ def test_help_names_every_command_and_exit_code_without_loading_any() -> None:
     assert all(f"  {number} " in result.stdout for number in (0, 1, 2, 3, 130))
 
 
-def test_the_version_is_the_packages() -> None:
+def test_the_version_is_that_of_the_package() -> None:
     assert CliRunner().invoke(main, ["--version"]).output == f"bedrock {__version__}\n"
 
 
-def test_a_mistyped_command_is_guessed() -> None:
+def test_a_mistyped_command_gets_a_suggestion() -> None:
     result = CliRunner().invoke(main, ["invoce"])
     assert result.exit_code == 2
     assert "Did you mean invoke?" in result.stderr
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_each_command_has_the_name_and_the_help_of_the_list(name: str) -> None:
+def test_the_list_of_commands_has_the_name_and_help_of_each_command(name: str) -> None:
     command = main.get_command(None, name)  # type: ignore[arg-type]
     assert command is not None
     assert command.name == name

@@ -62,7 +62,7 @@ def lines_of(text: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in text.splitlines()]
 
 
-def test_a_job_is_created_watched_and_read(sim: Simulator, tmp_path: Path) -> None:
+def test_a_job_is_created_waited_for_and_its_results_are_read(sim: Simulator, tmp_path: Path) -> None:
     result = create("--system", "Be brief.", "--max-tokens", "40", "--name", "night-1", records=200)
     job_id = result.stdout.strip()
     assert job_id.startswith("arn:aws:bedrock:us-east-1:")
@@ -88,7 +88,7 @@ def test_a_job_is_created_watched_and_read(sim: Simulator, tmp_path: Path) -> No
     assert lines_of(bedrock_job("result", job_id).stdout) == answers
 
 
-def test_a_file_of_records_is_whole_or_left_alone(
+def test_an_output_file_is_complete_or_not_touched(
     sim: Simulator, moto_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = bedrock_job("wait", "zzzzzzzzzzzz", "-o", str(tmp_path / "none" / "answers.jsonl"))
@@ -112,7 +112,7 @@ def test_a_file_of_records_is_whole_or_left_alone(
     assert [each.name for each in tmp_path.glob("*answers*")] + [*tmp_path.glob("*.part")] == ["answers.jsonl"]
 
 
-def test_a_device_stays_a_device(sim: Simulator, moto_url: str, tmp_path: Path) -> None:
+def test_an_output_device_is_not_replaced_by_a_file(sim: Simulator, moto_url: str, tmp_path: Path) -> None:
     sim.scenario(s3_endpoint=moto_url)
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
@@ -194,7 +194,7 @@ def test_an_input_in_s3_is_used_where_it_is(sim: Simulator, tmp_path: Path) -> N
         ('{"id": "a", "prompt": "b"}\n{"id": "a", "prompt": "b"}', "was used on an earlier line"),
     ],
 )
-def test_records_that_are_wrong_make_no_job(sim: Simulator, given: str, problem: str) -> None:
+def test_invalid_records_create_no_job(sim: Simulator, given: str, problem: str) -> None:
     options = ("--model", MODEL, "--output-s3-uri", "s3://nightly/out/", "--role", ROLE)
     result = bedrock_job("create", "-", *options, given=given)
     assert result.exit_code == 2
@@ -202,7 +202,7 @@ def test_records_that_are_wrong_make_no_job(sim: Simulator, given: str, problem:
     assert bedrock_job("list", "--json").stdout == ""
 
 
-def test_what_cannot_be_is_a_sentence(sim: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_invalid_usage_is_reported_in_a_sentence(sim: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
     lost = bedrock_job("status", "arn:aws:bedrock:us-east-1:123456789012:model-invocation-job/abcdefghijkl")
     assert lost.exit_code != 0
     assert "ResourceNotFoundException" in lost.stderr

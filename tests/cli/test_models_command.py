@@ -80,17 +80,17 @@ def test_the_list_is_filtered_and_json_has_everything(options: list[str], models
     assert [each["pool"] for each in shown["profiles"]] == ["geographic", "global"]
 
 
-def test_a_filter_that_nothing_fits_fails() -> None:
+def test_a_filter_without_a_match_fails() -> None:
     result = bedrock("list", "--provider", "nobody")
     assert (result.exit_code, result.stderr) == (1, "No model in us-east-1 fits.\n")
 
 
-def test_a_region_has_lists_of_its_own() -> None:
+def test_each_region_has_its_own_lists() -> None:
     shown = json.loads(bedrock("list", "--json", "--region", "eu-west-1").stdout)
     assert [each["id"] for each in shown["profiles"]] == [f"global.{HAIKU}"]
 
 
-def test_one_model_is_shown_with_what_is_known_of_it() -> None:
+def test_one_model_is_shown_with_all_known_facts() -> None:
     result = bedrock("show", f"us.{HAIKU}")
     assert result.exit_code == 0
     lines = [line.split("  ", 1) for line in result.stdout.splitlines()]
@@ -110,7 +110,7 @@ def test_one_model_is_shown_with_what_is_known_of_it() -> None:
     assert f"The nearest is {NOVA}." in missing.stderr
 
 
-def test_sync_reads_now_and_keeps_the_lists_for_use_offline(
+def test_sync_reads_the_lists_now_and_stores_them_for_offline_use(
     account: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     result = bedrock("sync")
@@ -123,7 +123,7 @@ def test_sync_reads_now_and_keeps_the_lists_for_use_offline(
     assert "Allow bedrock:ListFoundationModels to know more" in again.stderr
 
 
-def test_one_list_is_better_than_none_and_none_says_what_to_allow(account: Simulator) -> None:
+def test_one_readable_list_is_used_and_no_readable_list_names_the_permission(account: Simulator) -> None:
     account.scenario(TABLES, faults=[DENIED | {"operation": "ListInferenceProfiles"}])
     half = bedrock("list")
     assert half.exit_code == 0
@@ -134,7 +134,7 @@ def test_one_list_is_better_than_none_and_none_says_what_to_allow(account: Simul
     assert nothing.stderr.startswith("Error: the models of eu-west-1 are not known. Allow bedrock:ListFoundationModels")
 
 
-def test_check_says_what_is_wrong_and_what_to_call_instead() -> None:
+def test_check_reports_the_problem_and_which_model_to_call_instead() -> None:
     good = bedrock("check", NOVA)
     assert (good.exit_code, good.stdout) == (0, f"{NOVA}: no problem is known\n")
     bad = bedrock("check", HAIKU, "--within", "us-*")
@@ -146,7 +146,7 @@ def test_check_says_what_is_wrong_and_what_to_call_instead() -> None:
     assert bedrock("check", NOVA, "amazon.nothing").exit_code == 1
 
 
-def test_check_holds_to_the_regions_that_are_allowed() -> None:
+def test_check_suggests_only_models_of_the_allowed_regions() -> None:
     result = bedrock("check", f"us.{HAIKU}", "--within", "us-east-*", "--json")
     assert result.exit_code == 3
     (found,) = json.loads(result.stdout)["checks"]

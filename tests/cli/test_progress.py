@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from support.doubles import World
 
 
-def test_why_nothing_is_answered_is_shown_until_something_is(world: World) -> None:
+def test_the_reason_for_no_answers_is_shown_until_the_first_answer(world: World) -> None:
     console = Console(width=60)
     tally = Tally(world.clock)
     progress = Progress(console, tally)
@@ -37,7 +37,7 @@ def test_why_nothing_is_answered_is_shown_until_something_is(world: World) -> No
     assert "no answer" not in shown()
 
 
-def test_tokens_count_at_the_burndown_that_was_learned(world: World) -> None:
+def test_the_estimate_uses_the_learned_burndown(world: World) -> None:
     tally = Tally(world.clock)
     tally.hear(BurndownChanged(ROUTE, 2.0, 5.0, "tried"))
     tally.hear(CallEnded("converse", ROUTE, None, Usage(100, 10), 1, 1.0))
@@ -65,7 +65,7 @@ class Going:
         return found[0] if found else ""
 
 
-def test_the_time_left_is_told_no_more_exactly_than_it_is_known(world: World) -> None:
+def test_the_time_left_is_rounded_to_its_precision(world: World) -> None:
     run = Going(world)
     assert run.left == ""
     run.answers(120, 60)
@@ -88,11 +88,11 @@ def test_the_time_left_is_told_no_more_exactly_than_it_is_known(world: World) ->
         (13_000, "about 3.5 h"),
     ],
 )
-def test_a_longer_time_is_told_in_larger_steps(seconds: float, said: str) -> None:
+def test_a_longer_time_is_shown_in_larger_steps(seconds: float, said: str) -> None:
     assert about(seconds) == said
 
 
-def test_an_outage_does_not_make_the_rest_slower(world: World) -> None:
+def test_an_outage_does_not_lower_the_estimated_rate(world: World) -> None:
     run = Going(world)
     run.answers(60, 30)
     run.tally.hear(RetryScheduled(ROUTE, UNAVAILABLE, 1, 2.0))
@@ -102,7 +102,7 @@ def test_an_outage_does_not_make_the_rest_slower(world: World) -> None:
     assert run.left == "about 9 min"
 
 
-def test_slow_answers_are_no_outage(world: World) -> None:
+def test_slow_answers_do_not_count_as_an_outage(world: World) -> None:
     run = Going(world)
     for _ in range(6):
         run.tally.hear(RetryScheduled(ROUTE, UNAVAILABLE, 1, 2.0))
@@ -110,7 +110,7 @@ def test_slow_answers_are_no_outage(world: World) -> None:
     assert run.left == "about 3.5 h"  # six a minute
 
 
-def test_a_burst_at_the_start_promises_no_more_than_the_quota(world: World) -> None:
+def test_a_burst_at_the_start_does_not_raise_the_estimate_above_the_quota(world: World) -> None:
     run = Going(world, rpm=120)
     run.answers(80, 10)
     assert run.left == "about 9.5 min"
@@ -119,7 +119,7 @@ def test_a_burst_at_the_start_promises_no_more_than_the_quota(world: World) -> N
     assert run.left == "about 9.5 min"
 
 
-def test_records_that_fail_count_for_the_time_left(world: World) -> None:
+def test_failed_records_count_in_the_time_left(world: World) -> None:
     run = Going(world)
     for _ in range(60):
         run.answers(1, 1.0)
@@ -127,7 +127,7 @@ def test_records_that_fail_count_for_the_time_left(world: World) -> None:
     assert run.left == "about 9 min"
 
 
-def test_the_bar_has_not_the_colour_of_errors(world: World) -> None:
+def test_the_progress_bar_does_not_have_the_colour_of_errors(world: World) -> None:
     run = Going(world)
     run.answers(600, 60)
     console = Console(width=60, force_terminal=True, color_system="truecolor")
@@ -137,7 +137,7 @@ def test_the_bar_has_not_the_colour_of_errors(world: World) -> None:
     assert "\x1b[32m━" in bar
 
 
-def test_a_parked_run_says_why_what_to_do_and_when_it_asks_again(world: World) -> None:
+def test_a_parked_run_shows_the_reason_the_remedy_and_the_next_attempt(world: World) -> None:
     going = Going(world)
     going.answers(100, 60.0)
     going.tally.parked = answered("ExpiredTokenException", "The security token has expired", status=403)

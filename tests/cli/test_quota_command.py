@@ -84,21 +84,21 @@ def test_json_has_everything(service: ServiceQuotas) -> None:
     assert row["rpm"]["code"] == "L-ED46B8C5"
 
 
-def test_a_model_of_which_nothing_is_known_is_named_and_fails(service: ServiceQuotas) -> None:
+def test_an_unknown_model_is_named_and_the_command_fails(service: ServiceQuotas) -> None:
     result = bedrock("show", PROFILE, "us.meta.llama9-1b-instruct-v1:0")
     assert result.exit_code == 1
     assert "2,000,000" in result.stdout
     assert "Service Quotas lists no quota for us.meta.llama9-1b-instruct-v1:0 in us-east-1" in result.stderr
 
 
-def test_where_no_model_is_listed_it_says_so(service: ServiceQuotas) -> None:
+def test_an_empty_list_of_models_is_reported(service: ServiceQuotas) -> None:
     service.applied = service.defaults = []
     result = bedrock("show")
     assert result.exit_code == 1
     assert "Service Quotas lists no model in us-east-1" in result.stderr
 
 
-def test_a_hold_comes_first(service: ServiceQuotas) -> None:
+def test_a_quota_on_hold_is_shown_first(service: ServiceQuotas) -> None:
     service.apply("L-C0326783", 0)
     text = bedrock("show").stdout
     assert text.startswith("Set to 0 by AWS: Cross-region model inference tokens per minute for Amazon Nova Pro\n")
@@ -117,7 +117,7 @@ def test_quotas_are_read_once_a_day_and_again_on_request(service: ServiceQuotas)
     assert len(service.asked) == 2 * asked
 
 
-def test_an_old_reading_says_why_it_is_old(service: ServiceQuotas) -> None:
+def test_a_stale_reading_is_shown_with_the_reason(service: ServiceQuotas) -> None:
     bedrock("show")
     service.refusals["ListServiceQuotas"] = ("AccessDeniedException", "not allowed")
     result = bedrock("show", "--refresh")
@@ -126,7 +126,7 @@ def test_an_old_reading_says_why_it_is_old(service: ServiceQuotas) -> None:
     assert "not allowed" in result.output
 
 
-def test_without_permission_it_says_what_to_allow(service: ServiceQuotas) -> None:
+def test_a_missing_permission_is_named(service: ServiceQuotas) -> None:
     service.refusals["ListServiceQuotas"] = ("AccessDeniedException", "not allowed")
     result = bedrock("show")
     assert result.exit_code == 3
@@ -134,7 +134,9 @@ def test_without_permission_it_says_what_to_allow(service: ServiceQuotas) -> Non
     assert "Traceback" not in result.output
 
 
-def test_without_a_region_it_says_how_to_give_one(service: ServiceQuotas, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_region_is_refused_with_how_to_set_one(
+    service: ServiceQuotas, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv("AWS_DEFAULT_REGION")
     result = bedrock("show")
     assert result.exit_code == 3
@@ -142,7 +144,7 @@ def test_without_a_region_it_says_how_to_give_one(service: ServiceQuotas, monkey
     assert "in eu-west-1" in bedrock("show", "--region", "eu-west-1").output
 
 
-def test_an_endpoint_can_be_given(service: ServiceQuotas) -> None:
+def test_an_endpoint_can_be_set(service: ServiceQuotas) -> None:
     other = ServiceQuotas()
     bedrock("show", "--endpoint-url", other.url)
     other.close()
@@ -169,7 +171,7 @@ def test_a_request_is_shown_and_not_filed(service: ServiceQuotas) -> None:
 
 
 @pytest.mark.newer_botocore
-def test_the_command_it_shows_is_one_the_aws_cli_takes(service: ServiceQuotas) -> None:
+def test_the_shown_command_is_accepted_by_the_aws_cli(service: ServiceQuotas) -> None:
     line = next(line for line in bedrock("increase", PROFILE, "--to", "4000000").output.splitlines() if "$" in line)
     command = [sys.executable, "-m", "awscli", *shlex.split(line)[2:]]
     subprocess.run(command, check=True, capture_output=True)  # noqa: S603 - ours
@@ -178,7 +180,7 @@ def test_the_command_it_shows_is_one_the_aws_cli_takes(service: ServiceQuotas) -
     assert body == {"ServiceCode": "bedrock", "QuotaCode": "L-C0326783", "DesiredValue": 4_000_000}
 
 
-def test_yes_files_it_and_says_what_became_of_it(service: ServiceQuotas) -> None:
+def test_the_option_yes_files_the_request_and_shows_its_result(service: ServiceQuotas) -> None:
     result = bedrock("increase", PROFILE, "--to", "4000000", "--yes")
     assert result.exit_code == 0
     assert service.asked[-1] == (
@@ -208,7 +210,7 @@ def test_pool_and_dimension_choose_the_quota(service: ServiceQuotas) -> None:
         (["amazon.nova-9-v1:0", "--to", "9"], "no quota of amazon.nova-9-v1:0"),
     ],
 )
-def test_what_cannot_be_granted_is_refused_here(
+def test_a_request_that_aws_cannot_grant_is_refused_and_not_sent(
     service: ServiceQuotas, arguments: list[str], words: str, yes: list[str]
 ) -> None:
     result = bedrock("increase", *arguments, *yes)
@@ -217,14 +219,14 @@ def test_what_cannot_be_granted_is_refused_here(
     assert "RequestServiceQuotaIncrease" not in service.operations()
 
 
-def test_less_than_the_default_is_refused_even_if_it_is_more_than_now(service: ServiceQuotas) -> None:
+def test_a_request_below_the_default_is_refused_even_if_it_is_above_the_present_quota(service: ServiceQuotas) -> None:
     service.apply("L-C0326783", 1_000)
     result = bedrock("increase", PROFILE, "--to", "1500000")
     assert result.exit_code == 2
     assert "1,500,000 is not more than 2,000,000, which is the default" in result.stderr
 
 
-def test_a_held_quota_is_a_matter_for_support(service: ServiceQuotas) -> None:
+def test_an_increase_of_a_quota_on_hold_is_refused_and_points_to_support(service: ServiceQuotas) -> None:
     service.apply("L-C0326783", 0)
     result = bedrock("increase", PROFILE, "--to", "9000000", "--yes")
     assert result.exit_code == 2
@@ -241,7 +243,7 @@ def test_a_held_quota_is_a_matter_for_support(service: ServiceQuotas) -> None:
         ("IllegalArgumentException", "AWS did not take the request: IllegalArgumentException: as AWS says"),
     ],
 )
-def test_what_aws_refuses_is_explained(service: ServiceQuotas, code: str, words: str) -> None:
+def test_a_refusal_by_aws_is_explained(service: ServiceQuotas, code: str, words: str) -> None:
     service.refusals["RequestServiceQuotaIncrease"] = (code, "as AWS says")
     result = bedrock("increase", PROFILE, "--to", "9000000", "--yes")
     assert result.exit_code == 2
@@ -250,7 +252,7 @@ def test_what_aws_refuses_is_explained(service: ServiceQuotas, code: str, words:
     assert "Filed" not in result.output
 
 
-def test_a_request_starts_from_what_holds_now(service: ServiceQuotas) -> None:
+def test_a_request_is_compared_with_the_present_quota(service: ServiceQuotas) -> None:
     bedrock("show")
     service.apply("L-C0326783", 5_000_000)
     assert "which holds now" in bedrock("increase", PROFILE, "--to", "4000000").stderr

@@ -1,4 +1,4 @@
-"""`bedrock quota watch`, `advise`, and what `show` says of use, as a person reads them."""
+"""`bedrock quota watch`, `bedrock quota advise`, and the usage that `bedrock quota show` prints."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def join(path: Path, *members: str, key: str = KEY, tpm: float = 864_000.0, text
 
 
 class TestWatch:
-    def test_a_look_shows_what_all_use_and_each_members_part(self, path: Path, url: str) -> None:
+    def test_watch_shows_the_total_use_and_the_part_of_each_member(self, path: Path, url: str) -> None:
         join(path, "a:1", "b:2")
         result = bedrock("watch", "--store", url, "--count", "1")
         assert result.exit_code == 0
@@ -106,7 +106,7 @@ class TestWatch:
         assert [line.split()[0] for line in lines[6:]] == ["a:1", "b:2"]
         assert "4.5  300,000    20,000       100  2 interactive, 30 batch          1" in lines[6]
 
-    def test_it_says_why_a_limit_is_believed(self, path: Path, url: str) -> None:
+    def test_watch_shows_the_reason_for_an_estimated_limit(self, path: Path, url: str) -> None:
         found, heard = "rows of throttles, again and again", "another member of the shared quota found it"
         join(path, "a:1", text=report(reasons={"tokens": found}))
         join(path, "b:2", "c:3", text=report(reasons={"tokens": heard}))
@@ -127,7 +127,9 @@ class TestWatch:
             ({"waiting": {}}, 310_000.0, "limited by: nothing; no call waits"),
         ],
     )
-    def test_it_says_what_limits_now(self, path: Path, url: str, said: Any, tpm: float, words: str) -> None:
+    def test_watch_shows_which_limit_holds_calls_back(
+        self, path: Path, url: str, said: Any, tpm: float, words: str
+    ) -> None:
         join(path, "a:1", tpm=tpm, text=report(**said))
         assert words in bedrock("watch", "--store", url, "--count", "1").output
 
@@ -141,7 +143,7 @@ class TestWatch:
         assert "nova-lite" not in one
         assert "nova-pro-v1:0 geographic" in one
 
-    def test_members_that_do_not_tell_their_account_are_marked(self, path: Path, url: str) -> None:
+    def test_members_without_a_known_account_are_marked(self, path: Path, url: str) -> None:
         _, region, model, pool = KEY.split("|")
         join(path, "a:1", key=f"123456789012|{region}|{model}|{pool}")
         marked = "These members do not tell their account. If it is 123456789012, they share nothing with its members"
@@ -155,26 +157,26 @@ class TestWatch:
         assert "If it is 123456789012 or 210987654321" in bedrock("watch", "--store", url, "--count", "1").output
 
     @pytest.mark.parametrize("text", ["not JSON", "[1]", '{"used": 3, "waiting": {"x": "y"}, "answers": {"count": 1}}'])
-    def test_a_report_that_cannot_be_read_counts_as_nothing(self, path: Path, url: str, text: str) -> None:
+    def test_an_unreadable_report_counts_as_no_use(self, path: Path, url: str, text: str) -> None:
         join(path, "a:1", text=text)
         result = bedrock("watch", "--store", url, "--count", "1")
         assert result.exit_code == 0
         assert "used in the last minute: 0 of 864,000 (0%) tokens; 0 requests" in result.output
 
-    def test_a_member_whose_report_is_too_new_is_named_and_not_counted(self, path: Path, url: str) -> None:
+    def test_a_member_with_a_report_of_a_newer_version_is_named_and_not_counted(self, path: Path, url: str) -> None:
         join(path, "a:1")
         join(path, "new:2", text=report(version=9))
         output = bedrock("watch", "--store", url, "--count", "1").output
         assert "used in the last minute: 300,000 of" in output
         assert "new:2 is not counted: its report has format 9" in output
 
-    def test_of_many_members_the_largest_are_shown(self, path: Path, url: str) -> None:
+    def test_only_the_largest_of_many_members_are_shown(self, path: Path, url: str) -> None:
         join(path, *(f"host:{number}" for number in range(50)))
         output = bedrock("watch", "--store", url, "--count", "1").output
         assert output.count("host:") == 40
         assert "and 10 members with smaller shares" in output
 
-    def test_ctrl_c_ends_it_cleanly(self, path: Path, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_ctrl_c_ends_watch_cleanly(self, path: Path, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
         join(path, "a:1")
         slept = sleeps(monkeypatch, None, press_ctrl_c)
         result = bedrock("watch", "--store", url, "--every", "2.5")
@@ -183,7 +185,7 @@ class TestWatch:
         assert result.output.count("a:1 ") == 2
         assert "Error" not in result.output
 
-    def test_a_store_that_is_gone_is_named_and_looked_for_again(
+    def test_an_unreachable_store_is_named_and_tried_again(
         self, path: Path, url: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         join(path, "a:1")
@@ -195,17 +197,17 @@ class TestWatch:
         assert "b:2 " in then
         assert "a:1 " not in then
 
-    def test_a_server_that_does_not_answer_is_named_without_its_password(self) -> None:
+    def test_a_silent_server_is_named_without_its_password(self) -> None:
         result = bedrock("watch", "--store", "redis://me:secret@127.0.0.1:1/0", "--count", "2", "--every", "0.1")
         assert result.exit_code == 3
         assert result.output.count("redis://127.0.0.1:1/0 cannot be used to share a quota") == 1
         assert "secret" not in result.output
 
-    def test_looking_makes_no_file(self, path: Path, url: str) -> None:
+    def test_watch_creates_no_file(self, path: Path, url: str) -> None:
         bedrock("watch", "--store", url, "--count", "1")
         assert not path.exists()
 
-    def test_on_a_terminal_the_last_table_stays_while_the_store_is_gone(
+    def test_a_terminal_keeps_the_last_table_while_the_store_is_unreachable(
         self, path: Path, url: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("FORCE_COLOR", "1")
@@ -225,7 +227,7 @@ class TestWatch:
             (["--store", "sqlite://x.db", "--every", "0"], "--every"),
         ],
     )
-    def test_what_is_mistyped_is_said(self, arguments: list[str], words: str) -> None:
+    def test_a_mistyped_argument_is_refused_with_a_message(self, arguments: list[str], words: str) -> None:
         result = bedrock("watch", *arguments)
         assert result.exit_code == 2
         assert words in result.stderr
@@ -256,7 +258,9 @@ def delete(path: Path) -> None:
 
 
 class TestShow:
-    def test_with_a_store_it_shows_who_uses_them(self, service: ServiceQuotas, path: Path, url: str) -> None:
+    def test_show_with_a_store_lists_the_members_and_their_use(
+        self, service: ServiceQuotas, path: Path, url: str
+    ) -> None:
         join(path, "a:1")
         join(path, "a:1", key="|us-east-1|amazon.nova-lite-v1:0|geographic")
         output = bedrock("show", NOVA, "--store", url).output
@@ -265,13 +269,15 @@ class TestShow:
         assert "nova-lite" not in output
         assert "nova-lite" in bedrock("show", "--store", url).output
 
-    def test_without_its_store_the_quotas_are_shown_and_it_fails(self, service: ServiceQuotas, url: str) -> None:
+    def test_show_prints_the_quotas_and_fails_if_the_store_is_unreachable(
+        self, service: ServiceQuotas, url: str
+    ) -> None:
         result = bedrock("show", NOVA, "--store", url)
         assert result.exit_code == 3
         assert "2,000,000" in result.stdout
         assert "does not exist" in result.stderr
 
-    def test_where_nobody_shares_it_says_so(self, service: ServiceQuotas, path: Path, url: str) -> None:
+    def test_show_reports_a_store_without_members(self, service: ServiceQuotas, path: Path, url: str) -> None:
         join(path, "a:1", key="|us-east-1|amazon.nova-lite-v1:0|geographic")
         result = bedrock("show", NOVA, "--store", url)
         assert result.exit_code == 0
@@ -286,7 +292,7 @@ class TestShow:
         assert member["waiting"] == {"interactive": 2, "batch": 30}
 
     @mock_aws
-    def test_usage_is_of_the_last_minute_and_the_last_day(
+    def test_usage_covers_the_last_minute_and_the_last_day(
         self, service: ServiceQuotas, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(clock, "wall", lambda: NOON + 30)
@@ -308,14 +314,14 @@ class TestShow:
         }
 
     @mock_aws
-    def test_without_any_call_usage_says_so(self, service: ServiceQuotas) -> None:
+    def test_usage_without_any_call_is_reported(self, service: ServiceQuotas) -> None:
         result = bedrock("show", "--usage")
         assert result.exit_code == 0
         assert "CloudWatch counted no call" in result.output
 
     @mock_aws
     @set_initial_no_auth_action_count(0)  # whoever asks is refused
-    def test_usage_that_cannot_be_read_says_what_to_allow(self, service: ServiceQuotas) -> None:
+    def test_unreadable_usage_names_the_missing_permission(self, service: ServiceQuotas) -> None:
         result = bedrock("show", "--usage")
         assert result.exit_code == 3
         assert "2,000,000" in result.stdout
@@ -343,7 +349,7 @@ def counted(model: str, minutes: dict[int, tuple[int, int, int]]) -> None:
 
 
 class TestAdvise:
-    def test_answers_of_a_run_tell_what_max_tokens_they_need(self, service: ServiceQuotas, tmp_path: Path) -> None:
+    def test_advise_computes_max_tokens_from_the_answers_of_a_run(self, service: ServiceQuotas, tmp_path: Path) -> None:
         file = written(tmp_path, (short(number, 90) for number in range(60)))
         result = bedrock("advise", file, "--model", NOVA, "--max-tokens", "4000")
         assert result.exit_code == 0
@@ -357,7 +363,9 @@ class TestAdvise:
             "  Tokens per day: 700,000,000, weighted by price. All models of the Region share it"
         )
 
-    def test_without_max_tokens_it_says_what_it_takes_for_it(self, service: ServiceQuotas, tmp_path: Path) -> None:
+    def test_advise_without_max_tokens_states_the_value_that_it_assumes(
+        self, service: ServiceQuotas, tmp_path: Path
+    ) -> None:
         file = written(tmp_path, (short(number, 90) for number in range(60)))
         output = bedrock("advise", file, "--model", NOVA).output
         assert "60 records have no max_tokens; the model's maximum" in output
@@ -380,7 +388,7 @@ class TestAdvise:
             ),
         ],
     )
-    def test_batch_records_say_what_they_reserved(
+    def test_advise_reads_the_reserved_tokens_from_batch_records(
         self, service: ServiceQuotas, tmp_path: Path, request_: Any, answer: Any
     ) -> None:
         lines = ({"recordId": f"r{number}", "modelInput": request_, "modelOutput": answer} for number in range(60))
@@ -389,9 +397,7 @@ class TestAdvise:
         assert "do not say their max_tokens" not in output
         assert ("Tokens read from the prompt cache" in output) == ("cache" in json.dumps(answer))
 
-    def test_the_members_of_a_shared_quota_are_learnt_from_together(
-        self, service: ServiceQuotas, path: Path, url: str
-    ) -> None:
+    def test_advise_combines_the_members_of_a_shared_quota(self, service: ServiceQuotas, path: Path, url: str) -> None:
         join(path, "a:1", text=report(answers=answers(30, 200), reserved=0))
         join(path, "b:2", text=report(answers=answers(30, 200), reserved=0))
         output = bedrock("advise", "--store", url).output
@@ -399,7 +405,7 @@ class TestAdvise:
         # 3,000 tokens a call were used, 200 of them answer: (2,800 + 4,000) / (2,800 + 410)
         assert "max_tokens=410 allows 2.1 times as many calls at once" in output
 
-    def test_advice_counts_answers_as_often_as_members_found_that_they_count(
+    def test_advise_weighs_answers_with_the_burndown_that_members_learned(
         self, service: ServiceQuotas, path: Path, url: str
     ) -> None:
         store = SqliteStore(path)
@@ -411,19 +417,19 @@ class TestAdvise:
         # 3,000 tokens a call were used, 400 of them for 200 of answer: (2,600 + 4,000) / (2,600 + 410)
         assert "max_tokens=410 allows 2.2 times as many calls at once" in output
 
-    def test_prompts_of_unknown_length_are_said_to_be_left_out(
+    def test_advise_reports_prompts_of_unknown_length_that_it_leaves_out(
         self, service: ServiceQuotas, path: Path, url: str
     ) -> None:
         join(path, "a:1", text=report(used={}))
         assert "The length of the prompts is unknown now" in bedrock("advise", "--store", url).output
 
-    def test_a_pool_with_more_is_named(self, service: ServiceQuotas, tmp_path: Path) -> None:
+    def test_advise_names_a_pool_with_a_larger_quota(self, service: ServiceQuotas, tmp_path: Path) -> None:
         file = written(tmp_path, (short(number, 90) for number in range(60)))
         pools = bedrock("advise", file, "--model", "amazon.nova-pro-v1:0").output
         assert "Pool geographic: 2,000,000 tokens per minute, 2 times the 1,000,000 of on-demand." in pools
         assert "Pool" not in bedrock("advise", file, "--model", NOVA).output
 
-    def test_a_pool_that_is_held_at_0_is_not(self, service: ServiceQuotas, tmp_path: Path) -> None:
+    def test_advise_does_not_name_a_pool_on_hold_at_0(self, service: ServiceQuotas, tmp_path: Path) -> None:
         service.applied = [
             quota("L-1", ON_DEMAND.format("tokens", "Amazon Nova Micro"), 10),
             quota("L-2", GLOBAL.format("tokens", "Amazon Nova Micro"), 0),
@@ -432,19 +438,19 @@ class TestAdvise:
         file = written(tmp_path, (short(number, 90) for number in range(60)))
         assert "Pool" not in bedrock("advise", file, "--model", "amazon.nova-micro-v1:0").output
 
-    def test_without_access_to_the_quotas_it_advises_all_the_same(self, service: ServiceQuotas, tmp_path: Path) -> None:
+    def test_advise_works_without_access_to_the_quotas(self, service: ServiceQuotas, tmp_path: Path) -> None:
         service.refusals["ListServiceQuotas"] = ("AccessDeniedException", "not allowed")
         result = bedrock("advise", written(tmp_path, (short(n, 90) for n in range(60))), "--model", NOVA)
         assert result.exit_code == 0
         assert "98 % of answers" in result.output
         assert "Other pools were not compared: the quotas of this account in us-east-1 are unknown" in result.output
 
-    def test_of_few_answers_it_says_so(self, service: ServiceQuotas, tmp_path: Path) -> None:
+    def test_advise_reports_that_it_has_few_answers(self, service: ServiceQuotas, tmp_path: Path) -> None:
         result = bedrock("advise", written(tmp_path, [short(1, 90)]), "--model", NOVA)
         assert result.exit_code == 0
         assert "1 answers are too few to recommend max_tokens; at least 50 are needed." in result.output
 
-    def test_lines_that_are_no_answers_are_named_and_the_others_used(
+    def test_lines_without_an_answer_are_named_and_the_others_are_used(
         self, service: ServiceQuotas, tmp_path: Path
     ) -> None:
         good = (short(number, 90) for number in range(60))
@@ -458,7 +464,9 @@ class TestAdvise:
         assert f"{file}, line 62: the answer has no token usage" in result.stderr
         assert f"{file}, line 63: not JSON" in result.stderr
 
-    def test_bad_lines_beyond_twenty_are_only_counted(self, service: ServiceQuotas, tmp_path: Path) -> None:
+    def test_invalid_lines_after_the_first_twenty_are_only_counted(
+        self, service: ServiceQuotas, tmp_path: Path
+    ) -> None:
         result = bedrock("advise", written(tmp_path, [{"id": "x"}] * 30), "--model", NOVA)
         assert result.stderr.count("not an answer.") == 20
         assert "(further bad lines are counted, not shown)" in result.stderr
@@ -474,7 +482,7 @@ class TestAdvise:
             (["--store", "redsi://x"], 2, "A store cannot have redsi://"),
         ],
     )
-    def test_without_anything_to_learn_from_it_says_what_is_missing(
+    def test_advise_without_any_data_says_what_is_missing(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], code: int, words: str
     ) -> None:
         monkeypatch.chdir(tmp_path)
@@ -498,7 +506,7 @@ NUMBERS = count()
 
 
 @pytest.mark.parametrize("name", sorted(quota_command.commands))
-def test_every_option_is_in_the_page(name: str) -> None:
+def test_every_option_is_on_the_documentation_page(name: str) -> None:
     page = (Path(__file__).parents[2] / "docs" / "quotas.md").read_text(encoding="utf-8")
     _, heading, rest = page.partition(f"\n## `bedrock quota {name}")
     assert heading

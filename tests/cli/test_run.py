@@ -35,7 +35,7 @@ def test_every_prompt_is_answered(desk: Desk) -> None:
     assert not desk.failures.exists()
 
 
-def test_a_second_run_asks_only_what_is_not_answered(desk: Desk) -> None:
+def test_a_second_run_sends_only_the_unanswered_records(desk: Desk) -> None:
     desk.prompts(10)
     desk.run()
     desk.prompts(12)
@@ -47,7 +47,7 @@ def test_a_second_run_asks_only_what_is_not_answered(desk: Desk) -> None:
     assert "10 answered by earlier runs" in result.stderr
 
 
-def test_options_hold_for_records_that_have_none_of_their_own(desk: Desk) -> None:
+def test_options_apply_to_records_that_do_not_set_them(desk: Desk) -> None:
     desk.lines(
         {"id": 1, "prompt": "plain"},
         {"id": 2, "prompt": "own", "max_tokens": 9, "system": "Be kind.", "temperature": 0.5},
@@ -62,7 +62,7 @@ def test_options_hold_for_records_that_have_none_of_their_own(desk: Desk) -> Non
     assert set(desk.answers) == {1, 2}
 
 
-def test_batch_records_go_where_they_belong_and_come_back_as_bedrock_writes_them(desk: Desk) -> None:
+def test_batch_records_go_to_their_operation_and_are_written_in_bedrock_s_output_format(desk: Desk) -> None:
     converse = {"messages": [{"role": "user", "content": [{"text": "Hi"}]}], "inferenceConfig": {"maxTokens": 9}}
     titan = {"inputText": "Ho", "textGenerationConfig": {"maxTokenCount": 9}}
     desk.lines({"recordId": "r1", "modelInput": converse}, {"recordId": "r2", "modelInput": titan})
@@ -79,7 +79,7 @@ def test_batch_records_go_where_they_belong_and_come_back_as_bedrock_writes_them
     assert "1 of them truncated at max_tokens" in result.stderr
 
 
-def test_images_in_converse_records_travel(desk: Desk) -> None:
+def test_images_in_converse_records_reach_the_service(desk: Desk) -> None:
     image = {"image": {"format": "png", "source": {"bytes": "iVBORw=="}}}
     desk.lines({"recordId": "r1", "modelInput": {"messages": [{"role": "user", "content": [{"text": "?"}, image]}]}})
     assert desk.run().exit_code == 0
@@ -93,7 +93,7 @@ def test_standard_input_is_read(desk: Desk) -> None:
     assert desk.answers["p1"]["text"] == "Hi"
 
 
-def test_a_failed_record_is_kept_explained_and_can_be_run_again(desk: Desk) -> None:
+def test_a_failed_record_is_written_with_its_explanation_and_can_be_rerun(desk: Desk) -> None:
     desk.prompts(3)
     desk.stub.script = refuse(400, "ValidationException", "Input is too long for requested model.", "prompt 2")
     result = desk.run()
@@ -113,7 +113,7 @@ def test_a_failed_record_is_kept_explained_and_can_be_run_again(desk: Desk) -> N
     assert not desk.failures.exists()
 
 
-def test_a_truncated_answer_is_kept_and_told(desk: Desk) -> None:
+def test_a_truncated_answer_is_written_and_reported(desk: Desk) -> None:
     desk.prompts(2)
     desk.stub.script = lambda stub, prompt: (
         200,
@@ -126,7 +126,7 @@ def test_a_truncated_answer_is_kept_and_told(desk: Desk) -> None:
     assert "1 of them truncated at max_tokens" in result.stderr
 
 
-def test_bad_lines_are_told_and_the_others_answered(desk: Desk) -> None:
+def test_invalid_lines_are_reported_and_the_others_are_answered(desk: Desk) -> None:
     desk.lines({"id": "p1", "prompt": "Hi"}, "nonsense", {"id": "p1", "prompt": "twice"})
     result = desk.run()
     assert result.exit_code == 2
@@ -135,7 +135,7 @@ def test_bad_lines_are_told_and_the_others_answered(desk: Desk) -> None:
     assert "prompts.jsonl, line 3: the id" in result.stderr
 
 
-def test_bad_lines_are_told_again_by_the_next_run_and_by_none_after_they_were_mended(desk: Desk) -> None:
+def test_invalid_lines_are_reported_by_each_run_until_they_are_corrected(desk: Desk) -> None:
     desk.lines({"id": "p1", "prompt": "Hi"}, "nonsense")
     for _ in range(2):
         result = desk.run()
@@ -145,14 +145,14 @@ def test_bad_lines_are_told_again_by_the_next_run_and_by_none_after_they_were_me
     assert desk.stub.prompts == ["Hi", "mended"]
 
 
-def test_a_flood_of_bad_lines_is_cut_short(desk: Desk) -> None:
+def test_many_invalid_lines_are_reported_in_short(desk: Desk) -> None:
     desk.lines(*["nonsense"] * 500)
     result = desk.run()
     assert result.stderr.count("not JSON") == 20
     assert "500 lines are not valid records" in result.stderr
 
 
-def test_without_access_the_run_stops_early_and_says_why(desk: Desk) -> None:
+def test_a_run_without_model_access_stops_early_with_the_reason(desk: Desk) -> None:
     desk.prompts(200)
     desk.stub.script = refuse(403, "AccessDeniedException", "You don't have access to the model.")
     result = desk.run("--concurrency", "2")
@@ -171,14 +171,14 @@ def test_without_access_the_run_stops_early_and_says_why(desk: Desk) -> None:
         (["--simulate", "prompts.jsonl"], 2, "Put --simulate last"),
     ],
 )
-def test_what_is_wrong_with_the_command_is_said(desk: Desk, change: list[str], code: int, says: str) -> None:
+def test_a_wrong_argument_is_explained(desk: Desk, change: list[str], code: int, says: str) -> None:
     desk.prompts(1)
     result = desk.run(*change)
     assert (result.exit_code, desk.stub.prompts) == (code, [])
     assert says in result.stderr
 
 
-def test_an_answers_file_that_is_none_is_left_alone(desk: Desk) -> None:
+def test_an_output_file_without_answers_is_not_touched(desk: Desk) -> None:
     desk.prompts(1)
     desk.output.write_text("my diary\n")
     result = desk.run()
@@ -193,7 +193,7 @@ def test_input_and_output_must_differ(desk: Desk) -> None:
     assert "same file" in desk.run().stderr
 
 
-def test_no_region_is_an_error_with_the_way_out(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_region_is_an_error_with_its_remedy(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AWS_DEFAULT_REGION")
     desk.prompts(1)
     result = desk.run()
@@ -202,7 +202,7 @@ def test_no_region_is_an_error_with_the_way_out(desk: Desk, monkeypatch: pytest.
     assert "Traceback" not in result.stderr
 
 
-def test_no_credentials_stop_the_run(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_credentials_stop_the_run(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
     desk.prompts(100)
@@ -212,7 +212,7 @@ def test_no_credentials_stop_the_run(desk: Desk, monkeypatch: pytest.MonkeyPatch
     assert desk.stub.prompts == []
 
 
-def test_a_bad_day_is_simulated_without_credentials_profile_or_proxy(
+def test_a_simulated_run_needs_no_credentials_profile_or_proxy(
     desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
@@ -233,7 +233,7 @@ def test_a_bad_day_is_simulated_without_credentials_profile_or_proxy(
     assert "2 retried" in result.stderr
 
 
-def test_a_dry_run_sends_and_writes_nothing_and_says_what_a_run_would_take(desk: Desk) -> None:
+def test_a_dry_run_sends_and_writes_nothing_and_estimates_the_run(desk: Desk) -> None:
     desk.lines(
         *({"id": number, "prompt": "x" * 400, "max_tokens": 50} for number in range(600)),
         {"recordId": "r", "modelInput": {"inputText": "Ho"}},
@@ -250,7 +250,7 @@ def test_a_dry_run_sends_and_writes_nothing_and_says_what_a_run_would_take(desk:
     assert [each.name for each in desk.folder.iterdir()] == ["prompts.jsonl"]
 
 
-def test_a_dry_run_knows_what_is_answered(desk: Desk) -> None:
+def test_a_dry_run_leaves_out_the_answered_records(desk: Desk) -> None:
     desk.prompts(3)
     desk.run()
     desk.prompts(5)
@@ -261,7 +261,7 @@ def test_a_dry_run_knows_what_is_answered(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("bounded", [False, True])
-def test_what_slows_down_a_run_without_a_maximum_is_named_also_without_a_quota(desk: Desk, *, bounded: bool) -> None:
+def test_a_dry_run_warns_of_a_missing_max_tokens_even_without_a_known_quota(desk: Desk, *, bounded: bool) -> None:
     desk.prompts(3)
 
     def script(stub: Any, prompt: str) -> Any:
@@ -275,7 +275,7 @@ def test_what_slows_down_a_run_without_a_maximum_is_named_also_without_a_quota(d
     assert result.stderr.count("--max-tokens is not set, so each record") == (not bounded)
 
 
-def test_a_sample_is_asked_first_and_the_rest_by_the_next_run(desk: Desk) -> None:
+def test_a_sample_is_sent_first_and_the_next_run_sends_the_rest(desk: Desk) -> None:
     desk.prompts(40)
     result = desk.run("--sample", "5")
     assert result.exit_code == 0
@@ -285,7 +285,7 @@ def test_a_sample_is_asked_first_and_the_rest_by_the_next_run(desk: Desk) -> Non
     assert len(desk.answers) == len(desk.stub.prompts) == 40
 
 
-def test_a_run_stops_after_so_many_failures(desk: Desk) -> None:
+def test_a_run_stops_at_its_limit_of_failures(desk: Desk) -> None:
     desk.prompts(40)
     desk.stub.script = refuse(400, "ValidationException", "bad")
     result = desk.run("--max-failures", "3", "--concurrency", "2")
@@ -312,7 +312,7 @@ def test_a_run_that_would_mix_answers_to_different_questions_is_refused(desk: De
     assert desk.run(*more).exit_code == 0
 
 
-def test_changed_prompts_are_asked_anew_if_wanted(desk: Desk) -> None:
+def test_changed_prompts_are_sent_again_on_request(desk: Desk) -> None:
     desk.prompts(3)
     desk.run()
     desk.lines({"id": "p1", "prompt": "prompt 1"}, {"id": "p2", "prompt": "changed"})
@@ -325,13 +325,13 @@ def test_changed_prompts_are_asked_anew_if_wanted(desk: Desk) -> None:
     }
 
 
-def test_answers_in_the_order_of_the_input(desk: Desk) -> None:
+def test_answers_can_be_written_in_the_order_of_the_input(desk: Desk) -> None:
     desk.prompts(40)
     assert desk.run("--order", "input").exit_code == 0
     assert list(desk.answers) == [f"p{number}" for number in range(1, 41)]
 
 
-def test_the_failures_of_a_run_that_did_not_end_are_asked_again_only_if_they_are_the_input(desk: Desk) -> None:
+def test_failures_of_an_unfinished_run_are_repeated_only_if_they_are_the_input(desk: Desk) -> None:
     desk.prompts(40)
     desk.stub.script = refuse(400, "ValidationException", "bad")
     desk.run("--max-failures", "3", "--concurrency", "1")
@@ -351,7 +351,7 @@ def test_the_failures_of_a_run_that_did_not_end_are_asked_again_only_if_they_are
     assert len(desk.answers) == 40
 
 
-def test_what_standard_input_gave_before_a_kill_is_not_lost(desk: Desk) -> None:
+def test_records_read_from_standard_input_survive_a_kill(desk: Desk) -> None:
     desk.prompts(40)
     hold = desk.stub.script = Hold(at=8)
     content = desk.source.read_bytes()
@@ -381,9 +381,7 @@ def interrupted(desk: Desk, number: signal.Signals) -> tuple[Hold, subprocess.Po
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_run_lets_those_in_flight_end_and_goes_on_where_it_was(
-    desk: Desk, number: signal.Signals
-) -> None:
+def test_an_interrupted_run_waits_for_calls_in_flight_and_can_be_continued(desk: Desk, number: signal.Signals) -> None:
     hold, child = interrupted(desk, number)
     hold.let_go.set()
     _, said = child.communicate(timeout=60)
@@ -397,7 +395,7 @@ def test_an_interrupted_run_lets_those_in_flight_end_and_goes_on_where_it_was(
     assert len(desk.stub.prompts) == 40, "nothing was asked twice"
 
 
-def test_a_second_interruption_leaves_at_once(desk: Desk) -> None:
+def test_a_second_interruption_ends_the_command_immediately(desk: Desk) -> None:
     hold, child = interrupted(desk, signal.SIGINT)
     child.send_signal(signal.SIGINT)
     _, said = child.communicate(timeout=60)
@@ -409,7 +407,7 @@ def test_a_second_interruption_leaves_at_once(desk: Desk) -> None:
     assert len(desk.answers) == 40
 
 
-def test_a_killed_run_goes_on_where_it_was(desk: Desk) -> None:
+def test_a_killed_run_continues_from_where_it_stopped(desk: Desk) -> None:
     desk.prompts(40)
     hold = desk.stub.script = Hold(at=20)
     child = desk.child("--concurrency", "4")
@@ -423,7 +421,7 @@ def test_a_killed_run_goes_on_where_it_was(desk: Desk) -> None:
     assert len(desk.answers) == 40
 
 
-def test_an_interrupted_run_of_the_failures_keeps_those_it_did_not_come_to(desk: Desk) -> None:
+def test_an_interrupted_run_over_a_failures_file_keeps_the_failures_that_it_did_not_reach(desk: Desk) -> None:
     desk.prompts(40)
     desk.stub.script = refuse(400, "ValidationException", "bad")
     desk.run()

@@ -1,4 +1,4 @@
-"""`bedrock run --max-cost` and `BatchRun(max_cost=...)`: the limit is kept, whatever happens, and costs are said."""
+"""`bedrock run --max-cost` and `BatchRun(max_cost=...)`: the limit is never exceeded, and costs are shown."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def cost_in_journal(desk: Desk) -> Any:
 
 
 @pytest.mark.parametrize("concurrency", [1, 8])
-def test_a_limit_in_the_middle_of_a_run_ends_it_in_order(desk: Desk, concurrency: int) -> None:
+def test_a_run_that_reaches_its_cost_limit_ends_in_order(desk: Desk, concurrency: int) -> None:
     desk.prompts(60)
     result = desk.run("--max-cost", f"{20 * EACH:.8f}", "--max-tokens", "5", "--concurrency", str(concurrency))
     assert result.exit_code == 3
@@ -54,7 +54,7 @@ def test_a_limit_in_the_middle_of_a_run_ends_it_in_order(desk: Desk, concurrency
     assert cost_in_journal(desk) == (pytest.approx(answered * EACH), 0)
 
 
-def test_a_run_that_goes_on_counts_what_was_spent_before(desk: Desk) -> None:
+def test_a_continued_run_counts_the_cost_of_the_earlier_part(desk: Desk) -> None:
     desk.prompts(60)
     limit = ["--max-tokens", "5", "--concurrency", "1"]
     desk.run("--max-cost", f"{10 * EACH:.8f}", *limit)
@@ -68,7 +68,7 @@ def test_a_run_that_goes_on_counts_what_was_spent_before(desk: Desk) -> None:
     assert (rest.exit_code, len(desk.stub.prompts)) == (0, 60)
 
 
-def test_what_a_killed_run_has_spent_counts_for_the_next(desk: Desk) -> None:
+def test_the_cost_of_a_killed_run_counts_in_the_next_run(desk: Desk) -> None:
     desk.prompts(60)
     hold = desk.stub.script = Hold(at=12)
     limit = ["--max-cost", f"{20 * EACH:.8f}", "--max-tokens", "5", "--concurrency", "1"]
@@ -83,7 +83,7 @@ def test_what_a_killed_run_has_spent_counts_for_the_next(desk: Desk) -> None:
     assert len(desk.stub.prompts) == 21, "only what was in flight at the kill was sent twice"
 
 
-def test_the_limit_holds_with_policies_from_a_file_too(desk: Desk, tmp_path: Path) -> None:
+def test_the_cost_limit_also_applies_with_policies_from_a_file(desk: Desk, tmp_path: Path) -> None:
     policies = tmp_path / "policies.toml"
     policies.write_text("[quota]\nrpm = 100000\n")
     desk.prompts(30)
@@ -92,7 +92,7 @@ def test_the_limit_holds_with_policies_from_a_file_too(desk: Desk, tmp_path: Pat
     assert (result.exit_code, len(desk.answers)) == (3, 5)
 
 
-def test_a_limit_that_a_file_of_policies_has_fails_no_record_either(desk: Desk, tmp_path: Path) -> None:
+def test_a_cost_limit_from_a_policies_file_fails_no_record(desk: Desk, tmp_path: Path) -> None:
     policies = tmp_path / "policies.toml"
     policies.write_text(f"max_cost = {5 * EACH:.8f}\n")
     desk.prompts(30)
@@ -101,7 +101,7 @@ def test_a_limit_that_a_file_of_policies_has_fails_no_record_either(desk: Desk, 
     assert len(desk.stub.prompts) == len(desk.answers)
 
 
-def test_failed_attempts_fill_no_bill(desk: Desk) -> None:
+def test_failed_attempts_cost_nothing(desk: Desk) -> None:
     desk.prompts(4)
     desk.stub.script = refuse(400, "ValidationException", "Input is too long for requested model.", "prompt 2")
     result = desk.run("--max-tokens", "5")
@@ -109,7 +109,7 @@ def test_failed_attempts_fill_no_bill(desk: Desk) -> None:
     assert cost_in_journal(desk) == (pytest.approx(3 * EACH), 0)
 
 
-def test_answers_that_do_not_fit_a_schema_were_paid_for_too(desk: Desk, tmp_path: Path) -> None:
+def test_answers_that_do_not_match_a_schema_count_as_paid(desk: Desk, tmp_path: Path) -> None:
     schema = tmp_path / "schema.json"
     schema.write_text('{"type": "object"}')
     desk.prompts(2)
@@ -118,7 +118,7 @@ def test_answers_that_do_not_fit_a_schema_were_paid_for_too(desk: Desk, tmp_path
     assert cost_in_journal(desk) == (pytest.approx(6 * EACH), 0)
 
 
-def test_answers_of_a_file_that_had_no_journal_are_said_to_have_an_unknown_cost(desk: Desk) -> None:
+def test_answers_of_a_file_without_a_journal_have_an_unknown_cost(desk: Desk) -> None:
     desk.prompts(3)
     desk.run("--max-tokens", "5")
     (desk.folder / "answers.jsonl.journal").unlink()
@@ -130,7 +130,7 @@ def test_answers_of_a_file_that_had_no_journal_are_said_to_have_an_unknown_cost(
 
 
 @pytest.mark.parametrize("limit", [[], ["--max-cost", "1"]])
-def test_a_price_that_is_not_known_is_said(desk: Desk, limit: list[str]) -> None:
+def test_an_unknown_price_is_reported(desk: Desk, limit: list[str]) -> None:
     desk.prompts(7)
     result = desk.run("--model", "amazon.nova-unheard-of-v1:0", "--progress", "json", *limit)
     if limit:
@@ -156,7 +156,7 @@ def test_progress_for_programs_has_the_cost_and_its_limit(desk: Desk) -> None:
     assert (last["cost_before"], last["cost_unknown"], last["max_cost"]) == (0.0, 0, 2.0)
 
 
-def test_a_dry_run_says_what_all_would_cost_at_most(desk: Desk) -> None:
+def test_a_dry_run_shows_the_highest_possible_cost(desk: Desk) -> None:
     desk.prompts(10)
     result = desk.run("--dry-run", "--max-tokens", "1000000")
     found = re.search(
@@ -168,7 +168,7 @@ def test_a_dry_run_says_what_all_would_cost_at_most(desk: Desk) -> None:
     assert found[3] == f"{(tokens_in * 0.06 + tokens_out * 0.24) / 1_000_000:,.2f}"
 
 
-def test_a_dry_run_says_that_a_price_is_not_known(desk: Desk) -> None:
+def test_a_dry_run_reports_an_unknown_price(desk: Desk) -> None:
     desk.lines({"id": 1, "prompt": "Hi"}, {"id": 2, "prompt": "Ho", "tier": "reserved"})
     some = desk.run("--dry-run", "--max-tokens", "5").stderr
     assert "Up to $0.0000" in some
@@ -178,7 +178,7 @@ def test_a_dry_run_says_that_a_price_is_not_known(desk: Desk) -> None:
     assert "$" not in none
 
 
-def test_a_simulated_run_costs_what_its_recorded_usages_cost(desk: Desk, tmp_path: Path) -> None:
+def test_the_cost_of_a_simulated_run_follows_its_recorded_usages(desk: Desk, tmp_path: Path) -> None:
     desk.prompts(80)
     command = ["run", str(desk.source), "-o", str(desk.output), "--model", "us.amazon.nova-lite-v1:0"]
     limit, concurrency = 0.0008, 16
@@ -227,7 +227,7 @@ def in_program(desk: Desk, kind: str, **options: Any) -> tuple[list[str], dict[s
 
 
 @pytest.mark.parametrize("kind", ["blocking", "asyncio"])
-def test_a_program_has_the_same_limit_for_its_run_alone(desk: Desk, kind: str) -> None:
+def test_a_program_can_set_the_cost_limit_for_one_run(desk: Desk, kind: str) -> None:
     desk.prompts(20)
     found, counts = in_program(desk, kind, max_cost=4 * EACH)
     assert (len(found), counts) == (4, {"answered": 4, "failed": 0, "missing": 16})
@@ -236,7 +236,7 @@ def test_a_program_has_the_same_limit_for_its_run_alone(desk: Desk, kind: str) -
     assert cost_in_journal(desk) == (pytest.approx(9 * EACH), 0)
 
 
-def test_a_program_is_told_at_once_that_a_limit_is_none(desk: Desk) -> None:
+def test_an_invalid_cost_limit_is_refused_when_a_program_creates_the_run(desk: Desk) -> None:
     desk.prompts(1)
     with BedrockClient(MODEL, endpoint_url=desk.stub.url) as client, pytest.raises(ValueError, match="US dollars"):
         BatchRun(desk.source, desk.output, client=client, max_cost=0)

@@ -1,4 +1,4 @@
-"""`bedrock run --dead-letters`: what has failed is a dead letter, once, as long as it is not answered."""
+"""`bedrock run --dead-letters`: a failed record is one dead letter until it is answered."""
 
 from __future__ import annotations
 
@@ -58,7 +58,9 @@ def test_each_failure_is_one_letter_however_often_the_run_is_repeated(desk: Desk
     assert INVALID[2] in letter["error"]
 
 
-def test_what_is_answered_by_now_is_discarded_so_that_nothing_is_paid_twice(desk: Desk, queue: DeadLetterQueue) -> None:
+def test_letters_of_answered_records_are_discarded_so_that_nothing_is_paid_twice(
+    desk: Desk, queue: DeadLetterQueue
+) -> None:
     desk.prompts(3)
     desk.stub.script = refuse(*INVALID, "prompt 2", "prompt 3")
     kept(desk)
@@ -69,9 +71,7 @@ def test_what_is_answered_by_now_is_discarded_so_that_nothing_is_paid_twice(desk
     assert (records(queue), records(queue, "discarded")) == (["p3"], ["p2"])
 
 
-def test_a_policy_makes_no_letters_of_its_own_and_the_run_keeps_them_in_its_place(
-    desk: Desk, queue: DeadLetterQueue
-) -> None:
+def test_the_run_stores_the_letters_instead_of_the_dead_letter_policy(desk: Desk, queue: DeadLetterQueue) -> None:
     """A record may be asked again and answered after one of its calls has failed for good."""
     config = desk.folder / "policies.toml"
     config.write_text(f'[dead_letters]\nstore = "{store(desk)}"\ntags = {{ team = "search" }}\n')
@@ -84,14 +84,14 @@ def test_a_policy_makes_no_letters_of_its_own_and_the_run_keeps_them_in_its_plac
     assert (letter.summary.tags["record"], letter.summary.tags["team"]) == ("p2", "search")
 
 
-def test_a_run_that_stops_at_its_failures_keeps_them(desk: Desk, queue: DeadLetterQueue) -> None:
+def test_a_run_that_stops_at_its_failure_limit_stores_its_letters(desk: Desk, queue: DeadLetterQueue) -> None:
     desk.prompts(20)
     desk.stub.script = refuse(*INVALID, "prompt 3")
     assert "1 failure kept" in kept(desk, "--max-failures", "1", "--concurrency", "1").stderr
     assert records(queue) == ["p3"]
 
 
-def test_records_of_every_form_are_letters_that_a_redrive_answers(desk: Desk, queue: DeadLetterQueue) -> None:
+def test_letters_of_records_of_every_form_can_be_redriven(desk: Desk, queue: DeadLetterQueue) -> None:
     image = {"image": {"format": "png", "source": {"bytes": "iVBORw=="}}}
     said = {"role": "user", "content": [{"text": "Hi"}, image]}
     titan = {"inputText": "Ho", "textGenerationConfig": {"maxTokenCount": 9}}
@@ -153,7 +153,7 @@ def test_an_id_that_looks_like_a_secret_has_one_letter_too(desk: Desk, queue: De
     assert not list(queue.letters())
 
 
-def test_a_run_that_every_call_fails_keeps_nothing(desk: Desk, queue: DeadLetterQueue) -> None:
+def test_a_run_that_stops_early_because_every_call_fails_stores_no_letter(desk: Desk, queue: DeadLetterQueue) -> None:
     desk.prompts(20)
     desk.stub.script = refuse(403, "AccessDeniedException", "You don't have access to the model.")
     result = kept(desk, "--concurrency", "2")
@@ -162,7 +162,7 @@ def test_a_run_that_every_call_fails_keeps_nothing(desk: Desk, queue: DeadLetter
     assert not list(queue.letters(state="all"))
 
 
-def test_a_store_that_cannot_be_written_is_told_and_ends_nothing(desk: Desk) -> None:
+def test_a_store_that_cannot_be_written_is_reported_and_does_not_end_the_run(desk: Desk) -> None:
     desk.prompts(2)
 
     def script(stub: Any, prompt: str) -> Any:
@@ -177,7 +177,7 @@ def test_a_store_that_cannot_be_written_is_told_and_ends_nothing(desk: Desk) -> 
     assert json.loads(desk.failures.read_text())["id"] == "p1"
 
 
-def test_what_is_no_store_is_said_before_anything_is_sent(desk: Desk) -> None:
+def test_an_invalid_store_is_refused_before_anything_is_sent(desk: Desk) -> None:
     desk.prompts(1)
     result = desk.run("--dead-letters", "redis://here")
     assert (result.exit_code, desk.stub.prompts) == (2, [])

@@ -36,7 +36,7 @@ def test_a_table_is_answered_row_by_row(desk: Desk) -> None:
     assert f"1 line is not a valid record; the reasons: {desk.output}.rejects.jsonl" in result.stderr
 
 
-def test_a_directory_is_answered_file_by_file_and_goes_on_where_it_was(desk: Desk) -> None:
+def test_a_directory_is_answered_file_by_file_and_can_be_continued(desk: Desk) -> None:
     desk.source = desk.folder / "texts"
     desk.source.mkdir()
     (desk.source / "a.txt").write_text("first")
@@ -60,7 +60,7 @@ def test_standard_input_may_be_a_table_or_compressed(desk: Desk) -> None:
     assert {key: answer["text"] for key, answer in desk.answers.items()} == {"1": "Say one", "2": "two"}
 
 
-def test_an_object_of_s3_is_answered(desk: Desk) -> None:
+def test_the_records_of_an_s3_object_are_answered(desk: Desk) -> None:
     with mock_aws():
         client = boto3.client("s3")
         client.create_bucket(Bucket="prompts")
@@ -72,7 +72,7 @@ def test_an_object_of_s3_is_answered(desk: Desk) -> None:
     assert desk.answers["p1"]["text"] == "Hi"
 
 
-def test_a_batch_of_openai_is_answered_in_openais_form_and_what_failed_can_be_run_again(desk: Desk) -> None:
+def test_an_openai_batch_is_answered_in_openai_s_format_and_its_failures_can_be_rerun(desk: Desk) -> None:
     def request(key: str, text: str, **more: Any) -> dict[str, Any]:
         content = {"model": "gpt-x", "messages": [{"role": "user", "content": text}], **more}
         return {"custom_id": key, "method": "POST", "url": "/v1/chat/completions", "body": content}
@@ -95,7 +95,7 @@ def test_a_batch_of_openai_is_answered_in_openais_form_and_what_failed_can_be_ru
     assert "not an answer" not in advised.output
 
 
-def test_an_answer_in_openais_form_is_held_to_a_schema(desk: Desk) -> None:
+def test_an_answer_in_openai_s_format_is_checked_against_its_schema(desk: Desk) -> None:
     schema = desk.folder / "schema.json"
     schema.write_text('{"type": "object", "required": ["city"]}')
     for key, text in (("c1", '{"city": "Rome"}'), ("c2", "Rome")):
@@ -121,7 +121,7 @@ def test_a_program_reads_the_same_inputs(desk: Desk) -> None:
             BatchRun("s3:///key", desk.output, client=client)
 
 
-def test_a_template_is_not_repeated_in_the_command_that_goes_on(desk: Desk) -> None:
+def test_the_command_to_continue_does_not_repeat_the_template(desk: Desk) -> None:
     desk.lines({"id": 1, "text": "a"})
     desk.stub.script = refuse(400, "ValidationException", "Input is too long for requested model.")
     result = desk.run("--template", "Our secret: {text}")
@@ -141,7 +141,7 @@ def test_failures_are_run_again_with_the_same_template(desk: Desk) -> None:
     assert desk.answers[1]["text"] == "Say a"
 
 
-def test_another_template_asks_something_else_and_is_refused_unless_it_is_wanted(desk: Desk) -> None:
+def test_a_changed_template_is_refused_unless_the_change_is_allowed(desk: Desk) -> None:
     desk.lines({"id": "p1", "text": "a"})
     assert desk.run("--template", "Say {text}").exit_code == 0
     assert desk.run("--template", "Say {text}").exit_code == 0
@@ -153,7 +153,7 @@ def test_another_template_asks_something_else_and_is_refused_unless_it_is_wanted
     assert desk.answers["p1"]["text"] == "Sing a"
 
 
-def test_bad_lines_are_rejected_and_never_done(desk: Desk) -> None:
+def test_invalid_lines_are_rejected_and_do_not_count_as_done(desk: Desk) -> None:
     desk.lines({"id": "p1", "prompt": "Hi"}, "nonsense", {"id": "p1", "prompt": "twice"})
     desk.run()
     assert [(reject["line"], reject["reason"][:8]) for reject in rejects(desk)] == [(2, "not JSON"), (3, 'the id "')]
@@ -162,7 +162,7 @@ def test_bad_lines_are_rejected_and_never_done(desk: Desk) -> None:
     assert rejects(desk) == []
 
 
-def test_rejects_that_cannot_be_written_end_the_run_and_are_named(desk: Desk) -> None:
+def test_a_rejects_file_that_cannot_be_written_ends_the_run_and_is_named(desk: Desk) -> None:
     desk.lines("nonsense")
     (desk.folder / "answers.jsonl.rejects.jsonl").mkdir()
     result = desk.run()
@@ -182,7 +182,7 @@ def test_rejects_that_cannot_be_written_end_the_run_and_are_named(desk: Desk) ->
         ("nowhere.jsonl", [], "does not exist"),
     ],
 )
-def test_what_is_no_input_is_refused_before_anything_is_sent(
+def test_an_invalid_input_is_refused_before_anything_is_sent(
     source: str, options: list[str], says: str, desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(desk.folder)

@@ -1,4 +1,4 @@
-"""What befalls the files, input, terminal and process of a run: no answer is lost, and nothing is silent."""
+"""Damage to the files, the input, the terminal or the process of a run: no answer is lost, and every problem is shown."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def overwritten(path: Path) -> None:
 )
 @pytest.mark.parametrize("number", [20, 60])
 @pytest.mark.parametrize("order", ["arrival", "input"])
-def test_an_answers_file_that_is_gone_or_cut_is_written_again(
+def test_a_deleted_or_truncated_output_file_is_written_again(
     desk: Desk, happens: Callable[[Path], None], says: str, number: int, order: str
 ) -> None:
     desk.prompts(60)
@@ -72,7 +72,7 @@ def test_an_answers_file_that_is_gone_or_cut_is_written_again(
 
 @pytest.mark.parametrize("happens", [replaced, overwritten])
 @pytest.mark.parametrize("number", [20, 60])
-def test_an_answers_file_of_another_program_is_left_alone_and_all_answers_stand_beside_it(
+def test_an_output_file_replaced_by_another_program_is_kept_and_answers_go_next_to_it(
     desk: Desk, happens: Callable[[Path], None], number: int
 ) -> None:
     desk.prompts(60)
@@ -93,7 +93,7 @@ def test_an_answers_file_of_another_program_is_left_alone_and_all_answers_stand_
 
 
 @pytest.mark.parametrize("number", [20, 60])
-def test_a_folder_that_is_deleted_during_a_run_is_there_again(desk: Desk, tmp_path: Path, number: int) -> None:
+def test_a_directory_that_is_deleted_during_a_run_is_created_again(desk: Desk, tmp_path: Path, number: int) -> None:
     desk.output = tmp_path / "out" / "answers.jsonl"
     desk.output.parent.mkdir()
     desk.prompts(60)
@@ -118,9 +118,7 @@ def test_an_output_that_was_removed_between_two_runs_is_written_again_and_nothin
 
 
 @pytest.mark.parametrize("lasting", [False, True], ids=["for a moment", "for ever"])
-def test_a_full_disk_under_the_answers_is_mended_or_named(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch, *, lasting: bool
-) -> None:
+def test_a_full_disk_is_waited_for_or_reported(desk: Desk, monkeypatch: pytest.MonkeyPatch, *, lasting: bool) -> None:
     desk.prompts(30)
     write, left, refused = os.write, [1000], [0]
 
@@ -147,7 +145,7 @@ def test_a_full_disk_under_the_answers_is_mended_or_named(
 
 
 @pytest.mark.parametrize("blocks", [100_000, 200_000])
-def test_the_kernels_limit_on_a_file_is_a_full_disk(desk: Desk, blocks: int) -> None:
+def test_a_file_size_limit_of_the_system_is_treated_as_a_full_disk(desk: Desk, blocks: int) -> None:
     """The journal meets it first, also while it is made; what is in it stays."""
     desk.lines(*({"id": f"p{number}", "prompt": f"prompt {number} {'x' * 3000}"} for number in range(100)))
     child = f"import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, ({blocks}, {blocks}))\n"
@@ -163,7 +161,7 @@ def test_the_kernels_limit_on_a_file_is_a_full_disk(desk: Desk, blocks: int) -> 
     assert len(desk.answers) == 100
 
 
-def test_an_input_that_can_be_read_no_further_ends_the_run_with_what_was_answered(
+def test_an_input_that_fails_midway_ends_the_run_and_keeps_the_answers(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     desk.prompts(1)
@@ -216,7 +214,7 @@ POISON = {
 }
 
 
-def test_no_record_ends_a_run_and_each_bad_one_is_explained(desk: Desk) -> None:
+def test_an_invalid_record_does_not_end_the_run_and_is_explained(desk: Desk) -> None:
     bodies = [line.replace('"x"', f'"x{number}"') for number, line in enumerate(POISON.values())]
     good = [{"id": f"p{number}", "prompt": f"prompt {number}"} for number in range(20)]
     desk.lines(*good[:10], *bodies, *good[10:])
@@ -231,7 +229,7 @@ def test_no_record_ends_a_run_and_each_bad_one_is_explained(desk: Desk) -> None:
     assert "Traceback" not in result.stderr
 
 
-def test_arguments_of_invoke_are_honoured_in_a_record(desk: Desk) -> None:
+def test_a_record_may_set_arguments_of_invoke(desk: Desk) -> None:
     record = {"id": 1, "prompt": "Hi", "stop_sequences": ["."], "tier": "flex", "requestMetadata": {"team": "a"}}
     desk.lines(
         record, {"id": 2, "messages": [{"role": "user", "content": "Ho"}], "additionalModelRequestFields": {"k": 1}}
@@ -252,14 +250,14 @@ def test_arguments_of_invoke_are_honoured_in_a_record(desk: Desk) -> None:
         ('"category": "x"', '"category" is not known and would have no effect'),
     ],
 )
-def test_an_unknown_member_is_refused_with_the_one_that_was_meant(desk: Desk, member: str, says: str) -> None:
+def test_an_unknown_field_is_refused_with_the_nearest_valid_name(desk: Desk, member: str, says: str) -> None:
     desk.lines('{"id": "p1", "prompt": "Hi", ' + member + "}")
     result = desk.run()
     assert (result.exit_code, desk.stub.prompts) == (2, [])
     assert says in result.stderr
 
 
-def test_one_prompt_has_its_own_time_limit(desk: Desk) -> None:
+def test_a_record_may_have_its_own_timeout(desk: Desk) -> None:
     desk.prompts(1)
     hold = desk.stub.script = Hold(at=1)
     result = desk.run("--timeout", "0.3")
@@ -279,7 +277,7 @@ def test_a_warning_is_printed_whatever_python_does_with_warnings(desk: Desk, mon
 
 
 @pytest.mark.parametrize("number", [1, 4])
-def test_a_few_prompts_without_credentials_are_told_as_many_are(
+def test_missing_credentials_are_reported_alike_for_few_and_many_prompts(
     desk: Desk, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
@@ -290,7 +288,7 @@ def test_a_few_prompts_without_credentials_are_told_as_many_are(
     assert "Stopped, because every call fails with NoCredentialsError" in result.stderr
 
 
-def test_a_failure_says_its_reason_and_no_repeat_is_advised_before_it_is_removed(desk: Desk) -> None:
+def test_a_failure_shows_its_reason_and_a_rerun_is_advised_only_after_the_correction(desk: Desk) -> None:
     desk.prompts(2)
     result = desk.run("--tpm", "1000")
     assert result.exit_code == 1
@@ -298,7 +296,7 @@ def test_a_failure_says_its_reason_and_no_repeat_is_advised_before_it_is_removed
     assert "To retry the failed records, once their reason is removed, run: " in result.stderr
 
 
-def test_the_command_that_goes_on_repeats_no_password_and_no_prompt(desk: Desk) -> None:
+def test_the_command_to_continue_contains_no_password_and_no_prompt(desk: Desk) -> None:
     desk.prompts(1)
     desk.stub.script = lambda stub, prompt: (400, "ValidationException", "bad")
     result = desk.run("--system", "Our secret recipe")
@@ -320,7 +318,7 @@ def test_the_command_that_goes_on_repeats_no_password_and_no_prompt(desk: Desk) 
 @pytest.mark.parametrize(
     ("output", "says"), [("nodir/x.jsonl", "No such file or directory"), ("prompts.jsonl/x", "Not a directory")]
 )
-def test_an_output_that_cannot_be_opened_is_an_error_of_the_command(desk: Desk, output: str, says: str) -> None:
+def test_an_output_that_cannot_be_opened_is_a_usage_error(desk: Desk, output: str, says: str) -> None:
     desk.prompts(1)
     desk.output = desk.folder / output
     result = desk.run()
@@ -328,7 +326,7 @@ def test_an_output_that_cannot_be_opened_is_an_error_of_the_command(desk: Desk, 
     assert f"{desk.output}: {says}" in result.stderr
 
 
-def test_an_empty_input_is_remarked(desk: Desk) -> None:
+def test_an_empty_input_is_reported(desk: Desk) -> None:
     desk.lines("")
     result = desk.run()
     assert result.exit_code == 0
@@ -346,7 +344,7 @@ def test_a_closed_standard_error_ends_no_run(desk: Desk) -> None:
     assert len(desk.answers) == 20
 
 
-def test_no_standard_error_at_all_ends_no_run(desk: Desk) -> None:
+def test_a_missing_standard_error_ends_no_run(desk: Desk) -> None:
     desk.prompts(20)
     command = [sys.executable, "-m", "aws_bedrock_inference.cli", *desk.arguments()]
     with subprocess.Popen(["sh", "-c", 'exec "$@" 2>&-', "sh", *command]) as child:  # noqa: S603, S607 - our own
@@ -355,7 +353,7 @@ def test_no_standard_error_at_all_ends_no_run(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_run_that_waits_for_its_input_is_interrupted(desk: Desk, number: signal.Signals) -> None:
+def test_a_run_that_waits_for_input_can_be_interrupted(desk: Desk, number: signal.Signals) -> None:
     os.mkfifo(desk.source)
     child = desk.child()
     holder = os.open(desk.source, os.O_WRONLY)  # returns when the run has opened its input

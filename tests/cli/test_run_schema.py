@@ -24,13 +24,13 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("content", ["{", '{"type": "nonsense"}', "[]", "\xe9"])
-def test_a_schema_that_is_none_is_refused(path: Path, content: str) -> None:
+def test_an_invalid_schema_is_refused(path: Path, content: str) -> None:
     path.write_text(content, "latin-1")
     with pytest.raises(ValueError, match=r"city.json is (no JSON schema|not UTF-8)"):
         Schema(path)
 
 
-def test_an_answer_that_does_not_fit_is_asked_again_and_then_has_failed(desk: Desk, path: Path) -> None:
+def test_an_answer_that_does_not_match_the_schema_is_requested_again_and_then_fails(desk: Desk, path: Path) -> None:
     desk.prompts(3)
     good = body(json.dumps({"city": "Bern"}))
 

@@ -1,4 +1,4 @@
-"""`bedrock run status` and `list`, and what `--progress json` says."""
+"""`bedrock run status`, `bedrock run list`, and the output of `--progress json`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def look(*arguments: object) -> Any:
     return CliRunner().invoke(main, ["run", *map(str, arguments)])
 
 
-def test_a_run_is_looked_at_while_it_goes_on_and_after_it_was_killed(desk: Desk) -> None:
+def test_the_status_of_a_run_is_shown_while_it_runs_and_after_a_kill(desk: Desk) -> None:
     desk.prompts(40)
     hold = desk.stub.script = Hold(at=20)
     child = desk.child("--concurrency", "4")
@@ -54,7 +54,7 @@ def test_failures_are_shown_with_their_reasons(desk: Desk) -> None:
     assert MODEL in said
 
 
-def test_a_run_that_gave_up_says_why(desk: Desk) -> None:
+def test_the_status_shows_why_a_run_gave_up(desk: Desk) -> None:
     desk.prompts(30)
     desk.stub.script = refuse(403, "AccessDeniedException", "You don't have access to the model.")
     assert desk.run().exit_code == 3
@@ -74,14 +74,14 @@ def test_the_runs_of_a_directory_are_listed(desk: Desk, tmp_path: Path) -> None:
     assert json.loads(look("list", tmp_path, "--json").stdout)["answered"] == 3
 
 
-def test_what_is_no_journal_is_said(desk: Desk, tmp_path: Path) -> None:
+def test_a_path_without_a_journal_is_reported(desk: Desk, tmp_path: Path) -> None:
     result = look("status", tmp_path / "nothing.jsonl")
     assert (result.exit_code, "There is no journal" in result.stderr) == (2, True)
     sqlite3.connect(tmp_path / "x.journal").execute("CREATE TABLE a (b)").connection.close()
     assert "is not a journal of `bedrock run`" in look("status", tmp_path / "x.journal").stderr
 
 
-def test_progress_for_programs_is_json_on_each_line(desk: Desk) -> None:
+def test_json_progress_is_one_object_on_each_line(desk: Desk) -> None:
     desk.prompts(3)
     result = desk.run("--progress", "json")
     last = json.loads(next(line for line in result.stderr.splitlines() if line.startswith("{")))

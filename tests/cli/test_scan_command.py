@@ -52,7 +52,7 @@ def test_causes_are_shown_with_counts_times_services_and_an_example(log: Path) -
     assert result.output.endswith("bedrock explain throttled-tokens-per-minute\n")
 
 
-def test_files_compressed_files_and_standard_input_are_added_up(log: Path, tmp_path: Path) -> None:
+def test_counts_of_files_compressed_files_and_standard_input_are_added(log: Path, tmp_path: Path) -> None:
     packed = tmp_path / "old.log.gz"
     packed.write_bytes(gzip.compress(log.read_bytes()))
     result = scan(log, packed, "-", text=log.read_bytes())
@@ -74,7 +74,7 @@ def test_rows_by_time_and_by_service(log: Path, by: str, rows: list[str]) -> Non
     assert sum(int(line[17:27]) for line in lines) == 5
 
 
-def test_one_cause_on_two_actions_has_two_rows_with_their_confidence() -> None:
+def test_one_cause_for_two_actions_has_two_rows_with_their_confidence() -> None:
     user = "User: arn:aws:iam::123456789012:user/kim is not authorized to perform"
     texts = [
         f"ERROR An error occurred (AccessDenied) when calling the {name} operation: {user}: s3:{name} because no "
@@ -93,7 +93,7 @@ def test_one_cause_on_two_actions_has_two_rows_with_their_confidence() -> None:
     ]
 
 
-def test_a_zip_archive_says_what_to_do(tmp_path: Path) -> None:
+def test_a_zip_archive_is_refused_with_how_to_unpack_it(tmp_path: Path) -> None:
     archive = tmp_path / "logs.zip"
     archive.write_bytes(b"PK\x03\x04" + b"x" * 99)
     result = scan(archive)
@@ -108,7 +108,7 @@ def test_json_has_everything(log: Path) -> None:
     assert found["other"] == 1
 
 
-def test_since_a_time_and_since_a_while_ago(log: Path) -> None:
+def test_since_accepts_a_time_and_a_duration(log: Path) -> None:
     assert scan(log, "--since", "2026-11-20T04:00").output.startswith("3 AWS errors with 2 causes")
     assert scan(log, "--since", "2026-11-20T06:00+02:00").output.startswith("3 AWS errors")
     fresh = f"{(datetime.now(UTC) - timedelta(minutes=5)).isoformat()} ERROR {THROTTLED}\n"
@@ -117,7 +117,7 @@ def test_since_a_time_and_since_a_while_ago(log: Path) -> None:
     )
 
 
-def test_a_time_that_is_none_and_a_file_that_is_not_there_are_exit_code_2(log: Path) -> None:
+def test_an_invalid_time_and_a_missing_file_have_exit_code_2(log: Path) -> None:
     assert scan(log, "--since", "yesterday").exit_code == 2
     assert scan("/no/such/file").exit_code == 2
 
@@ -131,7 +131,7 @@ def test_a_damaged_file_is_named_and_the_rest_is_counted(log: Path, tmp_path: Pa
     assert "AWS errors with 2 causes" in result.output
 
 
-def test_nothing_found_is_said_and_is_no_failure() -> None:
+def test_a_log_without_errors_is_reported_and_is_no_failure() -> None:
     result = scan("-", text="all is well\n")
     assert (result.exit_code, result.output) == (0, "0 AWS errors with 0 causes in 0.0 MB\n\n")
 
@@ -150,7 +150,7 @@ def test_ctrl_c_prints_what_was_found_so_far() -> None:
     assert "Interrupted" in complaint.decode()
 
 
-def test_a_sparkline_shows_when() -> None:
+def test_a_sparkline_shows_when_errors_occurred() -> None:
     start = datetime(2026, 11, 20, tzinfo=UTC)
     at = int(start.timestamp())
     line = sparkline(Counter({at: 1, at + 86_400 - 60: 8}), start, start + timedelta(days=1))

@@ -68,7 +68,9 @@ def ask(url: str) -> str:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_it_serves_until_it_is_told_to_stop_and_says_what_it_has_seen(simulated: Any, number: signal.Signals) -> None:
+def test_the_simulator_serves_until_it_is_stopped_and_prints_its_statistics(
+    simulated: Any, number: signal.Signals
+) -> None:
     endpoint = simulated()
     assert ask(endpoint.url)
     code, out, err = endpoint.end(number)
@@ -76,7 +78,7 @@ def test_it_serves_until_it_is_told_to_stop_and_says_what_it_has_seen(simulated:
     assert out == "Stopped: 1 requests, 1 answered, 0 throttled, 0 with an injected fault.\n"
 
 
-def test_what_it_says_can_be_pasted(simulated: Any) -> None:
+def test_the_printed_settings_can_be_pasted_into_a_shell(simulated: Any) -> None:
     endpoint = simulated()
     assert f"  AWS CLI, SDKs   export AWS_ENDPOINT_URL_BEDROCK_RUNTIME={endpoint.url}" in endpoint.said
     assert f"  statistics      {endpoint.url}/_simulator/stats" in endpoint.said
@@ -84,7 +86,7 @@ def test_what_it_says_can_be_pasted(simulated: Any) -> None:
     assert not any("Warning" in line for line in endpoint.said)
 
 
-def test_options_replace_what_the_scenario_says(simulated: Any, oracle: Any, tmp_path: Path) -> None:
+def test_options_override_the_scenario(simulated: Any, oracle: Any, tmp_path: Path) -> None:
     scenario = tmp_path / "day.toml"
     scenario.write_text('seed = 1\ndiscipline = "bucket"\n[quota]\nrpm = 0\ntpm = 1_000\n')
     endpoint = simulated(str(scenario), "--rpm", "1", "--seed", "2", "--discipline", "fixed")
@@ -97,20 +99,20 @@ def test_options_replace_what_the_scenario_says(simulated: Any, oracle: Any, tmp
     assert Simulator(endpoint.url).stats()["answered"] == 1
 
 
-def test_a_seed_makes_other_answers(simulated: Any) -> None:
+def test_a_different_seed_gives_different_answers(simulated: Any) -> None:
     first, same, other = (ask(simulated("--seed", seed).url) for seed in "112")
     assert first == same != other
 
 
 @pytest.mark.newer_botocore  # older ones know no Converse jobs
-def test_batch_jobs_use_the_s3_that_it_is_given(simulated: Any, moto_url: str, alone: None) -> None:
+def test_batch_jobs_use_the_given_s3_endpoint(simulated: Any, moto_url: str, alone: None) -> None:
     desk = BatchDesk(Simulator(simulated("--s3-endpoint", moto_url).url), moto_url)
     desk.put(records(100))
     assert desk.counts(desk.create()) == (100, 100, 100, 0)
     desk.close()
 
 
-def test_a_stream_under_way_does_not_keep_it(simulated: Any, tmp_path: Path) -> None:
+def test_a_stream_in_flight_does_not_delay_the_end(simulated: Any, tmp_path: Path) -> None:
     scenario = tmp_path / "day.toml"
     scenario.write_text('[[faults]]\nkind = "stall"\nafter = 2\n')
     endpoint = simulated(str(scenario))
@@ -123,12 +125,12 @@ def test_a_stream_under_way_does_not_keep_it(simulated: Any, tmp_path: Path) -> 
     assert out.startswith("Stopped: 1 requests, 0 answered")
 
 
-def test_an_address_that_others_reach_is_warned_about(simulated: Any) -> None:
+def test_a_publicly_reachable_address_gives_a_warning(simulated: Any) -> None:
     endpoint = simulated("--host", "0.0.0.0")  # noqa: S104 - what the warning is for
     assert "Warning: other machines can reach 0.0.0.0" in endpoint.process.stdout.readline()
 
 
-def test_a_port_that_is_taken_is_said_to_be() -> None:
+def test_a_port_in_use_is_reported() -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
@@ -146,7 +148,7 @@ def test_a_port_that_is_taken_is_said_to_be() -> None:
         ("seed = ", "is not valid TOML"),
     ],
 )
-def test_a_misspelt_scenario_is_refused_with_what_is_allowed(tmp_path: Path, written: str, says: str) -> None:
+def test_a_misspelt_key_of_a_scenario_is_refused_with_the_valid_keys(tmp_path: Path, written: str, says: str) -> None:
     (tmp_path / "day.toml").write_text(written)
     result = simulate(str(tmp_path / "day.toml"))
     assert result.exit_code == 2
@@ -154,14 +156,16 @@ def test_a_misspelt_scenario_is_refused_with_what_is_allowed(tmp_path: Path, wri
     assert len(result.stderr.splitlines()) == 1
 
 
-def test_an_unknown_scenario_is_told_from_those_there_are() -> None:
+def test_an_unknown_scenario_is_refused_with_the_available_names() -> None:
     result = simulate("bad-dya")
     assert result.exit_code == 2
     assert "one of: bad-day, calm" in result.stderr
 
 
 @pytest.mark.parametrize("arguments", [["simulate"], ["demo"], ["run", "-", "-o", "answers.jsonl", "--simulate"]])
-def test_without_the_extra_it_says_what_to_install(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_extra_is_reported_with_what_to_install(
+    arguments: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("aws_bedrock_inference.cli.simulated.find_spec", lambda name: None)
     result = CliRunner().invoke(main, arguments)
     assert result.exit_code == 2

@@ -1,4 +1,4 @@
-"""The command at its edges: interrupted, unread, in a poor locale, and with what a shell has set."""
+"""The command in difficult environments: interrupted, with a closed output, in a C locale, with odd shell variables."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def unread() -> Iterator[int]:
         *("rich.console", "aws_bedrock_inference.clients.client", "urllib3"),
     ],
 )
-def test_an_interruption_during_the_imports_ends_the_command_without_a_word(at: str, tmp_path: Path) -> None:
+def test_an_interruption_during_the_imports_ends_the_command_silently(at: str, tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text(_INTERRUPTER)
     path = os.pathsep.join(filter(None, [str(tmp_path), os.environ.get("PYTHONPATH")]))
     command = "explain" if at == "rich.console" else "invoke"
@@ -64,7 +64,7 @@ def test_an_interruption_during_the_imports_ends_the_command_without_a_word(at: 
     assert (ended.returncode, ended.stdout, ended.stderr) == (130, b"", b"")
 
 
-def test_an_interruption_of_a_call_is_quiet_too(stub: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interruption_of_a_call_prints_no_traceback(stub: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(*_: object, **__: object) -> Any:
         raise KeyboardInterrupt
 
@@ -76,13 +76,13 @@ def test_an_interruption_of_a_call_is_quiet_too(stub: Any, monkeypatch: pytest.M
 @pytest.mark.parametrize(
     "command", [["errors"], ["errors", "--markdown"], ["--help"], ["explain", "ThrottlingException"]]
 )
-def test_output_that_nobody_reads_ends_quietly(command: list[str]) -> None:
+def test_a_closed_output_ends_the_command_quietly(command: list[str]) -> None:
     with unread() as nobody:
         ended = bedrock(*command, stdout=nobody)
     assert (ended.returncode, ended.stderr) == (141, b"")
 
 
-def test_an_error_that_nobody_reads_keeps_its_exit_code() -> None:
+def test_an_error_with_a_closed_output_keeps_its_exit_code() -> None:
     with unread() as nobody:
         ended = bedrock("explan", stderr=nobody)
     assert ended.returncode == 2
@@ -107,14 +107,14 @@ POOR = {"LC_ALL": "C", "LANG": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0
         (["größe"], 2),
     ],
 )
-def test_no_command_dies_of_the_locale_s_encoding(command: list[str], code: int) -> None:
+def test_no_command_fails_because_of_the_locale_s_encoding(command: list[str], code: int) -> None:
     ended = bedrock(*command, env=POOR)
     assert ended.returncode == code
     assert b"codec" not in ended.stderr
     assert ended.stdout or ended.stderr
 
 
-def test_a_log_with_any_bytes_is_scanned_in_a_poor_locale(tmp_path: Path) -> None:
+def test_a_log_with_any_bytes_is_scanned_in_the_c_locale(tmp_path: Path) -> None:
     log = tmp_path / "app.log"
     log.write_bytes("ERROR ThrottlingException: zu viele Aufträge ✓ ".encode() + b"\xff\n")
     ended = bedrock("scan", str(log), env=POOR)
@@ -122,12 +122,12 @@ def test_a_log_with_any_bytes_is_scanned_in_a_poor_locale(tmp_path: Path) -> Non
     assert b"throttled" in ended.stdout
 
 
-def test_a_prompt_in_utf_8_survives_a_poor_locale(stub: Any) -> None:
+def test_a_prompt_in_utf_8_is_sent_unchanged_in_the_c_locale(stub: Any) -> None:
     ended = bedrock("invoke", "größer ✓", "--model", MODEL, "--endpoint-url", stub.url, env=POOR)
     assert (ended.returncode, stub.prompts) == (0, ["größer ✓"])
 
 
-def test_a_prompt_that_is_not_utf_8_is_refused_with_the_way_to_convert_it(stub: Any) -> None:
+def test_a_prompt_that_is_not_utf_8_is_refused_with_how_to_convert_it(stub: Any) -> None:
     ended = bedrock("invoke", "-", "--model", MODEL, "--endpoint-url", stub.url, input=b"latin1 \xe9")
     assert ended.returncode == 2
     assert b"Standard input is not UTF-8 (byte 7" in ended.stderr
@@ -136,7 +136,7 @@ def test_a_prompt_that_is_not_utf_8_is_refused_with_the_way_to_convert_it(stub: 
 
 
 @pytest.mark.parametrize("module", ["aws_bedrock_inference", "aws_bedrock_inference.cli"])
-def test_python_runs_the_package_as_the_command(module: str) -> None:
+def test_python_m_runs_the_package_as_the_command(module: str) -> None:
     assert bedrock("--version", module=module).stdout.startswith(b"bedrock ")
 
 
@@ -148,7 +148,7 @@ def test_the_shell_completes_commands(shell: str) -> None:
 
 
 @pytest.mark.parametrize("place", ["before", "behind", "inside"])
-def test_debug_may_stand_before_the_command_and_behind_it(place: str) -> None:
+def test_the_option_debug_may_come_before_or_after_the_command(place: str) -> None:
     arguments = {
         "before": ["--debug", "invoke", " ", "--model", MODEL, "--region", "us-east-1"],
         "behind": ["invoke", " ", "--model", MODEL, "--region", "us-east-1", "--debug"],
@@ -190,21 +190,21 @@ def test_a_profile_gives_region_and_credentials(stub: Any, tmp_path: Path, monke
 
 
 class TestInvoke:
-    def test_temperature_and_form_are_given(self, stub: Any) -> None:
+    def test_temperature_and_output_format_can_be_set(self, stub: Any) -> None:
         arguments = ["invoke", "Hello", "--model", MODEL, "--endpoint-url", stub.url]
         result = CliRunner().invoke(main, [*arguments, "--temperature", "0.5", "--output", "json"])
         assert json.loads(result.stdout)["text"] == "Hello"
         assert stub.bodies[0]["inferenceConfig"] == {"temperature": 0.5}
         assert CliRunner().invoke(main, [*arguments, "--temperature", "2"]).exit_code == 2
 
-    def test_a_call_ends_when_its_time_is_up(self, stub: Any) -> None:
+    def test_a_call_ends_at_its_timeout(self, stub: Any) -> None:
         stub.script = lambda stub, prompt: (503, "ServiceUnavailableException", "Too busy.")
         arguments = ["invoke", "Hello", "--model", MODEL, "--endpoint-url", stub.url]
         result = CliRunner().invoke(main, [*arguments, "--timeout", "0.01"])
         assert result.exit_code == 1
         assert CliRunner().invoke(main, [*arguments, "--timeout", "0"]).exit_code == 2
 
-    def test_verbose_tells_what_happened(self, stub: Any) -> None:
+    def test_verbose_prints_what_happened(self, stub: Any) -> None:
         answers = iter([(500, "InternalServerException", "Oops."), None])
 
         def script(stub: Any, prompt: str) -> Any:
@@ -233,10 +233,10 @@ class TestExplain:
         assert result.exit_code == 2
         assert f"The file {name} does not exist" in result.stderr
 
-    def test_a_folder_is_named(self, tmp_path: Path) -> None:
+    def test_a_directory_in_place_of_a_file_is_named(self, tmp_path: Path) -> None:
         assert "is a directory" in CliRunner().invoke(main, ["explain", str(tmp_path)]).stderr
 
-    def test_remedies_have_names_in_json(self) -> None:
+    def test_json_gives_each_remedy_a_name(self) -> None:
         answer = json.loads(CliRunner().invoke(main, ["explain", "NoSuchBucket", "--json"]).stdout)
         assert answer["remedies"]
         assert all(set(remedy) == {"do", "run"} for remedy in answer["remedies"])
