@@ -1,4 +1,4 @@
-"""Damage to the files, the input, the terminal or the process of a run: no answer is lost, and every problem is shown."""
+"""Damage to the files, input, terminal or process of a run: no answer is lost, and every problem is shown."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The events of a call's beginning and of its attempts, for those who ask for them."""
+"""The events of a call's start and of its attempts, for listeners that request them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def kinds(heard: list[Any]) -> list[type]:
     return [type(event) for event in heard]
 
 
-def test_each_attempt_of_a_call_is_told_with_the_calls_number(face: Any) -> None:
+def test_each_attempt_emits_an_event_with_the_number_of_its_call(face: Any) -> None:
     heard: list[Any] = []
     with Wire(THROTTLED, INTERNAL, OK) as wire:
         client = face.open(wire.url)
@@ -59,7 +59,7 @@ def test_each_attempt_of_a_call_is_told_with_the_calls_number(face: Any) -> None
     assert "SECRET" not in repr(heard)
 
 
-def test_a_stream_says_when_its_first_content_came(face: Any) -> None:
+def test_a_stream_reports_when_its_first_content_arrived(face: Any) -> None:
     heard: list[Any] = []
     with Wire(stream(*FRAMES), stream(*FRAMES)) as wire:
         client = face.open(wire.url)
@@ -72,7 +72,7 @@ def test_a_stream_says_when_its_first_content_came(face: Any) -> None:
     assert [event.streams for event in (heard[0], heard[4])] == [True, False]
 
 
-def test_a_stream_that_is_left_has_an_end(face: Any) -> None:
+def test_an_abandoned_stream_emits_an_end_event(face: Any) -> None:
     heard: list[Any] = []
     with Wire(stream(*FRAMES)) as wire:
         client = face.open(wire.url)
@@ -84,7 +84,7 @@ def test_a_stream_that_is_left_has_an_end(face: Any) -> None:
     assert heard[-1].fault.cause == "abandoned"
 
 
-def test_nobody_hears_of_attempts_who_did_not_ask(face: Any) -> None:
+def test_attempts_are_emitted_only_to_listeners_that_request_them(face: Any) -> None:
     plain: list[Any] = []
     asked: list[Any] = []
     with Wire(OK) as wire:
@@ -100,7 +100,7 @@ def test_nobody_hears_of_attempts_who_did_not_ask(face: Any) -> None:
     assert kinds(asked) == [CallStarted, AttemptStarted, AttemptEnded, CallEnded]
 
 
-def test_the_process_hears_each_client_once(face: Any) -> None:
+def test_a_process_wide_listener_gets_each_event_once(face: Any) -> None:
     heard: list[Any] = []
     stop = PROCESS.add(heard.append, attempts=True)
     try:
@@ -116,7 +116,7 @@ def test_the_process_hears_each_client_once(face: Any) -> None:
     assert len({event.call_id for event in heard}) == 4
 
 
-def test_a_wrapped_function_tells_its_attempts() -> None:
+def test_a_wrapped_function_emits_its_attempts() -> None:
     heard: list[Any] = []
     answers = iter([ConnectionError("broken"), 7])
 

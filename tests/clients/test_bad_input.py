@@ -1,4 +1,4 @@
-"""What cannot be right is refused before the wire, in a sentence one can act on."""
+"""Invalid input is refused before it is sent, in a sentence that says what to change."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_bad_parameters_of_boto3s_methods_are_refused_unsent(
         assert wire.received == []
 
 
-def test_a_refusal_says_where_and_that_nothing_was_sent(face: Any) -> None:
+def test_a_refusal_names_the_argument_and_says_that_nothing_was_sent(face: Any) -> None:
     with Wire(answer(REPLY)) as wire, pytest.raises(InvalidRequest) as raised:
         face.get(face.open(wire.url).converse(messages=5))
     assert isinstance(raised.value, ValueError)
@@ -91,7 +91,7 @@ def test_a_refusal_says_where_and_that_nothing_was_sent(face: Any) -> None:
     assert f"[converse on {MODEL} in us-east-1] Correct the request. Nothing was sent." in str(raised.value)
 
 
-def test_the_advice_alone_says_what_to_do(face: Any) -> None:
+def test_the_advice_is_complete_without_the_message(face: Any) -> None:
     """Programs log `code` and `advice`, as the README does."""
     client = face.open("http://127.0.0.1:9")
     for problem, arguments in (
@@ -132,7 +132,7 @@ def test_a_refusal_shows_nothing_of_the_prompt(face: Any) -> None:
         ({"timeout": nan}, "timeout=nan: pass seconds above 0"),
     ],
 )
-def test_a_client_that_cannot_be_right_is_not_made(make: Any, options: dict[str, Any], sentence: str) -> None:
+def test_a_client_with_invalid_options_is_not_created(make: Any, options: dict[str, Any], sentence: str) -> None:
     with pytest.raises(ValueError) as raised:  # noqa: PT011 - the sentence is asserted below
         make(**{"model_id": MODEL, "region_name": "us-east-1", **options})
     assert sentence in str(raised.value)
@@ -145,13 +145,13 @@ def test_a_client_that_cannot_be_right_is_not_made(make: Any, options: dict[str,
         (lambda: Quota(rpm=0), "Quota(rpm=0): give a number above 0, or omit it"),
     ],
 )
-def test_an_option_that_cannot_be_right_says_what_can(make: Any, sentence: str) -> None:
+def test_an_invalid_option_is_refused_with_the_valid_values(make: Any, sentence: str) -> None:
     with pytest.raises(ValueError) as raised:  # noqa: PT011 - the sentence is asserted below
         make()
     assert sentence in str(raised.value)
 
 
 @pytest.mark.parametrize("make", [BedrockClient, AsyncBedrockClient])
-def test_without_a_region_it_says_how_to_give_one(make: Any) -> None:
+def test_a_missing_region_is_refused_with_how_to_set_one(make: Any) -> None:
     with pytest.raises(Exception, match=r"region_name='us-east-1'.*AWS_DEFAULT_REGION"):
         make(MODEL, session=boto3.Session("AK", "SK"))

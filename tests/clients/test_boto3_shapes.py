@@ -1,4 +1,4 @@
-"""What boto3's methods send and return here is what they send and return there."""
+"""The methods named after boto3's send and return exactly what boto3 sends and returns."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ STREAMED: list[tuple[str, str, dict[str, Any], list[bytes]]] = [
 
 @pytest.mark.parametrize("named", [True, False], ids=["model named", "the client's own model"])
 @pytest.mark.parametrize(("method", "params", "reply"), UNARY)
-def test_a_unary_method_is_boto3s(
+def test_a_method_without_a_stream_behaves_as_in_boto3(
     face: Any, oracle: Any, method: str, params: dict[str, Any], reply: Any, *, named: bool
 ) -> None:
     model = "us.anthropic.claude-3-sonnet-20240229-v1:0" if named else MODEL
@@ -98,7 +98,7 @@ def test_a_unary_method_is_boto3s(
 
 
 @pytest.mark.parametrize(("method", "member", "params", "frames"), STREAMED)
-def test_a_streaming_method_is_boto3s(
+def test_a_streaming_method_behaves_as_in_boto3(
     face: Any, oracle: Any, *, method: str, member: str, params: dict[str, Any], frames: list[bytes]
 ) -> None:
     head = b"X-Amzn-Bedrock-Content-Type: application/json\r\n"
@@ -112,13 +112,13 @@ def test_a_streaming_method_is_boto3s(
         assert_same_requests(wire)
 
 
-def test_the_repeats_of_a_call_are_counted_where_boto3_counts_them(face: Any) -> None:
+def test_retries_are_counted_in_the_same_field_as_in_boto3(face: Any) -> None:
     with Wire(UNAVAILABLE, UNAVAILABLE, answer(REPLY)) as wire:
         response = face.get(face.open(wire.url).converse(messages=MESSAGES))
         assert response["ResponseMetadata"]["RetryAttempts"] == 2
 
 
-def test_invoke_asks_converse_and_its_reply_is_boto3s_response_too(face: Any, oracle: Any) -> None:
+def test_invoke_calls_converse_and_its_reply_contains_boto3s_response(face: Any, oracle: Any) -> None:
     tool = {"toolSpec": {"name": "n", "inputSchema": {"json": {"type": "object"}}}}
     with Wire(answer(REPLY)) as wire:
         theirs = oracle(wire.url).converse(
@@ -167,7 +167,7 @@ def test_messages_may_be_plain_text(face: Any, messages: Any, sent: Any) -> None
         assert json.loads(wire.received[0].body)["messages"] == sent
 
 
-def test_invoke_over_a_stream_gives_the_reply_that_converse_would_have_given(face: Any) -> None:
+def test_invoke_over_a_stream_returns_the_same_reply_as_converse(face: Any) -> None:
     with Wire(answer(REPLY), stream(*FRAMES)) as wire:
         client = face.open(wire.url)
         whole = face.get(client.invoke("Why?"))
@@ -177,7 +177,7 @@ def test_invoke_over_a_stream_gives_the_reply_that_converse_would_have_given(fac
     assert streamed["metrics"] == whole["metrics"]
 
 
-def test_invoke_passes_newer_members_of_converse_on(face: Any) -> None:
+def test_invoke_passes_newer_parameters_to_converse(face: Any) -> None:
     more = {name: value for name, value in NEWER.items() if name not in ("messages", "toolConfig")}
     with Wire(answer(REPLY)) as wire:
         face.get(
@@ -187,7 +187,7 @@ def test_invoke_passes_newer_members_of_converse_on(face: Any) -> None:
     assert sent == {**NEWER, "inferenceConfig": {"maxTokens": 9}}
 
 
-def test_the_project_of_invoke_model_is_a_header(face: Any) -> None:
+def test_the_project_of_invoke_model_is_sent_as_a_header(face: Any) -> None:
     with Wire(answer({"completion": "y"})) as wire:
         face.get(face.open(wire.url).invoke_model(**NATIVE))
     assert wire.received[0].headers["x-amzn-bedrock-projectidentifier"] == "proj_0a1b2c3d4e5f"

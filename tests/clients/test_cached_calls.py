@@ -1,4 +1,4 @@
-"""The cache through the clients, against the simulator: whole answers, streams, bodies and embeddings."""
+"""The cache through the clients, against the simulator: complete answers, streams, bodies and embeddings."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def sim() -> Iterator[Any]:
         yield running
 
 
-def test_a_reply_says_its_age_and_costs_nothing(face: Any) -> None:
+def test_a_cached_reply_has_its_age_and_costs_nothing(face: Any) -> None:
     with Wire(answer(REPLY)) as wire:
         client = face.open(wire.url, pipeline=cached())
         ends: list[Any] = []
@@ -58,7 +58,7 @@ def test_a_reply_says_its_age_and_costs_nothing(face: Any) -> None:
     ]
 
 
-def test_boto3s_shapes_come_from_the_cache_as_well(face: Any) -> None:
+def test_methods_named_after_boto3s_are_answered_from_the_cache_too(face: Any) -> None:
     with Wire(answer(REPLY), stream(*FRAMES)) as wire:
         client = face.open(wire.url, pipeline=cached())
         one, two = (face.get(client.converse(**ASK)) for _ in range(2))
@@ -77,7 +77,7 @@ def test_boto3s_shapes_come_from_the_cache_as_well(face: Any) -> None:
 
 
 @pytest.mark.parametrize(("model", "body"), [(MODEL, BODY), (EMBED, json.dumps({"inputText": "blue"}))])
-def test_bodies_and_embeddings_are_kept(model: str, body: str, face: Any, sim: Any) -> None:
+def test_bodies_and_embeddings_are_cached(model: str, body: str, face: Any, sim: Any) -> None:
     client = face.open(sim.url, pipeline=cached())
     responses = [face.get(client.invoke_model(modelId=model, body=body)) for _ in range(3)]
     bodies = [response["body"].read() for response in responses]
@@ -86,7 +86,7 @@ def test_bodies_and_embeddings_are_kept(model: str, body: str, face: Any, sim: A
     assert ages == [None, "0", "0"]
 
 
-def test_the_quota_and_the_gauge_learn_nothing_from_the_cache() -> None:
+def test_cached_answers_do_not_affect_the_quota_or_the_estimates() -> None:
     quota = Quota(tpm=10**6)
     with Wire(answer({**REPLY, "usage": {"inputTokens": 5000, "outputTokens": 5, "totalTokens": 5005}})) as wire:
         client = BedrockClient(MODEL, session=session(), endpoint_url=wire.url, pipeline=standard(quota, cache=Cache()))
@@ -112,7 +112,7 @@ def test_a_thousand_equal_tasks_make_one_request() -> None:
     assert {reply.text for reply in replies} == {"Because of Rayleigh."}
 
 
-def test_retries_are_the_leaders_and_the_rest_wait(face: Any) -> None:
+def test_only_the_first_of_equal_calls_retries_while_the_others_wait(face: Any) -> None:
     with Wire(INTERNAL, INTERNAL, answer(REPLY)) as wire:
         client = face.open(wire.url, pipeline=cached())
         assert face.get(client.invoke("Why?", temperature=0)).attempts == 3
@@ -121,7 +121,7 @@ def test_retries_are_the_leaders_and_the_rest_wait(face: Any) -> None:
 
 
 @pytest.mark.parametrize("kind", ["memory", "sqlite"])
-def test_two_clients_share_a_cache_unless_something_tells_them_apart(kind: str, tmp_path: Path) -> None:
+def test_two_clients_share_cached_answers_unless_their_routes_differ(kind: str, tmp_path: Path) -> None:
     import boto3  # noqa: PLC0415 - this test alone
 
     url = None if kind == "memory" else f"sqlite://{tmp_path}/answers.db"
@@ -142,7 +142,7 @@ def test_two_clients_share_a_cache_unless_something_tells_them_apart(kind: str, 
     cache.close()
 
 
-def test_a_route_shows_neither_endpoint_nor_principal() -> None:
+def test_the_repr_of_a_route_shows_neither_endpoint_nor_principal() -> None:
     with BedrockClient(MODEL, session=session(), endpoint_url="http://127.0.0.1:1") as client:
         route = client._route(MODEL)
     assert len(route.endpoint) == len(route.principal) == 16

@@ -1,4 +1,4 @@
-"""One call may have its own timeout: seconds for the whole of it, or a `Timeout` for each attempt."""
+"""A call may have its own timeout: seconds for the whole call, or a `Timeout` for each attempt."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ CALLS: list[Any] = [
 
 @pytest.mark.parametrize("timeout", [0.05, Timeout(first_byte=0.05, first_content=0.05)])
 @pytest.mark.parametrize("make_call", CALLS)
-def test_it_ends_the_call(face: Any, make_call: Callable[..., Any], timeout: Any) -> None:
+def test_the_timeout_of_a_call_ends_it(face: Any, make_call: Callable[..., Any], timeout: Any) -> None:
     with Wire(("stall", b"")) as wire:
         client = face.open(wire.url, pipeline=Pipeline(Retry(attempts=1)), timeout=600.0)
         with pytest.raises(BedrockError) as raised:
@@ -45,7 +45,7 @@ def test_it_ends_the_call(face: Any, make_call: Callable[..., Any], timeout: Any
     assert isinstance(raised.value, TimeoutError)
 
 
-def test_it_is_for_one_call_alone(face: Any) -> None:
+def test_the_timeout_of_a_call_applies_to_that_call_alone(face: Any) -> None:
     with Wire(OK) as wire:
         client = face.open(wire.url, timeout=600.0)
         short, usual = (client._make_call("converse", {"messages": MESSAGES}, timeout) for timeout in (5, None))
@@ -56,7 +56,7 @@ def test_it_is_for_one_call_alone(face: Any) -> None:
 
 
 @pytest.mark.parametrize("make_call", CALLS)
-def test_what_is_no_time_is_refused(face: Any, make_call: Callable[..., Any]) -> None:
+def test_an_invalid_timeout_is_refused(face: Any, make_call: Callable[..., Any]) -> None:
     with Wire(OK) as wire:
         client = face.open(wire.url)
         for timeout in (0, -1, nan, "5", True, [5]):

@@ -1,4 +1,4 @@
-"""Answers as they come: faults before the first piece are unseen, no half answer passes for a whole one."""
+"""Streamed answers: faults before the first piece are hidden, and a truncated answer never looks complete."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def broken(face: Any, stream: Any) -> tuple[list[str], Any]:
     return pieces, raised.value
 
 
-def test_pieces_then_the_reply(face: Any) -> None:
+def test_a_stream_yields_pieces_and_then_has_the_reply(face: Any) -> None:
     with Wire(WHOLE) as wire:
         answer = face.open(wire.url).invoke_stream("Why?", max_tokens=9)
         with pytest.raises(ValueError, match="read it to its end before you use"):
@@ -51,7 +51,7 @@ def test_pieces_then_the_reply(face: Any) -> None:
     assert (reply.attempts, reply.request_id) == (1, "request-1")
 
 
-def test_nothing_is_sent_before_the_first_piece_is_wanted(face: Any) -> None:
+def test_a_stream_is_not_sent_before_its_first_piece_is_requested(face: Any) -> None:
     with Wire(WHOLE) as wire:
         answer = face.open(wire.url).invoke_stream("Why?")
         assert wire.received == []
@@ -69,7 +69,7 @@ def test_nothing_is_sent_before_the_first_piece_is_wanted(face: Any) -> None:
         pytest.param(("cut", stream(FRAMES[0], end=False)), id="a connection cut before the first piece"),
     ],
 )
-def test_a_fault_before_the_first_piece_is_retried_unseen(face: Any, bad: Any) -> None:
+def test_a_fault_before_the_first_piece_is_retried_silently(face: Any, bad: Any) -> None:
     with Wire(bad, WHOLE, bad, WHOLE, bad, WHOLE) as wire:
         client = face.open(wire.url)
         answer = client.invoke_stream("Why?")
@@ -94,7 +94,7 @@ def test_a_fault_before_the_first_piece_is_retried_unseen(face: Any, bad: Any) -
         ),
     ],
 )
-def test_half_an_answer_is_never_a_whole_one(face: Any, bad: Any, code: str) -> None:
+def test_a_broken_stream_raises_and_never_looks_complete(face: Any, bad: Any, code: str) -> None:
     with Wire(bad) as wire:
         pieces, error = broken(face, face.open(wire.url).invoke_stream("Why?"))
         assert len(wire.received) == 1
@@ -104,7 +104,7 @@ def test_half_an_answer_is_never_a_whole_one(face: Any, bad: Any, code: str) -> 
     assert isinstance(error, ServiceFault)
 
 
-def test_boto3s_streams_break_aloud_too(face: Any) -> None:
+def test_broken_streams_of_boto3s_methods_raise_too(face: Any) -> None:
     native = [chunk({"type": "content_block_delta", "delta": {"text": "Bec"}})]
     with Wire(stream(*FRAMES[:2]), stream(*native)) as wire:
         client = face.open(wire.url)
@@ -114,20 +114,20 @@ def test_boto3s_streams_break_aloud_too(face: Any) -> None:
         assert (len(events), error.received) == (1, "Bec")
 
 
-def test_a_tool_cut_in_half_keeps_its_input_as_text(face: Any) -> None:
+def test_a_truncated_tool_call_keeps_its_input_as_text(face: Any) -> None:
     with Wire(stream(*TOOL)) as wire:
         _, error = broken(face, face.get(face.open(wire.url).converse_stream(messages=MESSAGES))["stream"])
     [block] = error.received_message["content"]
     assert block == {"toolUse": {"toolUseId": "t", "name": "n", "input": '{"ci'}}
 
 
-def test_a_collected_stream_is_asked_for_again_wherever_it_breaks(face: Any) -> None:
+def test_a_collected_stream_is_requested_again_wherever_it_breaks(face: Any) -> None:
     with Wire(stream(*FRAMES[:3]), stream(*FRAMES[:2], THROTTLED_FRAME), WHOLE) as wire:
         reply = face.get(face.open(wire.url).invoke("Why?", stream=True))
         assert (reply.text, reply.attempts, len(wire.received)) == ("Because of Rayleigh.", 3, 3)
 
 
-def test_faults_that_stay_are_raised_where_boto3_raises_them(face: Any) -> None:
+def test_permanent_faults_are_raised_where_boto3_raises_them(face: Any) -> None:
     denied = exception("validationException", {"message": "no"})
     with Wire(stream(denied)) as wire:
         client = face.open(wire.url)
@@ -144,7 +144,7 @@ def test_silence_after_the_first_piece_breaks_the_stream(face: Any) -> None:
     assert (pieces, error.code, error.received) == (["Because "], "IdleTimeout", "Because ")
 
 
-def test_silence_before_the_first_piece_is_a_time_out(face: Any) -> None:
+def test_silence_before_the_first_piece_is_a_timeout(face: Any) -> None:
     with Wire(("stall", stream(end=False))) as wire:
         client = face.open(wire.url, pipeline=at_once(), timeout=Timeout(first_content=0.05, total=0.2))
         client.pipeline.policies[2].attempts = 1
@@ -153,7 +153,7 @@ def test_silence_before_the_first_piece_is_a_time_out(face: Any) -> None:
 
 
 @pytest.mark.parametrize("how", ["left", "forgotten"])
-def test_an_abandoned_stream_gives_its_tokens_back(face: Any, how: str) -> None:
+def test_an_abandoned_stream_releases_its_reserved_tokens(face: Any, how: str) -> None:
     with Wire(("stall", stream(*FRAMES[:2], end=False)), WHOLE) as wire:
         client = face.open(wire.url, quota=Quota(tpm=1000), timeout=30.0)
         answer = client.invoke_stream("Why?", max_tokens=900)
@@ -165,14 +165,14 @@ def test_an_abandoned_stream_gives_its_tokens_back(face: Any, how: str) -> None:
         assert len(wire.received) == 2
 
 
-def test_a_broken_stream_gives_its_tokens_back(face: Any) -> None:
+def test_a_broken_stream_releases_its_reserved_tokens(face: Any) -> None:
     with Wire(stream(*FRAMES[:2]), WHOLE) as wire:
         client = face.open(wire.url, quota=Quota(tpm=1000), timeout=30.0)
         broken(face, client.invoke_stream("Why?", max_tokens=900))
         assert "".join(face.items(client.invoke_stream("Why?", max_tokens=900))) == "Because of Rayleigh."
 
 
-def test_a_stream_that_was_left_ends_without_an_error(face: Any) -> None:
+def test_an_abandoned_stream_ends_without_an_error(face: Any) -> None:
     with Wire(("stall", stream(*FRAMES[:2], end=False))) as wire:
         answer = face.open(wire.url).invoke_stream("Why?")
         assert next(face.items(answer)) == "Because "
@@ -182,7 +182,7 @@ def test_a_stream_that_was_left_ends_without_an_error(face: Any) -> None:
         assert wire.gone.wait(10)
 
 
-def test_listeners_hear_the_end_of_a_stream_once(face: Any) -> None:
+def test_listeners_get_the_end_of_a_stream_once(face: Any) -> None:
     heard: list[Any] = []
     with Wire(UNAVAILABLE, WHOLE, stream(*FRAMES[:2])) as wire:
         client = face.open(wire.url)
@@ -199,7 +199,7 @@ def test_listeners_hear_the_end_of_a_stream_once(face: Any) -> None:
         assert (ended.fault.code, ended.attempts) == ("StreamIncomplete", 1)
 
 
-def test_a_throttle_that_stays_is_not_a_broken_stream(face: Any) -> None:
+def test_a_persistent_throttle_is_not_reported_as_a_broken_stream(face: Any) -> None:
     with Wire(stream(THROTTLED_FRAME)) as wire:
         client = face.open(wire.url, pipeline=Pipeline(Retry(attempts=2, chance=lambda: 0.0)))
         with pytest.raises(Throttled) as raised:
@@ -207,7 +207,7 @@ def test_a_throttle_that_stays_is_not_a_broken_stream(face: Any) -> None:
         assert raised.value.attempts == len(wire.received) == 2
 
 
-def test_bad_input_of_a_stream_is_refused_when_it_is_asked_for(face: Any) -> None:
+def test_invalid_input_of_a_stream_is_refused_when_the_stream_is_created(face: Any) -> None:
     with Wire(WHOLE) as wire:
         with pytest.raises(InvalidRequest):
             face.open(wire.url).invoke_stream("")

@@ -1,4 +1,4 @@
-"""A closed client sends nothing any more, and says so; what was being sent ends by itself."""
+"""A closed client sends nothing and says so; calls in flight end by themselves."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def close(face: Any, client: Any) -> None:
 
 
 @pytest.mark.parametrize("make_call", CALLS)
-def test_a_closed_client_says_so_and_sends_nothing(face: Any, make_call: Callable[[Any], Any]) -> None:
+def test_a_closed_client_raises_and_sends_nothing(face: Any, make_call: Callable[[Any], Any]) -> None:
     heard: list[Any] = []
     with Wire(OK) as wire:
         client = face.open(wire.url)
@@ -57,7 +57,7 @@ def test_a_closed_client_says_so_and_sends_nothing(face: Any, make_call: Callabl
     assert [type(event) for event in heard] == [CallEnded] * 2
 
 
-def test_a_stream_that_had_not_begun_does_not_begin(face: Any) -> None:
+def test_a_stream_that_has_not_started_does_not_start_after_closing(face: Any) -> None:
     with Wire(stream(*FRAMES)) as wire:
         client = face.open(wire.url)
         pieces_of = client.invoke_stream("Why?")
@@ -69,7 +69,7 @@ def test_a_stream_that_had_not_begun_does_not_begin(face: Any) -> None:
         assert wire.received == []
 
 
-def test_a_call_between_two_attempts_ends(face: Any) -> None:
+def test_closing_the_client_ends_a_call_between_two_attempts(face: Any) -> None:
     with Wire(UNAVAILABLE, OK) as wire:
         client = face.open(wire.url, pipeline=at_once())
         client.pipeline.policies[2]._chance = lambda: 0.5
@@ -85,7 +85,7 @@ def test_a_call_between_two_attempts_ends(face: Any) -> None:
     assert "ServiceUnavailableException" in raised.value.__notes__[0]
 
 
-def test_an_open_stream_is_read_to_its_end(face: Any) -> None:
+def test_an_open_stream_can_be_read_to_its_end_after_closing(face: Any) -> None:
     with Wire(stream(*FRAMES)) as wire:
         client = face.open(wire.url)
         pieces_of = client.invoke_stream("Why?")
@@ -111,7 +111,7 @@ class Late(Wire):
         return super()._perform(client, act)
 
 
-def test_calls_in_flight_end_by_themselves(face: Any) -> None:
+def test_calls_in_flight_complete_after_closing(face: Any) -> None:
     with Late() as wire:
         client = face.open(wire.url)
         if hasattr(client, "aclose"):

@@ -1,4 +1,4 @@
-"""Answers that hold half a tool call or half a JSON are asked for once more with a larger limit, or fail as such."""
+"""A truncated tool call or truncated JSON is requested again with a larger limit, or raises an exception."""
 
 from __future__ import annotations
 
@@ -78,7 +78,9 @@ DUE = [
 
 
 @pytest.mark.parametrize(("cut", "whole", "options"), DUE)
-def test_a_cut_answer_is_asked_for_with_a_larger_limit(face: Any, cut: Any, whole: Any, options: Any) -> None:
+def test_a_truncated_answer_is_requested_again_with_a_larger_limit(
+    face: Any, cut: Any, whole: Any, options: Any
+) -> None:
     with Wire(answer(cut), answer(whole)) as wire:
         client, heard = opened(face, wire)
         reply = face.get(client.invoke("Why?", max_tokens=40, **options))
@@ -95,7 +97,7 @@ def test_a_cut_answer_is_asked_for_with_a_larger_limit(face: Any, cut: Any, whol
 
 
 @pytest.mark.parametrize(("cut", "whole", "options"), DUE)
-def test_what_is_cut_again_fails_with_what_came(face: Any, cut: Any, whole: Any, options: Any) -> None:
+def test_a_second_truncated_answer_raises_with_the_received_part(face: Any, cut: Any, whole: Any, options: Any) -> None:
     with Wire(answer(cut)) as wire:
         client, _ = opened(face, wire)
         with pytest.raises(AnswerIncomplete, match="max_tokens=80 cut the answer") as raised:
@@ -108,7 +110,7 @@ def test_what_is_cut_again_fails_with_what_came(face: Any, cut: Any, whole: Any,
     assert pickle.loads(pickle.dumps(error)).received == error.received  # noqa: S301 - made here
 
 
-def test_a_collected_stream_is_asked_for_again_too(face: Any) -> None:
+def test_a_truncated_collected_stream_is_requested_again_too(face: Any) -> None:
     with Wire(*(stream(*tool(end)) for end in ('{"at', '{"at": "sky"}'))) as wire:
         client, _ = opened(face, wire)
         reply = face.get(client.invoke("Why?", max_tokens=40, tools=TOOLS, stream=True))
@@ -129,7 +131,7 @@ def tool(piece: str) -> list[bytes]:
     ]
 
 
-def test_a_stream_fails_at_its_end_and_is_not_repeated(face: Any) -> None:
+def test_a_truncated_stream_raises_at_its_end_and_is_not_repeated(face: Any) -> None:
     given: list[Any] = []
     with Wire(stream(*tool('{"at'))) as wire:
         client, _ = opened(face, wire)
@@ -153,7 +155,7 @@ def test_a_stream_fails_at_its_end_and_is_not_repeated(face: Any) -> None:
         pytest.param(said(USE, reason="tool_use"), {"tools": TOOLS, **wanted()}, id="a tool call instead of the JSON"),
     ],
 )
-def test_what_lacks_nothing_passes(face: Any, answered: Any, options: Any) -> None:
+def test_a_complete_answer_is_returned_unchanged(face: Any, answered: Any, options: Any) -> None:
     with Wire(answer(answered)) as wire:
         client, heard = opened(face, wire)
         reply = face.get(client.invoke("Why?", max_tokens=40, **options))
@@ -162,7 +164,7 @@ def test_what_lacks_nothing_passes(face: Any, answered: Any, options: Any) -> No
     assert [type(each) for each in heard] == [CallEnded]
 
 
-def test_the_models_maximum_is_the_most(face: Any) -> None:
+def test_the_larger_limit_never_exceeds_the_maximum_of_the_model(face: Any) -> None:
     with Wire(answer(CUT_TOOL)) as wire:
         client, _ = opened(face, wire, repeats=2)
         for given, sent in ((6000, [6000, 10_000]), (10_000, [10_000]), (None, [None])):
@@ -173,7 +175,7 @@ def test_the_models_maximum_is_the_most(face: Any) -> None:
             assert raised.value.attempts == len(sent)
 
 
-def test_a_full_context_window_is_not_asked_again(face: Any) -> None:
+def test_an_answer_that_filled_the_context_window_is_not_requested_again(face: Any) -> None:
     with Wire(answer({**CUT_TOOL, "stopReason": "model_context_window_exceeded"})) as wire:
         client, _ = opened(face, wire)
         with pytest.raises(AnswerIncomplete, match="context window cut the answer inside a tool call"):
@@ -181,7 +183,7 @@ def test_a_full_context_window_is_not_asked_again(face: Any) -> None:
         assert limits(wire) == [40]
 
 
-def test_a_quota_without_room_for_more_says_so(face: Any) -> None:
+def test_a_larger_limit_that_exceeds_the_quota_is_reported(face: Any) -> None:
     with Wire(answer(CUT_TOOL)) as wire:
         client, _ = opened(face, wire, Quota(tpm=1500))
         with pytest.raises(AnswerIncomplete, match="max_tokens=1600 failed with QuotaExhausted") as raised:
@@ -190,7 +192,7 @@ def test_a_quota_without_room_for_more_says_so(face: Any) -> None:
     assert (raised.value.attempts, raised.value.answer["output"]) == (1, CUT_TOOL["output"])
 
 
-def test_a_repeat_that_fails_leaves_the_first_answer(face: Any) -> None:
+def test_a_failed_repeat_raises_with_the_first_answer(face: Any) -> None:
     with Wire(answer(CUT_TOOL), fault(400, "ValidationException", "the limit is too large")) as wire:
         client, _ = opened(face, wire)
         with pytest.raises(AnswerIncomplete, match="max_tokens=80 failed with ValidationException") as raised:
@@ -203,7 +205,7 @@ def test_a_repeat_that_fails_leaves_the_first_answer(face: Any) -> None:
     assert reply.attempts == 4
 
 
-def test_the_faces_of_boto3_are_the_same(face: Any) -> None:
+def test_the_methods_named_after_boto3s_repeat_truncated_answers_too(face: Any) -> None:
     with Wire(answer(CUT_TOOL), answer(WHOLE_TOOL)) as wire:
         client, _ = opened(face, wire)
         response = face.get(client.converse(messages=MESSAGES, toolConfig=REQUIRED, inferenceConfig={"maxTokens": 7}))
@@ -221,7 +223,7 @@ def test_the_faces_of_boto3_are_the_same(face: Any) -> None:
         ('{"sky": 4711}', "it breaks the rule properties/sky/type"),
     ],
 )
-def test_json_that_breaks_its_schema_fails_with_what_came(face: Any, text: str, problem: str) -> None:
+def test_json_that_does_not_match_its_schema_raises_with_the_answer(face: Any, text: str, problem: str) -> None:
     frames = [
         event("contentBlockDelta", {"contentBlockIndex": 0, "delta": {"text": text}}),
         event("messageStop", {"stopReason": "end_turn"}),
@@ -240,13 +242,13 @@ def test_json_that_breaks_its_schema_fails_with_what_came(face: Any, text: str, 
     assert isinstance(error, ServiceFault)
 
 
-def test_json_that_follows_its_schema_passes(face: Any) -> None:
+def test_json_that_matches_its_schema_is_returned(face: Any) -> None:
     with Wire(answer(WHOLE_JSON)) as wire:
         client = face.open(wire.url, pipeline=standard(Quota(rpm=600_000)))
         assert face.get(client.invoke("Why?", max_tokens=40, **wanted())).text == '{"sky": "blue"}'
 
 
-def test_no_repeat_where_none_is_wanted(face: Any) -> None:
+def test_a_truncated_answer_raises_immediately_if_repeats_are_turned_off(face: Any) -> None:
     with Wire(answer(CUT_TOOL)) as wire:
         client, _ = opened(face, wire, repeats=0)
         with pytest.raises(AnswerIncomplete):
@@ -254,7 +256,7 @@ def test_no_repeat_where_none_is_wanted(face: Any) -> None:
         assert limits(wire) == [40]
 
 
-def test_a_substitute_does_not_hide_a_limit_that_is_too_small(face: Any) -> None:
+def test_a_substitute_answer_does_not_hide_a_limit_that_is_too_small(face: Any) -> None:
     with Wire(answer(CUT_TOOL)) as wire:
         client = face.open(wire.url, pipeline=Pipeline(Degrade("Busy."), *using().policies))
         with pytest.raises(AnswerIncomplete):
@@ -262,12 +264,12 @@ def test_a_substitute_does_not_hide_a_limit_that_is_too_small(face: Any) -> None
 
 
 @pytest.mark.parametrize("wrong", [-1, 0.5, True, None, "1"])
-def test_another_number_is_refused(wrong: Any) -> None:
+def test_an_invalid_number_of_repeats_is_refused(wrong: Any) -> None:
     with pytest.raises(ValueError, match=r"Complete\(repeats="):
         Complete(repeats=wrong)
 
 
-def test_no_repeat_after_the_deadline() -> None:
+def test_a_truncated_answer_is_not_repeated_after_the_deadline() -> None:
     sent: list[Call] = []
 
     def step(call: Call) -> Flow:

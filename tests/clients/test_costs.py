@@ -1,4 +1,4 @@
-"""What a call cost, through every client: in the reply, in the event of its end, and in the log."""
+"""The cost of a call through every client: in the reply, in the event of its end, and in the log."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def ended(client: Any) -> list[CallEnded]:
 
 
 @pytest.mark.parametrize("collected", [False, True])
-def test_a_reply_and_the_end_of_its_call_say_the_same_cost(face: Any, *, collected: bool) -> None:
+def test_a_reply_and_its_end_event_have_the_same_cost(face: Any, *, collected: bool) -> None:
     with Wire(stream(*FRAMES) if collected else answer(REPLY)) as wire:
         client = face.open(wire.url)
         ends = ended(client)
@@ -64,7 +64,7 @@ def test_a_reply_and_the_end_of_its_call_say_the_same_cost(face: Any, *, collect
     assert [end.cost for end in ends] == [COST]
 
 
-def test_a_stream_says_its_cost_at_its_end(face: Any) -> None:
+def test_a_stream_has_its_cost_at_its_end(face: Any) -> None:
     with Wire(stream(*FRAMES)) as wire:
         client = face.open(wire.url)
         ends = ended(client)
@@ -93,7 +93,7 @@ def test_a_cost_is_unknown_without_a_usage_and_without_a_price(face: Any) -> Non
     assert [end.cost for end in ends] == [None, None]
 
 
-def test_what_was_not_sent_costs_nothing_and_what_failed_nobody_knows(face: Any) -> None:
+def test_an_unsent_call_costs_nothing_and_a_failed_call_has_an_unknown_cost(face: Any) -> None:
     with Wire(UNAVAILABLE) as wire:
         client = face.open(wire.url, pipeline=Pipeline(Degrade("Later.")))
         ends = ended(client)
@@ -131,12 +131,12 @@ def test_cache_writes_for_an_hour_cost_more(blocking: Any, details: Any, cost: f
     assert [end.cost for end in ends] == [cost, cost]
 
 
-def test_a_usage_that_was_written_down_has_the_same_cost() -> None:
+def test_a_usage_restored_from_its_counts_is_equal() -> None:
     usage = Usage(10, 20, 0, 3_000, 0, 1_000)
     assert counted(usage.counts()) == usage
 
 
-def test_so_do_those_of_invoke_model(face: Any) -> None:
+def test_cache_writes_for_an_hour_cost_more_in_invoke_model_too(face: Any) -> None:
     usage = {
         "input_tokens": 10,
         "output_tokens": 20,
@@ -208,7 +208,7 @@ def test_a_resumed_answer_costs_what_both_parts_used(face: Any) -> None:
     assert [end.cost for end in ends] == [reply.cost]
 
 
-def test_an_answer_that_was_asked_for_twice_costs_twice(face: Any) -> None:
+def test_an_answer_that_was_requested_twice_costs_twice(face: Any) -> None:
     cut = {"toolUse": {"toolUseId": "t", "name": "look", "input": {}}}
     half = {**REPLY, "output": {"message": {"role": "assistant", "content": [cut]}}, "stopReason": "max_tokens"}
     with Wire(answer(half), answer({**half, "stopReason": "tool_use"})) as wire:
@@ -218,7 +218,7 @@ def test_an_answer_that_was_asked_for_twice_costs_twice(face: Any) -> None:
     assert (reply.usage.requests, reply.cost) == (2, 2 * COST)
 
 
-def test_the_log_says_the_cost_of_calls_that_used_tokens(face: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_log_has_the_cost_of_calls_that_used_tokens(face: Any, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.DEBUG, "aws_bedrock_inference"), Wire(answer(REPLY), answer(REPLY)) as wire:
         client = face.open(wire.url)
         face.get(client.invoke("Why?"))
@@ -227,7 +227,7 @@ def test_the_log_says_the_cost_of_calls_that_used_tokens(face: Any, caplog: pyte
     assert [line.rsplit(", ", 1)[1] for line in lines] == ["$0.000001", "cost not known"]
 
 
-def test_who_asks_for_no_cost_reads_no_prices(face: Any) -> None:
+def test_the_price_table_is_not_read_unless_a_cost_is_requested(face: Any) -> None:
     table._table.cache_clear()
     table._rates.cache_clear()
     with Wire(answer(REPLY)) as wire:
@@ -240,7 +240,7 @@ def test_who_asks_for_no_cost_reads_no_prices(face: Any) -> None:
     assert table._table.cache_info().currsize == 1
 
 
-def test_a_limit_of_cost_ends_in_an_exception_that_says_so(face: Any) -> None:
+def test_an_exhausted_cost_limit_raises_its_own_exception(face: Any) -> None:
     with Wire(answer(REPLY), answer(REPLY)) as wire:
         pipeline = standard(max_cost=COST)
         client = face.open(wire.url, pipeline=pipeline)
@@ -252,7 +252,7 @@ def test_a_limit_of_cost_ends_in_an_exception_that_says_so(face: Any) -> None:
         assert len(wire.received) == 1
 
 
-def test_a_crowd_of_calls_stays_below_the_limit_and_leaves_no_money_unused() -> None:
+def test_many_concurrent_calls_stay_below_the_cost_limit_and_use_it_up() -> None:
     budget = MaxCost(0.001)
     with simulator(answers={"tokens": 30}) as sim:
 

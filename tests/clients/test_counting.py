@@ -1,4 +1,4 @@
-"""CountTokens where AWS does not count: profiles, and models that only profiles call."""
+"""CountTokens where AWS does not count: inference profiles, and models that only profiles can call."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def count(face: Any, client: Any, model: str = PROFILE, content: Any = INPUT) ->
     return face.get(client.count_tokens(modelId=model, input=content))
 
 
-def test_a_profile_that_is_refused_is_counted_by_its_model_from_then_on(face: Any) -> None:
+def test_a_profile_that_cannot_be_counted_is_counted_by_its_model_from_then_on(face: Any) -> None:
     with Wire(NOT_COUNTED, COUNTED) as wire:
         client = face.open(wire.url)
         first, second = count(face, client), count(face, client)
@@ -37,7 +37,7 @@ def test_a_profile_that_is_refused_is_counted_by_its_model_from_then_on(face: An
     assert asked(wire) == [PROFILE, BASE, BASE]
 
 
-def test_a_profile_that_is_counted_is_left_alone(face: Any) -> None:
+def test_a_profile_that_can_be_counted_is_not_replaced(face: Any) -> None:
     with Wire(COUNTED) as wire:
         count(face, face.open(wire.url))
     assert asked(wire) == [PROFILE]
@@ -53,7 +53,7 @@ def test_a_profile_that_is_counted_is_left_alone(face: Any) -> None:
         fault(404, "ResourceNotFoundException", "Could not resolve the foundation model."),
     ],
 )
-def test_a_model_that_is_not_counted_is_guessed_and_asked_for_once(
+def test_a_model_that_cannot_be_counted_is_estimated_after_one_request(
     face: Any, caplog: pytest.LogCaptureFixture, second: bytes
 ) -> None:
     caplog.set_level(logging.WARNING, "aws_bedrock_inference")
@@ -70,7 +70,7 @@ def test_a_model_that_is_not_counted_is_guessed_and_asked_for_once(
     assert "request-1" in lines[0]
 
 
-def test_one_request_that_cannot_be_counted_says_nothing_of_the_model(face: Any) -> None:
+def test_one_request_that_cannot_be_counted_does_not_mark_the_model(face: Any) -> None:
     too_long = fault(400, "ValidationException", "Input is too long for requested model.")
     with Wire(NOT_COUNTED, too_long, NOT_COUNTED, COUNTED) as wire:
         client = face.open(wire.url)
@@ -80,7 +80,7 @@ def test_one_request_that_cannot_be_counted_says_nothing_of_the_model(face: Any)
     assert asked(wire) == [PROFILE, BASE, PROFILE, BASE]
 
 
-def test_a_body_is_guessed_too(face: Any) -> None:
+def test_the_tokens_of_a_body_are_estimated_too(face: Any) -> None:
     with Wire(NOT_COUNTED) as wire:
         body = b'{"messages": [{"role": "user", "content": "Why is the sky blue?"}]}'
         response = count(face, face.open(wire.url), BASE, {"invokeModel": {"body": body}})
@@ -89,7 +89,7 @@ def test_a_body_is_guessed_too(face: Any) -> None:
     assert asked(wire) == [BASE]
 
 
-def test_another_refusal_is_raised(face: Any) -> None:
+def test_an_unrelated_refusal_is_raised(face: Any) -> None:
     with Wire(fault(400, "ValidationException", "The provided model identifier is invalid.")) as wire:
         client = face.open(wire.url)
         with pytest.raises(NotFound):
@@ -97,14 +97,14 @@ def test_another_refusal_is_raised(face: Any) -> None:
     assert asked(wire) == [PROFILE]
 
 
-def test_a_throttle_on_the_way_is_repeated_and_not_taken_for_a_refusal(face: Any) -> None:
+def test_a_throttle_is_retried_and_does_not_count_as_a_refusal(face: Any) -> None:
     with Wire(NOT_COUNTED, THROTTLED, COUNTED) as wire:
         client = face.open(wire.url)
         assert count(face, client)["inputTokens"] == 12
     assert asked(wire) == [PROFILE, BASE, BASE]
 
 
-def test_only_so_many_ids_are_remembered(face: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_number_of_remembered_ids_is_bounded(face: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(counting, "_MOST", 2)
     with Wire(NOT_COUNTED) as wire:
         client = face.open(wire.url)

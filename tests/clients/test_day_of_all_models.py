@@ -1,4 +1,4 @@
-"""A model that has emptied the Region's day stops the calls to the others: they are not sent."""
+"""A model that exhausted the Region's tokens per day stops calls to the other models: they are not sent."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from aws_bedrock_inference import Decision, Quota, QuotaExhausted, Throttled, st
 EMPTY = fault(429, "ThrottlingException", "Too many tokens per day, please wait before trying again.")
 
 
-def test_the_other_models_of_a_client_and_of_its_quota_are_stopped(face: Any) -> None:
+def test_an_exhausted_day_stops_the_other_models_of_the_same_quota(face: Any) -> None:
     quota = Quota(rpm=600_000, tpm=1_000_000)
     with Wire(answer(REPLY), EMPTY) as wire:
         client = face.open(wire.url, pipeline=at_once(quota), timeout=60)
@@ -27,7 +27,7 @@ def test_the_other_models_of_a_client_and_of_its_quota_are_stopped(face: Any) ->
     assert len(wire.received) == 2
 
 
-def test_a_model_that_never_answered_stops_itself_alone(face: Any) -> None:
+def test_an_exhausted_day_of_a_model_that_never_answered_stops_that_model_alone(face: Any) -> None:
     with Wire(EMPTY, answer(REPLY)) as wire:
         client = face.open(wire.url, pipeline=at_once(Quota(rpm=600_000, tpm=1_000_000)), timeout=60)
         with pytest.raises(Throttled):
@@ -39,7 +39,7 @@ def test_a_model_that_never_answered_stops_itself_alone(face: Any) -> None:
 
 
 @pytest.mark.parametrize("stated", [0, 60, 5000])
-def test_the_first_refusal_of_the_day_says_when_to_come_again(face: Any, stated: int) -> None:
+def test_the_first_refusal_of_an_exhausted_day_says_when_to_retry(face: Any, stated: int) -> None:
     """An engine that owns the retries needs no second call to hear it."""
     header: Any = {"Retry_After": str(stated)} if stated else {}
     message = "Too many tokens per day, please wait before trying again."

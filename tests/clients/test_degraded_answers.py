@@ -1,4 +1,4 @@
-"""A substitute is answered when all else has failed, is marked as one, and never hides what the caller must mend."""
+"""`Degrade`: a substitute answers after everything else failed, is marked, and hides no error of the caller."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_the_substitute_is_marked_and_logged(face: Any, caplog: pytest.LogCaptur
     assert f"after {sent} attempt(s) with InternalServerException" in line.getMessage()
 
 
-def test_a_stream_that_showed_nothing_gives_the_substitute(face: Any) -> None:
+def test_a_stream_without_content_yields_the_substitute(face: Any) -> None:
     with Wire(UNAVAILABLE) as wire:
         client, _ = opened(face, wire)
         pieces = client.invoke_stream("Why?")
@@ -94,7 +94,7 @@ def test_a_stream_that_showed_nothing_gives_the_substitute(face: Any) -> None:
         ]  # fmt: skip
 
 
-def test_a_stream_that_showed_text_fails_as_without_it(face: Any) -> None:
+def test_a_stream_with_content_fails_without_a_substitute(face: Any) -> None:
     shown: list[str] = []
     with Wire(stream(*FRAMES[:3], THROTTLED_FRAME)) as wire:
         client, heard = opened(face, wire)
@@ -104,7 +104,7 @@ def test_a_stream_that_showed_text_fails_as_without_it(face: Any) -> None:
     assert [type(each) for each in heard] == [CallEnded]
 
 
-def test_an_answer_of_the_model_is_left_alone(face: Any) -> None:
+def test_an_answer_of_the_model_is_not_replaced(face: Any) -> None:
     with Wire(answer(REPLY)) as wire:
         client, heard = opened(face, wire)
         reply = face.get(client.invoke("Why?"))
@@ -129,7 +129,7 @@ def test_a_function_gets_the_call_and_the_fault(face: Any) -> None:
         assert pieces.reply.stop_reason == "tool_use"
 
 
-def test_a_native_body_only_from_a_function(face: Any) -> None:
+def test_a_native_body_is_substituted_only_by_a_function(face: Any) -> None:
     body = json.dumps({"max_tokens": 9, "messages": []})
     with Wire(INTERNAL) as wire:
         for own in ({"completion": BUSY}, json.dumps({"completion": BUSY}).encode()):
@@ -157,7 +157,7 @@ WRONG = [{"text": BUSY}, {"output": BUSY}, {"output": {"message": {"content": [B
 
 
 @pytest.mark.parametrize("substitute", [_broken, _none, *(lambda call, failed, each=each: each for each in WRONG)])
-def test_a_function_without_a_substitute_leaves_the_fault(
+def test_a_function_that_returns_none_leaves_the_fault(
     face: Any, substitute: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     with Wire(INTERNAL) as wire:
@@ -177,7 +177,9 @@ def test_a_function_without_a_substitute_leaves_the_fault(
         (fault(404, "ResourceNotFoundException", "Could not resolve the foundation model."), NotFound),
     ],
 )
-def test_what_the_caller_must_mend_is_not_hidden(face: Any, answered: bytes, kind: type[BedrockError]) -> None:
+def test_an_error_that_the_caller_must_correct_is_not_replaced(
+    face: Any, answered: bytes, kind: type[BedrockError]
+) -> None:
     with Wire(answered) as wire:
         client, heard = opened(face, wire)
         for ask in (lambda: face.get(client.invoke("Why?")), lambda: list(face.items(client.invoke_stream("Why?")))):
@@ -186,7 +188,7 @@ def test_what_the_caller_must_mend_is_not_hidden(face: Any, answered: bytes, kin
     assert [type(each) for each in heard] == [CallEnded, CallEnded]
 
 
-def test_nor_are_refusals_that_no_wait_heals(face: Any) -> None:
+def test_a_permanent_refusal_is_not_replaced(face: Any) -> None:
     with Wire(answer(REPLY)) as wire:
         client = face.open(wire.url, pipeline=using(BUSY, Quota(tpm=1000)))
         with pytest.raises(InvalidRequest):
@@ -198,7 +200,7 @@ def test_nor_are_refusals_that_no_wait_heals(face: Any) -> None:
             face.get(client.invoke("Why?"))
 
 
-def test_an_open_circuit_and_a_deadline_are_degraded(face: Any) -> None:
+def test_an_open_circuit_and_a_missed_deadline_are_replaced(face: Any) -> None:
     with Wire(UNAVAILABLE) as wire:
         pipeline = Pipeline(Degrade(BUSY), Deadline(), Retry(attempts=1), Breaker(failures=1))
         client = face.open(wire.url, pipeline=pipeline)
@@ -233,7 +235,7 @@ OF_NO_KIND = Fault(code="Odd", message="", status=418)
     ],
     ids=lambda value: value.code if isinstance(value, Fault) else str(value),
 )
-def test_the_fault_decides(failed: Fault, *, hidden: bool) -> None:
+def test_the_kind_of_fault_decides_whether_the_substitute_is_used(failed: Fault, *, hidden: bool) -> None:
     assert may_be_degraded(failed) is hidden
 
 
@@ -242,12 +244,12 @@ async def _later(call: Call, failed: Fault) -> str:
 
 
 @pytest.mark.parametrize("wrong", ["", " ", None, 3, {"output": {}}, _later])
-def test_what_is_no_substitute_is_refused(wrong: Any) -> None:
+def test_an_invalid_substitute_is_refused(wrong: Any) -> None:
     with pytest.raises(ValueError, match=r"Degrade\("):
         Degrade(wrong)
 
 
-def test_standard_puts_it_outermost() -> None:
+def test_the_standard_pipeline_places_degrade_outermost() -> None:
     own = Degrade(BUSY)
     names = [type(policy).__name__ for policy in standard(degrade=own, filtered="raise").policies]
     assert names[:3] == ["Degrade", "Filtered", "Deadline"]

@@ -1,4 +1,4 @@
-"""A stream with reasoning may report its cache writes twice: the quota is charged once, and the usage says so."""
+"""A stream with reasoning may report its cache writes twice: they are charged once and reported once."""
 
 from __future__ import annotations
 

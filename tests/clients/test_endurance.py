@@ -1,4 +1,4 @@
-"""How calls are carried through faults, quotas and ill models, seen from outside: what is sent and what is returned."""
+"""How calls survive faults, quotas and unhealthy models, seen from outside: what is sent and what is returned."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ HOURLESS = 30.0  # seconds a call may take; a quota of one a minute cannot admit
 
 
 @pytest.mark.parametrize("bad", [UNAVAILABLE, INTERNAL, THROTTLED], ids=["503", "500", "429"])
-def test_a_passing_fault_is_never_seen(face: Any, bad: bytes) -> None:
+def test_the_caller_never_sees_a_transient_fault(face: Any, bad: bytes) -> None:
     with Wire(bad, OK) as wire:
         reply = face.get(face.open(wire.url).invoke("Why?"))
         assert (reply.text, reply.attempts) == ("Because of Rayleigh.", 2)
@@ -42,7 +42,9 @@ def test_a_passing_fault_is_never_seen(face: Any, bad: bytes) -> None:
         assert wire.received[0].body == wire.received[1].body
 
 
-def test_however_often_a_call_is_repeated_its_body_is_checked_once(face: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_body_of_a_call_is_checked_once_however_often_it_is_retried(
+    face: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     converse, checked = operation("converse"), []
     original = converse.plain
 
@@ -57,20 +59,20 @@ def test_however_often_a_call_is_repeated_its_body_is_checked_once(face: Any, mo
         assert len(checked) == 1
 
 
-def test_a_lost_connection_is_a_passing_fault(face: Any) -> None:
+def test_a_lost_connection_is_a_transient_fault(face: Any) -> None:
     with Wire(("reset", b""), OK) as wire:
         assert face.get(face.open(wire.url).invoke("Why?")).attempts == 2
         assert len(wire.received) == 2
 
 
-def test_what_time_does_not_heal_is_not_repeated(face: Any) -> None:
+def test_a_permanent_fault_is_not_retried(face: Any) -> None:
     with Wire(fault(400, "ValidationException")) as wire:
         with pytest.raises(Exception, match="ValidationException"):
             face.get(face.open(wire.url).invoke("Why?"))
         assert len(wire.received) == 1
 
 
-def test_a_throttle_that_stays_is_raised_after_all_tries(face: Any) -> None:
+def test_a_persistent_throttle_is_raised_after_all_attempts(face: Any) -> None:
     with Wire(THROTTLED) as wire:
         with pytest.raises(Throttled) as raised:
             face.get(face.open(wire.url, pipeline=Pipeline(Retry(chance=lambda: 0.0))).invoke("Why?"))
@@ -80,7 +82,7 @@ def test_a_throttle_that_stays_is_raised_after_all_tries(face: Any) -> None:
 
 
 @pytest.mark.parametrize("method", ["converse", "invoke_model", "count_tokens"])
-def test_boto3s_methods_endure_alike(face: Any, method: str) -> None:
+def test_the_methods_named_after_boto3s_retry_in_the_same_way(face: Any, method: str) -> None:
     params: dict[str, Any] = {
         "converse": {"messages": MESSAGES},
         "invoke_model": {"body": b"{}"},
@@ -91,7 +93,7 @@ def test_boto3s_methods_endure_alike(face: Any, method: str) -> None:
         assert len(wire.received) == 2
 
 
-def test_an_ill_model_is_left_alone_until_it_may_be_well(face: Any) -> None:
+def test_an_unhealthy_model_gets_no_calls_until_it_may_have_recovered(face: Any) -> None:
     with Wire(INTERNAL) as wire:
         client = face.open(wire.url, pipeline=Pipeline(Breaker(failures=3, recovery=60.0)))
         for _ in range(3):
@@ -121,7 +123,7 @@ def test_the_recommended_pipeline_has_a_breaker_too(face: Any) -> None:
         assert len(wire.received) == 5
 
 
-def test_calls_wait_for_the_quota_or_are_refused_unsent(face: Any) -> None:
+def test_calls_wait_for_the_quota_or_are_refused_and_not_sent(face: Any) -> None:
     with Wire(OK) as wire:
         client = face.open(wire.url, quota=Quota(rpm=1), timeout=HOURLESS)
         face.get(client.invoke("Why?"))
@@ -132,14 +134,14 @@ def test_calls_wait_for_the_quota_or_are_refused_unsent(face: Any) -> None:
         assert len(wire.received) == 1
 
 
-def test_what_costs_nothing_does_not_wait_for_the_quota(face: Any) -> None:
+def test_count_tokens_does_not_wait_for_the_quota(face: Any) -> None:
     with Wire(OK, answer({"inputTokens": 3})) as wire:
         client = face.open(wire.url, quota=Quota(rpm=1), timeout=HOURLESS)
         face.get(client.invoke("Why?"))
         assert face.get(client.count_tokens(input={"converse": {"messages": MESSAGES}}))["inputTokens"] == 3
 
 
-def test_clients_given_one_quota_share_it(face: Any) -> None:
+def test_clients_with_the_same_quota_object_share_it(face: Any) -> None:
     quota = Quota(rpm=1)
     with Wire(OK) as wire:
         face.get(face.open(wire.url, quota=quota, timeout=HOURLESS).invoke("Why?"))
@@ -149,7 +151,7 @@ def test_clients_given_one_quota_share_it(face: Any) -> None:
         assert len(wire.received) == 2
 
 
-def test_a_call_larger_than_the_quota_is_refused_unsent(face: Any) -> None:
+def test_a_call_larger_than_the_quota_is_refused_and_not_sent(face: Any) -> None:
     with Wire(OK) as wire:
         client = face.open(wire.url, quota=Quota(tpm=1000))
         with pytest.raises(QuotaExhausted) as raised:
@@ -159,7 +161,7 @@ def test_a_call_larger_than_the_quota_is_refused_unsent(face: Any) -> None:
         assert wire.received == []
 
 
-def test_tokens_are_settled_with_what_was_used(face: Any) -> None:
+def test_reserved_tokens_are_settled_with_the_reported_usage(face: Any) -> None:
     """Each call reserves more than half of a minute's tokens; only because nearly all comes back can many follow."""
     with Wire(OK) as wire:
         client = face.open(wire.url, quota=Quota(tpm=6000), timeout=HOURLESS)
@@ -168,7 +170,7 @@ def test_tokens_are_settled_with_what_was_used(face: Any) -> None:
         assert len(wire.received) == 5
 
 
-def test_the_users_own_pipeline_is_the_one_that_is_used(face: Any) -> None:
+def test_a_pipeline_of_the_user_is_used(face: Any) -> None:
     class Count:
         seen = 0
 
@@ -197,7 +199,7 @@ def test_an_empty_pipeline_sends_once(face: Any) -> None:
 
 
 @pytest.mark.parametrize("timeout", [0.05, Timeout(first_byte=0.05), Timeout(total=0.05)])
-def test_an_answer_that_does_not_come_is_a_time_out(face: Any, timeout: Any) -> None:
+def test_a_missing_answer_is_a_timeout(face: Any, timeout: Any) -> None:
     with Wire(("stall", b"")) as wire:
         client = face.open(wire.url, pipeline=Pipeline(), timeout=timeout)
         with pytest.raises(TimedOut) as raised:
@@ -206,7 +208,7 @@ def test_an_answer_that_does_not_come_is_a_time_out(face: Any, timeout: Any) -> 
         assert "attempt" in str(raised.value)
 
 
-def test_no_repeat_begins_that_the_timeout_would_cut_off(face: Any) -> None:
+def test_no_retry_starts_after_the_deadline(face: Any) -> None:
     act = UNAVAILABLE.replace(b"\r\n\r\n", b"\r\nRetry-After: 3600\r\n\r\n", 1)
     with Wire(act) as wire:
         with pytest.raises(Exception, match="gave up: the next attempt would start after the deadline"):
@@ -214,7 +216,7 @@ def test_no_repeat_begins_that_the_timeout_would_cut_off(face: Any) -> None:
         assert len(wire.received) == 1
 
 
-def test_listeners_hear_what_happens_to_a_call(face: Any) -> None:
+def test_listeners_get_the_events_of_a_call(face: Any) -> None:
     heard: list[Any] = []
     with Wire(THROTTLED, INTERNAL, OK) as wire:
         client = face.open(wire.url)
@@ -235,7 +237,7 @@ def test_listeners_hear_what_happens_to_a_call(face: Any) -> None:
     assert "SECRET" not in repr(heard)
 
 
-def test_listeners_hear_of_circuits_queues_and_failures(face: Any) -> None:
+def test_listeners_get_events_of_circuits_queues_and_failures(face: Any) -> None:
     heard: list[Any] = []
     with Wire(INTERNAL) as wire:
         client = face.open(wire.url, pipeline=Pipeline(Breaker(failures=1, ratio=0.1), Quota(rpm=6000)))
@@ -252,7 +254,7 @@ def test_listeners_hear_of_circuits_queues_and_failures(face: Any) -> None:
             face.get(client.invoke("Why?"))
 
 
-def test_a_listener_that_fails_hurts_nobody(face: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_listener_that_raises_breaks_no_call(face: Any, caplog: pytest.LogCaptureFixture) -> None:
     def fail(event: object) -> None:
         raise RuntimeError("listener's own")
 

@@ -1,4 +1,4 @@
-"""What a user catches: the class, the facts on it, and nothing that should not be seen."""
+"""The exceptions that a user catches: their classes and attributes, and that they contain no secret."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ ANSWERED = [
 
 
 @pytest.mark.parametrize(("status", "code", "name", "decision"), ANSWERED)
-def test_each_answer_has_its_class_and_its_facts(
+def test_each_error_answer_has_its_exception_class_and_attributes(
     face: Any, status: int, code: str, name: str, decision: Decision | None
 ) -> None:
     with Wire(fault(status, code, "The service's own words.")) as wire:
@@ -66,7 +66,7 @@ def test_each_answer_has_its_class_and_its_facts(
         assert part in str(error)
 
 
-def test_an_error_is_what_boto3_raises_too(face: Any, oracle: Any) -> None:
+def test_an_exception_is_also_boto3_s_client_error(face: Any, oracle: Any) -> None:
     with Wire(fault(400, "ValidationException", "No.")) as wire:
         with pytest.raises(ClientError) as theirs:
             oracle(wire.url).converse(modelId=MODEL, messages=MESSAGES)
@@ -80,7 +80,7 @@ def test_an_error_is_what_boto3_raises_too(face: Any, oracle: Any) -> None:
         assert our_metadata[name] == their_metadata[name]
 
 
-def test_every_try_is_told(face: Any) -> None:
+def test_an_exception_lists_every_attempt(face: Any) -> None:
     acts = [fault(500, "InternalServerException", number=number) for number in (1, 2, 3)]
     with Wire(*acts) as wire:
         with pytest.raises(ServerFailed) as raised:
@@ -95,7 +95,7 @@ def test_every_try_is_told(face: Any) -> None:
     ]
 
 
-def test_retry_after_is_the_servers_wish(face: Any) -> None:
+def test_retry_after_is_the_value_that_the_server_sent(face: Any) -> None:
     act = UNAVAILABLE.replace(b"\r\n\r\n", b"\r\nRetry-After: 7\r\n\r\n", 1)
     with Wire(act) as wire, pytest.raises(ServiceFault) as raised:
         face.get(face.open(wire.url, pipeline=Pipeline()).invoke("x"))
@@ -125,7 +125,7 @@ def failures(face: Any) -> list[BedrockError]:
     return found
 
 
-def test_errors_cross_processes_with_all_their_facts(face: Any) -> None:
+def test_exceptions_can_be_pickled_with_all_attributes(face: Any) -> None:
     errors = failures(face)
     assert [type(error).__name__ for error in errors] == [
         "Throttled",
@@ -153,7 +153,7 @@ def test_no_error_shows_the_prompt_or_a_secret(face: Any) -> None:
             assert secret not in "".join(shown)
 
 
-def test_python_s_own_classes_catch_what_they_name(face: Any) -> None:
+def test_python_s_timeout_and_connection_errors_catch_the_matching_exceptions(face: Any) -> None:
     throttled, broken, throttled_inside, late, _, unreachable = failures(face)
     assert isinstance(throttled, Throttled)
     assert isinstance(broken, StreamBroken)
@@ -166,7 +166,7 @@ def test_python_s_own_classes_catch_what_they_name(face: Any) -> None:
     assert unreachable.__cause__ is not None
 
 
-def test_an_error_after_a_retry_is_that_of_the_last_try(face: Any) -> None:
+def test_the_exception_after_retries_is_that_of_the_last_attempt(face: Any) -> None:
     with Wire(INTERNAL, fault(400, "ValidationException", number=2)) as wire, pytest.raises(ServiceFault) as raised:
         face.get(face.open(wire.url, pipeline=at_once()).invoke("x"))
     assert (raised.value.code, raised.value.attempts) == ("ValidationException", 2)
@@ -187,7 +187,7 @@ def test_an_error_after_a_retry_is_that_of_the_last_try(face: Any) -> None:
     ],
     ids=lambda value: getattr(value, "code", None),
 )
-def test_a_refusal_names_the_service_s_code_that_it_stands_for(refuse: Fault, code: str) -> None:
+def test_a_local_refusal_names_the_equivalent_code_of_the_service(refuse: Fault, code: str) -> None:
     error = error_of(Outcome(fault=refuse), "converse", Route("model"))
     text = str(error)
     assert text.endswith(f" (equivalent to {code})" if code else "Nothing was sent.")

@@ -59,7 +59,7 @@ def paths(wire: Wire) -> list[str]:
 
 
 @pytest.mark.parametrize("streamed", [False, True])
-def test_another_region_answers_and_the_reply_says_so(
+def test_another_region_answers_and_the_reply_names_it(
     face: Any, caplog: pytest.LogCaptureFixture, *, streamed: bool
 ) -> None:
     good = stream(*FRAMES) if streamed else answer(REPLY)
@@ -81,7 +81,7 @@ def test_another_region_answers_and_the_reply_says_so(
     assert any("continues on amazon.nova-lite-v1:0 in us-west-2" in record.getMessage() for record in caplog.records)
 
 
-def test_another_model_at_the_same_endpoint(face: Any) -> None:
+def test_another_model_at_the_same_endpoint_answers(face: Any) -> None:
     with Wire(GONE, answer(REPLY)) as wire:
         client = face.open(wire.url, pipeline=using(Fallback(OTHER)))
         reply = face.get(client.invoke("Why?"))
@@ -90,7 +90,7 @@ def test_another_model_at_the_same_endpoint(face: Any) -> None:
         assert reply.route.model == OTHER
 
 
-def test_a_stream_of_text_moves_before_its_first_content_and_its_reply_tells(face: Any) -> None:
+def test_a_stream_moves_before_its_first_content_and_its_reply_names_the_route(face: Any) -> None:
     with Wire(stream(FRAMES[0], THROTTLED_FRAME)) as ill, Wire(stream(*FRAMES)) as well:
         client = face.open(ill.url, pipeline=using(Fallback(west(well))))
         pieces = client.invoke_stream("Why?")
@@ -99,7 +99,7 @@ def test_a_stream_of_text_moves_before_its_first_content_and_its_reply_tells(fac
         assert len(pieces.reply.trail) == 1
 
 
-def test_a_stream_that_showed_text_stays_and_breaks(face: Any) -> None:
+def test_a_stream_with_content_does_not_move_and_breaks(face: Any) -> None:
     with Wire(stream(*FRAMES[:3], THROTTLED_FRAME)) as ill, Wire(stream(*FRAMES)) as well:
         client = face.open(ill.url, pipeline=using(Fallback(west(well))))
         with pytest.raises(StreamBroken):
@@ -107,7 +107,7 @@ def test_a_stream_that_showed_text_stays_and_breaks(face: Any) -> None:
         assert well.received == []
 
 
-def test_a_broken_stream_goes_on_at_another_route_once_its_own_rests(face: Any) -> None:
+def test_a_broken_stream_is_resumed_on_another_route_if_its_own_is_unhealthy(face: Any) -> None:
     with Wire(stream(*FRAMES[:3], THROTTLED_FRAME), UNAVAILABLE) as ill, Wire(stream(*FRAMES)) as well:
         client = face.open(ill.url, pipeline=using(Fallback(west(well))))
         pieces = client.invoke_stream("Why?", on_interrupt="restart")
@@ -117,7 +117,7 @@ def test_a_broken_stream_goes_on_at_another_route_once_its_own_rests(face: Any) 
         assert len(pieces.reply.seams) == 1
 
 
-def test_a_stream_left_early_is_an_answer_of_its_route(face: Any) -> None:
+def test_an_abandoned_stream_counts_as_a_success_of_its_route(face: Any) -> None:
     good = stream(*FRAMES)
     with Wire(UNAVAILABLE, UNAVAILABLE, UNAVAILABLE, UNAVAILABLE, good) as ill, Wire(good) as well:
         fallback = Fallback(west(well))
@@ -134,7 +134,7 @@ def test_a_stream_left_early_is_an_answer_of_its_route(face: Any) -> None:
 
 
 @pytest.mark.parametrize("native", [False, True])
-def test_a_tier_of_a_target_goes_where_the_operation_has_it(face: Any, *, native: bool) -> None:
+def test_the_tier_of_a_target_is_sent_in_the_field_of_its_operation(face: Any, *, native: bool) -> None:
     with Wire(UNAVAILABLE) as ill, Wire(answer(REPLY)) as well:
         client = face.open(ill.url, pipeline=using(Fallback(west(well, tier="priority"))))
         if native:
@@ -146,7 +146,7 @@ def test_a_tier_of_a_target_goes_where_the_operation_has_it(face: Any, *, native
         assert tier == "priority"
 
 
-def test_the_shapes_of_boto3_move_as_well(face: Any) -> None:
+def test_calls_of_the_methods_named_after_boto3s_move_too(face: Any) -> None:
     with Wire(INTERNAL) as ill, Wire(answer(REPLY)) as well:
         client = face.open(ill.url, pipeline=using(Fallback(west(well))))
         assert face.get(client.converse(messages=MESSAGES))["output"] == REPLY["output"]
@@ -165,7 +165,7 @@ def test_a_body_of_another_form_is_not_sent_to_a_model_that_cannot_read_it(face:
         assert "takes bodies in" in str(caught.value)
 
 
-def test_where_all_fail_the_exception_is_of_the_model_asked_for_and_tells_the_trail(face: Any) -> None:
+def test_if_all_routes_fail_the_exception_is_that_of_the_requested_model_with_the_trail(face: Any) -> None:
     with Wire(UNAVAILABLE) as ill, Wire(INTERNAL) as worse:
         client = face.open(ill.url, pipeline=using(Fallback(west(worse), attempts=4)))
         with pytest.raises(Overloaded) as caught:
@@ -175,7 +175,7 @@ def test_where_all_fail_the_exception_is_of_the_model_asked_for_and_tells_the_tr
         assert caught.value.attempts == len(ill.received) + len(worse.received) <= 12
 
 
-def test_a_tier_is_set_on_its_own_route_only(face: Any) -> None:
+def test_the_tier_of_a_target_is_not_sent_to_other_routes(face: Any) -> None:
     with Wire(UNAVAILABLE) as ill, Wire(answer(REPLY)) as well:
         client = face.open(ill.url, pipeline=using(Fallback(west(well, tier="flex"))))
         face.get(client.invoke("Why?"))
@@ -183,9 +183,7 @@ def test_a_tier_is_set_on_its_own_route_only(face: Any) -> None:
         assert json.loads(well.received[0].body)["serviceTier"] == {"type": "flex"}
 
 
-def test_a_target_that_cannot_be_reached_from_here_is_passed_over_and_logged_once(
-    face: Any, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_an_unreachable_target_is_skipped_and_logged_once(face: Any, caplog: pytest.LogCaptureFixture) -> None:
     with Wire(UNAVAILABLE, answer(REPLY)) as wire:
         elsewhere = Target(MODEL, region_name="us-west-2", session=boto3.Session(profile_name=None))
         elsewhere.session._session.set_config_variable("profile", "nowhere")
@@ -204,14 +202,14 @@ def test_an_answer_of_another_route_is_not_cached(face: Any) -> None:
         assert len(well.received) == 2
 
 
-def test_a_pin_must_be_a_name(face: Any) -> None:
+def test_an_empty_pin_is_refused(face: Any) -> None:
     with Wire(answer(REPLY)) as wire:
         client = face.open(wire.url, pipeline=using(Fallback(OTHER)))
         with pytest.raises(ValueError, match=r"pin=.*chat-42"):
             face.get(client.invoke("Why?", pin=""))
 
 
-def test_a_profile_that_nobody_lists_is_refused_within_regions() -> None:
+def test_a_profile_with_unknown_regions_is_refused_if_within_is_set() -> None:
     with Wire(fault(403, "AccessDeniedException", "no")) as wire:
         pipeline = standard(fallback=Fallback("global." + OTHER, within="us-*"))
         client = BedrockClient("us." + MODEL, endpoint_url=wire.url, session=session(), pipeline=pipeline)
@@ -220,7 +218,7 @@ def test_a_profile_that_nobody_lists_is_refused_within_regions() -> None:
         assert not any("/model/" in received.target for received in wire.received)
 
 
-def test_a_client_that_closes_closes_the_connections_of_all_routes(face: Any) -> None:
+def test_closing_a_client_closes_the_connections_of_all_routes(face: Any) -> None:
     with Wire(UNAVAILABLE) as ill, Wire(answer(REPLY)) as well:
         client = face.open(ill.url, pipeline=using(Fallback(west(well))))
         face.get(client.invoke("Why?"))
@@ -228,7 +226,7 @@ def test_a_client_that_closes_closes_the_connections_of_all_routes(face: Any) ->
         assert well.gone.wait(10)
 
 
-def test_a_fallback_that_outlives_its_clients_keeps_none_of_their_sessions() -> None:
+def test_a_fallback_that_outlives_its_clients_releases_their_sessions() -> None:
     with Wire(UNAVAILABLE) as ill, Wire(answer(REPLY)) as well:
         pipeline = using(Fallback(west(well), within="us-*"))
         own = boto3.Session("AKIDOFATENANT", "secret", region_name="us-east-1")
@@ -240,7 +238,7 @@ def test_a_fallback_that_outlives_its_clients_keeps_none_of_their_sessions() -> 
         assert gone() is None
 
 
-def test_clients_that_come_and_go_share_the_health_of_a_route_and_other_endpoints_have_their_own() -> None:
+def test_successive_clients_share_the_health_of_a_route_but_not_across_endpoints() -> None:
     with Wire(UNAVAILABLE) as ill, Wire(answer(REPLY)) as well:
         fallback = Fallback(west(well))
         for url, calls in ((ill.url, 12), (well.url, 1)):
@@ -252,7 +250,7 @@ def test_clients_that_come_and_go_share_the_health_of_a_route_and_other_endpoint
         assert reply.route.region == "us-east-1"
 
 
-def test_the_exception_names_the_route_whose_fault_it_has(face: Any) -> None:
+def test_the_exception_names_the_route_of_its_fault(face: Any) -> None:
     with Wire(GONE, INTERNAL) as wire:
         client = face.open(wire.url, pipeline=using(Fallback(OTHER, on={"*": "nowhere", "model-*": "model"})))
         with pytest.raises(NotFound) as first:
@@ -275,7 +273,7 @@ def test_an_exception_with_a_trail_can_be_pickled(face: Any) -> None:
     assert not any(hop.fault.error for hop in copy.trail)
 
 
-def test_a_trail_is_short_where_it_is_printed(face: Any) -> None:
+def test_a_long_trail_is_shortened_in_the_message(face: Any) -> None:
     with Wire(UNAVAILABLE, answer(REPLY)) as wire:
         client = face.open(wire.url, pipeline=using(Fallback(OTHER)))
         trail = face.get(client.invoke("Why?")).trail
@@ -289,7 +287,7 @@ def test_a_trail_is_short_where_it_is_printed(face: Any) -> None:
         ({}, 2, "no attempts are left"),
     ],
 )
-def test_where_no_target_could_help_the_exception_says_how_it_ended_on_its_own_route(
+def test_if_no_target_was_called_the_exception_says_why_the_own_route_gave_up(
     face: Any, options: Any, attempts: int, why: str
 ) -> None:
     retry = Retry(attempts=attempts, chance=lambda: 0.0)
@@ -301,7 +299,7 @@ def test_where_no_target_could_help_the_exception_says_how_it_ended_on_its_own_r
         assert caught.value.attempts == len(ill.received)
 
 
-def test_where_no_target_may_be_asked_the_exception_says_so(face: Any) -> None:
+def test_the_exception_says_if_no_target_may_be_called(face: Any) -> None:
     with Wire(INTERNAL, GONE) as ill:
         client = face.open(ill.url, pipeline=using(Fallback(MODEL)))
         with pytest.raises(NotFound, match="gave up: no other route could answer it"):

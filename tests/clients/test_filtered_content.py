@@ -1,4 +1,4 @@
-"""What a guardrail, a provider's filter or a model keeps back: returned, replaced by a message, or raised."""
+"""Content withheld by a guardrail, a provider's filter or a model: returned, replaced by a message, or raised."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def opened(face: Any, wire: Wire, on_filtered: Any) -> tuple[Any, list[Any]]:
 
 
 @pytest.mark.parametrize("streamed", [False, True])
-def test_a_message_stands_in_the_place_of_the_answer(face: Any, *, streamed: bool) -> None:
+def test_a_message_replaces_a_filtered_answer(face: Any, *, streamed: bool) -> None:
     with Wire(BLOCKED_STREAM if streamed else BLOCKED) as wire:
         client, heard = opened(face, wire, NO)
         reply = face.get(client.invoke("Why?", max_tokens=9, stream=streamed))
@@ -77,7 +77,7 @@ def test_a_message_stands_in_the_place_of_the_answer(face: Any, *, streamed: boo
 
 
 @pytest.mark.parametrize("streamed", [False, True])
-def test_an_exception_carries_what_came(face: Any, *, streamed: bool) -> None:
+def test_the_exception_contains_the_received_answer(face: Any, *, streamed: bool) -> None:
     with Wire(BLOCKED_STREAM if streamed else BLOCKED) as wire:
         client, heard = opened(face, wire, "raise")
         with pytest.raises(ContentFilteredError, match=r"blocked by a guardrail \(g1\): HATE") as raised:
@@ -93,13 +93,13 @@ def test_an_exception_carries_what_came(face: Any, *, streamed: bool) -> None:
     assert [type(each) for each in heard] == [ContentFiltered, CallEnded]
 
 
-def test_as_it_came_is_the_default(face: Any) -> None:
+def test_a_filtered_answer_is_returned_unchanged_by_default(face: Any) -> None:
     with Wire(BLOCKED) as wire:
         reply = face.get(face.open(wire.url).invoke("Why?"))
     assert (reply.text, reply.made.replaced, reply.filtered.source) == ("Because of Rayleigh.", False, "guardrail")
 
 
-def test_an_answer_of_the_model_is_left_alone(face: Any) -> None:
+def test_an_answer_of_the_model_is_not_replaced(face: Any) -> None:
     frames = stream(START, *text("To ", "begin"), *end("a_word_of_next_year"))
     with Wire(answer(REPLY), frames, frames) as wire:
         client, heard = opened(face, wire, "raise")
@@ -109,7 +109,7 @@ def test_an_answer_of_the_model_is_left_alone(face: Any) -> None:
     assert {type(each) for each in heard} == {CallEnded}
 
 
-def test_masked_words_leave_an_answer(face: Any) -> None:
+def test_an_answer_with_masked_words_is_not_replaced(face: Any) -> None:
     masked = {"sensitiveInformationPolicy": {"piiEntities": [{"type": "EMAIL", "action": "ANONYMIZED"}]}}
     trace = {"trace": {"guardrail": {"outputAssessments": {"g1": [masked]}}}}
     frames = stream(START, *text("Write to {EMAIL}"), *end("guardrail_intervened", **trace))
@@ -122,7 +122,7 @@ def test_masked_words_leave_an_answer(face: Any) -> None:
         assert (pieces.reply.stop_reason, pieces.reply.usage) == ("guardrail_intervened", Usage(3, 5))
 
 
-def test_a_stream_that_showed_nothing_is_the_message_alone(face: Any) -> None:
+def test_a_filtered_stream_without_content_yields_the_message_alone(face: Any) -> None:
     with Wire(EMPTY_STREAM) as wire:
         client, _ = opened(face, wire, NO)
         pieces = client.invoke_stream("Why?")
@@ -135,7 +135,7 @@ def test_a_stream_that_showed_nothing_is_the_message_alone(face: Any) -> None:
     ]  # fmt: skip
 
 
-def test_what_was_shown_is_followed_by_the_message(face: Any) -> None:
+def test_a_filtered_stream_with_content_yields_the_message_after_it(face: Any) -> None:
     with Wire(BLOCKED_STREAM) as wire:
         client, heard = opened(face, wire, NO)
         pieces = client.invoke_stream("Why?")
@@ -150,7 +150,7 @@ def test_what_was_shown_is_followed_by_the_message(face: Any) -> None:
 
 
 @pytest.mark.parametrize("frames", [BLOCKED_STREAM, EMPTY_STREAM], ids=["after text", "before any"])
-def test_a_stream_raises_at_its_end(face: Any, frames: bytes) -> None:
+def test_a_filtered_stream_raises_at_its_end(face: Any, frames: bytes) -> None:
     shown: list[str] = []
     with Wire(frames) as wire:
         client, _ = opened(face, wire, "raise")
@@ -163,7 +163,7 @@ def test_a_stream_raises_at_its_end(face: Any, frames: bytes) -> None:
 
 
 @pytest.mark.parametrize("refused", [REFUSED, MODEL_REFUSED], ids=["400", "424"])
-def test_errors_that_say_so_are_the_same(face: Any, refused: bytes) -> None:
+def test_an_error_caused_by_a_filter_is_treated_as_filtered_content(face: Any, refused: bytes) -> None:
     with Wire(refused) as wire:
         client, _ = opened(face, wire, NO)
         for streamed in (False, True):
@@ -182,7 +182,7 @@ def test_errors_that_say_so_are_the_same(face: Any, refused: bytes) -> None:
             assert raised.value.filtered == FilteredContent("provider", "content-filtered")
 
 
-def test_an_error_after_text_keeps_the_text(face: Any) -> None:
+def test_an_error_of_a_filter_after_text_keeps_the_text(face: Any) -> None:
     with Wire(BROKEN_OFF) as wire:
         client, _ = opened(face, wire, NO)
         pieces = client.invoke_stream("Why?")
@@ -202,7 +202,7 @@ NATIVE = {
 }
 
 
-def test_native_bodies(face: Any) -> None:
+def test_filtered_native_bodies_are_recognised(face: Any) -> None:
     body = json.dumps({"max_tokens": 9, "messages": []})
     with Wire(answer(NATIVE)) as wire:
 
@@ -219,7 +219,7 @@ def test_native_bodies(face: Any) -> None:
         pickle.dumps(raised.value)
 
 
-def test_a_native_stream_raises_at_its_end(face: Any) -> None:
+def test_a_filtered_native_stream_raises_at_its_end(face: Any) -> None:
     chunks = [
         {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "To begin"}},
         {"type": "message_delta", "delta": {"stop_reason": "refusal"}},
@@ -236,7 +236,7 @@ def test_a_native_stream_raises_at_its_end(face: Any) -> None:
         assert len(list(face.items(events))) == 3
 
 
-def test_a_function_makes_the_message_or_none(face: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_function_can_return_a_message_or_none(face: Any, caplog: pytest.LogCaptureFixture) -> None:
     def broken(_: FilteredContent) -> str:
         raise ZeroDivisionError
 
@@ -249,7 +249,7 @@ def test_a_function_makes_the_message_or_none(face: Any, caplog: pytest.LogCaptu
     assert "ZeroDivisionError" in caplog.text
 
 
-def test_a_message_may_be_one_of_the_words() -> None:
+def test_the_message_may_be_the_text_raise_or_return() -> None:
     face = Blocking()
     with Wire(BLOCKED) as wire:
         assert opened(face, wire, Filtered(message="raise"))[0].invoke("Why?").text == "raise"
@@ -257,7 +257,7 @@ def test_a_message_may_be_one_of_the_words() -> None:
     face.end()
 
 
-def test_a_consumer_may_leave_before_the_end(face: Any) -> None:
+def test_a_consumer_may_abandon_a_filtered_stream(face: Any) -> None:
     with Wire(("stall", stream(START, *text("To ", "begin"), end=False))) as wire:
         pieces = opened(face, wire, NO)[0].invoke_stream("Why?")
         assert next(face.items(pieces)) == "To "
@@ -265,7 +265,7 @@ def test_a_consumer_may_leave_before_the_end(face: Any) -> None:
         assert wire.gone.wait(10)
 
 
-def test_a_filter_is_no_failure_of_the_service(face: Any) -> None:
+def test_filtered_content_is_not_a_failure_of_the_service(face: Any) -> None:
     from aws_bedrock_inference.clock import monotonic  # noqa: PLC0415 - the clock of the clients
 
     quota = Quota(rpm=600_000, tpm=1_000_000)
@@ -280,7 +280,7 @@ def test_a_filter_is_no_failure_of_the_service(face: Any) -> None:
         assert quota.ledger(routes[0], monotonic()).snapshot(monotonic()).used["tokens"] == pytest.approx(160)
 
 
-def test_the_friendly_function_of_the_page_gives_the_message_too() -> None:
+def test_safe_invoke_returns_the_message_for_filtered_content() -> None:
     face = Blocking()
     with Wire(BLOCKED) as wire:
         for pipeline in (at_once(), using("raise"), using("return")):
@@ -305,7 +305,7 @@ class _Boto3:
 
 
 @pytest.mark.parametrize("wrong", ["Raise", " return ", "", "  ", None, 3, b"no", ["no"]])
-def test_what_is_no_way_is_refused(wrong: Any) -> None:
+def test_an_invalid_option_is_refused(wrong: Any) -> None:
     with pytest.raises(ValueError, match=r"Filtered\("):
         standard(filtered=wrong)
 
@@ -320,7 +320,7 @@ def test_an_awaited_function_is_refused() -> None:
         Filtered(message=" ")
 
 
-def test_standard_puts_it_outside_of_the_deadline() -> None:
+def test_the_standard_pipeline_places_filtered_outside_of_the_deadline() -> None:
     names = [type(policy).__name__ for policy in standard(filtered=NO).policies]
     assert names[:2] == ["Filtered", "Deadline"]
     own = Filtered("raise")
@@ -328,7 +328,7 @@ def test_standard_puts_it_outside_of_the_deadline() -> None:
     assert repr(own) == "Filtered('raise')"
 
 
-def test_a_call_that_streams_underneath_gives_one_answer(face: Any) -> None:
+def test_a_call_that_streams_internally_returns_one_answer(face: Any) -> None:
     with Wire(BLOCKED_STREAM, REFUSED) as wire:
         client, _ = opened(face, wire, NO)
         for _ in range(2):

@@ -1,4 +1,4 @@
-"""What clients make of the account's lists: wrong ids, ends of life, profiles, and models that are not ready yet."""
+"""How clients use the account's model lists: wrong IDs, ends of life, profiles, and models that are not ready yet."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def ask(face: Any, client: Any, **options: Any) -> Any:
 
 
 class TestWrongIds:
-    def test_a_young_list_refuses_one_before_it_is_sent_and_names_the_nearest(
+    def test_a_fresh_list_refuses_an_unknown_id_unsent_and_names_the_nearest(
         self, face: Any, account: Simulator
     ) -> None:
         models(account).sync()
@@ -93,7 +93,7 @@ class TestWrongIds:
         assert account.stats()["arrived"] == sent
         assert ask(face, client).text
 
-    def test_a_client_that_was_made_with_one_refuses_its_calls_until_the_list_has_it(
+    def test_a_client_with_an_unlisted_id_refuses_calls_until_the_list_contains_it(
         self, face: Any, account: Simulator
     ) -> None:
         models(account).sync()
@@ -111,7 +111,7 @@ class TestWrongIds:
         with pytest.raises(NotFound, match="identifier is invalid"):
             face.get(client.converse(modelId="amazon.nova-light-v1:0", messages=[{"role": "user", "content": []}]))
 
-    def test_half_a_list_and_an_arn_refuse_nothing(self, face: Any, account: Simulator) -> None:
+    def test_an_incomplete_list_and_an_arn_refuse_nothing(self, face: Any, account: Simulator) -> None:
         denied = {"kind": "error", "code": "AccessDeniedException", "operation": "ListInferenceProfiles"}
         account.scenario(TABLES, faults=[denied])
         models(account).sync()
@@ -121,7 +121,7 @@ class TestWrongIds:
         models(account).sync()
         face.get(client.converse(modelId=IMPORTED, messages=[{"role": "user", "content": [{"text": "x"}]}]))
 
-    def test_an_older_list_only_logs_and_once(
+    def test_an_older_list_only_logs_the_unknown_id_once(
         self, face: Any, account: Simulator, caplog: pytest.LogCaptureFixture
     ) -> None:
         models(account, clock=lambda: clocks.wall() - 90_000).sync()
@@ -137,7 +137,7 @@ class TestWrongIds:
 
 
 class TestEndOfLife:
-    def test_a_model_near_its_end_warns_once_with_the_day(self, face: Any, account: Simulator) -> None:
+    def test_a_model_near_its_end_of_life_warns_once_with_the_date(self, face: Any, account: Simulator) -> None:
         models(account).sync()
         with pytest.warns(EndOfLifeWarning, match=f"the last day of amazon.old-v1:0 is {SOON}") as caught:
             face.make("amazon.old-v1:0", session=session(), endpoint_url=account.url)
@@ -148,7 +148,7 @@ class TestEndOfLife:
             face.make("amazon.older-v1:0", session=session(), endpoint_url=account.url)
             face.make(RETIRED, session=session(), endpoint_url=account.url)  # a simulator is not AWS
 
-    def test_of_aws_the_documented_day_is_told_without_any_list(self, face: Any) -> None:
+    def test_the_documented_end_of_life_is_warned_of_without_any_list(self, face: Any) -> None:
         with pytest.warns(EndOfLifeWarning, match=r"is 2026-07-30\. Its successor is anthropic\.claude-sonnet-5-5"):
             face.make(RETIRED, session=session())
 
@@ -163,14 +163,14 @@ class TestEndOfLife:
 
 
 class TestProfiles:
-    def test_nobody_is_moved_to_a_profile_who_did_not_ask(self, face: Any, account: Simulator) -> None:
+    def test_a_call_is_not_moved_to_a_profile_unless_profiles_is_set(self, face: Any, account: Simulator) -> None:
         client = face.open(account.url)
         with pytest.raises(InvalidByService) as caught:
             face.get(client.converse(modelId=HAIKU, messages=[{"role": "user", "content": [{"text": "x"}]}]))
         assert caught.value.cause == "on-demand-not-supported-use-inference-profile"
 
     @pytest.mark.parametrize("stream", [False, True])
-    def test_who_asks_is_called_through_the_geographic_one_and_it_is_remembered(
+    def test_with_profiles_a_call_uses_the_geographic_profile_and_remembers_it(
         self, face: Any, account: Simulator, *, stream: bool
     ) -> None:
         quota = Quota(rpm=600_000)
@@ -190,14 +190,16 @@ class TestProfiles:
         ]
         assert face.whole(client.invoke_stream("Hi", max_tokens=9))
 
-    def test_where_no_profile_stays_within_the_error_stays(self, face: Any, account: Simulator) -> None:
+    def test_without_a_profile_inside_the_allowed_regions_the_error_is_raised(
+        self, face: Any, account: Simulator
+    ) -> None:
         policy = GeographicProfile(models(account), within="eu-*")
         client = face.open(account.url, pipeline=Pipeline(policy))
         client.model_id = HAIKU
         with pytest.raises(InvalidByService):
             ask(face, client)
 
-    def test_without_permission_to_list_the_error_stays(self, face: Any, account: Simulator) -> None:
+    def test_without_permission_to_list_profiles_the_error_is_raised(self, face: Any, account: Simulator) -> None:
         denied = {"kind": "error", "code": "AccessDeniedException", "operation": "List*"}
         account.scenario(TABLES, faults=[denied])
         client = face.open(account.url, pipeline=Pipeline(GeographicProfile(models(account))))
@@ -205,7 +207,7 @@ class TestProfiles:
         with pytest.raises(InvalidByService):
             ask(face, client)
 
-    def test_what_is_no_models_is_refused(self) -> None:
+    def test_an_invalid_value_of_profiles_is_refused(self) -> None:
         with pytest.raises(ValueError, match="give a Models"):
             GeographicProfile("us.")  # type: ignore[arg-type]
 
@@ -218,7 +220,7 @@ class TestReadiness:
         client.listen(lambda event: events.append(event) if isinstance(event, ReadinessAwaited) else None)
         return client, events
 
-    def test_an_agreement_that_is_made_is_waited_for(self, face: Any, account: Simulator) -> None:
+    def test_wait_until_ready_waits_for_a_pending_agreement(self, face: Any, account: Simulator) -> None:
         account.scenario(TABLES, faults=[{"kind": "access-pending", "first": 1}])
         client, events = self.open(face, account, NOVA)
         assert face.get(client.wait_until_ready(timeout=0.05)) is None
@@ -227,7 +229,7 @@ class TestReadiness:
         assert event.wait <= 0.05  # of 900 s no more than is left
         assert ask(face, client).text
 
-    def test_after_the_time_the_last_exception_is_raised(self, face: Any, account: Simulator) -> None:
+    def test_wait_until_ready_raises_the_last_exception_after_its_timeout(self, face: Any, account: Simulator) -> None:
         client, events = self.open(face, account, "amazon.waiting-v1:0")
         with pytest.raises(Denied) as caught:
             face.get(client.wait_until_ready(timeout=0.1))
@@ -235,13 +237,13 @@ class TestReadiness:
         assert caught.value.retry_after == 900
         assert len(events) == 1
 
-    def test_what_no_wait_heals_is_raised_at_once(self, face: Any, account: Simulator) -> None:
+    def test_wait_until_ready_raises_a_permanent_fault_immediately(self, face: Any, account: Simulator) -> None:
         client, events = self.open(face, account, "amazon.locked-v1:0")
         with pytest.raises(Denied):
             face.get(client.wait_until_ready())
         assert events == []
 
-    def test_an_imported_model_is_loaded(self, face: Any, account: Simulator) -> None:
+    def test_wait_until_ready_loads_an_imported_model(self, face: Any, account: Simulator) -> None:
         account.scenario(faults=[{"kind": "not-ready", "first": 1}])
         client, events = self.open(face, account, IMPORTED)
         face.get(client.wait_until_ready(timeout=0.05))
@@ -259,7 +261,7 @@ class TestReadiness:
         assert events == []
 
     @pytest.mark.parametrize("timeout", [0, -1, "x", None])
-    def test_a_time_that_is_none_is_refused(self, face: Any, account: Simulator, timeout: Any) -> None:
+    def test_an_invalid_timeout_is_refused(self, face: Any, account: Simulator, timeout: Any) -> None:
         client, _ = self.open(face, account, NOVA)
         with pytest.raises(ValueError, match="pass seconds above 0"):
             face.get(client.wait_until_ready(timeout))

@@ -1,4 +1,4 @@
-"""Who goes first, and which service tier that asks for."""
+"""The priority of a call, and the service tier that it requests."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ MODEL = "amazon.nova-lite-v1:0"
 @pytest.mark.parametrize(
     ("priority", "tier"), [("interactive", "priority"), ("normal", "default"), ("batch", "flex"), (1.5, "flex")]
 )
-def test_a_tier_that_matches_goes_with_the_priority(priority: Any, tier: str) -> None:
+def test_a_matching_tier_is_requested_with_the_priority(priority: Any, tier: str) -> None:
     with simulator() as service, BedrockClient(MODEL, endpoint_url=service.url, region_name="us-east-1") as client:
         call = client._invoke_call("converse", Prompt("Why?", tier="match"), priority)
     assert call.params["serviceTier"] == {"type": tier}
     assert call.priority == client_number(priority)
 
 
-def test_a_tier_is_asked_for_by_name_and_none_without() -> None:
+def test_a_tier_is_requested_by_name_and_omitted_without_a_name() -> None:
     with simulator() as service, BedrockClient(MODEL, endpoint_url=service.url, region_name="us-east-1") as client:
         assert "serviceTier" not in client._invoke_call("converse", Prompt("Why?", tier=None), None).params
         call = client._invoke_call("converse", Prompt("Why?", tier="reserved"), None)
@@ -45,7 +45,7 @@ def test_the_clients_priority_is_that_of_its_calls_unless_one_says_otherwise() -
         assert client.invoke("Why?", max_tokens=20, priority="interactive").stop_reason
 
 
-def test_names_that_do_not_exist_are_refused_with_those_that_do() -> None:
+def test_an_unknown_priority_or_tier_is_refused_with_the_valid_names() -> None:
     with pytest.raises(ValueError, match="interactive, normal, batch"):
         BedrockClient(MODEL, region_name="us-east-1", priority="urgent")  # type: ignore[arg-type]
     with simulator() as service, BedrockClient(MODEL, endpoint_url=service.url, region_name="us-east-1") as client:

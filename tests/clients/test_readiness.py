@@ -1,4 +1,4 @@
-"""The rhythm of `wait_until_ready`, in time that only the test moves."""
+"""The intervals of `wait_until_ready`, in time that only the test advances."""
 
 from __future__ import annotations
 
@@ -47,25 +47,25 @@ def waited(
 
 
 @pytest.mark.parametrize("fault", [PENDING, FORM], ids=["agreement", "form"])
-def test_access_is_asked_for_every_fifteen_minutes(world: World, fault: Fault) -> None:
+def test_access_is_checked_every_fifteen_minutes(world: World, fault: Fault) -> None:
     sleeps, outcome = waited(world, fault, fault, fault)
     assert sleeps == [900, 900, 900]
     assert outcome.fault is None
 
 
-def test_a_model_that_is_loaded_is_asked_ever_more_slowly_within_a_minute(world: World) -> None:
+def test_a_loading_model_is_polled_with_growing_intervals_within_a_minute(world: World) -> None:
     sleeps, outcome = waited(world, *[NOT_READY] * 6)
     assert sleeps == [10, 20, 40, 60, 60, 60]
     assert outcome.fault is None
 
 
-def test_a_passing_failure_is_waited_out_too(world: World) -> None:
+def test_a_transient_failure_is_waited_for_too(world: World) -> None:
     sleeps, outcome = waited(world, INTERNAL, INTERNAL)
     assert all(1 <= wait <= 20 for wait in sleeps)
     assert outcome.fault is None
 
 
-def test_the_last_attempt_is_at_the_end_of_the_time(world: World) -> None:
+def test_the_last_attempt_is_at_the_end_of_the_timeout(world: World) -> None:
     sleeps, outcome = waited(world, *[PENDING] * 9, timeout=1000.0)
     assert sleeps == [900, 98]
     assert outcome.fault is PENDING
@@ -73,10 +73,10 @@ def test_the_last_attempt_is_at_the_end_of_the_time(world: World) -> None:
 
 
 @pytest.mark.parametrize("fault", [LOCKED, INVALID])
-def test_what_does_not_heal_ends_it_at_once(world: World, fault: Fault) -> None:
+def test_a_permanent_fault_ends_the_wait_immediately(world: World, fault: Fault) -> None:
     assert waited(world, fault) == ([], Outcome(fault=fault))
 
 
-def test_an_imported_model_that_refuses_the_body_is_loaded(world: World) -> None:
+def test_an_imported_model_that_refuses_the_body_counts_as_loaded(world: World) -> None:
     sleeps, outcome = waited(world, NOT_READY, INVALID, operation="invoke_model")
     assert (sleeps, outcome.fault) == ([10], None)

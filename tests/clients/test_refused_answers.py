@@ -1,4 +1,4 @@
-"""A refusal with status 200 is an answer: it is handed over, nothing is repeated, its tokens are charged."""
+"""A refusal with HTTP status 200 is an answer: it is returned, not repeated, and its tokens are charged."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def assert_passed_through(wire: Wire, quota: Quota, ended: list[CallEnded]) -> N
 
 @pytest.mark.parametrize("streamed", [False, True])
 @pytest.mark.parametrize("reason", ["refusal", "a_word_of_next_year"])
-def test_invoke_hands_a_refusal_over(face: Any, reason: str, *, streamed: bool) -> None:
+def test_invoke_returns_a_refusal(face: Any, reason: str, *, streamed: bool) -> None:
     frames = [STREAMED[0], event("messageStop", {"stopReason": reason}), METADATA]
     with Wire(stream(*frames) if streamed else answer({**REFUSED, "stopReason": reason})) as wire:
         client, quota, ended = opened(face, wire)
@@ -90,7 +90,7 @@ def test_a_stream_of_text_ends_with_the_refusal(face: Any) -> None:
     assert_passed_through(wire, quota, ended)
 
 
-def test_converse_has_the_category_where_it_was_asked_for(face: Any) -> None:
+def test_converse_has_the_category_of_a_refusal_if_it_was_requested(face: Any) -> None:
     with Wire(answer(REFUSED)) as wire:
         client, quota, ended = opened(face, wire)
         asked = {"inferenceConfig": {"maxTokens": 9}, "additionalModelResponseFieldPaths": ["/stop_details"]}
@@ -100,7 +100,7 @@ def test_converse_has_the_category_where_it_was_asked_for(face: Any) -> None:
     assert_passed_through(wire, quota, ended)
 
 
-def test_a_native_body_is_handed_over(face: Any) -> None:
+def test_a_refusal_in_a_native_body_is_returned(face: Any) -> None:
     with Wire(answer(NATIVE)) as wire:
         client, quota, ended = opened(face, wire)
         response = face.get(client.invoke_model(body=json.dumps({"max_tokens": 9, "messages": []})))
@@ -109,7 +109,7 @@ def test_a_native_body_is_handed_over(face: Any) -> None:
 
 
 @pytest.mark.parametrize("chunks", [CHUNKS, BEFORE_ANY_TEXT], ids=["in the middle", "before any text"])
-def test_a_native_stream_is_handed_over(face: Any, chunks: list[dict[str, Any]]) -> None:
+def test_a_refusal_in_a_native_stream_is_yielded(face: Any, chunks: list[dict[str, Any]]) -> None:
     with Wire(stream(*map(chunk, chunks))) as wire:
         client, quota, ended = opened(face, wire)
         body = json.dumps({"max_tokens": 9, "messages": []})

@@ -1,4 +1,4 @@
-"""What a resumed stream asks for, and what the caller has when it cannot go on: nothing that arrived is lost."""
+"""The requests of a resumed stream, and what the caller keeps if the stream cannot continue: no text is lost."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def bodies(wire: Wire) -> list[Any]:
         ),
     ],
 )
-def test_a_prefill_of_the_callers_is_extended(face: Any, model: str, given: Any, asked: Any) -> None:
+def test_the_prefill_of_the_caller_is_extended(face: Any, model: str, given: Any, asked: Any) -> None:
     messages = [{"role": "user", "content": [{"text": "Why?"}]}, {"role": "assistant", "content": given}]
     with Wire(CUT, PREFILLED) as wire:
         answer = face.open(wire.url).invoke_stream(modelId=model, messages=messages, on_interrupt="continue")
@@ -67,7 +67,7 @@ def test_a_prefill_of_the_callers_is_extended(face: Any, model: str, given: Any,
 
 
 @pytest.mark.parametrize(("model", "second"), [(OLD, PREFILLED), ("us.anthropic.claude-opus-4-6-v1", GOES_ON)])
-def test_a_model_that_has_thought_does_not_think_again(face: Any, model: str, second: bytes) -> None:
+def test_a_resumed_request_does_not_enable_reasoning_again(face: Any, model: str, second: bytes) -> None:
     with Wire(CUT, second) as wire:
         answer = face.open(wire.url).invoke_stream(
             "Why?", modelId=model, max_tokens=2010, additionalModelRequestFields=THINKING, on_interrupt="continue"
@@ -77,7 +77,7 @@ def test_a_model_that_has_thought_does_not_think_again(face: Any, model: str, se
     assert (first["additionalModelRequestFields"], again["additionalModelRequestFields"]) == (THINKING, {"top_k": 5})
 
 
-def test_a_way_to_go_on_that_is_refused_is_followed_by_the_next(face: Any) -> None:
+def test_if_the_service_refuses_a_prefill_the_stream_continues_with_a_new_turn(face: Any) -> None:
     with Wire(CUT, REFUSED, GOES_ON) as wire:
         answer = face.open(wire.url).invoke_stream("Why?", modelId=OLD, on_interrupt="continue")
         assert "".join(face.items(answer)) == FIRST + REST
@@ -85,7 +85,7 @@ def test_a_way_to_go_on_that_is_refused_is_followed_by_the_next(face: Any) -> No
     assert [(seam.how, seam.verified) for seam in answer.reply.seams] == [("prefill", False), ("turn", True)]
 
 
-def test_what_has_no_room_to_be_continued_begins_anew(face: Any) -> None:
+def test_an_answer_too_long_to_be_continued_restarts(face: Any) -> None:
     with Wire(CUT, TOO_LONG, CUT, WHOLE) as wire:
         answer = face.open(wire.url).invoke_stream("Why?", on_interrupt="continue")
         items = list(face.items(answer.events))
@@ -95,7 +95,7 @@ def test_what_has_no_room_to_be_continued_begins_anew(face: Any) -> None:
     assert sum(isinstance(item, Interrupted) for item in items) == 2
 
 
-def test_a_refusal_that_another_request_would_meet_too_is_raised(face: Any) -> None:
+def test_a_refusal_that_applies_to_every_request_is_raised(face: Any) -> None:
     denied = fault(403, "AccessDeniedException", "You don't have access to the model with the specified model ID.")
     with Wire(CUT, denied) as wire:
         with pytest.raises(StreamBroken) as raised:
@@ -104,7 +104,7 @@ def test_a_refusal_that_another_request_would_meet_too_is_raised(face: Any) -> N
         assert len(wire.received) == 2
 
 
-def test_a_quota_without_room_for_the_rest_loses_nothing(face: Any) -> None:
+def test_an_exhausted_quota_before_the_second_part_loses_no_text(face: Any) -> None:
     quota = Quota(tpm=200)
     with Wire(CUT, GOES_ON) as wire:
         client = face.open(wire.url, pipeline=at_once(quota))
@@ -120,7 +120,7 @@ def test_a_quota_without_room_for_the_rest_loses_nothing(face: Any) -> None:
     assert (seam.fault.code, error.outcome.usage) == ("StreamIncomplete", seam.usage)
 
 
-def test_an_open_circuit_between_the_parts_loses_nothing(face: Any) -> None:
+def test_an_open_circuit_before_the_second_part_loses_no_text(face: Any) -> None:
     broken = stream(START, *text(FIRST), exception("internalServerException", {"message": "It failed."}))
     dice: Any = {"chance": lambda: 0.0}
     pipeline = Pipeline(Deadline(), Resume(**dice), Retry(attempts=1), Breaker(failures=1, recovery=600))
@@ -132,7 +132,7 @@ def test_an_open_circuit_between_the_parts_loses_nothing(face: Any) -> None:
         assert len(wire.received) == 1
 
 
-def test_a_client_that_is_closed_between_the_parts_loses_nothing(face: Any) -> None:
+def test_a_client_that_closes_before_the_second_part_loses_no_text(face: Any) -> None:
     with Wire(CUT, GOES_ON) as wire:
         client = face.open(wire.url)
         client.listen(lambda event: client._driver.close() if isinstance(event, StreamResumed) else None)
@@ -152,7 +152,7 @@ def test_an_error_with_seams_can_be_pickled(face: Any) -> None:
     assert again.outcome.usage == raised.value.outcome.usage
 
 
-def test_a_consumer_that_leaves_at_the_notice_pays_for_no_second_answer(face: Any) -> None:
+def test_a_consumer_that_leaves_at_the_interruption_notice_causes_no_second_request(face: Any) -> None:
     with Wire(CUT, WHOLE) as wire:
         answer = face.open(wire.url).invoke_stream("Why?", on_interrupt="restart")
         items = face.items(answer)
@@ -162,7 +162,7 @@ def test_a_consumer_that_leaves_at_the_notice_pays_for_no_second_answer(face: An
 
 
 @pytest.mark.parametrize("how", ["continue", "restart"])
-def test_a_stream_that_is_closed_while_it_waits_asks_for_no_second_part(face: Any, how: Any) -> None:
+def test_a_stream_that_is_closed_while_it_waits_sends_no_second_request(face: Any, how: Any) -> None:
     heard: list[Any] = []
     with Wire(CUT, WHOLE) as wire:
         client = face.open(wire.url)
@@ -182,7 +182,7 @@ def test_a_stream_that_is_closed_while_it_waits_asks_for_no_second_part(face: An
 
 
 @pytest.mark.parametrize("how", ["continue", "restart"])
-def test_a_body_of_a_models_own_and_a_kept_prompt_begin_anew(face: Any, how: Any) -> None:
+def test_a_native_body_and_a_stored_prompt_restart(face: Any, how: Any) -> None:
     dice: Any = {"chance": lambda: 0.0}
     pipeline = Pipeline(Resume(how, **dice), Retry(**dice))
     chunks = [{"outputText": FIRST}, {"outputText": REST, "completionReason": "FINISH"}]
@@ -202,7 +202,7 @@ def _base64(chunk: Any) -> str:
     return b64encode(json.dumps(chunk).encode()).decode()
 
 
-def test_an_answer_that_thinks_between_its_texts_begins_anew(face: Any) -> None:
+def test_an_answer_with_reasoning_between_its_texts_restarts(face: Any) -> None:
     thinks = event("contentBlockDelta", {"contentBlockIndex": 1, "delta": {"reasoningContent": {"text": "hm"}}})
     with Wire(stream(START, *text(FIRST), thinks), WHOLE) as wire:
         answer = face.open(wire.url).invoke_stream("Why?", on_interrupt="continue")
@@ -211,14 +211,14 @@ def test_an_answer_that_thinks_between_its_texts_begins_anew(face: Any) -> None:
 
 
 @pytest.mark.parametrize("most", [1, 17, 18, 100])
-def test_the_rest_of_the_maximum_is_never_below_one(face: Any, most: int) -> None:
+def test_the_remaining_max_tokens_is_at_least_one(face: Any, most: int) -> None:
     with Wire(CUT, PREFILLED) as wire:
         answer = face.open(wire.url).invoke_stream("Why?", modelId=OLD, max_tokens=most, on_interrupt="continue")
         assert "".join(face.items(answer)) == FIRST + REST
         assert bodies(wire)[1]["inferenceConfig"]["maxTokens"] == max(1, most - 17)
 
 
-def test_a_long_anchor_does_not_raise_the_maximum_by_its_length(face: Any) -> None:
+def test_a_long_anchor_does_not_raise_max_tokens_by_its_length(face: Any) -> None:
     lines = "    return None\n" * 100
     with Wire(stream(START, *text(lines)), WHOLE) as wire:
         face.whole(face.open(wire.url).invoke_stream("Why?", max_tokens=500, on_interrupt="continue"))
@@ -242,7 +242,7 @@ def test_neither_prompt_nor_answer_is_in_events_and_errors(face: Any) -> None:
     assert FIRST[:20] not in said
 
 
-def test_a_part_without_text_of_its_own_takes_a_place_too(face: Any) -> None:
+def test_a_second_part_without_new_text_still_uses_a_block_index(face: Any) -> None:
     closed = stream(START, *text(FIRST), event("contentBlockStop", {"contentBlockIndex": 0}))
     nothing = stream(START, *text(FIRST[-40:]), event("contentBlockStop", {"contentBlockIndex": 0}))
     with Wire(closed, nothing, GOES_ON) as wire:
@@ -252,7 +252,7 @@ def test_a_part_without_text_of_its_own_takes_a_place_too(face: Any) -> None:
     assert [body["contentBlockIndex"] for event in events for body in event.values() if "delta" in body] == [0, 2]
 
 
-def test_the_rest_of_the_maximum_counts_other_scripts_by_what_they_cost(face: Any) -> None:
+def test_the_remaining_max_tokens_accounts_for_scripts_with_more_tokens(face: Any) -> None:
     chinese = "\u5929\u7a7a\u662f\u84dd\u8272\u7684" * 20
     with Wire(stream(START, *text(chinese)), PREFILLED) as wire:
         answer = face.open(wire.url).invoke_stream("Why?", modelId=OLD, max_tokens=100, on_interrupt="continue")

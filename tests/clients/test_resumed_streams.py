@@ -1,4 +1,4 @@
-"""A stream that breaks after its first content goes on as the caller wants it to: raised, anew, or continued."""
+"""A stream that breaks after its first content is raised, restarted or continued, as the caller chooses."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def bodies(wire: Wire) -> list[Any]:
     return [json.loads(request.body) for request in wire.received]
 
 
-def test_a_broken_answer_is_continued_as_one_text(face: Any) -> None:
+def test_a_broken_stream_is_continued_as_one_text(face: Any) -> None:
     heard: list[Any] = []
     with Wire(CUT, GOES_ON) as wire:
         client = face.open(wire.url)
@@ -65,7 +65,7 @@ def test_a_broken_answer_is_continued_as_one_text(face: Any) -> None:
     assert (ended.fault, ended.attempts, ended.usage) == (None, 2, reply.usage)
 
 
-def test_the_events_of_both_parts_are_those_of_one_answer(face: Any) -> None:
+def test_the_events_of_both_parts_form_one_answer(face: Any) -> None:
     thinks = [
         event("contentBlockDelta", {"contentBlockIndex": 0, "delta": {"reasoningContent": {"text": "hm"}}}),
         event("contentBlockStop", {"contentBlockIndex": 0}),
@@ -85,7 +85,7 @@ def test_the_events_of_both_parts_are_those_of_one_answer(face: Any) -> None:
     assert content == [{"reasoningContent": {"reasoningText": {"text": "hm"}}}, {"text": FIRST + REST}]
 
 
-def test_a_model_that_takes_a_prefill_goes_on_by_itself(face: Any) -> None:
+def test_a_model_that_supports_prefill_continues_its_own_text(face: Any) -> None:
     with Wire(stream(START, *text(FIRST + " ")), stream(START, *text(REST), *end())) as wire:
         client = face.open(wire.url)
         answer = client.invoke_stream("Why?", modelId=OLD, on_interrupt="continue")
@@ -95,7 +95,7 @@ def test_a_model_that_takes_a_prefill_goes_on_by_itself(face: Any) -> None:
     assert (seam.how, seam.verified) == ("prefill", True)
 
 
-def test_a_restart_says_so_and_begins_anew(face: Any) -> None:
+def test_a_restart_is_announced_and_yields_the_answer_from_the_start(face: Any) -> None:
     with Wire(CUT, WHOLE, CUT, WHOLE) as wire:
         client = face.open(wire.url)
         answer = client.invoke_stream("Why?", on_interrupt="restart")
@@ -122,7 +122,7 @@ TOOLS = [{"toolSpec": {"name": "n", "inputSchema": {"json": {"type": "object"}}}
         pytest.param(stream(START, *text(" \n")), {}, id="nothing but white space"),
     ],
 )
-def test_what_cannot_be_continued_begins_anew(face: Any, cut: bytes, options: dict[str, Any]) -> None:
+def test_an_answer_that_cannot_be_continued_restarts(face: Any, cut: bytes, options: dict[str, Any]) -> None:
     with Wire(cut, WHOLE) as wire:
         answer = face.open(wire.url).invoke_stream("Why?", on_interrupt="continue", **options)
         assert "".join(face.items(answer)).endswith(NOTICE + FIRST + REST)
@@ -130,14 +130,14 @@ def test_what_cannot_be_continued_begins_anew(face: Any, cut: bytes, options: di
     assert answer.reply.output["message"]["content"] == [{"text": FIRST + REST}]
 
 
-def test_a_seam_that_cannot_be_checked_says_so(face: Any) -> None:
+def test_a_seam_that_cannot_be_verified_is_marked(face: Any) -> None:
     with Wire(CUT, stream(START, *text(REST), *end())) as wire:
         answer = face.open(wire.url).invoke_stream("Why?", on_interrupt="continue")
         assert "".join(face.items(answer)) == FIRST + REST
     assert [seam.verified for seam in answer.reply.seams] == [False]
 
 
-def test_the_second_part_may_break_too_and_lose_nothing(face: Any) -> None:
+def test_a_second_break_loses_no_text(face: Any) -> None:
     second = stream(START, *text(FIRST[-40:] + REST[:9]))
     lead = stream(START, *text("Right: "))
     with Wire(CUT, second, lead, stream(START, *text((FIRST + REST)[30:]), *end())) as wire:
@@ -147,7 +147,7 @@ def test_the_second_part_may_break_too_and_lose_nothing(face: Any) -> None:
     assert [seam.verified for seam in answer.reply.seams] == [True, False, True]
 
 
-def test_three_interruptions_are_the_most(face: Any) -> None:
+def test_a_stream_is_resumed_at_most_three_times(face: Any) -> None:
     with Wire(CUT) as wire:
         pieces: list[str] = []
         answer = face.open(wire.url).invoke_stream("Why?", on_interrupt="restart")
@@ -158,7 +158,7 @@ def test_three_interruptions_are_the_most(face: Any) -> None:
     assert raised.value.received == FIRST
 
 
-def test_a_fault_that_no_repeat_heals_is_raised(face: Any) -> None:
+def test_a_permanent_fault_is_raised(face: Any) -> None:
     refused = exception("validationException", {"message": "the input is too long"})
     with Wire(stream(START, *text(FIRST), refused)) as wire:
         with pytest.raises(StreamBroken, match="too long"):
@@ -166,7 +166,7 @@ def test_a_fault_that_no_repeat_heals_is_raised(face: Any) -> None:
         assert len(wire.received) == 1
 
 
-def test_the_deadline_holds_for_all_parts(face: Any) -> None:
+def test_the_deadline_applies_to_all_parts_together(face: Any) -> None:
     with Wire(("stall", stream(START, *text(FIRST), end=False))) as wire:
         client = face.open(wire.url, timeout=0.3)
         with pytest.raises(StreamBroken) as raised:
@@ -174,7 +174,7 @@ def test_the_deadline_holds_for_all_parts(face: Any) -> None:
         assert (len(wire.received), raised.value.received) == (1, FIRST)
 
 
-def test_a_consumer_may_leave_the_second_part(face: Any) -> None:
+def test_a_consumer_may_abandon_the_second_part(face: Any) -> None:
     with Wire(CUT, ("stall", stream(START, *text(FIRST[-40:], REST), end=False))) as wire:
         answer = face.open(wire.url).invoke_stream("Why?", on_interrupt="continue")
         items = face.items(answer)
@@ -183,7 +183,7 @@ def test_a_consumer_may_leave_the_second_part(face: Any) -> None:
         assert wire.gone.wait(10)
 
 
-def test_without_a_word_the_fault_is_raised(face: Any) -> None:
+def test_without_on_interrupt_the_fault_is_raised(face: Any) -> None:
     with Wire(stream(*FRAMES[:3], THROTTLED_FRAME)) as wire:
         client = face.open(wire.url)
         for options in ({}, {"on_interrupt": "raise"}):
@@ -195,12 +195,12 @@ def test_without_a_word_the_fault_is_raised(face: Any) -> None:
 
 
 @pytest.mark.parametrize("wrong", ["again", True, 3])
-def test_another_word_is_refused(face: Any, wrong: Any) -> None:
+def test_an_invalid_on_interrupt_is_refused(face: Any, wrong: Any) -> None:
     with Wire(WHOLE) as wire, pytest.raises(InvalidRequest, match="give one of raise, restart, continue"):
         face.open(wire.url).invoke_stream("Why?", on_interrupt=wrong)
 
 
-def test_a_pipeline_without_the_policy_says_what_is_missing(face: Any) -> None:
+def test_a_pipeline_without_the_resume_policy_is_refused_with_what_is_missing(face: Any) -> None:
     with Wire(WHOLE) as wire:
         client = face.open(wire.url, pipeline=Pipeline(Retry()))
         with pytest.raises(InvalidRequest, match="needs the policy Resume"):
@@ -208,7 +208,7 @@ def test_a_pipeline_without_the_policy_says_what_is_missing(face: Any) -> None:
         assert "".join(face.items(client.invoke_stream("Why?", on_interrupt="raise"))) == FIRST + REST
 
 
-def test_a_stream_that_stays_empty_is_asked_for_again(face: Any) -> None:
+def test_a_stream_without_content_in_time_is_requested_again(face: Any) -> None:
     empty = ("stall", stream(START, end=False))
     with Wire(empty, WHOLE, empty) as wire:
         client = face.open(wire.url, pipeline=at_once(), timeout=Timeout(first_content=0.2))

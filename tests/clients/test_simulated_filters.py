@@ -1,4 +1,4 @@
-"""The simulator filters, fails and cuts answers in its own words; each policy knows them all the same."""
+"""The simulator filters, fails and truncates answers in its own words; each policy recognises them."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def opened(face: Any, sim: Simulator, on_filtered: str = NO) -> Any:
 
 
 @pytest.mark.parametrize(("kind", "source"), [("content-filtered", "provider"), ("guardrail", "guardrail")])
-def test_filtered_content(face: Any, sim: Simulator, kind: str, source: str) -> None:
+def test_simulated_filtered_content_is_recognised(face: Any, sim: Simulator, kind: str, source: str) -> None:
     sim.scenario(faults=[{"kind": kind}])
     client = opened(face, sim)
     for streamed in (False, True):
@@ -63,7 +63,7 @@ def test_filtered_content(face: Any, sim: Simulator, kind: str, source: str) -> 
         face.get(strict.invoke_model(modelId=CLAUDE, body=json.dumps(asked)))
 
 
-def test_a_service_that_fails(face: Any, sim: Simulator) -> None:
+def test_a_simulated_failure_is_replaced_by_the_substitute(face: Any, sim: Simulator) -> None:
     sim.scenario(faults=[{"kind": "error", "code": "InternalServerException"}])
     client = face.open(sim.url, pipeline=Pipeline(Degrade(BUSY), Filtered(NO), Retry(attempts=1)))
     assert face.get(client.invoke("Why?", max_tokens=9)).text == BUSY
@@ -72,7 +72,9 @@ def test_a_service_that_fails(face: Any, sim: Simulator) -> None:
 
 @pytest.mark.parametrize("streamed", [False, True])
 @pytest.mark.parametrize("due", [WANTED, REQUIRED], ids=["schema", "tool"])
-def test_cut_answers(face: Any, sim: Simulator, due: dict[str, Any], *, streamed: bool) -> None:
+def test_simulated_truncated_answers_are_recognised(
+    face: Any, sim: Simulator, due: dict[str, Any], *, streamed: bool
+) -> None:
     client = opened(face, sim)
     ask: dict[str, Any] = {"modelId": CLAUDE, "stream": streamed, **due}
     whole = face.get(client.invoke("Why?", max_tokens=400, **ask))

@@ -1,4 +1,4 @@
-"""The argument `tenant`: which names it takes, where it goes, and where it does not."""
+"""The argument `tenant`: which names it accepts, where it appears, and where it does not."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("name", ["acme", "a", "Müller & Söhne", "t-" + "x" * 98, "*"])
-def test_a_short_name_is_a_tenant(name: str) -> None:
+def test_a_short_name_is_accepted_as_a_tenant(name: str) -> None:
     assert tenant_name(name) == name
 
 
@@ -44,14 +44,14 @@ def test_a_short_name_is_a_tenant(name: str) -> None:
         (["acme"], "<list>"),
     ],
 )
-def test_what_is_no_name_is_refused_and_not_quoted(name: Any, said: str) -> None:
+def test_an_invalid_tenant_is_refused_and_not_quoted(name: Any, said: str) -> None:
     with pytest.raises(ValueError, match="pass a name of 1 to 100 printable characters") as caught:
         BedrockClient(MODEL, session=session()).invoke("Why?", tenant=name)
     assert said in str(caught.value)
     assert "lines" not in str(caught.value)
 
 
-def test_every_way_to_ask_says_whose_call_it_is_and_the_log_does_not(caplog: pytest.LogCaptureFixture) -> None:
+def test_every_method_passes_the_tenant_to_its_events_and_the_log_omits_it(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG, "aws_bedrock_inference")
     heard: list[Any] = []
     with simulator() as service:
@@ -85,7 +85,7 @@ def lines(text: bytes) -> list[Any]:
     return list(read_records(io.BytesIO(text), "in.jsonl"))
 
 
-def test_a_line_of_a_batch_may_name_a_tenant() -> None:
+def test_a_batch_record_may_name_a_tenant() -> None:
     [good, number, long] = lines(
         b'{"id": "1", "prompt": "Why?", "tenant": "acme"}\n'
         b'{"id": "2", "prompt": "Why?", "tenant": 7}\n'

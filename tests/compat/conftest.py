@@ -1,4 +1,4 @@
-"""What real clients have in common here: credentials in the environment, and an endpoint that checks them."""
+"""Shared by the tests with real clients: credentials in the environment, and an endpoint that checks them."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from typing import Any
 ROOT = Path(__file__).parents[2]
 
 
-def test_whole_streamed_refused_and_an_agent(endpoint: Any) -> None:
+def test_aiobotocore_reads_answers_streams_errors_and_tool_calls(endpoint: Any) -> None:
     python = ROOT / ".venv-peers" / "bin" / "python"
     assert python.exists(), "run `make .venv-peers/.ready` first, as `make test` does"
     script = Path(__file__).with_name("aiobotocore_client.py")

@@ -26,7 +26,7 @@ def client(endpoint: Any) -> Any:
         yield client
 
 
-def test_a_message_whole_and_streamed_say_the_same(client: Any) -> None:
+def test_a_message_and_a_stream_have_the_same_answer(client: Any) -> None:
     whole = client.messages.create(**ASK)
     with client.messages.stream(**ASK) as stream:
         text = "".join(stream.text_stream)
@@ -36,7 +36,7 @@ def test_a_message_whole_and_streamed_say_the_same(client: Any) -> None:
     assert final.usage.output_tokens == whole.usage.output_tokens == 40
 
 
-def test_a_tool(client: Any) -> None:
+def test_a_tool_is_called(client: Any) -> None:
     tool = {"name": "weather", "input_schema": {"type": "object", "properties": {}, "required": ["city"]}}
     answer = client.messages.create(**ASK, tools=[tool], tool_choice={"type": "tool", "name": "weather"})
     assert answer.stop_reason == "tool_use"
@@ -50,7 +50,7 @@ def test_a_tool_with_a_nested_schema_in_a_stream(client: Any) -> None:
         Order.model_validate(stream.get_final_message().content[0].input)
 
 
-def test_an_agent_of_two_tools_ends(client: Any) -> None:
+def test_an_agent_with_two_tools_completes(client: Any) -> None:
     used = []
 
     @anthropic.beta_tool
@@ -71,12 +71,12 @@ def test_an_agent_of_two_tools_ends(client: Any) -> None:
     assert final.stop_reason == "end_turn"
 
 
-def test_an_answer_in_json(client: Any) -> None:
+def test_an_answer_in_json_matches_its_schema(client: Any) -> None:
     answer = client.messages.parse(**{**ASK, "max_tokens": 400}, output_format=Order)
     assert isinstance(answer.parsed_output, Order)
 
 
-def test_thinking_and_citations_in_a_stream(client: Any) -> None:
+def test_a_stream_contains_thinking_and_citations(client: Any) -> None:
     source = {"type": "text", "media_type": "text/plain", "data": "Blue light is scattered."}
     document = {"type": "document", "source": source, "citations": {"enabled": True}}
     ask = {**ASK, "max_tokens": 2000, "thinking": {"type": "enabled", "budget_tokens": 1024}}
@@ -92,7 +92,7 @@ def test_thinking_and_citations_in_a_stream(client: Any) -> None:
     ]
 
 
-def test_in_asyncio(endpoint: Any) -> None:
+def test_the_asyncio_client_works(endpoint: Any) -> None:
     async def ask() -> Any:
         async with (
             anthropic.AsyncAnthropicBedrock(base_url=endpoint.url, **OPTIONS) as client,
@@ -104,13 +104,13 @@ def test_in_asyncio(endpoint: Any) -> None:
     assert "".join(streamed) == whole[0].text
 
 
-def test_a_throttle_is_its_rate_limit_error(client: Any, endpoint: Any, signing: Any) -> None:
+def test_a_throttle_raises_the_sdk_s_rate_limit_error(client: Any, endpoint: Any, signing: Any) -> None:
     endpoint.scenario(faults=[{"kind": "throttle"}], **signing)
     with pytest.raises(anthropic.RateLimitError, match="Too many requests"):
         client.messages.create(**ASK)
 
 
-def test_a_bearer_token(endpoint: Any, monkeypatch: Any) -> None:
+def test_a_bearer_token_is_accepted(endpoint: Any, monkeypatch: Any) -> None:
     endpoint.scenario(credentials={"secret_key": "simulated-secret", "bearer_token": "good"})
     for token, outcome in (("good", "answered"), ("bad", "denied")):
         with anthropic.AnthropicBedrock(

@@ -24,13 +24,13 @@ def aws(endpoint: Any) -> Any:
     return run
 
 
-def test_converse(aws: Any) -> None:
+def test_converse_returns_an_answer(aws: Any) -> None:
     done = aws("converse", "--model-id", MODEL, "--messages", MESSAGES)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["output"]["message"]["content"][0]["text"]
 
 
-def test_invoke_model(aws: Any, tmp_path: Any) -> None:
+def test_invoke_model_returns_an_answer(aws: Any, tmp_path: Any) -> None:
     body = {
         "anthropic_version": "bedrock-2023-05-31",
         "max_tokens": 9,
@@ -43,7 +43,7 @@ def test_invoke_model(aws: Any, tmp_path: Any) -> None:
     assert json.loads(out.read_text())["usage"]["output_tokens"] <= 9
 
 
-def test_a_tool_then_an_answer_in_json(aws: Any) -> None:
+def test_a_tool_call_and_an_answer_in_json_work(aws: Any) -> None:
     tools = [
         {"toolSpec": {"name": name, "inputSchema": {"json": schema}}}
         for name, schema in (("clock", CITY), ("book", Order.model_json_schema()))
@@ -64,7 +64,7 @@ def test_a_tool_then_an_answer_in_json(aws: Any) -> None:
     Order.model_validate_json(json.loads(done.stdout)["output"]["message"]["content"][0]["text"])
 
 
-def test_an_error_is_told_as_amazon_tells_it(aws: Any, endpoint: Any, signing: Any) -> None:
+def test_an_error_is_printed_as_for_the_real_service(aws: Any, endpoint: Any, signing: Any) -> None:
     endpoint.scenario(faults=[{"kind": "throttle", "limit": "tokens"}], **signing)
     done = aws("converse", "--model-id", MODEL, "--messages", MESSAGES)
     assert done.returncode != 0

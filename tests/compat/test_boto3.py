@@ -30,7 +30,7 @@ def client(endpoint: Any) -> Any:
 
 
 @pytest.mark.parametrize("model", [HAIKU, NOVA, f"arn:aws:bedrock:us-east-1:123456789012:inference-profile/{HAIKU}"])
-def test_converse_whole_and_streamed_say_the_same(client: Any, model: Any) -> None:
+def test_converse_and_converse_stream_have_the_same_answer(client: Any, model: Any) -> None:
     whole = client.converse(modelId=model, messages=MESSAGES)
     text = whole["output"]["message"]["content"][0]["text"]
     events = list(client.converse_stream(modelId=model, messages=MESSAGES)["stream"])
@@ -41,7 +41,7 @@ def test_converse_whole_and_streamed_say_the_same(client: Any, model: Any) -> No
     assert next(event for event in events if "messageStop" in event)["messageStop"]["stopReason"] == whole["stopReason"]
 
 
-def test_invoke_model_whole_and_streamed_say_the_same(client: Any) -> None:
+def test_invoke_model_and_its_stream_have_the_same_answer(client: Any) -> None:
     whole = json.loads(client.invoke_model(modelId=HAIKU, body=BODY)["body"].read())
     stream = client.invoke_model_with_response_stream(modelId=HAIKU, body=BODY)["body"]
     chunks = [json.loads(event["chunk"]["bytes"]) for event in stream]
@@ -51,7 +51,7 @@ def test_invoke_model_whole_and_streamed_say_the_same(client: Any) -> None:
     assert whole["stop_reason"] == "max_tokens"
 
 
-def test_images_and_documents(client: Any) -> None:
+def test_images_and_documents_are_accepted(client: Any) -> None:
     content: Any = [
         {"text": "What is this?"},
         {"image": {"format": "png", "source": {"bytes": b"\x89PNG"}}},
@@ -61,7 +61,7 @@ def test_images_and_documents(client: Any) -> None:
     assert answer["usage"]["inputTokens"] > 3000
 
 
-def test_count_tokens(client: Any) -> None:
+def test_count_tokens_returns_the_input_tokens(client: Any) -> None:
     base = HAIKU.removeprefix("us.")
     assert client.count_tokens(modelId=base, input={"converse": {"messages": MESSAGES}})["inputTokens"] == 5
     assert client.count_tokens(modelId=base, input={"invokeModel": {"body": BODY}})["inputTokens"] == 5
@@ -94,7 +94,7 @@ def test_an_exception_in_a_stream_is_an_event_stream_error(client: Any, endpoint
     assert broken.value.response["Error"]["Code"] == "throttlingException"
 
 
-def test_a_wrong_secret(endpoint: Any) -> None:
+def test_a_wrong_secret_is_refused(endpoint: Any) -> None:
     client = boto3.client("bedrock-runtime", aws_secret_access_key="wrong", aws_access_key_id="AKIDSIMULATOR")
     with pytest.raises(ClientError) as denied:
         client.converse(modelId=NOVA, messages=MESSAGES)
@@ -108,13 +108,13 @@ def tools(**schemas: Any) -> Any:
     }
 
 
-def test_a_tool_with_a_nested_schema(client: Any) -> None:
+def test_a_tool_with_a_nested_schema_is_called(client: Any) -> None:
     config = {**tools(book=Order.model_json_schema()), "toolChoice": {"tool": {"name": "book"}}}
     answer = client.converse(modelId=HAIKU, messages=MESSAGES, toolConfig=config)
     Order.model_validate(answer["output"]["message"]["content"][0]["toolUse"]["input"])
 
 
-def test_an_agent_of_two_tools_ends(client: Any) -> None:
+def test_an_agent_with_two_tools_completes(client: Any) -> None:
     messages: Any = [{"role": "user", "content": [{"text": QUESTION}]}]
     used = []
     while True:
@@ -129,14 +129,14 @@ def test_an_agent_of_two_tools_ends(client: Any) -> None:
     assert used == ["clock", "weather"]
 
 
-def test_an_answer_in_json(client: Any) -> None:
+def test_an_answer_in_json_matches_its_schema(client: Any) -> None:
     schema = {"jsonSchema": {"name": "order", "schema": json.dumps(Order.model_json_schema())}}
     config = {"textFormat": {"type": "json_schema", "structure": schema}}
     answer = client.converse(modelId=HAIKU, messages=MESSAGES, outputConfig=config)
     Order.model_validate_json(answer["output"]["message"]["content"][0]["text"])
 
 
-def test_reasoning_and_citations(client: Any) -> None:
+def test_an_answer_contains_reasoning_and_citations(client: Any) -> None:
     document = {"name": "Report", "format": "txt", "source": {"text": "Blue light is scattered."}}
     messages: Any = [
         {
@@ -160,6 +160,6 @@ def test_reasoning_and_citations(client: Any) -> None:
     assert kinds == {"reasoningContent", "text", "citation"}
 
 
-def test_an_embedding(client: Any) -> None:
+def test_an_embedding_is_returned(client: Any) -> None:
     answer = client.invoke_model(modelId="amazon.titan-embed-text-v2:0", body=json.dumps({"inputText": "hello"}))
     assert len(json.loads(answer["body"].read())["embedding"]) == 1024

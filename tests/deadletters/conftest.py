@@ -1,4 +1,4 @@
-"""A queue in a file and one in a table of moto's, whose time a test controls."""
+"""A queue in a file and a queue in a table of moto; each test controls their time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a request may hold comes back equal, whatever it is."""
+"""Every value that a request may contain is equal after it was stored and read."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def back(value: Any) -> Any:
 
 
 @given(VALUES)
-def test_every_value_comes_back_equal_and_of_its_type(value: Any) -> None:
+def test_every_value_is_restored_equal_and_with_its_type(value: Any) -> None:
     assert back(value) == value
     assert typed(back(value)) == typed(value)
 
@@ -58,30 +58,30 @@ def typed(value: Any) -> Any:
     return type(value)
 
 
-def test_what_json_has_stays_as_it_is() -> None:
+def test_json_values_are_stored_unchanged() -> None:
     request = {"modelId": "m", "inferenceConfig": {"temperature": 0.2, "maxTokens": 5}, "list": [1, None, True]}
     assert encoded(request) == request
 
 
 @pytest.mark.parametrize("number", [math.inf, -math.inf, 1e308, 5e-324, -0.0, 10**4000, -(2**5000)])
-def test_numbers_of_all_kinds(number: float) -> None:
+def test_all_kinds_of_numbers_are_restored(number: float) -> None:
     assert back(number) == number
 
 
-def test_no_number_stays_none() -> None:
+def test_nan_is_restored_as_nan() -> None:
     assert math.isnan(back(math.nan))
 
 
-def test_half_a_character_comes_back() -> None:
+def test_an_unpaired_surrogate_is_restored() -> None:
     assert back("\ud83d, \x00") == "\ud83d, \x00"
 
 
-def test_objects_that_look_like_ours_are_the_callers() -> None:
+def test_objects_that_look_like_the_encoding_are_restored_unchanged() -> None:
     for value in ({"$bytes": "x"}, {"$object": {"$bytes": "x"}}, {"$lost": "file"}, {"$tuple": [1], "more": 2}):
         assert back(value) == value
 
 
-def test_other_types_with_the_same_meaning() -> None:
+def test_similar_types_are_restored_as_their_standard_type() -> None:
     assert back(bytearray(b"ab")) == b"ab"
     assert back(memoryview(b"ab")) == b"ab"
     assert back({"a", "b"}) == {"a", "b"}
@@ -92,21 +92,21 @@ def test_other_types_with_the_same_meaning() -> None:
     ]
 
 
-def test_a_file_is_read_and_put_back() -> None:
+def test_a_file_is_read_and_rewound() -> None:
     file = io.BytesIO(b"picture")
     file.seek(3)
     assert back({"body": file}) == {"body": b"picture"}
     assert file.tell() == 3
 
 
-def test_what_cannot_be_read_twice_leaves_its_name() -> None:
+def test_a_value_that_cannot_be_stored_is_replaced_by_its_type_name() -> None:
     value = back({"body": iter([b"x"]), "n": [object()]})
     assert value["body"] == Lost("list_iterator")
     assert lost_in(value) == "list_iterator"
     assert lost_in({"a": [1, (2, {"b": b""})]}) == ""
 
 
-def test_an_endless_request_is_cut() -> None:
+def test_an_endless_request_is_truncated() -> None:
     value: list[Any] = []
     value.append(value)
     assert lost_in(back(value)) == "list"

@@ -1,4 +1,4 @@
-"""A file and a table keep letters alike: found, listed, chosen, changed by one at a time, gone when they are old."""
+"""A file and a table store letters alike: they find, list, filter, change and expire them."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_a_letter_is_found_by_its_id(stored: Callable[[], Any]) -> None:
     assert other.get("letter-0002") is None
 
 
-def test_lists_go_on_where_they_ended(stored: Callable[[], Any]) -> None:
+def test_the_next_page_continues_after_the_last_letter(stored: Callable[[], Any]) -> None:
     store = stored()
     for number in range(25):
         store.put(record(number))
@@ -70,7 +70,7 @@ CHOICES: list[tuple[dict[str, Any], list[int]]] = [
 ]
 
 
-def test_letters_are_chosen(stored: Callable[[], Any]) -> None:
+def test_filters_choose_letters(stored: Callable[[], Any]) -> None:
     store = stored()
     store.put(record(0, cause="throttled-rpm", model="amazon.a", region="us-east-1", tags={"team": "a"}))
     store.put(record(1, cause="other", model="amazon.b", region="us-east-1", tags={"team": "b"}))
@@ -80,7 +80,7 @@ def test_letters_are_chosen(stored: Callable[[], Any]) -> None:
         assert (choice, ids(page)) == (choice, [f"letter-{number:04}" for number in numbers])
 
 
-def test_a_change_counts_only_if_nobody_was_faster(stored: Callable[[], Any]) -> None:
+def test_a_change_is_refused_if_the_letter_changed_meanwhile(stored: Callable[[], Any]) -> None:
     one, other = stored(), stored()
     one.put(record(1))
     summary = record(1).summary
@@ -96,7 +96,7 @@ def test_a_change_counts_only_if_nobody_was_faster(stored: Callable[[], Any]) ->
     assert not one.update(replace(record(9).summary, version=2), 1)
 
 
-def test_a_claim_lapses_when_its_lease_has_passed(stored: Callable[[], Any], world: World) -> None:
+def test_a_claim_ends_when_its_lease_expires(stored: Callable[[], Any], world: World) -> None:
     one, other = stored(), stored()
     one.put(record(1))
     claimed = replace(record(1).summary, state="claimed", version=2, lease=60.0, until=NOON + 60)
@@ -111,7 +111,7 @@ def test_a_claim_lapses_when_its_lease_has_passed(stored: Callable[[], Any], wor
     assert not other.has_lapsed(renewed)
 
 
-def test_a_clock_that_was_set_back_holds_no_letter_for_ever(tmp_path: Path, world: World) -> None:
+def test_a_clock_that_was_set_back_locks_no_letter_permanently(tmp_path: Path, world: World) -> None:
     passed = World()
     store = SqliteLetters(tmp_path / "dead.db", world.clock, since_start=passed.clock)
     claimed = replace(record(1).summary, state="claimed", version=2, lease=60.0, until=NOON + 60)
@@ -123,7 +123,7 @@ def test_a_clock_that_was_set_back_holds_no_letter_for_ever(tmp_path: Path, worl
     assert store.has_lapsed(claimed)
 
 
-def test_finished_letters_make_room_and_dead_ones_stay(stored: Callable[[], Any], world: World) -> None:
+def test_finished_letters_expire_and_dead_ones_remain(stored: Callable[[], Any], world: World) -> None:
     store = stored()
     store.put(record(1))
     store.put(record(2))
@@ -154,7 +154,7 @@ def test_a_queue_lists_counts_and_discards(queue: DeadLetterQueue) -> None:
         queue.discard("none")
 
 
-def test_a_page_of_all_states_goes_on_in_the_next_state(queue: DeadLetterQueue) -> None:
+def test_a_page_over_all_states_continues_in_the_next_state(queue: DeadLetterQueue) -> None:
     kept = [str(queue.store_failed_request({"prompt": str(number)}, "no")) for number in range(4)]
     for each in kept[:2]:
         queue.discard(each)
@@ -175,7 +175,7 @@ def test_a_page_of_all_states_goes_on_in_the_next_state(queue: DeadLetterQueue) 
         queue.page(0)
 
 
-def test_a_request_comes_back_whole(queue: DeadLetterQueue) -> None:
+def test_a_request_is_restored_completely(queue: DeadLetterQueue) -> None:
     request = {"messages": [{"role": "user", "content": [{"image": {"source": {"bytes": b"\x00\xff"}}}]}], "n": 0.1}
     kept = queue.store_failed_request(request, "no", {"user": "u", "weight": 0.5})
     letter = queue.get(str(kept))
@@ -184,7 +184,7 @@ def test_a_request_comes_back_whole(queue: DeadLetterQueue) -> None:
     assert letter["metadata"] == {"user": "u", "weight": 0.5}
 
 
-def test_a_file_behind_a_link_is_its_owners_alone(tmp_path: Path) -> None:
+def test_only_the_owner_can_read_a_file_behind_a_symbolic_link(tmp_path: Path) -> None:
     (tmp_path / "link.db").symlink_to(tmp_path / "real.db")
     queue = DeadLetterQueue(tmp_path / "link.db")
     kept = queue.store_failed_request({"prompt": "Why?"}, "no")
@@ -193,7 +193,7 @@ def test_a_file_behind_a_link_is_its_owners_alone(tmp_path: Path) -> None:
     queue.close()
 
 
-def test_a_letter_that_cannot_be_read_hides_no_others(stored: Callable[[], Any], caplog: Any) -> None:
+def test_an_unreadable_letter_does_not_hide_the_others(stored: Callable[[], Any], caplog: Any) -> None:
     store = stored()
     queue = DeadLetterQueue(store)
     store.put(record(1))  # its content is none

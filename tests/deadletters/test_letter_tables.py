@@ -1,4 +1,4 @@
-"""A table of DynamoDB: made on request, told in a sentence where it fails, shared with programs of AWS's documents."""
+"""A DynamoDB table as store: created on request, its errors explained, readable by programs from AWS's documents."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def by_hand(aws: Any, name: str) -> None:
     )
 
 
-def test_a_table_is_made_on_request_with_all_that_it_needs(queue: DeadLetterQueue, aws: Any) -> None:
+def test_a_table_is_created_on_request_with_all_its_settings(queue: DeadLetterQueue, aws: Any) -> None:
     name, client = queue.store.table, aws("dynamodb")  # type: ignore[attr-defined]
     done = queue.create()
     assert len(done) == 3
@@ -105,13 +105,15 @@ class Answering:
 
 
 @pytest.mark.parametrize("choice", [{"until": -1}, {"since": "1h", "until": "2h"}, {"since": 1e15}])
-def test_a_time_in_which_nothing_can_be_is_no_error_of_the_table(choice: Any) -> None:
+def test_an_impossible_time_range_gives_a_valid_query(choice: Any) -> None:
     values = dynamodb_table.query_of("dead", "dead", wanted(lambda: NOON, **choice), newest=True)
     since, until = (float(values["ExpressionAttributeValues"][name]["N"]) for name in (":since", ":until"))
     assert 0 <= since <= until <= 1e12
 
 
-def test_a_table_made_by_hand_works_and_says_what_it_lacks(queue: DeadLetterQueue, aws: Any, caplog: Any) -> None:
+def test_a_manually_created_table_works_and_reports_what_it_lacks(
+    queue: DeadLetterQueue, aws: Any, caplog: Any
+) -> None:
     store: Any = queue.store
     by_hand(aws, store.table)
     with caplog.at_level(logging.WARNING):
@@ -126,7 +128,7 @@ def test_a_table_made_by_hand_works_and_says_what_it_lacks(queue: DeadLetterQueu
     assert queue.stats().states == {"dead": 3, "redriven": 2}
 
 
-def test_items_of_the_documents_program_are_letters(queue: DeadLetterQueue, aws: Any) -> None:
+def test_items_written_by_the_program_of_aws_s_documents_are_letters(queue: DeadLetterQueue, aws: Any) -> None:
     store: Any = queue.store
     by_hand(aws, store.table)
     item: dict[str, Any] = {
@@ -149,7 +151,7 @@ def test_items_of_the_documents_program_are_letters(queue: DeadLetterQueue, aws:
     assert queue.stats().states == {"redriven": 2}
 
 
-def test_a_large_letter_goes_to_s3_if_there_is_a_bucket(queue: DeadLetterQueue, aws: Any) -> None:
+def test_a_large_letter_is_stored_in_s3_if_a_bucket_is_set(queue: DeadLetterQueue, aws: Any) -> None:
     queue.create()
     store: Any = queue.store
     with pytest.raises(StoreUnusable, match=r"an item holds 400 KB: name an S3 bucket.*bucket=NAME"):
@@ -171,7 +173,9 @@ def test_a_large_letter_goes_to_s3_if_there_is_a_bucket(queue: DeadLetterQueue, 
     with_bucket.close()
 
 
-def test_a_letter_whose_content_left_s3_hides_no_others(queue: DeadLetterQueue, aws: Any, caplog: Any) -> None:
+def test_a_letter_whose_s3_object_is_missing_does_not_hide_the_others(
+    queue: DeadLetterQueue, aws: Any, caplog: Any
+) -> None:
     queue.create()
     store: Any = queue.store
     bucket = f"dead-{uuid4().hex[:8]}"
@@ -191,7 +195,9 @@ def test_a_letter_whose_content_left_s3_hides_no_others(queue: DeadLetterQueue, 
     with_bucket.close()
 
 
-def test_an_answer_without_room_is_not_kept_and_the_letter_is_redriven(queue: DeadLetterQueue, caplog: Any) -> None:
+def test_an_answer_that_is_too_large_is_not_stored_and_the_letter_counts_as_redriven(
+    queue: DeadLetterQueue, caplog: Any
+) -> None:
     queue.create()
     kept = str(queue.store_failed_request({"prompt": "Why?"}, "ThrottlingException: slow"))
 
@@ -206,7 +212,7 @@ def test_an_answer_without_room_is_not_kept_and_the_letter_is_redriven(queue: De
     assert "was not kept: the item has no room" in caplog.text
 
 
-def test_a_missing_table_is_told_and_how_to_make_it(queue: DeadLetterQueue) -> None:
+def test_a_missing_table_is_reported_with_how_to_create_it(queue: DeadLetterQueue) -> None:
     for use in (queue.get_failed_requests, queue.stats, lambda: queue.store_failed_request({}, "no")):
         with pytest.raises(StoreUnusable, match=r"does not exist: make it with `bedrock dlq create --store dead-"):
             use()
@@ -238,7 +244,7 @@ NOT_AUTHORIZED = "User: arn:aws:iam::111122223333:user/u is not authorized to pe
         ((400, "OddException", "never heard of"), StoreUnusable),
     ],
 )
-def test_what_the_table_answers_is_one_sentence(
+def test_an_error_of_the_table_is_reported_in_one_sentence(
     queue: DeadLetterQueue, monkeypatch: pytest.MonkeyPatch, answer: Any, kind: Any
 ) -> None:
     monkeypatch.setattr("time.sleep", lambda _: None)  # botocore's own waits
@@ -249,7 +255,7 @@ def test_what_the_table_answers_is_one_sentence(
     assert "111122223333" not in str(raised.value)
 
 
-def test_a_table_that_cannot_be_reached_is_told(queue: DeadLetterQueue, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreachable_table_is_reported(queue: DeadLetterQueue, monkeypatch: pytest.MonkeyPatch) -> None:
     def unreachable(**_: Any) -> Any:
         raise EndpointConnectionError(endpoint_url="https://dynamodb.example")
 
@@ -259,7 +265,7 @@ def test_a_table_that_cannot_be_reached_is_told(queue: DeadLetterQueue, monkeypa
         queue.store_failed_request({"prompt": "Why?"}, "no")
 
 
-def test_no_region_is_told(alone: None) -> None:
+def test_a_missing_region_is_reported(alone: None) -> None:
     with pytest.raises(StoreUnavailable, match="You must specify a region"):
         DeadLetterQueue().store_failed_request({}, "no")
 
@@ -279,7 +285,7 @@ def test_a_letter_of_a_newer_version_is_refused(queue: DeadLetterQueue, aws: Any
             use()
 
 
-def test_a_change_whose_answer_was_lost_is_ours(queue: DeadLetterQueue) -> None:
+def test_a_change_repeated_after_a_lost_answer_succeeds_for_the_same_owner(queue: DeadLetterQueue) -> None:
     queue.create()
     kept = str(queue.store_failed_request({"prompt": "Why?"}, "no"))
     letter = queue.get(kept)
@@ -290,7 +296,7 @@ def test_a_change_whose_answer_was_lost_is_ours(queue: DeadLetterQueue) -> None:
     assert not queue.store.update(replace(claimed, owner="another"), 1)
 
 
-def test_a_letter_that_boto3_writes_again_stays_as_it_is_now(queue: DeadLetterQueue) -> None:
+def test_a_repeated_write_by_boto3_does_not_undo_a_later_change(queue: DeadLetterQueue) -> None:
     queue.create()
     kept = str(queue.store_failed_request({"prompt": "Why?"}, "no"))
     first = queue.store.get(kept)
@@ -302,7 +308,7 @@ def test_a_letter_that_boto3_writes_again_stays_as_it_is_now(queue: DeadLetterQu
     assert letter.state == "discarded"
 
 
-def test_what_boto3_refuses_is_one_sentence_without_a_secret(alone: None, aws: Any) -> None:
+def test_a_refusal_by_boto3_is_one_sentence_without_a_secret(alone: None, aws: Any) -> None:
     for url, words in {
         "endpoint_url=nonsense": "Invalid endpoint: nonsense",
         "endpoint_url=http://user:hunter2@127.0.0.1:1": "Could not connect",
@@ -318,7 +324,9 @@ def test_what_boto3_refuses_is_one_sentence_without_a_secret(alone: None, aws: A
 
 
 @pytest.mark.parametrize(("name", "kind"), [("name", "S"), ("id", "N")])
-def test_a_table_with_another_key_is_left_as_it_is(queue: DeadLetterQueue, aws: Any, name: str, kind: str) -> None:
+def test_a_table_with_a_different_key_is_refused_and_not_changed(
+    queue: DeadLetterQueue, aws: Any, name: str, kind: str
+) -> None:
     store: Any = queue.store
     aws("dynamodb").create_table(
         TableName=store.table,
@@ -330,7 +338,7 @@ def test_a_table_with_another_key_is_left_as_it_is(queue: DeadLetterQueue, aws: 
         queue.create()
 
 
-def test_creating_waits_until_the_index_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_creating_a_table_waits_for_its_index(monkeypatch: pytest.MonkeyPatch) -> None:
     waits: list[float] = []
     states = ["CREATING", "CREATING", "ACTIVE"]
 

@@ -1,4 +1,4 @@
-"""The letter: its items, its versions, and what it says of every kind of failure."""
+"""The letter: its items, its versions, and its content for every kind of failure."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def of_call(fault: Any = THROTTLE, **fields: Any) -> Any:
     return letter_of_call(call, failed(fault)._replace(**fields), NOW, {"stage": "test"})
 
 
-def test_a_letter_says_what_failed_why_and_what_was_tried() -> None:
+def test_a_letter_contains_the_request_the_cause_and_the_attempts() -> None:
     letter = of_call(earlier=(Attempt(THROTTLE, 1.5), Attempt(FAULTS[1], 0.5)))
     assert letter.request == PARAMS
     assert (letter.cause, letter.summary.decision, letter.state) == (THROTTLE.cause, "RETRY", "dead")
@@ -53,7 +53,7 @@ def test_a_letter_says_what_failed_why_and_what_was_tried() -> None:
     assert (letter.summary.model, letter.summary.region, letter.content.tenant) == (ROUTE.model, ROUTE.region, "t")
 
 
-def test_its_items_are_those_of_the_documents() -> None:
+def test_the_items_of_a_letter_have_the_fields_of_aws_s_documents() -> None:
     letter = letter_of_error({"prompt": "Why?"}, ValueError("no"), {"user": "u"}, NOW, {})
     assert dict(letter) == {
         "id": letter.id,
@@ -69,7 +69,7 @@ def test_its_items_are_those_of_the_documents() -> None:
 
 
 @given(st.sampled_from(FAULTS), st.booleans())
-def test_every_fault_makes_a_letter_that_comes_back_equal(fault: Any, tried: bool) -> None:  # noqa: FBT001 - drawn
+def test_a_letter_of_every_fault_is_restored_equal(fault: Any, tried: bool) -> None:  # noqa: FBT001 - drawn
     letter = of_call(fault, earlier=(Attempt(fault, 0.1),) if tried else ())
     assert content_of(json.loads(json.dumps(letter.content.plain()))) == letter.content
     assert summary_of(json.loads(json.dumps(letter.summary.plain()))) == letter.summary
@@ -87,14 +87,14 @@ def test_every_fault_makes_a_letter_that_comes_back_equal(fault: Any, tried: boo
     ],
     ids=str,
 )
-def test_every_error_that_a_program_has_makes_a_letter(error: Any) -> None:
+def test_a_letter_can_be_made_of_any_exception(error: Any) -> None:
     letter = letter_of_error({"prompt": "Why?", "temperature": 0.2}, error, None, NOW, {})
     assert content_of(json.loads(json.dumps(letter.content.plain()))) == letter.content
     if isinstance(error, BedrockError):
         assert (letter.cause, letter.summary.model) == (error.cause, ROUTE.model)
 
 
-def test_history_survives() -> None:
+def test_the_history_of_a_letter_is_restored() -> None:
     summary = of_call().summary
     entries = tuple(Redriven(NOW + number, "failed", "me", "no") for number in range(30))
     for entry in entries:
@@ -106,7 +106,7 @@ def vars_of(entry: Redriven) -> dict[str, Any]:
     return {"at": entry.at, "result": entry.result, "by": entry.by, "error": entry.error}
 
 
-def test_the_next_version_is_read_and_a_newer_one_refused() -> None:
+def test_the_next_format_version_is_read_and_a_later_one_is_refused() -> None:
     letter = of_call()
     plain = {**letter.summary.plain(), "format": NEWEST, "of_a_later_version": 1}
     assert summary_of(plain) == letter.summary
@@ -120,7 +120,7 @@ def test_the_next_version_is_read_and_a_newer_one_refused() -> None:
                 read(wrong)
 
 
-def test_secrets_in_errors_and_metadata_are_not_kept() -> None:
+def test_secrets_in_errors_and_metadata_are_not_stored() -> None:
     metadata = {
         "password": "hunter2 with words",
         "note": "api_key=abcdefgh12345678",
@@ -160,12 +160,12 @@ def test_a_secret_is_found_wherever_it_is_planted(planted: Any) -> None:
     assert "12345678" not in repr(letter["metadata"])
 
 
-def test_what_is_no_secret_stays() -> None:
+def test_ordinary_text_is_not_masked() -> None:
     known = {"max_tokens": 200, "tokens": {"in": 5}, "password": None, "token": False, "image": b"\x89PNG\x00"}
     assert letter_of_error({}, "no", known, NOW, {})["metadata"] == known
 
 
-def test_a_sealed_letter_is_opened_by_its_key_alone() -> None:
+def test_only_its_key_opens_a_sealed_letter() -> None:
     def turned(content: bytes) -> bytes:
         return bytes(byte ^ 0x55 for byte in content)
 
@@ -216,7 +216,7 @@ def test_long_content_is_compressed() -> None:
         ({"tag": ["team=search", "stage=live"]}, False),
     ],
 )
-def test_letters_are_chosen(choice: Any, fits: Any) -> None:
+def test_filters_choose_letters(choice: Any, fits: Any) -> None:
     assert wanted(lambda: NOW + 60, **choice).fits(of_call().summary) is fits
 
 
@@ -232,6 +232,6 @@ def test_letters_are_chosen(choice: Any, fits: Any) -> None:
         {"route": "m", "model": "m"},
     ],
 )
-def test_a_wrong_choice_is_told(wrong: Any) -> None:
+def test_an_invalid_filter_is_refused(wrong: Any) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
         wanted(lambda: NOW, **wrong)

@@ -1,4 +1,4 @@
-"""The policy on real clients: what failed for good is kept, its exception says where, and no store changes it."""
+"""The policy on real clients: a permanent failure is stored, its exception names the letter, and no store changes it."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def once(**options: Any) -> Any:
     return standard(Quota(rpm=600_000), retry="outside", **options)
 
 
-def test_a_failed_call_is_kept_whole_and_its_exception_names_the_letter(client_face: Any, letters: Any) -> None:
+def test_a_failed_call_is_stored_completely_and_its_exception_names_the_letter(client_face: Any, letters: Any) -> None:
     events: list[Any] = []
     messages = [{"role": "user", "content": [{"text": "What is it?"}, IMAGE]}]
     with Wire(INTERNAL, answer(REPLY)) as wire:
@@ -104,7 +104,7 @@ def test_a_call_that_succeeds_in_the_end_leaves_no_letter(client_face: Any, lett
     assert kept_in(letters) == []
 
 
-def test_a_stream_that_broke_is_kept_with_what_had_come(client_face: Any, letters: Any) -> None:
+def test_a_broken_stream_is_stored_with_the_received_text(client_face: Any, letters: Any) -> None:
     with Wire(("cut", stream(*FRAMES[:2], end=False)), stream(*FRAMES)) as wire:
         client = client_face.open(wire.url, pipeline=once(dead_letters=letters))
         pieces = client_face.get(client.invoke_stream("Why?", max_tokens=30))
@@ -121,7 +121,7 @@ def test_a_stream_that_broke_is_kept_with_what_had_come(client_face: Any, letter
 
 
 @pytest.mark.parametrize("body", [b'{"prompt": "Why?", "temperature": 0.2}', "text", bytearray(b'{"a": 0.1}')])
-def test_native_calls_are_kept_with_their_bodies(client_face: Any, letters: Any, body: Any) -> None:
+def test_native_calls_are_stored_with_their_bodies(client_face: Any, letters: Any, body: Any) -> None:
     with Wire(INTERNAL, answer(b'{"completion": "Because."}')) as wire:
         client = client_face.open(wire.url, pipeline=once(dead_letters=letters))
         with pytest.raises(ServerFailed):
@@ -136,7 +136,7 @@ def test_native_calls_are_kept_with_their_bodies(client_face: Any, letters: Any,
         assert kept.answer["body"] == b'{"completion": "Because."}'
 
 
-def test_a_native_stream_is_kept_too(client_face: Any, letters: Any) -> None:
+def test_a_failed_native_stream_is_stored_too(client_face: Any, letters: Any) -> None:
     with Wire(("cut", stream(chunk({"outputText": "Bec"}), end=False)), answer(b"{}")) as wire:
         client = client_face.open(wire.url, pipeline=once(dead_letters=letters))
         response = client_face.get(client.invoke_model_with_response_stream(body=b"{}"))
@@ -163,7 +163,7 @@ def test_a_redrive_that_fails_makes_no_second_letter(letters: Any) -> None:
         client.close()
 
 
-def test_redrives_wait_behind_other_calls(letters: Any) -> None:
+def test_redrives_have_a_lower_priority_than_other_calls(letters: Any) -> None:
     with Wire(INTERNAL, answer(REPLY)) as wire:
         pipeline = once(dead_letters=letters)
         with BedrockClient(MODEL, session=session(), endpoint_url=wire.url, pipeline=pipeline) as client:
@@ -182,7 +182,7 @@ def test_redrives_wait_behind_other_calls(letters: Any) -> None:
         assert seen[0] > seen[1]
 
 
-def test_a_call_that_was_degraded_is_a_letter_too(client_face: Any, letters: Any) -> None:
+def test_a_call_answered_by_a_substitute_is_a_letter_too(client_face: Any, letters: Any) -> None:
     with Wire(INTERNAL) as wire:
         pipeline = once(dead_letters=letters, degrade=Degrade("Busy."))
         assert [type(policy) for policy in pipeline.policies[:2]] == [Degraded, DeadLetter]
@@ -191,7 +191,7 @@ def test_a_call_that_was_degraded_is_a_letter_too(client_face: Any, letters: Any
     assert [letter.id for letter in kept_in(letters)] == [reply.made.letter_id]
 
 
-def test_a_substitute_is_no_answer_to_a_letter(letters: Any) -> None:
+def test_a_substitute_does_not_complete_a_redrive(letters: Any) -> None:
     with Wire(INTERNAL) as wire:
         client = Blocking().open(wire.url, pipeline=once(dead_letters=letters, degrade=Degrade("Busy.")))
         kept = client.invoke("Why?", max_tokens=30).made.letter_id
@@ -204,7 +204,7 @@ def test_a_substitute_is_no_answer_to_a_letter(letters: Any) -> None:
     assert (letter.id, letter.cause, letter.answer) == (kept, "internal-server-error", None)
 
 
-def test_what_is_filtered_and_raised_is_a_letter_that_needs_a_change(client_face: Any, letters: Any) -> None:
+def test_a_raised_filtered_answer_is_a_letter_that_needs_a_change(client_face: Any, letters: Any) -> None:
     with Wire(answer({**REPLY, "stopReason": "content_filtered"})) as wire:
         client = client_face.open(wire.url, pipeline=once(dead_letters=letters, filtered="raise"))
         with pytest.raises(InvalidByService):
@@ -214,7 +214,7 @@ def test_what_is_filtered_and_raised_is_a_letter_that_needs_a_change(client_face
     assert letter.received == "Because of Rayleigh."
 
 
-def test_a_consumer_that_left_and_a_cancelled_call_are_no_failures(letters: Any) -> None:
+def test_an_abandoned_stream_and_a_cancelled_call_leave_no_letter(letters: Any) -> None:
     with Wire(stream(*FRAMES), ("stall", b"")) as wire:
         blocking, awaited = Blocking(), Asyncio()
         pieces = blocking.open(wire.url, pipeline=once(dead_letters=letters)).invoke_stream("Why?", max_tokens=30)
@@ -235,7 +235,7 @@ def test_a_consumer_that_left_and_a_cancelled_call_are_no_failures(letters: Any)
     assert kept_in(letters) == []
 
 
-def test_many_calls_that_fail_at_once_are_all_kept(letters: Any) -> None:
+def test_many_simultaneous_failures_are_all_stored(letters: Any) -> None:
     with Wire(INTERNAL) as wire:
         awaited = Asyncio()
         client = awaited.open(wire.url, pipeline=once(dead_letters=letters))
@@ -300,7 +300,7 @@ def odd(policy: Any, _: Path) -> None:
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
-def test_a_store_that_fails_leaves_the_exception_as_it_is(
+def test_a_failing_store_does_not_change_the_exception(
     client_face: Any, letters: Any, trouble: Any, sentence: str, caplog: Any
 ) -> None:
     events: list[Any] = []
@@ -319,7 +319,7 @@ def test_a_store_that_fails_leaves_the_exception_as_it_is(
     gc.collect()
 
 
-def test_a_program_that_handles_an_error_keeps_it_when_the_store_fails(tmp_path: Path, caplog: Any) -> None:
+def test_a_failing_store_does_not_replace_an_exception_that_is_being_handled(tmp_path: Path, caplog: Any) -> None:
     queue = DeadLetterQueue(tmp_path / "dead.db")
     (tmp_path / "dead.db").write_bytes(b"not a database" * 100)
 
@@ -364,7 +364,7 @@ class Broken:
         return 0.0
 
 
-def test_whatever_fails_the_callers_exception_stays(caplog: Any) -> None:
+def test_no_failure_of_the_store_replaces_the_caller_s_exception(caplog: Any) -> None:
     error = KeyError("mine")
     queue = DeadLetterQueue(Broken())  # type: ignore[arg-type]  # it has what this test needs
     assert queue.store_failed_request({"prompt": "Why?"}, error) is None
@@ -377,7 +377,7 @@ def test_whatever_fails_the_callers_exception_stays(caplog: Any) -> None:
 
 
 @pytest.mark.parametrize("part", [endless(), memoryview(b"abcdef")[::2], "a\ud800"], ids=["endless", "view", "half"])
-def test_a_request_of_any_kind_is_kept(letters: Any, part: Any) -> None:
+def test_a_request_of_any_kind_is_stored(letters: Any, part: Any) -> None:
     kept = letters.queue.store_failed_request({"modelId": part, "prompt": part}, "no", {"part": part})
     assert letters.queue.get(kept).state == "dead"
 
@@ -396,7 +396,7 @@ def test_a_guarded_boto3_client_leaves_letters_too(letters: Any) -> None:
         bare.close()
 
 
-def test_a_file_of_settings_names_the_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_policies_file_can_name_the_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "bedrock.toml").write_text('dead_letters = "sqlite://dead.db"\n')
     assert isinstance(load("bedrock.toml").policies[0], DeadLetter)
@@ -436,13 +436,13 @@ def test_a_file_of_settings_names_the_store(tmp_path: Path, monkeypatch: pytest.
         (DeadLetterQueue, "give the name of a DynamoDB table"),
     ],
 )
-def test_a_place_that_is_none_is_told(named: Any, sentence: str) -> None:
+def test_an_invalid_store_url_is_refused(named: Any, sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence) as raised:
         DeadLetterQueue(named)
     assert "hunter2" not in str(raised.value)
 
 
-def test_a_wrong_policy_is_told(letters: Any) -> None:
+def test_an_invalid_option_of_the_policy_is_refused(letters: Any) -> None:
     with pytest.raises(ValueError, match="give a DeadLetter"):
         standard(dead_letters="sqlite://dead.db")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="the queue has its own seal"):
@@ -451,7 +451,7 @@ def test_a_wrong_policy_is_told(letters: Any) -> None:
     assert issubclass(ServerFailed, BedrockError)
 
 
-def test_a_letter_has_all_routes_that_were_tried(client_face: Any, letters: Any) -> None:
+def test_a_letter_lists_all_attempted_routes(client_face: Any, letters: Any) -> None:
     with Wire(INTERNAL) as wire:
         pipeline = once(dead_letters=letters, fallback=Fallback("amazon.nova-pro-v1:0"))
         with pytest.raises(ServerFailed):

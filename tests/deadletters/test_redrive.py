@@ -1,4 +1,4 @@
-"""Redrives: each letter is sent by one at a time, refused where something must change first, and its end recorded."""
+"""Redrives: each letter is sent by one process at a time, refused if it first needs a change, and its end recorded."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def refuse(_: Any) -> Any:
     raise error_of(failed(THROTTLE), "converse", Route("m", "us-east-1"))
 
 
-def test_every_dead_letter_is_sent_once_and_its_answer_kept(queue: DeadLetterQueue) -> None:
+def test_every_dead_letter_is_sent_once_and_its_answer_is_stored(queue: DeadLetterQueue) -> None:
     kept, client, given = fill(queue, 12), Client(), []
     report = queue.redrive(client, on_answer=lambda letter, answer: given.append((letter["request"]["prompt"], answer)))
     assert (report.sent, report.failed, report.refused, report.leased, report.stopped) == (12, 0, 0, 0, "")
@@ -73,7 +73,7 @@ def test_every_dead_letter_is_sent_once_and_its_answer_kept(queue: DeadLetterQue
     assert client.letter in kept
 
 
-def test_what_fails_again_is_dead_again_with_its_new_cause(queue: DeadLetterQueue) -> None:
+def test_a_letter_that_fails_again_is_dead_with_its_new_cause(queue: DeadLetterQueue) -> None:
     (kept,) = fill(queue, 1, "An error occurred (InternalServerException) when calling the Converse operation: oops")
     before = queue.get(kept)
     assert before is not None
@@ -96,7 +96,9 @@ def test_what_fails_again_is_dead_again_with_its_new_cause(queue: DeadLetterQueu
     ],
     ids=["circuit", "budget", "closed", "large"],
 )
-def test_what_was_not_sent_for_the_clients_sake_keeps_its_cause(queue: DeadLetterQueue, fault: Any, cause: str) -> None:
+def test_a_letter_that_the_client_refused_to_send_keeps_its_cause(
+    queue: DeadLetterQueue, fault: Any, cause: str
+) -> None:
     (kept,) = fill(queue, 1)
 
     def refused(_: Any) -> Any:
@@ -108,7 +110,7 @@ def test_what_was_not_sent_for_the_clients_sake_keeps_its_cause(queue: DeadLette
     assert (letter.state, letter.cause, letter.summary.history[0].result) == ("dead", cause, "failed")
 
 
-def test_what_needs_a_change_first_is_refused_unless_told(queue: DeadLetterQueue) -> None:
+def test_a_letter_that_needs_a_change_is_refused_unless_forced(queue: DeadLetterQueue) -> None:
     fill(queue, 2)
     denied = fill(queue, 2, DENIED)
     client = Client()
@@ -125,7 +127,7 @@ def test_what_needs_a_change_first_is_refused_unless_told(queue: DeadLetterQueue
     assert queue.redrive(client, force=True).sent == 1
 
 
-def test_a_letter_of_another_region_stays_there(queue: DeadLetterQueue) -> None:
+def test_a_letter_of_another_region_is_not_sent(queue: DeadLetterQueue) -> None:
     queue.store_failed_request({"prompt": "x"}, error_of(failed(THROTTLE), "converse", Route("m", "eu-central-1")))
     client: Any = Client()
     client.region_name = "us-east-1"
@@ -136,7 +138,7 @@ def test_a_letter_of_another_region_stays_there(queue: DeadLetterQueue) -> None:
     assert queue.redrive(client).sent == 1
 
 
-def test_a_boto3_client_has_a_region_too(queue: DeadLetterQueue) -> None:
+def test_the_region_of_a_boto3_client_is_checked_too(queue: DeadLetterQueue) -> None:
     error = error_of(failed(THROTTLE), "converse", Route("m", "eu-west-1"))
     queue.store_failed_request({"modelId": "m", "messages": []}, error)
 
@@ -151,7 +153,7 @@ def test_a_boto3_client_has_a_region_too(queue: DeadLetterQueue) -> None:
     assert (report.refused, report.results[0].reason) == (1, "it failed in eu-west-1, and the client calls us-east-1")
 
 
-def test_a_limit_and_filters_bound_it(queue: DeadLetterQueue, world: World) -> None:
+def test_a_limit_and_filters_bound_a_redrive(queue: DeadLetterQueue, world: World) -> None:
     fill(queue, 10)
     world.now += 1
     queue.store_failed_request({"prompt": "tagged"}, SLOW, tags={"team": "b"})
@@ -165,7 +167,7 @@ def test_a_limit_and_filters_bound_it(queue: DeadLetterQueue, world: World) -> N
             queue.redrive(client, **wrong)
 
 
-def test_it_stops_when_everything_fails(queue: DeadLetterQueue) -> None:
+def test_a_redrive_stops_when_every_letter_fails(queue: DeadLetterQueue) -> None:
     fill(queue, MOST_FAILURES + 20)
     client = Client(refuse)
     report = queue.redrive(client, concurrency=2)
@@ -174,7 +176,7 @@ def test_it_stops_when_everything_fails(queue: DeadLetterQueue) -> None:
     assert queue.stats().states == {"dead": MOST_FAILURES + 20}
 
 
-def test_a_letter_in_flight_is_left_alone_and_comes_back_when_its_redrive_was_killed(
+def test_a_letter_in_flight_is_skipped_until_the_lease_of_a_killed_redrive_expires(
     stored: Callable[[], Any], world: World
 ) -> None:
     queue, other = DeadLetterQueue(stored()), DeadLetterQueue(stored())
@@ -248,7 +250,7 @@ def test_an_abandoned_letter_that_is_refused_is_dead_again(queue: DeadLetterQueu
     assert (letter.state, letter.summary.sent_twice) == ("dead", True)
 
 
-def test_one_that_waits_takes_over_what_others_do_not_finish(queue: DeadLetterQueue, world: World) -> None:
+def test_a_waiting_redrive_takes_over_letters_of_a_killed_one(queue: DeadLetterQueue, world: World) -> None:
     (kept,) = fill(queue, 1)
     letter = queue.get(kept)
     assert letter is not None
@@ -259,7 +261,7 @@ def test_one_that_waits_takes_over_what_others_do_not_finish(queue: DeadLetterQu
     assert 30 <= sum(world.sleeps) <= 32
 
 
-def test_who_comes_back_too_late_changes_nothing(queue: DeadLetterQueue, world: World, caplog: Any) -> None:
+def test_a_redrive_that_lost_its_lease_changes_nothing(queue: DeadLetterQueue, world: World, caplog: Any) -> None:
     fill(queue, 1)
 
     def slow(prompt: Any) -> Any:
@@ -277,7 +279,7 @@ def test_who_comes_back_too_late_changes_nothing(queue: DeadLetterQueue, world: 
     assert letter.summary.sent_twice
 
 
-def test_two_redrives_at_once_send_nothing_twice(stored: Callable[[], Any]) -> None:
+def test_two_simultaneous_redrives_send_no_letter_twice(stored: Callable[[], Any]) -> None:
     fill(DeadLetterQueue(stored()), 40)
     client, reports = Client(), []
     redrives = [
@@ -292,7 +294,7 @@ def test_two_redrives_at_once_send_nothing_twice(stored: Callable[[], Any]) -> N
     assert sum(report.sent for report in reports) == 40
 
 
-def test_a_single_letter_is_sent_as_it_is_told(queue: DeadLetterQueue) -> None:
+def test_a_single_letter_is_sent_whatever_its_cause(queue: DeadLetterQueue) -> None:
     (kept,) = fill(queue, 1, DENIED)
     with pytest.raises(ValueError, match="not found"):
         queue.retry_request("none", Client())
@@ -322,7 +324,7 @@ def test_no_call_outlasts_its_lease(queue: DeadLetterQueue, own: Any, given: flo
     assert client.timeout == given
 
 
-def test_a_program_that_ends_in_a_call_leaves_no_letter_held(queue: DeadLetterQueue) -> None:
+def test_a_program_that_exits_during_a_call_leaves_no_letter_claimed(queue: DeadLetterQueue) -> None:
     (kept,) = fill(queue, 1)
 
     def leave(_: Any) -> Any:
@@ -336,7 +338,7 @@ def test_a_program_that_ends_in_a_call_leaves_no_letter_held(queue: DeadLetterQu
 
 
 @pytest.mark.parametrize("request_data", ["a text", None, {"body": iter([b"x"])}])
-def test_what_could_not_be_kept_whole_is_not_sent(queue: DeadLetterQueue, request_data: Any) -> None:
+def test_an_incomplete_request_is_not_sent(queue: DeadLetterQueue, request_data: Any) -> None:
     kept = str(queue.store_failed_request(request_data, SLOW))
     client = Client()
     report = queue.redrive(client, force=True)
@@ -356,7 +358,7 @@ def test_a_redacted_request_is_sent_only_by_force(stored: Callable[[], Any]) -> 
     assert queue.redrive(client, force=True).sent == 1
 
 
-def test_sealed_letters_are_redriven_by_who_has_the_key(stored: Callable[[], Any]) -> None:
+def test_sealed_letters_are_redriven_only_with_the_key(stored: Callable[[], Any]) -> None:
     def turned(content: bytes) -> bytes:
         return bytes(byte ^ 0x55 for byte in content)
 
@@ -372,7 +374,7 @@ def test_sealed_letters_are_redriven_by_who_has_the_key(stored: Callable[[], Any
     assert [letter.summary.sealed for letter in sealed.letters(state="redriven")].count(True) == 1
 
 
-def test_a_store_that_fails_after_an_answer_hides_nothing(
+def test_a_store_that_fails_after_an_answer_is_reported_and_not_hidden(
     queue: DeadLetterQueue, monkeypatch: pytest.MonkeyPatch, caplog: Any
 ) -> None:
     (kept,) = fill(queue, 1)
@@ -391,7 +393,7 @@ def test_a_store_that_fails_after_an_answer_hides_nothing(
     assert "could not be recorded" in caplog.text
 
 
-def test_an_answer_that_cannot_be_kept_ends_its_letter_all_the_same(
+def test_a_letter_is_completed_even_if_its_answer_cannot_be_stored(
     queue: DeadLetterQueue, monkeypatch: pytest.MonkeyPatch, caplog: Any
 ) -> None:
     (kept,) = fill(queue, 1)
@@ -411,7 +413,7 @@ def test_an_answer_that_cannot_be_kept_ends_its_letter_all_the_same(
     assert f"the answer to letter {kept} was not kept: the disk is full" in caplog.text
 
 
-def test_what_on_answer_raises_is_logged(queue: DeadLetterQueue, caplog: Any) -> None:
+def test_an_exception_of_on_answer_is_logged(queue: DeadLetterQueue, caplog: Any) -> None:
     fill(queue, 1)
     assert queue.redrive(Client(), on_answer=lambda *_: 1 / 0).sent == 1
     assert "on_answer failed" in caplog.text
@@ -434,7 +436,7 @@ def test_an_asyncio_client_is_refused(queue: DeadLetterQueue) -> None:
     assert (letter.state, letter.answer) == ("dead", None)
 
 
-def test_a_store_that_fails_for_a_moment_is_asked_again(
+def test_a_transient_failure_of_the_store_is_retried(
     queue: DeadLetterQueue, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fill(queue, 3)
@@ -460,7 +462,7 @@ def test_a_store_that_fails_for_a_moment_is_asked_again(
     assert sorted(world.sleeps) == [0.5, 0.5, 0.5, 1.0, 1.0, 2.0]
 
 
-def test_a_store_that_goes_away_stops_the_redrive_and_what_was_sent_is_reported(
+def test_a_store_that_becomes_unreachable_stops_the_redrive_and_sent_letters_are_reported(
     queue: DeadLetterQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fill(queue, 5)
