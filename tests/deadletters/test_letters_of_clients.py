@@ -1,4 +1,4 @@
-"""The policy on real clients: a permanent failure is stored, its exception names the letter, and no store changes it."""
+"""The policy on real clients: a permanent failure is stored, and its exception names the letter and stays the same."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Requests whose earlier answer is as good as a new one."""
+"""Deterministic requests: an earlier answer is as good as a new one."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ OWN = {"name": "clock", "input_schema": {"type": "object"}}
         {"temperature": 0, "toolConfig": {"tools": [{"toolSpec": {"name": "clock"}}]}},
     ],
 )
-def test_nothing_is_left_to_chance(request_body: Any) -> None:
+def test_a_request_without_randomness_is_deterministic(request_body: Any) -> None:
     assert is_deterministic(request_body, CHAT)
 
 
@@ -52,7 +52,7 @@ def test_nothing_is_left_to_chance(request_body: Any) -> None:
         [],
     ],
 )
-def test_something_is_left_to_chance(request_body: Any) -> None:
+def test_a_request_with_randomness_is_not_deterministic(request_body: Any) -> None:
     assert not is_deterministic(request_body, CHAT)
 
 
@@ -70,7 +70,7 @@ def test_something_is_left_to_chance(request_body: Any) -> None:
         ("unknown-model", False),
     ],
 )
-def test_models_that_compute_draw_nothing(model: str, computes: Any) -> None:
+def test_embedding_and_ranking_models_are_deterministic(model: str, computes: Any) -> None:
     assert is_deterministic({"inputText": "blue"}, model) is computes
 
 
@@ -96,6 +96,6 @@ def test_models_that_compute_draw_nothing(model: str, computes: Any) -> None:
         ({}, None),
     ],
 )
-def test_an_answer_is_complete_if_every_reason_to_stop_says_so(body: Any, complete: Any) -> None:
+def test_an_answer_is_complete_only_if_every_stop_reason_is_a_normal_end(body: Any, complete: Any) -> None:
     assert is_complete(body, needs_reason=True) is bool(complete)
     assert is_complete(body, needs_reason=False) is (complete is not False)

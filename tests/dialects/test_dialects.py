@@ -1,4 +1,4 @@
-"""Each model family's bodies, as its page of the Bedrock user guide shows them, and what is read from them."""
+"""The request and answer bodies of each model family, as the Bedrock user guide shows them, and how they are read."""
 
 from __future__ import annotations
 
@@ -172,29 +172,29 @@ REQUESTS: dict[str, tuple[dict[str, Any], int | None, bool]] = {
 
 
 @pytest.mark.parametrize(("body", "tokens", "reason"), ANSWERS.values(), ids=ANSWERS)
-def test_what_an_answer_says_of_its_tokens_and_its_end(body: Any, tokens: Usage | None, reason: str) -> None:
+def test_the_usage_and_stop_reason_of_an_answer_are_read(body: Any, tokens: Usage | None, reason: str) -> None:
     assert usage_of(body) == tokens
     assert stop_reason(body) == reason
 
 
 @pytest.mark.parametrize(("body", "tokens", "converse"), REQUESTS.values(), ids=REQUESTS)
-def test_what_a_request_says_of_its_longest_answer_and_its_form(body: Any, tokens: int | None, converse: Any) -> None:
+def test_the_maximum_and_the_dialect_of_a_request_are_read(body: Any, tokens: int | None, converse: Any) -> None:
     assert max_tokens(body) == tokens
     assert is_converse(body) == converse
 
 
-def test_an_embedding_has_no_length_to_learn_from() -> None:
+def test_an_embedding_has_no_answer_length() -> None:
     for name, (body, tokens, _) in ANSWERS.items():
         assert usage_of_generation(body) == (None if name == "Titan, embedding" else tokens)
 
 
 @pytest.mark.parametrize("body", [{"usage": {"topicPolicyUnits": 1}}, {"usage": None}, {"inputTokens": 5}, {}])
-def test_usage_in_words_of_no_dialect_is_none_and_not_nothing(body: dict[str, Any]) -> None:
+def test_usage_with_unknown_field_names_is_unknown_and_not_zero(body: dict[str, Any]) -> None:
     """None leaves the reservation charged; no tokens would give all of it back. CountTokens used none either."""
     assert usage_of(body) is None
 
 
-def test_bedrock_counts_for_every_dialect_in_headers_and_in_the_last_chunk() -> None:
+def test_bedrock_reports_usage_for_every_dialect_in_headers_and_in_the_last_chunk() -> None:
     head = {"x-amzn-bedrock-input-token-count": "12", "x-amzn-bedrock-output-token-count": "3"}
     assert usage_in_headers(head) == Usage(12, 3)
     assert usage_in_headers({"content-type": "application/json"}) is None
@@ -203,7 +203,7 @@ def test_bedrock_counts_for_every_dialect_in_headers_and_in_the_last_chunk() -> 
     assert usage_in_chunk({"type": "message_start"}) is None
 
 
-def test_the_reasons_that_cut_or_hold_back_an_answer_are_told_apart() -> None:
+def test_truncated_and_filtered_stop_reasons_are_distinguished() -> None:
     cut = {name for name, (body, _, _) in ANSWERS.items() if stop_reason(body).lower() in TRUNCATED}
     held = {name for name, (body, _, _) in ANSWERS.items() if stop_reason(body).lower() in FILTERED}
     assert cut == {"Converse", "Titan", "Llama", "Mistral, text", "Cohere Command", "DeepSeek", "OpenAI"}
@@ -223,7 +223,7 @@ def words(path: Path) -> set[str]:
     return {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
 
 
-def test_each_spelling_stands_in_one_file() -> None:
+def test_each_field_name_occurs_in_one_source_file() -> None:
     root = Path(aws_bedrock_inference.__file__).parent
     spelt = {name for names in usage._COUNTS for name in names} | {*usage._STOP_REASONS, *usage._HEADERS}
     spelt |= {*request._MAXIMUM, *request._SETTINGS, usage._TITAN_INPUT, usage._TITAN_OUTPUT, usage._METRICS}

@@ -1,4 +1,4 @@
-"""Who filtered the content of an answer, for what, and by which guardrail: read from any form of answer."""
+"""Which filter removed the content of an answer, why, and by which guardrail, read from any form of answer."""
 
 from __future__ import annotations
 
@@ -57,7 +57,9 @@ def traced(input_assessment: Any = None, outputs: Any = None) -> dict[str, Any]:
         ({"images": [], "error": "All images were held back by our content filters."}, "provider", ()),
     ],
 )
-def test_each_form_says_who_filtered(body: dict[str, Any], source: str, categories: tuple[str, ...]) -> None:
+def test_the_source_of_a_filter_is_read_from_each_form(
+    body: dict[str, Any], source: str, categories: tuple[str, ...]
+) -> None:
     filtered = filtered_of(body)
     assert filtered is not None
     assert (filtered.source, filtered.categories, filtered.partial) == (source, categories, False)
@@ -77,7 +79,7 @@ def test_each_form_says_who_filtered(body: dict[str, Any], source: str, categori
         {},
     ],
 )
-def test_other_answers_were_not_filtered(body: dict[str, Any]) -> None:
+def test_other_answers_do_not_count_as_filtered(body: dict[str, Any]) -> None:
     assert filtered_of(body) is None
 
 
@@ -103,7 +105,7 @@ def test_a_trace_names_the_rules_that_blocked_and_the_guardrails() -> None:
     assert "secret" not in repr(filtered_of(body))
 
 
-def test_a_guardrail_that_only_masked_left_an_answer() -> None:
+def test_a_guardrail_that_only_masked_text_did_not_filter_the_answer() -> None:
     filtered = filtered_of(traced(None, {"own001": [MASKED]}))
     assert filtered == FilteredContent(
         "guardrail", "guardrail_intervened", ("EMAIL", "badge"), (AppliedGuardrail("own001"),), partial=True
@@ -123,14 +125,14 @@ def test_the_trace_of_a_native_body_is_read_too() -> None:
     assert (filtered.categories, [str(each) for each in filtered.enforced_by]) == (("Loans", "HATE"), ["g1"])
 
 
-def test_some_pictures_of_several_are_a_part() -> None:
+def test_some_filtered_images_of_several_are_a_partial_filter() -> None:
     some = filtered_of({"finish_reasons": [None, "Filter reason: prompt"], "images": ["", ""]})
     assert some is not None
     assert some.partial
 
 
 @pytest.mark.parametrize("odd", [None, 3, "x", [], [3], {"g": 3}, {"g": [3]}, {"g": {"topicPolicy": {"topics": [3]}}}])
-def test_an_odd_trace_is_left_out(odd: Any) -> None:
+def test_a_malformed_trace_is_ignored(odd: Any) -> None:
     for body in (traced(odd, odd), {"stopReason": "guardrail_intervened", "trace": odd}):
         filtered = filtered_of(body)
         assert filtered is not None

@@ -1,4 +1,4 @@
-"""Texts are checked by the caller's schema where a validator is installed, and nothing is fetched for it."""
+"""Answers are checked against the caller's schema if a validator is installed, and no reference is fetched."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def without_validator(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(json_schema, kept.__name__, kept.__wrapped__)
 
 
-def test_without_the_extra_only_the_form_counts(without_validator: None) -> None:
+def test_without_the_extra_only_the_json_syntax_is_checked(without_validator: None) -> None:
     schema = json.dumps({"type": "object"})
     assert violation(schema, "[1, 2]") is None
     assert violation(schema, "[1, 2") == "it is not well-formed JSON"
@@ -34,7 +34,7 @@ def test_without_the_extra_only_the_form_counts(without_validator: None) -> None
         ({"additionalProperties": False}, '{"secret": 1}', "additionalProperties"),
     ],
 )
-def test_the_rule_is_named_in_the_words_of_the_schema(schema: Any, text: str, broken: str) -> None:
+def test_the_violated_rule_of_the_schema_is_named(schema: Any, text: str, broken: str) -> None:
     assert violation(json.dumps(schema), text) == f"it breaks the rule {broken}"
 
 
@@ -56,10 +56,10 @@ def test_references_inside_the_schema_are_followed() -> None:
         '{"$ref": "#/$defs/none"}',
     ],
 )
-def test_a_schema_that_cannot_be_used_asks_for_json_only(schema: str) -> None:
+def test_an_unusable_schema_requires_only_valid_json(schema: str) -> None:
     assert violation(schema, '"text"') is None
     assert violation(schema, '"tex') == "it is not well-formed JSON"
 
 
-def test_a_text_that_is_too_deep_is_no_json() -> None:
+def test_a_text_that_is_nested_too_deeply_is_not_json() -> None:
     assert violation("{}", "[" * 100_000) == "it is not well-formed JSON"

@@ -1,4 +1,4 @@
-"""What a request needs of a model: by request, in Converse's form and in the families' own."""
+"""The abilities that a request needs from a model, in Converse's form and in the forms of the model families."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ CONVERSE = [
 
 
 @pytest.mark.parametrize(("params", "expected"), CONVERSE)
-def test_a_request_to_converse_needs_what_it_uses(params: dict[str, Any], expected: str) -> None:
+def test_a_request_to_converse_needs_the_abilities_that_it_uses(params: dict[str, Any], expected: str) -> None:
     assert needs("converse", params, COST).uses == {Need.CONVERSE, *map(Need, expected.split())}
 
 
@@ -166,13 +166,13 @@ NATIVE = [
 
 
 @pytest.mark.parametrize(("body", "expected", "form"), NATIVE)
-def test_a_body_needs_what_it_uses_in_the_words_of_its_family(body: Any, expected: str, form: str) -> None:
+def test_a_native_body_needs_the_abilities_that_it_uses_in_its_dialect(body: Any, expected: str, form: str) -> None:
     found = needs("invoke_model", native(body), COST)
     assert found.uses == set(map(Need, expected.split()))
     assert found.form == form
 
 
-def test_a_body_that_does_not_show_its_form_has_that_of_the_model_it_was_written_for() -> None:
+def test_an_ambiguous_body_has_the_dialect_of_its_model() -> None:
     body = {"messages": [USER]}
     assert needs("invoke_model", native(body, "us.anthropic.claude-haiku-4-5-20251001-v1:0"), COST).form == "claude"
     assert (
@@ -181,15 +181,15 @@ def test_a_body_that_does_not_show_its_form_has_that_of_the_model_it_was_written
 
 
 @pytest.mark.parametrize("body", [b"\xff", "no json", "[" * 100_000, b"", None, 7])
-def test_a_body_that_is_no_json_needs_nothing_that_is_known(body: Any) -> None:
+def test_a_body_that_is_not_json_has_no_known_needs(body: Any) -> None:
     assert needs("invoke_model", {"modelId": "m", "body": body}, COST).uses == set()
 
 
-def test_a_guardrail_beside_a_body_is_one_too() -> None:
+def test_a_guardrail_in_the_parameters_of_invoke_model_is_a_need() -> None:
     assert needs("invoke_model", native({}, guardrailIdentifier="gr1"), COST).uses == {Need.GUARDRAIL}
 
 
-def test_a_stream_and_tools_in_it_are_needs_of_their_own() -> None:
+def test_a_stream_and_a_stream_with_tools_are_separate_needs() -> None:
     assert needs("converse_stream", asked({"text": "Hi"}), COST).uses == {Need.CONVERSE, Need.STREAM}
     tools = asked({"text": "Hi"}, toolConfig={"tools": [TOOL]})
     assert needs("converse_stream", tools, COST).uses == {Need.CONVERSE, Need.STREAM, Need.TOOLS, Need.STREAMED_TOOLS}
@@ -205,11 +205,11 @@ def test_a_stream_and_tools_in_it_are_needs_of_their_own() -> None:
         (asked(), ""),
     ],
 )
-def test_the_service_tier_is_told(params: dict[str, Any], tier: str) -> None:
+def test_the_service_tier_is_a_need(params: dict[str, Any], tier: str) -> None:
     assert needs("converse", params, COST).tier == tier
 
 
-def test_the_tokens_are_those_of_the_estimate() -> None:
+def test_the_needed_tokens_are_those_of_the_estimate() -> None:
     found = needs("converse", asked(), COST)
     assert (found.input_tokens, found.max_tokens) == (70, 400)
     assert needs("converse", asked(), Estimate(output_tokens=128_000, unbounded=True)).max_tokens is None
@@ -240,7 +240,7 @@ MEMBERS = (
     st.dictionaries(st.sampled_from(" ".join(MEMBERS).split()), JSON, max_size=6),
     st.sampled_from(["converse", "converse_stream", "invoke_model"]),
 )
-def test_whatever_a_request_is_its_needs_hold_none_of_its_words(request: dict[str, Any], operation: str) -> None:
+def test_the_needs_contain_no_text_of_the_request(request: dict[str, Any], operation: str) -> None:
     params = {"modelId": "m", "body": json.dumps(request)} if operation == "invoke_model" else request
     found = needs(operation, params, COST)
     assert SECRET not in repr(found)

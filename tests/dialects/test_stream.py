@@ -30,14 +30,14 @@ def chunks(*bodies: Any) -> Any:
     return transcript
 
 
-def test_begins_with_content_and_is_whole_with_its_closing_event() -> None:
+def test_a_stream_has_content_first_and_is_complete_after_its_closing_event() -> None:
     assert not follow(START).begun
     assert follow(START, text("a")).begun
     assert not follow(START, text("a")).whole
     assert follow(START, text("a"), STOP).whole
 
 
-def test_adds_up_to_what_converse_would_have_answered() -> None:
+def test_a_collected_stream_equals_the_answer_of_converse() -> None:
     usage = {"inputTokens": 3, "outputTokens": 5, "totalTokens": 8}
     transcript = follow(
         START,
@@ -72,7 +72,7 @@ def test_adds_up_to_what_converse_would_have_answered() -> None:
     assert transcript.spent(Estimate()) == Usage(3, 5)
 
 
-def test_a_tool_input_cut_in_half_stays_text() -> None:
+def test_a_truncated_tool_input_remains_text() -> None:
     transcript = follow(
         START,
         {"contentBlockStart": {"contentBlockIndex": 0, "start": {"toolUse": {"toolUseId": "t", "name": "f"}}}},
@@ -81,14 +81,14 @@ def test_a_tool_input_cut_in_half_stays_text() -> None:
     assert transcript.message()["content"][0]["toolUse"]["input"] == '{"a"'
 
 
-def test_a_tool_without_input_has_an_empty_one() -> None:
+def test_a_tool_without_input_has_an_empty_object() -> None:
     transcript = follow(
         {"contentBlockStart": {"contentBlockIndex": 0, "start": {"toolUse": {"toolUseId": "t", "name": "f"}}}}
     )
     assert transcript.message()["content"][0]["toolUse"]["input"] == {}
 
 
-def test_without_reported_usage_it_charges_what_was_shown() -> None:
+def test_a_stream_without_reported_usage_is_charged_by_its_content() -> None:
     assert follow(START, text("x" * 400)).spent(Estimate(25, 1000)) == Usage(25, 100)
 
 
@@ -112,7 +112,7 @@ def test_without_reported_usage_it_charges_what_was_shown() -> None:
     ],
     ids=["anthropic", "nova", "titan", "llama", "mistral"],
 )
-def test_every_dialect_tells_whether_it_is_whole(bodies: Any) -> None:
+def test_completeness_is_recognised_in_every_dialect(bodies: Any) -> None:
     assert chunks(*bodies).whole
     cut = chunks(*bodies[:-1])
     assert not cut.whole
@@ -120,7 +120,7 @@ def test_every_dialect_tells_whether_it_is_whole(bodies: Any) -> None:
     assert chunks(*bodies).text == "hi"
 
 
-def test_anthropic_s_opening_frames_are_no_content() -> None:
+def test_anthropic_s_opening_frames_do_not_count_as_content() -> None:
     opening = [
         {"type": "message_start", "message": {}},
         {"type": "content_block_start", "content_block": {"type": "text", "text": ""}},
@@ -141,7 +141,7 @@ def test_the_metrics_of_the_last_chunk_are_the_usage() -> None:
     assert transcript.usage == Usage(5, 7, 2, 3)
 
 
-def test_nothing_is_claimed_of_an_unknown_dialect() -> None:
+def test_the_completeness_of_an_unknown_dialect_is_unknown() -> None:
     assert chunks({"whatever": 1}).unknown
     unreadable = NativeTranscript()
     unreadable.add({"chunk": {"bytes": b"\xff"}})
@@ -177,11 +177,11 @@ def test_cache_writes_that_a_stream_with_reasoning_reports_twice_count_once(
     assert usage == Usage(10, 5, 0, counted, written - counted)
 
 
-def test_a_stream_without_reasoning_is_believed() -> None:
+def test_the_usage_of_a_stream_without_reasoning_is_not_corrected() -> None:
     transcript = follow(START, text("Well"), STOP, metered(cacheWriteInputTokens=8_000))
     assert transcript.spent(Estimate(input_tokens=1_000)) == Usage(10, 5, 0, 8_000)
 
 
-def test_what_the_service_reported_stays_in_the_response() -> None:
+def test_the_usage_in_the_response_is_the_value_that_the_service_reported() -> None:
     transcript = follow(START, THOUGHT, STOP, metered(cacheWriteInputTokens=8_000))
     assert transcript.response({})["usage"]["cacheWriteInputTokens"] == 8_000

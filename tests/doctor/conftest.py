@@ -1,4 +1,4 @@
-"""A world of the doctor's in which all is well, until a test breaks a part of it."""
+"""A healthy environment for the doctor, until a test breaks a part of it."""
 
 from __future__ import annotations
 

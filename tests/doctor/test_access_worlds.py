@@ -1,4 +1,4 @@
-"""Worlds whose identity, model, access or permissions are broken: the cause is named, no healthy part is blamed."""
+"""Broken credentials, models, access or permissions: the doctor names the cause and blames no healthy part."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ def web_token_that_ended(broken: Broken, tmp_path: Any) -> None:
         (secret_without_key, "credentials-missing", "AWS_SECRET_ACCESS_KEY is set without AWS_ACCESS_KEY_ID"),
     ],
 )
-def test_keys_that_cannot_be_used(broken: Broken, damage: Callable[[Broken], None], cause: str, says: str) -> None:
+def test_unusable_keys_are_named(broken: Broken, damage: Callable[[Broken], None], cause: str, says: str) -> None:
     damage(broken)
     report = look()
     assert by_status(report, "failed") == {"credentials": cause}
@@ -160,14 +160,14 @@ def test_keys_that_cannot_be_used(broken: Broken, damage: Callable[[Broken], Non
         (web_token_that_ended, "web-identity-token-expired"),
     ],
 )
-def test_credentials_that_cannot_be_fetched(broken: Broken, tmp_path: Any, damage: Any, cause: str) -> None:
+def test_credentials_that_cannot_be_fetched_are_named(broken: Broken, tmp_path: Any, damage: Any, cause: str) -> None:
     damage(broken, tmp_path)
     report = look()
     assert by_status(report, "failed") == {"credentials": cause}
     assert ACCOUNT not in json.dumps(report.to_json())
 
 
-def test_keys_that_end_soon_are_a_warning(broken: Broken) -> None:
+def test_keys_that_expire_soon_are_a_warning(broken: Broken) -> None:
     broken.environ.setenv("AWS_SESSION_TOKEN", "token")
     broken.environ.setenv("AWS_CREDENTIAL_EXPIRATION", at(wall() + 750))
     report = look()
@@ -176,7 +176,7 @@ def test_keys_that_end_soon_are_a_warning(broken: Broken) -> None:
     assert by_status(report, "warning") == {"credentials": "credentials-expired"}
 
 
-def test_a_login_that_ends_soon_is_a_warning(broken: Broken, tmp_path: Any) -> None:
+def test_a_login_that_expires_soon_is_a_warning(broken: Broken, tmp_path: Any) -> None:
     login_that_ended(broken, tmp_path, ends_in=300)
     role = {"accessKeyId": "ASIAEXAMPLE", "secretAccessKey": "s", "sessionToken": "t"}
     broken.aws.gets["/federation/credentials"] = {"roleCredentials": role | {"expiration": int(wall() + 3600) * 1000}}
@@ -186,7 +186,7 @@ def test_a_login_that_ends_soon_is_a_warning(broken: Broken, tmp_path: Any) -> N
     assert "The login ends in 5 minutes" in check_of(report, "credentials").finding.message
 
 
-def test_keys_in_the_environment_hide_a_profile(broken: Broken, tmp_path: Any) -> None:
+def test_keys_in_the_environment_that_override_a_profile_are_named(broken: Broken, tmp_path: Any) -> None:
     (tmp_path / "config").write_text("[profile dev]\nregion = us-east-1\n")
     broken.environ.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
     broken.environ.setenv("AWS_PROFILE", "dev")
@@ -207,7 +207,7 @@ def test_keys_in_the_environment_hide_a_profile(broken: Broken, tmp_path: Any) -
         (lambda: "not-a-key", "warning", "has not the form"),
     ],
 )
-def test_an_api_key_tells_its_kind_its_region_and_its_end(
+def test_the_type_region_and_expiry_of_an_api_key_are_shown(
     broken: Broken, key: Callable[[], str], status: str, says: str
 ) -> None:
     given = key()
@@ -220,7 +220,7 @@ def test_an_api_key_tells_its_kind_its_region_and_its_end(
     assert given not in json.dumps(report.to_json())
 
 
-def test_the_user_of_a_long_term_key_is_judged_and_not_the_credentials_beside_it(broken: Broken) -> None:
+def test_permissions_are_checked_for_the_user_of_a_long_term_key_and_not_other_credentials(broken: Broken) -> None:
     broken.environ.setenv("AWS_BEARER_TOKEN_BEDROCK", long_key())
     assert by_status(look(), "failed") == {}  # boto3 sends no key over HTTP, so the simulator's lists stay unread
     asked = [params for operation, params in broken.aws.asked if operation == "SimulatePrincipalPolicy"]
@@ -228,7 +228,7 @@ def test_the_user_of_a_long_term_key_is_judged_and_not_the_credentials_beside_it
     assert "bedrock:CallWithBearerToken" in {params["ActionNames.member.1"] for params in asked}
 
 
-def test_a_short_term_key_tells_nobody_whose_permissions_count(broken: Broken) -> None:
+def test_a_short_term_key_does_not_reveal_whose_permissions_apply(broken: Broken) -> None:
     broken.environ.setenv("AWS_BEARER_TOKEN_BEDROCK", short_key())
     assert check_of(look(), "permissions").status.value == "skipped"
 
@@ -260,7 +260,7 @@ def test_a_refused_key_without_its_token_is_explained(broken: Broken, key: str, 
         {"model_id": "arn:aws:bedrock:us-east-1:999988887777:application-inference-profile/a1b2c3d4e5f6"},
     ],
 )
-def test_another_account_than_the_one_that_is_meant_is_a_warning(broken: Broken, settings: dict[str, str]) -> None:
+def test_an_unexpected_account_is_a_warning(broken: Broken, settings: dict[str, str]) -> None:
     report = look(**settings)
     message = check_of(report, "identity").finding.message
     assert check_of(report, "identity").status.value == "warning"
@@ -271,21 +271,21 @@ def test_another_account_than_the_one_that_is_meant_is_a_warning(broken: Broken,
 # ---- the model
 
 
-def test_a_model_of_another_region_is_found_there(broken: Broken) -> None:
+def test_a_model_of_another_region_is_located(broken: Broken) -> None:
     broken.sim.scenario({"foundation": [{"id": NOVA}, {"id": "meta.llama-x-v1:0", "regions": ["eu-*"]}]})
     report = look(model_id="meta.llama-x-v1:0")
     assert by_status(report, "failed") == {"model": "model-not-in-region"}
     assert "eu-central-1 and eu-west-1 have it" in check_of(report, "model").finding.message
 
 
-def test_a_profile_of_another_geography_is_found_there(broken: Broken) -> None:
+def test_a_profile_of_another_geography_is_located(broken: Broken) -> None:
     eu = {"id": f"eu.{NOVA}", "model": NOVA, "regions": ["eu-central-1", "eu-west-1"]}
     broken.sim.scenario(foundation({"id": NOVA}, profiles=[eu]))
     report = look(model_id=f"eu.{NOVA}")
     assert by_status(report, "failed") == {"model": "model-not-in-region"}
 
 
-def test_a_model_that_needs_a_profile_has_its_name_filled_into_the_remedies(broken: Broken) -> None:
+def test_the_remedies_for_a_model_that_needs_a_profile_contain_the_profile_id(broken: Broken) -> None:
     broken.sim.scenario(foundation({"id": HAIKU, "on_demand": False}))
     report = look(model_id=HAIKU)
     assert by_status(report, "failed") == {"model": "on-demand-not-supported-use-inference-profile"}
@@ -301,14 +301,14 @@ def test_a_model_that_needs_a_profile_has_its_name_filled_into_the_remedies(brok
         ([{"id": NOVA}], "us.anthropic.claude-3-7-sonnet-20250219-v1:0"),
     ],
 )
-def test_a_model_past_its_end_of_life(broken: Broken, models: list[dict[str, Any]], asked: str) -> None:
+def test_a_model_past_its_end_of_life_is_named(broken: Broken, models: list[dict[str, Any]], asked: str) -> None:
     broken.sim.scenario(foundation(*models))
     report = look(model_id=asked)
     assert by_status(report, "failed") == {"model": "model-end-of-life"}
     assert "The last day of" in check_of(report, "model").finding.message
 
 
-def test_a_model_that_aws_lists_after_its_last_day(broken: Broken) -> None:
+def test_a_model_that_is_still_listed_after_its_end_of_life_is_named(broken: Broken) -> None:
     broken.sim.scenario(foundation({"id": NOVA, "end_of_life": "2099-06-01"}))
     after = datetime(2099, 7, 1, tzinfo=UTC).timestamp()
     report = look(model_id=NOVA, wall=lambda: after)
@@ -318,7 +318,7 @@ def test_a_model_that_aws_lists_after_its_last_day(broken: Broken) -> None:
 LAPSED = "Access denied. This Model is marked by provider as Legacy and you have not been actively using the model"
 
 
-def test_a_legacy_model_that_nobody_called_is_closed(broken: Broken) -> None:
+def test_a_legacy_model_that_lapsed_without_calls_is_named(broken: Broken) -> None:
     broken.sim.scenario(foundation({"id": NOVA, "legacy": "2026-01-01", "end_of_life": "2099-06-01"}))
     assert by_status(look(), "failed") == {}
     report = broken.diagnose(f"ResourceNotFoundException: {LAPSED} in the last 30 days.")
@@ -326,24 +326,24 @@ def test_a_legacy_model_that_nobody_called_is_closed(broken: Broken) -> None:
     assert (report.cause, report.proved) == ("legacy-model-access-lapsed", True)
 
 
-def test_an_endpoint_with_the_path_of_another_api(broken: Broken) -> None:
+def test_an_endpoint_with_the_path_of_another_api_is_named(broken: Broken) -> None:
     broken.environ.setenv("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", f"{broken.sim.url}/openai/v1")
     assert by_status(look(), "failed") == {"wire-shape": "endpoint-url-wrong"}
 
 
-def test_the_endpoint_of_mantle_is_not_that_of_converse(broken: Broken) -> None:
+def test_the_mantle_endpoint_used_for_converse_is_named(broken: Broken) -> None:
     broken.environ.setenv("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", "https://bedrock-mantle.us-east-1.api.aws")
     report = look()
     assert (report.cause, by_status(report, "failed")) == ("endpoint-url-wrong", {})
 
 
-def test_a_model_that_does_not_converse_is_a_warning(broken: Broken) -> None:
+def test_a_model_without_converse_is_a_warning(broken: Broken) -> None:
     report = look(model_id="amazon.titan-embed-text-v2:0")
     assert by_status(report, "failed") == {}
     assert by_status(report, "warning")["wire-shape"] == "model-not-for-operation"
 
 
-def test_an_error_of_mantle_about_a_model_that_the_runtime_has(broken: Broken) -> None:
+def test_a_mantle_error_about_a_model_of_the_runtime_is_explained(broken: Broken) -> None:
     report = broken.diagnose(f"model `{MODEL}` isn't supported on this route")
     assert by_status(report, "failed") == {"wire-shape": "model-not-on-this-route"}
     assert "Converse" in check_of(report, "wire-shape").finding.message
@@ -362,7 +362,7 @@ def test_an_error_of_mantle_about_a_model_that_the_runtime_has(broken: Broken) -
         ({}, {"use_case_form": False}, "use-case-form", "use-case-form-missing"),
     ],
 )
-def test_an_access_that_is_not_there(
+def test_missing_model_access_is_named(
     broken: Broken, model: dict[str, Any], tables: dict[str, Any], probe: str, cause: str
 ) -> None:
     broken.sim.scenario(foundation({"id": HAIKU, **model}, **tables))
@@ -376,7 +376,7 @@ def refused_marketplace(params: dict[str, Any]) -> str:
     return evaluated("implicitDeny" if marketplace else "allowed")(params)
 
 
-def test_an_agreement_that_the_caller_cannot_make(broken: Broken) -> None:
+def test_an_agreement_that_the_caller_may_not_create_is_named(broken: Broken) -> None:
     broken.sim.scenario(foundation({"id": HAIKU, "agreement": "NOT_AVAILABLE"}))
     assert by_status(look(model_id=f"us.{HAIKU}"), "warning") == {"agreement": "marketplace-subscription-missing"}
     broken.aws.answers["SimulatePrincipalPolicy"] = refused_marketplace
@@ -387,7 +387,7 @@ def test_an_agreement_that_the_caller_cannot_make(broken: Broken) -> None:
 
 
 @pytest.mark.newer_botocore
-def test_the_retention_mode_of_each_destination_counts(broken: Broken) -> None:
+def test_the_data_retention_mode_of_each_destination_is_checked(broken: Broken) -> None:
     modes = {"data_retention": "provider_data_share", "retention": [{"region": "us-west-2", "mode": "default"}]}
     broken.sim.scenario(foundation({"id": FABLE}, **modes))
     report = look(model_id=f"us.{FABLE}")
@@ -398,7 +398,7 @@ def test_the_retention_mode_of_each_destination_counts(broken: Broken) -> None:
 
 
 @pytest.mark.newer_botocore
-def test_the_mode_of_the_project_takes_the_place_of_the_accounts(broken: Broken) -> None:
+def test_the_data_retention_mode_of_a_project_overrides_that_of_the_account(broken: Broken) -> None:
     broken.environ.setenv("AWS_ENDPOINT_URL_BEDROCK", broken.aws.url)
     broken.aws.gets |= {
         "/foundation-models": {"modelSummaries": [{"modelId": FABLE}]},
@@ -432,7 +432,7 @@ def test_an_operation_that_the_sdk_does_not_know_is_skipped() -> None:
 
 
 @pytest.mark.newer_botocore
-def test_a_global_profile_may_answer_where_nobody_asked_for_the_mode(broken: Broken) -> None:
+def test_a_global_profile_warns_that_other_regions_may_have_another_retention_mode(broken: Broken) -> None:
     everywhere = [{"id": f"global.{FABLE}", "model": FABLE, "everywhere": True}]
     broken.sim.scenario(foundation({"id": FABLE}, data_retention="aws_review", profiles=everywhere))
     finding = check_of(look(model_id=f"global.{FABLE}"), "data-retention").finding
@@ -441,7 +441,7 @@ def test_a_global_profile_may_answer_where_nobody_asked_for_the_mode(broken: Bro
 
 
 @pytest.mark.newer_botocore
-def test_a_program_that_is_closed_explains_the_error_that_names_one(broken: Broken) -> None:
+def test_a_trusted_access_program_that_is_not_open_explains_its_error(broken: Broken) -> None:
     program = {"id": "anthropic-frontier", "provider": "Anthropic", "status": "eligible"}
     broken.sim.scenario(foundation({"id": HAIKU}, trusted_access=[program]))
     report = look(model_id=f"us.{HAIKU}")
@@ -471,7 +471,7 @@ def test_an_enforced_guardrail_is_named(broken: Broken) -> None:
         ("ListEnforcedGuardrailsConfiguration", "enforced-guardrails"),
     ],
 )
-def test_a_missing_permission_of_the_doctors_is_a_warning_that_names_it(
+def test_a_missing_permission_of_the_doctor_is_a_warning_that_names_it(
     broken: Broken, operation: str, probe: str
 ) -> None:
     denied = {"kind": "error", "code": "AccessDeniedException", "operation": operation}
@@ -495,7 +495,7 @@ def only_in(place: str, decision: str, more: str = "") -> Callable[[dict[str, An
     return answer
 
 
-def test_each_destination_is_judged_in_its_own_region(broken: Broken) -> None:
+def test_permissions_are_checked_in_the_region_of_each_destination(broken: Broken) -> None:
     broken.aws.answers["SimulatePrincipalPolicy"] = only_in(":us-west-2:", "explicitDeny")
     report = look()
     assert by_status(report, "failed") == {"permissions": "iam-denied-explicit-deny"}
@@ -509,7 +509,7 @@ def test_each_destination_is_judged_in_its_own_region(broken: Broken) -> None:
     assert regions == {"us-east-1", "us-east-2", "us-west-2"}
 
 
-def test_a_permissions_boundary_is_told_from_a_policy(broken: Broken) -> None:
+def test_a_denial_by_a_permissions_boundary_is_distinguished_from_one_by_a_policy(broken: Broken) -> None:
     said = "<AllowedByPermissionsBoundary>false</AllowedByPermissionsBoundary>"
     detail = f"<PermissionsBoundaryDecisionDetail>{said}</PermissionsBoundaryDecisionDetail>"
     broken.aws.answers["SimulatePrincipalPolicy"] = evaluated("implicitDeny", detail)
@@ -519,7 +519,7 @@ def test_a_permissions_boundary_is_told_from_a_policy(broken: Broken) -> None:
     assert "aws iam get-role --role-name app --query 'Role.PermissionsBoundary'" in runs
 
 
-def test_a_judgement_without_the_values_of_conditions_blames_nobody(broken: Broken) -> None:
+def test_a_result_that_depends_on_unknown_condition_values_blames_nothing(broken: Broken) -> None:
     missing = "<MissingContextValues><member>aws:SourceVpce</member></MissingContextValues>"
     broken.aws.answers["SimulatePrincipalPolicy"] = evaluated("implicitDeny", missing)
     finding = check_of(look(), "permissions").finding
@@ -527,7 +527,7 @@ def test_a_judgement_without_the_values_of_conditions_blames_nobody(broken: Brok
     assert "aws:SourceVpce" in finding.message
 
 
-def test_a_project_is_judged_too(broken: Broken) -> None:
+def test_permissions_on_a_project_are_checked_too(broken: Broken) -> None:
     broken.aws.answers["SimulatePrincipalPolicy"] = only_in(":project/proj_a1", "implicitDeny")
     assert by_status(look(project="proj_a1"), "failed") == {"permissions": "iam-denied-identity-policy"}
     arn = f"arn:aws:bedrock:us-east-1:{ACCOUNT}:project/proj_a1"
@@ -537,7 +537,7 @@ def test_a_project_is_judged_too(broken: Broken) -> None:
     assert report.proved
 
 
-def test_a_global_profile_is_judged_in_no_region_too(broken: Broken) -> None:
+def test_permissions_for_a_global_profile_are_also_checked_without_a_region(broken: Broken) -> None:
     everywhere = [{"id": f"global.{NOVA}", "model": NOVA, "everywhere": True}]
     broken.sim.scenario({"foundation": [{"id": NOVA}], "profiles": everywhere})
     broken.aws.answers["SimulatePrincipalPolicy"] = only_in(":bedrock:::", "explicitDeny")
@@ -550,7 +550,7 @@ def test_a_global_profile_is_judged_in_no_region_too(broken: Broken) -> None:
 
 
 @pytest.mark.parametrize("name", [NOVA, f"{NOVA}:300k", f"arn:aws:bedrock:us-east-1::foundation-model/{NOVA}"])
-def test_a_model_itself_needs_the_actions_on_the_model_alone(broken: Broken, name: str) -> None:
+def test_a_base_model_needs_permissions_on_the_model_alone(broken: Broken, name: str) -> None:
     assert check_of(look(model_id=name), "permissions").status.value == "ok"
     (asked,) = [params for operation, params in broken.aws.asked if operation == "SimulatePrincipalPolicy"]
     resources = {value for key, value in asked.items() if key.startswith("ResourceArns.")}
@@ -568,20 +568,20 @@ def caller(arn: str) -> str:
         (f"arn:aws:sts::{ACCOUNT}:federated-user/jane", "A federated user"),
     ],
 )
-def test_who_cannot_be_judged_is_skipped(broken: Broken, arn: str, says: str) -> None:
+def test_the_permissions_of_root_and_federated_users_are_skipped(broken: Broken, arn: str, says: str) -> None:
     broken.aws.answers["GetCallerIdentity"] = caller(arn)
     finding = check_of(look(), "permissions").finding
     assert finding.status.value == "skipped"
     assert finding.message.startswith(says)
 
 
-def test_a_role_whose_path_nobody_tells_is_told_the_permission(broken: Broken) -> None:
+def test_a_role_with_an_unknown_path_names_the_permission_to_read_it(broken: Broken) -> None:
     del broken.aws.answers["GetRole"]
     broken.aws.answers["SimulatePrincipalPolicy"] = (404, "NoSuchEntity", "Role app does not exist.")
     assert "allow iam:GetRole" in check_of(look(), "permissions").finding.message
 
 
-def test_a_user_who_may_not_ask_is_told_the_permission(broken: Broken) -> None:
+def test_a_caller_without_permission_to_simulate_is_told_its_name(broken: Broken) -> None:
     broken.aws.answers["GetCallerIdentity"] = caller(f"arn:aws:iam::{ACCOUNT}:user/jane")
     del broken.aws.answers["SimulatePrincipalPolicy"]
     report = look()
@@ -605,13 +605,13 @@ def test_a_profile_of_the_account_leads_to_its_model_and_its_destinations(broken
     assert ACCOUNT not in json.dumps(report.to_json())
 
 
-def test_a_profile_of_the_account_that_is_not_there(broken: Broken) -> None:
+def test_a_missing_application_profile_is_named(broken: Broken) -> None:
     report = look(model_id=APPLICATION)
     assert by_status(report, "failed") == {"model": "invalid-model-identifier"}
     assert ACCOUNT not in json.dumps(report.to_json())
 
 
-def test_a_control_plane_that_is_silent_is_no_fault_of_the_models(broken: Broken) -> None:
+def test_a_silent_control_plane_does_not_blame_the_model(broken: Broken) -> None:
     silent = [{"kind": "stall", "operation": each} for each in CONTROL]
     broken.sim.scenario(foundation({"id": FABLE}, data_retention="aws_review", faults=silent))
     report = look(model_id=f"us.{FABLE}", wait=0.1)
@@ -633,7 +633,9 @@ CONTROL = ("ListFoundationModels", "ListInferenceProfiles", "GetInferenceProfile
         ("bedrock-api-key-invalid", "credentials"),
     ],
 )
-def test_an_error_runs_what_tells_its_cause_and_fewer_than_half(broken: Broken, cause: str, probes: str) -> None:
+def test_an_error_runs_the_probe_of_its_cause_and_fewer_than_half_of_all(
+    broken: Broken, cause: str, probes: str
+) -> None:
     ran = [check.probe for check in broken.diagnose(cause).checks]
     assert probes in ran
     assert 2 * len(ran) < len(PROBES)

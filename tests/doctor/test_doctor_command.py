@@ -1,4 +1,4 @@
-"""`bedrock doctor`: what a person sees, what a program reads, and the exit code."""
+"""`bedrock doctor`: its output for people and for programs, and its exit codes."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ def doctor(*arguments: str, stdin: str | None = None, width: str = "100") -> tup
     return result.exit_code, result.output
 
 
-def test_a_healthy_world_has_exit_code_0(broken: Broken) -> None:
+def test_a_healthy_environment_has_exit_code_0(broken: Broken) -> None:
     code, output = doctor("--model", MODEL)
     assert code == 0
     assert "Nothing that ends calls was found." in output
     assert "region                 The Region is us-east-1." in output
 
 
-def test_a_failure_is_named_with_what_to_do(broken: Broken) -> None:
+def test_a_failure_is_named_with_its_remedy(broken: Broken) -> None:
     broken.environ.delenv("AWS_DEFAULT_REGION")
     code, output = doctor("--ascii")
     assert code == 1
@@ -52,7 +52,7 @@ def test_no_line_of_text_is_wider_than_the_terminal(broken: Broken, width: str) 
     assert all(line == line.rstrip() for line in lines)
 
 
-def test_the_json_has_a_version_and_counts_that_fit(broken: Broken) -> None:
+def test_the_json_has_a_version_and_consistent_counts(broken: Broken) -> None:
     code, output = doctor("--json", "--model", MODEL)
     report = json.loads(output)
     assert (code, report["schema_version"], report["overall"]) == (0, 1, "warning")
@@ -62,7 +62,7 @@ def test_the_json_has_a_version_and_counts_that_fit(broken: Broken) -> None:
     assert counted == report["counts"]
 
 
-def test_one_line_for_a_script(broken: Broken) -> None:
+def test_the_short_form_is_one_line_for_scripts(broken: Broken) -> None:
     broken.environ.delenv("AWS_ACCESS_KEY_ID")
     code, output = doctor("--summary")
     assert (code, output.count("\n")) == (1, 1)
@@ -76,7 +76,7 @@ def test_an_error_is_read_from_a_pipe(broken: Broken) -> None:
     assert doctor("--for", "-", stdin="")[0] == 2
 
 
-def test_a_bundle_is_written_and_said(broken: Broken, tmp_path: Path) -> None:
+def test_a_bundle_is_written_and_its_path_is_printed(broken: Broken, tmp_path: Path) -> None:
     code, output = doctor("--bundle", str(tmp_path / "b.json"), "--summary")
     assert code == 0
     assert "It holds no secrets" in output
@@ -85,7 +85,7 @@ def test_a_bundle_is_written_and_said(broken: Broken, tmp_path: Path) -> None:
     assert "AWS_SECRET_ACCESS_KEY" in content["set"]
 
 
-def test_one_call_is_made_where_it_is_asked_for(broken: Broken) -> None:
+def test_a_model_call_is_sent_only_on_request(broken: Broken) -> None:
     assert "The call was answered." in doctor("--call", "--model", MODEL)[1]
     broken.sim.scenario(faults=[{"kind": "error", "code": "AccessDeniedException"}])
     code, output = doctor("--call", "--model", MODEL)

@@ -1,4 +1,4 @@
-"""The doctor's order of work: needs come first, nothing hangs, nothing breaks it, and the first cause wins."""
+"""How the doctor runs its probes: dependencies come first, nothing hangs or breaks it, and the first cause wins."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_a_probe_is_skipped_if_what_it_needs_failed() -> None:
     assert "network" in checks["identity"].finding.message
 
 
-def test_a_probe_that_hangs_holds_nobody_up() -> None:
+def test_a_probe_that_hangs_delays_no_other() -> None:
     never = threading.Event()
     checks = ended(
         a_probe("hangs", lambda _: ok(str(never.wait()))),
@@ -59,7 +59,7 @@ def test_a_probe_that_hangs_holds_nobody_up() -> None:
     assert checks["after"].finding.message == "Not tried, because hangs gave no result."
 
 
-def test_nothing_begins_after_the_time_is_over() -> None:
+def test_no_probe_starts_after_the_time_limit() -> None:
     never = threading.Event()
     checks = ended(
         a_probe("hangs", lambda _: ok(str(never.wait()))),
@@ -70,7 +70,7 @@ def test_nothing_begins_after_the_time_is_over() -> None:
     assert checks["after"].status is Status.SKIPPED
 
 
-def test_a_probe_that_breaks_is_a_finding_without_secrets() -> None:
+def test_a_probe_that_raises_is_a_finding_without_secrets() -> None:
     def breaks(_: World) -> Finding:
         raise RuntimeError("AKIAIOSFODNN7EXAMPLE in arn:aws:iam::123456789012:role/x")
 
@@ -79,7 +79,7 @@ def test_a_probe_that_breaks_is_a_finding_without_secrets() -> None:
     assert "123456789012" not in message
 
 
-def test_the_cause_is_that_of_the_error_before_that_of_the_first_failure() -> None:
+def test_the_cause_of_the_error_takes_precedence_over_the_first_failure() -> None:
     first = Check("a", "x", failed("one", cause="region-missing"))
     second = Check("b", "x", failed("two", cause="clock-skew"))
     assert Report((first, second)).cause == "region-missing"
@@ -89,13 +89,13 @@ def test_the_cause_is_that_of_the_error_before_that_of_the_first_failure() -> No
     assert Report((), "clock-skew").to_json()["proved"] is False
 
 
-def test_the_counts_are_those_of_the_checks() -> None:
+def test_the_report_counts_the_checks_by_status() -> None:
     checks = (Check("a", "x", ok("1")), Check("b", "x", ok("2")), Check("c", "x", warning("3")))
     assert Report(checks).to_json()["counts"] == {"ok": 2, "warning": 1, "failed": 0, "skipped": 0}
 
 
 @pytest.mark.parametrize("name", PROBES)
-def test_each_probe_comes_after_what_it_needs_and_tells_known_causes(name: str) -> None:
+def test_each_probe_runs_after_its_dependencies_and_reports_known_causes(name: str) -> None:
     order = list(PROBES)
     assert all(order.index(need) < order.index(name) for need in PROBES[name].needs)
     assert PROBES[name].tells <= catalogue().causes.keys()
@@ -108,7 +108,7 @@ def test_an_error_chooses_fewer_than_half_of_the_probes() -> None:
         assert all(need in names for name in names for need in PROBES[name].needs)
 
 
-def test_a_value_in_a_remedy_is_one_word_of_a_shell_and_in_no_other_placeholder() -> None:
+def test_a_value_in_a_remedy_is_quoted_as_one_word_and_fills_one_placeholder() -> None:
     finding = failed("gone", cause="s3-key-missing", BUCKET="notes", KEY="a;touch x$(id)/in")
     runs = " ".join(remedy.run for remedy in Check("object", "services", finding).remedies)
     assert "--bucket notes" in runs

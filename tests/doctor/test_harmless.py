@@ -1,4 +1,4 @@
-"""Every probe reads and changes nothing, says which permission it needs, and tells no secret."""
+"""Every probe only reads, declares the permission that it needs, and reveals no secret."""
 
 from __future__ import annotations
 
@@ -28,12 +28,14 @@ PAGE = Path(__file__).parents[2] / "docs" / "doctor.md"
 
 
 @pytest.mark.parametrize("name", PROBES)
-def test_each_permission_is_one_to_read(name: str) -> None:
+def test_each_permission_is_read_only(name: str) -> None:
     for call in PROBES[name].calls:
         assert _READS.fullmatch(call.partition(":")[2]) or (call == _COSTS and PROBES[name].asked), call
 
 
-def test_a_diagnosis_makes_no_other_calls_than_its_probes_say(broken: Broken, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_diagnosis_makes_only_the_calls_that_its_probes_declare(
+    broken: Broken, monkeypatch: pytest.MonkeyPatch
+) -> None:
     made: set[str] = set()
     original = botocore.client.BaseClient._make_api_call  # type: ignore[attr-defined]
 
@@ -51,7 +53,7 @@ def test_a_diagnosis_makes_no_other_calls_than_its_probes_say(broken: Broken, mo
     assert made <= said
 
 
-def test_the_page_has_a_policy_with_each_permission() -> None:
+def test_the_documentation_page_has_a_policy_with_each_permission() -> None:
     policies = re.findall(r"```json\n(\{.*?\n\})\n```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
     (policy,) = [json.loads(text) for text in policies if '"Statement"' in text]
     allowed = {action for statement in policy["Statement"] for action in statement["Action"]}

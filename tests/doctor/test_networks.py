@@ -1,4 +1,4 @@
-"""Broken networks, on real sockets: each ends in time, and is named."""
+"""Broken networks on real sockets: each diagnosis ends in time and names the problem."""
 
 from __future__ import annotations
 
@@ -71,14 +71,14 @@ def test_a_proxy_that_refuses_the_tunnel_is_named(broken: Broken) -> None:
     assert report.cause == "proxy-unreachable"
 
 
-def test_a_proxy_that_is_not_there_is_named(broken: Broken) -> None:
+def test_a_missing_proxy_is_named(broken: Broken) -> None:
     with silence() as port:
         pass
     to(broken, AWS, f"http://127.0.0.1:{port}")
     assert blamed(broken.diagnose()) == {"connection": "proxy-unreachable"}
 
 
-def test_a_certificate_that_nobody_signed_is_named(broken: Broken, tmp_path: Any) -> None:
+def test_a_self_signed_certificate_is_named(broken: Broken, tmp_path: Any) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(*certificate(tmp_path))
 

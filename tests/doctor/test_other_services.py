@@ -1,4 +1,4 @@
-"""`diagnose(error)` for errors of other services: the part that the text names is looked at."""
+"""`diagnose(error)` for errors of other services: the resource that the error names is checked."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_a_table_that_is_missing_is_proved(elsewhere: Broken) -> None:
     assert any("BedrockFailedRequests" in remedy.run for remedy in report.first.remedies)  # type: ignore[union-attr]
 
 
-def test_a_table_that_is_there_is_not_blamed(elsewhere: Broken) -> None:
+def test_an_existing_table_is_not_blamed(elsewhere: Broken) -> None:
     client = boto3.Session().client("dynamodb")
     client.create_table(
         TableName="BedrockFailedRequests",

@@ -1,7 +1,6 @@
-"""Worlds that users reported, chosen without a look at the doctor: each is named, with its error and without.
+"""Broken environments that users reported, chosen independently of the doctor: each is named, with and without an error.
 
-Where each was found stands beside it; the names and numbers are made up.
-"""
+The source of each is noted in its code; the names and numbers are made up."""
 
 from __future__ import annotations
 
@@ -274,7 +273,9 @@ def test_the_true_cause_is_named_and_no_healthy_part_is_blamed(
 
 
 @pytest.mark.parametrize("make", [each for each in WORLDS if each not in SAYS_TOO_LITTLE])
-def test_the_error_of_a_world_proves_its_cause(broken: Broken, tmp_path: Path, opened: ExitStack, make: Any) -> None:
+def test_the_error_of_an_environment_proves_its_cause(
+    broken: Broken, tmp_path: Path, opened: ExitStack, make: Any
+) -> None:
     fresh(broken)
     world = make(broken, tmp_path, opened)
     report = broken.diagnose(world.error, **world.settings)
@@ -285,9 +286,7 @@ def test_the_error_of_a_world_proves_its_cause(broken: Broken, tmp_path: Path, o
 
 
 @pytest.mark.parametrize(("written", "why"), [(None, "No such file"), ("no certificate", "NO_CERTIFICATE")])
-def test_a_list_of_authorities_that_is_none_is_named(
-    broken: Broken, tmp_path: Path, written: str | None, why: str
-) -> None:
+def test_an_invalid_ca_bundle_is_named(broken: Broken, tmp_path: Path, written: str | None, why: str) -> None:
     fresh(broken)
     if written is not None:
         (tmp_path / "corp.pem").write_text(written)
@@ -300,7 +299,7 @@ def test_a_list_of_authorities_that_is_none_is_named(
     assert "itself failed" not in str(report.to_json())
 
 
-def test_a_web_identity_whose_token_is_not_mounted_is_named(broken: Broken, tmp_path: Path) -> None:
+def test_a_web_identity_with_a_missing_token_file_is_named(broken: Broken, tmp_path: Path) -> None:
     fresh(broken)
     broken.environ.delenv("AWS_ACCESS_KEY_ID")
     broken.environ.setenv("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/pod")
@@ -310,7 +309,7 @@ def test_a_web_identity_whose_token_is_not_mounted_is_named(broken: Broken, tmp_
     assert f"{tmp_path}/token" in said(report)
 
 
-def test_an_api_key_beside_a_process_that_fails_is_not_blamed(
+def test_an_api_key_is_not_blamed_for_a_failing_credential_process(
     broken: Broken, tmp_path: Path, opened: ExitStack
 ) -> None:
     fresh(broken)
@@ -320,7 +319,7 @@ def test_an_api_key_beside_a_process_that_fails_is_not_blamed(
 
 
 @pytest.mark.parametrize(("address", "status"), [("10.9.8.7", "failed"), ("52.94.1.2", "warning")])
-def test_a_name_of_aws_is_that_of_a_private_endpoint_if_it_leads_to_private_addresses(
+def test_an_aws_name_with_private_addresses_is_reported_as_a_private_endpoint(
     broken: Broken, address: str, status: str
 ) -> None:
     real = socket.getaddrinfo

@@ -1,4 +1,4 @@
-"""Broken places: a batch job's role, bucket and key, the table of dead letters, the shared store, AWS Health."""
+"""Broken resources: a batch job's role, bucket and key, the dead-letter table, the shared store, AWS Health."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def check(report: Report, probe: str) -> Check:
     return next(each for each in report.checks if each.probe == probe)
 
 
-def test_healthy_places_are_found_healthy(places: Places) -> None:
+def test_healthy_resources_are_reported_as_healthy(places: Places) -> None:
     letters = DynamoLetters("letters")
     letters.create()
     letters.close()
@@ -118,7 +118,7 @@ def test_healthy_places_are_found_healthy(places: Places) -> None:
     assert {name: check(report, name).status.value for name in tried} == dict.fromkeys(tried, "ok")
 
 
-def test_places_that_nobody_named_are_skipped(broken: Broken) -> None:
+def test_resources_that_were_not_named_are_skipped(broken: Broken) -> None:
     report = broken.diagnose()
     for name in ("batch-role", "batch-bucket", "batch-access", "batch-key", "dead-letters", "store"):
         assert check(report, name).status.value == "skipped"
@@ -233,7 +233,7 @@ def table_of_others(places: Places) -> None:
         (table_of_others, "dead-letters", "dynamodb-key-schema-mismatch"),
     ],
 )
-def test_the_broken_place_is_named_and_no_other(places: Places, damage: Any, probe: str, cause: str) -> None:
+def test_only_the_broken_resource_is_named(places: Places, damage: Any, probe: str, cause: str) -> None:
     damage(places)
     report = places.diagnose()
     assert blamed(report) == {probe: cause}
@@ -252,7 +252,7 @@ def test_the_broken_place_is_named_and_no_other(places: Places, damage: Any, pro
         (key_disabled, "batch-key"),
     ],
 )
-def test_an_error_of_a_job_is_proved_from_what_it_names(places: Places, damage: Any, probe: str) -> None:
+def test_an_error_of_a_job_is_proved_by_the_resource_that_it_names(places: Places, damage: Any, probe: str) -> None:
     damage(places)
     places.settings.pop("role_arn")
     report = places.diagnose(FAILED_JOB)
@@ -261,7 +261,7 @@ def test_an_error_of_a_job_is_proved_from_what_it_names(places: Places, damage: 
     assert {each.area for each in report.checks} <= {"environment", "identity", "places"}
 
 
-def test_what_cannot_be_asked_is_a_warning_that_names_the_permission(places: Places) -> None:
+def test_a_missing_permission_is_a_warning_that_names_it(places: Places) -> None:
     del places.aws.answers["GetRole"]
     del places.aws.answers["SimulatePrincipalPolicy"]
     places.key()
@@ -307,7 +307,7 @@ DENY_PLAIN = {"Effect": "Deny", "Principal": "*", "Action": "s3:*", "Resource": 
         (DENY_PLAIN | {"Effect": "Allow"}, Says.SILENT),
     ],
 )
-def test_what_a_bucket_denies(statement: dict[str, Any], says: Says) -> None:
+def test_a_denial_by_a_bucket_policy_is_named(statement: dict[str, Any], says: Says) -> None:
     place = "arn:aws:s3:::nightly-answers/out/x"
     assert bucket_denies({"Statement": statement}, BATCH, "s3:PutObject", place) is says
 
@@ -343,7 +343,7 @@ ROOT = {"AWS": "arn:aws:iam::123456789012:root"}
         ([], Says.SILENT),
     ],
 )
-def test_what_a_keys_policy_says(statements: list[dict[str, Any]], says: Says) -> None:
+def test_a_denial_by_a_key_policy_is_named(statements: list[dict[str, Any]], says: Says) -> None:
     assert key_policy({"Statement": statements}, BATCH, ("kms:GenerateDataKey", "kms:Decrypt")) is says
 
 
@@ -361,7 +361,7 @@ def issue(service: str) -> dict[str, Any]:
     }
 
 
-def test_an_open_issue_explains_an_error_of_that_service(broken: Broken) -> None:
+def test_an_open_health_event_explains_an_error_of_its_service(broken: Broken) -> None:
     text = (
         "An error occurred (InternalServerException) when calling the Converse operation: The system encountered an "
         "unexpected error during processing. Try your request again."
@@ -374,7 +374,7 @@ def test_an_open_issue_explains_an_error_of_that_service(broken: Broken) -> None
     assert check(broken.diagnose(), "health").status.value == "warning"
 
 
-def test_a_redis_that_is_gone_is_named(broken: Broken, private_server: Server) -> None:
+def test_an_unreachable_redis_is_named(broken: Broken, private_server: Server) -> None:
     report = broken.diagnose(store=private_server.url)
     assert check(report, "store").status.value == "ok"
     private_server.kill()
@@ -389,7 +389,7 @@ def test_a_redis_that_is_gone_is_named(broken: Broken, private_server: Server) -
     assert broken.diagnose(text, store=private_server.url).candidates[0].verdict.value == "excluded"
 
 
-def test_a_redis_that_is_a_replica_is_named(broken: Broken, private_server: Server) -> None:
+def test_a_redis_replica_is_named(broken: Broken, private_server: Server) -> None:
     import redis  # noqa: PLC0415 - of this test alone
 
     client: Any = redis.Redis.from_url(private_server.url)
@@ -440,7 +440,7 @@ def no_database(path: Path) -> None:
     ("made", "said"),
     [(other_program, "another program"), (too_new, "newer version"), (no_database, "damaged")],
 )
-def test_a_file_that_is_no_store_is_named(broken: Broken, tmp_path: Path, made: Any, said: str) -> None:
+def test_a_file_that_is_not_a_store_is_named(broken: Broken, tmp_path: Path, made: Any, said: str) -> None:
     made(tmp_path / "shares.db")
     report = broken.diagnose(store=f"sqlite://{tmp_path}/shares.db")
     assert blamed(report) == {"store": "shared-store-unusable"}
@@ -448,5 +448,5 @@ def test_a_file_that_is_no_store_is_named(broken: Broken, tmp_path: Path, made: 
 
 
 @pytest.mark.parametrize("url", ["sqlite:///no/such/directory/shares.db", "memcached://cache", "sqlite://"])
-def test_a_store_that_cannot_be_is_named(broken: Broken, url: str) -> None:
+def test_an_invalid_store_url_is_named(broken: Broken, url: str) -> None:
     assert blamed(broken.diagnose(store=url)) == {"store": "shared-store-unusable"}

@@ -1,4 +1,4 @@
-"""Errors of other services: the part that the text names is looked at, and the candidate causes are told apart."""
+"""Errors of other services: the resource that the text names is checked, and the candidate causes are distinguished."""
 
 from __future__ import annotations
 
@@ -407,7 +407,7 @@ IN_FLIGHT = error(
         ),
     ],
 )
-def test_the_state_of_the_named_part_proves_the_cause(
+def test_the_state_of_the_named_resource_proves_the_cause(
     elsewhere: Elsewhere, world: Any, text: str, probe: str, cause: str
 ) -> None:
     world(elsewhere)
@@ -419,7 +419,7 @@ def test_the_state_of_the_named_part_proves_the_cause(
     assert len(report.checks) < len(PROBES) / 2
 
 
-def test_a_key_that_is_disabled_is_proved(elsewhere: Elsewhere) -> None:
+def test_a_disabled_key_is_proved(elsewhere: Elsewhere) -> None:
     disabled_key(elsewhere)
     arn = f"arn:aws:kms:{HERE}:key/{elsewhere.key}"  # type: ignore[attr-defined]
     report = elsewhere.diagnose(error("KMS.DisabledException", "Publish", f"{arn} is disabled"))
@@ -466,7 +466,7 @@ def objects(elsewhere: Elsewhere) -> None:
         ),
     ],
 )
-def test_a_part_that_is_well_excludes_the_cause(elsewhere: Elsewhere, world: Any, text: str, said: str) -> None:
+def test_a_healthy_resource_excludes_the_cause(elsewhere: Elsewhere, world: Any, text: str, said: str) -> None:
     world(elsewhere)
     report = elsewhere.diagnose(text)
     assert not report.proved
@@ -482,7 +482,7 @@ def test_a_part_that_is_well_excludes_the_cause(elsewhere: Elsewhere, world: Any
         ({"AWS": "arn:aws:iam::123456789012:role/team/other-app"}, {}, "failed", "does not let the caller assume it"),
     ],
 )
-def test_a_trust_policy_is_judged_for_the_caller(
+def test_a_trust_policy_is_evaluated_for_the_caller(
     elsewhere: Elsewhere, principal: dict[str, str], more: dict[str, Any], status: str, said: str
 ) -> None:
     elsewhere.play("IAM", GetRole=role_trusting(principal, **more))
@@ -491,7 +491,7 @@ def test_a_trust_policy_is_judged_for_the_caller(
     assert said in found.finding.message
 
 
-def test_a_trust_of_tokens_is_not_judged(elsewhere: Elsewhere) -> None:
+def test_a_trust_policy_for_web_identities_is_not_evaluated(elsewhere: Elsewhere) -> None:
     elsewhere.play("IAM", GetRole=role_trusting({"Federated": "token.actions.githubusercontent.com"}))
     text = ASSUME.replace("the AssumeRole", "the AssumeRoleWithWebIdentity").replace(
         "to perform: sts:AssumeRole", "to perform: sts:AssumeRoleWithWebIdentity"
@@ -501,7 +501,7 @@ def test_a_trust_of_tokens_is_not_judged(elsewhere: Elsewhere) -> None:
     assert "not judged" in found.finding.message
 
 
-def test_a_pattern_that_does_not_match_the_event_is_said(elsewhere: Elsewhere) -> None:
+def test_an_event_pattern_that_does_not_match_is_reported(elsewhere: Elsewhere) -> None:
     elsewhere.play("EVENTBRIDGE", TestEventPattern={"Result": False})
     event = {"source": "shop", "detail-type": "order", "detail": {"total": 3}}
     pattern = {"source": ["store"]}
@@ -531,7 +531,7 @@ def test_a_missing_permission_is_a_warning_that_names_it(
     assert f"lacks {permission}" in found.finding.message
 
 
-def test_a_part_that_the_text_does_not_name_is_skipped_with_a_command(elsewhere: Elsewhere) -> None:
+def test_a_resource_that_the_text_does_not_name_is_skipped_with_a_command(elsewhere: Elsewhere) -> None:
     report = elsewhere.diagnose(error("AWS.SimpleQueueService.NonExistentQueue", "SendMessage", "No such queue"))
     (found,) = [each for each in report.checks if each.probe == "queue"]
     assert found.status.value == "skipped"
@@ -548,7 +548,7 @@ def test_a_part_that_the_text_does_not_name_is_skipped_with_a_command(elsewhere:
         ),
     ],
 )
-def test_a_cause_without_a_probe_comes_with_the_command(elsewhere: Elsewhere, text: str, command: str) -> None:
+def test_a_cause_without_a_probe_is_reported_with_a_command(elsewhere: Elsewhere, text: str, command: str) -> None:
     report = elsewhere.diagnose(text)
     (found,) = [each for each in report.checks if each.probe == "no-probe"]
     assert found.status.value == "skipped"
@@ -557,7 +557,7 @@ def test_a_cause_without_a_probe_comes_with_the_command(elsewhere: Elsewhere, te
     assert (report.proved, report.candidates[0].verdict.value) == (False, "not told apart")
 
 
-def test_an_error_that_the_catalogue_does_not_have_is_left_open(elsewhere: Elsewhere) -> None:
+def test_an_error_that_is_not_in_the_catalogue_has_no_cause(elsewhere: Elsewhere) -> None:
     report = elsewhere.diagnose("botocore.exceptions.ClientError: (ZebraLostException): the zebra is gone")
     (found,) = report.checks
     assert found.status.value == "skipped"
@@ -566,6 +566,6 @@ def test_an_error_that_the_catalogue_does_not_have_is_left_open(elsewhere: Elsew
 
 
 @pytest.mark.parametrize("cause", sorted({cause for each in PROBES.values() for cause in each.tells}))
-def test_each_cause_is_told_by_fewer_than_half_of_the_probes(cause: str) -> None:
+def test_each_cause_needs_fewer_than_half_of_the_probes(cause: str) -> None:
     assert cause in catalogue().causes
     assert 0 < len(chosen(PROBES, [cause])) < len(PROBES) / 2

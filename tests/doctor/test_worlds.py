@@ -1,4 +1,4 @@
-"""Broken worlds: the true cause is named first, and no healthy part is blamed."""
+"""Broken environments: the true cause is named first, and no healthy part is blamed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def blamed(report: Report) -> dict[str, str]:
     return {check.probe: check.finding.cause for check in report.checks if check.status.value == "failed"}
 
 
-def test_a_healthy_world_is_found_healthy(broken: Broken) -> None:
+def test_a_healthy_environment_is_reported_as_healthy(broken: Broken) -> None:
     report = broken.diagnose()
     assert blamed(report) == {}
     assert report.cause == ""
@@ -110,7 +110,7 @@ def test_the_true_cause_is_named_and_no_healthy_part_is_blamed(
     assert (report.cause, report.proved) == (cause, True)
 
 
-def test_a_clock_that_is_off_is_found(broken: Broken) -> None:
+def test_a_wrong_clock_is_named(broken: Broken) -> None:
     from aws_bedrock_inference.clock import wall  # noqa: PLC0415 - the real one, of which a test makes a wrong one
 
     report = broken.diagnose(wall=lambda: wall() - 600)
@@ -119,13 +119,13 @@ def test_a_clock_that_is_off_is_found(broken: Broken) -> None:
     assert re.search(r"(599|600|601) s behind", check.finding.message)
 
 
-def test_a_model_that_is_spelled_wrong_is_found(broken: Broken) -> None:
+def test_a_misspelt_model_id_is_named(broken: Broken) -> None:
     report = broken.diagnose(model_id="us.amazon.nova-light-v1:0")
     assert blamed(report) == {"model": "invalid-model-identifier"}
     assert "The nearest is us.amazon.nova-lite-v1:0" in report.first.finding.message  # type: ignore[union-attr]
 
 
-def test_who_answers_in_the_place_of_sts_is_no_broken_probe(broken: Broken) -> None:
+def test_an_endpoint_that_imitates_sts_is_a_warning_and_breaks_no_probe(broken: Broken) -> None:
     broken.environ.setenv("AWS_ENDPOINT_URL_STS", broken.sim.url)
     report = broken.diagnose()
     assert blamed(report) == {}

@@ -1,9 +1,8 @@
 """The code of AWS's documents on the simulator, as written there; and this package's names in the same scenarios.
 
-`blocks.md` has the blocks. What differs from a reader's program is the prelude: `client`, the simulator's address, and
+`blocks.md` has the blocks. Only the prelude differs from a reader's program: `client`, the simulator's address, and
 modules `time` and `random` that a test controls, through `__import__`. Each scenario runs twice: with the functions
-that the document defines, and with those that this package exports under the same names.
-"""
+that the document defines, and with the functions that this package exports under the same names."""
 
 from __future__ import annotations
 
@@ -85,7 +84,7 @@ def asked(sim: Simulator) -> int:
     return arrived
 
 
-def test_backoff_counts_calls_and_repeats_any_error(program: Program, sim: Simulator, boto3s: Any) -> None:
+def test_the_backoff_block_counts_calls_and_retries_any_error(program: Program, sim: Simulator, boto3s: Any) -> None:
     retry = program.run("exponential_backoff_retry").exponential_backoff_retry
     sim.scenario(faults=[error("ThrottlingException", first=2)])
     assert retry(boto3s) == "assistant"
@@ -99,7 +98,7 @@ def test_backoff_counts_calls_and_repeats_any_error(program: Program, sim: Simul
     assert asked(sim) == 4
 
 
-def test_jitter_counts_calls_and_repeats_any_error(program: Program, sim: Simulator, boto3s: Any) -> None:
+def test_the_jitter_block_counts_calls_and_retries_any_error(program: Program, sim: Simulator, boto3s: Any) -> None:
     retry = program.run("retry_with_jitter").retry_with_jitter
     sim.scenario(faults=[error("InternalServerException")])
     with pytest.raises(ClientError, match="InternalServerException"):
@@ -114,7 +113,9 @@ def test_jitter_counts_calls_and_repeats_any_error(program: Program, sim: Simula
         retry(lambda: int("no number"), max_retries=2)
 
 
-def test_the_breaker_of_call_counts_failures_in_a_row(program: Program, sim: Simulator, boto3s: Any) -> None:
+def test_the_circuit_breaker_with_call_counts_consecutive_failures(
+    program: Program, sim: Simulator, boto3s: Any
+) -> None:
     breaker = program.run("circuit_breaker_call").CircuitBreaker(failure_threshold=3)
     sim.scenario(faults=[error("InternalServerException", requests=[1, 2, 4, 5, 6])])
     for failures in (1, 2):
@@ -136,7 +137,9 @@ def test_the_breaker_of_call_counts_failures_in_a_row(program: Program, sim: Sim
     assert (breaker.state, breaker.failure_count) == ("CLOSED", 0)
 
 
-def test_the_breaker_of_execute_counts_failures_in_a_window(program: Program, sim: Simulator, boto3s: Any) -> None:
+def test_the_circuit_breaker_with_execute_counts_failures_in_a_window(
+    program: Program, sim: Simulator, boto3s: Any
+) -> None:
     program.run("circuit_breaker_execute")
     breaker = program.CircuitBreaker(failure_threshold=2)
     sim.scenario(faults=[error("InternalServerException", requests=[1, 2, 4])])
@@ -167,7 +170,9 @@ def test_the_breaker_of_execute_counts_failures_in_a_window(program: Program, si
         ("OddException", "RETRY_LIMITED"),
     ],
 )
-def test_errors_are_classified_alike(program: Program, code: str, decision: str, sim: Simulator, boto3s: Any) -> None:
+def test_errors_are_classified_as_in_the_document(
+    program: Program, code: str, decision: str, sim: Simulator, boto3s: Any
+) -> None:
     program.run("handle_aws_error")
     sim.scenario(faults=[error(code, status=418 if code == "OddException" else 400)])
     with pytest.raises(ClientError) as raised:
@@ -201,7 +206,7 @@ def test_the_bucket_limits_a_rate(program: Program, sim: Simulator, boto3s: Any)
     assert bucket.last_refill_time == program.world.now
 
 
-def test_the_synchronous_sample(program: Program, sim: Simulator, client: BedrockClient, caplog: Any) -> None:
+def test_the_synchronous_sample_works(program: Program, sim: Simulator, client: BedrockClient, caplog: Any) -> None:
     program.run("retry_with_exponential_backoff", "synchronous", client=client)
     sim.scenario(faults=[error("InternalServerException", first=2)])
     assert program.invoke_with_retry("Why is the sky blue?")["output"]["message"]["role"] == "assistant"
@@ -216,7 +221,7 @@ def test_the_synchronous_sample(program: Program, sim: Simulator, client: Bedroc
         assert words in program.printed.getvalue() + caplog.text
 
 
-def test_the_synchronous_sample_with_our_retry_sends_no_more_than_the_client(
+def test_the_synchronous_sample_with_this_package_s_retry_sends_no_extra_requests(
     sim: Simulator, world: World, client: BedrockClient
 ) -> None:
     program = Program("package", world).run("retry_with_exponential_backoff")
@@ -237,9 +242,7 @@ def streamed(program: Program, client: BedrockStreamingClient) -> Any:
     return program.run("retry_with_exponential_backoff", "streaming", client=client).stream_with_retry
 
 
-def test_a_stream_begins_again_after_a_break(
-    program: Program, sim: Simulator, streaming: BedrockStreamingClient
-) -> None:
+def test_a_stream_restarts_after_a_break(program: Program, sim: Simulator, streaming: BedrockStreamingClient) -> None:
     stream = streamed(program, streaming)
     whole = "".join(stream("Why is the sky blue?"))
     sim.scenario(answers={"tokens": 20}, faults=[{**broken(), "first": 1}])
@@ -275,7 +278,7 @@ FILTERED = [
 
 
 @pytest.mark.parametrize("fault", FILTERED, ids=["400", "424"])
-def test_filtered_content_gives_the_fallback(
+def test_filtered_content_returns_the_fallback_text(
     program: Program, fault: Any, sim: Simulator, client: BedrockClient
 ) -> None:
     safe = program.run("safe_invoke", client=client).safe_invoke
@@ -285,7 +288,7 @@ def test_filtered_content_gives_the_fallback(
 
 
 @pytest.mark.parametrize("kind", ["content-filtered", "guardrail"])
-def test_so_does_filtered_content_with_http_200(program: Program, kind: str, sim: Simulator) -> None:
+def test_filtered_content_with_http_200_returns_the_fallback_text(program: Program, kind: str, sim: Simulator) -> None:
     sim.scenario(faults=[{"kind": kind}])
     with BedrockClient(MODEL, pipeline=package.standard(filtered="raise")) as client:
         safe = program.run("safe_invoke", client=client).safe_invoke
@@ -295,7 +298,7 @@ def test_so_does_filtered_content_with_http_200(program: Program, kind: str, sim
 
 
 @pytest.mark.parametrize("fault", [error("ModelErrorException"), error("AccessDeniedException", "no")])
-def test_other_errors_are_raised(program: Program, fault: Any, sim: Simulator, client: BedrockClient) -> None:
+def test_unrelated_errors_are_raised(program: Program, fault: Any, sim: Simulator, client: BedrockClient) -> None:
     safe = program.run("safe_invoke", client=client).safe_invoke
     sim.scenario(faults=[fault])
     with pytest.raises(package.BedrockError, match=fault["code"]):
@@ -351,7 +354,7 @@ def test_failed_requests_are_stored_listed_and_retried(program: Program, sim: Si
         made.dynamodb.meta.client.close() if program.source == "document" else made.close()
 
 
-def test_a_stored_request_keeps_its_floats_and_bytes(
+def test_floats_and_bytes_of_a_stored_request_are_restored(
     sim: Simulator, client: BedrockClient, failed_requests: Any, world: World
 ) -> None:
     picture = {"image": {"format": "png", "source": {"bytes": b"\x89PNG"}}}
@@ -368,7 +371,7 @@ def test_a_stored_request_keeps_its_floats_and_bytes(
     queue.close()
 
 
-def test_each_block_is_run() -> None:
+def test_each_block_is_run_by_a_test() -> None:
     tests = Path(__file__).parent.glob("test_*.py")
     run = {name for test in tests for name in re.findall(r'"(\w+)"', test.read_text(encoding="utf-8"))}
     assert len(BLOCKS) == 13

@@ -1,8 +1,7 @@
 """The documents' sample for batch jobs on the simulator and moto's S3, as written there; and this package's functions.
 
-The bucket is the one of the sample, and the role comes from the environment. A job of one prompt is run on demand; to
-see what AWS's own jobs do in the sample, some tests say that one record is enough for them.
-"""
+The bucket is that of the sample, and the role comes from the environment. A job of one prompt runs on demand. Some
+tests allow jobs of one record, so that AWS's own jobs run in the sample."""
 
 from __future__ import annotations
 
@@ -75,7 +74,7 @@ def of_aws(program: Program, sim: Simulator, moto_url: str, **tables: Any) -> No
     program.client.limits = replace(limits_of(MODEL), least_records=1)
 
 
-def test_a_job_of_one_prompt_is_run_on_demand(program: Program) -> None:
+def test_a_job_of_one_prompt_runs_on_demand(program: Program) -> None:
     result = program.create_job_with_retry("Why is the sky blue?")
     (record,) = result.records
     assert record.text
@@ -84,7 +83,7 @@ def test_a_job_of_one_prompt_is_run_on_demand(program: Program) -> None:
     assert (result.job["status"], result.job["total"], result.job["failed"]) == ("COMPLETED", 1, 0)
 
 
-def test_a_job_of_aws_is_waited_for(program: Program, sim: Simulator, moto_url: str, world: World) -> None:
+def test_a_batch_job_of_aws_is_waited_for(program: Program, sim: Simulator, moto_url: str, world: World) -> None:
     asked = {"kind": "error", "code": "InternalServerException", "operation": "GetModelInvocationJob"}
     of_aws(program, sim, moto_url, jobs=[SLOW], faults=[{**asked, "requests": [2]}])
     result = program.create_job_with_retry("Why is the sky blue?")
@@ -94,7 +93,7 @@ def test_a_job_of_aws_is_waited_for(program: Program, sim: Simulator, moto_url: 
     assert max(world.sleeps) == 30
 
 
-def test_a_job_that_fails_is_told_at_once_by_ours_and_after_an_hour_by_the_sample(
+def test_this_package_reports_a_failed_job_immediately_and_the_sample_after_an_hour(
     program: Program, sim: Simulator, moto_url: str, world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
     of_aws(program, sim, moto_url, jobs=[{"fails": "Batch job failed: missing modelInput."}])
@@ -111,7 +110,7 @@ def test_a_job_that_fails_is_told_at_once_by_ours_and_after_an_hour_by_the_sampl
     assert "Job creation failed: " in program.printed.getvalue() + caplog.text
 
 
-def test_a_job_that_is_not_found_is_raised_at_once(program: Program, world: World) -> None:
+def test_a_missing_job_raises_immediately(program: Program, world: World) -> None:
     with pytest.raises(ClientError, match="ResourceNotFoundException"):
         program.wait_for_job_with_adaptive_polling("abcdefghijkl")
     assert world.sleeps == []
@@ -126,7 +125,7 @@ def test_a_job_that_takes_too_long_is_a_timeout(program: Program, sim: Simulator
 
 
 @pytest.mark.parametrize("trouble", ["AccessDeniedException", "ValidationException"])
-def test_a_job_that_is_refused_is_none(
+def test_a_refused_job_returns_none(
     program: Program, sim: Simulator, moto_url: str, caplog: pytest.LogCaptureFixture, trouble: str
 ) -> None:
     refused = {"kind": "error", "code": trouble, "message": "no", "operation": "CreateModelInvocationJob"}

@@ -59,7 +59,9 @@ def test_errors_are_logged_with_their_type(
     assert (line["data"], without["data"]) == ({"request_id": "r-1", "model": "m"}, {})
 
 
-def test_unknown_errors_have_the_documents_word(program: Program, capsys: pytest.CaptureFixture[str]) -> None:
+def test_unknown_errors_have_the_type_that_the_document_uses(
+    program: Program, capsys: pytest.CaptureFixture[str]
+) -> None:
     set_up(program).log_bedrock_error(RuntimeError("what is this"))
     [line] = read(capsys.readouterr().err)
     assert (line["error_type"], line["error_message"]) == ("unknown_error", "what is this")

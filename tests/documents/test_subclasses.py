@@ -1,4 +1,4 @@
-"""What readers do with the documents' classes: set their attributes, and write subclasses of them."""
+"""Readers of the documents set attributes of its classes and write subclasses of them; both still work."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def done() -> str:
     return "done"
 
 
-def test_a_subclass_with_the_page_s_own_hooks_decides(program: Program, world: World) -> None:
+def test_a_subclass_that_overrides_the_page_s_methods_decides(program: Program, world: World) -> None:
     page: Any = program.run(BLOCK["call"]).CircuitBreaker
 
     class Mine(page):  # type: ignore[misc]  # whichever class the program has
@@ -62,7 +62,9 @@ def test_a_subclass_with_the_page_s_own_hooks_decides(program: Program, world: W
 
 
 @each_method
-def test_a_circuit_is_opened_and_closed_by_hand(method: str, program: Program, world: World) -> None:
+def test_a_circuit_can_be_opened_and_closed_by_setting_its_attributes(
+    method: str, program: Program, world: World
+) -> None:
     breaker = program.run(BLOCK[method]).CircuitBreaker(failure_threshold=1)
     call = getattr(breaker, method)
     breaker.state = "OPEN" if method == "call" else breaker.OPEN
@@ -78,7 +80,7 @@ def test_a_circuit_is_opened_and_closed_by_hand(method: str, program: Program, w
 
 
 @each_method
-def test_a_test_that_sets_the_last_failure_back_need_not_wait(method: str, program: Program) -> None:
+def test_setting_back_the_last_failure_time_ends_the_recovery_timeout(method: str, program: Program) -> None:
     breaker = program.run(BLOCK[method]).CircuitBreaker(failure_threshold=2)
     call = getattr(breaker, method)
     assert [run(call, step) for step in (broken, broken, done)] == ["broken", "broken", "refused"]
@@ -88,7 +90,7 @@ def test_a_test_that_sets_the_last_failure_back_need_not_wait(method: str, progr
 
 
 @each_method
-def test_numbers_that_are_changed_later_hold(method: str, program: Program, world: World) -> None:
+def test_a_threshold_and_timeout_that_are_changed_later_apply(method: str, program: Program, world: World) -> None:
     breaker = program.run(BLOCK[method]).CircuitBreaker(failure_threshold=2)
     call = getattr(breaker, method)
     breaker.failure_threshold = 3
@@ -117,7 +119,7 @@ def test_a_subclass_clears_and_counts_the_failures_of_the_window(program: Progra
     assert seen == [0, 1, 0]
 
 
-def test_the_state_is_the_word_of_the_page_whose_method_was_called(program: Program) -> None:
+def test_the_state_is_named_as_on_the_page_whose_method_was_called(program: Program) -> None:
     for method, words in (("call", ["CLOSED", "OPEN"]), ("execute", ["closed", "open"])):
         breaker = program.run(BLOCK[method]).CircuitBreaker(failure_threshold=1)
         run(getattr(breaker, method), done)
@@ -131,12 +133,12 @@ def test_the_state_is_the_word_of_the_page_whose_method_was_called(program: Prog
     ("name", "value"),
     [("state", "ajar"), ("state", None), ("failure_count", -1), ("failure_count", 1.5), ("last_failure_time", "now")],
 )
-def test_an_attribute_that_cannot_be_right_is_refused(name: str, value: Any) -> None:
+def test_an_invalid_attribute_is_refused(name: str, value: Any) -> None:
     with pytest.raises(ValueError, match=f"CircuitBreaker.{name} = .*set"):
         setattr(CircuitBreaker(), name, value)
 
 
-def test_a_count_that_was_set_takes_no_more_room_than_the_threshold() -> None:
+def test_a_failure_count_is_limited_to_the_threshold() -> None:
     breaker = CircuitBreaker(failure_threshold=3)
     breaker.failure_count = 10**12
     assert breaker.failure_count == 3
@@ -150,7 +152,7 @@ def test_a_half_open_circuit_tests_one_call_at_once() -> None:
     assert breaker.state == CircuitBreaker.CLOSED
 
 
-def test_a_bucket_s_numbers_may_be_set(program: Program, world: World) -> None:
+def test_the_attributes_of_a_token_bucket_can_be_set(program: Program, world: World) -> None:
     bucket = program.run("token_bucket").TokenBucket(10, 2)
     bucket.tokens = 0
     assert not bucket.consume(1, block=False)
@@ -165,7 +167,7 @@ def test_a_bucket_s_numbers_may_be_set(program: Program, world: World) -> None:
     assert bucket.consume(3, block=False)
 
 
-def test_a_bucket_s_subclass_looks_inside(program: Program) -> None:
+def test_a_subclass_of_the_token_bucket_can_read_its_attributes(program: Program) -> None:
     page: Any = program.run("token_bucket").TokenBucket
 
     class Peeking(page):  # type: ignore[misc]  # whichever class the program has
@@ -179,19 +181,19 @@ def test_a_bucket_s_subclass_looks_inside(program: Program) -> None:
     assert bucket.available() == 6
 
 
-def test_what_is_there_is_given_whatever_the_timeout(program: Program) -> None:
+def test_available_tokens_are_returned_whatever_the_timeout(program: Program) -> None:
     bucket = program.run("token_bucket").TokenBucket(10, 2)
     assert [bucket.consume(1, timeout=timeout) for timeout in (0, -1, -1e9)] == [True] * 3
 
 
-def test_a_bucket_of_less_than_one_token_holds_no_more(program: Program) -> None:
+def test_a_bucket_with_a_capacity_below_one_token_never_exceeds_it(program: Program) -> None:
     bucket = program.run("token_bucket").TokenBucket(0.5, 0.1)
     assert bucket.consume(0.5)
     assert bucket.consume(0.2)
     assert program.world.sleeps == pytest.approx([2.0])
 
 
-def test_a_bucket_that_gains_nothing_any_more_refuses_instead_of_waiting_for_ever(world: World) -> None:
+def test_a_bucket_without_refill_refuses_instead_of_waiting_permanently(world: World) -> None:
     bucket = TokenBucket(10, 2, clock=world.clock, sleep=world.sleep)
     bucket.refill_rate = 0.0
     assert bucket.consume(10)
@@ -210,7 +212,7 @@ def test_a_later_call_does_not_overtake_one_that_waits(world: World) -> None:
     assert bucket.tokens == 0
 
 
-def test_a_forked_child_owes_nothing_to_its_parent_s_calls(world: World) -> None:
+def test_calls_of_the_parent_do_not_count_in_a_forked_child(world: World) -> None:
     def sleep(_: float) -> None:
         child = os.fork()
         if not child:

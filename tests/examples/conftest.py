@@ -1,4 +1,4 @@
-"""A reader's shell: an empty directory, made-up credentials, and the simulator in the place of Bedrock."""
+"""A reader's shell: an empty directory, made-up credentials, and the simulator in place of Bedrock."""
 
 from __future__ import annotations
 

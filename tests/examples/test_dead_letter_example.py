@@ -1,4 +1,4 @@
-"""The example of dead letters keeps what failed, and sends it again after the outage."""
+"""The dead-letter example stores failed calls, and sends them again after the outage."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Each example runs as it stands, and does under faults what its text says."""
+"""Each example runs as it is, and behaves under faults as its text says."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ FAILS = {"kind": "error", "code": "InternalServerException"}
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
-def test_an_example_is_short_listed_and_run_here(name: str) -> None:
+def test_each_example_is_short_listed_in_the_readme_and_tested(name: str) -> None:
     assert 20 <= len((EXAMPLES / name).read_text(encoding="utf-8").splitlines()) <= 80
     assert f"[{name}]({name})" in (EXAMPLES / "README.md").read_text(encoding="utf-8")
     assert any(f'"{name}"' in tests.read_text(encoding="utf-8") for tests in Path(__file__).parent.glob("test_*.py"))
 
 
-def test_sync_prints_an_answer_that_needed_two_attempts(run: Run, bedrock_simulator: Simulator) -> None:
+def test_the_sync_example_prints_an_answer_that_needed_two_attempts(run: Run, bedrock_simulator: Simulator) -> None:
     bedrock_simulator.scenario(faults=[{**FAILS, "first": 1}])
     code, out, err = run("sync.py", "Why is grass green?")
     assert code == 0
@@ -42,7 +42,7 @@ def test_sync_prints_an_answer_that_needed_two_attempts(run: Run, bedrock_simula
     assert "attempts: 2" in err
 
 
-def test_sync_says_why_there_is_no_answer(run: Run, bedrock_simulator: Simulator) -> None:
+def test_the_sync_example_says_why_there_is_no_answer(run: Run, bedrock_simulator: Simulator) -> None:
     bedrock_simulator.scenario(faults=[{"kind": "error", "code": "AccessDeniedException"}])
     code, out, err = run("sync.py")
     assert (code, out) == (1, "")
@@ -51,7 +51,7 @@ def test_sync_says_why_there_is_no_answer(run: Run, bedrock_simulator: Simulator
     assert run("sync.py", " ")[0] == 2
 
 
-def test_streaming_joins_a_stream_that_broke(run: Run, bedrock_simulator: Simulator) -> None:
+def test_the_streaming_example_continues_a_broken_stream(run: Run, bedrock_simulator: Simulator) -> None:
     undisturbed = run("streaming.py")[1]
     bedrock_simulator.scenario(faults=[{"kind": "truncate", "after": 6, "first": 1}])
     code, out, err = run("streaming.py")
@@ -59,7 +59,7 @@ def test_streaming_joins_a_stream_that_broke(run: Run, bedrock_simulator: Simula
     assert "joined at character 100, verified; StreamIncomplete" in err
 
 
-def test_streaming_says_that_an_answer_is_incomplete(run: Run, bedrock_simulator: Simulator) -> None:
+def test_the_streaming_example_reports_an_incomplete_answer(run: Run, bedrock_simulator: Simulator) -> None:
     bedrock_simulator.scenario(faults=[{"kind": "truncate", "after": 6}])
     code, out, err = run("streaming.py")
     assert code == 1
@@ -67,7 +67,7 @@ def test_streaming_says_that_an_answer_is_incomplete(run: Run, bedrock_simulator
     assert "incomplete after" in err
 
 
-def test_a_lambda_function_answers_with_a_status(run: Run, bedrock_simulator: Simulator) -> None:
+def test_the_lambda_example_returns_a_status(run: Run, bedrock_simulator: Simulator) -> None:
     answer = json.loads(run("lambda_handler.py")[1])
     assert answer["statusCode"] == 200
     assert json.loads(answer["body"])["stop_reason"] == "end_turn"
@@ -78,7 +78,7 @@ def test_a_lambda_function_answers_with_a_status(run: Run, bedrock_simulator: Si
     assert json.loads(run("lambda_handler.py", " ")[1])["statusCode"] == 400
 
 
-def test_a_batch_asks_again_only_what_failed(run: Run, bedrock_simulator: Simulator) -> None:
+def test_the_batch_example_repeats_only_failed_records(run: Run, bedrock_simulator: Simulator) -> None:
     bedrock_simulator.scenario(faults=[{"kind": "error", "code": "ValidationException", "requests": [3]}])
     code, out, err = run("batch.py")
     assert code == 1
@@ -99,7 +99,7 @@ def test_processes_that_share_a_quota_are_not_throttled(run: Run, bedrock_simula
     assert "amazon.nova-lite-v1:0" in written
 
 
-def test_an_outage_is_answered_from_the_cache_or_with_the_message(run: Run, bedrock_simulator: Simulator) -> None:
+def test_during_an_outage_the_cache_or_a_message_answers(run: Run, bedrock_simulator: Simulator) -> None:
     _, answer, source = run("cache_and_message.py", "Why is grass green?")
     assert "from the model" in source
     bedrock_simulator.scenario(faults=[FAILS])
@@ -148,7 +148,7 @@ def throttling(moto_url: str) -> Iterator[tuple[str, Throttling]]:
     server.server_close()
 
 
-def test_any_boto3_client_goes_through_throttles(run: Run, throttling: tuple[str, Throttling]) -> None:
+def test_any_boto3_client_survives_throttles(run: Run, throttling: tuple[str, Throttling]) -> None:
     url, service = throttling
     code, out, err = run("any_boto3_client.py", AWS_ENDPOINT_URL=url)
     assert (code, out.splitlines()) == (
@@ -177,7 +177,7 @@ def serving(start: Callable[..., subprocess.Popen[str]]) -> Iterator[httpx.Clien
     assert process.returncode == 0
 
 
-def test_a_service_streams_answers_and_has_a_status_for_each_failure(
+def test_the_web_service_example_streams_answers_and_has_a_status_for_each_failure(
     start: Callable[..., subprocess.Popen[str]], bedrock_simulator: Simulator
 ) -> None:
     with serving(start) as browser:
@@ -194,7 +194,7 @@ def test_a_service_streams_answers_and_has_a_status_for_each_failure(
         assert browser.post("/", content="Why?").status_code == 503
 
 
-def test_fallback_answers_from_another_region_then_another_model_then_the_cache_then_a_message(
+def test_the_fallback_example_tries_a_region_a_model_the_cache_and_a_message(
     run: Run, bedrock_simulator: Simulator
 ) -> None:
     down = {"kind": "outage"}

@@ -1,4 +1,4 @@
-"""A Marketplace agreement that is still being made: AWS says to try again after 15 minutes."""
+"""A Marketplace agreement that is still pending: AWS says to try again after 15 minutes."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def asked(pending: float, pipeline: Pipeline, deadline: float) -> tuple[Outcome,
     ("minutes", "times"),
     [(8, [0, 15]), (10, [0, 15]), (14.9, [0, 15]), (16, [0, 15, 30]), (44, [0, 15, 30, 45])],
 )
-def test_it_is_asked_again_every_15_minutes(minutes: float, times: list[float]) -> None:
+def test_a_pending_agreement_is_retried_every_15_minutes(minutes: float, times: list[float]) -> None:
     outcome, sent = asked(minutes * MINUTE, standard(), deadline=50 * MINUTE)
     assert outcome.fault is None
     assert sent == [pytest.approx(minute * MINUTE, abs=1) for minute in times]
@@ -64,7 +64,7 @@ def test_it_is_asked_again_every_15_minutes(minutes: float, times: list[float]) 
     ("pipeline", "deadline"),
     [(standard(), float("inf")), (Pipeline(Deadline(60), *standard().policies), float("inf")), (standard(), 900.0)],
 )
-def test_a_deadline_that_does_not_reach_so_far_fails_at_once(pipeline: Pipeline, deadline: float) -> None:
+def test_a_call_whose_deadline_is_before_the_retry_fails_immediately(pipeline: Pipeline, deadline: float) -> None:
     outcome, sent = asked(8 * MINUTE, pipeline, deadline)
     assert sent == [0]
     error = error_of(outcome, "converse", Route("model"))
@@ -74,7 +74,7 @@ def test_a_deadline_that_does_not_reach_so_far_fails_at_once(pipeline: Pipeline,
     assert "a wait of 900 s is asked for" in str(error)
 
 
-def test_the_second_answer_may_end_it_too() -> None:
+def test_a_different_error_at_the_second_attempt_ends_the_retries() -> None:
     outcome, sent = asked(16 * MINUTE, standard(), deadline=20 * MINUTE)
     assert sent == [0, pytest.approx(15 * MINUTE, abs=1)]
     assert outcome.attempts == 2
@@ -84,20 +84,20 @@ def test_the_second_answer_may_end_it_too() -> None:
 
 @pytest.mark.parametrize("sentence", SENTENCES)
 @pytest.mark.parametrize("code", ["AccessDeniedException", ""])
-def test_each_sentence_of_it_states_the_wait(code: str, sentence: str) -> None:
+def test_each_message_of_a_pending_agreement_implies_the_wait(code: str, sentence: str) -> None:
     fault = classify(f"{code}: {sentence}" if code else sentence)
     assert (fault.cause, fault.retry_after) == ("marketplace-agreement-pending", 900)
     assert explain(sentence).wait == 900
 
 
-def test_its_code_states_the_wait_and_an_answers_own_wait_comes_first() -> None:
+def test_the_error_code_implies_the_wait_and_a_wait_in_the_answer_takes_precedence() -> None:
     assert answered("MPAgreementBeingCreated", "m", status=403).retry_after == 900
     assert answered("MPAgreementBeingCreated", "m", status=403, retry_after=30.0).retry_after == 30
     assert answered("AccessDeniedException", "no", status=403).retry_after is None
 
 
 @pytest.mark.parametrize("wait", [600.0, 1000.0])
-def test_functions_follow_it_where_their_deadline_allows(wait: float, world: World) -> None:
+def test_wrapped_functions_wait_15_minutes_if_their_deadline_allows(wait: float, world: World) -> None:
     made = [boto3s(), boto3s()]
 
     def ask() -> str:
@@ -115,7 +115,7 @@ def test_functions_follow_it_where_their_deadline_allows(wait: float, world: Wor
         assert world.now == 0
 
 
-def test_the_documents_retry_does_not_sleep_for_15_minutes(world: World) -> None:
+def test_the_documents_retry_function_does_not_sleep_for_15_minutes(world: World) -> None:
     def ask() -> None:
         raise boto3s()
 

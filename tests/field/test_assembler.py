@@ -1,6 +1,5 @@
-"""A collected stream is the answer that Converse would have given, whatever the blocks and however they were cut; and
-botocore takes it as the next turn.
-"""
+"""A collected stream equals the answer that Converse would have given, however its blocks are cut; and botocore accepts
+it as the next turn."""
 
 from __future__ import annotations
 
@@ -238,7 +237,7 @@ edges = st.lists(st.integers(0, 9999), max_size=6)
 
 @settings(max_examples=150)
 @given(spoken(), edges)
-def test_a_collected_stream_is_converse_s_answer(told: tuple[Any, Any], edges: list[int]) -> None:
+def test_a_collected_stream_equals_converse_s_answer(told: tuple[Any, Any], edges: list[int]) -> None:
     answer, events = told
     ended = collected(events, edges)
     assert ended.value == {"ResponseMetadata": {}, **answer}
@@ -249,9 +248,7 @@ def test_a_collected_stream_is_converse_s_answer(told: tuple[Any, Any], edges: l
 
 @settings(max_examples=50)
 @given(spoken(indexes=lambda _: {}) | spoken(indexes=lambda _: {"contentBlockIndex": 0}), edges)
-def test_blocks_are_told_apart_without_an_index_and_with_one_that_repeats(
-    told: tuple[Any, Any], edges: list[int]
-) -> None:
+def test_blocks_are_separated_without_an_index_and_with_a_repeated_one(told: tuple[Any, Any], edges: list[int]) -> None:
     answer, events = told
     assert collected(events, edges).value["output"] == answer["output"]
 
@@ -267,7 +264,7 @@ def test_indexes_may_skip_and_cross() -> None:
     assert collected(events, []).value["output"]["message"]["content"] == [{"text": "ab"}, {"text": "cd"}]
 
 
-def test_an_unknown_block_is_told_as_in_boto3s_answer() -> None:
+def test_an_unknown_block_has_the_same_form_as_in_boto3s_answer() -> None:
     later = {"inventedLater": {"x": 1}}
     events = [
         ("contentBlockStart", {"contentBlockIndex": 0, "start": later}),
@@ -293,7 +290,7 @@ def test_a_kind_of_block_that_a_later_boto3_knows_is_joined_by_its_parts() -> No
 
 
 @pytest.mark.parametrize("text", ['{"a"', "[" * 100_000, "9" * 5000])
-def test_a_tool_s_input_that_is_not_whole_json_stays_text(text: str) -> None:
+def test_a_tool_s_input_with_incomplete_json_remains_text(text: str) -> None:
     transcript = Transcript()
     transcript.add({"contentBlockDelta": {"contentBlockIndex": 0, "delta": {"toolUse": {"input": text}}}})
     assert transcript.message()["content"] == [{"toolUse": {"input": text}}]
@@ -345,7 +342,7 @@ def test_every_way_to_read_a_stream_gives_the_same_answer(face: Any) -> None:
         assert reply.output["message"]["content"] == pieces.reply.output["message"]["content"] == BLOCKS_OF_CITED
 
 
-def test_what_a_broken_stream_had_said_has_the_same_form(face: Any) -> None:
+def test_the_received_part_of_a_broken_stream_has_the_same_form(face: Any) -> None:
     with Wire(
         stream(*(wired(*one) for one in CITED), exception("modelStreamErrorException", {"message": "m"}))
     ) as wire:

@@ -1,4 +1,4 @@
-"""Odd answers to the records of a run: each is a line of answers or a failure of that record, and ends no run."""
+"""Malformed answers to the records of a run: each becomes an answer line or a failure, and none ends the run."""
 
 from __future__ import annotations
 
@@ -79,6 +79,6 @@ def test_any_answer_is_a_line_or_a_failure_of_its_record(face: Asyncio, body: by
         ("five", None),
     ],
 )
-def test_a_usage_that_was_not_reported_teaches_nothing(usage: Any, read: Usage | None) -> None:
+def test_a_missing_usage_does_not_change_the_estimates(usage: Any, read: Usage | None) -> None:
     (spent,) = read_spent([json.dumps({"id": "a", "text": "x", "usage": usage}).encode()], "answers")
     assert (spent.usage if isinstance(spent, Spent) else None) == read

@@ -64,7 +64,7 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[socket.socket]:
 
 
 @pytest.mark.parametrize("through", ["", "proxy"])
-def test_tcp_watches_every_connection(face: Any, made: list[socket.socket], through: str) -> None:
+def test_every_connection_uses_tcp_keep_alive(face: Any, made: list[socket.socket], through: str) -> None:
     with Wire(answer(reply("y"))) as wire:
         there = find_endpoint(session(), endpoint_url="http://bedrock.test" if through else wire.url)
         proxy = f"http://127.0.0.1:{wire.port}" if through else None
@@ -89,7 +89,7 @@ def _peer(sock: socket.socket) -> int:
     return where[1] if isinstance(where, tuple) else 0
 
 
-def test_a_peer_that_vanished_takes_all_kept_connections_with_it(face: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_vanished_server_closes_all_of_its_idle_connections(face: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     with RawServer(echo) as server:
         transport = face.open(server.url)
         open_two(face, transport, server)
@@ -158,7 +158,7 @@ def vanish(face: Any, transport: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(Kept, "more", more)
 
 
-def test_an_option_that_the_system_refuses_costs_no_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_socket_option_that_the_system_refuses_breaks_no_connection(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("aws_bedrock_inference.transports.connections.SOCKET_OPTIONS", [(99, 99, 99)])
     made_socket((socket.AF_INET, socket.SOCK_STREAM, 0, "", None)).close()
 
@@ -210,7 +210,7 @@ loop.close()
 """
 
 
-def test_a_child_has_connections_of_its_own() -> None:
+def test_a_forked_child_has_its_own_connections() -> None:
     """The finding: forked workers got each other's answers. Even a child that exits does nothing to its parent's."""
     served: list[tuple[int, str]] = []
 
@@ -231,7 +231,7 @@ def test_a_child_has_connections_of_its_own() -> None:
 # ---- event loops
 
 
-def test_the_connections_of_a_loop_end_with_it() -> None:
+def test_connections_close_with_their_event_loop() -> None:
     """The finding: a module's client with one `asyncio.run` for each event ran out of descriptors."""
     complaints: list[Any] = []
     with RawServer(echo) as server:
@@ -250,7 +250,7 @@ def test_the_connections_of_a_loop_end_with_it() -> None:
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
-def test_the_connections_of_a_loop_that_was_only_closed_end_too(scheme: str, tmp_path: Any) -> None:
+def test_connections_of_an_event_loop_that_was_only_closed_are_closed_too(scheme: str, tmp_path: Any) -> None:
     with TlsServer(tmp_path) if scheme == "https" else RawServer(echo) as server:
         there = find_endpoint(session(), endpoint_url=server.url)
         verify = str(tmp_path / "cert.pem") if scheme == "https" else True
@@ -299,7 +299,7 @@ class TlsServer(RawServer):
         self.url = self.url.replace("http:", "https:")
 
 
-def test_a_call_over_tls_in_both_worlds(face: Any, tmp_path: Any) -> None:
+def test_a_call_over_tls_works_in_threads_and_asyncio(face: Any, tmp_path: Any) -> None:
     with TlsServer(tmp_path) as server:
         there = find_endpoint(session(), endpoint_url=server.url)
         trusting = face.open(Endpoint(server.url, "us-east-1", "", there.signer, verify=str(tmp_path / "cert.pem")))
@@ -313,7 +313,7 @@ def test_a_call_over_tls_in_both_worlds(face: Any, tmp_path: Any) -> None:
 # ---- closing
 
 
-def test_closing_leaves_calls_in_flight_alone() -> None:
+def test_closing_the_client_does_not_end_calls_in_flight() -> None:
     for face in Blocking(), Asyncio():
         asked, go = threading.Event(), threading.Event()
 
@@ -372,7 +372,7 @@ def test_a_stream_in_flight_outlives_closing(face: Any) -> None:
     "written",
     [b"nonsense\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{", b"", b"HTTP/1.1 200 OK\r\n: x\r\n\r\n"],
 )
-def test_no_fault_holds_a_secret(face: Any, kind: str, written: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_fault_contains_a_secret(face: Any, kind: str, written: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     def serve(peer: Peer) -> None:
         peer.request()
         peer.send(written)
@@ -386,7 +386,7 @@ def test_no_fault_holds_a_secret(face: Any, kind: str, written: bytes, monkeypat
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
 @pytest.mark.parametrize("written", [answer(b"", status="407 Proxy Authentication Required"), b"", b"nonsense\r\n\r\n"])
-def test_no_fault_holds_the_proxys_password(face: Any, scheme: str, written: bytes) -> None:
+def test_no_fault_contains_the_password_of_the_proxy(face: Any, scheme: str, written: bytes) -> None:
     def serve(peer: Peer) -> None:
         peer.request()
         peer.send(written)
@@ -438,9 +438,7 @@ def test_a_header_that_cannot_be_sent_is_refused_without_its_value(face: Any) ->
 @pytest.mark.parametrize(
     "proxy", ["http://me:SECRET/x@proxy.test:80", "socks5://me:SECRET@proxy.test", "http://:SECRET@"]
 )
-def test_a_proxy_that_cannot_be_right_is_refused_without_its_password(
-    proxy: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_invalid_proxy_is_refused_without_its_password(proxy: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTPS_PROXY", proxy)
     with pytest.raises(InvalidProxiesConfigError, match="%2F") as raised:
         find_endpoint(session())

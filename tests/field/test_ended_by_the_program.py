@@ -1,4 +1,4 @@
-"""What the program itself ends (a cancelled task, Ctrl-C, a stream that is closed or dropped) is no failure."""
+"""A call that the program itself ends (a cancelled task, Ctrl-C, a closed or dropped stream) is not a failure."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def interrupt(client: Any, by: type[BaseException]) -> None:
     client._driver._send = send
 
 
-def test_a_stream_that_is_closed_early(face: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_stream_that_is_closed_early_is_not_a_failure(face: Any, caplog: pytest.LogCaptureFixture) -> None:
     with Wire(WHOLE) as wire:
         client = face.open(wire.url)
         heard = Heard(client, caplog)
@@ -92,7 +92,7 @@ def test_a_stream_that_is_closed_early(face: Any, caplog: pytest.LogCaptureFixtu
     assert heard.ends[0].usage is not None  # what came is paid for
 
 
-def test_a_stream_that_is_dropped(face: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_dropped_stream_is_not_a_failure(face: Any, caplog: pytest.LogCaptureFixture) -> None:
     with Wire(WHOLE) as wire:
         client = face.open(wire.url)
         heard = Heard(client, caplog)
@@ -104,7 +104,7 @@ def test_a_stream_that_is_dropped(face: Any, caplog: pytest.LogCaptureFixture) -
     assert heard.is_the_programs_doing()
 
 
-def test_a_closed_generator_around_a_stream(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_closed_generator_around_a_stream_is_not_a_failure(caplog: pytest.LogCaptureFixture) -> None:
     face = Blocking()
 
     def pieces(client: BedrockClient) -> Iterator[str]:
@@ -123,7 +123,7 @@ def test_a_closed_generator_around_a_stream(caplog: pytest.LogCaptureFixture) ->
 
 @pytest.mark.parametrize("by", [KeyboardInterrupt, asyncio.CancelledError, SystemExit])
 @pytest.mark.parametrize("streamed", [False, True])
-def test_an_interruption_before_the_answer(
+def test_an_interruption_before_the_answer_is_not_a_failure(
     face: Any, caplog: pytest.LogCaptureFixture, by: type[BaseException], streamed: Any
 ) -> None:
     client = face.open("http://127.0.0.1:9")
@@ -134,7 +134,7 @@ def test_an_interruption_before_the_answer(
     assert heard.is_the_programs_doing()
 
 
-def test_a_browser_that_leaves_cancels_the_task_that_reads(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_reading_task_cancelled_by_a_disconnect_is_not_a_failure(caplog: pytest.LogCaptureFixture) -> None:
     """As ASGI servers do; whoever reads on nonetheless hears why there is no more."""
     face = Asyncio()
 
@@ -160,7 +160,7 @@ def test_a_browser_that_leaves_cancels_the_task_that_reads(caplog: pytest.LogCap
         face.end()
 
 
-def test_a_cancelled_call(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_cancelled_call_is_not_a_failure(caplog: pytest.LogCaptureFixture) -> None:
     face = Asyncio()
 
     async def cancel(client: AsyncBedrockClient) -> None:
@@ -185,7 +185,7 @@ def test_a_cancelled_call(caplog: pytest.LogCaptureFixture) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # asyncio says what was destroyed
-def test_a_call_whose_task_is_destroyed(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_call_whose_task_is_destroyed_is_not_a_failure(caplog: pytest.LogCaptureFixture) -> None:
     face = Asyncio()
     client = face.open("http://127.0.0.1:9")
     heard = Heard(client, caplog)
@@ -209,7 +209,7 @@ def test_a_call_whose_task_is_destroyed(caplog: pytest.LogCaptureFixture) -> Non
     face.end()
 
 
-def test_wrapped_functions_say_so_too(caplog: pytest.LogCaptureFixture) -> None:
+def test_interrupted_wrapped_functions_are_not_failures(caplog: pytest.LogCaptureFixture) -> None:
     world = World()
     ends: list[Any] = []
     caplog.set_level(logging.INFO, logger=LOGGER.name)
@@ -241,6 +241,6 @@ def test_a_failure_is_still_a_warning(face: Any, caplog: pytest.LogCaptureFixtur
     assert "WARNING" in {each.levelname for each in caplog.records}
 
 
-def test_the_catalogue_knows_it() -> None:
+def test_the_catalogue_explains_the_code_of_an_interruption() -> None:
     found = explain("StreamInterrupted: a cancellation or another exception interrupted the reading of the stream")
     assert (found.cause, found.decision.value) == ("abandoned", "FAIL")

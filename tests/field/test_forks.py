@@ -1,4 +1,4 @@
-"""A process that forks with a client at work: nothing of the parent's may be used, waited for or ended by the child."""
+"""A process forks while a client works: the child uses, awaits and ends nothing that belongs to the parent."""
 
 from __future__ import annotations
 
@@ -165,7 +165,7 @@ print(in_child(work))
 """
 
 
-def test_a_lock_that_another_thread_holds_at_the_fork_is_not_waited_for(echo: str) -> None:
+def test_a_child_does_not_wait_for_a_lock_held_at_the_fork(echo: str) -> None:
     assert run(HELD_LOCKS, echo) == "in the child"
 
 
@@ -214,7 +214,7 @@ print(ask(Driver(lambda call: Outcome(usage=Usage(1, 1)))).fault)
 
 
 @pytest.mark.parametrize("what", ["slot", "queue", "probe"])
-def test_calls_of_the_parent_hold_nothing_in_the_child(what: str) -> None:
+def test_calls_of_the_parent_occupy_no_slot_in_the_child(what: str) -> None:
     assert run(IN_FLIGHT, what).splitlines() == ["(None, 0.0, 0)", "None"]
 
 
@@ -248,7 +248,7 @@ print(first + "".join(answer))
 """
 
 
-def test_a_stream_of_the_parent_stays_the_parents() -> None:
+def test_a_child_does_not_end_a_stream_of_its_parent() -> None:
     with Wire(stream(*FRAMES)) as wire:
         assert run(STREAM, wire.url).splitlines() == ["StreamInherited", "dropped", "Because of Rayleigh."]
 

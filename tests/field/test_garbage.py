@@ -1,4 +1,4 @@
-"""What the garbage collector finds: half-read streams and destroyed tasks. It runs anywhere, also under a lock."""
+"""Half-read streams and destroyed tasks under the garbage collector, which runs anywhere, also under a lock."""
 
 from __future__ import annotations
 
@@ -172,7 +172,7 @@ def in_a_frame(thing: Any) -> None:
 
 
 @pytest.mark.parametrize("cycle", [in_a_cycle, in_a_frame, lambda thing: None])
-def test_a_dropped_stream_does_nothing_where_it_is_collected(place: Place, cycle: Callable[[Any], None]) -> None:
+def test_a_dropped_stream_does_no_work_inside_the_garbage_collector(place: Place, cycle: Callable[[Any], None]) -> None:
     reading = [half_read(place)]
 
     def drop() -> None:
@@ -185,7 +185,9 @@ def test_a_dropped_stream_does_nothing_where_it_is_collected(place: Place, cycle
 
 
 @pytest.mark.parametrize("cycle", [in_a_cycle, in_a_frame, lambda thing: None])
-def test_a_dropped_stream_of_asyncio_does_so_too(place: Place, cycle: Callable[[Any], None]) -> None:
+def test_a_dropped_asyncio_stream_does_no_work_inside_the_garbage_collector(
+    place: Place, cycle: Callable[[Any], None]
+) -> None:
     reading = [half_read_in_a_loop(place)]
     loop: Any = place.world.loop  # type: ignore[attr-defined]
 
@@ -214,7 +216,7 @@ def test_a_dropped_stream_of_a_closed_loop_is_forgotten_with_it(place: Place) ->
 
 @pytest.mark.parametrize("what", ["a call", "a collected stream", "a stream"])
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # asyncio says what was destroyed
-def test_a_task_that_is_destroyed_does_nothing_where_it_is_collected(
+def test_a_destroyed_task_does_no_work_inside_the_garbage_collector(
     place: Place, what: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def answer(_: Any) -> Any:
@@ -251,7 +253,7 @@ def test_a_task_that_is_destroyed_does_nothing_where_it_is_collected(
     assert "Task was destroyed" in caplog.text
 
 
-def test_who_waits_for_a_dropped_stream_is_woken(place: Place) -> None:
+def test_a_call_that_waits_for_a_dropped_stream_is_woken(place: Place) -> None:
     quota = Quota(concurrency=1)
     step = quota.around(send, place.world.clock)
     driver = Driver(lambda _: place.open(Endless), clock=place.world.clock)
@@ -273,7 +275,7 @@ def test_who_waits_for_a_dropped_stream_is_woken(place: Place) -> None:
     assert ended.wait(LIMIT)
 
 
-def test_collections_in_the_middle_of_everything() -> None:
+def test_calls_work_while_the_garbage_collector_runs_at_every_step() -> None:
     """Threads that drop streams in cycles while the collector runs as often as it can."""
     place, rounds = Place(), 150
     threads = [threading.Thread(target=in_rounds, args=(place, rounds), daemon=True) for _ in range(4)]

@@ -1,4 +1,4 @@
-"""What callers name, models and priorities, does not fill the memory nor slow the others down."""
+"""Model IDs, priorities and tenants come from callers: they neither fill the memory nor slow other calls down."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from aws_bedrock_inference.rules.quota.ticket import LEVELS, TENANTS, Ticket
 
 
 @pytest.mark.parametrize("kind", [BedrockClient, AsyncBedrockClient])
-def test_a_client_remembers_so_many_model_ids(kind: Any) -> None:
+def test_the_number_of_remembered_model_ids_is_bounded(kind: Any) -> None:
     with Wire(b"") as wire:
         client = kind("amazon.nova-lite-v1:0", session=session(), endpoint_url=wire.url)
         for number in range(3 * ROUTES):
@@ -43,7 +43,7 @@ def served(queue: Queue) -> list[Ticket]:
     return order
 
 
-def test_a_queue_tells_so_many_priorities_apart() -> None:
+def test_the_number_of_distinct_priorities_in_a_queue_is_bounded() -> None:
     queue, tickets = queue_of([float(number) for number in range(10 * LEVELS)])
     assert len(queue.waiting()) == LEVELS
     assert len(queue) == len(tickets)
@@ -51,7 +51,7 @@ def test_a_queue_tells_so_many_priorities_apart() -> None:
     assert len(queue) == 0
 
 
-def test_a_newcomer_is_not_put_before_those_it_is_less_urgent_than() -> None:
+def test_a_merged_priority_never_passes_more_urgent_calls() -> None:
     queue, _ = queue_of([float(10 * number) for number in range(LEVELS)])
     for priority, level in ((15.0, 20.0), (-5.0, 0.0), (1e9, 10.0 * (LEVELS - 1)), (inf, 10.0 * (LEVELS - 1))):
         ticket = Ticket(1.0, priority, 0.0)
@@ -61,13 +61,13 @@ def test_a_newcomer_is_not_put_before_those_it_is_less_urgent_than() -> None:
         ticket.left = True
 
 
-def test_few_priorities_are_kept_as_they_are() -> None:
+def test_a_few_priorities_are_not_merged() -> None:
     queue, tickets = queue_of([3.0, 1.5, 2.0, 1.5])
     assert [ticket.priority for ticket in served(queue)] == [1.5, 1.5, 2.0, 3.0]
     assert [ticket.priority for ticket in tickets] == [3.0, 1.5, 2.0, 1.5]
 
 
-def test_a_priority_for_each_call_does_not_grow_the_record_of_use() -> None:
+def test_a_new_priority_for_each_call_does_not_grow_the_usage_record() -> None:
     ledger = Ledger(rpm=None, tpm=1e12, now=0.0)
     for number in range(10 * LEVELS):
         ticket = ledger.reserve(100.0, 0.0, 0.0, priority=float(number + 2))
@@ -77,7 +77,7 @@ def test_a_priority_for_each_call_does_not_grow_the_record_of_use() -> None:
     assert sum(consumers.values()) == 100 * 10 * LEVELS
 
 
-def test_a_tenant_for_each_call_does_not_grow_the_record_of_use_nor_what_a_store_is_told() -> None:
+def test_a_new_tenant_for_each_call_grows_neither_the_usage_record_nor_the_report() -> None:
     ledger = Ledger(rpm=None, tpm=1e9, now=0.0)
     ledger.watch()
     for number in range(3 * TENANTS):
@@ -89,7 +89,7 @@ def test_a_tenant_for_each_call_does_not_grow_the_record_of_use_nor_what_a_store
     assert sum(need.calls for need in told if need.tenant == OTHERS) >= TENANTS - NAMED
 
 
-def test_of_many_tenants_that_wait_those_that_need_most_are_told_by_name() -> None:
+def test_only_the_waiting_tenants_with_the_largest_needs_are_reported_by_name() -> None:
     ledger = Ledger(rpm=None, tpm=6000, now=0.0)
     ledger.watch()
     for number in range(1000):

@@ -1,4 +1,4 @@
-"""Ctrl-C, a cancellation or an exit at each effect of a call: what was reserved comes back, and no half looks whole."""
+"""Ctrl-C, a cancellation or an exit at each effect of a call: reservations are released, and no part looks complete."""
 
 from __future__ import annotations
 
@@ -162,7 +162,7 @@ def test_an_interruption_at_each_effect_leaves_nothing_behind(
         assert world.is_free()
 
 
-def test_a_cancelled_back_off_returns_what_it_took_from_the_budget() -> None:
+def test_a_cancelled_backoff_returns_its_tokens_to_the_retry_budget() -> None:
     world = Struck(2, KeyboardInterrupt)
     with pytest.raises(KeyboardInterrupt):
         run_blocking(world, send)

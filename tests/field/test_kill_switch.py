@@ -56,7 +56,7 @@ def test_a_client_makes_one_attempt_and_its_exceptions_stay_the_same(face: Any) 
 
 
 @pytest.mark.usefixtures("off")
-def test_a_pipeline_of_ones_own_is_off_too(face: Any) -> None:
+def test_a_custom_pipeline_is_turned_off_too(face: Any) -> None:
     with Wire(THROTTLED) as wire:
         client = face.open(wire.url, pipeline=Pipeline(Breaker(failures=1), Quota(tpm=1)))
         for _ in range(3):
@@ -115,7 +115,7 @@ def test_a_wrapped_boto3_client_makes_one_attempt() -> None:
 
 
 @pytest.mark.usefixtures("off")
-def test_a_stream_is_begun_once() -> None:
+def test_a_stream_is_started_once() -> None:
     class Client:
         begun = 0
 
@@ -131,7 +131,7 @@ def test_a_stream_is_begun_once() -> None:
 
 
 @pytest.mark.usefixtures("off")
-def test_it_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+def test_the_log_mentions_the_switch_once(caplog: pytest.LogCaptureFixture) -> None:
     for _ in range(3):
         resilient(lambda: None)
     said = [record for record in caplog.records if "AWS_BEDROCK_INFERENCE=off" in record.getMessage()]
@@ -139,14 +139,14 @@ def test_it_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
 
 
 @pytest.mark.parametrize("value", ["of", "0", "false", "disabled", "off,"])
-def test_other_values_are_refused(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_invalid_value_is_refused(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_BEDROCK_INFERENCE", value)
     with pytest.raises(ValueError, match=r'AWS_BEDROCK_INFERENCE=.*set "off"'):
         resilient(lambda: None)
 
 
 @pytest.mark.parametrize("value", ["", "on", " ON "])
-def test_on_is_as_unset(value: str, monkeypatch: pytest.MonkeyPatch, face: Any) -> None:
+def test_the_value_on_has_no_effect(value: str, monkeypatch: pytest.MonkeyPatch, face: Any) -> None:
     monkeypatch.setenv("AWS_BEDROCK_INFERENCE", value)
     with Wire(UNAVAILABLE, answer(REPLY)) as wire:
         assert face.get(face.open(wire.url).invoke("hi")).attempts == 2

@@ -1,4 +1,4 @@
-"""A connection, a thread or a reservation that is left behind is not waited for, kept or blamed on others."""
+"""Connections, threads and reservations that are left behind do not block, leak or put blame on others."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def converse(operation: str = "converse", **fields: Any) -> Call:
 
 
 @pytest.mark.parametrize("addresses", [1, 3])
-def test_a_refused_connection_fails_at_once(face: Any, monkeypatch: pytest.MonkeyPatch, addresses: int) -> None:
+def test_a_refused_connection_fails_immediately(face: Any, monkeypatch: pytest.MonkeyPatch, addresses: int) -> None:
     """Not when the time to connect is over: here an hour."""
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
@@ -69,7 +69,7 @@ NO_PROXY = {
 
 
 @pytest.mark.parametrize("written", NO_PROXY.values(), ids=NO_PROXY.keys())
-def test_what_is_no_proxy_is_not_blamed_on_the_model(face: Any, written: bytes) -> None:
+def test_a_server_that_is_not_a_proxy_is_not_blamed_on_the_model(face: Any, written: bytes) -> None:
     def serve(peer: Peer) -> None:
         peer.request()
         peer.send(written)
@@ -82,7 +82,7 @@ def test_what_is_no_proxy_is_not_blamed_on_the_model(face: Any, written: bytes) 
     assert (fault.reached, fault.unhealthy) == (False, False)
 
 
-def test_a_store_that_answers_when_nobody_waits_disturbs_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_late_answer_of_a_store_raises_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
     failures: list[Any] = []
     monkeypatch.setattr(threading, "excepthook", failures.append)
     threads: list[threading.Thread] = []
@@ -115,7 +115,7 @@ def test_a_client_that_is_dropped_closes_its_connections_quietly() -> None:
     assert [str(each.message) for each in warned if of_client in str(each.message)] == []
 
 
-def test_the_connections_of_a_burst_are_closed_when_they_are_idle_though_calls_go_on() -> None:
+def test_idle_connections_of_a_burst_are_closed_while_calls_continue() -> None:
     now = 0.0
     frames = stream().removeprefix(STREAM_HEAD)
     gone = threading.Event()
@@ -143,7 +143,7 @@ def test_the_connections_of_a_burst_are_closed_when_they_are_idle_though_calls_g
 
 
 @pytest.mark.parametrize("busy", [False, True])
-def test_ctrl_c_while_a_call_enters_the_ledger_leaves_no_reservation(*, busy: bool) -> None:
+def test_ctrl_c_during_a_reservation_leaves_none_behind(*, busy: bool) -> None:
     world = World()
     quota = Quota(rpm=60, tpm=60_000, concurrency=1)
     step = Pipeline(quota).around(send, world.clock)

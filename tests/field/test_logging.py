@@ -1,4 +1,4 @@
-"""The package's log: what it says, at which level, and what it never says."""
+"""The package's log: its lines, their levels, and what they never contain."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def lines(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
     return [(record.levelname, record.getMessage()) for record in caplog.records if record.name == LOGGER.name]
 
 
-def test_one_line_for_each_retry_and_for_the_success(face: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_each_retry_and_the_success_after_it_are_one_log_line(face: Any, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG, logger=LOGGER.name)
     with Wire(UNAVAILABLE, answer(REPLY)) as wire:
         face.get(face.open(wire.url).invoke(SECRET))
@@ -50,7 +50,7 @@ def test_one_line_for_each_retry_and_for_the_success(face: Any, caplog: pytest.L
     assert "converse on amazon.nova-lite-v1:0 in us-east-1 succeeded after 2 attempt(s)" in said[1][1]
 
 
-def test_one_line_for_a_failure(face: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_failure_is_one_log_line(face: Any, caplog: pytest.LogCaptureFixture) -> None:
     refused = fault(400, "ValidationException", f"The text {SECRET} is not valid")
     with Wire(refused) as wire, pytest.raises(BedrockError):
         face.get(face.open(wire.url).invoke(SECRET))
@@ -60,14 +60,14 @@ def test_one_line_for_a_failure(face: Any, caplog: pytest.LogCaptureFixture) -> 
     assert "ValidationException" in line
 
 
-def test_throttles_are_info(face: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_throttles_are_logged_at_level_info(face: Any, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, logger=LOGGER.name)
     with Wire(THROTTLED, answer(REPLY)) as wire:
         face.get(face.open(wire.url, pipeline=at_once(Quota(rpm=600_000))).invoke(SECRET))
     assert [(level, "throttled by" in line) for level, line in lines(caplog)] == [("INFO", True), ("WARNING", False)]
 
 
-def test_nothing_of_the_call_is_said(face: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_log_contains_nothing_of_the_request(face: Any, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG, logger=LOGGER.name)
     echo = fault(500, "InternalServerException", SECRET)
     with Wire(echo, answer(REPLY)) as wire:
@@ -77,7 +77,7 @@ def test_nothing_of_the_call_is_said(face: Any, caplog: pytest.LogCaptureFixture
         assert word not in text
 
 
-def test_wrapped_functions_have_it_without_an_option(caplog: pytest.LogCaptureFixture) -> None:
+def test_wrapped_functions_are_logged_by_default(caplog: pytest.LogCaptureFixture) -> None:
     world = World()
     failures = [ConnectionResetError(104, "Connection reset by peer")]
 
@@ -92,7 +92,7 @@ def test_wrapped_functions_have_it_without_an_option(caplog: pytest.LogCaptureFi
     assert "attempt 1 failed with ConnectionError (connection-refused-or-reset, network)" in line
 
 
-def test_the_circuit_and_the_store() -> None:
+def test_the_log_reports_the_circuit_and_the_store() -> None:
     seen: list[tuple[str, str]] = []
 
     class Handler(logging.Handler):
@@ -116,7 +116,7 @@ def test_the_circuit_and_the_store() -> None:
     assert all("password" not in line for _, line in seen)
 
 
-def test_a_repeat_after_a_time_out_says_what_it_may_cost(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_retry_after_a_timeout_logs_its_possible_cost(caplog: pytest.LogCaptureFixture) -> None:
     sent: list[float] = []
 
     def service(_: object, now: float) -> tuple[float, Outcome]:
@@ -133,7 +133,7 @@ def test_a_repeat_after_a_time_out_says_what_it_may_cost(caplog: pytest.LogCaptu
 
 
 @pytest.mark.parametrize("code", ["IdleTimeout", "ReadTimeoutError", "AttemptTimeout"])
-def test_silence_while_a_model_generates_is_paid_for_twice_at_most(code: str) -> None:
+def test_a_silent_generation_is_paid_for_at_most_twice(code: str) -> None:
     silent = unanswered(None, code=code, message="no data")
     sent: list[float] = []
 
@@ -159,7 +159,7 @@ def test_a_program_without_logging_prints_nothing() -> None:
     assert (said.stdout, said.stderr) == ("", "")
 
 
-def test_a_call_that_succeeds_makes_no_event_when_nobody_listens(face: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_successful_call_creates_no_event_without_a_listener(face: Any, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, logger=LOGGER.name)
     with Wire(answer(REPLY)) as wire:
         client = face.open(wire.url)

@@ -1,4 +1,4 @@
-"""Long generations as the probes of a circuit hold up nobody."""
+"""Long generations that probe a circuit do not delay other calls."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def day(lengths: dict[float, float], *, broken: Any = None) -> tuple[list[tuple[
 BEFORE = {n / 100: 0.5 for n in range(20)}
 
 
-def test_short_calls_do_not_wait_for_the_generations_that_probe() -> None:
+def test_short_calls_do_not_wait_for_long_probes() -> None:
     long = {6.5 + n / 100: 40.0 + 15 * n for n in range(3)}
     short = {8.0 + n: 1.0 for n in range(30)}
     ended, breaker = day(BEFORE | long | short)
@@ -63,7 +63,7 @@ def test_many_generations_at_once_are_all_answered_after_an_outage() -> None:
     assert max(late) < 60.0 + 45.0
 
 
-def test_an_outage_that_goes_on_is_still_left_alone() -> None:
+def test_a_continuing_outage_gets_only_probes() -> None:
     sent: list[float] = []
 
     def broken(now: float) -> bool:

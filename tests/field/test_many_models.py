@@ -1,4 +1,4 @@
-"""Model ids come from callers: state by model does not grow for ever, and what is in use is never forgotten."""
+"""Model IDs come from callers: the state of models does not grow without bound, and state in use is never dropped."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Day:
 
 
 @pytest.mark.parametrize("limits", [{}, {"rpm": 600, "tpm": 100_000}, {"rpm": 600, "tpd": 1_000_000}])
-def test_idle_ledgers_and_circuits_are_forgotten(limits: dict[str, int]) -> None:
+def test_idle_ledgers_and_circuits_are_dropped(limits: dict[str, int]) -> None:
     day = Day(**limits)
     for number in range(IDS):
         day.call(number, after=float(number))
@@ -54,7 +54,7 @@ def test_ids_that_do_not_exist_leave_nothing_behind() -> None:
     assert len(day.breaker._circuits) <= MANY
 
 
-def test_calls_in_flight_and_what_was_learned_stay() -> None:
+def test_state_with_calls_in_flight_or_learned_limits_is_not_dropped() -> None:
     forever = (IDS * 2.0, Outcome({}, usage=Usage(1, 1)))
     answers = {"model-slow": forever, "model-throttled": (0.1, Outcome(fault=THROTTLE))}
     day = Day(answers | {"model-ill": (0.1, Outcome(fault=UNAVAILABLE))}, rpm=600, tpm=100_000)

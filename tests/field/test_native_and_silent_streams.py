@@ -76,14 +76,14 @@ def test_a_stream_that_a_guardrail_blocked_is_complete(face: Any, family: str) -
 
 @pytest.mark.parametrize("family", SAID)
 @pytest.mark.parametrize("action", [{}, LET_PASS])
-def test_the_same_without_a_guardrail_is_truncated(face: Any, family: str, action: Any) -> None:
+def test_the_same_stream_without_a_guardrail_is_truncated(face: Any, family: str, action: Any) -> None:
     with Wire(stream(chunk({**SAID[family], **action}))) as wire, pytest.raises(StreamBroken) as raised:
         native(face, wire)
     assert raised.value.fault.code == "StreamIncomplete"
     assert raised.value.received == "No."
 
 
-def test_a_guardrail_that_changed_a_part_does_not_make_the_rest_complete(face: Any) -> None:
+def test_a_guardrail_that_masked_a_part_does_not_make_a_broken_stream_complete(face: Any) -> None:
     """One that masks names says so in every chunk, as recorded for Titan and Nova."""
     titan = {"outputText": "Emily", "index": 0.0, "inputTextTokenCount": 28.0, **MASKED}
     nova = {**SAID["nova"], **MASKED}
@@ -103,7 +103,7 @@ def test_a_guardrail_that_changed_a_part_does_not_make_the_rest_complete(face: A
 @pytest.mark.parametrize(
     "family", ["titan", "llama", "mistral", "mistral chat", "cohere", "ai21", "claude, completions"]
 )
-def test_a_blocked_prompt_is_one_chunk_also_without_a_trace(face: Any, family: str) -> None:
+def test_a_blocked_prompt_in_one_chunk_is_complete_even_without_a_trace(face: Any, family: str) -> None:
     with Wire(stream(chunk({**SAID[family], **MASKED}))) as wire:
         assert len(native(face, wire)) == 1
 
@@ -114,7 +114,7 @@ def test_the_metrics_of_bedrock_end_a_stream_of_any_family(face: Any, family: st
         assert len(native(face, wire)) == 1
 
 
-def test_one_of_several_answers_that_ended_is_not_the_end() -> None:
+def test_a_stream_is_complete_only_when_all_of_its_answers_ended() -> None:
     first = {"text": "a", "index": 0}, {"finish_reason": "COMPLETE", "index": 0}
     assert follow(*first).whole
     assert not follow(*first, {"text": "b", "index": 1}).whole
@@ -130,7 +130,7 @@ def test_one_of_several_answers_that_ended_is_not_the_end() -> None:
         ("bad", "StreamBroken", "the model reported an error"),
     ],
 )
-def test_an_error_event_of_the_model_is_the_fault(face: Any, error: Any, code: str, words: str) -> None:
+def test_an_error_event_of_the_model_is_a_fault(face: Any, error: Any, code: str, words: str) -> None:
     chunks = [SAID["claude"], {"type": "error", "error": error, **METRICS}]
     with Wire(stream(*map(chunk, chunks))) as wire, pytest.raises(ServiceFault) as raised:
         native(face, wire)
@@ -160,7 +160,7 @@ THOUGHT = event("contentBlockDelta", {"contentBlockIndex": 0, "delta": {"reasoni
         ({"messageStop": {}}, False),
     ],
 )
-def test_silence_is_expected_unless_text_arrives(event: dict[str, Any], quiet: Any) -> None:
+def test_silence_is_expected_before_text_arrives(event: dict[str, Any], quiet: Any) -> None:
     transcript = Transcript()
     transcript.add(event)
     assert transcript.quiet is quiet
@@ -181,7 +181,7 @@ def test_silence_is_expected_unless_text_arrives(event: dict[str, Any], quiet: A
         ({"contentBlockStart": {"start": {"toolUse": {}}}}, True),
     ],
 )
-def test_native_streams_are_silent_at_the_same_places(chunk: dict[str, Any], quiet: Any) -> None:
+def test_silence_is_expected_at_the_same_places_in_native_streams(chunk: dict[str, Any], quiet: Any) -> None:
     assert follow(chunk).quiet is quiet
 
 
@@ -203,7 +203,7 @@ def test_the_idle_limit_is_four_times_as_long_while_silence_is_expected() -> Non
         ([FRAMES[0], FRAMES[1]], "0.05 s", 2, 2),
     ],
 )
-def test_a_silent_generation_says_what_it_cost_and_is_not_repeated_where_it_would_be_as_silent(
+def test_a_silent_generation_reports_its_cost_and_is_not_repeated_if_it_would_be_silent_again(
     face: Any, frames: list[bytes], limit: str, tokens: int, attempts: int
 ) -> None:
     with Wire(("stall", stream(*frames, end=False))) as wire:

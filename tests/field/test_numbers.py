@@ -1,4 +1,4 @@
-"""Numbers from outside: options that are none are refused where they are given, with what to give instead."""
+"""Numbers from outside: an invalid number is refused where it is passed, with a valid example."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ PRIORITIES = ("client priority", "shares' priority")  # -1 is one
 
 
 @pytest.mark.parametrize("option", OPTIONS)
-def test_what_is_no_sensible_number_is_refused_with_a_value_error(option: str) -> None:
+def test_an_invalid_number_raises_a_value_error(option: str) -> None:
     give, besides = OPTIONS[option]
     for value in [*NEVER, *besides]:
         if (option in PRIORITIES and value == -1) or (option == "shares' priority" and value in ([], {})):
@@ -96,7 +96,7 @@ def test_what_is_no_sensible_number_is_refused_with_a_value_error(option: str) -
         assert "prompt of somebody" not in str(raised.value)
 
 
-def test_numbers_of_other_kinds_are_numbers() -> None:
+def test_other_numeric_types_are_accepted() -> None:
     for number in (5, 5.0, Fraction(5)):
         assert repr(Quota(rpm=number)).startswith("Quota(rpm=")  # type: ignore[arg-type]
     assert priority_number(-1) == -1.0
@@ -104,7 +104,7 @@ def test_numbers_of_other_kinds_are_numbers() -> None:
     assert Quota(waiting=10**6, shares={"batch": 0, 7: 0.5}).shares == {2.0: 0, 7.0: 0.5}
 
 
-def test_a_bucket_goes_on_after_numbers_that_are_none() -> None:
+def test_a_token_bucket_still_works_after_invalid_numbers() -> None:
     world = World()
     bucket = TokenBucket(10, 1, clock=world.clock, sleep=world.sleep)
     for timeout in (nan, "1", True):
@@ -117,7 +117,7 @@ def test_a_bucket_goes_on_after_numbers_that_are_none() -> None:
 
 
 @given(st.integers() | st.floats() | st.fractions() | st.booleans() | st.text() | st.none() | st.binary())
-def test_a_number_is_finite_and_real_and_its_message_is_short(value: Any) -> None:
+def test_a_number_must_be_finite_and_real_and_the_message_is_short(value: Any) -> None:
     if is_number(value):
         assert isfinite(float(value))
         assert not isinstance(value, (bool, str, bytes))
@@ -127,6 +127,6 @@ def test_a_number_is_finite_and_real_and_its_message_is_short(value: Any) -> Non
 
 
 @given(st.integers(3000, 20_000))
-def test_an_integer_of_thousands_of_digits_is_no_number_and_can_be_shown(digits: int) -> None:
+def test_an_integer_of_thousands_of_digits_is_refused_and_shown_in_short(digits: int) -> None:
     assert not is_number(10**digits)
     assert len(shown(10**digits)) <= 41

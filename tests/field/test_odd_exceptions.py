@@ -1,4 +1,4 @@
-"""`explain` and `classify` answer for every object, however odd: nothing of it makes them raise."""
+"""`explain` and `classify` return a result for every object, and no attribute of the object makes them raise."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ ODD["an exception in itself"].response = ODD["an exception in itself"]
 
 
 @pytest.mark.parametrize("name", ODD)
-def test_nothing_raises(name: str) -> None:
+def test_no_exception_object_makes_classify_raise(name: str) -> None:
     fault, meaning = classify(ODD[name]), explain(ODD[name])
     assert fault.decision is meaning.decision
     assert isinstance(str(fault), str)
@@ -155,7 +155,7 @@ def test_nothing_raises(name: str) -> None:
     assert explain(ODD[name], service=object.__name__).cause
 
 
-def test_what_can_be_read_is_read() -> None:
+def test_the_readable_parts_of_an_odd_exception_are_used() -> None:
     assert classify(ThrottlingException()).kind.value == "throttled"
     assert classify(cyclic_chain()).kind.value == "throttled"
     assert classify(OddAnswer()).status == 503
@@ -167,5 +167,5 @@ def test_what_can_be_read_is_read() -> None:
 
 
 @pytest.mark.parametrize("name", [name for name, odd in ODD.items() if issubclass(type(odd), Exception)])
-def test_a_guarded_function_may_raise_them(name: str) -> None:
+def test_a_guarded_function_may_raise_odd_exceptions(name: str) -> None:
     assert known_fault(ODD[name]).error is ODD[name]

@@ -1,4 +1,4 @@
-"""A call gets the answer to its own request or a fault, whatever the server writes, and when."""
+"""A call gets the answer to its own request or a fault, whatever the server sends and whenever it sends it."""
 
 from __future__ import annotations
 
@@ -100,14 +100,14 @@ def test_each_call_gets_its_own_answer(face: Any, what: Any) -> None:
 
 
 @pytest.mark.parametrize("what", WRONG.values(), ids=WRONG.keys())
-def test_no_call_gets_what_is_not_certainly_its_answer(face: Any, what: Any) -> None:
+def test_no_call_gets_an_answer_that_may_belong_to_another(face: Any, what: Any) -> None:
     with RawServer(writes(what)) as server:
         assert answers(face, face.open(server.url)) == [None] * CALLS
         assert server.connections == CALLS  # each of them was the last one of its connection
 
 
 @pytest.mark.parametrize("between", [b"", b"HTTP/1.1 102 Processing\r\n\r\n"])
-def test_an_interim_answer_long_before_the_final_one(face: Any, between: bytes) -> None:
+def test_an_interim_response_long_before_the_final_one_is_skipped(face: Any, between: bytes) -> None:
     """The finding: 102 was taken as the answer, and each call got the one of the call before."""
 
     def serve(peer: Peer) -> None:
@@ -121,7 +121,7 @@ def test_an_interim_answer_long_before_the_final_one(face: Any, between: bytes) 
         assert server.connections == 1
 
 
-def test_what_comes_between_two_calls_is_no_answer(face: Any) -> None:
+def test_data_received_between_two_calls_is_not_used_as_an_answer(face: Any) -> None:
     """A server that closes an idle connection may say so in an answer that nobody asked for: 408, or worse."""
     pushed, asked = threading.Event(), threading.Event()
 
@@ -142,7 +142,7 @@ def test_what_comes_between_two_calls_is_no_answer(face: Any) -> None:
             pushed.clear()
 
 
-def test_an_answer_that_comes_while_the_request_is_still_sent(face: Any) -> None:
+def test_an_answer_during_the_request_is_read(face: Any) -> None:
     """It may be read or lost; its connection is not used again unless all of the request was read."""
     large = "x" * 3_000_000
 
@@ -160,7 +160,7 @@ def test_an_answer_that_comes_while_the_request_is_still_sent(face: Any) -> None
         assert text_of(face.send(transport, call("small"))) == "small"
 
 
-def test_a_connection_that_closes_without_a_word(face: Any) -> None:
+def test_a_silently_closed_connection_never_gives_a_wrong_answer(face: Any) -> None:
     def serve(peer: Peer) -> None:
         peer.send(ok(prompt_of(peer.request())))
 
@@ -231,7 +231,7 @@ def test_an_answer_without_a_length_ends_with_its_connection(first: bytes) -> No
         b"HTTP/1.1 304 Not Modified\r\nContent-Length: 0\r\n\r\n",
     ],
 )
-def test_an_answer_that_is_the_last_of_its_connection(data: bytes) -> None:
+def test_a_connection_is_not_reused_after_its_last_answer(data: bytes) -> None:
     read = Answer()
     read.feed(data)
     assert (read.complete, read.reusable) == (True, False)
@@ -261,7 +261,7 @@ def test_an_answer_that_is_the_last_of_its_connection(data: bytes) -> None:
         b"HTTP/1.1 100 Continue\r\n\r\nHTTP/2 200\r\n",
     ],
 )
-def test_what_is_no_answer_is_malformed(data: bytes) -> None:
+def test_a_response_that_is_not_http_is_malformed(data: bytes) -> None:
     with pytest.raises(MalformedAnswer):
         Answer().feed(data)
 
@@ -269,19 +269,19 @@ def test_what_is_no_answer_is_malformed(data: bytes) -> None:
 @pytest.mark.parametrize(
     "before", [b"", b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"]
 )
-def test_what_is_malformed_is_not_quoted(before: bytes) -> None:
+def test_a_malformed_response_is_not_quoted(before: bytes) -> None:
     with pytest.raises(MalformedAnswer) as raised:
         Answer().feed(before + b"the prompt\r\n\r\n")
     assert "prompt" not in f"{raised.value!r} {clean(raised.value)!r} {clean(raised.value).__context__!r}"
 
 
-def test_the_same_length_twice_is_one_length() -> None:
+def test_a_repeated_equal_content_length_is_accepted() -> None:
     read = Answer()
     read.feed(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\nhi")
     assert (read.complete, read.reusable, read.take()) == (True, True, b"hi")
 
 
-def test_a_connection_that_did_not_take_the_request_is_not_reused() -> None:
+def test_a_connection_that_did_not_read_the_whole_request_is_not_reused() -> None:
     class Early:
         """Answers before the request was read, and reads no more."""
 
@@ -304,7 +304,7 @@ def test_a_connection_that_did_not_take_the_request_is_not_reused() -> None:
 
 
 @pytest.mark.parametrize("data", [b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nabc", b"HTTP/1.1 2", chunked("a")[:-3]])
-def test_an_answer_that_ends_too_early_is_no_answer(data: bytes) -> None:
+def test_an_answer_that_ends_too_early_is_a_fault(data: bytes) -> None:
     read = Answer()
     read.feed(data)
     with pytest.raises(ConnectionClosed):

@@ -1,4 +1,4 @@
-"""One quota pool is one ledger, whatever the ARN is through which its model is called."""
+"""One quota pool has one ledger, whichever ARN is used to call its model."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_two_profiles_of_a_model_and_the_model_itself_are_one_quota_with_its_bur
         (("us-east-1", ""), f"global.{CLAUDE}"),
     ],
 )
-def test_a_profile_draws_on_the_pool_of_what_it_was_made_from(face: Any, places: tuple[str, ...], pool: str) -> None:
+def test_a_profile_uses_the_quota_pool_of_its_source(face: Any, places: tuple[str, ...], pool: str) -> None:
     quota = Quota(tpm=1_000_000)
     with Wire(profile(*places), answer(REPLY)) as wire:
         client = face.open(wire.url, quota=quota)
@@ -84,7 +84,7 @@ def test_a_profile_draws_on_the_pool_of_what_it_was_made_from(face: Any, places:
         assert used(quota, pool) == 28
 
 
-def test_streams_look_up_too(face: Any) -> None:
+def test_streams_look_up_profiles_too(face: Any) -> None:
     quota = Quota(tpm=1_000_000)
     with Wire(profile("us-east-1"), stream(*FRAMES)) as wire:
         client = face.open(wire.url, quota=quota)
@@ -108,7 +108,7 @@ def test_streams_look_up_too(face: Any) -> None:
     ],
     ids=["denied", "missing", "throttled", "garbage", "empty", "no-models", "answered"],
 )
-def test_no_call_fails_for_a_look_up_and_who_is_not_answered_is_warned_once(face: Any, refusal: bytes) -> None:
+def test_a_failed_look_up_fails_no_call_and_warns_once(face: Any, refusal: bytes) -> None:
     quota = Quota(tpm=1_000_000)
     with Wire(refusal, answer(REPLY)) as wire, warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -124,7 +124,7 @@ def test_no_call_fails_for_a_look_up_and_who_is_not_answered_is_warned_once(face
     assert unknown[0].filename == __file__ or isinstance(face, Asyncio)
 
 
-def test_profiles_nobody_knows_share_one_quota_at_the_highest_rate(face: Any) -> None:
+def test_unknown_profiles_share_one_quota_with_the_highest_burndown(face: Any) -> None:
     quota = Quota(tpm=1_000_000)
     with Wire(fault(403, "AccessDeniedException"), answer(REPLY), fault(403, "X"), answer(REPLY)) as wire:
         client = face.open(wire.url, quota=quota)
@@ -135,7 +135,7 @@ def test_profiles_nobody_knows_share_one_quota_at_the_highest_rate(face: Any) ->
     assert model_facts(UNKNOWN_MODEL).burndown == 15
 
 
-def test_whoever_names_the_model_needs_no_look_up(face: Any) -> None:
+def test_naming_the_model_makes_a_look_up_unnecessary(face: Any) -> None:
     quota = Quota(tpm=1_000_000)
     with Wire(answer(REPLY)) as wire:
         named = ModelArn(ARN + "a", model=f"us.{CLAUDE}")
@@ -147,7 +147,7 @@ def test_whoever_names_the_model_needs_no_look_up(face: Any) -> None:
 
 
 @pytest.mark.parametrize("kind", ["prompt/P:1", "prompt-router/r", "default-prompt-router/anthropic.claude:1"])
-def test_arns_that_cannot_be_looked_up_are_warned_of(face: Any, kind: str) -> None:
+def test_an_arn_that_cannot_be_looked_up_gives_a_warning(face: Any, kind: str) -> None:
     with Wire(answer(REPLY)) as wire:
         client = face.open(wire.url, quota=Quota(tpm=1_000_000))
         with pytest.warns(UnknownModelWarning):
@@ -175,19 +175,19 @@ def test_arns_that_cannot_be_looked_up_are_warned_of(face: Any, kind: str) -> No
         ("meta.llama4-scout-17b-instruct-v1:0", "meta.llama4-scout-17b-instruct-v1:0", "on-demand"),
     ],
 )
-def test_every_form_of_a_model_id_has_its_pool(model_id: str, base: str | None, pool: str) -> None:
+def test_every_form_of_a_model_id_has_its_quota_pool(model_id: str, base: str | None, pool: str) -> None:
     if base is None:
         base = model_id if "foundation" not in model_id else "anthropic.claude-3-haiku-20240307-v1:0"
     assert target(model_id) == (base, pool)
 
 
-def test_a_profile_of_several_models_has_none() -> None:
+def test_a_profile_of_several_models_has_no_quota_pool() -> None:
     arns = [f"arn:aws:bedrock:us-east-1::foundation-model/{model}" for model in (CLAUDE, NOVA)]
     assert target_of_models("us-east-1", arns) is None
     assert target_of_models("us-east-1", []) is None
 
 
-def test_a_model_arn_is_a_string_that_travels() -> None:
+def test_a_model_arn_can_be_pickled_and_copied() -> None:
     named = ModelArn(ARN + "a", model=f"us.{CLAUDE}")
     assert named == ARN + "a"
     for twin in (pickle.loads(pickle.dumps(named)), copy.deepcopy(named)):  # noqa: S301 - made here
@@ -204,7 +204,7 @@ def test_a_model_arn_that_names_nothing_is_refused(arn: str, model: str) -> None
 class TestLookUps:
     """The look-ups themselves, with a clock that moves only when asked."""
 
-    def test_many_at_once_ask_once_and_hear_the_same(self) -> None:
+    def test_simultaneous_look_ups_of_one_arn_share_one_request(self) -> None:
         asked: list[str] = []
         release = threading.Event()
 
@@ -220,7 +220,7 @@ class TestLookUps:
         assert known.known(ARN) == (CLAUDE, "global")
         assert asked == [ARN]
 
-    def test_nobody_waits_longer_than_a_moment_and_a_late_answer_still_counts(self) -> None:
+    def test_a_look_up_delays_a_call_only_briefly_and_a_late_answer_is_still_used(self) -> None:
         world, release = World(), threading.Event()
 
         def ask(_: str) -> Target:
@@ -237,7 +237,7 @@ class TestLookUps:
         assert question.run()
         assert known.known(ARN) == (CLAUDE, "global")
 
-    def test_the_wait_ends_by_the_deadline_of_the_call(self) -> None:
+    def test_the_wait_for_a_look_up_ends_at_the_deadline_of_the_call(self) -> None:
         world, never = World(), threading.Event()
         known = Profiles(clock=world.clock, patience=60.0)
         assert known.find(ARN, lambda _: Target(NOVA, "global") if never.wait(60) else None, 0.0) is None
@@ -262,7 +262,7 @@ class TestLookUps:
         assert known.known(ARN) == (CLAUDE, "global")
         assert asked == [ARN]
 
-    def test_a_forked_child_asks_for_itself(self) -> None:
+    def test_a_forked_child_makes_its_own_look_ups(self) -> None:
         never = threading.Event()
         known = Profiles(patience=60.0)
         known.find(ARN, lambda _: Target(CLAUDE, "global") if never.wait(60) else None)

@@ -1,4 +1,4 @@
-"""What a request says is checked once, before anything is sent, and no request spoils the quota for others."""
+"""A request is checked once before it is sent, and no request spoils the quota for others."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ UNSENDABLE: dict[str, tuple[dict[str, Any], str]] = {
 
 @pytest.mark.parametrize(("params", "sentence"), UNSENDABLE.values(), ids=UNSENDABLE)
 @pytest.mark.parametrize("method", ["converse", "converse_stream"])
-def test_what_no_request_can_carry_is_refused_unsent_and_named(
+def test_a_value_that_no_request_can_contain_is_refused_unsent_and_named(
     face: Any, method: str, params: dict[str, Any], sentence: str
 ) -> None:
     with Wire(answer(REPLY)) as wire:
@@ -118,7 +118,7 @@ def test_what_no_request_can_carry_is_refused_unsent_and_named(
     ],
 )
 @pytest.mark.parametrize("method", ["invoke", "invoke_stream"])
-def test_arguments_of_invoke_that_cannot_be_right_are_refused_unsent(
+def test_invalid_arguments_of_invoke_are_refused_unsent(
     face: Any, method: str, arguments: dict[str, Any], sentence: str
 ) -> None:
     with Wire(answer(REPLY)) as wire:
@@ -143,9 +143,7 @@ BODIES: dict[str, tuple[Any, str]] = {
 
 @pytest.mark.parametrize(("body", "sentence"), BODIES.values(), ids=BODIES)
 @pytest.mark.parametrize("method", ["invoke_model", "invoke_model_with_response_stream"])
-def test_a_body_that_is_no_json_anybody_can_read_is_refused_unsent(
-    face: Any, method: str, body: Any, sentence: str
-) -> None:
+def test_an_invalid_json_body_is_refused_unsent(face: Any, method: str, body: Any, sentence: str) -> None:
     with Wire(answer({})) as wire:
         client = face.open(wire.url)
         with pytest.raises(InvalidRequest) as raised:
@@ -155,7 +153,7 @@ def test_a_body_that_is_no_json_anybody_can_read_is_refused_unsent(
 
 
 @pytest.mark.parametrize("value", ["a\r\nX-Injected: 1", "caf\xe9", "\x00"])
-def test_a_header_takes_printable_ascii_only(face: Any, value: str) -> None:
+def test_a_header_accepts_only_printable_ascii(face: Any, value: str) -> None:
     with Wire(answer({})) as wire:
         client = face.open(wire.url)
         with pytest.raises(InvalidRequest, match="guardrailIdentifier must be printable ASCII"):
@@ -168,7 +166,7 @@ def test_a_header_takes_printable_ascii_only(face: Any, value: str) -> None:
     [json.dumps({"a": "\U0001f600"}), '{"a": "\\\\ud83d"}', json.dumps(DEEP), b"plain text", b"", '{"a": 1e999}'],
     ids=["emoji", "escaped backslash", "deep", "no json", "empty", "large float"],
 )
-def test_a_body_that_the_service_may_read_is_sent_as_it_is(face: Any, body: Any) -> None:
+def test_a_body_that_the_service_may_accept_is_sent_unchanged(face: Any, body: Any) -> None:
     with Wire(answer({})) as wire:
         client = face.open(wire.url)
         face.get(client.invoke_model(body=body))
@@ -182,7 +180,7 @@ def test_a_body_of_another_type_is_not_read_as_json(face: Any) -> None:
         assert wire.received[0].body == b"\xff\xfe"
 
 
-def test_what_boto3_takes_is_sent_as_boto3_sends_it(face: Any, oracle: Any) -> None:
+def test_a_request_that_boto3_accepts_is_sent_as_boto3_sends_it(face: Any, oracle: Any) -> None:
     for params in (
         {"additionalModelRequestFields": {1: 2, None: 3, "a": 2**100}},
         {"inferenceConfig": {"temperature": Decimal("0.5"), "topP": 1}},
@@ -209,7 +207,7 @@ NUMBERS: list[Any] = [-1, -(10**12), 0, HUGE, -HUGE, 1e300, 0.5, True, "5", None
 @pytest.mark.parametrize("number", NUMBERS, ids=[str(each)[:9] for each in NUMBERS])
 @pytest.mark.parametrize("family", range(len(FAMILIES)))
 @pytest.mark.parametrize("ends", ["throttled", "refused", "answered"])
-def test_a_maximum_of_any_kind_leaves_the_quota_to_the_calls_after_it(family: int, number: Any, ends: str) -> None:
+def test_no_value_of_max_tokens_blocks_the_quota_for_later_calls(family: int, number: Any, ends: str) -> None:
     face = Blocking()
     first = {"throttled": THROTTLED, "refused": fault(400, "ValidationException"), "answered": answer({})}[ends]
     with Wire(first, answer({})) as wire:
@@ -226,7 +224,7 @@ def test_a_maximum_of_any_kind_leaves_the_quota_to_the_calls_after_it(family: in
 
 @pytest.mark.parametrize("number", NUMBERS, ids=[str(each)[:9] for each in NUMBERS])
 @pytest.mark.filterwarnings("ignore::aws_bedrock_inference.tokens.max_tokens_warning.UnboundedAnswerWarning")
-def test_with_a_limit_only_the_call_that_exceeds_it_is_refused(face: Any, number: Any) -> None:
+def test_only_a_call_above_the_limit_is_refused(face: Any, number: Any) -> None:
     quota = Quota(tpm=900_000)
     with Wire(stream(chunk({"a": 1})), stream(chunk({"a": 1}))) as wire:
         client = face.open(wire.url, quota=quota)
@@ -247,7 +245,7 @@ def test_with_a_limit_only_the_call_that_exceeds_it_is_refused(face: Any, number
             face.leave(each["body"])
 
 
-def test_an_innocent_stream_goes_on_after_a_poisonous_one(face: Any) -> None:
+def test_a_valid_stream_works_after_an_invalid_one(face: Any) -> None:
     with Wire(THROTTLED, stream(*FRAMES)) as wire:
         client = face.open(wire.url)
         with pytest.raises(InvalidRequest):
@@ -283,13 +281,13 @@ def test_every_body_has_a_finite_estimate_or_is_refused(body: Any) -> None:
 
 
 @given(st.dictionaries(MEMBERS, JSON, max_size=4))
-def test_a_maximum_is_a_small_whole_number_or_none(request: dict[str, Any]) -> None:
+def test_max_tokens_is_read_as_a_small_integer_or_as_unset(request: dict[str, Any]) -> None:
     found = max_tokens(request)
     assert found is None or (type(found) is int and 0 <= found <= 1_000_000)
 
 
 @given(st.lists(st.integers(-10, HUGE) | st.sampled_from([1e300, nan, inf, -1e300]), max_size=20))
-def test_no_usage_teaches_an_estimate_that_stops_later_calls(counts: list[Any]) -> None:
+def test_no_reported_usage_makes_an_estimate_that_blocks_later_calls(counts: list[Any]) -> None:
     gauge = TokenGauge()
     for count in counts:
         learn(gauge, "m", Weighed(5, 5, 1.0, text_bytes=16), Usage(count, 1))

@@ -1,4 +1,4 @@
-"""What is given to `resilient()` is guarded or refused, and what was raised is raised again as it was."""
+"""`resilient()` guards or refuses every object that is passed, and re-raises exceptions unchanged."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_every_callable_is_guarded(target: Callable[[Flaky], Any]) -> None:
 
 
 @pytest.mark.parametrize("target", ASYNC.values(), ids=ASYNC)
-def test_every_coroutine_function_is_guarded_whatever_holds_it(target: Callable[[AsyncFlaky], Any]) -> None:
+def test_every_coroutine_function_is_guarded_whatever_wraps_it(target: Callable[[AsyncFlaky], Any]) -> None:
     flaky = AsyncFlaky()
     world = World()
 
@@ -200,7 +200,7 @@ REFUSED: list[tuple[Any, str]] = [
 
 
 @pytest.mark.parametrize(("target", "sentence"), REFUSED)
-def test_what_cannot_be_guarded_is_refused_with_a_sentence(target: Any, sentence: str) -> None:
+def test_an_object_that_cannot_be_guarded_is_refused_with_a_message(target: Any, sentence: str) -> None:
     with pytest.raises(TypeError) as raised:
         resilient(target)
     assert sentence in str(raised.value)
@@ -208,7 +208,7 @@ def test_what_cannot_be_guarded_is_refused_with_a_sentence(target: Any, sentence
         resilient(timeout=5)(target)
 
 
-def test_what_belongs_to_a_client_is_refused_with_the_client_to_guard(alone: None) -> None:
+def test_a_part_of_a_client_is_refused_with_the_client_to_guard_instead(alone: None) -> None:
     client = session().client("s3")
     for target, sentence in [
         (client.get_paginator("list_buckets"), "create the paginator from the guarded client"),
@@ -235,7 +235,7 @@ NAMES = ["coroutine", "generator", "async generator", "block", "map", "filter", 
 
 @pytest.mark.parametrize(("function", "sentence"), LAZY, ids=NAMES)
 @pytest.mark.parametrize("how", ["resilient", "backoff", "breaker"])
-def test_work_that_is_still_to_be_done_is_not_passed_on_unguarded(
+def test_a_function_that_returns_unfinished_work_is_refused(
     how: str, function: Callable[[], Any], sentence: str
 ) -> None:
     calls: dict[str, Callable[[], Any]] = {
@@ -248,7 +248,9 @@ def test_work_that_is_still_to_be_done_is_not_passed_on_unguarded(
 
 
 @pytest.mark.parametrize(("function", "sentence"), LAZY, ids=NAMES)
-def test_a_coroutine_function_passes_no_such_work_on_either(function: Callable[[], Any], sentence: str) -> None:
+def test_a_coroutine_function_that_returns_unfinished_work_is_refused(
+    function: Callable[[], Any], sentence: str
+) -> None:
     async def late() -> Any:
         return function()
 
@@ -256,12 +258,12 @@ def test_a_coroutine_function_passes_no_such_work_on_either(function: Callable[[
         asyncio.run(resilient(late)())
 
 
-def test_a_function_may_return_a_client_that_is_guarded(alone: None) -> None:
+def test_a_function_may_return_a_guarded_client(alone: None) -> None:
     client = resilient(session().client("s3"))
     assert resilient(lambda: client)() is client
 
 
-def test_an_object_that_answers_any_name_is_guarded_under_the_name_of_its_type() -> None:
+def test_an_object_that_has_every_attribute_is_guarded_under_its_type_name() -> None:
     flaky = Flaky()
 
     class Proxy:
@@ -277,7 +279,7 @@ def test_an_object_that_answers_any_name_is_guarded_under_the_name_of_its_type()
 
 
 @pytest.mark.parametrize("target", [AsyncFlaky().aonce, AsyncFlaky(), functools.partial(AsyncFlaky().aonce)])
-def test_blocking_names_refuse_coroutine_functions(target: Any) -> None:
+def test_blocking_functions_refuse_coroutine_functions(target: Any) -> None:
     with pytest.raises(TypeError, match="coroutine function"):
         retry_with_exponential_backoff(target)
     with pytest.raises(TypeError, match="coroutine function"):
@@ -389,7 +391,7 @@ def raised_by(error: BaseException, how: str) -> BaseException | None:
 
 @pytest.mark.parametrize("make", CAUGHT, ids=NAMES)
 @pytest.mark.parametrize("how", ["resilient", "attempts", "coroutine", "backoff", "breaker"])
-def test_what_was_raised_is_raised_again_the_same_object_with_its_traceback(
+def test_an_exception_is_re_raised_as_the_same_object_with_its_traceback(
     how: str, make: Callable[[], BaseException]
 ) -> None:
     error = make()

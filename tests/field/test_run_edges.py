@@ -1,4 +1,4 @@
-"""The ends of a batch run: outputs that are no files, inputs that are closed."""
+"""Edge cases of a batch run: outputs that are not files, inputs that are closed."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 @pytest.mark.parametrize("name", ["answers.jsonl", "answers.jsonl.failed.jsonl"])
 @pytest.mark.parametrize("make", [os.mkdir, os.mkfifo])
-def test_a_place_that_is_no_file_is_refused_before_the_run(name: str, make: Any, tmp_path: Path) -> None:
+def test_an_output_that_is_not_a_file_is_refused_before_the_run(name: str, make: Any, tmp_path: Path) -> None:
     make(tmp_path / name)
     with pytest.raises(ValueError, match="is not a regular file"):
         Output(tmp_path / "answers.jsonl")
     assert (tmp_path / name).exists()
 
 
-def test_a_name_that_is_too_long_is_a_wrong_argument(tmp_path: Path) -> None:
+def test_a_file_name_that_is_too_long_is_a_usage_error(tmp_path: Path) -> None:
     source = tmp_path / "in.jsonl"
     source.write_text('{"id": "1", "prompt": "hi"}\n')
     result = CliRunner().invoke(main, ["run", str(source), "-o", str(tmp_path / ("x" * 300)), "--simulate"])
@@ -46,7 +46,7 @@ def test_a_name_that_is_too_long_is_a_wrong_argument(tmp_path: Path) -> None:
         ["scan"],
     ],
 )
-def test_a_closed_standard_input_is_named(arguments: list[str], tmp_path: Path) -> None:
+def test_a_closed_standard_input_is_reported(arguments: list[str], tmp_path: Path) -> None:
     result = subprocess.run(  # noqa: S603 - our own command
         ["/bin/sh", "-c", 'exec "$0" -m aws_bedrock_inference "$@" <&-', sys.executable, *arguments],
         cwd=tmp_path,
@@ -60,7 +60,7 @@ def test_a_closed_standard_input_is_named(arguments: list[str], tmp_path: Path) 
 
 
 @pytest.mark.parametrize("width", ["0", "1", "-5", "abc"])
-def test_a_width_that_is_none_hides_nothing(width: str) -> None:
+def test_an_invalid_terminal_width_hides_no_text(width: str) -> None:
     result = subprocess.run(
         [sys.executable, "-m", "aws_bedrock_inference", "explain", "NoSuchBucket"],
         env={**os.environ, "COLUMNS": width},

@@ -1,4 +1,4 @@
-"""What a record may do to a run, and what the system may do to its files."""
+"""Records that could break a run, and systems that damage its files."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_an_error_of_one_record_is_that_records_failure(tmp_path: Path, error: E
 
 
 @pytest.mark.parametrize("part", [nested(5000), b"bytes", {1, 2}, object()], ids=["deep", "bytes", "set", "object"])
-def test_neither_an_answer_nor_a_record_that_json_cannot_hold_ends_the_run(tmp_path: Path, part: Any) -> None:
+def test_answers_and_records_that_json_cannot_represent_do_not_end_the_run(tmp_path: Path, part: Any) -> None:
     async def ask(record: Record) -> Answer:
         await asyncio.sleep(0)
         return Answer({"id": record.key, "text": part if record.key == "p1" else "Hi"}, "end_turn")
@@ -159,7 +159,7 @@ class Disk:
 
 
 @pytest.mark.parametrize("room", range(1, len(LINES[0])))
-def test_a_line_that_tore_on_a_full_disk_is_cut_off_and_written_when_there_is_room(
+def test_a_torn_line_on_a_full_disk_is_removed_and_written_when_there_is_space(
     written: Written, monkeypatch: pytest.MonkeyPatch, room: int
 ) -> None:
     disk = Disk(monkeypatch, room=room)
@@ -172,13 +172,13 @@ def test_a_line_that_tore_on_a_full_disk_is_cut_off_and_written_when_there_is_ro
     assert written.close() == LINES[0] + LINES[1]
 
 
-def test_a_line_that_is_written_in_pieces_is_whole(written: Written, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_line_that_is_written_in_pieces_is_complete(written: Written, monkeypatch: pytest.MonkeyPatch) -> None:
     Disk(monkeypatch, step=3)
     written.answer(0)
     assert written.close() == LINES[0]
 
 
-def test_a_torn_line_that_could_not_be_cut_off_at_once_is_cut_off_later(
+def test_a_torn_line_that_could_not_be_removed_is_removed_later(
     written: Written, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     disk = Disk(monkeypatch, room=5)
@@ -207,7 +207,7 @@ def test_a_torn_line_that_could_not_be_cut_off_at_once_is_cut_off_later(
 
 
 @pytest.mark.parametrize("size", range(0, len(LINES[0] + LINES[1] + LINES[2]), 7))
-def test_a_file_cut_anywhere_is_whole_again_after_the_next_line(written: Written, size: int) -> None:
+def test_a_file_truncated_anywhere_is_repaired_by_the_next_line(written: Written, size: int) -> None:
     for number in range(3):
         written.answer(number)
     os.truncate(written.path, size)
@@ -217,7 +217,7 @@ def test_a_file_cut_anywhere_is_whole_again_after_the_next_line(written: Written
     assert written.close() == b"".join(LINES[:5])
 
 
-def test_a_file_whose_path_is_taken_goes_on_beside_it(written: Written) -> None:
+def test_a_file_whose_path_is_in_use_continues_next_to_it(written: Written) -> None:
     written.answer(0)
     for number in range(2):
         taken = written.output.path

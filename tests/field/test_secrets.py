@@ -1,4 +1,4 @@
-"""Secrets planted in every spelling, looked for on every way out."""
+"""Secrets in every spelling, searched for in every output."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ def test_no_secret_is_left_in_any_spelling(spelling: str, value: str) -> None:
 
 @pytest.mark.parametrize("value", [FAKE])  # the form that only its name gives away
 @pytest.mark.parametrize("spelling", SPELLINGS)
-def test_explain_and_scan_show_no_secret(spelling: str, value: str, tmp_path: Path) -> None:
+def test_explain_and_scan_print_no_secret(spelling: str, value: str, tmp_path: Path) -> None:
     text = planted(spelling, value)
     known = f"An error occurred (ThrottlingException) when calling the Converse operation: {text}"
     for asked in (text, known, f"ThrottlingException: {text}"):
@@ -204,7 +204,9 @@ def test_an_exception_an_event_and_a_log_show_no_secret(
 
 @pytest.mark.parametrize("value", VALUES)
 @pytest.mark.parametrize("form", [[], ["--debug"]])
-def test_the_command_shows_no_secret(value: str, form: list[str], alone: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_prints_no_secret(
+    value: str, form: list[str], alone: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", KEY_ID)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", REAL)
     with Wire(fault(400, "ValidationException", everything(value))) as wire:
@@ -225,7 +227,7 @@ def test_the_command_shows_no_secret(value: str, form: list[str], alone: None, m
         assert not leaked(CliRunner().invoke(main, [*form, *arguments]).output)
 
 
-def test_what_an_http_client_raised_is_replaced_by_what_it_said() -> None:
+def test_an_exception_of_the_http_client_is_replaced_by_its_masked_text() -> None:
     headers = CIMultiDictProxy(CIMultiDict({"Authorization": f"Bearer {FAKE}"}))
     url = URL(f"http://user:{FAKE}@proxy:3128")
     theirs = aiohttp.ClientHttpProxyError(
@@ -244,7 +246,7 @@ def test_what_an_http_client_raised_is_replaced_by_what_it_said() -> None:
     assert refused.errno == 111
 
 
-def test_a_store_s_message_holds_no_password() -> None:
+def test_the_message_of_a_store_contains_no_password() -> None:
     assert not leaked(str(StoreUnavailable(f"redis://:{FAKE}@host:6379 cannot be used")))
 
 
@@ -272,11 +274,11 @@ The bearer token is invalid; Bearer authentication is required; basic authentica
 
 
 @pytest.mark.parametrize("text", KEPT)
-def test_what_explains_an_error_is_kept(text: str) -> None:
+def test_masking_keeps_the_text_that_explains_an_error(text: str) -> None:
     assert masked(text) == text
 
 
-def test_no_text_of_the_catalogue_holds_what_looks_like_a_secret() -> None:
+def test_no_text_of_the_catalogue_looks_like_a_secret() -> None:
     """Its examples are real messages: what explains them stays, so that they are explained alike when masked."""
     texts: list[str] = []
     waiting: list[Any] = [tomllib.loads(file.read_text(encoding="utf-8")) for file in CATALOGUE.glob("*.toml")]
@@ -308,7 +310,7 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("unit", HOSTILE)
-def test_a_hostile_text_costs_no_more_than_its_length(unit: str) -> None:
+def test_the_cost_of_masking_is_linear_in_the_length_of_the_text(unit: str) -> None:
     def cost(length: int) -> float:
         text = (unit * length)[:length]
         start = time.process_time()
@@ -320,7 +322,7 @@ def test_a_hostile_text_costs_no_more_than_its_length(unit: str) -> None:
 
 
 @given(st.lists(st.sampled_from([*SPELLINGS.values(), " ", '"', "\\", "'", "=", ":", ",", "***", "password", "\n"])))
-def test_masking_twice_is_masking_once(parts: list[str]) -> None:
+def test_masking_is_idempotent(parts: list[str]) -> None:
     once = masked("".join(parts))
     assert masked(once) == once
 
@@ -337,7 +339,7 @@ PROMPT = 'Tell me "everything" about\nproject Nightingale, please'
         f"Input is too long: {PROMPT[:40]}...",
     ],
 )
-def test_a_message_that_echoes_the_prompt_does_not_tell_it(face: Any, echo: str) -> None:
+def test_a_message_that_echoes_the_prompt_is_masked(face: Any, echo: str) -> None:
     events: list[object] = []
     with Wire(fault(400, "ValidationException", echo)) as wire:
         client = face.open(wire.url, pipeline=Pipeline())
@@ -350,7 +352,7 @@ def test_a_message_that_echoes_the_prompt_does_not_tell_it(face: Any, echo: str)
     assert echo[:9] in str(raised.value)
 
 
-def test_the_prompt_of_a_model_s_own_body_is_known_too() -> None:
+def test_the_prompt_of_a_native_body_is_masked_too() -> None:
     body = json.dumps({"prompt": "the secret plan", "max_tokens": 5})
     assert without_prompt("bad value 'the secret plan' at prompt", {"body": body}) == "bad value '…' at prompt"
     assert without_prompt("bad value 'x' at prompt", {"body": b"\xff"}) == "bad value 'x' at prompt"

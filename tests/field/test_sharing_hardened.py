@@ -1,4 +1,4 @@
-"""Members of a shared quota that are stopped, end, never reach their store, or say odd things."""
+"""Members of a shared quota that are suspended, end, never reach their store, or report nonsense."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ class Process:
         assert grant.share == 1.0
 
 
-def test_a_process_that_was_stopped_sends_nothing_on_the_lease_it_had() -> None:
+def test_a_resumed_process_sends_nothing_under_its_expired_lease() -> None:
     process = Process()
     assert process.call().fault is None
     process.stopped(20.0)
@@ -114,7 +114,7 @@ def test_a_process_that_was_stopped_sends_nothing_on_the_lease_it_had() -> None:
 
 
 @pytest.mark.parametrize("reading", [1, 2, 3])  # the fourth is the last look, right before the call is sent
-def test_a_process_that_is_stopped_between_a_look_at_the_clock_and_the_call_checks_again(reading: int) -> None:
+def test_a_process_suspended_just_before_a_call_checks_its_lease_again(reading: int) -> None:
     process = Process()
     assert process.call().fault is None
     process.stop_at_reading = reading
@@ -124,7 +124,7 @@ def test_a_process_that_is_stopped_between_a_look_at_the_clock_and_the_call_chec
     assert late >= 20.0 + VALID  # when the lease of the other has run out
 
 
-def test_a_call_that_waits_is_not_admitted_by_another_that_ends_after_the_lease() -> None:
+def test_a_waiting_call_is_not_admitted_after_the_lease_expired() -> None:
     process = Process()
     process.call()
     ledger = process.quota.ledger(call().route, 0.0)
@@ -137,7 +137,7 @@ def test_a_call_that_waits_is_not_admitted_by_another_that_ends_after_the_lease(
     assert not ledger.reserve(1.0, 91.0, 91.0).admitted
 
 
-def test_an_idle_member_asks_by_the_minute_that_is_now() -> None:
+def test_an_idle_member_requests_its_share_by_the_current_minute() -> None:
     ledger = Ledger(rpm=None, tpm=TPM, now=0.0)
     ledger.settle(ledger.reserve(5_000.0, 0.0, 0.0), 5_000.0, 1.0)
     ((_, busy, _, _),) = ledger.needs(2.0).told
@@ -168,7 +168,7 @@ for _ in sys.stdin:
 """
 
 
-def test_a_real_process_that_was_stopped_sends_nothing(tmp_path: Path) -> None:
+def test_a_real_process_that_was_suspended_sends_nothing_on_its_old_lease(tmp_path: Path) -> None:
     path = tmp_path / "shares.db"
     with python(STOPPED, path) as process, closing(SqliteStore(path, timeout=60.0)) as other:
         count, fault, key = ask(process)
@@ -237,19 +237,19 @@ class Scripted(MemoryStore):
         return self.grants.pop(0)
 
 
-def test_members_granted_nothing_use_the_whole_together_while_the_store_is_out_not_each() -> None:
+def test_members_without_a_grant_divide_the_quota_during_a_store_outage() -> None:
     outage = Outage(6, Grant(0.0, 4.0, 0.3, (), members=6))
     outage.driver.run(until=180.0)
     assert 0.9 <= outage.use(60.0, 120.0) <= 1.0 + 1e-9
 
 
-def test_members_go_on_with_the_last_part_while_the_store_is_out() -> None:
+def test_members_continue_with_their_last_share_during_a_store_outage() -> None:
     outage = Outage(2, Grant(0.25, 4.0, 0.3, (), members=4))
     outage.driver.run(until=180.0)
     assert 0.45 <= outage.use(60.0, 120.0) <= 0.5 + 1e-9
 
 
-def test_who_never_reached_the_store_says_so_and_uses_what_newcomers_are_left() -> None:
+def test_a_member_that_never_reached_the_store_says_so_and_uses_the_newcomers_share() -> None:
     outage = Outage(1, None)
     outage.driver.run(until=180.0)
     assert 0.09 <= outage.use(60.0, 120.0) <= 0.1 + 1e-9
@@ -258,7 +258,7 @@ def test_who_never_reached_the_store_says_so_and_uses_what_newcomers_are_left() 
     assert change.message == "store.example refused the connection"
 
 
-def test_one_failure_alone_gives_no_part_to_who_has_none() -> None:
+def test_a_single_store_failure_gives_no_share_to_a_member_without_one() -> None:
     process = Process()
     process.call()
     process.stopped(20.0)
@@ -273,7 +273,7 @@ def test_one_failure_alone_gives_no_part_to_who_has_none() -> None:
 
 
 @pytest.mark.parametrize("world", ["blocking", "asyncio"])
-def test_a_store_that_cannot_be_used_is_an_error_at_each_first_call(tmp_path: Path, world: str) -> None:
+def test_an_unusable_store_raises_at_the_first_call(tmp_path: Path, world: str) -> None:
     quota = Quota(tpm=TPM, store=f"sqlite://{tmp_path}/missing/shares.db")
     sent: list[Any] = []
 
@@ -346,7 +346,7 @@ WAIT = "os.waitpid(child, 0)"
         (f"ask(); child = os.fork()\nif child: {WAIT}; print(members()); os._exit(0)\nask(); sys.exit(0)", 1),
     ],
 )
-def test_a_process_that_ends_leaves_at_once(tmp_path: Path, ending: str, left: int) -> None:
+def test_a_process_that_exits_releases_its_share_immediately(tmp_path: Path, ending: str, left: int) -> None:
     path = tmp_path / "shares.db"
     with python(LEAVES + ending, path) as process:
         process.communicate(timeout=60)
@@ -367,7 +367,7 @@ def test_short_workers_leave_nothing_behind(tmp_path: Path) -> None:
         assert process.communicate(timeout=120)[0].split()[0] == "0"
 
 
-def test_leaving_a_store_that_is_out_takes_one_request_and_raises_nothing() -> None:
+def test_leaving_an_unreachable_store_takes_one_request_and_raises_nothing() -> None:
     process = Process()
     process.call()
     asked: list[str] = []
@@ -383,7 +383,7 @@ def test_leaving_a_store_that_is_out_takes_one_request_and_raises_nothing() -> N
     assert len(asked) == 1
 
 
-def test_who_left_asks_before_its_next_call() -> None:
+def test_a_member_that_left_requests_a_share_before_its_next_call() -> None:
     process = Process()
     process.call()
     process.leave()
@@ -394,7 +394,7 @@ def test_who_left_asks_before_its_next_call() -> None:
     assert len(process.sent) == 2
 
 
-def test_calls_in_flight_keep_their_part() -> None:
+def test_a_member_that_leaves_keeps_the_share_of_its_calls_in_flight() -> None:
     process = Process()
     process.call()
     ledger = process.quota.ledger(call().route, 0.0)
@@ -405,14 +405,14 @@ def test_calls_in_flight_keep_their_part() -> None:
 
 
 @pytest.mark.parametrize("priority", [inf, -inf, nan, 10**400, None, [1], "x" * 500, b"normal"])
-def test_a_priority_that_is_no_finite_number_is_refused_where_it_is_given(priority: Any) -> None:
+def test_an_infinite_priority_is_refused_where_it_is_passed(priority: Any) -> None:
     with pytest.raises(ValueError, match=r"priority=.*: pass a") as caught:
         priority_number(priority)
     assert len(str(caught.value)) < 150
 
 
 @pytest.mark.parametrize("store", [Path("shares.db"), 5, object(), MemoryStore])
-def test_what_is_no_store_is_refused_where_it_is_given(store: Any) -> None:
+def test_an_invalid_store_is_refused_where_it_is_passed(store: Any) -> None:
     with pytest.raises(ValueError, match=r"Quota\(store=\.\.\.\) is a .*: give a URL"):
         Quota(store=store)
 
@@ -424,7 +424,7 @@ def test_any_finite_priority_is_shared(tmp_path: Path, priority: float) -> None:
 
 
 @pytest.mark.parametrize("priority", [inf, nan])
-def test_a_call_that_was_made_with_an_odd_priority_harms_no_other(priority: float) -> None:
+def test_a_call_with_an_odd_priority_affects_no_other(priority: float) -> None:
     process = Process()
     process.call(priority=priority)
     process.pass_by(5.0)
@@ -446,7 +446,7 @@ def test_a_call_that_was_made_with_an_odd_priority_harms_no_other(priority: floa
         "\x00",
     ],
 )
-def test_an_odd_report_counts_as_nothing(text: str) -> None:
+def test_a_malformed_report_is_ignored(text: str) -> None:
     report = MemberReport.from_json(text)
     assert (report.used.get("tokens", 0), dict(report.waiting), report.answers.count) == (0, {}, 0)
 
@@ -458,14 +458,14 @@ def test_an_odd_report_counts_as_nothing(text: str) -> None:
         {"again": 9.0}, {"members": 0}, {"limits": (("tokens", -1.0, 1),)}, {"limits": (("tokens", nan, 1),)},
     ],
 )  # fmt: skip
-def test_a_grant_that_makes_no_sense_is_refused(fields: dict[str, Any]) -> None:
+def test_an_invalid_grant_is_refused(fields: dict[str, Any]) -> None:
     sound: dict[str, Any] = {"share": 0.5, "valid": 4.0, "again": 1.0, "limits": (("tokens", inf, 1),)}
     assert Grant(**sound).share == 0.5
     with pytest.raises(ValueError, match="makes no sense"):
         Grant(**sound | fields)
 
 
-def test_a_deep_report_of_another_member_does_not_stop_a_look(tmp_path: Path) -> None:
+def test_a_deeply_nested_report_of_a_member_does_not_hide_the_others(tmp_path: Path) -> None:
     with closing(SqliteStore(tmp_path / "shares.db", timeout=60.0)) as store:
         store.renew("p", "odd", LeaseRequest(0.0, (), report="[" * 16_000)).run()
         store.renew("p", "a", LeaseRequest(0.0, (), report=json.dumps({"reserved": 7}))).run()

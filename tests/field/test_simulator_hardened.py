@@ -1,4 +1,4 @@
-"""The simulator takes whatever it is sent: no error of its own, no silence, and no page of the web at its controls."""
+"""The simulator survives any request: no internal error, no silence, and no control by web pages."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ def requests(draw: st.DrawFn) -> tuple[str, Any]:
 
 @given(requests())
 @settings(max_examples=400)
-def test_any_value_in_any_place_of_any_operation_is_answered_or_refused_as_the_service_does(
+def test_any_value_in_any_field_is_answered_or_refused_as_by_the_service(
     request: tuple[str, Any],
 ) -> None:
     path, body = request
@@ -158,7 +158,7 @@ def test_any_value_in_any_place_of_any_operation_is_answered_or_refused_as_the_s
 
 
 @pytest.mark.parametrize(("path", "body"), OPERATIONS)
-def test_what_the_requests_above_are_made_of_is_answered(path: str, body: dict[str, Any]) -> None:
+def test_the_valid_requests_behind_the_fuzzed_ones_are_answered(path: str, body: dict[str, Any]) -> None:
     assert Account().post(f"/model/{path}", body).status == 200
 
 
@@ -175,7 +175,7 @@ def test_what_the_requests_above_are_made_of_is_answered(path: str, body: dict[s
     ],
 )
 @pytest.mark.parametrize("path", [path for path, _ in OPERATIONS])
-def test_a_body_that_is_no_json_object_is_refused(path: str, body: bytes) -> None:
+def test_a_body_that_is_not_a_json_object_is_refused(path: str, body: bytes) -> None:
     assert Account().post(f"/model/{path}", body).status == 400
 
 
@@ -191,7 +191,7 @@ def test_a_body_that_is_no_json_object_is_refused(path: str, body: bytes) -> Non
         {"authorization": "Credential=" * 1000},
     ],
 )
-def test_a_signature_that_is_none_is_denied(headers: dict[str, str]) -> None:
+def test_a_malformed_signature_is_denied(headers: dict[str, str]) -> None:
     account = Account(credentials={"access_key": "A", "secret_key": "secret", "bearer_token": "é"})
     stamp = {"x-amz-date": "20231114T223000Z"}
     got = account.perform(Request("POST", f"/model/{NOVA}/converse", "a=é", {**stamp, **headers}, b"{}"))
@@ -221,7 +221,7 @@ def test_a_signature_that_is_none_is_denied(headers: dict[str, str]) -> None:
     ],
     ids=str,
 )
-def test_a_scenario_that_nothing_could_simulate_is_refused(tables: dict[str, Any]) -> None:
+def test_a_scenario_that_cannot_be_simulated_is_refused(tables: dict[str, Any]) -> None:
     with pytest.raises(ScenarioError):
         Account(**tables)
 
@@ -268,7 +268,7 @@ def http(request: Any, bedrock_simulator: Simulator) -> Iterator[httpx.Client]:
     ],
     ids=str,
 )
-def test_a_page_of_the_web_cannot_change_the_scenario(
+def test_a_web_page_cannot_change_the_scenario(
     http: httpx.Client, bedrock_simulator: Simulator, headers: dict[str, str]
 ) -> None:
     refused = http.post("/_simulator/scenario", content=b'{"quota": {"rpm": 0}}', headers=headers)
@@ -277,14 +277,14 @@ def test_a_page_of_the_web_cannot_change_the_scenario(
     assert bedrock_simulator.stats()["throttled"] == {}
 
 
-def test_a_page_of_the_web_cannot_read_the_statistics(http: httpx.Client) -> None:
+def test_a_web_page_cannot_read_the_statistics(http: httpx.Client) -> None:
     assert http.get("/_simulator/stats", headers={"host": "rebound.example.com"}).status_code == 403
     assert http.get("/_simulator/stats", headers={"origin": "https://example.com"}).status_code == 403
     assert http.get("/_simulator/stats", headers={"host": "localhost:1"}).status_code == 200
     assert http.get("/_simulator/stats", headers={"host": "[::1]:1"}).status_code == 200
 
 
-def test_a_body_in_chunks_is_refused_at_the_same_size(bedrock_simulator: Simulator) -> None:
+def test_a_chunked_body_has_the_same_size_limit(bedrock_simulator: Simulator) -> None:
     url = urlsplit(bedrock_simulator.url)
     head = f"POST {PATH} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
     with socket.create_connection((url.hostname, url.port), timeout=60) as raw:

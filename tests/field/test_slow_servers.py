@@ -1,4 +1,4 @@
-"""Whatever a server, a resolver or a provider of credentials does slowly ends at the deadline, in both worlds."""
+"""Whatever a server, a resolver or a credential provider does slowly ends at the deadline, in threads and in asyncio."""
 
 from __future__ import annotations
 
@@ -81,13 +81,13 @@ def ends(face: Any, transport: Any, sent: Call) -> Any:
 
 
 @pytest.mark.parametrize("serve", SLOW.values(), ids=SLOW.keys())
-def test_an_answer_that_takes_for_ever_ends_at_the_deadline(face: Any, serve: Any) -> None:
+def test_an_endless_answer_ends_at_the_deadline(face: Any, serve: Any) -> None:
     with RawServer(serve) as server:
         fault = ends(face, face.open(server.url), call(timeout=Timeout(total=0.2))).fault
         assert fault.code in {"AttemptTimeout", "MalformedResponse", "IncompleteReadError"}
 
 
-def test_a_stream_whose_chunk_size_drips_is_idle(face: Any) -> None:
+def test_a_stream_whose_chunk_size_arrives_byte_by_byte_is_idle(face: Any) -> None:
     with RawServer(drips(STREAM_HEAD, b"0" * LONG)) as server:
         opened = face.send(face.open(server.url), call("converse_stream", timeout=Timeout(first_content=0.2)))
         started = clock.monotonic()
@@ -95,14 +95,14 @@ def test_a_stream_whose_chunk_size_drips_is_idle(face: Any) -> None:
         assert clock.monotonic() - started < GENEROUS
 
 
-def test_a_request_that_nobody_reads_ends_at_the_deadline(face: Any) -> None:
+def test_a_request_that_the_server_does_not_read_ends_at_the_deadline(face: Any) -> None:
     with RawServer(reads_nothing) as server:
         sent = call(text="x" * 8_000_000, timeout=Timeout(total=0.5))
         assert ends(face, face.open(server.url), sent).fault.code == "AttemptTimeout"
 
 
 @pytest.mark.parametrize("drip", [b"HTTP/1.1 200 " + b"O" * LONG, b"HTTP/1.1 100 Continue\r\n\r\n" * 1_000])
-def test_a_proxy_whose_answer_drips_is_a_connect_timeout(face: Any, drip: bytes) -> None:
+def test_a_proxy_that_answers_byte_by_byte_is_a_connect_timeout(face: Any, drip: bytes) -> None:
     with RawServer(drips(b"", drip)) as proxy:
         there = find_endpoint(session(), endpoint_url="https://bedrock.test")
         through = Endpoint(there.url, there.region, "", there.signer, proxy=f"http://127.0.0.1:{proxy.port}")
@@ -111,7 +111,7 @@ def test_a_proxy_whose_answer_drips_is_a_connect_timeout(face: Any, drip: bytes)
         assert fault.reached is False or fault.code == "MalformedResponse"
 
 
-def test_a_handshake_that_drips_is_a_connect_timeout(face: Any) -> None:
+def test_a_tls_handshake_byte_by_byte_is_a_connect_timeout(face: Any) -> None:
     def serve(peer: Peer) -> None:
         peer.drip(b"\x16\x03\x03\x3f\xff" + b"\0" * LONG)
 
@@ -149,7 +149,7 @@ def test_a_slow_look_up_ends_at_the_deadline(face: Any, names: dict[str, Any]) -
         assert text_of(face.send(transport, call())) == "y"
 
 
-def test_many_slow_look_ups_of_one_name_are_one(face: Any, names: dict[str, Any]) -> None:
+def test_simultaneous_look_ups_of_one_name_share_one_request(face: Any, names: dict[str, Any]) -> None:
     asked: list[str] = []
     answered = threading.Event()
 
@@ -238,7 +238,7 @@ def test_a_slow_renewal_of_credentials_ends_at_the_deadline(face: Any) -> None:
         assert text_of(face.send(transport, call())) == "y"
 
 
-def test_credentials_that_still_work_are_renewed_meanwhile(face: Any) -> None:
+def test_valid_credentials_are_renewed_in_the_background(face: Any) -> None:
     provider = Provider()
     with Wire(answer(reply("y"))) as wire:
         transport = face.open(provider.endpoint(wire.url, minutes=12))

@@ -1,4 +1,4 @@
-"""A wait that the service states is obeyed, whatever the fault; what cannot be meant as one is ignored."""
+"""A wait that the service states is obeyed, whatever the fault; an impossible value is ignored."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def answered(name: str, headers: dict[str, str]) -> Fault:
 @pytest.mark.parametrize("stated", STATED)
 @pytest.mark.parametrize("name", FAULTS)
 @pytest.mark.parametrize("quota", [None, Quota(rpm=600, tpm=10_000_000)])
-def test_the_next_attempt_waits_as_the_service_says(name: str, stated: str, quota: Quota | None) -> None:
+def test_the_next_attempt_waits_as_long_as_the_service_states(name: str, stated: str, quota: Quota | None) -> None:
     fault = answered(name, STATED[stated])
     sent: list[float] = []
 
@@ -75,7 +75,7 @@ def test_the_next_attempt_waits_as_the_service_says(name: str, stated: str, quot
     assert 20.0 <= sent[1] - sent[0] < 20.5
 
 
-def test_a_throttle_that_states_a_wait_holds_the_calls_that_follow() -> None:
+def test_a_throttle_with_a_stated_wait_delays_later_calls() -> None:
     fault = answered("throttle", {"retry-after": "20"})
     sent: list[float] = []
 
@@ -95,7 +95,7 @@ def test_a_throttle_that_states_a_wait_holds_the_calls_that_follow() -> None:
 @pytest.mark.parametrize("face", [Blocking, Asyncio])
 @pytest.mark.parametrize("headers", [{"Retry_After": "120"}, {"x_amz_retry_after": "120000"}])
 @pytest.mark.parametrize("status", ["429 X", "503 X", "500 X"])
-def test_a_wait_beyond_the_deadline_fails_at_once_and_is_named(face: Any, headers: Any, status: str) -> None:
+def test_a_stated_wait_beyond_the_deadline_fails_immediately_and_is_named(face: Any, headers: Any, status: str) -> None:
     made = face()
     with Wire(answer({"message": "m"}, status=status, **headers)) as wire:
         client = made.open(wire.url, timeout=60)
@@ -114,14 +114,14 @@ def test_a_wait_beyond_the_deadline_fails_at_once_and_is_named(face: Any, header
         True, None, [], {}, b"5", 10**400, float("nan"), -5, object(),
     ],
 )  # fmt: skip
-def test_what_cannot_be_meant_as_a_wait_is_ignored(value: Any) -> None:
+def test_an_impossible_wait_is_ignored(value: Any) -> None:
     assert retry_after(value, WALL.timestamp()) is None
     assert milliseconds(value) is None
     facts: Any = {"Error": {"Code": "X"}, "ResponseMetadata": {"HTTPHeaders": {"retry-after": value}}}
     assert classify(ClientError(facts, "Converse")).stated_wait == 0.0
 
 
-def test_waits_in_their_forms() -> None:
+def test_each_form_of_a_stated_wait_is_read() -> None:
     now = WALL.timestamp()
     assert [retry_after(value, now) for value in ("7", " 7 ", "0", 7, "7.5", "Fri, 01 Jan 1999 00:00:00 GMT")] == [
         7.0, 7.0, 0.0, 7.0, 7.5, 0.0,
@@ -161,7 +161,7 @@ class VendorError(Exception):
         VendorError(x_amz_retry_after="20000"),
     ],
 )
-def test_functions_wait_as_long_as_their_service_says(error: Exception) -> None:
+def test_wrapped_functions_wait_as_long_as_the_service_states(error: Exception) -> None:
     world = World()
     failures = [error]
 
@@ -175,7 +175,7 @@ def test_functions_wait_as_long_as_their_service_says(error: Exception) -> None:
     assert world.now >= 20.0
 
 
-def test_functions_fail_at_once_when_the_wait_is_too_long() -> None:
+def test_wrapped_functions_fail_immediately_if_the_stated_wait_is_too_long() -> None:
     world = World()
 
     @resilient(clock=world.clock, sleep=world.sleep, timeout=30)

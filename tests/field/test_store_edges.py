@@ -1,4 +1,4 @@
-"""Where a store meets its users: a client that closes, a program that ends, a command that starts."""
+"""Stores and their users: a client that closes, a program that ends, a command that starts."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def members(store: Any) -> int:
 
 @pytest.mark.usefixtures("alone")
 @pytest.mark.parametrize("face", [Blocking, Asyncio])
-def test_a_client_that_closes_frees_its_share_and_another_goes_on(face: Any) -> None:
+def test_a_closed_client_releases_its_share_and_another_continues(face: Any) -> None:
     store = MemoryStore()
     quota = Quota(tpm=100_000, store=store)
     with Wire(ANSWER) as wire:
@@ -85,7 +85,7 @@ def start(url: str) -> subprocess.Popen[str]:
     return process
 
 
-def test_a_program_that_ends_leaves_a_server(server: Server) -> None:
+def test_a_program_that_ends_leaves_the_shared_quota_on_a_server(server: Server) -> None:
     process = start(server.url)
     store = open_store(server.url)
     assert members(store) == 1
@@ -95,7 +95,7 @@ def test_a_program_that_ends_leaves_a_server(server: Server) -> None:
     store.close()
 
 
-def test_a_program_ends_while_its_server_is_silent(server: Server) -> None:
+def test_a_program_can_end_while_its_server_is_silent(server: Server) -> None:
     process = start(server.url)
     server.process.kill()
     server.process.wait()
@@ -141,7 +141,7 @@ KINDS = (
 
 @pytest.mark.usefixtures("alone")
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_run_with_an_unusable_store_ends_before_it_begins(tmp_path: Path, prompts: Path, kind: str) -> None:
+def test_a_run_with_an_unusable_store_is_refused_before_it_starts(tmp_path: Path, prompts: Path, kind: str) -> None:
     url, words = unusable(kind, tmp_path)
     output = tmp_path / "answers.jsonl"
     result = bedrock("run", str(prompts), "-o", str(output), "--model", "m", "--store", url)
@@ -153,14 +153,14 @@ def test_a_run_with_an_unusable_store_ends_before_it_begins(tmp_path: Path, prom
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("command", [("watch",), ("watch", "--count", "3"), ("advise",)])
-def test_looking_at_an_unusable_store_is_an_error(tmp_path: Path, kind: str, command: tuple[str, ...]) -> None:
+def test_watching_an_unusable_store_is_an_error(tmp_path: Path, kind: str, command: tuple[str, ...]) -> None:
     url, words = unusable(kind, tmp_path)
     result = bedrock("quota", *command, "--store", url)
     assert result.exit_code == 3
     assert words in result.stderr
 
 
-def test_a_file_that_nobody_made_yet_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_watching_a_missing_file_waits_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     url = f"sqlite://{tmp_path}/shares.db"
 
     def make(_: float) -> None:
@@ -176,7 +176,9 @@ def test_a_file_that_nobody_made_yet_is_waited_for(tmp_path: Path, monkeypatch: 
 
 
 @pytest.mark.usefixtures("alone")
-def test_a_refused_connection_is_not_about_permissions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_refused_connection_is_not_reported_as_a_permission_problem(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
@@ -190,7 +192,7 @@ def test_a_refused_connection_is_not_about_permissions(tmp_path: Path, monkeypat
 
 
 @pytest.mark.usefixtures("alone")
-def test_a_store_that_is_spoilt_after_the_start_of_a_run_is_named(
+def test_a_store_that_is_damaged_during_a_run_is_named(
     tmp_path: Path, prompts: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")

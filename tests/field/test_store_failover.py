@@ -1,4 +1,4 @@
-"""A server that is not the right one any more, behind a name that stays: a socket's path that leads elsewhere."""
+"""A server name that leads to another server after a failover: the path of a socket that points elsewhere."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def test_after_a_failover_the_next_request_finds_the_new_primary(pair: Pair, sto
     assert pair.second.exists("bedrock:quota:{p}:leases")
 
 
-def test_a_failover_that_takes_a_while_heals_by_itself(pair: Pair, store: ValkeyStore) -> None:
+def test_a_slow_failover_recovers_by_itself(pair: Pair, store: ValkeyStore) -> None:
     renew(store)
     pair.first.replicaof("127.0.0.1", "1")
     for _ in range(3):  # the name still leads to the old primary
@@ -130,7 +130,7 @@ def test_an_old_primary_that_refuses_nothing_is_left_within_half_a_minute(
     assert pair.second.exists("bedrock:quota:{p}:leases")
 
 
-def test_a_full_server_is_named_and_heals(pair: Pair, store: ValkeyStore) -> None:
+def test_a_full_server_is_named_and_recovers(pair: Pair, store: ValkeyStore) -> None:
     pair.first.config_set("maxmemory", "1")
     with pytest.raises(StoreUnavailable, match="its memory is full: raise maxmemory"):
         renew(store)
@@ -146,7 +146,7 @@ def test_a_full_server_is_named_and_heals(pair: Pair, store: ValkeyStore) -> Non
         (("reset", "on", ">right", "~other:*", "+@all"), "weak:right@", "allow this user EVAL, EVALSHA"),
     ],
 )
-def test_what_a_user_may_not_do_is_unusable_and_says_what_to_change(
+def test_missing_permissions_of_the_user_are_unusable_and_named(
     pair: Pair, setup: tuple[str, ...], login: str, advice: str
 ) -> None:
     pair.first.execute_command("ACL", "SETUSER", "weak", *setup)
@@ -168,7 +168,7 @@ return 1
 LEASES = "bedrock:quota:{p}:leases"
 
 
-def test_the_data_of_the_next_version_is_shared_and_that_of_a_later_one_refused(pair: Pair, store: ValkeyStore) -> None:
+def test_data_of_the_next_version_is_shared_and_data_of_a_later_one_is_refused(pair: Pair, store: ValkeyStore) -> None:
     renew(store)
     pair.first.eval(PACK, 1, LEASES, 2)
     assert renew(store) == 1.0
@@ -179,7 +179,7 @@ def test_the_data_of_the_next_version_is_shared_and_that_of_a_later_one_refused(
 
 
 @pytest.mark.parametrize("garbage", [b"", b"\xc1", b"\x93\x01\x02\x03", b"\x94\x01\xa1x\x03\x04", b"\x91" * 200])
-def test_a_members_data_that_cannot_be_read_harms_no_other(pair: Pair, store: ValkeyStore, garbage: bytes) -> None:
+def test_unreadable_data_of_one_member_affects_no_other(pair: Pair, store: ValkeyStore, garbage: bytes) -> None:
     renew(store)
     pair.first.hset(LEASES, "odd", garbage)
     assert [seen.member for seen in store.look("p").run()["p"].members] == ["a"]
@@ -192,7 +192,7 @@ HUGE = "return redis.call('HSET', KEYS[1], 'odd', cmsgpack.pack({tonumber(ARGV[1
 
 
 @pytest.mark.parametrize(("share", "until"), [("1", "1e300"), ("5", "0"), ("-3", "0"), ("0.5", "inf")])
-def test_a_lease_that_makes_no_sense_holds_nothing(pair: Pair, store: ValkeyStore, share: str, until: str) -> None:
+def test_an_invalid_lease_has_no_share(pair: Pair, store: ValkeyStore, share: str, until: str) -> None:
     soon = str(pair.first.time()[0] + 10.0)
     renew(store)
     store.leave("p", "a").run()
@@ -202,7 +202,7 @@ def test_a_lease_that_makes_no_sense_holds_nothing(pair: Pair, store: ValkeyStor
 
 
 @pytest.mark.parametrize("garbage", [b"", b"\xc1", b"\x93\x01\x02\x03", b"\xa1x", b"\x80"])
-def test_a_pool_that_cannot_be_read_says_what_to_delete(pair: Pair, store: ValkeyStore, garbage: bytes) -> None:
+def test_an_unreadable_pool_is_reported_with_the_key_to_delete(pair: Pair, store: ValkeyStore, garbage: bytes) -> None:
     pair.first.hset(LEASES, "", garbage)
     with pytest.raises(StoreUnusable, match=r"not written by this package: delete the keys bedrock:quota:\*"):
         renew(store)
@@ -251,7 +251,7 @@ class Parrot:
         ("DENIED Redis is running in protected mode", StoreUnusable, "protected mode"),
     ],
 )
-def test_each_answer_says_whether_it_passes_and_what_to_do(error: str, kind: Any, advice: str) -> None:
+def test_each_server_error_is_transient_or_permanent_with_its_remedy(error: str, kind: Any, advice: str) -> None:
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "s"
         parrot = Parrot(path, error)

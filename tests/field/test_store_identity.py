@@ -1,4 +1,4 @@
-"""A file that is not what it was, not ours, or not where it can work."""
+"""A file that was replaced, belongs to another program, or is in an unusable place."""
 
 from __future__ import annotations
 
@@ -56,14 +56,14 @@ def change(path: Path, statement: str, *values: Any) -> None:
         database.execute(statement, values)
 
 
-def test_a_deleted_file_is_made_again_and_found_by_others(path: Path, store: SqliteStore) -> None:
+def test_a_deleted_file_is_created_again_and_found_by_others(path: Path, store: SqliteStore) -> None:
     renew(store)
     delete(path)
     renew(store)
     assert members(path) == ["a"]
 
 
-def test_a_file_that_takes_its_place_is_used(path: Path, store: SqliteStore) -> None:
+def test_a_file_that_replaces_the_store_is_used(path: Path, store: SqliteStore) -> None:
     renew(store)
     other = path.with_name("other.db")
     with closing(SqliteStore(other, timeout=PATIENT)) as owner:
@@ -74,7 +74,7 @@ def test_a_file_that_takes_its_place_is_used(path: Path, store: SqliteStore) -> 
     assert members(path) == ["a", "b"]
 
 
-def test_a_copied_file_is_a_store_of_its_own(path: Path, store: SqliteStore) -> None:
+def test_a_copied_file_is_a_separate_store(path: Path, store: SqliteStore) -> None:
     renew(store)
     store.close()
     copy = path.with_name("copy.db")
@@ -94,12 +94,12 @@ def test_a_truncated_file_fails_at_most_once(path: Path, store: SqliteStore) -> 
     assert members(path) == ["a"]
 
 
-def test_an_empty_file_is_taken(path: Path, store: SqliteStore) -> None:
+def test_an_empty_file_becomes_a_store(path: Path, store: SqliteStore) -> None:
     path.touch()
     assert renew(store) == 1.0
 
 
-def test_a_missing_directory_is_named_and_heals_when_it_is_made(tmp_path: Path) -> None:
+def test_a_missing_directory_is_named_and_works_once_it_exists(tmp_path: Path) -> None:
     directory = tmp_path / "later"
     with closing(SqliteStore(directory / "shares.db", timeout=PATIENT)) as store:
         with pytest.raises(StoreUnusable, match=f"{directory}: make it, or use another path"):
@@ -111,7 +111,7 @@ def test_a_missing_directory_is_named_and_heals_when_it_is_made(tmp_path: Path) 
             renew(store)
 
 
-def test_the_database_of_another_program_is_left_as_it_is(path: Path, store: SqliteStore) -> None:
+def test_the_database_of_another_program_is_not_changed(path: Path, store: SqliteStore) -> None:
     change(path, "CREATE TABLE customers (name TEXT)")
     before = path.read_bytes()
     with pytest.raises(StoreUnusable, match="a database of another program and is left as it is"):
@@ -120,7 +120,7 @@ def test_the_database_of_another_program_is_left_as_it_is(path: Path, store: Sql
     assert path.read_bytes() == before
 
 
-def test_a_marked_database_of_another_program_is_left_as_it_is(path: Path, store: SqliteStore) -> None:
+def test_a_database_with_another_application_id_is_not_changed(path: Path, store: SqliteStore) -> None:
     change(path, "PRAGMA application_id = 252006674")  # Fossil's, from SQLite's own list
     with pytest.raises(StoreUnusable, match="another program"):
         renew(store)
@@ -142,7 +142,7 @@ def test_the_next_format_is_shared_and_a_later_one_refused(path: Path, store: Sq
         renew(store)
 
 
-def test_a_file_of_before_formats_is_taken_over(path: Path, store: SqliteStore) -> None:
+def test_a_file_without_a_format_version_is_upgraded(path: Path, store: SqliteStore) -> None:
     renew(store)
     store.close()
     change(path, "PRAGMA application_id = 0")
@@ -156,9 +156,7 @@ def test_a_file_of_before_formats_is_taken_over(path: Path, store: SqliteStore) 
     "state",
     ["[" * 100_000, '{"born": NaN}', '{"born": 1e999}', '{"format": "x"}', '{"a":' * 5000, '{"format": 1e400}', "7"],
 )
-def test_a_row_that_holds_anything_is_a_store_that_fails_with_advice(
-    path: Path, store: SqliteStore, state: str
-) -> None:
+def test_a_malformed_row_is_reported_with_advice(path: Path, store: SqliteStore, state: str) -> None:
     renew(store)
     change(path, "UPDATE pools SET state = ?", state)
     with pytest.raises(StoreUnusable, match="no data older than a minute: stop the processes that use it and delete"):
@@ -168,7 +166,7 @@ def test_a_row_that_holds_anything_is_a_store_that_fails_with_advice(
     assert store.renew("other", "a", WANTS).run().share == 1.0
 
 
-def test_a_lease_with_an_odd_number_is_refused(path: Path, store: SqliteStore) -> None:
+def test_a_lease_with_an_invalid_number_is_refused(path: Path, store: SqliteStore) -> None:
     renew(store)
     change(path, "UPDATE pools SET state = json_set(state, '$.leases.a[0]', 1e999)")
     with pytest.raises(StoreUnusable, match="damaged"):
@@ -176,7 +174,7 @@ def test_a_lease_with_an_odd_number_is_refused(path: Path, store: SqliteStore) -
 
 
 @pytest.mark.parametrize("odd", ["$.leases.a[1]', 1e300", "$.leases.a[0]', 5.0", "$.leases.a[0]', -3.0"])
-def test_a_lease_that_makes_no_sense_holds_nothing(path: Path, odd: str) -> None:
+def test_an_invalid_lease_has_no_share(path: Path, odd: str) -> None:
     now = [1e9]
     with closing(SqliteStore(path, lambda: now[0], timeout=PATIENT)) as store:
         renew(store)
@@ -186,7 +184,7 @@ def test_a_lease_that_makes_no_sense_holds_nothing(path: Path, odd: str) -> None
         assert [seen.member for seen in store.look().run()["p"].members] == ["b"]
 
 
-def test_a_full_disk_is_named_and_heals(path: Path, store: SqliteStore) -> None:
+def test_a_full_disk_is_named_and_recovers(path: Path, store: SqliteStore) -> None:
     renew(store)
     (opened,) = store._file.opened.values()
     opened.connection.execute("PRAGMA max_page_count = 1")
@@ -196,7 +194,7 @@ def test_a_full_disk_is_named_and_heals(path: Path, store: SqliteStore) -> None:
     assert store.renew("p", "b", big).run().share == 0.0  # connected anew
 
 
-def test_a_place_that_cannot_be_written_is_unusable(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_read_only_place_is_unusable(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: Any, **__: Any) -> Any:
         raise PermissionError(13, "Permission denied", "x")
 
@@ -224,7 +222,7 @@ def test_network_file_systems_are_refused_by_name(path: Path, monkeypatch: pytes
             assert not path.exists()
 
 
-def test_threads_meet_in_the_new_file_when_the_old_one_goes(path: Path, store: SqliteStore) -> None:
+def test_threads_share_the_new_file_after_the_old_one_was_deleted(path: Path, store: SqliteStore) -> None:
     renew(store)
     delete(path)
     with ThreadPoolExecutor(8) as pool:
@@ -233,7 +231,7 @@ def test_threads_meet_in_the_new_file_when_the_old_one_goes(path: Path, store: S
     assert sum(shares) <= 1.0 + 1e-9
 
 
-def test_what_hangs_holds_up_nobody_beyond_the_limit() -> None:
+def test_a_hanging_store_delays_a_call_at_most_until_its_timeout() -> None:
     never = threading.Event()
     question = Question(never.wait, 0.01, "redis://slow-name")
     with pytest.raises(StoreUnavailable, match=r"redis://slow-name took longer than 0.01 s"):

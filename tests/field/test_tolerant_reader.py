@@ -1,6 +1,5 @@
-"""Answers that are not as the service's model says, as gateways and mocks send them: what boto3 reads is read the same,
-and nothing but this package's exceptions leaves a client.
-"""
+"""Answers that differ from the service model, as gateways and mocks send them: they are read as boto3 reads them, and
+only this package's exceptions leave a client."""
 
 from __future__ import annotations
 
@@ -215,7 +214,7 @@ def test_an_answer_is_read_as_boto3_reads_it_or_is_a_fault(whole: Any) -> None:
         b'{"output": ' + DEEP + b"}",
     ],
 )
-def test_a_body_that_cannot_be_read_is_a_fault_that_may_be_repeated(body: bytes) -> None:
+def test_an_unreadable_body_is_a_fault_that_may_be_retried(body: bytes) -> None:
     """Nothing could be handed over, and what is whole cannot be told from what was truncated."""
     fault = unary(body).fault
     assert fault is not None
@@ -239,7 +238,7 @@ def test_a_body_that_cannot_be_read_is_a_fault_that_may_be_repeated(body: bytes)
         ({"output": {"message": {"content": [{"text": "a"}]}}, "stopReason": ["end_turn"]}, "a"),
     ],
 )
-def test_what_can_be_read_is_read(body: Any, text: str) -> None:
+def test_the_readable_parts_of_an_answer_are_used(body: Any, text: str) -> None:
     reply = reply_of(unary(json.dumps(body).encode()), Route("m"))
     assert reply.text == text
     look_at(reply)
@@ -267,11 +266,11 @@ TOKENS: list[tuple[Any, Usage | None]] = [
 
 
 @pytest.mark.parametrize(("reported", "usage"), TOKENS)
-def test_a_usage_that_cannot_be_right_counts_as_not_reported(reported: Any, usage: Usage | None) -> None:
+def test_an_impossible_usage_counts_as_not_reported(reported: Any, usage: Usage | None) -> None:
     assert usage_of({"usage": reported}) == usage
 
 
-def test_counts_from_outside_are_checked_wherever_they_stand() -> None:
+def test_token_counts_are_checked_in_bodies_and_headers() -> None:
     assert usage_of({"inputTextTokenCount": 6.0, "results": [{"tokenCount": 3.0}]}) == Usage(6, 3)
     assert usage_of({"inputTextTokenCount": -6, "results": [{"tokenCount": 3}]}) is None
     name = "x-amzn-bedrock-input-token-count"
@@ -356,7 +355,7 @@ def test_a_stream_of_odd_events_gives_a_reply_or_a_fault(payloads: tuple[Any, ..
 
 @settings(max_examples=60)
 @given(st.lists(st.sampled_from(NATIVE).flatmap(mutated), max_size=6))
-def test_a_native_stream_of_odd_chunks_ends_or_is_a_fault(chunks: list[Any]) -> None:
+def test_a_native_stream_of_odd_chunks_completes_or_is_a_fault(chunks: list[Any]) -> None:
     ended = collected(*map(chunk, chunks), name="invoke_model_with_response_stream")
     assert ended.usage is None or all(0 <= count <= MOST for count in vars_of(ended.usage))
     if ended.fault is not None:
@@ -383,14 +382,14 @@ def test_a_native_stream_of_odd_chunks_ends_or_is_a_fault(chunks: list[Any]) -> 
         event("chunk", {}),
     ],
 )
-def test_a_frame_without_members_or_with_odd_ones_raises_nothing(body: bytes) -> None:
+def test_a_frame_with_missing_or_odd_fields_raises_nothing(body: bytes) -> None:
     for name in ("converse_stream", "invoke_model_with_response_stream"):
         ended = collected(body, name=name)
         assert ended.fault is None or ended.fault.response is None or isinstance(ended.fault.response["Error"], dict)
 
 
 @given(st.binary(max_size=40), st.binary(max_size=40))
-def test_a_whole_frame_with_any_headers_raises_nothing(headers: bytes, payload: bytes) -> None:
+def test_a_complete_frame_with_any_headers_raises_nothing(headers: bytes, payload: bytes) -> None:
 
     prelude = struct.pack("!II", len(headers) + len(payload) + 16, len(headers))
     message = prelude + struct.pack("!I", crc32(prelude)) + headers + payload
@@ -435,7 +434,7 @@ def test_an_error_s_body_may_have_any_form(body: Any) -> None:
         ([], None),
     ],
 )
-def test_a_wait_that_cannot_be_meant_is_none(value: Any, seconds: float | None) -> None:
+def test_an_impossible_retry_after_is_ignored(value: Any, seconds: float | None) -> None:
     assert retry_after(value, 0.0) == seconds
     assert milliseconds(value) == (None if seconds is None else seconds / 1000)
 
@@ -443,16 +442,16 @@ def test_a_wait_that_cannot_be_meant_is_none(value: Any, seconds: float | None) 
 @given(st.text(max_size=40) | st.from_regex(r"\A(Mon, )?\d{1,9} (Jan|Feb) \d{1,9} \d+:\d+:\d+ [+-]\d{1,30}\Z"))
 @example("Mon, 01 Jan 2024 00:00:00 +" + "9" * 400)
 @example("Fri, 31 Dec 9999 23:59:59 -9999")
-def test_any_retry_after_is_seconds_or_nothing(value: str) -> None:
+def test_any_retry_after_becomes_seconds_or_none(value: str) -> None:
     for seconds in (retry_after(value, 0.0), milliseconds(value)):
         assert seconds is None or 0 <= seconds <= LONGEST
 
 
-def test_a_date_without_a_zone_is_in_utc() -> None:
+def test_a_date_without_a_time_zone_is_in_utc() -> None:
     assert retry_after("Thu, 01 Jan 1970 00:01:00 -0000", 10.0) == 50.0
 
 
-def test_a_boto3_error_s_headers_are_read_the_same() -> None:
+def test_the_headers_of_a_boto3_error_are_read_in_the_same_way() -> None:
     headers = {"retry-after": "9" * 400, "x-amz-retry-after": "9" * 400}
     error = ClientError({"ResponseMetadata": {"HTTPHeaders": headers}}, "Invoke")  # type: ignore[typeddict-item]
     fault = classify(error)
@@ -518,7 +517,7 @@ def test_no_raw_exception_leaves_a_stream(face: Any, index: int, payload: Any) -
         assert face.get(client.invoke("Why?", max_tokens=9, stream=True)).text == said
 
 
-def test_a_stream_that_broke_or_was_left_has_no_reply(face: Any) -> None:
+def test_a_broken_or_abandoned_stream_has_no_reply(face: Any) -> None:
     with Wire(stream(*FRAMES[:3])) as wire:
         client = face.open(wire.url, pipeline=Pipeline(Retry(attempts=1)))
         broken = client.invoke_stream("Why?", max_tokens=9)

@@ -78,7 +78,7 @@ class Shop:
 
 @pytest.mark.parametrize("dead", [1, 5, 3000])
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # asyncio says what was destroyed
-def test_waiters_of_a_closed_loop_leave_and_hurt_nobody(dead: int) -> None:
+def test_calls_waiting_in_a_closed_loop_leave_the_queue(dead: int) -> None:
     shop = Shop()
     release, thread, ends = shop.hold()
     loop, tasks = shop.queue_in_a_loop(dead)
@@ -93,7 +93,7 @@ def test_waiters_of_a_closed_loop_leave_and_hurt_nobody(dead: int) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_who_waits_behind_a_closed_loop_goes_next() -> None:
+def test_calls_behind_those_of_a_closed_loop_go_next() -> None:
     shop = Shop()
     release, thread, _ = shop.hold()
     loop, tasks = shop.queue_in_a_loop()
@@ -111,7 +111,7 @@ def test_who_waits_behind_a_closed_loop_goes_next() -> None:
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_a_closed_loop_at_the_head_is_noticed_though_nobody_is_in_flight() -> None:
+def test_a_closed_loop_at_the_head_is_noticed_even_with_no_call_in_flight() -> None:
     world = World()
     quota = Quota(rpm=12)
     step = quota.around(send, world.clock)
@@ -137,7 +137,7 @@ def test_a_closed_loop_at_the_head_is_noticed_though_nobody_is_in_flight() -> No
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_a_loop_that_is_dropped_takes_its_waiters_along() -> None:
+def test_calls_waiting_in_a_dropped_loop_leave_the_queue() -> None:
     shop = Shop()
     release, thread, _ = shop.hold()
     loop, tasks = shop.queue_in_a_loop(3)
@@ -151,7 +151,7 @@ def test_a_loop_that_is_dropped_takes_its_waiters_along() -> None:
     assert shop.ask() == OK
 
 
-def test_a_wake_that_raises_is_the_waiters_own_affair() -> None:
+def test_a_wake_up_that_raises_does_not_stop_the_queue() -> None:
     shop = Shop()
     ledger = shop.quota.ledger(ROUTE, 0.0)
     first = ledger.reserve(1, 0.0, 0.0)
@@ -253,9 +253,7 @@ def send_and_close(url: str, quota: Quota, operation: str, asked: threading.Sema
 
 @pytest.mark.parametrize("operation", ["invoke", "invoke_stream", "collect"])
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # asyncio says what was destroyed
-def test_calls_that_were_sent_in_a_loop_that_was_closed_give_their_slots_back(
-    operation: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_calls_in_flight_in_a_closed_loop_release_their_slots(operation: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """What collects them never runs a flow on, which could lock: the reaper ends them."""
     quota, asked = Quota(concurrency=2), threading.Semaphore(0)
     abandon, enders = Ledger.abandon, set()
@@ -278,7 +276,7 @@ def test_calls_that_were_sent_in_a_loop_that_was_closed_give_their_slots_back(
     assert enders == {"bedrock-abandoned"}
 
 
-def test_a_task_that_is_cancelled_takes_no_background_work_from_others() -> None:
+def test_a_cancelled_task_does_not_cancel_shared_background_work() -> None:
     """Look-ups of names, renewals and requests to stores are shared by all who need them."""
     done, work = threading.Event(), Background()
 

@@ -1,6 +1,5 @@
-"""A fault is booked on the account of whoever failed: the model's service, a source of credentials, the network, or
-this machine.
-"""
+"""A fault is attributed to the part that failed: the model's service, a credential source, the network, or this
+machine."""
 
 from __future__ import annotations
 
@@ -121,7 +120,7 @@ def booked(fault: Fault, times: int = 5, seconds: float = 0.1) -> tuple[float, f
 
 
 @pytest.mark.parametrize("name", IDENTITY)
-def test_credentials_that_cannot_be_renewed_cost_the_model_nothing(name: str) -> None:
+def test_credentials_that_cannot_be_renewed_are_not_blamed_on_the_model(name: str) -> None:
     fault = unidentified(IDENTITY[name])
     assert fault.origin is Origin.IDENTITY
     assert booked(fault) == (600, 0, False)
@@ -149,7 +148,7 @@ MACHINE = {
     [(error, Origin.NETWORK) for error in NETWORK.values()] + [(error, Origin.MACHINE) for error in MACHINE.values()],
     ids=[*NETWORK, *MACHINE],
 )
-def test_a_connection_that_this_side_could_not_make_cost_the_model_nothing(error: Any, origin: Origin) -> None:
+def test_a_connection_that_this_machine_could_not_open_is_not_blamed_on_the_model(error: Any, origin: Origin) -> None:
     lost = under(OSError("Failed to establish a new connection"), error)
     fault = unanswered(lost, code="EndpointConnectionError", message="no connection to bedrock-runtime")
     assert fault.origin is origin
@@ -161,20 +160,20 @@ def test_a_connection_that_this_side_could_not_make_cost_the_model_nothing(error
 
 
 @pytest.mark.parametrize("code", ["ProxyConnectionError", "SSLError"])
-def test_proxies_and_certificates_cost_the_model_nothing(code: str) -> None:
+def test_proxies_and_certificates_are_not_blamed_on_the_model(code: str) -> None:
     fault = unanswered(OSError("x"), code=code, message="Tunnel connection failed: 503")
     assert fault.origin is Origin.NETWORK
     assert booked(fault) == (600, 0, False)
 
 
-def test_an_endpoint_that_takes_no_connection_opens_its_circuit_and_is_charged_nothing() -> None:
+def test_an_endpoint_that_accepts_no_connection_opens_the_circuit_without_a_charge() -> None:
     lost = under(OSError("Failed to establish a new connection"), ConnectionRefusedError(errno.ECONNREFUSED, "refused"))
     fault = unanswered(lost, code="EndpointConnectionError", message="no connection to bedrock-runtime")
     assert fault.origin is Origin.NETWORK
     assert booked(fault) == (600, 0, True)
 
 
-def test_the_service_itself_counts_for_health_and_for_quota() -> None:
+def test_a_failure_of_the_service_counts_for_its_health_and_quota() -> None:
     assert booked(UNAVAILABLE)[2]
     throttle = answered("ThrottlingException", "Too many requests, please wait before trying again.", status=429)
     assert throttle.origin is Origin.SERVICE
@@ -189,7 +188,7 @@ def test_the_service_itself_counts_for_health_and_for_quota() -> None:
         ("ThrottlingException", "Rate exceeded (Service: Kms, Status Code: 400, Request ID: 1)"),
     ],
 )
-def test_a_throttle_of_kms_leaves_the_quota_of_the_model_alone(code: str, message: str) -> None:
+def test_a_throttle_by_kms_does_not_lower_the_quota_of_the_model(code: str, message: str) -> None:
     fault = answered(code, message, status=400)
     assert fault.origin is Origin.DEPENDENCY
     assert booked(fault) == (600, 0, False)
@@ -211,7 +210,7 @@ def test_the_exception_says_that_sts_throttled(face: Any, session: Any) -> None:
     assert ledger.snapshot(client._clock()).estimates["requests"] == 600
 
 
-def test_a_throttle_of_sts_inside_a_call_of_another_service_is_not_its_throttle(session: Any) -> None:
+def test_a_throttle_by_sts_inside_another_service_s_call_is_attributed_to_sts(session: Any) -> None:
     world, quota = World(), Quota(rpm=600)
     failing = failing_identity(session, refused("Throttling", "AssumeRole"))
     client = resilient(failing.client("dynamodb"), quota=quota, timeout=120, clock=world.clock, sleep=world.sleep)
@@ -223,7 +222,7 @@ def test_a_throttle_of_sts_inside_a_call_of_another_service_is_not_its_throttle(
     assert quota.ledger(route, world.now).snapshot(world.now).estimates["requests"] == 600
 
 
-def test_an_error_of_sts_that_was_handled_is_not_the_one_that_failed() -> None:
+def test_an_sts_error_that_was_handled_is_not_the_cause() -> None:
     throttle = refused("ThrottlingException", "Converse", "Too many requests, please wait before trying again.", 429)
     throttle.__context__ = refused("Throttling", "AssumeRole")
     assert classify(throttle).origin is Origin.SERVICE
@@ -235,7 +234,7 @@ def test_an_error_of_sts_that_was_handled_is_not_the_one_that_failed() -> None:
     assert (classify(answered_late).origin, classify(answered_late).unhealthy) == (Origin.SERVICE, True)
 
 
-def test_a_wrapper_of_an_error_of_sts_is_one_of_sts() -> None:
+def test_an_exception_that_wraps_an_sts_error_is_attributed_to_sts() -> None:
     try:
         try:
             raise refused("Throttling", "AssumeRole")
@@ -246,35 +245,35 @@ def test_a_wrapper_of_an_error_of_sts_is_one_of_sts() -> None:
     assert (fault.origin, fault.reached) == (Origin.IDENTITY, False)
 
 
-def test_an_answer_of_a_proxy_costs_the_model_nothing() -> None:
+def test_an_answer_of_a_proxy_is_not_blamed_on_the_model() -> None:
     fault = answered("", "", status=407)
     assert (fault.origin, fault.cause) == (Origin.NETWORK, "proxy-unreachable")
     assert booked(fault) == (600, 0, False)
 
 
-def test_what_a_provider_of_ones_own_says_is_masked() -> None:
+def test_the_message_of_a_custom_credential_provider_is_masked() -> None:
     fault = unidentified(RuntimeError("vault refused AKIAIOSFODNN7EXAMPLE"))
     assert "AKIAIOSFODNN7EXAMPLE" not in str(fault)
 
 
-def test_credentials_that_the_service_refused_are_the_callers_and_the_request_counts() -> None:
+def test_refused_credentials_are_the_caller_s_fault_and_the_request_counts() -> None:
     fault = answered("ExpiredTokenException", "The security token included in the request is expired", status=403)
     assert (fault.origin, fault.reached) == (Origin.IDENTITY, True)
     assert booked(fault) == (600, 0, False)
 
 
-def test_an_invalid_request_says_its_name_once() -> None:
+def test_the_message_of_an_invalid_request_has_its_code_once() -> None:
     error = InvalidRequest(Outcome(fault=invalid_request("max_tokens=0: give 1 or more")), "converse", ROUTE)
     assert str(error).startswith("max_tokens=0: give 1 or more [converse on")
     assert "".join(traceback.format_exception_only(error)).count("InvalidRequest") == 1
 
 
-def test_whoever_calls_sts_meets_its_own_throttles() -> None:
+def test_a_throttle_of_a_direct_call_to_sts_is_attributed_to_the_service() -> None:
     fault = classify(refused("Throttling", "AssumeRole"), service="sts")
     assert (fault.origin, fault.message) == (Origin.SERVICE, "Rate exceeded")
 
 
-def test_attempts_are_requests_that_were_sent() -> None:
+def test_only_requests_that_were_sent_count_as_attempts() -> None:
     """A circuit that one failure opens refuses until it has recovered; those refusals are no requests."""
     sent: list[float] = []
 

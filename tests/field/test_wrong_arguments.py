@@ -1,4 +1,4 @@
-"""Arguments, endpoints and credentials that cannot be right: named by their place, and never quoted."""
+"""Invalid arguments, endpoints and credentials are named by their argument and never quoted."""
 
 from __future__ import annotations
 
@@ -90,11 +90,11 @@ def test_a_short_secret_in_the_wrong_argument_is_quoted_nowhere(
 
 
 @pytest.mark.parametrize("misspelt", ["flux", "Flex", "prority", "defualt", "RESERVED"])
-def test_a_name_that_is_misspelt_is_shown(misspelt: str) -> None:
+def test_a_misspelt_option_name_is_shown(misspelt: str) -> None:
     assert shown_name(misspelt, TIERS) == repr(misspelt)
 
 
-def test_names_of_the_other_options_are_shown_when_they_are_close(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_similar_option_names_are_suggested(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ValueError, match="priority='interactiv'"):
         priority_number("interactiv")
     monkeypatch.setenv("AWS_BEDROCK_INFERENCE", "of")
@@ -109,7 +109,7 @@ def test_names_of_the_other_options_are_shown_when_they_are_close(monkeypatch: p
 @pytest.mark.parametrize(
     "endpoint", ["ftp://127.0.0.1", "http://127.0.0.1:99999", "http://127.0.0.1:0", "gopher://x:1"]
 )
-def test_an_endpoint_that_leads_nowhere_is_refused_when_the_client_is_made(made: Any, endpoint: str) -> None:
+def test_an_invalid_endpoint_is_refused_when_the_client_is_created(made: Any, endpoint: str) -> None:
     with pytest.raises(BotoCoreError, match="is not http://host:port or https://host:port"):
         made(MODEL, session=session(), endpoint_url=endpoint)
 
@@ -163,7 +163,7 @@ def test_a_credential_process_that_prints_no_json_is_not_quoted(output: str, tmp
 
 
 @pytest.mark.parametrize("model", ["a\nb", "a\r", "\n", "../../x", "m" * 3000, "m?x=1", "m#x", "é"])
-def test_a_model_id_of_any_characters_is_sent_for_the_service_to_judge(model: str, client: BedrockClient) -> None:
+def test_a_model_id_with_any_characters_is_sent_to_the_service(model: str, client: BedrockClient) -> None:
     assert client.invoke("hi", modelId=model).text == "a"
 
 
@@ -181,7 +181,7 @@ def test_a_model_id_of_any_characters_is_sent_for_the_service_to_judge(model: st
         ({"errors": []}, ""),
     ],
 )
-def test_the_message_of_a_gateway_that_words_errors_in_its_own_way_is_shown(body: Any, message: str) -> None:
+def test_the_message_of_a_gateway_with_its_own_error_format_is_shown(body: Any, message: str) -> None:
     with (
         Wire(answer(body, status="400 Bad Request")) as wire,
         BedrockClient(MODEL, session=session(), endpoint_url=wire.url) as client,

@@ -1,4 +1,4 @@
-"""A simulated account whose models and profiles a test names."""
+"""A simulated account; each test names its models and profiles."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`Models` over boto3 against the simulator: lists, checks, the cache, and what is left without permissions."""
+"""`Models` over boto3 against the simulator: lists, checks, the cache, and the behaviour without permissions."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def asked(account: Simulator) -> int:
 
 
 class TestLists:
-    def test_models_and_profiles_are_values_with_the_words_of_aws(self, models: Make) -> None:
+    def test_models_and_profiles_have_the_field_values_of_aws(self, models: Make) -> None:
         found = models()
         assert [each.id for each in found.all()][:3] == [NOVA, CLAUDE, OLD]
         nova = found.get(NOVA)
@@ -49,14 +49,16 @@ class TestLists:
         assert found.get("amazon.nothing-v1:0") is None
         assert found.missing == ()
 
-    def test_a_day_is_the_last_day_of_a_model(self, models: Make) -> None:
+    def test_the_end_of_life_is_the_last_day_of_a_model(self, models: Make) -> None:
         old = models().get(OLD)
         assert isinstance(old, FoundationModel)
         assert (old.lifecycle, old.end_of_life) == ("LEGACY", LAST)
 
 
 class TestCache:
-    def test_lists_are_read_once_and_serve_another_program_for_a_day(self, models: Make, account: Simulator) -> None:
+    def test_lists_are_read_once_and_are_valid_for_other_programs_for_a_day(
+        self, models: Make, account: Simulator
+    ) -> None:
         assert len(models().all()) == 8
         requests = asked(account)
         again = models()
@@ -67,7 +69,7 @@ class TestCache:
         assert len(later.all()) == 8
         assert asked(account) > requests
 
-    def test_the_file_is_the_owners_alone_and_a_broken_one_is_none(
+    def test_only_the_owner_can_read_the_file_and_a_damaged_one_is_ignored(
         self, models: Make, account: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         models().sync()
@@ -82,7 +84,7 @@ class TestCache:
         account.scenario(TABLES)
         assert len(models().all()) == 8
 
-    def test_another_directory_can_be_given_and_one_that_cannot_be_written_harms_nobody(
+    def test_the_cache_directory_can_be_set_and_a_read_only_one_does_no_harm(
         self, models: Make, tmp_path: Path
     ) -> None:
         models(cache=tmp_path / "mine").sync()
@@ -90,7 +92,7 @@ class TestCache:
         (tmp_path / "file").touch()
         assert len(models(cache=tmp_path / "file" / "below").all()) == 8
 
-    def test_offline_older_lists_serve_and_say_how_old_they_are_and_why(
+    def test_older_lists_are_used_offline_with_their_age_and_the_reason(
         self, models: Make, account: Simulator, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         models().sync()
@@ -103,7 +105,7 @@ class TestCache:
         account.scenario(TABLES, faults=[{"kind": "reset", "operation": "*t*"}])
         assert offline.check("amazon.launched-yesterday-v1:0").known is None
 
-    def test_young_lists_need_no_network_at_all(self, models: Make, account: Simulator) -> None:
+    def test_fresh_lists_need_no_network(self, models: Make, account: Simulator) -> None:
         models().sync()
         account.scenario(TABLES, faults=[{"kind": "reset", "operation": "*Foundation*"}])
         found = models().check(CLAUDE)
@@ -111,7 +113,7 @@ class TestCache:
         assert found.notes == (str(found.notes[0]),)
         assert found.notes[0].startswith("GetFoundationModelAvailability was not answered")
 
-    def test_lists_of_two_accounts_and_of_two_regions_are_apart(self, models: Make, account: Simulator) -> None:
+    def test_lists_of_different_accounts_and_regions_are_separate(self, models: Make, account: Simulator) -> None:
         models().sync()
         other = boto3.Session("AKIDOTHER", "secret", region_name="eu-west-1")
         before = asked(account)
@@ -119,7 +121,7 @@ class TestCache:
         assert asked(account) > before
         assert models(region_name="us-east-1").get(f"eu.{NOVA}") is None
 
-    def test_sync_every_reads_again_until_it_is_ended(self, models: Make, account: Simulator) -> None:
+    def test_sync_every_refreshes_the_lists_until_it_is_stopped(self, models: Make, account: Simulator) -> None:
         source = models()
         synced, real = Event(), source.sync
 
@@ -141,7 +143,7 @@ class TestCache:
 
 
 class TestPermissions:
-    def test_without_any_permission_everything_answers_and_says_what_would_tell_more(
+    def test_without_permissions_every_method_works_and_names_the_missing_permissions(
         self, models: Make, account: Simulator
     ) -> None:
         account.scenario(TABLES, faults=denied("List*", "Get*"))
@@ -156,7 +158,7 @@ class TestPermissions:
         with pytest.raises(NotResolvable, match=r"eu\.amazon.* may be answered is not known.*ListInferenceProfiles"):
             source.resolve(f"eu.{NOVA}", within="eu-*")
 
-    def test_one_model_and_one_profile_can_be_asked_for_where_nobody_may_list(
+    def test_single_models_and_profiles_can_be_read_without_permission_to_list(
         self, models: Make, account: Simulator
     ) -> None:
         account.scenario(TABLES, faults=denied("List*"))
@@ -184,7 +186,7 @@ class TestPermissions:
         assert note.startswith("ListFoundationModels, ListInferenceProfiles, ")
         assert note.endswith("were not answered (NoCredentialsError: Unable to locate credentials).")
 
-    def test_lists_that_nobody_may_read_are_asked_for_again_after_some_minutes(
+    def test_lists_that_were_denied_are_requested_again_after_some_minutes(
         self, models: Make, account: Simulator
     ) -> None:
         now = clocks.wall()
@@ -201,14 +203,14 @@ class TestPermissions:
 
 
 class TestCheck:
-    def test_a_model_in_good_standing_has_no_problem(self, models: Make) -> None:
+    def test_an_active_model_has_no_problem(self, models: Make) -> None:
         found = models().check(NOVA)
         assert (found.known, found.ok, found.needs_profile, found.notes) == (True, True, False, ())
         assert (found.agreement, found.authorization) == ("AVAILABLE", "AUTHORIZED")
         assert (found.entitlement, found.region) == ("AVAILABLE", "AVAILABLE")
         assert (found.regions, found.profiles) == (("eu-west-1",), (f"eu.{NOVA}",))
 
-    def test_an_unknown_id_is_a_problem_with_the_nearest_right_one(self, models: Make) -> None:
+    def test_an_unknown_id_is_a_problem_that_names_the_nearest_id(self, models: Make) -> None:
         source = models()
         for wrong, right in (
             ("amazon.nova-lite-v1", NOVA),
@@ -220,14 +222,14 @@ class TestCheck:
             assert (found.known, found.nearest) == (False, right)
             assert found.problems == (f"eu-west-1 has no model or inference profile {wrong}. The nearest is {right}.",)
 
-    def test_a_model_that_needs_a_profile_names_those_here(self, models: Make) -> None:
+    def test_a_model_that_needs_a_profile_names_the_profiles_of_the_region(self, models: Make) -> None:
         found = models().check(CLAUDE)
         assert found.problems == (
             f"{CLAUDE} is called through an inference profile only: xx.{CLAUDE}, eu.{CLAUDE}, global.{CLAUDE}.",
         )
         assert models().check(f"eu.{CLAUDE}").ok
 
-    def test_a_legacy_model_says_its_last_day_and_its_successor(self, models: Make) -> None:
+    def test_a_legacy_model_names_its_last_day_and_its_successor(self, models: Make) -> None:
         found = models().check(OLD)
         assert (found.lifecycle, found.end_of_life, found.context) == ("LEGACY", LAST, "200k")
         assert found.ok
@@ -240,31 +242,29 @@ class TestCheck:
             ("amazon.failed-v1:0", ["agreement for the model failed: A valid payment", "not authorized", "no entitle"]),
         ],
     )
-    def test_access_that_is_missing_is_told_in_words(self, models: Make, model: str, words: list[str]) -> None:
+    def test_missing_access_is_described_in_a_sentence(self, models: Make, model: str, words: list[str]) -> None:
         found = models().check(model)
         assert len(found.problems) == len(words)
         for sentence, expected in zip(found.problems, words, strict=True):
             assert expected in sentence
 
-    def test_an_agreement_that_the_first_call_makes_is_a_note(self, models: Make) -> None:
+    def test_an_agreement_that_the_first_call_creates_is_a_note(self, models: Make) -> None:
         found = models().check("amazon.new-v1:0")
         assert found.ok
         assert "aws-marketplace:Subscribe" in found.notes[0]
 
-    def test_what_the_lists_cannot_know_is_not_called_wrong(self, models: Make) -> None:
+    def test_an_id_that_lists_cannot_contain_is_not_reported_as_a_problem(self, models: Make) -> None:
         for arn in ("imported-model/abcdefghijkl", "provisioned-model/abcdefghijkl", "prompt/P:1"):
             found = models().check(f"arn:aws:bedrock:eu-west-1:123456789012:{arn}")
             assert (found.known, found.problems) == (None, ())
 
-    def test_access_is_asked_anew_and_heals(self, models: Make, account: Simulator) -> None:
+    def test_access_is_checked_again_and_a_granted_access_is_seen(self, models: Make, account: Simulator) -> None:
         source = models()
         assert not source.check("amazon.pending-v1:0").ok
         account.scenario(TABLES, foundation=[{"id": "amazon.pending-v1:0"}])
         assert source.check("amazon.pending-v1:0").ok
 
-    def test_the_providers_conditions_are_checked_where_a_model_has_them(
-        self, models: Make, account: Simulator
-    ) -> None:
+    def test_the_use_case_form_is_checked_for_models_that_require_it(self, models: Make, account: Simulator) -> None:
         assert (models().check(f"eu.{CLAUDE}").use_case_form, models().check(NOVA).use_case_form) == (True, None)
         account.scenario(TABLES, use_case_form=False)
         found = models().check(f"eu.{CLAUDE}")
@@ -272,7 +272,7 @@ class TestCheck:
         assert "use-case form is not submitted" in found.problems[0]
 
     @pytest.mark.newer_botocore
-    def test_a_data_retention_mode_that_the_model_does_not_take_is_a_problem(
+    def test_a_data_retention_mode_that_the_model_does_not_support_is_a_problem(
         self, models: Make, account: Simulator
     ) -> None:
         fable = {"id": "anthropic.claude-fable-5-1"}
@@ -286,13 +286,13 @@ class TestCheck:
 
 
 class TestResolve:
-    def test_what_can_be_called_is_returned_as_it_is(self, models: Make) -> None:
+    def test_resolve_returns_a_callable_id_unchanged(self, models: Make) -> None:
         source = models()
         for name in (NOVA, f"eu.{NOVA}", f"global.{CLAUDE}", OWN):
             assert source.resolve(name) == name
         assert source.resolve(f"us.{NOVA}") == NOVA
 
-    def test_a_model_behind_profiles_gets_one_of_a_geography_never_a_global_one(self, models: Make) -> None:
+    def test_resolve_chooses_a_geographic_profile_and_never_a_global_one(self, models: Make) -> None:
         source = models()
         assert source.resolve(CLAUDE) == f"xx.{CLAUDE}"
         with pytest.raises(
@@ -301,7 +301,7 @@ class TestResolve:
             source.resolve(GLOBAL)
         assert source.resolve(f"global.{GLOBAL}", within="*") == f"global.{GLOBAL}"
 
-    def test_residency_is_judged_by_destinations_not_by_the_prefix(self, models: Make) -> None:
+    def test_residency_is_decided_by_the_destinations_and_not_by_the_prefix(self, models: Make) -> None:
         source = models()
         assert source.resolve(CLAUDE, within="eu-*") == f"eu.{CLAUDE}"
         assert source.resolve(f"global.{CLAUDE}", within="eu-*") == f"eu.{CLAUDE}"
@@ -313,26 +313,26 @@ class TestResolve:
         with pytest.raises(NotResolvable, match=f"{NOVA} may be answered in eu-west-1"):
             source.resolve(NOVA, within="us-*")
 
-    def test_unknown_destinations_are_refused(self, models: Make) -> None:
+    def test_a_profile_with_unknown_destinations_is_refused(self, models: Make) -> None:
         source = models()
         with pytest.raises(NotResolvable, match="is not known: eu-west-1 lists no such profile"):
             source.resolve(OWN.replace("own1", "other"), within="eu-*")
         with pytest.raises(NotResolvable, match=r"no model or inference profile us\.amazon\.nothing"):
             source.resolve("us.amazon.nothing-v1:0", within="us-*")
 
-    def test_a_pattern_that_says_nothing_is_refused(self, models: Make) -> None:
+    def test_an_empty_region_pattern_is_refused(self, models: Make) -> None:
         for nothing in ("", [], [" "]):
             with pytest.raises(ValueError, match="give a pattern of Regions"):
                 models().resolve(NOVA, within=nothing)
 
 
-def test_a_wrong_age_is_refused_and_nothing_is_asked_before_a_question() -> None:
+def test_an_invalid_max_age_is_refused_and_creation_sends_no_request() -> None:
     with pytest.raises(ValueError, match=r"Models\(max_age=-1\): give seconds"):
         Models(max_age=-1)
     Models(region_name="eu-west-1")
 
 
-def test_lists_of_one_endpoint_are_not_those_of_another_and_all_of_aws_are_one(account: Simulator) -> None:
+def test_lists_of_custom_endpoints_are_separate_and_those_of_aws_are_shared(account: Simulator) -> None:
     listing = Listing(region="eu-west-1", at=1.0, models=())
     remember(None, "me", "https://bedrock.eu-west-1.amazonaws.com", listing)
     assert recall(None, "me", "eu-west-1", "https://bedrock-runtime.eu-west-1.amazonaws.com") == listing

@@ -1,4 +1,4 @@
-"""What the list of a Region says that it cannot do, where calls stray, and the data-retention mode of a Region."""
+"""What a Region's lists rule out, the Regions that may answer a call, and the data-retention mode of a Region."""
 
 from __future__ import annotations
 
@@ -73,11 +73,13 @@ LISTING = Listing(
         *((need, "arn:aws:bedrock:eu-west-1:123456789012:imported-model/a1", None) for need in Need),
     ],
 )
-def test_the_list_of_a_region_tells_modalities_and_streams(need: Need, model: str, expected: str | None) -> None:
+def test_the_list_of_a_region_contains_modalities_and_streaming_support(
+    need: Need, model: str, expected: str | None
+) -> None:
     assert unlisted(LISTING, model, Needs(uses=frozenset({need}))) == expected
 
 
-def test_a_model_is_not_called_from_its_last_day_on() -> None:
+def test_a_model_is_not_called_after_its_end_of_life() -> None:
     def on(day: int) -> str | None:
         return unlisted(LISTING, "amazon.old-v1:0", Needs(), now=datetime(2026, 11, day, 12, tzinfo=UTC).timestamp())
 
@@ -85,7 +87,7 @@ def test_a_model_is_not_called_from_its_last_day_on() -> None:
     assert (on(29), on(30)) == (None, "the last day of amazon.old-v1:0 in eu-west-1 was 2026-11-30")
 
 
-def test_only_a_young_and_whole_list_tells_that_the_account_has_no_such_model() -> None:
+def test_only_a_fresh_and_complete_list_rules_out_a_model() -> None:
     gated, fresh = "anthropic.claude-mythos-9", READ + 3600
     assert unlisted(LISTING, gated, Needs(), now=fresh) == f"eu-west-1 lists no {gated} for this account"
     assert unlisted(LISTING, gated, Needs(), now=READ + 90_000) is None
@@ -98,7 +100,7 @@ def test_only_a_young_and_whole_list_tells_that_the_account_has_no_such_model() 
     ("mode", "refused"),
     [("default", True), ("none", True), ("inherit", False), (None, False), ("provider_data_share", False)],
 )
-def test_a_region_whose_data_retention_mode_a_model_refuses_is_no_route(mode: str | None, *, refused: bool) -> None:
+def test_a_region_with_an_unsupported_data_retention_mode_is_not_a_route(mode: str | None, *, refused: bool) -> None:
     said = (
         "anthropic.claude-fable-5-1 takes calls only with the data-retention mode provider_data_share or aws_review, "
         "and eu-west-1 has another"
@@ -108,7 +110,9 @@ def test_a_region_whose_data_retention_mode_a_model_refuses_is_no_route(mode: st
     assert unlisted(listing, NOVA, Needs()) is None
 
 
-def test_the_mode_is_read_with_the_lists_where_a_model_asks_for_one(models: Make, account: Simulator) -> None:
+def test_the_data_retention_mode_is_read_with_the_lists_if_a_model_requires_one(
+    models: Make, account: Simulator
+) -> None:
     assert models().listing().retention is None
     account.scenario(foundation=[{"id": FABLE}], data_retention="none")
     found = models(region_name="us-east-1").sync()
@@ -116,13 +120,13 @@ def test_the_mode_is_read_with_the_lists_where_a_model_asks_for_one(models: Make
     assert from_json(to_json(found)) == found
 
 
-def test_a_file_of_an_older_release_has_no_mode() -> None:
+def test_a_file_of_an_older_release_has_no_data_retention_mode() -> None:
     content = to_json(LISTING)
     del content["retention"]
     assert from_json(content) == LISTING
 
 
-def test_what_strays_is_told_with_its_regions() -> None:
+def test_a_call_that_may_leave_the_allowed_regions_is_described_with_them() -> None:
     assert strays(["us-east-1", "us-west-2"], ("us-*",)) is None
     assert strays(["us-east-1", "ca-central-1"], ("us-*",)) == (
         "the call may be answered in ca-central-1, us-east-1, not only within us-*"
@@ -139,10 +143,12 @@ PATTERNS = st.sampled_from(["us-*", "eu-*", "us-east-1", "*"])
 
 
 @given(regions=st.lists(REGIONS, max_size=4), within=st.lists(PATTERNS, min_size=1, max_size=2), stores=st.booleans())
-def test_a_call_strays_where_it_does_not_stay(regions: list[str], within: list[str], *, stores: bool) -> None:
+def test_a_call_either_stays_within_the_allowed_regions_or_is_described(
+    regions: list[str], within: list[str], *, stores: bool
+) -> None:
     assert (strays(regions, tuple(within), stores=stores) is None) == stays(regions, tuple(within))
 
 
 @given(st.text(max_size=60) | st.sampled_from([NOVA, CLAUDE, f"eu.{CLAUDE}"]))
-def test_a_request_that_uses_nothing_is_eligible_wherever_the_list_is_old(model: str) -> None:
+def test_a_plain_request_is_eligible_everywhere_if_the_list_is_old(model: str) -> None:
     assert unlisted(LISTING, model, Needs(), now=READ + 90_000) is None

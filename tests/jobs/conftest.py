@@ -1,4 +1,4 @@
-"""S3 of moto, a scripted control plane, and a client of both whose time a test moves."""
+"""Moto's S3, a scripted control plane, and a client of both; each test controls the time."""
 
 from __future__ import annotations
 

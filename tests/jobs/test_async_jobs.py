@@ -1,4 +1,4 @@
-"""The asyncio client of jobs: the blocking one's signatures, results and errors."""
+"""The asyncio client of jobs: the same signatures, results and errors as the blocking client."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_a_job_is_awaited_and_read(jobs: AsyncBedrockJobClient, service: JobServ
     assert world.sleeps[:1] == [1.5]
 
 
-def test_a_job_that_failed_is_told_at_once(jobs: AsyncBedrockJobClient, service: JobService) -> None:
+def test_a_failed_job_raises_immediately(jobs: AsyncBedrockJobClient, service: JobService) -> None:
     service.statuses = ("InProgress",)
 
     async def main() -> None:

@@ -1,4 +1,4 @@
-"""What is wrong with a job is a sentence before the job is created; what cannot be known is no obstacle."""
+"""Problems of a job are reported before the job is created; unknown facts do not prevent it."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def checked(account: Account, **changes: Any) -> str:
     return ""
 
 
-def test_where_all_is_well_nothing_is_found_and_nothing_is_left_behind(account: Account) -> None:
+def test_a_valid_job_has_no_problem_and_the_check_leaves_nothing_in_s3(account: Account) -> None:
     assert checked(account) == ""
     s3 = account.client("s3")
     assert "Contents" not in s3.list_objects_v2(Bucket=OUTPUT.bucket)
@@ -96,13 +96,13 @@ def test_where_all_is_well_nothing_is_found_and_nothing_is_left_behind(account: 
 @pytest.mark.parametrize(
     "role", ["batch", "arn:aws:iam::12:role/x", "arn:aws:sts::123456789012:assumed-role/x/y", "", None, 7]
 )
-def test_a_role_that_is_no_arn(account: Account, role: Any) -> None:
+def test_a_role_that_is_not_an_arn_is_reported(account: Account, role: Any) -> None:
     said = checked(account, role_arn=role)
     assert said.endswith("give the ARN of a role that Bedrock may assume, arn:aws:iam::123456789012:role/NAME")
     assert "GetRole" not in account.asked[1:]
 
 
-def test_a_role_of_another_account(account: Account) -> None:
+def test_a_role_of_another_account_is_reported(account: Account) -> None:
     said = checked(account, role_arn="arn:aws:iam::999988887777:role/batch")
     assert said.startswith(
         "arn:aws:iam::999988887777:role/batch is a role of account 999988887777, and the credentials"
@@ -110,12 +110,12 @@ def test_a_role_of_another_account(account: Account) -> None:
     assert said.endswith(f"Give a role of account {ACCOUNT}, or credentials of 999988887777")
 
 
-def test_a_role_that_does_not_exist(account: Account) -> None:
+def test_a_missing_role_is_reported(account: Account) -> None:
     said = checked(account, role_arn=f"arn:aws:iam::{ACCOUNT}:role/none")
     assert said.startswith(f"there is no role arn:aws:iam::{ACCOUNT}:role/none. Create it, or give another one")
 
 
-def test_a_role_without_trust(account: Account) -> None:
+def test_a_role_that_bedrock_may_not_assume_is_reported(account: Account) -> None:
     iam = account.client("iam")
     other = policy(Principal={"Service": "lambda.amazonaws.com"})
     iam.update_assume_role_policy(RoleName="batch", PolicyDocument=json.dumps(other))
@@ -152,7 +152,7 @@ def test_a_role_without_trust(account: Account) -> None:
         },
     ],
 )
-def test_trust_is_seen_in_all_its_forms(trust: dict[str, Any]) -> None:
+def test_every_form_of_a_sufficient_trust_policy_is_accepted(trust: dict[str, Any]) -> None:
     assert distrust(trust, ACCOUNT, "us-east-1", "aws") == ""
 
 
@@ -175,11 +175,11 @@ def test_trust_is_seen_in_all_its_forms(trust: dict[str, Any]) -> None:
         ),
     ],
 )
-def test_distrust_says_why(trust: Any, why: str) -> None:
+def test_an_insufficient_trust_policy_is_explained(trust: Any, why: str) -> None:
     assert why in distrust(trust, ACCOUNT, "us-east-1", "aws")
 
 
-def test_a_bucket_in_another_region(account: Account) -> None:
+def test_a_bucket_in_another_region_is_reported(account: Account) -> None:
     account.bucket("far", "eu-west-1")
     said = checked(account, output=S3Location("far", "out/"))
     assert said == (
@@ -188,12 +188,12 @@ def test_a_bucket_in_another_region(account: Account) -> None:
     )
 
 
-def test_a_bucket_that_does_not_exist(account: Account) -> None:
+def test_a_missing_bucket_is_reported(account: Account) -> None:
     said = checked(account, given_input=S3Location("gone", "in.jsonl"))
     assert said == "s3://gone/in.jsonl: there is no bucket gone for the input. Create it, or give another one"
 
 
-def test_a_caller_who_may_not_write(account: Account) -> None:
+def test_a_caller_without_write_permission_is_reported(account: Account) -> None:
     account.refused = {"CreateMultipartUpload"}
     said = checked(account)
     assert said.startswith("s3://answers/out/: the caller may not write there (AccessDenied: User is not authorized")
@@ -202,7 +202,7 @@ def test_a_caller_who_may_not_write(account: Account) -> None:
     assert checked(account, given_input=given) == "", "who does not write needs no permission"
 
 
-def test_all_that_is_wrong_is_told_at_once(account: Account) -> None:
+def test_all_problems_are_reported_together(account: Account) -> None:
     said = checked(account, role_arn="batch", model_id="moonshotai.kimi-k3-v1:0", output=S3Location("gone", ""))
     assert [line[:20] for line in said.split("\n")] == [
         "role_arn=<str>: give",
@@ -212,13 +212,13 @@ def test_all_that_is_wrong_is_told_at_once(account: Account) -> None:
 
 
 @pytest.mark.parametrize("refused", ["GetCallerIdentity", "GetRole", "HeadBucket", "AbortMultipartUpload"])
-def test_a_check_that_the_caller_may_not_make_finds_nothing(account: Account, refused: str) -> None:
+def test_a_check_without_permission_reports_no_problem(account: Account, refused: str) -> None:
     account.refused = {refused}
     assert checked(account) == ""
     assert refused in account.asked
 
 
-def test_an_answer_that_is_none_of_aws_finds_nothing(account: Account) -> None:
+def test_an_unexpected_answer_to_a_check_reports_no_problem(account: Account) -> None:
     answer = AWSResponse("http://sts/", 404, HTTPHeaders(), Raw(b'{"message": "no XML"}'))
     events = account.session._session.get_component("event_emitter")  # of a session that tests share
 
@@ -233,14 +233,14 @@ def test_an_answer_that_is_none_of_aws_finds_nothing(account: Account) -> None:
 
 
 @pytest.mark.parametrize("key", ["with space/", "a+b/", "\u00fc/", "a//b/", "/a/", "a?b/"])
-def test_a_place_that_bedrock_refuses_is_told_before_the_upload(account: Account, key: str) -> None:
+def test_a_location_that_bedrock_refuses_is_reported_before_the_upload(account: Account, key: str) -> None:
     with pytest.raises(ValueError, match=r"Bedrock takes names of letters"):
         JobChecks(account.session, "us-east-1").check(
             role_arn=ROLE, model_id=MODEL, output=S3Location("answers", key), given_input=OUTPUT
         )
 
 
-def test_an_endpoint_that_does_not_answer_finds_nothing(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_silent_endpoint_reports_no_problem(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     monkeypatch.setattr("botocore.httpsession.URLLib3Session.send", _unreachable)
     assert checked(account) == ""
@@ -269,7 +269,7 @@ class Listing:
         (f"arn:aws:bedrock:us-east-1:{ACCOUNT}:provisioned-model/abc", "is provisioned throughput"),
     ],
 )
-def test_a_model_that_is_known_to_take_no_batch_jobs(model: str, why: str) -> None:
+def test_a_model_without_batch_support_is_reported(model: str, why: str) -> None:
     assert model_problem(model).startswith(f"{model} {why}")
 
 
@@ -281,14 +281,14 @@ def test_a_model_that_is_known_to_take_no_batch_jobs(model: str, why: str) -> No
         (True, ""),
     ],
 )
-def test_a_model_that_the_region_does_not_have(*, known: bool | None, said: str) -> None:
+def test_a_model_that_is_missing_in_the_region_is_reported(*, known: bool | None, said: str) -> None:
     assert model_problem("amazon.nova-lit-v1:0", Listing(known=known)) == said  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
     "model", [MODEL, f"us.{MODEL}", "somebody.new-v9:0", f"arn:aws:bedrock:us-east-1:{ACCOUNT}:custom-model/x.y/abc"]
 )
-def test_a_model_of_which_nothing_is_known_is_tried(model: str) -> None:
+def test_an_unknown_model_is_accepted(model: str) -> None:
     assert model_problem(model) == ""
 
 
@@ -307,7 +307,7 @@ CLAUDE = {"anthropic_version": "bedrock-2023-05-31", "max_tokens": 10, "messages
         ({"anything": 1}, "somebody.new-v9:0", "InvokeModel"),
     ],
 )
-def test_bodies_that_may_be_right(body: Any, model: str, invocation: str) -> None:
+def test_possibly_valid_bodies_are_accepted(body: Any, model: str, invocation: str) -> None:
     assert body_problem(body, model, invocation) == ""
 
 
@@ -335,11 +335,11 @@ def test_bodies_that_may_be_right(body: Any, model: str, invocation: str) -> Non
         ),
     ],
 )
-def test_bodies_that_surely_fail(body: Any, model: str, invocation: str, said: str) -> None:
+def test_certainly_invalid_bodies_are_reported(body: Any, model: str, invocation: str, said: str) -> None:
     assert body_problem(body, model, invocation).startswith(said)
 
 
-def test_too_few_records_are_a_sentence() -> None:
+def test_too_few_records_are_reported() -> None:
     assert too_few(1, 100, MODEL) == (
         "1 record: a batch job of amazon.nova-lite-v1:0 takes 100 or more. Add records, or run these on demand with "
         "on_too_few='local'"

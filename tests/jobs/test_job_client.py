@@ -1,4 +1,4 @@
-"""A batch job from its creation to its records, against a scripted control plane and moto's S3, in virtual time."""
+"""A batch job from creation to results, against a scripted control plane and moto's S3, in virtual time."""
 
 from __future__ import annotations
 
@@ -42,7 +42,9 @@ def failing(*numbers: int, code: int = 400, message: str = "Input is too long fo
     return answer
 
 
-def test_a_job_is_created_waited_for_read_and_joined(jobs: BedrockJobClient, service: JobService) -> None:
+def test_a_job_is_created_waited_for_and_its_results_are_joined_with_its_records(
+    jobs: BedrockJobClient, service: JobService
+) -> None:
     job_id = jobs.create_job(prompts=iter(PROMPTS), max_tokens=50, system="Be brief.")
     (job,) = service.jobs.values()
     assert job_id == job["jobArn"]
@@ -61,7 +63,7 @@ def test_a_job_is_created_waited_for_read_and_joined(jobs: BedrockJobClient, ser
     assert (first.usage.output_tokens, result.job["status"], result.job["error"]) == (5, "COMPLETED", None)
 
 
-def test_native_records_keep_their_ids_and_form(jobs: BedrockJobClient, service: JobService) -> None:
+def test_native_records_keep_their_ids_and_format(jobs: BedrockJobClient, service: JobService) -> None:
     body = {"anthropic_version": "bedrock-2023-05-31", "max_tokens": 5, "messages": [{"role": "user", "content": "?"}]}
     answer = {"modelOutput": {"content": [{"type": "text", "text": "Yes."}], "usage": {"input_tokens": 1}}}
     service.on_created = partial(run_job, service.s3, answer=lambda *_: answer)
@@ -122,7 +124,7 @@ def test_failed_records_become_dead_letters_once(jobs: BedrockJobClient, service
     queue.close()
 
 
-def test_what_a_job_did_not_reach_is_an_error_of_its_record(jobs: BedrockJobClient, service: JobService) -> None:
+def test_a_record_that_the_job_did_not_process_has_an_error(jobs: BedrockJobClient, service: JobService) -> None:
     service.on_created = partial(
         run_job, service.s3, answer=lambda number, record: echoed(number, record) if number < 3 else None
     )
@@ -137,7 +139,7 @@ def test_what_a_job_did_not_reach_is_an_error_of_its_record(jobs: BedrockJobClie
     assert str(records[3].error) == "The batch job ended before all its records were processed (not reached)"
 
 
-def test_a_job_that_left_nothing_has_all_its_records(jobs: BedrockJobClient, service: JobService) -> None:
+def test_a_job_without_output_has_an_error_for_every_record(jobs: BedrockJobClient, service: JobService) -> None:
     service.on_created = lambda job: None
     service.statuses = ("Stopped",)
     records = list(jobs.get_job_result(jobs.create_job(prompts=PROMPTS)).records)
@@ -154,7 +156,7 @@ def test_outputs_without_their_input_keep_their_order(
     assert sorted(texts(result)) == [f"{prompt}!" for prompt in PROMPTS]
 
 
-def test_no_record_comes_twice(jobs: BedrockJobClient, service: JobService) -> None:
+def test_no_record_is_returned_twice(jobs: BedrockJobClient, service: JobService) -> None:
     job_id = jobs.create_job(prompts=PROMPTS)
     key = next(
         item["Key"]
@@ -167,7 +169,7 @@ def test_no_record_comes_twice(jobs: BedrockJobClient, service: JobService) -> N
     assert ids == [f"CALL000000{number}" for number in range(1, 8)]
 
 
-def test_the_same_content_has_one_job(client: Callable[..., BedrockJobClient], service: JobService) -> None:
+def test_the_same_content_creates_one_job(client: Callable[..., BedrockJobClient], service: JobService) -> None:
     heard: list[Any] = []
     first, second = client(), client()
     second.listen(heard.append)
@@ -197,7 +199,7 @@ def test_a_job_that_ended_badly_is_followed_by_a_new_one(
     assert jobs.create_job(prompts=PROMPTS, name="nightly") == third
 
 
-def test_a_creation_whose_answer_was_lost_makes_no_second_job(jobs: BedrockJobClient, service: JobService) -> None:
+def test_a_lost_answer_to_the_creation_causes_no_second_job(jobs: BedrockJobClient, service: JobService) -> None:
     def lost(job: Any) -> None:
         run_job(service.s3, job, echoed)
         service.on_created = lambda _: None
@@ -210,7 +212,7 @@ def test_a_creation_whose_answer_was_lost_makes_no_second_job(jobs: BedrockJobCl
     assert len(service.jobs) == 1
 
 
-def test_who_may_not_list_relies_on_the_token(
+def test_without_permission_to_list_jobs_the_token_prevents_a_second_job(
     jobs: BedrockJobClient, service: JobService, caplog: pytest.LogCaptureFixture
 ) -> None:
     service.faults.append(("AccessDeniedException", 403))
@@ -230,13 +232,17 @@ def test_the_input_is_uploaded_once(jobs: BedrockJobClient, service: JobService)
     assert service.s3.list_objects_v2(Bucket="jobs", Prefix="out/inputs/")["Contents"] == uploaded
 
 
-def test_polls_grow_by_half_up_to_30_seconds(jobs: BedrockJobClient, service: JobService, world: World) -> None:
+def test_poll_intervals_grow_by_half_up_to_30_seconds(
+    jobs: BedrockJobClient, service: JobService, world: World
+) -> None:
     service.statuses = (*["InProgress"] * 12, "Completed")
     jobs.wait_for_job(jobs.create_job(prompts=PROMPTS))
     assert world.sleeps == pytest.approx([min(1.5**number, 30.0) for number in range(1, 13)])
 
 
-def test_faults_while_polling_are_tolerated(jobs: BedrockJobClient, service: JobService, world: World) -> None:
+def test_transient_faults_while_polling_are_tolerated(
+    jobs: BedrockJobClient, service: JobService, world: World
+) -> None:
     heard: list[Any] = []
     jobs.listen(heard.append)
     service.statuses = (
@@ -261,7 +267,7 @@ def test_a_job_that_is_not_found_is_not_waited_for(jobs: BedrockJobClient, world
 
 
 @pytest.mark.parametrize(("status", "word"), [("Failed", "FAILED"), ("Stopped", "STOPPED"), ("Expired", "FAILED")])
-def test_a_job_that_failed_is_told_at_once(
+def test_a_failed_job_raises_immediately(
     jobs: BedrockJobClient, service: JobService, world: World, status: str, word: str
 ) -> None:
     service.statuses = ("InProgress", {"status": status, "message": "contains less records (7) than the required 100"})
@@ -273,7 +279,7 @@ def test_a_job_that_failed_is_told_at_once(
     assert (again.job["status"], str(again)) == (word, str(raised.value))
 
 
-def test_the_explanation_of_a_failed_job(jobs: BedrockJobClient, service: JobService) -> None:
+def test_a_failed_job_is_explained(jobs: BedrockJobClient, service: JobService) -> None:
     message = "Batch job abc contains less records (7) than the required minimum of: 100"
     service.statuses = ({"status": "Failed", "message": message},)
     with pytest.raises(JobFailed) as raised:
@@ -282,7 +288,7 @@ def test_the_explanation_of_a_failed_job(jobs: BedrockJobClient, service: JobSer
     assert raised.value.explanation.remedies[0].do in str(raised.value)
 
 
-def test_a_wait_ends_in_time_and_is_taken_up_by_id(
+def test_a_wait_ends_at_its_timeout_and_can_be_resumed_by_id(
     client: Callable[..., BedrockJobClient], service: JobService, world: World
 ) -> None:
     service.statuses = (*["InProgress"] * 9, "Completed")
@@ -295,7 +301,7 @@ def test_a_wait_ends_in_time_and_is_taken_up_by_id(
         client().wait_for_job(job_id, timeout=-1)
 
 
-def test_a_job_that_runs_has_no_result_and_no_counts_yet(jobs: BedrockJobClient, service: JobService) -> None:
+def test_a_running_job_has_no_results_and_no_counts_yet(jobs: BedrockJobClient, service: JobService) -> None:
     service.statuses = ("Validating",)
     job_id = jobs.create_job(prompts=PROMPTS)
     status = jobs.get_job_status(job_id)
@@ -341,7 +347,7 @@ def test_jobs_are_listed_and_cancelled(jobs: BedrockJobClient, service: JobServi
         ({"input_s3_uri": "inputs/x.jsonl"}, "input_s3_uri: give a URL"),
     ],
 )
-def test_what_cannot_be_a_job_is_refused_with_a_sentence(
+def test_an_invalid_job_is_refused_with_a_sentence(
     jobs: BedrockJobClient, service: JobService, given: Any, problem: str
 ) -> None:
     with pytest.raises(ValueError, match=problem):
@@ -360,7 +366,7 @@ def test_the_role_may_come_from_the_environment(
 
 
 @pytest.mark.parametrize("options", [{"output_s3_uri": "outputs/"}, {"output_s3_uri": "s3://"}, {"on_too_few": "wait"}])
-def test_options_that_cannot_be_right_are_refused(client: Callable[..., BedrockJobClient], options: Any) -> None:
+def test_invalid_options_are_refused(client: Callable[..., BedrockJobClient], options: Any) -> None:
     with pytest.raises(ValueError, match=r"give|Write"):
         client(**options)
     with pytest.raises(ValueError, match="model_id"):
@@ -382,7 +388,7 @@ def test_a_failed_record_with_an_image_can_be_sent_again(
     queue.close()
 
 
-def test_a_job_that_ends_while_it_is_cancelled_is_left_as_it_is(jobs: BedrockJobClient, service: JobService) -> None:
+def test_a_job_that_ends_during_its_cancellation_keeps_its_status(jobs: BedrockJobClient, service: JobService) -> None:
     job_id = jobs.create_job(prompts=PROMPTS)
     service.scripts[job_id].extendleft(["InProgress"])
     service.stops = ("ConflictException", 409)

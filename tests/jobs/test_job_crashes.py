@@ -1,4 +1,4 @@
-"""Jobs on the simulator whose processes are killed at each stage, and taken up by another process."""
+"""Jobs on the simulator whose processes are killed at each stage, and continued by another process."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def uploaded(moto_url: str) -> list[tuple[str, Any]]:
     return [(item["Key"], item["LastModified"]) for item in found]
 
 
-def test_a_process_that_is_killed_at_any_stage_is_followed_by_another(
+def test_another_process_continues_the_job_of_a_process_killed_at_any_stage(
     sim: Simulator, jobs: BedrockJobClient, moto_url: str
 ) -> None:
     sim.scenario(s3_endpoint=moto_url, jobs=[SLOW])
@@ -105,7 +105,7 @@ def test_a_process_that_is_killed_at_any_stage_is_followed_by_another(
     assert all(record.text for record in found)
 
 
-def test_a_job_of_5000_records(sim: Simulator, jobs: BedrockJobClient, moto_url: str, world: World) -> None:
+def test_a_job_of_5000_records_completes(sim: Simulator, jobs: BedrockJobClient, moto_url: str, world: World) -> None:
     codes = ["ThrottlingException", "InternalServerException", "ServiceUnavailableException"]
     asked = {"kind": "error", "operation": "GetModelInvocationJob"}
     trouble = [{**asked, "code": code, "requests": [number]} for number, code in zip((2, 5, 8), codes, strict=True)]

@@ -1,4 +1,4 @@
-"""Several jobs under one id: created once, also by whoever waits, read as one."""
+"""Several jobs under one ID: created once, also by the process that waits, and read as one."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ def test_jobs_of_a_group_are_read_as_one_in_the_order_of_the_records(s3: Any) ->
     assert ids(s3, anybody, group_id) == [f"r{index}" for index in range(25)]
 
 
-def test_a_job_that_has_ended_is_asked_for_once(s3: Any) -> None:
+def test_the_status_of_an_ended_job_is_requested_once(s3: Any) -> None:
     service = Service(s3)
     group_id = created(service, 25)
     service.end()
@@ -151,7 +151,7 @@ def test_a_job_that_has_ended_is_asked_for_once(s3: Any) -> None:
 
 
 @pytest.mark.parametrize("at", [1, 2])
-def test_a_process_that_is_killed_between_two_jobs_leaves_them_to_who_waits(s3: Any, at: int) -> None:
+def test_the_waiting_process_creates_the_jobs_that_a_killed_process_did_not(s3: Any, at: int) -> None:
     """It dies before a job is created (1), or after AWS accepted it and before that was written (2)."""
     service = Service(s3)
     submit, calls = service.submit, 0
@@ -196,7 +196,7 @@ class Dying:
         return call
 
 
-def test_a_process_that_is_killed_at_any_moment_leaves_a_group_that_another_one_completes(s3: Any) -> None:
+def test_another_process_completes_the_group_of_a_process_killed_at_any_moment(s3: Any) -> None:
     moments, completed = 0, False
     parts = uploaded(s3, 25)
     while not completed:
@@ -235,7 +235,7 @@ def test_a_group_that_failed_is_followed_by_a_new_one(s3: Any) -> None:
     assert created(service, 25) == second
 
 
-def test_jobs_for_which_the_account_has_no_room_wait_for_it(s3: Any) -> None:
+def test_jobs_above_the_account_s_limit_wait_for_a_free_slot(s3: Any) -> None:
     service = Service(s3, room=1)
     group_id = created(service, 25)
     waiting = groups(service)
@@ -246,12 +246,12 @@ def test_jobs_for_which_the_account_has_no_room_wait_for_it(s3: Any) -> None:
     assert waiting.status(group_id)["status"] == "Completed"
 
 
-def test_without_room_for_the_first_job_nothing_is_created(s3: Any) -> None:
+def test_nothing_is_created_if_there_is_no_slot_for_the_first_job(s3: Any) -> None:
     with pytest.raises(ClientError, match="too many jobs"):
         created(Service(s3, room=0), 25)
 
 
-def test_a_part_that_failed_leaves_the_results_of_the_others_readable(s3: Any) -> None:
+def test_the_results_of_other_jobs_are_readable_if_one_job_failed(s3: Any) -> None:
     service = Service(s3)
     group_id = created(service, 25)
     service.end("Failed", only=1, message="the role could not read the input.")
@@ -277,7 +277,7 @@ def test_a_part_that_failed_leaves_the_results_of_the_others_readable(s3: Any) -
         (["Paused", "Paused", "Paused"], "Paused"),
     ],
 )
-def test_the_status_of_a_group_of_jobs(s3: Any, ends: list[str], together: str) -> None:
+def test_the_status_of_a_group_combines_its_jobs(s3: Any, ends: list[str], together: str) -> None:
     service = Service(s3)
     group_id = created(service, 25)
     for number, status in enumerate(ends):
@@ -285,7 +285,7 @@ def test_the_status_of_a_group_of_jobs(s3: Any, ends: list[str], together: str) 
     assert groups(service).status(group_id)["status"] == together
 
 
-def test_a_cancelled_group_stops_what_runs_and_creates_no_more(s3: Any) -> None:
+def test_cancelling_a_group_stops_its_running_jobs_and_creates_no_more(s3: Any) -> None:
     service = Service(s3, room=2)
     group_id = created(service, 25)
     service.end(only=0)
@@ -297,7 +297,7 @@ def test_a_cancelled_group_stops_what_runs_and_creates_no_more(s3: Any) -> None:
     assert len(ids(s3, one, group_id)) == 25
 
 
-def test_two_processes_that_note_their_jobs_at_once_lose_none(s3: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_processes_that_record_jobs_simultaneously_lose_none(s3: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     service = Service(s3, room=1)
     group_id = created(service, 25)
     service.room = 3
@@ -327,7 +327,7 @@ def test_50_001_records_are_two_jobs_under_one_id(s3: Any) -> None:
     assert groups(service).status(group_id)["totalRecordCount"] == 50_001
 
 
-def test_a_job_of_several_files_is_one_job_of_a_folder(s3: Any) -> None:
+def test_an_input_of_several_files_is_one_job_over_a_folder(s3: Any) -> None:
     (part,) = uploaded(s3, 9, replace(SMALL, file_records=4))
     assert part["input"] == "s3://answers/out/inputs/abc/"
     assert part["order"]["token"] == "abc", "nothing is split"
@@ -339,11 +339,11 @@ def test_a_job_of_several_files_is_one_job_of_a_folder(s3: Any) -> None:
 
 
 @pytest.mark.parametrize("group_id", ["group:", "group:s3://b", "local:s3://b/k"])
-def test_what_is_no_id_is_refused(s3: Any, group_id: str) -> None:
+def test_an_invalid_id_is_refused(s3: Any, group_id: str) -> None:
     with pytest.raises(ValueError, match="is no id of a group of jobs"):
         groups(Service(s3)).status(group_id)
 
 
-def test_a_group_that_is_not_there_is_told(s3: Any) -> None:
+def test_a_missing_group_is_reported(s3: Any) -> None:
     with pytest.raises(LookupError, match="there is no group of jobs group:s3://answers/out/groups/none"):
         groups(Service(s3)).status("group:s3://answers/out/groups/none")

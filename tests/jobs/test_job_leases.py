@@ -1,4 +1,4 @@
-"""The lease of a local job, and the states that it stands on: of several writers one wins, and the others know it."""
+"""The lease of a local job, and its stored state: of several writers one wins, and the others notice."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def other(s3: S3, **changes: Any) -> None:
     assert states.replace(s3, PLACE, now, {**now.value, **changes}) is not None
 
 
-def test_a_lease_holds_while_it_is_renewed(lease: Lease, world: World, s3: S3) -> None:
+def test_a_lease_is_valid_while_it_is_renewed(lease: Lease, world: World, s3: S3) -> None:
     assert lease.due == BEAT
     world.now += VALID - 1
     assert holds(lease)
@@ -82,7 +82,7 @@ def test_a_lease_holds_while_it_is_renewed(lease: Lease, world: World, s3: S3) -
     assert stored(s3).value == {**STATE, "beat": 1, "done": 5}
 
 
-def test_a_lease_that_someone_else_has_is_lost_at_the_next_renewal(lease: Lease, s3: S3) -> None:
+def test_a_lease_taken_by_another_process_is_lost_at_the_next_renewal(lease: Lease, s3: S3) -> None:
     other(s3, owner="second")
     assert holds(lease), "it cannot know yet"
     assert not lease.renew()
@@ -91,25 +91,25 @@ def test_a_lease_that_someone_else_has_is_lost_at_the_next_renewal(lease: Lease,
     assert stored(s3).value["beat"] == 0, "nothing was written"
 
 
-def test_a_lease_whose_state_is_gone_is_lost(lease: Lease, s3: S3) -> None:
+def test_a_lease_without_stored_state_is_lost(lease: Lease, s3: S3) -> None:
     s3.delete_object(Bucket=PLACE.bucket, Key=PLACE.key)
     assert not lease.renew()
     assert lease.lost
 
 
-def test_a_lease_whose_state_a_newer_version_wrote_is_lost(lease: Lease, s3: S3) -> None:
+def test_a_lease_with_state_of_a_newer_version_is_lost(lease: Lease, s3: S3) -> None:
     other(s3, format=2)
     assert not lease.renew()
     assert lease.lost
 
 
-def test_the_wish_to_stop_is_kept_and_heard(lease: Lease, s3: S3) -> None:
+def test_a_cancellation_request_survives_a_renewal_and_is_seen(lease: Lease, s3: S3) -> None:
     other(s3, stop=True)
     assert lease.renew(done=3)
     assert lease.state == stored(s3).value == {**STATE, "stop": True, "beat": 1, "done": 3}
 
 
-def test_a_renewal_that_does_not_arrive_is_tried_again_soon(lease: Lease, world: World, s3: S3) -> None:
+def test_a_failed_renewal_is_retried_soon(lease: Lease, world: World, s3: S3) -> None:
     world.now += BEAT
     s3.error = EndpointConnectionError(endpoint_url="https://s3.test")
     assert not lease.renew()
@@ -119,21 +119,21 @@ def test_a_renewal_that_does_not_arrive_is_tried_again_soon(lease: Lease, world:
     assert lease.due == BEAT
 
 
-def test_a_write_that_arrived_though_its_answer_was_lost_counts(lease: Lease, s3: S3) -> None:
+def test_a_write_whose_answer_was_lost_counts_if_it_arrived(lease: Lease, s3: S3) -> None:
     """The SDK repeats it, and the repeat is refused: what stands there is what was written."""
     s3.error, s3.arrives = ClientError({"Error": {"Code": "PreconditionFailed", "Message": ""}}, "PutObject"), True
     assert lease.renew(done=1)
     assert stored(s3).value["done"] == 1
 
 
-def test_what_is_there_is_not_created_again(lease: Lease, s3: S3) -> None:
+def test_existing_state_is_not_created_again(lease: Lease, s3: S3) -> None:
     assert states.create(s3, PLACE, {**STATE, "owner": "second"}) is None
     assert states.enforces(s3, PLACE, stored(s3))
     assert stored(s3).value["owner"] == "first"
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"format": "1"}', b"\xff"])
-def test_what_is_no_state_is_told(s3: S3, body: bytes) -> None:
+def test_invalid_state_is_reported(s3: S3, body: bytes) -> None:
     s3.put_object(Bucket=PLACE.bucket, Key=PLACE.key, Body=body)
     with pytest.raises(ValueError, match=r"s3://states/a/state\.json is not the state of a job"):
         states.read(s3, PLACE)

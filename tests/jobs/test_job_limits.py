@@ -1,6 +1,5 @@
-"""The limits of jobs through the client, on the simulator: what is wrong is a sentence before anything is created, and
-few and many records give the right result.
-"""
+"""Limits of jobs through the client, on the simulator: problems are reported before anything is created, and few and
+many records give the right result."""
 
 from __future__ import annotations
 
@@ -76,7 +75,7 @@ def refused(jobs: BedrockJobClient, moto_url: str, **what: Any) -> str:
     return str(caught.value)
 
 
-def test_a_role_without_trust(new: Callable[..., BedrockJobClient], moto_url: str) -> None:
+def test_a_role_that_bedrock_may_not_assume_is_refused(new: Callable[..., BedrockJobClient], moto_url: str) -> None:
     iam = boto3_client("iam", moto_url)
     trust = {"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}
     iam.update_assume_role_policy(
@@ -86,7 +85,7 @@ def test_a_role_without_trust(new: Callable[..., BedrockJobClient], moto_url: st
     assert "its trust policy does not allow sts:AssumeRole to the service bedrock" in refused(new(), moto_url)
 
 
-def test_a_bucket_in_another_region(new: Callable[..., BedrockJobClient], moto_url: str) -> None:
+def test_a_bucket_in_another_region_is_refused(new: Callable[..., BedrockJobClient], moto_url: str) -> None:
     s3 = boto3_client("s3", moto_url, "eu-west-1")
     s3.create_bucket(Bucket="far", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
     s3.close()
@@ -94,23 +93,25 @@ def test_a_bucket_in_another_region(new: Callable[..., BedrockJobClient], moto_u
     assert "the bucket for the output is in eu-west-1, and the job is made in us-east-1" in said
 
 
-def test_a_model_that_there_is_not(new: Callable[..., BedrockJobClient], moto_url: str) -> None:
+def test_a_missing_model_is_refused(new: Callable[..., BedrockJobClient], moto_url: str) -> None:
     said = refused(new("amazon.nova-light-v1:0"), moto_url)
     assert said.startswith("us-east-1 has no model or inference profile amazon.nova-light-v1:0. The nearest is")
 
 
 @pytest.mark.parametrize("what", [{"prompts": []}, {"records": iter(())}])
-def test_no_records(new: Callable[..., BedrockJobClient], moto_url: str, what: Any) -> None:
+def test_a_job_without_records_is_refused(new: Callable[..., BedrockJobClient], moto_url: str, what: Any) -> None:
     assert refused(new(), moto_url, **what) == "a job needs at least one record; none was given"
 
 
-def test_too_few_records_where_they_are_not_run_on_demand(new: Callable[..., BedrockJobClient], moto_url: str) -> None:
+def test_too_few_records_are_refused_if_they_may_not_run_on_demand(
+    new: Callable[..., BedrockJobClient], moto_url: str
+) -> None:
     said = refused(new(on_too_few="error"), moto_url, prompts=prompts(99))
     assert said.startswith(f"99 records: a batch job of {MODEL} takes 100 or more")
 
 
 @pytest.mark.parametrize("number", [1, 99])
-def test_few_records_are_run_on_demand_and_read_like_any_job(
+def test_few_records_run_on_demand_and_are_read_like_any_job(
     new: Callable[..., BedrockJobClient], sim: Simulator, number: int
 ) -> None:
     jobs = new(role_arn=None)
@@ -125,7 +126,7 @@ def test_few_records_are_run_on_demand_and_read_like_any_job(
     assert list(jobs.list_jobs()) == [], "AWS has none of it"
 
 
-def test_a_model_that_there_is_not_fails_a_job_on_demand_with_what_to_do(
+def test_a_missing_model_fails_an_on_demand_job_with_its_remedy(
     new: Callable[..., BedrockJobClient], sim: Simulator, moto_url: str
 ) -> None:
     sim.scenario(

@@ -1,4 +1,4 @@
-"""What other people's files hold: inputs and outputs of jobs that this package did not write, read from moto's S3."""
+"""Inputs and outputs of jobs that this package did not write, read from moto's S3."""
 
 from __future__ import annotations
 
@@ -99,13 +99,13 @@ def test_an_output_that_does_not_repeat_the_body_is_joined_by_its_id(read: Calla
         ({"modelOutput": None, "error": None}, "its line has neither an output nor an error"),
     ],
 )
-def test_no_line_without_an_answer_is_taken_for_one(
+def test_a_line_without_an_answer_does_not_count_as_one(
     read: Callable[..., Any], members: dict[str, Any], message: str
 ) -> None:
     assert read(lines(line(0)), lines(line(0) | members)) == [("r0", message)]
 
 
-def test_a_byte_order_mark_line_ends_of_windows_and_a_line_cut_off_are_read(
+def test_a_byte_order_mark_windows_line_ends_and_a_truncated_line_are_read(
     read: Callable[..., Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     given = b"\xef\xbb\xbf" + lines(line(0)).replace(b"\n", b"\r\n\r\n") + lines(line(1), line(2))
@@ -113,7 +113,7 @@ def test_a_byte_order_mark_line_ends_of_windows_and_a_line_cut_off_are_read(
     assert "line 3 is not JSON" in caplog.text
 
 
-def test_outputs_that_were_removed_are_no_records_that_failed(read: Callable[..., Any]) -> None:
+def test_removed_output_files_are_reported_and_not_counted_as_failed_records(read: Callable[..., Any]) -> None:
     with pytest.raises(OSError, match=r"s3://jobs/out/abc/ has no output, and by AWS's count 2 records have one"):
         read(lines(line(0), line(1)), status="Completed", successRecordCount=2, totalRecordCount=2)
 
@@ -132,13 +132,13 @@ def test_outputs_that_were_removed_are_no_records_that_failed(read: Callable[...
         ([1], ""),
     ],
 )
-def test_a_record_has_the_text_of_whatever_body(output: Any, text: str) -> None:
+def test_a_record_has_the_text_of_any_body(output: Any, text: str) -> None:
     record = JobRecord("r0", {}, output)
     assert (record.text, record.error) == (text, None)
     _ = record.usage
 
 
-def test_a_folder_without_its_slash_is_no_input(service: JobService) -> None:
+def test_a_folder_without_its_slash_is_refused(service: JobService) -> None:
     service.s3.put_object(Bucket="jobs", Key="inner/a.jsonl", Body=lines(line(0)))
     with pytest.raises(ValueError, match="a folder that ends with /"):
         found_input(service.s3, "s3://jobs/in")
@@ -159,20 +159,20 @@ def test_a_token_of_other_records_sends_none_of_them(
     assert texts == ["six!", "ten!"]  # not those of the same length that were uploaded before
 
 
-def test_another_name_is_not_answered_with_the_job_that_failed(jobs: BedrockJobClient, service: JobService) -> None:
+def test_a_new_name_does_not_return_the_failed_job(jobs: BedrockJobClient, service: JobService) -> None:
     first = jobs.create_job(prompts=["one"], name="monday")
     service.jobs[first]["status"] = "Failed"
     assert jobs.create_job(prompts=["one"], name="tuesday") != first
 
 
 @pytest.mark.parametrize("job_id", [None, "", " ", 7])
-def test_what_is_no_id_is_refused_with_a_sentence(jobs: BedrockJobClient, job_id: Any) -> None:
+def test_an_invalid_id_is_refused_with_a_sentence(jobs: BedrockJobClient, job_id: Any) -> None:
     for ask in (jobs.get_job_status, jobs.get_job_result, jobs.wait_for_job, jobs.cancel_job):
         with pytest.raises(ValueError, match="give the id that create_job returned"):
             ask(job_id)
 
 
-def test_jobs_are_listed_by_words_that_aws_has(jobs: BedrockJobClient) -> None:
+def test_jobs_are_listed_only_by_a_status_that_aws_has(jobs: BedrockJobClient) -> None:
     first = jobs.create_job(prompts=["one"])
     assert jobs.get_job_status(first)["status"] == "COMPLETED"
     for word in ("Completed", "COMPLETED"):

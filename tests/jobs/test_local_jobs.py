@@ -1,4 +1,4 @@
-"""Local jobs: run on demand, taken over, never run twice."""
+"""Local jobs: they run on demand, another process can take them over, and no job runs twice."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def names(s3: Any) -> list[str]:
 
 
 @pytest.mark.parametrize("records", [1, 20])
-def test_a_job_leaves_what_a_job_of_aws_leaves(s3: Any, records: int) -> None:
+def test_a_local_job_writes_the_same_output_as_a_job_of_aws(s3: Any, records: int) -> None:
     machine = Machine(s3)
     job_id = machine.run(records)
     job = machine.jobs.status(job_id)
@@ -137,13 +137,13 @@ def test_a_job_leaves_what_a_job_of_aws_leaves(s3: Any, records: int) -> None:
     assert sorted(machine.client.asked) == sorted(f"question {n}" for n in range(1, records + 1))
 
 
-def test_a_body_of_the_models_own_goes_to_invoke_model(s3: Any) -> None:
+def test_a_native_body_goes_to_invoke_model(s3: Any) -> None:
     machine = Machine(s3)
     job_id = machine.run(1, invocation="InvokeModel")
     assert lines_of(s3, job_id)[0]["modelOutput"] == {"completion": "answer to question 1"}
 
 
-def test_a_record_that_fails_has_its_error_and_the_job_goes_on(s3: Any) -> None:
+def test_a_failed_record_has_its_error_and_the_job_continues(s3: Any) -> None:
     bad = refused(answered("ValidationException", "the text is blank", status=400))
     machine = Machine(s3, Client(lambda text: bad if text.endswith("2") else "yes"))
     job_id = machine.run(3)
@@ -154,7 +154,7 @@ def test_a_record_that_fails_has_its_error_and_the_job_goes_on(s3: Any) -> None:
     }
 
 
-def test_a_passing_fault_is_asked_again_before_it_becomes_an_error(s3: Any) -> None:
+def test_a_transient_fault_is_retried_before_it_becomes_an_error(s3: Any) -> None:
     busy = refused(replace(THROTTLE, retry_after=0.001))
     told: list[str] = []
 
@@ -170,7 +170,7 @@ def test_a_passing_fault_is_asked_again_before_it_becomes_an_error(s3: Any) -> N
     assert "modelOutput" in second
 
 
-def test_a_model_that_may_not_be_called_fails_the_job_with_what_to_do(s3: Any) -> None:
+def test_a_model_without_access_fails_the_job_with_its_remedy(s3: Any) -> None:
     denied = refused(answered("AccessDeniedException", "You don't have access to the model", status=403))
     machine = Machine(s3, Client(lambda _: denied))
     job = machine.jobs.status(machine.run(50))
@@ -221,7 +221,7 @@ def test_another_process_sees_a_job_and_takes_it_over_when_its_runner_is_killed(
     assert lines_of(s3, job_id)[0]["modelOutput"] == {"kept": 1}
 
 
-def test_who_asks_once_takes_nothing_over(s3: Any) -> None:
+def test_a_single_status_request_does_not_take_over_a_job(s3: Any) -> None:
     killed = Machine(s3)
     killed.jobs._start = lambda *_: None  # type: ignore[method-assign]
     job_id = killed.create(1)
@@ -232,7 +232,7 @@ def test_who_asks_once_takes_nothing_over(s3: Any) -> None:
     assert other.client.asked == []
 
 
-def test_of_ten_processes_that_wait_one_takes_over(s3: Any) -> None:
+def test_one_of_ten_waiting_processes_takes_over_a_job(s3: Any) -> None:
     killed = Machine(s3)
     killed.jobs._start = lambda *_: None  # type: ignore[method-assign]
     job_id = killed.create(8)
@@ -252,7 +252,7 @@ def test_of_ten_processes_that_wait_one_takes_over(s3: Any) -> None:
     assert sorted(asked) == [f"question {n}" for n in range(1, 9)]
 
 
-def test_a_runner_that_was_suspended_finds_that_another_one_has_the_job(s3: Any) -> None:
+def test_a_suspended_runner_notices_that_another_process_runs_the_job(s3: Any) -> None:
     """It renews its lease as long as it goes on, and another process sees that; then it stands still."""
     seen, resumed = threading.Event(), threading.Event()
     slow = Machine(s3)
@@ -298,7 +298,7 @@ class Unreachable:
         return self._s3.put_object(**request)
 
 
-def test_a_lease_that_could_not_be_renewed_begins_nothing_more(s3: Any) -> None:
+def test_a_runner_without_a_renewed_lease_sends_no_more_records(s3: Any) -> None:
     far = Unreachable(s3)
     machine = Machine(far)
 
@@ -336,7 +336,7 @@ class Dying:
         return call
 
 
-def test_a_process_that_is_killed_at_any_moment_leaves_a_job_that_another_one_completes(s3: Any) -> None:
+def test_another_process_completes_the_job_of_a_process_killed_at_any_moment(s3: Any) -> None:
     asked_again, left, completed = [], 0, False
     while not completed:
         dying = Dying(s3, left)
@@ -357,7 +357,7 @@ def test_a_process_that_is_killed_at_any_moment_leaves_a_job_that_another_one_co
     assert asked_again[-1] == asked_again[0] == 0
 
 
-def test_closing_leaves_the_rest_to_the_next_process_at_once(s3: Any) -> None:
+def test_closing_releases_the_job_to_the_next_process_immediately(s3: Any) -> None:
     begun, go_on = threading.Event(), threading.Event()
 
     def answer(_: str) -> str:
@@ -382,7 +382,7 @@ def test_closing_leaves_the_rest_to_the_next_process_at_once(s3: Any) -> None:
     assert not set(first.client.asked) & set(second.client.asked)
 
 
-def test_a_job_is_cancelled_from_another_process_and_keeps_its_answers(s3: Any) -> None:
+def test_a_job_can_be_cancelled_from_another_process_and_keeps_its_answers(s3: Any) -> None:
     begun, go_on = threading.Event(), threading.Event()
     machine = Machine(s3)
 
@@ -431,7 +431,7 @@ class Unconditional:
 
 
 @pytest.mark.parametrize("refuses", [False, True])
-def test_where_writes_have_no_conditions_only_the_creator_runs_a_job(s3: Any, *, refuses: bool) -> None:
+def test_without_conditional_writes_only_the_creator_runs_a_job(s3: Any, *, refuses: bool) -> None:
     plain = Unconditional(s3, refuses=refuses)
     assert Machine(plain).run(3)
     killed = Machine(plain)
@@ -446,12 +446,12 @@ def test_where_writes_have_no_conditions_only_the_creator_runs_a_job(s3: Any, *,
 
 
 @pytest.mark.parametrize("job_id", ["local:", "local:s3://b", "arn:aws:bedrock:x", "local:file"])
-def test_what_is_no_id_is_refused(s3: Any, job_id: str) -> None:
+def test_an_invalid_id_is_refused(s3: Any, job_id: str) -> None:
     with pytest.raises(ValueError, match="is no id of a local job"):
         Machine(s3).jobs.status(job_id)
 
 
-def test_a_job_that_is_not_there_and_one_of_a_newer_version_are_told(s3: Any) -> None:
+def test_a_missing_job_and_a_job_of_a_newer_version_are_reported(s3: Any) -> None:
     machine = Machine(s3)
     with pytest.raises(LookupError, match="there is no job local:s3://answers/out/local/none"):
         machine.jobs.status("local:s3://answers/out/local/none")
@@ -460,7 +460,7 @@ def test_a_job_that_is_not_there_and_one_of_a_newer_version_are_told(s3: Any) ->
         machine.jobs.status("local:s3://answers/out/local/new")
 
 
-def test_a_bucket_that_is_not_there_is_a_sentence(s3: Any) -> None:
+def test_a_missing_bucket_is_reported(s3: Any) -> None:
     with pytest.raises(OSError, match=r"s3://gone/local/.*NoSuchBucket") as caught:
         Machine(s3).jobs.create(
             S3Location("gone", ""),

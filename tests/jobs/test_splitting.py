@@ -1,4 +1,4 @@
-"""More than one job takes: cut into whole lines, none lost, none too small."""
+"""Splitting an input into jobs: at line ends, with no line lost and no part too small."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_50_001_records_are_two_jobs_that_the_service_takes() -> None:
 
 
 @pytest.mark.parametrize(("records", "jobs"), [(0, []), (1, [1]), (50_000, [50_000]), (100_000, [50_000, 50_000])])
-def test_jobs_are_as_full_as_they_may_be(records: int, jobs: list[int]) -> None:
+def test_jobs_are_as_full_as_the_limits_allow(records: int, jobs: list[int]) -> None:
     assert [job.records for job in jobs_of(io.BytesIO(b"{}\n" * records), PUBLISHED)] == jobs
 
 
@@ -45,13 +45,13 @@ def test_a_job_of_many_bytes_has_several_files() -> None:
     assert files_of(content, Part(30, 30, 1), SMALL) == [Part(30, 30, 1)]
 
 
-def test_a_part_that_cannot_spare_lines_keeps_them() -> None:
+def test_a_job_gives_no_lines_to_the_next_if_both_would_be_too_small() -> None:
     tight = replace(SMALL, most_records=4)
     assert [job.records for job in jobs_of(io.BytesIO(b"{}\n" * 5), tight)] == [4, 1]
     assert [job.records for job in jobs_of(io.BytesIO(b"{}\n" * 6), tight)] == [3, 3]
 
 
-def test_a_record_that_fits_into_no_file_is_a_sentence() -> None:
+def test_a_record_above_the_file_limit_is_reported() -> None:
     with pytest.raises(ValueError, match=r"record 2: 61 bytes, and a file of a batch job takes 60\. Shorten it"):
         jobs_of(io.BytesIO(lines([9, 61])), SMALL)
 
@@ -77,7 +77,7 @@ def test_every_line_is_in_one_job_and_in_one_file_of_it(lengths: list[int]) -> N
     assert whole == content.getvalue()
 
 
-def test_a_slice_is_read_as_a_file() -> None:
+def test_a_slice_of_a_file_can_be_read_like_a_file() -> None:
     part = Slice(io.BytesIO(b"0123456789"), Part(2, 5, 1))
     assert part.read() == b"23456"
     assert part.seek(-2, io.SEEK_END) == 3
@@ -91,7 +91,7 @@ def quota(name: str, value: float | None) -> Found:
     return Found("L-1", name, applied=value)
 
 
-def test_limits_are_those_of_the_account_where_they_certainly_mean_the_model() -> None:
+def test_the_account_s_quota_is_the_limit_if_its_name_matches_the_model_exactly() -> None:
     assert replace(PUBLISHED, least_records=1) == JobLimits(
         least_records=1, most_records=50_000, file_records=50_000, file_bytes=10**9, job_bytes=5 * 10**9
     )
@@ -113,13 +113,13 @@ def test_limits_are_those_of_the_account_where_they_certainly_mean_the_model() -
     assert limits_of("somebody.else-v1:0", quotas) == PUBLISHED
 
 
-def test_a_quota_of_which_there_are_two_is_left_out() -> None:
+def test_an_ambiguous_quota_is_ignored() -> None:
     name = "Records per batch inference job for Nova Lite V1"
     assert limits_of("amazon.nova-lite-v1:0", QuotaTable((quota(name, 5), quota(name, 6)))) == PUBLISHED
     assert limits_of("amazon.nova-lite-v1:0", QuotaTable((quota(name, None),))) == PUBLISHED
 
 
 @pytest.mark.parametrize("given", [{"most_records": 0}, {"job_bytes": 1.5}, {"least_records": 60_000}])
-def test_limits_that_cannot_be_are_refused(given: dict[str, int]) -> None:
+def test_impossible_limits_are_refused(given: dict[str, int]) -> None:
     with pytest.raises(ValueError, match=r"whole number|is above"):
         replace(PUBLISHED, **given)
