@@ -1,4 +1,4 @@
-"""Broken environments that users reported, chosen independently of the doctor: each is named, with and without an error.
+"""Environments that users reported as broken, chosen without a look at the doctor: the doctor names each cause.
 
 The source of each is noted in its code; the names and numbers are made up."""
 

@@ -1,4 +1,4 @@
-"""Whatever a server, a resolver or a credential provider does slowly ends at the deadline, in threads and in asyncio."""
+"""Slow servers, resolvers and credential providers: a call ends at its deadline, in threads and in asyncio."""
 
 from __future__ import annotations
 

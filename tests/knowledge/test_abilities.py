@@ -1,4 +1,4 @@
-"""What models surely cannot do: by need and model, and what is not known."""
+"""Abilities that models certainly lack, by ability and model; unknown models are not refused."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("need", "model", "says"), REFUSED)
-def test_what_a_model_cannot_do_is_told_in_a_sentence(need: Need, model: str, says: str) -> None:
+def test_a_missing_ability_of_a_model_is_described_in_a_sentence(need: Need, model: str, says: str) -> None:
     assert unable(model, Needs(uses=frozenset({need}))) == f"{model} {says}"
 
 
@@ -100,16 +100,16 @@ ELIGIBLE = [
 
 
 @pytest.mark.parametrize(("need", "models"), ELIGIBLE)
-def test_what_a_model_can_do_is_not_refused(need: Need, models: list[str]) -> None:
+def test_an_ability_that_a_model_has_is_not_refused(need: Need, models: list[str]) -> None:
     assert [unable(model, Needs(uses=frozenset({need}))) for model in models] == [None] * len(models)
 
 
 @pytest.mark.parametrize("model", UNKNOWN)
-def test_what_nobody_knows_is_not_refused(model: str) -> None:
+def test_an_unknown_ability_is_not_refused(model: str) -> None:
     assert unable(model, Needs(frozenset(Need), 10**9, None, "claude", "flex")) is None
 
 
-def test_a_model_of_which_only_the_form_of_its_bodies_is_known_is_not_refused_for_the_rest() -> None:
+def test_a_model_with_only_a_known_body_format_is_not_refused_for_other_abilities() -> None:
     assert unable("zai.glm-5.3", Needs(frozenset(Need), 10**9, None, "openai", "flex")) is None
 
 
@@ -124,7 +124,9 @@ def test_a_model_of_which_only_the_form_of_its_bodies_is_known_is_not_refused_fo
         (OPUS_55, 1_600_000, f"{OPUS_55} reads up to 1,000,000 tokens, and the request has about 1,600,000"),
     ],
 )
-def test_a_prompt_that_surely_does_not_fit_is_not_sent(model: str, tokens: int, expected: str | None) -> None:
+def test_a_prompt_that_certainly_exceeds_the_context_window_is_refused(
+    model: str, tokens: int, expected: str | None
+) -> None:
     assert unable(model, Needs(input_tokens=tokens)) == expected
 
 
@@ -139,7 +141,7 @@ def test_a_prompt_that_surely_does_not_fit_is_not_sent(model: str, tokens: int, 
         (MICRO, None, None),
     ],
 )
-def test_a_longer_answer_than_a_model_writes_is_not_asked_for(
+def test_a_max_tokens_above_the_limit_of_the_model_is_refused(
     model: str, tokens: int | None, expected: str | None
 ) -> None:
     assert unable(model, Needs(max_tokens=tokens)) == expected
@@ -158,16 +160,16 @@ def test_a_longer_answer_than_a_model_writes_is_not_asked_for(
         ("claude", MISTRAL, None),  # whose form is not in the table
     ],
 )
-def test_a_body_goes_only_to_models_that_read_its_form(form: str, model: str, expected: str | None) -> None:
+def test_a_native_body_is_allowed_only_for_models_of_its_dialect(form: str, model: str, expected: str | None) -> None:
     assert unable(model, Needs(form=form)) == expected
 
 
-def test_the_form_of_a_body_is_told_by_itself_before_the_model() -> None:
+def test_the_dialect_of_a_body_is_recognised_from_the_body_before_the_model() -> None:
     assert form_of_body({"anthropic_version": "bedrock-2023-05-31"}, LITE) == "claude"
     assert form_of_body({"messages": []}, LITE) == "nova"
 
 
-def test_what_is_stored_or_belongs_to_a_region_is_bound_to_it() -> None:
+def test_a_stored_prompt_or_regional_resource_is_bound_to_its_region() -> None:
     def why(need: Need) -> tuple[str | None, str | None]:
         asked = Needs(uses=frozenset({need}))
         return bound(asked, elsewhere=False), bound(asked, elsewhere=True)
@@ -186,7 +188,7 @@ IDS = st.from_regex(r"[a-z0-9]{1,12}\.[a-z0-9.-]{1,40}(:\d)?", fullmatch=True) |
 
 
 @given(IDS | st.text(max_size=60))
-def test_a_request_that_uses_nothing_is_eligible_everywhere(model: str) -> None:
+def test_a_plain_request_is_eligible_for_every_model(model: str) -> None:
     assert unable(model, Needs(input_tokens=7, max_tokens=400)) is None
     assert bound(Needs(), elsewhere=True) is None
 

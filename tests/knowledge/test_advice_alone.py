@@ -1,4 +1,4 @@
-"""What is said of a command is said only where the command is shown."""
+"""Advice mentions a command only if the command is shown."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ OF_A_COMMAND = re.compile(r"\b(?:the|this) commands?\b", re.IGNORECASE)
 REMEDIES = [(cause.slug, step.remedy) for cause in catalogue().causes.values() for step in cause.advice]
 
 
-def test_no_advice_of_the_catalogue_speaks_of_a_command_that_is_not_there() -> None:
+def test_no_advice_of_the_catalogue_mentions_a_missing_command() -> None:
     """All causes, whichever of their remedies an exception has."""
     assert sum(remedy.alone != remedy.do for _, remedy in REMEDIES) > 50
     for slug, remedy in REMEDIES:
@@ -30,7 +30,7 @@ def test_no_advice_of_the_catalogue_speaks_of_a_command_that_is_not_there() -> N
         assert remedy.run or remedy.alone == remedy.do, slug
 
 
-def test_no_fault_does_either() -> None:
+def test_no_advice_of_a_fault_mentions_a_missing_command() -> None:
     for entry in catalogue().entries:
         for each in entry.meanings():
             assert not OF_A_COMMAND.search(each.template.advice), each.cause.slug
@@ -53,7 +53,7 @@ def test_no_fault_does_either() -> None:
         ("Check its command and its port.", "Check its command and its port."),
     ],
 )
-def test_what_is_said_of_a_command_is_left_out(do: str, alone: str) -> None:
+def test_a_sentence_about_a_command_is_omitted_without_the_command(do: str, alone: str) -> None:
     assert Remedy(do, "aws sts get-caller-identity").alone == alone
 
 
@@ -67,12 +67,12 @@ def test_what_is_said_of_a_command_is_left_out(do: str, alone: str) -> None:
         classify("AccessDeniedException", service="sqs"),
     ],
 )
-def test_an_exception_has_no_command(fault: Any) -> None:
+def test_the_message_of_an_exception_contains_no_command(fault: Any) -> None:
     assert fault.advice
     assert not OF_A_COMMAND.search(fault.advice)
 
 
-def test_explain_shows_both_and_does_not_repeat_itself() -> None:
+def test_explain_shows_advice_and_command_without_repetition() -> None:
     fault = unanswered(None, code="NoCredentialsError", message="Unable to locate credentials")
     remedies = explain(fault).remedies
     assert OF_A_COMMAND.search(remedies[0].do)
@@ -80,13 +80,13 @@ def test_explain_shows_both_and_does_not_repeat_itself() -> None:
     assert len({remedy.alone for remedy in remedies}) == len(remedies)
 
 
-def test_a_command_that_does_not_fit_takes_its_sentence_along() -> None:
+def test_a_command_that_is_removed_takes_its_sentence_with_it() -> None:
     step = Step(Remedy("Install the layer. The command installs it.", "pip install boto3"))
     asked = Asked("node_modules/@aws-sdk/client-lambda failed at index.js:3")
     assert filled([step], asked) == (Remedy("Install the layer."),)
 
 
-def test_one_line_for_an_error_has_no_command() -> None:
+def test_the_one_line_explanation_has_no_command() -> None:
     shown = CliRunner().invoke(command, ["NoCredentialsError", "--short"]).output
     assert "credentials-missing" in shown
     assert not OF_A_COMMAND.search(shown)

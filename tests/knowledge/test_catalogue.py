@@ -1,4 +1,4 @@
-"""The catalogue is whole, says one thing of each error, and every example of its own is explained as it says."""
+"""The catalogue is complete and consistent, and each of its examples is explained by the cause that it belongs to."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ def test_every_example_is_explained_by_its_cause(text: str, cause: str) -> None:
 
 
 @pytest.mark.parametrize(("text", "cause"), examples())
-def test_no_two_causes_claim_the_same_text_with_equal_right(text: str, cause: str) -> None:
+def test_no_two_causes_match_the_same_text_with_equal_rank(text: str, cause: str) -> None:
     first, *others = ranked(completed(Evidence(text)))
     assert [other.template.cause for other in others if other.score == first.score] == []
 
 
-def test_the_index_is_made_from_the_files() -> None:
+def test_the_index_is_built_from_the_catalogue_files() -> None:
     assert build.INDEX.read_text(encoding="utf-8") == build.written(build.build()), "run `make index`"
 
 
@@ -63,7 +63,7 @@ def test_every_cause_can_be_reached() -> None:
     assert set(known.causes) == {each.cause.slug for entry in known.entries for each in entry.meanings()}
 
 
-def test_every_remedy_is_one_s_own_sentence_and_every_practice_is_described() -> None:
+def test_every_remedy_is_a_full_sentence_and_every_practice_is_described() -> None:
     for slug, cause in catalogue().causes.items():
         assert cause.meaning.endswith((".", "?")), slug
         assert len(cause.title) <= 70, slug
@@ -137,7 +137,7 @@ bedrock-runtime ResourceNotFound FAIL
 
 
 @pytest.mark.parametrize("line", DOCUMENTED.strip().splitlines())
-def test_every_error_of_the_documents_has_entry_decision_cause_and_remedy(line: str) -> None:
+def test_every_error_of_aws_s_documents_has_an_entry_with_decision_cause_and_remedy(line: str) -> None:
     service, code, decision = line.split()
     known = catalogue()
     fault = classify({"Error": {"Code": code, "Message": ""}}, service=service)
@@ -154,7 +154,7 @@ def test_every_error_of_the_documents_has_entry_decision_cause_and_remedy(line: 
         ("AWS Marketplace Agreement Pending after 15 minutes", "marketplace-agreement-pending"),
     ],
 )
-def test_the_documents_errors_that_have_no_code(text: str, cause: str) -> None:
+def test_errors_of_aws_s_documents_without_a_code_are_explained(text: str, cause: str) -> None:
     assert explain(text).cause == cause
 
 
@@ -167,7 +167,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("text", BAD)
-def test_an_entry_that_is_not_whole_is_refused_with_its_place(text: str, tmp_path: Path) -> None:
+def test_an_incomplete_entry_is_refused_with_its_place(text: str, tmp_path: Path) -> None:
     (tmp_path / "bad.toml").write_text(text)
     with pytest.raises(build.CatalogueError) as refused:
         build.build(tmp_path)

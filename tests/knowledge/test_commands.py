@@ -1,4 +1,4 @@
-"""The commands of remedies: AWS has them, they print no secrets, and their placeholders are filled from the text."""
+"""The commands of remedies exist in the AWS CLI, print no secrets, and get their placeholders filled from the text."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def test_the_aws_cli_has_the_command_and_its_options(command: str) -> None:
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_a_shell_can_read_the_command(command: str) -> None:
+def test_a_shell_can_parse_the_command(command: str) -> None:
     assert subprocess.run(["bash", "-n", "-c", command], check=False, capture_output=True).returncode == 0  # noqa: S603, S607
 
 
@@ -144,12 +144,12 @@ def test_the_rule_on_secrets_refuses(command: str) -> None:
 
 
 @pytest.mark.parametrize("command", [run for run in COMMANDS if PLACEHOLDERS & set(re.findall(r"[A-Z_]+", run))])
-def test_no_placeholder_stands_inside_quotes(command: str) -> None:
+def test_no_placeholder_is_inside_quotes(command: str) -> None:
     quoted = " ".join(re.findall(r"'[^']*'|\"(?:\\.|[^\"])*\"", command))
     assert PLACEHOLDERS & set(re.findall(r"(?<![A-Za-z_])[A-Z_]+(?![A-Za-z_=])", quoted)) == set()
 
 
-def test_a_placeholder_has_one_name_for_each_kind_of_thing() -> None:
+def test_each_kind_of_resource_has_one_placeholder_name() -> None:
     """A placeholder is filled by its name: a function is FUNCTION everywhere. The role of the caller is another one."""
     option = re.compile(r"--(function|role|user|stack|table|bucket|knowledge-base|agent)(?:-name|-id)? ([^\s;]+)")
     names: dict[str, set[str]] = {}
@@ -235,7 +235,7 @@ def test_a_placeholder_is_filled_from_the_text(run: str, text: str, expected: st
     assert fill(run, text) == expected
 
 
-def test_operation_and_service_are_filled_from_what_is_known_of_the_error() -> None:
+def test_operation_and_service_are_filled_from_the_facts_of_the_error() -> None:
     assert fill("f OPERATION SERVICE_CODE", "", "cloudwatch", "PutMetricData") == "f PutMetricData monitoring"
     assert fill("f OPERATION SERVICE_CODE", "") == "f OPERATION SERVICE_CODE"
 
@@ -266,7 +266,7 @@ def test_neither_a_secret_nor_an_account_gets_into_a_command() -> None:
     assert "app" in shown
 
 
-def test_what_boto3_names_beside_the_message_is_filled_in() -> None:
+def test_names_from_boto3_s_error_response_are_filled_in() -> None:
     response = {
         "Error": {"Code": "NoSuchBucket", "Message": "The specified bucket does not exist", "BucketName": "lake"}
     }
@@ -278,7 +278,7 @@ SHARED = ["AccessDenied", "UnauthorizedOperation", "ResourceNotFoundException", 
 
 @pytest.mark.parametrize("code", SHARED)
 @pytest.mark.parametrize("service", ["lambda", "iam", "ec2", "logs", "events", "sqs", "glue", "dynamodb", "s3", ""])
-def test_advice_names_what_was_called_and_not_a_model(code: str, service: str) -> None:
+def test_advice_for_a_resource_that_is_not_a_model_does_not_mention_a_model(code: str, service: str) -> None:
     found = explain(code, service=service or None)
     text = " ".join([*(part for remedy in found.remedies for part in remedy), found.prevent]).lower()
     assert not re.search(r"\bmodels?\b|bedrock|max_tokens|quota\(rpm", text), text
@@ -291,7 +291,7 @@ ABOUT_BEDROCK = {
 }
 
 
-def test_no_cause_that_any_service_may_have_advises_for_models_alone() -> None:
+def test_no_cause_of_all_services_has_advice_only_for_models() -> None:
     common = {each.cause.slug for entry in catalogue().entries if entry.service == ANY for each in entry.meanings()}
     wrong = [
         (slug, remedy.do)
@@ -306,12 +306,12 @@ def test_no_cause_that_any_service_may_have_advises_for_models_alone() -> None:
 
 
 @pytest.mark.parametrize("service", ["bedrock-agent", "bedrock-agent-runtime"])
-def test_advice_for_a_knowledge_base_speaks_of_it_first(service: str) -> None:
+def test_advice_for_a_knowledge_base_mentions_it_first(service: str) -> None:
     for code in ("AccessDeniedException", "ResourceNotFoundException"):
         assert "knowledge base" in explain(code, service=service).remedies[0].do
 
 
-def test_every_service_that_advice_names_is_one() -> None:
+def test_every_service_that_advice_names_exists() -> None:
     session = botocore.session.get_session()
     known = {*session.get_available_services(), *catalogue().services, "other"} - {ANY}
     named = {
@@ -321,7 +321,7 @@ def test_every_service_that_advice_names_is_one() -> None:
 
 
 @pytest.mark.parametrize("name", ["--debug", "-x", "a\u202eb", "a\x1b[2Jb", "a\x00b"])
-def test_a_value_from_a_text_is_no_option_and_nothing_that_a_terminal_hides(name: str) -> None:
+def test_a_value_from_a_text_cannot_be_an_option_or_control_characters(name: str) -> None:
     texts = (
         f"arn:aws:lambda:us-east-1:111122223333:function:{name}",
         f"Rule {name} does not exist",
@@ -348,17 +348,17 @@ def test_a_value_from_a_text_is_no_option_and_nothing_that_a_terminal_hides(name
         ("    at /app/node_modules/@aws-sdk/client-sqs/dist-cjs/index.js:10:2", False),
     ],
 )
-def test_a_command_of_python_is_shown_where_python_may_have_failed(text: str, *, shown: bool) -> None:
+def test_a_python_command_is_shown_only_if_python_may_have_failed(text: str, *, shown: bool) -> None:
     assert bool(fill("pip install --upgrade boto3 botocore", text)) is shown
 
 
-def test_a_word_that_ends_like_on_resource_names_no_resource() -> None:
+def test_a_phrase_that_only_resembles_on_resource_names_no_resource() -> None:
     assert "resource" not in explain("AccessDeniedException: execution resource retrieval failed").fields
     quoted = explain('is not authorized to perform: s3:GetObject on resource: "arn:aws:s3:::data/a.csv"')
     assert quoted.fields["resource"] == "arn:aws:s3:::data/a.csv"
 
 
-def test_a_region_that_the_text_does_not_name_is_left_to_the_profile() -> None:
+def test_a_region_that_the_text_does_not_name_comes_from_the_profile() -> None:
     assert fill("aws sqs list-queues --region REGION", "no queue") == "aws sqs list-queues"
     assert fill("aws sqs list-queues --region REGION", "in eu-west-1") == "aws sqs list-queues --region eu-west-1"
 
@@ -402,7 +402,7 @@ def test_the_value_of_a_query_is_quoted(command: str) -> None:
         ),
     ],
 )
-def test_a_step_of_another_situation_is_left_out(text: str, shown: str, hidden: str) -> None:
+def test_a_step_that_does_not_apply_to_the_text_is_omitted(text: str, shown: str, hidden: str) -> None:
     steps = [f"{remedy.do} {remedy.run}" for remedy in explain(text).remedies]
     assert [step for step in steps if shown in step]
     assert not [step for step in steps if hidden in step]
@@ -445,11 +445,11 @@ def test_a_step_of_another_situation_is_left_out(text: str, shown: str, hidden: 
         ),
     ],
 )
-def test_a_text_that_gives_its_own_reason_has_that_cause(text: str, cause: str) -> None:
+def test_a_text_that_states_its_reason_has_the_matching_cause(text: str, cause: str) -> None:
     assert explain(text).cause == cause
 
 
-def test_the_person_that_an_arn_names_is_masked() -> None:
+def test_the_user_name_in_an_arn_is_masked() -> None:
     text = (
         "AccessDenied: User: arn:aws:sts::123456789012:assumed-role/AWSReservedSSO_ops_0a1b2c/ann.lee@example.org is "
         "not authorized to perform: kms:Decrypt"
@@ -457,7 +457,7 @@ def test_the_person_that_an_arn_names_is_masked() -> None:
     assert "ann.lee" not in str(explain(text))
 
 
-def test_the_name_of_a_secret_is_no_operation() -> None:
+def test_the_name_of_a_secret_is_not_read_as_an_operation() -> None:
     text = "AccessDeniedException: cannot fetch arn:aws:secretsmanager:eu-west-1:*:secret:OrdersPassword-* now"
     assert explain(text).operation == ""
 
@@ -472,7 +472,7 @@ def test_the_name_of_a_secret_is_no_operation() -> None:
         ),
     ],
 )
-def test_only_events_of_services_without_regions_are_looked_up_in_one_region(text: str, *, region: bool) -> None:
+def test_only_events_of_global_services_are_looked_up_in_one_fixed_region(text: str, *, region: bool) -> None:
     steps = " ".join(remedy.run for remedy in filled([Step(Remedy("", "aws cloudtrail lookup-events"))], asked(text)))
     assert ("--region us-east-1" in steps) is region
 
@@ -490,11 +490,11 @@ SAYS_SO = re.compile(r"delet|remov|detach|\blogs? out\b|for good|batches", re.IG
 
 
 @pytest.mark.parametrize("remedy", [remedy for remedy in REMEDIES if DESTROYS.search(remedy.run)], ids=str)
-def test_a_command_that_destroys_says_so(remedy: Remedy) -> None:
+def test_a_destructive_command_has_a_warning(remedy: Remedy) -> None:
     assert SAYS_SO.search(remedy.do), remedy
 
 
-def test_no_command_clears_the_logins_of_other_tools() -> None:
+def test_no_command_deletes_the_logins_of_other_tools() -> None:
     assert [run for run in COMMANDS if "sso/cache" in run and re.search(r"\brm\b", run)] == []
 
 
@@ -543,17 +543,17 @@ CALLERS = [
 
 
 @pytest.mark.parametrize("text", CALLERS)
-def test_a_simulation_is_that_of_the_caller(text: str) -> None:
+def test_a_policy_simulation_is_for_the_caller(text: str) -> None:
     run = fill("f PRINCIPAL", text)
     assert run in {"f arn:aws:iam::ACCOUNT:role/builder", "f arn:aws:iam::ACCOUNT:role/path/builder"}
     assert fill("f CALLER", text) == "f builder"
 
 
-def test_a_role_on_which_something_is_asked_is_not_the_caller() -> None:
+def test_a_role_that_is_the_resource_of_a_call_is_not_the_caller() -> None:
     assert fill("f PRINCIPAL", "may not be called on resource: arn:aws:iam::111122223333:role/x") == "f PRINCIPAL"
 
 
-def test_the_role_of_identity_center_is_asked_for_as_its_path_is_not_in_the_text() -> None:
+def test_the_role_of_identity_center_is_looked_up_because_the_text_lacks_its_path() -> None:
     text = "User: arn:aws:sts::111122223333:assumed-role/AWSReservedSSO_Admin_0a1b2c3d4e5f6071/ann is not authorized"
     assert fill("f PRINCIPAL", text) == (
         "f $(aws iam get-role --role-name AWSReservedSSO_Admin_0a1b2c3d4e5f6071 --query Role.Arn --output text)"
@@ -564,7 +564,7 @@ def test_the_role_of_identity_center_is_asked_for_as_its_path_is_not_in_the_text
 @pytest.mark.parametrize(
     "cause", ["iam-denied-explicit-deny", "iam-denied-identity-policy", "access-denied-unspecified"]
 )
-def test_no_session_of_sts_is_simulated(text: str, cause: str) -> None:
+def test_no_policy_simulation_uses_an_sts_session_arn(text: str, cause: str) -> None:
     steps = catalogue().causes[cause].steps("iam")
     runs = [remedy.run for remedy in filled(steps, Asked(text, "iam")) if "simulate-principal-policy" in remedy.run]
     assert runs
@@ -616,11 +616,11 @@ def test_no_session_of_sts_is_simulated(text: str, cause: str) -> None:
         ("Unable to import module 'app': No module named 'lxml'", "Pack the module lxml"),
     ],
 )
-def test_the_cure_that_a_message_states_comes_first_with_its_names(text: str, first: str) -> None:
+def test_the_remedy_that_a_message_states_comes_first_with_its_names(text: str, first: str) -> None:
     assert explain(text).remedies[0].do.startswith(first)
 
 
-def test_the_names_of_a_message_are_masked_and_hide_nothing_from_a_terminal() -> None:
+def test_names_from_a_message_are_masked_and_contain_no_control_characters() -> None:
     step = Step(Remedy("Take {key} out."), when=r"extraneous key \[(?P<key>[^\]]{1,60})\]")
     (told,) = filled([step], Asked("the extraneous key [AKIAIOSFODNN7EXAMPLE] is here"))
     assert "AKIAIOSFODNN7EXAMPLE" not in told.do
@@ -628,7 +628,7 @@ def test_the_names_of_a_message_are_masked_and_hide_nothing_from_a_terminal() ->
     assert told.do == "Take … out."
 
 
-def test_a_code_by_itself_gets_the_general_step_first() -> None:
+def test_a_code_without_a_text_gets_the_general_step_first() -> None:
     steps = [
         Step(Remedy("Of one message."), when="parrot"),
         Step(Remedy("General.")),
@@ -640,7 +640,7 @@ def test_a_code_by_itself_gets_the_general_step_first() -> None:
         assert explain(slug).remedies[0].do in {step.remedy.do for step in cause.advice if not step.when}, slug
 
 
-def test_a_step_that_names_something_stands_in_place_of_the_general_first_one() -> None:
+def test_a_step_that_names_a_resource_replaces_the_general_first_step() -> None:
     steps = [
         Step(Remedy("Take {key} out."), when=r"key \[(?P<key>\w+)\]"),
         Step(Remedy("General.")),
@@ -658,7 +658,7 @@ def test_the_advice_of_the_general_case_needs_no_text() -> None:
 
 
 @pytest.mark.parametrize("slug", catalogue().causes)
-def test_a_sentence_about_its_command_stands_above_one(slug: str) -> None:
+def test_a_sentence_about_a_command_is_followed_by_the_command(slug: str) -> None:
     """What a text makes of the steps: a command that is taken away leaves no sentence that speaks of it."""
     told = filled(catalogue().causes[slug].advice, Asked("an error of which nothing else is known"))
     assert [remedy.do for remedy in told if re.search(r"\b[Tt]he commands?\b", remedy.do) and not remedy.run] == []

@@ -1,4 +1,4 @@
-"""What AWS's documents advise for each error stands in the answer for the code alone, in our own words."""
+"""The advice of AWS's documents for each error is in the explanation of its code, in this project's words."""
 
 # ruff: noqa: E501 - one line for each error of the documents
 from __future__ import annotations
@@ -112,7 +112,7 @@ def test_every_solution_of_the_documents_is_in_the_answer_for_the_code(
     assert missing == []
 
 
-def test_the_documents_have_so_many_errors_and_solutions() -> None:
+def test_the_documents_have_the_expected_number_of_errors_and_solutions() -> None:
     assert len(ROWS) == 54
     assert sum(len(row) - 2 for row in ROWS[:38]) == 190
     assert sum(len(row) - 2 for row in ROWS[38:]) == 36
@@ -120,10 +120,10 @@ def test_the_documents_have_so_many_errors_and_solutions() -> None:
 
 
 @pytest.mark.parametrize(("code", "status"), STATUS.items())
-def test_a_code_tells_its_http_status(code: str, status: int) -> None:
+def test_the_explanation_of_a_code_has_its_http_status(code: str, status: int) -> None:
     assert answer(code, "bedrock-runtime").status == status
 
 
 @pytest.mark.parametrize(("code", "service"), [row[:2] for row in ROWS])
-def test_an_answer_stays_short_enough_to_read(code: str, service: str) -> None:
+def test_an_explanation_is_short_enough_to_read(code: str, service: str) -> None:
     assert len(answer(code, service).remedies) <= 9

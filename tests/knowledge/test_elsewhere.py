@@ -1,4 +1,4 @@
-"""Where a request may succeed after a fault: each cause is known, and what is not listed follows one rule."""
+"""Where a request may succeed after a fault: each listed cause is known, and unlisted causes follow one rule."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ GROUPS = tomllib.loads(text_of_file("elsewhere.toml"))["elsewhere"]
 CAUSES = [cause for group in GROUPS for cause in group["causes"]]
 
 
-def test_each_cause_is_listed_once_and_known() -> None:
+def test_each_listed_cause_is_listed_once_and_known() -> None:
     assert len(CAUSES) == len(set(CAUSES))
     assert set(CAUSES) - {*catalogue().causes} == {held("m").cause}  # which no text of a service has
 
 
-def test_each_difference_has_a_meaning() -> None:
+def test_each_kind_of_difference_is_defined() -> None:
     assert all(set(group["differs"]) <= set(DIFFERENCES) for group in GROUPS)
 
 
@@ -35,7 +35,7 @@ def test_each_difference_has_a_meaning() -> None:
         (Origin.MACHINE, Decision.RETRY, NOWHERE),
     ],
 )
-def test_what_is_not_listed_follows_from_decision_and_origin(
+def test_the_rule_for_an_unlisted_cause_follows_from_its_decision_and_origin(
     origin: Origin, decision: Decision, expected: frozenset[str]
 ) -> None:
     fault = Fault(code="X", message="", cause="new", origin=origin, decision=decision)
@@ -43,6 +43,6 @@ def test_what_is_not_listed_follows_from_decision_and_origin(
     assert not closes(fault)
 
 
-def test_a_spent_day_goes_on_in_another_region_and_a_gone_model_closes_its_route() -> None:
+def test_an_exhausted_day_moves_to_another_region_and_a_retired_model_closes_its_route() -> None:
     assert elsewhere(Fault(code="X", message="", cause="tokens-per-day-exhausted")) == {"region", "account"}
     assert closes(Fault(code="X", message="", cause="model-end-of-life"))

@@ -1,4 +1,4 @@
-"""One error has one cause and one decision, whoever is asked and in whatever form it comes."""
+"""One error has one cause and one decision, from `classify` and `explain` and in every form."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ def client_error(code: str, operation: str, message: str = "", status: int = 400
 @pytest.mark.parametrize(
     ("status", "cause"), [(403, "access-denied-unspecified"), (404, "resource-not-found"), (405, "request-invalid")]
 )
-def test_a_status_without_a_code_is_not_s3_s(status: int, cause: str) -> None:
+def test_a_status_without_a_code_is_not_attributed_to_s3(status: int, cause: str) -> None:
     bare = client_error(str(status), "Converse", "", status)
     answer = SimpleNamespace(status_code=status, headers={}, content=b"")
     for error in (bare, bare.response, answer, client_error(str(status), "GetRole", "", status)):
@@ -154,7 +154,7 @@ def test_a_status_without_a_code_is_not_s3_s(status: int, cause: str) -> None:
 
 
 @pytest.mark.parametrize("message", ["", ": Access Denied", ": s3 bucket policy: access denied"])
-def test_an_operation_of_a_service_outside_the_catalogue_is_no_other_s(message: str) -> None:
+def test_an_operation_of_an_unlisted_service_is_not_attributed_to_another(message: str) -> None:
     text = f"An error occurred (AccessDenied) when calling the GetRole operation{message}"
     found = explain(text)
     assert (found.cause, found.service, found.operation) == ("access-denied-unspecified", "iam", "GetRole")
@@ -162,7 +162,7 @@ def test_an_operation_of_a_service_outside_the_catalogue_is_no_other_s(message: 
     assert classify(text).cause == classify(client_error("AccessDenied", "GetRole", message)).cause == found.cause
 
 
-def test_a_code_without_a_service_is_no_one_s_because_its_words_repeat_it() -> None:
+def test_a_code_without_a_service_is_not_attributed_because_its_message_repeats_it() -> None:
     for error in ("AccessDenied: Access Denied", {"Error": {"Code": "AccessDenied", "Message": "Access Denied"}}):
         assert explain(error).cause == classify(error).cause == "access-denied-unspecified"
 
@@ -188,12 +188,12 @@ def test_a_service_has_many_names(name: str, service: str) -> None:
     assert resolve(name) == service
 
 
-def test_models_calls_that_agents_make_fail_as_models_do() -> None:
+def test_model_errors_inside_agent_calls_have_the_causes_of_models() -> None:
     error = client_error("ValidationException", "InvokeAgent", "The provided model identifier is invalid.")
     assert classify(error).cause == explain(error).cause == "invalid-model-identifier"
 
 
-def test_every_name_of_boto3_is_known_and_those_of_the_catalogue_s_services_lead_to_it() -> None:
+def test_every_boto3_service_name_is_known_and_leads_to_its_catalogue_service() -> None:
     session = botocore.session.get_session()
     known = catalogue()
     assert [name for name in session.get_available_services() if not resolve(name)] == []
@@ -205,7 +205,7 @@ def test_every_name_of_boto3_is_known_and_those_of_the_catalogue_s_services_lead
         assert resolve(name.upper()) == service
 
 
-def test_a_service_s_name_flips_no_decision() -> None:
+def test_the_name_of_the_service_does_not_reverse_a_decision() -> None:
     text = "An error occurred (DependencyFailedException) when calling the InvokeAgent operation: no"
     for name in ("bedrock-agent-runtime", "bedrock-agents", "nosuchservice", None):
         for error in (text, client_error("DependencyFailedException", "InvokeAgent", "no")):
@@ -213,7 +213,7 @@ def test_a_service_s_name_flips_no_decision() -> None:
             assert explain(error, service=name).cause == "agent-dependency-failed"
 
 
-def test_a_service_that_is_certain_wins_over_what_the_message_names() -> None:
+def test_a_certain_service_takes_precedence_over_one_in_the_message() -> None:
     message = "An error occurred (NoSuchKey) when calling the GetObject operation: s3://bucket, Amazon S3"
     fault = classify(client_error("ResourceNotFoundException", "GetItem", message), service="dynamodb")
     assert fault.cause == "dynamodb-table-missing"
@@ -226,7 +226,7 @@ def test_a_service_that_is_certain_wins_over_what_the_message_names() -> None:
     assert seen.services == ("dynamodb",)
 
 
-def test_an_operation_that_several_services_have_is_no_proof() -> None:
+def test_an_operation_of_several_services_does_not_identify_one() -> None:
     assert places("GetRole") == (("iam",), True)
     assert places("Converse") == (("bedrock-runtime",), True)
     assert places("GetObject") == (("s3",), False)
@@ -248,7 +248,7 @@ def test_the_operation_of_an_exception_is_kept() -> None:
     assert explain(unnamed).operation == "Converse"
 
 
-def test_an_exception_that_was_judged_already_keeps_its_verdict(bedrock_simulator: Simulator) -> None:
+def test_an_exception_that_was_already_classified_keeps_its_result(bedrock_simulator: Simulator) -> None:
     bedrock_simulator.scenario(faults=[{"kind": "error", "code": "AccessDeniedException"}])
     client = BedrockClient("amazon.nova-lite-v1:0", session=SESSION, endpoint_url=bedrock_simulator.url)
     with client, pytest.raises(BedrockError) as raised:
@@ -259,7 +259,7 @@ def test_an_exception_that_was_judged_already_keeps_its_verdict(bedrock_simulato
     assert (explain(refused).cause, explain(refused).remedies[0].do) == ("circuit-open", "Wait.")
 
 
-def test_what_only_a_service_s_model_knows_is_explained_as_it_is_classified() -> None:
+def test_an_error_known_only_from_a_service_model_is_explained_as_it_is_classified() -> None:
     for error, service in (
         (client_error("InvalidClusterStateFault", "DeleteCluster"), "dax"),
         (client_error("NoSuchHostedZone", "GetHostedZone", "", 404), None),
@@ -270,14 +270,14 @@ def test_what_only_a_service_s_model_knows_is_explained_as_it_is_classified() ->
         assert found.cause == "modelled"
 
 
-def test_a_verdict_is_kept_and_holds_no_clues() -> None:
+def test_a_result_is_cached_without_its_clues() -> None:
     certain = Evidence("Rate exceeded", ("ThrottlingException",), ("lambda",), "", 429, frozenset({CODE, SERVICE}))
     assert judge(certain) is judge(certain._replace())
     assert judge(certain).evidence.words is None
     assert judge(Evidence("Rate exceeded")) is not judge(Evidence("Rate exceeded"))
 
 
-def test_the_same_code_of_another_service_is_no_alternative_where_the_text_names_the_service() -> None:
+def test_no_meaning_of_another_service_is_offered_if_the_text_names_the_service() -> None:
     queue = "Aws::SQS::Errors::AccessDenied: Access to the resource https://sqs.us-west-2.amazonaws.com/ is denied."
     assert explain(queue).alternatives == ()
     assert "s3-access-denied" not in explain("AccessDenied: no", service="sqs").alternatives

@@ -1,4 +1,4 @@
-"""Texts without a known cause: words that speak of something lasting decide, words of time do not."""
+"""Texts without a known cause: words for a permanent state decide, words for a temporary state do not."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ def assert_lasts(found: Explanation, words: str) -> None:
         ("aws purple: no such purple", "no such"),
     ],
 )
-def test_a_text_of_aws_without_a_cause_is_decided_by_words_of_something_lasting(text: str, words: str) -> None:
+def test_an_unknown_aws_text_with_words_of_permanence_is_permanent(text: str, words: str) -> None:
     found = explain(text)
     assert_lasts(found, words)
     assert not found.conditional
     assert classify(text).decision is Decision.FAIL
 
 
-def test_a_text_that_shows_nothing_is_decided_under_a_condition() -> None:
+def test_a_text_of_unknown_origin_gets_a_conditional_decision() -> None:
     found = explain("purple: Input should be a valid string")
     assert_lasts(found, "should be a")
     assert found.conditional
@@ -55,7 +55,7 @@ def test_a_text_that_shows_nothing_is_decided_under_a_condition() -> None:
     "words",
     ["timed out", "try again", "temporarily", "in progress", "overloaded", "connection", "reset", "not ready", "503"],
 )
-def test_a_word_of_time_beside_them_leaves_the_text_undecided(words: str) -> None:
+def test_words_of_time_next_to_them_leave_the_text_undecided(words: str) -> None:
     found = explain(f"aws purple thing not found, {words}")
     assert found.decision is not Decision.FAIL
 
@@ -64,18 +64,18 @@ def test_a_word_of_time_beside_them_leaves_the_text_undecided(words: str) -> Non
     "text",
     ["aws purple: invalid character '<' in the answer", "aws purple: invalid JSON came back", "aws purple validated"],
 )
-def test_an_answer_that_cannot_be_read_and_parts_of_words_decide_nothing(text: str) -> None:
+def test_unreadable_answers_and_parts_of_words_decide_nothing(text: str) -> None:
     found = explain(text)
     assert (found.cause, found.decision, found.decided_by) == ("unknown", Decision.RETRY_LIMITED, "")
 
 
-def test_other_programs_texts_stay_unclaimed() -> None:
+def test_texts_of_other_programs_are_not_attributed_to_aws() -> None:
     found = explain("psycopg purple: relation does not exist")
     assert (found.decision, found.confidence, found.conditional) == (Decision.RETRY_LIMITED, "none", False)
     assert found.other == "PostgreSQL"
 
 
-def test_what_a_program_got_is_worth_another_attempt() -> None:
+def test_an_exception_with_such_a_text_is_retried() -> None:
     assert classify(RuntimeError("purple thing not found")).decision is Decision.RETRY_LIMITED
 
 
@@ -95,17 +95,17 @@ def test_the_command_says_which_words_decided() -> None:
         ("An HTTP Client raised an unhandled exception: maximum recursion depth exceeded", "client-library-bug"),
     ],
 )
-def test_requests_that_were_wrong_before_they_were_sent(text: str, cause: str) -> None:
+def test_requests_that_were_invalid_before_they_were_sent_are_permanent(text: str, cause: str) -> None:
     found = explain(text)
     assert (found.cause, found.decision) == (cause, Decision.FAIL)
 
 
-def test_a_resource_that_is_not_seen_yet_is_no_bug_of_terraforms() -> None:
+def test_a_resource_that_is_not_visible_yet_is_not_a_bug_of_terraform() -> None:
     text = 'Error: Provider produced inconsistent result after apply, provider "aws": was present, but now absent.'
     assert explain(text).decision is Decision.RETRY_LIMITED
 
 
 @pytest.mark.parametrize("service", ["access-analyzer", "backup", "glue", "xray"])
-def test_a_service_of_all_regions_is_not_said_to_lack_one(service: str) -> None:
+def test_a_global_service_is_not_reported_as_missing_in_a_region(service: str) -> None:
     found = explain(f'Could not connect to the endpoint URL: "https://{service}.eu-west-1.amazonaws.com/"')
     assert found.cause == "connection-refused-or-reset"

@@ -1,4 +1,4 @@
-"""The search for the lines of a log that are worth reading, and the forms in which many events share one line."""
+"""The search for relevant log lines, and the forms in which many events share one line."""
 
 import json
 import re
@@ -62,7 +62,7 @@ def test_the_fast_search_finds_the_lines_that_a_plain_one_finds(pieces: list[byt
     assert list(marked_lines(content, 0, len(content))) == marked(content)
 
 
-def test_a_weak_mark_under_a_calm_level_is_no_mark() -> None:
+def test_a_weak_mark_at_level_info_does_not_count() -> None:
     assert is_marked(b"2026-11-20 12:00:00 app: the field is required")
     assert not is_marked(b"2026-11-20 12:00:00 INFO app: the field is required")
     assert is_marked(b"2026-11-20 12:00:00 INFO app: the call failed")
@@ -87,7 +87,7 @@ def examples() -> list[str]:
     return [text for text in found if isinstance(text, str)]
 
 
-def test_nearly_all_messages_of_the_catalogue_bear_a_mark_without_any_level() -> None:
+def test_nearly_all_messages_of_the_catalogue_have_a_mark_even_without_a_level() -> None:
     unmarked = [text for text in examples() if not any(is_marked(line.encode()) for line in text.split("\n"))]
     assert len(unmarked) < len(examples()) / 40, unmarked
 
@@ -101,7 +101,7 @@ def test_nearly_all_messages_of_the_catalogue_bear_a_mark_without_any_level() ->
         "A batch inference job must contain at least 100 records",
     ],
 )
-def test_a_message_without_a_code_is_found_where_no_level_stands(text: str) -> None:
+def test_a_message_without_a_code_and_level_is_found(text: str) -> None:
     scan = LogScan(now=NOW)
     scan.read([f"2026-11-20T03:00:00.000Z {text}\n2026-11-20T03:00:01.000Z all is calm\n".encode()])
     assert sum(finding.count for finding in (*scan.by_cause(), *scan.possible())) == 1
@@ -146,13 +146,13 @@ def test_many_events_on_one_line_are_counted_one_by_one(answer: Any, form: dict[
 
 
 @pytest.mark.parametrize("piece", [7_001, 1 << 18])
-def test_a_line_of_many_events_that_is_longer_than_is_kept_loses_none(piece: int) -> None:
+def test_a_line_of_many_events_above_the_length_limit_loses_none(piece: int) -> None:
     log = json.dumps({"events": log_events(30_000)})
     assert len(log) > 1 << 21
     assert counts(log, piece) == {"throttled-tokens-per-minute": 600, "s3-bucket-missing": 600}
 
 
-def test_a_record_that_holds_an_array_is_one_event() -> None:
+def test_a_record_with_an_array_is_one_event() -> None:
     inner = [{"ts": 1, "error": NO_BUCKET}, {"ts": 2, "error": NO_BUCKET}]
     record = {"timestamp": "2026-11-20T03:00:00Z", "level": "error", "msg": THROTTLED, "entries": inner}
     assert sum(counts(json.dumps(record)).values()) == 1
@@ -186,21 +186,23 @@ def woven(prefixes: tuple[str, str], texts: tuple[str, str], order: list[bool]) 
 
 @pytest.mark.parametrize("prefixes", PREFIXES.values(), ids=PREFIXES)
 @given(order=st.lists(st.booleans(), min_size=8, max_size=8))
-def test_traces_of_two_programs_line_by_line_count_once_each(prefixes: tuple[str, str], order: list[bool]) -> None:
+def test_interleaved_tracebacks_of_two_programs_count_once_each(prefixes: tuple[str, str], order: list[bool]) -> None:
     log = woven(prefixes, (TRACE + THROTTLED, TRACE + NO_BUCKET), order)
     assert counts(log) == {"throttled-tokens-per-minute": 1, "s3-bucket-missing": 1}
 
 
 @pytest.mark.parametrize("prefixes", [PREFIXES[name] for name in PREFIXES if name != "threads"])
 @given(order=st.lists(st.booleans(), min_size=8, max_size=8))
-def test_a_chain_that_others_lines_tear_apart_counts_once(prefixes: tuple[str, str], order: list[bool]) -> None:
+def test_a_chained_traceback_interrupted_by_other_lines_counts_once(
+    prefixes: tuple[str, str], order: list[bool]
+) -> None:
     twice = f"{TRACE}{NO_BUCKET}\n{TRACE}{NO_BUCKET}"
     log = woven(prefixes, (CHAINED, twice), order) + woven(prefixes, (CHAINED, "all is calm"), order)
     assert counts(log) == {"throttled-tokens-per-minute": 2, "s3-bucket-missing": 2}
 
 
 @pytest.mark.parametrize("spaced", ["", " "], ids=["compact", "spaced"])
-def test_a_trace_with_a_record_for_each_line_counts_once(spaced: str) -> None:
+def test_a_traceback_with_one_record_per_line_counts_once(spaced: str) -> None:
     said = (
         "software.amazon.awssdk.services.dynamodb.model.ProvisionedThroughputExceededException: The level of configured"
     )
@@ -212,7 +214,7 @@ def test_a_trace_with_a_record_for_each_line_counts_once(spaced: str) -> None:
     assert counts(log) == {"dynamodb-provisioned-throughput": 2}
 
 
-def test_the_mark_of_utf_8_hides_no_event() -> None:
+def test_a_utf_8_byte_order_mark_hides_no_event() -> None:
     assert counts(f"\ufeff2026-11-20 03:00:00 ERROR it failed\nthen: {THROTTLED}\n") == {
         "throttled-tokens-per-minute": 1
     }
@@ -225,7 +227,7 @@ def test_every_name_that_a_scan_may_print_is_explained() -> None:
     assert [code for code in catalogue().by_code if any(each.cause == "unknown" for each in meanings(code))] == []
 
 
-def test_what_rules_a_terminal_is_not_shown() -> None:
+def test_control_characters_are_not_shown() -> None:
     hostile = "\x1b]0;owned\x07\x1b[2J\u202e\x9b31m\x08"
     scan = LogScan(now=NOW)
     scan.read([f"2026-11-20 03:00:00 ERROR {THROTTLED.replace('Too', 'Too' + hostile)}\n".encode()])

@@ -21,7 +21,7 @@ from aws_bedrock_inference.knowledge.modelled import build, codes, modelled, ser
 SHIPPED = json.loads(files("aws_bedrock_inference.knowledge").joinpath("modelled.json").read_text(encoding="utf-8"))
 
 
-def test_the_index_holds_every_modelled_error_of_some_botocore() -> None:
+def test_the_index_contains_every_modelled_error_of_one_botocore() -> None:
     assert SHIPPED["botocore"].count(".") == 2
     assert len(SHIPPED["services"]) > 400
     assert len(codes()) > 2_600
@@ -84,7 +84,7 @@ def test_a_code_of_many_services_has_facts_for_each() -> None:
     ("called", "name"),
     [("EventBridge", "events"), ("cloudwatch-logs", "logs"), ("Amazon DynamoDB", "dynamodb"), ("sfn", "stepfunctions")],
 )
-def test_a_service_goes_by_every_name_that_aws_gives_it(called: str, name: str) -> None:
+def test_a_service_is_found_by_every_name_that_aws_uses(called: str, name: str) -> None:
     assert service_names(called) == {name}
 
 
@@ -99,7 +99,7 @@ def test_the_description_is_read_from_the_installed_model() -> None:
     assert "<" not in facts.description
 
 
-def test_another_botocore_is_asked_for_what_the_index_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_missing_in_the_index_is_read_from_the_installed_botocore(monkeypatch: pytest.MonkeyPatch) -> None:
     lacking: dict[str, Any] = {**SHIPPED, "botocore": "1.0.0", "codes": {}}
     monkeypatch.setattr(module, "_shipped", lambda: lacking)
     assert [facts.service for facts in modelled("ExportNotFoundException")] == ["dynamodb"]

@@ -36,30 +36,30 @@ from aws_bedrock_inference.knowledge.models import model_facts, split_profile
         ("openai.gpt-5.5", 1),
     ],
 )
-def test_burndown_is_that_of_the_table(model: str, rate: float) -> None:
+def test_the_burndown_is_that_of_the_table(model: str, rate: float) -> None:
     assert model_facts(model).burndown == rate
 
 
 @pytest.mark.parametrize(
     "model", ["anthropic.claude-opus-5-7", "anthropic.claude-sonnet-6-20270101-v1:0", "anthropic.saga-1"]
 )
-def test_an_anthropic_model_newer_than_the_table_counts_at_the_highest_rate(model: str) -> None:
+def test_an_anthropic_model_newer_than_the_table_gets_the_highest_burndown(model: str) -> None:
     assert model_facts(model).burndown == 15
 
 
 @pytest.mark.parametrize("model", ["openai.gpt-6.1-sol", "openai.gpt-6-luna", "openai.gpt-5.6-cyber-v1:0"])
-def test_an_openai_model_newer_than_the_table_counts_as_those_it_names(model: str) -> None:
+def test_an_openai_model_newer_than_the_table_gets_the_burndown_of_its_family(model: str) -> None:
     assert model_facts(model).burndown == 10
 
 
 @pytest.mark.parametrize(
     "model", ["anthropic.claude-opus-4-9", "anthropic.claude-fable-5", "anthropic.claude-haiku-5-5-20261001-v1:0"]
 )
-def test_an_anthropic_model_between_those_of_the_table_counts_at_the_highest_rate(model: str) -> None:
+def test_an_unlisted_anthropic_model_gets_the_highest_burndown(model: str) -> None:
     assert model_facts(model).burndown == 15
 
 
-def test_the_table_says_which_model_was_the_newest_when_it_was_read() -> None:
+def test_the_table_names_the_newest_model_of_its_date() -> None:
     data = tomllib.loads(files("aws_bedrock_inference.knowledge").joinpath("models.toml").read_text(encoding="utf-8"))
     assert [entry["newest"] for entry in data["burndown"] if "newest" in entry] == [
         "Claude Haiku 5.5",
@@ -121,7 +121,7 @@ def test_an_unset_maximum_is_that_of_the_family(model: str, tokens: int) -> None
         ("meta.llama3-1-70b-instruct-v1:0", ("max_output_tokens",)),
     ],
 )
-def test_what_was_read_of_no_source_is_called_a_guess(model: str, guessed: tuple[str, ...]) -> None:
+def test_a_value_without_a_source_is_marked_as_a_guess(model: str, guessed: tuple[str, ...]) -> None:
     assert model_facts(model).guessed == guessed
 
 
@@ -139,7 +139,7 @@ def test_what_was_read_of_no_source_is_called_a_guess(model: str, guessed: tuple
         ("zai.glm-6", 1, 131_072),
     ],
 )
-def test_next_months_model_gets_the_guess_of_its_family(model: str, rate: float, tokens: int) -> None:
+def test_a_future_model_gets_the_guess_of_its_family(model: str, rate: float, tokens: int) -> None:
     facts = model_facts(model)
     assert (facts.burndown, facts.max_output_tokens) == (rate, tokens)
     assert facts.guessed == ("burndown", "max_output_tokens")
@@ -160,7 +160,7 @@ def test_next_months_model_gets_the_guess_of_its_family(model: str, rate: float,
         ("openai.gpt-6-astra", False),
     ],
 )
-def test_prefill_is_claimed_for_claude_until_4_5_alone(model: str, prefill: bool) -> None:  # noqa: FBT001 - a row's value
+def test_only_claude_models_up_to_4_5_support_prefill(model: str, prefill: bool) -> None:  # noqa: FBT001 - a row's value
     assert model_facts(model).prefill is prefill
 
 
@@ -188,7 +188,7 @@ def test_the_provider_is_the_first_label() -> None:
         ),
     ],
 )
-def test_an_id_tells_model_and_pool(model: str, base: str, pool: str) -> None:
+def test_an_id_determines_the_model_and_the_quota_pool(model: str, base: str, pool: str) -> None:
     assert split_profile(model) == (base, pool)
 
 
@@ -201,7 +201,7 @@ def test_an_id_tells_model_and_pool(model: str, base: str, pool: str) -> None:
         ("imported-model", "on-demand"),
     ],
 )
-def test_an_arn_that_names_no_model_is_its_own_base(kind: str, pool: str) -> None:
+def test_an_arn_without_a_model_name_is_its_own_base_model(kind: str, pool: str) -> None:
     arn = f"arn:aws:bedrock:us-east-1:123456789012:{kind}/abc123"
     assert split_profile(arn) == (arn, pool)
 

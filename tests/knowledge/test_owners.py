@@ -1,6 +1,5 @@
-"""A text is AWS's only where something in it shows that; another program's is its own, and what nobody can tell holds
-under a condition.
-"""
+"""A text counts as AWS's only if it proves so; another program's error is its own, and an unknown origin gives a
+conditional result."""
 
 from __future__ import annotations
 
@@ -93,7 +92,7 @@ NOBODYS = [
 
 
 @pytest.mark.parametrize(("text", "program"), OTHERS)
-def test_the_error_of_another_program_is_its_own(text: str, program: str) -> None:
+def test_an_error_of_another_program_is_attributed_to_that_program(text: str, program: str) -> None:
     found = explain(text)
     assert (found.cause, found.confidence, found.other) == ("unknown", "none", program)
     assert program in found.meaning
@@ -104,7 +103,7 @@ def test_the_error_of_another_program_is_its_own(text: str, program: str) -> Non
 
 
 @pytest.mark.parametrize(("text", "cause"), OURS)
-def test_what_aws_writes_outweighs_others_that_are_named(text: str, cause: str) -> None:
+def test_text_written_by_aws_outweighs_other_named_programs(text: str, cause: str) -> None:
     found = explain(text)
     assert found.cause.startswith(cause)
     assert not found.conditional
@@ -112,7 +111,7 @@ def test_what_aws_writes_outweighs_others_that_are_named(text: str, cause: str) 
 
 
 @pytest.mark.parametrize(("text", "cause"), NOBODYS)
-def test_what_any_program_writes_is_named_under_a_condition(text: str, cause: str) -> None:
+def test_a_text_that_any_program_may_write_gets_a_conditional_result(text: str, cause: str) -> None:
     found = explain(text)
     assert (found.cause, found.confidence, found.conditional) == (cause, "low", True)
     assert "If this came from AWS: " in found.meaning
@@ -120,13 +119,13 @@ def test_what_any_program_writes_is_named_under_a_condition(text: str, cause: st
     assert classify(text).cause == cause
 
 
-def test_who_names_the_service_needs_no_other_proof() -> None:
+def test_a_stated_service_makes_the_result_unconditional() -> None:
     for text, _ in NOBODYS:
         assert not explain(text, service="bedrock-runtime").conditional
     assert explain("psycopg2: connection refused", service="sts").cause == "connection-refused-or-reset"
 
 
-def test_exceptions_and_answers_are_taken_at_their_word() -> None:
+def test_exceptions_and_answers_of_aws_need_no_further_proof() -> None:
     refused: Any = {"Error": {"Code": "InternalServerError", "Message": "psycopg2: pool timeout"}}
     for error in (
         ClientError(refused, "Converse"),
@@ -138,7 +137,7 @@ def test_exceptions_and_answers_are_taken_at_their_word() -> None:
         assert explain(error).cause == classify(error).cause != "unknown"
 
 
-def test_marks_must_be_written_as_texts_are_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+def test_marks_of_programs_must_be_in_lower_case(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
     owners = tmp_path / "owners.toml"
     owners.write_text('[aws]\nproofs = ["botocore"]\nhints = []\n[stand_ins]\n[programs]\n"X" = ["Upper"]\n[clients]\n')
     monkeypatch.setattr(build, "OWNERS", owners)
@@ -158,7 +157,7 @@ def test_marks_must_be_written_as_texts_are_read(monkeypatch: pytest.MonkeyPatch
         ("PurpleFleet", "unknown"),
     ],
 )
-def test_a_code_that_nothing_describes_means_what_codes_of_its_shape_mean(code: str, cause: str) -> None:
+def test_an_undescribed_code_has_the_meaning_of_its_form(code: str, cause: str) -> None:
     text = f"An error occurred ({code}) when calling the DoIt operation: no"
     error: Any = ClientError({"Error": {"Code": code, "Message": "no"}}, "DoIt")
     for each in (text, error):
@@ -166,7 +165,7 @@ def test_a_code_that_nothing_describes_means_what_codes_of_its_shape_mean(code: 
     assert explain(text).confidence in {"low", "none"}
 
 
-def test_other_sdks_name_codes_as_well() -> None:
+def test_codes_in_the_formats_of_other_sdks_are_recognised() -> None:
     for text in (
         "operation error EC2: RunFleet, https response error StatusCode: 400, api error InvalidFleet.NotFound: no",
         "no (Service: AmazonEC2; Status Code: 400; Error Code: InvalidFleet.NotFound; Request ID: 1)",
@@ -207,11 +206,11 @@ CERTAIN = [
 
 
 @pytest.mark.parametrize(("text", "cause"), CERTAIN)
-def test_what_is_certain_outweighs_general_phrases(text: str, cause: str) -> None:
+def test_a_certain_match_outweighs_general_phrases(text: str, cause: str) -> None:
     assert explain(text).cause.startswith(cause)
 
 
-def test_a_cause_is_known_by_its_own_name() -> None:
+def test_a_cause_is_found_by_its_name() -> None:
     for slug, cause in catalogue().causes.items():
         (found,) = meanings(slug)
         assert (found.cause, found.title, found.decided_by) == (slug, cause.title, slug)

@@ -1,4 +1,4 @@
-"""`classify` and `explain` read errors in whatever holds them."""
+"""`classify` and `explain` read errors from every kind of object that contains them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def client_error(code: str, message: str = "", status: int = 400, operation: str
     return ClientError({"Error": {"Code": code, "Message": message}, "ResponseMetadata": metadata}, operation)
 
 
-def test_a_client_error_with_all_its_facts() -> None:
+def test_all_facts_of_a_client_error_are_read() -> None:
     error = client_error("ThrottlingException", TOKENS, 429)
     fault = classify(error)
     assert (fault.code, fault.cause, fault.decision) == (
@@ -46,7 +46,7 @@ def test_a_client_error_with_all_its_facts() -> None:
     assert (found.cause, found.confidence, found.operation) == ("throttled-tokens-per-minute", "high", "Converse")
 
 
-def test_one_code_means_what_its_service_means() -> None:
+def test_the_meaning_of_a_code_depends_on_its_service() -> None:
     causes = {
         operation: classify(client_error("ResourceNotFoundException", operation=operation)).cause
         for operation in ("GetItem", "InvokeModel", "PutLogEvents")
@@ -58,7 +58,7 @@ def test_one_code_means_what_its_service_means() -> None:
     assert named.cause == "lambda-function-missing"
 
 
-def test_an_exception_inside_a_stream() -> None:
+def test_an_exception_inside_a_stream_is_read() -> None:
     error = EventStreamError({"Error": {"Code": "throttlingException", "Message": TOKENS}}, "ConverseStream")
     assert classify(error).cause == "throttled-tokens-per-minute"
     assert explain(error).decision is Decision.RETRY
@@ -76,12 +76,12 @@ CLIENT_SIDE: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("name", CLIENT_SIDE)
-def test_botocore_s_own_errors(name: str) -> None:
+def test_errors_raised_by_botocore_itself_are_read(name: str) -> None:
     options, cause = CLIENT_SIDE[name]
     assert classify(getattr(botocore_exceptions, name)(**options)).cause == cause
 
 
-def test_the_network_s_errors() -> None:
+def test_network_errors_are_read() -> None:
     assert classify(ConnectionResetError(104, "Connection reset by peer")).cause == "connection-refused-or-reset"
     assert classify(socket.gaierror(-2, "Name or service not known")).cause == "endpoint-unreachable-dns"
     assert classify(ssl.SSLCertVerificationError(1, "certificate verify failed")).cause == "tls-certificate-error"
@@ -110,7 +110,7 @@ def wrapped(inner: BaseException, how: str) -> BaseException:
 
 
 @pytest.mark.parametrize("how", ["attribute", "group", "argument", "context", "cause"])
-def test_what_is_wrapped_is_found(how: str) -> None:
+def test_a_wrapped_error_is_found(how: str) -> None:
     error = wrapped(client_error("AccessDeniedException", "You don't have access to the model", 403), how)
     assert classify(error).cause == explain(error).cause == "model-access-not-granted"
 
@@ -124,7 +124,7 @@ def test_an_exception_of_this_package_keeps_its_fault(bedrock_simulator: Simulat
     assert raised.value.code == "AccessDeniedException"
 
 
-def test_boto3_s_dictionary_and_an_http_answer() -> None:
+def test_an_error_dictionary_and_an_http_response_are_read() -> None:
     assert classify(client_error("SlowDown", "", 503, "PutObject").response, service="s3").cause == "s3-slow-down"
     body = json.dumps({"message": TOKENS}).encode()
     http = SimpleNamespace(status_code=429, headers={"x-amzn-ErrorType": "ThrottlingException:http://x/"}, content=body)
@@ -133,7 +133,7 @@ def test_boto3_s_dictionary_and_an_http_answer() -> None:
     assert classify(bare).decision is Decision.RETRY
 
 
-def test_an_error_that_only_its_service_s_model_knows() -> None:
+def test_an_error_known_only_from_a_service_model_is_read() -> None:
     busy = classify(client_error("InvalidClusterStateFault", operation="DeleteCluster"), service="dax")
     missing = classify(client_error("FileSystemNotFound", status=404), service="efs")
     assert (busy.cause, missing.cause) == ("modelled", "modelled")
@@ -154,19 +154,19 @@ def test_an_answer_that_is_a_refusal_is_explained_too(bedrock_simulator: Simulat
     assert explain(response).cause == classify(response).cause == cause
 
 
-def test_what_nothing_knows_is_unknown_and_limited() -> None:
+def test_an_unrecognised_error_is_unknown_with_limited_retries() -> None:
     for strange in (client_error("BrandNewException", "never seen", 0), ValueError("nonsense"), 17, None, object()):
         assert classify(strange).decision is Decision.RETRY_LIMITED
     assert explain("all is well").cause == "unknown"
 
 
-def test_a_chain_that_bites_its_tail_ends() -> None:
+def test_a_circular_exception_chain_ends() -> None:
     error, other = ValueError("a"), ValueError("b")
     error.__cause__, other.__cause__ = other, error
     assert classify(error).decision is Decision.RETRY_LIMITED
 
 
-def test_fields_of_a_denial() -> None:
+def test_the_fields_of_an_access_denial_are_read() -> None:
     found = explain(
         "An error occurred (AccessDeniedException) when calling the InvokeModel operation: User: "
         "arn:aws:sts::123456789012:assumed-role/App/session is not authorized to perform: bedrock:InvokeModel on "
@@ -179,7 +179,7 @@ def test_fields_of_a_denial() -> None:
     assert found.fields["resource"] == "arn:aws:bedrock:us-east-1::foundation-model/anthropic.claude-v2"
 
 
-def test_fields_of_a_cancelled_transaction_and_of_a_redirect() -> None:
+def test_the_fields_of_a_cancelled_transaction_and_a_redirect_are_read() -> None:
     cancelled = explain(
         "An error occurred (TransactionCanceledException) when calling the TransactWriteItems operation: Transaction "
         "cancelled, please refer cancellation reasons for specific reasons [None, ConditionalCheckFailed]"
@@ -242,7 +242,7 @@ anything = st.one_of(
 
 
 @given(anything)
-def test_no_text_makes_it_raise(text: str) -> None:
+def test_no_text_makes_explain_raise(text: str) -> None:
     for found in (explain(text), explain(text.encode())):
         assert found.decision in Decision
         assert found.remedies
@@ -270,6 +270,6 @@ def test_no_text_makes_it_raise(text: str) -> None:
         "'\"",
     ],
 )
-def test_no_text_takes_it_long(part: str) -> None:
+def test_no_text_takes_long_to_explain(part: str) -> None:
     """A pattern that backtracks would need hours for these."""
     assert explain(part * (200_000 // len(part))).remedies

@@ -1,4 +1,4 @@
-"""A log's errors are found by cause, whatever its form and size, and no text breaks the scan."""
+"""The errors of a log are found by cause, in any format and size, and no text breaks the scan."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_errors_are_counted_by_cause_with_their_times_services_and_codes() -> No
     assert (scan.bytes, scan.other) == (len(log), 0)
 
 
-def test_the_example_is_the_line_that_says_it_with_secrets_masked() -> None:
+def test_the_example_is_the_line_of_the_error_with_secrets_masked() -> None:
     finding = only(scanned(CALM + f"2026-11-21T03:04:05Z ERROR {DENIED}\n"))
     assert "AccessDeniedException" in finding.example
     assert "123456789012" not in finding.example
@@ -116,11 +116,11 @@ def test_an_event_of_many_lines_counts_once(event: str, piece: int) -> None:
     assert counts(scanned((CALM + event) * 3 + CALM, piece)) == {"throttled-tokens-per-minute": 3}
 
 
-def test_lines_without_times_are_each_an_event() -> None:
+def test_each_line_without_a_time_is_an_event() -> None:
     assert counts(scanned(f"{THROTTLED}\n" * 5)) == {"throttled-tokens-per-minute": 5}
 
 
-def test_an_event_without_a_time_has_that_of_the_lines_above_it() -> None:
+def test_an_event_without_a_time_has_the_time_of_the_lines_above_it() -> None:
     log = CALM + "".join(f"plain line {number}\n" for number in range(40)) + f"{THROTTLED}\n"
     assert only(scanned(log)).first == datetime(2026, 11, 21, 3, tzinfo=UTC)
 
@@ -148,7 +148,7 @@ def test_times_are_read_in_the_forms_of_many_logs(text: str, time: str | None) -
     assert found == (datetime.fromisoformat(time).replace(tzinfo=UTC) if time else None)
 
 
-def test_since_leaves_out_what_is_older_and_what_bears_no_time() -> None:
+def test_since_excludes_older_events_and_events_without_a_time() -> None:
     log = f"{THROTTLED}\n" + "".join(f"2026-11-21T0{hour}:00:00Z ERROR {THROTTLED}\n" for hour in range(5))
     scan = scanned(log, since=datetime(2026, 11, 21, 3, tzinfo=UTC))
     assert counts(scan) == {"throttled-tokens-per-minute": 2}
@@ -160,12 +160,12 @@ def test_an_error_outside_the_catalogue_is_counted_by_its_code() -> None:
     assert counts(scanned(log)) == {"PurpleThingException": 1}
 
 
-def test_trouble_that_is_not_of_aws_is_counted_apart() -> None:
+def test_errors_that_are_not_from_aws_are_counted_separately() -> None:
     scan = scanned("ERROR the invoice failed\nERROR java.lang.NullPointerException: null\n" + CALM)
     assert (counts(scan), scan.other) == ({}, 2)
 
 
-def test_a_mark_deep_in_a_long_line_is_seen() -> None:
+def test_a_mark_deep_in_a_long_line_is_found() -> None:
     log = '{"timestamp": "2026-11-21T03:04:05Z", "padding": "' + "x" * 50_000 + f'", "message": "{THROTTLED}"}}\n'
     assert counts(scanned(log)) == {"throttled-tokens-per-minute": 1}
 
@@ -180,7 +180,7 @@ def read(content: bytes) -> bytes:
     return b"".join(blocks(io.BytesIO(content)))
 
 
-def test_compressed_logs_are_unpacked_by_what_they_hold_not_by_their_name() -> None:
+def test_compressed_logs_are_recognised_by_content_and_not_by_name() -> None:
     plain = (CALM * 10_000).encode()
     half = len(plain) // 2
     pack = zstandard.ZstdCompressor().compress
@@ -201,7 +201,7 @@ def test_compressed_logs_are_unpacked_by_what_they_hold_not_by_their_name() -> N
         read(b"PK\x03\x04" + plain)
 
 
-def test_a_log_that_is_cut_off_counts_as_far_as_it_goes() -> None:
+def test_a_truncated_log_is_counted_up_to_its_end() -> None:
     log = f"2026-11-21T03:04:05Z ERROR {THROTTLED}\n".encode() * 20_000
     for packed in (gzip.compress(log)[:-100], gzip.compress(log)[:50] + b"x" * 99, b"\x28\xb5\x2f\xfd" + b"x" * 99):
         scan = LogScan(now=NOW)
@@ -213,7 +213,7 @@ def test_a_log_that_is_cut_off_counts_as_far_as_it_goes() -> None:
     assert only(scan).count == 20_000
 
 
-def test_zstd_without_a_library_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_zstd_without_its_library_is_reported_with_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     def missing(name: str) -> Any:
         raise ImportError(name)
 
@@ -242,7 +242,7 @@ def test_memory_does_not_grow_with_the_log() -> None:
     assert peak(500_000) < peak(50_000) + 1_000_000  # two bytes a line
 
 
-def test_a_line_without_an_end_is_read_in_bounded_memory() -> None:
+def test_an_endless_line_is_read_in_bounded_memory() -> None:
     scan = LogScan(now=NOW)
     tracemalloc.start()
     scan.read(b"error " * 10_000 for _ in range(500))
@@ -280,14 +280,14 @@ def test_no_text_breaks_the_explanation(text: str) -> None:
 
 
 @given(st.one_of(st.binary(), TEXTS.map(lambda text: text.encode(errors="surrogatepass"))), st.integers(1, 200))
-def test_no_bytes_break_the_scan_nor_does_it_matter_how_they_come(content: bytes, piece: int) -> None:
+def test_no_bytes_break_the_scan_however_they_are_split(content: bytes, piece: int) -> None:
     in_pieces, at_once = scanned(content, piece), scanned(content)
     assert in_pieces.bytes == len(content)
     assert counts(in_pieces) == counts(at_once)
 
 
 @given(st.binary(max_size=300))
-def test_no_packed_bytes_break_the_reading(content: bytes) -> None:
+def test_no_compressed_bytes_break_the_reading(content: bytes) -> None:
     for head in (b"", b"\x1f\x8b", b"\x1f\x8b\x08\0\0\0\0\0\0\3", b"\x28\xb5\x2f\xfd", b"\xff\xfe"):
         with contextlib.suppress(LogError):
             assert isinstance(read(head + content), bytes)
@@ -322,7 +322,7 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("text", [pytest.param(text, id=name) for name, text in HOSTILE.items()])
-def test_texts_made_to_be_slow_cost_work_in_proportion_to_their_length(text: str) -> None:
+def test_hostile_texts_are_scanned_in_linear_time(text: str) -> None:
     """Counted in calls, not in seconds: an expression that goes back and forth for ever would not end at all."""
     explain(text)
     scan = scanned(text)
@@ -335,7 +335,7 @@ def test_the_examples_of_a_scan_can_be_written_as_json() -> None:
     assert json.dumps(only(scan).example)
 
 
-def test_a_line_without_end_is_not_kept() -> None:
+def test_an_endless_line_is_not_stored() -> None:
     scan = LogScan(now=NOW)
     for _ in range(8):
         scan.feed(b"\x00" * (1 << 20))

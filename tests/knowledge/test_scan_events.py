@@ -1,4 +1,4 @@
-"""An event of a log is found once and with its own cause, whatever its form and whatever lies between events."""
+"""Each event of a log is found once and with its own cause, in any format and with anything between the events."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ EVENTS = st.lists(st.sampled_from(TEXTS), max_size=6)
 
 
 @given(EVENTS, st.data(), st.integers(1, 5_000))
-def test_the_same_events_are_found_whatever_lies_between_and_however_the_bytes_come(
+def test_the_same_events_are_found_whatever_is_between_them_and_however_bytes_are_split(
     texts: list[str], data: st.DataObject, piece: int
 ) -> None:
     log = ""
@@ -115,14 +115,14 @@ def test_the_same_events_are_found_whatever_lies_between_and_however_the_bytes_c
 
 @pytest.mark.parametrize("text", TEXTS)
 @pytest.mark.parametrize("noise", CALM)
-def test_more_noise_than_a_reader_keeps_does_not_take_an_event_apart(text: str, noise: str) -> None:
+def test_noise_beyond_the_buffer_does_not_split_an_event(text: str, noise: str) -> None:
     far = f"{noise}\n" * (200_000 // len(noise))
     log = f"{far}2026-11-21 03:00:01,500 ERROR app: {text}\n" * 2 + far
     assert counts(scanned(log.encode(), 10_007)) == alone([text, text])
 
 
 @pytest.mark.parametrize("piece", [1, 40, 97, 1_000])
-def test_the_head_of_an_event_needs_no_word_of_trouble_and_may_have_come_long_before(piece: int) -> None:
+def test_the_first_line_of_an_event_needs_no_mark_and_may_come_much_earlier(piece: int) -> None:
     reply = f"called the model\nname: ThrottlingException\nmessage: {THROTTLED}\ncode: ThrottlingException"
     log = "".join(f"2026-11-21 03:00:0{at} app: {reply}\n{CALM[0]}\n" for at in range(5))
     assert counts(scanned(log.encode(), piece)) == {"throttled-tokens-per-minute": 5}
@@ -203,23 +203,23 @@ def test_a_traceback_whose_every_line_has_a_time_is_one_event(text: str) -> None
 
 @pytest.mark.parametrize("text", [PYTHON, CHAINED, GO, JAVA, DOTNET, NODE])
 @pytest.mark.parametrize("noise", ["", "Processing item 3\n", f"{CALM[0]}\n"])
-def test_traces_without_any_time_are_each_an_event(text: str, noise: str) -> None:
+def test_each_traceback_without_a_time_is_an_event(text: str, noise: str) -> None:
     log = f"{noise}{text}\n{noise}" * 3
     assert counts(scanned(log.encode())) == alone([text] * 3)
 
 
-def test_whole_answers_of_the_aws_cli_hold_one_event_each() -> None:
+def test_each_complete_answer_of_the_aws_cli_is_one_event() -> None:
     events = [{"timestamp": 1795230001500 + at, "message": text, "eventId": "1"} for at, text in enumerate(TEXTS * 40)]
     log = json.dumps({"events": events, "searchedLogStreams": []}, indent=4).encode()
     assert counts(scanned(log, 1_000)) == alone(TEXTS * 40)
 
 
-def test_an_info_line_above_a_trace_and_one_below_are_no_part_of_it() -> None:
+def test_info_lines_around_a_traceback_are_not_part_of_it() -> None:
     log = f"{CALM[0]}\n{PYTHON}\n{THROTTLED}\n{CALM[1]}\n{DENIED}\n"
     assert counts(scanned(log.encode())) == alone([PYTHON, THROTTLED, DENIED])
 
 
-def test_a_line_longer_than_a_mebibyte_is_cut_at_the_same_place_however_it_comes() -> None:
+def test_a_line_above_one_mebibyte_is_cut_at_the_same_place_however_it_is_split() -> None:
     log = b"x" * 1_048_500 + THROTTLED.encode() + b"x" * 1_100_000 + DENIED.encode() + b"\n"
     assert counts(scanned(log, 1 << 23)) == counts(scanned(log, 4_099)) == counts(scanned(log))
 
@@ -245,7 +245,7 @@ def test_the_rows_of_one_cause_are_bounded_and_lose_no_event() -> None:
 
 
 @pytest.mark.parametrize("text", TEXTS)
-def test_the_example_holds_the_words_that_decided(text: str) -> None:
+def test_the_example_contains_the_words_that_decided(text: str) -> None:
     log = "2026-11-21 03:00:01,500 ERROR app: failed again, " + "and so on, " * 60 + text + "\n"
     (finding,) = scanned(log.encode()).by_cause()
     decided = " ".join(explain(text).decided_by.lower().split())
@@ -257,7 +257,7 @@ def test_the_causes_of_a_scan_are_slugs_of_the_catalogue() -> None:
     assert set(counts(scanned("".join(f"ERROR {text}\n" for text in TEXTS).encode()))) <= set(catalogue().causes)
 
 
-def test_times_of_all_events_are_kept_in_one_timeline() -> None:
+def test_the_times_of_all_events_are_in_one_timeline() -> None:
     log = "".join(
         f"{(NOW - timedelta(hours=at)).isoformat()} ERROR {DENIED.replace('InvokeModel', f'Do{chr(65 + at)}')}\n"
         for at in range(12)

@@ -1,6 +1,5 @@
-"""Errors of services outside the catalogue: sentences that many services share, codes that a text only mentions, the
-tools that wrap them, and what libraries say before they call.
-"""
+"""Errors of services outside the catalogue: shared sentences, codes that a text only mentions, the tools that wrap
+them, and errors that libraries raise before a call."""
 
 from __future__ import annotations
 
@@ -112,7 +111,7 @@ FAMILIES = [
 
 
 @pytest.mark.parametrize(("text", "cause", "decision"), FAMILIES)
-def test_sentences_that_services_share_are_understood_of_any_service(text: str, cause: str, decision: str) -> None:
+def test_sentences_that_services_share_are_recognised_for_any_service(text: str, cause: str, decision: str) -> None:
     found = explain(text)
     assert (found.cause, found.decision.value) == (cause, decision)
 
@@ -125,29 +124,29 @@ def test_sentences_that_services_share_are_understood_of_any_service(text: str, 
         ("SyntaxError: Unexpected token '<'", "RETRY_LIMITED"),
     ],
 )
-def test_words_of_every_language_need_the_name_of_a_client_beside_them(text: str, decision: str) -> None:
+def test_general_words_count_only_next_to_the_name_of_an_aws_client(text: str, decision: str) -> None:
     found = explain(text)
     assert (found.cause, found.decision.value) == ("unknown", decision)
 
 
-def test_a_code_that_a_text_only_mentions_is_looked_up_in_the_models() -> None:
+def test_a_code_that_a_text_only_mentions_is_looked_up_in_the_service_models() -> None:
     found = explain("aws: CreateTrail failed, S3BucketDoesNotExistException: no bucket")
     assert (found.cause, found.code, found.decision) == ("modelled", "S3BucketDoesNotExistException", Decision.FAIL)
     assert not found.conditional
 
 
-def test_a_mentioned_code_of_a_text_that_shows_nothing_holds_under_a_condition() -> None:
+def test_a_code_mentioned_in_a_text_of_unknown_origin_gives_a_conditional_result() -> None:
     found = explain("S3BucketDoesNotExistException: no bucket")
     assert (found.cause, found.conditional) == ("modelled", True)
     assert found.meaning.startswith("Nothing in this text shows whose error it is. If this came from AWS: ")
 
 
-def test_the_sdks_own_names_are_no_codes_of_a_service() -> None:
+def test_class_names_of_the_sdks_are_not_codes_of_a_service() -> None:
     found = explain("RequestError: send request failed caused by: Post https://sqs.eu-west-1.amazonaws.com/: EOF")
     assert (found.cause, found.decision) == ("connection-refused-or-reset", Decision.RETRY)
 
 
-def test_a_name_before_a_colon_has_the_meaning_of_its_shape_only_in_a_text_of_aws() -> None:
+def test_a_name_before_a_colon_counts_as_a_code_only_in_a_text_of_aws() -> None:
     text = "UnsupportedPurpleThing: the certificate has no name"
     assert explain(f"aws_acm_certificate.site: {text}").decision is Decision.FAIL
     assert explain(text).cause == "unknown"
@@ -165,7 +164,7 @@ def test_a_name_before_a_colon_has_the_meaning_of_its_shape_only_in_a_text_of_aw
         ),
     ],
 )
-def test_the_status_is_read_in_the_words_of_http_libraries(text: str, status: int) -> None:
+def test_the_status_is_read_from_the_formats_of_http_libraries(text: str, status: int) -> None:
     found = explain(text)
     assert found.status == status
     assert found.decision is Decision.FAIL
@@ -184,21 +183,21 @@ def test_the_status_is_read_in_the_words_of_http_libraries(text: str, status: in
         ),
     ],
 )
-def test_windows_network_errors_are_known_in_any_language(refusal: str, cause: str) -> None:
+def test_windows_network_errors_are_recognised_in_any_language(refusal: str, cause: str) -> None:
     assert explain(f'Post "https://bedrock-runtime.eu-west-1.amazonaws.com/model/m/converse": {refusal}').cause == cause
 
 
-def test_windows_network_errors_of_another_host_are_not_claimed() -> None:
+def test_windows_network_errors_of_another_host_are_not_attributed_to_aws() -> None:
     found = explain("System.Net.Sockets.SocketException (10061): 由于目标计算机积极拒绝 (localhost:5051)")
     assert found.cause == "unknown" or found.conditional
 
 
-def test_lines_that_a_terminal_draws_do_not_cut_a_sentence() -> None:
+def test_box_drawing_characters_do_not_split_a_sentence() -> None:
     text = 'https://bedrock-runtime.eu-west-1.amazonaws.com 400 {"message":"The maximum tokens █ ▀▀▄ │\n│ you requested'
     assert explain(f'{text} exceeds the model limit of 9000"}}').cause == "max-tokens-too-large"
 
 
-def test_backticks_that_markdown_escapes_are_backticks() -> None:
+def test_backticks_escaped_for_markdown_are_read_as_backticks() -> None:
     text = "messages.5.content.1: Invalid {0}signature{0} in {0}thinking{0} block"
     assert explain(text.format("`")).cause == explain(text.format("\\`")).cause == "thinking-history-invalid"
 

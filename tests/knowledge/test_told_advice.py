@@ -1,4 +1,4 @@
-"""Steps that a text itself decides: what a refused schema means, where counting starts, whose key or role it is."""
+"""Steps that depend on the text: the fault in a refused schema, the start of counting, the owner of a key or role."""
 
 from __future__ import annotations
 
@@ -57,13 +57,15 @@ def steps(text: str) -> list[str]:
         ),
     ],
 )
-def test_of_a_refused_schema_the_fault_is_named_and_not_the_rejected_form(faults: str, first: str, hidden: str) -> None:
+def test_for_a_refused_schema_the_fault_is_named_and_not_the_rejected_branch(
+    faults: str, first: str, hidden: str
+) -> None:
     told = steps(f"ValidationException: Malformed input request: {faults}, please reformat your input and try again.")
     assert told[0].startswith(first)
     assert not [step for step in told if hidden in step]
 
 
-def test_a_rejected_form_is_said_to_be_no_fault() -> None:
+def test_a_rejected_branch_is_reported_as_no_fault() -> None:
     told = steps(
         "Malformed input request: #: only 1 subschema matches out of 2#: extraneous key [top] is not permitted"
     )
@@ -116,16 +118,16 @@ def test_a_rejected_form_is_said_to_be_no_fault() -> None:
         ),
     ],
 )
-def test_places_are_counted_as_the_message_counts_them(text: str, first: str) -> None:
+def test_positions_are_counted_as_in_the_message(text: str, first: str) -> None:
     assert steps(f"ValidationException: {text}")[0].startswith(first)
 
 
-def test_a_blank_message_that_is_dropped_may_leave_two_of_one_role() -> None:
+def test_dropping_a_blank_message_warns_of_two_messages_of_one_role() -> None:
     told = steps("ValidationException: messages: text content blocks must be non-empty")
     assert [step for step in told if "merge its neighbours of the same role" in step]
 
 
-def test_a_name_in_the_plural_stands_for_all_that_a_text_names_each_once() -> None:
+def test_a_plural_placeholder_is_filled_with_each_named_value_once() -> None:
     step = Step(Remedy("Take {keys} out."), when=r"key \[(?P<keys>\w+)\]")
 
     def told(*keys: str) -> str:
@@ -146,7 +148,7 @@ def test_a_name_in_the_plural_stands_for_all_that_a_text_names_each_once() -> No
         ("", "SERVICE"),
     ],
 )
-def test_the_service_that_gets_a_role_is_the_one_that_the_text_names(before: str, service: str) -> None:
+def test_the_service_that_uses_a_role_is_the_one_that_the_text_names(before: str, service: str) -> None:
     told = steps(f"{before}User: arn:aws:sts::111122223333:assumed-role/deploy/AWSCloudFormation {PASSES}")
     assert [step for step in told if f"ContextKeyValues={service}.amazonaws.com" in step]
 
@@ -159,11 +161,11 @@ def test_the_service_that_gets_a_role_is_the_one_that_the_text_names(before: str
         ("AccessDenied: User: arn:aws:iam::111122223333:user/ann is not authorized to perform: sqs:ListQueues", False),
     ],
 )
-def test_who_calls_is_not_asked_where_the_message_says_it(text: str, *, asked: bool) -> None:
+def test_the_caller_is_not_looked_up_if_the_message_names_it(text: str, *, asked: bool) -> None:
     assert any("get-caller-identity" in step for step in steps(text)) is asked
 
 
-def test_policies_are_listed_attached_and_inline() -> None:
+def test_attached_and_inline_policies_are_both_listed() -> None:
     told = " ".join(steps(f"AccessDenied: User: arn:aws:sts::111122223333:assumed-role/desk/me {ALLOWED}"))
     assert "list-attached-role-policies --role-name desk; aws iam list-role-policies --role-name desk" in told
 
@@ -172,7 +174,7 @@ def test_policies_are_listed_attached_and_inline() -> None:
     ("uri", "image"),
     [("desk:v2", "imageTag=v2"), (f"desk@sha256:{'ab' * 32}", f"imageDigest=sha256:{'ab' * 32}")],
 )
-def test_an_image_is_looked_for_by_its_tag_or_digest(uri: str, image: str) -> None:
+def test_an_image_is_looked_up_by_its_tag_or_digest(uri: str, image: str) -> None:
     told = steps(
         "An error occurred (ValidationException) when calling the CreateAgentRuntime operation: Access denied while "
         f"validating ECR URI '111122223333.dkr.ecr.eu-west-1.amazonaws.com/{uri}'."
@@ -181,7 +183,7 @@ def test_an_image_is_looked_for_by_its_tag_or_digest(uri: str, image: str) -> No
 
 
 @pytest.mark.parametrize("word", ["invalid", "expired"])
-def test_at_bedrock_mantle_the_api_key_is_looked_at_first(word: str) -> None:
+def test_for_bedrock_mantle_the_api_key_is_checked_first(word: str) -> None:
     text = f"401 The security token included in the request is {word}, url: https://bedrock-mantle.eu-west-1.api.aws/v1"
     assert "AWS_BEARER_TOKEN_BEDROCK" in steps(text)[0]
     assert "· bedrock-mantle ·" in CliRunner().invoke(command, ["-"], input=text).output
@@ -195,11 +197,11 @@ def test_at_bedrock_mantle_the_api_key_is_looked_at_first(word: str) -> None:
         ("when calling the CreateKnowledgeBase operation", "bedrock-agents"),
     ],
 )
-def test_a_part_of_a_service_has_aws_s_own_name(text: str, name: str) -> None:
+def test_a_part_of_a_service_is_named_as_aws_names_it(text: str, name: str) -> None:
     assert part("bedrock-agents", text) == name
 
 
-def test_an_index_does_not_change_its_engine_however_long_one_waits() -> None:
+def test_no_wait_is_advised_for_an_index_with_the_wrong_engine() -> None:
     text = "ValidationException: The knowledge base storage configuration provided is invalid... "
     shown = CliRunner().invoke(command, ["-"], input=f"{text}The engine type of your vector index is invalid.").output
     assert "minutes" not in shown.split("Do this")[0]
@@ -225,7 +227,7 @@ def test_an_index_does_not_change_its_engine_however_long_one_waits() -> None:
         ("InvalidParameterValueException: Lambda does not have permission to access the ECR image.", True),
     ],
 )
-def test_only_what_time_may_heal_is_tried_again_after_minutes(text: str, *, heals: bool) -> None:
+def test_a_retry_after_minutes_is_advised_only_for_temporary_faults(text: str, *, heals: bool) -> None:
     shown = " ".join(CliRunner().invoke(command, ["-"], input=text).output.split())
     assert ("the same request fails again, unless" in shown) is heals, shown
 

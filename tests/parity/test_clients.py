@@ -1,4 +1,4 @@
-"""The asyncio clients are the blocking ones with `await` in front: same names, options, types and words."""
+"""The asyncio clients are the blocking clients with `await`: same names, options, types and docstrings."""
 
 from __future__ import annotations
 
@@ -53,12 +53,12 @@ def first_line(member: Any) -> str:
 
 
 @pytest.mark.parametrize(("blocking", "awaited"), TWINS)
-def test_they_have_the_same_members(blocking: type, awaited: type) -> None:
+def test_both_clients_have_the_same_members(blocking: type, awaited: type) -> None:
     assert dict(members(awaited)).keys() == dict(members(blocking)).keys()
 
 
 @pytest.mark.parametrize(("blocking", "awaited"), TWINS)
-def test_the_members_take_and_return_the_same(blocking: type, awaited: type) -> None:
+def test_the_members_have_the_same_signatures(blocking: type, awaited: type) -> None:
     theirs = dict(members(awaited))
     for name, member in members(blocking):
         assert signature(theirs[name]) == signature(member), name
@@ -66,26 +66,26 @@ def test_the_members_take_and_return_the_same(blocking: type, awaited: type) -> 
 
 
 @pytest.mark.parametrize(("blocking", "awaited"), TWINS)
-def test_the_members_are_described_alike(blocking: type, awaited: type) -> None:
+def test_the_members_have_the_same_docstrings(blocking: type, awaited: type) -> None:
     theirs = dict(members(awaited))
     for name, member in members(blocking):
         assert inspect.getdoc(theirs[name]) == inspect.getdoc(member), name
         assert first_line(member) or name.startswith("__"), f"{name} is not described"
 
 
-def test_only_what_waits_is_awaited() -> None:
+def test_only_methods_that_wait_are_coroutines() -> None:
     """`listen` and `invoke_stream` give something at once; all that calls the service is a coroutine."""
     functions = {name: member for name, member in members(AsyncBedrockClient) if inspect.isfunction(member)}
     awaited = {name for name, member in functions.items() if inspect.iscoroutinefunction(member)}
     assert functions.keys() - awaited == {"__init__", "invoke_stream", "listen"}
 
 
-def test_the_streaming_client_is_the_client() -> None:
+def test_the_streaming_client_has_the_members_of_the_client() -> None:
     assert dict(members(BedrockStreamingClient)) == dict(members(BedrockClient))
     assert first_line(BedrockStreamingClient)
 
 
-def test_both_classes_are_described_alike() -> None:
+def test_both_classes_have_the_same_docstring() -> None:
     blocking, awaited = (inspect.getdoc(kind) or "" for kind in (BedrockClient, AsyncBedrockClient))
     assert " ".join(blocking.split()).replace(
         "Threads can share it.", "Tasks of one event loop can share it."

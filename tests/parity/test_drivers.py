@@ -1,4 +1,4 @@
-"""The three drivers do the same: same calls, same sleeps, same outcomes, for any script of faults."""
+"""The three drivers behave alike: same calls, sleeps and outcomes for any script of faults."""
 
 from __future__ import annotations
 

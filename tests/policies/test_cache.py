@@ -1,4 +1,4 @@
-"""The cache in virtual time: what is kept, for how long, who asks for whom, and what a failure means."""
+"""The cache in virtual time: stored answers and their lifetime, shared requests, and failures."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def test_the_second_of_two_equal_calls_is_answered_from_the_cache() -> None:
     assert desk.events == [AnswerCached(HERE, 0.0)]
 
 
-def test_an_answer_is_good_for_so_long_and_its_age_is_told() -> None:
+def test_an_answer_expires_after_its_ttl_and_reports_its_age() -> None:
     desk = Desk(ttl=60)
     desk.get()
     desk.wait(59.5)
@@ -104,7 +104,7 @@ def test_an_answer_is_good_for_so_long_and_its_age_is_told() -> None:
     assert text(desk.get()) == "answer 2"
 
 
-def test_each_caller_has_a_copy_of_its_own() -> None:
+def test_each_caller_gets_its_own_copy() -> None:
     desk = Desk()
     for outcome in (desk.get(), desk.get(), desk.get()):
         assert text(outcome) == "answer 1"
@@ -113,7 +113,7 @@ def test_each_caller_has_a_copy_of_its_own() -> None:
 
 
 @pytest.mark.parametrize("stop", ["max_tokens", "guardrail_intervened", "content_filtered", "refusal", "odd", "", None])
-def test_an_answer_that_is_cut_filtered_or_odd_is_given_and_not_kept(stop: Any) -> None:
+def test_a_truncated_filtered_or_odd_answer_is_returned_and_not_stored(stop: Any) -> None:
     desk = Desk()
     desk.script = [Outcome(response("cut", stop)), Outcome(response("cut", stop))]
     tasks = [desk.spawn() for _ in range(3)]
@@ -131,7 +131,7 @@ VERIFIED = replace(UNVERIFIED, verified=True)
 @pytest.mark.parametrize(
     "made", [Made(seams=(VERIFIED, UNVERIFIED)), Made(degraded_by=INTERNAL), Made(replaced=True)], ids=str
 )
-def test_an_answer_that_is_not_the_models_own_is_neither_kept_nor_given_to_others(made: Made) -> None:
+def test_a_substitute_answer_is_neither_stored_nor_shared(made: Made) -> None:
     desk = Desk()
     desk.script = [Outcome(response("odd"), made=made)]
     tasks = [desk.spawn() for _ in range(3)]
@@ -140,7 +140,7 @@ def test_an_answer_that_is_not_the_models_own_is_neither_kept_nor_given_to_other
     assert text(desk.get()) == "answer 3"
 
 
-def test_an_answer_with_verified_seams_is_kept_and_one_of_another_cache_is_not() -> None:
+def test_an_answer_with_verified_seams_is_stored_and_one_from_another_cache_is_not() -> None:
     desk = Desk()
     desk.script = [Outcome(response("joined"), made=Made(seams=(VERIFIED,)))]
     assert [text(desk.get()), text(desk.get())] == ["joined", "joined"]
@@ -159,14 +159,14 @@ def test_an_answer_with_verified_seams_is_kept_and_one_of_another_cache_is_not()
         {name: value for name, value in params().items() if name != "inferenceConfig"},
     ],
 )
-def test_what_leaves_something_to_chance_is_kept_only_where_the_cache_is_told(request_params: Any) -> None:
+def test_an_answer_to_a_random_request_is_stored_only_if_sampled_is_set(request_params: Any) -> None:
     for sampled in (False, True):
         desk = Desk(sampled=sampled)
         desk.get(Call("converse", request_params, HERE))
         assert (desk.get(Call("converse", request_params, HERE)).made.cached is not None) is sampled
 
 
-def test_the_first_request_that_is_left_out_is_said_in_the_log(caplog: Any) -> None:
+def test_the_first_request_that_is_not_cached_is_logged(caplog: Any) -> None:
     caplog.set_level("INFO", "aws_bedrock_inference")
     desk = Desk()
     for _ in range(3):
@@ -183,7 +183,7 @@ def test_the_first_request_that_is_left_out_is_said_in_the_log(caplog: Any) -> N
         ([response("x" * 1_000_001)] * 3, "more than 1 MB"),
     ],
 )
-def test_the_first_answer_that_is_not_kept_is_said_in_the_log(script: Any, said: str, caplog: Any) -> None:
+def test_the_first_answer_that_is_not_stored_is_logged(script: Any, said: str, caplog: Any) -> None:
     caplog.set_level("INFO", "aws_bedrock_inference")
     desk = Desk()
     desk.script = [Outcome(told) for told in script]
@@ -195,7 +195,7 @@ def test_the_first_answer_that_is_not_kept_is_said_in_the_log(script: Any, said:
     assert line.levelname == "INFO"
 
 
-def test_nothing_is_said_of_answers_that_are_kept_or_are_older_ones(caplog: Any) -> None:
+def test_stored_and_cached_answers_are_not_logged(caplog: Any) -> None:
     caplog.set_level("INFO", "aws_bedrock_inference")
     desk = Desk()
     desk.script = [Outcome(response("old"), made=Made(cached=7.0)), Outcome(response("new"))]
@@ -204,13 +204,13 @@ def test_nothing_is_said_of_answers_that_are_kept_or_are_older_ones(caplog: Any)
 
 
 @pytest.mark.parametrize("operation", ["count_tokens", "apply_guardrail", "start_async_invoke", "invoke_flow"])
-def test_other_operations_pass(operation: str) -> None:
+def test_other_operations_bypass_the_cache(operation: str) -> None:
     desk = Desk(sampled=True)
     desk.get(asked(operation=operation))
     assert desk.get(asked(operation=operation)).made.cached is None
 
 
-def test_two_who_ask_never_see_each_others_answers_unless_they_are_shared() -> None:
+def test_two_principals_never_share_answers_unless_sharing_is_set() -> None:
     other = replace(HERE, principal="another")
     desk = Desk()
     tasks = [desk.spawn(asked(route=route)) for route in (HERE, other, HERE, other)]
@@ -221,7 +221,7 @@ def test_two_who_ask_never_see_each_others_answers_unless_they_are_shared() -> N
     assert [text(shared.get(asked(route=route))) for route in (HERE, other)] == ["answer 1", "answer 1"]
 
 
-def test_two_tenants_never_see_each_others_answers_unless_they_are_shared() -> None:
+def test_two_tenants_never_share_answers_unless_sharing_is_set() -> None:
     desk, shared = Desk(), Desk(shared=True)
     tenants = ("acme", "other", "", "acme", "other", "")
     tasks = [desk.spawn(asked()._replace(tenant=tenant)) for tenant in tenants]
@@ -244,7 +244,7 @@ def test_a_hundred_equal_calls_make_one_request() -> None:
     assert not desk.cache._flights._flights
 
 
-def test_a_failed_leader_does_not_fail_the_others() -> None:
+def test_a_failed_request_does_not_fail_the_calls_that_wait_for_it() -> None:
     desk = Desk()
     desk.script = [failed(INTERNAL)]
     tasks = [desk.spawn() for _ in range(10)]
@@ -253,7 +253,7 @@ def test_a_failed_leader_does_not_fail_the_others() -> None:
     assert len(desk.sent) == 2
 
 
-def test_after_a_few_failed_leaders_each_asks_for_itself() -> None:
+def test_after_a_few_failed_requests_each_waiting_call_sends_its_own() -> None:
     desk = Desk()
     desk.script = [failed(INTERNAL)] * LEADERS
     tasks = [desk.spawn() for _ in range(10)]
@@ -265,7 +265,7 @@ def test_after_a_few_failed_leaders_each_asks_for_itself() -> None:
     assert not desk.cache._flights._flights
 
 
-def test_an_invalid_request_is_refused_once_for_all_who_wait() -> None:
+def test_an_invalid_request_is_refused_once_for_all_waiting_calls() -> None:
     desk = Desk()
     desk.script = [failed(INVALID)]
     tasks = [desk.spawn() for _ in range(10)]
@@ -275,7 +275,7 @@ def test_an_invalid_request_is_refused_once_for_all_who_wait() -> None:
     assert text(desk.get()) == "answer 2"
 
 
-def test_the_followers_of_an_interrupted_leader_are_served() -> None:
+def test_calls_that_wait_for_an_interrupted_request_are_answered() -> None:
     desk = Desk()
     tasks = [desk.spawn() for _ in range(10)]
     desk.driver.run(0.5)
@@ -287,7 +287,7 @@ def test_the_followers_of_an_interrupted_leader_are_served() -> None:
     assert not desk.cache._flights._flights
 
 
-def test_a_follower_that_was_told_to_lead_and_is_gone_hands_on() -> None:
+def test_a_cancelled_call_passes_the_request_to_the_next_waiting_call() -> None:
     desk = Desk()
     tasks = [desk.spawn() for _ in range(3)]
     desk.driver.run(0.5)
@@ -297,7 +297,7 @@ def test_a_follower_that_was_told_to_lead_and_is_gone_hands_on() -> None:
     assert text(tasks[2].result) == "answer 2"
 
 
-def test_a_follower_has_a_deadline_of_its_own() -> None:
+def test_a_waiting_call_has_its_own_deadline() -> None:
     desk = Desk()
     leader, follower = desk.spawn(), desk.spawn(asked(deadline=0.25))
     desk.driver.run(0.3)
@@ -306,7 +306,7 @@ def test_a_follower_has_a_deadline_of_its_own() -> None:
     assert text(leader.result) == "answer 1"
 
 
-def test_the_deadline_of_a_leader_is_not_that_of_its_followers() -> None:
+def test_the_deadline_of_a_request_does_not_apply_to_the_calls_that_wait_for_it() -> None:
     desk = Desk()
     desk.step = Pipeline(desk.cache, Deadline(), Retry(chance=lambda: 1.0)).around(send, desk.driver.clock)
     desk.script = [failed(INTERNAL)] * 2
@@ -316,7 +316,7 @@ def test_the_deadline_of_a_leader_is_not_that_of_its_followers() -> None:
     assert follower.result.fault is None
 
 
-def test_nobody_waits_for_ever_for_a_leader_in_a_loop_that_stands() -> None:
+def test_no_call_waits_permanently_for_a_request_in_a_blocked_event_loop() -> None:
     desk = Desk()
     gone = desk.step(asked())
     next(gone)  # it has the lead, and nobody will ever resume it
@@ -331,7 +331,7 @@ def test_nobody_waits_for_ever_for_a_leader_in_a_loop_that_stands() -> None:
 # Answers that have expired
 
 
-def test_an_expired_answer_takes_the_place_of_a_failure_for_a_while() -> None:
+def test_an_expired_answer_replaces_a_failure_for_a_limited_time() -> None:
     desk = Desk(ttl=60, stale_if_error=100)
     desk.get()
     desk.wait(120)
@@ -346,7 +346,7 @@ def test_an_expired_answer_takes_the_place_of_a_failure_for_a_while() -> None:
 
 
 @pytest.mark.parametrize("fault", [INVALID, replace(INVALID, kind=Kind.DENIED)])
-def test_it_does_not_hide_a_failure_that_no_time_heals(fault: Any) -> None:
+def test_an_expired_answer_does_not_hide_a_permanent_failure(fault: Any) -> None:
     desk = Desk(ttl=60, stale_if_error=100)
     desk.get()
     desk.wait(120)
@@ -354,7 +354,7 @@ def test_it_does_not_hide_a_failure_that_no_time_heals(fault: Any) -> None:
     assert desk.get().fault == fault
 
 
-def test_an_answer_that_is_too_old_is_gone() -> None:
+def test_an_answer_that_is_too_old_is_not_used_after_a_failure() -> None:
     desk = Desk(ttl=60, stale_if_error=100)
     desk.get()
     desk.wait(160.001)
@@ -386,7 +386,7 @@ class Shaky(MemoryAnswers):
 
 
 @pytest.mark.parametrize("error", [None, RuntimeError("the prompt")])
-def test_a_store_that_is_down_fails_no_call_and_is_tried_again_later(error: Any) -> None:
+def test_an_unreachable_store_fails_no_call_and_is_retried_later(error: Any) -> None:
     desk = Desk(store=lambda clock: Shaky(clock, (10.0, 40.0), error))
     store = desk.store
 
@@ -407,7 +407,7 @@ def test_a_store_that_is_down_fails_no_call_and_is_tried_again_later(error: Any)
     assert len([at for at in store.asked if at >= 45]) > 5
 
 
-def test_a_seal_is_what_the_store_sees_and_what_cannot_be_opened_is_asked_again() -> None:
+def test_the_store_gets_sealed_answers_and_one_that_cannot_be_opened_counts_as_missing() -> None:
     def flip(content: bytes) -> bytes:
         return bytes(byte ^ 0x55 for byte in content)
 
@@ -426,7 +426,7 @@ def test_a_seal_is_what_the_store_sees_and_what_cannot_be_opened_is_asked_again(
 
 
 @pytest.mark.parametrize("wrong", [lambda _: 1 / 0, lambda content: content.hex()])
-def test_an_answer_that_cannot_be_sealed_is_not_kept_and_that_is_said_once(wrong: Any, caplog: Any) -> None:
+def test_an_answer_that_cannot_be_sealed_is_not_stored_and_logged_once(wrong: Any, caplog: Any) -> None:
     desk = Desk(seal=(wrong, bytes))
     for _ in range(3):
         assert desk.get().made.cached is None
@@ -435,7 +435,7 @@ def test_an_answer_that_cannot_be_sealed_is_not_kept_and_that_is_said_once(wrong
     assert "seal=(encrypt, decrypt)" in line.getMessage()
 
 
-def test_what_is_kept_under_another_key_or_garbled_is_not_given() -> None:
+def test_an_answer_under_a_wrong_key_or_a_damaged_one_is_not_returned() -> None:
     desk = Desk()
     desk.get()
     ((key, (content, _)),) = desk.store._kept.items()
@@ -444,7 +444,7 @@ def test_what_is_kept_under_another_key_or_garbled_is_not_given() -> None:
         assert desk.get().made.cached is None
 
 
-def test_an_answer_from_a_clock_far_ahead_is_not_given() -> None:
+def test_an_answer_with_a_time_far_in_the_future_is_not_returned() -> None:
     desk = Desk()
     desk.wait(1000)
     desk.get()
@@ -457,7 +457,7 @@ def test_an_answer_from_a_clock_far_ahead_is_not_given() -> None:
 # Its place and its options
 
 
-def test_its_place_is_outside_of_the_deadline() -> None:
+def test_the_cache_is_placed_outside_of_the_deadline() -> None:
     cache = Cache()
     assert standard(cache=cache).policies[0] is cache
     assert len(standard().policies) == len(standard(cache=cache).policies) - 1
@@ -482,7 +482,7 @@ def test_its_place_is_outside_of_the_deadline() -> None:
         ({"url": "sqlite://"}, "no file name"),
     ],
 )
-def test_a_wrong_option_is_refused_by_name(options: Any, named: str) -> None:
+def test_an_invalid_option_is_refused_by_name(options: Any, named: str) -> None:
     with pytest.raises(ValueError, match=named):
         Cache(**options)
 
@@ -540,7 +540,7 @@ def test_a_thousand_tasks_share_one_request_also_when_some_are_killed(killed: in
     asyncio.run(main())
 
 
-def test_the_followers_of_a_leader_whose_loop_is_gone_are_served() -> None:
+def test_calls_that_wait_for_a_request_in_a_closed_event_loop_are_answered() -> None:
     """Its task is destroyed with the loop, and another loop's task leads."""
     cache = Cache()
 
@@ -571,7 +571,7 @@ def test_the_followers_of_a_leader_whose_loop_is_gone_are_served() -> None:
     assert text(asyncio.run(follow())) == "mine"
 
 
-def test_the_lead_passes_over_a_follower_that_cannot_be_woken() -> None:
+def test_the_request_passes_to_the_next_call_if_one_cannot_be_woken() -> None:
     def gone() -> None:
         raise RuntimeError("Event loop is closed")
 

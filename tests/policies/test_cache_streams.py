@@ -1,4 +1,4 @@
-"""Streams are recorded while they are given, and given again as they came."""
+"""Streams are recorded while they are delivered, and replayed unchanged."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def read(reading: Any) -> list[Any]:
 @pytest.mark.parametrize(
     ("operation", "events"), [("converse_stream", WHOLE), ("invoke_model_with_response_stream", NATIVE)]
 )
-def test_a_stream_is_given_again_as_it_came(operation: str, events: Any) -> None:
+def test_a_stream_is_replayed_unchanged(operation: str, events: Any) -> None:
     desk = Desk(events, events)
     first, second = desk.open(operation), desk.open(operation)
     given = read(first)
@@ -105,7 +105,7 @@ def test_a_stream_is_given_again_as_it_came(operation: str, events: Any) -> None
     assert [type(event) for event in desk.events] == [AnswerCached]
 
 
-def test_a_collected_stream_answers_converse_and_the_other_way_round() -> None:
+def test_a_stored_stream_answers_converse_and_vice_versa() -> None:
     desk = Desk(step=collect)
     request = {"messages": [], "inferenceConfig": {"temperature": 0}}
     streamed = Call("converse_stream", request, ROUTE, collected=True)
@@ -120,14 +120,14 @@ def test_a_collected_stream_answers_converse_and_the_other_way_round() -> None:
 @pytest.mark.parametrize(
     "events", [[START, TEXT, CUT, USAGE], [START, TEXT], [START, TEXT, INTERNAL], [START, INTERNAL], []]
 )
-def test_a_stream_that_is_cut_or_breaks_is_not_kept(events: Any) -> None:
+def test_a_truncated_or_broken_stream_is_not_stored(events: Any) -> None:
     desk = Desk(events)
     list(desk.open())
     assert read(desk.open()) == [HEAD, *WHOLE]
     assert len(desk.sent) == 2
 
 
-def test_the_first_stream_that_is_cut_is_said_in_the_log(caplog: Any) -> None:
+def test_the_first_truncated_stream_is_logged(caplog: Any) -> None:
     caplog.set_level("INFO", "aws_bedrock_inference")
     cut = [START, TEXT, CUT, USAGE]
     desk = Desk(cut, cut)
@@ -137,7 +137,7 @@ def test_the_first_stream_that_is_cut_is_said_in_the_log(caplog: Any) -> None:
     assert "max_tokens or a filter cut" in line.getMessage()
 
 
-def test_a_stream_that_its_consumer_leaves_is_not_kept() -> None:
+def test_an_abandoned_stream_is_not_stored() -> None:
     desk = Desk()
     left = desk.open()
     next(left)
@@ -154,7 +154,7 @@ def test_a_stream_that_its_consumer_leaves_is_not_kept() -> None:
     assert len(desk.sent) == 2
 
 
-def test_a_stream_that_began_anew_is_not_kept() -> None:
+def test_a_restarted_stream_is_not_stored() -> None:
     def anew(call: Call) -> Any:
         yield from give(("interrupted",))
         return (yield from stream(call))
@@ -187,7 +187,7 @@ def test_a_stream_does_not_wait_for_one_whose_consumer_pauses() -> None:
     assert len(desk.sent) == 2
 
 
-def test_an_expired_stream_takes_the_place_of_one_that_fails_before_its_first_event() -> None:
+def test_an_expired_stream_replaces_one_that_fails_before_its_first_event() -> None:
     desk = Desk(WHOLE, failed(INTERNAL), [START, TEXT, INTERNAL], ttl=10, stale_if_error=1000)
     read(desk.open())
     desk.world.now += 60
@@ -200,7 +200,7 @@ def test_an_expired_stream_takes_the_place_of_one_that_fails_before_its_first_ev
     assert begun.outcome.fault == INTERNAL
 
 
-def test_bytes_are_kept_as_bytes_and_what_looks_like_them_as_it_is() -> None:
+def test_bytes_are_restored_as_bytes_and_similar_objects_unchanged() -> None:
     look_alike = {"contentBlockDelta": {"contentBlockIndex": 0, "delta": {"$bytes": base64.b64encode(b"x").decode()}}}
     for events, sent in (([START, look_alike, TEXT, STOP], 1), ([START, {**look_alike, "a": b"x"}, TEXT, STOP], 2)):
         desk = Desk(events, events)

@@ -1,4 +1,4 @@
-"""The recommended pipeline from a file: what `standard` takes, and a sentence for each mistake."""
+"""The recommended pipeline from a file: the options of `standard`, and a message for each mistake."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def written(tmp_path: Path) -> Callable[[str], Path]:
     return write
 
 
-def test_a_file_says_what_standard_takes(written: Any) -> None:
+def test_a_file_can_set_every_option_of_standard(written: Any) -> None:
     pipeline = load(written(WHOLE))
     by_kind: dict[type, Any] = {type(policy): policy for policy in pipeline.policies}
     same = standard(
@@ -80,11 +80,11 @@ def test_a_file_says_what_standard_takes(written: Any) -> None:
     assert isinstance(by_kind[Filtered], Filtered)
 
 
-def test_an_empty_file_is_the_recommended_pipeline(written: Any) -> None:
+def test_an_empty_file_gives_the_recommended_pipeline(written: Any) -> None:
     assert repr(load(written(""))) == repr(standard())
 
 
-def test_short_forms(written: Any, tmp_path: Path) -> None:
+def test_short_forms_of_options_are_accepted(written: Any, tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/answers.db"
     policies = load(written(f'cache = "{url}"\nretry = "outside"\nfiltered = "raise"')).policies
     assert next(policy for policy in policies if isinstance(policy, Retry)).attempts == 1
@@ -120,14 +120,14 @@ def test_short_forms(written: Any, tmp_path: Path) -> None:
         ("a = = b", "this is not TOML"),
     ],
 )
-def test_each_mistake_has_a_sentence(written: Any, text: str, said: str) -> None:
+def test_each_mistake_in_a_file_has_a_message(written: Any, text: str, said: str) -> None:
     path = written(text)
     with pytest.raises(ValueError, match=said) as raised:
         load(path)
     assert str(raised.value).startswith(str(path))
 
 
-def test_a_client_takes_it(written: Any, alone: None) -> None:
+def test_a_client_accepts_the_pipeline_of_a_file(written: Any, alone: None) -> None:
     with Wire(answer(REPLY)) as wire:
         pipeline = load(written("[cache]\nsampled = true"))
         with BedrockClient(
@@ -137,7 +137,7 @@ def test_a_client_takes_it(written: Any, alone: None) -> None:
         assert len(wire.received) == 1
 
 
-def test_a_run_takes_it(written: Any, tmp_path: Path) -> None:
+def test_a_run_accepts_the_pipeline_of_a_file(written: Any, tmp_path: Path) -> None:
     source, output = tmp_path / "prompts.jsonl", tmp_path / "answers.jsonl"
     source.write_text('{"id": "1", "prompt": "Why?"}\n{"id": "2", "prompt": "Why?"}\n', encoding="utf-8")
     config = written("[quota]\nrpm = 600\n[cache]\nsampled = true")
@@ -150,7 +150,7 @@ def test_a_run_takes_it(written: Any, tmp_path: Path) -> None:
     assert "--rpm and --config both say what the quota is" in twice.output
 
 
-def test_a_run_takes_no_substitute_for_an_answer(written: Any) -> None:
+def test_a_run_refuses_a_pipeline_with_substitute_answers(written: Any) -> None:
     """What fails is kept in the file of failures and can be done again."""
     quota, pipeline = governing(
         Job(source=Path("in"), output=Path("out"), model="m", pipeline=load(written('degrade = "Busy."')))

@@ -1,4 +1,4 @@
-"""Fallback in virtual time: which route a call takes, why it leaves it, and what its caller hears."""
+"""Fallback in virtual time: the route that a call takes, why it leaves the route, and what its caller gets."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ class TestMoving:
         assert world.models() == [A]
 
     @pytest.mark.parametrize("fault", [UNAVAILABLE, READ_TIMEOUT, REFUSED_CONNECTION])
-    def test_the_first_sign_of_an_outage_moves_the_call(self, fault: Fault) -> None:
+    def test_a_fault_that_shows_an_outage_moves_the_call_immediately(self, fault: Fault) -> None:
         world = World(failing(a=fault))
         [outcome] = world.run(Fallback(B), ask())
         assert world.models() == [A, B]
@@ -132,19 +132,19 @@ class TestMoving:
         [(UNAVAILABLE, 20), (INTERNAL, 20), (REFUSED_CONNECTION, 3)],
         ids=["503", "500", "refused"],
     )
-    def test_an_outage_of_all_routes_is_outlived_as_it_is_without_a_fallback(self, fault: Fault, length: int) -> None:
+    def test_an_outage_of_all_routes_is_survived_as_without_a_fallback(self, fault: Fault, length: int) -> None:
         world = World(lambda _, now: Outcome(fault=fault) if now < length else OK, seconds=0.01)
         [outcome] = world.run(Fallback(B), ask())
         assert outcome.fault is None
         assert len(world.sent) <= 12
 
-    def test_a_single_fault_costs_nobody_the_model_that_was_asked_for(self) -> None:
+    def test_a_single_fault_does_not_move_a_call_from_the_requested_model(self) -> None:
         world = World(lambda _, now: OK if now else Outcome(fault=INTERNAL))
         [outcome] = world.run(Fallback(B), ask())
         assert world.models() == [A, A]
         assert (outcome.made.trail, outcome.attempts) == ((), 2)
 
-    def test_a_model_that_is_gone_moves_the_call_at_once_and_closes_the_route(self) -> None:
+    def test_a_retired_model_moves_the_call_immediately_and_closes_the_route(self) -> None:
         world = World(failing(a=GONE))
         policy = Fallback(B)
         world.run(policy, ask())
@@ -170,7 +170,7 @@ class TestMoving:
         assert B not in world.models()
         assert outcome.fault is None
 
-    def test_the_next_routes_are_asked_in_their_order(self) -> None:
+    def test_the_routes_are_called_in_order(self) -> None:
         world = World(failing(a=UNAVAILABLE, b=INVALID))
         [outcome] = world.run(Fallback(B, C), ask())
         assert world.models() == [A, B, C]
@@ -188,7 +188,7 @@ class TestMoving:
         assert outcome.fault is None
         assert world.models() == [A, B, A]
 
-    def test_a_part_of_the_time_that_is_too_short_for_the_quota_is_given_back_when_nobody_else_answers(self) -> None:
+    def test_time_reserved_for_the_next_route_is_released_if_no_other_route_answers(self) -> None:
         world = World(failing(b=INVALID))
         quota = Quota(rpm=1)
         step = Pipeline(Fallback(B, reserve=0.5), Retry(), quota).around(send, world.driver.clock)
@@ -197,21 +197,21 @@ class TestMoving:
         assert [task.result.fault for task in tasks] == [None, None]
         assert world.models() == [A, B, A]
 
-    def test_a_fault_of_one_request_that_on_moves_closes_no_route(self) -> None:
+    def test_a_request_error_that_on_moves_closes_no_route(self) -> None:
         world = World(lambda sent, _: Outcome(fault=INVALID) if sent.deadline < 50 and sent.route.model == A else OK)
         policy = Fallback(B, on={"*": "model"}, reserve=0)
         world.run(policy, ask(deadline=40.0))
         world.run(policy, ask(deadline=90.0))
         assert world.models() == [A, B, A]
 
-    def test_the_failure_is_that_of_the_model_that_was_asked_for_and_names_the_others(self) -> None:
+    def test_the_failure_is_that_of_the_requested_model_and_names_the_others(self) -> None:
         world = World(failing(a=UNAVAILABLE, b=INTERNAL))
         [outcome] = world.run(Fallback(B), ask())
         assert outcome.fault is UNAVAILABLE
         assert {hop.route.model for hop in outcome.made.trail} == {A, B}
         assert B in outcome.gave_up
 
-    def test_on_overrides_where_a_cause_leads(self) -> None:
+    def test_the_option_on_overrides_the_route_for_a_cause(self) -> None:
         world = World(failing(a=UNAVAILABLE))
         world.run(Fallback(B, Target(A, region_name="us-west-2"), on={"service-*": "region"}), ask())
         assert B not in world.models()
@@ -220,13 +220,13 @@ class TestMoving:
         assert (outcome.fault, set(world.models())) == (UNAVAILABLE, {A})
 
     @pytest.mark.parametrize("fault", [THROTTLE, UNAVAILABLE, INTERNAL])
-    def test_a_fault_that_on_keeps_in_its_place_is_retried_there(self, fault: Fault) -> None:
+    def test_a_fault_that_on_does_not_move_is_retried_on_its_route(self, fault: Fault) -> None:
         world = World(lambda _, now: Outcome(fault=fault) if now < 4 else OK)
         [outcome] = world.run(Fallback(B, on={"*": "nowhere"}), ask(deadline=60.0))
         assert outcome.fault is None
         assert set(world.models()) == {A}
 
-    def test_a_filtered_answer_moves_to_another_model_where_that_is_asked_for(self) -> None:
+    def test_a_filtered_answer_moves_to_another_model_if_the_option_on_says_so(self) -> None:
         world = World(lambda sent, _: FILTERED if sent.route.model == A else OK)
         [as_it_is] = world.run(Fallback(B), ask())
         assert as_it_is == FILTERED
@@ -242,13 +242,13 @@ class TestMoving:
 
 
 class TestLimits:
-    def test_all_routes_together_send_no_more_than_the_attempts(self) -> None:
+    def test_all_routes_together_send_at_most_the_allowed_attempts(self) -> None:
         for most in (1, 2, 3, 4, 6, 9):
             world = World(failing(a=UNAVAILABLE, b=INTERNAL, c=UNAVAILABLE))
             world.run(Fallback(B, C, attempts=most), ask())
             assert len(world.sent) <= most
 
-    def test_a_route_leaves_a_part_of_the_time_to_the_next(self) -> None:
+    def test_a_route_leaves_a_part_of_the_time_for_the_next(self) -> None:
         world = World(failing(a=READ_TIMEOUT))
         world.run(Fallback(B, reserve=0.25), ask(deadline=100.0))
         (_, first), *_, (_, last) = world.sent
@@ -266,7 +266,7 @@ class TestLimits:
         [outcome] = world.run(Fallback(B, attempts=4), ask())
         assert outcome.fault is None
 
-    def test_where_all_are_throttled_the_call_waits_on_the_route_that_it_asked_for(self) -> None:
+    def test_if_all_routes_are_throttled_the_call_waits_on_the_requested_route(self) -> None:
         world = World(lambda sent, now: Outcome(fault=THROTTLE) if sent.route.model == B or now < 3 else OK)
         [outcome] = world.run(Fallback(B), ask(deadline=60.0))
         assert outcome.fault is None
@@ -283,11 +283,11 @@ class TestLimits:
             ({"within": ""}, "within"),
         ],
     )
-    def test_refuses_options_that_cannot_be_right(self, options: Any, said: str) -> None:
+    def test_invalid_options_are_refused(self, options: Any, said: str) -> None:
         with pytest.raises(ValueError, match=said):
             Fallback(B, **options)
 
-    def test_refuses_targets_that_cannot_be_right(self) -> None:
+    def test_invalid_targets_are_refused(self) -> None:
         for wrong in (
             Fallback,
             lambda: Fallback(""),
@@ -299,7 +299,7 @@ class TestLimits:
 
 
 class TestTargets:
-    def test_a_target_that_is_the_route_asked_for_gets_no_calls_of_its_own(self) -> None:
+    def test_a_target_equal_to_the_requested_route_is_not_called_twice(self) -> None:
         world = World(failing(a=UNAVAILABLE))
         policy = Fallback(A, B)
         outcomes = [world.run(policy, ask())[0] for _ in range(40)]
@@ -316,7 +316,7 @@ class TestTargets:
         assert world.sent[-1][1].params["serviceTier"] == sent
 
     @pytest.mark.parametrize("fault", [NO_CREDENTIALS, BAD_CERTIFICATE, NOT_ALLOWED])
-    def test_a_target_that_lets_nobody_in_rests(self, fault: Fault) -> None:
+    def test_a_target_that_refuses_every_call_becomes_unhealthy(self, fault: Fault) -> None:
         world = World(failing(a=UNAVAILABLE, b=fault))
         policy = Fallback(B, C)
         for _ in range(40):
@@ -324,7 +324,7 @@ class TestTargets:
             assert outcome.fault is None
         assert world.models().count(B) < 12
 
-    def test_a_call_without_time_decides_nothing_for_the_next_one(self) -> None:
+    def test_a_look_up_that_ran_out_of_time_is_not_remembered_for_the_next_call(self) -> None:
         profile = "us.amazon.nova-lite-v1:0"
         route = Route(profile, "us-east-1", "111122223333", "amazon.nova-lite-v1:0", "geographic")
         policy = Fallback("us.amazon.nova-pro-v1:0", within="us-*")
@@ -339,7 +339,7 @@ class TestTargets:
         assert (late.result.fault.code, early.result.fault) == ("DeadlineTooClose", None)
 
     @pytest.mark.parametrize("kind", ["application-inference-profile", "prompt", "prompt-router"])
-    def test_an_arn_that_does_not_tell_its_regions_is_refused_within_regions(self, kind: str) -> None:
+    def test_an_arn_with_unknown_regions_is_refused_if_within_is_set(self, kind: str) -> None:
         arn = f"arn:aws:bedrock:eu-west-1:111122223333:{kind}/abc"
         world = World(failing())
         policy = Fallback("amazon.nova-lite-v1:0", within="eu-*")
@@ -348,7 +348,7 @@ class TestTargets:
         world.run(policy, call(route=route, place=Here("eu-west-1")))
         assert world.models() == ["amazon.nova-lite-v1:0"]
 
-    def test_a_place_that_cannot_be_found_is_looked_for_once_a_minute(self) -> None:
+    def test_unknown_regions_of_a_target_are_looked_up_at_most_once_a_minute(self) -> None:
         looked: list[float] = []
 
         class Lost(Here):
@@ -365,7 +365,7 @@ class TestTargets:
 
 
 class TestPins:
-    def test_a_pinned_conversation_stays_where_it_was_answered(self) -> None:
+    def test_a_pinned_conversation_stays_on_the_route_that_answered(self) -> None:
         world = World(lambda sent, now: Outcome(fault=UNAVAILABLE) if sent.route.model == A and now < 5 else OK)
         policy = Fallback(B)
         for _ in range(4):
@@ -375,7 +375,7 @@ class TestPins:
         world.run(policy, ask(pin="chat-2"), ask(pin="chat-2"), ask(pin="chat-2"))
         assert A in world.models()[5:]
 
-    def test_a_pin_moves_with_its_conversation_when_the_route_rests(self) -> None:
+    def test_a_pinned_conversation_moves_if_its_route_becomes_unhealthy(self) -> None:
         ill: set[str] = set()
         world = World(lambda sent, _: Outcome(fault=UNAVAILABLE) if sent.route.model in ill else OK)
         policy = Fallback(B)
@@ -416,7 +416,7 @@ class TestHealth:
             "RouteHealthChanged"
         ] * 2
 
-    def test_a_region_where_a_fifth_comes_late_keeps_most_of_the_calls(self) -> None:
+    def test_a_region_with_a_fifth_of_late_answers_keeps_most_calls(self) -> None:
         number = 0
 
         def answer(sent: Call, _: float) -> Outcome:
@@ -432,7 +432,7 @@ class TestHealth:
         part = sum(model == A for model in world.models()) / len(world.sent)
         assert 0.5 < part < 0.95
 
-    def test_where_all_routes_rest_the_least_sick_is_asked(self) -> None:
+    def test_if_all_routes_are_unhealthy_the_healthiest_is_called(self) -> None:
         world = World(failing(a=UNAVAILABLE, b=INTERNAL))
         policy = Fallback(B)
         for _ in range(4):
@@ -442,7 +442,7 @@ class TestHealth:
         [outcome] = world.run(policy, ask())
         assert outcome.fault is None
 
-    def test_moves_are_told_with_all_requests_so_far(self) -> None:
+    def test_each_move_emits_an_event_with_the_number_of_requests(self) -> None:
         world = World(failing(a=UNAVAILABLE))
         world.run(Fallback(B), ask())
         [moved] = [each for each in world.events if isinstance(each, FellBack)]
@@ -453,7 +453,7 @@ FAULTS = [UNAVAILABLE, INTERNAL, THROTTLE, READ_TIMEOUT, INVALID, GONE, NO_CREDE
 
 
 @given(st.lists(st.sampled_from([None, *FAULTS]), min_size=1, max_size=40), st.integers(1, 8), st.integers(1, 3))
-def test_whatever_fails_the_attempts_bound_the_requests_and_the_outcome_tells_them(
+def test_the_number_of_requests_never_exceeds_the_attempts_and_is_reported(
     script: list[Fault | None], most: int, others: int
 ) -> None:
     outcomes = iter(script)
@@ -496,7 +496,7 @@ LISTED = {
     st.sampled_from([IMAGE, TEXT, STORED]),
     st.lists(st.sampled_from([None, *FAULTS]), max_size=30),
 )
-def test_no_fault_sends_a_call_where_it_may_not_go(  # noqa: PLR0917 - one for each strategy
+def test_no_fault_moves_a_call_to_a_forbidden_route(  # noqa: PLR0917 - one for each strategy
     targets: list[Target], within: str, model: str, region: str, params: Any, script: list[Fault | None]
 ) -> None:
     outcomes = iter(script)

@@ -1,4 +1,4 @@
-"""What a `Fallback` refuses when it is made, or put into a pipeline: each message says what to give instead."""
+"""Options that `Fallback` refuses at creation or in a pipeline: each message says what to pass instead."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ LITE, PRO = "us.amazon.nova-lite-v1:0", "us.amazon.nova-pro-v1:0"
 @pytest.mark.parametrize(
     "given", [f"{LITE},{PRO}", f"{LITE} {PRO}", f"{LITE} in us-west-2", f"['{LITE}']", f"({LITE})"]
 )
-def test_several_models_in_one_text_are_no_model(given: str) -> None:
+def test_several_models_in_one_string_are_refused(given: str) -> None:
     with pytest.raises(ValueError, match="give each by itself: Fallback"):
         Fallback(given)
 
 
-def test_a_list_of_models_goes_with_a_star() -> None:
+def test_a_list_of_models_is_refused_with_the_hint_to_unpack_it() -> None:
     with pytest.raises(ValueError, match=r"a list with a star: Fallback\(\*targets\)"):
         Fallback([LITE, PRO])  # type: ignore[arg-type]
 
@@ -51,31 +51,31 @@ def test_a_target_that_repeats_another_is_refused(given: Any) -> None:
         Fallback(*given)
 
 
-def test_one_model_in_two_places_is_two_targets() -> None:
+def test_one_model_in_two_regions_is_two_targets() -> None:
     assert len(Fallback(PRO, Target(PRO, region_name="us-west-2"), Target(PRO, tier="flex")).targets) == 3
 
 
 @pytest.mark.parametrize("given", ["localhost:8080", "ftp://host", "http://", "http://host:0", 8080])
-def test_an_endpoint_of_a_target_is_a_url(given: Any) -> None:
+def test_an_endpoint_of_a_target_must_be_a_url(given: Any) -> None:
     with pytest.raises(ValueError, match="http://host:port"):
         Target(PRO, endpoint_url=given)
 
 
 @pytest.mark.parametrize("given", ["profile", 5, object()])
-def test_a_session_of_a_target_is_one_of_boto3(given: Any) -> None:
+def test_an_invalid_session_of_a_target_is_refused(given: Any) -> None:
     with pytest.raises(ValueError, match="profile_name='NAME'"):
         Target(PRO, session=given)
     with pytest.raises(ValueError, match="profile_name='NAME'"):
         BedrockClient(PRO, session=given)
 
 
-def test_sessions_of_boto3_and_of_botocore_are_taken() -> None:
+def test_sessions_of_boto3_and_botocore_are_accepted() -> None:
     assert Target(PRO, session=session()).session is session()
     assert Target(PRO, session=session()._session).session is session()._session
 
 
 @pytest.mark.parametrize("given", ["eu", "EU-*", "eu_*", "europe-*", "eu-west", "eu-west-", ["eu-*", "us"]])
-def test_a_pattern_that_no_region_fits_is_refused(given: Any) -> None:
+def test_a_region_pattern_without_a_match_is_refused(given: Any) -> None:
     with pytest.raises(ValueError, match=r"within=.*'eu-\*'"):
         Fallback(PRO, within=given)
 
@@ -94,22 +94,22 @@ def test_a_pattern_that_no_region_fits_is_refused(given: Any) -> None:
         ["eu-*", "us-east-1"],
     ],
 )
-def test_patterns_of_regions_are_taken(given: Any) -> None:
+def test_valid_region_patterns_are_accepted(given: Any) -> None:
     assert Fallback(PRO, within=given).within == ((given,) if isinstance(given, str) else tuple(given))
 
 
 @pytest.mark.parametrize("given", ["throttled", "ThrottlingException", "throttled-", RuntimeError, 429])
-def test_a_cause_that_does_not_exist_is_refused(given: Any) -> None:
+def test_an_unknown_cause_is_refused(given: Any) -> None:
     with pytest.raises(ValueError, match="bedrock errors"):
         Fallback(PRO, on={given: "model"})
 
 
-def test_causes_are_given_with_what_must_differ() -> None:
+def test_a_cause_must_be_passed_with_what_must_differ() -> None:
     with pytest.raises(ValueError, match="give causes with what must differ"):
         Fallback(PRO, on="throttled-*")  # type: ignore[arg-type]
 
 
-def test_every_cause_may_be_a_key() -> None:
+def test_every_cause_is_accepted_as_a_key() -> None:
     known = {
         "filtered": "model",
         "throttled-*": "nowhere",
@@ -129,7 +129,7 @@ def test_a_file_with_a_mistake_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("given", [f'fallback = "{PRO}"', f'fallback = ["{PRO}"]', f'[fallback]\ntarget = ["{PRO}"]'])
-def test_a_file_tells_where_the_targets_go(tmp_path: Path, given: str) -> None:
+def test_a_policies_file_can_set_the_targets(tmp_path: Path, given: str) -> None:
     path = tmp_path / "bedrock.toml"
     path.write_text(given)
     with pytest.raises(ValueError, match=r"fallback.* (give a table with targets = |allowed here: .*targets)"):
@@ -155,13 +155,13 @@ def test_a_fallback_in_the_wrong_place_is_refused(policies: Any, said: str) -> N
         Pipeline(*policies)
 
 
-def test_a_fallback_in_its_place_is_taken() -> None:
+def test_a_fallback_in_the_right_place_is_accepted() -> None:
     Pipeline(FIRST)
     Pipeline(Degrade("Busy."), Filtered("raise"), Cache(), Deadline(), Resume(), FIRST, Retry(), Breaker(), Quota())
     assert FIRST in standard(Quota(rpm=60), fallback=FIRST, degrade=Degrade("Busy."), cache=Cache()).policies
 
 
 @pytest.mark.parametrize("given", [FIRST, Retry(), 500, "500"])
-def test_the_unnamed_policy_of_standard_is_the_quota(given: Any) -> None:
+def test_the_positional_argument_of_standard_is_the_quota(given: Any) -> None:
     with pytest.raises(ValueError, match=r"standard\(<?\w+>?\): give a Quota"):
         standard(given)

@@ -1,4 +1,4 @@
-"""A limit of cost: it is kept, whatever is in flight, and no money that is left stays unused."""
+"""The cost limit: it is never exceeded by calls in flight, and no money stays unused."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_calls_are_refused_once_their_cost_has_reached_the_limit() -> None:
     assert fault.message == "the limit of $0.009000 is reached: calls have cost $0.009000"
 
 
-def test_a_price_that_is_not_known_refuses_the_call() -> None:
+def test_an_unknown_price_refuses_the_call() -> None:
     policy = MaxCost(1)
     assert once(policy, USED, route=UNKNOWN).fault.code == "PriceUnknown"
     flex = asked()._replace(params={"serviceTier": {"type": "flex"}})
@@ -63,13 +63,13 @@ def test_a_price_that_is_not_known_refuses_the_call() -> None:
     assert policy.spent == 0
 
 
-def test_what_counts_tokens_is_free() -> None:
+def test_counting_tokens_is_free() -> None:
     policy = MaxCost(1)
     counting = asked(route=UNKNOWN)._replace(estimate=Estimate(metered=False))
     assert drive_by_hand(policy.around(scripted([USED]), World().clock)(counting))[1] is USED
 
 
-def test_an_embedding_costs_its_input_alone() -> None:
+def test_an_embedding_costs_only_its_input() -> None:
     policy, model = MaxCost(1), "amazon.titan-embed-text-v2:0"
     used = Outcome(value={}, usage=Usage(1_000))
     assert once(policy, used, route=Route(model, "us-east-1", base=model)) is used
@@ -91,7 +91,7 @@ def test_an_embedding_costs_its_input_alone() -> None:
         (USED._replace(usage=Usage(10, 10, 0, 10, 0, 10), value={"serviceTier": {"type": "flex"}}), MOST),
     ],
 )
-def test_what_an_attempt_may_have_cost_counts(outcome: Outcome, cost: float) -> None:
+def test_the_possible_cost_of_a_failed_attempt_counts(outcome: Outcome, cost: float) -> None:
     policy = MaxCost(1)
     once(policy, outcome)
     assert policy.spent == pytest.approx(cost, rel=1e-12)
@@ -116,7 +116,7 @@ def crowd(policy: MaxCost, number: int, output: int, seconds: float = 1.0, **fie
     return [task.result for task in tasks], most[0]
 
 
-def test_of_many_calls_at_once_only_those_are_sent_that_fit() -> None:
+def test_of_many_simultaneous_calls_only_those_within_the_limit_are_sent() -> None:
     policy = MaxCost(10 * MOST)
     outcomes, most = crowd(policy, 100, output=200)
     assert sum(outcome.fault is None for outcome in outcomes) == 10
@@ -125,33 +125,33 @@ def test_of_many_calls_at_once_only_those_are_sent_that_fit() -> None:
     assert policy.spent == pytest.approx(10 * MOST)
 
 
-def test_calls_that_cost_less_than_they_might_leave_no_money_unused() -> None:
+def test_unused_reservations_are_available_to_later_calls() -> None:
     policy = MaxCost(0.06)
     outcomes, _ = crowd(policy, 100, output=0)  # 0.3 cents each
     assert sum(outcome.fault is None for outcome in outcomes) == 20
     assert policy.spent == pytest.approx(0.06)
 
 
-def test_a_limit_that_is_far_away_holds_nobody_up() -> None:
+def test_a_distant_limit_delays_no_call() -> None:
     outcomes, most = crowd(MaxCost(100), 500, output=200)
     assert most == 500
     assert all(outcome.fault is None for outcome in outcomes)
 
 
-def test_a_call_that_may_cost_more_than_all_there_is_goes_alone() -> None:
+def test_a_call_that_may_exceed_the_remaining_budget_is_sent_alone() -> None:
     outcomes, most = crowd(MaxCost(MOST / 2), 5, output=0)
     assert most == 1
     assert [outcome.fault is None for outcome in outcomes] == [True, False, False, False, False]
 
 
-def test_a_call_waits_no_longer_than_its_deadline() -> None:
+def test_a_call_waits_at_most_until_its_deadline() -> None:
     outcomes, _ = crowd(MaxCost(MOST), 2, output=200, seconds=60.0, deadline=10.0)
     assert outcomes[0].fault is None
     assert outcomes[1].fault.code == "DeadlineTooClose"
     assert outcomes[1].fault.message == "calls in flight may cost all that MaxCost has left"
 
 
-def test_a_call_that_is_cancelled_in_the_queue_costs_nothing_and_one_in_flight_what_it_may() -> None:
+def test_a_call_cancelled_in_the_queue_costs_nothing_and_one_in_flight_its_possible_cost() -> None:
     policy = MaxCost(1.5 * MOST)
     driver = VirtualDriver(lambda *_: (60.0, USED))
     around = policy.around(send, driver.clock)
@@ -178,7 +178,7 @@ def test_each_attempt_of_a_retried_call_counts() -> None:
 
 
 @given(st.data(), st.integers(1, 500))
-def test_the_limit_is_exceeded_by_one_call_or_by_what_cost_more_than_expected(data: st.DataObject, limit: int) -> None:
+def test_only_one_call_or_an_unexpected_cost_can_exceed_the_limit(data: st.DataObject, limit: int) -> None:
     calls = data.draw(st.lists(st.tuples(st.integers(1, 100), st.floats(0, 1)), min_size=1, max_size=40))
     spend = Spend(limit)
     cost = {spend.enter(most): most * part for most, part in calls}
@@ -197,14 +197,14 @@ def test_the_limit_is_exceeded_by_one_call_or_by_what_cost_more_than_expected(da
     assert spend.spent <= limit + surplus + dearest + 1e-9
 
 
-def test_what_was_spent_before_counts() -> None:
+def test_the_cost_spent_before_counts() -> None:
     policy = MaxCost(40, spent=40)
     assert policy.exhausted
     assert once(policy, USED).fault.code == "BudgetExhausted"
     assert MaxCost(40, spent=39.99).exhausted is False
 
 
-def test_it_stands_inside_the_retries_of_the_recommended_pipeline() -> None:
+def test_the_recommended_pipeline_places_max_cost_inside_the_retries() -> None:
     policy = MaxCost(40)
     names = [type(each).__name__ for each in standard(max_cost=policy).policies]
     assert names == ["Deadline", "Complete", "Resume", "Retry", "MaxCost", "Breaker", "Quota"]
@@ -213,7 +213,7 @@ def test_it_stands_inside_the_retries_of_the_recommended_pipeline() -> None:
 
 
 @pytest.mark.parametrize("wrong", [0, -1, float("nan"), float("inf"), "40", True, None])
-def test_a_limit_that_is_none_is_refused(wrong: Any) -> None:
+def test_an_invalid_limit_is_refused(wrong: Any) -> None:
     with pytest.raises(ValueError, match="give a number of US dollars"):
         MaxCost(wrong)
     if wrong != 0:
@@ -221,14 +221,14 @@ def test_a_limit_that_is_none_is_refused(wrong: Any) -> None:
             MaxCost(1, spent=wrong)
 
 
-def test_a_forked_child_has_none_of_its_parents_calls_in_flight() -> None:
+def test_a_forked_child_does_not_count_calls_in_flight_of_its_parent() -> None:
     spend = Spend(10.0)
     spend.enter(9.0)
     spend.after_fork()
     assert spend.enter(9.0).admitted
 
 
-def test_who_has_gone_with_its_event_loop_holds_nobody_up() -> None:
+def test_a_call_of_a_closed_event_loop_blocks_no_other() -> None:
     spend = Spend(10.0)
     first, gone, third = spend.enter(9.0), spend.enter(9.0), spend.enter(9.0)
     assert (gone.admitted, third.admitted) == (None, None)

@@ -1,4 +1,4 @@
-"""An outage that ends is outlived by a call that has nowhere else to go, whatever form the outage has."""
+"""A call without another route survives an outage that ends, whatever form the outage has."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ def outlived(fault: Fault, seed: int, seconds: float, each: float = 0.01) -> tup
 
 
 @pytest.mark.parametrize("fault", [UNAVAILABLE, INTERNAL, RESET], ids=["503", "500", "reset"])
-def test_an_outage_of_twenty_seconds_is_outlived(fault: Fault) -> None:
+def test_a_call_survives_an_outage_of_twenty_seconds(fault: Fault) -> None:
     ends = [outlived(fault, seed, SECONDS) for seed in range(100)]
     assert sum(outcome.fault is None for outcome, _ in ends) >= 97
     assert max(requests for _, requests in ends) <= 12
 
 
-def test_connections_that_are_refused_for_three_seconds_are_outlived_and_for_ever_are_told_within_twenty() -> None:
+def test_refused_connections_are_survived_for_three_seconds_and_reported_within_twenty() -> None:
     """A machine without a network, and a host that does not exist, are found as often as an outage."""
     ends = [outlived(REFUSED_CONNECTION, seed, 3.0) for seed in range(100)]
     assert sum(outcome.fault is None for outcome, _ in ends) >= 90
@@ -55,7 +55,7 @@ def test_connections_that_are_refused_for_three_seconds_are_outlived_and_for_eve
         assert sum(attempt.wait for attempt in outcome.earlier) <= 20
 
 
-def test_an_endpoint_that_takes_no_connections_for_twenty_seconds_is_outlived() -> None:
+def test_a_call_survives_twenty_seconds_without_connections() -> None:
     outcome, requests = outlived(SILENT, 1, SECONDS, each=10.0)
     assert (outcome.fault, requests) == (None, 3)
 
@@ -63,7 +63,7 @@ def test_an_endpoint_that_takes_no_connections_for_twenty_seconds_is_outlived() 
 @pytest.mark.parametrize(
     "fault", [UNAVAILABLE, REFUSED_CONNECTION, INTERNAL, RESET], ids=["503", "refused", "500", "reset"]
 )
-def test_an_outage_without_an_end_gets_at_most_twelve_requests_of_a_call(fault: Fault) -> None:
+def test_a_call_sends_at_most_twelve_requests_in_a_permanent_outage(fault: Fault) -> None:
     outcome, requests = outlived(fault, 1, float("inf"))
     assert outcome.fault is not None
     assert requests <= 12

@@ -1,4 +1,4 @@
-"""Each policy alone: its flow is driven by hand, and the effects it yields are what is asserted."""
+"""Each policy alone: the test drives its flow step by step and asserts the effects that it yields."""
 
 from __future__ import annotations
 
@@ -36,22 +36,22 @@ def events(effects: Any) -> Any:
 
 
 class TestDeadline:
-    def test_gives_a_deadline_to_a_call_that_has_none(self, world: World) -> None:
+    def test_a_call_without_a_deadline_gets_one(self, world: World) -> None:
         [effect], _ = drive_by_hand(Deadline(30.0).around(send, world.clock)(call(arrived=5.0)))
         assert effect.call.deadline == 35.0
 
-    def test_leaves_an_earlier_deadline_alone(self, world: World) -> None:
+    def test_an_earlier_deadline_is_not_changed(self, world: World) -> None:
         [effect], _ = drive_by_hand(Deadline(30.0).around(send, world.clock)(call(deadline=7.0)))
         assert effect.call.deadline == 7.0
 
-    def test_sends_nothing_after_the_deadline(self, world: World) -> None:
+    def test_nothing_is_sent_after_the_deadline(self, world: World) -> None:
         world.now = 8.0
         effects, outcome = drive_by_hand(Deadline(30.0).around(send, world.clock)(call(deadline=7.0)))
         assert effects == []
         assert outcome.fault.code == "DeadlineTooClose"
 
     @pytest.mark.parametrize("seconds", [0, -1, float("nan")])
-    def test_refuses_a_deadline_that_is_none(self, seconds: float) -> None:
+    def test_an_invalid_deadline_is_refused(self, seconds: float) -> None:
         with pytest.raises(ValueError, match="seconds above 0"):
             Deadline(seconds)
 
@@ -61,10 +61,10 @@ class TestRetry:
         policy = Retry(chance=world.chance, **options)
         return policy.around(scripted(outcomes), world.clock)(call())
 
-    def test_a_success_needs_no_effect_at_all(self, world: World) -> None:
+    def test_a_success_yields_no_effect(self, world: World) -> None:
         assert drive_by_hand(self.flow(world, [OK])) == ([], OK)
 
-    def test_tells_then_sleeps_then_tries_again(self, world: World) -> None:
+    def test_a_retry_emits_an_event_sleeps_and_sends_again(self, world: World) -> None:
         effects, outcome = drive_by_hand(self.flow(world, [failed(INTERNAL), failed(UNAVAILABLE), OK]), [None] * 4)
         assert [type(effect) for effect in effects] == [Emit, Sleep, Emit, Sleep]
         assert [effect.seconds for effect in effects if isinstance(effect, Sleep)] == [0.025, 0.5]
@@ -76,16 +76,16 @@ class TestRetry:
         assert [(attempt.fault, attempt.wait) for attempt in outcome.earlier] == [(INTERNAL, 0.025), (UNAVAILABLE, 0.5)]
         assert outcome.attempts == 3
 
-    def test_says_why_it_gave_up(self, world: World) -> None:
+    def test_the_outcome_has_the_reason_for_giving_up(self, world: World) -> None:
         _, outcome = drive_by_hand(self.flow(world, [failed(INVALID)]))
         assert outcome.gave_up == "the same request would fail again"
 
-    def test_a_paced_fault_is_tried_again_without_a_wait(self, world: World) -> None:
+    def test_a_fault_paced_by_the_quota_is_retried_without_a_wait(self, world: World) -> None:
         effects, outcome = drive_by_hand(self.flow(world, [failed(THROTTLE, paced=True), OK]), [None])
         assert [type(effect) for effect in effects] == [Emit]
         assert outcome.attempts == 2
 
-    def test_the_budget_is_shared_and_refilled_by_success(self, world: World) -> None:
+    def test_the_retry_budget_is_shared_and_refilled_by_successes(self, world: World) -> None:
         budget = Budget(28)
         drive_by_hand(self.flow(world, [failed(INTERNAL)] * 5, budget=budget), [None] * 6)
         assert budget.available == 0
@@ -98,7 +98,7 @@ class TestRetry:
         assert budget.available == 14
 
     @pytest.mark.parametrize("options", [{"attempts": 0}, {"jitter": "some"}])
-    def test_refuses_options_that_mean_nothing(self, options: Any) -> None:
+    def test_invalid_options_are_refused(self, options: Any) -> None:
         with pytest.raises(ValueError, match=next(iter(options))):
             Retry(**options)
 
@@ -111,7 +111,7 @@ class TestBreaker:
             results.append(drive_by_hand(flow, [None] * 3))
         return results
 
-    def test_opens_after_failures_of_the_service_and_refuses(self, world: World) -> None:
+    def test_failures_of_the_service_open_the_circuit_and_calls_are_refused(self, world: World) -> None:
         policy = Breaker(failures=3)
         results = self.run(policy, world, *[failed(UNAVAILABLE)] * 4)
         assert events(results[2][0]) == [CircuitChanged(call().route, "open")]
@@ -119,17 +119,17 @@ class TestBreaker:
         assert (refusal.code, refusal.kind, refusal.retry_after) == ("CircuitOpen", Kind.REFUSED, 5.0)
 
     @pytest.mark.parametrize("fault", [INVALID, THROTTLE, NOT_READY])
-    def test_bad_input_throttles_and_cold_models_never_open_it(self, world: World, fault: Any) -> None:
+    def test_invalid_input_throttles_and_cold_models_never_open_the_circuit(self, world: World, fault: Any) -> None:
         results = self.run(Breaker(failures=2), world, *[failed(fault)] * 20)
         assert all(outcome.fault == fault for _, outcome in results)
 
-    def test_another_model_or_region_is_another_circuit(self, world: World) -> None:
+    def test_each_model_and_region_has_its_own_circuit(self, world: World) -> None:
         policy = Breaker(failures=1)
         self.run(policy, world, failed(UNAVAILABLE))
         assert self.run(policy, world, OK, route=Route("m", "eu-west-1"))[0][1] == OK
         assert self.run(policy, world, OK)[0][1].fault.code == "CircuitOpen"
 
-    def test_probes_close_it_though_one_of_them_fails(self, world: World) -> None:
+    def test_successful_probes_close_the_circuit_even_if_one_fails(self, world: World) -> None:
         policy = Breaker(failures=1, recovery=10.0)
         self.run(policy, world, failed(UNAVAILABLE))
         world.now = 10.0
@@ -138,7 +138,7 @@ class TestBreaker:
         assert told == ["half-open", "half-open", "half-open", "closed"]
         assert self.run(policy, world, OK) == [([], OK)]
 
-    def test_an_interrupted_probe_frees_its_place(self, world: World) -> None:
+    def test_an_interrupted_probe_releases_its_slot(self, world: World) -> None:
         policy = Breaker(failures=1, recovery=10.0)
         self.run(policy, world, failed(UNAVAILABLE))
         world.now = 10.0
@@ -149,7 +149,7 @@ class TestBreaker:
             flow.throw(KeyboardInterrupt())
         assert self.run(policy, world, OK)[0][1] == OK
 
-    def test_a_late_answer_to_an_older_generation_does_not_close_it(self, world: World) -> None:
+    def test_a_late_answer_from_before_the_opening_does_not_close_the_circuit(self, world: World) -> None:
         policy = Breaker(failures=1)
         late = policy.around(send, world.clock)(call())
         next(late)
@@ -159,12 +159,12 @@ class TestBreaker:
         assert self.run(policy, world, OK)[0][1].fault.code == "CircuitOpen"
 
     @pytest.mark.parametrize("options", [{"failures": 0}, {"ratio": 0}, {"window": 0}, {"recovery": -1}, {"probes": 0}])
-    def test_refuses_options_that_mean_nothing(self, options: Any) -> None:
+    def test_invalid_options_are_refused(self, options: Any) -> None:
         with pytest.raises(ValueError, match=next(iter(options))):
             Breaker(**options)
 
 
-def test_a_pipeline_nests_as_it_reads(world: World) -> None:
+def test_the_policies_of_a_pipeline_nest_in_their_written_order(world: World) -> None:
     order = []
 
     class Mark:

@@ -54,7 +54,7 @@ class Account:
 EAST, WEST = "us-east-1", "eu-west-1"
 
 
-def test_a_day_that_one_model_has_emptied_stops_the_others_of_the_region() -> None:
+def test_a_day_exhausted_by_one_model_stops_the_others_of_the_region() -> None:
     account = Account(allowed=3)
     calls = [(0.0, "b", EAST), (1.0, "a", EAST), (2.0, "a", EAST), (3.0, "a", EAST)]
     calls += [(4.0, "b", EAST), (5.0, "c", EAST), (6.0, "c", WEST)]
@@ -63,7 +63,7 @@ def test_a_day_that_one_model_has_emptied_stops_the_others_of_the_region() -> No
     assert account.models() == ["b", "a", "a", "a", "c"]
 
 
-def test_after_a_while_one_call_tries_again_and_all_go_on_when_it_is_answered() -> None:
+def test_after_a_pause_one_call_probes_and_all_continue_if_it_is_answered() -> None:
     account = Account(allowed=1)
     quota = Quota(tpm=60_000_000)
     account.run(quota, (0.0, "a", EAST), (1.0, "a", EAST))
@@ -75,14 +75,14 @@ def test_after_a_while_one_call_tries_again_and_all_go_on_when_it_is_answered() 
     assert min(later) >= 900.0
 
 
-def test_a_model_that_was_never_answered_says_nothing_of_the_others() -> None:
+def test_a_model_that_was_never_answered_does_not_stop_the_others() -> None:
     """AWS holds the quota of models in new accounts at 0, and says the same words."""
     account = Account(allowed=100, held="held")
     codes = account.run(Quota(tpm=60_000_000), (0.0, "held", EAST), (1.0, "b", EAST), (2.0, "held", EAST))
     assert codes == ["ThrottlingException", None, "QuotaExhausted"]
 
 
-def test_a_model_stops_the_others_once_for_each_time_that_it_was_answered() -> None:
+def test_a_model_stops_the_others_only_once_after_each_answer() -> None:
     account = Account(allowed=100)
     quota = Quota(tpm=60_000_000)
     account.run(quota, (0.0, "a", EAST))
@@ -99,7 +99,7 @@ def test_tokens_of_all_models_of_a_region_count_for_one_day() -> None:
     assert codes == [None] * 5 + ["QuotaExhausted"] * 2 + [None]
 
 
-def test_what_one_model_has_reserved_is_not_there_for_another() -> None:
+def test_tokens_reserved_by_one_model_are_not_available_to_another() -> None:
     account = Account(allowed=100)
     calls = [(0.0, f"model-{index}", EAST) for index in range(7)]
     codes = account.run(Quota(tpd=1000), *calls)
@@ -126,19 +126,19 @@ def run_sized(quota: Quota, seconds: float, *calls: Any, deadline: float = inf) 
     return [task.result.fault and task.result.fault.code for task in tasks], sent
 
 
-def test_a_call_that_is_larger_than_a_day_is_refused_and_holds_nobody_up() -> None:
+def test_a_call_larger_than_the_day_is_refused_and_delays_no_other() -> None:
     quota = Quota(tpd=1000)
     codes, sent = run_sized(quota, 1.0, sized(1001, 0.0), *(sized(10, float(at)) for at in range(1, 4)))
     assert codes == ["QuotaExhausted", None, None, None]
     assert sent == [1.0, 2.0, 3.0]
 
 
-def test_a_day_that_is_larger_than_a_minute_changes_no_refusal() -> None:
+def test_a_daily_quota_above_the_quota_per_minute_changes_no_refusal() -> None:
     codes, _ = run_sized(Quota(tpm=1000, tpd=100_000), 1.0, sized(1001, 0.0), sized(500, 0.0))
     assert codes == ["QuotaExhausted", None]
 
 
-def test_a_model_waits_for_another_one_s_reservation_not_longer_than_it_lasts() -> None:
+def test_a_call_waits_for_another_model_s_reservation_only_while_it_lasts() -> None:
     """The day ends after hours, the queue looks again after half a minute: neither tells when tokens come back."""
 
     def answer(one: Any, now: float) -> Any:
@@ -154,7 +154,7 @@ def test_a_model_waits_for_another_one_s_reservation_not_longer_than_it_lasts() 
     assert 20.5 <= sent[1] <= 21.5
 
 
-def test_three_days_pass_and_each_allows_as_much_as_the_first() -> None:
+def test_each_of_three_days_allows_the_same_tokens() -> None:
     calls = [sized(10, minute * 600.0, "ab"[minute % 2]) for minute in range(3 * 144)]
     codes, sent = run_sized(Quota(tpd=500), 0.1, *calls, deadline=60.0)
     assert codes.count(None) == len(sent)
@@ -162,7 +162,7 @@ def test_three_days_pass_and_each_allows_as_much_as_the_first() -> None:
     assert {code for code in codes if code} == {"QuotaExhausted"}
 
 
-def test_accounts_from_callers_leave_nothing_behind() -> None:
+def test_accounts_named_by_callers_do_not_grow_the_state() -> None:
     quota = Quota()
     run_sized(quota, 0.1, *(sized(1, at / 10, account=f"{at:012d}") for at in range(3000)))
     assert len(quota._days) < 1200
@@ -182,7 +182,7 @@ def test_the_refusal_says_that_all_models_share_the_day() -> None:
 
 
 @pytest.mark.parametrize("other", ["210987654321", ""])
-def test_another_account_has_a_day_of_its_own(other: str) -> None:
+def test_each_account_has_its_own_day(other: str) -> None:
     account = Account(allowed=1)
     quota = Quota(tpm=60_000_000)
     account.run(quota, (0.0, "a", EAST), (1.0, "a", EAST))

@@ -1,4 +1,4 @@
-"""Quota: what a call waits for, what is charged for how it ended, and what is refused unsent."""
+"""The quota policy: waits, charges for each way a call can end, and refusals before sending."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class Charged:
 
 
 class TestCharges:
-    def test_settles_with_real_usage_times_burndown(self, world: World) -> None:
+    def test_a_reservation_is_settled_with_usage_times_burndown(self, world: World) -> None:
         charged = Charged(world)
         flow, _ = start(charged.policy, world, tokens=1000, output=2000, burndown=5.0)
         assert charged.since == (3000, 1)
@@ -87,7 +87,7 @@ class TestCharges:
         ],
         ids=lambda value: getattr(value, "code", ""),
     )
-    def test_gives_back_what_a_failure_did_not_use(self, world: World, fault: Any, charge: Any) -> None:
+    def test_a_failed_call_releases_unused_tokens(self, world: World, fault: Any, charge: Any) -> None:
         charged = Charged(world)
         flow, _ = start(charged.policy, world, tokens=1000, output=1000)
         end(flow, failed(fault))
@@ -99,20 +99,20 @@ class TestCharges:
         end(flow, failed(THROTTLE), [None])
         assert charged.since == (0, 1)
 
-    def test_a_broken_stream_is_charged_by_what_it_had_shown(self, world: World) -> None:
+    def test_a_broken_stream_is_charged_for_its_received_content(self, world: World) -> None:
         charged = Charged(world)
         flow, _ = start(charged.policy, world, tokens=1000, output=2000)
         end(flow, Outcome(fault=UNAVAILABLE, usage=Usage(1000, 50), emitted=3))
         assert charged.since == (1050, 1)
 
-    def test_an_interrupted_call_is_charged_in_full_since_the_service_may_go_on(self, world: World) -> None:
+    def test_an_interrupted_call_is_charged_in_full_because_the_service_may_continue(self, world: World) -> None:
         charged = Charged(world)
         flow, _ = start(charged.policy, world, tokens=1000, output=1000)
         with pytest.raises(KeyboardInterrupt):
             flow.throw(KeyboardInterrupt())
         assert charged.since == (2000, 1)
 
-    def test_what_is_not_metered_takes_nothing(self, world: World) -> None:
+    def test_an_unmetered_operation_reserves_nothing(self, world: World) -> None:
         charged = Charged(world)
         free = call()._replace(estimate=replace(call().estimate, metered=False))
         [effect], _ = drive_by_hand(charged.policy.around(send, world.clock)(free))
@@ -121,7 +121,7 @@ class TestCharges:
 
 
 class TestWaits:
-    def test_waits_its_turn_and_is_woken(self, world: World) -> None:
+    def test_a_queued_call_waits_its_turn_and_is_woken(self, world: World) -> None:
         policy = Quota(rpm=ONE_AT_ONCE)
         start(policy, world)
         flow, effect = start(policy, world, arrived=1.0)
@@ -144,7 +144,7 @@ class TestWaits:
             impatient.throw(KeyboardInterrupt())
         assert patient.send(None).until == turn
 
-    def test_a_higher_priority_goes_before_those_who_came_first(self, world: World) -> None:
+    def test_a_higher_priority_passes_earlier_calls(self, world: World) -> None:
         policy = Quota(rpm=ONE_AT_ONCE)
         start(policy, world)
         batch, _ = start(policy, world, priority=PRIORITIES["batch"])
@@ -156,19 +156,19 @@ class TestWaits:
         assert isinstance(batch.send(None), Wait)
         assert isinstance(urgent.send(None), Send)
 
-    def test_one_object_is_one_quota_for_all_who_share_it(self, world: World) -> None:
+    def test_one_quota_object_is_shared_by_all_its_users(self, world: World) -> None:
         policy = Quota(rpm=ONE_AT_ONCE)
         assert isinstance(start(policy, world)[1], Send)
         assert isinstance(start(policy, world)[1], Emit)
         assert isinstance(start(Quota(rpm=ONE_AT_ONCE), world)[1], Send)
 
-    def test_pools_of_one_model_are_two_quotas(self, world: World) -> None:
+    def test_two_pools_of_one_model_are_two_quotas(self, world: World) -> None:
         policy = Quota(rpm=ONE_AT_ONCE)
         assert isinstance(start(policy, world, route=Route("us.m", "us-east-1", "", "m", "geographic"))[1], Send)
         assert isinstance(start(policy, world, route=Route("global.m", "us-east-1", "", "m", "global"))[1], Send)
         assert isinstance(start(policy, world, route=Route("us.m", "us-east-1", "", "m", "geographic"))[1], Emit)
 
-    def test_no_more_calls_are_under_way_than_allowed(self, world: World) -> None:
+    def test_the_number_of_calls_in_flight_is_bounded(self, world: World) -> None:
         policy = Quota(concurrency=1)
         first, effect = start(policy, world)
         assert isinstance(effect, Send)
@@ -185,14 +185,14 @@ class TestRefusals:
         assert not outcome.fault.reached
         return outcome.fault
 
-    def test_a_deadline_that_cannot_be_met_is_refused_at_once(self, world: World) -> None:
+    def test_a_call_that_cannot_meet_its_deadline_is_refused_immediately(self, world: World) -> None:
         policy = Quota(rpm=ONE_AT_ONCE)
         start(policy, world)
         fault = self.refused(policy, world, deadline=0.9)
         assert fault.code == "DeadlineTooClose"
         assert fault.retry_after == pytest.approx(5)  # when the quota has room for it
 
-    def test_who_has_many_before_it_is_refused_at_once(self, world: World) -> None:
+    def test_a_call_behind_a_long_queue_is_refused_immediately(self, world: World) -> None:
         policy = Quota(rpm=60)
         waiting = [start(policy, world) for _ in range(105)]
         assert self.refused(policy, world, deadline=90.0).code == "DeadlineTooClose"
@@ -200,7 +200,7 @@ class TestRefusals:
         assert isinstance(start(policy, world, deadline=90.0, priority=PRIORITIES["interactive"])[1], Emit)
         assert waiting
 
-    def test_a_deadline_that_passes_in_the_queue_ends_the_wait(self, world: World) -> None:
+    def test_a_deadline_that_expires_in_the_queue_ends_the_wait(self, world: World) -> None:
         policy = Quota(tpm=6000)
         under_way = start(policy, world, tokens=6000, output=0)
         flow, _ = start(policy, world, tokens=100, output=0, deadline=0.5)
@@ -209,13 +209,13 @@ class TestRefusals:
         assert end(flow, None).fault.code == "DeadlineTooClose"
         assert under_way
 
-    def test_a_call_larger_than_a_minute_is_refused_with_what_to_do(self, world: World) -> None:
+    def test_a_call_larger_than_the_quota_per_minute_is_refused_with_a_remedy(self, world: World) -> None:
         fault = self.refused(Quota(tpm=1000), world, tokens=200, output=64_000)
         assert fault.code == "QuotaExhausted"
         assert "64,200" in fault.message
         assert "max_tokens" in fault.advice
 
-    def test_a_quota_that_aws_holds_at_zero_is_refused_with_what_to_do(self, world: World) -> None:
+    def test_a_call_against_a_quota_of_zero_is_refused_with_a_remedy(self, world: World) -> None:
         policy = Quota()
         held = Limits(rpm=0.0, known={"rpm": Found("L-1", "requests", applied=0.0, default=100.0)})
         policy._table = type("Table", (), {"region": "us-east-1", "limits": lambda *_: held})()
@@ -224,7 +224,7 @@ class TestRefusals:
         assert "waiting does not help" in fault.message
         assert fault.advice
 
-    def test_a_queue_that_is_full_refuses_who_would_stand_behind_it(self, world: World) -> None:
+    def test_a_full_queue_refuses_calls_of_the_same_or_lower_priority(self, world: World) -> None:
         policy = Quota(rpm=ONE_AT_ONCE, waiting=2)
         waiting = [start(policy, world) for _ in range(3)]
         fault = self.refused(policy, world)
@@ -235,7 +235,7 @@ class TestRefusals:
         assert isinstance(start(policy, world, priority=PRIORITIES["interactive"])[1], Emit)
         assert waiting
 
-    def test_who_was_refused_stands_in_nobodys_way(self, world: World) -> None:
+    def test_a_refused_call_does_not_block_the_queue(self, world: World) -> None:
         policy = Quota(rpm=ONE_AT_ONCE, waiting=1)
         start(policy, world)
         flow, _ = start(policy, world)
@@ -250,17 +250,17 @@ class TestRefusals:
         [{"rpm": 0}, {"tpm": -1}, {"tpd": inf}, {"concurrency": 0}, {"waiting": 0}, {"shares": {"batch": 1.0}}],
         ids=lambda options: next(iter(options)),
     )
-    def test_refuses_options_that_mean_nothing(self, options: Any) -> None:
+    def test_invalid_options_are_refused(self, options: Any) -> None:
         with pytest.raises(ValueError, match=next(iter(options))):
             Quota(**options)
 
-    def test_refuses_a_share_for_a_priority_that_is_none(self) -> None:
+    def test_a_share_for_an_unknown_priority_is_refused(self) -> None:
         with pytest.raises(ValueError, match="priority='interactiv'"):
             Quota(shares={"interactiv": 0.5})
 
 
 class TestWaiting:
-    def test_says_how_many_calls_wait_for_a_route_and_for_all(self, world: World) -> None:
+    def test_the_number_of_waiting_calls_is_reported_per_route_and_in_total(self, world: World) -> None:
         policy = Quota(rpm=ONE_AT_ONCE)
         other = Route("other.model-v1:0", "us-east-1", base="other.model-v1:0")
         assert policy.waiting() == policy.waiting(call().route) == 0
@@ -272,12 +272,12 @@ class TestWaiting:
 
 class TestThrottles:
     @pytest.mark.parametrize("options", [{"tpm": 60_000}, {"rpm": 60}, {}], ids=str)
-    def test_a_throttle_is_marked_as_paced_whatever_is_known(self, world: World, options: Any) -> None:
+    def test_a_throttle_is_marked_as_paced_with_any_options(self, world: World, options: Any) -> None:
         flow, _ = start(Quota(**options), world)
         flow.send(failed(THROTTLE))
         assert end(flow, None).fault.paced
 
-    def test_tells_what_the_ledger_knows(self, world: World) -> None:
+    def test_the_snapshot_has_the_state_of_the_ledger(self, world: World) -> None:
         policy = Quota(rpm=600, tpm=12_000)
         policy.ledger(call().route, world.now).watch()
         urgent, _ = start(policy, world, tokens=200, output=100, priority=PRIORITIES["interactive"])
@@ -315,14 +315,14 @@ class TestThrottles:
         ],
         ids=["requests", "day", "tokens"],
     )
-    def test_says_what_to_do(self, world: World, fault: Any, tokens: int, advice: str) -> None:
+    def test_the_explanation_contains_advice(self, world: World, fault: Any, tokens: int, advice: str) -> None:
         policy = Quota(rpm=600, tpm=60_000)
         under_way = start(policy, world, tokens=100, output=tokens)
         flow, _ = start(policy, world, tokens=100)
         assert advice in flow.send(failed(fault)).event.advice
         assert under_way
 
-    def test_explains_what_is_believed_and_why(self, world: World) -> None:
+    def test_the_explanation_has_each_limit_and_its_reason(self, world: World) -> None:
         policy = Quota(tpm=60_000)
         assert policy.explain(world.now) == ""
         under_way = [start(policy, world, tokens=500, output=500)]
@@ -334,7 +334,7 @@ class TestThrottles:
         under_way.append(start(unknown, world))
         assert "1,200 a minute (nothing is known yet)" in unknown.explain(world.now)
 
-    def test_a_spent_day_is_no_storm_of_tries(self) -> None:
+    def test_an_exhausted_day_gets_few_attempts(self) -> None:
         """Of calls that would all be refused until midnight, one goes every quarter of an hour."""
         sent: list[float] = []
 
@@ -350,7 +350,7 @@ class TestThrottles:
         assert early == pytest.approx([0.0, 900.1, 1800.2, 2700.3], abs=5)
         assert sum(task.result.fault is None for task in tasks) == 20 - len(early)
 
-    def test_a_call_whose_deadline_is_before_the_next_try_of_a_spent_day_is_refused_at_once(self, world: World) -> None:
+    def test_a_call_that_ends_before_the_next_probe_of_an_exhausted_day_is_refused(self, world: World) -> None:
         policy = Quota(tpm=60_000)
         flow, _ = start(policy, world)
         outcome = end(flow, failed(DAY_SPENT), [None])
@@ -360,7 +360,7 @@ class TestThrottles:
         assert (outcome.fault.code, outcome.fault.cause) == ("QuotaExhausted", "daily-quota-exhausted")
         assert "900 s" in outcome.fault.message
 
-    def test_the_day_that_was_told_is_kept_to(self) -> None:
+    def test_the_configured_tokens_per_day_are_not_exceeded(self) -> None:
         driver = VirtualDriver(lambda one, now: (1.0, Outcome(usage=Usage(100, 100))))
         step = Quota(tpd=1000).around(send, driver.clock)
         tasks = [driver.spawn(step(call(arrived=0.0, deadline=30.0)), after=index * 2.0) for index in range(8)]
@@ -369,7 +369,7 @@ class TestThrottles:
         assert codes == [None] * 5 + ["QuotaExhausted"] * 3
 
 
-def test_a_lack_of_capacity_lowers_what_is_under_way_and_it_comes_back() -> None:
+def test_a_lack_of_capacity_lowers_the_concurrency_until_it_recovers() -> None:
     """The service carries 10 calls at once for a minute, then 40: 503s stay few, and capacity that is back is used."""
     in_flight = 0
     counts = {"early": 0, "late": 0, "short": 0}

@@ -1,4 +1,4 @@
-"""Members of one quota that a store divides, in virtual time: what they use together, and what they do without it."""
+"""Members share one quota through a store, in virtual time: their use together, and their use without the store."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class Fleet:
         return [(event.available, event.message) for event in self.events if isinstance(event, StoreChanged)]
 
 
-def test_four_members_use_the_quota_together_and_hardly_ask_the_store() -> None:
+def test_four_members_use_up_the_quota_with_few_requests_to_the_store() -> None:
     fleet = Fleet()
     fleet.driver.run(until=180)
     for minute in (60, 90, 120):
@@ -95,14 +95,14 @@ def test_four_members_use_the_quota_together_and_hardly_ask_the_store() -> None:
     assert fleet.changes() == []
 
 
-def test_every_call_gets_the_same_whoever_makes_it() -> None:
+def test_each_call_gets_an_equal_share_whichever_member_sends_it() -> None:
     fleet = Fleet(callers=(2, 20, 20, 20))
     fleet.driver.run(until=120)
     assert 0.97 <= fleet.use(60, 120) <= 1.0
     assert fleet.parts(60, 120) == pytest.approx([2 / 62] + [20 / 62] * 3, abs=0.02)
 
 
-def test_who_is_alone_has_the_whole_quota_and_shares_it_when_others_come() -> None:
+def test_a_single_member_has_the_full_quota_until_others_join() -> None:
     fleet = Fleet(members=1, callers=60)
     fleet.driver.run(until=120)
     assert 0.98 <= fleet.use(60, 120) <= 1.0
@@ -114,7 +114,7 @@ def test_who_is_alone_has_the_whole_quota_and_shares_it_when_others_come() -> No
     assert max(fleet.use(start, start + 60) for start in (120, 150, 180)) <= 1.0
 
 
-def test_without_the_store_members_go_on_with_the_part_they_had_and_come_back_to_it() -> None:
+def test_members_keep_their_share_during_a_store_outage_and_rejoin_afterwards() -> None:
     fleet = Fleet(gone=(60.0, 90.0))
     fleet.driver.run(until=180)
     assert fleet.failed == []
@@ -129,7 +129,7 @@ def test_without_the_store_members_go_on_with_the_part_they_had_and_come_back_to
     assert fleet.store.refused <= 4 * 10
 
 
-def test_a_store_that_was_never_there_leaves_each_member_what_newcomers_are_left() -> None:
+def test_without_any_store_each_member_uses_the_newcomers_share() -> None:
     fleet = Fleet(members=1, gone=(0.0, 1e9), callers=60)
     fleet.driver.run(until=90)
     assert fleet.failed == []
@@ -142,7 +142,7 @@ def known_by(quota: Quota, now: float) -> float:
     return estimate
 
 
-def test_what_a_throttle_taught_one_member_the_others_know_within_seconds() -> None:
+def test_a_limit_learned_by_one_member_reaches_the_others_within_seconds() -> None:
     driver: Any = None
 
     def service(one: Any, now: float) -> Any:
@@ -214,7 +214,7 @@ ACCOUNT = "123456789012"
 
 
 @pytest.mark.parametrize("accounts", [("", ACCOUNT), (ACCOUNT, ""), ("", ACCOUNT, "")])
-def test_members_that_do_not_know_the_account_beside_one_that_does_are_told_of_once(
+def test_a_mix_of_members_with_and_without_a_known_account_is_logged_once(
     accounts: tuple[str, ...], caplog: pytest.LogCaptureFixture
 ) -> None:
     kinds = Kinds(caplog)
@@ -226,7 +226,9 @@ def test_members_that_do_not_know_the_account_beside_one_that_does_are_told_of_o
 
 
 @pytest.mark.parametrize("accounts", [("", ""), (ACCOUNT, ACCOUNT), (ACCOUNT, "210987654321")])
-def test_members_of_one_kind_are_not(accounts: tuple[str, ...], caplog: pytest.LogCaptureFixture) -> None:
+def test_members_that_all_know_or_all_lack_the_account_are_not_logged(
+    accounts: tuple[str, ...], caplog: pytest.LogCaptureFixture
+) -> None:
     kinds = Kinds(caplog)
     kinds.work(*accounts)
     kinds.work("", region="eu-west-1")  # another quota
@@ -237,7 +239,7 @@ def test_members_of_one_kind_are_not(accounts: tuple[str, ...], caplog: pytest.L
     assert kinds.store.looks == 4  # once a minute
 
 
-def test_a_store_that_cannot_be_looked_at_is_no_failure_of_a_call(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_unreadable_store_fails_no_call(caplog: pytest.LogCaptureFixture) -> None:
     kinds = Kinds(caplog)
     kinds.store.gone = True
     kinds.work("", ACCOUNT)
@@ -247,7 +249,7 @@ def test_a_store_that_cannot_be_looked_at_is_no_failure_of_a_call(caplog: pytest
     assert len(kinds.warnings()) == 1
 
 
-def test_a_burndown_that_one_learned_and_noise_that_one_found_are_known_to_all() -> None:
+def test_a_burndown_and_a_noise_level_learned_by_one_member_reach_all() -> None:
     fleet = Fleet(members=2)
     fleet.driver.run(until=10)
     first, second = (pool.ledger.window for quota in fleet.quotas for pool in dict(quota._ledgers).values())

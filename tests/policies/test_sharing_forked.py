@@ -1,4 +1,4 @@
-"""A forked child is a member of its own, and asks before its first call."""
+"""A forked child is a separate member, and requests its share before its first call."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ else:
 """
 
 
-def test_a_forked_child_asks_for_a_part_of_its_own(tmp_path: Path) -> None:
+def test_a_forked_child_requests_its_own_share(tmp_path: Path) -> None:
     done = subprocess.run(  # noqa: S603 - our own script
         [sys.executable, "-c", SCRIPT, str(tmp_path / "shares.db")],
         check=True,

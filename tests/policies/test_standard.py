@@ -1,4 +1,4 @@
-"""The recommended pipeline, and the one that leaves retries to something outside."""
+"""The recommended pipeline, and the variant that leaves retries to the caller."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_each_policy_has_its_place() -> None:
 
 
 @pytest.mark.parametrize("wrong", ["inside", "Outside", False, 3, Retry])
-def test_another_owner_is_refused(wrong: Any) -> None:
+def test_an_invalid_value_of_retry_is_refused(wrong: Any) -> None:
     with pytest.raises(ValueError, match=r"standard\(retry=.*'outside'"):
         standard(retry=wrong)
 
@@ -55,7 +55,7 @@ def test_another_owner_is_refused(wrong: Any) -> None:
         (fault(400, "ValidationException"), InvalidByService, None),
     ],
 )
-def test_a_call_is_sent_once_and_says_when_to_come_again(
+def test_with_retry_outside_a_call_is_sent_once_and_has_the_stated_wait(
     face: Any, answered: bytes, kind: type[Exception], wait: float | None
 ) -> None:
     made = face()
@@ -74,7 +74,7 @@ def test_a_call_is_sent_once_and_says_when_to_come_again(
 
 
 @pytest.mark.parametrize("fault", [THROTTLE, INTERNAL_FAULT], ids=["throttle", "500"])
-def test_a_throttle_of_a_learned_quota_is_not_queued_again(fault: Any) -> None:
+def test_with_retry_outside_a_throttled_call_is_not_queued_again(fault: Any) -> None:
     driver = VirtualDriver(lambda _, __: (0.1, failed(fault)))
     step = standard(Quota(rpm=60, tpm=10**6), retry="outside").around(send, driver.clock)
     task = driver.spawn(step(call()))

@@ -1,4 +1,4 @@
-"""Tenants in virtual time: what a loud one costs a quiet one, in one process and in four that share a quota."""
+"""Tenants in virtual time: the effect of a busy tenant on a quiet one, in one process and in four that share a quota."""
 
 from __future__ import annotations
 
@@ -158,20 +158,20 @@ def fleet(driver: VirtualDriver, store: Any, *callers: dict[str, int]) -> list[P
     return processes
 
 
-def test_a_tenant_with_three_processes_and_one_with_one_get_equal_parts(sharing: Any) -> None:
+def test_tenants_get_equal_shares_with_three_processes_and_with_one(sharing: Any) -> None:
     processes = fleet(*sharing, {"a": 20}, {"a": 20}, {"a": 20}, {"b": 20})
     sharing[0].run(until=120.0)
     assert parts(processes, 60.0) == pytest.approx({"a": 0.5, "b": 0.5}, abs=0.03)
     assert sum(at >= 60.0 for process in processes for at, _ in process.done) * A_CALL >= 0.96 * 60.0
 
 
-def test_tenants_get_equal_parts_also_where_one_process_has_both(sharing: Any) -> None:
+def test_tenants_get_equal_shares_even_if_one_process_serves_both(sharing: Any) -> None:
     processes = fleet(*sharing, {"a": 20}, {"a": 20}, {"a": 20}, {"a": 20, "b": 20})
     sharing[0].run(until=120.0)
     assert parts(processes, 60.0) == pytest.approx({"a": 0.5, "b": 0.5}, abs=0.03)
 
 
-def test_a_tenant_that_wants_little_gets_all_of_it_beside_one_with_four_processes() -> None:
+def test_a_tenant_with_a_small_need_gets_all_of_it_next_to_a_large_one() -> None:
     driver = service()
     processes = fleet(driver, MemoryStore(driver.clock), {"a": 30}, {"a": 30}, {"a": 30}, {"a": 30, "b": 2})
     driver.run(until=120.0)
@@ -179,7 +179,7 @@ def test_a_tenant_that_wants_little_gets_all_of_it_beside_one_with_four_processe
     assert sum(waits) / len(waits) <= 4 * A_CALL
 
 
-def test_the_part_of_a_tenant_whose_processes_were_killed_is_anothers_within_seconds(
+def test_the_share_of_a_tenant_whose_processes_were_killed_is_free_within_seconds(
     sharing: Any,
 ) -> None:
     driver = sharing[0]
@@ -196,7 +196,7 @@ def test_the_part_of_a_tenant_whose_processes_were_killed_is_anothers_within_sec
 
 
 @pytest.mark.parametrize(("tenants", "every"), [(8, 3.0), (60, 0.5)])
-def test_many_tenants_that_call_seldom_leave_the_rest_to_one_that_calls_always(tenants: int, every: float) -> None:
+def test_many_rare_tenants_leave_the_rest_to_one_busy_tenant(tenants: int, every: float) -> None:
     """What a process may begin from nothing is for all its tenants together: it neither holds a part for each of them,
     nor do they wait because together they need too much to be kept for them between two calls.
     """
@@ -210,7 +210,7 @@ def test_many_tenants_that_call_seldom_leave_the_rest_to_one_that_calls_always(t
     assert sum(at >= 60.0 for process in (seldom, busy) for at, _ in process.done) * A_CALL >= 0.95 * 120.0
 
 
-def test_a_store_is_told_no_names_and_the_same_of_a_tenant_by_all() -> None:
+def test_the_store_gets_no_tenant_names_but_the_same_hash_from_all_members() -> None:
     told: dict[str, tuple[str, ...]] = {}
 
     class Telling(MemoryStore):
@@ -228,7 +228,7 @@ def test_a_store_is_told_no_names_and_the_same_of_a_tenant_by_all() -> None:
     assert all(len(name) == 16 for name in several if name)
 
 
-def test_the_end_of_a_call_names_its_tenant() -> None:
+def test_the_end_event_of_a_call_has_its_tenant() -> None:
     heard: list[Any] = []
     listeners = Listeners()
     listeners.add(heard.append)

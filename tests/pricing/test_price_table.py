@@ -1,4 +1,4 @@
-"""The table of prices: what is known of which id, where it is unknown, and prices of one's own."""
+"""The price table: known prices by ID, unknown prices, and prices that the user sets."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_an_id_has_the_price_of_its_model_and_profile(model: str, region: str, p
         (PROFILE, "eu-west-1"),
     ],
 )
-def test_what_is_not_known_is_said_to_be_unknown(model: str, region: str) -> None:
+def test_an_unlisted_id_has_an_unknown_price(model: str, region: str) -> None:
     assert rates_of(model, region) is None
     assert cost_of(Usage(1, 1), Route(model, region)) is None
 
@@ -86,23 +86,23 @@ def test_what_is_not_known_is_said_to_be_unknown(model: str, region: str) -> Non
     ("model", "tier"),
     [(f"us.{HAIKU}", "flex"), ("amazon.nova-lite-v1:0", "flex"), ("amazon.nova-pro-v1:0", "reserved")],
 )
-def test_a_tier_that_a_model_has_no_price_for_is_unknown(model: str, tier: str) -> None:
+def test_a_tier_without_a_price_is_unknown(model: str, tier: str) -> None:
     assert rates_of(model, "us-east-1") is not None
     assert rates_of(model, "us-east-1", tier=tier) is None
 
 
-def test_a_route_of_a_profile_is_priced_by_its_pool_whatever_its_name() -> None:
+def test_a_profile_is_priced_by_its_pool_whatever_its_name() -> None:
     rates = rates_on(Route(PROFILE, "eu-west-1", base=HAIKU, pool="global"))
     assert rates == rates_of(f"global.{HAIKU}", "eu-west-1")
     assert rates_on(Route(HAIKU, "eu-west-1", base=HAIKU, pool="provisioned")) is None
 
 
-def test_the_table_says_where_it_is_from_and_of_which_day() -> None:
+def test_the_table_has_its_source_and_date() -> None:
     assert re.fullmatch(r"genai-prices \d+\.\d+\.\d+, \d{4}-\d\d-\d\d", source())
     assert date.fromisoformat(TABLE["made"]) >= date(2026, 11, 29)
 
 
-def test_every_price_is_a_number_and_no_region_has_two() -> None:
+def test_every_price_is_a_number_and_no_region_is_priced_twice() -> None:
     names = set(Rates.__dataclass_fields__) - {"long", "long_from"}
     for model, found in TABLE["models"].items():
         assert found.keys() <= {"tiers", "standard", "global"}, model
@@ -121,7 +121,7 @@ def test_a_global_profile_never_costs_more_than_the_region() -> None:
             assert found["global"][0]["input"] <= found["standard"][0]["input"], model
 
 
-def test_prices_of_one_s_own_come_first(own: Any) -> None:
+def test_prices_of_the_user_take_precedence(own: Any) -> None:
     own(f'["{HAIKU}"]\ninput = 0.5\noutput = 2\n["global.{HAIKU}"]\ninput = 0.25\n["{PROFILE}"]\ninput = 9\noutput = 9')
     assert priced(f"us.{HAIKU}") == priced(HAIKU, "us-gov-west-1") == (0.5, 2)
     assert priced(f"global.{HAIKU}") == (0.25, None)
@@ -145,14 +145,14 @@ def test_prices_of_one_s_own_come_first(own: Any) -> None:
         ("[nova]\ninput = nan", "input = nan: give US dollars"),
     ],
 )
-def test_each_mistake_in_the_file_has_a_sentence(own: Any, text: str, said: str) -> None:
+def test_each_mistake_in_a_price_file_has_a_message(own: Any, text: str, said: str) -> None:
     path = own(text)
     with pytest.raises(ValueError, match=said) as raised:
         rates_of(HAIKU, "us-east-1")
     assert str(raised.value).startswith(f"BEDROCK_PRICES={path}: ")
 
 
-def test_a_file_that_is_missing_is_said_to_be(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_price_file_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BEDROCK_PRICES", "/nowhere/prices.toml")
     with pytest.raises(ValueError, match="No such file or directory"):
         rates_of(HAIKU, "us-east-1")

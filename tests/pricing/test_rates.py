@@ -77,14 +77,14 @@ def test_costs_are_those_computed_by_hand(model: str, region: str, usage: Usage,
         ("us.anthropic.claude-haiku-4-5-20251001-v1:0", "batch", 3.3),
     ],
 )
-def test_tiers_and_batch_jobs_have_prices_of_their_own(model: str, tier: str, by_hand: float) -> None:
+def test_tiers_and_batch_jobs_have_their_own_prices(model: str, tier: str, by_hand: float) -> None:
     rates = rates_of(model, "us-east-1", tier=tier)
     assert rates is not None
     assert rates.cost(Usage(1_000_000, 1_000_000)) == pytest.approx(by_hand, rel=1e-12)
     assert rates.cost(Usage(1, 1, cache_read_tokens=1)) is None
 
 
-def test_all_tokens_of_a_long_prompt_cost_more() -> None:
+def test_all_tokens_of_a_call_with_a_long_prompt_cost_more() -> None:
     rates = rates_of("global.anthropic.claude-haiku-5-5", "us-east-1")
     assert rates is not None
     # 0.10 and 0.50 up to 100,000 tokens of prompt, 0.50 and 2.50 above, cached parts included
@@ -93,7 +93,7 @@ def test_all_tokens_of_a_long_prompt_cost_more() -> None:
     assert rates.cost(Usage(50_001, 1_000, 50_000)) == 0.0300005  # 25,000.5 + 2,500 + 50,000 x 0.05
 
 
-def test_two_requests_are_not_one_long_prompt() -> None:
+def test_the_prompts_of_two_requests_do_not_count_as_one_long_prompt() -> None:
     rates = rates_of("global.anthropic.claude-haiku-5-5", "us-east-1")
     assert rates is not None
     one = Usage(60_000, 100)
@@ -101,7 +101,7 @@ def test_two_requests_are_not_one_long_prompt() -> None:
     assert (one + one).requests == 2
 
 
-def test_counts_for_json_have_what_every_call_has_and_what_this_one_has() -> None:
+def test_counts_for_json_have_the_standard_fields_and_those_of_the_call() -> None:
     common = {"input_tokens": 1, "output_tokens": 2, "cache_read_tokens": 0, "cache_write_tokens": 0}
     assert Usage(1, 2).counts() == (Usage(1, 1) + Usage(0, 1)).counts() == common
     assert Usage(1, 2, 0, 9, 5, 4).counts() == common | {
@@ -112,12 +112,12 @@ def test_counts_for_json_have_what_every_call_has_and_what_this_one_has() -> Non
 
 
 @pytest.mark.parametrize("usage", [Usage(1), Usage(0, 1), Usage(0, 0, 1), Usage(0, 0, 0, 1), Usage(0, 0, 0, 1, 0, 1)])
-def test_what_has_no_price_makes_the_cost_unknown_and_not_zero(usage: Usage) -> None:
+def test_tokens_without_a_price_make_the_cost_unknown_and_not_zero(usage: Usage) -> None:
     assert Rates(input=None).cost(usage) is None
     assert Rates(1, 1, 1, 1, 1).cost(usage) == 0.000001
 
 
-def test_no_tokens_cost_nothing_whatever_is_known() -> None:
+def test_zero_tokens_cost_nothing_even_without_a_price() -> None:
     assert Rates(input=None).cost(Usage()) == 0.0
 
 
@@ -131,5 +131,5 @@ def test_no_tokens_cost_nothing_whatever_is_known() -> None:
         (12_345.678, "$12,345.68"),
     ],
 )
-def test_costs_in_words(cost: Any, words: str) -> None:
+def test_costs_are_formatted_for_people(cost: Any, words: str) -> None:
     assert dollars(cost) == words

@@ -1,6 +1,4 @@
-"""What is learned of the burndown, in virtual time: callers who never stop asking, with answers that the service weighs
-otherwise than the table says.
-"""
+"""Learning of the burndown in virtual time: callers that never stop, and a service whose burndown differs from the table."""
 
 from __future__ import annotations
 
@@ -100,7 +98,7 @@ class Service:
 @pytest.mark.parametrize(
     ("discipline", "noise", "table", "truly"), [("fixed", 0.0, 9.0, 3.0), ("sliding", 0.0, 3.0, 1.0)]
 )
-def test_a_burndown_of_a_third_is_learned_within_ten_minutes(
+def test_a_third_of_the_burndown_is_learned_within_ten_minutes(
     discipline: str, noise: float, table: float, truly: float
 ) -> None:
     service = Service(discipline, table, truly, noise=noise).run(720)
@@ -111,7 +109,7 @@ def test_a_burndown_of_a_third_is_learned_within_ten_minutes(
 
 
 @pytest.mark.parametrize(("discipline", "noise"), [("5", 0.0), ("sliding", 0.03)])
-def test_a_threefold_burndown_is_learned_within_ten_minutes(discipline: str, noise: float) -> None:
+def test_three_times_the_burndown_is_learned_within_ten_minutes(discipline: str, noise: float) -> None:
     service = Service(discipline, table=1.0, truly=3.0, noise=noise).run(720)
     assert service.use(600, 720) >= 0.9
     assert service.refused(120, 720) <= 0.02
@@ -119,21 +117,21 @@ def test_a_threefold_burndown_is_learned_within_ten_minutes(discipline: str, noi
 
 
 @pytest.mark.parametrize("discipline", ["1", "sliding"])
-def test_a_true_table_costs_hardly_anything(discipline: str) -> None:
+def test_a_correct_table_loses_hardly_any_throughput(discipline: str) -> None:
     service = Service(discipline, table=5.0, truly=5.0).run(600)
     assert service.use(60, 600) >= 0.98
     assert service.refused(60, 600) <= 0.01
     assert service.learned > 4.0
 
 
-def test_a_service_that_saves_up_a_minute_is_not_mistaken_for_long() -> None:
+def test_a_service_with_a_bucket_of_one_minute_does_not_distort_the_estimate() -> None:
     service = Service("60", table=5.0, truly=5.0).run(900)
     assert service.use(60, 900) >= 0.98
     assert service.refused(60, 900) <= 0.01
     assert service.learned == pytest.approx(5.0, rel=0.1)
 
 
-def test_what_the_user_states_is_never_tried_to_be_less() -> None:
+def test_a_burndown_set_by_the_user_is_never_lowered() -> None:
     service = Service("sliding", table=15.0, truly=1.0)
     service.quota.set_burndown(ROUTE.model, 5)
     service.run(300)
@@ -150,7 +148,7 @@ def test_what_the_user_states_is_never_tried_to_be_less() -> None:
     noise=st.sampled_from([0.0, 0.03]),
     seed=st.integers(0, 1000),
 )
-def test_no_minute_is_charged_more_than_the_told_limit(
+def test_no_minute_exceeds_the_configured_limit(
     discipline: str, table: float, truly: float, noise: float, seed: int
 ) -> None:
     service = Service(discipline, table, truly, noise=noise, seed=seed, workers=20).run(150)

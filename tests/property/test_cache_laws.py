@@ -1,4 +1,4 @@
-"""Whatever happens to equal calls, each that is not interrupted ends with an answer or with a failure of its own."""
+"""Equal calls in any order of events: each call that is not interrupted ends with an answer or its own failure."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_each_call_ends_by_itself_and_with_its_own_answer(ends: Any, calls: Any,
 
 
 @given(st.integers(1, 60), st.integers(0, 59))
-def test_one_request_answers_all_that_are_not_interrupted(calls: int, interrupted: int) -> None:
+def test_one_request_answers_all_calls_that_are_not_interrupted(calls: int, interrupted: int) -> None:
     law = Law([])
     params = {"messages": "a", "inferenceConfig": {"temperature": 0}}
     tasks = [law.driver.spawn(law.step(Call("converse", params, ROUTE))) for _ in range(calls)]

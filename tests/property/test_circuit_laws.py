@@ -1,4 +1,4 @@
-"""The circuit as a state machine, beside a model that is told every state change."""
+"""The circuit breaker as a state machine, next to a model that receives every state change."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What must hold for every request, every answer and every order of them."""
+"""Properties of estimates for every request, every answer and every order of them."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ def test_every_request_has_an_estimate(params: dict[str, Any]) -> None:
     st.binary(max_size=200),
     st.sampled_from([b"", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"\xff\xd8\xff", b"RIFF0000WEBPVP8"]),
 )
-def test_every_head_of_a_file_has_a_size_or_none(rest: bytes, magic: bytes) -> None:
+def test_every_start_of_an_image_file_has_a_size_or_none(rest: bytes, magic: bytes) -> None:
     size = size_of(magic + rest)
     assert size is None or min(size) > 0
 
 
 @given(st.lists(st.text(max_size=50), max_size=8))
-def test_text_weighs_its_bytes_however_it_is_cut(pieces: list[str]) -> None:
+def test_the_weight_of_a_text_is_its_bytes_however_it_is_split(pieces: list[str]) -> None:
     blocks = [{"text": piece} for piece in pieces]
     whole = "".join(pieces)
     assert weigh({"messages": [{"content": blocks}]}, MODEL) == (len(whole.encode()), 0)
@@ -55,7 +55,9 @@ def test_text_weighs_its_bytes_however_it_is_cut(pieces: list[str]) -> None:
 
 
 @given(ANSWERS)
-def test_what_is_learnt_lies_within_what_was_seen_and_the_guess_not_below_it(answers: list[tuple[int, int]]) -> None:
+def test_a_learned_ratio_is_within_the_observed_range_and_the_guess_is_not_below_it(
+    answers: list[tuple[int, int]],
+) -> None:
     gauge = TokenGauge()
     for size, tokens in answers:
         gauge.learn(MODEL, size, tokens)
@@ -68,7 +70,7 @@ def test_what_is_learnt_lies_within_what_was_seen_and_the_guess_not_below_it(ans
 
 
 @given(st.lists(st.integers(1, 1_000_000), min_size=1, max_size=80), st.floats(0, 1))
-def test_a_quantile_holds_its_share_and_little_more(outputs: list[int], share: float) -> None:
+def test_a_quantile_covers_its_share_and_little_more(outputs: list[int], share: float) -> None:
     sizes = AnswerSizes()
     for output in outputs:
         sizes.add(output, 4096)

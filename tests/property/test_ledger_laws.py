@@ -1,4 +1,4 @@
-"""What must hold for every order of events: nothing is created, nothing leaks, everybody is served in order."""
+"""Properties of the ledger for every order of events: no tokens appear or leak, and calls are served in order."""
 
 from __future__ import annotations
 
@@ -168,7 +168,7 @@ TRAFFIC = st.lists(
 
 
 @given(traffic=TRAFFIC)
-def test_no_window_is_over_admitted(traffic: Any) -> None:
+def test_no_window_admits_more_than_the_limit(traffic: Any) -> None:
     """Whatever window the service counts in: what was admitted less what came back fits five seconds' worth and the
     rate, a minute fits the limit, and one call more.
     """
@@ -200,7 +200,7 @@ def test_no_window_is_over_admitted(traffic: Any) -> None:
 
 
 @given(traffic=TRAFFIC)
-def test_first_come_first_served(traffic: Any) -> None:
+def test_calls_are_served_in_order_of_arrival(traffic: Any) -> None:
     served: list[float] = []
 
     def service(one: Any, now: float) -> Any:
@@ -221,7 +221,7 @@ def test_first_come_first_served(traffic: Any) -> None:
 
 
 @given(traffic=TRAFFIC, leave=st.sets(st.integers(0, 119)))
-def test_nobody_is_forgotten_when_others_leave(traffic: Any, leave: set[int]) -> None:
+def test_no_waiting_call_is_lost_when_others_leave_the_queue(traffic: Any, leave: set[int]) -> None:
     driver = VirtualDriver(lambda one, _: (one.params["seconds"], Outcome(usage=Usage(1, 0))))
     policy = Quota(rpm=60, tpm=24_000)
     step = policy.around(send, driver.clock)

@@ -1,4 +1,4 @@
-"""What must hold for every order of throttles, whatever was used before them: calls can go at every estimate."""
+"""Properties of the estimated limit for every order of throttles: calls are always possible."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ ROWS = [(seconds, 1.0, Throttle(in_a_row, 0.0, 0.0), None) for seconds in (9.0, 
 @example(NOTHING_USED, UNKNOWN)
 @example(ROWS, UNKNOWN)
 @example(ROWS * 4, TOLD)
-def test_every_estimate_is_above_nothing(observed: Any, start: dict[str, Any]) -> None:
+def test_every_estimate_is_above_zero(observed: Any, start: dict[str, Any]) -> None:
     trace, at, admitted = [], 0.0, 0.0
     for seconds, calls, throttle, adopted in observed:
         at, admitted = at + seconds, admitted + calls
@@ -44,7 +44,7 @@ def test_every_estimate_is_above_nothing(observed: Any, start: dict[str, Any]) -
         assert 0.0 <= answer.slack <= 4.0
 
 
-def test_a_call_that_waits_behind_throttles_of_what_used_nothing_has_its_turn() -> None:
+def test_a_call_gets_its_turn_even_after_throttles_without_any_usage() -> None:
     """Calls that are refused for their tokens before any token was used say that the limit is low, not that it is 0."""
     book: Any = Ledger(rpm=60, tpm=None, now=0.0, firm=False)
     for second in range(1, 9):

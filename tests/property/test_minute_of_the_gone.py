@@ -1,4 +1,4 @@
-"""One process after the other on one told quota: whoever ends, and however, the minute goes on for the next."""
+"""Successive processes on one configured quota: the minute continues for the next process, however the last one ended."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ LIVES = st.tuples(
 
 @given(st.lists(LIVES, min_size=1, max_size=12))
 @settings(max_examples=60, deadline=None)
-def test_a_told_quota_is_never_exceeded_by_process_after_process(lives: list[Any]) -> None:
+def test_successive_processes_never_exceed_a_configured_quota(lives: list[Any]) -> None:
     world = Generations()
     for callers, seconds, ending, tokens, pause in lives:
         world.process(callers, seconds, ending, tokens)
@@ -86,7 +86,7 @@ def test_a_told_quota_is_never_exceeded_by_process_after_process(lives: list[Any
     assert tokens <= TPM
 
 
-def test_programs_of_one_call_each_keep_the_quota_together() -> None:
+def test_programs_with_one_call_each_respect_the_quota_together() -> None:
     world = Generations()
     for _ in range(400):
         world.process(1, 0.05, "leaves")
@@ -96,7 +96,7 @@ def test_programs_of_one_call_each_keep_the_quota_together() -> None:
 
 
 @pytest.mark.parametrize("ending", ["leaves", "is killed"])
-def test_the_next_process_goes_on_where_the_last_one_ended(ending: str) -> None:
+def test_the_next_process_counts_the_usage_of_the_last_one(ending: str) -> None:
     world = Generations()
     world.process(8, 120.0, ending)
     world.driver.run(until=121.0 + (3.0 if ending == "is killed" else 0.0))

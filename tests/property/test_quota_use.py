@@ -1,4 +1,4 @@
-"""How much of a quota is used, in virtual time, whichever way the service counts: 48 callers who never stop asking."""
+"""How much of a quota is used, in virtual time, for each way the service counts: 48 callers that never stop."""
 
 from __future__ import annotations
 
@@ -163,7 +163,7 @@ def halved_and_back(discipline: str, seed: int = 1) -> Service:
 
 
 @pytest.mark.parametrize("discipline", DISCIPLINES)
-def test_throttles_for_no_reason_cost_next_to_nothing(discipline: str) -> None:
+def test_throttles_without_a_reason_cost_hardly_any_throughput(discipline: str) -> None:
     service = Service(discipline, noise=0.03)
     service.callers([Quota(tpm=TPM)])
     service.run(300)
@@ -184,7 +184,7 @@ def test_a_small_bucket_lowers_the_burst_and_not_the_rate(holds: float) -> None:
     assert service.failed == []
 
 
-def test_an_unknown_quota_is_found_though_some_throttles_have_no_reason() -> None:
+def test_an_unknown_quota_is_discovered_despite_throttles_without_a_reason() -> None:
     service = Service("tight", noise=0.03)
     service.callers([Quota()])
     service.run(420)
@@ -193,7 +193,7 @@ def test_an_unknown_quota_is_found_though_some_throttles_have_no_reason() -> Non
     assert service.failed == []
 
 
-def test_a_halved_quota_is_found_again_under_noise() -> None:
+def test_a_halved_quota_is_discovered_despite_noise() -> None:
     service = Service("tight", noise=0.03)
     service.callers([Quota(tpm=TPM)])
     service.changes(120, TPM / 2)
@@ -218,7 +218,7 @@ def two_priorities(discipline: str = "bucket", seed: int = 1) -> Service:
 
 
 @pytest.mark.parametrize("discipline", DISCIPLINES)
-def test_a_quota_that_is_told_is_used_up_without_a_throttle(discipline: str) -> None:
+def test_a_configured_quota_is_used_up_without_a_throttle(discipline: str) -> None:
     service = told(discipline)
     assert service.use(60, 180) >= 0.985
     assert service.throttled == []
@@ -227,7 +227,7 @@ def test_a_quota_that_is_told_is_used_up_without_a_throttle(discipline: str) -> 
 
 
 @pytest.mark.parametrize("discipline", DISCIPLINES)
-def test_four_who_know_nothing_find_the_quota_and_share_it(discipline: str) -> None:
+def test_four_members_without_a_configured_quota_discover_and_share_it(discipline: str) -> None:
     service = strangers(discipline)
     assert service.use(60, 360) >= 0.95
     assert service.throttles(60, 360) <= 0.03
@@ -236,7 +236,7 @@ def test_four_who_know_nothing_find_the_quota_and_share_it(discipline: str) -> N
 
 
 @pytest.mark.parametrize("discipline", DISCIPLINES)
-def test_a_quota_that_is_halved_and_given_back_is_found_again(discipline: str) -> None:
+def test_a_quota_that_is_halved_and_restored_is_discovered_again(discipline: str) -> None:
     service = halved_and_back(discipline)
     assert service.use(210, 300, TPM / 2) >= 0.95
     assert service.use(390, 450) >= 0.95
@@ -250,7 +250,7 @@ def test_long_answers_with_high_maxima_fill_the_quota() -> None:
     assert service.failed == []
 
 
-def test_interactive_calls_do_not_wait_though_batch_wants_more_than_there_is() -> None:
+def test_interactive_calls_do_not_wait_while_batch_calls_exceed_the_quota() -> None:
     service = two_priorities()
     interactive = [call for call in service.done if call.priority == PRIORITIES["interactive"]]
     batch = [call for call in service.done if call.priority == PRIORITIES["batch"]]

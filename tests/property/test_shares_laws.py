@@ -1,4 +1,4 @@
-"""Leases under any interleaving of members that join, ask, leave, fall silent and run on clocks that are set back."""
+"""Leases for any interleaving of members that join, renew, leave, fall silent or have their clocks set back."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ MEMBERS = st.lists(
 
 
 @given(st.data())
-def test_the_quota_is_used_and_higher_priorities_first(data: st.DataObject) -> None:
+def test_the_quota_is_used_up_with_higher_priorities_first(data: st.DataObject) -> None:
     needs = data.draw(MEMBERS)
     has = settled(needs, data.draw(st.permutations(range(len(needs)))))
     wanted = sum(need for _, need, _ in needs)
@@ -122,7 +122,7 @@ def test_equal_members_have_equal_shares(data: st.DataObject) -> None:
 
 
 @given(st.data())
-def test_a_call_of_one_member_is_worth_that_of_another(data: st.DataObject) -> None:
+def test_calls_of_all_members_get_equal_shares(data: st.DataObject) -> None:
     needs = [(0.0, need, calls) for _, need, calls in data.draw(MEMBERS)]
     has = settled(needs, list(range(len(needs))))
     cut = [share / calls for share, (_, need, calls) in zip(has, needs, strict=True) if share < need - 1e-6]

@@ -61,7 +61,7 @@ def traffic(seed: int, until: Any = HOUR) -> Any:
     return counts, lost
 
 
-def test_an_hour_of_a_hundred_clients_uses_the_quota_and_hardly_meets_a_throttle() -> None:
+def test_a_hundred_clients_use_up_the_quota_for_an_hour_with_few_throttles() -> None:
     counts, lost = traffic(seed=7)
     assert counts["answered"] > 70_000
     assert counts["throttled"] <= counts["answered"] * 0.01

@@ -1,4 +1,4 @@
-"""Clients of moto's server whose time a test controls."""
+"""Clients of moto's server; each test controls their time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Batches that succeed in part: only what failed is sent again, and the answer looks like that of one call."""
+"""Batches that succeed in part: only the failed items are sent again, and the answer looks like that of one call."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def put(key: str) -> dict[str, Any]:
     return {"PutRequest": {"Item": {"id": {"S": key}}}}
 
 
-def test_unprocessed_items_are_written(scripted: Any, world: Any) -> None:
+def test_unprocessed_items_are_written_by_a_retry(scripted: Any, world: Any) -> None:
     client, script = scripted(
         "dynamodb",
         answer(
@@ -71,7 +71,7 @@ def test_unprocessed_items_are_written(scripted: Any, world: Any) -> None:
     assert items == {"t": [put("1"), put("2"), put("3")]}
 
 
-def test_unprocessed_keys_are_read(scripted: Any) -> None:
+def test_unprocessed_keys_are_read_by_a_retry(scripted: Any) -> None:
     one, two = ({"id": {"S": key}} for key in "12")
     client, script = scripted(
         "dynamodb",
@@ -83,7 +83,7 @@ def test_unprocessed_keys_are_read(scripted: Any) -> None:
     assert script.sent[1]["RequestItems"] == {"t": {"Keys": [two]}, "u": {"Keys": [one]}}
 
 
-def test_what_remains_after_the_last_try_stays_in_the_answer(scripted: Any) -> None:
+def test_items_unprocessed_after_the_last_attempt_remain_in_the_answer(scripted: Any) -> None:
     left = answer({"UnprocessedItems": {"t": [put("2")]}})
     client, script = scripted("dynamodb", *[left] * 50)
     response = client.batch_write_item(RequestItems={"t": [put("1"), put("2")]})
@@ -91,7 +91,7 @@ def test_what_remains_after_the_last_try_stays_in_the_answer(scripted: Any) -> N
     assert 2 < len(script.requests) < 20
 
 
-def test_a_failure_after_a_part_was_done_does_not_hide_the_part(scripted: Any) -> None:
+def test_a_later_failure_does_not_hide_the_part_that_succeeded(scripted: Any) -> None:
     client, script = scripted(
         "dynamodb", answer({"UnprocessedItems": {"t": [put("2")]}}), error("AccessDeniedException", 400)
     )
@@ -100,7 +100,7 @@ def test_a_failure_after_a_part_was_done_does_not_hide_the_part(scripted: Any) -
     assert len(script.requests) == 2
 
 
-def test_a_batch_that_fails_whole_raises(scripted: Any) -> None:
+def test_a_batch_that_fails_completely_raises(scripted: Any) -> None:
     client, _ = scripted("dynamodb", error("AccessDeniedException", 400))
     with pytest.raises(ClientError):
         client.batch_write_item(RequestItems={"t": [put("1")]})
@@ -163,7 +163,7 @@ def test_failed_entries_are_sent_again_and_answers_keep_their_places(form: Posit
     assert third == [first[3]]
 
 
-def test_entries_that_can_never_work_are_sent_once(scripted: Any) -> None:
+def test_entries_with_a_permanent_error_are_sent_once(scripted: Any) -> None:
     never = {"ErrorCode": "AccessDeniedException", "ErrorMessage": "no"}
     client, script = scripted(
         "events",
@@ -213,7 +213,7 @@ def test_messages_that_failed_through_no_fault_of_the_sender_are_sent_again(
     assert [[one["Id"] for one in request["Entries"]] for request in script.sent] == [["a", "b", "c"], ["a"], ["a"]]
 
 
-def test_a_lost_answer_to_a_repeat_leaves_the_rest_reported_as_failed(enduring: Any, bare: Any) -> None:
+def test_a_lost_answer_to_a_retry_reports_the_rest_as_failed(enduring: Any, bare: Any) -> None:
     client, script = enduring("sqs")
     queue = bare("sqs").create_queue(QueueName="rest")["QueueUrl"]
     script.then(answer({"Successful": [{"Id": "b"}], "Failed": [failed("a", sender=False)]}), lost)
@@ -222,7 +222,7 @@ def test_a_lost_answer_to_a_repeat_leaves_the_rest_reported_as_failed(enduring: 
     assert len(script.requests) == 2
 
 
-def test_objects_that_were_not_deleted_are_deleted(scripted: Any) -> None:
+def test_objects_that_were_not_deleted_are_deleted_by_a_retry(scripted: Any) -> None:
     client, script = scripted(
         "s3",
         answer(

@@ -1,4 +1,4 @@
-"""The same object API: what botocore builds on a client still works, and its own retries are gone."""
+"""`resilient(client)`: the features that botocore builds on a client still work, and its own retries are off."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def a_bucket(client: Any, *keys: str) -> str:
     return name
 
 
-def test_it_is_still_the_client_that_it_was(bare: Any) -> None:
+def test_the_wrapped_client_keeps_its_type_and_methods(bare: Any) -> None:
     own = bare("s3")
     client = resilient(own)
     assert isinstance(client, type(own))
@@ -56,7 +56,7 @@ def test_paginators_waiters_and_transfers_are_resilient_too(enduring: Any, tmp_p
     assert client.get_object(Bucket=bucket, Key="c")["Body"].read() == b"content"
 
 
-def test_a_resource_can_be_given_the_client(moto_url: str, enduring: Any) -> None:
+def test_a_boto3_resource_can_use_the_client(moto_url: str, enduring: Any) -> None:
     client, script = enduring("dynamodb")
     dynamodb: Any = session().resource("dynamodb", endpoint_url=moto_url)
     dynamodb.meta.client.close()
@@ -81,7 +81,7 @@ def test_botocore_s_own_retries_are_off(mode: Any, bare: Any, world: Any) -> Non
     assert [handler.__qualname__.split(".")[0] for handler in left] == ["_update_status_code", "S3RegionRedirectorv2"]
 
 
-def test_making_it_resilient_again_replaces_the_policies(bare: Any, world: Any) -> None:
+def test_wrapping_a_client_again_replaces_the_policies(bare: Any, world: Any) -> None:
     own = bare("s3")
     once = resilient(own, clock=world.clock, sleep=world.sleep)
     twice = resilient(once, pipeline=Pipeline(), clock=world.clock, sleep=world.sleep)
@@ -92,7 +92,7 @@ def test_making_it_resilient_again_replaces_the_policies(bare: Any, world: Any) 
     assert isinstance(twice, type(own))
 
 
-def test_a_file_is_sent_whole_in_every_try(enduring: Any, bare: Any) -> None:
+def test_a_file_is_sent_completely_in_every_attempt(enduring: Any, bare: Any) -> None:
     client, script = enduring("s3")
     bucket = a_bucket(bare("s3"))
     body = io.BytesIO(b"headcontent")
@@ -116,7 +116,7 @@ def test_a_body_that_cannot_be_read_again_is_sent_once(alone: None, world: Any) 
     assert any("cannot be read a second time" in note for note in caught.value.__notes__)
 
 
-def test_parameters_are_not_written_into_twice(enduring: Any) -> None:
+def test_the_caller_s_parameters_are_not_modified_by_retries(enduring: Any) -> None:
     client, script = enduring("ec2")
     script.then(error("RequestLimitExceeded", 503), answer(b"<R/>"))
     client.run_instances(MinCount=1, MaxCount=1, UserData="plain")
@@ -124,7 +124,7 @@ def test_parameters_are_not_written_into_twice(enduring: Any) -> None:
     assert first == second
 
 
-def test_what_is_raised_is_botocore_s_own_with_all_that_is_known(enduring: Any) -> None:
+def test_the_exception_is_botocore_s_own_with_the_known_facts(enduring: Any) -> None:
     client, script = enduring("dynamodb")
     script.then(THROUGHPUT, *[error("InternalServerError", 500)] * 20)
     with pytest.raises(client.exceptions.InternalServerError) as caught:
@@ -139,14 +139,14 @@ def test_what_is_raised_is_botocore_s_own_with_all_that_is_known(enduring: Any) 
     assert pickle.loads(pickle.dumps(raised.outcome)) == raised.outcome  # noqa: S301 - our own
 
 
-def test_an_answer_damaged_on_its_way_is_asked_for_again(enduring: Any) -> None:
+def test_a_damaged_answer_is_requested_again(enduring: Any) -> None:
     client, script = enduring("dynamodb")
     script.then(answer({"TableNames": ["dam"]}, x_amz_crc32="1"))
     assert "dam" not in client.list_tables()["TableNames"]
     assert len(script.requests) == 2
 
 
-def test_bad_parameters_and_foreign_exceptions_pass_at_once(enduring: Any) -> None:
+def test_invalid_parameters_and_unrelated_exceptions_are_raised_immediately(enduring: Any) -> None:
     client, script = enduring("dynamodb")
     with pytest.raises(ParamValidationError):
         client.get_item(TableName="t")
@@ -160,14 +160,14 @@ def test_bad_parameters_and_foreign_exceptions_pass_at_once(enduring: Any) -> No
     assert len(script.requests) == 1
 
 
-def test_waits_that_the_service_asks_for_are_waited(enduring: Any, world: Any) -> None:
+def test_a_wait_requested_by_the_service_is_respected(enduring: Any, world: Any) -> None:
     client, script = enduring("lambda")
     script.then(error("TooManyRequestsException", 429, Retry_After="7"), answer({"Functions": []}))
     client.list_functions()
     assert world.sleeps == [7.0]
 
 
-def test_the_timeout_bounds_all_tries(enduring: Any, world: Any) -> None:
+def test_the_timeout_bounds_all_attempts_together(enduring: Any, world: Any) -> None:
     client, script = enduring("lambda", timeout=5)
     script.then(error("TooManyRequestsException", 429, Retry_After="7"))
     with pytest.raises(client.exceptions.TooManyRequestsException) as caught:
@@ -176,7 +176,7 @@ def test_the_timeout_bounds_all_tries(enduring: Any, world: Any) -> None:
     assert world.sleeps == []
 
 
-def test_an_ill_service_is_left_alone_and_bad_input_makes_nobody_ill(enduring: Any) -> None:
+def test_an_unhealthy_service_gets_no_calls_and_invalid_input_opens_no_circuit(enduring: Any) -> None:
     client, script = enduring("dynamodb", pipeline=Pipeline(Breaker(failures=3)))
     for _ in range(10):
         with pytest.raises(ClientError):
@@ -199,14 +199,14 @@ def test_a_refusal_after_real_failures_raises_the_real_one(enduring: Any) -> Non
     assert caught.value.outcome.attempts == len(script.requests)
 
 
-def test_nothing_sent_is_refused(enduring: Any, world: Any) -> None:
+def test_a_refusal_before_sending_raises_its_own_exception(enduring: Any, world: Any) -> None:
     client, _ = enduring("dynamodb", timeout=1, quota=Quota(rpm=1))
     client.list_tables()
     with pytest.raises(DeadlineTooClose):
         client.list_tables()
 
 
-def test_listeners_hear_of_retries_and_ends(enduring: Any) -> None:
+def test_listeners_get_retries_and_ends(enduring: Any) -> None:
     heard: list[Any] = []
     client, script = enduring("dynamodb", listener=heard.append)
     script.then(THROUGHPUT)
@@ -216,7 +216,7 @@ def test_listeners_hear_of_retries_and_ends(enduring: Any) -> None:
     assert heard[1].attempts == 2
 
 
-def test_models_of_bedrock_have_each_their_circuit(alone: None, world: Any) -> None:
+def test_each_bedrock_model_has_its_own_circuit(alone: None, world: Any) -> None:
     heard: list[Any] = []
     own = session().client("bedrock-runtime", endpoint_url="http://127.0.0.1:9")
     client = resilient(own, listener=heard.append, clock=world.clock, sleep=world.sleep)
@@ -237,11 +237,11 @@ def test_models_of_bedrock_have_each_their_circuit(alone: None, world: Any) -> N
         ({"quota": Quota(rpm=1), "pipeline": Pipeline()}, "either quota= or pipeline="),
     ],
 )
-def test_options_that_cannot_be_right_are_refused(options: Any, message: str, bare: Any) -> None:
+def test_invalid_options_are_refused(options: Any, message: str, bare: Any) -> None:
     with pytest.raises(ValueError, match=message):
         resilient(bare("dynamodb"), **options)
 
 
-def test_what_is_neither_client_nor_function_is_refused() -> None:
+def test_an_object_that_is_neither_a_client_nor_a_function_is_refused() -> None:
     with pytest.raises(TypeError, match="a boto3 client or a function, not Session"):
         resilient(boto3.Session(region_name="us-east-1"))

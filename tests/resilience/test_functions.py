@@ -1,4 +1,4 @@
-"""Any function, coroutine function or block made resilient."""
+"""Any function, coroutine function or block can be made resilient."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def failing(*errors: Exception) -> tuple[Callable[..., str], list[Any]]:
     return work, calls
 
 
-def test_a_decorated_function_is_repeated_as_the_catalogue_says(world: World) -> None:
+def test_a_decorated_function_is_retried_as_the_catalogue_decides(world: World) -> None:
     work, calls = failing(refusal("ThrottlingException"), ReadTimeoutError(endpoint_url="x"))
     guarded = resilient(clock=world.clock, sleep=world.sleep)(work)
     assert guarded(1, two=2) == "done"
@@ -47,7 +47,7 @@ def test_a_decorated_function_is_repeated_as_the_catalogue_says(world: World) ->
 @pytest.mark.parametrize(
     "error", [refusal("ValidationException"), ValueError("bad"), KeyError("a"), RuntimeError("boom")]
 )
-def test_what_is_permanent_or_unknown_is_not_repeated(error: Exception, world: World) -> None:
+def test_permanent_and_unknown_errors_are_not_retried(error: Exception, world: World) -> None:
     work, calls = failing(error)
     with pytest.raises(type(error)) as caught:
         resilient(work, clock=world.clock, sleep=world.sleep)()
@@ -56,7 +56,7 @@ def test_what_is_permanent_or_unknown_is_not_repeated(error: Exception, world: W
     assert caught.value.fault.decision.value == "FAIL"  # type: ignore[attr-defined]
 
 
-def test_interruptions_pass() -> None:
+def test_interruptions_are_raised_immediately() -> None:
     def work() -> None:
         raise KeyboardInterrupt
 
@@ -81,7 +81,7 @@ def test_coroutine_functions_are_awaited(world: World) -> None:
     assert len(world.sleeps) == 2
 
 
-def test_coroutine_functions_raise_their_own(world: World) -> None:
+def test_coroutine_functions_raise_their_original_exception(world: World) -> None:
     error = refusal("AccessDenied", 403)
 
     @resilient
@@ -93,7 +93,7 @@ def test_coroutine_functions_raise_their_own(world: World) -> None:
     assert caught.value is error
 
 
-def test_a_block_is_tried_until_it_works(world: World) -> None:
+def test_a_block_is_retried_until_it_succeeds(world: World) -> None:
     work, calls = failing(refusal("ThrottlingException"), refusal("SlowDown", 503))
     answers = []
     for attempt in attempts(clock=world.clock, sleep=world.sleep):
@@ -103,7 +103,7 @@ def test_a_block_is_tried_until_it_works(world: World) -> None:
     assert len(calls) == 3
 
 
-def test_a_block_that_fails_for_good_raises_its_own(world: World) -> None:
+def test_a_block_that_fails_permanently_raises_its_own_exception(world: World) -> None:
     heard: list[Any] = []
     error = refusal("AccessDenied", 403)
     work, calls = failing(refusal("ThrottlingException"), error)
@@ -121,7 +121,7 @@ def test_a_block_that_fails_for_good_raises_its_own(world: World) -> None:
     assert [type(event).__name__ for event in heard] == ["RetryScheduled", "CallEnded"]
 
 
-def test_leaving_the_loop_early_is_no_attempt(world: World) -> None:
+def test_leaving_the_loop_early_does_not_count_as_an_attempt(world: World) -> None:
     breaker = Breaker(failures=1)
     for attempt in attempts(pipeline=Pipeline(breaker), clock=world.clock, sleep=world.sleep):
         with attempt:
@@ -151,6 +151,6 @@ def test_the_loop_is_refused_while_the_circuit_is_open(world: World) -> None:
         once()
 
 
-def test_safe_operations_are_a_client_s() -> None:
+def test_the_option_safe_is_refused_for_a_function() -> None:
     with pytest.raises(ValueError, match="names operations of a boto3 client"):
         resilient(len, safe=["put_item"])

@@ -1,4 +1,4 @@
-"""Which requests may be sent again when nobody knows whether the first was carried out."""
+"""Requests that may be sent again if it is unknown whether the first one was executed."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def may(service: Any, operation: str, **params: Any) -> bool:
         ("bedrock-runtime", "Converse"),
     ],
 )
-def test_reads_and_replacements_may(service: str, operation: str) -> None:
+def test_reads_and_replacements_may_be_retried(service: str, operation: str) -> None:
     assert may(service, operation)
 
 
@@ -52,11 +52,11 @@ def test_reads_and_replacements_may(service: str, operation: str) -> None:
         ("databrew", "SendProjectSessionAction"),
     ],
 )
-def test_what_would_happen_twice_may_not(service: str, operation: str) -> None:
+def test_operations_that_would_take_effect_twice_may_not_be_retried(service: str, operation: str) -> None:
     assert not may(service, operation)
 
 
-def test_parameters_decide_where_the_service_looks_at_them() -> None:
+def test_parameters_that_make_an_operation_idempotent_are_considered() -> None:
     assert may("lambda", "Invoke", InvocationType="DryRun")
     assert may("sqs", "SendMessage", QueueUrl="https://queue/orders.fifo")
     assert not may("sqs", "SendMessage", QueueUrl="https://queue/orders")
@@ -87,20 +87,20 @@ def test_parameters_decide_where_the_service_looks_at_them() -> None:
         ("SET l = list_append(l, version)", "version = :old", False),
     ],
 )
-def test_an_update_may_when_a_second_one_changes_nothing(update: str, condition: str, safe: bool) -> None:  # noqa: FBT001 - a column of the table
+def test_an_update_may_be_retried_if_a_second_one_changes_nothing(update: str, condition: str, safe: bool) -> None:  # noqa: FBT001 - a column of the table
     params = {"Key": {"id": {"S": "1"}}, "UpdateExpression": update}
     if condition:
         params["ConditionExpression"] = condition
     assert may("dynamodb", "UpdateItem", **params) is safe
 
 
-def test_updates_of_the_old_form_and_those_that_answer_with_the_old_may_not() -> None:
+def test_updates_in_the_legacy_form_or_that_return_old_values_may_not_be_retried() -> None:
     assert not may("dynamodb", "UpdateItem", AttributeUpdates={"n": {"Action": "ADD"}})
     assert not may("dynamodb", "UpdateItem", UpdateExpression="SET a = :a", ReturnValues="UPDATED_OLD")
 
 
 @pytest.mark.parametrize("rule", RULES, ids=[f"{rule.service} {rule.operations[:30]}" for rule in RULES])
-def test_every_rule_is_about_operations_that_there_are_and_says_why(rule: Any) -> None:
+def test_every_rule_names_existing_operations_and_its_reason(rule: Any) -> None:
     model = session().client(rule.service).meta.service_model
     assert set(rule.operations.split()) <= set(model.operation_names)
     assert rule.source

@@ -1,4 +1,4 @@
-"""What a client has retried is not retried again by whatever is around it."""
+"""A call that a client has already retried is not retried again by the code around it."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ FORMS = [
 
 @around
 @pytest.mark.parametrize("form", FORMS)
-def test_the_client_alone_repeats(way: Any, form: Any, world: World) -> None:
+def test_only_the_client_retries(way: Any, form: Any, world: World) -> None:
     with Wire(INTERNAL) as wire, client_of(wire) as client:
         with pytest.raises((ServerFailed, RuntimeError, ConnectionError, ClientError, ExceptionGroup)):
             way(lambda: form(lambda: client.invoke("hi")), world)
@@ -127,7 +127,7 @@ def test_the_client_alone_repeats(way: Any, form: Any, world: World) -> None:
 
 
 @around
-def test_a_request_that_cannot_succeed_is_called_once(way: Any, world: World) -> None:
+def test_a_request_that_cannot_succeed_is_sent_once(way: Any, world: World) -> None:
     calls: list[str] = []
 
     def ask(prompt: str) -> Any:
@@ -143,7 +143,7 @@ def test_a_request_that_cannot_succeed_is_called_once(way: Any, world: World) ->
 
 
 @around
-def test_the_exception_says_what_its_client_did(way: Any, world: World) -> None:
+def test_the_exception_records_that_its_client_retried(way: Any, world: World) -> None:
     with Wire(INTERNAL) as wire, client_of(wire) as client, pytest.raises(ServerFailed) as raised:
         way(lambda: client.invoke("hi"), world)
     assert raised.value.attempts == 12
@@ -153,7 +153,7 @@ def test_the_exception_says_what_its_client_did(way: Any, world: World) -> None:
 
 
 @around
-def test_a_client_that_leaves_retries_to_its_caller_is_repeated(way: Any, world: World) -> None:
+def test_a_client_that_leaves_retries_to_its_caller_is_retried(way: Any, world: World) -> None:
     with Wire(INTERNAL, INTERNAL, answer(REPLY)) as wire, client_of(wire, ONCE) as client:
         assert way(lambda: client.invoke("hi"), world).attempts == 1
         assert len(wire.received) == 3
@@ -161,7 +161,7 @@ def test_a_client_that_leaves_retries_to_its_caller_is_repeated(way: Any, world:
 
 @around
 @pytest.mark.parametrize("service", ["converse", "invoke"])
-def test_an_exhausted_day_is_not_repeated(way: Any, service: str, world: World, oracle: Any) -> None:
+def test_an_exhausted_day_is_not_retried(way: Any, service: str, world: World, oracle: Any) -> None:
     with Wire(fault(429, "ThrottlingException", A_DAY)) as wire, client_of(wire, ONCE) as client:
         theirs = oracle(wire.url)
         calls = {
@@ -175,7 +175,7 @@ def test_an_exhausted_day_is_not_repeated(way: Any, service: str, world: World, 
     assert world.sleeps == []
 
 
-def test_coroutines_are_not_repeated_either() -> None:
+def test_calls_in_coroutines_are_not_retried_twice_either() -> None:
     async def run(url: str) -> None:
         pipeline = Pipeline(Deadline(), Retry(chance=lambda: 0.0))
         async with AsyncBedrockClient(MODEL, session=session(), endpoint_url=url, pipeline=pipeline) as client:
@@ -196,7 +196,9 @@ BROKEN = stream(*HALF, exception("internalServerException", {"message": "It went
 
 
 @around
-def test_a_stream_that_broke_after_its_beginning_is_left_to_who_reads_it_whole(way: Any, world: World) -> None:
+def test_a_stream_that_broke_after_its_start_is_retried_only_by_a_reader_of_the_complete_text(
+    way: Any, world: World
+) -> None:
     def whole() -> str:
         with client.invoke_stream("hi") as pieces:
             return "".join(pieces)
@@ -234,7 +236,7 @@ def while_handling(first: Callable[[], Any], fallback: Callable[[], Any]) -> Any
 
 @around
 @pytest.mark.parametrize("code", ["InternalServerException", "ValidationException"])
-def test_a_fallback_is_repeated_although_its_errors_have_the_client_s_as_context(
+def test_a_fallback_call_is_retried_even_if_its_error_has_the_client_s_as_context(
     way: Any, code: str, world: World
 ) -> None:
     calls: list[BaseException | None] = []
@@ -251,7 +253,7 @@ def test_a_fallback_is_repeated_although_its_errors_have_the_client_s_as_context
     assert [type(handled) for handled in calls] == [InvalidByService if code.startswith("V") else ServerFailed] * 3
 
 
-def test_a_fallback_in_asyncio_and_one_of_boto3_are_repeated_too(world: World) -> None:
+def test_fallback_calls_in_asyncio_and_through_boto3_are_retried_too(world: World) -> None:
     calls: list[str] = []
 
     async def other() -> str:
@@ -280,7 +282,7 @@ def test_a_fallback_in_asyncio_and_one_of_boto3_are_repeated_too(world: World) -
             assert while_handling(lambda: client.invoke("hi"), table.list_tables)["TableNames"] == []
 
 
-def test_an_error_says_again_what_it_came_from_once_it_was_judged(world: World) -> None:
+def test_an_exception_keeps_its_context_after_it_was_classified(world: World) -> None:
     def before() -> None:
         raise KeyError("before")
 
@@ -305,7 +307,7 @@ def test_a_pipeline_without_retry_leaves_the_retries_to_its_caller(way: Any, wor
         assert len(wire.received) == 3
 
 
-def test_functions_around_a_client_without_retries_repeat(world: World) -> None:
+def test_functions_around_a_client_without_retries_do_retry(world: World) -> None:
     with Wire(INTERNAL) as wire, client_of(wire, ONCE) as client:
         assert invoke_with_retry("hi", client=client, sleep=world.sleep, chance=world.chance) is None
         assert len(wire.received) == 4

@@ -1,4 +1,4 @@
-"""Six services that throttle, fail and vanish: all work completes, and nothing is done twice where that is unsafe."""
+"""Six services that throttle, fail and disappear: all work completes, and no unsafe operation runs twice."""
 
 from __future__ import annotations
 
@@ -157,7 +157,7 @@ def works(*, safe: bool | None = None) -> pytest.MarkDecorator:
 
 
 @works()
-def test_throttles_and_refused_connections_are_endured(work: Work, enduring: Any, bare: Any, world: Any) -> None:
+def test_throttles_and_refused_connections_are_survived(work: Work, enduring: Any, bare: Any, world: Any) -> None:
     client, script = enduring(work.service)
     params = work.prepare(bare(work.service))
     script.then(work.throttle, refused, work.throttle)
@@ -170,7 +170,7 @@ def test_throttles_and_refused_connections_are_endured(work: Work, enduring: Any
 
 @works(safe=True)
 @pytest.mark.parametrize("fault", [lost, late])
-def test_a_safe_write_is_repeated_when_its_answer_is_lost(work: Work, fault: Any, enduring: Any, bare: Any) -> None:
+def test_a_safe_write_is_retried_if_its_answer_is_lost(work: Work, fault: Any, enduring: Any, bare: Any) -> None:
     client, script = enduring(work.service)
     params = work.prepare(bare(work.service))
     script.then(fault)
@@ -194,7 +194,7 @@ def test_an_unsafe_write_is_never_done_twice(work: Work, fault: Any, kind: Any, 
     assert caught.value.outcome.attempts == 2
 
 
-def test_what_the_caller_declares_safe_is_repeated(enduring: Any, bare: Any) -> None:
+def test_an_operation_that_the_caller_declares_safe_is_retried(enduring: Any, bare: Any) -> None:
     client, script = enduring("logs", safe=["put_log_events"])
     params = log_events(bare("logs"))
     script.then(answer({}), late)
@@ -213,7 +213,7 @@ def test_a_failure_after_a_lost_answer_says_that_it_may_be_an_echo(enduring: Any
     assert any("executed an earlier attempt" in note for note in caught.value.__notes__)
 
 
-def test_a_server_error_is_endured_where_the_service_says_that_it_failed(enduring: Any, bare: Any) -> None:
+def test_a_server_error_is_retried_if_the_service_confirms_the_failure(enduring: Any, bare: Any) -> None:
     client, script = enduring("sqs")
     params = a_message(bare("sqs"))
     script.then(error("InternalError", 500), error("ServiceUnavailable", 503))
@@ -222,9 +222,7 @@ def test_a_server_error_is_endured_where_the_service_says_that_it_failed(endurin
 
 
 @pytest.mark.parametrize("fault", [error("InternalServerError", 500), answer(b"<html>", 502), answer(b"<html>", 504)])
-def test_an_answer_that_leaves_the_fate_open_is_not_followed_by_an_unsafe_repeat(
-    fault: Any, enduring: Any, bare: Any
-) -> None:
+def test_an_unsafe_operation_with_an_unknown_result_is_not_retried(fault: Any, enduring: Any, bare: Any) -> None:
     client, script = enduring("dynamodb")
     params = a_count(bare("dynamodb"))
     script.then(fault)
@@ -234,7 +232,7 @@ def test_an_answer_that_leaves_the_fate_open_is_not_followed_by_an_unsafe_repeat
     assert any("may or may not have executed" in note for note in caught.value.__notes__)
 
 
-def test_an_idempotency_token_is_the_same_in_every_try(enduring: Any, bare: Any) -> None:
+def test_an_idempotency_token_is_the_same_in_every_attempt(enduring: Any, bare: Any) -> None:
     client, script = enduring("dynamodb")
     item = an_item(bare("dynamodb"))
     script.then(lost, THROUGHPUT)
@@ -244,7 +242,7 @@ def test_an_idempotency_token_is_the_same_in_every_try(enduring: Any, bare: Any)
     assert len(tokens) == 1
 
 
-def test_a_caller_s_own_mistake_is_not_repeated(enduring: Any, bare: Any) -> None:
+def test_an_error_of_the_caller_is_not_retried(enduring: Any, bare: Any) -> None:
     client, script = enduring("dynamodb")
     with pytest.raises(client.exceptions.ResourceNotFoundException) as caught:
         client.get_item(TableName="none", Key={"id": {"S": "1"}})
